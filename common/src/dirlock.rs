@@ -1,0 +1,63 @@
+//! One process a data directory.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Holds a directory for this process; the system gives it back when the process ends, however.
+#[derive(Debug)]
+pub struct DirLock {
+    _file: File,
+}
+
+/// Why a directory cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DirLockError {
+    /// Another process has it.
+    #[error(
+        "{path} is in use by another process; stop that one, or give this node another directory"
+    )]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It cannot be made or written.
+    #[error("cannot use the directory {path}: {source}")]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl DirLock {
+    /// Creates `dir` where it is missing and takes its file `LOCK`. Blocking, but never waiting.
+    ///
+    /// # Errors
+    /// When another process holds it, or it cannot be written.
+    pub fn take(dir: &Path) -> Result<Self, DirLockError> {
+        let unusable = |source| DirLockError::Unusable { path: dir.to_owned(), source };
+        std::fs::create_dir_all(dir).map_err(unusable)?;
+        let file = File::create(dir.join("LOCK")).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(DirLockError::Taken { path: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_held_once_and_given_back() {
+        let dir = tempfile::tempdir().expect("dir");
+        let held = DirLock::take(&dir.path().join("a")).expect("free");
+        let again = DirLock::take(&dir.path().join("a")).expect_err("taken");
+        assert!(again.to_string().contains("in use by another process"), "{again}");
+        drop(held);
+        DirLock::take(&dir.path().join("a")).expect("free again");
+    }
+}

@@ -1,0 +1,17 @@
+//! What all tiers of vixen share: the ids and stamps, the wire messages and the links that carry
+//! them, the frontier that turns the feeds of the sync cluster into one order, the configuration
+//! file, and telemetry.
+//!
+//! Nothing here decides anything about a vote, a disk or a client: that is for `vixen-sync`,
+//! `vixen-ndb` and `vixen-entry`.
+
+pub mod config;
+pub mod dirlock;
+pub mod frontier;
+pub mod id;
+pub mod link;
+pub mod segment;
+pub mod server;
+pub mod telemetry;
+pub mod time;
+pub mod wire;

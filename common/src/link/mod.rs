@@ -1,0 +1,140 @@
+//! Links: ordered, lossy-at-the-seams channels of messages between two nodes.
+//!
+//! A node reads one inbox. Every link of it, over WebSocket or memory, dialled or accepted, puts
+//! [`LinkEvent`]s there: `Up`, then messages in order, then `Down`. What was sent on a link that
+//! went down may or may not have arrived: on `Up` each side sends again what is unresolved.
+//!
+//! ```text
+//!   node --LinkSender--> queue --writer task--> carrier --reader task--> inbox of the peer
+//! ```
+//! Queues are bounded in bytes. A link whose queue passes its bound is closed, not waited for: the
+//! peer is dead or too slow, and comes back with a resend.
+
+mod dial;
+mod memory;
+mod queue;
+mod socket;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::id::{NdbId, SyncId};
+use crate::wire::{Message, PeerId, Refusal};
+
+pub use dial::{DialTarget, dial};
+pub use memory::join;
+pub use queue::{LinkSender, SendError};
+pub use socket::link_router;
+
+/// One link of this process, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(u64);
+
+impl LinkId {
+    /// A number no other link of this process has.
+    #[must_use]
+    pub(crate) fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Display for LinkId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "link{}", self.0)
+    }
+}
+
+/// What a link tells its node.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// HELLO succeeded both ways; `sender` works until `Down`.
+    Up {
+        /// The link.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: PeerId,
+        /// The way to it.
+        sender: LinkSender,
+    },
+    /// Messages of one frame, in order.
+    Messages {
+        /// The link.
+        link: LinkId,
+        /// Who sent them.
+        peer: PeerId,
+        /// At least one.
+        messages: Vec<Message>,
+    },
+    /// The link is gone; nothing more comes from it.
+    Down {
+        /// The link.
+        link: LinkId,
+        /// Who was there.
+        peer: PeerId,
+        /// Why, for the log and the status page.
+        reason: String,
+    },
+}
+
+/// The inbox of a node whose event type wraps link events.
+pub type Inbox<E> = mpsc::Sender<E>;
+
+/// Frames an inbox holds before readers stop reading their sockets.
+pub const INBOX_FRAMES_MAX: usize = 256;
+
+/// How this node presents itself, and whom it lets in.
+#[derive(Clone)]
+pub struct Identity {
+    /// Cluster name.
+    pub cluster: Arc<str>,
+    /// Cluster secret.
+    pub secret: Arc<[u8]>,
+    /// This node.
+    pub peer: PeerId,
+    /// Most bytes waiting on one link.
+    pub queue_bytes_max: usize,
+    /// Says whether a peer that proved the secret belongs here.
+    pub admit: Arc<dyn Fn(&PeerId) -> bool + Send + Sync>,
+}
+
+impl Identity {
+    fn check_admission(&self, peer: &PeerId) -> Result<(), Refusal> {
+        if (self.admit)(peer) {
+            return Ok(());
+        }
+        Err(Refusal::Unknown { peer: peer.to_string() })
+    }
+}
+
+/// Whom a dialler expects to find; the store id is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// A sync node.
+    Sync(SyncId),
+    /// An ndb node.
+    Ndb(NdbId),
+}
+
+impl Expected {
+    /// Whether `peer` is the one.
+    #[must_use]
+    pub fn is(&self, peer: &PeerId) -> bool {
+        match (self, peer) {
+            (Self::Sync(wanted), PeerId::Sync { id, .. }) => wanted == id,
+            (Self::Ndb(wanted), PeerId::Ndb { id, .. }) => wanted == id,
+            (Self::Sync(_) | Self::Ndb(_), _) => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sync(id) => id.fmt(f),
+            Self::Ndb(id) => id.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Links over WebSocket (RFC 6455), binary messages, one frame each.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{Message as WsMessage, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use super::queue::{LinkReceiver, queue};
+use super::{Identity, Inbox, LinkEvent, LinkId};
+use crate::wire::{
+    FRAME_BYTES_MAX, Greeting, Hello, Message, PROTOCOL_VERSION, PeerId, Refusal, Welcome,
+    decode_frame, encode_message, proof_of,
+};
+
+/// Messages are put in one frame until it holds this much.
+const FRAME_BYTES_GOAL: usize = 256 << 10;
+/// Time for each step of the HELLO.
+pub(super) const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Routes `/link`: accepts links of other nodes into `inbox`.
+pub fn link_router<E>(identity: Identity, inbox: Inbox<E>) -> Router
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    Router::new().route("/link", get(accept::<E>)).with_state(Arc::new((identity, inbox)))
+}
+
+async fn accept<E>(
+    State(state): State<Arc<(Identity, Inbox<E>)>>,
+    upgrade: WebSocketUpgrade,
+) -> Response
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
+        move |socket| async move {
+            let (identity, inbox) = &*state;
+            serve(identity, inbox, socket).await;
+        },
+    )
+}
+
+async fn serve<E>(identity: &Identity, inbox: &Inbox<E>, mut socket: WebSocket)
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(identity, &mut socket)).await;
+    let peer = match greeted {
+        Ok(Ok(peer)) => peer,
+        Ok(Err(refusal)) => {
+            metrics::counter!("vixen_common_links_refused_total").increment(1);
+            tracing::warn!(reason = %refusal, "link refused");
+            let refused = Welcome::Refused { reason: refusal };
+            let _gone = socket.send(WsMessage::Binary(encode(&refused))).await;
+            let _gone = socket.close().await;
+            return;
+        }
+        Err(_elapsed) => {
+            metrics::counter!("vixen_common_links_refused_total").increment(1);
+            tracing::warn!("link refused: no hello in time");
+            return;
+        }
+    };
+    let (sink, stream) = socket.split();
+    let sink = Box::pin(
+        sink.sink_map_err(|e| e.to_string())
+            .with(|frame: Bytes| std::future::ready(Ok::<_, String>(WsMessage::Binary(frame)))),
+    );
+    let stream = Box::pin(stream.filter_map(|message| {
+        std::future::ready(match message {
+            Ok(WsMessage::Binary(frame)) => Some(Ok(frame)),
+            Ok(WsMessage::Close(_)) => Some(Err("closed by the peer".to_owned())),
+            Ok(WsMessage::Text(_)) => Some(Err("the peer sent text".to_owned())),
+            Ok(WsMessage::Ping(_) | WsMessage::Pong(_)) => None,
+            Err(error) => Some(Err(error.to_string())),
+        })
+    }));
+    run(identity, inbox, peer, sink, stream).await;
+}
+
+/// Says HELLO as the listener.
+async fn greet(identity: &Identity, socket: &mut WebSocket) -> Result<PeerId, Refusal> {
+    let nonce = fresh_nonce();
+    let greeting = Greeting { version: PROTOCOL_VERSION, nonce };
+    let malformed = |_any| Refusal::Malformed;
+    socket.send(WsMessage::Binary(encode(&greeting))).await.map_err(malformed)?;
+    let Some(Ok(WsMessage::Binary(frame))) = socket.recv().await else {
+        return Err(Refusal::Malformed);
+    };
+    let hello: Hello = postcard::from_bytes(&frame).map_err(|_any| Refusal::Malformed)?;
+    check_hello(identity, &hello, &nonce)?;
+    let proof =
+        proof_of(&identity.secret, false, &identity.cluster, &identity.peer, &nonce, &hello.nonce);
+    let welcome = Welcome::Accepted { peer: identity.peer, proof };
+    socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
+    Ok(hello.peer)
+}
+
+fn check_hello(identity: &Identity, hello: &Hello, nonce: &[u8; 32]) -> Result<(), Refusal> {
+    if hello.version != PROTOCOL_VERSION {
+        return Err(Refusal::Version { ours: PROTOCOL_VERSION, theirs: hello.version });
+    }
+    if hello.cluster != *identity.cluster {
+        return Err(Refusal::Cluster { ours: identity.cluster.to_string() });
+    }
+    let nonces = (nonce, &hello.nonce);
+    let holds = crate::wire::proof_holds(
+        &identity.secret,
+        true,
+        &hello.cluster,
+        &hello.peer,
+        nonces,
+        &hello.proof,
+    );
+    if !holds {
+        return Err(Refusal::Proof);
+    }
+    identity.check_admission(&hello.peer)
+}
+
+/// Encodes a word of the HELLO; these have no failing encoding.
+pub(super) fn encode<T: serde::Serialize>(word: &T) -> Bytes {
+    postcard::to_stdvec(word).unwrap_or_default().into()
+}
+
+/// 32 bytes of the system's randomness.
+pub(super) fn fresh_nonce() -> [u8; 32] {
+    let mut nonce = [0; 32];
+    if let Err(error) = getrandom::fill(&mut nonce) {
+        // Without randomness no proof is worth anything: better no node than an open one.
+        tracing::error!(%error, "the system gives no randomness");
+        std::process::abort();
+    }
+    nonce
+}
+
+/// Carries messages both ways until either side ends; reports `Up` and `Down`.
+pub(super) async fn run<E>(
+    identity: &Identity,
+    inbox: &Inbox<E>,
+    peer: PeerId,
+    sink: impl Sink<Bytes, Error = String> + Unpin,
+    stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
+) where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let link = LinkId::fresh();
+    let (sender, receiver) = queue(identity.queue_bytes_max);
+    if inbox.send(LinkEvent::Up { link, peer, sender: sender.clone() }.into()).await.is_err() {
+        return;
+    }
+    let reason = tokio::select! {
+        reason = write(receiver, sink) => reason,
+        reason = read(link, peer, stream, inbox) => reason,
+    };
+    sender.close(&reason);
+    let _node_is_stopping = inbox.send(LinkEvent::Down { link, peer, reason }.into()).await;
+}
+
+async fn write(
+    mut receiver: LinkReceiver,
+    mut sink: impl Sink<Bytes, Error = String> + Unpin,
+) -> String {
+    let mut messages = Vec::new();
+    loop {
+        if let Err(reason) = receiver.receive(&mut messages).await {
+            return reason;
+        }
+        let mut frame = Vec::new();
+        let mut taken = 0;
+        let mut waiting = messages.drain(..).peekable();
+        while let Some(message) = waiting.next() {
+            taken += message.queued_bytes();
+            frame = encode_message(&message, frame);
+            if frame.len() >= FRAME_BYTES_GOAL || waiting.peek().is_none() {
+                if let Err(error) = sink.feed(std::mem::take(&mut frame).into()).await {
+                    return error;
+                }
+                receiver.taken(std::mem::take(&mut taken));
+            }
+        }
+        drop(waiting);
+        if let Err(error) = sink.flush().await {
+            return error;
+        }
+    }
+}
+
+async fn read<E>(
+    link: LinkId,
+    peer: PeerId,
+    mut stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
+    inbox: &mpsc::Sender<E>,
+) -> String
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    loop {
+        let frame = match stream.next().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(reason)) => return reason,
+            None => return "closed by the peer".to_owned(),
+        };
+        let messages: Vec<Message> = match decode_frame(&frame) {
+            Ok(messages) => messages,
+            Err(error) => {
+                metrics::counter!("vixen_common_frames_malformed_total").increment(1);
+                return error.to_string();
+            }
+        };
+        if messages.is_empty() {
+            continue;
+        }
+        if inbox.send(LinkEvent::Messages { link, peer, messages }.into()).await.is_err() {
+            return "the node is stopping".to_owned();
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Advance segments: what is known of one, and the bytes of its messages.
+
+mod blob;
+mod builder;
+mod record;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Ballot, Digest, GroupId, SegmentId, Shard, Stamp};
+
+pub use blob::{Blob, BlobError};
+pub use builder::{Chunk, SegmentBuilder};
+pub use record::{Encoding, Record, RecordFlags, Records};
+
+/// A topic in its realm.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Topic {
+    /// The WAMP realm (WAMP spec §2.1).
+    pub realm: Arc<str>,
+    /// The topic URI.
+    pub uri: Arc<str>,
+}
+
+impl Topic {
+    /// Names a topic.
+    #[must_use]
+    pub fn new(realm: &str, uri: &str) -> Self {
+        Self { realm: realm.into(), uri: uri.into() }
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.realm, self.uri)
+    }
+}
+
+/// What the vote and the order need to know of a segment; fixed when its owner closes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SegmentMeta {
+    /// Which segment.
+    pub id: SegmentId,
+    /// Where its owner placed it.
+    pub shard: Shard,
+    /// Number of messages, at least 1.
+    pub count: u32,
+    /// Size of its blob in bytes.
+    pub bytes: u32,
+    /// Hash of its blob.
+    pub digest: Digest,
+}
+
+/// The value a segment's vote decides: when it happened, and who holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Challenger {
+    /// The proposed, then elected, stamp.
+    pub stamp: Stamp,
+    /// A group of which W nodes hold the segment durably.
+    pub group: GroupId,
+}
+
+/// A value offered to the vote under a ballot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The segment.
+    pub meta: SegmentMeta,
+    /// The ballot it is proposed under.
+    pub ballot: Ballot,
+    /// The value.
+    pub challenger: Challenger,
+}
+
+/// An elected segment: final, the same at every node for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Elected {
+    /// The segment.
+    pub meta: SegmentMeta,
+    /// The elected value.
+    pub challenger: Challenger,
+}
+
+impl Elected {
+    /// The elected stamp.
+    #[must_use]
+    pub const fn stamp(&self) -> Stamp {
+        self.challenger.stamp
+    }
+}

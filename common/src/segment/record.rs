@@ -1,0 +1,176 @@
+//! Records: one message each, packed one after the other.
+//!
+//! ```text
+//! +-----------+--------------+-----------+-------------+-----------+---------+
+//! | topic u16 | encoding u8  | flags u8  | session u64 | bytes u32 | payload |   little-endian
+//! +-----------+--------------+-----------+-------------+-----------+---------+
+//! ```
+//! `topic` is an index into the segment's topic table. The payload is what the publisher sent as
+//! arguments, in its own encoding, unparsed.
+
+/// Bytes before the payload.
+pub(super) const HEADER_BYTES: usize = 16;
+
+/// How a payload is encoded: the serializer of its publisher. Numbers are stored; never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Encoding {
+    /// The text after the topic of a JSON PUBLISH: empty, `args`, or `args,kwargs`, each verbatim.
+    Json = 1,
+}
+
+impl Encoding {
+    /// The encoding of a stored number; `None` if this version knows none such.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// What the publisher asked for this message. Bits are stored; never reuse one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordFlags(pub u8);
+
+impl RecordFlags {
+    /// The publisher does not want its own message back (WAMP §Publisher Exclusion, the default).
+    pub const EXCLUDE_ME: Self = Self(1);
+
+    /// Whether all bits of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// One message as it is stored and delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Index into the segment's topic table.
+    pub topic: u16,
+    /// How the payload is encoded.
+    pub encoding: Encoding,
+    /// What the publisher asked for.
+    pub flags: RecordFlags,
+    /// WAMP session id of the publisher.
+    pub session: u64,
+    /// The publisher's arguments, unparsed.
+    pub payload: &'a [u8],
+}
+
+impl Record<'_> {
+    /// Size in the blob.
+    #[must_use]
+    pub const fn stored_bytes(&self) -> usize {
+        HEADER_BYTES + self.payload.len()
+    }
+
+    /// Appends the record. The payload must be below 4 GiB; the entry's limits see to it.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
+        out.reserve(self.stored_bytes());
+        out.extend_from_slice(&self.topic.to_le_bytes());
+        out.push(self.encoding as u8);
+        out.push(self.flags.0);
+        out.extend_from_slice(&self.session.to_le_bytes());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(self.payload);
+    }
+}
+
+/// Reads records in order; stops for good at the first malformed one.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+    broken: bool,
+}
+
+impl<'a> Records<'a> {
+    /// Reads from the start of `records`.
+    #[must_use]
+    pub const fn new(records: &'a [u8]) -> Self {
+        Self { rest: records, broken: false }
+    }
+
+    /// Whether everything was read and well-formed; ask after the last record.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        !self.broken && self.rest.is_empty()
+    }
+
+    fn take(&mut self) -> Option<Record<'a>> {
+        let (header, rest) = self.rest.split_first_chunk::<HEADER_BYTES>()?;
+        let length = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
+        let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        let mut session = [0; 8];
+        session.copy_from_slice(&header[4..12]);
+        let record = Record {
+            topic: u16::from_le_bytes([header[0], header[1]]),
+            encoding: Encoding::from_number(header[2])?,
+            flags: RecordFlags(header[3]),
+            session: u64::from_le_bytes(session),
+            payload,
+        };
+        self.rest = rest;
+        Some(record)
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        if self.broken || self.rest.is_empty() {
+            return None;
+        }
+        let record = self.take();
+        self.broken = record.is_none();
+        record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn records_round_trip(
+            messages in proptest::collection::vec((any::<u16>(), any::<u64>(), any::<Vec<u8>>()), 0..20),
+        ) {
+            let mut bytes = Vec::new();
+            let wanted: Vec<_> = messages.iter().map(|(topic, session, payload)| Record {
+                topic: *topic, encoding: Encoding::Json, flags: RecordFlags::EXCLUDE_ME,
+                session: *session, payload,
+            }).collect();
+            wanted.iter().for_each(|r| r.write_to(&mut bytes));
+            let mut reader = Records::new(&bytes);
+            prop_assert_eq!(reader.by_ref().collect::<Vec<_>>(), wanted);
+            prop_assert!(reader.is_complete());
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let mut reader = Records::new(&bytes);
+            let read: usize = reader.by_ref().map(|r| r.stored_bytes()).sum();
+            prop_assert_eq!(reader.is_complete(), read == bytes.len());
+        }
+    }
+
+    #[test]
+    fn the_layout_of_a_record_never_changes() {
+        let mut bytes = Vec::new();
+        Record {
+            topic: 2,
+            encoding: Encoding::Json,
+            flags: RecordFlags::EXCLUDE_ME,
+            session: 0x0102,
+            payload: b"[1]",
+        }
+        .write_to(&mut bytes);
+        assert_eq!(bytes, [2, 0, 1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, b'[', b'1', b']']);
+    }
+}

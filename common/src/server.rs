@@ -1,0 +1,43 @@
+//! The one listening port of a node.
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+
+/// Why a node cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}; is another process there, or the address wrong?")]
+pub struct ListenError {
+    /// The address of the configuration.
+    pub address: String,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// Binds `address`, `host:port`; names are resolved now.
+///
+/// # Errors
+/// When the address is taken, not of this machine, or does not resolve.
+pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ListenError { address: address.to_owned(), source })
+}
+
+/// Serves `router` until `stop` resolves; connections of links are cut then, requests finished.
+/// Small frames leave at once: links and acknowledgements must not wait for Nagle's timer.
+///
+/// # Errors
+/// None in practice: accept errors are retried inside.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+    });
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}

@@ -1,0 +1,282 @@
+//! Messages between nodes, and the frames that carry them.
+//!
+//! The names of the tier messages are those of the blueprint; `docs/protocol.md` lists who sends
+//! each, to whom, and what is on disk before it leaves. Encoding is postcard: the order of the
+//! variants is their wire number, so new ones go at the end and none is reused.
+
+mod frame;
+mod hello;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Ballot, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
+use crate::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic};
+
+pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
+pub(crate) use hello::proof_holds;
+pub use hello::{Greeting, Hello, PeerId, Refusal, Welcome, proof_of};
+
+/// Version of the messages below; both ends of a link must speak the same.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Everything nodes say to each other after HELLO. Any message may arrive twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// entry → ndb: a segment is open and its messages will follow.
+    BeginAdvanceSegment {
+        /// The new segment.
+        segment: SegmentId,
+        /// Where its owner placed it.
+        shard: Shard,
+    },
+    /// entry → ndb: the next messages of an open segment.
+    KeepAdvanceHistory {
+        /// The open segment.
+        segment: SegmentId,
+        /// Offset of the first record in it: 0 for the first KEEP, then what came before.
+        offset: u32,
+        /// Topics that this KEEP adds to the segment's table.
+        topics: Vec<Topic>,
+        /// Number of records.
+        count: u32,
+        /// Packed records.
+        records: Bytes,
+    },
+    /// entry → ndb: the segment is complete; store it and ask for its draft.
+    AdvanceSegmentOver {
+        /// What it became.
+        meta: SegmentMeta,
+    },
+    /// ndb → entry: the segment arrived whole in memory; the next may close.
+    TrimAdvanceSegment {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// ndb → entry: the segment was not taken, for good reason.
+    RefuseAdvanceSegment {
+        /// The segment.
+        segment: SegmentId,
+        /// Why.
+        reason: RefuseReason,
+    },
+    /// ndb → sync: the segment is on this node's disk.
+    GenerateDraft {
+        /// The segment.
+        meta: SegmentMeta,
+    },
+    /// sync → coordinator: stage one, a promise and what was accepted before it.
+    PickChallenger {
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot promised.
+        ballot: Ballot,
+        /// The stamp this node promises for the segment.
+        draft: Stamp,
+        /// A group of which this node counted W durable votes.
+        group: GroupId,
+        /// What it accepted at the highest ballot, if anything.
+        accepted: Option<(Ballot, Challenger)>,
+    },
+    /// coordinator → sync: stage two, accept this. It is also the coordinator's own vote.
+    ElectSegment {
+        /// The value and its ballot.
+        proposal: Proposal,
+    },
+    /// sync → sync: this node has accepted the proposal, durably.
+    Vote {
+        /// The value and its ballot.
+        proposal: Proposal,
+    },
+    /// sync → sync: a higher ballot begins; promise it and say what you accepted.
+    Prepare {
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot, above 0.
+        ballot: Ballot,
+    },
+    /// sync → coordinator: promised to a higher ballot already.
+    Reject {
+        /// The segment.
+        segment: SegmentId,
+        /// The ballot promised.
+        promised: Ballot,
+    },
+    /// sync → sync, on a new link: how far this node knows each owner's elected segments without
+    /// a gap. The peer answers with everything it knows beyond.
+    SyncDigest {
+        /// Owner and the highest seq up to which all are known elected.
+        owners: Vec<(OwnerId, Seq)>,
+    },
+    /// reader → sync: send the feed, from the elected segments above `after` on.
+    FollowFeed {
+        /// The reader knows everything elected up to here.
+        after: Stamp,
+    },
+    /// sync → reader or sync: this segment is elected.
+    AdvanceSegmentResolved {
+        /// The outcome.
+        elected: Elected,
+    },
+    /// sync → reader: no segment unknown to this feed will be elected at or below `stamp` with
+    /// this node's draft.
+    Watermark {
+        /// The promise.
+        stamp: Stamp,
+    },
+    /// entry → ndb: open this link's tail, replacing any before.
+    FollowTail {
+        /// First position wanted; `None`: from the present end of the order.
+        from: Option<Position>,
+        /// Topics wanted, exact.
+        topics: Vec<Topic>,
+    },
+    /// entry → ndb: change the topics of the tail; answered when it holds.
+    ChangeInterest {
+        /// Rising number of the change, echoed.
+        version: u64,
+        /// Topics wanted from now on.
+        add: Vec<Topic>,
+        /// Topics no longer wanted.
+        remove: Vec<Topic>,
+    },
+    /// ndb → entry: the tail is open. Positions from `next` on will follow.
+    TailOpened {
+        /// The first position this tail will carry.
+        next: Position,
+        /// Head of the order at this node: all segments up to this stamp are placed…
+        head_stamp: Stamp,
+        /// …and this is the position after them.
+        head_next: Position,
+    },
+    /// ndb → entry: every segment from here on is filtered by the changed interest.
+    InterestChanged {
+        /// Of the `ChangeInterest`.
+        version: u64,
+    },
+    /// ndb → entry: canonical messages of one segment, in order.
+    TailSegment(TailSegment),
+    /// ndb → entry: nothing of interest stood before this position.
+    TailPosition {
+        /// The next position of the tail.
+        next: Position,
+    },
+    /// ndb → ndb: send the blobs of these segments.
+    FetchSegments {
+        /// The segments.
+        segments: Vec<SegmentId>,
+    },
+    /// ndb → ndb: a blob that was asked for.
+    SegmentBlob {
+        /// The segment.
+        meta: SegmentMeta,
+        /// Its bytes; the receiver verifies them.
+        blob: Bytes,
+    },
+    /// ndb → ndb: not held here (yet).
+    SegmentsMissing {
+        /// The segments asked for and not held.
+        segments: Vec<SegmentId>,
+    },
+}
+
+/// Why an ndb node did not take a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefuseReason {
+    /// Messages before these did not arrive here: send the whole segment again.
+    Gap,
+    /// Bytes and meta disagree: send the whole segment again.
+    Mismatch,
+    /// The segment is larger than this node's limits; sending again will not help.
+    TooLarge,
+    /// The segment belongs to another group.
+    WrongGroup,
+}
+
+/// Canonical messages of one segment, whole or filtered by interest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailSegment {
+    /// Position of the segment's offset 0.
+    pub first: Position,
+    /// Messages in the whole segment; the next segment begins `count` positions on.
+    pub count: u32,
+    /// The elected stamp.
+    pub stamp: Stamp,
+    /// The segment's topic table; records index into it.
+    pub topics: Vec<Topic>,
+    /// Offsets of the records below; empty when they are all of the segment.
+    pub offsets: Vec<u32>,
+    /// Packed records.
+    pub records: Bytes,
+}
+
+impl Message {
+    /// A short constant name for logs and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::BeginAdvanceSegment { .. } => "begin_advance_segment",
+            Self::KeepAdvanceHistory { .. } => "keep_advance_history",
+            Self::AdvanceSegmentOver { .. } => "advance_segment_over",
+            Self::TrimAdvanceSegment { .. } => "trim_advance_segment",
+            Self::RefuseAdvanceSegment { .. } => "refuse_advance_segment",
+            Self::GenerateDraft { .. } => "generate_draft",
+            Self::PickChallenger { .. } => "pick_challenger",
+            Self::ElectSegment { .. } => "elect_segment",
+            Self::Vote { .. } => "vote",
+            Self::Prepare { .. } => "prepare",
+            Self::Reject { .. } => "reject",
+            Self::SyncDigest { .. } => "sync_digest",
+            Self::FollowFeed { .. } => "follow_feed",
+            Self::AdvanceSegmentResolved { .. } => "advance_segment_resolved",
+            Self::Watermark { .. } => "watermark",
+            Self::FollowTail { .. } => "follow_tail",
+            Self::ChangeInterest { .. } => "change_interest",
+            Self::TailOpened { .. } => "tail_opened",
+            Self::InterestChanged { .. } => "interest_changed",
+            Self::TailSegment(_) => "tail_segment",
+            Self::TailPosition { .. } => "tail_position",
+            Self::FetchSegments { .. } => "fetch_segments",
+            Self::SegmentBlob { .. } => "segment_blob",
+            Self::SegmentsMissing { .. } => "segments_missing",
+        }
+    }
+
+    /// Bytes it takes in a queue, roughly: what it owns on the heap and a constant.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        const BASE: usize = 128;
+        const TOPIC: usize = 64;
+        BASE + match self {
+            Self::KeepAdvanceHistory { topics, records, .. } => {
+                topics.len() * TOPIC + records.len()
+            }
+            Self::SyncDigest { owners } => owners.len() * 24,
+            Self::FollowTail { topics, .. } => topics.len() * TOPIC,
+            Self::ChangeInterest { add, remove, .. } => (add.len() + remove.len()) * TOPIC,
+            Self::TailSegment(tail) => {
+                tail.topics.len() * TOPIC + tail.offsets.len() * 4 + tail.records.len()
+            }
+            Self::FetchSegments { segments } | Self::SegmentsMissing { segments } => {
+                segments.len() * 24
+            }
+            Self::SegmentBlob { blob, .. } => blob.len(),
+            Self::BeginAdvanceSegment { .. }
+            | Self::AdvanceSegmentOver { .. }
+            | Self::TrimAdvanceSegment { .. }
+            | Self::RefuseAdvanceSegment { .. }
+            | Self::GenerateDraft { .. }
+            | Self::PickChallenger { .. }
+            | Self::ElectSegment { .. }
+            | Self::Vote { .. }
+            | Self::Prepare { .. }
+            | Self::Reject { .. }
+            | Self::FollowFeed { .. }
+            | Self::AdvanceSegmentResolved { .. }
+            | Self::Watermark { .. }
+            | Self::TailOpened { .. }
+            | Self::InterestChanged { .. }
+            | Self::TailPosition { .. } => 0,
+        }
+    }
+}
