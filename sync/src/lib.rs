@@ -1,0 +1,16 @@
+//! The sync tier of vixen: a leaderless cluster that elects the permanent id of every segment by a
+//! vote in two stages.
+//!
+//! `vote` is pure and is what the model checker and the simulator run; `store` is LMDB; `node` is
+//! the driver. Nothing here knows what a message is about, or who publishes and subscribes.
+
+mod feed;
+mod metrics;
+mod node;
+mod serve;
+mod store;
+pub mod vote;
+
+pub use node::{SyncError, SyncEvent, SyncHandle, SyncNode, SyncOptions};
+pub use serve::serve;
+pub use store::StoreError;

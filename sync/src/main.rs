@@ -1,0 +1,40 @@
+//! `vixen-sync`: one node of the vote.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use vixen_common::config::NodeArgs;
+use vixen_common::telemetry::init_tracing;
+
+/// A sync node of a vixen cluster: takes part in the vote that gives every message its place in
+/// the one order.
+#[derive(Debug, Parser)]
+#[command(name = "vixen-sync", version)]
+struct Args {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vixen-sync: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let (config, name) = args.node.load_required("sync")?;
+    config.sync_member(&name)?;
+    if args.node.check_config {
+        println!("configuration is good: {name} is a sync node of {}", config.cluster.name);
+        return Ok(());
+    }
+    init_tracing(&config.log, name.as_str());
+    // One thread: the node's loop commits on it, and everything else waits for the commit anyway.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(vixen_sync::serve(&config, &name))
+}

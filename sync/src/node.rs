@@ -1,0 +1,503 @@
+//! The driver of a sync node: I/O into inputs, effects into I/O.
+//!
+//! One loop: drain the inbox, step everything, commit all writes in one LMDB transaction, then
+//! send. Nothing leaves before the commit it depends on (DESIGN §4), and what waits during a
+//! commit shares the next: that is the group commit. The loop blocks its thread while it commits,
+//! so a node has a runtime of its own, on one thread.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use vixen_common::dirlock::{DirLock, DirLockError};
+use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
+use vixen_common::segment::Elected;
+use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, PeerId};
+
+use crate::feed::Feeds;
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
+use crate::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+
+/// Elected rows wait at most this long for a commit that is needed anyway.
+const LAZY_WRITE: Duration = Duration::from_millis(200);
+/// Pause between looks at segments that have been pending for long.
+const RETRY: Duration = Duration::from_secs(1);
+/// Pause between reads of the store for followers whose links were full.
+const READ_ON: Duration = Duration::from_millis(2);
+/// Rows of the store sent to a peer in one go while it catches up.
+const CATCH_UP_BATCH: usize = 4_096;
+
+/// How a sync node runs.
+#[derive(Clone, Debug)]
+pub struct SyncOptions {
+    /// This node; its lane.
+    pub id: SyncId,
+    /// Its name in the configuration, for people.
+    pub name: String,
+    /// All sync nodes, this one included.
+    pub members: Vec<SyncId>,
+    /// W: ndb nodes of one group that must have a segment on disk.
+    pub write_quorum: u8,
+    /// Its data directory.
+    pub dir: PathBuf,
+    /// Whether commits are durable on return.
+    pub fsync: bool,
+    /// Size of the sparse LMDB map.
+    pub store_bytes_max: u64,
+    /// Rule 8.
+    pub clock_ahead_max: Duration,
+}
+
+/// Everything that reaches a sync node.
+#[derive(Debug)]
+pub enum SyncEvent {
+    /// From its links.
+    Link(LinkEvent),
+    /// Answer with the status page.
+    Status(oneshot::Sender<serde_json::Value>),
+    /// Finish: commit what is unwritten and end.
+    Stop,
+}
+
+impl From<LinkEvent> for SyncEvent {
+    fn from(event: LinkEvent) -> Self {
+        Self::Link(event)
+    }
+}
+
+/// Why a sync node cannot start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The data directory is not to be had.
+    #[error(transparent)]
+    Lock(#[from] DirLockError),
+    /// The store failed; after a failed commit nothing is certain but what is on disk.
+    #[error("the store of the vote failed")]
+    Store(#[from] StoreError),
+}
+
+/// A look at a running node from outside. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SyncHandle {
+    inbox: Inbox<SyncEvent>,
+    ready: Arc<Mutex<Result<(), String>>>,
+}
+
+impl SyncHandle {
+    /// Whether the node can take part in a quorum; else what it waits for.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn ready(&self) -> Result<(), String> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The status page; `null` while the node stops.
+    pub async fn status(&self) -> serde_json::Value {
+        let (answer, answered) = oneshot::channel();
+        if self.inbox.send(SyncEvent::Status(answer)).await.is_err() {
+            return serde_json::Value::Null;
+        }
+        answered.await.unwrap_or_default()
+    }
+}
+
+struct Peer {
+    link: LinkId,
+    store: StoreId,
+    sender: LinkSender,
+}
+
+/// One sync node.
+pub struct SyncNode {
+    options: SyncOptions,
+    store: Store,
+    _lock: DirLock,
+    votes: Votes,
+    inbox: mpsc::Receiver<SyncEvent>,
+    handle: SyncHandle,
+    peers: BTreeMap<SyncId, Peer>,
+    last_down: BTreeMap<SyncId, String>,
+    links: BTreeMap<LinkId, (PeerId, LinkSender)>,
+    feeds: Feeds,
+    /// Elections not yet in the store, oldest first; see [`LAZY_WRITE`].
+    unwritten: VecDeque<(Elected, OwnerRow)>,
+    unwritten_since: Option<Instant>,
+    retry_at: Option<Instant>,
+    told: Stamp,
+    metrics: Metrics,
+}
+
+impl SyncNode {
+    /// Takes the directory, opens the store and recovers the vote. Blocking.
+    ///
+    /// # Errors
+    /// When the directory is taken or the store is unusable.
+    pub fn open(options: SyncOptions) -> Result<Self, SyncError> {
+        let lock = DirLock::take(&options.dir)?;
+        let store = Store::open(&options.dir, options.store_bytes_max, options.fsync)?;
+        let mut members = options.members.clone();
+        members.sort_unstable();
+        let vote = VoteOptions {
+            id: options.id,
+            members,
+            write_quorum: options.write_quorum,
+            clock_ahead_max_ms: u64::try_from(options.clock_ahead_max.as_millis())
+                .unwrap_or(u64::MAX),
+        };
+        let votes = Votes::new(vote, store.recover()?);
+        let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
+        let ready = Arc::new(Mutex::new(Err("starting".to_owned())));
+        let node = Self {
+            options,
+            store,
+            _lock: lock,
+            votes,
+            inbox,
+            handle: SyncHandle { inbox: sender, ready },
+            peers: BTreeMap::new(),
+            last_down: BTreeMap::new(),
+            links: BTreeMap::new(),
+            feeds: Feeds::default(),
+            unwritten: VecDeque::new(),
+            unwritten_since: None,
+            retry_at: None,
+            told: Stamp::ZERO,
+            metrics: Metrics::new(),
+        };
+        node.tell_readiness();
+        Ok(node)
+    }
+
+    /// The id of its store.
+    #[must_use]
+    pub const fn store_id(&self) -> StoreId {
+        self.store.store_id()
+    }
+
+    /// Where links and others put events for it.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox<SyncEvent> {
+        self.handle.inbox.clone()
+    }
+
+    /// A look at it from outside.
+    #[must_use]
+    pub fn handle(&self) -> SyncHandle {
+        self.handle.clone()
+    }
+
+    /// Runs until `Stop`. Needs a thread of its own: commits block it.
+    ///
+    /// # Errors
+    /// When the store fails; the process must then end, and recover from what is on disk.
+    pub async fn run(mut self) -> Result<(), SyncError> {
+        tracing::info!(
+            node = self.options.name,
+            store = %self.store_id(),
+            pending = self.votes.pending_segments(),
+            "sync node runs"
+        );
+        let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
+        loop {
+            let due = self.next_timer();
+            tokio::select! {
+                biased;
+                _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX) => {}
+                () = sleep_until(due), if due.is_some() => {}
+            }
+            let now = WallTime::now();
+            let mut fx = Effects::default();
+            let mut stop = false;
+            for event in events.drain(..) {
+                match event {
+                    SyncEvent::Link(event) => self.on_link(now, event, &mut fx),
+                    SyncEvent::Status(answer) => {
+                        let _asker_left = answer.send(self.status());
+                    }
+                    SyncEvent::Stop => stop = true,
+                }
+            }
+            self.on_timers(now, &mut fx);
+            self.settle(fx, stop)?;
+            if stop {
+                tracing::info!(node = self.options.name, "sync node stopped");
+                return Ok(());
+            }
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
+        let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
+        [unwritten, self.retry_at, reading].into_iter().flatten().min()
+    }
+
+    fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
+        let clock = Instant::now();
+        if self.votes.pending_segments() == 0 {
+            self.retry_at = None;
+        } else if self.retry_at.is_some_and(|at| at <= clock) {
+            self.votes.step(now, Input::Retry, fx);
+            self.retry_at = Some(clock + RETRY);
+        } else if self.retry_at.is_none() {
+            self.retry_at = Some(clock + RETRY);
+        }
+    }
+
+    fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
+        match event {
+            LinkEvent::Up { link, peer, sender } => {
+                self.links.insert(link, (peer, sender.clone()));
+                if let PeerId::Sync { id, store } = peer {
+                    self.peers.insert(id, Peer { link, store, sender });
+                    self.tell_readiness();
+                    self.votes.step(now, Input::PeerUp { peer: id }, fx);
+                }
+            }
+            LinkEvent::Messages { link, peer, messages } => {
+                self.metrics.messages_received.increment(messages.len() as u64);
+                for message in messages {
+                    self.on_message(now, link, peer, message, fx);
+                }
+            }
+            LinkEvent::Down { link, peer, reason } => {
+                self.links.remove(&link);
+                self.feeds.remove(link);
+                tracing::info!(%peer, reason, "link down");
+                if let PeerId::Sync { id, .. } = peer {
+                    self.last_down.insert(id, reason);
+                    // A newer link of the same peer may be up already.
+                    if self.peers.get(&id).is_some_and(|peer| peer.link == link) {
+                        self.peers.remove(&id);
+                    }
+                    self.tell_readiness();
+                }
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        now: WallTime,
+        link: LinkId,
+        peer: PeerId,
+        message: Message,
+        fx: &mut Effects,
+    ) {
+        let input = match (peer, message) {
+            (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
+                Input::GenerateDraft { from, meta }
+            }
+            (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
+                if let Some((_, sender)) = self.links.get(&link) {
+                    self.feeds.follow(link, peer, sender.clone(), after);
+                }
+                return;
+            }
+            (
+                PeerId::Sync { id: from, .. },
+                Message::PickChallenger { meta, ballot, draft, group, accepted },
+            ) => Input::PickChallenger { from, meta, ballot, draft, group, accepted },
+            (PeerId::Sync { id: from, .. }, Message::ElectSegment { proposal }) => {
+                Input::ElectSegment { from, proposal }
+            }
+            (PeerId::Sync { id: from, .. }, Message::Vote { proposal }) => {
+                Input::Vote { from, proposal }
+            }
+            (PeerId::Sync { id: from, .. }, Message::Prepare { meta, ballot }) => {
+                Input::Prepare { from, meta, ballot }
+            }
+            (PeerId::Sync { id: from, .. }, Message::Reject { segment, promised }) => {
+                Input::Reject { from, segment, promised }
+            }
+            (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {
+                Input::Resolved { elected }
+            }
+            (PeerId::Sync { id: from, .. }, Message::SyncDigest { owners }) => {
+                Input::Digest { from, owners }
+            }
+            (_, other) => {
+                self.metrics.refused_messages.increment(1);
+                tracing::warn!(%peer, message = other.name(), "message is not for a sync node");
+                return;
+            }
+        };
+        self.votes.step(now, input, fx);
+    }
+
+    /// Does what the steps owe, in the order the vote asks for.
+    fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), SyncError> {
+        for drop in &fx.dropped {
+            self.metrics.dropped(*drop);
+        }
+        let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
+        if !fx.writes.is_empty() || is_overdue || (stop && !self.unwritten.is_empty()) {
+            self.commit(&fx.writes)?;
+        }
+        for (to, message) in fx.sends {
+            if let Some(peer) = self.peers.get(&to) {
+                let _down_follows = peer.sender.send(message);
+            }
+        }
+        for (elected, owner) in fx.elected {
+            self.feeds.publish(elected);
+            self.metrics.elected.increment(1);
+            self.unwritten.push_back((elected, owner));
+            self.unwritten_since.get_or_insert_with(Instant::now);
+        }
+        for (to, owner, after) in fx.catch_ups {
+            self.catch_up(to, owner, after)?;
+        }
+        if self.feeds.is_reading() {
+            self.feeds.read_on(&self.store, self.unwritten.iter().map(|(elected, _)| *elected))?;
+        }
+        if let Some(watermark) = self.votes.watermark() {
+            assert!(watermark >= self.told, "V3: the watermark never falls");
+            self.told = watermark;
+            self.feeds.tell(watermark);
+        }
+        self.tell_metrics();
+        Ok(())
+    }
+
+    /// Commits `writes` with all elections that wait. A vote row of this batch whose segment was
+    /// elected in it goes first, then away: the order of writes is the order of steps.
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let elected = self.unwritten.drain(..).map(|(elected, row)| Write::Elected(elected, row));
+        let rows = writes.len() + elected.len();
+        self.store.commit(elected.chain(writes.iter().copied()))?;
+        self.unwritten_since = None;
+        self.metrics.commits.increment(1);
+        self.metrics.commit_rows.increment(rows as u64);
+        self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Sends a peer everything of an owner beyond `after`.
+    fn catch_up(&self, to: SyncId, owner: OwnerId, mut after: Seq) -> Result<(), StoreError> {
+        let Some(peer) = self.peers.get(&to) else { return Ok(()) };
+        loop {
+            let batch = self.store.elected_of(owner, after, CATCH_UP_BATCH)?;
+            let Some(last) = batch.last().map(|elected| elected.meta.id.seq) else { break };
+            after = last;
+            for elected in batch {
+                let _down_follows = peer.sender.send(Message::AdvanceSegmentResolved { elected });
+            }
+        }
+        for (elected, _) in self.unwritten.iter().filter(|(e, _)| e.meta.id.owner == owner) {
+            let message = Message::AdvanceSegmentResolved { elected: *elected };
+            let _down_follows = peer.sender.send(message);
+        }
+        Ok(())
+    }
+
+    fn tell_readiness(&self) {
+        let needed = self.options.members.len() / 2 + 1;
+        let up = self.peers.len() + 1;
+        let ready = if up >= needed {
+            Ok(())
+        } else {
+            let missing = self
+                .options
+                .members
+                .iter()
+                .filter(|id| **id != self.options.id && !self.peers.contains_key(id));
+            let missing: Vec<_> = missing.map(ToString::to_string).collect();
+            Err(format!("{up} of {needed} sync nodes; no link to {}", missing.join(", ")))
+        };
+        let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != ready {
+            match &ready {
+                Ok(()) => tracing::info!(up, needed, "sync quorum is up"),
+                Err(reason) => tracing::warn!(reason, "no sync quorum"),
+            }
+            *told = ready;
+        }
+    }
+
+    fn tell_metrics(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these are small")]
+        {
+            self.metrics.pending.set(self.votes.pending_segments() as f64);
+            self.metrics.watermark.set(self.told.wall_time().0 as f64 / 1e3);
+            self.metrics.feeds.set(self.feeds.len() as f64);
+        }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let report = self.votes.report();
+        let pending: Vec<_> = report
+            .pending
+            .iter()
+            .map(|pending| {
+                serde_json::json!({
+                    "segment": pending.segment.to_string(),
+                    "draft": pending.draft.map(|draft| draft.0),
+                    "promised": pending.promised.0,
+                    "coordinator": pending.coordinator.0,
+                    "waits_for": pending.waits_for,
+                })
+            })
+            .collect();
+        let homes: Vec<_> = report
+            .homes
+            .iter()
+            .map(|(owner, home)| serde_json::json!({"owner": owner.to_string(), "home": home.0}))
+            .collect();
+        let links: Vec<_> = self
+            .options
+            .members
+            .iter()
+            .filter(|id| **id != self.options.id)
+            .map(|id| {
+                let peer = self.peers.get(id);
+                serde_json::json!({
+                    "peer": id.to_string(),
+                    "up": peer.is_some(),
+                    "store": peer.map(|peer| peer.store.to_string()),
+                    "waiting_bytes": peer.map(|peer| peer.sender.waiting_bytes()),
+                    "last_down": self.last_down.get(id),
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "node": self.options.name,
+            "role": "sync",
+            "lane": self.options.id.0,
+            "store": self.store_id().to_string(),
+            "durability": if self.options.fsync { "fsync" } else { "memory" },
+            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
+            "quorum": {
+                "needed": self.options.members.len() / 2 + 1,
+                "up": self.peers.len() + 1,
+                "members": self.options.members.len(),
+            },
+            "links": links,
+            "clock": report.clock.0,
+            "watermark": report.watermark.map(|stamp| stamp.0),
+            "unsettled_since_restart": report.unsettled,
+            "owners": report.owners,
+            "homes": homes,
+            "pending_total": report.pending_total,
+            "pending": pending,
+            "feeds": self.feeds.report(),
+            "unwritten_elections": self.unwritten.len(),
+        })
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,135 @@
+//! Stage two: accepting, counting votes, and what follows from an election (rules 5 and 7).
+
+use vixen_common::id::{Ballot, Stamp, SyncId};
+use vixen_common::segment::{Elected, Proposal, SegmentMeta};
+use vixen_common::time::WallTime;
+use vixen_common::wire::Message;
+
+use super::state::{NodeSet, Write};
+use super::{Drop, Effects, Votes, coordinator};
+
+impl Votes {
+    pub(super) fn on_elect_segment(
+        &mut self,
+        now: WallTime,
+        from: SyncId,
+        proposal: Proposal,
+        fx: &mut Effects,
+    ) {
+        let segment = proposal.meta.id;
+        if coordinator(segment.owner, proposal.ballot, &self.options.members) != from {
+            fx.dropped.push(Drop::NotCoordinator);
+            return;
+        }
+        if self.is_wild(proposal.challenger.stamp, now) {
+            fx.dropped.push(Drop::WildClock);
+            return;
+        }
+        let Some(pending) = self.pending_of(proposal.meta, fx) else { return };
+        let promised = pending.vote.promised;
+        if promised > proposal.ballot {
+            fx.dropped.push(Drop::StaleBallot);
+            fx.sends.push((from, Message::Reject { segment, promised }));
+            return;
+        }
+        if pending.has_accepted_at(proposal.ballot) {
+            // A repeat: the coordinator may have missed the vote.
+            fx.sends.push((from, Message::Vote { proposal }));
+        } else {
+            self.accept(proposal, fx);
+            for peer in self.options.members.iter().filter(|id| **id != self.options.id) {
+                fx.sends.push((*peer, Message::Vote { proposal }));
+            }
+        }
+        self.on_vote(now, self.options.id, proposal, fx);
+        self.on_vote(now, from, proposal, fx);
+    }
+
+    pub(super) fn on_vote(
+        &mut self,
+        now: WallTime,
+        from: SyncId,
+        proposal: Proposal,
+        fx: &mut Effects,
+    ) {
+        let quorum = self.quorum();
+        let Some(pending) = self.pending_of(proposal.meta, fx) else { return };
+        let fresh = (NodeSet::default(), proposal.challenger);
+        let (voters, challenger) = pending.votes.entry(proposal.ballot).or_insert(fresh);
+        if *challenger != proposal.challenger {
+            fx.dropped.push(Drop::Conflict);
+            return;
+        }
+        voters.insert(from.0);
+        if voters.len() >= quorum {
+            let elected = Elected { meta: proposal.meta, challenger: proposal.challenger };
+            self.elect(now, elected, fx);
+        }
+    }
+
+    pub(super) fn on_resolved(&mut self, now: WallTime, elected: Elected, fx: &mut Effects) {
+        if self.is_elected(elected.meta.id) {
+            fx.dropped.push(Drop::Late);
+            return;
+        }
+        self.elect(now, elected, fx);
+    }
+
+    /// Notes the outcome, and goes on with the owner's next segment, which may have waited for it.
+    fn elect(&mut self, now: WallTime, elected: Elected, fx: &mut Effects) {
+        let segment = elected.meta.id;
+        if let Some(pending) = self.pending.remove(&segment)
+            && let Some(draft) = pending.vote.draft
+        {
+            self.drafts.remove(&draft);
+        }
+        self.unsettled.remove(&segment);
+        self.clock.raise(elected.stamp());
+        let owner = self.owners.entry(segment.owner).or_default();
+        owner.elect(segment.seq, elected.stamp());
+        fx.elected.push((elected, owner.row));
+        self.draft_from(now, segment.next(), fx);
+        self.try_propose(now, segment.next(), fx);
+    }
+
+    /// The acceptor's half of a take-over: promise, and answer with the draft (made now if there
+    /// is none) and what was accepted.
+    pub(super) fn on_prepare(
+        &mut self,
+        now: WallTime,
+        from: SyncId,
+        meta: SegmentMeta,
+        ballot: Ballot,
+        fx: &mut Effects,
+    ) {
+        if ballot == Ballot(0) || coordinator(meta.id.owner, ballot, &self.options.members) != from
+        {
+            fx.dropped.push(Drop::NotCoordinator);
+            return;
+        }
+        if self.is_elected(meta.id) {
+            // Who prepares does not know: its feeds and digests do, but it asks now.
+            fx.catch_ups.push((from, meta.id.owner, vixen_common::id::Seq(meta.id.seq.0 - 1)));
+            return;
+        }
+        if self.pending_of(meta, fx).is_none() || !self.is_eligible(meta.id) {
+            return;
+        }
+        let Some(pending) = self.pending.get_mut(&meta.id) else { return };
+        let promised = pending.vote.promised;
+        if promised > ballot {
+            fx.dropped.push(Drop::StaleBallot);
+            fx.sends.push((from, Message::Reject { segment: meta.id, promised }));
+            return;
+        }
+        pending.vote.promised = ballot;
+        if pending.vote.draft.is_none() {
+            let draft = self.clock.make(now, Stamp::ZERO);
+            pending.vote.draft = Some(draft);
+            self.drafts.insert(draft);
+        }
+        fx.writes.push(Write::Vote(pending.vote));
+        self.send_pick(now, meta.id, ballot, fx);
+        self.draft_from(now, meta.id.next(), fx);
+    }
+}

@@ -1,0 +1,113 @@
+//! Stage one at the coordinator: picks become a challenger (rules 3 and 4).
+
+use vixen_common::id::{Ballot, SegmentId, Stamp, SyncId};
+use vixen_common::segment::{Challenger, Proposal, SegmentMeta};
+use vixen_common::time::WallTime;
+use vixen_common::wire::Message;
+
+use super::state::{Pick, Write};
+use super::{Drop, Effects, Votes, coordinator};
+
+impl Votes {
+    pub(super) fn on_pick_challenger(
+        &mut self,
+        now: WallTime,
+        from: SyncId,
+        meta: SegmentMeta,
+        ballot: Ballot,
+        pick: Pick,
+        fx: &mut Effects,
+    ) {
+        if coordinator(meta.id.owner, ballot, &self.options.members) != self.options.id {
+            fx.dropped.push(Drop::NotCoordinator);
+            return;
+        }
+        if self.is_wild(pick.draft, now) {
+            fx.dropped.push(Drop::WildClock);
+            return;
+        }
+        let Some(pending) = self.pending_of(meta, fx) else { return };
+        if ballot < pending.picking {
+            fx.dropped.push(Drop::StaleBallot);
+            return;
+        }
+        if ballot > pending.picking {
+            pending.picking = ballot;
+            pending.picks.clear();
+        }
+        // A node drafts once and keeps it, so a repeat says the same or, with `accepted`, more.
+        pending.picks.insert(from, pick);
+        self.try_propose(now, meta.id, fx);
+    }
+
+    /// Proposes once a quorum of picks and the floor are known. Accepts the proposal in the same
+    /// step, so that its row is durable before ELECT_SEGMENT leaves (rule 3).
+    pub(super) fn try_propose(&mut self, now: WallTime, segment: SegmentId, fx: &mut Effects) {
+        let quorum = self.quorum();
+        let Some(pending) = self.pending.get(&segment) else { return };
+        let ballot = pending.picking;
+        let waits = pending.picks.len() < quorum
+            || pending.has_accepted_at(ballot)
+            || pending.vote.promised > ballot;
+        if waits {
+            return;
+        }
+        let floor = self.owners.get(&segment.owner).map_or_else(
+            || (segment.previous().is_none()).then_some(Stamp::ZERO),
+            |owner| owner.floor_of(segment.seq),
+        );
+        let Some(floor) = floor else { return };
+        let accepted = pending.picks.values().filter_map(|p| p.accepted).max_by_key(|a| a.0);
+        let meta = pending.vote.meta;
+        let challenger = match accepted {
+            Some((_, challenger)) => challenger,
+            None => self.challenge(now, segment, floor),
+        };
+        if self.is_wild(challenger.stamp, now) {
+            fx.dropped.push(Drop::WildClock);
+            return;
+        }
+        let proposal = Proposal { meta, ballot, challenger };
+        for peer in self.options.members.iter().filter(|id| **id != self.options.id) {
+            fx.sends.push((*peer, Message::ElectSegment { proposal }));
+        }
+        self.accept(proposal, fx);
+        self.on_vote(now, self.options.id, proposal, fx);
+    }
+
+    /// Rule 4 where nothing was accepted before: the highest of the q lowest drafts, or, where
+    /// that is not above the floor, a fresh stamp above the floor and those drafts.
+    fn challenge(&mut self, now: WallTime, segment: SegmentId, floor: Stamp) -> Challenger {
+        let quorum = self.quorum();
+        let picks = self.pending.get(&segment).map(|p| &p.picks);
+        let mut picks: Vec<Pick> = picks.into_iter().flat_map(|p| p.values().copied()).collect();
+        picks.sort_unstable_by_key(|pick| pick.draft);
+        let highest = picks[quorum - 1];
+        let stamp = if highest.draft > floor { highest.draft } else { self.clock.make(now, floor) };
+        debug_assert!(stamp >= highest.draft && stamp > floor, "a challenger meets its quorum");
+        Challenger { stamp, group: highest.group }
+    }
+
+    /// Accepts a proposal into the row of its segment.
+    pub(super) fn accept(&mut self, proposal: Proposal, fx: &mut Effects) {
+        let Some(pending) = self.pending.get_mut(&proposal.meta.id) else { return };
+        debug_assert!(pending.vote.promised <= proposal.ballot, "B1");
+        pending.vote.promised = proposal.ballot;
+        pending.vote.accepted = Some((proposal.ballot, proposal.challenger));
+        fx.writes.push(Write::Vote(pending.vote));
+        self.clock.raise(proposal.challenger.stamp);
+    }
+
+    pub(super) fn on_reject(
+        &mut self,
+        _from: SyncId,
+        segment: SegmentId,
+        _promised: Ballot,
+        fx: &mut Effects,
+    ) {
+        // The ballot is lost; who holds the higher one drives it, and this node votes in that.
+        if self.pending.contains_key(&segment) {
+            fx.dropped.push(Drop::StaleBallot);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Stage one at every node: eligible segments get a draft (rules 1 and 2).
+
+use vixen_common::id::{Ballot, NdbId, SegmentId};
+use vixen_common::segment::SegmentMeta;
+use vixen_common::time::WallTime;
+use vixen_common::wire::Message;
+
+use super::state::{Pick, Write};
+use super::{Effects, Votes};
+
+impl Votes {
+    pub(super) fn on_generate_draft(
+        &mut self,
+        now: WallTime,
+        from: NdbId,
+        meta: SegmentMeta,
+        fx: &mut Effects,
+    ) {
+        let write_quorum = usize::from(self.options.write_quorum);
+        let Some(pending) = self.pending_of(meta, fx) else { return };
+        pending.store(from, write_quorum);
+        self.draft_from(now, meta.id, fx);
+    }
+
+    /// Drafts the segment if it is eligible, and then its successors, which may have waited for it.
+    pub(super) fn draft_from(&mut self, now: WallTime, first: SegmentId, fx: &mut Effects) {
+        let mut segment = first;
+        while self.try_draft(now, segment, fx) {
+            segment = segment.next();
+        }
+    }
+
+    fn try_draft(&mut self, now: WallTime, segment: SegmentId, fx: &mut Effects) -> bool {
+        if !self.is_eligible(segment) {
+            return false;
+        }
+        let Some(pending) = self.pending.get_mut(&segment) else { return false };
+        if pending.vote.draft.is_some() || pending.vote.promised > Ballot(0) {
+            return false;
+        }
+        let draft = self.clock.make(now, vixen_common::id::Stamp::ZERO);
+        pending.vote.draft = Some(draft);
+        fx.writes.push(Write::Vote(pending.vote));
+        self.drafts.insert(draft);
+        self.send_pick(now, segment, Ballot(0), fx);
+        true
+    }
+
+    /// Rule 1: W durable votes of one group, and the segment before it drafted or elected here.
+    pub(super) fn is_eligible(&self, segment: SegmentId) -> bool {
+        let has_group = self.pending.get(&segment).is_some_and(|p| p.vote.group.is_some());
+        has_group
+            && segment.previous().is_none_or(|previous| {
+                self.is_elected(previous)
+                    || self.pending.get(&previous).is_some_and(|p| p.vote.draft.is_some())
+            })
+    }
+
+    /// Sends this node's stage-one reply to the coordinator of `ballot`, or takes it itself.
+    pub(super) fn send_pick(
+        &mut self,
+        now: WallTime,
+        segment: SegmentId,
+        ballot: Ballot,
+        fx: &mut Effects,
+    ) {
+        let Some(pending) = self.pending.get(&segment) else { return };
+        let vote = pending.vote;
+        let (Some(draft), Some(group)) = (vote.draft, vote.group) else { return };
+        let to = super::coordinator(segment.owner, ballot, &self.options.members);
+        if to == self.options.id {
+            let pick = Pick { draft, group, accepted: vote.accepted };
+            self.on_pick_challenger(now, to, vote.meta, ballot, pick, fx);
+            return;
+        }
+        let accepted = vote.accepted;
+        let message = Message::PickChallenger { meta: vote.meta, ballot, draft, group, accepted };
+        fx.sends.push((to, message));
+    }
+}

@@ -1,0 +1,315 @@
+//! The vote: one sync node's part in electing the stamp and the group of every segment.
+//!
+//! Source: DESIGN §4 rules 1 to 8; `docs/protocol.md`. Per segment it is single-decree Paxos
+//! (Lamport, *Paxos Made Simple*, 2001) on the value `(stamp, group)`, whose first phase also
+//! collects drafts.
+//!
+//! Call order of the driver: step everything that waits; commit `writes` in one transaction; then
+//! do `sends`, then put `elected` on the feeds, then [`Votes::watermark`] if it has risen. Elected
+//! rows may be written later than that: they follow from votes that are durable at a quorum.
+//!
+//! Invariants, besides those of [`VoteState`] and the clock:
+//! - V1: a segment is pending or elected at this node, never both.
+//! - V2: `drafts` holds exactly the drafts of pending segments.
+//! - V3: the watermark never falls, restarts included: after a restart there is none until all
+//!   segments that were pending in the store are known elected.
+
+mod accept;
+mod clock;
+mod coordinate;
+mod draft;
+mod home;
+mod report;
+mod resend;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vixen_common::id::{Ballot, GroupId, Lane, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_common::segment::{Challenger, Elected, Proposal, SegmentMeta};
+use vixen_common::time::WallTime;
+use vixen_common::wire::Message;
+
+use clock::Clock;
+use state::{Owner, Pending};
+
+pub use home::{coordinator, home};
+pub use report::{PendingReport, VoteReport};
+pub use state::{OwnerRow, Recovered, VoteState, Write};
+
+/// Who votes, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct VoteOptions {
+    /// This node.
+    pub id: SyncId,
+    /// All nodes of the vote, this one included, sorted.
+    pub members: Vec<SyncId>,
+    /// W: ndb nodes of one group that must have a segment on disk.
+    pub write_quorum: u8,
+    /// Stamps further ahead of wall time than this are neither used nor accepted (rule 8).
+    pub clock_ahead_max_ms: u64,
+}
+
+/// Everything that can happen to the votes of a node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// An ndb node has the segment on disk.
+    GenerateDraft {
+        /// The ndb node.
+        from: NdbId,
+        /// The segment.
+        meta: SegmentMeta,
+    },
+    /// Stage one at this coordinator.
+    PickChallenger {
+        /// Who promises.
+        from: SyncId,
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot promised.
+        ballot: Ballot,
+        /// Its draft.
+        draft: Stamp,
+        /// A group of which it counted W durable votes.
+        group: GroupId,
+        /// What it accepted before.
+        accepted: Option<(Ballot, Challenger)>,
+    },
+    /// Stage two: a coordinator's proposal, and its own vote.
+    ElectSegment {
+        /// The coordinator.
+        from: SyncId,
+        /// The value and its ballot.
+        proposal: Proposal,
+    },
+    /// A node has accepted.
+    Vote {
+        /// The node.
+        from: SyncId,
+        /// The value and its ballot.
+        proposal: Proposal,
+    },
+    /// A coordinator begins a ballot above 0.
+    Prepare {
+        /// The coordinator.
+        from: SyncId,
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// A node has promised to a higher ballot than this coordinator's.
+    Reject {
+        /// The node.
+        from: SyncId,
+        /// The segment.
+        segment: SegmentId,
+        /// What it promised.
+        promised: Ballot,
+    },
+    /// A peer knows this segment to be elected.
+    Resolved {
+        /// The outcome.
+        elected: Elected,
+    },
+    /// A peer tells how far it knows each owner; on a new link.
+    Digest {
+        /// The peer.
+        from: SyncId,
+        /// Owner and contiguous elected seq.
+        owners: Vec<(OwnerId, Seq)>,
+    },
+    /// A link to a peer came up.
+    PeerUp {
+        /// The peer.
+        peer: SyncId,
+    },
+    /// Segments have been pending for long: send again what may have been refused or lost.
+    Retry,
+}
+
+/// What the driver owes after a step; see the module doc for the order.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// Must be durable before anything below leaves.
+    pub writes: Vec<Write>,
+    /// To other sync nodes; what has no link is dropped, the next link brings a resend.
+    pub sends: Vec<(SyncId, Message)>,
+    /// For all feeds and, at leisure, the store.
+    pub elected: Vec<(Elected, OwnerRow)>,
+    /// Send the peer all elected segments of the owner beyond this seq, from the store.
+    pub catch_ups: Vec<(SyncId, OwnerId, Seq)>,
+    /// Inputs that were dropped, by reason, for the metrics.
+    pub dropped: Vec<Drop>,
+}
+
+/// Why an input changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drop {
+    /// The segment is elected; normal for what comes after a quorum.
+    Late,
+    /// A stamp too far ahead of wall time (rule 8).
+    WildClock,
+    /// A ballot of a coordinator from somebody else.
+    NotCoordinator,
+    /// The ballot is below what was promised.
+    StaleBallot,
+    /// The segment is known with another content: its owner or a peer is broken.
+    Conflict,
+}
+
+impl Drop {
+    /// Label of the metric.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::WildClock => "wild_clock",
+            Self::NotCoordinator => "not_coordinator",
+            Self::StaleBallot => "stale_ballot",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// The votes of one sync node. See the module doc.
+#[derive(Clone, Debug)]
+pub struct Votes {
+    options: VoteOptions,
+    clock: Clock,
+    owners: BTreeMap<OwnerId, Owner>,
+    pending: BTreeMap<SegmentId, Pending>,
+    drafts: BTreeSet<Stamp>,
+    /// Segments that were pending when the store was opened and are not known elected yet.
+    unsettled: BTreeSet<SegmentId>,
+}
+
+impl Votes {
+    /// Starts from what the store holds; `Recovered::default()` for an empty store.
+    ///
+    /// # Panics
+    /// When `options.id` is not a lane; the configuration has checked it.
+    #[must_use]
+    pub fn new(options: VoteOptions, recovered: Recovered) -> Self {
+        let lane = Lane::new(options.id.0);
+        assert!(lane.is_some(), "the id of a sync node is a lane");
+        let lane = lane.unwrap_or(Stamp::ZERO.lane());
+        let mut owners: BTreeMap<OwnerId, Owner> = recovered
+            .owners
+            .into_iter()
+            .map(|(id, row)| (id, Owner { row, beyond: BTreeMap::new() }))
+            .collect();
+        for (segment, stamp) in recovered.beyond {
+            owners.entry(segment.owner).or_default().elect(segment.seq, stamp);
+        }
+        let pending: BTreeMap<_, _> =
+            recovered.votes.iter().map(|vote| (vote.meta.id, Pending::new(*vote))).collect();
+        let votes = Self {
+            clock: Clock::new(lane, recovered.ceiling),
+            owners,
+            drafts: pending.values().filter_map(|p| p.vote.draft).collect(),
+            unsettled: pending.keys().copied().collect(),
+            pending,
+            options,
+        };
+        votes.check();
+        votes
+    }
+
+    /// Advances by one input. Never blocks and never fails: a late message is normal operation.
+    pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
+        match input {
+            Input::GenerateDraft { from, meta } => self.on_generate_draft(now, from, meta, fx),
+            Input::PickChallenger { from, meta, ballot, draft, group, accepted } => {
+                let pick = state::Pick { draft, group, accepted };
+                self.on_pick_challenger(now, from, meta, ballot, pick, fx);
+            }
+            Input::ElectSegment { from, proposal } => {
+                self.on_elect_segment(now, from, proposal, fx);
+            }
+            Input::Vote { from, proposal } => self.on_vote(now, from, proposal, fx),
+            Input::Prepare { from, meta, ballot } => self.on_prepare(now, from, meta, ballot, fx),
+            Input::Reject { from, segment, promised } => {
+                self.on_reject(from, segment, promised, fx);
+            }
+            Input::Resolved { elected } => self.on_resolved(now, elected, fx),
+            Input::Digest { from, owners } => self.on_digest(from, &owners, fx),
+            Input::PeerUp { peer } => self.on_peer_up(peer, fx),
+            Input::Retry => self.on_retry(now, fx),
+        }
+        if let Some(ceiling) = self.clock.take_ceiling() {
+            fx.writes.push(Write::Ceiling(ceiling));
+        }
+        #[cfg(debug_assertions)]
+        self.check();
+    }
+
+    /// The promise for the feeds (rule 7); `None` while a restart is being settled. Publish it only
+    /// after the writes of all steps before are durable and their elected segments are on the feed.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Stamp> {
+        if !self.unsettled.is_empty() {
+            return None;
+        }
+        Some(self.drafts.first().map_or(self.clock.value(), |draft| draft.just_below()))
+    }
+
+    /// Segments known and not known elected.
+    #[must_use]
+    pub fn pending_segments(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Nodes that make a quorum.
+    const fn quorum(&self) -> usize {
+        self.options.members.len() / 2 + 1
+    }
+
+    fn is_elected(&self, segment: SegmentId) -> bool {
+        self.owners.get(&segment.owner).is_some_and(|owner| owner.is_elected(segment.seq))
+    }
+
+    /// Whether a stamp is too far ahead of wall time to be used (rule 8).
+    fn is_wild(&self, stamp: Stamp, now: WallTime) -> bool {
+        stamp.wall_time().millis_since(now) > self.options.clock_ahead_max_ms
+    }
+
+    /// The pending segment of `meta`, made if it is new; nothing if it is elected or has another
+    /// content.
+    fn pending_of(&mut self, meta: SegmentMeta, fx: &mut Effects) -> Option<&mut Pending> {
+        if self.is_elected(meta.id) {
+            fx.dropped.push(Drop::Late);
+            return None;
+        }
+        let pending =
+            self.pending.entry(meta.id).or_insert_with(|| Pending::new(VoteState::new(meta)));
+        if pending.vote.meta != meta {
+            fx.dropped.push(Drop::Conflict);
+            return None;
+        }
+        Some(pending)
+    }
+
+    /// Asserts V1 and V2; the invariants of rows are asserted where they change.
+    fn check(&self) {
+        debug_assert!(self.pending.keys().all(|id| !self.is_elected(*id)), "V1");
+        debug_assert!(
+            self.drafts.iter().eq(self
+                .pending
+                .values()
+                .filter_map(|p| p.vote.draft)
+                .collect::<BTreeSet<_>>()
+                .iter()),
+            "V2"
+        );
+        debug_assert!(
+            self.pending
+                .values()
+                .all(|p| p.vote.accepted.is_none_or(|(ballot, _)| ballot <= p.vote.promised)),
+            "B2"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

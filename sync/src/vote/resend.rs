@@ -1,0 +1,87 @@
+//! New links and retries: saying again what is unresolved, and telling peers what they missed.
+
+use vixen_common::id::{Ballot, OwnerId, SegmentId, Seq, SyncId};
+use vixen_common::segment::Proposal;
+use vixen_common::time::WallTime;
+use vixen_common::wire::Message;
+
+use super::state::Pending;
+use super::{Effects, Votes, coordinator};
+
+/// Segments that one retry says again at most: the oldest of each owner hold up the rest.
+const RETRY_SEGMENTS_MAX: usize = 256;
+/// Age of a draft from which a segment is said again.
+const RETRY_AGE_MS: u64 = 1_000;
+
+impl Votes {
+    /// On a new link to `peer`: the digest of what is elected here, then everything unresolved
+    /// that is the peer's business.
+    pub(super) fn on_peer_up(&mut self, peer: SyncId, fx: &mut Effects) {
+        let owners = self.owners.iter().map(|(id, owner)| (*id, owner.row.contiguous)).collect();
+        fx.sends.push((peer, Message::SyncDigest { owners }));
+        let pending: Vec<SegmentId> = self.pending.keys().copied().collect();
+        for segment in pending {
+            self.say_again(segment, peer, fx);
+        }
+    }
+
+    pub(super) fn on_retry(&mut self, now: WallTime, fx: &mut Effects) {
+        let is_old = |pending: &Pending| {
+            let draft = pending.vote.draft;
+            draft.is_some_and(|draft| now.millis_since(draft.wall_time()) >= RETRY_AGE_MS)
+        };
+        let old = self.pending.iter().filter(|(_, pending)| is_old(pending));
+        let pending: Vec<SegmentId> =
+            old.map(|(segment, _)| *segment).take(RETRY_SEGMENTS_MAX).collect();
+        let peers = self.options.members.clone();
+        for segment in pending {
+            for peer in peers.iter().filter(|id| **id != self.options.id) {
+                self.say_again(segment, *peer, fx);
+            }
+        }
+    }
+
+    fn say_again(&self, segment: SegmentId, peer: SyncId, fx: &mut Effects) {
+        let Some(pending) = self.pending.get(&segment) else { return };
+        let vote = &pending.vote;
+        let members = &self.options.members;
+        let promised_to = coordinator(segment.owner, vote.promised, members);
+        if promised_to == peer
+            && let (Some(draft), Some(group)) = (vote.draft, vote.group)
+        {
+            let message = Message::PickChallenger {
+                meta: vote.meta,
+                ballot: vote.promised,
+                draft,
+                group,
+                accepted: vote.accepted,
+            };
+            fx.sends.push((peer, message));
+        }
+        if let Some((ballot, challenger)) = vote.accepted {
+            let proposal = Proposal { meta: vote.meta, ballot, challenger };
+            let led = coordinator(segment.owner, ballot, members) == self.options.id;
+            let message = if led && ballot >= vote.promised {
+                Message::ElectSegment { proposal }
+            } else {
+                Message::Vote { proposal }
+            };
+            fx.sends.push((peer, message));
+        }
+        if pending.picking > Ballot(0) && !pending.has_accepted_at(pending.picking) {
+            let message = Message::Prepare { meta: vote.meta, ballot: pending.picking };
+            fx.sends.push((peer, message));
+        }
+    }
+
+    /// A peer's digest: everything elected here beyond it goes to the peer.
+    pub(super) fn on_digest(&mut self, from: SyncId, owners: &[(OwnerId, Seq)], fx: &mut Effects) {
+        let known: std::collections::BTreeMap<OwnerId, Seq> = owners.iter().copied().collect();
+        for (id, owner) in &self.owners {
+            let theirs = known.get(id).copied().unwrap_or_default();
+            if owner.row.contiguous > theirs || !owner.beyond.is_empty() {
+                fx.catch_ups.push((from, *id, theirs));
+            }
+        }
+    }
+}
