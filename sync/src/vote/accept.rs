@@ -25,6 +25,9 @@ impl Votes {
             fx.dropped.push(Drop::WildClock);
             return;
         }
+        if self.is_late(now, from, segment, proposal.challenger.stamp, fx) {
+            return;
+        }
         let Some(pending) = self.pending_of(proposal.meta, fx) else { return };
         let promised = pending.vote.promised;
         if promised > proposal.ballot {
@@ -53,6 +56,9 @@ impl Votes {
         fx: &mut Effects,
     ) {
         let quorum = self.quorum();
+        if self.is_late(now, from, proposal.meta.id, proposal.challenger.stamp, fx) {
+            return;
+        }
         let Some(pending) = self.pending_of(proposal.meta, fx) else { return };
         let fresh = (NodeSet::default(), proposal.challenger);
         let (voters, challenger) = pending.votes.entry(proposal.ballot).or_insert(fresh);

@@ -26,6 +26,9 @@ impl Votes {
             fx.dropped.push(Drop::WildClock);
             return;
         }
+        if self.is_late(now, from, meta.id, pick.draft, fx) {
+            return;
+        }
         let Some(pending) = self.pending_of(meta, fx) else { return };
         if ballot < pending.picking {
             fx.dropped.push(Drop::StaleBallot);

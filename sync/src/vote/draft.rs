@@ -6,7 +6,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
 use super::state::{Pick, Write};
-use super::{Effects, Votes};
+use super::{Drop, Effects, Votes};
 
 impl Votes {
     pub(super) fn on_generate_draft(
@@ -16,6 +16,11 @@ impl Votes {
         meta: SegmentMeta,
         fx: &mut Effects,
     ) {
+        if self.is_elected(meta.id) {
+            // Its feed tells the ndb node, or has told it.
+            fx.dropped.push(Drop::Late);
+            return;
+        }
         let write_quorum = usize::from(self.options.write_quorum);
         let Some(pending) = self.pending_of(meta, fx) else { return };
         pending.store(from, write_quorum);

@@ -37,6 +37,9 @@ pub use home::{coordinator, home};
 pub use report::{PendingReport, VoteReport};
 pub use state::{OwnerRow, Recovered, VoteState, Write};
 
+/// Age of a draft from which its segment is said again, and its peers are told the outcome.
+const RETRY_AGE_MS: u64 = 1_000;
+
 /// Who votes, and within which bounds.
 #[derive(Clone, Debug)]
 pub struct VoteOptions {
@@ -274,13 +277,30 @@ impl Votes {
         stamp.wall_time().millis_since(now) > self.options.clock_ahead_max_ms
     }
 
-    /// The pending segment of `meta`, made if it is new; nothing if it is elected or has another
-    /// content.
-    fn pending_of(&mut self, meta: SegmentMeta, fx: &mut Effects) -> Option<&mut Pending> {
-        if self.is_elected(meta.id) {
-            fx.dropped.push(Drop::Late);
-            return None;
+    /// Whether the segment is elected, so that a peer's message about it is late. Right after an
+    /// election that is the rule; a peer that comes with an old stamp has missed the outcome.
+    fn is_late(
+        &self,
+        now: WallTime,
+        from: SyncId,
+        segment: SegmentId,
+        stamp: Stamp,
+        fx: &mut Effects,
+    ) -> bool {
+        if !self.is_elected(segment) {
+            return false;
         }
+        fx.dropped.push(Drop::Late);
+        if from != self.options.id && now.millis_since(stamp.wall_time()) >= RETRY_AGE_MS {
+            fx.catch_ups.push((from, segment.owner, Seq(segment.seq.0 - 1)));
+        }
+        true
+    }
+
+    /// The pending segment of `meta`, which is not elected, made if it is new; nothing if it is
+    /// known with another content.
+    fn pending_of(&mut self, meta: SegmentMeta, fx: &mut Effects) -> Option<&mut Pending> {
+        debug_assert!(!self.is_elected(meta.id), "V1");
         let pending =
             self.pending.entry(meta.id).or_insert_with(|| Pending::new(VoteState::new(meta)));
         if pending.vote.meta != meta {

@@ -6,12 +6,10 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
 use super::state::Pending;
-use super::{Effects, Votes, coordinator};
+use super::{Effects, RETRY_AGE_MS, Votes, coordinator};
 
 /// Segments that one retry says again at most: the oldest of each owner hold up the rest.
 const RETRY_SEGMENTS_MAX: usize = 256;
-/// Age of a draft from which a segment is said again.
-const RETRY_AGE_MS: u64 = 1_000;
 
 impl Votes {
     /// On a new link to `peer`: the digest of what is elected here, then everything unresolved
