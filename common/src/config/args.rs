@@ -1,0 +1,52 @@
+//! The command line arguments that all binaries have.
+
+use std::path::PathBuf;
+
+use super::{Config, ConfigError, NodeName};
+
+/// The arguments of every node; binaries flatten it into their own.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct NodeArgs {
+    /// The cluster's configuration file.
+    #[arg(long, env = "VIXEN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Which node of the cluster this is: an id of the configuration file.
+    #[arg(long, env = "VIXEN_NODE", value_name = "ID")]
+    pub node: Option<String>,
+    /// Say whether the configuration is good, and exit without starting.
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+impl NodeArgs {
+    /// Loads the configuration for a node that cannot run without one. `tier` is `sync`, `ndb` or
+    /// `entry`; that the node is one of that tier is for the caller to look up.
+    ///
+    /// # Errors
+    /// [`ConfigError::Argument`] with an example when an argument is missing or bad, else what
+    /// [`Config::load`] refuses.
+    pub fn load_required(&self, tier: &str) -> Result<(Config, NodeName), ConfigError> {
+        let letter = match tier {
+            "sync" => "S",
+            "ndb" => "D",
+            _ => "E",
+        };
+        let missing = |argument, problem: String| ConfigError::Argument {
+            argument,
+            problem,
+            example: format!("vixen-{tier} --config vixen.toml --node {letter}1"),
+        };
+        let Some(path) = &self.config else {
+            let problem = "is missing: the node must know its cluster".to_owned();
+            return Err(missing("--config (VIXEN_CONFIG)", problem));
+        };
+        let Some(node) = &self.node else {
+            let problem = "is missing: the file describes all nodes, and one is this".to_owned();
+            return Err(missing("--node (VIXEN_NODE)", problem));
+        };
+        let node = node.parse().map_err(|error: super::ParseNodeNameError| {
+            missing("--node (VIXEN_NODE)", format!("{error}"))
+        })?;
+        Ok((Config::load(path)?, node))
+    }
+}

@@ -1,0 +1,101 @@
+//! Why a configuration is refused.
+
+use std::path::{Path, PathBuf};
+
+/// A configuration that cannot be used. Its text gives the file, the key, what is wrong and the
+/// fix.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file, or the one named by `cluster.secret-file`, cannot be read.
+    #[error("{file}: cannot be read: {source}; {fix}", file = file.display())]
+    Unreadable {
+        /// The file that was tried.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// The file is not TOML.
+    #[error(
+        "{file}: line {line}, column {column}: not TOML: {problem}; mend the syntax there",
+        file = file.display()
+    )]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// Line of the first problem, from 1.
+        line: usize,
+        /// Column of the first problem, from 1.
+        column: usize,
+        /// What the parser said.
+        problem: String,
+    },
+    /// A key has a value that cannot be used, is missing, or is unknown.
+    #[error("{file}: {key}: {problem}; {fix}", file = file.display())]
+    Key {
+        /// The file.
+        file: PathBuf,
+        /// The key with its tables (`ndb-group[0].member[1].address`), or the environment
+        /// variable that overrides it.
+        key: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        fix: String,
+    },
+    /// The file has no node of this name in this tier.
+    #[error(
+        "{key}: no node here is called `{node}`; known are {known}: use one of them with --node, \
+         or add a {table} table"
+    )]
+    UnknownNode {
+        /// The key that gives the names, such as `sync.id`.
+        key: &'static str,
+        /// The table to add, such as `[[sync]]`.
+        table: &'static str,
+        /// The name that was asked for.
+        node: String,
+        /// The names that exist, or `none`.
+        known: String,
+    },
+    /// A node that is not in the file needs an argument that was not given, or that is bad.
+    #[error("{argument}: {problem}; for example `{example}`")]
+    Argument {
+        /// The argument and the environment variable that stands in for it.
+        argument: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// A command line that works.
+        example: String,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn key(
+        file: &Path,
+        key: impl Into<String>,
+        problem: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self::Key {
+            file: file.to_owned(),
+            key: key.into(),
+            problem: problem.into(),
+            fix: fix.into(),
+        }
+    }
+
+    /// A syntax error with the byte offset turned into line and column.
+    pub(super) fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self::Syntax {
+            file: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            problem: error.message().to_owned(),
+        }
+    }
+}

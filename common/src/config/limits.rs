@@ -1,0 +1,117 @@
+//! Table `[limits]`: the bounds of everything that could grow.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::read::TableReader;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Table `[limits]`. None of them may be 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `segment-messages-max`: a segment closes at this many messages. Default 4096.
+    pub segment_messages_max: u32,
+    /// `segment-bytes-max`: a segment closes at this size. Default 1 MiB; not below
+    /// `message-bytes-max`, since a message must fit a segment.
+    pub segment_bytes_max: usize,
+    /// `message-bytes-max`: topic and payload of one publish; a larger one is refused. Default
+    /// 1 MiB.
+    pub message_bytes_max: usize,
+    /// `frame-bytes-max`: one WebSocket frame from a client; a larger one ends the session.
+    /// Default 4 MiB; not below `message-bytes-max`.
+    pub frame_bytes_max: usize,
+    /// `topic-bytes-max`: a longer topic is refused. Default 512; not above `message-bytes-max`.
+    pub topic_bytes_max: usize,
+    /// `subscriptions-per-session-max`: further subscriptions of a session are refused. Default
+    /// 1000.
+    pub subscriptions_per_session_max: usize,
+    /// `session-unacknowledged-bytes-max`: with more on its way, a session's socket is not read.
+    /// Default 4 MiB; not below `message-bytes-max`.
+    pub session_unacknowledged_bytes_max: usize,
+    /// `session-unacknowledged-messages-max`: with more on their way, a session's socket is not
+    /// read. Default 16384.
+    pub session_unacknowledged_messages_max: usize,
+    /// `entry-unacknowledged-bytes-max`: with more on its way, no socket of the entry is read.
+    /// Default 64 MiB; not below `message-bytes-max`.
+    pub entry_unacknowledged_bytes_max: usize,
+    /// `subscriber-buffer-bytes-max`: events waiting for one subscriber's socket. Default 16 MiB;
+    /// not below `message-bytes-max`.
+    pub subscriber_buffer_bytes_max: usize,
+    /// `link-queue-bytes-max`: messages waiting for one link between nodes. Default 64 MiB; not
+    /// below `segment-bytes-max`.
+    pub link_queue_bytes_max: usize,
+    /// `tail-cache-bytes-max`: recent segments an ndb node keeps in memory for its tails. Default
+    /// 16 MiB.
+    pub tail_cache_bytes_max: usize,
+    /// `hello-timeout`: a peer or client that has not introduced itself by then is dropped.
+    /// Default 5 s.
+    pub hello_timeout: Duration,
+    /// `store-bytes-max`: size of the LMDB map of one environment: address space and the bound of
+    /// the file, which is sparse. Default 1 TiB; a multiple of 4 KiB, at least 1 MiB.
+    pub store_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            segment_messages_max: 4096,
+            segment_bytes_max: MIB,
+            message_bytes_max: MIB,
+            frame_bytes_max: 4 * MIB,
+            topic_bytes_max: KIB / 2,
+            subscriptions_per_session_max: 1000,
+            session_unacknowledged_bytes_max: 4 * MIB,
+            session_unacknowledged_messages_max: 16_384,
+            entry_unacknowledged_bytes_max: 64 * MIB,
+            subscriber_buffer_bytes_max: 16 * MIB,
+            link_queue_bytes_max: 64 * MIB,
+            tail_cache_bytes_max: 16 * MIB,
+            hello_timeout: Duration::from_secs(5),
+            store_bytes_max: 1 << 40,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) const KEYS: &'static [&'static str] = &[
+        "segment-messages-max",
+        "segment-bytes-max",
+        "message-bytes-max",
+        "frame-bytes-max",
+        "topic-bytes-max",
+        "subscriptions-per-session-max",
+        "session-unacknowledged-bytes-max",
+        "session-unacknowledged-messages-max",
+        "entry-unacknowledged-bytes-max",
+        "subscriber-buffer-bytes-max",
+        "link-queue-bytes-max",
+        "tail-cache-bytes-max",
+        "hello-timeout",
+        "store-bytes-max",
+    ];
+
+    /// Takes what the table sets and leaves the rest at its default.
+    pub(super) fn read(mut table: TableReader<'_>) -> Result<Self, ConfigError> {
+        let mut l = Self::default();
+        table.count("segment-messages-max", &mut l.segment_messages_max)?;
+        table.size("segment-bytes-max", &mut l.segment_bytes_max)?;
+        table.size("message-bytes-max", &mut l.message_bytes_max)?;
+        table.size("frame-bytes-max", &mut l.frame_bytes_max)?;
+        table.size("topic-bytes-max", &mut l.topic_bytes_max)?;
+        table.count("subscriptions-per-session-max", &mut l.subscriptions_per_session_max)?;
+        table.size("session-unacknowledged-bytes-max", &mut l.session_unacknowledged_bytes_max)?;
+        table.count(
+            "session-unacknowledged-messages-max",
+            &mut l.session_unacknowledged_messages_max,
+        )?;
+        table.size("entry-unacknowledged-bytes-max", &mut l.entry_unacknowledged_bytes_max)?;
+        table.size("subscriber-buffer-bytes-max", &mut l.subscriber_buffer_bytes_max)?;
+        table.size("link-queue-bytes-max", &mut l.link_queue_bytes_max)?;
+        table.size("tail-cache-bytes-max", &mut l.tail_cache_bytes_max)?;
+        table.duration("hello-timeout", &mut l.hello_timeout)?;
+        table.size("store-bytes-max", &mut l.store_bytes_max)?;
+        Ok(l)
+    }
+}

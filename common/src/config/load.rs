@@ -1,0 +1,215 @@
+//! From text to [`Config`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::read::{Source, TableReader};
+use super::value::{Address, Count, Filter};
+use super::{
+    ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
+    NdbMember, NodeName, Secret, SyncMember, check, env,
+};
+
+const ROOT_KEYS: &[&str] = &["cluster", "sync", "ndb-group", "entry", "limits", "log"];
+pub(super) const CLUSTER_KEYS: &[&str] = &[
+    "name",
+    "secret",
+    "secret-file",
+    "durability",
+    "data-dir",
+    "write-quorum",
+    "max-clock-ahead",
+    "publish-timeout",
+];
+pub(super) const SYNC_KEYS: &[&str] = &["id", "lane", "address", "listen"];
+const GROUP_KEYS: &[&str] = &["member"];
+pub(super) const MEMBER_KEYS: &[&str] = &["id", "address", "listen"];
+pub(super) const ENTRY_KEYS: &[&str] = &["id", "listen"];
+pub(super) const LOG_KEYS: &[&str] = &["filter", "format"];
+
+/// Default of `max-clock-ahead` and of `publish-timeout`.
+pub(super) const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+impl Config {
+    /// Reads the file at `path` and the overrides of the process environment.
+    ///
+    /// # Errors
+    /// Anything that would keep a node from working, with file, key and fix.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path, "give the cluster's vixen.toml with --config or VIXEN_CONFIG")?;
+        Self::parse(&text, path, &env::of_process())
+    }
+
+    /// Reads `text`, the content of `file`, with the overrides in `env`. `file` is used in errors
+    /// and as the start of relative paths; it is not opened.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn parse(
+        text: &str,
+        file: &Path,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let source = Source { file, env };
+        let table = toml::from_str::<toml::Table>(text)
+            .map_err(|error| ConfigError::syntax(file, text, &error))?;
+        refuse_unknown_variables(source)?;
+        let mut root = TableReader::open(source, String::new(), ROOT_KEYS, table)?;
+        let config = Self {
+            cluster: cluster(source, root.table("cluster", CLUSTER_KEYS)?)?,
+            sync: root
+                .tables("sync", "[[sync]]", SYNC_KEYS)?
+                .into_iter()
+                .map(sync_member)
+                .collect::<Result<_, _>>()?,
+            ndb_groups: root
+                .tables("ndb-group", "[[ndb-group]]", GROUP_KEYS)?
+                .into_iter()
+                .map(ndb_group)
+                .collect::<Result<_, _>>()?,
+            entries: root
+                .tables("entry", "[[entry]]", ENTRY_KEYS)?
+                .into_iter()
+                .map(entry_member)
+                .collect::<Result<_, _>>()?,
+            limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
+            log: log(root.table("log", LOG_KEYS)?)?,
+        };
+        check::check(&config, source)?;
+        Ok(config)
+    }
+}
+
+/// All variables that override something, and nothing else, may start like one that does.
+fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
+    let tables = [("cluster", CLUSTER_KEYS), ("limits", Limits::KEYS), ("log", LOG_KEYS)];
+    let known =
+        || tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| env::variable(table, key)));
+    let unknown = source
+        .env
+        .keys()
+        .find(|name| env::is_override(name) && !known().any(|known| known == **name));
+    let Some(name) = unknown else { return Ok(()) };
+    let table = name.split('_').take(2).collect::<Vec<_>>().join("_");
+    let of_table: Vec<_> = known().filter(|known| known.starts_with(&table)).collect();
+    Err(source.refuse(
+        name,
+        "is set in the environment but overrides no key",
+        format!("unset it, or use one of: {}", of_table.join(", ")),
+    ))
+}
+
+fn cluster(source: Source<'_>, mut table: TableReader<'_>) -> Result<ClusterConfig, ConfigError> {
+    let mut max_clock_ahead = TEN_SECONDS;
+    let mut publish_timeout = TEN_SECONDS;
+    table.duration("max-clock-ahead", &mut max_clock_ahead)?;
+    table.duration("publish-timeout", &mut publish_timeout)?;
+    let name: NodeName = table.required("name")?;
+    let Count(write_quorum) = table.required("write-quorum")?;
+    Ok(ClusterConfig {
+        name: name.to_string(),
+        secret: secret(source, &mut table)?,
+        durability: table.optional("durability")?.unwrap_or(Durability::Fsync),
+        data_dir: beside(source.file, table.required("data-dir")?),
+        write_quorum: u8::try_from(write_quorum).map_err(|_| {
+            let problem = format!("no group has {write_quorum} members");
+            source.refuse(table.place("write-quorum"), problem, "set it between 1 and 5")
+        })?,
+        max_clock_ahead,
+        publish_timeout,
+    })
+}
+
+fn secret(source: Source<'_>, table: &mut TableReader<'_>) -> Result<Secret, ConfigError> {
+    // A container overrides the file's secret by either key.
+    if table.is_overridden("secret") {
+        table.forget("secret-file");
+    }
+    if table.is_overridden("secret-file") {
+        table.forget("secret");
+    }
+    let place = table.place("secret");
+    let (key, text) = match (table.optional("secret")?, table.optional("secret-file")?) {
+        (Some(text), None) => (place, text),
+        (None, Some(path)) => {
+            let path: PathBuf = path;
+            let text = read(
+                &beside(source.file, path),
+                "cluster.secret-file must name a file that this user can read",
+            )?;
+            (table.place("secret-file"), text.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        (Some(_), Some(_)) => {
+            return Err(source.refuse(
+                place,
+                "stands beside secret-file, and only one can hold",
+                "remove one of the two",
+            ));
+        }
+        (None, None) => {
+            return Err(source.refuse(
+                place,
+                "is missing",
+                "set secret, or secret-file, to the same 8 or more characters on all nodes",
+            ));
+        }
+    };
+    Secret::new(text).ok_or_else(|| {
+        source.refuse(
+            key,
+            format!("has fewer than {} characters", Secret::CHARS_MIN),
+            "use a longer one, such as the output of `openssl rand -hex 24`",
+        )
+    })
+}
+
+fn sync_member(mut table: TableReader<'_>) -> Result<SyncMember, ConfigError> {
+    let Address(address) = table.required("address")?;
+    Ok(SyncMember {
+        id: table.required("id")?,
+        lane: table.required("lane")?,
+        listen: table.optional("listen")?.or_else(|| address.parse().ok()),
+        address,
+    })
+}
+
+fn ndb_group(mut table: TableReader<'_>) -> Result<NdbGroup, ConfigError> {
+    let members = table.tables("member", "[[ndb-group.member]]", MEMBER_KEYS)?;
+    Ok(NdbGroup { members: members.into_iter().map(ndb_member).collect::<Result<_, _>>()? })
+}
+
+fn ndb_member(mut table: TableReader<'_>) -> Result<NdbMember, ConfigError> {
+    let Address(address) = table.required("address")?;
+    Ok(NdbMember {
+        id: table.required("id")?,
+        listen: table.optional("listen")?.or_else(|| address.parse().ok()),
+        address,
+    })
+}
+
+fn entry_member(mut table: TableReader<'_>) -> Result<EntryMember, ConfigError> {
+    Ok(EntryMember { id: table.required("id")?, listen: table.required("listen")? })
+}
+
+fn log(mut table: TableReader<'_>) -> Result<LogConfig, ConfigError> {
+    let default = LogConfig::default();
+    Ok(LogConfig {
+        filter: table.optional("filter")?.map_or(default.filter, |Filter(filter)| filter),
+        format: table.optional::<LogFormat>("format")?.unwrap_or(default.format),
+    })
+}
+
+/// A path as the configuration file means it: relative to its own folder.
+fn beside(file: &Path, path: PathBuf) -> PathBuf {
+    file.parent().map_or(path.clone(), |folder| folder.join(path))
+}
+
+fn read(path: &Path, fix: &'static str) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        file: path.to_owned(),
+        source,
+        fix,
+    })
+}

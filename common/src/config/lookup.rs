@@ -1,0 +1,123 @@
+//! Finding one's own place in the configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::id::{GroupId, NdbId};
+
+use super::error::ConfigError;
+use super::{Config, EntryMember, NdbMember, NodeName, SyncMember};
+
+impl Config {
+    /// The sync node called `id`.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownNode`] with the names that exist.
+    pub fn sync_member(&self, id: &NodeName) -> Result<&SyncMember, ConfigError> {
+        self.sync.iter().find(|member| member.id == *id).ok_or_else(|| {
+            unknown("sync.id", "[[sync]]", id, self.sync.iter().map(|member| &member.id))
+        })
+    }
+
+    /// The ndb node called `id`, and the id that messages use for it.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownNode`] with the names that exist.
+    pub fn ndb_member(&self, id: &NodeName) -> Result<(NdbId, &NdbMember), ConfigError> {
+        self.ndb_members().find(|(_, member)| member.id == *id).ok_or_else(|| {
+            let known = self.ndb_members().map(|(_, member)| &member.id);
+            unknown("ndb-group.member.id", "[[ndb-group.member]]", id, known)
+        })
+    }
+
+    /// The entry called `id`. `listen`, from `--listen`, wins over the file; an entry that is not
+    /// in the file needs it, and needs nothing else.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownNode`] when the file does not list it and `listen` is `None`;
+    /// [`ConfigError::Argument`] when the name is one of another tier.
+    pub fn entry_member(
+        &self,
+        id: &NodeName,
+        listen: Option<SocketAddr>,
+    ) -> Result<EntryMember, ConfigError> {
+        let listed = self.entries.iter().find(|member| member.id == *id);
+        match (listed, listen) {
+            (Some(member), None) => Ok(member.clone()),
+            (Some(_), Some(listen)) => Ok(EntryMember { id: id.clone(), listen }),
+            (None, Some(listen)) if !self.is_taken(id) => {
+                Ok(EntryMember { id: id.clone(), listen })
+            }
+            (None, Some(listen)) => Err(ConfigError::Argument {
+                argument: "--node (VIXEN_NODE)",
+                problem: format!("`{id}` is already the name of a sync or ndb node"),
+                example: format!("vixen-entry --config vixen.toml --node E9 --listen {listen}"),
+            }),
+            (None, None) => {
+                let known = self.entries.iter().map(|member| &member.id);
+                Err(unknown("entry.id", "[[entry]]", id, known))
+            }
+        }
+    }
+
+    /// Votes that make a majority of the sync nodes.
+    #[must_use]
+    pub const fn sync_quorum(&self) -> usize {
+        self.sync.len() / 2 + 1
+    }
+
+    /// What the ndb node that messages call `id` is called here.
+    #[must_use]
+    pub fn ndb_name(&self, id: NdbId) -> Option<&NodeName> {
+        let group = self.ndb_groups.get(usize::from(id.group.0))?;
+        group.members.get(usize::from(id.member)).map(|member| &member.id)
+    }
+
+    /// Where the node called `id` keeps its store.
+    #[must_use]
+    pub fn node_dir(&self, id: &NodeName) -> PathBuf {
+        self.cluster.data_dir.join(id.as_str())
+    }
+
+    /// All ndb nodes, with the ids that messages use for them.
+    pub fn ndb_members(&self) -> impl Iterator<Item = (NdbId, &NdbMember)> {
+        // Loading refuses more groups and members than these ids can count.
+        (0..).zip(&self.ndb_groups).flat_map(|(group, members)| {
+            (0..)
+                .zip(&members.members)
+                .map(move |(member, found)| (NdbId { group: GroupId(group), member }, found))
+        })
+    }
+
+    fn is_taken(&self, id: &NodeName) -> bool {
+        self.sync.iter().any(|member| member.id == *id)
+            || self.ndb_members().any(|(_, member)| member.id == *id)
+    }
+}
+
+impl SyncMember {
+    /// What to bind: `listen`, else `address`, whose host name is resolved then.
+    #[must_use]
+    pub fn bind_address(&self) -> String {
+        self.listen.map_or_else(|| self.address.clone(), |listen| listen.to_string())
+    }
+}
+
+impl NdbMember {
+    /// What to bind: `listen`, else `address`, whose host name is resolved then.
+    #[must_use]
+    pub fn bind_address(&self) -> String {
+        self.listen.map_or_else(|| self.address.clone(), |listen| listen.to_string())
+    }
+}
+
+fn unknown<'a>(
+    key: &'static str,
+    table: &'static str,
+    id: &NodeName,
+    known: impl Iterator<Item = &'a NodeName>,
+) -> ConfigError {
+    let known: Vec<_> = known.map(NodeName::as_str).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    ConfigError::UnknownNode { key, table, node: id.to_string(), known }
+}

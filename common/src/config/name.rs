@@ -1,0 +1,89 @@
+//! Names of nodes, and the cluster secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a node is called in the configuration: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, and not
+/// only dots, since it also names a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NodeName(String);
+
+/// A text that cannot name a node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no node name: 1 to 64 characters of A-Z a-z 0-9 . _ -, not only dots")]
+pub struct ParseNodeNameError(String);
+
+impl NodeName {
+    /// The longest name.
+    pub const BYTES_MAX: usize = 64;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_valid(text: &str) -> bool {
+        (1..=Self::BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            && text.bytes().any(|b| b != b'.')
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = ParseNodeNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = ParseNodeNameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if Self::is_valid(&text) { Ok(Self(text)) } else { Err(ParseNodeNameError(text)) }
+    }
+}
+
+impl AsRef<str> for NodeName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The cluster secret. It has no `Display`, and `Debug` does not show it, so that it does not end
+/// up in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The shortest secret, in characters.
+    pub const CHARS_MIN: usize = 8;
+
+    pub(super) fn new(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
+        (text.chars().count() >= Self::CHARS_MIN).then_some(Self(text))
+    }
+
+    /// The bytes to key a proof with.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
