@@ -1,0 +1,110 @@
+//! The pages for operators, which every node has.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::metrics::MetricsHandle;
+
+/// The content type of the Prometheus text format.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A future that a page waits for.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Makes the status page.
+pub type StatusFn = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
+
+/// Tells whether the node can do its work; the error says what it waits for.
+pub type ReadyFn = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// The routes that every node serves:
+///
+/// | path | answer |
+/// |---|---|
+/// | `/metrics` | all metrics, in the Prometheus text format |
+/// | `/healthz` | 200 `ok` while the process answers at all |
+/// | `/readyz` | 200 `ready`, or 503 and what the node waits for |
+/// | `/status` | the node's own view of itself, in JSON |
+pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> Router {
+    Router::new()
+        .route(
+            "/metrics",
+            get(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()) }),
+        )
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || async move { readiness(ready()) }))
+        .route(
+            "/status",
+            get(move || async move {
+                // Alternate Display of a JSON value is its indented form.
+                let page = format!("{:#}\n", status().await);
+                ([(header::CONTENT_TYPE, "application/json")], page)
+            }),
+        )
+}
+
+fn readiness(ready: Result<(), String>) -> impl IntoResponse {
+    match ready {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(waits_for) => (StatusCode::SERVICE_UNAVAILABLE, waits_for + "\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::telemetry::install_metrics;
+
+    /// Serves the routes on loopback and returns the whole answer to one GET.
+    async fn get_page(path: &str, ready: Result<(), String>) -> String {
+        let router = ops_router(
+            install_metrics(),
+            Arc::new(move || ready.clone()),
+            Arc::new(|| Box::pin(async { json!({ "node": "S1", "links": [] }) })),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("received");
+        server.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn health_and_readiness_have_a_status_and_a_reason() {
+        let health = get_page("/healthz", Err("everything".to_owned())).await;
+        assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("\r\nok\n"), "{health}");
+        let ready = get_page("/readyz", Ok(())).await;
+        assert!(ready.starts_with("HTTP/1.1 200") && ready.ends_with("\r\nready\n"), "{ready}");
+        let waits = get_page("/readyz", Err("waits for 1 sync node".to_owned())).await;
+        assert!(waits.starts_with("HTTP/1.1 503"), "{waits}");
+        assert!(waits.ends_with("\r\nwaits for 1 sync node\n"), "{waits}");
+    }
+
+    #[tokio::test]
+    async fn status_is_json_for_people() {
+        let status = get_page("/status", Ok(())).await;
+        assert!(status.contains("content-type: application/json"), "{status}");
+        assert!(status.ends_with("{\n  \"links\": [],\n  \"node\": \"S1\"\n}\n"), "{status}");
+    }
+
+    #[tokio::test]
+    async fn metrics_are_in_the_prometheus_text_format() {
+        let metrics = get_page("/metrics", Ok(())).await;
+        assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
+        assert!(metrics.contains("# TYPE vixen_build_info gauge"), "{metrics}");
+    }
+}

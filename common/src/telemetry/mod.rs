@@ -1,0 +1,11 @@
+//! What a node shows of itself: log lines, metrics, and the pages for operators.
+
+mod http;
+mod log;
+mod metrics;
+mod signal;
+
+pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router};
+pub use log::init_tracing;
+pub use metrics::{MetricsHandle, install_metrics};
+pub use signal::shutdown_signal;
