@@ -1,0 +1,37 @@
+# What one does here. `just` alone lists it; `.ci/run` runs the same commands and more.
+
+_default:
+    @just --list --unsorted
+
+# Format all code.
+fmt:
+    cargo fmt --all
+
+# Formatting and lints, as CI demands them.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# All Rust tests; `just test ndb` runs those whose name has `ndb` in it.
+test *ARGS:
+    cargo test --workspace --locked {{ARGS}}
+
+# Licences, sources and advisories of the dependencies; needs cargo-deny.
+deny:
+    cargo deny --locked check
+
+# The API documentation, warnings denied.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Everything CI runs: the above, then real clusters and real clients.
+ci:
+    .ci/run
+
+# The workload generator; `just bench --help` tells what it can do.
+bench *ARGS:
+    cargo run --release --locked -p vixen-tests --bin vixen-bench -- {{ARGS}}
+
+# Nine nodes on this machine: `just cluster up`, `status`, `demo`, `down`.
+cluster *ARGS:
+    deploy/cluster {{ARGS}}
