@@ -169,8 +169,8 @@ pub enum Message {
     /// ndb → ndb: a blob that was asked for.
     SegmentBlob {
         /// The segment.
-        meta: SegmentMeta,
-        /// Its bytes; the receiver verifies them.
+        segment: SegmentId,
+        /// Its bytes; the receiver knows its meta from the order and verifies them.
         blob: Bytes,
     },
     /// ndb → ndb: not held here (yet).
