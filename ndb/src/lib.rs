@@ -1,0 +1,16 @@
+//! The storage tier of vixen: segments in LMDB, the order index, the live tail.
+//!
+//! `replica` is pure: what happens to a segment from its first message to its place. `store` is
+//! LMDB and its writer thread, `tail` the streams to entries, `node` the driver. Nothing here
+//! knows WAMP, and nothing here decides an order: that comes from the feeds of the sync nodes.
+
+mod metrics;
+mod node;
+pub mod replica;
+mod serve;
+mod store;
+mod tail;
+
+pub use node::{NdbError, NdbEvent, NdbHandle, NdbNode, NdbOptions};
+pub use serve::serve;
+pub use store::{Mark, OrderRow, Recovered, StoreError};

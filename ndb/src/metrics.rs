@@ -1,0 +1,90 @@
+//! Metrics of an ndb node: names, help, and handles held for the hot path.
+
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
+use metrics::{describe_histogram, gauge, histogram};
+
+use crate::replica::Refused;
+
+const REFUSALS: [Refused; 5] =
+    [Refused::WrongOwner, Refused::Gap, Refused::Mismatch, Refused::TooLarge, Refused::Unwanted];
+
+/// Handles of the node's loop.
+pub(crate) struct Metrics {
+    pub(crate) commits: Counter,
+    pub(crate) commit_seconds: Histogram,
+    pub(crate) segments_stored: Counter,
+    pub(crate) bytes_stored: Counter,
+    pub(crate) messages_placed: Counter,
+    pub(crate) messages_received: Counter,
+    pub(crate) position: Gauge,
+    pub(crate) pending: Gauge,
+    pub(crate) missing: Gauge,
+    pub(crate) fetched: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) violations: Counter,
+    pub(crate) refused_messages: Counter,
+    pub(crate) tail: TailMetrics,
+    refused: [Counter; 5],
+}
+
+/// Handles of the tails.
+#[derive(Clone)]
+pub(crate) struct TailMetrics {
+    pub(crate) segments: Counter,
+    pub(crate) bytes: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        describe_counter!("vixen_ndb_commits_total", "Group commits of the store");
+        describe_histogram!("vixen_ndb_commit_seconds", "Duration of a group commit");
+        describe_counter!("vixen_ndb_segments_stored_total", "Segments written");
+        describe_counter!("vixen_ndb_bytes_stored_total", "Bytes of segments written");
+        describe_counter!("vixen_ndb_messages_placed_total", "Messages given their position");
+        describe_counter!("vixen_ndb_messages_received_total", "Messages received from nodes");
+        describe_gauge!("vixen_ndb_position", "The next position of the order");
+        describe_gauge!("vixen_ndb_pending_segments", "Segments held without a place");
+        describe_gauge!("vixen_ndb_missing_segments", "Placed segments whose bytes are not here");
+        describe_counter!("vixen_ndb_segments_fetched_total", "Segments got from peers");
+        describe_counter!("vixen_ndb_segments_damaged_total", "Stored segments found unreadable");
+        describe_counter!(
+            "vixen_ndb_frontier_violations_total",
+            "Elections that contradict the order; must stay 0"
+        );
+        describe_counter!(
+            "vixen_ndb_messages_refused_total",
+            "Messages that a peer of its kind must not send"
+        );
+        describe_counter!("vixen_ndb_tail_segments_total", "Segments sent to entries");
+        describe_counter!("vixen_ndb_tail_bytes_total", "Bytes of records sent to entries");
+        describe_counter!("vixen_ndb_segments_refused_total", "Segments refused, by reason");
+        Self {
+            commits: counter!("vixen_ndb_commits_total"),
+            commit_seconds: histogram!("vixen_ndb_commit_seconds"),
+            segments_stored: counter!("vixen_ndb_segments_stored_total"),
+            bytes_stored: counter!("vixen_ndb_bytes_stored_total"),
+            messages_placed: counter!("vixen_ndb_messages_placed_total"),
+            messages_received: counter!("vixen_ndb_messages_received_total"),
+            position: gauge!("vixen_ndb_position"),
+            pending: gauge!("vixen_ndb_pending_segments"),
+            missing: gauge!("vixen_ndb_missing_segments"),
+            fetched: counter!("vixen_ndb_segments_fetched_total"),
+            damaged: counter!("vixen_ndb_segments_damaged_total"),
+            violations: counter!("vixen_ndb_frontier_violations_total"),
+            refused_messages: counter!("vixen_ndb_messages_refused_total"),
+            tail: TailMetrics {
+                segments: counter!("vixen_ndb_tail_segments_total"),
+                bytes: counter!("vixen_ndb_tail_bytes_total"),
+            },
+            refused: REFUSALS
+                .map(|r| counter!("vixen_ndb_segments_refused_total", "reason" => r.name())),
+        }
+    }
+
+    pub(crate) fn refused(&self, refused: Refused) {
+        let at = REFUSALS.iter().position(|known| *known == refused);
+        if let Some(counter) = at.and_then(|at| self.refused.get(at)) {
+            counter.increment(1);
+        }
+    }
+}

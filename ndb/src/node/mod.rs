@@ -1,0 +1,582 @@
+//! The driver of an ndb node: I/O into inputs, effects into I/O.
+//!
+//! One loop: drain the inbox, step everything, hand the writes to the writer thread in one batch,
+//! then answer. TRIM does not wait for the disk, so the loop must not either: commits come back as
+//! events, and only then GENERATE_DRAFT leaves. Rows of the order ride with the next segments, or
+//! go by themselves after a short while: they can be had again from the feeds.
+
+mod fetch;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use vixen_common::dirlock::{DirLock, DirLockError};
+use vixen_common::id::{NdbId, OwnerId, SegmentId, StoreId, SyncId};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
+use vixen_common::segment::{Blob, SegmentMeta};
+use vixen_common::wire::{Message, PeerId};
+
+use crate::metrics::Metrics;
+use crate::replica::{Body, Effects, Input, Place, Replica, ReplicaOptions};
+use crate::store::{Committed, Job, Store, StoreError, Writer};
+use crate::tail::{self, Command, TailContext, TailHandle, TailLog};
+use fetch::Fetching;
+
+/// Rows of the order wait at most this long for a commit that is needed anyway.
+const LAZY_WRITE: Duration = Duration::from_millis(20);
+/// The inbox is not read while the writer has more than this before it.
+const WRITER_BYTES_MAX: usize = 64 << 20;
+/// Bytes of incomplete segments, as a multiple of the largest segment.
+const INCOMING_SEGMENTS: usize = 64;
+
+/// How an ndb node runs.
+#[derive(Clone, Debug)]
+pub struct NdbOptions {
+    /// This node: its group and its place in it.
+    pub id: NdbId,
+    /// Its name in the configuration, for people.
+    pub name: String,
+    /// R: nodes of its group.
+    pub members: u8,
+    /// All sync nodes.
+    pub sync_nodes: Vec<SyncId>,
+    /// Its data directory.
+    pub dir: PathBuf,
+    /// Whether commits are durable before drafts are asked for.
+    pub fsync: bool,
+    /// Size of the sparse LMDB map.
+    pub store_bytes_max: u64,
+    /// Bytes of recent segments kept for live tails.
+    pub tail_cache_bytes_max: usize,
+    /// Largest segment taken.
+    pub segment_bytes_max: usize,
+}
+
+/// Everything that reaches an ndb node.
+#[derive(Debug)]
+pub enum NdbEvent {
+    /// From its links.
+    Link(LinkEvent),
+    /// Answer with the status page.
+    Status(oneshot::Sender<serde_json::Value>),
+    /// Finish: commit what waits and end.
+    Stop,
+}
+
+impl From<LinkEvent> for NdbEvent {
+    fn from(event: LinkEvent) -> Self {
+        Self::Link(event)
+    }
+}
+
+/// Why an ndb node cannot start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum NdbError {
+    /// The data directory is not to be had.
+    #[error(transparent)]
+    Lock(#[from] DirLockError),
+    /// The store failed; after a failed commit nothing is certain but what is on disk.
+    #[error("the store of segments failed")]
+    Store(#[from] StoreError),
+    /// No thread for the writer.
+    #[error("cannot start the writer thread")]
+    Thread(#[source] std::io::Error),
+    /// The writer ended without a word.
+    #[error("the writer thread has ended")]
+    WriterGone,
+}
+
+/// A look at a running node from outside. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct NdbHandle {
+    inbox: Inbox<NdbEvent>,
+    ready: Arc<Mutex<Result<(), String>>>,
+}
+
+impl NdbHandle {
+    /// Whether the node follows a majority of feeds; else what it waits for.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn ready(&self) -> Result<(), String> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The status page; `null` while the node stops.
+    pub async fn status(&self) -> serde_json::Value {
+        let (answer, answered) = oneshot::channel();
+        if self.inbox.send(NdbEvent::Status(answer)).await.is_err() {
+            return serde_json::Value::Null;
+        }
+        answered.await.unwrap_or_default()
+    }
+}
+
+/// One ndb node.
+pub struct NdbNode {
+    options: NdbOptions,
+    store: Arc<Store>,
+    _lock: DirLock,
+    replica: Replica,
+    log: Arc<TailLog>,
+    writer: Writer,
+    reports: mpsc::UnboundedReceiver<Result<Committed, StoreError>>,
+    damage: mpsc::UnboundedSender<SegmentMeta>,
+    damaged: mpsc::UnboundedReceiver<SegmentMeta>,
+    inbox: mpsc::Receiver<NdbEvent>,
+    handle: NdbHandle,
+    links: BTreeMap<LinkId, (PeerId, LinkSender)>,
+    last_down: BTreeMap<String, String>,
+    tails: BTreeMap<LinkId, TailHandle>,
+    fetching: Fetching,
+    /// Rows not yet handed to the writer.
+    unwritten: Vec<Place>,
+    unwritten_since: Option<Instant>,
+    writing_bytes: usize,
+    metrics: Metrics,
+}
+
+impl NdbNode {
+    /// Takes the directory, opens the store and recovers the replica. Blocking.
+    ///
+    /// # Errors
+    /// When the directory is taken or the store is unusable.
+    pub fn open(options: NdbOptions) -> Result<Self, NdbError> {
+        let lock = DirLock::take(&options.dir)?;
+        let store = Arc::new(Store::open(
+            &options.dir,
+            options.id.group,
+            options.store_bytes_max,
+            options.fsync,
+        )?);
+        let recovered = store.recover()?;
+        let (writer, reports) = Writer::start(Arc::clone(&store)).map_err(NdbError::Thread)?;
+        let log =
+            TailLog::new(recovered.head_next, recovered.head_stamp, options.tail_cache_bytes_max);
+        let replica = ReplicaOptions {
+            group: options.id.group,
+            sync_nodes: options.sync_nodes.len(),
+            segment_bytes_max: options.segment_bytes_max,
+            incoming_bytes_max: options.segment_bytes_max.saturating_mul(INCOMING_SEGMENTS),
+        };
+        let replica = Replica::new(replica, recovered);
+        let mut fetching = Fetching::default();
+        replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
+        let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
+        let (damage, damaged) = mpsc::unbounded_channel();
+        let ready = Arc::new(Mutex::new(Err("starting".to_owned())));
+        let node = Self {
+            options,
+            store,
+            _lock: lock,
+            replica,
+            log: Arc::new(log),
+            writer,
+            reports,
+            damage,
+            damaged,
+            inbox,
+            handle: NdbHandle { inbox: sender, ready },
+            links: BTreeMap::new(),
+            last_down: BTreeMap::new(),
+            tails: BTreeMap::new(),
+            fetching,
+            unwritten: Vec::new(),
+            unwritten_since: None,
+            writing_bytes: 0,
+            metrics: Metrics::new(),
+        };
+        node.tell_readiness();
+        Ok(node)
+    }
+
+    /// The id of its store.
+    #[must_use]
+    pub fn store_id(&self) -> StoreId {
+        self.store.store_id()
+    }
+
+    /// Where links and others put events for it.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox<NdbEvent> {
+        self.handle.inbox.clone()
+    }
+
+    /// A look at it from outside.
+    #[must_use]
+    pub fn handle(&self) -> NdbHandle {
+        self.handle.clone()
+    }
+
+    /// Runs until `Stop`.
+    ///
+    /// # Errors
+    /// When the store fails; the process must then end, and recover from what is on disk.
+    pub async fn run(mut self) -> Result<(), NdbError> {
+        tracing::info!(
+            node = self.options.name,
+            store = %self.store_id(),
+            position = %self.replica.placing().next_position(),
+            pending = self.replica.pending_count(),
+            "ndb node runs"
+        );
+        let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
+        loop {
+            let due = self.next_timer();
+            let has_room = self.writing_bytes < WRITER_BYTES_MAX;
+            let mut fx = Effects::default();
+            tokio::select! {
+                biased;
+                report = self.reports.recv() => {
+                    self.on_report(report.ok_or(NdbError::WriterGone)??, &mut fx);
+                }
+                Some(meta) = self.damaged.recv() => self.on_damage(meta)?,
+                _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX), if has_room => {}
+                () = sleep_until(due), if due.is_some() => {}
+            }
+            let mut stop = false;
+            for event in events.drain(..) {
+                match event {
+                    NdbEvent::Link(event) => self.on_link(event, &mut fx),
+                    NdbEvent::Status(answer) => {
+                        let _asker_left = answer.send(self.status());
+                    }
+                    NdbEvent::Stop => stop = true,
+                }
+            }
+            self.settle(fx, stop)?;
+            self.fetch_due();
+            if stop {
+                return self.finish().await;
+            }
+        }
+    }
+
+    async fn finish(self) -> Result<(), NdbError> {
+        let writer = self.writer;
+        let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
+        tracing::info!(node = self.options.name, clean = finished.is_ok(), "ndb node stopped");
+        Ok(())
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
+        [unwritten, self.fetching.due_at()].into_iter().flatten().min()
+    }
+
+    fn on_report(&mut self, committed: Committed, fx: &mut Effects) {
+        self.metrics.commits.increment(1);
+        self.metrics.commit_seconds.record(committed.elapsed.as_secs_f64());
+        self.metrics.segments_stored.increment(committed.stored.len() as u64);
+        self.metrics.bytes_stored.increment(committed.bytes as u64);
+        self.writing_bytes = self.writing_bytes.saturating_sub(committed.bytes);
+        for segment in committed.stored {
+            self.replica.step(Input::Committed { segment }, fx);
+        }
+        if let Some(position) = committed.placed_to {
+            self.log.written(position);
+        }
+    }
+
+    fn on_damage(&mut self, meta: SegmentMeta) -> Result<(), NdbError> {
+        self.metrics.damaged.increment(1);
+        self.store.mark_missing(&meta)?;
+        self.replica.lose(meta);
+        self.fetching.want(meta.id, Instant::now());
+        Ok(())
+    }
+
+    fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) {
+        match event {
+            LinkEvent::Up { link, peer, sender } => self.on_up(link, peer, sender),
+            LinkEvent::Messages { link, peer, messages } => {
+                self.metrics.messages_received.increment(messages.len() as u64);
+                for message in messages {
+                    self.on_message(link, peer, message, fx);
+                }
+            }
+            LinkEvent::Down { link, peer, reason } => {
+                tracing::info!(%peer, reason, "link down");
+                self.links.remove(&link);
+                self.tails.remove(&link);
+                self.last_down.insert(status::peer_name(&peer), reason);
+                if let PeerId::Entry { owner } = peer
+                    && self.senders_of(owner).next().is_none()
+                {
+                    self.replica.step(Input::OwnerDown { owner }, fx);
+                }
+                self.tell_readiness();
+            }
+        }
+    }
+
+    /// On a new link everything unresolved that is the peer's business is said again.
+    fn on_up(&mut self, link: LinkId, peer: PeerId, sender: LinkSender) {
+        match peer {
+            PeerId::Sync { .. } => {
+                let after = self.replica.placing().frontier().delivered();
+                let _down_follows = sender.send(Message::FollowFeed { after });
+                for meta in self.replica.unresolved() {
+                    let _down_follows = sender.send(Message::GenerateDraft { meta });
+                }
+            }
+            PeerId::Ndb { .. } => self.fetching.hurry(Instant::now()),
+            PeerId::Entry { .. } => {}
+        }
+        self.links.insert(link, (peer, sender));
+        self.tell_readiness();
+    }
+
+    fn on_message(&mut self, link: LinkId, peer: PeerId, message: Message, fx: &mut Effects) {
+        let input = match (peer, message) {
+            (PeerId::Entry { owner: from }, Message::BeginAdvanceSegment { segment, .. }) => {
+                Input::Begin { from, segment }
+            }
+            (
+                PeerId::Entry { owner: from },
+                Message::KeepAdvanceHistory { segment, offset, topics, count, records },
+            ) => Input::Keep { from, segment, offset, topics, count, records },
+            (PeerId::Entry { owner: from }, Message::AdvanceSegmentOver { meta }) => {
+                Input::Over { from, meta }
+            }
+            (PeerId::Entry { .. }, Message::FollowTail { from, topics }) => {
+                if let Some((_, sender)) = self.links.get(&link) {
+                    let context = TailContext {
+                        log: Arc::clone(&self.log),
+                        store: Arc::clone(&self.store),
+                        damage: self.damage.clone(),
+                        metrics: self.metrics.tail.clone(),
+                    };
+                    let handle = tail::start(context, sender.clone(), from, topics);
+                    self.tails.insert(link, handle);
+                }
+                return;
+            }
+            (PeerId::Entry { .. }, Message::ChangeInterest { version, add, remove }) => {
+                if let Some(tail) = self.tails.get(&link) {
+                    tail.tell(Command::Change { version, add, remove });
+                }
+                return;
+            }
+            (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {
+                Input::Resolved { elected }
+            }
+            (PeerId::Sync { id: from, .. }, Message::Watermark { stamp }) => {
+                Input::Watermark { from, stamp }
+            }
+            (PeerId::Ndb { .. }, Message::FetchSegments { segments }) => {
+                self.serve_segments(link, segments);
+                return;
+            }
+            (PeerId::Ndb { .. }, Message::SegmentBlob { segment, blob }) => {
+                Input::Fetched { segment, blob: Blob::from_bytes(blob) }
+            }
+            // Another peer's turn comes with the next try.
+            (PeerId::Ndb { .. }, Message::SegmentsMissing { .. }) => return,
+            (_, other) => {
+                self.metrics.refused_messages.increment(1);
+                tracing::warn!(%peer, message = other.name(), "message is not for an ndb node");
+                return;
+            }
+        };
+        self.replica.step(input, fx);
+    }
+
+    /// Answers a peer that lacks segments, from memory or the store, outside the loop.
+    fn serve_segments(&self, link: LinkId, segments: Vec<SegmentId>) {
+        let Some((_, sender)) = self.links.get(&link) else { return };
+        let (sender, store) = (sender.clone(), Arc::clone(&self.store));
+        let held: BTreeMap<_, _> =
+            segments.iter().filter_map(|id| Some((*id, self.replica.blob_of(*id)?))).collect();
+        tokio::spawn(async move {
+            let mut absent = Vec::new();
+            for segment in segments {
+                let blob = match held.get(&segment) {
+                    Some(blob) => Some(blob.clone()),
+                    None => read_blob(&store, segment).await,
+                };
+                match blob {
+                    Some(blob) => {
+                        let blob = blob.as_bytes().clone();
+                        if sender.send_paced(Message::SegmentBlob { segment, blob }).await.is_err()
+                        {
+                            return;
+                        }
+                    }
+                    None => absent.push(segment),
+                }
+            }
+            if !absent.is_empty() {
+                let _link_is_down = sender.send(Message::SegmentsMissing { segments: absent });
+            }
+        });
+    }
+
+    /// Does what the steps owe: writes to the writer first, so that nothing answered is unwritten
+    /// for longer than it must.
+    fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), NdbError> {
+        for refused in &fx.refused {
+            self.metrics.refused(*refused);
+        }
+        for elected in &fx.violations {
+            self.metrics.violations.increment(1);
+            tracing::error!(segment = %elected.meta.id, stamp = %elected.stamp(), "a feed contradicts the order");
+        }
+        self.note_placed(&fx);
+        self.write(fx.stores, stop)?;
+        for (owner, message) in fx.answers {
+            for sender in self.senders_of(owner) {
+                let _down_follows = sender.send(message.clone());
+            }
+        }
+        for meta in fx.drafts {
+            for (peer, sender) in self.links.values() {
+                if matches!(peer, PeerId::Sync { .. }) {
+                    let _down_follows = sender.send(Message::GenerateDraft { meta });
+                }
+            }
+        }
+        self.tell_metrics();
+        Ok(())
+    }
+
+    fn note_placed(&mut self, fx: &Effects) {
+        let now = Instant::now();
+        if !fx.placed.is_empty() {
+            self.log.push(&fx.placed);
+            self.unwritten.extend(fx.placed.iter().cloned());
+            self.unwritten_since.get_or_insert(now);
+        }
+        for place in &fx.placed {
+            self.metrics.messages_placed.increment(u64::from(place.row.elected.meta.count));
+            if place.body == Body::Missing {
+                self.fetching.want(place.row.elected.meta.id, now);
+            }
+        }
+        for segment in &fx.arrived {
+            self.fetching.got(*segment);
+            self.metrics.fetched.increment(1);
+            let stored = fx.stores.iter().find(|store| store.meta.id == *segment);
+            if let Some(store) = stored {
+                self.log.arrive(*segment, &store.blob);
+            }
+        }
+    }
+
+    /// Hands segments and the rows that wait to the writer. A segment goes before its own row.
+    fn write(&mut self, stores: Vec<crate::replica::Store>, stop: bool) -> Result<(), NdbError> {
+        let is_due = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
+        let rows_are_due = is_due || (stop && !self.unwritten.is_empty());
+        if stores.is_empty() && !rows_are_due {
+            return Ok(());
+        }
+        self.writing_bytes += stores.iter().map(|store| store.blob.as_bytes().len()).sum::<usize>();
+        self.unwritten_since = None;
+        let rows = self.unwritten.drain(..).map(Job::Place);
+        let jobs = stores.into_iter().map(Job::Store).chain(rows).collect();
+        if self.writer.write(jobs) { Ok(()) } else { Err(self.writer_error()) }
+    }
+
+    fn writer_error(&mut self) -> NdbError {
+        while let Ok(report) = self.reports.try_recv() {
+            if let Err(error) = report {
+                return error.into();
+            }
+        }
+        NdbError::WriterGone
+    }
+
+    fn fetch_due(&mut self) {
+        let now = Instant::now();
+        if self.fetching.due_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let peers: Vec<(NdbId, &LinkSender)> = self
+            .links
+            .values()
+            .filter_map(|(peer, sender)| match peer {
+                PeerId::Ndb { id, .. } if id.group == self.options.id.group => Some((*id, sender)),
+                PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
+            })
+            .collect();
+        let ids: Vec<_> = peers.iter().map(|(id, _)| *id).collect();
+        for (to, segments) in self.fetching.take_due(now, &ids) {
+            tracing::debug!(peer = %to, segments = segments.len(), "asking for missing segments");
+            for (_, sender) in peers.iter().filter(|(id, _)| *id == to) {
+                let segments = segments.clone();
+                let _down_follows = sender.send(Message::FetchSegments { segments });
+            }
+        }
+    }
+
+    fn senders_of(&self, wanted: OwnerId) -> impl Iterator<Item = &LinkSender> {
+        self.links.values().filter_map(move |(peer, sender)| match peer {
+            PeerId::Entry { owner } if *owner == wanted => Some(sender),
+            PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
+        })
+    }
+
+    fn feeds_up(&self) -> usize {
+        let nodes = self.links.values().filter_map(|(peer, _)| match peer {
+            PeerId::Sync { id, .. } => Some(*id),
+            PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
+        });
+        nodes.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    fn tell_readiness(&self) {
+        let needed = self.options.sync_nodes.len() / 2 + 1;
+        let up = self.feeds_up();
+        let ready = if up >= needed {
+            Ok(())
+        } else {
+            Err(format!("{up} of {needed} feeds of sync nodes"))
+        };
+        let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != ready {
+            match &ready {
+                Ok(()) => tracing::info!(up, needed, "feeds are up"),
+                Err(reason) => tracing::warn!(reason, "not enough feeds"),
+            }
+            *told = ready;
+        }
+    }
+
+    fn tell_metrics(&self) {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge is a float; positions are below 2^53"
+        )]
+        {
+            self.metrics.position.set(self.replica.placing().next_position().0 as f64);
+            self.metrics.pending.set(self.replica.pending_count() as f64);
+            self.metrics.missing.set(self.fetching.len() as f64);
+        }
+    }
+}
+
+async fn read_blob(store: &Arc<Store>, segment: SegmentId) -> Option<Blob> {
+    let store = Arc::clone(store);
+    let read = tokio::task::spawn_blocking(move || store.blob_unchecked(segment)).await;
+    match read {
+        Ok(Ok(blob)) => blob,
+        Ok(Err(error)) => {
+            tracing::error!(%segment, %error, "cannot read a segment for a peer");
+            None
+        }
+        Err(_node_ended) => None,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,109 @@
+//! The status page of an ndb node.
+
+use serde_json::{Value, json};
+
+use vixen_common::wire::PeerId;
+
+use super::NdbNode;
+
+/// Pending segments listed at most.
+const LISTED_MAX: usize = 100;
+
+/// How a peer is called on the page, whatever its incarnation or store.
+pub(super) fn peer_name(peer: &PeerId) -> String {
+    match peer {
+        PeerId::Sync { id, .. } => id.to_string(),
+        PeerId::Ndb { id, .. } => id.to_string(),
+        PeerId::Entry { .. } => "entry".to_owned(),
+    }
+}
+
+impl NdbNode {
+    pub(super) fn status(&self) -> Value {
+        let placing = self.replica.placing();
+        let frontier = placing.frontier();
+        let watermarks: serde_json::Map<String, Value> =
+            frontier.watermarks().iter().map(|(id, w)| (id.to_string(), json!(w.0))).collect();
+        json!({
+            "node": self.options.name,
+            "role": "ndb",
+            "id": self.options.id.to_string(),
+            "store": self.store_id().to_string(),
+            "durability": if self.options.fsync { "fsync" } else { "memory" },
+            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
+            "quorum": {
+                "needed": self.options.sync_nodes.len() / 2 + 1,
+                "up": self.feeds_up(),
+                "members": self.options.sync_nodes.len(),
+            },
+            "links": self.links_status(),
+            "next_position": placing.next_position().0,
+            "delivered": frontier.delivered().0,
+            "sigma": frontier.sigma().0,
+            "watermarks": watermarks,
+            "elected_waiting": frontier.waiting(),
+            "chain": self.replica.chain().to_string(),
+            "pending_total": self.replica.pending_count(),
+            "pending": self.pending_status(),
+            "missing_segments": self.fetching.len(),
+            "incoming_bytes": self.replica.incoming_bytes(),
+            "writing_bytes": self.writing_bytes,
+            "unwritten_rows": self.unwritten.len(),
+            "tail_cache_bytes": self.log.bytes(),
+            "tails": self.tails_status(),
+        })
+    }
+
+    fn links_status(&self) -> Vec<Value> {
+        let line = |(link, (peer, sender)): (&_, &(PeerId, vixen_common::link::LinkSender))| {
+            let name = peer_name(peer);
+            json!({
+                "link": format!("{link}"),
+                "peer": peer.to_string(),
+                "waiting_bytes": sender.waiting_bytes(),
+                "last_down": self.last_down.get(&name),
+            })
+        };
+        self.links.iter().map(line).collect()
+    }
+
+    fn pending_status(&self) -> Vec<Value> {
+        let line = |(meta, is_durable): (vixen_common::segment::SegmentMeta, bool)| {
+            let waits_for = if is_durable {
+                "its place: the vote, or a watermark of a majority of feeds"
+            } else {
+                "the group commit"
+            };
+            json!({
+                "segment": meta.id.to_string(),
+                "messages": meta.count,
+                "bytes": meta.bytes,
+                "waits_for": waits_for,
+            })
+        };
+        let missing = self.replica.missing().values().map(|meta| {
+            json!({
+                "segment": meta.id.to_string(),
+                "messages": meta.count,
+                "bytes": meta.bytes,
+                "waits_for": "its bytes, from the entry or a peer of the group",
+            })
+        });
+        self.replica.pending().map(line).chain(missing).take(LISTED_MAX).collect()
+    }
+
+    fn tails_status(&self) -> Vec<Value> {
+        let head = self.log.head().0;
+        let line = |(link, tail): (&_, &crate::tail::TailHandle)| {
+            let peer = self.links.get(link).map(|(peer, _)| peer.to_string());
+            let cursor = tail.cursor();
+            json!({
+                "link": format!("{link}"),
+                "reader": peer,
+                "next_position": cursor.0,
+                "lag": head.0.saturating_sub(cursor.0),
+            })
+        };
+        self.tails.iter().map(line).collect()
+    }
+}

@@ -1,0 +1,230 @@
+use super::*;
+use vixen_common::id::Shard;
+use vixen_common::segment::{Challenger, Chunk, Encoding, Record, RecordFlags, SegmentBuilder};
+
+fn owner() -> OwnerId {
+    OwnerId(uuid::Uuid::from_u128(1))
+}
+
+fn chunk(seq: u64, count: u32) -> Chunk {
+    let id = SegmentId { owner: owner(), seq: Seq(seq) };
+    let mut builder = SegmentBuilder::new(id, Shard(0));
+    for _ in 0..count {
+        let record = Record {
+            topic: 0,
+            encoding: Encoding::Json,
+            flags: RecordFlags::default(),
+            session: 1,
+            payload: b"[1]",
+        };
+        builder.push(&Topic::new("r", "t"), record);
+    }
+    builder.close()
+}
+
+fn replica() -> Replica {
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        sync_nodes: 3,
+        segment_bytes_max: 1 << 20,
+        incoming_bytes_max: 4 << 20,
+    };
+    Replica::new(options, Recovered::default())
+}
+
+fn step(replica: &mut Replica, input: Input) -> Effects {
+    let mut fx = Effects::default();
+    replica.step(input, &mut fx);
+    fx
+}
+
+/// BEGIN, KEEP, OVER.
+fn send(replica: &mut Replica, chunk: &Chunk) -> Effects {
+    let segment = chunk.meta.id;
+    step(replica, Input::Begin { from: owner(), segment });
+    let keep = Input::Keep {
+        from: owner(),
+        segment,
+        offset: 0,
+        topics: chunk.topics.clone(),
+        count: chunk.meta.count,
+        records: chunk.records.clone(),
+    };
+    step(replica, keep);
+    step(replica, Input::Over { from: owner(), meta: chunk.meta })
+}
+
+fn elect(replica: &mut Replica, meta: SegmentMeta, stamp: u64) -> Effects {
+    let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
+    let elected = Elected { meta, challenger };
+    step(replica, Input::Resolved { elected });
+    step(replica, Input::Watermark { from: SyncId(0), stamp: Stamp(stamp) });
+    step(replica, Input::Watermark { from: SyncId(1), stamp: Stamp(stamp) })
+}
+
+fn trimmed(fx: &Effects) -> bool {
+    matches!(fx.answers[..], [(_, Message::TrimAdvanceSegment { .. })])
+}
+
+#[test]
+fn a_segment_is_trimmed_at_once_and_drafted_after_its_commit() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx) && fx.drafts.is_empty());
+    assert_eq!(fx.stores.len(), 1);
+    assert_eq!(fx.stores[0].mark, Mark::Temporary);
+    let fx = step(&mut replica, Input::Committed { segment: chunk.meta.id });
+    assert_eq!(fx.drafts, [chunk.meta]);
+    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [chunk.meta]);
+}
+
+#[test]
+fn a_segment_sent_again_is_trimmed_and_not_stored_again() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    send(&mut replica, &chunk);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx) && fx.stores.is_empty());
+    step(&mut replica, Input::Committed { segment: chunk.meta.id });
+    elect(&mut replica, chunk.meta, 5);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx) && fx.stores.is_empty());
+    assert_eq!(replica.pending_count(), 0);
+}
+
+#[test]
+fn positions_are_dense_and_rows_are_chained() {
+    let mut replica = replica();
+    let (a, b) = (chunk(1, 2), chunk(2, 3));
+    send(&mut replica, &a);
+    send(&mut replica, &b);
+    let first = elect(&mut replica, a.meta, 5).placed.remove(0);
+    let second = elect(&mut replica, b.meta, 9).placed.remove(0);
+    assert_eq!((first.first, second.first), (Position(1), Position(3)));
+    assert_eq!(first.row, OrderRow::chained(Digest::default(), first.row.elected));
+    assert_eq!(second.row, OrderRow::chained(first.row.chain, second.row.elected));
+    assert!(matches!(first.body, Body::Memory(_)));
+}
+
+#[test]
+fn a_placed_segment_without_bytes_is_missing_until_they_come_and_fit() {
+    let mut replica = replica();
+    let (wanted, other) = (chunk(1, 2), chunk(1, 3));
+    let fx = elect(&mut replica, wanted.meta, 5);
+    assert_eq!(fx.placed[0].body, Body::Missing);
+    let wrong = Blob::assemble(&other.topics, &[&other.records]);
+    let fx = step(&mut replica, Input::Fetched { segment: wanted.meta.id, blob: wrong });
+    assert_eq!(fx.refused, [Refused::Unwanted]);
+    let right = Blob::assemble(&wanted.topics, &[&wanted.records]);
+    let fx = step(&mut replica, Input::Fetched { segment: wanted.meta.id, blob: right });
+    assert_eq!(fx.stores[0].mark, Mark::Permanent);
+    assert_eq!(fx.arrived, [wanted.meta.id]);
+    assert!(replica.missing().is_empty());
+}
+
+#[test]
+fn bytes_that_come_late_from_the_entry_fill_the_gap_as_well() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    elect(&mut replica, chunk.meta, 5);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx));
+    assert_eq!(fx.stores[0].mark, Mark::Permanent);
+    let fx = step(&mut replica, Input::Committed { segment: chunk.meta.id });
+    assert!(fx.drafts.is_empty());
+}
+
+#[test]
+fn gaps_mismatches_and_strangers_are_refused_and_store_nothing() {
+    let mut replica = replica();
+    let good = chunk(1, 2);
+    let fx = step(&mut replica, Input::Over { from: owner(), meta: good.meta });
+    assert_eq!(fx.refused, [Refused::Gap]);
+    let mut short = good.clone();
+    short.meta.count = 3;
+    let fx = send(&mut replica, &short);
+    assert_eq!(fx.refused, [Refused::Mismatch]);
+    let stranger = OwnerId(uuid::Uuid::from_u128(2));
+    let fx = step(&mut replica, Input::Begin { from: stranger, segment: good.meta.id });
+    assert_eq!(fx.refused, [Refused::WrongOwner]);
+    assert!(fx.stores.is_empty());
+    assert!(trimmed(&send(&mut replica, &good)), "and it can be sent again");
+}
+
+#[test]
+fn a_keep_out_of_place_breaks_its_segment_only() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    let segment = chunk.meta.id;
+    step(&mut replica, Input::Begin { from: owner(), segment });
+    let keep = Input::Keep {
+        from: owner(),
+        segment,
+        offset: 7,
+        topics: chunk.topics.clone(),
+        count: 2,
+        records: chunk.records.clone(),
+    };
+    step(&mut replica, keep);
+    let fx = step(&mut replica, Input::Over { from: owner(), meta: chunk.meta });
+    assert_eq!(fx.refused, [Refused::Gap]);
+    assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn too_much_of_one_segment_is_refused_and_not_kept() {
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        sync_nodes: 3,
+        segment_bytes_max: 8,
+        incoming_bytes_max: 1 << 20,
+    };
+    let mut replica = Replica::new(options, Recovered::default());
+    let fx = send(&mut replica, &chunk(1, 9));
+    assert_eq!(fx.refused, [Refused::TooLarge]);
+    assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn incomplete_segments_go_with_their_owner() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    let segment = chunk.meta.id;
+    step(&mut replica, Input::Begin { from: owner(), segment });
+    let keep = Input::Keep {
+        from: owner(),
+        segment,
+        offset: 0,
+        topics: chunk.topics.clone(),
+        count: 2,
+        records: chunk.records.clone(),
+    };
+    step(&mut replica, keep);
+    assert!(replica.incoming_bytes() > 0);
+    step(&mut replica, Input::OwnerDown { owner: owner() });
+    assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn a_restarted_replica_asks_again_for_drafts_and_goes_on_counting() {
+    let (a, b) = (chunk(1, 2), chunk(2, 1));
+    let recovered = Recovered {
+        temporary: vec![b.meta],
+        owners: vec![(owner(), Seq(1))],
+        head_stamp: Stamp(5),
+        head_next: Position(3),
+        ..Recovered::default()
+    };
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        sync_nodes: 3,
+        segment_bytes_max: 1 << 20,
+        incoming_bytes_max: 1 << 20,
+    };
+    let mut replica = Replica::new(options, recovered);
+    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [b.meta]);
+    assert!(send(&mut replica, &a).stores.is_empty(), "placed before the restart");
+    let fx = elect(&mut replica, b.meta, 9);
+    assert_eq!((fx.placed[0].first, &fx.placed[0].body), (Position(3), &Body::Stored));
+}

@@ -1,0 +1,88 @@
+//! An ndb node as a process: its port, its dialled links, and its end.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use vixen_common::config::{Config, NodeName};
+use vixen_common::id::{NdbId, SyncId};
+use vixen_common::link::{DialTarget, Expected, Identity, dial, link_router};
+use vixen_common::server;
+use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
+use vixen_common::wire::PeerId;
+
+use crate::node::{NdbEvent, NdbNode, NdbOptions};
+
+/// Runs the ndb node `name` of `config` until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the node is not in the configuration, its port or directory is taken, or its store fails.
+pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
+    let metrics = install_metrics();
+    let (id, member) = config.ndb_member(name)?;
+    let group = &config.ndb_groups[usize::from(id.group.0)];
+    let address = member.bind_address();
+    let listener = server::listen(&address).await?;
+    let node = NdbNode::open(NdbOptions {
+        id,
+        name: name.to_string(),
+        members: u8::try_from(group.members.len()).unwrap_or(u8::MAX),
+        sync_nodes: config.sync.iter().map(|member| SyncId(member.lane.index())).collect(),
+        dir: config.node_dir(name),
+        fsync: config.cluster.durability.is_fsync(),
+        store_bytes_max: config.limits.store_bytes_max,
+        tail_cache_bytes_max: config.limits.tail_cache_bytes_max,
+        segment_bytes_max: config.limits.segment_bytes_max,
+    })
+    .with_context(|| format!("cannot start {name}"))?;
+    let (inbox, handle) = (node.inbox(), node.handle());
+
+    let identity = Identity {
+        cluster: config.cluster.name.as_str().into(),
+        secret: config.cluster.secret.as_bytes().into(),
+        peer: PeerId::Ndb { id, store: node.store_id() },
+        queue_bytes_max: config.limits.link_queue_bytes_max,
+        admit: admission(config, id),
+    };
+    let sync = config.sync.iter().map(|member| {
+        let expected = Expected::Sync(SyncId(member.lane.index()));
+        DialTarget { address: member.address.clone(), expected }
+    });
+    // One link a pair of peers: the lower member dials the higher.
+    let peers =
+        config.ndb_members().filter(|(peer, _)| peer.group == id.group && peer.member > id.member);
+    let peers = peers.map(|(peer, member)| DialTarget {
+        address: member.address.clone(),
+        expected: Expected::Ndb(peer),
+    });
+    for target in sync.chain(peers) {
+        tokio::spawn(dial(identity.clone(), target, inbox.clone()));
+    }
+    let (ready, status) = (handle.clone(), handle);
+    let router = link_router(identity, inbox.clone()).merge(ops_router(
+        metrics,
+        Arc::new(move || ready.ready()),
+        Arc::new(move || {
+            let status = status.clone();
+            Box::pin(async move { status.status().await })
+        }),
+    ));
+    tracing::info!(node = %name, address, "listening");
+    tokio::spawn(server::serve(listener, router, std::future::pending()));
+    tokio::spawn(async move {
+        shutdown_signal().await;
+        tracing::info!("stopping");
+        let _stopped_already = inbox.send(NdbEvent::Stop).await;
+    });
+    node.run().await.context("the node had to stop")
+}
+
+/// Lets in peers of the group and any entry that knows the secret; sync nodes do not dial.
+fn admission(config: &Config, own: NdbId) -> Arc<dyn Fn(&PeerId) -> bool + Send + Sync> {
+    let members: Vec<NdbId> = config.ndb_members().map(|(id, _)| id).collect();
+    Arc::new(move |peer| match peer {
+        PeerId::Sync { .. } => false,
+        PeerId::Ndb { id, .. } => *id != own && id.group == own.group && members.contains(id),
+        PeerId::Entry { .. } => true,
+    })
+}

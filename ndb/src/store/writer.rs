@@ -1,0 +1,118 @@
+//! The writer: the one thread that writes, and its group commit.
+//!
+//! It takes all jobs that wait, writes them in one transaction, commits, and reports. What comes
+//! in during a commit shares the next one, so commits grow with the load.
+
+use std::sync::Arc;
+use std::sync::mpsc as jobs;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use vixen_common::id::{Position, SegmentId};
+
+use super::{Store, StoreError};
+use crate::replica;
+
+/// Something to write.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A segment's bytes.
+    Store(replica::Store),
+    /// Its place.
+    Place(replica::Place),
+}
+
+/// One commit, durable (unless the store was opened without fsync).
+#[derive(Debug)]
+pub(crate) struct Committed {
+    /// Segments stored.
+    pub(crate) stored: Vec<SegmentId>,
+    /// Bytes of their blobs.
+    pub(crate) bytes: usize,
+    /// The position after the last row, if rows were written.
+    pub(crate) placed_to: Option<Position>,
+    /// How long it took.
+    pub(crate) elapsed: Duration,
+}
+
+/// The way to the writer thread. Dropping it lets the thread finish what waits, and end.
+pub(crate) struct Writer {
+    jobs: Option<jobs::Sender<Vec<Job>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread; its reports, and its last error, come by the channel.
+    pub(crate) fn start(
+        store: Arc<Store>,
+    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Result<Committed, StoreError>>)> {
+        let (sender, waiting) = jobs::channel();
+        let (report, reports) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new()
+            .name("ndb-writer".to_owned())
+            .spawn(move || write_all(&store, &waiting, &report))?;
+        Ok((Self { jobs: Some(sender), thread: Some(thread) }, reports))
+    }
+
+    /// Hands jobs over; `false` when the thread has stopped, after its error was reported.
+    pub(crate) fn write(&self, jobs: Vec<Job>) -> bool {
+        self.jobs.as_ref().is_some_and(|sender| sender.send(jobs).is_ok())
+    }
+
+    /// Waits until everything handed over is committed, and ends the thread. Blocking.
+    pub(crate) fn finish(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _panic_was_reported = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+fn write_all(
+    store: &Store,
+    waiting: &jobs::Receiver<Vec<Job>>,
+    report: &mpsc::UnboundedSender<Result<Committed, StoreError>>,
+) {
+    while let Ok(mut batch) = waiting.recv() {
+        batch.extend(waiting.try_iter().flatten());
+        let committed = commit(store, &batch);
+        let failed = committed.is_err();
+        if report.send(committed).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn commit(store: &Store, batch: &[Job]) -> Result<Committed, StoreError> {
+    let begun = Instant::now();
+    let mut txn = store.env.write_txn()?;
+    let mut committed =
+        Committed { stored: Vec::new(), bytes: 0, placed_to: None, elapsed: Duration::ZERO };
+    for job in batch {
+        match job {
+            Job::Store(segment) => {
+                store.put_segment(&mut txn, segment)?;
+                committed.stored.push(segment.meta.id);
+                committed.bytes += segment.blob.as_bytes().len();
+            }
+            Job::Place(place) => {
+                store.put_place(&mut txn, place)?;
+                committed.placed_to = Some(place.first.plus(place.row.elected.meta.count));
+            }
+        }
+    }
+    txn.commit()?;
+    committed.elapsed = begun.elapsed();
+    Ok(committed)
+}

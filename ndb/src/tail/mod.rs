@@ -1,0 +1,294 @@
+//! Tails: the stream of canonical messages to one entry, from any position, then live.
+//!
+//! One task a tail. It never runs ahead of its link (the link's queue paces it), so a slow entry
+//! costs a cursor, not memory. It reads the log of recent segments, and the store for what is
+//! older, in bounded batches outside the node's loop.
+
+mod filter;
+mod log;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use vixen_common::id::Position;
+use vixen_common::link::{LinkSender, SendError};
+use vixen_common::segment::{SegmentMeta, Topic};
+use vixen_common::wire::Message;
+
+use crate::metrics::TailMetrics;
+use crate::store::{OrderRow, Store, StoreError};
+
+use filter::filter;
+use log::{Entry, EntryBody, Found};
+
+pub(crate) use log::TailLog;
+
+/// Topics an entry wants.
+type Interest = BTreeSet<Topic>;
+
+/// Segments taken from the log at a time.
+const ENTRIES_BATCH: usize = 64;
+/// Rows and bytes read from the store at a time.
+const ROWS_BATCH: usize = 256;
+const BYTES_BATCH: usize = 1 << 20;
+
+/// What the node tells a tail.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Change the interest, and answer with this version.
+    Change { version: u64, add: Vec<Topic>, remove: Vec<Topic> },
+}
+
+/// Where a tail sends the news that a stored blob is unreadable.
+pub(crate) type DamageReport = mpsc::UnboundedSender<SegmentMeta>;
+
+/// The node's end of a tail. Dropping it ends the task.
+pub(crate) struct TailHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    cursor: Arc<AtomicU64>,
+}
+
+impl TailHandle {
+    pub(crate) fn tell(&self, command: Command) {
+        let _task_has_ended = self.commands.send(command);
+    }
+
+    pub(crate) fn cursor(&self) -> Position {
+        Position(self.cursor.load(Ordering::Relaxed))
+    }
+}
+
+/// What tails share.
+#[derive(Clone)]
+pub(crate) struct TailContext {
+    pub(crate) log: Arc<TailLog>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) damage: DamageReport,
+    pub(crate) metrics: TailMetrics,
+}
+
+/// Starts a tail on `sender` from `from`, or from the head of the order.
+pub(crate) fn start(
+    context: TailContext,
+    sender: LinkSender,
+    from: Option<Position>,
+    topics: Vec<Topic>,
+) -> TailHandle {
+    let (head_next, head_stamp) = context.log.head();
+    let next = from.unwrap_or(head_next);
+    let opened = Message::TailOpened { next, head_stamp, head_next };
+    let (commands, waiting) = mpsc::unbounded_channel();
+    let cursor = Arc::new(AtomicU64::new(next.0));
+    let tail = Tail {
+        context,
+        sender,
+        commands: waiting,
+        cursor: next,
+        told: next,
+        shared_cursor: Arc::clone(&cursor),
+        interest: topics.into_iter().collect(),
+    };
+    tokio::spawn(async move {
+        if tail.sender.send(opened).is_ok() {
+            // Ends with the link or the handle; both are normal.
+            let _ended = tail.run().await;
+        }
+    });
+    TailHandle { commands, cursor }
+}
+
+struct Tail {
+    context: TailContext,
+    sender: LinkSender,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// The next position to look at.
+    cursor: Position,
+    /// The entry knows that nothing of interest to it is unsent before this.
+    told: Position,
+    shared_cursor: Arc<AtomicU64>,
+    interest: Interest,
+}
+
+/// The tail has nothing more to do.
+struct Ended;
+
+impl From<SendError> for Ended {
+    fn from(_down: SendError) -> Self {
+        Self
+    }
+}
+
+impl Tail {
+    async fn run(mut self) -> Result<(), Ended> {
+        let mut changes = self.context.log.watch();
+        loop {
+            self.take_commands().await?;
+            changes.mark_unchanged();
+            let is_stalled = self.advance().await?;
+            self.shared_cursor.store(self.cursor.0, Ordering::Relaxed);
+            if !is_stalled {
+                continue;
+            }
+            if self.told < self.cursor && !self.interest.is_empty() {
+                self.told = self.cursor;
+                self.sender.send_paced(Message::TailPosition { next: self.cursor }).await?;
+            }
+            tokio::select! {
+                changed = changes.changed() => changed.map_err(|_node_ended| Ended)?,
+                command = self.commands.recv() => {
+                    let command = command.ok_or(Ended)?;
+                    self.apply(command).await?;
+                }
+                _reason = self.sender.closed() => return Err(Ended),
+            }
+        }
+    }
+
+    async fn take_commands(&mut self) -> Result<(), Ended> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.apply(command).await?,
+                Err(mpsc::error::TryRecvError::Empty) => return Ok(()),
+                Err(mpsc::error::TryRecvError::Disconnected) => return Err(Ended),
+            }
+        }
+    }
+
+    async fn apply(&mut self, command: Command) -> Result<(), Ended> {
+        match command {
+            Command::Change { version, add, remove } => {
+                remove.iter().for_each(|topic| {
+                    self.interest.remove(topic);
+                });
+                self.interest.extend(add);
+                self.sender.send_paced(Message::InterestChanged { version }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what stands at the cursor and moves it; `true` when it must wait for a change.
+    async fn advance(&mut self) -> Result<bool, Ended> {
+        if self.interest.is_empty() {
+            self.cursor = self.cursor.max(self.context.log.head().0);
+            return Ok(true);
+        }
+        match self.context.log.find(self.cursor, ENTRIES_BATCH) {
+            Found::AtHead => Ok(true),
+            Found::Older => self.read_store().await,
+            Found::Entries(entries) => {
+                for entry in entries {
+                    if self.deliver(entry).await? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Sends the wanted part of one segment; `true` when its bytes are not here.
+    async fn deliver(&mut self, entry: Entry) -> Result<bool, Ended> {
+        let (topics, records) = match &entry.body {
+            EntryBody::Open(topics, records) => (topics.clone(), records.clone()),
+            EntryBody::Missing => return Ok(true),
+            EntryBody::Elsewhere => {
+                self.cursor = entry.end();
+                return Ok(false);
+            }
+            EntryBody::Stored => match self.read_body(entry.row).await? {
+                Some(EntryBody::Open(topics, records)) => (topics, records),
+                Some(EntryBody::Stored | EntryBody::Missing | EntryBody::Elsewhere) | None => {
+                    return Ok(true);
+                }
+            },
+        };
+        if let Some(part) = filter(&entry, &topics, &records, self.cursor, &self.interest) {
+            self.context.metrics.segments.increment(1);
+            self.context.metrics.bytes.increment(part.records.len() as u64);
+            self.sender.send_paced(Message::TailSegment(part)).await?;
+            self.told = entry.end();
+        }
+        self.cursor = entry.end();
+        Ok(false)
+    }
+
+    async fn read_body(&self, row: OrderRow) -> Result<Option<EntryBody>, Ended> {
+        let store = Arc::clone(&self.context.store);
+        let meta = row.elected.meta;
+        let read = tokio::task::spawn_blocking(move || store.blob(&meta)).await;
+        Ok(self.opened(meta, read.map_err(|_node_ended| Ended)?))
+    }
+
+    fn opened(
+        &self,
+        meta: SegmentMeta,
+        read: Result<Option<vixen_common::segment::Blob>, StoreError>,
+    ) -> Option<EntryBody> {
+        match read {
+            Ok(Some(blob)) => Some(EntryBody::of(&blob)),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(segment = %meta.id, %error, "cannot read a segment, asking peers");
+                let _node_has_ended = self.context.damage.send(meta);
+                None
+            }
+        }
+    }
+
+    /// Sends a batch of segments older than the log; `true` when the first one's bytes are not
+    /// here.
+    async fn read_store(&mut self) -> Result<bool, Ended> {
+        let store = Arc::clone(&self.context.store);
+        let from = self.cursor;
+        let read = tokio::task::spawn_blocking(move || read_batch(&store, from)).await;
+        let batch = match read.map_err(|_node_ended| Ended)? {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(%error, position = %from, "cannot read the order");
+                return Err(Ended);
+            }
+        };
+        if batch.is_empty() {
+            return Ok(true);
+        }
+        for (first, row, body) in batch {
+            let body = match body {
+                None => EntryBody::Elsewhere,
+                Some(read) => match self.opened(row.elected.meta, read) {
+                    Some(body) => body,
+                    None => return Ok(true),
+                },
+            };
+            if self.deliver(Entry { first, row, body }).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+type ReadBlob = Result<Option<vixen_common::segment::Blob>, StoreError>;
+
+/// Rows from `from` on with their blobs, about [`BYTES_BATCH`] of them; `None` for a body of
+/// another group.
+fn read_batch(
+    store: &Store,
+    from: Position,
+) -> Result<Vec<(Position, OrderRow, Option<ReadBlob>)>, StoreError> {
+    let mut bytes = 0;
+    let mut batch = Vec::new();
+    for (first, row) in store.rows_from(from, ROWS_BATCH)? {
+        let is_here = row.elected.challenger.group == store.group();
+        let blob = is_here.then(|| store.blob(&row.elected.meta));
+        bytes += row.elected.meta.bytes as usize;
+        batch.push((first, row, blob));
+        if bytes >= BYTES_BATCH {
+            break;
+        }
+    }
+    Ok(batch)
+}
