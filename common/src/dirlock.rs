@@ -21,7 +21,7 @@ pub enum DirLockError {
         path: PathBuf,
     },
     /// It cannot be made or written.
-    #[error("cannot use the directory {path}: {source}")]
+    #[error("cannot use the directory {path}")]
     Unusable {
         /// The directory.
         path: PathBuf,

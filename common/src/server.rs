@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; is another process there, or the address wrong?")]
+#[error("cannot listen on {address}; is another process there, or the address wrong?")]
 pub struct ListenError {
     /// The address of the configuration.
     pub address: String,

@@ -353,7 +353,8 @@ impl NdbNode {
                         damage: self.damage.clone(),
                         metrics: self.metrics.tail.clone(),
                     };
-                    let handle = tail::start(context, sender.clone(), from, topics);
+                    let before = self.tails.remove(&link);
+                    let handle = tail::start(context, sender.clone(), from, topics, before);
                     self.tails.insert(link, handle);
                 }
                 return;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use vixen_common::id::Position;
 use vixen_common::link::{LinkSender, SendError};
@@ -49,6 +50,7 @@ pub(crate) type DamageReport = mpsc::UnboundedSender<SegmentMeta>;
 pub(crate) struct TailHandle {
     commands: mpsc::UnboundedSender<Command>,
     cursor: Arc<AtomicU64>,
+    task: JoinHandle<()>,
 }
 
 impl TailHandle {
@@ -70,34 +72,42 @@ pub(crate) struct TailContext {
     pub(crate) metrics: TailMetrics,
 }
 
-/// Starts a tail on `sender` from `from`, or from the head of the order.
+/// Starts a tail on `sender` from `from`, or from the head of the order, in place of `before`.
 pub(crate) fn start(
     context: TailContext,
     sender: LinkSender,
     from: Option<Position>,
     topics: Vec<Topic>,
+    before: Option<TailHandle>,
 ) -> TailHandle {
-    let (head_next, head_stamp) = context.log.head();
-    let next = from.unwrap_or(head_next);
-    let opened = Message::TailOpened { next, head_stamp, head_next };
     let (commands, waiting) = mpsc::unbounded_channel();
-    let cursor = Arc::new(AtomicU64::new(next.0));
-    let tail = Tail {
-        context,
-        sender,
-        commands: waiting,
-        cursor: next,
-        told: next,
-        shared_cursor: Arc::clone(&cursor),
-        interest: topics.into_iter().collect(),
-    };
-    tokio::spawn(async move {
-        if tail.sender.send(opened).is_ok() {
-            // Ends with the link or the handle; both are normal.
-            let _ended = tail.run().await;
+    let cursor = Arc::new(AtomicU64::new(from.unwrap_or_default().0));
+    let shared_cursor = Arc::clone(&cursor);
+    let task = tokio::spawn(async move {
+        // What the tail before still sends is filtered by another interest: it must all be on the
+        // link before TAIL_OPENED.
+        if let Some(before) = before {
+            drop(before.commands);
+            let _ended = before.task.await;
         }
+        let (head_next, head_stamp) = context.log.head();
+        let next = from.unwrap_or(head_next);
+        if sender.send(Message::TailOpened { next, head_stamp, head_next }).is_err() {
+            return;
+        }
+        let tail = Tail {
+            context,
+            sender,
+            commands: waiting,
+            cursor: next,
+            told: next,
+            shared_cursor,
+            interest: topics.into_iter().collect(),
+        };
+        // Ends with the link or the handle; both are normal.
+        let _ended = tail.run().await;
     });
-    TailHandle { commands, cursor }
+    TailHandle { commands, cursor, task }
 }
 
 struct Tail {
