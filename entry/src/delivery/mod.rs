@@ -1,0 +1,441 @@
+//! Delivery: which session gets which canonical message.
+//!
+//! Source: DESIGN §6 (interest, tails, merging by position).
+//!
+//! ```text
+//!   sessions --Subscribe--> subscriptions --ChangeInterest--> tails (one a group)
+//!   sessions <--Events----- subscriptions <--merge by position-- tails
+//! ```
+//! The wanted topics of all sessions are one interest, changed in numbered steps at each
+//! [`Input::Flush`]. A session becomes a subscriber when its `Subscribed` is queued, and that is
+//! when every tail carries the topic: so nothing published afterwards is missed, and no event
+//! comes before SUBSCRIBED.
+//!
+//! Invariants:
+//! - D1: topics, ids and sessions of the subscriptions agree.
+//! - D2: positions of delivered segments rise, whatever replica they come from.
+//! - D3: what a replica says that is not followed now changes nothing.
+
+mod events;
+mod subscriptions;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vixen_common::id::{GroupId, NdbId, OwnerId, Position};
+use vixen_common::segment::Topic;
+use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, TailSegment};
+
+use crate::broker::{Outgoing, RequestId, SessionId, SubscriptionId};
+use subscriptions::Subscriptions;
+use tail::{Interest, Tail};
+
+/// What does not change while an entry runs.
+#[derive(Clone, Debug)]
+pub struct DeliveryOptions {
+    /// This entry; spreads entries over the replicas.
+    pub owner: OwnerId,
+    /// The ndb nodes of each group.
+    pub groups: Vec<Vec<NdbId>>,
+    /// Most subscriptions of a session.
+    pub subscriptions_per_session_max: usize,
+}
+
+/// Everything that can happen to delivery.
+#[derive(Debug)]
+pub enum Input {
+    /// A session wants a topic.
+    Subscribe {
+        /// The session.
+        session: SessionId,
+        /// Echoed in the answer.
+        request: RequestId,
+        /// The topic.
+        topic: Topic,
+    },
+    /// A session no longer wants a topic.
+    Unsubscribe {
+        /// The session.
+        session: SessionId,
+        /// Echoed in the answer.
+        request: RequestId,
+        /// What `Subscribed` named.
+        subscription: SubscriptionId,
+    },
+    /// A session is gone.
+    SessionClosed {
+        /// The session.
+        session: SessionId,
+    },
+    /// A new link to an ndb node; it carries no tail yet.
+    NdbUp {
+        /// The node.
+        ndb: NdbId,
+    },
+    /// The link to an ndb node is gone.
+    NdbDown {
+        /// The node.
+        ndb: NdbId,
+    },
+    /// `TailOpened` of an ndb node.
+    TailOpened {
+        /// The node.
+        from: NdbId,
+        /// The first position the tail will carry.
+        next: Position,
+    },
+    /// `InterestChanged` of an ndb node.
+    InterestChanged {
+        /// The node.
+        from: NdbId,
+        /// The change that holds from here on.
+        version: u64,
+    },
+    /// Canonical messages of an ndb node's tail.
+    Segment {
+        /// The node.
+        from: NdbId,
+        /// The messages.
+        segment: TailSegment,
+    },
+    /// `TailPosition` of an ndb node.
+    TailPosition {
+        /// The node.
+        from: NdbId,
+        /// The next position of its tail.
+        next: Position,
+    },
+    /// The frontier placed segments.
+    FrontierMoved {
+        /// The position after them.
+        next: Position,
+    },
+    /// All that waited has been stepped.
+    Flush,
+    /// The time of [`Delivery::timeout_at`] came.
+    Timeout,
+}
+
+/// What the driver owes after a step.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Messages to ndb nodes, in this order for each node.
+    pub sends: Vec<(NdbId, Message)>,
+    /// Words to sessions, in this order for each session.
+    pub outgoing: Vec<(SessionId, Outgoing)>,
+    /// What happened, for metrics and the log.
+    pub notes: Vec<Note>,
+}
+
+/// Facts for metrics and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A tail is followed at another replica, or for the first time.
+    TailMoved {
+        /// The group.
+        group: GroupId,
+        /// The replica left behind, when it is still linked.
+        from: Option<NdbId>,
+        /// The replica followed.
+        to: NdbId,
+    },
+    /// A replica could not give what the entry had not seen: subscribers missed it.
+    PositionsMissed {
+        /// The replica.
+        from: NdbId,
+        /// How many positions, at most: those of other topics count.
+        count: u64,
+    },
+    /// A segment that had come before, from another replica.
+    Repeated,
+    /// Events were made for sessions.
+    Delivered {
+        /// Messages with subscribers.
+        events: usize,
+    },
+    /// Messages left out because their payload is not text.
+    NotText {
+        /// How many.
+        count: u64,
+    },
+    /// A segment could not be read to its end.
+    Malformed {
+        /// Where it begins.
+        first: Position,
+    },
+}
+
+/// A tail, for the status page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TailStatus {
+    /// The group.
+    pub group: GroupId,
+    /// The replica followed.
+    pub at: Option<NdbId>,
+    /// Its next position.
+    pub next: Option<Position>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Delivery {
+    subscriptions: Subscriptions,
+    tails: BTreeMap<GroupId, Tail>,
+    /// Number of the last change of the interest.
+    version: u64,
+    frontier: Position,
+    /// Segments of a tail that is ahead of another one.
+    waiting: BTreeMap<Position, TailSegment>,
+    /// The position after the last delivered segment.
+    delivered: Position,
+}
+
+impl Delivery {
+    /// Nobody is subscribed and no tail is open.
+    #[must_use]
+    pub fn new(options: &DeliveryOptions) -> Self {
+        let spread = options.owner.0.as_u128();
+        let tails = (0..).zip(&options.groups).map(|(group, members)| {
+            let group = GroupId(group);
+            (group, Tail::new(group, members.clone(), spread))
+        });
+        Self {
+            subscriptions: Subscriptions::new(options.subscriptions_per_session_max),
+            tails: tails.collect(),
+            version: 0,
+            frontier: Position(0),
+            waiting: BTreeMap::new(),
+            delivered: Position(0),
+        }
+    }
+
+    /// Advances by one input. Never blocks and never fails.
+    pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
+        match input {
+            Input::Subscribe { session, request, topic } => {
+                self.on_subscribe(session, request, topic, fx);
+            }
+            Input::Unsubscribe { session, request, subscription } => {
+                let answer = self.subscriptions.unsubscribe(session, request, subscription);
+                fx.outgoing.push((session, answer));
+            }
+            Input::SessionClosed { session } => self.subscriptions.remove_session(session),
+            Input::NdbUp { ndb } => self.on_ndb_up(now, ndb, fx),
+            Input::NdbDown { ndb } => self.on_ndb_down(now, ndb, fx),
+            Input::TailOpened { from, next } => self.on_tail_opened(now, from, next, fx),
+            Input::InterestChanged { from, version } => {
+                self.on_interest_changed(from, version, fx);
+            }
+            Input::Segment { from, segment } => self.on_segment(now, from, segment, fx),
+            Input::TailPosition { from, next } => self.on_tail_position(now, from, next, fx),
+            Input::FrontierMoved { next } => self.frontier = self.frontier.max(next),
+            Input::Flush => self.on_flush(now, fx),
+            Input::Timeout => self.on_timeout(now, fx),
+        }
+        let has_interest = self.subscriptions.has_interest();
+        for tail in self.tails.values_mut() {
+            tail.watch(now, self.frontier, has_interest);
+        }
+    }
+
+    /// When [`Input::Timeout`] is due; `None` while no tail is behind.
+    #[must_use]
+    pub fn timeout_at(&self) -> Option<WallTime> {
+        self.tails.values().filter_map(Tail::timeout_at).min()
+    }
+
+    /// Number of topics that sessions want.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Where the tails stand.
+    pub fn tails(&self) -> impl Iterator<Item = TailStatus> {
+        self.tails.values().map(|tail| TailStatus {
+            group: tail.group(),
+            at: tail.at(),
+            next: tail.next(),
+        })
+    }
+
+    /// Asserts invariant D1; walks everything, so it is for tests and simulations.
+    ///
+    /// # Panics
+    /// When it does not hold.
+    pub fn check(&self) {
+        self.subscriptions.check();
+    }
+
+    /// The change of the interest that every tail carries.
+    fn applied(&self) -> u64 {
+        self.tails.values().map(Tail::applied).min().unwrap_or(0)
+    }
+
+    fn interest(&self) -> Interest {
+        Interest { version: self.version, topics: self.subscriptions.interest() }
+    }
+
+    fn on_subscribe(
+        &mut self,
+        session: SessionId,
+        request: RequestId,
+        topic: Topic,
+        fx: &mut Effects,
+    ) {
+        let applied = self.applied();
+        let answer = self.subscriptions.subscribe(session, request, topic, applied);
+        fx.outgoing.extend(answer.map(|answer| (session, answer)));
+    }
+
+    fn on_ndb_up(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
+        let Some(tail) = self.tails.get_mut(&ndb.group) else { return };
+        tail.node_up(ndb);
+        self.follow_if_lost(now, ndb.group, fx);
+    }
+
+    fn on_ndb_down(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
+        let Some(tail) = self.tails.get_mut(&ndb.group) else { return };
+        tail.node_down(ndb);
+        self.follow_if_lost(now, ndb.group, fx);
+    }
+
+    /// Follows the best linked replica where none is followed.
+    fn follow_if_lost(&mut self, now: WallTime, group: GroupId, fx: &mut Effects) {
+        let interest = self.interest();
+        let Some(tail) = self.tails.get_mut(&group) else { return };
+        if tail.at().is_some() {
+            return;
+        }
+        if let Some(to) = tail.choose(None) {
+            tail.follow(now, to, tail.next(), interest, &mut fx.sends);
+            fx.notes.push(Note::TailMoved { group, from: None, to });
+        }
+    }
+
+    fn on_tail_opened(&mut self, now: WallTime, from: NdbId, next: Position, fx: &mut Effects) {
+        let Some(tail) = self.tails.get_mut(&from.group) else { return };
+        let Some(count) = tail.opened(now, from, next) else { return };
+        if count > 0 {
+            fx.notes.push(Note::PositionsMissed { from, count });
+        }
+        self.apply(fx);
+        self.deliver(fx);
+    }
+
+    fn on_interest_changed(&mut self, from: NdbId, version: u64, fx: &mut Effects) {
+        let Some(tail) = self.tails.get_mut(&from.group) else { return };
+        if tail.is_open_at(from) && version <= self.version {
+            tail.interest_changed(version);
+            self.apply(fx);
+        }
+    }
+
+    fn apply(&mut self, fx: &mut Effects) {
+        let applied = self.applied();
+        self.subscriptions.apply(applied, &mut fx.outgoing);
+    }
+
+    fn on_segment(&mut self, now: WallTime, from: NdbId, segment: TailSegment, fx: &mut Effects) {
+        let Some(tail) = self.tails.get_mut(&from.group) else { return };
+        if !tail.is_open_at(from) {
+            return;
+        }
+        let first = segment.first;
+        if tail.next().is_some_and(|next| first < next) {
+            fx.notes.push(Note::Repeated);
+            return;
+        }
+        tail.raise(now, first.plus(segment.count));
+        self.waiting.insert(first, segment);
+        self.deliver(fx);
+    }
+
+    fn on_tail_position(&mut self, now: WallTime, from: NdbId, next: Position, fx: &mut Effects) {
+        let Some(tail) = self.tails.get_mut(&from.group) else { return };
+        if tail.is_open_at(from) && tail.raise(now, next) {
+            self.deliver(fx);
+        }
+    }
+
+    /// Delivers what no tail can come before.
+    fn deliver(&mut self, fx: &mut Effects) {
+        let horizon = self.tails.values().map(Tail::next).min().flatten();
+        while let Some(first) = self.waiting.first_entry()
+            && Some(*first.key()) < horizon
+        {
+            let segment = first.remove();
+            if segment.first < self.delivered {
+                // D2: another group claims positions that have been delivered.
+                fx.notes.push(Note::Repeated);
+                continue;
+            }
+            self.delivered = segment.first.plus(segment.count);
+            self.deliver_segment(&segment, fx);
+        }
+    }
+
+    fn deliver_segment(&mut self, segment: &TailSegment, fx: &mut Effects) {
+        let mut built = events::build(segment, &self.subscriptions);
+        if built.is_malformed {
+            fx.notes.push(Note::Malformed { first: segment.first });
+        }
+        if built.not_text > 0 {
+            fx.notes.push(Note::NotText { count: built.not_text });
+        }
+        if built.events.is_empty() {
+            return;
+        }
+        fx.notes.push(Note::Delivered { events: built.events.len() });
+        let sessions = std::mem::take(&mut built.sessions);
+        let events = Arc::new(built.into_events());
+        let each = sessions.into_iter();
+        fx.outgoing.extend(each.map(|session| (session, Outgoing::Events(Arc::clone(&events)))));
+    }
+
+    fn on_flush(&mut self, now: WallTime, fx: &mut Effects) {
+        let was_empty = !self.subscriptions.has_interest();
+        let version = self.version + 1;
+        let Some((add, remove)) = self.subscriptions.change(version) else { return };
+        self.version = version;
+        if was_empty {
+            self.begin_interest(now, fx);
+            return;
+        }
+        for to in self.tails.values().filter_map(Tail::at) {
+            let (add, remove) = (add.clone(), remove.clone());
+            fx.sends.push((to, Message::ChangeInterest { version, add, remove }));
+        }
+    }
+
+    /// Opens every tail anew, from the present end: without interest their positions have not moved,
+    /// and what stood in between is not for those who come now.
+    fn begin_interest(&mut self, now: WallTime, fx: &mut Effects) {
+        let Interest { version, topics } = self.interest();
+        for tail in self.tails.values_mut() {
+            let Some(to) = tail.at() else { continue };
+            let interest = Interest { version, topics: topics.clone() };
+            tail.follow(now, to, None, interest, &mut fx.sends);
+        }
+    }
+
+    fn on_timeout(&mut self, now: WallTime, fx: &mut Effects) {
+        let interest = self.interest();
+        for tail in self.tails.values_mut() {
+            if !tail.take_stall(now) {
+                continue;
+            }
+            let from = tail.at();
+            if let Some(to) = tail.choose(from) {
+                let topics = interest.topics.clone();
+                let interest = Interest { version: interest.version, topics };
+                tail.follow(now, to, tail.next(), interest, &mut fx.sends);
+                fx.notes.push(Note::TailMoved { group: tail.group(), from, to });
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Tail: the stream of canonical messages of one ndb group, and which replica it comes from.
+//!
+//! ```text
+//!                 received            the order at the frontier
+//! positions ------------------|----------------------|---------->
+//!                            next                 frontier
+//! ```
+//! One replica is followed at a time. When its link goes down, or it stays behind the frontier
+//! without any progress, another is followed from `next` on.
+
+use std::collections::BTreeMap;
+
+use vixen_common::id::{GroupId, NdbId, Position};
+use vixen_common::segment::Topic;
+use vixen_common::time::WallTime;
+use vixen_common::wire::Message;
+
+/// A tail that makes no progress for this long, though there is some to make, is moved.
+const PATIENCE_MS_MIN: u64 = 100;
+/// Every fruitless move doubles the patience up to here: a cluster in trouble is not helped by
+/// entries that keep opening tails.
+const PATIENCE_MS_MAX: u64 = 5_000;
+
+/// What to ask for when a tail is opened.
+pub(super) struct Interest {
+    pub(super) version: u64,
+    pub(super) topics: Vec<Topic>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Tail {
+    group: GroupId,
+    /// All replicas, best first.
+    members: Vec<NdbId>,
+    /// Linked replicas, with the number of `FollowTail` they have not answered.
+    up: BTreeMap<NdbId, usize>,
+    at: Option<NdbId>,
+    next: Option<Position>,
+    /// Version of the interest in the last `FollowTail`.
+    asked: u64,
+    /// First position in the last `FollowTail`.
+    asked_from: Option<Position>,
+    applied: u64,
+    /// Start of the present wait, while there is one.
+    waits_since: Option<WallTime>,
+    patience_ms: u64,
+}
+
+impl Tail {
+    /// `preference` spreads entries over the replicas.
+    pub(super) fn new(group: GroupId, mut members: Vec<NdbId>, preference: u128) -> Self {
+        let length = u128::try_from(members.len().max(1)).unwrap_or(1);
+        members.rotate_left(usize::try_from(preference % length).unwrap_or_default());
+        Self {
+            group,
+            members,
+            up: BTreeMap::new(),
+            at: None,
+            next: None,
+            asked: 0,
+            asked_from: None,
+            applied: 0,
+            waits_since: None,
+            patience_ms: PATIENCE_MS_MIN,
+        }
+    }
+
+    pub(super) const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    pub(super) const fn at(&self) -> Option<NdbId> {
+        self.at
+    }
+
+    pub(super) const fn next(&self) -> Option<Position> {
+        self.next
+    }
+
+    pub(super) const fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// Whether what `from` says is of the tail that is followed, and not of one before.
+    pub(super) fn is_open_at(&self, from: NdbId) -> bool {
+        self.at == Some(from) && self.up.get(&from) == Some(&0)
+    }
+
+    pub(super) fn node_up(&mut self, ndb: NdbId) {
+        self.up.insert(ndb, 0);
+        // A new link carries no tail, even where the node is the same.
+        if self.at == Some(ndb) {
+            self.at = None;
+        }
+    }
+
+    pub(super) fn node_down(&mut self, ndb: NdbId) {
+        self.up.remove(&ndb);
+        if self.at == Some(ndb) {
+            self.at = None;
+        }
+    }
+
+    /// The best replica that is linked, other than `not`.
+    pub(super) fn choose(&self, not: Option<NdbId>) -> Option<NdbId> {
+        self.members.iter().copied().find(|ndb| Some(*ndb) != not && self.up.contains_key(ndb))
+    }
+
+    /// Follows `to` from `from` on, and silences the replica it leaves.
+    pub(super) fn follow(
+        &mut self,
+        now: WallTime,
+        to: NdbId,
+        from: Option<Position>,
+        interest: Interest,
+        sends: &mut Vec<(NdbId, Message)>,
+    ) {
+        if let Some(left) = self.at.filter(|left| *left != to) {
+            self.ask(left, None, Vec::new(), sends);
+        }
+        // Without interest nothing is missed, and no replica has to search what lies between.
+        let from = from.filter(|_| !interest.topics.is_empty());
+        self.asked = interest.version;
+        self.asked_from = from;
+        self.at = Some(to);
+        self.waits_since = Some(now);
+        self.ask(to, from, interest.topics, sends);
+    }
+
+    fn ask(
+        &mut self,
+        ndb: NdbId,
+        from: Option<Position>,
+        topics: Vec<Topic>,
+        sends: &mut Vec<(NdbId, Message)>,
+    ) {
+        if let Some(unanswered) = self.up.get_mut(&ndb) {
+            *unanswered += 1;
+            sends.push((ndb, Message::FollowTail { from, topics }));
+        }
+    }
+
+    /// Takes `TailOpened`. Returns the number of positions that the replica cannot give, or `None`
+    /// when it answers a `FollowTail` before the last.
+    pub(super) fn opened(&mut self, now: WallTime, from: NdbId, next: Position) -> Option<u64> {
+        if let Some(unanswered) = self.up.get_mut(&from) {
+            *unanswered = unanswered.saturating_sub(1);
+        }
+        if !self.is_open_at(from) {
+            return None;
+        }
+        self.applied = self.applied.max(self.asked);
+        let missed = self.asked_from.map_or(0, |asked| next.0.saturating_sub(asked.0));
+        self.waits_since = Some(now);
+        self.raise(now, next);
+        Some(missed)
+    }
+
+    /// The replica applied a change of interest.
+    pub(super) fn interest_changed(&mut self, version: u64) {
+        self.applied = self.applied.max(version);
+    }
+
+    /// Everything before `next` has been received or is of no interest. Whether that is news.
+    pub(super) fn raise(&mut self, now: WallTime, next: Position) -> bool {
+        let is_news = self.next.is_none_or(|before| next > before);
+        if is_news {
+            self.next = Some(next);
+            self.waits_since = self.waits_since.map(|_| now);
+            self.patience_ms = PATIENCE_MS_MIN;
+        }
+        is_news
+    }
+
+    /// Notes whether there is something to wait for: an answer to `FollowTail`, or, where somebody
+    /// is interested, positions that the frontier has.
+    pub(super) fn watch(&mut self, now: WallTime, frontier: Position, has_interest: bool) {
+        let opens = self.at.is_some_and(|at| !self.is_open_at(at));
+        let is_behind = has_interest && self.next.is_some_and(|next| next < frontier);
+        let waits = self.at.is_some() && (opens || is_behind);
+        self.waits_since = waits.then(|| self.waits_since.unwrap_or(now));
+    }
+
+    /// When the patience with the present replica ends.
+    pub(super) fn timeout_at(&self) -> Option<WallTime> {
+        Some(self.waits_since?.plus_millis(self.patience_ms))
+    }
+
+    /// Whether the tail is stalled at `now`; asks for more patience from then on.
+    pub(super) fn take_stall(&mut self, now: WallTime) -> bool {
+        let is_stalled = self.timeout_at().is_some_and(|end| end <= now);
+        if is_stalled {
+            self.waits_since = Some(now);
+            self.patience_ms = (self.patience_ms * 2).min(PATIENCE_MS_MAX);
+        }
+        is_stalled
+    }
+}

@@ -1,0 +1,56 @@
+//! The client port: WAMP at `/ws`, and at `/` a page to try it with.
+
+mod page;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+
+use crate::broker::SessionEvent;
+use crate::wamp::{SUBPROTOCOL, SessionContext, serve_session};
+
+/// One read of a socket: some hundred small messages.
+const READ_BUFFER_BYTES: usize = 16 << 10;
+/// Frames are collected until a flush, or until they are this much.
+const WRITE_BUFFER_BYTES: usize = 128 << 10;
+
+/// Routes of the client port.
+pub fn client_router<E>(context: SessionContext<E>) -> Router
+where
+    E: From<SessionEvent> + Send + 'static,
+{
+    Router::new()
+        .route("/ws", any(accept::<E>))
+        .route("/", get(page::page))
+        .route("/favicon.ico", get(|| std::future::ready(StatusCode::NO_CONTENT)))
+        .with_state(context)
+}
+
+async fn accept<E>(State(context): State<SessionContext<E>>, upgrade: WebSocketUpgrade) -> Response
+where
+    E: From<SessionEvent> + Send + 'static,
+{
+    if *context.stopping.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "this node is shutting down\n").into_response();
+    }
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        let text = format!(
+            "no common WebSocket subprotocol: this entry speaks {SUBPROTOCOL} (WAMP v2 as JSON)\n"
+        );
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
+    let frame_bytes_max = context.limits.frame_bytes_max;
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_message_size(frame_bytes_max)
+        .max_frame_size(frame_bytes_max)
+        .on_upgrade(move |socket| serve_session(socket, context))
+}
+
+#[cfg(test)]
+mod tests;

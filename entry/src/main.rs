@@ -1,0 +1,87 @@
+//! `vixen-entry`: an entry of a cluster, or, without a configuration file, the whole of vixen.
+
+mod welcome;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use vixen_common::config::{Config, NodeArgs};
+use vixen_common::telemetry::{init_tracing, shutdown_signal};
+use vixen_entry::Nearcast;
+
+/// The entry of a vixen cluster: WAMP clients connect here. Without --config it is "nearcast": all
+/// three tiers in this one process, with data in ./vixen-data.
+#[derive(Debug, Parser)]
+#[command(name = "vixen-entry", version)]
+struct Args {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Where clients connect; wins over the configuration file. Nearcast: 127.0.0.1:9031
+    #[arg(long, env = "VIXEN_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where nearcast keeps its data. An entry of a cluster keeps none
+    #[arg(long, env = "VIXEN_DATA_DIR", value_name = "DIR", default_value = "./vixen-data")]
+    data_dir: PathBuf,
+    /// Threads that serve clients; as many as there are processors when not given
+    #[arg(long, env = "VIXEN_WORKER_THREADS", value_name = "N")]
+    worker_threads: Option<NonZeroUsize>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vixen-entry: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    if args.node.config.is_none() && args.node.node.is_none() {
+        return run_nearcast(args);
+    }
+    let (config, name) = args.node.load_required("entry")?;
+    config.entry_member(&name, args.listen)?;
+    if args.node.check_config {
+        println!("configuration is good: {name} is an entry of {}", config.cluster.name);
+        return Ok(());
+    }
+    init_tracing(&config.log, name.as_str());
+    runtime(args)?.block_on(vixen_entry::serve(&config, &name, args.listen))
+}
+
+fn run_nearcast(args: &Args) -> anyhow::Result<()> {
+    ensure!(!args.node.check_config, "--check-config needs --config FILE and --node ID");
+    let listen = args.listen.unwrap_or(welcome::LISTEN);
+    let mut config = Config::nearcast(args.data_dir.clone(), listen);
+    // A person watches this terminal; RUST_LOG=info shows more.
+    config.log.filter = "warn".to_owned();
+    init_tracing(&config.log, "nearcast");
+    runtime(args)?.block_on(async {
+        let (data_dir, durability) = (args.data_dir.clone(), config.cluster.durability);
+        let nearcast = Nearcast::open(config).await?;
+        let (address, handle) = (nearcast.address()?, nearcast.handle());
+        let greeting = tokio::spawn(async move {
+            handle.until_ready().await;
+            print!("{}", welcome::text(address, &data_dir, durability));
+        });
+        let outcome = nearcast.run(shutdown_signal()).await;
+        greeting.abort();
+        outcome
+    })
+}
+
+fn runtime(args: &Args) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(threads) = args.worker_threads {
+        builder.worker_threads(threads.get());
+    }
+    builder.enable_all().build().context("no runtime")
+}

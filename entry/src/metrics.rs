@@ -1,0 +1,158 @@
+//! Metrics of an entry's core: names, help, and handles for the hot path.
+
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+
+use vixen_common::wire::RefuseReason;
+
+const SEGMENTS_CLOSED: &str = "vixen_entry_segments_closed_total";
+const SEGMENTS_RESENT: &str = "vixen_entry_segments_resent_total";
+const SEGMENTS_REFUSED: &str = "vixen_entry_segments_refused_total";
+const SEGMENT_MESSAGES: &str = "vixen_entry_segment_messages";
+const PUBLISH_ACK_SECONDS: &str = "vixen_entry_publish_ack_seconds";
+const PLACED_MESSAGES: &str = "vixen_entry_placed_messages_total";
+const NO_QUORUM: &str = "vixen_entry_publish_no_quorum_total";
+const UNRESOLVED_SEGMENTS: &str = "vixen_entry_unresolved_segments";
+const UNACKNOWLEDGED_BYTES: &str = "vixen_entry_unacknowledged_bytes";
+const POSITION: &str = "vixen_entry_position";
+const TAIL_LAG: &str = "vixen_entry_tail_lag_positions";
+const TAIL_MOVES: &str = "vixen_entry_tail_moves_total";
+const TAIL_DROPS: &str = "vixen_entry_tail_drops_total";
+const POSITIONS_MISSED: &str = "vixen_entry_positions_missed_total";
+const EVENTS: &str = "vixen_entry_events_total";
+const FRONTIER_VIOLATIONS: &str = "vixen_entry_frontier_violations_total";
+const MESSAGES_REFUSED: &str = "vixen_entry_messages_refused_total";
+const SLOW_SESSIONS: &str = "vixen_entry_slow_sessions_total";
+const SUBSCRIPTIONS: &str = "vixen_entry_subscriptions";
+const READY: &str = "vixen_entry_ready";
+
+/// Handles to all metrics of one entry.
+pub(crate) struct Metrics {
+    pub(crate) segments_closed: Counter,
+    pub(crate) segments_resent: Counter,
+    pub(crate) placed_messages: Counter,
+    pub(crate) no_quorum: Counter,
+    pub(crate) tail_moves: Counter,
+    pub(crate) tail_repeats: Counter,
+    pub(crate) tail_malformed: Counter,
+    pub(crate) tail_not_text: Counter,
+    pub(crate) positions_missed: Counter,
+    pub(crate) events: Counter,
+    pub(crate) frontier_violations: Counter,
+    pub(crate) messages_refused: Counter,
+    pub(crate) slow_sessions: Counter,
+    segment_messages: Histogram,
+    publish_ack_seconds: Histogram,
+    unresolved_segments: Gauge,
+    unacknowledged_bytes: Gauge,
+    position: Gauge,
+    tail_lag: Gauge,
+    subscriptions: Gauge,
+    ready: Gauge,
+}
+
+/// What the gauges show.
+pub(crate) struct Levels {
+    pub(crate) unresolved_segments: usize,
+    pub(crate) unacknowledged_bytes: usize,
+    pub(crate) position: u64,
+    pub(crate) tail_lag: u64,
+    pub(crate) subscriptions: usize,
+}
+
+impl Metrics {
+    /// Describes all metrics and takes their handles from the recorder of the process.
+    pub(crate) fn new() -> Self {
+        describe();
+        let drops = |reason: &'static str| counter!(TAIL_DROPS, "reason" => reason);
+        Self {
+            segments_closed: counter!(SEGMENTS_CLOSED),
+            segments_resent: counter!(SEGMENTS_RESENT),
+            placed_messages: counter!(PLACED_MESSAGES),
+            no_quorum: counter!(NO_QUORUM),
+            tail_moves: counter!(TAIL_MOVES),
+            tail_repeats: drops("repeated"),
+            tail_malformed: drops("malformed"),
+            tail_not_text: drops("not_text"),
+            positions_missed: counter!(POSITIONS_MISSED),
+            events: counter!(EVENTS),
+            frontier_violations: counter!(FRONTIER_VIOLATIONS),
+            messages_refused: counter!(MESSAGES_REFUSED),
+            slow_sessions: counter!(SLOW_SESSIONS),
+            segment_messages: histogram!(SEGMENT_MESSAGES),
+            publish_ack_seconds: histogram!(PUBLISH_ACK_SECONDS),
+            unresolved_segments: gauge!(UNRESOLVED_SEGMENTS),
+            unacknowledged_bytes: gauge!(UNACKNOWLEDGED_BYTES),
+            position: gauge!(POSITION),
+            tail_lag: gauge!(TAIL_LAG),
+            subscriptions: gauge!(SUBSCRIPTIONS),
+            ready: gauge!(READY),
+        }
+    }
+
+    pub(crate) fn closed(&self, messages: u32) {
+        self.segments_closed.increment(1);
+        self.segment_messages.record(f64::from(messages));
+    }
+
+    pub(crate) fn placed(&self, messages: u32, waited: Option<Duration>) {
+        self.placed_messages.increment(u64::from(messages));
+        if let Some(waited) = waited {
+            self.publish_ack_seconds.record(waited.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn refused(&self, reason: RefuseReason) {
+        let reason = match reason {
+            RefuseReason::Gap => "gap",
+            RefuseReason::Mismatch => "mismatch",
+            RefuseReason::TooLarge => "too_large",
+            RefuseReason::WrongGroup => "wrong_group",
+        };
+        counter!(SEGMENTS_REFUSED, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn ready(&self, is_ready: bool) {
+        self.ready.set(if is_ready { 1.0 } else { 0.0 });
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, exact up to 2^53")]
+    pub(crate) fn levels(&self, levels: &Levels) {
+        self.unresolved_segments.set(levels.unresolved_segments as f64);
+        self.unacknowledged_bytes.set(levels.unacknowledged_bytes as f64);
+        self.position.set(levels.position as f64);
+        self.tail_lag.set(levels.tail_lag as f64);
+        self.subscriptions.set(levels.subscriptions as f64);
+    }
+}
+
+fn describe() {
+    describe_counter!(SEGMENTS_CLOSED, "Segments closed and sent to ndb nodes");
+    describe_counter!(SEGMENTS_RESENT, "Segments sent again to one ndb node");
+    describe_counter!(SEGMENTS_REFUSED, "Segments an ndb node refused for good, by reason");
+    describe_histogram!(SEGMENT_MESSAGES, Unit::Count, "Messages of a closed segment");
+    describe_histogram!(
+        PUBLISH_ACK_SECONDS,
+        Unit::Seconds,
+        "Time from closing a segment to its place in the order"
+    );
+    describe_counter!(PLACED_MESSAGES, "Messages of this entry that became canonical");
+    describe_counter!(NO_QUORUM, "Publishes answered with an error for lack of a quorum");
+    describe_gauge!(UNRESOLVED_SEGMENTS, "Closed segments without a place in the order");
+    describe_gauge!(UNACKNOWLEDGED_BYTES, Unit::Bytes, "Messages without a place in the order");
+    describe_gauge!(POSITION, "Next position of the order at the frontier");
+    describe_gauge!(TAIL_LAG, "Positions by which the slowest tail is behind the frontier");
+    describe_counter!(TAIL_MOVES, "Tails opened at a replica");
+    describe_counter!(TAIL_DROPS, "Segments or messages of a tail left out, by reason");
+    describe_counter!(POSITIONS_MISSED, "Positions that no replica could give to subscribers");
+    describe_counter!(EVENTS, "Canonical messages encoded for subscribers");
+    describe_counter!(FRONTIER_VIOLATIONS, "Words of sync nodes that contradict the order");
+    describe_counter!(MESSAGES_REFUSED, "Messages from nodes that are not for an entry");
+    describe_counter!(SLOW_SESSIONS, "Sessions dropped because they did not read");
+    describe_gauge!(SUBSCRIPTIONS, "Topics with subscribers");
+    describe_gauge!(READY, "1 while the entry has all it needs");
+}

@@ -1,0 +1,212 @@
+//! Nearcast: all three tiers in one process, on memory links.
+//!
+//! The same code as in a cluster: a vote cluster of one, a group of one with W = 1, and one entry.
+//! The sync and the ndb node block while they commit, so each has a thread of its own; the entry
+//! and the links run on the runtime that called.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use vixen_common::config::Config;
+use vixen_common::dirlock::DirLock;
+use vixen_common::id::{GroupId, NdbId, SyncId};
+use vixen_common::link::{Inbox, LinkEvent, join};
+use vixen_common::server;
+use vixen_common::telemetry::install_metrics;
+use vixen_common::wire::PeerId;
+use vixen_ndb::{NdbEvent, NdbNode, NdbOptions};
+use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
+
+use crate::node::{EntryHandle, EntryNode};
+use crate::serve;
+
+const SYNC: SyncId = SyncId(0);
+const NDB: NdbId = NdbId { group: GroupId(0), member: 0 };
+
+/// All three tiers, open and linked, with a bound client port.
+pub struct Nearcast {
+    config: Config,
+    entry: EntryNode,
+    listener: TcpListener,
+    sync: Tier<SyncEvent>,
+    ndb: Tier<NdbEvent>,
+    /// How a storing tier ended, if it ended by itself.
+    ended: mpsc::Receiver<anyhow::Error>,
+    _lock: DirLock,
+}
+
+/// A node with a thread of its own.
+struct Tier<E> {
+    peer: PeerId,
+    inbox: Inbox<E>,
+    thread: JoinHandle<()>,
+}
+
+impl Nearcast {
+    /// Takes the data directory, binds the port, opens both stores and links the tiers.
+    ///
+    /// # Errors
+    /// When the data directory is in use or unusable, or the port is taken.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        // Before the nodes, which take their handles from the recorder.
+        install_metrics();
+        let data_dir = config.cluster.data_dir.clone();
+        // Both errors say all there is in one line; a person reads them.
+        let lock = DirLock::take(&data_dir).map_err(|error| anyhow!("{error} (--data-dir DIR)"))?;
+        let member = config.entries.first().context("nearcast has an entry")?.clone();
+        let listener = server::listen(&member.listen.to_string())
+            .await
+            .map_err(|error| anyhow!("{error} Choose another port with --listen 127.0.0.1:PORT"))?;
+        let (ended_sender, ended) = mpsc::channel(2);
+        let sync = start_sync(&config, ended_sender.clone()).await?;
+        let ndb = start_ndb(&config, ended_sender).await?;
+        let entry = EntryNode::new(serve::options_of(&config, &member.id));
+        let peer = PeerId::Entry { owner: entry.owner() };
+        let bytes_max = config.limits.link_queue_bytes_max;
+        link((peer, entry.inbox()), (sync.peer, sync.inbox.clone()), bytes_max);
+        link((peer, entry.inbox()), (ndb.peer, ndb.inbox.clone()), bytes_max);
+        link((ndb.peer, ndb.inbox.clone()), (sync.peer, sync.inbox.clone()), bytes_max);
+        Ok(Self { config, entry, listener, sync, ndb, ended, _lock: lock })
+    }
+
+    /// Where clients connect.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// A look at the entry from outside.
+    #[must_use]
+    pub fn handle(&self) -> EntryHandle {
+        self.entry.handle()
+    }
+
+    /// Runs until `stop`, then stops the tiers in the order of a message: entry, ndb, sync.
+    ///
+    /// # Errors
+    /// When a tier fails.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { config, entry, listener, sync, ndb, mut ended, _lock } = self;
+        let stop = async {
+            tokio::select! {
+                () = stop => Ok(()),
+                Some(error) = ended.recv() => Err(error),
+            }
+        };
+        let outcome = serve::run(entry, listener, &config.limits, stop).await;
+        let _ended_already = ndb.inbox.send(NdbEvent::Stop).await;
+        let _ended_already = sync.inbox.send(SyncEvent::Stop).await;
+        let joined = tokio::task::spawn_blocking(move || {
+            ndb.thread.join().is_ok() & sync.thread.join().is_ok()
+        });
+        let all_well = joined.await.context("waiting for the tiers")?;
+        // What a tier said while it stopped counts as well.
+        let last = ended.try_recv().map_or(Ok(()), Err);
+        outcome.and(last).and_then(|()| {
+            if all_well { Ok(()) } else { Err(anyhow!("a tier of nearcast panicked")) }
+        })
+    }
+}
+
+fn link<A, B>(a: (PeerId, Inbox<A>), b: (PeerId, Inbox<B>), queue_bytes_max: usize)
+where
+    A: From<LinkEvent> + Send + 'static,
+    B: From<LinkEvent> + Send + 'static,
+{
+    tokio::spawn(join(a, b, queue_bytes_max));
+}
+
+async fn start_sync(
+    config: &Config,
+    ended: mpsc::Sender<anyhow::Error>,
+) -> anyhow::Result<Tier<SyncEvent>> {
+    let member = config.sync.first().context("nearcast has a sync node")?;
+    let options = SyncOptions {
+        id: SYNC,
+        name: member.id.to_string(),
+        members: vec![SYNC],
+        write_quorum: config.cluster.write_quorum,
+        dir: config.node_dir(&member.id),
+        fsync: config.cluster.durability.is_fsync(),
+        store_bytes_max: config.limits.store_bytes_max,
+        clock_ahead_max: config.cluster.max_clock_ahead,
+    };
+    let open = move || {
+        let node = SyncNode::open(options).context("the sync node cannot start")?;
+        let peer = PeerId::Sync { id: SYNC, store: node.store_id() };
+        let inbox = node.inbox();
+        let run = async move { node.run().await.context("the sync node had to stop") };
+        Ok((peer, inbox, run))
+    };
+    start("sync", open, ended).await
+}
+
+async fn start_ndb(
+    config: &Config,
+    ended: mpsc::Sender<anyhow::Error>,
+) -> anyhow::Result<Tier<NdbEvent>> {
+    let (_, member) = config.ndb_members().next().context("nearcast has an ndb node")?;
+    let options = NdbOptions {
+        id: NDB,
+        name: member.id.to_string(),
+        members: 1,
+        sync_nodes: vec![SYNC],
+        dir: config.node_dir(&member.id),
+        fsync: config.cluster.durability.is_fsync(),
+        store_bytes_max: config.limits.store_bytes_max,
+        tail_cache_bytes_max: config.limits.tail_cache_bytes_max,
+        segment_bytes_max: config.limits.segment_bytes_max,
+    };
+    let open = move || {
+        let node = NdbNode::open(options).context("the ndb node cannot start")?;
+        let peer = PeerId::Ndb { id: NDB, store: node.store_id() };
+        let inbox = node.inbox();
+        let run = async move { node.run().await.context("the ndb node had to stop") };
+        Ok((peer, inbox, run))
+    };
+    start("ndb", open, ended).await
+}
+
+/// Opens a node and runs it, both on a new thread with a runtime of its own.
+async fn start<E, F>(
+    name: &str,
+    open: impl FnOnce() -> anyhow::Result<(PeerId, Inbox<E>, F)> + Send + 'static,
+    ended: mpsc::Sender<anyhow::Error>,
+) -> anyhow::Result<Tier<E>>
+where
+    E: Send + 'static,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let (opened, is_open) = oneshot::channel();
+    let body = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let outcome = runtime.context("no runtime").and_then(|runtime| {
+            let opened = {
+                // Opening may need the runtime's clock.
+                let _inside = runtime.enter();
+                open()?
+            };
+            Ok((opened, runtime))
+        });
+        match outcome {
+            Ok(((peer, inbox, run), runtime)) => {
+                let _asker_gone = opened.send(Ok((peer, inbox)));
+                if let Err(error) = runtime.block_on(run) {
+                    let _nobody_left = ended.blocking_send(error);
+                }
+            }
+            Err(error) => {
+                let _asker_gone = opened.send(Err(error));
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body)?;
+    let (peer, inbox) = is_open.await.context("the thread died")??;
+    Ok(Tier { peer, inbox, thread })
+}

@@ -1,0 +1,128 @@
+//! The driver of an entry's core: events into inputs, effects into sends.
+//!
+//! One loop: drain the inbox, step everything, place what the frontier has made certain, flush,
+//! then send. Everything that came together leaves together, and nothing here waits for anybody:
+//! links and sessions are bounded queues that end instead of blocking.
+
+mod clock;
+mod peers;
+mod quorum;
+mod run;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use vixen_common::config::{Durability, Limits};
+use vixen_common::id::{NdbId, OwnerId, SyncId};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
+
+use crate::broker::SessionEvent;
+
+pub use run::EntryNode;
+
+/// How an entry runs.
+#[derive(Clone, Debug)]
+pub struct EntryOptions {
+    /// This incarnation.
+    pub owner: OwnerId,
+    /// Its name in the configuration, for people.
+    pub name: String,
+    /// All sync nodes.
+    pub sync_nodes: Vec<SyncId>,
+    /// The ndb nodes of each group; at least one group.
+    pub groups: Vec<Vec<NdbId>>,
+    /// W.
+    pub write_quorum: u8,
+    /// How long an acknowledged publish waits for a quorum.
+    pub publish_timeout: Duration,
+    /// What the cluster's nodes wait for before they answer; for the status page.
+    pub durability: Durability,
+    /// Bounds of segments, subscriptions and unacknowledged bytes.
+    pub limits: Limits,
+}
+
+/// Everything that reaches an entry's core.
+#[derive(Debug)]
+pub enum EntryEvent {
+    /// From its links.
+    Link(LinkEvent),
+    /// From its client sessions.
+    Session(SessionEvent),
+    /// Answer with the status page.
+    Status(oneshot::Sender<serde_json::Value>),
+    /// End. What is not acknowledged stays so.
+    Stop,
+}
+
+impl From<LinkEvent> for EntryEvent {
+    fn from(event: LinkEvent) -> Self {
+        Self::Link(event)
+    }
+}
+
+impl From<SessionEvent> for EntryEvent {
+    fn from(event: SessionEvent) -> Self {
+        Self::Session(event)
+    }
+}
+
+/// A look at a running entry from outside. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct EntryHandle {
+    inbox: Inbox<EntryEvent>,
+    ready: Arc<watch::Sender<Result<(), String>>>,
+}
+
+impl EntryHandle {
+    fn new() -> (Self, mpsc::Receiver<EntryEvent>) {
+        let (inbox, receiver) = mpsc::channel(INBOX_FRAMES_MAX);
+        let (ready, _) = watch::channel(Err("starting".to_owned()));
+        (Self { inbox, ready: Arc::new(ready) }, receiver)
+    }
+
+    /// Whether the entry can acknowledge; else what it waits for.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn ready(&self) -> Result<(), String> {
+        self.ready.borrow().clone()
+    }
+
+    /// Waits until the entry can acknowledge.
+    pub async fn until_ready(&self) {
+        // The sender lives in `self`, so the wait ends with readiness and nothing else.
+        let mut ready = self.ready.subscribe();
+        let _ready = ready.wait_for(Result::is_ok).await;
+    }
+
+    /// The status page; `null` while the node stops.
+    pub async fn status(&self) -> serde_json::Value {
+        let (answer, answered) = oneshot::channel();
+        if self.inbox.send(EntryEvent::Status(answer)).await.is_err() {
+            return serde_json::Value::Null;
+        }
+        answered.await.unwrap_or_default()
+    }
+
+    /// Ends the node.
+    pub async fn stop(&self) {
+        let _stopped_already = self.inbox.send(EntryEvent::Stop).await;
+    }
+
+    /// Says whether the entry is ready; what was said before, where this is news.
+    fn tell(&self, ready: Result<(), String>) -> Option<Result<(), String>> {
+        if *self.ready.borrow() == ready {
+            return None;
+        }
+        Some(self.ready.send_replace(ready))
+    }
+}
+
+/// All permits of an entry: bytes that may be unacknowledged at once.
+fn room_of(limits: &Limits) -> Arc<Semaphore> {
+    let bytes = limits.entry_unacknowledged_bytes_max.min(Semaphore::MAX_PERMITS);
+    Arc::new(Semaphore::new(bytes))
+}

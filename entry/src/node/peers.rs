@@ -1,0 +1,85 @@
+//! Peers: which nodes of one tier are linked.
+
+use std::collections::BTreeMap;
+
+use vixen_common::link::{LinkId, LinkSender};
+use vixen_common::wire::Message;
+
+/// The nodes of the configuration, each with its present link.
+#[derive(Debug)]
+pub(super) struct Peers<K> {
+    all: BTreeMap<K, Peer>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    link: Option<(LinkId, LinkSender)>,
+    /// Why the last link ended.
+    pub(super) last_down: Option<String>,
+}
+
+impl Peer {
+    pub(super) const fn is_up(&self) -> bool {
+        self.link.is_some()
+    }
+
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.link.as_ref().map_or(0, |(_, sender)| sender.waiting_bytes())
+    }
+}
+
+impl<K: Ord + Copy> Peers<K> {
+    pub(super) fn new(ids: impl IntoIterator<Item = K>) -> Self {
+        Self { all: ids.into_iter().map(|id| (id, Peer::default())).collect() }
+    }
+
+    /// Takes a new link. `false` when the node is not of the configuration.
+    pub(super) fn up(&mut self, id: K, link: LinkId, sender: LinkSender) -> bool {
+        let Some(peer) = self.all.get_mut(&id) else {
+            sender.close("this node is not in the entry's configuration");
+            return false;
+        };
+        if let Some((_, old)) = peer.link.replace((link, sender)) {
+            old.close("replaced by a newer link");
+        }
+        true
+    }
+
+    /// Takes the end of a link. `false` when it was not the present one.
+    pub(super) fn down(&mut self, id: K, link: LinkId, reason: String) -> bool {
+        let Some(peer) = self.all.get_mut(&id).filter(|peer| peer.is_at(link)) else {
+            return false;
+        };
+        peer.link = None;
+        peer.last_down = Some(reason);
+        true
+    }
+
+    /// Whether `link` is the present link of the node.
+    pub(super) fn is_current(&self, id: K, link: LinkId) -> bool {
+        self.all.get(&id).is_some_and(|peer| peer.is_at(link))
+    }
+
+    /// Sends, if the node is linked. What a broken link loses is sent again on the next.
+    pub(super) fn send(&self, id: K, message: Message) {
+        if let Some((_, sender)) = self.all.get(&id).and_then(|peer| peer.link.as_ref()) {
+            let _down_follows = sender.send(message);
+        }
+    }
+
+    /// The linked nodes.
+    pub(super) fn linked(&self) -> impl Iterator<Item = K> {
+        self.all.iter().filter(|(_, peer)| peer.is_up()).map(|(id, _)| *id)
+    }
+
+    /// All nodes.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Peer)> {
+        self.all.iter()
+    }
+}
+
+impl Peer {
+    fn is_at(&self, link: LinkId) -> bool {
+        self.link.as_ref().is_some_and(|(current, _)| *current == link)
+    }
+}

@@ -1,0 +1,496 @@
+//! The loop of an entry's core.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+use vixen_common::frontier::{Learned, Placing};
+use vixen_common::id::{NdbId, OwnerId, Position, Stamp, SyncId};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
+use vixen_common::segment::Elected;
+use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, PeerId};
+
+use super::clock::Clock;
+use super::peers::Peers;
+use super::quorum::Quorum;
+use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
+use crate::broker::{Outbound, Outgoing, SessionEvent, SessionId};
+use crate::delivery::{self, Delivery, DeliveryOptions};
+use crate::metrics::{Levels, Metrics};
+use crate::segmenter::{self, Segmenter, SegmenterOptions};
+
+/// One entry: its core, which sessions and links talk to.
+pub struct EntryNode {
+    pub(super) options: EntryOptions,
+    pub(super) handle: EntryHandle,
+    inbox: mpsc::Receiver<EntryEvent>,
+    room: Arc<Semaphore>,
+    pub(super) clock: Clock,
+    pub(super) sync: Peers<SyncId>,
+    pub(super) ndb: Peers<NdbId>,
+    /// Unknown until the first tail is open: positions count from somewhere.
+    pub(super) placing: Option<Placing>,
+    pub(super) segmenter: Segmenter,
+    pub(super) delivery: Delivery,
+    pub(super) sessions: FxHashMap<SessionId, Outbound>,
+    /// When each unresolved segment closed, in seq order.
+    closed_at: VecDeque<Instant>,
+    metrics: Metrics,
+}
+
+/// What a batch of events owes.
+#[derive(Default)]
+struct Effects {
+    segmenter: segmenter::Effects,
+    delivery: delivery::Effects,
+}
+
+impl EntryNode {
+    /// An entry that knows nobody yet.
+    #[must_use]
+    pub fn new(options: EntryOptions) -> Self {
+        let (handle, inbox) = EntryHandle::new();
+        let timeout = options.publish_timeout.as_millis();
+        let segmenter = Segmenter::new(SegmenterOptions {
+            owner: options.owner,
+            groups: options.groups.clone(),
+            write_quorum: options.write_quorum,
+            publish_timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX),
+            unresolved_max: std::env::var("VXD").ok().and_then(|v| v.parse().ok()).unwrap_or(2),
+            messages_max: options.limits.segment_messages_max,
+            bytes_max: options.limits.segment_bytes_max,
+        });
+        let delivery = Delivery::new(&DeliveryOptions {
+            owner: options.owner,
+            groups: options.groups.clone(),
+            subscriptions_per_session_max: options.limits.subscriptions_per_session_max,
+        });
+        Self {
+            room: room_of(&options.limits),
+            sync: Peers::new(options.sync_nodes.iter().copied()),
+            ndb: Peers::new(options.groups.iter().flatten().copied()),
+            handle,
+            inbox,
+            clock: Clock::start(),
+            placing: None,
+            segmenter,
+            delivery,
+            sessions: FxHashMap::default(),
+            closed_at: VecDeque::new(),
+            metrics: Metrics::new(),
+            options,
+        }
+    }
+
+    /// Where links and sessions put their events.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox<EntryEvent> {
+        self.handle.inbox.clone()
+    }
+
+    /// This incarnation.
+    #[must_use]
+    pub const fn owner(&self) -> OwnerId {
+        self.options.owner
+    }
+
+    /// A look at the node from outside.
+    #[must_use]
+    pub fn handle(&self) -> EntryHandle {
+        self.handle.clone()
+    }
+
+    /// Bytes that may still be published: sessions take and forget permits, and the core gives
+    /// them back when messages have their place.
+    #[must_use]
+    pub fn room(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.room)
+    }
+
+    /// Runs until [`EntryEvent::Stop`]. Sessions see their [`Outbound`] end with it.
+    pub async fn run(mut self) {
+        let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
+        self.tell_readiness();
+        let mut is_stopping = false;
+        while !is_stopping {
+            let due = self.due();
+            tokio::select! {
+                biased;
+                _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX) => {}
+                () = sleep_until(due) => {}
+            }
+            let now = self.clock.now();
+            let mut fx = Effects::default();
+            for event in events.drain(..) {
+                is_stopping |= self.on_event(now, event, &mut fx);
+            }
+            self.on_due(now, &mut fx);
+            self.place(now, &mut fx);
+            self.segmenter.step(now, segmenter::Input::Flush, &mut fx.segmenter);
+            self.delivery.step(now, delivery::Input::Flush, &mut fx.delivery);
+            self.settle(now, fx);
+        }
+        tracing::info!(unresolved = self.segmenter.unresolved(), "entry stopped");
+    }
+
+    /// The next moment at which something is to be done without an event.
+    fn due(&self) -> Option<Instant> {
+        let segmenter = self.segmenter.timeout_at();
+        let at = segmenter.into_iter().chain(self.delivery.timeout_at()).min()?;
+        Some(self.clock.instant_of(at))
+    }
+
+    fn on_due(&mut self, now: WallTime, fx: &mut Effects) {
+        if self.segmenter.timeout_at().is_some_and(|at| at <= now) {
+            let missing = self.missing();
+            let input = segmenter::Input::Timeout { missing };
+            self.segmenter.step(now, input, &mut fx.segmenter);
+        }
+        if self.delivery.timeout_at().is_some_and(|at| at <= now) {
+            self.delivery.step(now, delivery::Input::Timeout, &mut fx.delivery);
+        }
+    }
+
+    /// Whether the node is to stop.
+    fn on_event(&mut self, now: WallTime, event: EntryEvent, fx: &mut Effects) -> bool {
+        match event {
+            EntryEvent::Session(event) => self.on_session(now, event, fx),
+            EntryEvent::Link(event) => self.on_link(now, event, fx),
+            EntryEvent::Status(answer) => {
+                let _asker_gone = answer.send(self.status(now));
+            }
+            EntryEvent::Stop => return true,
+        }
+        false
+    }
+
+    fn on_session(&mut self, now: WallTime, event: SessionEvent, fx: &mut Effects) {
+        let input = match event {
+            SessionEvent::Opened { session, outbound } => {
+                self.sessions.insert(session, outbound);
+                return;
+            }
+            SessionEvent::Publish { session, messages } => {
+                let input = segmenter::Input::Publish { session, messages };
+                return self.segmenter.step(now, input, &mut fx.segmenter);
+            }
+            SessionEvent::Subscribe { session, request, topic } => {
+                delivery::Input::Subscribe { session, request, topic }
+            }
+            SessionEvent::Unsubscribe { session, request, subscription } => {
+                delivery::Input::Unsubscribe { session, request, subscription }
+            }
+            SessionEvent::Closed { session } => {
+                self.sessions.remove(&session);
+                delivery::Input::SessionClosed { session }
+            }
+        };
+        self.delivery.step(now, input, &mut fx.delivery);
+    }
+
+    fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
+        match event {
+            LinkEvent::Up { link, peer, sender } => self.on_up(now, link, peer, sender, fx),
+            LinkEvent::Messages { link, peer, messages } => match peer {
+                PeerId::Sync { id, .. } if self.sync.is_current(id, link) => {
+                    messages.into_iter().for_each(|message| self.on_sync(id, message));
+                }
+                PeerId::Ndb { id, .. } if self.ndb.is_current(id, link) => {
+                    messages.into_iter().for_each(|message| self.on_ndb(now, id, message, fx));
+                }
+                // Of a link that a newer one has replaced.
+                PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
+            },
+            LinkEvent::Down { link, peer, reason } => self.on_down(now, link, peer, reason, fx),
+        }
+    }
+
+    fn on_up(
+        &mut self,
+        now: WallTime,
+        link: LinkId,
+        peer: PeerId,
+        sender: LinkSender,
+        fx: &mut Effects,
+    ) {
+        tracing::debug!(%peer, %link, "link is mine");
+        match peer {
+            PeerId::Sync { id, .. } => {
+                if self.sync.up(id, link, sender)
+                    && let Some(placing) = &self.placing
+                {
+                    let after = placing.frontier().delivered();
+                    self.sync.send(id, Message::FollowFeed { after });
+                }
+            }
+            PeerId::Ndb { id: ndb, .. } => {
+                if self.ndb.up(ndb, link, sender) {
+                    let input = segmenter::Input::NdbUp { ndb };
+                    self.segmenter.step(now, input, &mut fx.segmenter);
+                    self.delivery.step(now, delivery::Input::NdbUp { ndb }, &mut fx.delivery);
+                }
+            }
+            PeerId::Entry { .. } => sender.close("entries have no links to each other"),
+        }
+        self.tell_readiness();
+    }
+
+    fn on_down(
+        &mut self,
+        now: WallTime,
+        link: LinkId,
+        peer: PeerId,
+        reason: String,
+        fx: &mut Effects,
+    ) {
+        tracing::info!(%peer, reason, "link down");
+        match peer {
+            PeerId::Sync { id, .. } => {
+                self.sync.down(id, link, reason);
+            }
+            PeerId::Ndb { id: ndb, .. } => {
+                if self.ndb.down(ndb, link, reason) {
+                    let input = segmenter::Input::NdbDown { ndb };
+                    self.segmenter.step(now, input, &mut fx.segmenter);
+                    self.delivery.step(now, delivery::Input::NdbDown { ndb }, &mut fx.delivery);
+                }
+            }
+            PeerId::Entry { .. } => {}
+        }
+        self.tell_readiness();
+    }
+
+    fn on_sync(&mut self, from: SyncId, message: Message) {
+        // Before the base is known no feed was asked for.
+        let Some(placing) = &mut self.placing else { return };
+        match message {
+            Message::AdvanceSegmentResolved { elected } => match placing.learn(elected) {
+                Learned::New | Learned::Known => {}
+                Learned::Violation => self.on_violation(from, &elected),
+            },
+            Message::Watermark { stamp } => placing.raise(from, stamp),
+            other => self.on_stranger(&from, &other),
+        }
+    }
+
+    fn on_violation(&self, from: SyncId, elected: &Elected) {
+        self.metrics.frontier_violations.increment(1);
+        tracing::error!(
+            peer = %from, segment = %elected.meta.id, stamp = %elected.stamp(),
+            "a feed contradicts the order"
+        );
+    }
+
+    fn on_stranger(&self, from: &dyn std::fmt::Display, message: &Message) {
+        self.metrics.messages_refused.increment(1);
+        tracing::warn!(peer = %from, message = message.name(), "message is not for an entry");
+    }
+
+    fn on_ndb(&mut self, now: WallTime, from: NdbId, message: Message, fx: &mut Effects) {
+        let input = match message {
+            Message::TrimAdvanceSegment { segment } => {
+                let input = segmenter::Input::Trim { from, segment };
+                return self.segmenter.step(now, input, &mut fx.segmenter);
+            }
+            Message::RefuseAdvanceSegment { segment, reason } => {
+                let input = segmenter::Input::Refused { from, segment, reason };
+                return self.segmenter.step(now, input, &mut fx.segmenter);
+            }
+            Message::TailOpened { next, head_stamp, head_next } => {
+                self.begin(head_stamp, head_next);
+                delivery::Input::TailOpened { from, next }
+            }
+            Message::InterestChanged { version } => {
+                delivery::Input::InterestChanged { from, version }
+            }
+            Message::TailSegment(segment) => delivery::Input::Segment { from, segment },
+            Message::TailPosition { next } => delivery::Input::TailPosition { from, next },
+            other => return self.on_stranger(&from, &other),
+        };
+        self.delivery.step(now, input, &mut fx.delivery);
+    }
+
+    /// The first tail tells where the order stands: from there on the feeds are counted.
+    fn begin(&mut self, after: Stamp, next: Position) {
+        if self.placing.is_some() {
+            return;
+        }
+        tracing::info!(stamp = %after, position = %next, "the order begins here for this entry");
+        self.placing = Some(Placing::new(self.options.sync_nodes.len(), after, next));
+        for id in self.sync.linked() {
+            self.sync.send(id, Message::FollowFeed { after });
+        }
+        self.tell_readiness();
+    }
+
+    /// Takes what the frontier has made certain.
+    fn place(&mut self, now: WallTime, fx: &mut Effects) {
+        let Some(placing) = &mut self.placing else { return };
+        let before = placing.next_position();
+        while let Some(placed) = placing.take_next() {
+            let meta = placed.elected.meta;
+            if meta.id.owner == self.options.owner {
+                let input = segmenter::Input::Placed { segment: meta.id, first: placed.first };
+                self.segmenter.step(now, input, &mut fx.segmenter);
+                let waited = self.closed_at.pop_front().map(|at| at.elapsed());
+                self.metrics.placed(meta.count, waited);
+            }
+        }
+        let next = placing.next_position();
+        if next > before {
+            let input = delivery::Input::FrontierMoved { next };
+            self.delivery.step(now, input, &mut fx.delivery);
+        }
+    }
+
+    /// Does what the steps owe.
+    fn settle(&mut self, now: WallTime, fx: Effects) {
+        let Effects { segmenter, delivery } = fx;
+        for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
+            self.ndb.send(to, message);
+        }
+        if segmenter.permits > 0 {
+            self.room.add_permits(segmenter.permits);
+        }
+        let mut dropped = Vec::new();
+        for (session, outgoing) in segmenter.outgoing.into_iter().chain(delivery.outgoing) {
+            dropped.extend((!self.tell(session, outgoing)).then_some(session));
+        }
+        self.forget(now, dropped);
+        segmenter.notes.into_iter().for_each(|note| self.note_segmenter(note));
+        delivery.notes.into_iter().for_each(|note| self.note_delivery(note));
+        let position = self.placing.as_ref().map_or(0, |placing| placing.next_position().0);
+        self.metrics.levels(&Levels {
+            unresolved_segments: self.segmenter.unresolved(),
+            unacknowledged_bytes: self.segmenter.unacknowledged_bytes(),
+            position,
+            tail_lag: self.tail_lag(position),
+            subscriptions: self.delivery.subscriptions(),
+        });
+    }
+
+    /// Positions by which the slowest tail is behind `position`; 0 where nobody listens.
+    fn tail_lag(&self, position: u64) -> u64 {
+        if self.delivery.subscriptions() == 0 {
+            return 0;
+        }
+        let nexts = self.delivery.tails().filter_map(|tail| tail.next);
+        nexts.map(|next| position.saturating_sub(next.0)).max().unwrap_or(0)
+    }
+
+    /// Hands `outgoing` to a session; `false` when it does not read and was dropped for it.
+    fn tell(&mut self, session: SessionId, outgoing: Outgoing) -> bool {
+        // A session that is gone wants no answer.
+        let is_well = self.sessions.get(&session).is_none_or(|outbound| outbound.send(outgoing));
+        if !is_well {
+            // Its task sees that its queue has ended, and closes the connection.
+            self.sessions.remove(&session);
+            self.metrics.slow_sessions.increment(1);
+            tracing::info!(session = session.0, "session dropped: it is gone or does not read");
+        }
+        is_well
+    }
+
+    /// Takes what dropped sessions wanted out of the interest.
+    fn forget(&mut self, now: WallTime, sessions: Vec<SessionId>) {
+        if sessions.is_empty() {
+            return;
+        }
+        let mut fx = delivery::Effects::default();
+        for session in sessions {
+            self.delivery.step(now, delivery::Input::SessionClosed { session }, &mut fx);
+        }
+        self.delivery.step(now, delivery::Input::Flush, &mut fx);
+        for (to, message) in fx.sends {
+            self.ndb.send(to, message);
+        }
+    }
+
+    fn note_segmenter(&mut self, note: segmenter::Note) {
+        match note {
+            segmenter::Note::Closed { meta } => {
+                self.closed_at.push_back(Instant::now());
+                self.metrics.closed(meta.count);
+            }
+            segmenter::Note::SentAgain { segment, to } => {
+                self.metrics.segments_resent.increment(1);
+                tracing::debug!(%segment, peer = %to, "segment sent again");
+            }
+            segmenter::Note::GaveUp { segment, to, reason } => {
+                self.metrics.refused(reason);
+                tracing::error!(%segment, peer = %to, ?reason, "segment refused for good");
+            }
+            segmenter::Note::NoQuorum { messages } => {
+                self.metrics.no_quorum.increment(messages as u64);
+                tracing::warn!(messages, missing = self.missing(), "publishers told of no quorum");
+            }
+        }
+    }
+
+    fn note_delivery(&self, note: delivery::Note) {
+        match note {
+            delivery::Note::TailMoved { group, from, to } => {
+                self.metrics.tail_moves.increment(1);
+                let from = from.map(|from| from.to_string());
+                tracing::info!(%group, peer = %to, from, "tail follows");
+            }
+            delivery::Note::PositionsMissed { from, count } => {
+                self.metrics.positions_missed.increment(count);
+                tracing::error!(peer = %from, count, "no replica has what subscribers missed");
+            }
+            delivery::Note::Repeated => self.metrics.tail_repeats.increment(1),
+            delivery::Note::Delivered { events } => self.metrics.events.increment(events as u64),
+            delivery::Note::NotText { count } => self.metrics.tail_not_text.increment(count),
+            delivery::Note::Malformed { first } => {
+                self.metrics.tail_malformed.increment(1);
+                tracing::error!(position = %first, "a segment of the tail is malformed");
+            }
+        }
+    }
+
+    pub(super) fn quorum(&self) -> Quorum {
+        let groups = self.options.groups.len();
+        Quorum::of(&self.sync, &self.ndb, groups, self.options.write_quorum)
+    }
+
+    /// What keeps the oldest unresolved segment waiting, in words.
+    fn missing(&self) -> String {
+        let quorum = self.quorum();
+        let missing = quorum.missing_sync();
+        let of_oldest = || match self.segmenter.unresolved_segments().next() {
+            None => quorum.missing_group(),
+            Some(oldest) => quorum.missing_ndb(oldest.group).or_else(|| {
+                let (have, needed) = (oldest.trims.len(), quorum.write_quorum);
+                let group = oldest.group;
+                (have < needed).then(|| format!("{have} of {needed} ndb nodes of {group} took it"))
+            }),
+        };
+        missing.or_else(of_oldest).unwrap_or_else(|| "waiting for the vote".to_owned())
+    }
+
+    /// Says whether the entry can acknowledge (DESIGN §6).
+    fn tell_readiness(&self) {
+        let quorum = self.quorum();
+        let base = || self.placing.is_none().then(|| "no ndb node has opened a tail".to_owned());
+        let missing = quorum.missing_sync().or_else(|| quorum.missing_group()).or_else(base);
+        let ready = missing.map_or(Ok(()), Err);
+        self.metrics.ready(ready.is_ok());
+        match (self.handle.tell(ready.clone()), ready) {
+            (None, _) => {}
+            (Some(_), Ok(())) => tracing::info!("ready"),
+            (Some(Ok(())), Err(reason)) => tracing::warn!(reason, "not ready any more"),
+            (Some(Err(_)), Err(reason)) => tracing::info!(reason, "not ready yet"),
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

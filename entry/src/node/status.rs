@@ -1,0 +1,102 @@
+//! The status page of an entry.
+
+use serde_json::{Value, json};
+
+use vixen_common::time::WallTime;
+
+use super::peers::Peers;
+use super::run::EntryNode;
+use crate::segmenter::Unresolved;
+
+/// Most unresolved segments listed; all are counted.
+const SEGMENTS_LISTED_MAX: usize = 100;
+
+impl EntryNode {
+    pub(super) fn status(&self, now: WallTime) -> Value {
+        let quorum = self.quorum();
+        let mut links = links_of(&self.sync);
+        links.extend(links_of(&self.ndb));
+        let groups = (0..).zip(&quorum.groups_up).map(|(group, up): (u16, _)| {
+            json!({ "group": group, "up": up, "needed": quorum.write_quorum })
+        });
+        let unresolved = self.segmenter.unresolved_segments().take(SEGMENTS_LISTED_MAX);
+        json!({
+            "node": self.options.name,
+            "role": "entry",
+            "owner": self.options.owner.to_string(),
+            "durability": self.options.durability.to_string(),
+            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
+            "quorum": {
+                "sync": { "up": quorum.sync_up, "needed": quorum.sync_needed },
+                "ndb": groups.collect::<Vec<_>>(),
+            },
+            "links": links,
+            "positions": self.positions(),
+            "tails": self.tails(),
+            "sessions": self.sessions.len(),
+            "subscriptions": self.delivery.subscriptions(),
+            "unacknowledged_bytes": self.segmenter.unacknowledged_bytes(),
+            "unresolved_total": self.segmenter.unresolved(),
+            "unresolved": unresolved.map(|segment| self.segment(now, &segment)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn positions(&self) -> Value {
+        let Some(placing) = &self.placing else { return Value::Null };
+        let frontier = placing.frontier();
+        let marks = frontier.watermarks().iter();
+        let watermarks: serde_json::Map<_, _> =
+            marks.map(|(id, stamp)| (id.to_string(), json!(stamp.0))).collect();
+        json!({
+            "next": placing.next_position().0,
+            "delivered": frontier.delivered().0,
+            "sigma": frontier.sigma().0,
+            "elected_not_placed": frontier.waiting(),
+            "watermarks": watermarks,
+        })
+    }
+
+    fn tails(&self) -> Vec<Value> {
+        let head = self.placing.as_ref().map(|placing| placing.next_position().0);
+        let tails = self.delivery.tails().map(|tail| {
+            let next = tail.next.map(|next| next.0);
+            json!({
+                "group": tail.group.0,
+                "node": tail.at.map(|at| at.to_string()),
+                "next": next,
+                "lag": head.zip(next).map(|(head, next)| head.saturating_sub(next)),
+            })
+        });
+        tails.collect()
+    }
+
+    fn segment(&self, now: WallTime, segment: &Unresolved) -> Value {
+        let needed = usize::from(self.options.write_quorum);
+        let waits_for = if segment.trims.len() < needed {
+            let have: Vec<_> = segment.trims.iter().map(ToString::to_string).collect();
+            let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
+            format!("{needed} trims of {}: have {have}", segment.group)
+        } else {
+            "vote".to_owned()
+        };
+        json!({
+            "segment": segment.meta.id.to_string(),
+            "messages": segment.meta.count,
+            "bytes": segment.meta.bytes,
+            "age_ms": now.millis_since(segment.opened_at),
+            "waits_for": waits_for,
+        })
+    }
+}
+
+fn links_of<K: Ord + Copy + std::fmt::Display>(peers: &Peers<K>) -> Vec<Value> {
+    let each = peers.iter().map(|(id, peer)| {
+        json!({
+            "peer": id.to_string(),
+            "up": peer.is_up(),
+            "waiting_bytes": peer.waiting_bytes(),
+            "last_down": peer.last_down,
+        })
+    });
+    each.collect()
+}

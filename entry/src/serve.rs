@@ -1,0 +1,245 @@
+//! An entry as a process: its port, its dialled links, and its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use vixen_common::config::{Config, Limits, NodeName};
+use vixen_common::id::{NdbId, OwnerId, SyncId};
+use vixen_common::link::{DialTarget, Expected, Identity, dial};
+use vixen_common::server;
+use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
+use vixen_common::wire::PeerId;
+
+use crate::http::client_router;
+use crate::node::{EntryHandle, EntryNode, EntryOptions};
+use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
+
+/// Time for the sessions to get their last answers and close. Whatever starts a node again waits
+/// for this, so it is below the patience of all usual ones.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Runs the entry `name` of `config` until SIGTERM or SIGINT. `listen` wins over the file.
+///
+/// # Errors
+/// When the entry is not in the configuration and has no `listen`, or its port is taken.
+pub async fn serve(
+    config: &Config,
+    name: &NodeName,
+    listen: Option<SocketAddr>,
+) -> anyhow::Result<()> {
+    // Before the node, which takes its handles from the recorder.
+    install_metrics();
+    let member = config.entry_member(name, listen)?;
+    let listener = server::listen(&member.listen.to_string()).await?;
+    let node = EntryNode::new(options_of(config, name));
+    dial_all(config, &node);
+    let address = listener.local_addr()?;
+    tracing::info!(%address, owner = %node.owner(), "listening");
+    run(node, listener, &config.limits, async {
+        shutdown_signal().await;
+        Ok(())
+    })
+    .await
+}
+
+/// A new incarnation of the entry `name`.
+pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
+    let mut groups = vec![Vec::new(); config.ndb_groups.len()];
+    for (id, _) in config.ndb_members() {
+        groups[usize::from(id.group.0)].push(id);
+    }
+    EntryOptions {
+        owner: OwnerId::generate(),
+        name: name.to_string(),
+        sync_nodes: config.sync.iter().map(|member| SyncId(member.lane.index())).collect(),
+        groups,
+        write_quorum: config.cluster.write_quorum,
+        publish_timeout: config.cluster.publish_timeout,
+        durability: config.cluster.durability,
+        limits: config.limits.clone(),
+    }
+}
+
+/// Keeps links to all sync and ndb nodes up, until the node drops its inbox.
+fn dial_all(config: &Config, node: &EntryNode) {
+    let identity = Identity {
+        cluster: config.cluster.name.as_str().into(),
+        secret: config.cluster.secret.as_bytes().into(),
+        peer: PeerId::Entry { owner: node.owner() },
+        queue_bytes_max: config.limits.link_queue_bytes_max,
+        // Entries dial and are never dialled.
+        admit: Arc::new(|_peer| false),
+    };
+    let sync =
+        config.sync.iter().map(|peer| (&peer.address, Expected::Sync(SyncId(peer.lane.index()))));
+    let ndb = config.ndb_members().map(|(id, peer): (NdbId, _)| (&peer.address, Expected::Ndb(id)));
+    for (address, expected) in sync.chain(ndb) {
+        let target = DialTarget { address: address.clone(), expected };
+        tokio::spawn(dial(identity.clone(), target, node.inbox()));
+    }
+}
+
+/// Runs `node` and its client port on `listener` until `stop`, whose error it returns.
+///
+/// The order of the end: no new sessions, then the sessions' last answers and goodbyes, then the
+/// core.
+pub(crate) async fn run(
+    node: EntryNode,
+    listener: TcpListener,
+    limits: &Limits,
+    stop: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let handle = node.handle();
+    let (stopping, is_stopping) = watch::channel(false);
+    let router = router_of(&node, limits, is_stopping);
+    let mut until_stopping = stopping.subscribe();
+    let server = tokio::spawn(server::serve(listener, router, async move {
+        let _or_dropped = until_stopping.wait_for(|stopping| *stopping).await;
+    }));
+    let mut core = tokio::spawn(node.run());
+    let mut has_ended = false;
+    let outcome = tokio::select! {
+        outcome = stop => outcome,
+        ended = &mut core => {
+            has_ended = true;
+            ended.context("the core of the entry failed").and(Err(anyhow::anyhow!("stopped early")))
+        }
+    };
+    stopping.send_replace(true);
+    let last_words = async {
+        let _served = server.await;
+        // Every session holds a receiver, and the router did.
+        stopping.closed().await;
+    };
+    if tokio::time::timeout(STOP_TIME, last_words).await.is_err() {
+        tracing::warn!("sessions cut off: they did not close in time");
+    }
+    if !has_ended {
+        handle.stop().await;
+        core.await.context("the core of the entry failed")?;
+    }
+    outcome
+}
+
+fn router_of(node: &EntryNode, limits: &Limits, stopping: watch::Receiver<bool>) -> Router {
+    describe_session_metrics();
+    let context = SessionContext {
+        events: node.inbox(),
+        limits: Arc::new(session_limits(limits)),
+        room: node.room(),
+        stopping,
+    };
+    let handle = node.handle();
+    let (ready, status) = (handle.clone(), handle.clone());
+    let gate = Arc::new(Gate { handle, was_ready: AtomicBool::new(false) });
+    client_router(context).layer(from_fn_with_state(gate, hold_back)).merge(ops_router(
+        install_metrics(),
+        Arc::new(move || ready.ready()),
+        Arc::new(move || {
+            let status = status.clone();
+            Box::pin(async move { status.status().await })
+        }),
+    ))
+}
+
+fn session_limits(limits: &Limits) -> SessionLimits {
+    SessionLimits {
+        message_bytes_max: limits.message_bytes_max,
+        frame_bytes_max: limits.frame_bytes_max,
+        topic_bytes_max: limits.topic_bytes_max,
+        session_unacknowledged_bytes_max: limits.session_unacknowledged_bytes_max,
+        session_unacknowledged_messages_max: limits.session_unacknowledged_messages_max,
+        entry_unacknowledged_bytes_max: limits.entry_unacknowledged_bytes_max,
+        subscriber_buffer_bytes_max: limits.subscriber_buffer_bytes_max,
+        hello_timeout: limits.hello_timeout,
+    }
+}
+
+/// Whether clients may connect: from the first readiness on. See
+/// `docs/design/002-entry-port.md`.
+struct Gate {
+    handle: EntryHandle,
+    was_ready: AtomicBool,
+}
+
+impl Gate {
+    fn check(&self) -> Result<(), String> {
+        if !self.was_ready.load(Ordering::Acquire) {
+            self.handle.ready()?;
+            self.was_ready.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+async fn hold_back(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    if request.uri().path() == "/ws"
+        && let Err(reason) = gate.check()
+    {
+        let text = format!("this entry is not ready: {reason}\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text)
+            .into_response();
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    async fn get_page(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("received");
+        answer
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_not_ready_answers_operators_and_refuses_clients_with_the_reason() {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = Config::nearcast(PathBuf::from("unused"), listen);
+        let listener = server::listen(&listen.to_string()).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let node = EntryNode::new(options_of(&config, &config.entries[0].id));
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            let stop = async {
+                stopped.await.expect("told to stop");
+                Ok(())
+            };
+            run(node, listener, &config.limits, stop).await
+        });
+        // The core says what it waits for with its first turn; the status page takes one.
+        let status = get_page(address, "/status").await;
+        assert!(status.contains("\"role\": \"entry\""), "{status}");
+        assert!(get_page(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        let reason = "0 of 1 sync nodes connected\n";
+        let ready = get_page(address, "/readyz").await;
+        assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(reason), "{ready}");
+        let refused = get_page(address, "/ws").await;
+        assert!(refused.starts_with("HTTP/1.1 503") && refused.ends_with(reason), "{refused}");
+        assert!(refused.contains("retry-after: 1"), "{refused}");
+        assert!(get_page(address, "/").await.starts_with("HTTP/1.1 200"));
+        stop.send(()).expect("running");
+        running.await.expect("no panic").expect("a clean end");
+    }
+}

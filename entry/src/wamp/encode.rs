@@ -1,0 +1,202 @@
+//! Messages of the router as JSON text.
+//!
+//! Each function appends one message to a buffer; [`take_frame`] cuts it off as a frame that
+//! shares the buffer's memory, so that a run of answers costs one allocation.
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::{BufMut, BytesMut};
+use vixen_common::id::Position;
+
+use crate::broker::{RequestId, SessionId, SubscriptionId};
+
+/// Most bytes of a PUBLISHED: code, two ids of 16 digits, and punctuation.
+pub(super) const PUBLISHED_BYTES_MAX: usize = 38;
+
+/// `[2, Session, Details]`: announces what works, and no more.
+pub(super) fn welcome(out: &mut BytesMut, session: SessionId, realm: &str, authid: u64) {
+    out.put_slice(b"[2,");
+    put_decimal(out, session.0);
+    out.put_slice(b",{\"roles\":{\"broker\":{\"features\":{\"publisher_exclusion\":true}}}");
+    out.put_slice(concat!(",\"agent\":\"vixen-", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
+    out.put_slice(b",\"realm\":");
+    put_string(out, realm);
+    out.put_slice(b",\"authid\":\"");
+    out.put_slice(format!("{authid:016x}").as_bytes());
+    out.put_slice(b"\",\"authrole\":\"anonymous\",\"authmethod\":\"anonymous\"");
+    out.put_slice(b",\"authprovider\":\"static\"}]");
+}
+
+/// `[3, {"message": …}, Reason]`
+pub(super) fn abort(out: &mut BytesMut, reason: &str, message: &str) {
+    farewell(out, b"[3,", reason, message);
+}
+
+/// `[6, {"message": …}, Reason]`; without the message if it is empty.
+pub(super) fn goodbye(out: &mut BytesMut, reason: &str, message: &str) {
+    farewell(out, b"[6,", reason, message);
+}
+
+fn farewell(out: &mut BytesMut, start: &[u8], reason: &str, message: &str) {
+    out.put_slice(start);
+    if message.is_empty() {
+        out.put_slice(b"{}");
+    } else {
+        out.put_slice(b"{\"message\":");
+        put_string(out, message);
+        out.put_slice(b"}");
+    }
+    out.put_slice(b",");
+    put_string(out, reason);
+    out.put_slice(b"]");
+}
+
+/// `[8, Kind, Request, {}, Error, [message]]`, where `kind` is the code of the request.
+pub(super) fn error(out: &mut BytesMut, kind: u8, request: RequestId, uri: &str, message: &str) {
+    out.put_slice(b"[8,");
+    put_decimal(out, kind.into());
+    out.put_slice(b",");
+    put_decimal(out, request.0);
+    out.put_slice(b",{},");
+    put_string(out, uri);
+    out.put_slice(b",[");
+    put_string(out, message);
+    out.put_slice(b"]]");
+}
+
+/// `[17, Request, Publication]`: the position is the publication id.
+pub(super) fn published(out: &mut BytesMut, request: RequestId, position: Position) {
+    put_pair(out, b"[17,", request.0, position.0);
+}
+
+/// `[33, Request, Subscription]`
+pub(super) fn subscribed(out: &mut BytesMut, request: RequestId, subscription: SubscriptionId) {
+    put_pair(out, b"[33,", request.0, subscription.0);
+}
+
+/// `[35, Request]`
+pub(super) fn unsubscribed(out: &mut BytesMut, request: RequestId) {
+    out.put_slice(b"[35,");
+    put_decimal(out, request.0);
+    out.put_slice(b"]");
+}
+
+/// Cuts off what was appended, as the text of one frame.
+pub(super) fn take_frame(out: &mut BytesMut) -> Utf8Bytes {
+    // Everything above appends whole strings, so the check never fails.
+    Utf8Bytes::try_from(out.split().freeze()).unwrap_or_default()
+}
+
+fn put_pair(out: &mut BytesMut, start: &[u8], first: u64, second: u64) {
+    out.put_slice(start);
+    put_decimal(out, first);
+    out.put_slice(b",");
+    put_decimal(out, second);
+    out.put_slice(b"]");
+}
+
+/// Appends the digits of `n`, without the machinery of `core::fmt`: it is on the path of every
+/// acknowledgement and every event.
+pub(super) fn put_decimal(out: &mut BytesMut, n: u64) {
+    let mut digits = [0; 20];
+    put_digits::<10>(out, &mut digits, n);
+}
+
+/// Appends `n` in base `BASE`, with `digits` as room.
+fn put_digits<const BASE: u64>(out: &mut BytesMut, digits: &mut [u8], n: u64) {
+    let start = write_digits::<BASE>(digits, n);
+    out.put_slice(&digits[start..]);
+}
+
+/// Writes `n` to the end of `digits`, which must be long enough, and returns where it starts.
+pub(super) fn write_digits<const BASE: u64>(digits: &mut [u8], n: u64) -> usize {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut start = digits.len();
+    let mut rest = n;
+    loop {
+        start -= 1;
+        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 36")]
+        let digit = (rest % BASE) as usize;
+        digits[start] = DIGITS[digit];
+        rest /= BASE;
+        if rest == 0 {
+            return start;
+        }
+    }
+}
+
+fn put_string(out: &mut BytesMut, text: &str) {
+    // Writing a string to a growing buffer has no way to fail.
+    let _infallible = serde_json::to_writer(out.writer(), text);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn frame(encode: impl FnOnce(&mut BytesMut)) -> String {
+        let mut out = BytesMut::new();
+        encode(&mut out);
+        take_frame(&mut out).as_str().to_owned()
+    }
+
+    #[test]
+    fn golden_texts() {
+        let request = RequestId(7);
+        assert_eq!(frame(|out| published(out, request, Position(12))), "[17,7,12]");
+        assert_eq!(frame(|out| subscribed(out, request, SubscriptionId(3))), "[33,7,3]");
+        assert_eq!(frame(|out| unsubscribed(out, request)), "[35,7]");
+        assert_eq!(frame(|out| goodbye(out, "a.b", "")), r#"[6,{},"a.b"]"#);
+        assert_eq!(frame(|out| abort(out, "a.b", "x\"y")), r#"[3,{"message":"x\"y"},"a.b"]"#);
+        assert_eq!(
+            frame(|out| error(out, 16, request, "a.b", "why")),
+            r#"[8,16,7,{},"a.b",["why"]]"#
+        );
+    }
+
+    #[test]
+    fn welcome_announces_what_works() {
+        let text = frame(|out| welcome(out, SessionId(9), "re\"alm", 255));
+        let parsed: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            parsed,
+            json!([2, 9, {
+                "roles": {"broker": {"features": {"publisher_exclusion": true}}},
+                "agent": concat!("vixen-", env!("CARGO_PKG_VERSION")),
+                "realm": "re\"alm",
+                "authid": "00000000000000ff",
+                "authrole": "anonymous",
+                "authmethod": "anonymous",
+                "authprovider": "static",
+            }])
+        );
+    }
+
+    #[test]
+    fn frames_share_one_buffer() {
+        let mut out = BytesMut::with_capacity(2 * PUBLISHED_BYTES_MAX);
+        let id = super::super::message::ID_MAX;
+        for _twice in 0..2 {
+            published(&mut out, RequestId(id), Position(id));
+            assert_eq!(take_frame(&mut out).len(), PUBLISHED_BYTES_MAX);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_those_of_the_standard_library(n: u64, shift in 0u32..64) {
+            let n = n >> shift;
+            prop_assert_eq!(frame(|out| put_decimal(out, n)), n.to_string());
+        }
+
+        #[test]
+        fn any_reason_is_valid_json(message in "\\PC*") {
+            let text = frame(|out| abort(out, "a.b", &message));
+            let parsed: Value = serde_json::from_str(&text).expect("JSON");
+            let details = if message.is_empty() { json!({}) } else { json!({"message": message}) };
+            prop_assert_eq!(parsed, json!([3, details, "a.b"]));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Bounds of one client session; see `[limits]` of the configuration file.
+
+use std::time::Duration;
+
+/// Bounds of one client session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Topic and payload of one publish; a larger one is refused.
+    pub message_bytes_max: usize,
+    /// One WebSocket message from a client; a larger one ends the session.
+    pub frame_bytes_max: usize,
+    /// A longer topic is refused, and a longer realm.
+    pub topic_bytes_max: usize,
+    /// With more on its way, a session's socket is not read.
+    pub session_unacknowledged_bytes_max: usize,
+    /// With more on their way, a session's socket is not read.
+    pub session_unacknowledged_messages_max: usize,
+    /// All permits of [`SessionContext::room`](super::SessionContext::room): what one session asks
+    /// for at once stays below.
+    pub entry_unacknowledged_bytes_max: usize,
+    /// Events waiting for one session's socket; with more, the session is closed.
+    pub subscriber_buffer_bytes_max: usize,
+    /// A client that has not said HELLO by then is dropped.
+    pub hello_timeout: Duration,
+}
+
+impl SessionLimits {
+    /// The largest topic and payload that can be published: a larger one would wait for room that
+    /// never comes, or has a size that a record cannot state.
+    #[must_use]
+    pub fn publish_bytes_max(&self) -> usize {
+        const OVERHEAD: usize = 64;
+        let room = self.entry_unacknowledged_bytes_max.min(1 << 31);
+        self.message_bytes_max.min(room.saturating_sub(OVERHEAD))
+    }
+}
+
+#[cfg(test)]
+impl SessionLimits {
+    /// The defaults of the configuration file.
+    pub(crate) const fn of_tests() -> Self {
+        Self {
+            message_bytes_max: 1 << 20,
+            frame_bytes_max: 4 << 20,
+            topic_bytes_max: 512,
+            session_unacknowledged_bytes_max: 4 << 20,
+            session_unacknowledged_messages_max: 16384,
+            entry_unacknowledged_bytes_max: 64 << 20,
+            subscriber_buffer_bytes_max: 16 << 20,
+            hello_timeout: Duration::from_secs(5),
+        }
+    }
+}

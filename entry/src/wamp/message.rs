@@ -1,0 +1,352 @@
+//! Messages of a client, parsed no further than framing needs.
+//!
+//! Every element is a raw slice of the frame; arguments are not looked into, so numbers, escapes
+//! and duplicate keys in them stay as they are. A message is at most [`ELEMENTS_MAX`] elements:
+//! they fit an array, and parsing allocates nothing for flat arguments.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::error::Violation;
+use crate::broker::{RequestId, SubscriptionId};
+
+/// Largest id: 2^53 (WAMP spec §2.1.2).
+pub(super) const ID_MAX: u64 = 1 << 53;
+
+/// PUBLISH with arguments and keyword arguments.
+const ELEMENTS_MAX: usize = 6;
+
+/// A message that a broker takes from a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ClientMessage<'a> {
+    /// `[1, Realm, Details]`
+    Hello {
+        /// Raw JSON string.
+        realm: &'a str,
+        /// Raw JSON object.
+        details: &'a str,
+    },
+    /// `[3, Details, Reason]`
+    Abort,
+    /// `[6, Details, Reason]`
+    Goodbye,
+    /// `[16, Request, Options, Topic, Arguments?, ArgumentsKw?]`
+    Publish {
+        /// Session scope.
+        request: RequestId,
+        /// Raw JSON object.
+        options: &'a str,
+        /// Raw JSON string.
+        topic: &'a str,
+        /// Where `Arguments` begins and the last element ends, in the frame; empty without them.
+        payload: Range<usize>,
+    },
+    /// `[32, Request, Options, Topic]`
+    Subscribe {
+        /// Session scope.
+        request: RequestId,
+        /// Raw JSON object.
+        options: &'a str,
+        /// Raw JSON string.
+        topic: &'a str,
+    },
+    /// `[34, Request, Subscription]`
+    Unsubscribe {
+        /// Session scope.
+        request: RequestId,
+        /// Router scope.
+        subscription: SubscriptionId,
+    },
+}
+
+/// Parses one text frame.
+///
+/// # Errors
+/// What is wrong with it: the session is to be aborted.
+pub(super) fn parse(frame: &str) -> Result<ClientMessage<'_>, Violation> {
+    let elements: Elements<'_> =
+        serde_json::from_str(frame).map_err(|error| match error.classify() {
+            Category::Data => Violation::NotList,
+            Category::Io | Category::Syntax | Category::Eof => Violation::NotJson,
+        })?;
+    let code = elements.raw(0).ok_or(Violation::NotList)?;
+    match code {
+        "16" => publish(frame, &elements),
+        "32" => subscribe(&elements),
+        "34" => unsubscribe(&elements),
+        "1" => hello(&elements),
+        "3" => farewell("ABORT", &elements, ClientMessage::Abort),
+        "6" => farewell("GOODBYE", &elements, ClientMessage::Goodbye),
+        "2" => Err(Violation::Unexpected("WELCOME")),
+        "4" => Err(Violation::Unexpected("CHALLENGE")),
+        "5" => Err(Violation::Unexpected("AUTHENTICATE")),
+        "8" => Err(Violation::Unexpected("ERROR")),
+        "17" => Err(Violation::Unexpected("PUBLISHED")),
+        "33" => Err(Violation::Unexpected("SUBSCRIBED")),
+        "35" => Err(Violation::Unexpected("UNSUBSCRIBED")),
+        "36" => Err(Violation::Unexpected("EVENT")),
+        // CALL, CANCEL, RESULT, REGISTER … YIELD.
+        "48" | "49" | "50" | "64" | "65" | "66" | "67" | "68" | "69" | "70" => {
+            Err(Violation::NoDealer)
+        }
+        number if number.bytes().all(|byte| byte.is_ascii_digit()) => Err(Violation::UnknownCode),
+        _other => Err(Violation::NotList),
+    }
+}
+
+fn publish<'a>(frame: &str, elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
+    const NAME: &str = "PUBLISH";
+    elements.check_count(NAME, 4, 6)?;
+    let request = RequestId(elements.id(NAME, 1)?);
+    let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?;
+    let topic = elements.typed(NAME, 3, "Topic", JsonType::String)?;
+    let mut payload = 0..0;
+    if elements.count > 4 {
+        let args = elements.typed(NAME, 4, "Arguments", JsonType::List)?;
+        let last = if elements.count > 5 {
+            elements.typed(NAME, 5, "ArgumentsKw", JsonType::Dict)?
+        } else {
+            args
+        };
+        payload = offset_in(frame, args)..offset_in(frame, last) + last.len();
+    }
+    Ok(ClientMessage::Publish { request, options, topic, payload })
+}
+
+fn subscribe<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
+    const NAME: &str = "SUBSCRIBE";
+    elements.check_count(NAME, 4, 4)?;
+    let request = RequestId(elements.id(NAME, 1)?);
+    let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?;
+    let topic = elements.typed(NAME, 3, "Topic", JsonType::String)?;
+    Ok(ClientMessage::Subscribe { request, options, topic })
+}
+
+fn unsubscribe<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
+    const NAME: &str = "UNSUBSCRIBE";
+    elements.check_count(NAME, 3, 3)?;
+    let request = RequestId(elements.id(NAME, 1)?);
+    let subscription = SubscriptionId(elements.id(NAME, 2)?);
+    Ok(ClientMessage::Unsubscribe { request, subscription })
+}
+
+fn hello<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
+    const NAME: &str = "HELLO";
+    elements.check_count(NAME, 3, 3)?;
+    let realm = elements.typed(NAME, 1, "Realm", JsonType::String)?;
+    let details = elements.typed(NAME, 2, "Details", JsonType::Dict)?;
+    Ok(ClientMessage::Hello { realm, details })
+}
+
+fn farewell<'a>(
+    name: &'static str,
+    elements: &Elements<'a>,
+    message: ClientMessage<'a>,
+) -> Result<ClientMessage<'a>, Violation> {
+    elements.check_count(name, 3, 3)?;
+    elements.typed(name, 1, "Details", JsonType::Dict)?;
+    elements.typed(name, 2, "Reason", JsonType::String)?;
+    Ok(message)
+}
+
+/// Where `part`, a slice of `frame`, begins in it.
+fn offset_in(frame: &str, part: &str) -> usize {
+    part.as_ptr().addr() - frame.as_ptr().addr()
+}
+
+/// Reads an integer of `1..=2^53` in plain digits.
+fn parse_id(raw: &str) -> Option<u64> {
+    // `u64::from_str` takes a leading '+', which JSON has not let through.
+    raw.parse().ok().filter(|id| (1..=ID_MAX).contains(id))
+}
+
+#[derive(Clone, Copy)]
+enum JsonType {
+    List,
+    Dict,
+    String,
+}
+
+impl JsonType {
+    const fn first_byte(self) -> u8 {
+        match self {
+            Self::List => b'[',
+            Self::Dict => b'{',
+            Self::String => b'"',
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::List => "a list",
+            Self::Dict => "a dict",
+            Self::String => "a string",
+        }
+    }
+}
+
+/// The raw elements of one message; `count` goes on beyond those that are kept.
+struct Elements<'a> {
+    items: [&'a str; ELEMENTS_MAX],
+    count: usize,
+}
+
+impl<'a> Elements<'a> {
+    fn raw(&self, index: usize) -> Option<&'a str> {
+        self.items[..self.count.min(ELEMENTS_MAX)].get(index).copied()
+    }
+
+    fn check_count(&self, name: &'static str, min: usize, max: usize) -> Result<(), Violation> {
+        if (min..=max).contains(&self.count) { Ok(()) } else { Err(Violation::Arity(name)) }
+    }
+
+    fn id(&self, name: &'static str, index: usize) -> Result<u64, Violation> {
+        self.raw(index).and_then(parse_id).ok_or(Violation::Id(name))
+    }
+
+    fn typed(
+        &self,
+        message: &'static str,
+        index: usize,
+        element: &'static str,
+        expected: JsonType,
+    ) -> Result<&'a str, Violation> {
+        self.raw(index)
+            .filter(|raw| raw.as_bytes().first() == Some(&expected.first_byte()))
+            .ok_or(Violation::Type { message, element, expected: expected.name() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ElementsVisitor;
+
+        impl<'de> Visitor<'de> for ElementsVisitor {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Elements { items: [""; ELEMENTS_MAX], count: 0 };
+                while elements.count < ELEMENTS_MAX {
+                    let Some(raw) = seq.next_element::<&'de RawValue>()? else {
+                        return Ok(elements);
+                    };
+                    elements.items[elements.count] = raw.get();
+                    elements.count += 1;
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    elements.count += 1;
+                }
+                Ok(elements)
+            }
+        }
+
+        deserializer.deserialize_seq(ElementsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn payload_of(frame: &str) -> &str {
+        match parse(frame) {
+            Ok(ClientMessage::Publish { payload, .. }) => &frame[payload],
+            other => panic!("{frame}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_message_of_a_client_is_parsed() {
+        assert_eq!(
+            parse(r#"[1,"realm1",{"roles":{}}]"#),
+            Ok(ClientMessage::Hello { realm: r#""realm1""#, details: r#"{"roles":{}}"# })
+        );
+        assert_eq!(parse(r#"[3,{},"wamp.close.x"]"#), Ok(ClientMessage::Abort));
+        assert_eq!(parse(r#"[6,{},"wamp.close.close_realm"]"#), Ok(ClientMessage::Goodbye));
+        assert_eq!(
+            parse(r#" [ 16 , 7 , {"acknowledge":true} , "a.b" ] "#),
+            Ok(ClientMessage::Publish {
+                request: RequestId(7),
+                options: r#"{"acknowledge":true}"#,
+                topic: r#""a.b""#,
+                payload: 0..0
+            })
+        );
+        assert_eq!(
+            parse(r#"[32,9007199254740992,{},"a.b"]"#),
+            Ok(ClientMessage::Subscribe {
+                request: RequestId(ID_MAX),
+                options: "{}",
+                topic: r#""a.b""#
+            })
+        );
+        assert_eq!(
+            parse("[34,8,9]"),
+            Ok(ClientMessage::Unsubscribe {
+                request: RequestId(8),
+                subscription: SubscriptionId(9)
+            })
+        );
+    }
+
+    #[test]
+    fn payloads_pass_byte_for_byte() {
+        let payloads = [
+            "[]",
+            "[],{}",
+            r#"["Hello, world!"]"#,
+            r#"[[[[{"a":[{}]}]]],null,true]"#,
+            r#"["\u00e9\ud83d\ude00\u0000\/\"]["]"#,
+            r#"["\ud800 alone"]"#,
+            "[123456789012345678901234567890,-0,0.10,1e400,1E-400]",
+            r#"[],{"a":1,"a":2,"\u0061":3}"#,
+            r#"["]",{"},[":"}"}],{"k":"],["}"#,
+            "[ 1 ,\t2 ],{ \"a\" : 1 }",
+            "[\"é😀\u{7f}\"]",
+        ];
+        for payload in payloads {
+            assert_eq!(payload_of(&format!(r#"[16,1,{{}},"a.b",{payload}]"#)), payload);
+            assert_eq!(payload_of(&format!("[16, 1 ,{{}} ,\"a.b\" , {payload} ]\n")), payload);
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_no_recursion() {
+        let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
+        assert_eq!(payload_of(&format!(r#"[16,1,{{}},"a.b",{deep}]"#)), deep);
+        assert_eq!(parse(&"[".repeat(1 << 20)), Err(Violation::NotJson));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "\\PC*") {
+            let _answer = parse(&text);
+        }
+
+        #[test]
+        fn any_list_of_json_is_parsed_or_refused(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    Just("16"), Just("32"), Just("1"), Just("{}"), Just("[]"), Just("\"a\""),
+                    Just("null"), Just("-1"), Just("1.5"), Just("[[1]]"), Just("{\"a\":[]}"),
+                ],
+                0..9,
+            ),
+        ) {
+            let frame = format!("[{}]", parts.join(","));
+            if let Ok(ClientMessage::Publish { payload, .. }) = parse(&frame) {
+                prop_assert_eq!(&frame[payload], parts[4..].join(","));
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Names, help and handles of the metrics of client sessions.
+
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+
+use super::error::{Violation, publish_error_label};
+use crate::broker::PublishError;
+
+const SESSIONS: &str = "vixen_entry_sessions";
+const SESSIONS_TOTAL: &str = "vixen_entry_sessions_total";
+const VIOLATIONS: &str = "vixen_entry_protocol_violations_total";
+const PUBLISHES: &str = "vixen_entry_publishes_received_total";
+const EVENTS: &str = "vixen_entry_events_sent_total";
+const PUBLISH_ERRORS: &str = "vixen_entry_publish_errors_total";
+
+/// Gives the metrics of sessions their help texts; once, when the node starts.
+pub fn describe_session_metrics() {
+    describe_gauge!(SESSIONS, "Open WAMP sessions");
+    describe_counter!(SESSIONS_TOTAL, "WAMP sessions opened");
+    describe_counter!(VIOLATIONS, "Sessions aborted because the client broke the protocol");
+    describe_counter!(PUBLISHES, "PUBLISH messages taken from clients");
+    describe_counter!(EVENTS, "EVENT messages sent to clients");
+    describe_counter!(PUBLISH_ERRORS, "Messages refused or not acknowledged");
+}
+
+/// Handles that one session keeps, so that counting looks nothing up.
+pub(super) struct SessionMetrics {
+    pub(super) sessions: Gauge,
+    pub(super) sessions_total: Counter,
+    pub(super) publishes: Counter,
+    pub(super) events: Counter,
+}
+
+impl SessionMetrics {
+    pub(super) fn new() -> Self {
+        Self {
+            sessions: gauge!(SESSIONS),
+            sessions_total: counter!(SESSIONS_TOTAL),
+            publishes: counter!(PUBLISHES),
+            events: counter!(EVENTS),
+        }
+    }
+}
+
+pub(super) fn count_violation(violation: Violation) {
+    counter!(VIOLATIONS, "reason" => violation.label()).increment(1);
+}
+
+/// Counts a message refused at the edge; `reason` is the label of a `Refusal`.
+pub(super) fn count_refusal(reason: &'static str) {
+    counter!(PUBLISH_ERRORS, "reason" => reason).increment(1);
+}
+
+pub(super) fn count_publish_error(error: &PublishError) {
+    counter!(PUBLISH_ERRORS, "reason" => publish_error_label(error)).increment(1);
+}

@@ -1,0 +1,83 @@
+//! What nearcast says once it is ready.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use vixen_common::config::Durability;
+
+/// Where nearcast listens when nothing else is said.
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9031);
+
+/// Plain words: where to connect, how to try it, where the status and the data are.
+pub(crate) fn text(address: SocketAddr, data_dir: &Path, durability: Durability) -> String {
+    let host = reachable(address);
+    let data = data_dir.display();
+    let promise = match durability {
+        Durability::Fsync => "an acknowledged message is on disk, synced",
+        Durability::Memory => "no syncs: a power cut loses messages",
+    };
+    format!(
+        r#"vixen is ready: entry, storage and vote in this one process ("nearcast").
+
+  clients   ws://{host}/ws   WAMP v2, subprotocol wamp.2.json, any realm, for example realm1
+  page      http://{host}/   publish and watch in two browser tabs
+  status    http://{host}/status
+  data      {data}   durability {durability}: {promise}
+
+Try it in another terminal. The first line is for this checkout, the second for Node.js 20.10 or later:
+
+  {demo}
+  {node}
+
+Stop with Ctrl-C: the data stays, and the order goes on where it was.
+"#,
+        demo = demo_line(&host),
+        node = node_line(&host),
+    )
+}
+
+fn demo_line(host: &str) -> String {
+    format!(
+        "cargo run --release -p vixen-tests --bin vixen-bench -- demo --publish ws://{host}/ws \
+         --subscribe ws://{host}/ws"
+    )
+}
+
+/// One client that subscribes, publishes to itself, and prints what it is told.
+fn node_line(host: &str) -> String {
+    format!(
+        "node --experimental-websocket -e \"\
+         let w=new WebSocket('ws://{host}/ws','wamp.2.json'),s=m=>w.send(JSON.stringify(m));\
+         w.onopen=()=>s([1,'realm1',{{roles:{{publisher:{{}},subscriber:{{}}}}}}]);\
+         w.onmessage=e=>{{console.log(e.data);let m=JSON.parse(e.data);\
+         if(m[0]==2)s([32,1,{{}},'com.example.hello']);\
+         if(m[0]==33)s([16,2,{{acknowledge:true,exclude_me:false}},'com.example.hello',['hello']]);\
+         if(m[0]==36)setTimeout(()=>w.close(),100)}}\""
+    )
+}
+
+/// An address to type: a wildcard is not one.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("127.0.0.1:{}", address.port());
+    }
+    address.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_the_real_port_and_can_be_pasted() {
+        let wildcard = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4711);
+        let text = text(wildcard, Path::new("./vixen-data"), Durability::Fsync);
+        assert!(text.contains("ws://127.0.0.1:4711/ws"), "{text}");
+        assert!(text.contains("http://127.0.0.1:4711/status"), "{text}");
+        assert!(!text.contains("0.0.0.0"), "{text}");
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("  node ")).collect();
+        assert_eq!(lines.len(), 1, "one line: {text}");
+        // Within double quotes, a shell expands these.
+        assert!(!lines[0].contains(['$', '`', '!', '\\']), "{text}");
+    }
+}

@@ -1,0 +1,189 @@
+//! All three tiers in one process, with real stores and real clients.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use vixen_common::config::Config;
+use vixen_entry::Nearcast;
+
+/// Nothing here takes long: a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    async fn start(dir: &Path) -> Self {
+        let nearcast = Nearcast::open(config(dir)).await.expect("free");
+        let address = nearcast.address().expect("bound");
+        let handle = nearcast.handle();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(nearcast.run(async {
+            let _dropped = stopped.await;
+        }));
+        let ready = tokio::time::timeout(PATIENCE, handle.until_ready()).await;
+        assert!(ready.is_ok(), "not ready: {:?}", handle.ready());
+        Self { address, stop, running }
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).expect("running");
+        self.running.await.expect("no panic").expect("a clean end");
+    }
+}
+
+fn config(dir: &Path) -> Config {
+    let mut config = Config::nearcast(dir.to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    // Address space is what a small container has little of.
+    config.limits.store_bytes_max = 64 << 20;
+    config
+}
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    async fn join(address: SocketAddr) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().expect("a URL");
+        let subprotocol = "wamp.2.json".parse().expect("a header");
+        request.headers_mut().insert("sec-websocket-protocol", subprotocol);
+        let (socket, _response) = connect_async(request).await.expect("connected");
+        let mut client = Self(socket);
+        client.send(&json!([1, "realm1", {"roles": {"publisher": {}, "subscriber": {}}}])).await;
+        assert_eq!(client.receive().await[0], 2, "welcome");
+        client
+    }
+
+    async fn send(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).await.expect("sent");
+    }
+
+    async fn receive(&mut self) -> Value {
+        let next = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("in time");
+        let text = next.expect("open").expect("whole").into_text().expect("text");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    async fn subscribe(&mut self, topic: &str) -> u64 {
+        self.send(&json!([32, 1, {}, topic])).await;
+        let subscribed = self.receive().await;
+        assert_eq!(subscribed[0], 33, "{subscribed}");
+        subscribed[2].as_u64().expect("an id")
+    }
+
+    /// Publishes, acknowledged, and returns the position.
+    async fn publish(&mut self, request: u64, topic: &str, payload: &Value) -> u64 {
+        self.send(&json!([16, request, {"acknowledge": true}, topic, payload])).await;
+        let published = self.receive().await;
+        assert_eq!((&published[0], &published[1]), (&json!(17), &json!(request)), "{published}");
+        published[2].as_u64().expect("a position")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_acknowledged_delivered_and_kept_in_one_order_over_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nearcast = Running::start(dir.path()).await;
+    let mut publisher = Client::join(nearcast.address).await;
+    let mut subscribers = Vec::new();
+    for _ in 0..2 {
+        let mut subscriber = Client::join(nearcast.address).await;
+        assert_eq!(subscriber.subscribe("com.example.news").await, 1);
+        subscribers.push(subscriber);
+    }
+    for n in 1..=20_u64 {
+        assert_eq!(publisher.publish(n, "com.example.news", &json!([n])).await, n);
+    }
+    for subscriber in &mut subscribers {
+        let mut ids = Vec::new();
+        for n in 1..=20_u64 {
+            let event = subscriber.receive().await;
+            assert_eq!(
+                event.as_array().map(|fields| &fields[..3]),
+                Some(&[36.into(), 1.into(), n.into()][..])
+            );
+            assert_eq!(event[4], json!([n]));
+            ids.push(event[3]["id"].as_str().expect("a permanent id").to_owned());
+        }
+        assert!(ids.is_sorted_by(|a, b| a < b), "permanent ids sort like the order: {ids:?}");
+    }
+    // A stopping node waits a while for clients that do not say goodbye.
+    drop((publisher, subscribers));
+    nearcast.stop().await;
+
+    let nearcast = Running::start(dir.path()).await;
+    let mut subscriber = Client::join(nearcast.address).await;
+    subscriber.subscribe("com.example.news").await;
+    let mut publisher = Client::join(nearcast.address).await;
+    assert_eq!(publisher.publish(1, "com.example.other", &json!([])).await, 21);
+    assert_eq!(publisher.publish(2, "com.example.news", &json!(["again"])).await, 22);
+    let event = subscriber.receive().await;
+    assert_eq!((&event[2], &event[4]), (&json!(22), &json!(["again"])), "{event}");
+    drop((publisher, subscriber));
+    nearcast.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unacknowledged_messages_of_many_publishers_all_arrive_in_their_own_order() {
+    const PUBLISHERS: u64 = 4;
+    const MESSAGES: u64 = 500;
+    let dir = tempfile::tempdir().expect("a directory");
+    let nearcast = Running::start(dir.path()).await;
+    let mut subscriber = Client::join(nearcast.address).await;
+    subscriber.subscribe("t").await;
+    let address = nearcast.address;
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|publisher| {
+            tokio::spawn(async move {
+                let mut client = Client::join(address).await;
+                for n in 0..MESSAGES {
+                    client.send(&json!([16, n + 1, {}, "t", [publisher, n]])).await;
+                }
+                client
+            })
+        })
+        .collect();
+    let mut next = vec![0; usize::try_from(PUBLISHERS).expect("few")];
+    let mut last = 0;
+    for _ in 0..PUBLISHERS * MESSAGES {
+        let event = subscriber.receive().await;
+        let position = event[2].as_u64().expect("a position");
+        assert!(position > last, "positions rise: {position} after {last}");
+        last = position;
+        let publisher = event[4][0].as_u64().and_then(|n| usize::try_from(n).ok()).expect("ours");
+        assert_eq!(event[4][1], json!(next[publisher]));
+        next[publisher] += 1;
+    }
+    assert_eq!(last, PUBLISHERS * MESSAGES);
+    for publisher in publishers {
+        drop(publisher.await.expect("no panic"));
+    }
+    drop(subscriber);
+    nearcast.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_directory_and_a_port_are_for_one_nearcast() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nearcast = Running::start(dir.path()).await;
+    let error = Nearcast::open(config(dir.path())).await.err().expect("taken").to_string();
+    assert!(error.contains("in use") && error.contains("--data-dir"), "{error}");
+    let other = tempfile::tempdir().expect("a directory");
+    let mut config = config(other.path());
+    config.entries[0].listen = nearcast.address;
+    let error = Nearcast::open(config).await.err().expect("taken").to_string();
+    assert!(error.contains("cannot listen") && error.contains("--listen"), "{error}");
+    nearcast.stop().await;
+}

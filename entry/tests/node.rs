@@ -1,0 +1,278 @@
+//! The driver between sessions and the peers of a cluster that the test plays by hand, over memory
+//! links.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use vixen_common::config::{Durability, Limits};
+use vixen_common::id::{GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId, SyncId};
+use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
+use vixen_common::segment::{Challenger, Elected, RecordFlags, SegmentMeta, Topic};
+use vixen_common::wire::{Message, PeerId, TailSegment};
+use vixen_entry::broker::{
+    OutboundReceiver, Outgoing, Publish, PublishError, RequestId, SessionEvent, SessionId, outbound,
+};
+use vixen_entry::{EntryEvent, EntryHandle, EntryNode, EntryOptions};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SESSION: SessionId = SessionId(7);
+
+/// A node of the cluster, played by the test.
+struct Peer {
+    events: mpsc::Receiver<LinkEvent>,
+    sender: LinkSender,
+    link: JoinHandle<()>,
+}
+
+impl Peer {
+    async fn link(peer: PeerId, entry: (PeerId, Inbox<EntryEvent>)) -> Self {
+        let (inbox, mut events) = mpsc::channel::<LinkEvent>(64);
+        let link = tokio::spawn(join((peer, inbox), entry, 64 << 20));
+        let Some(LinkEvent::Up { sender, .. }) = events.recv().await else { panic!("no link") };
+        Self { events, sender, link }
+    }
+
+    fn send(&self, message: Message) {
+        self.sender.send(message).expect("linked");
+    }
+
+    /// What the entry sent next, in one frame.
+    async fn receive(&mut self) -> Vec<Message> {
+        let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("in time");
+        match event {
+            Some(LinkEvent::Messages { messages, .. }) => messages,
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+}
+
+/// An entry with three sync nodes and a group of three, W = 2; of each, two are there.
+struct Cluster {
+    owner: OwnerId,
+    inbox: Inbox<EntryEvent>,
+    handle: EntryHandle,
+    room: Arc<tokio::sync::Semaphore>,
+    running: JoinHandle<()>,
+    sync: Vec<Peer>,
+    ndb: Vec<Peer>,
+}
+
+fn ndb(member: u8) -> NdbId {
+    NdbId { group: GroupId(0), member }
+}
+
+impl Cluster {
+    async fn start(publish_timeout: Duration) -> Self {
+        let owner = OwnerId(uuid::Uuid::from_u128(0));
+        let node = EntryNode::new(EntryOptions {
+            owner,
+            name: "E1".to_owned(),
+            sync_nodes: (0..3).map(SyncId).collect(),
+            groups: vec![(0..3).map(ndb).collect()],
+            write_quorum: 2,
+            publish_timeout,
+            durability: Durability::Fsync,
+            limits: Limits::default(),
+        });
+        let (inbox, handle, room) = (node.inbox(), node.handle(), node.room());
+        let running = tokio::spawn(node.run());
+        let entry = || (PeerId::Entry { owner }, inbox.clone());
+        let store = StoreId(uuid::Uuid::from_u128(9));
+        let (mut sync, mut nodes) = (Vec::new(), Vec::new());
+        for n in 0..2 {
+            sync.push(Peer::link(PeerId::Sync { id: SyncId(n), store }, entry()).await);
+            nodes.push(Peer::link(PeerId::Ndb { id: ndb(n), store }, entry()).await);
+        }
+        Self { owner, inbox, handle, room, running, sync, ndb: nodes }
+    }
+
+    /// The order stands at stamp 1,000, position 51.
+    async fn open(publish_timeout: Duration) -> Self {
+        let mut cluster = Self::start(publish_timeout).await;
+        assert!(cluster.handle.ready().is_err(), "nobody has told where the order stands");
+        let follow = cluster.ndb[0].receive().await;
+        assert_eq!(follow, [Message::FollowTail { from: None, topics: vec![] }]);
+        cluster.opened(0);
+        for sync in &mut cluster.sync {
+            let after = Stamp(1_000);
+            assert_eq!(sync.receive().await, [Message::FollowFeed { after }]);
+        }
+        tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
+        cluster
+    }
+
+    fn opened(&self, member: usize) {
+        let (next, head_stamp) = (Position(51), Stamp(1_000));
+        self.ndb[member].send(Message::TailOpened { next, head_stamp, head_next: next });
+    }
+
+    async fn tell(&self, event: SessionEvent) {
+        self.inbox.send(event.into()).await.expect("running");
+    }
+
+    async fn session(&self, bytes_max: usize) -> OutboundReceiver {
+        let (outbound, receiver) = outbound(bytes_max);
+        self.tell(SessionEvent::Opened { session: SESSION, outbound }).await;
+        receiver
+    }
+
+    /// As a session task does: takes room, which the core gives back.
+    async fn publish(&self, request: u64) {
+        let publish = Publish {
+            topic: Topic::new("realm1", "t"),
+            payload: Bytes::from_static(b"[1]"),
+            flags: RecordFlags::default(),
+            acknowledge: Some(RequestId(request)),
+        };
+        let permits = u32::try_from(publish.counted_bytes()).expect("small");
+        self.room.acquire_many(permits).await.expect("open").forget();
+        self.tell(SessionEvent::Publish { session: SESSION, messages: vec![publish] }).await;
+    }
+
+    async fn stop(self) {
+        self.handle.stop().await;
+        self.running.await.expect("no panic");
+        for peer in self.sync.into_iter().chain(self.ndb) {
+            peer.link.abort();
+        }
+    }
+}
+
+/// The segments of a frame, by their OVER.
+fn overs(messages: &[Message]) -> Vec<SegmentMeta> {
+    let over = |message: &Message| match message {
+        Message::AdvanceSegmentOver { meta } => Some(*meta),
+        _other => None,
+    };
+    messages.iter().filter_map(over).collect()
+}
+
+fn elected(meta: SegmentMeta, stamp: u64) -> Message {
+    let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
+    Message::AdvanceSegmentResolved { elected: Elected { meta, challenger } }
+}
+
+async fn next(receiver: &mut OutboundReceiver) -> Vec<Outgoing> {
+    let mut outgoing = Vec::new();
+    let alive = tokio::time::timeout(PATIENCE, receiver.receive(&mut outgoing)).await;
+    assert!(alive.expect("in time"), "dropped");
+    receiver.written(&outgoing);
+    outgoing
+}
+
+#[tokio::test]
+async fn a_message_is_acknowledged_once_a_majority_of_feeds_has_passed_it() {
+    let mut cluster = Cluster::open(PATIENCE).await;
+    let mut receiver = cluster.session(1 << 20).await;
+    let room = cluster.room.available_permits();
+    cluster.publish(1).await;
+    let metas = overs(&cluster.ndb[0].receive().await);
+    assert_eq!(overs(&cluster.ndb[1].receive().await), metas, "every replica gets it");
+    let id = SegmentId { owner: cluster.owner, seq: Seq::FIRST };
+    assert_eq!(metas.iter().map(|meta| (meta.id, meta.count)).collect::<Vec<_>>(), [(id, 1)]);
+    assert!(cluster.room.available_permits() < room);
+    // Another entry's segment of three messages comes before it.
+    let other = OwnerId(uuid::Uuid::from_u128(4));
+    let other = SegmentMeta { id: SegmentId { owner: other, ..id }, count: 3, ..metas[0] };
+    for sync in &cluster.sync {
+        sync.send(elected(metas[0], 2_002));
+        sync.send(elected(other, 2_001));
+        sync.send(Message::Watermark { stamp: Stamp(2_002) });
+    }
+    match &next(&mut receiver).await[..] {
+        [Outgoing::Resolved { messages: 1, answers, .. }] => {
+            assert_eq!(*answers, [(RequestId(1), Ok(Position(54)))]);
+        }
+        unexpected => panic!("{unexpected:?}"),
+    }
+    assert_eq!(cluster.room.available_permits(), room, "its room is given back");
+    let status = cluster.handle.status().await;
+    assert_eq!(status["positions"]["next"], 55, "{status:#}");
+    assert_eq!(status["unresolved_total"], 0, "{status:#}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_quorum_the_publisher_is_told_what_is_missing() {
+    let mut cluster = Cluster::open(Duration::from_millis(50)).await;
+    let mut receiver = cluster.session(1 << 20).await;
+    cluster.ndb.pop().expect("two").link.abort();
+    cluster.publish(1).await;
+    let answer = next(&mut receiver).await;
+    let [Outgoing::Resolved { answers, .. }] = &answer[..] else { panic!("{answer:?}") };
+    let Err(PublishError::NoQuorum { waited_ms, missing }) = &answers[0].1 else {
+        panic!("{answers:?}")
+    };
+    assert!(*waited_ms >= 50);
+    // An aborted memory link has no Down: the node counts as live, and has not answered.
+    assert_eq!(missing, "0 of 2 ndb nodes of group0 took it");
+    let status = cluster.handle.status().await;
+    let waits_for = &status["unresolved"][0]["waits_for"];
+    assert_eq!(waits_for, "2 trims of group0: have none", "{status:#}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_link_is_told_and_its_return_brings_the_unresolved_again() {
+    let mut cluster = Cluster::open(PATIENCE).await;
+    cluster.publish(1).await;
+    let metas = overs(&cluster.ndb[1].receive().await);
+    // The joiner of a closed link makes a new one, as a dialler does.
+    cluster.ndb[1].sender.close("cable cut");
+    let events = &mut cluster.ndb[1].events;
+    loop {
+        match events.recv().await.expect("running") {
+            LinkEvent::Up { .. } => break,
+            LinkEvent::Down { reason, .. } => assert_eq!(reason, "cable cut"),
+            LinkEvent::Messages { messages, .. } => assert!(overs(&messages).is_empty()),
+        }
+    }
+    assert_eq!(overs(&cluster.ndb[1].receive().await), metas);
+    let status = cluster.handle.status().await;
+    assert_eq!(status["links"][4]["last_down"], "cable cut", "{status:#}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_read_is_dropped_and_hinders_nobody() {
+    let mut cluster = Cluster::open(PATIENCE).await;
+    let mut receiver = cluster.session(200).await;
+    let topic = Topic::new("realm1", "t");
+    let request = RequestId(1);
+    cluster.tell(SessionEvent::Subscribe { session: SESSION, request, topic: topic.clone() }).await;
+    let follow = Message::FollowTail { from: None, topics: vec![topic.clone()] };
+    assert_eq!(cluster.ndb[0].receive().await, [follow]);
+    cluster.opened(0);
+    assert!(matches!(next(&mut receiver).await[..], [Outgoing::Subscribed { .. }]));
+    let mut records = Vec::new();
+    let record = vixen_common::segment::Record {
+        topic: 0,
+        encoding: vixen_common::segment::Encoding::Json,
+        flags: RecordFlags::default(),
+        session: 1,
+        payload: b"[\"a message\"]",
+    };
+    record.write_to(&mut records);
+    for first in 51..61 {
+        cluster.ndb[0].send(Message::TailSegment(TailSegment {
+            first: Position(first),
+            count: 1,
+            stamp: Stamp(2_000 + first),
+            topics: vec![topic.clone()],
+            offsets: vec![],
+            records: records.clone().into(),
+        }));
+    }
+    // It reads again, too late: what was queued, and then the end.
+    let mut outgoing = Vec::new();
+    let ended = async { while receiver.receive(&mut outgoing).await {} };
+    tokio::time::timeout(PATIENCE, ended).await.expect("dropped");
+    assert!(!outgoing.is_empty() && outgoing.len() < 10);
+    let status = cluster.handle.status().await;
+    assert_eq!((&status["sessions"], &status["subscriptions"]), (&0.into(), &0.into()));
+    cluster.stop().await;
+}
