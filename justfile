@@ -16,6 +16,10 @@ lint:
 test *ARGS:
     cargo test --workspace --locked {{ARGS}}
 
+# The simulation of the vote with more seeds; one seed alone: VIXEN_SIM_SEED=17.
+sim SEEDS="20000":
+    VIXEN_SIM_SEEDS={{SEEDS}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture
+
 # Licences, sources and advisories of the dependencies; needs cargo-deny.
 deny:
     cargo deny --locked check

@@ -23,6 +23,9 @@ use crate::delivery::{self, Delivery, DeliveryOptions};
 use crate::metrics::{Levels, Metrics};
 use crate::segmenter::{self, Segmenter, SegmenterOptions};
 
+/// One segment on its way to the disks, and one being voted on: docs/design/003.
+const SEGMENTS_UNDER_WAY_MAX: usize = 2;
+
 /// One entry: its core, which sessions and links talk to.
 pub struct EntryNode {
     pub(super) options: EntryOptions,
@@ -60,7 +63,7 @@ impl EntryNode {
             groups: options.groups.clone(),
             write_quorum: options.write_quorum,
             publish_timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX),
-            unresolved_max: std::env::var("VXD").ok().and_then(|v| v.parse().ok()).unwrap_or(2),
+            unresolved_max: SEGMENTS_UNDER_WAY_MAX,
             messages_max: options.limits.segment_messages_max,
             bytes_max: options.limits.segment_bytes_max,
         });
