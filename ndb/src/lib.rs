@@ -13,4 +13,4 @@ mod tail;
 
 pub use node::{NdbError, NdbEvent, NdbHandle, NdbNode, NdbOptions};
 pub use serve::serve;
-pub use store::{Mark, OrderRow, Recovered, StoreError};
+pub use store::StoreError;

@@ -1,6 +1,15 @@
 //! When to ask which peer for missing segments.
+//!
+//! ```text
+//!        grace, room, a peer           blob
+//! waiting ------------------> asked ---------> got
+//!         <------------------
+//!      lacks it, is silent, or gone
+//! ```
+//! A node that was away may lack very many segments. Only so many are asked for at a time: no peer
+//! is flooded, and nothing is asked for again because its turn had not come yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,79 +18,142 @@ use vixen_common::id::{NdbId, SegmentId};
 
 /// A placed segment is usually on its way from its entry: that gets this long.
 const GRACE: Duration = Duration::from_millis(10);
-/// Pause before the same segment is asked for again; doubles up to the longest.
+/// Pause before a segment that a peer lacks is asked for again; doubles up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Segments in one request, and requests in one go.
+/// A peer that is silent for longer is not waited for.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Segments in one request.
 const BATCH: usize = 64;
-const REQUESTS_MAX: usize = 4;
+/// Segments asked for and not answered: two requests keep a peer busy.
+const ASKED_MAX: usize = 2 * BATCH;
 
 #[derive(Clone, Copy, Debug)]
 struct Want {
+    /// When its state ends; its key in `waiting` or `asked`.
     at: Instant,
+    /// How often it was asked for.
     tries: u32,
+    asked: Option<NdbId>,
 }
 
-/// The missing segments, by when to ask for them.
+/// The missing segments, and the peers that may have them.
 #[derive(Debug, Default)]
 pub(super) struct Fetching {
     wanted: BTreeMap<SegmentId, Want>,
-    turn: usize,
+    /// By when they may be asked for.
+    waiting: BTreeSet<(Instant, SegmentId)>,
+    /// By when the peer's time is over.
+    asked: BTreeSet<(Instant, SegmentId)>,
+    peers: BTreeSet<NdbId>,
 }
 
 impl Fetching {
     pub(super) fn want(&mut self, segment: SegmentId, now: Instant) {
-        self.wanted.entry(segment).or_insert(Want { at: now + GRACE, tries: 0 });
+        if !self.wanted.contains_key(&segment) {
+            self.put(segment, Want { at: now + GRACE, tries: 0, asked: None });
+        }
     }
 
     pub(super) fn got(&mut self, segment: SegmentId) {
-        self.wanted.remove(&segment);
+        self.take(segment);
+    }
+
+    /// A peer does not have them: another is asked after a pause.
+    pub(super) fn lacks(&mut self, peer: NdbId, segments: &[SegmentId], now: Instant) {
+        for segment in segments {
+            if self.wanted.get(segment).is_some_and(|want| want.asked == Some(peer)) {
+                self.retry(*segment, now);
+            }
+        }
     }
 
     /// A peer came up: it may have what others lacked.
-    pub(super) fn hurry(&mut self, now: Instant) {
-        self.wanted.values_mut().for_each(|want| want.at = want.at.min(now));
+    pub(super) fn peer_up(&mut self, peer: NdbId, now: Instant) {
+        self.peers.insert(peer);
+        let pausing = self.waiting.iter().map(|(_, segment)| *segment);
+        let pausing: Vec<_> = pausing.filter(|segment| self.tries_of(*segment) > 0).collect();
+        for segment in pausing {
+            self.wait_until(segment, now);
+        }
+    }
+
+    /// A peer is gone, and what it was asked for is asked of another.
+    pub(super) fn peer_down(&mut self, peer: NdbId, now: Instant) {
+        self.peers.remove(&peer);
+        let asked = self.asked.iter().map(|(_, segment)| *segment);
+        let of_peer = |segment: &SegmentId| self.wanted.get(segment)?.asked;
+        let lost: Vec<_> = asked.filter(|segment| of_peer(segment) == Some(peer)).collect();
+        for segment in lost {
+            self.wait_until(segment, now);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.wanted.len()
     }
 
-    /// When to look again; nothing while no peer is there to ask.
+    /// When to call [`take_due`](Self::take_due); `None` while there is nothing to do.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        self.wanted.values().map(|want| want.at).min()
+        let has_room = self.asked.len() + BATCH <= ASKED_MAX;
+        let can_ask = has_room && !self.peers.is_empty();
+        let next = self.waiting.first().filter(|_| can_ask);
+        [next, self.asked.first()].into_iter().flatten().map(|(at, _)| *at).min()
     }
 
-    /// What to ask whom now: peers take turns.
-    pub(super) fn take_due(
-        &mut self,
-        now: Instant,
-        peers: &[NdbId],
-    ) -> Vec<(NdbId, Vec<SegmentId>)> {
-        let mut requests: Vec<(NdbId, Vec<SegmentId>)> = Vec::new();
-        if peers.is_empty() {
-            // Looked at again when a peer comes up.
-            self.wanted.values_mut().for_each(|want| want.at = now + PAUSE_MAX);
-            return requests;
+    /// What to ask whom now, at most one request a peer.
+    pub(super) fn take_due(&mut self, now: Instant) -> BTreeMap<NdbId, Vec<SegmentId>> {
+        while let Some((_, segment)) = self.asked.first().copied().filter(|(at, _)| *at <= now) {
+            self.retry(segment, now);
         }
-        for (segment, want) in &mut self.wanted {
-            if want.at > now {
-                continue;
+        let peers: Vec<_> = self.peers.iter().copied().collect();
+        let room = if peers.is_empty() { 0 } else { ASKED_MAX - self.asked.len().min(ASKED_MAX) };
+        let due = self.waiting.iter().take_while(|(at, _)| *at <= now).take(room);
+        let due: Vec<_> = due.map(|(_, segment)| *segment).collect();
+        let mut requests: BTreeMap<NdbId, Vec<SegmentId>> = BTreeMap::new();
+        for segment in due {
+            // Neighbours go to different peers, and each try goes to the next peer.
+            let tries = self.tries_of(segment);
+            let turn = segment.seq.0.wrapping_add(u64::from(tries));
+            let Ok(turn) = usize::try_from(turn % peers.len() as u64) else { continue };
+            let request = requests.entry(peers[turn]).or_default();
+            if request.len() < BATCH {
+                request.push(segment);
+                let asked = Some(peers[turn]);
+                self.put(segment, Want { at: now + ANSWER_MAX, tries: tries + 1, asked });
             }
-            if requests.last().is_none_or(|(_, segments)| segments.len() >= BATCH) {
-                if requests.len() == REQUESTS_MAX {
-                    break;
-                }
-                self.turn += 1;
-                requests.push((peers[self.turn % peers.len()], Vec::new()));
-            }
-            if let Some((_, segments)) = requests.last_mut() {
-                segments.push(*segment);
-            }
-            let pause = PAUSE_MIN * 2u32.saturating_pow(want.tries.min(8));
-            *want = Want { at: now + pause.min(PAUSE_MAX), tries: want.tries + 1 };
         }
         requests
+    }
+
+    fn tries_of(&self, segment: SegmentId) -> u32 {
+        self.wanted.get(&segment).map_or(0, |want| want.tries)
+    }
+
+    fn retry(&mut self, segment: SegmentId, now: Instant) {
+        let doubled = self.tries_of(segment).saturating_sub(1).min(8);
+        let pause = PAUSE_MIN * 2u32.saturating_pow(doubled);
+        self.wait_until(segment, now + pause.min(PAUSE_MAX));
+    }
+
+    fn wait_until(&mut self, segment: SegmentId, at: Instant) {
+        if let Some(want) = self.take(segment) {
+            self.put(segment, Want { at, asked: None, ..want });
+        }
+    }
+
+    fn take(&mut self, segment: SegmentId) -> Option<Want> {
+        let want = self.wanted.remove(&segment)?;
+        self.waiting.remove(&(want.at, segment));
+        self.asked.remove(&(want.at, segment));
+        Some(want)
+    }
+
+    fn put(&mut self, segment: SegmentId, want: Want) {
+        self.take(segment);
+        let queue = if want.asked.is_some() { &mut self.asked } else { &mut self.waiting };
+        queue.insert((want.at, segment));
+        self.wanted.insert(segment, want);
     }
 }
 
@@ -98,29 +170,63 @@ mod tests {
         SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(seq) }
     }
 
-    #[tokio::test]
-    async fn a_segment_is_asked_for_after_its_grace_and_then_elsewhere() {
-        let now = Instant::now();
+    /// Wants segments `0..count` of peers 1 and 2.
+    fn fetching(now: Instant, count: u64) -> Fetching {
         let mut fetching = Fetching::default();
-        fetching.want(segment(1), now);
-        let peers = [peer(1), peer(2)];
-        assert!(fetching.take_due(now, &peers).is_empty());
-        let first = fetching.take_due(now + GRACE, &peers);
-        assert_eq!(first[0].1, [segment(1)]);
-        assert!(fetching.take_due(now + GRACE, &peers).is_empty());
-        let second = fetching.take_due(now + GRACE + PAUSE_MIN, &peers);
-        assert_ne!(first[0].0, second[0].0);
-        fetching.got(segment(1));
-        assert_eq!(fetching.due_at(), None);
+        fetching.peer_up(peer(1), now);
+        fetching.peer_up(peer(2), now);
+        (0..count).for_each(|seq| fetching.want(segment(seq), now));
+        fetching
     }
 
-    #[tokio::test]
-    async fn many_segments_go_in_bounded_requests() {
+    #[test]
+    fn a_segment_is_asked_for_after_its_grace_and_then_elsewhere() {
         let now = Instant::now();
-        let mut fetching = Fetching::default();
-        (0..1000).for_each(|seq| fetching.want(segment(seq), now));
-        let requests = fetching.take_due(now + GRACE, &[peer(1)]);
-        assert_eq!(requests.len(), REQUESTS_MAX);
-        assert!(requests.iter().all(|(_, segments)| segments.len() == BATCH));
+        let mut fetching = fetching(now, 1);
+        assert_eq!(fetching.due_at(), Some(now + GRACE));
+        assert!(fetching.take_due(now).is_empty());
+        let now = now + GRACE;
+        assert_eq!(fetching.take_due(now), BTreeMap::from([(peer(1), vec![segment(0)])]));
+        fetching.lacks(peer(2), &[segment(0)], now);
+        assert_eq!(fetching.due_at(), Some(now + ANSWER_MAX), "it was not peer 2 that was asked");
+        fetching.lacks(peer(1), &[segment(0)], now);
+        let now = now + PAUSE_MIN;
+        assert_eq!(fetching.take_due(now), BTreeMap::from([(peer(2), vec![segment(0)])]));
+        fetching.got(segment(0));
+        assert_eq!((fetching.due_at(), fetching.len()), (None, 0));
+    }
+
+    #[test]
+    fn only_so_many_are_asked_for_until_some_have_come() {
+        let now = Instant::now();
+        let mut fetching = fetching(now, 1000);
+        let now = now + GRACE;
+        let requests = fetching.take_due(now);
+        assert_eq!(requests.values().map(Vec::len).collect::<Vec<_>>(), [BATCH, BATCH]);
+        assert_eq!(fetching.due_at(), Some(now + ANSWER_MAX));
+        assert!(fetching.take_due(now).is_empty());
+        requests[&peer(1)].iter().for_each(|segment| fetching.got(*segment));
+        assert_eq!(fetching.due_at(), Some(now));
+        let again = fetching.take_due(now);
+        assert_eq!(again.values().map(Vec::len).sum::<usize>(), BATCH);
+        assert!(again.values().flatten().all(|segment| !requests[&peer(2)].contains(segment)));
+    }
+
+    #[test]
+    fn a_silent_peer_and_one_that_is_gone_are_not_waited_for() {
+        let now = Instant::now();
+        let mut fetching = fetching(now, 1);
+        let now = now + GRACE;
+        assert!(fetching.take_due(now).contains_key(&peer(1)));
+        let now = now + ANSWER_MAX;
+        assert!(fetching.take_due(now).is_empty());
+        let now = now + PAUSE_MIN;
+        assert!(fetching.take_due(now).contains_key(&peer(2)));
+        fetching.peer_down(peer(2), now);
+        assert!(fetching.take_due(now).contains_key(&peer(1)));
+        fetching.peer_down(peer(1), now);
+        assert_eq!(fetching.due_at(), None, "nobody to ask, no timer");
+        fetching.peer_up(peer(2), now);
+        assert!(fetching.take_due(now).contains_key(&peer(2)));
     }
 }

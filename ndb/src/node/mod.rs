@@ -259,9 +259,13 @@ impl NdbNode {
     }
 
     async fn finish(self) -> Result<(), NdbError> {
-        let writer = self.writer;
+        let (writer, mut reports) = (self.writer, self.reports);
         let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
-        tracing::info!(node = self.options.name, clean = finished.is_ok(), "ndb node stopped");
+        finished.map_err(|_panicked| NdbError::WriterGone)?;
+        while let Ok(report) = reports.try_recv() {
+            report?;
+        }
+        tracing::info!(node = self.options.name, "ndb node stopped");
         Ok(())
     }
 
@@ -281,10 +285,16 @@ impl NdbNode {
         }
         if let Some(position) = committed.placed_to {
             self.log.written(position);
+        } else if committed.filled {
+            self.log.wake();
         }
     }
 
     fn on_damage(&mut self, meta: SegmentMeta) -> Result<(), NdbError> {
+        // Every tail that comes across it reports it.
+        if self.replica.missing().contains_key(&meta.id) {
+            return Ok(());
+        }
         self.metrics.damaged.increment(1);
         self.store.mark_missing(&meta)?;
         self.replica.lose(meta);
@@ -305,6 +315,11 @@ impl NdbNode {
                 tracing::info!(%peer, reason, "link down");
                 self.links.remove(&link);
                 self.tails.remove(&link);
+                if let PeerId::Ndb { id, .. } = peer
+                    && self.senders_of_peer(id).next().is_none()
+                {
+                    self.fetching.peer_down(id, Instant::now());
+                }
                 self.last_down.insert(status::peer_name(&peer), reason);
                 if let PeerId::Entry { owner } = peer
                     && self.senders_of(owner).next().is_none()
@@ -318,6 +333,8 @@ impl NdbNode {
 
     /// On a new link everything unresolved that is the peer's business is said again.
     fn on_up(&mut self, link: LinkId, peer: PeerId, sender: LinkSender) {
+        self.links.insert(link, (peer, sender.clone()));
+        self.tell_readiness();
         match peer {
             PeerId::Sync { .. } => {
                 let after = self.replica.placing().frontier().delivered();
@@ -326,11 +343,9 @@ impl NdbNode {
                     let _down_follows = sender.send(Message::GenerateDraft { meta });
                 }
             }
-            PeerId::Ndb { .. } => self.fetching.hurry(Instant::now()),
+            PeerId::Ndb { id, .. } => self.fetching.peer_up(id, Instant::now()),
             PeerId::Entry { .. } => {}
         }
-        self.links.insert(link, (peer, sender));
-        self.tell_readiness();
     }
 
     fn on_message(&mut self, link: LinkId, peer: PeerId, message: Message, fx: &mut Effects) {
@@ -378,8 +393,10 @@ impl NdbNode {
             (PeerId::Ndb { .. }, Message::SegmentBlob { segment, blob }) => {
                 Input::Fetched { segment, blob: Blob::from_bytes(blob) }
             }
-            // Another peer's turn comes with the next try.
-            (PeerId::Ndb { .. }, Message::SegmentsMissing { .. }) => return,
+            (PeerId::Ndb { id, .. }, Message::SegmentsMissing { segments }) => {
+                self.fetching.lacks(id, &segments, Instant::now());
+                return;
+            }
             (_, other) => {
                 self.metrics.refused_messages.increment(1);
                 tracing::warn!(%peer, message = other.name(), "message is not for an ndb node");
@@ -498,22 +515,19 @@ impl NdbNode {
         if self.fetching.due_at().is_none_or(|at| at > now) {
             return;
         }
-        let peers: Vec<(NdbId, &LinkSender)> = self
-            .links
-            .values()
-            .filter_map(|(peer, sender)| match peer {
-                PeerId::Ndb { id, .. } if id.group == self.options.id.group => Some((*id, sender)),
-                PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
-            })
-            .collect();
-        let ids: Vec<_> = peers.iter().map(|(id, _)| *id).collect();
-        for (to, segments) in self.fetching.take_due(now, &ids) {
+        for (to, segments) in self.fetching.take_due(now) {
             tracing::debug!(peer = %to, segments = segments.len(), "asking for missing segments");
-            for (_, sender) in peers.iter().filter(|(id, _)| *id == to) {
-                let segments = segments.clone();
+            if let Some(sender) = self.senders_of_peer(to).next() {
                 let _down_follows = sender.send(Message::FetchSegments { segments });
             }
         }
+    }
+
+    fn senders_of_peer(&self, wanted: NdbId) -> impl Iterator<Item = &LinkSender> {
+        self.links.values().filter_map(move |(peer, sender)| match peer {
+            PeerId::Ndb { id, .. } if *id == wanted => Some(sender),
+            PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
+        })
     }
 
     fn senders_of(&self, wanted: OwnerId) -> impl Iterator<Item = &LinkSender> {

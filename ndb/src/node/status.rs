@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use vixen_common::id::NdbId;
 use vixen_common::wire::PeerId;
 
 use super::NdbNode;
@@ -54,17 +55,26 @@ impl NdbNode {
         })
     }
 
+    /// All links that are up, and the nodes that should have one and have none.
     fn links_status(&self) -> Vec<Value> {
-        let line = |(link, (peer, sender)): (&_, &(PeerId, vixen_common::link::LinkSender))| {
-            let name = peer_name(peer);
+        let up = self.links.values().map(|(peer, sender)| {
             json!({
-                "link": format!("{link}"),
-                "peer": peer.to_string(),
+                "peer": peer_name(peer),
+                "id": peer.to_string(),
+                "up": true,
                 "waiting_bytes": sender.waiting_bytes(),
-                "last_down": self.last_down.get(&name),
+                "last_down": self.last_down.get(&peer_name(peer)),
             })
-        };
-        self.links.iter().map(line).collect()
+        });
+        let is_up = |name: &String| self.links.values().any(|(peer, _)| peer_name(peer) == *name);
+        let own = self.options.id;
+        let peers = (0..self.options.members).filter(|member| *member != own.member);
+        let peers = peers.map(|member| NdbId { member, ..own }.to_string());
+        let wanted = self.options.sync_nodes.iter().map(ToString::to_string).chain(peers);
+        let down = wanted.filter(|name| !is_up(name)).map(
+            |name| json!({ "peer": name, "up": false, "last_down": self.last_down.get(&name) }),
+        );
+        up.chain(down).collect()
     }
 
     fn pending_status(&self) -> Vec<Value> {

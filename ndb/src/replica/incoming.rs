@@ -60,8 +60,11 @@ impl Incoming {
         let added = records.len() + table;
         if offset != open.count {
             open.broken = Some(RefuseReason::Gap);
-        } else if open.bytes + added > self.segment_bytes_max.saturating_mul(2) || added > room {
+        } else if open.bytes + added > self.segment_bytes_max.saturating_mul(2) {
             open.broken = Some(RefuseReason::TooLarge);
+        } else if added > room {
+            // Other segments take the room at present: sending again later helps.
+            open.broken = Some(RefuseReason::Gap);
         } else {
             open.count = open.count.saturating_add(count);
             open.bytes += added;

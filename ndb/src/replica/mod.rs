@@ -16,6 +16,7 @@
 //! - R3: a segment is stored once: what is held or placed is not stored again.
 
 mod incoming;
+mod order;
 
 use std::collections::BTreeMap;
 
@@ -26,8 +27,8 @@ use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp
 use vixen_common::segment::{Blob, Elected, SegmentMeta, Topic};
 use vixen_common::wire::{Message, RefuseReason};
 
-use crate::store::{Mark, OrderRow, Recovered};
 use incoming::Incoming;
+pub use order::{Mark, OrderRow, Recovered};
 
 /// Bounds and membership of a replica.
 #[derive(Clone, Debug)]
@@ -288,7 +289,13 @@ impl Replica {
             fx.answers.push((from, trim));
             return;
         }
-        let blob = match self.incoming.take(meta) {
+        // What was elected is what is stored, whoever sends the bytes.
+        let elected = self.missing.get(&meta.id).is_none_or(|wanted| *wanted == meta);
+        let taken = self.incoming.take(meta).and_then(|blob| match elected {
+            true => Ok(blob),
+            false => Err(RefuseReason::Mismatch),
+        });
+        let blob = match taken {
             Ok(blob) => blob,
             Err(reason) => {
                 fx.refused.push(match reason {

@@ -228,3 +228,27 @@ fn a_restarted_replica_asks_again_for_drafts_and_goes_on_counting() {
     let fx = elect(&mut replica, b.meta, 9);
     assert_eq!((fx.placed[0].first, &fx.placed[0].body), (Position(3), &Body::Stored));
 }
+
+#[test]
+fn only_the_elected_bytes_fill_a_gap_whoever_sends_them() {
+    let mut replica = replica();
+    let (wanted, other) = (chunk(1, 2), chunk(1, 3));
+    elect(&mut replica, wanted.meta, 5);
+    let fx = send(&mut replica, &other);
+    assert_eq!(fx.refused, [Refused::Mismatch]);
+    assert!(fx.stores.is_empty() && fx.arrived.is_empty());
+    assert_eq!(send(&mut replica, &wanted).arrived, [wanted.meta.id]);
+}
+
+#[test]
+fn a_full_node_asks_for_the_segment_again() {
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        sync_nodes: 3,
+        segment_bytes_max: 1 << 20,
+        incoming_bytes_max: 8,
+    };
+    let mut replica = Replica::new(options, Recovered::default());
+    assert_eq!(send(&mut replica, &chunk(1, 9)).refused, [Refused::Gap]);
+    assert_eq!(replica.incoming_bytes(), 0);
+}

@@ -5,7 +5,6 @@
 //! writer thread writes; readers are short and cross no await.
 
 mod env;
-mod row;
 mod writer;
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -14,54 +13,14 @@ use std::path::Path;
 use heed::types::Bytes as Raw;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
-use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
+use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, StoreId};
 use vixen_common::segment::{Blob, SegmentMeta};
 
-use crate::replica;
+use crate::replica::{self, Mark, OrderRow, Recovered};
 use env::db_name;
 
 pub use env::StoreError;
-pub use row::OrderRow;
 pub(crate) use writer::{Committed, Job, Writer};
-
-/// Whether a stored segment has its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// It waits for its election.
-    Temporary,
-    /// It has one, and its bytes came late.
-    Permanent,
-}
-
-/// What a replica starts from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
-    /// Stored segments without a place.
-    pub temporary: Vec<SegmentMeta>,
-    /// Placed segments of this group without bytes.
-    pub missing: Vec<SegmentMeta>,
-    /// Highest placed seq of each owner.
-    pub owners: Vec<(OwnerId, Seq)>,
-    /// Stamp of the last placed segment.
-    pub head_stamp: Stamp,
-    /// The position after it.
-    pub head_next: Position,
-    /// The chain up to it.
-    pub chain: Digest,
-}
-
-impl Default for Recovered {
-    fn default() -> Self {
-        Self {
-            temporary: Vec::new(),
-            missing: Vec::new(),
-            owners: Vec::new(),
-            head_stamp: Stamp::ZERO,
-            head_next: Position::FIRST,
-            chain: Digest::default(),
-        }
-    }
-}
 
 /// Databases of an ndb node. Keys are big-endian, so byte order is log order.
 pub(crate) struct Store {

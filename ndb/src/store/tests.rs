@@ -1,6 +1,6 @@
 use super::*;
 use crate::replica::{Body, Place};
-use vixen_common::id::{GroupId, Shard};
+use vixen_common::id::{GroupId, Shard, Stamp};
 use vixen_common::segment::Topic;
 use vixen_common::segment::{Challenger, Elected, Encoding, Record, RecordFlags, SegmentBuilder};
 
@@ -93,4 +93,54 @@ fn a_chain_tells_orders_apart() {
     let (x, y) = (elected(a, 1), elected(b, 2));
     assert_ne!(chain([x, y]), chain([y, x]));
     assert_eq!(chain([x, y]), chain([x, y]));
+}
+
+/// Stored numbers and layouts never change; a new layout needs a new format version.
+#[tokio::test]
+async fn keys_and_rows_are_golden() {
+    let owner = OwnerId(uuid::Uuid::from_u128(0x0102_0304));
+    let id = SegmentId { owner, seq: Seq(5) };
+    let meta = SegmentMeta { id, shard: Shard(6), count: 7, bytes: 300, digest: Digest([8; 16]) };
+    let row = OrderRow { elected: elected(meta, 9), chain: Digest([10; 16]) };
+    let mut key = [0; 24];
+    key[12..16].copy_from_slice(&[1, 2, 3, 4]);
+    key[23] = 5;
+    // A UUID is written with its length, 16; 300 is 0xAC 0x02 as a varint.
+    let mut stored_meta = vec![16];
+    stored_meta.extend_from_slice(&key[..16]);
+    stored_meta.extend_from_slice(&[5, 6, 7, 0xac, 2]);
+    stored_meta.extend_from_slice(&[8; 16]);
+    let mut stored_row = stored_meta.clone();
+    stored_row.extend_from_slice(&[9, 0]);
+    stored_row.extend_from_slice(&[10; 16]);
+
+    let dir = tempfile::tempdir().expect("dir");
+    let store = Arc::new(Store::open(dir.path(), GroupId(0), BYTES_MAX, false).expect("opens"));
+    write(&store, vec![Job::Place(Place { first: Position(258), row, body: Body::Missing })]).await;
+    let txn = store.env.read_txn().expect("reads");
+    let only = |rows: Database<Raw, Raw>| {
+        let rows: Vec<_> = rows.iter(&txn).expect("reads").map(|r| r.expect("a row")).collect();
+        assert_eq!(rows.len(), 1);
+        (rows[0].0.to_vec(), rows[0].1.to_vec())
+    };
+    assert_eq!(only(store.order), (vec![0, 0, 0, 0, 0, 0, 1, 2], stored_row));
+    assert_eq!(only(store.missing), (key.to_vec(), stored_meta));
+    assert_eq!(only(store.owners), (key[..16].to_vec(), vec![0, 0, 0, 0, 0, 0, 0, 5]));
+}
+
+#[tokio::test]
+async fn bytes_of_a_placed_segment_end_its_being_missing_in_either_order() {
+    for bytes_first in [true, false] {
+        let dir = tempfile::tempdir().expect("dir");
+        let store = Arc::new(Store::open(dir.path(), GroupId(0), BYTES_MAX, false).expect("opens"));
+        let (meta, blob) = segment(1, 1);
+        let row = OrderRow::chained(Digest::default(), elected(meta, 10));
+        let place = Job::Place(Place { first: Position(1), row, body: Body::Missing });
+        let bytes = Job::Store(replica::Store { meta, blob, mark: Mark::Permanent });
+        let jobs = if bytes_first { [bytes, place] } else { [place, bytes] };
+        for job in jobs {
+            write(&store, vec![job]).await;
+        }
+        assert_eq!(store.recover().expect("reads").missing, []);
+    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use vixen_common::id::{Position, SegmentId};
 
 use super::{Store, StoreError};
-use crate::replica;
+use crate::replica::{self, Mark};
 
 /// Something to write.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Committed {
     pub(crate) stored: Vec<SegmentId>,
     /// Bytes of their blobs.
     pub(crate) bytes: usize,
+    /// Whether bytes of segments that had their place already were among them.
+    pub(crate) filled: bool,
     /// The position after the last row, if rows were written.
     pub(crate) placed_to: Option<Position>,
     /// How long it took.
@@ -97,13 +99,19 @@ fn write_all(
 fn commit(store: &Store, batch: &[Job]) -> Result<Committed, StoreError> {
     let begun = Instant::now();
     let mut txn = store.env.write_txn()?;
-    let mut committed =
-        Committed { stored: Vec::new(), bytes: 0, placed_to: None, elapsed: Duration::ZERO };
+    let mut committed = Committed {
+        stored: Vec::new(),
+        bytes: 0,
+        filled: false,
+        placed_to: None,
+        elapsed: Duration::ZERO,
+    };
     for job in batch {
         match job {
             Job::Store(segment) => {
                 store.put_segment(&mut txn, segment)?;
                 committed.stored.push(segment.meta.id);
+                committed.filled |= segment.mark == Mark::Permanent;
                 committed.bytes += segment.blob.as_bytes().len();
             }
             Job::Place(place) => {

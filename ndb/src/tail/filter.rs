@@ -48,7 +48,7 @@ pub(super) fn filter(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::OrderRow;
+    use crate::replica::OrderRow;
     use crate::tail::log::EntryBody;
     use vixen_common::id::{Digest, GroupId, OwnerId, SegmentId, Seq, Shard, Stamp};
     use vixen_common::segment::{

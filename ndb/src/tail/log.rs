@@ -8,7 +8,7 @@
 //! here is in the store.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -16,8 +16,7 @@ use tokio::sync::watch;
 use vixen_common::id::{Position, SegmentId, Stamp};
 use vixen_common::segment::{Blob, Topic};
 
-use crate::replica::{Body, Place};
-use crate::store::OrderRow;
+use crate::replica::{Body, OrderRow, Place};
 
 /// Bytes counted for a row without a body.
 const ROW_BYTES: usize = 128;
@@ -69,7 +68,7 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// The segment that holds it, and some after it.
-    Entries(Vec<Entry>),
+    Entries(Vec<Arc<Entry>>),
     /// Something older than is kept: read the store.
     Older,
     /// Nothing yet.
@@ -78,7 +77,7 @@ pub(crate) enum Found {
 
 #[derive(Debug)]
 struct Inner {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Arc<Entry>>,
     bytes: usize,
     next: Position,
     stamp: Stamp,
@@ -119,11 +118,11 @@ impl TailLog {
             inner.bytes += entry.body.bytes();
             inner.next = entry.end();
             inner.stamp = place.row.elected.stamp();
-            inner.entries.push_back(entry);
+            inner.entries.push_back(Arc::new(entry));
         }
         self.shrink(&mut inner);
         drop(inner);
-        self.changes.send_modify(|changes| *changes += 1);
+        self.wake();
     }
 
     /// Bytes of a missing segment came.
@@ -131,12 +130,17 @@ impl TailLog {
         let mut inner = self.lock();
         let found = inner.entries.iter().position(|e| e.row.elected.meta.id == segment);
         if let Some(entry) = found.and_then(|at| inner.entries.get_mut(at)) {
-            let before = entry.body.bytes();
-            entry.body = EntryBody::of(blob);
-            let after = entry.body.bytes();
+            let body = EntryBody::of(blob);
+            let (before, after) = (entry.body.bytes(), body.bytes());
+            *entry = Arc::new(Entry { first: entry.first, row: entry.row, body });
             inner.bytes = inner.bytes - before + after;
         }
         drop(inner);
+        self.wake();
+    }
+
+    /// Wakes all tails: the store has bytes that one may wait for.
+    pub(crate) fn wake(&self) {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
@@ -147,7 +151,7 @@ impl TailLog {
         inner.written_to = inner.written_to.max(position);
         self.shrink(&mut inner);
         drop(inner);
-        self.changes.send_modify(|changes| *changes += 1);
+        self.wake();
     }
 
     fn shrink(&self, inner: &mut Inner) {

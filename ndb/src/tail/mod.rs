@@ -11,16 +11,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use vixen_common::id::Position;
+use vixen_common::id::{Position, SegmentId};
 use vixen_common::link::{LinkSender, SendError};
 use vixen_common::segment::{SegmentMeta, Topic};
 use vixen_common::wire::Message;
 
 use crate::metrics::TailMetrics;
-use crate::store::{OrderRow, Store, StoreError};
+use crate::replica::OrderRow;
+use crate::store::{Store, StoreError};
 
 use filter::filter;
 use log::{Entry, EntryBody, Found};
@@ -50,6 +51,8 @@ pub(crate) type DamageReport = mpsc::UnboundedSender<SegmentMeta>;
 pub(crate) struct TailHandle {
     commands: mpsc::UnboundedSender<Command>,
     cursor: Arc<AtomicU64>,
+    /// Dropped with the handle: a task that waits for a slow link must hear of its end as well.
+    _alive: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -81,14 +84,15 @@ pub(crate) fn start(
     before: Option<TailHandle>,
 ) -> TailHandle {
     let (commands, waiting) = mpsc::unbounded_channel();
+    let (alive, ended) = oneshot::channel();
     let cursor = Arc::new(AtomicU64::new(from.unwrap_or_default().0));
     let shared_cursor = Arc::clone(&cursor);
     let task = tokio::spawn(async move {
         // What the tail before still sends is filtered by another interest: it must all be on the
-        // link before TAIL_OPENED.
-        if let Some(before) = before {
-            drop(before.commands);
-            let _ended = before.task.await;
+        // link before TAIL_OPENED. Not aborted: each FOLLOW_TAIL has its answer.
+        if let Some(TailHandle { commands, _alive, task, .. }) = before {
+            drop((commands, _alive));
+            let _ended = task.await;
         }
         let (head_next, head_stamp) = context.log.head();
         let next = from.unwrap_or(head_next);
@@ -99,27 +103,33 @@ pub(crate) fn start(
             context,
             sender,
             commands: waiting,
+            ended,
             cursor: next,
             told: next,
             shared_cursor,
             interest: topics.into_iter().collect(),
+            damaged: None,
         };
         // Ends with the link or the handle; both are normal.
         let _ended = tail.run().await;
     });
-    TailHandle { commands, cursor, task }
+    TailHandle { commands, cursor, _alive: alive, task }
 }
 
 struct Tail {
     context: TailContext,
     sender: LinkSender,
     commands: mpsc::UnboundedReceiver<Command>,
+    /// Resolves when the handle is dropped; not to be awaited after that.
+    ended: oneshot::Receiver<()>,
     /// The next position to look at.
     cursor: Position,
     /// The entry knows that nothing of interest to it is unsent before this.
     told: Position,
     shared_cursor: Arc<AtomicU64>,
     interest: Interest,
+    /// The unreadable segment that was reported last: a tail that waits for it says so once.
+    damaged: Option<SegmentId>,
 }
 
 /// The tail has nothing more to do.
@@ -144,7 +154,7 @@ impl Tail {
             }
             if self.told < self.cursor && !self.interest.is_empty() {
                 self.told = self.cursor;
-                self.sender.send_paced(Message::TailPosition { next: self.cursor }).await?;
+                self.send(Message::TailPosition { next: self.cursor }).await?;
             }
             tokio::select! {
                 changed = changes.changed() => changed.map_err(|_node_ended| Ended)?,
@@ -154,6 +164,15 @@ impl Tail {
                 }
                 _reason = self.sender.closed() => return Err(Ended),
             }
+        }
+    }
+
+    /// Sends when the link has little before it; nothing once the handle is dropped.
+    async fn send(&mut self, message: Message) -> Result<(), Ended> {
+        tokio::select! {
+            biased;
+            _dropped = &mut self.ended => Err(Ended),
+            sent = self.sender.send_paced(message) => Ok(sent?),
         }
     }
 
@@ -174,7 +193,7 @@ impl Tail {
                     self.interest.remove(topic);
                 });
                 self.interest.extend(add);
-                self.sender.send_paced(Message::InterestChanged { version }).await?;
+                self.send(Message::InterestChanged { version }).await?;
             }
         }
         Ok(())
@@ -191,7 +210,7 @@ impl Tail {
             Found::Older => self.read_store().await,
             Found::Entries(entries) => {
                 for entry in entries {
-                    if self.deliver(entry).await? {
+                    if self.deliver(&entry).await? {
                         return Ok(true);
                     }
                 }
@@ -201,32 +220,36 @@ impl Tail {
     }
 
     /// Sends the wanted part of one segment; `true` when its bytes are not here.
-    async fn deliver(&mut self, entry: Entry) -> Result<bool, Ended> {
+    async fn deliver(&mut self, entry: &Entry) -> Result<bool, Ended> {
+        let read;
         let (topics, records) = match &entry.body {
-            EntryBody::Open(topics, records) => (topics.clone(), records.clone()),
+            EntryBody::Open(topics, records) => (topics, records),
             EntryBody::Missing => return Ok(true),
             EntryBody::Elsewhere => {
                 self.cursor = entry.end();
                 return Ok(false);
             }
-            EntryBody::Stored => match self.read_body(entry.row).await? {
-                Some(EntryBody::Open(topics, records)) => (topics, records),
-                Some(EntryBody::Stored | EntryBody::Missing | EntryBody::Elsewhere) | None => {
-                    return Ok(true);
+            EntryBody::Stored => {
+                read = self.read_body(entry.row).await?;
+                match &read {
+                    Some(EntryBody::Open(topics, records)) => (topics, records),
+                    Some(EntryBody::Stored | EntryBody::Missing | EntryBody::Elsewhere) | None => {
+                        return Ok(true);
+                    }
                 }
-            },
+            }
         };
-        if let Some(part) = filter(&entry, &topics, &records, self.cursor, &self.interest) {
+        if let Some(part) = filter(entry, topics, records, self.cursor, &self.interest) {
             self.context.metrics.segments.increment(1);
             self.context.metrics.bytes.increment(part.records.len() as u64);
-            self.sender.send_paced(Message::TailSegment(part)).await?;
+            self.send(Message::TailSegment(part)).await?;
             self.told = entry.end();
         }
         self.cursor = entry.end();
         Ok(false)
     }
 
-    async fn read_body(&self, row: OrderRow) -> Result<Option<EntryBody>, Ended> {
+    async fn read_body(&mut self, row: OrderRow) -> Result<Option<EntryBody>, Ended> {
         let store = Arc::clone(&self.context.store);
         let meta = row.elected.meta;
         let read = tokio::task::spawn_blocking(move || store.blob(&meta)).await;
@@ -234,7 +257,7 @@ impl Tail {
     }
 
     fn opened(
-        &self,
+        &mut self,
         meta: SegmentMeta,
         read: Result<Option<vixen_common::segment::Blob>, StoreError>,
     ) -> Option<EntryBody> {
@@ -242,8 +265,10 @@ impl Tail {
             Ok(Some(blob)) => Some(EntryBody::of(&blob)),
             Ok(None) => None,
             Err(error) => {
-                tracing::error!(segment = %meta.id, %error, "cannot read a segment, asking peers");
-                let _node_has_ended = self.context.damage.send(meta);
+                if self.damaged.replace(meta.id) != Some(meta.id) {
+                    tracing::error!(segment = %meta.id, %error, "cannot read a segment, asking peers");
+                    let _node_has_ended = self.context.damage.send(meta);
+                }
                 None
             }
         }
@@ -273,7 +298,7 @@ impl Tail {
                     None => return Ok(true),
                 },
             };
-            if self.deliver(Entry { first, row, body }).await? {
+            if self.deliver(&Entry { first, row, body }).await? {
                 return Ok(true);
             }
         }
@@ -283,8 +308,8 @@ impl Tail {
 
 type ReadBlob = Result<Option<vixen_common::segment::Blob>, StoreError>;
 
-/// Rows from `from` on with their blobs, about [`BYTES_BATCH`] of them; `None` for a body of
-/// another group.
+/// Rows from `from` on with their blobs, about [`BYTES_BATCH`] of them and none after the first
+/// unreadable one; `None` for a body of another group.
 fn read_batch(
     store: &Store,
     from: Position,
@@ -294,9 +319,11 @@ fn read_batch(
     for (first, row) in store.rows_from(from, ROWS_BATCH)? {
         let is_here = row.elected.challenger.group == store.group();
         let blob = is_here.then(|| store.blob(&row.elected.meta));
-        bytes += row.elected.meta.bytes as usize;
+        let is_readable = matches!(blob, None | Some(Ok(Some(_))));
+        // What is of another group costs nothing.
+        bytes += if is_here { row.elected.meta.bytes as usize } else { 0 };
         batch.push((first, row, blob));
-        if bytes >= BYTES_BATCH {
+        if !is_readable || bytes >= BYTES_BATCH {
             break;
         }
     }

@@ -1,0 +1,260 @@
+//! A running node, and the fakes around it: entry, sync nodes, peers, all over memory links.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use vixen_common::id::{
+    GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId, SyncId,
+};
+use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
+use vixen_common::segment::{
+    Challenger, Chunk, Elected, Encoding, Record, RecordFlags, Records, SegmentBuilder,
+    SegmentMeta, Topic,
+};
+use vixen_common::wire::{Message, PeerId, TailSegment};
+use vixen_ndb::{NdbEvent, NdbHandle, NdbNode, NdbOptions};
+
+/// Bounds every wait, so that a broken node fails a test instead of hanging it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+pub(crate) fn owner(n: u128) -> OwnerId {
+    OwnerId(uuid::Uuid::from_u128(n))
+}
+
+pub(crate) fn topic(uri: &str) -> Topic {
+    Topic::new("realm", uri)
+}
+
+/// A segment of `owner(1)` with one message for each of `uris`.
+pub(crate) fn chunk(seq: u64, uris: &[&str]) -> Chunk {
+    chunk_of(seq, uris, b"[1]")
+}
+
+pub(crate) fn chunk_of(seq: u64, uris: &[&str], payload: &[u8]) -> Chunk {
+    let id = SegmentId { owner: owner(1), seq: Seq(seq) };
+    let mut builder = SegmentBuilder::new(id, Shard(0));
+    for uri in uris {
+        let record = Record {
+            topic: 0,
+            encoding: Encoding::Json,
+            flags: RecordFlags::default(),
+            session: seq,
+            payload,
+        };
+        builder.push(&topic(uri), record);
+    }
+    builder.close()
+}
+
+pub(crate) fn options(dir: &Path, member: u8) -> NdbOptions {
+    NdbOptions {
+        id: NdbId { group: GroupId(0), member },
+        name: format!("D{member}"),
+        members: 3,
+        sync_nodes: vec![SyncId(0), SyncId(1), SyncId(2)],
+        dir: dir.to_owned(),
+        fsync: true,
+        store_bytes_max: 1 << 30,
+        tail_cache_bytes_max: 16 << 20,
+        segment_bytes_max: 1 << 20,
+    }
+}
+
+/// A node on a thread and runtime of its own, as nearcast runs it.
+pub(crate) struct Running {
+    pub(crate) peer: PeerId,
+    pub(crate) inbox: Inbox<NdbEvent>,
+    pub(crate) handle: NdbHandle,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn start(options: NdbOptions) -> Self {
+        let (opened, is_open) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let id = options.id;
+                let node = NdbNode::open(options).expect("the node opens");
+                let peer = PeerId::Ndb { id, store: node.store_id() };
+                opened.send((peer, node.inbox(), node.handle())).expect("the test waits");
+                node.run().await.expect("the node runs to its stop");
+            });
+        });
+        let (peer, inbox, handle) = is_open.recv().expect("the node opened");
+        Self { peer, inbox, handle, thread }
+    }
+
+    /// Stops it and waits until it has let go of its directory.
+    pub(crate) async fn stop(self) {
+        self.inbox.send(NdbEvent::Stop).await.expect("the node runs");
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        joined.expect("no panic here").expect("no panic there");
+    }
+
+    /// Links two nodes.
+    pub(crate) fn link(&self, other: &Self) {
+        let ends = ((self.peer, self.inbox.clone()), (other.peer, other.inbox.clone()));
+        tokio::spawn(join(ends.0, ends.1, QUEUE_BYTES_MAX));
+    }
+
+    /// Waits for a number of the status page.
+    pub(crate) async fn wait_for(&self, key: &str, wanted: u64) {
+        let poll = async {
+            loop {
+                // The page itself is the event that is waited for; there is no other.
+                if self.handle.status().await[key] == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, poll).await;
+        assert!(waited.is_ok(), "{key} never became {wanted}: {:#}", self.handle.status().await);
+    }
+}
+
+/// The test's end of a link to a node.
+pub(crate) struct Fake {
+    events: mpsc::Receiver<LinkEvent>,
+    sender: LinkSender,
+    waiting: VecDeque<Message>,
+}
+
+impl Fake {
+    /// Links as `peer`; `frames` may wait unread before the node's queue fills.
+    pub(crate) async fn link(node: &Running, peer: PeerId, frames: usize) -> Self {
+        let (inbox, mut events) = mpsc::channel::<LinkEvent>(frames);
+        tokio::spawn(join((peer, inbox), (node.peer, node.inbox.clone()), QUEUE_BYTES_MAX));
+        let up = tokio::time::timeout(PATIENCE, events.recv()).await.expect("in time");
+        let Some(LinkEvent::Up { sender, .. }) = up else { panic!("expected Up, got {up:?}") };
+        Self { events, sender, waiting: VecDeque::new() }
+    }
+
+    pub(crate) async fn entry(node: &Running) -> Self {
+        Self::link(node, PeerId::Entry { owner: owner(1) }, 64).await
+    }
+
+    /// An entry that owns no segments of the tests, with room for `frames`.
+    pub(crate) async fn reader(node: &Running, frames: usize) -> Self {
+        Self::link(node, PeerId::Entry { owner: owner(2) }, frames).await
+    }
+
+    pub(crate) async fn sync(node: &Running, lane: u8) -> Self {
+        let store = StoreId(uuid::Uuid::from_u128(u128::from(lane)));
+        Self::link(node, PeerId::Sync { id: SyncId(lane), store }, 64).await
+    }
+
+    pub(crate) async fn peer(node: &Running, member: u8) -> Self {
+        let id = NdbId { group: GroupId(0), member };
+        let store = StoreId(uuid::Uuid::from_u128(99));
+        Self::link(node, PeerId::Ndb { id, store }, 64).await
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        self.sender.send(message).expect("the link is up");
+    }
+
+    /// Sends a whole segment.
+    pub(crate) fn send_segment(&self, chunk: &Chunk) {
+        let segment = chunk.meta.id;
+        self.send(Message::BeginAdvanceSegment { segment, shard: chunk.meta.shard });
+        self.send(Message::KeepAdvanceHistory {
+            segment,
+            offset: 0,
+            topics: chunk.topics.clone(),
+            count: chunk.meta.count,
+            records: chunk.records.clone(),
+        });
+        self.send(Message::AdvanceSegmentOver { meta: chunk.meta });
+    }
+
+    /// Says as a sync node that the segment is elected, and that nothing below it follows.
+    pub(crate) fn elect(&self, meta: SegmentMeta, stamp: u64) {
+        let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
+        self.send(Message::AdvanceSegmentResolved { elected: Elected { meta, challenger } });
+        self.send(Message::Watermark { stamp: Stamp(stamp) });
+    }
+
+    pub(crate) fn follow(&self, from: Option<u64>, uris: &[&str]) {
+        let topics = uris.iter().map(|uri| topic(uri)).collect();
+        self.send(Message::FollowTail { from: from.map(Position), topics });
+    }
+
+    /// The next message of the node.
+    pub(crate) async fn next(&mut self) -> Message {
+        while self.waiting.is_empty() {
+            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
+            match event.expect("the node says something in time") {
+                Some(LinkEvent::Messages { messages, .. }) => self.waiting.extend(messages),
+                other => panic!("expected messages, got {other:?}"),
+            }
+        }
+        self.waiting.pop_front().expect("checked")
+    }
+
+    pub(crate) async fn expect_trim(&mut self, meta: SegmentMeta) {
+        assert_eq!(self.next().await, Message::TrimAdvanceSegment { segment: meta.id });
+    }
+
+    pub(crate) async fn expect_draft(&mut self, meta: SegmentMeta) {
+        assert_eq!(self.next().await, Message::GenerateDraft { meta });
+    }
+
+    pub(crate) async fn expect_feed(&mut self, after: u64) {
+        assert_eq!(self.next().await, Message::FollowFeed { after: Stamp(after) });
+    }
+
+    /// Next and head of the opened tail.
+    pub(crate) async fn expect_opened(&mut self) -> (u64, u64) {
+        match self.next().await {
+            Message::TailOpened { next, head_next, .. } => (next.0, head_next.0),
+            other => panic!("expected TailOpened, got {other:?}"),
+        }
+    }
+
+    /// The next segment of the tail, past news of its position.
+    pub(crate) async fn next_segment(&mut self) -> TailSegment {
+        loop {
+            match self.next().await {
+                Message::TailSegment(segment) => return segment,
+                Message::TailPosition { .. } => {}
+                other => panic!("expected TailSegment, got {other:?}"),
+            }
+        }
+    }
+
+    /// Reads messages of the tail until `count` have come: position, topic, and the session,
+    /// which is the seq of the segment.
+    pub(crate) async fn messages(&mut self, count: usize) -> Vec<(u64, String, u64)> {
+        let mut got = Vec::new();
+        while got.len() < count {
+            let tail = self.next_segment().await;
+            for (n, record) in Records::new(&tail.records).enumerate() {
+                let offset = tail.offsets.get(n).copied();
+                let offset = offset.unwrap_or_else(|| u32::try_from(n).expect("small"));
+                let uri = tail.topics[usize::from(record.topic)].uri.to_string();
+                got.push((tail.first.plus(offset).0, uri, record.session));
+            }
+        }
+        got
+    }
+}
+
+/// Two feeds: a majority of three.
+pub(crate) struct Feeds(pub(crate) Fake, pub(crate) Fake);
+
+impl Feeds {
+    pub(crate) async fn up(node: &Running) -> Self {
+        Self(Fake::sync(node, 0).await, Fake::sync(node, 1).await)
+    }
+
+    pub(crate) fn elect(&self, meta: SegmentMeta, stamp: u64) {
+        self.0.elect(meta, stamp);
+        self.1.elect(meta, stamp);
+    }
+}
