@@ -5,7 +5,7 @@
 //! commit shares the next: that is the group commit. The loop blocks its thread while it commits,
 //! so a node has a runtime of its own, on one thread.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,9 +23,9 @@ use vixen_common::wire::{Message, PeerId};
 use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
-use crate::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+use crate::vote::{Effects, Input, VoteOptions, Votes, Write};
 
-/// Elected rows wait at most this long for a commit that is needed anyway.
+/// Rows that nothing sent depends on wait at most this long for a commit that is needed anyway.
 const LAZY_WRITE: Duration = Duration::from_millis(200);
 /// Pause between looks at segments that have been pending for long.
 const RETRY: Duration = Duration::from_secs(1);
@@ -127,8 +127,8 @@ pub struct SyncNode {
     last_down: BTreeMap<SyncId, String>,
     links: BTreeMap<LinkId, (PeerId, LinkSender)>,
     feeds: Feeds,
-    /// Elections not yet in the store, oldest first; see [`LAZY_WRITE`].
-    unwritten: VecDeque<(Elected, OwnerRow)>,
+    /// Rows that nothing sent depends on, in the order of their steps; see [`LAZY_WRITE`].
+    unwritten: Vec<Write>,
     unwritten_since: Option<Instant>,
     retry_at: Option<Instant>,
     told: Stamp,
@@ -166,7 +166,7 @@ impl SyncNode {
             last_down: BTreeMap::new(),
             links: BTreeMap::new(),
             feeds: Feeds::default(),
-            unwritten: VecDeque::new(),
+            unwritten: Vec::new(),
             unwritten_since: None,
             retry_at: None,
             told: Stamp::ZERO,
@@ -236,12 +236,17 @@ impl SyncNode {
 
     fn next_timer(&self) -> Option<Instant> {
         let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
+        let hedge = self.votes.hedge_in_ms(WallTime::now());
+        let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
-        [unwritten, self.retry_at, reading].into_iter().flatten().min()
+        [unwritten, hedge, self.retry_at, reading].into_iter().flatten().min()
     }
 
     fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
         let clock = Instant::now();
+        if self.votes.hedge_in_ms(now) == Some(0) {
+            self.votes.step(now, Input::Hedge, fx);
+        }
         if self.votes.pending_segments() == 0 {
             self.retry_at = None;
         } else if self.retry_at.is_some_and(|at| at <= clock) {
@@ -277,6 +282,7 @@ impl SyncNode {
                     // A newer link of the same peer may be up already.
                     if self.peers.get(&id).is_some_and(|peer| peer.link == link) {
                         self.peers.remove(&id);
+                        self.votes.step(now, Input::PeerDown { peer: id }, fx);
                     }
                     self.tell_readiness();
                 }
@@ -339,8 +345,11 @@ impl SyncNode {
             self.metrics.dropped(*drop);
         }
         let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
-        if !fx.writes.is_empty() || is_overdue || (stop && !self.unwritten.is_empty()) {
-            self.commit(&fx.writes)?;
+        if is_overdue || stop || is_awaited(&fx) {
+            self.unwritten.extend_from_slice(&fx.writes);
+            self.commit()?;
+        } else if !fx.writes.is_empty() {
+            self.write_later(fx.writes.iter().copied());
         }
         for (to, message) in fx.sends {
             if let Some(peer) = self.peers.get(&to) {
@@ -350,14 +359,13 @@ impl SyncNode {
         for (elected, owner) in fx.elected {
             self.feeds.publish(elected);
             self.metrics.elected.increment(1);
-            self.unwritten.push_back((elected, owner));
-            self.unwritten_since.get_or_insert_with(Instant::now);
+            self.write_later([Write::Elected(elected, owner)]);
         }
         for (to, owner, after) in fx.catch_ups {
             self.catch_up(to, owner, after)?;
         }
         if self.feeds.is_reading() {
-            self.feeds.read_on(&self.store, self.unwritten.iter().map(|(elected, _)| *elected))?;
+            self.feeds.read_on(&self.store, elected_of(&self.unwritten))?;
         }
         if let Some(watermark) = self.votes.watermark() {
             assert!(watermark >= self.told, "V3: the watermark never falls");
@@ -368,14 +376,20 @@ impl SyncNode {
         Ok(())
     }
 
-    /// Commits `writes` with all elections that wait. A vote row of this batch whose segment was
-    /// elected in it goes first, then away: the order of writes is the order of steps.
-    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        let begun = Instant::now();
-        let elected = self.unwritten.drain(..).map(|(elected, row)| Write::Elected(elected, row));
-        let rows = writes.len() + elected.len();
-        self.store.commit(elected.chain(writes.iter().copied()))?;
+    fn write_later(&mut self, writes: impl IntoIterator<Item = Write>) {
+        self.unwritten.extend(writes);
+        self.unwritten_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Commits all rows that wait, in the order of their steps.
+    fn commit(&mut self) -> Result<(), StoreError> {
         self.unwritten_since = None;
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let rows = self.unwritten.len();
+        self.store.commit(self.unwritten.drain(..))?;
         self.metrics.commits.increment(1);
         self.metrics.commit_rows.increment(rows as u64);
         self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
@@ -393,8 +407,8 @@ impl SyncNode {
                 let _down_follows = peer.sender.send(Message::AdvanceSegmentResolved { elected });
             }
         }
-        for (elected, _) in self.unwritten.iter().filter(|(e, _)| e.meta.id.owner == owner) {
-            let message = Message::AdvanceSegmentResolved { elected: *elected };
+        for elected in elected_of(&self.unwritten).filter(|e| e.meta.id.owner == owner) {
+            let message = Message::AdvanceSegmentResolved { elected };
             let _down_follows = peer.sender.send(message);
         }
         Ok(())
@@ -490,9 +504,26 @@ impl SyncNode {
             "pending_total": report.pending_total,
             "pending": pending,
             "feeds": self.feeds.report(),
-            "unwritten_elections": self.unwritten.len(),
+            "unwritten_rows": self.unwritten.len(),
         })
     }
+}
+
+/// Whether something that leaves depends on the writes of these steps. A draft of the home itself
+/// goes to nobody: it may ride with the proposal that follows it. A ceiling is awaited by the
+/// watermark, an election by the feeds if this node's own vote is in it.
+fn is_awaited(fx: &Effects) -> bool {
+    let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
+    let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
+    has_ceiling || (leaves && !fx.writes.is_empty())
+}
+
+/// The elections among rows that wait.
+fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> + Clone {
+    unwritten.iter().filter_map(|write| match write {
+        Write::Elected(elected, _) => Some(*elected),
+        Write::Vote(_) | Write::Ceiling(_) => None,
+    })
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -38,14 +38,19 @@ impl Votes {
         if pending.has_accepted_at(proposal.ballot) {
             // A repeat: the coordinator may have missed the vote.
             fx.sends.push((from, Message::Vote { proposal }));
-        } else {
-            self.accept(proposal, fx);
-            for peer in self.options.members.iter().filter(|id| **id != self.options.id) {
-                fx.sends.push((*peer, Message::Vote { proposal }));
-            }
+        } else if !self.offer(now, proposal) {
+            self.accept_and_tell(now, proposal, fx);
+        }
+        self.on_vote(now, from, proposal, fx);
+    }
+
+    /// Accepts, tells all, and counts its own vote.
+    pub(super) fn accept_and_tell(&mut self, now: WallTime, proposal: Proposal, fx: &mut Effects) {
+        self.accept(proposal, fx);
+        for peer in self.options.members.iter().filter(|id| **id != self.options.id) {
+            fx.sends.push((*peer, Message::Vote { proposal }));
         }
         self.on_vote(now, self.options.id, proposal, fx);
-        self.on_vote(now, from, proposal, fx);
     }
 
     pub(super) fn on_vote(
@@ -90,6 +95,7 @@ impl Votes {
             self.drafts.remove(&draft);
         }
         self.unsettled.remove(&segment);
+        self.reserve.settled(now, segment);
         self.clock.raise(elected.stamp());
         let owner = self.owners.entry(segment.owner).or_default();
         owner.elect(segment.seq, elected.stamp());

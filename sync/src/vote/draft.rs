@@ -24,6 +24,9 @@ impl Votes {
         let write_quorum = usize::from(self.options.write_quorum);
         let Some(pending) = self.pending_of(meta, fx) else { return };
         pending.store(from, write_quorum);
+        if pending.vote.group.is_some() {
+            self.hold_back(now, meta.id);
+        }
         self.draft_from(now, meta.id, fx);
     }
 
@@ -40,7 +43,8 @@ impl Votes {
             return false;
         }
         let Some(pending) = self.pending.get_mut(&segment) else { return false };
-        if pending.vote.draft.is_some() || pending.vote.promised > Ballot(0) {
+        let is_settled = pending.vote.draft.is_some() || pending.vote.promised > Ballot(0);
+        if is_settled || self.reserve.is_held(segment) {
             return false;
         }
         let draft = self.clock.make(now, vixen_common::id::Stamp::ZERO);

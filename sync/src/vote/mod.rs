@@ -21,6 +21,7 @@ mod draft;
 mod home;
 mod report;
 mod resend;
+mod reserve;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
 use clock::Clock;
+use reserve::Reserve;
 use state::{Owner, Pending};
 
 pub use home::{coordinator, home};
@@ -127,6 +129,13 @@ pub enum Input {
         /// The peer.
         peer: SyncId,
     },
+    /// A link to a peer went down.
+    PeerDown {
+        /// The peer.
+        peer: SyncId,
+    },
+    /// [`Votes::hedge_in_ms`] has come to 0: a reserve steps in.
+    Hedge,
     /// Segments have been pending for long: send again what may have been refused or lost.
     Retry,
 }
@@ -185,6 +194,7 @@ pub struct Votes {
     drafts: BTreeSet<Stamp>,
     /// Segments that were pending when the store was opened and are not known elected yet.
     unsettled: BTreeSet<SegmentId>,
+    reserve: Reserve,
 }
 
 impl Votes {
@@ -213,6 +223,7 @@ impl Votes {
             drafts: pending.values().filter_map(|p| p.vote.draft).collect(),
             unsettled: pending.keys().copied().collect(),
             pending,
+            reserve: Reserve::default(),
             options,
         };
         votes.check();
@@ -237,7 +248,12 @@ impl Votes {
             }
             Input::Resolved { elected } => self.on_resolved(now, elected, fx),
             Input::Digest { from, owners } => self.on_digest(from, &owners, fx),
-            Input::PeerUp { peer } => self.on_peer_up(peer, fx),
+            Input::PeerUp { peer } => {
+                self.reserve.up.insert(peer);
+                self.on_peer_up(peer, fx);
+            }
+            Input::PeerDown { peer } => self.on_peer_down(now, peer, fx),
+            Input::Hedge => self.on_hedge(now, fx),
             Input::Retry => self.on_retry(now, fx),
         }
         if let Some(ceiling) = self.clock.take_ceiling() {
@@ -255,6 +271,13 @@ impl Votes {
             return None;
         }
         Some(self.drafts.first().map_or(self.clock.value(), |draft| draft.just_below()))
+    }
+
+    /// Milliseconds until the next segment that is left to others has waited long enough; at 0,
+    /// give [`Input::Hedge`].
+    #[must_use]
+    pub fn hedge_in_ms(&self, now: WallTime) -> Option<u64> {
+        self.reserve.next_in_ms(now)
     }
 
     /// Segments known and not known elected.
