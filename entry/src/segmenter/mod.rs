@@ -40,6 +40,10 @@ use pending::Pending;
 /// link: a node that refuses a whole segment three times has another trouble than a gap.
 const RESENDS_MAX: u8 = 3;
 
+/// A segment of this size does not wait until the one before it has its place: it is worth its own
+/// disk syncs, smaller ones are better merged.
+const PIPELINED_BYTES: usize = 64 << 10;
+
 /// Bytes of a blob before its topics and records, generously.
 const BLOB_PREFIX_BYTES: usize = 16;
 
@@ -353,7 +357,9 @@ impl Segmenter {
     fn on_flush(&mut self, fx: &mut Effects) {
         let quorum = usize::from(self.options.write_quorum);
         let has_arrived = self.closed.back().is_none_or(|before| before.trims.len() >= quorum);
-        let may_close = has_arrived && self.closed.len() < self.options.unresolved_max;
+        let is_large = self.open.builder.record_bytes() >= PIPELINED_BYTES;
+        let under_way_max = self.options.unresolved_max.min(if is_large { usize::MAX } else { 1 });
+        let may_close = has_arrived && self.closed.len() < under_way_max;
         if self.open.builder.count() > 0 && may_close {
             self.close(fx);
         }
