@@ -1,0 +1,129 @@
+//! What a node is started with: bad configurations end with a text that helps.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use tokio::process::Command;
+
+use vixen_tests::harness::{Binaries, Cluster, ClusterOptions, Tier};
+
+use crate::support::SOON;
+
+const GOOD: &str = r#"
+[cluster]
+name = "test"
+secret = "test-secret-123"
+data-dir = "data"
+write-quorum = 1
+[[sync]]
+id = "S1"
+lane = 0
+address = "127.0.0.1:1"
+[[ndb-group]]
+[[ndb-group.member]]
+id = "D1"
+address = "127.0.0.1:2"
+[[entry]]
+id = "E1"
+listen = "127.0.0.1:3"
+"#;
+
+/// Runs a node that must end by itself.
+async fn ends(tier: Tier, args: &[&str]) -> Output {
+    let binaries = tokio::task::spawn_blocking(Binaries::find).await.expect("no panic");
+    let program = binaries.expect("the node programs").program(tier);
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(SOON, command.output()).await;
+    output.unwrap_or_else(|_elapsed| panic!("{args:?} did not end")).expect("it starts")
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
+}
+
+/// Runs `tier` with a file of this content; all of `words` must be in the complaint.
+async fn assert_refused(dir: &Path, tier: Tier, node: &str, content: &str, words: &[&str]) {
+    let file = dir.join("vixen.toml");
+    std::fs::write(&file, content).expect("written");
+    let file = file.to_str().expect("a path of the test");
+    for check in [&["--check-config"][..], &[]] {
+        let args = [&["--config", file, "--node", node], check].concat();
+        let output = ends(tier, &args).await;
+        let text = text(&output);
+        assert!(!output.status.success(), "{args:?} starts with {content}");
+        for word in words {
+            assert!(text.contains(word), "no {word:?} in: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_refused_with_file_key_and_fix() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    let changed = |from: &str, to: &str| {
+        assert!(GOOD.contains(from), "{from}");
+        GOOD.replacen(from, to, 1)
+    };
+    let unknown_key = changed("lane = 0", "lane = 0\ncolour = 1");
+    let twice = changed("id = \"D1\"", "id = \"S1\"");
+    let quorum = changed("write-quorum = 1", "write-quorum = 2");
+    let even = GOOD.to_owned() + "[[sync]]\nid = \"S2\"\nlane = 1\naddress = \"127.0.0.1:9\"\n";
+    let short = changed("test-secret-123", "short");
+    let syntax = changed("lane = 0", "lane = = 0");
+    let bad = [
+        (&unknown_key, ["vixen.toml", "sync[0].colour", "lane"]),
+        (&twice, ["vixen.toml", "ndb-group[0].member[0].id", "give each node"]),
+        (&quorum, ["vixen.toml", "cluster.write-quorum", "set it between 1 and 1"]),
+        (&even, ["vixen.toml", "sync", "1, 3, 5"]),
+        (&short, ["vixen.toml", "cluster.secret", "use a longer one"]),
+        (&syntax, ["vixen.toml", "line", "column"]),
+    ];
+    for (tier, node) in [(Tier::Sync, "S1"), (Tier::Ndb, "D1"), (Tier::Entry, "E1")] {
+        for (content, words) in &bad {
+            assert_refused(dir, tier, node, content, words).await;
+        }
+        let words = ["no node here is called `X9`", "--node"];
+        if tier != Tier::Entry {
+            assert_refused(dir, tier, "X9", GOOD, &words).await;
+        }
+        let missing = dir.join("missing.toml");
+        let missing = missing.to_str().expect("a path of the test");
+        let output = ends(tier, &["--config", missing, "--node", node]).await;
+        let text = text(&output);
+        assert!(!output.status.success() && text.contains("missing.toml"), "{text}");
+        assert!(text.contains("--config"), "no fix in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn check_config_version_and_help_end_well_and_start_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("vixen.toml");
+    std::fs::write(&file, GOOD).expect("written");
+    let file = file.to_str().expect("a path of the test");
+    for (tier, node) in [(Tier::Sync, "S1"), (Tier::Ndb, "D1"), (Tier::Entry, "E1")] {
+        let output = ends(tier, &["--config", file, "--node", node, "--check-config"]).await;
+        assert!(output.status.success(), "{}", text(&output));
+        assert!(!dir.path().join("data").exists(), "{node} made its store");
+        let version = ends(tier, &["--version"]).await;
+        let wanted = format!("{} {}", tier.program(), env!("CARGO_PKG_VERSION"));
+        assert!(version.status.success() && text(&version).contains(&wanted), "{version:?}");
+        let help = ends(tier, &["--help"]).await;
+        assert!(help.status.success(), "{help:?}");
+        for word in ["--config", "--node", "--check-config"] {
+            assert!(text(&help).contains(word), "{}", text(&help));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_start_says_which_node_and_why() {
+    let extra = "[limits]\ncolour = 1\n".to_owned();
+    let started = Cluster::start(ClusterOptions { extra, ..ClusterOptions::default() }).await;
+    let error = format!("{:#}", started.expect_err("a bad configuration"));
+    for word in [" ended with exit status", "--- log of ", "limits.colour"] {
+        assert!(error.contains(word), "no {word:?} in: {error}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Single nodes are killed and paused under load.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use vixen_tests::check::check;
+use vixen_tests::harness::{Cluster, ClusterOptions, Tier, wait_until};
+use vixen_tests::load::{Amount, Load, LoadResult};
+
+use crate::link::stored;
+use crate::support::{
+    SOON, acknowledged, acknowledged_positions, caught_up, load_on, next_position,
+};
+
+/// Messages that must be acknowledged while a node is dead.
+const WHILE_DEAD: u64 = 5_000;
+
+/// Fifty times what is promised of a release build on a machine that does nothing else: it
+/// tells going on from waiting for a timeout or an operator.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+fn assert_no_long_silence(result: &LoadResult) {
+    let silence = result.longest_silence();
+    eprintln!("the longest time without an acknowledgement was {silence:?}");
+    assert!(silence < SILENCE_MAX, "no acknowledgement for {silence:?}");
+}
+
+#[tokio::test]
+async fn any_one_ndb_node_may_be_killed_and_catches_up() {
+    let mut cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
+    let options = load_on(&cluster, Amount::UntilStopped);
+    let topic = options.topic.clone();
+    let load = Load::start(options).await.expect("a load");
+    let progress = load.progress();
+    for victim in cluster.ids_of(Tier::Ndb) {
+        acknowledged(&progress, WHILE_DEAD).await.expect("traffic before the kill");
+        cluster.kill(&victim).await.expect("killed");
+        acknowledged(&progress, WHILE_DEAD).await.expect("traffic with one ndb node dead");
+        cluster.restart(&victim).await.expect("ready again");
+        let other = if victim == "D1" { "D2" } else { "D1" };
+        let next = next_position(&cluster, other).await.expect("a position");
+        caught_up(&cluster, &victim, next).await.expect("the restarted node catches up");
+    }
+    load.stop();
+    let result = load.finish().await.expect("the load ends");
+    assert_eq!(result.troubles, Vec::<String>::new());
+    assert_no_long_silence(&result);
+    let mut history = result.history;
+    check(&history).assert_ok();
+
+    // All three hold the same, and it is what the clients saw.
+    let (_first, last) = acknowledged_positions(&history).expect("acknowledged messages");
+    for number in 1..=3 {
+        let id = format!("D{number}");
+        caught_up(&cluster, &id, last + 1).await.expect("everything placed");
+        assert_eq!(next_position(&cluster, &id).await.expect("a position"), last + 1, "{id}");
+        history.subscribers.push(stored(&cluster, number, &topic).await.expect("stored messages"));
+    }
+    check(&history).assert_ok();
+    cluster.stop_all().await.expect("clean exits");
+}
+
+#[tokio::test]
+async fn a_sync_node_that_is_no_home_may_be_killed_and_catches_up() {
+    let mut cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
+    let load = Load::start(load_on(&cluster, Amount::UntilStopped)).await.expect("a load");
+    let progress = load.progress();
+    acknowledged(&progress, WHILE_DEAD).await.expect("traffic before the kill");
+    let victim = cluster.sync_that_is_no_home().await.expect("a sync node that is no home");
+    cluster.kill(&victim).await.expect("killed");
+    acknowledged(&progress, WHILE_DEAD).await.expect("traffic with one sync node dead");
+    cluster.restart(&victim).await.expect("ready again");
+    acknowledged(&progress, WHILE_DEAD).await.expect("traffic after the restart");
+    load.stop();
+    let result = load.finish().await.expect("the load ends");
+    assert_eq!(result.troubles, Vec::<String>::new());
+    assert_no_long_silence(&result);
+    check(&result.history).assert_ok();
+
+    // Nothing is left over from the time when it was dead.
+    for id in cluster.ids_of(Tier::Sync) {
+        let what = format!("{id} to have nothing pending");
+        wait_until(&what, SOON, || async {
+            let status = cluster.status(&id).await?;
+            let settled = ["pending_total", "unsettled_since_restart"]
+                .iter()
+                .all(|key| status[*key] == json!(0));
+            anyhow::ensure!(settled, "{status:#}");
+            Ok(Some(()))
+        })
+        .await
+        .expect("settled");
+    }
+    cluster.stop_all().await.expect("clean exits");
+}
+
+#[tokio::test]
+async fn a_paused_ndb_node_and_a_paused_sync_node_that_is_no_home_hold_nobody_up() {
+    let mut cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
+    let load = Load::start(load_on(&cluster, Amount::UntilStopped)).await.expect("a load");
+    let progress = load.progress();
+    acknowledged(&progress, WHILE_DEAD).await.expect("traffic before the pause");
+    let sync = cluster.sync_that_is_no_home().await.expect("a sync node that is no home");
+    for paused in ["D2", &sync] {
+        cluster.pause(paused).expect("paused");
+        acknowledged(&progress, WHILE_DEAD).await.expect("traffic with one node paused");
+        cluster.resume(paused).expect("resumed");
+        acknowledged(&progress, WHILE_DEAD).await.expect("traffic after the pause");
+    }
+    load.stop();
+    let result = load.finish().await.expect("the load ends");
+    assert_eq!(result.troubles, Vec::<String>::new());
+    assert_no_long_silence(&result);
+    check(&result.history).assert_ok();
+    let (_first, last) = acknowledged_positions(&result.history).expect("acknowledged messages");
+    for id in cluster.ids_of(Tier::Ndb) {
+        caught_up(&cluster, &id, last + 1).await.expect("everything placed");
+    }
+    cluster.stop_all().await.expect("clean exits");
+}

@@ -1,0 +1,12 @@
+//! Whole clusters of real processes, from the outside: loads go on while nodes are killed and
+//! started, and the checker judges what clients saw and what the ndb nodes hold.
+//!
+//! Every wait has an end. One cluster runs at a time.
+
+mod config;
+mod kill;
+mod link;
+mod order;
+mod power;
+mod refusals;
+mod support;

@@ -1,0 +1,209 @@
+//! Strangers, liars and noise: refused, counted, and no trouble to anybody else.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use vixen_common::id::{GroupId, NdbId, OwnerId, StoreId};
+use vixen_common::wire::{Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_of};
+use vixen_tests::client::{Connection, ServerMessage};
+use vixen_tests::harness::{Cluster, ClusterOptions, wait_until};
+
+use crate::link::{CLUSTER, SECRET};
+use crate::support::SOON;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+const REFUSED: &str = "vixen_common_links_refused_total";
+const MALFORMED: &str = "vixen_common_frames_malformed_total";
+const NODES: [&str; 2] = ["S1", "D1"];
+
+/// The next frame of a server that must not stay silent.
+async fn next(socket: &mut Socket) -> Option<Frame> {
+    let frame = tokio::time::timeout(SOON, socket.next()).await.expect("an answer");
+    frame.and_then(Result::ok)
+}
+
+async fn word<T: DeserializeOwned>(socket: &mut Socket) -> T {
+    let Some(Frame::Binary(word)) = next(socket).await else { panic!("not a binary frame") };
+    postcard::from_bytes(&word).expect("a word of the greeting")
+}
+
+/// What a test changes of an honest HELLO.
+struct Words {
+    version: u16,
+    cluster: &'static str,
+    secret: &'static [u8],
+    peer: PeerId,
+}
+
+fn honest() -> Words {
+    let peer = PeerId::Entry { owner: OwnerId::generate() };
+    Words { version: PROTOCOL_VERSION, cluster: CLUSTER, secret: SECRET, peer }
+}
+
+/// Dials `node` and says HELLO.
+async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome) {
+    let url = format!("ws://{}/link", cluster.address(node).expect("a node"));
+    let (mut socket, _response) = connect_async(url).await.expect("a WebSocket");
+    let greeting: Greeting = word(&mut socket).await;
+    let nonce = [7; 32];
+    let Words { version, cluster, secret, peer } = words;
+    let proof = proof_of(secret, true, cluster, peer, &greeting.nonce, &nonce);
+    let cluster = (*cluster).to_owned();
+    let hello = Hello { version: *version, cluster, peer: *peer, nonce, proof };
+    let hello = postcard::to_stdvec(&hello).expect("encodes");
+    socket.send(Frame::Binary(hello.into())).await.expect("sent");
+    let welcome = word(&mut socket).await;
+    (socket, welcome)
+}
+
+/// Waits until `metric` of `node` is `wanted`.
+async fn counted(cluster: &Cluster, node: &str, metric: &str, wanted: f64) {
+    wait_until(&format!("{metric} = {wanted} at {node}"), SOON, || async {
+        let found = cluster.metric(node, metric).await?;
+        anyhow::ensure!(found == wanted, "it is {found}");
+        Ok(Some(()))
+    })
+    .await
+    .expect("counted");
+}
+
+/// Publishes through E1 and receives at E2.
+async fn assert_works(cluster: &Cluster, topic: &str) {
+    let work = async {
+        let mut subscriber = Connection::open(&cluster.url("E2")?, "realm1").await?;
+        subscriber.subscribe(1, topic).await?;
+        let mut publisher = Connection::open(&cluster.url("E1")?, "realm1").await?;
+        let position = publisher.publish(1, topic, "[1]").await?;
+        loop {
+            if let Some(text) = subscriber.next_text()? {
+                let Some(ServerMessage::Event { publication, .. }) = ServerMessage::parse(text)
+                else {
+                    anyhow::bail!("not an event: {}", String::from_utf8_lossy(text));
+                };
+                anyhow::ensure!(publication == position);
+                return Ok(());
+            }
+            subscriber.exchange().await?;
+        }
+    };
+    tokio::time::timeout(SOON, work).await.expect("in time").expect("the cluster works");
+}
+
+#[tokio::test]
+async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
+    let cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
+    let unknown = NdbId { group: GroupId(9), member: 0 };
+    let unknown = PeerId::Ndb { id: unknown, store: StoreId::generate() };
+    let lies = [
+        (
+            Words { version: PROTOCOL_VERSION + 1, ..honest() },
+            Refusal::Version { ours: PROTOCOL_VERSION, theirs: PROTOCOL_VERSION + 1 },
+        ),
+        (Words { cluster: "other", ..honest() }, Refusal::Cluster { ours: CLUSTER.to_owned() }),
+        (Words { secret: b"test-secret-124", ..honest() }, Refusal::Proof),
+        (Words { peer: unknown, ..honest() }, Refusal::Unknown { peer: unknown.to_string() }),
+    ];
+    for node in NODES {
+        let before = cluster.metric(node, REFUSED).await.expect("metrics");
+        let mut expected = before;
+        for (words, wanted) in &lies {
+            let (mut socket, welcome) = greet(&cluster, node, words).await;
+            assert_eq!(welcome, Welcome::Refused { reason: wanted.clone() }, "{node}");
+            let end = next(&mut socket).await;
+            assert!(matches!(end, None | Some(Frame::Close(_))), "{node} goes on: {end:?}");
+            expected += 1.0;
+            counted(&cluster, node, REFUSED, expected).await;
+        }
+        let (_socket, welcome) = greet(&cluster, node, &honest()).await;
+        assert!(matches!(welcome, Welcome::Accepted { .. }), "{node}: {welcome:?}");
+        let log = cluster.log(node).expect("a log");
+        assert!(log.contains("proof of the cluster secret is wrong"), "{node}: {log}");
+    }
+    assert_works(&cluster, "vixen.refusals.strangers").await;
+}
+
+#[tokio::test]
+async fn noise_on_a_link_closes_that_link_only() {
+    let cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
+    for node in NODES {
+        let before = cluster.metric(node, MALFORMED).await.expect("metrics");
+        let (mut bystander, _welcome) = greet(&cluster, node, &honest()).await;
+        let (mut socket, welcome) = greet(&cluster, node, &honest()).await;
+        assert!(matches!(welcome, Welcome::Accepted { .. }), "{node}: {welcome:?}");
+        let noise = Frame::Binary(vec![0xff; 100].into());
+        socket.send(noise).await.expect("sent");
+        // What the node had to say before may come; then the link ends.
+        while let Some(frame) = next(&mut socket).await {
+            assert!(!frame.is_text(), "{frame:?}");
+        }
+        counted(&cluster, node, MALFORMED, before + 1.0).await;
+        bystander.send(Frame::Ping(b"there?".as_slice().into())).await.expect("a link that is up");
+        loop {
+            match next(&mut bystander).await {
+                Some(Frame::Pong(_)) => break,
+                Some(Frame::Binary(_)) => {}
+                other => panic!("{node} closed the other link: {other:?}"),
+            }
+        }
+    }
+    assert_works(&cluster, "vixen.refusals.noise").await;
+}
+
+#[tokio::test]
+async fn hostile_clients_are_aborted_and_others_go_on() {
+    let cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
+    let url = cluster.url("E1").expect("an entry");
+    let hello = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
+    let hostile: [(&str, Vec<Frame>); 8] = [
+        ("not JSON", vec![Frame::text("{")]),
+        ("not a list", vec![Frame::text("{}")]),
+        ("binary", vec![Frame::Binary(vec![1, 2, 3].into())]),
+        ("not JSON in a session", vec![Frame::text(hello), Frame::text("[16,1,{},")]),
+        ("binary in a session", vec![Frame::text(hello), Frame::Binary(vec![0].into())]),
+        ("publish before hello", vec![Frame::text(r#"[16,1,{},"a.b"]"#)]),
+        ("two hellos", vec![Frame::text(hello), Frame::text(hello)]),
+        ("unknown message", vec![Frame::text(hello), Frame::text("[99,1]")]),
+    ];
+    let mut subscriber = Connection::open(&url, "realm1").await.expect("a session");
+    subscriber.subscribe(1, "vixen.refusals.other").await.expect("subscribed");
+    let mut publisher = Connection::open(&url, "realm1").await.expect("a session");
+    for (request, (what, frames)) in (1..).zip(hostile) {
+        let mut handshake = url.as_str().into_client_request().expect("a URL");
+        let protocol = "wamp.2.json".parse().expect("a header");
+        handshake.headers_mut().insert("sec-websocket-protocol", protocol);
+        let (mut socket, _response) = connect_async(handshake).await.expect("a WebSocket");
+        for frame in frames {
+            socket.send(frame).await.expect("sent");
+        }
+        let mut aborted = false;
+        while let Some(frame) = next(&mut socket).await {
+            match frame {
+                Frame::Text(text) => {
+                    aborted |= text.starts_with("[3,") && text.contains("protocol_violation");
+                    assert!(text.starts_with("[2,") || aborted, "{what}: {text}");
+                }
+                Frame::Close(_) => {}
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+        assert!(aborted, "{what}: closed without ABORT");
+        let position = publisher.publish(request, "vixen.refusals.other", "[2]").await;
+        let position = position.expect("others go on");
+        let received = async {
+            loop {
+                if let Some(text) = subscriber.next_text()? {
+                    return Ok::<_, anyhow::Error>(String::from_utf8_lossy(text).into_owned());
+                }
+                subscriber.exchange().await?;
+            }
+        };
+        let event = tokio::time::timeout(SOON, received).await.expect("in time").expect("an event");
+        assert!(event.contains(&format!(",{position},")), "{event}");
+    }
+    assert_works(&cluster, "vixen.refusals.hostile").await;
+}

@@ -1,0 +1,57 @@
+//! Workload generator, demonstration and test clusters for vixen.
+
+mod args;
+mod cluster;
+mod demo;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let threads = match &args.command {
+        Command::Run(run) => run.threads,
+        Command::Demo(_) | Command::Cluster(_) => 1,
+    };
+    let done = runtime(threads).and_then(|runtime| {
+        let done = runtime.block_on(execute(args.command));
+        // Without waiting: a read of standard input cannot be taken back.
+        runtime.shutdown_background();
+        done
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("vixen-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// One thread by default: the generator shares its machine with the cluster.
+fn runtime(threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        more => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(more);
+            builder
+        }
+    };
+    Ok(builder.enable_all().build()?)
+}
+
+/// `true` when everything was as it should be.
+async fn execute(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Run(args) => run::run(&args).await,
+        Command::Demo(args) => demo::demo(&args).await,
+        Command::Cluster(args) => cluster::hold(&args).await.map(|()| true),
+    }
+}

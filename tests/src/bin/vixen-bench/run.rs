@@ -1,0 +1,107 @@
+//! `vixen-bench run`.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use vixen_tests::check::check;
+use vixen_tests::harness::{Cluster, Usage};
+use vixen_tests::load::{Load, LoadOptions, LoadResult};
+
+use crate::args::RunArgs;
+use crate::report::{self, Outcome};
+
+/// Runs the workload as often as asked; `true` when every run was in order.
+pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<bool> {
+    let cluster = match args.cluster()? {
+        None => None,
+        Some(options) => {
+            eprintln!(
+                "starting {} sync, {} ndb, {} entry nodes with durability {}",
+                options.sync,
+                options.ndb,
+                options.entries,
+                options.durability.as_str()
+            );
+            Some(Cluster::start(options).await?)
+        }
+    };
+    let mut outcomes = Vec::new();
+    for number in 1..=args.runs {
+        let options = match &cluster {
+            None => args.options(args.publish.clone(), args.subscribe.clone()),
+            Some(cluster) => {
+                let (publish, subscribe) = split(cluster.urls());
+                args.options(publish, subscribe)
+            }
+        };
+        let setup = report::setup(&options, number, args.runs);
+        eprintln!("{setup}");
+        let before = usage(cluster.as_ref());
+        let result = measure(options).await?;
+        let after = usage(cluster.as_ref());
+        let outcome = Outcome::new(setup, &result, check(&result.history), &before, &after);
+        if args.json {
+            println!("{}", outcome.to_json());
+        } else {
+            println!("{outcome}");
+        }
+        outcomes.push(outcome);
+    }
+    if args.runs > 1 {
+        let medians = report::medians(&outcomes);
+        if args.json {
+            println!("{}", medians.to_json());
+        } else {
+            println!("{medians}");
+        }
+    }
+    if let Some(mut cluster) = cluster {
+        cluster.stop_all().await?;
+    }
+    Ok(outcomes.iter().all(Outcome::is_ok))
+}
+
+/// All entries but the last for publishers, the last for subscribers.
+fn split(mut urls: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let last = urls.last().cloned();
+    if urls.len() > 1 {
+        urls.pop();
+    }
+    (urls, last.into_iter().collect())
+}
+
+/// Runs the workload once, with a line a second on standard error.
+async fn measure(options: LoadOptions) -> anyhow::Result<LoadResult> {
+    const SECOND: Duration = Duration::from_secs(1);
+    let subscribers = options.subscribers.max(1) as u64;
+    let load = Load::start(options).await?;
+    let progress = load.progress();
+    let mut finished = std::pin::pin!(load.finish());
+    let mut ticks = interval_at(Instant::now() + SECOND, SECOND);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = (0, 0, 0);
+    let mut seconds = 0;
+    loop {
+        tokio::select! {
+            result = &mut finished => return result,
+            _tick = ticks.tick() => {}
+        }
+        seconds += 1;
+        let now = (progress.acknowledged(), progress.delivered() / subscribers, progress.sent());
+        eprintln!(
+            "  {seconds:3} s: {} sent/s, {} acknowledged/s, {} delivered/s, {} errors",
+            report::grouped(now.2 - last.2),
+            report::grouped(now.0 - last.0),
+            report::grouped(now.1 - last.1),
+            progress.errors()
+        );
+        last = now;
+    }
+}
+
+/// Processor seconds so far of this process and of the cluster's nodes.
+fn usage(cluster: Option<&Cluster>) -> Vec<(String, Usage)> {
+    let own = Usage::of_this_process().map(|usage| ("generator".to_owned(), usage));
+    own.into_iter().chain(cluster.map(Cluster::usage).unwrap_or_default()).collect()
+}

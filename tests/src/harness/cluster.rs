@@ -1,0 +1,261 @@
+//! A cluster and what can be done to it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::ports::free_ports;
+use super::process::Node;
+use super::{Binaries, ClusterOptions, Tier, http};
+
+/// Until every node must be ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two looks at `/readyz`.
+const READY_PAUSE: Duration = Duration::from_millis(20);
+/// Attempts to find ports that stay free until the nodes have bound them.
+const PORT_ATTEMPTS: usize = 3;
+
+/// One cluster at a time in a process: they would take each other's processors.
+static ONE: Mutex<()> = Mutex::const_new(());
+
+/// Real processes on loopback. Dropping it kills them; while a test panics their logs are printed.
+#[derive(Debug)]
+pub struct Cluster {
+    pub(super) nodes: Vec<Node>,
+    binaries: Binaries,
+    dir: PathBuf,
+    config: PathBuf,
+    _temporary: Option<TempDir>,
+    _only: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Writes the configuration, starts all nodes, and waits until they are ready.
+    ///
+    /// # Errors
+    /// When a node ends or is not ready within 30 s, with its reason and the end of its log.
+    pub async fn start(options: ClusterOptions) -> anyhow::Result<Self> {
+        let only = ONE.lock().await;
+        let binaries = tokio::task::spawn_blocking(Binaries::find).await??;
+        let (dir, temporary) = match &options.dir {
+            Some(dir) => {
+                std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+                (std::path::absolute(dir)?, None)
+            }
+            None => {
+                let temporary = tempfile::Builder::new().prefix("vixen-").tempdir()?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            binaries,
+            config: dir.join("vixen.toml"),
+            dir,
+            _temporary: temporary,
+            _only: only,
+        };
+        for attempt in 1.. {
+            cluster.place(&options)?;
+            let Err(error) = cluster.start_all().await else { break };
+            let clash = cluster.nodes.iter().any(|node| node.log().contains("in use"));
+            if !clash || attempt == PORT_ATTEMPTS {
+                return Err(error);
+            }
+            cluster.kill_all().await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Gives every node a port and writes the configuration file.
+    fn place(&mut self, options: &ClusterOptions) -> anyhow::Result<()> {
+        let ports = free_ports(options.nodes().count())?;
+        std::fs::write(&self.config, options.config(&ports))?;
+        self.nodes = options
+            .nodes()
+            .zip(ports)
+            .map(|((tier, id), port)| Node::new(tier, id, port, &self.dir))
+            .collect();
+        Ok(())
+    }
+
+    /// Starts every node and waits until all are ready.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_all(&mut self) -> anyhow::Result<()> {
+        for node in &mut self.nodes {
+            node.spawn(&self.binaries.program(node.tier), &self.config)?;
+        }
+        self.wait_ready().await
+    }
+
+    /// Waits until every node that runs is ready.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn wait_ready(&mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        loop {
+            let mut waiting = Vec::new();
+            for node in &mut self.nodes {
+                if let Some(status) = node.ended() {
+                    bail!("{} ended with {status}\n{}", node.id, node.log_tail());
+                }
+                if node.pid().is_none() {
+                    continue;
+                }
+                match http::get(&node.address, "/readyz").await {
+                    Ok(answer) if answer.status == 200 => {}
+                    Ok(answer) => waiting.push((node.id.clone(), answer.body)),
+                    Err(error) => waiting.push((node.id.clone(), format!("{error:#}\n"))),
+                }
+            }
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let mut text = format!("not ready after {READY_TIMEOUT:?}:\n");
+                for (id, reason) in waiting {
+                    text += &format!("{id}: {reason}{}\n", self.node(&id)?.log_tail());
+                }
+                bail!(text);
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+    }
+
+    pub(super) fn node(&self, id: &str) -> anyhow::Result<&Node> {
+        self.nodes.iter().find(|node| node.id == id).with_context(|| format!("no node {id}"))
+    }
+
+    fn node_mut(&mut self, id: &str) -> anyhow::Result<&mut Node> {
+        self.nodes.iter_mut().find(|node| node.id == id).with_context(|| format!("no node {id}"))
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill(&mut self, id: &str) -> anyhow::Result<()> {
+        let node = self.node_mut(id)?;
+        node.signal(Signal::SIGKILL)?;
+        node.wait().await.map(drop)
+    }
+
+    /// SIGKILL to all at once, like a power cut of the processes.
+    ///
+    /// # Errors
+    /// When one does not go.
+    pub async fn kill_all(&mut self) -> anyhow::Result<()> {
+        let running: Vec<usize> =
+            (0..self.nodes.len()).filter(|at| self.nodes[*at].pid().is_some()).collect();
+        for at in &running {
+            self.nodes[*at].kill_quietly();
+        }
+        for at in running {
+            self.nodes[at].wait().await?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for a clean exit.
+    ///
+    /// # Errors
+    /// When it does not run, does not stop in time, or exits with another code than 0.
+    pub async fn stop(&mut self, id: &str) -> anyhow::Result<()> {
+        let node = self.node_mut(id)?;
+        node.signal(Signal::SIGTERM)?;
+        let status = node.wait().await?;
+        ensure!(status.success(), "{id} stopped with {status}\n{}", node.log_tail());
+        Ok(())
+    }
+
+    /// Stops every node, entries first, as an operator would.
+    ///
+    /// # Errors
+    /// As for [`stop`](Self::stop).
+    pub async fn stop_all(&mut self) -> anyhow::Result<()> {
+        for id in self.ids().into_iter().rev() {
+            self.stop(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// SIGSTOP: the process is there and does nothing.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self, id: &str) -> anyhow::Result<()> {
+        self.node(id)?.signal(Signal::SIGSTOP)
+    }
+
+    /// SIGCONT after [`pause`](Self::pause).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self, id: &str) -> anyhow::Result<()> {
+        self.node(id)?.signal(Signal::SIGCONT)
+    }
+
+    /// Starts a node that was stopped or killed, and waits until it is ready.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn restart(&mut self, id: &str) -> anyhow::Result<()> {
+        let config = self.config.clone();
+        let tier = self.node(id)?.tier;
+        let program = self.binaries.program(tier);
+        self.node_mut(id)?.spawn(&program, &config)?;
+        self.wait_ready().await
+    }
+
+    /// Names of all nodes.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.id.clone()).collect()
+    }
+
+    /// Names of the nodes of one tier.
+    #[must_use]
+    pub fn ids_of(&self, tier: Tier) -> Vec<String> {
+        self.nodes.iter().filter(|node| node.tier == tier).map(|node| node.id.clone()).collect()
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> &Path {
+        &self.config
+    }
+
+    /// The folder of configuration, logs and stores.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The node's log so far.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn log(&self, id: &str) -> anyhow::Result<String> {
+        Ok(self.node(id)?.log())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            node.kill_quietly();
+        }
+        if std::thread::panicking() {
+            for node in &self.nodes {
+                eprintln!("{}", node.log_tail());
+            }
+        }
+    }
+}

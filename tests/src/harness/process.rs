@@ -1,0 +1,114 @@
+//! One node as a process.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use super::Tier;
+
+/// A node that was told to stop and does not within this time fails the test.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of a log file, this much goes into an error.
+const TAIL_BYTES: usize = 4 << 10;
+
+/// A node of the cluster, running or not.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) tier: Tier,
+    pub(super) id: String,
+    /// `host:port` of its pages, and of its clients if it is an entry.
+    pub(super) address: String,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Node {
+    pub(super) fn new(tier: Tier, id: String, port: u16, dir: &Path) -> Self {
+        let log = dir.join(format!("{id}.log"));
+        Self { tier, id, address: format!("127.0.0.1:{port}"), log, child: None }
+    }
+
+    pub(super) fn spawn(&mut self, program: &Path, config: &Path) -> anyhow::Result<()> {
+        if self.is_running() {
+            bail!("{} is running already", self.id);
+        }
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let mut command = Command::new(program);
+        // Overrides meant for other clusters must not reach this one.
+        for (name, _value) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("VIXEN_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
+            .arg("--config")
+            .arg(config)
+            .args(["--node", &self.id])
+            .stdin(Stdio::null())
+            .stdout(File::try_clone(&log)?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {} for {}", program.display(), self.id))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// The process id while it runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// How it ended, if it was started and has ended by itself.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.child.is_some() && self.ended().is_none()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.pid().with_context(|| format!("{} is not running", self.id))?;
+        let pid = Pid::from_raw(i32::try_from(pid)?);
+        kill(pid, signal).with_context(|| format!("cannot send {signal} to {}", self.id))
+    }
+
+    /// Waits until the process is gone and says how it went.
+    pub(super) async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let Some(child) = &mut self.child else { bail!("{} was never started", self.id) };
+        let ended = tokio::time::timeout(STOP_TIMEOUT, child.wait()).await;
+        let Ok(status) = ended else {
+            bail!("{} did not stop within {STOP_TIMEOUT:?}\n{}", self.id, self.log_tail());
+        };
+        self.child = None;
+        Ok(status?)
+    }
+
+    /// Kills without waiting and without complaint: for drops.
+    pub(super) fn kill_quietly(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _gone_already = child.start_kill();
+        }
+    }
+
+    /// The whole log so far.
+    pub(super) fn log(&self) -> String {
+        std::fs::read(&self.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The end of the log, under a heading.
+    pub(super) fn log_tail(&self) -> String {
+        let log = self.log();
+        let from = log.ceil_char_boundary(log.len().saturating_sub(TAIL_BYTES));
+        format!("--- log of {} ---\n{}", self.id, &log[from..])
+    }
+}

@@ -1,0 +1,125 @@
+//! What the nodes say of themselves.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+use super::{Cluster, Tier, http};
+
+/// Between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Cluster {
+    /// `host:port` of a node's pages.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn address(&self, id: &str) -> anyhow::Result<String> {
+        Ok(self.node(id)?.address.clone())
+    }
+
+    /// Where clients of an entry connect.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn url(&self, entry: &str) -> anyhow::Result<String> {
+        Ok(format!("ws://{}/ws", self.node(entry)?.address))
+    }
+
+    /// Where clients connect, of every entry.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        let entries = self.nodes.iter().filter(|node| node.tier == Tier::Entry);
+        entries.map(|node| format!("ws://{}/ws", node.address)).collect()
+    }
+
+    /// The process id of a node.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self, id: &str) -> anyhow::Result<u32> {
+        self.node(id)?.pid().with_context(|| format!("{id} is not running"))
+    }
+
+    /// `/status`.
+    ///
+    /// # Errors
+    /// When the node does not answer with JSON.
+    pub async fn status(&self, id: &str) -> anyhow::Result<Value> {
+        let answer = http::get(&self.node(id)?.address, "/status").await?;
+        ensure!(answer.status == 200, "/status of {id}: {} {}", answer.status, answer.body);
+        serde_json::from_str(&answer.body).with_context(|| format!("/status of {id}"))
+    }
+
+    /// `/metrics`: the sum of all samples of the metric `name`; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn metric(&self, id: &str, name: &str) -> anyhow::Result<f64> {
+        let answer = http::get(&self.node(id)?.address, "/metrics").await?;
+        let value = |line: &str| {
+            let (sample, value) = line.rsplit_once(' ')?;
+            let found = sample.split('{').next() == Some(name);
+            found.then(|| value.parse::<f64>().ok()).flatten()
+        };
+        Ok(answer.body.lines().filter_map(value).sum())
+    }
+
+    /// A number of `/status`, by JSON pointer.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn status_number(&self, id: &str, pointer: &str) -> anyhow::Result<u64> {
+        let status = self.status(id).await?;
+        let number = status.pointer(pointer).and_then(Value::as_u64);
+        number.with_context(|| format!("no number {pointer} in /status of {id}: {status:#}"))
+    }
+
+    /// A sync node that is not the home of any active owner, as another one sees it.
+    ///
+    /// # Errors
+    /// When there is none, or the status does not tell.
+    pub async fn sync_that_is_no_home(&self) -> anyhow::Result<String> {
+        let ids = self.ids_of(Tier::Sync);
+        let first = ids.first().context("no sync node")?;
+        let status = self.status(first).await?;
+        let homes = status.get("homes").and_then(Value::as_array);
+        let homes = homes.with_context(|| format!("no homes in /status of {first}: {status:#}"))?;
+        let homes: BTreeSet<u64> =
+            homes.iter().filter_map(|owner| owner.get("home").and_then(Value::as_u64)).collect();
+        // The harness gives S1 lane 0, S2 lane 1, and so on.
+        let free = (0..).zip(&ids).find(|(lane, _id)| !homes.contains(lane));
+        match free {
+            Some((_lane, id)) => Ok(id.clone()),
+            None => bail!("every sync node is a home: {homes:?}"),
+        }
+    }
+}
+
+/// Looks at `condition` until it holds: `Ok` with what it found, or `Err` with what it found last.
+///
+/// # Errors
+/// When it does not hold within `timeout`; `what` is part of the text.
+pub async fn wait_until<T, F>(
+    what: &str,
+    timeout: Duration,
+    mut condition: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let deadline = Instant::now() + timeout;
+    loop {
+        let found = condition().await;
+        if let Ok(Some(found)) = found {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            let last = found.map_or_else(|error| format!(": {error:#}"), |_none| String::new());
+            bail!("waited {timeout:?} in vain for {what}{last}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

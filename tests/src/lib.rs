@@ -1,0 +1,14 @@
+//! What the end-to-end tests of vixen are made of, and the workload generator.
+//!
+//! - [`harness`] starts whole clusters as processes and stops, kills and pauses single ones.
+//! - [`client`] is a lean WAMP client: the generator shares its processors with the cluster it
+//!   measures, so its own cost must not show.
+//! - [`load`] publishes and subscribes, measures, and writes down what happened.
+//! - [`check`] judges what happened against what vixen guarantees.
+//!
+//! None of these uses the code of the nodes: what a client sees is judged from outside.
+
+pub mod check;
+pub mod client;
+pub mod harness;
+pub mod load;

@@ -1,0 +1,30 @@
+//! The workload generator: publishers and subscribers, what they measured, and their history.
+//!
+//! ```text
+//!   publishers --PUBLISH--> entries … entries --EVENT--> subscribers
+//!        |                                                    |
+//!        +------------> History, latencies <------------------+
+//! ```
+//! *Closed loop*: each publisher keeps a window of messages unanswered; latency counts from the
+//! send. *Open loop*: messages are due at a fixed rate whatever the answers; latency counts from
+//! the time a message was due, so a stall shows in all messages that it delayed, not in one (no
+//! coordinated omission).
+
+mod clock;
+mod measure;
+mod options;
+mod progress;
+mod publisher;
+mod run;
+mod subscriber;
+mod ticker;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+pub use measure::{Latency, LoadResult};
+pub use options::{Amount, LoadOptions, Pace};
+pub use progress::Progress;
+pub use run::Load;
