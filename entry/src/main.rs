@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -28,7 +29,7 @@ struct Args {
     /// Where nearcast keeps its data. An entry of a cluster keeps none
     #[arg(long, env = "VIXEN_DATA_DIR", value_name = "DIR", default_value = "./vixen-data")]
     data_dir: PathBuf,
-    /// Threads that serve clients; as many as there are processors when not given
+    /// Threads that serve clients; when not given, half as many as there are processors
     #[arg(long, env = "VIXEN_WORKER_THREADS", value_name = "N")]
     worker_threads: Option<NonZeroUsize>,
 }
@@ -79,9 +80,14 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
 }
 
 fn runtime(args: &Args) -> anyhow::Result<Runtime> {
-    let mut builder = Builder::new_multi_thread();
-    if let Some(threads) = args.worker_threads {
-        builder.worker_threads(threads.get());
+    // Half of them: the core's hand-overs between threads cost more than they gain on few
+    // processors, and the others have links, storage and the system to serve.
+    let half = || available_parallelism().map_or(1, |all| all.get().div_ceil(2));
+    let threads = args.worker_threads.map_or_else(half, NonZeroUsize::get);
+    let mut builder =
+        if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    if threads > 1 {
+        builder.worker_threads(threads);
     }
     builder.enable_all().build().context("no runtime")
 }

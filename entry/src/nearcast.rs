@@ -156,6 +156,7 @@ async fn start_ndb(
         id: NDB,
         name: member.id.to_string(),
         members: 1,
+        write_quorum: config.cluster.write_quorum,
         sync_nodes: vec![SYNC],
         dir: config.node_dir(&member.id),
         fsync: config.cluster.durability.is_fsync(),

@@ -27,6 +27,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         id,
         name: name.to_string(),
         members: u8::try_from(group.members.len()).unwrap_or(u8::MAX),
+        write_quorum: config.cluster.write_quorum,
         sync_nodes: config.sync.iter().map(|member| SyncId(member.lane.index())).collect(),
         dir: config.node_dir(name),
         fsync: config.cluster.durability.is_fsync(),

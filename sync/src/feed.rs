@@ -6,6 +6,9 @@
 //! RESOLVED goes out before any watermark at or above its stamp).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use vixen_common::id::Stamp;
 use vixen_common::link::{LinkId, LinkSender};
@@ -19,6 +22,9 @@ const BATCH: usize = 4_096;
 /// No more is read for a follower whose link has this much waiting.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
+/// How long elections that others tell at once wait for company.
+const GATHER: Duration = Duration::from_millis(3);
+
 struct Follower {
     peer: PeerId,
     sender: LinkSender,
@@ -28,12 +34,21 @@ struct Follower {
 }
 
 /// All followers of this node.
-#[derive(Default)]
 pub(crate) struct Feeds {
     followers: BTreeMap<LinkId, Follower>,
+    /// Elections not told yet, oldest first.
+    untold: Vec<Elected>,
+    untold_due: Option<Instant>,
+    /// A watermark up to here is of use: nothing is known elected above it.
+    elected_to: Stamp,
 }
 
 impl Feeds {
+    /// No followers yet; all that was ever elected is at or below `elected_to`.
+    pub(crate) const fn new(elected_to: Stamp) -> Self {
+        Self { followers: BTreeMap::new(), untold: Vec::new(), untold_due: None, elected_to }
+    }
+
     /// Starts a feed, or starts it again from another stamp.
     pub(crate) fn follow(&mut self, link: LinkId, peer: PeerId, sender: LinkSender, after: Stamp) {
         let follower = Follower { peer, sender, reading: Some(after), told: Stamp::ZERO };
@@ -53,11 +68,19 @@ impl Feeds {
         self.followers.values().any(|follower| follower.reading.is_some())
     }
 
-    /// Tells all followers of new elections.
-    pub(crate) fn publish(&self, elected: Elected) {
-        for follower in self.followers.values() {
-            let _down_follows = follower.sender.send(Message::AdvanceSegmentResolved { elected });
-        }
+    /// Takes an election to tell all followers. Where this node was a reserve, others of the
+    /// majority tell at once: then it waits a little for company, since a send costs the same for
+    /// many.
+    pub(crate) fn publish(&mut self, elected: Elected, is_urgent: bool, now: Instant) {
+        self.elected_to = self.elected_to.max(elected.stamp());
+        self.untold.push(elected);
+        let due = if is_urgent { now } else { now + GATHER };
+        self.untold_due = Some(self.untold_due.map_or(due, |before| before.min(due)));
+    }
+
+    /// When to call `tell`; `None` while nothing is untold.
+    pub(crate) const fn due_at(&self) -> Option<Instant> {
+        self.untold_due
     }
 
     /// Reads on in the store for followers with room; `unwritten` are elections not in it yet.
@@ -83,12 +106,26 @@ impl Feeds {
         Ok(())
     }
 
-    /// Tells the watermark to all followers that have read the store to its end.
-    pub(crate) fn tell(&mut self, watermark: Stamp) {
+    /// Tells followers the elections that are due, and then the watermark to those that have read
+    /// the store to its end. `watermark` must be of now: it covers elections that are not told yet.
+    pub(crate) fn tell(&mut self, watermark: Option<Stamp>, now: Instant) {
+        if self.untold_due.is_some_and(|due| due > now) {
+            // A watermark must not go out before the elections it covers.
+            return;
+        }
+        self.untold_due = None;
+        for elected in self.untold.drain(..) {
+            for follower in self.followers.values() {
+                let _down_follows =
+                    follower.sender.send(Message::AdvanceSegmentResolved { elected });
+            }
+        }
+        let Some(stamp) = watermark else { return };
         for follower in self.followers.values_mut() {
-            if follower.reading.is_none() && watermark > follower.told {
-                follower.told = watermark;
-                let _down_follows = follower.sender.send(Message::Watermark { stamp: watermark });
+            let is_of_use = follower.told < self.elected_to && stamp > follower.told;
+            if follower.reading.is_none() && is_of_use {
+                follower.told = stamp;
+                let _down_follows = follower.sender.send(Message::Watermark { stamp });
             }
         }
     }

@@ -27,6 +27,8 @@ use crate::vote::{Effects, Input, VoteOptions, Votes, Write};
 
 /// Rows that nothing sent depends on wait at most this long for a commit that is needed anyway.
 const LAZY_WRITE: Duration = Duration::from_millis(200);
+/// More elections than this do not wait.
+const ELECTIONS_MAX: usize = 4_096;
 /// Pause between looks at segments that have been pending for long.
 const RETRY: Duration = Duration::from_secs(1);
 /// Pause between reads of the store for followers whose links were full.
@@ -127,8 +129,11 @@ pub struct SyncNode {
     last_down: BTreeMap<SyncId, String>,
     links: BTreeMap<LinkId, (PeerId, LinkSender)>,
     feeds: Feeds,
-    /// Rows that nothing sent depends on, in the order of their steps; see [`LAZY_WRITE`].
+    /// Vote rows that nothing sent depends on; they go with the next commit.
     unwritten: Vec<Write>,
+    /// Elections that are not in the store, oldest first. They touch more of the store than votes
+    /// do, so they go together, after a while; a segment's vote row is always written before.
+    elections: Vec<Write>,
     unwritten_since: Option<Instant>,
     retry_at: Option<Instant>,
     told: Stamp,
@@ -159,14 +164,15 @@ impl SyncNode {
             options,
             store,
             _lock: lock,
+            feeds: Feeds::new(votes.clock()),
             votes,
             inbox,
             handle: SyncHandle { inbox: sender, ready },
             peers: BTreeMap::new(),
             last_down: BTreeMap::new(),
             links: BTreeMap::new(),
-            feeds: Feeds::default(),
             unwritten: Vec::new(),
+            elections: Vec::new(),
             unwritten_since: None,
             retry_at: None,
             told: Stamp::ZERO,
@@ -239,7 +245,7 @@ impl SyncNode {
         let hedge = self.votes.hedge_in_ms(WallTime::now());
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
-        [unwritten, hedge, self.retry_at, reading].into_iter().flatten().min()
+        [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading].into_iter().flatten().min()
     }
 
     fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
@@ -345,45 +351,48 @@ impl SyncNode {
             self.metrics.dropped(*drop);
         }
         let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
-        if is_overdue || stop || is_awaited(&fx) {
+        let all = is_overdue || stop || self.elections.len() >= ELECTIONS_MAX;
+        if !fx.writes.is_empty() {
             self.unwritten.extend_from_slice(&fx.writes);
-            self.commit()?;
-        } else if !fx.writes.is_empty() {
-            self.write_later(fx.writes.iter().copied());
+            self.unwritten_since.get_or_insert_with(Instant::now);
+        }
+        if all || is_awaited(&fx) {
+            self.commit(all)?;
         }
         for (to, message) in fx.sends {
             if let Some(peer) = self.peers.get(&to) {
                 let _down_follows = peer.sender.send(message);
             }
         }
+        let now = Instant::now();
         for (elected, owner) in fx.elected {
-            self.feeds.publish(elected);
+            self.feeds.publish(elected, !self.votes.is_reserve_of(elected.meta.id.owner), now);
             self.metrics.elected.increment(1);
-            self.write_later([Write::Elected(elected, owner)]);
+            self.elections.push(Write::Elected(elected, owner));
+            self.unwritten_since.get_or_insert_with(Instant::now);
         }
         for (to, owner, after) in fx.catch_ups {
             self.catch_up(to, owner, after)?;
         }
         if self.feeds.is_reading() {
-            self.feeds.read_on(&self.store, elected_of(&self.unwritten))?;
+            self.feeds.read_on(&self.store, elected_of(&self.elections))?;
         }
-        if let Some(watermark) = self.votes.watermark() {
+        let watermark = self.votes.watermark();
+        if let Some(watermark) = watermark {
             assert!(watermark >= self.told, "V3: the watermark never falls");
             self.told = watermark;
-            self.feeds.tell(watermark);
         }
+        self.feeds.tell(watermark, now);
         self.tell_metrics();
         Ok(())
     }
 
-    fn write_later(&mut self, writes: impl IntoIterator<Item = Write>) {
-        self.unwritten.extend(writes);
-        self.unwritten_since.get_or_insert_with(Instant::now);
-    }
-
-    /// Commits all rows that wait, in the order of their steps.
-    fn commit(&mut self) -> Result<(), StoreError> {
-        self.unwritten_since = None;
+    /// Commits the votes that wait, and `all` elections after them.
+    fn commit(&mut self, all: bool) -> Result<(), StoreError> {
+        if all {
+            self.unwritten.append(&mut self.elections);
+            self.unwritten_since = None;
+        }
         if self.unwritten.is_empty() {
             return Ok(());
         }
@@ -407,7 +416,7 @@ impl SyncNode {
                 let _down_follows = peer.sender.send(Message::AdvanceSegmentResolved { elected });
             }
         }
-        for elected in elected_of(&self.unwritten).filter(|e| e.meta.id.owner == owner) {
+        for elected in elected_of(&self.elections).filter(|e| e.meta.id.owner == owner) {
             let message = Message::AdvanceSegmentResolved { elected };
             let _down_follows = peer.sender.send(message);
         }
@@ -504,7 +513,7 @@ impl SyncNode {
             "pending_total": report.pending_total,
             "pending": pending,
             "feeds": self.feeds.report(),
-            "unwritten_rows": self.unwritten.len(),
+            "unwritten_rows": self.unwritten.len() + self.elections.len(),
         })
     }
 }

@@ -75,8 +75,9 @@ pub(crate) struct Node {
     options: VoteOptions,
     pub(crate) votes: Option<Votes>,
     disk: Disk,
-    /// Rows that nothing sent depends on, as in the driver.
+    /// Rows that nothing sent depends on, as in the driver: votes, and elections after them.
     unwritten: Vec<Write>,
+    elections: Vec<Write>,
     told: Stamp,
     /// Wall time minus true time.
     pub(crate) skew_ms: i64,
@@ -93,6 +94,7 @@ impl Node {
             options,
             disk: Disk::default(),
             unwritten: Vec::new(),
+            elections: Vec::new(),
             told: Stamp::ZERO,
             skew_ms: 0,
             paused_until_ms: 0,
@@ -129,6 +131,9 @@ impl Node {
         let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
         let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
         self.unwritten.extend_from_slice(&fx.writes);
+        if flush {
+            self.unwritten.append(&mut self.elections);
+        }
         if flush || has_ceiling || (leaves && !fx.writes.is_empty()) {
             for write in self.unwritten.drain(..) {
                 self.disk.apply(write);
@@ -147,7 +152,7 @@ impl Node {
             return output;
         }
         for (elected, owner) in fx.elected {
-            self.unwritten.push(Write::Elected(elected, owner));
+            self.elections.push(Write::Elected(elected, owner));
             output.elected.push(elected);
         }
         output.watermark = self.votes.as_ref().and_then(Votes::watermark);
@@ -160,14 +165,14 @@ impl Node {
 
     fn known_of(&self, owner: OwnerId, after: Seq) -> Vec<Elected> {
         let written = self.disk.elected.values().copied();
-        let known = written.chain(elected_of(&self.unwritten));
+        let known = written.chain(elected_of(&self.elections));
         known.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after).collect()
     }
 
     /// Everything elected that a feed from `after` on begins with.
     pub(crate) fn elected_after(&self, after: Stamp) -> Vec<Elected> {
         let written = self.disk.elected.values().copied();
-        let known = written.chain(elected_of(&self.unwritten));
+        let known = written.chain(elected_of(&self.elections));
         known.filter(|elected| elected.stamp() > after).collect()
     }
 
@@ -184,6 +189,7 @@ impl Node {
     pub(crate) fn crash(&mut self) {
         self.votes = None;
         self.unwritten.clear();
+        self.elections.clear();
     }
 
     pub(crate) fn restart(&mut self) {

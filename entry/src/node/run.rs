@@ -23,9 +23,6 @@ use crate::delivery::{self, Delivery, DeliveryOptions};
 use crate::metrics::{Levels, Metrics};
 use crate::segmenter::{self, Segmenter, SegmenterOptions};
 
-/// One segment on its way to the disks, and one being voted on: docs/design/003.
-const SEGMENTS_UNDER_WAY_MAX: usize = 2;
-
 /// One entry: its core, which sessions and links talk to.
 pub struct EntryNode {
     pub(super) options: EntryOptions,
@@ -61,9 +58,7 @@ impl EntryNode {
         let segmenter = Segmenter::new(SegmenterOptions {
             owner: options.owner,
             groups: options.groups.clone(),
-            write_quorum: options.write_quorum,
             publish_timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX),
-            unresolved_max: SEGMENTS_UNDER_WAY_MAX,
             messages_max: options.limits.segment_messages_max,
             bytes_max: options.limits.segment_bytes_max,
         });

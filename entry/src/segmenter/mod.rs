@@ -1,14 +1,15 @@
 //! Segmenter: the messages of all sessions become advance segments of one owner, are sent to the
 //! ndb nodes, and their publishers are answered.
 //!
-//! Source: DESIGN §2 (pacing by TRIM), §6 (acknowledgement, publish timeout).
+//! Source: DESIGN §2 and `docs/design/003-segments-under-way.md` (pacing), DESIGN §6
+//! (acknowledgement, publish timeout).
 //!
 //! ```text
 //!              closed, unresolved                       open
 //!   +-------------------------------------------+  +-----------+
 //!   | seq n    | seq n+1  | ...      | seq m    |  |  seq m+1  | <-- Publish
 //!   +-------------------------------------------+  +-----------+
-//!     ^ Placed                           ^ W trims: the open one may close
+//!     ^ Placed                           ^ nothing under way, or full: the open one closes
 //! ```
 //! The driver steps everything that waits, then gives [`Input::Flush`]: what came together leaves
 //! together. After a pause the first message leaves alone and at once.
@@ -40,10 +41,6 @@ use pending::Pending;
 /// link: a node that refuses a whole segment three times has another trouble than a gap.
 const RESENDS_MAX: u8 = 3;
 
-/// A segment of this size does not wait until the one before it has its place: it is worth its own
-/// disk syncs, smaller ones are better merged.
-const PIPELINED_BYTES: usize = 64 << 10;
-
 /// Bytes of a blob before its topics and records, generously.
 const BLOB_PREFIX_BYTES: usize = 16;
 
@@ -57,13 +54,8 @@ pub struct SegmenterOptions {
     pub owner: OwnerId,
     /// The ndb nodes of each group; at least one group.
     pub groups: Vec<Vec<NdbId>>,
-    /// W: trims that let the next segment close.
-    pub write_quorum: u8,
     /// A publisher that waited longer gets an error.
     pub publish_timeout_ms: u64,
-    /// Segments under way at most before the open one waits for a place: see
-    /// `docs/design/003-segments-under-way.md`. Full segments do not wait.
-    pub unresolved_max: usize,
     /// Most messages in a segment.
     pub messages_max: u32,
     /// Most bytes in a segment, except for a single message that is larger.
@@ -355,11 +347,7 @@ impl Segmenter {
     }
 
     fn on_flush(&mut self, fx: &mut Effects) {
-        let quorum = usize::from(self.options.write_quorum);
-        let has_arrived = self.closed.back().is_none_or(|before| before.trims.len() >= quorum);
-        let is_large = self.open.builder.record_bytes() >= PIPELINED_BYTES;
-        let under_way_max = self.options.unresolved_max.min(if is_large { usize::MAX } else { 1 });
-        let may_close = has_arrived && self.closed.len() < under_way_max;
+        let may_close = self.closed.is_empty();
         if self.open.builder.count() > 0 && may_close {
             self.close(fx);
         }

@@ -41,16 +41,10 @@ struct Bench {
 
 impl Bench {
     fn new(messages_max: u32, bytes_max: usize) -> Self {
-        Self::limited(messages_max, bytes_max, 99)
-    }
-
-    fn limited(messages_max: u32, bytes_max: usize, unresolved_max: usize) -> Self {
         let options = SegmenterOptions {
             owner: owner(),
             groups: vec![vec![ndb(0), ndb(1), ndb(2)]],
-            write_quorum: 2,
             publish_timeout_ms: TIMEOUT_MS,
-            unresolved_max,
             messages_max,
             bytes_max,
         };
@@ -151,18 +145,18 @@ fn what_is_sent_is_what_was_published() {
 }
 
 #[test]
-fn a_segment_lasts_until_w_trims_of_the_one_before() {
+fn the_open_segment_waits_while_one_is_under_way() {
     let mut bench = Bench::with_nodes(&[0, 1, 2]);
     bench.publish(7, vec![publish("[1]", 1)]);
     bench.step(Input::Flush);
     bench.publish(7, vec![publish("[2]", 2)]);
     assert_eq!(sent(&bench.step(Input::Flush)), []);
     bench.trim(0, 1);
-    bench.trim(0, 1);
-    bench.publish(8, vec![publish("[3]", 1)]);
-    assert_eq!(sent(&bench.step(Input::Flush)), [], "one node twice is no quorum");
     bench.trim(2, 1);
-    assert_eq!(sent(&bench.step(Input::Flush)).len(), 9);
+    bench.publish(8, vec![publish("[3]", 1)]);
+    assert_eq!(sent(&bench.step(Input::Flush)), [], "it has arrived, and has no place yet");
+    bench.placed(1, 1);
+    assert_eq!(sent(&bench.step(Input::Flush)).len(), 9, "both messages leave together");
     assert_eq!(sent(&bench.step(Input::Flush)), [], "an empty segment stays open");
 }
 
@@ -349,24 +343,4 @@ fn a_scenario_of_load_loss_and_return() {
         assert!(of_session.iter().map(|told| told.1.0).eq(1..=200), "each once, in order");
         assert!(of_session.is_sorted_by_key(|told| told.2.clone().expect("placed")));
     }
-}
-
-#[test]
-fn the_open_segment_waits_while_enough_segments_are_under_way() {
-    let mut bench = Bench::limited(4, 1 << 20, 2);
-    for member in 0..3 {
-        bench.step(Input::NdbUp { ndb: ndb(member) });
-    }
-    for seq in 1..=2 {
-        bench.publish(1, vec![publish("[1]", seq)]);
-        assert!(!sent(&bench.step(Input::Flush)).is_empty());
-        bench.trim(0, seq);
-        bench.trim(1, seq);
-    }
-    bench.publish(1, vec![publish("[1]", 3)]);
-    assert!(sent(&bench.step(Input::Flush)).is_empty(), "two are under way");
-    bench.placed(1, 1);
-    assert_eq!(sent(&bench.step(Input::Flush))[..3], whole(0, 3));
-    let full = (4..9).map(|request| publish("[1]", request)).collect();
-    assert!(!sent(&bench.publish(1, full)).is_empty(), "a full segment does not wait");
 }

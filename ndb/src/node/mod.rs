@@ -7,11 +7,11 @@
 
 mod fetch;
 mod status;
+mod unwritten;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -23,13 +23,12 @@ use vixen_common::segment::{Blob, SegmentMeta};
 use vixen_common::wire::{Message, PeerId};
 
 use crate::metrics::Metrics;
-use crate::replica::{Body, Effects, Input, Place, Replica, ReplicaOptions};
-use crate::store::{Committed, Job, Store, StoreError, Writer};
+use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
+use crate::store::{Committed, Store, StoreError, Writer};
 use crate::tail::{self, Command, TailContext, TailHandle, TailLog};
 use fetch::Fetching;
+use unwritten::Unwritten;
 
-/// Rows of the order wait at most this long for a commit that is needed anyway.
-const LAZY_WRITE: Duration = Duration::from_millis(20);
 /// The inbox is not read while the writer has more than this before it.
 const WRITER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of incomplete segments, as a multiple of the largest segment.
@@ -44,6 +43,8 @@ pub struct NdbOptions {
     pub name: String,
     /// R: nodes of its group.
     pub members: u8,
+    /// W: how many of them must have a segment on disk before it is voted on.
+    pub write_quorum: u8,
     /// All sync nodes.
     pub sync_nodes: Vec<SyncId>,
     /// Its data directory.
@@ -135,9 +136,8 @@ pub struct NdbNode {
     last_down: BTreeMap<String, String>,
     tails: BTreeMap<LinkId, TailHandle>,
     fetching: Fetching,
-    /// Rows not yet handed to the writer.
-    unwritten: Vec<Place>,
-    unwritten_since: Option<Instant>,
+    /// Not yet handed to the writer.
+    unwritten: Unwritten,
     writing_bytes: usize,
     metrics: Metrics,
 }
@@ -168,6 +168,7 @@ impl NdbNode {
         let replica = Replica::new(replica, recovered);
         let mut fetching = Fetching::default();
         replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
+        let unwritten = Unwritten::new(options.id, options.members, options.write_quorum);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let (damage, damaged) = mpsc::unbounded_channel();
         let ready = Arc::new(Mutex::new(Err("starting".to_owned())));
@@ -187,8 +188,7 @@ impl NdbNode {
             last_down: BTreeMap::new(),
             tails: BTreeMap::new(),
             fetching,
-            unwritten: Vec::new(),
-            unwritten_since: None,
+            unwritten,
             writing_bytes: 0,
             metrics: Metrics::new(),
         };
@@ -270,8 +270,7 @@ impl NdbNode {
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
-        [unwritten, self.fetching.due_at()].into_iter().flatten().min()
+        [self.unwritten.due_at(), self.fetching.due_at()].into_iter().flatten().min()
     }
 
     fn on_report(&mut self, committed: Committed, fx: &mut Effects) {
@@ -468,8 +467,7 @@ impl NdbNode {
         let now = Instant::now();
         if !fx.placed.is_empty() {
             self.log.push(&fx.placed);
-            self.unwritten.extend(fx.placed.iter().cloned());
-            self.unwritten_since.get_or_insert(now);
+            self.unwritten.add_rows(&fx.placed, now);
         }
         for place in &fx.placed {
             self.metrics.messages_placed.increment(u64::from(place.row.elected.meta.count));
@@ -487,17 +485,15 @@ impl NdbNode {
         }
     }
 
-    /// Hands segments and the rows that wait to the writer. A segment goes before its own row.
+    /// Hands what is due to the writer.
     fn write(&mut self, stores: Vec<crate::replica::Store>, stop: bool) -> Result<(), NdbError> {
-        let is_due = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
-        let rows_are_due = is_due || (stop && !self.unwritten.is_empty());
-        if stores.is_empty() && !rows_are_due {
+        let now = Instant::now();
+        self.writing_bytes += stores.iter().map(|store| store.blob.as_bytes().len()).sum::<usize>();
+        self.unwritten.add_stores(stores, now);
+        let jobs = self.unwritten.take_due(now, stop);
+        if jobs.is_empty() {
             return Ok(());
         }
-        self.writing_bytes += stores.iter().map(|store| store.blob.as_bytes().len()).sum::<usize>();
-        self.unwritten_since = None;
-        let rows = self.unwritten.drain(..).map(Job::Place);
-        let jobs = stores.into_iter().map(Job::Store).chain(rows).collect();
         if self.writer.write(jobs) { Ok(()) } else { Err(self.writer_error()) }
     }
 

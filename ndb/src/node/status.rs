@@ -49,7 +49,7 @@ impl NdbNode {
             "missing_segments": self.fetching.len(),
             "incoming_bytes": self.replica.incoming_bytes(),
             "writing_bytes": self.writing_bytes,
-            "unwritten_rows": self.unwritten.len(),
+            "unwritten_rows": self.unwritten.rows(),
             "tail_cache_bytes": self.log.bytes(),
             "tails": self.tails_status(),
         })

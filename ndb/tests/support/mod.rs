@@ -55,6 +55,7 @@ pub(crate) fn options(dir: &Path, member: u8) -> NdbOptions {
         id: NdbId { group: GroupId(0), member },
         name: format!("D{member}"),
         members: 3,
+        write_quorum: 2,
         sync_nodes: vec![SyncId(0), SyncId(1), SyncId(2)],
         dir: dir.to_owned(),
         fsync: true,

@@ -273,6 +273,12 @@ impl Votes {
         Some(self.drafts.first().map_or(self.clock.value(), |draft| draft.just_below()))
     }
 
+    /// The highest stamp seen or made.
+    #[must_use]
+    pub const fn clock(&self) -> Stamp {
+        self.clock.value()
+    }
+
     /// Milliseconds until the next segment that is left to others has waited long enough; at 0,
     /// give [`Input::Hedge`].
     #[must_use]

@@ -85,7 +85,8 @@ const fn remaining_ms(until: WallTime, now: WallTime) -> u64 {
 
 impl Votes {
     /// Whether the owner's first quorum is all linked here and does without this node.
-    fn is_reserve_of(&self, owner: OwnerId) -> bool {
+    #[must_use]
+    pub fn is_reserve_of(&self, owner: OwnerId) -> bool {
         let members = &self.options.members;
         let at = members.iter().position(|id| *id == home(owner, members)).unwrap_or(0);
         let mut first = members.iter().cycle().skip(at).take(self.quorum());

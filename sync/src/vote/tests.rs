@@ -318,3 +318,67 @@ fn a_digest_asks_for_what_the_peer_lacks_and_for_nothing_else() {
     let fx = bench.step(0, Input::Digest { from: SyncId(1), owners: vec![] });
     assert_eq!(fx.catch_ups, [(SyncId(1), owner, Seq(0))]);
 }
+
+/// Links all nodes of the bench, as in a healthy cluster.
+fn link_all(bench: &mut Bench) {
+    for (node, peer) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
+        bench.step(node, Input::PeerUp { peer: SyncId(peer) });
+    }
+    bench.queue.clear();
+}
+
+/// Home, the node after it, and the reserve of the test's owner.
+fn roles() -> (SyncId, SyncId, SyncId) {
+    let members: Vec<_> = (0..3).map(SyncId).collect();
+    let owner = meta(1, 1).id.owner;
+    let at = |ballot| coordinator(owner, Ballot(ballot), &members);
+    (at(0), at(1), at(2))
+}
+
+#[test]
+fn a_reserve_writes_nothing_and_learns_the_election() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (_, _, reserve) = roles();
+    bench.store(meta(1, 1));
+    assert!(bench.stores[usize::from(reserve.0)].is_empty(), "no draft of the reserve");
+    bench.deliver_all();
+    assert!(bench.elected.iter().all(|elected| elected.len() == 1));
+    let stamp = bench.elected[0][0].stamp();
+    assert!(bench.nodes.iter().all(|node| node.watermark().is_some_and(|w| w >= stamp)));
+    assert_eq!(bench.nodes[usize::from(reserve.0)].hedge_in_ms(bench.now), None);
+}
+
+#[test]
+fn a_reserve_steps_in_when_the_hedge_is_over() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (_, second, reserve) = roles();
+    bench.store(meta(1, 1));
+    // The second of the first quorum is paused: what goes to it and comes from it waits.
+    bench.queue.retain(|(from, to, _)| *from != second && *to != second);
+    let wait = bench.nodes[usize::from(reserve.0)].hedge_in_ms(bench.now).expect("held back");
+    assert!((1..=50).contains(&wait));
+    bench.now = bench.now.plus_millis(wait);
+    bench.step(reserve.0, Input::Hedge);
+    bench.queue.retain(|(from, to, _)| *from != second && *to != second);
+    while let Some(at) = bench.queue.iter().position(|(_, to, _)| *to != second) {
+        let (from, to, message) = bench.queue.remove(at);
+        bench.step(to.0, input_of(from, message));
+    }
+    bench.now = bench.now.plus_millis(50);
+    let fx = bench.step(reserve.0, Input::Hedge);
+    assert!(fx.sends.iter().any(|(_, message)| matches!(message, Message::Vote { .. })));
+    assert_eq!(bench.elected[usize::from(reserve.0)].len(), 1);
+}
+
+#[test]
+fn a_reserve_steps_in_at_once_when_the_first_quorum_is_not_all_linked() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (_, second, reserve) = roles();
+    bench.store(meta(1, 1));
+    let fx = bench.step(reserve.0, Input::PeerDown { peer: second });
+    assert!(matches!(fx.writes[..], [Write::Vote(VoteState { draft: Some(_), .. }), ..]));
+    assert!(matches!(fx.sends[..], [(_, Message::PickChallenger { .. })]));
+}
