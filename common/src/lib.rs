@@ -10,6 +10,7 @@ pub mod dirlock;
 pub mod frontier;
 pub mod id;
 pub mod link;
+pub mod lmdb;
 pub mod segment;
 pub mod server;
 pub mod telemetry;

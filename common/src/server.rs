@@ -4,6 +4,9 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
+use crate::link::{Identity, Inbox, LinkEvent, link_router};
+use crate::telemetry::{ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal};
+
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}; is another process there, or the address wrong?")]
@@ -40,4 +43,26 @@ pub async fn serve(
         }
     });
     axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+/// Runs what surrounds a sync or ndb node, as tasks of the current runtime: its port, with `/link`
+/// and the operators' pages, and the signals that put `stop` into its inbox.
+pub fn surround<E>(
+    listener: TcpListener,
+    identity: Identity,
+    inbox: Inbox<E>,
+    stop: E,
+    ready: ReadyFn,
+    status: StatusFn,
+) where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let pages = ops_router(install_metrics(), ready, status);
+    let router = link_router(identity, inbox.clone()).merge(pages);
+    tokio::spawn(serve(listener, router, std::future::pending()));
+    tokio::spawn(async move {
+        shutdown_signal().await;
+        tracing::info!("stopping");
+        let _stopped_already = inbox.send(stop).await;
+    });
 }

@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use vixen_common::config::{Config, NodeName};
 use vixen_common::id::{NdbId, SyncId};
-use vixen_common::link::{DialTarget, Expected, Identity, dial, link_router};
+use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::server;
-use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
+use vixen_common::telemetry::install_metrics;
 use vixen_common::wire::PeerId;
 
 use crate::node::{NdbEvent, NdbNode, NdbOptions};
@@ -18,7 +18,7 @@ use crate::node::{NdbEvent, NdbNode, NdbOptions};
 /// # Errors
 /// When the node is not in the configuration, its port or directory is taken, or its store fails.
 pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
-    let metrics = install_metrics();
+    install_metrics();
     let (id, member) = config.ndb_member(name)?;
     let group = &config.ndb_groups[usize::from(id.group.0)];
     let address = member.bind_address();
@@ -59,22 +59,19 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
     for target in sync.chain(peers) {
         tokio::spawn(dial(identity.clone(), target, inbox.clone()));
     }
+    tracing::info!(node = %name, address, "listening");
     let (ready, status) = (handle.clone(), handle);
-    let router = link_router(identity, inbox.clone()).merge(ops_router(
-        metrics,
+    server::surround(
+        listener,
+        identity,
+        inbox,
+        NdbEvent::Stop,
         Arc::new(move || ready.ready()),
         Arc::new(move || {
             let status = status.clone();
             Box::pin(async move { status.status().await })
         }),
-    ));
-    tracing::info!(node = %name, address, "listening");
-    tokio::spawn(server::serve(listener, router, std::future::pending()));
-    tokio::spawn(async move {
-        shutdown_signal().await;
-        tracing::info!("stopping");
-        let _stopped_already = inbox.send(NdbEvent::Stop).await;
-    });
+    );
     node.run().await.context("the node had to stop")
 }
 

@@ -36,6 +36,9 @@ const READ_ON: Duration = Duration::from_millis(2);
 /// Rows of the store sent to a peer in one go while it catches up.
 const CATCH_UP_BATCH: usize = 4_096;
 
+/// Readiness before the first look at the links.
+const STARTING: &str = "starting";
+
 /// How a sync node runs.
 #[derive(Clone, Debug)]
 pub struct SyncOptions {
@@ -159,7 +162,7 @@ impl SyncNode {
         };
         let votes = Votes::new(vote, store.recover()?);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
-        let ready = Arc::new(Mutex::new(Err("starting".to_owned())));
+        let ready = Arc::new(Mutex::new(Err(STARTING.to_owned())));
         let node = Self {
             options,
             store,
@@ -441,6 +444,10 @@ impl SyncNode {
         if *told != ready {
             match &ready {
                 Ok(()) => tracing::info!(up, needed, "sync quorum is up"),
+                // At a start that is only the first word, not a change for the worse.
+                Err(reason) if told.as_ref().is_err_and(|before| before == STARTING) => {
+                    tracing::info!(reason, "no sync quorum yet");
+                }
                 Err(reason) => tracing::warn!(reason, "no sync quorum"),
             }
             *told = ready;

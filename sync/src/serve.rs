@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use vixen_common::config::{Config, NodeName};
 use vixen_common::id::{GroupId, SyncId};
-use vixen_common::link::{DialTarget, Expected, Identity, dial, link_router};
+use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::server;
-use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
+use vixen_common::telemetry::install_metrics;
 use vixen_common::wire::PeerId;
 
 use crate::node::{SyncEvent, SyncNode, SyncOptions};
@@ -18,9 +18,9 @@ use crate::node::{SyncEvent, SyncNode, SyncOptions};
 /// # Errors
 /// When the node is not in the configuration, its port or directory is taken, or its store fails.
 pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
-    let metrics = install_metrics();
+    install_metrics();
     let member = config.sync_member(name)?;
-    let address = member.listen.map_or_else(|| member.address.clone(), |listen| listen.to_string());
+    let address = member.bind_address();
     let listener = server::listen(&address).await?;
     let id = SyncId(member.lane.index());
     let node = SyncNode::open(SyncOptions {
@@ -49,23 +49,19 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         let target = DialTarget { address: peer.address.clone(), expected };
         tokio::spawn(dial(identity.clone(), target, inbox.clone()));
     }
-    let ready = handle.clone();
-    let status = handle.clone();
-    let router = link_router(identity, inbox.clone()).merge(ops_router(
-        metrics,
+    tracing::info!(node = %name, address, "listening");
+    let (ready, status) = (handle.clone(), handle);
+    server::surround(
+        listener,
+        identity,
+        inbox,
+        SyncEvent::Stop,
         Arc::new(move || ready.ready()),
         Arc::new(move || {
             let status = status.clone();
             Box::pin(async move { status.status().await })
         }),
-    ));
-    tracing::info!(node = %name, address, "listening");
-    tokio::spawn(server::serve(listener, router, std::future::pending()));
-    tokio::spawn(async move {
-        shutdown_signal().await;
-        tracing::info!("stopping");
-        let _stopped_already = inbox.send(SyncEvent::Stop).await;
-    });
+    );
     node.run().await.context("the node had to stop")
 }
 

@@ -34,6 +34,9 @@ const WRITER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of incomplete segments, as a multiple of the largest segment.
 const INCOMING_SEGMENTS: usize = 64;
 
+/// Readiness before the first look at the links.
+const STARTING: &str = "starting";
+
 /// How an ndb node runs.
 #[derive(Clone, Debug)]
 pub struct NdbOptions {
@@ -171,7 +174,7 @@ impl NdbNode {
         let unwritten = Unwritten::new(options.id, options.members, options.write_quorum);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let (damage, damaged) = mpsc::unbounded_channel();
-        let ready = Arc::new(Mutex::new(Err("starting".to_owned())));
+        let ready = Arc::new(Mutex::new(Err(STARTING.to_owned())));
         let node = Self {
             options,
             store,
@@ -553,6 +556,10 @@ impl NdbNode {
         if *told != ready {
             match &ready {
                 Ok(()) => tracing::info!(up, needed, "feeds are up"),
+                // At a start that is only the first word, not a change for the worse.
+                Err(reason) if told.as_ref().is_err_and(|before| before == STARTING) => {
+                    tracing::info!(reason, "not enough feeds yet");
+                }
                 Err(reason) => tracing::warn!(reason, "not enough feeds"),
             }
             *told = ready;

@@ -4,7 +4,7 @@
 //! their place; moving to permanent is a row of `order` and the removal of the mark. Only the
 //! writer thread writes; readers are short and cross no await.
 
-mod env;
+mod error;
 mod writer;
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -14,13 +14,25 @@ use heed::types::Bytes as Raw;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
 use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, StoreId};
+use vixen_common::lmdb;
 use vixen_common::segment::{Blob, SegmentMeta};
 
 use crate::replica::{self, Mark, OrderRow, Recovered};
-use env::db_name;
 
-pub use env::StoreError;
+pub use error::StoreError;
 pub(crate) use writer::{Committed, Job, Writer};
+
+/// Version of all rows; a store of another version is refused, not guessed at.
+const FORMAT: u8 = 1;
+
+mod db_name {
+    pub(super) const META: &str = "meta";
+    pub(super) const TEMPORARY: &str = "temporary";
+    pub(super) const BLOBS: &str = "blobs";
+    pub(super) const ORDER: &str = "order";
+    pub(super) const MISSING: &str = "missing";
+    pub(super) const OWNERS: &str = "owners";
+}
 
 /// Databases of an ndb node. Keys are big-endian, so byte order is log order.
 pub(crate) struct Store {
@@ -47,7 +59,7 @@ impl Store {
         bytes_max: u64,
         fsync: bool,
     ) -> Result<Self, StoreError> {
-        let env = env::open(dir, bytes_max, fsync)?;
+        let env = lmdb::open(dir, bytes_max, fsync)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some(db_name::META))?;
         let temporary = env.create_database(&mut txn, Some(db_name::TEMPORARY))?;
@@ -55,7 +67,7 @@ impl Store {
         let order = env.create_database(&mut txn, Some(db_name::ORDER))?;
         let missing = env.create_database(&mut txn, Some(db_name::MISSING))?;
         let owners = env.create_database(&mut txn, Some(db_name::OWNERS))?;
-        let store_id = env::identify(&mut txn, meta, dir)?;
+        let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT)?;
         txn.commit()?;
         Ok(Self { env, temporary, blobs, order, missing, owners, group, store_id })
     }

@@ -3,27 +3,40 @@
 //! A commit takes all writes of a drained inbox at once: that is the group commit. LMDB syncs data
 //! and then meta pages, so a commit is all there after a power cut, or not at all.
 
-mod env;
+mod error;
 mod keys;
 
 use std::ops::Bound::{Included, Unbounded};
 use std::path::Path;
 
 use heed::types::Bytes;
-use heed::{Database, Env, RoTxn, RwTxn};
+use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
 use vixen_common::id::{OwnerId, Seq, Stamp, StoreId};
+use vixen_common::lmdb;
 use vixen_common::segment::Elected;
 
 use crate::vote::{OwnerRow, Recovered, VoteState, Write};
 
-use env::{FORMAT, db_name, meta_key};
+pub use error::StoreError;
 
-pub use env::StoreError;
+/// Version of all rows; a store of another version is refused, not guessed at.
+const FORMAT: u8 = 1;
+
+mod db_name {
+    pub(super) const META: &str = "meta";
+    pub(super) const VOTES: &str = "votes";
+    pub(super) const ELECTED: &str = "elected";
+    pub(super) const BY_STAMP: &str = "by-stamp";
+    pub(super) const OWNERS: &str = "owners";
+}
+
+/// Key of the clock ceiling in `meta`.
+const KEY_CEILING: &[u8] = b"clock-ceiling";
 
 /// Databases of a sync node. Keys are big-endian, so byte order is id order.
 pub(crate) struct Store {
-    env: Env,
+    env: Env<WithoutTls>,
     /// Text key → format version, store id, clock ceiling.
     meta: Database<Bytes, Bytes>,
     /// Segment id → [`VoteState`] (postcard): segments not known elected.
@@ -40,14 +53,14 @@ pub(crate) struct Store {
 impl Store {
     /// Opens or creates the store in `dir`. Blocking.
     pub(crate) fn open(dir: &Path, bytes_max: u64, fsync: bool) -> Result<Self, StoreError> {
-        let env = env::open(dir, bytes_max, fsync)?;
+        let env = lmdb::open(dir, bytes_max, fsync)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some(db_name::META))?;
         let votes = env.create_database(&mut txn, Some(db_name::VOTES))?;
         let elected = env.create_database(&mut txn, Some(db_name::ELECTED))?;
         let by_stamp = env.create_database(&mut txn, Some(db_name::BY_STAMP))?;
         let owners = env.create_database(&mut txn, Some(db_name::OWNERS))?;
-        let store_id = env::identify(&mut txn, meta, dir)?;
+        let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT)?;
         txn.commit()?;
         Ok(Self { env, meta, votes, elected, by_stamp, owners, store_id })
     }
@@ -60,7 +73,7 @@ impl Store {
     /// segments, not to history.
     pub(crate) fn recover(&self) -> Result<Recovered, StoreError> {
         let txn = self.env.read_txn()?;
-        let ceiling = self.meta.get(&txn, meta_key::CEILING)?;
+        let ceiling = self.meta.get(&txn, KEY_CEILING)?;
         let ceiling = ceiling.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
         let mut recovered = Recovered { ceiling, ..Recovered::default() };
         for row in self.owners.iter(&txn)? {
@@ -77,7 +90,7 @@ impl Store {
 
     fn read_beyond(
         &self,
-        txn: &RoTxn<'_>,
+        txn: &RoTxn<'_, WithoutTls>,
         owner: OwnerId,
         contiguous: Seq,
         recovered: &mut Recovered,
@@ -107,7 +120,7 @@ impl Store {
                 self.votes.put(txn, &vote.meta.id.to_key(), &encode(&vote)?)?;
             }
             Write::Ceiling(ceiling) => {
-                self.meta.put(txn, meta_key::CEILING, &keys::stamp(ceiling))?;
+                self.meta.put(txn, KEY_CEILING, &keys::stamp(ceiling))?;
             }
             Write::Elected(elected, owner) => {
                 let segment = elected.meta.id.to_key();
@@ -164,9 +177,6 @@ fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {
 fn decode<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T, StoreError> {
     postcard::from_bytes(row).map_err(StoreError::Row)
 }
-
-/// Version of the rows; a store of another version is refused, not guessed at.
-const _: () = assert!(FORMAT == 1, "rows changed: write a migration");
 
 #[cfg(test)]
 mod tests {

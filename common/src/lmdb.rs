@@ -1,0 +1,125 @@
+//! LMDB environments: how the stores of sync and ndb nodes are opened, and what identifies one.
+
+use std::path::{Path, PathBuf};
+
+use heed::types::Bytes;
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, RwTxn, WithoutTls};
+
+use crate::id::StoreId;
+
+/// Databases of one environment at most.
+const DATABASES_MAX: u32 = 8;
+/// Reader slots: readers run on a bounded pool of threads.
+const READERS_MAX: u32 = 1_024;
+
+const KEY_FORMAT: &[u8] = b"format";
+const KEY_STORE_ID: &[u8] = b"store-id";
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made.
+    #[error("cannot create {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// LMDB failed.
+    #[error("LMDB cannot open the store")]
+    Lmdb(#[from] heed::Error),
+    /// The store has rows of another version.
+    #[error("the store in {path} has format version {found}, this version reads {wanted}")]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// Its version.
+        found: u8,
+        /// What this node reads.
+        wanted: u8,
+    },
+    /// The row that identifies the store does not parse.
+    #[error("the store in {path} has a malformed store id")]
+    StoreId {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// Opens or creates the environment in `dir`, with a sparse map of `bytes_max`. Without `fsync`
+/// commits are not durable. Blocking. The caller must hold the directory's `DirLock`.
+///
+/// # Errors
+/// When the directory or LMDB's files cannot be had.
+pub fn open(dir: &Path, bytes_max: u64, fsync: bool) -> Result<Env<WithoutTls>, OpenError> {
+    std::fs::create_dir_all(dir)
+        .map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options
+        .map_size(usize::try_from(bytes_max).unwrap_or(usize::MAX))
+        .max_dbs(DATABASES_MAX)
+        .max_readers(READERS_MAX);
+    #[expect(unsafe_code, reason = "opening LMDB")]
+    // SAFETY: the directory is this node's own; a second process on it is kept out by the lock
+    // that the node takes on it, and nothing else truncates or rewrites the file while it is
+    // mapped. NO_SYNC gives up durability only, as `durability = "memory"` asks for.
+    unsafe {
+        if !fsync {
+            options.flags(EnvFlags::NO_SYNC);
+        }
+        Ok(options.open(dir)?)
+    }
+}
+
+/// Checks the format version and reads the store id from `meta`, or writes both into a new store.
+///
+/// # Errors
+/// When the store is of another version, or unreadable.
+pub fn identify(
+    txn: &mut RwTxn<'_>,
+    meta: Database<Bytes, Bytes>,
+    dir: &Path,
+    format: u8,
+) -> Result<StoreId, OpenError> {
+    if let Some(found) = meta.get(txn, KEY_FORMAT)? {
+        let found = found.first().copied().unwrap_or(0);
+        if found != format {
+            return Err(OpenError::Format { path: dir.to_owned(), found, wanted: format });
+        }
+    }
+    if let Some(id) = meta.get(txn, KEY_STORE_ID)? {
+        let id = uuid::Uuid::from_slice(id);
+        return id.map(StoreId).map_err(|_length| OpenError::StoreId { path: dir.to_owned() });
+    }
+    let id = StoreId::generate();
+    meta.put(txn, KEY_FORMAT, &[format])?;
+    meta.put(txn, KEY_STORE_ID, id.0.as_bytes())?;
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES_MAX: u64 = 1 << 20;
+
+    fn identified(dir: &Path, format: u8) -> Result<StoreId, OpenError> {
+        let env = open(dir, BYTES_MAX, true)?;
+        let mut txn = env.write_txn()?;
+        let meta = env.create_database(&mut txn, Some("meta"))?;
+        let id = identify(&mut txn, meta, dir, format)?;
+        txn.commit()?;
+        Ok(id)
+    }
+
+    #[test]
+    fn a_store_keeps_its_id_and_another_format_is_refused() {
+        let dir = tempfile::tempdir().expect("dir");
+        let id = identified(dir.path(), 1).expect("new");
+        assert_eq!(identified(dir.path(), 1).expect("known"), id);
+        let error = identified(dir.path(), 2).expect_err("other");
+        assert!(matches!(error, OpenError::Format { found: 1, wanted: 2, .. }), "{error}");
+    }
+}
