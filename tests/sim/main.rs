@@ -36,6 +36,13 @@ fn every_seed_is_safe_and_ends_with_everything_delivered() {
     }
 }
 
+/// Here a coordinator crashes between proposing a segment and telling that its predecessor is
+/// elected: the successor is heard of first.
+#[test]
+fn a_successor_may_be_heard_of_first() {
+    World::run(1301);
+}
+
 #[test]
 fn one_seed_gives_one_trace() {
     for seed in 0..5 {

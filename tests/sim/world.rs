@@ -264,13 +264,17 @@ impl World {
         self.trace.push(format!("{} node {at} elects {id} {stamp}", self.now_ms - START_MS));
         let other = self.stamps.insert(stamp, id);
         assert_eq!(other, None, "{id} and another are elected at {stamp}");
-        if let Some(previous) = id.previous() {
-            let previous = self.elected.get(&previous).expect("the previous one is elected first");
-            assert!(previous.stamp() < stamp, "{id} is elected below its predecessor");
+        // A coordinator may learn an election, propose the next segment, and crash before it told
+        // anyone: so the next one can be heard of first.
+        let neighbours = [id.previous().map(|previous| (previous, id)), Some((id, id.next()))];
+        self.elected.insert(id, elected);
+        for (earlier, later) in neighbours.into_iter().flatten() {
+            if let (Some(a), Some(b)) = (self.elected.get(&earlier), self.elected.get(&later)) {
+                assert!(a.stamp() < b.stamp(), "{later} is elected below its predecessor");
+            }
         }
         let segment = &self.segments[&id];
         assert!(stamp > segment.after, "{id} was submitted after {} was placed", segment.after);
-        self.elected.insert(id, elected);
     }
 
     fn run_readers(&mut self) {
