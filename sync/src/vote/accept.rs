@@ -121,7 +121,7 @@ impl Votes {
         }
         if self.is_elected(meta.id) {
             // Who prepares does not know: its feeds and digests do, but it asks now.
-            fx.catch_ups.push((from, meta.id.owner, vixen_common::id::Seq(meta.id.seq.0 - 1)));
+            fx.catch_ups.push((from, meta.id.owner, meta.id.seq.before()));
             return;
         }
         if self.pending_of(meta, fx).is_none() || !self.is_eligible(meta.id) {

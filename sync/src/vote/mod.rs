@@ -325,7 +325,7 @@ impl Votes {
         }
         fx.dropped.push(Drop::Late);
         if from != self.options.id && now.millis_since(stamp.wall_time()) >= RETRY_AGE_MS {
-            fx.catch_ups.push((from, segment.owner, Seq(segment.seq.0 - 1)));
+            fx.catch_ups.push((from, segment.owner, segment.seq.before()));
         }
         true
     }

@@ -380,3 +380,20 @@ fn a_reserve_steps_in_at_once_when_the_first_quorum_is_not_all_linked() {
     assert!(matches!(fx.writes[..], [Write::Vote(VoteState { draft: Some(_), .. }), ..]));
     assert!(matches!(fx.sends[..], [(_, Message::PickChallenger { .. })]));
 }
+
+#[test]
+fn seqs_that_no_owner_makes_are_dropped_without_a_panic() {
+    let mut bench = Bench::new(3);
+    bench.store(meta(1, 1));
+    bench.deliver_all();
+    bench.now = bench.now.plus_millis(5_000);
+    let (home, second, third) = roles();
+    let challenger = bench.elected[0][0].challenger;
+    for seq in [0, u64::MAX] {
+        let proposal = Proposal { meta: meta(1, seq), ballot: Ballot(0), challenger };
+        bench.step(third.0, Input::Vote { from: home, proposal });
+        bench.step(third.0, Input::ElectSegment { from: home, proposal });
+        bench.step(third.0, Input::Prepare { from: second, meta: meta(1, seq), ballot: Ballot(1) });
+        bench.step(third.0, Input::GenerateDraft { from: ndb(0), meta: meta(1, seq) });
+    }
+}
