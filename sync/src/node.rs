@@ -245,7 +245,7 @@ impl SyncNode {
 
     fn next_timer(&self) -> Option<Instant> {
         let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
-        let hedge = self.votes.hedge_in_ms(WallTime::now());
+        let hedge = self.votes.due_in_ms(WallTime::now());
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
         [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading].into_iter().flatten().min()
@@ -253,8 +253,8 @@ impl SyncNode {
 
     fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
         let clock = Instant::now();
-        if self.votes.hedge_in_ms(now) == Some(0) {
-            self.votes.step(now, Input::Hedge, fx);
+        while let Some(segment) = self.votes.overdue(now) {
+            self.votes.step(now, Input::Overdue { segment }, fx);
         }
         if self.votes.pending_segments() == 0 {
             self.retry_at = None;
@@ -538,7 +538,7 @@ fn is_awaited(fx: &Effects) -> bool {
 fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> + Clone {
     unwritten.iter().filter_map(|write| match write {
         Write::Elected(elected, _) => Some(*elected),
-        Write::Vote(_) | Write::Ceiling(_) => None,
+        _ => None,
     })
 }
 

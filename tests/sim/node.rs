@@ -28,9 +28,21 @@ impl Disk {
             Write::Elected(elected, owner) => {
                 self.votes.remove(&elected.meta.id);
                 self.elected.insert(elected.meta.id, elected);
-                self.owners.insert(elected.meta.id.owner, owner);
+                self.put_owner(elected.meta.id.owner, owner);
+            }
+            Write::OwnerSettled(owner, row) => {
+                self.votes.retain(|id, _| id.owner != owner || id.seq > row.contiguous);
+                self.put_owner(owner, row);
+            }
+            Write::DropOwner(owner) => {
+                self.owners.remove(&owner);
             }
         }
+    }
+
+    fn put_owner(&mut self, owner: OwnerId, row: OwnerRow) {
+        let known = self.owners.entry(owner).or_default();
+        *known = (*known).max(row);
     }
 
     fn recover(&self) -> Recovered {
@@ -67,7 +79,7 @@ pub(crate) struct Output {
 fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> {
     unwritten.iter().filter_map(|write| match write {
         Write::Elected(elected, _) => Some(*elected),
-        Write::Vote(_) | Write::Ceiling(_) => None,
+        _ => None,
     })
 }
 
@@ -176,10 +188,9 @@ impl Node {
         known.filter(|elected| elected.stamp() > after).collect()
     }
 
-    /// Whether a reserve must step in now.
-    pub(crate) fn is_hedge_due(&self, now_ms: u64) -> bool {
-        let now = self.wall(now_ms);
-        self.votes.as_ref().is_some_and(|votes| votes.hedge_in_ms(now) == Some(0))
+    /// A segment that has waited for long enough.
+    pub(crate) fn overdue(&self, now_ms: u64) -> Option<SegmentId> {
+        self.votes.as_ref()?.overdue(self.wall(now_ms))
     }
 
     pub(crate) fn watermark(&self) -> Option<Stamp> {

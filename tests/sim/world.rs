@@ -223,10 +223,11 @@ impl World {
                 0 => Crash::BeforeCommit,
                 _ => Crash::AfterCommit(self.rng.random_range(0..4)),
             });
-        if self.nodes[at].is_hedge_due(self.now_ms) {
-            inputs.push(Input::Hedge);
-        }
         self.step(at, inputs, crash);
+        // Each changes what is overdue; a node that was paused may have many.
+        while let Some(segment) = self.nodes[at].overdue(self.now_ms) {
+            self.step(at, vec![Input::Overdue { segment }], None);
+        }
         if crash.is_some() {
             self.note_crash(at);
         }

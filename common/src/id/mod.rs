@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::time::WallTime;
+
 pub use permanent::{ParsePermanentIdError, PermanentId};
 pub use stamp::{LANES, Lane, Stamp};
 
@@ -55,6 +57,15 @@ impl OwnerId {
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// When it was made, by the clock of its entry (RFC 9562 §5.7); `None` for an id that no entry
+    /// makes.
+    #[must_use]
+    pub fn made_at(&self) -> Option<WallTime> {
+        let since_epoch = self.0.get_timestamp().filter(|_| self.0.get_version_num() == 7)?;
+        let (seconds, nanos) = since_epoch.to_unix();
+        Some(WallTime(seconds.saturating_mul(1_000).saturating_add(u64::from(nanos) / 1_000_000)))
     }
 }
 

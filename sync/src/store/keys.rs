@@ -35,3 +35,11 @@ pub(super) fn segments_after(
     let from = SegmentId { owner, seq: seq.next() }.to_key();
     (from, SegmentId { owner, seq: Seq(u64::MAX) }.to_key())
 }
+
+/// First and last possible key of the owner's segments up to `seq`, both inclusive.
+pub(super) fn segments_up_to(
+    owner: OwnerId,
+    seq: Seq,
+) -> ([u8; SegmentId::KEY_BYTES], [u8; SegmentId::KEY_BYTES]) {
+    (SegmentId { owner, seq: Seq(0) }.to_key(), SegmentId { owner, seq }.to_key())
+}

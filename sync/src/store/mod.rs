@@ -128,8 +128,32 @@ impl Store {
                 self.votes.delete(txn, &segment)?;
                 self.elected.put(txn, &segment, &stamp)?;
                 self.by_stamp.put(txn, &stamp, &encode(&elected)?)?;
-                self.owners.put(txn, &segment[..16], &encode(&owner)?)?;
+                self.put_owner(txn, elected.meta.id.owner, owner)?;
             }
+            Write::OwnerSettled(owner, row) => {
+                let (from, to) = keys::segments_up_to(owner, row.contiguous);
+                let range = (Included(from.as_slice()), Included(to.as_slice()));
+                self.votes.delete_range(txn, &range)?;
+                self.put_owner(txn, owner, row)?;
+            }
+            Write::DropOwner(owner) => {
+                self.owners.delete(txn, owner.0.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the longer prefix: rows that wait for a commit may come in another order than made.
+    fn put_owner(
+        &self,
+        txn: &mut RwTxn<'_>,
+        owner: OwnerId,
+        row: OwnerRow,
+    ) -> Result<(), StoreError> {
+        let key = owner.0.as_bytes();
+        let known = self.owners.get(txn, key)?.map(decode::<OwnerRow>).transpose()?;
+        if known.is_none_or(|known| known.contiguous < row.contiguous) {
+            self.owners.put(txn, key, &encode(&row)?)?;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Stage two: accepting, counting votes, and what follows from an election (rules 5 and 7).
 
-use vixen_common::id::{Ballot, Stamp, SyncId};
-use vixen_common::segment::{Elected, Proposal, SegmentMeta};
+use vixen_common::id::SyncId;
+use vixen_common::segment::{Elected, Proposal};
 use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
-use super::state::{NodeSet, Write};
+use super::state::NodeSet;
 use super::{Drop, Effects, Votes, coordinator};
 
 impl Votes {
@@ -23,6 +23,7 @@ impl Votes {
         }
         if self.is_wild(proposal.challenger.stamp, now) {
             fx.dropped.push(Drop::WildClock);
+            self.presence.suspect_wild(now, from);
             return;
         }
         if self.is_late(now, from, segment, proposal.challenger.stamp, fx) {
@@ -47,6 +48,7 @@ impl Votes {
     /// Accepts, tells all, and counts its own vote.
     pub(super) fn accept_and_tell(&mut self, now: WallTime, proposal: Proposal, fx: &mut Effects) {
         self.accept(proposal, fx);
+        self.postpone(now, proposal.meta.id);
         for peer in self.options.members.iter().filter(|id| **id != self.options.id) {
             fx.sends.push((*peer, Message::Vote { proposal }));
         }
@@ -89,59 +91,20 @@ impl Votes {
     /// Notes the outcome, and goes on with the owner's next segment, which may have waited for it.
     fn elect(&mut self, now: WallTime, elected: Elected, fx: &mut Effects) {
         let segment = elected.meta.id;
-        if let Some(pending) = self.pending.remove(&segment)
-            && let Some(draft) = pending.vote.draft
-        {
-            self.drafts.remove(&draft);
+        if let Some(pending) = self.pending.remove(&segment) {
+            if let Some(draft) = pending.vote.draft {
+                self.drafts.remove(&draft);
+            }
+            if let Some(hedge) = pending.hedge {
+                self.hedges.settled(now, segment, &hedge);
+            }
         }
         self.unsettled.remove(&segment);
-        self.reserve.settled(now, segment);
         self.clock.raise(elected.stamp());
         let owner = self.owners.entry(segment.owner).or_default();
         owner.elect(segment.seq, elected.stamp());
         fx.elected.push((elected, owner.row));
         self.draft_from(now, segment.next(), fx);
         self.try_propose(now, segment.next(), fx);
-    }
-
-    /// The acceptor's half of a take-over: promise, and answer with the draft (made now if there
-    /// is none) and what was accepted.
-    pub(super) fn on_prepare(
-        &mut self,
-        now: WallTime,
-        from: SyncId,
-        meta: SegmentMeta,
-        ballot: Ballot,
-        fx: &mut Effects,
-    ) {
-        if ballot == Ballot(0) || coordinator(meta.id.owner, ballot, &self.options.members) != from
-        {
-            fx.dropped.push(Drop::NotCoordinator);
-            return;
-        }
-        if self.is_elected(meta.id) {
-            // Who prepares does not know: its feeds and digests do, but it asks now.
-            fx.catch_ups.push((from, meta.id.owner, meta.id.seq.before()));
-            return;
-        }
-        if self.pending_of(meta, fx).is_none() || !self.is_eligible(meta.id) {
-            return;
-        }
-        let Some(pending) = self.pending.get_mut(&meta.id) else { return };
-        let promised = pending.vote.promised;
-        if promised > ballot {
-            fx.dropped.push(Drop::StaleBallot);
-            fx.sends.push((from, Message::Reject { segment: meta.id, promised }));
-            return;
-        }
-        pending.vote.promised = ballot;
-        if pending.vote.draft.is_none() {
-            let draft = self.clock.make(now, Stamp::ZERO);
-            pending.vote.draft = Some(draft);
-            self.drafts.insert(draft);
-        }
-        fx.writes.push(Write::Vote(pending.vote));
-        self.send_pick(now, meta.id, ballot, fx);
-        self.draft_from(now, meta.id.next(), fx);
     }
 }

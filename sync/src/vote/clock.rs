@@ -20,7 +20,7 @@ use vixen_common::time::WallTime;
 const CEILING_AHEAD_MS: u64 = 500;
 
 /// See the module's drawing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Clock {
     lane: Lane,
     value: Stamp,

@@ -6,7 +6,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
 use super::state::{Pick, Write};
-use super::{Drop, Effects, Votes, coordinator};
+use super::{Drop, Effects, Mutation, Votes, coordinator};
 
 impl Votes {
     pub(super) fn on_pick_challenger(
@@ -24,6 +24,7 @@ impl Votes {
         }
         if self.is_wild(pick.draft, now) {
             fx.dropped.push(Drop::WildClock);
+            self.presence.suspect_wild(now, from);
             return;
         }
         if self.is_late(now, from, meta.id, pick.draft, fx) {
@@ -49,9 +50,8 @@ impl Votes {
         let quorum = self.quorum();
         let Some(pending) = self.pending.get(&segment) else { return };
         let ballot = pending.picking;
-        let waits = pending.picks.len() < quorum
-            || pending.has_accepted_at(ballot)
-            || pending.vote.promised > ballot;
+        let is_used = pending.has_accepted_at(ballot) && !Mutation::TwoValuesOneBallot.is_on();
+        let waits = pending.picks.len() < quorum || is_used || pending.vote.promised > ballot;
         if waits {
             return;
         }
@@ -61,6 +61,7 @@ impl Votes {
         );
         let Some(floor) = floor else { return };
         let accepted = pending.picks.values().filter_map(|p| p.accepted).max_by_key(|a| a.0);
+        let accepted = accepted.filter(|_| !Mutation::RecoveryIgnoresAccepted.is_on());
         let meta = pending.vote.meta;
         let challenger = match accepted {
             Some((_, challenger)) => challenger,
@@ -85,9 +86,15 @@ impl Votes {
         let picks = self.pending.get(&segment).map(|p| &p.picks);
         let mut picks: Vec<Pick> = picks.into_iter().flat_map(|p| p.values().copied()).collect();
         picks.sort_unstable_by_key(|pick| pick.draft);
+        if Mutation::MinimumOfDrafts.is_on() {
+            return Challenger { stamp: picks[0].draft, group: picks[0].group };
+        }
         let highest = picks[quorum - 1];
-        let stamp = if highest.draft > floor { highest.draft } else { self.clock.make(now, floor) };
-        debug_assert!(stamp >= highest.draft && stamp > floor, "a challenger meets its quorum");
+        let stamp = if highest.draft > floor || Mutation::NoFloor.is_on() {
+            highest.draft
+        } else {
+            self.clock.make(now, floor)
+        };
         Challenger { stamp, group: highest.group }
     }
 
@@ -98,19 +105,8 @@ impl Votes {
         pending.vote.promised = proposal.ballot;
         pending.vote.accepted = Some((proposal.ballot, proposal.challenger));
         fx.writes.push(Write::Vote(pending.vote));
-        self.clock.raise(proposal.challenger.stamp);
-    }
-
-    pub(super) fn on_reject(
-        &mut self,
-        _from: SyncId,
-        segment: SegmentId,
-        _promised: Ballot,
-        fx: &mut Effects,
-    ) {
-        // The ballot is lost; who holds the higher one drives it, and this node votes in that.
-        if self.pending.contains_key(&segment) {
-            fx.dropped.push(Drop::StaleBallot);
+        if !Mutation::AcceptLeavesClock.is_on() {
+            self.clock.raise(proposal.challenger.stamp);
         }
     }
 }

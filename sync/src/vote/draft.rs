@@ -5,7 +5,8 @@ use vixen_common::segment::SegmentMeta;
 use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
-use super::state::{Pick, Write};
+use super::owners::DraftAnswer;
+use super::state::Pick;
 use super::{Drop, Effects, Votes};
 
 impl Votes {
@@ -17,14 +18,19 @@ impl Votes {
         fx: &mut Effects,
     ) {
         if self.is_elected(meta.id) {
-            // Its feed tells the ndb node, or has told it.
-            fx.dropped.push(Drop::Late);
+            self.answer_late(now, from, meta.id, fx);
+            return;
+        }
+        if self.is_expired(now, meta.id.owner) {
+            fx.dropped.push(Drop::OwnerExpired);
+            fx.answers.push((from, meta.id, DraftAnswer::OwnerExpired));
             return;
         }
         let write_quorum = usize::from(self.options.write_quorum);
         let Some(pending) = self.pending_of(meta, fx) else { return };
         pending.store(from, write_quorum);
         if pending.vote.group.is_some() {
+            self.arm(now, meta.id);
             self.hold_back(now, meta.id);
         }
         self.draft_from(now, meta.id, fx);
@@ -42,16 +48,20 @@ impl Votes {
         if !self.is_eligible(segment) {
             return false;
         }
-        let Some(pending) = self.pending.get_mut(&segment) else { return false };
+        let Some(pending) = self.pending.get(&segment) else { return false };
         let is_settled = pending.vote.draft.is_some() || pending.vote.promised > Ballot(0);
-        if is_settled || self.reserve.is_held(segment) {
+        if is_settled || self.is_held(segment) {
             return false;
         }
-        let draft = self.clock.make(now, vixen_common::id::Stamp::ZERO);
-        pending.vote.draft = Some(draft);
-        fx.writes.push(Write::Vote(pending.vote));
-        self.drafts.insert(draft);
-        self.send_pick(now, segment, Ballot(0), fx);
+        let ballot = pending.asked.max(self.acting_ballot(segment.owner));
+        self.promise(now, segment, ballot, fx);
+        let leader = super::coordinator(segment.owner, ballot, &self.options.members);
+        if ballot > Ballot(0) && leader == self.options.id {
+            // Others may not know yet that the nodes before are absent.
+            fx.ballots_started += 1;
+            self.send_prepare(segment, ballot, fx);
+        }
+        self.send_pick(now, segment, ballot, fx);
         true
     }
 

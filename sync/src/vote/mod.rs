@@ -18,11 +18,16 @@ mod accept;
 mod clock;
 mod coordinate;
 mod draft;
+mod hedge;
 mod home;
+mod mutation;
+mod owners;
+mod presence;
 mod report;
 mod resend;
 mod reserve;
 mod state;
+mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,10 +37,15 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
 use clock::Clock;
-use reserve::Reserve;
+use hedge::Hedges;
+use presence::Presence;
 use state::{Owner, Pending};
 
 pub use home::{coordinator, home};
+pub use mutation::Mutation;
+#[cfg(feature = "mutate")]
+pub use mutation::mutate;
+pub use owners::{DraftAnswer, OWNER_IDLE_MS};
 pub use report::{PendingReport, VoteReport};
 pub use state::{OwnerRow, Recovered, VoteState, Write};
 
@@ -46,7 +56,7 @@ const RETRY_AGE_MS: u64 = 1_000;
 const CHECKED_MAX: usize = 16;
 
 /// Who votes, and within which bounds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VoteOptions {
     /// This node.
     pub id: SyncId,
@@ -59,7 +69,7 @@ pub struct VoteOptions {
 }
 
 /// Everything that can happen to the votes of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Input {
     /// An ndb node has the segment on disk.
     GenerateDraft {
@@ -137,10 +147,25 @@ pub enum Input {
         /// The peer.
         peer: SyncId,
     },
-    /// [`Votes::hedge_in_ms`] has come to 0: a reserve steps in.
-    Hedge,
+    /// A peer has forgotten this owner's segments up to the row, which are all elected.
+    OwnerSettled {
+        /// The owner.
+        owner: OwnerId,
+        /// How far its segments are elected without a gap.
+        row: OwnerRow,
+    },
+    /// [`Votes::overdue`] names this segment: a reserve steps in, or this node takes over.
+    Overdue {
+        /// The segment.
+        segment: SegmentId,
+    },
     /// Segments have been pending for long: send again what may have been refused or lost.
     Retry,
+    /// Time to forget owners that have been idle for [`OWNER_IDLE_MS`].
+    ExpireOwners {
+        /// Owners whose entries are linked: they are kept.
+        keep: BTreeSet<OwnerId>,
+    },
 }
 
 /// What the driver owes after a step; see the module doc for the order.
@@ -154,6 +179,10 @@ pub struct Effects {
     pub elected: Vec<(Elected, OwnerRow)>,
     /// Send the peer all elected segments of the owner beyond this seq, from the store.
     pub catch_ups: Vec<(SyncId, OwnerId, Seq)>,
+    /// Answers to ndb nodes that ask for drafts nobody needs any more.
+    pub answers: Vec<(NdbId, SegmentId, DraftAnswer)>,
+    /// Ballots above 0 that this node began.
+    pub ballots_started: u64,
     /// Inputs that were dropped, by reason, for the metrics.
     pub dropped: Vec<Drop>,
 }
@@ -171,6 +200,30 @@ pub enum Drop {
     StaleBallot,
     /// The segment is known with another content: its owner or a peer is broken.
     Conflict,
+    /// The owner is unknown and older than any that is remembered.
+    OwnerExpired,
+}
+
+impl Input {
+    /// The sync node it came from.
+    const fn sender(&self) -> Option<SyncId> {
+        match self {
+            Self::PickChallenger { from, .. }
+            | Self::ElectSegment { from, .. }
+            | Self::Vote { from, .. }
+            | Self::Prepare { from, .. }
+            | Self::Reject { from, .. }
+            | Self::Digest { from, .. } => Some(*from),
+            Self::GenerateDraft { .. }
+            | Self::Resolved { .. }
+            | Self::PeerUp { .. }
+            | Self::PeerDown { .. }
+            | Self::OwnerSettled { .. }
+            | Self::Overdue { .. }
+            | Self::Retry
+            | Self::ExpireOwners { .. } => None,
+        }
+    }
 }
 
 impl Drop {
@@ -183,12 +236,13 @@ impl Drop {
             Self::NotCoordinator => "not_coordinator",
             Self::StaleBallot => "stale_ballot",
             Self::Conflict => "conflict",
+            Self::OwnerExpired => "owner_expired",
         }
     }
 }
 
 /// The votes of one sync node. See the module doc.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Votes {
     options: VoteOptions,
     clock: Clock,
@@ -197,7 +251,10 @@ pub struct Votes {
     drafts: BTreeSet<Stamp>,
     /// Segments that were pending when the store was opened and are not known elected yet.
     unsettled: BTreeSet<SegmentId>,
-    reserve: Reserve,
+    presence: Presence,
+    hedges: Hedges,
+    /// What the store gave back is not taken up yet.
+    is_fresh: bool,
 }
 
 impl Votes {
@@ -225,8 +282,10 @@ impl Votes {
             owners,
             drafts: pending.values().filter_map(|p| p.vote.draft).collect(),
             unsettled: pending.keys().copied().collect(),
+            is_fresh: !pending.is_empty(),
             pending,
-            reserve: Reserve::default(),
+            presence: Presence::default(),
+            hedges: Hedges::default(),
             options,
         };
         votes.check();
@@ -235,6 +294,12 @@ impl Votes {
 
     /// Advances by one input. Never blocks and never fails: a late message is normal operation.
     pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
+        if self.is_fresh {
+            self.resume(now, fx);
+        }
+        if let Some(from) = input.sender() {
+            self.presence.heard(now, from);
+        }
         match input {
             Input::GenerateDraft { from, meta } => self.on_generate_draft(now, from, meta, fx),
             Input::PickChallenger { from, meta, ballot, draft, group, accepted } => {
@@ -246,24 +311,38 @@ impl Votes {
             }
             Input::Vote { from, proposal } => self.on_vote(now, from, proposal, fx),
             Input::Prepare { from, meta, ballot } => self.on_prepare(now, from, meta, ballot, fx),
-            Input::Reject { from, segment, promised } => {
-                self.on_reject(from, segment, promised, fx);
-            }
+            Input::Reject { from: _, segment, promised } => self.on_reject(segment, promised, fx),
             Input::Resolved { elected } => self.on_resolved(now, elected, fx),
             Input::Digest { from, owners } => self.on_digest(from, &owners, fx),
-            Input::PeerUp { peer } => {
-                self.reserve.up.insert(peer);
-                self.on_peer_up(peer, fx);
-            }
-            Input::PeerDown { peer } => self.on_peer_down(now, peer, fx),
-            Input::Hedge => self.on_hedge(now, fx),
+            Input::PeerUp { peer } => self.on_link_up(now, peer, fx),
+            Input::PeerDown { peer } => self.on_link_down(now, peer, fx),
+            Input::OwnerSettled { owner, row } => self.on_owner_settled(now, owner, row, fx),
+            Input::Overdue { segment } => self.on_overdue(now, segment, fx),
             Input::Retry => self.on_retry(now, fx),
+            Input::ExpireOwners { keep } => self.expire_owners(now, &keep, fx),
         }
         if let Some(ceiling) = self.clock.take_ceiling() {
             fx.writes.push(Write::Ceiling(ceiling));
         }
         if cfg!(debug_assertions) && self.pending.len() <= CHECKED_MAX {
             self.check();
+        }
+    }
+
+    /// Takes up what the store gave back: clocks run again, and ballots of this node have its pick.
+    fn resume(&mut self, now: WallTime, fx: &mut Effects) {
+        self.is_fresh = false;
+        let recovered: Vec<SegmentId> = self.pending.keys().copied().collect();
+        for segment in recovered {
+            let Some(vote) = self.pending.get(&segment).map(|pending| pending.vote) else { continue };
+            if vote.group.is_none() {
+                continue;
+            }
+            self.arm(now, segment);
+            let leader = coordinator(segment.owner, vote.promised, &self.options.members);
+            if leader == self.options.id {
+                self.send_pick(now, segment, vote.promised, fx);
+            }
         }
     }
 
@@ -281,13 +360,6 @@ impl Votes {
     #[must_use]
     pub const fn clock(&self) -> Stamp {
         self.clock.value()
-    }
-
-    /// Milliseconds until the next segment that is left to others has waited long enough; at 0,
-    /// give [`Input::Hedge`].
-    #[must_use]
-    pub fn hedge_in_ms(&self, now: WallTime) -> Option<u64> {
-        self.reserve.next_in_ms(now)
     }
 
     /// Segments known and not known elected.

@@ -94,7 +94,7 @@ impl Votes {
             let needed = self.options.write_quorum;
             return format!("durable votes of ndb nodes: {most} of {needed}");
         }
-        if self.reserve.is_held(segment) {
+        if self.is_held(segment) {
             return "its first quorum; this node is a reserve".to_owned();
         }
         if vote.draft.is_none() {

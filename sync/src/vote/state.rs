@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use vixen_common::id::{Ballot, GroupId, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_common::segment::{Challenger, Elected, SegmentMeta};
 
+use super::hedge::Hedge;
+
 /// What must survive a restart of one segment's vote; one row of the database `votes`.
 ///
 /// Source: Lamport, *Paxos Made Simple* (2001), §2.2; `docs/protocol.md` rules 2, 5, 6.
@@ -15,7 +17,7 @@ use vixen_common::segment::{Challenger, Elected, SegmentMeta};
 /// - B1: `promised` never decreases, restarts included.
 /// - B2: `accepted` never has a ballot above `promised`.
 /// - B3: a draft, once made, never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VoteState {
     /// The segment.
     pub meta: SegmentMeta,
@@ -38,7 +40,9 @@ impl VoteState {
 }
 
 /// What must survive of an owner; one row of the database `owners`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct OwnerRow {
     /// All segments up to this one are known elected.
     pub contiguous: Seq,
@@ -47,7 +51,7 @@ pub struct OwnerRow {
 }
 
 /// One owner's elected segments: a prefix, and what is known beyond the first gap.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Owner {
     pub(super) row: OwnerRow,
     pub(super) beyond: BTreeMap<Seq, Stamp>,
@@ -64,10 +68,25 @@ impl Owner {
             return false;
         }
         self.beyond.insert(seq, stamp);
+        self.close_gap();
+        true
+    }
+
+    /// Takes over a longer prefix; `false` when this one is as long.
+    pub(super) fn settle(&mut self, row: OwnerRow) -> bool {
+        if row.contiguous <= self.row.contiguous {
+            return false;
+        }
+        self.row = row;
+        self.beyond = self.beyond.split_off(&row.contiguous.next());
+        self.close_gap();
+        true
+    }
+
+    fn close_gap(&mut self) {
         while let Some(stamp) = self.beyond.remove(&self.row.contiguous.next()) {
             self.row = OwnerRow { contiguous: self.row.contiguous.next(), stamp };
         }
-        true
     }
 
     /// The floor for the stamp of segment `seq`: the stamp of the one before it, zero for the
@@ -86,7 +105,7 @@ impl Owner {
 }
 
 /// What a coordinator got in stage one from one node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pick {
     pub(super) draft: Stamp,
     pub(super) group: GroupId,
@@ -94,7 +113,7 @@ pub(super) struct Pick {
 }
 
 /// A set of node numbers below 64.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct NodeSet(u64);
 
 impl NodeSet {
@@ -112,7 +131,7 @@ impl NodeSet {
 }
 
 /// A segment known here and not known elected.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pending {
     /// Durable.
     pub(super) vote: VoteState,
@@ -124,6 +143,12 @@ pub(super) struct Pending {
     pub(super) picks: BTreeMap<SyncId, Pick>,
     /// Volatile: stage two, who voted for what.
     pub(super) votes: BTreeMap<Ballot, (NodeSet, Challenger)>,
+    /// Volatile: the highest ballot that was asked for before the segment was eligible here.
+    pub(super) asked: Ballot,
+    /// Volatile: the highest promise that a ballot of this node was refused for.
+    pub(super) outbid: Ballot,
+    /// Volatile: its clock.
+    pub(super) hedge: Option<Hedge>,
 }
 
 impl Pending {
@@ -134,6 +159,9 @@ impl Pending {
             picking: Ballot(0),
             picks: BTreeMap::new(),
             votes: BTreeMap::new(),
+            asked: Ballot(0),
+            outbid: Ballot(0),
+            hedge: None,
         }
     }
 
@@ -174,6 +202,10 @@ pub enum Write {
     Ceiling(Stamp),
     /// Move a segment from `votes` to the elected, with its owner's row.
     Elected(Elected, OwnerRow),
+    /// All segments of the owner up to the row are elected; their votes go.
+    OwnerSettled(OwnerId, OwnerRow),
+    /// Forget the owner.
+    DropOwner(OwnerId),
 }
 
 #[cfg(test)]

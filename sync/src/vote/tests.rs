@@ -83,6 +83,22 @@ impl Bench {
         }
     }
 
+    /// What the driver does when a delay is over.
+    fn overdue(&mut self, node: u8) {
+        while let Some(segment) = self.nodes[usize::from(node)].overdue(self.now) {
+            self.step(node, Input::Overdue { segment });
+        }
+    }
+
+    /// Lets messages pass between all nodes but `cut`, whose messages wait.
+    fn deliver_without(&mut self, cut: SyncId) {
+        while let Some(at) = self.queue.iter().position(|(from, to, _)| *from != cut && *to != cut)
+        {
+            let (from, to, message) = self.queue.remove(at);
+            self.step(to.0, input_of(from, message));
+        }
+    }
+
     fn deliver_all(&mut self) {
         while !self.queue.is_empty() {
             let (from, to, message) = self.queue.remove(0);
@@ -346,7 +362,7 @@ fn a_reserve_writes_nothing_and_learns_the_election() {
     assert!(bench.elected.iter().all(|elected| elected.len() == 1));
     let stamp = bench.elected[0][0].stamp();
     assert!(bench.nodes.iter().all(|node| node.watermark().is_some_and(|w| w >= stamp)));
-    assert_eq!(bench.nodes[usize::from(reserve.0)].hedge_in_ms(bench.now), None);
+    assert_eq!(bench.nodes[usize::from(reserve.0)].due_in_ms(bench.now), None);
 }
 
 #[test]
@@ -357,15 +373,11 @@ fn a_reserve_steps_in_when_the_hedge_is_over() {
     bench.store(meta(1, 1));
     // The second of the first quorum is paused: what goes to it and comes from it waits.
     bench.queue.retain(|(from, to, _)| *from != second && *to != second);
-    let wait = bench.nodes[usize::from(reserve.0)].hedge_in_ms(bench.now).expect("held back");
+    let wait = bench.nodes[usize::from(reserve.0)].due_in_ms(bench.now).expect("held back");
     assert!((1..=50).contains(&wait));
     bench.now = bench.now.plus_millis(wait);
-    bench.step(reserve.0, Input::Hedge);
-    bench.queue.retain(|(from, to, _)| *from != second && *to != second);
-    while let Some(at) = bench.queue.iter().position(|(_, to, _)| *to != second) {
-        let (from, to, message) = bench.queue.remove(at);
-        bench.step(to.0, input_of(from, message));
-    }
+    bench.overdue(reserve.0);
+    bench.deliver_without(second);
     // It has drafted, so it is no reserve for this segment any more and accepts at once.
     assert_eq!(bench.elected[usize::from(reserve.0)].len(), 1);
 }
@@ -396,4 +408,199 @@ fn seqs_that_no_owner_makes_are_dropped_without_a_panic() {
         bench.step(third.0, Input::Prepare { from: second, meta: meta(1, seq), ballot: Ballot(1) });
         bench.step(third.0, Input::GenerateDraft { from: ndb(0), meta: meta(1, seq) });
     }
+}
+
+#[test]
+fn a_dead_home_is_passed_over_without_a_wait() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    for node in [second, third] {
+        bench.step(node.0, Input::PeerDown { peer: home });
+    }
+    bench.store(meta(1, 1));
+    bench.deliver_without(home);
+    for node in [second, third] {
+        assert_eq!(bench.elected[usize::from(node.0)].len(), 1, "{node} knows the election");
+        assert!(bench.stores[usize::from(node.0)].is_empty());
+    }
+}
+
+#[test]
+fn a_home_that_dies_after_stage_one_is_replaced_at_once() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    bench.store(meta(1, 1));
+    for node in [second, third] {
+        bench.step(node.0, Input::PeerDown { peer: home });
+    }
+    bench.deliver_without(home);
+    assert_eq!(bench.elected[usize::from(third.0)].len(), 1);
+}
+
+#[test]
+fn a_paused_home_is_overtaken_when_the_hedge_is_over_and_accepts_when_it_wakes() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    bench.store(meta(1, 1));
+    bench.deliver_without(home);
+    assert!(bench.elected.iter().all(Vec::is_empty));
+    let wait = bench.nodes[usize::from(second.0)].due_in_ms(bench.now).expect("a clock runs");
+    assert!((1..=50).contains(&wait));
+    bench.now = bench.now.plus_millis(wait);
+    bench.overdue(second.0);
+    bench.deliver_without(home);
+    assert_eq!(bench.elected[usize::from(second.0)].len(), 1);
+    assert_eq!(bench.elected[usize::from(third.0)].len(), 1);
+    // The next one does not wait: the home is suspected until it speaks again.
+    bench.store(meta(1, 2));
+    bench.deliver_without(home);
+    assert_eq!(bench.elected[usize::from(third.0)].len(), 2);
+    // It wakes, and finds everything decided.
+    bench.deliver_all();
+    let at_home: Vec<_> = bench.elected[usize::from(home.0)].clone();
+    assert_eq!(at_home, bench.elected[usize::from(third.0)]);
+    bench.store(meta(1, 3));
+    bench.deliver_all();
+    assert!(bench.elected.iter().all(|elected| elected.len() == 3));
+}
+
+#[test]
+fn a_take_over_proposes_what_the_quorum_may_have_elected() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    bench.store(meta(1, 1));
+    // The home elects with the second, and both die before anybody hears of it.
+    bench.deliver_without(third);
+    let elected = bench.elected[usize::from(home.0)][0];
+    bench.queue.clear();
+    let rows = bench.stores[usize::from(second.0)].clone();
+    assert!(rows.is_empty(), "known elected");
+    // The second forgets that it was elected, not that it accepted: as after a crash.
+    let accepted = VoteState {
+        draft: None,
+        group: Some(GroupId(0)),
+        promised: Ballot(0),
+        accepted: Some((Ballot(0), elected.challenger)),
+        ..VoteState::new(meta(1, 1))
+    };
+    let recovered =
+        Recovered { ceiling: elected.stamp(), votes: vec![accepted], ..Recovered::default() };
+    bench.nodes[usize::from(second.0)] = Votes::new(options(second.0, 3), recovered);
+    bench.step(third.0, Input::PeerDown { peer: home });
+    bench.step(second.0, Input::PeerUp { peer: third });
+    bench.step(third.0, Input::PeerUp { peer: second });
+    bench.deliver_without(home);
+    for _ in 0..8 {
+        bench.now = bench.now.plus_millis(1_000);
+        bench.overdue(second.0);
+        bench.overdue(third.0);
+        bench.deliver_without(home);
+    }
+    assert_eq!(bench.elected[usize::from(third.0)], [elected]);
+}
+
+#[test]
+fn two_of_five_may_be_dead_at_once() {
+    let mut bench = Bench::new(5);
+    let members: Vec<_> = (0..5).map(SyncId).collect();
+    let owner = meta(1, 1).id.owner;
+    let ring: Vec<_> = (0..5).map(|b| coordinator(owner, Ballot(b), &members)).collect();
+    let dead = [ring[0], ring[1]];
+    for node in &ring[2..] {
+        for peer in ring[2..].iter().filter(|peer| *peer != node) {
+            bench.step(node.0, Input::PeerUp { peer: *peer });
+        }
+    }
+    bench.queue.clear();
+    bench.store(meta(1, 1));
+    bench.queue.retain(|(from, to, _)| !dead.contains(from) && !dead.contains(to));
+    while !bench.queue.is_empty() {
+        let (from, to, message) = bench.queue.remove(0);
+        bench.step(to.0, input_of(from, message));
+        bench.queue.retain(|(from, to, _)| !dead.contains(from) && !dead.contains(to));
+    }
+    for node in &ring[2..] {
+        assert_eq!(bench.elected[usize::from(node.0)].len(), 1);
+    }
+}
+
+#[test]
+fn a_restarted_coordinator_goes_on_with_the_ballot_it_promised() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    for node in [second, third] {
+        bench.step(node.0, Input::PeerDown { peer: home });
+    }
+    bench.store(meta(1, 1));
+    bench.queue.clear();
+    let rows: Vec<_> = bench.stores[usize::from(second.0)].values().copied().collect();
+    assert_eq!(rows[0].promised, Ballot(1), "durable before PREPARE left");
+    let recovered = Recovered { ceiling: Stamp::at(NOW, Lane::new(second.0).expect("lane")), votes: rows, ..Recovered::default() };
+    bench.nodes[usize::from(second.0)] = Votes::new(options(second.0, 3), recovered);
+    bench.step(second.0, Input::PeerUp { peer: third });
+    bench.step(third.0, Input::PeerUp { peer: second });
+    bench.deliver_without(home);
+    assert_eq!(bench.elected[usize::from(third.0)].len(), 1);
+}
+
+#[test]
+fn an_owner_settled_by_a_peer_ends_its_pending_segments() {
+    let mut bench = Bench::new(3);
+    bench.store(meta(1, 1));
+    bench.store(meta(1, 2));
+    let owner = meta(1, 1).id.owner;
+    let stamp = Stamp(bench.nodes[0].clock().0 + 7);
+    let row = OwnerRow { contiguous: Seq(2), stamp };
+    let fx = bench.step(0, Input::OwnerSettled { owner, row });
+    assert!(fx.writes.contains(&Write::OwnerSettled(owner, row)));
+    assert_eq!(bench.nodes[0].pending_segments(), 0);
+    assert_eq!(bench.nodes[0].watermark(), Some(stamp));
+    let again = bench.step(0, Input::OwnerSettled { owner, row });
+    assert!(again.writes.is_empty());
+}
+
+#[test]
+fn drafts_for_what_is_long_elected_or_expired_are_answered() {
+    let mut bench = Bench::new(3);
+    bench.store(meta(1, 1));
+    bench.deliver_all();
+    let ask = |owner: OwnerId| SegmentMeta { id: SegmentId { owner, seq: Seq(1) }, ..meta(1, 1) };
+    let fx = bench.step(0, Input::GenerateDraft { from: ndb(2), meta: meta(1, 1) });
+    assert!(fx.answers.is_empty(), "the feed is just telling");
+    bench.now = bench.now.plus_millis(5_000);
+    let fx = bench.step(0, Input::GenerateDraft { from: ndb(2), meta: meta(1, 1) });
+    assert_eq!(fx.answers, [(ndb(2), meta(1, 1).id, DraftAnswer::Elected)]);
+
+    let made = |at: WallTime| {
+        let seconds = at.0 / 1_000;
+        let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
+        OwnerId(uuid::Uuid::new_v7(stamp))
+    };
+    let old = made(WallTime(bench.now.0 - OWNER_IDLE_MS - 2_000));
+    let fx = bench.step(0, Input::GenerateDraft { from: ndb(0), meta: ask(old) });
+    assert_eq!(fx.answers, [(ndb(0), ask(old).id, DraftAnswer::OwnerExpired)]);
+    assert_eq!(bench.nodes[0].pending_segments(), 0);
+    let young = made(WallTime(bench.now.0 - OWNER_IDLE_MS + 2_000));
+    let fx = bench.step(0, Input::GenerateDraft { from: ndb(0), meta: ask(young) });
+    assert!(fx.answers.is_empty());
+    assert_eq!(bench.nodes[0].pending_segments(), 1);
+}
+
+#[test]
+fn idle_owners_are_forgotten_unless_their_entry_is_linked() {
+    let mut bench = Bench::new(3);
+    bench.store(meta(1, 1));
+    bench.store(meta(2, 1));
+    bench.deliver_all();
+    bench.now = bench.now.plus_millis(OWNER_IDLE_MS + 1_000);
+    let keep = BTreeSet::from([meta(1, 1).id.owner]);
+    let fx = bench.step(0, Input::ExpireOwners { keep });
+    assert_eq!(fx.writes, [Write::DropOwner(meta(2, 1).id.owner)]);
+    assert_eq!(bench.nodes[0].owner_row(meta(2, 1).id.owner), None);
+    assert!(bench.nodes[0].owner_row(meta(1, 1).id.owner).is_some());
 }

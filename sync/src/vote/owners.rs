@@ -1,0 +1,129 @@
+//! Owners: what is remembered of them when their segments are forgotten, and for how long.
+//!
+//! Source: DESIGN §4, *Retention*. Of an owner the highest contiguous elected seq and its stamp
+//! stay, so that whatever comes late is known to be late. An owner that has been idle for a week
+//! goes as well, unless its entry is linked; a draft that is asked for in the name of an unknown
+//! owner of that age is refused, because nobody remembers whether the segment is elected.
+
+use std::collections::BTreeSet;
+
+use vixen_common::id::{NdbId, OwnerId, SegmentId, Seq};
+use vixen_common::time::WallTime;
+
+use super::state::{OwnerRow, Write};
+use super::{Drop, Effects, RETRY_AGE_MS, Votes};
+
+/// An owner is forgotten after this long without a segment: seven days.
+pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// Segments of an owner that a GENERATE_DRAFT may be behind its last elected one without being an
+/// answer's worth: the feed has just told, or tells just now.
+const FRESH_SEGMENTS: u64 = 64;
+
+/// Why an ndb node gets no draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DraftAnswer {
+    /// The segment is elected.
+    Elected,
+    /// The owner is older than any that is remembered: nobody knows, so nothing is elected.
+    OwnerExpired,
+}
+
+impl Votes {
+    /// A draft is asked for of an elected segment: normal while others are quicker, worth an
+    /// answer when the node seems to have missed the outcome.
+    pub(super) fn answer_late(
+        &self,
+        now: WallTime,
+        from: NdbId,
+        segment: SegmentId,
+        fx: &mut Effects,
+    ) {
+        fx.dropped.push(Drop::Late);
+        let Some(owner) = self.owners.get(&segment.owner) else { return };
+        let is_old = now.millis_since(owner.row.stamp.wall_time()) >= RETRY_AGE_MS;
+        let is_behind = owner.row.contiguous.0.saturating_sub(segment.seq.0) > FRESH_SEGMENTS;
+        if is_old || is_behind {
+            fx.answers.push((from, segment, DraftAnswer::Elected));
+        }
+    }
+
+    /// Whether the owner is unknown and older than any that is remembered.
+    pub(super) fn is_expired(&self, now: WallTime, owner: OwnerId) -> bool {
+        if self.owners.contains_key(&owner) {
+            return false;
+        }
+        owner.made_at().is_some_and(|made| now.millis_since(made) > OWNER_IDLE_MS)
+            && self.pending_of_owner(owner).next().is_none()
+    }
+
+    fn pending_of_owner(&self, owner: OwnerId) -> impl Iterator<Item = SegmentId> {
+        let from = SegmentId { owner, seq: Seq(0) };
+        let to = SegmentId { owner, seq: Seq(u64::MAX) };
+        self.pending.range(from..=to).map(|(segment, _)| *segment)
+    }
+
+    /// A peer has forgotten the owner's segments up to `row`: they are elected, and W ndb nodes of
+    /// their group have applied them.
+    pub(super) fn on_owner_settled(
+        &mut self,
+        now: WallTime,
+        owner: OwnerId,
+        row: OwnerRow,
+        fx: &mut Effects,
+    ) {
+        let known = self.owners.entry(owner).or_default();
+        if !known.settle(row) {
+            return;
+        }
+        let row = known.row;
+        let settled: Vec<SegmentId> =
+            self.pending_of_owner(owner).take_while(|s| s.seq <= row.contiguous).collect();
+        for segment in settled {
+            let Some(pending) = self.pending.remove(&segment) else { continue };
+            if let Some(draft) = pending.vote.draft {
+                self.drafts.remove(&draft);
+            }
+            if let Some(hedge) = pending.hedge {
+                self.hedges.remove(segment, &hedge);
+            }
+            self.unsettled.remove(&segment);
+        }
+        self.clock.raise(row.stamp);
+        fx.writes.push(Write::OwnerSettled(owner, row));
+        let next = SegmentId { owner, seq: row.contiguous.next() };
+        self.draft_from(now, next, fx);
+        self.try_propose(now, next, fx);
+    }
+
+    pub(super) fn expire_owners(
+        &mut self,
+        now: WallTime,
+        keep: &BTreeSet<OwnerId>,
+        fx: &mut Effects,
+    ) {
+        let is_idle = |id: &OwnerId| {
+            self.owners.get(id).is_some_and(|owner| {
+                owner.beyond.is_empty()
+                    && now.millis_since(owner.row.stamp.wall_time()) > OWNER_IDLE_MS
+            })
+        };
+        let idle: Vec<OwnerId> = self
+            .owners
+            .keys()
+            .filter(|id| is_idle(id) && !keep.contains(id))
+            .filter(|id| self.pending_of_owner(**id).next().is_none())
+            .copied()
+            .collect();
+        for owner in idle {
+            self.owners.remove(&owner);
+            fx.writes.push(Write::DropOwner(owner));
+        }
+    }
+
+    /// How far the owner's segments are elected without a gap, and the stamp of the last.
+    #[must_use]
+    pub fn owner_row(&self, owner: OwnerId) -> Option<OwnerRow> {
+        self.owners.get(&owner).map(|owner| owner.row)
+    }
+}
