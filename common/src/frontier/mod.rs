@@ -91,6 +91,15 @@ impl Frontier {
         Some(elected)
     }
 
+    /// Takes the next segment of the order from somebody who has placed it durably, and whose order
+    /// this is: then everything before it is delivered here as well.
+    pub(crate) fn deliver(&mut self, elected: Elected) {
+        assert!(elected.stamp() > self.delivered, "F2: delivered stamps rise");
+        self.known.remove(&elected.stamp());
+        self.delivered = elected.stamp();
+        self.sigma = self.sigma.max(elected.stamp());
+    }
+
     /// All segments up to here, now or ever, are known or delivered.
     #[must_use]
     pub const fn sigma(&self) -> Stamp {

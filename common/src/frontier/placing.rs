@@ -46,6 +46,16 @@ impl Placing {
         Some(Placed { elected, first })
     }
 
+    /// Takes a row of another node's order, which that node has on disk, if it is the next here.
+    pub fn take_row(&mut self, first: Position, elected: Elected) -> Option<Placed> {
+        if first != self.next || elected.stamp() <= self.frontier.delivered() {
+            return None;
+        }
+        self.frontier.deliver(elected);
+        self.next = first.plus(elected.meta.count);
+        Some(Placed { elected, first })
+    }
+
     /// The position after the last segment placed.
     #[must_use]
     pub const fn next_position(&self) -> Position {

@@ -10,7 +10,7 @@ mod hello;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Ballot, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
+use crate::id::{Ballot, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId};
 use crate::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic};
 
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
@@ -18,7 +18,7 @@ pub(crate) use hello::proof_holds;
 pub use hello::{Greeting, Hello, PeerId, Refusal, Welcome, proof_of};
 
 /// Version of the messages below; both ends of a link must speak the same.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Everything nodes say to each other after HELLO. Any message may arrive twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +178,86 @@ pub enum Message {
         /// The segments asked for and not held.
         segments: Vec<SegmentId>,
     },
+    /// sync → sync, first on each link: how far the sender's store is, so that a peer that remembers
+    /// better notices a store that was wiped, copied or rolled back. Said again before whatever
+    /// depends on a commit.
+    SyncStanding {
+        /// Random number of this process, for telling two copies of one store apart.
+        run: u64,
+        /// Commits of the store so far; each start of a node makes one.
+        commits: u64,
+    },
+    /// sync → sync: the standing contradicts what this node remembers; it takes no further message.
+    SyncRefused {
+        /// What contradicts.
+        reason: StandingRefusal,
+    },
+    /// sync → sync: all segments of this owner up to `contiguous` are elected, and forgotten here
+    /// because W ndb nodes of their groups have applied them.
+    OwnerSettled {
+        /// The owner.
+        owner: OwnerId,
+        /// Its last segment before the first gap.
+        contiguous: Seq,
+        /// The stamp of that segment.
+        stamp: Stamp,
+        /// Elections up to here are forgotten: feeds from before it cannot be served.
+        trimmed_to: Stamp,
+    },
+    /// ndb → sync: this node has the order durably up to here.
+    OrderApplied {
+        /// Stamp of the last segment whose row of the order is on disk.
+        stamp: Stamp,
+    },
+    /// sync → ndb: no draft is needed for this segment.
+    DraftAnswered {
+        /// The segment.
+        segment: SegmentId,
+        /// Why not.
+        answer: DraftAnswer,
+    },
+    /// sync → reader: the feed cannot go on from the stamp asked for; elections up to `to` are
+    /// forgotten. Take the order from an ndb node, then follow again from there.
+    FeedTrimmed {
+        /// Everything elected up to here is placed at W ndb nodes of its group.
+        to: Stamp,
+    },
+    /// reader → ndb: send rows of the order, from the segment that begins at `from` on.
+    FetchOrder {
+        /// The next position of the reader.
+        from: Position,
+    },
+    /// ndb → reader: rows of the order that are on disk here; none if it ends before `first`.
+    OrderRows {
+        /// Position of the first message of the first row: what was asked for.
+        first: Position,
+        /// Segments in the order, without a gap.
+        rows: Vec<Elected>,
+    },
+}
+
+/// Why a sync node takes no messages from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StandingRefusal {
+    /// It had another store before.
+    OtherStore {
+        /// The store that is remembered.
+        remembered: StoreId,
+    },
+    /// Its store is older than it was.
+    OlderStore {
+        /// Commits that are remembered.
+        remembered: u64,
+    },
+}
+
+/// Why an ndb node gets no draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DraftAnswer {
+    /// The segment is elected: the feed tells, or a peer's order if the feed has forgotten.
+    Elected,
+    /// The owner is unknown and older than any that is remembered: it is never elected now.
+    OwnerExpired,
 }
 
 /// Why an ndb node did not take a segment.
@@ -239,6 +319,14 @@ impl Message {
             Self::FetchSegments { .. } => "fetch_segments",
             Self::SegmentBlob { .. } => "segment_blob",
             Self::SegmentsMissing { .. } => "segments_missing",
+            Self::SyncStanding { .. } => "sync_standing",
+            Self::SyncRefused { .. } => "sync_refused",
+            Self::OwnerSettled { .. } => "owner_settled",
+            Self::OrderApplied { .. } => "order_applied",
+            Self::DraftAnswered { .. } => "draft_answered",
+            Self::FeedTrimmed { .. } => "feed_trimmed",
+            Self::FetchOrder { .. } => "fetch_order",
+            Self::OrderRows { .. } => "order_rows",
         }
     }
 
@@ -261,6 +349,7 @@ impl Message {
                 segments.len() * 24
             }
             Self::SegmentBlob { blob, .. } => blob.len(),
+            Self::OrderRows { rows, .. } => size_of_val(rows.as_slice()),
             Self::BeginAdvanceSegment { .. }
             | Self::AdvanceSegmentOver { .. }
             | Self::TrimAdvanceSegment { .. }
@@ -276,7 +365,14 @@ impl Message {
             | Self::Watermark { .. }
             | Self::TailOpened { .. }
             | Self::InterestChanged { .. }
-            | Self::TailPosition { .. } => 0,
+            | Self::TailPosition { .. }
+            | Self::SyncStanding { .. }
+            | Self::SyncRefused { .. }
+            | Self::OwnerSettled { .. }
+            | Self::OrderApplied { .. }
+            | Self::DraftAnswered { .. }
+            | Self::FeedTrimmed { .. }
+            | Self::FetchOrder { .. } => 0,
         }
     }
 }

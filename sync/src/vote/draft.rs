@@ -3,9 +3,8 @@
 use vixen_common::id::{Ballot, NdbId, SegmentId};
 use vixen_common::segment::SegmentMeta;
 use vixen_common::time::WallTime;
-use vixen_common::wire::Message;
+use vixen_common::wire::{DraftAnswer, Message};
 
-use super::owners::DraftAnswer;
 use super::state::Pick;
 use super::{Drop, Effects, Votes};
 

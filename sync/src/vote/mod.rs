@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vixen_common::id::{Ballot, GroupId, Lane, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_common::segment::{Challenger, Elected, Proposal, SegmentMeta};
 use vixen_common::time::WallTime;
-use vixen_common::wire::Message;
+use vixen_common::wire::{DraftAnswer, Message};
 
 use clock::Clock;
 use hedge::Hedges;
@@ -45,7 +45,7 @@ pub use home::{coordinator, home};
 pub use mutation::Mutation;
 #[cfg(feature = "mutate")]
 pub use mutation::mutate;
-pub use owners::{DraftAnswer, OWNER_IDLE_MS};
+pub use owners::OWNER_IDLE_MS;
 pub use report::{PendingReport, VoteReport};
 pub use state::{OwnerRow, Recovered, VoteState, Write};
 
@@ -334,7 +334,9 @@ impl Votes {
         self.is_fresh = false;
         let recovered: Vec<SegmentId> = self.pending.keys().copied().collect();
         for segment in recovered {
-            let Some(vote) = self.pending.get(&segment).map(|pending| pending.vote) else { continue };
+            let Some(vote) = self.pending.get(&segment).map(|pending| pending.vote) else {
+                continue;
+            };
             if vote.group.is_none() {
                 continue;
             }

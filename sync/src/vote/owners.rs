@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use vixen_common::id::{NdbId, OwnerId, SegmentId, Seq};
 use vixen_common::time::WallTime;
+use vixen_common::wire::DraftAnswer;
 
 use super::state::{OwnerRow, Write};
 use super::{Drop, Effects, RETRY_AGE_MS, Votes};
@@ -19,15 +20,6 @@ pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// Segments of an owner that a GENERATE_DRAFT may be behind its last elected one without being an
 /// answer's worth: the feed has just told, or tells just now.
 const FRESH_SEGMENTS: u64 = 64;
-
-/// Why an ndb node gets no draft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DraftAnswer {
-    /// The segment is elected.
-    Elected,
-    /// The owner is older than any that is remembered: nobody knows, so nothing is elected.
-    OwnerExpired,
-}
 
 impl Votes {
     /// A draft is asked for of an elected segment: normal while others are quicker, worth an

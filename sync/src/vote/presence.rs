@@ -38,9 +38,7 @@ impl Presence {
     pub(super) fn heard(&mut self, now: WallTime, peer: SyncId) {
         self.heard.insert(peer, now);
         // A time further off than any suspicion was set before wall time was turned back.
-        let is_over = |until: &WallTime| {
-            *until <= now || until.millis_since(now) > SUSPICION_MS
-        };
+        let is_over = |until: &WallTime| *until <= now || until.millis_since(now) > SUSPICION_MS;
         if self.suspected.get(&peer).is_some_and(is_over) {
             self.suspected.remove(&peer);
         }

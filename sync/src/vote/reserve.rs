@@ -18,8 +18,7 @@ impl Votes {
     /// Whether the owner's first quorum is all present here and does without this node.
     #[must_use]
     pub fn is_reserve_of(&self, owner: OwnerId) -> bool {
-        self.first_quorum(owner)
-            .all(|id| id != self.options.id && self.presence.is_present(id))
+        self.first_quorum(owner).all(|id| id != self.options.id && self.presence.is_present(id))
     }
 
     fn first_quorum(&self, owner: OwnerId) -> impl Iterator<Item = SyncId> {
@@ -32,10 +31,9 @@ impl Votes {
 
     /// Leaves the draft of a segment that W ndb nodes have to its first quorum, if there is one.
     pub(super) fn hold_back(&mut self, now: WallTime, segment: SegmentId) {
-        let is_open = self
-            .pending
-            .get(&segment)
-            .is_some_and(|p| p.vote.draft.is_none() && p.vote.promised == Ballot(0) && p.asked == Ballot(0));
+        let is_open = self.pending.get(&segment).is_some_and(|p| {
+            p.vote.draft.is_none() && p.vote.promised == Ballot(0) && p.asked == Ballot(0)
+        });
         if is_open && self.is_reserve_of(segment.owner) {
             self.hold(now, segment, None);
         }
@@ -85,7 +83,12 @@ impl Votes {
     }
 
     /// Passes over those of the first quorum that have said nothing since the segment came.
-    pub(super) fn suspect_first_quorum(&mut self, now: WallTime, segment: SegmentId, since: WallTime) {
+    pub(super) fn suspect_first_quorum(
+        &mut self,
+        now: WallTime,
+        segment: SegmentId,
+        since: WallTime,
+    ) {
         let silent: Vec<SyncId> = self
             .first_quorum(segment.owner)
             .filter(|id| self.presence.is_silent(*id, since))

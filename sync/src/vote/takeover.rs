@@ -52,9 +52,10 @@ impl Votes {
     /// The lowest ballot of this node at or above `from`; none when all are used up.
     fn own_ballot(&self, owner: OwnerId, from: Ballot) -> Option<Ballot> {
         let members = u32::try_from(self.options.members.len()).ok()?;
-        (0..members).map_while(|step| from.0.checked_add(step)).map(Ballot).find(|ballot| {
-            coordinator(owner, *ballot, &self.options.members) == self.options.id
-        })
+        (0..members)
+            .map_while(|step| from.0.checked_add(step))
+            .map(Ballot)
+            .find(|ballot| coordinator(owner, *ballot, &self.options.members) == self.options.id)
     }
 
     /// The segment has waited long enough.

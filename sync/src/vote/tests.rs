@@ -540,7 +540,11 @@ fn a_restarted_coordinator_goes_on_with_the_ballot_it_promised() {
     bench.queue.clear();
     let rows: Vec<_> = bench.stores[usize::from(second.0)].values().copied().collect();
     assert_eq!(rows[0].promised, Ballot(1), "durable before PREPARE left");
-    let recovered = Recovered { ceiling: Stamp::at(NOW, Lane::new(second.0).expect("lane")), votes: rows, ..Recovered::default() };
+    let recovered = Recovered {
+        ceiling: Stamp::at(NOW, Lane::new(second.0).expect("lane")),
+        votes: rows,
+        ..Recovered::default()
+    };
     bench.nodes[usize::from(second.0)] = Votes::new(options(second.0, 3), recovered);
     bench.step(second.0, Input::PeerUp { peer: third });
     bench.step(third.0, Input::PeerUp { peer: second });
