@@ -142,9 +142,21 @@ impl Cluster {
     /// # Errors
     /// When it does not run.
     pub async fn kill(&mut self, id: &str) -> anyhow::Result<()> {
-        let node = self.node_mut(id)?;
-        node.signal(Signal::SIGKILL)?;
-        node.wait().await.map(drop)
+        self.kill_together(&[id.to_owned()]).await
+    }
+
+    /// SIGKILL to several at once, and waits until their processes are gone.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub async fn kill_together(&mut self, ids: &[String]) -> anyhow::Result<()> {
+        for id in ids {
+            self.node(id)?.signal(Signal::SIGKILL)?;
+        }
+        for id in ids {
+            self.node_mut(id)?.wait().await?;
+        }
+        Ok(())
     }
 
     /// SIGKILL to all at once, like a power cut of the processes.
@@ -207,10 +219,19 @@ impl Cluster {
     /// # Errors
     /// As for [`start`](Self::start).
     pub async fn restart(&mut self, id: &str) -> anyhow::Result<()> {
+        self.restart_together(&[id.to_owned()]).await
+    }
+
+    /// Starts several nodes that were stopped or killed, and waits until all are ready.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn restart_together(&mut self, ids: &[String]) -> anyhow::Result<()> {
         let config = self.config.clone();
-        let tier = self.node(id)?.tier;
-        let program = self.binaries.program(tier);
-        self.node_mut(id)?.spawn(&program, &config)?;
+        for id in ids {
+            let program = self.binaries.program(self.node(id)?.tier);
+            self.node_mut(id)?.spawn(&program, &config)?;
+        }
         self.wait_ready().await
     }
 

@@ -10,7 +10,9 @@
 //! the time a message was due, so a stall shows in all messages that it delayed, not in one (no
 //! coordinated omission).
 
+mod arrivals;
 mod clock;
+mod gaps;
 mod measure;
 mod options;
 mod progress;
@@ -24,6 +26,8 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use arrivals::Arrivals;
+pub use gaps::Span;
 pub use measure::{Latency, LoadResult};
 pub use options::{Amount, LoadOptions, Pace};
 pub use progress::Progress;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::arrivals::ArrivalTimes;
 use super::clock::{RunClock, to_ns};
 use super::measure::{End, Latency, PublisherRun, Window};
 use super::options::{Amount, LoadOptions, Pace};
@@ -28,6 +29,7 @@ pub(super) struct PublisherTask {
     pub(super) window: Window,
     pub(super) clock: RunClock,
     pub(super) progress: Arc<Progress>,
+    pub(super) arrivals: ArrivalTimes,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -133,6 +135,9 @@ impl PublisherTask {
             }
             let answered = state.take_answers(&mut self.connection, self.clock)?;
             self.progress.add_answered(answered.acknowledged, answered.errors);
+            if let Some(at_ns) = answered.acknowledged_ns {
+                self.arrivals.record(at_ns);
+            }
             if !state.sending && answered.acknowledged + answered.errors > 0 {
                 deadline.as_mut().reset(Instant::now() + patience);
             }
@@ -158,6 +163,8 @@ pub(super) fn describe(error: &ClientError) -> String {
 #[derive(Clone, Copy, Debug, Default)]
 struct Answered {
     acknowledged: u64,
+    /// When they arrived, if there are any.
+    acknowledged_ns: Option<u64>,
     errors: u64,
 }
 
@@ -228,6 +235,7 @@ impl State {
             match ServerMessage::parse(text) {
                 Some(ServerMessage::Published { request, publication }) => {
                     answered.acknowledged += 1;
+                    answered.acknowledged_ns = Some(at_ns);
                     let outcome = Outcome::Acknowledged { position: publication, at_ns };
                     let sent_ns = self.settle(request, outcome)?;
                     if self.window.contains(sent_ns) {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::arrivals::Arrivals;
 use super::clock::RunClock;
 use super::measure::{LoadResult, PublisherRun, SubscriberRun, Window};
 use super::options::LoadOptions;
@@ -19,6 +20,7 @@ use crate::client::Connection;
 #[derive(Debug)]
 pub struct Load {
     progress: Arc<Progress>,
+    arrivals: Arrivals,
     stop: watch::Sender<bool>,
     target: watch::Sender<Option<u64>>,
     window: Window,
@@ -57,9 +59,11 @@ impl Load {
         }
         let clock = RunClock::start();
         let window = Window::new(clock.now_ns(), &options);
+        let arrivals = Arrivals::new(clock, options.publishers, options.subscribers);
         let subscribers = listening
             .into_iter()
-            .map(|(name, connection, subscription)| SubscriberTask {
+            .zip(arrivals.delivered())
+            .map(|((name, connection, subscription), arrivals)| SubscriberTask {
                 connection,
                 name,
                 subscription,
@@ -67,6 +71,7 @@ impl Load {
                 window,
                 clock,
                 progress: Arc::clone(&progress),
+                arrivals,
                 target: targeted.clone(),
                 patience: options.patience,
             })
@@ -74,8 +79,9 @@ impl Load {
             .collect();
         let publishers = (options.first_publisher..)
             .zip(publishing)
+            .zip(arrivals.acknowledged())
             .enumerate()
-            .map(|(index, (id, connection))| PublisherTask {
+            .map(|(index, ((id, connection), arrivals))| PublisherTask {
                 connection,
                 id,
                 index,
@@ -83,17 +89,33 @@ impl Load {
                 window,
                 clock,
                 progress: Arc::clone(&progress),
+                arrivals,
                 stop: stopped.clone(),
             })
             .map(|task| tokio::spawn(task.run()))
             .collect();
-        Ok(Self { progress, stop, target, window, publishers, subscribers })
+        Ok(Self { progress, arrivals, stop, target, window, publishers, subscribers })
     }
 
     /// Counters that go on while it runs.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
+    }
+
+    /// When answers and events arrived, publishers and subscribers in the order of the options'
+    /// URLs; it goes on as well.
+    #[must_use]
+    pub fn arrivals(&self) -> Arrivals {
+        self.arrivals.clone()
+    }
+
+    /// Whether a client has ended: before [`stop`](Self::stop) that is by losing its connection,
+    /// unless the workload ends by itself.
+    #[must_use]
+    pub fn has_ended_client(&self) -> bool {
+        self.publishers.iter().any(JoinHandle::is_finished)
+            || self.subscribers.iter().any(JoinHandle::is_finished)
     }
 
     /// Ends sending; what was sent is still answered and received.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::arrivals::ArrivalTimes;
 use super::clock::RunClock;
 use super::measure::{End, Latency, SubscriberRun, Window};
 use super::progress::Progress;
@@ -21,6 +22,7 @@ pub(super) struct SubscriberTask {
     pub(super) window: Window,
     pub(super) clock: RunClock,
     pub(super) progress: Arc<Progress>,
+    pub(super) arrivals: ArrivalTimes,
     /// The last position that will come, once that is known.
     pub(super) target: watch::Receiver<Option<u64>>,
     pub(super) patience: Duration,
@@ -129,7 +131,11 @@ impl SubscriberTask {
                 }
             }
         }
-        self.progress.add_delivered((state.events.len() - before) as u64);
+        let delivered = state.events.len() - before;
+        self.progress.add_delivered(delivered as u64);
+        if delivered > 0 {
+            self.arrivals.record(state.last_ns);
+        }
         Ok(())
     }
 }

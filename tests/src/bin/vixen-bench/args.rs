@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand};
 use vixen_tests::harness::{ClusterOptions, Durability};
 use vixen_tests::load::{Amount, LoadOptions, Pace};
 
+use crate::faults::FaultsArgs;
+
 const AFTER_HELP: &str = "\
 Examples:
   A whole cluster on this machine, 8 publishers on E1 and E2, a subscriber on E3, medians of 5 runs:
@@ -23,7 +25,7 @@ Examples:
 Exit codes: 0 all well; 1 a guarantee was broken, or a client did not get to its end;
 2 it could not be run at all.";
 
-/// Workload generator, demonstration and test clusters for vixen.
+/// Workload generator, fault measurement, demonstration and test clusters for vixen.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -40,6 +42,15 @@ pub(crate) enum Command {
     /// rising positions with rising permanent ids, in each publisher's own order, and in real
     /// time.
     Run(Box<RunArgs>),
+    /// Kill or pause the nodes of a cluster in turns, and measure how long clients wait.
+    ///
+    /// Starts a cluster on this machine and publishes to every entry at a fixed rate, with a
+    /// subscriber at every entry. Then each node of one tier in turn dies or is paused, stays so
+    /// for a while, comes back, and the cluster settles. For each of these faults it notes the
+    /// longest time without an acknowledgement, and without a delivery, at the entry where it was
+    /// longest. Prints a markdown table, then whether every guarantee held. All that it started
+    /// is stopped at the end, after an error and after Ctrl-C as well.
+    Faults(Box<FaultsArgs>),
     /// Publish a few messages and show, in words, that all subscribers see one order.
     Demo(DemoArgs),
     /// Start a cluster of processes on free ports and keep it until SIGTERM, SIGINT or the end of
@@ -195,7 +206,7 @@ pub(crate) fn topic_or_new(topic: Option<&String>, purpose: &str) -> String {
 }
 
 /// Reads `250ms`, `10s` or `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {

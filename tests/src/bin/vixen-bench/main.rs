@@ -1,8 +1,9 @@
-//! Workload generator, demonstration and test clusters for vixen.
+//! Workload generator, fault measurement, demonstration and test clusters for vixen.
 
 mod args;
 mod cluster;
 mod demo;
+mod faults;
 mod report;
 mod run;
 
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let threads = match &args.command {
         Command::Run(run) => run.threads,
-        Command::Demo(_) | Command::Cluster(_) => 1,
+        Command::Faults(_) | Command::Demo(_) | Command::Cluster(_) => 1,
     };
     let done = runtime(threads).and_then(|runtime| {
         let done = runtime.block_on(execute(args.command));
@@ -51,6 +52,7 @@ fn runtime(threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
 async fn execute(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Run(args) => run::run(&args).await,
+        Command::Faults(args) => faults::faults(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Cluster(args) => cluster::hold(&args).await.map(|()| true),
     }
