@@ -23,6 +23,13 @@ impl WallTime {
         Self(self.0.saturating_add(millis))
     }
 
+    /// This time less `duration`, saturating.
+    #[must_use]
+    pub fn minus(self, duration: std::time::Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// Milliseconds from `earlier` to this time; 0 when `earlier` is later.
     #[must_use]
     pub const fn millis_since(self, earlier: Self) -> u64 {

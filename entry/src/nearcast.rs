@@ -136,6 +136,7 @@ async fn start_sync(
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,
         clock_ahead_max: config.cluster.max_clock_ahead,
+        feed_retention: config.limits.feed_retention,
     };
     let open = move || {
         let node = SyncNode::open(options).context("the sync node cannot start")?;

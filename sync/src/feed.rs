@@ -49,10 +49,32 @@ impl Feeds {
         Self { followers: BTreeMap::new(), untold: Vec::new(), untold_due: None, elected_to }
     }
 
-    /// Starts a feed, or starts it again from another stamp.
-    pub(crate) fn follow(&mut self, link: LinkId, peer: PeerId, sender: LinkSender, after: Stamp) {
+    /// Starts a feed, or starts it again from another stamp. Where elections after that stamp are
+    /// forgotten the reader is told, and must follow again from further on.
+    pub(crate) fn follow(
+        &mut self,
+        link: LinkId,
+        peer: PeerId,
+        sender: LinkSender,
+        after: Stamp,
+        trimmed_to: Stamp,
+    ) {
+        if after < trimmed_to {
+            self.followers.remove(&link);
+            let _down_follows = sender.send(Message::FeedTrimmed { to: trimmed_to });
+            return;
+        }
         let follower = Follower { peer, sender, reading: Some(after), told: Stamp::ZERO };
         self.followers.insert(link, follower);
+    }
+
+    /// Ends all feeds: this node has learned that elections it does not know are settled up to
+    /// `trimmed_to`, so its watermark would cover what it cannot tell (rule 7). Readers that are
+    /// further on follow again at once.
+    pub(crate) fn trim(&mut self, trimmed_to: Stamp) {
+        for follower in std::mem::take(&mut self.followers).into_values() {
+            let _down_follows = follower.sender.send(Message::FeedTrimmed { to: trimmed_to });
+        }
     }
 
     pub(crate) fn remove(&mut self, link: LinkId) {
@@ -89,6 +111,16 @@ impl Feeds {
         store: &Store,
         unwritten: impl Iterator<Item = Elected> + Clone,
     ) -> Result<(), StoreError> {
+        let trimmed_to = store.trimmed_to();
+        let is_overtaken =
+            |follower: &Follower| follower.reading.is_some_and(|after| after < trimmed_to);
+        self.followers.retain(|_, follower| {
+            let overtaken = is_overtaken(follower);
+            if overtaken {
+                let _down_follows = follower.sender.send(Message::FeedTrimmed { to: trimmed_to });
+            }
+            !overtaken
+        });
         for follower in self.followers.values_mut() {
             let Some(after) = follower.reading else { continue };
             if follower.sender.waiting_bytes() > WAITING_BYTES_MAX || follower.sender.is_closed() {

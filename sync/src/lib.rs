@@ -5,12 +5,14 @@
 //! the driver. Nothing here knows what a message is about, or who publishes and subscribes.
 
 mod feed;
+mod forget;
 mod metrics;
 mod node;
 mod serve;
 mod store;
 pub mod vote;
 
+pub use forget::forget_peer;
 pub use node::{SyncError, SyncEvent, SyncHandle, SyncNode, SyncOptions};
 pub use serve::serve;
 pub use store::StoreError;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use vixen_common::config::NodeArgs;
+use vixen_common::config::{NodeArgs, NodeName};
 use vixen_common::telemetry::init_tracing;
 
 /// A sync node of a vixen cluster: takes part in the vote that gives every message its place in
@@ -14,6 +14,11 @@ use vixen_common::telemetry::init_tracing;
 struct Args {
     #[command(flatten)]
     node: NodeArgs,
+    /// Take peer ID with another store from now on, and exit without starting. Only for a peer
+    /// whose store is lost, and while no segment is pending anywhere: see "A sync node lost its
+    /// store" in docs/operations.md.
+    #[arg(long, value_name = "ID")]
+    forget_peer: Option<NodeName>,
 }
 
 fn main() -> ExitCode {
@@ -31,6 +36,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     config.sync_member(&name)?;
     if args.node.check_config {
         println!("configuration is good: {name} is a sync node of {}", config.cluster.name);
+        return Ok(());
+    }
+    if let Some(peer) = &args.forget_peer {
+        println!("{}", vixen_sync::forget_peer(&config, &name, peer)?);
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());

@@ -3,7 +3,9 @@
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
 use metrics::{describe_histogram, gauge, histogram};
 
-use crate::vote::Drop;
+use vixen_common::id::SyncId;
+
+use crate::vote::{Drop, Waiting, WaitsFor};
 
 /// Handles; looking a metric up by name costs more than a step.
 pub(crate) struct Metrics {
@@ -15,15 +17,25 @@ pub(crate) struct Metrics {
     pub(crate) pending: Gauge,
     pub(crate) watermark: Gauge,
     pub(crate) feeds: Gauge,
-    dropped: [Counter; 5],
+    dropped: [Counter; 6],
     pub(crate) refused_messages: Counter,
+    pub(crate) ballots_started: Counter,
+    pub(crate) peers_refused: Counter,
+    waiting: [Gauge; WaitsFor::KINDS.len()],
+    waiting_for_node: Vec<(SyncId, Gauge)>,
 }
 
-const DROPS: [Drop; 5] =
-    [Drop::Late, Drop::WildClock, Drop::NotCoordinator, Drop::StaleBallot, Drop::Conflict];
+const DROPS: [Drop; 6] = [
+    Drop::Late,
+    Drop::WildClock,
+    Drop::NotCoordinator,
+    Drop::StaleBallot,
+    Drop::Conflict,
+    Drop::OwnerExpired,
+];
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(members: &[SyncId]) -> Self {
         describe_counter!("vixen_sync_commits_total", "Group commits of the vote's store");
         describe_histogram!("vixen_sync_commit_seconds", "Duration of a group commit");
         describe_counter!("vixen_sync_commit_rows_total", "Rows written by group commits");
@@ -43,6 +55,22 @@ impl Metrics {
             "vixen_sync_messages_refused_total",
             "Messages that a peer of its kind must not send"
         );
+        describe_counter!(
+            "vixen_sync_ballots_started_total",
+            "Ballots above 0 that this node began, because others were absent or slow"
+        );
+        describe_counter!(
+            "vixen_sync_peers_refused_total",
+            "Times a peer came with a store that was wiped, copied or rolled back"
+        );
+        describe_gauge!(
+            "vixen_sync_waiting_segments",
+            "Segments pending for about a second or longer, by what they wait for"
+        );
+        describe_gauge!(
+            "vixen_sync_waiting_for_node_segments",
+            "Segments pending for about a second or longer, by the sync node they wait for"
+        );
         Self {
             commits: counter!("vixen_sync_commits_total"),
             commit_seconds: histogram!("vixen_sync_commit_seconds"),
@@ -55,6 +83,27 @@ impl Metrics {
             dropped: DROPS
                 .map(|drop| counter!("vixen_sync_inputs_dropped_total", "reason" => drop.name())),
             refused_messages: counter!("vixen_sync_messages_refused_total"),
+            ballots_started: counter!("vixen_sync_ballots_started_total"),
+            peers_refused: counter!("vixen_sync_peers_refused_total"),
+            waiting: WaitsFor::KINDS
+                .map(|kind| gauge!("vixen_sync_waiting_segments", "for" => kind)),
+            waiting_for_node: members
+                .iter()
+                .map(|id| {
+                    let lane = id.0.to_string();
+                    (*id, gauge!("vixen_sync_waiting_for_node_segments", "lane" => lane))
+                })
+                .collect(),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these are small")]
+    pub(crate) fn waiting(&self, waiting: &Waiting) {
+        for (kind, gauge) in WaitsFor::KINDS.iter().zip(&self.waiting) {
+            gauge.set(waiting.by_kind.get(kind).copied().unwrap_or(0) as f64);
+        }
+        for (node, gauge) in &self.waiting_for_node {
+            gauge.set(waiting.by_node.get(node).copied().unwrap_or(0) as f64);
         }
     }
 

@@ -32,6 +32,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,
         clock_ahead_max: config.cluster.max_clock_ahead,
+        feed_retention: config.limits.feed_retention,
     })
     .with_context(|| format!("cannot start {name}"))?;
     let (inbox, handle) = (node.inbox(), node.handle());

@@ -51,6 +51,9 @@ pub struct Limits {
     /// `store-bytes-max`: size of the LMDB map of one environment: address space and the bound of
     /// the file, which is sparse. Default 1 TiB; a multiple of 4 KiB, at least 1 MiB.
     pub store_bytes_max: u64,
+    /// `feed-retention`: how long a sync node keeps an election after the ndb nodes have applied
+    /// it, so that readers find their feeds again where they left them. Default 60 s.
+    pub feed_retention: Duration,
 }
 
 impl Default for Limits {
@@ -70,6 +73,7 @@ impl Default for Limits {
             tail_cache_bytes_max: 16 * MIB,
             hello_timeout: Duration::from_secs(5),
             store_bytes_max: 1 << 40,
+            feed_retention: Duration::from_secs(60),
         }
     }
 }
@@ -90,6 +94,7 @@ impl Limits {
         "tail-cache-bytes-max",
         "hello-timeout",
         "store-bytes-max",
+        "feed-retention",
     ];
 
     /// Takes what the table sets and leaves the rest at its default.
@@ -112,6 +117,7 @@ impl Limits {
         table.size("tail-cache-bytes-max", &mut l.tail_cache_bytes_max)?;
         table.duration("hello-timeout", &mut l.hello_timeout)?;
         table.size("store-bytes-max", &mut l.store_bytes_max)?;
+        table.duration("feed-retention", &mut l.feed_retention)?;
         Ok(l)
     }
 }

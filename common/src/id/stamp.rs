@@ -59,6 +59,12 @@ impl Stamp {
         Self(ms << (TICK_BITS + LANE_BITS) | lane.0 as u64)
     }
 
+    /// The highest stamp of all milliseconds before `at`.
+    #[must_use]
+    pub const fn before(at: WallTime) -> Self {
+        Self::at(at, Lane(0)).just_below()
+    }
+
     /// The lowest stamp of `lane` that is above `floor` and not below `now`.
     #[must_use]
     pub const fn next(lane: Lane, floor: Self, now: WallTime) -> Self {

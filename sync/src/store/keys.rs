@@ -19,6 +19,10 @@ pub(super) fn stamp_from(bytes: &[u8]) -> Result<Stamp, StoreError> {
     Ok(Stamp(u64::from_be_bytes(bytes)))
 }
 
+pub(super) fn number_from(bytes: &[u8]) -> Result<u64, StoreError> {
+    stamp_from(bytes).map(|stamp| stamp.0)
+}
+
 pub(super) fn segment_from(key: &[u8]) -> Result<SegmentId, StoreError> {
     SegmentId::from_key(key).ok_or_else(|| StoreError::Key(key.to_vec()))
 }

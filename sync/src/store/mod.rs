@@ -12,16 +12,17 @@ use std::path::Path;
 use heed::types::Bytes;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
-use vixen_common::id::{OwnerId, Seq, Stamp, StoreId};
+use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
 use vixen_common::lmdb;
 use vixen_common::segment::Elected;
 
+use crate::node::Standing;
 use crate::vote::{OwnerRow, Recovered, VoteState, Write};
 
 pub use error::StoreError;
 
 /// Version of all rows; a store of another version is refused, not guessed at.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 mod db_name {
     pub(super) const META: &str = "meta";
@@ -29,15 +30,20 @@ mod db_name {
     pub(super) const ELECTED: &str = "elected";
     pub(super) const BY_STAMP: &str = "by-stamp";
     pub(super) const OWNERS: &str = "owners";
+    pub(super) const PEERS: &str = "peers";
 }
 
 /// Key of the clock ceiling in `meta`.
 const KEY_CEILING: &[u8] = b"clock-ceiling";
+/// Key of the number of commits in `meta`.
+const KEY_COMMITS: &[u8] = b"commits";
+/// Key of the stamp up to which elections are forgotten, in `meta`.
+const KEY_TRIMMED: &[u8] = b"trimmed-to";
 
 /// Databases of a sync node. Keys are big-endian, so byte order is id order.
 pub(crate) struct Store {
     env: Env<WithoutTls>,
-    /// Text key → format version, store id, clock ceiling.
+    /// Text key → format version, store id, clock ceiling, commits, trimmed-to.
     meta: Database<Bytes, Bytes>,
     /// Segment id → [`VoteState`] (postcard): segments not known elected.
     votes: Database<Bytes, Bytes>,
@@ -47,7 +53,30 @@ pub(crate) struct Store {
     by_stamp: Database<Bytes, Bytes>,
     /// Owner id → [`OwnerRow`] (postcard).
     owners: Database<Bytes, Bytes>,
+    /// Lane (1 byte) → [`Standing`] (postcard).
+    peers: Database<Bytes, Bytes>,
     store_id: StoreId,
+    commits: u64,
+    trimmed_to: Stamp,
+}
+
+/// Which elections go with a commit.
+pub(crate) struct Retention<'a> {
+    /// None above this stamp.
+    pub(crate) upto: Stamp,
+    /// Whether this one may.
+    pub(crate) may_go: &'a dyn Fn(&Elected) -> bool,
+    /// Elections looked at, so that a commit does not take long.
+    pub(crate) rows_max: usize,
+}
+
+/// What a commit writes besides the rows of the vote.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// Standings of peers.
+    pub(crate) standings: Vec<(SyncId, Standing)>,
+    /// A peer has forgotten elections up to here.
+    pub(crate) trimmed_to: Option<Stamp>,
 }
 
 impl Store {
@@ -60,9 +89,59 @@ impl Store {
         let elected = env.create_database(&mut txn, Some(db_name::ELECTED))?;
         let by_stamp = env.create_database(&mut txn, Some(db_name::BY_STAMP))?;
         let owners = env.create_database(&mut txn, Some(db_name::OWNERS))?;
+        let peers = env.create_database(&mut txn, Some(db_name::PEERS))?;
         let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT)?;
+        let commits = meta.get(&txn, KEY_COMMITS)?.map_or(Ok(0), keys::number_from)?;
+        let trimmed_to = meta.get(&txn, KEY_TRIMMED)?.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
         txn.commit()?;
-        Ok(Self { env, meta, votes, elected, by_stamp, owners, store_id })
+        Ok(Self {
+            env,
+            meta,
+            votes,
+            elected,
+            by_stamp,
+            owners,
+            peers,
+            store_id,
+            commits,
+            trimmed_to,
+        })
+    }
+
+    /// Commits so far.
+    pub(crate) const fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Elections up to here are forgotten, some of them or all.
+    pub(crate) const fn trimmed_to(&self) -> Stamp {
+        self.trimmed_to
+    }
+
+    /// What is remembered of peers.
+    pub(crate) fn standings(&self) -> Result<Vec<(SyncId, Standing)>, StoreError> {
+        let txn = self.env.read_txn()?;
+        let mut standings = Vec::new();
+        for row in self.peers.iter(&txn)? {
+            let (key, value) = row?;
+            let lane = *key.first().ok_or_else(|| StoreError::Key(key.to_vec()))?;
+            standings.push((SyncId(lane), decode(value)?));
+        }
+        Ok(standings)
+    }
+
+    /// Forgets what is remembered of a peer; `false` when nothing is. Durable on return.
+    pub(crate) fn forget_peer(&mut self, peer: SyncId) -> Result<bool, StoreError> {
+        let mut txn = self.env.write_txn()?;
+        let was_known = self.peers.delete(&mut txn, &[peer.0])?;
+        txn.commit()?;
+        Ok(was_known)
+    }
+
+    /// Segments whose vote is on disk and which are not known elected.
+    pub(crate) fn pending(&self) -> Result<u64, StoreError> {
+        let txn = self.env.read_txn()?;
+        Ok(self.votes.len(&txn)?)
     }
 
     pub(crate) const fn store_id(&self) -> StoreId {
@@ -103,15 +182,60 @@ impl Store {
         Ok(())
     }
 
-    /// Writes all in one transaction; durable on return unless the store was opened without fsync.
-    /// Blocking. After an error nothing is certain: the node must stop.
-    pub(crate) fn commit(&self, writes: impl IntoIterator<Item = Write>) -> Result<(), StoreError> {
+    /// Writes all in one transaction, and forgets what `retention` allows; durable on return unless
+    /// the store was opened without fsync. Blocking. After an error nothing is certain: the node
+    /// must stop.
+    pub(crate) fn commit(
+        &mut self,
+        writes: impl IntoIterator<Item = Write>,
+        beside: Beside,
+        retention: Option<Retention<'_>>,
+    ) -> Result<(), StoreError> {
         let mut txn = self.env.write_txn()?;
         for write in writes {
             self.put(&mut txn, write)?;
         }
+        for (peer, standing) in beside.standings {
+            self.peers.put(&mut txn, &[peer.0], &encode(&standing)?)?;
+        }
+        let forgotten = match retention {
+            Some(retention) => self.forget(&mut txn, &retention)?,
+            None => None,
+        };
+        let trimmed_to = self.trimmed_to.max(beside.trimmed_to.max(forgotten).unwrap_or_default());
+        if trimmed_to > self.trimmed_to {
+            self.meta.put(&mut txn, KEY_TRIMMED, &keys::stamp(trimmed_to))?;
+        }
+        let commits = self.commits + 1;
+        self.meta.put(&mut txn, KEY_COMMITS, &commits.to_be_bytes())?;
         txn.commit()?;
+        (self.commits, self.trimmed_to) = (commits, trimmed_to);
         Ok(())
+    }
+
+    /// Removes elections; the stamp of the last one removed.
+    fn forget(
+        &self,
+        txn: &mut RwTxn<'_>,
+        retention: &Retention<'_>,
+    ) -> Result<Option<Stamp>, StoreError> {
+        let upto = keys::stamp(retention.upto);
+        let mut goes = Vec::new();
+        for row in self
+            .by_stamp
+            .range(txn, &(Unbounded, Included(upto.as_slice())))?
+            .take(retention.rows_max)
+        {
+            let elected = decode::<Elected>(row?.1)?;
+            if (retention.may_go)(&elected) {
+                goes.push(elected);
+            }
+        }
+        for elected in &goes {
+            self.by_stamp.delete(txn, &keys::stamp(elected.stamp()))?;
+            self.elected.delete(txn, &elected.meta.id.to_key())?;
+        }
+        Ok(goes.last().map(Elected::stamp))
     }
 
     fn put(&self, txn: &mut RwTxn<'_>, write: Write) -> Result<(), StoreError> {
@@ -231,24 +355,83 @@ mod tests {
         }
     }
 
+    fn commit(store: &mut Store, writes: impl IntoIterator<Item = Write>) {
+        store.commit(writes, Beside::default(), None).expect("commits");
+    }
+
+    #[test]
+    fn what_retention_allows_is_forgotten_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+        let all = [elected(1, 1, 10), elected(2, 1, 15), elected(1, 2, 20), elected(1, 3, 30)];
+        commit(&mut store, all.map(|e| Write::Elected(e, OwnerRow::default())));
+        let kept = all[1].meta.id;
+        let may_go = |elected: &Elected| elected.meta.id != kept;
+        let retention = Retention { upto: Stamp(20), may_go: &may_go, rows_max: 9 };
+        store.commit([], Beside::default(), Some(retention)).expect("commits");
+        assert_eq!(store.elected_after(Stamp::ZERO, 9).expect("reads"), [all[1], all[3]]);
+        let owner = meta(1, 1).id.owner;
+        assert_eq!(store.elected_of(owner, Seq(0), 9).expect("reads"), [all[3]]);
+        assert_eq!(store.trimmed_to(), Stamp(20));
+        // Looking at few rows at a time comes to the same.
+        let may_go = |_: &Elected| true;
+        for _ in 0..2 {
+            let retention = Retention { upto: Stamp(u64::MAX), may_go: &may_go, rows_max: 1 };
+            store.commit([], Beside::default(), Some(retention)).expect("commits");
+        }
+        assert!(store.elected_after(Stamp::ZERO, 9).expect("reads").is_empty());
+        assert_eq!((store.trimmed_to(), store.commits()), (Stamp(30), 4));
+    }
+
+    #[test]
+    fn a_settled_owner_loses_its_votes_and_keeps_the_longer_prefix() {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+        let owner = meta(1, 1).id.owner;
+        let row = |seq, stamp| OwnerRow { contiguous: Seq(seq), stamp: Stamp(stamp) };
+        commit(&mut store, [1, 2, 3].map(|seq| Write::Vote(voted(1, seq))));
+        commit(&mut store, [Write::OwnerSettled(owner, row(2, 20))]);
+        // A row that waited comes after it.
+        commit(&mut store, [Write::Elected(elected(1, 1, 10), row(1, 10))]);
+        let recovered = store.recover().expect("reads");
+        assert_eq!(recovered.votes, [voted(1, 3)]);
+        assert_eq!(recovered.owners, [(owner, row(2, 20))]);
+        commit(&mut store, [Write::DropOwner(owner)]);
+        assert!(store.recover().expect("reads").owners.is_empty());
+    }
+
+    #[test]
+    fn a_peer_is_forgotten_once() {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+        let standing = Standing { store: store.store_id(), run: 3, commits: 4 };
+        let beside = Beside { standings: vec![(SyncId(2), standing)], trimmed_to: None };
+        store.commit([], beside, None).expect("commits");
+        assert!(store.forget_peer(SyncId(2)).expect("forgets"));
+        assert!(!store.forget_peer(SyncId(2)).expect("forgets"));
+        assert!(store.standings().expect("reads").is_empty());
+    }
+
     #[test]
     fn a_reopened_store_gives_back_what_was_committed() {
         let dir = tempfile::tempdir().expect("dir");
-        let store = Store::open(dir.path(), BYTES_MAX, true).expect("opens");
+        let mut store = Store::open(dir.path(), BYTES_MAX, true).expect("opens");
         let id = store.store_id();
         let row = |seq, stamp| OwnerRow { contiguous: Seq(seq), stamp: Stamp(stamp) };
-        store
-            .commit([
-                Write::Vote(voted(1, 1)),
-                Write::Vote(voted(1, 2)),
-                Write::Ceiling(Stamp(99)),
-                Write::Elected(elected(1, 1, 10), row(1, 10)),
-                Write::Elected(elected(1, 3, 30), row(1, 10)),
-            ])
-            .expect("commits");
+        let writes = [
+            Write::Vote(voted(1, 1)),
+            Write::Vote(voted(1, 2)),
+            Write::Ceiling(Stamp(99)),
+            Write::Elected(elected(1, 1, 10), row(1, 10)),
+            Write::Elected(elected(1, 3, 30), row(1, 10)),
+        ];
+        let standing = Standing { store: id, run: 3, commits: 4 };
+        let beside = Beside { standings: vec![(SyncId(2), standing)], trimmed_to: Some(Stamp(5)) };
+        store.commit(writes, beside, None).expect("commits");
         drop(store);
         let store = Store::open(dir.path(), BYTES_MAX, true).expect("opens again");
-        assert_eq!(store.store_id(), id);
+        assert_eq!((store.store_id(), store.commits(), store.trimmed_to()), (id, 1, Stamp(5)));
+        assert_eq!(store.standings().expect("reads"), [(SyncId(2), standing)]);
         let recovered = store.recover().expect("reads");
         assert_eq!(recovered.ceiling, Stamp(99));
         assert_eq!(recovered.votes, [voted(1, 2)]);
@@ -259,10 +442,10 @@ mod tests {
     #[test]
     fn feeds_and_catch_ups_read_only_what_is_beyond() {
         let dir = tempfile::tempdir().expect("dir");
-        let store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+        let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
         let all = [elected(1, 1, 10), elected(2, 1, 15), elected(1, 2, 20)];
         let row = OwnerRow::default();
-        store.commit(all.map(|e| Write::Elected(e, row))).expect("commits");
+        commit(&mut store, all.map(|e| Write::Elected(e, row)));
         assert_eq!(store.elected_after(Stamp(10), 9).expect("reads"), [all[1], all[2]]);
         assert_eq!(store.elected_after(Stamp::ZERO, 1).expect("reads"), [all[0]]);
         let owner = meta(1, 1).id.owner;

@@ -46,7 +46,7 @@ pub use mutation::Mutation;
 #[cfg(feature = "mutate")]
 pub use mutation::mutate;
 pub use owners::OWNER_IDLE_MS;
-pub use report::{PendingReport, VoteReport};
+pub use report::{PendingReport, VoteReport, Waiting, WaitsFor};
 pub use state::{OwnerRow, Recovered, VoteState, Write};
 
 /// Age of a draft from which its segment is said again, and its peers are told the outcome.

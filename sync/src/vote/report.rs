@@ -1,6 +1,10 @@
-//! What the status page tells of the vote.
+//! What the status page and the metrics tell of the vote.
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use vixen_common::id::{Ballot, OwnerId, SegmentId, Stamp, SyncId};
+use vixen_common::time::WallTime;
 
 use super::state::Pending;
 use super::{Votes, coordinator, home};
@@ -8,7 +12,86 @@ use super::{Votes, coordinator, home};
 /// Pending segments a report lists at most.
 const LISTED_MAX: usize = 100;
 
-/// One pending segment, and what it waits for, in words.
+/// What a pending segment waits for, and from whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// ndb nodes that have it on disk.
+    DurableVotes {
+        /// Of the group that has the most.
+        have: usize,
+        /// W.
+        needed: u8,
+    },
+    /// The draft of the owner's previous segment.
+    PreviousDraft,
+    /// Its first quorum: this node is a reserve.
+    FirstQuorum(Vec<SyncId>),
+    /// Drafts, at this coordinator.
+    Drafts(Vec<SyncId>),
+    /// The proposal of its coordinator.
+    Proposal(SyncId),
+    /// Votes of a ballot.
+    Votes(Ballot, Vec<SyncId>),
+    /// The election of the owner's previous segment.
+    PreviousElection,
+}
+
+impl WaitsFor {
+    /// All kinds, for the metrics.
+    pub const KINDS: [&'static str; 7] = [
+        "durable_votes",
+        "previous_draft",
+        "first_quorum",
+        "drafts",
+        "proposal",
+        "votes",
+        "previous_election",
+    ];
+
+    /// Label of the metric.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::DurableVotes { .. } => Self::KINDS[0],
+            Self::PreviousDraft => Self::KINDS[1],
+            Self::FirstQuorum(_) => Self::KINDS[2],
+            Self::Drafts(_) => Self::KINDS[3],
+            Self::Proposal(_) => Self::KINDS[4],
+            Self::Votes(..) => Self::KINDS[5],
+            Self::PreviousElection => Self::KINDS[6],
+        }
+    }
+
+    /// The sync nodes it waits for.
+    #[must_use]
+    pub fn nodes(&self) -> &[SyncId] {
+        match self {
+            Self::FirstQuorum(nodes) | Self::Drafts(nodes) | Self::Votes(_, nodes) => nodes,
+            Self::Proposal(node) => std::slice::from_ref(node),
+            Self::DurableVotes { .. } | Self::PreviousDraft | Self::PreviousElection => &[],
+        }
+    }
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.nodes().iter().map(ToString::to_string).collect();
+        let names = names.join(", ");
+        match self {
+            Self::DurableVotes { have, needed } => {
+                write!(f, "durable votes of ndb nodes: {have} of {needed}")
+            }
+            Self::PreviousDraft => f.write_str("draft of the owner's previous segment"),
+            Self::FirstQuorum(_) => write!(f, "its first quorum, {names}: this node is a reserve"),
+            Self::Drafts(_) => write!(f, "drafts from {names}"),
+            Self::Proposal(_) => write!(f, "proposal from {names}"),
+            Self::Votes(ballot, _) => write!(f, "votes of ballot {ballot} from {names}"),
+            Self::PreviousElection => f.write_str("election of the owner's previous segment"),
+        }
+    }
+}
+
+/// One pending segment, and what it waits for.
 #[derive(Clone, Debug)]
 pub struct PendingReport {
     /// The segment.
@@ -19,8 +102,10 @@ pub struct PendingReport {
     pub promised: Ballot,
     /// Who coordinates that ballot.
     pub coordinator: SyncId,
+    /// Milliseconds since W durable votes, or a proposal, came.
+    pub age_ms: u64,
     /// What must come next.
-    pub waits_for: String,
+    pub waits_for: WaitsFor,
 }
 
 /// A snapshot for people.
@@ -36,16 +121,29 @@ pub struct VoteReport {
     pub pending_total: usize,
     /// The first hundred of them.
     pub pending: Vec<PendingReport>,
-    /// Owners with pending segments, and their home coordinators.
+    /// The latest owners, and their home coordinators.
     pub homes: Vec<(OwnerId, SyncId)>,
-    /// Owners ever seen.
+    /// Owners remembered.
     pub owners: usize,
+    /// Peers that are passed over though their links are up.
+    pub suspected: Vec<SyncId>,
+    /// The present hedge delay.
+    pub hedge_ms: u64,
+}
+
+/// Pending segments by what they wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// By [`WaitsFor::kind`].
+    pub by_kind: BTreeMap<&'static str, u64>,
+    /// By the node they wait for.
+    pub by_node: BTreeMap<SyncId, u64>,
 }
 
 impl Votes {
     /// Takes a snapshot of the votes for the status page.
     #[must_use]
-    pub fn report(&self) -> VoteReport {
+    pub fn report(&self, now: WallTime) -> VoteReport {
         let members = &self.options.members;
         let pending = self.pending.iter().take(LISTED_MAX).map(|(segment, pending)| {
             let promised = pending.vote.promised;
@@ -54,59 +152,65 @@ impl Votes {
                 draft: pending.vote.draft,
                 promised,
                 coordinator: coordinator(segment.owner, promised, members),
+                age_ms: pending.hedge.map_or(0, |hedge| now.millis_since(hedge.since)),
                 waits_for: self.waits_for(*segment, pending),
             }
         });
+        let latest = self.owners.keys().rev().take(LISTED_MAX);
         VoteReport {
             clock: self.clock.value(),
             watermark: self.watermark(),
             unsettled: self.unsettled.len(),
             pending_total: self.pending.len(),
             pending: pending.collect(),
-            homes: self
-                .owners
-                .keys()
-                .rev()
-                .take(LISTED_MAX)
-                .map(|id| (*id, home(*id, members)))
-                .collect(),
+            homes: latest.map(|id| (*id, home(*id, members))).collect(),
             owners: self.owners.len(),
+            suspected: self.presence.suspects().collect(),
+            hedge_ms: self.hedges.hedge_ms(),
         }
     }
 
-    fn waits_for(&self, segment: SegmentId, pending: &Pending) -> String {
+    /// What all pending segments wait for.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::default();
+        for (segment, pending) in &self.pending {
+            let waits_for = self.waits_for(*segment, pending);
+            *waiting.by_kind.entry(waits_for.kind()).or_default() += 1;
+            for node in waits_for.nodes() {
+                *waiting.by_node.entry(*node).or_default() += 1;
+            }
+        }
+        waiting
+    }
+
+    fn waits_for(&self, segment: SegmentId, pending: &Pending) -> WaitsFor {
         let vote = &pending.vote;
         let members = &self.options.members;
-        let missing_of = |has: &dyn Fn(SyncId) -> bool| {
-            let missing: Vec<_> =
-                members.iter().filter(|id| !has(**id)).map(ToString::to_string).collect();
-            missing.join(", ")
+        let missing = |has: &dyn Fn(SyncId) -> bool| -> Vec<SyncId> {
+            members.iter().copied().filter(|id| !has(*id)).collect()
         };
         if let Some((ballot, _)) = vote.accepted {
             let voters = pending.votes.get(&ballot).map(|v| v.0).unwrap_or_default();
-            return format!(
-                "votes of ballot {ballot} from {}",
-                missing_of(&|id| voters.contains(id.0))
-            );
+            return WaitsFor::Votes(ballot, missing(&|id| voters.contains(id.0)));
         }
         if vote.group.is_none() {
-            let most = pending.stored_by.values().map(|set| set.len()).max().unwrap_or(0);
-            let needed = self.options.write_quorum;
-            return format!("durable votes of ndb nodes: {most} of {needed}");
+            let have = pending.stored_by.values().map(|set| set.len()).max().unwrap_or(0);
+            return WaitsFor::DurableVotes { have, needed: self.options.write_quorum };
         }
         if self.is_held(segment) {
-            return "its first quorum; this node is a reserve".to_owned();
+            return WaitsFor::FirstQuorum(self.first_quorum(segment.owner).collect());
         }
         if vote.draft.is_none() {
-            return "draft of the owner's previous segment".to_owned();
+            return WaitsFor::PreviousDraft;
         }
         let leader = coordinator(segment.owner, vote.promised, members);
         if leader != self.options.id {
-            return format!("proposal from {leader}");
+            return WaitsFor::Proposal(leader);
         }
         if pending.picks.len() < self.quorum() {
-            return format!("drafts from {}", missing_of(&|id| pending.picks.contains_key(&id)));
+            return WaitsFor::Drafts(missing(&|id| pending.picks.contains_key(&id)));
         }
-        "election of the owner's previous segment".to_owned()
+        WaitsFor::PreviousElection
     }
 }

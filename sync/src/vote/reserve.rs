@@ -21,7 +21,7 @@ impl Votes {
         self.first_quorum(owner).all(|id| id != self.options.id && self.presence.is_present(id))
     }
 
-    fn first_quorum(&self, owner: OwnerId) -> impl Iterator<Item = SyncId> {
+    pub(super) fn first_quorum(&self, owner: OwnerId) -> impl Iterator<Item = SyncId> {
         self.ring(owner).take(self.quorum())
     }
 

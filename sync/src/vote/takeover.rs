@@ -35,7 +35,8 @@ impl Votes {
     }
 
     /// Whether enough nodes are linked for anything to be elected.
-    fn has_quorum(&self) -> bool {
+    #[must_use]
+    pub fn has_quorum(&self) -> bool {
         self.presence.linked() + 1 >= self.quorum()
     }
 

@@ -160,7 +160,7 @@ fn a_draft_is_durable_before_the_pick_leaves_and_made_once() {
     assert_eq!(fx.sends[0].0, home);
     let again = bench.step(other, Input::GenerateDraft { from: ndb(2), meta: meta(1, 1) });
     assert!(again.writes.is_empty() && again.sends.is_empty());
-    assert_eq!(row.draft, bench.nodes[usize::from(other)].report().pending[0].draft);
+    assert_eq!(row.draft, bench.nodes[usize::from(other)].report(NOW).pending[0].draft);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_watermark_stays_below_pending_drafts() {
     let mut bench = Bench::new(3);
     bench.store(meta(1, 1));
     for node in &bench.nodes {
-        let draft = node.report().pending[0].draft.expect("drafted");
+        let draft = node.report(NOW).pending[0].draft.expect("drafted");
         assert_eq!(node.watermark(), Some(draft.just_below()));
     }
 }
@@ -177,7 +177,7 @@ fn the_watermark_stays_below_pending_drafts() {
 fn a_restarted_node_keeps_its_drafts_and_is_silent_until_they_are_settled() {
     let mut bench = Bench::new(3);
     bench.store(meta(1, 1));
-    let before = bench.nodes[0].report();
+    let before = bench.nodes[0].report(NOW);
     let ceiling = Stamp(before.clock.0 + (500 << 22));
     let recovered = Recovered {
         ceiling,
@@ -186,7 +186,7 @@ fn a_restarted_node_keeps_its_drafts_and_is_silent_until_they_are_settled() {
     };
     bench.nodes[0] = Votes::new(options(0, 3), recovered);
     assert_eq!(bench.nodes[0].watermark(), None);
-    assert_eq!(bench.nodes[0].report().pending[0].draft, before.pending[0].draft);
+    assert_eq!(bench.nodes[0].report(NOW).pending[0].draft, before.pending[0].draft);
     bench.deliver_all();
     for peer in 1..3 {
         bench.step(0, Input::PeerUp { peer: SyncId(peer) });
@@ -194,7 +194,7 @@ fn a_restarted_node_keeps_its_drafts_and_is_silent_until_they_are_settled() {
     }
     bench.deliver_all();
     let watermark = bench.nodes[0].watermark();
-    assert!(watermark.is_some_and(|w| w >= ceiling), "{:?}", bench.nodes[0].report());
+    assert!(watermark.is_some_and(|w| w >= ceiling), "{:?}", bench.nodes[0].report(NOW));
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn two_contents_of_one_segment_do_not_mix() {
     let other = SegmentMeta { count: 9, ..meta(1, 1) };
     let fx = bench.step(0, Input::GenerateDraft { from: ndb(1), meta: other });
     assert_eq!(fx.dropped, [Drop::Conflict]);
-    assert_eq!(bench.nodes[0].report().pending[0].draft, None);
+    assert_eq!(bench.nodes[0].report(NOW).pending[0].draft, None);
 }
 
 #[test]

@@ -5,6 +5,11 @@
 //! commit shares the next: that is the group commit. The loop blocks its thread while it commits,
 //! so a node has a runtime of its own, on one thread.
 
+mod peers;
+mod retention;
+mod standing;
+mod status;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,16 +19,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use vixen_common::dirlock::{DirLock, DirLockError};
-use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
+use vixen_common::id::{NdbId, OwnerId, SegmentId, Seq, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
 use vixen_common::segment::Elected;
 use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, PeerId};
+use vixen_common::wire::{DraftAnswer, Message, PeerId};
 
 use crate::feed::Feeds;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
-use crate::vote::{Effects, Input, VoteOptions, Votes, Write};
+use crate::store::{Beside, Retention, Store, StoreError};
+use crate::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+use retention::Applied;
+use standing::Standings;
+
+pub(crate) use standing::Standing;
 
 /// Rows that nothing sent depends on wait at most this long for a commit that is needed anyway.
 const LAZY_WRITE: Duration = Duration::from_millis(200);
@@ -35,6 +44,10 @@ const RETRY: Duration = Duration::from_secs(1);
 const READ_ON: Duration = Duration::from_millis(2);
 /// Rows of the store sent to a peer in one go while it catches up.
 const CATCH_UP_BATCH: usize = 4_096;
+/// Elections that one commit looks at for forgetting.
+const FORGET_ROWS_MAX: usize = 2_048;
+/// Pause between looks for owners that are idle, in a node that is not.
+const EXPIRE_OWNERS: Duration = Duration::from_secs(600);
 
 /// Readiness before the first look at the links.
 const STARTING: &str = "starting";
@@ -58,6 +71,8 @@ pub struct SyncOptions {
     pub store_bytes_max: u64,
     /// Rule 8.
     pub clock_ahead_max: Duration,
+    /// How long an election stays after W ndb nodes have applied it.
+    pub feed_retention: Duration,
 }
 
 /// Everything that reaches a sync node.
@@ -86,6 +101,21 @@ pub enum SyncError {
     /// The store failed; after a failed commit nothing is certain but what is on disk.
     #[error("the store of the vote failed")]
     Store(#[from] StoreError),
+    /// A peer remembers another store, or a newer one (DESIGN §4 rule 9).
+    #[error(
+        "{peer} refuses this node's store {store}: {problem}. A store that was wiped, copied or \
+         rolled back has forgotten promises, and must not vote. Put this node's own, latest data \
+         directory back, or, if that is lost, follow \"A sync node lost its store\" in \
+         docs/operations.md"
+    )]
+    Refused {
+        /// Who remembers.
+        peer: SyncId,
+        /// The store of this node.
+        store: StoreId,
+        /// What contradicts, in words.
+        problem: String,
+    },
 }
 
 /// A look at a running node from outside. Cheap to clone.
@@ -118,6 +148,12 @@ struct Peer {
     link: LinkId,
     store: StoreId,
     sender: LinkSender,
+    /// Its standing was taken: its messages count.
+    is_taken: bool,
+    /// It has taken this node's standing.
+    has_taken: bool,
+    /// Commits of this node that it was told.
+    told_commits: u64,
 }
 
 /// One sync node.
@@ -132,6 +168,16 @@ pub struct SyncNode {
     last_down: BTreeMap<SyncId, String>,
     links: BTreeMap<LinkId, (PeerId, LinkSender)>,
     feeds: Feeds,
+    /// Random number of this process.
+    run: u64,
+    standings: Standings,
+    /// Enough peers have taken this node's standing: its promises stand.
+    has_joined: bool,
+    refused: Option<SyncError>,
+    applied: Applied,
+    /// A peer has forgotten elections up to here, and this is not on disk yet.
+    trimmed_by_peer: Option<Stamp>,
+    owners_expired_at: Instant,
     /// Vote rows that nothing sent depends on; they go with the next commit.
     unwritten: Vec<Write>,
     /// Elections that are not in the store, oldest first. They touch more of the store than votes
@@ -150,7 +196,9 @@ impl SyncNode {
     /// When the directory is taken or the store is unusable.
     pub fn open(options: SyncOptions) -> Result<Self, SyncError> {
         let lock = DirLock::take(&options.dir)?;
-        let store = Store::open(&options.dir, options.store_bytes_max, options.fsync)?;
+        let mut store = Store::open(&options.dir, options.store_bytes_max, options.fsync)?;
+        // Each start counts as a commit: see `standing`.
+        store.commit([], Beside::default(), None)?;
         let mut members = options.members.clone();
         members.sort_unstable();
         let vote = VoteOptions {
@@ -161,13 +209,21 @@ impl SyncNode {
                 .unwrap_or(u64::MAX),
         };
         let votes = Votes::new(vote, store.recover()?);
+        let metrics = Metrics::new(&options.members);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Err(STARTING.to_owned())));
         let node = Self {
             options,
-            store,
             _lock: lock,
             feeds: Feeds::new(votes.clock()),
+            run: uuid::Uuid::now_v7().as_u64_pair().1,
+            standings: Standings::new(store.standings()?),
+            has_joined: votes.has_quorum(),
+            refused: None,
+            applied: Applied::default(),
+            trimmed_by_peer: None,
+            owners_expired_at: Instant::now(),
+            store,
             votes,
             inbox,
             handle: SyncHandle { inbox: sender, ready },
@@ -179,7 +235,7 @@ impl SyncNode {
             unwritten_since: None,
             retry_at: None,
             told: Stamp::ZERO,
-            metrics: Metrics::new(),
+            metrics,
         };
         node.tell_readiness();
         Ok(node)
@@ -235,7 +291,10 @@ impl SyncNode {
                 }
             }
             self.on_timers(now, &mut fx);
-            self.settle(fx, stop)?;
+            self.settle(now, fx, stop)?;
+            if let Some(refused) = self.refused.take() {
+                return Err(refused);
+            }
             if stop {
                 tracing::info!(node = self.options.name, "sync node stopped");
                 return Ok(());
@@ -257,12 +316,24 @@ impl SyncNode {
             self.votes.step(now, Input::Overdue { segment }, fx);
         }
         if self.votes.pending_segments() == 0 {
-            self.retry_at = None;
+            if self.retry_at.take().is_some() {
+                self.metrics.waiting(&self.votes.waiting());
+            }
         } else if self.retry_at.is_some_and(|at| at <= clock) {
             self.votes.step(now, Input::Retry, fx);
             self.retry_at = Some(clock + RETRY);
+            self.metrics.waiting(&self.votes.waiting());
         } else if self.retry_at.is_none() {
             self.retry_at = Some(clock + RETRY);
+        }
+        if self.owners_expired_at.elapsed() >= EXPIRE_OWNERS {
+            self.owners_expired_at = clock;
+            let linked = self.links.values().filter_map(|(peer, _)| match peer {
+                PeerId::Entry { owner } => Some(*owner),
+                PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
+            });
+            let keep = linked.collect();
+            self.votes.step(now, Input::ExpireOwners { keep }, fx);
         }
     }
 
@@ -271,9 +342,7 @@ impl SyncNode {
             LinkEvent::Up { link, peer, sender } => {
                 self.links.insert(link, (peer, sender.clone()));
                 if let PeerId::Sync { id, store } = peer {
-                    self.peers.insert(id, Peer { link, store, sender });
-                    self.tell_readiness();
-                    self.votes.step(now, Input::PeerUp { peer: id }, fx);
+                    self.on_peer_link(now, link, id, store, sender, fx);
                 }
             }
             LinkEvent::Messages { link, peer, messages } => {
@@ -290,8 +359,7 @@ impl SyncNode {
                     self.last_down.insert(id, reason);
                     // A newer link of the same peer may be up already.
                     if self.peers.get(&id).is_some_and(|peer| peer.link == link) {
-                        self.peers.remove(&id);
-                        self.votes.step(now, Input::PeerDown { peer: id }, fx);
+                        self.drop_peer(now, id, fx);
                     }
                     self.tell_readiness();
                 }
@@ -307,15 +375,35 @@ impl SyncNode {
         message: Message,
         fx: &mut Effects,
     ) {
+        if let PeerId::Sync { id, .. } = peer
+            && !self.takes_from(now, link, id, &message, fx)
+        {
+            return;
+        }
         let input = match (peer, message) {
             (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
                 Input::GenerateDraft { from, meta }
             }
+            (PeerId::Ndb { id, .. }, Message::OrderApplied { stamp }) => {
+                self.applied.note(id, stamp);
+                return;
+            }
             (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
                 if let Some((_, sender)) = self.links.get(&link) {
-                    self.feeds.follow(link, peer, sender.clone(), after);
+                    let trimmed_to = self.trimmed_to();
+                    self.feeds.follow(link, peer, sender.clone(), after, trimmed_to);
                 }
                 return;
+            }
+            (
+                PeerId::Sync { .. },
+                Message::OwnerSettled { owner, contiguous, stamp, trimmed_to },
+            ) => {
+                if trimmed_to > self.trimmed_to() {
+                    self.trimmed_by_peer = Some(trimmed_to);
+                    self.feeds.trim(trimmed_to);
+                }
+                Input::OwnerSettled { owner, row: OwnerRow { contiguous, stamp } }
             }
             (
                 PeerId::Sync { id: from, .. },
@@ -349,7 +437,7 @@ impl SyncNode {
     }
 
     /// Does what the steps owe, in the order the vote asks for.
-    fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), SyncError> {
+    fn settle(&mut self, wall: WallTime, fx: Effects, stop: bool) -> Result<(), SyncError> {
         for drop in &fx.dropped {
             self.metrics.dropped(*drop);
         }
@@ -359,13 +447,15 @@ impl SyncNode {
             self.unwritten.extend_from_slice(&fx.writes);
             self.unwritten_since.get_or_insert_with(Instant::now);
         }
-        if all || is_awaited(&fx) {
-            self.commit(all)?;
+        self.metrics.ballots_started.increment(fx.ballots_started);
+        if all || is_awaited(&fx) || self.trimmed_by_peer.is_some() {
+            self.commit(wall, all)?;
         }
         for (to, message) in fx.sends {
-            if let Some(peer) = self.peers.get(&to) {
-                let _down_follows = peer.sender.send(message);
-            }
+            self.tell_peer(to, message);
+        }
+        for (to, segment, answer) in fx.answers {
+            self.answer(to, segment, answer)?;
         }
         let now = Instant::now();
         for (elected, owner) in fx.elected {
@@ -380,7 +470,7 @@ impl SyncNode {
         if self.feeds.is_reading() {
             self.feeds.read_on(&self.store, elected_of(&self.elections))?;
         }
-        let watermark = self.votes.watermark();
+        let watermark = self.votes.watermark().filter(|_| self.has_joined);
         if let Some(watermark) = watermark {
             assert!(watermark >= self.told, "V3: the watermark never falls");
             self.told = watermark;
@@ -390,45 +480,112 @@ impl SyncNode {
         Ok(())
     }
 
-    /// Commits the votes that wait, and `all` elections after them.
-    fn commit(&mut self, all: bool) -> Result<(), StoreError> {
+    /// Commits the votes that wait, and `all`: the elections after them, and what may be forgotten.
+    fn commit(&mut self, wall: WallTime, all: bool) -> Result<(), StoreError> {
         if all {
             self.unwritten.append(&mut self.elections);
             self.unwritten_since = None;
         }
-        if self.unwritten.is_empty() {
+        let mut beside = Beside { standings: Vec::new(), trimmed_to: self.trimmed_by_peer.take() };
+        if self.unwritten.is_empty() && beside.trimmed_to.is_none() {
             return Ok(());
         }
         let begun = Instant::now();
         let rows = self.unwritten.len();
-        self.store.commit(self.unwritten.drain(..))?;
+        let floors = self.applied.floors(self.options.write_quorum);
+        let votes = &self.votes;
+        let may_go = |elected: &Elected| {
+            let owner = votes.owner_row(elected.meta.id.owner);
+            floors.get(&elected.challenger.group).is_some_and(|floor| elected.stamp() <= *floor)
+                // An owner that was dropped has been elected to its end.
+                && owner.is_none_or(|row| elected.meta.id.seq <= row.contiguous)
+        };
+        let retention = Retention {
+            upto: Stamp::before(wall.minus(self.options.feed_retention)),
+            may_go: &may_go,
+            rows_max: FORGET_ROWS_MAX,
+        };
+        if all {
+            beside.standings = self.standings.take_unwritten();
+        }
+        self.store.commit(self.unwritten.drain(..), beside, all.then_some(retention))?;
         self.metrics.commits.increment(1);
         self.metrics.commit_rows.increment(rows as u64);
         self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
         Ok(())
     }
 
-    /// Sends a peer everything of an owner beyond `after`.
-    fn catch_up(&self, to: SyncId, owner: OwnerId, mut after: Seq) -> Result<(), StoreError> {
-        let Some(peer) = self.peers.get(&to) else { return Ok(()) };
-        loop {
-            let batch = self.store.elected_of(owner, after, CATCH_UP_BATCH)?;
-            let Some(last) = batch.last().map(|elected| elected.meta.id.seq) else { break };
-            after = last;
-            for elected in batch {
-                let _down_follows = peer.sender.send(Message::AdvanceSegmentResolved { elected });
+    /// Elections up to here may be forgotten here.
+    fn trimmed_to(&self) -> Stamp {
+        self.store.trimmed_to().max(self.trimmed_by_peer.unwrap_or_default())
+    }
+
+    /// Sends to a peer whose standing was taken; before what depends on a commit, the standing of
+    /// this node.
+    fn tell_peer(&mut self, to: SyncId, message: Message) {
+        let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_taken) else { return };
+        let commits = self.store.commits();
+        if peer.told_commits < commits {
+            peer.told_commits = commits;
+            let _down_follows = peer.sender.send(Message::SyncStanding { run: self.run, commits });
+        }
+        let _down_follows = peer.sender.send(message);
+    }
+
+    /// Answers an ndb node that seems to have missed an election.
+    fn answer(&self, to: NdbId, segment: SegmentId, answer: DraftAnswer) -> Result<(), StoreError> {
+        let before = segment.seq.before();
+        let stored = self.store.elected_of(segment.owner, before, 1)?;
+        let known = stored.into_iter().chain(elected_of(&self.elections));
+        let message = match known.into_iter().find(|elected| elected.meta.id == segment) {
+            Some(elected) => Message::AdvanceSegmentResolved { elected },
+            None => Message::DraftAnswered { segment, answer },
+        };
+        for (peer, sender) in self.links.values() {
+            if matches!(peer, PeerId::Ndb { id, .. } if *id == to) {
+                let _down_follows = sender.send(message.clone());
             }
         }
-        for elected in elected_of(&self.elections).filter(|e| e.meta.id.owner == owner) {
-            let message = Message::AdvanceSegmentResolved { elected };
-            let _down_follows = peer.sender.send(message);
+        Ok(())
+    }
+
+    /// Sends a peer everything of an owner beyond `after`: the elections that are still known, and
+    /// where there is a gap before them, that all up to it are settled.
+    fn catch_up(&mut self, to: SyncId, owner: OwnerId, after: Seq) -> Result<(), StoreError> {
+        if !self.peers.contains_key(&to) {
+            return Ok(());
+        }
+        let mut read_to = after;
+        let mut first = None;
+        loop {
+            let batch = self.store.elected_of(owner, read_to, CATCH_UP_BATCH)?;
+            let Some(last) = batch.last().map(|elected| elected.meta.id.seq) else { break };
+            read_to = last;
+            for elected in batch {
+                first.get_or_insert(elected.meta.id.seq);
+                self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
+            }
+        }
+        let unwritten: Vec<_> =
+            elected_of(&self.elections).filter(|e| e.meta.id.owner == owner).collect();
+        for elected in unwritten {
+            let seq = elected.meta.id.seq;
+            first = Some(first.map_or(seq, |first: Seq| first.min(seq)));
+            self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
+        }
+        let row = self.votes.owner_row(owner).unwrap_or_default();
+        let has_gap = first.is_none_or(|first| first > after.next());
+        if has_gap && row.contiguous > after {
+            let trimmed_to = self.trimmed_to();
+            let OwnerRow { contiguous, stamp } = row;
+            self.tell_peer(to, Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
         }
         Ok(())
     }
 
     fn tell_readiness(&self) {
         let needed = self.options.members.len() / 2 + 1;
-        let up = self.peers.len() + 1;
+        let up = self.peers_taken() + 1;
         let ready = if up >= needed {
             Ok(())
         } else {
@@ -436,7 +593,7 @@ impl SyncNode {
                 .options
                 .members
                 .iter()
-                .filter(|id| **id != self.options.id && !self.peers.contains_key(id));
+                .filter(|id| **id != self.options.id && !self.has_taken(**id));
             let missing: Vec<_> = missing.map(ToString::to_string).collect();
             Err(format!("{up} of {needed} sync nodes; no link to {}", missing.join(", ")))
         };
@@ -461,67 +618,6 @@ impl SyncNode {
             self.metrics.watermark.set(self.told.wall_time().0 as f64 / 1e3);
             self.metrics.feeds.set(self.feeds.len() as f64);
         }
-    }
-
-    fn status(&self) -> serde_json::Value {
-        let report = self.votes.report();
-        let pending: Vec<_> = report
-            .pending
-            .iter()
-            .map(|pending| {
-                serde_json::json!({
-                    "segment": pending.segment.to_string(),
-                    "draft": pending.draft.map(|draft| draft.0),
-                    "promised": pending.promised.0,
-                    "coordinator": pending.coordinator.0,
-                    "waits_for": pending.waits_for,
-                })
-            })
-            .collect();
-        let homes: Vec<_> = report
-            .homes
-            .iter()
-            .map(|(owner, home)| serde_json::json!({"owner": owner.to_string(), "home": home.0}))
-            .collect();
-        let links: Vec<_> = self
-            .options
-            .members
-            .iter()
-            .filter(|id| **id != self.options.id)
-            .map(|id| {
-                let peer = self.peers.get(id);
-                serde_json::json!({
-                    "peer": id.to_string(),
-                    "up": peer.is_some(),
-                    "store": peer.map(|peer| peer.store.to_string()),
-                    "waiting_bytes": peer.map(|peer| peer.sender.waiting_bytes()),
-                    "last_down": self.last_down.get(id),
-                })
-            })
-            .collect();
-        serde_json::json!({
-            "node": self.options.name,
-            "role": "sync",
-            "lane": self.options.id.0,
-            "store": self.store_id().to_string(),
-            "durability": if self.options.fsync { "fsync" } else { "memory" },
-            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
-            "quorum": {
-                "needed": self.options.members.len() / 2 + 1,
-                "up": self.peers.len() + 1,
-                "members": self.options.members.len(),
-            },
-            "links": links,
-            "clock": report.clock.0,
-            "watermark": report.watermark.map(|stamp| stamp.0),
-            "unsettled_since_restart": report.unsettled,
-            "owners": report.owners,
-            "homes": homes,
-            "pending_total": report.pending_total,
-            "pending": pending,
-            "feeds": self.feeds.report(),
-            "unwritten_rows": self.unwritten.len() + self.elections.len(),
-        })
     }
 }
 

@@ -1,0 +1,136 @@
+//! Links to other sync nodes, and whether their messages count (DESIGN §4 rule 9).
+
+use vixen_common::id::{StoreId, SyncId};
+use vixen_common::link::{LinkId, LinkSender};
+use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, StandingRefusal};
+
+use super::standing::Standing;
+use super::{Peer, SyncError, SyncNode};
+use crate::vote::{Effects, Input};
+
+impl SyncNode {
+    /// A link to a peer came up: each side says its standing first.
+    pub(super) fn on_peer_link(
+        &mut self,
+        now: WallTime,
+        link: LinkId,
+        id: SyncId,
+        store: StoreId,
+        sender: LinkSender,
+        fx: &mut Effects,
+    ) {
+        if self.peers.contains_key(&id) {
+            // Its old link is dead, and what was sent on it may be lost.
+            self.drop_peer(now, id, fx);
+        }
+        let commits = self.store.commits();
+        let _down_follows = sender.send(Message::SyncStanding { run: self.run, commits });
+        let peer =
+            Peer { link, store, sender, is_taken: false, has_taken: false, told_commits: commits };
+        self.peers.insert(id, peer);
+    }
+
+    pub(super) fn drop_peer(&mut self, now: WallTime, id: SyncId, fx: &mut Effects) {
+        if self.peers.remove(&id).is_some_and(|peer| peer.is_taken) {
+            self.votes.step(now, Input::PeerDown { peer: id }, fx);
+        }
+        self.tell_readiness();
+    }
+
+    /// Whether a message of a peer counts; takes those that are about standing itself.
+    pub(super) fn takes_from(
+        &mut self,
+        now: WallTime,
+        link: LinkId,
+        id: SyncId,
+        message: &Message,
+        fx: &mut Effects,
+    ) -> bool {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.link == link) else {
+            // Of a link that a newer one has replaced.
+            return false;
+        };
+        match message {
+            Message::SyncStanding { run, commits } => {
+                let said = Standing { store: peer.store, run: *run, commits: *commits };
+                self.on_standing(now, id, said, fx);
+                false
+            }
+            Message::SyncRefused { reason } => {
+                self.refused = Some(SyncError::Refused {
+                    peer: id,
+                    store: self.store.store_id(),
+                    problem: problem_of(*reason, self.store.commits()),
+                });
+                false
+            }
+            Message::SyncDigest { .. } if peer.is_taken => {
+                peer.has_taken = true;
+                let taken_by = self.peers.values().filter(|peer| peer.has_taken).count();
+                self.has_joined |= taken_by + 1 > self.options.members.len() / 2;
+                true
+            }
+            _ => {
+                if !peer.is_taken {
+                    self.metrics.refused_messages.increment(1);
+                }
+                peer.is_taken
+            }
+        }
+    }
+
+    fn on_standing(&mut self, now: WallTime, id: SyncId, said: Standing, fx: &mut Effects) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let known = self.standings.get(id).copied();
+        let taken = self.standings.take(id, said);
+        match taken {
+            Ok(()) if peer.is_taken => {}
+            Ok(()) => {
+                peer.is_taken = true;
+                self.tell_readiness();
+                self.votes.step(now, Input::PeerUp { peer: id }, fx);
+            }
+            Err(reason) => {
+                self.metrics.peers_refused.increment(1);
+                tracing::error!(
+                    peer = %id,
+                    store = %said.store,
+                    commits = said.commits,
+                    remembered_store = known.map(|known| known.store.to_string()),
+                    remembered_commits = known.map(|known| known.commits),
+                    "this peer's store was wiped, copied or rolled back: it must not vote; see \
+                     \"A sync node lost its store\" in docs/operations.md"
+                );
+                let _down_follows = peer.sender.send(Message::SyncRefused { reason });
+                if peer.is_taken {
+                    peer.is_taken = false;
+                    self.votes.step(now, Input::PeerDown { peer: id }, fx);
+                }
+                self.tell_readiness();
+            }
+        }
+    }
+
+    /// Whether the peer is linked and its messages count.
+    pub(super) fn has_taken(&self, id: SyncId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.is_taken)
+    }
+
+    pub(super) fn peers_taken(&self) -> usize {
+        self.peers.values().filter(|peer| peer.is_taken).count()
+    }
+}
+
+/// For people.
+fn problem_of(reason: StandingRefusal, commits: u64) -> String {
+    match reason {
+        StandingRefusal::OtherStore { remembered } => {
+            format!("it knows this node by another store, {remembered}")
+        }
+        StandingRefusal::OlderStore { remembered } => format!(
+            "it has seen {remembered} commits of this store, which now counts {commits}, or a \
+             copy of it runs elsewhere"
+        ),
+    }
+}

@@ -1,0 +1,129 @@
+//! Standing: how far a peer's store is, as this node remembers it (DESIGN §4 rule 9).
+//!
+//! A store counts its commits, and says the count before whatever depends on one. Who remembers
+//! more commits than the store has, or another store, knows that promises were lost: the store was
+//! wiped, copied or rolled back, and must not vote under its old name.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use vixen_common::id::{StoreId, SyncId};
+use vixen_common::wire::StandingRefusal;
+
+/// What is remembered of a peer; one row of the database `peers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) store: StoreId,
+    /// Of its process.
+    pub(crate) run: u64,
+    pub(crate) commits: u64,
+}
+
+/// What is remembered of all peers, and what of that is not on disk yet.
+#[derive(Debug, Default)]
+pub(crate) struct Standings {
+    known: BTreeMap<SyncId, Standing>,
+    unwritten: BTreeMap<SyncId, Standing>,
+}
+
+impl Standings {
+    pub(crate) fn new(known: Vec<(SyncId, Standing)>) -> Self {
+        Self { known: known.into_iter().collect(), unwritten: BTreeMap::new() }
+    }
+
+    /// Takes what a peer says of itself.
+    ///
+    /// # Errors
+    /// When it contradicts what is remembered; that stays remembered.
+    pub(crate) fn take(&mut self, peer: SyncId, said: Standing) -> Result<(), StandingRefusal> {
+        if let Some(known) = self.known.get(&peer) {
+            judge(known, &said)?;
+            if *known == said {
+                return Ok(());
+            }
+        }
+        self.known.insert(peer, said);
+        self.unwritten.insert(peer, said);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, peer: SyncId) -> Option<&Standing> {
+        self.known.get(&peer)
+    }
+
+    /// What is to be written with the next commit.
+    pub(crate) fn take_unwritten(&mut self) -> Vec<(SyncId, Standing)> {
+        std::mem::take(&mut self.unwritten).into_iter().collect()
+    }
+}
+
+fn judge(known: &Standing, said: &Standing) -> Result<(), StandingRefusal> {
+    if said.store != known.store {
+        return Err(StandingRefusal::OtherStore { remembered: known.store });
+    }
+    // Each start makes a commit, so another process on the store has more of them.
+    let least = if said.run == known.run { known.commits } else { known.commits + 1 };
+    if said.commits < least {
+        return Err(StandingRefusal::OlderStore { remembered: known.commits });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: SyncId = SyncId(1);
+
+    fn standing(store: u128, run: u64, commits: u64) -> Standing {
+        Standing { store: StoreId(uuid::Uuid::from_u128(store)), run, commits }
+    }
+
+    fn standings() -> Standings {
+        Standings::new(vec![(PEER, standing(7, 1, 100))])
+    }
+
+    #[test]
+    fn a_stranger_is_remembered_and_written_once() {
+        let mut standings = Standings::default();
+        assert_eq!(standings.take(PEER, standing(7, 1, 5)), Ok(()));
+        assert_eq!(standings.take(PEER, standing(7, 1, 9)), Ok(()));
+        assert_eq!(standings.take_unwritten(), [(PEER, standing(7, 1, 9))]);
+        assert_eq!(standings.take(PEER, standing(7, 1, 9)), Ok(()));
+        assert!(standings.take_unwritten().is_empty());
+    }
+
+    #[test]
+    fn a_restart_goes_on_counting() {
+        assert_eq!(standings().take(PEER, standing(7, 2, 101)), Ok(()));
+    }
+
+    #[test]
+    fn a_wiped_store_is_another_store() {
+        let refusal = standings().take(PEER, standing(8, 2, 1));
+        let remembered = standing(7, 1, 100).store;
+        assert_eq!(refusal, Err(StandingRefusal::OtherStore { remembered }));
+    }
+
+    #[test]
+    fn a_rolled_back_store_is_older() {
+        let refusal = standings().take(PEER, standing(7, 2, 60));
+        assert_eq!(refusal, Err(StandingRefusal::OlderStore { remembered: 100 }));
+    }
+
+    #[test]
+    fn a_copy_that_starts_beside_the_original_is_found_out() {
+        // Both begin with the same count, and one of them was here first.
+        let refusal = standings().take(PEER, standing(7, 2, 100));
+        assert_eq!(refusal, Err(StandingRefusal::OlderStore { remembered: 100 }));
+    }
+
+    #[test]
+    fn what_is_refused_changes_nothing() {
+        let mut standings = standings();
+        assert!(standings.take(PEER, standing(8, 2, 500)).is_err());
+        assert_eq!(standings.get(PEER), Some(&standing(7, 1, 100)));
+        assert!(standings.take_unwritten().is_empty());
+    }
+}

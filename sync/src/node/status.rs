@@ -1,0 +1,85 @@
+//! The status page of a sync node.
+
+use vixen_common::time::WallTime;
+
+use super::SyncNode;
+use crate::vote::PendingReport;
+
+impl SyncNode {
+    pub(super) fn status(&self) -> serde_json::Value {
+        let report = self.votes.report(WallTime::now());
+        let pending: Vec<_> = report.pending.iter().map(pending_line).collect();
+        let homes: Vec<_> = report
+            .homes
+            .iter()
+            .map(|(owner, home)| serde_json::json!({"owner": owner.to_string(), "home": home.0}))
+            .collect();
+        let links: Vec<_> = self
+            .options
+            .members
+            .iter()
+            .filter(|id| **id != self.options.id)
+            .map(|id| {
+                let peer = self.peers.get(id);
+                serde_json::json!({
+                    "peer": id.to_string(),
+                    "up": peer.is_some(),
+                    "taken": peer.is_some_and(|peer| peer.is_taken),
+                    "suspected": report.suspected.contains(id),
+                    "commits": self.standings.get(*id).map(|standing| standing.commits),
+                    "store": peer.map(|peer| peer.store.to_string()),
+                    "waiting_bytes": peer.map(|peer| peer.sender.waiting_bytes()),
+                    "last_down": self.last_down.get(id),
+                })
+            })
+            .collect();
+        let applied: Vec<_> = self
+            .applied
+            .nodes()
+            .iter()
+            .map(|(id, stamp)| serde_json::json!({"ndb": id.to_string(), "stamp": stamp.0}))
+            .collect();
+        serde_json::json!({
+            "node": self.options.name,
+            "role": "sync",
+            "lane": self.options.id.0,
+            "store": self.store_id().to_string(),
+            "durability": if self.options.fsync { "fsync" } else { "memory" },
+            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
+            "quorum": {
+                "needed": self.options.members.len() / 2 + 1,
+                "up": self.peers_taken() + 1,
+                "members": self.options.members.len(),
+            },
+            "links": links,
+            "joined": self.has_joined,
+            "commits": self.store.commits(),
+            "hedge_ms": report.hedge_ms,
+            "clock": report.clock.0,
+            "watermark": report.watermark.map(|stamp| stamp.0),
+            "unsettled_since_restart": report.unsettled,
+            "owners": report.owners,
+            "homes": homes,
+            "pending_total": report.pending_total,
+            "pending": pending,
+            "trimmed_to": self.trimmed_to().0,
+            "applied": applied,
+            "feeds": self.feeds.report(),
+            "unwritten_rows": self.unwritten.len() + self.elections.len(),
+        })
+    }
+}
+
+fn pending_line(pending: &PendingReport) -> serde_json::Value {
+    let from: Vec<_> = pending.waits_for.nodes().iter().map(ToString::to_string).collect();
+    serde_json::json!({
+        "segment": pending.segment.to_string(),
+        "draft": pending.draft.map(|draft| draft.0),
+        "promised": pending.promised.0,
+        "coordinator": pending.coordinator.0,
+        "age_ms": pending.age_ms,
+        "waits_for": pending.waits_for.to_string(),
+        "waits_for_kind": pending.waits_for.kind(),
+        "waits_for_nodes": from,
+    })
+}
