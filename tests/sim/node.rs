@@ -9,6 +9,8 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 use vixen_sync::vote::{Effects, Input, OwnerRow, Recovered, VoteOptions, VoteState, Votes, Write};
 
+use crate::mutant::Mutant;
+
 /// What a node has on disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
@@ -16,6 +18,7 @@ pub(crate) struct Disk {
     votes: BTreeMap<SegmentId, VoteState>,
     elected: BTreeMap<SegmentId, Elected>,
     owners: BTreeMap<OwnerId, OwnerRow>,
+    trimmed_to: Stamp,
 }
 
 impl Disk {
@@ -57,6 +60,24 @@ impl Disk {
             votes: self.votes.values().copied().collect(),
         }
     }
+
+    /// Forgets what readers have applied, as far as owners are elected without a gap.
+    fn forget(&mut self, upto: Stamp) {
+        let owners = &self.owners;
+        let goes = |id: &SegmentId, elected: &Elected| {
+            elected.stamp() <= upto
+                && owners.get(&id.owner).is_some_and(|row| id.seq <= row.contiguous)
+        };
+        let mut trimmed_to = self.trimmed_to;
+        self.elected.retain(|id, elected| {
+            let goes = goes(id, elected);
+            if goes {
+                trimmed_to = trimmed_to.max(elected.stamp());
+            }
+            !goes
+        });
+        self.trimmed_to = trimmed_to;
+    }
 }
 
 /// Where a batch is cut off by a crash.
@@ -74,6 +95,10 @@ pub(crate) struct Output {
     pub(crate) sends: Vec<(SyncId, Message)>,
     pub(crate) elected: Vec<Elected>,
     pub(crate) watermark: Option<Stamp>,
+    /// All feeds must end: elections were settled that this node cannot tell.
+    pub(crate) ends_feeds: bool,
+    /// Ballots above 0 that were begun.
+    pub(crate) ballots: u64,
 }
 
 fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> {
@@ -87,28 +112,38 @@ pub(crate) struct Node {
     options: VoteOptions,
     pub(crate) votes: Option<Votes>,
     disk: Disk,
+    mutant: Option<Mutant>,
     /// Rows that nothing sent depends on, as in the driver: votes, and elections after them.
     unwritten: Vec<Write>,
     elections: Vec<Write>,
     told: Stamp,
     /// Wall time minus true time.
     pub(crate) skew_ms: i64,
+    /// What is added to that each millisecond: a clock that runs wild.
+    pub(crate) drift_ms: i64,
     pub(crate) paused_until_ms: u64,
     pub(crate) restart_at_ms: u64,
 }
 
 impl Node {
-    pub(crate) fn new(id: SyncId, members: Vec<SyncId>, write_quorum: u8) -> Self {
+    pub(crate) fn new(
+        id: SyncId,
+        members: Vec<SyncId>,
+        write_quorum: u8,
+        mutant: Option<Mutant>,
+    ) -> Self {
         assert!(Lane::new(id.0).is_some());
         let options = VoteOptions { id, members, write_quorum, clock_ahead_max_ms: 10_000 };
         Self {
             votes: Some(Votes::new(options.clone(), Recovered::default())),
             options,
             disk: Disk::default(),
+            mutant,
             unwritten: Vec::new(),
             elections: Vec::new(),
             told: Stamp::ZERO,
             skew_ms: 0,
+            drift_ms: 0,
             paused_until_ms: 0,
             restart_at_ms: 0,
         }
@@ -138,7 +173,9 @@ impl Node {
         }
         if crash == Some(Crash::BeforeCommit) {
             self.crash();
-            return Output::default();
+            let leaks = self.mutant == Some(Mutant::ReplyBeforeCommit);
+            let sends = if leaks { fx.sends } else { Vec::new() };
+            return Output { sends, ..Output::default() };
         }
         let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
         let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
@@ -151,23 +188,28 @@ impl Node {
                 self.disk.apply(write);
             }
         }
-        let mut output = Output { sends: fx.sends, ..Output::default() };
+        let mut output = Output {
+            sends: fx.sends,
+            ends_feeds: fx.ends_feeds,
+            ballots: fx.ballots_started,
+            ..Output::default()
+        };
+        // Before peers are told what they missed: it may be among that.
+        for (elected, owner) in &fx.elected {
+            self.elections.push(Write::Elected(*elected, *owner));
+        }
+        self.elections.extend(fx.later);
         for (to, owner, after) in fx.catch_ups {
-            let known = self.known_of(owner, after).into_iter();
-            output
-                .sends
-                .extend(known.map(|elected| (to, Message::AdvanceSegmentResolved { elected })));
+            let messages = self.catch_up(owner, after).into_iter().map(|message| (to, message));
+            output.sends.extend(messages);
         }
         if let Some(Crash::AfterCommit(sent)) = crash {
             output.sends.truncate(sent);
             self.crash();
             return output;
         }
-        for (elected, owner) in fx.elected {
-            self.elections.push(Write::Elected(elected, owner));
-            output.elected.push(elected);
-        }
-        output.watermark = self.votes.as_ref().and_then(Votes::watermark);
+        output.elected = fx.elected.into_iter().map(|(elected, _)| elected).collect();
+        output.watermark = self.watermark();
         if let Some(watermark) = output.watermark {
             assert!(watermark >= self.told, "V3: the watermark fell, restarts included");
             self.told = watermark;
@@ -175,17 +217,44 @@ impl Node {
         output
     }
 
-    fn known_of(&self, owner: OwnerId, after: Seq) -> Vec<Elected> {
+    /// What a peer is told of an owner, as the driver tells it.
+    fn catch_up(&self, owner: OwnerId, after: Seq) -> Vec<Message> {
         let written = self.disk.elected.values().copied();
         let known = written.chain(elected_of(&self.elections));
-        known.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after).collect()
+        let mut known: Vec<_> =
+            known.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after).collect();
+        known.sort_unstable_by_key(|elected| elected.meta.id.seq);
+        let has_gap = known.first().is_none_or(|first| first.meta.id.seq > after.next());
+        let row = self.votes.as_ref().and_then(|votes| votes.owner_row(owner)).unwrap_or_default();
+        let mut messages: Vec<_> =
+            known.into_iter().map(|elected| Message::AdvanceSegmentResolved { elected }).collect();
+        if has_gap && row.contiguous > after {
+            let OwnerRow { contiguous, stamp } = row;
+            let trimmed_to = self.disk.trimmed_to;
+            messages.push(Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
+        }
+        messages
     }
 
-    /// Everything elected that a feed from `after` on begins with.
-    pub(crate) fn elected_after(&self, after: Stamp) -> Vec<Elected> {
+    /// Everything elected that a feed from `after` on begins with; the other way round, up to where
+    /// elections are forgotten.
+    pub(crate) fn elected_after(&self, after: Stamp) -> Result<Vec<Elected>, Stamp> {
+        if after < self.disk.trimmed_to {
+            return Err(self.disk.trimmed_to);
+        }
         let written = self.disk.elected.values().copied();
         let known = written.chain(elected_of(&self.elections));
-        known.filter(|elected| elected.stamp() > after).collect()
+        Ok(known.filter(|elected| elected.stamp() > after).collect())
+    }
+
+    /// Forgets elections up to `upto`, with a commit.
+    pub(crate) fn forget(&mut self, upto: Stamp) {
+        self.disk.forget(upto);
+    }
+
+    /// A peer has forgotten up to here.
+    pub(crate) fn trim(&mut self, trimmed_to: Stamp) {
+        self.disk.trimmed_to = self.disk.trimmed_to.max(trimmed_to);
     }
 
     /// A segment that has waited for long enough.
@@ -194,7 +263,11 @@ impl Node {
     }
 
     pub(crate) fn watermark(&self) -> Option<Stamp> {
-        self.votes.as_ref().and_then(Votes::watermark)
+        let votes = self.votes.as_ref()?;
+        match self.mutant {
+            Some(Mutant::WatermarkIgnoresDrafts) => Some(votes.clock()),
+            _ => votes.watermark(),
+        }
     }
 
     pub(crate) fn crash(&mut self) {
@@ -204,6 +277,12 @@ impl Node {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.votes = Some(Votes::new(self.options.clone(), self.disk.recover()));
+        let mut recovered = self.disk.recover();
+        match self.mutant {
+            Some(Mutant::ClockForgotten) => recovered.ceiling = Stamp::ZERO,
+            Some(Mutant::DraftsForgotten) => recovered.votes.clear(),
+            _ => {}
+        }
+        self.votes = Some(Votes::new(self.options.clone(), recovered));
     }
 }

@@ -1,4 +1,5 @@
-//! A reader of feeds, as an entry or an ndb node is: links that break and resume.
+//! A reader of feeds, as an entry or an ndb node is: links that break and resume, and feeds that
+//! are trimmed.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,6 +56,19 @@ impl Reader {
         }
     }
 
+    pub(crate) fn has_news(&self, node: SyncId) -> bool {
+        self.feeds.get(&node).is_some_and(|feed| !feed.is_empty())
+    }
+
+    /// Takes the order from a node that has placed more.
+    pub(crate) fn take_rows(&mut self, rows: &[Placed]) {
+        for row in rows.iter().skip(self.placed.len()) {
+            let taken = self.placing.take_row(row.first, row.elected);
+            self.placed.push(taken.expect("rows are next to each other"));
+        }
+        self.place();
+    }
+
     /// Reads some of a feed; places what is certain.
     pub(crate) fn read(&mut self, node: SyncId, count: usize) {
         let Some(feed) = self.feeds.get_mut(&node) else { return };
@@ -67,6 +81,10 @@ impl Reader {
                 Told::Watermark(stamp) => self.placing.raise(node, stamp),
             }
         }
+        self.place();
+    }
+
+    fn place(&mut self) {
         while let Some(placed) = self.placing.take_next() {
             self.placed.push(placed);
         }

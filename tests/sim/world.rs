@@ -10,89 +10,163 @@ use vixen_common::segment::{Elected, SegmentMeta};
 use vixen_common::wire::Message;
 use vixen_sync::vote::Input;
 
+use crate::mutant::Mutant;
 use crate::network::{Faults, Network, Parcel};
 use crate::node::{Crash, Node};
 use crate::reader::{Reader, Told};
 
 const START_MS: u64 = 1_800_000_000_000;
 const FAULTY_MS: u64 = 4_000;
-const CALM_MS: u64 = 60_000;
+/// When faults have stopped, everything must be placed within this. Clocks that were ahead are
+/// waited for: 30 s, and a while for one that ran wild.
+const CALM_MS: u64 = 150_000;
 const NDB_NODES: u8 = 3;
 const WRITE_QUORUM: u8 = 2;
+/// How often ndb nodes ask again for drafts, as links that come and go make them do.
+const ASK_AGAIN_MS: u64 = 100;
+/// Readers that count for retention, as ndb nodes do; one more may be far behind.
+const READERS: usize = 2;
 
 struct Segment {
     meta: SegmentMeta,
     stored_by: Vec<NdbId>,
-    /// Stamps that were placed at some reader when it was submitted: it must come after them.
+    /// The highest stamp known elected anywhere when it was submitted: it must come after.
     after: Stamp,
 }
 
+/// What happened, for the sum at the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) simulated_ms: u64,
+    pub(crate) segments: u64,
+    pub(crate) crashes: u64,
+    pub(crate) restarts: u64,
+    pub(crate) cuts: u64,
+    pub(crate) ballots: u64,
+    pub(crate) trims: u64,
+}
+
+impl Stats {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.simulated_ms += other.simulated_ms;
+        self.segments += other.segments;
+        self.crashes += other.crashes;
+        self.restarts += other.restarts;
+        self.cuts += other.cuts;
+        self.ballots += other.ballots;
+        self.trims += other.trims;
+    }
+}
+
+impl std::fmt::Display for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { simulated_ms, segments, crashes, restarts, cuts, ballots, trims } = self;
+        let minutes = simulated_ms / 60_000;
+        write!(
+            f,
+            "{minutes} simulated minutes, {segments} segments elected, {crashes} crashes, \
+             {restarts} restarts, {cuts} partitions, {ballots} ballots above 0, {trims} trims"
+        )
+    }
+}
+
 pub(crate) struct World {
-    rng: StdRng,
-    now_ms: u64,
+    pub(crate) rng: StdRng,
+    pub(crate) now_ms: u64,
     faults: Faults,
-    is_faulty: bool,
-    nodes: Vec<Node>,
-    network: Network,
-    readers: Vec<Reader>,
+    pub(crate) is_faulty: bool,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    pub(crate) healed_at_ms: u64,
+    pub(crate) is_cut_noticed: bool,
+    pub(crate) readers: Vec<Reader>,
     segments: BTreeMap<SegmentId, Segment>,
     /// Segments that are not stored everywhere, or not known elected.
     open: BTreeSet<SegmentId>,
     elected: BTreeMap<SegmentId, Elected>,
     stamps: BTreeMap<Stamp, SegmentId>,
     order: Vec<SegmentId>,
-    placed_max: Stamp,
+    forgets: bool,
+    is_traced: bool,
     pub(crate) trace: Vec<String>,
+    pub(crate) stats: Stats,
 }
 
 impl World {
     /// Runs one seed to its end; panics on the first violation.
-    pub(crate) fn run(seed: u64) -> Self {
+    pub(crate) fn run(seed: u64, mutant: Option<Mutant>, is_traced: bool) -> Self {
+        let mut world = Self::new(seed, mutant, is_traced);
+        world.live();
+        world
+    }
+
+    /// A world before its first millisecond.
+    pub(crate) fn new(seed: u64, mutant: Option<Mutant>, is_traced: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let n: u8 = if rng.random_range(0..4) == 0 { 5 } else { 3 };
+        let n: u8 = if rng.random_range(0..3) == 0 { 5 } else { 3 };
         let members: Vec<_> = (0..n).map(SyncId).collect();
         let faults = Faults {
             loss: rng.random_range(0..25),
             repeat: rng.random_range(0..20),
             delay_ms_max: rng.random_range(1..40),
         };
-        let node = |id: &SyncId| Node::new(*id, members.clone(), WRITE_QUORUM);
+        let node = |id: &SyncId| Node::new(*id, members.clone(), WRITE_QUORUM, mutant);
         let mut world = Self {
             now_ms: START_MS,
             faults,
             is_faulty: true,
             nodes: members.iter().map(node).collect(),
             network: Network::default(),
-            readers: (0..2).map(|_| Reader::new(n.into())).collect(),
+            healed_at_ms: 0,
+            is_cut_noticed: false,
+            readers: (0..=READERS).map(|_| Reader::new(n.into())).collect(),
             segments: BTreeMap::new(),
             open: BTreeSet::new(),
             elected: BTreeMap::new(),
             stamps: BTreeMap::new(),
             order: Vec::new(),
-            placed_max: Stamp::ZERO,
+            forgets: rng.random_range(0..2) == 0,
+            is_traced,
             trace: Vec::new(),
+            stats: Stats::default(),
             rng,
         };
-        for at in 0..world.nodes.len() {
-            world.link_up(at);
-        }
-        let owners = world.rng.random_range(1..6);
-        let mut next = vec![Seq::FIRST; owners];
-        while world.now_ms < START_MS + FAULTY_MS {
-            world.tick(&mut next);
-        }
-        world.calm(&mut next);
+        world.note(|| format!("{n} nodes, {faults:?}"));
         world
+    }
+
+    pub(crate) fn live(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.link_up(at);
+        }
+        let owners = self.rng.random_range(1..9);
+        let mut next = vec![Seq::FIRST; owners];
+        while self.now_ms < START_MS + FAULTY_MS {
+            self.tick(&mut next);
+        }
+        self.calm(&mut next);
+        self.stats.simulated_ms = self.now_ms - START_MS;
+        self.stats.segments = self.segments.len() as u64;
+    }
+
+    /// A line of the trace, where one is kept.
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if self.is_traced {
+            self.trace.push(format!("{:>6} ms  {}", self.now_ms - START_MS, line()));
+        }
     }
 
     /// Faults stop: everything must be placed within the bound.
     fn calm(&mut self, next: &mut [Seq]) {
+        self.note(|| "faults stop".to_owned());
+        self.heal();
         self.is_faulty = false;
         self.faults = Faults::NONE;
-        for at in 0..self.nodes.len() {
-            self.nodes[at].skew_ms = 0;
-            self.nodes[at].paused_until_ms = 0;
-            self.nodes[at].restart_at_ms = self.now_ms;
+        for node in &mut self.nodes {
+            node.skew_ms = 0;
+            node.drift_ms = 0;
+            node.paused_until_ms = 0;
+            node.restart_at_ms = self.now_ms;
         }
         let end = self.now_ms + CALM_MS;
         while self.now_ms < end {
@@ -105,21 +179,24 @@ impl World {
         panic!("{placed:?} of {} segments placed when faults had stopped", self.segments.len());
     }
 
-    fn chance(&mut self, per_mille: u32) -> bool {
-        self.is_faulty && self.rng.random_range(0..1000) < per_mille
-    }
-
     fn tick(&mut self, next: &mut [Seq]) {
         self.now_ms += 1;
-        if self.is_faulty && self.rng.random_range(0..20) == 0 {
+        if self.is_faulty && self.rng.random_range(0..25) == 0 {
             self.submit(next);
         }
-        self.store_and_ask();
+        self.disturb_network();
+        let asks = self.store_and_ask();
         for at in 0..self.nodes.len() {
             self.disturb(at);
-            self.run_node(at);
+            self.run_node(at, &asks);
         }
         self.run_readers();
+        if self.forgets && self.now_ms.is_multiple_of(300) {
+            let applied = self.readers[..READERS].iter().map(Reader::resume).min();
+            for node in self.nodes.iter_mut().filter(|node| node.is_up()) {
+                node.forget(applied.unwrap_or_default());
+            }
+        }
     }
 
     fn submit(&mut self, next: &mut [Seq]) {
@@ -128,123 +205,96 @@ impl World {
         let id = SegmentId { owner, seq: next[at] };
         next[at] = next[at].next();
         let meta = SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) };
-        self.trace.push(format!("{} submit {id}", self.now_ms - START_MS));
-        let segment = Segment { meta, stored_by: Vec::new(), after: self.placed_max };
-        self.segments.insert(id, segment);
+        self.note(|| format!("submit {id}"));
+        let after = self.stamps.last_key_value().map_or(Stamp::ZERO, |(stamp, _)| *stamp);
+        self.segments.insert(id, Segment { meta, stored_by: Vec::new(), after });
         self.open.insert(id);
     }
 
     /// Segments reach disks one by one; who has one asks all sync nodes, and again now and then
-    /// until it hears the outcome, as a link that comes and goes makes it do.
-    fn store_and_ask(&mut self) {
-        let now_ms = self.now_ms;
+    /// until it hears the outcome.
+    fn store_and_ask(&mut self) -> Vec<Input> {
         let mut asks = Vec::new();
+        let is_repeat = self.now_ms.is_multiple_of(ASK_AGAIN_MS);
         let mut done = Vec::new();
         for id in &self.open {
             let Some(segment) = self.segments.get_mut(id) else { continue };
+            let meta = segment.meta;
             let stored = u8::try_from(segment.stored_by.len()).expect("few");
             if stored < NDB_NODES && self.rng.random_range(0..4) == 0 {
                 let from = NdbId { group: GroupId(0), member: stored };
                 segment.stored_by.push(from);
-                asks.push((from, segment.meta));
+                asks.push(Input::GenerateDraft { from, meta });
             }
-            if now_ms.is_multiple_of(50) {
-                asks.extend(segment.stored_by.iter().map(|from| (*from, segment.meta)));
+            if is_repeat {
+                let again = segment.stored_by.iter();
+                asks.extend(again.map(|from| Input::GenerateDraft { from: *from, meta }));
                 if stored == NDB_NODES && self.elected.contains_key(id) {
                     done.push(*id);
                 }
             }
         }
-        done.iter().for_each(|id| {
-            self.open.remove(id);
-        });
-        for (from, meta) in asks {
-            for at in 0..self.nodes.len() {
-                if !self.chance(self.faults.loss * 10) {
-                    self.step(at, vec![Input::GenerateDraft { from, meta }], None);
-                }
-            }
+        for id in done {
+            self.open.remove(&id);
         }
+        asks
     }
 
-    fn disturb(&mut self, at: usize) {
-        if self.nodes[at].is_up() {
-            if self.chance(2) {
-                self.trace.push(format!("{} crash {at}", self.now_ms - START_MS));
-                self.nodes[at].crash();
-                self.note_crash(at);
-            } else if self.chance(2) {
-                self.nodes[at].paused_until_ms = self.now_ms + self.rng.random_range(1..200);
-            } else if self.chance(2) {
-                self.nodes[at].skew_ms = match self.rng.random_range(0..10) {
-                    0 => 30_000,
-                    1 => -30_000,
-                    _ => self.rng.random_range(-500..500),
-                };
-            }
-        } else if self.nodes[at].restart_at_ms <= self.now_ms {
-            self.trace.push(format!("{} restart {at}", self.now_ms - START_MS));
-            self.nodes[at].restart();
-            self.link_up(at);
-        }
-    }
-
-    /// The node's links to all peers come up.
-    fn link_up(&mut self, at: usize) {
-        for peer in (0..self.nodes.len()).filter(|peer| *peer != at) {
-            self.step(at, vec![Input::PeerUp { peer: id_of(peer) }], None);
-            self.step(peer, vec![Input::PeerUp { peer: id_of(at) }], None);
-        }
-    }
-
-    /// The node is gone: links to it break, sooner or later, and it will come back.
-    fn note_crash(&mut self, at: usize) {
-        self.nodes[at].restart_at_ms = self.now_ms + self.rng.random_range(1..300);
-        self.readers.iter_mut().for_each(|reader| reader.close(id_of(at)));
-        for peer in (0..self.nodes.len()).filter(|peer| *peer != at) {
-            if !self.chance(300) {
-                self.step(peer, vec![Input::PeerDown { peer: id_of(at) }], None);
-            }
-        }
-    }
-
-    fn run_node(&mut self, at: usize) {
+    fn run_node(&mut self, at: usize, asks: &[Input]) {
         if !self.nodes[at].is_up() || self.nodes[at].paused_until_ms > self.now_ms {
             return;
         }
-        let parcels = self.network.arrived(self.now_ms, id_of(at));
-        let mut inputs: Vec<_> =
-            parcels.into_iter().filter_map(|p| input_of(p.from, p.message)).collect();
+        let mut inputs = Vec::new();
+        for ask in asks {
+            if !self.chance(self.faults.loss * 10) {
+                inputs.push(ask.clone());
+            }
+        }
+        for parcel in self.network.arrived(self.now_ms, id_of(at)) {
+            if let Message::OwnerSettled { trimmed_to, .. } = parcel.message {
+                self.nodes[at].trim(trimmed_to);
+            }
+            inputs.extend(input_of(parcel.from, parcel.message));
+        }
         if (self.now_ms + at as u64 * 37).is_multiple_of(1_000) {
             inputs.push(Input::Retry);
         }
-        let crash =
-            (!inputs.is_empty() && self.chance(3)).then(|| match self.rng.random_range(0..2) {
-                0 => Crash::BeforeCommit,
-                _ => Crash::AfterCommit(self.rng.random_range(0..4)),
-            });
-        self.step(at, inputs, crash);
+        let crash = self.crash_of_batch(&inputs);
+        if !inputs.is_empty() {
+            self.step(at, inputs, crash);
+        }
+        if crash.is_some() {
+            self.note(|| format!("crash {at}, {crash:?}"));
+            self.note_crash(at);
+        }
         // Each changes what is overdue; a node that was paused may have many.
         while let Some(segment) = self.nodes[at].overdue(self.now_ms) {
             self.step(at, vec![Input::Overdue { segment }], None);
         }
-        if crash.is_some() {
-            self.note_crash(at);
-        }
     }
 
-    fn step(&mut self, at: usize, inputs: Vec<Input>, crash: Option<Crash>) {
+    pub(crate) fn step(&mut self, at: usize, inputs: Vec<Input>, crash: Option<Crash>) {
         if !self.nodes[at].is_up() {
             return;
         }
-        let flush = self.rng.random_range(0..200) == 0;
+        if self.is_traced {
+            for input in inputs.iter().filter(|input| !matches!(input, Input::Retry)) {
+                self.note(|| format!("node {at} takes {input:?}"));
+            }
+        }
+        let flush = self.rng.random_range(0..50) == 0;
         let output = self.nodes[at].batch(self.now_ms, inputs, crash, flush);
+        self.stats.ballots += output.ballots;
+        if output.ends_feeds {
+            self.stats.trims += 1;
+            self.readers.iter_mut().for_each(|reader| reader.close(id_of(at)));
+        }
         for (to, message) in output.sends {
             let parcel = Parcel { from: id_of(at), to, message };
-            self.network.send(self.now_ms, parcel, self.faults, &mut self.rng);
+            self.network.send(self.now_ms, &parcel, self.faults, &mut self.rng);
         }
         for elected in output.elected {
-            self.note(at, elected);
+            self.check_elected(at, elected);
             for reader in &mut self.readers {
                 reader.tell(id_of(at), Told::Resolved(elected));
             }
@@ -256,13 +306,13 @@ impl World {
         }
     }
 
-    fn note(&mut self, at: usize, elected: Elected) {
+    fn check_elected(&mut self, at: usize, elected: Elected) {
         let (id, stamp) = (elected.meta.id, elected.stamp());
         if let Some(known) = self.elected.get(&id) {
             assert_eq!(*known, elected, "{id} is elected with two values");
             return;
         }
-        self.trace.push(format!("{} node {at} elects {id} {stamp}", self.now_ms - START_MS));
+        self.note(|| format!("node {at} elects {id} {stamp}"));
         let other = self.stamps.insert(stamp, id);
         assert_eq!(other, None, "{id} and another are elected at {stamp}");
         // A coordinator may learn an election, propose the next segment, and crash before it told
@@ -275,34 +325,51 @@ impl World {
             }
         }
         let segment = &self.segments[&id];
-        assert!(stamp > segment.after, "{id} was submitted after {} was placed", segment.after);
+        assert!(stamp > segment.after, "{id} was submitted after {} was elected", segment.after);
     }
 
     fn run_readers(&mut self) {
         for which in 0..self.readers.len() {
+            // The last one is away for long, so that feeds are trimmed before it comes back.
+            let is_late = which == READERS && self.is_faulty && self.now_ms / 700 % 2 == 0;
             for at in 0..self.nodes.len() {
                 let node = id_of(at);
-                let is_up = self.nodes[at].is_up();
-                if self.readers[which].follows(node) && self.chance(2) {
-                    self.readers[which].close(node);
-                } else if is_up && !self.readers[which].follows(node) && !self.chance(900) {
-                    let begin = self.nodes[at].elected_after(self.readers[which].resume());
-                    let watermark = self.nodes[at].watermark();
-                    self.readers[which].open(node, begin, watermark);
+                if self.readers[which].follows(node) {
+                    if is_late || self.chance(2) {
+                        self.readers[which].close(node);
+                    } else if self.readers[which].has_news(node) {
+                        let count = self.rng.random_range(0..20);
+                        self.readers[which].read(node, count);
+                    }
+                } else if self.nodes[at].is_up() && !is_late && !self.chance(900) {
+                    self.follow(which, at);
                 }
-                let count = self.rng.random_range(0..20);
-                self.readers[which].read(node, count);
             }
         }
         self.check_order();
     }
 
+    /// A reader's link to a node comes up.
+    fn follow(&mut self, which: usize, at: usize) {
+        match self.nodes[at].elected_after(self.readers[which].resume()) {
+            Ok(begin) => {
+                let watermark = self.nodes[at].watermark();
+                self.readers[which].open(id_of(at), begin, watermark);
+            }
+            Err(trimmed_to) => {
+                // Another has placed it: that is why it is forgotten.
+                let ahead = self.readers.iter().max_by_key(|reader| reader.placed.len());
+                let rows = ahead.map(|reader| reader.placed.clone()).unwrap_or_default();
+                self.readers[which].take_rows(&rows);
+                assert!(self.readers[which].resume() >= trimmed_to, "forgotten before it was read");
+            }
+        }
+    }
+
     fn check_order(&mut self) {
         for reader in &mut self.readers {
-            for (at, placed) in reader.placed.iter().enumerate().skip(self.order.len()) {
-                assert_eq!(at, self.order.len());
+            for placed in &reader.placed[self.order.len().min(reader.placed.len())..] {
                 self.order.push(placed.elected.meta.id);
-                self.placed_max = self.placed_max.max(placed.elected.stamp());
             }
         }
         for reader in &self.readers {
@@ -314,7 +381,7 @@ impl World {
     }
 }
 
-fn id_of(at: usize) -> SyncId {
+pub(crate) fn id_of(at: usize) -> SyncId {
     SyncId(u8::try_from(at).expect("few nodes"))
 }
 
@@ -329,6 +396,10 @@ fn input_of(from: SyncId, message: Message) -> Option<Input> {
         Message::Reject { segment, promised } => Input::Reject { from, segment, promised },
         Message::SyncDigest { owners } => Input::Digest { from, owners },
         Message::AdvanceSegmentResolved { elected } => Input::Resolved { elected },
+        Message::OwnerSettled { owner, contiguous, stamp, .. } => {
+            let row = vixen_sync::vote::OwnerRow { contiguous, stamp };
+            Input::OwnerSettled { owner, row }
+        }
         _ => return None,
     })
 }

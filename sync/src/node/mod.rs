@@ -181,7 +181,8 @@ pub struct SyncNode {
     /// Vote rows that nothing sent depends on; they go with the next commit.
     unwritten: Vec<Write>,
     /// Elections that are not in the store, oldest first. They touch more of the store than votes
-    /// do, so they go together, after a while; a segment's vote row is always written before.
+    /// do, so they go together, after a while; a segment's vote row is always written before. What
+    /// is settled about owners goes with them.
     elections: Vec<Write>,
     unwritten_since: Option<Instant>,
     retry_at: Option<Instant>,
@@ -401,7 +402,6 @@ impl SyncNode {
             ) => {
                 if trimmed_to > self.trimmed_to() {
                     self.trimmed_by_peer = Some(trimmed_to);
-                    self.feeds.trim(trimmed_to);
                 }
                 Input::OwnerSettled { owner, row: OwnerRow { contiguous, stamp } }
             }
@@ -451,6 +451,9 @@ impl SyncNode {
         if all || is_awaited(&fx) || self.trimmed_by_peer.is_some() {
             self.commit(wall, all)?;
         }
+        if fx.ends_feeds {
+            self.feeds.trim(self.trimmed_to());
+        }
         for (to, message) in fx.sends {
             self.tell_peer(to, message);
         }
@@ -462,6 +465,10 @@ impl SyncNode {
             self.feeds.publish(elected, !self.votes.is_reserve_of(elected.meta.id.owner), now);
             self.metrics.elected.increment(1);
             self.elections.push(Write::Elected(elected, owner));
+            self.unwritten_since.get_or_insert_with(Instant::now);
+        }
+        if !fx.later.is_empty() {
+            self.elections.extend(fx.later);
             self.unwritten_since.get_or_insert_with(Instant::now);
         }
         for (to, owner, after) in fx.catch_ups {

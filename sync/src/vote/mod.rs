@@ -177,10 +177,16 @@ pub struct Effects {
     pub sends: Vec<(SyncId, Message)>,
     /// For all feeds and, at leisure, the store.
     pub elected: Vec<(Elected, OwnerRow)>,
+    /// For the store, in one transaction with the elections so far or after them, never before: a
+    /// longer prefix must not be on disk without the elections it covers.
+    pub later: Vec<Write>,
     /// Send the peer all elected segments of the owner beyond this seq, from the store.
     pub catch_ups: Vec<(SyncId, OwnerId, Seq)>,
     /// Answers to ndb nodes that ask for drafts nobody needs any more.
     pub answers: Vec<(NdbId, SegmentId, DraftAnswer)>,
+    /// Segments became settled whose election this node cannot tell: all feeds must end before the
+    /// next watermark, and readers follow again from where elections are remembered (rule 7).
+    pub ends_feeds: bool,
     /// Ballots above 0 that this node began.
     pub ballots_started: u64,
     /// Inputs that were dropped, by reason, for the metrics.

@@ -82,7 +82,8 @@ impl Votes {
             self.unsettled.remove(&segment);
         }
         self.clock.raise(row.stamp);
-        fx.writes.push(Write::OwnerSettled(owner, row));
+        fx.ends_feeds = true;
+        fx.later.push(Write::OwnerSettled(owner, row));
         let next = SegmentId { owner, seq: row.contiguous.next() };
         self.draft_from(now, next, fx);
         self.try_propose(now, next, fx);
@@ -109,7 +110,7 @@ impl Votes {
             .collect();
         for owner in idle {
             self.owners.remove(&owner);
-            fx.writes.push(Write::DropOwner(owner));
+            fx.later.push(Write::DropOwner(owner));
         }
     }
 

@@ -561,11 +561,12 @@ fn an_owner_settled_by_a_peer_ends_its_pending_segments() {
     let stamp = Stamp(bench.nodes[0].clock().0 + 7);
     let row = OwnerRow { contiguous: Seq(2), stamp };
     let fx = bench.step(0, Input::OwnerSettled { owner, row });
-    assert!(fx.writes.contains(&Write::OwnerSettled(owner, row)));
+    assert!(fx.later.contains(&Write::OwnerSettled(owner, row)));
+    assert!(fx.ends_feeds, "nobody was told of these elections here");
     assert_eq!(bench.nodes[0].pending_segments(), 0);
     assert_eq!(bench.nodes[0].watermark(), Some(stamp));
     let again = bench.step(0, Input::OwnerSettled { owner, row });
-    assert!(again.writes.is_empty());
+    assert!(again.later.is_empty() && !again.ends_feeds);
 }
 
 #[test]
@@ -604,7 +605,7 @@ fn idle_owners_are_forgotten_unless_their_entry_is_linked() {
     bench.now = bench.now.plus_millis(OWNER_IDLE_MS + 1_000);
     let keep = BTreeSet::from([meta(1, 1).id.owner]);
     let fx = bench.step(0, Input::ExpireOwners { keep });
-    assert_eq!(fx.writes, [Write::DropOwner(meta(2, 1).id.owner)]);
+    assert_eq!(fx.later, [Write::DropOwner(meta(2, 1).id.owner)]);
     assert_eq!(bench.nodes[0].owner_row(meta(2, 1).id.owner), None);
     assert!(bench.nodes[0].owner_row(meta(1, 1).id.owner).is_some());
 }

@@ -1,0 +1,154 @@
+//! What goes wrong in the world, and how it ends.
+
+use std::collections::BTreeSet;
+
+use rand::RngExt;
+
+use vixen_sync::vote::Input;
+
+use crate::node::Crash;
+use crate::world::{World, id_of};
+
+/// Clocks are set wrong by up to this much now and then; rule 8 draws the line at 10 s.
+const WILD_MS: i64 = 30_000;
+/// How fast a clock that runs wild runs, in milliseconds a millisecond.
+const DRIFT_MS_MAX: i64 = 20;
+
+impl World {
+    /// Whether something with this chance, in a thousandth, happens; never when faults have ended.
+    pub(crate) fn chance(&mut self, per_mille: u32) -> bool {
+        self.is_faulty && self.rng.random_range(0..1000) < per_mille
+    }
+
+    /// Stops, slows, sets the clock of, or restarts a node.
+    pub(crate) fn disturb(&mut self, at: usize) {
+        self.nodes[at].skew_ms += self.nodes[at].drift_ms;
+        if !self.nodes[at].is_up() {
+            if self.nodes[at].restart_at_ms <= self.now_ms {
+                self.note(|| format!("restart {at}"));
+                self.nodes[at].restart();
+                self.stats.restarts += 1;
+                self.link_up(at);
+            }
+            return;
+        }
+        match self.is_faulty.then(|| self.rng.random_range(0..2_000)) {
+            Some(0..4) => {
+                self.note(|| format!("crash {at}"));
+                self.nodes[at].crash();
+                self.note_crash(at);
+            }
+            Some(4..8) => {
+                let pause_ms = self.rng.random_range(1..300);
+                self.note(|| format!("pause {at} for {pause_ms} ms"));
+                self.nodes[at].paused_until_ms = self.now_ms + pause_ms;
+            }
+            Some(8..12) => self.set_clock(at),
+            _ => {}
+        }
+    }
+
+    fn set_clock(&mut self, at: usize) {
+        let (skew_ms, drift_ms) = match self.rng.random_range(0..10) {
+            0 => (WILD_MS, 0),
+            1 => (-WILD_MS, 0),
+            2 => (0, self.rng.random_range(-DRIFT_MS_MAX..DRIFT_MS_MAX)),
+            _ => (self.rng.random_range(-500..500), 0),
+        };
+        self.note(|| format!("clock {at} off by {skew_ms} ms, drifting {drift_ms} ms/ms"));
+        self.nodes[at].skew_ms = skew_ms;
+        self.nodes[at].drift_ms = drift_ms;
+    }
+
+    /// Where a batch is cut off, if it is.
+    pub(crate) fn crash_of_batch(&mut self, inputs: &[Input]) -> Option<Crash> {
+        if inputs.is_empty() || !self.chance(3) {
+            return None;
+        }
+        Some(match self.rng.random_range(0..2) {
+            0 => Crash::BeforeCommit,
+            _ => Crash::AfterCommit(self.rng.random_range(0..4)),
+        })
+    }
+
+    /// Cuts the network in two, or mends it.
+    pub(crate) fn disturb_network(&mut self) {
+        if self.network.has_cut() {
+            if self.now_ms >= self.healed_at_ms {
+                self.heal();
+            }
+        } else if self.chance(2) {
+            let nodes = self.nodes.len();
+            let count = self.rng.random_range(1..nodes);
+            let first = self.rng.random_range(0..nodes);
+            let side: BTreeSet<_> = (0..count).map(|step| id_of((first + step) % nodes)).collect();
+            self.healed_at_ms = self.now_ms + self.rng.random_range(1..600);
+            // Half of all cuts go unnoticed: no link is closed.
+            self.is_cut_noticed = self.rng.random_range(0..2) == 0;
+            self.note(|| format!("cut {side:?} off"));
+            self.network.cut(side);
+            self.stats.cuts += 1;
+            if self.is_cut_noticed {
+                self.tell_cut(|peer| Input::PeerDown { peer });
+            }
+        }
+    }
+
+    /// The network is whole again.
+    pub(crate) fn heal(&mut self) {
+        if !self.network.has_cut() {
+            return;
+        }
+        self.note(|| "heal".to_owned());
+        if self.is_cut_noticed {
+            let side = self.network.heal();
+            self.network.cut(side.clone());
+            let pairs = self.cut_pairs();
+            self.network.heal();
+            for (a, b) in pairs {
+                self.step(a, vec![Input::PeerUp { peer: id_of(b) }], None);
+            }
+        } else {
+            self.network.heal();
+        }
+    }
+
+    fn tell_cut(&mut self, input: fn(vixen_common::id::SyncId) -> Input) {
+        for (a, b) in self.cut_pairs() {
+            self.step(a, vec![input(id_of(b))], None);
+        }
+    }
+
+    /// Nodes that run and cannot reach each other, both ways.
+    fn cut_pairs(&self) -> Vec<(usize, usize)> {
+        let nodes = 0..self.nodes.len();
+        nodes
+            .clone()
+            .flat_map(|a| nodes.clone().map(move |b| (a, b)))
+            .filter(|(a, b)| self.network.is_cut(id_of(*a), id_of(*b)))
+            .filter(|(a, b)| self.nodes[*a].is_up() && self.nodes[*b].is_up())
+            .collect()
+    }
+
+    /// The node's links to all peers that run and can be reached come up.
+    pub(crate) fn link_up(&mut self, at: usize) {
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != at) {
+            if self.nodes[peer].is_up() && !self.network.is_cut(id_of(at), id_of(peer)) {
+                self.step(at, vec![Input::PeerUp { peer: id_of(peer) }], None);
+                self.step(peer, vec![Input::PeerUp { peer: id_of(at) }], None);
+            }
+        }
+    }
+
+    /// The node is gone: links to it break, sooner or later, and it will come back.
+    pub(crate) fn note_crash(&mut self, at: usize) {
+        self.stats.crashes += 1;
+        self.nodes[at].restart_at_ms = self.now_ms + self.rng.random_range(1..400);
+        self.readers.iter_mut().for_each(|reader| reader.close(id_of(at)));
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != at) {
+            if !self.chance(300) {
+                self.step(peer, vec![Input::PeerDown { peer: id_of(at) }], None);
+            }
+        }
+    }
+}
