@@ -25,6 +25,8 @@ const TAIL_DROPS: &str = "vixen_entry_tail_drops_total";
 const POSITIONS_MISSED: &str = "vixen_entry_positions_missed_total";
 const EVENTS: &str = "vixen_entry_events_total";
 const FRONTIER_VIOLATIONS: &str = "vixen_entry_frontier_violations_total";
+const FEEDS_TRIMMED: &str = "vixen_entry_feeds_trimmed_total";
+const ORDER_ROWS_FETCHED: &str = "vixen_entry_order_rows_fetched_total";
 const MESSAGES_REFUSED: &str = "vixen_entry_messages_refused_total";
 const SLOW_SESSIONS: &str = "vixen_entry_slow_sessions_total";
 const SUBSCRIPTIONS: &str = "vixen_entry_subscriptions";
@@ -43,6 +45,8 @@ pub(crate) struct Metrics {
     pub(crate) positions_missed: Counter,
     pub(crate) events: Counter,
     pub(crate) frontier_violations: Counter,
+    pub(crate) feeds_trimmed: Counter,
+    pub(crate) order_rows_fetched: Counter,
     pub(crate) messages_refused: Counter,
     pub(crate) slow_sessions: Counter,
     segment_messages: Histogram,
@@ -81,6 +85,8 @@ impl Metrics {
             positions_missed: counter!(POSITIONS_MISSED),
             events: counter!(EVENTS),
             frontier_violations: counter!(FRONTIER_VIOLATIONS),
+            feeds_trimmed: counter!(FEEDS_TRIMMED),
+            order_rows_fetched: counter!(ORDER_ROWS_FETCHED),
             messages_refused: counter!(MESSAGES_REFUSED),
             slow_sessions: counter!(SLOW_SESSIONS),
             segment_messages: histogram!(SEGMENT_MESSAGES),
@@ -151,6 +157,8 @@ fn describe() {
     describe_counter!(POSITIONS_MISSED, "Positions that no replica could give to subscribers");
     describe_counter!(EVENTS, "Canonical messages encoded for subscribers");
     describe_counter!(FRONTIER_VIOLATIONS, "Words of sync nodes that contradict the order");
+    describe_counter!(FEEDS_TRIMMED, "Times a sync node had forgotten what its feed should tell");
+    describe_counter!(ORDER_ROWS_FETCHED, "Segments placed by the order of an ndb node");
     describe_counter!(MESSAGES_REFUSED, "Messages from nodes that are not for an entry");
     describe_counter!(SLOW_SESSIONS, "Sessions dropped because they did not read");
     describe_gauge!(SUBSCRIPTIONS, "Topics with subscribers");

@@ -151,9 +151,12 @@ fn overs(messages: &[Message]) -> Vec<SegmentMeta> {
     messages.iter().filter_map(over).collect()
 }
 
-fn elected(meta: SegmentMeta, stamp: u64) -> Message {
-    let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
-    Message::AdvanceSegmentResolved { elected: Elected { meta, challenger } }
+fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
+    Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
+}
+
+fn resolved(meta: SegmentMeta, stamp: u64) -> Message {
+    Message::AdvanceSegmentResolved { elected: elected(meta, stamp) }
 }
 
 async fn next(receiver: &mut OutboundReceiver) -> Vec<Outgoing> {
@@ -179,8 +182,8 @@ async fn a_message_is_acknowledged_once_a_majority_of_feeds_has_passed_it() {
     let other = OwnerId(uuid::Uuid::from_u128(4));
     let other = SegmentMeta { id: SegmentId { owner: other, ..id }, count: 3, ..metas[0] };
     for sync in &cluster.sync {
-        sync.send(elected(metas[0], 2_002));
-        sync.send(elected(other, 2_001));
+        sync.send(resolved(metas[0], 2_002));
+        sync.send(resolved(other, 2_001));
         sync.send(Message::Watermark { stamp: Stamp(2_002) });
     }
     match &next(&mut receiver).await[..] {
@@ -193,6 +196,48 @@ async fn a_message_is_acknowledged_once_a_majority_of_feeds_has_passed_it() {
     let status = cluster.handle.status().await;
     assert_eq!(status["positions"]["next"], 55, "{status:#}");
     assert_eq!(status["unresolved_total"], 0, "{status:#}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged() {
+    let mut cluster = Cluster::open(PATIENCE).await;
+    let mut receiver = cluster.session(1 << 20).await;
+    cluster.publish(1).await;
+    let own = overs(&cluster.ndb[0].receive().await)[0];
+    assert_eq!(overs(&cluster.ndb[1].receive().await), [own]);
+    let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(4)), ..own.id };
+    let other = SegmentMeta { id, count: 3, ..own };
+    let to = Stamp(2_002);
+    cluster.sync[0].send(Message::FeedTrimmed { to });
+    let fetch = [Message::FetchOrder { from: Position(51) }];
+    assert_eq!(cluster.ndb[0].receive().await, fetch);
+    let status = cluster.handle.status().await;
+    let wanted = serde_json::json!({ "feeds_wait_for": { "sync0": to.0 }, "asked": "ndb0.0" });
+    assert_eq!(status["order_catch_up"], wanted, "{status:#}");
+    // One is no further, and the other has it in two parts.
+    let rows = |first, rows| Message::OrderRows { first: Position(first), rows };
+    cluster.ndb[0].send(rows(51, vec![]));
+    assert_eq!(cluster.ndb[1].receive().await, fetch);
+    cluster.ndb[1].send(rows(51, vec![elected(other, 2_001)]));
+    let fetch = [Message::FetchOrder { from: Position(54) }];
+    assert_eq!(cluster.ndb[1].receive().await, fetch);
+    cluster.ndb[1].send(rows(54, vec![elected(own, 2_002)]));
+    match &next(&mut receiver).await[..] {
+        [Outgoing::Resolved { messages: 1, answers, .. }] => {
+            assert_eq!(*answers, [(RequestId(1), Ok(Position(54)))]);
+        }
+        unexpected => panic!("{unexpected:?}"),
+    }
+    assert_eq!(cluster.sync[0].receive().await, [Message::FollowFeed { after: to }]);
+    // Feeds that tell the same change nothing.
+    for sync in &cluster.sync {
+        sync.send(resolved(own, 2_002));
+        sync.send(Message::Watermark { stamp: to });
+    }
+    let status = cluster.handle.status().await;
+    assert_eq!(status["positions"]["next"], 55, "{status:#}");
+    assert!(status["order_catch_up"].is_null(), "{status:#}");
     cluster.stop().await;
 }
 

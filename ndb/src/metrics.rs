@@ -3,6 +3,8 @@
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
 use metrics::{describe_histogram, gauge, histogram};
 
+use vixen_common::wire::DraftAnswer;
+
 use crate::replica::Refused;
 
 const REFUSALS: [Refused; 5] =
@@ -23,6 +25,10 @@ pub(crate) struct Metrics {
     pub(crate) damaged: Counter,
     pub(crate) violations: Counter,
     pub(crate) refused_messages: Counter,
+    pub(crate) feeds_trimmed: Counter,
+    pub(crate) order_rows_fetched: Counter,
+    drafts_elected: Counter,
+    drafts_owner_expired: Counter,
     pub(crate) tail: TailMetrics,
     refused: [Counter; 5],
 }
@@ -55,6 +61,18 @@ impl Metrics {
             "vixen_ndb_messages_refused_total",
             "Messages that a peer of its kind must not send"
         );
+        describe_counter!(
+            "vixen_ndb_feeds_trimmed_total",
+            "Times a sync node had forgotten what its feed should tell"
+        );
+        describe_counter!(
+            "vixen_ndb_order_rows_fetched_total",
+            "Segments placed by the order of another ndb node"
+        );
+        describe_counter!(
+            "vixen_ndb_drafts_answered_total",
+            "Segments held that get no draft, by the sync node's answer"
+        );
         describe_counter!("vixen_ndb_tail_segments_total", "Segments sent to entries");
         describe_counter!("vixen_ndb_tail_bytes_total", "Bytes of records sent to entries");
         describe_counter!("vixen_ndb_segments_refused_total", "Segments refused, by reason");
@@ -72,12 +90,25 @@ impl Metrics {
             damaged: counter!("vixen_ndb_segments_damaged_total"),
             violations: counter!("vixen_ndb_frontier_violations_total"),
             refused_messages: counter!("vixen_ndb_messages_refused_total"),
+            feeds_trimmed: counter!("vixen_ndb_feeds_trimmed_total"),
+            order_rows_fetched: counter!("vixen_ndb_order_rows_fetched_total"),
+            drafts_elected: counter!("vixen_ndb_drafts_answered_total", "answer" => "elected"),
+            drafts_owner_expired: counter!(
+                "vixen_ndb_drafts_answered_total", "answer" => "owner_expired"
+            ),
             tail: TailMetrics {
                 segments: counter!("vixen_ndb_tail_segments_total"),
                 bytes: counter!("vixen_ndb_tail_bytes_total"),
             },
             refused: REFUSALS
                 .map(|r| counter!("vixen_ndb_segments_refused_total", "reason" => r.name())),
+        }
+    }
+
+    pub(crate) fn draft_answered(&self, answer: DraftAnswer) {
+        match answer {
+            DraftAnswer::Elected => self.drafts_elected.increment(1),
+            DraftAnswer::OwnerExpired => self.drafts_owner_expired.increment(1),
         }
     }
 

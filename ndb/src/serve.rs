@@ -49,9 +49,9 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         let expected = Expected::Sync(SyncId(member.lane.index()));
         DialTarget { address: member.address.clone(), expected }
     });
-    // One link a pair of peers: the lower member dials the higher.
-    let peers =
-        config.ndb_members().filter(|(peer, _)| peer.group == id.group && peer.member > id.member);
+    // One link a pair of peers: the lower dials the higher. Those of other groups hold none of the
+    // same segments, and the same order.
+    let peers = config.ndb_members().filter(|(peer, _)| *peer > id);
     let peers = peers.map(|(peer, member)| DialTarget {
         address: member.address.clone(),
         expected: Expected::Ndb(peer),
@@ -75,12 +75,12 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
     node.run().await.context("the node had to stop")
 }
 
-/// Lets in peers of the group and any entry that knows the secret; sync nodes do not dial.
+/// Lets in peers of all groups and any entry that knows the secret; sync nodes do not dial.
 fn admission(config: &Config, own: NdbId) -> Arc<dyn Fn(&PeerId) -> bool + Send + Sync> {
     let members: Vec<NdbId> = config.ndb_members().map(|(id, _)| id).collect();
     Arc::new(move |peer| match peer {
         PeerId::Sync { .. } => false,
-        PeerId::Ndb { id, .. } => *id != own && id.group == own.group && members.contains(id),
+        PeerId::Ndb { id, .. } => *id != own && members.contains(id),
         PeerId::Entry { .. } => true,
     })
 }

@@ -2,10 +2,10 @@
 
 mod support;
 
-use support::{Fake, Feeds, Running, chunk, chunk_of, options, topic};
-use vixen_common::id::Position;
+use support::{Fake, Feeds, Running, chunk, chunk_of, elected, options, topic};
+use vixen_common::id::{GroupId, Position, Stamp};
 use vixen_common::segment::Blob;
-use vixen_common::wire::{Message, RefuseReason};
+use vixen_common::wire::{DraftAnswer, Message, RefuseReason};
 
 fn said(position: u64, uri: &str, seq: u64) -> (u64, String, u64) {
     (position, uri.to_owned(), seq)
@@ -318,5 +318,135 @@ async fn a_node_is_ready_with_a_majority_of_feeds() {
     let down: Vec<_> =
         links.as_array().expect("a list").iter().filter(|l| l["up"] == false).collect();
     assert_eq!(down.iter().map(|l| &l["peer"]).collect::<Vec<_>>(), ["sync2", "ndb0.1", "ndb0.2"]);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn sync_nodes_hear_what_is_on_disk_now_and_on_each_new_link() {
+    let dir = tempfile::tempdir().expect("dir");
+    let node = Running::start(options(dir.path(), 0));
+    let mut feeds = Feeds::up(&node).await;
+    feeds.elect(chunk(1, &["a"]).meta, 10);
+    for feed in [&mut feeds.0, &mut feeds.1] {
+        feed.expect_feed(0).await;
+        feed.expect_applied(10).await;
+    }
+    feeds.elect(chunk(2, &["a"]).meta, 20);
+    feeds.0.expect_applied(20).await;
+    node.stop().await;
+    let node = Running::start(options(dir.path(), 0));
+    let mut feed = Fake::sync(&node, 0).await;
+    feed.expect_feed(20).await;
+    feed.expect_applied(20).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn the_order_is_given_from_the_beginning_of_a_segment_on() {
+    let dir = tempfile::tempdir().expect("dir");
+    let node = Running::start(options(dir.path(), 0));
+    let mut feeds = Feeds::up(&node).await;
+    let segments = [chunk(1, &["a", "a"]), chunk(2, &["a"])];
+    let rows = [elected(segments[0].meta, 10), elected(segments[1].meta, 20)];
+    rows.iter().for_each(|row| feeds.elect(row.meta, row.stamp().0));
+    feeds.0.expect_feed(0).await;
+    feeds.0.expect_applied(20).await;
+    // To an entry and to a peer of another group.
+    let mut entry = Fake::entry(&node).await;
+    let mut peer = Fake::peer_of(&node, GroupId(1), 0).await;
+    for (from, wanted) in [(1, &rows[..]), (2, &[]), (3, &rows[1..]), (4, &[])] {
+        for reader in [&mut entry, &mut peer] {
+            reader.send(Message::FetchOrder { from: Position(from) });
+            let answer = Message::OrderRows { first: Position(from), rows: wanted.to_vec() };
+            assert_eq!(reader.next().await, answer);
+        }
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_feeds_are_trimmed_takes_the_order_of_a_peer_and_follows_again() {
+    let dirs = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let ahead = Running::start(options(dirs.0.path(), 0));
+    let behind = Running::start(options(dirs.1.path(), 1));
+    let mut feeds = (Feeds::up(&ahead).await, Feeds::up(&behind).await);
+    let (held, missed, live) = (chunk(1, &["a", "a"]), chunk(2, &["a"]), chunk(3, &["a"]));
+    let mut to_ahead = Fake::entry(&ahead).await;
+    for chunk in [&held, &missed] {
+        to_ahead.send_segment(chunk);
+        to_ahead.expect_trim(chunk.meta).await;
+    }
+    let mut to_behind = Fake::entry(&behind).await;
+    to_behind.follow(Some(1), &["a"]);
+    assert_eq!(to_behind.expect_opened().await, (1, 1));
+    to_behind.send_segment(&held);
+    to_behind.expect_trim(held.meta).await;
+    feeds.0.elect(held.meta, 10);
+    feeds.0.elect(missed.meta, 20);
+    ahead.wait_for("applied", 20).await;
+
+    for feed in [&mut feeds.1.0, &mut feeds.1.1] {
+        feed.expect_feed(0).await;
+        feed.expect_draft(held.meta).await;
+        feed.send(Message::FeedTrimmed { to: Stamp(20) });
+    }
+    let waits = [("sync0", 20), ("sync1", 20)];
+    behind
+        .wait_until(|page| {
+            let feeds = &page["order_catch_up"]["feeds_wait_for"];
+            waits.iter().all(|(feed, stamp)| feeds[feed] == *stamp)
+        })
+        .await;
+    // A first peer has nothing newer, and the next is asked.
+    let mut empty = Fake::peer(&behind, 2).await;
+    let (first, rows) = (Position(1), vec![]);
+    assert_eq!(empty.next().await, Message::FetchOrder { from: first });
+    empty.send(Message::OrderRows { first, rows });
+    ahead.link(&behind);
+    for feed in [&mut feeds.1.0, &mut feeds.1.1] {
+        feed.expect_feed(20).await;
+    }
+    feeds.1.elect(live.meta, 30);
+    let got = to_behind.messages(3).await;
+    assert_eq!(got, [said(1, "a", 1), said(2, "a", 1), said(3, "a", 2)]);
+    behind.wait_for("next_position", 5).await;
+    feeds.0.elect(live.meta, 30);
+    ahead.wait_for("next_position", 5).await;
+    let pages = (ahead.handle.status().await, behind.handle.status().await);
+    assert_eq!(pages.0["chain"], pages.1["chain"]);
+    assert!(pages.1["order_catch_up"].is_null(), "{:#}", pages.1);
+    ahead.stop().await;
+    behind.stop().await;
+}
+
+#[tokio::test]
+async fn a_feed_trimmed_to_what_is_placed_is_followed_again_at_once() {
+    let dir = tempfile::tempdir().expect("dir");
+    let node = Running::start(options(dir.path(), 0));
+    let mut feeds = Feeds::up(&node).await;
+    feeds.0.expect_feed(0).await;
+    feeds.elect(chunk(1, &["a"]).meta, 10);
+    node.wait_for("next_position", 2).await;
+    feeds.0.send(Message::FeedTrimmed { to: Stamp(10) });
+    feeds.0.expect_feed(10).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_segment_whose_owner_is_forgotten_is_kept_and_shown() {
+    let dir = tempfile::tempdir().expect("dir");
+    let node = Running::start(options(dir.path(), 0));
+    let feeds = Feeds::up(&node).await;
+    let mut entry = Fake::entry(&node).await;
+    let chunk = chunk(1, &["a"]);
+    entry.send_segment(&chunk);
+    entry.expect_trim(chunk.meta).await;
+    let answer = DraftAnswer::OwnerExpired;
+    feeds.0.send(Message::DraftAnswered { segment: chunk.meta.id, answer });
+    node.wait_until(|page| {
+        let waits_for = &page["pending"][0]["waits_for"];
+        waits_for.as_str().is_some_and(|text| text.contains("seven days"))
+    })
+    .await;
     node.stop().await;
 }

@@ -16,6 +16,7 @@
 //! - F3: nothing is ever learned at or below `sigma` that was not known when sigma passed it; such
 //!   a message from a feed is counted as a violation and dropped, never delivered out of order.
 
+mod catch_up;
 mod placing;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,8 @@ use std::collections::BTreeMap;
 use crate::id::{Stamp, SyncId};
 use crate::segment::Elected;
 
-pub use placing::{Placed, Placing};
+pub use catch_up::CatchUp;
+pub use placing::{Placed, Placing, TakenRows};
 
 /// What became of a message from a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +94,22 @@ impl Frontier {
     }
 
     /// Takes the next segment of the order from somebody who has placed it durably, and whose order
-    /// this is: then everything before it is delivered here as well.
-    pub(crate) fn deliver(&mut self, elected: Elected) {
-        assert!(elected.stamp() > self.delivered, "F2: delivered stamps rise");
-        self.known.remove(&elected.stamp());
-        self.delivered = elected.stamp();
-        self.sigma = self.sigma.max(elected.stamp());
+    /// this is: then everything before it is delivered here as well. `false`, and nothing is taken,
+    /// when that contradicts what is delivered or known here.
+    pub(crate) fn deliver(&mut self, elected: Elected) -> bool {
+        let stamp = elected.stamp();
+        let agrees = match self.known.first_key_value() {
+            Some((first, known)) if *first <= stamp => *known == elected,
+            // Unknown here: then no feed may have promised that it is known (F3).
+            Some(_) | None => stamp > self.sigma,
+        };
+        if !agrees || stamp <= self.delivered {
+            return false;
+        }
+        self.known.remove(&stamp);
+        self.delivered = stamp;
+        self.sigma = self.sigma.max(stamp);
+        true
     }
 
     /// All segments up to here, now or ever, are known or delivered.

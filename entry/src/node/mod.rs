@@ -5,6 +5,7 @@
 //! links and sessions are bounded queues that end instead of blocking.
 
 mod clock;
+mod order;
 mod peers;
 mod quorum;
 mod run;

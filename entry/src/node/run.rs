@@ -7,10 +7,9 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use vixen_common::frontier::{Learned, Placing};
-use vixen_common::id::{NdbId, OwnerId, Position, Stamp, SyncId};
+use vixen_common::frontier::{CatchUp, Placed, Placing};
+use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
-use vixen_common::segment::Elected;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, PeerId};
 
@@ -34,12 +33,13 @@ pub struct EntryNode {
     pub(super) ndb: Peers<NdbId>,
     /// Unknown until the first tail is open: positions count from somewhere.
     pub(super) placing: Option<Placing>,
+    pub(super) catch_up: CatchUp<NdbId>,
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
     pub(super) sessions: FxHashMap<SessionId, Outbound>,
     /// When each unresolved segment closed, in seq order.
     closed_at: VecDeque<Instant>,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
 }
 
 /// What a batch of events owes.
@@ -75,6 +75,7 @@ impl EntryNode {
             inbox,
             clock: Clock::start(),
             placing: None,
+            catch_up: CatchUp::default(),
             segmenter,
             delivery,
             sessions: FxHashMap::default(),
@@ -128,6 +129,7 @@ impl EntryNode {
             }
             self.on_due(now, &mut fx);
             self.place(now, &mut fx);
+            self.order_due();
             self.segmenter.step(now, segmenter::Input::Flush, &mut fx.segmenter);
             self.delivery.step(now, delivery::Input::Flush, &mut fx.delivery);
             self.settle(now, fx);
@@ -138,8 +140,9 @@ impl EntryNode {
     /// The next moment at which something is to be done without an event.
     fn due(&self) -> Option<Instant> {
         let segmenter = self.segmenter.timeout_at();
-        let at = segmenter.into_iter().chain(self.delivery.timeout_at()).min()?;
-        Some(self.clock.instant_of(at))
+        let at = segmenter.into_iter().chain(self.delivery.timeout_at()).min();
+        let at = at.map(|at| self.clock.instant_of(at));
+        at.into_iter().chain(self.order_due_at()).min()
     }
 
     fn on_due(&mut self, now: WallTime, fx: &mut Effects) {
@@ -218,11 +221,8 @@ impl EntryNode {
         tracing::debug!(%peer, %link, "link is mine");
         match peer {
             PeerId::Sync { id, .. } => {
-                if self.sync.up(id, link, sender)
-                    && let Some(placing) = &self.placing
-                {
-                    let after = placing.frontier().delivered();
-                    self.sync.send(id, Message::FollowFeed { after });
+                if self.sync.up(id, link, sender) {
+                    self.on_sync_up(id);
                 }
             }
             PeerId::Ndb { id: ndb, .. } => {
@@ -230,6 +230,7 @@ impl EntryNode {
                     let input = segmenter::Input::NdbUp { ndb };
                     self.segmenter.step(now, input, &mut fx.segmenter);
                     self.delivery.step(now, delivery::Input::NdbUp { ndb }, &mut fx.delivery);
+                    self.catch_up.peer_up(ndb, Instant::now().into_std());
                 }
             }
             PeerId::Entry { .. } => sender.close("entries have no links to each other"),
@@ -248,13 +249,16 @@ impl EntryNode {
         tracing::info!(%peer, reason, "link down");
         match peer {
             PeerId::Sync { id, .. } => {
-                self.sync.down(id, link, reason);
+                if self.sync.down(id, link, reason) {
+                    self.catch_up.feed_gone(id);
+                }
             }
             PeerId::Ndb { id: ndb, .. } => {
                 if self.ndb.down(ndb, link, reason) {
                     let input = segmenter::Input::NdbDown { ndb };
                     self.segmenter.step(now, input, &mut fx.segmenter);
                     self.delivery.step(now, delivery::Input::NdbDown { ndb }, &mut fx.delivery);
+                    self.catch_up.peer_down(ndb, Instant::now().into_std());
                 }
             }
             PeerId::Entry { .. } => {}
@@ -262,28 +266,7 @@ impl EntryNode {
         self.tell_readiness();
     }
 
-    fn on_sync(&mut self, from: SyncId, message: Message) {
-        // Before the base is known no feed was asked for.
-        let Some(placing) = &mut self.placing else { return };
-        match message {
-            Message::AdvanceSegmentResolved { elected } => match placing.learn(elected) {
-                Learned::New | Learned::Known => {}
-                Learned::Violation => self.on_violation(from, &elected),
-            },
-            Message::Watermark { stamp } => placing.raise(from, stamp),
-            other => self.on_stranger(&from, &other),
-        }
-    }
-
-    fn on_violation(&self, from: SyncId, elected: &Elected) {
-        self.metrics.frontier_violations.increment(1);
-        tracing::error!(
-            peer = %from, segment = %elected.meta.id, stamp = %elected.stamp(),
-            "a feed contradicts the order"
-        );
-    }
-
-    fn on_stranger(&self, from: &dyn std::fmt::Display, message: &Message) {
+    pub(super) fn on_stranger(&self, from: &dyn std::fmt::Display, message: &Message) {
         self.metrics.messages_refused.increment(1);
         tracing::warn!(peer = %from, message = message.name(), "message is not for an entry");
     }
@@ -305,6 +288,10 @@ impl EntryNode {
             Message::InterestChanged { version } => {
                 delivery::Input::InterestChanged { from, version }
             }
+            Message::OrderRows { first, rows } => {
+                let placed = self.take_rows(from, first, &rows);
+                return self.on_placed(now, placed, fx);
+            }
             Message::TailSegment(segment) => delivery::Input::Segment { from, segment },
             Message::TailPosition { next } => delivery::Input::TailPosition { from, next },
             other => return self.on_stranger(&from, &other),
@@ -312,24 +299,18 @@ impl EntryNode {
         self.delivery.step(now, input, &mut fx.delivery);
     }
 
-    /// The first tail tells where the order stands: from there on the feeds are counted.
-    fn begin(&mut self, after: Stamp, next: Position) {
-        if self.placing.is_some() {
-            return;
-        }
-        tracing::info!(stamp = %after, position = %next, "the order begins here for this entry");
-        self.placing = Some(Placing::new(self.options.sync_nodes.len(), after, next));
-        for id in self.sync.linked() {
-            self.sync.send(id, Message::FollowFeed { after });
-        }
-        self.tell_readiness();
-    }
-
     /// Takes what the frontier has made certain.
     fn place(&mut self, now: WallTime, fx: &mut Effects) {
         let Some(placing) = &mut self.placing else { return };
-        let before = placing.next_position();
-        while let Some(placed) = placing.take_next() {
+        let placed = std::iter::from_fn(|| placing.take_next()).collect();
+        self.on_placed(now, placed, fx);
+    }
+
+    /// Acknowledges what is this entry's, and tells the tails how far the order is.
+    fn on_placed(&mut self, now: WallTime, placed: Vec<Placed>, fx: &mut Effects) {
+        let Some(last) = placed.last() else { return };
+        let next = last.first.plus(last.elected.meta.count);
+        for placed in placed {
             let meta = placed.elected.meta;
             if meta.id.owner == self.options.owner {
                 let input = segmenter::Input::Placed { segment: meta.id, first: placed.first };
@@ -338,11 +319,7 @@ impl EntryNode {
                 self.metrics.placed(meta.count, waited);
             }
         }
-        let next = placing.next_position();
-        if next > before {
-            let input = delivery::Input::FrontierMoved { next };
-            self.delivery.step(now, input, &mut fx.delivery);
-        }
+        self.delivery.step(now, delivery::Input::FrontierMoved { next }, &mut fx.delivery);
     }
 
     /// Does what the steps owe.
@@ -471,7 +448,7 @@ impl EntryNode {
     }
 
     /// Says whether the entry can acknowledge (DESIGN §6).
-    fn tell_readiness(&self) {
+    pub(super) fn tell_readiness(&self) {
         let quorum = self.quorum();
         let base = || self.placing.is_none().then(|| "no ndb node has opened a tail".to_owned());
         let missing = quorum.missing_sync().or_else(|| quorum.missing_group()).or_else(base);

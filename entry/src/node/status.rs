@@ -32,6 +32,7 @@ impl EntryNode {
             },
             "links": links,
             "positions": self.positions(),
+            "order_catch_up": self.catch_up(),
             "tails": self.tails(),
             "sessions": self.sessions.len(),
             "subscriptions": self.delivery.subscriptions(),
@@ -53,6 +54,20 @@ impl EntryNode {
             "sigma": frontier.sigma().0,
             "elected_not_placed": frontier.waiting(),
             "watermarks": watermarks,
+        })
+    }
+
+    /// Which feeds wait for which stamp, and whose rows of the order are waited for.
+    fn catch_up(&self) -> Value {
+        let waiting = self.catch_up.waiting();
+        if waiting.is_empty() {
+            return Value::Null;
+        }
+        let feeds: serde_json::Map<_, _> =
+            waiting.iter().map(|(feed, to)| (feed.to_string(), json!(to.0))).collect();
+        json!({
+            "feeds_wait_for": feeds,
+            "asked": self.catch_up.asked().map(|ndb| ndb.to_string()),
         })
     }
 

@@ -6,10 +6,11 @@
 //! go by themselves after a short while: they can be had again from the feeds.
 
 mod fetch;
+mod order;
 mod status;
 mod unwritten;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,14 +18,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use vixen_common::dirlock::{DirLock, DirLockError};
-use vixen_common::id::{NdbId, OwnerId, SegmentId, StoreId, SyncId};
+use vixen_common::frontier::CatchUp;
+use vixen_common::id::{NdbId, OwnerId, SegmentId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
 use vixen_common::segment::{Blob, SegmentMeta};
 use vixen_common::wire::{Message, PeerId};
 
 use crate::metrics::Metrics;
 use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
-use crate::store::{Committed, Store, StoreError, Writer};
+use crate::store::{Committed, Job, Store, StoreError, Writer};
 use crate::tail::{self, Command, TailContext, TailHandle, TailLog};
 use fetch::Fetching;
 use unwritten::Unwritten;
@@ -139,9 +141,15 @@ pub struct NdbNode {
     last_down: BTreeMap<String, String>,
     tails: BTreeMap<LinkId, TailHandle>,
     fetching: Fetching,
+    catch_up: CatchUp<NdbId>,
+    /// Stamp of the last row of the order that is on disk.
+    applied: Stamp,
+    /// Pending segments whose owner the sync nodes have forgotten.
+    expired: BTreeSet<SegmentId>,
     /// Not yet handed to the writer.
     unwritten: Unwritten,
     writing_bytes: usize,
+    writing_rows: usize,
     metrics: Metrics,
 }
 
@@ -168,6 +176,7 @@ impl NdbNode {
             segment_bytes_max: options.segment_bytes_max,
             incoming_bytes_max: options.segment_bytes_max.saturating_mul(INCOMING_SEGMENTS),
         };
+        let applied = recovered.head_stamp;
         let replica = Replica::new(replica, recovered);
         let mut fetching = Fetching::default();
         replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
@@ -191,8 +200,12 @@ impl NdbNode {
             last_down: BTreeMap::new(),
             tails: BTreeMap::new(),
             fetching,
+            catch_up: CatchUp::default(),
+            applied,
+            expired: BTreeSet::new(),
             unwritten,
             writing_bytes: 0,
+            writing_rows: 0,
             metrics: Metrics::new(),
         };
         node.tell_readiness();
@@ -255,6 +268,7 @@ impl NdbNode {
             }
             self.settle(fx, stop)?;
             self.fetch_due();
+            self.order_due();
             if stop {
                 return self.finish().await;
             }
@@ -273,7 +287,8 @@ impl NdbNode {
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        [self.unwritten.due_at(), self.fetching.due_at()].into_iter().flatten().min()
+        let due = [self.unwritten.due_at(), self.fetching.due_at(), self.order_due_at()];
+        due.into_iter().flatten().min()
     }
 
     fn on_report(&mut self, committed: Committed, fx: &mut Effects) {
@@ -282,11 +297,13 @@ impl NdbNode {
         self.metrics.segments_stored.increment(committed.stored.len() as u64);
         self.metrics.bytes_stored.increment(committed.bytes as u64);
         self.writing_bytes = self.writing_bytes.saturating_sub(committed.bytes);
+        self.writing_rows = self.writing_rows.saturating_sub(committed.rows);
         for segment in committed.stored {
             self.replica.step(Input::Committed { segment }, fx);
         }
-        if let Some(position) = committed.placed_to {
+        if let Some((stamp, position)) = committed.placed_to {
             self.log.written(position);
+            self.tell_applied(stamp);
         } else if committed.filled {
             self.log.wake();
         }
@@ -317,19 +334,28 @@ impl NdbNode {
                 tracing::info!(%peer, reason, "link down");
                 self.links.remove(&link);
                 self.tails.remove(&link);
-                if let PeerId::Ndb { id, .. } = peer
-                    && self.senders_of_peer(id).next().is_none()
-                {
-                    self.fetching.peer_down(id, Instant::now());
-                }
                 self.last_down.insert(status::peer_name(&peer), reason);
-                if let PeerId::Entry { owner } = peer
-                    && self.senders_of(owner).next().is_none()
-                {
-                    self.replica.step(Input::OwnerDown { owner }, fx);
-                }
+                self.on_down(peer, fx);
                 self.tell_readiness();
             }
+        }
+    }
+
+    /// A link is gone; another to the same peer may be up.
+    fn on_down(&mut self, peer: PeerId, fx: &mut Effects) {
+        match peer {
+            PeerId::Sync { id, .. } if self.senders_of_sync(id).next().is_none() => {
+                self.catch_up.feed_gone(id);
+            }
+            PeerId::Ndb { id, .. } if self.senders_of_peer(id).next().is_none() => {
+                let now = Instant::now();
+                self.fetching.peer_down(id, now);
+                self.catch_up.peer_down(id, now.into_std());
+            }
+            PeerId::Entry { owner } if self.senders_of(owner).next().is_none() => {
+                self.replica.step(Input::OwnerDown { owner }, fx);
+            }
+            PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
         }
     }
 
@@ -338,14 +364,23 @@ impl NdbNode {
         self.links.insert(link, (peer, sender.clone()));
         self.tell_readiness();
         match peer {
-            PeerId::Sync { .. } => {
+            PeerId::Sync { id, .. } => {
+                self.catch_up.feed_gone(id);
                 let after = self.replica.placing().frontier().delivered();
                 let _down_follows = sender.send(Message::FollowFeed { after });
+                let _down_follows = sender.send(Message::OrderApplied { stamp: self.applied });
                 for meta in self.replica.unresolved() {
                     let _down_follows = sender.send(Message::GenerateDraft { meta });
                 }
             }
-            PeerId::Ndb { id, .. } => self.fetching.peer_up(id, Instant::now()),
+            PeerId::Ndb { id, .. } => {
+                let now = Instant::now();
+                // Other groups hold none of this group's segments.
+                if id.group == self.options.id.group {
+                    self.fetching.peer_up(id, now);
+                }
+                self.catch_up.peer_up(id, now.into_std());
+            }
             PeerId::Entry { .. } => {}
         }
     }
@@ -387,6 +422,22 @@ impl NdbNode {
             }
             (PeerId::Sync { id: from, .. }, Message::Watermark { stamp }) => {
                 Input::Watermark { from, stamp }
+            }
+            (PeerId::Sync { id: from, .. }, Message::FeedTrimmed { to }) => {
+                self.on_feed_trimmed(from, to);
+                return;
+            }
+            (PeerId::Sync { .. }, Message::DraftAnswered { segment, answer }) => {
+                self.on_draft_answered(peer, segment, answer);
+                return;
+            }
+            (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FetchOrder { from }) => {
+                self.serve_order(link, from);
+                return;
+            }
+            (PeerId::Ndb { id: from, .. }, Message::OrderRows { first, rows }) => {
+                self.on_order_rows(from, first, rows, fx);
+                return;
             }
             (PeerId::Ndb { .. }, Message::FetchSegments { segments }) => {
                 self.serve_segments(link, segments);
@@ -446,7 +497,10 @@ impl NdbNode {
         }
         for elected in &fx.violations {
             self.metrics.violations.increment(1);
-            tracing::error!(segment = %elected.meta.id, stamp = %elected.stamp(), "a feed contradicts the order");
+            tracing::error!(
+                segment = %elected.meta.id, stamp = %elected.stamp(),
+                "a feed, or the order of a peer, contradicts the order here"
+            );
         }
         self.note_placed(&fx);
         self.write(fx.stores, stop)?;
@@ -497,6 +551,7 @@ impl NdbNode {
         if jobs.is_empty() {
             return Ok(());
         }
+        self.writing_rows += jobs.iter().filter(|job| matches!(job, Job::Place(_))).count();
         if self.writer.write(jobs) { Ok(()) } else { Err(self.writer_error()) }
     }
 
@@ -526,6 +581,13 @@ impl NdbNode {
         self.links.values().filter_map(move |(peer, sender)| match peer {
             PeerId::Ndb { id, .. } if *id == wanted => Some(sender),
             PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
+        })
+    }
+
+    fn senders_of_sync(&self, wanted: SyncId) -> impl Iterator<Item = &LinkSender> {
+        self.links.values().filter_map(move |(peer, sender)| match peer {
+            PeerId::Sync { id, .. } if *id == wanted => Some(sender),
+            PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
         })
     }
 

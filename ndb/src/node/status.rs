@@ -46,6 +46,8 @@ impl NdbNode {
             "chain": self.replica.chain().to_string(),
             "pending_total": self.replica.pending_count(),
             "pending": self.pending_status(),
+            "applied": self.applied.0,
+            "order_catch_up": self.catch_up_status(),
             "missing_segments": self.fetching.len(),
             "incoming_bytes": self.replica.incoming_bytes(),
             "writing_bytes": self.writing_bytes,
@@ -77,9 +79,25 @@ impl NdbNode {
         up.chain(down).collect()
     }
 
+    /// Which feeds wait for which stamp, and whose rows of the order are waited for.
+    fn catch_up_status(&self) -> Value {
+        let waiting = self.catch_up.waiting();
+        if waiting.is_empty() {
+            return Value::Null;
+        }
+        let feeds: serde_json::Map<String, Value> =
+            waiting.iter().map(|(feed, to)| (feed.to_string(), json!(to.0))).collect();
+        json!({
+            "feeds_wait_for": feeds,
+            "asked": self.catch_up.asked().map(|peer| peer.to_string()),
+        })
+    }
+
     fn pending_status(&self) -> Vec<Value> {
         let line = |(meta, is_durable): (vixen_common::segment::SegmentMeta, bool)| {
-            let waits_for = if is_durable {
+            let waits_for = if self.expired.contains(&meta.id) {
+                "nothing any more: its entry was away for more than seven days; restart it"
+            } else if is_durable {
                 "its place: the vote, or a watermark of a majority of feeds"
             } else {
                 "the group commit"

@@ -104,6 +104,13 @@ pub enum Input {
         /// The stamp.
         stamp: Stamp,
     },
+    /// Another node's order, as far as it has it on disk.
+    OrderRows {
+        /// Position of the first row.
+        first: Position,
+        /// Its segments, without a gap.
+        rows: Vec<Elected>,
+    },
 }
 
 /// What the driver owes after a step.
@@ -121,7 +128,7 @@ pub struct Effects {
     pub arrived: Vec<SegmentId>,
     /// Inputs that were refused, by reason, for the metrics.
     pub refused: Vec<Refused>,
-    /// Messages of feeds that contradict the order; a person must look.
+    /// Messages of feeds and peers that contradict the order; a person must look.
     pub violations: Vec<Elected>,
 }
 
@@ -254,6 +261,13 @@ impl Replica {
                     self.place(placed, fx);
                 }
             }
+            Input::OrderRows { first, rows } => {
+                let taken = self.placing.take_rows(first, &rows);
+                fx.violations.extend(taken.violation);
+                for placed in taken.placed {
+                    self.place(placed, fx);
+                }
+            }
         }
     }
 
@@ -368,6 +382,12 @@ impl Replica {
     /// All segments held and not placed, with whether they are durable.
     pub fn pending(&self) -> impl Iterator<Item = (SegmentMeta, bool)> {
         self.held.values().map(|held| (held.meta, held.is_durable))
+    }
+
+    /// Whether the segment is held and not placed.
+    #[must_use]
+    pub fn is_pending(&self, segment: SegmentId) -> bool {
+        self.held.contains_key(&segment)
     }
 
     /// Number of segments held and not placed.

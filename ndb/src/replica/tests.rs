@@ -54,9 +54,12 @@ fn send(replica: &mut Replica, chunk: &Chunk) -> Effects {
     step(replica, Input::Over { from: owner(), meta: chunk.meta })
 }
 
+fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
+    Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
+}
+
 fn elect(replica: &mut Replica, meta: SegmentMeta, stamp: u64) -> Effects {
-    let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
-    let elected = Elected { meta, challenger };
+    let elected = elected(meta, stamp);
     step(replica, Input::Resolved { elected });
     step(replica, Input::Watermark { from: SyncId(0), stamp: Stamp(stamp) });
     step(replica, Input::Watermark { from: SyncId(1), stamp: Stamp(stamp) })
@@ -251,4 +254,73 @@ fn a_full_node_asks_for_the_segment_again() {
     let mut replica = Replica::new(options, Recovered::default());
     assert_eq!(send(&mut replica, &chunk(1, 9)).refused, [Refused::Gap]);
     assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn rows_of_a_peer_make_the_same_order_as_feeds() {
+    let (mut by_feed, mut by_rows) = (replica(), replica());
+    let (held, stored, missed) = (chunk(1, 2), chunk(2, 3), chunk(3, 1));
+    for replica in [&mut by_feed, &mut by_rows] {
+        send(replica, &held);
+        send(replica, &stored);
+        step(replica, Input::Committed { segment: stored.meta.id });
+    }
+    let mut other_group = elected(chunk(4, 1).meta, 12);
+    other_group.challenger.group = GroupId(1);
+    let mut rows: Vec<_> =
+        [(&held, 5), (&stored, 9), (&missed, 11)].map(|(c, s)| elected(c.meta, s)).to_vec();
+    rows.push(other_group);
+    let mut fed = Vec::new();
+    for elected in &rows {
+        step(&mut by_feed, Input::Resolved { elected: *elected });
+        for from in [SyncId(0), SyncId(1)] {
+            let stamp = elected.stamp();
+            fed.extend(step(&mut by_feed, Input::Watermark { from, stamp }).placed);
+        }
+    }
+    let fx = step(&mut by_rows, Input::OrderRows { first: Position(1), rows: rows.clone() });
+    assert_eq!(fx.placed, fed);
+    assert_eq!(by_rows.chain(), by_feed.chain());
+    let bodies: Vec<_> = fx.placed.iter().map(|place| &place.body).collect();
+    assert!(matches!(
+        bodies[..],
+        [Body::Memory(_), Body::Memory(_), Body::Missing, Body::Elsewhere]
+    ));
+    assert_eq!(by_rows.missing().keys().collect::<Vec<_>>(), [&missed.meta.id]);
+    assert_eq!((by_rows.pending_count(), by_rows.placing().next_position()), (0, Position(8)));
+    // The feed tells of them later, and nothing happens twice.
+    for elected in rows {
+        let fx = step(&mut by_rows, Input::Resolved { elected });
+        assert!(fx.placed.is_empty() && fx.violations.is_empty());
+    }
+    assert!(trimmed(&send(&mut by_rows, &stored)), "known, and not stored again");
+}
+
+#[test]
+fn a_segment_held_since_before_a_restart_is_placed_by_a_row_as_stored() {
+    let chunk = chunk(1, 2);
+    let recovered = Recovered { temporary: vec![chunk.meta], ..Recovered::default() };
+    let mut replica = Replica::new(replica().options, recovered);
+    let rows = vec![elected(chunk.meta, 5)];
+    let fx = step(&mut replica, Input::OrderRows { first: Position(1), rows });
+    assert_eq!(fx.placed[0].body, Body::Stored);
+    assert!(replica.unresolved().next().is_none());
+}
+
+#[test]
+fn a_row_that_is_not_next_is_ignored_and_one_that_contradicts_is_told() {
+    let mut replica = replica();
+    let (placed, next) = (chunk(1, 2), chunk(2, 1));
+    elect(&mut replica, placed.meta, 5);
+    let chain = replica.chain();
+    let again = vec![elected(placed.meta, 5)];
+    for (first, rows) in [(1, again), (2, vec![elected(next.meta, 9)]), (4, vec![])] {
+        let fx = step(&mut replica, Input::OrderRows { first: Position(first), rows });
+        assert!(fx.placed.is_empty() && fx.violations.is_empty());
+    }
+    let contradiction = elected(next.meta, 4);
+    let rows = vec![contradiction];
+    let fx = step(&mut replica, Input::OrderRows { first: Position(3), rows });
+    assert_eq!((fx.placed.len(), fx.violations), (0, vec![contradiction]));
+    assert_eq!(replica.chain(), chain);
 }

@@ -15,7 +15,7 @@ use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
 use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, StoreId};
 use vixen_common::lmdb;
-use vixen_common::segment::{Blob, SegmentMeta};
+use vixen_common::segment::{Blob, Elected, SegmentMeta};
 
 use crate::replica::{self, Mark, OrderRow, Recovered};
 
@@ -158,6 +158,21 @@ impl Store {
             rows.push((Position(number_of(first)?), decode(row)?));
         }
         Ok(rows)
+    }
+
+    /// The segments from the one that begins at `from` on, at most `limit`; none when no segment
+    /// does.
+    pub(crate) fn order_from(
+        &self,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<Elected>, StoreError> {
+        let mut rows = self.rows_from(from, limit)?;
+        let begins_here = rows.first().is_some_and(|(first, _)| *first == from);
+        if !begins_here {
+            rows.clear();
+        }
+        Ok(rows.into_iter().map(|(_, row)| row.elected).collect())
     }
 
     /// The segment's blob, checked against its digest.

@@ -71,6 +71,13 @@ async fn a_reopened_store_gives_back_segments_order_and_chain() {
     assert_eq!(rows, [(Position(1), row_a), (Position(4), row_b)]);
     assert_eq!(store.rows_from(Position(4), 9).expect("reads"), [(Position(4), row_b)]);
     assert_eq!(store.rows_from(Position(6), 9).expect("reads"), []);
+    let order = |from, limit| store.order_from(Position(from), limit).expect("reads");
+    assert_eq!(order(1, 9), [row_a.elected, row_b.elected]);
+    assert_eq!(order(1, 1), [row_a.elected]);
+    assert_eq!(order(4, 9), [row_b.elected]);
+    for no_beginning in [0, 2, 3, 6] {
+        assert_eq!(order(no_beginning, 9), []);
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use vixen_common::id::{Position, SegmentId};
+use vixen_common::id::{Position, SegmentId, Stamp};
 
 use super::{Store, StoreError};
 use crate::replica::{self, Mark};
@@ -32,8 +32,10 @@ pub(crate) struct Committed {
     pub(crate) bytes: usize,
     /// Whether bytes of segments that had their place already were among them.
     pub(crate) filled: bool,
-    /// The position after the last row, if rows were written.
-    pub(crate) placed_to: Option<Position>,
+    /// Rows of the order written.
+    pub(crate) rows: usize,
+    /// The stamp of the last of them, and the position after it.
+    pub(crate) placed_to: Option<(Stamp, Position)>,
     /// How long it took.
     pub(crate) elapsed: Duration,
 }
@@ -103,6 +105,7 @@ fn commit(store: &Store, batch: &[Job]) -> Result<Committed, StoreError> {
         stored: Vec::new(),
         bytes: 0,
         filled: false,
+        rows: 0,
         placed_to: None,
         elapsed: Duration::ZERO,
     };
@@ -116,7 +119,9 @@ fn commit(store: &Store, batch: &[Job]) -> Result<Committed, StoreError> {
             }
             Job::Place(place) => {
                 store.put_place(&mut txn, place)?;
-                committed.placed_to = Some(place.first.plus(place.row.elected.meta.count));
+                let elected = &place.row.elected;
+                committed.rows += 1;
+                committed.placed_to = Some((elected.stamp(), place.first.plus(elected.meta.count)));
             }
         }
     }

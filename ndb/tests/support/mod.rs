@@ -50,6 +50,10 @@ pub(crate) fn chunk_of(seq: u64, uris: &[&str], payload: &[u8]) -> Chunk {
     builder.close()
 }
 
+pub(crate) fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
+    Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
+}
+
 pub(crate) fn options(dir: &Path, member: u8) -> NdbOptions {
     NdbOptions {
         id: NdbId { group: GroupId(0), member },
@@ -105,17 +109,22 @@ impl Running {
 
     /// Waits for a number of the status page.
     pub(crate) async fn wait_for(&self, key: &str, wanted: u64) {
+        self.wait_until(|page| page[key] == wanted).await;
+    }
+
+    /// Waits for what the status page is to show.
+    pub(crate) async fn wait_until(&self, is_shown: impl Fn(&serde_json::Value) -> bool) {
         let poll = async {
             loop {
                 // The page itself is the event that is waited for; there is no other.
-                if self.handle.status().await[key] == wanted {
+                if is_shown(&self.handle.status().await) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         let waited = tokio::time::timeout(PATIENCE, poll).await;
-        assert!(waited.is_ok(), "{key} never became {wanted}: {:#}", self.handle.status().await);
+        assert!(waited.is_ok(), "never shown: {:#}", self.handle.status().await);
     }
 }
 
@@ -124,6 +133,8 @@ pub(crate) struct Fake {
     events: mpsc::Receiver<LinkEvent>,
     sender: LinkSender,
     waiting: VecDeque<Message>,
+    /// How far the node says it has the order on disk.
+    applied: Stamp,
 }
 
 impl Fake {
@@ -133,7 +144,7 @@ impl Fake {
         tokio::spawn(join((peer, inbox), (node.peer, node.inbox.clone()), QUEUE_BYTES_MAX));
         let up = tokio::time::timeout(PATIENCE, events.recv()).await.expect("in time");
         let Some(LinkEvent::Up { sender, .. }) = up else { panic!("expected Up, got {up:?}") };
-        Self { events, sender, waiting: VecDeque::new() }
+        Self { events, sender, waiting: VecDeque::new(), applied: Stamp::ZERO }
     }
 
     pub(crate) async fn entry(node: &Running) -> Self {
@@ -151,7 +162,11 @@ impl Fake {
     }
 
     pub(crate) async fn peer(node: &Running, member: u8) -> Self {
-        let id = NdbId { group: GroupId(0), member };
+        Self::peer_of(node, GroupId(0), member).await
+    }
+
+    pub(crate) async fn peer_of(node: &Running, group: GroupId, member: u8) -> Self {
+        let id = NdbId { group, member };
         let store = StoreId(uuid::Uuid::from_u128(99));
         Self::link(node, PeerId::Ndb { id, store }, 64).await
     }
@@ -176,8 +191,7 @@ impl Fake {
 
     /// Says as a sync node that the segment is elected, and that nothing below it follows.
     pub(crate) fn elect(&self, meta: SegmentMeta, stamp: u64) {
-        let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
-        self.send(Message::AdvanceSegmentResolved { elected: Elected { meta, challenger } });
+        self.send(Message::AdvanceSegmentResolved { elected: elected(meta, stamp) });
         self.send(Message::Watermark { stamp: Stamp(stamp) });
     }
 
@@ -186,8 +200,17 @@ impl Fake {
         self.send(Message::FollowTail { from: from.map(Position), topics });
     }
 
-    /// The next message of the node.
+    /// The next message of the node, past news of what it has on disk.
     pub(crate) async fn next(&mut self) -> Message {
+        loop {
+            match self.take().await {
+                Message::OrderApplied { stamp } => self.applied = stamp,
+                message => return message,
+            }
+        }
+    }
+
+    async fn take(&mut self) -> Message {
         while self.waiting.is_empty() {
             let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
             match event.expect("the node says something in time") {
@@ -208,6 +231,17 @@ impl Fake {
 
     pub(crate) async fn expect_feed(&mut self, after: u64) {
         assert_eq!(self.next().await, Message::FollowFeed { after: Stamp(after) });
+    }
+
+    /// The order is on the node's disk up to `stamp`, and that is what it says next.
+    pub(crate) async fn expect_applied(&mut self, stamp: u64) {
+        while self.applied < Stamp(stamp) {
+            match self.take().await {
+                Message::OrderApplied { stamp } => self.applied = stamp,
+                other => panic!("expected OrderApplied, got {other:?}"),
+            }
+        }
+        assert_eq!(self.applied, Stamp(stamp));
     }
 
     /// Next and head of the opened tail.

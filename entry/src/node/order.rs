@@ -1,0 +1,103 @@
+//! The order as an entry reads it: from the feeds of the sync nodes, and from an ndb node for as far
+//! as the sync nodes have forgotten it (DESIGN §4, *Frontier* and *Retention*).
+
+use tokio::time::Instant;
+
+use vixen_common::frontier::{Learned, Placed, Placing};
+use vixen_common::id::{NdbId, Position, Stamp, SyncId};
+use vixen_common::segment::Elected;
+use vixen_common::wire::Message;
+
+use super::run::EntryNode;
+
+impl EntryNode {
+    /// The first tail tells where the order stands: from there on the feeds are counted.
+    pub(super) fn begin(&mut self, after: Stamp, next: Position) {
+        if self.placing.is_some() {
+            return;
+        }
+        tracing::info!(stamp = %after, position = %next, "the order begins here for this entry");
+        self.placing = Some(Placing::new(self.options.sync_nodes.len(), after, next));
+        for id in self.sync.linked() {
+            self.sync.send(id, Message::FollowFeed { after });
+        }
+        self.tell_readiness();
+    }
+
+    /// A new link has a new feed.
+    pub(super) fn on_sync_up(&mut self, id: SyncId) {
+        self.catch_up.feed_gone(id);
+        if let Some(placing) = &self.placing {
+            let after = placing.frontier().delivered();
+            self.sync.send(id, Message::FollowFeed { after });
+        }
+    }
+
+    pub(super) fn on_sync(&mut self, from: SyncId, message: Message) {
+        // Before the base is known no feed was asked for.
+        let Some(placing) = &mut self.placing else { return };
+        match message {
+            Message::AdvanceSegmentResolved { elected } => match placing.learn(elected) {
+                Learned::New | Learned::Known => {}
+                Learned::Violation => self.on_violation(&from, &elected),
+            },
+            Message::Watermark { stamp } => placing.raise(from, stamp),
+            Message::FeedTrimmed { to } => {
+                let delivered = placing.frontier().delivered();
+                tracing::info!(
+                    peer = %from, stamp = %to, %delivered,
+                    "feed has forgotten what comes next"
+                );
+                self.metrics.feeds_trimmed.increment(1);
+                self.catch_up.trimmed(from, to, Instant::now().into_std());
+            }
+            other => self.on_stranger(&from, &other),
+        }
+    }
+
+    fn on_violation(&self, from: &dyn std::fmt::Display, elected: &Elected) {
+        self.metrics.frontier_violations.increment(1);
+        tracing::error!(
+            peer = %from, segment = %elected.meta.id, stamp = %elected.stamp(),
+            "a feed, or the order of an ndb node, contradicts the order here"
+        );
+    }
+
+    /// Takes rows of an ndb node's order: what has got its place by them.
+    pub(super) fn take_rows(
+        &mut self,
+        from: NdbId,
+        first: Position,
+        rows: &[Elected],
+    ) -> Vec<Placed> {
+        let Some(placing) = &mut self.placing else { return Vec::new() };
+        let taken = placing.take_rows(first, rows);
+        if let Some(elected) = &taken.violation {
+            self.on_violation(&from, elected);
+        }
+        self.metrics.order_rows_fetched.increment(taken.placed.len() as u64);
+        let is_news = !taken.placed.is_empty();
+        self.catch_up.answered(from, is_news, Instant::now().into_std());
+        taken.placed
+    }
+
+    /// When [`order_due`](Self::order_due) has something to do.
+    pub(super) fn order_due_at(&self) -> Option<Instant> {
+        self.catch_up.due_at().map(Instant::from_std)
+    }
+
+    /// Follows the feeds that can go on, and asks for what the others wait for.
+    pub(super) fn order_due(&mut self) {
+        let Some(placing) = &self.placing else { return };
+        let after = placing.frontier().delivered();
+        for feed in self.catch_up.take_caught_up(after) {
+            tracing::info!(peer = %feed, stamp = %after, "feed is followed again");
+            self.sync.send(feed, Message::FollowFeed { after });
+        }
+        if let Some(peer) = self.catch_up.take_due(Instant::now().into_std()) {
+            let from = placing.next_position();
+            tracing::debug!(%peer, position = %from, "asking for the order");
+            self.ndb.send(peer, Message::FetchOrder { from });
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The order between nodes: how far it is on disk here, and its rows from and for others.
+//!
+//! Sync nodes forget what W nodes of its group have placed durably (DESIGN §4, *Retention*); a node
+//! that is further behind takes rows of the order from another ndb node. Whom to ask, and when, is
+//! [`CatchUp`](vixen_common::frontier::CatchUp).
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use vixen_common::id::{NdbId, Position, SegmentId, Stamp, SyncId};
+use vixen_common::link::LinkId;
+use vixen_common::segment::Elected;
+use vixen_common::wire::{DraftAnswer, Message, PeerId};
+
+use super::NdbNode;
+use crate::replica::{Effects, Input};
+
+/// Rows in one answer: about 300 KiB in a frame.
+const ROWS_MAX: usize = 4_096;
+/// No more are asked for while the writer has more than this before it.
+const WRITING_ROWS_MAX: usize = 4 * ROWS_MAX;
+
+impl NdbNode {
+    /// The order is on disk up to here: sync nodes may forget it.
+    pub(super) fn tell_applied(&mut self, stamp: Stamp) {
+        self.applied = stamp;
+        for (peer, sender) in self.links.values() {
+            if matches!(peer, PeerId::Sync { .. }) {
+                let _down_follows = sender.send(Message::OrderApplied { stamp });
+            }
+        }
+    }
+
+    pub(super) fn on_feed_trimmed(&mut self, from: SyncId, to: Stamp) {
+        self.metrics.feeds_trimmed.increment(1);
+        let delivered = self.replica.placing().frontier().delivered();
+        tracing::info!(peer = %from, stamp = %to, %delivered, "feed has forgotten what comes next");
+        self.catch_up.trimmed(from, to, Instant::now().into_std());
+    }
+
+    pub(super) fn on_order_rows(
+        &mut self,
+        from: NdbId,
+        first: Position,
+        rows: Vec<Elected>,
+        fx: &mut Effects,
+    ) {
+        let before = fx.placed.len();
+        self.replica.step(Input::OrderRows { first, rows }, fx);
+        let placed = fx.placed.len() - before;
+        self.metrics.order_rows_fetched.increment(placed as u64);
+        self.catch_up.answered(from, placed > 0, Instant::now().into_std());
+    }
+
+    /// A segment that is held here gets no draft.
+    pub(super) fn on_draft_answered(
+        &mut self,
+        from: PeerId,
+        segment: SegmentId,
+        answer: DraftAnswer,
+    ) {
+        // Once it is placed, all is said.
+        if !self.replica.is_pending(segment) {
+            return;
+        }
+        self.metrics.draft_answered(answer);
+        match answer {
+            DraftAnswer::Elected => {
+                tracing::debug!(%segment, peer = %from, "elected: the feed tells, or is trimmed");
+            }
+            DraftAnswer::OwnerExpired => {
+                if self.expired.insert(segment) {
+                    tracing::warn!(
+                        %segment, peer = %from,
+                        "the entry of this segment was away for more than seven days: its \
+                         segments never get a place in the order now; restart that entry"
+                    );
+                }
+            }
+        }
+    }
+
+    /// When [`order_due`](Self::order_due) has something to do.
+    pub(super) fn order_due_at(&self) -> Option<Instant> {
+        self.has_room_for_rows().then(|| self.catch_up.due_at().map(Instant::from_std)).flatten()
+    }
+
+    const fn has_room_for_rows(&self) -> bool {
+        self.writing_rows <= WRITING_ROWS_MAX
+    }
+
+    /// Follows the feeds that can go on, and asks for what the others wait for.
+    pub(super) fn order_due(&mut self) {
+        let after = self.replica.placing().frontier().delivered();
+        for feed in self.catch_up.take_caught_up(after) {
+            tracing::info!(peer = %feed, stamp = %after, "feed is followed again");
+            for sender in self.senders_of_sync(feed) {
+                let _down_follows = sender.send(Message::FollowFeed { after });
+            }
+        }
+        if !self.has_room_for_rows() {
+            return;
+        }
+        if let Some(peer) = self.catch_up.take_due(Instant::now().into_std()) {
+            let from = self.replica.placing().next_position();
+            tracing::debug!(%peer, position = %from, "asking for the order");
+            if let Some(sender) = self.senders_of_peer(peer).next() {
+                let _down_follows = sender.send(Message::FetchOrder { from });
+            }
+        }
+    }
+
+    /// Answers a reader that is behind, from the store, outside the loop.
+    pub(super) fn serve_order(&self, link: LinkId, from: Position) {
+        let Some((_, sender)) = self.links.get(&link) else { return };
+        let (sender, store) = (sender.clone(), Arc::clone(&self.store));
+        tokio::spawn(async move {
+            let read = tokio::task::spawn_blocking(move || store.order_from(from, ROWS_MAX)).await;
+            let rows = match read {
+                Ok(Ok(rows)) => rows,
+                Ok(Err(error)) => {
+                    tracing::error!(position = %from, %error, "cannot read the order for a reader");
+                    Vec::new()
+                }
+                Err(_node_ended) => return,
+            };
+            let _link_is_down = sender.send_paced(Message::OrderRows { first: from, rows }).await;
+        });
+    }
+}
