@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) commit_seconds: Histogram,
     pub(crate) commit_rows: Counter,
     pub(crate) elected: Counter,
+    pub(crate) election_seconds: Histogram,
     pub(crate) messages_received: Counter,
     pub(crate) pending: Gauge,
     pub(crate) watermark: Gauge,
@@ -42,6 +43,10 @@ impl Metrics {
         describe_counter!(
             "vixen_sync_segments_elected_total",
             "Segments this node learned elected"
+        );
+        describe_histogram!(
+            "vixen_sync_election_seconds",
+            "Time from W durable votes known here to the election known here"
         );
         describe_counter!("vixen_sync_messages_received_total", "Messages received from nodes");
         describe_gauge!("vixen_sync_pending_segments", "Segments known and not known elected");
@@ -76,6 +81,7 @@ impl Metrics {
             commit_seconds: histogram!("vixen_sync_commit_seconds"),
             commit_rows: counter!("vixen_sync_commit_rows_total"),
             elected: counter!("vixen_sync_segments_elected_total"),
+            election_seconds: histogram!("vixen_sync_election_seconds"),
             messages_received: counter!("vixen_sync_messages_received_total"),
             pending: gauge!("vixen_sync_pending_segments"),
             watermark: gauge!("vixen_sync_watermark_seconds"),

@@ -16,9 +16,10 @@ use crate::wire::{
 };
 
 /// First and longest pause between attempts; each failure doubles the pause, and jitter takes up
-/// to half of it away so that nodes do not knock in step.
+/// to half of it away so that nodes do not knock in step. A node that comes back is linked within
+/// the longest: knocking costs less than doing without it.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
 
 /// Where to dial and whom to expect there.
 #[derive(Clone, Debug)]

@@ -192,6 +192,12 @@ pub enum Message {
         /// What contradicts.
         reason: StandingRefusal,
     },
+    /// sync → sync: whether the sender lacks links to W ndb nodes of a group, and so cannot do its
+    /// part of the vote for now: others do not wait for it.
+    SyncAside {
+        /// It lacks them.
+        is_aside: bool,
+    },
     /// sync → sync: all segments of this owner up to `contiguous` are elected, and forgotten here
     /// because W ndb nodes of their groups have applied them.
     OwnerSettled {
@@ -321,6 +327,7 @@ impl Message {
             Self::SegmentsMissing { .. } => "segments_missing",
             Self::SyncStanding { .. } => "sync_standing",
             Self::SyncRefused { .. } => "sync_refused",
+            Self::SyncAside { .. } => "sync_aside",
             Self::OwnerSettled { .. } => "owner_settled",
             Self::OrderApplied { .. } => "order_applied",
             Self::DraftAnswered { .. } => "draft_answered",
@@ -368,6 +375,7 @@ impl Message {
             | Self::TailPosition { .. }
             | Self::SyncStanding { .. }
             | Self::SyncRefused { .. }
+            | Self::SyncAside { .. }
             | Self::OwnerSettled { .. }
             | Self::OrderApplied { .. }
             | Self::DraftAnswered { .. }

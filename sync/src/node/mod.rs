@@ -40,6 +40,8 @@ const LAZY_WRITE: Duration = Duration::from_millis(200);
 const ELECTIONS_MAX: usize = 4_096;
 /// Pause between looks at segments that have been pending for long.
 const RETRY: Duration = Duration::from_secs(1);
+/// Elections that took longer are worth a line of a debugging log.
+const SLOW_MS: u64 = 100;
 /// Pause between reads of the store for followers whose links were full.
 const READ_ON: Duration = Duration::from_millis(2);
 /// Rows of the store sent to a peer in one go while it catches up.
@@ -174,6 +176,8 @@ pub struct SyncNode {
     /// Enough peers have taken this node's standing: its promises stand.
     has_joined: bool,
     refused: Option<SyncError>,
+    /// W ndb nodes of no group are linked: peers do not wait for this node.
+    is_aside: bool,
     applied: Applied,
     /// A peer has forgotten elections up to here, and this is not on disk yet.
     trimmed_by_peer: Option<Stamp>,
@@ -221,6 +225,7 @@ impl SyncNode {
             standings: Standings::new(store.standings()?),
             has_joined: votes.has_quorum(),
             refused: None,
+            is_aside: true,
             applied: Applied::default(),
             trimmed_by_peer: None,
             owners_expired_at: Instant::now(),
@@ -342,8 +347,12 @@ impl SyncNode {
         match event {
             LinkEvent::Up { link, peer, sender } => {
                 self.links.insert(link, (peer, sender.clone()));
-                if let PeerId::Sync { id, store } = peer {
-                    self.on_peer_link(now, link, id, store, sender, fx);
+                match peer {
+                    PeerId::Sync { id, store } => {
+                        self.on_peer_link(now, link, id, store, sender, fx);
+                    }
+                    PeerId::Ndb { .. } => self.tell_aside(),
+                    PeerId::Entry { .. } => {}
                 }
             }
             LinkEvent::Messages { link, peer, messages } => {
@@ -356,6 +365,7 @@ impl SyncNode {
                 self.links.remove(&link);
                 self.feeds.remove(link);
                 tracing::info!(%peer, reason, "link down");
+                self.tell_aside();
                 if let PeerId::Sync { id, .. } = peer {
                     self.last_down.insert(id, reason);
                     // A newer link of the same peer may be up already.
@@ -448,6 +458,12 @@ impl SyncNode {
             self.unwritten_since.get_or_insert_with(Instant::now);
         }
         self.metrics.ballots_started.increment(fx.ballots_started);
+        for (segment, waited_ms) in &fx.waited {
+            self.metrics.election_seconds.record(Duration::from_millis(*waited_ms).as_secs_f64());
+            if *waited_ms >= SLOW_MS {
+                tracing::debug!(%segment, waited_ms, "slow election");
+            }
+        }
         if all || is_awaited(&fx) || self.trimmed_by_peer.is_some() {
             self.commit(wall, all)?;
         }

@@ -1,9 +1,11 @@
 //! Links to other sync nodes, and whether their messages count (DESIGN §4 rule 9).
 
-use vixen_common::id::{StoreId, SyncId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use vixen_common::id::{GroupId, NdbId, StoreId, SyncId};
 use vixen_common::link::{LinkId, LinkSender};
 use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, StandingRefusal};
+use vixen_common::wire::{Message, PeerId, StandingRefusal};
 
 use super::standing::Standing;
 use super::{Peer, SyncError, SyncNode};
@@ -65,6 +67,10 @@ impl SyncNode {
                 });
                 false
             }
+            Message::SyncAside { is_aside } if peer.is_taken => {
+                self.votes.step(now, Input::PeerAside { peer: id, is_aside: *is_aside }, fx);
+                false
+            }
             Message::SyncDigest { .. } if peer.is_taken => {
                 peer.has_taken = true;
                 let taken_by = self.peers.values().filter(|peer| peer.has_taken).count();
@@ -88,6 +94,9 @@ impl SyncNode {
             Ok(()) if peer.is_taken => {}
             Ok(()) => {
                 peer.is_taken = true;
+                if self.is_aside {
+                    let _down_follows = peer.sender.send(Message::SyncAside { is_aside: true });
+                }
                 self.tell_readiness();
                 self.votes.step(now, Input::PeerUp { peer: id }, fx);
             }
@@ -109,6 +118,25 @@ impl SyncNode {
                 }
                 self.tell_readiness();
             }
+        }
+    }
+
+    /// Tells peers when this node begins or ceases to lack links to W ndb nodes of a group.
+    pub(super) fn tell_aside(&mut self) {
+        let mut groups: BTreeMap<GroupId, BTreeSet<NdbId>> = BTreeMap::new();
+        for (peer, _) in self.links.values() {
+            if let PeerId::Ndb { id, .. } = peer {
+                groups.entry(id.group).or_default().insert(*id);
+            }
+        }
+        let quorum = usize::from(self.options.write_quorum);
+        let is_aside = groups.values().all(|nodes| nodes.len() < quorum);
+        if is_aside == self.is_aside {
+            return;
+        }
+        self.is_aside = is_aside;
+        for peer in self.peers.values().filter(|peer| peer.is_taken) {
+            let _down_follows = peer.sender.send(Message::SyncAside { is_aside });
         }
     }
 

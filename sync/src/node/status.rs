@@ -53,6 +53,7 @@ impl SyncNode {
             },
             "links": links,
             "joined": self.has_joined,
+            "aside": self.is_aside,
             "commits": self.store.commits(),
             "hedge_ms": report.hedge_ms,
             "clock": report.clock.0,

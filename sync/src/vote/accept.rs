@@ -97,6 +97,7 @@ impl Votes {
             }
             if let Some(hedge) = pending.hedge {
                 self.hedges.settled(now, segment, &hedge);
+                fx.waited.push((segment, now.millis_since(hedge.since)));
             }
         }
         self.unsettled.remove(&segment);

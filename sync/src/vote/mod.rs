@@ -147,6 +147,13 @@ pub enum Input {
         /// The peer.
         peer: SyncId,
     },
+    /// A peer says whether it can do its part of the vote for now.
+    PeerAside {
+        /// The peer.
+        peer: SyncId,
+        /// It cannot: ndb nodes are not linked to it.
+        is_aside: bool,
+    },
     /// A peer has forgotten this owner's segments up to the row, which are all elected.
     OwnerSettled {
         /// The owner.
@@ -187,6 +194,8 @@ pub struct Effects {
     /// Segments became settled whose election this node cannot tell: all feeds must end before the
     /// next watermark, and readers follow again from where elections are remembered (rule 7).
     pub ends_feeds: bool,
+    /// Elected segments, and the milliseconds since this node knew them eligible.
+    pub waited: Vec<(SegmentId, u64)>,
     /// Ballots above 0 that this node began.
     pub ballots_started: u64,
     /// Inputs that were dropped, by reason, for the metrics.
@@ -224,6 +233,7 @@ impl Input {
             | Self::Resolved { .. }
             | Self::PeerUp { .. }
             | Self::PeerDown { .. }
+            | Self::PeerAside { .. }
             | Self::OwnerSettled { .. }
             | Self::Overdue { .. }
             | Self::Retry
@@ -322,6 +332,7 @@ impl Votes {
             Input::Digest { from, owners } => self.on_digest(from, &owners, fx),
             Input::PeerUp { peer } => self.on_link_up(now, peer, fx),
             Input::PeerDown { peer } => self.on_link_down(now, peer, fx),
+            Input::PeerAside { peer, is_aside } => self.on_aside(now, peer, is_aside, fx),
             Input::OwnerSettled { owner, row } => self.on_owner_settled(now, owner, row, fx),
             Input::Overdue { segment } => self.on_overdue(now, segment, fx),
             Input::Retry => self.on_retry(now, fx),

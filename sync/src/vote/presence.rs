@@ -1,7 +1,7 @@
 //! Presence: which peers can be counted on to coordinate and to vote, as this node sees it.
 //!
-//! A peer is absent when its link is down, which is known at once, or when it is *suspected*: it
-//! did not do its part of a segment within the hedge delay. Suspicion of a silent peer ends with
+//! A peer is absent when its link is down, which is known at once, when it has said that it stands
+//! *aside* because ndb nodes are not linked to it, or when it is *suspected*: it did not do its part of a segment within the hedge delay. Suspicion of a silent peer ends with
 //! its next message; of one that speaks and yet does not do its part, or whose stamps are wild,
 //! after [`SUSPICION_MS`]. Being wrong costs an extra ballot, never safety: who is absent only
 //! decides whom this node asks (`docs/design/005-take-over.md`).
@@ -18,6 +18,8 @@ const SUSPICION_MS: u64 = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Presence {
     linked: BTreeSet<SyncId>,
+    /// Of these, those that cannot do their part for now.
+    aside: BTreeSet<SyncId>,
     heard: BTreeMap<SyncId, WallTime>,
     /// Suspected peers, and the earliest time at which a message clears them.
     suspected: BTreeMap<SyncId, WallTime>,
@@ -26,7 +28,17 @@ pub(super) struct Presence {
 impl Presence {
     pub(super) fn link_up(&mut self, peer: SyncId) {
         self.linked.insert(peer);
+        self.aside.remove(&peer);
         self.suspected.remove(&peer);
+    }
+
+    /// The peer says whether it can do its part.
+    pub(super) fn stand_aside(&mut self, peer: SyncId, is_aside: bool) {
+        if is_aside {
+            self.aside.insert(peer);
+        } else {
+            self.aside.remove(&peer);
+        }
     }
 
     pub(super) fn link_down(&mut self, peer: SyncId) {
@@ -63,7 +75,9 @@ impl Presence {
 
     /// Whether the peer can be counted on.
     pub(super) fn is_present(&self, peer: SyncId) -> bool {
-        self.linked.contains(&peer) && !self.suspected.contains_key(&peer)
+        self.linked.contains(&peer)
+            && !self.aside.contains(&peer)
+            && !self.suspected.contains_key(&peer)
     }
 
     /// Peers with a link, suspected or not.
@@ -102,6 +116,17 @@ mod tests {
         presence.heard(WallTime(21), PEER);
         assert!(!presence.is_present(PEER));
         presence.heard(WallTime(20 + SUSPICION_MS), PEER);
+        assert!(presence.is_present(PEER));
+    }
+
+    #[test]
+    fn a_peer_that_stands_aside_is_absent_until_it_says_otherwise() {
+        let mut presence = Presence::default();
+        presence.link_up(PEER);
+        presence.stand_aside(PEER, true);
+        presence.heard(WallTime(5), PEER);
+        assert!(!presence.is_present(PEER));
+        presence.stand_aside(PEER, false);
         assert!(presence.is_present(PEER));
     }
 

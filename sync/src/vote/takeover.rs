@@ -226,6 +226,25 @@ impl Votes {
     /// A link went down: what the peer had to do, others do at once.
     pub(super) fn on_link_down(&mut self, now: WallTime, peer: SyncId, fx: &mut Effects) {
         self.presence.link_down(peer);
+        self.replace(now, peer, fx);
+    }
+
+    /// A peer cannot do its part, or can again.
+    pub(super) fn on_aside(
+        &mut self,
+        now: WallTime,
+        peer: SyncId,
+        is_aside: bool,
+        fx: &mut Effects,
+    ) {
+        self.presence.stand_aside(peer, is_aside);
+        if is_aside {
+            self.replace(now, peer, fx);
+        }
+    }
+
+    /// Does, or waits no longer for, what an absent peer had to do.
+    fn replace(&mut self, now: WallTime, peer: SyncId, fx: &mut Effects) {
         let pending: Vec<SegmentId> = self.pending.keys().copied().collect();
         for segment in pending {
             if self.is_held(segment) {

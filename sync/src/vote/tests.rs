@@ -609,3 +609,24 @@ fn idle_owners_are_forgotten_unless_their_entry_is_linked() {
     assert_eq!(bench.nodes[0].owner_row(meta(2, 1).id.owner), None);
     assert!(bench.nodes[0].owner_row(meta(1, 1).id.owner).is_some());
 }
+
+#[test]
+fn a_peer_that_stands_aside_is_passed_over() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    for node in [second, third] {
+        bench.step(node.0, Input::PeerAside { peer: home, is_aside: true });
+    }
+    bench.store(meta(1, 1));
+    bench.deliver_without(home);
+    assert_eq!(bench.elected[usize::from(third.0)].len(), 1);
+    for node in [second, third] {
+        bench.step(node.0, Input::PeerAside { peer: home, is_aside: false });
+    }
+    bench.deliver_all();
+    bench.store(meta(1, 2));
+    assert!(bench.queue.iter().all(|(_, to, message)| {
+        *to == home && matches!(message, Message::PickChallenger { ballot: Ballot(0), .. })
+    }));
+}
