@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) refused_messages: Counter,
     pub(crate) ballots_started: Counter,
     pub(crate) peers_refused: Counter,
+    pub(crate) stalls: Counter,
     waiting: [Gauge; WaitsFor::KINDS.len()],
     waiting_for_node: Vec<(SyncId, Gauge)>,
 }
@@ -68,6 +69,11 @@ impl Metrics {
             "vixen_sync_peers_refused_total",
             "Times a peer came with a store that was wiped, copied or rolled back"
         );
+        describe_counter!(
+            "vixen_sync_stalls_total",
+            "Times the node came 200 ms or more late to what was due: it was paused, or its disk or \
+             machine is slow"
+        );
         describe_gauge!(
             "vixen_sync_waiting_segments",
             "Segments pending for about a second or longer, by what they wait for"
@@ -90,6 +96,7 @@ impl Metrics {
                 .map(|drop| counter!("vixen_sync_inputs_dropped_total", "reason" => drop.name())),
             refused_messages: counter!("vixen_sync_messages_refused_total"),
             ballots_started: counter!("vixen_sync_ballots_started_total"),
+            stalls: counter!("vixen_sync_stalls_total"),
             peers_refused: counter!("vixen_sync_peers_refused_total"),
             waiting: WaitsFor::KINDS
                 .map(|kind| gauge!("vixen_sync_waiting_segments", "for" => kind)),

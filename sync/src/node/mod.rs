@@ -40,6 +40,10 @@ const LAZY_WRITE: Duration = Duration::from_millis(200);
 const ELECTIONS_MAX: usize = 4_096;
 /// Pause between looks at segments that have been pending for long.
 const RETRY: Duration = Duration::from_secs(1);
+/// A loop that comes this late to what was due has been paused, or its disk or machine is slow.
+const STALL: Duration = Duration::from_millis(200);
+/// How long a node stands aside then: it has to read what came meanwhile, and others need not wait.
+const STALLED_ASIDE: Duration = Duration::from_millis(200);
 /// Elections that took longer are worth a line of a debugging log.
 const SLOW_MS: u64 = 100;
 /// Pause between reads of the store for followers whose links were full.
@@ -156,6 +160,8 @@ struct Peer {
     has_taken: bool,
     /// Commits of this node that it was told.
     told_commits: u64,
+    /// Up to where it was told each owner's elections on this link: never twice.
+    caught_up: BTreeMap<OwnerId, Seq>,
 }
 
 /// One sync node.
@@ -176,8 +182,11 @@ pub struct SyncNode {
     /// Enough peers have taken this node's standing: its promises stand.
     has_joined: bool,
     refused: Option<SyncError>,
-    /// W ndb nodes of no group are linked: peers do not wait for this node.
+    /// Peers do not wait for this node: W ndb nodes of no group are linked, or it stalled.
     is_aside: bool,
+    stalled_until: Option<Instant>,
+    /// Drafts asked for while this node was stalled: most are elected by now, and it reads so first.
+    deferred: Vec<Input>,
     applied: Applied,
     /// A peer has forgotten elections up to here, and this is not on disk yet.
     trimmed_by_peer: Option<Stamp>,
@@ -226,6 +235,8 @@ impl SyncNode {
             has_joined: votes.has_quorum(),
             refused: None,
             is_aside: true,
+            stalled_until: None,
+            deferred: Vec::new(),
             applied: Applied::default(),
             trimmed_by_peer: None,
             owners_expired_at: Instant::now(),
@@ -276,6 +287,10 @@ impl SyncNode {
             pending = self.votes.pending_segments(),
             "sync node runs"
         );
+        let mut fx = Effects::default();
+        let aside = Input::PeerAside { peer: self.options.id, is_aside: true };
+        self.votes.step(WallTime::now(), aside, &mut fx);
+        self.settle(WallTime::now(), fx, false)?;
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
         loop {
             let due = self.next_timer();
@@ -286,6 +301,7 @@ impl SyncNode {
             }
             let now = WallTime::now();
             let mut fx = Effects::default();
+            self.note_stall(due, now, &mut fx);
             let mut stop = false;
             for event in events.drain(..) {
                 match event {
@@ -310,15 +326,37 @@ impl SyncNode {
 
     fn next_timer(&self) -> Option<Instant> {
         let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
-        let hedge = self.votes.due_in_ms(WallTime::now());
+        let hedge = self.votes.due_in_ms(WallTime::now()).filter(|_| !self.is_stalled());
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
-        [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading].into_iter().flatten().min()
+        let timers =
+            [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading, self.stalled_until];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Stands aside for a while when the loop comes very late to what was due.
+    fn note_stall(&mut self, due: Option<Instant>, wall: WallTime, fx: &mut Effects) {
+        let now = Instant::now();
+        if due.is_some_and(|due| now > due + STALL) {
+            self.metrics.stalls.increment(1);
+            self.stalled_until = Some(now + STALLED_ASIDE);
+            self.tell_aside(wall, fx);
+        } else if self.stalled_until.is_some_and(|until| until <= now) {
+            self.stalled_until = None;
+            self.tell_aside(wall, fx);
+            for input in std::mem::take(&mut self.deferred) {
+                self.votes.step(wall, input, fx);
+            }
+        }
+    }
+
+    const fn is_stalled(&self) -> bool {
+        self.stalled_until.is_some()
     }
 
     fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
         let clock = Instant::now();
-        while let Some(segment) = self.votes.overdue(now) {
+        while let Some(segment) = self.votes.overdue(now).filter(|_| !self.is_stalled()) {
             self.votes.step(now, Input::Overdue { segment }, fx);
         }
         if self.votes.pending_segments() == 0 {
@@ -351,7 +389,7 @@ impl SyncNode {
                     PeerId::Sync { id, store } => {
                         self.on_peer_link(now, link, id, store, sender, fx);
                     }
-                    PeerId::Ndb { .. } => self.tell_aside(),
+                    PeerId::Ndb { .. } => self.tell_aside(now, fx),
                     PeerId::Entry { .. } => {}
                 }
             }
@@ -365,7 +403,7 @@ impl SyncNode {
                 self.links.remove(&link);
                 self.feeds.remove(link);
                 tracing::info!(%peer, reason, "link down");
-                self.tell_aside();
+                self.tell_aside(now, fx);
                 if let PeerId::Sync { id, .. } = peer {
                     self.last_down.insert(id, reason);
                     // A newer link of the same peer may be up already.
@@ -393,7 +431,12 @@ impl SyncNode {
         }
         let input = match (peer, message) {
             (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
-                Input::GenerateDraft { from, meta }
+                let input = Input::GenerateDraft { from, meta };
+                if self.is_stalled() {
+                    self.deferred.push(input);
+                    return;
+                }
+                input
             }
             (PeerId::Ndb { id, .. }, Message::OrderApplied { stamp }) => {
                 self.applied.note(id, stamp);
@@ -572,12 +615,12 @@ impl SyncNode {
         Ok(())
     }
 
-    /// Sends a peer everything of an owner beyond `after`: the elections that are still known, and
-    /// where there is a gap before them, that all up to it are settled.
+    /// Sends a peer everything of an owner beyond `after` that it was not sent on this link: the
+    /// elections that are still known, and where there is a gap before them, that all up to it are
+    /// settled.
     fn catch_up(&mut self, to: SyncId, owner: OwnerId, after: Seq) -> Result<(), StoreError> {
-        if !self.peers.contains_key(&to) {
-            return Ok(());
-        }
+        let Some(peer) = self.peers.get(&to) else { return Ok(()) };
+        let after = peer.caught_up.get(&owner).copied().unwrap_or_default().max(after);
         let mut read_to = after;
         let mut first = None;
         loop {
@@ -589,8 +632,9 @@ impl SyncNode {
                 self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
             }
         }
-        let unwritten: Vec<_> =
-            elected_of(&self.elections).filter(|e| e.meta.id.owner == owner).collect();
+        let unwritten: Vec<_> = elected_of(&self.elections)
+            .filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after)
+            .collect();
         for elected in unwritten {
             let seq = elected.meta.id.seq;
             first = Some(first.map_or(seq, |first: Seq| first.min(seq)));
@@ -602,6 +646,9 @@ impl SyncNode {
             let trimmed_to = self.trimmed_to();
             let OwnerRow { contiguous, stamp } = row;
             self.tell_peer(to, Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
+        }
+        if let Some(peer) = self.peers.get_mut(&to) {
+            peer.caught_up.insert(owner, row.contiguous.max(after));
         }
         Ok(())
     }

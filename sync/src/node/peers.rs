@@ -28,8 +28,15 @@ impl SyncNode {
         }
         let commits = self.store.commits();
         let _down_follows = sender.send(Message::SyncStanding { run: self.run, commits });
-        let peer =
-            Peer { link, store, sender, is_taken: false, has_taken: false, told_commits: commits };
+        let peer = Peer {
+            link,
+            store,
+            sender,
+            is_taken: false,
+            has_taken: false,
+            told_commits: commits,
+            caught_up: BTreeMap::new(),
+        };
         self.peers.insert(id, peer);
     }
 
@@ -121,8 +128,8 @@ impl SyncNode {
         }
     }
 
-    /// Tells peers when this node begins or ceases to lack links to W ndb nodes of a group.
-    pub(super) fn tell_aside(&mut self) {
+    /// Tells peers when this node begins or ceases to be one that they need not wait for.
+    pub(super) fn tell_aside(&mut self, now: WallTime, fx: &mut Effects) {
         let mut groups: BTreeMap<GroupId, BTreeSet<NdbId>> = BTreeMap::new();
         for (peer, _) in self.links.values() {
             if let PeerId::Ndb { id, .. } = peer {
@@ -130,11 +137,13 @@ impl SyncNode {
             }
         }
         let quorum = usize::from(self.options.write_quorum);
-        let is_aside = groups.values().all(|nodes| nodes.len() < quorum);
+        let is_aside =
+            self.stalled_until.is_some() || groups.values().all(|nodes| nodes.len() < quorum);
         if is_aside == self.is_aside {
             return;
         }
         self.is_aside = is_aside;
+        self.votes.step(now, Input::PeerAside { peer: self.options.id, is_aside }, fx);
         for peer in self.peers.values().filter(|peer| peer.is_taken) {
             let _down_follows = peer.sender.send(Message::SyncAside { is_aside });
         }

@@ -59,7 +59,7 @@ impl Hedges {
     /// The segment is elected.
     pub(super) fn settled(&mut self, now: WallTime, segment: SegmentId, hedge: &Hedge) {
         self.remove(segment, hedge);
-        let took = now.millis_since(hedge.since).min(DELAY_MS_MAX);
+        let took = now.millis_since(hedge.since).min(HEDGE_MS_MAX);
         self.pace_ms_x8 = self.pace_ms_x8 - self.pace_ms_x8 / 8 + took;
     }
 }
@@ -155,5 +155,9 @@ mod tests {
             hedges.settled(WallTime(700), segment, &hedge);
         }
         assert_eq!(hedges.hedge_ms(), HEDGE_MS_MAX);
+        for _ in 0..30 {
+            hedges.settled(WallTime(2), segment, &hedge);
+        }
+        assert!(hedges.hedge_ms() < 15, "a stall is soon forgotten: {}", hedges.hedge_ms());
     }
 }

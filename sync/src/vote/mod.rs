@@ -147,11 +147,11 @@ pub enum Input {
         /// The peer.
         peer: SyncId,
     },
-    /// A peer says whether it can do its part of the vote for now.
+    /// A peer says whether it can do its part of the vote for now; also of this node itself.
     PeerAside {
-        /// The peer.
+        /// The node.
         peer: SyncId,
-        /// It cannot: ndb nodes are not linked to it.
+        /// It cannot.
         is_aside: bool,
     },
     /// A peer has forgotten this owner's segments up to the row, which are all elected.

@@ -1,7 +1,7 @@
 //! Presence: which peers can be counted on to coordinate and to vote, as this node sees it.
 //!
 //! A peer is absent when its link is down, which is known at once, when it has said that it stands
-//! *aside* because ndb nodes are not linked to it, or when it is *suspected*: it did not do its part of a segment within the hedge delay. Suspicion of a silent peer ends with
+//! *aside* because it cannot do its part, or when it is *suspected*: it did not do its part of a segment within the hedge delay. Suspicion of a silent peer ends with
 //! its next message; of one that speaks and yet does not do its part, or whose stamps are wild,
 //! after [`SUSPICION_MS`]. Being wrong costs an extra ballot, never safety: who is absent only
 //! decides whom this node asks (`docs/design/005-take-over.md`).
@@ -80,9 +80,24 @@ impl Presence {
             && !self.suspected.contains_key(&peer)
     }
 
+    /// Whether the peer has a link, suspected or not.
+    pub(super) fn is_linked(&self, peer: SyncId) -> bool {
+        self.linked.contains(&peer)
+    }
+
     /// Peers with a link, suspected or not.
     pub(super) fn linked(&self) -> usize {
         self.linked.len()
+    }
+
+    /// Peers that can be counted on.
+    pub(super) fn present(&self) -> usize {
+        self.linked.iter().filter(|peer| self.is_present(**peer)).count()
+    }
+
+    /// Whether this node itself stands aside.
+    pub(super) fn is_aside(&self, node: SyncId) -> bool {
+        self.aside.contains(&node)
     }
 
     /// Peers that are passed over though they have a link, for the status page.

@@ -26,12 +26,31 @@ impl Votes {
         members.iter().cycle().skip(at).take(members.len()).copied()
     }
 
-    /// Present nodes before this one in the owner's ring.
+    /// Nodes before this one in the owner's ring that may act.
     pub(super) fn rank(&self, owner: OwnerId) -> usize {
+        let is_enough = self.is_enough_present();
         self.ring(owner)
             .take_while(|id| *id != self.options.id)
-            .filter(|id| self.presence.is_present(*id))
+            .filter(|id| self.may_act(*id, is_enough))
             .count()
+    }
+
+    /// Whether a quorum is left without those that are absent. Where all are slow, say on a machine
+    /// that is overloaded, everybody may suspect everybody: then who is linked counts, so that
+    /// they do not all begin ballots at once.
+    fn is_enough_present(&self) -> bool {
+        let own = usize::from(!self.presence.is_aside(self.options.id));
+        self.presence.present() + own >= self.quorum()
+    }
+
+    fn may_act(&self, id: SyncId, is_enough: bool) -> bool {
+        if id == self.options.id {
+            !is_enough || !self.presence.is_aside(id)
+        } else if is_enough {
+            self.presence.is_present(id)
+        } else {
+            self.presence.is_linked(id)
+        }
     }
 
     /// Whether enough nodes are linked for anything to be elected.
@@ -40,13 +59,13 @@ impl Votes {
         self.presence.linked() + 1 >= self.quorum()
     }
 
-    /// The lowest ballot whose coordinator is present; 0 where nothing can be elected anyway.
+    /// The lowest ballot whose coordinator may act; 0 where nothing can be elected anyway.
     pub(super) fn acting_ballot(&self, owner: OwnerId) -> Ballot {
         if !self.has_quorum() {
             return Ballot(0);
         }
-        let is_here = |id: SyncId| id == self.options.id || self.presence.is_present(id);
-        let at = self.ring(owner).position(is_here).unwrap_or(0);
+        let is_enough = self.is_enough_present();
+        let at = self.ring(owner).position(|id| self.may_act(id, is_enough)).unwrap_or(0);
         Ballot(u32::try_from(at).unwrap_or(0))
     }
 
@@ -229,7 +248,7 @@ impl Votes {
         self.replace(now, peer, fx);
     }
 
-    /// A peer cannot do its part, or can again.
+    /// A peer, or this node, cannot do its part, or can again.
     pub(super) fn on_aside(
         &mut self,
         now: WallTime,
@@ -238,7 +257,7 @@ impl Votes {
         fx: &mut Effects,
     ) {
         self.presence.stand_aside(peer, is_aside);
-        if is_aside {
+        if is_aside && peer != self.options.id {
             self.replace(now, peer, fx);
         }
     }

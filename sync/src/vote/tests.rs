@@ -630,3 +630,35 @@ fn a_peer_that_stands_aside_is_passed_over() {
         *to == home && matches!(message, Message::PickChallenger { ballot: Ballot(0), .. })
     }));
 }
+
+#[test]
+fn where_everybody_is_suspected_the_ring_decides() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    for node in [home, second, third] {
+        for peer in [home, second, third] {
+            bench.step(node.0, Input::PeerAside { peer, is_aside: true });
+        }
+    }
+    bench.store(meta(1, 1));
+    assert!(bench.queue.iter().all(|(_, to, _)| *to == home), "nobody begins a ballot");
+    bench.deliver_all();
+    assert!(bench.elected.iter().all(|elected| elected.len() == 1));
+}
+
+#[test]
+fn a_home_that_stands_aside_leaves_its_segments_to_the_next() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    for node in [home, second, third] {
+        bench.step(node.0, Input::PeerAside { peer: home, is_aside: true });
+    }
+    bench.step(home.0, Input::GenerateDraft { from: ndb(0), meta: meta(1, 1) });
+    let fx = bench.step(home.0, Input::GenerateDraft { from: ndb(1), meta: meta(1, 1) });
+    let [(to, Message::PickChallenger { ballot: Ballot(1), .. })] = fx.sends[..] else {
+        panic!("a draft for the second, not {:?}", fx.sends)
+    };
+    assert_eq!(to, second);
+}
