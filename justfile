@@ -16,9 +16,22 @@ lint:
 test *ARGS:
     cargo test --workspace --locked {{ARGS}}
 
-# The simulation of the vote with more seeds; one seed alone: VIXEN_SIM_SEED=17.
+# The simulation of the vote with more seeds.
 sim SEEDS="20000":
     VIXEN_SIM_SEEDS={{SEEDS}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture
+
+# One seed of the simulation again, with its trace.
+replay SEED:
+    VIXEN_SIM_SEED={{SEED}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture every_seed
+
+# Each rule of the vote broken in turn: the simulation and the model checker must notice.
+mutations:
+    cargo test --release --locked -p vixen-tests --features mutate --test sim --test model -- --nocapture
+
+# How long clients wait when nodes die or pause; `just faults --fault pause --rounds 10`.
+faults *ARGS:
+    cargo build --release --locked --workspace --bins
+    target/release/vixen-bench faults {{ARGS}}
 
 # Licences, sources and advisories of the dependencies; needs cargo-deny.
 deny:
