@@ -15,6 +15,7 @@ mod mutations;
 mod network;
 mod node;
 mod reader;
+mod trace;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,6 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use vixen_common::id::{Digest, GroupId, NdbId, OwnerId, SegmentId, Seq, Shard, Stamp, SyncId};
 use vixen_common::segment::{Elected, SegmentMeta};
+use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 use vixen_sync::vote::Input;
 
@@ -14,8 +15,10 @@ use crate::mutant::Mutant;
 use crate::network::{Faults, Network, Parcel};
 use crate::node::{Crash, Node};
 use crate::reader::{Reader, Told};
+use crate::trace;
 
 const START_MS: u64 = 1_800_000_000_000;
+const START: WallTime = WallTime(START_MS);
 const FAULTY_MS: u64 = 4_000;
 /// When faults have stopped, everything must be placed within this. Clocks that were ahead are
 /// waited for: 30 s, and a while for one that ran wild.
@@ -201,11 +204,11 @@ impl World {
 
     fn submit(&mut self, next: &mut [Seq]) {
         let at = self.rng.random_range(0..next.len());
-        let owner = OwnerId(uuid::Uuid::from_u128(0x1000 + at as u128));
+        let owner = OwnerId(uuid::Uuid::from_u128(trace::FIRST_OWNER + at as u128));
         let id = SegmentId { owner, seq: next[at] };
         next[at] = next[at].next();
         let meta = SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) };
-        self.note(|| format!("submit {id}"));
+        self.note(|| format!("submit {}", trace::segment(id)));
         let after = self.stamps.last_key_value().map_or(Stamp::ZERO, |(stamp, _)| *stamp);
         self.segments.insert(id, Segment { meta, stored_by: Vec::new(), after });
         self.open.insert(id);
@@ -279,7 +282,7 @@ impl World {
         }
         if self.is_traced {
             for input in inputs.iter().filter(|input| !matches!(input, Input::Retry)) {
-                self.note(|| format!("node {at} takes {input:?}"));
+                self.note(|| format!("node {at} takes {}", trace::input(input, START)));
             }
         }
         let flush = self.rng.random_range(0..50) == 0;
@@ -312,7 +315,9 @@ impl World {
             assert_eq!(*known, elected, "{id} is elected with two values");
             return;
         }
-        self.note(|| format!("node {at} elects {id} {stamp}"));
+        self.note(|| {
+            format!("node {at} elects {} at {}", trace::segment(id), trace::stamp(stamp, START))
+        });
         let other = self.stamps.insert(stamp, id);
         assert_eq!(other, None, "{id} and another are elected at {stamp}");
         // A coordinator may learn an election, propose the next segment, and crash before it told

@@ -42,7 +42,7 @@ pub fn decode_frame(frame: &[u8]) -> Result<Vec<Message>, FrameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Digest, GroupId, OwnerId, SegmentId, Seq, Shard, Stamp};
+    use crate::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
     use crate::segment::{Challenger, Elected, SegmentMeta, Topic};
     use proptest::prelude::*;
 
@@ -83,6 +83,10 @@ mod tests {
         assert_eq!(frame, [14, 5]);
         let missing = Message::SegmentsMissing { segments: vec![] };
         assert_eq!(encode_message(&missing, Vec::new()), [23, 0]);
+        let standing = Message::SyncStanding { run: 7, commits: 9 };
+        assert_eq!(encode_message(&standing, Vec::new()), [24, 7, 9]);
+        let rows = Message::OrderRows { first: Position(5), rows: vec![] };
+        assert_eq!(encode_message(&rows, Vec::new()), [32, 5, 0]);
     }
 
     proptest! {

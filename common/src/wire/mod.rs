@@ -192,10 +192,10 @@ pub enum Message {
         /// What contradicts.
         reason: StandingRefusal,
     },
-    /// sync → sync: whether the sender lacks links to W ndb nodes of a group, and so cannot do its
-    /// part of the vote for now: others do not wait for it.
+    /// sync → sync: whether the sender lacks links to W ndb nodes of a group, or was stalled, and so
+    /// cannot do its part of the vote for now: others do not wait for it.
     SyncAside {
-        /// It lacks them.
+        /// It cannot.
         is_aside: bool,
     },
     /// sync → sync: all segments of this owner up to `contiguous` are elected, and forgotten here

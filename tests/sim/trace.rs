@@ -1,0 +1,84 @@
+//! Inputs as a person reads them.
+//!
+//! ```text
+//!   1741 ms  node 4 takes pick of 3/10 from 1: ballot 2, draft 1733+0@1
+//! ```
+//! A segment is owner/seq; a stamp is its milliseconds since the start, its counter, and the lane
+//! that made it.
+
+use vixen_common::id::{Ballot, SegmentId, Stamp};
+use vixen_common::segment::{Challenger, Proposal};
+use vixen_common::time::WallTime;
+use vixen_sync::vote::Input;
+
+/// Owners of the simulation have this number and those above it.
+pub(crate) const FIRST_OWNER: u128 = 0x1000;
+
+pub(crate) fn segment(id: SegmentId) -> String {
+    format!("{}/{}", id.owner.0.as_u128().wrapping_sub(FIRST_OWNER), id.seq.0)
+}
+
+pub(crate) fn stamp(stamp: Stamp, start: WallTime) -> String {
+    let (counter, lane) = ((stamp.0 >> 6) & 0xffff, stamp.0 & 63);
+    let ms = i128::from(stamp.wall_time().0) - i128::from(start.0);
+    format!("{ms}+{counter}@{lane}")
+}
+
+fn accepted(accepted: Option<(Ballot, Challenger)>, start: WallTime) -> String {
+    accepted.map_or_else(String::new, |(ballot, challenger)| {
+        format!(", accepted {} at ballot {ballot}", stamp(challenger.stamp, start))
+    })
+}
+
+fn proposal(proposal: &Proposal, start: WallTime) -> String {
+    let Proposal { meta, ballot, challenger } = proposal;
+    format!("{}: ballot {ballot}, stamp {}", segment(meta.id), stamp(challenger.stamp, start))
+}
+
+/// One line, without its end.
+pub(crate) fn input(input: &Input, start: WallTime) -> String {
+    match input {
+        Input::GenerateDraft { from, meta } => {
+            format!("generate draft of {} from ndb {}", segment(meta.id), from.member)
+        }
+        Input::PickChallenger { from, meta, ballot, draft, accepted: value, .. } => format!(
+            "pick of {} from {}: ballot {ballot}, draft {}{}",
+            segment(meta.id),
+            from.0,
+            stamp(*draft, start),
+            accepted(*value, start)
+        ),
+        Input::ElectSegment { from, proposal: value } => {
+            format!("elect from {} of {}", from.0, proposal(value, start))
+        }
+        Input::Vote { from, proposal: value } => {
+            format!("vote from {} of {}", from.0, proposal(value, start))
+        }
+        Input::Prepare { from, meta, ballot } => {
+            format!("prepare from {} of {}: ballot {ballot}", from.0, segment(meta.id))
+        }
+        Input::Reject { from, segment: id, promised } => {
+            format!("reject from {} of {}: promised {promised}", from.0, segment(*id))
+        }
+        Input::Resolved { elected } => {
+            format!("resolved {} at {}", segment(elected.meta.id), stamp(elected.stamp(), start))
+        }
+        Input::Digest { from, owners } => {
+            let owners = owners
+                .iter()
+                .map(|(owner, seq)| segment(SegmentId { owner: *owner, seq: *seq }))
+                .collect::<Vec<_>>();
+            format!("digest from {}: {}", from.0, owners.join(" "))
+        }
+        Input::OwnerSettled { owner, row } => {
+            let last = SegmentId { owner: *owner, seq: row.contiguous };
+            format!("owner settled up to {} at {}", segment(last), stamp(row.stamp, start))
+        }
+        Input::Overdue { segment: id } => format!("overdue {}", segment(*id)),
+        Input::PeerUp { peer } => format!("link up to {}", peer.0),
+        Input::PeerDown { peer } => format!("link down to {}", peer.0),
+        Input::PeerAside { peer, is_aside } => format!("aside {}: {is_aside}", peer.0),
+        Input::Retry => "retry".to_owned(),
+        Input::ExpireOwners { .. } => "expire owners".to_owned(),
+    }
+}
