@@ -224,12 +224,21 @@ impl Node {
         let mut known: Vec<_> =
             known.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after).collect();
         known.sort_unstable_by_key(|elected| elected.meta.id.seq);
-        let has_gap = known.first().is_none_or(|first| first.meta.id.seq > after.next());
         let row = self.votes.as_ref().and_then(|votes| votes.owner_row(owner)).unwrap_or_default();
-        let mut messages: Vec<_> =
-            known.into_iter().map(|elected| Message::AdvanceSegmentResolved { elected }).collect();
-        if has_gap && row.contiguous > after {
-            let OwnerRow { contiguous, stamp } = row;
+        // What is forgotten, and no more.
+        let settled = match known.first() {
+            Some(first) if first.meta.id.seq <= row.contiguous => OwnerRow {
+                contiguous: first.meta.id.seq.before(),
+                stamp: first.stamp().just_below(),
+            },
+            Some(_) | None => row,
+        };
+        let mut messages: Vec<_> = known
+            .into_iter()
+            .map(|elected| Message::AdvanceSegmentResolved { elected })
+            .collect();
+        if settled.contiguous > after {
+            let OwnerRow { contiguous, stamp } = settled;
             let trimmed_to = self.disk.trimmed_to;
             messages.push(Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
         }

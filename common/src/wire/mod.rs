@@ -203,9 +203,9 @@ pub enum Message {
     OwnerSettled {
         /// The owner.
         owner: OwnerId,
-        /// Its last segment before the first gap.
+        /// The last of them.
         contiguous: Seq,
-        /// The stamp of that segment.
+        /// Its stamp, or one above it and below that of the next.
         stamp: Stamp,
         /// Elections up to here are forgotten: feeds from before it cannot be served.
         trimmed_to: Stamp,

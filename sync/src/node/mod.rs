@@ -622,13 +622,13 @@ impl SyncNode {
         let Some(peer) = self.peers.get(&to) else { return Ok(()) };
         let after = peer.caught_up.get(&owner).copied().unwrap_or_default().max(after);
         let mut read_to = after;
-        let mut first = None;
+        let mut first: Option<Elected> = None;
         loop {
             let batch = self.store.elected_of(owner, read_to, CATCH_UP_BATCH)?;
             let Some(last) = batch.last().map(|elected| elected.meta.id.seq) else { break };
             read_to = last;
             for elected in batch {
-                first.get_or_insert(elected.meta.id.seq);
+                first.get_or_insert(elected);
                 self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
             }
         }
@@ -636,15 +636,14 @@ impl SyncNode {
             .filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after)
             .collect();
         for elected in unwritten {
-            let seq = elected.meta.id.seq;
-            first = Some(first.map_or(seq, |first: Seq| first.min(seq)));
+            if first.is_none_or(|first| elected.meta.id.seq < first.meta.id.seq) {
+                first = Some(elected);
+            }
             self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
         }
         let row = self.votes.owner_row(owner).unwrap_or_default();
-        let has_gap = first.is_none_or(|first| first > after.next());
-        if has_gap && row.contiguous > after {
+        if let Some(OwnerRow { contiguous, stamp }) = forgotten(after, first, row) {
             let trimmed_to = self.trimmed_to();
-            let OwnerRow { contiguous, stamp } = row;
             self.tell_peer(to, Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
         }
         if let Some(peer) = self.peers.get_mut(&to) {
@@ -698,6 +697,19 @@ fn is_awaited(fx: &Effects) -> bool {
     let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
     let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
     has_ceiling || (leaves && !fx.writes.is_empty())
+}
+
+/// What of an owner's elections beyond `after` is forgotten: up to the `first` that is remembered,
+/// never more, since what is remembered must reach the peer's feeds, and not beyond a gap. Its
+/// stamp is an upper bound then; the one after it is elected, so nothing is proposed above it.
+fn forgotten(after: Seq, first: Option<Elected>, row: OwnerRow) -> Option<OwnerRow> {
+    let row = match first {
+        Some(first) => {
+            OwnerRow { contiguous: first.meta.id.seq.before(), stamp: first.stamp().just_below() }
+        }
+        None => row,
+    };
+    (row.contiguous > after).then_some(row)
 }
 
 /// The elections among rows that wait.

@@ -107,5 +107,6 @@ impl Votes {
         fx.elected.push((elected, owner.row));
         self.draft_from(now, segment.next(), fx);
         self.try_propose(now, segment.next(), fx);
+        self.revive(now, segment.next());
     }
 }

@@ -87,6 +87,7 @@ impl Votes {
         let next = SegmentId { owner, seq: row.contiguous.next() };
         self.draft_from(now, next, fx);
         self.try_propose(now, next, fx);
+        self.revive(now, next);
     }
 
     pub(super) fn expire_owners(

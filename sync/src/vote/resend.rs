@@ -25,8 +25,10 @@ impl Votes {
 
     pub(super) fn on_retry(&mut self, now: WallTime, fx: &mut Effects) {
         let is_old = |pending: &Pending| {
-            let draft = pending.vote.draft;
-            draft.is_some_and(|draft| now.millis_since(draft.wall_time()) >= RETRY_AGE_MS)
+            // Also what was accepted without a draft: its outcome may have been missed.
+            let accepted = pending.vote.accepted.map(|(_, challenger)| challenger.stamp);
+            let stamp = pending.vote.draft.or(accepted);
+            stamp.is_some_and(|stamp| now.millis_since(stamp.wall_time()) >= RETRY_AGE_MS)
         };
         let old = self.pending.iter().filter(|(_, pending)| is_old(pending));
         let pending: Vec<SegmentId> =

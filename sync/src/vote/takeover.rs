@@ -89,12 +89,27 @@ impl Votes {
         let is_my_turn = self.has_quorum()
             && self.is_eligible(segment)
             && segment.previous().is_none_or(|previous| self.is_elected(previous));
-        let attempts = hedge.attempts.saturating_add(u8::from(is_my_turn));
+        // Where nothing can be done yet, what changes that revives the clock.
+        let attempts = hedge.attempts.saturating_add(1);
         let due = now.plus_millis(self.patience_ms(segment, attempts));
         self.set_hedge(segment, Hedge { due, attempts, ..hedge });
         if is_my_turn {
             self.push(now, segment, fx);
         }
+    }
+
+    /// Starts a segment's clock anew, because what it waited for is there: its predecessor is
+    /// elected. It goes off at once if the coordinator is absent and this node is next.
+    pub(super) fn revive(&mut self, now: WallTime, segment: SegmentId) {
+        let Some(pending) = self.pending.get(&segment) else { return };
+        let Some(hedge) = pending.hedge.filter(|hedge| !hedge.is_held) else { return };
+        let leader = coordinator(segment.owner, pending.vote.promised, &self.options.members);
+        let is_led = leader == self.options.id || self.presence.is_present(leader);
+        let patience_ms = match is_led || self.rank(segment.owner) > 0 {
+            true => self.patience_ms(segment, 0),
+            false => 0,
+        };
+        self.set_hedge(segment, Hedge { attempts: 0, due: now.plus_millis(patience_ms), ..hedge });
     }
 
     /// Drives a segment on: says this node's own ballot again, or overtakes another's.

@@ -662,3 +662,29 @@ fn a_home_that_stands_aside_leaves_its_segments_to_the_next() {
     };
     assert_eq!(to, second);
 }
+
+/// Found by the simulation: a node that had accepted, not drafted, and missed the outcome, asked
+/// nobody for it.
+#[test]
+fn what_was_accepted_without_a_draft_is_asked_for_again() {
+    let mut bench = Bench::new(3);
+    let (home, second, third) = roles();
+    let challenger =
+        Challenger { stamp: Stamp::at(NOW, Lane::new(1).expect("lane")), group: GroupId(0) };
+    let proposal = Proposal { meta: meta(1, 1), ballot: Ballot(0), challenger };
+    bench.nodes[usize::from(third.0)] = Votes::new(
+        options(third.0, 3),
+        Recovered {
+            votes: vec![VoteState {
+                accepted: Some((Ballot(0), challenger)),
+                ..VoteState::new(meta(1, 1))
+            }],
+            ..Recovered::default()
+        },
+    );
+    bench.now = bench.now.plus_millis(5_000);
+    let fx = bench.step(third.0, Input::Retry);
+    for peer in [home, second] {
+        assert!(fx.sends.contains(&(peer, Message::Vote { proposal })));
+    }
+}
