@@ -1,0 +1,54 @@
+//! What can happen to one node.
+
+use vixen_common::id::{Ballot, SyncId};
+use vixen_common::wire::Message;
+use vixen_sync::vote::Input;
+
+/// Everything that can happen to one node of the model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Event {
+    /// The vote takes an input: a message, a stored segment, the end of a hedge delay.
+    Input(Input),
+    /// A link to the peer comes up, and the peer is heard on it.
+    LinkUp(SyncId),
+    /// The link to the peer goes down.
+    LinkDown(SyncId),
+    /// The process dies.
+    Crash {
+        /// The first so many of the election rows that wait are on disk.
+        elections: u8,
+        /// Whether the vote rows that wait are.
+        votes: bool,
+    },
+    /// It starts again from its disk.
+    Restart,
+    /// It cannot crash any more: nobody will read its disk again.
+    Settle,
+}
+
+/// A message as its receiver takes it; `None` for one that is not between sync nodes.
+pub(crate) fn input_of(from: SyncId, message: Message) -> Option<Input> {
+    Some(match message {
+        Message::PickChallenger { meta, ballot, draft, group, accepted } => {
+            Input::PickChallenger { from, meta, ballot, draft, group, accepted }
+        }
+        Message::ElectSegment { proposal } => Input::ElectSegment { from, proposal },
+        Message::Vote { proposal } => Input::Vote { from, proposal },
+        Message::Prepare { meta, ballot } => Input::Prepare { from, meta, ballot },
+        Message::Reject { segment, promised } => Input::Reject { from, segment, promised },
+        Message::SyncDigest { owners } => Input::Digest { from, owners },
+        Message::AdvanceSegmentResolved { elected } => Input::Resolved { elected },
+        _ => return None,
+    })
+}
+
+/// The ballot that a message belongs to; 0 where it has none.
+pub(crate) fn ballot_of(input: &Input) -> Ballot {
+    match input {
+        Input::PickChallenger { ballot, .. } | Input::Prepare { ballot, .. } => *ballot,
+        Input::ElectSegment { proposal, .. } | Input::Vote { proposal, .. } => proposal.ballot,
+        Input::Reject { promised, .. } => *promised,
+        // Nothing else belongs to a ballot.
+        _ => Ballot(0),
+    }
+}

@@ -1,0 +1,239 @@
+//! One sync node of the model: the shipped vote, its disk, and what its feed has told.
+//!
+//! The order of a step is the driver's: step, commit what is awaited, send, put elections on the
+//! feed, tell the watermark. Rows that nothing sent depends on wait, as in the driver: a crash
+//! chooses which of them had been written.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use vixen_common::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_common::segment::Elected;
+use vixen_common::time::WallTime;
+use vixen_common::wire::Message;
+use vixen_sync::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+
+use crate::disk::{Disk, Unwritten};
+use crate::event::{Event, input_of};
+use crate::fault::Fault;
+use crate::instance::MEMBERS;
+
+/// Wall time of all nodes, for ever: stamps rise by their counters, and hedge delays end when the
+/// checker says so.
+pub(crate) const WALL: WallTime = WallTime(1_800_000_000_000);
+
+/// What readers have heard of a node: crashes do not take it back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Feed {
+    /// Every segment that it ever told to be elected.
+    pub(crate) elected: BTreeSet<Elected>,
+    /// The last watermark.
+    pub(crate) told: Stamp,
+    /// A watermark was below one before.
+    pub(crate) has_fallen: bool,
+    /// An assertion of the vote failed.
+    pub(crate) has_panicked: bool,
+}
+
+/// See the module doc.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Node {
+    id: SyncId,
+    /// `None` while it is down.
+    votes: Option<Votes>,
+    disk: Disk,
+    unwritten: Unwritten,
+    /// Election rows that are not on disk, oldest first.
+    elections: Vec<(Elected, OwnerRow)>,
+    /// Peers to which it has a link, as it knows.
+    links: BTreeSet<SyncId>,
+    /// It cannot crash any more.
+    is_settled: bool,
+    pub(crate) feed: Feed,
+}
+
+/// What an event lets out.
+pub(crate) type Sends = Vec<(SyncId, Input)>;
+
+impl Node {
+    /// A node, up, without links, whose disk has nothing but a ceiling of the clock, or not even
+    /// that.
+    pub(crate) fn new(id: SyncId, ceiling: Stamp) -> Self {
+        let mut disk = Disk::default();
+        disk.apply(Write::Ceiling(ceiling));
+        Self {
+            id,
+            votes: Some(Votes::new(options(id), disk.recover(None))),
+            disk,
+            unwritten: Unwritten::default(),
+            elections: Vec::new(),
+            links: BTreeSet::new(),
+            is_settled: false,
+            feed: Feed::default(),
+        }
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        self.votes.is_some()
+    }
+
+    pub(crate) const fn links(&self) -> &BTreeSet<SyncId> {
+        &self.links
+    }
+
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// How many segments it knows elected, when it cannot crash any more.
+    pub(crate) fn settled(&self) -> usize {
+        if self.is_settled { self.disk.elections() } else { 0 }
+    }
+
+    /// Election rows, and whether vote rows, that a crash may lose.
+    pub(crate) fn waiting(&self) -> (usize, bool) {
+        (self.elections.len(), !self.unwritten.is_empty())
+    }
+
+    /// Advances by one event; what leaves.
+    pub(crate) fn step(&mut self, event: &Event, fault: Option<Fault>) -> Sends {
+        let sends = self.on_event(event, fault);
+        if self.is_settled {
+            self.settle();
+        }
+        sends
+    }
+
+    fn on_event(&mut self, event: &Event, fault: Option<Fault>) -> Sends {
+        match event {
+            Event::Input(input) => self.input(input.clone(), fault),
+            Event::LinkUp(peer) => self.link_up(*peer, fault),
+            Event::LinkDown(peer) => {
+                self.links.remove(peer);
+                self.input(Input::PeerDown { peer: *peer }, fault)
+            }
+            Event::Crash { elections, votes } => {
+                self.crash(usize::from(*elections), *votes);
+                Sends::new()
+            }
+            Event::Restart => {
+                self.votes = Some(Votes::new(options(self.id), self.disk.recover(fault)));
+                self.tell_watermark(fault);
+                Sends::new()
+            }
+            Event::Settle => {
+                self.is_settled = true;
+                Sends::new()
+            }
+        }
+    }
+
+    /// Whether the message is late for ever: see `cluster`.
+    pub(crate) fn is_inert(&self, input: &Input) -> bool {
+        let segment = match input {
+            Input::PickChallenger { meta, .. } => meta.id,
+            Input::ElectSegment { proposal, .. } | Input::Vote { proposal, .. } => proposal.meta.id,
+            Input::Reject { segment, .. } => *segment,
+            Input::Resolved { elected } => elected.meta.id,
+            // The others are answered, or are no messages.
+            _ => return false,
+        };
+        self.is_settled && self.disk.is_elected(segment)
+    }
+
+    fn crash(&mut self, elections: usize, votes: bool) {
+        if votes {
+            self.unwritten.commit(&mut self.disk);
+        }
+        for (elected, owner) in self.elections.drain(..).take(elections) {
+            self.disk.apply(Write::Elected(elected, owner));
+        }
+        self.unwritten = Unwritten::default();
+        self.votes = None;
+        self.links.clear();
+    }
+
+    fn settle(&mut self) {
+        for (elected, owner) in self.elections.drain(..) {
+            self.disk.apply(Write::Elected(elected, owner));
+        }
+        self.unwritten = Unwritten::default();
+        self.disk = std::mem::take(&mut self.disk).reduced();
+    }
+
+    /// The link comes up, and a message that says nothing comes first on it: with wall time frozen
+    /// a node cannot tell later messages from this one by when they came, so states need not
+    /// differ by who has been heard.
+    fn link_up(&mut self, peer: SyncId, fault: Option<Fault>) -> Sends {
+        self.links.insert(peer);
+        let mut sends = self.input(Input::PeerUp { peer }, fault);
+        sends.extend(self.input(nothing_from(peer), fault));
+        sends
+    }
+
+    fn input(&mut self, input: Input, fault: Option<Fault>) -> Sends {
+        let Some(votes) = &mut self.votes else { return Sends::new() };
+        let mut fx = Effects::default();
+        let stepped = catch_unwind(AssertUnwindSafe(|| votes.step(WALL, input, &mut fx)));
+        if stepped.is_err() {
+            self.feed.has_panicked = true;
+            self.votes = None;
+            return Sends::new();
+        }
+        debug_assert!(fx.later.is_empty(), "nothing is forgotten in the model");
+        self.commit(&fx, fault);
+        self.feed.elected.extend(fx.elected.iter().map(|(elected, _)| *elected));
+        self.elections.append(&mut fx.elected);
+        let catch_ups = fx.catch_ups.iter().flat_map(|(to, owner, after)| {
+            let waiting = self.elections.iter().map(|(elected, _)| *elected);
+            let waiting = waiting.filter(|e| e.meta.id.owner == *owner && e.meta.id.seq > *after);
+            let known = self.disk.elected_of(*owner, *after).chain(waiting);
+            known.map(|elected| (*to, Message::AdvanceSegmentResolved { elected }))
+        });
+        let leaving = fx.sends.iter().cloned().chain(catch_ups);
+        let linked = leaving.filter(|(to, _)| self.links.contains(to));
+        let sends = linked.filter_map(|(to, message)| Some((to, input_of(self.id, message)?)));
+        let sends = sends.collect();
+        self.tell_watermark(fault);
+        sends
+    }
+
+    fn commit(&mut self, fx: &Effects, fault: Option<Fault>) {
+        let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
+        let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
+        let is_awaited = has_ceiling || (leaves && !fx.writes.is_empty());
+        if is_awaited && fault == Some(Fault::ReplyBeforeCommit) {
+            self.unwritten.commit(&mut self.disk);
+        }
+        self.unwritten.put(&fx.writes, &mut self.disk);
+        if is_awaited && fault != Some(Fault::ReplyBeforeCommit) {
+            self.unwritten.commit(&mut self.disk);
+        }
+    }
+
+    fn tell_watermark(&mut self, fault: Option<Fault>) {
+        let Some(votes) = &self.votes else { return };
+        let watermark = match fault {
+            Some(Fault::WatermarkIgnoresDrafts) => Some(votes.clock()),
+            Some(Fault::DraftsForgottenAtRestart) => {
+                let drafts = votes.report(WALL).pending.into_iter().filter_map(|p| p.draft);
+                Some(drafts.min().map_or(votes.clock(), Stamp::just_below))
+            }
+            _ => votes.watermark(),
+        };
+        if let Some(watermark) = watermark {
+            self.feed.has_fallen |= watermark < self.feed.told;
+            self.feed.told = self.feed.told.max(watermark);
+        }
+    }
+}
+
+/// A message that changes nothing but that its sender has been heard: ballot 0 rejects nothing.
+pub(crate) fn nothing_from(peer: SyncId) -> Input {
+    let segment = SegmentId { owner: OwnerId(uuid::Uuid::nil()), seq: Seq::FIRST };
+    Input::Reject { from: peer, segment, promised: Ballot(0) }
+}
+
+fn options(id: SyncId) -> VoteOptions {
+    VoteOptions { id, members: MEMBERS.to_vec(), write_quorum: 1, clock_ahead_max_ms: 10_000 }
+}

@@ -1,0 +1,165 @@
+//! The model checker on instances that take no time, and what it finds when a rule is broken.
+//!
+//! The larger instances: `cargo run --release -p vixen-tests --bin vixen-model -- check --set small`.
+//! The broken rules: `cargo test -p vixen-tests --features mutate --test model`.
+
+mod actions;
+mod cache;
+mod cluster;
+mod describe;
+mod disk;
+mod event;
+mod fault;
+mod instance;
+mod node;
+mod parcels;
+mod run;
+mod sets;
+mod state;
+mod table;
+mod verdict;
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use fault::Fault;
+use instance::Instance;
+use run::{Report, Search, check};
+
+/// Rules of the vote are broken for the whole process: one check at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn run(name: &str, fault: Option<Fault>, search: Search) -> Report {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(Fault::switch(fault), "the fault needs the feature `mutate`");
+    let instance: Instance = name.parse().expect("an instance");
+    let report = check(instance, fault, search, None);
+    assert!(Fault::switch(None));
+    report
+}
+
+/// Checks all states, and that there were some worth checking.
+fn holds(name: &str) -> Report {
+    let report = run(name, None, Search::Depth);
+    assert!(report.is_exhaustive(), "{report}");
+    let complete = report.findings.iter().find(|f| f.name == "everything is delivered");
+    assert!(complete.is_some_and(|finding| finding.path.is_some()), "{report}");
+    report
+}
+
+/// The fault breaks this property in this instance, which holds without it.
+fn breaks(name: &str, fault: Fault, property: &str) {
+    let report = run(name, Some(fault), Search::Breadth);
+    let broken: Vec<_> = report.findings.iter().filter(|finding| finding.is_violated()).collect();
+    println!("{fault:?}: {report}");
+    assert!(broken.iter().any(|finding| finding.name == property), "{fault:?}: {report}");
+    assert!(run(name, None, Search::Depth).is_exhaustive(), "clean without the fault");
+}
+
+#[test]
+fn instances_have_their_parameters_for_names() {
+    for set in ["small", "large"] {
+        for instance in sets::named(set).expect("a set") {
+            assert_eq!(instance.to_string().parse::<Instance>().ok(), Some(instance));
+        }
+    }
+    let full = "mixed-b2-c1-o3-cut02-ahead1-d40";
+    assert_eq!(full.parse::<Instance>().expect("an instance").to_string(), full);
+    for wrong in ["chains", "chain-x1", "chain-cut10", "chain-cut03", "chain-ahead3", ""] {
+        assert!(sets::named(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn faults_go_by_different_names() {
+    let names: BTreeSet<_> = Fault::ALL.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names.len(), Fault::ALL.len());
+}
+
+#[test]
+fn one_segment_is_elected_once_whatever_is_lost_and_crashes() {
+    holds("one-b0-c1-o1");
+    let report = holds("one-b1-c0-o2");
+    assert!(report.findings.iter().all(|finding| finding.is_always != finding.path.is_some()));
+}
+
+#[test]
+fn a_chain_keeps_its_order() {
+    holds("chain-b0-c0-o1");
+    holds("chain-b0-c0-o1-ahead2");
+}
+
+#[test]
+fn two_owners_keep_real_time_order() {
+    holds("apart-b0-c0-o0");
+    holds("together-b0-c0-o1-ahead1");
+}
+
+#[test]
+fn a_cut_link_is_passed_over() {
+    let report = holds("one-b1-c0-o1-cut01");
+    assert!(report.findings.iter().all(|finding| finding.is_always != finding.path.is_some()));
+}
+
+#[test]
+fn a_bound_of_depth_is_said() {
+    let report = run("chain-b0-c0-o0-d5", None, Search::Depth);
+    assert!(!report.is_exhaustive());
+    assert!(report.to_string().contains("bounded at depth 5"), "{report}");
+}
+
+#[test]
+fn a_watermark_that_ignores_drafts_is_noticed() {
+    breaks("one-b0-c0-o1", Fault::WatermarkIgnoresDrafts, "the frontier is certain");
+}
+
+#[test]
+fn drafts_forgotten_at_a_restart_are_noticed() {
+    breaks("one-b0-c1-o0", Fault::DraftsForgottenAtRestart, "the frontier is certain");
+}
+
+#[test]
+fn a_clock_that_is_not_restored_is_noticed() {
+    breaks("one-b0-c1-o0", Fault::ClockNotRestored, "watermarks never fall");
+}
+
+#[test]
+fn a_reply_before_its_commit_is_noticed() {
+    breaks("one-b0-c1-o0", Fault::ReplyBeforeCommit, "watermarks never fall");
+}
+
+#[cfg(feature = "mutate")]
+mod mutations {
+    use super::*;
+    use vixen_sync::vote::Mutation;
+
+    #[test]
+    fn the_minimum_of_drafts_is_noticed() {
+        let fault = Fault::Vote(Mutation::MinimumOfDrafts);
+        breaks("one-b0-c0-o1", fault, "the frontier is certain");
+    }
+
+    #[test]
+    fn a_recovery_that_ignores_what_was_accepted_is_noticed() {
+        let fault = Fault::Vote(Mutation::RecoveryIgnoresAccepted);
+        breaks("one-b1-c1-o0", fault, "one value a segment");
+    }
+
+    #[test]
+    fn two_values_at_one_ballot_are_noticed() {
+        let fault = Fault::Vote(Mutation::TwoValuesOneBallot);
+        breaks("one-b0-c0-o1", fault, "one value a segment");
+    }
+
+    #[test]
+    fn a_missing_floor_is_noticed() {
+        let fault = Fault::Vote(Mutation::NoFloor);
+        breaks("chain-b0-c0-o1-ahead2", fault, "one owner's order");
+    }
+
+    #[test]
+    fn accepting_without_raising_the_clock_is_noticed() {
+        let fault = Fault::Vote(Mutation::AcceptLeavesClock);
+        breaks("together-b0-c0-o1-ahead1", fault, "real-time order");
+    }
+}
