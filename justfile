@@ -24,6 +24,10 @@ sim SEEDS="20000":
 replay SEED:
     VIXEN_SIM_SEED={{SEED}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture every_seed
 
+# Every state of the shipped vote in larger instances, some ten minutes; or `just model small`, or names.
+model *SETS="large":
+    cargo run --release --locked -p vixen-tests --bin vixen-model -- check --set {{SETS}}
+
 # Each rule of the vote broken in turn: the simulation and the model checker must notice.
 mutations:
     cargo test --release --locked -p vixen-tests --features mutate --test sim --test model -- --nocapture
