@@ -233,10 +233,8 @@ impl Node {
             },
             Some(_) | None => row,
         };
-        let mut messages: Vec<_> = known
-            .into_iter()
-            .map(|elected| Message::AdvanceSegmentResolved { elected })
-            .collect();
+        let mut messages: Vec<_> =
+            known.into_iter().map(|elected| Message::AdvanceSegmentResolved { elected }).collect();
         if settled.contiguous > after {
             let OwnerRow { contiguous, stamp } = settled;
             let trimmed_to = self.disk.trimmed_to;

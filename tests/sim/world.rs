@@ -336,7 +336,8 @@ impl World {
     fn run_readers(&mut self) {
         for which in 0..self.readers.len() {
             // The last one is away for long, so that feeds are trimmed before it comes back.
-            let is_late = which == READERS && self.is_faulty && self.now_ms / 700 % 2 == 0;
+            let is_late =
+                which == READERS && self.is_faulty && (self.now_ms / 700).is_multiple_of(2);
             for at in 0..self.nodes.len() {
                 let node = id_of(at);
                 if self.readers[which].follows(node) {

@@ -354,7 +354,12 @@ impl Votes {
             let Some(vote) = self.pending.get(&segment).map(|pending| pending.vote) else {
                 continue;
             };
-            if vote.group.is_none() {
+            if let Some((ballot, challenger)) = vote.accepted {
+                // Its own vote counts again: in a cluster of one, nobody else can say it.
+                let proposal = Proposal { meta: vote.meta, ballot, challenger };
+                self.on_vote(now, self.options.id, proposal, fx);
+            }
+            if vote.group.is_none() || self.is_elected(segment) {
                 continue;
             }
             self.arm(now, segment);

@@ -688,3 +688,24 @@ fn what_was_accepted_without_a_draft_is_asked_for_again() {
         assert!(fx.sends.contains(&(peer, Message::Vote { proposal })));
     }
 }
+
+/// Found with real processes: the vote of the node itself was not counted again.
+#[test]
+fn a_node_alone_elects_after_a_restart_what_it_had_accepted() {
+    let mut bench = Bench::new(1);
+    bench.store(meta(1, 1));
+    let stamp = bench.elected[0][0].stamp();
+    // Killed before the election, which is written lazily, was on disk.
+    let vote = VoteState {
+        draft: Some(stamp),
+        group: Some(GroupId(0)),
+        accepted: Some((Ballot(0), Challenger { stamp, group: GroupId(0) })),
+        ..VoteState::new(meta(1, 1))
+    };
+    let recovered = Recovered { votes: vec![vote], ceiling: stamp, ..Recovered::default() };
+    bench.nodes[0] = Votes::new(options(0, 1), recovered);
+    bench.elected[0].clear();
+    bench.step(0, Input::PeerAside { peer: SyncId(0), is_aside: false });
+    assert_eq!(bench.elected[0].iter().map(Elected::stamp).collect::<Vec<_>>(), [stamp]);
+    assert!(bench.nodes[0].watermark().is_some());
+}
