@@ -83,6 +83,8 @@ pub struct Publish {
     pub flags: RecordFlags,
     /// The request to acknowledge, if the client wants that.
     pub acknowledge: Option<RequestId>,
+    /// The publish timeout does not count for it: it is resolved when it has its place.
+    pub wait: bool,
 }
 
 impl Publish {
@@ -98,7 +100,8 @@ impl Publish {
 #[derive(Debug)]
 pub enum Outgoing {
     /// Messages of this session have their place, or were given up: oldest first, all outcomes in
-    /// publishing order. Gives back their share of the bounds.
+    /// publishing order, except that those with [`Publish::wait`] come after later ones that were
+    /// given up. Gives back their share of the bounds.
     Resolved {
         /// Number of messages, acknowledged or not.
         messages: usize,

@@ -127,6 +127,7 @@ impl Cluster {
             payload: Bytes::from_static(b"[1]"),
             flags: RecordFlags::default(),
             acknowledge: Some(RequestId(request)),
+            wait: false,
         };
         let permits = u32::try_from(publish.counted_bytes()).expect("small");
         self.room.acquire_many(permits).await.expect("open").forget();

@@ -29,7 +29,7 @@ listen = "127.0.0.1:3"
 "#;
 
 /// Runs a node that must end by itself.
-async fn ends(tier: Tier, args: &[&str]) -> Output {
+pub(crate) async fn ends(tier: Tier, args: &[&str]) -> Output {
     let binaries = tokio::task::spawn_blocking(Binaries::find).await.expect("no panic");
     let program = binaries.expect("the node programs").program(tier);
     let mut command = Command::new(program);
@@ -38,7 +38,8 @@ async fn ends(tier: Tier, args: &[&str]) -> Output {
     output.unwrap_or_else(|_elapsed| panic!("{args:?} did not end")).expect("it starts")
 }
 
-fn text(output: &Output) -> String {
+/// All that it said.
+pub(crate) fn text(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 

@@ -1,30 +1,17 @@
 //! Single nodes are killed and paused under load.
 
-use std::time::Duration;
-
-use serde_json::json;
-
 use vixen_tests::check::check;
-use vixen_tests::harness::{Cluster, ClusterOptions, Tier, wait_until};
-use vixen_tests::load::{Amount, Load, LoadResult};
+use vixen_tests::harness::{Cluster, ClusterOptions, Tier};
+use vixen_tests::load::{Amount, Load};
 
 use crate::link::stored;
 use crate::support::{
-    SOON, acknowledged, acknowledged_positions, caught_up, load_on, next_position,
+    acknowledged, acknowledged_positions, all_settled, assert_no_long_silence, caught_up, load_on,
+    next_position,
 };
 
 /// Messages that must be acknowledged while a node is dead.
 const WHILE_DEAD: u64 = 5_000;
-
-/// Fifty times what is promised of a release build on a machine that does nothing else: it
-/// tells going on from waiting for a timeout or an operator.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
-
-fn assert_no_long_silence(result: &LoadResult) {
-    let silence = result.longest_silence();
-    eprintln!("the longest time without an acknowledgement was {silence:?}");
-    assert!(silence < SILENCE_MAX, "no acknowledgement for {silence:?}");
-}
 
 #[tokio::test]
 async fn any_one_ndb_node_may_be_killed_and_catches_up() {
@@ -77,21 +64,7 @@ async fn a_sync_node_that_is_no_home_may_be_killed_and_catches_up() {
     assert_eq!(result.troubles, Vec::<String>::new());
     assert_no_long_silence(&result);
     check(&result.history).assert_ok();
-
-    // Nothing is left over from the time when it was dead.
-    for id in cluster.ids_of(Tier::Sync) {
-        let what = format!("{id} to have nothing pending");
-        wait_until(&what, SOON, || async {
-            let status = cluster.status(&id).await?;
-            let settled = ["pending_total", "unsettled_since_restart"]
-                .iter()
-                .all(|key| status[*key] == json!(0));
-            anyhow::ensure!(settled, "{status:#}");
-            Ok(Some(()))
-        })
-        .await
-        .expect("settled");
-    }
+    all_settled(&cluster).await.expect("nothing is left over from the time when it was dead");
     cluster.stop_all().await.expect("clean exits");
 }
 

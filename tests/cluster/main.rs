@@ -3,10 +3,14 @@
 //!
 //! Every wait has an end. One cluster runs at a time.
 
+mod amnesia;
 mod config;
 mod kill;
 mod link;
+mod majority;
 mod order;
 mod power;
 mod refusals;
+mod retention;
 mod support;
+mod takeover;

@@ -3,14 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vixen_tests::check::{History, Outcome};
-use vixen_tests::harness::{Cluster, wait_until};
-use vixen_tests::load::{Amount, LoadOptions, Pace, Progress};
+use serde_json::json;
+
+use vixen_tests::check::{History, Outcome, Subscriber, check};
+use vixen_tests::harness::{Cluster, Tier, wait_until};
+use vixen_tests::load::{Amount, LoadOptions, LoadResult, Pace, Progress};
+
+use crate::link::stored;
 
 /// Bound on anything that a debug build on a busy machine does at once.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// Four publishers on E1 and E2, subscribers on all entries.
+/// Fifty times what is promised of a release build on a machine that does nothing else: it
+/// tells going on from waiting for a timeout or an operator.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Four publishers on E1 and, if there is one, E2; subscribers on all entries.
 pub(crate) fn load_on(cluster: &Cluster, amount: Amount) -> LoadOptions {
     let urls = cluster.urls();
     LoadOptions {
@@ -18,7 +26,7 @@ pub(crate) fn load_on(cluster: &Cluster, amount: Amount) -> LoadOptions {
         pace: Pace::Closed { window: 64 },
         amount,
         patience: SOON,
-        ..LoadOptions::new(urls[..2].to_vec(), urls)
+        ..LoadOptions::new(urls.iter().take(2).cloned().collect(), urls)
     }
 }
 
@@ -53,4 +61,85 @@ pub(crate) async fn caught_up(cluster: &Cluster, id: &str, next: u64) -> anyhow:
         Ok(Some(()))
     })
     .await
+}
+
+/// The load went on without any long pause.
+pub(crate) fn assert_no_long_silence(result: &LoadResult) {
+    let silence = result.longest_silence();
+    eprintln!("the longest time without an acknowledgement was {silence:?}");
+    assert!(silence < SILENCE_MAX, "no acknowledgement for {silence:?}");
+}
+
+/// Waits until no sync node that runs has anything left over from earlier.
+pub(crate) async fn all_settled(cluster: &Cluster) -> anyhow::Result<()> {
+    for id in running(cluster, Tier::Sync) {
+        wait_until(&format!("{id} to have nothing pending"), SOON, || async {
+            let status = cluster.status(&id).await?;
+            let settled = ["pending_total", "unsettled_since_restart"]
+                .iter()
+                .all(|key| status[*key] == json!(0));
+            anyhow::ensure!(settled, "{status:#}");
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Waits until every sync node takes part again: a second fault before would be one too many.
+pub(crate) async fn all_joined(cluster: &Cluster) -> anyhow::Result<()> {
+    let ids = cluster.ids_of(Tier::Sync);
+    for id in &ids {
+        wait_until(&format!("{id} to take part with all others"), SOON, || async {
+            let status = cluster.status(id).await?;
+            let is_joined = status["quorum"]["up"] == json!(ids.len())
+                && status["unsettled_since_restart"] == json!(0);
+            anyhow::ensure!(is_joined, "{status:#}");
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The home of an entry that publishes, once it has.
+pub(crate) async fn home_of(cluster: &Cluster, entry: &str) -> anyhow::Result<String> {
+    let what = format!("the home of {entry}");
+    wait_until(&what, SOON, || async { cluster.home_of(entry).await.map(Some) }).await
+}
+
+/// The nodes of a tier that run.
+pub(crate) fn running(cluster: &Cluster, tier: Tier) -> Vec<String> {
+    cluster.ids_of(tier).into_iter().filter(|id| cluster.pid(id).is_ok()).collect()
+}
+
+/// All ndb nodes hold the same, to the same position, and it is what the clients of `history`
+/// were told and saw; returns what they hold.
+pub(crate) async fn all_stored(
+    cluster: &Cluster,
+    topic: &str,
+    history: &History,
+) -> anyhow::Result<Vec<Subscriber>> {
+    let (_first, last) = acknowledged_positions(history).unwrap_or((0, 0));
+    let ids = cluster.ids_of(Tier::Ndb);
+    let mut next = last + 1;
+    for id in &ids {
+        caught_up(cluster, id, next).await?;
+        next = next.max(next_position(cluster, id).await?);
+    }
+    let mut judged = history.clone();
+    let mut all = Vec::new();
+    for (number, id) in (1..).zip(&ids) {
+        caught_up(cluster, id, next).await?;
+        all.push(stored(cluster, number, topic).await?);
+    }
+    judged.subscribers.extend(all.iter().cloned());
+    check(&judged).assert_ok();
+    let mut chains = Vec::new();
+    for id in &ids {
+        let status = cluster.status(id).await?;
+        chains.push((status["next_position"].clone(), status["chain"].clone()));
+    }
+    anyhow::ensure!(chains.iter().all(|chain| *chain == chains[0]), "{chains:?}");
+    Ok(all)
 }

@@ -20,7 +20,8 @@
 //! - S3: segments are placed in the order of their seqs, so every session is answered in
 //!   publishing order.
 //! - S4: every message is told about once: placed, or given up. A given-up message keeps its room
-//!   until its segment is placed, for until then its bytes are held.
+//!   until its segment is placed, for until then its bytes are held. A message with
+//!   [`Publish::wait`] is never given up.
 
 mod parcel;
 mod pending;
@@ -54,7 +55,7 @@ pub struct SegmenterOptions {
     pub owner: OwnerId,
     /// The ndb nodes of each group; at least one group.
     pub groups: Vec<Vec<NdbId>>,
-    /// A publisher that waited longer gets an error.
+    /// A publisher that waited longer gets an error, unless it chose to wait on.
     pub publish_timeout_ms: u64,
     /// Most messages in a segment.
     pub messages_max: u32,
@@ -270,7 +271,8 @@ impl Segmenter {
         self.check();
     }
 
-    /// When [`Input::Timeout`] is due; `None` while nobody waits.
+    /// When [`Input::Timeout`] is due; `None` while nobody waits, or only messages with
+    /// [`Publish::wait`].
     #[must_use]
     pub fn timeout_at(&self) -> Option<WallTime> {
         let oldest = self.pendings().find_map(Pending::oldest)?;
@@ -341,9 +343,8 @@ impl Segmenter {
             open.last_topic = Some(message.topic.clone());
         }
         let offset = open.builder.push(&message.topic, record);
-        let bytes = message.counted_bytes();
-        open.pending.push(now, session, offset, message.acknowledge, bytes);
-        self.unacknowledged_bytes += bytes;
+        open.pending.push(now, session, offset, message);
+        self.unacknowledged_bytes += message.counted_bytes();
     }
 
     fn on_flush(&mut self, fx: &mut Effects) {
@@ -475,7 +476,7 @@ impl Segmenter {
         }
         assert!(self.open.builder.count() < self.options.messages_max, "S2: full ones close");
         debug_assert!(
-            self.pendings().all(|pending| pending.wanted() == pending.wanted_by_runs()),
+            self.pendings().all(Pending::is_consistent),
             "S4: every answer belongs to a run"
         );
         debug_assert_eq!(

@@ -2,31 +2,55 @@
 //!
 //! Kept beside the segment's bytes as runs, one a publish, so that a segment of thousands of
 //! messages is answered with work per session and one copy per wanted answer.
+//!
+//! ```text
+//!   offsets      0    1    2    3    4    5    6    7
+//!   impatient   |---- a ----|         |-b--|-- a ----|     give_up takes these, oldest first
+//!   patient                 |-- a ----|                    place takes all, by their offsets
+//! ```
 
 use std::collections::{BTreeMap, VecDeque};
 
 use vixen_common::id::Position;
 use vixen_common::time::WallTime;
 
-use crate::broker::{Outgoing, PublishError, RequestId, SessionId};
+use crate::broker::{Outgoing, Publish, PublishError, RequestId, SessionId};
 
-/// Consecutive messages of one session that arrived together.
+/// Consecutive messages of one session that arrived together and wait alike.
 #[derive(Debug)]
 struct Run {
     session: SessionId,
     at: WallTime,
-    messages: usize,
+    /// Of its first message.
+    offset: u32,
+    messages: u32,
     bytes: usize,
     wanted: usize,
 }
 
-/// The messages of one segment that nobody was told about yet, in the order of their offsets.
+/// Runs in the order of their offsets.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+struct Lane {
     runs: VecDeque<Run>,
     /// Offset and request of every message that wants an answer.
     wanted: VecDeque<(u32, RequestId)>,
+}
+
+/// The messages of one segment that nobody was told about yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Given up after a time.
+    impatient: Lane,
+    /// With [`Publish::wait`].
+    patient: Lane,
     bytes: usize,
+}
+
+/// What sessions are told, one answer each, in the order of their first messages.
+#[derive(Default)]
+struct Answers {
+    list: Vec<Answer>,
+    places: BTreeMap<SessionId, usize>,
 }
 
 /// The answer of one session, under construction.
@@ -38,25 +62,26 @@ struct Answer {
 }
 
 impl Pending {
-    /// Adds the message at `offset`, which must be above all before.
+    /// Adds the message at `offset`, which must be the one after the last.
     pub(super) fn push(
         &mut self,
         now: WallTime,
         session: SessionId,
         offset: u32,
-        acknowledge: Option<RequestId>,
-        bytes: usize,
+        message: &Publish,
     ) {
+        let bytes = message.counted_bytes();
         self.bytes += bytes;
-        let wanted = usize::from(acknowledge.is_some());
-        self.wanted.extend(acknowledge.map(|request| (offset, request)));
-        match self.runs.back_mut() {
-            Some(run) if run.session == session && run.at == now => {
+        let lane = if message.wait { &mut self.patient } else { &mut self.impatient };
+        lane.wanted.extend(message.acknowledge.map(|request| (offset, request)));
+        let wanted = usize::from(message.acknowledge.is_some());
+        match lane.runs.back_mut() {
+            Some(run) if run.session == session && run.at == now && run.end() == offset => {
                 run.messages += 1;
                 run.bytes += bytes;
                 run.wanted += wanted;
             }
-            _ => self.runs.push_back(Run { session, at: now, messages: 1, bytes, wanted }),
+            _ => lane.runs.push_back(Run { session, at: now, offset, messages: 1, bytes, wanted }),
         }
     }
 
@@ -65,27 +90,35 @@ impl Pending {
         self.bytes
     }
 
-    /// When the oldest message that nobody was told about came.
+    /// When the oldest message came that can be given up and was not.
     pub(super) fn oldest(&self) -> Option<WallTime> {
-        self.runs.front().map(|run| run.at)
+        self.impatient.runs.front().map(|run| run.at)
     }
 
-    /// Number of answers still wanted; for checks.
+    /// Number of answers still wanted.
     pub(super) fn wanted(&self) -> usize {
-        self.wanted.len()
+        self.impatient.wanted.len() + self.patient.wanted.len()
     }
 
-    /// Sum over the runs; for checks.
-    pub(super) fn wanted_by_runs(&self) -> usize {
-        self.runs.iter().map(|run| run.wanted).sum()
+    /// Whether every wanted answer belongs to a run; for checks.
+    pub(super) fn is_consistent(&self) -> bool {
+        [&self.impatient, &self.patient].into_iter().all(|lane| {
+            lane.runs.iter().map(|run| run.wanted).sum::<usize>() == lane.wanted.len()
+                && lane.runs.iter().is_sorted_by(|a, b| a.end() <= b.offset)
+        })
     }
 
     /// Tells everybody left where the messages stand; the segment begins at `first`.
     pub(super) fn place(&mut self, first: Position, outgoing: &mut Vec<(SessionId, Outgoing)>) {
-        self.answer(WallTime(u64::MAX), outgoing, |_at, offset| Ok(first.plus(offset)));
+        let mut answers = Answers::default();
+        while let Some(lane) = self.next_lane() {
+            lane.answer_first(&mut answers, |_at, offset| Ok(first.plus(offset)));
+        }
+        answers.finish(outgoing);
     }
 
-    /// Tells everybody whose messages came until `last`, inclusive, that they wait for `missing`.
+    /// Tells everybody whose messages came until `last`, inclusive, that they wait for `missing`,
+    /// except those who wait on.
     pub(super) fn give_up(
         &mut self,
         now: WallTime,
@@ -93,33 +126,58 @@ impl Pending {
         missing: &str,
         outgoing: &mut Vec<(SessionId, Outgoing)>,
     ) {
-        self.answer(last, outgoing, |at, _offset| {
-            let waited_ms = now.millis_since(at);
-            Err(PublishError::NoQuorum { waited_ms, missing: missing.to_owned() })
-        });
+        let mut answers = Answers::default();
+        while self.oldest().is_some_and(|at| at <= last) {
+            self.impatient.answer_first(&mut answers, |at, _offset| {
+                let waited_ms = now.millis_since(at);
+                Err(PublishError::NoQuorum { waited_ms, missing: missing.to_owned() })
+            });
+        }
+        answers.finish(outgoing);
     }
 
-    fn answer(
+    /// The lane with the run of the lowest offset; `None` without any run.
+    fn next_lane(&mut self) -> Option<&mut Lane> {
+        let lanes = [&mut self.impatient, &mut self.patient];
+        let offset = |lane: &Lane| lane.runs.front().map(|run| run.offset);
+        lanes.into_iter().filter(|lane| offset(lane).is_some()).min_by_key(|lane| offset(lane))
+    }
+}
+
+impl Lane {
+    /// Takes the first run, if there is one.
+    fn answer_first(
         &mut self,
-        last: WallTime,
-        outgoing: &mut Vec<(SessionId, Outgoing)>,
+        answers: &mut Answers,
         outcome: impl Fn(WallTime, u32) -> Result<Position, PublishError>,
     ) {
-        let mut answers: Vec<Answer> = Vec::new();
-        let mut places: BTreeMap<SessionId, usize> = BTreeMap::new();
-        while let Some(run) = self.runs.pop_front_if(|run| run.at <= last) {
-            let session = run.session;
-            let place = *places.entry(session).or_insert_with(|| {
-                answers.push(Answer { session, messages: 0, bytes: 0, answers: Vec::new() });
-                answers.len() - 1
-            });
-            let answer = &mut answers[place];
-            answer.messages += run.messages;
-            answer.bytes += run.bytes;
-            let told = self.wanted.drain(..run.wanted);
-            answer.answers.extend(told.map(|(offset, request)| (request, outcome(run.at, offset))));
-        }
-        outgoing.extend(answers.into_iter().map(|answer| {
+        let Some(run) = self.runs.pop_front() else { return };
+        let answer = answers.of(run.session);
+        answer.messages += run.messages as usize;
+        answer.bytes += run.bytes;
+        let told = self.wanted.drain(..run.wanted);
+        answer.answers.extend(told.map(|(offset, request)| (request, outcome(run.at, offset))));
+    }
+}
+
+impl Run {
+    /// Offset after its last message.
+    const fn end(&self) -> u32 {
+        self.offset + self.messages
+    }
+}
+
+impl Answers {
+    fn of(&mut self, session: SessionId) -> &mut Answer {
+        let place = *self.places.entry(session).or_insert_with(|| {
+            self.list.push(Answer { session, messages: 0, bytes: 0, answers: Vec::new() });
+            self.list.len() - 1
+        });
+        &mut self.list[place]
+    }
+
+    fn finish(self, outgoing: &mut Vec<(SessionId, Outgoing)>) {
+        outgoing.extend(self.list.into_iter().map(|answer| {
             let Answer { session, messages, bytes, answers } = answer;
             (session, Outgoing::Resolved { messages, bytes, answers })
         }));

@@ -30,7 +30,12 @@ fn publish(text: &'static str, request: u64) -> Publish {
         payload: Bytes::from_static(text.as_bytes()),
         flags: RecordFlags::EXCLUDE_ME,
         acknowledge: (request > 0).then_some(RequestId(request)),
+        wait: false,
     }
+}
+
+fn patient(text: &'static str, request: u64) -> Publish {
+    Publish { wait: true, ..publish(text, request) }
 }
 
 /// A segmenter of a group of three with W = 2, and its clock.
@@ -293,6 +298,69 @@ fn without_a_quorum_publishers_get_an_error_once_each_after_its_own_wait() {
     let fx = bench.placed(1, 1);
     assert_eq!(fx.permits, 2 * (64 + 3));
     assert_eq!(told(fx), []);
+}
+
+#[test]
+fn who_chose_to_wait_is_passed_over_by_the_timeout_and_told_the_place() {
+    let mut bench = Bench::with_nodes(&[]);
+    bench.publish(
+        7,
+        vec![publish("[1]", 1), patient("[2]", 2), patient("[3]", 0), publish("[4]", 4)],
+    );
+    bench.publish(8, vec![patient("[5]", 1)]);
+    assert_eq!(bench.segmenter.timeout_at(), Some(at(TIMEOUT_MS)), "the fourth closed a segment");
+    bench.now = at(TIMEOUT_MS);
+    let missing = "a quorum".to_owned();
+    let error = || Err(PublishError::NoQuorum { waited_ms: TIMEOUT_MS, missing: missing.clone() });
+    let fx = bench.step(Input::Timeout { missing: missing.clone() });
+    assert_eq!(fx.notes, [Note::NoQuorum { messages: 2 }]);
+    let given_up = vec![(RequestId(1), error()), (RequestId(4), error())];
+    assert_eq!(told(fx), [(7, 2, given_up)]);
+    assert_eq!(bench.segmenter.timeout_at(), None, "the others wait as long as it takes");
+    bench.now = at(1_000_000);
+    assert_eq!(told(bench.step(Input::Timeout { missing: missing.clone() })), []);
+    bench.step(Input::NdbUp { ndb: ndb(0) });
+    bench.step(Input::Flush);
+    assert_eq!(told(bench.placed(1, 11)), [(7, 2, vec![ok(2, 12)])], "two messages, one answer");
+    assert_eq!(told(bench.step(Input::Flush)), []);
+    assert_eq!(told(bench.placed(2, 15)), [(8, 1, vec![ok(1, 15)])]);
+    assert_eq!(bench.segmenter.unacknowledged_bytes(), 0);
+}
+
+#[test]
+fn answers_of_a_session_come_in_publishing_order_whoever_of_them_would_have_waited() {
+    let mut bench = Bench::new(100, 1 << 20);
+    bench.step(Input::NdbUp { ndb: ndb(0) });
+    for first in [1, 5] {
+        let mixed = (first..first + 4)
+            .map(|n| if n % 2 == 0 { patient("[1]", n) } else { publish("[1]", n) });
+        bench.publish(7, mixed.collect());
+        bench.publish(8, vec![patient("[1]", first), publish("[1]", first + 1)]);
+    }
+    bench.step(Input::Flush);
+    let places = |offsets: [u64; 4], requests: [u64; 4]| -> Answers {
+        offsets.iter().zip(requests).map(|(offset, n)| ok(n, 101 + offset)).collect()
+    };
+    let seven = [places([0, 1, 2, 3], [1, 2, 3, 4]), places([6, 7, 8, 9], [5, 6, 7, 8])].concat();
+    let eight = places([4, 5, 10, 11], [1, 2, 5, 6]);
+    assert_eq!(told(bench.placed(1, 101)), [(7, 8, seven), (8, 4, eight)]);
+}
+
+#[test]
+fn a_message_behind_one_that_waits_on_has_its_own_timeout() {
+    let mut bench = Bench::with_nodes(&[]);
+    bench.publish(7, vec![patient("[1]", 1)]);
+    bench.step(Input::Flush);
+    assert_eq!(bench.segmenter.timeout_at(), None);
+    bench.now = at(400);
+    bench.publish(7, vec![publish("[2]", 2)]);
+    assert_eq!(bench.segmenter.timeout_at(), Some(at(TIMEOUT_MS + 400)));
+    bench.now = at(TIMEOUT_MS + 399);
+    assert_eq!(told(bench.step(Input::Timeout { missing: String::new() })), []);
+    bench.now = at(TIMEOUT_MS + 400);
+    let fx = bench.step(Input::Timeout { missing: String::new() });
+    let error = PublishError::NoQuorum { waited_ms: TIMEOUT_MS, missing: String::new() };
+    assert_eq!(told(fx), [(7, 1, vec![(RequestId(2), Err(error))])]);
 }
 
 #[test]

@@ -15,6 +15,9 @@ pub(super) struct PublishOptions {
     pub acknowledge: bool,
     /// Do not send the event back to its publisher.
     pub exclude_me: bool,
+    /// `_wait`, an attribute of this implementation: answer with the message's place only, however
+    /// long that takes, and never with an error for lack of a quorum.
+    pub wait: bool,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +26,8 @@ struct RawPublishOptions<'a> {
     acknowledge: Option<&'a RawValue>,
     #[serde(borrow)]
     exclude_me: Option<&'a RawValue>,
+    #[serde(borrow, rename = "_wait")]
+    wait: Option<&'a RawValue>,
 }
 
 impl PublishOptions {
@@ -32,9 +37,10 @@ impl PublishOptions {
     /// The refusal, and whether the client is to be told: it is when it asked for an
     /// acknowledgement, or seems to have tried to.
     pub(super) fn parse(raw: &str) -> Result<Self, (Refusal, bool)> {
+        let short = |acknowledge| Ok(Self { acknowledge, exclude_me: true, wait: false });
         match raw {
-            "{}" => return Ok(Self { acknowledge: false, exclude_me: true }),
-            r#"{"acknowledge":true}"# => return Ok(Self { acknowledge: true, exclude_me: true }),
+            "{}" => return short(false),
+            r#"{"acknowledge":true}"# => return short(true),
             _longer => {}
         }
         let options: RawPublishOptions<'_> =
@@ -43,7 +49,9 @@ impl PublishOptions {
             .ok_or((Refusal::InvalidOption("acknowledge"), true))?;
         let exclude_me = parse_bool(options.exclude_me, true)
             .ok_or((Refusal::InvalidOption("exclude_me"), acknowledge))?;
-        Ok(Self { acknowledge, exclude_me })
+        let wait = parse_bool(options.wait, false)
+            .ok_or((Refusal::InvalidOption("_wait"), acknowledge))?;
+        Ok(Self { acknowledge, exclude_me, wait })
     }
 }
 
@@ -151,7 +159,11 @@ mod tests {
         acknowledge: bool,
         exclude_me: bool,
     ) -> Result<PublishOptions, (Refusal, bool)> {
-        Ok(PublishOptions { acknowledge, exclude_me })
+        Ok(PublishOptions { acknowledge, exclude_me, wait: false })
+    }
+
+    const fn patient(acknowledge: bool) -> Result<PublishOptions, (Refusal, bool)> {
+        Ok(PublishOptions { acknowledge, exclude_me: true, wait: true })
     }
 
     #[test]
@@ -173,6 +185,16 @@ mod tests {
                 Err((Refusal::InvalidOption("exclude_me"), true)),
             ),
             (r#"{"acknowledge":true,"acknowledge":false}"#, Err((Refusal::InvalidOptions, true))),
+            (r#"{"acknowledge":true,"_wait":true}"#, patient(true)),
+            (r#"{"_wait":true,"acknowledge":true}"#, patient(true)),
+            (r#"{"_wait":true}"#, patient(false)),
+            (r#"{"acknowledge":true,"_wait":false}"#, publish(true, true)),
+            (r#"{"acknowledge":true,"_wait":null}"#, publish(true, true)),
+            (r#"{"acknowledge":true,"wait":true}"#, publish(true, true)),
+            (r#"{"acknowledge":true,"_wait":1}"#, Err((Refusal::InvalidOption("_wait"), true))),
+            (r#"{"acknowledge":true,"_wait":"9s"}"#, Err((Refusal::InvalidOption("_wait"), true))),
+            (r#"{"_wait":{}}"#, Err((Refusal::InvalidOption("_wait"), false))),
+            (r#"{"_wait":true,"_wait":true}"#, Err((Refusal::InvalidOptions, true))),
         ];
         for (raw, wanted) in table {
             assert_eq!(PublishOptions::parse(raw), wanted, "{raw}");

@@ -188,6 +188,7 @@ fn on_open(
                 payload: Bytes::from(frame).slice(payload),
                 flags: if exclude_me { RecordFlags::EXCLUDE_ME } else { RecordFlags::default() },
                 acknowledge: options.acknowledge.then_some(request),
+                wait: options.wait,
             })))
         }
         ClientMessage::Subscribe { request, options, topic } => {
@@ -251,11 +252,12 @@ mod tests {
             None => "nothing".to_owned(),
             Some(Action::Open(welcome)) => welcome[..8].to_owned(),
             Some(Action::Publish(publish)) => format!(
-                "publish {} {} flags={} ack={:?}",
+                "publish {} {} flags={} ack={:?}{}",
                 publish.topic,
                 std::str::from_utf8(&publish.payload).expect("text"),
                 publish.flags.0,
-                publish.acknowledge.map(|request| request.0)
+                publish.acknowledge.map(|request| request.0),
+                if publish.wait { " wait" } else { "" }
             ),
             Some(Action::PublishRefused { refusal, answer: None }) => {
                 format!("dropped {}", refusal.label())
@@ -315,6 +317,10 @@ mod tests {
             (
                 r#"[16,3,{"acknowledge":true,"exclude_me":false},"a\u002eb",[],{"k":{}}]"#,
                 r#"publish realm1 a.b [],{"k":{}} flags=0 ack=Some(3)"#,
+            ),
+            (
+                r#"[16,4,{"acknowledge":true,"_wait":true},"a.b"]"#,
+                "publish realm1 a.b  flags=1 ack=Some(4) wait",
             ),
             (r#"[32,4,{"match":"exact"},"a.b"]"#, "subscribe 4 realm1 a.b"),
             (r#"[32,4,{},"wamp.session.on_join"]"#, "subscribe 4 realm1 wamp.session.on_join"),

@@ -1,6 +1,7 @@
 //! A cluster and what can be done to it.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -227,12 +228,28 @@ impl Cluster {
     /// # Errors
     /// As for [`start`](Self::start).
     pub async fn restart_together(&mut self, ids: &[String]) -> anyhow::Result<()> {
-        let config = self.config.clone();
         for id in ids {
-            let program = self.binaries.program(self.node(id)?.tier);
-            self.node_mut(id)?.spawn(&program, &config)?;
+            self.spawn(id)?;
         }
         self.wait_ready().await
+    }
+
+    /// Starts a node that was stopped or killed, and waits for nothing.
+    ///
+    /// # Errors
+    /// When it runs already or cannot be started.
+    pub fn spawn(&mut self, id: &str) -> anyhow::Result<()> {
+        let config = self.config.clone();
+        let program = self.binaries.program(self.node(id)?.tier);
+        self.node_mut(id)?.spawn(&program, &config)
+    }
+
+    /// Waits until a node has ended by itself, and says how.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(&mut self, id: &str) -> anyhow::Result<ExitStatus> {
+        self.node_mut(id)?.wait().await
     }
 
     /// Names of all nodes.
@@ -257,6 +274,12 @@ impl Cluster {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The folder of a node's store.
+    #[must_use]
+    pub fn store_dir(&self, id: &str) -> PathBuf {
+        self.dir.join("data").join(id)
     }
 
     /// The node's log so far.

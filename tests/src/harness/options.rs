@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
@@ -57,12 +58,14 @@ pub struct ClusterOptions {
     pub dir: Option<PathBuf>,
     /// What answers wait for.
     pub durability: Durability,
+    /// How long a publisher waits for a quorum.
+    pub publish_timeout: Duration,
     /// Lines for further tables of the configuration file, such as `[limits]`.
     pub extra: String,
 }
 
 impl Default for ClusterOptions {
-    /// Three of each, W = 2, fsync.
+    /// Three of each, W = 2, fsync, ten seconds for a publisher.
     fn default() -> Self {
         Self {
             sync: 3,
@@ -71,6 +74,7 @@ impl Default for ClusterOptions {
             write_quorum: 2,
             dir: None,
             durability: Durability::Fsync,
+            publish_timeout: Duration::from_secs(10),
             extra: String::new(),
         }
     }
@@ -108,9 +112,10 @@ impl ClusterOptions {
     pub(super) fn config(&self, ports: &[u16]) -> String {
         let mut text = format!(
             "[cluster]\nname = \"test\"\nsecret = \"test-secret-123\"\ndurability = \"{}\"\n\
-             data-dir = \"data\"\nwrite-quorum = {}\npublish-timeout = \"10s\"\n",
+             data-dir = \"data\"\nwrite-quorum = {}\npublish-timeout = \"{}ms\"\n",
             self.durability.as_str(),
-            self.write_quorum
+            self.write_quorum,
+            self.publish_timeout.as_millis()
         );
         let mut lane = 0;
         let mut in_group = false;

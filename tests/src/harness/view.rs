@@ -53,6 +53,14 @@ impl Cluster {
         serde_json::from_str(&answer.body).with_context(|| format!("/status of {id}"))
     }
 
+    /// Whether `/readyz` says so.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn is_ready(&self, id: &str) -> anyhow::Result<bool> {
+        Ok(http::get(&self.node(id)?.address, "/readyz").await?.status == 200)
+    }
+
     /// `/metrics`: the sum of all samples of the metric `name`; 0 when there is none.
     ///
     /// # Errors
@@ -75,6 +83,23 @@ impl Cluster {
         let status = self.status(id).await?;
         let number = status.pointer(pointer).and_then(Value::as_u64);
         number.with_context(|| format!("no number {pointer} in /status of {id}: {status:#}"))
+    }
+
+    /// The home coordinator of what an entry publishes, as the first sync node that runs sees it.
+    ///
+    /// # Errors
+    /// When nothing of the entry's was voted on yet, or the status does not tell.
+    pub async fn home_of(&self, entry: &str) -> anyhow::Result<String> {
+        let owner = self.status(entry).await?["owner"].clone();
+        let ids = self.ids_of(Tier::Sync);
+        let running = ids.iter().find(|id| self.pid(id).is_ok()).context("no sync node runs")?;
+        let status = self.status(running).await?;
+        let homes = status.get("homes").and_then(Value::as_array);
+        let home = homes.into_iter().flatten().find(|home| home["owner"] == owner);
+        let lane = home.and_then(|home| home["home"].as_u64());
+        let lane = lane.with_context(|| format!("no home of {entry} ({owner}): {status:#}"))?;
+        // The harness gives S1 lane 0, S2 lane 1, and so on.
+        ids.get(usize::try_from(lane)?).cloned().with_context(|| format!("no lane {lane}"))
     }
 
     /// A sync node that is not the home of any active owner, as another one sees it.
