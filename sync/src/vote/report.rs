@@ -22,6 +22,8 @@ pub enum WaitsFor {
         /// W.
         needed: u8,
     },
+    /// A majority: these nodes have no link.
+    Majority(Vec<SyncId>),
     /// The draft of the owner's previous segment.
     PreviousDraft,
     /// Its first quorum: this node is a reserve.
@@ -38,8 +40,9 @@ pub enum WaitsFor {
 
 impl WaitsFor {
     /// All kinds, for the metrics.
-    pub const KINDS: [&'static str; 7] = [
+    pub const KINDS: [&'static str; 8] = [
         "durable_votes",
+        "majority",
         "previous_draft",
         "first_quorum",
         "drafts",
@@ -53,12 +56,13 @@ impl WaitsFor {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::DurableVotes { .. } => Self::KINDS[0],
-            Self::PreviousDraft => Self::KINDS[1],
-            Self::FirstQuorum(_) => Self::KINDS[2],
-            Self::Drafts(_) => Self::KINDS[3],
-            Self::Proposal(_) => Self::KINDS[4],
-            Self::Votes(..) => Self::KINDS[5],
-            Self::PreviousElection => Self::KINDS[6],
+            Self::Majority(_) => Self::KINDS[1],
+            Self::PreviousDraft => Self::KINDS[2],
+            Self::FirstQuorum(_) => Self::KINDS[3],
+            Self::Drafts(_) => Self::KINDS[4],
+            Self::Proposal(_) => Self::KINDS[5],
+            Self::Votes(..) => Self::KINDS[6],
+            Self::PreviousElection => Self::KINDS[7],
         }
     }
 
@@ -66,7 +70,10 @@ impl WaitsFor {
     #[must_use]
     pub fn nodes(&self) -> &[SyncId] {
         match self {
-            Self::FirstQuorum(nodes) | Self::Drafts(nodes) | Self::Votes(_, nodes) => nodes,
+            Self::Majority(nodes)
+            | Self::FirstQuorum(nodes)
+            | Self::Drafts(nodes)
+            | Self::Votes(_, nodes) => nodes,
             Self::Proposal(node) => std::slice::from_ref(node),
             Self::DurableVotes { .. } | Self::PreviousDraft | Self::PreviousElection => &[],
         }
@@ -81,6 +88,7 @@ impl fmt::Display for WaitsFor {
             Self::DurableVotes { have, needed } => {
                 write!(f, "durable votes of ndb nodes: {have} of {needed}")
             }
+            Self::Majority(_) => write!(f, "a majority of sync nodes; no link to {names}"),
             Self::PreviousDraft => f.write_str("draft of the owner's previous segment"),
             Self::FirstQuorum(_) => write!(f, "its first quorum, {names}: this node is a reserve"),
             Self::Drafts(_) => write!(f, "drafts from {names}"),
@@ -190,6 +198,10 @@ impl Votes {
         let missing = |has: &dyn Fn(SyncId) -> bool| -> Vec<SyncId> {
             members.iter().copied().filter(|id| !has(*id)).collect()
         };
+        if !self.has_quorum() {
+            let is_linked = |id| id == self.options.id || self.presence.is_linked(id);
+            return WaitsFor::Majority(missing(&is_linked));
+        }
         if let Some((ballot, _)) = vote.accepted {
             let voters = pending.votes.get(&ballot).map(|v| v.0).unwrap_or_default();
             return WaitsFor::Votes(ballot, missing(&|id| voters.contains(id.0)));
