@@ -30,7 +30,7 @@ struct Run {
 
 /// Runs in the order of their offsets.
 #[derive(Debug, Default)]
-struct Lane {
+struct Queue {
     runs: VecDeque<Run>,
     /// Offset and request of every message that wants an answer.
     wanted: VecDeque<(u32, RequestId)>,
@@ -40,9 +40,9 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Given up after a time.
-    impatient: Lane,
+    impatient: Queue,
     /// With [`Publish::wait`].
-    patient: Lane,
+    patient: Queue,
     bytes: usize,
 }
 
@@ -72,16 +72,16 @@ impl Pending {
     ) {
         let bytes = message.counted_bytes();
         self.bytes += bytes;
-        let lane = if message.wait { &mut self.patient } else { &mut self.impatient };
-        lane.wanted.extend(message.acknowledge.map(|request| (offset, request)));
+        let queue = if message.wait { &mut self.patient } else { &mut self.impatient };
+        queue.wanted.extend(message.acknowledge.map(|request| (offset, request)));
         let wanted = usize::from(message.acknowledge.is_some());
-        match lane.runs.back_mut() {
+        match queue.runs.back_mut() {
             Some(run) if run.session == session && run.at == now && run.end() == offset => {
                 run.messages += 1;
                 run.bytes += bytes;
                 run.wanted += wanted;
             }
-            _ => lane.runs.push_back(Run { session, at: now, offset, messages: 1, bytes, wanted }),
+            _ => queue.runs.push_back(Run { session, at: now, offset, messages: 1, bytes, wanted }),
         }
     }
 
@@ -102,17 +102,17 @@ impl Pending {
 
     /// Whether every wanted answer belongs to a run; for checks.
     pub(super) fn is_consistent(&self) -> bool {
-        [&self.impatient, &self.patient].into_iter().all(|lane| {
-            lane.runs.iter().map(|run| run.wanted).sum::<usize>() == lane.wanted.len()
-                && lane.runs.iter().is_sorted_by(|a, b| a.end() <= b.offset)
+        [&self.impatient, &self.patient].into_iter().all(|queue| {
+            queue.runs.iter().map(|run| run.wanted).sum::<usize>() == queue.wanted.len()
+                && queue.runs.iter().is_sorted_by(|a, b| a.end() <= b.offset)
         })
     }
 
     /// Tells everybody left where the messages stand; the segment begins at `first`.
     pub(super) fn place(&mut self, first: Position, outgoing: &mut Vec<(SessionId, Outgoing)>) {
         let mut answers = Answers::default();
-        while let Some(lane) = self.next_lane() {
-            lane.answer_first(&mut answers, |_at, offset| Ok(first.plus(offset)));
+        while let Some(queue) = self.next_queue() {
+            queue.answer_first(&mut answers, |_at, offset| Ok(first.plus(offset)));
         }
         answers.finish(outgoing);
     }
@@ -136,15 +136,15 @@ impl Pending {
         answers.finish(outgoing);
     }
 
-    /// The lane with the run of the lowest offset; `None` without any run.
-    fn next_lane(&mut self) -> Option<&mut Lane> {
-        let lanes = [&mut self.impatient, &mut self.patient];
-        let offset = |lane: &Lane| lane.runs.front().map(|run| run.offset);
-        lanes.into_iter().filter(|lane| offset(lane).is_some()).min_by_key(|lane| offset(lane))
+    /// The queue with the run of the lowest offset; `None` without any run.
+    fn next_queue(&mut self) -> Option<&mut Queue> {
+        let queues = [&mut self.impatient, &mut self.patient];
+        let offset = |queue: &Queue| queue.runs.front().map(|run| run.offset);
+        queues.into_iter().filter(|queue| offset(queue).is_some()).min_by_key(|queue| offset(queue))
     }
 }
 
-impl Lane {
+impl Queue {
     /// Takes the first run, if there is one.
     fn answer_first(
         &mut self,
