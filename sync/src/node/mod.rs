@@ -5,10 +5,13 @@
 //! commit shares the next: that is the group commit. The loop blocks its thread while it commits,
 //! so a node has a runtime of its own, on one thread.
 
+mod catch_up;
 mod peers;
 mod retention;
+mod settle;
 mod standing;
 mod status;
+mod timers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,41 +22,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use vixen_common::dirlock::{DirLock, DirLockError};
-use vixen_common::id::{NdbId, OwnerId, SegmentId, Seq, Stamp, StoreId, SyncId};
+use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
-use vixen_common::segment::Elected;
 use vixen_common::time::WallTime;
-use vixen_common::wire::{DraftAnswer, Message, PeerId};
+use vixen_common::wire::{Message, PeerId};
 
 use crate::feed::Feeds;
 use crate::metrics::Metrics;
-use crate::store::{Beside, Retention, Store, StoreError};
+use crate::store::{Beside, Store, StoreError};
 use crate::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
 use retention::Applied;
 use standing::Standings;
 
 pub(crate) use standing::Standing;
-
-/// Rows that nothing sent depends on wait at most this long for a commit that is needed anyway.
-const LAZY_WRITE: Duration = Duration::from_millis(200);
-/// More elections than this do not wait.
-const ELECTIONS_MAX: usize = 4_096;
-/// Pause between looks at segments that have been pending for long.
-const RETRY: Duration = Duration::from_secs(1);
-/// A loop that comes this late to what was due has been paused, or its disk or machine is slow.
-const STALL: Duration = Duration::from_millis(200);
-/// How long a node stands aside then: it has to read what came meanwhile, and others need not wait.
-const STALLED_ASIDE: Duration = Duration::from_millis(200);
-/// Elections that took longer are worth a line of a debugging log.
-const SLOW_MS: u64 = 100;
-/// Pause between reads of the store for followers whose links were full.
-const READ_ON: Duration = Duration::from_millis(2);
-/// Rows of the store sent to a peer in one go while it catches up.
-const CATCH_UP_BATCH: usize = 4_096;
-/// Elections that one commit looks at for forgetting.
-const FORGET_ROWS_MAX: usize = 2_048;
-/// Pause between looks for owners that are idle, in a node that is not.
-const EXPIRE_OWNERS: Duration = Duration::from_secs(600);
 
 /// Readiness before the first look at the links.
 const STARTING: &str = "starting";
@@ -324,63 +305,6 @@ impl SyncNode {
         }
     }
 
-    fn next_timer(&self) -> Option<Instant> {
-        let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
-        let hedge = self.votes.due_in_ms(WallTime::now()).filter(|_| !self.is_stalled());
-        let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
-        let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
-        let timers =
-            [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading, self.stalled_until];
-        timers.into_iter().flatten().min()
-    }
-
-    /// Stands aside for a while when the loop comes very late to what was due.
-    fn note_stall(&mut self, due: Option<Instant>, wall: WallTime, fx: &mut Effects) {
-        let now = Instant::now();
-        if due.is_some_and(|due| now > due + STALL) {
-            self.metrics.stalls.increment(1);
-            self.stalled_until = Some(now + STALLED_ASIDE);
-            self.tell_aside(wall, fx);
-        } else if self.stalled_until.is_some_and(|until| until <= now) {
-            self.stalled_until = None;
-            self.tell_aside(wall, fx);
-            for input in std::mem::take(&mut self.deferred) {
-                self.votes.step(wall, input, fx);
-            }
-        }
-    }
-
-    const fn is_stalled(&self) -> bool {
-        self.stalled_until.is_some()
-    }
-
-    fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
-        let clock = Instant::now();
-        while let Some(segment) = self.votes.overdue(now).filter(|_| !self.is_stalled()) {
-            self.votes.step(now, Input::Overdue { segment }, fx);
-        }
-        if self.votes.pending_segments() == 0 {
-            if self.retry_at.take().is_some() {
-                self.metrics.waiting(&self.votes.waiting());
-            }
-        } else if self.retry_at.is_some_and(|at| at <= clock) {
-            self.votes.step(now, Input::Retry, fx);
-            self.retry_at = Some(clock + RETRY);
-            self.metrics.waiting(&self.votes.waiting());
-        } else if self.retry_at.is_none() {
-            self.retry_at = Some(clock + RETRY);
-        }
-        if self.owners_expired_at.elapsed() >= EXPIRE_OWNERS {
-            self.owners_expired_at = clock;
-            let linked = self.links.values().filter_map(|(peer, _)| match peer {
-                PeerId::Entry { owner } => Some(*owner),
-                PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
-            });
-            let keep = linked.collect();
-            self.votes.step(now, Input::ExpireOwners { keep }, fx);
-        }
-    }
-
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
         match event {
             LinkEvent::Up { link, peer, sender } => {
@@ -489,169 +413,6 @@ impl SyncNode {
         self.votes.step(now, input, fx);
     }
 
-    /// Does what the steps owe, in the order the vote asks for.
-    fn settle(&mut self, wall: WallTime, fx: Effects, stop: bool) -> Result<(), SyncError> {
-        for drop in &fx.dropped {
-            self.metrics.dropped(*drop);
-        }
-        let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
-        let all = is_overdue || stop || self.elections.len() >= ELECTIONS_MAX;
-        if !fx.writes.is_empty() {
-            self.unwritten.extend_from_slice(&fx.writes);
-            self.unwritten_since.get_or_insert_with(Instant::now);
-        }
-        self.metrics.ballots_started.increment(fx.ballots_started);
-        for (segment, waited_ms) in &fx.waited {
-            self.metrics.election_seconds.record(Duration::from_millis(*waited_ms).as_secs_f64());
-            if *waited_ms >= SLOW_MS {
-                tracing::debug!(%segment, waited_ms, "slow election");
-            }
-        }
-        if all || is_awaited(&fx) || self.trimmed_by_peer.is_some() {
-            self.commit(wall, all)?;
-        }
-        if fx.ends_feeds {
-            self.feeds.trim(self.trimmed_to());
-        }
-        for (to, message) in fx.sends {
-            self.tell_peer(to, message);
-        }
-        for (to, segment, answer) in fx.answers {
-            self.answer(to, segment, answer)?;
-        }
-        let now = Instant::now();
-        for (elected, owner) in fx.elected {
-            self.feeds.publish(elected, !self.votes.is_reserve_of(elected.meta.id.owner), now);
-            self.metrics.elected.increment(1);
-            self.elections.push(Write::Elected(elected, owner));
-            self.unwritten_since.get_or_insert_with(Instant::now);
-        }
-        if !fx.later.is_empty() {
-            self.elections.extend(fx.later);
-            self.unwritten_since.get_or_insert_with(Instant::now);
-        }
-        for (to, owner, after) in fx.catch_ups {
-            self.catch_up(to, owner, after)?;
-        }
-        if self.feeds.is_reading() {
-            self.feeds.read_on(&self.store, elected_of(&self.elections))?;
-        }
-        let watermark = self.votes.watermark().filter(|_| self.has_joined);
-        if let Some(watermark) = watermark {
-            assert!(watermark >= self.told, "V3: the watermark never falls");
-            self.told = watermark;
-        }
-        self.feeds.tell(watermark, now);
-        self.tell_metrics();
-        Ok(())
-    }
-
-    /// Commits the votes that wait, and `all`: the elections after them, and what may be forgotten.
-    fn commit(&mut self, wall: WallTime, all: bool) -> Result<(), StoreError> {
-        if all {
-            self.unwritten.append(&mut self.elections);
-            self.unwritten_since = None;
-        }
-        let mut beside = Beside { standings: Vec::new(), trimmed_to: self.trimmed_by_peer.take() };
-        if self.unwritten.is_empty() && beside.trimmed_to.is_none() {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let rows = self.unwritten.len();
-        let floors = self.applied.floors(self.options.write_quorum);
-        let votes = &self.votes;
-        let may_go = |elected: &Elected| {
-            let owner = votes.owner_row(elected.meta.id.owner);
-            floors.get(&elected.challenger.group).is_some_and(|floor| elected.stamp() <= *floor)
-                // An owner that was dropped has been elected to its end.
-                && owner.is_none_or(|row| elected.meta.id.seq <= row.contiguous)
-        };
-        let retention = Retention {
-            upto: Stamp::before(wall.minus(self.options.feed_retention)),
-            may_go: &may_go,
-            rows_max: FORGET_ROWS_MAX,
-        };
-        if all {
-            beside.standings = self.standings.take_unwritten();
-        }
-        self.store.commit(self.unwritten.drain(..), beside, all.then_some(retention))?;
-        self.metrics.commits.increment(1);
-        self.metrics.commit_rows.increment(rows as u64);
-        self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
-        Ok(())
-    }
-
-    /// Elections up to here may be forgotten here.
-    fn trimmed_to(&self) -> Stamp {
-        self.store.trimmed_to().max(self.trimmed_by_peer.unwrap_or_default())
-    }
-
-    /// Sends to a peer whose standing was taken; before what depends on a commit, the standing of
-    /// this node.
-    fn tell_peer(&mut self, to: SyncId, message: Message) {
-        let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_taken) else { return };
-        let commits = self.store.commits();
-        if peer.told_commits < commits {
-            peer.told_commits = commits;
-            let _down_follows = peer.sender.send(Message::SyncStanding { run: self.run, commits });
-        }
-        let _down_follows = peer.sender.send(message);
-    }
-
-    /// Answers an ndb node that seems to have missed an election.
-    fn answer(&self, to: NdbId, segment: SegmentId, answer: DraftAnswer) -> Result<(), StoreError> {
-        let before = segment.seq.before();
-        let stored = self.store.elected_of(segment.owner, before, 1)?;
-        let known = stored.into_iter().chain(elected_of(&self.elections));
-        let message = match known.into_iter().find(|elected| elected.meta.id == segment) {
-            Some(elected) => Message::AdvanceSegmentResolved { elected },
-            None => Message::DraftAnswered { segment, answer },
-        };
-        for (peer, sender) in self.links.values() {
-            if matches!(peer, PeerId::Ndb { id, .. } if *id == to) {
-                let _down_follows = sender.send(message.clone());
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends a peer everything of an owner beyond `after` that it was not sent on this link: the
-    /// elections that are still known, and where there is a gap before them, that all up to it are
-    /// settled.
-    fn catch_up(&mut self, to: SyncId, owner: OwnerId, after: Seq) -> Result<(), StoreError> {
-        let Some(peer) = self.peers.get(&to) else { return Ok(()) };
-        let after = peer.caught_up.get(&owner).copied().unwrap_or_default().max(after);
-        let mut read_to = after;
-        let mut first: Option<Elected> = None;
-        loop {
-            let batch = self.store.elected_of(owner, read_to, CATCH_UP_BATCH)?;
-            let Some(last) = batch.last().map(|elected| elected.meta.id.seq) else { break };
-            read_to = last;
-            for elected in batch {
-                first.get_or_insert(elected);
-                self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
-            }
-        }
-        let unwritten: Vec<_> = elected_of(&self.elections)
-            .filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after)
-            .collect();
-        for elected in unwritten {
-            if first.is_none_or(|first| elected.meta.id.seq < first.meta.id.seq) {
-                first = Some(elected);
-            }
-            self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
-        }
-        let row = self.votes.owner_row(owner).unwrap_or_default();
-        if let Some(OwnerRow { contiguous, stamp }) = forgotten(after, first, row) {
-            let trimmed_to = self.trimmed_to();
-            self.tell_peer(to, Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
-        }
-        if let Some(peer) = self.peers.get_mut(&to) {
-            peer.caught_up.insert(owner, row.contiguous.max(after));
-        }
-        Ok(())
-    }
-
     fn tell_readiness(&self) {
         let needed = self.options.members.len() / 2 + 1;
         let up = self.peers_taken() + 1;
@@ -688,36 +449,6 @@ impl SyncNode {
             self.metrics.feeds.set(self.feeds.len() as f64);
         }
     }
-}
-
-/// Whether something that leaves depends on the writes of these steps. A draft of the home itself
-/// goes to nobody: it may ride with the proposal that follows it. A ceiling is awaited by the
-/// watermark, an election by the feeds if this node's own vote is in it.
-fn is_awaited(fx: &Effects) -> bool {
-    let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
-    let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
-    has_ceiling || (leaves && !fx.writes.is_empty())
-}
-
-/// What of an owner's elections beyond `after` is forgotten: up to the `first` that is remembered,
-/// never more, since what is remembered must reach the peer's feeds, and not beyond a gap. Its
-/// stamp is an upper bound then; the one after it is elected, so nothing is proposed above it.
-fn forgotten(after: Seq, first: Option<Elected>, row: OwnerRow) -> Option<OwnerRow> {
-    let row = match first {
-        Some(first) => {
-            OwnerRow { contiguous: first.meta.id.seq.before(), stamp: first.stamp().just_below() }
-        }
-        None => row,
-    };
-    (row.contiguous > after).then_some(row)
-}
-
-/// The elections among rows that wait.
-fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> + Clone {
-    unwritten.iter().filter_map(|write| match write {
-        Write::Elected(elected, _) => Some(*elected),
-        _ => None,
-    })
 }
 
 async fn sleep_until(at: Option<Instant>) {

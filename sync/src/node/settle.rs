@@ -1,0 +1,142 @@
+//! What steps owe: one commit, then everything that depends on it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use vixen_common::id::Stamp;
+use vixen_common::segment::Elected;
+use vixen_common::time::WallTime;
+
+use super::timers::LAZY_WRITE;
+use super::{SyncError, SyncNode};
+use crate::store::{Beside, Retention, StoreError};
+use crate::vote::{Effects, Write};
+
+/// More elections than this do not wait.
+const ELECTIONS_MAX: usize = 4_096;
+/// Elections that took longer are worth a line of a debugging log.
+const SLOW_MS: u64 = 100;
+/// Elections that one commit looks at for forgetting.
+const FORGET_ROWS_MAX: usize = 2_048;
+
+impl SyncNode {
+    /// Does what the steps owe, in the order the vote asks for.
+    pub(super) fn settle(
+        &mut self,
+        wall: WallTime,
+        fx: Effects,
+        stop: bool,
+    ) -> Result<(), SyncError> {
+        for drop in &fx.dropped {
+            self.metrics.dropped(*drop);
+        }
+        let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
+        let all = is_overdue || stop || self.elections.len() >= ELECTIONS_MAX;
+        if !fx.writes.is_empty() {
+            self.unwritten.extend_from_slice(&fx.writes);
+            self.unwritten_since.get_or_insert_with(Instant::now);
+        }
+        self.metrics.ballots_started.increment(fx.ballots_started);
+        for (segment, waited_ms) in &fx.waited {
+            self.metrics.election_seconds.record(Duration::from_millis(*waited_ms).as_secs_f64());
+            if *waited_ms >= SLOW_MS {
+                tracing::debug!(%segment, waited_ms, "slow election");
+            }
+        }
+        if all || is_awaited(&fx) || self.trimmed_by_peer.is_some() {
+            self.commit(wall, all)?;
+        }
+        if fx.ends_feeds {
+            self.feeds.trim(self.trimmed_to());
+        }
+        for (to, message) in fx.sends {
+            self.tell_peer(to, message);
+        }
+        for (to, segment, answer) in fx.answers {
+            self.answer(to, segment, answer)?;
+        }
+        let now = Instant::now();
+        for (elected, owner) in fx.elected {
+            self.feeds.publish(elected, !self.votes.is_reserve_of(elected.meta.id.owner), now);
+            self.metrics.elected.increment(1);
+            self.elections.push(Write::Elected(elected, owner));
+            self.unwritten_since.get_or_insert_with(Instant::now);
+        }
+        if !fx.later.is_empty() {
+            self.elections.extend(fx.later);
+            self.unwritten_since.get_or_insert_with(Instant::now);
+        }
+        for (to, owner, after) in fx.catch_ups {
+            self.catch_up(to, owner, after)?;
+        }
+        if self.feeds.is_reading() {
+            self.feeds.read_on(&self.store, elected_of(&self.elections))?;
+        }
+        let watermark = self.votes.watermark().filter(|_| self.has_joined);
+        if let Some(watermark) = watermark {
+            assert!(watermark >= self.told, "V3: the watermark never falls");
+            self.told = watermark;
+        }
+        self.feeds.tell(watermark, now);
+        self.tell_metrics();
+        Ok(())
+    }
+
+    /// Commits the votes that wait, and `all`: the elections after them, and what may be forgotten.
+    pub(super) fn commit(&mut self, wall: WallTime, all: bool) -> Result<(), StoreError> {
+        if all {
+            self.unwritten.append(&mut self.elections);
+            self.unwritten_since = None;
+        }
+        let mut beside = Beside { standings: Vec::new(), trimmed_to: self.trimmed_by_peer.take() };
+        if self.unwritten.is_empty() && beside.trimmed_to.is_none() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let rows = self.unwritten.len();
+        let floors = self.applied.floors(self.options.write_quorum);
+        let votes = &self.votes;
+        let may_go = |elected: &Elected| {
+            let owner = votes.owner_row(elected.meta.id.owner);
+            floors.get(&elected.challenger.group).is_some_and(|floor| elected.stamp() <= *floor)
+                // An owner that was dropped has been elected to its end.
+                && owner.is_none_or(|row| elected.meta.id.seq <= row.contiguous)
+        };
+        let retention = Retention {
+            upto: Stamp::before(wall.minus(self.options.feed_retention)),
+            may_go: &may_go,
+            rows_max: FORGET_ROWS_MAX,
+        };
+        if all {
+            beside.standings = self.standings.take_unwritten();
+        }
+        self.store.commit(self.unwritten.drain(..), beside, all.then_some(retention))?;
+        self.metrics.commits.increment(1);
+        self.metrics.commit_rows.increment(rows as u64);
+        self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Elections up to here may be forgotten here.
+    pub(super) fn trimmed_to(&self) -> Stamp {
+        self.store.trimmed_to().max(self.trimmed_by_peer.unwrap_or_default())
+    }
+}
+
+/// Whether something that leaves depends on the writes of these steps. A draft of the home itself
+/// goes to nobody: it may ride with the proposal that follows it. A ceiling is awaited by the
+/// watermark, an election by the feeds if this node's own vote is in it.
+fn is_awaited(fx: &Effects) -> bool {
+    let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
+    let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
+    has_ceiling || (leaves && !fx.writes.is_empty())
+}
+
+/// The elections among rows that wait.
+pub(super) fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> + Clone {
+    unwritten.iter().filter_map(|write| match write {
+        Write::Elected(elected, _) => Some(*elected),
+        _ => None,
+    })
+}
