@@ -24,7 +24,7 @@ sim SEEDS="20000":
 replay SEED:
     VIXEN_SIM_SEED={{SEED}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture every_seed
 
-# Every state of the shipped vote in larger instances, some ten minutes; or `just model small`, or names.
+# Every state of the shipped vote in larger instances, some minutes; or `just model small`, or names.
 model *SETS="large":
     cargo run --release --locked -p vixen-tests --bin vixen-model -- check --set {{SETS}}
 
