@@ -63,7 +63,7 @@ fn judge(known: &Standing, said: &Standing) -> Result<(), StandingRefusal> {
         return Err(StandingRefusal::OtherStore { remembered: known.store });
     }
     // Each start makes a commit, so another process on the store has more of them.
-    let least = if said.run == known.run { known.commits } else { known.commits + 1 };
+    let least = if said.run == known.run { known.commits } else { known.commits.saturating_add(1) };
     if said.commits < least {
         return Err(StandingRefusal::OlderStore { remembered: known.commits });
     }
@@ -117,6 +117,12 @@ mod tests {
         // Both begin with the same count, and one of them was here first.
         let refusal = standings().take(PEER, standing(7, 2, 100));
         assert_eq!(refusal, Err(StandingRefusal::OlderStore { remembered: 100 }));
+    }
+
+    #[test]
+    fn the_largest_count_a_peer_can_say_overflows_nothing() {
+        let mut standings = Standings::new(vec![(PEER, standing(7, 1, u64::MAX))]);
+        assert_eq!(standings.take(PEER, standing(7, 2, u64::MAX)), Ok(()));
     }
 
     #[test]
