@@ -1,7 +1,6 @@
 //! What can happen to one node.
 
 use vixen_common::id::{Ballot, SyncId};
-use vixen_common::wire::Message;
 use vixen_sync::vote::Input;
 
 /// Everything that can happen to one node of the model.
@@ -24,22 +23,6 @@ pub(crate) enum Event {
     Restart,
     /// It cannot crash any more: nobody will read its disk again.
     Settle,
-}
-
-/// A message as its receiver takes it; `None` for one that is not between sync nodes.
-pub(crate) fn input_of(from: SyncId, message: Message) -> Option<Input> {
-    Some(match message {
-        Message::PickChallenger { meta, ballot, draft, group, accepted } => {
-            Input::PickChallenger { from, meta, ballot, draft, group, accepted }
-        }
-        Message::ElectSegment { proposal } => Input::ElectSegment { from, proposal },
-        Message::Vote { proposal } => Input::Vote { from, proposal },
-        Message::Prepare { meta, ballot } => Input::Prepare { from, meta, ballot },
-        Message::Reject { segment, promised } => Input::Reject { from, segment, promised },
-        Message::SyncDigest { owners } => Input::Digest { from, owners },
-        Message::AdvanceSegmentResolved { elected } => Input::Resolved { elected },
-        _ => return None,
-    })
 }
 
 /// The ballot that a message belongs to; 0 where it has none.

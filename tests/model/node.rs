@@ -14,7 +14,7 @@ use vixen_common::wire::Message;
 use vixen_sync::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
 
 use crate::disk::{Disk, Unwritten};
-use crate::event::{Event, input_of};
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::instance::MEMBERS;
 
@@ -192,7 +192,8 @@ impl Node {
         });
         let leaving = fx.sends.iter().cloned().chain(catch_ups);
         let linked = leaving.filter(|(to, _)| self.links.contains(to));
-        let sends = linked.filter_map(|(to, message)| Some((to, input_of(self.id, message)?)));
+        let sends =
+            linked.filter_map(|(to, message)| Some((to, Input::from_peer(self.id, message)?)));
         let sends = sends.collect();
         self.tell_watermark(fault);
         sends

@@ -257,7 +257,7 @@ impl World {
             if let Message::OwnerSettled { trimmed_to, .. } = parcel.message {
                 self.nodes[at].trim(trimmed_to);
             }
-            inputs.extend(input_of(parcel.from, parcel.message));
+            inputs.extend(Input::from_peer(parcel.from, parcel.message));
         }
         if (self.now_ms + at as u64 * 37).is_multiple_of(1_000) {
             inputs.push(Input::Retry);
@@ -389,23 +389,4 @@ impl World {
 
 pub(crate) fn id_of(at: usize) -> SyncId {
     SyncId(u8::try_from(at).expect("few nodes"))
-}
-
-fn input_of(from: SyncId, message: Message) -> Option<Input> {
-    Some(match message {
-        Message::PickChallenger { meta, ballot, draft, group, accepted } => {
-            Input::PickChallenger { from, meta, ballot, draft, group, accepted }
-        }
-        Message::ElectSegment { proposal } => Input::ElectSegment { from, proposal },
-        Message::Vote { proposal } => Input::Vote { from, proposal },
-        Message::Prepare { meta, ballot } => Input::Prepare { from, meta, ballot },
-        Message::Reject { segment, promised } => Input::Reject { from, segment, promised },
-        Message::SyncDigest { owners } => Input::Digest { from, owners },
-        Message::AdvanceSegmentResolved { elected } => Input::Resolved { elected },
-        Message::OwnerSettled { owner, contiguous, stamp, .. } => {
-            let row = vixen_sync::vote::OwnerRow { contiguous, stamp };
-            Input::OwnerSettled { owner, row }
-        }
-        _ => return None,
-    })
 }

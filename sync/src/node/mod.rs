@@ -30,11 +30,14 @@ use vixen_common::wire::{Message, PeerId};
 use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::store::{Beside, Store, StoreError};
-use crate::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+use crate::vote::{Effects, Input, VoteOptions, Votes, Write};
 use retention::Applied;
 use standing::Standings;
 
 pub(crate) use standing::Standing;
+
+/// Drafts put off during a stall; more are made at once.
+const DEFERRED_MAX: usize = 16_384;
 
 /// Readiness before the first look at the links.
 const STARTING: &str = "starting";
@@ -356,7 +359,7 @@ impl SyncNode {
         let input = match (peer, message) {
             (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
                 let input = Input::GenerateDraft { from, meta };
-                if self.is_stalled() {
+                if self.is_stalled() && self.deferred.len() < DEFERRED_MAX {
                     self.deferred.push(input);
                     return;
                 }
@@ -373,44 +376,26 @@ impl SyncNode {
                 }
                 return;
             }
-            (
-                PeerId::Sync { .. },
-                Message::OwnerSettled { owner, contiguous, stamp, trimmed_to },
-            ) => {
-                if trimmed_to > self.trimmed_to() {
+            (PeerId::Sync { id, .. }, message) => {
+                if let Message::OwnerSettled { trimmed_to, .. } = message
+                    && trimmed_to > self.trimmed_to()
+                {
                     self.trimmed_by_peer = Some(trimmed_to);
                 }
-                Input::OwnerSettled { owner, row: OwnerRow { contiguous, stamp } }
+                let name = message.name();
+                match Input::from_peer(id, message) {
+                    Some(input) => input,
+                    None => return self.refuse(&peer, name),
+                }
             }
-            (
-                PeerId::Sync { id: from, .. },
-                Message::PickChallenger { meta, ballot, draft, group, accepted },
-            ) => Input::PickChallenger { from, meta, ballot, draft, group, accepted },
-            (PeerId::Sync { id: from, .. }, Message::ElectSegment { proposal }) => {
-                Input::ElectSegment { from, proposal }
-            }
-            (PeerId::Sync { id: from, .. }, Message::Vote { proposal }) => {
-                Input::Vote { from, proposal }
-            }
-            (PeerId::Sync { id: from, .. }, Message::Prepare { meta, ballot }) => {
-                Input::Prepare { from, meta, ballot }
-            }
-            (PeerId::Sync { id: from, .. }, Message::Reject { segment, promised }) => {
-                Input::Reject { from, segment, promised }
-            }
-            (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {
-                Input::Resolved { elected }
-            }
-            (PeerId::Sync { id: from, .. }, Message::SyncDigest { owners }) => {
-                Input::Digest { from, owners }
-            }
-            (_, other) => {
-                self.metrics.refused_messages.increment(1);
-                tracing::warn!(%peer, message = other.name(), "message is not for a sync node");
-                return;
-            }
+            (_, other) => return self.refuse(&peer, other.name()),
         };
         self.votes.step(now, input, fx);
+    }
+
+    fn refuse(&self, peer: &PeerId, message: &str) {
+        self.metrics.refused_messages.increment(1);
+        tracing::warn!(%peer, message, "message is not for a sync node");
     }
 
     fn tell_readiness(&self) {

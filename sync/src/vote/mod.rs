@@ -20,6 +20,7 @@ mod coordinate;
 mod draft;
 mod hedge;
 mod home;
+mod input;
 mod mutation;
 mod owners;
 mod presence;
@@ -31,8 +32,8 @@ mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::id::{Ballot, GroupId, Lane, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
-use vixen_common::segment::{Challenger, Elected, Proposal, SegmentMeta};
+use vixen_common::id::{Lane, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_common::segment::{Elected, Proposal, SegmentMeta};
 use vixen_common::time::WallTime;
 use vixen_common::wire::{DraftAnswer, Message};
 
@@ -42,6 +43,7 @@ use presence::Presence;
 use state::{Owner, Pending};
 
 pub use home::{coordinator, home};
+pub use input::Input;
 pub use mutation::Mutation;
 #[cfg(feature = "mutate")]
 pub use mutation::mutate;
@@ -66,113 +68,6 @@ pub struct VoteOptions {
     pub write_quorum: u8,
     /// Stamps further ahead of wall time than this are neither used nor accepted (rule 8).
     pub clock_ahead_max_ms: u64,
-}
-
-/// Everything that can happen to the votes of a node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Input {
-    /// An ndb node has the segment on disk.
-    GenerateDraft {
-        /// The ndb node.
-        from: NdbId,
-        /// The segment.
-        meta: SegmentMeta,
-    },
-    /// Stage one at this coordinator.
-    PickChallenger {
-        /// Who promises.
-        from: SyncId,
-        /// The segment.
-        meta: SegmentMeta,
-        /// The ballot promised.
-        ballot: Ballot,
-        /// Its draft.
-        draft: Stamp,
-        /// A group of which it counted W durable votes.
-        group: GroupId,
-        /// What it accepted before.
-        accepted: Option<(Ballot, Challenger)>,
-    },
-    /// Stage two: a coordinator's proposal, and its own vote.
-    ElectSegment {
-        /// The coordinator.
-        from: SyncId,
-        /// The value and its ballot.
-        proposal: Proposal,
-    },
-    /// A node has accepted.
-    Vote {
-        /// The node.
-        from: SyncId,
-        /// The value and its ballot.
-        proposal: Proposal,
-    },
-    /// A coordinator begins a ballot above 0.
-    Prepare {
-        /// The coordinator.
-        from: SyncId,
-        /// The segment.
-        meta: SegmentMeta,
-        /// The ballot.
-        ballot: Ballot,
-    },
-    /// A node has promised to a higher ballot than this coordinator's.
-    Reject {
-        /// The node.
-        from: SyncId,
-        /// The segment.
-        segment: SegmentId,
-        /// What it promised.
-        promised: Ballot,
-    },
-    /// A peer knows this segment to be elected.
-    Resolved {
-        /// The outcome.
-        elected: Elected,
-    },
-    /// A peer tells how far it knows each owner; on a new link.
-    Digest {
-        /// The peer.
-        from: SyncId,
-        /// Owner and contiguous elected seq.
-        owners: Vec<(OwnerId, Seq)>,
-    },
-    /// A link to a peer came up.
-    PeerUp {
-        /// The peer.
-        peer: SyncId,
-    },
-    /// A link to a peer went down.
-    PeerDown {
-        /// The peer.
-        peer: SyncId,
-    },
-    /// A peer says whether it can do its part of the vote for now; also of this node itself.
-    PeerAside {
-        /// The node.
-        peer: SyncId,
-        /// It cannot.
-        is_aside: bool,
-    },
-    /// A peer has forgotten this owner's segments up to the row, which are all elected.
-    OwnerSettled {
-        /// The owner.
-        owner: OwnerId,
-        /// How far its segments are elected without a gap.
-        row: OwnerRow,
-    },
-    /// [`Votes::overdue`] names this segment: a reserve steps in, or this node takes over.
-    Overdue {
-        /// The segment.
-        segment: SegmentId,
-    },
-    /// Segments have been pending for long: send again what may have been refused or lost.
-    Retry,
-    /// Time to forget owners that have been idle for [`OWNER_IDLE_MS`].
-    ExpireOwners {
-        /// Owners whose entries are linked: they are kept.
-        keep: BTreeSet<OwnerId>,
-    },
 }
 
 /// What the driver owes after a step; see the module doc for the order.
@@ -217,29 +112,6 @@ pub enum Drop {
     Conflict,
     /// The owner is unknown and older than any that is remembered.
     OwnerExpired,
-}
-
-impl Input {
-    /// The sync node it came from.
-    const fn sender(&self) -> Option<SyncId> {
-        match self {
-            Self::PickChallenger { from, .. }
-            | Self::ElectSegment { from, .. }
-            | Self::Vote { from, .. }
-            | Self::Prepare { from, .. }
-            | Self::Reject { from, .. }
-            | Self::Digest { from, .. } => Some(*from),
-            Self::GenerateDraft { .. }
-            | Self::Resolved { .. }
-            | Self::PeerUp { .. }
-            | Self::PeerDown { .. }
-            | Self::PeerAside { .. }
-            | Self::OwnerSettled { .. }
-            | Self::Overdue { .. }
-            | Self::Retry
-            | Self::ExpireOwners { .. } => None,
-        }
-    }
 }
 
 impl Drop {

@@ -2,7 +2,8 @@ mod owners;
 mod takeover;
 
 use super::*;
-use vixen_common::id::{Digest, Shard};
+use vixen_common::id::{Ballot, Digest, GroupId, Shard};
+use vixen_common::segment::Challenger;
 
 /// Three machines on one bench; messages move only when a test says so.
 struct Bench {
@@ -35,17 +36,7 @@ fn ndb(member: u8) -> NdbId {
 }
 
 fn input_of(from: SyncId, message: Message) -> Input {
-    match message {
-        Message::PickChallenger { meta, ballot, draft, group, accepted } => {
-            Input::PickChallenger { from, meta, ballot, draft, group, accepted }
-        }
-        Message::ElectSegment { proposal } => Input::ElectSegment { from, proposal },
-        Message::Vote { proposal } => Input::Vote { from, proposal },
-        Message::Prepare { meta, ballot } => Input::Prepare { from, meta, ballot },
-        Message::Reject { segment, promised } => Input::Reject { from, segment, promised },
-        Message::SyncDigest { owners } => Input::Digest { from, owners },
-        other => panic!("not a vote message: {other:?}"),
-    }
+    Input::from_peer(from, message).expect("a message of the vote")
 }
 
 impl Bench {
