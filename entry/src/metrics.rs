@@ -117,7 +117,7 @@ impl Metrics {
             RefuseReason::Gap => "gap",
             RefuseReason::Mismatch => "mismatch",
             RefuseReason::TooLarge => "too_large",
-            RefuseReason::WrongGroup => "wrong_group",
+            RefuseReason::Unwilling => "unwilling",
         };
         counter!(SEGMENTS_REFUSED, "reason" => reason).increment(1);
     }

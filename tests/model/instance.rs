@@ -16,7 +16,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use vixen_common::id::{Digest, OwnerId, SegmentId, Seq, Shard, SyncId};
+use vixen_common::id::{Digest, MapVersion, OwnerId, SegmentId, Seq, Shard, SyncId};
 use vixen_common::segment::SegmentMeta;
 use vixen_sync::vote::home;
 
@@ -100,7 +100,14 @@ fn owner_of(number: u128) -> OwnerId {
 
 const fn meta(owner: OwnerId, seq: Seq) -> SegmentMeta {
     let id = SegmentId { owner, seq };
-    SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) }
+    SegmentMeta {
+        id,
+        shard: Shard(0),
+        map: MapVersion(1),
+        count: 1,
+        bytes: 1,
+        digest: Digest([0; 16]),
+    }
 }
 
 impl fmt::Display for Instance {

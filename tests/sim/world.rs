@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use vixen_common::id::{Digest, GroupId, NdbId, OwnerId, SegmentId, Seq, Shard, Stamp, SyncId};
+use vixen_common::id::{
+    Digest, GroupId, MapVersion, NdbId, OwnerId, SegmentId, Seq, Shard, Stamp, SyncId,
+};
 use vixen_common::segment::{Elected, SegmentMeta};
 use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
@@ -207,7 +209,14 @@ impl World {
         let owner = OwnerId(uuid::Uuid::from_u128(trace::FIRST_OWNER + at as u128));
         let id = SegmentId { owner, seq: next[at] };
         next[at] = next[at].next();
-        let meta = SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) };
+        let meta = SegmentMeta {
+            id,
+            shard: Shard(0),
+            map: MapVersion(1),
+            count: 1,
+            bytes: 1,
+            digest: Digest([0; 16]),
+        };
         self.note(|| format!("submit {}", trace::segment(id)));
         let after = self.stamps.last_key_value().map_or(Stamp::ZERO, |(stamp, _)| *stamp);
         self.segments.insert(id, Segment { meta, stored_by: Vec::new(), after });

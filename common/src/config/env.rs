@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Tables whose scalars can be overridden.
-const TABLES: [&str; 3] = ["CLUSTER", "LIMITS", "LOG"];
+const TABLES: [&str; 4] = ["CLUSTER", "LIMITS", "STORAGE", "LOG"];
 
 /// The variable that overrides `key` of `table`.
 pub(super) fn variable(table: &str, key: &str) -> String {

@@ -9,10 +9,10 @@ use super::read::{Source, TableReader};
 use super::value::{Address, Count, Filter};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, SyncMember, check, env,
+    NdbMember, NodeName, Secret, Storage, SyncMember, check, env,
 };
 
-const ROOT_KEYS: &[&str] = &["cluster", "sync", "ndb-group", "entry", "limits", "log"];
+const ROOT_KEYS: &[&str] = &["cluster", "sync", "ndb-group", "entry", "limits", "storage", "log"];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",
@@ -75,6 +75,7 @@ impl Config {
                 .map(entry_member)
                 .collect::<Result<_, _>>()?,
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
+            storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             log: log(root.table("log", LOG_KEYS)?)?,
         };
         check::check(&config, source)?;
@@ -84,7 +85,12 @@ impl Config {
 
 /// All variables that override something, and nothing else, may start like one that does.
 fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
-    let tables = [("cluster", CLUSTER_KEYS), ("limits", Limits::KEYS), ("log", LOG_KEYS)];
+    let tables = [
+        ("cluster", CLUSTER_KEYS),
+        ("limits", Limits::KEYS),
+        ("storage", Storage::KEYS),
+        ("log", LOG_KEYS),
+    ];
     let known =
         || tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| env::variable(table, key)));
     let unknown = source

@@ -2,7 +2,7 @@
 //!
 //! - [`Config::load`] reads the file and the process environment; [`Config::parse`] does the same
 //!   with both given. What cannot work is refused here, before a node opens anything.
-//! - Every scalar of the tables `cluster`, `limits` and `log` can be overridden from the
+//! - Every scalar of the tables `cluster`, `limits`, `storage` and `log` can be overridden from the
 //!   environment: `limits.frame-bytes-max` is `VIXEN_LIMITS_FRAME_BYTES_MAX`.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
@@ -16,6 +16,7 @@ mod lookup;
 mod name;
 mod nearcast;
 mod read;
+mod storage;
 mod value;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use args::NodeArgs;
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use name::{NodeName, ParseNodeNameError, Secret};
+pub use storage::Storage;
 
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub entries: Vec<EntryMember>,
     /// Table `[limits]`.
     pub limits: Limits,
+    /// Table `[storage]`.
+    pub storage: Storage,
     /// Table `[log]`.
     pub log: LogConfig,
 }

@@ -149,12 +149,19 @@ impl Frontier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Digest, GroupId, OwnerId, SegmentId, Seq, Shard};
+    use crate::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard};
     use crate::segment::{Challenger, SegmentMeta};
 
     fn elected(stamp: u64) -> Elected {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(stamp) };
-        let meta = SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) };
+        let meta = SegmentMeta {
+            id,
+            shard: Shard(0),
+            map: MapVersion(1),
+            count: 1,
+            bytes: 1,
+            digest: Digest([0; 16]),
+        };
         Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
     }
 

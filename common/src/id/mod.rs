@@ -231,6 +231,21 @@ impl Shard {
     }
 }
 
+/// Which division of the shards placed a segment: the number of ndb groups then. Groups are only
+/// ever added, so a higher number is a later division, and what an earlier one placed stays where
+/// it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MapVersion(pub u16);
+
+impl MapVersion {
+    /// The group that holds `shard` by this division, unless it lacks live nodes. Group 0 of a
+    /// division without groups, which no node has.
+    #[must_use]
+    pub const fn group_of(self, shard: Shard) -> GroupId {
+        shard.group(if self.0 == 0 { 1 } else { self.0 })
+    }
+}
+
 /// Random id of one store directory, made when it is created (DESIGN §4 rule 9).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreId(pub Uuid);

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use super::blob::Blob;
 use super::record::Record;
 use super::{SegmentMeta, Topic};
-use crate::id::{Digest, SegmentId, Shard};
+use crate::id::{Digest, MapVersion, SegmentId, Shard};
 
 /// An open segment. Topics get their indices as they first appear.
 #[derive(Debug)]
 pub struct SegmentBuilder {
     id: SegmentId,
     shard: Shard,
+    map: MapVersion,
     topics: Vec<Topic>,
     indices: BTreeMap<Topic, u16>,
     records: Vec<u8>,
@@ -38,10 +39,11 @@ impl SegmentBuilder {
 
     /// Opens a segment.
     #[must_use]
-    pub const fn new(id: SegmentId, shard: Shard) -> Self {
+    pub const fn new(id: SegmentId, shard: Shard, map: MapVersion) -> Self {
         Self {
             id,
             shard,
+            map,
             topics: Vec::new(),
             indices: BTreeMap::new(),
             records: Vec::new(),
@@ -105,7 +107,8 @@ impl SegmentBuilder {
         let prefix = Blob::prefix(&self.topics);
         let bytes = u32::try_from(prefix.len() + self.records.len()).unwrap_or(u32::MAX);
         let digest = Digest::of(&[&prefix, &self.records]);
-        let meta = SegmentMeta { id: self.id, shard: self.shard, count: self.count, bytes, digest };
+        let Self { id, shard, map, count, .. } = self;
+        let meta = SegmentMeta { id, shard, map, count, bytes, digest };
         Chunk { meta, topics: self.topics, records: self.records.into() }
     }
 }
@@ -118,7 +121,7 @@ mod tests {
 
     fn closed() -> Chunk {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq::FIRST };
-        let mut builder = SegmentBuilder::new(id, Shard(0));
+        let mut builder = SegmentBuilder::new(id, Shard(0), MapVersion(1));
         for (n, uri) in ["a", "b", "b", "a"].iter().enumerate() {
             let record = Record {
                 topic: 0,

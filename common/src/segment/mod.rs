@@ -2,6 +2,7 @@
 
 mod blob;
 mod builder;
+mod pattern;
 mod record;
 
 use std::fmt;
@@ -9,10 +10,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Ballot, Digest, GroupId, SegmentId, Shard, Stamp};
+use crate::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard, Stamp};
 
 pub use blob::{Blob, BlobError};
 pub use builder::{Chunk, SegmentBuilder};
+pub use pattern::{Match, TopicPattern};
 pub use record::{Encoding, Record, RecordFlags, Records};
 
 /// A topic in its realm.
@@ -45,6 +47,8 @@ pub struct SegmentMeta {
     pub id: SegmentId,
     /// Where its owner placed it.
     pub shard: Shard,
+    /// By which division of the shards.
+    pub map: MapVersion,
     /// Number of messages, at least 1.
     pub count: u32,
     /// Size of its blob in bytes.

@@ -42,14 +42,16 @@ pub fn decode_frame(frame: &[u8]) -> Result<Vec<Message>, FrameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
+    use crate::id::{Digest, GroupId, MapVersion, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
     use crate::segment::{Challenger, Elected, SegmentMeta, Topic};
+    use crate::wire::HistoryEnd;
     use proptest::prelude::*;
 
     fn meta() -> SegmentMeta {
         SegmentMeta {
             id: SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(2) },
             shard: Shard(3),
+            map: MapVersion(1),
             count: 4,
             bytes: 5,
             digest: Digest([6; 16]),
@@ -87,6 +89,9 @@ mod tests {
         assert_eq!(encode_message(&standing, Vec::new()), [24, 7, 9]);
         let rows = Message::OrderRows { first: Position(5), rows: vec![] };
         assert_eq!(encode_message(&rows, Vec::new()), [32, 5, 0]);
+        let end = HistoryEnd::Trimmed { first: Position(9) };
+        let end = Message::HistoryEnd { request: 1, end };
+        assert_eq!(encode_message(&end, Vec::new()), [40, 1, 1, 9]);
     }
 
     proptest! {

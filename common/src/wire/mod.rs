@@ -10,15 +10,17 @@ mod hello;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Ballot, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId};
-use crate::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic};
+use crate::id::{
+    Ballot, Digest, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId,
+};
+use crate::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic, TopicPattern};
 
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
 pub(crate) use hello::proof_holds;
 pub use hello::{Greeting, Hello, PeerId, Refusal, Welcome, proof_of};
 
 /// Version of the messages below; both ends of a link must speak the same.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// Everything nodes say to each other after HELLO. Any message may arrive twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,6 +242,153 @@ pub enum Message {
         /// Segments in the order, without a gap.
         rows: Vec<Elected>,
     },
+    /// ndb → entry: whether the sender takes new segments; first on each link, and on each change.
+    NdbStanding {
+        /// What it can do.
+        standing: NdbStanding,
+    },
+    /// ndb → ndb of its group: how far the sender has the segments of owners that have unresolved
+    /// ones at it. The receiver offers what is newer.
+    HeldDigest {
+        /// Owner, and the highest seq up to which the sender holds or has placed every segment that
+        /// was placed in its group; 0 for none.
+        owners: Vec<(OwnerId, Seq)>,
+    },
+    /// ndb → ndb of its group: unresolved segments that are on the sender's disk.
+    OfferSegments {
+        /// What they are. The receiver fetches those it lacks.
+        segments: Vec<SegmentMeta>,
+    },
+    /// ndb → ndb: hash of the sender's order up to a position, to be compared.
+    ChainAt {
+        /// The position after the last row hashed.
+        next: Position,
+        /// Its chain.
+        chain: Digest,
+    },
+    /// ndb → reader: the order that was asked for begins later here; what is before was dropped by
+    /// retention.
+    OrderTrimmed {
+        /// What was asked for.
+        asked: Position,
+        /// Where the order goes on from.
+        base: OrderBase,
+    },
+    /// entry → ndb: send one batch of stored messages.
+    ReadHistory {
+        /// Names the answer; the reader's choice.
+        request: u64,
+        /// What to send.
+        query: HistoryQuery,
+    },
+    /// ndb → entry: messages of one segment, in the direction of the query.
+    HistorySegment {
+        /// Of the `ReadHistory`.
+        request: u64,
+        /// The messages, in ascending order within the segment whatever the direction.
+        segment: TailSegment,
+    },
+    /// ndb → entry: the batch is complete.
+    HistoryEnd {
+        /// Of the `ReadHistory`.
+        request: u64,
+        /// How it ended.
+        end: HistoryEnd,
+    },
+}
+
+/// Whether an ndb node takes new segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NdbStanding {
+    /// It does.
+    Willing,
+    /// Its disk has no more than the reserve left. It serves what it has.
+    DiskFull,
+    /// It follows too few sync nodes to take part.
+    NoFeeds,
+}
+
+impl NdbStanding {
+    /// Label of metrics, and a word for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Willing => "willing",
+            Self::DiskFull => "disk full",
+            Self::NoFeeds => "too few sync nodes connected",
+        }
+    }
+}
+
+/// Where an order begins whose rows before are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderBase {
+    /// Position of the first message that is left, or will be.
+    pub next: Position,
+    /// Stamp of the last segment before it.
+    pub stamp: Stamp,
+    /// The chain up to it.
+    pub chain: Digest,
+}
+
+/// A place in the order to read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HistoryPlace {
+    /// A position.
+    Position(Position),
+    /// A permanent id, or the first that a time can have: the nearest message in the direction of
+    /// reading, itself included.
+    Id {
+        /// Its stamp.
+        stamp: Stamp,
+        /// Its offset in the segment.
+        offset: u32,
+    },
+    /// The end of the order, for reading backward.
+    End,
+}
+
+/// One batch of stored messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryQuery {
+    /// Where to begin, inclusive.
+    pub from: HistoryPlace,
+    /// Whether to read towards the past.
+    pub is_backward: bool,
+    /// Where to end: forward, the position after the last wanted; backward, the lowest wanted.
+    pub until: Option<Position>,
+    /// Topics wanted: those of any of the patterns.
+    pub topics: Vec<TopicPattern>,
+    /// No more messages than this are sent; the last segment is cut to it.
+    pub messages_max: u32,
+    /// Segments are sent until they have about so many bytes.
+    pub bytes_max: u32,
+}
+
+/// How a batch of history ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HistoryEnd {
+    /// Everything of this node's group from the beginning up to here was sent: forward, positions
+    /// below `next`; backward, positions above it. `next` is where the following batch begins.
+    Next {
+        /// See above.
+        next: Position,
+        /// The order of this node ends here, or its `until` was reached: there is no more for now.
+        is_end: bool,
+    },
+    /// Where it was to begin, retention has dropped the order. Nothing was sent.
+    Trimmed {
+        /// The first position that is left.
+        first: Position,
+    },
+    /// A segment cannot be given at present: it is on its way from a peer. Everything before it was
+    /// sent. Another node of the group may have it.
+    Unavailable {
+        /// Where the following batch begins.
+        next: Position,
+    },
+    /// The node cannot read its store, or does not trust its order from here on.
+    Failed,
 }
 
 /// Why a sync node takes no messages from another.
@@ -275,8 +424,8 @@ pub enum RefuseReason {
     Mismatch,
     /// The segment is larger than this node's limits; sending again will not help.
     TooLarge,
-    /// The segment belongs to another group.
-    WrongGroup,
+    /// The node takes no new segments at present, as its standing says: place it elsewhere.
+    Unwilling,
 }
 
 /// Canonical messages of one segment, whole or filtered by interest.
@@ -334,6 +483,14 @@ impl Message {
             Self::FeedTrimmed { .. } => "feed_trimmed",
             Self::FetchOrder { .. } => "fetch_order",
             Self::OrderRows { .. } => "order_rows",
+            Self::NdbStanding { .. } => "ndb_standing",
+            Self::HeldDigest { .. } => "held_digest",
+            Self::OfferSegments { .. } => "offer_segments",
+            Self::ChainAt { .. } => "chain_at",
+            Self::OrderTrimmed { .. } => "order_trimmed",
+            Self::ReadHistory { .. } => "read_history",
+            Self::HistorySegment { .. } => "history_segment",
+            Self::HistoryEnd { .. } => "history_end",
         }
     }
 
@@ -346,10 +503,10 @@ impl Message {
             Self::KeepAdvanceHistory { topics, records, .. } => {
                 topics.len() * TOPIC + records.len()
             }
-            Self::SyncDigest { owners } => owners.len() * 24,
+            Self::SyncDigest { owners } | Self::HeldDigest { owners } => owners.len() * 24,
             Self::FollowTail { topics, .. } => topics.len() * TOPIC,
             Self::ChangeInterest { add, remove, .. } => (add.len() + remove.len()) * TOPIC,
-            Self::TailSegment(tail) => {
+            Self::TailSegment(tail) | Self::HistorySegment { segment: tail, .. } => {
                 tail.topics.len() * TOPIC + tail.offsets.len() * 4 + tail.records.len()
             }
             Self::FetchSegments { segments } | Self::SegmentsMissing { segments } => {
@@ -357,6 +514,8 @@ impl Message {
             }
             Self::SegmentBlob { blob, .. } => blob.len(),
             Self::OrderRows { rows, .. } => size_of_val(rows.as_slice()),
+            Self::OfferSegments { segments } => size_of_val(segments.as_slice()),
+            Self::ReadHistory { query, .. } => query.topics.len() * TOPIC,
             Self::BeginAdvanceSegment { .. }
             | Self::AdvanceSegmentOver { .. }
             | Self::TrimAdvanceSegment { .. }
@@ -380,7 +539,11 @@ impl Message {
             | Self::OrderApplied { .. }
             | Self::DraftAnswered { .. }
             | Self::FeedTrimmed { .. }
-            | Self::FetchOrder { .. } => 0,
+            | Self::FetchOrder { .. }
+            | Self::NdbStanding { .. }
+            | Self::ChainAt { .. }
+            | Self::OrderTrimmed { .. }
+            | Self::HistoryEnd { .. } => 0,
         }
     }
 }

@@ -30,7 +30,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use vixen_common::id::{GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Shard};
+use vixen_common::id::{GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard};
 use vixen_common::segment::{Encoding, Record, SegmentBuilder, SegmentMeta, Topic};
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, RefuseReason};
@@ -200,6 +200,8 @@ struct Closed {
 #[derive(Debug)]
 pub struct Segmenter {
     options: SegmenterOptions,
+    /// Stands for the groups of the options.
+    map: MapVersion,
     up: BTreeSet<NdbId>,
     closed: VecDeque<Closed>,
     open: Open,
@@ -207,9 +209,9 @@ pub struct Segmenter {
 }
 
 impl Open {
-    fn new(id: SegmentId, shard: Shard) -> Self {
+    fn new(id: SegmentId, shard: Shard, map: MapVersion) -> Self {
         Self {
-            builder: SegmentBuilder::new(id, shard),
+            builder: SegmentBuilder::new(id, shard, map),
             shard,
             pending: Pending::default(),
             opened_at: WallTime(0),
@@ -240,9 +242,12 @@ impl Segmenter {
         // Owners begin at different shards, so that idle entries do not all use the first group.
         let spread = options.owner.0.as_u128() % u128::from(Shard::COUNT);
         let shard = Shard(u32::try_from(spread).unwrap_or_default());
-        let open = Open::new(id, shard);
+        let groups = u16::try_from(options.groups.len()).unwrap_or(u16::MAX);
+        let map = MapVersion(groups);
+        let open = Open::new(id, shard, map);
         Self {
             options,
+            map,
             up: BTreeSet::new(),
             closed: VecDeque::new(),
             open,
@@ -357,11 +362,11 @@ impl Segmenter {
     /// Closes the open segment, sends it, and opens the next.
     fn close(&mut self, fx: &mut Effects) {
         let id = self.open.builder.id();
-        let next = Open::new(id.next(), self.open.shard.next());
+        let next = Open::new(id.next(), self.open.shard.next(), self.map);
         let Open { builder, pending, opened_at, .. } = std::mem::replace(&mut self.open, next);
         let chunk = builder.close();
         let meta = chunk.meta;
-        let group = meta.shard.group(self.groups());
+        let group = meta.map.group_of(meta.shard);
         let parcel = parcel::messages_of(chunk);
         let closed = Closed {
             meta,
@@ -377,10 +382,6 @@ impl Segmenter {
         }
         fx.notes.push(Note::Closed { meta });
         self.closed.push_back(closed);
-    }
-
-    fn groups(&self) -> u16 {
-        u16::try_from(self.options.groups.len()).unwrap_or(u16::MAX)
     }
 
     fn members(&self, group: GroupId) -> impl Iterator<Item = NdbId> {
@@ -419,7 +420,7 @@ impl Segmenter {
                 *refusals = refusals.saturating_add(1);
                 *refusals <= RESENDS_MAX
             }
-            RefuseReason::TooLarge | RefuseReason::WrongGroup => false,
+            RefuseReason::TooLarge | RefuseReason::Unwilling => false,
         };
         if again {
             closed.send(from, fx);

@@ -53,12 +53,13 @@ fn keeps_of(records: &[u8], count: u32) -> Vec<(u32, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{OwnerId, SegmentId, Seq, Shard};
+    use vixen_common::id::{MapVersion, OwnerId, SegmentId, Seq, Shard};
     use vixen_common::segment::{Blob, Encoding, Record, RecordFlags, SegmentBuilder, Topic};
 
     fn chunk(sizes: &[usize]) -> Chunk {
         let owner = OwnerId(uuid::Uuid::from_u128(1));
-        let mut builder = SegmentBuilder::new(SegmentId { owner, seq: Seq::FIRST }, Shard(0));
+        let mut builder =
+            SegmentBuilder::new(SegmentId { owner, seq: Seq::FIRST }, Shard(0), MapVersion(1));
         for size in sizes {
             let payload = vec![b'1'; *size];
             let record = Record {

@@ -96,7 +96,7 @@ impl Unwritten {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{GroupId, Position, SegmentId, Seq, Shard, Stamp};
+    use vixen_common::id::{GroupId, MapVersion, Position, SegmentId, Seq, Shard, Stamp};
     use vixen_common::segment::{Blob, Challenger, Elected, SegmentMeta};
 
     use crate::replica::{Body, OrderRow};
@@ -107,7 +107,14 @@ mod tests {
 
     fn store() -> Store {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(5)), seq: Seq(1) };
-        let meta = SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) };
+        let meta = SegmentMeta {
+            id,
+            shard: Shard(0),
+            map: MapVersion(1),
+            count: 1,
+            bytes: 1,
+            digest: Digest([0; 16]),
+        };
         let blob = Blob::assemble(&[], &[]);
         Store { meta, blob, mark: Mark::Temporary }
     }

@@ -314,7 +314,7 @@ impl Replica {
             Err(reason) => {
                 fx.refused.push(match reason {
                     RefuseReason::Gap => Refused::Gap,
-                    RefuseReason::TooLarge | RefuseReason::WrongGroup => Refused::TooLarge,
+                    RefuseReason::TooLarge | RefuseReason::Unwilling => Refused::TooLarge,
                     RefuseReason::Mismatch => Refused::Mismatch,
                 });
                 let refuse = Message::RefuseAdvanceSegment { segment: meta.id, reason };

@@ -1,5 +1,5 @@
 use super::*;
-use vixen_common::id::Shard;
+use vixen_common::id::{MapVersion, Shard};
 use vixen_common::segment::{Challenger, Chunk, Encoding, Record, RecordFlags, SegmentBuilder};
 
 fn owner() -> OwnerId {
@@ -8,7 +8,7 @@ fn owner() -> OwnerId {
 
 fn chunk(seq: u64, count: u32) -> Chunk {
     let id = SegmentId { owner: owner(), seq: Seq(seq) };
-    let mut builder = SegmentBuilder::new(id, Shard(0));
+    let mut builder = SegmentBuilder::new(id, Shard(0), MapVersion(1));
     for _ in 0..count {
         let record = Record {
             topic: 0,

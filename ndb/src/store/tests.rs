@@ -1,6 +1,6 @@
 use super::*;
 use crate::replica::{Body, Place};
-use vixen_common::id::{GroupId, Shard, Stamp};
+use vixen_common::id::{GroupId, MapVersion, Shard, Stamp};
 use vixen_common::segment::Topic;
 use vixen_common::segment::{Challenger, Elected, Encoding, Record, RecordFlags, SegmentBuilder};
 
@@ -8,7 +8,8 @@ const BYTES_MAX: u64 = 64 << 20;
 
 fn segment(seq: u64, count: u32) -> (SegmentMeta, Blob) {
     let owner = OwnerId(uuid::Uuid::from_u128(1));
-    let mut builder = SegmentBuilder::new(SegmentId { owner, seq: Seq(seq) }, Shard(0));
+    let mut builder =
+        SegmentBuilder::new(SegmentId { owner, seq: Seq(seq) }, Shard(0), MapVersion(1));
     for _ in 0..count {
         let record = Record {
             topic: 0,
@@ -107,7 +108,14 @@ fn a_chain_tells_orders_apart() {
 async fn keys_and_rows_are_golden() {
     let owner = OwnerId(uuid::Uuid::from_u128(0x0102_0304));
     let id = SegmentId { owner, seq: Seq(5) };
-    let meta = SegmentMeta { id, shard: Shard(6), count: 7, bytes: 300, digest: Digest([8; 16]) };
+    let meta = SegmentMeta {
+        id,
+        shard: Shard(6),
+        map: MapVersion(1),
+        count: 7,
+        bytes: 300,
+        digest: Digest([8; 16]),
+    };
     let row = OrderRow { elected: elected(meta, 9), chain: Digest([10; 16]) };
     let mut key = [0; 24];
     key[12..16].copy_from_slice(&[1, 2, 3, 4]);
@@ -115,7 +123,7 @@ async fn keys_and_rows_are_golden() {
     // A UUID is written with its length, 16; 300 is 0xAC 0x02 as a varint.
     let mut stored_meta = vec![16];
     stored_meta.extend_from_slice(&key[..16]);
-    stored_meta.extend_from_slice(&[5, 6, 7, 0xac, 2]);
+    stored_meta.extend_from_slice(&[5, 6, 1, 7, 0xac, 2]);
     stored_meta.extend_from_slice(&[8; 16]);
     let mut stored_row = stored_meta.clone();
     stored_row.extend_from_slice(&[9, 0]);

@@ -50,14 +50,14 @@ mod tests {
     use super::*;
     use crate::replica::OrderRow;
     use crate::tail::log::EntryBody;
-    use vixen_common::id::{Digest, GroupId, OwnerId, SegmentId, Seq, Shard, Stamp};
+    use vixen_common::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard, Stamp};
     use vixen_common::segment::{
         Challenger, Elected, Encoding, Record, RecordFlags, SegmentBuilder,
     };
 
     fn entry() -> (Entry, Vec<Topic>, Bytes) {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(1) };
-        let mut builder = SegmentBuilder::new(id, Shard(0));
+        let mut builder = SegmentBuilder::new(id, Shard(0), MapVersion(1));
         for uri in ["a", "b", "a"] {
             let record = Record {
                 topic: 0,

@@ -197,12 +197,19 @@ impl TailLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{Digest, GroupId, OwnerId, Seq, Shard};
+    use vixen_common::id::{Digest, GroupId, MapVersion, OwnerId, Seq, Shard};
     use vixen_common::segment::{Challenger, Elected, SegmentMeta};
 
     fn place(first: u64, count: u32, body: Body) -> Place {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(first) };
-        let meta = SegmentMeta { id, shard: Shard(0), count, bytes: 1, digest: Digest([0; 16]) };
+        let meta = SegmentMeta {
+            id,
+            shard: Shard(0),
+            map: MapVersion(1),
+            count,
+            bytes: 1,
+            digest: Digest([0; 16]),
+        };
         let challenger = Challenger { stamp: Stamp(first), group: GroupId(0) };
         let row = OrderRow::chained(Digest::default(), Elected { meta, challenger });
         Place { first: Position(first), row, body }

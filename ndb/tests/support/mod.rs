@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use vixen_common::id::{
-    GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId, SyncId,
+    GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId, SyncId,
 };
 use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
 use vixen_common::segment::{
@@ -36,7 +36,7 @@ pub(crate) fn chunk(seq: u64, uris: &[&str]) -> Chunk {
 
 pub(crate) fn chunk_of(seq: u64, uris: &[&str], payload: &[u8]) -> Chunk {
     let id = SegmentId { owner: owner(1), seq: Seq(seq) };
-    let mut builder = SegmentBuilder::new(id, Shard(0));
+    let mut builder = SegmentBuilder::new(id, Shard(0), MapVersion(1));
     for uri in uris {
         let record = Record {
             topic: 0,

@@ -22,7 +22,7 @@ use crate::vote::{OwnerRow, Recovered, VoteState, Write};
 pub use error::StoreError;
 
 /// Version of all rows; a store of another version is refused, not guessed at.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 mod db_name {
     pub(super) const META: &str = "meta";
@@ -329,7 +329,7 @@ fn decode<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{Ballot, Digest, GroupId, SegmentId, Shard};
+    use vixen_common::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard};
     use vixen_common::segment::{Challenger, SegmentMeta};
 
     const BYTES_MAX: u64 = 64 << 20;
@@ -337,7 +337,14 @@ mod tests {
     fn meta(owner: u128, seq: u64) -> SegmentMeta {
         let owner = OwnerId(uuid::Uuid::from_u128(owner));
         let id = SegmentId { owner, seq: Seq(seq) };
-        SegmentMeta { id, shard: Shard(1), count: 2, bytes: 3, digest: Digest([4; 16]) }
+        SegmentMeta {
+            id,
+            shard: Shard(1),
+            map: MapVersion(1),
+            count: 2,
+            bytes: 3,
+            digest: Digest([4; 16]),
+        }
     }
 
     fn elected(owner: u128, seq: u64, stamp: u64) -> Elected {
@@ -459,7 +466,7 @@ mod tests {
         let bytes = encode(&voted(1, 2)).expect("encodes");
         let mut wanted = vec![16];
         wanted.extend_from_slice(uuid::Uuid::from_u128(1).as_bytes());
-        wanted.extend_from_slice(&[2, 1, 2, 3]);
+        wanted.extend_from_slice(&[2, 1, 1, 2, 3]);
         wanted.extend_from_slice(&[4; 16]);
         wanted.extend_from_slice(&[1, 7, 1, 0, 2, 1, 1, 8, 0]);
         assert_eq!(bytes, wanted);

@@ -228,9 +228,16 @@ mod tests {
 
     #[test]
     fn one_ndb_node_is_one_durable_vote_however_often_it_asks() {
-        use vixen_common::id::{Digest, Shard};
+        use vixen_common::id::{Digest, MapVersion, Shard};
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(1) };
-        let meta = SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) };
+        let meta = SegmentMeta {
+            id,
+            shard: Shard(0),
+            map: MapVersion(1),
+            count: 1,
+            bytes: 1,
+            digest: Digest([0; 16]),
+        };
         let mut pending = Pending::new(VoteState::new(meta));
         let node = |member| NdbId { group: GroupId(0), member };
         pending.store(node(1), 2);

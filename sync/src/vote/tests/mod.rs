@@ -2,7 +2,7 @@ mod owners;
 mod takeover;
 
 use super::*;
-use vixen_common::id::{Ballot, Digest, GroupId, Shard};
+use vixen_common::id::{Ballot, Digest, GroupId, MapVersion, Shard};
 use vixen_common::segment::Challenger;
 
 /// Three machines on one bench; messages move only when a test says so.
@@ -28,7 +28,14 @@ fn options(id: u8, n: u8) -> VoteOptions {
 fn meta(owner: u128, seq: u64) -> SegmentMeta {
     let owner = OwnerId(uuid::Uuid::from_u128(owner));
     let id = SegmentId { owner, seq: Seq(seq) };
-    SegmentMeta { id, shard: Shard(0), count: 1, bytes: 1, digest: Digest([0; 16]) }
+    SegmentMeta {
+        id,
+        shard: Shard(0),
+        map: MapVersion(1),
+        count: 1,
+        bytes: 1,
+        digest: Digest([0; 16]),
+    }
 }
 
 fn ndb(member: u8) -> NdbId {
