@@ -73,7 +73,20 @@ pub fn open(dir: &Path, bytes_max: u64, fsync: bool) -> Result<Env<WithoutTls>, 
     }
 }
 
-/// Checks the format version and reads the store id from `meta`, or writes both into a new store.
+/// Changes the size of the map.
+///
+/// # Errors
+/// When the address space is not to be had.
+pub fn resize(env: &Env<WithoutTls>, bytes: u64) -> Result<(), heed::Error> {
+    #[expect(unsafe_code, reason = "LMDB maps the file anew")]
+    // SAFETY: the caller holds off all transactions of this process on this environment.
+    unsafe {
+        env.resize(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+}
+
+/// Checks the format version and reads the store id from `meta`, or writes both into a new store: `new_id`,
+/// or a random one.
 ///
 /// # Errors
 /// When the store is of another version, or unreadable.
@@ -82,6 +95,7 @@ pub fn identify(
     meta: Database<Bytes, Bytes>,
     dir: &Path,
     format: u8,
+    new_id: Option<StoreId>,
 ) -> Result<StoreId, OpenError> {
     if let Some(found) = meta.get(txn, KEY_FORMAT)? {
         let found = found.first().copied().unwrap_or(0);
@@ -93,7 +107,7 @@ pub fn identify(
         let id = uuid::Uuid::from_slice(id);
         return id.map(StoreId).map_err(|_length| OpenError::StoreId { path: dir.to_owned() });
     }
-    let id = StoreId::generate();
+    let id = new_id.unwrap_or_else(StoreId::generate);
     meta.put(txn, KEY_FORMAT, &[format])?;
     meta.put(txn, KEY_STORE_ID, id.0.as_bytes())?;
     Ok(id)
@@ -109,7 +123,7 @@ mod tests {
         let env = open(dir, BYTES_MAX, true)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some("meta"))?;
-        let id = identify(&mut txn, meta, dir, format)?;
+        let id = identify(&mut txn, meta, dir, format, None)?;
         txn.commit()?;
         Ok(id)
     }

@@ -4,6 +4,7 @@ use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gau
 use metrics::{describe_histogram, gauge, histogram};
 
 use vixen_common::id::SyncId;
+use vixen_common::wire::PeerId;
 
 use crate::vote::{Drop, Waiting, WaitsFor};
 
@@ -14,7 +15,9 @@ pub(crate) struct Metrics {
     pub(crate) commit_rows: Counter,
     pub(crate) elected: Counter,
     pub(crate) election_seconds: Histogram,
-    pub(crate) messages_received: Counter,
+    messages_from_sync: Counter,
+    messages_from_ndb: Counter,
+    messages_from_entries: Counter,
     pub(crate) pending: Gauge,
     pub(crate) watermark: Gauge,
     pub(crate) feeds: Gauge,
@@ -49,7 +52,10 @@ impl Metrics {
             "vixen_sync_election_seconds",
             "Time from W durable votes known here to the election known here"
         );
-        describe_counter!("vixen_sync_messages_received_total", "Messages received from nodes");
+        describe_counter!(
+            "vixen_sync_messages_received_total",
+            "Messages received, by the tier of the sender"
+        );
         describe_gauge!("vixen_sync_pending_segments", "Segments known and not known elected");
         describe_gauge!("vixen_sync_watermark_seconds", "Wall time of the watermark, Unix seconds");
         describe_gauge!("vixen_sync_feeds", "Readers that follow this node's feed");
@@ -88,7 +94,11 @@ impl Metrics {
             commit_rows: counter!("vixen_sync_commit_rows_total"),
             elected: counter!("vixen_sync_segments_elected_total"),
             election_seconds: histogram!("vixen_sync_election_seconds"),
-            messages_received: counter!("vixen_sync_messages_received_total"),
+            messages_from_sync: counter!("vixen_sync_messages_received_total", "from" => "sync"),
+            messages_from_ndb: counter!("vixen_sync_messages_received_total", "from" => "ndb"),
+            messages_from_entries: counter!(
+                "vixen_sync_messages_received_total", "from" => "entry"
+            ),
             pending: gauge!("vixen_sync_pending_segments"),
             watermark: gauge!("vixen_sync_watermark_seconds"),
             feeds: gauge!("vixen_sync_feeds"),
@@ -118,6 +128,15 @@ impl Metrics {
         for (node, gauge) in &self.waiting_for_node {
             gauge.set(waiting.by_node.get(node).copied().unwrap_or(0) as f64);
         }
+    }
+
+    pub(crate) fn received(&self, from: &PeerId, messages: usize) {
+        let counter = match from {
+            PeerId::Sync { .. } => &self.messages_from_sync,
+            PeerId::Ndb { .. } => &self.messages_from_ndb,
+            PeerId::Entry { .. } => &self.messages_from_entries,
+        };
+        counter.increment(messages as u64);
     }
 
     pub(crate) fn dropped(&self, drop: Drop) {

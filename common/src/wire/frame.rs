@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(encode_message(&rows, Vec::new()), [32, 5, 0]);
         let end = HistoryEnd::Trimmed { first: Position(9) };
         let end = Message::HistoryEnd { request: 1, end };
-        assert_eq!(encode_message(&end, Vec::new()), [40, 1, 1, 9]);
+        assert_eq!(encode_message(&end, Vec::new()), [39, 1, 1, 9]);
     }
 
     proptest! {

@@ -247,14 +247,8 @@ pub enum Message {
         /// What it can do.
         standing: NdbStanding,
     },
-    /// ndb → ndb of its group: how far the sender has the segments of owners that have unresolved
-    /// ones at it. The receiver offers what is newer.
-    HeldDigest {
-        /// Owner, and the highest seq up to which the sender holds or has placed every segment that
-        /// was placed in its group; 0 for none.
-        owners: Vec<(OwnerId, Seq)>,
-    },
-    /// ndb → ndb of its group: unresolved segments that are on the sender's disk.
+    /// ndb → ndb of its group, on a new link and while they stay unresolved: the digest of what the
+    /// sender has on disk without a place.
     OfferSegments {
         /// What they are. The receiver fetches those it lacks.
         segments: Vec<SegmentMeta>,
@@ -484,7 +478,6 @@ impl Message {
             Self::FetchOrder { .. } => "fetch_order",
             Self::OrderRows { .. } => "order_rows",
             Self::NdbStanding { .. } => "ndb_standing",
-            Self::HeldDigest { .. } => "held_digest",
             Self::OfferSegments { .. } => "offer_segments",
             Self::ChainAt { .. } => "chain_at",
             Self::OrderTrimmed { .. } => "order_trimmed",
@@ -503,7 +496,7 @@ impl Message {
             Self::KeepAdvanceHistory { topics, records, .. } => {
                 topics.len() * TOPIC + records.len()
             }
-            Self::SyncDigest { owners } | Self::HeldDigest { owners } => owners.len() * 24,
+            Self::SyncDigest { owners } => owners.len() * 24,
             Self::FollowTail { topics, .. } => topics.len() * TOPIC,
             Self::ChangeInterest { add, remove, .. } => (add.len() + remove.len()) * TOPIC,
             Self::TailSegment(tail) | Self::HistorySegment { segment: tail, .. } => {

@@ -321,7 +321,7 @@ impl SyncNode {
                 }
             }
             LinkEvent::Messages { link, peer, messages } => {
-                self.metrics.messages_received.increment(messages.len() as u64);
+                self.metrics.received(&peer, messages.len());
                 for message in messages {
                     self.on_message(now, link, peer, message, fx);
                 }

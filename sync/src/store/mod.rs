@@ -90,7 +90,7 @@ impl Store {
         let by_stamp = env.create_database(&mut txn, Some(db_name::BY_STAMP))?;
         let owners = env.create_database(&mut txn, Some(db_name::OWNERS))?;
         let peers = env.create_database(&mut txn, Some(db_name::PEERS))?;
-        let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT)?;
+        let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT, None)?;
         let commits = meta.get(&txn, KEY_COMMITS)?.map_or(Ok(0), keys::number_from)?;
         let trimmed_to = meta.get(&txn, KEY_TRIMMED)?.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
         txn.commit()?;
