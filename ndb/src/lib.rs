@@ -10,7 +10,8 @@ pub mod replica;
 mod serve;
 mod store;
 mod tail;
+pub mod tools;
 
 pub use node::{NdbError, NdbEvent, NdbHandle, NdbNode, NdbOptions};
 pub use serve::serve;
-pub use store::StoreError;
+pub use store::{StartError, StoreError};

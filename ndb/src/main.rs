@@ -1,4 +1,4 @@
-//! `vixen-ndb`: one storage node.
+//! `vixen-ndb`: one storage node, and the tools for its store.
 
 use std::process::ExitCode;
 
@@ -6,18 +6,36 @@ use clap::Parser;
 
 use vixen_common::config::NodeArgs;
 use vixen_common::telemetry::init_tracing;
+use vixen_ndb::tools::{Tool, fault};
+use vixen_ndb::{NdbError, StartError};
+
+/// Exit code when LMDB is led astray by damaged pages: EX_SOFTWARE of sysexits.h.
+const EXIT_FAULT: i32 = 70;
 
 /// A storage node of a vixen cluster: keeps messages on disk, in their order, and streams them to
 /// the entries.
+///
+/// Without a command it runs the node, until SIGTERM or SIGINT.
 #[derive(Debug, Parser)]
-#[command(name = "vixen-ndb", version)]
+#[command(
+    name = "vixen-ndb",
+    version,
+    verbatim_doc_comment,
+    args_conflicts_with_subcommands = true
+)]
 struct Args {
     #[command(flatten)]
     node: NodeArgs,
+    #[command(subcommand)]
+    tool: Option<Tool>,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    if let Some(tool) = &args.tool {
+        return tool.run();
+    }
+    match run(&args.node) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("vixen-ndb: {error:#}");
@@ -26,15 +44,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<()> {
-    let (config, name) = args.node.load_required("ndb")?;
+fn run(args: &NodeArgs) -> anyhow::Result<()> {
+    let (config, name) = args.load_required("ndb")?;
     config.ndb_member(&name)?;
-    if args.node.check_config {
+    if args.check_config {
         println!("configuration is good: {name} is an ndb node of {}", config.cluster.name);
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());
+    let file = args.config.clone().unwrap_or_default();
+    let arguments = format!("--config {} --node {name}", file.display());
+    let problem =
+        format!("{name}: the store in {} cannot be read", config.node_dir(&name).display());
+    let remedy = format!(
+        "Stop {name}, then `vixen-ndb verify {arguments}`, and `vixen-ndb rebuild {arguments}` to \
+         fetch everything from the peers"
+    );
+    fault::answer_for(&problem, &remedy, EXIT_FAULT);
     // One thread for the node and its links; the writer and slow reads have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(vixen_ndb::serve(&config, &name))
+    let served = runtime.block_on(vixen_ndb::serve(&config, &name));
+    served.map_err(|error| {
+        if is_damage(&error) { error.context(format!("{problem}. {remedy}")) } else { error }
+    })
+}
+
+/// Whether the node stopped because of what is in its store.
+fn is_damage(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<NdbError>() {
+        Some(NdbError::Store(error) | NdbError::Start(StartError::Store(error))) => {
+            error.is_damage()
+        }
+        Some(NdbError::Start(StartError::Thread(_)) | NdbError::Lock(_) | NdbError::WriterGone)
+        | None => false,
+    }
 }

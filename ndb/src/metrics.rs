@@ -3,12 +3,19 @@
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
 use metrics::{describe_histogram, gauge, histogram};
 
+use vixen_common::id::Position;
 use vixen_common::wire::DraftAnswer;
 
 use crate::replica::Refused;
 
-const REFUSALS: [Refused; 5] =
-    [Refused::WrongOwner, Refused::Gap, Refused::Mismatch, Refused::TooLarge, Refused::Unwanted];
+const REFUSALS: [Refused; 6] = [
+    Refused::WrongOwner,
+    Refused::Gap,
+    Refused::Mismatch,
+    Refused::TooLarge,
+    Refused::Unwilling,
+    Refused::Unwanted,
+];
 
 /// Handles of the node's loop.
 pub(crate) struct Metrics {
@@ -30,7 +37,20 @@ pub(crate) struct Metrics {
     drafts_elected: Counter,
     drafts_owner_expired: Counter,
     pub(crate) tail: TailMetrics,
-    refused: [Counter; 5],
+    pub(crate) history: TailMetrics,
+    pub(crate) damaged_rows: Counter,
+    pub(crate) rows_repaired: Counter,
+    pub(crate) reindexed: Counter,
+    pub(crate) offered: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) history_batches: Counter,
+    pub(crate) chain_differences: Counter,
+    chains_differing: Gauge,
+    store_bytes: Gauge,
+    disk_free: Gauge,
+    first_position: Gauge,
+    missing_bytes: Gauge,
+    refused: [Counter; 6],
 }
 
 /// Handles of the tails.
@@ -73,6 +93,41 @@ impl Metrics {
             "vixen_ndb_drafts_answered_total",
             "Segments held that get no draft, by the sync node's answer"
         );
+        describe_counter!("vixen_ndb_order_rows_damaged_total", "Rows of the order found damaged");
+        describe_counter!(
+            "vixen_ndb_order_rows_repaired_total",
+            "Damaged rows of the order written anew from a peer"
+        );
+        describe_counter!(
+            "vixen_ndb_segments_reindexed_total",
+            "Segments whose entries of the topic index were written anew"
+        );
+        describe_counter!(
+            "vixen_ndb_segments_offered_total",
+            "Unresolved segments offered to the group"
+        );
+        describe_counter!(
+            "vixen_ndb_segments_dropped_total",
+            "Segments dropped since they never get a place"
+        );
+        describe_counter!(
+            "vixen_ndb_history_batches_total",
+            "Batches of stored messages asked for"
+        );
+        describe_counter!(
+            "vixen_ndb_chain_differences_total",
+            "Times a peer's order was found to differ; must stay 0"
+        );
+        describe_counter!(
+            "vixen_ndb_history_segments_total",
+            "Segments sent to readers of history"
+        );
+        describe_counter!("vixen_ndb_history_bytes_total", "Bytes of records sent to such readers");
+        describe_gauge!("vixen_ndb_chains_differing", "Peers whose order differs; must stay 0");
+        describe_gauge!("vixen_ndb_store_bytes", "Bytes of all days of the store");
+        describe_gauge!("vixen_ndb_disk_free_bytes", "Bytes free on the disk of the store");
+        describe_gauge!("vixen_ndb_first_position", "The first position that retention has left");
+        describe_gauge!("vixen_ndb_missing_bytes", "Bytes of placed segments that are not here");
         describe_counter!("vixen_ndb_tail_segments_total", "Segments sent to entries");
         describe_counter!("vixen_ndb_tail_bytes_total", "Bytes of records sent to entries");
         describe_counter!("vixen_ndb_segments_refused_total", "Segments refused, by reason");
@@ -96,6 +151,22 @@ impl Metrics {
             drafts_owner_expired: counter!(
                 "vixen_ndb_drafts_answered_total", "answer" => "owner_expired"
             ),
+            damaged_rows: counter!("vixen_ndb_order_rows_damaged_total"),
+            rows_repaired: counter!("vixen_ndb_order_rows_repaired_total"),
+            reindexed: counter!("vixen_ndb_segments_reindexed_total"),
+            offered: counter!("vixen_ndb_segments_offered_total"),
+            dropped: counter!("vixen_ndb_segments_dropped_total"),
+            history_batches: counter!("vixen_ndb_history_batches_total"),
+            chain_differences: counter!("vixen_ndb_chain_differences_total"),
+            chains_differing: gauge!("vixen_ndb_chains_differing"),
+            store_bytes: gauge!("vixen_ndb_store_bytes"),
+            disk_free: gauge!("vixen_ndb_disk_free_bytes"),
+            first_position: gauge!("vixen_ndb_first_position"),
+            missing_bytes: gauge!("vixen_ndb_missing_bytes"),
+            history: TailMetrics {
+                segments: counter!("vixen_ndb_history_segments_total"),
+                bytes: counter!("vixen_ndb_history_bytes_total"),
+            },
             tail: TailMetrics {
                 segments: counter!("vixen_ndb_tail_segments_total"),
                 bytes: counter!("vixen_ndb_tail_bytes_total"),
@@ -103,6 +174,28 @@ impl Metrics {
             refused: REFUSALS
                 .map(|r| counter!("vixen_ndb_segments_refused_total", "reason" => r.name())),
         }
+    }
+
+    pub(crate) fn store_bytes(&self, bytes: u64) {
+        set(&self.store_bytes, bytes);
+    }
+
+    pub(crate) fn disk_free(&self, bytes: u64) {
+        set(&self.disk_free, bytes);
+    }
+
+    pub(crate) fn first_position(&self, first: Position) {
+        set(&self.first_position, first.0);
+    }
+
+    pub(crate) fn chains_differing(&self, peers: usize) {
+        set(&self.chains_differing, peers as u64);
+    }
+
+    /// Placed segments whose bytes are not here.
+    pub(crate) fn catch_up(&self, segments: u64, bytes: u64) {
+        set(&self.missing, segments);
+        set(&self.missing_bytes, bytes);
     }
 
     pub(crate) fn draft_answered(&self, answer: DraftAnswer) {
@@ -118,4 +211,9 @@ impl Metrics {
             counter.increment(1);
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these stay below 2^53")]
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(value as f64);
 }

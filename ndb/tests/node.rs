@@ -2,14 +2,10 @@
 
 mod support;
 
-use support::{Fake, Feeds, Running, chunk, chunk_of, elected, options, topic};
+use support::{Fake, Feeds, Running, chunk, chunk_of, elected, options, said, topic};
 use vixen_common::id::{GroupId, Position, Stamp};
 use vixen_common::segment::Blob;
 use vixen_common::wire::{DraftAnswer, Message, RefuseReason};
-
-fn said(position: u64, uri: &str, seq: u64) -> (u64, String, u64) {
-    (position, uri.to_owned(), seq)
-}
 
 #[tokio::test]
 async fn segments_are_trimmed_drafted_placed_and_delivered_in_order() {
@@ -433,20 +429,30 @@ async fn a_feed_trimmed_to_what_is_placed_is_followed_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_segment_whose_owner_is_forgotten_is_kept_and_shown() {
+async fn a_segment_whose_owner_a_majority_has_forgotten_is_dropped() {
     let dir = tempfile::tempdir().expect("dir");
     let node = Running::start(options(dir.path(), 0));
-    let feeds = Feeds::up(&node).await;
+    let mut feeds = Feeds::up(&node).await;
     let mut entry = Fake::entry(&node).await;
     let chunk = chunk(1, &["a"]);
     entry.send_segment(&chunk);
     entry.expect_trim(chunk.meta).await;
+    feeds.0.expect_feed(0).await;
+    feeds.0.expect_draft(chunk.meta).await;
     let answer = DraftAnswer::OwnerExpired;
-    feeds.0.send(Message::DraftAnswered { segment: chunk.meta.id, answer });
+    let forgotten = Message::DraftAnswered { segment: chunk.meta.id, answer };
+    // One alone, however often it says so, is not enough.
+    feeds.0.send(forgotten.clone());
+    feeds.0.send(forgotten.clone());
     node.wait_until(|page| {
         let waits_for = &page["pending"][0]["waits_for"];
-        waits_for.as_str().is_some_and(|text| text.contains("seven days"))
+        waits_for.as_str().is_some_and(|text| text.contains("a majority of sync nodes"))
     })
     .await;
+    feeds.1.send(forgotten);
+    node.wait_for("pending_total", 0).await;
+    node.stop().await;
+    let node = Running::start(options(dir.path(), 0));
+    assert_eq!(node.handle.status().await["pending_total"], 0);
     node.stop().await;
 }

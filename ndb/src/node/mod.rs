@@ -5,30 +5,42 @@
 //! events, and only then GENERATE_DRAFT leaves. Rows of the order ride with the next segments, or
 //! go by themselves after a short while: they can be had again from the feeds.
 
+mod audit;
+mod care;
 mod fetch;
+mod history;
+mod links;
 mod order;
+mod progress;
+mod scrub;
 mod status;
 mod unwritten;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use vixen_common::dirlock::{DirLock, DirLockError};
 use vixen_common::frontier::CatchUp;
-use vixen_common::id::{NdbId, OwnerId, SegmentId, Stamp, StoreId, SyncId};
+use vixen_common::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
-use vixen_common::segment::{Blob, SegmentMeta};
-use vixen_common::wire::{Message, PeerId};
+use vixen_common::segment::Blob;
+use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, NdbStanding, PeerId};
 
 use crate::metrics::Metrics;
 use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
-use crate::store::{Committed, Job, Store, StoreError, Writer};
-use crate::tail::{self, Command, TailContext, TailHandle, TailLog};
+use crate::store::{Committed, Job, StartError, Store, StoreError, StoreOptions, Writer};
+use crate::tail::{self, Command, TailContext, TailHandle, TailLog, Trouble, TroubleReport};
+use audit::Audit;
+use care::Care;
 use fetch::Fetching;
+use progress::Progress;
 use unwritten::Unwritten;
 
 /// The inbox is not read while the writer has more than this before it.
@@ -56,8 +68,16 @@ pub struct NdbOptions {
     pub dir: PathBuf,
     /// Whether commits are durable before drafts are asked for.
     pub fsync: bool,
-    /// Size of the sparse LMDB map.
+    /// Bound of the sparse LMDB map of one day.
     pub store_bytes_max: u64,
+    /// A day that ended longer ago is dropped; `None`: no day is too old.
+    pub retention_age: Option<Duration>,
+    /// The oldest days are dropped while the store takes more; `None`: it may take any size.
+    pub retention_bytes: Option<u64>,
+    /// With less free on the disk no new segments are taken.
+    pub disk_reserve: u64,
+    /// Within this time everything stored is read and verified.
+    pub scrub_period: Duration,
     /// Bytes of recent segments kept for live tails.
     pub tail_cache_bytes_max: usize,
     /// Largest segment taken.
@@ -90,9 +110,9 @@ pub enum NdbError {
     /// The store failed; after a failed commit nothing is certain but what is on disk.
     #[error("the store of segments failed")]
     Store(#[from] StoreError),
-    /// No thread for the writer.
-    #[error("cannot start the writer thread")]
-    Thread(#[source] std::io::Error),
+    /// The writer cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The writer ended without a word.
     #[error("the writer thread has ended")]
     WriterGone,
@@ -133,8 +153,18 @@ pub struct NdbNode {
     log: Arc<TailLog>,
     writer: Writer,
     reports: mpsc::UnboundedReceiver<Result<Committed, StoreError>>,
-    damage: mpsc::UnboundedSender<SegmentMeta>,
-    damaged: mpsc::UnboundedReceiver<SegmentMeta>,
+    trouble: TroubleReport,
+    troubles: mpsc::UnboundedReceiver<Trouble>,
+    scrub: scrub::SharedProgress,
+    audit: Audit,
+    /// Nothing from this position on is given out.
+    trusted_to: Arc<AtomicU64>,
+    care: Care,
+    progress: Progress,
+    /// Segments that were missing and came, since the start.
+    fetched_total: u64,
+    is_disk_full: bool,
+    standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
     links: BTreeMap<LinkId, (PeerId, LinkSender)>,
@@ -144,8 +174,8 @@ pub struct NdbNode {
     catch_up: CatchUp<NdbId>,
     /// Stamp of the last row of the order that is on disk.
     applied: Stamp,
-    /// Pending segments whose owner the sync nodes have forgotten.
-    expired: BTreeSet<SegmentId>,
+    /// Pending segments whose owner sync nodes have forgotten, and which have.
+    expired: BTreeMap<SegmentId, BTreeSet<SyncId>>,
     /// Not yet handed to the writer.
     unwritten: Unwritten,
     writing_bytes: usize,
@@ -160,14 +190,14 @@ impl NdbNode {
     /// When the directory is taken or the store is unusable.
     pub fn open(options: NdbOptions) -> Result<Self, NdbError> {
         let lock = DirLock::take(&options.dir)?;
-        let store = Arc::new(Store::open(
-            &options.dir,
-            options.id.group,
-            options.store_bytes_max,
-            options.fsync,
-        )?);
+        let of_store = StoreOptions {
+            group: options.id.group,
+            bytes_max: options.store_bytes_max,
+            fsync: options.fsync,
+        };
+        let store = Arc::new(Store::open(&options.dir, of_store, WallTime::now())?);
         let recovered = store.recover()?;
-        let (writer, reports) = Writer::start(Arc::clone(&store)).map_err(NdbError::Thread)?;
+        let (writer, reports) = Writer::start(Arc::clone(&store))?;
         let log =
             TailLog::new(recovered.head_next, recovered.head_stamp, options.tail_cache_bytes_max);
         let replica = ReplicaOptions {
@@ -182,9 +212,9 @@ impl NdbNode {
         replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
         let unwritten = Unwritten::new(options.id, options.members, options.write_quorum);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
-        let (damage, damaged) = mpsc::unbounded_channel();
+        let (trouble, troubles) = mpsc::unbounded_channel();
         let ready = Arc::new(Mutex::new(Err(STARTING.to_owned())));
-        let node = Self {
+        let mut node = Self {
             options,
             store,
             _lock: lock,
@@ -192,8 +222,16 @@ impl NdbNode {
             log: Arc::new(log),
             writer,
             reports,
-            damage,
-            damaged,
+            trouble,
+            troubles,
+            scrub: scrub::SharedProgress::default(),
+            audit: Audit::default(),
+            trusted_to: Arc::new(AtomicU64::new(u64::MAX)),
+            care: Care::new(Instant::now()),
+            progress: Progress::default(),
+            fetched_total: 0,
+            is_disk_full: false,
+            standing: NdbStanding::NoFeeds,
             inbox,
             handle: NdbHandle { inbox: sender, ready },
             links: BTreeMap::new(),
@@ -202,7 +240,7 @@ impl NdbNode {
             fetching,
             catch_up: CatchUp::default(),
             applied,
-            expired: BTreeSet::new(),
+            expired: BTreeMap::new(),
             unwritten,
             writing_bytes: 0,
             writing_rows: 0,
@@ -242,6 +280,12 @@ impl NdbNode {
             pending = self.replica.pending_count(),
             "ndb node runs"
         );
+        tokio::spawn(scrub::run(
+            Arc::clone(&self.store),
+            self.options.scrub_period,
+            self.trouble.clone(),
+            Arc::clone(&self.scrub),
+        ));
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
         loop {
             let due = self.next_timer();
@@ -252,14 +296,14 @@ impl NdbNode {
                 report = self.reports.recv() => {
                     self.on_report(report.ok_or(NdbError::WriterGone)??, &mut fx);
                 }
-                Some(meta) = self.damaged.recv() => self.on_damage(meta)?,
+                Some(trouble) = self.troubles.recv() => self.on_trouble(trouble, &mut fx)?,
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX), if has_room => {}
-                () = sleep_until(due), if due.is_some() => {}
+                () = tokio::time::sleep_until(due) => {}
             }
             let mut stop = false;
             for event in events.drain(..) {
                 match event {
-                    NdbEvent::Link(event) => self.on_link(event, &mut fx),
+                    NdbEvent::Link(event) => self.on_link(event, &mut fx)?,
                     NdbEvent::Status(answer) => {
                         let _asker_left = answer.send(self.status());
                     }
@@ -269,6 +313,7 @@ impl NdbNode {
             self.settle(fx, stop)?;
             self.fetch_due();
             self.order_due();
+            self.care()?;
             if stop {
                 return self.finish().await;
             }
@@ -286,9 +331,10 @@ impl NdbNode {
         Ok(())
     }
 
-    fn next_timer(&self) -> Option<Instant> {
-        let due = [self.unwritten.due_at(), self.fetching.due_at(), self.order_due_at()];
-        due.into_iter().flatten().min()
+    fn next_timer(&self) -> Instant {
+        let fetching = self.fetching.due_at().filter(|_| !self.is_disk_full);
+        let due = [self.unwritten.due_at(), fetching, self.order_due_at()];
+        due.into_iter().flatten().fold(self.care.due_at(), Instant::min)
     }
 
     fn on_report(&mut self, committed: Committed, fx: &mut Effects) {
@@ -301,33 +347,25 @@ impl NdbNode {
         for segment in committed.stored {
             self.replica.step(Input::Committed { segment }, fx);
         }
+        self.metrics.rows_repaired.increment(committed.repaired as u64);
+        if let Some(first) = committed.trimmed_to {
+            self.on_trimmed_to(first);
+        }
         if let Some((stamp, position)) = committed.placed_to {
             self.log.written(position);
             self.tell_applied(stamp);
-        } else if committed.filled {
+        } else if committed.filled || committed.repaired > 0 {
             self.log.wake();
         }
     }
 
-    fn on_damage(&mut self, meta: SegmentMeta) -> Result<(), NdbError> {
-        // Every tail that comes across it reports it.
-        if self.replica.missing().contains_key(&meta.id) {
-            return Ok(());
-        }
-        self.metrics.damaged.increment(1);
-        self.store.mark_missing(&meta)?;
-        self.replica.lose(meta);
-        self.fetching.want(meta.id, Instant::now());
-        Ok(())
-    }
-
-    fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) {
+    fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) -> Result<(), NdbError> {
         match event {
             LinkEvent::Up { link, peer, sender } => self.on_up(link, peer, sender),
             LinkEvent::Messages { link, peer, messages } => {
                 self.metrics.messages_received.increment(messages.len() as u64);
                 for message in messages {
-                    self.on_message(link, peer, message, fx);
+                    self.on_message(link, peer, message, fx)?;
                 }
             }
             LinkEvent::Down { link, peer, reason } => {
@@ -339,6 +377,7 @@ impl NdbNode {
                 self.tell_readiness();
             }
         }
+        Ok(())
     }
 
     /// A link is gone; another to the same peer may be up.
@@ -381,11 +420,20 @@ impl NdbNode {
                 }
                 self.catch_up.peer_up(id, now.into_std());
             }
-            PeerId::Entry { .. } => {}
+            PeerId::Entry { .. } => {
+                let standing = Message::NdbStanding { standing: self.standing };
+                let _down_follows = sender.send(standing);
+            }
         }
     }
 
-    fn on_message(&mut self, link: LinkId, peer: PeerId, message: Message, fx: &mut Effects) {
+    fn on_message(
+        &mut self,
+        link: LinkId,
+        peer: PeerId,
+        message: Message,
+        fx: &mut Effects,
+    ) -> Result<(), NdbError> {
         let input = match (peer, message) {
             (PeerId::Entry { owner: from }, Message::BeginAdvanceSegment { segment, .. }) => {
                 Input::Begin { from, segment }
@@ -402,20 +450,21 @@ impl NdbNode {
                     let context = TailContext {
                         log: Arc::clone(&self.log),
                         store: Arc::clone(&self.store),
-                        damage: self.damage.clone(),
+                        trouble: self.trouble.clone(),
+                        trusted_to: self.trusted(),
                         metrics: self.metrics.tail.clone(),
                     };
                     let before = self.tails.remove(&link);
                     let handle = tail::start(context, sender.clone(), from, topics, before);
                     self.tails.insert(link, handle);
                 }
-                return;
+                return Ok(());
             }
             (PeerId::Entry { .. }, Message::ChangeInterest { version, add, remove }) => {
                 if let Some(tail) = self.tails.get(&link) {
                     tail.tell(Command::Change { version, add, remove });
                 }
-                return;
+                return Ok(());
             }
             (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {
                 Input::Resolved { elected }
@@ -425,38 +474,57 @@ impl NdbNode {
             }
             (PeerId::Sync { id: from, .. }, Message::FeedTrimmed { to }) => {
                 self.on_feed_trimmed(from, to);
-                return;
+                return Ok(());
             }
-            (PeerId::Sync { .. }, Message::DraftAnswered { segment, answer }) => {
-                self.on_draft_answered(peer, segment, answer);
-                return;
+            (PeerId::Sync { id: from, .. }, Message::DraftAnswered { segment, answer }) => {
+                self.on_draft_answered(from, segment, answer, fx);
+                return Ok(());
             }
             (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FetchOrder { from }) => {
                 self.serve_order(link, from);
-                return;
+                return Ok(());
             }
             (PeerId::Ndb { id: from, .. }, Message::OrderRows { first, rows }) => {
-                self.on_order_rows(from, first, rows, fx);
-                return;
+                if !self.on_repair_rows(first, &rows)? {
+                    self.on_order_rows(from, first, rows, fx);
+                }
+                return Ok(());
             }
             (PeerId::Ndb { .. }, Message::FetchSegments { segments }) => {
                 self.serve_segments(link, segments);
-                return;
+                return Ok(());
             }
             (PeerId::Ndb { .. }, Message::SegmentBlob { segment, blob }) => {
                 Input::Fetched { segment, blob: Blob::from_bytes(blob) }
             }
+            (PeerId::Ndb { id, .. }, Message::OfferSegments { segments })
+                if id.group == self.options.id.group =>
+            {
+                Input::Offered { segments }
+            }
+            (PeerId::Ndb { id, .. }, Message::ChainAt { next, chain }) => {
+                self.on_chain(id, next, chain);
+                return Ok(());
+            }
+            (PeerId::Ndb { id, .. }, Message::OrderTrimmed { asked, base }) => {
+                return self.on_order_trimmed(id, asked, base, fx);
+            }
+            (PeerId::Entry { .. }, Message::ReadHistory { request, query }) => {
+                self.serve_history(link, request, query);
+                return Ok(());
+            }
             (PeerId::Ndb { id, .. }, Message::SegmentsMissing { segments }) => {
                 self.fetching.lacks(id, &segments, Instant::now());
-                return;
+                return Ok(());
             }
             (_, other) => {
                 self.metrics.refused_messages.increment(1);
                 tracing::warn!(%peer, message = other.name(), "message is not for an ndb node");
-                return;
+                return Ok(());
             }
         };
         self.replica.step(input, fx);
+        Ok(())
     }
 
     /// Answers a peer that lacks segments, from memory or the store, outside the loop.
@@ -504,6 +572,10 @@ impl NdbNode {
         }
         self.note_placed(&fx);
         self.write(fx.stores, stop)?;
+        if !fx.dropped.is_empty() {
+            self.metrics.dropped.increment(fx.dropped.len() as u64);
+            self.hand_over(fx.dropped.into_iter().map(Job::Drop).collect())?;
+        }
         for (owner, message) in fx.answers {
             for sender in self.senders_of(owner) {
                 let _down_follows = sender.send(message.clone());
@@ -528,12 +600,20 @@ impl NdbNode {
         }
         for place in &fx.placed {
             self.metrics.messages_placed.increment(u64::from(place.row.elected.meta.count));
+            let segment = place.row.elected.meta.id;
             if place.body == Body::Missing {
-                self.fetching.want(place.row.elected.meta.id, now);
+                self.fetching.want(segment, now);
+            } else {
+                // It was offered, and is of no use, or came by itself.
+                self.fetching.got(segment);
             }
+        }
+        for segment in &fx.wanted {
+            self.fetching.want(*segment, now);
         }
         for segment in &fx.arrived {
             self.fetching.got(*segment);
+            self.fetched_total += 1;
             self.metrics.fetched.increment(1);
             let stored = fx.stores.iter().find(|store| store.meta.id == *segment);
             if let Some(store) = stored {
@@ -548,6 +628,11 @@ impl NdbNode {
         self.writing_bytes += stores.iter().map(|store| store.blob.as_bytes().len()).sum::<usize>();
         self.unwritten.add_stores(stores, now);
         let jobs = self.unwritten.take_due(now, stop);
+        self.hand_over(jobs)
+    }
+
+    /// Hands jobs to the writer.
+    fn hand_over(&mut self, jobs: Vec<Job>) -> Result<(), NdbError> {
         if jobs.is_empty() {
             return Ok(());
         }
@@ -566,7 +651,7 @@ impl NdbNode {
 
     fn fetch_due(&mut self) {
         let now = Instant::now();
-        if self.fetching.due_at().is_none_or(|at| at > now) {
+        if self.is_disk_full || self.fetching.due_at().is_none_or(|at| at > now) {
             return;
         }
         for (to, segments) in self.fetching.take_due(now) {
@@ -574,57 +659,6 @@ impl NdbNode {
             if let Some(sender) = self.senders_of_peer(to).next() {
                 let _down_follows = sender.send(Message::FetchSegments { segments });
             }
-        }
-    }
-
-    fn senders_of_peer(&self, wanted: NdbId) -> impl Iterator<Item = &LinkSender> {
-        self.links.values().filter_map(move |(peer, sender)| match peer {
-            PeerId::Ndb { id, .. } if *id == wanted => Some(sender),
-            PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
-        })
-    }
-
-    fn senders_of_sync(&self, wanted: SyncId) -> impl Iterator<Item = &LinkSender> {
-        self.links.values().filter_map(move |(peer, sender)| match peer {
-            PeerId::Sync { id, .. } if *id == wanted => Some(sender),
-            PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
-        })
-    }
-
-    fn senders_of(&self, wanted: OwnerId) -> impl Iterator<Item = &LinkSender> {
-        self.links.values().filter_map(move |(peer, sender)| match peer {
-            PeerId::Entry { owner } if *owner == wanted => Some(sender),
-            PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
-        })
-    }
-
-    fn feeds_up(&self) -> usize {
-        let nodes = self.links.values().filter_map(|(peer, _)| match peer {
-            PeerId::Sync { id, .. } => Some(*id),
-            PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
-        });
-        nodes.collect::<std::collections::BTreeSet<_>>().len()
-    }
-
-    fn tell_readiness(&self) {
-        let needed = self.options.sync_nodes.len() / 2 + 1;
-        let up = self.feeds_up();
-        let ready = if up >= needed {
-            Ok(())
-        } else {
-            Err(format!("{up} of {needed} feeds of sync nodes"))
-        };
-        let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told != ready {
-            match &ready {
-                Ok(()) => tracing::info!(up, needed, "feeds are up"),
-                // At a start that is only the first word, not a change for the worse.
-                Err(reason) if told.as_ref().is_err_and(|before| before == STARTING) => {
-                    tracing::info!(reason, "not enough feeds yet");
-                }
-                Err(reason) => tracing::warn!(reason, "not enough feeds"),
-            }
-            *told = ready;
         }
     }
 
@@ -643,7 +677,7 @@ impl NdbNode {
 
 async fn read_blob(store: &Arc<Store>, segment: SegmentId) -> Option<Blob> {
     let store = Arc::clone(store);
-    let read = tokio::task::spawn_blocking(move || store.blob_unchecked(segment)).await;
+    let read = tokio::task::spawn_blocking(move || store.any_blob(segment)).await;
     match read {
         Ok(Ok(blob)) => blob,
         Ok(Err(error)) => {
@@ -651,12 +685,5 @@ async fn read_blob(store: &Arc<Store>, segment: SegmentId) -> Option<Blob> {
             None
         }
         Err(_node_ended) => None,
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

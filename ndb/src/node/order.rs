@@ -5,6 +5,7 @@
 //! [`CatchUp`](vixen_common::frontier::CatchUp).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -15,9 +16,12 @@ use vixen_common::wire::{DraftAnswer, Message, PeerId};
 
 use super::NdbNode;
 use crate::replica::{Effects, Input};
+use crate::store::StoreError;
 
 /// Rows in one answer: about 300 KiB in a frame.
 const ROWS_MAX: usize = 4_096;
+/// No more are asked for while so many placed segments lack their bytes.
+const MISSING_MAX: usize = 8 * ROWS_MAX;
 /// No more are asked for while the writer has more than this before it.
 const WRITING_ROWS_MAX: usize = 4 * ROWS_MAX;
 
@@ -56,9 +60,10 @@ impl NdbNode {
     /// A segment that is held here gets no draft.
     pub(super) fn on_draft_answered(
         &mut self,
-        from: PeerId,
+        from: SyncId,
         segment: SegmentId,
         answer: DraftAnswer,
+        fx: &mut Effects,
     ) {
         // Once it is placed, all is said.
         if !self.replica.is_pending(segment) {
@@ -70,13 +75,21 @@ impl NdbNode {
                 tracing::debug!(%segment, peer = %from, "elected: the feed tells, or is trimmed");
             }
             DraftAnswer::OwnerExpired => {
-                if self.expired.insert(segment) {
-                    tracing::warn!(
-                        %segment, peer = %from,
-                        "the entry of this segment was away for more than seven days: its \
-                         segments never get a place in the order now; restart that entry"
-                    );
+                let by = self.expired.entry(segment).or_default();
+                by.insert(from);
+                let by = by.len();
+                if by < self.feeds_needed() {
+                    return;
                 }
+                // No majority is left that could elect it: the other nodes hear the same.
+                tracing::warn!(
+                    %segment,
+                    "the entry of this segment was away for more than seven days, and it never was \
+                     acknowledged: it is dropped"
+                );
+                self.expired.remove(&segment);
+                self.fetching.got(segment);
+                self.replica.step(Input::Expired { segment }, fx);
             }
         }
     }
@@ -86,8 +99,9 @@ impl NdbNode {
         self.has_room_for_rows().then(|| self.catch_up.due_at().map(Instant::from_std)).flatten()
     }
 
-    const fn has_room_for_rows(&self) -> bool {
-        self.writing_rows <= WRITING_ROWS_MAX
+    /// The order does not run far ahead of its bytes: what is missing is kept in memory.
+    fn has_room_for_rows(&self) -> bool {
+        self.writing_rows <= WRITING_ROWS_MAX && self.replica.missing().len() <= MISSING_MAX
     }
 
     /// Follows the feeds that can go on, and asks for what the others wait for.
@@ -115,10 +129,18 @@ impl NdbNode {
     pub(super) fn serve_order(&self, link: LinkId, from: Position) {
         let Some((_, sender)) = self.links.get(&link) else { return };
         let (sender, store) = (sender.clone(), Arc::clone(&self.store));
+        let base = self.store.base();
+        let is_trusted = from.0 < self.trusted_to.load(Ordering::Relaxed);
+        let rows_max = if is_trusted { ROWS_MAX } else { 0 };
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || store.order_from(from, ROWS_MAX)).await;
+            let read = tokio::task::spawn_blocking(move || store.order_from(from, rows_max)).await;
             let rows = match read {
                 Ok(Ok(rows)) => rows,
+                Ok(Err(StoreError::Trimmed { .. })) => {
+                    let trimmed = Message::OrderTrimmed { asked: from, base };
+                    let _link_is_down = sender.send_paced(trimmed).await;
+                    return;
+                }
                 Ok(Err(error)) => {
                     tracing::error!(position = %from, %error, "cannot read the order for a reader");
                     Vec::new()

@@ -48,6 +48,17 @@ impl NdbNode {
             "pending": self.pending_status(),
             "applied": self.applied.0,
             "order_catch_up": self.catch_up_status(),
+            "first_position": self.store.base().next.0,
+            "standing": self.standing.name(),
+            "days": self.days_status(),
+            "disk": {
+                "free_bytes": self.care.disk_free,
+                "reserve_bytes": self.options.disk_reserve,
+                "is_full": self.is_disk_full,
+            },
+            "catch_up": self.bytes_status(),
+            "audit": self.audit_status(),
+            "scrub": self.scrub_status(),
             "missing_segments": self.fetching.len(),
             "incoming_bytes": self.replica.incoming_bytes(),
             "writing_bytes": self.writing_bytes,
@@ -93,10 +104,58 @@ impl NdbNode {
         })
     }
 
+    /// The days of the store, oldest first.
+    fn days_status(&self) -> Vec<Value> {
+        let line = |(day, bytes): (vixen_common::time::UtcDay, u64)| json!({ "day": day.to_string(), "bytes": bytes });
+        self.store.day_bytes().into_iter().map(line).collect()
+    }
+
+    /// Placed segments whose bytes are still to come, and how fast they do.
+    fn bytes_status(&self) -> Value {
+        let report = self.progress.report();
+        json!({
+            "segments_to_go": report.segments,
+            "bytes_to_go": report.bytes,
+            "segments_per_second": report.per_second,
+            "seconds_to_go": report.seconds_to_go,
+            "order_rows_in_repair": self.care.repairs(),
+        })
+    }
+
+    /// The comparisons of this node's order with those of the others.
+    fn audit_status(&self) -> Value {
+        let peers: serde_json::Map<String, Value> = self
+            .audit
+            .peers()
+            .iter()
+            .map(|(peer, compared)| {
+                let differs_at = compared.differs_at.map(|at| at.0);
+                let line = json!({ "agreed_to": compared.agreed_to.0, "differs_at": differs_at });
+                (peer.to_string(), line)
+            })
+            .collect();
+        json!({
+            "alarm": self.audit.differing().next().is_some(),
+            "distrusted_from": self.audit.distrusted_from().map(|position| position.0),
+            "peers": peers,
+        })
+    }
+
+    fn scrub_status(&self) -> Value {
+        let progress = *self.scrub.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        json!({
+            "passes": progress.passes,
+            "position": progress.position.0,
+            "segments": progress.segments,
+            "bytes": progress.bytes,
+            "findings": progress.findings,
+        })
+    }
+
     fn pending_status(&self) -> Vec<Value> {
         let line = |(meta, is_durable): (vixen_common::segment::SegmentMeta, bool)| {
-            let waits_for = if self.expired.contains(&meta.id) {
-                "nothing any more: its entry was away for more than seven days; restart it"
+            let waits_for = if self.expired.contains_key(&meta.id) {
+                "a majority of sync nodes to say that its entry was away for too long"
             } else if is_durable {
                 "its place: the vote, or a watermark of a majority of feeds"
             } else {
@@ -109,7 +168,8 @@ impl NdbNode {
                 "waits_for": waits_for,
             })
         };
-        let missing = self.replica.missing().values().map(|meta| {
+        let missing = self.replica.missing().values().map(|lost| {
+            let meta = lost.meta;
             json!({
                 "segment": meta.id.to_string(),
                 "messages": meta.count,

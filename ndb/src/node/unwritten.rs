@@ -53,7 +53,7 @@ impl Unwritten {
 
     pub(super) fn add_stores(&mut self, stores: Vec<Store>, now: Instant) {
         for store in stores {
-            let is_late = store.mark == Mark::Permanent;
+            let is_late = store.mark != Mark::Temporary;
             let may_wait = is_late || self.is_reserve_of(store.meta.id.owner);
             let due = if may_wait { now + GATHER } else { now };
             self.stores_due = Some(self.stores_due.map_or(due, |before| before.min(due)));

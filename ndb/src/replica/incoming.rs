@@ -87,6 +87,12 @@ impl Incoming {
         Ok(blob)
     }
 
+    pub(super) fn drop_segment(&mut self, segment: SegmentId) {
+        if let Some(open) = self.open.remove(&segment) {
+            self.bytes -= open.bytes;
+        }
+    }
+
     pub(super) fn drop_owner(&mut self, owner: OwnerId) {
         self.open.retain(|segment, open| {
             if segment.owner == owner {

@@ -25,10 +25,13 @@ use bytes::Bytes;
 use vixen_common::frontier::{Learned, Placed, Placing};
 use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, SyncId};
 use vixen_common::segment::{Blob, Elected, SegmentMeta, Topic};
-use vixen_common::wire::{Message, RefuseReason};
+use vixen_common::wire::{Message, OrderBase, RefuseReason};
 
 use incoming::Incoming;
-pub use order::{Mark, OrderRow, Recovered};
+pub use order::{Lost, Mark, OrderRow, Recovered};
+
+/// Unresolved segments that are asked for at most: what is beyond is offered again later.
+const WANTED_MAX: usize = 16_384;
 
 /// Bounds and membership of a replica.
 #[derive(Clone, Debug)]
@@ -85,7 +88,23 @@ pub enum Input {
         /// The segment.
         segment: SegmentId,
     },
-    /// A peer sent a missing segment.
+    /// A peer has these on disk, without a place.
+    Offered {
+        /// What they are.
+        segments: Vec<SegmentMeta>,
+    },
+    /// No sync node of a majority will ever draft it: its owner was away for too long.
+    Expired {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// The order goes on from here, and what is before is not to be had any more: this node was
+    /// away for longer than its peers keep messages.
+    Rebase {
+        /// Where it goes on.
+        base: OrderBase,
+    },
+    /// A peer sent a segment that was asked for.
     Fetched {
         /// The segment.
         segment: SegmentId,
@@ -124,8 +143,12 @@ pub struct Effects {
     pub drafts: Vec<SegmentMeta>,
     /// Rows of the order, for the writer and the tails.
     pub placed: Vec<Place>,
-    /// Bytes that were missing and are here now, for the tails.
+    /// Segments to ask peers for.
+    pub wanted: Vec<SegmentId>,
+    /// Bytes that were asked for, or placed without them, and are here now.
     pub arrived: Vec<SegmentId>,
+    /// Segments that never get a place: their bytes go.
+    pub dropped: Vec<SegmentId>,
     /// Inputs that were refused, by reason, for the metrics.
     pub refused: Vec<Refused>,
     /// Messages of feeds and peers that contradict the order; a person must look.
@@ -143,6 +166,8 @@ pub enum Refused {
     Mismatch,
     /// Beyond a bound.
     TooLarge,
+    /// The node takes no new segments at present.
+    Unwilling,
     /// A blob nobody asked for, or a wrong one.
     Unwanted,
 }
@@ -156,6 +181,7 @@ impl Refused {
             Self::Gap => "gap",
             Self::Mismatch => "mismatch",
             Self::TooLarge => "too_large",
+            Self::Unwilling => "unwilling",
             Self::Unwanted => "unwanted",
         }
     }
@@ -211,11 +237,14 @@ pub struct Replica {
     options: ReplicaOptions,
     incoming: Incoming,
     held: BTreeMap<SegmentId, Held>,
-    missing: BTreeMap<SegmentId, SegmentMeta>,
+    missing: BTreeMap<SegmentId, Lost>,
+    /// Not placed, not here, and at a peer: offered, or elected.
+    wanted: BTreeMap<SegmentId, SegmentMeta>,
     /// Highest placed seq of each owner: an owner's segments are placed in seq order.
     placed: BTreeMap<OwnerId, Seq>,
     placing: Placing,
     chain: Digest,
+    is_willing: bool,
 }
 
 impl Replica {
@@ -229,10 +258,12 @@ impl Replica {
         Self {
             incoming: Incoming::new(options.segment_bytes_max, options.incoming_bytes_max),
             held: held.collect(),
-            missing: recovered.missing.into_iter().map(|meta| (meta.id, meta)).collect(),
+            missing: recovered.missing.into_iter().map(|lost| (lost.meta.id, lost)).collect(),
+            wanted: BTreeMap::new(),
             placed: recovered.owners.into_iter().collect(),
             placing: Placing::new(options.sync_nodes, recovered.head_stamp, recovered.head_next),
             chain: recovered.chain,
+            is_willing: true,
             options,
         }
     }
@@ -249,12 +280,18 @@ impl Replica {
             Input::Over { from, meta } => self.on_over(from, meta, fx),
             Input::OwnerDown { owner } => self.incoming.drop_owner(owner),
             Input::Committed { segment } => self.on_committed(segment, fx),
-            Input::Fetched { segment, blob } => self.on_fetched(segment, blob, fx),
-            Input::Resolved { elected } => {
-                if self.placing.learn(elected) == Learned::Violation {
-                    fx.violations.push(elected);
+            Input::Offered { segments } => {
+                segments.into_iter().for_each(|meta| self.want(meta, fx));
+            }
+            Input::Expired { segment } => {
+                self.wanted.remove(&segment);
+                if self.held.remove(&segment).is_some() {
+                    fx.dropped.push(segment);
                 }
             }
+            Input::Rebase { base } => self.on_rebase(base),
+            Input::Fetched { segment, blob } => self.on_fetched(segment, blob, fx),
+            Input::Resolved { elected } => self.on_resolved(elected, fx),
             Input::Watermark { from, stamp } => {
                 self.placing.raise(from, stamp);
                 while let Some(placed) = self.placing.take_next() {
@@ -303,34 +340,50 @@ impl Replica {
             fx.answers.push((from, trim));
             return;
         }
+        if !self.is_willing && !self.missing.contains_key(&meta.id) {
+            self.incoming.drop_segment(meta.id);
+            Self::refuse(from, meta.id, RefuseReason::Unwilling, fx);
+            return;
+        }
         // What was elected is what is stored, whoever sends the bytes.
-        let elected = self.missing.get(&meta.id).is_none_or(|wanted| *wanted == meta);
+        let elected = self.missing.get(&meta.id).is_none_or(|lost| lost.meta == meta);
         let taken = self.incoming.take(meta).and_then(|blob| match elected {
             true => Ok(blob),
             false => Err(RefuseReason::Mismatch),
         });
         let blob = match taken {
             Ok(blob) => blob,
-            Err(reason) => {
-                fx.refused.push(match reason {
-                    RefuseReason::Gap => Refused::Gap,
-                    RefuseReason::TooLarge | RefuseReason::Unwilling => Refused::TooLarge,
-                    RefuseReason::Mismatch => Refused::Mismatch,
-                });
-                let refuse = Message::RefuseAdvanceSegment { segment: meta.id, reason };
-                fx.answers.push((from, refuse));
-                return;
-            }
+            Err(reason) => return Self::refuse(from, meta.id, reason, fx),
         };
         fx.answers.push((from, trim));
         self.take_bytes(meta, blob, fx);
     }
 
+    fn refuse(to: OwnerId, segment: SegmentId, reason: RefuseReason, fx: &mut Effects) {
+        fx.refused.push(match reason {
+            RefuseReason::Gap => Refused::Gap,
+            RefuseReason::TooLarge => Refused::TooLarge,
+            RefuseReason::Unwilling => Refused::Unwilling,
+            RefuseReason::Mismatch => Refused::Mismatch,
+        });
+        fx.answers.push((to, Message::RefuseAdvanceSegment { segment, reason }));
+    }
+
+    /// Whether new segments are taken. What is placed here is taken in any case: its bytes are
+    /// needed, and the order counts on them.
+    pub const fn set_willing(&mut self, is_willing: bool) {
+        self.is_willing = is_willing;
+    }
+
     /// Verified bytes of a segment that were not here before.
     fn take_bytes(&mut self, meta: SegmentMeta, blob: Blob, fx: &mut Effects) {
-        let mark = if self.missing.remove(&meta.id).is_some() {
+        let was_wanted = self.wanted.remove(&meta.id).is_some();
+        let lost = self.missing.remove(&meta.id);
+        if was_wanted || lost.is_some() {
             fx.arrived.push(meta.id);
-            Mark::Permanent
+        }
+        let mark = if let Some(Lost { first, stamp, .. }) = lost {
+            Mark::Permanent { first, stamp }
         } else {
             let held = Held { meta, blob: Some(blob.clone()), is_durable: false };
             self.held.insert(meta.id, held);
@@ -348,9 +401,40 @@ impl Replica {
     }
 
     fn on_fetched(&mut self, segment: SegmentId, blob: Blob, fx: &mut Effects) {
-        match self.missing.get(&segment).copied() {
+        let lost = self.missing.get(&segment).map(|lost| lost.meta);
+        match lost.or_else(|| self.wanted.get(&segment).copied()) {
             Some(meta) if blob.verify(&meta).is_ok() => self.take_bytes(meta, blob, fx),
             Some(_) | None => fx.refused.push(Refused::Unwanted),
+        }
+    }
+
+    fn on_resolved(&mut self, elected: Elected, fx: &mut Effects) {
+        match self.placing.learn(elected) {
+            Learned::New => {
+                // Fetched before the order passes it.
+                if elected.challenger.group == self.options.group {
+                    self.want(elected.meta, fx);
+                }
+            }
+            Learned::Known => {}
+            Learned::Violation => fx.violations.push(elected),
+        }
+    }
+
+    /// Asks peers for a segment that has no place yet and is not here.
+    fn want(&mut self, meta: SegmentMeta, fx: &mut Effects) {
+        let is_here = self.held.contains_key(&meta.id) || self.is_placed(meta.id);
+        if !is_here && self.wanted.len() < WANTED_MAX {
+            // An election says for sure what an offer may have got wrong.
+            self.wanted.insert(meta.id, meta);
+            fx.wanted.push(meta.id);
+        }
+    }
+
+    fn on_rebase(&mut self, base: OrderBase) {
+        if base.next > self.placing.next_position() {
+            self.placing = Placing::new(self.options.sync_nodes, base.stamp, base.next);
+            self.chain = base.chain;
         }
     }
 
@@ -359,6 +443,15 @@ impl Replica {
         let row = OrderRow::chained(self.chain, placed.elected);
         self.chain = row.chain;
         self.placed.insert(meta.id.owner, meta.id.seq);
+        self.wanted.remove(&meta.id);
+        // An owner's segments are placed in seq order: what is left of it from before had its place
+        // in a part of the order that this node does not get any more.
+        let of_owner = SegmentId { seq: Seq(0), ..meta.id }..meta.id;
+        let behind: Vec<_> = self.held.range(of_owner).map(|(segment, _)| *segment).collect();
+        for segment in behind {
+            self.held.remove(&segment);
+            fx.dropped.push(segment);
+        }
         let held = self.held.remove(&meta.id);
         let body = match held {
             // Another content under this id: the vote decided for the other.
@@ -366,7 +459,8 @@ impl Replica {
                 held.blob.map_or(Body::Stored, Body::Memory)
             }
             Some(_) | None if challenger.group == self.options.group => {
-                self.missing.insert(meta.id, meta);
+                let (first, stamp) = (placed.first, challenger.stamp);
+                self.missing.insert(meta.id, Lost { meta, first, stamp });
                 Body::Missing
             }
             Some(_) | None => Body::Elsewhere,
@@ -403,13 +497,32 @@ impl Replica {
     }
 
     /// A placed segment's blob turned out unreadable: it is missing from now on.
-    pub fn lose(&mut self, meta: SegmentMeta) {
-        self.missing.insert(meta.id, meta);
+    pub fn lose(&mut self, lost: Lost) {
+        self.missing.insert(lost.meta.id, lost);
+    }
+
+    /// The bytes of a segment without a place are damaged on disk: they are written again where
+    /// they are in memory as well, else it is asked for again, and `true`.
+    pub fn lose_pending(&mut self, meta: SegmentMeta, fx: &mut Effects) -> bool {
+        let Some(held) = self.held.get(&meta.id) else { return false };
+        // Its place does not write the bytes again: the disk gets them now.
+        if let Some(blob) = held.blob.clone() {
+            fx.stores.push(Store { meta: held.meta, blob, mark: Mark::Temporary });
+            return false;
+        }
+        self.held.remove(&meta.id);
+        self.want(meta, fx);
+        true
+    }
+
+    /// The order before this position was dropped, and with it what was missing there.
+    pub fn trim(&mut self, first: Position) {
+        self.missing.retain(|_, lost| lost.first >= first);
     }
 
     /// Placed segments of this group whose bytes are not here.
     #[must_use]
-    pub const fn missing(&self) -> &BTreeMap<SegmentId, SegmentMeta> {
+    pub const fn missing(&self) -> &BTreeMap<SegmentId, Lost> {
         &self.missing
     }
 

@@ -31,7 +31,23 @@ pub enum Mark {
     /// It waits for its election.
     Temporary,
     /// It has one, and its bytes came late.
-    Permanent,
+    Permanent {
+        /// Position of its first message.
+        first: Position,
+        /// Its stamp.
+        stamp: Stamp,
+    },
+}
+
+/// A placed segment of this group whose bytes are not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// What it is.
+    pub meta: SegmentMeta,
+    /// Position of its first message.
+    pub first: Position,
+    /// Its stamp.
+    pub stamp: Stamp,
 }
 
 /// What a replica starts from.
@@ -40,7 +56,7 @@ pub struct Recovered {
     /// Stored segments without a place.
     pub temporary: Vec<SegmentMeta>,
     /// Placed segments of this group without bytes.
-    pub missing: Vec<SegmentMeta>,
+    pub missing: Vec<Lost>,
     /// Highest placed seq of each owner.
     pub owners: Vec<(OwnerId, Seq)>,
     /// Stamp of the last placed segment.

@@ -65,6 +65,23 @@ fn elect(replica: &mut Replica, meta: SegmentMeta, stamp: u64) -> Effects {
     step(replica, Input::Watermark { from: SyncId(1), stamp: Stamp(stamp) })
 }
 
+const fn permanent(first: u64, stamp: u64) -> Mark {
+    Mark::Permanent { first: Position(first), stamp: Stamp(stamp) }
+}
+
+fn blob(chunk: &Chunk) -> Blob {
+    Blob::assemble(&chunk.topics, &[&chunk.records])
+}
+
+fn offer(replica: &mut Replica, chunks: &[&Chunk]) -> Effects {
+    let segments = chunks.iter().map(|chunk| chunk.meta).collect();
+    step(replica, Input::Offered { segments })
+}
+
+fn fetch(replica: &mut Replica, chunk: &Chunk) -> Effects {
+    step(replica, Input::Fetched { segment: chunk.meta.id, blob: blob(chunk) })
+}
+
 fn trimmed(fx: &Effects) -> bool {
     matches!(fx.answers[..], [(_, Message::TrimAdvanceSegment { .. })])
 }
@@ -121,7 +138,7 @@ fn a_placed_segment_without_bytes_is_missing_until_they_come_and_fit() {
     assert_eq!(fx.refused, [Refused::Unwanted]);
     let right = Blob::assemble(&wanted.topics, &[&wanted.records]);
     let fx = step(&mut replica, Input::Fetched { segment: wanted.meta.id, blob: right });
-    assert_eq!(fx.stores[0].mark, Mark::Permanent);
+    assert_eq!(fx.stores[0].mark, permanent(1, 5));
     assert_eq!(fx.arrived, [wanted.meta.id]);
     assert!(replica.missing().is_empty());
 }
@@ -133,7 +150,7 @@ fn bytes_that_come_late_from_the_entry_fill_the_gap_as_well() {
     elect(&mut replica, chunk.meta, 5);
     let fx = send(&mut replica, &chunk);
     assert!(trimmed(&fx));
-    assert_eq!(fx.stores[0].mark, Mark::Permanent);
+    assert_eq!(fx.stores[0].mark, permanent(1, 5));
     let fx = step(&mut replica, Input::Committed { segment: chunk.meta.id });
     assert!(fx.drafts.is_empty());
 }
@@ -323,4 +340,183 @@ fn a_row_that_is_not_next_is_ignored_and_one_that_contradicts_is_told() {
     let fx = step(&mut replica, Input::OrderRows { first: Position(3), rows });
     assert_eq!((fx.placed.len(), fx.violations), (0, vec![contradiction]));
     assert_eq!(replica.chain(), chain);
+}
+
+#[test]
+fn an_offered_segment_is_asked_for_stored_without_a_place_and_drafted() {
+    let mut replica = replica();
+    let (offered, other) = (chunk(1, 2), chunk(1, 3));
+    let fx = offer(&mut replica, &[&offered]);
+    assert_eq!(fx.wanted, [offered.meta.id]);
+    let fx = step(&mut replica, Input::Fetched { segment: offered.meta.id, blob: blob(&other) });
+    assert_eq!((fx.refused, fx.stores.len()), (vec![Refused::Unwanted], 0));
+    let fx = fetch(&mut replica, &offered);
+    assert_eq!((fx.stores[0].mark, &fx.arrived[..]), (Mark::Temporary, &[offered.meta.id][..]));
+    assert!(fx.drafts.is_empty(), "not before its commit");
+    let fx = step(&mut replica, Input::Committed { segment: offered.meta.id });
+    assert_eq!(fx.drafts, [offered.meta]);
+    // Once is enough.
+    assert_eq!(fetch(&mut replica, &offered).refused, [Refused::Unwanted]);
+    assert!(offer(&mut replica, &[&offered]).wanted.is_empty());
+    let fx = elect(&mut replica, offered.meta, 5);
+    assert!(matches!(fx.placed[0].body, Body::Memory(_)));
+    assert!(offer(&mut replica, &[&offered]).wanted.is_empty(), "nor when it is placed");
+}
+
+#[test]
+fn what_was_offered_may_come_from_its_entry_as_well() {
+    let mut replica = replica();
+    let offered = chunk(1, 2);
+    offer(&mut replica, &[&offered]);
+    let fx = send(&mut replica, &offered);
+    assert!(trimmed(&fx));
+    assert_eq!((fx.stores.len(), &fx.arrived[..]), (1, &[offered.meta.id][..]));
+}
+
+#[test]
+fn an_elected_segment_is_asked_for_before_it_is_placed() {
+    let mut replica = replica();
+    let (here, elsewhere) = (chunk(1, 2), chunk(2, 1));
+    let fx = step(&mut replica, Input::Resolved { elected: elected(here.meta, 5) });
+    assert_eq!((&fx.wanted[..], fx.placed.len()), (&[here.meta.id][..], 0));
+    let mut other_group = elected(elsewhere.meta, 9);
+    other_group.challenger.group = GroupId(1);
+    let fx = step(&mut replica, Input::Resolved { elected: other_group });
+    assert!(fx.wanted.is_empty());
+    let again = step(&mut replica, Input::Resolved { elected: elected(here.meta, 5) });
+    assert!(again.wanted.is_empty());
+    let fx = fetch(&mut replica, &here);
+    assert_eq!(fx.stores[0].mark, Mark::Temporary, "its row may come in the same commit");
+    let fx = elect(&mut replica, here.meta, 5);
+    assert!(matches!(fx.placed[0].body, Body::Memory(_)));
+    assert!(replica.missing().is_empty());
+}
+
+#[test]
+fn an_election_says_what_an_offer_got_wrong() {
+    let mut replica = replica();
+    let (right, wrong) = (chunk(1, 2), chunk(1, 3));
+    offer(&mut replica, &[&wrong]);
+    step(&mut replica, Input::Resolved { elected: elected(right.meta, 5) });
+    assert_eq!(fetch(&mut replica, &wrong).refused, [Refused::Unwanted]);
+    assert_eq!(fetch(&mut replica, &right).arrived, [right.meta.id]);
+}
+
+#[test]
+fn what_was_wanted_and_is_placed_elsewhere_is_taken_from_nobody() {
+    let mut replica = replica();
+    let offered = chunk(1, 2);
+    offer(&mut replica, &[&offered]);
+    let mut other_group = elected(offered.meta, 5);
+    other_group.challenger.group = GroupId(1);
+    let rows = vec![other_group];
+    let fx = step(&mut replica, Input::OrderRows { first: Position(1), rows });
+    assert_eq!(fx.placed[0].body, Body::Elsewhere);
+    assert_eq!(fetch(&mut replica, &offered).refused, [Refused::Unwanted]);
+}
+
+#[test]
+fn an_expired_segment_is_dropped_once_and_wanted_no_more() {
+    let mut replica = replica();
+    let (held, wanted) = (chunk(1, 2), chunk(2, 1));
+    send(&mut replica, &held);
+    offer(&mut replica, &[&wanted]);
+    let expire = |replica: &mut Replica, chunk: &Chunk| {
+        step(replica, Input::Expired { segment: chunk.meta.id }).dropped
+    };
+    assert_eq!(expire(&mut replica, &held), [held.meta.id]);
+    assert_eq!(expire(&mut replica, &held), []);
+    assert_eq!(expire(&mut replica, &wanted), []);
+    assert_eq!(fetch(&mut replica, &wanted).refused, [Refused::Unwanted]);
+    assert_eq!(replica.pending_count(), 0);
+}
+
+#[test]
+fn an_unwilling_node_refuses_what_is_new_and_takes_what_is_placed_here() {
+    let mut replica = replica();
+    let (placed, known, new) = (chunk(1, 2), chunk(2, 1), chunk(3, 1));
+    send(&mut replica, &known);
+    elect(&mut replica, placed.meta, 5);
+    replica.set_willing(false);
+    let fx = send(&mut replica, &new);
+    assert_eq!((fx.refused, fx.stores.len()), (vec![Refused::Unwilling], 0));
+    let reason = RefuseReason::Unwilling;
+    let answer = Message::RefuseAdvanceSegment { segment: new.meta.id, reason };
+    assert_eq!(fx.answers, [(owner(), answer)]);
+    assert_eq!(replica.incoming_bytes(), 0);
+    assert!(trimmed(&send(&mut replica, &known)), "it is on this disk already");
+    let fx = send(&mut replica, &placed);
+    assert!(trimmed(&fx));
+    assert_eq!(fx.stores[0].mark, permanent(1, 5));
+    replica.set_willing(true);
+    assert!(trimmed(&send(&mut replica, &new)));
+}
+
+#[test]
+fn damaged_bytes_without_a_place_are_asked_for_or_written_again_from_memory() {
+    let (stored, in_memory) = (chunk(1, 2), chunk(2, 1));
+    let recovered = Recovered { temporary: vec![stored.meta], ..Recovered::default() };
+    let mut replica = Replica::new(replica().options, recovered);
+    send(&mut replica, &in_memory);
+    step(&mut replica, Input::Committed { segment: in_memory.meta.id });
+    let mut fx = Effects::default();
+    assert!(replica.lose_pending(stored.meta, &mut fx));
+    assert_eq!((&fx.wanted[..], fx.stores.len()), (&[stored.meta.id][..], 0));
+    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [in_memory.meta]);
+    let mut fx = Effects::default();
+    assert!(!replica.lose_pending(in_memory.meta, &mut fx));
+    assert!(fx.wanted.is_empty());
+    assert_eq!((fx.stores[0].meta, fx.stores[0].mark), (in_memory.meta, Mark::Temporary));
+    let mut fx = Effects::default();
+    assert!(!replica.lose_pending(chunk(9, 1).meta, &mut fx), "not held");
+    assert!(fx.wanted.is_empty() && fx.stores.is_empty());
+    // It is drafted again when it is here again.
+    fetch(&mut replica, &stored);
+    let fx = step(&mut replica, Input::Committed { segment: stored.meta.id });
+    assert_eq!(fx.drafts, [stored.meta]);
+}
+
+#[test]
+fn lost_bytes_of_a_placed_segment_are_taken_again() {
+    let mut replica = replica();
+    let placed = chunk(1, 2);
+    send(&mut replica, &placed);
+    elect(&mut replica, placed.meta, 5);
+    let lost = Lost { meta: placed.meta, first: Position(1), stamp: Stamp(5) };
+    replica.lose(lost);
+    let fx = fetch(&mut replica, &placed);
+    assert_eq!((fx.stores[0].mark, &fx.arrived[..]), (permanent(1, 5), &[placed.meta.id][..]));
+    replica.lose(lost);
+    replica.trim(Position(3));
+    assert!(replica.missing().is_empty());
+    assert_eq!(fetch(&mut replica, &placed).refused, [Refused::Unwanted]);
+}
+
+#[test]
+fn an_order_that_begins_anew_goes_on_from_its_base() {
+    let mut replica = replica();
+    let (before, next) = (chunk(1, 2), chunk(9, 1));
+    elect(&mut replica, before.meta, 5);
+    let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
+    step(&mut replica, Input::Rebase { base });
+    assert_eq!((replica.placing().next_position(), replica.chain()), (base.next, base.chain));
+    // Not back.
+    let low = OrderBase { next: Position(3), ..base };
+    step(&mut replica, Input::Rebase { base: low });
+    assert_eq!(replica.placing().next_position(), base.next);
+    let fx = elect(&mut replica, next.meta, 60);
+    assert_eq!(fx.placed[0].first, base.next);
+    assert_eq!(fx.placed[0].row, OrderRow::chained(base.chain, elected(next.meta, 60)));
+}
+
+#[test]
+fn what_an_owner_left_behind_in_a_skipped_part_of_the_order_goes() {
+    let mut replica = replica();
+    let (skipped, next) = (chunk(1, 2), chunk(2, 1));
+    send(&mut replica, &skipped);
+    let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
+    step(&mut replica, Input::Rebase { base });
+    let fx = elect(&mut replica, next.meta, 60);
+    assert_eq!(fx.dropped, [skipped.meta.id]);
+    assert_eq!(replica.pending_count(), 0);
 }

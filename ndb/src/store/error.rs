@@ -1,6 +1,8 @@
 //! Why a store cannot be used.
 
-use vixen_common::id::SegmentId;
+use std::path::PathBuf;
+
+use vixen_common::id::{Position, SegmentId};
 use vixen_common::lmdb::OpenError;
 
 /// Why a store cannot be used.
@@ -12,13 +14,48 @@ pub enum StoreError {
     /// LMDB failed.
     #[error("LMDB failed")]
     Lmdb(#[from] heed::Error),
-    /// A row does not parse.
-    #[error("a row is malformed")]
-    Row(#[source] postcard::Error),
-    /// A key does not parse.
-    #[error("key {0:02x?} is malformed")]
-    Key(Vec<u8>),
+    /// A directory cannot be read or changed.
+    #[error("cannot use {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The directory holds a store of the time before days.
+    #[error(
+        "{path} holds a store of an older format; start with an empty directory, the node fetches \
+         everything from its peers"
+    )]
+    OldLayout {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A value cannot be written.
+    #[error("a row cannot be encoded")]
+    Encode(#[source] postcard::Error),
+    /// A row, or its key, is not what was written.
+    #[error("a row of {database} is damaged (key {key:02x?})")]
+    Row {
+        /// The database.
+        database: &'static str,
+        /// The key as it is.
+        key: Vec<u8>,
+    },
+    /// The order is not what was written, from here on.
+    #[error("the order at position {0} is damaged")]
+    Order(Position),
     /// A blob does not have the digest of its segment.
     #[error("the stored bytes of segment {0} are damaged")]
     Damaged(SegmentId),
+    /// The position was dropped by retention.
+    #[error("trimmed, first position is {first}")]
+    Trimmed {
+        /// The first position that is left.
+        first: Position,
+    },
+    /// Rows that a peer sent do not fit those beside them.
+    #[error("a peer's rows of the order do not fit at position {0}")]
+    Misfit(Position),
 }

@@ -1,75 +1,108 @@
-//! The store of an ndb node: one LMDB environment.
+//! The store of an ndb node: one LMDB environment a UTC day, all in one directory.
 //!
+//! ```text
+//! <dir>/2026-11-20/    rows and blobs of that day      <- dropped whole by retention
+//! <dir>/2026-11-21/    ...                             <- the newest: segments arrive here
+//! ```
 //! A segment's bytes are written once, into `blobs`. The temporary table marks those that wait for
-//! their place; moving to permanent is a row of `order` and the removal of the mark. Only the
-//! writer thread writes; readers are short and cross no await.
+//! their place; moving to permanent is a row of `order` and the removal of the mark. Only where
+//! midnight (by the stamp) lies between arrival and place, the bytes move to the day of the row.
+//! Only the writer thread writes; readers are short and cross no await.
 
+mod day;
 mod error;
+mod history;
+pub(crate) mod inspect;
+mod read;
+mod repair;
+mod retention;
+mod row;
+mod scrub;
+mod topics;
+mod write;
 mod writer;
 
-use std::ops::Bound::{Excluded, Included, Unbounded};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use heed::types::Bytes as Raw;
-use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
+use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
+use vixen_common::time::{UtcDay, WallTime};
+use vixen_common::wire::OrderBase;
 
-use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, StoreId};
-use vixen_common::lmdb;
-use vixen_common::segment::{Blob, Elected, SegmentMeta};
+use crate::replica::Recovered;
 
-use crate::replica::{self, Mark, OrderRow, Recovered};
-
+use day::DayEnv;
 pub use error::StoreError;
-pub(crate) use writer::{Committed, Job, Writer};
+pub(crate) use retention::Retention;
+pub(crate) use scrub::{Finding, ScrubStep};
+pub(crate) use write::Job;
+pub use writer::StartError;
+pub(crate) use writer::{Committed, Writer};
 
-/// Version of all rows; a store of another version is refused, not guessed at.
-const FORMAT: u8 = 1;
-
-mod db_name {
-    pub(super) const META: &str = "meta";
-    pub(super) const TEMPORARY: &str = "temporary";
-    pub(super) const BLOBS: &str = "blobs";
-    pub(super) const ORDER: &str = "order";
-    pub(super) const MISSING: &str = "missing";
-    pub(super) const OWNERS: &str = "owners";
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreOptions {
+    /// The group whose blobs are here.
+    pub(crate) group: GroupId,
+    /// Bound of the map of one day.
+    pub(crate) bytes_max: u64,
+    /// Whether commits are durable.
+    pub(crate) fsync: bool,
 }
 
-/// Databases of an ndb node. Keys are big-endian, so byte order is log order.
+/// See the module doc.
 pub(crate) struct Store {
-    env: Env<WithoutTls>,
-    /// Segment id → [`SegmentMeta`] (postcard): stored, without a place.
-    temporary: Database<Raw, Raw>,
-    /// Segment id → the segment's blob.
-    blobs: Database<Raw, Raw>,
-    /// Position of the first message (u64) → [`OrderRow`] (postcard).
-    order: Database<Raw, Raw>,
-    /// Segment id → [`SegmentMeta`]: placed, of this group, without bytes.
-    missing: Database<Raw, Raw>,
-    /// Owner id → highest placed seq (u64).
-    owners: Database<Raw, Raw>,
-    group: GroupId,
+    dir: PathBuf,
+    options: StoreOptions,
     store_id: StoreId,
+    days: RwLock<Days>,
 }
+
+/// The days at hand, and where the order runs through them.
+struct Days {
+    envs: BTreeMap<UtcDay, Arc<DayEnv>>,
+    /// Position of each day's first row.
+    firsts: BTreeMap<Position, UtcDay>,
+    /// Where the order begins here.
+    base: OrderBase,
+    /// Where it ends: what the next row is chained to.
+    head: OrderBase,
+}
+
+/// Before the first row ever.
+const BEGINNING: OrderBase =
+    OrderBase { next: Position::FIRST, stamp: Stamp::ZERO, chain: Digest([0; 16]) };
 
 impl Store {
-    /// Opens or creates the store in `dir`. Blocking.
+    /// Opens or creates the store in `dir`; a new one gets its first day, that of `now`. Blocking.
     pub(crate) fn open(
         dir: &Path,
-        group: GroupId,
-        bytes_max: u64,
-        fsync: bool,
+        options: StoreOptions,
+        now: WallTime,
     ) -> Result<Self, StoreError> {
-        let env = lmdb::open(dir, bytes_max, fsync)?;
-        let mut txn = env.write_txn()?;
-        let meta = env.create_database(&mut txn, Some(db_name::META))?;
-        let temporary = env.create_database(&mut txn, Some(db_name::TEMPORARY))?;
-        let blobs = env.create_database(&mut txn, Some(db_name::BLOBS))?;
-        let order = env.create_database(&mut txn, Some(db_name::ORDER))?;
-        let missing = env.create_database(&mut txn, Some(db_name::MISSING))?;
-        let owners = env.create_database(&mut txn, Some(db_name::OWNERS))?;
-        let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT)?;
-        txn.commit()?;
-        Ok(Self { env, temporary, blobs, order, missing, owners, group, store_id })
+        if dir.join("data.mdb").exists() {
+            return Err(StoreError::OldLayout { path: dir.to_owned() });
+        }
+        let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        retention::finish_interrupted(dir)?;
+        let mut names = days_in(dir)?;
+        if names.is_empty() {
+            names.push(UtcDay::of(now));
+        }
+        let mut envs = BTreeMap::new();
+        let mut store_id = None;
+        // The newest first: a new day takes its id from the one before.
+        for name in names.into_iter().rev() {
+            let (env, id) = DayEnv::open(dir, name, store_id, options.bytes_max, options.fsync)?;
+            store_id.get_or_insert(id);
+            envs.insert(name, Arc::new(env));
+        }
+        let days = Days::of(envs)?;
+        // A store has at least one day.
+        let store_id = store_id.unwrap_or_else(StoreId::generate);
+        Ok(Self { dir: dir.to_owned(), options, store_id, days: RwLock::new(days) })
     }
 
     pub(crate) const fn store_id(&self) -> StoreId {
@@ -78,151 +111,151 @@ impl Store {
 
     /// The group whose blobs are here.
     pub(crate) const fn group(&self) -> GroupId {
-        self.group
+        self.options.group
+    }
+
+    fn days(&self) -> RwLockReadGuard<'_, Days> {
+        self.days.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn days_mut(&self) -> RwLockWriteGuard<'_, Days> {
+        self.days.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the order begins here: retention has dropped what is before.
+    pub(crate) fn base(&self) -> OrderBase {
+        self.days().base
+    }
+
+    /// Where the order ends that is on disk.
+    pub(crate) fn head(&self) -> OrderBase {
+        self.days().head
+    }
+
+    /// The days, each with the bytes of its file.
+    pub(crate) fn day_bytes(&self) -> Vec<(UtcDay, u64)> {
+        let envs: Vec<_> = self.days().envs.values().cloned().collect();
+        envs.iter().map(|env| (env.day, env.disk_bytes())).collect()
+    }
+
+    /// The day, created where it is missing; for the writer.
+    fn day(&self, day: UtcDay) -> Result<Arc<DayEnv>, StoreError> {
+        if let Some(env) = self.days().envs.get(&day) {
+            return Ok(Arc::clone(env));
+        }
+        let StoreOptions { bytes_max, fsync, .. } = self.options;
+        let (env, _id) = DayEnv::open(&self.dir, day, Some(self.store_id), bytes_max, fsync)?;
+        let env = Arc::new(env);
+        tracing::info!(%day, "a day of the store begins");
+        self.days_mut().envs.insert(day, Arc::clone(&env));
+        Ok(env)
     }
 
     /// Reads what the replica starts from. Blocking, proportional to what is unresolved.
     pub(crate) fn recover(&self) -> Result<Recovered, StoreError> {
-        let txn = self.env.read_txn()?;
-        let mut recovered = Recovered::default();
-        for row in self.temporary.iter(&txn)? {
-            recovered.temporary.push(decode(row?.1)?);
+        let days = self.days();
+        let mut recovered = Recovered {
+            head_stamp: days.head.stamp,
+            head_next: days.head.next,
+            chain: days.head.chain,
+            ..Recovered::default()
+        };
+        recovered.owners =
+            days.placed_owners()?.into_iter().map(|(o, (seq, _))| (o, seq)).collect();
+        let placed: BTreeMap<OwnerId, Seq> = recovered.owners.iter().copied().collect();
+        let mut damaged = 0;
+        for env in days.envs.values() {
+            let txn = env.read()?;
+            let (temporary, bad) = env.temporaries(&txn)?;
+            let (missing, bad_too) = env.missing(&txn)?;
+            damaged += bad + bad_too;
+            // A mark that outlived its row's commit in another day.
+            let waits = |id: SegmentId| placed.get(&id.owner).is_none_or(|seq| id.seq > *seq);
+            recovered.temporary.extend(temporary.into_iter().filter(|meta| waits(meta.id)));
+            recovered.missing.extend(missing);
         }
-        for row in self.missing.iter(&txn)? {
-            recovered.missing.push(decode(row?.1)?);
-        }
-        for row in self.owners.iter(&txn)? {
-            let (key, seq) = row?;
-            let owner = uuid::Uuid::from_slice(key).map_err(|_length| malformed(key))?;
-            recovered.owners.push((OwnerId(owner), Seq(number_of(seq)?)));
-        }
-        if let Some((key, row)) = self.order.last(&txn)? {
-            let (first, row) = (Position(number_of(key)?), decode::<OrderRow>(row)?);
-            recovered.head_stamp = row.elected.stamp();
-            recovered.head_next = first.plus(row.elected.meta.count);
-            recovered.chain = row.chain;
+        if damaged > 0 {
+            tracing::error!(rows = damaged, "rows of unresolved or missing segments are damaged");
         }
         Ok(recovered)
     }
+}
 
-    fn put_segment(&self, txn: &mut RwTxn<'_>, store: &replica::Store) -> Result<(), StoreError> {
-        let key = store.meta.id.to_key();
-        self.blobs.put(txn, &key, store.blob.as_bytes())?;
-        match store.mark {
-            Mark::Temporary => self.temporary.put(txn, &key, &encode(&store.meta)?)?,
-            Mark::Permanent => {
-                self.missing.delete(txn, &key)?;
+impl Days {
+    fn of(envs: BTreeMap<UtcDay, Arc<DayEnv>>) -> Result<Self, StoreError> {
+        let mut days = Self { envs, firsts: BTreeMap::new(), base: BEGINNING, head: BEGINNING };
+        let mut begins = None;
+        for env in days.envs.values() {
+            let txn = env.read()?;
+            if let Some(base) = env.base(&txn)?
+                && base.next > days.base.next
+            {
+                days.base = base;
+                days.head = base;
+            }
+            if let Some((first, _)) = env.first_row(&txn)? {
+                days.firsts.insert(first, env.day);
+                begins.get_or_insert(env.first_key(&txn)?.unwrap_or(first).min(first));
             }
         }
-        Ok(())
-    }
-
-    fn put_place(&self, txn: &mut RwTxn<'_>, place: &replica::Place) -> Result<(), StoreError> {
-        let meta = place.row.elected.meta;
-        let key = meta.id.to_key();
-        self.order.put(txn, &place.first.0.to_be_bytes(), &encode(&place.row)?)?;
-        self.owners.put(txn, &key[..16], &meta.id.seq.0.to_be_bytes())?;
-        self.temporary.delete(txn, &key)?;
-        // The bytes may have come in the same batch, and stand before the row.
-        let is_here = || {
-            let blob = self.blobs.get(txn, &key)?;
-            Ok::<_, heed::Error>(blob.is_some_and(|blob| Digest::of(&[blob]) == meta.digest))
-        };
-        if place.body == replica::Body::Missing && !is_here()? {
-            self.missing.put(txn, &key, &encode(&meta)?)?;
-        }
-        Ok(())
-    }
-
-    /// The row whose segment holds `position`, and rows after it, at most `limit`; fewer at the
-    /// end of the order.
-    pub(crate) fn rows_from(
-        &self,
-        position: Position,
-        limit: usize,
-    ) -> Result<Vec<(Position, OrderRow)>, StoreError> {
-        let txn = self.env.read_txn()?;
-        let key = position.0.to_be_bytes();
-        let upto = (Unbounded, Included(key.as_slice()));
-        let holding = self.order.rev_range(&txn, &upto)?.next().transpose()?;
-        let mut rows = Vec::new();
-        if let Some((first, row)) = holding {
-            let (first, row) = (Position(number_of(first)?), decode::<OrderRow>(row)?);
-            if first.plus(row.elected.meta.count) > position {
-                rows.push((first, row));
+        if let Some(newest) = days.firsts.values().next_back()
+            && let Some(env) = days.envs.get(newest)
+        {
+            let txn = env.read()?;
+            if let Some((first, row)) = env.last_row(&txn)? {
+                let next = first.plus(row.elected.meta.count);
+                days.head = OrderBase { next, stamp: row.elected.stamp(), chain: row.chain };
             }
         }
-        let after = (Excluded(key.as_slice()), Unbounded);
-        for row in self.order.range(&txn, &after)?.take(limit.saturating_sub(rows.len())) {
-            let (first, row) = row?;
-            rows.push((Position(number_of(first)?), decode(row)?));
+        if let Some(first) = begins
+            && first > days.base.next
+        {
+            // A backup whose oldest days were dropped meanwhile: what its first row is chained to
+            // is not known here.
+            days.base.next = first;
         }
-        Ok(rows)
-    }
-
-    /// The segments from the one that begins at `from` on, at most `limit`; none when no segment
-    /// does.
-    pub(crate) fn order_from(
-        &self,
-        from: Position,
-        limit: usize,
-    ) -> Result<Vec<Elected>, StoreError> {
-        let mut rows = self.rows_from(from, limit)?;
-        let begins_here = rows.first().is_some_and(|(first, _)| *first == from);
-        if !begins_here {
-            rows.clear();
+        // What is damaged at the beginning is looked for in the oldest day.
+        if let Some((first, day)) = days.firsts.pop_first() {
+            days.firsts.insert(first.min(days.base.next), day);
         }
-        Ok(rows.into_iter().map(|(_, row)| row.elected).collect())
+        Ok(days)
     }
 
-    /// The segment's blob, checked against its digest.
-    pub(crate) fn blob(&self, meta: &SegmentMeta) -> Result<Option<Blob>, StoreError> {
-        let txn = self.env.read_txn()?;
-        let Some(blob) = self.read_blob(&txn, meta.id)? else { return Ok(None) };
-        if Digest::of(&[blob.as_bytes()]) != meta.digest {
-            return Err(StoreError::Damaged(meta.id));
+    /// Highest placed seq of each owner, with its stamp: the newest day with rows has them all, and
+    /// where none has rows any more, the day to which the base was written.
+    fn placed_owners(&self) -> Result<BTreeMap<OwnerId, (Seq, Stamp)>, StoreError> {
+        let with_rows = self.firsts.values().next_back().and_then(|day| self.envs.get(day));
+        let mut owners = BTreeMap::new();
+        if let Some(env) = with_rows {
+            let txn = env.read()?;
+            owners.extend(env.owners(&txn)?);
+        } else {
+            for env in self.envs.values() {
+                let txn = env.read()?;
+                owners.extend(env.owners(&txn)?);
+            }
         }
-        Ok(Some(blob))
+        Ok(owners)
     }
 
-    /// The blob of a segment whose meta is in this store as well, for a peer that verifies it.
-    pub(crate) fn blob_unchecked(&self, segment: SegmentId) -> Result<Option<Blob>, StoreError> {
-        let txn = self.env.read_txn()?;
-        self.read_blob(&txn, segment)
-    }
-
-    fn read_blob(
-        &self,
-        txn: &RoTxn<'_, WithoutTls>,
-        segment: SegmentId,
-    ) -> Result<Option<Blob>, StoreError> {
-        let bytes = self.blobs.get(txn, &segment.to_key())?;
-        Ok(bytes.map(|bytes| Blob::from_bytes(bytes::Bytes::copy_from_slice(bytes))))
-    }
-
-    /// Marks a placed segment's bytes as missing; durable on return.
-    pub(crate) fn mark_missing(&self, meta: &SegmentMeta) -> Result<(), StoreError> {
-        let mut txn = self.env.write_txn()?;
-        self.missing.put(&mut txn, &meta.id.to_key(), &encode(meta)?)?;
-        txn.commit()?;
-        Ok(())
+    /// The day whose rows hold `position`, or would.
+    fn day_at(&self, position: Position) -> Option<&Arc<DayEnv>> {
+        let (_, day) = self.firsts.range(..=position).next_back()?;
+        self.envs.get(day)
     }
 }
 
-fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {
-    postcard::to_stdvec(row).map_err(StoreError::Row)
-}
-
-fn decode<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T, StoreError> {
-    postcard::from_bytes(row).map_err(StoreError::Row)
-}
-
-fn malformed(key: &[u8]) -> StoreError {
-    StoreError::Key(key.to_vec())
-}
-
-fn number_of(key: &[u8]) -> Result<u64, StoreError> {
-    Ok(u64::from_be_bytes(key.try_into().map_err(|_length| malformed(key))?))
+/// The days that have a directory, in order.
+pub(crate) fn days_in(dir: &Path) -> Result<Vec<UtcDay>, StoreError> {
+    let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
+    let mut days = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        // Others are not this store's business.
+        days.extend(name.to_str().and_then(|name| name.parse::<UtcDay>().ok()));
+    }
+    days.sort_unstable();
+    Ok(days)
 }
 
 #[cfg(test)]

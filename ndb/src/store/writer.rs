@@ -10,21 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use vixen_common::id::{Position, SegmentId, Stamp};
+use vixen_common::time::WallTime;
 
+use super::write::{Job, Memory};
 use super::{Store, StoreError};
-use crate::replica::{self, Mark};
-
-/// Something to write.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// A segment's bytes.
-    Store(replica::Store),
-    /// Its place.
-    Place(replica::Place),
-}
 
 /// One commit, durable (unless the store was opened without fsync).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Committed {
     /// Segments stored.
     pub(crate) stored: Vec<SegmentId>,
@@ -36,8 +28,23 @@ pub(crate) struct Committed {
     pub(crate) rows: usize,
     /// The stamp of the last of them, and the position after it.
     pub(crate) placed_to: Option<(Stamp, Position)>,
+    /// Rows of the order that were damaged and are not any more.
+    pub(crate) repaired: usize,
+    /// The order begins here now.
+    pub(crate) trimmed_to: Option<Position>,
     /// How long it took.
     pub(crate) elapsed: Duration,
+}
+
+/// Why the writer cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no thread.
+    #[error("cannot start the writer thread")]
+    Thread(#[from] std::io::Error),
 }
 
 /// The way to the writer thread. Dropping it lets the thread finish what waits, and end.
@@ -50,12 +57,13 @@ impl Writer {
     /// Starts the thread; its reports, and its last error, come by the channel.
     pub(crate) fn start(
         store: Arc<Store>,
-    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Result<Committed, StoreError>>)> {
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Result<Committed, StoreError>>), StartError> {
+        let memory = Memory::recover(&store)?;
         let (sender, waiting) = jobs::channel();
         let (report, reports) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("ndb-writer".to_owned())
-            .spawn(move || write_all(&store, &waiting, &report))?;
+            .spawn(move || write_all(&store, memory, &waiting, &report))?;
         Ok((Self { jobs: Some(sender), thread: Some(thread) }, reports))
     }
 
@@ -85,47 +93,19 @@ impl Drop for Writer {
 
 fn write_all(
     store: &Store,
+    mut memory: Memory,
     waiting: &jobs::Receiver<Vec<Job>>,
     report: &mpsc::UnboundedSender<Result<Committed, StoreError>>,
 ) {
     while let Ok(mut batch) = waiting.recv() {
         batch.extend(waiting.try_iter().flatten());
-        let committed = commit(store, &batch);
+        let begun = Instant::now();
+        let committed = store.commit(&mut memory, &batch, WallTime::now());
+        let committed =
+            committed.map(|committed| Committed { elapsed: begun.elapsed(), ..committed });
         let failed = committed.is_err();
         if report.send(committed).is_err() || failed {
             return;
         }
     }
-}
-
-fn commit(store: &Store, batch: &[Job]) -> Result<Committed, StoreError> {
-    let begun = Instant::now();
-    let mut txn = store.env.write_txn()?;
-    let mut committed = Committed {
-        stored: Vec::new(),
-        bytes: 0,
-        filled: false,
-        rows: 0,
-        placed_to: None,
-        elapsed: Duration::ZERO,
-    };
-    for job in batch {
-        match job {
-            Job::Store(segment) => {
-                store.put_segment(&mut txn, segment)?;
-                committed.stored.push(segment.meta.id);
-                committed.filled |= segment.mark == Mark::Permanent;
-                committed.bytes += segment.blob.as_bytes().len();
-            }
-            Job::Place(place) => {
-                store.put_place(&mut txn, place)?;
-                let elected = &place.row.elected;
-                committed.rows += 1;
-                committed.placed_to = Some((elected.stamp(), place.first.plus(elected.meta.count)));
-            }
-        }
-    }
-    txn.commit()?;
-    committed.elapsed = begun.elapsed();
-    Ok(committed)
 }

@@ -125,6 +125,14 @@ impl TailLog {
         self.wake();
     }
 
+    /// The order goes on from `next`, and nothing before it is here.
+    pub(crate) fn rebase(&self, next: Position, stamp: Stamp) {
+        let mut inner = self.lock();
+        *inner = Inner { entries: VecDeque::new(), bytes: 0, next, stamp, written_to: next };
+        drop(inner);
+        self.wake();
+    }
+
     /// Bytes of a missing segment came.
     pub(crate) fn arrive(&self, segment: SegmentId, blob: &Blob) {
         let mut inner = self.lock();

@@ -16,12 +16,12 @@ use tokio::task::JoinHandle;
 
 use vixen_common::id::{Position, SegmentId};
 use vixen_common::link::{LinkSender, SendError};
-use vixen_common::segment::{SegmentMeta, Topic};
+use vixen_common::segment::{Blob, Topic};
 use vixen_common::wire::Message;
 
 use crate::metrics::TailMetrics;
-use crate::replica::OrderRow;
-use crate::store::{Store, StoreError};
+use crate::replica::{Lost, OrderRow};
+use crate::store::{Finding, Store, StoreError};
 
 use filter::filter;
 use log::{Entry, EntryBody, Found};
@@ -44,8 +44,17 @@ pub(crate) enum Command {
     Change { version: u64, add: Vec<Topic>, remove: Vec<Topic> },
 }
 
-/// Where a tail sends the news that a stored blob is unreadable.
-pub(crate) type DamageReport = mpsc::UnboundedSender<SegmentMeta>;
+/// Where readers send the news that something stored is unreadable.
+pub(crate) type TroubleReport = mpsc::UnboundedSender<Trouble>;
+
+/// What a reader of the store came across.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Something is not as it was written; peers have it.
+    Found(Finding),
+    /// The store itself does not work.
+    Failed(StoreError),
+}
 
 /// The node's end of a tail. Dropping it ends the task.
 pub(crate) struct TailHandle {
@@ -71,7 +80,9 @@ impl TailHandle {
 pub(crate) struct TailContext {
     pub(crate) log: Arc<TailLog>,
     pub(crate) store: Arc<Store>,
-    pub(crate) damage: DamageReport,
+    pub(crate) trouble: TroubleReport,
+    /// Nothing from this position on is given out: the order here is not that of most nodes.
+    pub(crate) trusted_to: Arc<AtomicU64>,
     pub(crate) metrics: TailMetrics,
 }
 
@@ -205,6 +216,9 @@ impl Tail {
             self.cursor = self.cursor.max(self.context.log.head().0);
             return Ok(true);
         }
+        if self.cursor.0 >= self.context.trusted_to.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
         match self.context.log.find(self.cursor, ENTRIES_BATCH) {
             Found::AtHead => Ok(true),
             Found::Older => self.read_store().await,
@@ -230,7 +244,7 @@ impl Tail {
                 return Ok(false);
             }
             EntryBody::Stored => {
-                read = self.read_body(entry.row).await?;
+                read = self.read_body(entry.first, entry.row).await?;
                 match &read {
                     Some(EntryBody::Open(topics, records)) => (topics, records),
                     Some(EntryBody::Stored | EntryBody::Missing | EntryBody::Elsewhere) | None => {
@@ -249,29 +263,45 @@ impl Tail {
         Ok(false)
     }
 
-    async fn read_body(&mut self, row: OrderRow) -> Result<Option<EntryBody>, Ended> {
+    async fn read_body(
+        &mut self,
+        first: Position,
+        row: OrderRow,
+    ) -> Result<Option<EntryBody>, Ended> {
         let store = Arc::clone(&self.context.store);
-        let meta = row.elected.meta;
-        let read = tokio::task::spawn_blocking(move || store.blob(&meta)).await;
-        Ok(self.opened(meta, read.map_err(|_node_ended| Ended)?))
+        let elected = row.elected;
+        let read =
+            tokio::task::spawn_blocking(move || store.placed_blob(elected.stamp(), &elected.meta));
+        let read = read.await.map_err(|_node_ended| Ended)?;
+        Ok(self.opened(first, row, read))
     }
 
     fn opened(
         &mut self,
-        meta: SegmentMeta,
-        read: Result<Option<vixen_common::segment::Blob>, StoreError>,
+        first: Position,
+        row: OrderRow,
+        read: Result<Option<Blob>, StoreError>,
     ) -> Option<EntryBody> {
+        let meta = row.elected.meta;
         match read {
             Ok(Some(blob)) => Some(EntryBody::of(&blob)),
             Ok(None) => None,
-            Err(error) => {
+            Err(StoreError::Damaged(_)) => {
                 if self.damaged.replace(meta.id) != Some(meta.id) {
-                    tracing::error!(segment = %meta.id, %error, "cannot read a segment, asking peers");
-                    let _node_has_ended = self.context.damage.send(meta);
+                    let lost = Lost { meta, first, stamp: row.elected.stamp() };
+                    self.report(Trouble::Found(Finding::Blob(lost)));
                 }
                 None
             }
+            Err(error) => {
+                self.report(Trouble::Failed(error));
+                None
+            }
         }
+    }
+
+    fn report(&self, trouble: Trouble) {
+        let _node_has_ended = self.context.trouble.send(trouble);
     }
 
     /// Sends a batch of segments older than the log; `true` when the first one's bytes are not
@@ -282,8 +312,19 @@ impl Tail {
         let read = tokio::task::spawn_blocking(move || read_batch(&store, from)).await;
         let batch = match read.map_err(|_node_ended| Ended)? {
             Ok(batch) => batch,
+            Err(StoreError::Trimmed { first }) => {
+                // The reader is told what it misses.
+                let (head_next, head_stamp) = self.context.log.head();
+                self.send(Message::TailOpened { next: first, head_stamp, head_next }).await?;
+                (self.cursor, self.told) = (first, first);
+                return Ok(false);
+            }
+            Err(StoreError::Order(at)) => {
+                self.report(Trouble::Found(Finding::Row { at }));
+                return Ok(true);
+            }
             Err(error) => {
-                tracing::error!(%error, position = %from, "cannot read the order");
+                self.report(Trouble::Failed(error));
                 return Err(Ended);
             }
         };
@@ -293,7 +334,7 @@ impl Tail {
         for (first, row, body) in batch {
             let body = match body {
                 None => EntryBody::Elsewhere,
-                Some(read) => match self.opened(row.elected.meta, read) {
+                Some(read) => match self.opened(first, row, read) {
                     Some(body) => body,
                     None => return Ok(true),
                 },
@@ -306,7 +347,7 @@ impl Tail {
     }
 }
 
-type ReadBlob = Result<Option<vixen_common::segment::Blob>, StoreError>;
+type ReadBlob = Result<Option<Blob>, StoreError>;
 
 /// Rows from `from` on with their blobs, about [`BYTES_BATCH`] of them and none after the first
 /// unreadable one; `None` for a body of another group.
@@ -318,7 +359,7 @@ fn read_batch(
     let mut batch = Vec::new();
     for (first, row) in store.rows_from(from, ROWS_BATCH)? {
         let is_here = row.elected.challenger.group == store.group();
-        let blob = is_here.then(|| store.blob(&row.elected.meta));
+        let blob = is_here.then(|| store.placed_blob(row.elected.stamp(), &row.elected.meta));
         let is_readable = matches!(blob, None | Some(Ok(Some(_))));
         // What is of another group costs nothing.
         bytes += if is_here { row.elected.meta.bytes as usize } else { 0 };

@@ -1,5 +1,7 @@
 //! A running node, and the fakes around it: entry, sync nodes, peers, all over memory links.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +14,11 @@ use vixen_common::id::{
 use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
 use vixen_common::segment::{
     Challenger, Chunk, Elected, Encoding, Record, RecordFlags, Records, SegmentBuilder,
-    SegmentMeta, Topic,
+    SegmentMeta, Topic, TopicPattern,
 };
-use vixen_common::wire::{Message, PeerId, TailSegment};
+use vixen_common::wire::{
+    HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, PeerId, TailSegment,
+};
 use vixen_ndb::{NdbEvent, NdbHandle, NdbNode, NdbOptions};
 
 /// Bounds every wait, so that a broken node fails a test instead of hanging it.
@@ -64,6 +68,10 @@ pub(crate) fn options(dir: &Path, member: u8) -> NdbOptions {
         dir: dir.to_owned(),
         fsync: true,
         store_bytes_max: 1 << 30,
+        retention_age: None,
+        retention_bytes: None,
+        disk_reserve: 0,
+        scrub_period: Duration::from_secs(60 * 60),
         tail_cache_bytes_max: 16 << 20,
         segment_bytes_max: 1 << 20,
     }
@@ -135,6 +143,8 @@ pub(crate) struct Fake {
     waiting: VecDeque<Message>,
     /// How far the node says it has the order on disk.
     applied: Stamp,
+    /// What it said last of whether it takes segments.
+    standing: Option<NdbStanding>,
 }
 
 impl Fake {
@@ -144,16 +154,26 @@ impl Fake {
         tokio::spawn(join((peer, inbox), (node.peer, node.inbox.clone()), QUEUE_BYTES_MAX));
         let up = tokio::time::timeout(PATIENCE, events.recv()).await.expect("in time");
         let Some(LinkEvent::Up { sender, .. }) = up else { panic!("expected Up, got {up:?}") };
-        Self { events, sender, waiting: VecDeque::new(), applied: Stamp::ZERO }
+        Self { events, sender, waiting: VecDeque::new(), applied: Stamp::ZERO, standing: None }
     }
 
     pub(crate) async fn entry(node: &Running) -> Self {
-        Self::link(node, PeerId::Entry { owner: owner(1) }, 64).await
+        Self::entry_of(node, 1, 64).await
     }
 
     /// An entry that owns no segments of the tests, with room for `frames`.
     pub(crate) async fn reader(node: &Running, frames: usize) -> Self {
-        Self::link(node, PeerId::Entry { owner: owner(2) }, frames).await
+        Self::entry_of(node, 2, frames).await
+    }
+
+    /// The first word on a link to an entry is the node's standing.
+    async fn entry_of(node: &Running, n: u128, frames: usize) -> Self {
+        let mut fake = Self::link(node, PeerId::Entry { owner: owner(n) }, frames).await;
+        match fake.take().await {
+            Message::NdbStanding { standing } => fake.standing = Some(standing),
+            other => panic!("expected NdbStanding, got {other:?}"),
+        }
+        fake
     }
 
     pub(crate) async fn sync(node: &Running, lane: u8) -> Self {
@@ -200,12 +220,52 @@ impl Fake {
         self.send(Message::FollowTail { from: from.map(Position), topics });
     }
 
-    /// The next message of the node, past news of what it has on disk.
+    /// The next message of the node, past news of what it has on disk and takes, and what it tells
+    /// its peers every second.
     pub(crate) async fn next(&mut self) -> Message {
         loop {
             match self.take().await {
                 Message::OrderApplied { stamp } => self.applied = stamp,
+                Message::NdbStanding { standing } => self.standing = Some(standing),
+                Message::ChainAt { .. } | Message::OfferSegments { .. } => {}
                 message => return message,
+            }
+        }
+    }
+
+    /// The next message that is `wanted`, past all others.
+    pub(crate) async fn next_where(&mut self, wanted: impl Fn(&Message) -> bool) -> Message {
+        loop {
+            let message = self.take().await;
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    pub(crate) async fn expect_standing(&mut self, wanted: NdbStanding) {
+        while self.standing != Some(wanted) {
+            if let Message::NdbStanding { standing } = self.take().await {
+                self.standing = Some(standing);
+            }
+        }
+    }
+
+    /// Asks for one batch of history: positions, topics and seqs of its messages, and its end.
+    pub(crate) async fn history(
+        &mut self,
+        query: HistoryQuery,
+    ) -> (Vec<(u64, String, u64)>, HistoryEnd) {
+        let request = 7;
+        self.send(Message::ReadHistory { request, query });
+        let mut got = Vec::new();
+        loop {
+            match self.next().await {
+                Message::HistorySegment { request: of, segment } if of == request => {
+                    got.extend(messages_of(&segment));
+                }
+                Message::HistoryEnd { request: of, end } if of == request => return (got, end),
+                other => panic!("expected history, got {other:?}"),
             }
         }
     }
@@ -269,15 +329,38 @@ impl Fake {
         let mut got = Vec::new();
         while got.len() < count {
             let tail = self.next_segment().await;
-            for (n, record) in Records::new(&tail.records).enumerate() {
-                let offset = tail.offsets.get(n).copied();
-                let offset = offset.unwrap_or_else(|| u32::try_from(n).expect("small"));
-                let uri = tail.topics[usize::from(record.topic)].uri.to_string();
-                got.push((tail.first.plus(offset).0, uri, record.session));
-            }
+            got.extend(messages_of(&tail));
         }
         got
     }
+}
+
+/// Position, topic and session of each message; the session is the seq of the segment.
+fn messages_of(segment: &TailSegment) -> Vec<(u64, String, u64)> {
+    let records = Records::new(&segment.records).enumerate();
+    let message = |(n, record): (usize, Record<'_>)| {
+        let offset = segment.offsets.get(n).copied();
+        let offset = offset.unwrap_or_else(|| u32::try_from(n).expect("small"));
+        let uri = segment.topics[usize::from(record.topic)].uri.to_string();
+        (segment.first.plus(offset).0, uri, record.session)
+    };
+    records.map(message).collect()
+}
+
+/// All topics of the realm, from a position.
+pub(crate) fn query(from: u64, is_backward: bool) -> HistoryQuery {
+    HistoryQuery {
+        from: HistoryPlace::Position(Position(from)),
+        is_backward,
+        until: None,
+        topics: vec![TopicPattern::all("realm")],
+        messages_max: 1_000,
+        bytes_max: 1 << 20,
+    }
+}
+
+pub(crate) fn said(position: u64, uri: &str, seq: u64) -> (u64, String, u64) {
+    (position, uri.to_owned(), seq)
 }
 
 /// Two feeds: a majority of three.

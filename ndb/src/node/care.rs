@@ -1,0 +1,350 @@
+//! What an ndb node does now and then: retention, room on the disk, the audit, offers of segments
+//! that stay unresolved, and the mending of what readers found damaged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use vixen_common::id::{Digest, NdbId, Position, SegmentId};
+use vixen_common::segment::{Elected, SegmentMeta};
+use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, OrderBase, PeerId};
+
+use super::{NdbError, NdbNode};
+use crate::replica::{Effects, Input, Lost};
+use crate::store::{Finding, Job, Retention};
+use crate::tail::Trouble;
+
+/// Between two looks at the room on the disk: the reserve must last so long.
+const DISK_LOOK: Duration = Duration::from_millis(200);
+/// Between two rounds of audit and offers.
+const ROUND: Duration = Duration::from_secs(1);
+/// Between two looks at the age and size of the days.
+const RETENTION_LOOK: Duration = Duration::from_secs(5);
+/// Segments in one offer.
+const OFFER_MAX: usize = 4_096;
+/// A peer that was asked for rows of the order for a repair has so long to answer.
+const REPAIR_MAX: Duration = Duration::from_secs(2);
+/// Beyond the reserve by this part, new segments are taken again.
+const RESUME_PART: u64 = 16;
+
+/// When what is due next.
+#[derive(Debug)]
+pub(super) struct Care {
+    disk_at: Instant,
+    round_at: Instant,
+    retention_at: Instant,
+    /// Unresolved in the round before as well.
+    lingering: std::collections::BTreeSet<SegmentId>,
+    /// The chain told last.
+    told: Position,
+    /// Where rows of the order are damaged, and when a peer was asked for them.
+    repairs: std::collections::BTreeMap<Position, Option<Instant>>,
+    /// Whose turn it is to be asked.
+    turn: usize,
+    /// Peers that have dropped what comes next here.
+    trimmed_at: std::collections::BTreeMap<NdbId, OrderBase>,
+    /// Bytes free on the disk at the last look.
+    pub(super) disk_free: u64,
+}
+
+impl Care {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            disk_at: now,
+            round_at: now + ROUND,
+            retention_at: now,
+            lingering: std::collections::BTreeSet::new(),
+            told: Position(0),
+            repairs: std::collections::BTreeMap::new(),
+            turn: 0,
+            trimmed_at: std::collections::BTreeMap::new(),
+            disk_free: 0,
+        }
+    }
+
+    pub(super) fn due_at(&self) -> Instant {
+        self.disk_at.min(self.round_at).min(self.retention_at)
+    }
+
+    pub(super) fn repairs(&self) -> usize {
+        self.repairs.len()
+    }
+}
+
+impl NdbNode {
+    /// Does what is due.
+    pub(super) fn care(&mut self) -> Result<(), NdbError> {
+        let now = Instant::now();
+        if self.care.disk_at <= now {
+            self.care.disk_at = now + DISK_LOOK;
+            self.look_at_disk();
+        }
+        if self.care.retention_at <= now {
+            self.care.retention_at = now + RETENTION_LOOK;
+            let days = self.store.day_bytes();
+            self.metrics.store_bytes(days.iter().map(|(_, bytes)| bytes).sum());
+            if let Some(keep_from) = self.retention().keep_from(WallTime::now(), &days) {
+                self.hand_over(vec![Job::Trim { keep_from }])?;
+            }
+        }
+        if self.care.round_at <= now {
+            self.care.round_at = now + ROUND;
+            self.offer_lingering();
+            self.tell_chain();
+            self.ask_for_repairs(now);
+            self.note_progress(now);
+        }
+        Ok(())
+    }
+
+    const fn retention(&self) -> Retention {
+        Retention { age: self.options.retention_age, bytes: self.options.retention_bytes }
+    }
+
+    fn look_at_disk(&mut self) {
+        let Ok(disk) = nix::sys::statvfs::statvfs(&self.options.dir) else { return };
+        let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
+        self.care.disk_free = free;
+        self.metrics.disk_free(free);
+        let reserve = self.options.disk_reserve;
+        let enough = if self.is_disk_full { reserve + reserve / RESUME_PART } else { reserve };
+        let is_full = free < enough;
+        if is_full == self.is_disk_full {
+            return;
+        }
+        self.is_disk_full = is_full;
+        let free_mib = free >> 20;
+        let reserve_mib = reserve >> 20;
+        if is_full {
+            tracing::error!(
+                free_mib,
+                reserve_mib,
+                "the disk is full up to its reserve: no new segments are taken, reads go on"
+            );
+        } else {
+            tracing::info!(free_mib, reserve_mib, "the disk has room again: segments are taken");
+        }
+        self.tell_standing();
+    }
+
+    /// Segments that stay without a place are offered to the group: so those that fewer than W nodes
+    /// have, because their entry died, become canonical.
+    fn offer_lingering(&mut self) {
+        let unresolved: Vec<SegmentMeta> = self.replica.unresolved().collect();
+        let lingering = unresolved.iter().filter(|meta| self.care.lingering.contains(&meta.id));
+        let segments: Vec<_> = lingering.take(OFFER_MAX).copied().collect();
+        self.care.lingering = unresolved.iter().map(|meta| meta.id).collect();
+        if segments.is_empty() {
+            return;
+        }
+        self.metrics.offered.increment(segments.len() as u64);
+        let group = self.options.id.group;
+        let is_meant = |peer: &PeerId| matches!(peer, PeerId::Ndb { id, .. } if id.group == group);
+        self.tell(is_meant, &Message::OfferSegments { segments });
+    }
+
+    /// Tells the other nodes how the order on disk ends, where that has changed.
+    fn tell_chain(&mut self) {
+        let head = self.store.head();
+        if head.next == self.care.told || head.next == Position::FIRST {
+            return;
+        }
+        self.care.told = head.next;
+        let message = Message::ChainAt { next: head.next, chain: head.chain };
+        self.tell(|peer| matches!(peer, PeerId::Ndb { .. }), &message);
+    }
+
+    pub(super) fn on_chain(&mut self, peer: NdbId, next: Position, chain: Digest) {
+        let head = self.store.head().next;
+        let now = self.audit.heard(peer, next, chain, head);
+        let reached = self.audit.take_reached(head);
+        let all = now.map(|(next, chain)| (peer, next, chain)).into_iter().chain(reached);
+        for (peer, next, chain) in all.collect::<Vec<_>>() {
+            // One read of a row that was written lately.
+            match self.store.row_before(next) {
+                Ok(Some(row)) => self.on_compared(peer, next, row.chain == chain),
+                // Dropped, or damaged: nothing to compare.
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
+    fn on_compared(&mut self, peer: NdbId, next: Position, agrees: bool) {
+        if self.audit.compared(peer, next, agrees) {
+            self.metrics.chain_differences.increment(1);
+            tracing::error!(
+                %peer, position = %next,
+                "the order of this peer is another than the order here"
+            );
+        }
+        self.metrics.chains_differing(self.audit.differing().count());
+        self.trust_to(self.audit.distrusted_from());
+    }
+
+    /// Takes what a reader of the store came across.
+    pub(super) fn on_trouble(
+        &mut self,
+        trouble: Trouble,
+        fx: &mut Effects,
+    ) -> Result<(), NdbError> {
+        let finding = match trouble {
+            Trouble::Failed(error) => return Err(error.into()),
+            Trouble::Found(finding) => finding,
+        };
+        match finding {
+            Finding::Blob(lost) => {
+                // Every reader that comes across it reports it.
+                if !self.replica.missing().contains_key(&lost.meta.id) {
+                    self.metrics.damaged.increment(1);
+                    tracing::error!(
+                        segment = %lost.meta.id, position = %lost.first,
+                        "stored bytes are damaged, asking peers"
+                    );
+                    self.lose(lost)?;
+                }
+            }
+            Finding::NoBlob(lost) => {
+                if !self.replica.missing().contains_key(&lost.meta.id) {
+                    self.metrics.damaged.increment(1);
+                    tracing::error!(
+                        segment = %lost.meta.id, position = %lost.first,
+                        "stored bytes are gone, asking peers"
+                    );
+                    self.lose(lost)?;
+                }
+            }
+            Finding::Row { at } => {
+                if self.care.repairs.insert(at, None).is_none() {
+                    self.metrics.damaged_rows.increment(1);
+                    tracing::error!(position = %at, "a row of the order is damaged, asking peers");
+                }
+                self.ask_for_repairs(Instant::now());
+            }
+            Finding::NotIndexed { first, elected } => {
+                self.metrics.reindexed.increment(1);
+                self.hand_over(vec![Job::Index { first, elected }])?;
+            }
+            Finding::Temporary(meta) => {
+                if self.replica.lose_pending(meta, fx) {
+                    self.metrics.damaged.increment(1);
+                    tracing::error!(
+                        segment = %meta.id,
+                        "stored bytes of a segment without a place are damaged, asking peers"
+                    );
+                    self.hand_over(vec![Job::Drop(meta.id)])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, lost: Lost) -> Result<(), NdbError> {
+        self.replica.lose(lost);
+        self.fetching.want(lost.meta.id, Instant::now());
+        self.hand_over(vec![Job::Lose(lost)])
+    }
+
+    fn ask_for_repairs(&mut self, now: Instant) {
+        let peers: Vec<_> = self.ndb_peers().into_iter().collect();
+        if peers.is_empty() {
+            return;
+        }
+        let is_due = |asked: &Option<Instant>| asked.is_none_or(|at| at + REPAIR_MAX <= now);
+        let due = self.care.repairs.iter().find(|(_, asked)| is_due(asked)).map(|(at, _)| *at);
+        let Some(at) = due else { return };
+        self.care.repairs.insert(at, Some(now));
+        self.care.turn = self.care.turn.wrapping_add(1);
+        let peer = peers[self.care.turn % peers.len()];
+        if let Some(sender) = self.senders_of_peer(peer).next() {
+            let _down_follows = sender.send(Message::FetchOrder { from: at });
+        }
+    }
+
+    /// Takes rows that were asked for to mend the order; `false` when they were not.
+    pub(super) fn on_repair_rows(
+        &mut self,
+        first: Position,
+        rows: &[Elected],
+    ) -> Result<bool, NdbError> {
+        if rows.is_empty() || self.care.repairs.remove(&first).is_none() {
+            return Ok(false);
+        }
+        self.hand_over(vec![Job::Repair { first, rows: rows.to_vec() }])?;
+        Ok(true)
+    }
+
+    /// A peer has dropped what comes next here. When all have, the order goes on where they begin.
+    pub(super) fn on_order_trimmed(
+        &mut self,
+        from: NdbId,
+        asked: Position,
+        base: OrderBase,
+        fx: &mut Effects,
+    ) -> Result<(), NdbError> {
+        self.catch_up.answered(from, false, Instant::now().into_std());
+        let next = self.replica.placing().next_position();
+        if asked != next || base.next <= next {
+            return Ok(());
+        }
+        self.care.trimmed_at.insert(from, base);
+        let peers = self.ndb_peers();
+        self.care.trimmed_at.retain(|peer, base| peers.contains(peer) && base.next > next);
+        if self.care.trimmed_at.len() < peers.len() {
+            return Ok(());
+        }
+        let lowest = self.care.trimmed_at.values().min_by_key(|base| base.next).copied();
+        let Some(base) = lowest else { return Ok(()) };
+        tracing::warn!(
+            position = %next, first = %base.next,
+            "retention has dropped at all peers what comes next here: the order goes on after it"
+        );
+        self.care.trimmed_at.clear();
+        self.replica.step(Input::Rebase { base }, fx);
+        self.log.rebase(base.next, base.stamp);
+        let unwritten = self.unwritten.take_due(Instant::now(), true);
+        self.hand_over(unwritten)?;
+        self.hand_over(vec![Job::Rebase(base)])?;
+        for (peer, sender) in self.links.values() {
+            if matches!(peer, PeerId::Sync { .. }) {
+                let _down_follows = sender.send(Message::FollowFeed { after: base.stamp });
+            }
+        }
+        Ok(())
+    }
+
+    /// The order begins here now: what is before is nobody's business any more.
+    pub(super) fn on_trimmed_to(&mut self, first: Position) {
+        let gone = self.replica.missing().values().filter(|lost| lost.first < first);
+        let gone: Vec<_> = gone.map(|lost| lost.meta.id).collect();
+        gone.into_iter().for_each(|segment| self.fetching.got(segment));
+        self.replica.trim(first);
+        self.metrics.first_position(first);
+        tracing::info!(position = %first, "the order begins here now");
+    }
+
+    /// Says in the log how far catching up has come.
+    fn note_progress(&mut self, now: Instant) {
+        let missing = self.replica.missing();
+        let bytes = missing.values().map(|lost| u64::from(lost.meta.bytes)).sum();
+        let (segments, fetched) = (missing.len() as u64, self.fetched_total);
+        let report = self.progress.round(now.into_std(), segments, bytes, fetched);
+        self.metrics.catch_up(segments, bytes);
+        if let Some(report) = report {
+            tracing::info!(
+                segments_to_go = report.segments,
+                mib_to_go = report.bytes >> 20,
+                segments_per_second = report.per_second,
+                seconds_to_go = report.seconds_to_go,
+                position = %self.replica.placing().next_position(),
+                "catching up"
+            );
+        }
+    }
+
+    /// Shared with tails.
+    pub(super) fn trusted(&self) -> Arc<std::sync::atomic::AtomicU64> {
+        Arc::clone(&self.trusted_to)
+    }
+}

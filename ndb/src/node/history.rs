@@ -1,0 +1,79 @@
+//! Answers readers of stored messages, one batch a request, outside the loop.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vixen_common::id::Position;
+use vixen_common::link::LinkId;
+use vixen_common::wire::{HistoryEnd, HistoryQuery, Message};
+
+use super::NdbNode;
+use crate::replica::Lost;
+use crate::store::{Finding, StoreError};
+use crate::tail::Trouble;
+
+/// Whatever a reader asks for, a batch has not more bytes.
+const BYTES_MAX: u32 = 4 << 20;
+
+impl NdbNode {
+    pub(super) fn serve_history(&self, link: LinkId, request: u64, mut query: HistoryQuery) {
+        let Some((_, sender)) = self.links.get(&link) else { return };
+        let (sender, store, trouble) =
+            (sender.clone(), Arc::clone(&self.store), self.trouble.clone());
+        self.metrics.history_batches.increment(1);
+        query.bytes_max = query.bytes_max.min(BYTES_MAX);
+        let trusted_to = self.trusted_to.load(Ordering::Relaxed);
+        let metrics = self.metrics.history.clone();
+        tokio::spawn(async move {
+            let read = tokio::task::spawn_blocking(move || store.history(&query)).await;
+            let end = match read {
+                Ok(Ok(batch)) => {
+                    if let Some((first, row)) = batch.damaged {
+                        let (meta, stamp) = (row.elected.meta, row.elected.stamp());
+                        let found = Finding::Blob(Lost { meta, first, stamp });
+                        let _node_has_ended = trouble.send(Trouble::Found(found));
+                    }
+                    let is_trusted =
+                        batch.segments.iter().all(|s| s.first.plus(s.count).0 <= trusted_to);
+                    if is_trusted {
+                        for segment in batch.segments {
+                            metrics.segments.increment(1);
+                            metrics.bytes.increment(segment.records.len() as u64);
+                            let message = Message::HistorySegment { request, segment };
+                            if sender.send_paced(message).await.is_err() {
+                                return;
+                            }
+                        }
+                        batch.end
+                    } else {
+                        HistoryEnd::Failed
+                    }
+                }
+                Ok(Err(StoreError::Order(at))) => {
+                    let _node_has_ended = trouble.send(Trouble::Found(Finding::Row { at }));
+                    HistoryEnd::Failed
+                }
+                Ok(Err(StoreError::Trimmed { first })) => HistoryEnd::Trimmed { first },
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "cannot read stored messages");
+                    let _node_has_ended = trouble.send(Trouble::Failed(error));
+                    HistoryEnd::Failed
+                }
+                Err(_node_ended) => return,
+            };
+            let _link_is_down = sender.send_paced(Message::HistoryEnd { request, end }).await;
+        });
+    }
+
+    /// Where the order is trusted to, for tails that are started.
+    pub(super) fn trust_to(&self, distrusted_from: Option<Position>) {
+        let to = distrusted_from.map_or(u64::MAX, |position| position.0);
+        if self.trusted_to.swap(to, Ordering::Relaxed) != to && to != u64::MAX {
+            tracing::error!(
+                position = to,
+                "most ndb nodes have another order from here on: this node does not give it out; \
+                 stop it, keep its directory for analysis, and rebuild it from its peers"
+            );
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The links of a node: whom they lead to, and what that makes it ready for.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use vixen_common::id::{NdbId, OwnerId, SyncId};
+use vixen_common::link::LinkSender;
+use vixen_common::wire::{Message, NdbStanding, PeerId};
+
+use super::{NdbNode, STARTING};
+
+impl NdbNode {
+    pub(super) fn senders_of_peer(&self, wanted: NdbId) -> impl Iterator<Item = &LinkSender> {
+        self.links.values().filter_map(move |(peer, sender)| match peer {
+            PeerId::Ndb { id, .. } if *id == wanted => Some(sender),
+            PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
+        })
+    }
+
+    pub(super) fn senders_of_sync(&self, wanted: SyncId) -> impl Iterator<Item = &LinkSender> {
+        self.links.values().filter_map(move |(peer, sender)| match peer {
+            PeerId::Sync { id, .. } if *id == wanted => Some(sender),
+            PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
+        })
+    }
+
+    pub(super) fn senders_of(&self, wanted: OwnerId) -> impl Iterator<Item = &LinkSender> {
+        self.links.values().filter_map(move |(peer, sender)| match peer {
+            PeerId::Entry { owner } if *owner == wanted => Some(sender),
+            PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
+        })
+    }
+
+    /// The other ndb nodes that are linked, each once.
+    pub(super) fn ndb_peers(&self) -> BTreeSet<NdbId> {
+        let peers = self.links.values().filter_map(|(peer, _)| match peer {
+            PeerId::Ndb { id, .. } => Some(*id),
+            PeerId::Sync { .. } | PeerId::Entry { .. } => None,
+        });
+        peers.collect()
+    }
+
+    /// Says something to every node that `is_meant`.
+    pub(super) fn tell(&self, is_meant: impl Fn(&PeerId) -> bool, message: &Message) {
+        for (_, sender) in self.links.values().filter(|(peer, _)| is_meant(peer)) {
+            let _down_follows = sender.send(message.clone());
+        }
+    }
+
+    pub(super) fn feeds_up(&self) -> usize {
+        let nodes = self.links.values().filter_map(|(peer, _)| match peer {
+            PeerId::Sync { id, .. } => Some(*id),
+            PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
+        });
+        nodes.collect::<BTreeSet<_>>().len()
+    }
+
+    pub(super) const fn feeds_needed(&self) -> usize {
+        self.options.sync_nodes.len() / 2 + 1
+    }
+
+    pub(super) fn tell_readiness(&mut self) {
+        let (needed, up) = (self.feeds_needed(), self.feeds_up());
+        let ready = if up >= needed {
+            Ok(())
+        } else {
+            Err(format!("{up} of {needed} feeds of sync nodes"))
+        };
+        {
+            let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
+            if *told != ready {
+                match &ready {
+                    Ok(()) => tracing::info!(up, needed, "feeds are up"),
+                    // At a start that is only the first word, not a change for the worse.
+                    Err(reason) if told.as_ref().is_err_and(|before| before == STARTING) => {
+                        tracing::info!(reason, "not enough feeds yet");
+                    }
+                    Err(reason) => tracing::warn!(reason, "not enough feeds"),
+                }
+                *told = ready;
+            }
+        }
+        self.tell_standing();
+    }
+
+    /// Tells entries whether new segments are taken, where that has changed.
+    pub(super) fn tell_standing(&mut self) {
+        let standing = if self.is_disk_full {
+            NdbStanding::DiskFull
+        } else if self.feeds_up() < self.feeds_needed() {
+            NdbStanding::NoFeeds
+        } else {
+            NdbStanding::Willing
+        };
+        if standing == self.standing {
+            return;
+        }
+        self.standing = standing;
+        self.replica.set_willing(standing != NdbStanding::DiskFull);
+        let message = Message::NdbStanding { standing };
+        self.tell(|peer| matches!(peer, PeerId::Entry { .. }), &message);
+    }
+}

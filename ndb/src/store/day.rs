@@ -1,0 +1,346 @@
+//! One UTC day of the store: an LMDB environment of its own.
+//!
+//! The rows of a day are those whose stamps lie in it, so the order runs through the days without
+//! going back; its blobs are those of its rows, and those that arrived in it and have no place yet.
+//! A day needs no other: dropping one is deleting its directory.
+
+use std::collections::HashMap;
+use std::ops::{Bound, Deref};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use heed::types::Bytes as Raw;
+use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
+
+use vixen_common::id::{OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
+use vixen_common::lmdb;
+use vixen_common::segment::{SegmentMeta, Topic};
+use vixen_common::time::UtcDay;
+use vixen_common::wire::OrderBase;
+
+use super::{StoreError, row};
+use crate::replica::{Lost, OrderRow};
+
+/// Version of all rows; a store of another version is refused, not guessed at.
+pub(super) const FORMAT: u8 = 2;
+
+/// The map of a day begins with this and grows with the data; small in tests, so that they grow it.
+const MAP_BYTES_MIN: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
+const MAP_GROWTH: u64 = 4;
+
+pub(super) mod db_name {
+    pub(in crate::store) const META: &str = "meta";
+    pub(in crate::store) const TEMPORARY: &str = "temporary";
+    pub(in crate::store) const BLOBS: &str = "blobs";
+    pub(in crate::store) const ORDER: &str = "order";
+    pub(in crate::store) const MISSING: &str = "missing";
+    pub(in crate::store) const OWNERS: &str = "owners";
+    pub(in crate::store) const TOPICS: &str = "topics";
+    pub(in crate::store) const TOPIC_ROWS: &str = "topic-rows";
+}
+
+/// In `meta`: where the order begins when what is before was dropped ([`OrderBase`]).
+const KEY_BASE: &[u8] = b"base";
+
+/// Databases of one day. Keys are big-endian, so byte order is log order.
+pub(crate) struct DayEnv {
+    pub(super) day: UtcDay,
+    pub(super) dir: PathBuf,
+    pub(super) env: Env<WithoutTls>,
+    /// Held for writing while the map grows: no transaction may live then.
+    pub(super) growth: RwLock<()>,
+    pub(super) bytes_max: u64,
+    pub(super) meta: Database<Raw, Raw>,
+    /// Segment id → [`SegmentMeta`]: stored, without a place.
+    pub(super) temporary: Database<Raw, Raw>,
+    /// Segment id → the segment's blob. Its checksum is the digest in the segment's meta.
+    pub(super) blobs: Database<Raw, Raw>,
+    /// Position of the first message (u64) → [`OrderRow`].
+    pub(super) order: Database<Raw, Raw>,
+    /// Segment id → [`Lost`]: placed, of this group, without bytes.
+    pub(super) missing: Database<Raw, Raw>,
+    /// Owner id → highest placed seq and its stamp.
+    pub(super) owners: Database<Raw, Raw>,
+    /// See [`super::topics`].
+    pub(super) topics: Database<Raw, Raw>,
+    pub(super) topic_rows: Database<Raw, Raw>,
+    /// Numbers of topics of this day that were used lately; for the writer.
+    pub(super) topic_numbers: Mutex<HashMap<Topic, u32>>,
+}
+
+/// Highest placed seq of an owner, with its stamp.
+pub(super) type PlacedOwner = (OwnerId, (Seq, Stamp));
+
+/// A read transaction; the map does not grow while it lives. Never kept across an await.
+pub(super) struct Reading<'e> {
+    txn: RoTxn<'e, WithoutTls>,
+    _no_growth: RwLockReadGuard<'e, ()>,
+}
+
+impl<'e> Deref for Reading<'e> {
+    type Target = RoTxn<'e, WithoutTls>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.txn
+    }
+}
+
+impl DayEnv {
+    /// Opens or creates the day below `store_dir`; a new one gets `store_id`. Blocking.
+    pub(super) fn open(
+        store_dir: &Path,
+        day: UtcDay,
+        store_id: Option<StoreId>,
+        bytes_max: u64,
+        fsync: bool,
+    ) -> Result<(Self, StoreId), StoreError> {
+        let dir = store_dir.join(day.to_string());
+        let is_new = !dir.join("data.mdb").exists();
+        let used = std::fs::metadata(dir.join("data.mdb")).map_or(0, |file| file.len());
+        let map = used.saturating_mul(2).next_multiple_of(MAP_BYTES_MIN).max(MAP_BYTES_MIN);
+        let env = lmdb::open(&dir, map.min(bytes_max).max(used), fsync)?;
+        // A reader that was killed must not keep pages from being used again.
+        env.clear_stale_readers()?;
+        let mut txn = env.write_txn()?;
+        let mut database = |name| env.create_database(&mut txn, Some(name));
+        let meta = database(db_name::META)?;
+        let temporary = database(db_name::TEMPORARY)?;
+        let blobs = database(db_name::BLOBS)?;
+        let order = database(db_name::ORDER)?;
+        let missing = database(db_name::MISSING)?;
+        let owners = database(db_name::OWNERS)?;
+        let topics = database(db_name::TOPICS)?;
+        let topic_rows = database(db_name::TOPIC_ROWS)?;
+        let store_id = lmdb::identify(&mut txn, meta, &dir, FORMAT, store_id)?;
+        txn.commit()?;
+        if is_new && fsync {
+            sync_dir(&dir)?;
+            sync_dir(store_dir)?;
+        }
+        let env = Self {
+            day,
+            dir,
+            env,
+            growth: RwLock::new(()),
+            bytes_max,
+            meta,
+            temporary,
+            blobs,
+            order,
+            missing,
+            owners,
+            topics,
+            topic_rows,
+            topic_numbers: Mutex::default(),
+        };
+        Ok((env, store_id))
+    }
+
+    pub(super) fn read(&self) -> Result<Reading<'_>, StoreError> {
+        let no_growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Reading { txn: self.env.read_txn()?, _no_growth: no_growth })
+    }
+
+    /// Runs `change` in a write transaction and commits it; durable on return (with fsync). When
+    /// the map is full it grows, and `change` runs again.
+    pub(super) fn write<T>(
+        &self,
+        change: &mut dyn FnMut(&Self, &mut RwTxn<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let mut txn = self.env.write_txn()?;
+            let written = change(self, &mut txn).and_then(|done| {
+                txn.commit()?;
+                Ok(done)
+            });
+            match written {
+                Err(StoreError::Lmdb(heed::Error::Mdb(heed::MdbError::MapFull)))
+                    if (self.env.info().map_size as u64) < self.bytes_max =>
+                {
+                    self.grow()?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn grow(&self) -> Result<(), StoreError> {
+        // Numbers given in the transaction that failed are not in the store.
+        self.forget_topics();
+        let _no_readers = self.growth.write().unwrap_or_else(PoisonError::into_inner);
+        let wanted = (self.env.info().map_size as u64).saturating_mul(MAP_GROWTH);
+        lmdb::resize(&self.env, wanted.min(self.bytes_max))?;
+        Ok(())
+    }
+
+    /// Numbers of topics are read from disk again.
+    pub(super) fn forget_topics(&self) {
+        self.topic_numbers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(super) fn base(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<Option<OrderBase>, StoreError> {
+        let base = self.meta.get(txn, KEY_BASE)?;
+        base.map(|value| row::decode(db_name::META, KEY_BASE, value)).transpose()
+    }
+
+    pub(super) fn put_base(&self, txn: &mut RwTxn<'_>, base: OrderBase) -> Result<(), StoreError> {
+        self.meta.put(txn, KEY_BASE, &row::encode(KEY_BASE, &base)?)?;
+        Ok(())
+    }
+
+    /// A number kept in `meta`; 0 when there is none.
+    pub(super) fn counter(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        key: &[u8],
+    ) -> Result<u32, StoreError> {
+        let value = self.meta.get(txn, key)?;
+        value.map_or(Ok(0), |value| row::decode(db_name::META, key, value))
+    }
+
+    pub(super) fn put_counter(
+        &self,
+        txn: &mut RwTxn<'_>,
+        key: &[u8],
+        value: u32,
+    ) -> Result<(), StoreError> {
+        self.meta.put(txn, key, &row::encode(key, &value)?)?;
+        Ok(())
+    }
+
+    /// The order's row at a key that was read.
+    pub(super) fn order_row(key: &[u8], value: &[u8]) -> Result<(Position, OrderRow), StoreError> {
+        let first = row::position_of(db_name::ORDER, key)?;
+        Ok((first, row::decode(db_name::ORDER, key, value)?))
+    }
+
+    /// The lowest key of the order, whether or not its row is whole.
+    pub(super) fn first_key(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<Option<Position>, StoreError> {
+        let first = self.order.first(txn)?;
+        Ok(first.and_then(|(key, _)| row::position_of(db_name::ORDER, key).ok()))
+    }
+
+    /// The first whole row: a damaged one must not keep the store from being opened.
+    pub(super) fn first_row(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<Option<(Position, OrderRow)>, StoreError> {
+        first_whole(self.order.iter(txn)?)
+    }
+
+    /// The last whole row.
+    pub(super) fn last_row(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<Option<(Position, OrderRow)>, StoreError> {
+        first_whole(self.order.rev_iter(txn)?)
+    }
+
+    /// The last whole row that begins at or before `position`.
+    pub(super) fn last_row_upto(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        position: Position,
+    ) -> Result<Option<(Position, OrderRow)>, StoreError> {
+        let key = position.0.to_be_bytes();
+        let upto = (Bound::Unbounded, Bound::Included(key.as_slice()));
+        first_whole(self.order.rev_range(txn, &upto)?)
+    }
+
+    /// Reads rows of a database whose keys are segment ids. One that is damaged is left out and
+    /// counted: what it stood for is fetched again, or offered by a peer.
+    pub(super) fn temporaries(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<(Vec<SegmentMeta>, usize), StoreError> {
+        read_all(db_name::TEMPORARY, self.temporary, txn)
+    }
+
+    /// As [`temporaries`](Self::temporaries).
+    pub(super) fn missing(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<(Vec<Lost>, usize), StoreError> {
+        read_all(db_name::MISSING, self.missing, txn)
+    }
+
+    pub(super) fn owners(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<Vec<PlacedOwner>, StoreError> {
+        let mut owners = Vec::new();
+        for item in self.owners.iter(txn)? {
+            let (key, value) = item?;
+            let damaged = || StoreError::Row { database: db_name::OWNERS, key: key.to_vec() };
+            let owner = uuid::Uuid::from_slice(key).map_err(|_length| damaged())?;
+            owners.push((OwnerId(owner), row::decode(db_name::OWNERS, key, value)?));
+        }
+        Ok(owners)
+    }
+
+    pub(super) fn put_owner(
+        &self,
+        txn: &mut RwTxn<'_>,
+        owner: OwnerId,
+        placed: (Seq, Stamp),
+    ) -> Result<(), StoreError> {
+        let key = owner.0.as_bytes();
+        self.owners.put(txn, key, &row::encode(key, &placed)?)?;
+        Ok(())
+    }
+
+    /// The segment's blob as it is stored, unchecked, as long as the transaction.
+    pub(super) fn blob<'t>(
+        &self,
+        txn: &'t RoTxn<'_, WithoutTls>,
+        segment: SegmentId,
+    ) -> Result<Option<&'t [u8]>, StoreError> {
+        Ok(self.blobs.get(txn, &segment.to_key())?)
+    }
+
+    /// Bytes of its file.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        std::fs::metadata(self.dir.join("data.mdb")).map_or(0, |file| file.len())
+    }
+}
+
+fn read_all<T: serde::de::DeserializeOwned>(
+    name: &'static str,
+    database: Database<Raw, Raw>,
+    txn: &RoTxn<'_, WithoutTls>,
+) -> Result<(Vec<T>, usize), StoreError> {
+    let (mut rows, mut damaged) = (Vec::new(), 0);
+    for item in database.iter(txn)? {
+        let (key, value) = item?;
+        match row::decode(name, key, value) {
+            Ok(read) => rows.push(read),
+            Err(_damaged) => damaged += 1,
+        }
+    }
+    Ok((rows, damaged))
+}
+
+/// The first of the rows that is whole.
+fn first_whole<'t>(
+    rows: impl Iterator<Item = heed::Result<(&'t [u8], &'t [u8])>>,
+) -> Result<Option<(Position, OrderRow)>, StoreError> {
+    for item in rows {
+        let (key, value) = item?;
+        if let Ok(row) = DayEnv::order_row(key, value) {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
+/// Makes what was created or removed in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| StoreError::Directory { path: dir.to_owned(), source })
+}

@@ -1,0 +1,442 @@
+//! History: one batch of stored messages, in either direction, by topic patterns.
+//!
+//! Few topics are read by the topic index: only the segments that have them. Many, or all, by the
+//! order itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use vixen_common::id::{Position, SegmentId};
+use vixen_common::segment::{Blob, Records, SegmentMeta, TopicPattern};
+use vixen_common::wire::{HistoryEnd, HistoryQuery, TailSegment};
+
+use super::day::DayEnv;
+use super::topics::TopicNumber;
+use super::{Store, StoreError, read};
+use crate::replica::OrderRow;
+
+/// With more topics than this, the order is read instead of the index.
+const TOPICS_MAX: usize = 256;
+/// A batch ends after reading so many times what it may send.
+const READ_FACTOR: u64 = 8;
+/// A batch ends after looking at so many rows, of whatever group.
+const ROWS_MAX: usize = 16_384;
+
+/// What a reader gets at once.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The wanted messages, in the direction of the query.
+    pub(crate) segments: Vec<TailSegment>,
+    /// How the batch ends.
+    pub(crate) end: HistoryEnd,
+    /// A segment whose bytes are damaged.
+    pub(crate) damaged: Option<(Position, OrderRow)>,
+}
+
+/// A batch under construction.
+struct Reader<'q> {
+    query: &'q HistoryQuery,
+    from: Position,
+    segments: Vec<TailSegment>,
+    messages: u32,
+    bytes: u64,
+    bytes_read: u64,
+    rows: usize,
+    damaged: Option<(Position, OrderRow)>,
+}
+
+/// Where a batch stops.
+enum Stop {
+    /// Its bounds are reached; the next begins here.
+    Full(Position),
+    /// The bytes of the segment at this position cannot be had.
+    Unavailable(Position),
+}
+
+impl Store {
+    /// Reads one batch. Blocking.
+    ///
+    /// # Errors
+    /// When the order itself cannot be read.
+    pub(crate) fn history(&self, query: &HistoryQuery) -> Result<Batch, StoreError> {
+        let from = self.resolve(query.from, query.is_backward)?;
+        let (base, head) = (self.base(), self.head());
+        let mut reader = Reader {
+            query,
+            from,
+            segments: Vec::new(),
+            messages: 0,
+            bytes: 0,
+            bytes_read: 0,
+            rows: 0,
+            damaged: None,
+        };
+        if from < base.next && (base.next > Position::FIRST) && (!query.is_backward || from.0 > 0) {
+            let end = HistoryEnd::Trimmed { first: base.next };
+            return Ok(Batch { segments: Vec::new(), end, damaged: None });
+        }
+        let stop = if query.is_backward {
+            self.read_backward(&mut reader, from)?
+        } else {
+            self.read_forward(&mut reader, from.max(base.next))?
+        };
+        let end = match stop {
+            Some(Stop::Full(next)) => HistoryEnd::Next { next, is_end: false },
+            Some(Stop::Unavailable(next)) => HistoryEnd::Unavailable { next },
+            None if query.is_backward => {
+                let lowest = query.until.unwrap_or(Position::FIRST).max(base.next);
+                let next = Position(lowest.0.saturating_sub(1).min(from.0));
+                HistoryEnd::Next { next, is_end: true }
+            }
+            None => {
+                let end = query.until.map_or(head.next, |until| until.min(head.next));
+                HistoryEnd::Next { next: end.max(from), is_end: true }
+            }
+        };
+        Ok(Batch { segments: reader.segments, end, damaged: reader.damaged })
+    }
+
+    fn read_forward(
+        &self,
+        reader: &mut Reader<'_>,
+        from: Position,
+    ) -> Result<Option<Stop>, StoreError> {
+        let head = self.head().next;
+        let end = reader.query.until.map_or(head, |until| until.min(head));
+        let mut at = from;
+        while at < end {
+            let (env, day_end) = {
+                let days = self.days();
+                let next = days.firsts.range(next_of(at)..).next().map(|(first, _)| *first);
+                let env = days.day_at(at).cloned();
+                (env, next.unwrap_or(days.head.next).min(end))
+            };
+            let Some(env) = env else { return Err(self.no_row_at(at)) };
+            let stop = match numbers_of(&env, &reader.query.topics)? {
+                Some(numbers) => self.forward_by_index(reader, &env, &numbers, at, day_end)?,
+                None => self.forward_by_order(reader, &env, at, day_end)?,
+            };
+            if stop.is_some() {
+                return Ok(stop);
+            }
+            at = day_end;
+        }
+        Ok(None)
+    }
+
+    fn forward_by_order(
+        &self,
+        reader: &mut Reader<'_>,
+        env: &Arc<DayEnv>,
+        mut at: Position,
+        end: Position,
+    ) -> Result<Option<Stop>, StoreError> {
+        while at < end {
+            let rows = read::rows_of_day(env, at, 256)?;
+            if rows.is_empty() {
+                return Err(self.no_row_at(at));
+            }
+            for (first, row) in rows {
+                if first >= end {
+                    return Ok(None);
+                }
+                if let Some(stop) = self.take(reader, env, first, row)? {
+                    return Ok(Some(stop));
+                }
+                at = first.plus(row.elected.meta.count);
+            }
+        }
+        Ok(None)
+    }
+
+    fn forward_by_index(
+        &self,
+        reader: &mut Reader<'_>,
+        env: &Arc<DayEnv>,
+        numbers: &[TopicNumber],
+        from: Position,
+        end: Position,
+    ) -> Result<Option<Stop>, StoreError> {
+        // The segment that holds `from` begins before it.
+        let rows = read::rows_of_day(env, from, 1)?;
+        let Some((mut at, _)) = rows.first().copied() else { return Err(self.no_row_at(from)) };
+        // The index does not show where rows are gone at the end of a day.
+        let last = Position(end.0.saturating_sub(1));
+        loop {
+            let next = match next_of_topics(env, numbers, at) {
+                // The index is damaged here, the order is not.
+                Err(StoreError::Row { .. }) => {
+                    return self.forward_by_order(reader, env, at.max(from), end);
+                }
+                found => found?,
+            };
+            let Some(first) = next.filter(|first| *first < end) else {
+                return if read::holds(env, last)? { Ok(None) } else { Err(self.no_row_at(last)) };
+            };
+            let Some((first, row)) = row_at(env, first)? else {
+                return Err(self.no_row_at(first));
+            };
+            if let Some(stop) = self.take(reader, env, first, row)? {
+                return Ok(Some(stop));
+            }
+            at = first.plus(row.elected.meta.count);
+        }
+    }
+
+    fn read_backward(
+        &self,
+        reader: &mut Reader<'_>,
+        from: Position,
+    ) -> Result<Option<Stop>, StoreError> {
+        let (base, head) = (self.base(), self.head().next);
+        let lowest = reader.query.until.unwrap_or(Position::FIRST).max(base.next);
+        let mut at = Position(from.0.min(head.0.saturating_sub(1)));
+        while at >= lowest {
+            let (env, day_first) = {
+                let days = self.days();
+                let found = days.firsts.range(..=at).next_back();
+                let Some((first, day)) = found else { return Ok(None) };
+                let Some(env) = days.envs.get(day).cloned() else { return Ok(None) };
+                (env, *first)
+            };
+            // The index does not show where rows are gone at the end of a day.
+            if !read::holds(&env, at)? {
+                return Err(self.no_row_at(at));
+            }
+            let mut numbers = numbers_of(&env, &reader.query.topics)?;
+            // Descending through the day's segments.
+            let mut below = next_of(at);
+            loop {
+                let found = match &numbers {
+                    None if below <= day_first => None,
+                    None => {
+                        let before = Position(below.0 - 1);
+                        let rows = read::rows_of_day(&env, before, 1)?;
+                        Some(rows.first().copied().ok_or_else(|| self.no_row_at(before))?)
+                    }
+                    Some(some) => match last_of_topics(&env, some, below) {
+                        // The index is damaged here, the order is not.
+                        Err(StoreError::Row { .. }) => {
+                            numbers = None;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                        Ok(None) => None,
+                        Ok(Some(first)) => {
+                            Some(row_at(&env, first)?.ok_or_else(|| self.no_row_at(first))?)
+                        }
+                    },
+                };
+                let Some((first, row)) = found else { break };
+                if first.plus(row.elected.meta.count) <= lowest {
+                    return Ok(None);
+                }
+                if let Some(stop) = self.take(reader, &env, first, row)? {
+                    return Ok(Some(stop));
+                }
+                below = first;
+            }
+            match day_first.0.checked_sub(1) {
+                Some(before) => at = Position(before),
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds what is wanted of one segment.
+    fn take(
+        &self,
+        reader: &mut Reader<'_>,
+        env: &Arc<DayEnv>,
+        first: Position,
+        row: OrderRow,
+    ) -> Result<Option<Stop>, StoreError> {
+        let meta = row.elected.meta;
+        let query = reader.query;
+        // Where this segment would be begun with by the next batch.
+        let here = if query.is_backward {
+            Position(first.plus(meta.count).0 - 1).min(reader.from)
+        } else {
+            first.max(reader.from)
+        };
+        reader.rows += 1;
+        // Each batch brings the reader on.
+        let bytes_max = u64::from(query.bytes_max).max(1);
+        let is_full = reader.messages >= query.messages_max
+            || reader.bytes >= bytes_max
+            || reader.bytes_read >= bytes_max.saturating_mul(READ_FACTOR)
+            || reader.rows > ROWS_MAX;
+        if is_full {
+            return Ok(Some(Stop::Full(here)));
+        }
+        if row.elected.challenger.group != self.options.group {
+            return Ok(None);
+        }
+        let blob = match blob_of(env, &meta)? {
+            Found::Blob(blob) => blob,
+            Found::Missing => return Ok(Some(Stop::Unavailable(here))),
+            Found::Damaged => {
+                reader.damaged = Some((first, row));
+                return Ok(Some(Stop::Unavailable(here)));
+            }
+        };
+        reader.bytes_read += u64::from(meta.bytes);
+        let Ok((topics, records)) = blob.open() else {
+            reader.damaged = Some((first, row));
+            return Ok(Some(Stop::Unavailable(here)));
+        };
+        let wanted: Vec<bool> = topics
+            .iter()
+            .map(|topic| query.topics.iter().any(|pattern| pattern.matches(topic)))
+            .collect();
+        if !wanted.contains(&true) {
+            return Ok(None);
+        }
+        let range = reader.range();
+        let last = first.plus(meta.count.saturating_sub(1));
+        let is_whole = !wanted.contains(&false)
+            && range.0 <= first
+            && last < range.1
+            && meta.count <= query.messages_max - reader.messages;
+        let mut segment = TailSegment {
+            first,
+            count: meta.count,
+            stamp: row.elected.stamp(),
+            topics,
+            offsets: Vec::new(),
+            records,
+        };
+        if is_whole {
+            reader.push(segment, meta.count);
+            return Ok(None);
+        }
+        let mut offsets: Vec<u32> = Vec::new();
+        for (offset, record) in (0u32..).zip(Records::new(&segment.records)) {
+            let at = first.plus(offset);
+            let is_wanted = wanted.get(usize::from(record.topic)).copied().unwrap_or(false);
+            if is_wanted && at >= range.0 && at < range.1 {
+                offsets.push(offset);
+            }
+        }
+        if offsets.is_empty() {
+            return Ok(None);
+        }
+        let room = usize::try_from(query.messages_max - reader.messages).unwrap_or(usize::MAX);
+        let cut = offsets.len() > room;
+        if cut {
+            if query.is_backward {
+                offsets.drain(..offsets.len() - room);
+            } else {
+                offsets.truncate(room);
+            }
+        }
+        let mut kept = Vec::new();
+        let mut wanted = offsets.iter().peekable();
+        for (offset, record) in (0u32..).zip(Records::new(&segment.records)) {
+            if wanted.next_if_eq(&&offset).is_some() {
+                record.write_to(&mut kept);
+            }
+        }
+        let (lowest, highest) = (offsets.first().copied(), offsets.last().copied());
+        let count = u32::try_from(offsets.len()).unwrap_or(u32::MAX);
+        segment.records = kept.into();
+        segment.offsets = offsets;
+        reader.push(segment, count);
+        if !cut {
+            return Ok(None);
+        }
+        let next = if query.is_backward {
+            Position(first.plus(lowest.unwrap_or(0)).0.saturating_sub(1))
+        } else {
+            next_of(first.plus(highest.unwrap_or(0)))
+        };
+        Ok(Some(Stop::Full(next)))
+    }
+}
+
+impl Reader<'_> {
+    /// The positions wanted: first, and the one after the last.
+    fn range(&self) -> (Position, Position) {
+        let until = self.query.until;
+        if self.query.is_backward {
+            (until.unwrap_or(Position::FIRST), next_of(self.from))
+        } else {
+            (self.from, until.unwrap_or(Position(u64::MAX)))
+        }
+    }
+
+    fn push(&mut self, segment: TailSegment, messages: u32) {
+        self.messages += messages;
+        self.bytes += segment.records.len() as u64;
+        self.segments.push(segment);
+    }
+}
+
+enum Found {
+    Blob(Blob),
+    Missing,
+    Damaged,
+}
+
+fn blob_of(env: &DayEnv, meta: &SegmentMeta) -> Result<Found, StoreError> {
+    let txn = env.read()?;
+    let segment: SegmentId = meta.id;
+    let Some(bytes) = env.blob(&txn, segment)? else { return Ok(Found::Missing) };
+    match read::check(bytes, meta) {
+        Ok(()) => Ok(Found::Blob(Blob::from_bytes(Bytes::copy_from_slice(bytes)))),
+        Err(_damaged) => Ok(Found::Damaged),
+    }
+}
+
+/// The topics to look up in the index; `None` when the order is to be read.
+fn numbers_of(
+    env: &DayEnv,
+    patterns: &[TopicPattern],
+) -> Result<Option<Vec<TopicNumber>>, StoreError> {
+    let txn = env.read()?;
+    match env.matching_topics(&txn, patterns, TOPICS_MAX) {
+        // A damaged name is found by reading everything.
+        Err(StoreError::Row { .. }) => Ok(None),
+        outcome => outcome,
+    }
+}
+
+/// The first segment with any of the topics that begins at or after `from`.
+fn next_of_topics(
+    env: &DayEnv,
+    numbers: &[TopicNumber],
+    from: Position,
+) -> Result<Option<Position>, StoreError> {
+    let txn = env.read()?;
+    let mut next: Option<Position> = None;
+    for number in numbers {
+        let found = env.next_of_topic(&txn, *number, from)?;
+        next = [next, found].into_iter().flatten().min();
+    }
+    Ok(next)
+}
+
+/// The last segment with any of the topics that begins before `below`.
+fn last_of_topics(
+    env: &DayEnv,
+    numbers: &[TopicNumber],
+    below: Position,
+) -> Result<Option<Position>, StoreError> {
+    let txn = env.read()?;
+    let mut last: Option<Position> = None;
+    for number in numbers {
+        last = last.max(env.last_of_topic(&txn, *number, below)?);
+    }
+    Ok(last)
+}
+
+fn row_at(env: &Arc<DayEnv>, first: Position) -> Result<Option<(Position, OrderRow)>, StoreError> {
+    let rows = read::rows_of_day(env, first, 1)?;
+    Ok(rows.into_iter().next().filter(|(at, _)| *at == first))
+}
+
+const fn next_of(position: Position) -> Position {
+    Position(position.0.saturating_add(1))
+}

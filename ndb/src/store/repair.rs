@@ -1,0 +1,107 @@
+//! Repair of damaged rows of the order, by those of a peer.
+
+use std::ops::Bound::{Excluded, Included};
+
+use vixen_common::id::{Digest, Position};
+use vixen_common::segment::Elected;
+use vixen_common::time::UtcDay;
+
+use super::day::DayEnv;
+use super::{Store, StoreError, row};
+use crate::replica::OrderRow;
+
+/// A peer with more rows sends so many in one answer.
+const ANSWER_ROWS: usize = 4_096;
+
+impl Store {
+    /// Writes the rows that a peer has from `first` on, as far as this node's own are damaged:
+    /// until one of its own fits behind, or its order ends. Returns how many were written.
+    ///
+    /// # Errors
+    /// `Misfit` when the rows do not lead from the row before to the one behind: nothing is written.
+    pub(super) fn repair_order(
+        &self,
+        first: Position,
+        rows: &[Elected],
+    ) -> Result<usize, StoreError> {
+        let (base, head) = (self.base(), self.head());
+        let mut chain = match self.row_before(first) {
+            Ok(Some(row)) => row.chain,
+            Ok(None) if first == base.next => base.chain,
+            // The row before is damaged as well: that is to be mended first.
+            Ok(None) | Err(StoreError::Order(_)) => return Err(StoreError::Misfit(first)),
+            Err(error) => return Err(error),
+        };
+        let mut at = first;
+        let mut written: Vec<(Position, OrderRow)> = Vec::new();
+        let mut fits = false;
+        for elected in rows {
+            fits = at >= head.next || self.fits(at, chain)?;
+            if fits {
+                break;
+            }
+            let row = OrderRow::chained(chain, *elected);
+            chain = row.chain;
+            written.push((at, row));
+            at = at.plus(elected.meta.count);
+        }
+        let ends = at == head.next && chain == head.chain;
+        // What is longer than one answer is mended by several; only the last is known to fit.
+        let is_part = rows.len() >= ANSWER_ROWS && at < head.next;
+        if !(ends || is_part || (at < head.next && (fits || self.fits(at, chain)?))) {
+            return Err(StoreError::Misfit(first));
+        }
+        let mut days: std::collections::BTreeMap<UtcDay, Vec<(Position, OrderRow)>> =
+            std::collections::BTreeMap::new();
+        for (at, row) in &written {
+            let day = UtcDay::of(row.elected.stamp().wall_time());
+            days.entry(day).or_default().push((*at, *row));
+        }
+        for (day, rows) in &days {
+            let env = self.day(*day)?;
+            env.write(&mut |env, txn| {
+                for (at, row) in rows {
+                    let end = at.plus(row.elected.meta.count);
+                    remove_between(env, txn, *at, end)?;
+                    let key = at.0.to_be_bytes();
+                    env.order.put(txn, &key, &row::encode(&key, row)?)?;
+                }
+                Ok(())
+            })?;
+        }
+        for (day, rows) in &days {
+            let Some((first, _)) = rows.first() else { continue };
+            let mut known = self.days_mut();
+            let begins = known.firsts.iter().find(|(_, of)| *of == day).map(|(first, _)| *first);
+            if begins.is_none_or(|begins| *first < begins) {
+                known.firsts.retain(|_, of| of != day);
+                known.firsts.insert(*first, *day);
+            }
+        }
+        Ok(written.len())
+    }
+
+    /// Whether this node's own row at `at` is whole and chained to `chain`.
+    fn fits(&self, at: Position, chain: Digest) -> Result<bool, StoreError> {
+        match self.rows_from(at, 1) {
+            Ok(rows) => Ok(rows.first().is_some_and(|(first, row)| {
+                *first == at && OrderRow::chained(chain, row.elected).chain == row.chain
+            })),
+            Err(StoreError::Order(_) | StoreError::Row { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Rows whose keys were damaged stand where no row does.
+fn remove_between(
+    env: &DayEnv,
+    txn: &mut heed::RwTxn<'_>,
+    first: Position,
+    end: Position,
+) -> Result<(), StoreError> {
+    let (low, high) = (first.0.to_be_bytes(), end.0.to_be_bytes());
+    let range = (Included(&low[..]), Excluded(&high[..]));
+    env.order.delete_range(txn, &range)?;
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Retention: which days go, and how.
+//!
+//! ```text
+//! the new base is written into the oldest day that stays   (commit)
+//! the directory is renamed, so that nobody opens it again
+//! readers end; the directory is deleted beside the node's work
+//! ```
+//! A crash between two of these is made up for at the next start.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vixen_common::id::{Digest, Position};
+use vixen_common::time::{UtcDay, WallTime};
+use vixen_common::wire::OrderBase;
+
+use super::day::{DayEnv, sync_dir};
+use super::write::Memory;
+use super::{Store, StoreError};
+
+/// Directories of days that are being deleted.
+const TRIMMED_PREFIX: &str = "trimmed-";
+
+/// Reads are short: one that lasts longer than this does not hold up the deletion.
+const READERS_MAX: Duration = Duration::from_secs(10);
+
+/// How long days stay.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retention {
+    /// A day that ended longer ago goes.
+    pub(crate) age: Option<Duration>,
+    /// The oldest go while all together have more bytes.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl Retention {
+    /// The first day that stays; `None` when all do. The newest always stays.
+    pub(crate) fn keep_from(self, now: WallTime, days: &[(UtcDay, u64)]) -> Option<UtcDay> {
+        let mut total: u64 = days.iter().map(|(_, bytes)| bytes).sum();
+        let oldest = days.first()?.0;
+        let newest = days.last()?.0;
+        let mut keep_from = oldest;
+        for (day, bytes) in days {
+            let is_old = self.age.is_some_and(|age| day.end() <= now.minus(age));
+            let is_much = self.bytes.is_some_and(|max| total > max);
+            if *day == newest || !(is_old || is_much) {
+                break;
+            }
+            total -= bytes;
+            keep_from = UtcDay(day.0 + 1);
+        }
+        // The next day that there is.
+        let keep_from = days.iter().map(|(day, _)| *day).find(|day| *day >= keep_from)?;
+        (keep_from > oldest).then_some(keep_from)
+    }
+}
+
+impl Store {
+    /// Drops the days before `keep_from`; the order begins after them. Returns its first position.
+    pub(super) fn trim(
+        &self,
+        memory: &mut Memory,
+        keep_from: UtcDay,
+    ) -> Result<Position, StoreError> {
+        let (going, staying) = {
+            let days = self.days();
+            let going: Vec<_> =
+                days.envs.range(..keep_from).map(|(_, env)| Arc::clone(env)).collect();
+            let staying = days.envs.range(keep_from..).next().map(|(_, env)| Arc::clone(env));
+            (going, staying)
+        };
+        // The newest day never goes.
+        let Some(staying) = staying.filter(|_| !going.is_empty()) else {
+            return Ok(self.base().next);
+        };
+        let newest =
+            self.days().envs.values().next_back().map_or_else(|| Arc::clone(&staying), Arc::clone);
+        let mut base = self.base();
+        for env in &going {
+            self.carry_temporary(memory, env, &newest)?;
+            let txn = env.read()?;
+            if let Some((first, row)) = env.last_row(&txn)? {
+                let next = first.plus(row.elected.meta.count);
+                base = OrderBase { next, stamp: row.elected.stamp(), chain: row.chain };
+            }
+        }
+        let (first_left, head) = {
+            let days = self.days();
+            let mut left = days.firsts.iter().filter(|(_, day)| **day >= keep_from);
+            (left.next().map(|(first, _)| *first), days.head)
+        };
+        let next = first_left.unwrap_or(head.next);
+        if base.next < next {
+            // The last rows that go are damaged: what the next one is chained to is not known.
+            let chain = if next == head.next { head.chain } else { Digest::default() };
+            base = OrderBase { next, chain, ..base };
+        }
+        // With rows left, the owners stand beside them.
+        let has_rows = first_left.is_some();
+        staying.write(&mut |env, txn| {
+            if !has_rows {
+                Self::carry_owners(env, txn, memory)?;
+            }
+            env.put_base(txn, base)
+        })?;
+        {
+            let mut days = self.days_mut();
+            days.envs.retain(|day, _| *day >= keep_from);
+            days.firsts.retain(|_, day| *day >= keep_from);
+            days.base = base;
+            if days.head.next < base.next {
+                days.head = base;
+            }
+        }
+        self.discard(going)?;
+        Ok(base.next)
+    }
+
+    /// The order begins anew at `base`: everything placed goes.
+    pub(super) fn rebase(
+        &self,
+        memory: &mut Memory,
+        base: OrderBase,
+        now: WallTime,
+    ) -> Result<(), StoreError> {
+        let today = self.day(UtcDay::of(now).max(self.newest()))?;
+        self.trim(memory, today.day)?;
+        today.write(&mut |env, txn| {
+            let mut placed = Vec::new();
+            for item in env.order.iter(txn)? {
+                let (key, value) = item?;
+                if let Ok((_, row)) = DayEnv::order_row(key, value) {
+                    placed.push(row.elected.meta.id.to_key());
+                }
+            }
+            for key in placed {
+                env.blobs.delete(txn, &key)?;
+            }
+            env.order.clear(txn)?;
+            env.missing.clear(txn)?;
+            env.topic_rows.clear(txn)?;
+            Self::carry_owners(env, txn, memory)?;
+            env.put_base(txn, base)
+        })?;
+        let mut days = self.days_mut();
+        days.firsts.clear();
+        (days.base, days.head) = (base, base);
+        Ok(())
+    }
+
+    fn newest(&self) -> UtcDay {
+        self.days().envs.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// Deletes days that are not at hand any more, beside the caller's work.
+    fn discard(&self, going: Vec<Arc<DayEnv>>) -> Result<(), StoreError> {
+        for env in going {
+            let aside = self.dir.join(format!("{TRIMMED_PREFIX}{}", env.day));
+            let failed = |source| StoreError::Directory { path: env.dir.clone(), source };
+            std::fs::rename(&env.dir, &aside).map_err(failed)?;
+            tracing::info!(day = %env.day, "a day is dropped by retention");
+            let delete = move || {
+                let closing = env.env.clone().prepare_for_closing();
+                drop(env);
+                let _or_a_reader_lasts = closing.wait_timeout(READERS_MAX);
+                if let Err(error) = std::fs::remove_dir_all(&aside) {
+                    tracing::warn!(path = %aside.display(), %error, "cannot delete a dropped day");
+                }
+            };
+            let started = std::thread::Builder::new().name("ndb-trim".to_owned()).spawn(delete);
+            started.map_err(|source| StoreError::Directory { path: self.dir.clone(), source })?;
+        }
+        if self.options.fsync {
+            sync_dir(&self.dir)?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes what a stop kept from being deleted.
+pub(super) fn finish_interrupted(dir: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(TRIMMED_PREFIX) {
+            std::fs::remove_dir_all(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn keep_from(age_days: Option<u32>, bytes: Option<u64>, days: &[(u32, u64)]) -> Option<u32> {
+        let retention = Retention { age: age_days.map(|days| DAY * days), bytes };
+        let days: Vec<_> = days.iter().map(|(day, bytes)| (UtcDay(*day), *bytes)).collect();
+        // Noon of day 20.
+        let now = UtcDay(20).start().plus_millis(12 * 60 * 60 * 1_000);
+        retention.keep_from(now, &days).map(|day| day.0)
+    }
+
+    #[test]
+    fn a_day_goes_when_it_ended_longer_ago_than_the_age() {
+        let days = [(10, 1), (18, 1), (19, 1), (20, 1)];
+        assert_eq!(keep_from(None, None, &days), None);
+        assert_eq!(keep_from(Some(1), None, &days), Some(19));
+        assert_eq!(keep_from(Some(2), None, &days), Some(18));
+        assert_eq!(keep_from(Some(30), None, &days), None);
+        // Day 20 is not over, and the newest stays however old.
+        assert_eq!(keep_from(Some(0), None, &[(20, 1)]), None);
+        assert_eq!(keep_from(Some(1), None, &[(3, 1), (5, 1)]), Some(5));
+    }
+
+    #[test]
+    fn the_oldest_days_go_while_all_are_too_many_bytes() {
+        let days = [(17, 5), (18, 5), (19, 5), (20, 5)];
+        assert_eq!(keep_from(None, Some(20), &days), None);
+        assert_eq!(keep_from(None, Some(19), &days), Some(18));
+        assert_eq!(keep_from(None, Some(10), &days), Some(19));
+        assert_eq!(keep_from(None, Some(1), &days), Some(20));
+    }
+}

@@ -1,0 +1,41 @@
+//! Rows and their checksums: what is read is what was written, or an error.
+//!
+//! ```text
+//! +------------------+----------------------------------------------+
+//! | value (postcard) | first 8 bytes of the hash of key and value   |
+//! +------------------+----------------------------------------------+
+//! ```
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use vixen_common::id::{Digest, Position};
+
+use super::StoreError;
+
+const CHECK_BYTES: usize = 8;
+
+pub(super) fn encode<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, StoreError> {
+    let mut row = postcard::to_stdvec(value).map_err(StoreError::Encode)?;
+    let check = Digest::of(&[key, &row]).0;
+    row.extend_from_slice(&check[..CHECK_BYTES]);
+    Ok(row)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(
+    database: &'static str,
+    key: &[u8],
+    row: &[u8],
+) -> Result<T, StoreError> {
+    let damaged = || StoreError::Row { database, key: key.to_vec() };
+    let (value, check) = row.split_last_chunk::<CHECK_BYTES>().ok_or_else(damaged)?;
+    if Digest::of(&[key, value]).0[..CHECK_BYTES] != check[..] {
+        return Err(damaged());
+    }
+    postcard::from_bytes(value).map_err(|_malformed| damaged())
+}
+
+pub(super) fn position_of(database: &'static str, key: &[u8]) -> Result<Position, StoreError> {
+    let number = key.try_into().map(u64::from_be_bytes);
+    number.map(Position).map_err(|_length| StoreError::Row { database, key: key.to_vec() })
+}

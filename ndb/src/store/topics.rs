@@ -1,0 +1,192 @@
+//! The topic index of a day: which segments have messages of a topic.
+//!
+//! ```text
+//! topics       realm 0 uri              -> number, realm, uri
+//! topic-rows   number u32 | first u64   -> check u32          one for each segment with the topic
+//! ```
+//! A topic's rows stand together in the order of positions, so a reader of one sparse topic reads
+//! these and the segments they name, nothing else.
+
+use heed::{RoTxn, RwTxn, WithoutTls};
+use serde::{Deserialize, Serialize};
+
+use std::ops::Bound::{Excluded, Included};
+use std::sync::{Arc, PoisonError};
+
+use vixen_common::id::{Digest, Position};
+use vixen_common::segment::{Topic, TopicPattern};
+
+use super::day::{DayEnv, db_name};
+use super::{StoreError, row};
+
+/// In `meta`: how many numbers are given.
+const KEY_TOPICS: &[u8] = b"topics";
+/// LMDB keys have at most 511 bytes: longer names end in their hash.
+const NAME_BYTES_MAX: usize = 480;
+/// Numbers kept in memory for the writer.
+const NUMBERS_MAX: usize = 65_536;
+
+/// Number of a topic within its day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct TopicNumber(pub(super) u32);
+
+#[derive(Serialize, Deserialize)]
+struct TopicRow {
+    number: TopicNumber,
+    realm: Arc<str>,
+    uri: Arc<str>,
+}
+
+fn name_key(realm: &str, uri: &str) -> Vec<u8> {
+    let mut key = [realm.as_bytes(), uri.as_bytes()].join(&0);
+    if key.len() > NAME_BYTES_MAX {
+        let digest = Digest::of(&[&key]);
+        key.truncate(NAME_BYTES_MAX);
+        key.extend_from_slice(&digest.0);
+    }
+    key
+}
+
+fn row_key(number: TopicNumber, first: Position) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&number.0.to_be_bytes());
+    key[4..].copy_from_slice(&first.0.to_be_bytes());
+    key
+}
+
+fn row_check(key: &[u8]) -> [u8; 4] {
+    let digest = Digest::of(&[key]).0;
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+impl DayEnv {
+    /// Notes that the segment at `first` has messages of `topics`.
+    pub(super) fn index_topics(
+        &self,
+        txn: &mut RwTxn<'_>,
+        first: Position,
+        topics: &[Topic],
+    ) -> Result<(), StoreError> {
+        for topic in topics {
+            let key = row_key(self.number_of(txn, topic)?, first);
+            self.topic_rows.put(txn, &key, &row_check(&key))?;
+        }
+        Ok(())
+    }
+
+    fn number_of(&self, txn: &mut RwTxn<'_>, topic: &Topic) -> Result<TopicNumber, StoreError> {
+        let mut numbers = self.topic_numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = numbers.get(topic) {
+            return Ok(TopicNumber(*number));
+        }
+        let key = name_key(&topic.realm, &topic.uri);
+        let known = self.topics.get(txn, &key)?;
+        let known =
+            known.and_then(|value| row::decode::<TopicRow>(db_name::TOPICS, &key, value).ok());
+        let number = match known {
+            Some(known) => known.number,
+            // New, or its row is damaged: the scrub puts all its segments under the new number.
+            None => {
+                let number = self.counter(txn, KEY_TOPICS)?;
+                self.put_counter(txn, KEY_TOPICS, number.saturating_add(1))?;
+                let number = TopicNumber(number);
+                let (realm, uri) = (Arc::clone(&topic.realm), Arc::clone(&topic.uri));
+                let value = row::encode(&key, &TopicRow { number, realm, uri })?;
+                self.topics.put(txn, &key, &value)?;
+                number
+            }
+        };
+        if numbers.len() >= NUMBERS_MAX {
+            numbers.clear();
+        }
+        numbers.insert(topic.clone(), number.0);
+        Ok(number)
+    }
+
+    /// The numbers of all topics that match, if they are not more than `max`.
+    pub(super) fn matching_topics(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        patterns: &[TopicPattern],
+        max: usize,
+    ) -> Result<Option<Vec<TopicNumber>>, StoreError> {
+        let mut numbers = Vec::new();
+        for pattern in patterns {
+            let mut prefix = name_key(&pattern.realm, pattern.fixed_prefix());
+            prefix.truncate(NAME_BYTES_MAX);
+            for item in self.topics.prefix_iter(txn, &prefix)? {
+                let (key, value) = item?;
+                let TopicRow { number, realm, uri } = row::decode(db_name::TOPICS, key, value)?;
+                if pattern.matches(&Topic { realm, uri }) {
+                    numbers.push(number);
+                }
+                if numbers.len() > max {
+                    return Ok(None);
+                }
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        Ok(Some(numbers))
+    }
+
+    /// The first segment with a topic that begins at or after `from`.
+    pub(super) fn next_of_topic(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        number: TopicNumber,
+        from: Position,
+    ) -> Result<Option<Position>, StoreError> {
+        let (low, high) = (row_key(number, from), row_key(number, Position(u64::MAX)));
+        let range = (Included(&low[..]), Included(&high[..]));
+        let found = self.topic_rows.range(txn, &range)?.next().transpose()?;
+        found.map(|(key, check)| read_row(key, check)).transpose()
+    }
+
+    /// The last segment with a topic that begins before `before`.
+    pub(super) fn last_of_topic(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        number: TopicNumber,
+        before: Position,
+    ) -> Result<Option<Position>, StoreError> {
+        let (low, high) = (row_key(number, Position(0)), row_key(number, before));
+        let range = (Included(&low[..]), Excluded(&high[..]));
+        let found = self.topic_rows.rev_range(txn, &range)?.next().transpose()?;
+        found.map(|(key, check)| read_row(key, check)).transpose()
+    }
+
+    /// Whether the index has the segment under all its topics.
+    pub(super) fn is_indexed(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        first: Position,
+        topics: &[Topic],
+    ) -> Result<bool, StoreError> {
+        for topic in topics {
+            let key = name_key(&topic.realm, &topic.uri);
+            let Some(value) = self.topics.get(txn, &key)? else { return Ok(false) };
+            let Ok(named) = row::decode::<TopicRow>(db_name::TOPICS, &key, value) else {
+                return Ok(false);
+            };
+            let key = row_key(named.number, first);
+            if self.topic_rows.get(txn, &key)? != Some(&row_check(&key)[..]) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Number of topics.
+    pub(super) fn topics_len(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<u64, StoreError> {
+        Ok(self.topics.len(txn)?)
+    }
+}
+
+pub(super) fn read_row(key: &[u8], check: &[u8]) -> Result<Position, StoreError> {
+    let damaged = || StoreError::Row { database: db_name::TOPIC_ROWS, key: key.to_vec() };
+    if *check != row_check(key) {
+        return Err(damaged());
+    }
+    row::position_of(db_name::TOPIC_ROWS, key.get(4..).ok_or_else(damaged)?)
+}

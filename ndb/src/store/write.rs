@@ -1,0 +1,439 @@
+//! Writing: the jobs of a group commit, day by day.
+//!
+//! One transaction a day that the jobs touch, the older day first: so the rows on disk never have a
+//! gap. What leaves a day because its row lies in another goes after the row is durable there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use heed::RwTxn;
+
+use vixen_common::id::{OwnerId, Position, SegmentId, Seq, Stamp};
+use vixen_common::segment::{Blob, Elected, SegmentMeta};
+use vixen_common::time::{UtcDay, WallTime};
+use vixen_common::wire::OrderBase;
+
+use super::day::DayEnv;
+use super::writer::Committed;
+use super::{Store, StoreError, read, row};
+use crate::replica::{self, Body, Lost, Mark};
+
+/// An owner that placed nothing for so long before a day began is not carried into it.
+const OWNERS_CARRIED_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
+
+/// Something to write.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A segment's bytes.
+    Store(replica::Store),
+    /// Its place.
+    Place(replica::Place),
+    /// The bytes of a placed segment are damaged: they are missing from now on.
+    Lose(Lost),
+    /// A segment that never gets a place.
+    Drop(SegmentId),
+    /// The topics of a placed segment are not in the index.
+    Index {
+        /// Position of its first message.
+        first: Position,
+        /// What it is, and when.
+        elected: Elected,
+    },
+    /// Rows of a peer's order for where this one is damaged.
+    Repair {
+        /// Position of the first.
+        first: Position,
+        /// The rows, without a gap.
+        rows: Vec<Elected>,
+    },
+    /// Days before this one go.
+    Trim {
+        /// The first that stays.
+        keep_from: UtcDay,
+    },
+    /// The order here is too old to go on: it begins anew.
+    Rebase(OrderBase),
+}
+
+/// What the writer knows beside the store.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Where the bytes of segments without a place are.
+    pub(super) temporary: BTreeMap<SegmentId, UtcDay>,
+    /// Highest placed seq of each owner, with its stamp.
+    pub(super) owners: BTreeMap<OwnerId, (Seq, Stamp)>,
+}
+
+/// One change of one day.
+enum Change<'j> {
+    Store { meta: &'j SegmentMeta, blob: &'j Blob, mark: Mark },
+    Place { place: &'j replica::Place, owner: (OwnerId, (Seq, Stamp)), from: Option<Source> },
+    Lose(&'j Lost),
+    Index { first: Position, meta: &'j SegmentMeta },
+}
+
+/// Where the bytes of a segment that is placed have been.
+enum Source {
+    /// In the day of its row.
+    Here,
+    /// In another day; these are they, unless they are at hand or of no use.
+    Elsewhere(Option<Vec<u8>>),
+}
+
+impl Memory {
+    /// Reads what the writer needs to know.
+    pub(super) fn recover(store: &Store) -> Result<Self, StoreError> {
+        let days = store.days();
+        let mut memory = Self { owners: days.placed_owners()?, ..Self::default() };
+        for env in days.envs.values() {
+            let txn = env.read()?;
+            let (temporary, _damaged) = env.temporaries(&txn)?;
+            // A mark that outlived its row's commit in another day is nothing to carry on.
+            let owners = &memory.owners;
+            let waits = |id: SegmentId| owners.get(&id.owner).is_none_or(|(seq, _)| id.seq > *seq);
+            let waiting = temporary.into_iter().filter(|meta| waits(meta.id));
+            memory.temporary.extend(waiting.map(|meta| (meta.id, env.day)));
+        }
+        Ok(memory)
+    }
+}
+
+impl Store {
+    /// Writes and commits the jobs; durable on return (with fsync). After an error nothing is
+    /// certain but what is on disk.
+    pub(super) fn commit(
+        &self,
+        memory: &mut Memory,
+        jobs: &[Job],
+        now: WallTime,
+    ) -> Result<Committed, StoreError> {
+        let mut committed = Committed::default();
+        let mut run = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Store(_) | Job::Place(_) | Job::Lose(_) | Job::Drop(_) | Job::Index { .. } => {
+                    run.push(job);
+                }
+                Job::Repair { first, rows } => {
+                    self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
+                    match self.repair_order(*first, rows) {
+                        Ok(rows) => committed.repaired += rows,
+                        Err(StoreError::Misfit(at)) => {
+                            tracing::error!(position = %at, "a peer's rows do not mend the order");
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Job::Trim { keep_from } => {
+                    self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
+                    committed.trimmed_to = Some(self.trim(memory, *keep_from)?);
+                }
+                Job::Rebase(base) => {
+                    self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
+                    self.rebase(memory, *base, now)?;
+                    committed.trimmed_to = Some(base.next);
+                    committed.placed_to = Some((base.stamp, base.next));
+                }
+            }
+        }
+        self.commit_run(memory, run, now, &mut committed)?;
+        Ok(committed)
+    }
+
+    fn commit_run(
+        &self,
+        memory: &mut Memory,
+        jobs: Vec<&Job>,
+        now: WallTime,
+        committed: &mut Committed,
+    ) -> Result<(), StoreError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let mut days: BTreeMap<UtcDay, Vec<Change<'_>>> = BTreeMap::new();
+        // What leaves its day, after all else.
+        let mut leave: BTreeMap<UtcDay, Vec<SegmentId>> = BTreeMap::new();
+        let oldest = self.days().envs.keys().next().copied().unwrap_or_default();
+        // A clock that goes back does not bring back a day that was dropped.
+        let today = UtcDay::of(now).max(oldest);
+        for job in jobs {
+            match job {
+                Job::Store(replica::Store { meta, blob, mark }) => {
+                    committed.stored.push(meta.id);
+                    committed.bytes += blob.as_bytes().len();
+                    let day = match mark {
+                        Mark::Temporary => {
+                            memory.temporary.insert(meta.id, today);
+                            today
+                        }
+                        Mark::Permanent { first, stamp } => {
+                            committed.filled = true;
+                            if *first < self.base().next {
+                                continue;
+                            }
+                            UtcDay::of(stamp.wall_time())
+                        }
+                    };
+                    let change = Change::Store { meta, blob, mark: *mark };
+                    days.entry(day).or_default().push(change);
+                }
+                Job::Place(place) => {
+                    let elected = place.row.elected;
+                    let meta = elected.meta;
+                    let day = UtcDay::of(elected.stamp().wall_time());
+                    let from = match memory.temporary.remove(&meta.id) {
+                        None => None,
+                        Some(other) if other == day => Some(Source::Here),
+                        Some(other) => {
+                            leave.entry(other).or_default().push(meta.id);
+                            Some(Source::Elsewhere(self.bytes_to_move(other, place, &days)?))
+                        }
+                    };
+                    let owner = (meta.id.owner, (meta.id.seq, elected.stamp()));
+                    memory.owners.insert(owner.0, owner.1);
+                    days.entry(day).or_default().push(Change::Place { place, owner, from });
+                    committed.rows += 1;
+                    committed.placed_to = Some((elected.stamp(), place.first.plus(meta.count)));
+                }
+                // What retention has dropped meanwhile does not come back.
+                Job::Lose(Lost { first, .. }) | Job::Index { first, .. }
+                    if *first < self.base().next => {}
+                Job::Lose(lost) => {
+                    let day = UtcDay::of(lost.stamp.wall_time());
+                    days.entry(day).or_default().push(Change::Lose(lost));
+                }
+                Job::Index { first, elected } => {
+                    let day = UtcDay::of(elected.stamp().wall_time());
+                    let change = Change::Index { first: *first, meta: &elected.meta };
+                    days.entry(day).or_default().push(change);
+                }
+                Job::Drop(segment) => {
+                    if let Some(day) = memory.temporary.remove(segment) {
+                        leave.entry(day).or_default().push(*segment);
+                    }
+                }
+                Job::Repair { .. } | Job::Trim { .. } | Job::Rebase(_) => {}
+            }
+        }
+        for (day, changes) in &days {
+            let env = self.day(*day)?;
+            env.write(&mut |env, txn| {
+                self.start_day(env, txn, memory, changes)?;
+                changes.iter().try_for_each(|change| self.apply(env, txn, change))
+            })?;
+            self.note_rows(*day, changes);
+        }
+        for (day, segments) in &leave {
+            let env = self.day(*day)?;
+            env.write(&mut |env, txn| {
+                segments.iter().try_for_each(|segment| remove(env, txn, *segment))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a segment that is placed in another day than it arrived in.
+    fn bytes_to_move(
+        &self,
+        from: UtcDay,
+        place: &replica::Place,
+        days: &BTreeMap<UtcDay, Vec<Change<'_>>>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match place.body {
+            Body::Memory(_) | Body::Missing | Body::Elsewhere => return Ok(None),
+            Body::Stored => {}
+        }
+        let id = place.row.elected.meta.id;
+        // It may be in this very batch.
+        let in_batch = days.get(&from).into_iter().flatten().find_map(|change| match change {
+            Change::Store { meta, blob, .. } if meta.id == id => Some(blob.as_bytes().to_vec()),
+            Change::Store { .. }
+            | Change::Place { .. }
+            | Change::Lose(_)
+            | Change::Index { .. } => None,
+        });
+        if in_batch.is_some() {
+            return Ok(in_batch);
+        }
+        let env = self.day(from)?;
+        let txn = env.read()?;
+        Ok(env.blob(&txn, id)?.map(<[u8]>::to_vec))
+    }
+
+    /// The first row of a day brings along what the days before know of owners.
+    fn start_day(
+        &self,
+        env: &DayEnv,
+        txn: &mut RwTxn<'_>,
+        memory: &Memory,
+        changes: &[Change<'_>],
+    ) -> Result<(), StoreError> {
+        let has_rows = changes.iter().any(|change| matches!(change, Change::Place { .. }));
+        if !has_rows || !env.order.is_empty(txn)? {
+            return Ok(());
+        }
+        let since = WallTime(env.day.start().0.saturating_sub(OWNERS_CARRIED_MS));
+        for (owner, placed) in &memory.owners {
+            // Those that are placed by these very changes are written with them.
+            if placed.1.wall_time() >= since && placed.1 <= self.head().stamp {
+                env.put_owner(txn, *owner, *placed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        env: &DayEnv,
+        txn: &mut RwTxn<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), StoreError> {
+        match change {
+            Change::Store { meta, blob, mark } => {
+                let key = meta.id.to_key();
+                env.blobs.put(txn, &key, blob.as_bytes())?;
+                match mark {
+                    Mark::Temporary => {
+                        env.temporary.put(txn, &key, &row::encode(&key, *meta)?)?;
+                    }
+                    Mark::Permanent { first, .. } => {
+                        env.missing.delete(txn, &key)?;
+                        index(env, txn, *first, blob)?;
+                    }
+                }
+            }
+            Change::Place { place, owner, from } => {
+                self.put_place(env, txn, place, *owner, from)?
+            }
+            Change::Lose(lost) => {
+                let key = lost.meta.id.to_key();
+                // The bytes stay until better ones come: they may be all there is.
+                env.missing.put(txn, &key, &row::encode(&key, *lost)?)?;
+            }
+            Change::Index { first, meta } => {
+                // A number that is remembered may be one whose name is damaged on disk.
+                env.forget_topics();
+                let bytes = env.blob(txn, meta.id)?.map(bytes::Bytes::copy_from_slice);
+                if let Some(bytes) = bytes {
+                    index(env, txn, *first, &Blob::from_bytes(bytes))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_place(
+        &self,
+        env: &DayEnv,
+        txn: &mut RwTxn<'_>,
+        place: &replica::Place,
+        (owner, placed): (OwnerId, (Seq, Stamp)),
+        from: &Option<Source>,
+    ) -> Result<(), StoreError> {
+        let elected = place.row.elected;
+        let meta = elected.meta;
+        let key = meta.id.to_key();
+        let at = place.first.0.to_be_bytes();
+        env.order.put(txn, &at, &row::encode(&at, &place.row)?)?;
+        env.put_owner(txn, owner, placed)?;
+        match (&place.body, from) {
+            // The vote decided for another copy.
+            (Body::Missing | Body::Elsewhere, Some(Source::Here)) => remove(env, txn, meta.id)?,
+            (Body::Missing | Body::Elsewhere, Some(Source::Elsewhere(_)) | None) => {}
+            (Body::Memory(_) | Body::Stored, Some(Source::Here) | None) => {
+                env.temporary.delete(txn, &key)?;
+            }
+            (Body::Memory(blob), Some(Source::Elsewhere(_))) => {
+                env.blobs.put(txn, &key, blob.as_bytes())?;
+            }
+            (Body::Stored, Some(Source::Elsewhere(bytes))) => {
+                if let Some(bytes) = bytes {
+                    env.blobs.put(txn, &key, bytes)?;
+                }
+            }
+        }
+        match &place.body {
+            Body::Memory(blob) => index(env, txn, place.first, blob),
+            Body::Stored | Body::Missing => {
+                // Missing bytes may have come in the same batch, and stand before the row.
+                let blob =
+                    env.blob(txn, meta.id)?.filter(|bytes| read::check(bytes, &meta).is_ok());
+                if let Some(bytes) = blob.map(bytes::Bytes::copy_from_slice) {
+                    return index(env, txn, place.first, &Blob::from_bytes(bytes));
+                }
+                let (first, stamp) = (place.first, elected.stamp());
+                let lost = Lost { meta, first, stamp };
+                env.missing.put(txn, &key, &row::encode(&key, &lost)?)?;
+                Ok(())
+            }
+            Body::Elsewhere => Ok(()),
+        }
+    }
+
+    /// Readers see the rows of a day from now on.
+    fn note_rows(&self, day: UtcDay, changes: &[Change<'_>]) {
+        let mut days = self.days_mut();
+        for change in changes {
+            if let Change::Place { place, .. } = change {
+                let elected = place.row.elected;
+                if !days.firsts.values().any(|known| *known == day) {
+                    days.firsts.insert(place.first, day);
+                }
+                days.head = OrderBase {
+                    next: place.first.plus(elected.meta.count),
+                    stamp: elected.stamp(),
+                    chain: place.row.chain,
+                };
+            }
+        }
+    }
+
+    /// Writes what is known of owners into a day to which the base is written: it may be the first
+    /// one left, without a row.
+    pub(super) fn carry_owners(
+        env: &DayEnv,
+        txn: &mut RwTxn<'_>,
+        memory: &Memory,
+    ) -> Result<(), StoreError> {
+        memory.owners.iter().try_for_each(|(owner, placed)| env.put_owner(txn, *owner, *placed))
+    }
+
+    /// Moves segments without a place from a day that goes into `to`.
+    pub(super) fn carry_temporary(
+        &self,
+        memory: &mut Memory,
+        from: &Arc<DayEnv>,
+        to: &Arc<DayEnv>,
+    ) -> Result<(), StoreError> {
+        let txn = from.read()?;
+        let (metas, _damaged) = from.temporaries(&txn)?;
+        for meta in metas {
+            let waits = memory.temporary.contains_key(&meta.id);
+            let Some(bytes) = from.blob(&txn, meta.id)?.filter(|_| waits) else { continue };
+            let blob = Blob::from_bytes(bytes::Bytes::copy_from_slice(bytes));
+            let change = Change::Store { meta: &meta, blob: &blob, mark: Mark::Temporary };
+            to.write(&mut |env, txn| self.apply(env, txn, &change))?;
+            memory.temporary.insert(meta.id, to.day);
+        }
+        Ok(())
+    }
+}
+
+fn index(
+    env: &DayEnv,
+    txn: &mut RwTxn<'_>,
+    first: Position,
+    blob: &Blob,
+) -> Result<(), StoreError> {
+    // A blob that does not open is told of by its first reader.
+    let Ok((topics, _records)) = blob.open() else { return Ok(()) };
+    env.index_topics(txn, first, &topics)
+}
+
+/// A segment without a place goes.
+fn remove(env: &DayEnv, txn: &mut RwTxn<'_>, segment: SegmentId) -> Result<(), StoreError> {
+    let key = segment.to_key();
+    env.temporary.delete(txn, &key)?;
+    env.blobs.delete(txn, &key)?;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! `vixen-ndb backup`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use vixen_common::config::Limits;
+
+use super::place::{Place, Target};
+use super::text::{count, size};
+use super::verify::Report;
+use super::{Outcome, say};
+use crate::store::inspect::{Inspector, Surveyed};
+
+/// Copy the store of a running or stopped node to another directory.
+///
+/// The copy is as of one moment for each day, made by LMDB itself, so the node may run and write
+/// meanwhile. The newest day is copied first: the days before it are complete by then, so the copy
+/// never has a gap. The directory appears under its name only when the copy is whole and on disk.
+/// Then it is verified, unless --no-verify.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Example:
+  vixen-ndb backup --config vixen.toml --node D1 --to /backup/D1-2026-11-21
+  vixen-ndb restore --config vixen.toml --node D1 --from /backup/D1-2026-11-21
+
+The directory must be empty or absent, and not itself the place where a disk is mounted. Until the
+end the copy is in a directory beside it, DIR.partial; what an interrupted backup has left there is
+to be deleted before the next.
+
+While a day is copied, the node keeps all pages of that day that the copy still needs: its file may
+grow meanwhile.
+
+Exit codes:
+  0  the backup is made, and good
+  1  the backup is made, and has the problems that were listed: so has the store
+  2  no backup was made, or the arguments are wrong"
+)]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Where the backup goes: a directory that is empty or does not exist.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Do not verify the copy.
+    #[arg(long)]
+    no_verify: bool,
+}
+
+impl Args {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+        let place = self.target.find()?;
+        let (store, days) = place.survey()?;
+        check_free(&self.to)?;
+        let partial = partial_of(&self.to)?;
+        anyhow::ensure!(
+            !partial.exists(),
+            "{} is what an interrupted backup has left: delete it, and start again",
+            partial.display()
+        );
+        let copied = copy_days(&store, &days, &partial).and_then(|copied| {
+            fs::rename(&partial, &self.to)
+                .with_context(|| format!("cannot rename it to {}", self.to.display()))?;
+            let parent = self.to.canonicalize()?;
+            sync(parent.parent().unwrap_or(&parent))?;
+            Ok(copied)
+        });
+        let (days, bytes) = match copied {
+            Ok(copied) => copied,
+            Err(error) => {
+                // It is this process's own, and of no use.
+                let _or_it_stays = fs::remove_dir_all(&partial);
+                return Err(error.context("no backup was made"));
+            }
+        };
+        let (days, bytes) = (count(days, "day"), size(bytes));
+        say(&format!("copied {days}, {bytes}, to {}\n", self.to.display()));
+        if self.no_verify {
+            return Ok(Outcome::Good);
+        }
+        verify(&self.to, &place)
+    }
+}
+
+/// Verifies a backup of the store in `place`, and prints the report.
+pub(super) fn verify(dir: &Path, place: &Place) -> anyhow::Result<Outcome> {
+    let store = Inspector::new(dir.to_owned(), Limits::default().store_bytes_max);
+    let days = store.survey()?;
+    let group = place.group(&store, &days)?;
+    let report = Report::of(&store, &days, group, false);
+    say(&report.text("backup", &store, group));
+    Ok(match report.outcome() {
+        Outcome::Good => Outcome::Good,
+        // It is there, such as it is.
+        Outcome::Problems | Outcome::Failed => Outcome::Problems,
+    })
+}
+
+/// Copies all days, the newest first; how many they were, and their bytes.
+fn copy_days(store: &Inspector, days: &[Surveyed], to: &Path) -> anyhow::Result<(u64, u64)> {
+    let names: Vec<_> = days.iter().map(|(day, _)| *day).rev().collect();
+    fs::create_dir(to).with_context(|| format!("cannot create {}", to.display()))?;
+    let (mut days, mut total) = (0, 0);
+    for (n, name) in names.iter().enumerate() {
+        let failed = || format!("cannot copy day {name}");
+        // Retention may drop days meanwhile, the oldest first: those that are copied have no gap.
+        let Some(day) = store.open(*name).with_context(failed)? else { continue };
+        let dir = to.join(name.to_string());
+        fs::create_dir(&dir).with_context(failed)?;
+        let bytes = day.copy_to(&dir.join("data.mdb")).with_context(failed)?;
+        sync(&dir).with_context(failed)?;
+        days += 1;
+        total += bytes;
+        eprintln!("backup: day {name} copied, {} ({} of {})", size(bytes), n + 1, names.len());
+    }
+    sync(to)?;
+    Ok((days, total))
+}
+
+/// Refuses a directory that cannot become the backup at the end.
+fn check_free(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(found) = fs::metadata(dir) else { return Ok(()) };
+    anyhow::ensure!(found.is_dir(), "{} is not a directory", dir.display());
+    let mut entries =
+        fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    anyhow::ensure!(
+        entries.next().is_none(),
+        "{} is not empty: give a directory that does not exist yet",
+        dir.display()
+    );
+    let parent = dir.canonicalize()?;
+    let parent = fs::metadata(parent.parent().unwrap_or(&parent))?;
+    anyhow::ensure!(
+        parent.dev() == found.dev() && parent.ino() != found.ino(),
+        "a disk is mounted at {}: give a new directory in it",
+        dir.display()
+    );
+    Ok(())
+}
+
+/// Where the copy is until it is whole: on the same disk.
+fn partial_of(dir: &Path) -> anyhow::Result<PathBuf> {
+    let name = dir.file_name().with_context(|| format!("{} has no name", dir.display()))?;
+    let mut name = name.to_owned();
+    name.push(".partial");
+    Ok(dir.with_file_name(name))
+}
+
+/// Makes what was created in a directory durable.
+pub(super) fn sync(dir: &Path) -> anyhow::Result<()> {
+    let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
+    synced.with_context(|| format!("cannot sync {}", dir.display()))
+}

@@ -1,0 +1,81 @@
+//! SIGBUS and SIGSEGV: pages that a disk has garbled can lead LMDB astray, and a file cut short is
+//! a hole in its map. The process cannot go on then, but it can say what to do.
+
+use std::ffi::c_void;
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+
+use nix::libc::siginfo_t;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+/// What the handler needs, made before it can be called.
+struct Answer {
+    bus: Vec<u8>,
+    segv: Vec<u8>,
+    code: i32,
+    /// The handlers before: those of Rust, which tell of an overflown stack and do not come back.
+    before: [SigHandler; 2],
+}
+
+static ANSWER: OnceLock<Answer> = OnceLock::new();
+
+/// From now on, a fault in the memory of this process ends it with `code`, and the words
+/// `problem (signal …). remedy.` on stderr. The first call holds.
+pub fn answer_for(problem: &str, remedy: &str, code: i32) {
+    if ANSWER.get().is_some() {
+        return;
+    }
+    let line =
+        |signal: Signal| format!("vixen-ndb: {problem} (signal {signal}). {remedy}\n").into_bytes();
+    let handler = SigHandler::SigAction(on_fault);
+    // On the stack that Rust has set aside for this in each thread.
+    let flags = SaFlags::SA_ONSTACK | SaFlags::SA_SIGINFO;
+    let action = SigAction::new(handler, flags, SigSet::empty());
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    let [bus_before, segv_before] = [Signal::SIGBUS, Signal::SIGSEGV].map(|signal| {
+        #[expect(unsafe_code, reason = "asks for the handler of a signal")]
+        // SAFETY: the default action; `on_fault` follows below, before anything can fault.
+        let before = unsafe { sigaction(signal, &default) };
+        before.map_or(SigHandler::SigDfl, |before| before.handler())
+    });
+    let answer = Answer {
+        bus: line(Signal::SIGBUS),
+        segv: line(Signal::SIGSEGV),
+        code,
+        before: [bus_before, segv_before],
+    };
+    if ANSWER.set(answer).is_err() {
+        return;
+    }
+    for signal in [Signal::SIGBUS, Signal::SIGSEGV] {
+        #[expect(unsafe_code, reason = "installs the handler of a signal")]
+        // SAFETY: `on_fault` does only what is safe in a handler: it reads memory that was written
+        // before it was installed and never changes, calls the handler that was there before,
+        // write(2) and _exit(2). It does not return to what faulted.
+        let installed = unsafe { sigaction(signal, &action) };
+        if let Err(error) = installed {
+            tracing::warn!(%signal, %error, "cannot answer for damaged pages");
+        }
+    }
+}
+
+extern "C" fn on_fault(signal: i32, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(answer) = ANSWER.get() else { exit(70) };
+    let is_bus = signal == Signal::SIGBUS as i32;
+    // Rust's own handler tells of an overflown stack and aborts; of anything else it says nothing
+    // and returns, with the default action set for a second fault that does not come.
+    if let SigHandler::SigAction(before) = answer.before[usize::from(!is_bus)] {
+        before(signal, info, context);
+    }
+    let line = if is_bus { &answer.bus } else { &answer.segv };
+    let _nowhere_to_say_it = nix::unistd::write(std::io::stderr().as_fd(), line);
+    exit(answer.code)
+}
+
+fn exit(code: i32) -> ! {
+    #[expect(unsafe_code, reason = "ends the process from a signal handler")]
+    // SAFETY: _exit is safe in a handler, and runs nothing of this process.
+    unsafe {
+        nix::libc::_exit(code)
+    }
+}

@@ -1,0 +1,80 @@
+//! The operator's tools: subcommands of `vixen-ndb` that look at a store, copy it, or put it aside.
+//!
+//! Those that read do so beside the running node, through LMDB; those that change a directory take
+//! the node's lock. All print their result on stdout, progress and troubles on stderr.
+
+mod backup;
+mod dump;
+pub mod fault;
+mod place;
+mod progress;
+mod rebuild;
+mod restore;
+mod stats;
+mod text;
+mod verify;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+pub use place::Target;
+
+/// A subcommand of `vixen-ndb`.
+#[derive(Debug, clap::Subcommand)]
+#[expect(missing_docs, reason = "the doc of each tool's arguments is its help")]
+pub enum Tool {
+    Verify(verify::Args),
+    Dump(dump::Args),
+    Stats(stats::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Rebuild(rebuild::Args),
+}
+
+/// How a tool ended, as the exit code says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Done, and nothing is wrong.
+    Good,
+    /// Done, and something is wrong with what is stored.
+    Problems,
+    /// Something could not be read, or was not done.
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Good => 0,
+            Outcome::Problems => 1,
+            Outcome::Failed => 2,
+        })
+    }
+}
+
+impl Tool {
+    /// Does what was asked for, and says so. Blocking.
+    #[must_use]
+    pub fn run(&self) -> ExitCode {
+        let outcome = match self {
+            Self::Verify(args) => args.run(),
+            Self::Dump(args) => args.run(),
+            Self::Stats(args) => args.run(),
+            Self::Backup(args) => args.run(),
+            Self::Restore(args) => args.run(),
+            Self::Rebuild(args) => args.run(),
+        };
+        match outcome {
+            Ok(outcome) => outcome.into(),
+            Err(error) => {
+                eprintln!("vixen-ndb: {error:#}");
+                Outcome::Failed.into()
+            }
+        }
+    }
+}
+
+/// Prints a result; a reader that has gone away does not want it.
+fn say(text: &str) {
+    let _gone = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,126 @@
+//! Which store a tool works on.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use vixen_common::config::{Limits, NodeArgs};
+use vixen_common::id::GroupId;
+
+use crate::store::inspect::{Inspector, Surveyed};
+
+/// The arguments that name a store.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Target {
+    /// The cluster's configuration file.
+    #[arg(long, env = "VIXEN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Which node of the cluster: an id of the configuration file.
+    #[arg(long, env = "VIXEN_NODE", value_name = "ID")]
+    node: Option<String>,
+    /// A node's directory, or a backup, instead of --config and --node, which are then not used.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// With --dir: the node's group, by its place in the configuration, from 0 [default: the group
+    /// whose messages are there].
+    #[arg(long, value_name = "N")]
+    group: Option<u16>,
+}
+
+/// A store that was found.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Its directory.
+    pub(super) dir: PathBuf,
+    /// What to call it: the node's name, or the directory.
+    pub(super) name: String,
+    /// The node's group, if it is known.
+    pub(super) group: Option<GroupId>,
+    /// Nodes of the group, if they are known.
+    pub(super) members: Option<usize>,
+    /// Arguments that name the same store again.
+    pub(super) arguments: String,
+    /// Bound of one day's file.
+    pub(super) bytes_max: u64,
+}
+
+impl Target {
+    /// Finds the store; whether it exists is for the caller to see.
+    pub(super) fn find(&self) -> anyhow::Result<Place> {
+        if let Some(dir) = &self.dir {
+            let name = dir.display().to_string();
+            let arguments = format!("--dir {name}");
+            let (group, bytes_max) = (self.group.map(GroupId), Limits::default().store_bytes_max);
+            return Ok(Place {
+                dir: dir.clone(),
+                name,
+                group,
+                members: None,
+                arguments,
+                bytes_max,
+            });
+        }
+        anyhow::ensure!(
+            self.config.is_some() && self.node.is_some(),
+            "which store? Give --config FILE and --node ID, or --dir DIR"
+        );
+        anyhow::ensure!(
+            self.group.is_none(),
+            "--group goes with --dir: the configuration knows it"
+        );
+        let (config, node) = (self.config.clone(), self.node.clone());
+        let (config, name) = NodeArgs { config, node, check_config: false }.load_required("ndb")?;
+        let (id, _) = config.ndb_member(&name)?;
+        let file = self.config.clone().unwrap_or_default();
+        Ok(Place {
+            dir: config.node_dir(&name),
+            name: name.to_string(),
+            group: Some(id.group),
+            members: config.ndb_groups.get(usize::from(id.group.0)).map(|g| g.members.len()),
+            arguments: format!("--config {} --node {name}", file.display()),
+            bytes_max: config.limits.store_bytes_max,
+        })
+    }
+}
+
+impl Place {
+    /// The same, for a store that must be there; LMDB's signals are answered for from here on.
+    fn inspect(&self) -> anyhow::Result<Inspector> {
+        anyhow::ensure!(
+            self.dir.is_dir(),
+            "{} has no store: there is no directory {}",
+            self.name,
+            self.dir.display()
+        );
+        super::fault::answer_for(
+            &format!("the store in {} is damaged so that LMDB cannot go on", self.dir.display()),
+            &format!(
+                "If the node cannot start any more: `vixen-ndb rebuild {}` fetches everything from \
+                 the peers",
+                self.arguments
+            ),
+            2,
+        );
+        Ok(Inspector::new(self.dir.clone(), self.bytes_max))
+    }
+
+    /// The store and its days, of which there must be one.
+    pub(super) fn survey(&self) -> anyhow::Result<(Inspector, Vec<Surveyed>)> {
+        let store = self.inspect()?;
+        let days = store.survey()?;
+        anyhow::ensure!(!days.is_empty(), "there is no day of a store in {}", self.dir.display());
+        Ok((store, days))
+    }
+
+    /// The group, told by the store itself where nothing else tells it.
+    pub(super) fn group(
+        &self,
+        store: &Inspector,
+        days: &[Surveyed],
+    ) -> anyhow::Result<Option<GroupId>> {
+        match self.group {
+            Some(group) => Ok(Some(group)),
+            None => store.find_group(days).context("cannot find out the group of the store"),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `vixen-ndb rebuild`.
+
+use std::fs;
+
+use anyhow::Context;
+
+use vixen_common::dirlock::DirLock;
+use vixen_common::time::{UtcDay, WallTime};
+
+use super::backup::sync;
+use super::place::Target;
+use super::text::{count, rfc3339};
+use super::{Outcome, say};
+
+/// Put a store aside that cannot be used, so that the node fetches everything from its peers.
+///
+/// For a store that cannot be opened or read. The node must not run. Its days are moved, within its
+/// directory, to damaged-<time>; nothing is deleted. At its next start the node is empty, takes new
+/// messages at once, and fetches the others from its peers in the background.
+///
+/// What the peers do not have is not to be had any more: rebuild one node of a group at a time, and
+/// the next when this one's status page tells of no missing segments.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Example:
+  supervisorctl stop D1
+  vixen-ndb rebuild --config vixen.toml --node D1
+  supervisorctl start D1
+
+A store with some damaged messages needs no rebuild: the running node finds and fetches them.
+
+Exit codes:
+  0  put aside (or there was nothing to put aside): the node can be started
+  2  nothing was changed: the node runs, or has no peers, or the arguments are wrong"
+)]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Also when the node is the only one of its group: its messages are then nowhere else.
+    #[arg(long)]
+    without_peers: bool,
+}
+
+impl Args {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+        let place = self.target.find()?;
+        let dir = &place.dir;
+        anyhow::ensure!(
+            dir.is_dir(),
+            "{} has no store: there is no directory {}",
+            place.name,
+            dir.display()
+        );
+        anyhow::ensure!(
+            place.members != Some(1) || self.without_peers,
+            "{} is the only node of its group: nobody else has its messages. Restore a backup \
+             (`vixen-ndb restore --help`), or give --without-peers to go on without them",
+            place.name
+        );
+        let _lock = DirLock::take(dir).with_context(|| format!("stop {} first", place.name))?;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+            let name = entry?.file_name();
+            let is_day = name.to_str().is_some_and(|name| name.parse::<UtcDay>().is_ok());
+            // The files of a store of the time before days, too.
+            if is_day || name == "data.mdb" || name == "lock.mdb" {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            say(&format!("there is nothing in {}: {} starts empty\n", dir.display(), place.name));
+            return Ok(Outcome::Good);
+        }
+        let aside = dir.join(format!("damaged-{}", rfc3339(WallTime::now()).replace(':', "-")));
+        fs::create_dir(&aside).with_context(|| format!("cannot create {}", aside.display()))?;
+        names.sort_unstable();
+        // The newest first: what is left after a crash is the beginning of the order.
+        for name in names.iter().rev() {
+            fs::rename(dir.join(name), aside.join(name))
+                .with_context(|| format!("cannot move {}", name.display()))?;
+        }
+        sync(&aside)?;
+        sync(dir)?;
+        say(&format!(
+            "moved {} to {}\n\
+             Next:\n\
+             1. Start {name}. It is empty, takes new messages at once, and fetches the others.\n\
+             2. Watch its status page: `missing` is 0 when it has everything again.\n\
+             3. Only then rebuild another node of the group, if need be.\n\
+             4. Delete {} when nobody wants to look at it any more.\n",
+            count(names.len() as u64, "day"),
+            aside.display(),
+            aside.display(),
+            name = place.name,
+        ));
+        Ok(Outcome::Good)
+    }
+}

@@ -1,0 +1,135 @@
+//! `vixen-ndb restore`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use vixen_common::dirlock::DirLock;
+
+use super::backup::{sync, verify};
+use super::place::{Place, Target};
+use super::text::{count, size};
+use super::{Outcome, say};
+
+/// Days are copied into this directory, and leave it when all are whole.
+const PARTIAL: &str = "restoring";
+
+/// Put a backup in the place of an empty store.
+///
+/// The node must not run, and its directory must be absent or empty. The backup is verified first,
+/// then copied; it stays as it is. The restored store has the same store id as the one that was
+/// copied: for storage nodes it is only a name on the status page, and has no part in the vote.
+///
+/// A node whose peers are alive needs no backup: it fetches everything from them (see rebuild). A
+/// restored one fetches from them what is newer than the backup.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Example:
+  supervisorctl stop D1
+  mv /var/lib/vixen/D1 /var/lib/vixen/D1.old
+  vixen-ndb restore --config vixen.toml --node D1 --from /backup/D1-2026-11-21
+  supervisorctl start D1
+
+Exit codes:
+  0  restored: the node can be started
+  1  the backup has problems, and nothing was restored: see --damaged-too
+  2  not restored, or the arguments are wrong"
+)]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// The backup.
+    #[arg(long, value_name = "BACKUP")]
+    from: PathBuf,
+    /// Restore a backup that has problems: the node fetches what is damaged from its peers.
+    #[arg(long)]
+    damaged_too: bool,
+}
+
+impl Args {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+        let place = self.target.find()?;
+        anyhow::ensure!(self.from.is_dir(), "there is no backup {}", self.from.display());
+        check_empty(&place.dir)?;
+        let source = Place { dir: self.from.clone(), ..place.clone() };
+        let (backup, days) = source.survey()?;
+        if let (Some(own), Some(found)) = (place.group, backup.find_group(&days).unwrap_or(None)) {
+            anyhow::ensure!(
+                own == found,
+                "{} is of {own}, and the backup is of a node of {found}",
+                place.name
+            );
+        }
+        if verify(&self.from, &place)? != Outcome::Good && !self.damaged_too {
+            say("not restored: the backup has problems\n");
+            return Ok(Outcome::Problems);
+        }
+        let _lock =
+            DirLock::take(&place.dir).with_context(|| format!("stop {} first", place.name))?;
+        // Again, now that nobody else can write.
+        check_empty(&place.dir)?;
+        let names: Vec<_> = days.into_iter().map(|(day, _)| day.to_string()).collect();
+        let bytes = copy_days(&self.from, &place.dir, &names)?;
+        say(&format!(
+            "restored {}, {}, to {}\nStart {} now: it fetches what is newer from its peers.\n",
+            count(names.len() as u64, "day"),
+            size(bytes),
+            place.dir.display(),
+            place.name
+        ));
+        Ok(Outcome::Good)
+    }
+}
+
+fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {
+    let partial = to.join(PARTIAL);
+    if partial.exists() {
+        // A restore that was interrupted has left it.
+        fs::remove_dir_all(&partial)?;
+    }
+    fs::create_dir(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+    let mut total = 0;
+    for (n, name) in names.iter().enumerate() {
+        let failed = || format!("cannot copy day {name}");
+        let dir = partial.join(name);
+        fs::create_dir(&dir).with_context(failed)?;
+        let file = dir.join("data.mdb");
+        let bytes = fs::copy(from.join(name).join("data.mdb"), &file).with_context(failed)?;
+        fs::File::open(&file).and_then(|file| file.sync_all()).with_context(failed)?;
+        sync(&dir)?;
+        total += bytes;
+        eprintln!("restore: day {name} copied, {} ({} of {})", size(bytes), n + 1, names.len());
+    }
+    sync(&partial)?;
+    // The oldest first: whatever is there after a crash is a store as it once was.
+    for name in names {
+        fs::rename(partial.join(name), to.join(name))
+            .with_context(|| format!("cannot put day {name} in its place"))?;
+        sync(to)?;
+    }
+    fs::remove_dir(&partial)?;
+    sync(to)?;
+    Ok(total)
+}
+
+/// Refuses a directory with anything but the lock in it.
+fn check_empty(dir: &Path) -> anyhow::Result<()> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        anyhow::ensure!(!dir.exists(), "cannot read {}", dir.display());
+        return Ok(());
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        anyhow::ensure!(
+            name == "LOCK" || name == PARTIAL,
+            "{} is not empty: it has {}. Stop the node and move the directory away first; restore \
+             never writes over a store",
+            dir.display(),
+            name.display()
+        );
+    }
+    Ok(())
+}
