@@ -1,12 +1,14 @@
 //! The entry tier of vixen: WAMP clients on one side, ndb and sync nodes on the other.
 //!
 //! `segmenter` turns what sessions publish into advance segments and acknowledges it; `delivery`
-//! turns the tails of the ndb nodes into events; both are pure. `node` drives them, `wamp` and
-//! `http` face the clients, `serve` runs an entry of a cluster, and `nearcast` runs all three
-//! tiers in one process. Nothing here stores a message or has a part in the vote.
+//! turns the tails of the ndb nodes into events; `history` reads what they stored; all are pure.
+//! `node` drives them, `wamp` and `http` face the clients, `serve` runs an entry of a cluster, and
+//! `nearcast` runs all three tiers in one process. Nothing here stores a message or has a part in
+//! the vote.
 
 pub mod broker;
 pub mod delivery;
+pub mod history;
 pub mod http;
 mod metrics;
 mod nearcast;
@@ -16,5 +18,5 @@ mod serve;
 pub mod wamp;
 
 pub use nearcast::Nearcast;
-pub use node::{EntryEvent, EntryHandle, EntryNode, EntryOptions};
+pub use node::{EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream};
 pub use serve::serve;

@@ -9,8 +9,11 @@ use metrics::{
 
 use vixen_common::wire::RefuseReason;
 
+use crate::history::HistoryError;
+
 const SEGMENTS_CLOSED: &str = "vixen_entry_segments_closed_total";
 const SEGMENTS_RESENT: &str = "vixen_entry_segments_resent_total";
+const SEGMENTS_MOVED: &str = "vixen_entry_segments_moved_total";
 const SEGMENTS_REFUSED: &str = "vixen_entry_segments_refused_total";
 const SEGMENT_MESSAGES: &str = "vixen_entry_segment_messages";
 const PUBLISH_ACK_SECONDS: &str = "vixen_entry_publish_ack_seconds";
@@ -30,12 +33,16 @@ const ORDER_ROWS_FETCHED: &str = "vixen_entry_order_rows_fetched_total";
 const MESSAGES_REFUSED: &str = "vixen_entry_messages_refused_total";
 const SLOW_SESSIONS: &str = "vixen_entry_slow_sessions_total";
 const SUBSCRIPTIONS: &str = "vixen_entry_subscriptions";
+const HISTORY_READS: &str = "vixen_entry_history_reads_total";
+const HISTORY_MESSAGES: &str = "vixen_entry_history_messages_total";
+const HISTORY_ERRORS: &str = "vixen_entry_history_errors_total";
 const READY: &str = "vixen_entry_ready";
 
 /// Handles to all metrics of one entry.
 pub(crate) struct Metrics {
     pub(crate) segments_closed: Counter,
     pub(crate) segments_resent: Counter,
+    pub(crate) segments_moved: Counter,
     pub(crate) placed_messages: Counter,
     pub(crate) no_quorum: Counter,
     pub(crate) tail_moves: Counter,
@@ -49,6 +56,8 @@ pub(crate) struct Metrics {
     pub(crate) order_rows_fetched: Counter,
     pub(crate) messages_refused: Counter,
     pub(crate) slow_sessions: Counter,
+    pub(crate) history_reads: Counter,
+    pub(crate) history_messages: Counter,
     segment_messages: Histogram,
     publish_ack_seconds: Histogram,
     unresolved_segments: Gauge,
@@ -76,6 +85,7 @@ impl Metrics {
         Self {
             segments_closed: counter!(SEGMENTS_CLOSED),
             segments_resent: counter!(SEGMENTS_RESENT),
+            segments_moved: counter!(SEGMENTS_MOVED),
             placed_messages: counter!(PLACED_MESSAGES),
             no_quorum: counter!(NO_QUORUM),
             tail_moves: counter!(TAIL_MOVES),
@@ -89,6 +99,8 @@ impl Metrics {
             order_rows_fetched: counter!(ORDER_ROWS_FETCHED),
             messages_refused: counter!(MESSAGES_REFUSED),
             slow_sessions: counter!(SLOW_SESSIONS),
+            history_reads: counter!(HISTORY_READS),
+            history_messages: counter!(HISTORY_MESSAGES),
             segment_messages: histogram!(SEGMENT_MESSAGES),
             publish_ack_seconds: histogram!(PUBLISH_ACK_SECONDS),
             unresolved_segments: gauge!(UNRESOLVED_SEGMENTS),
@@ -122,6 +134,10 @@ impl Metrics {
         counter!(SEGMENTS_REFUSED, "reason" => reason).increment(1);
     }
 
+    pub(crate) fn history_failed(&self, error: &HistoryError) {
+        counter!(HISTORY_ERRORS, "reason" => error.label()).increment(1);
+    }
+
     pub(crate) fn ready(&self, is_ready: bool) {
         self.ready.set(if is_ready { 1.0 } else { 0.0 });
     }
@@ -139,7 +155,11 @@ impl Metrics {
 fn describe() {
     describe_counter!(SEGMENTS_CLOSED, "Segments closed and sent to ndb nodes");
     describe_counter!(SEGMENTS_RESENT, "Segments sent again to one ndb node");
-    describe_counter!(SEGMENTS_REFUSED, "Segments an ndb node refused for good, by reason");
+    describe_counter!(SEGMENTS_MOVED, "Segments given to another group than before");
+    describe_counter!(
+        SEGMENTS_REFUSED,
+        "Segments an ndb node refused and did not get again at once, by reason"
+    );
     describe_histogram!(SEGMENT_MESSAGES, Unit::Count, "Messages of a closed segment");
     describe_histogram!(
         PUBLISH_ACK_SECONDS,
@@ -162,5 +182,8 @@ fn describe() {
     describe_counter!(MESSAGES_REFUSED, "Messages from nodes that are not for an entry");
     describe_counter!(SLOW_SESSIONS, "Sessions dropped because they did not read");
     describe_gauge!(SUBSCRIPTIONS, "Topics with subscribers");
+    describe_counter!(HISTORY_READS, "Reads of stored messages begun");
+    describe_counter!(HISTORY_MESSAGES, "Stored messages given to those who read them");
+    describe_counter!(HISTORY_ERRORS, "Reads of stored messages that failed, by reason");
     describe_gauge!(READY, "1 while the entry has all it needs");
 }

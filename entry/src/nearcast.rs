@@ -162,6 +162,10 @@ async fn start_ndb(
         dir: config.node_dir(&member.id),
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,
+        retention_age: config.storage.retention_age,
+        retention_bytes: config.storage.retention_bytes,
+        disk_reserve: config.storage.disk_reserve,
+        scrub_period: config.storage.scrub_period,
         tail_cache_bytes_max: config.limits.tail_cache_bytes_max,
         segment_bytes_max: config.limits.segment_bytes_max,
     };

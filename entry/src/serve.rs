@@ -21,7 +21,7 @@ use vixen_common::server;
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
 use vixen_common::wire::PeerId;
 
-use crate::http::client_router;
+use crate::http::{client_router, history_router};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
@@ -134,6 +134,7 @@ pub(crate) async fn run(
 
 fn router_of(node: &EntryNode, limits: &Limits, stopping: watch::Receiver<bool>) -> Router {
     describe_session_metrics();
+    let history = history_router(node.handle(), stopping.clone());
     let context = SessionContext {
         events: node.inbox(),
         limits: Arc::new(session_limits(limits)),
@@ -143,7 +144,8 @@ fn router_of(node: &EntryNode, limits: &Limits, stopping: watch::Receiver<bool>)
     let handle = node.handle();
     let (ready, status) = (handle.clone(), handle.clone());
     let gate = Arc::new(Gate { handle, was_ready: AtomicBool::new(false) });
-    client_router(context).layer(from_fn_with_state(gate, hold_back)).merge(ops_router(
+    let clients = client_router(context).merge(history).layer(from_fn_with_state(gate, hold_back));
+    clients.merge(ops_router(
         install_metrics(),
         Arc::new(move || ready.ready()),
         Arc::new(move || {

@@ -12,7 +12,7 @@ use vixen_common::config::{Durability, Limits};
 use vixen_common::id::{GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId, SyncId};
 use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
 use vixen_common::segment::{Challenger, Elected, RecordFlags, SegmentMeta, Topic};
-use vixen_common::wire::{Message, PeerId, TailSegment};
+use vixen_common::wire::{Message, NdbStanding, PeerId, RefuseReason, TailSegment};
 use vixen_entry::broker::{
     OutboundReceiver, Outgoing, Publish, PublishError, RequestId, SessionEvent, SessionId, outbound,
 };
@@ -50,7 +50,7 @@ impl Peer {
     }
 }
 
-/// An entry with three sync nodes and a group of three, W = 2; of each, two are there.
+/// An entry with three sync nodes and groups of three, W = 2; of each, two are there.
 struct Cluster {
     owner: OwnerId,
     inbox: Inbox<EntryEvent>,
@@ -58,21 +58,22 @@ struct Cluster {
     room: Arc<tokio::sync::Semaphore>,
     running: JoinHandle<()>,
     sync: Vec<Peer>,
+    /// Two of each group, in order.
     ndb: Vec<Peer>,
 }
 
-fn ndb(member: u8) -> NdbId {
-    NdbId { group: GroupId(0), member }
+fn ndb(group: u16, member: u8) -> NdbId {
+    NdbId { group: GroupId(group), member }
 }
 
 impl Cluster {
-    async fn start(publish_timeout: Duration) -> Self {
+    async fn start(groups: u16, publish_timeout: Duration) -> Self {
         let owner = OwnerId(uuid::Uuid::from_u128(0));
         let node = EntryNode::new(EntryOptions {
             owner,
             name: "E1".to_owned(),
             sync_nodes: (0..3).map(SyncId).collect(),
-            groups: vec![(0..3).map(ndb).collect()],
+            groups: (0..groups).map(|group| (0..3).map(|n| ndb(group, n)).collect()).collect(),
             write_quorum: 2,
             publish_timeout,
             durability: Durability::Fsync,
@@ -85,14 +86,22 @@ impl Cluster {
         let (mut sync, mut nodes) = (Vec::new(), Vec::new());
         for n in 0..2 {
             sync.push(Peer::link(PeerId::Sync { id: SyncId(n), store }, entry()).await);
-            nodes.push(Peer::link(PeerId::Ndb { id: ndb(n), store }, entry()).await);
+        }
+        for id in (0..groups).flat_map(|group| [ndb(group, 0), ndb(group, 1)]) {
+            let node = Peer::link(PeerId::Ndb { id, store }, entry()).await;
+            node.send(Message::NdbStanding { standing: NdbStanding::Willing });
+            nodes.push(node);
         }
         Self { owner, inbox, handle, room, running, sync, ndb: nodes }
     }
 
     /// The order stands at stamp 1,000, position 51.
     async fn open(publish_timeout: Duration) -> Self {
-        let mut cluster = Self::start(publish_timeout).await;
+        Self::open_groups(1, publish_timeout).await
+    }
+
+    async fn open_groups(groups: u16, publish_timeout: Duration) -> Self {
+        let mut cluster = Self::start(groups, publish_timeout).await;
         assert!(cluster.handle.ready().is_err(), "nobody has told where the order stands");
         let follow = cluster.ndb[0].receive().await;
         assert_eq!(follow, [Message::FollowTail { from: None, topics: vec![] }]);
@@ -108,6 +117,19 @@ impl Cluster {
     fn opened(&self, member: usize) {
         let (next, head_stamp) = (Position(51), Stamp(1_000));
         self.ndb[member].send(Message::TailOpened { next, head_stamp, head_next: next });
+    }
+
+    /// Waits until the entry is not ready any more; why not.
+    async fn not_ready(&self) -> String {
+        let not_ready = async {
+            loop {
+                match self.handle.ready() {
+                    Ok(()) => tokio::task::yield_now().await,
+                    Err(reason) => break reason,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, not_ready).await.expect("in time")
     }
 
     async fn tell(&self, event: SessionEvent) {
@@ -259,6 +281,60 @@ async fn without_a_quorum_the_publisher_is_told_what_is_missing() {
     let status = cluster.handle.status().await;
     let waits_for = &status["unresolved"][0]["waits_for"];
     assert_eq!(waits_for, "2 trims of group0: have none", "{status:#}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have_some() {
+    let cluster = Cluster::open(Duration::from_millis(50)).await;
+    let mut receiver = cluster.session(1 << 20).await;
+    cluster.ndb[1].send(Message::NdbStanding { standing: NdbStanding::DiskFull });
+    let reason = "1 of 2 ndb nodes of group0 willing, disk full at ndb0.1";
+    assert_eq!(cluster.not_ready().await, reason);
+    cluster.publish(1).await;
+    let answer = next(&mut receiver).await;
+    let [Outgoing::Resolved { answers, .. }] = &answer[..] else { panic!("{answer:?}") };
+    let Err(PublishError::NoQuorum { missing, .. }) = &answers[0].1 else { panic!("{answers:?}") };
+    assert_eq!(missing, reason);
+    let status = cluster.handle.status().await;
+    let standings = serde_json::json!({ "ndb0.0": "willing", "ndb0.1": "disk full" });
+    assert_eq!(status["quorum"]["ndb"][0]["standings"], standings, "{status:#}");
+    cluster.ndb[1].send(Message::NdbStanding { standing: NdbStanding::Willing });
+    tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group() {
+    let mut cluster = Cluster::open_groups(2, PATIENCE).await;
+    let mut receiver = cluster.session(1 << 20).await;
+    let follow = [Message::FollowTail { from: None, topics: vec![] }];
+    assert_eq!(cluster.ndb[2].receive().await, follow);
+    cluster.publish(1).await;
+    let metas = overs(&cluster.ndb[0].receive().await);
+    assert_eq!((metas.len(), overs(&cluster.ndb[1].receive().await)), (1, metas.clone()));
+    let (segment, reason) = (metas[0].id, RefuseReason::Unwilling);
+    cluster.ndb[1].send(Message::RefuseAdvanceSegment { segment, reason });
+    for member in [2, 3] {
+        assert_eq!(overs(&cluster.ndb[member].receive().await), metas, "the same segment");
+    }
+    let status = cluster.handle.status().await;
+    let unresolved = &status["unresolved"][0];
+    assert_eq!((&unresolved["group"], &unresolved["own_group"]), (&1.into(), &0.into()));
+    assert_eq!(unresolved["waits_for"], "2 trims of group1: have none", "{status:#}");
+    assert_eq!(cluster.handle.ready(), Ok(()), "one willing group is enough");
+    let challenger = Challenger { stamp: Stamp(2_002), group: GroupId(1) };
+    for sync in &cluster.sync {
+        let elected = Elected { meta: metas[0], challenger };
+        sync.send(Message::AdvanceSegmentResolved { elected });
+        sync.send(Message::Watermark { stamp: Stamp(2_002) });
+    }
+    match &next(&mut receiver).await[..] {
+        [Outgoing::Resolved { messages: 1, answers, .. }] => {
+            assert_eq!(*answers, [(RequestId(1), Ok(Position(51)))]);
+        }
+        unexpected => panic!("{unexpected:?}"),
+    }
     cluster.stop().await;
 }
 

@@ -4,19 +4,28 @@
 //!
 //! ```text
 //!   sessions --Subscribe--> subscriptions --ChangeInterest--> tails (one a group)
-//!   sessions <--Events----- subscriptions <--merge by position-- tails
+//!   sessions <--Events----- subscriptions <------merge------- tails
+//!                                                  ^ the order, from the frontier
 //! ```
 //! The wanted topics of all sessions are one interest, changed in numbered steps at each
 //! [`Input::Flush`]. A session becomes a subscriber when its `Subscribed` is queued, and that is
-//! when every tail carries the topic: so nothing published afterwards is missed, and no event
-//! comes before SUBSCRIBED.
+//! when every tail that has a linked replica carries the topic: so nothing published afterwards is
+//! missed, and no event comes before SUBSCRIBED. A group without a linked replica carries nothing
+//! and keeps nobody waiting: when it comes back, its tail is opened with the whole interest from
+//! where the merge stands, and the merge has not passed any segment of it. While no group at all
+//! is linked, SUBSCRIBED waits.
+//!
+//! The merge follows the order, not the slowest tail: `merge` says how. So a group that is gone
+//! holds back what comes after the first segment of it that nobody here has, and nothing else.
 //!
 //! Invariants:
 //! - D1: topics, ids and sessions of the subscriptions agree.
 //! - D2: positions of delivered segments rise, whatever replica they come from.
 //! - D3: what a replica says that is not followed now changes nothing.
+//! - D4: nothing is queued without interest.
 
 mod events;
+mod merge;
 mod subscriptions;
 mod tail;
 #[cfg(test)]
@@ -31,6 +40,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, TailSegment};
 
 use crate::broker::{Outgoing, RequestId, SessionId, SubscriptionId};
+use merge::{Merge, Taken};
 use subscriptions::Subscriptions;
 use tail::{Interest, Tail};
 
@@ -43,6 +53,17 @@ pub struct DeliveryOptions {
     pub groups: Vec<Vec<NdbId>>,
     /// Most subscriptions of a session.
     pub subscriptions_per_session_max: usize,
+}
+
+/// A segment of the order, as far as delivery needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Position of its first message.
+    pub first: Position,
+    /// Number of its messages.
+    pub count: u32,
+    /// The group that holds it.
+    pub group: GroupId,
 }
 
 /// Everything that can happen to delivery.
@@ -109,10 +130,10 @@ pub enum Input {
         /// The next position of its tail.
         next: Position,
     },
-    /// The frontier placed segments.
-    FrontierMoved {
-        /// The position after them.
-        next: Position,
+    /// The frontier placed segments: the next of the order, without a gap.
+    Placed {
+        /// The segments, in order.
+        slots: Vec<Slot>,
     },
     /// All that waited has been stepped.
     Flush,
@@ -150,7 +171,7 @@ pub enum Note {
         /// How many positions, at most: those of other topics count.
         count: u64,
     },
-    /// A segment that had come before, from another replica.
+    /// A segment that had come before, from another replica, or that stands before all interest.
     Repeated,
     /// Events were made for sessions.
     Delivered {
@@ -187,11 +208,9 @@ pub struct Delivery {
     tails: BTreeMap<GroupId, Tail>,
     /// Number of the last change of the interest.
     version: u64,
-    frontier: Position,
-    /// Segments of a tail that is ahead of another one.
-    waiting: BTreeMap<Position, TailSegment>,
-    /// The position after the last delivered segment.
-    delivered: Position,
+    /// The position after the last placed segment. Unknown until the first tail is open.
+    frontier: Option<Position>,
+    merge: Merge,
 }
 
 impl Delivery {
@@ -207,9 +226,8 @@ impl Delivery {
             subscriptions: Subscriptions::new(options.subscriptions_per_session_max),
             tails: tails.collect(),
             version: 0,
-            frontier: Position(0),
-            waiting: BTreeMap::new(),
-            delivered: Position(0),
+            frontier: None,
+            merge: Merge::default(),
         }
     }
 
@@ -232,11 +250,14 @@ impl Delivery {
             }
             Input::Segment { from, segment } => self.on_segment(now, from, segment, fx),
             Input::TailPosition { from, next } => self.on_tail_position(now, from, next, fx),
-            Input::FrontierMoved { next } => self.frontier = self.frontier.max(next),
+            Input::Placed { slots } => self.on_placed(slots, fx),
             Input::Flush => self.on_flush(now, fx),
             Input::Timeout => self.on_timeout(now, fx),
         }
         let has_interest = self.subscriptions.has_interest();
+        if !has_interest {
+            self.merge.clear();
+        }
         for tail in self.tails.values_mut() {
             tail.watch(now, self.frontier, has_interest);
         }
@@ -263,17 +284,40 @@ impl Delivery {
         })
     }
 
-    /// Asserts invariant D1; walks everything, so it is for tests and simulations.
-    ///
-    /// # Panics
-    /// When it does not hold.
-    pub fn check(&self) {
-        self.subscriptions.check();
+    /// The position before which everything of interest is delivered; `None` before the first
+    /// interest.
+    #[must_use]
+    pub const fn passed(&self) -> Option<Position> {
+        self.merge.passed()
     }
 
-    /// The change of the interest that every tail carries.
+    /// Number of segments that came and wait for earlier ones.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.merge.waiting()
+    }
+
+    /// The group whose segment is the next of the order, where it is known and not here.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<GroupId> {
+        self.merge.waits_for()
+    }
+
+    /// Asserts invariants D1 and D4; walks everything, so it is for tests and simulations.
+    ///
+    /// # Panics
+    /// When one does not hold.
+    pub fn check(&self) {
+        self.subscriptions.check();
+        assert!(
+            self.subscriptions.has_interest() || self.merge.is_empty(),
+            "D4: nothing is queued without interest"
+        );
+    }
+
+    /// The change of the interest that every tail with a linked replica carries; 0 without any.
     fn applied(&self) -> u64 {
-        self.tails.values().map(Tail::applied).min().unwrap_or(0)
+        self.tails.values().filter(|tail| tail.is_linked()).map(Tail::applied).min().unwrap_or(0)
     }
 
     fn interest(&self) -> Interest {
@@ -302,17 +346,20 @@ impl Delivery {
         let Some(tail) = self.tails.get_mut(&ndb.group) else { return };
         tail.node_down(ndb);
         self.follow_if_lost(now, ndb.group, fx);
+        // The last replica of a group keeps nobody waiting any more.
+        self.apply(fx);
     }
 
     /// Follows the best linked replica where none is followed.
     fn follow_if_lost(&mut self, now: WallTime, group: GroupId, fx: &mut Effects) {
         let interest = self.interest();
+        let passed = self.merge.passed();
         let Some(tail) = self.tails.get_mut(&group) else { return };
         if tail.at().is_some() {
             return;
         }
         if let Some(to) = tail.choose(None) {
-            tail.follow(now, to, tail.next(), interest, &mut fx.sends);
+            tail.follow(now, to, tail.next().max(passed), interest, &mut fx.sends);
             fx.notes.push(Note::TailMoved { group, from: None, to });
         }
     }
@@ -323,6 +370,7 @@ impl Delivery {
         if count > 0 {
             fx.notes.push(Note::PositionsMissed { from, count });
         }
+        self.begin_order(next);
         self.apply(fx);
         self.deliver(fx);
     }
@@ -351,7 +399,13 @@ impl Delivery {
             return;
         }
         tail.raise(now, first.plus(segment.count));
-        self.waiting.insert(first, segment);
+        if !self.subscriptions.has_interest() {
+            return;
+        }
+        if !self.merge.arrived(segment) {
+            // D2: it stands before all interest, or another group claims what was passed.
+            fx.notes.push(Note::Repeated);
+        }
         self.deliver(fx);
     }
 
@@ -362,24 +416,44 @@ impl Delivery {
         }
     }
 
-    /// Delivers what no tail can come before.
-    fn deliver(&mut self, fx: &mut Effects) {
-        let horizon = self.tails.values().map(Tail::next).min().flatten();
-        while let Some(first) = self.waiting.first_entry()
-            && Some(*first.key()) < horizon
-        {
-            let segment = first.remove();
-            if segment.first < self.delivered {
-                // D2: another group claims positions that have been delivered.
-                fx.notes.push(Note::Repeated);
-                continue;
+    fn on_placed(&mut self, slots: Vec<Slot>, fx: &mut Effects) {
+        let has_interest = self.subscriptions.has_interest();
+        for slot in slots {
+            self.begin_order(slot.first);
+            self.frontier = self.frontier.max(Some(slot.end()));
+            if has_interest {
+                self.merge.placed(slot);
             }
-            self.delivered = segment.first.plus(segment.count);
-            self.deliver_segment(&segment, fx);
+        }
+        self.deliver(fx);
+    }
+
+    /// The first that tells where the order stands is a tail, as for the frontier.
+    fn begin_order(&mut self, at: Position) {
+        if self.frontier.is_none() {
+            self.frontier = Some(at);
+            self.merge.begin(self.frontier);
         }
     }
 
-    fn deliver_segment(&mut self, segment: &TailSegment, fx: &mut Effects) {
+    /// Delivers what nothing can come before.
+    fn deliver(&mut self, fx: &mut Effects) {
+        if !self.subscriptions.has_interest() {
+            return;
+        }
+        let horizon = self.tails.values().map(Tail::next).min().flatten();
+        self.merge.pass_to(horizon);
+        // A group that is not of this entry's configuration holds nothing back: it has no tail.
+        let next_of = |group| self.tails.get(&group).map_or(Some(Position(u64::MAX)), Tail::next);
+        while let Some(taken) = self.merge.take_next(next_of) {
+            match taken {
+                Taken::Next(segment) => self.deliver_segment(&segment, fx),
+                Taken::Overlaps => fx.notes.push(Note::Repeated),
+            }
+        }
+    }
+
+    fn deliver_segment(&self, segment: &TailSegment, fx: &mut Effects) {
         let mut built = events::build(segment, &self.subscriptions);
         if built.is_malformed {
             fx.notes.push(Note::Malformed { first: segment.first });
@@ -413,8 +487,10 @@ impl Delivery {
     }
 
     /// Opens every tail anew, from the present end: without interest their positions have not moved,
-    /// and what stood in between is not for those who come now.
+    /// and what stood in between is not for those who come now. Neither is what is placed already:
+    /// the merge begins at the frontier, and so does, later, the tail of a group that is gone.
     fn begin_interest(&mut self, now: WallTime, fx: &mut Effects) {
+        self.merge.begin(self.frontier);
         let Interest { version, topics } = self.interest();
         for tail in self.tails.values_mut() {
             let Some(to) = tail.at() else { continue };
@@ -425,6 +501,7 @@ impl Delivery {
 
     fn on_timeout(&mut self, now: WallTime, fx: &mut Effects) {
         let interest = self.interest();
+        let passed = self.merge.passed();
         for tail in self.tails.values_mut() {
             if !tail.take_stall(now) {
                 continue;
@@ -433,9 +510,16 @@ impl Delivery {
             if let Some(to) = tail.choose(from) {
                 let topics = interest.topics.clone();
                 let interest = Interest { version: interest.version, topics };
-                tail.follow(now, to, tail.next(), interest, &mut fx.sends);
+                tail.follow(now, to, tail.next().max(passed), interest, &mut fx.sends);
                 fx.notes.push(Note::TailMoved { group: tail.group(), from, to });
             }
         }
+    }
+}
+
+impl Slot {
+    /// The position after its last message.
+    const fn end(&self) -> Position {
+        self.first.plus(self.count)
     }
 }

@@ -82,6 +82,11 @@ impl Tail {
         self.applied
     }
 
+    /// Whether any replica is linked.
+    pub(super) fn is_linked(&self) -> bool {
+        !self.up.is_empty()
+    }
+
     /// Whether what `from` says is of the tail that is followed, and not of one before.
     pub(super) fn is_open_at(&self, from: NdbId) -> bool {
         self.at == Some(from) && self.up.get(&from) == Some(&0)
@@ -175,9 +180,9 @@ impl Tail {
 
     /// Notes whether there is something to wait for: an answer to `FollowTail`, or, where somebody
     /// is interested, positions that the frontier has.
-    pub(super) fn watch(&mut self, now: WallTime, frontier: Position, has_interest: bool) {
+    pub(super) fn watch(&mut self, now: WallTime, frontier: Option<Position>, has_interest: bool) {
         let opens = self.at.is_some_and(|at| !self.is_open_at(at));
-        let is_behind = has_interest && self.next.is_some_and(|next| next < frontier);
+        let is_behind = has_interest && self.next.is_some() && self.next < frontier;
         let waits = self.at.is_some() && (opens || is_behind);
         self.waits_since = waits.then(|| self.waits_since.unwrap_or(now));
     }

@@ -1,5 +1,6 @@
-//! The client port: WAMP at `/ws`, and at `/` a page to try it with.
+//! The client port: WAMP at `/ws`, stored messages at `/history`, and at `/` a page to try it with.
 
+mod history;
 mod page;
 
 use axum::Router;
@@ -8,6 +9,8 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+
+pub(crate) use history::history_router;
 
 use crate::broker::SessionEvent;
 use crate::wamp::{SUBPROTOCOL, SessionContext, serve_session};

@@ -5,6 +5,7 @@
 //! links and sessions are bounded queues that end instead of blocking.
 
 mod clock;
+mod history;
 mod order;
 mod peers;
 mod quorum;
@@ -22,6 +23,7 @@ use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
 
 use crate::broker::SessionEvent;
 
+pub use history::{HistoryEvent, HistoryStream};
 pub use run::EntryNode;
 
 /// How an entry runs.
@@ -52,6 +54,8 @@ pub enum EntryEvent {
     Link(LinkEvent),
     /// From its client sessions.
     Session(SessionEvent),
+    /// From consumers of stored messages.
+    History(HistoryEvent),
     /// Answer with the status page.
     Status(oneshot::Sender<serde_json::Value>),
     /// End. What is not acknowledged stays so.
@@ -78,7 +82,7 @@ pub struct EntryHandle {
 }
 
 impl EntryHandle {
-    fn new() -> (Self, mpsc::Receiver<EntryEvent>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<EntryEvent>) {
         let (inbox, receiver) = mpsc::channel(INBOX_FRAMES_MAX);
         let (ready, _) = watch::channel(Err("starting".to_owned()));
         (Self { inbox, ready: Arc::new(ready) }, receiver)

@@ -1,6 +1,6 @@
 //! The loop of an entry's core.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -8,19 +8,25 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use vixen_common::frontier::{CatchUp, Placed, Placing};
-use vixen_common::id::{NdbId, OwnerId, SyncId};
+use vixen_common::id::{GroupId, NdbId, OwnerId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
+use vixen_common::segment::Challenger;
 use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, PeerId};
+use vixen_common::wire::{Message, PeerId, RefuseReason};
 
 use super::clock::Clock;
+use super::history::Reads;
 use super::peers::Peers;
 use super::quorum::Quorum;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
 use crate::broker::{Outbound, Outgoing, SessionEvent, SessionId};
-use crate::delivery::{self, Delivery, DeliveryOptions};
+use crate::delivery::{self, Delivery, DeliveryOptions, Slot};
 use crate::metrics::{Levels, Metrics};
 use crate::segmenter::{self, Segmenter, SegmenterOptions};
+
+/// A group that takes no segment for so long is passed over. Well above what a loaded group needs to
+/// answer from memory, well below what publishers wait for.
+const STALL_MS: u64 = 1_000;
 
 /// One entry: its core, which sessions and links talk to.
 pub struct EntryNode {
@@ -36,6 +42,7 @@ pub struct EntryNode {
     pub(super) catch_up: CatchUp<NdbId>,
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
+    pub(super) reads: Reads,
     pub(super) sessions: FxHashMap<SessionId, Outbound>,
     /// When each unresolved segment closed, in seq order.
     closed_at: VecDeque<Instant>,
@@ -58,6 +65,8 @@ impl EntryNode {
         let segmenter = Segmenter::new(SegmenterOptions {
             owner: options.owner,
             groups: options.groups.clone(),
+            write_quorum: options.write_quorum,
+            stall_ms: STALL_MS,
             publish_timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX),
             messages_max: options.limits.segment_messages_max,
             bytes_max: options.limits.segment_bytes_max,
@@ -78,6 +87,7 @@ impl EntryNode {
             catch_up: CatchUp::default(),
             segmenter,
             delivery,
+            reads: Reads::new(&options),
             sessions: FxHashMap::default(),
             closed_at: VecDeque::new(),
             metrics: Metrics::new(),
@@ -133,6 +143,7 @@ impl EntryNode {
             self.segmenter.step(now, segmenter::Input::Flush, &mut fx.segmenter);
             self.delivery.step(now, delivery::Input::Flush, &mut fx.delivery);
             self.settle(now, fx);
+            self.settle_history(now);
         }
         tracing::info!(unresolved = self.segmenter.unresolved(), "entry stopped");
     }
@@ -142,7 +153,7 @@ impl EntryNode {
         let segmenter = self.segmenter.timeout_at();
         let at = segmenter.into_iter().chain(self.delivery.timeout_at()).min();
         let at = at.map(|at| self.clock.instant_of(at));
-        at.into_iter().chain(self.order_due_at()).min()
+        at.into_iter().chain(self.order_due_at()).chain(self.history_due_at()).min()
     }
 
     fn on_due(&mut self, now: WallTime, fx: &mut Effects) {
@@ -161,6 +172,7 @@ impl EntryNode {
         match event {
             EntryEvent::Session(event) => self.on_session(now, event, fx),
             EntryEvent::Link(event) => self.on_link(now, event, fx),
+            EntryEvent::History(event) => self.on_history(now, event),
             EntryEvent::Status(answer) => {
                 let _asker_gone = answer.send(self.status(now));
             }
@@ -230,6 +242,7 @@ impl EntryNode {
                     let input = segmenter::Input::NdbUp { ndb };
                     self.segmenter.step(now, input, &mut fx.segmenter);
                     self.delivery.step(now, delivery::Input::NdbUp { ndb }, &mut fx.delivery);
+                    self.reads.ndb_up(now, ndb);
                     self.catch_up.peer_up(ndb, Instant::now().into_std());
                 }
             }
@@ -258,6 +271,7 @@ impl EntryNode {
                     let input = segmenter::Input::NdbDown { ndb };
                     self.segmenter.step(now, input, &mut fx.segmenter);
                     self.delivery.step(now, delivery::Input::NdbDown { ndb }, &mut fx.delivery);
+                    self.reads.ndb_down(now, ndb);
                     self.catch_up.peer_down(ndb, Instant::now().into_std());
                 }
             }
@@ -279,7 +293,14 @@ impl EntryNode {
             }
             Message::RefuseAdvanceSegment { segment, reason } => {
                 let input = segmenter::Input::Refused { from, segment, reason };
-                return self.segmenter.step(now, input, &mut fx.segmenter);
+                self.segmenter.step(now, input, &mut fx.segmenter);
+                return self.tell_readiness();
+            }
+            Message::NdbStanding { standing } => {
+                tracing::info!(peer = %from, standing = standing.name(), "ndb node stands");
+                let input = segmenter::Input::Standing { from, standing };
+                self.segmenter.step(now, input, &mut fx.segmenter);
+                return self.tell_readiness();
             }
             Message::TailOpened { next, head_stamp, head_next } => {
                 self.begin(head_stamp, head_next);
@@ -294,6 +315,9 @@ impl EntryNode {
             }
             Message::TailSegment(segment) => delivery::Input::Segment { from, segment },
             Message::TailPosition { next } => delivery::Input::TailPosition { from, next },
+            message @ (Message::HistorySegment { .. } | Message::HistoryEnd { .. }) => {
+                return self.on_history_message(now, from, message);
+            }
             other => return self.on_stranger(&from, &other),
         };
         self.delivery.step(now, input, &mut fx.delivery);
@@ -306,10 +330,16 @@ impl EntryNode {
         self.on_placed(now, placed, fx);
     }
 
-    /// Acknowledges what is this entry's, and tells the tails how far the order is.
+    /// Acknowledges what is this entry's, and tells delivery the order.
     fn on_placed(&mut self, now: WallTime, placed: Vec<Placed>, fx: &mut Effects) {
-        let Some(last) = placed.last() else { return };
-        let next = last.first.plus(last.elected.meta.count);
+        if placed.is_empty() {
+            return;
+        }
+        let slots = placed.iter().map(|placed| {
+            let Challenger { group, .. } = placed.elected.challenger;
+            Slot { first: placed.first, count: placed.elected.meta.count, group }
+        });
+        let slots = slots.collect();
         for placed in placed {
             let meta = placed.elected.meta;
             if meta.id.owner == self.options.owner {
@@ -319,7 +349,7 @@ impl EntryNode {
                 self.metrics.placed(meta.count, waited);
             }
         }
-        self.delivery.step(now, delivery::Input::FrontierMoved { next }, &mut fx.delivery);
+        self.delivery.step(now, delivery::Input::Placed { slots }, &mut fx.delivery);
     }
 
     /// Does what the steps owe.
@@ -336,6 +366,7 @@ impl EntryNode {
             dropped.extend((!self.tell(session, outgoing)).then_some(session));
         }
         self.forget(now, dropped);
+        self.note_moves(&segmenter.notes);
         segmenter.notes.into_iter().for_each(|note| self.note_segmenter(note));
         delivery.notes.into_iter().for_each(|note| self.note_delivery(note));
         let position = self.placing.as_ref().map_or(0, |placing| placing.next_position().0);
@@ -385,6 +416,19 @@ impl EntryNode {
         }
     }
 
+    /// One line for all segments that went from one group to another.
+    fn note_moves(&self, notes: &[segmenter::Note]) {
+        let mut moves = BTreeMap::<(GroupId, GroupId), usize>::new();
+        for note in notes {
+            if let segmenter::Note::Moved { from, to, .. } = note {
+                *moves.entry((*from, *to)).or_default() += 1;
+            }
+        }
+        for ((from, to), segments) in moves {
+            tracing::warn!(%from, %to, segments, "unresolved segments go to another group");
+        }
+    }
+
     fn note_segmenter(&mut self, note: segmenter::Note) {
         match note {
             segmenter::Note::Closed { meta } => {
@@ -398,6 +442,15 @@ impl EntryNode {
             segmenter::Note::GaveUp { segment, to, reason } => {
                 self.metrics.refused(reason);
                 tracing::error!(%segment, peer = %to, ?reason, "segment refused for good");
+            }
+            segmenter::Note::Unwilling { segment, at } => {
+                self.metrics.refused(RefuseReason::Unwilling);
+                tracing::debug!(%segment, peer = %at, "segment refused by an unwilling node");
+            }
+            // Logged for the group, not for each segment.
+            segmenter::Note::Moved { .. } => self.metrics.segments_moved.increment(1),
+            segmenter::Note::Stalled { group } => {
+                tracing::warn!(%group, "group does not answer, and gets no segments for now");
             }
             segmenter::Note::NoQuorum { messages } => {
                 self.metrics.no_quorum.increment(messages as u64);
@@ -429,21 +482,20 @@ impl EntryNode {
 
     pub(super) fn quorum(&self) -> Quorum {
         let groups = self.options.groups.len();
-        Quorum::of(&self.sync, &self.ndb, groups, self.options.write_quorum)
+        let standing_of = |ndb| self.segmenter.standing(ndb);
+        Quorum::of(&self.sync, &self.ndb, groups, self.options.write_quorum, standing_of)
     }
 
     /// What keeps the oldest unresolved segment waiting, in words.
     fn missing(&self) -> String {
         let quorum = self.quorum();
-        let missing = quorum.missing_sync();
-        let of_oldest = || match self.segmenter.unresolved_segments().next() {
-            None => quorum.missing_group(),
-            Some(oldest) => quorum.missing_ndb(oldest.group).or_else(|| {
-                let (have, needed) = (oldest.trims.len(), quorum.write_quorum);
-                let group = oldest.group;
-                (have < needed).then(|| format!("{have} of {needed} ndb nodes of {group} took it"))
-            }),
+        let of_oldest = || {
+            let oldest = self.segmenter.unresolved_segments().next()?;
+            let (have, needed) = (oldest.trims.len(), quorum.write_quorum);
+            let group = oldest.group;
+            (have < needed).then(|| format!("{have} of {needed} ndb nodes of {group} took it"))
         };
+        let missing = quorum.missing_sync().or_else(|| quorum.missing_group());
         missing.or_else(of_oldest).unwrap_or_else(|| "waiting for the vote".to_owned())
     }
 

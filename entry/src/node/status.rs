@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use vixen_common::id::GroupId;
 use vixen_common::time::WallTime;
 
 use super::peers::Peers;
+use super::quorum::standing_name;
 use super::run::EntryNode;
 use crate::segmenter::Unresolved;
 
@@ -16,8 +18,19 @@ impl EntryNode {
         let quorum = self.quorum();
         let mut links = links_of(&self.sync);
         links.extend(links_of(&self.ndb));
-        let groups = (0..).zip(&quorum.groups_up).map(|(group, up): (u16, _)| {
-            json!({ "group": group, "up": up, "needed": quorum.write_quorum })
+        let groups = (0..).zip(&quorum.groups).map(|(id, group): (u16, _)| {
+            let linked = group.linked.iter();
+            let standings: serde_json::Map<_, _> = linked
+                .map(|(ndb, standing)| (ndb.to_string(), json!(standing_name(*standing))))
+                .collect();
+            json!({
+                "group": id,
+                "up": group.up(),
+                "willing": group.willing(),
+                "stalled": self.segmenter.is_stalled(GroupId(id)),
+                "needed": quorum.write_quorum,
+                "standings": standings,
+            })
         });
         let unresolved = self.segmenter.unresolved_segments().take(SEGMENTS_LISTED_MAX);
         json!({
@@ -34,6 +47,7 @@ impl EntryNode {
             "positions": self.positions(),
             "order_catch_up": self.catch_up(),
             "tails": self.tails(),
+            "delivery": self.merge(),
             "sessions": self.sessions.len(),
             "subscriptions": self.delivery.subscriptions(),
             "unacknowledged_bytes": self.segmenter.unacknowledged_bytes(),
@@ -85,6 +99,15 @@ impl EntryNode {
         tails.collect()
     }
 
+    /// How far subscribers are, and what they wait for.
+    fn merge(&self) -> Value {
+        json!({
+            "next": self.delivery.passed().map(|next| next.0),
+            "segments_waiting": self.delivery.waiting(),
+            "waits_for_group": self.delivery.waits_for().map(|group| group.0),
+        })
+    }
+
     fn segment(&self, now: WallTime, segment: &Unresolved) -> Value {
         let needed = usize::from(self.options.write_quorum);
         let waits_for = if segment.trims.len() < needed {
@@ -96,6 +119,8 @@ impl EntryNode {
         };
         json!({
             "segment": segment.meta.id.to_string(),
+            "group": segment.group.0,
+            "own_group": segment.meta.map.group_of(segment.meta.shard).0,
             "messages": segment.meta.count,
             "bytes": segment.meta.bytes,
             "age_ms": now.millis_since(segment.opened_at),

@@ -14,6 +14,16 @@
 //! The driver steps everything that waits, then gives [`Input::Flush`]: what came together leaves
 //! together. After a pause the first message leaves alone and at once.
 //!
+//! A segment's own group is that of its shard, but only a *willing* group gets segments: one with W
+//! linked nodes that say so, and that answers. Else the next one of the round gets it; with none it
+//! stays, and its group's linked nodes have it for the moment they can take it.
+//!
+//! ```text
+//!   own group 1 of 4:   1 --unwilling--> 2 --unwilling--> 3 --unwilling--> 0
+//! ```
+//! What is unresolved at a group that is willing no more goes on in the same way, oldest first. The
+//! segment itself never changes: the vote decides which copy counts (DESIGN §5, *Placement*).
+//!
 //! Invariants:
 //! - S1: closed segments have consecutive seqs, and the open one has the next.
 //! - S2: no segment closes empty or with more messages than allowed.
@@ -22,7 +32,9 @@
 //! - S4: every message is told about once: placed, or given up. A given-up message keeps its room
 //!   until its segment is placed, for until then its bytes are held. A message with
 //!   [`Publish::wait`] is never given up.
+//! - S5: an unresolved segment is with a willing group whenever there is one.
 
+mod groups;
 mod parcel;
 mod pending;
 #[cfg(test)]
@@ -33,9 +45,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use vixen_common::id::{GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard};
 use vixen_common::segment::{Encoding, Record, SegmentBuilder, SegmentMeta, Topic};
 use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, RefuseReason};
+use vixen_common::wire::{Message, NdbStanding, RefuseReason};
 
 use crate::broker::{Outgoing, Publish, SessionId};
+use groups::Groups;
 use pending::Pending;
 
 /// How often a segment is sent again to one ndb node that refuses it, until that node's next
@@ -55,6 +68,11 @@ pub struct SegmenterOptions {
     pub owner: OwnerId,
     /// The ndb nodes of each group; at least one group.
     pub groups: Vec<Vec<NdbId>>,
+    /// W: how many nodes of a group have to be willing before it gets a segment.
+    pub write_quorum: u8,
+    /// A group of which W nodes do not take a segment for so long, and no other in between, is
+    /// passed over until it shows a sign of life.
+    pub stall_ms: u64,
     /// A publisher that waited longer gets an error, unless it chose to wait on.
     pub publish_timeout_ms: u64,
     /// Most messages in a segment.
@@ -75,7 +93,8 @@ pub enum Input {
     },
     /// All that waited has been stepped.
     Flush,
-    /// A new link to an ndb node: it may know nothing of what was sent before.
+    /// A new link to an ndb node: it may know nothing of what was sent before, and is not willing
+    /// until it says so.
     NdbUp {
         /// The node.
         ndb: NdbId,
@@ -84,6 +103,13 @@ pub enum Input {
     NdbDown {
         /// The node.
         ndb: NdbId,
+    },
+    /// An ndb node says whether it takes segments.
+    Standing {
+        /// The node.
+        from: NdbId,
+        /// What it can do.
+        standing: NdbStanding,
     },
     /// An ndb node has the whole segment in memory.
     Trim {
@@ -152,6 +178,28 @@ pub enum Note {
         /// Its reason.
         reason: RefuseReason,
     },
+    /// A node takes no segments at present: it gets this one when it is willing again, unless the
+    /// segment has moved or is resolved by then.
+    Unwilling {
+        /// The segment.
+        segment: SegmentId,
+        /// The node.
+        at: NdbId,
+    },
+    /// A segment was given to another group, whole.
+    Moved {
+        /// The segment.
+        segment: SegmentId,
+        /// The group that could not take it. It may hold a copy, which counts if the vote says so.
+        from: GroupId,
+        /// The group that is to hold it.
+        to: GroupId,
+    },
+    /// A group has not answered in time.
+    Stalled {
+        /// The group.
+        group: GroupId,
+    },
     /// Publishers were told that there is no quorum.
     NoQuorum {
         /// Number of their messages that wanted an answer.
@@ -166,9 +214,10 @@ pub struct Unresolved {
     pub meta: SegmentMeta,
     /// When it opened.
     pub opened_at: WallTime,
-    /// The group that was asked to hold it.
+    /// The group that is asked to hold it: that of its shard, or a later one of the round that was
+    /// willing when it was not.
     pub group: GroupId,
-    /// The nodes that have it.
+    /// The nodes of that group that have it.
     pub trims: Vec<NdbId>,
 }
 
@@ -187,7 +236,10 @@ struct Open {
 struct Closed {
     meta: SegmentMeta,
     opened_at: WallTime,
+    /// Where it is at present.
     group: GroupId,
+    /// When that group got it.
+    given_at: WallTime,
     /// BEGIN, KEEPs, OVER.
     parcel: Vec<Message>,
     pending: Pending,
@@ -202,7 +254,7 @@ pub struct Segmenter {
     options: SegmenterOptions,
     /// Stands for the groups of the options.
     map: MapVersion,
-    up: BTreeSet<NdbId>,
+    groups: Groups,
     closed: VecDeque<Closed>,
     open: Open,
     unacknowledged_bytes: usize,
@@ -246,9 +298,9 @@ impl Segmenter {
         let map = MapVersion(groups);
         let open = Open::new(id, shard, map);
         Self {
+            groups: Groups::new(&options.groups, options.write_quorum),
             options,
             map,
-            up: BTreeSet::new(),
             closed: VecDeque::new(),
             open,
             unacknowledged_bytes: 0,
@@ -263,25 +315,51 @@ impl Segmenter {
     pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
         match input {
             Input::Publish { session, messages } => self.on_publish(now, session, &messages, fx),
-            Input::Flush => self.on_flush(fx),
-            Input::NdbUp { ndb } => self.on_ndb_up(ndb, fx),
-            Input::NdbDown { ndb } => {
-                self.up.remove(&ndb);
+            Input::Flush => self.on_flush(now, fx),
+            Input::NdbUp { ndb } => self.on_ndb_up(now, ndb, fx),
+            Input::NdbDown { ndb } => self.on_ndb_down(now, ndb, fx),
+            Input::Standing { from, standing } => self.on_standing(now, from, standing, fx),
+            Input::Trim { from, segment } => self.on_trim(now, from, segment, fx),
+            Input::Refused { from, segment, reason } => {
+                self.on_refused(now, from, segment, reason, fx);
             }
-            Input::Trim { from, segment } => self.on_trim(from, segment),
-            Input::Refused { from, segment, reason } => self.on_refused(from, segment, reason, fx),
             Input::Placed { segment, first } => self.on_placed(segment, first, fx),
             Input::Timeout { missing } => self.on_timeout(now, &missing, fx),
         }
         self.check();
     }
 
-    /// When [`Input::Timeout`] is due; `None` while nobody waits, or only messages with
-    /// [`Publish::wait`].
+    /// When [`Input::Timeout`] is due: a publisher has waited for long enough, other than with
+    /// [`Publish::wait`], or a group has.
     #[must_use]
     pub fn timeout_at(&self) -> Option<WallTime> {
-        let oldest = self.pendings().find_map(Pending::oldest)?;
-        Some(oldest.plus_millis(self.options.publish_timeout_ms))
+        let oldest = self.pendings().find_map(Pending::oldest);
+        let publisher = oldest.map(|at| at.plus_millis(self.options.publish_timeout_ms));
+        let stall = self.closed.iter().filter_map(|closed| self.stall_at(closed)).min();
+        publisher.into_iter().chain(stall).min()
+    }
+
+    /// When the patience with a segment's group ends; `None` where W nodes have it, and for a group
+    /// that is not willing anyhow.
+    fn stall_at(&self, closed: &Closed) -> Option<WallTime> {
+        if closed.trims.len() >= self.groups.write_quorum() {
+            return None;
+        }
+        let since = self.groups.alive_at(closed.group)?.max(closed.given_at);
+        Some(since.plus_millis(self.options.stall_ms))
+    }
+
+    /// What a linked ndb node said last on its link; `None` until it has, which counts as not
+    /// willing.
+    #[must_use]
+    pub fn standing(&self, ndb: NdbId) -> Option<NdbStanding> {
+        self.groups.standing(ndb)
+    }
+
+    /// Whether a group is passed over for not answering.
+    #[must_use]
+    pub fn is_stalled(&self, group: GroupId) -> bool {
+        self.groups.is_stalled(group)
     }
 
     /// Bytes of all messages that have no place yet, as [`Publish::counted_bytes`] counts them.
@@ -329,11 +407,11 @@ impl Segmenter {
             let is_full = self.open.bytes + added > self.options.bytes_max
                 || self.open.builder.is_topic_table_full();
             if is_full && self.open.builder.count() > 0 {
-                self.close(fx);
+                self.close(now, fx);
             }
             self.append(now, session, message, record);
             if self.open.builder.count() >= self.options.messages_max {
-                self.close(fx);
+                self.close(now, fx);
             }
         }
     }
@@ -352,81 +430,145 @@ impl Segmenter {
         self.unacknowledged_bytes += message.counted_bytes();
     }
 
-    fn on_flush(&mut self, fx: &mut Effects) {
+    fn on_flush(&mut self, now: WallTime, fx: &mut Effects) {
         let may_close = self.closed.is_empty();
         if self.open.builder.count() > 0 && may_close {
-            self.close(fx);
+            self.close(now, fx);
         }
     }
 
     /// Closes the open segment, sends it, and opens the next.
-    fn close(&mut self, fx: &mut Effects) {
+    fn close(&mut self, now: WallTime, fx: &mut Effects) {
         let id = self.open.builder.id();
         let next = Open::new(id.next(), self.open.shard.next(), self.map);
         let Open { builder, pending, opened_at, .. } = std::mem::replace(&mut self.open, next);
         let chunk = builder.close();
         let meta = chunk.meta;
-        let group = meta.map.group_of(meta.shard);
+        let own = meta.map.group_of(meta.shard);
+        let group = self.groups.first_willing(own).unwrap_or(own);
         let parcel = parcel::messages_of(chunk);
         let closed = Closed {
             meta,
             opened_at,
             group,
+            given_at: now,
             parcel,
             pending,
             trims: BTreeSet::new(),
             refusals: BTreeMap::new(),
         };
-        for ndb in self.members(group).filter(|ndb| self.up.contains(ndb)) {
-            closed.send(ndb, fx);
-        }
+        closed.send_to_group(&self.groups, fx);
         fx.notes.push(Note::Closed { meta });
         self.closed.push_back(closed);
     }
 
-    fn members(&self, group: GroupId) -> impl Iterator<Item = NdbId> {
-        self.options.groups.get(usize::from(group.0)).into_iter().flatten().copied()
-    }
-
-    fn on_ndb_up(&mut self, ndb: NdbId, fx: &mut Effects) {
-        self.up.insert(ndb);
-        for closed in self.closed.iter_mut().filter(|closed| closed.group == ndb.group) {
-            closed.refusals.remove(&ndb);
-            closed.send(ndb, fx);
-            fx.notes.push(Note::SentAgain { segment: closed.meta.id, to: ndb });
+    /// Gives what is at an unwilling group to a willing one, if there is one (S5).
+    fn move_on(&mut self, now: WallTime, fx: &mut Effects) {
+        for closed in &mut self.closed {
+            if self.groups.is_willing(closed.group) {
+                continue;
+            }
+            let own = closed.meta.map.group_of(closed.meta.shard);
+            let Some(to) = self.groups.first_willing(own) else { return };
+            let from = std::mem::replace(&mut closed.group, to);
+            closed.given_at = now;
+            closed.trims.clear();
+            closed.refusals.clear();
+            closed.send_to_group(&self.groups, fx);
+            fx.notes.push(Note::Moved { segment: closed.meta.id, from, to });
         }
     }
 
-    fn on_trim(&mut self, from: NdbId, segment: SegmentId) {
-        if let Some(closed) = self.find(segment)
-            && closed.group == from.group
-        {
-            closed.trims.insert(from);
+    fn on_ndb_up(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
+        self.groups.node_up(now, ndb);
+        for closed in self.closed.iter_mut().filter(|closed| closed.group == ndb.group) {
+            closed.refusals.remove(&ndb);
+            closed.send_again(ndb, fx);
+        }
+        self.move_on(now, fx);
+    }
+
+    fn on_ndb_down(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
+        self.groups.node_down(now, ndb);
+        self.move_on(now, fx);
+    }
+
+    fn on_standing(&mut self, now: WallTime, from: NdbId, standing: NdbStanding, fx: &mut Effects) {
+        let before = self.groups.said(now, from, standing);
+        let was_unwilling = before.is_some_and(|before| before != NdbStanding::Willing);
+        if standing == NdbStanding::Willing && was_unwilling {
+            // What it got in between it did not take.
+            let here = self.closed.iter().filter(|closed| closed.group == from.group);
+            for closed in here.filter(|closed| !closed.trims.contains(&from)) {
+                closed.send_again(from, fx);
+            }
+        }
+        self.move_on(now, fx);
+    }
+
+    fn on_trim(&mut self, now: WallTime, from: NdbId, segment: SegmentId, fx: &mut Effects) {
+        let write_quorum = self.groups.write_quorum();
+        let is_taken = self
+            .find(segment)
+            .filter(|closed| closed.group == from.group)
+            .is_some_and(|closed| closed.trims.insert(from) && closed.trims.len() == write_quorum);
+        if is_taken {
+            self.groups.has_taken(now, from.group);
+        }
+        if self.groups.is_stalled(from.group) {
+            self.groups.has_answered(now, from.group);
+            self.move_on(now, fx);
         }
     }
 
     fn on_refused(
         &mut self,
+        now: WallTime,
         from: NdbId,
         segment: SegmentId,
         reason: RefuseReason,
         fx: &mut Effects,
     ) {
-        // Resolved in the meantime: other nodes have it, and this one will fetch it from them.
-        let Some(closed) = self.find(segment) else { return };
+        // Resolved in the meantime, or moved: others have it, and this one needs it no more.
+        let here = self.find(segment).filter(|closed| closed.group == from.group);
+        let Some(closed) = here else {
+            return self.learn_unwilling(now, from, reason, fx);
+        };
         let again = match reason {
             RefuseReason::Gap | RefuseReason::Mismatch => {
                 let refusals = closed.refusals.entry(from).or_default();
                 *refusals = refusals.saturating_add(1);
                 *refusals <= RESENDS_MAX
             }
-            RefuseReason::TooLarge | RefuseReason::Unwilling => false,
+            RefuseReason::TooLarge => false,
+            RefuseReason::Unwilling => {
+                closed.trims.remove(&from);
+                fx.notes.push(Note::Unwilling { segment, at: from });
+                return self.learn_unwilling(now, from, reason, fx);
+            }
         };
         if again {
-            closed.send(from, fx);
-            fx.notes.push(Note::SentAgain { segment, to: from });
+            closed.send_again(from, fx);
         } else {
             fx.notes.push(Note::GaveUp { segment, to: from, reason });
+        }
+    }
+
+    /// A refusal can say as much as a standing, and may come before it.
+    fn learn_unwilling(
+        &mut self,
+        now: WallTime,
+        from: NdbId,
+        reason: RefuseReason,
+        fx: &mut Effects,
+    ) {
+        let is_news = match (reason, self.groups.standing(from)) {
+            (RefuseReason::Unwilling, None | Some(NdbStanding::Willing)) => true,
+            (RefuseReason::Unwilling, Some(NdbStanding::DiskFull | NdbStanding::NoFeeds))
+            | (RefuseReason::Gap | RefuseReason::Mismatch | RefuseReason::TooLarge, _) => false,
+        };
+        if is_news {
+            self.on_standing(now, from, NdbStanding::DiskFull, fx);
         }
     }
 
@@ -452,6 +594,17 @@ impl Segmenter {
     }
 
     fn on_timeout(&mut self, now: WallTime, missing: &str, fx: &mut Effects) {
+        self.give_up(now, missing, fx);
+        let is_due = |at: WallTime| at <= now;
+        let stalled = self.closed.iter().filter(|closed| self.stall_at(closed).is_some_and(is_due));
+        for group in stalled.map(|closed| closed.group).collect::<BTreeSet<_>>() {
+            self.groups.stall(group);
+            fx.notes.push(Note::Stalled { group });
+        }
+        self.move_on(now, fx);
+    }
+
+    fn give_up(&mut self, now: WallTime, missing: &str, fx: &mut Effects) {
         let last = WallTime(now.0.saturating_sub(self.options.publish_timeout_ms));
         let open = &mut self.open.pending;
         let pendings = self.closed.iter_mut().map(|closed| &mut closed.pending).chain([open]);
@@ -477,6 +630,13 @@ impl Segmenter {
         }
         assert!(self.open.builder.count() < self.options.messages_max, "S2: full ones close");
         debug_assert!(
+            self.closed.iter().all(|closed| {
+                self.groups.is_willing(closed.group)
+                    || self.groups.first_willing(closed.group).is_none()
+            }),
+            "S5: a willing group has what is unresolved"
+        );
+        debug_assert!(
             self.pendings().all(Pending::is_consistent),
             "S4: every answer belongs to a run"
         );
@@ -491,5 +651,14 @@ impl Segmenter {
 impl Closed {
     fn send(&self, ndb: NdbId, fx: &mut Effects) {
         fx.sends.extend(self.parcel.iter().map(|message| (ndb, message.clone())));
+    }
+
+    fn send_again(&self, ndb: NdbId, fx: &mut Effects) {
+        self.send(ndb, fx);
+        fx.notes.push(Note::SentAgain { segment: self.meta.id, to: ndb });
+    }
+
+    fn send_to_group(&self, groups: &Groups, fx: &mut Effects) {
+        groups.linked(self.group).for_each(|ndb| self.send(ndb, fx));
     }
 }

@@ -1,5 +1,7 @@
 //! One step, exact effects; then a scenario with a hand-driven clock.
 
+mod placement;
+
 use bytes::Bytes;
 use vixen_common::segment::{Blob, RecordFlags, Records};
 
@@ -49,6 +51,8 @@ impl Bench {
         let options = SegmenterOptions {
             owner: owner(),
             groups: vec![vec![ndb(0), ndb(1), ndb(2)]],
+            write_quorum: 2,
+            stall_ms: 700,
             publish_timeout_ms: TIMEOUT_MS,
             messages_max,
             bytes_max,
@@ -60,6 +64,8 @@ impl Bench {
         let mut bench = Self::new(4, 1 << 20);
         for member in members {
             bench.step(Input::NdbUp { ndb: ndb(*member) });
+            let standing = NdbStanding::Willing;
+            bench.step(Input::Standing { from: ndb(*member), standing });
         }
         bench
     }

@@ -96,7 +96,7 @@ fn put_pair(out: &mut BytesMut, start: &[u8], first: u64, second: u64) {
 
 /// Appends the digits of `n`, without the machinery of `core::fmt`: it is on the path of every
 /// acknowledgement and every event.
-pub(super) fn put_decimal(out: &mut BytesMut, n: u64) {
+pub(crate) fn put_decimal(out: &mut BytesMut, n: u64) {
     let mut digits = [0; 20];
     put_digits::<10>(out, &mut digits, n);
 }

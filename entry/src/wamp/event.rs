@@ -75,7 +75,7 @@ impl EventEncoder {
 }
 
 /// Appends `key(offset)` of a permanent id: a letter for the number of digits, and the digits.
-fn put_key(out: &mut BytesMut, offset: u32) {
+pub(crate) fn put_key(out: &mut BytesMut, offset: u32) {
     /// `u32::MAX` in base 36.
     const DIGITS_MAX: usize = 7;
     const LETTERS: &[u8; DIGITS_MAX + 1] = b"?abcdefg";

@@ -16,6 +16,8 @@ mod socket;
 mod topics;
 mod uri;
 
+pub(crate) use encode::put_decimal;
+pub(crate) use event::put_key;
 pub use event::{EVENT_OVERHEAD_BYTES_MAX, EventEncoder};
 pub use limits::SessionLimits;
 pub use metrics::describe_session_metrics;

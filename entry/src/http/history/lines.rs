@@ -1,0 +1,344 @@
+//! Stored messages as lines of JSON.
+//!
+//! ```text
+//! {"position":12,"id":"…","time":"…","topic":"a.b","session":7,"args":[…],"kwargs":{…}}
+//! ```
+//! `args` and `kwargs` are the publisher's own text; they are left out when it gave none, and
+//! `session` when it is not known. A message whose payload cannot be shown has `"malformed":true`
+//! instead: no position is left out silently.
+
+use bytes::{BufMut, BytesMut};
+use jiff::Timestamp;
+
+use vixen_common::id::{PermanentId, Stamp};
+use vixen_common::segment::{Encoding, Record, Records, Topic};
+use vixen_common::wire::TailSegment;
+
+use crate::history::Direction;
+use crate::wamp::{put_decimal, put_key};
+
+/// Most bytes of a line beside its topic and payload.
+const LINE_OVERHEAD_BYTES: usize = 192;
+
+/// Appends the messages of a segment, a line each, in the direction. Stops at the first record that
+/// cannot be read.
+pub(super) fn append(out: &mut BytesMut, segment: &TailSegment, direction: Direction) {
+    let mut encoder = LineEncoder::new(segment);
+    let records = Records::new(&segment.records);
+    match direction {
+        Direction::Forward => {
+            for (index, record) in records.enumerate() {
+                encoder.line(out, index, &record);
+            }
+        }
+        Direction::Backward => {
+            let records: Vec<_> = records.collect();
+            for (index, record) in records.iter().enumerate().rev() {
+                encoder.line(out, index, record);
+            }
+        }
+    }
+}
+
+/// What the lines of one segment have in common.
+struct LineEncoder<'a> {
+    segment: &'a TailSegment,
+    /// `,"id":"` and the permanent id up to the key of the offset.
+    before_offset: String,
+    /// `","time":"…","topic":`
+    after_offset: String,
+    /// The last topic, as JSON: runs of one topic are the common case.
+    topic: Option<u16>,
+    topic_text: Vec<u8>,
+}
+
+impl<'a> LineEncoder<'a> {
+    fn new(segment: &'a TailSegment) -> Self {
+        let id = PermanentId { stamp: segment.stamp, offset: 0 }.to_string();
+        let stamp_part = id.strip_suffix("a0").unwrap_or(&id);
+        Self {
+            segment,
+            before_offset: format!(",\"id\":\"{stamp_part}"),
+            after_offset: format!("\",\"time\":\"{:.3}\",\"topic\":", timestamp(segment.stamp)),
+            topic: None,
+            topic_text: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, out: &mut BytesMut, index: usize, record: &Record<'_>) {
+        let offsets = &self.segment.offsets;
+        let all = || u32::try_from(index).unwrap_or(u32::MAX);
+        let offset = offsets.get(index).copied().unwrap_or_else(all);
+        if self.topic != Some(record.topic) {
+            self.take_topic(record.topic);
+        }
+        out.reserve(LINE_OVERHEAD_BYTES + self.topic_text.len() + record.payload.len());
+        out.put_slice(b"{\"position\":");
+        put_decimal(out, self.segment.first.plus(offset).0);
+        out.put_slice(self.before_offset.as_bytes());
+        put_key(out, offset);
+        out.put_slice(self.after_offset.as_bytes());
+        out.put_slice(&self.topic_text);
+        if record.session != 0 {
+            out.put_slice(b",\"session\":");
+            put_decimal(out, record.session);
+        }
+        match record.encoding {
+            Encoding::Json => put_json(out, record.payload),
+        }
+        out.put_slice(b"}\n");
+    }
+
+    fn take_topic(&mut self, index: u16) {
+        let uri = self.segment.topics.get(usize::from(index)).map_or("", topic_uri);
+        self.topic = Some(index);
+        self.topic_text.clear();
+        // Writing a string to a growing buffer has no way to fail.
+        let _infallible = serde_json::to_writer(&mut self.topic_text, uri);
+    }
+}
+
+fn topic_uri(topic: &Topic) -> &str {
+    &topic.uri
+}
+
+fn timestamp(stamp: Stamp) -> Timestamp {
+    // Stamps hold 42 bits of milliseconds: always within the calendar's range.
+    let ms = i64::try_from(stamp.wall_time().0).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+}
+
+/// Appends the members of a payload that is empty, `args` or `args,kwargs`.
+fn put_json(out: &mut BytesMut, payload: &[u8]) {
+    if payload.is_empty() {
+        return;
+    }
+    match split(payload) {
+        Some((args, kwargs)) if std::str::from_utf8(payload).is_ok() => {
+            out.put_slice(b",\"args\":");
+            put_on_one_line(out, args);
+            if !kwargs.is_empty() {
+                out.put_slice(b",\"kwargs\":");
+                put_on_one_line(out, kwargs);
+            }
+        }
+        Some(_) | None => out.put_slice(b",\"malformed\":true"),
+    }
+}
+
+/// Appends JSON text. A line break in it is white space between tokens, for within strings it is
+/// escaped, and would end the line.
+fn put_on_one_line(out: &mut BytesMut, text: &[u8]) {
+    let start = out.len();
+    out.put_slice(text);
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    // `contains` searches by the word.
+    if text.contains(&b'\n') || text.contains(&b'\r') {
+        out[start..].iter_mut().filter(|byte| is_break(byte)).for_each(|byte| *byte = b' ');
+    }
+}
+
+/// Divides `args` or `args,kwargs`; `kwargs` is empty where there are none. `None` when it is
+/// neither.
+fn split(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    match (payload.first(), payload.last()) {
+        (Some(b'['), Some(b']')) => Some((payload, &[])),
+        (Some(b'['), Some(b'}')) => {
+            let (args, rest) = payload.split_at_checked(array_bytes(payload)?)?;
+            let kwargs = rest.trim_ascii_start().strip_prefix(b",")?.trim_ascii_start();
+            kwargs.starts_with(b"{").then_some((args, kwargs))
+        }
+        _other => None,
+    }
+}
+
+/// Bytes of the JSON array at the front.
+fn array_bytes(text: &[u8]) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut at = 0;
+    loop {
+        match text.get(at)? {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            b'"' => at = string_end(text, at + 1)?,
+            _other => {}
+        }
+        at += 1;
+    }
+}
+
+/// Where the string that goes on at `at` has its closing quote.
+fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += 2,
+            _other => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use vixen_common::id::Position;
+    use vixen_common::segment::RecordFlags;
+
+    use super::*;
+
+    /// 2026-11-21T10:00:00.123Z, by a node of lane 0.
+    const STAMP: Stamp = Stamp((1_795_255_200_123 - 1_577_836_800_000) << 22);
+
+    fn segment(topics: &[&str], messages: &[(u16, u64, &[u8])]) -> TailSegment {
+        let mut records = Vec::new();
+        for (topic, session, payload) in messages {
+            let (topic, session, encoding) = (*topic, *session, Encoding::Json);
+            let flags = RecordFlags::default();
+            Record { topic, encoding, flags, session, payload }.write_to(&mut records);
+        }
+        TailSegment {
+            first: Position(10),
+            count: 1_000,
+            stamp: STAMP,
+            topics: topics.iter().map(|uri| Topic::new("r", uri)).collect(),
+            offsets: (0..).map(|n| n * 3).take(messages.len()).collect(),
+            records: records.into(),
+        }
+    }
+
+    fn lines(segment: &TailSegment, direction: Direction) -> Vec<String> {
+        let mut out = BytesMut::new();
+        append(&mut out, segment, direction);
+        let text = String::from_utf8(out.to_vec()).expect("text");
+        assert!(text.is_empty() || text.ends_with('\n'));
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn golden_lines() {
+        let messages: [(u16, u64, &[u8]); 4] =
+            [(0, 7, b"[1]"), (0, 0, b""), (1, 7, b"[],{\"a\":1e400}"), (1, 7, b"[\"\xff\"]")];
+        let segment = segment(&["a.b", "q\"t"], &messages);
+        let id = |offset| PermanentId { stamp: STAMP, offset }.to_string();
+        let time = "2026-11-21T10:00:00.123Z";
+        let wanted = [
+            format!(
+                r#"{{"position":10,"id":"{}","time":"{time}","topic":"a.b","session":7,"args":[1]}}"#,
+                id(0)
+            ),
+            format!(r#"{{"position":13,"id":"{}","time":"{time}","topic":"a.b"}}"#, id(3)),
+            format!(
+                r#"{{"position":16,"id":"{}","time":"{time}","topic":"q\"t","session":7,"args":[],"kwargs":{{"a":1e400}}}}"#,
+                id(6)
+            ),
+            format!(
+                r#"{{"position":19,"id":"{}","time":"{time}","topic":"q\"t","session":7,"malformed":true}}"#,
+                id(9)
+            ),
+        ];
+        assert_eq!(lines(&segment, Direction::Forward), wanted);
+        let backward: Vec<_> = wanted.into_iter().rev().collect();
+        assert_eq!(lines(&segment, Direction::Backward), backward);
+    }
+
+    #[test]
+    fn a_payload_of_several_lines_is_one_line() {
+        let segment = segment(&["t"], &[(0, 1, b"[1,\r\n\"a\\nb\"]\n,\n{\"k\":\n[{}]}")]);
+        let line: Value =
+            serde_json::from_str(&lines(&segment, Direction::Forward)[0]).expect("JSON");
+        assert_eq!((&line["args"], &line["kwargs"]), (&json!([1, "a\nb"]), &json!({"k": [{}]})));
+    }
+
+    #[test]
+    fn a_payload_that_is_not_args_is_told_and_breaks_no_line() {
+        for bad in ["1", "{}", "[1", "[1]]", "[]{}", "[],{}}", "[\"],{}", "[}"] {
+            let segment = segment(&["t"], &[(0, 1, bad.as_bytes()), (0, 1, b"[]")]);
+            let lines = lines(&segment, Direction::Forward);
+            assert_eq!(lines.len(), 2, "{bad}");
+        }
+        assert_eq!(split(b"[]{}"), None);
+        assert_eq!(split(b"[\"],{}"), None);
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[\\PC\\n\"\\\\\\[\\]{},]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[\\PC\"]{0,4}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_the_json_of_its_message(
+            args in proptest::collection::vec(json(), 0..4),
+            kwargs in proptest::option::of(
+                proptest::collection::btree_map("\\PC{0,4}", json(), 0..3)
+            ),
+            topic in "\\PC{0,12}", session in 1u64..1 << 53, is_pretty: bool,
+        ) {
+            let text = |value: &Value| {
+                if is_pretty { format!("{value:#}") } else { value.to_string() }
+            };
+            let args = Value::from(args);
+            let mut payload = text(&args);
+            let kwargs = kwargs.map(|map| Value::Object(map.into_iter().collect()));
+            if let Some(kwargs) = &kwargs {
+                payload = format!("{payload} , {}", text(kwargs));
+            }
+            let segment = segment(&[&topic], &[(0, session, payload.as_bytes())]);
+            let lines = lines(&segment, Direction::Forward);
+            prop_assert_eq!(lines.len(), 1);
+            let parsed: Value = serde_json::from_str(&lines[0]).expect("JSON");
+            let mut wanted = json!({
+                "position": 10,
+                "id": PermanentId { stamp: STAMP, offset: 0 }.to_string(),
+                "time": "2026-11-21T10:00:00.123Z",
+                "topic": topic,
+                "session": session,
+                "args": args,
+            });
+            if let Some(kwargs) = kwargs {
+                wanted["kwargs"] = kwargs;
+            }
+            prop_assert_eq!(parsed, wanted);
+        }
+    }
+
+    #[test]
+    #[ignore = "prints how fast lines are made; for --release"]
+    fn lines_a_second() {
+        let payload: &[u8] =
+            br#"[{"price":101.25,"symbol":"ACME","size":300,"note":"a typical one"}]"#;
+        for count in [1, 16, 1_000] {
+            let mut segment =
+                segment(&["com.example.ticks"], &vec![(0, 77_777_777, payload); count]);
+            segment.offsets.clear();
+            let mut out = BytesMut::new();
+            let start = std::time::Instant::now();
+            let rounds = 2_000_000 / count;
+            for _round in 0..rounds {
+                append(&mut out, &segment, Direction::Forward);
+                if out.len() >= super::super::CHUNK_BYTES {
+                    drop(out.split().freeze());
+                }
+            }
+            let rate = (rounds * count) as f64 / start.elapsed().as_secs_f64();
+            println!("{count} messages a segment: {rate:.0} lines/s");
+        }
+    }
+}

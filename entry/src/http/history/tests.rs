@@ -1,0 +1,247 @@
+//! The route over a real socket, with a core that the test plays itself.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use vixen_common::id::{GroupId, Position, Stamp};
+use vixen_common::segment::{Encoding, Record, RecordFlags, Topic};
+
+use super::*;
+use crate::history::{HistoryItem, HistoryRequest, ITEMS_WAITING_MAX, ReadId, Start, Trouble};
+use crate::node::{EntryEvent, HistoryEvent};
+
+const READ: ReadId = ReadId(3);
+
+struct Port {
+    address: SocketAddr,
+    handle: EntryHandle,
+    events: mpsc::Receiver<EntryEvent>,
+    stop: watch::Sender<bool>,
+}
+
+impl Port {
+    async fn open() -> Self {
+        let (handle, events) = EntryHandle::new();
+        let (stop, stopping) = watch::channel(false);
+        let router = history_router(handle.clone(), stopping);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, handle, events, stop }
+    }
+
+    async fn ask(&self, query: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        let request = format!(
+            "GET /history{query} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        stream
+    }
+
+    /// What the core is asked for, and the way back to the consumer.
+    async fn take(&mut self) -> (HistoryRequest, mpsc::Sender<HistoryItem>) {
+        match self.events.recv().await {
+            Some(EntryEvent::History(HistoryEvent::Open { request, answer })) => {
+                let (items, stream) = self.handle.history_stream(READ);
+                answer.send(stream).expect("waited for");
+                (request, items)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whole answer to a query whose read gives out these items.
+    async fn answer(&mut self, query: &str, items: Vec<HistoryItem>) -> (String, String) {
+        let stream = self.ask(query).await;
+        let (_, sender) = self.take().await;
+        for item in items {
+            sender.send(item).await.expect("taken");
+        }
+        read(stream).await
+    }
+}
+
+/// Head and body.
+async fn read(mut stream: TcpStream) -> (String, String) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
+}
+
+fn segments(positions: std::ops::Range<u64>) -> HistoryItem {
+    let each = positions.map(|position| {
+        let mut records = Vec::new();
+        let (encoding, flags) = (Encoding::Json, RecordFlags::default());
+        let payload = format!("[{position}]");
+        let payload = payload.as_bytes();
+        Record { topic: 0, encoding, flags, session: 1, payload }.write_to(&mut records);
+        TailSegment {
+            first: Position(position),
+            count: 1,
+            stamp: Stamp(position),
+            topics: vec![Topic::new("realm1", "t")],
+            offsets: vec![],
+            records: records.into(),
+        }
+    });
+    HistoryItem::Segments(each.collect())
+}
+
+fn positions(body: &str) -> Vec<u64> {
+    let position = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        line["position"].as_u64().expect("a position")
+    };
+    body.lines().map(position).collect()
+}
+
+#[tokio::test]
+async fn what_a_read_gives_out_comes_a_line_each() {
+    let mut port = Port::open().await;
+    let stream = port.ask("?topic=a.b&after=4&limit=all").await;
+    let (request, items) = port.take().await;
+    let parsed = [("topic", "a.b"), ("after", "4"), ("limit", "all")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(request, params::parse(&parsed, WallTime(0)).expect("good"));
+    let client = tokio::spawn(read(stream));
+    for n in 0..50 {
+        items.send(segments(5 + n * 1_000..5 + (n + 1) * 1_000)).await.expect("taken");
+        match port.events.recv().await {
+            Some(EntryEvent::History(HistoryEvent::Took { read: READ })) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    items.send(HistoryItem::End).await.expect("taken");
+    let (head, body) = client.await.expect("read");
+    assert!(head.starts_with("HTTP/1.0 200") && head.contains("application/x-ndjson"), "{head}");
+    assert_eq!(positions(&body), (5..50_005).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn nothing_stored_is_an_empty_answer() {
+    let mut port = Port::open().await;
+    let (head, body) = port.answer("", vec![HistoryItem::End]).await;
+    assert!(head.starts_with("HTTP/1.0 200") && body.is_empty(), "{head}");
+}
+
+#[tokio::test]
+async fn bad_parameters_never_reach_the_core() {
+    let mut port = Port::open().await;
+    for query in ["?limit=0", "?after=never", "?limit=%ff"] {
+        let (head, body) = read(port.ask(query).await).await;
+        assert!(head.starts_with("HTTP/1.0 400"), "{query}: {head}");
+        let error: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(error["error"], "wamp.error.invalid_argument");
+        assert!(error["message"].is_string());
+    }
+    assert!(port.events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_failure_before_the_first_line_is_a_status() {
+    let group = GroupId(2);
+    let unavailable =
+        HistoryError::Unavailable { group, waited_ms: 10_000, trouble: Trouble::NotLinked };
+    let table = [
+        (HistoryError::Busy { max: 64 }, "429", "vixen.error.too_many_reads"),
+        (HistoryError::NotReady, "503", "vixen.error.not_ready"),
+        (HistoryError::Trimmed { first: Position(17) }, "410", "vixen.error.trimmed"),
+        (unavailable, "503", "vixen.error.unavailable"),
+        (HistoryError::Stopped, "503", "vixen.error.shutting_down"),
+    ];
+    let mut port = Port::open().await;
+    for (error, status, uri) in table {
+        let (head, body) = port.answer("", vec![HistoryItem::Failed(error.clone())]).await;
+        assert!(head.starts_with(&format!("HTTP/1.0 {status}")), "{head}");
+        let object: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(
+            (&object["error"], &object["message"]),
+            (&uri.into(), &error.to_string().into())
+        );
+        let first = if status == "410" { Value::from(17) } else { Value::Null };
+        assert_eq!(object["first_position"], first);
+        assert_eq!(head.contains("retry-after: 1"), status != "410");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_after_the_first_line_is_the_last_line() {
+    let mut port = Port::open().await;
+    let failed = HistoryItem::Failed(HistoryError::Trimmed { first: Position(17) });
+    let (head, body) = port.answer("", vec![segments(1..4), failed]).await;
+    assert!(head.starts_with("HTTP/1.0 200"), "{head}");
+    let (lines, last) = body.trim_end().rsplit_once('\n').expect("lines");
+    assert_eq!(positions(lines), [1, 2, 3]);
+    let last: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(
+        last,
+        json!({
+            "error": "vixen.error.trimmed",
+            "message": "trimmed, first position is 17",
+            "first_position": 17,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_stops_ends_the_answer_and_says_so() {
+    let mut port = Port::open().await;
+    let stream = port.ask("").await;
+    let (request, items) = port.take().await;
+    assert_eq!(request.start, Start::Anywhere);
+    items.send(segments(1..3)).await.expect("taken");
+    // The head has left once the first item was taken.
+    assert!(matches!(port.events.recv().await, Some(EntryEvent::History(_))));
+    port.stop.send_replace(true);
+    let (_, body) = read(stream).await;
+    let last = body.lines().last().expect("a line");
+    assert!(last.contains("vixen.error.shutting_down"), "{body}");
+    items.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_the_read() {
+    let mut port = Port::open().await;
+    let stream = port.ask("?limit=all").await;
+    let (_, items) = port.take().await;
+    drop(stream);
+    let mut sent = 0;
+    while items.send(segments(1..1_000)).await.is_ok() {
+        sent += 1;
+        assert!(sent < 10_000, "nobody reads");
+    }
+    let dropped = async {
+        loop {
+            match port.events.recv().await {
+                Some(EntryEvent::History(HistoryEvent::Took { .. })) => {}
+                other => return other,
+            }
+        }
+    };
+    let dropped = dropped.await;
+    assert!(
+        matches!(dropped, Some(EntryEvent::History(HistoryEvent::Dropped { read: READ }))),
+        "{dropped:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_not_read_for() {
+    let mut port = Port::open().await;
+    let _stream = port.ask("?limit=all").await;
+    let (_, items) = port.take().await;
+    // Sockets take some; then the queue stays full.
+    let mut sent = 0;
+    let patience = std::time::Duration::from_millis(300);
+    while tokio::time::timeout(patience, items.send(segments(1..5_000))).await.is_ok() {
+        sent += 1;
+        while port.events.try_recv().is_ok() {}
+        assert!(sent < 1_000, "it is read for without end");
+    }
+    assert!(sent > ITEMS_WAITING_MAX && !items.is_closed());
+}

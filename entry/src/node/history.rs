@@ -1,0 +1,273 @@
+//! Reads of stored messages: consumers on one side, what is decided in `history` on the other.
+//!
+//! ```text
+//!   consumer --Open--> core --ReadHistory--> ndb
+//!   consumer <--HistoryItem-- core <--HistorySegment, HistoryEnd-- ndb
+//!   consumer --Took--> core
+//! ```
+//! The core never waits for a consumer: it gives out as many items as fit the consumer's queue, and
+//! goes on when it hears that one was taken.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use vixen_common::id::{NdbId, Position};
+use vixen_common::link::Inbox;
+use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, TailSegment};
+
+use super::run::EntryNode;
+use super::{EntryEvent, EntryHandle, EntryOptions};
+use crate::history::{
+    Effects, History, HistoryError, HistoryItem, HistoryOptions, HistoryRequest, ITEMS_WAITING_MAX,
+    Input, Note, ReadId,
+};
+
+/// What consumers of stored messages tell the core.
+#[derive(Debug)]
+pub enum HistoryEvent {
+    /// A new one; answered at once.
+    Open {
+        /// What it wants.
+        request: HistoryRequest,
+        /// Where it waits.
+        answer: oneshot::Sender<HistoryStream>,
+    },
+    /// It took an item.
+    Took {
+        /// Its read.
+        read: ReadId,
+    },
+    /// It is gone before the end.
+    Dropped {
+        /// Its read.
+        read: ReadId,
+    },
+}
+
+impl From<HistoryEvent> for EntryEvent {
+    fn from(event: HistoryEvent) -> Self {
+        Self::History(event)
+    }
+}
+
+/// Stored messages as they come. Dropping it ends the read.
+#[derive(Debug)]
+pub struct HistoryStream {
+    read: ReadId,
+    items: mpsc::Receiver<HistoryItem>,
+    inbox: Inbox<EntryEvent>,
+    is_over: bool,
+}
+
+impl HistoryStream {
+    /// The next messages, in the order of reading; `None` after the last. Cancel safe.
+    ///
+    /// # Errors
+    /// Why there are no more; the last word.
+    pub async fn next(&mut self) -> Result<Option<Vec<TailSegment>>, HistoryError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        match self.items.recv().await {
+            Some(HistoryItem::Segments(segments)) => {
+                let took = HistoryEvent::Took { read: self.read };
+                // A full inbox is being drained: the core never waits for this task.
+                if let Err(mpsc::error::TrySendError::Full(took)) = self.inbox.try_send(took.into())
+                {
+                    let inbox = self.inbox.clone();
+                    tokio::spawn(async move { inbox.send(took).await });
+                }
+                Ok(Some(segments))
+            }
+            Some(HistoryItem::End) => {
+                self.is_over = true;
+                Ok(None)
+            }
+            Some(HistoryItem::Failed(error)) => {
+                self.is_over = true;
+                Err(error)
+            }
+            None => {
+                self.is_over = true;
+                Err(HistoryError::Stopped)
+            }
+        }
+    }
+}
+
+impl Drop for HistoryStream {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // If it does not get through, the core sees it with its next turn.
+            let _hint = self.inbox.try_send(HistoryEvent::Dropped { read: self.read }.into());
+        }
+    }
+}
+
+impl EntryHandle {
+    /// Where the core puts the items of a read, [`ITEMS_WAITING_MAX`] and the last one, and where
+    /// they come out.
+    pub(crate) fn history_stream(
+        &self,
+        read: ReadId,
+    ) -> (mpsc::Sender<HistoryItem>, HistoryStream) {
+        let (sender, items) = mpsc::channel(ITEMS_WAITING_MAX + 1);
+        (sender, HistoryStream { read, items, inbox: self.inbox.clone(), is_over: false })
+    }
+
+    /// Reads stored messages.
+    ///
+    /// # Errors
+    /// When the node stops. Other errors come with the stream.
+    pub async fn history(&self, request: HistoryRequest) -> Result<HistoryStream, HistoryError> {
+        let (answer, answered) = oneshot::channel();
+        let open = HistoryEvent::Open { request, answer };
+        self.inbox.send(open.into()).await.map_err(|_stopped| HistoryError::Stopped)?;
+        answered.await.map_err(|_stopped| HistoryError::Stopped)
+    }
+}
+
+/// The core's part of it.
+pub(super) struct Reads {
+    history: History,
+    consumers: BTreeMap<ReadId, mpsc::Sender<HistoryItem>>,
+    last: ReadId,
+    /// What the steps of this turn owe.
+    fx: Effects,
+}
+
+impl Reads {
+    pub(super) fn new(options: &EntryOptions) -> Self {
+        let options = HistoryOptions { owner: options.owner, groups: options.groups.clone() };
+        Self {
+            history: History::new(options),
+            consumers: BTreeMap::new(),
+            last: ReadId(0),
+            fx: Effects::default(),
+        }
+    }
+
+    /// When [`EntryNode::settle_history`] has something to do without an event.
+    pub(super) fn timeout_at(&self) -> Option<WallTime> {
+        self.history.timeout_at()
+    }
+
+    pub(super) fn ndb_up(&mut self, now: WallTime, ndb: NdbId) {
+        self.history.step(now, Input::NdbUp { ndb }, &mut self.fx);
+    }
+
+    pub(super) fn ndb_down(&mut self, now: WallTime, ndb: NdbId) {
+        self.history.step(now, Input::NdbDown { ndb }, &mut self.fx);
+    }
+
+    fn step(&mut self, now: WallTime, input: Input) {
+        self.history.step(now, input, &mut self.fx);
+    }
+
+    /// Opens a read up to `next`, if that is known.
+    fn open(
+        &mut self,
+        now: WallTime,
+        handle: &EntryHandle,
+        request: HistoryRequest,
+        next: Option<Position>,
+    ) -> HistoryStream {
+        let read = ReadId(self.last.0.wrapping_add(1));
+        self.last = read;
+        let (consumer, stream) = handle.history_stream(read);
+        self.consumers.insert(read, consumer);
+        match next {
+            Some(next) => self.step(now, Input::Open { read, request, next }),
+            None => self.fx.items.push((read, HistoryItem::Failed(HistoryError::NotReady))),
+        }
+        stream
+    }
+
+    /// Forgets the reads whose consumers are gone.
+    fn sweep(&mut self, now: WallTime) {
+        let gone = self.consumers.extract_if(.., |_, consumer| consumer.is_closed());
+        let gone: Vec<_> = gone.map(|(read, _)| read).collect();
+        for read in gone {
+            self.step(now, Input::Cancel { read });
+        }
+    }
+
+    /// Hands an item to its consumer, who has room or is gone.
+    fn hand(&mut self, read: ReadId, item: HistoryItem) {
+        let is_last = match &item {
+            HistoryItem::Segments(_) => false,
+            HistoryItem::End | HistoryItem::Failed(_) => true,
+        };
+        if let Some(consumer) = self.consumers.get(&read) {
+            let _gone = consumer.try_send(item);
+        }
+        if is_last {
+            self.consumers.remove(&read);
+        }
+    }
+}
+
+impl EntryNode {
+    pub(super) fn on_history(&mut self, now: WallTime, event: HistoryEvent) {
+        match event {
+            HistoryEvent::Open { request, answer } => {
+                self.metrics.history_reads.increment(1);
+                tracing::debug!(?request, "history is read");
+                // The places of those who are gone are free.
+                self.reads.sweep(now);
+                let next = self.placing.as_ref().map(|placing| placing.next_position());
+                let _asker_gone = answer.send(self.reads.open(now, &self.handle, request, next));
+            }
+            HistoryEvent::Took { read } => self.reads.step(now, Input::Took { read }),
+            HistoryEvent::Dropped { read } => {
+                self.reads.consumers.remove(&read);
+                self.reads.step(now, Input::Cancel { read });
+            }
+        }
+    }
+
+    /// Takes `HistorySegment` and `HistoryEnd`.
+    pub(super) fn on_history_message(&mut self, now: WallTime, from: NdbId, message: Message) {
+        let input = match message {
+            Message::HistorySegment { request, segment } => {
+                Input::Segment { from, request, segment }
+            }
+            Message::HistoryEnd { request, end } => Input::End { from, request, end },
+            other => return self.on_stranger(&from, &other),
+        };
+        self.reads.step(now, input);
+    }
+
+    /// Does what this turn's steps owe.
+    pub(super) fn settle_history(&mut self, now: WallTime) {
+        self.reads.sweep(now);
+        self.reads.step(now, Input::Flush);
+        let Effects { sends, items, notes } = std::mem::take(&mut self.reads.fx);
+        for (to, message) in sends {
+            self.ndb.send(to, message);
+        }
+        for (read, item) in items {
+            if let HistoryItem::Failed(error) = &item {
+                self.metrics.history_failed(error);
+                tracing::info!(read = read.0, %error, "a read of history failed");
+            }
+            self.reads.hand(read, item);
+        }
+        for note in notes {
+            match note {
+                Note::GaveOut { messages } => self.metrics.history_messages.increment(messages),
+                Note::Trouble { read, from, trouble } => {
+                    tracing::debug!(read = read.0, peer = %from, %trouble, "history asked for again");
+                }
+            }
+        }
+    }
+
+    /// When [`settle_history`](Self::settle_history) is due without an event.
+    pub(super) fn history_due_at(&self) -> Option<Instant> {
+        self.reads.timeout_at().map(|at| self.clock.instant_of(at))
+    }
+}
