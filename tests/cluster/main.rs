@@ -5,12 +5,15 @@
 
 mod amnesia;
 mod config;
+mod groups;
 mod kill;
 mod link;
 mod majority;
+mod midnight;
 mod order;
 mod power;
 mod refusals;
 mod retention;
+mod storage;
 mod support;
 mod takeover;

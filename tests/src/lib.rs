@@ -5,10 +5,13 @@
 //!   measures, so its own cost must not show.
 //! - [`load`] publishes and subscribes, measures, and writes down what happened.
 //! - [`check`] judges what happened against what vixen guarantees.
+//! - [`storage`] makes the stores of ndb nodes suffer, and judges what they hold in the end.
 //!
-//! None of these uses the code of the nodes: what a client sees is judged from outside.
+//! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
+//! link: what a client sees is judged from outside.
 
 pub mod check;
 pub mod client;
 pub mod harness;
 pub mod load;
+pub mod storage;

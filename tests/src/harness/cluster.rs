@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::ports::free_ports;
-use super::process::Node;
+use super::process::{Node, NodeSetup};
 use super::{Binaries, ClusterOptions, Tier, http};
 
 /// Until every node must be ready.
@@ -27,10 +27,13 @@ static ONE: Mutex<()> = Mutex::const_new(());
 #[derive(Debug)]
 pub struct Cluster {
     pub(super) nodes: Vec<Node>,
-    binaries: Binaries,
+    pub(super) binaries: Binaries,
     dir: PathBuf,
-    config: PathBuf,
-    _temporary: Option<TempDir>,
+    pub(super) config: PathBuf,
+    /// The file with the groups that come later, and their nodes.
+    full_config: String,
+    late: Vec<String>,
+    temporary: Option<TempDir>,
     _only: MutexGuard<'static, ()>,
 }
 
@@ -40,6 +43,18 @@ impl Cluster {
     /// # Errors
     /// When a node ends or is not ready within 30 s, with its reason and the end of its log.
     pub async fn start(options: ClusterOptions) -> anyhow::Result<Self> {
+        Self::start_with(options, |_id, _store| NodeSetup::default()).await
+    }
+
+    /// As [`start`](Self::start); `setup` says how each node's process is started, by its name and
+    /// the folder of its store.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_with(
+        options: ClusterOptions,
+        setup: impl Fn(&str, &Path) -> NodeSetup,
+    ) -> anyhow::Result<Self> {
         let only = ONE.lock().await;
         let binaries = tokio::task::spawn_blocking(Binaries::find).await??;
         let (dir, temporary) = match &options.dir {
@@ -57,11 +72,13 @@ impl Cluster {
             binaries,
             config: dir.join("vixen.toml"),
             dir,
-            _temporary: temporary,
+            full_config: String::new(),
+            late: Vec::new(),
+            temporary,
             _only: only,
         };
         for attempt in 1.. {
-            cluster.place(&options)?;
+            cluster.place(&options, &setup)?;
             let Err(error) = cluster.start_all().await else { break };
             let clash = cluster.nodes.iter().any(|node| node.log().contains("in use"));
             if !clash || attempt == PORT_ATTEMPTS {
@@ -73,13 +90,26 @@ impl Cluster {
     }
 
     /// Gives every node a port and writes the configuration file.
-    fn place(&mut self, options: &ClusterOptions) -> anyhow::Result<()> {
+    fn place(
+        &mut self,
+        options: &ClusterOptions,
+        setup: impl Fn(&str, &Path) -> NodeSetup,
+    ) -> anyhow::Result<()> {
         let ports = free_ports(options.nodes().count())?;
-        std::fs::write(&self.config, options.config(&ports))?;
+        std::fs::write(&self.config, options.config(&ports, false))?;
+        self.full_config = options.config(&ports, true);
+        self.late = options
+            .nodes()
+            .filter(|(tier, id)| options.is_late(*tier, id))
+            .map(|(_, id)| id)
+            .collect();
         self.nodes = options
             .nodes()
             .zip(ports)
-            .map(|((tier, id), port)| Node::new(tier, id, port, &self.dir))
+            .map(|((tier, id), port)| {
+                let setup = setup(&id, &self.store_dir(&id));
+                Node::new(tier, id, port, &self.dir, setup)
+            })
             .collect();
         Ok(())
     }
@@ -89,7 +119,7 @@ impl Cluster {
     /// # Errors
     /// As for [`start`](Self::start).
     pub async fn start_all(&mut self) -> anyhow::Result<()> {
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut().filter(|node| !self.late.contains(&node.id)) {
             node.spawn(&self.binaries.program(node.tier), &self.config)?;
         }
         self.wait_ready().await
@@ -244,12 +274,47 @@ impl Cluster {
         self.node_mut(id)?.spawn(&program, &config)
     }
 
+    /// Writes the groups that come later into the configuration file, and returns their nodes, which
+    /// are still to be started, like all others to be restarted.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn add_groups(&mut self) -> anyhow::Result<Vec<String>> {
+        std::fs::write(&self.config, &self.full_config)?;
+        Ok(std::mem::take(&mut self.late))
+    }
+
+    /// How a node has ended by itself, if it has; then [`ended`](Self::ended) takes notice of it.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn has_ended(&mut self, id: &str) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.node_mut(id)?.ended())
+    }
+
     /// Waits until a node has ended by itself, and says how.
     ///
     /// # Errors
     /// When it does not end in time.
     pub async fn ended(&mut self, id: &str) -> anyhow::Result<ExitStatus> {
         self.node_mut(id)?.wait().await
+    }
+
+    /// How a node's process is started the next time.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn set_up(&mut self, id: &str, setup: NodeSetup) -> anyhow::Result<()> {
+        self.node_mut(id)?.setup = setup;
+        Ok(())
+    }
+
+    /// Keeps configuration, logs and stores when the cluster goes, and says where they are.
+    pub fn keep_files(&mut self) -> &Path {
+        if let Some(temporary) = self.temporary.take() {
+            let _kept = temporary.keep();
+        }
+        &self.dir
     }
 
     /// Names of all nodes.

@@ -22,7 +22,19 @@ pub struct HttpAnswer {
 /// # Errors
 /// When nobody answers in HTTP within 5 s.
 pub async fn get(address: &str, path: &str) -> anyhow::Result<HttpAnswer> {
-    tokio::time::timeout(TIMEOUT, get_unbounded(address, path))
+    get_within(TIMEOUT, address, path).await
+}
+
+/// As [`get`], with another patience: for long answers.
+///
+/// # Errors
+/// When nobody answers in HTTP in time.
+pub async fn get_within(
+    timeout: Duration,
+    address: &str,
+    path: &str,
+) -> anyhow::Result<HttpAnswer> {
+    tokio::time::timeout(timeout, get_unbounded(address, path))
         .await
         .map_err(|_elapsed| anyhow::anyhow!("{address}{path} does not answer"))?
 }

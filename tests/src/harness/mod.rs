@@ -9,12 +9,15 @@ mod http;
 mod options;
 mod ports;
 mod process;
+mod tool;
 mod usage;
 mod view;
 
 pub use binaries::{Binaries, Tier};
 pub use cluster::Cluster;
-pub use http::{HttpAnswer, get};
+pub use http::{HttpAnswer, get, get_within};
 pub use options::{ClusterOptions, Durability};
+pub use process::NodeSetup;
+pub use tool::ToolOutput;
 pub use usage::Usage;
 pub use view::wait_until;

@@ -47,8 +47,12 @@ impl FromStr for Durability {
 pub struct ClusterOptions {
     /// Number of sync nodes: S1, S2, …
     pub sync: usize,
-    /// Number of ndb nodes in the one group: D1, D2, …
+    /// Number of ndb groups.
+    pub groups: usize,
+    /// Number of ndb nodes in each group: D1, D2, … over all groups in order.
     pub ndb: usize,
+    /// So many of the groups, the last, come later: [`Cluster::add_groups`](super::Cluster::add_groups).
+    pub late_groups: usize,
     /// Number of entries: E1, E2, …
     pub entries: usize,
     /// W.
@@ -65,11 +69,13 @@ pub struct ClusterOptions {
 }
 
 impl Default for ClusterOptions {
-    /// Three of each, W = 2, fsync, ten seconds for a publisher.
+    /// Three of each, the ndb nodes one group, W = 2, fsync, ten seconds for a publisher.
     fn default() -> Self {
         Self {
             sync: 3,
+            groups: 1,
             ndb: 3,
+            late_groups: 0,
             entries: 3,
             write_quorum: 2,
             dir: None,
@@ -81,35 +87,53 @@ impl Default for ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// Reads `3+3+3`: sync, ndb, entries. W is the majority of the group.
+    /// Reads `3+3+3`: sync, ndb, entries; or `3+2x3+3`, with two ndb groups of three. W is the
+    /// majority of a group.
     ///
     /// # Errors
     /// For anything else.
     pub fn parse_size(text: &str) -> anyhow::Result<Self> {
-        let counts: Vec<usize> = text
-            .split('+')
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("a cluster's size is like 3+3+3, not {text:?}"))?;
-        let [sync, ndb, entries] = counts[..] else {
-            bail!("a cluster's size is like 3+3+3 (sync, ndb, entries), not {text:?}");
+        let number = |part: &str| {
+            let number = part.parse::<usize>();
+            number.with_context(|| format!("a cluster's size is like 3+3+3, not {text:?}"))
         };
-        if sync == 0 || ndb == 0 || entries == 0 {
+        let parts: Vec<&str> = text.split('+').collect();
+        let [sync, ndb, entries] = parts[..] else {
+            bail!("a cluster's size is like 3+3+3 or 3+2x3+3 (sync, ndb, entries), not {text:?}");
+        };
+        let (groups, ndb) = ndb.split_once('x').unwrap_or(("1", ndb));
+        let (sync, groups, ndb) = (number(sync)?, number(groups)?, number(ndb)?);
+        let entries = number(entries)?;
+        if sync == 0 || groups == 0 || ndb == 0 || entries == 0 {
             bail!("a cluster needs a node of each tier, {text:?} has not");
         }
-        Ok(Self { sync, ndb, entries, write_quorum: ndb / 2 + 1, ..Self::default() })
+        Ok(Self { sync, groups, ndb, entries, write_quorum: ndb / 2 + 1, ..Self::default() })
+    }
+
+    /// Number of ndb nodes in all groups.
+    #[must_use]
+    pub const fn ndb_total(&self) -> usize {
+        self.groups * self.ndb
     }
 
     /// The nodes: tier and name, in the order of starting.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (Tier, String)> {
-        let tiers = [(Tier::Sync, self.sync), (Tier::Ndb, self.ndb), (Tier::Entry, self.entries)];
+        let ndb = self.ndb_total();
+        let tiers = [(Tier::Sync, self.sync), (Tier::Ndb, ndb), (Tier::Entry, self.entries)];
         tiers.into_iter().flat_map(|(tier, count)| {
             (1..=count).map(move |n| (tier, format!("{}{n}", tier.letter())))
         })
     }
 
-    /// The configuration file, with one port for each of [`nodes`](Self::nodes).
-    pub(super) fn config(&self, ports: &[u16]) -> String {
+    /// Whether a node belongs to a group that comes later.
+    pub(super) fn is_late(&self, tier: Tier, id: &str) -> bool {
+        let number = id.trim_start_matches(tier.letter()).parse::<usize>();
+        tier == Tier::Ndb && number.is_ok_and(|n| n > (self.groups - self.late_groups) * self.ndb)
+    }
+
+    /// The configuration file, with one port for each of [`nodes`](Self::nodes), of the groups that
+    /// are there from the start or of all.
+    pub(super) fn config(&self, ports: &[u16], with_late: bool) -> String {
         let mut text = format!(
             "[cluster]\nname = \"test\"\nsecret = \"test-secret-123\"\ndurability = \"{}\"\n\
              data-dir = \"data\"\nwrite-quorum = {}\npublish-timeout = \"{}ms\"\n",
@@ -118,16 +142,18 @@ impl ClusterOptions {
             self.publish_timeout.as_millis()
         );
         let mut lane = 0;
-        let mut in_group = false;
-        for ((tier, id), port) in self.nodes().zip(ports) {
+        let mut members = 0;
+        let nodes = self.nodes().zip(ports);
+        for ((tier, id), port) in nodes.filter(|((t, id), _)| with_late || !self.is_late(*t, id)) {
             let table = match tier {
                 Tier::Sync => {
                     lane += 1;
                     format!("[[sync]]\nid = \"{id}\"\nlane = {}\naddress", lane - 1)
                 }
                 Tier::Ndb => {
-                    let group = if in_group { "" } else { "[[ndb-group]]\n" };
-                    in_group = true;
+                    let is_first = members % self.ndb == 0;
+                    let group = if is_first { "[[ndb-group]]\n" } else { "" };
+                    members += 1;
                     format!("{group}[[ndb-group.member]]\nid = \"{id}\"\naddress")
                 }
                 Tier::Entry => format!("[[entry]]\nid = \"{id}\"\nlisten"),
@@ -146,7 +172,7 @@ mod tests {
     #[test]
     fn the_file_names_every_node_with_its_port() {
         let options = ClusterOptions { extra: "[limits]\n".into(), ..ClusterOptions::default() };
-        let text = options.config(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let text = options.config(&[1, 2, 3, 4, 5, 6, 7, 8, 9], true);
         assert!(text.contains("[[sync]]\nid = \"S2\"\nlane = 1\naddress = \"127.0.0.1:2\"\n"));
         assert_eq!(text.matches("[[ndb-group]]").count(), 1);
         assert!(text.contains("[[ndb-group.member]]\nid = \"D3\"\naddress = \"127.0.0.1:6\"\n"));
@@ -154,11 +180,39 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_three_numbers() {
-        let options = ClusterOptions::parse_size("1+5+2").expect("good");
-        let counts = (options.sync, options.ndb, options.entries, options.write_quorum);
-        assert_eq!(counts, (1, 5, 2, 3));
-        for bad in ["", "3", "3+3", "3+3+x", "0+1+1", "1+1+1+1"] {
+    fn the_file_has_a_table_for_each_group() {
+        let options = ClusterOptions { groups: 2, ndb: 2, ..ClusterOptions::default() };
+        assert_eq!(options.nodes().filter(|(tier, _)| *tier == Tier::Ndb).count(), 4);
+        let text = options.config(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], true);
+        let groups: Vec<_> = text.split("[[ndb-group]]\n").skip(1).collect();
+        let ids = |part: &str| part.matches("[[ndb-group.member]]\nid = \"D").count();
+        assert_eq!(groups.iter().map(|part| ids(part)).collect::<Vec<_>>(), [2, 2], "{text}");
+        assert!(groups[1].starts_with("[[ndb-group.member]]\nid = \"D3\"\n"), "{text}");
+        assert!(groups[1].contains("id = \"E3\"\nlisten = \"127.0.0.1:10\"\n"), "{text}");
+    }
+
+    #[test]
+    fn sizes_are_three_numbers_and_perhaps_the_groups() {
+        let counts = |text| {
+            let options = ClusterOptions::parse_size(text).expect("good");
+            (options.sync, options.groups, options.ndb, options.entries, options.write_quorum)
+        };
+        assert_eq!(counts("1+5+2"), (1, 1, 5, 2, 3));
+        assert_eq!(counts("3+2x3+2"), (3, 2, 3, 2, 2));
+        for bad in [
+            "",
+            "3",
+            "3+3",
+            "3+3+x",
+            "0+1+1",
+            "1+1+1+1",
+            "3+0x3+3",
+            "3+2x0+3",
+            "3+x3+3",
+            "3+2x+3",
+            "2x3+3+3",
+            "3+2x2x2+3",
+        ] {
             assert!(ClusterOptions::parse_size(bad).is_err(), "{bad}");
         }
     }

@@ -1,6 +1,7 @@
 //! One node as a process.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -17,6 +18,55 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Of a log file, this much goes into an error.
 const TAIL_BYTES: usize = 4 << 10;
 
+/// How a node's process is started, besides its command line.
+#[derive(Clone, Debug, Default)]
+pub struct NodeSetup {
+    /// Environment variables, such as `VIXEN_CLOCK_OFFSET_MS`.
+    pub env: Vec<(String, String)>,
+    /// A program with arguments that makes itself the node: it must `exec` what follows, so that
+    /// the process id stays.
+    pub wrapper: Vec<String>,
+}
+
+impl NodeSetup {
+    /// `store` is a file system of its own in memory, of `mib` MiB, that this node alone sees and
+    /// that goes with it. Without the rights of root it takes a user namespace.
+    #[must_use]
+    pub fn small_disk(store: &Path, mib: u32) -> Self {
+        let namespaces = if is_root() { "-m" } else { "-rm" };
+        let script =
+            format!("mkdir -p \"$0\" && mount -t tmpfs -o size={mib}m none \"$0\" && exec \"$@\"");
+        let store = store.display().to_string();
+        let words = ["unshare", namespaces, "sh", "-c", &script, &store];
+        Self { env: Vec::new(), wrapper: words.map(str::to_owned).to_vec() }
+    }
+}
+
+/// Whether this process may mount and enter namespaces.
+pub(super) fn is_root() -> bool {
+    // Its own folder is the process's user's.
+    std::fs::metadata("/proc/self").is_ok_and(|folder| folder.uid() == 0)
+}
+
+/// `program` behind `wrapper`, without the overrides in the environment that are meant for other
+/// clusters.
+pub(super) fn command(wrapper: &[String], program: &Path) -> Command {
+    let mut command = match wrapper {
+        [] => Command::new(program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    };
+    for (name, _value) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("VIXEN_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// A node of the cluster, running or not.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -24,14 +74,15 @@ pub(super) struct Node {
     pub(super) id: String,
     /// `host:port` of its pages, and of its clients if it is an entry.
     pub(super) address: String,
+    pub(super) setup: NodeSetup,
     log: PathBuf,
     child: Option<Child>,
 }
 
 impl Node {
-    pub(super) fn new(tier: Tier, id: String, port: u16, dir: &Path) -> Self {
+    pub(super) fn new(tier: Tier, id: String, port: u16, dir: &Path, setup: NodeSetup) -> Self {
         let log = dir.join(format!("{id}.log"));
-        Self { tier, id, address: format!("127.0.0.1:{port}"), log, child: None }
+        Self { tier, id, address: format!("127.0.0.1:{port}"), setup, log, child: None }
     }
 
     pub(super) fn spawn(&mut self, program: &Path, config: &Path) -> anyhow::Result<()> {
@@ -39,14 +90,9 @@ impl Node {
             bail!("{} is running already", self.id);
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(program);
-        // Overrides meant for other clusters must not reach this one.
-        for (name, _value) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("VIXEN_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = command(&self.setup.wrapper, program);
         let child = command
+            .envs(self.setup.env.iter().map(|(name, value)| (name, value)))
             .arg("--config")
             .arg(config)
             .args(["--node", &self.id])

@@ -66,10 +66,18 @@ impl Cluster {
     /// # Errors
     /// When the node does not answer.
     pub async fn metric(&self, id: &str, name: &str) -> anyhow::Result<f64> {
+        self.metric_with(id, name, "").await
+    }
+
+    /// As [`metric`](Self::metric), of the samples whose labels contain `label`.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn metric_with(&self, id: &str, name: &str, label: &str) -> anyhow::Result<f64> {
         let answer = http::get(&self.node(id)?.address, "/metrics").await?;
         let value = |line: &str| {
             let (sample, value) = line.rsplit_once(' ')?;
-            let found = sample.split('{').next() == Some(name);
+            let found = sample.split('{').next() == Some(name) && sample.contains(label);
             found.then(|| value.parse::<f64>().ok()).flatten()
         };
         Ok(answer.body.lines().filter_map(value).sum())

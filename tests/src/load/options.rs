@@ -19,6 +19,9 @@ pub struct LoadOptions {
     pub realm: String,
     /// Topic of all messages. Nobody else may publish to it during the run.
     pub topic: String,
+    /// With more than one, messages go in turn to so many topics `<topic>.0`, `<topic>.1`, … and
+    /// each subscriber has all of them.
+    pub topics: u32,
     /// Bytes of the args of each message, at least [`PAYLOAD_BYTES_MIN`].
     pub payload_bytes: usize,
     /// When messages are sent.
@@ -74,6 +77,7 @@ impl LoadOptions {
             publishers: 8,
             realm: "realm1".to_owned(),
             topic: "vixen.bench.load".to_owned(),
+            topics: 1,
             payload_bytes: 128,
             pace: Pace::Closed { window: 64 },
             amount: Amount::UntilStopped,
@@ -82,6 +86,21 @@ impl LoadOptions {
             first_publisher: 0,
             patience: Duration::from_secs(20),
         }
+    }
+
+    /// The topics, in the order of turns.
+    #[must_use]
+    pub fn topic_names(&self) -> Vec<String> {
+        match self.topics {
+            0 | 1 => vec![self.topic.clone()],
+            more => (0..more).map(|number| format!("{}.{number}", self.topic)).collect(),
+        }
+    }
+
+    /// Which of `topics` topics has the message with this sequence number.
+    #[must_use]
+    pub const fn turn(topics: usize, seq: u32) -> usize {
+        if topics > 1 { seq as usize % topics } else { 0 }
     }
 
     /// Refuses what cannot be run, in words for the command line.

@@ -26,6 +26,7 @@ pub(super) struct PublisherTask {
     pub(super) id: u32,
     pub(super) index: usize,
     pub(super) options: Arc<LoadOptions>,
+    pub(super) topics: Arc<[String]>,
     pub(super) window: Window,
     pub(super) clock: RunClock,
     pub(super) progress: Arc<Progress>,
@@ -36,6 +37,7 @@ pub(super) struct PublisherTask {
 struct State {
     id: u32,
     options: Arc<LoadOptions>,
+    topics: Arc<[String]>,
     window: Window,
     schedule: Option<Schedule>,
     publications: Vec<Publication>,
@@ -65,6 +67,7 @@ impl PublisherTask {
         let mut state = State {
             id: self.id,
             options: Arc::clone(&self.options),
+            topics: Arc::clone(&self.topics),
             window: self.window,
             schedule,
             publications: Vec::new(),
@@ -204,8 +207,9 @@ impl State {
         // Four thousand million messages of one publisher are far beyond any run.
         let seq = u32::try_from(number).unwrap_or(u32::MAX);
         let payload = Payload { publisher: self.id, seq, sent_ns };
+        let topic = &self.topics[LoadOptions::turn(self.topics.len(), seq)];
         connection.send_with(|out| {
-            write_publish(number, acknowledge, &self.options.topic, out);
+            write_publish(number, acknowledge, topic, out);
             payload.write_args(self.options.payload_bytes, out);
             out.push(b']');
         });

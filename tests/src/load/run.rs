@@ -35,6 +35,7 @@ impl Load {
     /// When the options make no sense, or somebody cannot connect or subscribe.
     pub async fn start(options: LoadOptions) -> anyhow::Result<Self> {
         options.check()?;
+        let topics: Arc<[String]> = options.topic_names().into();
         let options = Arc::new(options);
         let (stop, stopped) = watch::channel(false);
         let (target, targeted) = watch::channel(None);
@@ -45,9 +46,12 @@ impl Load {
             let name = format!("subscriber {index} at {url}");
             let mut connection =
                 Connection::open(url, &options.realm).await.with_context(|| name.clone())?;
-            let subscription =
-                connection.subscribe(1, &options.topic).await.with_context(|| name.clone())?;
-            listening.push((name, connection, subscription));
+            let mut subscriptions = Vec::new();
+            for (request, topic) in (1..).zip(&*topics) {
+                let subscribed = connection.subscribe(request, topic).await;
+                subscriptions.push(subscribed.with_context(|| name.clone())?);
+            }
+            listening.push((name, connection, subscriptions));
         }
         let mut publishing = Vec::new();
         for index in 0..options.publishers {
@@ -63,10 +67,10 @@ impl Load {
         let subscribers = listening
             .into_iter()
             .zip(arrivals.delivered())
-            .map(|((name, connection, subscription), arrivals)| SubscriberTask {
+            .map(|((name, connection, subscriptions), arrivals)| SubscriberTask {
                 connection,
                 name,
-                subscription,
+                subscriptions,
                 payload_bytes: options.payload_bytes,
                 window,
                 clock,
@@ -86,6 +90,7 @@ impl Load {
                 id,
                 index,
                 options: Arc::clone(&options),
+                topics: Arc::clone(&topics),
                 window,
                 clock,
                 progress: Arc::clone(&progress),

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::arrivals::ArrivalTimes;
 use super::clock::RunClock;
 use super::measure::{End, Latency, SubscriberRun, Window};
+use super::options::LoadOptions;
 use super::progress::Progress;
 use super::publisher::describe;
 use crate::check::{Event, IdKey, Subscriber};
@@ -17,7 +18,8 @@ use crate::client::{ClientError, Connection, Payload, ServerMessage};
 pub(super) struct SubscriberTask {
     pub(super) connection: Connection,
     pub(super) name: String,
-    pub(super) subscription: u64,
+    /// Of the topics, in the order of turns.
+    pub(super) subscriptions: Vec<u64>,
     pub(super) payload_bytes: usize,
     pub(super) window: Window,
     pub(super) clock: RunClock,
@@ -96,11 +98,12 @@ impl SubscriberTask {
             let at_ns = *now_ns.get_or_insert_with(|| self.clock.now_ns());
             match ServerMessage::parse(text) {
                 Some(ServerMessage::Event { subscription, publication, details, payload })
-                    if subscription == self.subscription =>
+                    if self.subscriptions.contains(&subscription) =>
                 {
                     let id = crate::client::permanent_id(details).and_then(IdKey::new);
                     let content = Payload::parse_args(payload)
-                        .filter(|_payload| payload.len() == self.payload_bytes);
+                        .filter(|_content| payload.len() == self.payload_bytes)
+                        .filter(|content| is_of(content.seq, &self.subscriptions, subscription));
                     let (Some(id), Some(content)) = (id, content) else {
                         state.damaged.0 += 1;
                         state
@@ -138,4 +141,9 @@ impl SubscriberTask {
         }
         Ok(())
     }
+}
+
+/// Whether the message came for the topic that it went to.
+fn is_of(seq: u32, subscriptions: &[u64], subscription: u64) -> bool {
+    subscriptions.get(LoadOptions::turn(subscriptions.len(), seq)) == Some(&subscription)
 }

@@ -9,6 +9,9 @@ use vixen_tests::harness::{ClusterOptions, Durability};
 use vixen_tests::load::{Amount, LoadOptions, Pace};
 
 use crate::faults::FaultsArgs;
+use crate::history::HistoryArgs;
+use crate::scaling::ScalingArgs;
+use crate::storage::StorageArgs;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -51,6 +54,22 @@ pub(crate) enum Command {
     /// longest. Prints a markdown table, then whether every guarantee held. All that it started
     /// is stopped at the end, after an error and after Ctrl-C as well.
     Faults(Box<FaultsArgs>),
+    /// Store very many messages, then measure how fast a late reader gets them, from an ndb node and
+    /// from an entry, and how fast one sparse topic is found among them.
+    ///
+    /// Every reader checks that each position comes once, in order. Prints markdown tables. Memory
+    /// is what the processes allocate; LMDB's file in the page cache is not counted.
+    History(HistoryArgs),
+    /// Count what each ndb group writes and what the vote costs, with 1, 2 and 4 groups.
+    Scaling(ScalingArgs),
+    /// Kill, wipe, damage or fill the stores of a cluster under load, and judge what they hold.
+    ///
+    /// Starts a cluster of two groups on this machine, with publishers and subscribers at both
+    /// entries. In the end the tools of vixen-ndb verify and dump every store: what was
+    /// acknowledged is there, once, in one order, the same in all nodes of a group. Prints a
+    /// summary in markdown. All that it started is stopped at the end, after an error and after
+    /// Ctrl-C as well.
+    Storage(Box<StorageArgs>),
     /// Publish a few messages and show, in words, that all subscribers see one order.
     Demo(DemoArgs),
     /// Start a cluster of processes on free ports and keep it until SIGTERM, SIGINT or the end of

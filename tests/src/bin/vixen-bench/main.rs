@@ -4,8 +4,11 @@ mod args;
 mod cluster;
 mod demo;
 mod faults;
+mod history;
 mod report;
 mod run;
+mod scaling;
+mod storage;
 
 use std::process::ExitCode;
 
@@ -17,7 +20,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let threads = match &args.command {
         Command::Run(run) => run.threads,
-        Command::Faults(_) | Command::Demo(_) | Command::Cluster(_) => 1,
+        Command::Faults(_)
+        | Command::Storage(_)
+        | Command::History(_)
+        | Command::Scaling(_)
+        | Command::Demo(_)
+        | Command::Cluster(_) => 1,
     };
     let done = runtime(threads).and_then(|runtime| {
         let done = runtime.block_on(execute(args.command));
@@ -53,6 +61,9 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Run(args) => run::run(&args).await,
         Command::Faults(args) => faults::faults(&args).await,
+        Command::History(args) => history::history(&args).await,
+        Command::Scaling(args) => scaling::scaling(&args).await,
+        Command::Storage(args) => storage::storage(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Cluster(args) => cluster::hold(&args).await.map(|()| true),
     }

@@ -19,7 +19,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<bool> {
             eprintln!(
                 "starting {} sync, {} ndb, {} entry nodes with durability {}",
                 options.sync,
-                options.ndb,
+                options.ndb_total(),
                 options.entries,
                 options.durability.as_str()
             );

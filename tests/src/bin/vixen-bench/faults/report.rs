@@ -27,7 +27,7 @@ pub(super) fn setup(args: &FaultsArgs, options: &ClusterOptions) -> String {
         args.rounds,
         args.settle,
         options.sync,
-        options.ndb,
+        options.ndb_total(),
         options.entries,
         args.durability.as_str(),
         args.rate,

@@ -1,0 +1,95 @@
+//! Reads what is stored from one ndb node, by the messages between nodes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::sync::mpsc;
+
+use vixen_common::id::{GroupId, NdbId, OwnerId, Position};
+use vixen_common::link::{DialTarget, Expected, Identity, LinkEvent, LinkSender, dial};
+use vixen_common::segment::{Records, TopicPattern};
+use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId};
+use vixen_tests::harness::Cluster;
+
+use super::Reading;
+
+/// As the harness writes them into the configuration.
+const CLUSTER: &str = "test";
+const SECRET: &[u8] = b"test-secret-123";
+/// As an entry asks.
+const BATCH_BYTES: u32 = 1 << 20;
+
+/// Reads positions 1 to `total` of D1, and checks that none is left out.
+pub(super) async fn read_all(cluster: &Cluster, total: u64) -> anyhow::Result<Reading> {
+    let identity = Identity {
+        cluster: CLUSTER.into(),
+        secret: SECRET.into(),
+        peer: PeerId::Entry { owner: OwnerId::generate() },
+        queue_bytes_max: 1 << 20,
+        admit: Arc::new(|_peer| true),
+    };
+    let expected = Expected::Ndb(NdbId { group: GroupId(0), member: 0 });
+    let target = DialTarget { address: cluster.address("D1")?, expected };
+    let (inbox, mut events) = mpsc::channel::<LinkEvent>(16);
+    let dialling = tokio::spawn(dial(identity, target, inbox));
+    let reading = read(&mut events, total).await;
+    dialling.abort();
+    reading
+}
+
+async fn read(events: &mut mpsc::Receiver<LinkEvent>, total: u64) -> anyhow::Result<Reading> {
+    let mut link: Option<LinkSender> = None;
+    let mut next = Position::FIRST;
+    let mut reading = Reading { messages: 0, bytes: 0, elapsed: std::time::Duration::ZERO };
+    let begun = Instant::now();
+    loop {
+        match events.recv().await.context("the dialler ended")? {
+            LinkEvent::Up { sender, .. } => {
+                ask(&sender, Position::FIRST)?;
+                link = Some(sender);
+            }
+            LinkEvent::Down { reason, .. } => bail!("the link went down: {reason}"),
+            LinkEvent::Messages { messages, .. } => {
+                for message in messages {
+                    match message {
+                        Message::HistorySegment { segment, .. } => {
+                            ensure!(segment.first == next, "{} after {next}", segment.first);
+                            let count = Records::new(&segment.records).count();
+                            ensure!(count == segment.count as usize, "a whole segment");
+                            next = segment.first.plus(segment.count);
+                            reading.messages += u64::from(segment.count);
+                            reading.bytes += segment.records.len() as u64;
+                        }
+                        Message::HistoryEnd { end, .. } => match end {
+                            HistoryEnd::Next { next, .. } if next.0 > total => {
+                                ensure!(reading.messages == total, "{} messages", reading.messages);
+                                reading.elapsed = begun.elapsed();
+                                return Ok(reading);
+                            }
+                            HistoryEnd::Next { next, .. } => {
+                                ask(link.as_ref().context("a link")?, next)?;
+                            }
+                            other => bail!("the reading ended: {other:?}"),
+                        },
+                        Message::NdbStanding { .. } => {}
+                        other => bail!("{} for a reader", other.name()),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn ask(link: &LinkSender, from: Position) -> anyhow::Result<()> {
+    let query = HistoryQuery {
+        from: HistoryPlace::Position(from),
+        is_backward: false,
+        until: None,
+        topics: vec![TopicPattern::all("realm1")],
+        messages_max: u32::MAX,
+        bytes_max: BATCH_BYTES,
+    };
+    link.send(Message::ReadHistory { request: from.0, query })?;
+    Ok(())
+}

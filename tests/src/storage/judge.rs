@@ -1,0 +1,220 @@
+//! The last judgement: what all stores hold.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+use vixen_common::id::{GroupId, NdbId};
+
+use super::dump::{Dumped, parse, read_history};
+use super::tail::read_tail;
+use crate::check::{Event, History, Outcome, Subscriber};
+use crate::harness::{Cluster, Tier, wait_until};
+
+/// Bound on settling, for debug builds on a busy machine.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// What all stores together hold of a workload.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// All groups merged by position, as a subscriber who was there from the beginning.
+    pub subscriber: Subscriber,
+    /// Of each group, in the order of positions.
+    pub groups: Vec<Vec<Event>>,
+    /// Rows of the order.
+    pub rows: usize,
+    /// What should not be.
+    pub broken: Vec<String>,
+}
+
+/// The highest acknowledged position.
+pub(super) fn last_acknowledged(history: &History) -> u64 {
+    let publications = history.publishers.iter().flat_map(|publisher| &publisher.publications);
+    let positions = publications.filter_map(|publication| match publication.outcome {
+        Outcome::Acknowledged { position, .. } => Some(position),
+        Outcome::Refused | Outcome::Unknown => None,
+    });
+    positions.max().unwrap_or(0)
+}
+
+/// Waits until nothing is pending and every ndb node has the same order, past position `last`, with
+/// all its bytes.
+///
+/// # Errors
+/// When that is not so in time, with what the nodes say.
+pub async fn wait_settled(cluster: &Cluster, last: u64) -> anyhow::Result<()> {
+    let result = wait_until("all nodes to settle", SETTLE_TIMEOUT, || async {
+        for id in cluster.ids_of(Tier::Sync) {
+            let status = cluster.status(&id).await?;
+            for name in ["pending_total", "unsettled_since_restart"] {
+                ensure!(status[name] == 0, "{id}: {name} is {}", status[name]);
+            }
+        }
+        let mut ends: Vec<(Value, Value)> = Vec::new();
+        for id in cluster.ids_of(Tier::Ndb) {
+            let status = cluster.status(&id).await?;
+            for pointer in [
+                "/missing_segments",
+                "/catch_up/segments_to_go",
+                "/catch_up/order_rows_in_repair",
+                "/unwritten_rows",
+                "/pending_total",
+                "/elected_waiting",
+            ] {
+                let value =
+                    status.pointer(pointer).with_context(|| format!("{id}: no {pointer}"))?;
+                ensure!(*value == 0, "{id}: {pointer} is {value}");
+            }
+            ends.push((status["next_position"].clone(), status["chain"].clone()));
+        }
+        ensure!(ends.windows(2).all(|pair| pair[0] == pair[1]), "different orders: {ends:?}");
+        let next = ends.first().and_then(|(next, _chain)| next.as_u64());
+        ensure!(next > Some(last), "the order ends before position {next:?}, not after {last}");
+        Ok(Some(()))
+    })
+    .await;
+    let Err(error) = result else { return Ok(()) };
+    let mut text = format!("{error:#}");
+    for id in cluster.ids_of(Tier::Ndb) {
+        if let Ok(mut status) = cluster.status(&id).await {
+            // Long lists that say little here.
+            for name in ["links", "tails", "days", "watermarks"] {
+                status[name] = json!(null);
+            }
+            text += &format!("\n{id}: {status}");
+        }
+    }
+    anyhow::bail!(text)
+}
+
+/// Waits until all nodes have settled, then has `verify --complete` and `dump` look at each store:
+/// all are good, those of one group are equal, the order is the same everywhere. What they hold of
+/// `topics` is in [`Stored::subscriber`], for the checker.
+///
+/// # Errors
+/// When the nodes do not settle or a tool cannot be run; what the tools find is in
+/// [`Stored::broken`].
+pub async fn judge_stored(
+    cluster: &Cluster,
+    group_size: usize,
+    realm: &str,
+    topics: &[String],
+    history: &History,
+) -> anyhow::Result<Stored> {
+    wait_settled(cluster, last_acknowledged(history)).await?;
+    let ids = cluster.ids_of(Tier::Ndb);
+    let mut broken = Vec::new();
+    for id in &ids {
+        let verified = cluster.ndb_tool(id, &["verify", "--complete"]).await?;
+        if !verified.status.success() {
+            broken.push(format!("verify --complete of {id}: {}", verified.words()));
+        }
+    }
+    let mut all_rows: Option<(String, Vec<u8>)> = None;
+    let mut groups = Vec::new();
+    let mut damaged = (0, None);
+    for (number, members) in (0..).zip(ids.chunks(group_size)) {
+        let mut group: Option<(String, Vec<u8>)> = None;
+        for id in members {
+            let dumps = [(&["dump"][..], &mut group), (&["dump", "--rows"], &mut all_rows)];
+            for (args, first) in dumps {
+                let dump = cluster.ndb_tool(id, args).await?;
+                if !dump.status.success() {
+                    broken.push(format!("{} of {id}: {}", args.join(" "), dump.stderr));
+                }
+                match first {
+                    Some((other, bytes)) if *bytes != dump.stdout => {
+                        let difference = difference(bytes, &dump.stdout);
+                        let what = args.join(" ");
+                        broken.push(format!("{what} of {id} is not that of {other}: {difference}"));
+                    }
+                    Some(_same) => {}
+                    None => *first = Some((id.clone(), dump.stdout)),
+                }
+            }
+        }
+        let (_id, lines) = group.with_context(|| format!("no member of group {number}"))?;
+        let Dumped { events, damaged: (count, line) } = parse(&lines, realm, topics);
+        damaged.0 += count;
+        damaged.1 = damaged.1.or(line);
+        for (member, id) in (0..).zip(members) {
+            let node = NdbId { group: GroupId(number), member };
+            let mut tail = Vec::new();
+            let address = cluster.address(id)?;
+            read_tail(&address, node, realm, topics, SETTLE_TIMEOUT, &mut tail).await?;
+            if tail != events {
+                let (served, stored) = (tail.len(), events.len());
+                broken.push(format!("{id} serves {served} messages, not the {stored} of its dump"));
+            }
+        }
+        groups.push(events);
+    }
+    let mut events: Vec<Event> = groups.concat();
+    // Two at one position stay side by side, for the checker to see.
+    events.sort_by_key(|event| event.position);
+    for id in cluster.ids_of(Tier::Entry) {
+        let address = cluster.address(&id)?;
+        let prefix = common_prefix(topics);
+        let (history, error) =
+            read_history(&address, realm, prefix, topics, SETTLE_TIMEOUT).await?;
+        if history.events != events || history.damaged.0 > 0 || error.is_some() {
+            broken.push(format!(
+                "history at {id} has {} messages, not the {} of all dumps; damaged: {:?}; {error:?}",
+                history.events.len(),
+                events.len(),
+                history.damaged
+            ));
+        }
+    }
+    let name = "the stores".to_owned();
+    let subscriber = Subscriber { name, from: 0, events, complete: true, damaged };
+    let rows = all_rows.map_or(0, |(_id, rows)| rows.iter().filter(|b| **b == b'\n').count());
+    Ok(Stored { subscriber, groups, rows, broken })
+}
+
+/// What all topics begin with.
+pub(super) fn common_prefix(topics: &[String]) -> &str {
+    let Some((first, rest)) = topics.split_first() else { return "" };
+    let is_common = |end: &usize| rest.iter().all(|topic| topic.starts_with(&first[..*end]));
+    let end = (0..=first.len()).rev().filter(|end| first.is_char_boundary(*end)).find(is_common);
+    &first[..end.unwrap_or(0)]
+}
+
+/// The first line that differs.
+fn difference(a: &[u8], b: &[u8]) -> String {
+    let (mut a_lines, mut b_lines) =
+        (a.split(|byte| *byte == b'\n'), b.split(|byte| *byte == b'\n'));
+    for number in 1.. {
+        let (a, b) = (a_lines.next(), b_lines.next());
+        if a != b {
+            let text = |line: Option<&[u8]>| {
+                line.map_or("nothing".into(), |line| String::from_utf8_lossy(line).into_owned())
+            };
+            return format!("line {number} is {} there and {} here", text(a), text(b));
+        }
+        if a.is_none() {
+            break;
+        }
+    }
+    "no line differs".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_of_all_topics_is_found() {
+        let topics = ["a.b.0", "a.b.1", "a.b.12"].map(str::to_owned);
+        assert_eq!(common_prefix(&topics), "a.b.");
+        assert_eq!(common_prefix(&topics[..1]), "a.b.0");
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let found = difference(b"a\nb\nc\n", b"a\nx\nc\n");
+        assert_eq!(found, "line 2 is b there and x here");
+        assert_eq!(difference(b"a\n", b"a\nb\n"), "line 2 is  there and b here");
+    }
+}

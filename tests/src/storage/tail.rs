@@ -1,0 +1,125 @@
+//! The tail of one ndb node, read over the nodes' own link: what is served from its store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::sync::mpsc;
+
+use vixen_common::id::{NdbId, OwnerId, PermanentId, Position};
+use vixen_common::link::{DialTarget, Expected, Identity, LinkEvent, dial};
+use vixen_common::segment::{Records, Topic};
+use vixen_common::wire::{Message, PeerId, TailSegment};
+
+use crate::check::{Event, IdKey};
+use crate::client::Payload;
+
+/// The cluster's name as the harness writes it into the configuration.
+pub const CLUSTER: &str = "test";
+/// Its secret.
+pub const SECRET: &[u8] = b"test-secret-123";
+
+/// Reads everything that `topics` ever held from the node at `address`, up to where its order ended
+/// when the tail was opened. What was read before an error is in `found` as well.
+///
+/// # Errors
+/// When the link goes down, the node sends what no node may, or it takes longer than `timeout`.
+pub async fn read_tail(
+    address: &str,
+    node: NdbId,
+    realm: &str,
+    topics: &[String],
+    timeout: Duration,
+    found: &mut Vec<Event>,
+) -> anyhow::Result<()> {
+    let identity = Identity {
+        cluster: CLUSTER.into(),
+        secret: SECRET.into(),
+        peer: PeerId::Entry { owner: OwnerId::generate() },
+        queue_bytes_max: 1 << 20,
+        admit: Arc::new(|_peer| true),
+    };
+    let target = DialTarget { address: address.to_owned(), expected: Expected::Ndb(node) };
+    let (inbox, mut events) = mpsc::channel::<LinkEvent>(16);
+    let dialling = tokio::spawn(dial(identity, target, inbox));
+    let topics: Vec<_> = topics.iter().map(|topic| Topic::new(realm, topic)).collect();
+    let read = tokio::time::timeout(timeout, read(&mut events, &topics, found)).await;
+    dialling.abort();
+    read.with_context(|| format!("{node} did not send its whole tail in {timeout:?}"))?
+}
+
+/// From position 1 to where the node's order ended when the tail was opened.
+async fn read(
+    link: &mut mpsc::Receiver<LinkEvent>,
+    topics: &[Topic],
+    found: &mut Vec<Event>,
+) -> anyhow::Result<()> {
+    let mut end = None;
+    let mut next = Position::FIRST;
+    // The sender goes with its clones: it is kept until the tail is read.
+    let mut open = None;
+    while end.is_none_or(|end| next < end) {
+        match link.recv().await.context("the dialler ended")? {
+            LinkEvent::Up { sender, .. } => {
+                let topics = topics.to_vec();
+                sender.send(Message::FollowTail { from: Some(Position::FIRST), topics })?;
+                open = Some(sender);
+            }
+            LinkEvent::Down { reason, .. } => anyhow::bail!("the link went down: {reason}"),
+            LinkEvent::Messages { messages, .. } => {
+                for message in messages {
+                    match message {
+                        Message::TailOpened { next: first, head_next, .. } => {
+                            ensure!(first == Position::FIRST, "the tail begins at {first}");
+                            end = Some(head_next);
+                        }
+                        Message::TailSegment(segment) => {
+                            let first = segment.first;
+                            ensure!(next <= first, "the tail went back from {next} to {first}");
+                            next = first.plus(segment.count);
+                            open_segment(&segment, topics, found)?;
+                        }
+                        Message::TailPosition { next: position } => next = position,
+                        // For who places segments.
+                        Message::NdbStanding { .. } => {}
+                        other => anyhow::bail!("{} on a tail", other.name()),
+                    }
+                }
+            }
+        }
+    }
+    drop(open);
+    Ok(())
+}
+
+/// Appends the messages of `topics` in the segment.
+fn open_segment(
+    segment: &TailSegment,
+    topics: &[Topic],
+    found: &mut Vec<Event>,
+) -> anyhow::Result<()> {
+    let mut records = Records::new(&segment.records);
+    for (index, record) in (0u32..).zip(&mut records) {
+        let offset = match segment.offsets.get(usize::try_from(index)?) {
+            Some(offset) => *offset,
+            None => {
+                ensure!(segment.offsets.is_empty(), "more records than offsets");
+                index
+            }
+        };
+        let of = segment.topics.get(usize::from(record.topic)).context("no such topic")?;
+        if !topics.contains(of) {
+            continue;
+        }
+        let payload = Payload::parse_args(record.payload).context("not a generated payload")?;
+        let id = PermanentId { stamp: segment.stamp, offset }.to_string();
+        found.push(Event {
+            position: segment.first.plus(offset).0,
+            id: IdKey::new(id.as_bytes()).with_context(|| format!("id {id}"))?,
+            publisher: payload.publisher,
+            seq: payload.seq,
+        });
+    }
+    ensure!(records.is_complete(), "malformed records at {}", segment.first);
+    Ok(())
+}
