@@ -137,7 +137,7 @@ impl Writer {
         let numbers: Vec<_> = topics
             .iter()
             .map(|topic| {
-                let next = self.topics.len() as u32;
+                let next = u32::try_from(self.topics.len()).expect("few");
                 *self.topics.entry((name, topic.uri.to_string())).or_insert(next)
             })
             .collect();
@@ -267,7 +267,8 @@ fn each_damage_is_found_and_named() {
         value[3] ^= 1;
         day.change(|day, txn| day.put(txn, database, key, &value));
     };
-    let cases: [(&str, Box<dyn Fn(&mut Writer) -> String>); 7] = [
+    type Damage<'c> = Box<dyn Fn(&mut Writer) -> String + 'c>;
+    let cases: [(&str, Damage<'_>); 7] = [
         (
             "a blob",
             Box::new(|w| {
@@ -543,6 +544,11 @@ fn rebuild_puts_the_days_aside_unless_the_node_runs() {
     assert!(code == 0 && out.contains("positions 1 to 8"), "{out}");
     let (code, out, _) = tool("rebuild", dir.path(), &[]);
     assert!(code == 0 && out.contains("there is nothing"), "{out}");
+    // What was put aside does not keep a backup from coming back.
+    let backup = tempfile::tempdir().expect("dir");
+    drop(store(backup.path()));
+    let (code, out, err) = tool("restore", dir.path(), &["--from", text(backup.path())]);
+    assert_eq!(code, 0, "{out}{err}");
 }
 
 const CONFIG: &str = r#"

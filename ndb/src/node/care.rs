@@ -83,6 +83,7 @@ impl NdbNode {
         }
         if self.care.retention_at <= now {
             self.care.retention_at = now + RETENTION_LOOK;
+            self.store.clear_stale_readers()?;
             let days = self.store.day_bytes();
             self.metrics.store_bytes(days.iter().map(|(_, bytes)| bytes).sum());
             if let Some(keep_from) = self.retention().keep_from(WallTime::now(), &days) {
@@ -105,7 +106,7 @@ impl NdbNode {
 
     fn look_at_disk(&mut self) {
         let Ok(disk) = nix::sys::statvfs::statvfs(&self.options.dir) else { return };
-        let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         self.care.disk_free = free;
         self.metrics.disk_free(free);
         let reserve = self.options.disk_reserve;
@@ -163,10 +164,9 @@ impl NdbNode {
         let all = now.map(|(next, chain)| (peer, next, chain)).into_iter().chain(reached);
         for (peer, next, chain) in all.collect::<Vec<_>>() {
             // One read of a row that was written lately.
-            match self.store.row_before(next) {
-                Ok(Some(row)) => self.on_compared(peer, next, row.chain == chain),
-                // Dropped, or damaged: nothing to compare.
-                Ok(None) | Err(_) => {}
+            // Dropped, or damaged: nothing to compare.
+            if let Ok(Some(row)) = self.store.row_before(next) {
+                self.on_compared(peer, next, row.chain == chain);
             }
         }
     }

@@ -132,6 +132,17 @@ impl Store {
         self.days().head
     }
 
+    /// Gives up reader slots of processes that were killed, in the day that is written: they would
+    /// keep its pages from being used again.
+    pub(crate) fn clear_stale_readers(&self) -> Result<(), StoreError> {
+        let newest = self.days().envs.values().next_back().cloned();
+        let cleared = newest.map_or(Ok(0), |day| day.env.clear_stale_readers())?;
+        if cleared > 0 {
+            tracing::info!(readers = cleared, "reader slots of processes that are gone are free");
+        }
+        Ok(())
+    }
+
     /// The days, each with the bytes of its file.
     pub(crate) fn day_bytes(&self) -> Vec<(UtcDay, u64)> {
         let envs: Vec<_> = self.days().envs.values().cloned().collect();

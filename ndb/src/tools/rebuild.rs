@@ -12,6 +12,9 @@ use super::place::Target;
 use super::text::{count, rfc3339};
 use super::{Outcome, say};
 
+/// Where the days go, followed by the time.
+pub(super) const ASIDE_PREFIX: &str = "damaged-";
+
 /// Put a store aside that cannot be used, so that the node fetches everything from its peers.
 ///
 /// For a store that cannot be opened or read. The node must not run. Its days are moved, within its
@@ -73,7 +76,8 @@ impl Args {
             say(&format!("there is nothing in {}: {} starts empty\n", dir.display(), place.name));
             return Ok(Outcome::Good);
         }
-        let aside = dir.join(format!("damaged-{}", rfc3339(WallTime::now()).replace(':', "-")));
+        let aside =
+            dir.join(format!("{ASIDE_PREFIX}{}", rfc3339(WallTime::now()).replace(':', "-")));
         fs::create_dir(&aside).with_context(|| format!("cannot create {}", aside.display()))?;
         names.sort_unstable();
         // The newest first: what is left after a crash is the beginning of the order.
@@ -87,7 +91,8 @@ impl Args {
             "moved {} to {}\n\
              Next:\n\
              1. Start {name}. It is empty, takes new messages at once, and fetches the others.\n\
-             2. Watch its status page: `missing` is 0 when it has everything again.\n\
+             2. Watch its status page: it has everything again when `next_position` is that of its \
+             peers, and `missing_segments` is 0.\n\
              3. Only then rebuild another node of the group, if need be.\n\
              4. Delete {} when nobody wants to look at it any more.\n",
             count(names.len() as u64, "day"),

@@ -17,9 +17,10 @@ const PARTIAL: &str = "restoring";
 
 /// Put a backup in the place of an empty store.
 ///
-/// The node must not run, and its directory must be absent or empty. The backup is verified first,
-/// then copied; it stays as it is. The restored store has the same store id as the one that was
-/// copied: for storage nodes it is only a name on the status page, and has no part in the vote.
+/// The node must not run, and its directory must be absent or empty; what rebuild has put aside there
+/// does not count. The backup is verified first, then copied; it stays as it is. The restored store
+/// has the same store id as the one that was copied: for storage nodes it is only a name on the
+/// status page, and has no part in the vote.
 ///
 /// A node whose peers are alive needs no backup: it fetches everything from them (see rebuild). A
 /// restored one fetches from them what is newer than the backup.
@@ -115,7 +116,7 @@ fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {
     Ok(total)
 }
 
-/// Refuses a directory with anything but the lock in it.
+/// Refuses a directory with anything in it but the lock, and what was put aside before.
 fn check_empty(dir: &Path) -> anyhow::Result<()> {
     let Ok(entries) = fs::read_dir(dir) else {
         anyhow::ensure!(!dir.exists(), "cannot read {}", dir.display());
@@ -124,7 +125,9 @@ fn check_empty(dir: &Path) -> anyhow::Result<()> {
     for entry in entries {
         let name = entry?.file_name();
         anyhow::ensure!(
-            name == "LOCK" || name == PARTIAL,
+            name == "LOCK"
+                || name == PARTIAL
+                || name.to_string_lossy().starts_with(super::rebuild::ASIDE_PREFIX),
             "{} is not empty: it has {}. Stop the node and move the directory away first; restore \
              never writes over a store",
             dir.display(),

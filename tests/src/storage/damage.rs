@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::readings::Readers;
 use super::trial::{SOON, Trial};
 
-const PAGE_BYTES: u64 = 4096;
+const PAGE_BYTES: usize = 4096;
 /// LMDB's two root pages.
 const META_PAGES: u64 = 2;
 /// Damages at a time.
@@ -27,6 +27,8 @@ const BETWEEN: u64 = 250;
 /// What a node can be brought back with, again and again, before it is wiped.
 const REBUILDS_MAX: usize = 2;
 const LOOK: Duration = Duration::from_millis(20);
+/// A node that does not answer for so long and has not ended hangs.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Whole rounds of the scrub after the last damage.
 const SCRUBS: u64 = 2;
 
@@ -63,6 +65,7 @@ struct Counts {
     stops: u64,
     rebuilds: u64,
     wipes: u64,
+    hangs: u64,
 }
 
 pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
@@ -105,6 +108,7 @@ pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
     trial.fact("pages overwritten", counts.pages);
     trial.fact("of these in LMDB's root pages", counts.meta);
     trial.fact("times the node stopped", counts.stops);
+    trial.fact("times it neither served nor ended", counts.hangs);
     trial.fact("rebuilds", counts.rebuilds);
     trial.fact("stores wiped for want of anything better", counts.wipes);
     for name in METRICS {
@@ -125,7 +129,8 @@ fn damage(store: &Path, rng: &mut StdRng, counts: &mut Counts) -> anyhow::Result
     }
     let all: u64 = files.iter().map(|(_, bytes)| bytes).sum();
     // A store that was wiped may not have grown again.
-    if all < PAGE_BYTES {
+    let page_bytes = PAGE_BYTES as u64;
+    if all < page_bytes {
         return Ok(());
     }
     let mut at = rng.random_range(0..all);
@@ -138,7 +143,7 @@ fn damage(store: &Path, rng: &mut StdRng, counts: &mut Counts) -> anyhow::Result
         })
         .context("an offset beyond all files")?;
     let file: File = File::options().read(true).write(true).open(file)?;
-    counts.meta += u64::from(at / PAGE_BYTES < META_PAGES);
+    counts.meta += u64::from(at / page_bytes < META_PAGES);
     if rng.random_range(0..2) == 0 {
         counts.bits += 1;
         let mut byte = [0];
@@ -147,9 +152,9 @@ fn damage(store: &Path, rng: &mut StdRng, counts: &mut Counts) -> anyhow::Result
         file.write_all_at(&byte, at)?;
     } else {
         counts.pages += 1;
-        let mut page = [0; PAGE_BYTES as usize];
+        let mut page = [0; PAGE_BYTES];
         rng.fill_bytes(&mut page);
-        file.write_all_at(&page, at / PAGE_BYTES * PAGE_BYTES)?;
+        file.write_all_at(&page, at / page_bytes * page_bytes)?;
     }
     Ok(())
 }
@@ -226,17 +231,28 @@ async fn ready_or_ended(
 /// Waits until the scrub has seen everything, and what it found is mended.
 async fn scrubbed(trial: &mut Trial, victim: &str, counts: &mut Counts) -> anyhow::Result<()> {
     let deadline = Instant::now() + SOON;
-    let mut begin = None;
+    let (mut begin, mut answered_at) = (None, Instant::now());
     while Instant::now() < deadline {
-        if trial.cluster.has_ended(victim)?.is_some() {
-            revive(trial, victim, counts).await?;
-            begin = None;
-        }
-        if let Ok(passes) = trial.cluster.status_number(victim, "/scrub/passes").await
-            && passes >= *begin.get_or_insert(passes) + SCRUBS
-        {
-            trial.caught_up(victim).await?;
-            return Ok(());
+        revive(trial, victim, counts).await?;
+        match trial.cluster.status_number(victim, "/scrub/passes").await {
+            Ok(passes) => {
+                answered_at = Instant::now();
+                // It begins to count again when it is started again.
+                let from = begin.filter(|from| *from <= passes).unwrap_or(passes);
+                begin = Some(from);
+                if passes >= from + SCRUBS {
+                    trial.caught_up(victim).await?;
+                    return Ok(());
+                }
+            }
+            Err(error) if answered_at.elapsed() > SILENCE_MAX => {
+                counts.hangs += 1;
+                trial.broken(format!("{victim} neither serves nor ends: {error:#}"));
+                trial.cluster.kill(victim).await?;
+                bring_back(trial, victim, counts).await?;
+                answered_at = Instant::now();
+            }
+            Err(_silent) => {}
         }
         sleep(LOOK).await;
     }

@@ -14,16 +14,19 @@ use tokio::time::sleep;
 
 use super::dump::read_history;
 use super::judge::common_prefix;
-use super::readings::{Readings, node_of};
+use super::readings::node_of;
 use super::tail::read_tail;
-use super::trial::{DISK_RESERVE_MIB, GROUP_SIZE, SOON, Trial, longest_and_median};
+use super::trial::{
+    DISK_RESERVE_MIB, GROUP_SIZE, GROUPS, SOON, Trial, WRITE_QUORUM, longest_and_median,
+};
 use crate::client::Connection;
 use crate::harness::{Tier, wait_until};
 
 const BETWEEN: u64 = 500;
 /// Between two looks at a status page.
 const LOOK: Duration = Duration::from_millis(20);
-const MIB: usize = 1 << 20;
+/// Written at a time.
+const BALLAST_BYTES: usize = 256 << 10;
 
 pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
     trial.may_refuse = true;
@@ -35,7 +38,14 @@ pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
         let how = if is_hard { "without a byte left" } else { "with half of the reserve left" };
         let what = format!("round {round}, {how}");
         eprintln!("{what}");
-        let (time, errors) = once(trial, is_hard).await.context(what)?;
+        let done = once(trial, is_hard).await.context(what);
+        if done.is_err() {
+            // So that what is there can be judged.
+            for id in trial.ndb_ids() {
+                let _gone_with_its_node = make_room(trial, &id);
+            }
+        }
+        let (time, errors) = done?;
         eprintln!("round {round}: resumed after {time:.2?}, {errors} publishes refused");
         resumed.push(time);
         refused += errors;
@@ -95,7 +105,7 @@ async fn once(trial: &mut Trial, is_hard: bool) -> anyhow::Result<(Duration, u64
     // Room again.
     let begin = Instant::now();
     for id in &ids {
-        std::fs::remove_file(ballast(trial, id)?)?;
+        make_room(trial, id)?;
     }
     standing(trial, &ids, false).await?;
     trial.acknowledged(BETWEEN).await.context("there is room again")?;
@@ -126,20 +136,26 @@ fn ballast(trial: &Trial, id: &str) -> anyhow::Result<PathBuf> {
     Ok(trial.cluster.store_dir_inside(id)?.join("ballast"))
 }
 
+fn make_room(trial: &Trial, id: &str) -> anyhow::Result<()> {
+    let path = ballast(trial, id)?;
+    std::fs::remove_file(&path).with_context(|| path.display().to_string())
+}
+
 /// Takes the room of these nodes, and waits until they say so.
 async fn fill(trial: &mut Trial, ids: &[String], is_hard: bool) -> anyhow::Result<()> {
-    let leave = if is_hard { 0 } else { MIB * DISK_RESERVE_MIB as usize / 2 };
+    let leave = if is_hard { 0 } else { (u64::from(DISK_RESERVE_MIB) << 20) / 2 };
     for id in ids {
         let path = ballast(trial, id)?;
         let mut file = File::create(&path).with_context(|| path.display().to_string())?;
-        let zeros = vec![0; MIB / 4];
+        let zeros = vec![0; BALLAST_BYTES];
         loop {
             let disk = nix::sys::statvfs::statvfs(&path)?;
-            let free = disk.blocks_available() as usize * disk.fragment_size() as usize;
+            let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
             if free <= leave && !is_hard {
                 break;
             }
-            match file.write(&zeros[..zeros.len().min(free - leave).max(1)]) {
+            let some = usize::try_from(free.saturating_sub(leave)).unwrap_or(usize::MAX);
+            match file.write(&zeros[..some.clamp(1, BALLAST_BYTES)]) {
                 Ok(_some) => {}
                 Err(full) if full.kind() == ErrorKind::StorageFull => break,
                 Err(error) => return Err(error).context("ballast"),
@@ -191,28 +207,32 @@ async fn is_refused(trial: &mut Trial) -> anyhow::Result<()> {
 
 /// Every node serves what it has: its tail, its store to the tools, and history by the entries.
 async fn reads_go_on(trial: &mut Trial, ids: &[String]) -> anyhow::Result<()> {
+    let mut complete = [0; GROUPS];
     for id in ids {
         let (node, group) = node_of(trial, id)?;
+        // What a node has not got while its disk was full comes later: others have it.
+        if trial.cluster.status_number(id, "/missing_segments").await? > 0 {
+            continue;
+        }
+        complete[group] += 1;
         let mut events = Vec::new();
         let address = trial.cluster.address(id)?;
         read_tail(&address, node, &trial.realm(), &trial.topics(), SOON, &mut events).await?;
-        let mut readings =
-            Readings::new(format!("tail of {id}, full or beside full ones"), Some(group));
-        readings.add(events);
-        trial.readings.push(readings);
+        let name = format!("tail of {id}, with full disks");
+        trial.readings_of(&name, Some(group)).add(events);
         let dump = trial.cluster.ndb_tool(id, &["dump"]).await?;
         ensure!(dump.status.success(), "dump of {id}: {}", dump.words());
         ensure!(!dump.stdout.is_empty(), "dump of {id} is empty");
     }
+    ensure!(complete.iter().all(|count| *count >= WRITE_QUORUM), "complete nodes: {complete:?}");
     let (realm, topics) = (trial.realm(), trial.topics());
     for id in trial.cluster.ids_of(Tier::Entry) {
         let address = trial.cluster.address(&id)?;
         let (dumped, error) =
             read_history(&address, &realm, common_prefix(&topics), &topics, SOON).await?;
         ensure!(error.is_none() && !dumped.events.is_empty(), "history at {id}: {error:?}");
-        let mut readings = Readings::new(format!("history at {id}, with full disks"), None);
-        readings.add_history(Ok((dumped, error)));
-        trial.readings.push(readings);
+        let name = format!("history at {id}, with full disks");
+        trial.readings_of(&name, None).add_history(Ok((dumped, error)));
     }
     Ok(())
 }

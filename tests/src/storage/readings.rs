@@ -66,6 +66,16 @@ impl Readings {
         }
     }
 
+    /// Takes the readings of another reader of the same.
+    fn merge(&mut self, other: Self) {
+        let (count, messages) = (self.count + other.count, self.messages + other.messages);
+        self.add(other.longest);
+        // The longest was among them.
+        (self.count, self.messages) = (count, messages);
+        self.failures += other.failures;
+        self.differences.extend(other.differences);
+    }
+
     /// Takes an answer of an entry.
     pub(super) fn add_history(&mut self, read: anyhow::Result<(Dumped, Option<String>)>) {
         match read {
@@ -163,7 +173,8 @@ impl Readers {
     pub(super) async fn stop(self, trial: &mut Trial) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
-            trial.readings.push(task.await?);
+            let readings = task.await?;
+            trial.readings_of(&readings.name, readings.group).merge(readings);
         }
         Ok(())
     }

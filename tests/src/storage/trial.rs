@@ -22,9 +22,11 @@ const SMALL_DISK_MIB: u32 = 48;
 const SMALL_DISK_MIB_ROUND: u32 = 16;
 /// Of these disks.
 pub(super) const DISK_RESERVE_MIB: u32 = 8;
-const GROUPS: usize = 2;
+pub(super) const GROUPS: usize = 2;
 /// Members of a group.
 pub(super) const GROUP_SIZE: usize = 3;
+/// Nodes of a group that must have a message before it counts.
+pub(super) const WRITE_QUORUM: usize = 2;
 const PUBLISHERS: usize = 4;
 const TOPICS: u32 = 3;
 
@@ -64,7 +66,7 @@ impl Trial {
             groups: GROUPS,
             ndb: GROUP_SIZE,
             entries: 2,
-            write_quorum: 2,
+            write_quorum: WRITE_QUORUM,
             dir: options.dir.clone(),
             durability: options.durability,
             publish_timeout,
@@ -127,6 +129,16 @@ impl Trial {
         let what = what.into();
         eprintln!("BROKEN: {what}");
         self.broken.push(what);
+    }
+
+    /// The readings of this name.
+    pub(super) fn readings_of(&mut self, name: &str, group: Option<usize>) -> &mut Readings {
+        let known = self.readings.iter().position(|readings| readings.name() == name);
+        let at = known.unwrap_or(self.readings.len());
+        if known.is_none() {
+            self.readings.push(Readings::new(name.to_owned(), group));
+        }
+        &mut self.readings[at]
     }
 
     /// Publishers and subscribers at both entries, until [`end_load`](Self::end_load).
@@ -283,7 +295,7 @@ impl Trial {
         }
         let StorageOptions { rounds, seed, per_second, durability, .. } = self.options;
         let setup = format!(
-            "rounds: {rounds}; 3 sync, {GROUPS} groups of {GROUP_SIZE} ndb (W = 2), 2 entry nodes, \
+            "rounds: {rounds}; 3 sync, {GROUPS} groups of {GROUP_SIZE} ndb (W = {WRITE_QUORUM}), 2 entry nodes, \
              durability {}; open loop, {per_second} messages/s in all on {TOPICS} topics, \
              publishers and a subscriber at both entries",
             durability.as_str()

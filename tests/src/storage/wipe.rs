@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use rand::RngExt as _;
 use tokio::time::sleep;
 
+use super::readings::Readers;
 use super::trial::{SOON, Trial, longest_and_median};
 
 /// Before the first loss, as fast as it goes: there must be something to fetch.
@@ -30,6 +31,8 @@ pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
         std::fs::remove_dir_all(trial.cluster.store_dir(&victim))?;
         trial.acknowledged(BETWEEN).await.context("while it was away")?;
         let seen = trial.cluster.log(&victim)?.len();
+        // Who is not complete yet must not be read as if it were.
+        let readers = Readers::start(trial, std::slice::from_ref(&victim))?;
         let begin = Instant::now();
         trial.cluster.spawn(&victim)?;
         let back =
@@ -37,6 +40,7 @@ pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
         trial.cluster.wait_ready().await?;
         trial.caught_up(&victim).await?;
         times.push(begin.elapsed());
+        readers.stop(trial).await?;
         most = back.most.max(most);
         fetched += trial.cluster.metric(&victim, "vixen_ndb_segments_fetched_total").await?;
         let log = trial.cluster.log(&victim)?.split_off(seen);
