@@ -154,6 +154,8 @@ impl Store {
         if let Some(env) = self.days().envs.get(&day) {
             return Ok(Arc::clone(env));
         }
+        // It may have been dropped a moment ago: one that is far behind places rows of old days.
+        self.wait_until_closed(day);
         let StoreOptions { bytes_max, fsync, .. } = self.options;
         let (env, _id) = DayEnv::open(&self.dir, day, Some(self.store_id), bytes_max, fsync)?;
         let env = Arc::new(env);

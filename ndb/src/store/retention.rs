@@ -153,10 +153,21 @@ impl Store {
         self.days().envs.keys().next_back().copied().unwrap_or_default()
     }
 
+    /// LMDB opens no directory that is still open; readers of a day that was dropped end soon.
+    pub(super) fn wait_until_closed(&self, day: UtcDay) {
+        let Ok(dir) = self.dir.canonicalize() else { return };
+        if let Some(closing) = heed::env_closing_event(dir.join(day.to_string())) {
+            let _or_a_reader_lasts = closing.wait_timeout(READERS_MAX);
+        }
+    }
+
     /// Deletes days that are not at hand any more, beside the caller's work.
     fn discard(&self, going: Vec<Arc<DayEnv>>) -> Result<(), StoreError> {
         for env in going {
-            let aside = self.dir.join(format!("{TRIMMED_PREFIX}{}", env.day));
+            // One of that name may still be there, when a day is dropped again.
+            let name = |n: u32| self.dir.join(format!("{TRIMMED_PREFIX}{}-{n}", env.day));
+            let mut names = (0..=u32::MAX).map(name).filter(|aside| !aside.exists());
+            let aside = names.next().unwrap_or_else(|| name(0));
             let failed = |source| StoreError::Directory { path: env.dir.clone(), source };
             std::fs::rename(&env.dir, &aside).map_err(failed)?;
             tracing::info!(day = %env.day, "a day is dropped by retention");
@@ -184,7 +195,11 @@ pub(super) fn finish_interrupted(dir: &Path) -> Result<(), StoreError> {
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name().to_string_lossy().starts_with(TRIMMED_PREFIX) {
-            std::fs::remove_dir_all(entry.path()).map_err(failed)?;
+            match std::fs::remove_dir_all(entry.path()) {
+                // A store of this process that was dropped a moment ago is still deleting it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.map_err(failed)?,
+            }
         }
     }
     Ok(())

@@ -264,3 +264,38 @@ fn an_order_that_begins_anew_keeps_what_waits_and_goes_on_from_its_base() {
     let step = bench.store.scrub(Position(1), None, u64::MAX).expect("reads");
     assert_eq!((step.segments, step.findings), (2, vec![]));
 }
+
+/// A node that is far behind places rows of days that its retention has dropped.
+#[test]
+fn a_day_that_was_dropped_is_begun_again_when_its_readers_have_ended() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut bench = Bench::open(dir.path(), at(0, 0));
+    let mut order = Order::new();
+    let (waiting, blob) = segment_of(2, 1, &["t"]);
+    bench.commit(&[temporary(waiting, &blob)], at(3, 0));
+    bench.put(&mut order, &segment(1, 1), stamp(0, 1));
+    std::thread::scope(|scope| {
+        let env = bench.env(0);
+        let (reads, is_reading) = std::sync::mpsc::channel();
+        let (go_on, may_end) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let txn = env.read().expect("reads");
+            reads.send(()).expect("the test waits");
+            may_end.recv().expect("the test goes on");
+            drop(txn);
+        });
+        is_reading.recv().expect("it reads");
+        assert_eq!(trim(&mut bench, 3), Some(Position(2)));
+        go_on.send(()).expect("it waits");
+        bench.put(&mut order, &segment(2, 2), stamp(0, 2));
+    });
+    assert_eq!(bench.rows(Position(2)), order.rows[1..]);
+    // The name under which it is deleted may be taken.
+    let taken = dir.path().join(format!("trimmed-{}-0", day(0)));
+    std::fs::create_dir_all(taken.join("not empty")).expect("creates");
+    assert_eq!(trim(&mut bench, 3), Some(Position(4)));
+    let bench = bench.reopen(dir.path(), at(3, 9));
+    wait_for_names(dir.path(), &[day(3)]);
+    assert_eq!(bench.store.base(), order.head());
+    assert_eq!(bench.recovered().temporary, [waiting]);
+}
