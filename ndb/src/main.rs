@@ -1,6 +1,7 @@
 //! `vixen-ndb`: one storage node, and the tools for its store.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -8,6 +9,9 @@ use vixen_common::config::NodeArgs;
 use vixen_common::telemetry::init_tracing;
 use vixen_ndb::tools::{Tool, fault};
 use vixen_ndb::{NdbError, StartError};
+
+/// Reads that are under way when the node stops have so long.
+const READS_MAX: Duration = Duration::from_secs(1);
 
 /// Exit code when LMDB is led astray by damaged pages: EX_SOFTWARE of sysexits.h.
 const EXIT_FAULT: i32 = 70;
@@ -64,6 +68,8 @@ fn run(args: &NodeArgs) -> anyhow::Result<()> {
     // One thread for the node and its links; the writer and slow reads have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(vixen_ndb::serve(&config, &name));
+    // A read of a damaged store may never end: the process does not wait for it.
+    runtime.shutdown_timeout(READS_MAX);
     served.map_err(|error| {
         if is_damage(&error) { error.context(format!("{problem}. {remedy}")) } else { error }
     })

@@ -121,7 +121,10 @@ async fn a_node_that_most_others_contradict_gives_out_nothing_from_there_on() {
     let mut other = Fake::reader(&node, 64).await;
     let before = HistoryQuery { until: Some(Position(3)), ..query(1, false) };
     assert_eq!(other.history(before).await.0, [said(1, "a", 1), said(2, "a", 1)]);
-    assert_eq!(other.history(query(3, false)).await, (vec![], HistoryEnd::Failed));
+    let nothing = HistoryEnd::Next { next: Position(3), is_end: true };
+    assert_eq!(other.history(query(1, false)).await.1, nothing, "up to there");
+    assert_eq!(other.history(query(3, false)).await, (vec![], nothing));
+    assert_eq!(other.history(query(3, true)).await, (vec![], HistoryEnd::Failed));
     other.send(Message::FetchOrder { from: Position(3) });
     assert_eq!(other.next().await, Message::OrderRows { first: Position(3), rows: vec![] });
     // The others have mended theirs.

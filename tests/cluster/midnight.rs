@@ -1,7 +1,8 @@
 //! Days of the store: crossing midnight under load, and retention.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use vixen_common::time::WallTime;
 use vixen_tests::check::check;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Tier, get, wait_until};
 use vixen_tests::load::{Amount, Load, LoadOptions, Pace};
@@ -13,9 +14,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Moves all clocks to this long before midnight.
 fn offset_to_before_midnight(left: Duration) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let now_ms = u64::try_from(now.as_millis()).expect("a time");
-    DAY_MS - now_ms % DAY_MS - u64::try_from(left.as_millis()).expect("short")
+    DAY_MS - WallTime::now().0 % DAY_MS - u64::try_from(left.as_millis()).expect("short")
 }
 
 /// The days of a node's store.

@@ -29,6 +29,9 @@ const REPAIR_MAX: Duration = Duration::from_secs(2);
 /// Beyond the reserve by this part, new segments are taken again.
 const RESUME_PART: u64 = 16;
 
+/// With less than this part of the reserve left, nothing is fetched.
+const FETCH_PART: u64 = 4;
+
 /// When what is due next.
 #[derive(Debug)]
 pub(super) struct Care {
@@ -128,6 +131,11 @@ impl NdbNode {
             tracing::info!(free_mib, reserve_mib, "the disk has room again: segments are taken");
         }
         self.tell_standing();
+    }
+
+    /// Whether what is placed and missing is fetched: the reserve is there for it, but not all of it.
+    pub(super) const fn may_fetch(&self) -> bool {
+        !self.is_disk_full || self.care.disk_free >= self.options.disk_reserve / FETCH_PART
     }
 
     /// Segments that stay without a place are offered to the group: so those that fewer than W nodes

@@ -126,7 +126,7 @@ impl Fetching {
         requests
     }
 
-    fn tries_of(&self, segment: SegmentId) -> u32 {
+    pub(super) fn tries_of(&self, segment: SegmentId) -> u32 {
         self.wanted.get(&segment).map_or(0, |want| want.tries)
     }
 

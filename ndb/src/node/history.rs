@@ -23,6 +23,10 @@ impl NdbNode {
         self.metrics.history_batches.increment(1);
         query.bytes_max = query.bytes_max.min(BYTES_MAX);
         let trusted_to = self.trusted_to.load(Ordering::Relaxed);
+        if trusted_to < u64::MAX && !query.is_backward {
+            let until = query.until.map_or(trusted_to, |until| until.0.min(trusted_to));
+            query.until = Some(Position(until));
+        }
         let metrics = self.metrics.history.clone();
         tokio::spawn(async move {
             let read = tokio::task::spawn_blocking(move || store.history(&query)).await;
@@ -68,12 +72,17 @@ impl NdbNode {
     /// Where the order is trusted to, for tails that are started.
     pub(super) fn trust_to(&self, distrusted_from: Option<Position>) {
         let to = distrusted_from.map_or(u64::MAX, |position| position.0);
-        if self.trusted_to.swap(to, Ordering::Relaxed) != to && to != u64::MAX {
+        if self.trusted_to.swap(to, Ordering::Relaxed) == to {
+            return;
+        }
+        if to != u64::MAX {
             tracing::error!(
                 position = to,
                 "most ndb nodes have another order from here on: this node does not give it out; \
                  stop it, keep its directory for analysis, and rebuild it from its peers"
             );
         }
+        // Tails that waited for trust go on.
+        self.log.wake();
     }
 }

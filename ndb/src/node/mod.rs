@@ -48,6 +48,9 @@ const WRITER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of incomplete segments, as a multiple of the largest segment.
 const INCOMING_SEGMENTS: usize = 64;
 
+/// A segment without a place is asked for so often, at nodes that turn out not to have it.
+const OFFERED_TRIES_MAX: u32 = 10;
+
 /// Readiness before the first look at the links.
 const STARTING: &str = "starting";
 
@@ -332,7 +335,7 @@ impl NdbNode {
     }
 
     fn next_timer(&self) -> Instant {
-        let fetching = self.fetching.due_at().filter(|_| !self.is_disk_full);
+        let fetching = self.fetching.due_at().filter(|_| self.may_fetch());
         let due = [self.unwritten.due_at(), fetching, self.order_due_at()];
         due.into_iter().flatten().fold(self.care.due_at(), Instant::min)
     }
@@ -494,8 +497,14 @@ impl NdbNode {
                 self.serve_segments(link, segments);
                 return Ok(());
             }
-            (PeerId::Ndb { .. }, Message::SegmentBlob { segment, blob }) => {
-                Input::Fetched { segment, blob: Blob::from_bytes(blob) }
+            (PeerId::Ndb { id, .. }, Message::SegmentBlob { segment, blob }) => {
+                let refused = fx.refused.len();
+                self.replica.step(Input::Fetched { segment, blob: Blob::from_bytes(blob) }, fx);
+                if fx.refused.len() > refused {
+                    // Damaged there as well: the next peer is asked.
+                    self.fetching.lacks(id, &[segment], Instant::now());
+                }
+                return Ok(());
             }
             (PeerId::Ndb { id, .. }, Message::OfferSegments { segments })
                 if id.group == self.options.id.group =>
@@ -514,7 +523,7 @@ impl NdbNode {
                 return Ok(());
             }
             (PeerId::Ndb { id, .. }, Message::SegmentsMissing { segments }) => {
-                self.fetching.lacks(id, &segments, Instant::now());
+                self.on_segments_missing(id, &segments);
                 return Ok(());
             }
             (_, other) => {
@@ -525,6 +534,19 @@ impl NdbNode {
         };
         self.replica.step(input, fx);
         Ok(())
+    }
+
+    /// Segments that a peer does not have. One without a place that nobody has any more is not asked
+    /// for for ever: it is elected, or offered again, or gone.
+    fn on_segments_missing(&mut self, from: NdbId, segments: &[SegmentId]) {
+        self.fetching.lacks(from, segments, Instant::now());
+        for segment in segments {
+            let is_placed = self.replica.missing().contains_key(segment);
+            if !is_placed && self.fetching.tries_of(*segment) >= OFFERED_TRIES_MAX {
+                self.fetching.got(*segment);
+                self.replica.unwant(*segment);
+            }
+        }
     }
 
     /// Answers a peer that lacks segments, from memory or the store, outside the loop.
@@ -651,7 +673,7 @@ impl NdbNode {
 
     fn fetch_due(&mut self) {
         let now = Instant::now();
-        if self.is_disk_full || self.fetching.due_at().is_none_or(|at| at > now) {
+        if !self.may_fetch() || self.fetching.due_at().is_none_or(|at| at > now) {
             return;
         }
         for (to, segments) in self.fetching.take_due(now) {

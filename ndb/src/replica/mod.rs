@@ -501,6 +501,11 @@ impl Replica {
         self.missing.insert(lost.meta.id, lost);
     }
 
+    /// A segment without a place is not asked for any more.
+    pub fn unwant(&mut self, segment: SegmentId) {
+        self.wanted.remove(&segment);
+    }
+
     /// The bytes of a segment without a place are damaged on disk: they are written again where
     /// they are in memory as well, else it is asked for again, and `true`.
     pub fn lose_pending(&mut self, meta: SegmentMeta, fx: &mut Effects) -> bool {

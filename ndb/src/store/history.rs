@@ -391,11 +391,17 @@ fn blob_of(env: &DayEnv, meta: &SegmentMeta) -> Result<Found, StoreError> {
 }
 
 /// The topics to look up in the index; `None` when the order is to be read.
+///
+/// A segment whose bytes are missing is not in the index yet: a day with such segments is read by its
+/// order, which stops at them. What is placed later lies beyond the end that the reader took before.
 fn numbers_of(
     env: &DayEnv,
     patterns: &[TopicPattern],
 ) -> Result<Option<Vec<TopicNumber>>, StoreError> {
     let txn = env.read()?;
+    if !env.missing.is_empty(&txn)? {
+        return Ok(None);
+    }
     match env.matching_topics(&txn, patterns, TOPICS_MAX) {
         // A damaged name is found by reading everything.
         Err(StoreError::Row { .. }) => Ok(None),

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use bytes::Bytes;
 use heed::types::Bytes as Raw;
 use heed::{CompactionOption, Database, EnvFlags, EnvOpenOptions};
+use nix::libc::{EINVAL, EIO, ENOMEM};
 
 use vixen_common::id::{GroupId, Position, SegmentId, Seq, Stamp};
 use vixen_common::lmdb::OpenError;
@@ -560,6 +561,23 @@ impl Day {
 }
 
 impl StoreError {
+    /// Whether a write failed for want of room on the disk: it can be done again.
+    pub(crate) fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Lmdb(heed::Error::Io(error)) => error.kind() == std::io::ErrorKind::StorageFull,
+            Self::Lmdb(_)
+            | Self::Open(_)
+            | Self::Row { .. }
+            | Self::Order(_)
+            | Self::Damaged(_)
+            | Self::Directory { .. }
+            | Self::OldLayout { .. }
+            | Self::Encode(_)
+            | Self::Trimmed { .. }
+            | Self::Misfit(_) => false,
+        }
+    }
+
     /// Whether the bytes on disk are not what was written, so that only a backup or the peers help.
     #[must_use]
     pub fn is_damage(&self) -> bool {
@@ -579,21 +597,18 @@ impl StoreError {
     }
 }
 
-const fn is_damage(error: &heed::Error) -> bool {
+/// Garbled pages show in many ways: as what LMDB calls corrupt, as sizes that no memory can hold,
+/// as a state that cannot be.
+fn is_damage(error: &heed::Error) -> bool {
     use heed::MdbError;
     match error {
-        heed::Error::Mdb(error) => matches!(
+        heed::Error::Mdb(error) => !matches!(
             error,
-            MdbError::PageNotFound
-                | MdbError::Corrupted
-                | MdbError::Panic
-                | MdbError::VersionMismatch
-                | MdbError::Invalid
-                | MdbError::Incompatible
+            MdbError::MapFull | MdbError::DbsFull | MdbError::ReadersFull | MdbError::TlsFull
         ),
-        heed::Error::Io(_)
-        | heed::Error::Encoding(_)
-        | heed::Error::Decoding(_)
-        | heed::Error::EnvAlreadyOpened => false,
+        heed::Error::Io(error) => matches!(error.raw_os_error(), Some(EIO | ENOMEM | EINVAL)),
+        heed::Error::Encoding(_) | heed::Error::Decoding(_) | heed::Error::EnvAlreadyOpened => {
+            false
+        }
     }
 }

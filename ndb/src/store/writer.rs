@@ -15,6 +15,9 @@ use vixen_common::time::WallTime;
 use super::write::{Job, Memory};
 use super::{Store, StoreError};
 
+/// Between two attempts to write while the disk has no room at all.
+const SPACE_LOOK: Duration = Duration::from_millis(200);
+
 /// One commit, durable (unless the store was opened without fsync).
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
@@ -47,7 +50,8 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// The way to the writer thread. Dropping it lets the thread finish what waits, and end.
+/// The way to the writer thread. Dropping it lets the thread finish what waits, and end; nobody
+/// waits for that, since a damaged store may hold it up for ever.
 pub(crate) struct Writer {
     jobs: Option<jobs::Sender<Vec<Job>>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -74,20 +78,10 @@ impl Writer {
 
     /// Waits until everything handed over is committed, and ends the thread. Blocking.
     pub(crate) fn finish(mut self) {
-        self.join();
-    }
-
-    fn join(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             let _panic_was_reported = thread.join();
         }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.join();
     }
 }
 
@@ -100,12 +94,32 @@ fn write_all(
     while let Ok(mut batch) = waiting.recv() {
         batch.extend(waiting.try_iter().flatten());
         let begun = Instant::now();
-        let committed = store.commit(&mut memory, &batch, WallTime::now());
+        let mut committed = store.commit(&mut memory, &batch, WallTime::now());
+        while committed.as_ref().is_err_and(StoreError::is_out_of_space) {
+            // Nothing of the batch is lost: it is written again, what of it is on disk as well.
+            match wait_for_space(waiting) {
+                Some(more) => batch.extend(more),
+                None => break,
+            }
+            committed = Memory::recover(store).and_then(|recovered| {
+                memory = recovered;
+                store.commit(&mut memory, &batch, WallTime::now())
+            });
+        }
         let committed =
             committed.map(|committed| Committed { elapsed: begun.elapsed(), ..committed });
         let failed = committed.is_err();
         if report.send(committed).is_err() || failed {
             return;
         }
+    }
+}
+
+/// What else comes while the disk is full, at most for a moment; `None` when the node stops.
+fn wait_for_space(waiting: &jobs::Receiver<Vec<Job>>) -> Option<Vec<Job>> {
+    match waiting.recv_timeout(SPACE_LOOK) {
+        Ok(more) => Some(more),
+        Err(jobs::RecvTimeoutError::Timeout) => Some(Vec::new()),
+        Err(jobs::RecvTimeoutError::Disconnected) => None,
     }
 }

@@ -216,9 +216,6 @@ impl Tail {
             self.cursor = self.cursor.max(self.context.log.head().0);
             return Ok(true);
         }
-        if self.cursor.0 >= self.context.trusted_to.load(Ordering::Relaxed) {
-            return Ok(true);
-        }
         match self.context.log.find(self.cursor, ENTRIES_BATCH) {
             Found::AtHead => Ok(true),
             Found::Older => self.read_store().await,
@@ -233,8 +230,12 @@ impl Tail {
         }
     }
 
-    /// Sends the wanted part of one segment; `true` when its bytes are not here.
+    /// Sends the wanted part of one segment; `true` when its bytes are not here, or its place is not
+    /// trusted.
     async fn deliver(&mut self, entry: &Entry) -> Result<bool, Ended> {
+        if entry.end().0 > self.context.trusted_to.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
         let read;
         let (topics, records) = match &entry.body {
             EntryBody::Open(topics, records) => (topics, records),

@@ -1,5 +1,5 @@
-//! SIGBUS and SIGSEGV: pages that a disk has garbled can lead LMDB astray, and a file cut short is
-//! a hole in its map. The process cannot go on then, but it can say what to do.
+//! SIGBUS, SIGSEGV and SIGABRT: pages that a disk has garbled can lead LMDB astray, or fail its own
+//! assertions, and a file cut short is a hole in its map. The process cannot go on then, but it can say what to do.
 
 use std::ffi::c_void;
 use std::os::fd::AsFd;
@@ -10,12 +10,13 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 /// What the handler needs, made before it can be called.
 struct Answer {
-    bus: Vec<u8>,
-    segv: Vec<u8>,
+    lines: [Vec<u8>; 3],
     code: i32,
     /// The handlers before: those of Rust, which tell of an overflown stack and do not come back.
-    before: [SigHandler; 2],
+    before: [SigHandler; 3],
 }
+
+const SIGNALS: [Signal; 3] = [Signal::SIGBUS, Signal::SIGSEGV, Signal::SIGABRT];
 
 static ANSWER: OnceLock<Answer> = OnceLock::new();
 
@@ -25,29 +26,28 @@ pub fn answer_for(problem: &str, remedy: &str, code: i32) {
     if ANSWER.get().is_some() {
         return;
     }
-    let line =
-        |signal: Signal| format!("vixen-ndb: {problem} (signal {signal}). {remedy}\n").into_bytes();
+    let line = |signal: Signal| {
+        // LMDB's assertions abort, and so does a panic, which has told of itself by then.
+        let unless =
+            if signal == Signal::SIGABRT { ", unless a panic is told of above" } else { "" };
+        format!("vixen-ndb: {problem} (signal {signal}){unless}. {remedy}\n").into_bytes()
+    };
     let handler = SigHandler::SigAction(on_fault);
     // On the stack that Rust has set aside for this in each thread.
     let flags = SaFlags::SA_ONSTACK | SaFlags::SA_SIGINFO;
     let action = SigAction::new(handler, flags, SigSet::empty());
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    let [bus_before, segv_before] = [Signal::SIGBUS, Signal::SIGSEGV].map(|signal| {
+    let before = SIGNALS.map(|signal| {
         #[expect(unsafe_code, reason = "asks for the handler of a signal")]
         // SAFETY: the default action; `on_fault` follows below, before anything can fault.
         let before = unsafe { sigaction(signal, &default) };
         before.map_or(SigHandler::SigDfl, |before| before.handler())
     });
-    let answer = Answer {
-        bus: line(Signal::SIGBUS),
-        segv: line(Signal::SIGSEGV),
-        code,
-        before: [bus_before, segv_before],
-    };
+    let answer = Answer { lines: SIGNALS.map(line), code, before };
     if ANSWER.set(answer).is_err() {
         return;
     }
-    for signal in [Signal::SIGBUS, Signal::SIGSEGV] {
+    for signal in SIGNALS {
         #[expect(unsafe_code, reason = "installs the handler of a signal")]
         // SAFETY: `on_fault` does only what is safe in a handler: it reads memory that was written
         // before it was installed and never changes, calls the handler that was there before,
@@ -61,14 +61,13 @@ pub fn answer_for(problem: &str, remedy: &str, code: i32) {
 
 extern "C" fn on_fault(signal: i32, info: *mut siginfo_t, context: *mut c_void) {
     let Some(answer) = ANSWER.get() else { exit(70) };
-    let is_bus = signal == Signal::SIGBUS as i32;
+    let at = SIGNALS.iter().position(|known| *known as i32 == signal).unwrap_or_default();
     // Rust's own handler tells of an overflown stack and aborts; of anything else it says nothing
     // and returns, with the default action set for a second fault that does not come.
-    if let SigHandler::SigAction(before) = answer.before[usize::from(!is_bus)] {
+    if let SigHandler::SigAction(before) = answer.before[at] {
         before(signal, info, context);
     }
-    let line = if is_bus { &answer.bus } else { &answer.segv };
-    let _nowhere_to_say_it = nix::unistd::write(std::io::stderr().as_fd(), line);
+    let _nowhere_to_say_it = nix::unistd::write(std::io::stderr().as_fd(), &answer.lines[at]);
     exit(answer.code)
 }
 

@@ -16,9 +16,7 @@ use super::dump::read_history;
 use super::judge::common_prefix;
 use super::readings::node_of;
 use super::tail::read_tail;
-use super::trial::{
-    DISK_RESERVE_MIB, GROUP_SIZE, GROUPS, SOON, Trial, WRITE_QUORUM, longest_and_median,
-};
+use super::trial::{DISK_RESERVE_MIB, GROUP_SIZE, GROUPS, SOON, Trial, longest_and_median};
 use crate::client::Connection;
 use crate::harness::{Tier, wait_until};
 
@@ -150,7 +148,7 @@ async fn fill(trial: &mut Trial, ids: &[String], is_hard: bool) -> anyhow::Resul
         let zeros = vec![0; BALLAST_BYTES];
         loop {
             let disk = nix::sys::statvfs::statvfs(&path)?;
-            let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
+            let free = disk.blocks_available() * disk.fragment_size();
             if free <= leave && !is_hard {
                 break;
             }
@@ -224,7 +222,8 @@ async fn reads_go_on(trial: &mut Trial, ids: &[String]) -> anyhow::Result<()> {
         ensure!(dump.status.success(), "dump of {id}: {}", dump.words());
         ensure!(!dump.stdout.is_empty(), "dump of {id} is empty");
     }
-    ensure!(complete.iter().all(|count| *count >= WRITE_QUORUM), "complete nodes: {complete:?}");
+    // Each segment has W copies, on any W nodes: what misses one may have what another misses.
+    ensure!(!complete.contains(&0), "complete nodes of the groups: {complete:?}");
     let (realm, topics) = (trial.realm(), trial.topics());
     for id in trial.cluster.ids_of(Tier::Entry) {
         let address = trial.cluster.address(&id)?;

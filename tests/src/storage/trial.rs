@@ -26,7 +26,7 @@ pub(super) const GROUPS: usize = 2;
 /// Members of a group.
 pub(super) const GROUP_SIZE: usize = 3;
 /// Nodes of a group that must have a message before it counts.
-pub(super) const WRITE_QUORUM: usize = 2;
+const WRITE_QUORUM: usize = 2;
 const PUBLISHERS: usize = 4;
 const TOPICS: u32 = 3;
 
