@@ -20,6 +20,7 @@ impl NdbNode {
         let Some((_, sender)) = self.links.get(&link) else { return };
         let (sender, store, trouble) =
             (sender.clone(), Arc::clone(&self.store), self.trouble.clone());
+        let log = Arc::clone(&self.log);
         self.metrics.history_batches.increment(1);
         query.bytes_max = query.bytes_max.min(BYTES_MAX);
         let trusted_to = self.trusted_to.load(Ordering::Relaxed);
@@ -29,7 +30,12 @@ impl NdbNode {
         }
         let metrics = self.metrics.history.clone();
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || store.history(&query)).await;
+            let read = tokio::task::spawn_blocking(move || {
+                // What is placed and not on disk yet.
+                let recent = log.recent(store.head().next);
+                store.history(&query, &recent)
+            });
+            let read = read.await;
             let end = match read {
                 Ok(Ok(batch)) => {
                     if let Some((first, row)) = batch.damaged {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use vixen_common::id::{Position, SegmentId};
-use vixen_common::segment::{Blob, Records, SegmentMeta, TopicPattern};
-use vixen_common::wire::{HistoryEnd, HistoryQuery, TailSegment};
+use vixen_common::id::{Position, SegmentId, Stamp};
+use vixen_common::segment::{Blob, Records, SegmentMeta, Topic, TopicPattern};
+use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
 
 use super::day::DayEnv;
 use super::topics::TopicNumber;
@@ -34,6 +34,17 @@ pub(crate) struct Batch {
     pub(crate) damaged: Option<(Position, OrderRow)>,
 }
 
+/// A placed segment whose row may not be on disk yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Recent {
+    /// Position of its first message.
+    pub(crate) first: Position,
+    /// Its row.
+    pub(crate) row: OrderRow,
+    /// Its messages; `None` when they are not at hand.
+    pub(crate) body: Option<(Vec<Topic>, Bytes)>,
+}
+
 /// A batch under construction.
 struct Reader<'q> {
     query: &'q HistoryQuery,
@@ -55,13 +66,31 @@ enum Stop {
 }
 
 impl Store {
-    /// Reads one batch. Blocking.
+    /// Reads one batch. `recent` are segments in their order from the end of the one on disk on, as
+    /// it was before the call, or from earlier. Blocking.
     ///
     /// # Errors
     /// When the order itself cannot be read.
-    pub(crate) fn history(&self, query: &HistoryQuery) -> Result<Batch, StoreError> {
-        let from = self.resolve(query.from, query.is_backward)?;
+    pub(crate) fn history(
+        &self,
+        query: &HistoryQuery,
+        recent: &[Recent],
+    ) -> Result<Batch, StoreError> {
         let (base, head) = (self.base(), self.head());
+        // What has come to disk meanwhile is read there.
+        let beyond = recent.partition_point(|recent| recent.first < head.next);
+        let is_next = recent.get(beyond).is_some_and(|recent| recent.first == head.next);
+        let recent = if is_next { &recent[beyond..] } else { &[] };
+        let end_of_order = recent.last().map_or(head.next, Recent::end);
+        let from = match query.from {
+            HistoryPlace::End => Position(end_of_order.0.saturating_sub(1)),
+            HistoryPlace::Id { stamp, offset } if stamp > head.stamp => {
+                find_recent(recent, stamp, offset, end_of_order, query.is_backward)
+            }
+            HistoryPlace::Position(_) | HistoryPlace::Id { .. } => {
+                self.resolve(query.from, query.is_backward)?
+            }
+        };
         let mut reader = Reader {
             query,
             from,
@@ -77,9 +106,15 @@ impl Store {
             return Ok(Batch { segments: Vec::new(), end, damaged: None });
         }
         let stop = if query.is_backward {
-            self.read_backward(&mut reader, from)?
+            match self.read_recent(&mut reader, recent.iter().rev()) {
+                None => self.read_backward(&mut reader, from)?,
+                stop => stop,
+            }
         } else {
-            self.read_forward(&mut reader, from.max(base.next))?
+            match self.read_forward(&mut reader, from.max(base.next))? {
+                None => self.read_recent(&mut reader, recent.iter()),
+                stop => stop,
+            }
         };
         let end = match stop {
             Some(Stop::Full(next)) => HistoryEnd::Next { next, is_end: false },
@@ -90,11 +125,35 @@ impl Store {
                 HistoryEnd::Next { next, is_end: true }
             }
             None => {
-                let end = query.until.map_or(head.next, |until| until.min(head.next));
+                let end = query.until.map_or(end_of_order, |until| until.min(end_of_order));
                 HistoryEnd::Next { next: end.max(from), is_end: true }
             }
         };
         Ok(Batch { segments: reader.segments, end, damaged: reader.damaged })
+    }
+
+    /// Reads segments that are not on disk yet, in the direction of the query.
+    fn read_recent<'r>(
+        &self,
+        reader: &mut Reader<'_>,
+        recent: impl Iterator<Item = &'r Recent>,
+    ) -> Option<Stop> {
+        let range = reader.range();
+        let wanted = recent.filter(|recent| recent.first < range.1 && recent.end() > range.0);
+        for Recent { first, row, body } in wanted {
+            let here = match reader.begin(*first, row.elected.meta.count) {
+                Ok(here) => here,
+                Err(stop) => return Some(stop),
+            };
+            if row.elected.challenger.group != self.options.group {
+                continue;
+            }
+            let Some((topics, records)) = body else { return Some(Stop::Unavailable(here)) };
+            if let Some(stop) = reader.add(*first, row, topics.clone(), records.clone()) {
+                return Some(stop);
+            }
+        }
+        None
     }
 
     fn read_forward(
@@ -254,23 +313,10 @@ impl Store {
         row: OrderRow,
     ) -> Result<Option<Stop>, StoreError> {
         let meta = row.elected.meta;
-        let query = reader.query;
-        // Where this segment would be begun with by the next batch.
-        let here = if query.is_backward {
-            Position(first.plus(meta.count).0 - 1).min(reader.from)
-        } else {
-            first.max(reader.from)
+        let here = match reader.begin(first, meta.count) {
+            Ok(here) => here,
+            Err(stop) => return Ok(Some(stop)),
         };
-        reader.rows += 1;
-        // Each batch brings the reader on.
-        let bytes_max = u64::from(query.bytes_max).max(1);
-        let is_full = reader.messages >= query.messages_max
-            || reader.bytes >= bytes_max
-            || reader.bytes_read >= bytes_max.saturating_mul(READ_FACTOR)
-            || reader.rows > ROWS_MAX;
-        if is_full {
-            return Ok(Some(Stop::Full(here)));
-        }
         if row.elected.challenger.group != self.options.group {
             return Ok(None);
         }
@@ -287,19 +333,56 @@ impl Store {
             reader.damaged = Some((first, row));
             return Ok(Some(Stop::Unavailable(here)));
         };
+        Ok(reader.add(first, &row, topics, records))
+    }
+}
+
+impl Recent {
+    const fn end(&self) -> Position {
+        self.first.plus(self.row.elected.meta.count)
+    }
+}
+
+impl Reader<'_> {
+    /// Begins with a segment: where the next batch would begin with it.
+    fn begin(&mut self, first: Position, count: u32) -> Result<Position, Stop> {
+        let here = if self.query.is_backward {
+            Position(first.plus(count).0 - 1).min(self.from)
+        } else {
+            first.max(self.from)
+        };
+        self.rows += 1;
+        // Each batch brings the reader on.
+        let bytes_max = u64::from(self.query.bytes_max).max(1);
+        let is_full = self.messages >= self.query.messages_max
+            || self.bytes >= bytes_max
+            || self.bytes_read >= bytes_max.saturating_mul(READ_FACTOR)
+            || self.rows > ROWS_MAX;
+        if is_full { Err(Stop::Full(here)) } else { Ok(here) }
+    }
+
+    /// Adds what is wanted of a segment's messages.
+    fn add(
+        &mut self,
+        first: Position,
+        row: &OrderRow,
+        topics: Vec<Topic>,
+        records: Bytes,
+    ) -> Option<Stop> {
+        let meta = row.elected.meta;
         let wanted: Vec<bool> = topics
             .iter()
-            .map(|topic| query.topics.iter().any(|pattern| pattern.matches(topic)))
+            .map(|topic| self.query.topics.iter().any(|pattern| pattern.matches(topic)))
             .collect();
         if !wanted.contains(&true) {
-            return Ok(None);
+            return None;
         }
-        let range = reader.range();
+        let range = self.range();
         let last = first.plus(meta.count.saturating_sub(1));
         let is_whole = !wanted.contains(&false)
             && range.0 <= first
             && last < range.1
-            && meta.count <= query.messages_max - reader.messages;
+            && meta.count <= self.query.messages_max - self.messages;
         let mut segment = TailSegment {
             first,
             count: meta.count,
@@ -309,8 +392,8 @@ impl Store {
             records,
         };
         if is_whole {
-            reader.push(segment, meta.count);
-            return Ok(None);
+            self.push(segment, meta.count);
+            return None;
         }
         let mut offsets: Vec<u32> = Vec::new();
         for (offset, record) in (0u32..).zip(Records::new(&segment.records)) {
@@ -321,12 +404,12 @@ impl Store {
             }
         }
         if offsets.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let room = usize::try_from(query.messages_max - reader.messages).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.query.messages_max - self.messages).unwrap_or(usize::MAX);
         let cut = offsets.len() > room;
         if cut {
-            if query.is_backward {
+            if self.query.is_backward {
                 offsets.drain(..offsets.len() - room);
             } else {
                 offsets.truncate(room);
@@ -343,20 +426,17 @@ impl Store {
         let count = u32::try_from(offsets.len()).unwrap_or(u32::MAX);
         segment.records = kept.into();
         segment.offsets = offsets;
-        reader.push(segment, count);
+        self.push(segment, count);
         if !cut {
-            return Ok(None);
+            return None;
         }
-        let next = if query.is_backward {
+        let next = if self.query.is_backward {
             Position(first.plus(lowest.unwrap_or(0)).0.saturating_sub(1))
         } else {
             next_of(first.plus(highest.unwrap_or(0)))
         };
-        Ok(Some(Stop::Full(next)))
+        Some(Stop::Full(next))
     }
-}
-
-impl Reader<'_> {
     /// The positions wanted: first, and the one after the last.
     fn range(&self) -> (Position, Position) {
         let until = self.query.until;
@@ -372,6 +452,25 @@ impl Reader<'_> {
         self.bytes += segment.records.len() as u64;
         self.segments.push(segment);
     }
+}
+
+/// As [`Store::resolve`], beyond the order on disk.
+fn find_recent(
+    recent: &[Recent],
+    stamp: Stamp,
+    offset: u32,
+    end: Position,
+    is_backward: bool,
+) -> Position {
+    let at = recent.partition_point(|recent| recent.row.elected.stamp() < stamp);
+    let Some(found) = recent.get(at) else { return read::backward_or(end, is_backward) };
+    if found.row.elected.stamp() != stamp {
+        return read::backward_or(found.first, is_backward);
+    }
+    if offset < found.row.elected.meta.count {
+        return found.first.plus(offset);
+    }
+    read::backward_or(found.end(), is_backward)
 }
 
 enum Found {

@@ -34,6 +34,7 @@ use crate::replica::Recovered;
 
 use day::DayEnv;
 pub use error::StoreError;
+pub(crate) use history::Recent;
 pub(crate) use retention::Retention;
 pub(crate) use scrub::{Finding, ScrubStep};
 pub(crate) use write::Job;

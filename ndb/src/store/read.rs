@@ -191,7 +191,7 @@ impl Store {
 }
 
 /// The message at `next`, or the one before it.
-const fn backward_or(next: Position, is_backward: bool) -> Position {
+pub(super) const fn backward_or(next: Position, is_backward: bool) -> Position {
     if is_backward { Position(next.0.saturating_sub(1)) } else { next }
 }
 

@@ -17,6 +17,7 @@ use vixen_common::id::{Position, SegmentId, Stamp};
 use vixen_common::segment::{Blob, Topic};
 
 use crate::replica::{Body, OrderRow, Place};
+use crate::store::Recent;
 
 /// Bytes counted for a row without a body.
 const ROW_BYTES: usize = 128;
@@ -194,6 +195,21 @@ impl TailLog {
         }
         let at = inner.entries.partition_point(|entry| entry.end() <= position);
         Found::Entries(inner.entries.iter().skip(at).take(limit).cloned().collect())
+    }
+
+    /// All segments from `position` on that are kept, for readers of history.
+    pub(crate) fn recent(&self, position: Position) -> Vec<Recent> {
+        let inner = self.lock();
+        let at = inner.entries.partition_point(|entry| entry.first < position);
+        let entries = inner.entries.iter().skip(at);
+        let recent = entries.map(|entry| {
+            let body = match &entry.body {
+                EntryBody::Open(topics, records) => Some((topics.clone(), records.clone())),
+                EntryBody::Stored | EntryBody::Missing | EntryBody::Elsewhere => None,
+            };
+            Recent { first: entry.first, row: entry.row, body }
+        });
+        recent.collect()
     }
 
     /// Wakes on every change.

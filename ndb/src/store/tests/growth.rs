@@ -54,7 +54,7 @@ fn read_everything(store: &Store, reader: u32) {
         messages_max: 4 + reader,
         bytes_max: 1 << 30,
     };
-    let batch = store.history(&query).expect("reads");
+    let batch = store.history(&query, &[]).expect("reads");
     assert!(!batch.segments.is_empty());
 }
 

@@ -60,11 +60,11 @@ impl Model {
 }
 
 /// Follows the batches to their end.
-fn follow(store: &Store, query: &HistoryQuery) -> Vec<(u64, String)> {
+fn follow(store: &Store, query: &HistoryQuery, recent: &[Recent]) -> Vec<(u64, String)> {
     let mut query = query.clone();
     let mut got = Vec::new();
     for _ in 0..10_000 {
-        let batch = store.history(&query).expect("reads");
+        let batch = store.history(&query, recent).expect("reads");
         let mut count = 0;
         for segment in batch.segments {
             let mut part = Vec::new();
@@ -96,8 +96,8 @@ fn follow(store: &Store, query: &HistoryQuery) -> Vec<(u64, String)> {
     panic!("the batches do not end")
 }
 
-/// Three days of segments of two groups.
-fn build(bench: &mut Bench, random: &mut Random) -> (Model, Order) {
+/// Three days of segments of two groups; the last of them are not on disk yet.
+fn build(bench: &mut Bench, random: &mut Random) -> (Model, Order, Vec<Recent>) {
     let uris: Vec<String> = (0..40)
         .map(|n| match n % 4 {
             0 => format!("a.{n}"),
@@ -109,8 +109,11 @@ fn build(bench: &mut Bench, random: &mut Random) -> (Model, Order) {
     let mut order = Order::new();
     let mut model = Model { messages: Vec::new(), next: Position::FIRST };
     let mut seq = 0;
+    let mut recents = Vec::new();
     for of_day in 0..DAYS {
         let mut jobs = Vec::new();
+        let is_last = of_day + 1 == DAYS;
+        let on_disk = if is_last { random.below(36) } else { u64::MAX };
         for n in 0..5 + random.below(30) {
             seq += 1;
             let count = 1 + random.below(8);
@@ -127,12 +130,18 @@ fn build(bench: &mut Bench, random: &mut Random) -> (Model, Order) {
                 let uri = (*uri).to_owned();
                 model.messages.push(Message { position, stamp, offset, uri, is_here });
             }
-            jobs.push(order.place(meta, stamp, body));
+            let place = order.place(meta, stamp, body);
+            if n < on_disk {
+                jobs.push(place);
+            } else if let Job::Place(place) = place {
+                let body = is_here.then(|| blob.open().expect("opens"));
+                recents.push(Recent { first: place.first, row: place.row, body });
+            }
         }
         bench.commit(&jobs, at(of_day, 500));
     }
     model.next = order.next;
-    (model, order)
+    (model, order, recents)
 }
 
 fn query(model: &Model, random: &mut Random) -> HistoryQuery {
@@ -176,11 +185,11 @@ fn compare(seed: u64) {
     let dir = tempfile::tempdir().expect("dir");
     let mut random = Random(seed);
     let mut bench = Bench::open(dir.path(), at(0, 0));
-    let (model, _) = build(&mut bench, &mut random);
+    let (model, _, recent) = build(&mut bench, &mut random);
     for _ in 0..150 {
         let query = query(&model, &mut random);
         let wanted = model.answer(&query);
-        assert_eq!(follow(&bench.store, &query), wanted, "seed {seed}, {query:?}");
+        assert_eq!(follow(&bench.store, &query, &recent), wanted, "seed {seed}, {query:?}");
     }
 }
 
@@ -210,7 +219,7 @@ fn more_topics_than_the_index_is_asked_for_are_read_by_the_order() {
             messages_max: 64,
             bytes_max: 1 << 20,
         };
-        let mut got = follow(&bench.store, &query);
+        let mut got = follow(&bench.store, &query, &[]);
         if is_backward {
             got.reverse();
         }
@@ -241,7 +250,7 @@ fn what_is_missing_or_damaged_stops_a_batch_there_and_nothing_is_passed_over() {
     let env = bench.env(0);
     let batch = |from, is_backward, topics: TopicPattern| {
         let query = HistoryQuery { topics: vec![topics], ..all_from(from, is_backward) };
-        let batch = bench.store.history(&query).expect("reads");
+        let batch = bench.store.history(&query, &[]).expect("reads");
         let firsts: Vec<_> = batch.segments.iter().map(|segment| segment.first.0).collect();
         (firsts, batch.end, batch.damaged)
     };
@@ -298,7 +307,7 @@ fn damaged_row(broken: usize, is_removed: bool, is_reopened: bool) {
         Err(StoreError::Order(at)) => assert_eq!(at, at_row, "{what}"),
         other => panic!("{what}: {other:?}"),
     };
-    let read = |query: HistoryQuery| bench.store.history(&query).map(|_batch| ());
+    let read = |query: HistoryQuery| bench.store.history(&query, &[]).map(|_batch| ());
     for within in [0, 1] {
         named(bench.store.rows_from(at_row.plus(within), 9).map(|_rows| ()));
     }
@@ -318,7 +327,7 @@ fn before_the_first_day_that_is_left_a_reader_hears_where_it_begins() {
     let dir = tempfile::tempdir().expect("dir");
     let mut random = Random(77);
     let mut bench = Bench::open(dir.path(), at(0, 0));
-    let (mut model, order) = build(&mut bench, &mut random);
+    let (mut model, order, recent) = build(&mut bench, &mut random);
     bench.commit(&[Job::Trim { keep_from: day(1) }], at(2, 600));
     let base = bench.store.base();
     let of_base = order.rows.iter().rfind(|(_, row)| row.elected.stamp() < stamp(1, 0));
@@ -326,16 +335,16 @@ fn before_the_first_day_that_is_left_a_reader_hears_where_it_begins() {
     let trimmed = HistoryEnd::Trimmed { first: base.next };
     for is_backward in [false, true] {
         for from in [1, base.next.0 - 1] {
-            let batch = bench.store.history(&all_from(from, is_backward)).expect("reads");
+            let batch = bench.store.history(&all_from(from, is_backward), &[]).expect("reads");
             assert_eq!((batch.segments.len(), batch.end), (0, trimmed));
         }
         for stamp in [stamp(0, 1), base.stamp] {
             let from = HistoryPlace::Id { stamp, offset: 0 };
             let query = HistoryQuery { from, ..all_from(0, is_backward) };
-            assert_eq!(bench.store.history(&query).expect("reads").end, trimmed);
+            assert_eq!(bench.store.history(&query, &[]).expect("reads").end, trimmed);
         }
     }
-    let batch = bench.store.history(&all_from(0, false)).expect("reads");
+    let batch = bench.store.history(&all_from(0, false), &[]).expect("reads");
     assert_eq!(batch.end, trimmed);
     // What is left reads as before, and backward reading ends at the base.
     model.messages.retain(|message| message.position >= base.next);
@@ -344,6 +353,28 @@ fn before_the_first_day_that_is_left_a_reader_hears_where_it_begins() {
         if model.begin(&query) < base.next.0 {
             query.from = HistoryPlace::Position(base.next);
         }
-        assert_eq!(follow(&bench.store, &query), model.answer(&query), "{query:?}");
+        assert_eq!(follow(&bench.store, &query, &recent), model.answer(&query), "{query:?}");
+    }
+}
+
+/// Found under full disks: a segment that is placed and missing is not in the index, and readers of
+/// its topic went by it.
+#[test]
+fn a_missing_segment_stops_readers_of_a_topic_that_the_index_does_not_have_it_under() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut bench = Bench::open(dir.path(), at(0, 0));
+    let mut order = Order::new();
+    let segments: Vec<_> = (1..=3).map(|seq| segment_of(1, seq, &["t"])).collect();
+    bench.put(&mut order, &segments[0], stamp(0, 1));
+    let missing = order.place(segments[1].0, stamp(0, 2), Body::Missing);
+    bench.commit(&[missing], at(0, 2));
+    bench.put(&mut order, &segments[2], stamp(0, 3));
+    let topics = vec![TopicPattern::new("r", "t", Match::Exact)];
+    for (from, is_backward, got) in [(1, false, 1), (3, true, 3)] {
+        let query = HistoryQuery { topics: topics.clone(), ..all_from(from, is_backward) };
+        let batch = bench.store.history(&query, &[]).expect("reads");
+        let firsts: Vec<_> = batch.segments.iter().map(|segment| segment.first.0).collect();
+        let end = HistoryEnd::Unavailable { next: Position(2) };
+        assert_eq!((firsts, batch.end), (vec![got], end));
     }
 }
