@@ -561,23 +561,6 @@ impl Day {
 }
 
 impl StoreError {
-    /// Whether a write failed for want of room on the disk: it can be done again.
-    pub(crate) fn is_out_of_space(&self) -> bool {
-        match self {
-            Self::Lmdb(heed::Error::Io(error)) => error.kind() == std::io::ErrorKind::StorageFull,
-            Self::Lmdb(_)
-            | Self::Open(_)
-            | Self::Row { .. }
-            | Self::Order(_)
-            | Self::Damaged(_)
-            | Self::Directory { .. }
-            | Self::OldLayout { .. }
-            | Self::Encode(_)
-            | Self::Trimmed { .. }
-            | Self::Misfit(_) => false,
-        }
-    }
-
     /// Whether the bytes on disk are not what was written, so that only a backup or the peers help.
     #[must_use]
     pub fn is_damage(&self) -> bool {

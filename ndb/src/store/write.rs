@@ -21,6 +21,9 @@ use crate::replica::{self, Body, Lost, Mark};
 /// An owner that placed nothing for so long before a day began is not carried into it.
 const OWNERS_CARRIED_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
 
+/// Less than a commit may take.
+const NO_ROOM_BYTES: u64 = 4 << 20;
+
 /// Something to write.
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -99,6 +102,18 @@ impl Memory {
 }
 
 impl Store {
+    /// Whether a write failed for want of room on the disk: it can be done again.
+    pub(super) fn has_no_room(&self, error: &StoreError) -> bool {
+        let StoreError::Lmdb(heed::Error::Io(error)) = error else { return false };
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            return true;
+        }
+        // A page that found room for its first part only is an I/O error to LMDB.
+        let free = nix::sys::statvfs::statvfs(&self.dir)
+            .map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
+        error.raw_os_error() == Some(nix::libc::EIO) && free.is_ok_and(|free| free < NO_ROOM_BYTES)
+    }
+
     /// Writes and commits the jobs; durable on return (with fsync). After an error nothing is
     /// certain but what is on disk.
     pub(super) fn commit(

@@ -95,7 +95,7 @@ fn write_all(
         batch.extend(waiting.try_iter().flatten());
         let begun = Instant::now();
         let mut committed = store.commit(&mut memory, &batch, WallTime::now());
-        while committed.as_ref().is_err_and(StoreError::is_out_of_space) {
+        while committed.as_ref().is_err_and(|error| store.has_no_room(error)) {
             // Nothing of the batch is lost: it is written again, what of it is on disk as well.
             match wait_for_space(waiting) {
                 Some(more) => batch.extend(more),
