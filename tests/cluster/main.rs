@@ -11,6 +11,7 @@ mod link;
 mod majority;
 mod midnight;
 mod order;
+mod orphans;
 mod power;
 mod refusals;
 mod retention;

@@ -102,38 +102,42 @@ impl DayEnv {
         // A reader that was killed must not keep pages from being used again.
         env.clear_stale_readers()?;
         let mut txn = env.write_txn()?;
-        let mut database = |name| env.create_database(&mut txn, Some(name));
-        let meta = database(db_name::META)?;
-        let temporary = database(db_name::TEMPORARY)?;
-        let blobs = database(db_name::BLOBS)?;
-        let order = database(db_name::ORDER)?;
-        let missing = database(db_name::MISSING)?;
-        let owners = database(db_name::OWNERS)?;
-        let topics = database(db_name::TOPICS)?;
-        let topic_rows = database(db_name::TOPIC_ROWS)?;
-        let store_id = lmdb::identify(&mut txn, meta, &dir, FORMAT, store_id)?;
+        let found = Self::assemble(day, dir, &env, bytes_max, &mut |name| {
+            Ok(env.create_database(&mut txn, Some(name))?)
+        })?;
+        let store_id = lmdb::identify(&mut txn, found.meta, &found.dir, FORMAT, store_id)?;
         txn.commit()?;
         if is_new && fsync {
-            sync_dir(&dir)?;
+            sync_dir(&found.dir)?;
             sync_dir(store_dir)?;
         }
-        let env = Self {
+        Ok((found, store_id))
+    }
+
+    /// A day of an environment whose databases `database` finds or makes, by name.
+    pub(super) fn assemble(
+        day: UtcDay,
+        dir: PathBuf,
+        env: &Env<WithoutTls>,
+        bytes_max: u64,
+        database: &mut dyn FnMut(&'static str) -> Result<Database<Raw, Raw>, StoreError>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
             day,
             dir,
-            env,
+            env: env.clone(),
             growth: RwLock::new(()),
             bytes_max,
-            meta,
-            temporary,
-            blobs,
-            order,
-            missing,
-            owners,
-            topics,
-            topic_rows,
+            meta: database(db_name::META)?,
+            temporary: database(db_name::TEMPORARY)?,
+            blobs: database(db_name::BLOBS)?,
+            order: database(db_name::ORDER)?,
+            missing: database(db_name::MISSING)?,
+            owners: database(db_name::OWNERS)?,
+            topics: database(db_name::TOPICS)?,
+            topic_rows: database(db_name::TOPIC_ROWS)?,
             topic_numbers: Mutex::default(),
-        };
-        Ok((env, store_id))
+        })
     }
 
     pub(super) fn read(&self) -> Result<Reading<'_>, StoreError> {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use heed::types::Bytes as Raw;
@@ -229,41 +229,18 @@ impl DayEnv {
         if env.info().last_txn_id == 0 {
             return Ok(None);
         }
-        let database = |name: &'static str| -> Result<Database<Raw, Raw>, StoreError> {
+        let day = Self::assemble(day, dir, &env, bytes_max, &mut |name| {
             let found = env.open_database(&txn, Some(name))?;
             found.ok_or(StoreError::Row { database: name, key: Vec::new() })
-        };
-        let meta = database(db_name::META)?;
-        let temporary = database(db_name::TEMPORARY)?;
-        let blobs = database(db_name::BLOBS)?;
-        let order = database(db_name::ORDER)?;
-        let missing = database(db_name::MISSING)?;
-        let owners = database(db_name::OWNERS)?;
-        let topics = database(db_name::TOPICS)?;
-        let topic_rows = database(db_name::TOPIC_ROWS)?;
-        let found = meta.get(&txn, KEY_FORMAT)?.and_then(|value| value.first().copied());
+        })?;
+        let found = day.meta.get(&txn, KEY_FORMAT)?.and_then(|value| value.first().copied());
         if found != Some(FORMAT) {
-            let (path, found) = (dir, found.unwrap_or(0));
+            let (path, found) = (day.dir, found.unwrap_or(0));
             return Err(OpenError::Format { path, found, wanted: FORMAT }.into());
         }
         // Without this the handles would end with the transaction.
         txn.commit()?;
-        Ok(Some(Self {
-            day,
-            dir,
-            env,
-            growth: RwLock::new(()),
-            bytes_max,
-            meta,
-            temporary,
-            blobs,
-            order,
-            missing,
-            owners,
-            topics,
-            topic_rows,
-            topic_numbers: Mutex::default(),
-        }))
+        Ok(Some(day))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::harness::Durability;
 
 pub use judge::{Stored, judge_stored, wait_settled};
 pub use outcome::Outcome;
-pub use tail::{CLUSTER, SECRET, read_tail};
+pub use tail::{CLUSTER, SECRET, link_to, read_tail};
 
 use trial::Trial;
 

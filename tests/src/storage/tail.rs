@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use vixen_common::id::{NdbId, OwnerId, PermanentId, Position};
 use vixen_common::link::{DialTarget, Expected, Identity, LinkEvent, dial};
@@ -32,6 +33,16 @@ pub async fn read_tail(
     timeout: Duration,
     found: &mut Vec<Event>,
 ) -> anyhow::Result<()> {
+    let (dialling, mut events) = link_to(address, node);
+    let topics: Vec<_> = topics.iter().map(|topic| Topic::new(realm, topic)).collect();
+    let read = tokio::time::timeout(timeout, read(&mut events, &topics, found)).await;
+    dialling.abort();
+    read.with_context(|| format!("{node} did not send its whole tail in {timeout:?}"))?
+}
+
+/// Dials an ndb node as an entry would, until the handle is aborted.
+#[must_use]
+pub fn link_to(address: &str, node: NdbId) -> (JoinHandle<()>, mpsc::Receiver<LinkEvent>) {
     let identity = Identity {
         cluster: CLUSTER.into(),
         secret: SECRET.into(),
@@ -40,12 +51,8 @@ pub async fn read_tail(
         admit: Arc::new(|_peer| true),
     };
     let target = DialTarget { address: address.to_owned(), expected: Expected::Ndb(node) };
-    let (inbox, mut events) = mpsc::channel::<LinkEvent>(16);
-    let dialling = tokio::spawn(dial(identity, target, inbox));
-    let topics: Vec<_> = topics.iter().map(|topic| Topic::new(realm, topic)).collect();
-    let read = tokio::time::timeout(timeout, read(&mut events, &topics, found)).await;
-    dialling.abort();
-    read.with_context(|| format!("{node} did not send its whole tail in {timeout:?}"))?
+    let (inbox, events) = mpsc::channel::<LinkEvent>(16);
+    (tokio::spawn(dial(identity, target, inbox)), events)
 }
 
 /// From position 1 to where the node's order ended when the tail was opened.

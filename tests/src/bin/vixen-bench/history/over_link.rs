@@ -1,38 +1,26 @@
 //! Reads what is stored from one ndb node, by the messages between nodes.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::sync::mpsc;
 
-use vixen_common::id::{GroupId, NdbId, OwnerId, Position};
-use vixen_common::link::{DialTarget, Expected, Identity, LinkEvent, LinkSender, dial};
+use vixen_common::id::{GroupId, NdbId, Position};
+use vixen_common::link::{LinkEvent, LinkSender};
 use vixen_common::segment::{Records, TopicPattern};
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId};
+use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message};
 use vixen_tests::harness::Cluster;
+use vixen_tests::storage::link_to;
 
 use super::Reading;
 
-/// As the harness writes them into the configuration.
-const CLUSTER: &str = "test";
-const SECRET: &[u8] = b"test-secret-123";
 /// As an entry asks.
 const BATCH_BYTES: u32 = 1 << 20;
 
 /// Reads positions 1 to `total` of D1, and checks that none is left out.
 pub(super) async fn read_all(cluster: &Cluster, total: u64) -> anyhow::Result<Reading> {
-    let identity = Identity {
-        cluster: CLUSTER.into(),
-        secret: SECRET.into(),
-        peer: PeerId::Entry { owner: OwnerId::generate() },
-        queue_bytes_max: 1 << 20,
-        admit: Arc::new(|_peer| true),
-    };
-    let expected = Expected::Ndb(NdbId { group: GroupId(0), member: 0 });
-    let target = DialTarget { address: cluster.address("D1")?, expected };
-    let (inbox, mut events) = mpsc::channel::<LinkEvent>(16);
-    let dialling = tokio::spawn(dial(identity, target, inbox));
+    let node = NdbId { group: GroupId(0), member: 0 };
+    let (dialling, mut events) = link_to(&cluster.address("D1")?, node);
     let reading = read(&mut events, total).await;
     dialling.abort();
     reading
