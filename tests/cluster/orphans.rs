@@ -11,9 +11,9 @@ use crate::support::SOON;
 async fn a_segment_of_a_dead_entry_on_one_disk_is_offered_and_becomes_canonical() {
     let options = ClusterOptions { entries: 2, ..ClusterOptions::default() };
     let mut cluster = Cluster::start(options).await.expect("a cluster");
-    cluster.kill_together(&["D2".to_owned(), "D3".to_owned()]).await.expect("killed");
     let url = cluster.url("E1").expect("a URL");
     let mut publisher = Connection::open(&url, "realm1").await.expect("a session");
+    cluster.kill_together(&["D2".to_owned(), "D3".to_owned()]).await.expect("killed");
     let publishing = tokio::spawn(async move {
         // Never answered: there is no quorum.
         publisher.publish(1, "com.example.orphan", "[\"left behind\"]").await
