@@ -40,7 +40,12 @@ pub(super) struct Merge {
     order: VecDeque<Slot>,
     /// Segments that came, from `passed` on.
     waiting: BTreeMap<Position, TailSegment>,
+    /// Of their records.
+    waiting_bytes: usize,
 }
+
+/// Placed segments kept at most. Beyond, the word of all tails is waited for.
+const ORDER_MAX: usize = 1 << 20;
 
 impl Merge {
     pub(super) const fn passed(&self) -> Option<Position> {
@@ -63,6 +68,7 @@ impl Merge {
     pub(super) fn clear(&mut self) {
         self.order.clear();
         self.waiting.clear();
+        self.waiting_bytes = 0;
     }
 
     /// What stands before `at` is not wanted.
@@ -72,7 +78,8 @@ impl Merge {
 
     /// Takes a segment of the order.
     pub(super) fn placed(&mut self, slot: Slot) {
-        if self.passed.is_none_or(|passed| passed <= slot.first) {
+        let is_wanted = self.passed.is_none_or(|passed| passed <= slot.first);
+        if is_wanted && self.order.len() < ORDER_MAX {
             self.order.push_back(slot);
         }
     }
@@ -81,9 +88,18 @@ impl Merge {
     pub(super) fn arrived(&mut self, segment: TailSegment) -> bool {
         let is_wanted = self.passed.is_none_or(|passed| passed <= segment.first);
         if is_wanted {
-            self.waiting.insert(segment.first, segment);
+            self.waiting_bytes += segment.records.len();
+            if let Some(same) = self.waiting.insert(segment.first, segment) {
+                self.waiting_bytes -= same.records.len();
+            }
         }
         is_wanted
+    }
+
+    /// Whether a segment at `first` is beyond all that waits, and that is `bytes_max` or more.
+    pub(super) fn is_full_at(&self, first: Position, bytes_max: usize) -> bool {
+        let is_last = self.waiting.last_key_value().is_some_and(|(last, _)| *last < first);
+        is_last && self.waiting_bytes >= bytes_max
     }
 
     /// All tails have gone by `horizon`.
@@ -105,11 +121,12 @@ impl Merge {
             if let Some(first) = self.waiting.first_entry() {
                 let at = Some(*first.key());
                 if at < passed {
-                    first.remove();
+                    self.waiting_bytes -= first.remove().records.len();
                     return Some(Taken::Overlaps);
                 }
                 if at == passed || at < self.horizon {
                     let segment = first.remove();
+                    self.waiting_bytes -= segment.records.len();
                     self.passed = Some(segment.first.plus(segment.count));
                     return Some(Taken::Next(segment));
                 }

@@ -53,6 +53,8 @@ pub struct DeliveryOptions {
     pub groups: Vec<Vec<NdbId>>,
     /// Most subscriptions of a session.
     pub subscriptions_per_session_max: usize,
+    /// Bytes of segments that wait for one of another group, about.
+    pub waiting_bytes_max: usize,
 }
 
 /// A segment of the order, as far as delivery needs to know it.
@@ -211,6 +213,7 @@ pub struct Delivery {
     /// The position after the last placed segment. Unknown until the first tail is open.
     frontier: Option<Position>,
     merge: Merge,
+    waiting_bytes_max: usize,
 }
 
 impl Delivery {
@@ -228,6 +231,7 @@ impl Delivery {
             version: 0,
             frontier: None,
             merge: Merge::default(),
+            waiting_bytes_max: options.waiting_bytes_max,
         }
     }
 
@@ -398,6 +402,11 @@ impl Delivery {
             fx.notes.push(Note::Repeated);
             return;
         }
+        if self.merge.is_full_at(first, self.waiting_bytes_max) {
+            // A group that stands before it does not answer. This tail begins here again later.
+            tail.pause();
+            return;
+        }
         tail.raise(now, first.plus(segment.count));
         if !self.subscriptions.has_interest() {
             return;
@@ -507,7 +516,8 @@ impl Delivery {
                 continue;
             }
             let from = tail.at();
-            if let Some(to) = tail.choose(from) {
+            let same = from.filter(|_| tail.is_paused());
+            if let Some(to) = tail.choose(from).or(same) {
                 let topics = interest.topics.clone();
                 let interest = Interest { version: interest.version, topics };
                 tail.follow(now, to, tail.next().max(passed), interest, &mut fx.sends);

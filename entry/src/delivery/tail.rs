@@ -45,6 +45,8 @@ pub(super) struct Tail {
     /// Start of the present wait, while there is one.
     waits_since: Option<WallTime>,
     patience_ms: u64,
+    /// What it carries is not taken: too much waits already. Followed anew, it goes on.
+    is_paused: bool,
 }
 
 impl Tail {
@@ -63,7 +65,17 @@ impl Tail {
             applied: 0,
             waits_since: None,
             patience_ms: PATIENCE_MS_MIN,
+            is_paused: false,
         }
+    }
+
+    /// Takes no more of what the present replica sends, until the patience ends.
+    pub(super) const fn pause(&mut self) {
+        self.is_paused = true;
+    }
+
+    pub(super) const fn is_paused(&self) -> bool {
+        self.is_paused
     }
 
     pub(super) const fn group(&self) -> GroupId {
@@ -89,7 +101,7 @@ impl Tail {
 
     /// Whether what `from` says is of the tail that is followed, and not of one before.
     pub(super) fn is_open_at(&self, from: NdbId) -> bool {
-        self.at == Some(from) && self.up.get(&from) == Some(&0)
+        self.at == Some(from) && !self.is_paused && self.up.get(&from) == Some(&0)
     }
 
     pub(super) fn node_up(&mut self, ndb: NdbId) {
@@ -129,6 +141,7 @@ impl Tail {
         self.asked = interest.version;
         self.asked_from = from;
         self.at = Some(to);
+        self.is_paused = false;
         self.waits_since = Some(now);
         self.ask(to, from, interest.topics, sends);
     }

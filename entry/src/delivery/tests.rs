@@ -33,6 +33,7 @@ impl Bench {
             owner: OwnerId(uuid::Uuid::from_u128(0)),
             groups: vec![vec![ndb(0), ndb(1), ndb(2)]],
             subscriptions_per_session_max: 2,
+            waiting_bytes_max: 64 << 20,
         };
         Self { delivery: Delivery::new(&options), now: at(0) }
     }
@@ -387,6 +388,7 @@ fn tails_of_two_groups_are_merged_by_position() {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         groups: vec![vec![of(0)], vec![of(1)]],
         subscriptions_per_session_max: 2,
+        waiting_bytes_max: 64 << 20,
     };
     let mut bench = Bench { delivery: Delivery::new(&options), now: at(0) };
     bench.subscribe(7, 1, "t");

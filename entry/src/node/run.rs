@@ -75,6 +75,7 @@ impl EntryNode {
             owner: options.owner,
             groups: options.groups.clone(),
             subscriptions_per_session_max: options.limits.subscriptions_per_session_max,
+            waiting_bytes_max: options.limits.link_queue_bytes_max,
         });
         Self {
             room: room_of(&options.limits),

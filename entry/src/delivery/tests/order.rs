@@ -23,6 +23,7 @@ fn bench(groups: u16) -> Bench {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         groups: (0..groups).map(|group| vec![of(group)]).collect(),
         subscriptions_per_session_max: 2,
+        waiting_bytes_max: 64 << 20,
     };
     Bench { delivery: Delivery::new(&options), now: at(0) }
 }
@@ -144,6 +145,54 @@ fn what_comes_after_a_segment_of_a_lost_group_waits_for_its_return() {
     assert_eq!(positions(&bench.sent(1, 12)), [12, 13]);
     assert_eq!(positions(&bench.sent(1, 14)), [14, 15]);
     assert_eq!(positions(&bench.sent(1, 14)), NONE, "once");
+}
+
+/// What a live group sends while a dead one holds up the order does not fill the memory.
+#[test]
+fn what_waits_for_a_dead_group_is_bounded_and_comes_in_the_end() {
+    let options = DeliveryOptions {
+        owner: OwnerId(uuid::Uuid::from_u128(0)),
+        groups: vec![vec![of(0)], vec![of(1)]],
+        subscriptions_per_session_max: 4,
+        waiting_bytes_max: 100,
+    };
+    let mut bench = Bench { delivery: Delivery::new(&options), now: at(0) };
+    bench.up(0);
+    bench.up(1);
+    bench.tail(0, 10);
+    bench.tail(1, 10);
+    bench.subscribe(7, 1, "t");
+    bench.step(Input::Flush);
+    bench.tail(0, 10);
+    bench.tail(1, 10);
+    bench.down(0);
+    bench.placed(10, 1, 0);
+    for position in 11..100 {
+        bench.placed(position, 1, 1);
+        assert_eq!(positions(&bench.sent(1, position)), NONE);
+    }
+    let waiting = bench.delivery.waiting();
+    assert!((2..20).contains(&waiting), "{waiting} segments wait");
+    let again = 11 + u64::try_from(waiting).expect("few");
+    // It is followed again from where it was not taken on; what is too early is not taken either.
+    bench.now = bench.delivery.timeout_at().expect("the patience ends");
+    let from = Some(Position(again));
+    let follow = Message::FollowTail { from, topics: vec![topic("t")] };
+    assert_eq!(bench.step(Input::Timeout).sends, [(of(1), follow.clone())]);
+    bench.tail(1, again);
+    assert_eq!(positions(&bench.sent(1, again)), NONE);
+    assert_eq!(bench.delivery.waiting(), waiting);
+    // The dead group comes back, and all that waited goes.
+    bench.up(0);
+    bench.tail(0, 10);
+    assert_eq!(positions(&bench.sent(0, 10)), (10..again).collect::<Vec<_>>());
+    let is_followed = (0..20).any(|_| {
+        bench.now = bench.delivery.timeout_at().expect("the patience ends");
+        bench.step(Input::Timeout).sends.contains(&(of(1), follow.clone()))
+    });
+    assert!(is_followed);
+    bench.tail(1, again);
+    assert_eq!(positions(&bench.sent(1, again)), [again]);
 }
 
 #[test]
@@ -290,6 +339,7 @@ impl Run {
             owner: OwnerId(uuid::Uuid::from_u128(0)),
             groups: (0..groups).map(|group| members(group).collect()).collect(),
             subscriptions_per_session_max: 4,
+            waiting_bytes_max: [1, 60, 64 << 20][rng.random_range(0..3)],
         };
         let bench = Bench { delivery: Delivery::new(&options), now: at(0) };
         Self {
@@ -314,9 +364,13 @@ impl Run {
             self.link_up(ndb);
         }
         for _ in 0..20_000 {
-            if !self.make_progress() {
-                break;
+            if self.make_progress() {
+                continue;
             }
+            // A tail that was not taken on is followed anew when the patience ends.
+            let Some(due) = self.bench.delivery.timeout_at() else { break };
+            self.bench.now = due;
+            self.step(Input::Timeout);
         }
         let subscribed_at = self.subscribed_at.expect("subscribed in the end");
         let wanted: Vec<u64> = self.order.iter().flat_map(wanted_of).collect();
