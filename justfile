@@ -37,6 +37,11 @@ faults *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench faults {{ARGS}}
 
+# What storage survives: `just storage --scenario damage --damages 1000`; kill, pause, wipe, damage, full, power.
+storage *ARGS:
+    cargo build --release --locked --workspace --bins
+    target/release/vixen-bench storage {{ARGS}}
+
 # Licences, sources and advisories of the dependencies; needs cargo-deny.
 deny:
     cargo deny --locked check

@@ -48,8 +48,9 @@ pub struct Limits {
     /// `hello-timeout`: a peer or client that has not introduced itself by then is dropped.
     /// Default 5 s.
     pub hello_timeout: Duration,
-    /// `store-bytes-max`: size of the LMDB map of one environment: address space and the bound of
-    /// the file, which is sparse. Default 1 TiB; a multiple of 4 KiB, at least 1 MiB.
+    /// `store-bytes-max`: bound of one LMDB file: that of a sync node, or of one day of an ndb node,
+    /// whose map grows with it. Files are sparse. Default 1 TiB; a multiple of 4 KiB, at least
+    /// 1 MiB.
     pub store_bytes_max: u64,
     /// `feed-retention`: how long a sync node keeps an election after the ndb nodes have applied
     /// it, so that readers find their feeds again where they left them. Default 60 s.
