@@ -9,10 +9,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use vixen_common::config::{Durability, Limits};
-use vixen_common::id::{GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId, SyncId};
+use vixen_common::id::{
+    Digest, GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
+};
 use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
 use vixen_common::segment::{Challenger, Elected, RecordFlags, SegmentMeta, Topic};
-use vixen_common::wire::{Message, NdbStanding, PeerId, RefuseReason, TailSegment};
+use vixen_common::wire::{Message, NdbStanding, OrderBase, PeerId, RefuseReason, TailSegment};
 use vixen_entry::broker::{
     OutboundReceiver, Outgoing, Publish, PublishError, RequestId, SessionEvent, SessionId, outbound,
 };
@@ -262,6 +264,20 @@ async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged(
     assert_eq!(status["positions"]["next"], 55, "{status:#}");
     assert!(status["order_catch_up"].is_null(), "{status:#}");
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_entry_that_was_away_for_longer_than_messages_are_kept_ends() {
+    let mut cluster = Cluster::open(PATIENCE).await;
+    cluster.sync[0].send(Message::FeedTrimmed { to: Stamp(9_000) });
+    let asked = Position(51);
+    let base = OrderBase { next: Position(90), stamp: Stamp(8_000), chain: Digest([1; 16]) };
+    for member in 0..2 {
+        assert_eq!(cluster.ndb[member].receive().await, [Message::FetchOrder { from: asked }]);
+        assert!(!cluster.running.is_finished(), "another may have it still");
+        cluster.ndb[member].send(Message::OrderTrimmed { asked, base });
+    }
+    tokio::time::timeout(PATIENCE, cluster.running).await.expect("in time").expect("no panic");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use vixen_common::frontier::{Learned, Placed, Placing};
 use vixen_common::id::{NdbId, Position, Stamp, SyncId};
 use vixen_common::segment::Elected;
-use vixen_common::wire::Message;
+use vixen_common::wire::{Message, OrderBase};
 
 use super::run::EntryNode;
 
@@ -77,8 +77,34 @@ impl EntryNode {
         }
         self.metrics.order_rows_fetched.increment(taken.placed.len() as u64);
         let is_news = !taken.placed.is_empty();
+        if is_news {
+            self.trimmed_at.clear();
+        }
         self.catch_up.answered(from, is_news, Instant::now().into_std());
         taken.placed
+    }
+
+    /// An ndb node has dropped what comes next here: this entry was cut off for longer than messages
+    /// are kept.
+    pub(super) fn on_order_trimmed(&mut self, from: NdbId, asked: Position, base: OrderBase) {
+        let Some(placing) = &self.placing else { return };
+        self.catch_up.answered(from, false, Instant::now().into_std());
+        if asked == placing.next_position() && base.next > asked {
+            self.trimmed_at.insert(from);
+        }
+        if self.is_left_behind() {
+            tracing::error!(
+                position = %asked, first = %base.next,
+                "retention has dropped at all ndb nodes what comes next here: what became of this \
+                 entry's messages cannot be told any more; it ends, to be started anew"
+            );
+        }
+    }
+
+    /// Whether no linked ndb node has what comes next here.
+    pub(super) fn is_left_behind(&self) -> bool {
+        let has_peer = self.ndb.linked().next().is_some();
+        has_peer && self.ndb.linked().all(|ndb| self.trimmed_at.contains(&ndb))
     }
 
     /// When [`order_due`](Self::order_due) has something to do.

@@ -1,6 +1,6 @@
 //! The loop of an entry's core.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -40,6 +40,8 @@ pub struct EntryNode {
     /// Unknown until the first tail is open: positions count from somewhere.
     pub(super) placing: Option<Placing>,
     pub(super) catch_up: CatchUp<NdbId>,
+    /// ndb nodes that have dropped what comes next here.
+    pub(super) trimmed_at: BTreeSet<NdbId>,
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
     pub(super) reads: Reads,
@@ -86,6 +88,7 @@ impl EntryNode {
             clock: Clock::start(),
             placing: None,
             catch_up: CatchUp::default(),
+            trimmed_at: BTreeSet::new(),
             segmenter,
             delivery,
             reads: Reads::new(&options),
@@ -136,7 +139,7 @@ impl EntryNode {
             let now = self.clock.now();
             let mut fx = Effects::default();
             for event in events.drain(..) {
-                is_stopping |= self.on_event(now, event, &mut fx);
+                is_stopping |= self.on_event(now, event, &mut fx) || self.is_left_behind();
             }
             self.on_due(now, &mut fx);
             self.place(now, &mut fx);
@@ -313,6 +316,9 @@ impl EntryNode {
             Message::OrderRows { first, rows } => {
                 let placed = self.take_rows(from, first, &rows);
                 return self.on_placed(now, placed, fx);
+            }
+            Message::OrderTrimmed { asked, base } => {
+                return self.on_order_trimmed(from, asked, base);
             }
             Message::TailSegment(segment) => delivery::Input::Segment { from, segment },
             Message::TailPosition { next } => delivery::Input::TailPosition { from, next },
