@@ -6,12 +6,14 @@
 //! go by themselves after a short while: they can be had again from the feeds.
 
 mod audit;
+mod blobs;
 mod care;
 mod fetch;
 mod history;
 mod links;
 mod order;
 mod progress;
+mod receive;
 mod scrub;
 mod status;
 mod unwritten;
@@ -29,14 +31,13 @@ use vixen_common::dirlock::{DirLock, DirLockError};
 use vixen_common::frontier::CatchUp;
 use vixen_common::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
-use vixen_common::segment::Blob;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, NdbStanding, PeerId};
 
 use crate::metrics::Metrics;
 use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
 use crate::store::{Committed, Job, StartError, Store, StoreError, StoreOptions, Writer};
-use crate::tail::{self, Command, TailContext, TailHandle, TailLog, Trouble, TroubleReport};
+use crate::tail::{TailHandle, TailLog, Trouble, TroubleReport};
 use audit::Audit;
 use care::Care;
 use fetch::Fetching;
@@ -47,9 +48,6 @@ use unwritten::Unwritten;
 const WRITER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of incomplete segments, as a multiple of the largest segment.
 const INCOMING_SEGMENTS: usize = 64;
-
-/// A segment without a place is asked for so often, at nodes that turn out not to have it.
-const OFFERED_TRIES_MAX: u32 = 10;
 
 /// Readiness before the first look at the links.
 const STARTING: &str = "starting";
@@ -362,223 +360,6 @@ impl NdbNode {
         }
     }
 
-    fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) -> Result<(), NdbError> {
-        match event {
-            LinkEvent::Up { link, peer, sender } => self.on_up(link, peer, sender),
-            LinkEvent::Messages { link, peer, messages } => {
-                self.metrics.messages_received.increment(messages.len() as u64);
-                for message in messages {
-                    self.on_message(link, peer, message, fx)?;
-                }
-            }
-            LinkEvent::Down { link, peer, reason } => {
-                tracing::info!(%peer, reason, "link down");
-                self.links.remove(&link);
-                self.tails.remove(&link);
-                self.last_down.insert(status::peer_name(&peer), reason);
-                self.on_down(peer, fx);
-                self.tell_readiness();
-            }
-        }
-        Ok(())
-    }
-
-    /// A link is gone; another to the same peer may be up.
-    fn on_down(&mut self, peer: PeerId, fx: &mut Effects) {
-        match peer {
-            PeerId::Sync { id, .. } if self.senders_of_sync(id).next().is_none() => {
-                self.catch_up.feed_gone(id);
-            }
-            PeerId::Ndb { id, .. } if self.senders_of_peer(id).next().is_none() => {
-                let now = Instant::now();
-                self.fetching.peer_down(id, now);
-                self.catch_up.peer_down(id, now.into_std());
-            }
-            PeerId::Entry { owner } if self.senders_of(owner).next().is_none() => {
-                self.replica.step(Input::OwnerDown { owner }, fx);
-            }
-            PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
-        }
-    }
-
-    /// On a new link everything unresolved that is the peer's business is said again.
-    fn on_up(&mut self, link: LinkId, peer: PeerId, sender: LinkSender) {
-        self.links.insert(link, (peer, sender.clone()));
-        self.tell_readiness();
-        match peer {
-            PeerId::Sync { id, .. } => {
-                self.catch_up.feed_gone(id);
-                let after = self.replica.placing().frontier().delivered();
-                let _down_follows = sender.send(Message::FollowFeed { after });
-                let _down_follows = sender.send(Message::OrderApplied { stamp: self.applied });
-                for meta in self.replica.unresolved() {
-                    let _down_follows = sender.send(Message::GenerateDraft { meta });
-                }
-            }
-            PeerId::Ndb { id, .. } => {
-                let now = Instant::now();
-                // Other groups hold none of this group's segments.
-                if id.group == self.options.id.group {
-                    self.fetching.peer_up(id, now);
-                }
-                self.catch_up.peer_up(id, now.into_std());
-            }
-            PeerId::Entry { .. } => {
-                let standing = Message::NdbStanding { standing: self.standing };
-                let _down_follows = sender.send(standing);
-            }
-        }
-    }
-
-    fn on_message(
-        &mut self,
-        link: LinkId,
-        peer: PeerId,
-        message: Message,
-        fx: &mut Effects,
-    ) -> Result<(), NdbError> {
-        let input = match (peer, message) {
-            (PeerId::Entry { owner: from }, Message::BeginAdvanceSegment { segment, .. }) => {
-                Input::Begin { from, segment }
-            }
-            (
-                PeerId::Entry { owner: from },
-                Message::KeepAdvanceHistory { segment, offset, topics, count, records },
-            ) => Input::Keep { from, segment, offset, topics, count, records },
-            (PeerId::Entry { owner: from }, Message::AdvanceSegmentOver { meta }) => {
-                Input::Over { from, meta }
-            }
-            (PeerId::Entry { .. }, Message::FollowTail { from, topics }) => {
-                if let Some((_, sender)) = self.links.get(&link) {
-                    let context = TailContext {
-                        log: Arc::clone(&self.log),
-                        store: Arc::clone(&self.store),
-                        trouble: self.trouble.clone(),
-                        trusted_to: self.trusted(),
-                        metrics: self.metrics.tail.clone(),
-                    };
-                    let before = self.tails.remove(&link);
-                    let handle = tail::start(context, sender.clone(), from, topics, before);
-                    self.tails.insert(link, handle);
-                }
-                return Ok(());
-            }
-            (PeerId::Entry { .. }, Message::ChangeInterest { version, add, remove }) => {
-                if let Some(tail) = self.tails.get(&link) {
-                    tail.tell(Command::Change { version, add, remove });
-                }
-                return Ok(());
-            }
-            (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {
-                Input::Resolved { elected }
-            }
-            (PeerId::Sync { id: from, .. }, Message::Watermark { stamp }) => {
-                Input::Watermark { from, stamp }
-            }
-            (PeerId::Sync { id: from, .. }, Message::FeedTrimmed { to }) => {
-                self.on_feed_trimmed(from, to);
-                return Ok(());
-            }
-            (PeerId::Sync { id: from, .. }, Message::DraftAnswered { segment, answer }) => {
-                self.on_draft_answered(from, segment, answer, fx);
-                return Ok(());
-            }
-            (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FetchOrder { from }) => {
-                self.serve_order(link, from);
-                return Ok(());
-            }
-            (PeerId::Ndb { id: from, .. }, Message::OrderRows { first, rows }) => {
-                if !self.on_repair_rows(first, &rows)? {
-                    self.on_order_rows(from, first, rows, fx);
-                }
-                return Ok(());
-            }
-            (PeerId::Ndb { .. }, Message::FetchSegments { segments }) => {
-                self.serve_segments(link, segments);
-                return Ok(());
-            }
-            (PeerId::Ndb { id, .. }, Message::SegmentBlob { segment, blob }) => {
-                let refused = fx.refused.len();
-                self.replica.step(Input::Fetched { segment, blob: Blob::from_bytes(blob) }, fx);
-                if fx.refused.len() > refused {
-                    // Damaged there as well: the next peer is asked.
-                    self.fetching.lacks(id, &[segment], Instant::now());
-                }
-                return Ok(());
-            }
-            (PeerId::Ndb { id, .. }, Message::OfferSegments { segments })
-                if id.group == self.options.id.group =>
-            {
-                Input::Offered { segments }
-            }
-            (PeerId::Ndb { id, .. }, Message::ChainAt { next, chain }) => {
-                self.on_chain(id, next, chain);
-                return Ok(());
-            }
-            (PeerId::Ndb { id, .. }, Message::OrderTrimmed { asked, base }) => {
-                return self.on_order_trimmed(id, asked, base, fx);
-            }
-            (PeerId::Entry { .. }, Message::ReadHistory { request, query }) => {
-                self.serve_history(link, request, query);
-                return Ok(());
-            }
-            (PeerId::Ndb { id, .. }, Message::SegmentsMissing { segments }) => {
-                self.on_segments_missing(id, &segments);
-                return Ok(());
-            }
-            (_, other) => {
-                self.metrics.refused_messages.increment(1);
-                tracing::warn!(%peer, message = other.name(), "message is not for an ndb node");
-                return Ok(());
-            }
-        };
-        self.replica.step(input, fx);
-        Ok(())
-    }
-
-    /// Segments that a peer does not have. One without a place that nobody has any more is not asked
-    /// for for ever: it is elected, or offered again, or gone.
-    fn on_segments_missing(&mut self, from: NdbId, segments: &[SegmentId]) {
-        self.fetching.lacks(from, segments, Instant::now());
-        for segment in segments {
-            let is_placed = self.replica.missing().contains_key(segment);
-            if !is_placed && self.fetching.tries_of(*segment) >= OFFERED_TRIES_MAX {
-                self.fetching.got(*segment);
-                self.replica.unwant(*segment);
-            }
-        }
-    }
-
-    /// Answers a peer that lacks segments, from memory or the store, outside the loop.
-    fn serve_segments(&self, link: LinkId, segments: Vec<SegmentId>) {
-        let Some((_, sender)) = self.links.get(&link) else { return };
-        let (sender, store) = (sender.clone(), Arc::clone(&self.store));
-        let held: BTreeMap<_, _> =
-            segments.iter().filter_map(|id| Some((*id, self.replica.blob_of(*id)?))).collect();
-        tokio::spawn(async move {
-            let mut absent = Vec::new();
-            for segment in segments {
-                let blob = match held.get(&segment) {
-                    Some(blob) => Some(blob.clone()),
-                    None => read_blob(&store, segment).await,
-                };
-                match blob {
-                    Some(blob) => {
-                        let blob = blob.as_bytes().clone();
-                        if sender.send_paced(Message::SegmentBlob { segment, blob }).await.is_err()
-                        {
-                            return;
-                        }
-                    }
-                    None => absent.push(segment),
-                }
-            }
-            if !absent.is_empty() {
-                let _link_is_down = sender.send(Message::SegmentsMissing { segments: absent });
-            }
-        });
-    }
-
     /// Does what the steps owe: writes to the writer first, so that nothing answered is unwritten
     /// for longer than it must.
     fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), NdbError> {
@@ -671,19 +452,6 @@ impl NdbNode {
         NdbError::WriterGone
     }
 
-    fn fetch_due(&mut self) {
-        let now = Instant::now();
-        if !self.may_fetch() || self.fetching.due_at().is_none_or(|at| at > now) {
-            return;
-        }
-        for (to, segments) in self.fetching.take_due(now) {
-            tracing::debug!(peer = %to, segments = segments.len(), "asking for missing segments");
-            if let Some(sender) = self.senders_of_peer(to).next() {
-                let _down_follows = sender.send(Message::FetchSegments { segments });
-            }
-        }
-    }
-
     fn tell_metrics(&self) {
         #[expect(
             clippy::cast_precision_loss,
@@ -694,18 +462,5 @@ impl NdbNode {
             self.metrics.pending.set(self.replica.pending_count() as f64);
             self.metrics.missing.set(self.fetching.len() as f64);
         }
-    }
-}
-
-async fn read_blob(store: &Arc<Store>, segment: SegmentId) -> Option<Blob> {
-    let store = Arc::clone(store);
-    let read = tokio::task::spawn_blocking(move || store.any_blob(segment)).await;
-    match read {
-        Ok(Ok(blob)) => blob,
-        Ok(Err(error)) => {
-            tracing::error!(%segment, %error, "cannot read a segment for a peer");
-            None
-        }
-        Err(_node_ended) => None,
     }
 }

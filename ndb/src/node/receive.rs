@@ -1,0 +1,189 @@
+//! What links bring: ups, downs, and messages into inputs.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use vixen_common::link::{LinkEvent, LinkId, LinkSender};
+use vixen_common::segment::Blob;
+use vixen_common::wire::{Message, PeerId};
+
+use super::{NdbError, NdbNode, status};
+use crate::replica::{Effects, Input};
+use crate::tail::{self, Command, TailContext};
+
+impl NdbNode {
+    pub(super) fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) -> Result<(), NdbError> {
+        match event {
+            LinkEvent::Up { link, peer, sender } => self.on_up(link, peer, sender),
+            LinkEvent::Messages { link, peer, messages } => {
+                self.metrics.messages_received.increment(messages.len() as u64);
+                for message in messages {
+                    self.on_message(link, peer, message, fx)?;
+                }
+            }
+            LinkEvent::Down { link, peer, reason } => {
+                tracing::info!(%peer, reason, "link down");
+                self.links.remove(&link);
+                self.tails.remove(&link);
+                self.last_down.insert(status::peer_name(&peer), reason);
+                self.on_down(peer, fx);
+                self.tell_readiness();
+            }
+        }
+        Ok(())
+    }
+
+    /// A link is gone; another to the same peer may be up.
+    fn on_down(&mut self, peer: PeerId, fx: &mut Effects) {
+        match peer {
+            PeerId::Sync { id, .. } if self.senders_of_sync(id).next().is_none() => {
+                self.catch_up.feed_gone(id);
+            }
+            PeerId::Ndb { id, .. } if self.senders_of_peer(id).next().is_none() => {
+                let now = Instant::now();
+                self.fetching.peer_down(id, now);
+                self.catch_up.peer_down(id, now.into_std());
+            }
+            PeerId::Entry { owner } if self.senders_of(owner).next().is_none() => {
+                self.replica.step(Input::OwnerDown { owner }, fx);
+            }
+            PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
+        }
+    }
+
+    /// On a new link everything unresolved that is the peer's business is said again.
+    fn on_up(&mut self, link: LinkId, peer: PeerId, sender: LinkSender) {
+        self.links.insert(link, (peer, sender.clone()));
+        self.tell_readiness();
+        match peer {
+            PeerId::Sync { id, .. } => {
+                self.catch_up.feed_gone(id);
+                let after = self.replica.placing().frontier().delivered();
+                let _down_follows = sender.send(Message::FollowFeed { after });
+                let _down_follows = sender.send(Message::OrderApplied { stamp: self.applied });
+                for meta in self.replica.unresolved() {
+                    let _down_follows = sender.send(Message::GenerateDraft { meta });
+                }
+            }
+            PeerId::Ndb { id, .. } => {
+                let now = Instant::now();
+                // Other groups hold none of this group's segments.
+                if id.group == self.options.id.group {
+                    self.fetching.peer_up(id, now);
+                }
+                self.catch_up.peer_up(id, now.into_std());
+            }
+            PeerId::Entry { .. } => {
+                let standing = Message::NdbStanding { standing: self.standing };
+                let _down_follows = sender.send(standing);
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        link: LinkId,
+        peer: PeerId,
+        message: Message,
+        fx: &mut Effects,
+    ) -> Result<(), NdbError> {
+        let input = match (peer, message) {
+            (PeerId::Entry { owner: from }, Message::BeginAdvanceSegment { segment, .. }) => {
+                Input::Begin { from, segment }
+            }
+            (
+                PeerId::Entry { owner: from },
+                Message::KeepAdvanceHistory { segment, offset, topics, count, records },
+            ) => Input::Keep { from, segment, offset, topics, count, records },
+            (PeerId::Entry { owner: from }, Message::AdvanceSegmentOver { meta }) => {
+                Input::Over { from, meta }
+            }
+            (PeerId::Entry { .. }, Message::FollowTail { from, topics }) => {
+                if let Some((_, sender)) = self.links.get(&link) {
+                    let context = TailContext {
+                        log: Arc::clone(&self.log),
+                        store: Arc::clone(&self.store),
+                        trouble: self.trouble.clone(),
+                        trusted_to: self.trusted(),
+                        metrics: self.metrics.tail.clone(),
+                    };
+                    let before = self.tails.remove(&link);
+                    let handle = tail::start(context, sender.clone(), from, topics, before);
+                    self.tails.insert(link, handle);
+                }
+                return Ok(());
+            }
+            (PeerId::Entry { .. }, Message::ChangeInterest { version, add, remove }) => {
+                if let Some(tail) = self.tails.get(&link) {
+                    tail.tell(Command::Change { version, add, remove });
+                }
+                return Ok(());
+            }
+            (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {
+                Input::Resolved { elected }
+            }
+            (PeerId::Sync { id: from, .. }, Message::Watermark { stamp }) => {
+                Input::Watermark { from, stamp }
+            }
+            (PeerId::Sync { id: from, .. }, Message::FeedTrimmed { to }) => {
+                self.on_feed_trimmed(from, to);
+                return Ok(());
+            }
+            (PeerId::Sync { id: from, .. }, Message::DraftAnswered { segment, answer }) => {
+                self.on_draft_answered(from, segment, answer, fx);
+                return Ok(());
+            }
+            (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FetchOrder { from }) => {
+                self.serve_order(link, from);
+                return Ok(());
+            }
+            (PeerId::Ndb { id: from, .. }, Message::OrderRows { first, rows }) => {
+                if !self.on_repair_rows(first, &rows)? {
+                    self.on_order_rows(from, first, rows, fx);
+                }
+                return Ok(());
+            }
+            (PeerId::Ndb { .. }, Message::FetchSegments { segments }) => {
+                self.serve_segments(link, segments);
+                return Ok(());
+            }
+            (PeerId::Ndb { id, .. }, Message::SegmentBlob { segment, blob }) => {
+                let refused = fx.refused.len();
+                self.replica.step(Input::Fetched { segment, blob: Blob::from_bytes(blob) }, fx);
+                if fx.refused.len() > refused {
+                    // Damaged there as well: the next peer is asked.
+                    self.fetching.lacks(id, &[segment], Instant::now());
+                }
+                return Ok(());
+            }
+            (PeerId::Ndb { id, .. }, Message::OfferSegments { segments })
+                if id.group == self.options.id.group =>
+            {
+                Input::Offered { segments }
+            }
+            (PeerId::Ndb { id, .. }, Message::ChainAt { next, chain }) => {
+                self.on_chain(id, next, chain);
+                return Ok(());
+            }
+            (PeerId::Ndb { id, .. }, Message::OrderTrimmed { asked, base }) => {
+                return self.on_order_trimmed(id, asked, base, fx);
+            }
+            (PeerId::Entry { .. }, Message::ReadHistory { request, query }) => {
+                self.serve_history(link, request, query);
+                return Ok(());
+            }
+            (PeerId::Ndb { id, .. }, Message::SegmentsMissing { segments }) => {
+                self.on_segments_missing(id, &segments);
+                return Ok(());
+            }
+            (_, other) => {
+                self.metrics.refused_messages.increment(1);
+                tracing::warn!(%peer, message = other.name(), "message is not for an ndb node");
+                return Ok(());
+            }
+        };
+        self.replica.step(input, fx);
+        Ok(())
+    }
+}
