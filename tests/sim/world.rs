@@ -26,6 +26,8 @@ const FAULTY_MS: u64 = 4_000;
 /// waited for: 30 s, and a while for one that ran wild.
 const CALM_MS: u64 = 150_000;
 const NDB_NODES: u8 = 3;
+/// One segment in so many is held by two groups, and the vote decides which counts.
+const MOVES_EACH: u64 = 4;
 const WRITE_QUORUM: u8 = 2;
 /// How often ndb nodes ask again for drafts, as links that come and go make them do.
 const ASK_AGAIN_MS: u64 = 100;
@@ -35,6 +37,8 @@ const READERS: usize = 2;
 struct Segment {
     meta: SegmentMeta,
     stored_by: Vec<NdbId>,
+    /// Of the other group: it was moved there, while its own group was slow.
+    moved_to: Vec<NdbId>,
     /// The highest stamp known elected anywhere when it was submitted: it must come after.
     after: Stamp,
 }
@@ -211,15 +215,16 @@ impl World {
         next[at] = next[at].next();
         let meta = SegmentMeta {
             id,
-            shard: Shard(0),
-            map: MapVersion(1),
+            shard: Shard(u32::try_from(id.seq.0 % 2).expect("small")),
+            map: MapVersion(2),
             count: 1,
             bytes: 1,
             digest: Digest([0; 16]),
         };
         self.note(|| format!("submit {}", trace::segment(id)));
         let after = self.stamps.last_key_value().map_or(Stamp::ZERO, |(stamp, _)| *stamp);
-        self.segments.insert(id, Segment { meta, stored_by: Vec::new(), after });
+        self.segments
+            .insert(id, Segment { meta, stored_by: Vec::new(), moved_to: Vec::new(), after });
         self.open.insert(id);
     }
 
@@ -233,13 +238,22 @@ impl World {
             let Some(segment) = self.segments.get_mut(id) else { continue };
             let meta = segment.meta;
             let stored = u8::try_from(segment.stored_by.len()).expect("few");
+            let own = meta.map.group_of(meta.shard);
             if stored < NDB_NODES && self.rng.random_range(0..4) == 0 {
-                let from = NdbId { group: GroupId(0), member: stored };
+                let from = NdbId { group: own, member: stored };
                 segment.stored_by.push(from);
                 asks.push(Input::GenerateDraft { from, meta });
             }
+            // Some are sent to the other group as well, and reach a part of it.
+            let moved = u8::try_from(segment.moved_to.len()).expect("few");
+            let moves = id.seq.0.is_multiple_of(MOVES_EACH) && moved < NDB_NODES;
+            if moves && self.rng.random_range(0..6) == 0 {
+                let from = NdbId { group: GroupId(1 - own.0), member: moved };
+                segment.moved_to.push(from);
+                asks.push(Input::GenerateDraft { from, meta });
+            }
             if is_repeat {
-                let again = segment.stored_by.iter();
+                let again = segment.stored_by.iter().chain(&segment.moved_to);
                 asks.extend(again.map(|from| Input::GenerateDraft { from: *from, meta }));
                 if stored == NDB_NODES && self.elected.contains_key(id) {
                     done.push(*id);
@@ -339,6 +353,13 @@ impl World {
             }
         }
         let segment = &self.segments[&id];
+        let holders = segment.stored_by.iter().chain(&segment.moved_to);
+        let group = elected.challenger.group;
+        let durable = holders.filter(|ndb| ndb.group == group).count();
+        assert!(
+            durable >= usize::from(WRITE_QUORUM),
+            "{id} is elected into {group}, where {durable} nodes have it"
+        );
         assert!(stamp > segment.after, "{id} was submitted after {} was elected", segment.after);
     }
 
