@@ -1,6 +1,7 @@
 //! What an ndb node does now and then: retention, room on the disk, the audit, offers of segments
 //! that stay unresolved, and the mending of what readers found damaged.
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const RETENTION_LOOK: Duration = Duration::from_secs(5);
 const OFFER_MAX: usize = 4_096;
 /// A peer that was asked for rows of the order for a repair has so long to answer.
 const REPAIR_MAX: Duration = Duration::from_secs(2);
+/// Damaged rows of the order that are asked for in one round: each answer is some 300 KiB.
+const REPAIRS_MAX: usize = 8;
 /// Beyond the reserve by this part, new segments are taken again.
 const RESUME_PART: u64 = 16;
 
@@ -224,11 +227,12 @@ impl NdbNode {
                 }
             }
             Finding::Row { at } => {
-                if self.care.repairs.insert(at, None).is_none() {
+                // Asked for with the next round: readers come across it again and again.
+                if let Entry::Vacant(unknown) = self.care.repairs.entry(at) {
+                    unknown.insert(None);
                     self.metrics.damaged_rows.increment(1);
                     tracing::error!(position = %at, "a row of the order is damaged, asking peers");
                 }
-                self.ask_for_repairs(Instant::now());
             }
             Finding::NotIndexed { first, elected } => {
                 self.metrics.reindexed.increment(1);
@@ -260,13 +264,14 @@ impl NdbNode {
             return;
         }
         let is_due = |asked: &Option<Instant>| asked.is_none_or(|at| at + REPAIR_MAX <= now);
-        let due = self.care.repairs.iter().find(|(_, asked)| is_due(asked)).map(|(at, _)| *at);
-        let Some(at) = due else { return };
-        self.care.repairs.insert(at, Some(now));
-        self.care.turn = self.care.turn.wrapping_add(1);
-        let peer = peers[self.care.turn % peers.len()];
-        if let Some(sender) = self.senders_of_peer(peer).next() {
-            let _down_follows = sender.send(Message::FetchOrder { from: at });
+        let due = self.care.repairs.iter().filter(|(_, asked)| is_due(asked)).map(|(at, _)| *at);
+        for at in due.take(REPAIRS_MAX).collect::<Vec<_>>() {
+            self.care.repairs.insert(at, Some(now));
+            self.care.turn = self.care.turn.wrapping_add(1);
+            let peer = peers[self.care.turn % peers.len()];
+            if let Some(sender) = self.senders_of_peer(peer).next() {
+                let _down_follows = sender.send(Message::FetchOrder { from: at });
+            }
         }
     }
 
