@@ -281,7 +281,12 @@ impl Replica {
             Input::OwnerDown { owner } => self.incoming.drop_owner(owner),
             Input::Committed { segment } => self.on_committed(segment, fx),
             Input::Offered { segments } => {
-                segments.into_iter().for_each(|meta| self.want(meta, fx));
+                for meta in segments {
+                    // What is asked for already may be an election's word: an offer changes nothing.
+                    if !self.wanted.contains_key(&meta.id) {
+                        self.want(meta, fx);
+                    }
+                }
             }
             Input::Expired { segment } => {
                 self.wanted.remove(&segment);
@@ -425,7 +430,7 @@ impl Replica {
     fn want(&mut self, meta: SegmentMeta, fx: &mut Effects) {
         let is_here = self.held.contains_key(&meta.id) || self.is_placed(meta.id);
         if !is_here && self.wanted.len() < WANTED_MAX {
-            // An election says for sure what an offer may have got wrong.
+            // An election, unlike an offer, says it for sure.
             self.wanted.insert(meta.id, meta);
             fx.wanted.push(meta.id);
         }

@@ -520,3 +520,19 @@ fn what_an_owner_left_behind_in_a_skipped_part_of_the_order_goes() {
     assert_eq!(fx.dropped, [skipped.meta.id]);
     assert_eq!(replica.pending_count(), 0);
 }
+
+#[test]
+fn an_offer_does_not_change_what_an_election_said() {
+    let mut replica = replica();
+    let (right, wrong) = (chunk(1, 2), chunk(1, 3));
+    let elected = elected(right.meta, 5);
+    assert_eq!(step(&mut replica, Input::Resolved { elected }).wanted, [right.meta.id]);
+    let offer = Input::Offered { segments: vec![wrong.meta] };
+    assert_eq!(step(&mut replica, offer).wanted, []);
+    let fetched = |chunk: &Chunk| {
+        let blob = Blob::assemble(&chunk.topics, &[&chunk.records]);
+        Input::Fetched { segment: chunk.meta.id, blob }
+    };
+    assert_eq!(step(&mut replica, fetched(&wrong)).refused, [Refused::Unwanted]);
+    assert_eq!(step(&mut replica, fetched(&right)).stores.len(), 1);
+}
