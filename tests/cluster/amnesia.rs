@@ -156,6 +156,18 @@ async fn a_copy_of_a_store_is_refused_though_nothing_happened_since() {
     assert_refused(&mut cluster, "a copy of it runs elsewhere").await;
 }
 
+/// Waits until `node` counts S2, whose store it remembers from then on.
+async fn knows_store_of_s2(cluster: &Cluster, node: &str) {
+    wait_until("S2 to be taken", SOON, || async {
+        let status = cluster.status(node).await?;
+        let mut links = status["links"].as_array().into_iter().flatten();
+        let is_taken = links.any(|link| link["peer"] == "sync1" && link["taken"] == true);
+        Ok(is_taken.then_some(()))
+    })
+    .await
+    .expect("S2 is taken");
+}
+
 /// `vixen-sync --forget-peer S2` at a node: what it says, if it ends well.
 async fn forget(cluster: &Cluster, node: &str) -> Result<String, String> {
     let config = cluster.config_file().to_str().expect("a path of the test");
@@ -171,6 +183,9 @@ async fn a_lost_store_is_replaced_by_the_operators_word_and_nothing_is_lost() {
     let (load, topic) = start_load(&cluster, 0).await;
     let progress = load.progress();
     acknowledged(&progress, MESSAGES).await.expect("traffic");
+    for node in ["S1", "S3"] {
+        knows_store_of_s2(&cluster, node).await;
+    }
     cluster.stop("S2").await.expect("a clean exit");
     let store: PathBuf = cluster.store_dir("S2");
     std::fs::remove_dir_all(&store).expect("removed");

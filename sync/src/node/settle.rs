@@ -32,7 +32,9 @@ impl SyncNode {
             self.metrics.dropped(*drop);
         }
         let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
-        let all = is_overdue || stop || self.elections.len() >= ELECTIONS_MAX;
+        // A peer's vote counts from its first word on: its store must be remembered by then.
+        let has_stranger = self.standings.has_stranger();
+        let all = is_overdue || stop || has_stranger || self.elections.len() >= ELECTIONS_MAX;
         if !fx.writes.is_empty() {
             self.unwritten.extend_from_slice(&fx.writes);
             self.unwritten_since.get_or_insert_with(Instant::now);
@@ -90,7 +92,8 @@ impl SyncNode {
             self.unwritten_since = None;
         }
         let mut beside = Beside { standings: Vec::new(), trimmed_to: self.trimmed_by_peer.take() };
-        if self.unwritten.is_empty() && beside.trimmed_to.is_none() {
+        let has_stranger = self.standings.has_stranger();
+        if self.unwritten.is_empty() && beside.trimmed_to.is_none() && !has_stranger {
             return Ok(());
         }
         let begun = Instant::now();

@@ -25,11 +25,13 @@ pub(crate) struct Standing {
 pub(crate) struct Standings {
     known: BTreeMap<SyncId, Standing>,
     unwritten: BTreeMap<SyncId, Standing>,
+    /// A peer of which nothing is on disk is among the unwritten.
+    has_stranger: bool,
 }
 
 impl Standings {
     pub(crate) fn new(known: Vec<(SyncId, Standing)>) -> Self {
-        Self { known: known.into_iter().collect(), unwritten: BTreeMap::new() }
+        Self { known: known.into_iter().collect(), unwritten: BTreeMap::new(), has_stranger: false }
     }
 
     /// Takes what a peer says of itself.
@@ -42,6 +44,8 @@ impl Standings {
             if *known == said {
                 return Ok(());
             }
+        } else {
+            self.has_stranger = true;
         }
         self.known.insert(peer, said);
         self.unwritten.insert(peer, said);
@@ -52,8 +56,14 @@ impl Standings {
         self.known.get(&peer)
     }
 
+    /// Whether a peer counts that nobody here would remember after a crash: that cannot wait.
+    pub(crate) const fn has_stranger(&self) -> bool {
+        self.has_stranger
+    }
+
     /// What is to be written with the next commit.
     pub(crate) fn take_unwritten(&mut self) -> Vec<(SyncId, Standing)> {
+        self.has_stranger = false;
         std::mem::take(&mut self.unwritten).into_iter().collect()
     }
 }
@@ -88,15 +98,20 @@ mod tests {
     fn a_stranger_is_remembered_and_written_once() {
         let mut standings = Standings::default();
         assert_eq!(standings.take(PEER, standing(7, 1, 5)), Ok(()));
+        assert!(standings.has_stranger());
         assert_eq!(standings.take(PEER, standing(7, 1, 9)), Ok(()));
+        assert!(standings.has_stranger(), "its first word is not written yet");
         assert_eq!(standings.take_unwritten(), [(PEER, standing(7, 1, 9))]);
+        assert!(!standings.has_stranger());
         assert_eq!(standings.take(PEER, standing(7, 1, 9)), Ok(()));
         assert!(standings.take_unwritten().is_empty());
     }
 
     #[test]
     fn a_restart_goes_on_counting() {
-        assert_eq!(standings().take(PEER, standing(7, 2, 101)), Ok(()));
+        let mut standings = standings();
+        assert_eq!(standings.take(PEER, standing(7, 2, 101)), Ok(()));
+        assert!(!standings.has_stranger(), "its store is on disk already");
     }
 
     #[test]
