@@ -140,8 +140,8 @@ async fn a_changed_interest_holds_from_its_answer_on() {
     node.wait_for("next_position", 4).await;
     let change = |version, add: &[&str], remove: &[&str]| Message::ChangeInterest {
         version,
-        add: add.iter().map(|uri| topic(uri)).collect(),
-        remove: remove.iter().map(|uri| topic(uri)).collect(),
+        add: add.iter().map(|uri| topic(uri).into()).collect(),
+        remove: remove.iter().map(|uri| topic(uri).into()).collect(),
     };
     entry.send(change(1, &["a", "b"], &[]));
     assert_eq!(entry.next().await, Message::InterestChanged { version: 1 });

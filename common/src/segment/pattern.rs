@@ -20,6 +20,8 @@ pub enum Match {
     Prefix,
     /// As many components between dots, each equal or empty in the pattern.
     Wildcard,
+    /// Components between dots: `*` is any one, `#` any number of them, none included.
+    Dotted,
 }
 
 /// A set of topics in one realm.
@@ -66,6 +68,7 @@ impl TopicPattern {
                     }
                 }
             }
+            Match::Dotted => matches_dotted(&self.uri, uri),
         }
     }
 
@@ -85,7 +88,60 @@ impl TopicPattern {
                 }
                 &self.uri
             }
+            Match::Dotted => {
+                // Up to the dot before the first placeholder: `a.#` is `a` as well.
+                let mut end = 0;
+                for part in self.uri.split('.') {
+                    if matches!(part, "*" | "#") {
+                        return &self.uri[..end];
+                    }
+                    end += part.len() + usize::from(end > 0);
+                }
+                &self.uri
+            }
         }
+    }
+
+    /// Whether it is one topic and no set.
+    #[must_use]
+    pub const fn is_exact(&self) -> bool {
+        matches!(self.matching, Match::Exact)
+    }
+}
+
+impl From<Topic> for TopicPattern {
+    fn from(topic: Topic) -> Self {
+        Self { realm: topic.realm, uri: topic.uri, matching: Match::Exact }
+    }
+}
+
+/// Greedy, with one way back: to the last `#`, which then takes one component more. Time is the
+/// product of the lengths at worst.
+fn matches_dotted(pattern: &str, uri: &str) -> bool {
+    let (mut wanted, mut parts) = (pattern.split('.'), uri.split('.'));
+    // After the last `#`, and what it has not taken.
+    let mut retry = None;
+    loop {
+        let at_part = parts.clone();
+        let is_match = match (wanted.next(), parts.next()) {
+            (Some("#"), _) => {
+                parts = at_part.clone();
+                retry = Some((wanted.clone(), at_part));
+                continue;
+            }
+            (None, None) => return true,
+            (Some(wanted), Some(part)) => wanted == "*" || wanted == part,
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if is_match {
+            continue;
+        }
+        let Some((after, mut rest)) = retry.take() else { return false };
+        if rest.next().is_none() {
+            return false;
+        }
+        (wanted, parts) = (after.clone(), rest.clone());
+        retry = Some((after, rest));
     }
 }
 
@@ -112,6 +168,36 @@ mod tests {
     }
 
     #[test]
+    fn dotted_patterns_have_one_and_any_number_of_components() {
+        let table = [
+            ("a.*", &["a.b"][..], &["a", "a.b.c", "b.b"][..]),
+            ("*", &["a"], &["a.b"]),
+            ("#", &["a", "a.b", "a.b.c"], &[]),
+            ("a.#", &["a", "a.b", "a.b.c"], &["ab", "b.a"]),
+            ("#.c", &["c", "a.c", "a.c.c", "c.c"], &["a", "c.a"]),
+            ("a.#.c", &["a.c", "a.b.c", "a.c.b.c"], &["a", "c", "a.c.b"]),
+            ("a.#.b.#.c", &["a.b.c", "a.x.b.y.z.c", "a.b.b.c.c"], &["a.c.b", "a.x.c"]),
+            ("#.*", &["a", "a.b"], &[]),
+            ("*.#.*", &["a.b", "a.b.c"], &["a"]),
+            ("a.b", &["a.b"], &["a", "a.b.c"]),
+        ];
+        for (pattern, good, bad) in table {
+            for uri in good {
+                assert!(matches(pattern, Match::Dotted, uri), "{pattern} has {uri}");
+            }
+            for uri in bad {
+                assert!(!matches(pattern, Match::Dotted, uri), "{pattern} has not {uri}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_hashes_take_no_exponential_time() {
+        let pattern = "#.a.".repeat(60) + "b";
+        assert!(!matches(&pattern, Match::Dotted, &["a"; 200].join(".")));
+    }
+
+    #[test]
     fn a_fixed_prefix_begins_every_topic_that_matches() {
         let prefix =
             |uri, matching| TopicPattern::new("r", uri, matching).fixed_prefix().to_owned();
@@ -120,5 +206,9 @@ mod tests {
         assert_eq!(prefix("..c", Match::Wildcard), "");
         assert_eq!(prefix("a.b", Match::Wildcard), "a.b");
         assert_eq!(prefix("a.b.", Match::Wildcard), "a.b.");
+        assert_eq!(prefix("a.b.#", Match::Dotted), "a.b");
+        assert_eq!(prefix("a.b.*.c", Match::Dotted), "a.b");
+        assert_eq!(prefix("#", Match::Dotted), "");
+        assert_eq!(prefix("*.a", Match::Dotted), "");
     }
 }

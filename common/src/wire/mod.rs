@@ -20,7 +20,7 @@ pub(crate) use hello::proof_holds;
 pub use hello::{Greeting, Hello, PeerId, Refusal, Welcome, proof_of};
 
 /// Version of the messages below; both ends of a link must speak the same.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// Everything nodes say to each other after HELLO. Any message may arrive twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,17 +130,17 @@ pub enum Message {
     FollowTail {
         /// First position wanted; `None`: from the present end of the order.
         from: Option<Position>,
-        /// Topics wanted, exact.
-        topics: Vec<Topic>,
+        /// Topics wanted: those of any of the patterns.
+        topics: Vec<TopicPattern>,
     },
     /// entry → ndb: change the topics of the tail; answered when it holds.
     ChangeInterest {
         /// Rising number of the change, echoed.
         version: u64,
-        /// Topics wanted from now on.
-        add: Vec<Topic>,
-        /// Topics no longer wanted.
-        remove: Vec<Topic>,
+        /// Patterns wanted from now on.
+        add: Vec<TopicPattern>,
+        /// Patterns no longer wanted.
+        remove: Vec<TopicPattern>,
     },
     /// ndb → entry: the tail is open. Positions from `next` on will follow.
     TailOpened {

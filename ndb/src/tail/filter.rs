@@ -6,7 +6,7 @@ use vixen_common::id::Position;
 use vixen_common::segment::{Records, Topic};
 use vixen_common::wire::TailSegment;
 
-use super::Interest;
+use super::interest::Interest;
 use super::log::Entry;
 
 /// The part of a segment that is of interest and at or after `from`; `None` when that is nothing.
@@ -52,7 +52,7 @@ mod tests {
     use crate::tail::log::EntryBody;
     use vixen_common::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard, Stamp};
     use vixen_common::segment::{
-        Challenger, Elected, Encoding, Record, RecordFlags, SegmentBuilder,
+        Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentBuilder, TopicPattern,
     };
 
     fn entry() -> (Entry, Vec<Topic>, Bytes) {
@@ -78,7 +78,7 @@ mod tests {
 
     fn offsets(interest: &[&str], from: u64) -> Option<Vec<u32>> {
         let (entry, topics, records) = entry();
-        let interest = interest.iter().map(|uri| Topic::new("r", uri)).collect();
+        let interest = interest.iter().map(|uri| TopicPattern::new("r", uri, Match::Exact)).collect();
         let part = filter(&entry, &topics, &records, Position(from), &interest)?;
         let kept = Records::new(&part.records).count();
         assert_eq!(kept, if part.offsets.is_empty() { 3 } else { part.offsets.len() });

@@ -5,9 +5,9 @@
 //! older, in bounded batches outside the node's loop.
 
 mod filter;
+mod interest;
 mod log;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use vixen_common::id::{Position, SegmentId};
 use vixen_common::link::{LinkSender, SendError};
-use vixen_common::segment::{Blob, Topic};
+use vixen_common::segment::{Blob, TopicPattern};
 use vixen_common::wire::Message;
 
 use crate::metrics::TailMetrics;
@@ -24,12 +24,10 @@ use crate::replica::{Lost, OrderRow};
 use crate::store::{Finding, Store, StoreError};
 
 use filter::filter;
+use interest::Interest;
 use log::{Entry, EntryBody, Found};
 
 pub(crate) use log::TailLog;
-
-/// Topics an entry wants.
-type Interest = BTreeSet<Topic>;
 
 /// Segments taken from the log at a time.
 const ENTRIES_BATCH: usize = 64;
@@ -41,7 +39,7 @@ const BYTES_BATCH: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Change the interest, and answer with this version.
-    Change { version: u64, add: Vec<Topic>, remove: Vec<Topic> },
+    Change { version: u64, add: Vec<TopicPattern>, remove: Vec<TopicPattern> },
 }
 
 /// Where readers send the news that something stored is unreadable.
@@ -91,7 +89,7 @@ pub(crate) fn start(
     context: TailContext,
     sender: LinkSender,
     from: Option<Position>,
-    topics: Vec<Topic>,
+    topics: Vec<TopicPattern>,
     before: Option<TailHandle>,
 ) -> TailHandle {
     let (commands, waiting) = mpsc::unbounded_channel();
@@ -200,10 +198,8 @@ impl Tail {
     async fn apply(&mut self, command: Command) -> Result<(), Ended> {
         match command {
             Command::Change { version, add, remove } => {
-                remove.iter().for_each(|topic| {
-                    self.interest.remove(topic);
-                });
-                self.interest.extend(add);
+                remove.iter().for_each(|pattern| self.interest.remove(pattern));
+                add.into_iter().for_each(|pattern| self.interest.add(pattern));
                 self.send(Message::InterestChanged { version }).await?;
             }
         }

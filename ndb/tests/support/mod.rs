@@ -216,7 +216,7 @@ impl Fake {
     }
 
     pub(crate) fn follow(&self, from: Option<u64>, uris: &[&str]) {
-        let topics = uris.iter().map(|uri| topic(uri)).collect();
+        let topics = uris.iter().map(|uri| topic(uri).into()).collect();
         self.send(Message::FollowTail { from: from.map(Position), topics });
     }
 

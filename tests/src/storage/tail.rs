@@ -68,7 +68,7 @@ async fn read(
     while end.is_none_or(|end| next < end) {
         match link.recv().await.context("the dialler ended")? {
             LinkEvent::Up { sender, .. } => {
-                let topics = topics.to_vec();
+                let topics = topics.iter().cloned().map(Into::into).collect();
                 sender.send(Message::FollowTail { from: Some(Position::FIRST), topics })?;
                 open = Some(sender);
             }
