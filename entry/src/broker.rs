@@ -5,18 +5,20 @@
 //! ```
 //! A session task owns one client connection and its protocol; the core owns segments, the
 //! frontier, subscriptions and the tail. Neither waits for the other: a session that has too much
-//! unacknowledged stops reading its socket, and one whose outgoing queue passes its bound is
-//! closed.
+//! unacknowledged stops reading its socket, and one whose outgoing queue is full gets no events:
+//! it reads them from the store when it can, and joins again (`feed`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use vixen_common::id::Position;
-use vixen_common::segment::{RecordFlags, Topic};
+use vixen_common::id::{PermanentId, Position};
+use vixen_common::segment::{Encoding, RecordFlags, Topic, TopicPattern};
+
+use crate::events::EventBatch;
 
 /// A WAMP session id: random, global scope, `1..=2^53` (WAMP spec §2.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,17 +28,36 @@ pub struct SessionId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// A WAMP subscription id: one per topic and entry, router scope.
+/// A WAMP subscription id: one per pattern and entry, or of one session alone; router scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub u64);
+
+/// Who a session is; fixed when it is welcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The session.
+    pub session: SessionId,
+    /// Its realm.
+    pub realm: Arc<str>,
+    /// As in its WELCOME.
+    pub authid: Arc<str>,
+    /// As in its WELCOME.
+    pub authrole: Arc<str>,
+    /// As in its WELCOME.
+    pub authmethod: &'static str,
+    /// As in its WELCOME.
+    pub authprovider: &'static str,
+    /// Whether others hear of its coming and going (WAMP spec *Session Meta API*).
+    pub is_announced: bool,
+}
 
 /// What a session tells the core.
 #[derive(Debug)]
 pub enum SessionEvent {
     /// A session is welcome; first of its events.
     Opened {
-        /// The session.
-        session: SessionId,
+        /// Who it is.
+        info: Arc<SessionInfo>,
         /// The way back to it.
         outbound: Outbound,
     },
@@ -53,8 +74,20 @@ pub enum SessionEvent {
         session: SessionId,
         /// Echoed.
         request: RequestId,
-        /// Exact topic.
-        topic: Topic,
+        /// Which topics.
+        pattern: TopicPattern,
+        /// How it begins.
+        mode: SubscribeMode,
+    },
+    /// The session has read what is stored, or nearly: live events are to come. Answered by
+    /// `Outgoing::Joined`.
+    Join {
+        /// The session.
+        session: SessionId,
+        /// Echoed.
+        join: JoinId,
+        /// Of `Subscribed` before, at least one; those that are over by now are left out.
+        subscriptions: Vec<SubscriptionId>,
     },
     /// Answered by `Outgoing::Unsubscribed`.
     Unsubscribe {
@@ -72,17 +105,52 @@ pub enum SessionEvent {
     },
 }
 
+/// How a subscription begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubscribeMode {
+    /// Live, and shared with all sessions that want the same.
+    #[default]
+    Live,
+    /// With what is stored, live after a `Join`. Shared, unless the session has the same already:
+    /// then it gets one of its own.
+    Replay,
+    /// As `Replay`, and one of its own in any case.
+    PrivateReplay,
+    /// With what is stored, and never live.
+    Snapshot,
+}
+
+/// Which of its joins a session means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JoinId(pub u64);
+
+/// When a publisher is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AckLevel {
+    /// The message has its place in the order, for ever.
+    #[default]
+    Canonical,
+    /// W nodes of a group have it on disk; its place comes later.
+    Durable,
+}
+
 /// One message of a client.
 #[derive(Clone, Debug)]
 pub struct Publish {
     /// Where to.
     pub topic: Topic,
-    /// The text after the topic in the JSON PUBLISH, verbatim: empty, `args`, or `args,kwargs`.
+    /// Of the payload.
+    pub encoding: Encoding,
+    /// What came after the topic in the PUBLISH, verbatim: nothing, the arguments, or both.
     pub payload: Bytes,
+    /// Stored [`Attributes`](vixen_common::segment::Attributes).
+    pub attributes: Bytes,
     /// What the publisher asked for.
     pub flags: RecordFlags,
     /// The request to acknowledge, if the client wants that.
     pub acknowledge: Option<RequestId>,
+    /// When to acknowledge.
+    pub level: AckLevel,
     /// The publish timeout does not count for it: it is resolved when it has its place.
     pub wait: bool,
 }
@@ -92,9 +160,33 @@ impl Publish {
     #[must_use]
     pub fn counted_bytes(&self) -> usize {
         const OVERHEAD: usize = 64;
-        OVERHEAD + self.payload.len()
+        OVERHEAD + self.payload.len() + self.attributes.len()
     }
 }
+
+/// Where a message stands for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In the order of all messages.
+    pub position: Position,
+    /// Tells when it was elected, too.
+    pub id: PermanentId,
+}
+
+/// What a publisher is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// It has its place.
+    Canonical(Place),
+    /// It is safe; the number is of no use but to tell it from others.
+    Durable {
+        /// `2^52..2^53`: no position is as large.
+        publication: u64,
+    },
+}
+
+/// The answer to one request.
+pub type Answer = (RequestId, Result<Acknowledged, PublishError>);
 
 /// What the core tells a session.
 #[derive(Debug)]
@@ -108,14 +200,33 @@ pub enum Outgoing {
         /// Their [`Publish::counted_bytes`].
         bytes: usize,
         /// The answers for those that wanted one.
-        answers: Vec<(RequestId, Result<Position, PublishError>)>,
+        answers: Vec<Answer>,
     },
-    /// The subscription holds: whatever is published from now on will come.
+    /// The subscription holds.
     Subscribed {
         /// Of the `Subscribe`.
         request: RequestId,
         /// The subscription.
         subscription: SubscriptionId,
+        /// Whatever stands from here on will come, unless it has to be joined first.
+        live_from: Position,
+        /// The end of the order as far as this entry knows it.
+        end: Position,
+    },
+    /// Whatever stands from here on will come live.
+    Joined {
+        /// Of the `Join`.
+        join: JoinId,
+        /// The first position.
+        from: Position,
+    },
+    /// The session takes events too slowly: from here on nothing comes of these subscriptions
+    /// until they are joined again.
+    Lagging {
+        /// The first position that was left out.
+        from: Position,
+        /// All that were live.
+        subscriptions: Vec<SubscriptionId>,
     },
     /// The subscription is over.
     Unsubscribed {
@@ -132,7 +243,7 @@ pub enum Outgoing {
         error: SubscribeError,
     },
     /// Events of one segment, shared by all sessions; each takes those of its subscriptions.
-    Events(Arc<SegmentEvents>),
+    Events(Arc<EventBatch>),
 }
 
 /// Why a message will not be acknowledged. It may still become canonical, once: the publisher
@@ -165,25 +276,8 @@ pub enum SubscribeError {
     },
 }
 
-/// Canonical messages of one segment that some session here has subscribed, in order.
-#[derive(Debug)]
-pub struct SegmentEvents {
-    /// In the order of positions.
-    pub events: Vec<Event>,
-    /// Size of all frames.
-    pub bytes: usize,
-}
-
-/// One message for the subscribers of one subscription.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// Whose subscribers get it.
-    pub subscription: SubscriptionId,
-    /// The publisher's session, if it is excluded.
-    pub excluded: Option<SessionId>,
-    /// The whole WAMP EVENT as JSON text.
-    pub frame: Utf8Bytes,
-}
+/// What a session takes at a time.
+const BATCH: usize = 256;
 
 /// The core's way to one session: never blocks, bounded in bytes.
 #[derive(Clone, Debug)]
@@ -210,40 +304,68 @@ pub fn outbound(bytes_max: usize) -> (Outbound, OutboundReceiver) {
 }
 
 impl Outgoing {
-    fn queued_bytes(&self) -> usize {
+    /// What it counts against the bound of an [`Outbound`].
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
         const BASE: usize = 64;
         BASE + match self {
-            Self::Events(events) => events.bytes,
-            Self::Resolved { answers, .. } => answers.len() * 32,
-            Self::Subscribed { .. } | Self::Unsubscribed { .. } | Self::Refused { .. } => 0,
+            Self::Events(events) => events.bytes(),
+            Self::Resolved { answers, .. } => answers.len() * 48,
+            Self::Lagging { subscriptions, .. } => subscriptions.len() * 8,
+            Self::Subscribed { .. }
+            | Self::Joined { .. }
+            | Self::Unsubscribed { .. }
+            | Self::Refused { .. } => 0,
         }
     }
 }
 
+/// What became of events for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// They wait for it, or it is gone.
+    Queued,
+    /// As much waits as may: they were not queued.
+    Full,
+}
+
 impl Outbound {
-    /// Queues `outgoing`; `false` when the session is gone or too slow, and must be dropped.
-    #[must_use]
-    pub fn send(&self, outgoing: Outgoing) -> bool {
+    /// Queues events if there is room for them.
+    pub fn send_events(&self, events: &Arc<EventBatch>) -> Sent {
+        let outgoing = Outgoing::Events(Arc::clone(events));
         let bytes = outgoing.queued_bytes();
-        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let waiting = self.waiting_bytes.load(Ordering::Acquire);
         if waiting > 0 && waiting + bytes > self.bytes_max {
-            return false;
+            return Sent::Full;
         }
-        self.queue.send(outgoing).is_ok()
+        self.send(outgoing);
+        Sent::Queued
+    }
+
+    /// Queues what a session has asked for: its own bounds limit how much that is.
+    pub fn send(&self, outgoing: Outgoing) {
+        self.waiting_bytes.fetch_add(outgoing.queued_bytes(), Ordering::AcqRel);
+        // One that is gone needs no answer.
+        let _is_gone = self.queue.send(outgoing);
     }
 }
 
 impl OutboundReceiver {
-    /// Takes all that waits, at least one, into `buffer`; `false` once the core dropped the
-    /// session (it was too slow, or the node stops).
-    pub async fn receive(&mut self, buffer: &mut Vec<Outgoing>) -> bool {
-        const BATCH: usize = 256;
-        self.queue.recv_many(buffer, BATCH).await > 0
+    /// Takes all that waits, at least one, into `buffer`; `false` once the core has stopped.
+    /// Cancel safe.
+    pub async fn receive(&mut self, buffer: &mut VecDeque<Outgoing>) -> bool {
+        let Some(first) = self.queue.recv().await else { return false };
+        buffer.push_back(first);
+        while buffer.len() < BATCH
+            && let Ok(next) = self.queue.try_recv()
+        {
+            buffer.push_back(next);
+        }
+        true
     }
 
     /// Gives back the room of what [`receive`](Self::receive) took, once it is written.
-    pub fn written(&self, outgoing: &[Outgoing]) {
-        let bytes = outgoing.iter().map(Outgoing::queued_bytes).sum();
+    pub fn give_back(&self, bytes: usize) {
         self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 }

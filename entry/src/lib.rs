@@ -8,6 +8,8 @@
 
 pub mod broker;
 pub mod delivery;
+pub mod events;
+mod feed;
 pub mod history;
 pub mod http;
 mod metrics;

@@ -14,13 +14,14 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use vixen_common::config::{Config, Limits, NodeName};
+use vixen_common::config::{Config, NodeName};
 use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::server;
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
 use vixen_common::wire::PeerId;
 
+use crate::feed::ReadContext;
 use crate::http::{client_router, history_router};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
@@ -46,7 +47,7 @@ pub async fn serve(
     dial_all(config, &node);
     let address = listener.local_addr()?;
     tracing::info!(%address, owner = %node.owner(), "listening");
-    run(node, listener, &config.limits, async {
+    run(node, listener, config, async {
         shutdown_signal().await;
         Ok(())
     })
@@ -97,12 +98,12 @@ fn dial_all(config: &Config, node: &EntryNode) {
 pub(crate) async fn run(
     node: EntryNode,
     listener: TcpListener,
-    limits: &Limits,
+    config: &Config,
     stop: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let handle = node.handle();
     let (stopping, is_stopping) = watch::channel(false);
-    let router = router_of(&node, limits, is_stopping);
+    let router = router_of(&node, config, is_stopping);
     let mut until_stopping = stopping.subscribe();
     let server = tokio::spawn(server::serve(listener, router, async move {
         let _or_dropped = until_stopping.wait_for(|stopping| *stopping).await;
@@ -132,14 +133,15 @@ pub(crate) async fn run(
     outcome
 }
 
-fn router_of(node: &EntryNode, limits: &Limits, stopping: watch::Receiver<bool>) -> Router {
+fn router_of(node: &EntryNode, config: &Config, stopping: watch::Receiver<bool>) -> Router {
     describe_session_metrics();
     let history = history_router(node.handle(), stopping.clone());
     let context = SessionContext {
         events: node.inbox(),
-        limits: Arc::new(session_limits(limits)),
+        limits: Arc::new(session_limits(config)),
         room: node.room(),
         stopping,
+        reads: ReadContext::new(node.handle()),
     };
     let handle = node.handle();
     let (ready, status) = (handle.clone(), handle.clone());
@@ -155,7 +157,8 @@ fn router_of(node: &EntryNode, limits: &Limits, stopping: watch::Receiver<bool>)
     ))
 }
 
-fn session_limits(limits: &Limits) -> SessionLimits {
+fn session_limits(config: &Config) -> SessionLimits {
+    let limits = &config.limits;
     SessionLimits {
         message_bytes_max: limits.message_bytes_max,
         frame_bytes_max: limits.frame_bytes_max,
@@ -165,6 +168,9 @@ fn session_limits(limits: &Limits) -> SessionLimits {
         entry_unacknowledged_bytes_max: limits.entry_unacknowledged_bytes_max,
         subscriber_buffer_bytes_max: limits.subscriber_buffer_bytes_max,
         hello_timeout: limits.hello_timeout,
+        keep_alive_interval: limits.keep_alive_interval,
+        keep_alive_timeout: limits.keep_alive_timeout,
+        uri_check: config.wamp.uri_check,
     }
 }
 
@@ -228,7 +234,7 @@ mod tests {
                 stopped.await.expect("told to stop");
                 Ok(())
             };
-            run(node, listener, &config.limits, stop).await
+            run(node, listener, &config, stop).await
         });
         // The core says what it waits for with its first turn; the status page takes one.
         let status = get_page(address, "/status").await;

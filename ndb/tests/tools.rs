@@ -112,7 +112,8 @@ impl Writer {
         for (uri, payload) in messages {
             let (encoding, flags) = (Encoding::Json, RecordFlags::default());
             let payload = payload.as_bytes();
-            let record = Record { topic: 0, encoding, flags, session: 1 << 52, payload };
+            let record =
+                Record { topic: 0, encoding, flags, session: 1 << 52, attributes: &[], payload };
             builder.push(&Topic::new("realm1", uri), record);
         }
         let chunk = builder.close();

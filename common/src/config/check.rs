@@ -180,6 +180,13 @@ fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
             ));
         }
     }
+    if limits.keep_alive_timeout <= limits.keep_alive_interval {
+        return Err(source.refuse(
+            "limits.keep-alive-timeout",
+            "leaves no time to answer a ping, which is sent after keep-alive-interval",
+            "set it to a longer time than keep-alive-interval",
+        ));
+    }
     let store = limits.store_bytes_max;
     if store < 1 << 20 || !store.is_multiple_of(4096) {
         return Err(source.refuse(

@@ -36,8 +36,8 @@ pub struct Limits {
     /// `entry-unacknowledged-bytes-max`: with more on its way, no socket of the entry is read.
     /// Default 64 MiB; not below `message-bytes-max`.
     pub entry_unacknowledged_bytes_max: usize,
-    /// `subscriber-buffer-bytes-max`: events waiting for one subscriber's socket. Default 16 MiB;
-    /// not below `message-bytes-max`.
+    /// `subscriber-buffer-bytes-max`: events waiting for one subscriber's socket; it gets further
+    /// ones from the store, when it has taken these. Default 1 MiB.
     pub subscriber_buffer_bytes_max: usize,
     /// `link-queue-bytes-max`: messages waiting for one link between nodes. Default 64 MiB; not
     /// below `segment-bytes-max`.
@@ -48,6 +48,16 @@ pub struct Limits {
     /// `hello-timeout`: a peer or client that has not introduced itself by then is dropped.
     /// Default 5 s.
     pub hello_timeout: Duration,
+    /// `keep-alive-interval`: a client that says nothing for so long is sent a ping. Default 20 s.
+    pub keep_alive_interval: Duration,
+    /// `keep-alive-timeout`: a client that says nothing for so long, or whose network takes nothing
+    /// for so long, is gone. Default 60 s; above `keep-alive-interval`.
+    pub keep_alive_timeout: Duration,
+    /// `sessions-per-address-max`: further connections of clients from one IP address are refused.
+    /// Default 16384.
+    pub sessions_per_address_max: usize,
+    /// `sessions-max`: further connections of clients are refused. Default 65536.
+    pub sessions_max: usize,
     /// `store-bytes-max`: bound of one LMDB file: that of a sync node, or of one day of an ndb node,
     /// whose map grows with it. Files are sparse. Default 1 TiB; a multiple of 4 KiB, at least
     /// 1 MiB.
@@ -69,10 +79,14 @@ impl Default for Limits {
             session_unacknowledged_bytes_max: 4 * MIB,
             session_unacknowledged_messages_max: 16_384,
             entry_unacknowledged_bytes_max: 64 * MIB,
-            subscriber_buffer_bytes_max: 16 * MIB,
+            subscriber_buffer_bytes_max: MIB,
             link_queue_bytes_max: 64 * MIB,
             tail_cache_bytes_max: 16 * MIB,
             hello_timeout: Duration::from_secs(5),
+            keep_alive_interval: Duration::from_secs(20),
+            keep_alive_timeout: Duration::from_secs(60),
+            sessions_per_address_max: 16_384,
+            sessions_max: 65_536,
             store_bytes_max: 1 << 40,
             feed_retention: Duration::from_secs(60),
         }
@@ -94,6 +108,10 @@ impl Limits {
         "link-queue-bytes-max",
         "tail-cache-bytes-max",
         "hello-timeout",
+        "keep-alive-interval",
+        "keep-alive-timeout",
+        "sessions-per-address-max",
+        "sessions-max",
         "store-bytes-max",
         "feed-retention",
     ];
@@ -117,6 +135,10 @@ impl Limits {
         table.size("link-queue-bytes-max", &mut l.link_queue_bytes_max)?;
         table.size("tail-cache-bytes-max", &mut l.tail_cache_bytes_max)?;
         table.duration("hello-timeout", &mut l.hello_timeout)?;
+        table.duration("keep-alive-interval", &mut l.keep_alive_interval)?;
+        table.duration("keep-alive-timeout", &mut l.keep_alive_timeout)?;
+        table.count("sessions-per-address-max", &mut l.sessions_per_address_max)?;
+        table.count("sessions-max", &mut l.sessions_max)?;
         table.size("store-bytes-max", &mut l.store_bytes_max)?;
         table.duration("feed-retention", &mut l.feed_retention)?;
         Ok(l)

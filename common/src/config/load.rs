@@ -9,10 +9,11 @@ use super::read::{Source, TableReader};
 use super::value::{Address, Count, Filter};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, Storage, SyncMember, check, env,
+    NdbMember, NodeName, Secret, Storage, SyncMember, Wamp, check, env,
 };
 
-const ROOT_KEYS: &[&str] = &["cluster", "sync", "ndb-group", "entry", "limits", "storage", "log"];
+const ROOT_KEYS: &[&str] =
+    &["cluster", "sync", "ndb-group", "entry", "limits", "storage", "wamp", "log"];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",
@@ -76,6 +77,7 @@ impl Config {
                 .collect::<Result<_, _>>()?,
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
+            wamp: Wamp::read(root.table("wamp", Wamp::KEYS)?)?,
             log: log(root.table("log", LOG_KEYS)?)?,
         };
         check::check(&config, source)?;
@@ -89,6 +91,7 @@ fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
         ("cluster", CLUSTER_KEYS),
         ("limits", Limits::KEYS),
         ("storage", Storage::KEYS),
+        ("wamp", Wamp::KEYS),
         ("log", LOG_KEYS),
     ];
     let known =

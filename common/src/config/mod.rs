@@ -2,7 +2,7 @@
 //!
 //! - [`Config::load`] reads the file and the process environment; [`Config::parse`] does the same
 //!   with both given. What cannot work is refused here, before a node opens anything.
-//! - Every scalar of the tables `cluster`, `limits`, `storage` and `log` can be overridden from the
+//! - Every scalar of the tables `cluster`, `limits`, `storage`, `wamp` and `log` can be overridden from the
 //!   environment: `limits.frame-bytes-max` is `VIXEN_LIMITS_FRAME_BYTES_MAX`.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
@@ -18,6 +18,7 @@ mod nearcast;
 mod read;
 mod storage;
 mod value;
+mod wamp;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use error::ConfigError;
 pub use limits::Limits;
 pub use name::{NodeName, ParseNodeNameError, Secret};
 pub use storage::Storage;
+pub use wamp::{UriCheck, Wamp};
 
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// Table `[storage]`.
     pub storage: Storage,
+    /// Table `[wamp]`.
+    pub wamp: Wamp,
     /// Table `[log]`.
     pub log: LogConfig,
 }

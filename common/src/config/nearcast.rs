@@ -8,7 +8,7 @@ use crate::id::Lane;
 use super::load::TEN_SECONDS;
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, NdbGroup, NdbMember,
-    NodeName, Secret, Storage, SyncMember,
+    NodeName, Secret, Storage, SyncMember, Wamp,
 };
 
 /// Stands where a `host:port` would: memory links are not dialled.
@@ -50,6 +50,7 @@ impl Config {
             entries: vec![EntryMember { id: name("E1"), listen }],
             limits: Limits::default(),
             storage: Storage::default(),
+            wamp: Wamp::default(),
             log: LogConfig::default(),
         }
     }

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::id::Lane;
 
-use super::{Durability, LogFormat, NodeName};
+use super::{Durability, LogFormat, NodeName, UriCheck};
 
 /// A type that keys can have.
 pub(super) trait Value: Sized {
@@ -105,6 +105,18 @@ impl Value for Durability {
         match text {
             "fsync" => Some(Self::Fsync),
             "memory" => Some(Self::Memory),
+            _ => None,
+        }
+    }
+}
+
+impl Value for UriCheck {
+    const FORM: &'static str = "\"loose\" or \"strict\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "loose" => Some(Self::Loose),
+            "strict" => Some(Self::Strict),
             _ => None,
         }
     }

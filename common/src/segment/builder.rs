@@ -128,6 +128,7 @@ mod tests {
                 encoding: Encoding::Json,
                 flags: RecordFlags::default(),
                 session: 9,
+                attributes: &[],
                 payload: b"[1]",
             };
             let offset = builder.push(&Topic::new("realm1", uri), record);

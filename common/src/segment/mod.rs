@@ -1,5 +1,6 @@
 //! Advance segments: what is known of one, and the bytes of its messages.
 
+mod attributes;
 mod blob;
 mod builder;
 mod pattern;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard, Stamp};
 
+pub use attributes::{Attributes, Audience, Eligible, Publisher, Receiver};
 pub use blob::{Blob, BlobError};
 pub use builder::{Chunk, SegmentBuilder};
 pub use pattern::{Match, TopicPattern};

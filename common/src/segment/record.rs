@@ -6,10 +6,19 @@
 //! +-----------+--------------+-----------+-------------+-----------+---------+
 //! ```
 //! `topic` is an index into the segment's topic table. The payload is what the publisher sent as
-//! arguments, in its own encoding, unparsed.
+//! arguments, in its own encoding, unparsed. With flag 2, attributes stand before it, and `bytes`
+//! counts them as well:
+//!
+//! ```text
+//! +-----------+------------+---------+
+//! | bytes u32 | attributes | payload |
+//! +-----------+------------+---------+
+//! ```
 
 /// Bytes before the payload.
 pub(super) const HEADER_BYTES: usize = 16;
+/// Of the length before attributes.
+const LENGTH_BYTES: usize = 4;
 
 /// How a payload is encoded: the serializer of its publisher. Numbers are stored; never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +46,8 @@ pub struct RecordFlags(pub u8);
 impl RecordFlags {
     /// The publisher does not want its own message back (WAMP §Publisher Exclusion, the default).
     pub const EXCLUDE_ME: Self = Self(1);
+    /// Attributes stand before the payload; set and cleared by whoever writes the record.
+    const ATTRIBUTES: Self = Self(2);
 
     /// Whether all bits of `other` are set.
     #[must_use]
@@ -56,6 +67,8 @@ pub struct Record<'a> {
     pub flags: RecordFlags,
     /// WAMP session id of the publisher.
     pub session: u64,
+    /// [`Attributes`](super::Attributes) as they are stored; mostly empty.
+    pub attributes: &'a [u8],
     /// The publisher's arguments, unparsed.
     pub payload: &'a [u8],
 }
@@ -64,18 +77,35 @@ impl Record<'_> {
     /// Size in the blob.
     #[must_use]
     pub const fn stored_bytes(&self) -> usize {
-        HEADER_BYTES + self.payload.len()
+        HEADER_BYTES + self.body_bytes()
     }
 
-    /// Appends the record. The payload must be below 4 GiB; the entry's limits see to it.
+    const fn body_bytes(&self) -> usize {
+        let attributes = match self.attributes.len() {
+            0 => 0,
+            bytes => LENGTH_BYTES + bytes,
+        };
+        attributes + self.payload.len()
+    }
+
+    /// Appends the record. All of it must be below 4 GiB; the entry's limits see to it.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
+        let length = u32::try_from(self.body_bytes()).unwrap_or(u32::MAX);
+        let flags = match self.attributes {
+            [] => self.flags.0 & !RecordFlags::ATTRIBUTES.0,
+            _ => self.flags.0 | RecordFlags::ATTRIBUTES.0,
+        };
         out.reserve(self.stored_bytes());
         out.extend_from_slice(&self.topic.to_le_bytes());
         out.push(self.encoding as u8);
-        out.push(self.flags.0);
+        out.push(flags);
         out.extend_from_slice(&self.session.to_le_bytes());
         out.extend_from_slice(&length.to_le_bytes());
+        if !self.attributes.is_empty() {
+            let length = u32::try_from(self.attributes.len()).unwrap_or(u32::MAX);
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(self.attributes);
+        }
         out.extend_from_slice(self.payload);
     }
 }
@@ -103,14 +133,25 @@ impl<'a> Records<'a> {
     fn take(&mut self) -> Option<Record<'a>> {
         let (header, rest) = self.rest.split_first_chunk::<HEADER_BYTES>()?;
         let length = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
-        let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        let (body, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        let flags = RecordFlags(header[3]);
+        let (attributes, payload) = if flags.contains(RecordFlags::ATTRIBUTES) {
+            let (length, body) = body.split_first_chunk::<LENGTH_BYTES>()?;
+            let length = u32::from_le_bytes(*length);
+            // A length of nothing would not be written again as it was read.
+            let length = usize::try_from(length).ok().filter(|length| *length > 0)?;
+            body.split_at_checked(length)?
+        } else {
+            (&[][..], body)
+        };
         let mut session = [0; 8];
         session.copy_from_slice(&header[4..12]);
         let record = Record {
             topic: u16::from_le_bytes([header[0], header[1]]),
             encoding: Encoding::from_number(header[2])?,
-            flags: RecordFlags(header[3]),
+            flags: RecordFlags(flags.0 & !RecordFlags::ATTRIBUTES.0),
             session: u64::from_le_bytes(session),
+            attributes,
             payload,
         };
         self.rest = rest;
@@ -139,12 +180,14 @@ mod tests {
     proptest! {
         #[test]
         fn records_round_trip(
-            messages in proptest::collection::vec((any::<u16>(), any::<u64>(), any::<Vec<u8>>()), 0..20),
+            messages in proptest::collection::vec(
+                (any::<u16>(), any::<u64>(), any::<Vec<u8>>(), any::<Vec<u8>>()), 0..20,
+            ),
         ) {
             let mut bytes = Vec::new();
-            let wanted: Vec<_> = messages.iter().map(|(topic, session, payload)| Record {
+            let wanted: Vec<_> = messages.iter().map(|(topic, session, attributes, payload)| Record {
                 topic: *topic, encoding: Encoding::Json, flags: RecordFlags::EXCLUDE_ME,
-                session: *session, payload,
+                session: *session, attributes, payload,
             }).collect();
             wanted.iter().for_each(|r| r.write_to(&mut bytes));
             let mut reader = Records::new(&bytes);
@@ -168,9 +211,23 @@ mod tests {
             encoding: Encoding::Json,
             flags: RecordFlags::EXCLUDE_ME,
             session: 0x0102,
+            attributes: &[],
             payload: b"[1]",
         }
         .write_to(&mut bytes);
         assert_eq!(bytes, [2, 0, 1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, b'[', b'1', b']']);
+        bytes.clear();
+        Record {
+            topic: 2,
+            encoding: Encoding::Json,
+            flags: RecordFlags::EXCLUDE_ME,
+            session: 0x0102,
+            attributes: &[9],
+            payload: b"[",
+        }
+        .write_to(&mut bytes);
+        let body = [1, 0, 0, 0, 9, b'['];
+        assert_eq!(bytes[..16], [2, 0, 1, 3, 2, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0]);
+        assert_eq!(bytes[16..], body);
     }
 }

@@ -155,6 +155,8 @@ pub enum Message {
     InterestChanged {
         /// Of the `ChangeInterest`.
         version: u64,
+        /// The next position of the tail: what stands before it was judged by the interest before.
+        next: Position,
     },
     /// ndb → entry: canonical messages of one segment, in order.
     TailSegment(TailSegment),

@@ -7,10 +7,12 @@
 //!   sessions <--Events----- subscriptions <------merge------- tails
 //!                                                  ^ the order, from the frontier
 //! ```
-//! The wanted topics of all sessions are one interest, changed in numbered steps at each
+//! The wanted patterns of all sessions are one interest, changed in numbered steps at each
 //! [`Input::Flush`]. A session becomes a subscriber when its `Subscribed` is queued, and that is
-//! when every tail that has a linked replica carries the topic: so nothing published afterwards is
-//! missed, and no event comes before SUBSCRIBED. A group without a linked replica carries nothing
+//! when every tail that has a linked replica carries the pattern: so nothing published afterwards is
+//! missed, and no event comes before SUBSCRIBED. A session that reads the past first joins later,
+//! and one that takes events too slowly leaves and joins again: both are told the position from
+//! which on they get everything, which is beyond whatever a tail went by before it knew the pattern. A group without a linked replica carries nothing
 //! and keeps nobody waiting: when it comes back, its tail is opened with the whole interest from
 //! where the merge stands, and the merge has not passed any segment of it. While no group at all
 //! is linked, SUBSCRIBED waits.
@@ -24,24 +26,27 @@
 //! - D3: what a replica says that is not followed now changes nothing.
 //! - D4: nothing is queued without interest.
 
-mod events;
 mod merge;
 mod subscriptions;
 mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use vixen_common::id::{GroupId, NdbId, OwnerId, Position};
-use vixen_common::segment::Topic;
+use vixen_common::segment::{Topic, TopicPattern};
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, TailSegment};
 
-use crate::broker::{Outgoing, RequestId, SessionId, SubscriptionId};
+use crate::broker::{JoinId, Outgoing, RequestId, SessionId, SubscribeMode, SubscriptionId};
+use crate::events::{self, EventBatch, Target};
 use merge::{Merge, Taken};
-use subscriptions::Subscriptions;
+pub use subscriptions::Change;
+use subscriptions::{Now, Subscriptions};
 use tail::{Interest, Tail};
 
 /// What does not change while an entry runs.
@@ -71,16 +76,34 @@ pub struct Slot {
 /// Everything that can happen to delivery.
 #[derive(Debug)]
 pub enum Input {
-    /// A session wants a topic.
+    /// A session wants topics.
     Subscribe {
         /// The session.
         session: SessionId,
         /// Echoed in the answer.
         request: RequestId,
-        /// The topic.
-        topic: Topic,
+        /// Which topics.
+        pattern: TopicPattern,
+        /// How it begins.
+        mode: SubscribeMode,
     },
-    /// A session no longer wants a topic.
+    /// A session has read what is stored.
+    Join {
+        /// The session.
+        session: SessionId,
+        /// Echoed in the answer.
+        join: JoinId,
+        /// What `Subscribed` named.
+        subscriptions: Vec<SubscriptionId>,
+    },
+    /// Events from a position on had no room in a session's queue.
+    Lag {
+        /// The session.
+        session: SessionId,
+        /// The first position it did not get.
+        from: Position,
+    },
+    /// A session no longer wants a subscription.
     Unsubscribe {
         /// The session.
         session: SessionId,
@@ -117,6 +140,8 @@ pub enum Input {
         from: NdbId,
         /// The change that holds from here on.
         version: u64,
+        /// The next position of its tail.
+        next: Position,
     },
     /// Canonical messages of an ndb node's tail.
     Segment {
@@ -180,11 +205,8 @@ pub enum Note {
         /// Messages with subscribers.
         events: usize,
     },
-    /// Messages left out because their payload is not text.
-    NotText {
-        /// How many.
-        count: u64,
-    },
+    /// Subscriptions came or went.
+    Changed(Change),
     /// A segment could not be read to its end.
     Malformed {
         /// Where it begins.
@@ -238,8 +260,17 @@ impl Delivery {
     /// Advances by one input. Never blocks and never fails.
     pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
         match input {
-            Input::Subscribe { session, request, topic } => {
-                self.on_subscribe(session, request, topic, fx);
+            Input::Subscribe { session, request, pattern, mode } => {
+                let now = self.now();
+                let answers = &mut fx.outgoing;
+                self.subscriptions.subscribe(session, request, pattern, mode, now, answers);
+            }
+            Input::Join { session, join, subscriptions } => {
+                let now = self.now();
+                self.subscriptions.join(session, join, &subscriptions, now, &mut fx.outgoing);
+            }
+            Input::Lag { session, from } => {
+                self.subscriptions.lag(session, from, &mut fx.outgoing);
             }
             Input::Unsubscribe { session, request, subscription } => {
                 let answer = self.subscriptions.unsubscribe(session, request, subscription);
@@ -249,8 +280,8 @@ impl Delivery {
             Input::NdbUp { ndb } => self.on_ndb_up(now, ndb, fx),
             Input::NdbDown { ndb } => self.on_ndb_down(now, ndb, fx),
             Input::TailOpened { from, next } => self.on_tail_opened(now, from, next, fx),
-            Input::InterestChanged { from, version } => {
-                self.on_interest_changed(from, version, fx);
+            Input::InterestChanged { from, version, next } => {
+                self.on_interest_changed(now, from, version, next, fx);
             }
             Input::Segment { from, segment } => self.on_segment(now, from, segment, fx),
             Input::TailPosition { from, next } => self.on_tail_position(now, from, next, fx),
@@ -258,6 +289,7 @@ impl Delivery {
             Input::Flush => self.on_flush(now, fx),
             Input::Timeout => self.on_timeout(now, fx),
         }
+        fx.notes.extend(self.subscriptions.take_changes().into_iter().map(Note::Changed));
         let has_interest = self.subscriptions.has_interest();
         if !has_interest {
             self.merge.clear();
@@ -328,16 +360,14 @@ impl Delivery {
         Interest { version: self.version, topics: self.subscriptions.interest() }
     }
 
-    fn on_subscribe(
-        &mut self,
-        session: SessionId,
-        request: RequestId,
-        topic: Topic,
-        fx: &mut Effects,
-    ) {
-        let applied = self.applied();
-        let answer = self.subscriptions.subscribe(session, request, topic, applied);
-        fx.outgoing.extend(answer.map(|answer| (session, answer)));
+    /// Where the order stands.
+    fn now(&self) -> Now {
+        Now {
+            applied: self.applied(),
+            passed: self.merge.passed().unwrap_or_default(),
+            furthest: self.tails.values().filter_map(Tail::next).max().unwrap_or_default(),
+            end: self.frontier.unwrap_or_default(),
+        }
     }
 
     fn on_ndb_up(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
@@ -379,17 +409,28 @@ impl Delivery {
         self.deliver(fx);
     }
 
-    fn on_interest_changed(&mut self, from: NdbId, version: u64, fx: &mut Effects) {
+    fn on_interest_changed(
+        &mut self,
+        now: WallTime,
+        from: NdbId,
+        version: u64,
+        next: Position,
+        fx: &mut Effects,
+    ) {
         let Some(tail) = self.tails.get_mut(&from.group) else { return };
         if tail.is_open_at(from) && version <= self.version {
             tail.interest_changed(version);
+            let is_news = tail.raise(now, next);
             self.apply(fx);
+            if is_news {
+                self.deliver(fx);
+            }
         }
     }
 
     fn apply(&mut self, fx: &mut Effects) {
-        let applied = self.applied();
-        self.subscriptions.apply(applied, &mut fx.outgoing);
+        let now = self.now();
+        self.subscriptions.apply(now, &mut fx.outgoing);
     }
 
     fn on_segment(&mut self, now: WallTime, from: NdbId, segment: TailSegment, fx: &mut Effects) {
@@ -463,21 +504,47 @@ impl Delivery {
     }
 
     fn deliver_segment(&self, segment: &TailSegment, fx: &mut Effects) {
-        let mut built = events::build(segment, &self.subscriptions);
-        if built.is_malformed {
-            fx.notes.push(Note::Malformed { first: segment.first });
-        }
-        if built.not_text > 0 {
-            fx.notes.push(Note::NotText { count: built.not_text });
-        }
-        if built.events.is_empty() {
+        let subscribed: Vec<_> =
+            segment.topics.iter().map(|topic| self.subscriptions.of(topic)).collect();
+        if subscribed.iter().all(Vec::is_empty) {
             return;
         }
-        fx.notes.push(Note::Delivered { events: built.events.len() });
-        let sessions = std::mem::take(&mut built.sessions);
-        let events = Arc::new(built.into_events());
+        let targets: Vec<Vec<Target>> = subscribed
+            .iter()
+            .map(|of_topic| of_topic.iter().map(|(target, _)| *target).collect())
+            .collect();
+        let events::Built { batch, hit, is_malformed } = events::build(segment, &targets);
+        if is_malformed {
+            fx.notes.push(Note::Malformed { first: segment.first });
+        }
+        if batch.events().is_empty() {
+            return;
+        }
+        fx.notes.push(Note::Delivered { events: batch.events().len() });
+        let hit = subscribed.iter().zip(hit).filter(|(_, hit)| *hit);
+        let live =
+            hit.flat_map(|(of_topic, _)| of_topic).flat_map(|(_, live)| live.iter().copied());
+        let sessions: BTreeSet<SessionId> = live.collect();
+        let batch = Arc::new(batch);
         let each = sessions.into_iter();
-        fx.outgoing.extend(each.map(|session| (session, Outgoing::Events(Arc::clone(&events)))));
+        fx.outgoing.extend(each.map(|session| (session, Outgoing::Events(Arc::clone(&batch)))));
+    }
+
+    /// An event of the router itself for all who have subscribed its topic; nothing without any.
+    pub fn router_event(
+        &self,
+        topic: &Topic,
+        publication: u64,
+        payload: &Bytes,
+        outgoing: &mut Vec<(SessionId, Outgoing)>,
+    ) {
+        let subscribed = self.subscriptions.of(topic);
+        let targets: Vec<Target> = subscribed.iter().map(|(target, _)| *target).collect();
+        let batch = Arc::new(EventBatch::of_router(topic, &targets, publication, payload));
+        let sessions: BTreeSet<SessionId> =
+            subscribed.iter().flat_map(|(_, live)| live.iter().copied()).collect();
+        let each = sessions.into_iter();
+        outgoing.extend(each.map(|session| (session, Outgoing::Events(Arc::clone(&batch)))));
     }
 
     fn on_flush(&mut self, now: WallTime, fx: &mut Effects) {

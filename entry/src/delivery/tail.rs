@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use vixen_common::id::{GroupId, NdbId, Position};
-use vixen_common::segment::Topic;
+use vixen_common::segment::TopicPattern;
 use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
@@ -24,7 +24,7 @@ const PATIENCE_MS_MAX: u64 = 5_000;
 /// What to ask for when a tail is opened.
 pub(super) struct Interest {
     pub(super) version: u64,
-    pub(super) topics: Vec<Topic>,
+    pub(super) topics: Vec<TopicPattern>,
 }
 
 /// See the module.
@@ -150,7 +150,7 @@ impl Tail {
         &mut self,
         ndb: NdbId,
         from: Option<Position>,
-        topics: Vec<Topic>,
+        topics: Vec<TopicPattern>,
         sends: &mut Vec<(NdbId, Message)>,
     ) {
         if let Some(unanswered) = self.up.get_mut(&ndb) {

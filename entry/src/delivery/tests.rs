@@ -110,6 +110,7 @@ fn segment(first: u64, messages: &[(&str, u64, &[u8])]) -> TailSegment {
             encoding: Encoding::Json,
             flags: RecordFlags(u8::from(*session > 0)),
             session: *session,
+            attributes: &[],
             payload,
         };
         record.write_to(&mut records);

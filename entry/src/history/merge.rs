@@ -171,7 +171,8 @@ mod tests {
             let (topic, session, flags) = (0, 1, RecordFlags::default());
             let encoding = Encoding::Json;
             let payload = payload.as_bytes();
-            Record { topic, encoding, flags, session, payload }.write_to(&mut records);
+            Record { topic, encoding, flags, session, attributes: &[], payload }
+                .write_to(&mut records);
         }
         Piece::new(TailSegment {
             first: Position(first),

@@ -107,7 +107,10 @@ pub enum HistoryItem {
     /// least one.
     Segments(Vec<TailSegment>),
     /// Everything was given out. Last.
-    End,
+    End {
+        /// Forward: where the next message can stand at the earliest that was not given out.
+        next: Position,
+    },
     /// It does not go on. Last.
     Failed(HistoryError),
 }

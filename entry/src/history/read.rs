@@ -194,12 +194,17 @@ impl Read {
             self.ask(now, linked, fx);
         }
         let last = match &self.failed {
-            None if is_over => HistoryItem::End,
+            None if is_over => HistoryItem::End { next: self.next() },
             None => return false,
             Some(error) => HistoryItem::Failed(error.clone()),
         };
         fx.items.push((self.id, last));
         true
+    }
+
+    /// The first position that was not given out, when all that is wanted was.
+    const fn next(&self) -> Position {
+        if self.left == 0 { self.window.start } else { self.window.end }
     }
 
     fn give_out(&mut self, fx: &mut Effects) {

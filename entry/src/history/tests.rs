@@ -48,6 +48,7 @@ impl Stored {
                 encoding: Encoding::Json,
                 flags: RecordFlags::default(),
                 session: 1,
+                attributes: &[],
                 payload: payload.as_bytes(),
             };
             record.write_to(&mut records);
@@ -372,7 +373,7 @@ fn run(seed: u64) -> (World, HistoryRequest, u64, Vec<u64>, HistoryItem) {
                         given.extend(positions);
                     }
                 }
-                HistoryItem::End | HistoryItem::Failed(_) => {
+                HistoryItem::End { .. } | HistoryItem::Failed(_) => {
                     assert_eq!((history.reads(), history.timeout_at()), (0, None));
                     return (world, request, next, given, item);
                 }
@@ -411,7 +412,7 @@ fn whatever_fails_a_read_gives_out_the_order_without_gap_or_repeat() {
         let (world, request, next, given, last) = run(seed);
         let expected = world.expected(&request, next);
         match last {
-            HistoryItem::End => {
+            HistoryItem::End { .. } => {
                 assert_eq!(given, expected, "{request:?}, next {next}, base {}", world.base);
                 ended += 1;
             }
@@ -572,7 +573,8 @@ fn a_consumer_that_takes_nothing_is_not_read_ahead_for() {
     loop {
         let mut records = Vec::new();
         let (encoding, flags) = (Encoding::Json, RecordFlags::default());
-        let record = Record { topic: 0, encoding, flags, session: 1, payload: &payload };
+        let record =
+            Record { topic: 0, encoding, flags, session: 1, attributes: &[], payload: &payload };
         record.write_to(&mut records);
         sent += 1;
         let segment = TailSegment {

@@ -12,8 +12,7 @@ use axum::routing::{any, get};
 
 pub(crate) use history::history_router;
 
-use crate::broker::SessionEvent;
-use crate::wamp::{SUBPROTOCOL, SessionContext, serve_session};
+use crate::wamp::{SUBPROTOCOLS, Serializer, SessionContext, serve_session};
 
 /// One read of a socket: some hundred small messages.
 const READ_BUFFER_BYTES: usize = 16 << 10;
@@ -21,38 +20,34 @@ const READ_BUFFER_BYTES: usize = 16 << 10;
 const WRITE_BUFFER_BYTES: usize = 128 << 10;
 
 /// Routes of the client port.
-pub fn client_router<E>(context: SessionContext<E>) -> Router
-where
-    E: From<SessionEvent> + Send + 'static,
-{
+pub fn client_router(context: SessionContext) -> Router {
     Router::new()
-        .route("/ws", any(accept::<E>))
+        .route("/ws", any(accept))
         .route("/", get(page::page))
         .route("/favicon.ico", get(|| std::future::ready(StatusCode::NO_CONTENT)))
         .with_state(context)
 }
 
-async fn accept<E>(State(context): State<SessionContext<E>>, upgrade: WebSocketUpgrade) -> Response
-where
-    E: From<SessionEvent> + Send + 'static,
-{
+async fn accept(State(context): State<SessionContext>, upgrade: WebSocketUpgrade) -> Response {
     if *context.stopping.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "this node is shutting down\n").into_response();
     }
-    let upgrade = upgrade.protocols([SUBPROTOCOL]);
-    if upgrade.selected_protocol().is_none() {
+    let upgrade = upgrade.protocols(SUBPROTOCOLS);
+    let selected = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
+    let Some(serializer) = selected.and_then(Serializer::of_subprotocol) else {
         let text = format!(
-            "no common WebSocket subprotocol: this entry speaks {SUBPROTOCOL} (WAMP v2 as JSON)\n"
+            "no common WebSocket subprotocol: this entry speaks {}\n",
+            SUBPROTOCOLS.join(", ")
         );
         return (StatusCode::BAD_REQUEST, text).into_response();
-    }
+    };
     let frame_bytes_max = context.limits.frame_bytes_max;
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(frame_bytes_max)
         .max_frame_size(frame_bytes_max)
-        .on_upgrade(move |socket| serve_session(socket, context))
+        .on_upgrade(move |socket| serve_session(socket, context, serializer))
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ pub struct HistoryStream {
     items: mpsc::Receiver<HistoryItem>,
     inbox: Inbox<EntryEvent>,
     is_over: bool,
+    end: Option<Position>,
 }
 
 impl HistoryStream {
@@ -82,8 +83,9 @@ impl HistoryStream {
                 }
                 Ok(Some(segments))
             }
-            Some(HistoryItem::End) => {
+            Some(HistoryItem::End { next }) => {
                 self.is_over = true;
+                self.end = Some(next);
                 Ok(None)
             }
             Some(HistoryItem::Failed(error)) => {
@@ -95,6 +97,15 @@ impl HistoryStream {
                 Err(HistoryError::Stopped)
             }
         }
+    }
+}
+
+impl HistoryStream {
+    /// After the last messages of a read forward: where one that was not given out can stand at the
+    /// earliest.
+    #[must_use]
+    pub const fn end(&self) -> Option<Position> {
+        self.end
     }
 }
 
@@ -115,7 +126,10 @@ impl EntryHandle {
         read: ReadId,
     ) -> (mpsc::Sender<HistoryItem>, HistoryStream) {
         let (sender, items) = mpsc::channel(ITEMS_WAITING_MAX + 1);
-        (sender, HistoryStream { read, items, inbox: self.inbox.clone(), is_over: false })
+        (
+            sender,
+            HistoryStream { read, items, inbox: self.inbox.clone(), is_over: false, end: None },
+        )
     }
 
     /// Reads stored messages.
@@ -199,7 +213,7 @@ impl Reads {
     fn hand(&mut self, read: ReadId, item: HistoryItem) {
         let is_last = match &item {
             HistoryItem::Segments(_) => false,
-            HistoryItem::End | HistoryItem::Failed(_) => true,
+            HistoryItem::End { .. } | HistoryItem::Failed(_) => true,
         };
         if let Some(consumer) = self.consumers.get(&read) {
             let _gone = consumer.try_send(item);
@@ -218,7 +232,9 @@ impl EntryNode {
                 tracing::debug!(?request, "history is read");
                 // The places of those who are gone are free.
                 self.reads.sweep(now);
+                // A tail may be ahead of the frontier: what is delivered is stored.
                 let next = self.placing.as_ref().map(|placing| placing.next_position());
+                let next = next.max(self.delivery.passed());
                 let _asker_gone = answer.send(self.reads.open(now, &self.handle, request, next));
             }
             HistoryEvent::Took { read } => self.reads.step(now, Input::Took { read }),

@@ -6,6 +6,7 @@
 
 mod clock;
 mod history;
+mod meta;
 mod order;
 mod peers;
 mod quorum;

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use vixen_common::frontier::{CatchUp, Placed, Placing};
-use vixen_common::id::{GroupId, NdbId, OwnerId, SyncId};
+use vixen_common::id::{GroupId, NdbId, OwnerId, Position, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
 use vixen_common::segment::Challenger;
 use vixen_common::time::WallTime;
@@ -16,10 +16,11 @@ use vixen_common::wire::{Message, PeerId, RefuseReason};
 
 use super::clock::Clock;
 use super::history::Reads;
+use super::meta::Meta;
 use super::peers::Peers;
 use super::quorum::Quorum;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
-use crate::broker::{Outbound, Outgoing, SessionEvent, SessionId};
+use crate::broker::{Outbound, Outgoing, Sent, SessionEvent, SessionId, SessionInfo};
 use crate::delivery::{self, Delivery, DeliveryOptions, Slot};
 use crate::metrics::{Levels, Metrics};
 use crate::segmenter::{self, Segmenter, SegmenterOptions};
@@ -45,10 +46,18 @@ pub struct EntryNode {
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
     pub(super) reads: Reads,
-    pub(super) sessions: FxHashMap<SessionId, Outbound>,
+    pub(super) sessions: FxHashMap<SessionId, Client>,
+    /// Number of the last meta event.
+    pub(super) last_meta: u64,
     /// When each unresolved segment closed, in seq order.
     closed_at: VecDeque<Instant>,
     pub(super) metrics: Metrics,
+}
+
+/// An open session.
+pub(super) struct Client {
+    info: Arc<SessionInfo>,
+    outbound: Outbound,
 }
 
 /// What a batch of events owes.
@@ -56,6 +65,7 @@ pub struct EntryNode {
 struct Effects {
     segmenter: segmenter::Effects,
     delivery: delivery::Effects,
+    meta: Vec<Meta>,
 }
 
 impl EntryNode {
@@ -93,6 +103,7 @@ impl EntryNode {
             delivery,
             reads: Reads::new(&options),
             sessions: FxHashMap::default(),
+            last_meta: 0,
             closed_at: VecDeque::new(),
             metrics: Metrics::new(),
             options,
@@ -187,22 +198,28 @@ impl EntryNode {
 
     fn on_session(&mut self, now: WallTime, event: SessionEvent, fx: &mut Effects) {
         let input = match event {
-            SessionEvent::Opened { session, outbound } => {
-                self.sessions.insert(session, outbound);
+            SessionEvent::Opened { info, outbound } => {
+                fx.meta.extend(info.is_announced.then(|| Meta::joined(&info)));
+                self.sessions.insert(info.session, Client { info, outbound });
                 return;
             }
             SessionEvent::Publish { session, messages } => {
                 let input = segmenter::Input::Publish { session, messages };
                 return self.segmenter.step(now, input, &mut fx.segmenter);
             }
-            SessionEvent::Subscribe { session, request, topic } => {
-                delivery::Input::Subscribe { session, request, topic }
+            SessionEvent::Subscribe { session, request, pattern, mode } => {
+                delivery::Input::Subscribe { session, request, pattern, mode }
+            }
+            SessionEvent::Join { session, join, subscriptions } => {
+                delivery::Input::Join { session, join, subscriptions }
             }
             SessionEvent::Unsubscribe { session, request, subscription } => {
                 delivery::Input::Unsubscribe { session, request, subscription }
             }
             SessionEvent::Closed { session } => {
-                self.sessions.remove(&session);
+                let client = self.sessions.remove(&session).map(|client| client.info);
+                let announced = client.filter(|info| info.is_announced);
+                fx.meta.extend(announced.map(|info| Meta::left(&info)));
                 delivery::Input::SessionClosed { session }
             }
         };
@@ -310,8 +327,8 @@ impl EntryNode {
                 self.begin(head_stamp, head_next);
                 delivery::Input::TailOpened { from, next }
             }
-            Message::InterestChanged { version } => {
-                delivery::Input::InterestChanged { from, version }
+            Message::InterestChanged { version, next } => {
+                delivery::Input::InterestChanged { from, version, next }
             }
             Message::OrderRows { first, rows } => {
                 let placed = self.take_rows(from, first, &rows);
@@ -350,7 +367,9 @@ impl EntryNode {
         for placed in placed {
             let meta = placed.elected.meta;
             if meta.id.owner == self.options.owner {
-                let input = segmenter::Input::Placed { segment: meta.id, first: placed.first };
+                let (segment, first) = (meta.id, placed.first);
+                let stamp = placed.elected.stamp();
+                let input = segmenter::Input::Placed { segment, first, stamp };
                 self.segmenter.step(now, input, &mut fx.segmenter);
                 let waited = self.closed_at.pop_front().map(|at| at.elapsed());
                 self.metrics.placed(meta.count, waited);
@@ -361,18 +380,21 @@ impl EntryNode {
 
     /// Does what the steps owe.
     fn settle(&mut self, now: WallTime, fx: Effects) {
-        let Effects { segmenter, delivery } = fx;
+        let Effects { segmenter, delivery, mut meta } = fx;
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
             self.ndb.send(to, message);
         }
         if segmenter.permits > 0 {
             self.room.add_permits(segmenter.permits);
         }
-        let mut dropped = Vec::new();
-        for (session, outgoing) in segmenter.outgoing.into_iter().chain(delivery.outgoing) {
-            dropped.extend((!self.tell(session, outgoing)).then_some(session));
-        }
-        self.forget(now, dropped);
+        let changes = delivery.notes.iter().filter_map(|note| match note {
+            delivery::Note::Changed(change) => Meta::changed(now, change),
+            _ => None,
+        });
+        meta.extend(changes);
+        let meta = self.meta_events(meta);
+        let outgoing = segmenter.outgoing.into_iter().chain(delivery.outgoing).chain(meta);
+        self.tell_all(now, outgoing);
         self.note_moves(&segmenter.notes);
         segmenter.notes.into_iter().for_each(|note| self.note_segmenter(note));
         delivery.notes.into_iter().for_each(|note| self.note_delivery(note));
@@ -386,6 +408,38 @@ impl EntryNode {
         });
     }
 
+    /// Hands everything to its session. One that has no room for events gets none of this turn's
+    /// any more, and is left out from there on.
+    fn tell_all(&mut self, now: WallTime, outgoing: impl Iterator<Item = (SessionId, Outgoing)>) {
+        let mut lagging: BTreeMap<SessionId, Position> = BTreeMap::new();
+        for (session, outgoing) in outgoing {
+            // One that is gone wants no answer.
+            let Some(Client { outbound, .. }) = self.sessions.get(&session) else { continue };
+            match outgoing {
+                Outgoing::Events(batch) => {
+                    let is_left_out = lagging.contains_key(&session);
+                    if !is_left_out && outbound.send_events(&batch) == Sent::Queued {
+                        continue;
+                    }
+                    // Events that are not stored are lost to it: they are of the moment.
+                    if let Some(first) = batch.first_position() {
+                        lagging.entry(session).or_insert(first);
+                    }
+                }
+                other => outbound.send(other),
+            }
+        }
+        for (session, from) in lagging {
+            self.metrics.slow_sessions.increment(1);
+            tracing::debug!(session = session.0, %from, "session lags: it goes on from the store");
+            let mut fx = delivery::Effects::default();
+            self.delivery.step(now, delivery::Input::Lag { session, from }, &mut fx);
+            if let Some(Client { outbound, .. }) = self.sessions.get(&session) {
+                fx.outgoing.into_iter().for_each(|(_, outgoing)| outbound.send(outgoing));
+            }
+        }
+    }
+
     /// Positions by which the slowest tail is behind `position`; 0 where nobody listens.
     fn tail_lag(&self, position: u64) -> u64 {
         if self.delivery.subscriptions() == 0 {
@@ -393,34 +447,6 @@ impl EntryNode {
         }
         let nexts = self.delivery.tails().filter_map(|tail| tail.next);
         nexts.map(|next| position.saturating_sub(next.0)).max().unwrap_or(0)
-    }
-
-    /// Hands `outgoing` to a session; `false` when it does not read and was dropped for it.
-    fn tell(&mut self, session: SessionId, outgoing: Outgoing) -> bool {
-        // A session that is gone wants no answer.
-        let is_well = self.sessions.get(&session).is_none_or(|outbound| outbound.send(outgoing));
-        if !is_well {
-            // Its task sees that its queue has ended, and closes the connection.
-            self.sessions.remove(&session);
-            self.metrics.slow_sessions.increment(1);
-            tracing::info!(session = session.0, "session dropped: it is gone or does not read");
-        }
-        is_well
-    }
-
-    /// Takes what dropped sessions wanted out of the interest.
-    fn forget(&mut self, now: WallTime, sessions: Vec<SessionId>) {
-        if sessions.is_empty() {
-            return;
-        }
-        let mut fx = delivery::Effects::default();
-        for session in sessions {
-            self.delivery.step(now, delivery::Input::SessionClosed { session }, &mut fx);
-        }
-        self.delivery.step(now, delivery::Input::Flush, &mut fx);
-        for (to, message) in fx.sends {
-            self.ndb.send(to, message);
-        }
     }
 
     /// One line for all segments that went from one group to another.
@@ -479,7 +505,8 @@ impl EntryNode {
             }
             delivery::Note::Repeated => self.metrics.tail_repeats.increment(1),
             delivery::Note::Delivered { events } => self.metrics.events.increment(events as u64),
-            delivery::Note::NotText { count } => self.metrics.tail_not_text.increment(count),
+            // Told as meta events.
+            delivery::Note::Changed(_) => {}
             delivery::Note::Malformed { first } => {
                 self.metrics.tail_malformed.increment(1);
                 tracing::error!(position = %first, "a segment of the tail is malformed");

@@ -42,8 +42,10 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use vixen_common::id::{GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard};
-use vixen_common::segment::{Encoding, Record, SegmentBuilder, SegmentMeta, Topic};
+use vixen_common::id::{
+    GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp,
+};
+use vixen_common::segment::{Record, SegmentBuilder, SegmentMeta, Topic};
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, NdbStanding, RefuseReason};
 
@@ -133,6 +135,8 @@ pub enum Input {
         segment: SegmentId,
         /// Position of its first message.
         first: Position,
+        /// When it was elected.
+        stamp: Stamp,
     },
     /// The time of [`Segmenter::timeout_at`] came.
     Timeout {
@@ -323,7 +327,7 @@ impl Segmenter {
             Input::Refused { from, segment, reason } => {
                 self.on_refused(now, from, segment, reason, fx);
             }
-            Input::Placed { segment, first } => self.on_placed(segment, first, fx),
+            Input::Placed { segment, first, stamp } => self.on_placed(segment, first, stamp, fx),
             Input::Timeout { missing } => self.on_timeout(now, &missing, fx),
         }
         self.check();
@@ -398,9 +402,10 @@ impl Segmenter {
         for message in messages {
             let record = Record {
                 topic: 0,
-                encoding: Encoding::Json,
+                encoding: message.encoding,
                 flags: message.flags,
                 session: session.0,
+                attributes: &message.attributes,
                 payload: &message.payload,
             };
             let added = self.open.added_bytes(&message.topic, &record);
@@ -582,13 +587,13 @@ impl Segmenter {
         self.closed.get_mut(usize::try_from(place).ok()?)
     }
 
-    fn on_placed(&mut self, segment: SegmentId, first: Position, fx: &mut Effects) {
+    fn on_placed(&mut self, segment: SegmentId, first: Position, stamp: Stamp, fx: &mut Effects) {
         let oldest = self.closed.pop_front();
         let mut closed = match oldest {
             Some(closed) if closed.meta.id == segment => closed,
             Some(_) | None => panic!("S3: {segment} was placed before an earlier one"),
         };
-        closed.pending.place(first, &mut fx.outgoing);
+        closed.pending.place(first, stamp, &mut fx.outgoing);
         fx.permits += closed.pending.bytes();
         self.unacknowledged_bytes -= closed.pending.bytes();
     }

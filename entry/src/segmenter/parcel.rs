@@ -67,6 +67,7 @@ mod tests {
                 encoding: Encoding::Json,
                 flags: RecordFlags::default(),
                 session: 1,
+                attributes: &[],
                 payload: &payload,
             };
             builder.push(&Topic::new("r", "t"), record);

@@ -11,10 +11,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use vixen_common::id::Position;
+use vixen_common::id::{PermanentId, Position, Stamp};
 use vixen_common::time::WallTime;
 
-use crate::broker::{Outgoing, Publish, PublishError, RequestId, SessionId};
+use crate::broker::{
+    Acknowledged, Answer as Told, Outgoing, Place, Publish, PublishError, RequestId, SessionId,
+};
 
 /// Consecutive messages of one session that arrived together and wait alike.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ struct Answer {
     session: SessionId,
     messages: usize,
     bytes: usize,
-    answers: Vec<(RequestId, Result<Position, PublishError>)>,
+    answers: Vec<Told>,
 }
 
 impl Pending {
@@ -108,11 +110,20 @@ impl Pending {
         })
     }
 
-    /// Tells everybody left where the messages stand; the segment begins at `first`.
-    pub(super) fn place(&mut self, first: Position, outgoing: &mut Vec<(SessionId, Outgoing)>) {
+    /// Tells everybody left where the messages stand: the segment begins at `first`, and was
+    /// elected at `stamp`.
+    pub(super) fn place(
+        &mut self,
+        first: Position,
+        stamp: Stamp,
+        outgoing: &mut Vec<(SessionId, Outgoing)>,
+    ) {
         let mut answers = Answers::default();
         while let Some(queue) = self.next_queue() {
-            queue.answer_first(&mut answers, |_at, offset| Ok(first.plus(offset)));
+            queue.answer_first(&mut answers, |_at, offset| {
+                let id = PermanentId { stamp, offset };
+                Ok(Acknowledged::Canonical(Place { position: first.plus(offset), id }))
+            });
         }
         answers.finish(outgoing);
     }
@@ -149,7 +160,7 @@ impl Queue {
     fn answer_first(
         &mut self,
         answers: &mut Answers,
-        outcome: impl Fn(WallTime, u32) -> Result<Position, PublishError>,
+        outcome: impl Fn(WallTime, u32) -> Result<Acknowledged, PublishError>,
     ) {
         let Some(run) = self.runs.pop_front() else { return };
         let answer = answers.of(run.session);

@@ -3,27 +3,47 @@
 //! Each function appends one message to a buffer; [`take_frame`] cuts it off as a frame that
 //! shares the buffer's memory, so that a run of answers costs one allocation.
 
-use axum::extract::ws::Utf8Bytes;
-use bytes::{BufMut, BytesMut};
-use vixen_common::id::Position;
+use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::broker::{RequestId, SessionId, SubscriptionId};
+use crate::broker::{RequestId, SessionInfo, SubscriptionId};
 
 /// Most bytes of a PUBLISHED: code, two ids of 16 digits, and punctuation.
 pub(super) const PUBLISHED_BYTES_MAX: usize = 38;
 
+/// What this broker does of the Advanced Profile (WAMP spec *Feature Announcement*).
+const FEATURES: [&str; 7] = [
+    "publisher_exclusion",
+    "publisher_identification",
+    "subscriber_blackwhite_listing",
+    "pattern_based_subscription",
+    "session_meta_api",
+    "subscription_meta_api",
+    "subscription_revocation",
+];
+
 /// `[2, Session, Details]`: announces what works, and no more.
-pub(super) fn welcome(out: &mut BytesMut, session: SessionId, realm: &str, authid: u64) {
+pub(super) fn welcome(out: &mut BytesMut, info: &SessionInfo) {
     out.put_slice(b"[2,");
-    put_decimal(out, session.0);
-    out.put_slice(b",{\"roles\":{\"broker\":{\"features\":{\"publisher_exclusion\":true}}}");
+    put_decimal(out, info.session.0);
+    out.put_slice(b",{\"roles\":{\"broker\":{\"features\":{");
+    for (index, feature) in FEATURES.iter().enumerate() {
+        out.put_slice(if index == 0 { b"\"" } else { b",\"" });
+        out.put_slice(feature.as_bytes());
+        out.put_slice(b"\":true");
+    }
+    out.put_slice(b"}}}");
     out.put_slice(concat!(",\"agent\":\"vixen-", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
-    out.put_slice(b",\"realm\":");
-    put_string(out, realm);
-    out.put_slice(b",\"authid\":\"");
-    out.put_slice(format!("{authid:016x}").as_bytes());
-    out.put_slice(b"\",\"authrole\":\"anonymous\",\"authmethod\":\"anonymous\"");
-    out.put_slice(b",\"authprovider\":\"static\"}]");
+    for (key, value) in [
+        (&b",\"realm\":"[..], &*info.realm),
+        (b",\"authid\":", &info.authid),
+        (b",\"authrole\":", &info.authrole),
+        (b",\"authmethod\":", info.authmethod),
+        (b",\"authprovider\":", info.authprovider),
+    ] {
+        out.put_slice(key);
+        put_string(out, value);
+    }
+    out.put_slice(b"}]");
 }
 
 /// `[3, {"message": …}, Reason]`
@@ -64,8 +84,8 @@ pub(super) fn error(out: &mut BytesMut, kind: u8, request: RequestId, uri: &str,
 }
 
 /// `[17, Request, Publication]`: the position is the publication id.
-pub(super) fn published(out: &mut BytesMut, request: RequestId, position: Position) {
-    put_pair(out, b"[17,", request.0, position.0);
+pub(super) fn published(out: &mut BytesMut, request: RequestId, publication: u64) {
+    put_pair(out, b"[17,", request.0, publication);
 }
 
 /// `[33, Request, Subscription]`
@@ -80,10 +100,19 @@ pub(super) fn unsubscribed(out: &mut BytesMut, request: RequestId) {
     out.put_slice(b"]");
 }
 
-/// Cuts off what was appended, as the text of one frame.
-pub(super) fn take_frame(out: &mut BytesMut) -> Utf8Bytes {
-    // Everything above appends whole strings, so the check never fails.
-    Utf8Bytes::try_from(out.split().freeze()).unwrap_or_default()
+/// `[35, 0, {"subscription": Subscription, "reason": Reason}]`: the router ends a subscription
+/// (WAMP spec *Subscription Revocation*).
+pub(super) fn revoked(out: &mut BytesMut, subscription: SubscriptionId, reason: &str) {
+    out.put_slice(b"[35,0,{\"subscription\":");
+    put_decimal(out, subscription.0);
+    out.put_slice(b",\"reason\":");
+    put_string(out, reason);
+    out.put_slice(b"}]");
+}
+
+/// Cuts off what was appended, as the text of one message.
+pub(super) fn take_text(out: &mut BytesMut) -> Bytes {
+    out.split().freeze()
 }
 
 fn put_pair(out: &mut BytesMut, start: &[u8], first: u64, second: u64) {
@@ -108,7 +137,7 @@ fn put_digits<const BASE: u64>(out: &mut BytesMut, digits: &mut [u8], n: u64) {
 }
 
 /// Writes `n` to the end of `digits`, which must be long enough, and returns where it starts.
-pub(super) fn write_digits<const BASE: u64>(digits: &mut [u8], n: u64) -> usize {
+pub(crate) fn write_digits<const BASE: u64>(digits: &mut [u8], n: u64) -> usize {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let mut start = digits.len();
     let mut rest = n;
@@ -124,7 +153,7 @@ pub(super) fn write_digits<const BASE: u64>(digits: &mut [u8], n: u64) -> usize 
     }
 }
 
-fn put_string(out: &mut BytesMut, text: &str) {
+pub(crate) fn put_string(out: &mut BytesMut, text: &str) {
     // Writing a string to a growing buffer has no way to fail.
     let _infallible = serde_json::to_writer(out.writer(), text);
 }

@@ -3,7 +3,10 @@
 //!
 //! URIs of the WAMP specification where it has one, `vixen.error.…` elsewhere.
 
+use vixen_common::id::Position;
+
 use crate::broker::{PublishError, SubscribeError};
+use crate::history::HistoryError;
 
 const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
 const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
@@ -53,6 +56,12 @@ pub(super) enum Violation {
     /// A binary frame under a JSON subprotocol.
     #[error("binary frame, but wamp.2.json is text")]
     Binary,
+    /// A text frame under a binary subprotocol.
+    #[error("text frame, but this serializer is binary")]
+    Text,
+    /// A batch that ends within a message.
+    #[error("the batch ends within a message or its length")]
+    Batch,
     /// The frame is not text as RFC 6455 wants it, or the framing is broken.
     #[error("broken WebSocket framing")]
     Framing,
@@ -73,6 +82,8 @@ impl Violation {
             Self::Id(_) => "id",
             Self::NoRole => "no_role",
             Self::Binary => "binary",
+            Self::Text => "text",
+            Self::Batch => "batch",
             Self::Framing => "framing",
         }
     }
@@ -105,9 +116,26 @@ pub(super) enum Refusal {
     /// Options that no dictionary can hold: a key twice.
     #[error("the options hold a key twice")]
     InvalidOptions,
-    /// A kind of matching that this router does not offer.
-    #[error("option 'match': this router matches topics exactly, no prefix and no wildcard")]
-    MatchNotAllowed,
+    /// A black- or whitelist is longer than anybody needs.
+    #[error("option '{0}' has more than 1000 elements")]
+    ListTooLong(&'static str),
+    /// The option `after` names no place.
+    #[error(
+        "option 'after' is no position such as 42, no permanent id such as 2611210830e1a2b3a0, no \
+         RFC 3339 time such as 2026-11-21T10:00:00Z, and not 'today'"
+    )]
+    InvalidAfter,
+    /// The pattern is no URI by the rule of its kind of matching.
+    #[error(
+        "pattern is no URI: for match 'prefix' its last component may be empty, for 'wildcard' any"
+    )]
+    InvalidPattern,
+    /// The role of the session does not allow it.
+    #[error("the role of this session may not {0} this topic")]
+    NotAuthorized(&'static str),
+    /// The role of the session may not say who it is, or must not hide.
+    #[error("option 'disclose_me': the role of this session may not disclose itself here")]
+    DisclosureNotAllowed,
 }
 
 impl Refusal {
@@ -115,10 +143,17 @@ impl Refusal {
     #[must_use]
     pub(super) const fn uri(self) -> &'static str {
         match self {
-            Self::InvalidUri | Self::TopicTooLong { .. } | Self::ReservedUri => INVALID_URI,
+            Self::InvalidUri
+            | Self::InvalidPattern
+            | Self::TopicTooLong { .. }
+            | Self::ReservedUri => INVALID_URI,
             Self::TooLarge { .. } => PAYLOAD_SIZE_EXCEEDED,
-            Self::InvalidOption(_) | Self::InvalidOptions => "wamp.error.invalid_argument",
-            Self::MatchNotAllowed => "wamp.error.option_not_allowed",
+            Self::InvalidOption(_)
+            | Self::InvalidOptions
+            | Self::InvalidAfter
+            | Self::ListTooLong(_) => "wamp.error.invalid_argument",
+            Self::NotAuthorized(_) => "wamp.error.not_authorized",
+            Self::DisclosureNotAllowed => "wamp.error.option_disallowed.disclose_me",
         }
     }
 
@@ -130,8 +165,13 @@ impl Refusal {
             Self::TopicTooLong { .. } => "topic_too_long",
             Self::ReservedUri => "reserved_uri",
             Self::TooLarge { .. } => "too_large",
-            Self::InvalidOption(_) | Self::InvalidOptions => "invalid_option",
-            Self::MatchNotAllowed => "match_not_allowed",
+            Self::InvalidOption(_)
+            | Self::InvalidOptions
+            | Self::InvalidAfter
+            | Self::ListTooLong(_) => "invalid_option",
+            Self::InvalidPattern => "invalid_pattern",
+            Self::NotAuthorized(_) => "not_authorized",
+            Self::DisclosureNotAllowed => "disclosure_not_allowed",
         }
     }
 }
@@ -158,6 +198,18 @@ pub(super) const fn subscribe_error_uri(error: &SubscribeError) -> &'static str 
     match error {
         SubscribeError::NoSuchSubscription => "wamp.error.no_such_subscription",
         SubscribeError::TooMany { .. } => "vixen.error.too_many_subscriptions",
+    }
+}
+
+/// The error URI for a subscription whose past cannot be read.
+#[must_use]
+pub(crate) const fn history_error_uri(error: &HistoryError) -> &'static str {
+    match error {
+        HistoryError::Busy { .. } => "vixen.error.too_many_reads",
+        HistoryError::NotReady => "vixen.error.not_ready",
+        HistoryError::Trimmed { .. } => "vixen.error.trimmed",
+        HistoryError::Unavailable { .. } => "vixen.error.unavailable",
+        HistoryError::Stopped => "vixen.error.shutting_down",
     }
 }
 
@@ -188,9 +240,15 @@ pub(super) enum Ending {
     /// A frame is larger than `limits.frame-bytes-max`.
     #[error("frame is larger than limits.frame-bytes-max allows")]
     FrameTooLarge,
-    /// The client does not read its events fast enough.
-    #[error("more events wait for this client than limits.subscriber-buffer-bytes-max allows")]
-    SlowSubscriber,
+    /// The client was so slow that retention has overtaken it.
+    #[error("messages that this session was to get are trimmed, first position is {first}")]
+    Trimmed {
+        /// The first position that is left.
+        first: Position,
+    },
+    /// The client answers no pings.
+    #[error("nothing heard from the client for longer than limits.keep-alive-timeout")]
+    KeepAliveTimeout,
     /// The node stops.
     #[error("this node is shutting down")]
     Shutdown,
@@ -209,16 +267,39 @@ impl Ending {
             Self::InvalidRealm => INVALID_URI,
             Self::NoAuthMethod => "wamp.error.no_matching_auth_method",
             Self::FrameTooLarge => PAYLOAD_SIZE_EXCEEDED,
-            Self::SlowSubscriber => "vixen.error.slow_subscriber",
+            Self::Trimmed { .. } => "vixen.error.trimmed",
+            Self::KeepAliveTimeout => "wamp.close.timeout",
             Self::Shutdown => "wamp.close.system_shutdown",
             Self::ClientAborted | Self::Disconnected | Self::NoSessionId => return None,
         })
     }
 
+    /// Value of the metric label `reason`.
+    #[must_use]
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Goodbye => "goodbye",
+            Self::ClientAborted => "client_aborted",
+            Self::Disconnected => "disconnected",
+            Self::Violation(_) => "protocol_violation",
+            Self::InvalidRealm => "invalid_realm",
+            Self::NoAuthMethod => "no_auth_method",
+            Self::HelloTimeout => "hello_timeout",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::Trimmed { .. } => "trimmed",
+            Self::KeepAliveTimeout => "keep_alive_timeout",
+            Self::Shutdown => "shutdown",
+            Self::NoSessionId => "no_session_id",
+        }
+    }
+
     /// Whether an open session ends by GOODBYE; all else ends by ABORT.
     #[must_use]
     pub(super) const fn is_orderly(self) -> bool {
-        matches!(self, Self::Goodbye | Self::SlowSubscriber | Self::Shutdown)
+        matches!(
+            self,
+            Self::Goodbye | Self::Trimmed { .. } | Self::KeepAliveTimeout | Self::Shutdown
+        )
     }
 
     /// The WebSocket close code (RFC 6455 §7.4.1).
@@ -232,7 +313,7 @@ impl Ending {
             | Self::NoAuthMethod => 1000,
             Self::Shutdown => 1001,
             Self::Violation(_) => 1002,
-            Self::HelloTimeout | Self::SlowSubscriber => 1008,
+            Self::HelloTimeout | Self::Trimmed { .. } | Self::KeepAliveTimeout => 1008,
             Self::FrameTooLarge => 1009,
             Self::NoSessionId => 1011,
         }

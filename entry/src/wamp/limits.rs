@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use vixen_common::config::UriCheck;
+
 /// Bounds of one client session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
@@ -18,10 +20,16 @@ pub struct SessionLimits {
     /// All permits of [`SessionContext::room`](super::SessionContext::room): what one session asks
     /// for at once stays below.
     pub entry_unacknowledged_bytes_max: usize,
-    /// Events waiting for one session's socket; with more, the session is closed.
+    /// Events waiting for one session's socket; with more, it gets the rest from the store.
     pub subscriber_buffer_bytes_max: usize,
-    /// A client that has not said HELLO by then is dropped.
+    /// A client that has not said HELLO by then, or not answered a CHALLENGE, is dropped.
     pub hello_timeout: Duration,
+    /// A client that says nothing for so long is asked by a ping.
+    pub keep_alive_interval: Duration,
+    /// A client that says nothing for so long, and takes what is written, is gone.
+    pub keep_alive_timeout: Duration,
+    /// Which URIs are good.
+    pub uri_check: UriCheck,
 }
 
 impl SessionLimits {
@@ -48,6 +56,9 @@ impl SessionLimits {
             entry_unacknowledged_bytes_max: 64 << 20,
             subscriber_buffer_bytes_max: 16 << 20,
             hello_timeout: Duration::from_secs(5),
+            keep_alive_interval: Duration::from_secs(20),
+            keep_alive_timeout: Duration::from_secs(60),
+            uri_check: UriCheck::Loose,
         }
     }
 }

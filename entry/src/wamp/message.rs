@@ -4,6 +4,7 @@
 //! and duplicate keys in them stay as they are. A message is at most [`ELEMENTS_MAX`] elements:
 //! they fit an array, and parsing allocates nothing for flat arguments.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -11,7 +12,10 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use vixen_common::segment::Encoding;
+
 use super::error::Violation;
+use super::topics::RawUri;
 use crate::broker::{RequestId, SubscriptionId};
 
 /// Largest id: 2^53 (WAMP spec §2.1.2).
@@ -25,34 +29,25 @@ const ELEMENTS_MAX: usize = 6;
 pub(super) enum ClientMessage<'a> {
     /// `[1, Realm, Details]`
     Hello {
-        /// Raw JSON string.
-        realm: &'a str,
-        /// Raw JSON object.
-        details: &'a str,
+        /// Its name.
+        realm: RawUri<'a>,
+        /// JSON object.
+        details: Cow<'a, str>,
     },
     /// `[3, Details, Reason]`
     Abort,
     /// `[6, Details, Reason]`
     Goodbye,
     /// `[16, Request, Options, Topic, Arguments?, ArgumentsKw?]`
-    Publish {
-        /// Session scope.
-        request: RequestId,
-        /// Raw JSON object.
-        options: &'a str,
-        /// Raw JSON string.
-        topic: &'a str,
-        /// Where `Arguments` begins and the last element ends, in the frame; empty without them.
-        payload: Range<usize>,
-    },
+    Publish(RawPublish<'a>),
     /// `[32, Request, Options, Topic]`
     Subscribe {
         /// Session scope.
         request: RequestId,
-        /// Raw JSON object.
-        options: &'a str,
-        /// Raw JSON string.
-        topic: &'a str,
+        /// JSON object.
+        options: Cow<'a, str>,
+        /// The topic or pattern.
+        topic: RawUri<'a>,
     },
     /// `[34, Request, Subscription]`
     Unsubscribe {
@@ -63,11 +58,49 @@ pub(super) enum ClientMessage<'a> {
     },
 }
 
-/// Parses one text frame.
+/// A PUBLISH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RawPublish<'a> {
+    /// Session scope.
+    pub(super) request: RequestId,
+    /// JSON object.
+    pub(super) options: Cow<'a, str>,
+    /// The topic.
+    pub(super) topic: RawUri<'a>,
+    /// Of the payload.
+    pub(super) encoding: Encoding,
+    /// Where `Arguments` begins and the last element ends, in the frame; empty without them.
+    pub(super) payload: Range<usize>,
+}
+
+impl ClientMessage<'_> {
+    /// As the specification calls it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "HELLO",
+            Self::Abort => "ABORT",
+            Self::Goodbye => "GOODBYE",
+            Self::Publish(_) => "PUBLISH",
+            Self::Subscribe { .. } => "SUBSCRIBE",
+            Self::Unsubscribe { .. } => "UNSUBSCRIBE",
+        }
+    }
+}
+
+/// Parses one message.
 ///
 /// # Errors
 /// What is wrong with it: the session is to be aborted.
-pub(super) fn parse(frame: &str) -> Result<ClientMessage<'_>, Violation> {
+pub(super) fn parse(frame: &[u8], encoding: Encoding) -> Result<ClientMessage<'_>, Violation> {
+    match encoding {
+        // Text frames are checked when they come; a batch of them may be cut anywhere.
+        Encoding::Json => {
+            parse_json(std::str::from_utf8(frame).map_err(|_cut| Violation::NotJson)?)
+        }
+    }
+}
+
+fn parse_json(frame: &str) -> Result<ClientMessage<'_>, Violation> {
     let elements: Elements<'_> =
         serde_json::from_str(frame).map_err(|error| match error.classify() {
             Category::Data => Violation::NotList,
@@ -102,8 +135,8 @@ fn publish<'a>(frame: &str, elements: &Elements<'a>) -> Result<ClientMessage<'a>
     const NAME: &str = "PUBLISH";
     elements.check_count(NAME, 4, 6)?;
     let request = RequestId(elements.id(NAME, 1)?);
-    let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?;
-    let topic = elements.typed(NAME, 3, "Topic", JsonType::String)?;
+    let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?.into();
+    let topic = RawUri::Json(elements.typed(NAME, 3, "Topic", JsonType::String)?);
     let mut payload = 0..0;
     if elements.count > 4 {
         let args = elements.typed(NAME, 4, "Arguments", JsonType::List)?;
@@ -114,15 +147,16 @@ fn publish<'a>(frame: &str, elements: &Elements<'a>) -> Result<ClientMessage<'a>
         };
         payload = offset_in(frame, args)..offset_in(frame, last) + last.len();
     }
-    Ok(ClientMessage::Publish { request, options, topic, payload })
+    let encoding = Encoding::Json;
+    Ok(ClientMessage::Publish(RawPublish { request, options, topic, encoding, payload }))
 }
 
 fn subscribe<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
     const NAME: &str = "SUBSCRIBE";
     elements.check_count(NAME, 4, 4)?;
     let request = RequestId(elements.id(NAME, 1)?);
-    let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?;
-    let topic = elements.typed(NAME, 3, "Topic", JsonType::String)?;
+    let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?.into();
+    let topic = RawUri::Json(elements.typed(NAME, 3, "Topic", JsonType::String)?);
     Ok(ClientMessage::Subscribe { request, options, topic })
 }
 
@@ -137,8 +171,8 @@ fn unsubscribe<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violati
 fn hello<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
     const NAME: &str = "HELLO";
     elements.check_count(NAME, 3, 3)?;
-    let realm = elements.typed(NAME, 1, "Realm", JsonType::String)?;
-    let details = elements.typed(NAME, 2, "Details", JsonType::Dict)?;
+    let realm = RawUri::Json(elements.typed(NAME, 1, "Realm", JsonType::String)?);
+    let details = elements.typed(NAME, 2, "Details", JsonType::Dict)?.into();
     Ok(ClientMessage::Hello { realm, details })
 }
 
@@ -259,8 +293,8 @@ mod tests {
     use super::*;
 
     fn payload_of(frame: &str) -> &str {
-        match parse(frame) {
-            Ok(ClientMessage::Publish { payload, .. }) => &frame[payload],
+        match parse_json(frame) {
+            Ok(ClientMessage::Publish(publish)) => &frame[publish.payload],
             other => panic!("{frame}: {other:?}"),
         }
     }
@@ -268,30 +302,34 @@ mod tests {
     #[test]
     fn every_message_of_a_client_is_parsed() {
         assert_eq!(
-            parse(r#"[1,"realm1",{"roles":{}}]"#),
-            Ok(ClientMessage::Hello { realm: r#""realm1""#, details: r#"{"roles":{}}"# })
-        );
-        assert_eq!(parse(r#"[3,{},"wamp.close.x"]"#), Ok(ClientMessage::Abort));
-        assert_eq!(parse(r#"[6,{},"wamp.close.close_realm"]"#), Ok(ClientMessage::Goodbye));
-        assert_eq!(
-            parse(r#" [ 16 , 7 , {"acknowledge":true} , "a.b" ] "#),
-            Ok(ClientMessage::Publish {
-                request: RequestId(7),
-                options: r#"{"acknowledge":true}"#,
-                topic: r#""a.b""#,
-                payload: 0..0
+            parse_json(r#"[1,"realm1",{"roles":{}}]"#),
+            Ok(ClientMessage::Hello {
+                realm: RawUri::Json(r#""realm1""#),
+                details: r#"{"roles":{}}"#.into()
             })
         );
+        assert_eq!(parse_json(r#"[3,{},"wamp.close.x"]"#), Ok(ClientMessage::Abort));
+        assert_eq!(parse_json(r#"[6,{},"wamp.close.close_realm"]"#), Ok(ClientMessage::Goodbye));
         assert_eq!(
-            parse(r#"[32,9007199254740992,{},"a.b"]"#),
+            parse_json(r#" [ 16 , 7 , {"acknowledge":true} , "a.b" ] "#),
+            Ok(ClientMessage::Publish(RawPublish {
+                request: RequestId(7),
+                options: r#"{"acknowledge":true}"#.into(),
+                topic: RawUri::Json(r#""a.b""#),
+                encoding: Encoding::Json,
+                payload: 0..0
+            }))
+        );
+        assert_eq!(
+            parse_json(r#"[32,9007199254740992,{},"a.b"]"#),
             Ok(ClientMessage::Subscribe {
                 request: RequestId(ID_MAX),
-                options: "{}",
-                topic: r#""a.b""#
+                options: "{}".into(),
+                topic: RawUri::Json(r#""a.b""#)
             })
         );
         assert_eq!(
-            parse("[34,8,9]"),
+            parse_json("[34,8,9]"),
             Ok(ClientMessage::Unsubscribe {
                 request: RequestId(8),
                 subscription: SubscriptionId(9)
@@ -324,13 +362,13 @@ mod tests {
     fn deep_nesting_is_no_recursion() {
         let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
         assert_eq!(payload_of(&format!(r#"[16,1,{{}},"a.b",{deep}]"#)), deep);
-        assert_eq!(parse(&"[".repeat(1 << 20)), Err(Violation::NotJson));
+        assert_eq!(parse_json(&"[".repeat(1 << 20)), Err(Violation::NotJson));
     }
 
     proptest! {
         #[test]
         fn any_text_is_parsed_or_refused(text in "\\PC*") {
-            let _answer = parse(&text);
+            let _answer = parse_json(&text);
         }
 
         #[test]
@@ -344,8 +382,8 @@ mod tests {
             ),
         ) {
             let frame = format!("[{}]", parts.join(","));
-            if let Ok(ClientMessage::Publish { payload, .. }) = parse(&frame) {
-                prop_assert_eq!(&frame[payload], parts[4..].join(","));
+            if let Ok(ClientMessage::Publish(publish)) = parse_json(&frame) {
+                prop_assert_eq!(&frame[publish.payload], parts[4..].join(","));
             }
         }
     }

@@ -2,11 +2,12 @@
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
-use super::error::{Violation, publish_error_label};
+use super::error::{Ending, publish_error_label};
 use crate::broker::PublishError;
 
 const SESSIONS: &str = "vixen_entry_sessions";
 const SESSIONS_TOTAL: &str = "vixen_entry_sessions_total";
+const ENDED: &str = "vixen_entry_sessions_ended_total";
 const VIOLATIONS: &str = "vixen_entry_protocol_violations_total";
 const PUBLISHES: &str = "vixen_entry_publishes_received_total";
 const EVENTS: &str = "vixen_entry_events_sent_total";
@@ -16,6 +17,7 @@ const PUBLISH_ERRORS: &str = "vixen_entry_publish_errors_total";
 pub fn describe_session_metrics() {
     describe_gauge!(SESSIONS, "Open WAMP sessions");
     describe_counter!(SESSIONS_TOTAL, "WAMP sessions opened");
+    describe_counter!(ENDED, "Connections of clients that ended");
     describe_counter!(VIOLATIONS, "Sessions aborted because the client broke the protocol");
     describe_counter!(PUBLISHES, "PUBLISH messages taken from clients");
     describe_counter!(EVENTS, "EVENT messages sent to clients");
@@ -41,8 +43,12 @@ impl SessionMetrics {
     }
 }
 
-pub(super) fn count_violation(violation: Violation) {
-    counter!(VIOLATIONS, "reason" => violation.label()).increment(1);
+/// Counts how a session ended, and what of the protocol the client broke.
+pub(super) fn count_ending(ending: Ending) {
+    counter!(ENDED, "reason" => ending.label()).increment(1);
+    if let Ending::Violation(violation) = ending {
+        counter!(VIOLATIONS, "reason" => violation.label()).increment(1);
+    }
 }
 
 /// Counts a message refused at the edge; `reason` is the label of a `Refusal`.

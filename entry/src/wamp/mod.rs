@@ -1,27 +1,25 @@
-//! WAMP v2 (wamp-proto.org), Basic Profile, broker role, as `wamp.2.json` over WebSocket.
+//! WAMP v2 (wamp-proto.org), broker role, over WebSocket. `docs/wamp.md` says what of it.
 //!
-//! [`serve_session`] drives one connection; what it answers is decided in `session`, which is pure.
-//! [`EventEncoder`] makes the EVENT frames that the core hands to its sessions.
+//! `socket` drives one connection; what it answers is decided in `session`, which is pure, and what
+//! it gets in `outbox`.
 
 mod encode;
 mod error;
-mod event;
+mod frames;
 mod limits;
 mod message;
 mod metrics;
 mod options;
 mod outbox;
+mod serializer;
 mod session;
 mod socket;
 mod topics;
 mod uri;
 
-pub(crate) use encode::put_decimal;
-pub(crate) use event::put_key;
-pub use event::{EVENT_OVERHEAD_BYTES_MAX, EventEncoder};
+pub(crate) use encode::{put_decimal, put_string, write_digits};
 pub use limits::SessionLimits;
 pub use metrics::describe_session_metrics;
-pub use socket::{SessionContext, serve_session};
-
-/// The WebSocket subprotocol that this entry speaks.
-pub const SUBPROTOCOL: &str = "wamp.2.json";
+pub(crate) use serializer::{SUBPROTOCOLS, Serializer};
+pub use socket::SessionContext;
+pub(crate) use socket::serve_session;

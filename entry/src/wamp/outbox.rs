@@ -1,29 +1,58 @@
-//! From the core to the client: turns [`Outgoing`] into frames, and keeps the books of the session
-//! that this changes.
+//! From the core to the client: turns [`Outgoing`] and what was read into frames, and keeps the
+//! books of the session that this changes.
 
-use axum::extract::ws::{Message, Utf8Bytes};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::BytesMut;
-use futures_util::{Sink, SinkExt};
-use vixen_common::id::Position;
+
+use vixen_common::segment::Receiver;
 
 use super::encode;
-use super::error::{publish_error_uri, subscribe_error_uri};
+use super::error::{Ending, history_error_uri, publish_error_uri, subscribe_error_uri};
+use super::frames::Frames;
 use super::limits::SessionLimits;
 use super::metrics::count_publish_error;
 use crate::broker::{
-    Event, Outgoing, PublishError, RequestId, SegmentEvents, SessionId, SubscribeError,
-    SubscriptionId,
+    Acknowledged, Answer, Outgoing, RequestId, SessionEvent, SessionId, SessionInfo,
+    SubscribeError, SubscriptionId,
 };
+use crate::events::EventBatch;
+use crate::feed::{self, Feed, ReadPart, Wish};
+use crate::history::{HistoryError, HistoryRequest};
 
 const PUBLISH: u8 = 16;
+const SUBSCRIBE: u8 = 32;
 const UNSUBSCRIBE: u8 = 34;
+/// Of an UNSUBSCRIBE that the session makes itself: clients number theirs from 1.
+const OWN_REQUEST: RequestId = RequestId(0);
+/// Why the router ends a subscription (WAMP spec *Subscription Revocation*).
+const COMPLETE: &str = "vixen.close.complete";
+
+/// What the driver owes beside frames.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// For the core, in order.
+    pub(super) tell: Vec<SessionEvent>,
+    /// The session cannot go on.
+    pub(super) ending: Option<Ending>,
+    /// Nothing is read for so long.
+    pub(super) pause: Option<Duration>,
+}
 
 /// The books of one session: what it has subscribed, and what it waits for.
 #[derive(Debug)]
 pub(super) struct Outbox {
     session: SessionId,
-    /// Sorted; each event is looked up here.
-    subscriptions: Vec<SubscriptionId>,
+    info: Option<Arc<SessionInfo>>,
+    /// Whether the client takes an UNSUBSCRIBED that it has not asked for.
+    takes_revocation: bool,
+    feed: Feed,
+    /// SUBSCRIBE requests without an answer of the core, oldest first.
+    subscribing: Vec<(RequestId, Wish)>,
+    /// SUBSCRIBE requests that wait for the first read.
+    announcing: BTreeMap<SubscriptionId, RequestId>,
     /// UNSUBSCRIBE requests without an answer, oldest first.
     unsubscribing: Vec<(RequestId, SubscriptionId)>,
     /// Handed to the core and not resolved.
@@ -37,7 +66,11 @@ impl Outbox {
     pub(super) fn new(session: SessionId) -> Self {
         Self {
             session,
-            subscriptions: Vec::new(),
+            info: None,
+            takes_revocation: false,
+            feed: Feed::default(),
+            subscribing: Vec::new(),
+            announcing: BTreeMap::new(),
             unsubscribing: Vec::new(),
             messages_in_flight: 0,
             bytes_in_flight: 0,
@@ -46,10 +79,21 @@ impl Outbox {
         }
     }
 
+    /// The session is open.
+    pub(super) fn on_opened(&mut self, info: Arc<SessionInfo>, takes_revocation: bool) {
+        self.info = Some(info);
+        self.takes_revocation = takes_revocation;
+    }
+
     /// A batch was handed to the core.
     pub(super) const fn on_handed_over(&mut self, messages: usize, bytes: usize) {
         self.messages_in_flight += messages;
         self.bytes_in_flight += bytes;
+    }
+
+    /// A SUBSCRIBE was handed to the core.
+    pub(super) fn on_subscribing(&mut self, request: RequestId, wish: Wish) {
+        self.subscribing.push((request, wish));
     }
 
     /// An UNSUBSCRIBE was handed to the core.
@@ -68,114 +112,171 @@ impl Outbox {
         self.messages_in_flight == 0
     }
 
+    /// Whether nothing of the core may be taken until a read is back.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.feed.is_blocked()
+    }
+
+    /// The next read of the store, if one is to be made.
+    pub(super) fn next_read(&mut self) -> Option<HistoryRequest> {
+        self.feed.next_read()
+    }
+
     /// Events since the last call.
     pub(super) const fn take_events_sent(&mut self) -> u64 {
         std::mem::replace(&mut self.events_sent, 0)
     }
 
-    /// Feeds what `outgoing` means for this client to `sink`, unflushed.
-    pub(super) async fn feed<S>(
-        &mut self,
-        sink: &mut S,
-        outgoing: &Outgoing,
-    ) -> Result<(), S::Error>
-    where
-        S: Sink<Message> + Unpin,
-    {
+    /// Makes frames of what `outgoing` means for this client.
+    pub(super) fn on_outgoing(&mut self, outgoing: Outgoing, out: &mut Frames, owed: &mut Owed) {
         match outgoing {
-            Outgoing::Events(events) => self.feed_events(sink, events).await,
+            Outgoing::Events(batch) => self.put_events(&batch, true, out, owed),
             Outgoing::Resolved { messages, bytes, answers } => {
-                self.messages_in_flight = self.messages_in_flight.saturating_sub(*messages);
-                self.bytes_in_flight = self.bytes_in_flight.saturating_sub(*bytes);
-                self.feed_answers(sink, answers).await
+                self.messages_in_flight = self.messages_in_flight.saturating_sub(messages);
+                self.bytes_in_flight = self.bytes_in_flight.saturating_sub(bytes);
+                self.put_answers(&answers, out);
             }
-            Outgoing::Subscribed { request, subscription } => {
-                if let Err(index) = self.subscriptions.binary_search(subscription) {
-                    self.subscriptions.insert(index, *subscription);
+            Outgoing::Subscribed { request, subscription, live_from, end } => {
+                let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
+                let Some(asked) = asked else { return };
+                let (_, wish) = self.subscribing.remove(asked);
+                if self.feed.subscribed(subscription, &wish, live_from, end) {
+                    encode::subscribed(&mut self.buffer, request, subscription);
+                    out.json(&mut self.buffer);
+                } else {
+                    self.announcing.insert(subscription, request);
                 }
-                encode::subscribed(&mut self.buffer, *request, *subscription);
-                self.feed_buffer(sink).await
             }
+            Outgoing::Joined { join, from } => self.feed.on_joined(join, from),
+            Outgoing::Lagging { from, subscriptions } => {
+                self.feed.on_lagging(from, &subscriptions);
+            }
+            Outgoing::Unsubscribed { request: OWN_REQUEST } => {}
             Outgoing::Unsubscribed { request } => {
-                if let Some(subscription) = self.take_unsubscribing(*request)
-                    && let Ok(index) = self.subscriptions.binary_search(&subscription)
-                {
-                    self.subscriptions.remove(index);
+                if let Some(subscription) = self.take_unsubscribing(request) {
+                    self.feed.remove(subscription);
                 }
-                encode::unsubscribed(&mut self.buffer, *request);
-                self.feed_buffer(sink).await
+                encode::unsubscribed(&mut self.buffer, request);
+                out.json(&mut self.buffer);
             }
             Outgoing::Refused { request, kind, error } => {
-                self.feed_refused(sink, *request, *kind, error).await
+                self.put_refused(request, kind, &error, out);
             }
         }
     }
 
-    async fn feed_events<S>(&mut self, sink: &mut S, events: &SegmentEvents) -> Result<(), S::Error>
-    where
-        S: Sink<Message> + Unpin,
-    {
-        for event in &events.events {
-            if self.takes(event) {
-                self.events_sent += 1;
-                sink.feed(Message::Text(event.frame.clone())).await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn takes(&self, event: &Event) -> bool {
-        event.excluded != Some(self.session)
-            && self.subscriptions.binary_search(&event.subscription).is_ok()
-    }
-
-    async fn feed_answers<S>(
+    /// Makes frames of what a read brought.
+    pub(super) fn on_read(
         &mut self,
-        sink: &mut S,
-        answers: &[(RequestId, Result<Position, PublishError>)],
-    ) -> Result<(), S::Error>
-    where
-        S: Sink<Message> + Unpin,
-    {
+        outcome: Result<ReadPart, HistoryError>,
+        out: &mut Frames,
+        owed: &mut Owed,
+    ) {
+        let fx = self.feed.on_read(outcome);
+        let feed::Effects { announce, batches, join, ended, refused, lost, pause } = fx;
+        for subscription in announce {
+            let Some(request) = self.announcing.remove(&subscription) else { continue };
+            encode::subscribed(&mut self.buffer, request, subscription);
+            out.json(&mut self.buffer);
+        }
+        for batch in &batches {
+            self.put_events(batch, false, out, owed);
+        }
+        for subscription in ended {
+            self.put_end(subscription, out, owed);
+        }
+        for (subscription, error) in refused {
+            self.tell_unsubscribe(subscription, owed);
+            let Some(request) = self.announcing.remove(&subscription) else { continue };
+            let uri = history_error_uri(&error);
+            encode::error(&mut self.buffer, SUBSCRIBE, request, uri, &error.to_string());
+            out.json(&mut self.buffer);
+        }
+        if let Some((join, subscriptions)) = join {
+            owed.tell.push(SessionEvent::Join { session: self.session, join, subscriptions });
+        }
+        if let Some(HistoryError::Trimmed { first }) = lost {
+            owed.ending = Some(Ending::Trimmed { first });
+        } else if lost.is_some() {
+            owed.ending = Some(Ending::Shutdown);
+        }
+        owed.pause = pause;
+    }
+
+    fn put_events(&mut self, batch: &EventBatch, is_live: bool, out: &mut Frames, owed: &mut Owed) {
+        let Some(info) = &self.info else { return };
+        let receiver =
+            Receiver { session: info.session.0, authid: &info.authid, authrole: &info.authrole };
+        let mut ended = Vec::new();
+        let taken = self.feed.take(batch, is_live, &receiver, &mut ended);
+        if !taken.is_empty() {
+            let frames = batch.frames(out.encoding());
+            for frame in taken.into_iter().filter_map(|index| frames[index].as_ref()) {
+                self.events_sent += 1;
+                out.message(frame);
+            }
+        }
+        for subscription in ended {
+            self.put_end(subscription, out, owed);
+        }
+    }
+
+    /// A subscription has got what it wanted.
+    fn put_end(&mut self, subscription: SubscriptionId, out: &mut Frames, owed: &mut Owed) {
+        if !self.feed.remove(subscription) {
+            return;
+        }
+        self.tell_unsubscribe(subscription, owed);
+        if self.takes_revocation {
+            encode::revoked(&mut self.buffer, subscription, COMPLETE);
+            out.json(&mut self.buffer);
+        }
+    }
+
+    fn tell_unsubscribe(&self, subscription: SubscriptionId, owed: &mut Owed) {
+        let (session, request) = (self.session, OWN_REQUEST);
+        owed.tell.push(SessionEvent::Unsubscribe { session, request, subscription });
+    }
+
+    fn put_answers(&mut self, answers: &[Answer], out: &mut Frames) {
         self.buffer.reserve(answers.len() * encode::PUBLISHED_BYTES_MAX);
         for (request, outcome) in answers {
             match outcome {
-                Ok(position) => encode::published(&mut self.buffer, *request, *position),
+                Ok(Acknowledged::Canonical(place)) => {
+                    encode::published(&mut self.buffer, *request, place.position.0);
+                }
+                Ok(Acknowledged::Durable { publication }) => {
+                    encode::published(&mut self.buffer, *request, *publication);
+                }
                 Err(error) => {
                     count_publish_error(error);
                     let uri = publish_error_uri(error);
                     encode::error(&mut self.buffer, PUBLISH, *request, uri, &error.to_string());
                 }
             }
-            self.feed_buffer(sink).await?;
+            out.json(&mut self.buffer);
         }
-        Ok(())
     }
 
-    async fn feed_refused<S>(
+    fn put_refused(
         &mut self,
-        sink: &mut S,
         request: RequestId,
         kind: u8,
         error: &SubscribeError,
-    ) -> Result<(), S::Error>
-    where
-        S: Sink<Message> + Unpin,
-    {
+        out: &mut Frames,
+    ) {
+        if request == OWN_REQUEST {
+            return;
+        }
         if kind == UNSUBSCRIBE {
             self.take_unsubscribing(request);
+        } else {
+            let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
+            asked.map(|asked| self.subscribing.remove(asked));
         }
         let uri = subscribe_error_uri(error);
         encode::error(&mut self.buffer, kind, request, uri, &error.to_string());
-        self.feed_buffer(sink).await
-    }
-
-    async fn feed_buffer<S>(&mut self, sink: &mut S) -> Result<(), S::Error>
-    where
-        S: Sink<Message> + Unpin,
-    {
-        let frame: Utf8Bytes = encode::take_frame(&mut self.buffer);
-        sink.feed(Message::Text(frame)).await
+        out.json(&mut self.buffer);
     }
 
     fn take_unsubscribing(&mut self, request: RequestId) -> Option<SubscriptionId> {
@@ -185,113 +286,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::sync::Arc;
-
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    const ME: SessionId = SessionId(1);
-    const OTHER: SessionId = SessionId(2);
-
-    /// The texts that `outgoing` becomes.
-    fn texts(outbox: &mut Outbox, outgoing: &Outgoing) -> Vec<String> {
-        let mut texts = Vec::new();
-        let sink = futures_util::sink::unfold(&mut texts, |texts, message: Message| {
-            if let Message::Text(text) = message {
-                texts.push(text.as_str().to_owned());
-            }
-            std::future::ready(Ok::<_, Infallible>(texts))
-        });
-        let mut sink = Box::pin(sink);
-        let feeding = async {
-            outbox.feed(&mut sink, outgoing).await?;
-            sink.flush().await
-        };
-        assert_eq!(feeding.now_or_never(), Some(Ok(())));
-        drop(sink);
-        texts
-    }
-
-    fn subscribed(request: u64, subscription: u64) -> Outgoing {
-        Outgoing::Subscribed {
-            request: RequestId(request),
-            subscription: SubscriptionId(subscription),
-        }
-    }
-
-    fn events(of: &[(u64, Option<SessionId>, &str)]) -> Outgoing {
-        let events = of
-            .iter()
-            .map(|(subscription, excluded, frame)| Event {
-                subscription: SubscriptionId(*subscription),
-                excluded: *excluded,
-                frame: (*frame).into(),
-            })
-            .collect();
-        Outgoing::Events(Arc::new(SegmentEvents { events, bytes: 0 }))
-    }
-
-    #[test]
-    fn events_come_from_subscribed_to_unsubscribed_and_not_to_the_excluded() {
-        let mut outbox = Outbox::new(ME);
-        let some =
-            events(&[(7, None, "a"), (7, Some(ME), "b"), (7, Some(OTHER), "c"), (8, None, "d")]);
-        assert_eq!(texts(&mut outbox, &some), [""; 0]);
-        assert_eq!(texts(&mut outbox, &subscribed(1, 7)), ["[33,1,7]"]);
-        assert_eq!(texts(&mut outbox, &subscribed(2, 7)), ["[33,2,7]"]);
-        assert_eq!(texts(&mut outbox, &some), ["a", "c"]);
-        outbox.on_unsubscribing(RequestId(3), SubscriptionId(7));
-        assert_eq!(texts(&mut outbox, &some), ["a", "c"]);
-        let over = Outgoing::Unsubscribed { request: RequestId(3) };
-        assert_eq!(texts(&mut outbox, &over), ["[35,3]"]);
-        assert_eq!(texts(&mut outbox, &some), [""; 0]);
-        assert_eq!(outbox.take_events_sent(), 4);
-    }
-
-    #[test]
-    fn a_refused_unsubscribe_changes_nothing() {
-        let mut outbox = Outbox::new(ME);
-        texts(&mut outbox, &subscribed(1, 7));
-        outbox.on_unsubscribing(RequestId(2), SubscriptionId(9));
-        let refused = Outgoing::Refused {
-            request: RequestId(2),
-            kind: UNSUBSCRIBE,
-            error: SubscribeError::NoSuchSubscription,
-        };
-        assert_eq!(
-            texts(&mut outbox, &refused),
-            [r#"[8,34,2,{},"wamp.error.no_such_subscription",["no such subscription"]]"#]
-        );
-        assert!(outbox.unsubscribing.is_empty());
-        assert_eq!(texts(&mut outbox, &events(&[(7, None, "a")])), ["a"]);
-    }
-
-    #[test]
-    fn answers_give_back_their_share_of_the_bounds() {
-        let mut outbox = Outbox::new(ME);
-        let limits =
-            SessionLimits { session_unacknowledged_messages_max: 3, ..SessionLimits::of_tests() };
-        outbox.on_handed_over(3, 300);
-        assert!(!outbox.is_below(&limits) && !outbox.is_settled());
-        let missing = "2 of 3 ndb nodes".to_owned();
-        let resolved = Outgoing::Resolved {
-            messages: 3,
-            bytes: 300,
-            answers: vec![
-                (RequestId(5), Ok(Position(9))),
-                (RequestId(6), Err(PublishError::NoQuorum { waited_ms: 7, missing })),
-            ],
-        };
-        assert_eq!(
-            texts(&mut outbox, &resolved),
-            [
-                "[17,5,9]",
-                r#"[8,16,6,{},"vixen.error.no_quorum",["not acknowledged within 7 ms: 2 of 3 ndb nodes"]]"#,
-            ]
-        );
-        assert!(outbox.is_below(&limits) && outbox.is_settled());
-    }
-}
+mod tests;

@@ -17,25 +17,36 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
-use vixen_common::segment::{RecordFlags, Topic};
 
-use super::encode;
+use vixen_common::segment::{Attributes, Publisher, RecordFlags};
+use vixen_common::time::WallTime;
+
+use super::encode::{self, take_text};
 use super::error::{Ending, Refusal, Violation};
 use super::limits::SessionLimits;
-use super::message::{ClientMessage, parse};
-use super::options::{PublishOptions, check_hello_details, check_subscribe_options, decode_string};
+use super::message::{ClientMessage, RawPublish, parse};
+use super::options::{HelloDetails, PublishOptions, SubscribeOptions, check_hello_details};
+use super::serializer::{RECORD_SEPARATOR, Serializer};
 use super::topics::TopicCache;
-use super::uri::is_loose_uri;
-use crate::broker::{Publish, RequestId, SessionId, SubscriptionId};
+use super::uri::is_uri;
+use crate::broker::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
+use crate::feed::Wish;
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;
 
-/// What the driver owes after a frame.
+/// What the driver owes after a message. Texts are WAMP messages as JSON.
 #[derive(Debug)]
 pub(super) enum Action {
     /// The session is open: tell the core, then send this WELCOME.
-    Open(Utf8Bytes),
+    Open {
+        /// Who it is.
+        info: Arc<SessionInfo>,
+        /// Whether the client takes an UNSUBSCRIBED that it has not asked for.
+        takes_revocation: bool,
+        /// The WELCOME.
+        welcome: Bytes,
+    },
     /// Hand this message to the core.
     Publish(Publish),
     /// A message that will not be published.
@@ -43,14 +54,14 @@ pub(super) enum Action {
         /// Why.
         refusal: Refusal,
         /// The ERROR, if the client wants to know.
-        answer: Option<Utf8Bytes>,
+        answer: Option<Bytes>,
     },
     /// Ask the core for this subscription.
     Subscribe {
         /// Echoed in the answer.
         request: RequestId,
-        /// Exact topic.
-        topic: Topic,
+        /// What is wanted.
+        wish: Box<Wish>,
     },
     /// Ask the core to end this subscription.
     Unsubscribe {
@@ -60,7 +71,7 @@ pub(super) enum Action {
         subscription: SubscriptionId,
     },
     /// Send this answer.
-    Answer(Utf8Bytes),
+    Answer(Bytes),
     /// The session is over: send [`Session::farewell`], and close.
     End(Ending),
 }
@@ -68,8 +79,16 @@ pub(super) enum Action {
 #[derive(Debug)]
 enum State {
     Establishing,
-    Open(Box<TopicCache>),
+    Open(Box<Open>),
     Closed,
+}
+
+/// A session that is welcome.
+#[derive(Debug)]
+struct Open {
+    info: Arc<SessionInfo>,
+    topics: TopicCache,
+    limits: Arc<SessionLimits>,
 }
 
 /// Protocol state of one connection.
@@ -77,6 +96,7 @@ enum State {
 pub(super) struct Session {
     id: SessionId,
     authid: u64,
+    serializer: Serializer,
     limits: Arc<SessionLimits>,
     state: State,
     buffer: BytesMut,
@@ -85,8 +105,14 @@ pub(super) struct Session {
 impl Session {
     /// A session that waits for its HELLO. Both ids are random, `id` in `1..=2^53`.
     #[must_use]
-    pub(super) fn new(id: SessionId, authid: u64, limits: Arc<SessionLimits>) -> Self {
-        Self { id, authid, limits, state: State::Establishing, buffer: BytesMut::new() }
+    pub(super) fn new(
+        id: SessionId,
+        authid: u64,
+        serializer: Serializer,
+        limits: Arc<SessionLimits>,
+    ) -> Self {
+        let state = State::Establishing;
+        Self { id, authid, serializer, limits, state, buffer: BytesMut::new() }
     }
 
     /// The session's id.
@@ -95,59 +121,102 @@ impl Session {
         self.id
     }
 
-    /// Takes one text frame.
-    pub(super) fn on_text(&mut self, frame: Utf8Bytes) -> Option<Action> {
-        match &mut self.state {
-            State::Establishing => self.on_first(&frame),
-            State::Open(topics) => {
-                let taken = on_open(&self.limits, topics, &mut self.buffer, frame);
-                taken.unwrap_or_else(|ending| Some(Action::End(ending)))
+    /// Takes one text frame, which has one message or a batch.
+    pub(super) fn on_text(&mut self, now: WallTime, frame: &Utf8Bytes, actions: &mut Vec<Action>) {
+        if !self.serializer.is_text() {
+            self.on_violation(Violation::Text, actions);
+            return;
+        }
+        let frame = Bytes::from(frame.clone());
+        if !self.serializer.is_batched {
+            actions.extend(self.on_message(now, &frame));
+            return;
+        }
+        for part in frame.split(|byte| *byte == RECORD_SEPARATOR) {
+            // The last message of a batch is ended like all others.
+            if !part.is_empty() {
+                actions.extend(self.on_message(now, &frame.slice_ref(part)));
             }
-            State::Closed => None,
         }
     }
 
-    /// Takes one binary frame, which `wamp.2.json` does not have.
-    pub(super) fn on_binary(&mut self) -> Option<Action> {
+    /// Takes one binary frame.
+    pub(super) fn on_binary(&mut self, now: WallTime, frame: &Bytes, actions: &mut Vec<Action>) {
+        if self.serializer.is_text() {
+            self.on_violation(Violation::Binary, actions);
+            return;
+        }
+        if !self.serializer.is_batched {
+            actions.extend(self.on_message(now, frame));
+            return;
+        }
+        let mut rest = frame.clone();
+        while let Some((length, _)) = rest.split_first_chunk::<4>() {
+            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            let end = length.saturating_add(4);
+            if rest.len() < end {
+                break;
+            }
+            let message = rest.split_to(end).slice(4..);
+            actions.extend(self.on_message(now, &message));
+        }
+        if !rest.is_empty() {
+            self.on_violation(Violation::Batch, actions);
+        }
+    }
+
+    fn on_violation(&mut self, violation: Violation, actions: &mut Vec<Action>) {
         match self.state {
-            State::Establishing | State::Open(_) => Some(Action::End(Violation::Binary.into())),
-            State::Closed => None,
+            State::Closed => {}
+            _ => actions.push(Action::End(violation.into())),
         }
     }
 
-    fn on_first(&mut self, frame: &str) -> Option<Action> {
-        let realm = match self.check_hello(frame) {
-            Ok(realm) => realm,
-            Err(ending) => return Some(Action::End(ending)),
+    fn on_message(&mut self, now: WallTime, message: &Bytes) -> Option<Action> {
+        let encoding = self.serializer.encoding;
+        let taken = match &mut self.state {
+            State::Closed => return None,
+            State::Establishing => {
+                let parsed = parse(message, encoding);
+                parsed.map_err(Ending::from).and_then(|parsed| self.on_first(&parsed))
+            }
+            State::Open(open) => parse(message, encoding)
+                .map_err(Ending::from)
+                .and_then(|parsed| open.on_message(now, &mut self.buffer, message, parsed)),
         };
-        encode::welcome(&mut self.buffer, self.id, &realm, self.authid);
-        let topics = TopicCache::new(realm, self.limits.topic_bytes_max);
-        self.state = State::Open(Box::new(topics));
-        Some(Action::Open(encode::take_frame(&mut self.buffer)))
+        Some(taken.unwrap_or_else(Action::End))
     }
 
-    fn check_hello(&self, frame: &str) -> Result<Arc<str>, Ending> {
-        let (realm, details) = match parse(frame)? {
-            ClientMessage::Hello { realm, details } => (realm, details),
-            ClientMessage::Abort => return Err(Ending::ClientAborted),
-            ClientMessage::Goodbye => return Err(Violation::Unexpected("GOODBYE").into()),
-            ClientMessage::Publish { .. } => return Err(Violation::Unexpected("PUBLISH").into()),
-            ClientMessage::Subscribe { .. } => {
-                return Err(Violation::Unexpected("SUBSCRIBE").into());
-            }
-            ClientMessage::Unsubscribe { .. } => {
-                return Err(Violation::Unexpected("UNSUBSCRIBE").into());
-            }
+    fn on_first(&mut self, message: &ClientMessage<'_>) -> Result<Action, Ending> {
+        let ClientMessage::Hello { realm, details } = message else {
+            return Err(match message {
+                ClientMessage::Abort => Ending::ClientAborted,
+                other => Violation::Unexpected(other.name()).into(),
+            });
         };
-        let realm = decode_string(realm)
-            .filter(|realm| realm.len() <= self.limits.topic_bytes_max && is_loose_uri(realm))
-            .ok_or(Ending::InvalidRealm)?;
-        check_hello_details(details)?;
-        Ok(realm.as_ref().into())
+        let realm = realm.decode().filter(|realm| {
+            realm.len() <= self.limits.topic_bytes_max && is_uri(realm, self.limits.uri_check)
+        });
+        let realm: Arc<str> = realm.ok_or(Ending::InvalidRealm)?.as_ref().into();
+        let HelloDetails { takes_revocation } = check_hello_details(details)?;
+        let info = Arc::new(SessionInfo {
+            session: self.id,
+            realm: Arc::clone(&realm),
+            authid: format!("{:016x}", self.authid).into(),
+            authrole: "anonymous".into(),
+            authmethod: "anonymous",
+            authprovider: "static",
+            is_announced: true,
+        });
+        encode::welcome(&mut self.buffer, &info);
+        let topics = TopicCache::new(realm, &self.limits);
+        let limits = Arc::clone(&self.limits);
+        self.state = State::Open(Box::new(Open { info: Arc::clone(&info), topics, limits }));
+        Ok(Action::Open { info, takes_revocation, welcome: take_text(&mut self.buffer) })
     }
 
     /// Closes the session and returns its last message, if there is one to send.
-    pub(super) fn farewell(&mut self, ending: Ending) -> Option<Utf8Bytes> {
+    pub(super) fn farewell(&mut self, ending: Ending) -> Option<Bytes> {
         let before = std::mem::replace(&mut self.state, State::Closed);
         let is_open = match before {
             State::Establishing => false,
@@ -161,72 +230,99 @@ impl Session {
         } else {
             encode::abort(&mut self.buffer, uri, &message);
         }
-        Some(encode::take_frame(&mut self.buffer))
+        Some(take_text(&mut self.buffer))
     }
 }
 
-/// Takes one frame of an open session.
-fn on_open(
-    limits: &SessionLimits,
-    topics: &mut TopicCache,
-    buffer: &mut BytesMut,
-    frame: Utf8Bytes,
-) -> Result<Option<Action>, Ending> {
-    match parse(&frame)? {
-        ClientMessage::Publish { request, options, topic, payload } => {
-            let checked = check_publish(limits, topics, options, topic, payload.len());
-            let (topic, options) = match checked {
-                Ok(checked) => checked,
-                Err((refusal, is_wanted)) => {
-                    let answer = is_wanted.then(|| refused(buffer, PUBLISH, request, refusal));
-                    return Ok(Some(Action::PublishRefused { refusal, answer }));
-                }
-            };
-            let exclude_me = options.exclude_me;
-            Ok(Some(Action::Publish(Publish {
-                topic,
-                payload: Bytes::from(frame).slice(payload),
-                flags: if exclude_me { RecordFlags::EXCLUDE_ME } else { RecordFlags::default() },
-                acknowledge: options.acknowledge.then_some(request),
-                wait: options.wait,
-            })))
+impl Open {
+    /// Takes one message, which stands in `frame`.
+    fn on_message(
+        &mut self,
+        now: WallTime,
+        buffer: &mut BytesMut,
+        frame: &Bytes,
+        message: ClientMessage<'_>,
+    ) -> Result<Action, Ending> {
+        match message {
+            ClientMessage::Publish(publish) => {
+                let request = publish.request;
+                Ok(match self.publish(frame, &publish) {
+                    Ok(publish) => Action::Publish(publish),
+                    Err((refusal, is_wanted)) => {
+                        let answer = is_wanted.then(|| refused(buffer, PUBLISH, request, refusal));
+                        Action::PublishRefused { refusal, answer }
+                    }
+                })
+            }
+            ClientMessage::Subscribe { request, options, topic } => {
+                let options = SubscribeOptions::parse(&options, now);
+                let wish = options.and_then(|options| {
+                    let SubscribeOptions { matching, after, limit, is_snapshot } = options;
+                    let pattern = self.topics.subscribed(topic, matching)?;
+                    Ok(Wish { pattern, after, limit, is_snapshot })
+                });
+                Ok(match wish {
+                    Ok(wish) => Action::Subscribe { request, wish: Box::new(wish) },
+                    Err(refusal) => Action::Answer(refused(buffer, SUBSCRIBE, request, refusal)),
+                })
+            }
+            ClientMessage::Unsubscribe { request, subscription } => {
+                Ok(Action::Unsubscribe { request, subscription })
+            }
+            ClientMessage::Goodbye => Err(Ending::Goodbye),
+            ClientMessage::Abort => Err(Ending::ClientAborted),
+            ClientMessage::Hello { .. } => Err(Violation::Unexpected("a second HELLO").into()),
         }
-        ClientMessage::Subscribe { request, options, topic } => {
-            let topic = check_subscribe_options(options).and_then(|()| topics.subscribed(topic));
-            Ok(Some(match topic {
-                Ok(topic) => Action::Subscribe { request, topic },
-                Err(refusal) => Action::Answer(refused(buffer, SUBSCRIBE, request, refusal)),
-            }))
+    }
+
+    /// The message to publish, or why it is refused and whether the client is to be told.
+    fn publish(
+        &mut self,
+        frame: &Bytes,
+        publish: &RawPublish<'_>,
+    ) -> Result<Publish, (Refusal, bool)> {
+        let options = PublishOptions::parse(&publish.options)?;
+        let is_wanted = options.acknowledge;
+        let topic = self.topics.published(publish.topic).map_err(|refusal| (refusal, is_wanted))?;
+        let attributes = self.attributes(&options);
+        let max = self.limits.publish_bytes_max();
+        if topic.uri.len() + publish.payload.len() + attributes.len() > max {
+            return Err((Refusal::TooLarge { max }, is_wanted));
         }
-        ClientMessage::Unsubscribe { request, subscription } => {
-            Ok(Some(Action::Unsubscribe { request, subscription }))
+        Ok(Publish {
+            topic,
+            encoding: publish.encoding,
+            payload: frame.slice(publish.payload.clone()),
+            attributes,
+            flags: match options.include_me {
+                true => RecordFlags::default(),
+                false => RecordFlags::EXCLUDE_ME,
+            },
+            acknowledge: is_wanted.then_some(publish.request),
+            level: options.level,
+            wait: options.wait,
+        })
+    }
+
+    fn attributes(&self, options: &PublishOptions) -> Bytes {
+        if !options.disclose_me && options.lists.is_none() {
+            return Bytes::new();
         }
-        ClientMessage::Goodbye => Err(Ending::Goodbye),
-        ClientMessage::Abort => Err(Ending::ClientAborted),
-        ClientMessage::Hello { .. } => Err(Violation::Unexpected("a second HELLO").into()),
+        let (exclude, eligible) = match &options.lists {
+            Some(lists) => (lists.exclude.clone(), lists.eligible.clone()),
+            None => Default::default(),
+        };
+        let publisher = options.disclose_me.then(|| Publisher {
+            authid: self.info.authid.to_string(),
+            authrole: self.info.authrole.to_string(),
+        });
+        Attributes { publisher, exclude, eligible }.to_bytes().into()
     }
 }
 
-/// The topic and options of a PUBLISH, or why it is refused and whether the client is to be told.
-fn check_publish(
-    limits: &SessionLimits,
-    topics: &mut TopicCache,
-    options: &str,
-    topic: &str,
-    payload_bytes: usize,
-) -> Result<(Topic, PublishOptions), (Refusal, bool)> {
-    let options = PublishOptions::parse(options)?;
-    let topic = topics.published(topic).map_err(|refusal| (refusal, options.acknowledge))?;
-    let max = limits.publish_bytes_max();
-    if topic.uri.len() + payload_bytes > max {
-        return Err((Refusal::TooLarge { max }, options.acknowledge));
-    }
-    Ok((topic, options))
-}
-
-fn refused(buffer: &mut BytesMut, kind: u8, request: RequestId, refusal: Refusal) -> Utf8Bytes {
+fn refused(buffer: &mut BytesMut, kind: u8, request: RequestId, refusal: Refusal) -> Bytes {
     encode::error(buffer, kind, request, refusal.uri(), &refusal.to_string());
-    encode::take_frame(buffer)
+    take_text(buffer)
 }
 
 #[cfg(test)]

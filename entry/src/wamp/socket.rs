@@ -6,13 +6,17 @@
 //! ```text
 //! socket -> frames -> Session -> steps -> (room) -> core
 //! socket <- flush  <- Outbox  <- Outgoing          <-
+//!                             <- reads of the store
 //! ```
 //! - Frames are read until none is at hand or a batch is full. Their effects are `steps`, done in
 //!   order: a batch of publishes goes before the SUBSCRIBE or GOODBYE that follows it.
 //! - A batch waits for room in the entry's bound. Nothing is read meanwhile, nor while the session
 //!   has too much unresolved; events and answers go on.
-//! - Nothing is read while the client does not take what is written. What the core has for it piles
-//!   up in its [`Outbound`], whose bound decides when the client is too slow.
+//! - Nothing is read while the client does not take what is written, and the store is not read for
+//!   it either. What the core has for it piles up in its [`Outbound`], up to a bound; then the core
+//!   leaves it out, and it gets the rest from the store.
+
+mod steps;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,19 +25,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use vixen_common::time::WallTime;
+
 use super::error::{Ending, Violation};
+use super::frames::Frames;
 use super::limits::SessionLimits;
 use super::message::ID_MAX;
-use super::metrics::{SessionMetrics, count_refusal, count_violation};
-use super::outbox::Outbox;
-use super::session::{Action, Session};
-use crate::broker::{
-    Outbound, OutboundReceiver, Outgoing, Publish, SessionEvent, SessionId, outbound,
-};
+use super::metrics::{SessionMetrics, count_ending};
+use super::outbox::{Outbox, Owed};
+use super::serializer::Serializer;
+use super::session::Session;
+use crate::broker::{Outbound, OutboundReceiver, Outgoing, SessionEvent, SessionId, outbound};
+use crate::feed::{ReadContext, ReadPart, read};
+use crate::history::HistoryError;
+use crate::node::EntryEvent;
+use steps::Step;
 
 /// Frames read in one go: enough to make a batch worth it, few enough to keep answers flowing.
 const BATCH_FRAMES: usize = 256;
@@ -44,39 +55,32 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How long a client may take for its part of closing.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
-/// What all sessions of an entry share. `E` is what the core receives.
-#[derive(Debug)]
-pub struct SessionContext<E> {
+/// What all sessions of an entry share.
+#[derive(Clone, Debug)]
+pub struct SessionContext {
     /// To the core.
-    pub events: mpsc::Sender<E>,
+    pub events: mpsc::Sender<EntryEvent>,
     /// Bounds of each session.
     pub limits: Arc<SessionLimits>,
     /// Bytes that the whole entry may yet have unacknowledged, with
     /// [`SessionLimits::entry_unacknowledged_bytes_max`] permits in all. Sessions only take: the
-    /// core gives back a message's [`Publish::counted_bytes`] when it is resolved.
+    /// core gives back a message's [`Publish::counted_bytes`](crate::broker::Publish) when it is
+    /// resolved.
     pub room: Arc<Semaphore>,
     /// True, or dropped, once the node stops.
     pub stopping: watch::Receiver<bool>,
-}
-
-impl<E> Clone for SessionContext<E> {
-    fn clone(&self) -> Self {
-        Self {
-            events: self.events.clone(),
-            limits: Arc::clone(&self.limits),
-            room: Arc::clone(&self.room),
-            stopping: self.stopping.clone(),
-        }
-    }
+    /// The store.
+    pub(crate) reads: ReadContext,
 }
 
 /// Serves one client until its session ends, for whatever reason.
-pub async fn serve_session<E>(socket: WebSocket, context: SessionContext<E>)
-where
-    E: From<SessionEvent> + Send + 'static,
-{
+pub(crate) async fn serve_session(
+    socket: WebSocket,
+    context: SessionContext,
+    serializer: Serializer,
+) {
     let mut connection = match random_ids() {
-        Ok((id, authid)) => Connection::new(socket, context, id, authid),
+        Ok((id, authid)) => Box::new(Connection::new(socket, context, serializer, id, authid)),
         Err(error) => {
             tracing::error!(%error, "no randomness for a session id");
             let mut socket = socket;
@@ -99,51 +103,63 @@ fn close_frame(ending: Ending) -> Message {
     Message::Close(Some(CloseFrame { code: ending.close_code(), reason }))
 }
 
-/// One effect of the client's frames, to be done in order.
-enum Step {
-    Publish { messages: Vec<Publish>, bytes: usize },
-    Tell(SessionEvent),
-    Write(Utf8Bytes),
-    End(Ending),
-}
-
 type Room = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = Result<ReadPart, HistoryError>> + Send>>;
 
-struct Connection<E> {
+struct Connection {
     socket: WebSocket,
-    context: SessionContext<E>,
+    context: SessionContext,
     session: Session,
     outbox: Outbox,
+    frames: Frames,
     metrics: SessionMetrics,
     /// For the core; it has it once the session is open.
     outbound: Option<Outbound>,
     receiver: OutboundReceiver,
-    /// Taken from the core and not written; the bound of [`Outbound`] still counts it.
-    outgoing: Vec<Outgoing>,
+    /// Taken from the core and not looked at.
+    incoming: VecDeque<Outgoing>,
+    /// Made frames of, and not written; the bound of [`Outbound`] still counts it.
+    unwritten_bytes: usize,
     steps: VecDeque<Step>,
     /// The first step waits for room.
     waiting: Option<Room>,
+    /// A read of the store that is under way.
+    reading: Option<Reading>,
+    /// No read begins before.
+    read_at: Option<Instant>,
     was_opened: bool,
+    heard_at: Instant,
+    pinged_at: Instant,
 }
 
-impl<E> Connection<E>
-where
-    E: From<SessionEvent> + Send + 'static,
-{
-    fn new(socket: WebSocket, context: SessionContext<E>, id: SessionId, authid: u64) -> Self {
+impl Connection {
+    fn new(
+        socket: WebSocket,
+        context: SessionContext,
+        serializer: Serializer,
+        id: SessionId,
+        authid: u64,
+    ) -> Self {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
+        let now = Instant::now();
         Self {
             socket,
-            session: Session::new(id, authid, Arc::clone(&context.limits)),
+            session: Session::new(id, authid, serializer, Arc::clone(&context.limits)),
             context,
             outbox: Outbox::new(id),
+            frames: Frames::new(serializer),
             metrics: SessionMetrics::new(),
             outbound: Some(outbound),
             receiver,
-            outgoing: Vec::new(),
+            incoming: VecDeque::new(),
+            unwritten_bytes: 0,
             steps: VecDeque::new(),
             waiting: None,
+            reading: None,
+            read_at: None,
             was_opened: false,
+            heard_at: now,
+            pinged_at: now,
         }
     }
 
@@ -151,12 +167,24 @@ where
         let mut stopping = self.context.stopping.clone();
         let hello_deadline = Instant::now() + self.context.limits.hello_timeout;
         loop {
+            self.begin_read();
+            let may_read = self.steps.is_empty() && self.outbox.is_below(&self.context.limits);
+            let alive_at = self.alive_at();
             let step = tokio::select! {
-                message = self.socket.next(), if self.may_read() => self.on_message(message).await,
-                alive = self.receiver.receive(&mut self.outgoing) => self.on_outgoing(alive).await,
+                message = self.socket.next(), if may_read => self.on_message(message).await,
+                alive = self.receiver.receive(&mut self.incoming), if !self.outbox.is_blocked() => {
+                    if alive { self.take_incoming().await } else { Err(Ending::Shutdown) }
+                }
                 room = acquired(&mut self.waiting) => self.on_room(room).await,
+                outcome = done(&mut self.reading) => self.on_read(outcome).await,
+                () = sleep_until(self.read_at.unwrap_or(hello_deadline)), if self.read_at.is_some() => {
+                    self.read_at = None;
+                    Ok(())
+                }
                 () = stopped(&mut stopping) => return self.drain().await,
                 () = sleep_until(hello_deadline), if !self.was_opened => Err(Ending::HelloTimeout),
+                // A client that may not send cannot answer either.
+                () = sleep_until(alive_at), if self.was_opened && may_read => self.keep_alive().await,
             };
             if let Err(ending) = step {
                 return ending;
@@ -164,8 +192,21 @@ where
         }
     }
 
-    fn may_read(&self) -> bool {
-        self.steps.is_empty() && self.outbox.is_below(&self.context.limits)
+    /// When [`keep_alive`](Self::keep_alive) is due.
+    fn alive_at(&self) -> Instant {
+        let limits = &self.context.limits;
+        let quiet_since = self.heard_at.max(self.pinged_at);
+        (quiet_since + limits.keep_alive_interval).min(self.heard_at + limits.keep_alive_timeout)
+    }
+
+    async fn keep_alive(&mut self) -> Result<(), Ending> {
+        let now = Instant::now();
+        if self.heard_at + self.context.limits.keep_alive_timeout <= now {
+            return Err(Ending::KeepAliveTimeout);
+        }
+        self.pinged_at = now;
+        let ping = self.socket.send(Message::Ping(Bytes::new()));
+        while_running(ping, &self.context.stopping).await
     }
 
     /// Deals with a frame and all further ones at hand.
@@ -173,27 +214,30 @@ where
         &mut self,
         first: Option<Result<Message, axum::Error>>,
     ) -> Result<(), Ending> {
+        self.heard_at = Instant::now();
+        let now = WallTime::now();
+        let mut actions = Vec::new();
         let mut message = first;
-        let mut publishes = 0;
         let (mut frames, mut bytes) = (0, 0);
         loop {
             frames += 1;
-            let action = match message {
+            match message {
                 Some(Ok(Message::Text(text))) => {
                     bytes += text.len();
-                    self.session.on_text(text)
+                    self.session.on_text(now, &text, &mut actions);
                 }
-                Some(Ok(Message::Binary(_))) => self.session.on_binary(),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
-                Some(Ok(Message::Close(_))) | None => Some(Action::End(Ending::Disconnected)),
-                Some(Err(error)) => Some(Action::End(ending_of(&error))),
-            };
-            publishes += u64::from(matches!(action, Some(Action::Publish(_))));
-            let is_over = matches!(action, Some(Action::End(_)));
-            if let Some(action) = action {
+                Some(Ok(Message::Binary(data))) => {
+                    bytes += data.len();
+                    self.session.on_binary(now, &data, &mut actions);
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => self.take_end(Ending::Disconnected),
+                Some(Err(error)) => self.take_end(ending_of(&error)),
+            }
+            for action in actions.drain(..) {
                 self.take_action(action);
             }
-            if is_over || frames >= BATCH_FRAMES || bytes >= BATCH_BYTES {
+            if self.is_ending() || frames >= BATCH_FRAMES || bytes >= BATCH_BYTES {
                 break;
             }
             match self.socket.next().now_or_never() {
@@ -201,127 +245,68 @@ where
                 None => break,
             }
         }
-        self.metrics.publishes.increment(publishes);
         self.do_steps().await
     }
 
-    /// Turns what the session wants into steps.
-    fn take_action(&mut self, action: Action) {
-        let session = self.session.id();
-        let step = match action {
-            Action::Publish(publish) => return self.take_publish(publish),
-            Action::PublishRefused { refusal, answer } => {
-                count_refusal(refusal.label());
-                match answer {
-                    Some(answer) => Step::Write(answer),
-                    None => return,
-                }
-            }
-            Action::Open(welcome) => {
-                if let Some(outbound) = self.outbound.take() {
-                    self.steps.push_back(Step::Tell(SessionEvent::Opened { session, outbound }));
-                }
-                Step::Write(welcome)
-            }
-            Action::Subscribe { request, topic } => {
-                Step::Tell(SessionEvent::Subscribe { session, request, topic })
-            }
-            Action::Unsubscribe { request, subscription } => {
-                self.outbox.on_unsubscribing(request, subscription);
-                Step::Tell(SessionEvent::Unsubscribe { session, request, subscription })
-            }
-            Action::Answer(answer) => Step::Write(answer),
-            Action::End(ending) => Step::End(ending),
-        };
-        self.steps.push_back(step);
-    }
-
-    /// Adds to the batch that is being made, if it has room.
-    fn take_publish(&mut self, publish: Publish) {
-        let more = publish.counted_bytes();
-        let batch_bytes = BATCH_BYTES.min(self.context.limits.entry_unacknowledged_bytes_max);
-        if let Some(Step::Publish { messages, bytes }) = self.steps.back_mut()
-            && *bytes + more <= batch_bytes
+    /// Begins a read of the store, if one is to be made.
+    fn begin_read(&mut self) {
+        if self.reading.is_none()
+            && self.read_at.is_none()
+            && let Some(request) = self.outbox.next_read()
         {
-            messages.push(publish);
-            *bytes += more;
-            return;
+            self.reading = Some(Box::pin(read(self.context.reads.clone(), request)));
         }
-        self.steps.push_back(Step::Publish { messages: vec![publish], bytes: more });
     }
 
-    /// Does the steps in order, until there is none or one has to wait for room.
-    async fn do_steps(&mut self) -> Result<(), Ending> {
-        let mut answers = Vec::new();
-        let mut outcome = Ok(());
-        while let Some(step) = self.steps.pop_front() {
-            outcome = match step {
-                Step::Publish { messages, bytes } => {
-                    let permits = permits_of(bytes);
-                    match Arc::clone(&self.context.room).try_acquire_many_owned(permits) {
-                        Ok(room) => self.hand_over(messages, bytes, room).await,
-                        Err(TryAcquireError::NoPermits) => {
-                            self.steps.push_front(Step::Publish { messages, bytes });
-                            let room = Arc::clone(&self.context.room);
-                            self.waiting = Some(Box::pin(room.acquire_many_owned(permits)));
-                            break;
-                        }
-                        Err(TryAcquireError::Closed) => Err(Ending::Shutdown),
-                    }
-                }
-                Step::Tell(event) => self.tell(event).await,
-                Step::Write(text) => {
-                    answers.push(text);
-                    Ok(())
-                }
-                Step::End(ending) => Err(ending),
-            };
-            if outcome.is_err() {
-                break;
-            }
-        }
-        if !answers.is_empty() {
-            self.write(answers).await?;
-        }
-        outcome
+    async fn on_read(&mut self, outcome: Result<ReadPart, HistoryError>) -> Result<(), Ending> {
+        self.reading = None;
+        let mut owed = Owed::default();
+        self.outbox.on_read(outcome, &mut self.frames, &mut owed);
+        self.settle(owed).await?;
+        // What waited while the read was under way.
+        self.take_incoming().await
     }
 
-    /// The first step has the room that it waited for.
-    async fn on_room(
-        &mut self,
-        room: Result<OwnedSemaphorePermit, AcquireError>,
-    ) -> Result<(), Ending> {
-        self.waiting = None;
-        let room = room.map_err(|_closed| Ending::Shutdown)?;
-        match self.steps.pop_front() {
-            Some(Step::Publish { messages, bytes }) => {
-                self.hand_over(messages, bytes, room).await?
-            }
-            Some(other) => self.steps.push_front(other),
-            None => {}
+    /// Makes frames of what the core has sent, and writes them.
+    async fn take_incoming(&mut self) -> Result<(), Ending> {
+        let mut owed = Owed::default();
+        while !self.outbox.is_blocked()
+            && let Some(outgoing) = self.incoming.pop_front()
+        {
+            self.unwritten_bytes += outgoing.queued_bytes();
+            self.outbox.on_outgoing(outgoing, &mut self.frames, &mut owed);
         }
-        self.do_steps().await
+        self.settle(owed).await
     }
 
-    /// Hands a batch to the core, and with it the duty to give back its room.
-    async fn hand_over(
-        &mut self,
-        messages: Vec<Publish>,
-        bytes: usize,
-        room: OwnedSemaphorePermit,
-    ) -> Result<(), Ending> {
-        let count = messages.len();
-        self.tell(SessionEvent::Publish { session: self.session.id(), messages }).await?;
-        // Only now: whatever ends this task before gives the room back.
-        room.forget();
-        self.outbox.on_handed_over(count, bytes);
+    /// Does what the outbox owes, and writes what it has made.
+    async fn settle(&mut self, owed: Owed) -> Result<(), Ending> {
+        let Owed { tell, ending, pause } = owed;
+        for event in tell {
+            self.tell(event).await?;
+        }
+        if let Some(pause) = pause {
+            self.read_at = Some(Instant::now() + pause);
+        }
+        self.write().await?;
+        ending.map_or(Ok(()), Err)
+    }
+
+    /// Writes all frames, and flushes.
+    async fn write(&mut self) -> Result<(), Ending> {
+        if !self.frames.is_empty() {
+            let writing = write_all(&mut self.socket, self.frames.take());
+            while_running(writing, &self.context.stopping).await?;
+            self.metrics.events.increment(self.outbox.take_events_sent());
+        }
+        self.receiver.give_back(std::mem::take(&mut self.unwritten_bytes));
         Ok(())
     }
 
     async fn tell(&mut self, event: SessionEvent) -> Result<(), Ending> {
         let is_opening = matches!(event, SessionEvent::Opened { .. });
         // Waits when the core is behind. The core never waits for a session, so this ends.
-        self.context.events.send(E::from(event)).await.map_err(|_stopped| Ending::Shutdown)?;
+        self.context.events.send(event.into()).await.map_err(|_stopped| Ending::Shutdown)?;
         if is_opening {
             self.was_opened = true;
             self.metrics.sessions.increment(1.0);
@@ -331,57 +316,23 @@ where
         Ok(())
     }
 
-    async fn on_outgoing(&mut self, alive: bool) -> Result<(), Ending> {
-        if alive { self.write(Vec::new()).await } else { Err(self.dropped()) }
-    }
-
-    /// Why the core let go of this session.
-    fn dropped(&self) -> Ending {
-        if *self.context.stopping.borrow() { Ending::Shutdown } else { Ending::SlowSubscriber }
-    }
-
-    /// Writes `answers` and all outgoing, and flushes. While the client does not take it, watches
-    /// whether the core gives the session up.
-    async fn write(&mut self, answers: Vec<Utf8Bytes>) -> Result<(), Ending> {
-        let mut answers = answers;
-        loop {
-            let mut more = Vec::new();
-            let written = tokio::select! {
-                biased;
-                written = write_all(
-                    &mut self.socket,
-                    std::mem::take(&mut answers),
-                    &mut self.outbox,
-                    &self.outgoing,
-                ) => written.map_err(|_gone| Ending::Disconnected),
-                () = dropped(&mut self.receiver, &mut more) => {
-                    return Err(self.dropped());
-                }
-                () = grace_over(&self.context.stopping) => Err(Ending::Shutdown),
-            };
-            self.metrics.events.increment(self.outbox.take_events_sent());
-            self.receiver.written(&self.outgoing);
-            self.outgoing.clear();
-            written?;
-            if more.is_empty() {
-                return Ok(());
-            }
-            self.outgoing = more;
-        }
-    }
-
     /// The node stops: nothing more is read, but what was taken is answered if it can be.
     async fn drain(&mut self) -> Ending {
         self.steps.clear();
         self.waiting = None;
         let deadline = Instant::now() + DRAIN_TIME;
         while !self.outbox.is_settled() {
-            let receiving = self.receiver.receive(&mut self.outgoing);
+            let receiving = self.receiver.receive(&mut self.incoming);
             match timeout_at(deadline, receiving).await {
                 Ok(true) => {}
                 Ok(false) | Err(_) => break,
             }
-            if let Err(ending) = self.write(Vec::new()).await {
+            let mut owed = Owed::default();
+            while let Some(outgoing) = self.incoming.pop_front() {
+                self.unwritten_bytes += outgoing.queued_bytes();
+                self.outbox.on_outgoing(outgoing, &mut self.frames, &mut owed);
+            }
+            if let Err(ending) = self.write().await {
                 return ending;
             }
         }
@@ -389,20 +340,23 @@ where
     }
 
     /// Says why, and lets the client read it.
-    async fn close(mut self, ending: Ending) {
-        if let Ending::Violation(violation) = ending {
-            count_violation(violation);
-        }
+    async fn close(mut self: Box<Self>, ending: Ending) {
+        count_ending(ending);
         let session = self.session.id();
         let last = self.session.farewell(ending);
         tracing::debug!(session = session.0, reason = %ending, "session over");
         if self.was_opened {
             self.metrics.sessions.decrement(1.0);
-            let closed = E::from(SessionEvent::Closed { session });
-            let _stopped = self.context.events.send(closed).await;
+            let closed = SessionEvent::Closed { session };
+            let _stopped = self.context.events.send(closed.into()).await;
         }
         // What the core still had for the session is of no use to anyone.
         drop(self.receiver);
+        let last = last.map(|last| {
+            self.frames.text(last);
+            self.frames.take()
+        });
+        let last = last.unwrap_or_default();
         let _in_time = timeout(CLOSE_TIME, say_goodbye(&mut self.socket, last, ending)).await;
     }
 }
@@ -415,9 +369,24 @@ async fn acquired(waiting: &mut Option<Room>) -> Result<OwnedSemaphorePermit, Ac
     }
 }
 
-/// Collects what the core sends into `more`; ends when the core drops the session.
-async fn dropped(receiver: &mut OutboundReceiver, more: &mut Vec<Outgoing>) {
-    while receiver.receive(more).await {}
+/// Resolves once the read is done; never without one.
+async fn done(reading: &mut Option<Reading>) -> Result<ReadPart, HistoryError> {
+    match reading {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes, unless the node has been stopping for [`DRAIN_TIME`].
+async fn while_running(
+    writing: impl Future<Output = Result<(), axum::Error>>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<(), Ending> {
+    tokio::select! {
+        biased;
+        written = writing => written.map_err(|_gone| Ending::Disconnected),
+        () = grace_over(stopping) => Err(Ending::Shutdown),
+    }
 }
 
 /// Ends when the node has been stopping for [`DRAIN_TIME`].
@@ -432,26 +401,18 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _or_gone = stopping.wait_for(|stopping| *stopping).await;
 }
 
-async fn write_all(
-    socket: &mut WebSocket,
-    answers: Vec<Utf8Bytes>,
-    outbox: &mut Outbox,
-    outgoing: &[Outgoing],
-) -> Result<(), axum::Error> {
-    for answer in answers {
-        socket.feed(Message::Text(answer)).await?;
-    }
-    for outgoing in outgoing {
-        outbox.feed(socket, outgoing).await?;
+async fn write_all(socket: &mut WebSocket, frames: Vec<Message>) -> Result<(), axum::Error> {
+    for frame in frames {
+        socket.feed(frame).await?;
     }
     socket.flush().await
 }
 
-async fn say_goodbye(socket: &mut WebSocket, last: Option<Utf8Bytes>, ending: Ending) {
-    if let Some(last) = last
-        && socket.feed(Message::Text(last)).await.is_err()
-    {
-        return;
+async fn say_goodbye(socket: &mut WebSocket, last: Vec<Message>, ending: Ending) {
+    for frame in last {
+        if socket.feed(frame).await.is_err() {
+            return;
+        }
     }
     if ending != Ending::Disconnected && socket.send(close_frame(ending)).await.is_err() {
         return;
@@ -459,11 +420,6 @@ async fn say_goodbye(socket: &mut WebSocket, last: Option<Utf8Bytes>, ending: En
     // Reading on until the client closes: closing with unread input would reset the connection,
     // and the client would not see what was written.
     while let Some(Ok(_ignored)) = socket.next().await {}
-}
-
-fn permits_of(bytes: usize) -> u32 {
-    // `SessionLimits::publish_bytes_max` keeps every batch below.
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// What a failed read means.

@@ -1,9 +1,50 @@
-//! URI checks by the loose rule of the specification (WAMP spec §2.1.1): components separated by
-//! dots, none of them empty, without whitespace and '#'.
+//! URI checks by the rules of the specification (WAMP spec §2.1.1): components separated by dots.
+//! Loose: none of them empty, without whitespace and '#'. Strict: of small letters, digits and '_'.
 
-/// Whether `uri` is a realm or topic by the loose rule.
+use vixen_common::config::UriCheck;
+use vixen_common::segment::Match;
+
+/// Whether `uri` is a realm or topic by the rule.
 #[must_use]
-pub(super) fn is_loose_uri(uri: &str) -> bool {
+pub(super) fn is_uri(uri: &str, rule: UriCheck) -> bool {
+    match rule {
+        UriCheck::Loose => is_loose_uri(uri),
+        UriCheck::Strict => uri.split('.').all(|part| !part.is_empty() && is_strict(part)),
+    }
+}
+
+/// Whether `uri` is a pattern by the rule: the last component may be empty for a prefix, any for a
+/// wildcard, and `*` and `#` stand for components of a dotted one.
+#[must_use]
+pub(super) fn is_pattern(uri: &str, matching: Match, rule: UriCheck) -> bool {
+    let is_part = |part: &str| match rule {
+        UriCheck::Loose => is_loose_uri(part),
+        UriCheck::Strict => is_strict(part),
+    };
+    match matching {
+        Match::Exact => is_uri(uri, rule),
+        Match::Prefix => {
+            let whole = uri.strip_suffix('.').unwrap_or(uri);
+            uri.is_empty() || is_uri(whole, rule)
+        }
+        Match::Wildcard => uri.split('.').all(|part| part.is_empty() || is_part(part)),
+        Match::Dotted => uri
+            .split('.')
+            .all(|part| matches!(part, "*" | "#") || (!part.is_empty() && is_part(part))),
+    }
+}
+
+/// Whether an exact topic is meant as a pattern: it has a component `*` or `#`.
+#[must_use]
+pub(super) fn is_dotted(uri: &str) -> bool {
+    uri.split('.').any(|part| matches!(part, "*" | "#"))
+}
+
+fn is_strict(part: &str) -> bool {
+    part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'_'))
+}
+
+fn is_loose_uri(uri: &str) -> bool {
     // ASCII first: a table walk without decoding, and nearly all URIs are ASCII.
     let mut component_empty = true;
     for byte in uri.bytes() {
@@ -69,6 +110,43 @@ mod tests {
         for bad in bad {
             assert!(!is_loose_uri(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn strict_is_small_letters_digits_and_underscores() {
+        for good in ["a", "com.myapp.topic1", "a_b.0"] {
+            assert!(is_uri(good, UriCheck::Strict), "{good}");
+        }
+        for bad in ["", "A", "com.my-app", "a..b", "a.", "ü", "a b", "a.*"] {
+            assert!(!is_uri(bad, UriCheck::Strict), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_have_empty_components_where_they_may() {
+        use Match::{Dotted, Exact, Prefix, Wildcard};
+        let table = [
+            (Prefix, &["", "a", "a.", "a.b", "a.b."][..], &[".", "a..", ".a", "a b"][..]),
+            (Wildcard, &["", ".", "a..c", "..", "a.", ".b", "a.b"], &["a. .c", "a.#.c"]),
+            (Dotted, &["*", "#", "a.*.c", "a.#", "a.b"], &["", "a..b", "a.##", "a.b#", "a. "]),
+            (Exact, &["a.b"], &["", "a..b", "a."]),
+        ];
+        for (matching, good, bad) in table {
+            for uri in good {
+                assert!(is_pattern(uri, matching, UriCheck::Loose), "{matching:?} {uri}");
+            }
+            for uri in bad {
+                assert!(!is_pattern(uri, matching, UriCheck::Loose), "{matching:?} {uri:?}");
+            }
+        }
+        assert!(is_pattern("a..c_1", Wildcard, UriCheck::Strict));
+        assert!(!is_pattern("a..C", Wildcard, UriCheck::Strict));
+    }
+
+    #[test]
+    fn stars_and_hashes_make_a_pattern_of_a_topic() {
+        assert!(is_dotted("*") && is_dotted("a.#") && is_dotted("a.*.b"));
+        assert!(!is_dotted("a.b") && !is_dotted("a*.b") && !is_dotted(""));
     }
 
     #[test]

@@ -15,6 +15,7 @@ fn chunk(seq: u64, count: u32) -> Chunk {
             encoding: Encoding::Json,
             flags: RecordFlags::default(),
             session: 1,
+            attributes: &[],
             payload: b"[1]",
         };
         builder.push(&Topic::new("r", "t"), record);

@@ -64,6 +64,7 @@ mod tests {
                 encoding: Encoding::Json,
                 flags: RecordFlags::default(),
                 session: 1,
+                attributes: &[],
                 payload: uri.as_bytes(),
             };
             builder.push(&Topic::new("r", uri), record);
@@ -78,7 +79,8 @@ mod tests {
 
     fn offsets(interest: &[&str], from: u64) -> Option<Vec<u32>> {
         let (entry, topics, records) = entry();
-        let interest = interest.iter().map(|uri| TopicPattern::new("r", uri, Match::Exact)).collect();
+        let interest =
+            interest.iter().map(|uri| TopicPattern::new("r", uri, Match::Exact)).collect();
         let part = filter(&entry, &topics, &records, Position(from), &interest)?;
         let kept = Records::new(&part.records).count();
         assert_eq!(kept, if part.offsets.is_empty() { 3 } else { part.offsets.len() });

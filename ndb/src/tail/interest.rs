@@ -59,8 +59,8 @@ mod tests {
     #[test]
     fn patterns_come_and_go() {
         let mut interest = Interest::default();
-        let [exact, prefix] = [Match::Exact, Match::Prefix]
-            .map(|matching| TopicPattern::new("r", "a.b", matching));
+        let [exact, prefix] =
+            [Match::Exact, Match::Prefix].map(|matching| TopicPattern::new("r", "a.b", matching));
         assert!(interest.is_empty());
         interest.add(prefix.clone());
         interest.add(exact.clone());

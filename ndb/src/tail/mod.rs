@@ -200,7 +200,8 @@ impl Tail {
             Command::Change { version, add, remove } => {
                 remove.iter().for_each(|pattern| self.interest.remove(pattern));
                 add.into_iter().for_each(|pattern| self.interest.add(pattern));
-                self.send(Message::InterestChanged { version }).await?;
+                self.told = self.cursor;
+                self.send(Message::InterestChanged { version, next: self.cursor }).await?;
             }
         }
         Ok(())

@@ -47,6 +47,7 @@ pub(crate) fn chunk_of(seq: u64, uris: &[&str], payload: &[u8]) -> Chunk {
             encoding: Encoding::Json,
             flags: RecordFlags::default(),
             session: seq,
+            attributes: &[],
             payload,
         };
         builder.push(&topic(uri), record);

@@ -14,8 +14,9 @@ use vixen_common::id::{PermanentId, Stamp};
 use vixen_common::segment::{Encoding, Record, Records, Topic};
 use vixen_common::wire::TailSegment;
 
+use crate::events::put_key;
 use crate::history::Direction;
-use crate::wamp::{put_decimal, put_key};
+use crate::wamp::put_decimal;
 
 /// Most bytes of a line beside its topic and payload.
 const LINE_OVERHEAD_BYTES: usize = 192;
@@ -200,7 +201,8 @@ mod tests {
         for (topic, session, payload) in messages {
             let (topic, session, encoding) = (*topic, *session, Encoding::Json);
             let flags = RecordFlags::default();
-            Record { topic, encoding, flags, session, payload }.write_to(&mut records);
+            Record { topic, encoding, flags, session, attributes: &[], payload }
+                .write_to(&mut records);
         }
         TailSegment {
             first: Position(10),

@@ -79,7 +79,8 @@ fn segments(positions: std::ops::Range<u64>) -> HistoryItem {
         let (encoding, flags) = (Encoding::Json, RecordFlags::default());
         let payload = format!("[{position}]");
         let payload = payload.as_bytes();
-        Record { topic: 0, encoding, flags, session: 1, payload }.write_to(&mut records);
+        Record { topic: 0, encoding, flags, session: 1, attributes: &[], payload }
+            .write_to(&mut records);
         TailSegment {
             first: Position(position),
             count: 1,

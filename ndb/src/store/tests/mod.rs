@@ -49,6 +49,7 @@ fn segment_with(of: u128, seq: u64, uris: &[&str], payload: &[u8]) -> (SegmentMe
             encoding: Encoding::Json,
             flags: RecordFlags::default(),
             session: seq,
+            attributes: &[],
             payload,
         };
         builder.push(&topic(uri), record);

@@ -1,0 +1,44 @@
+//! Table `[wamp]`: what clients may say.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::error::ConfigError;
+use super::read::TableReader;
+
+/// Table `[wamp]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wamp {
+    /// `uri-check`: which topics and realms are taken. Default `loose`.
+    pub uri_check: UriCheck,
+}
+
+/// The two rules of the specification for URIs (WAMP spec §2.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UriCheck {
+    /// Components without whitespace, `.` and `#`.
+    #[default]
+    Loose,
+    /// Components of small letters, digits and `_`.
+    Strict,
+}
+
+impl fmt::Display for UriCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Loose => "loose",
+            Self::Strict => "strict",
+        })
+    }
+}
+
+impl Wamp {
+    pub(super) const KEYS: &'static [&'static str] = &["uri-check"];
+
+    /// Takes what the table sets and leaves the rest at its default.
+    pub(super) fn read(mut table: TableReader<'_>) -> Result<Self, ConfigError> {
+        Ok(Self { uri_check: table.optional("uri-check")?.unwrap_or_default() })
+    }
+}

@@ -1,0 +1,226 @@
+//! Events: canonical messages as the EVENTs of their subscribers.
+//!
+//! ```text
+//! segment --build--> EventBatch --frames(serializer)--> WebSocket messages
+//!                     (shared)     (made once, by the first session that needs them)
+//! ```
+//! A batch is made once for all sessions. Each takes the events of its own subscriptions that are
+//! meant for it; their frames are shared by all sessions of one serializer.
+
+mod json;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::ws::{Message, Utf8Bytes};
+use bytes::{Bytes, BytesMut};
+
+use vixen_common::id::{Position, Stamp};
+use vixen_common::segment::{
+    Attributes, Encoding, Publisher, Receiver, RecordFlags, Records, Topic,
+};
+use vixen_common::wire::TailSegment;
+
+use crate::broker::{SessionId, SubscriptionId};
+
+use json::JsonEncoder;
+pub(crate) use json::put_key;
+
+/// Bytes of an event beside its payload, about: it is not made yet when it is counted.
+const EVENT_OVERHEAD_BYTES: usize = 160;
+
+/// A subscription that has a topic, and what its events need to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Whose subscribers get the event.
+    pub subscription: SubscriptionId,
+    /// Whether the event says which topic it is of: a pattern has many.
+    pub names_topic: bool,
+}
+
+/// One message for the subscribers of one subscription.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Whose subscribers get it.
+    pub subscription: SubscriptionId,
+    /// Where it stands. Events that are not stored have a random number.
+    pub position: Position,
+    /// Its place in the segment.
+    offset: u32,
+    /// The publisher.
+    publisher: SessionId,
+    excludes_publisher: bool,
+    attributes: Option<Arc<Attributes>>,
+    topic: Option<Topic>,
+    encoding: Encoding,
+    payload: Bytes,
+}
+
+impl Event {
+    /// Whether it is meant for this session: its publisher may have excluded it.
+    #[must_use]
+    pub fn is_for(&self, receiver: &Receiver<'_>) -> bool {
+        let is_own = self.publisher.0 == receiver.session;
+        !(is_own && self.excludes_publisher)
+            && self.attributes.as_ref().is_none_or(|attributes| attributes.admit(receiver))
+    }
+
+    /// The publisher, as far as subscribers may know.
+    fn disclosed(&self) -> Option<&Publisher> {
+        self.attributes.as_ref()?.publisher.as_ref()
+    }
+}
+
+/// The frames of all events for one serializer, in their order; `None` where the payload cannot be
+/// said in it.
+type Frames = Vec<Option<Message>>;
+
+/// Canonical messages of one segment that somebody has subscribed, in order.
+#[derive(Debug)]
+pub struct EventBatch {
+    /// `None`: they are not stored.
+    stamp: Option<Stamp>,
+    events: Vec<Event>,
+    bytes: usize,
+    json: OnceLock<Frames>,
+}
+
+/// What became of a segment.
+#[derive(Debug)]
+pub struct Built {
+    /// In the order of positions.
+    pub batch: EventBatch,
+    /// For each topic of the table, whether an event is of it.
+    pub hit: Vec<bool>,
+    /// Whether the segment could not be read to its end.
+    pub is_malformed: bool,
+}
+
+/// Makes the events of `segment`, where `targets` are the subscriptions of each topic of its table.
+#[must_use]
+pub fn build(segment: &TailSegment, targets: &[Vec<Target>]) -> Built {
+    let mut events = Vec::new();
+    let mut hit = vec![false; targets.len()];
+    let mut is_malformed = false;
+    let mut records = Records::new(&segment.records);
+    for (index, record) in records.by_ref().enumerate() {
+        let topic = usize::from(record.topic);
+        let offset = offset_of(segment, index);
+        let (Some(offset), Some(targets)) = (offset, targets.get(topic)) else {
+            is_malformed = true;
+            break;
+        };
+        let Some((last, others)) = targets.split_last() else { continue };
+        let Some(attributes) = attributes_of(record.attributes) else {
+            is_malformed = true;
+            break;
+        };
+        hit[topic] = true;
+        let event = |target: &Target| Event {
+            subscription: target.subscription,
+            position: segment.first.plus(offset),
+            offset,
+            publisher: SessionId(record.session),
+            excludes_publisher: record.flags.contains(RecordFlags::EXCLUDE_ME),
+            attributes: attributes.clone(),
+            topic: segment.topics.get(topic).filter(|_| target.names_topic).cloned(),
+            encoding: record.encoding,
+            payload: segment.records.slice_ref(record.payload),
+        };
+        events.extend(others.iter().map(event));
+        events.push(event(last));
+    }
+    is_malformed |= !records.is_complete();
+    Built { batch: EventBatch::new(Some(segment.stamp), events), hit, is_malformed }
+}
+
+fn attributes_of(bytes: &[u8]) -> Option<Option<Arc<Attributes>>> {
+    if bytes.is_empty() {
+        return Some(None);
+    }
+    Attributes::from_bytes(bytes).map(|attributes| Some(Arc::new(attributes)))
+}
+
+/// The offset of the record at `index`; `None` when the segment does not say.
+fn offset_of(segment: &TailSegment, index: usize) -> Option<u32> {
+    let offset = if segment.offsets.is_empty() {
+        u32::try_from(index).ok()?
+    } else {
+        *segment.offsets.get(index)?
+    };
+    (offset < segment.count).then_some(offset)
+}
+
+impl EventBatch {
+    fn new(stamp: Option<Stamp>, events: Vec<Event>) -> Self {
+        let bytes = events.iter().map(|event| EVENT_OVERHEAD_BYTES + event.payload.len()).sum();
+        Self { stamp, events, bytes, json: OnceLock::new() }
+    }
+
+    /// An event of the router itself, as JSON `payload`: it is not stored, so it has no place, and
+    /// `publication` is any number.
+    #[must_use]
+    pub fn of_router(topic: &Topic, targets: &[Target], publication: u64, payload: &Bytes) -> Self {
+        let events = targets.iter().map(|target| Event {
+            subscription: target.subscription,
+            position: Position(publication),
+            offset: 0,
+            publisher: SessionId(0),
+            excludes_publisher: false,
+            attributes: None,
+            topic: target.names_topic.then(|| topic.clone()),
+            encoding: Encoding::Json,
+            payload: payload.clone(),
+        });
+        Self::new(None, events.collect())
+    }
+
+    /// All events, in order.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Where the first of them stands, if they are stored.
+    #[must_use]
+    pub fn first_position(&self) -> Option<Position> {
+        self.stamp.and_then(|_| self.events.first()).map(|event| event.position)
+    }
+
+    /// Whether they are stored, and have places.
+    #[must_use]
+    pub const fn is_stored(&self) -> bool {
+        self.stamp.is_some()
+    }
+
+    /// Size of all frames of one serializer, about.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The frames of all events for a serializer; made by the first call.
+    #[must_use]
+    pub fn frames(&self, encoding: Encoding) -> &[Option<Message>] {
+        match encoding {
+            Encoding::Json => self.json.get_or_init(|| self.encode_json()),
+        }
+    }
+
+    fn encode_json(&self) -> Frames {
+        let encoder = JsonEncoder::new(self.stamp);
+        let mut out = BytesMut::with_capacity(self.bytes);
+        let mut ends = Vec::with_capacity(self.events.len());
+        for event in &self.events {
+            encoder.append(&mut out, event);
+            ends.push(out.len());
+        }
+        let all = out.freeze();
+        let mut start = 0;
+        let frames = ends.into_iter().map(|end| {
+            let frame = all.slice(start..end);
+            start = end;
+            Utf8Bytes::try_from(frame).ok().map(Message::Text)
+        });
+        frames.collect()
+    }
+}

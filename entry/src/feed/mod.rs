@@ -1,0 +1,433 @@
+//! Feed: what one subscriber gets, from the past and live, without a gap and without a repeat.
+//!
+//! ```text
+//!           replay: reads of the store                        live
+//!   |--------------------------------------------|------------------------->  positions
+//!   after                                       from (Joined)
+//! ```
+//! A subscription that begins in the past is read from the store, batch by batch, each when the
+//! subscriber has taken the one before. At the end of what is stored it joins: the core names a
+//! position from which on everything comes live, the replay is read up to there, and nothing else
+//! is taken meanwhile. A subscriber that takes live events too slowly is left out by the core from
+//! some position on: that makes a replay of everything it has live, from that position.
+//!
+//! Invariants:
+//! - F1: positions of one subscription rise strictly, whatever is read or sent again.
+//! - F2: a subscription is live, or in exactly one replay.
+//! - F3: nothing live is taken while the last part of a replay is read.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use vixen_common::id::Position;
+use vixen_common::segment::{Receiver, TopicPattern};
+use vixen_common::wire::{HistoryPlace, TailSegment};
+
+use crate::broker::{JoinId, SubscribeMode, SubscriptionId};
+use crate::events::{EventBatch, Target, build};
+use crate::history::{Bound, Direction, HistoryError, HistoryRequest, RefPoint, Start};
+
+pub(crate) use read::{ReadContext, read};
+
+/// Messages of one read at most.
+const READ_MESSAGES_MAX: u64 = 16_384;
+
+/// Before the order is looked at again that has not reached its tails.
+const PAUSE_BEHIND: Duration = Duration::from_millis(10);
+/// Before a read is tried again that failed; it has waited long itself.
+const PAUSE_FAILED: Duration = Duration::from_secs(1);
+
+/// What a subscriber wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// Which topics.
+    pub(crate) pattern: TopicPattern,
+    /// Where to begin; `None`: with what is published from now on.
+    pub(crate) after: Option<After>,
+    /// No more events than these.
+    pub(crate) limit: Option<u64>,
+    /// Only what is stored.
+    pub(crate) is_snapshot: bool,
+}
+
+/// Where in the past to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// With the first message that there is.
+    Beginning,
+    /// After this.
+    Point(RefPoint),
+}
+
+/// What a read brought.
+#[derive(Debug)]
+pub(crate) struct ReadPart {
+    /// In order.
+    pub(crate) segments: Vec<TailSegment>,
+    /// Everything wanted before it was read.
+    pub(crate) next: Position,
+    /// Whether it ends where the order ended, or where it was to end.
+    pub(crate) is_complete: bool,
+}
+
+/// What a step of a feed owes, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// These subscriptions stand: what they wanted could be read.
+    pub(crate) announce: Vec<SubscriptionId>,
+    /// Events, of which [`Feed::take`] tells which are sent.
+    pub(crate) batches: Vec<EventBatch>,
+    /// Ask the core to join.
+    pub(crate) join: Option<(JoinId, Vec<SubscriptionId>)>,
+    /// These are over: they got what they wanted.
+    pub(crate) ended: Vec<SubscriptionId>,
+    /// These cannot begin.
+    pub(crate) refused: Vec<(SubscriptionId, HistoryError)>,
+    /// What the subscriber was to get next is gone: it cannot go on.
+    pub(crate) lost: Option<HistoryError>,
+    /// Before the next read.
+    pub(crate) pause: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    pattern: TopicPattern,
+    is_live: bool,
+    /// F1: nothing before it is taken.
+    next: Position,
+    /// Events that it still wants.
+    left: Option<u64>,
+    is_announced: bool,
+}
+
+#[derive(Debug)]
+struct Replay {
+    start: Start,
+    subscriptions: Vec<SubscriptionId>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Up to the end of what is stored.
+    Reading,
+    /// Up to here, and then it is over.
+    Snapshot { until: Position },
+    /// The core was asked.
+    Joining(JoinId),
+    /// Up to here, and then live.
+    Last { until: Position },
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// The first one is read next.
+    replays: VecDeque<Replay>,
+    last_join: u64,
+    is_reading: bool,
+}
+
+impl Wish {
+    /// How the core is asked.
+    pub(crate) const fn mode(&self) -> SubscribeMode {
+        if self.is_snapshot {
+            SubscribeMode::Snapshot
+        } else if self.limit.is_some() {
+            SubscribeMode::PrivateReplay
+        } else if self.after.is_some() {
+            SubscribeMode::Replay
+        } else {
+            SubscribeMode::Live
+        }
+    }
+
+    /// Where its replay begins, and the first position that it may get.
+    fn start(&self, live_from: Position) -> (Start, Position) {
+        match self.after {
+            None if self.is_snapshot => (Start::Anywhere, Position::FIRST),
+            None => (Start::At(HistoryPlace::Position(live_from)), live_from),
+            Some(After::Beginning) => (Start::Anywhere, Position::FIRST),
+            Some(After::Point(point)) => {
+                let bound = point.after();
+                let next = match bound {
+                    Bound::Position(position) => position,
+                    Bound::Id(_) => Position::FIRST,
+                };
+                (Start::At(bound.place()), next)
+            }
+        }
+    }
+}
+
+impl Feed {
+    /// The core has answered: the subscription is live from `live_from` on, unless the wish is for
+    /// more; the order ends at `end`. `true`: it stands at once.
+    pub(crate) fn subscribed(
+        &mut self,
+        id: SubscriptionId,
+        wish: &Wish,
+        live_from: Position,
+        end: Position,
+    ) -> bool {
+        if let Some(known) = self.subscriptions.get(&id) {
+            return known.is_announced;
+        }
+        let is_live = wish.mode() == SubscribeMode::Live;
+        let (start, next) = wish.start(live_from);
+        let subscription = Subscription {
+            pattern: wish.pattern.clone(),
+            is_live,
+            next: if is_live { live_from } else { next },
+            left: wish.limit,
+            is_announced: is_live,
+        };
+        self.subscriptions.insert(id, subscription);
+        if !is_live {
+            let stage =
+                if wish.is_snapshot { Stage::Snapshot { until: end } } else { Stage::Reading };
+            self.replays.push_back(Replay { start, subscriptions: vec![id], stage });
+        }
+        is_live
+    }
+
+    /// The subscription is over. Whether there was one.
+    pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
+        let is_known = self.subscriptions.remove(&id).is_some();
+        for replay in &mut self.replays {
+            replay.subscriptions.retain(|one| *one != id);
+        }
+        // The one that is being read stays in its place until the read is back.
+        let kept = usize::from(self.is_reading);
+        let mut index = 0;
+        self.replays.retain(|replay| {
+            index += 1;
+            index <= kept || !replay.subscriptions.is_empty()
+        });
+        is_known
+    }
+
+    /// Whether it holds a subscription that the client knows of.
+    pub(crate) fn has(&self, id: SubscriptionId) -> bool {
+        self.subscriptions.get(&id).is_some_and(|subscription| subscription.is_announced)
+    }
+
+    /// Whether everything that comes live has to wait (F3).
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.replays.iter().any(Replay::is_last)
+    }
+
+    /// The next read, if one is to be made. [`on_read`](Self::on_read) takes what it brings.
+    pub(crate) fn next_read(&mut self) -> Option<HistoryRequest> {
+        if self.is_reading {
+            return None;
+        }
+        let last = self.replays.iter().position(Replay::is_last);
+        let at = last.or_else(|| self.replays.iter().position(|replay| !replay.is_joining()))?;
+        // Those that wait for the core go to the end.
+        self.replays.rotate_left(at);
+        let replay = self.replays.front()?;
+        let patterns = replay.subscriptions.iter().filter_map(|id| self.subscriptions.get(id));
+        let mut topics: Vec<_> = patterns.map(|known| known.pattern.clone()).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        let until = match replay.stage {
+            Stage::Last { until } | Stage::Snapshot { until } => Some(Bound::Position(until)),
+            Stage::Reading | Stage::Joining(_) => None,
+        };
+        self.is_reading = true;
+        Some(HistoryRequest {
+            start: replay.start,
+            direction: Direction::Forward,
+            until,
+            topics,
+            limit: Some(READ_MESSAGES_MAX),
+        })
+    }
+
+    /// Takes what the last read brought.
+    pub(crate) fn on_read(&mut self, outcome: Result<ReadPart, HistoryError>) -> Effects {
+        self.is_reading = false;
+        let mut fx = Effects::default();
+        let Some(mut replay) = self.replays.pop_front() else { return fx };
+        if replay.subscriptions.is_empty() {
+            return fx;
+        }
+        let part = match outcome {
+            Ok(part) => part,
+            Err(error) => {
+                self.on_failed(replay, error, &mut fx);
+                return fx;
+            }
+        };
+        for id in &replay.subscriptions {
+            let Some(known) = self.subscriptions.get_mut(id) else { continue };
+            if !std::mem::replace(&mut known.is_announced, true) {
+                fx.announce.push(*id);
+            }
+        }
+        fx.batches = part.segments.iter().map(|segment| self.events_of(&replay, segment)).collect();
+        replay.start = Start::At(HistoryPlace::Position(part.next));
+        self.go_on(replay, &part, &mut fx);
+        fx
+    }
+
+    /// What follows a read.
+    fn go_on(&mut self, mut replay: Replay, part: &ReadPart, fx: &mut Effects) {
+        match replay.stage {
+            Stage::Snapshot { until } if part.is_complete || part.next >= until => {
+                // The driver sends the batches before it ends them.
+                fx.ended.extend(&replay.subscriptions);
+            }
+            Stage::Last { until } if part.next >= until => self.become_live(&replay),
+            Stage::Reading if part.is_complete => {
+                self.last_join += 1;
+                let join = JoinId(self.last_join);
+                replay.stage = Stage::Joining(join);
+                fx.join = Some((join, replay.subscriptions.clone()));
+                self.replays.push_back(replay);
+            }
+            // The last part goes on at once: everything waits for it. The order of this entry may
+            // be behind its tails for a moment.
+            Stage::Last { .. } => {
+                fx.pause = part.is_complete.then_some(PAUSE_BEHIND);
+                self.replays.push_front(replay);
+            }
+            Stage::Snapshot { .. } | Stage::Reading | Stage::Joining(_) => {
+                self.replays.push_back(replay);
+            }
+        }
+    }
+
+    fn on_failed(&mut self, replay: Replay, error: HistoryError, fx: &mut Effects) {
+        let is_new = |id: &SubscriptionId| {
+            self.subscriptions.get(id).is_some_and(|known| !known.is_announced)
+        };
+        if replay.subscriptions.iter().any(is_new) {
+            // A replay of the beginning has one subscription only.
+            for id in replay.subscriptions {
+                self.subscriptions.remove(&id);
+                fx.refused.push((id, error.clone()));
+            }
+        } else if matches!(error, HistoryError::Trimmed { .. } | HistoryError::Stopped) {
+            fx.lost = Some(error);
+            self.replays.push_front(replay);
+        } else {
+            fx.pause = Some(PAUSE_FAILED);
+            self.replays.push_front(replay);
+        }
+    }
+
+    fn become_live(&mut self, replay: &Replay) {
+        for id in &replay.subscriptions {
+            if let Some(known) = self.subscriptions.get_mut(id) {
+                known.is_live = true;
+            }
+        }
+    }
+
+    fn events_of(&self, replay: &Replay, segment: &TailSegment) -> EventBatch {
+        let targets = segment.topics.iter().map(|topic| {
+            let known = replay.subscriptions.iter();
+            let known = known.filter_map(|id| Some((*id, self.subscriptions.get(id)?)));
+            known
+                .filter(|(_, known)| known.pattern.matches(topic))
+                .map(|(subscription, known)| Target {
+                    subscription,
+                    names_topic: !known.pattern.is_exact(),
+                })
+                .collect()
+        });
+        build(segment, &targets.collect::<Vec<_>>()).batch
+    }
+
+    /// The core has joined: everything from `from` on comes live.
+    pub(crate) fn on_joined(&mut self, join: JoinId, from: Position) {
+        let is_it = |replay: &Replay| replay.stage == Stage::Joining(join);
+        let Some(at) = self.replays.iter().position(is_it) else { return };
+        let Some(mut replay) = self.replays.remove(at) else { return };
+        let reached = match replay.start {
+            Start::At(HistoryPlace::Position(position)) => position,
+            // A read has been made, and named a position.
+            Start::At(_) | Start::Anywhere => Position::FIRST,
+        };
+        if reached >= from {
+            self.become_live(&replay);
+        } else {
+            replay.stage = Stage::Last { until: from };
+            // F3. A read that is under way belongs to the one in front, which stays there.
+            self.replays.insert(usize::from(self.is_reading), replay);
+        }
+    }
+
+    /// The core has left these out from `from` on.
+    pub(crate) fn on_lagging(&mut self, from: Position, ids: &[SubscriptionId]) {
+        let mut left_out = Vec::new();
+        for id in ids {
+            let known = self.subscriptions.get_mut(id);
+            if let Some(known) = known.filter(|known| known.is_live) {
+                known.is_live = false;
+                left_out.push(*id);
+            }
+        }
+        if !left_out.is_empty() {
+            self.replays.push_back(Replay {
+                start: Start::At(HistoryPlace::Position(from)),
+                subscriptions: left_out,
+                stage: Stage::Reading,
+            });
+        }
+    }
+
+    /// Which events of a batch the subscriber gets, by index into [`EventBatch::events`]; `is_live`
+    /// is false for those of [`Effects::batches`]. Subscriptions that got their last one go to
+    /// `ended`.
+    pub(crate) fn take(
+        &mut self,
+        batch: &EventBatch,
+        is_live: bool,
+        receiver: &Receiver<'_>,
+        ended: &mut Vec<SubscriptionId>,
+    ) -> Vec<usize> {
+        let mut taken = Vec::new();
+        for (index, event) in batch.events().iter().enumerate() {
+            let Some(known) = self.subscriptions.get_mut(&event.subscription) else { continue };
+            let is_over = known.left == Some(0);
+            let is_passed = batch.is_stored() && event.position < known.next;
+            if is_over || is_passed || (is_live && !known.is_live) || !event.is_for(receiver) {
+                continue;
+            }
+            if batch.is_stored() {
+                known.next = event.position.plus(1);
+            }
+            if let Some(left) = &mut known.left {
+                *left -= 1;
+                if *left == 0 {
+                    ended.push(event.subscription);
+                }
+            }
+            taken.push(index);
+        }
+        taken
+    }
+
+    /// Number of subscriptions that read what is stored.
+    pub(crate) fn replaying(&self) -> usize {
+        self.replays.iter().map(|replay| replay.subscriptions.len()).sum()
+    }
+}
+
+impl Replay {
+    const fn is_last(&self) -> bool {
+        matches!(self.stage, Stage::Last { .. })
+    }
+
+    const fn is_joining(&self) -> bool {
+        matches!(self.stage, Stage::Joining(_))
+    }
+}
