@@ -9,6 +9,7 @@
 
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 
 use vixen_common::id::{PermanentId, Stamp};
 
@@ -86,6 +87,54 @@ impl JsonEncoder {
     }
 }
 
+/// See [`EventBatch::put_object`](super::EventBatch::put_object).
+pub(super) fn put_object(out: &mut BytesMut, stamp: Option<Stamp>, event: &Event) -> bool {
+    let Ok(text) = std::str::from_utf8(&event.payload) else { return false };
+    let Ok((args, kwargs)) = arguments(text) else { return false };
+    out.put_slice(b"{\"position\":");
+    put_decimal(out, event.position.0);
+    if let Some(stamp) = stamp {
+        out.put_slice(b",\"id\":\"");
+        out.put_slice(PermanentId { stamp, offset: event.offset }.to_string().as_bytes());
+        out.put_slice(b"\",\"time\":\"");
+        out.put_slice(time_text(stamp).as_bytes());
+        out.put_slice(b"\"");
+    }
+    if let Some(topic) = &event.topic {
+        out.put_slice(b",\"topic\":");
+        put_string(out, &topic.uri);
+    }
+    if event.disclosed().is_some() {
+        out.put_slice(b",\"publisher\":");
+        put_decimal(out, event.publisher.0);
+    }
+    for (key, value) in [(&b",\"args\":"[..], args), (b",\"kwargs\":", kwargs)] {
+        if let Some(value) = value {
+            out.put_slice(key);
+            // A line break within would end the line of a stream.
+            out.extend(value.get().bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')));
+        }
+    }
+    out.put_slice(b"}");
+    true
+}
+
+/// The two values of a payload.
+fn arguments(payload: &str) -> serde_json::Result<(Option<&RawValue>, Option<&RawValue>)> {
+    let mut values = payload.trim_start();
+    let mut next = || -> serde_json::Result<Option<&RawValue>> {
+        if values.is_empty() {
+            return Ok(None);
+        }
+        let mut stream = serde_json::Deserializer::from_str(values).into_iter::<&RawValue>();
+        let value = stream.next().transpose()?;
+        values = values[stream.byte_offset()..].trim_start();
+        values = values.strip_prefix(',').unwrap_or(values).trim_start();
+        Ok(value)
+    };
+    Ok((next()?, next()?))
+}
+
 /// A permanent id up to the key of its offset.
 pub(super) fn stamp_part(stamp: Stamp) -> String {
     let mut id = PermanentId { stamp, offset: 0 }.to_string();
@@ -94,7 +143,7 @@ pub(super) fn stamp_part(stamp: Stamp) -> String {
 }
 
 /// When a segment was elected: RFC 3339 in UTC, with milliseconds.
-pub(super) fn time_text(stamp: Stamp) -> String {
+pub(crate) fn time_text(stamp: Stamp) -> String {
     // Stamps hold 42 bits of milliseconds: always within the calendar's range.
     let ms = i64::try_from(stamp.wall_time().0).unwrap_or(i64::MAX);
     format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX))

@@ -23,7 +23,7 @@ use vixen_common::wire::TailSegment;
 use crate::broker::{SessionId, SubscriptionId};
 
 use json::JsonEncoder;
-pub(crate) use json::put_key;
+pub(crate) use json::{put_key, time_text};
 
 /// Bytes of an event beside its payload, about: it is not made yet when it is counted.
 const EVENT_OVERHEAD_BYTES: usize = 160;
@@ -190,6 +190,16 @@ impl EventBatch {
     #[must_use]
     pub const fn is_stored(&self) -> bool {
         self.stamp.is_some()
+    }
+
+    /// Appends an event as a JSON object, for clients that are none of WAMP:
+    ///
+    /// ```text
+    /// {"position":n,"id":"…","time":"…","topic":"…","publisher":…,"args":[…],"kwargs":{…}}
+    /// ```
+    /// `false`: its payload cannot be said in JSON; nothing is appended.
+    pub(crate) fn put_object(&self, out: &mut BytesMut, index: usize) -> bool {
+        self.events.get(index).is_some_and(|event| json::put_object(out, self.stamp, event))
     }
 
     /// Size of all frames of one serializer, about.

@@ -9,21 +9,21 @@ mod params;
 
 use std::convert::Infallible;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use vixen_common::time::WallTime;
 use vixen_common::wire::TailSegment;
 
+use super::problem::Problem;
 use crate::history::{Direction, HistoryError};
 use crate::node::{EntryHandle, HistoryStream};
 
@@ -53,21 +53,20 @@ async fn history(
     let request = match parsed {
         Ok(request) => request,
         Err(message) => {
-            let body = json!({ "error": "wamp.error.invalid_argument", "message": message });
-            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+            return Problem::bad_request(&message).into_response();
         }
     };
     let direction = request.direction;
     let stream = match context.core.history(request).await {
         Ok(stream) => stream,
-        Err(error) => return refuse(&error),
+        Err(error) => return Problem::of_history(&error).into_response(),
     };
     let mut source = Source { stream, stopping: context.stopping };
     // The first word decides the status.
     let body = match source.next().await {
         Ok(None) => Body::empty(),
         Ok(Some(segments)) => Body::from_stream(body(source, segments, direction)),
-        Err(error) => return refuse(&error),
+        Err(error) => return Problem::of_history(&error).into_response(),
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")),
@@ -138,39 +137,12 @@ impl Lines {
                 Ok(None) => self.source = None,
                 Err(error) => {
                     self.source = None;
-                    let (_, object) = describe(&error);
-                    return Some(Bytes::from(format!("{object}\n")));
+                    let problem = Problem::of_history(&error);
+                    return Some(Bytes::from(format!("{}\n", problem.object())));
                 }
             }
         }
     }
-}
-
-fn refuse(error: &HistoryError) -> Response {
-    let (status, object) = describe(error);
-    let mut headers = HeaderMap::new();
-    if status != StatusCode::GONE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    (status, headers, Json(object)).into_response()
-}
-
-/// The status of an error, and what it looks like.
-fn describe(error: &HistoryError) -> (StatusCode, Value) {
-    let (status, uri) = match error {
-        HistoryError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_reads"),
-        HistoryError::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "vixen.error.not_ready"),
-        HistoryError::Trimmed { .. } => (StatusCode::GONE, "vixen.error.trimmed"),
-        HistoryError::Unavailable { .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, "vixen.error.unavailable")
-        }
-        HistoryError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "vixen.error.shutting_down"),
-    };
-    let mut object = json!({ "error": uri, "message": error.to_string() });
-    if let HistoryError::Trimmed { first } = error {
-        object["first_position"] = first.0.into();
-    }
-    (status, object)
 }
 
 #[cfg(test)]

@@ -1,14 +1,20 @@
-//! The client port: WAMP at `/ws`, stored messages at `/history`, and at `/` a page to try it with.
+//! The client port: WAMP at `/ws`, `/publish`, `/events` and `/history` for HTTP clients, and at `/`
+//! a page to try it with.
 
+mod events;
 mod history;
+mod identity;
 mod page;
+mod problem;
+mod publish;
+mod visitor;
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 
 pub(crate) use history::history_router;
 
@@ -21,8 +27,12 @@ const WRITE_BUFFER_BYTES: usize = 128 << 10;
 
 /// Routes of the client port.
 pub fn client_router(context: SessionContext) -> Router {
+    // A message and what stands around it.
+    let body_limit = DefaultBodyLimit::max(context.limits.frame_bytes_max);
     Router::new()
         .route("/ws", any(accept))
+        .route("/publish", post(publish::publish).layer(body_limit))
+        .route("/events", get(events::events))
         .route("/", get(page::page))
         .route("/favicon.ico", get(|| std::future::ready(StatusCode::NO_CONTENT)))
         .with_state(context)

@@ -91,7 +91,7 @@ impl Violation {
 
 /// One request cannot be served; the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The topic is no URI.
     #[error("topic is no URI: components without whitespace or '#', separated by single dots")]
     InvalidUri,
@@ -141,7 +141,7 @@ pub(super) enum Refusal {
 impl Refusal {
     /// The error URI.
     #[must_use]
-    pub(super) const fn uri(self) -> &'static str {
+    pub(crate) const fn uri(self) -> &'static str {
         match self {
             Self::InvalidUri
             | Self::InvalidPattern
@@ -178,7 +178,7 @@ impl Refusal {
 
 /// The error URI for a message that was not acknowledged.
 #[must_use]
-pub(super) const fn publish_error_uri(error: &PublishError) -> &'static str {
+pub(crate) const fn publish_error_uri(error: &PublishError) -> &'static str {
     match error {
         PublishError::NoQuorum { .. } => "vixen.error.no_quorum",
     }

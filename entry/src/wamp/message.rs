@@ -19,7 +19,7 @@ use super::topics::RawUri;
 use crate::broker::{RequestId, SubscriptionId};
 
 /// Largest id: 2^53 (WAMP spec §2.1.2).
-pub(super) const ID_MAX: u64 = 1 << 53;
+pub(crate) const ID_MAX: u64 = 1 << 53;
 
 /// PUBLISH with arguments and keyword arguments.
 const ELEMENTS_MAX: usize = 6;
@@ -60,17 +60,17 @@ pub(super) enum ClientMessage<'a> {
 
 /// A PUBLISH.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RawPublish<'a> {
+pub(crate) struct RawPublish<'a> {
     /// Session scope.
-    pub(super) request: RequestId,
+    pub(crate) request: RequestId,
     /// JSON object.
-    pub(super) options: Cow<'a, str>,
+    pub(crate) options: Cow<'a, str>,
     /// The topic.
-    pub(super) topic: RawUri<'a>,
+    pub(crate) topic: RawUri<'a>,
     /// Of the payload.
-    pub(super) encoding: Encoding,
+    pub(crate) encoding: Encoding,
     /// Where `Arguments` begins and the last element ends, in the frame; empty without them.
-    pub(super) payload: Range<usize>,
+    pub(crate) payload: Range<usize>,
 }
 
 impl ClientMessage<'_> {

@@ -27,7 +27,7 @@ use super::limits::SessionLimits;
 use super::message::{ClientMessage, RawPublish, parse};
 use super::options::{HelloDetails, PublishOptions, SubscribeOptions, check_hello_details};
 use super::serializer::{RECORD_SEPARATOR, Serializer};
-use super::topics::TopicCache;
+use super::topics::{RawUri, TopicCache};
 use super::uri::is_uri;
 use crate::broker::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
 use crate::feed::Wish;
@@ -79,13 +79,13 @@ pub(super) enum Action {
 #[derive(Debug)]
 enum State {
     Establishing,
-    Open(Box<Open>),
+    Open(Box<Edge>),
     Closed,
 }
 
-/// A session that is welcome.
+/// Where what a welcome session publishes and subscribes is checked.
 #[derive(Debug)]
-struct Open {
+pub(crate) struct Edge {
     info: Arc<SessionInfo>,
     topics: TopicCache,
     limits: Arc<SessionLimits>,
@@ -180,9 +180,9 @@ impl Session {
                 let parsed = parse(message, encoding);
                 parsed.map_err(Ending::from).and_then(|parsed| self.on_first(&parsed))
             }
-            State::Open(open) => parse(message, encoding)
+            State::Open(edge) => parse(message, encoding)
                 .map_err(Ending::from)
-                .and_then(|parsed| open.on_message(now, &mut self.buffer, message, parsed)),
+                .and_then(|parsed| edge.on_message(now, &mut self.buffer, message, parsed)),
         };
         Some(taken.unwrap_or_else(Action::End))
     }
@@ -201,7 +201,7 @@ impl Session {
         let HelloDetails { takes_revocation } = check_hello_details(details)?;
         let info = Arc::new(SessionInfo {
             session: self.id,
-            realm: Arc::clone(&realm),
+            realm,
             authid: format!("{:016x}", self.authid).into(),
             authrole: "anonymous".into(),
             authmethod: "anonymous",
@@ -209,9 +209,8 @@ impl Session {
             is_announced: true,
         });
         encode::welcome(&mut self.buffer, &info);
-        let topics = TopicCache::new(realm, &self.limits);
-        let limits = Arc::clone(&self.limits);
-        self.state = State::Open(Box::new(Open { info: Arc::clone(&info), topics, limits }));
+        let edge = Edge::new(Arc::clone(&info), Arc::clone(&self.limits));
+        self.state = State::Open(Box::new(edge));
         Ok(Action::Open { info, takes_revocation, welcome: take_text(&mut self.buffer) })
     }
 
@@ -234,7 +233,12 @@ impl Session {
     }
 }
 
-impl Open {
+impl Edge {
+    pub(crate) fn new(info: Arc<SessionInfo>, limits: Arc<SessionLimits>) -> Self {
+        let topics = TopicCache::new(Arc::clone(&info.realm), &limits);
+        Self { info, topics, limits }
+    }
+
     /// Takes one message, which stands in `frame`.
     fn on_message(
         &mut self,
@@ -255,13 +259,7 @@ impl Open {
                 })
             }
             ClientMessage::Subscribe { request, options, topic } => {
-                let options = SubscribeOptions::parse(&options, now);
-                let wish = options.and_then(|options| {
-                    let SubscribeOptions { matching, after, limit, is_snapshot } = options;
-                    let pattern = self.topics.subscribed(topic, matching)?;
-                    Ok(Wish { pattern, after, limit, is_snapshot })
-                });
-                Ok(match wish {
+                Ok(match self.wish(now, &options, topic) {
                     Ok(wish) => Action::Subscribe { request, wish: Box::new(wish) },
                     Err(refusal) => Action::Answer(refused(buffer, SUBSCRIBE, request, refusal)),
                 })
@@ -275,8 +273,21 @@ impl Open {
         }
     }
 
+    /// What a SUBSCRIBE with these options, a JSON object, wants.
+    pub(crate) fn wish(
+        &self,
+        now: WallTime,
+        options: &str,
+        topic: RawUri<'_>,
+    ) -> Result<Wish, Refusal> {
+        let SubscribeOptions { matching, after, limit, is_snapshot } =
+            SubscribeOptions::parse(options, now)?;
+        let pattern = self.topics.subscribed(topic, matching)?;
+        Ok(Wish { pattern, after, limit, is_snapshot })
+    }
+
     /// The message to publish, or why it is refused and whether the client is to be told.
-    fn publish(
+    pub(crate) fn publish(
         &mut self,
         frame: &Bytes,
         publish: &RawPublish<'_>,

@@ -18,7 +18,7 @@ const SLOTS: usize = 16;
 
 /// A URI as it stands in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RawUri<'a> {
+pub(crate) enum RawUri<'a> {
     /// A JSON string, with its quotes.
     Json(&'a str),
     /// Itself.
@@ -33,7 +33,7 @@ impl<'a> RawUri<'a> {
     }
 
     /// The text; `None` when a JSON string has a lone surrogate.
-    pub(super) fn decode(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Json(raw) => decode_string(raw),
             Self::Text(text) => Some(Cow::Borrowed(text)),

@@ -1,0 +1,336 @@
+//! `GET /events`: a subscription as Server-Sent Events (HTML standard, *Server-sent events*).
+//!
+//! ```text
+//! id: 42
+//! data: {"position":42,"id":"…","time":"…","topic":"a.b","args":[1]}
+//! ```
+//! The id is the position, and `Last-Event-ID` is `after`: a browser that reconnects by itself, to
+//! this entry or another, goes on where it was, without a gap and without a repeat.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, BytesMut};
+use futures_util::stream;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use vixen_common::id::Position;
+use vixen_common::segment::Receiver;
+use vixen_common::time::WallTime;
+
+use super::problem::Problem;
+use super::publish::{REALM, problem_of};
+use super::visitor::{REQUEST, Visitor};
+use crate::broker::{Outgoing, SessionEvent, SubscriptionId};
+use crate::events::EventBatch;
+use crate::feed::{After, Effects, Feed, ReadContext, ReadPart, Wish, read};
+use crate::history::{HistoryError, RefPoint};
+use crate::wamp::{Edge, RawUri, SessionContext};
+
+/// Without an event for so long a comment is sent: whoever is gone is noticed, and proxies see that
+/// the stream lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What browsers wait before they reconnect.
+const RETRY: &str = "retry: 1000\n\n";
+
+type Reading = Pin<Box<dyn Future<Output = Result<ReadPart, HistoryError>> + Send>>;
+
+pub(super) async fn events(
+    State(context): State<SessionContext>,
+    query: Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Response {
+    match open(&context, &query, &headers).await {
+        Ok(stream) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+                (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+                // Proxies of the nginx kind would hold events back.
+                (
+                    header::HeaderName::from_static("x-accel-buffering"),
+                    HeaderValue::from_static("no"),
+                ),
+            ];
+            (headers, Body::from_stream(body(stream))).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The realm and the wish of a query: parameters are the options of a WAMP SUBSCRIBE.
+fn parse(query: &[(String, String)]) -> Result<(String, String, Map<String, Value>), Problem> {
+    let (mut realm, mut topic) = (REALM.to_owned(), None);
+    let mut options = Map::new();
+    for (key, text) in query {
+        let text = text.clone();
+        match key.as_str() {
+            "realm" => realm = text,
+            "topic" => topic = Some(text),
+            "match" | "after" => {
+                options.insert(key.clone(), text.into());
+            }
+            "limit" => {
+                let number = text.parse::<u64>().map(Value::from);
+                let number = number.map_err(|_| Problem::bad_request("limit is not a number"))?;
+                options.insert(key.clone(), number);
+            }
+            "snapshot" => {
+                let is_on = matches!(text.as_str(), "" | "true" | "1");
+                options.insert(key.clone(), is_on.into());
+            }
+            other => {
+                let message = format!(
+                    "{other} is no parameter: use topic, match, after, limit, snapshot, realm"
+                );
+                return Err(Problem::bad_request(&message));
+            }
+        }
+    }
+    let topic = topic.ok_or_else(|| Problem::bad_request("topic is missing"))?;
+    Ok((realm, topic, options))
+}
+
+/// Subscribes, and waits until the subscription stands.
+async fn open(
+    context: &SessionContext,
+    query: &[(String, String)],
+    headers: &HeaderMap,
+) -> Result<EventStream, Problem> {
+    if *context.stopping.borrow() {
+        return Err(Problem::shutting_down());
+    }
+    let (realm, topic, options) = parse(query)?;
+    let info = super::identity::identify(context, headers, &realm)?;
+    let edge = Edge::new(info.clone(), context.limits.clone());
+    let options = Value::Object(options).to_string();
+    let wish = edge.wish(WallTime::now(), &options, RawUri::Text(&topic));
+    let mut wish = wish.map_err(problem_of)?;
+    if let Some(last) = headers.get("last-event-id").and_then(|id| id.to_str().ok()) {
+        let position = last.parse().map_err(|_| {
+            Problem::bad_request("Last-Event-ID is no position, as this entry has sent it")
+        })?;
+        wish.after = Some(After::Point(RefPoint::Position(Position(position))));
+    }
+    let stopped = |_| Problem::shutting_down();
+    let (session, pattern, mode) = (info.session, wish.pattern.clone(), wish.mode());
+    let visitor = Visitor::open(context, info).await.map_err(stopped)?;
+    let subscribe = SessionEvent::Subscribe { session, request: REQUEST, pattern, mode };
+    visitor.tell(subscribe).await.map_err(stopped)?;
+    let mut stream = EventStream {
+        visitor,
+        wish,
+        feed: Feed::default(),
+        reads: context.reads.clone(),
+        stopping: context.stopping.clone(),
+        incoming: VecDeque::new(),
+        unwritten_bytes: 0,
+        reading: None,
+        read_at: None,
+        subscription: None,
+        stands: false,
+        is_over: false,
+        out: BytesMut::from(RETRY),
+    };
+    while !stream.stands && !stream.is_over {
+        stream.turn().await.map_err(|end| end.problem())?;
+    }
+    Ok(stream)
+}
+
+/// Why a stream ends.
+enum End {
+    Stopped,
+    Failed(HistoryError),
+    Refused(String),
+}
+
+impl End {
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Stopped => Problem::shutting_down(),
+            Self::Failed(error) => Problem::of_history(error),
+            Self::Refused(message) => Problem::bad_request(message),
+        }
+    }
+}
+
+/// A subscription as a body.
+struct EventStream {
+    visitor: Visitor,
+    wish: Wish,
+    feed: Feed,
+    reads: ReadContext,
+    stopping: watch::Receiver<bool>,
+    incoming: VecDeque<Outgoing>,
+    unwritten_bytes: usize,
+    reading: Option<Reading>,
+    /// No read begins before.
+    read_at: Option<Instant>,
+    subscription: Option<SubscriptionId>,
+    /// Whether the subscription stands.
+    stands: bool,
+    is_over: bool,
+    out: BytesMut,
+}
+
+fn body(stream: EventStream) -> impl stream::Stream<Item = Result<Bytes, Infallible>> + Send {
+    stream::unfold(stream, |mut stream| async move {
+        let chunk = stream.next_chunk().await?;
+        Some((Ok(chunk), stream))
+    })
+}
+
+impl EventStream {
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        // What was given before is written: the body is asked for more when there is room.
+        self.visitor.give_back(std::mem::take(&mut self.unwritten_bytes));
+        while self.out.is_empty() {
+            if self.is_over {
+                return None;
+            }
+            if let Err(end) = self.turn().await {
+                self.is_over = true;
+                let object = end.problem().object().to_string();
+                self.out.put_slice(b"event: error\ndata: ");
+                self.out.put_slice(object.as_bytes());
+                self.out.put_slice(b"\n\n");
+            }
+        }
+        Some(self.out.split().freeze())
+    }
+
+    /// Waits for the next thing, and deals with it.
+    async fn turn(&mut self) -> Result<(), End> {
+        if self.reading.is_none()
+            && self.read_at.is_none()
+            && let Some(request) = self.feed.next_read()
+        {
+            self.reading = Some(Box::pin(read(self.reads.clone(), request)));
+        }
+        let heartbeat = Instant::now() + HEARTBEAT;
+        let mut stopping = self.stopping.clone();
+        let is_blocked = self.feed.is_blocked();
+        tokio::select! {
+            biased;
+            () = stopped(&mut stopping) => return Err(End::Stopped),
+            outcome = done(&mut self.reading) => {
+                self.reading = None;
+                let fx = self.feed.on_read(outcome);
+                self.settle(fx).await?;
+                self.take_incoming();
+            }
+            received = self.visitor.receive(&mut self.incoming), if !is_blocked => {
+                received.map_err(|_stopped| End::Stopped)?;
+                self.take_incoming();
+            }
+            () = sleep_until(self.read_at.unwrap_or(heartbeat)), if self.read_at.is_some() => {
+                self.read_at = None;
+            }
+            () = sleep_until(heartbeat) => self.out.put_slice(b":\n\n"),
+        }
+        match self.incoming.front() {
+            Some(Outgoing::Refused { error, .. }) => Err(End::Refused(error.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_incoming(&mut self) {
+        while !self.feed.is_blocked()
+            && let Some(outgoing) = self.incoming.pop_front()
+        {
+            self.unwritten_bytes += outgoing.queued_bytes();
+            match outgoing {
+                Outgoing::Events(batch) => self.put(&batch, true),
+                Outgoing::Subscribed { subscription, live_from, end, .. } => {
+                    self.subscription = Some(subscription);
+                    self.stands = self.feed.subscribed(subscription, &self.wish, live_from, end);
+                }
+                Outgoing::Joined { join, from } => self.feed.on_joined(join, from),
+                Outgoing::Lagging { from, subscriptions } => {
+                    self.feed.on_lagging(from, &subscriptions);
+                }
+                refused @ Outgoing::Refused { .. } => {
+                    self.incoming.push_front(refused);
+                    return;
+                }
+                Outgoing::Resolved { .. } | Outgoing::Unsubscribed { .. } => {}
+            }
+        }
+    }
+
+    async fn settle(&mut self, fx: Effects) -> Result<(), End> {
+        let Effects { announce, batches, join, ended, refused, lost, pause } = fx;
+        if let Some(error) = refused.into_iter().map(|(_, error)| error).chain(lost).next() {
+            return Err(End::Failed(error));
+        }
+        self.stands |= !announce.is_empty();
+        for batch in &batches {
+            self.put(batch, false);
+        }
+        if !ended.is_empty() {
+            self.end();
+        }
+        if let Some((join, subscriptions)) = join {
+            let session = self.visitor.info().session;
+            let join = SessionEvent::Join { session, join, subscriptions };
+            self.visitor.tell(join).await.map_err(|_stopped| End::Stopped)?;
+        }
+        self.read_at = pause.map(|pause| Instant::now() + pause);
+        Ok(())
+    }
+
+    fn put(&mut self, batch: &EventBatch, is_live: bool) {
+        let info = self.visitor.info();
+        let receiver =
+            Receiver { session: info.session.0, authid: &info.authid, authrole: &info.authrole };
+        let mut ended = Vec::new();
+        for index in self.feed.take(batch, is_live, &receiver, &mut ended) {
+            let mark = self.out.len();
+            if batch.is_stored()
+                && let Some(event) = batch.events().get(index)
+            {
+                self.out.put_slice(format!("id: {}\n", event.position.0).as_bytes());
+            }
+            self.out.put_slice(b"data: ");
+            if batch.put_object(&mut self.out, index) {
+                self.out.put_slice(b"\n\n");
+            } else {
+                self.out.truncate(mark);
+            }
+        }
+        if !ended.is_empty() {
+            self.end();
+        }
+    }
+
+    /// The subscription has got what it wanted.
+    fn end(&mut self) {
+        if !self.is_over {
+            self.is_over = true;
+            self.out.put_slice(b"event: complete\ndata: {}\n\n");
+        }
+    }
+}
+
+/// Resolves once the read is done; never without one.
+async fn done(reading: &mut Option<Reading>) -> Result<ReadPart, HistoryError> {
+    match reading {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends once the node stops, or is gone.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _or_gone = stopping.wait_for(|stopping| *stopping).await;
+}

@@ -1,0 +1,173 @@
+//! `POST /publish`: one message, answered with its place in the order.
+//!
+//! ```text
+//! {"topic":"a.b","args":[1],"kwargs":{"k":2},"options":{…},"realm":"realm1"}
+//!   -> 200 {"position":42,"id":"…","time":"…"}
+//! ```
+//! `args` and `kwargs` are stored as they were sent, character by character; `options` are those of
+//! a WAMP PUBLISH. The answer waits for the level of `options.ack`.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use vixen_common::segment::Encoding;
+
+use super::problem::Problem;
+use super::visitor::{REQUEST, Stopped, Visitor};
+use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
+use crate::events::time_text;
+use crate::wamp::{Edge, RawPublish, RawUri, Refusal, SessionContext, publish_error_uri};
+
+/// The realm of requests that name none.
+pub(super) const REALM: &str = "realm1";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    #[serde(borrow)]
+    realm: Option<&'a RawValue>,
+    #[serde(borrow)]
+    topic: &'a RawValue,
+    #[serde(borrow)]
+    args: Option<&'a RawValue>,
+    #[serde(borrow)]
+    kwargs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    options: Option<&'a RawValue>,
+}
+
+pub(super) async fn publish(
+    State(context): State<SessionContext>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match place(&context, &headers, &body).await {
+        Ok(answer) => answer,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn place(
+    context: &SessionContext,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Response, Problem> {
+    if *context.stopping.borrow() {
+        return Err(Problem::shutting_down());
+    }
+    let parsed: Body<'_> = serde_json::from_slice(body).map_err(|error| {
+        Problem::bad_request(&format!("the body is not as it must be: {error}"))
+    })?;
+    let realm = match parsed.realm {
+        None => REALM.into(),
+        Some(raw) => RawUri::Json(raw.get())
+            .decode()
+            .ok_or_else(|| Problem::bad_request("realm is not a text"))?,
+    };
+    let info = super::identity::identify(context, headers, &realm)?;
+    let options = parsed.options.map_or("{}", RawValue::get);
+    if !options.starts_with('{') {
+        return Err(Problem::bad_request("options are not an object"));
+    }
+    let (payload, range) = payload_of(&parsed)?;
+    let raw = RawPublish {
+        request: REQUEST,
+        options: options.into(),
+        topic: RawUri::Json(parsed.topic.get()),
+        encoding: Encoding::Json,
+        payload: range,
+    };
+    let mut edge = Edge::new(Arc::clone(&info), Arc::clone(&context.limits));
+    let mut message = edge.publish(&payload, &raw).map_err(|(refusal, _)| problem_of(refusal))?;
+    // The answer of HTTP is the acknowledgement, asked for or not.
+    message.acknowledge = Some(REQUEST);
+    resolve(context, info, message).await
+}
+
+/// The payload of a PUBLISH with these arguments.
+fn payload_of(body: &Body<'_>) -> Result<(Bytes, Range<usize>), Problem> {
+    let args = match body.args.map(RawValue::get) {
+        Some(args) if args.starts_with('[') => Some(args),
+        None | Some("null") => None,
+        Some(_) => return Err(Problem::bad_request("args are not a list")),
+    };
+    let kwargs = match body.kwargs.map(RawValue::get) {
+        Some(kwargs) if kwargs.starts_with('{') => Some(kwargs),
+        None | Some("null") => None,
+        Some(_) => return Err(Problem::bad_request("kwargs are not an object")),
+    };
+    let payload = match (args, kwargs) {
+        (None, None) => String::new(),
+        (Some(args), None) => args.to_owned(),
+        (args, Some(kwargs)) => format!("{},{kwargs}", args.unwrap_or("[]")),
+    };
+    let range = 0..payload.len();
+    Ok((payload.into(), range))
+}
+
+/// Hands the message to the core, and waits for what becomes of it.
+async fn resolve(
+    context: &SessionContext,
+    info: Arc<SessionInfo>,
+    message: crate::broker::Publish,
+) -> Result<Response, Problem> {
+    let stopped = |Stopped| Problem::shutting_down();
+    let permits = u32::try_from(message.counted_bytes()).unwrap_or(u32::MAX);
+    let room = Arc::clone(&context.room).acquire_many_owned(permits).await;
+    let room = room.map_err(|_closed| Problem::shutting_down())?;
+    let session = info.session;
+    let mut visitor = Visitor::open(context, info).await.map_err(stopped)?;
+    let publish = SessionEvent::Publish { session, messages: vec![message] };
+    visitor.tell(publish).await.map_err(stopped)?;
+    // The core gives it back.
+    room.forget();
+    let mut received = VecDeque::new();
+    loop {
+        visitor.receive(&mut received).await.map_err(stopped)?;
+        for outgoing in received.drain(..) {
+            if let Outgoing::Resolved { answers, .. } = outgoing
+                && let Some((_, outcome)) = answers.into_iter().next()
+            {
+                return outcome.map(answer_of).map_err(|error| problem_of_publish(&error));
+            }
+        }
+    }
+}
+
+fn answer_of(acknowledged: Acknowledged) -> Response {
+    let object = match acknowledged {
+        Acknowledged::Canonical(place) => json!({
+            "position": place.position.0,
+            "id": place.id.to_string(),
+            "time": time_text(place.id.stamp),
+        }),
+        Acknowledged::Durable { .. } => json!({"durable": true}),
+    };
+    Json(object).into_response()
+}
+
+fn problem_of_publish(error: &PublishError) -> Problem {
+    let status = match error {
+        PublishError::NoQuorum { .. } => StatusCode::GATEWAY_TIMEOUT,
+    };
+    Problem::new(status, publish_error_uri(error), &error.to_string())
+}
+
+pub(super) fn problem_of(refusal: Refusal) -> Problem {
+    let status = match refusal {
+        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::NotAuthorized(_) | Refusal::DisclosureNotAllowed => StatusCode::FORBIDDEN,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Problem::new(status, refusal.uri(), &refusal.to_string())
+}

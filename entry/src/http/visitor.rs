@@ -1,0 +1,75 @@
+//! Visitor: a session of the core without a WAMP client, for one HTTP request.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::broker::{
+    OutboundReceiver, Outgoing, RequestId, SessionEvent, SessionId, SessionInfo, outbound,
+};
+use crate::node::EntryEvent;
+use crate::wamp::{ID_MAX, SessionContext};
+
+/// The only request that a visitor numbers.
+pub(super) const REQUEST: RequestId = RequestId(1);
+
+/// See the module. The core forgets it when it is dropped.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    info: Arc<SessionInfo>,
+    events: mpsc::Sender<EntryEvent>,
+    receiver: OutboundReceiver,
+}
+
+/// The node stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stopped;
+
+impl Visitor {
+    /// Opens a session of `info`.
+    pub(super) async fn open(
+        context: &SessionContext,
+        info: Arc<SessionInfo>,
+    ) -> Result<Self, Stopped> {
+        let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
+        let events = context.events.clone();
+        let visitor = Self { info: Arc::clone(&info), events, receiver };
+        visitor.tell(SessionEvent::Opened { info, outbound }).await?;
+        Ok(visitor)
+    }
+
+    pub(super) const fn info(&self) -> &Arc<SessionInfo> {
+        &self.info
+    }
+
+    /// Tells the core; waits while it is behind.
+    pub(super) async fn tell(&self, event: SessionEvent) -> Result<(), Stopped> {
+        self.events.send(event.into()).await.map_err(|_stopped| Stopped)
+    }
+
+    /// Takes all that waits, at least one. Cancel safe.
+    pub(super) async fn receive(&mut self, buffer: &mut VecDeque<Outgoing>) -> Result<(), Stopped> {
+        if self.receiver.receive(buffer).await { Ok(()) } else { Err(Stopped) }
+    }
+
+    /// Gives back the room of what was received, once it is written.
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.receiver.give_back(bytes);
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let closed = SessionEvent::Closed { session: self.info.session };
+        if let Err(mpsc::error::TrySendError::Full(closed)) = self.events.try_send(closed.into()) {
+            let events = self.events.clone();
+            tokio::spawn(async move { events.send(closed).await });
+        }
+    }
+}
+
+/// A random session id.
+pub(super) fn random_session() -> Result<SessionId, getrandom::Error> {
+    Ok(SessionId(getrandom::u64()? % ID_MAX + 1))
+}
