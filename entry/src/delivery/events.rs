@@ -6,6 +6,7 @@ use std::ops::Range;
 use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 
+use vixen_common::payload::transcode;
 use vixen_common::segment::{Encoding, RecordFlags, Records};
 use vixen_common::wire::TailSegment;
 
@@ -51,6 +52,7 @@ pub(super) fn build(segment: &TailSegment, subscriptions: &Subscriptions) -> Bui
     let mut hit = vec![false; of_topics.len()];
     let encoder = EventEncoder::new(segment.stamp);
     let mut buffer = BytesMut::with_capacity(segment.records.len() + EVENT_OVERHEAD_BYTES_MAX);
+    let mut scratch = BytesMut::new();
     let mut drafts = Vec::new();
     let mut records = Records::new(&segment.records);
     for (index, record) in records.by_ref().enumerate() {
@@ -63,12 +65,19 @@ pub(super) fn build(segment: &TailSegment, subscriptions: &Subscriptions) -> Bui
         let Some((subscription, _)) = of_topic else { continue };
         hit[topic] = true;
         let start = buffer.len();
-        match record.encoding {
-            Encoding::Json => {
-                let position = segment.first.plus(offset);
-                encoder.append(&mut buffer, *subscription, position, offset, record.payload);
+        let payload = match record.encoding {
+            Encoding::Json => record.payload,
+            other @ (Encoding::MsgPack | Encoding::Cbor) => {
+                scratch.clear();
+                if transcode(record.payload, other, Encoding::Json, &mut scratch).is_err() {
+                    built.not_text += 1;
+                    continue;
+                }
+                &scratch[..]
             }
-        }
+        };
+        let position = segment.first.plus(offset);
+        encoder.append(&mut buffer, *subscription, position, offset, payload);
         let excludes = record.flags.contains(RecordFlags::EXCLUDE_ME);
         drafts.push(Draft {
             subscription: *subscription,
