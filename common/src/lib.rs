@@ -11,6 +11,7 @@ pub mod frontier;
 pub mod id;
 pub mod link;
 pub mod lmdb;
+pub mod payload;
 pub mod segment;
 pub mod server;
 pub mod telemetry;

@@ -21,6 +21,7 @@ use vixen_common::server;
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
 use vixen_common::wire::PeerId;
 
+use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
 use crate::http::{client_router, history_router};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
@@ -135,6 +136,7 @@ pub(crate) async fn run(
 
 fn router_of(node: &EntryNode, config: &Config, stopping: watch::Receiver<bool>) -> Router {
     describe_session_metrics();
+    describe_event_metrics();
     let history = history_router(node.handle(), stopping.clone());
     let context = SessionContext {
         events: node.inbox(),

@@ -26,6 +26,10 @@ const LENGTH_BYTES: usize = 4;
 pub enum Encoding {
     /// The text after the topic of a JSON PUBLISH: empty, `args`, or `args,kwargs`, each verbatim.
     Json = 1,
+    /// MessagePack, values end to end: nothing, `args`, or `args` and `kwargs`, each verbatim.
+    MsgPack = 2,
+    /// CBOR (RFC 8949), as MessagePack.
+    Cbor = 3,
 }
 
 impl Encoding {
@@ -34,7 +38,19 @@ impl Encoding {
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::Json),
+            2 => Some(Self::MsgPack),
+            3 => Some(Self::Cbor),
             _ => None,
+        }
+    }
+
+    /// The last part of the serializer's WebSocket subprotocol (`wamp.2.json`).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::MsgPack => "msgpack",
+            Self::Cbor => "cbor",
         }
     }
 }
@@ -201,6 +217,16 @@ mod tests {
             let read: usize = reader.by_ref().map(|r| r.stored_bytes()).sum();
             prop_assert_eq!(reader.is_complete(), read == bytes.len());
         }
+    }
+
+    #[test]
+    fn encodings_have_their_numbers_and_names() {
+        let all = [(1, "json"), (2, "msgpack"), (3, "cbor")];
+        for (number, name) in all {
+            let encoding = Encoding::from_number(number).expect("known");
+            assert_eq!((encoding as u8, encoding.name()), (number, name));
+        }
+        assert_eq!([0, 4, 255].map(Encoding::from_number), [None; 3]);
     }
 
     #[test]

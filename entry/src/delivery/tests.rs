@@ -274,6 +274,30 @@ fn events_carry_the_payload_and_skip_what_is_not_text() {
 }
 
 #[test]
+fn payloads_of_other_encodings_are_delivered_as_json() {
+    let mut bench = Bench::subscribed();
+    let whole = segment(10, &[("t", 0, b"")]);
+    let payloads: [(Encoding, &[u8]); 3] = [
+        (Encoding::MsgPack, b"\x91\xa1a"),
+        (Encoding::Cbor, b"\x81"),
+        (Encoding::Cbor, b"\x80\xa1\x61k\xf6"),
+    ];
+    let mut records = Vec::new();
+    for (encoding, payload) in payloads {
+        let (topic, flags, session) = (0, RecordFlags::default(), 0);
+        Record { topic, encoding, flags, session, payload }.write_to(&mut records);
+    }
+    let segment = TailSegment { count: 3, records: records.into(), ..whole };
+    let fx = bench.step(Input::Segment { from: ndb(0), segment });
+    assert_eq!(fx.notes, [Note::NotText { count: 1 }, Note::Delivered { events: 2 }]);
+    let Outgoing::Events(events) = &fx.outgoing[0].1 else { panic!("events") };
+    let ends = [r#"},["a"]]"#, r#"},[],{"k":null}]"#];
+    for (event, end) in events.events.iter().zip(ends) {
+        assert!(event.frame.as_str().ends_with(end), "{}", event.frame.as_str());
+    }
+}
+
+#[test]
 fn a_filtered_segment_has_its_offsets() {
     let mut bench = Bench::subscribed();
     let whole = segment(10, &[("t", 0, b"[1]")]);

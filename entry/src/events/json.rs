@@ -9,9 +9,10 @@
 
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
-use serde_json::value::RawValue;
 
 use vixen_common::id::{PermanentId, Stamp};
+use vixen_common::payload::{PayloadError, as_json, transcode};
+use vixen_common::segment::Encoding;
 
 use super::Event;
 use crate::wamp::{put_decimal, put_string, write_digits};
@@ -41,8 +42,11 @@ impl JsonEncoder {
         Self { stored }
     }
 
-    /// Appends one EVENT; the payload is copied verbatim.
-    pub(super) fn append(&self, out: &mut BytesMut, event: &Event) {
+    /// Appends one EVENT; a payload of JSON is copied verbatim.
+    ///
+    /// # Errors
+    /// The payload has no form in JSON. A part of the event stands in `out` then.
+    pub(super) fn append(&self, out: &mut BytesMut, event: &Event) -> Result<(), PayloadError> {
         out.reserve(super::EVENT_OVERHEAD_BYTES + event.payload.len());
         out.put_slice(b"[36,");
         put_decimal(out, event.subscription.0);
@@ -51,9 +55,10 @@ impl JsonEncoder {
         self.put_details(out, event);
         if !event.payload.is_empty() {
             out.put_slice(b",");
-            out.put_slice(&event.payload);
+            transcode(&event.payload, event.encoding, Encoding::Json, out)?;
         }
         out.put_slice(b"]");
+        Ok(())
     }
 
     fn put_details(&self, out: &mut BytesMut, event: &Event) {
@@ -89,8 +94,9 @@ impl JsonEncoder {
 
 /// See [`EventBatch::put_object`](super::EventBatch::put_object).
 pub(super) fn put_object(out: &mut BytesMut, stamp: Option<Stamp>, event: &Event) -> bool {
-    let Ok(text) = std::str::from_utf8(&event.payload) else { return false };
-    let Ok((args, kwargs)) = arguments(text) else { return false };
+    let mut scratch = BytesMut::new();
+    let parts = as_json(&event.payload, event.encoding, &mut scratch);
+    let Ok((args, kwargs)) = parts else { return false };
     out.put_slice(b"{\"position\":");
     put_decimal(out, event.position.0);
     if let Some(stamp) = stamp {
@@ -112,27 +118,11 @@ pub(super) fn put_object(out: &mut BytesMut, stamp: Option<Stamp>, event: &Event
         if let Some(value) = value {
             out.put_slice(key);
             // A line break within would end the line of a stream.
-            out.extend(value.get().bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')));
+            out.extend(value.iter().filter(|byte| !matches!(byte, b'\n' | b'\r')));
         }
     }
     out.put_slice(b"}");
     true
-}
-
-/// The two values of a payload.
-fn arguments(payload: &str) -> serde_json::Result<(Option<&RawValue>, Option<&RawValue>)> {
-    let mut values = payload.trim_start();
-    let mut next = || -> serde_json::Result<Option<&RawValue>> {
-        if values.is_empty() {
-            return Ok(None);
-        }
-        let mut stream = serde_json::Deserializer::from_str(values).into_iter::<&RawValue>();
-        let value = stream.next().transpose()?;
-        values = values[stream.byte_offset()..].trim_start();
-        values = values.strip_prefix(',').unwrap_or(values).trim_start();
-        Ok(value)
-    };
-    Ok((next()?, next()?))
 }
 
 /// A permanent id up to the key of its offset.
@@ -172,7 +162,7 @@ mod tests {
     use super::*;
     use crate::broker::{SessionId, SubscriptionId};
     use vixen_common::id::Position;
-    use vixen_common::segment::{Attributes, Encoding, Publisher, Topic};
+    use vixen_common::segment::{Attributes, Publisher, Topic};
 
     fn event(position: u64, offset: u32, payload: &str) -> Event {
         Event {
@@ -190,7 +180,7 @@ mod tests {
 
     fn text(stamp: Option<Stamp>, event: &Event) -> String {
         let mut out = BytesMut::new();
-        JsonEncoder::new(stamp).append(&mut out, event);
+        JsonEncoder::new(stamp).append(&mut out, event).expect("JSON");
         String::from_utf8(out.to_vec()).expect("text")
     }
 

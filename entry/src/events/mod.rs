@@ -7,6 +7,7 @@
 //! A batch is made once for all sessions. Each takes the events of its own subscriptions that are
 //! meant for it; their frames are shared by all sessions of one serializer.
 
+mod binary;
 mod json;
 
 use std::sync::{Arc, OnceLock};
@@ -14,7 +15,11 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::{Bytes, BytesMut};
 
+use metrics::{counter, describe_counter};
+
 use vixen_common::id::{Position, Stamp};
+use vixen_common::payload::PayloadError;
+use vixen_common::payload::write::Binary;
 use vixen_common::segment::{
     Attributes, Encoding, Publisher, Receiver, RecordFlags, Records, Topic,
 };
@@ -22,11 +27,20 @@ use vixen_common::wire::TailSegment;
 
 use crate::broker::{SessionId, SubscriptionId};
 
+use binary::BinaryEncoder;
 use json::JsonEncoder;
 pub(crate) use json::{put_key, time_text};
 
 /// Bytes of an event beside its payload, about: it is not made yet when it is counted.
 const EVENT_OVERHEAD_BYTES: usize = 160;
+
+/// Events left out because their payload cannot be said in a subscriber's serializer.
+const UNSAYABLE: &str = "vixen_entry_events_unsayable_total";
+
+/// Gives the metrics of events their help texts.
+pub(crate) fn describe_event_metrics() {
+    describe_counter!(UNSAYABLE, "Events left out: the payload has no form in the serializer");
+}
 
 /// A subscription that has a topic, and what its events need to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +96,8 @@ pub struct EventBatch {
     events: Vec<Event>,
     bytes: usize,
     json: OnceLock<Frames>,
+    msgpack: OnceLock<Frames>,
+    cbor: OnceLock<Frames>,
 }
 
 /// What became of a segment.
@@ -153,7 +169,14 @@ fn offset_of(segment: &TailSegment, index: usize) -> Option<u32> {
 impl EventBatch {
     fn new(stamp: Option<Stamp>, events: Vec<Event>) -> Self {
         let bytes = events.iter().map(|event| EVENT_OVERHEAD_BYTES + event.payload.len()).sum();
-        Self { stamp, events, bytes, json: OnceLock::new() }
+        Self {
+            stamp,
+            events,
+            bytes,
+            json: OnceLock::new(),
+            msgpack: OnceLock::new(),
+            cbor: OnceLock::new(),
+        }
     }
 
     /// An event of the router itself, as JSON `payload`: it is not stored, so it has no place, and
@@ -213,24 +236,52 @@ impl EventBatch {
     pub fn frames(&self, encoding: Encoding) -> &[Option<Message>] {
         match encoding {
             Encoding::Json => self.json.get_or_init(|| self.encode_json()),
+            Encoding::MsgPack => self.msgpack.get_or_init(|| self.encode_binary(Binary::MsgPack)),
+            Encoding::Cbor => self.cbor.get_or_init(|| self.encode_binary(Binary::Cbor)),
         }
     }
 
     fn encode_json(&self) -> Frames {
         let encoder = JsonEncoder::new(self.stamp);
-        let mut out = BytesMut::with_capacity(self.bytes);
-        let mut ends = Vec::with_capacity(self.events.len());
-        for event in &self.events {
-            encoder.append(&mut out, event);
-            ends.push(out.len());
-        }
-        let all = out.freeze();
-        let mut start = 0;
-        let frames = ends.into_iter().map(|end| {
-            let frame = all.slice(start..end);
-            start = end;
-            Utf8Bytes::try_from(frame).ok().map(Message::Text)
-        });
-        frames.collect()
+        let frames = self.encode(|out, event| encoder.append(out, event));
+        let text = |frame| Utf8Bytes::try_from(frame).ok().map(Message::Text);
+        frames.into_iter().map(|frame| frame.and_then(text)).collect()
     }
+
+    fn encode_binary(&self, binary: Binary) -> Frames {
+        let encoder = BinaryEncoder::new(binary, self.stamp);
+        let frames = self.encode(|out, event| encoder.append(out, event));
+        frames.into_iter().map(|frame| frame.map(Message::Binary)).collect()
+    }
+
+    /// All events in one buffer, which their frames share.
+    fn encode(
+        &self,
+        append: impl Fn(&mut BytesMut, &Event) -> Result<(), PayloadError>,
+    ) -> Vec<Option<Bytes>> {
+        let mut out = BytesMut::with_capacity(self.bytes);
+        let ranges: Vec<_> = self
+            .events
+            .iter()
+            .map(|event| {
+                let start = out.len();
+                match append(&mut out, event) {
+                    Ok(()) => Some(start..out.len()),
+                    Err(error) => {
+                        out.truncate(start);
+                        unsayable(event, &error);
+                        None
+                    }
+                }
+            })
+            .collect();
+        let all = out.freeze();
+        ranges.into_iter().map(|range| range.map(|range| all.slice(range))).collect()
+    }
+}
+
+/// Counts an event that cannot be said in a subscriber's serializer.
+fn unsayable(event: &Event, error: &PayloadError) {
+    counter!(UNSAYABLE).increment(1);
+    tracing::warn!(position = %event.position, %error, "payload cannot be said in a serializer");
 }

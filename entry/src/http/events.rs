@@ -113,7 +113,7 @@ async fn open(
     let info = super::identity::identify(context, headers, &realm)?;
     let edge = Edge::new(info.clone(), context.limits.clone());
     let options = Value::Object(options).to_string();
-    let wish = edge.wish(WallTime::now(), &options, RawUri::Text(&topic));
+    let wish = edge.wish(WallTime::now(), &options, &RawUri::Text(topic.into()));
     let mut wish = wish.map_err(problem_of)?;
     if let Some(last) = headers.get("last-event-id").and_then(|id| id.to_str().ok()) {
         let position = last.parse().map_err(|_| {

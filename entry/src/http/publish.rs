@@ -68,11 +68,10 @@ async fn place(
     let parsed: Body<'_> = serde_json::from_slice(body).map_err(|error| {
         Problem::bad_request(&format!("the body is not as it must be: {error}"))
     })?;
-    let realm = match parsed.realm {
+    let realm = parsed.realm.map(|raw| RawUri::Json(raw.get()));
+    let realm = match &realm {
         None => REALM.into(),
-        Some(raw) => RawUri::Json(raw.get())
-            .decode()
-            .ok_or_else(|| Problem::bad_request("realm is not a text"))?,
+        Some(realm) => realm.decode().ok_or_else(|| Problem::bad_request("realm is not a text"))?,
     };
     let info = super::identity::identify(context, headers, &realm)?;
     let options = parsed.options.map_or("{}", RawValue::get);

@@ -18,8 +18,11 @@ pub(super) enum Violation {
     /// The frame is not JSON.
     #[error("the frame is not valid JSON")]
     NotJson,
-    /// The frame is JSON, and no list.
-    #[error("a WAMP message is a JSON list that starts with its message code")]
+    /// The message is not of the session's serializer.
+    #[error("the message is not valid {0}")]
+    NotEncoded(&'static str),
+    /// The message is no list that begins with a number.
+    #[error("a WAMP message is a list that starts with its message code")]
     NotList,
     /// The message code is none of WAMP.
     #[error("unknown message code")]
@@ -73,6 +76,7 @@ impl Violation {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::NotJson => "not_json",
+            Self::NotEncoded(_) => "not_encoded",
             Self::NotList => "not_list",
             Self::UnknownCode => "unknown_code",
             Self::NoDealer => "no_dealer",

@@ -3,6 +3,7 @@
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::{BufMut, Bytes, BytesMut};
 
+use vixen_common::payload::transcode_value;
 use vixen_common::segment::Encoding;
 
 use super::encode::take_text;
@@ -37,9 +38,14 @@ impl Frames {
 
     /// Adds a WAMP message that stands as JSON in `text`.
     pub(super) fn text(&mut self, text: Bytes) {
-        // `encode` makes only text, so the checks never fail.
+        // `encode` makes only JSON, so neither the checks nor the way to another encoding fail.
         let message = match self.serializer.encoding {
             Encoding::Json => Message::Text(Utf8Bytes::try_from(text).unwrap_or_default()),
+            other @ (Encoding::MsgPack | Encoding::Cbor) => {
+                let mut out = BytesMut::with_capacity(text.len());
+                let _infallible = transcode_value(&text, Encoding::Json, other, &mut out);
+                Message::Binary(out.freeze())
+            }
         };
         self.push(message);
     }
@@ -79,6 +85,7 @@ impl Frames {
         let batch: Bytes = self.batch.split().freeze();
         self.list.push(match self.serializer.encoding {
             Encoding::Json => Message::Text(Utf8Bytes::try_from(batch).unwrap_or_default()),
+            Encoding::MsgPack | Encoding::Cbor => Message::Binary(batch),
         });
     }
 

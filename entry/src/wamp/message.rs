@@ -4,6 +4,8 @@
 //! and duplicate keys in them stay as they are. A message is at most [`ELEMENTS_MAX`] elements:
 //! they fit an array, and parsing allocates nothing for flat arguments.
 
+mod binary;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -33,6 +35,13 @@ pub(super) enum ClientMessage<'a> {
         realm: RawUri<'a>,
         /// JSON object.
         details: Cow<'a, str>,
+    },
+    /// `[5, Signature, Extra]`
+    Authenticate {
+        /// Its text.
+        signature: RawUri<'a>,
+        /// JSON object.
+        extra: Cow<'a, str>,
     },
     /// `[3, Details, Reason]`
     Abort,
@@ -78,6 +87,7 @@ impl ClientMessage<'_> {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Hello { .. } => "HELLO",
+            Self::Authenticate { .. } => "AUTHENTICATE",
             Self::Abort => "ABORT",
             Self::Goodbye => "GOODBYE",
             Self::Publish(_) => "PUBLISH",
@@ -97,6 +107,7 @@ pub(super) fn parse(frame: &[u8], encoding: Encoding) -> Result<ClientMessage<'_
         Encoding::Json => {
             parse_json(std::str::from_utf8(frame).map_err(|_cut| Violation::NotJson)?)
         }
+        Encoding::MsgPack | Encoding::Cbor => binary::parse(frame, encoding),
     }
 }
 
@@ -107,27 +118,38 @@ fn parse_json(frame: &str) -> Result<ClientMessage<'_>, Violation> {
             Category::Io | Category::Syntax | Category::Eof => Violation::NotJson,
         })?;
     let code = elements.raw(0).ok_or(Violation::NotList)?;
+    let Some(number) = number_of(code) else { return Err(Violation::NotList) };
+    match number {
+        16 => publish(frame, &elements),
+        32 => subscribe(&elements),
+        34 => unsubscribe(&elements),
+        1 => hello(&elements),
+        3 => farewell("ABORT", &elements, ClientMessage::Abort),
+        6 => farewell("GOODBYE", &elements, ClientMessage::Goodbye),
+        5 => authenticate(&elements),
+        other => Err(refuse_code(other)),
+    }
+}
+
+/// A message code in plain digits; one beyond all numbers is none that is known.
+fn number_of(code: &str) -> Option<u64> {
+    let is_number = code.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| code.parse().unwrap_or(u64::MAX))
+}
+
+/// Why a message of this code is not taken.
+fn refuse_code(code: u64) -> Violation {
     match code {
-        "16" => publish(frame, &elements),
-        "32" => subscribe(&elements),
-        "34" => unsubscribe(&elements),
-        "1" => hello(&elements),
-        "3" => farewell("ABORT", &elements, ClientMessage::Abort),
-        "6" => farewell("GOODBYE", &elements, ClientMessage::Goodbye),
-        "2" => Err(Violation::Unexpected("WELCOME")),
-        "4" => Err(Violation::Unexpected("CHALLENGE")),
-        "5" => Err(Violation::Unexpected("AUTHENTICATE")),
-        "8" => Err(Violation::Unexpected("ERROR")),
-        "17" => Err(Violation::Unexpected("PUBLISHED")),
-        "33" => Err(Violation::Unexpected("SUBSCRIBED")),
-        "35" => Err(Violation::Unexpected("UNSUBSCRIBED")),
-        "36" => Err(Violation::Unexpected("EVENT")),
+        2 => Violation::Unexpected("WELCOME"),
+        4 => Violation::Unexpected("CHALLENGE"),
+        8 => Violation::Unexpected("ERROR"),
+        17 => Violation::Unexpected("PUBLISHED"),
+        33 => Violation::Unexpected("SUBSCRIBED"),
+        35 => Violation::Unexpected("UNSUBSCRIBED"),
+        36 => Violation::Unexpected("EVENT"),
         // CALL, CANCEL, RESULT, REGISTER … YIELD.
-        "48" | "49" | "50" | "64" | "65" | "66" | "67" | "68" | "69" | "70" => {
-            Err(Violation::NoDealer)
-        }
-        number if number.bytes().all(|byte| byte.is_ascii_digit()) => Err(Violation::UnknownCode),
-        _other => Err(Violation::NotList),
+        48..=50 | 64..=70 => Violation::NoDealer,
+        _ => Violation::UnknownCode,
     }
 }
 
@@ -174,6 +196,14 @@ fn hello<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
     let realm = RawUri::Json(elements.typed(NAME, 1, "Realm", JsonType::String)?);
     let details = elements.typed(NAME, 2, "Details", JsonType::Dict)?.into();
     Ok(ClientMessage::Hello { realm, details })
+}
+
+fn authenticate<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
+    const NAME: &str = "AUTHENTICATE";
+    elements.check_count(NAME, 3, 3)?;
+    let signature = RawUri::Json(elements.typed(NAME, 1, "Signature", JsonType::String)?);
+    let extra = elements.typed(NAME, 2, "Extra", JsonType::Dict)?.into();
+    Ok(ClientMessage::Authenticate { signature, extra })
 }
 
 fn farewell<'a>(

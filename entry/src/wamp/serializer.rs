@@ -15,7 +15,14 @@ pub(crate) struct Serializer {
 }
 
 /// All WebSocket subprotocols that an entry speaks, best first.
-pub(crate) const SUBPROTOCOLS: [&str; 2] = ["wamp.2.json", "wamp.2.json.batched"];
+pub(crate) const SUBPROTOCOLS: [&str; 6] = [
+    "wamp.2.cbor",
+    "wamp.2.msgpack",
+    "wamp.2.json",
+    "wamp.2.cbor.batched",
+    "wamp.2.msgpack.batched",
+    "wamp.2.json.batched",
+];
 
 impl Serializer {
     /// Whether it stands in text frames.
@@ -31,6 +38,8 @@ impl Serializer {
         };
         let encoding = match base {
             "wamp.2.json" => Encoding::Json,
+            "wamp.2.msgpack" => Encoding::MsgPack,
+            "wamp.2.cbor" => Encoding::Cbor,
             _ => return None,
         };
         Some(Self { encoding, is_batched })

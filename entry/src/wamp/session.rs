@@ -259,7 +259,7 @@ impl Edge {
                 })
             }
             ClientMessage::Subscribe { request, options, topic } => {
-                Ok(match self.wish(now, &options, topic) {
+                Ok(match self.wish(now, &options, &topic) {
                     Ok(wish) => Action::Subscribe { request, wish: Box::new(wish) },
                     Err(refusal) => Action::Answer(refused(buffer, SUBSCRIBE, request, refusal)),
                 })
@@ -270,6 +270,7 @@ impl Edge {
             ClientMessage::Goodbye => Err(Ending::Goodbye),
             ClientMessage::Abort => Err(Ending::ClientAborted),
             ClientMessage::Hello { .. } => Err(Violation::Unexpected("a second HELLO").into()),
+            ClientMessage::Authenticate { .. } => Err(Violation::Unexpected("AUTHENTICATE").into()),
         }
     }
 
@@ -278,7 +279,7 @@ impl Edge {
         &self,
         now: WallTime,
         options: &str,
-        topic: RawUri<'_>,
+        topic: &RawUri<'_>,
     ) -> Result<Wish, Refusal> {
         let SubscribeOptions { matching, after, limit, is_snapshot } =
             SubscribeOptions::parse(options, now)?;
@@ -294,7 +295,8 @@ impl Edge {
     ) -> Result<Publish, (Refusal, bool)> {
         let options = PublishOptions::parse(&publish.options)?;
         let is_wanted = options.acknowledge;
-        let topic = self.topics.published(publish.topic).map_err(|refusal| (refusal, is_wanted))?;
+        let topic =
+            self.topics.published(&publish.topic).map_err(|refusal| (refusal, is_wanted))?;
         let attributes = self.attributes(&options);
         let max = self.limits.publish_bytes_max();
         if topic.uri.len() + publish.payload.len() + attributes.len() > max {

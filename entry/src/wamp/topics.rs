@@ -17,23 +17,24 @@ use super::uri::{is_dotted, is_pattern, is_reserved, is_uri};
 const SLOTS: usize = 16;
 
 /// A URI as it stands in a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RawUri<'a> {
     /// A JSON string, with its quotes.
     Json(&'a str),
     /// Itself.
-    Text(&'a str),
+    Text(Cow<'a, str>),
 }
 
-impl<'a> RawUri<'a> {
-    const fn raw(self) -> &'a str {
+impl RawUri<'_> {
+    fn raw(&self) -> &str {
         match self {
-            Self::Json(raw) | Self::Text(raw) => raw,
+            Self::Json(raw) => raw,
+            Self::Text(text) => text,
         }
     }
 
     /// The text; `None` when a JSON string has a lone surrogate.
-    pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn decode(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Json(raw) => decode_string(raw),
             Self::Text(text) => Some(Cow::Borrowed(text)),
@@ -75,7 +76,7 @@ impl TopicCache {
     /// It is no URI by the rule of its matching, or too long.
     pub(super) fn subscribed(
         &self,
-        raw: RawUri<'_>,
+        raw: &RawUri<'_>,
         matching: Match,
     ) -> Result<TopicPattern, Refusal> {
         let uri = raw.decode().ok_or(Refusal::InvalidUri)?;
@@ -96,12 +97,12 @@ impl TopicCache {
     ///
     /// # Errors
     /// The topic is no URI, too long, or reserved.
-    pub(super) fn published(&mut self, raw: RawUri<'_>) -> Result<Topic, Refusal> {
+    pub(super) fn published(&mut self, raw: &RawUri<'_>) -> Result<Topic, Refusal> {
         let slot = self.slot(raw)?;
         if slot.is_reserved { Err(Refusal::ReservedUri) } else { Ok(slot.topic.clone()) }
     }
 
-    fn slot(&mut self, uri: RawUri<'_>) -> Result<&Slot, Refusal> {
+    fn slot(&mut self, uri: &RawUri<'_>) -> Result<&Slot, Refusal> {
         let raw = uri.raw();
         let index = slot_index(raw);
         let is_hit = self.slots[index].as_ref().is_some_and(|slot| *slot.raw == *raw);
@@ -113,7 +114,7 @@ impl TopicCache {
         self.slots[index].as_ref().ok_or(Refusal::InvalidUri)
     }
 
-    fn check(&self, raw: RawUri<'_>) -> Result<Slot, Refusal> {
+    fn check(&self, raw: &RawUri<'_>) -> Result<Slot, Refusal> {
         let uri = raw.decode().ok_or(Refusal::InvalidUri)?;
         if uri.len() > self.topic_bytes_max {
             return Err(Refusal::TopicTooLong { max: self.topic_bytes_max });
@@ -145,10 +146,13 @@ mod tests {
     #[test]
     fn a_repeated_topic_is_the_same_allocation() {
         let mut cache = TopicCache::new("realm1".into(), &short());
-        let first = cache.published(RawUri::Json(r#""a.b""#)).expect("a URI");
-        let again = cache.published(RawUri::Json(r#""a.b""#)).expect("a URI");
+        let first = cache.published(&RawUri::Json(r#""a.b""#)).expect("a URI");
+        let again = cache.published(&RawUri::Json(r#""a.b""#)).expect("a URI");
         assert!(Arc::ptr_eq(&first.uri, &again.uri) && Arc::ptr_eq(&first.realm, &again.realm));
-        assert_eq!(cache.published(RawUri::Json(r#""a\u002eb""#)), Ok(Topic::new("realm1", "a.b")));
+        assert_eq!(
+            cache.published(&RawUri::Json(r#""a\u002eb""#)),
+            Ok(Topic::new("realm1", "a.b"))
+        );
     }
 
     #[test]
@@ -157,7 +161,7 @@ mod tests {
         for n in (0..200).chain(0..200) {
             let uri = format!("t.{n}");
             assert_eq!(
-                cache.published(RawUri::Json(&format!("{uri:?}"))),
+                cache.published(&RawUri::Json(&format!("{uri:?}"))),
                 Ok(Topic::new("realm1", &uri))
             );
         }
@@ -166,7 +170,7 @@ mod tests {
     #[test]
     fn subscriptions_are_patterns() {
         let cache = TopicCache::new("realm1".into(), &short());
-        let of = |uri, matching| cache.subscribed(RawUri::Text(uri), matching);
+        let of = |uri, matching| cache.subscribed(&RawUri::Text(uri.into()), matching);
         let pattern = |uri, matching| Ok(TopicPattern::new("realm1", uri, matching));
         assert_eq!(of("a.b", Match::Exact), pattern("a.b", Match::Exact));
         assert_eq!(of("a.#", Match::Exact), pattern("a.#", Match::Dotted));
@@ -181,14 +185,14 @@ mod tests {
     fn bad_topics_are_refused_each_time() {
         let mut cache = TopicCache::new("realm1".into(), &short());
         for _twice in 0..2 {
-            assert_eq!(cache.published(RawUri::Json(r#""a b""#)), Err(Refusal::InvalidUri));
-            assert_eq!(cache.published(RawUri::Json(r#""\ud800""#)), Err(Refusal::InvalidUri));
+            assert_eq!(cache.published(&RawUri::Json(r#""a b""#)), Err(Refusal::InvalidUri));
+            assert_eq!(cache.published(&RawUri::Json(r#""\ud800""#)), Err(Refusal::InvalidUri));
             assert_eq!(
-                cache.published(RawUri::Json(r#""12345678901""#)),
+                cache.published(&RawUri::Json(r#""12345678901""#)),
                 Err(Refusal::TopicTooLong { max: 10 })
             );
-            assert_eq!(cache.published(RawUri::Json(r#""wamp.x""#)), Err(Refusal::ReservedUri));
-            let subscribed = cache.subscribed(RawUri::Text("wamp.x"), Match::Exact);
+            assert_eq!(cache.published(&RawUri::Json(r#""wamp.x""#)), Err(Refusal::ReservedUri));
+            let subscribed = cache.subscribed(&RawUri::Text("wamp.x".into()), Match::Exact);
             assert_eq!(subscribed, Ok(TopicPattern::new("realm1", "wamp.x", Match::Exact)));
         }
     }

@@ -3,9 +3,11 @@
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Context;
+use bytes::BytesMut;
 
 use vixen_common::id::{GroupId, PermanentId, Position};
-use vixen_common::segment::{Blob, Encoding, Match, Records, Topic, TopicPattern};
+use vixen_common::payload;
+use vixen_common::segment::{Blob, Match, Record, Records, Topic, TopicPattern};
 
 use super::Outcome;
 use super::place::Target;
@@ -23,6 +25,9 @@ const BUFFER_BYTES: usize = 256 << 10;
 ///
 /// A message:
 /// {"position","id","time","realm","topic","session","args","kwargs"}
+///
+/// Payloads of MessagePack and CBOR are printed as JSON. One of which no JSON can be made has
+/// {"malformed":true,"encoding","base64"} instead of "args" and "kwargs".
 ///
 /// A row of the order index (--rows):
 /// {"position","stamp","segment","group","shard","map","count","bytes","digest","chain"}
@@ -109,7 +114,7 @@ impl Args {
         let (store, days) = place.survey()?;
         let group = if self.rows { None } else { place.group(&store, &days)? };
         let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
-        let mut dump = Dump { args: self, group, out, skipped: 0 };
+        let mut dump = Dump { args: self, group, out, scratch: BytesMut::new(), skipped: 0 };
         let printed = dump.print(&store, &days).and_then(|()| Ok(dump.out.flush()?));
         match printed {
             Ok(()) if dump.skipped == 0 => Ok(Outcome::Good),
@@ -147,6 +152,8 @@ struct Dump<'a, W: Write> {
     args: &'a Args,
     group: Option<GroupId>,
     out: BufWriter<W>,
+    /// Payloads that are not JSON, as JSON.
+    scratch: BytesMut,
     skipped: u64,
 }
 
@@ -263,17 +270,10 @@ impl<W: Write> Dump<'_, W> {
             write!(
                 out,
                 "{{\"position\":{position},\"id\":\"{id}\",\"time\":\"{time}\",{topic},\
-                 \"session\":{},\"args\":",
+                 \"session\":{}",
                 record.session
             )?;
-            match record.encoding {
-                Encoding::Json => {
-                    let (args, kwargs) = split(record.payload);
-                    one_line(out, if args.is_empty() { b"[]" } else { args })?;
-                    out.write_all(b",\"kwargs\":")?;
-                    one_line(out, if kwargs.is_empty() { b"{}" } else { kwargs })?;
-                }
-            }
+            put_payload(out, &record, &mut self.scratch)?;
             out.write_all(b"}\n")?;
         }
         Ok(())
@@ -299,27 +299,20 @@ impl<W: Write> Dump<'_, W> {
     }
 }
 
-/// Cuts the text after the topic of a PUBLISH at the comma between arguments and keyword arguments,
-/// either of which may be empty.
-fn split(payload: &[u8]) -> (&[u8], &[u8]) {
-    // Keyword arguments are an object: nothing is to be searched for when it does not end as one.
-    if payload.last().is_none_or(|last| *last == b']') {
-        return (payload, b"");
-    }
-    let (mut depth, mut is_text, mut is_escaped) = (0u32, false, false);
-    for (at, byte) in payload.iter().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_text => is_escaped = true,
-            b'"' => is_text = !is_text,
-            _ if is_text => {}
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => return (&payload[..at], &payload[at + 1..]),
-            _ => {}
-        }
-    }
-    (payload, b"")
+/// Prints the members of a payload.
+fn put_payload(
+    out: &mut impl Write,
+    record: &Record<'_>,
+    scratch: &mut BytesMut,
+) -> io::Result<()> {
+    let Ok((args, kwargs)) = payload::as_json(record.payload, record.encoding, scratch) else {
+        let opaque = payload::opaque_members(record.payload, record.encoding);
+        return write!(out, ",\"malformed\":true,{opaque}");
+    };
+    out.write_all(b",\"args\":")?;
+    one_line(out, args.unwrap_or(b"[]"))?;
+    out.write_all(b",\"kwargs\":")?;
+    one_line(out, kwargs.unwrap_or(b"{}"))
 }
 
 /// JSON may have line ends between its tokens, and nowhere else: spaces mean the same.
@@ -336,22 +329,45 @@ fn one_line(out: &mut impl Write, json: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use vixen_common::segment::{Encoding, RecordFlags};
+
     use super::*;
 
+    fn members(encoding: Encoding, payload: &[u8]) -> String {
+        let (topic, flags, session) = (0, RecordFlags::default(), 0);
+        let mut out = Vec::new();
+        let record = Record { topic, encoding, flags, session, payload };
+        put_payload(&mut out, &record, &mut BytesMut::new()).expect("memory");
+        String::from_utf8(out).expect("text")
+    }
+
     #[test]
-    fn a_payload_is_cut_between_args_and_kwargs() {
-        let cases: [(&str, &str, &str); 7] = [
-            ("", "", ""),
-            ("[]", "[]", ""),
-            ("[1,[2,{\"a\":3}]]", "[1,[2,{\"a\":3}]]", ""),
-            ("[1, 2],{\"k\":[1,2]}", "[1, 2]", "{\"k\":[1,2]}"),
-            (r#"["],{\"",1],{"k":"\\"}"#, r#"["],{\"",1]"#, r#"{"k":"\\"}"#),
-            ("[] , {} ", "[] ", " {} "),
-            ("[1] ", "[1] ", ""),
+    fn payloads_are_printed_as_json() {
+        let cases: [(Encoding, &[u8], &str); 9] = [
+            (Encoding::Json, b"", r#","args":[],"kwargs":{}"#),
+            (Encoding::Json, b"[1,[2,{\"a\":3}]]", r#","args":[1,[2,{"a":3}]],"kwargs":{}"#),
+            (
+                Encoding::Json,
+                b"[1, 2] ,\n{\"k\":\n[1e400]}",
+                r#","args":[1, 2],"kwargs":{"k": [1e400]}"#,
+            ),
+            (
+                Encoding::Json,
+                b"[\"\xff\"]",
+                r#","malformed":true,"encoding":"json","base64":"WyL/Il0=""#,
+            ),
+            (Encoding::MsgPack, b"", r#","args":[],"kwargs":{}"#),
+            (Encoding::MsgPack, b"\x91\xa1\n", r#","args":["\n"],"kwargs":{}"#),
+            (
+                Encoding::MsgPack,
+                b"\x91\xc1",
+                r#","malformed":true,"encoding":"msgpack","base64":"kcE=""#,
+            ),
+            (Encoding::Cbor, b"\x80\xa1\x61k\x41\x01", r#","args":[],"kwargs":{"k":"\u0000AQ=="}"#),
+            (Encoding::Cbor, b"\x80\x80", r#","malformed":true,"encoding":"cbor","base64":"gIA=""#),
         ];
-        for (payload, args, kwargs) in cases {
-            let wanted = (args.as_bytes(), kwargs.as_bytes());
-            assert_eq!(split(payload.as_bytes()), wanted, "{payload}");
+        for (encoding, payload, wanted) in cases {
+            assert_eq!(members(encoding, payload), wanted, "{payload:?}");
         }
     }
 

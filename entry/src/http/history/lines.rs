@@ -3,15 +3,17 @@
 //! ```text
 //! {"position":12,"id":"…","time":"…","topic":"a.b","session":7,"args":[…],"kwargs":{…}}
 //! ```
-//! `args` and `kwargs` are the publisher's own text; they are left out when it gave none, and
-//! `session` when it is not known. A message whose payload cannot be shown has `"malformed":true`
-//! instead: no position is left out silently.
+//! `args` and `kwargs` are the publisher's own text, or made of its MessagePack or CBOR; they are
+//! left out when it gave none, and `session` when it is not known. A message of whose payload no
+//! JSON can be made has `"malformed":true,"encoding":"…","base64":"…"` instead: no position is left
+//! out silently.
 
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 
 use vixen_common::id::{PermanentId, Stamp};
-use vixen_common::segment::{Encoding, Record, Records, Topic};
+use vixen_common::payload;
+use vixen_common::segment::{Record, Records, Topic};
 use vixen_common::wire::TailSegment;
 
 use crate::events::put_key;
@@ -51,6 +53,8 @@ struct LineEncoder<'a> {
     /// The last topic, as JSON: runs of one topic are the common case.
     topic: Option<u16>,
     topic_text: Vec<u8>,
+    /// Payloads that are not JSON, as JSON.
+    scratch: BytesMut,
 }
 
 impl<'a> LineEncoder<'a> {
@@ -63,6 +67,7 @@ impl<'a> LineEncoder<'a> {
             after_offset: format!("\",\"time\":\"{:.3}\",\"topic\":", timestamp(segment.stamp)),
             topic: None,
             topic_text: Vec::new(),
+            scratch: BytesMut::new(),
         }
     }
 
@@ -84,9 +89,7 @@ impl<'a> LineEncoder<'a> {
             out.put_slice(b",\"session\":");
             put_decimal(out, record.session);
         }
-        match record.encoding {
-            Encoding::Json => put_json(out, record.payload),
-        }
+        put_payload(out, record, &mut self.scratch);
         out.put_slice(b"}\n");
     }
 
@@ -109,21 +112,20 @@ fn timestamp(stamp: Stamp) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
-/// Appends the members of a payload that is empty, `args` or `args,kwargs`.
-fn put_json(out: &mut BytesMut, payload: &[u8]) {
-    if payload.is_empty() {
+/// Appends the members of a payload.
+fn put_payload(out: &mut BytesMut, record: &Record<'_>, scratch: &mut BytesMut) {
+    let Ok((args, kwargs)) = payload::as_json(record.payload, record.encoding, scratch) else {
+        out.put_slice(b",\"malformed\":true,");
+        out.put_slice(payload::opaque_members(record.payload, record.encoding).as_bytes());
         return;
+    };
+    if let Some(args) = args {
+        out.put_slice(b",\"args\":");
+        put_on_one_line(out, args);
     }
-    match split(payload) {
-        Some((args, kwargs)) if std::str::from_utf8(payload).is_ok() => {
-            out.put_slice(b",\"args\":");
-            put_on_one_line(out, args);
-            if !kwargs.is_empty() {
-                out.put_slice(b",\"kwargs\":");
-                put_on_one_line(out, kwargs);
-            }
-        }
-        Some(_) | None => out.put_slice(b",\"malformed\":true"),
+    if let Some(kwargs) = kwargs {
+        out.put_slice(b",\"kwargs\":");
+        put_on_one_line(out, kwargs);
     }
 }
 
@@ -139,57 +141,12 @@ fn put_on_one_line(out: &mut BytesMut, text: &[u8]) {
     }
 }
 
-/// Divides `args` or `args,kwargs`; `kwargs` is empty where there are none. `None` when it is
-/// neither.
-fn split(payload: &[u8]) -> Option<(&[u8], &[u8])> {
-    match (payload.first(), payload.last()) {
-        (Some(b'['), Some(b']')) => Some((payload, &[])),
-        (Some(b'['), Some(b'}')) => {
-            let (args, rest) = payload.split_at_checked(array_bytes(payload)?)?;
-            let kwargs = rest.trim_ascii_start().strip_prefix(b",")?.trim_ascii_start();
-            kwargs.starts_with(b"{").then_some((args, kwargs))
-        }
-        _other => None,
-    }
-}
-
-/// Bytes of the JSON array at the front.
-fn array_bytes(text: &[u8]) -> Option<usize> {
-    let mut depth = 0usize;
-    let mut at = 0;
-    loop {
-        match text.get(at)? {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            b'"' => at = string_end(text, at + 1)?,
-            _other => {}
-        }
-        at += 1;
-    }
-}
-
-/// Where the string that goes on at `at` has its closing quote.
-fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match text.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at += 2,
-            _other => at += 1,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use vixen_common::id::Position;
-    use vixen_common::segment::RecordFlags;
+    use vixen_common::segment::{Encoding, RecordFlags};
 
     use super::*;
 
@@ -240,13 +197,43 @@ mod tests {
                 id(6)
             ),
             format!(
-                r#"{{"position":19,"id":"{}","time":"{time}","topic":"q\"t","session":7,"malformed":true}}"#,
+                r#"{{"position":19,"id":"{}","time":"{time}","topic":"q\"t","session":7,"malformed":true,"encoding":"json","base64":"WyL/Il0="}}"#,
                 id(9)
             ),
         ];
         assert_eq!(lines(&segment, Direction::Forward), wanted);
         let backward: Vec<_> = wanted.into_iter().rev().collect();
         assert_eq!(lines(&segment, Direction::Backward), backward);
+    }
+
+    #[test]
+    fn payloads_of_other_encodings_are_shown_as_json() {
+        let mut segment = segment(&["t"], &[]);
+        let mut records = Vec::new();
+        let payloads: [(Encoding, &[u8]); 4] = [
+            (Encoding::MsgPack, b"\x91\xa1a\x81\xa1k\xc4\x01\x01"),
+            (Encoding::Cbor, b"\x9f\x01\xff"),
+            (Encoding::Cbor, b""),
+            (Encoding::Cbor, b"\x9f\x01"),
+        ];
+        for (encoding, payload) in payloads {
+            let (topic, flags, session) = (0, RecordFlags::default(), 1);
+            Record { topic, encoding, flags, session, payload }.write_to(&mut records);
+        }
+        segment.records = records.into();
+        let members: Vec<_> = lines(&segment, Direction::Forward)
+            .iter()
+            .map(|line| line.split_once(r#""session":1"#).expect("a session").1.to_owned())
+            .collect();
+        assert_eq!(
+            members,
+            [
+                r#","args":["a"],"kwargs":{"k":"\u0000AQ=="}}"#,
+                r#","args":[1]}"#,
+                "}",
+                r#","malformed":true,"encoding":"cbor","base64":"nwE="}"#,
+            ]
+        );
     }
 
     #[test]
@@ -264,8 +251,6 @@ mod tests {
             let lines = lines(&segment, Direction::Forward);
             assert_eq!(lines.len(), 2, "{bad}");
         }
-        assert_eq!(split(b"[]{}"), None);
-        assert_eq!(split(b"[\"],{}"), None);
     }
 
     fn json() -> impl Strategy<Value = Value> {
