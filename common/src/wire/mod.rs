@@ -126,6 +126,16 @@ pub enum Message {
         /// The promise.
         stamp: Stamp,
     },
+    /// entry → ndb: say when this segment, which was sent just before, is on disk.
+    AwaitDurable {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// ndb → entry: a segment that was asked for is on this node's disk.
+    SegmentDurable {
+        /// The segment.
+        segment: SegmentId,
+    },
     /// entry → ndb: open this link's tail, replacing any before.
     FollowTail {
         /// First position wanted; `None`: from the present end of the order.
@@ -461,6 +471,8 @@ impl Message {
             Self::FollowFeed { .. } => "follow_feed",
             Self::AdvanceSegmentResolved { .. } => "advance_segment_resolved",
             Self::Watermark { .. } => "watermark",
+            Self::AwaitDurable { .. } => "await_durable",
+            Self::SegmentDurable { .. } => "segment_durable",
             Self::FollowTail { .. } => "follow_tail",
             Self::ChangeInterest { .. } => "change_interest",
             Self::TailOpened { .. } => "tail_opened",
@@ -512,6 +524,8 @@ impl Message {
             Self::OfferSegments { segments } => size_of_val(segments.as_slice()),
             Self::ReadHistory { query, .. } => query.topics.len() * TOPIC,
             Self::BeginAdvanceSegment { .. }
+            | Self::AwaitDurable { .. }
+            | Self::SegmentDurable { .. }
             | Self::AdvanceSegmentOver { .. }
             | Self::TrimAdvanceSegment { .. }
             | Self::RefuseAdvanceSegment { .. }

@@ -386,7 +386,7 @@ impl Subscriptions {
 
     /// Tells the waiting sessions whose patterns the interest has by now.
     pub(super) fn apply(&mut self, now: Now, answers: &mut Answers) {
-        for (_, interest) in &mut self.interests {
+        for interest in self.interests.values_mut() {
             if interest.complete_from.is_none() && interest.is_applied(now.applied) {
                 interest.complete_from = Some(now.furthest);
             }

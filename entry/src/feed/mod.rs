@@ -212,11 +212,6 @@ impl Feed {
         is_known
     }
 
-    /// Whether it holds a subscription that the client knows of.
-    pub(crate) fn has(&self, id: SubscriptionId) -> bool {
-        self.subscriptions.get(&id).is_some_and(|subscription| subscription.is_announced)
-    }
-
     /// Whether everything that comes live has to wait (F3).
     pub(crate) fn is_blocked(&self) -> bool {
         self.replays.iter().any(Replay::is_last)
@@ -414,11 +409,6 @@ impl Feed {
             taken.push(index);
         }
         taken
-    }
-
-    /// Number of subscriptions that read what is stored.
-    pub(crate) fn replaying(&self) -> usize {
-        self.replays.iter().map(|replay| replay.subscriptions.len()).sum()
     }
 }
 

@@ -312,6 +312,10 @@ impl EntryNode {
                 let input = segmenter::Input::Trim { from, segment };
                 return self.segmenter.step(now, input, &mut fx.segmenter);
             }
+            Message::SegmentDurable { segment } => {
+                let input = segmenter::Input::Durable { from, segment };
+                return self.segmenter.step(now, input, &mut fx.segmenter);
+            }
             Message::RefuseAdvanceSegment { segment, reason } => {
                 let input = segmenter::Input::Refused { from, segment, reason };
                 self.segmenter.step(now, input, &mut fx.segmenter);

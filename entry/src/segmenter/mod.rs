@@ -120,6 +120,13 @@ pub enum Input {
         /// The segment.
         segment: SegmentId,
     },
+    /// An ndb node has the segment on disk.
+    Durable {
+        /// The node.
+        from: NdbId,
+        /// The segment.
+        segment: SegmentId,
+    },
     /// An ndb node did not take a segment.
     Refused {
         /// The node.
@@ -248,6 +255,10 @@ struct Closed {
     parcel: Vec<Message>,
     pending: Pending,
     trims: BTreeSet<NdbId>,
+    /// Those of the group that said it is on their disk.
+    durable: BTreeSet<NdbId>,
+    /// W of one group have said so.
+    is_durable: bool,
     /// Resends for refusals on the node's present link.
     refusals: BTreeMap<NdbId, u8>,
 }
@@ -327,6 +338,7 @@ impl Segmenter {
             Input::Refused { from, segment, reason } => {
                 self.on_refused(now, from, segment, reason, fx);
             }
+            Input::Durable { from, segment } => self.on_durable(from, segment, fx),
             Input::Placed { segment, first, stamp } => self.on_placed(segment, first, stamp, fx),
             Input::Timeout { missing } => self.on_timeout(now, &missing, fx),
         }
@@ -451,7 +463,7 @@ impl Segmenter {
         let meta = chunk.meta;
         let own = meta.map.group_of(meta.shard);
         let group = self.groups.first_willing(own).unwrap_or(own);
-        let parcel = parcel::messages_of(chunk);
+        let parcel = parcel::messages_of(chunk, pending.awaits_durable());
         let closed = Closed {
             meta,
             opened_at,
@@ -460,6 +472,8 @@ impl Segmenter {
             parcel,
             pending,
             trims: BTreeSet::new(),
+            durable: BTreeSet::new(),
+            is_durable: false,
             refusals: BTreeMap::new(),
         };
         closed.send_to_group(&self.groups, fx);
@@ -478,6 +492,7 @@ impl Segmenter {
             let from = std::mem::replace(&mut closed.group, to);
             closed.given_at = now;
             closed.trims.clear();
+            closed.durable.clear();
             closed.refusals.clear();
             closed.send_to_group(&self.groups, fx);
             fx.notes.push(Note::Moved { segment: closed.meta.id, from, to });
@@ -523,6 +538,22 @@ impl Segmenter {
         if self.groups.is_stalled(from.group) {
             self.groups.has_answered(now, from.group);
             self.move_on(now, fx);
+        }
+    }
+
+    fn on_durable(&mut self, from: NdbId, segment: SegmentId, fx: &mut Effects) {
+        let write_quorum = self.groups.write_quorum();
+        let here = self.find(segment).filter(|closed| closed.group == from.group);
+        let Some(closed) = here else { return };
+        closed.durable.insert(from);
+        closed.is_durable |= closed.durable.len() >= write_quorum;
+        // In publishing order: not before those of earlier segments.
+        for closed in &mut self.closed {
+            if closed.is_durable {
+                closed.pending.be_durable(closed.meta.id, &mut fx.outgoing);
+            } else if closed.pending.awaits_durable() {
+                return;
+            }
         }
     }
 

@@ -7,8 +7,9 @@ use vixen_common::wire::Message;
 /// tails on the same link do not wait long behind it.
 const KEEP_BYTES_MAX: usize = 512 << 10;
 
-/// BEGIN, KEEPs and OVER of `chunk`, to be sent back to back.
-pub(super) fn messages_of(chunk: Chunk) -> Vec<Message> {
+/// BEGIN, KEEPs and OVER of `chunk`, to be sent back to back; and, where somebody waits for that, the
+/// wish to hear when it is durable.
+pub(super) fn messages_of(chunk: Chunk, awaits_durable: bool) -> Vec<Message> {
     let Chunk { meta, topics, records } = chunk;
     let mut messages = vec![Message::BeginAdvanceSegment { segment: meta.id, shard: meta.shard }];
     // The first KEEP brings the whole topic table.
@@ -27,6 +28,9 @@ pub(super) fn messages_of(chunk: Chunk) -> Vec<Message> {
         start = end;
     }
     messages.push(Message::AdvanceSegmentOver { meta });
+    if awaits_durable {
+        messages.push(Message::AwaitDurable { segment: meta.id });
+    }
     messages
 }
 
@@ -81,7 +85,7 @@ mod tests {
         let mut counts = Vec::new();
         let mut parts = Vec::new();
         let mut table = Vec::new();
-        for message in messages_of(chunk) {
+        for message in messages_of(chunk, false) {
             if let Message::KeepAdvanceHistory { offset, topics, count, records, .. } = message {
                 assert_eq!(offset, counts.iter().sum::<u32>());
                 table.extend(topics);

@@ -10,12 +10,16 @@
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
 
-use vixen_common::id::{PermanentId, Position, Stamp};
+use rustc_hash::FxHasher;
+
+use vixen_common::id::{PermanentId, Position, SegmentId, Stamp};
 use vixen_common::time::WallTime;
 
 use crate::broker::{
-    Acknowledged, Answer as Told, Outgoing, Place, Publish, PublishError, RequestId, SessionId,
+    AckLevel, Acknowledged, Answer as Told, Outgoing, Place, Publish, PublishError, RequestId,
+    SessionId,
 };
 
 /// Consecutive messages of one session that arrived together and wait alike.
@@ -45,6 +49,8 @@ pub(super) struct Pending {
     impatient: Queue,
     /// With [`Publish::wait`].
     patient: Queue,
+    /// Of [`AckLevel::Durable`]; given up like impatient ones.
+    durable: Queue,
     bytes: usize,
 }
 
@@ -74,7 +80,11 @@ impl Pending {
     ) {
         let bytes = message.counted_bytes();
         self.bytes += bytes;
-        let queue = if message.wait { &mut self.patient } else { &mut self.impatient };
+        let queue = match (message.level, message.wait) {
+            (AckLevel::Durable, _) => &mut self.durable,
+            (AckLevel::Canonical, true) => &mut self.patient,
+            (AckLevel::Canonical, false) => &mut self.impatient,
+        };
         queue.wanted.extend(message.acknowledge.map(|request| (offset, request)));
         let wanted = usize::from(message.acknowledge.is_some());
         match queue.runs.back_mut() {
@@ -94,17 +104,34 @@ impl Pending {
 
     /// When the oldest message came that can be given up and was not.
     pub(super) fn oldest(&self) -> Option<WallTime> {
-        self.impatient.runs.front().map(|run| run.at)
+        let queues = [&self.impatient, &self.durable];
+        queues.into_iter().filter_map(|queue| queue.runs.front()).map(|run| run.at).min()
+    }
+
+    /// Whether somebody waits for the segment to be durable.
+    pub(super) fn awaits_durable(&self) -> bool {
+        !self.durable.runs.is_empty()
+    }
+
+    /// Tells those who wait for that.
+    pub(super) fn be_durable(&mut self, id: SegmentId, outgoing: &mut Vec<(SessionId, Outgoing)>) {
+        let mut answers = Answers::default();
+        while !self.durable.runs.is_empty() {
+            self.durable.answer_first(&mut answers, |_at, offset| {
+                Ok(Acknowledged::Durable { publication: publication(id, offset) })
+            });
+        }
+        answers.finish(outgoing);
     }
 
     /// Number of answers still wanted.
     pub(super) fn wanted(&self) -> usize {
-        self.impatient.wanted.len() + self.patient.wanted.len()
+        self.queues().into_iter().map(|queue| queue.wanted.len()).sum()
     }
 
     /// Whether every wanted answer belongs to a run; for checks.
     pub(super) fn is_consistent(&self) -> bool {
-        [&self.impatient, &self.patient].into_iter().all(|queue| {
+        self.queues().into_iter().all(|queue| {
             queue.runs.iter().map(|run| run.wanted).sum::<usize>() == queue.wanted.len()
                 && queue.runs.iter().is_sorted_by(|a, b| a.end() <= b.offset)
         })
@@ -138,8 +165,10 @@ impl Pending {
         outgoing: &mut Vec<(SessionId, Outgoing)>,
     ) {
         let mut answers = Answers::default();
-        while self.oldest().is_some_and(|at| at <= last) {
-            self.impatient.answer_first(&mut answers, |at, _offset| {
+        while let Some(queue) = first_of([&mut self.impatient, &mut self.durable])
+            && queue.runs.front().is_some_and(|run| run.at <= last)
+        {
+            queue.answer_first(&mut answers, |at, _offset| {
                 let waited_ms = now.millis_since(at);
                 Err(PublishError::NoQuorum { waited_ms, missing: missing.to_owned() })
             });
@@ -147,12 +176,27 @@ impl Pending {
         answers.finish(outgoing);
     }
 
+    const fn queues(&self) -> [&Queue; 3] {
+        [&self.impatient, &self.patient, &self.durable]
+    }
+
     /// The queue with the run of the lowest offset; `None` without any run.
     fn next_queue(&mut self) -> Option<&mut Queue> {
-        let queues = [&mut self.impatient, &mut self.patient];
-        let offset = |queue: &Queue| queue.runs.front().map(|run| run.offset);
-        queues.into_iter().filter(|queue| offset(queue).is_some()).min_by_key(|queue| offset(queue))
+        first_of([&mut self.impatient, &mut self.patient, &mut self.durable])
     }
+}
+
+/// The queue with the run of the lowest offset; `None` without any run.
+fn first_of<const N: usize>(queues: [&mut Queue; N]) -> Option<&mut Queue> {
+    let offset = |queue: &Queue| queue.runs.front().map(|run| run.offset);
+    queues.into_iter().filter(|queue| offset(queue).is_some()).min_by_key(|queue| offset(queue))
+}
+
+/// Tells a message without a place from others: a number of `2^52..2^53`, which no position is.
+fn publication(id: SegmentId, offset: u32) -> u64 {
+    let mut hasher = FxHasher::default();
+    (id, offset).hash(&mut hasher);
+    1 << 52 | hasher.finish() >> 12
 }
 
 impl Queue {

@@ -49,6 +49,8 @@ const WRITER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of incomplete segments, as a multiple of the largest segment.
 const INCOMING_SEGMENTS: usize = 64;
 
+/// Segments of which entries may wait to hear that they are on disk.
+const AWAITED_MAX: usize = 65_536;
 /// Readiness before the first look at the links.
 const STARTING: &str = "starting";
 
@@ -169,6 +171,8 @@ pub struct NdbNode {
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
     links: BTreeMap<LinkId, (PeerId, LinkSender)>,
+    /// Segments of which an entry wants to hear when they are on disk.
+    awaited: BTreeSet<SegmentId>,
     last_down: BTreeMap<String, String>,
     tails: BTreeMap<LinkId, TailHandle>,
     fetching: Fetching,
@@ -236,6 +240,7 @@ impl NdbNode {
             inbox,
             handle: NdbHandle { inbox: sender, ready },
             links: BTreeMap::new(),
+            awaited: BTreeSet::new(),
             last_down: BTreeMap::new(),
             tails: BTreeMap::new(),
             fetching,
@@ -377,6 +382,9 @@ impl NdbNode {
         self.write(fx.stores, stop)?;
         if !fx.dropped.is_empty() {
             self.metrics.dropped.increment(fx.dropped.len() as u64);
+            fx.dropped.iter().for_each(|segment| {
+                self.awaited.remove(segment);
+            });
             self.hand_over(fx.dropped.into_iter().map(Job::Drop).collect())?;
         }
         for (owner, message) in fx.answers {
@@ -385,6 +393,9 @@ impl NdbNode {
             }
         }
         for meta in fx.drafts {
+            if self.awaited.remove(&meta.id) {
+                self.say_durable(meta.id);
+            }
             for (peer, sender) in self.links.values() {
                 if matches!(peer, PeerId::Sync { .. }) {
                     let _down_follows = sender.send(Message::GenerateDraft { meta });
@@ -393,6 +404,21 @@ impl NdbNode {
         }
         self.tell_metrics();
         Ok(())
+    }
+
+    /// An entry wants to know when a segment is on disk.
+    fn on_await_durable(&mut self, segment: SegmentId) {
+        if self.replica.is_durable(segment) {
+            self.say_durable(segment);
+        } else if self.awaited.len() < AWAITED_MAX {
+            self.awaited.insert(segment);
+        }
+    }
+
+    fn say_durable(&self, segment: SegmentId) {
+        for sender in self.senders_of(segment.owner) {
+            let _down_follows = sender.send(Message::SegmentDurable { segment });
+        }
     }
 
     fn note_placed(&mut self, fx: &Effects) {

@@ -99,6 +99,10 @@ impl NdbNode {
             (PeerId::Entry { owner: from }, Message::AdvanceSegmentOver { meta }) => {
                 Input::Over { from, meta }
             }
+            (PeerId::Entry { .. }, Message::AwaitDurable { segment }) => {
+                self.on_await_durable(segment);
+                return Ok(());
+            }
             (PeerId::Entry { .. }, Message::FollowTail { from, topics }) => {
                 if let Some((_, sender)) = self.links.get(&link) {
                     let context = TailContext {

@@ -478,6 +478,12 @@ impl Replica {
         self.held.values().filter(|held| held.is_durable).map(|held| held.meta)
     }
 
+    /// Whether a segment is held, not placed, and durable.
+    #[must_use]
+    pub fn is_durable(&self, segment: SegmentId) -> bool {
+        self.held.get(&segment).is_some_and(|held| held.is_durable)
+    }
+
     /// All segments held and not placed, with whether they are durable.
     pub fn pending(&self) -> impl Iterator<Item = (SegmentMeta, bool)> {
         self.held.values().map(|held| (held.meta, held.is_durable))
