@@ -327,51 +327,105 @@ fn refused(buffer: &mut BytesMut, kind: u8, request: RequestId, refusal: Refusal
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use vixen_common::id::Position;
+    use vixen_common::segment::{Encoding, Match, TopicPattern};
 
+    use super::*;
+    use crate::broker::AckLevel;
+    use crate::feed::After;
+    use crate::history::RefPoint;
+
+    /// 2026-11-21T10:00:00Z.
+    const NOW: WallTime = WallTime(1_795_255_200_000);
+    const JSON: Serializer = Serializer { encoding: Encoding::Json, is_batched: false };
+    const BATCHED: Serializer = Serializer { is_batched: true, ..JSON };
     const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
 
-    fn establishing() -> Session {
+    fn of(serializer: Serializer) -> Session {
         let limits = SessionLimits { message_bytes_max: 64, ..SessionLimits::of_tests() };
-        Session::new(SessionId(4711), 1, Arc::new(limits))
+        Session::new(SessionId(4711), 1, serializer, Arc::new(limits))
+    }
+
+    fn establishing() -> Session {
+        of(JSON)
     }
 
     fn open() -> Session {
         let mut session = establishing();
-        assert!(matches!(session.on_text(HELLO.into()), Some(Action::Open(_))));
+        assert!(matches!(actions(&mut session, HELLO)[..], [Action::Open { .. }]));
         session
     }
 
-    /// What comes of a frame, in words that fit a table.
+    /// With room for attributes.
+    fn open_wide() -> Session {
+        let mut session = Session::new(SessionId(7), 1, JSON, Arc::new(SessionLimits::of_tests()));
+        assert!(matches!(actions(&mut session, HELLO)[..], [Action::Open { .. }]));
+        session
+    }
+
+    fn actions(session: &mut Session, frame: &str) -> Vec<Action> {
+        let mut actions = Vec::new();
+        session.on_text(NOW, &frame.into(), &mut actions);
+        actions
+    }
+
+    fn binary(session: &mut Session, frame: &'static [u8]) -> Vec<Action> {
+        let mut actions = Vec::new();
+        session.on_binary(NOW, &Bytes::from_static(frame), &mut actions);
+        actions
+    }
+
+    fn published(session: &mut Session, frame: &str) -> Publish {
+        match actions(session, frame).pop() {
+            Some(Action::Publish(publish)) => publish,
+            other => panic!("{frame}: {other:?}"),
+        }
+    }
+
+    fn text(bytes: &Bytes) -> &str {
+        std::str::from_utf8(bytes).expect("text")
+    }
+
+    /// What comes of a frame with one message, in words that fit a table.
     fn outcome(session: &mut Session, frame: &str) -> String {
-        match session.on_text(frame.into()) {
-            None => "nothing".to_owned(),
-            Some(Action::Open(welcome)) => welcome[..8].to_owned(),
-            Some(Action::Publish(publish)) => format!(
-                "publish {} {} flags={} ack={:?}{}",
+        let actions = actions(session, frame);
+        assert!(actions.len() <= 1, "{frame}: {actions:?}");
+        actions.first().map_or("nothing".to_owned(), in_words)
+    }
+
+    fn in_words(action: &Action) -> String {
+        match action {
+            Action::Open { welcome, .. } => text(welcome)[..8].to_owned(),
+            Action::Publish(publish) => format!(
+                "publish {} {} flags={} ack={:?}{}{}",
                 publish.topic,
-                std::str::from_utf8(&publish.payload).expect("text"),
+                text(&publish.payload),
                 publish.flags.0,
                 publish.acknowledge.map(|request| request.0),
-                if publish.wait { " wait" } else { "" }
+                if publish.wait { " wait" } else { "" },
+                if publish.level == AckLevel::Durable { " durable" } else { "" },
             ),
-            Some(Action::PublishRefused { refusal, answer: None }) => {
+            Action::PublishRefused { refusal, answer: None } => {
                 format!("dropped {}", refusal.label())
             }
-            Some(Action::PublishRefused { answer: Some(answer), .. } | Action::Answer(answer)) => {
+            Action::PublishRefused { answer: Some(answer), .. } | Action::Answer(answer) => {
+                let answer = text(answer);
                 let end = answer.find(",[").expect("an ERROR with arguments");
                 answer[..end].to_owned()
             }
-            Some(Action::Subscribe { request, topic }) => {
-                format!("subscribe {} {topic}", request.0)
+            Action::Subscribe { request, wish } => {
+                let Wish { pattern, after, limit, is_snapshot } = &**wish;
+                assert_eq!((*after, *limit, *is_snapshot), (None, None, false), "{wish:?}");
+                let TopicPattern { realm, uri, matching } = pattern;
+                format!("subscribe {} {realm} {uri} {matching:?}", request.0)
             }
-            Some(Action::Unsubscribe { request, subscription }) => {
+            Action::Unsubscribe { request, subscription } => {
                 format!("unsubscribe {} {}", request.0, subscription.0)
             }
-            Some(Action::End(Ending::Violation(violation))) => {
+            Action::End(Ending::Violation(violation)) => {
                 format!("violation {}", violation.label())
             }
-            Some(Action::End(ending)) => format!("{ending:?}"),
+            Action::End(ending) => format!("{ending:?}"),
         }
     }
 
@@ -418,8 +472,20 @@ mod tests {
                 r#"[16,4,{"acknowledge":true,"_wait":true},"a.b"]"#,
                 "publish realm1 a.b  flags=1 ack=Some(4) wait",
             ),
-            (r#"[32,4,{"match":"exact"},"a.b"]"#, "subscribe 4 realm1 a.b"),
-            (r#"[32,4,{},"wamp.session.on_join"]"#, "subscribe 4 realm1 wamp.session.on_join"),
+            (
+                r#"[16,5,{"acknowledge":true,"ack":"durable"},"a.b"]"#,
+                "publish realm1 a.b  flags=1 ack=Some(5) durable",
+            ),
+            (r#"[32,4,{"match":"exact"},"a.b"]"#, "subscribe 4 realm1 a.b Exact"),
+            (
+                r#"[32,4,{},"wamp.session.on_join"]"#,
+                "subscribe 4 realm1 wamp.session.on_join Exact",
+            ),
+            (r#"[32,4,{"match":"prefix"},"a."]"#, "subscribe 4 realm1 a. Prefix"),
+            (r#"[32,4,{"match":"prefix"},""]"#, "subscribe 4 realm1  Prefix"),
+            (r#"[32,4,{"match":"wildcard"},"a..b"]"#, "subscribe 4 realm1 a..b Wildcard"),
+            (r#"[32,4,{},"a.*.b"]"#, "subscribe 4 realm1 a.*.b Dotted"),
+            (r#"[32,4,{"match":"exact"},"a.\u0023"]"#, "subscribe 4 realm1 a.# Dotted"),
             ("[34,5,6]", "unsubscribe 5 6"),
             (r#"[6,{},"wamp.close.close_realm"]"#, "Goodbye"),
             (r#"[3,{"message":"no"},"wamp.error.x"]"#, "ClientAborted"),
@@ -520,7 +586,21 @@ mod tests {
             ),
             ("[32,1,{},\"a b\"]", "[8,32,1,{},\"wamp.error.invalid_uri\""),
             ("[32,1,{},\"a..b\"]", "[8,32,1,{},\"wamp.error.invalid_uri\""),
-            ("[32,1,{\"match\":\"prefix\"},\"a\"]", "[8,32,1,{},\"wamp.error.option_not_allowed\""),
+            ("[16,1,{},\"a.*\"]", "publish realm1 a.*  flags=1 ack=None"),
+            ("[16,1,{},\"a.#\"]", "dropped invalid_uri"),
+            ("[32,1,{},\"a.##\"]", "[8,32,1,{},\"wamp.error.invalid_uri\""),
+            ("[32,1,{\"match\":\"prefix\"},\"a..\"]", "[8,32,1,{},\"wamp.error.invalid_uri\""),
+            ("[32,1,{\"match\":\"prefix\"},\"a.#\"]", "[8,32,1,{},\"wamp.error.invalid_uri\""),
+            ("[32,1,{\"match\":\"wildcard\"},\"a. .b\"]", "[8,32,1,{},\"wamp.error.invalid_uri\""),
+            ("[32,1,{\"match\":\"dotted\"},\"a\"]", "[8,32,1,{},\"wamp.error.invalid_argument\""),
+            ("[32,1,{\"after\":\"soon\"},\"a\"]", "[8,32,1,{},\"wamp.error.invalid_argument\""),
+            ("[32,1,{\"limit\":0},\"a\"]", "[8,32,1,{},\"wamp.error.invalid_argument\""),
+            ("[32,1,{\"snapshot\":1},\"a\"]", "[8,32,1,{},\"wamp.error.invalid_argument\""),
+            ("[16,1,{\"exclude\":7},\"a.b\"]", "dropped invalid_option"),
+            (
+                "[16,1,{\"acknowledge\":true,\"ack\":\"now\"},\"a.b\"]",
+                "[8,16,1,{},\"wamp.error.invalid_argument\"",
+            ),
             ("[32,1,{\"match\":1},\"a\"]", "[8,32,1,{},\"wamp.error.invalid_argument\""),
         ];
         for (frame, wanted) in table {
@@ -545,9 +625,9 @@ mod tests {
     fn the_payload_is_a_slice_of_the_frame() {
         let frame = Utf8Bytes::from(r#"[16,1,{},"a.b",["x"],{"k":1e400}]"#);
         let text = frame.as_str().as_ptr().addr();
-        let Some(Action::Publish(publish)) = open().on_text(frame) else {
-            panic!("no publish");
-        };
+        let mut actions = Vec::new();
+        open().on_text(NOW, &frame, &mut actions);
+        let [Action::Publish(publish)] = &actions[..] else { panic!("{actions:?}") };
         assert_eq!(&publish.payload[..], br#"["x"],{"k":1e400}"#);
         assert_eq!(publish.payload.as_ptr().addr() - text, 15);
     }
@@ -555,27 +635,150 @@ mod tests {
     #[test]
     fn a_closed_session_takes_nothing() {
         let mut session = open();
-        assert!(session.on_binary().is_some());
+        let violation = binary(&mut session, b"[6,{},\"a.b\"]");
+        assert!(matches!(violation[..], [Action::End(Ending::Violation(Violation::Binary))]));
         let abort = session.farewell(Violation::Binary.into()).expect("a last message");
         assert_eq!(
-            abort.as_str(),
+            text(&abort),
             r#"[3,{"message":"binary frame, but wamp.2.json is text"},"wamp.error.protocol_violation"]"#
         );
-        assert!(session.on_text(HELLO.into()).is_none() && session.on_binary().is_none());
+        assert!(actions(&mut session, HELLO).is_empty());
+        assert!(binary(&mut session, b"[]").is_empty());
         assert_eq!(session.farewell(Ending::Shutdown), None);
     }
 
     #[test]
     fn farewells_fit_the_state() {
         let text = |session: &mut Session, ending| {
-            session.farewell(ending).map(|text| text.as_str().to_owned())
+            session.farewell(ending).map(|last| text(&last).to_owned())
         };
         let bye = r#"[6,{},"wamp.close.goodbye_and_out"]"#;
         assert_eq!(text(&mut open(), Ending::Goodbye).as_deref(), Some(bye));
         let stopping = r#"{"message":"this node is shutting down"},"wamp.close.system_shutdown"]"#;
         assert_eq!(text(&mut open(), Ending::Shutdown), Some(format!("[6,{stopping}")));
         assert_eq!(text(&mut establishing(), Ending::Shutdown), Some(format!("[3,{stopping}")));
+        let trimmed = text(&mut open(), Ending::Trimmed { first: Position(17) });
+        let trimmed = trimmed.expect("a last message");
+        assert!(trimmed.starts_with("[6,") && trimmed.ends_with("\"vixen.error.trimmed\"]"));
+        let silent = text(&mut open(), Ending::KeepAliveTimeout).expect("a last message");
+        assert!(silent.starts_with("[6,") && silent.ends_with("\"wamp.close.timeout\"]"));
         assert_eq!(text(&mut open(), Ending::ClientAborted), None);
         assert_eq!(text(&mut open(), Ending::Disconnected), None);
+    }
+
+    #[test]
+    fn an_open_session_knows_who_it_is_and_whether_it_takes_revocations() {
+        let table = [
+            (HELLO, false),
+            (r#"[1,"realm1",{"roles":{"subscriber":{"features":{}}}}]"#, false),
+            (
+                r#"[1,"realm1",{"roles":{"subscriber":{"features":{"subscription_revocation":true}}}}]"#,
+                true,
+            ),
+        ];
+        for (hello, wanted) in table {
+            let mut session = establishing();
+            let actions = actions(&mut session, hello);
+            let [Action::Open { info, takes_revocation, welcome }] = &actions[..] else {
+                panic!("{actions:?}");
+            };
+            assert_eq!(*takes_revocation, wanted, "{hello}");
+            assert_eq!((info.session, session.id()), (SessionId(4711), SessionId(4711)));
+            let who = (&*info.realm, &*info.authid, &*info.authrole, info.is_announced);
+            assert_eq!(who, ("realm1", "0000000000000001", "anonymous", true));
+            let welcome: serde_json::Value = serde_json::from_slice(welcome).expect("JSON");
+            assert_eq!(welcome[2]["authid"], *info.authid);
+        }
+    }
+
+    #[test]
+    fn a_subscription_takes_its_past_its_limit_and_its_end() {
+        let wish = |options: &str| {
+            let frame = format!("[32,9,{options},\"a.b\"]");
+            match actions(&mut open(), &frame).pop() {
+                Some(Action::Subscribe { request: RequestId(9), wish }) => *wish,
+                other => panic!("{frame}: {other:?}"),
+            }
+        };
+        let pattern = TopicPattern::new("realm1", "a.b", Match::Exact);
+        let live = Wish { pattern, after: None, limit: None, is_snapshot: false };
+        assert_eq!(wish("{}"), live);
+        let after = Some(After::Point(RefPoint::Position(Position(42))));
+        assert_eq!(wish(r#"{"after":42}"#), Wish { after, ..live.clone() });
+        let midnight = WallTime(NOW.0 - 10 * 60 * 60 * 1_000);
+        let after = Some(After::Point(RefPoint::Time(midnight)));
+        assert_eq!(
+            wish(r#"{"after":"today","limit":3,"snapshot":true}"#),
+            Wish { after, limit: Some(3), is_snapshot: true, ..live }
+        );
+    }
+
+    #[test]
+    fn a_publisher_is_disclosed_and_lists_are_kept_only_when_asked_for() {
+        let attributes = |options: &str| {
+            let frame = format!("[16,1,{options},\"a.b\"]");
+            published(&mut open_wide(), &frame).attributes
+        };
+        for nothing in
+            ["{}", r#"{"disclose_me":false}"#, r#"{"exclude":null}"#, r#"{"exclude":[]}"#]
+        {
+            assert!(attributes(nothing).is_empty(), "{nothing}");
+        }
+        let read = |options| Attributes::from_bytes(&attributes(options)).expect("attributes");
+        let publisher =
+            Publisher { authid: "0000000000000001".to_owned(), authrole: "anonymous".to_owned() };
+        let disclosed = Attributes { publisher: Some(publisher), ..Attributes::default() };
+        assert_eq!(read(r#"{"disclose_me":true}"#), disclosed);
+        let lists = read(r#"{"exclude":[5],"eligible_authrole":["user"],"disclose_me":true}"#);
+        assert_eq!(lists.publisher, disclosed.publisher);
+        assert_eq!(lists.exclude.sessions, [5]);
+        assert_eq!(lists.eligible.authroles, Some(vec!["user".to_owned()]));
+        assert_eq!((lists.eligible.sessions, lists.eligible.authids), (None, None));
+        // An empty whitelist is a list that nobody is on.
+        assert_eq!(read(r#"{"eligible":[]}"#).eligible.sessions, Some(vec![]));
+    }
+
+    #[test]
+    fn attributes_count_against_the_bound_of_a_message() {
+        let lists = |authids: usize| {
+            let list = vec!["\"0123456789\""; authids].join(",");
+            format!(r#"[16,1,{{"exclude_authid":[{list}]}},"a.b",[]]"#)
+        };
+        let mut session = open();
+        assert!(outcome(&mut session, &lists(1)).starts_with("publish"));
+        assert_eq!(outcome(&mut session, &lists(6)), "dropped too_large");
+    }
+
+    #[test]
+    fn a_batch_has_any_number_of_messages() {
+        let mut session = of(BATCHED);
+        let hello = format!("{HELLO}\u{1e}");
+        assert!(matches!(actions(&mut session, &hello)[..], [Action::Open { .. }]));
+        let batch = "[16,1,{},\"a.b\",[1]]\u{1e}[34,5,6]\u{1e}\u{1e}[16,2,{},\"a.c\",[\"ü\"]]";
+        let words: Vec<_> = actions(&mut session, batch).iter().map(in_words).collect();
+        let wanted = [
+            "publish realm1 a.b [1] flags=1 ack=None",
+            "unsubscribe 5 6",
+            "publish realm1 a.c [\"ü\"] flags=1 ack=None",
+        ];
+        assert_eq!(words, wanted);
+        assert!(actions(&mut session, "").is_empty() && actions(&mut session, "\u{1e}").is_empty());
+        let violation = binary(&mut session, b"");
+        assert!(matches!(violation[..], [Action::End(Ending::Violation(Violation::Binary))]));
+    }
+
+    #[test]
+    fn a_violation_within_a_batch_ends_the_session_before_what_follows() {
+        let mut session = of(BATCHED);
+        let batch = format!("{HELLO}\u{1e}{HELLO}\u{1e}[34,5,6]\u{1e}");
+        let actions = actions(&mut session, &batch);
+        let ends = actions.iter().position(|action| matches!(action, Action::End(_)));
+        assert_eq!(ends, Some(1), "{actions:?}");
+    }
+
+    #[test]
+    fn an_unbatched_frame_with_a_separator_is_no_json() {
+        let frame = "[34,5,6]\u{1e}[34,5,7]";
+        assert_eq!(outcome(&mut open(), frame), "violation not_json");
     }
 }
