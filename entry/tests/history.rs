@@ -53,7 +53,8 @@ impl Ndb {
 fn message_at(position: u64) -> TailSegment {
     let mut records = Vec::new();
     let (encoding, flags) = (Encoding::Json, RecordFlags::default());
-    Record { topic: 0, encoding, flags, session: 1, payload: b"[1]" }.write_to(&mut records);
+    let record = Record { topic: 0, encoding, flags, session: 1, attributes: &[], payload: b"[1]" };
+    record.write_to(&mut records);
     TailSegment {
         first: Position(position),
         count: 1,
@@ -132,12 +133,14 @@ impl Cluster {
     }
 }
 
-/// Positions of all that comes, to the end.
-async fn positions(mut stream: HistoryStream) -> Vec<u64> {
+/// Positions of all that comes, and where the next message can stand.
+async fn positions(mut stream: HistoryStream) -> (Vec<u64>, Option<Position>) {
     let mut positions = Vec::new();
     loop {
         let next = tokio::time::timeout(PATIENCE, stream.next()).await.expect("in time");
-        let Some(segments) = next.expect("no failure") else { return positions };
+        let Some(segments) = next.expect("no failure") else {
+            return (positions, stream.end());
+        };
         positions.extend(segments.iter().map(|segment| segment.first.0));
     }
 }
@@ -156,7 +159,8 @@ async fn a_read_merges_all_groups_up_to_the_end_of_the_order() {
     let (request, query) = cluster.groups[0].asked().await;
     assert_eq!(query.from, HistoryPlace::Position(Position(6)));
     cluster.groups[0].answer(request, &[7], 9, true);
-    assert_eq!(reading.await.expect("no panic"), [1, 2, 3, 4, 5, 6, 7, 8]);
+    let (positions, end) = reading.await.expect("no panic");
+    assert_eq!((positions, end), ((1..9).collect(), Some(Position(9))));
     cluster.stop().await;
 }
 
@@ -178,7 +182,8 @@ async fn a_backward_read_asks_first_whether_the_node_has_the_newest() {
         assert!(query.is_backward);
         group.answer(request, stored, 0, true);
     }
-    assert_eq!(reading.await.expect("no panic"), [8, 6, 2, 1]);
+    let (positions, _) = reading.await.expect("no panic");
+    assert_eq!(positions, [8, 6, 2, 1]);
     cluster.stop().await;
 }
 

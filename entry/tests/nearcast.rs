@@ -61,7 +61,9 @@ impl Client {
         request.headers_mut().insert("sec-websocket-protocol", subprotocol);
         let (socket, _response) = connect_async(request).await.expect("connected");
         let mut client = Self(socket);
-        client.send(&json!([1, "realm1", {"roles": {"publisher": {}, "subscriber": {}}}])).await;
+        let subscriber = json!({"features": {"subscription_revocation": true}});
+        let details = json!({"roles": {"publisher": {}, "subscriber": subscriber}});
+        client.send(&json!([1, "realm1", details])).await;
         assert_eq!(client.receive().await[0], 2, "welcome");
         client
     }
@@ -77,10 +79,22 @@ impl Client {
     }
 
     async fn subscribe(&mut self, topic: &str) -> u64 {
-        self.send(&json!([32, 1, {}, topic])).await;
+        self.subscribe_with(&json!({}), topic).await
+    }
+
+    async fn subscribe_with(&mut self, options: &Value, topic: &str) -> u64 {
+        self.send(&json!([32, 1, options, topic])).await;
         let subscribed = self.receive().await;
         assert_eq!(subscribed[0], 33, "{subscribed}");
         subscribed[2].as_u64().expect("an id")
+    }
+
+    /// The position and the first argument of the next event, which is of this subscription.
+    async fn event(&mut self, subscription: u64) -> (u64, u64) {
+        let event = self.receive().await;
+        assert_eq!((&event[0], &event[1]), (&json!(36), &json!(subscription)), "{event}");
+        let number = |value: &Value| value.as_u64().expect("a number");
+        (number(&event[2]), number(&event[4][0]))
     }
 
     /// Publishes, acknowledged, and returns the position.
@@ -171,6 +185,56 @@ async fn unacknowledged_messages_of_many_publishers_all_arrive_in_their_own_orde
         drop(publisher.await.expect("no panic"));
     }
     drop(subscriber);
+    nearcast.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_begin_in_the_past_and_go_on_live_or_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nearcast = Running::start(dir.path()).await;
+    let mut publisher = Client::join(nearcast.address).await;
+    // Every second one is of another topic.
+    for n in 1..=10_u64 {
+        let topic = if n % 2 == 0 { "a.b.even" } else { "a.c.odd" };
+        assert_eq!(publisher.publish(n, topic, &json!([n])).await, n);
+    }
+
+    let mut whole = Client::join(nearcast.address).await;
+    let options = json!({"after": 0, "match": "prefix"});
+    let id_of_whole = whole.subscribe_with(&options, "a.").await;
+    for n in 1..=10 {
+        assert_eq!(whole.event(id_of_whole).await, (n, n));
+    }
+    let mut late = Client::join(nearcast.address).await;
+    let id_of_late = late.subscribe_with(&json!({"after": 6}), "a.b.even").await;
+    for n in [8, 10] {
+        assert_eq!(late.event(id_of_late).await, (n, n));
+    }
+
+    let mut snapshot = Client::join(nearcast.address).await;
+    let options = json!({"snapshot": true, "match": "wildcard"});
+    let id = snapshot.subscribe_with(&options, "a..odd").await;
+    for n in [1, 3, 5, 7, 9] {
+        assert_eq!(snapshot.event(id).await, (n, n));
+    }
+    let over = json!([35, 0, {"subscription": id, "reason": "vixen.close.complete"}]);
+    assert_eq!(snapshot.receive().await, over);
+    let mut limited = Client::join(nearcast.address).await;
+    let id = limited.subscribe_with(&json!({"after": 0, "limit": 2}), "a.*.odd").await;
+    for n in [1, 3] {
+        assert_eq!(limited.event(id).await, (n, n));
+    }
+    let over = json!([35, 0, {"subscription": id, "reason": "vixen.close.complete"}]);
+    assert_eq!(limited.receive().await, over);
+
+    assert_eq!(publisher.publish(11, "a.b.even", &json!([11])).await, 11);
+    assert_eq!(whole.event(id_of_whole).await, (11, 11));
+    assert_eq!(late.event(id_of_late).await, (11, 11));
+    // The others are over: what comes next is the answer to something else.
+    for mut client in [snapshot, limited] {
+        assert!(client.publish(1, "b", &json!([])).await > 11);
+    }
+    drop((publisher, whole, late));
     nearcast.stop().await;
 }
 

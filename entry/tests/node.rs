@@ -1,6 +1,7 @@
 //! The driver between sessions and the peers of a cluster that the test plays by hand, over memory
 //! links.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,17 @@ use tokio::task::JoinHandle;
 
 use vixen_common::config::{Durability, Limits};
 use vixen_common::id::{
-    Digest, GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
+    Digest, GroupId, NdbId, OwnerId, PermanentId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
 };
 use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
-use vixen_common::segment::{Challenger, Elected, RecordFlags, SegmentMeta, Topic};
+use vixen_common::segment::{
+    Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentMeta, Topic, TopicPattern,
+};
 use vixen_common::wire::{Message, NdbStanding, OrderBase, PeerId, RefuseReason, TailSegment};
 use vixen_entry::broker::{
-    OutboundReceiver, Outgoing, Publish, PublishError, RequestId, SessionEvent, SessionId, outbound,
+    AckLevel, Acknowledged, Answer, JoinId, OutboundReceiver, Outgoing, Place, Publish,
+    PublishError, RequestId, SessionEvent, SessionId, SessionInfo, SubscribeMode, SubscriptionId,
+    outbound,
 };
 use vixen_entry::{EntryEvent, EntryHandle, EntryNode, EntryOptions};
 
@@ -139,18 +144,40 @@ impl Cluster {
     }
 
     async fn session(&self, bytes_max: usize) -> OutboundReceiver {
+        self.session_of(SESSION, bytes_max).await
+    }
+
+    async fn session_of(&self, session: SessionId, bytes_max: usize) -> OutboundReceiver {
         let (outbound, receiver) = outbound(bytes_max);
-        self.tell(SessionEvent::Opened { session: SESSION, outbound }).await;
+        let info = SessionInfo {
+            session,
+            realm: "realm1".into(),
+            authid: "joe".into(),
+            authrole: "anonymous".into(),
+            authmethod: "anonymous",
+            authprovider: "static",
+            is_announced: true,
+        };
+        self.tell(SessionEvent::Opened { info: Arc::new(info), outbound }).await;
         receiver
+    }
+
+    async fn subscribe(&self, session: SessionId, pattern: &TopicPattern) {
+        let (request, mode) = (RequestId(1), SubscribeMode::Live);
+        let pattern = pattern.clone();
+        self.tell(SessionEvent::Subscribe { session, request, pattern, mode }).await;
     }
 
     /// As a session task does: takes room, which the core gives back.
     async fn publish(&self, request: u64) {
         let publish = Publish {
             topic: Topic::new("realm1", "t"),
+            encoding: Encoding::Json,
             payload: Bytes::from_static(b"[1]"),
+            attributes: Bytes::new(),
             flags: RecordFlags::default(),
             acknowledge: Some(RequestId(request)),
+            level: AckLevel::Canonical,
             wait: false,
         };
         let permits = u32::try_from(publish.counted_bytes()).expect("small");
@@ -185,11 +212,18 @@ fn resolved(meta: SegmentMeta, stamp: u64) -> Message {
 }
 
 async fn next(receiver: &mut OutboundReceiver) -> Vec<Outgoing> {
-    let mut outgoing = Vec::new();
+    let mut outgoing = VecDeque::new();
     let alive = tokio::time::timeout(PATIENCE, receiver.receive(&mut outgoing)).await;
     assert!(alive.expect("in time"), "dropped");
-    receiver.written(&outgoing);
-    outgoing
+    receiver.give_back(outgoing.iter().map(Outgoing::queued_bytes).sum());
+    outgoing.into()
+}
+
+/// Request 1 is answered with the first place of a segment.
+fn placed(position: u64, stamp: u64) -> Answer {
+    let id = PermanentId { stamp: Stamp(stamp), offset: 0 };
+    let place = Place { position: Position(position), id };
+    (RequestId(1), Ok(Acknowledged::Canonical(place)))
 }
 
 #[tokio::test]
@@ -213,7 +247,7 @@ async fn a_message_is_acknowledged_once_a_majority_of_feeds_has_passed_it() {
     }
     match &next(&mut receiver).await[..] {
         [Outgoing::Resolved { messages: 1, answers, .. }] => {
-            assert_eq!(*answers, [(RequestId(1), Ok(Position(54)))]);
+            assert_eq!(*answers, [placed(54, 2_002)]);
         }
         unexpected => panic!("{unexpected:?}"),
     }
@@ -250,7 +284,7 @@ async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged(
     cluster.ndb[1].send(rows(54, vec![elected(own, 2_002)]));
     match &next(&mut receiver).await[..] {
         [Outgoing::Resolved { messages: 1, answers, .. }] => {
-            assert_eq!(*answers, [(RequestId(1), Ok(Position(54)))]);
+            assert_eq!(*answers, [placed(54, 2_002)]);
         }
         unexpected => panic!("{unexpected:?}"),
     }
@@ -347,7 +381,7 @@ async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group()
     }
     match &next(&mut receiver).await[..] {
         [Outgoing::Resolved { messages: 1, answers, .. }] => {
-            assert_eq!(*answers, [(RequestId(1), Ok(Position(51)))]);
+            assert_eq!(*answers, [placed(51, 2_002)]);
         }
         unexpected => panic!("{unexpected:?}"),
     }
@@ -375,42 +409,95 @@ async fn a_lost_link_is_told_and_its_return_brings_the_unresolved_again() {
     cluster.stop().await;
 }
 
-#[tokio::test]
-async fn a_session_that_does_not_read_is_dropped_and_hinders_nobody() {
-    let mut cluster = Cluster::open(PATIENCE).await;
-    let mut receiver = cluster.session(200).await;
-    let topic = Topic::new("realm1", "t");
-    let request = RequestId(1);
-    cluster.tell(SessionEvent::Subscribe { session: SESSION, request, topic: topic.clone() }).await;
-    let follow = Message::FollowTail { from: None, topics: vec![topic.clone()] };
-    assert_eq!(cluster.ndb[0].receive().await, [follow]);
-    cluster.opened(0);
-    assert!(matches!(next(&mut receiver).await[..], [Outgoing::Subscribed { .. }]));
+/// A message on topic `t` at this position, of a tail.
+fn tail_segment(position: u64) -> Message {
     let mut records = Vec::new();
-    let record = vixen_common::segment::Record {
+    let record = Record {
         topic: 0,
-        encoding: vixen_common::segment::Encoding::Json,
+        encoding: Encoding::Json,
         flags: RecordFlags::default(),
         session: 1,
+        attributes: &[],
         payload: b"[\"a message\"]",
     };
     record.write_to(&mut records);
-    for first in 51..61 {
-        cluster.ndb[0].send(Message::TailSegment(TailSegment {
-            first: Position(first),
-            count: 1,
-            stamp: Stamp(2_000 + first),
-            topics: vec![topic.clone()],
-            offsets: vec![],
-            records: records.clone().into(),
-        }));
+    Message::TailSegment(TailSegment {
+        first: Position(position),
+        count: 1,
+        stamp: Stamp(2_000 + position),
+        topics: vec![Topic::new("realm1", "t")],
+        offsets: vec![],
+        records: records.into(),
+    })
+}
+
+/// Positions of events, which are all that a session was told.
+fn positions(outgoing: &[Outgoing]) -> Vec<u64> {
+    let of = |outgoing: &Outgoing| match outgoing {
+        Outgoing::Events(batch) => {
+            batch.events().iter().map(|event| event.position.0).collect::<Vec<_>>()
+        }
+        other => panic!("unexpected {other:?}"),
+    };
+    outgoing.iter().flat_map(of).collect()
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_read_is_left_out_until_it_joins_and_hinders_nobody() {
+    const GOOD: SessionId = SessionId(8);
+    let mut cluster = Cluster::open(PATIENCE).await;
+    let mut slow = cluster.session(200).await;
+    let mut good = cluster.session_of(GOOD, 1 << 20).await;
+    let pattern = TopicPattern::new("realm1", "t", Match::Exact);
+    cluster.subscribe(SESSION, &pattern).await;
+    let follow = Message::FollowTail { from: None, topics: vec![pattern.clone()] };
+    assert_eq!(cluster.ndb[0].receive().await, [follow]);
+    cluster.opened(0);
+    let subscription = SubscriptionId(1);
+    for (session, receiver) in [(SESSION, &mut slow), (GOOD, &mut good)] {
+        if session == GOOD {
+            cluster.subscribe(GOOD, &pattern).await;
+        }
+        match &next(receiver).await[..] {
+            [Outgoing::Subscribed { subscription: told, live_from, .. }] => {
+                assert_eq!((*told, *live_from), (subscription, Position(51)));
+            }
+            unexpected => panic!("{unexpected:?}"),
+        }
     }
-    // It reads again, too late: what was queued, and then the end.
-    let mut outgoing = Vec::new();
-    let ended = async { while receiver.receive(&mut outgoing).await {} };
-    tokio::time::timeout(PATIENCE, ended).await.expect("dropped");
-    assert!(!outgoing.is_empty() && outgoing.len() < 10);
+    for position in 51..61 {
+        cluster.ndb[0].send(tail_segment(position));
+    }
+    let mut taken = Vec::new();
+    while taken.len() < 10 {
+        taken.extend(positions(&next(&mut good).await));
+    }
+    assert_eq!(taken, (51..61).collect::<Vec<_>>(), "the other gets everything");
+
+    // It reads again: what had room, and where it was left out. It is not dropped.
+    let outgoing = next(&mut slow).await;
+    let (last, queued) = outgoing.split_last().expect("something");
+    assert_eq!(positions(queued), [51]);
+    match last {
+        Outgoing::Lagging { from: Position(52), subscriptions } => {
+            assert_eq!(subscriptions, &[subscription]);
+        }
+        unexpected => panic!("{unexpected:?}"),
+    }
     let status = cluster.handle.status().await;
-    assert_eq!((&status["sessions"], &status["subscriptions"]), (&0.into(), &0.into()));
+    assert_eq!((&status["sessions"], &status["subscriptions"]), (&2.into(), &1.into()));
+
+    // Until it has read the rest nothing comes; then everything from the position it is told.
+    cluster.ndb[0].send(tail_segment(61));
+    assert_eq!(positions(&next(&mut good).await), [61]);
+    let (session, join, subscriptions) = (SESSION, JoinId(3), vec![subscription]);
+    cluster.tell(SessionEvent::Join { session, join, subscriptions }).await;
+    match &next(&mut slow).await[..] {
+        [Outgoing::Joined { join: JoinId(3), from: Position(62) }] => {}
+        unexpected => panic!("{unexpected:?}"),
+    }
+    cluster.ndb[0].send(tail_segment(62));
+    assert_eq!(positions(&next(&mut slow).await), [62]);
+    assert_eq!(positions(&next(&mut good).await), [62]);
     cluster.stop().await;
 }

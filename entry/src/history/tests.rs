@@ -412,8 +412,19 @@ fn whatever_fails_a_read_gives_out_the_order_without_gap_or_repeat() {
         let (world, request, next, given, last) = run(seed);
         let expected = world.expected(&request, next);
         match last {
-            HistoryItem::End { .. } => {
+            HistoryItem::End { next: end } => {
                 assert_eq!(given, expected, "{request:?}, next {next}, base {}", world.base);
+                if request.direction == Direction::Forward {
+                    // Who goes on there misses nothing and gets nothing twice.
+                    let all = HistoryRequest { limit: None, ..request.clone() };
+                    let all = world.expected(&all, next).into_iter();
+                    let before: Vec<_> = all.filter(|position| *position < end.0).collect();
+                    assert_eq!(before, given, "{request:?}, next {next}, end {end}");
+                    let is_cut = request.limit.is_some_and(|limit| given.len() as u64 == limit);
+                    // Nothing before the end of the order is left to look at.
+                    let is_whole = request.until.is_none() && !is_cut;
+                    assert!(!is_whole || end.0 >= next, "{request:?}, next {next}, end {end}");
+                }
                 ended += 1;
             }
             HistoryItem::Failed(HistoryError::Trimmed { first }) => {
@@ -527,7 +538,7 @@ fn a_node_that_is_behind_is_asked_again_and_then_another() {
     assert_ne!(nodes[0], nodes[4], "another is asked after some tries");
     let (asked, _) = asked(&fx);
     let fx = bench.end(asked, HistoryEnd::Next { next: Position(9), is_end: true });
-    assert_eq!(fx.items, [(READ, HistoryItem::End)]);
+    assert_eq!(fx.items, [(READ, HistoryItem::End { next: Position(9) })]);
 }
 
 #[test]

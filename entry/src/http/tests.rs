@@ -7,28 +7,37 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use vixen_common::id::{Position, Stamp};
-use vixen_common::segment::RecordFlags;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
+use vixen_common::id::{PermanentId, Position, Stamp};
+use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPattern};
+use vixen_common::wire::{HistoryPlace, TailSegment};
 
 use super::*;
 use crate::broker::{
-    Event, Outbound, Outgoing, Publish, RequestId, SegmentEvents, SessionId, SubscriptionId,
+    Acknowledged, Outbound, Outgoing, Place, Publish, RequestId, Sent, SessionEvent, SessionId,
+    SubscribeMode, SubscriptionId,
 };
-use crate::wamp::{EventEncoder, SessionLimits};
+use crate::events::{EventBatch, Target, build};
+use crate::feed::ReadContext;
+use crate::history::{HistoryError, HistoryItem, HistoryRequest, ReadId, Start};
+use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
+use crate::wamp::SessionLimits;
 
 const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
 
 /// A client port, and the test's hands on everything behind it.
 struct Port {
     address: SocketAddr,
-    events: mpsc::Receiver<SessionEvent>,
+    events: mpsc::Receiver<EntryEvent>,
+    handle: EntryHandle,
+    /// What sessions ask the store.
+    reads: mpsc::Receiver<EntryEvent>,
     room: Arc<Semaphore>,
     stop: watch::Sender<bool>,
 }
@@ -38,24 +47,35 @@ impl Port {
         let (sender, events) = mpsc::channel(1024);
         let room = Arc::new(Semaphore::new(limits.entry_unacknowledged_bytes_max));
         let (stop, stopping) = watch::channel(false);
+        let (handle, reads) = EntryHandle::new();
         let context = SessionContext {
             events: sender,
             limits: Arc::new(limits),
             room: Arc::clone(&room),
             stopping,
+            reads: ReadContext::new(handle.clone()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, client_router(context)).await });
-        Self { address, events, room, stop }
+        Self { address, events, handle, reads, room, stop }
     }
 
     async fn connect(&self) -> Client {
+        self.connect_as("wamp.2.json").await
+    }
+
+    /// A client that takes little before it reads: the kernel holds some MiB for it at most.
+    async fn connect_as(&self, subprotocol: &str) -> Client {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(64 << 10).expect("a size");
+        let stream = socket.connect(self.address).await.expect("a connection");
         let mut request = format!("ws://{}/ws", self.address).into_client_request().expect("a URL");
-        let protocol = SUBPROTOCOL.parse().expect("a header");
+        let protocol = subprotocol.parse().expect("a header");
         request.headers_mut().insert("sec-websocket-protocol", protocol);
-        let (socket, response) = connect_async(request).await.expect("an upgrade");
-        assert_eq!(response.headers()["sec-websocket-protocol"], SUBPROTOCOL);
+        let stream = MaybeTlsStream::Plain(stream);
+        let (socket, response) = client_async(request, stream).await.expect("an upgrade");
+        assert_eq!(response.headers()["sec-websocket-protocol"], subprotocol);
         Client(socket)
     }
 
@@ -64,9 +84,54 @@ impl Port {
         let mut client = self.connect().await;
         client.say(HELLO).await;
         assert!(client.hear().await.starts_with("[2,"));
-        match self.events.recv().await {
-            Some(SessionEvent::Opened { session, outbound }) => (client, session, outbound),
+        match self.event().await {
+            Some(SessionEvent::Opened { info, outbound }) => (client, info.session, outbound),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// A client with subscription 1, live from position 1 on.
+    async fn join_subscribed(&mut self) -> (Client, SessionId, Outbound) {
+        let (mut client, me, outbound) = self.join().await;
+        client.say(r#"[32,99,{},"a.b"]"#).await;
+        self.take_subscribe(me, 99).await;
+        outbound.send(subscribed(99, 1));
+        assert_eq!(client.hear().await, "[33,99,1]");
+        (client, me, outbound)
+    }
+
+    /// The next word of a session.
+    async fn event(&mut self) -> Option<SessionEvent> {
+        match self.events.recv().await {
+            Some(EntryEvent::Session(event)) => Some(event),
+            None => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes a plain SUBSCRIBE of `a.b`.
+    async fn take_subscribe(&mut self, of: SessionId, wanted: u64) {
+        match self.event().await {
+            Some(SessionEvent::Subscribe { session, request, pattern, mode }) => {
+                assert_eq!((session, request, mode), (of, RequestId(wanted), SubscribeMode::Live));
+                assert_eq!(pattern, TopicPattern::new("realm1", "a.b", Match::Exact));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes a read of the store, and the way back to who reads.
+    async fn take_read(&mut self) -> (HistoryRequest, mpsc::Sender<HistoryItem>) {
+        loop {
+            match self.reads.recv().await {
+                Some(EntryEvent::History(HistoryEvent::Open { request, answer })) => {
+                    let (items, stream) = self.handle.history_stream(ReadId(1));
+                    answer.send(stream).expect("waited for");
+                    return (request, items);
+                }
+                Some(EntryEvent::History(HistoryEvent::Took { .. })) => {}
+                other => panic!("{other:?}"),
+            }
         }
     }
 
@@ -74,7 +139,7 @@ impl Port {
     async fn take(&mut self, wanted: usize) -> Vec<Publish> {
         let mut taken = Vec::new();
         while taken.len() < wanted {
-            let next = tokio::time::timeout(Duration::from_millis(300), self.events.recv());
+            let next = tokio::time::timeout(Duration::from_millis(300), self.event());
             match next.await {
                 Ok(Some(SessionEvent::Publish { messages, .. })) => taken.extend(messages),
                 Ok(other) => panic!("{other:?}"),
@@ -91,10 +156,12 @@ impl Port {
         let answers = messages
             .iter()
             .zip(1..)
-            .filter_map(|(message, n)| Some((message.acknowledge?, Ok(Position(n)))))
+            .filter_map(|(message, n)| {
+                let (position, id) = (Position(n), PermanentId { stamp: Stamp(0), offset: 0 });
+                Some((message.acknowledge?, Ok(Acknowledged::Canonical(Place { position, id }))))
+            })
             .collect();
-        let resolved = Outgoing::Resolved { messages: messages.len(), bytes, answers };
-        assert!(outbound.send(resolved));
+        outbound.send(Outgoing::Resolved { messages: messages.len(), bytes, answers });
     }
 
     async fn http(&self, request: &str) -> String {
@@ -130,6 +197,42 @@ impl Client {
     }
 }
 
+/// The core's answer to a SUBSCRIBE, while the order begins.
+fn subscribed(request: u64, subscription: u64) -> Outgoing {
+    let (request, subscription) = (RequestId(request), SubscriptionId(subscription));
+    let start = Position::FIRST;
+    Outgoing::Subscribed { request, subscription, live_from: start, end: start }
+}
+
+/// A large message at this position.
+fn large(position: u64) -> TailSegment {
+    let mut records = Vec::new();
+    let payload = format!("[\"{}\"]", "x".repeat(1 << 16));
+    let record = Record {
+        topic: 0,
+        encoding: Encoding::Json,
+        flags: RecordFlags::default(),
+        session: 0,
+        attributes: &[],
+        payload: payload.as_bytes(),
+    };
+    record.write_to(&mut records);
+    TailSegment {
+        first: Position(position),
+        count: 1,
+        stamp: Stamp(position),
+        topics: vec![Topic::new("realm1", "a.b")],
+        offsets: vec![],
+        records: records.into(),
+    }
+}
+
+/// A segment as events of these subscriptions.
+fn events(segment: &TailSegment, subscriptions: &[u64]) -> Arc<EventBatch> {
+    let target = |id: &u64| Target { subscription: SubscriptionId(*id), names_topic: false };
+    Arc::new(build(segment, &[subscriptions.iter().map(target).collect()]).batch)
+}
+
 fn acknowledged(request: usize, payload: &str) -> String {
     format!(r#"[16,{request},{{"acknowledge":true}},"a.b",{payload}]"#)
 }
@@ -139,12 +242,8 @@ async fn a_message_goes_from_publisher_to_subscriber_byte_for_byte() {
     let mut port = Port::open(SessionLimits::of_tests()).await;
     let (mut client, me, outbound) = port.join().await;
     client.say(r#"[32,1,{},"a.b"]"#).await;
-    let Some(SessionEvent::Subscribe { session, request, topic }) = port.events.recv().await else {
-        panic!("no subscribe");
-    };
-    assert_eq!((session, request, &*topic.uri), (me, RequestId(1), "a.b"));
-    let subscription = SubscriptionId(77);
-    assert!(outbound.send(Outgoing::Subscribed { request, subscription }));
+    port.take_subscribe(me, 1).await;
+    outbound.send(subscribed(1, 77));
     assert_eq!(client.hear().await, "[33,1,77]");
 
     let payload = r#"[123456789012345678901234567890,"\u00e9"],{"a":1e400,"a":[]}"#;
@@ -155,20 +254,25 @@ async fn a_message_goes_from_publisher_to_subscriber_byte_for_byte() {
     port.resolve(&outbound, &messages);
     assert_eq!(client.hear().await, "[17,2,1]");
 
-    let mut buffer = bytes::BytesMut::new();
-    let frame = EventEncoder::new(Stamp(0)).frame(
-        &mut buffer,
-        subscription,
-        Position(1),
-        123,
-        &messages[0].payload,
-    );
-    let event = Event { subscription, excluded: None, frame: frame.expect("text") };
-    let excluded = Event { excluded: Some(me), ..event.clone() };
-    let other = Event { subscription: SubscriptionId(78), ..event.clone() };
-    let events = vec![excluded, other, event];
-    assert!(outbound.send(Outgoing::Events(Arc::new(SegmentEvents { events, bytes: 100 }))));
-    assert_eq!(client.hear().await, format!(r#"[36,77,1,{{"id":"2001010000a0b3f"}},{payload}]"#));
+    // The first of two is its own and not for it, and both are of somebody else's subscription too.
+    let mut records = Vec::new();
+    for session in [me.0, 0] {
+        let flags = RecordFlags::EXCLUDE_ME;
+        let (encoding, payload) = (Encoding::Json, &messages[0].payload);
+        Record { topic: 0, encoding, flags, session, attributes: &[], payload }
+            .write_to(&mut records);
+    }
+    let segment = TailSegment {
+        first: Position(1),
+        count: 124,
+        stamp: Stamp(0),
+        topics: vec![Topic::new("realm1", "a.b")],
+        offsets: vec![122, 123],
+        records: records.into(),
+    };
+    assert_eq!(outbound.send_events(&events(&segment, &[78, 77])), Sent::Queued);
+    let details = r#"{"id":"2001010000a0b3f","position":124,"time":"2020-01-01T00:00:00.000Z"}"#;
+    assert_eq!(client.hear().await, format!("[36,77,124,{details},{payload}]"));
 }
 
 #[tokio::test]
@@ -183,7 +287,7 @@ async fn what_is_sent_before_goodbye_reaches_the_core() {
     assert_eq!(client.hear_close().await, 1000);
     let requests: Vec<_> = port.take(1000).await.iter().map(|m| m.acknowledge).collect();
     assert_eq!(requests, (1..=1000).map(|n| Some(RequestId(n))).collect::<Vec<_>>());
-    let closed = port.events.recv().await;
+    let closed = port.event().await;
     assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
 }
 
@@ -196,7 +300,7 @@ async fn a_violation_ends_its_own_session_only() {
     let abort = bad.hear().await;
     assert!(abort.starts_with("[3,{\"message\":\"") && abort.ends_with("protocol_violation\"]"));
     assert_eq!(bad.hear_close().await, 1002);
-    let closed = port.events.recv().await;
+    let closed = port.event().await;
     assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == bad_session));
     good.say(&acknowledged(1, "[1]")).await;
     assert_eq!(port.take(1).await.len(), 1);
@@ -218,7 +322,7 @@ async fn broken_frames_are_told_apart() {
         let abort = client.hear().await;
         assert!(abort.starts_with("[3,") && abort.contains(reason), "{abort}");
         assert_eq!(client.hear_close().await, code);
-        assert!(matches!(port.events.recv().await, Some(SessionEvent::Closed { .. })));
+        assert!(matches!(port.event().await, Some(SessionEvent::Closed { .. })));
     }
 }
 
@@ -263,17 +367,19 @@ async fn a_batch_waits_for_room_and_events_go_on_meanwhile() {
     let limits =
         SessionLimits { entry_unacknowledged_bytes_max: 1000, ..SessionLimits::of_tests() };
     let mut port = Port::open(limits).await;
-    let (mut client, _me, outbound) = port.join().await;
+    let (mut client, me, outbound) = port.join().await;
+    client.say(r#"[32,99,{},"a.b"]"#).await;
+    port.take_subscribe(me, 99).await;
     for n in 1..=30 {
         client.0.feed(Message::text(acknowledged(n, "[\"0123456789\"]"))).await.expect("fed");
     }
     client.0.flush().await.expect("flushed");
     let first = port.take(30).await;
     assert!((1..=12).contains(&first.len()), "{}", first.len());
-    let subscribed =
-        Outgoing::Subscribed { request: RequestId(99), subscription: SubscriptionId(1) };
-    assert!(outbound.send(subscribed));
+    outbound.send(subscribed(99, 1));
     assert_eq!(client.hear().await, "[33,99,1]");
+    assert_eq!(outbound.send_events(&events(&large(1), &[1])), Sent::Queued);
+    assert!(client.hear().await.starts_with("[36,1,1,"));
     let mut count = first.len();
     port.resolve(&outbound, &first);
     while count < 30 {
@@ -298,44 +404,119 @@ async fn a_message_that_no_room_can_hold_is_refused() {
     assert!(client.hear().await.contains("wamp.error.payload_size_exceeded"));
 }
 
-#[tokio::test]
-async fn a_client_that_does_not_read_is_dropped_at_the_bound() {
-    let subscriber_buffer_bytes_max = 1 << 20;
-    let limits = SessionLimits { subscriber_buffer_bytes_max, ..SessionLimits::of_tests() };
-    let mut port = Port::open(limits).await;
-    let (mut client, me, outbound) = port.join().await;
-    let subscription = SubscriptionId(1);
-    assert!(outbound.send(Outgoing::Subscribed { request: RequestId(1), subscription }));
-    assert_eq!(client.hear().await, "[33,1,1]");
-    let frame = format!("[36,1,1,{{}},[\"{}\"]]", "x".repeat(1 << 16));
-    let event = Event { subscription, excluded: None, frame: frame.as_str().into() };
-    let mut sent = 0;
-    // What the kernel buffers on both sides goes through first.
-    loop {
-        let events = SegmentEvents { events: vec![event.clone()], bytes: frame.len() };
-        if !outbound.send(Outgoing::Events(Arc::new(events))) {
-            break;
-        }
-        sent += frame.len();
-        assert!(sent < 256 << 20, "the bound does not hold");
-        tokio::time::sleep(Duration::from_micros(200)).await;
+/// Sends events from position 1 on to a client that does not read, up to the bound; the first
+/// position that had no room, from which on the session is left out.
+async fn overwhelm(port: &mut Port, outbound: &Outbound) -> u64 {
+    let mut position = 1;
+    while outbound.send_events(&events(&large(position), &[1])) == Sent::Queued {
+        position += 1;
+        assert!(position < 4_096, "the bound does not hold");
+        tokio::task::yield_now().await;
     }
-    drop(outbound);
-    let closed = tokio::time::timeout(Duration::from_secs(5), port.events.recv()).await;
-    assert!(matches!(closed, Ok(Some(SessionEvent::Closed { session })) if session == me));
-    // Reading now, it finds out why.
-    let mut last = String::new();
-    while let Some(Ok(message)) = client.0.next().await {
-        match message {
-            Message::Text(text) => last = text.as_str().to_owned(),
-            Message::Close(frame) => {
-                assert_eq!(frame.map(|frame| u16::from(frame.code)), Some(1008));
-                break;
-            }
+    let subscriptions = vec![SubscriptionId(1)];
+    outbound.send(Outgoing::Lagging { from: Position(position), subscriptions });
+    assert!(port.reads.try_recv().is_err(), "the store is not read for who does not read");
+    position
+}
+
+/// The client reads what was queued before it was left out at `from`.
+async fn hear_events(client: &mut Client, positions: std::ops::Range<u64>) {
+    for position in positions {
+        let event = client.hear().await;
+        assert!(event.starts_with(&format!("[36,1,{position},")), "{:.40}", event);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_did_not_read_gets_the_rest_from_the_store_and_then_live() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (mut client, me, outbound) = port.join_subscribed().await;
+    let from = overwhelm(&mut port, &outbound).await;
+    assert!(from > 200, "{from} messages are not 16 MiB");
+    hear_events(&mut client, 1..from).await;
+
+    let (request, items) = port.take_read().await;
+    assert_eq!(request.start, Start::At(HistoryPlace::Position(Position(from))));
+    assert_eq!(request.topics, [TopicPattern::new("realm1", "a.b", Match::Exact)]);
+    for position in [from, from + 1] {
+        items.send(HistoryItem::Segments(vec![large(position)])).await.expect("read");
+    }
+    items.send(HistoryItem::End { next: Position(from + 2) }).await.expect("read");
+    hear_events(&mut client, from..from + 2).await;
+
+    let joining = port.event().await;
+    let Some(SessionEvent::Join { session, join, subscriptions }) = joining else {
+        panic!("{joining:?}");
+    };
+    assert_eq!((session, subscriptions), (me, vec![SubscriptionId(1)]));
+    outbound.send(Outgoing::Joined { join, from: Position(from + 2) });
+    // There is room again, and what was read already does not come twice.
+    for position in [from + 1, from + 2] {
+        assert_eq!(outbound.send_events(&events(&large(position), &[1])), Sent::Queued);
+    }
+    hear_events(&mut client, from + 2..from + 3).await;
+    client.say(&acknowledged(1, "[]")).await;
+    assert_eq!(port.take(1).await.len(), 1, "the session goes on");
+}
+
+#[tokio::test]
+async fn a_client_that_retention_has_overtaken_finds_out_why_it_is_dropped() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (mut client, me, outbound) = port.join_subscribed().await;
+    let from = overwhelm(&mut port, &outbound).await;
+    hear_events(&mut client, 1..from).await;
+    let (_, items) = port.take_read().await;
+    let first = Position(from + 100);
+    items.send(HistoryItem::Failed(HistoryError::Trimmed { first })).await.expect("read");
+    let last = client.hear().await;
+    assert!(last.starts_with("[6,") && last.ends_with("\"vixen.error.trimmed\"]"), "{last}");
+    assert!(last.contains(&format!("first position is {first}")), "{last}");
+    assert_eq!(client.hear_close().await, 1008);
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_gone_and_finds_out_why() {
+    let limits = SessionLimits {
+        keep_alive_interval: Duration::from_millis(50),
+        keep_alive_timeout: Duration::from_millis(200),
+        ..SessionLimits::of_tests()
+    };
+    let mut port = Port::open(limits).await;
+    let (mut client, me, _outbound) = port.join().await;
+    // It does not read, so it does not answer.
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+    let mut pings = 0;
+    let last = loop {
+        match client.0.next().await {
+            Some(Ok(Message::Ping(_))) => pings += 1,
+            Some(Ok(Message::Text(text))) => break text.as_str().to_owned(),
             other => panic!("{other:?}"),
         }
-    }
-    assert!(last.starts_with("[6,") && last.contains("vixen.error.slow_subscriber"));
+    };
+    assert!(pings > 0, "it was asked");
+    assert!(last.starts_with("[6,") && last.ends_with("\"wamp.close.timeout\"]"), "{last}");
+    assert_eq!(client.hear_close().await, 1008);
+}
+
+#[tokio::test]
+async fn a_batched_client_sends_and_gets_batches() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let mut client = port.connect_as("wamp.2.json.batched").await;
+    let publish = |n| acknowledged(n, "[]");
+    client.say(&format!("{HELLO}\u{1e}{}\u{1e}{}\u{1e}", publish(1), publish(2))).await;
+    let welcome = client.hear().await;
+    assert!(welcome.starts_with("[2,") && welcome.ends_with("]\u{1e}"), "{welcome}");
+    let opened = port.event().await;
+    let Some(SessionEvent::Opened { outbound, .. }) = opened else { panic!("{opened:?}") };
+    let messages = port.take(2).await;
+    port.resolve(&outbound, &messages);
+    assert_eq!(client.hear().await, "[17,1,1]\u{1e}[17,2,2]\u{1e}");
+    client.say("[6,{},\"wamp.close.close_realm\"]\u{1e}").await;
+    assert_eq!(client.hear().await, "[6,{},\"wamp.close.goodbye_and_out\"]\u{1e}");
+    assert_eq!(client.hear_close().await, 1000);
 }
 
 #[tokio::test]
@@ -363,7 +544,8 @@ async fn another_subprotocol_is_refused_with_what_is_supported() {
         Err(Error::Http(answer)) => {
             assert_eq!(answer.status(), 400);
             let body = answer.body().as_deref().unwrap_or_default();
-            assert!(String::from_utf8_lossy(body).contains(SUBPROTOCOL));
+            let body = String::from_utf8_lossy(body);
+            assert!(SUBPROTOCOLS.iter().all(|name| body.contains(name)), "{body}");
         }
         other => panic!("{other:?}"),
     }

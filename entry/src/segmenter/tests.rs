@@ -3,10 +3,11 @@
 mod placement;
 
 use bytes::Bytes;
-use vixen_common::segment::{Blob, RecordFlags, Records};
+use vixen_common::id::PermanentId;
+use vixen_common::segment::{Attributes, Blob, Encoding, Publisher, RecordFlags, Records};
 
 use super::*;
-use crate::broker::{PublishError, RequestId};
+use crate::broker::{AckLevel, Acknowledged, Place, PublishError, RequestId};
 
 const TIMEOUT_MS: u64 = 1_000;
 
@@ -29,9 +30,12 @@ fn at(ms: u64) -> WallTime {
 fn publish(text: &'static str, request: u64) -> Publish {
     Publish {
         topic: Topic::new("r", "t"),
+        encoding: Encoding::Json,
         payload: Bytes::from_static(text.as_bytes()),
+        attributes: Bytes::new(),
         flags: RecordFlags::EXCLUDE_ME,
         acknowledge: (request > 0).then_some(RequestId(request)),
+        level: AckLevel::Canonical,
         wait: false,
     }
 }
@@ -85,8 +89,33 @@ impl Bench {
     }
 
     fn placed(&mut self, seq: u64, first: u64) -> Effects {
-        self.step(Input::Placed { segment: id(seq), first: Position(first) })
+        let (first, stamp) = (Position(first), stamp_of(seq));
+        let fx = self.step(Input::Placed { segment: id(seq), first, stamp });
+        for place in places(&fx) {
+            let offset = u32::try_from(place.position.0 - first.0).expect("of this segment");
+            assert_eq!(place.id, PermanentId { stamp, offset }, "the id of the position");
+        }
+        fx
     }
+}
+
+/// When the test elects a segment.
+fn stamp_of(seq: u64) -> Stamp {
+    Stamp(1_000 + seq)
+}
+
+/// All places that sessions were told.
+fn places(fx: &Effects) -> Vec<Place> {
+    let answers = fx.outgoing.iter().flat_map(|(_, outgoing)| match outgoing {
+        Outgoing::Resolved { answers, .. } => &answers[..],
+        other => panic!("unexpected {other:?}"),
+    });
+    let place = |outcome: &Result<Acknowledged, PublishError>| match outcome {
+        Ok(Acknowledged::Canonical(place)) => Some(*place),
+        Ok(Acknowledged::Durable { .. }) => panic!("nobody asked for that"),
+        Err(_) => None,
+    };
+    answers.filter_map(|(_, outcome)| place(outcome)).collect()
 }
 
 /// What was sent: node, name, seq.
@@ -110,10 +139,18 @@ fn whole(member: u8, seq: u64) -> [(u8, &'static str, u64); 3] {
 
 type Answers = Vec<(RequestId, Result<Position, PublishError>)>;
 
-/// What sessions were told: session, messages, answers.
+/// What sessions were told: session, messages, answers with their positions.
 fn told(fx: Effects) -> Vec<(u64, usize, Answers)> {
+    let position = |acknowledged| match acknowledged {
+        Acknowledged::Canonical(place) => place.position,
+        Acknowledged::Durable { .. } => panic!("nobody asked for that"),
+    };
     let each = fx.outgoing.into_iter().map(|(session, outgoing)| match outgoing {
-        Outgoing::Resolved { messages, answers, .. } => (session.0, messages, answers),
+        Outgoing::Resolved { messages, answers, .. } => {
+            let answers = answers.into_iter();
+            let answers = answers.map(|(request, outcome)| (request, outcome.map(position)));
+            (session.0, messages, answers.collect())
+        }
         other => panic!("unexpected {other:?}"),
     });
     each.collect()
@@ -138,7 +175,12 @@ fn the_first_message_leaves_alone_and_at_once() {
 #[test]
 fn what_is_sent_is_what_was_published() {
     let mut bench = Bench::with_nodes(&[0]);
-    bench.publish(7, vec![publish("[1]", 1), publish("[2]", 0)]);
+    let publisher = Publisher { authid: "joe".to_owned(), authrole: "user".to_owned() };
+    let attributes = Attributes { publisher: Some(publisher), ..Attributes::default() };
+    let attributes = Bytes::from(attributes.to_bytes());
+    let disclosed = Publish { attributes: attributes.clone(), ..publish("[2]", 0) };
+    bench.publish(7, vec![publish("[1]", 1), disclosed]);
+    assert_eq!(bench.segmenter.unacknowledged_bytes(), 2 * (64 + 3) + attributes.len());
     let fx = bench.step(Input::Flush);
     let (mut table, mut bytes, mut over) = (Vec::new(), Bytes::new(), None);
     for (_to, message) in fx.sends {
@@ -151,8 +193,13 @@ fn what_is_sent_is_what_was_published() {
         }
     }
     assert_eq!(Blob::assemble(&table, &[&bytes]).verify(&over.expect("sent")), Ok(()));
-    let records: Vec<_> = Records::new(&bytes).map(|r| (r.session, r.payload)).collect();
-    assert_eq!(records, [(7, &b"[1]"[..]), (7, &b"[2]"[..])]);
+    let records = Records::new(&bytes);
+    let records: Vec<_> =
+        records.map(|r| (r.session, r.encoding, r.flags, r.attributes, r.payload)).collect();
+    let (json, flags) = (Encoding::Json, RecordFlags::EXCLUDE_ME);
+    let wanted =
+        [(7, json, flags, &[][..], &b"[1]"[..]), (7, json, flags, &attributes[..], &b"[2]"[..])];
+    assert_eq!(records, wanted);
 }
 
 #[test]
@@ -210,6 +257,18 @@ fn answers_are_one_for_each_session_in_publishing_order() {
     assert_eq!(fx.permits, held);
     assert_eq!(bench.segmenter.unacknowledged_bytes(), 0);
     assert_eq!(told(fx), [(7, 3, vec![ok(1, 101), ok(3, 104)]), (8, 1, vec![ok(5, 103)])]);
+}
+
+#[test]
+fn a_place_has_the_permanent_id_that_subscribers_see() {
+    let mut bench = Bench::with_nodes(&[0]);
+    bench.publish(7, vec![publish("[1]", 0), publish("[2]", 2), publish("[3]", 3)]);
+    bench.step(Input::Flush);
+    let place = |position, offset| {
+        let id = PermanentId { stamp: stamp_of(1), offset };
+        Place { position: Position(position), id }
+    };
+    assert_eq!(places(&bench.placed(1, 101)), [place(102, 1), place(103, 2)]);
 }
 
 #[test]

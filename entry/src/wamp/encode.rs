@@ -1,6 +1,6 @@
 //! Messages of the router as JSON text.
 //!
-//! Each function appends one message to a buffer; [`take_frame`] cuts it off as a frame that
+//! Each function appends one message to a buffer; [`take_text`] cuts it off as a text that
 //! shares the buffer's memory, so that a run of answers costs one allocation.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -164,19 +164,24 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::broker::SessionId;
 
     fn frame(encode: impl FnOnce(&mut BytesMut)) -> String {
         let mut out = BytesMut::new();
         encode(&mut out);
-        take_frame(&mut out).as_str().to_owned()
+        String::from_utf8(take_text(&mut out).to_vec()).expect("text")
     }
 
     #[test]
     fn golden_texts() {
         let request = RequestId(7);
-        assert_eq!(frame(|out| published(out, request, Position(12))), "[17,7,12]");
+        assert_eq!(frame(|out| published(out, request, 12)), "[17,7,12]");
         assert_eq!(frame(|out| subscribed(out, request, SubscriptionId(3))), "[33,7,3]");
         assert_eq!(frame(|out| unsubscribed(out, request)), "[35,7]");
+        assert_eq!(
+            frame(|out| revoked(out, SubscriptionId(3), "a.b")),
+            r#"[35,0,{"subscription":3,"reason":"a.b"}]"#
+        );
         assert_eq!(frame(|out| goodbye(out, "a.b", "")), r#"[6,{},"a.b"]"#);
         assert_eq!(frame(|out| abort(out, "a.b", "x\"y")), r#"[3,{"message":"x\"y"},"a.b"]"#);
         assert_eq!(
@@ -187,16 +192,33 @@ mod tests {
 
     #[test]
     fn welcome_announces_what_works() {
-        let text = frame(|out| welcome(out, SessionId(9), "re\"alm", 255));
+        let info = SessionInfo {
+            session: SessionId(9),
+            realm: "re\"alm".into(),
+            authid: "jo\"e".into(),
+            authrole: "us\\er".into(),
+            authmethod: "anonymous",
+            authprovider: "static",
+            is_announced: true,
+        };
+        let text = frame(|out| welcome(out, &info));
         let parsed: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(
             parsed,
             json!([2, 9, {
-                "roles": {"broker": {"features": {"publisher_exclusion": true}}},
+                "roles": {"broker": {"features": {
+                    "publisher_exclusion": true,
+                    "publisher_identification": true,
+                    "subscriber_blackwhite_listing": true,
+                    "pattern_based_subscription": true,
+                    "session_meta_api": true,
+                    "subscription_meta_api": true,
+                    "subscription_revocation": true,
+                }}},
                 "agent": concat!("vixen-", env!("CARGO_PKG_VERSION")),
                 "realm": "re\"alm",
-                "authid": "00000000000000ff",
-                "authrole": "anonymous",
+                "authid": "jo\"e",
+                "authrole": "us\\er",
                 "authmethod": "anonymous",
                 "authprovider": "static",
             }])
@@ -208,8 +230,8 @@ mod tests {
         let mut out = BytesMut::with_capacity(2 * PUBLISHED_BYTES_MAX);
         let id = super::super::message::ID_MAX;
         for _twice in 0..2 {
-            published(&mut out, RequestId(id), Position(id));
-            assert_eq!(take_frame(&mut out).len(), PUBLISHED_BYTES_MAX);
+            published(&mut out, RequestId(id), id);
+            assert_eq!(take_text(&mut out).len(), PUBLISHED_BYTES_MAX);
         }
     }
 

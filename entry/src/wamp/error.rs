@@ -323,3 +323,128 @@ impl Ending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vixen_common::id::GroupId;
+
+    use super::*;
+    use crate::history::Trouble;
+
+    #[test]
+    fn refusals_have_the_uris_of_the_specification_and_few_labels() {
+        let argument = "wamp.error.invalid_argument";
+        let table = [
+            (Refusal::InvalidUri, INVALID_URI, "invalid_uri"),
+            (Refusal::InvalidPattern, INVALID_URI, "invalid_pattern"),
+            (Refusal::TopicTooLong { max: 9 }, INVALID_URI, "topic_too_long"),
+            (Refusal::ReservedUri, INVALID_URI, "reserved_uri"),
+            (Refusal::TooLarge { max: 9 }, "wamp.error.payload_size_exceeded", "too_large"),
+            (Refusal::InvalidOption("match"), argument, "invalid_option"),
+            (Refusal::InvalidOptions, argument, "invalid_option"),
+            (Refusal::InvalidAfter, argument, "invalid_option"),
+            (Refusal::ListTooLong("exclude"), argument, "invalid_option"),
+            (Refusal::NotAuthorized("publish"), "wamp.error.not_authorized", "not_authorized"),
+            (
+                Refusal::DisclosureNotAllowed,
+                "wamp.error.option_disallowed.disclose_me",
+                "disclosure_not_allowed",
+            ),
+        ];
+        for (refusal, uri, label) in table {
+            assert_eq!((refusal.uri(), refusal.label()), (uri, label), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_can_mend_is_named() {
+        let table = [
+            (Refusal::InvalidOption("limit"), "'limit'"),
+            (Refusal::ListTooLong("eligible"), "'eligible' has more than 1000"),
+            (Refusal::TopicTooLong { max: 512 }, "512 bytes"),
+            (Refusal::InvalidAfter, "not 'today'"),
+            (Refusal::NotAuthorized("subscribe"), "may not subscribe"),
+        ];
+        for (refusal, part) in table {
+            assert!(refusal.to_string().contains(part), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn violations_are_told_apart_by_their_labels() {
+        let (message, element, expected) = ("PUBLISH", "Topic", "a string");
+        let all = [
+            Violation::NotJson,
+            Violation::NotList,
+            Violation::UnknownCode,
+            Violation::NoDealer,
+            Violation::Unexpected("HELLO"),
+            Violation::Arity("HELLO"),
+            Violation::Type { message, element, expected },
+            Violation::Id("PUBLISH"),
+            Violation::NoRole,
+            Violation::Binary,
+            Violation::Text,
+            Violation::Batch,
+            Violation::Framing,
+        ];
+        let labels: std::collections::BTreeSet<_> = all.iter().map(|v| v.label()).collect();
+        assert_eq!(labels.len(), all.len());
+        for violation in all {
+            let ending = Ending::from(violation);
+            assert_eq!(ending.uri(), Some("wamp.error.protocol_violation"));
+            assert_eq!((ending.label(), ending.close_code()), ("protocol_violation", 1002));
+            assert!(!ending.is_orderly());
+        }
+    }
+
+    #[test]
+    fn endings_have_their_uri_label_close_code_and_form() {
+        let first = Position(17);
+        let table = [
+            (Ending::Goodbye, Some("wamp.close.goodbye_and_out"), "goodbye", 1000, true),
+            (Ending::ClientAborted, None, "client_aborted", 1000, false),
+            (Ending::Disconnected, None, "disconnected", 1000, false),
+            (Ending::InvalidRealm, Some(INVALID_URI), "invalid_realm", 1000, false),
+            (
+                Ending::NoAuthMethod,
+                Some("wamp.error.no_matching_auth_method"),
+                "no_auth_method",
+                1000,
+                false,
+            ),
+            (Ending::HelloTimeout, Some(PROTOCOL_VIOLATION), "hello_timeout", 1008, false),
+            (Ending::FrameTooLarge, Some(PAYLOAD_SIZE_EXCEEDED), "frame_too_large", 1009, false),
+            (Ending::Trimmed { first }, Some("vixen.error.trimmed"), "trimmed", 1008, true),
+            (
+                Ending::KeepAliveTimeout,
+                Some("wamp.close.timeout"),
+                "keep_alive_timeout",
+                1008,
+                true,
+            ),
+            (Ending::Shutdown, Some("wamp.close.system_shutdown"), "shutdown", 1001, true),
+            (Ending::NoSessionId, None, "no_session_id", 1011, false),
+        ];
+        for (ending, uri, label, code, is_orderly) in table {
+            let told = (ending.uri(), ending.label(), ending.close_code(), ending.is_orderly());
+            assert_eq!(told, (uri, label, code, is_orderly), "{ending}");
+        }
+        assert!(Ending::Trimmed { first }.to_string().ends_with("first position is 17"));
+    }
+
+    #[test]
+    fn a_past_that_cannot_be_read_has_the_uri_of_the_history_route() {
+        let (group, waited_ms, trouble) = (GroupId(2), 10_000, Trouble::Behind);
+        let table = [
+            (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
+            (HistoryError::NotReady, "vixen.error.not_ready"),
+            (HistoryError::Trimmed { first: Position(17) }, "vixen.error.trimmed"),
+            (HistoryError::Unavailable { group, waited_ms, trouble }, "vixen.error.unavailable"),
+            (HistoryError::Stopped, "vixen.error.shutting_down"),
+        ];
+        for (error, uri) in table {
+            assert_eq!(history_error_uri(&error), uri);
+        }
+    }
+}

@@ -99,3 +99,75 @@ impl Frames {
         self.list.is_empty() && self.batch.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: Serializer = Serializer { encoding: Encoding::Json, is_batched: false };
+    const BATCHED: Serializer = Serializer { is_batched: true, ..JSON };
+
+    fn texts(frames: &mut Frames) -> Vec<String> {
+        let text = |message| match message {
+            Message::Text(text) => text.as_str().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        frames.take().into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn without_batches_each_message_is_a_frame_in_order() {
+        let mut frames = Frames::new(JSON);
+        assert!(frames.is_empty() && frames.take().is_empty());
+        let mut buffer = BytesMut::from("[1]");
+        frames.json(&mut buffer);
+        assert!(buffer.is_empty());
+        frames.message(&Message::Text("[\"ü\"]".into()));
+        frames.text(Bytes::from_static(b"[3]"));
+        assert!(!frames.is_empty());
+        assert_eq!(texts(&mut frames), ["[1]", "[\"ü\"]", "[3]"]);
+        assert!(frames.is_empty() && frames.take().is_empty());
+    }
+
+    #[test]
+    fn an_encoded_message_is_shared_and_not_copied() {
+        let message = Message::Text("[36]".into());
+        let Message::Text(text) = &message else { panic!("a text") };
+        let mut frames = Frames::new(JSON);
+        frames.message(&message);
+        let taken = frames.take();
+        let [Message::Text(taken)] = &taken[..] else { panic!("{taken:?}") };
+        assert_eq!(taken.as_str().as_ptr(), text.as_str().as_ptr());
+    }
+
+    #[test]
+    fn a_batch_is_one_frame_in_which_a_separator_ends_each_message() {
+        let mut frames = Frames::new(BATCHED);
+        assert!(frames.is_empty() && frames.take().is_empty());
+        frames.json(&mut BytesMut::from("[1]"));
+        frames.message(&Message::Text("[\"ü\"]".into()));
+        frames.text(Bytes::from_static(b"[3]"));
+        assert!(!frames.is_empty(), "a batch that is being made counts");
+        assert_eq!(texts(&mut frames), ["[1]\u{1e}[\"ü\"]\u{1e}[3]\u{1e}"]);
+        assert!(frames.is_empty() && frames.take().is_empty());
+        frames.text(Bytes::from_static(b"[4]"));
+        assert_eq!(texts(&mut frames), ["[4]\u{1e}"], "the next batch begins anew");
+    }
+
+    #[test]
+    fn a_batch_ends_when_it_is_large_and_loses_nothing() {
+        const MESSAGES: usize = 100;
+        let message = |n: usize| format!("[\"{n:03}{}\"]", "x".repeat(10_000));
+        let mut frames = Frames::new(BATCHED);
+        for n in 0..MESSAGES {
+            frames.text(message(n).into());
+        }
+        let batches = texts(&mut frames);
+        let one = message(0).len() + 1;
+        assert_eq!(batches.len(), (MESSAGES * one).div_ceil(BATCH_BYTES.next_multiple_of(one)));
+        assert!(batches.iter().all(|batch| batch.len() < BATCH_BYTES + one));
+        let all = batches.concat();
+        let each: Vec<_> = all.split_terminator('\u{1e}').map(str::to_owned).collect();
+        assert_eq!(each, (0..MESSAGES).map(message).collect::<Vec<_>>());
+    }
+}

@@ -117,7 +117,7 @@ async fn what_a_read_gives_out_comes_a_line_each() {
             other => panic!("{other:?}"),
         }
     }
-    items.send(HistoryItem::End).await.expect("taken");
+    items.send(HistoryItem::End { next: Position(50_005) }).await.expect("taken");
     let (head, body) = client.await.expect("read");
     assert!(head.starts_with("HTTP/1.0 200") && head.contains("application/x-ndjson"), "{head}");
     assert_eq!(positions(&body), (5..50_005).collect::<Vec<_>>());
@@ -126,7 +126,7 @@ async fn what_a_read_gives_out_comes_a_line_each() {
 #[tokio::test]
 async fn nothing_stored_is_an_empty_answer() {
     let mut port = Port::open().await;
-    let (head, body) = port.answer("", vec![HistoryItem::End]).await;
+    let (head, body) = port.answer("", vec![HistoryItem::End { next: Position(1) }]).await;
     assert!(head.starts_with("HTTP/1.0 200") && body.is_empty(), "{head}");
 }
 

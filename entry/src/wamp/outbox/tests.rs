@@ -1,1 +1,503 @@
+use axum::extract::ws::Message;
+use bytes::Bytes;
+use serde_json::Value;
 
+use vixen_common::id::{GroupId, PermanentId, Position, Stamp};
+use vixen_common::segment::{
+    Attributes, Audience, Eligible, Encoding, Match, Record, RecordFlags, Topic, TopicPattern,
+};
+use vixen_common::wire::{HistoryPlace, TailSegment};
+
+use super::*;
+use crate::broker::{JoinId, Place, PublishError};
+use crate::events::{Target, build};
+use crate::feed::After;
+use crate::history::{Bound, RefPoint, Start, Trouble};
+use crate::wamp::serializer::Serializer;
+
+const ME: SessionId = SessionId(1);
+const OTHER: SessionId = SessionId(2);
+const END: Position = Position(100);
+
+/// An outbox, the frames it makes, and what it owes.
+struct Bench {
+    outbox: Outbox,
+    frames: Frames,
+    owed: Owed,
+}
+
+impl Bench {
+    fn new(takes_revocation: bool) -> Self {
+        let serializer = Serializer { encoding: Encoding::Json, is_batched: false };
+        let mut outbox = Outbox::new(ME);
+        let info = SessionInfo {
+            session: ME,
+            realm: "r".into(),
+            authid: "joe".into(),
+            authrole: "user".into(),
+            authmethod: "anonymous",
+            authprovider: "static",
+            is_announced: true,
+        };
+        outbox.on_opened(Arc::new(info), takes_revocation);
+        Self { outbox, frames: Frames::new(serializer), owed: Owed::default() }
+    }
+
+    /// The frames that `outgoing` becomes; EVENTs in few words.
+    fn outgoing(&mut self, outgoing: Outgoing) -> Vec<String> {
+        self.outbox.on_outgoing(outgoing, &mut self.frames, &mut self.owed);
+        self.texts()
+    }
+
+    fn read(&mut self, outcome: Result<ReadPart, HistoryError>) -> Vec<String> {
+        self.outbox.on_read(outcome, &mut self.frames, &mut self.owed);
+        self.texts()
+    }
+
+    fn texts(&mut self) -> Vec<String> {
+        let text = |message| match message {
+            Message::Text(text) => in_words(text.as_str()),
+            other => panic!("{other:?}"),
+        };
+        self.frames.take().into_iter().map(text).collect()
+    }
+
+    /// A SUBSCRIBE and the answer of the core: live from position 50 on, of an order up to 100.
+    fn subscribe(&mut self, request: u64, subscription: u64, wish: Wish) -> Vec<String> {
+        let (request, subscription) = (RequestId(request), SubscriptionId(subscription));
+        self.outbox.on_subscribing(request, wish);
+        let live_from = Position(50);
+        self.outgoing(Outgoing::Subscribed { request, subscription, live_from, end: END })
+    }
+
+    /// What was told to the core since the last call, in words.
+    fn told(&mut self) -> Vec<String> {
+        let word = |event| match event {
+            SessionEvent::Unsubscribe { session: ME, request, subscription } => {
+                format!("unsubscribe {} {}", request.0, subscription.0)
+            }
+            SessionEvent::Join { session: ME, join, subscriptions } => {
+                let ids: Vec<_> = subscriptions.iter().map(|id| id.0).collect();
+                format!("join {} {ids:?}", join.0)
+            }
+            other => panic!("{other:?}"),
+        };
+        std::mem::take(&mut self.owed.tell).into_iter().map(word).collect()
+    }
+}
+
+/// `event 7 51 [1]` for an EVENT of subscription 7 at position 51; all else as it is.
+fn in_words(text: &str) -> String {
+    let message: Value = serde_json::from_str(text).expect("JSON");
+    if message[0] != 36 {
+        return text.to_owned();
+    }
+    assert_eq!(message[3]["position"], message[2]);
+    format!("event {} {} {}", message[1], message[2], message[4])
+}
+
+fn live() -> Wish {
+    let pattern = TopicPattern::new("r", "t", Match::Exact);
+    Wish { pattern, after: None, limit: None, is_snapshot: false }
+}
+
+fn after(position: u64) -> Wish {
+    let point = RefPoint::Position(Position(position));
+    Wish { after: Some(After::Point(point)), ..live() }
+}
+
+fn snapshot() -> Wish {
+    Wish { is_snapshot: true, ..live() }
+}
+
+/// One message of a segment: its publisher, flags and attributes, and `[position]` as payload.
+#[derive(Clone, Default)]
+struct Sent {
+    publisher: u64,
+    flags: RecordFlags,
+    attributes: Attributes,
+}
+
+fn segment_of(first: u64, messages: &[Sent]) -> TailSegment {
+    let mut records = Vec::new();
+    for (message, position) in messages.iter().zip(first..) {
+        let attributes = message.attributes.to_bytes();
+        let payload = format!("[{position}]");
+        let record = Record {
+            topic: 0,
+            encoding: Encoding::Json,
+            flags: message.flags,
+            session: message.publisher,
+            attributes: &attributes,
+            payload: payload.as_bytes(),
+        };
+        record.write_to(&mut records);
+    }
+    TailSegment {
+        first: Position(first),
+        count: u32::try_from(messages.len()).expect("few"),
+        stamp: Stamp(first),
+        topics: vec![Topic::new("r", "t")],
+        offsets: vec![],
+        records: records.into(),
+    }
+}
+
+/// Plain messages of somebody else at these positions.
+fn segment(positions: std::ops::Range<u64>) -> TailSegment {
+    let count = usize::try_from(positions.end - positions.start).expect("few");
+    segment_of(positions.start, &vec![Sent::default(); count])
+}
+
+/// A segment as live events of these subscriptions.
+fn events(segment: &TailSegment, subscriptions: &[u64]) -> Outgoing {
+    let target = |id: &u64| Target { subscription: SubscriptionId(*id), names_topic: false };
+    let built = build(segment, &[subscriptions.iter().map(target).collect()]);
+    assert!(!built.is_malformed);
+    Outgoing::Events(Arc::new(built.batch))
+}
+
+fn part(positions: std::ops::Range<u64>, next: u64, is_complete: bool) -> ReadPart {
+    let segments = if positions.is_empty() { vec![] } else { vec![segment(positions)] };
+    ReadPart { segments, next: Position(next), is_complete }
+}
+
+fn at(position: u64) -> Start {
+    Start::At(HistoryPlace::Position(Position(position)))
+}
+
+#[test]
+fn events_come_from_subscribed_to_unsubscribed_and_not_to_the_excluded() {
+    let mut bench = Bench::new(false);
+    let of = |publisher: SessionId, flags| Sent {
+        publisher: publisher.0,
+        flags,
+        attributes: Attributes::default(),
+    };
+    let (plain, exclude_me) = (RecordFlags::default(), RecordFlags::EXCLUDE_ME);
+    // Of four messages one is mine and not for me.
+    let some = |first| {
+        let messages = [of(ME, plain), of(ME, exclude_me), of(OTHER, exclude_me), of(OTHER, plain)];
+        events(&segment_of(first, &messages), &[7, 8])
+    };
+    let taken = |first: u64| [0, 2, 3].map(|n| format!("event 7 {0} [{0}]", first + n));
+    assert_eq!(bench.outgoing(some(50)), [""; 0]);
+    assert_eq!(bench.subscribe(1, 7, live()), ["[33,1,7]"]);
+    assert_eq!(bench.subscribe(2, 7, live()), ["[33,2,7]"]);
+    assert_eq!(bench.outgoing(some(60)), taken(60));
+    bench.outbox.on_unsubscribing(RequestId(3), SubscriptionId(7));
+    assert_eq!(bench.outgoing(some(70)), taken(70));
+    let over = Outgoing::Unsubscribed { request: RequestId(3) };
+    assert_eq!(bench.outgoing(over), ["[35,3]"]);
+    assert_eq!(bench.outgoing(some(80)), [""; 0]);
+    assert_eq!((bench.outbox.take_events_sent(), bench.outbox.take_events_sent()), (6, 0));
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn a_message_comes_once_for_each_subscription_that_has_it() {
+    let mut bench = Bench::new(false);
+    bench.subscribe(1, 7, live());
+    bench.subscribe(2, 8, live());
+    let twice = bench.outgoing(events(&segment(60..61), &[7, 8, 9]));
+    assert_eq!(twice, ["event 7 60 [60]", "event 8 60 [60]"]);
+    // A replica that tells again what another has told.
+    assert_eq!(bench.outgoing(events(&segment(60..62), &[7])), ["event 7 61 [61]"]);
+    // What stood before the subscription began.
+    assert_eq!(bench.subscribe(3, 9, live()), ["[33,3,9]"]);
+    assert_eq!(bench.outgoing(events(&segment(49..51), &[9])), ["event 9 50 [50]"]);
+}
+
+#[test]
+fn black_and_whitelists_are_kept() {
+    let mut bench = Bench::new(false);
+    bench.subscribe(1, 7, live());
+    let names = |name: &str| vec![name.to_owned()];
+    let exclude = |exclude| Attributes { exclude, ..Attributes::default() };
+    let only = |eligible| Attributes { eligible, ..Attributes::default() };
+    let table = [
+        (exclude(Audience { sessions: vec![ME.0], ..Audience::default() }), false),
+        (exclude(Audience { sessions: vec![OTHER.0], ..Audience::default() }), true),
+        (exclude(Audience { authids: names("joe"), ..Audience::default() }), false),
+        (exclude(Audience { authroles: names("user"), ..Audience::default() }), false),
+        (exclude(Audience { authroles: names("admin"), ..Audience::default() }), true),
+        (only(Eligible { sessions: Some(vec![ME.0]), ..Eligible::default() }), true),
+        (only(Eligible { sessions: Some(vec![]), ..Eligible::default() }), false),
+        (only(Eligible { authids: Some(names("jane")), ..Eligible::default() }), false),
+        (only(Eligible { authroles: Some(names("user")), ..Eligible::default() }), true),
+    ];
+    let sent = |(attributes, _): &(Attributes, bool)| Sent {
+        attributes: attributes.clone(),
+        ..Sent::default()
+    };
+    let messages: Vec<_> = table.iter().map(sent).collect();
+    let wanted: Vec<_> = table
+        .iter()
+        .zip(60..)
+        .filter(|((_, is_taken), _)| *is_taken)
+        .map(|(_, position)| format!("event 7 {position} [{position}]"))
+        .collect();
+    assert_eq!(bench.outgoing(events(&segment_of(60, &messages), &[7])), wanted);
+}
+
+#[test]
+fn events_of_the_router_come_to_those_who_are_live() {
+    let mut bench = Bench::new(false);
+    bench.subscribe(1, 7, live());
+    let targets = [7, 8].map(|id| Target { subscription: SubscriptionId(id), names_topic: false });
+    let topic = Topic::new("r", "t");
+    let batch = EventBatch::of_router(&topic, &targets, 1 << 52, &Bytes::from_static(b"[9]"));
+    // They have no place, so the same number may come again.
+    let batch = Arc::new(batch);
+    for _twice in 0..2 {
+        let outgoing = Outgoing::Events(Arc::clone(&batch));
+        bench.outbox.on_outgoing(outgoing, &mut bench.frames, &mut bench.owed);
+        let frames = bench.frames.take();
+        let [Message::Text(text)] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(text.as_str(), "[36,7,4503599627370496,{},[9]]");
+    }
+    assert_eq!(bench.outgoing(events(&segment(60..61), &[7])), ["event 7 60 [60]"]);
+}
+
+#[test]
+fn a_refused_request_changes_nothing() {
+    let mut bench = Bench::new(false);
+    bench.subscribe(1, 7, live());
+    bench.outbox.on_unsubscribing(RequestId(2), SubscriptionId(9));
+    let refused = Outgoing::Refused {
+        request: RequestId(2),
+        kind: UNSUBSCRIBE,
+        error: SubscribeError::NoSuchSubscription,
+    };
+    assert_eq!(
+        bench.outgoing(refused),
+        [r#"[8,34,2,{},"wamp.error.no_such_subscription",["no such subscription"]]"#]
+    );
+    assert!(bench.outbox.unsubscribing.is_empty());
+    bench.outbox.on_subscribing(RequestId(3), snapshot());
+    let error = SubscribeError::TooMany { max: 9 };
+    let refused = Outgoing::Refused { request: RequestId(3), kind: SUBSCRIBE, error };
+    let answer = bench.outgoing(refused);
+    assert!(
+        matches!(&answer[..], [one] if one.starts_with(r#"[8,32,3,{},"vixen.error.too_many_sub"#)),
+        "{answer:?}"
+    );
+    assert!(bench.outbox.subscribing.is_empty() && bench.outbox.next_read().is_none());
+    assert_eq!(bench.outgoing(events(&segment(60..61), &[7])), ["event 7 60 [60]"]);
+}
+
+#[test]
+fn answers_give_back_their_share_of_the_bounds() {
+    let mut bench = Bench::new(false);
+    let limits =
+        SessionLimits { session_unacknowledged_messages_max: 4, ..SessionLimits::of_tests() };
+    bench.outbox.on_handed_over(4, 300);
+    assert!(!bench.outbox.is_below(&limits) && !bench.outbox.is_settled());
+    let missing = "2 of 3 ndb nodes".to_owned();
+    let id = PermanentId { stamp: Stamp(3), offset: 1 };
+    let place = Place { position: Position(9), id };
+    let publication = (1 << 52) + 7;
+    let resolved = Outgoing::Resolved {
+        messages: 3,
+        bytes: 200,
+        answers: vec![
+            (RequestId(5), Ok(Acknowledged::Canonical(place))),
+            (RequestId(6), Err(PublishError::NoQuorum { waited_ms: 7, missing })),
+            (RequestId(7), Ok(Acknowledged::Durable { publication })),
+        ],
+    };
+    assert_eq!(
+        bench.outgoing(resolved),
+        [
+            "[17,5,9]",
+            r#"[8,16,6,{},"vixen.error.no_quorum",["not acknowledged within 7 ms: 2 of 3 ndb nodes"]]"#,
+            "[17,7,4503599627370503]",
+        ]
+    );
+    assert!(bench.outbox.is_below(&limits) && !bench.outbox.is_settled());
+    let tight = SessionLimits { session_unacknowledged_bytes_max: 100, ..limits };
+    assert!(!bench.outbox.is_below(&tight), "a hundred bytes are on their way");
+    let answers = vec![];
+    assert!(bench.outgoing(Outgoing::Resolved { messages: 1, bytes: 100, answers }).is_empty());
+    assert!(bench.outbox.is_below(&tight) && bench.outbox.is_settled());
+}
+
+#[test]
+fn a_replay_is_announced_with_its_first_read_and_goes_on_live_without_a_gap() {
+    let mut bench = Bench::new(true);
+    assert_eq!(bench.subscribe(1, 7, after(10)), [""; 0], "the past may be gone");
+    let request = bench.outbox.next_read().expect("a read");
+    assert_eq!((request.start, request.until), (at(11), None));
+    assert_eq!(request.topics, [live().pattern]);
+    assert!(bench.outbox.next_read().is_none(), "one at a time");
+    // Not live yet.
+    assert_eq!(bench.outgoing(events(&segment(60..61), &[7])), [""; 0]);
+    let texts = bench.read(Ok(part(11..13, 40, false)));
+    assert_eq!(texts, ["[33,1,7]", "event 7 11 [11]", "event 7 12 [12]"]);
+    assert_eq!(bench.outbox.next_read().map(|request| request.start), Some(at(40)));
+    assert_eq!(bench.read(Ok(part(60..61, 100, true))), ["event 7 60 [60]"]);
+    assert_eq!(bench.told(), ["join 1 [7]"]);
+    assert!(bench.outbox.next_read().is_none() && !bench.outbox.is_blocked());
+    let joined = Outgoing::Joined { join: JoinId(1), from: Position(105) };
+    assert_eq!(bench.outgoing(joined), [""; 0]);
+    assert!(bench.outbox.is_blocked(), "what comes live waits for the last part");
+    let request = bench.outbox.next_read().expect("the last part");
+    let until = Some(Bound::Position(Position(105)));
+    assert_eq!((request.start, request.until), (at(100), until));
+    assert_eq!(
+        bench.read(Ok(part(103..105, 105, true))),
+        ["event 7 103 [103]", "event 7 104 [104]"]
+    );
+    assert!(!bench.outbox.is_blocked() && bench.outbox.next_read().is_none());
+    assert_eq!(bench.outgoing(events(&segment(104..106), &[7])), ["event 7 105 [105]"]);
+    assert_eq!(bench.outbox.take_events_sent(), 6);
+    assert!(bench.told().is_empty() && bench.owed.ending.is_none());
+}
+
+#[test]
+fn a_snapshot_ends_by_a_revocation_for_clients_that_announced_to_take_it() {
+    let revoked = r#"[35,0,{"subscription":7,"reason":"vixen.close.complete"}]"#;
+    for takes_revocation in [true, false] {
+        let mut bench = Bench::new(takes_revocation);
+        assert_eq!(bench.subscribe(1, 7, snapshot()), [""; 0]);
+        let request = bench.outbox.next_read().expect("a read");
+        let until = Some(Bound::Position(END));
+        assert_eq!((request.start, request.until), (Start::Anywhere, until));
+        assert_eq!(bench.read(Ok(part(5..6, 6, false))), ["[33,1,7]", "event 7 5 [5]"]);
+        assert!(bench.told().is_empty());
+        assert!(bench.outbox.next_read().is_some());
+        let texts = bench.read(Ok(part(99..100, END.0, true)));
+        let wanted = ["event 7 99 [99]", revoked];
+        assert_eq!(texts, wanted[..if takes_revocation { 2 } else { 1 }]);
+        assert_eq!(bench.told(), ["unsubscribe 0 7"], "the core forgets it in any case");
+        // The client has asked for nothing, so it hears nothing of the core's answer.
+        let over = Outgoing::Unsubscribed { request: RequestId(0) };
+        assert_eq!(bench.outgoing(over), [""; 0]);
+        let error = SubscribeError::NoSuchSubscription;
+        let refused = Outgoing::Refused { request: RequestId(0), kind: UNSUBSCRIBE, error };
+        assert_eq!(bench.outgoing(refused), [""; 0]);
+        assert!(bench.outbox.next_read().is_none());
+        assert_eq!(bench.outgoing(events(&segment(100..101), &[7])), [""; 0]);
+    }
+}
+
+#[test]
+fn nothing_stored_is_announced_and_over() {
+    let mut bench = Bench::new(true);
+    bench.subscribe(1, 7, snapshot());
+    assert!(bench.outbox.next_read().is_some());
+    let texts = bench.read(Ok(part(0..0, END.0, true)));
+    assert_eq!(texts, ["[33,1,7]", r#"[35,0,{"subscription":7,"reason":"vixen.close.complete"}]"#]);
+}
+
+#[test]
+fn a_limit_ends_a_subscription_once_read_or_live() {
+    let revoked = r#"[35,0,{"subscription":7,"reason":"vixen.close.complete"}]"#;
+    // By the last read of a snapshot, which would end it as well.
+    let mut bench = Bench::new(true);
+    bench.subscribe(1, 7, Wish { limit: Some(2), ..snapshot() });
+    assert!(bench.outbox.next_read().is_some());
+    let texts = bench.read(Ok(part(5..9, END.0, true)));
+    assert_eq!(texts, ["[33,1,7]", "event 7 5 [5]", "event 7 6 [6]", revoked]);
+    assert_eq!(bench.told(), ["unsubscribe 0 7"]);
+    assert!(bench.outbox.next_read().is_none());
+
+    // Live; messages that are not for this session do not count.
+    let mut bench = Bench::new(true);
+    bench.subscribe(1, 7, Wish { limit: Some(2), ..after(99) });
+    assert_eq!(bench.outbox.next_read().map(|request| request.start), Some(at(100)));
+    assert_eq!(bench.read(Ok(part(0..0, 100, true))), ["[33,1,7]"]);
+    assert_eq!(bench.told(), ["join 1 [7]"]);
+    bench.outgoing(Outgoing::Joined { join: JoinId(1), from: Position(100) });
+    assert!(!bench.outbox.is_blocked(), "it is there already");
+    let flags = RecordFlags::EXCLUDE_ME;
+    let own = Sent { publisher: ME.0, flags, ..Sent::default() };
+    let messages = [Sent::default(), own, Sent::default(), Sent::default()];
+    let texts = bench.outgoing(events(&segment_of(100, &messages), &[7]));
+    assert_eq!(texts, ["event 7 100 [100]", "event 7 102 [102]", revoked]);
+    assert_eq!(bench.told(), ["unsubscribe 0 7"]);
+    assert_eq!(bench.outgoing(events(&segment(104..105), &[7])), [""; 0]);
+}
+
+#[test]
+fn an_end_concerns_its_own_subscription_only() {
+    let mut bench = Bench::new(false);
+    bench.subscribe(1, 7, live());
+    bench.subscribe(2, 8, snapshot());
+    assert!(bench.outbox.next_read().is_some());
+    assert_eq!(bench.read(Ok(part(5..6, END.0, true))), ["[33,2,8]", "event 8 5 [5]"]);
+    assert_eq!(bench.told(), ["unsubscribe 0 8"]);
+    assert_eq!(bench.outgoing(events(&segment(60..61), &[7, 8])), ["event 7 60 [60]"]);
+}
+
+#[test]
+fn a_past_that_cannot_be_read_refuses_the_subscription_and_nothing_else() {
+    let (group, waited_ms, trouble) = (GroupId(0), 10_000, Trouble::NotLinked);
+    let table = [
+        (HistoryError::Trimmed { first: Position(17) }, "vixen.error.trimmed"),
+        (HistoryError::Unavailable { group, waited_ms, trouble }, "vixen.error.unavailable"),
+        (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
+        (HistoryError::NotReady, "vixen.error.not_ready"),
+        (HistoryError::Stopped, "vixen.error.shutting_down"),
+    ];
+    for (error, uri) in table {
+        let mut bench = Bench::new(true);
+        bench.subscribe(1, 7, live());
+        bench.subscribe(2, 8, after(3));
+        assert!(bench.outbox.next_read().is_some());
+        let texts = bench.read(Err(error.clone()));
+        assert_eq!(texts, [format!("[8,32,2,{{}},\"{uri}\",[\"{error}\"]]")]);
+        assert_eq!(bench.told(), ["unsubscribe 0 8"]);
+        assert_eq!((bench.owed.ending, bench.owed.pause), (None, None));
+        assert!(bench.outbox.next_read().is_none() && bench.outbox.announcing.is_empty());
+        assert_eq!(bench.outgoing(events(&segment(60..61), &[7, 8])), ["event 7 60 [60]"]);
+    }
+}
+
+/// A session that is live and was left out from position 60 on.
+fn lagging() -> Bench {
+    let mut bench = Bench::new(true);
+    bench.subscribe(1, 7, live());
+    assert_eq!(bench.outgoing(events(&segment(59..60), &[7])), ["event 7 59 [59]"]);
+    let subscriptions = vec![SubscriptionId(7)];
+    let lagging = Outgoing::Lagging { from: Position(60), subscriptions };
+    assert_eq!(bench.outgoing(lagging), [""; 0]);
+    bench
+}
+
+#[test]
+fn a_session_that_was_left_out_gets_the_rest_from_the_store_and_joins_again() {
+    let mut bench = lagging();
+    assert_eq!(bench.outgoing(events(&segment(70..71), &[7])), [""; 0], "it is live no more");
+    let request = bench.outbox.next_read().expect("a read");
+    assert_eq!((request.start, request.until), (at(60), None));
+    assert_eq!(bench.read(Ok(part(60..62, 90, true))), ["event 7 60 [60]", "event 7 61 [61]"]);
+    assert_eq!(bench.told(), ["join 1 [7]"]);
+    bench.outgoing(Outgoing::Joined { join: JoinId(1), from: Position(90) });
+    assert_eq!(bench.outgoing(events(&segment(90..91), &[7])), ["event 7 90 [90]"]);
+}
+
+#[test]
+fn what_retention_has_taken_from_a_session_ends_it() {
+    let mut bench = lagging();
+    assert!(bench.outbox.next_read().is_some());
+    assert_eq!(bench.read(Err(HistoryError::Trimmed { first: Position(80) })), [""; 0]);
+    assert_eq!(bench.owed.ending, Some(Ending::Trimmed { first: Position(80) }));
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn a_store_that_stops_ends_the_session_and_one_that_cannot_answer_is_asked_again() {
+    let mut bench = lagging();
+    assert!(bench.outbox.next_read().is_some());
+    assert_eq!(bench.read(Err(HistoryError::Stopped)), [""; 0]);
+    assert_eq!(bench.owed.ending, Some(Ending::Shutdown));
+
+    let mut bench = lagging();
+    assert!(bench.outbox.next_read().is_some());
+    assert_eq!(bench.read(Err(HistoryError::Busy { max: 64 })), [""; 0]);
+    assert!(bench.owed.pause.is_some() && bench.owed.ending.is_none());
+    assert_eq!(bench.outbox.next_read().map(|request| request.start), Some(at(60)));
+    assert_eq!(bench.read(Ok(part(60..61, 61, false))), ["event 7 60 [60]"]);
+    assert_eq!(bench.owed.pause, None);
+}
