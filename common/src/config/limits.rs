@@ -48,6 +48,11 @@ pub struct Limits {
     /// `hello-timeout`: a peer or client that has not introduced itself by then is dropped.
     /// Default 5 s.
     pub hello_timeout: Duration,
+    /// `login-failures-max`: after as many failed logins of an address within
+    /// `login-failure-window`, further ones are refused for as long. Default 20.
+    pub login_failures_max: u32,
+    /// `login-failure-window`. Default 1 min.
+    pub login_failure_window: Duration,
     /// `store-bytes-max`: bound of one LMDB file: that of a sync node, or of one day of an ndb node,
     /// whose map grows with it. Files are sparse. Default 1 TiB; a multiple of 4 KiB, at least
     /// 1 MiB.
@@ -73,6 +78,8 @@ impl Default for Limits {
             link_queue_bytes_max: 64 * MIB,
             tail_cache_bytes_max: 16 * MIB,
             hello_timeout: Duration::from_secs(5),
+            login_failures_max: 20,
+            login_failure_window: Duration::from_secs(60),
             store_bytes_max: 1 << 40,
             feed_retention: Duration::from_secs(60),
         }
@@ -94,6 +101,8 @@ impl Limits {
         "link-queue-bytes-max",
         "tail-cache-bytes-max",
         "hello-timeout",
+        "login-failures-max",
+        "login-failure-window",
         "store-bytes-max",
         "feed-retention",
     ];
@@ -117,6 +126,8 @@ impl Limits {
         table.size("link-queue-bytes-max", &mut l.link_queue_bytes_max)?;
         table.size("tail-cache-bytes-max", &mut l.tail_cache_bytes_max)?;
         table.duration("hello-timeout", &mut l.hello_timeout)?;
+        table.count("login-failures-max", &mut l.login_failures_max)?;
+        table.duration("login-failure-window", &mut l.login_failure_window)?;
         table.size("store-bytes-max", &mut l.store_bytes_max)?;
         table.duration("feed-retention", &mut l.feed_retention)?;
         Ok(l)

@@ -12,7 +12,8 @@ use super::{
     NdbMember, NodeName, Secret, Storage, SyncMember, check, env, realm,
 };
 
-const ROOT_KEYS: &[&str] = &["cluster", "sync", "ndb-group", "entry", "realm", "limits", "storage", "log"];
+const ROOT_KEYS: &[&str] =
+    &["cluster", "sync", "ndb-group", "entry", "realm", "limits", "storage", "log"];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",

@@ -17,12 +17,12 @@ use crate::segment::Match;
 use super::Secret;
 
 pub(super) use check::check;
-pub(super) use read::{REALM_KEYS, realm};
 #[cfg(test)]
 pub(super) use read::{
     ANONYMOUS_KEYS, CRYPTOSIGN_KEYS, PERMISSION_KEYS, ROLE_KEYS, SCRAM_KEYS, USER_KEYS,
     WAMPCRA_KEYS,
 };
+pub(super) use read::{REALM_KEYS, realm};
 
 /// The longest authid or role, in bytes; longer ones are refused in HELLO as well.
 pub const AUTH_NAME_BYTES_MAX: usize = 256;

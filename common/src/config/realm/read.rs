@@ -12,8 +12,8 @@ use super::super::value::{Count, SecretText, Value};
 use super::pattern::pattern;
 use super::value::{AuthName, Flag, KdfName, PatternText, PublicKeys, Realm, Salt};
 use super::{
-    Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig, Salting,
-    ScramConfig, Secret, SecretKey, UserConfig,
+    Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig, Salting, ScramConfig,
+    Secret, SecretKey, UserConfig,
 };
 
 pub(in super::super) const REALM_KEYS: &[&str] = &["name", "role", "user", "anonymous"];

@@ -125,8 +125,7 @@ fn realms_are_read_with_defaults_for_what_they_leave_out() {
     let text = |text| Secret::new(text).expect("long enough");
     let mut robot = [0; 32];
     hex::decode_to_slice(KEY_A, &mut robot).expect("hex");
-    let kdf =
-        Kdf::Argon2id13 { iterations: 4096, memory_kib: 512, output: Argon2Output::Bytes };
+    let kdf = Kdf::Argon2id13 { iterations: 4096, memory_kib: 512, output: Argon2Output::Bytes };
     let expected = [
         Credential::Ticket(text("ticket-of-joe")),
         Credential::WampCra {
@@ -239,7 +238,9 @@ fn bad_realms_are_refused_with_file_key_and_fix() {
 
 #[test]
 fn a_public_key_belongs_to_one_user() {
-    let twice = format!("[\"{KEY_B}\", \"{KEY_A}\"]\n[[realm.user]]\nauthid = \"r2\"\nrole = \"guest\"\ncryptosign.authorized-keys = [\"{KEY_A}\"]");
+    let twice = format!(
+        "[\"{KEY_B}\", \"{KEY_A}\"]\n[[realm.user]]\nauthid = \"r2\"\nrole = \"guest\"\ncryptosign.authorized-keys = [\"{KEY_A}\"]"
+    );
     let error = parse(&good_but(&format!("[\"{KEY_A}\"]"), &twice)).expect_err("twice").to_string();
     assert!(error.contains("realm[0].user[4].cryptosign.authorized-keys: `545efb"), "{error}");
     assert!(error.contains("is also in realm[0].user[3]"), "{error}");
