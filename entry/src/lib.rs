@@ -6,6 +6,7 @@
 //! `nearcast` runs all three tiers in one process. Nothing here stores a message or has a part in
 //! the vote.
 
+pub mod auth;
 pub mod broker;
 pub mod delivery;
 pub mod events;

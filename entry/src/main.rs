@@ -1,5 +1,6 @@
 //! `vixen-entry`: an entry of a cluster, or, without a configuration file, the whole of vixen.
 
+mod passwd;
 mod welcome;
 
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, ensure};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use vixen_common::config::{Config, NodeArgs};
@@ -19,7 +20,7 @@ use vixen_entry::Nearcast;
 /// The entry of a vixen cluster: WAMP clients connect here. Without --config it is "nearcast": all
 /// three tiers in this one process, with data in ./vixen-data.
 #[derive(Debug, Parser)]
-#[command(name = "vixen-entry", version)]
+#[command(name = "vixen-entry", version, args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(flatten)]
     node: NodeArgs,
@@ -32,10 +33,22 @@ struct Args {
     /// Threads that serve clients; when not given, half as many as there are processors
     #[arg(long, env = "VIXEN_WORKER_THREADS", value_name = "N")]
     worker_threads: Option<NonZeroUsize>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Passwd(passwd::Passwd),
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    let outcome = match &args.command {
+        Some(Command::Passwd(passwd)) => passwd.run(),
+        None => run(&args),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("vixen-entry: {error:#}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::ConfigError;
 use super::read::Source;
-use super::{Config, Limits, NdbMember, NodeName};
+use super::{Config, Limits, NdbMember, NodeName, realm};
 
 /// The largest ndb group. Each member stores every segment of its group: more copies cost more
 /// than they protect.
@@ -18,6 +18,7 @@ pub(super) fn check(config: &Config, source: Source<'_>) -> Result<(), ConfigErr
     check_groups(config, source)?;
     check_ids(config, source)?;
     check_addresses(config, source)?;
+    realm::check(&config.realms, source)?;
     check_limits(&config.limits, source)
 }
 

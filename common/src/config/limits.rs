@@ -58,6 +58,11 @@ pub struct Limits {
     pub sessions_per_address_max: usize,
     /// `sessions-max`: further connections of clients are refused. Default 65536.
     pub sessions_max: usize,
+    /// `login-failures-max`: after as many failed logins of an address within
+    /// `login-failure-window`, further ones are refused for as long. Default 20.
+    pub login_failures_max: u32,
+    /// `login-failure-window`. Default 1 min.
+    pub login_failure_window: Duration,
     /// `store-bytes-max`: bound of one LMDB file: that of a sync node, or of one day of an ndb node,
     /// whose map grows with it. Files are sparse. Default 1 TiB; a multiple of 4 KiB, at least
     /// 1 MiB.
@@ -87,6 +92,8 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(60),
             sessions_per_address_max: 16_384,
             sessions_max: 65_536,
+            login_failures_max: 20,
+            login_failure_window: Duration::from_secs(60),
             store_bytes_max: 1 << 40,
             feed_retention: Duration::from_secs(60),
         }
@@ -112,6 +119,8 @@ impl Limits {
         "keep-alive-timeout",
         "sessions-per-address-max",
         "sessions-max",
+        "login-failures-max",
+        "login-failure-window",
         "store-bytes-max",
         "feed-retention",
     ];
@@ -139,6 +148,8 @@ impl Limits {
         table.duration("keep-alive-timeout", &mut l.keep_alive_timeout)?;
         table.count("sessions-per-address-max", &mut l.sessions_per_address_max)?;
         table.count("sessions-max", &mut l.sessions_max)?;
+        table.count("login-failures-max", &mut l.login_failures_max)?;
+        table.duration("login-failure-window", &mut l.login_failure_window)?;
         table.size("store-bytes-max", &mut l.store_bytes_max)?;
         table.duration("feed-retention", &mut l.feed_retention)?;
         Ok(l)

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::read::{Source, TableReader};
-use super::value::{Address, Count, Filter};
+use super::value::{Address, Count, Filter, SecretText};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, Storage, SyncMember, Wamp, check, env,
+    NdbMember, NodeName, Secret, Storage, SyncMember, Wamp, check, env, realm,
 };
 
 const ROOT_KEYS: &[&str] =
-    &["cluster", "sync", "ndb-group", "entry", "limits", "storage", "wamp", "log"];
+    &["cluster", "sync", "ndb-group", "entry", "realm", "limits", "storage", "wamp", "log"];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",
@@ -74,6 +74,11 @@ impl Config {
                 .tables("entry", "[[entry]]", ENTRY_KEYS)?
                 .into_iter()
                 .map(entry_member)
+                .collect::<Result<_, _>>()?,
+            realms: root
+                .tables("realm", "[[realm]]", realm::REALM_KEYS)?
+                .into_iter()
+                .map(|table| realm::realm(source, table))
                 .collect::<Result<_, _>>()?,
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
@@ -141,7 +146,7 @@ fn secret(source: Source<'_>, table: &mut TableReader<'_>) -> Result<Secret, Con
     }
     let place = table.place("secret");
     let (key, text) = match (table.optional("secret")?, table.optional("secret-file")?) {
-        (Some(text), None) => (place, text),
+        (Some(SecretText(text)), None) => (place, text),
         (None, Some(path)) => {
             let path: PathBuf = path;
             let text = read(
@@ -211,11 +216,11 @@ fn log(mut table: TableReader<'_>) -> Result<LogConfig, ConfigError> {
 }
 
 /// A path as the configuration file means it: relative to its own folder.
-fn beside(file: &Path, path: PathBuf) -> PathBuf {
+pub(super) fn beside(file: &Path, path: PathBuf) -> PathBuf {
     file.parent().map_or(path.clone(), |folder| folder.join(path))
 }
 
-fn read(path: &Path, fix: &'static str) -> Result<String, ConfigError> {
+pub(super) fn read(path: &Path, fix: &'static str) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
         file: path.to_owned(),
         source,

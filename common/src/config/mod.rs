@@ -16,6 +16,7 @@ mod lookup;
 mod name;
 mod nearcast;
 mod read;
+mod realm;
 mod storage;
 mod value;
 mod wamp;
@@ -36,6 +37,10 @@ pub use args::NodeArgs;
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use name::{NodeName, ParseNodeNameError, Secret};
+pub use realm::{
+    AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Disclosure, Kdf, PermissionConfig, RealmConfig,
+    RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
+};
 pub use storage::Storage;
 pub use wamp::{UriCheck, Wamp};
 
@@ -51,6 +56,9 @@ pub struct Config {
     /// Tables `[[entry]]`: the entries that have a name and a place here. Others may join with
     /// `--listen`.
     pub entries: Vec<EntryMember>,
+    /// Tables `[[realm]]`: who may log in and do what. Without any, everyone may do everything in
+    /// every realm.
+    pub realms: Vec<RealmConfig>,
     /// Table `[limits]`.
     pub limits: Limits,
     /// Table `[storage]`.

@@ -48,6 +48,7 @@ impl Config {
                 }],
             }],
             entries: vec![EntryMember { id: name("E1"), listen }],
+            realms: Vec::new(),
             limits: Limits::default(),
             storage: Storage::default(),
             wamp: Wamp::default(),

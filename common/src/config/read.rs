@@ -107,6 +107,11 @@ impl<'a> TableReader<'a> {
             .collect()
     }
 
+    /// Whether the file has `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Whether the environment overrides `key`.
     pub(super) fn is_overridden(&self, key: &str) -> bool {
         self.override_of(key).is_some()
@@ -124,12 +129,12 @@ impl<'a> TableReader<'a> {
         if let Some((variable, text)) = self.override_of(key) {
             return T::from_text(text).map(Some).ok_or_else(|| {
                 let key = format!("{} (from {variable})", self.place(key));
-                self.source.refuse(key, unusable(text), format!("set it to {}", T::FORM))
+                self.source.refuse(key, unusable::<T>(text), format!("set it to {}", T::FORM))
             });
         }
         let Some(value) = from_file else { return Ok(None) };
         T::from_file(&value).map(Some).ok_or_else(|| {
-            let problem = unusable(&shown(&value));
+            let problem = unusable::<T>(&shown(&value));
             self.source.refuse(self.place(key), problem, format!("set it to {}", T::FORM))
         })
     }
@@ -197,8 +202,12 @@ impl<'a> TableReader<'a> {
     }
 }
 
-fn unusable(shown: &str) -> String {
-    if shown.is_empty() { "is empty".to_owned() } else { format!("cannot use `{shown}`") }
+fn unusable<T: Value>(shown: &str) -> String {
+    match shown {
+        "" => "is empty".to_owned(),
+        _secret if T::IS_SECRET => "cannot be used".to_owned(),
+        shown => format!("cannot use `{shown}`"),
+    }
 }
 
 /// A value of the file as it was meant, without the quotes of a text.

@@ -131,7 +131,7 @@ fn the_operations_guide_lists_every_key() {
 const BAD: &[(&str, &str, &str, &str)] = &[
     ("[cluster]", "[cluster", "line 2, column", "mend the syntax"),
     ("name = \"test\"", "name = \"test\"\nname = \"twice\"", "line 4, column 1", "mend the syntax"),
-    ("[log]", "[logs]", "logs: is not a key", "use one of: cluster, sync, ndb-group, entry"),
+    ("[log]", "[logs]", "logs: is not a key", "use one of: cluster, sync, ndb-group, entry, realm"),
     ("[log]\nfilter", "[log]\nfiltre", "log.filtre:", "use one of: filter, format"),
     ("lane = 0", "lane = 0\nlanes = 1", "sync[0].lanes:", "use one of: id, lane, address"),
     ("write-quorum", "write_quorum", "cluster.write_quorum:", "use one of: name, secret"),

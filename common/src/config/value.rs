@@ -14,6 +14,8 @@ use super::{Durability, LogFormat, NodeName, UriCheck};
 pub(super) trait Value: Sized {
     /// What may be written, for the fix of an error: "set it to …".
     const FORM: &'static str;
+    /// Whether an error must not show what was written.
+    const IS_SECRET: bool = false;
     /// Reads a text of the environment, or of the file where [`from_file`](Self::from_file) says
     /// so.
     fn from_text(text: &str) -> Option<Self>;
@@ -79,6 +81,18 @@ impl Value for String {
 
     fn from_text(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+/// A text that no error shows.
+pub(super) struct SecretText(pub(super) String);
+
+impl Value for SecretText {
+    const FORM: &'static str = String::FORM;
+    const IS_SECRET: bool = true;
+
+    fn from_text(text: &str) -> Option<Self> {
+        String::from_text(text).map(Self)
     }
 }
 

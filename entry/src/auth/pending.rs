@@ -1,0 +1,62 @@
+//! A login between CHALLENGE and AUTHENTICATE.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::identity::Identity;
+use super::refusal::Refusal;
+use super::{cra, cryptosign, scram, ticket};
+
+/// A client that was challenged. [`Realms::authenticate`](super::Realms::authenticate) takes its
+/// answer; dropping it forgets the login.
+#[derive(Clone)]
+pub struct Pending {
+    /// Who it will be, if there is such a user and the proof is right.
+    pub(super) identity: Identity,
+    /// Whether the configuration knows a user who can prove it.
+    pub(super) is_known: bool,
+    pub(super) expected: Expected,
+}
+
+/// What proves it.
+#[derive(Clone)]
+pub(super) enum Expected {
+    Ticket(ticket::Expected),
+    WampCra(cra::Expected),
+    Scram(scram::Expected),
+    Cryptosign(cryptosign::Expected),
+}
+
+impl Pending {
+    /// Checks the answer. An unknown user's is checked as well, for the time that it takes.
+    pub(super) fn verify(
+        self,
+        signature: &str,
+        extra: &Map<String, Value>,
+    ) -> Result<Identity, Refusal> {
+        let Self { mut identity, is_known, expected } = self;
+        let is_right = match expected {
+            Expected::Ticket(expected) => expected.verify(signature),
+            Expected::WampCra(expected) => expected.verify(signature),
+            Expected::Cryptosign(expected) => expected.verify(signature),
+            Expected::Scram(expected) => {
+                let (is_right, authextra) = expected.verify(signature, extra)?;
+                identity.authextra = authextra;
+                is_right
+            }
+        };
+        if bool::from(is_right) & is_known { Ok(identity) } else { Err(Refusal::Denied) }
+    }
+}
+
+/// Shows who, and not what is expected.
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending")
+            .field("realm", &self.identity.realm)
+            .field("authid", &self.identity.authid)
+            .field("authmethod", &self.identity.authmethod)
+            .finish_non_exhaustive()
+    }
+}

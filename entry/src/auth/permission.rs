@@ -1,0 +1,85 @@
+//! What a role may do.
+
+use std::sync::Arc;
+
+use vixen_common::config::{Disclosure, RoleConfig};
+use vixen_common::segment::Match;
+
+use super::pattern::Pattern;
+
+/// What a session may do, as of one configuration. Cheap to clone.
+///
+/// A topic is governed by the most specific permission of the role that matches it: the exact one,
+/// else the one with the longer start that has no gap (`a.b.*` before `a.*`), else a wildcard
+/// before a prefix, else the wildcard that is filled in further to the left. That one allows or
+/// denies; without any, everything is denied.
+#[derive(Clone, Debug)]
+pub struct Permissions(Rules);
+
+#[derive(Clone, Debug)]
+enum Rules {
+    /// An open realm: everything is allowed.
+    Open,
+    /// The most specific first.
+    Listed(Arc<[Rule]>),
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    pattern: Pattern,
+    publish: Option<Disclosure>,
+    subscribe: bool,
+}
+
+impl Permissions {
+    /// Everything is allowed; publishers are disclosed when they ask for it.
+    pub(super) const OPEN: Self = Self(Rules::Open);
+
+    pub(super) fn new(role: &RoleConfig) -> Self {
+        let mut rules: Vec<_> = role
+            .permissions
+            .iter()
+            .map(|permission| Rule {
+                pattern: Pattern::new(&permission.uri, permission.matching),
+                publish: permission.publish.then_some(permission.disclose_publisher),
+                subscribe: permission.subscribe,
+            })
+            .collect();
+        rules.sort_by_cached_key(|rule| std::cmp::Reverse(rule.pattern.rank()));
+        Self(Rules::Listed(rules.into()))
+    }
+
+    /// Whether the session may publish to `topic`, and who is then told who it is. Topics under
+    /// `wamp.` are like any other here: that nobody publishes there is for the caller to see to.
+    #[must_use]
+    pub fn publish(&self, topic: &str) -> Option<Disclosure> {
+        match &self.0 {
+            Rules::Open => Some(Disclosure::OnRequest),
+            Rules::Listed(rules) => rules.iter().find(|rule| rule.pattern.matches(topic))?.publish,
+        }
+    }
+
+    /// Whether the session may subscribe to the topics of a pattern.
+    ///
+    /// A pattern is allowed when the most specific permission that covers all of it allows it, and
+    /// no more specific one, which governs a part of it, denies. So nobody gets by a pattern what
+    /// would be denied topic by topic.
+    #[must_use]
+    pub fn subscribe(&self, uri: &str, matching: Match) -> bool {
+        let rules = match &self.0 {
+            Rules::Open => return true,
+            Rules::Listed(rules) => rules,
+        };
+        let wanted = Pattern::new(uri, matching);
+        for rule in rules.iter().filter(|rule| rule.pattern.overlaps(&wanted)) {
+            if !rule.subscribe {
+                return false;
+            }
+            if rule.pattern.covers(&wanted) {
+                // What is less specific governs no topic of it.
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,141 @@
+//! The realms of the configuration, and logging in to them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::{Map, Value};
+
+use vixen_common::config::{RealmConfig, Secret};
+use vixen_common::time::WallTime;
+
+use super::hello::Hello;
+use super::identity::{Identity, Method};
+use super::login;
+use super::pending::Pending;
+use super::permission::Permissions;
+use super::realm::{OPEN_ROLE, State};
+use super::refusal::Refusal;
+use super::stand_in::StandIns;
+
+/// 32 random bytes, fresh for each HELLO, from the operating system.
+#[derive(Clone, Copy)]
+pub struct Nonce(pub [u8; 32]);
+
+/// How a login goes on after HELLO.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// The session is open: send WELCOME.
+    Welcome(Identity),
+    /// Send `[CHALLENGE, method, extra]`, and hand the AUTHENTICATE to [`Realms::authenticate`].
+    Challenge {
+        /// The method.
+        method: Method,
+        /// Its `Extra`.
+        extra: Map<String, Value>,
+        /// What the answer is checked with.
+        pending: Pending,
+    },
+    /// Send ABORT.
+    Refused(Refusal),
+}
+
+/// The realms as of the newest configuration. Clones are the same realms.
+#[derive(Clone)]
+pub struct Realms(Arc<Shared>);
+
+struct Shared {
+    stand_ins: StandIns,
+    version: AtomicU64,
+    state: RwLock<Arc<State>>,
+}
+
+impl Realms {
+    /// The realms of a configuration: `[[realm]]`, and the cluster's secret, which makes the
+    /// answers to unknown users the same at all entries.
+    #[must_use]
+    pub fn new(realms: &[RealmConfig], secret: &Secret) -> Self {
+        Self(Arc::new(Shared {
+            stand_ins: StandIns::new(secret),
+            version: AtomicU64::new(0),
+            state: RwLock::new(Arc::new(State::new(realms))),
+        }))
+    }
+
+    /// Puts another configuration in place. Sessions keep what they have until they ask
+    /// [`permissions`](Self::permissions) again, and [`version`](Self::version) tells when.
+    pub fn replace(&self, realms: &[RealmConfig]) {
+        let state = Arc::new(State::new(realms));
+        *self.0.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.0.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another number after each [`replace`](Self::replace).
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    /// Begins a login.
+    ///
+    /// The first method that the client offers and the realm has is the one: whether the user has
+    /// it would tell whether there is such a user.
+    #[must_use]
+    pub fn hello(&self, hello: &Hello<'_>, nonce: &Nonce, now: WallTime) -> Step {
+        let state = self.state();
+        login::begin(&self.0.stand_ins, &state, hello, nonce, now).unwrap_or_else(Step::Refused)
+    }
+
+    /// Takes the answer to a challenge: the elements of AUTHENTICATE.
+    ///
+    /// # Errors
+    /// [`Refusal::Denied`] when the proof is wrong, there is no such user, or the configuration has
+    /// meanwhile lost or changed it; [`Refusal::Malformed`] and [`Refusal::ChannelBinding`] by what
+    /// `extra` holds.
+    pub fn authenticate(
+        &self,
+        pending: Pending,
+        signature: &str,
+        extra: &Map<String, Value>,
+    ) -> Result<Identity, Refusal> {
+        let identity = pending.verify(signature, extra)?;
+        if self.permissions(&identity).is_some() { Ok(identity) } else { Err(Refusal::Denied) }
+    }
+
+    /// What a session may do now. `None` when the configuration does not know it any more: its
+    /// realm, user or role is gone, or the user has another role or secret. Its session is to be
+    /// closed.
+    #[must_use]
+    pub fn permissions(&self, identity: &Identity) -> Option<Permissions> {
+        match &*self.state() {
+            State::Open => {
+                let is_open =
+                    identity.authmethod == Method::Anonymous && *identity.authrole == *OPEN_ROLE;
+                is_open.then_some(Permissions::OPEN)
+            }
+            State::Configured(realms) => {
+                realms.get(&*identity.realm)?.permissions(identity, &self.0.stand_ins)
+            }
+        }
+    }
+
+    /// Whether the configuration still knows a session as it is.
+    #[must_use]
+    pub fn is_still_valid(&self, identity: &Identity) -> bool {
+        self.permissions(identity).is_some()
+    }
+
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&self.0.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Shows how many, and no users.
+impl std::fmt::Debug for Realms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = match &*self.state() {
+            State::Open => 0,
+            State::Configured(realms) => realms.len(),
+        };
+        write!(f, "Realms({count}, version {})", self.version())
+    }
+}
