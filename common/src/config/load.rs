@@ -9,10 +9,20 @@ use super::read::{Source, TableReader};
 use super::value::{Address, Count, Filter};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, Storage, SyncMember, check, env,
+    NdbMember, NodeName, Secret, Storage, SyncMember, TlsFiles, check, env,
 };
 
-const ROOT_KEYS: &[&str] = &["cluster", "sync", "ndb-group", "entry", "limits", "storage", "log"];
+const ROOT_KEYS: &[&str] = &[
+    "cluster",
+    "sync",
+    "ndb-group",
+    "entry",
+    TlsFiles::CLIENTS,
+    TlsFiles::LINKS,
+    "limits",
+    "storage",
+    "log",
+];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",
@@ -57,6 +67,7 @@ impl Config {
             .map_err(|error| ConfigError::syntax(file, text, &error))?;
         refuse_unknown_variables(source)?;
         let mut root = TableReader::open(source, String::new(), ROOT_KEYS, table)?;
+        let [tls, cluster_tls] = TlsFiles::read(source, &mut root)?;
         let config = Self {
             cluster: cluster(source, root.table("cluster", CLUSTER_KEYS)?)?,
             sync: root
@@ -74,6 +85,8 @@ impl Config {
                 .into_iter()
                 .map(entry_member)
                 .collect::<Result<_, _>>()?,
+            tls,
+            cluster_tls,
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             log: log(root.table("log", LOG_KEYS)?)?,
@@ -87,6 +100,8 @@ impl Config {
 fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
     let tables = [
         ("cluster", CLUSTER_KEYS),
+        (TlsFiles::CLIENTS, TlsFiles::CLIENTS_KEYS),
+        (TlsFiles::LINKS, TlsFiles::LINKS_KEYS),
         ("limits", Limits::KEYS),
         ("storage", Storage::KEYS),
         ("log", LOG_KEYS),
@@ -208,7 +223,7 @@ fn log(mut table: TableReader<'_>) -> Result<LogConfig, ConfigError> {
 }
 
 /// A path as the configuration file means it: relative to its own folder.
-fn beside(file: &Path, path: PathBuf) -> PathBuf {
+pub(super) fn beside(file: &Path, path: PathBuf) -> PathBuf {
     file.parent().map_or(path.clone(), |folder| folder.join(path))
 }
 

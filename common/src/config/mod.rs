@@ -2,8 +2,8 @@
 //!
 //! - [`Config::load`] reads the file and the process environment; [`Config::parse`] does the same
 //!   with both given. What cannot work is refused here, before a node opens anything.
-//! - Every scalar of the tables `cluster`, `limits`, `storage` and `log` can be overridden from the
-//!   environment: `limits.frame-bytes-max` is `VIXEN_LIMITS_FRAME_BYTES_MAX`.
+//! - Every scalar of the tables `cluster`, `tls`, `cluster-tls`, `limits`, `storage` and `log` can be
+//!   overridden from the environment: `limits.frame-bytes-max` is `VIXEN_LIMITS_FRAME_BYTES_MAX`.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
 mod args;
@@ -17,6 +17,7 @@ mod name;
 mod nearcast;
 mod read;
 mod storage;
+mod tls;
 mod value;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use error::ConfigError;
 pub use limits::Limits;
 pub use name::{NodeName, ParseNodeNameError, Secret};
 pub use storage::Storage;
+pub use tls::TlsFiles;
 
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]
@@ -49,6 +51,11 @@ pub struct Config {
     /// Tables `[[entry]]`: the entries that have a name and a place here. Others may join with
     /// `--listen`.
     pub entries: Vec<EntryMember>,
+    /// Table `[tls]`: clients connect by TLS. `None`, the default: they connect without.
+    pub tls: Option<TlsFiles>,
+    /// Table `[cluster-tls]`: so do nodes, and each end shows a certificate. `None`, the default:
+    /// links are not encrypted.
+    pub cluster_tls: Option<TlsFiles>,
     /// Table `[limits]`.
     pub limits: Limits,
     /// Table `[storage]`.

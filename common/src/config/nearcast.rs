@@ -48,6 +48,8 @@ impl Config {
                 }],
             }],
             entries: vec![EntryMember { id: name("E1"), listen }],
+            tls: None,
+            cluster_tls: None,
             limits: Limits::default(),
             storage: Storage::default(),
             log: LogConfig::default(),
