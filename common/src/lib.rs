@@ -16,4 +16,5 @@ pub mod segment;
 pub mod server;
 pub mod telemetry;
 pub mod time;
+pub mod tls;
 pub mod wire;

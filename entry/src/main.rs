@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use vixen_common::config::{Config, NodeArgs};
 use vixen_common::telemetry::{init_tracing, shutdown_signal};
+use vixen_common::tls::Tls;
 use vixen_entry::Nearcast;
 
 /// The entry of a vixen cluster: WAMP clients connect here. Without --config it is "nearcast": all
@@ -64,6 +65,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let (config, name) = args.node.load_required("entry")?;
     config.entry_member(&name, args.listen)?;
     if args.node.check_config {
+        Tls::of_clients(&config)?;
+        Tls::of_links(&config)?;
         println!("configuration is good: {name} is an entry of {}", config.cluster.name);
         return Ok(());
     }

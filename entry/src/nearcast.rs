@@ -99,7 +99,7 @@ impl Nearcast {
                 Some(error) = ended.recv() => Err(error),
             }
         };
-        let outcome = serve::run(entry, listener, &config, stop).await;
+        let outcome = serve::run(entry, listener, None, &config, stop).await;
         let _ended_already = ndb.inbox.send(NdbEvent::Stop).await;
         let _ended_already = sync.inbox.send(SyncEvent::Stop).await;
         let joined = tokio::task::spawn_blocking(move || {

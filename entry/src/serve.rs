@@ -19,6 +19,7 @@ use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::server;
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
+use vixen_common::tls::{Tls, reload_on_hangup};
 use vixen_common::wire::PeerId;
 
 use crate::events::describe_event_metrics;
@@ -43,12 +44,14 @@ pub async fn serve(
     // Before the node, which takes its handles from the recorder.
     install_metrics();
     let member = config.entry_member(name, listen)?;
+    let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
     let listener = server::listen(&member.listen.to_string()).await?;
     let node = EntryNode::new(options_of(config, name));
-    dial_all(config, &node);
+    dial_all(config, links.clone(), &node);
+    tokio::spawn(reload_on_hangup(tls.iter().chain(&links).cloned().collect()));
     let address = listener.local_addr()?;
     tracing::info!(%address, owner = %node.owner(), "listening");
-    run(node, listener, config, async {
+    run(node, listener, tls, config, async {
         shutdown_signal().await;
         Ok(())
     })
@@ -74,12 +77,13 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
 }
 
 /// Keeps links to all sync and ndb nodes up, until the node drops its inbox.
-fn dial_all(config: &Config, node: &EntryNode) {
+fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
     let identity = Identity {
         cluster: config.cluster.name.as_str().into(),
         secret: config.cluster.secret.as_bytes().into(),
         peer: PeerId::Entry { owner: node.owner() },
         queue_bytes_max: config.limits.link_queue_bytes_max,
+        tls,
         // Entries dial and are never dialled.
         admit: Arc::new(|_peer| false),
     };
@@ -92,13 +96,14 @@ fn dial_all(config: &Config, node: &EntryNode) {
     }
 }
 
-/// Runs `node` and its client port on `listener` until `stop`, whose error it returns.
+/// Runs `node` and its client port on `listener`, with `tls` if given, until `stop`, whose error it returns.
 ///
 /// The order of the end: no new sessions, then the sessions' last answers and goodbyes, then the
 /// core.
 pub(crate) async fn run(
     node: EntryNode,
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     config: &Config,
     stop: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
@@ -106,7 +111,7 @@ pub(crate) async fn run(
     let (stopping, is_stopping) = watch::channel(false);
     let router = router_of(&node, config, is_stopping);
     let mut until_stopping = stopping.subscribe();
-    let server = tokio::spawn(server::serve(listener, router, async move {
+    let server = tokio::spawn(server::serve(listener, tls, router, async move {
         let _or_dropped = until_stopping.wait_for(|stopping| *stopping).await;
     }));
     let mut core = tokio::spawn(node.run());
@@ -236,7 +241,7 @@ mod tests {
                 stopped.await.expect("told to stop");
                 Ok(())
             };
-            run(node, listener, &config, stop).await
+            run(node, listener, None, &config, stop).await
         });
         // The core says what it waits for with its first turn; the status page takes one.
         let status = get_page(address, "/status").await;

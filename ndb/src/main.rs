@@ -7,6 +7,7 @@ use clap::Parser;
 
 use vixen_common::config::NodeArgs;
 use vixen_common::telemetry::init_tracing;
+use vixen_common::tls::Tls;
 use vixen_ndb::tools::{Tool, fault};
 use vixen_ndb::{NdbError, StartError};
 
@@ -52,6 +53,7 @@ fn run(args: &NodeArgs) -> anyhow::Result<()> {
     let (config, name) = args.load_required("ndb")?;
     config.ndb_member(&name)?;
     if args.check_config {
+        Tls::of_links(&config)?;
         println!("configuration is good: {name} is an ndb node of {}", config.cluster.name);
         return Ok(());
     }

@@ -9,6 +9,7 @@ use vixen_common::id::{NdbId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
+use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
 use crate::node::{NdbEvent, NdbNode, NdbOptions};
@@ -21,6 +22,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
     install_metrics();
     let (id, member) = config.ndb_member(name)?;
     let group = &config.ndb_groups[usize::from(id.group.0)];
+    let tls = Tls::of_links(config)?;
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
     let node = NdbNode::open(NdbOptions {
@@ -47,6 +49,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         secret: config.cluster.secret.as_bytes().into(),
         peer: PeerId::Ndb { id, store: node.store_id() },
         queue_bytes_max: config.limits.link_queue_bytes_max,
+        tls,
         admit: admission(config, id),
     };
     let sync = config.sync.iter().map(|member| {

@@ -6,6 +6,7 @@ use clap::Parser;
 
 use vixen_common::config::{NodeArgs, NodeName};
 use vixen_common::telemetry::init_tracing;
+use vixen_common::tls::Tls;
 
 /// A sync node of a vixen cluster: takes part in the vote that gives every message its place in
 /// the one order.
@@ -35,6 +36,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let (config, name) = args.node.load_required("sync")?;
     config.sync_member(&name)?;
     if args.node.check_config {
+        Tls::of_links(&config)?;
         println!("configuration is good: {name} is a sync node of {}", config.cluster.name);
         return Ok(());
     }

@@ -9,6 +9,7 @@ use vixen_common::id::{GroupId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
+use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
 use crate::node::{SyncEvent, SyncNode, SyncOptions};
@@ -20,6 +21,7 @@ use crate::node::{SyncEvent, SyncNode, SyncOptions};
 pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
     install_metrics();
     let member = config.sync_member(name)?;
+    let tls = Tls::of_links(config)?;
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
     let id = SyncId(member.lane.index());
@@ -42,6 +44,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         secret: config.cluster.secret.as_bytes().into(),
         peer: PeerId::Sync { id, store: node.store_id() },
         queue_bytes_max: config.limits.link_queue_bytes_max,
+        tls,
         admit: admission(config, id),
     };
     // One link a pair of sync nodes: the lower lane dials the higher.

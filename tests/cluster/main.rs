@@ -18,3 +18,4 @@ mod retention;
 mod storage;
 mod support;
 mod takeover;
+mod tls;

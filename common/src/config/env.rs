@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 /// Tables whose scalars can be overridden.
-const TABLES: [&str; 4] = ["CLUSTER", "LIMITS", "STORAGE", "LOG"];
+/// `CLUSTER` is also how those of `cluster-tls` start.
+const TABLES: [&str; 5] = ["CLUSTER", "TLS", "LIMITS", "STORAGE", "LOG"];
 
 /// The variable that overrides `key` of `table`.
 pub(super) fn variable(table: &str, key: &str) -> String {

@@ -9,11 +9,22 @@ use super::read::{Source, TableReader};
 use super::value::{Address, Count, Filter, SecretText};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, Storage, SyncMember, Wamp, check, env, realm,
+    NdbMember, NodeName, Secret, Storage, SyncMember, TlsFiles, Wamp, check, env, realm,
 };
 
-const ROOT_KEYS: &[&str] =
-    &["cluster", "sync", "ndb-group", "entry", "realm", "limits", "storage", "wamp", "log"];
+const ROOT_KEYS: &[&str] = &[
+    "cluster",
+    "sync",
+    "ndb-group",
+    "entry",
+    "realm",
+    TlsFiles::CLIENTS,
+    TlsFiles::LINKS,
+    "limits",
+    "storage",
+    "wamp",
+    "log",
+];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",
@@ -58,6 +69,7 @@ impl Config {
             .map_err(|error| ConfigError::syntax(file, text, &error))?;
         refuse_unknown_variables(source)?;
         let mut root = TableReader::open(source, String::new(), ROOT_KEYS, table)?;
+        let [tls, cluster_tls] = TlsFiles::read(source, &mut root)?;
         let config = Self {
             cluster: cluster(source, root.table("cluster", CLUSTER_KEYS)?)?,
             sync: root
@@ -80,6 +92,8 @@ impl Config {
                 .into_iter()
                 .map(|table| realm::realm(source, table))
                 .collect::<Result<_, _>>()?,
+            tls,
+            cluster_tls,
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             wamp: Wamp::read(root.table("wamp", Wamp::KEYS)?)?,
@@ -94,6 +108,8 @@ impl Config {
 fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
     let tables = [
         ("cluster", CLUSTER_KEYS),
+        (TlsFiles::CLIENTS, TlsFiles::CLIENTS_KEYS),
+        (TlsFiles::LINKS, TlsFiles::LINKS_KEYS),
         ("limits", Limits::KEYS),
         ("storage", Storage::KEYS),
         ("wamp", Wamp::KEYS),

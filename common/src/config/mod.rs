@@ -2,8 +2,9 @@
 //!
 //! - [`Config::load`] reads the file and the process environment; [`Config::parse`] does the same
 //!   with both given. What cannot work is refused here, before a node opens anything.
-//! - Every scalar of the tables `cluster`, `limits`, `storage`, `wamp` and `log` can be overridden from the
-//!   environment: `limits.frame-bytes-max` is `VIXEN_LIMITS_FRAME_BYTES_MAX`.
+//! - Every scalar of the tables `cluster`, `tls`, `cluster-tls`, `limits`, `storage`, `wamp` and
+//!   `log` can be overridden from the environment: `limits.frame-bytes-max` is
+//!   `VIXEN_LIMITS_FRAME_BYTES_MAX`.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
 mod args;
@@ -18,6 +19,7 @@ mod nearcast;
 mod read;
 mod realm;
 mod storage;
+mod tls;
 mod value;
 mod wamp;
 
@@ -42,6 +44,7 @@ pub use realm::{
     RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
 };
 pub use storage::Storage;
+pub use tls::TlsFiles;
 pub use wamp::{UriCheck, Wamp};
 
 /// The whole cluster, as every node of it sees it.
@@ -59,6 +62,11 @@ pub struct Config {
     /// Tables `[[realm]]`: who may log in and do what. Without any, everyone may do everything in
     /// every realm.
     pub realms: Vec<RealmConfig>,
+    /// Table `[tls]`: clients connect by TLS. `None`, the default: they connect without.
+    pub tls: Option<TlsFiles>,
+    /// Table `[cluster-tls]`: so do nodes, and each end shows a certificate. `None`, the default:
+    /// links are not encrypted.
+    pub cluster_tls: Option<TlsFiles>,
     /// Table `[limits]`.
     pub limits: Limits,
     /// Table `[storage]`.

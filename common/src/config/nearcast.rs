@@ -49,6 +49,8 @@ impl Config {
             }],
             entries: vec![EntryMember { id: name("E1"), listen }],
             realms: Vec::new(),
+            tls: None,
+            cluster_tls: None,
             limits: Limits::default(),
             storage: Storage::default(),
             wamp: Wamp::default(),

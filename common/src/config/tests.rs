@@ -99,7 +99,10 @@ fn the_example_file_says_the_defaults_and_shows_every_key() {
     assert_eq!(config.entries.len(), 3);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.log, LogConfig::default());
-    let keys = [CLUSTER_KEYS, SYNC_KEYS, MEMBER_KEYS, ENTRY_KEYS, Limits::KEYS, LOG_KEYS].concat();
+    assert_eq!((config.tls, config.cluster_tls), (None, None));
+    let tls = TlsFiles::LINKS_KEYS;
+    let keys =
+        [CLUSTER_KEYS, SYNC_KEYS, MEMBER_KEYS, ENTRY_KEYS, tls, Limits::KEYS, LOG_KEYS].concat();
     for key in keys {
         let shown = EXAMPLE.lines().any(|line| {
             line.trim_start_matches("# ").strip_prefix(key).is_some_and(|r| r.starts_with(" ="))
@@ -116,6 +119,8 @@ fn the_operations_guide_lists_every_key() {
         ("sync", SYNC_KEYS),
         ("ndb-group.member", MEMBER_KEYS),
         ("entry", ENTRY_KEYS),
+        ("tls", TlsFiles::CLIENTS_KEYS),
+        ("cluster-tls", TlsFiles::LINKS_KEYS),
         ("limits", Limits::KEYS),
         ("log", LOG_KEYS),
     ];
@@ -240,6 +245,19 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "link-queue-bytes-max = 1",
         "limits.link-queue-bytes-max: 1 bytes",
         "or lower segment-bytes-max",
+    ),
+    ("[log]", "[tls]\n[log]", "tls.certificate-file: is missing", "a path in quotes"),
+    (
+        "[log]",
+        "[tls]\ncertificate-file = \"c.pem\"\nca-file = \"ca.pem\"\n[log]",
+        "tls.ca-file: is not a key of this table",
+        "use one of: certificate-file, key-file",
+    ),
+    (
+        "[log]",
+        "[cluster-tls]\ncertificate-file = \"c.pem\"\nkey-file = \"k.pem\"\n[log]",
+        "cluster-tls.ca-file: is missing",
+        "a path in quotes",
     ),
     ("filter = \"info\"", "filter = \"a=b=c\"", "log.filter: cannot use", "log directives"),
     ("filter = \"info\"", "format = \"xml\"", "log.format: cannot use `xml`", "\"text\" or"),
@@ -411,6 +429,38 @@ fn a_secret_comes_from_its_file_or_from_the_environment_instead() {
     assert_eq!(from_env.expect("good").as_bytes(), b"from-the-environment");
     let from_file = secret(GOOD, &[("VIXEN_CLUSTER_SECRET_FILE", "vixen.secret")]);
     assert_eq!(from_file.expect("good").as_bytes(), b"from-a-file");
+}
+
+#[test]
+fn tls_tables_name_files_beside_the_configuration() {
+    assert_eq!(parse(GOOD).expect("good").tls, None);
+    let tables = "[tls]\ncertificate-file = \"c.pem\"\nkey-file = \"/keys/k.pem\"\n\
+                  [cluster-tls]\ncertificate-file = \"l.pem\"\nkey-file = \"lk.pem\"\n\
+                  ca-file = \"ca.pem\"\n[log]";
+    let config = parse(&good_but("[log]", tables)).expect("good");
+    let files = |table, certificate: &str, key: &str, ca: Option<&str>| {
+        let (certificate, key) = (certificate.into(), key.into());
+        Some(TlsFiles { table, certificate, key, ca: ca.map(PathBuf::from) })
+    };
+    assert_eq!(config.tls, files("tls", "etc/c.pem", "/keys/k.pem", None));
+    let links = files("cluster-tls", "etc/l.pem", "etc/lk.pem", Some("etc/ca.pem"));
+    assert_eq!(config.cluster_tls, links);
+}
+
+#[test]
+fn tls_may_come_from_the_environment_alone() {
+    let both = [
+        ("VIXEN_TLS_CERTIFICATE_FILE", "c.pem"),
+        ("VIXEN_TLS_KEY_FILE", "k.pem"),
+        ("VIXEN_CLUSTER_TLS_CERTIFICATE_FILE", "l.pem"),
+        ("VIXEN_CLUSTER_TLS_KEY_FILE", "lk.pem"),
+        ("VIXEN_CLUSTER_TLS_CA_FILE", "ca.pem"),
+    ];
+    let config = parse_with(GOOD, &both).expect("good");
+    assert_eq!(config.tls.expect("given").key, Path::new("etc/k.pem"));
+    assert_eq!(config.cluster_tls.expect("given").ca.as_deref(), Some(Path::new("etc/ca.pem")));
+    let error = parse_with(GOOD, &both[..1]).expect_err("no key").to_string();
+    assert!(error.contains("tls.key-file: is missing; set it to a path"), "{error}");
 }
 
 #[test]

@@ -5,12 +5,14 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use rand::RngExt;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message as WsMessage;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::socket::{HELLO_TIMEOUT, encode, fresh_nonce, run};
 use super::{Expected, Identity, Inbox, LinkEvent};
+use crate::tls::{Stream, Tls};
 use crate::wire::{
     FRAME_BYTES_MAX, Greeting, Hello, PROTOCOL_VERSION, PeerId, Welcome, proof_holds, proof_of,
 };
@@ -33,7 +35,16 @@ pub struct DialTarget {
 #[derive(Debug, thiserror::Error)]
 enum DialError {
     #[error("cannot connect: {0}")]
-    Connect(#[source] tokio_tungstenite::tungstenite::Error),
+    Connect(#[source] std::io::Error),
+    #[error("{0} cannot be the name in a certificate; write the peer's address with one that can")]
+    Name(String),
+    #[error("no TLS: {0}; check [cluster-tls] on both nodes, and the peer's certificate")]
+    Tls(#[source] std::io::Error),
+    #[error("no WebSocket: {0}")]
+    WebSocket(#[source] WsError),
+    /// In a word of HTTP instead.
+    #[error("the peer answers: {0}")]
+    Answer(String),
     #[error("no answer to hello in time")]
     Timeout,
     #[error("not a vixen node, or it closed during hello")]
@@ -46,7 +57,7 @@ enum DialError {
     Stranger { expected: Expected, found: PeerId },
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Stream>;
 
 /// Dials `target` again and again, feeding `inbox`, until the node drops its inbox. Run it as a
 /// task of its own.
@@ -87,17 +98,49 @@ where
 }
 
 async fn connect(identity: &Identity, target: &DialTarget) -> Result<(PeerId, Socket), DialError> {
-    let url = format!("ws://{}/link", target.address);
+    // The scheme is for show: what carries the WebSocket is opened below.
+    let scheme = if identity.tls.is_some() { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}/link", target.address);
     let config = WebSocketConfig::default()
         .max_message_size(Some(FRAME_BYTES_MAX))
         .max_frame_size(Some(FRAME_BYTES_MAX));
     let attempt = async {
-        let (mut socket, _response) =
-            connect_async_with_config(url, Some(config), true).await.map_err(DialError::Connect)?;
+        let stream = open(&target.address, identity.tls.as_deref()).await?;
+        let upgrade = Box::pin(client_async_with_config(url, stream, Some(config)));
+        let (mut socket, _response) = upgrade.await.map_err(no_websocket)?;
         let peer = greet(identity, target, &mut socket).await?;
         Ok((peer, socket))
     };
     tokio::time::timeout(HELLO_TIMEOUT, attempt).await.map_err(|_elapsed| DialError::Timeout)?
+}
+
+/// Connects, and with `tls` makes sure that the certificate there is for the host of `address`.
+async fn open(address: &str, tls: Option<&Tls>) -> Result<Stream, DialError> {
+    let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
+    // Links must not wait for Nagle's timer.
+    stream.set_nodelay(true).map_err(DialError::Connect)?;
+    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
+    let host = address.rsplit_once(':').map_or(address, |(host, _port)| host);
+    // An IPv6 address has brackets around it.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_invalid| DialError::Name(host.to_owned()))?;
+    let stream = tls.connector().connect(name, stream).await.map_err(DialError::Tls)?;
+    Ok(Stream::Tls(Box::new(stream.into())))
+}
+
+/// A peer that answers in HTTP says why.
+fn no_websocket(error: WsError) -> DialError {
+    match error {
+        WsError::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let text = String::from_utf8_lossy(body);
+            DialError::Answer(format!("{} {}", response.status(), text.trim_end()))
+        }
+        // With TLS 1.3 a dialler learns only here that its certificate was refused.
+        WsError::Io(error) if error.get_ref().is_some() => DialError::Tls(error),
+        other => DialError::WebSocket(other),
+    }
 }
 
 /// Says HELLO as the dialler.
@@ -165,4 +208,52 @@ where
         })
     }));
     run(identity, inbox, peer, sink, stream).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{OwnerId, SyncId};
+    use crate::tls::tests::authority::{Authority, Folder};
+    use crate::tls::tests::links::{identity, open_node};
+
+    #[tokio::test]
+    async fn a_dialler_with_tls_says_why_there_is_no_link() {
+        let (ca, other) = (Authority::new("good"), Authority::new("other"));
+        let tls = |by: &Authority, host| Some(Folder::new(&by.issue(host), Some(by)).load());
+        let good = tls(&ca, "127.0.0.1");
+        let elsewhere = tls(&ca, "other.example");
+        let foreign = tls(&other, "127.0.0.1");
+        let cases: [(_, _, _, &[&str]); 5] = [
+            ("the wrong host", &elsewhere, &good, &["no TLS: ", "127.0.0.1"]),
+            ("another authority there", &foreign, &good, &["no TLS: ", "UnknownIssuer"]),
+            ("TLS there alone", &good, &None, &["the peer answers: 400", "wss://"]),
+            ("TLS here alone", &None, &good, &["no TLS: ", "[cluster-tls] on both nodes"]),
+            ("a good pair", &good, &good, &["linked"]),
+        ];
+        for (name, there, here, words) in cases {
+            let (address, _events) = open_node(there.clone()).await;
+            let identity = identity(PeerId::Entry { owner: OwnerId::generate() }, here.clone());
+            let expected = Expected::Sync(SyncId(0));
+            let target = DialTarget { address: address.to_string(), expected };
+            let said = match connect(&identity, &target).await {
+                Ok(_link) => "linked".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            for word in words {
+                assert!(said.contains(word), "{name}: no {word:?} in: {said}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_no_certificate_can_name_is_said_so() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let ca = Authority::new("good");
+        let tls = Folder::new(&ca.issue("127.0.0.1"), Some(&ca)).load();
+        // The resolver takes what RFC 1123 does not allow in a name.
+        let error = open(&format!("127.1:{port}"), Some(&tls)).await.expect_err("no name");
+        assert!(error.to_string().starts_with("127.1 cannot be the name"), "{error}");
+    }
 }

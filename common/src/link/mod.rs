@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 use crate::id::{NdbId, SyncId};
+use crate::tls::Tls;
 use crate::wire::{Message, PeerId, Refusal};
 
 pub use dial::{DialTarget, dial};
@@ -96,6 +97,8 @@ pub struct Identity {
     pub peer: PeerId,
     /// Most bytes waiting on one link.
     pub queue_bytes_max: usize,
+    /// What links show and trust; `None`: they are not encrypted.
+    pub tls: Option<Arc<Tls>>,
     /// Says whether a peer that proved the secret belongs here.
     pub admit: Arc<dyn Fn(&PeerId) -> bool + Send + Sync>,
 }

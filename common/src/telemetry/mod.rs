@@ -8,4 +8,4 @@ mod signal;
 pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router};
 pub use log::init_tracing;
 pub use metrics::{MetricsHandle, install_metrics};
-pub use signal::shutdown_signal;
+pub use signal::{on_hangup, shutdown_signal};

@@ -3,7 +3,7 @@
 //!
 //! Topics have no empty components, so that an empty component of a wildcard stands for any one.
 
-use vixen_common::segment::Match;
+use vixen_common::segment::{Match, TopicPattern};
 
 /// A set of topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,15 @@ impl Pattern {
                     return Self::Exact(uri.into());
                 }
                 Self::Wildcard(parts)
+            }
+            Match::Dotted if uri.split('.').all(|part| part != "#") => {
+                let parts: Vec<_> =
+                    uri.split('.').map(|part| if part == "*" { "" } else { part }).collect();
+                Self::new(&parts.join("."), Match::Wildcard)
+            }
+            // More than it matches: what is granted for that is granted for it.
+            Match::Dotted => {
+                Self::Prefix(TopicPattern::new("", uri, Match::Dotted).fixed_prefix().into())
             }
         }
     }

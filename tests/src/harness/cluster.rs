@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::ports::free_ports;
 use super::process::{Node, NodeSetup};
@@ -33,6 +35,8 @@ pub struct Cluster {
     /// The file with the groups that come later, and their nodes.
     full_config: String,
     late: Vec<String>,
+    /// How pages are read, when not without TLS.
+    pub(super) tls: Option<Arc<ClientConfig>>,
     temporary: Option<TempDir>,
     _only: MutexGuard<'static, ()>,
 }
@@ -74,6 +78,7 @@ impl Cluster {
             dir,
             full_config: String::new(),
             late: Vec::new(),
+            tls: options.tls.clone(),
             temporary,
             _only: only,
         };
@@ -140,7 +145,7 @@ impl Cluster {
                 if node.pid().is_none() {
                     continue;
                 }
-                match http::get(&node.address, "/readyz").await {
+                match http::get_by(self.tls.as_ref(), &node.address, "/readyz").await {
                     Ok(answer) if answer.status == 200 => {}
                     Ok(answer) => waiting.push((node.id.clone(), answer.body)),
                     Err(error) => waiting.push((node.id.clone(), format!("{error:#}\n"))),

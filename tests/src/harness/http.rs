@@ -1,9 +1,13 @@
 //! GET, and nothing else of HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// A node that does not answer for this long is not well.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,13 +38,40 @@ pub async fn get_within(
     address: &str,
     path: &str,
 ) -> anyhow::Result<HttpAnswer> {
-    tokio::time::timeout(timeout, get_unbounded(address, path))
+    tokio::time::timeout(timeout, get_unbounded(None, address, path))
         .await
         .map_err(|_elapsed| anyhow::anyhow!("{address}{path} does not answer"))?
 }
 
-async fn get_unbounded(address: &str, path: &str) -> anyhow::Result<HttpAnswer> {
-    let mut stream = TcpStream::connect(address).await?;
+/// As [`get`], by TLS if `tls` is given.
+pub(super) async fn get_by(
+    tls: Option<&Arc<ClientConfig>>,
+    address: &str,
+    path: &str,
+) -> anyhow::Result<HttpAnswer> {
+    tokio::time::timeout(TIMEOUT, get_unbounded(tls, address, path))
+        .await
+        .map_err(|_elapsed| anyhow::anyhow!("{address}{path} does not answer"))?
+}
+
+async fn get_unbounded(
+    tls: Option<&Arc<ClientConfig>>,
+    address: &str,
+    path: &str,
+) -> anyhow::Result<HttpAnswer> {
+    let stream = TcpStream::connect(address).await?;
+    let Some(tls) = tls else { return get_over(stream, address, path).await };
+    let (host, _port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let tls = TlsConnector::from(Arc::clone(tls));
+    let stream = tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
+    get_over(stream, address, path).await
+}
+
+async fn get_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: &str,
+    path: &str,
+) -> anyhow::Result<HttpAnswer> {
     // HTTP/1.0: the answer comes unchunked and ends with the connection.
     let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

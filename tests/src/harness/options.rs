@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::Tier;
 
@@ -66,6 +68,8 @@ pub struct ClusterOptions {
     pub publish_timeout: Duration,
     /// Lines for further tables of the configuration file, such as `[limits]`.
     pub extra: String,
+    /// With the tables `[tls]` and `[cluster-tls]` in `extra`: how the harness reads the pages.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Default for ClusterOptions {
@@ -82,6 +86,7 @@ impl Default for ClusterOptions {
             durability: Durability::Fsync,
             publish_timeout: Duration::from_secs(10),
             extra: String::new(),
+            tls: None,
         }
     }
 }

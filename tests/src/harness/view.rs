@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use super::{Cluster, Tier, http};
+use super::{Cluster, HttpAnswer, Tier, http};
 
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -43,12 +43,20 @@ impl Cluster {
         self.node(id)?.pid().with_context(|| format!("{id} is not running"))
     }
 
+    /// A page of a node.
+    ///
+    /// # Errors
+    /// When it does not answer in HTTP within 5 s.
+    pub async fn get(&self, id: &str, path: &str) -> anyhow::Result<HttpAnswer> {
+        http::get_by(self.tls.as_ref(), &self.node(id)?.address, path).await
+    }
+
     /// `/status`.
     ///
     /// # Errors
     /// When the node does not answer with JSON.
     pub async fn status(&self, id: &str) -> anyhow::Result<Value> {
-        let answer = http::get(&self.node(id)?.address, "/status").await?;
+        let answer = self.get(id, "/status").await?;
         ensure!(answer.status == 200, "/status of {id}: {} {}", answer.status, answer.body);
         serde_json::from_str(&answer.body).with_context(|| format!("/status of {id}"))
     }
@@ -58,7 +66,7 @@ impl Cluster {
     /// # Errors
     /// When the node does not answer.
     pub async fn is_ready(&self, id: &str) -> anyhow::Result<bool> {
-        Ok(http::get(&self.node(id)?.address, "/readyz").await?.status == 200)
+        Ok(self.get(id, "/readyz").await?.status == 200)
     }
 
     /// `/metrics`: the sum of all samples of the metric `name`; 0 when there is none.
@@ -74,7 +82,7 @@ impl Cluster {
     /// # Errors
     /// When the node does not answer.
     pub async fn metric_with(&self, id: &str, name: &str, label: &str) -> anyhow::Result<f64> {
-        let answer = http::get(&self.node(id)?.address, "/metrics").await?;
+        let answer = self.get(id, "/metrics").await?;
         let value = |line: &str| {
             let (sample, value) = line.rsplit_once(' ')?;
             let found = sample.split('{').next() == Some(name) && sample.contains(label);

@@ -48,6 +48,7 @@ pub fn link_to(address: &str, node: NdbId) -> (JoinHandle<()>, mpsc::Receiver<Li
         secret: SECRET.into(),
         peer: PeerId::Entry { owner: OwnerId::generate() },
         queue_bytes_max: 1 << 20,
+        tls: None,
         admit: Arc::new(|_peer| true),
     };
     let target = DialTarget { address: address.to_owned(), expected: Expected::Ndb(node) };

@@ -35,6 +35,8 @@ pub(super) fn pattern(
             let mut parts = uri.split('.');
             parts.clone().any(str::is_empty) && parts.all(is_component)
         }
+        // Of subscriptions only: `match` has no name for it.
+        Match::Dotted => false,
     };
     if is_good {
         return Ok((uri.to_owned(), matching));
@@ -42,7 +44,9 @@ pub(super) fn pattern(
     let fix = match matching {
         Match::Exact => "write a topic such as \"com.example.news\", or set match",
         Match::Prefix => "write the start of a topic, such as \"com.example.\", or \"\" for all",
-        Match::Wildcard => "write a topic with components left empty, such as \"com..news\"",
+        Match::Wildcard | Match::Dotted => {
+            "write a topic with components left empty, such as \"com..news\""
+        }
     };
     Err((format!("`{uri}` matches no topic that way"), fix))
 }

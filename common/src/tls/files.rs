@@ -1,0 +1,201 @@
+//! From PEM files to what rustls works with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::ResolvesClientCert;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
+
+use crate::config::TlsFiles;
+
+use super::validity::not_after_seconds;
+
+/// WebSocket (RFC 6455) is an upgrade of HTTP/1.1; axum is built without HTTP/2 here.
+const ALPN: &[u8] = b"http/1.1";
+
+const CERTIFICATE: &str = "certificate-file";
+const KEY: &str = "key-file";
+const CA: &str = "ca-file";
+
+/// Files that give no TLS. The text names the file, what is wrong, the key that led there, and the
+/// fix.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error(
+        "{file}: cannot be read: {source} (from {table}.{key}); name a file that this user can read",
+        file = file.display()
+    )]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The table of the configuration file.
+        table: &'static str,
+        /// The key in that table.
+        key: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file can be read and not used.
+    #[error("{file}: {problem} (from {table}.{key}); {fix}", file = file.display())]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// The table of the configuration file.
+        table: &'static str,
+        /// The key in that table.
+        key: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        fix: &'static str,
+    },
+}
+
+/// What one reading of a table's files gives.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded {
+    /// For connections that are accepted.
+    pub(super) server: Arc<ServerConfig>,
+    /// For those that are dialled. Without `ca-file` it trusts nobody.
+    pub(super) client: Arc<ClientConfig>,
+    /// When the certificate expires, Unix seconds.
+    pub(super) not_after_seconds: Option<i64>,
+}
+
+pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let certified = Arc::new(certified_key(files, &provider)?);
+    let not_after_seconds = certified.cert.first().and_then(|first| not_after_seconds(first));
+    let (roots, verifier) = match &files.ca {
+        Some(ca) => peers(files, ca, &certified, &provider)?,
+        None => (RootCertStore::empty(), Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>),
+    };
+    let resolver = Arc::new(SingleCertAndKey::from(certified));
+    let shown = Arc::clone(&resolver) as Arc<dyn ResolvesServerCert>;
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| unusable(files, CERTIFICATE, error.to_string(), SUPPORTED))?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(shown);
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| unusable(files, CERTIFICATE, error.to_string(), SUPPORTED))?
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(resolver as Arc<dyn ResolvesClientCert>);
+    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), not_after_seconds })
+}
+
+const SUPPORTED: &str = "use an ECDSA (P-256, P-384), Ed25519 or RSA (2048 bits or more) key";
+
+fn certified_key(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let fix = "put the certificate there in PEM (-----BEGIN CERTIFICATE-----), then the \
+               intermediate ones";
+    let chain = certificates(files, CERTIFICATE, &files.certificate, fix)?;
+    let text = read(files, KEY, &files.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        let problem = match error {
+            pem::Error::NoItemsFound => "has no private key".to_owned(),
+            other => format!("is not PEM: {other}"),
+        };
+        let fix = "put the unencrypted key there in PEM (-----BEGIN PRIVATE KEY-----)";
+        unusable(files, KEY, problem, fix)
+    })?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        Error::InconsistentKeys(_) => {
+            let problem = format!("is not the key of {}", files.certificate.display());
+            unusable(files, KEY, problem, "give the key that the certificate was made with")
+        }
+        Error::InvalidCertificate(_) => {
+            let problem = format!("its first certificate is broken: {error}");
+            unusable(files, CERTIFICATE, problem, fix)
+        }
+        other => unusable(files, KEY, format!("has a key of no use: {other}"), SUPPORTED),
+    })
+}
+
+/// Whom the other end of a link must descend from, as a dialler and as a listener see it. That the
+/// own certificate does is made sure of here, since nobody else would link to this node.
+fn peers(
+    files: &TlsFiles,
+    ca: &Path,
+    own: &CertifiedKey,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(RootCertStore, Arc<dyn ClientCertVerifier>), TlsError> {
+    let fix = "put the certificates of the authorities there in PEM (-----BEGIN CERTIFICATE-----)";
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(files, CA, ca, fix)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| unusable(files, CA, format!("is no authority: {error}"), fix))?;
+    }
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots.clone()), Arc::clone(provider))
+            // The operators' pages are for those that show none.
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| unusable(files, CA, format!("is of no use: {error}"), fix))?;
+    if let Some((first, intermediates)) = own.cert.split_first() {
+        let verified = verifier.verify_client_cert(first, intermediates, UnixTime::now());
+        verified.map_err(|error| {
+            let problem = format!("would be refused by peers with {}: {error}", ca.display());
+            let fix = "give a certificate that is valid now, issued by that authority for both \
+                       server and client authentication";
+            unusable(files, CERTIFICATE, problem, fix)
+        })?;
+    }
+    Ok((roots, verifier))
+}
+
+/// At least one.
+fn certificates(
+    files: &TlsFiles,
+    key: &'static str,
+    file: &Path,
+    fix: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(files, key, file)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(found) if found.is_empty() => {
+            Err(unusable_file(files, key, file, "has no certificate".to_owned(), fix))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(unusable_file(files, key, file, format!("is not PEM: {error}"), fix)),
+    }
+}
+
+fn read(files: &TlsFiles, key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|source| TlsError::Unreadable {
+        file: file.to_owned(),
+        table: files.table,
+        key,
+        source,
+    })
+}
+
+fn unusable(files: &TlsFiles, key: &'static str, problem: String, fix: &'static str) -> TlsError {
+    let file = match key {
+        KEY => &files.key,
+        CA => files.ca.as_ref().unwrap_or(&files.certificate),
+        _ => &files.certificate,
+    };
+    unusable_file(files, key, file, problem, fix)
+}
+
+fn unusable_file(
+    files: &TlsFiles,
+    key: &'static str,
+    file: &Path,
+    problem: String,
+    fix: &'static str,
+) -> TlsError {
+    TlsError::Unusable { file: file.to_owned(), table: files.table, key, problem, fix }
+}
