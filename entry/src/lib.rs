@@ -9,6 +9,7 @@
 pub mod auth;
 pub mod broker;
 pub mod delivery;
+mod door;
 pub mod events;
 mod feed;
 pub mod history;

@@ -5,6 +5,7 @@
 //! and the links run on the runtime that called.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
@@ -21,6 +22,7 @@ use vixen_common::wire::PeerId;
 use vixen_ndb::{NdbEvent, NdbNode, NdbOptions};
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
+use crate::door::Door;
 use crate::node::{EntryHandle, EntryNode};
 use crate::serve;
 
@@ -99,7 +101,8 @@ impl Nearcast {
                 Some(error) = ended.recv() => Err(error),
             }
         };
-        let outcome = serve::run(entry, listener, None, &config, stop).await;
+        let door = Arc::new(Door::new(&config));
+        let outcome = serve::run(entry, listener, None, &config, door, stop).await;
         let _ended_already = ndb.inbox.send(NdbEvent::Stop).await;
         let _ended_already = sync.inbox.send(SyncEvent::Stop).await;
         let joined = tokio::task::spawn_blocking(move || {

@@ -22,6 +22,7 @@ use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
 use vixen_common::tls::{Tls, reload_on_hangup};
 use vixen_common::wire::PeerId;
 
+use crate::door::{Door, describe_door_metrics, reload_realms};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
 use crate::http::{client_router, history_router};
@@ -32,7 +33,8 @@ use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 /// for this, so it is below the patience of all usual ones.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// Runs the entry `name` of `config` until SIGTERM or SIGINT. `listen` wins over the file.
+/// Runs the entry `name` of `config` until SIGTERM or SIGINT. `listen` wins over the file. At SIGHUP
+/// `load` reads the configuration again: its realms and certificates are taken, nothing else.
 ///
 /// # Errors
 /// When the entry is not in the configuration and has no `listen`, or its port is taken.
@@ -40,6 +42,7 @@ pub async fn serve(
     config: &Config,
     name: &NodeName,
     listen: Option<SocketAddr>,
+    load: impl Fn() -> Result<Config, String> + Send + 'static,
 ) -> anyhow::Result<()> {
     // Before the node, which takes its handles from the recorder.
     install_metrics();
@@ -49,9 +52,11 @@ pub async fn serve(
     let node = EntryNode::new(options_of(config, name));
     dial_all(config, links.clone(), &node);
     tokio::spawn(reload_on_hangup(tls.iter().chain(&links).cloned().collect()));
+    let door = Arc::new(Door::new(config));
+    tokio::spawn(reload_realms(Arc::clone(&door), load));
     let address = listener.local_addr()?;
     tracing::info!(%address, owner = %node.owner(), "listening");
-    run(node, listener, tls, config, async {
+    run(node, listener, tls, config, door, async {
         shutdown_signal().await;
         Ok(())
     })
@@ -105,11 +110,12 @@ pub(crate) async fn run(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     config: &Config,
+    door: Arc<Door>,
     stop: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let handle = node.handle();
     let (stopping, is_stopping) = watch::channel(false);
-    let router = router_of(&node, config, is_stopping);
+    let router = router_of(&node, config, door, is_stopping);
     let mut until_stopping = stopping.subscribe();
     let server = tokio::spawn(server::serve(listener, tls, router, async move {
         let _or_dropped = until_stopping.wait_for(|stopping| *stopping).await;
@@ -139,9 +145,15 @@ pub(crate) async fn run(
     outcome
 }
 
-fn router_of(node: &EntryNode, config: &Config, stopping: watch::Receiver<bool>) -> Router {
+fn router_of(
+    node: &EntryNode,
+    config: &Config,
+    door: Arc<Door>,
+    stopping: watch::Receiver<bool>,
+) -> Router {
     describe_session_metrics();
     describe_event_metrics();
+    describe_door_metrics();
     let history = history_router(node.handle(), stopping.clone());
     let context = SessionContext {
         events: node.inbox(),
@@ -149,6 +161,7 @@ fn router_of(node: &EntryNode, config: &Config, stopping: watch::Receiver<bool>)
         room: node.room(),
         stopping,
         reads: ReadContext::new(node.handle()),
+        door,
     };
     let handle = node.handle();
     let (ready, status) = (handle.clone(), handle.clone());
@@ -199,7 +212,7 @@ impl Gate {
 }
 
 async fn hold_back(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    if request.uri().path() == "/ws"
+    if matches!(request.uri().path(), "/ws" | "/publish" | "/events")
         && let Err(reason) = gate.check()
     {
         let text = format!("this entry is not ready: {reason}\n");
@@ -241,7 +254,8 @@ mod tests {
                 stopped.await.expect("told to stop");
                 Ok(())
             };
-            run(node, listener, None, &config, stop).await
+            let door = Arc::new(Door::new(&config));
+            run(node, listener, None, &config, door, stop).await
         });
         // The core says what it waits for with its first turn; the status page takes one.
         let status = get_page(address, "/status").await;

@@ -112,11 +112,6 @@ impl<'a> TableReader<'a> {
             .collect()
     }
 
-    /// Whether the file has `key`.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
-    }
-
     /// Whether the environment overrides `key`.
     pub(super) fn is_overridden(&self, key: &str) -> bool {
         self.override_of(key).is_some()

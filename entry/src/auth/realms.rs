@@ -21,6 +21,13 @@ use super::stand_in::StandIns;
 #[derive(Clone, Copy)]
 pub struct Nonce(pub [u8; 32]);
 
+/// Shows nothing: it is a part of proofs.
+impl std::fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Nonce(…)")
+    }
+}
+
 /// How a login goes on after HELLO.
 #[derive(Clone, Debug)]
 pub enum Step {

@@ -212,6 +212,12 @@ impl Feed {
         is_known
     }
 
+    /// Subscriptions whose patterns do not pass.
+    pub(crate) fn unlike(&self, may: impl Fn(&TopicPattern) -> bool) -> Vec<SubscriptionId> {
+        let refused = self.subscriptions.iter().filter(|(_, known)| !may(&known.pattern));
+        refused.map(|(id, _)| *id).collect()
+    }
+
     /// Whether everything that comes live has to wait (F3).
     pub(crate) fn is_blocked(&self) -> bool {
         self.replays.iter().any(Replay::is_last)

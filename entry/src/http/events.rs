@@ -10,11 +10,12 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep_until};
 use vixen_common::id::Position;
 use vixen_common::segment::Receiver;
 use vixen_common::time::WallTime;
+use vixen_common::tls::ClientAddress;
 
 use super::problem::Problem;
 use super::publish::{REALM, problem_of};
@@ -34,7 +36,7 @@ use crate::broker::{Outgoing, SessionEvent, SubscriptionId};
 use crate::events::EventBatch;
 use crate::feed::{After, Effects, Feed, ReadContext, ReadPart, Wish, read};
 use crate::history::{HistoryError, RefPoint};
-use crate::wamp::{Edge, RawUri, SessionContext};
+use crate::wamp::{RawUri, SessionContext};
 
 /// Without an event for so long a comment is sent: whoever is gone is noticed, and proxies see that
 /// the stream lives.
@@ -46,10 +48,11 @@ type Reading = Pin<Box<dyn Future<Output = Result<ReadPart, HistoryError>> + Sen
 
 pub(super) async fn events(
     State(context): State<SessionContext>,
+    ConnectInfo(client): ConnectInfo<ClientAddress>,
     query: Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
-    match open(&context, &query, &headers).await {
+    match open(&context, &query, &headers, client.ip).await {
         Ok(stream) => {
             let headers = [
                 (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
@@ -105,13 +108,13 @@ async fn open(
     context: &SessionContext,
     query: &[(String, String)],
     headers: &HeaderMap,
+    address: IpAddr,
 ) -> Result<EventStream, Problem> {
     if *context.stopping.borrow() {
         return Err(Problem::shutting_down());
     }
     let (realm, topic, options) = parse(query)?;
-    let info = super::identity::identify(context, headers, &realm)?;
-    let edge = Edge::new(info.clone(), context.limits.clone());
+    let (info, edge) = super::identity::identify(context, headers, address, &realm)?;
     let options = Value::Object(options).to_string();
     let wish = edge.wish(WallTime::now(), &options, &RawUri::Text(topic.into()));
     let mut wish = wish.map_err(problem_of)?;

@@ -11,12 +11,14 @@ mod visitor;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
 pub(crate) use history::history_router;
+
+use vixen_common::tls::ClientAddress;
 
 use crate::wamp::{SUBPROTOCOLS, Serializer, SessionContext, serve_session};
 
@@ -38,7 +40,11 @@ pub fn client_router(context: SessionContext) -> Router {
         .with_state(context)
 }
 
-async fn accept(State(context): State<SessionContext>, upgrade: WebSocketUpgrade) -> Response {
+async fn accept(
+    State(context): State<SessionContext>,
+    ConnectInfo(client): ConnectInfo<ClientAddress>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if *context.stopping.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "this node is shutting down\n").into_response();
     }
@@ -51,13 +57,20 @@ async fn accept(State(context): State<SessionContext>, upgrade: WebSocketUpgrade
         );
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
+    let admission = match context.door.admit(client.ip) {
+        Ok(admission) => admission,
+        Err(limit) => {
+            let text = format!("as many connections are open as limits.{limit} allows\n");
+            return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
+        }
+    };
     let frame_bytes_max = context.limits.frame_bytes_max;
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(frame_bytes_max)
         .max_frame_size(frame_bytes_max)
-        .on_upgrade(move |socket| serve_session(socket, context, serializer))
+        .on_upgrade(move |socket| serve_session(socket, context, serializer, admission))
 }
 
 #[cfg(test)]

@@ -62,6 +62,10 @@ impl IntoResponse for Problem {
         if comes_back {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let basic = HeaderValue::from_static("Basic realm=\"vixen\"");
+            headers.insert(header::WWW_AUTHENTICATE, basic);
+        }
         (self.status, headers, Json(self.object)).into_response()
     }
 }

@@ -8,12 +8,13 @@
 //! a WAMP PUBLISH. The answer waits for the level of `options.ack`.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -21,12 +22,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use vixen_common::segment::Encoding;
+use vixen_common::tls::ClientAddress;
 
 use super::problem::Problem;
 use super::visitor::{REQUEST, Stopped, Visitor};
 use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
 use crate::events::time_text;
-use crate::wamp::{Edge, RawPublish, RawUri, Refusal, SessionContext, publish_error_uri};
+use crate::wamp::{RawPublish, RawUri, Refusal, SessionContext, publish_error_uri};
 
 /// The realm of requests that name none.
 pub(super) const REALM: &str = "realm1";
@@ -48,10 +50,11 @@ struct Body<'a> {
 
 pub(super) async fn publish(
     State(context): State<SessionContext>,
+    ConnectInfo(client): ConnectInfo<ClientAddress>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match place(&context, &headers, &body).await {
+    match place(&context, &headers, client.ip, &body).await {
         Ok(answer) => answer,
         Err(problem) => problem.into_response(),
     }
@@ -60,6 +63,7 @@ pub(super) async fn publish(
 async fn place(
     context: &SessionContext,
     headers: &HeaderMap,
+    address: IpAddr,
     body: &Bytes,
 ) -> Result<Response, Problem> {
     if *context.stopping.borrow() {
@@ -73,7 +77,7 @@ async fn place(
         None => REALM.into(),
         Some(realm) => realm.decode().ok_or_else(|| Problem::bad_request("realm is not a text"))?,
     };
-    let info = super::identity::identify(context, headers, &realm)?;
+    let (info, mut edge) = super::identity::identify(context, headers, address, &realm)?;
     let options = parsed.options.map_or("{}", RawValue::get);
     if !options.starts_with('{') {
         return Err(Problem::bad_request("options are not an object"));
@@ -86,7 +90,6 @@ async fn place(
         encoding: Encoding::Json,
         payload: range,
     };
-    let mut edge = Edge::new(Arc::clone(&info), Arc::clone(&context.limits));
     let mut message = edge.publish(&payload, &raw).map_err(|(refusal, _)| problem_of(refusal))?;
     // The answer of HTTP is the acknowledgement, asked for or not.
     message.acknowledge = Some(REQUEST);

@@ -4,6 +4,7 @@
 //! shares the buffer's memory, so that a run of answers costs one allocation.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::{Map, Value};
 
 use crate::broker::{RequestId, SessionInfo, SubscriptionId};
 
@@ -22,7 +23,7 @@ const FEATURES: [&str; 7] = [
 ];
 
 /// `[2, Session, Details]`: announces what works, and no more.
-pub(super) fn welcome(out: &mut BytesMut, info: &SessionInfo) {
+pub(super) fn welcome(out: &mut BytesMut, info: &SessionInfo, authextra: &Map<String, Value>) {
     out.put_slice(b"[2,");
     put_decimal(out, info.session.0);
     out.put_slice(b",{\"roles\":{\"broker\":{\"features\":{");
@@ -43,7 +44,20 @@ pub(super) fn welcome(out: &mut BytesMut, info: &SessionInfo) {
         out.put_slice(key);
         put_string(out, value);
     }
+    if !authextra.is_empty() {
+        out.put_slice(b",\"authextra\":");
+        put_dict(out, authextra);
+    }
     out.put_slice(b"}]");
+}
+
+/// `[4, AuthMethod, Extra]`
+pub(super) fn challenge(out: &mut BytesMut, method: &str, extra: &Map<String, Value>) {
+    out.put_slice(b"[4,");
+    put_string(out, method);
+    out.put_slice(b",");
+    put_dict(out, extra);
+    out.put_slice(b"]");
 }
 
 /// `[3, {"message": …}, Reason]`
@@ -151,6 +165,11 @@ pub(crate) fn write_digits<const BASE: u64>(digits: &mut [u8], n: u64) -> usize 
             return start;
         }
     }
+}
+
+fn put_dict(out: &mut BytesMut, dict: &Map<String, Value>) {
+    // As for texts.
+    let _infallible = serde_json::to_writer(out.writer(), dict);
 }
 
 pub(crate) fn put_string(out: &mut BytesMut, text: &str) {

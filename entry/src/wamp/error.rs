@@ -5,6 +5,7 @@
 
 use vixen_common::id::Position;
 
+use crate::auth;
 use crate::broker::{PublishError, SubscribeError};
 use crate::history::HistoryError;
 
@@ -14,7 +15,7 @@ const INVALID_URI: &str = "wamp.error.invalid_uri";
 
 /// The client broke the protocol: its session is aborted, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Violation {
+pub(crate) enum Violation {
     /// The frame is not JSON.
     #[error("the frame is not valid JSON")]
     NotJson,
@@ -219,7 +220,7 @@ pub(crate) const fn history_error_uri(error: &HistoryError) -> &'static str {
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// The client said GOODBYE.
     #[error("client said goodbye")]
     Goodbye,
@@ -235,9 +236,12 @@ pub(super) enum Ending {
     /// HELLO names a realm that is no URI, or too long.
     #[error("the realm is no URI, or too long")]
     InvalidRealm,
-    /// HELLO offers authentication methods, and not `anonymous`.
-    #[error("this router knows the authentication method 'anonymous' only")]
-    NoAuthMethod,
+    /// The client may not come in.
+    #[error(transparent)]
+    LoginRefused(auth::Refusal),
+    /// The realms were read again, and do not know the session any more.
+    #[error("the configuration of the realm does not know this session any more")]
+    RoleGone,
     /// No HELLO in time.
     #[error("no HELLO in time")]
     HelloTimeout,
@@ -264,12 +268,13 @@ pub(super) enum Ending {
 impl Ending {
     /// The reason URI of the last message, GOODBYE or ABORT; `None` to send none.
     #[must_use]
-    pub(super) const fn uri(self) -> Option<&'static str> {
+    pub(crate) const fn uri(self) -> Option<&'static str> {
         Some(match self {
             Self::Goodbye => "wamp.close.goodbye_and_out",
             Self::Violation(_) | Self::HelloTimeout => PROTOCOL_VIOLATION,
             Self::InvalidRealm => INVALID_URI,
-            Self::NoAuthMethod => "wamp.error.no_matching_auth_method",
+            Self::LoginRefused(refusal) => refusal.uri(),
+            Self::RoleGone => "wamp.close.killed",
             Self::FrameTooLarge => PAYLOAD_SIZE_EXCEEDED,
             Self::Trimmed { .. } => "vixen.error.trimmed",
             Self::KeepAliveTimeout => "wamp.close.timeout",
@@ -287,7 +292,8 @@ impl Ending {
             Self::Disconnected => "disconnected",
             Self::Violation(_) => "protocol_violation",
             Self::InvalidRealm => "invalid_realm",
-            Self::NoAuthMethod => "no_auth_method",
+            Self::LoginRefused(_) => "login_refused",
+            Self::RoleGone => "role_gone",
             Self::HelloTimeout => "hello_timeout",
             Self::FrameTooLarge => "frame_too_large",
             Self::Trimmed { .. } => "trimmed",
@@ -302,7 +308,11 @@ impl Ending {
     pub(super) const fn is_orderly(self) -> bool {
         matches!(
             self,
-            Self::Goodbye | Self::Trimmed { .. } | Self::KeepAliveTimeout | Self::Shutdown
+            Self::Goodbye
+                | Self::Trimmed { .. }
+                | Self::RoleGone
+                | Self::KeepAliveTimeout
+                | Self::Shutdown
         )
     }
 
@@ -314,10 +324,12 @@ impl Ending {
             | Self::ClientAborted
             | Self::Disconnected
             | Self::InvalidRealm
-            | Self::NoAuthMethod => 1000,
+            | Self::LoginRefused(_) => 1000,
             Self::Shutdown => 1001,
             Self::Violation(_) => 1002,
-            Self::HelloTimeout | Self::Trimmed { .. } | Self::KeepAliveTimeout => 1008,
+            Self::HelloTimeout | Self::Trimmed { .. } | Self::RoleGone | Self::KeepAliveTimeout => {
+                1008
+            }
             Self::FrameTooLarge => 1009,
             Self::NoSessionId => 1011,
         }

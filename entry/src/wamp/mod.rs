@@ -18,12 +18,12 @@ mod topics;
 mod uri;
 
 pub(crate) use encode::{put_decimal, put_string, write_digits};
-pub(crate) use error::{Refusal, history_error_uri, publish_error_uri};
+pub(crate) use error::{Ending, Refusal, history_error_uri, publish_error_uri};
 pub use limits::SessionLimits;
 pub(crate) use message::{ID_MAX, RawPublish};
 pub use metrics::describe_session_metrics;
 pub(crate) use serializer::{SUBPROTOCOLS, Serializer};
-pub(crate) use session::Edge;
+pub(crate) use session::{Edge, info_of};
 pub use socket::SessionContext;
 pub(crate) use socket::serve_session;
 pub(crate) use topics::RawUri;

@@ -240,8 +240,6 @@ pub(super) struct HelloDetails {
 struct RawHelloDetails<'a> {
     #[serde(borrow)]
     roles: Option<&'a RawValue>,
-    #[serde(borrow)]
-    authmethods: Option<Vec<Cow<'a, str>>>,
 }
 
 #[derive(Deserialize)]
@@ -256,8 +254,7 @@ struct RawRoles<'a> {
     callee: Option<&'a RawValue>,
 }
 
-/// Checks the raw details of a HELLO: at least one client role, and `anonymous` among the
-/// authentication methods if there are any.
+/// Checks the raw details of a HELLO: at least one client role.
 ///
 /// # Errors
 /// Why the session is not welcome.
@@ -276,13 +273,7 @@ pub(super) fn check_hello_details(raw: &str) -> Result<HelloDetails, Ending> {
         return Err(MALFORMED.into());
     }
     let takes_revocation = roles.subscriber.is_some_and(has_revocation);
-    match details.authmethods.as_deref() {
-        None | Some([]) => Ok(HelloDetails { takes_revocation }),
-        Some(methods) if methods.iter().any(|method| method == "anonymous") => {
-            Ok(HelloDetails { takes_revocation })
-        }
-        Some(_others) => Err(Ending::NoAuthMethod),
-    }
+    Ok(HelloDetails { takes_revocation })
 }
 
 /// Whether a role announces the feature; what is malformed does not.

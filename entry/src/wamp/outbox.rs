@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use vixen_common::segment::Receiver;
+use vixen_common::segment::{Receiver, TopicPattern};
 
 use super::encode;
 use super::error::{Ending, history_error_uri, publish_error_uri, subscribe_error_uri};
 use super::frames::Frames;
 use super::limits::SessionLimits;
 use super::metrics::count_publish_error;
+use crate::auth::Permissions;
 use crate::broker::{
     Acknowledged, Answer, Outgoing, RequestId, SessionEvent, SessionId, SessionInfo,
     SubscribeError, SubscriptionId,
@@ -29,6 +30,7 @@ const UNSUBSCRIBE: u8 = 34;
 const OWN_REQUEST: RequestId = RequestId(0);
 /// Why the router ends a subscription (WAMP spec *Subscription Revocation*).
 const COMPLETE: &str = "vixen.close.complete";
+const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
 
 /// What the driver owes beside frames.
 #[derive(Debug, Default)]
@@ -183,7 +185,7 @@ impl Outbox {
             self.put_events(batch, false, out, owed);
         }
         for subscription in ended {
-            self.put_end(subscription, out, owed);
+            self.put_end(subscription, COMPLETE, out, owed);
         }
         for (subscription, error) in refused {
             self.tell_unsubscribe(subscription, owed);
@@ -217,18 +219,37 @@ impl Outbox {
             }
         }
         for subscription in ended {
-            self.put_end(subscription, out, owed);
+            self.put_end(subscription, COMPLETE, out, owed);
         }
     }
 
-    /// A subscription has got what it wanted.
-    fn put_end(&mut self, subscription: SubscriptionId, out: &mut Frames, owed: &mut Owed) {
+    /// Ends subscriptions that the session may not have any more.
+    pub(super) fn on_reload(
+        &mut self,
+        permissions: &Permissions,
+        out: &mut Frames,
+        owed: &mut Owed,
+    ) {
+        let may = |pattern: &TopicPattern| permissions.subscribe(&pattern.uri, pattern.matching);
+        for subscription in self.feed.unlike(may) {
+            self.put_end(subscription, NOT_AUTHORIZED, out, owed);
+        }
+    }
+
+    /// A subscription is over.
+    fn put_end(
+        &mut self,
+        subscription: SubscriptionId,
+        reason: &str,
+        out: &mut Frames,
+        owed: &mut Owed,
+    ) {
         if !self.feed.remove(subscription) {
             return;
         }
         self.tell_unsubscribe(subscription, owed);
         if self.takes_revocation {
-            encode::revoked(&mut self.buffer, subscription, COMPLETE);
+            encode::revoked(&mut self.buffer, subscription, reason);
             out.json(&mut self.buffer);
         }
     }

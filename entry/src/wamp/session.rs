@@ -3,21 +3,26 @@
 //! Source: WAMP specification, Basic Profile, broker role.
 //!
 //! ```text
-//! Establishing --HELLO--> Open --GOODBYE--> Closed
-//!      \                    \
-//!       +---- violation -----+-- ABORT --> Closed
+//! Establishing --HELLO--> Challenged --AUTHENTICATE--> Open --GOODBYE--> Closed
+//!      \        \              |                        / \
+//!       \        +------------------------------------>+   |
+//!        +---------- violation +---------------------------+-- ABORT --> Closed
 //! ```
 //! Invariants:
-//! - S1: nothing but HELLO and ABORT is taken before the session is open, and no second HELLO.
+//! - S1: nothing but HELLO, the answer to a CHALLENGE, and ABORT is taken before the session is
+//!   open, and no second HELLO.
 //! - S2: a closed session takes nothing and does nothing.
 //! - S3: a request that cannot be served is answered by its own ERROR; only a broken protocol ends
 //!   the session.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
+use serde_json::{Map, Value};
 
+use vixen_common::config::Disclosure;
 use vixen_common::segment::{Attributes, Publisher, RecordFlags};
 use vixen_common::time::WallTime;
 
@@ -29,7 +34,9 @@ use super::options::{HelloDetails, PublishOptions, SubscribeOptions, check_hello
 use super::serializer::{RECORD_SEPARATOR, Serializer};
 use super::topics::{RawUri, TopicCache};
 use super::uri::is_uri;
+use crate::auth::{Hello, Identity, Nonce, Pending, Permissions, Step};
 use crate::broker::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
+use crate::door::Door;
 use crate::feed::Wish;
 
 const PUBLISH: u8 = 16;
@@ -79,23 +86,45 @@ pub(super) enum Action {
 #[derive(Debug)]
 enum State {
     Establishing,
+    /// A CHALLENGE was sent.
+    Challenged(Box<Challenged>),
     Open(Box<Edge>),
     Closed,
+}
+
+/// A session that has to prove who it is.
+#[derive(Debug)]
+struct Challenged {
+    pending: Pending,
+    takes_revocation: bool,
 }
 
 /// Where what a welcome session publishes and subscribes is checked.
 #[derive(Debug)]
 pub(crate) struct Edge {
     info: Arc<SessionInfo>,
+    identity: Identity,
+    permissions: Permissions,
     topics: TopicCache,
     limits: Arc<SessionLimits>,
+}
+
+/// Who is at the other end, and who lets it in.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    /// Where it comes from.
+    pub(crate) address: IpAddr,
+    /// Of this session alone.
+    pub(crate) nonce: Nonce,
+    /// Who lets it in.
+    pub(crate) door: Arc<Door>,
 }
 
 /// Protocol state of one connection.
 #[derive(Debug)]
 pub(super) struct Session {
     id: SessionId,
-    authid: u64,
+    guest: Guest,
     serializer: Serializer,
     limits: Arc<SessionLimits>,
     state: State,
@@ -103,16 +132,16 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session that waits for its HELLO. Both ids are random, `id` in `1..=2^53`.
+    /// A session that waits for its HELLO. Its id is random, in `1..=2^53`.
     #[must_use]
     pub(super) fn new(
         id: SessionId,
-        authid: u64,
+        guest: Guest,
         serializer: Serializer,
         limits: Arc<SessionLimits>,
     ) -> Self {
         let state = State::Establishing;
-        Self { id, authid, serializer, limits, state, buffer: BytesMut::new() }
+        Self { id, guest, serializer, limits, state, buffer: BytesMut::new() }
     }
 
     /// The session's id.
@@ -178,7 +207,11 @@ impl Session {
             State::Closed => return None,
             State::Establishing => {
                 let parsed = parse(message, encoding);
-                parsed.map_err(Ending::from).and_then(|parsed| self.on_first(&parsed))
+                parsed.map_err(Ending::from).and_then(|parsed| self.on_first(now, &parsed))
+            }
+            State::Challenged(_) => {
+                let parsed = parse(message, encoding);
+                parsed.map_err(Ending::from).and_then(|parsed| self.on_answer(&parsed))
             }
             State::Open(edge) => parse(message, encoding)
                 .map_err(Ending::from)
@@ -187,38 +220,80 @@ impl Session {
         Some(taken.unwrap_or_else(Action::End))
     }
 
-    fn on_first(&mut self, message: &ClientMessage<'_>) -> Result<Action, Ending> {
+    fn on_first(&mut self, now: WallTime, message: &ClientMessage<'_>) -> Result<Action, Ending> {
         let ClientMessage::Hello { realm, details } = message else {
-            return Err(match message {
-                ClientMessage::Abort => Ending::ClientAborted,
-                other => Violation::Unexpected(other.name()).into(),
-            });
+            return Err(unexpected(message));
         };
         let realm = realm.decode().filter(|realm| {
             realm.len() <= self.limits.topic_bytes_max && is_uri(realm, self.limits.uri_check)
         });
-        let realm: Arc<str> = realm.ok_or(Ending::InvalidRealm)?.as_ref().into();
+        let realm = realm.ok_or(Ending::InvalidRealm)?;
         let HelloDetails { takes_revocation } = check_hello_details(details)?;
-        let info = Arc::new(SessionInfo {
-            session: self.id,
-            realm,
-            authid: format!("{:016x}", self.authid).into(),
-            authrole: "anonymous".into(),
-            authmethod: "anonymous",
-            authprovider: "static",
-            is_announced: true,
-        });
-        encode::welcome(&mut self.buffer, &info);
-        let edge = Edge::new(Arc::clone(&info), Arc::clone(&self.limits));
+        let details = dict_of(details, "HELLO", "Details")?;
+        let hello = Hello { realm: &realm, details: &details, session: self.id };
+        let Guest { address, nonce, door } = &self.guest;
+        match door.hello(*address, &hello, nonce, now) {
+            Step::Welcome(identity) => self.open(identity, takes_revocation),
+            Step::Challenge { method, extra, pending } => {
+                encode::challenge(&mut self.buffer, method.as_str(), &extra);
+                let challenged = Challenged { pending, takes_revocation };
+                self.state = State::Challenged(Box::new(challenged));
+                Ok(Action::Answer(take_text(&mut self.buffer)))
+            }
+            Step::Refused(refusal) => Err(Ending::LoginRefused(refusal)),
+        }
+    }
+
+    /// Takes what comes after a CHALLENGE.
+    fn on_answer(&mut self, message: &ClientMessage<'_>) -> Result<Action, Ending> {
+        let ClientMessage::Authenticate { signature, extra } = message else {
+            return Err(unexpected(message));
+        };
+        let extra = dict_of(extra, "AUTHENTICATE", "Extra")?;
+        let signature = signature.decode().ok_or(Violation::Type {
+            message: "AUTHENTICATE",
+            element: "Signature",
+            expected: "a string",
+        })?;
+        // Until it is welcome again, it is as before its HELLO.
+        let State::Challenged(challenged) = std::mem::replace(&mut self.state, State::Establishing)
+        else {
+            return Err(unexpected(message));
+        };
+        let Challenged { pending, takes_revocation } = *challenged;
+        let Guest { address, door, .. } = &self.guest;
+        let identity = door.authenticate(*address, pending, &signature, &extra);
+        self.open(identity.map_err(Ending::LoginRefused)?, takes_revocation)
+    }
+
+    fn open(&mut self, identity: Identity, takes_revocation: bool) -> Result<Action, Ending> {
+        let info = Arc::new(info_of(self.id, &identity, true));
+        encode::welcome(&mut self.buffer, &info, &identity.authextra);
+        let edge = Edge::new(&self.guest.door, identity, Arc::clone(&info), &self.limits)?;
         self.state = State::Open(Box::new(edge));
         Ok(Action::Open { info, takes_revocation, welcome: take_text(&mut self.buffer) })
+    }
+
+    /// The realms were read again: what the session may subscribe now.
+    ///
+    /// # Errors
+    /// The configuration does not know it any more.
+    pub(super) fn on_reload(&mut self) -> Result<Option<&Permissions>, Ending> {
+        match &mut self.state {
+            State::Open(edge) => {
+                let permissions = self.guest.door.permissions(&edge.identity);
+                edge.permissions = permissions.ok_or(Ending::RoleGone)?;
+                Ok(Some(&edge.permissions))
+            }
+            State::Establishing | State::Challenged(_) | State::Closed => Ok(None),
+        }
     }
 
     /// Closes the session and returns its last message, if there is one to send.
     pub(super) fn farewell(&mut self, ending: Ending) -> Option<Bytes> {
         let before = std::mem::replace(&mut self.state, State::Closed);
         let is_open = match before {
-            State::Establishing => false,
+            State::Establishing | State::Challenged(_) => false,
             State::Open(_) => true,
             State::Closed => return None,
         };
@@ -234,9 +309,17 @@ impl Session {
 }
 
 impl Edge {
-    pub(crate) fn new(info: Arc<SessionInfo>, limits: Arc<SessionLimits>) -> Self {
-        let topics = TopicCache::new(Arc::clone(&info.realm), &limits);
-        Self { info, topics, limits }
+    /// # Errors
+    /// The configuration does not know the identity, just now.
+    pub(crate) fn new(
+        door: &Door,
+        identity: Identity,
+        info: Arc<SessionInfo>,
+        limits: &Arc<SessionLimits>,
+    ) -> Result<Self, Ending> {
+        let permissions = door.permissions(&identity).ok_or(Ending::RoleGone)?;
+        let topics = TopicCache::new(Arc::clone(&info.realm), limits);
+        Ok(Self { info, identity, permissions, topics, limits: Arc::clone(limits) })
     }
 
     /// Takes one message, which stands in `frame`.
@@ -284,6 +367,9 @@ impl Edge {
         let SubscribeOptions { matching, after, limit, is_snapshot } =
             SubscribeOptions::parse(options, now)?;
         let pattern = self.topics.subscribed(topic, matching)?;
+        if !self.permissions.subscribe(&pattern.uri, pattern.matching) {
+            return Err(Refusal::NotAuthorized("subscribe"));
+        }
         Ok(Wish { pattern, after, limit, is_snapshot })
     }
 
@@ -297,7 +383,18 @@ impl Edge {
         let is_wanted = options.acknowledge;
         let topic =
             self.topics.published(&publish.topic).map_err(|refusal| (refusal, is_wanted))?;
-        let attributes = self.attributes(&options);
+        let refuse = |refusal| (refusal, is_wanted);
+        let disclosure = self.permissions.publish(&topic.uri);
+        let disclosure = disclosure.ok_or(refuse(Refusal::NotAuthorized("publish to")))?;
+        let is_disclosed = match disclosure {
+            Disclosure::Never if options.disclose_me => {
+                return Err(refuse(Refusal::DisclosureNotAllowed));
+            }
+            Disclosure::Never => false,
+            Disclosure::OnRequest => options.disclose_me,
+            Disclosure::Always => true,
+        };
+        let attributes = self.attributes(&options, is_disclosed);
         let max = self.limits.publish_bytes_max();
         if topic.uri.len() + publish.payload.len() + attributes.len() > max {
             return Err((Refusal::TooLarge { max }, is_wanted));
@@ -317,20 +414,51 @@ impl Edge {
         })
     }
 
-    fn attributes(&self, options: &PublishOptions) -> Bytes {
-        if !options.disclose_me && options.lists.is_none() {
+    fn attributes(&self, options: &PublishOptions, is_disclosed: bool) -> Bytes {
+        if !is_disclosed && options.lists.is_none() {
             return Bytes::new();
         }
         let (exclude, eligible) = match &options.lists {
             Some(lists) => (lists.exclude.clone(), lists.eligible.clone()),
             None => Default::default(),
         };
-        let publisher = options.disclose_me.then(|| Publisher {
+        let publisher = is_disclosed.then(|| Publisher {
             authid: self.info.authid.to_string(),
             authrole: self.info.authrole.to_string(),
         });
         Attributes { publisher, exclude, eligible }.to_bytes().into()
     }
+}
+
+/// Who a session is, for the core and for others.
+pub(crate) fn info_of(session: SessionId, identity: &Identity, is_announced: bool) -> SessionInfo {
+    SessionInfo {
+        session,
+        realm: Arc::clone(&identity.realm),
+        authid: Arc::clone(&identity.authid),
+        authrole: Arc::clone(&identity.authrole),
+        authmethod: identity.authmethod.as_str(),
+        authprovider: identity.authprovider,
+        is_announced,
+    }
+}
+
+/// Why a message that comes before the session is open is not taken.
+fn unexpected(message: &ClientMessage<'_>) -> Ending {
+    match message {
+        ClientMessage::Abort => Ending::ClientAborted,
+        other => Violation::Unexpected(other.name()).into(),
+    }
+}
+
+/// A dictionary, which stands as JSON.
+fn dict_of(
+    json: &str,
+    message: &'static str,
+    element: &'static str,
+) -> Result<Map<String, Value>, Violation> {
+    let expected = "a dict that is not too deep";
+    serde_json::from_str(json).map_err(|_deep| Violation::Type { message, element, expected })
 }
 
 fn refused(buffer: &mut BytesMut, kind: u8, request: RequestId, refusal: Refusal) -> Bytes {

@@ -39,8 +39,10 @@ use super::message::ID_MAX;
 use super::metrics::{SessionMetrics, count_ending};
 use super::outbox::{Outbox, Owed};
 use super::serializer::Serializer;
-use super::session::Session;
+use super::session::{Guest, Session};
+use crate::auth::Nonce;
 use crate::broker::{Outbound, OutboundReceiver, Outgoing, SessionEvent, SessionId, outbound};
+use crate::door::{Admission, Door};
 use crate::feed::{ReadContext, ReadPart, read};
 use crate::history::HistoryError;
 use crate::node::EntryEvent;
@@ -71,6 +73,8 @@ pub struct SessionContext {
     pub stopping: watch::Receiver<bool>,
     /// The store.
     pub(crate) reads: ReadContext,
+    /// Who lets clients in.
+    pub(crate) door: Arc<Door>,
 }
 
 /// Serves one client until its session ends, for whatever reason.
@@ -78,9 +82,14 @@ pub(crate) async fn serve_session(
     socket: WebSocket,
     context: SessionContext,
     serializer: Serializer,
+    admission: Admission,
 ) {
     let mut connection = match random_ids() {
-        Ok((id, authid)) => Box::new(Connection::new(socket, context, serializer, id, authid)),
+        Ok((id, nonce)) => {
+            let guest =
+                Guest { address: admission.address(), nonce, door: Arc::clone(&context.door) };
+            Box::new(Connection::new(socket, context, serializer, id, guest))
+        }
         Err(error) => {
             tracing::error!(%error, "no randomness for a session id");
             let mut socket = socket;
@@ -90,11 +99,14 @@ pub(crate) async fn serve_session(
     };
     let ending = connection.run().await;
     connection.close(ending).await;
+    drop(admission);
 }
 
-fn random_ids() -> Result<(SessionId, u64), getrandom::Error> {
+fn random_ids() -> Result<(SessionId, Nonce), getrandom::Error> {
     let id = getrandom::u64()? % ID_MAX + 1;
-    Ok((SessionId(id), getrandom::u64()?))
+    let mut nonce = Nonce([0; 32]);
+    getrandom::fill(&mut nonce.0)?;
+    Ok((SessionId(id), nonce))
 }
 
 fn close_frame(ending: Ending) -> Message {
@@ -138,13 +150,13 @@ impl Connection {
         context: SessionContext,
         serializer: Serializer,
         id: SessionId,
-        authid: u64,
+        guest: Guest,
     ) -> Self {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let now = Instant::now();
         Self {
             socket,
-            session: Session::new(id, authid, serializer, Arc::clone(&context.limits)),
+            session: Session::new(id, guest, serializer, Arc::clone(&context.limits)),
             context,
             outbox: Outbox::new(id),
             frames: Frames::new(serializer),
@@ -165,6 +177,7 @@ impl Connection {
 
     async fn run(&mut self) -> Ending {
         let mut stopping = self.context.stopping.clone();
+        let mut reloads = self.context.door.reloads();
         let hello_deadline = Instant::now() + self.context.limits.hello_timeout;
         loop {
             self.begin_read();
@@ -182,6 +195,7 @@ impl Connection {
                     Ok(())
                 }
                 () = stopped(&mut stopping) => return self.drain().await,
+                Ok(()) = reloads.changed() => self.on_reload().await,
                 () = sleep_until(hello_deadline), if !self.was_opened => Err(Ending::HelloTimeout),
                 // A client that may not send cannot answer either.
                 () = sleep_until(alive_at), if self.was_opened && may_read => self.keep_alive().await,
@@ -197,6 +211,15 @@ impl Connection {
         let limits = &self.context.limits;
         let quiet_since = self.heard_at.max(self.pinged_at);
         (quiet_since + limits.keep_alive_interval).min(self.heard_at + limits.keep_alive_timeout)
+    }
+
+    /// The realms were read again.
+    async fn on_reload(&mut self) -> Result<(), Ending> {
+        let mut owed = Owed::default();
+        if let Some(permissions) = self.session.on_reload()? {
+            self.outbox.on_reload(permissions, &mut self.frames, &mut owed);
+        }
+        self.settle(owed).await
     }
 
     async fn keep_alive(&mut self) -> Result<(), Ending> {
