@@ -185,6 +185,8 @@ pub struct NdbNode {
     unwritten: Unwritten,
     writing_bytes: usize,
     writing_rows: usize,
+    /// Jobs that mend, at the writer and not yet on disk.
+    mending: usize,
     metrics: Metrics,
 }
 
@@ -250,6 +252,7 @@ impl NdbNode {
             unwritten,
             writing_bytes: 0,
             writing_rows: 0,
+            mending: 0,
             metrics: Metrics::new(),
         };
         node.tell_readiness();
@@ -350,6 +353,7 @@ impl NdbNode {
         self.metrics.bytes_stored.increment(committed.bytes as u64);
         self.writing_bytes = self.writing_bytes.saturating_sub(committed.bytes);
         self.writing_rows = self.writing_rows.saturating_sub(committed.rows);
+        self.mending = self.mending.saturating_sub(committed.mending);
         for segment in committed.stored {
             self.replica.step(Input::Committed { segment }, fx);
         }
@@ -466,6 +470,7 @@ impl NdbNode {
             return Ok(());
         }
         self.writing_rows += jobs.iter().filter(|job| matches!(job, Job::Place(_))).count();
+        self.mending += jobs.iter().filter(|job| job.is_mending()).count();
         if self.writer.write(jobs) { Ok(()) } else { Err(self.writer_error()) }
     }
 

@@ -119,6 +119,7 @@ impl NdbNode {
             "segments_per_second": report.per_second,
             "seconds_to_go": report.seconds_to_go,
             "order_rows_in_repair": self.care.repairs(),
+            "mending_writes": self.mending + self.unwritten.mending(),
         })
     }
 

@@ -76,6 +76,11 @@ impl Unwritten {
         self.rows.len()
     }
 
+    /// Segments that waited for their bytes.
+    pub(super) fn mending(&self) -> usize {
+        self.stores.iter().filter(|store| store.mark != Mark::Temporary).count()
+    }
+
     /// What must go now, all segments before any row; everything when `stop`.
     pub(super) fn take_due(&mut self, now: Instant, stop: bool) -> Vec<Job> {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use heed::types::Bytes as Raw;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
-use vixen_common::id::{OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
+use vixen_common::id::{OwnerId, Position, Seq, Stamp, StoreId};
 use vixen_common::lmdb;
 use vixen_common::segment::{SegmentMeta, Topic};
 use vixen_common::time::UtcDay;
@@ -53,7 +53,7 @@ pub(crate) struct DayEnv {
     pub(super) meta: Database<Raw, Raw>,
     /// Segment id → [`SegmentMeta`]: stored, without a place.
     pub(super) temporary: Database<Raw, Raw>,
-    /// Segment id → the segment's blob. Its checksum is the digest in the segment's meta.
+    /// See [`super::blobs`]. A blob's checksum is the digest in its segment's meta.
     pub(super) blobs: Database<Raw, Raw>,
     /// Position of the first message (u64) → [`OrderRow`].
     pub(super) order: Database<Raw, Raw>,
@@ -297,15 +297,6 @@ impl DayEnv {
         let key = owner.0.as_bytes();
         self.owners.put(txn, key, &row::encode(key, &placed)?)?;
         Ok(())
-    }
-
-    /// The segment's blob as it is stored, unchecked, as long as the transaction.
-    pub(super) fn blob<'t>(
-        &self,
-        txn: &'t RoTxn<'_, WithoutTls>,
-        segment: SegmentId,
-    ) -> Result<Option<&'t [u8]>, StoreError> {
-        Ok(self.blobs.get(txn, &segment.to_key())?)
     }
 
     /// Bytes of its file.

@@ -285,7 +285,7 @@ impl Day {
                 let key = elected.meta.id.to_key();
                 // A mark means that the bytes may be those of a copy that the vote passed over.
                 let is_own = env.missing.get(&txn, &key)?.is_some()
-                    || (env.blobs.get(&txn, &key)?.is_some()
+                    || (env.blob(&txn, elected.meta.id)?.is_some()
                         && env.temporary.get(&txn, &key)?.is_none());
                 if is_own {
                     return Ok(Some(elected.challenger.group));
@@ -330,10 +330,13 @@ impl Day {
         let (mut batch, mut bytes) = (Batch::default(), 0);
         for item in env.order.range(&txn, &range)? {
             let (key, value) = item?;
-            if row::position_of(db_name::ORDER, key).is_ok_and(|at| at >= until) {
+            let row = DayEnv::order_row(key, value);
+            // A key that is damaged may say anything, and ends nothing.
+            if row.as_ref().is_ok_and(|(first, _)| *first >= until) {
                 return Ok(batch);
             }
-            batch.rows.push(match DayEnv::order_row(key, value) {
+            let is_whole = row.is_ok();
+            batch.rows.push(match row {
                 Ok((first, row)) => {
                     let id = row.elected.meta.id;
                     let is_wanted = Some(row.elected.challenger.group) == group;
@@ -345,7 +348,7 @@ impl Day {
                 }
                 Err(_damaged) => Read::Damaged { at: row::position_of(db_name::ORDER, key).ok() },
             });
-            if batch.rows.len() >= ROWS_BATCH || bytes >= BYTES_BATCH {
+            if is_whole && (batch.rows.len() >= ROWS_BATCH || bytes >= BYTES_BATCH) {
                 batch.next = Some(Cursor(Some(key.to_vec())));
                 return Ok(batch);
             }
@@ -530,7 +533,12 @@ impl Day {
     /// # Errors
     /// When LMDB fails, or the file cannot be written.
     pub(crate) fn copy_to(&self, file: &Path) -> Result<u64, StoreError> {
-        let copy = self.0.env.copy_to_path(file, CompactionOption::Enabled)?;
+        // Compaction follows what damaged pages say of themselves: where there are any, they are
+        // copied as they are.
+        let has_copies = self.0.has_copies(&*self.0.read()?)?;
+        let compaction =
+            if has_copies { CompactionOption::Disabled } else { CompactionOption::Enabled };
+        let copy = self.0.env.copy_to_path(file, compaction)?;
         let synced = copy.sync_all().and_then(|()| copy.metadata());
         let failed = |source| StoreError::Directory { path: file.to_owned(), source };
         Ok(synced.map_err(failed)?.len())

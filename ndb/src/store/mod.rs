@@ -9,10 +9,12 @@
 //! midnight (by the stamp) lies between arrival and place, the bytes move to the day of the row.
 //! Only the writer thread writes; readers are short and cross no await.
 
+mod blobs;
 mod day;
 mod error;
 mod history;
 pub(crate) mod inspect;
+mod purge;
 mod read;
 mod repair;
 mod retention;

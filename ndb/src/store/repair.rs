@@ -1,12 +1,11 @@
 //! Repair of damaged rows of the order, by those of a peer.
 
-use std::ops::Bound::{Excluded, Included};
-
 use vixen_common::id::{Digest, Position};
 use vixen_common::segment::Elected;
 use vixen_common::time::UtcDay;
 
 use super::day::DayEnv;
+use super::purge::purge;
 use super::{Store, StoreError, row};
 use crate::replica::OrderRow;
 
@@ -60,9 +59,8 @@ impl Store {
         for (day, rows) in &days {
             let env = self.day(*day)?;
             env.write(&mut |env, txn| {
+                remove_between(env, txn, rows)?;
                 for (at, row) in rows {
-                    let end = at.plus(row.elected.meta.count);
-                    remove_between(env, txn, *at, end)?;
                     let key = at.0.to_be_bytes();
                     env.order.put(txn, &key, &row::encode(&key, row)?)?;
                 }
@@ -93,15 +91,19 @@ impl Store {
     }
 }
 
-/// Rows whose keys were damaged stand where no row does.
+/// Removes what stands where the rows are to be, and what is damaged around: keys that are damaged
+/// stand anywhere.
 fn remove_between(
     env: &DayEnv,
     txn: &mut heed::RwTxn<'_>,
-    first: Position,
-    end: Position,
+    rows: &[(Position, OrderRow)],
 ) -> Result<(), StoreError> {
-    let (low, high) = (first.0.to_be_bytes(), end.0.to_be_bytes());
-    let range = (Included(&low[..]), Excluded(&high[..]));
-    env.order.delete_range(txn, &range)?;
+    let (Some((first, _)), Some((last, row))) = (rows.first(), rows.last()) else { return Ok(()) };
+    let end = last.plus(row.elected.meta.count);
+    let is_kept = |key: &[u8], value: &[u8]| {
+        let row = DayEnv::order_row(key, value);
+        row.is_ok_and(|(at, _)| !(*first..end).contains(&at))
+    };
+    purge(txn, env.order, (&first.0.to_be_bytes(), &end.0.to_be_bytes()), &is_kept)?;
     Ok(())
 }

@@ -131,11 +131,11 @@ impl Store {
             for item in env.order.iter(txn)? {
                 let (key, value) = item?;
                 if let Ok((_, row)) = DayEnv::order_row(key, value) {
-                    placed.push(row.elected.meta.id.to_key());
+                    placed.push(row.elected.meta);
                 }
             }
-            for key in placed {
-                env.blobs.delete(txn, &key)?;
+            for meta in placed {
+                env.delete_blob(txn, meta.id, Some(&meta))?;
             }
             env.order.clear(txn)?;
             env.missing.clear(txn)?;

@@ -178,7 +178,9 @@ impl Store {
             let range = (std::ops::Bound::Included(&key[..]), std::ops::Bound::Unbounded);
             for item in env.order.range(&txn, &range)? {
                 let (key, value) = item?;
+                // Where the tree is damaged, a search may lead to one before.
                 if let Ok((first, _)) = DayEnv::order_row(key, value)
+                    && first > at
                     && first < head
                 {
                     return Ok(Some(first));

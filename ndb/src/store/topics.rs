@@ -17,6 +17,7 @@ use vixen_common::id::{Digest, Position};
 use vixen_common::segment::{Topic, TopicPattern};
 
 use super::day::{DayEnv, db_name};
+use super::purge::purge;
 use super::{StoreError, row};
 
 /// In `meta`: how many numbers are given.
@@ -70,6 +71,25 @@ impl DayEnv {
         for topic in topics {
             let key = row_key(self.number_of(txn, topic)?, first);
             self.topic_rows.put(txn, &key, &row_check(&key))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes rows that are damaged where those of these topics are, or should be.
+    pub(super) fn purge_topics(
+        &self,
+        txn: &mut RwTxn<'_>,
+        first: Position,
+        topics: &[Topic],
+    ) -> Result<(), StoreError> {
+        for topic in topics {
+            let name = name_key(&topic.realm, &topic.uri);
+            purge(txn, self.topics, (&name, &name), &|key, value| {
+                let row = row::decode::<TopicRow>(db_name::TOPICS, key, value);
+                row.is_ok()
+            })?;
+            let key = row_key(self.number_of(txn, topic)?, first);
+            purge(txn, self.topic_rows, (&key, &key), &|key, check| read_row(key, check).is_ok())?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use vixen_common::segment::{Blob, Elected, SegmentMeta};
 use vixen_common::time::{UtcDay, WallTime};
 use vixen_common::wire::OrderBase;
 
-use super::day::DayEnv;
+use super::day::{DayEnv, db_name};
 use super::writer::Committed;
 use super::{Store, StoreError, read, row};
 use crate::replica::{self, Body, Lost, Mark};
@@ -56,6 +56,17 @@ pub(crate) enum Job {
     },
     /// The order here is too old to go on: it begins anew.
     Rebase(OrderBase),
+}
+
+impl Job {
+    /// Whether it brings what was found missing or damaged nearer to being whole.
+    pub(crate) const fn is_mending(&self) -> bool {
+        match self {
+            Self::Store(store) => matches!(store.mark, Mark::Permanent { .. }),
+            Self::Lose(_) | Self::Index { .. } | Self::Repair { .. } => true,
+            Self::Place(_) | Self::Drop(_) | Self::Trim { .. } | Self::Rebase(_) => false,
+        }
+    }
 }
 
 /// What the writer knows beside the store.
@@ -122,7 +133,8 @@ impl Store {
         jobs: &[Job],
         now: WallTime,
     ) -> Result<Committed, StoreError> {
-        let mut committed = Committed::default();
+        let mending = jobs.iter().filter(|job| job.is_mending()).count();
+        let mut committed = Committed { mending, ..Committed::default() };
         let mut run = Vec::new();
         for job in jobs {
             match job {
@@ -306,7 +318,7 @@ impl Store {
         match change {
             Change::Store { meta, blob, mark } => {
                 let key = meta.id.to_key();
-                env.blobs.put(txn, &key, blob.as_bytes())?;
+                env.put_blob(txn, meta, blob.as_bytes())?;
                 match mark {
                     Mark::Temporary => {
                         env.temporary.put(txn, &key, &row::encode(&key, *meta)?)?;
@@ -322,7 +334,7 @@ impl Store {
             }
             Change::Lose(lost) => {
                 let key = lost.meta.id.to_key();
-                // The bytes stay until better ones come: they may be all there is.
+                env.lose_blob(txn, lost.meta.id)?;
                 env.missing.put(txn, &key, &row::encode(&key, *lost)?)?;
             }
             Change::Index { first, meta } => {
@@ -330,7 +342,11 @@ impl Store {
                 env.forget_topics();
                 let bytes = env.blob(txn, meta.id)?.map(bytes::Bytes::copy_from_slice);
                 if let Some(bytes) = bytes {
-                    index(env, txn, *first, &Blob::from_bytes(bytes))?;
+                    let blob = Blob::from_bytes(bytes);
+                    if let Ok((topics, _records)) = blob.open() {
+                        env.purge_topics(txn, *first, &topics)?;
+                    }
+                    index(env, txn, *first, &blob)?;
                 }
             }
         }
@@ -359,11 +375,11 @@ impl Store {
                 env.temporary.delete(txn, &key)?;
             }
             (Body::Memory(blob), Some(Source::Elsewhere(_))) => {
-                env.blobs.put(txn, &key, blob.as_bytes())?;
+                env.put_blob(txn, &meta, blob.as_bytes())?;
             }
             (Body::Stored, Some(Source::Elsewhere(bytes))) => {
                 if let Some(bytes) = bytes {
-                    env.blobs.put(txn, &key, bytes)?;
+                    env.put_blob(txn, &meta, bytes)?;
                 }
             }
         }
@@ -448,7 +464,9 @@ fn index(
 /// A segment without a place goes.
 fn remove(env: &DayEnv, txn: &mut RwTxn<'_>, segment: SegmentId) -> Result<(), StoreError> {
     let key = segment.to_key();
+    let meta = env.temporary.get(txn, &key)?;
+    let meta = meta.and_then(|row| row::decode(db_name::TEMPORARY, &key, row).ok());
+    env.delete_blob(txn, segment, meta.as_ref())?;
     env.temporary.delete(txn, &key)?;
-    env.blobs.delete(txn, &key)?;
     Ok(())
 }

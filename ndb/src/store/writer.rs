@@ -31,6 +31,8 @@ pub(crate) struct Committed {
     pub(crate) rows: usize,
     /// The stamp of the last of them, and the position after it.
     pub(crate) placed_to: Option<(Stamp, Position)>,
+    /// Jobs that mend were among them, so many.
+    pub(crate) mending: usize,
     /// Rows of the order that were damaged and are not any more.
     pub(crate) repaired: usize,
     /// The order begins here now.

@@ -58,6 +58,7 @@ pub async fn wait_settled(cluster: &Cluster, last: u64) -> anyhow::Result<()> {
                 "/missing_segments",
                 "/catch_up/segments_to_go",
                 "/catch_up/order_rows_in_repair",
+                "/catch_up/mending_writes",
                 "/unwritten_rows",
                 "/pending_total",
                 "/elected_waiting",

@@ -219,7 +219,7 @@ impl Trial {
         self.history.subscribers.append(&mut history.subscribers);
     }
 
-    /// Waits until a node has all that any node has now.
+    /// Waits until a node has all that any node has now, and what it mends is on its disk.
     pub(super) async fn caught_up(&self, id: &str) -> anyhow::Result<Duration> {
         let begin = Instant::now();
         let mut next = 0;
@@ -233,9 +233,12 @@ impl Trial {
             let at = number("/next_position").await?;
             let missing = number("/missing_segments").await?;
             let to_go = number("/catch_up/segments_to_go").await?;
+            let rows = number("/catch_up/order_rows_in_repair").await?;
+            let writes = number("/catch_up/mending_writes").await?;
             ensure!(
-                at >= next && missing == 0 && to_go == 0,
-                "at {at}, {missing} missing, {to_go} to go"
+                at >= next && missing + to_go + rows + writes == 0,
+                "at {at}, {missing} missing, {to_go} to go, {rows} rows in repair, \
+                 {writes} mending writes under way"
             );
             Ok(Some(()))
         })

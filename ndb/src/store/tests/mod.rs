@@ -1,9 +1,11 @@
 //! Stores on real LMDB, in temporary directories, written by hand at hand-driven times.
 
 mod basics;
+mod blobs;
 mod days;
 mod growth;
 mod history;
+mod keys;
 mod places;
 mod repair;
 mod retention;
