@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Tables whose scalars can be overridden.
-const TABLES: [&str; 4] = ["CLUSTER", "LIMITS", "STORAGE", "LOG"];
+/// Tables whose keys can be overridden.
+const TABLES: [&str; 5] = ["CLUSTER", "LIMITS", "STORAGE", "WEB", "LOG"];
 
 /// The variable that overrides `key` of `table`.
 pub(super) fn variable(table: &str, key: &str) -> String {

@@ -9,11 +9,11 @@ use super::read::{Source, TableReader};
 use super::value::{Address, Count, Filter};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, Storage, SyncMember, Wamp, check, env,
+    NdbMember, NodeName, Secret, Storage, SyncMember, Wamp, Web, check, env,
 };
 
 const ROOT_KEYS: &[&str] =
-    &["cluster", "sync", "ndb-group", "entry", "limits", "storage", "wamp", "log"];
+    &["cluster", "sync", "ndb-group", "entry", "limits", "storage", "wamp", "web", "log"];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",
@@ -78,6 +78,7 @@ impl Config {
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             wamp: Wamp::read(root.table("wamp", Wamp::KEYS)?)?,
+            web: Web::read(source, root.table("web", Web::KEYS)?)?,
             log: log(root.table("log", LOG_KEYS)?)?,
         };
         check::check(&config, source)?;
@@ -92,6 +93,7 @@ fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
         ("limits", Limits::KEYS),
         ("storage", Storage::KEYS),
         ("wamp", Wamp::KEYS),
+        ("web", Web::KEYS),
         ("log", LOG_KEYS),
     ];
     let known =

@@ -2,8 +2,8 @@
 //!
 //! - [`Config::load`] reads the file and the process environment; [`Config::parse`] does the same
 //!   with both given. What cannot work is refused here, before a node opens anything.
-//! - Every scalar of the tables `cluster`, `limits`, `storage`, `wamp` and `log` can be overridden from the
-//!   environment: `limits.frame-bytes-max` is `VIXEN_LIMITS_FRAME_BYTES_MAX`.
+//! - Every key of the tables `cluster`, `limits`, `storage`, `wamp`, `web` and `log` can be
+//!   overridden from the environment: `limits.frame-bytes-max` is `VIXEN_LIMITS_FRAME_BYTES_MAX`.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
 mod args;
@@ -19,6 +19,7 @@ mod read;
 mod storage;
 mod value;
 mod wamp;
+mod web;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use limits::Limits;
 pub use name::{NodeName, ParseNodeNameError, Secret};
 pub use storage::Storage;
 pub use wamp::{UriCheck, Wamp};
+pub use web::{AllowedOrigins, ParseOriginError, Web};
 
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct Config {
     pub storage: Storage,
     /// Table `[wamp]`.
     pub wamp: Wamp,
+    /// Table `[web]`.
+    pub web: Web,
     /// Table `[log]`.
     pub log: LogConfig,
 }

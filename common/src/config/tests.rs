@@ -99,7 +99,10 @@ fn the_example_file_says_the_defaults_and_shows_every_key() {
     assert_eq!(config.entries.len(), 3);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.log, LogConfig::default());
-    let keys = [CLUSTER_KEYS, SYNC_KEYS, MEMBER_KEYS, ENTRY_KEYS, Limits::KEYS, LOG_KEYS].concat();
+    assert_eq!(config.web, Web::default());
+    let keys =
+        [CLUSTER_KEYS, SYNC_KEYS, MEMBER_KEYS, ENTRY_KEYS, Limits::KEYS, Web::KEYS, LOG_KEYS]
+            .concat();
     for key in keys {
         let shown = EXAMPLE.lines().any(|line| {
             line.trim_start_matches("# ").strip_prefix(key).is_some_and(|r| r.starts_with(" ="))
@@ -117,6 +120,7 @@ fn the_operations_guide_lists_every_key() {
         ("ndb-group.member", MEMBER_KEYS),
         ("entry", ENTRY_KEYS),
         ("limits", Limits::KEYS),
+        ("web", Web::KEYS),
         ("log", LOG_KEYS),
     ];
     for (table, keys) in tables {
