@@ -561,7 +561,7 @@ async fn a_page_of_another_origin_gets_no_session() {
     let port = Port::open(SessionLimits::of_tests()).await;
     let connect = async |origin: String| {
         let mut request = format!("ws://{}/ws", port.address).into_client_request().expect("a URL");
-        let protocol = SUBPROTOCOL.parse().expect("a header");
+        let protocol = "wamp.2.json".parse().expect("a header");
         request.headers_mut().insert("sec-websocket-protocol", protocol);
         request.headers_mut().insert("origin", origin.parse().expect("a header"));
         connect_async(request).await
