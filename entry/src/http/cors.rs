@@ -21,6 +21,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use vixen_common::config::{AllowedOrigins, Web};
 
+use super::problem::Problem;
+
 const ORIGINS_REFUSED: &str = "vixen_entry_origins_refused_total";
 
 /// How long a browser may remember what it was allowed.
@@ -84,10 +86,10 @@ async fn refuse_strangers(State(web): State<Arc<Web>>, request: Request, next: N
     counter!(ORIGINS_REFUSED).increment(1);
     let origin = text(headers, &header::ORIGIN).unwrap_or("this origin");
     tracing::debug!(origin, "request of a web page refused");
-    let text = format!(
-        "web pages of {origin} may not use this entry: add it to web.allowed-origins in vixen.toml\n"
+    let message = format!(
+        "web pages of {origin} may not use this entry: add it to web.allowed-origins in vixen.toml"
     );
-    (StatusCode::FORBIDDEN, text).into_response()
+    Problem::new(StatusCode::FORBIDDEN, "wamp.error.not_authorized", &message).into_response()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
