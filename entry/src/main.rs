@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use vixen_common::config::{Config, NodeArgs};
+use vixen_common::config::{AllowedOrigins, Config, NodeArgs};
 use vixen_common::telemetry::{init_tracing, shutdown_signal};
 use vixen_common::tls::Tls;
 use vixen_entry::Nearcast;
@@ -31,6 +31,10 @@ struct Args {
     /// Where nearcast keeps its data. An entry of a cluster keeps none
     #[arg(long, env = "VIXEN_DATA_DIR", value_name = "DIR", default_value = "./vixen-data")]
     data_dir: PathBuf,
+    /// Web pages of other hosts that may use the entry, by their origin, with commas between them, or
+    /// `*`; wins over the configuration file. Pages of its own host always may
+    #[arg(long, env = "VIXEN_WEB_ALLOWED_ORIGINS", value_name = "ORIGINS")]
+    allowed_origins: Option<AllowedOrigins>,
     /// Threads that serve clients; when not given, half as many as there are processors
     #[arg(long, env = "VIXEN_WORKER_THREADS", value_name = "N")]
     worker_threads: Option<NonZeroUsize>,
@@ -41,6 +45,14 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Passwd(passwd::Passwd),
+}
+
+impl Args {
+    fn apply(&self, config: &mut Config) {
+        if let Some(origins) = &self.allowed_origins {
+            config.web.allowed_origins = origins.clone();
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -62,7 +74,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     if args.node.config.is_none() && args.node.node.is_none() {
         return run_nearcast(args);
     }
-    let (config, name) = args.node.load_required("entry")?;
+    let (mut config, name) = args.node.load_required("entry")?;
+    args.apply(&mut config);
     config.entry_member(&name, args.listen)?;
     if args.node.check_config {
         Tls::of_clients(&config)?;
@@ -85,6 +98,7 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
     let mut config = Config::nearcast(args.data_dir.clone(), listen);
     // A person watches this terminal; RUST_LOG=info shows more.
     config.log.filter = "warn".to_owned();
+    args.apply(&mut config);
     init_tracing(&config.log, "nearcast");
     runtime(args)?.block_on(async {
         let (data_dir, durability) = (args.data_dir.clone(), config.cluster.durability);

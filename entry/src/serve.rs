@@ -25,7 +25,9 @@ use vixen_common::wire::PeerId;
 use crate::door::{Door, describe_door_metrics, reload_realms};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
-use crate::http::{client_router, history_router};
+use crate::http::{
+    client_router, describe_web_metrics, history_router, openapi_router, shared_with_pages,
+};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
@@ -154,7 +156,10 @@ fn router_of(
     describe_session_metrics();
     describe_event_metrics();
     describe_door_metrics();
-    let history = history_router(node.handle(), stopping.clone());
+    describe_web_metrics();
+    let web = Arc::new(config.web.clone());
+    let interface = history_router(node.handle(), stopping.clone()).merge(openapi_router());
+    let interface = shared_with_pages(interface, &web);
     let context = SessionContext {
         events: node.inbox(),
         limits: Arc::new(session_limits(config)),
@@ -166,7 +171,8 @@ fn router_of(
     let handle = node.handle();
     let (ready, status) = (handle.clone(), handle.clone());
     let gate = Arc::new(Gate { handle, was_ready: AtomicBool::new(false) });
-    let clients = client_router(context).merge(history).layer(from_fn_with_state(gate, hold_back));
+    let clients = client_router(context, &web).merge(interface);
+    let clients = clients.layer(from_fn_with_state(gate, hold_back));
     clients.merge(ops_router(
         install_metrics(),
         Arc::new(move || ready.ready()),
@@ -267,7 +273,9 @@ mod tests {
         let refused = get_page(address, "/ws").await;
         assert!(refused.starts_with("HTTP/1.1 503") && refused.ends_with(reason), "{refused}");
         assert!(refused.contains("retry-after: 1"), "{refused}");
-        assert!(get_page(address, "/").await.starts_with("HTTP/1.1 200"));
+        for page in ["/", "/console/app.js", "/openapi.json"] {
+            assert!(get_page(address, page).await.starts_with("HTTP/1.1 200"), "{page}");
+        }
         stop.send(()).expect("running");
         running.await.expect("no panic").expect("a clean end");
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// Tables whose scalars can be overridden.
+/// Tables whose keys can be overridden.
 /// `CLUSTER` is also how those of `cluster-tls` start.
-const TABLES: [&str; 5] = ["CLUSTER", "TLS", "LIMITS", "STORAGE", "LOG"];
+const TABLES: [&str; 7] = ["CLUSTER", "TLS", "LIMITS", "STORAGE", "WAMP", "WEB", "LOG"];
 
 /// The variable that overrides `key` of `table`.
 pub(super) fn variable(table: &str, key: &str) -> String {

@@ -9,7 +9,7 @@ use super::read::{Source, TableReader};
 use super::value::{Address, Count, Filter, SecretText};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, Storage, SyncMember, TlsFiles, Wamp, check, env, realm,
+    NdbMember, NodeName, Secret, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm,
 };
 
 const ROOT_KEYS: &[&str] = &[
@@ -23,6 +23,7 @@ const ROOT_KEYS: &[&str] = &[
     "limits",
     "storage",
     "wamp",
+    "web",
     "log",
 ];
 pub(super) const CLUSTER_KEYS: &[&str] = &[
@@ -97,6 +98,7 @@ impl Config {
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             wamp: Wamp::read(root.table("wamp", Wamp::KEYS)?)?,
+            web: Web::read(source, root.table("web", Web::KEYS)?)?,
             log: log(root.table("log", LOG_KEYS)?)?,
         };
         check::check(&config, source)?;
@@ -113,6 +115,7 @@ fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
         ("limits", Limits::KEYS),
         ("storage", Storage::KEYS),
         ("wamp", Wamp::KEYS),
+        ("web", Web::KEYS),
         ("log", LOG_KEYS),
     ];
     let known =

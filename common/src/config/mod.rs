@@ -2,7 +2,7 @@
 //!
 //! - [`Config::load`] reads the file and the process environment; [`Config::parse`] does the same
 //!   with both given. What cannot work is refused here, before a node opens anything.
-//! - Every scalar of the tables `cluster`, `tls`, `cluster-tls`, `limits`, `storage`, `wamp` and
+//! - Every key of the tables `cluster`, `tls`, `cluster-tls`, `limits`, `storage`, `wamp`, `web` and
 //!   `log` can be overridden from the environment: `limits.frame-bytes-max` is
 //!   `VIXEN_LIMITS_FRAME_BYTES_MAX`.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
@@ -22,6 +22,7 @@ mod storage;
 mod tls;
 mod value;
 mod wamp;
+mod web;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub use realm::{
 pub use storage::Storage;
 pub use tls::TlsFiles;
 pub use wamp::{UriCheck, Wamp};
+pub use web::{AllowedOrigins, ParseOriginError, Web};
 
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]
@@ -73,6 +75,8 @@ pub struct Config {
     pub storage: Storage,
     /// Table `[wamp]`.
     pub wamp: Wamp,
+    /// Table `[web]`.
+    pub web: Web,
     /// Table `[log]`.
     pub log: LogConfig,
 }

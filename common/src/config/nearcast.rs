@@ -8,7 +8,7 @@ use crate::id::Lane;
 use super::load::TEN_SECONDS;
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, NdbGroup, NdbMember,
-    NodeName, Secret, Storage, SyncMember, Wamp,
+    NodeName, Secret, Storage, SyncMember, Wamp, Web,
 };
 
 /// Stands where a `host:port` would: memory links are not dialled.
@@ -54,6 +54,7 @@ impl Config {
             limits: Limits::default(),
             storage: Storage::default(),
             wamp: Wamp::default(),
+            web: Web::default(),
             log: LogConfig::default(),
         }
     }

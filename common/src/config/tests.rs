@@ -100,9 +100,20 @@ fn the_example_file_says_the_defaults_and_shows_every_key() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.log, LogConfig::default());
     assert_eq!((config.tls, config.cluster_tls), (None, None));
+    assert_eq!((config.web, config.wamp), (Web::default(), Wamp::default()));
     let tls = TlsFiles::LINKS_KEYS;
-    let keys =
-        [CLUSTER_KEYS, SYNC_KEYS, MEMBER_KEYS, ENTRY_KEYS, tls, Limits::KEYS, LOG_KEYS].concat();
+    let keys = [
+        CLUSTER_KEYS,
+        SYNC_KEYS,
+        MEMBER_KEYS,
+        ENTRY_KEYS,
+        tls,
+        Limits::KEYS,
+        Wamp::KEYS,
+        Web::KEYS,
+        LOG_KEYS,
+    ]
+    .concat();
     for key in keys {
         let shown = EXAMPLE.lines().any(|line| {
             line.trim_start_matches("# ").strip_prefix(key).is_some_and(|r| r.starts_with(" ="))
@@ -122,6 +133,8 @@ fn the_operations_guide_lists_every_key() {
         ("tls", TlsFiles::CLIENTS_KEYS),
         ("cluster-tls", TlsFiles::LINKS_KEYS),
         ("limits", Limits::KEYS),
+        ("wamp", Wamp::KEYS),
+        ("web", Web::KEYS),
         ("log", LOG_KEYS),
     ];
     for (table, keys) in tables {

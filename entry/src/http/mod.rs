@@ -1,13 +1,17 @@
-//! The client port: WAMP at `/ws`, `/publish`, `/events` and `/history` for HTTP clients, and at `/`
-//! a page to try it with.
+//! The client port: WAMP at `/ws`, `/publish`, `/events` and `/history` for HTTP clients, described
+//! at `/openapi.json`, and at `/` a console to try it with.
 
+mod cors;
 mod events;
 mod history;
 mod identity;
+mod openapi;
 mod page;
 mod problem;
 mod publish;
 mod visitor;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
@@ -15,8 +19,12 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use vixen_common::config::Web;
 
+pub use cors::origin_allowed;
+pub(crate) use cors::{describe_web_metrics, shared_with_pages};
 pub(crate) use history::history_router;
+pub(crate) use openapi::openapi_router;
 
 use vixen_common::tls::ClientAddress;
 
@@ -27,17 +35,18 @@ const READ_BUFFER_BYTES: usize = 16 << 10;
 /// Frames are collected until a flush, or until they are this much.
 const WRITE_BUFFER_BYTES: usize = 128 << 10;
 
-/// Routes of the client port.
-pub fn client_router(context: SessionContext) -> Router {
+/// Routes of the client port, for the pages that `web` allows, and the console.
+pub fn client_router(context: SessionContext, web: &Arc<Web>) -> Router {
     // A message and what stands around it.
     let body_limit = DefaultBodyLimit::max(context.limits.frame_bytes_max);
-    Router::new()
-        .route("/ws", any(accept))
+    let sessions = Router::new().route("/ws", any(accept)).with_state(context.clone());
+    let interface = Router::new()
         .route("/publish", post(publish::publish).layer(body_limit))
         .route("/events", get(events::events))
-        .route("/", get(page::page))
-        .route("/favicon.ico", get(|| std::future::ready(StatusCode::NO_CONTENT)))
-        .with_state(context)
+        .with_state(context);
+    cors::guarded(sessions, web)
+        .merge(cors::shared_with_pages(interface, web))
+        .merge(page::page_router())
 }
 
 async fn accept(

@@ -29,6 +29,11 @@ use crate::history::{HistoryError, HistoryItem, HistoryRequest, ReadId, Start};
 use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
 use crate::wamp::SessionLimits;
 
+/// Lets one strange origin in.
+fn web() -> Arc<Web> {
+    Arc::new(Web { allowed_origins: "https://app.example".parse().expect("an origin") })
+}
+
 const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
 
 /// A client port, and the test's hands on everything behind it.
@@ -57,7 +62,7 @@ impl Port {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, client_router(context)).await });
+        tokio::spawn(async move { axum::serve(listener, client_router(context, &web())).await });
         Self { address, events, handle, reads, room, stop }
     }
 
@@ -552,15 +557,41 @@ async fn another_subprotocol_is_refused_with_what_is_supported() {
 }
 
 #[tokio::test]
-async fn the_page_is_served_under_a_strict_policy() {
+async fn a_page_of_another_origin_gets_no_session() {
+    let port = Port::open(SessionLimits::of_tests()).await;
+    let connect = async |origin: String| {
+        let mut request = format!("ws://{}/ws", port.address).into_client_request().expect("a URL");
+        let protocol = "wamp.2.json".parse().expect("a header");
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        request.headers_mut().insert("origin", origin.parse().expect("a header"));
+        connect_async(request).await
+    };
+    match connect("https://evil.example".to_owned()).await {
+        Err(Error::Http(answer)) => {
+            assert_eq!(answer.status(), 403);
+            let body = String::from_utf8_lossy(answer.body().as_deref().unwrap_or_default());
+            assert!(body.contains("pages of https://evil.example may not"), "{body}");
+        }
+        other => panic!("{other:?}"),
+    }
+    for origin in ["https://app.example".to_owned(), format!("http://{}", port.address)] {
+        connect(origin).await.expect("an upgrade");
+    }
+}
+
+#[tokio::test]
+async fn the_console_is_served_under_a_strict_policy() {
     let port = Port::open(SessionLimits::of_tests()).await;
     let answer = port.http("GET /").await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     let headers: BTreeMap<_, _> = head.lines().filter_map(|line| line.split_once(": ")).collect();
     let policy = headers["content-security-policy"];
-    assert!(policy.starts_with("default-src 'none'; script-src 'nonce-"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
     assert!(policy.contains(&format!("connect-src 'self' ws://{} ", port.address)), "{policy}");
-    let nonce = policy.split('\'').nth(3).and_then(|nonce| nonce.strip_prefix("nonce-"));
-    assert!(body.contains(&format!("<script nonce=\"{}\">", nonce.expect("a nonce"))));
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert!(body.contains("src=\"console/app.js\""));
+    let script = port.http("GET /console/app.js").await;
+    assert!(script.contains("content-type: text/javascript"), "{script}");
+    assert!(port.http("GET /console/other.js").await.starts_with("HTTP/1.1 404"));
     assert!(port.http("GET /favicon.ico").await.starts_with("HTTP/1.1 204"));
 }

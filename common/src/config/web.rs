@@ -1,0 +1,169 @@
+//! Table `[web]`: which web pages may use an entry.
+
+use std::str::FromStr;
+
+use super::error::ConfigError;
+use super::read::{Source, TableReader};
+use super::value::Value;
+
+/// Table `[web]`, for entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Web {
+    /// `allowed-origins`: where web pages come from that may use `/ws` and the HTTP interface,
+    /// beside the entry's own host. Default none.
+    pub allowed_origins: AllowedOrigins,
+}
+
+/// Origins of web pages, RFC 6454: `https://app.example`, `http://localhost:5173`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    /// `*`: web pages from everywhere.
+    Any,
+    /// These, in lower case. They are compared as a whole.
+    Listed(Vec<String>),
+}
+
+/// A text that is no origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no origin: write one such as `https://app.example` or `http://localhost:5173`")]
+pub struct ParseOriginError(String);
+
+impl Default for AllowedOrigins {
+    fn default() -> Self {
+        Self::Listed(Vec::new())
+    }
+}
+
+impl AllowedOrigins {
+    fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ParseOriginError> {
+        let mut listed = Vec::new();
+        let mut is_any = false;
+        for text in texts {
+            if text == "*" {
+                is_any = true;
+            } else if is_origin(text) {
+                listed.push(text.to_ascii_lowercase());
+            } else {
+                return Err(ParseOriginError(text.to_owned()));
+            }
+        }
+        Ok(if is_any { Self::Any } else { Self::Listed(listed) })
+    }
+}
+
+impl FromStr for AllowedOrigins {
+    type Err = ParseOriginError;
+
+    /// Reads origins with commas between them; no text is no origin.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text.split(',').map(str::trim).filter(|origin| !origin.is_empty()))
+    }
+}
+
+/// `scheme://host` or `scheme://host:port`, as browsers write it: no path, not even `/`.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    // Brackets and colons are those of IPv6 addresses and ports.
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    !scheme.is_empty()
+        && scheme.bytes().all(is_scheme)
+        && !host.is_empty()
+        && host.bytes().all(is_host)
+}
+
+/// A list of texts in the file; with commas between them in the environment.
+struct Texts(Vec<String>);
+
+impl Value for Texts {
+    const FORM: &'static str = "a list of origins such as [\"https://app.example\"], or [\"*\"]";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        Some(Self(texts.map(str::to_owned).collect()))
+    }
+
+    fn from_file(value: &toml::Value) -> Option<Self> {
+        let text = |element: &toml::Value| element.as_str().map(str::to_owned);
+        value.as_array()?.iter().map(text).collect::<Option<_>>().map(Self)
+    }
+}
+
+impl Web {
+    pub(super) const KEYS: &'static [&'static str] = &["allowed-origins"];
+
+    /// Takes what the table sets and leaves the rest at its default.
+    pub(super) fn read(
+        source: Source<'_>,
+        mut table: TableReader<'_>,
+    ) -> Result<Self, ConfigError> {
+        const KEY: &str = "allowed-origins";
+        let place = table.place(KEY);
+        let Some(Texts(texts)) = table.optional(KEY)? else { return Ok(Self::default()) };
+        let allowed_origins =
+            AllowedOrigins::parse(texts.iter().map(String::as_str)).map_err(|error| {
+                let problem = format!("cannot use `{}`", error.0);
+                source.refuse(place, problem, format!("set it to {}", Texts::FORM))
+            })?;
+        Ok(Self { allowed_origins })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(text: &str, env: &[(&str, &str)]) -> Result<AllowedOrigins, String> {
+        let env: BTreeMap<_, _> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let source = Source { file: Path::new("vixen.toml"), env: &env };
+        let table = toml::from_str(text).expect("TOML");
+        TableReader::open(source, "web".to_owned(), Web::KEYS, table)
+            .and_then(|table| Web::read(source, table))
+            .map(|web| web.allowed_origins)
+            .map_err(|error| error.to_string())
+    }
+
+    fn listed(origins: &[&str]) -> Result<AllowedOrigins, String> {
+        Ok(AllowedOrigins::Listed(origins.iter().map(|origin| (*origin).to_owned()).collect()))
+    }
+
+    #[test]
+    fn origins_are_a_list_and_none_by_default() {
+        assert_eq!(read("", &[]), listed(&[]));
+        assert_eq!(read("allowed-origins = []", &[]), listed(&[]));
+        let two = r#"allowed-origins = ["https://App.example", "http://[::1]:5173"]"#;
+        assert_eq!(read(two, &[]), listed(&["https://app.example", "http://[::1]:5173"]));
+        let any = r#"allowed-origins = ["https://app.example", "*"]"#;
+        assert_eq!(read(any, &[]), Ok(AllowedOrigins::Any));
+    }
+
+    #[test]
+    fn the_environment_has_commas() {
+        let from =
+            |value| read(r#"allowed-origins = ["*"]"#, &[("VIXEN_WEB_ALLOWED_ORIGINS", value)]);
+        assert_eq!(from("http://a:1, http://b"), listed(&["http://a:1", "http://b"]));
+        assert_eq!(from(""), listed(&[]));
+        assert_eq!("*".parse(), Ok(AllowedOrigins::Any));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_with_key_and_fix() {
+        for bad in
+            ["app.example", "https://app.example/", "https://", "://a", "https://a b", "null"]
+        {
+            let error = read(&format!("allowed-origins = [{bad:?}]"), &[]).expect_err(bad);
+            let problem =
+                format!("vixen.toml: web.allowed-origins: cannot use `{bad}`; set it to a list");
+            assert!(error.starts_with(&problem), "{error}");
+            assert!(bad.parse::<AllowedOrigins>().is_err(), "{bad}");
+        }
+        for bad in ["\"*\"", "[1]", "true"] {
+            let error = read(&format!("allowed-origins = {bad}"), &[]).expect_err(bad);
+            assert!(error.contains("set it to a list of origins such as"), "{error}");
+        }
+    }
+}

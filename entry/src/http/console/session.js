@@ -1,0 +1,228 @@
+// A WAMP v2 session over WebSocket (wamp.2.json) that comes back by itself after it was lost.
+
+import { elements } from "./json.js";
+
+const RETRY_MS_MIN = 250;
+const RETRY_MS_MAX = 5_000;
+const PUBLISH = 16;
+const SUBSCRIBE = 32;
+const UNSUBSCRIBE = 34;
+
+/// What the entry answered with ERROR, or why there was no answer.
+export class WampError extends Error {
+  constructor(uri, message, isLost = false) {
+    super(message);
+    this.uri = uri;
+    /// No answer came: whether it was done is not known.
+    this.isLost = isLost;
+  }
+}
+
+export class Session {
+  /// `on.state(kind, text)` tells people how it stands, kind is open, waiting, failed or closed;
+  /// `on.open()` and `on.lost()` frame the time in which requests can be made; `on.unreachable()`
+  /// may resolve to a reason, where the browser tells none.
+  constructor(url, on) {
+    this.url = url;
+    this.on = on;
+    this.login = null;
+    this.socket = null;
+    this.isOpen = false;
+    this.retryMs = RETRY_MS_MIN;
+    this.timer = 0;
+    this.nextRequest = 1;
+    this.waiting = new Map();
+    this.handlers = new Map();
+  }
+
+  /// Connects as `login`: realm, and authid and ticket or empty texts. A session of before ends.
+  connect(login) {
+    this.drop();
+    this.login = login;
+    this.retryMs = RETRY_MS_MIN;
+    this.dial();
+  }
+
+  /// Says goodbye and stays away.
+  disconnect() {
+    if (this.isOpen) this.send([6, {}, "wamp.close.close_realm"]);
+    this.drop();
+    this.login = null;
+    this.on.state("closed", "disconnected");
+  }
+
+  /// Tries now, if it was waiting to.
+  hurry() {
+    if (this.timer !== 0) this.dial();
+  }
+
+  dial() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.on.state("waiting", "connecting");
+    const mine = new WebSocket(this.url, "wamp.2.json");
+    this.socket = mine;
+    // An ended session tells why; a socket that just closes does not.
+    let ending = null;
+    let wasAccepted = false;
+    mine.onopen = () => {
+      wasAccepted = true;
+      this.send(hello(this.login));
+    };
+    mine.onmessage = (frame) => { ending = this.onFrame(frame.data) ?? ending; };
+    mine.onclose = () => {
+      this.drop();
+      this.retry(ending, wasAccepted);
+    };
+  }
+
+  retry(ending, wasAccepted) {
+    if (ending?.isFinal) {
+      this.on.state("failed", `refused: ${ending.text}`);
+      return;
+    }
+    // Not all clients of an entry that restarts come back in the same instant.
+    this.timer = setTimeout(() => this.dial(), this.retryMs * (0.5 + Math.random() / 2));
+    this.retryMs = Math.min(this.retryMs * 2, RETRY_MS_MAX);
+    const tell = (text) => this.on.state("failed", `${text}, trying again`);
+    tell(ending?.text ?? (wasAccepted ? "connection lost" : "no connection"));
+    if (!wasAccepted) {
+      const attempt = this.timer;
+      this.on.unreachable().then((reason) => {
+        if (reason !== null && this.timer === attempt) tell(reason);
+      });
+    }
+  }
+
+  /// Forgets the socket, and all that waits for it.
+  drop() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    if (this.socket) {
+      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+      this.socket.close();
+      this.socket = null;
+    }
+    const waiting = [...this.waiting.values()];
+    this.waiting.clear();
+    this.handlers.clear();
+    this.nextRequest = 1;
+    const wasOpen = this.isOpen;
+    this.isOpen = false;
+    for (const { reject } of waiting) reject(new WampError("", "the connection was lost", true));
+    if (wasOpen) this.on.lost();
+  }
+
+  send(message) {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  /// Returns why the session ends, if it does.
+  onFrame(text) {
+    const message = JSON.parse(text);
+    switch (message[0]) {
+      case 2:
+        this.retryMs = RETRY_MS_MIN;
+        this.isOpen = true;
+        this.on.state("open", `connected to ${this.login.realm}`);
+        this.on.open();
+        return null;
+      case 3:
+        return { text: reasonOf(message), isFinal: message[2] !== "wamp.close.system_shutdown" };
+      case 4:
+        // CHALLENGE: ticket is the only method that was offered.
+        this.send([5, this.login.ticket, {}]);
+        return null;
+      case 6:
+        if (this.isOpen && this.socket.readyState === WebSocket.OPEN) {
+          this.send([6, {}, "wamp.close.goodbye_and_out"]);
+        }
+        return { text: reasonOf(message), isFinal: false };
+      case 8:
+        this.settle(message[2], ({ reject }) => {
+          reject(new WampError(message[4], String(message[5]?.[0] ?? message[4])));
+        });
+        return null;
+      case 17:
+      case 35:
+        this.settle(message[1], ({ resolve }) => resolve(message[2]));
+        return null;
+      case 33:
+        this.settle(message[1], ({ resolve, onEvent }) => {
+          this.handlers.set(message[2], onEvent);
+          resolve(message[2]);
+        });
+        return null;
+      case 36:
+        this.handlers.get(message[1])?.(eventOf(text, message));
+        return null;
+      default:
+        return null;
+    }
+  }
+
+  settle(request, how) {
+    const waiting = this.waiting.get(request);
+    this.waiting.delete(request);
+    if (waiting) how(waiting);
+  }
+
+  /// Sends `frame(request)` and waits for its answer.
+  request(frame, onEvent = null) {
+    if (!this.isOpen) return Promise.reject(new WampError("", "not connected"));
+    const request = this.nextRequest++;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(request, { resolve, reject, onEvent });
+      this.socket.send(frame(request));
+    });
+  }
+
+  /// Resolves to the subscription's id. Its events go to `onEvent`, the first one after that.
+  subscribe(topic, options, onEvent) {
+    return this.request((request) => JSON.stringify([SUBSCRIBE, request, options, topic]), onEvent);
+  }
+
+  unsubscribe(subscription) {
+    this.handlers.delete(subscription);
+    return this.request((request) => JSON.stringify([UNSUBSCRIBE, request, subscription]));
+  }
+
+  /// Publishes raw JSON texts, `kwargs` may be empty. Resolves to the position, or at once to null
+  /// when no acknowledgement is wanted.
+  publish(topic, args, kwargs, acknowledge) {
+    // With exclude_me, one tab alone would not see its own messages.
+    const options = JSON.stringify({ acknowledge, exclude_me: false });
+    const frame = (request) =>
+      `[${PUBLISH},${request},${options},${JSON.stringify(topic)},${args}${kwargs && `,${kwargs}`}]`;
+    if (acknowledge) return this.request(frame);
+    if (!this.isOpen) return Promise.reject(new WampError("", "not connected"));
+    this.socket.send(frame(this.nextRequest++));
+    return Promise.resolve(null);
+  }
+}
+
+function hello({ realm, authid }) {
+  const roles = {
+    publisher: { features: { publisher_exclusion: true } },
+    subscriber: { features: { pattern_based_subscription: true } },
+  };
+  const login = authid === "" ? {} : { authmethods: ["ticket"], authid };
+  return [1, realm, { roles, ...login }];
+}
+
+/// Of ABORT and GOODBYE.
+function reasonOf(message) {
+  return message[1].message || message[2];
+}
+
+function eventOf(text, [, , position, details]) {
+  const raw = elements(text);
+  return {
+    position,
+    id: details.id ?? "",
+    time: details.time ?? null,
+    topic: details.topic ?? null,
+    args: raw[4] ?? "",
+    kwargs: raw[5] ?? "",
+  };
+}

@@ -1,0 +1,84 @@
+//! `GET /openapi.json`: the HTTP interface, described for tools.
+
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+/// OpenAPI 3.1.
+const DESCRIPTION: &str = include_str!("openapi.json");
+
+/// The route `/openapi.json`.
+pub(crate) fn openapi_router() -> Router {
+    Router::new().route("/openapi.json", get(description))
+}
+
+async fn description() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (headers, DESCRIPTION)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn description() -> Value {
+        serde_json::from_str(DESCRIPTION).expect("JSON")
+    }
+
+    #[test]
+    fn every_route_is_described_with_its_method_and_answers() {
+        let description = description();
+        assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
+        assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let routes = [
+            ("/publish", "post"),
+            ("/events", "get"),
+            ("/history", "get"),
+            ("/healthz", "get"),
+            ("/readyz", "get"),
+            ("/metrics", "get"),
+            ("/status", "get"),
+            ("/openapi.json", "get"),
+        ];
+        let paths = description["paths"].as_object().expect("paths");
+        assert_eq!(paths.len(), routes.len());
+        for (path, method) in routes {
+            let operation = &paths[path][method];
+            assert!(operation["summary"].is_string(), "{path}: no summary");
+            assert!(operation["operationId"].is_string(), "{path}: no operationId");
+            let ok = &operation["responses"]["200"];
+            assert!(ok["description"].is_string() && ok["content"].is_object(), "{path}: no 200");
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(members) => {
+                    found.extend(members.get("$ref").and_then(Value::as_str));
+                    members.values().for_each(|member| references(member, found));
+                }
+                Value::Array(elements) => {
+                    elements.iter().for_each(|element| references(element, found));
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        let description = description();
+        let mut found = Vec::new();
+        references(&description, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let pointer = reference.strip_prefix('#').expect("within the description");
+            assert!(description.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}
