@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use vixen_common::id::{PermanentId, Position};
-use vixen_common::segment::{Encoding, RecordFlags, Topic, TopicPattern};
+use vixen_common::segment::{Encoding, Receiver, RecordFlags, Topic, TopicPattern};
 
 use crate::events::EventBatch;
 
@@ -49,6 +49,14 @@ pub struct SessionInfo {
     pub authprovider: &'static str,
     /// Whether others hear of its coming and going (WAMP spec *Session Meta API*).
     pub is_announced: bool,
+}
+
+impl SessionInfo {
+    /// As black- and whitelists see it.
+    #[must_use]
+    pub fn receiver(&self) -> Receiver<'_> {
+        Receiver { session: self.session.0, authid: &self.authid, authrole: &self.authrole }
+    }
 }
 
 /// What a session tells the core.

@@ -178,7 +178,7 @@ fn describe() {
     describe_counter!(FEEDS_TRIMMED, "Times a sync node had forgotten what its feed should tell");
     describe_counter!(ORDER_ROWS_FETCHED, "Segments placed by the order of an ndb node");
     describe_counter!(MESSAGES_REFUSED, "Messages from nodes that are not for an entry");
-    describe_counter!(SLOW_SESSIONS, "Sessions dropped because they did not read");
+    describe_counter!(SLOW_SESSIONS, "Times that a session was left to read from the store");
     describe_gauge!(SUBSCRIPTIONS, "Topics with subscribers");
     describe_counter!(HISTORY_READS, "Reads of stored messages begun");
     describe_counter!(HISTORY_MESSAGES, "Stored messages given to those who read them");

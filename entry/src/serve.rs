@@ -25,9 +25,7 @@ use vixen_common::wire::PeerId;
 use crate::door::{Door, describe_door_metrics, reload_realms};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
-use crate::http::{
-    client_router, describe_web_metrics, history_router, openapi_router, shared_with_pages,
-};
+use crate::http::{client_router, describe_web_metrics, openapi_router, shared_with_pages};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
@@ -158,8 +156,7 @@ fn router_of(
     describe_door_metrics();
     describe_web_metrics();
     let web = Arc::new(config.web.clone());
-    let interface = history_router(node.handle(), stopping.clone()).merge(openapi_router());
-    let interface = shared_with_pages(interface, &web);
+    let interface = shared_with_pages(openapi_router(), &web);
     let context = SessionContext {
         events: node.inbox(),
         limits: Arc::new(session_limits(config)),

@@ -27,6 +27,11 @@ impl ReadContext {
     pub(crate) fn new(core: EntryHandle) -> Self {
         Self { core, turns: Arc::new(Semaphore::new(READS_MAX)) }
     }
+
+    /// Whose store it is.
+    pub(crate) const fn core(&self) -> &EntryHandle {
+        &self.core
+    }
 }
 
 /// Reads what `request` wants, or as much of it as a batch holds.

@@ -25,7 +25,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use vixen_common::id::Position;
-use vixen_common::segment::Receiver;
 use vixen_common::time::WallTime;
 use vixen_common::tls::ClientAddress;
 
@@ -293,9 +292,7 @@ impl EventStream {
     }
 
     fn put(&mut self, batch: &EventBatch, is_live: bool) {
-        let info = self.visitor.info();
-        let receiver =
-            Receiver { session: info.session.0, authid: &info.authid, authrole: &info.authrole };
+        let receiver = self.visitor.info().receiver();
         let mut ended = Vec::new();
         for index in self.feed.take(batch, is_live, &receiver, &mut ended) {
             let mark = self.out.len();

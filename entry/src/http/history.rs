@@ -8,56 +8,51 @@ mod lines;
 mod params;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderValue, header};
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::sync::watch;
 
 use vixen_common::time::WallTime;
+use vixen_common::tls::ClientAddress;
 use vixen_common::wire::TailSegment;
 
+use super::identity::identify;
 use super::problem::Problem;
-use crate::history::{Direction, HistoryError};
-use crate::node::{EntryHandle, HistoryStream};
+use super::publish::{REALM, problem_of};
+use crate::broker::SessionInfo;
+use crate::history::{Direction, HistoryError, HistoryRequest};
+use crate::node::HistoryStream;
+use crate::wamp::{RawUri, SessionContext};
 
 /// Lines are sent when they are so much, or when nothing more is at hand.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What the handler needs.
-#[derive(Clone)]
-struct HistoryContext {
-    core: EntryHandle,
-    stopping: watch::Receiver<bool>,
-}
-
-/// The route `/history`.
-pub(crate) fn history_router(core: EntryHandle, stopping: watch::Receiver<bool>) -> Router {
-    Router::new().route("/history", get(history)).with_state(HistoryContext { core, stopping })
-}
-
-async fn history(
-    State(context): State<HistoryContext>,
+pub(super) async fn history(
+    State(context): State<SessionContext>,
+    ConnectInfo(client): ConnectInfo<ClientAddress>,
+    headers: HeaderMap,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
     let parsed = match &query {
         Ok(Query(pairs)) => params::parse(pairs, WallTime::now()),
         Err(rejection) => Err(rejection.body_text()),
     };
-    let request = match parsed {
-        Ok(request) => request,
-        Err(message) => {
-            return Problem::bad_request(&message).into_response();
-        }
-    };
+    let parsed = parsed.map_err(|message| Problem::bad_request(&message));
+    let (reader, request) =
+        match parsed.and_then(|request| admitted(&context, &headers, client.ip, request)) {
+            Ok(admitted) => admitted,
+            Err(problem) => return problem.into_response(),
+        };
     let direction = request.direction;
-    let stream = match context.core.history(request).await {
+    let stream = match context.reads.core().history(request).await {
         Ok(stream) => stream,
         Err(error) => return Problem::of_history(&error).into_response(),
     };
@@ -65,7 +60,7 @@ async fn history(
     // The first word decides the status.
     let body = match source.next().await {
         Ok(None) => Body::empty(),
-        Ok(Some(segments)) => Body::from_stream(body(source, segments, direction)),
+        Ok(Some(segments)) => Body::from_stream(body(source, reader, segments, direction)),
         Err(error) => return Problem::of_history(&error).into_response(),
     };
     let headers = [
@@ -74,6 +69,22 @@ async fn history(
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     (headers, body).into_response()
+}
+
+/// Who reads, and what of the request it may read.
+fn admitted(
+    context: &SessionContext,
+    headers: &HeaderMap,
+    address: IpAddr,
+    mut request: HistoryRequest,
+) -> Result<(Arc<SessionInfo>, HistoryRequest), Problem> {
+    let realm = request.topics.first().map_or(REALM, |pattern| &*pattern.realm);
+    let (reader, edge) = identify(context, headers, address, realm)?;
+    for pattern in &mut request.topics {
+        let uri = RawUri::Text((&*pattern.uri).into());
+        *pattern = edge.pattern(&uri, pattern.matching).map_err(problem_of)?;
+    }
+    Ok((reader, request))
 }
 
 /// Stored messages until the node stops.
@@ -98,6 +109,7 @@ impl Source {
 struct Lines {
     /// `None` after its last word.
     source: Option<Source>,
+    reader: Arc<SessionInfo>,
     direction: Direction,
     /// Taken and not written.
     segments: std::vec::IntoIter<TailSegment>,
@@ -106,11 +118,13 @@ struct Lines {
 
 fn body(
     source: Source,
+    reader: Arc<SessionInfo>,
     segments: Vec<TailSegment>,
     direction: Direction,
 ) -> impl stream::Stream<Item = Result<Bytes, Infallible>> + Send {
     let lines = Lines {
         source: Some(source),
+        reader,
         direction,
         segments: segments.into_iter(),
         out: BytesMut::new(),
@@ -127,7 +141,7 @@ impl Lines {
             while self.out.len() < CHUNK_BYTES
                 && let Some(segment) = self.segments.next()
             {
-                lines::append(&mut self.out, &segment, self.direction);
+                lines::append(&mut self.out, &segment, self.direction, &self.reader.receiver());
             }
             if !self.out.is_empty() {
                 return Some(self.out.split().freeze());

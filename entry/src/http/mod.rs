@@ -23,7 +23,6 @@ use vixen_common::config::Web;
 
 pub use cors::origin_allowed;
 pub(crate) use cors::{describe_web_metrics, shared_with_pages};
-pub(crate) use history::history_router;
 pub(crate) use openapi::openapi_router;
 
 use vixen_common::tls::ClientAddress;
@@ -43,6 +42,7 @@ pub fn client_router(context: SessionContext, web: &Arc<Web>) -> Router {
     let interface = Router::new()
         .route("/publish", post(publish::publish).layer(body_limit))
         .route("/events", get(events::events))
+        .route("/history", get(history::history))
         .with_state(context);
     cors::guarded(sessions, web)
         .merge(cors::shared_with_pages(interface, web))

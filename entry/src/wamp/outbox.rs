@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use vixen_common::segment::{Receiver, TopicPattern};
+use vixen_common::segment::TopicPattern;
 
 use super::encode;
 use super::error::{Ending, history_error_uri, publish_error_uri, subscribe_error_uri};
@@ -206,9 +206,7 @@ impl Outbox {
     }
 
     fn put_events(&mut self, batch: &EventBatch, is_live: bool, out: &mut Frames, owed: &mut Owed) {
-        let Some(info) = &self.info else { return };
-        let receiver =
-            Receiver { session: info.session.0, authid: &info.authid, authrole: &info.authrole };
+        let Some(receiver) = self.info.as_ref().map(|info| info.receiver()) else { return };
         let mut ended = Vec::new();
         let taken = self.feed.take(batch, is_live, &receiver, &mut ended);
         if !taken.is_empty() {

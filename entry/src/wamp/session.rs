@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 use vixen_common::config::Disclosure;
-use vixen_common::segment::{Attributes, Publisher, RecordFlags};
+use vixen_common::segment::{Attributes, Match, Publisher, RecordFlags, TopicPattern};
 use vixen_common::time::WallTime;
 
 use super::encode::{self, take_text};
@@ -366,11 +366,21 @@ impl Edge {
     ) -> Result<Wish, Refusal> {
         let SubscribeOptions { matching, after, limit, is_snapshot } =
             SubscribeOptions::parse(options, now)?;
+        let pattern = self.pattern(topic, matching)?;
+        Ok(Wish { pattern, after, limit, is_snapshot })
+    }
+
+    /// The topics that the session may read by this pattern.
+    pub(crate) fn pattern(
+        &self,
+        topic: &RawUri<'_>,
+        matching: Match,
+    ) -> Result<TopicPattern, Refusal> {
         let pattern = self.topics.subscribed(topic, matching)?;
         if !self.permissions.subscribe(&pattern.uri, pattern.matching) {
             return Err(Refusal::NotAuthorized("subscribe"));
         }
-        Ok(Wish { pattern, after, limit, is_snapshot })
+        Ok(pattern)
     }
 
     /// The message to publish, or why it is refused and whether the client is to be told.

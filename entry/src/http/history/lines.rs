@@ -1,7 +1,7 @@
 //! Stored messages as lines of JSON.
 //!
 //! ```text
-//! {"position":12,"id":"…","time":"…","topic":"a.b","session":7,"args":[…],"kwargs":{…}}
+//! {"position":12,"id":"…","time":"…","topic":"a.b","args":[…],"kwargs":{…}}
 //! ```
 //! `args` and `kwargs` are the publisher's own text, or made of its MessagePack or CBOR; they are
 //! left out when it gave none, and `session` when it is not known. A message of whose payload no
@@ -13,20 +13,25 @@ use jiff::Timestamp;
 
 use vixen_common::id::{PermanentId, Stamp};
 use vixen_common::payload;
-use vixen_common::segment::{Record, Records, Topic};
+use vixen_common::segment::{Attributes, Receiver, Record, Records, Topic};
 use vixen_common::wire::TailSegment;
 
 use crate::events::put_key;
 use crate::history::Direction;
-use crate::wamp::put_decimal;
+use crate::wamp::{put_decimal, put_string};
 
 /// Most bytes of a line beside its topic and payload.
 const LINE_OVERHEAD_BYTES: usize = 192;
 
-/// Appends the messages of a segment, a line each, in the direction. Stops at the first record that
-/// cannot be read.
-pub(super) fn append(out: &mut BytesMut, segment: &TailSegment, direction: Direction) {
-    let mut encoder = LineEncoder::new(segment);
+/// Appends the messages of a segment that are for the reader, a line each, in the direction. Stops at
+/// the first record that cannot be read.
+pub(super) fn append(
+    out: &mut BytesMut,
+    segment: &TailSegment,
+    direction: Direction,
+    reader: &Receiver<'_>,
+) {
+    let mut encoder = LineEncoder::new(segment, *reader);
     let records = Records::new(&segment.records);
     match direction {
         Direction::Forward => {
@@ -46,6 +51,7 @@ pub(super) fn append(out: &mut BytesMut, segment: &TailSegment, direction: Direc
 /// What the lines of one segment have in common.
 struct LineEncoder<'a> {
     segment: &'a TailSegment,
+    reader: Receiver<'a>,
     /// `,"id":"` and the permanent id up to the key of the offset.
     before_offset: String,
     /// `","time":"…","topic":`
@@ -58,11 +64,12 @@ struct LineEncoder<'a> {
 }
 
 impl<'a> LineEncoder<'a> {
-    fn new(segment: &'a TailSegment) -> Self {
+    fn new(segment: &'a TailSegment, reader: Receiver<'a>) -> Self {
         let id = PermanentId { stamp: segment.stamp, offset: 0 }.to_string();
         let stamp_part = id.strip_suffix("a0").unwrap_or(&id);
         Self {
             segment,
+            reader,
             before_offset: format!(",\"id\":\"{stamp_part}"),
             after_offset: format!("\",\"time\":\"{:.3}\",\"topic\":", timestamp(segment.stamp)),
             topic: None,
@@ -72,6 +79,11 @@ impl<'a> LineEncoder<'a> {
     }
 
     fn line(&mut self, out: &mut BytesMut, index: usize, record: &Record<'_>) {
+        // One that cannot be read might say who may see it: nobody does.
+        let Some(attributes) = Attributes::from_bytes(record.attributes) else { return };
+        if !attributes.admit(&self.reader) {
+            return;
+        }
         let offsets = &self.segment.offsets;
         let all = || u32::try_from(index).unwrap_or(u32::MAX);
         let offset = offsets.get(index).copied().unwrap_or_else(all);
@@ -85,9 +97,13 @@ impl<'a> LineEncoder<'a> {
         put_key(out, offset);
         out.put_slice(self.after_offset.as_bytes());
         out.put_slice(&self.topic_text);
-        if record.session != 0 {
-            out.put_slice(b",\"session\":");
+        if let Some(publisher) = &attributes.publisher {
+            out.put_slice(b",\"publisher\":");
             put_decimal(out, record.session);
+            out.put_slice(b",\"publisher_authid\":");
+            put_string(out, &publisher.authid);
+            out.put_slice(b",\"publisher_authrole\":");
+            put_string(out, &publisher.authrole);
         }
         put_payload(out, record, &mut self.scratch);
         out.put_slice(b"}\n");
@@ -188,7 +204,7 @@ mod tests {
         let time = "2026-11-21T10:00:00.123Z";
         let wanted = [
             format!(
-                r#"{{"position":10,"id":"{}","time":"{time}","topic":"a.b","session":7,"args":[1]}}"#,
+                r#"{{"position":10,"id":"{}","time":"{time}","topic":"a.b","args":[1]}}"#,
                 id(0)
             ),
             format!(r#"{{"position":13,"id":"{}","time":"{time}","topic":"a.b"}}"#, id(3)),
