@@ -444,10 +444,19 @@ impl Delivery {
             return;
         }
         if self.merge.is_full_at(first, self.waiting_bytes_max) {
-            // A group that stands before it does not answer. This tail begins here again later.
-            tail.pause();
-            return;
+            // The tail has gone by all that is before. That may be what the others wait for.
+            if tail.raise(now, first) {
+                self.deliver(fx);
+            }
+            if self.merge.is_full_at(first, self.waiting_bytes_max) {
+                // A group that stands before it does not answer. This tail begins here again later.
+                if let Some(tail) = self.tails.get_mut(&from.group) {
+                    tail.pause();
+                }
+                return;
+            }
         }
+        let Some(tail) = self.tails.get_mut(&from.group) else { return };
         tail.raise(now, first.plus(segment.count));
         if !self.subscriptions.has_interest() {
             return;

@@ -193,6 +193,37 @@ fn what_waits_for_a_dead_group_is_bounded_and_comes_in_the_end() {
     assert_eq!(positions(&bench.sent(1, again)), [again]);
 }
 
+/// A tail says nothing of segments without interest: the next one tells that it has gone by them.
+#[test]
+fn a_segment_that_finds_no_room_tells_that_its_tail_has_gone_by_what_is_before() {
+    let options = DeliveryOptions {
+        owner: OwnerId(uuid::Uuid::from_u128(0)),
+        groups: vec![vec![of(0)], vec![of(1)]],
+        subscriptions_per_session_max: 4,
+        waiting_bytes_max: 1,
+    };
+    let mut bench = Bench { delivery: Delivery::new(&options), now: at(0) };
+    for group in 0..2 {
+        bench.up(group);
+        bench.tail(group, 10);
+    }
+    bench.subscribe(7, 1, "t");
+    bench.step(Input::Flush);
+    bench.tail(0, 10);
+    bench.tail(1, 10);
+    bench.placed(10, 1, 0);
+    bench.placed(11, 1, 1);
+    assert_eq!(positions(&bench.sent(1, 11)), NONE, "10 may be of interest");
+    assert_eq!(positions(&bench.sent(0, 12)), [11, 12]);
+    assert_eq!(positions(&bench.sent(0, 17)), NONE, "the other group may have more before");
+    assert_eq!(positions(&bench.sent(1, 21)), [17]);
+    // Where that makes no room, the tail begins there again.
+    assert_eq!(positions(&bench.sent(1, 23)), NONE);
+    bench.placed(13, 10, 0);
+    bench.now = bench.delivery.timeout_at().expect("the patience ends");
+    assert_eq!(asked(&bench.step(Input::Timeout)), [(1, Some(23))]);
+}
+
 #[test]
 fn a_group_without_a_link_keeps_no_subscriber_waiting_and_misses_nothing() {
     let mut bench = bench(2);
