@@ -372,6 +372,9 @@ impl Delivery {
 
     fn on_ndb_up(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
         let Some(tail) = self.tails.get_mut(&ndb.group) else { return };
+        // What this turn has for the link before would be answered on this one, and its answers
+        // taken for those to what follows.
+        fx.sends.retain(|(to, _)| *to != ndb);
         tail.node_up(ndb);
         self.follow_if_lost(now, ndb.group, fx);
     }

@@ -211,6 +211,18 @@ fn one_replica_is_followed_from_the_present_end() {
 }
 
 #[test]
+fn what_a_turn_has_for_a_link_is_not_sent_on_the_next_link() {
+    let mut bench = Bench::subscribed();
+    let mut fx = Effects::default();
+    for input in [Input::NdbUp { ndb: ndb(0) }, Input::NdbUp { ndb: ndb(0) }] {
+        bench.delivery.step(bench.now, input, &mut fx);
+    }
+    assert_eq!(fx.sends, [follow(0, Some(10), &["t"])], "one answer will come, and opens the tail");
+    bench.opened(0, 10);
+    assert_eq!(bench.segment(0, 10, &[("t", 0, b"[1]")]).outgoing.len(), 1);
+}
+
+#[test]
 fn the_first_interest_opens_the_tail_anew_and_the_next_changes_it() {
     let mut bench = Bench::open();
     assert!(bench.subscribe(7, 1, "t").outgoing.is_empty());
