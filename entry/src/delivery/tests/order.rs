@@ -259,6 +259,21 @@ fn a_group_that_comes_back_first_has_to_open_its_tail_for_the_next_subscriber() 
 }
 
 #[test]
+fn an_unsubscribe_leaves_a_subscribe_that_waits() {
+    let mut bench = subscribed(2);
+    bench.down(1);
+    bench.subscribe(8, 1, "u");
+    bench.step(Input::Flush);
+    assert_eq!(words(&bench.changed(0, 2)), [(8, Word::Subscribed(1, 2))]);
+    bench.up(1);
+    assert!(bench.subscribe(8, 2, "u").outgoing.is_empty(), "the new tail may lack it yet");
+    assert_eq!(words(&bench.unsubscribe(8, 3, 2)), [(8, Word::Unsubscribed(3))]);
+    assert_eq!(words(&bench.tail(1, 10)), [(8, Word::Subscribed(2, 2))]);
+    bench.step(Input::SessionClosed { session: SessionId(8) });
+    assert_eq!(bench.delivery.subscriptions(), 1, "that of the other session");
+}
+
+#[test]
 fn the_last_link_of_a_group_that_goes_keeps_nobody_waiting_for_its_answer() {
     let mut bench = subscribed(2);
     bench.subscribe(8, 1, "u");
