@@ -30,7 +30,7 @@ mod merge;
 mod subscriptions;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -372,6 +372,9 @@ impl Delivery {
 
     fn on_ndb_up(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
         let Some(tail) = self.tails.get_mut(&ndb.group) else { return };
+        // What this turn has for the link before would be answered on this one, and its answers
+        // taken for those to what follows.
+        fx.sends.retain(|(to, _)| *to != ndb);
         tail.node_up(ndb);
         self.follow_if_lost(now, ndb.group, fx);
     }
@@ -444,10 +447,19 @@ impl Delivery {
             return;
         }
         if self.merge.is_full_at(first, self.waiting_bytes_max) {
-            // A group that stands before it does not answer. This tail begins here again later.
-            tail.pause();
-            return;
+            // The tail has gone by all that is before. That may be what the others wait for.
+            if tail.raise(now, first) {
+                self.deliver(fx);
+            }
+            if self.merge.is_full_at(first, self.waiting_bytes_max) {
+                // A group that stands before it does not answer. This tail begins here again later.
+                if let Some(tail) = self.tails.get_mut(&from.group) {
+                    tail.pause();
+                }
+                return;
+            }
         }
+        let Some(tail) = self.tails.get_mut(&from.group) else { return };
         tail.raise(now, first.plus(segment.count));
         if !self.subscriptions.has_interest() {
             return;

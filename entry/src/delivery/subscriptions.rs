@@ -304,7 +304,9 @@ impl Subscriptions {
             let error = SubscribeError::NoSuchSubscription;
             return Outgoing::Refused { request, kind: UNSUBSCRIBE, error };
         }
-        if let Some(held) = self.sessions.get_mut(&session) {
+        // One that has asked again meanwhile will be told, and holds it still.
+        let is_waiting = wanted.waiting.iter().any(|(waiting, _, _)| *waiting == session);
+        if let Some(held) = self.sessions.get_mut(&session).filter(|_| !is_waiting) {
             held.remove(&subscription);
             if held.is_empty() {
                 self.sessions.remove(&session);

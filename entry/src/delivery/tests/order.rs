@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::cluster::{Cluster, Row};
 use super::*;
 
 const MESSAGE: &[(&str, u64, &[u8])] = &[("t", 0, b"[1]")];
@@ -70,10 +71,7 @@ fn positions(fx: &Effects) -> Vec<u64> {
     let mut positions = Vec::new();
     for (_session, outgoing) in &fx.outgoing {
         let Outgoing::Events(events) = outgoing else { continue };
-        for event in &events.events {
-            let frame: serde_json::Value = serde_json::from_str(&event.frame).expect("JSON");
-            positions.push(frame[2].as_u64().expect("a publication id"));
-        }
+        positions.extend(events.events().iter().map(|event| event.position.0));
     }
     positions
 }
@@ -195,6 +193,37 @@ fn what_waits_for_a_dead_group_is_bounded_and_comes_in_the_end() {
     assert_eq!(positions(&bench.sent(1, again)), [again]);
 }
 
+/// A tail says nothing of segments without interest: the next one tells that it has gone by them.
+#[test]
+fn a_segment_that_finds_no_room_tells_that_its_tail_has_gone_by_what_is_before() {
+    let options = DeliveryOptions {
+        owner: OwnerId(uuid::Uuid::from_u128(0)),
+        groups: vec![vec![of(0)], vec![of(1)]],
+        subscriptions_per_session_max: 4,
+        waiting_bytes_max: 1,
+    };
+    let mut bench = Bench { delivery: Delivery::new(&options), now: at(0) };
+    for group in 0..2 {
+        bench.up(group);
+        bench.tail(group, 10);
+    }
+    bench.subscribe(7, 1, "t");
+    bench.step(Input::Flush);
+    bench.tail(0, 10);
+    bench.tail(1, 10);
+    bench.placed(10, 1, 0);
+    bench.placed(11, 1, 1);
+    assert_eq!(positions(&bench.sent(1, 11)), NONE, "10 may be of interest");
+    assert_eq!(positions(&bench.sent(0, 12)), [11, 12]);
+    assert_eq!(positions(&bench.sent(0, 17)), NONE, "the other group may have more before");
+    assert_eq!(positions(&bench.sent(1, 21)), [17]);
+    // Where that makes no room, the tail begins there again.
+    assert_eq!(positions(&bench.sent(1, 23)), NONE);
+    bench.placed(13, 10, 0);
+    bench.now = bench.delivery.timeout_at().expect("the patience ends");
+    assert_eq!(asked(&bench.step(Input::Timeout)), [(1, Some(23))]);
+}
+
 #[test]
 fn a_group_without_a_link_keeps_no_subscriber_waiting_and_misses_nothing() {
     let mut bench = bench(2);
@@ -227,6 +256,21 @@ fn a_group_that_comes_back_first_has_to_open_its_tail_for_the_next_subscriber() 
     bench.subscribe(9, 1, "u");
     assert!(bench.step(Input::Flush).outgoing.is_empty(), "the new tail may lack it yet");
     assert_eq!(words(&bench.tail(1, 10)), [(9, Word::Subscribed(1, 2))]);
+}
+
+#[test]
+fn an_unsubscribe_leaves_a_subscribe_that_waits() {
+    let mut bench = subscribed(2);
+    bench.down(1);
+    bench.subscribe(8, 1, "u");
+    bench.step(Input::Flush);
+    assert_eq!(words(&bench.changed(0, 2)), [(8, Word::Subscribed(1, 2))]);
+    bench.up(1);
+    assert!(bench.subscribe(8, 2, "u").outgoing.is_empty(), "the new tail may lack it yet");
+    assert_eq!(words(&bench.unsubscribe(8, 3, 2)), [(8, Word::Unsubscribed(3))]);
+    assert_eq!(words(&bench.tail(1, 10)), [(8, Word::Subscribed(2, 2))]);
+    bench.step(Input::SessionClosed { session: SessionId(8) });
+    assert_eq!(bench.delivery.subscriptions(), 1, "that of the other session");
 }
 
 #[test]
@@ -303,31 +347,16 @@ fn seeded_runs_deliver_the_order_whatever_the_interleaving() {
     }
 }
 
-/// A cluster of two or three groups of two replicas, with an entry that has a subscriber.
+/// Two or three groups of two replicas, and an entry that has a subscriber.
 struct Run {
     rng: StdRng,
     seed: u64,
     bench: Bench,
     groups: u16,
-    /// The order: first position, count, group, and the offsets of topic `t`.
-    order: Vec<(Slot, Vec<u32>)>,
-    /// Rows of the order that the entry's frontier has placed.
-    placed: usize,
-    links: BTreeMap<NdbId, Link>,
+    cluster: Cluster,
     received: Vec<u64>,
-    /// Rows of the order at SUBSCRIBED: all that comes later has to arrive.
-    subscribed_at: Option<usize>,
-}
-
-/// The link of one replica, from the entry's side.
-#[derive(Default)]
-struct Link {
-    /// What the entry asked, and the replica has not looked at.
-    asked: std::collections::VecDeque<Message>,
-    /// Row of the order that the tail is at, and whether it has interest in `t`.
-    tail: Option<(usize, bool)>,
-    /// On their way to the entry.
-    answers: std::collections::VecDeque<Input>,
+    /// The end of the order at SUBSCRIBED: all that comes later has to arrive.
+    subscribed_at: Option<Position>,
 }
 
 impl Run {
@@ -347,9 +376,7 @@ impl Run {
             seed,
             bench,
             groups,
-            order: Vec::new(),
-            placed: 0,
-            links: BTreeMap::new(),
+            cluster: Cluster::default(),
             received: Vec::new(),
             subscribed_at: None,
         }
@@ -373,17 +400,18 @@ impl Run {
             self.step(Input::Timeout);
         }
         let subscribed_at = self.subscribed_at.expect("subscribed in the end");
-        let wanted: Vec<u64> = self.order.iter().flat_map(wanted_of).collect();
+        let messages = self.cluster.order.iter().flat_map(Row::messages);
+        let wanted = messages.filter(|(_, (uri, _))| *uri == "t").map(|(position, _)| position.0);
+        let wanted: Vec<u64> = wanted.collect();
         let seed = self.seed;
         let received = &self.received;
         assert!(received.is_sorted_by(|a, b| a < b), "seed {seed}: {received:?}");
         let known: BTreeSet<_> = wanted.iter().collect();
         assert!(received.iter().all(|position| known.contains(position)), "seed {seed}");
-        let must: Vec<u64> = self.order[subscribed_at..].iter().flat_map(wanted_of).collect();
-        let tail: Vec<u64> = must.first().map_or(vec![], |from| {
-            received.iter().copied().filter(|position| position >= from).collect()
-        });
-        assert_eq!(tail, must, "seed {seed}");
+        let since = |positions: &[u64]| -> Vec<u64> {
+            positions.iter().copied().filter(|position| *position >= subscribed_at.0).collect()
+        };
+        assert_eq!(since(received), since(&wanted), "seed {seed}");
     }
 
     fn nodes(&self) -> impl Iterator<Item = NdbId> + use<> {
@@ -409,7 +437,7 @@ impl Run {
             }
             18 => {
                 let ndb = self.any_node();
-                if self.links.remove(&ndb).is_some() {
+                if self.cluster.link_down(ndb) {
                     self.step(Input::NdbDown { ndb });
                 }
             }
@@ -422,53 +450,46 @@ impl Run {
 
     /// One more segment in the order; some have nothing of topic `t`.
     fn elect(&mut self) {
-        let first = self.order.last().map_or(Position(1), |(slot, _)| slot.end());
         let count = self.rng.random_range(1..4);
         let group = GroupId(self.rng.random_range(0..self.groups));
-        let offsets = (0..count).filter(|_| self.rng.random_bool(0.6)).collect();
-        self.order.push((Slot { first, count, group }, offsets));
+        let mut said = || if self.rng.random_bool(0.6) { ("t", 0) } else { ("x", 0) };
+        let said = (0..count).map(|_| said()).collect();
+        self.cluster.elect(group, said);
     }
 
     fn place(&mut self) {
         // The first tail tells where the entry's order begins.
-        let begun = self.bench.delivery.frontier;
-        let Some(frontier) = begun else { return };
-        let end = self.rng.random_range(self.placed..=self.order.len());
-        let rows = self.order[self.placed..end].iter().map(|(slot, _)| *slot);
-        let slots: Vec<_> = rows.filter(|slot| slot.first >= frontier).collect();
-        self.placed = end;
+        let Some(frontier) = self.bench.delivery.frontier else { return };
+        let rows = self.rng.random_range(0..=self.cluster.unplaced());
+        let slots = self.cluster.place(rows, frontier);
         self.step(Input::Placed { slots });
     }
 
     fn subscriber(&mut self) {
         if self.subscribed_at.is_none() && self.bench.delivery.subscriptions() == 0 {
-            let (session, request) = (SessionId(7), RequestId(1));
-            self.step(Input::Subscribe { session, request, topic: topic("t") });
-        } else {
+            self.bench_step(|bench| bench.subscribe(7, 1, "t"));
+        } else if self.rng.random_bool(0.5) {
             // Others come and go, so that the interest changes.
-            let session = SessionId(8);
-            if self.rng.random_bool(0.5) {
-                let request = RequestId(2);
-                self.step(Input::Subscribe { session, request, topic: topic("u") });
-            } else {
-                self.step(Input::SessionClosed { session });
-            }
+            self.bench_step(|bench| bench.subscribe(8, 2, "u"));
+        } else {
+            self.step(Input::SessionClosed { session: SessionId(8) });
         }
         self.step(Input::Flush);
     }
 
     fn link_up(&mut self, ndb: NdbId) {
-        self.links.insert(ndb, Link::default());
+        self.cluster.link_up(ndb);
         self.step(Input::NdbUp { ndb });
     }
 
     /// One step of the rest of the cluster; `false` when there is nothing more to do.
     fn make_progress(&mut self) -> bool {
-        let mut linked: Vec<_> = self.links.keys().copied().collect();
+        let mut linked = self.cluster.linked();
         let start = self.rng.random_range(0..linked.len().max(1));
         linked.rotate_left(start);
         for ndb in linked {
-            if self.replica(ndb) {
+            if let Some(input) = self.cluster.step(&mut self.rng, ndb) {
+                input.into_iter().for_each(|input| self.step(input));
                 return true;
             }
         }
@@ -476,91 +497,28 @@ impl Run {
             self.subscriber();
             return true;
         }
-        let before = self.placed;
+        let before = self.cluster.unplaced();
         self.place();
-        before < self.order.len()
-    }
-
-    /// One step of a replica or of its link.
-    fn replica(&mut self, ndb: NdbId) -> bool {
-        let order = &self.order;
-        let Some(link) = self.links.get_mut(&ndb) else { return false };
-        if let Some(message) = link.asked.pop_front() {
-            // Its own order may be a little behind.
-            let known = order.len() - self.rng.random_range(0..4).min(order.len());
-            link.take(&order[..known], ndb, message);
-            return true;
-        }
-        if link.answers.is_empty() || self.rng.random_bool(0.5) {
-            link.advance(order, ndb);
-        }
-        let Some(input) = link.answers.pop_front() else { return false };
-        self.step(input);
-        true
+        before > 0
     }
 
     fn step(&mut self, input: Input) {
-        let mut fx = Effects::default();
-        self.bench.delivery.step(self.bench.now, input, &mut fx);
-        self.bench.delivery.check();
+        self.bench_step(|bench| bench.step(input));
+    }
+
+    fn bench_step(&mut self, step: impl FnOnce(&mut Bench) -> Effects) {
+        let fx = step(&mut self.bench);
         self.received.extend(positions(&fx));
         let is_subscribed = fx.outgoing.iter().any(|(session, outgoing)| {
             *session == SessionId(7) && matches!(outgoing, Outgoing::Subscribed { .. })
         });
         if is_subscribed {
-            self.subscribed_at = Some(self.order.len());
+            self.subscribed_at = Some(self.cluster.end());
         }
         for (to, message) in fx.sends {
-            if let Some(link) = self.links.get_mut(&to) {
-                link.asked.push_back(message);
-            }
+            self.cluster.send(to, message);
         }
         let missed = |note: &Note| matches!(note, Note::PositionsMissed { .. });
         assert!(!fx.notes.iter().any(missed), "seed {}", self.seed);
-    }
-}
-
-fn wanted_of((slot, offsets): &(Slot, Vec<u32>)) -> impl Iterator<Item = u64> {
-    offsets.iter().map(|offset| slot.first.plus(*offset).0)
-}
-
-impl Link {
-    /// As an ndb node does.
-    fn take(&mut self, order: &[(Slot, Vec<u32>)], ndb: NdbId, message: Message) {
-        let wants = |topics: &[Topic]| topics.contains(&topic("t"));
-        match message {
-            Message::FollowTail { from, topics } => {
-                let end = order.last().map_or(Position(1), |(slot, _)| slot.end());
-                let next = from.unwrap_or(end);
-                // Rows below `next` are passed over, as far as they are known.
-                let row = order.iter().take_while(|(slot, _)| slot.first < next).count();
-                self.tail = Some((row, wants(&topics)));
-                self.answers.push_back(Input::TailOpened { from: ndb, next });
-            }
-            Message::ChangeInterest { version, add, remove } => {
-                if let Some((_row, wants_it)) = &mut self.tail {
-                    *wants_it = (*wants_it || wants(&add)) && !wants(&remove);
-                }
-                self.answers.push_back(Input::InterestChanged { from: ndb, version });
-            }
-            other => panic!("unexpected {}", other.name()),
-        }
-    }
-
-    /// The tail goes on by a segment.
-    fn advance(&mut self, order: &[(Slot, Vec<u32>)], ndb: NdbId) {
-        let Some((row, wants)) = &mut self.tail else { return };
-        let Some((slot, offsets)) = order.get(*row) else { return };
-        *row += 1;
-        let is_sent = *wants && slot.group == ndb.group && !offsets.is_empty();
-        self.answers.push_back(if is_sent {
-            let messages: Vec<_> = offsets.iter().map(|_| ("t", 0, &b"[1]"[..])).collect();
-            let mut segment = segment(slot.first.0, &messages);
-            segment.count = slot.count;
-            segment.offsets.clone_from(offsets);
-            Input::Segment { from: ndb, segment }
-        } else {
-            Input::TailPosition { from: ndb, next: slot.end() }
-        });
     }
 }
