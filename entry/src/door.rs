@@ -203,6 +203,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+impl Door {
+    /// Everybody may come in.
+    pub(crate) fn of_tests() -> Arc<Self> {
+        let listen = ([127, 0, 0, 1], 0).into();
+        Arc::new(Self::new(&Config::nearcast(std::path::PathBuf::from("unused"), listen)))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 

@@ -144,11 +144,11 @@ async fn a_changed_interest_holds_from_its_answer_on() {
         remove: remove.iter().map(|uri| topic(uri).into()).collect(),
     };
     entry.send(change(1, &["a", "b"], &[]));
-    assert_eq!(entry.next().await, Message::InterestChanged { version: 1 });
+    assert_eq!(entry.next().await, Message::InterestChanged { version: 1, next: Position(4) });
     place(1).await;
     assert_eq!(entry.messages(2).await, [said(4, "a", 2), said(5, "b", 2)]);
     entry.send(change(2, &["c"], &["a", "b"]));
-    assert_eq!(entry.next().await, Message::InterestChanged { version: 2 });
+    assert_eq!(entry.next().await, Message::InterestChanged { version: 2, next: Position(7) });
     place(2).await;
     assert_eq!(entry.messages(1).await, [said(9, "c", 3)]);
     node.stop().await;

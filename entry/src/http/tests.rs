@@ -18,11 +18,14 @@ use vixen_common::id::{PermanentId, Position, Stamp};
 use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPattern};
 use vixen_common::wire::{HistoryPlace, TailSegment};
 
+use vixen_common::server;
+
 use super::*;
 use crate::broker::{
     Acknowledged, Outbound, Outgoing, Place, Publish, RequestId, Sent, SessionEvent, SessionId,
     SubscribeMode, SubscriptionId,
 };
+use crate::door::Door;
 use crate::events::{EventBatch, Target, build};
 use crate::feed::ReadContext;
 use crate::history::{HistoryError, HistoryItem, HistoryRequest, ReadId, Start};
@@ -59,10 +62,12 @@ impl Port {
             room: Arc::clone(&room),
             stopping,
             reads: ReadContext::new(handle.clone()),
+            door: Door::of_tests(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, client_router(context, &web())).await });
+        let router = client_router(context, &web());
+        tokio::spawn(server::serve(listener, None, router, std::future::pending()));
         Self { address, events, handle, reads, room, stop }
     }
 

@@ -220,7 +220,7 @@ mod tests {
             authprovider: "static",
             is_announced: true,
         };
-        let text = frame(|out| welcome(out, &info));
+        let text = frame(|out| welcome(out, &info, &Map::new()));
         let parsed: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(
             parsed,

@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn subscriptions_are_patterns() {
         let cache = TopicCache::new("realm1".into(), &short());
-        let of = |uri, matching| cache.subscribed(&RawUri::Text(uri.into()), matching);
+        let of =
+            |uri: &'static str, matching| cache.subscribed(&RawUri::Text(uri.into()), matching);
         let pattern = |uri, matching| Ok(TopicPattern::new("realm1", uri, matching));
         assert_eq!(of("a.b", Match::Exact), pattern("a.b", Match::Exact));
         assert_eq!(of("a.#", Match::Exact), pattern("a.#", Match::Dotted));

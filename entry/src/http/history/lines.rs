@@ -187,9 +187,11 @@ mod tests {
         }
     }
 
+    const READER: Receiver<'_> = Receiver { session: 1, authid: "joe", authrole: "user" };
+
     fn lines(segment: &TailSegment, direction: Direction) -> Vec<String> {
         let mut out = BytesMut::new();
-        append(&mut out, segment, direction);
+        append(&mut out, segment, direction, &READER);
         let text = String::from_utf8(out.to_vec()).expect("text");
         assert!(text.is_empty() || text.ends_with('\n'));
         text.lines().map(str::to_owned).collect()
@@ -233,13 +235,13 @@ mod tests {
             (Encoding::Cbor, b"\x9f\x01"),
         ];
         for (encoding, payload) in payloads {
-            let (topic, flags, session) = (0, RecordFlags::default(), 1);
-            Record { topic, encoding, flags, session, payload }.write_to(&mut records);
+            let (topic, flags, session, attributes) = (0, RecordFlags::default(), 1, &[][..]);
+            Record { topic, encoding, flags, session, attributes, payload }.write_to(&mut records);
         }
         segment.records = records.into();
         let members: Vec<_> = lines(&segment, Direction::Forward)
             .iter()
-            .map(|line| line.split_once(r#""session":1"#).expect("a session").1.to_owned())
+            .map(|line| line.split_once(r#""topic":"t""#).expect("a topic").1.to_owned())
             .collect();
         assert_eq!(
             members,
@@ -335,7 +337,7 @@ mod tests {
             let start = std::time::Instant::now();
             let rounds = 2_000_000 / count;
             for _round in 0..rounds {
-                append(&mut out, &segment, Direction::Forward);
+                append(&mut out, &segment, Direction::Forward, &READER);
                 if out.len() >= super::super::CHUNK_BYTES {
                     drop(out.split().freeze());
                 }

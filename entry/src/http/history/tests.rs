@@ -8,9 +8,18 @@ use tokio::sync::mpsc;
 use vixen_common::id::{GroupId, Position, Stamp};
 use vixen_common::segment::{Encoding, Record, RecordFlags, Topic};
 
+use axum::Router;
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use vixen_common::server;
+
 use super::*;
+use crate::door::Door;
+use crate::feed::ReadContext;
 use crate::history::{HistoryItem, HistoryRequest, ITEMS_WAITING_MAX, ReadId, Start, Trouble};
-use crate::node::{EntryEvent, HistoryEvent};
+use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
+use crate::wamp::SessionLimits;
 
 const READ: ReadId = ReadId(3);
 
@@ -25,10 +34,20 @@ impl Port {
     async fn open() -> Self {
         let (handle, events) = EntryHandle::new();
         let (stop, stopping) = watch::channel(false);
-        let router = history_router(handle.clone(), stopping);
+        let limits = SessionLimits::of_tests();
+        let context = SessionContext {
+            // No session is opened.
+            events: mpsc::channel(1).0,
+            room: Arc::new(Semaphore::new(limits.entry_unacknowledged_bytes_max)),
+            limits: Arc::new(limits),
+            stopping,
+            reads: ReadContext::new(handle.clone()),
+            door: Door::of_tests(),
+        };
+        let router = Router::new().route("/history", get(history)).with_state(context);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(server::serve(listener, None, router, std::future::pending()));
         Self { address, handle, events, stop }
     }
 

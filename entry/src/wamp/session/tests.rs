@@ -12,9 +12,13 @@ const JSON: Serializer = Serializer { encoding: Encoding::Json, is_batched: fals
 const BATCHED: Serializer = Serializer { is_batched: true, ..JSON };
 const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
 
+fn guest() -> Guest {
+    Guest { address: [127, 0, 0, 1].into(), nonce: Nonce([7; 32]), door: Door::of_tests() }
+}
+
 fn of(serializer: Serializer) -> Session {
     let limits = SessionLimits { message_bytes_max: 64, ..SessionLimits::of_tests() };
-    Session::new(SessionId(4711), 1, serializer, Arc::new(limits))
+    Session::new(SessionId(4711), guest(), serializer, Arc::new(limits))
 }
 
 fn establishing() -> Session {
@@ -29,7 +33,8 @@ fn open() -> Session {
 
 /// With room for attributes.
 fn open_wide() -> Session {
-    let mut session = Session::new(SessionId(7), 1, JSON, Arc::new(SessionLimits::of_tests()));
+    let limits = Arc::new(SessionLimits::of_tests());
+    let mut session = Session::new(SessionId(7), guest(), JSON, limits);
     assert!(matches!(actions(&mut session, HELLO)[..], [Action::Open { .. }]));
     session
 }
@@ -113,7 +118,10 @@ fn before_the_session_is_open_only_a_good_hello_is_taken() {
         (r#"[1,"realm1",{"roles":{}}]"#, "violation no_role"),
         (r#"[1,"realm1",[]]"#, "violation type"),
         (r#"[1,"realm1"]"#, "violation arity"),
-        (r#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["ticket"]}]"#, "NoAuthMethod"),
+        (
+            r#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["ticket"]}]"#,
+            "LoginRefused(NoMatchingMethod)",
+        ),
         (r#"[3,{},"wamp.close.normal"]"#, "ClientAborted"),
         (r#"[6,{},"wamp.close.normal"]"#, "violation unexpected"),
         (r#"[16,1,{},"a.b"]"#, "violation unexpected"),
