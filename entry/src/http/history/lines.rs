@@ -162,7 +162,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use vixen_common::id::Position;
-    use vixen_common::segment::{Encoding, RecordFlags};
+    use vixen_common::segment::{Audience, Encoding, Publisher, RecordFlags};
 
     use super::*;
 
@@ -211,17 +211,44 @@ mod tests {
             ),
             format!(r#"{{"position":13,"id":"{}","time":"{time}","topic":"a.b"}}"#, id(3)),
             format!(
-                r#"{{"position":16,"id":"{}","time":"{time}","topic":"q\"t","session":7,"args":[],"kwargs":{{"a":1e400}}}}"#,
+                r#"{{"position":16,"id":"{}","time":"{time}","topic":"q\"t","args":[],"kwargs":{{"a":1e400}}}}"#,
                 id(6)
             ),
             format!(
-                r#"{{"position":19,"id":"{}","time":"{time}","topic":"q\"t","session":7,"malformed":true,"encoding":"json","base64":"WyL/Il0="}}"#,
+                r#"{{"position":19,"id":"{}","time":"{time}","topic":"q\"t","malformed":true,"encoding":"json","base64":"WyL/Il0="}}"#,
                 id(9)
             ),
         ];
         assert_eq!(lines(&segment, Direction::Forward), wanted);
         let backward: Vec<_> = wanted.into_iter().rev().collect();
         assert_eq!(lines(&segment, Direction::Backward), backward);
+    }
+
+    #[test]
+    fn only_those_it_is_for_see_a_message_and_only_a_disclosed_publisher() {
+        let publisher = Publisher { authid: "jane".to_owned(), authrole: "user".to_owned() };
+        let disclosed = Attributes { publisher: Some(publisher), ..Attributes::default() };
+        let exclude = Audience { authids: vec!["joe".to_owned()], ..Audience::default() };
+        let excluded = Attributes { exclude, ..Attributes::default() };
+        let mut segment = segment(&["t"], &[]);
+        let mut records = Vec::new();
+        for attributes in [disclosed.to_bytes(), excluded.to_bytes(), vec![0xff], Vec::new()] {
+            Record {
+                topic: 0,
+                encoding: Encoding::Json,
+                flags: RecordFlags::default(),
+                session: 7,
+                attributes: &attributes,
+                payload: b"[]",
+            }
+            .write_to(&mut records);
+        }
+        (segment.records, segment.offsets) = (records.into(), Vec::new());
+        let lines = lines(&segment, Direction::Forward);
+        let members: Vec<_> =
+            lines.iter().map(|line| line.split_once(r#""t""#).expect("a topic").1).collect();
+        let disclosed = r#","publisher":7,"publisher_authid":"jane","publisher_authrole":"user""#;
+        assert_eq!(members, [&format!("{disclosed},\"args\":[]}}"), ",\"args\":[]}"]);
     }
 
     #[test]
@@ -314,7 +341,6 @@ mod tests {
                 "id": PermanentId { stamp: STAMP, offset: 0 }.to_string(),
                 "time": "2026-11-21T10:00:00.123Z",
                 "topic": topic,
-                "session": session,
                 "args": args,
             });
             if let Some(kwargs) = kwargs {

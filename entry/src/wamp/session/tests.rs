@@ -357,7 +357,7 @@ fn an_open_session_knows_who_it_is_and_whether_it_takes_revocations() {
         assert_eq!(*takes_revocation, wanted, "{hello}");
         assert_eq!((info.session, session.id()), (SessionId(4711), SessionId(4711)));
         let who = (&*info.realm, &*info.authid, &*info.authrole, info.is_announced);
-        assert_eq!(who, ("realm1", "0000000000000001", "anonymous", true));
+        assert_eq!(who, ("realm1", "0707070707070707", "anonymous", true));
         let welcome: serde_json::Value = serde_json::from_slice(welcome).expect("JSON");
         assert_eq!(welcome[2]["authid"], *info.authid);
     }
@@ -396,7 +396,7 @@ fn a_publisher_is_disclosed_and_lists_are_kept_only_when_asked_for() {
     }
     let read = |options| Attributes::from_bytes(&attributes(options)).expect("attributes");
     let publisher =
-        Publisher { authid: "0000000000000001".to_owned(), authrole: "anonymous".to_owned() };
+        Publisher { authid: "0707070707070707".to_owned(), authrole: "anonymous".to_owned() };
     let disclosed = Attributes { publisher: Some(publisher), ..Attributes::default() };
     assert_eq!(read(r#"{"disclose_me":true}"#), disclosed);
     let lists = read(r#"{"exclude":[5],"eligible_authrole":["user"],"disclose_me":true}"#);
