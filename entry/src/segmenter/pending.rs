@@ -81,8 +81,9 @@ impl Pending {
         let bytes = message.counted_bytes();
         self.bytes += bytes;
         let queue = match (message.level, message.wait) {
-            (AckLevel::Durable, _) => &mut self.durable,
-            (AckLevel::Canonical, true) => &mut self.patient,
+            // Whoever waits on wants the place.
+            (_, true) => &mut self.patient,
+            (AckLevel::Durable, false) => &mut self.durable,
             (AckLevel::Canonical, false) => &mut self.impatient,
         };
         queue.wanted.extend(message.acknowledge.map(|request| (offset, request)));

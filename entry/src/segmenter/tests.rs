@@ -1,5 +1,6 @@
 //! One step, exact effects; then a scenario with a hand-driven clock.
 
+mod durable;
 mod placement;
 
 use bytes::Bytes;

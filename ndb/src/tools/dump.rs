@@ -336,7 +336,7 @@ mod tests {
     fn members(encoding: Encoding, payload: &[u8]) -> String {
         let (topic, flags, session) = (0, RecordFlags::default(), 0);
         let mut out = Vec::new();
-        let record = Record { topic, encoding, flags, session, payload };
+        let record = Record { topic, encoding, flags, session, attributes: &[], payload };
         put_payload(&mut out, &record, &mut BytesMut::new()).expect("memory");
         String::from_utf8(out).expect("text")
     }
