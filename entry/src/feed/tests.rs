@@ -1,1 +1,5 @@
+//! The rules of a feed one by one.
 
+mod rules;
+
+use super::*;
