@@ -261,10 +261,12 @@ impl Subscriptions {
         for id in subscriptions {
             let Some(key) = self.by_id.get(id) else { continue };
             let Some(wanted) = self.wanted.get_mut(key) else { continue };
-            if !wanted.replaying.remove(&session) {
+            if wanted.replaying.remove(&session) {
+                wanted.live.insert(session);
+            } else if !wanted.live.contains(&session) {
                 continue;
             }
-            wanted.live.insert(session);
+            // Live already: by a join for what it had under the same number before.
             // It was told of the subscription, so the interest was applied then.
             let interest = self.interests.get(&key.0);
             let complete_from = interest.and_then(|interest| interest.complete_from);

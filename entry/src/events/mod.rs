@@ -9,6 +9,8 @@
 
 mod binary;
 mod json;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 
 use metrics::{counter, describe_counter};
 
-use vixen_common::id::{Position, Stamp};
+use vixen_common::id::{PermanentId, Position, Stamp};
 use vixen_common::payload::PayloadError;
 use vixen_common::payload::write::Binary;
 use vixen_common::segment::{
@@ -207,6 +209,12 @@ impl EventBatch {
     #[must_use]
     pub fn first_position(&self) -> Option<Position> {
         self.stamp.and_then(|_| self.events.first()).map(|event| event.position)
+    }
+
+    /// The permanent id of one of them, if they are stored.
+    #[must_use]
+    pub fn id_of(&self, event: &Event) -> Option<PermanentId> {
+        self.stamp.map(|stamp| PermanentId { stamp, offset: event.offset })
     }
 
     /// Whether they are stored, and have places.

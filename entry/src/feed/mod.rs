@@ -23,7 +23,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use vixen_common::id::Position;
+use vixen_common::id::{PermanentId, Position};
 use vixen_common::segment::{Receiver, TopicPattern};
 use vixen_common::wire::{HistoryPlace, TailSegment};
 
@@ -99,6 +99,8 @@ struct Subscription {
     is_live: bool,
     /// F1: nothing before it is taken.
     next: Position,
+    /// Nor before this. The order of this entry may not have come to it yet.
+    begin: Option<PermanentId>,
     /// Events that it still wants.
     left: Option<u64>,
     is_announced: bool,
@@ -147,19 +149,19 @@ impl Wish {
         }
     }
 
-    /// Where its replay begins, and the first position that it may get.
-    fn start(&self, live_from: Position) -> (Start, Position) {
+    /// Where its replay begins, and the first position and id that it may get.
+    fn start(&self, live_from: Position) -> (Start, Position, Option<PermanentId>) {
         match self.after {
-            None if self.is_snapshot => (Start::Anywhere, Position::FIRST),
-            None => (Start::At(HistoryPlace::Position(live_from)), live_from),
-            Some(After::Beginning) => (Start::Anywhere, Position::FIRST),
+            None if self.is_snapshot => (Start::Anywhere, Position::FIRST, None),
+            None => (Start::At(HistoryPlace::Position(live_from)), live_from, None),
+            Some(After::Beginning) => (Start::Anywhere, Position::FIRST, None),
             Some(After::Point(point)) => {
                 let bound = point.after();
-                let next = match bound {
-                    Bound::Position(position) => position,
-                    Bound::Id(_) => Position::FIRST,
+                let (next, begin) = match bound {
+                    Bound::Position(position) => (position, None),
+                    Bound::Id(id) => (Position::FIRST, Some(id)),
                 };
-                (Start::At(bound.place()), next)
+                (Start::At(bound.place()), next, begin)
             }
         }
     }
@@ -179,11 +181,12 @@ impl Feed {
             return known.is_announced;
         }
         let is_live = wish.mode() == SubscribeMode::Live;
-        let (start, next) = wish.start(live_from);
+        let (start, next, begin) = wish.start(live_from);
         let subscription = Subscription {
             pattern: wish.pattern.clone(),
             is_live,
             next: if is_live { live_from } else { next },
+            begin,
             left: wish.limit,
             is_announced: is_live,
         };
@@ -399,7 +402,8 @@ impl Feed {
         for (index, event) in batch.events().iter().enumerate() {
             let Some(known) = self.subscriptions.get_mut(&event.subscription) else { continue };
             let is_over = known.left == Some(0);
-            let is_passed = batch.is_stored() && event.position < known.next;
+            let is_passed = batch.is_stored()
+                && (event.position < known.next || batch.id_of(event) < known.begin);
             if is_over || is_passed || (is_live && !known.is_live) || !event.is_for(receiver) {
                 continue;
             }

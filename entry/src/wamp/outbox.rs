@@ -1,7 +1,7 @@
 //! From the core to the client: turns [`Outgoing`] and what was read into frames, and keeps the
 //! books of the session that this changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,9 +54,11 @@ pub(super) struct Outbox {
     /// SUBSCRIBE requests without an answer of the core, oldest first.
     subscribing: Vec<(RequestId, Wish)>,
     /// SUBSCRIBE requests that wait for the first read.
-    announcing: BTreeMap<SubscriptionId, RequestId>,
+    announcing: BTreeMap<SubscriptionId, Vec<RequestId>>,
     /// UNSUBSCRIBE requests without an answer, oldest first.
     unsubscribing: Vec<(RequestId, SubscriptionId)>,
+    /// What the session itself has left, without an answer yet, oldest first.
+    leaving: VecDeque<SubscriptionId>,
     /// Handed to the core and not resolved.
     messages_in_flight: usize,
     bytes_in_flight: usize,
@@ -74,6 +76,7 @@ impl Outbox {
             subscribing: Vec::new(),
             announcing: BTreeMap::new(),
             unsubscribing: Vec::new(),
+            leaving: VecDeque::new(),
             messages_in_flight: 0,
             bytes_in_flight: 0,
             events_sent: 0,
@@ -142,18 +145,23 @@ impl Outbox {
                 let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
                 let Some(asked) = asked else { return };
                 let (_, wish) = self.subscribing.remove(asked);
-                if self.feed.subscribed(subscription, &wish, live_from, end) {
+                if self.leaving.contains(&subscription) {
+                    // The core shares a subscription that it has not heard the end of.
+                    self.ask_again(request, wish, owed);
+                } else if self.feed.subscribed(subscription, &wish, live_from, end) {
                     encode::subscribed(&mut self.buffer, request, subscription);
                     out.json(&mut self.buffer);
                 } else {
-                    self.announcing.insert(subscription, request);
+                    self.announcing.entry(subscription).or_default().push(request);
                 }
             }
             Outgoing::Joined { join, from } => self.feed.on_joined(join, from),
             Outgoing::Lagging { from, subscriptions } => {
                 self.feed.on_lagging(from, &subscriptions);
             }
-            Outgoing::Unsubscribed { request: OWN_REQUEST } => {}
+            Outgoing::Unsubscribed { request: OWN_REQUEST } => {
+                self.leaving.pop_front();
+            }
             Outgoing::Unsubscribed { request } => {
                 if let Some(subscription) = self.take_unsubscribing(request) {
                     self.feed.remove(subscription);
@@ -177,9 +185,10 @@ impl Outbox {
         let fx = self.feed.on_read(outcome);
         let feed::Effects { announce, batches, join, ended, refused, lost, pause } = fx;
         for subscription in announce {
-            let Some(request) = self.announcing.remove(&subscription) else { continue };
-            encode::subscribed(&mut self.buffer, request, subscription);
-            out.json(&mut self.buffer);
+            for request in self.announcing.remove(&subscription).unwrap_or_default() {
+                encode::subscribed(&mut self.buffer, request, subscription);
+                out.json(&mut self.buffer);
+            }
         }
         for batch in &batches {
             self.put_events(batch, false, out, owed);
@@ -189,10 +198,11 @@ impl Outbox {
         }
         for (subscription, error) in refused {
             self.tell_unsubscribe(subscription, owed);
-            let Some(request) = self.announcing.remove(&subscription) else { continue };
             let uri = history_error_uri(&error);
-            encode::error(&mut self.buffer, SUBSCRIBE, request, uri, &error.to_string());
-            out.json(&mut self.buffer);
+            for request in self.announcing.remove(&subscription).unwrap_or_default() {
+                encode::error(&mut self.buffer, SUBSCRIBE, request, uri, &error.to_string());
+                out.json(&mut self.buffer);
+            }
         }
         if let Some((join, subscriptions)) = join {
             owed.tell.push(SessionEvent::Join { session: self.session, join, subscriptions });
@@ -252,8 +262,15 @@ impl Outbox {
         }
     }
 
-    fn tell_unsubscribe(&self, subscription: SubscriptionId, owed: &mut Owed) {
+    fn ask_again(&mut self, request: RequestId, wish: Wish, owed: &mut Owed) {
+        let (session, pattern, mode) = (self.session, wish.pattern.clone(), wish.mode());
+        owed.tell.push(SessionEvent::Subscribe { session, request, pattern, mode });
+        self.subscribing.push((request, wish));
+    }
+
+    fn tell_unsubscribe(&mut self, subscription: SubscriptionId, owed: &mut Owed) {
         let (session, request) = (self.session, OWN_REQUEST);
+        self.leaving.push_back(subscription);
         owed.tell.push(SessionEvent::Unsubscribe { session, request, subscription });
     }
 
@@ -285,6 +302,7 @@ impl Outbox {
         out: &mut Frames,
     ) {
         if request == OWN_REQUEST {
+            self.leaving.pop_front();
             return;
         }
         if kind == UNSUBSCRIBE {

@@ -14,12 +14,12 @@ const MESSAGE: &[(&str, u64, &[u8])] = &[("t", 0, b"[1]")];
 const NONE: [u64; 0] = [];
 
 /// The only replica of a group.
-fn of(group: u16) -> NdbId {
+pub(super) fn of(group: u16) -> NdbId {
     NdbId { group: GroupId(group), member: 0 }
 }
 
 /// Groups of one replica each; nobody is linked.
-fn bench(groups: u16) -> Bench {
+pub(super) fn bench(groups: u16) -> Bench {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         groups: (0..groups).map(|group| vec![of(group)]).collect(),

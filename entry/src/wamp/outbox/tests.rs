@@ -80,6 +80,9 @@ impl Bench {
                 let ids: Vec<_> = subscriptions.iter().map(|id| id.0).collect();
                 format!("join {} {ids:?}", join.0)
             }
+            SessionEvent::Subscribe { session: ME, request, mode, .. } => {
+                format!("subscribe {} {mode:?}", request.0)
+            }
             other => panic!("{other:?}"),
         };
         std::mem::take(&mut self.owed.tell).into_iter().map(word).collect()
@@ -500,4 +503,35 @@ fn a_store_that_stops_ends_the_session_and_one_that_cannot_answer_is_asked_again
     assert_eq!(bench.outbox.next_read().map(|request| request.start), Some(at(60)));
     assert_eq!(bench.read(Ok(part(60..61, 61, false))), ["event 7 60 [60]"]);
     assert_eq!(bench.owed.pause, None);
+}
+
+#[test]
+fn two_requests_that_share_a_replay_are_both_answered() {
+    for (outcome, code) in [(Ok(part(0..0, 50, false)), 33), (Err(HistoryError::NotReady), 8)] {
+        let mut bench = Bench::new(false);
+        assert_eq!(bench.subscribe(1, 7, after(10)), [""; 0]);
+        assert_eq!(bench.subscribe(2, 7, live()), [""; 0], "the same, and not sure yet");
+        bench.outbox.next_read().expect("a read");
+        let answers = bench.read(outcome);
+        assert_eq!(answers.len(), 2, "{answers:?}");
+        assert!(answers.iter().all(|text| text.starts_with(&format!("[{code},"))), "{answers:?}");
+    }
+}
+
+/// The core had not heard yet that the session left it when it shared the subscription once more.
+#[test]
+fn an_answer_that_names_what_the_session_has_left_is_asked_for_again() {
+    let mut bench = Bench::new(false);
+    bench.subscribe(1, 7, after(10));
+    bench.outbox.next_read().expect("a read");
+    bench.read(Err(HistoryError::NotReady));
+    assert_eq!(bench.told(), ["unsubscribe 0 7"]);
+    assert_eq!(bench.subscribe(2, 7, live()), [""; 0]);
+    assert_eq!(bench.told(), ["subscribe 2 Live"]);
+    bench.outgoing(Outgoing::Unsubscribed { request: OWN_REQUEST });
+    let (request, subscription) = (RequestId(2), SubscriptionId(8));
+    let live_from = Position(50);
+    let told = Outgoing::Subscribed { request, subscription, live_from, end: END };
+    assert_eq!(bench.outgoing(told), ["[33,2,8]"]);
+    assert_eq!(bench.outgoing(events(&segment(60..61), &[7, 8])), ["event 8 60 [60]"]);
 }

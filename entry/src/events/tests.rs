@@ -1,0 +1,125 @@
+//! Segments as batches of events.
+
+use vixen_common::segment::{Audience, Record};
+
+use super::*;
+
+const PAYLOAD: &[u8] = b"[1]";
+
+fn target(n: u64) -> Target {
+    Target { subscription: SubscriptionId(n), names_topic: false }
+}
+
+fn record(topic: u16, attributes: &[u8]) -> Vec<u8> {
+    let (encoding, flags) = (Encoding::Json, RecordFlags::EXCLUDE_ME);
+    let record = Record { topic, encoding, flags, session: 7, attributes, payload: PAYLOAD };
+    let mut bytes = Vec::new();
+    record.write_to(&mut bytes);
+    bytes
+}
+
+/// Records of the topics `a` and `b` at positions from 10 on.
+fn segment(records: &[Vec<u8>]) -> TailSegment {
+    TailSegment {
+        first: Position(10),
+        count: u32::try_from(records.len()).expect("few"),
+        stamp: Stamp(5),
+        topics: ["a", "b"].map(|uri| Topic::new("r", uri)).to_vec(),
+        offsets: Vec::new(),
+        records: records.concat().into(),
+    }
+}
+
+fn events(built: &Built) -> Vec<(u64, u64)> {
+    let each = built.batch.events().iter();
+    each.map(|event| (event.subscription.0, event.position.0)).collect()
+}
+
+#[test]
+fn every_message_is_an_event_of_each_subscription_of_its_topic() {
+    let segment = segment(&[record(0, &[]), record(1, &[]), record(0, &[])]);
+    let table: [([&[u64]; 2], &[(u64, u64)], [bool; 2]); 4] = [
+        ([&[1, 2], &[3]], &[(1, 10), (2, 10), (3, 11), (1, 12), (2, 12)], [true, true]),
+        ([&[1], &[]], &[(1, 10), (1, 12)], [true, false]),
+        ([&[], &[1]], &[(1, 11)], [false, true]),
+        ([&[], &[]], &[], [false, false]),
+    ];
+    for (targets, wanted, hit) in table {
+        let targets = targets.map(|ids| ids.iter().copied().map(target).collect());
+        let built = build(&segment, &targets);
+        assert_eq!((events(&built).as_slice(), built.hit.as_slice()), (wanted, hit.as_slice()));
+        assert!(!built.is_malformed && built.batch.is_stored());
+        assert_eq!(built.batch.first_position().map(|at| at.0), wanted.first().map(|(_, at)| *at));
+        let ids = built.batch.events().iter().map(|event| built.batch.id_of(event));
+        let stamp = Stamp(5);
+        let wanted = wanted.iter().map(|(_, at)| {
+            Some(PermanentId { stamp, offset: u32::try_from(at - 10).expect("small") })
+        });
+        assert!(ids.eq(wanted));
+    }
+}
+
+#[test]
+fn what_is_malformed_ends_the_batch_and_keeps_what_is_before() {
+    let good = record(0, &[]);
+    let table = [
+        ("a topic that is not in the table", segment(&[good.clone(), record(2, &[])])),
+        ("attributes that are none", segment(&[good.clone(), record(0, &[0xff; 3])])),
+        ("a record cut short", segment(&[good.clone(), good[1..].to_vec()])),
+        (
+            "an offset beyond",
+            TailSegment { offsets: vec![0, 2], ..segment(&[good.clone(), good.clone()]) },
+        ),
+        (
+            "too few offsets",
+            TailSegment { offsets: vec![0], ..segment(&[good.clone(), good.clone()]) },
+        ),
+        ("more records than messages", TailSegment { count: 1, ..segment(&[good.clone(), good]) }),
+    ];
+    for (what, segment) in table {
+        let built = build(&segment, &[vec![target(1)], vec![]]);
+        assert_eq!((events(&built), built.is_malformed), (vec![(1, 10)], true), "{what}");
+    }
+}
+
+#[test]
+fn attributes_and_flags_say_whom_an_event_is_for() {
+    let exclude = Audience { authids: vec!["joe".to_owned()], ..Audience::default() };
+    let attributes = Attributes { exclude, ..Attributes::default() };
+    let segment = segment(&[record(0, &[]), record(0, &attributes.to_bytes())]);
+    let built = build(&segment, &[vec![target(1)], vec![]]);
+    let receivers = [(7, "jane"), (8, "jane"), (8, "joe")];
+    let table = [[false, true, true], [false, true, false]];
+    for (event, wanted) in built.batch.events().iter().zip(table) {
+        let is_for = receivers
+            .map(|(session, authid)| event.is_for(&Receiver { session, authid, authrole: "user" }));
+        assert_eq!(is_for, wanted, "the publisher never, an excluded one not");
+    }
+}
+
+#[test]
+fn frames_are_made_once_and_share_their_bytes() {
+    let segment = segment(&[record(0, &[]), record(1, &[])]);
+    let built = build(&segment, &[vec![target(1)], vec![target(2)]]);
+    let frames = built.batch.frames(Encoding::Json);
+    assert!(std::ptr::eq(frames, built.batch.frames(Encoding::Json)));
+    let lengths = frames.iter().flatten().map(|frame| frame.to_text().expect("text").len());
+    assert!(lengths.sum::<usize>() <= built.batch.bytes(), "the bound of a queue holds");
+    assert!(built.batch.bytes() >= 2 * PAYLOAD.len());
+}
+
+#[test]
+fn events_of_the_router_have_neither_position_nor_id() {
+    let targets = [target(1), Target { names_topic: true, ..target(2) }];
+    let topic = Topic::new("r", "wamp.session.on_join");
+    let batch = EventBatch::of_router(&topic, &targets, 42, &Bytes::from_static(b"[[]]"));
+    assert_eq!((batch.first_position(), batch.is_stored()), (None, false));
+    assert!(batch.events().iter().all(|event| batch.id_of(event).is_none()));
+    let texts: Vec<_> = batch
+        .frames(Encoding::Json)
+        .iter()
+        .flatten()
+        .map(|frame| frame.to_text().expect("text"))
+        .collect();
+    assert_eq!(texts, [r"[36,1,42,{},[[]]]", r#"[36,2,42,{"topic":"wamp.session.on_join"},[[]]]"#]);
+}
