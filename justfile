@@ -42,6 +42,11 @@ storage *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench storage {{ARGS}}
 
+# What subscribers survive: `just subscribers --scenario resume`; resume, stalled, sessions, drain, flood.
+subscribers *ARGS:
+    cargo build --release --locked --workspace --bins
+    target/release/vixen-bench subscribers {{ARGS}}
+
 # Licences, sources and advisories of the dependencies; needs cargo-deny.
 deny:
     cargo deny --locked check

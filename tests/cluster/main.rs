@@ -5,6 +5,7 @@
 
 mod amnesia;
 mod config;
+mod drain;
 mod groups;
 mod kill;
 mod link;
@@ -14,7 +15,9 @@ mod order;
 mod orphans;
 mod power;
 mod refusals;
+mod resume;
 mod retention;
+mod slow;
 mod storage;
 mod support;
 mod takeover;

@@ -5,6 +5,8 @@
 //!   measures, so its own cost must not show.
 //! - [`load`] publishes and subscribes, measures, and writes down what happened.
 //! - [`check`] judges what happened against what vixen guarantees.
+//! - [`subscribers`] makes subscribers come and go, stand still, and be very many, and judges what
+//!   they got.
 //! - [`storage`] makes the stores of ndb nodes suffer, and judges what they hold in the end.
 //!
 //! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
@@ -14,4 +16,6 @@ pub mod check;
 pub mod client;
 pub mod harness;
 pub mod load;
+mod outcome;
 pub mod storage;
+pub mod subscribers;

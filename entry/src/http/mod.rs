@@ -29,8 +29,9 @@ use vixen_common::tls::ClientAddress;
 
 use crate::wamp::{SUBPROTOCOLS, Serializer, SessionContext, serve_session};
 
-/// One read of a socket: some hundred small messages.
-const READ_BUFFER_BYTES: usize = 16 << 10;
+/// One read of a socket: some dozens of small messages. Every session keeps one, idle or not: with
+/// 16 KiB it was most of what an idle session costs.
+const READ_BUFFER_BYTES: usize = 8 << 10;
 /// Frames are collected until a flush, or until they are this much.
 const WRITE_BUFFER_BYTES: usize = 128 << 10;
 

@@ -470,6 +470,26 @@ async fn a_client_that_did_not_read_gets_the_rest_from_the_store_and_then_live()
 }
 
 #[tokio::test]
+async fn a_client_that_stood_still_for_longer_than_the_keep_alive_timeout_goes_on() {
+    let limits = SessionLimits {
+        keep_alive_interval: Duration::from_millis(250),
+        keep_alive_timeout: Duration::from_secs(1),
+        ..SessionLimits::of_tests()
+    };
+    let still = 2 * limits.keep_alive_timeout;
+    let mut port = Port::open(limits).await;
+    let (mut client, _me, outbound) = port.join_subscribed().await;
+    let from = overwhelm(&mut port, &outbound).await;
+    // No ping could reach it, so that it has not answered is no sign.
+    tokio::time::sleep(still).await;
+    hear_events(&mut client, 1..from).await;
+    let (_, items) = port.take_read().await;
+    items.send(HistoryItem::Segments(vec![large(from)])).await.expect("read");
+    items.send(HistoryItem::End { next: Position(from + 1) }).await.expect("read");
+    hear_events(&mut client, from..from + 1).await;
+}
+
+#[tokio::test]
 async fn a_client_that_retention_has_overtaken_finds_out_why_it_is_dropped() {
     let mut port = Port::open(SessionLimits::of_tests()).await;
     let (mut client, me, outbound) = port.join_subscribed().await;

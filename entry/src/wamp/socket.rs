@@ -183,6 +183,7 @@ impl Connection {
             self.begin_read();
             let may_read = self.steps.is_empty() && self.outbox.is_below(&self.context.limits);
             let alive_at = self.alive_at();
+            let begun = Instant::now();
             let step = tokio::select! {
                 message = self.socket.next(), if may_read => self.on_message(message).await,
                 alive = self.receiver.receive(&mut self.incoming), if !self.outbox.is_blocked() => {
@@ -203,7 +204,19 @@ impl Connection {
             if let Err(ending) = step {
                 return ending;
             }
+            if !may_read {
+                self.excuse(begun);
+            }
         }
+    }
+
+    /// Nothing was read since `begun`: the client may have said what was not heard, or waits
+    /// behind what it was sent. That is no silence of its own.
+    fn excuse(&mut self, begun: Instant) {
+        let now = Instant::now();
+        let deaf = now - begun;
+        self.heard_at = (self.heard_at + deaf).min(now);
+        self.pinged_at = (self.pinged_at + deaf).min(now);
     }
 
     /// When [`keep_alive`](Self::keep_alive) is due.
@@ -318,8 +331,10 @@ impl Connection {
     /// Writes all frames, and flushes.
     async fn write(&mut self) -> Result<(), Ending> {
         if !self.frames.is_empty() {
+            let begun = Instant::now();
             let writing = write_all(&mut self.socket, self.frames.take());
             while_running(writing, &self.context.stopping).await?;
+            self.excuse(begun);
             self.metrics.events.increment(self.outbox.take_events_sent());
         }
         self.receiver.give_back(std::mem::take(&mut self.unwritten_bytes));

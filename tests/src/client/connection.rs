@@ -5,17 +5,33 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_tungstenite::client_async;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::ClientError;
 use super::frame::{Frame, read_frame, write_close, write_pong, write_text};
 use super::message::{ServerMessage, write_publish};
 
-const INPUT_BYTES: usize = 256 << 10;
 const SUBPROTOCOL: &str = "wamp.2.json";
+
+/// How much a connection may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Of the input buffer, at first: it grows for a frame that does not fit.
+    pub input_bytes: usize,
+    /// SO_RCVBUF: what the kernel takes for a client that does not read; `None`: as it likes.
+    pub kernel_receive_bytes: Option<u32>,
+}
+
+impl Default for SocketOptions {
+    /// For a client with much traffic.
+    fn default() -> Self {
+        Self { input_bytes: 256 << 10, kernel_receive_bytes: None }
+    }
+}
 
 /// A WAMP session. Sending queues; [`exchange`](Self::exchange) does the transfer, both ways.
 #[derive(Debug)]
@@ -31,13 +47,36 @@ pub struct Connection {
     scratch: Vec<u8>,
 }
 
+async fn connect(address: &str, receive_bytes: Option<u32>) -> std::io::Result<TcpStream> {
+    let Some(receive_bytes) = receive_bytes else { return TcpStream::connect(address).await };
+    // Before the connection is made, for the window is announced with it.
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(receive_bytes)?;
+    let mut addresses = tokio::net::lookup_host(address).await?;
+    let first = addresses.find(std::net::SocketAddr::is_ipv4);
+    let first = first.ok_or_else(|| std::io::Error::other("no IPv4 address"))?;
+    socket.connect(first).await
+}
+
 impl Connection {
     /// Connects to `url` (`ws://host:port/path`) and joins `realm`.
     ///
     /// # Errors
     /// When anything up to WELCOME fails.
     pub async fn open(url: &str, realm: &str) -> Result<Self, ClientError> {
-        let mut connection = Self::handshake(url).await?;
+        Self::open_with(url, realm, SocketOptions::default()).await
+    }
+
+    /// As [`open`](Self::open), with other buffers.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_with(
+        url: &str,
+        realm: &str,
+        socket: SocketOptions,
+    ) -> Result<Self, ClientError> {
+        let mut connection = Self::handshake(url, socket).await?;
         let hello = format!(
             r#"[1,"{realm}",{{"agent":"vixen-bench","roles":{{"publisher":{{}},"subscriber":{{}}}}}}]"#
         );
@@ -48,7 +87,7 @@ impl Connection {
         Ok(connection)
     }
 
-    async fn handshake(url: &str) -> Result<Self, ClientError> {
+    async fn handshake(url: &str, socket: SocketOptions) -> Result<Self, ClientError> {
         let bad_url = || ClientError::Url { url: url.to_owned() };
         let mut request = url.into_client_request().map_err(|_bad| bad_url())?;
         let uri = request.uri();
@@ -57,26 +96,28 @@ impl Connection {
         request
             .headers_mut()
             .insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
-        let stream = TcpStream::connect(&address)
+        let stream = connect(&address, socket.kernel_receive_bytes)
             .await
             .map_err(|source| ClientError::Connect { address, source })?;
         stream.set_nodelay(true)?;
+        let config = WebSocketConfig::default().read_buffer_size(4 << 10);
         let no_handshake = |reason: String| ClientError::Handshake { url: url.to_owned(), reason };
-        let (socket, response) =
-            client_async(request, stream).await.map_err(|error| no_handshake(error.to_string()))?;
+        let (upgraded, response) = client_async_with_config(request, stream, Some(config))
+            .await
+            .map_err(|error| no_handshake(error.to_string()))?;
         let chosen = response.headers().get("sec-websocket-protocol");
         if chosen.is_none_or(|chosen| chosen != SUBPROTOCOL) {
             return Err(no_handshake(format!("the server chose {chosen:?}")));
         }
         // A WAMP server is silent until HELLO, so tungstenite has nothing buffered.
         Ok(Self {
-            stream: socket.into_inner(),
-            input: vec![0; INPUT_BYTES],
+            stream: upgraded.into_inner(),
+            input: vec![0; socket.input_bytes],
             start: 0,
             end: 0,
-            output: Vec::with_capacity(64 << 10),
+            output: Vec::new(),
             sent: 0,
-            scratch: Vec::with_capacity(1 << 10),
+            scratch: Vec::new(),
         })
     }
 
@@ -117,6 +158,12 @@ impl Connection {
             _ => None,
         })
         .await
+    }
+
+    /// Ends the connection with a TCP reset, without a word.
+    pub fn reset(self) {
+        // Without it the drop ends the connection too, by FIN: no reason to fail.
+        let _closed_otherwise = self.stream.set_zero_linger();
     }
 
     /// Says GOODBYE, waits for the server's, and closes; either side may close first.

@@ -56,7 +56,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    pub(super) fn protocol(what: impl Into<String>) -> Self {
+    pub(crate) fn protocol(what: impl Into<String>) -> Self {
         Self::Protocol { what: what.into() }
     }
 }

@@ -12,7 +12,7 @@ mod json;
 mod message;
 mod payload;
 
-pub use connection::Connection;
+pub use connection::{Connection, SocketOptions};
 pub use error::ClientError;
 pub(crate) use message::permanent_id;
 pub use message::{ServerMessage, write_publish};

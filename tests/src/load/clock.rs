@@ -6,15 +6,19 @@ use std::time::{Duration, Instant};
 /// Counts ns since the first run of this process began, so that the histories of several runs can
 /// be judged as one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RunClock(Instant);
+pub struct RunClock(Instant);
 
 impl RunClock {
-    pub(super) fn start() -> Self {
+    /// The one clock.
+    #[must_use]
+    pub fn start() -> Self {
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
         Self(*ORIGIN.get_or_init(Instant::now))
     }
 
-    pub(super) fn now_ns(self) -> u64 {
+    /// Since the first run began.
+    #[must_use]
+    pub fn now_ns(self) -> u64 {
         to_ns(self.0.elapsed())
     }
 }

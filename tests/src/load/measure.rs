@@ -54,14 +54,23 @@ pub(super) struct SubscriberRun {
 #[derive(Clone, Debug)]
 pub struct Latency(Histogram<u64>);
 
+impl Default for Latency {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Latency {
-    pub(super) fn new() -> Self {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
         // Bounds and precision are constants that the histogram accepts.
         let histogram = Histogram::new_with_bounds(1_000, LATENCY_NS_MAX, 3);
         Self(histogram.unwrap_or_else(|error| unreachable!("constant bounds: {error:?}")))
     }
 
-    pub(super) fn record(&mut self, ns: u64) {
+    /// Adds one, in ns.
+    pub fn record(&mut self, ns: u64) {
         self.0.saturating_record(ns);
     }
 

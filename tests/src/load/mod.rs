@@ -17,6 +17,7 @@ mod measure;
 mod options;
 mod progress;
 mod publisher;
+mod roaming;
 mod run;
 mod subscriber;
 mod ticker;
@@ -27,8 +28,10 @@ mod fake;
 mod tests;
 
 pub use arrivals::Arrivals;
+pub use clock::RunClock;
 pub use gaps::Span;
 pub use measure::{Latency, LoadResult};
 pub use options::{Amount, LoadOptions, Pace};
 pub use progress::Progress;
+pub use roaming::{Roaming, RoamingResult};
 pub use run::Load;

@@ -15,7 +15,6 @@ mod dump;
 mod full;
 mod judge;
 mod kill;
-mod outcome;
 mod power;
 mod readings;
 mod tail;
@@ -27,8 +26,8 @@ use std::str::FromStr;
 
 use crate::harness::Durability;
 
+pub use crate::outcome::Outcome;
 pub use judge::{Stored, judge_stored, wait_settled};
-pub use outcome::Outcome;
 pub use tail::{CLUSTER, SECRET, link_to, read_tail};
 
 use trial::Trial;

@@ -303,7 +303,7 @@ impl Trial {
              publishers and a subscriber at both entries",
             durability.as_str()
         );
-        let (scenario, facts, broken) = (self.scenario, self.facts, self.broken);
+        let (scenario, facts, broken) = (self.scenario.name(), self.facts, self.broken);
         Ok(Outcome { scenario, seed, setup, facts, broken, report, files })
     }
 

@@ -12,6 +12,7 @@ use crate::faults::FaultsArgs;
 use crate::history::HistoryArgs;
 use crate::scaling::ScalingArgs;
 use crate::storage::StorageArgs;
+use crate::subscribers::SubscribersArgs;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -70,6 +71,13 @@ pub(crate) enum Command {
     /// summary in markdown. All that it started is stopped at the end, after an error and after
     /// Ctrl-C as well.
     Storage(Box<StorageArgs>),
+    /// Cut off, stall or multiply the subscribers of a cluster under load, and judge what they get.
+    ///
+    /// Starts a cluster of nine nodes on this machine. Every subscriber must have each message of
+    /// its topics once, in one order, whatever happened to it; the memory of the entry is watched.
+    /// Prints a summary in markdown. All that it started is stopped at the end, after an error and
+    /// after Ctrl-C as well.
+    Subscribers(Box<SubscribersArgs>),
     /// Publish a few messages and show, in words, that all subscribers see one order.
     Demo(DemoArgs),
     /// Start a cluster of processes on free ports and keep it until SIGTERM, SIGINT or the end of

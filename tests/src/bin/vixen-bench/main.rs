@@ -9,6 +9,7 @@ mod report;
 mod run;
 mod scaling;
 mod storage;
+mod subscribers;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.threads,
         Command::Faults(_)
         | Command::Storage(_)
+        | Command::Subscribers(_)
         | Command::History(_)
         | Command::Scaling(_)
         | Command::Demo(_)
@@ -64,6 +66,7 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
         Command::History(args) => history::history(&args).await,
         Command::Scaling(args) => scaling::scaling(&args).await,
         Command::Storage(args) => storage::storage(&args).await,
+        Command::Subscribers(args) => subscribers::subscribers(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Cluster(args) => cluster::hold(&args).await.map(|()| true),
     }
