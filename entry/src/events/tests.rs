@@ -38,7 +38,9 @@ fn events(built: &Built) -> Vec<(u64, u64)> {
 #[test]
 fn every_message_is_an_event_of_each_subscription_of_its_topic() {
     let segment = segment(&[record(0, &[]), record(1, &[]), record(0, &[])]);
-    let table: [([&[u64]; 2], &[(u64, u64)], [bool; 2]); 4] = [
+    /// The subscriptions of each topic, the events, and which topics are hit.
+    type Case = ([&'static [u64]; 2], &'static [(u64, u64)], [bool; 2]);
+    let table: [Case; 4] = [
         ([&[1, 2], &[3]], &[(1, 10), (2, 10), (3, 11), (1, 12), (2, 12)], [true, true]),
         ([&[1], &[]], &[(1, 10), (1, 12)], [true, false]),
         ([&[], &[1]], &[(1, 11)], [false, true]),
