@@ -11,7 +11,7 @@
 //! on its way.
 //!
 //! A forward read ends at the position that was next when it began. Going on from there with what
-//! comes live is not part of it yet; it would leave out that end.
+//! comes live is the part of `feed`.
 //!
 //! Invariants:
 //! - H1: positions given out by a read rise, or fall when it reads backward, strictly.

@@ -256,6 +256,15 @@ impl Outbox {
             return;
         }
         self.tell_unsubscribe(subscription, owed);
+        // One that was not announced yet is refused.
+        if let Some(requests) = self.announcing.remove(&subscription) {
+            for request in requests {
+                let message = "it ended before it began";
+                encode::error(&mut self.buffer, SUBSCRIBE, request, reason, message);
+                out.json(&mut self.buffer);
+            }
+            return;
+        }
         if self.takes_revocation {
             encode::revoked(&mut self.buffer, subscription, reason);
             out.json(&mut self.buffer);
