@@ -27,3 +27,4 @@ pub(crate) use session::{Edge, info_of};
 pub use socket::SessionContext;
 pub(crate) use socket::serve_session;
 pub(crate) use topics::RawUri;
+pub(crate) use uri::is_realm;

@@ -33,7 +33,7 @@ use super::message::{ClientMessage, RawPublish, parse};
 use super::options::{HelloDetails, PublishOptions, SubscribeOptions, check_hello_details};
 use super::serializer::{RECORD_SEPARATOR, Serializer};
 use super::topics::{RawUri, TopicCache};
-use super::uri::is_uri;
+use super::uri::is_realm;
 use crate::auth::{Hello, Identity, Nonce, Pending, Permissions, Step};
 use crate::broker::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
 use crate::door::Door;
@@ -224,9 +224,7 @@ impl Session {
         let ClientMessage::Hello { realm, details } = message else {
             return Err(unexpected(message));
         };
-        let realm = realm.decode().filter(|realm| {
-            realm.len() <= self.limits.topic_bytes_max && is_uri(realm, self.limits.uri_check)
-        });
+        let realm = realm.decode().filter(|realm| is_realm(realm, &self.limits));
         let realm = realm.ok_or(Ending::InvalidRealm)?;
         let HelloDetails { takes_revocation } = check_hello_details(details)?;
         let details = dict_of(details, "HELLO", "Details")?;
