@@ -166,6 +166,9 @@ impl Session {
             if !part.is_empty() {
                 actions.extend(self.on_message(now, &frame.slice_ref(part)));
             }
+            if is_over(actions) {
+                return;
+            }
         }
     }
 
@@ -188,6 +191,9 @@ impl Session {
             }
             let message = rest.split_to(end).slice(4..);
             actions.extend(self.on_message(now, &message));
+            if is_over(actions) {
+                return;
+            }
         }
         if !rest.is_empty() {
             self.on_violation(Violation::Batch, actions);
@@ -467,6 +473,11 @@ fn dict_of(
 ) -> Result<Map<String, Value>, Violation> {
     let expected = "a dict that is not too deep";
     serde_json::from_str(json).map_err(|_deep| Violation::Type { message, element, expected })
+}
+
+/// Whether nothing that follows is looked at: a frame full of mistakes is one mistake.
+fn is_over(actions: &[Action]) -> bool {
+    matches!(actions.last(), Some(Action::End(_)))
 }
 
 fn refused(buffer: &mut BytesMut, kind: u8, request: RequestId, refusal: Refusal) -> Bytes {
