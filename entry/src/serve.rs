@@ -9,7 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,7 +25,10 @@ use vixen_common::wire::PeerId;
 use crate::door::{Door, describe_door_metrics, reload_realms};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
-use crate::http::{client_router, describe_web_metrics, openapi_router, shared_with_pages};
+use crate::http::{
+    client_router, count_refusal, describe_http_metrics, describe_web_metrics, openapi_router,
+    shared_with_pages,
+};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
@@ -155,6 +158,7 @@ fn router_of(
     describe_event_metrics();
     describe_door_metrics();
     describe_web_metrics();
+    describe_http_metrics();
     let web = Arc::new(config.web.clone());
     let interface = shared_with_pages(openapi_router(), &web);
     let context = SessionContext {
@@ -169,7 +173,8 @@ fn router_of(
     let (ready, status) = (handle.clone(), handle.clone());
     let gate = Arc::new(Gate { handle, was_ready: AtomicBool::new(false) });
     let clients = client_router(context, &web).merge(interface);
-    let clients = clients.layer(from_fn_with_state(gate, hold_back));
+    let clients =
+        clients.layer(from_fn_with_state(gate, hold_back)).layer(map_response(count_refusal));
     clients.merge(ops_router(
         install_metrics(),
         Arc::new(move || ready.ready()),

@@ -28,7 +28,10 @@ use super::problem::Problem;
 use super::visitor::{REQUEST, Stopped, Visitor};
 use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
 use crate::events::time_text;
-use crate::wamp::{RawPublish, RawUri, Refusal, SessionContext, publish_error_uri};
+use crate::wamp::{
+    Ending, RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
+    publish_error_uri,
+};
 
 /// The realm of requests that name none.
 pub(super) const REALM: &str = "realm1";
@@ -90,7 +93,10 @@ async fn place(
         encoding: Encoding::Json,
         payload: range,
     };
-    let mut message = edge.publish(&payload, &raw).map_err(|(refusal, _)| problem_of(refusal))?;
+    let mut message = edge.publish(&payload, &raw).map_err(|(refusal, _)| {
+        count_refusal(refusal);
+        problem_of(refusal)
+    })?;
     // The answer of HTTP is the acknowledgement, asked for or not.
     message.acknowledge = Some(REQUEST);
     resolve(context, info, message).await
@@ -172,4 +178,5 @@ pub(super) fn problem_of(refusal: Refusal) -> Problem {
         _ => StatusCode::BAD_REQUEST,
     };
     Problem::new(status, refusal.uri(), &refusal.to_string())
+    count_publish_error(error);
 }

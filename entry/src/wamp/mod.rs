@@ -24,6 +24,7 @@ pub(crate) use message::{ID_MAX, RawPublish};
 pub use metrics::describe_session_metrics;
 pub(crate) use serializer::{SUBPROTOCOLS, Serializer};
 pub(crate) use session::{Edge, info_of};
+pub(crate) use metrics::{count_publish_error, count_refusal};
 pub use socket::SessionContext;
 pub(crate) use socket::serve_session;
 pub(crate) use topics::RawUri;
