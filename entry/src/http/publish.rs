@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use vixen_common::segment::Encoding;
 use vixen_common::tls::ClientAddress;
@@ -54,9 +55,21 @@ struct Body<'a> {
 pub(super) async fn publish(
     State(context): State<SessionContext>,
     ConnectInfo(client): ConnectInfo<ClientAddress>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
+    let headers = request.headers().clone();
+    let reading = Bytes::from_request(request, &());
+    // A connection is not kept for a body that does not come.
+    let body = match timeout(context.limits.keep_alive_timeout, reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => return rejection.into_response(),
+        Err(_elapsed) => {
+            let ending = Ending::KeepAliveTimeout;
+            let uri = ending.uri().unwrap_or_default();
+            let message = "the body did not come within limits.keep-alive-timeout";
+            return Problem::new(StatusCode::REQUEST_TIMEOUT, uri, message).into_response();
+        }
+    };
     match place(&context, &headers, client.ip, &body).await {
         Ok(answer) => answer,
         Err(problem) => problem.into_response(),
@@ -165,6 +178,7 @@ fn answer_of(acknowledged: Acknowledged) -> Response {
 }
 
 fn problem_of_publish(error: &PublishError) -> Problem {
+    count_publish_error(error);
     let status = match error {
         PublishError::NoQuorum { .. } => StatusCode::GATEWAY_TIMEOUT,
     };
@@ -178,5 +192,4 @@ pub(super) fn problem_of(refusal: Refusal) -> Problem {
         _ => StatusCode::BAD_REQUEST,
     };
     Problem::new(status, refusal.uri(), &refusal.to_string())
-    count_publish_error(error);
 }
