@@ -163,7 +163,7 @@ fn router_of(
     let interface = shared_with_pages(openapi_router(), &web);
     let context = SessionContext {
         events: node.inbox(),
-        limits: Arc::new(session_limits(config)),
+        limits: Arc::new(SessionLimits::of_config(config)),
         room: node.room(),
         stopping,
         reads: ReadContext::new(node.handle()),
@@ -183,23 +183,6 @@ fn router_of(
             Box::pin(async move { status.status().await })
         }),
     ))
-}
-
-fn session_limits(config: &Config) -> SessionLimits {
-    let limits = &config.limits;
-    SessionLimits {
-        message_bytes_max: limits.message_bytes_max,
-        frame_bytes_max: limits.frame_bytes_max,
-        topic_bytes_max: limits.topic_bytes_max,
-        session_unacknowledged_bytes_max: limits.session_unacknowledged_bytes_max,
-        session_unacknowledged_messages_max: limits.session_unacknowledged_messages_max,
-        entry_unacknowledged_bytes_max: limits.entry_unacknowledged_bytes_max,
-        subscriber_buffer_bytes_max: limits.subscriber_buffer_bytes_max,
-        hello_timeout: limits.hello_timeout,
-        keep_alive_interval: limits.keep_alive_interval,
-        keep_alive_timeout: limits.keep_alive_timeout,
-        uri_check: config.wamp.uri_check,
-    }
 }
 
 /// Whether clients may connect: from the first readiness on. See
