@@ -9,7 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,7 +25,10 @@ use vixen_common::wire::PeerId;
 use crate::door::{Door, describe_door_metrics, reload_realms};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
-use crate::http::{client_router, describe_web_metrics, openapi_router, shared_with_pages};
+use crate::http::{
+    client_router, count_refusal, describe_http_metrics, describe_web_metrics, openapi_router,
+    shared_with_pages,
+};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
@@ -155,11 +158,12 @@ fn router_of(
     describe_event_metrics();
     describe_door_metrics();
     describe_web_metrics();
+    describe_http_metrics();
     let web = Arc::new(config.web.clone());
     let interface = shared_with_pages(openapi_router(), &web);
     let context = SessionContext {
         events: node.inbox(),
-        limits: Arc::new(session_limits(config)),
+        limits: Arc::new(SessionLimits::of_config(config)),
         room: node.room(),
         stopping,
         reads: ReadContext::new(node.handle()),
@@ -169,7 +173,8 @@ fn router_of(
     let (ready, status) = (handle.clone(), handle.clone());
     let gate = Arc::new(Gate { handle, was_ready: AtomicBool::new(false) });
     let clients = client_router(context, &web).merge(interface);
-    let clients = clients.layer(from_fn_with_state(gate, hold_back));
+    let clients =
+        clients.layer(from_fn_with_state(gate, hold_back)).layer(map_response(count_refusal));
     clients.merge(ops_router(
         install_metrics(),
         Arc::new(move || ready.ready()),
@@ -178,23 +183,6 @@ fn router_of(
             Box::pin(async move { status.status().await })
         }),
     ))
-}
-
-fn session_limits(config: &Config) -> SessionLimits {
-    let limits = &config.limits;
-    SessionLimits {
-        message_bytes_max: limits.message_bytes_max,
-        frame_bytes_max: limits.frame_bytes_max,
-        topic_bytes_max: limits.topic_bytes_max,
-        session_unacknowledged_bytes_max: limits.session_unacknowledged_bytes_max,
-        session_unacknowledged_messages_max: limits.session_unacknowledged_messages_max,
-        entry_unacknowledged_bytes_max: limits.entry_unacknowledged_bytes_max,
-        subscriber_buffer_bytes_max: limits.subscriber_buffer_bytes_max,
-        hello_timeout: limits.hello_timeout,
-        keep_alive_interval: limits.keep_alive_interval,
-        keep_alive_timeout: limits.keep_alive_timeout,
-        uri_check: config.wamp.uri_check,
-    }
 }
 
 /// Whether clients may connect: from the first readiness on. See

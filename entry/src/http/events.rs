@@ -73,7 +73,10 @@ pub(super) async fn events(
 fn parse(query: &[(String, String)]) -> Result<(String, String, Map<String, Value>), Problem> {
     let (mut realm, mut topic) = (REALM.to_owned(), None);
     let mut options = Map::new();
-    for (key, text) in query {
+    for (index, (key, text)) in query.iter().enumerate() {
+        if query[..index].iter().any(|(other, _)| other == key) {
+            return Err(Problem::bad_request(&format!("{key} is given twice: give it once")));
+        }
         let text = text.clone();
         match key.as_str() {
             "realm" => realm = text,
@@ -87,7 +90,11 @@ fn parse(query: &[(String, String)]) -> Result<(String, String, Map<String, Valu
                 options.insert(key.clone(), number);
             }
             "snapshot" => {
-                let is_on = matches!(text.as_str(), "" | "true" | "1");
+                let is_on = match text.as_str() {
+                    "" | "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(Problem::bad_request("snapshot is neither true nor false")),
+                };
                 options.insert(key.clone(), is_on.into());
             }
             other => {

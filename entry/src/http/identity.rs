@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::visitor::random_session;
 use crate::auth::{Hello, Identity, Nonce, Refusal, Step};
 use crate::broker::SessionInfo;
-use crate::wamp::{Edge, Ending, SessionContext, info_of};
+use crate::wamp::{Edge, Ending, SessionContext, info_of, is_realm};
 
 /// The session that an HTTP request stands for, and what it may do.
 ///
@@ -26,6 +26,12 @@ pub(super) fn identify(
     address: IpAddr,
     realm: &str,
 ) -> Result<(Arc<SessionInfo>, Edge), Problem> {
+    // Before anything is made of it: a realm is stored with each of its messages.
+    if !is_realm(realm, &context.limits) {
+        let ending = Ending::InvalidRealm;
+        let uri = ending.uri().unwrap_or_default();
+        return Err(Problem::new(StatusCode::BAD_REQUEST, uri, &ending.to_string()));
+    }
     let randomness = |error: getrandom::Error| {
         let message = format!("no randomness for a session id: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "vixen.error.internal", &message)

@@ -9,6 +9,7 @@ mod openapi;
 mod page;
 mod problem;
 mod publish;
+mod refusals;
 mod visitor;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use vixen_common::config::Web;
 pub use cors::origin_allowed;
 pub(crate) use cors::{describe_web_metrics, shared_with_pages};
 pub(crate) use openapi::openapi_router;
+pub(crate) use refusals::{count_refusal, describe_http_metrics};
 
 use vixen_common::tls::ClientAddress;
 

@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use vixen_common::segment::Encoding;
 use vixen_common::tls::ClientAddress;
@@ -28,7 +29,10 @@ use super::problem::Problem;
 use super::visitor::{REQUEST, Stopped, Visitor};
 use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
 use crate::events::time_text;
-use crate::wamp::{RawPublish, RawUri, Refusal, SessionContext, publish_error_uri};
+use crate::wamp::{
+    Ending, RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
+    publish_error_uri,
+};
 
 /// The realm of requests that name none.
 pub(super) const REALM: &str = "realm1";
@@ -51,9 +55,21 @@ struct Body<'a> {
 pub(super) async fn publish(
     State(context): State<SessionContext>,
     ConnectInfo(client): ConnectInfo<ClientAddress>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
+    let headers = request.headers().clone();
+    let reading = Bytes::from_request(request, &());
+    // A connection is not kept for a body that does not come.
+    let body = match timeout(context.limits.keep_alive_timeout, reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => return rejection.into_response(),
+        Err(_elapsed) => {
+            let ending = Ending::KeepAliveTimeout;
+            let uri = ending.uri().unwrap_or_default();
+            let message = "the body did not come within limits.keep-alive-timeout";
+            return Problem::new(StatusCode::REQUEST_TIMEOUT, uri, message).into_response();
+        }
+    };
     match place(&context, &headers, client.ip, &body).await {
         Ok(answer) => answer,
         Err(problem) => problem.into_response(),
@@ -90,7 +106,10 @@ async fn place(
         encoding: Encoding::Json,
         payload: range,
     };
-    let mut message = edge.publish(&payload, &raw).map_err(|(refusal, _)| problem_of(refusal))?;
+    let mut message = edge.publish(&payload, &raw).map_err(|(refusal, _)| {
+        count_refusal(refusal);
+        problem_of(refusal)
+    })?;
     // The answer of HTTP is the acknowledgement, asked for or not.
     message.acknowledge = Some(REQUEST);
     resolve(context, info, message).await
@@ -159,6 +178,7 @@ fn answer_of(acknowledged: Acknowledged) -> Response {
 }
 
 fn problem_of_publish(error: &PublishError) -> Problem {
+    count_publish_error(error);
     let status = match error {
         PublishError::NoQuorum { .. } => StatusCode::GATEWAY_TIMEOUT,
     };

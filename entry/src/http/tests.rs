@@ -605,6 +605,16 @@ async fn a_page_of_another_origin_gets_no_session() {
 }
 
 #[tokio::test]
+async fn the_realm_of_a_request_is_checked_like_that_of_a_hello() {
+    let port = Port::open(SessionLimits::of_tests()).await;
+    for realm in ["", "a%20b", "a..b", &"r".repeat(513)] {
+        let answer = port.http(&format!("GET /events?topic=a.b&realm={realm}")).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("wamp.error.invalid_uri"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn the_console_is_served_under_a_strict_policy() {
     let port = Port::open(SessionLimits::of_tests()).await;
     let answer = port.http("GET /").await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vixen_common::config::UriCheck;
+use vixen_common::config::{Config, UriCheck};
 
 /// Bounds of one client session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,25 @@ pub struct SessionLimits {
 }
 
 impl SessionLimits {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of_config(config: &Config) -> Self {
+        let limits = &config.limits;
+        Self {
+            message_bytes_max: limits.message_bytes_max,
+            frame_bytes_max: limits.frame_bytes_max,
+            topic_bytes_max: limits.topic_bytes_max,
+            session_unacknowledged_bytes_max: limits.session_unacknowledged_bytes_max,
+            session_unacknowledged_messages_max: limits.session_unacknowledged_messages_max,
+            entry_unacknowledged_bytes_max: limits.entry_unacknowledged_bytes_max,
+            subscriber_buffer_bytes_max: limits.subscriber_buffer_bytes_max,
+            hello_timeout: limits.hello_timeout,
+            keep_alive_interval: limits.keep_alive_interval,
+            keep_alive_timeout: limits.keep_alive_timeout,
+            uri_check: config.wamp.uri_check,
+        }
+    }
+
     /// The largest topic and payload that can be published: a larger one would wait for room that
     /// never comes, or has a size that a record cannot state.
     #[must_use]

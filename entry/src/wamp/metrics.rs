@@ -2,7 +2,7 @@
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
-use super::error::{Ending, publish_error_label};
+use super::error::{Ending, Refusal, publish_error_label};
 use crate::broker::PublishError;
 
 const SESSIONS: &str = "vixen_entry_sessions";
@@ -51,11 +51,11 @@ pub(super) fn count_ending(ending: Ending) {
     }
 }
 
-/// Counts a message refused at the edge; `reason` is the label of a `Refusal`.
-pub(super) fn count_refusal(reason: &'static str) {
-    counter!(PUBLISH_ERRORS, "reason" => reason).increment(1);
+/// Counts a message refused at the edge.
+pub(crate) fn count_refusal(refusal: Refusal) {
+    counter!(PUBLISH_ERRORS, "reason" => refusal.label()).increment(1);
 }
 
-pub(super) fn count_publish_error(error: &PublishError) {
+pub(crate) fn count_publish_error(error: &PublishError) {
     counter!(PUBLISH_ERRORS, "reason" => publish_error_label(error)).increment(1);
 }

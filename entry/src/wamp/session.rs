@@ -33,7 +33,7 @@ use super::message::{ClientMessage, RawPublish, parse};
 use super::options::{HelloDetails, PublishOptions, SubscribeOptions, check_hello_details};
 use super::serializer::{RECORD_SEPARATOR, Serializer};
 use super::topics::{RawUri, TopicCache};
-use super::uri::is_uri;
+use super::uri::is_realm;
 use crate::auth::{Hello, Identity, Nonce, Pending, Permissions, Step};
 use crate::broker::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
 use crate::door::Door;
@@ -166,6 +166,9 @@ impl Session {
             if !part.is_empty() {
                 actions.extend(self.on_message(now, &frame.slice_ref(part)));
             }
+            if is_over(actions) {
+                return;
+            }
         }
     }
 
@@ -188,6 +191,9 @@ impl Session {
             }
             let message = rest.split_to(end).slice(4..);
             actions.extend(self.on_message(now, &message));
+            if is_over(actions) {
+                return;
+            }
         }
         if !rest.is_empty() {
             self.on_violation(Violation::Batch, actions);
@@ -224,9 +230,7 @@ impl Session {
         let ClientMessage::Hello { realm, details } = message else {
             return Err(unexpected(message));
         };
-        let realm = realm.decode().filter(|realm| {
-            realm.len() <= self.limits.topic_bytes_max && is_uri(realm, self.limits.uri_check)
-        });
+        let realm = realm.decode().filter(|realm| is_realm(realm, &self.limits));
         let realm = realm.ok_or(Ending::InvalidRealm)?;
         let HelloDetails { takes_revocation } = check_hello_details(details)?;
         let details = dict_of(details, "HELLO", "Details")?;
@@ -469,6 +473,11 @@ fn dict_of(
 ) -> Result<Map<String, Value>, Violation> {
     let expected = "a dict that is not too deep";
     serde_json::from_str(json).map_err(|_deep| Violation::Type { message, element, expected })
+}
+
+/// Whether nothing that follows is looked at: a frame full of mistakes is one mistake.
+fn is_over(actions: &[Action]) -> bool {
+    matches!(actions.last(), Some(Action::End(_)))
 }
 
 fn refused(buffer: &mut BytesMut, kind: u8, request: RequestId, refusal: Refusal) -> Bytes {

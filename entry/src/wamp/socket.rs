@@ -465,7 +465,10 @@ fn ending_of(error: &axum::Error) -> Ending {
     // The error inside is of a crate that axum does not export, so only its text tells its kind; a
     // test holds it.
     let text = error.to_string();
-    if text.starts_with("Space limit exceeded") {
+    if text.ends_with("without closing handshake") {
+        // A client that is gone, which its network may be to blame for.
+        Ending::Disconnected
+    } else if text.starts_with("Space limit exceeded") {
         Ending::FrameTooLarge
     } else if text.starts_with("UTF-8") || text.starts_with("WebSocket protocol error") {
         Violation::Framing.into()

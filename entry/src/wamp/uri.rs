@@ -4,6 +4,14 @@
 use vixen_common::config::UriCheck;
 use vixen_common::segment::Match;
 
+use super::limits::SessionLimits;
+
+/// Whether a session may name this realm: a URI by the rule, and no longer than a topic.
+#[must_use]
+pub(crate) fn is_realm(uri: &str, limits: &SessionLimits) -> bool {
+    uri.len() <= limits.topic_bytes_max && is_uri(uri, limits.uri_check)
+}
+
 /// Whether `uri` is a realm or topic by the rule.
 #[must_use]
 pub(super) fn is_uri(uri: &str, rule: UriCheck) -> bool {

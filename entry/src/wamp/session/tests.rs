@@ -106,6 +106,17 @@ fn in_words(action: &Action) -> String {
 }
 
 #[test]
+fn a_batch_is_not_looked_at_beyond_its_first_violation() {
+    let mut session = of(BATCHED);
+    let many = format!("{HELLO}\u{1e}{}", "7\u{1e}".repeat(1000));
+    let all = actions(&mut session, &many);
+    assert!(matches!(all[..], [Action::Open { .. }, Action::End(_)]), "{}", all.len());
+    let binary_batched = Serializer { encoding: Encoding::MsgPack, is_batched: true };
+    let mut session = of(binary_batched);
+    assert_eq!(binary(&mut session, &[0, 0, 0, 1, 7, 0, 0, 0, 1, 7, 0, 0]).len(), 1);
+}
+
+#[test]
 fn before_the_session_is_open_only_a_good_hello_is_taken() {
     let table = [
         (HELLO, "[2,4711,"),

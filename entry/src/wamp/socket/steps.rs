@@ -42,7 +42,7 @@ impl Connection {
                 return self.take_publish(publish);
             }
             Action::PublishRefused { refusal, answer } => {
-                count_refusal(refusal.label());
+                count_refusal(refusal);
                 match answer {
                     Some(answer) => Step::Write(answer),
                     None => return,
