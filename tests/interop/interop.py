@@ -9,6 +9,7 @@ for each scenario, client and serializer "passed", "failed", or "not in the libr
 import argparse
 import itertools
 import json
+import secrets
 import shlex
 import sys
 import traceback
@@ -55,14 +56,14 @@ def main():
     peers = {name: Peer(name, shlex.split(command)) for name, command in commands.items()}
     reference = peers["autobahn-python"]
     results = {}
-    numbers = itertools.count()
+    numbers, run = itertools.count(), secrets.token_hex(4)
     counts = {PASSED: 0, FAILED: 0, NOT_IN_LIBRARY: 0}
     for peer in peers.values():
         for serializer in SERIALIZERS[peer.name]:
             for name, scenario in SCENARIOS.items():
                 if arguments.only not in f"{peer.name} {serializer} {name}":
                     continue
-                prefix = f"vixen.interop.n{next(numbers)}"
+                prefix = f"vixen.interop.{run}.n{next(numbers)}"
                 world = World(peer, serializer, reference, entries, guarded, prefix)
                 how, why = attempt(scenario, name, world)
                 counts[how] += 1

@@ -40,30 +40,35 @@ class Peer:
 
     def __init__(self, name, command):
         self.name = name
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
+        self.command = command
+        self.process = None
         self.last_id = 0
-        self.answers = {}
-        self.events = {}
-        self.lock = threading.Lock()
-        threading.Thread(target=self._read, daemon=True).start()
 
-    def _read(self):
-        for line in self.process.stdout:
+    def _start(self):
+        """A new process: at first, and where a library took the one before down with it."""
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+        )
+        self.answers, self.events = {}, {}
+        threading.Thread(target=self._read, args=[self.process], daemon=True).start()
+
+    def _read(self, process):
+        for line in process.stdout:
             said = json.loads(line)
             if "event" in said:
                 self.events[said.pop("event")].put(said)
             else:
                 self.answers[said["id"]].put(said)
+        process.wait()
         for waiting in [*self.answers.values(), *self.events.values()]:
             waiting.put({"failure": "the peer has ended"})
 
     def ask(self, do, **arguments):
         """Sends a command; what `ok` is, or an exception."""
-        with self.lock:
-            self.last_id += 1
-            id = self.last_id
+        if self.process is None or self.process.poll() is not None:
+            self._start()
+        self.last_id += 1
+        id = self.last_id
         self.answers[id] = queue.SimpleQueue()
         if do == "subscribe":
             self.events[id] = queue.SimpleQueue()
@@ -90,6 +95,8 @@ class Peer:
         return Session(self, name, welcome)
 
     def stop(self):
+        if self.process is None or self.process.poll() is not None:
+            return
         self.process.stdin.close()
         try:
             self.process.wait(TIMEOUT_S)

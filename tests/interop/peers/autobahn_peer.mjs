@@ -1,6 +1,6 @@
 // Sessions of autobahn for JavaScript.
 import { createRequire } from 'node:module';
-import { NotInLibrary, Refused, decode, encode, say, serve } from './common.mjs';
+import { NotInLibrary, Refused, checkValues, decode, encode, factsOf, say, serve } from './common.mjs';
 
 // autobahn warns of every connection that is closed, also of one that was to be closed.
 console.warn = () => {};
@@ -15,6 +15,11 @@ const SERIALIZERS = {
 const sessions = new Map();
 const subscriptions = new Map();
 
+// As `load_private_key` makes it of what a browser has stored.
+function keyOf(seed) {
+  return autobahn.nacl.sign.keyPair.fromSeed(Buffer.from(seed, 'hex'));
+}
+
 function answerTo({ method, secret }) {
   switch (method) {
     case 'anonymous':
@@ -28,8 +33,7 @@ function answerTo({ method, secret }) {
         return sign(key, challenge);
       };
     case 'cryptosign': {
-      // `sign_challenge` takes the key as `load_private_key` makes it.
-      const key = autobahn.auth_cryptosign.load_private_key(secret);
+      const key = keyOf(secret);
       return (_session, _method, extra) => autobahn.auth_cryptosign.sign_challenge(key, extra);
     }
     default:
@@ -39,14 +43,8 @@ function answerTo({ method, secret }) {
 
 function open({ name, url, realm, serializer, auth }) {
   const onchallenge = answerTo(auth);
-  const authextra =
-    auth.method === 'cryptosign'
-      ? {
-          pubkey: autobahn.auth_cryptosign.public_key(
-            autobahn.auth_cryptosign.load_private_key(auth.secret),
-          ),
-        }
-      : undefined;
+  const isCryptosign = auth.method === 'cryptosign';
+  const pubkey = isCryptosign && autobahn.auth_cryptosign.public_key(keyOf(auth.secret));
   const connection = new autobahn.Connection({
     url,
     realm,
@@ -54,7 +52,7 @@ function open({ name, url, realm, serializer, auth }) {
     serializers: [new SERIALIZERS[serializer]()],
     authmethods: [auth.method],
     authid: auth.authid,
-    authextra,
+    authextra: isCryptosign ? { pubkey } : undefined,
     onchallenge,
   });
   return new Promise((resolve, reject) => {
@@ -65,7 +63,7 @@ function open({ name, url, realm, serializer, auth }) {
       };
     });
     connection.onopen = (session, { authid, authrole, authmethod }) => {
-      sessions.set(name, { connection, session, left });
+      sessions.set(name, { connection, session, left, serializer });
       resolve({ session: session.id, authid, authrole, authmethod });
     };
     connection.open();
@@ -83,9 +81,7 @@ async function refusable(promise) {
 
 async function subscribe({ id, session, topic, options }) {
   const onEvent = (args, kwargs, event) => {
-    const { publication, topic, publisher, publisher_authid, publisher_authrole } = event;
-    const facts = { publication, topic, publisher, publisher_authid, publisher_authrole };
-    say({ event: id, args: encode(args), kwargs: encode(kwargs), ...facts });
+    say({ event: id, args: encode(args), kwargs: encode(kwargs), ...factsOf(event) });
   };
   const asked = sessions.get(session).session.subscribe(topic, onEvent, options);
   const subscription = await refusable(asked);
@@ -95,10 +91,12 @@ async function subscribe({ id, session, topic, options }) {
 
 async function unsubscribe({ subscription }) {
   const { session, subscription: one } = subscriptions.get(subscription);
+  if (!one.active) throw new NotInLibrary('knows by itself what is subscribed');
   await refusable(sessions.get(session).session.unsubscribe(one));
 }
 
 async function publish({ session, topic, args, kwargs, options }) {
+  checkValues(sessions.get(session).serializer !== 'cbor', { args, kwargs });
   const { session: to } = sessions.get(session);
   const done = to.publish(topic, decode(args), decode(kwargs), options);
   const publication = await refusable(done);

@@ -9,7 +9,7 @@ import sys
 
 from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
 from autobahn.wamp.auth import create_authenticator
-from autobahn.wamp.exception import ApplicationError
+from autobahn.wamp.exception import ApplicationError, InvalidUriError
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
 from autobahn.wamp.types import PublishOptions, SubscribeOptions
 
@@ -56,6 +56,8 @@ def say(**facts):
 def options_of(kind, options):
     try:
         return kind(**options)
+    except AssertionError as error:
+        raise NotInLibrary("checks the option itself") from error
     except TypeError as error:
         raise NotInLibrary(f"{kind.__name__}: {error}") from error
 
@@ -83,6 +85,10 @@ async def open_session(name, url, realm, serializer, auth):
 
         def onWelcome(self, welcome):
             return authenticator.on_welcome(self, welcome.authextra)
+
+        def onUserError(self, failure, message):
+            # Told by the reason of `onLeave`.
+            pass
 
         def onJoin(self, details):
             joined.set_result((self, details))
@@ -123,7 +129,9 @@ async def subscribe(session, topic, options, id):
 
 
 async def unsubscribe(subscription):
-    await subscriptions.pop(subscription).unsubscribe()
+    if not subscriptions[subscription].active:
+        raise NotInLibrary("knows by itself what is subscribed")
+    await subscriptions[subscription].unsubscribe()
 
 
 async def publish(session, topic, args, kwargs, options):
@@ -156,6 +164,8 @@ async def answer(command):
         say(id=id, ok=await COMMANDS[do](**command) or {})
     except NotInLibrary as error:
         say(id=id, not_in_library=str(error))
+    except InvalidUriError:
+        say(id=id, not_in_library="refuses the URI itself")
     except ApplicationError as error:
         say(id=id, error=error.error, message=error.error_message())
     except Exception as error:

@@ -39,6 +39,19 @@ export function encode(value) {
   return Object.fromEntries(Object.keys(value).map((key) => [key, encode(value[key])]));
 }
 
+/** Of the details of an event, what all scenarios know; `null` where it does not say. */
+export function factsOf(details) {
+  const names = ['publication', 'topic', 'publisher', 'publisher_authid', 'publisher_authrole'];
+  return Object.fromEntries(names.map((name) => [name, details[name] ?? null]));
+}
+
+/** Large integers throw in some encoders, and there where nothing catches it. */
+export function checkValues(isEncoderWithout, values) {
+  if (isEncoderWithout && JSON.stringify(values).includes('"$int"')) {
+    throw new NotInLibrary('the encoder throws at large integers');
+  }
+}
+
 /** Writes all of a line, also where the pipe is full. */
 export function say(facts) {
   let rest = Buffer.from(JSON.stringify(facts) + '\n');

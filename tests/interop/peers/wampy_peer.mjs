@@ -1,14 +1,17 @@
 // Sessions of wampy.js.
 import { createRequire } from 'node:module';
-import { NotInLibrary, Refused, decode, encode, say, serve } from './common.mjs';
+import { NotInLibrary, Refused, checkValues, decode, encode, factsOf, say, serve } from './common.mjs';
 
-const require = createRequire(process.env.INTEROP_JS + '/');
-const { Wampy } = require('wampy');
-const { JsonSerializer } = require('wampy/JsonSerializer.js');
-const { MsgpackSerializer } = require('wampy/MsgpackSerializer.js');
-const { CborSerializer } = require('wampy/CborSerializer.js');
-const wampcra = require('wampy/wampcra.js');
-const cryptosign = require('wampy/cryptosign.js');
+const root = process.env.INTEROP_JS;
+// By their files: the package's own names are looked up beside this one.
+const part = (path) => import(`${root}/wampy/dist/esm/${path}.js`);
+const { Wampy } = await part('wampy');
+const { JsonSerializer } = await part('serializers/json-serializer');
+const { MsgpackSerializer } = await part('serializers/msgpack-serializer');
+const { CborSerializer } = await part('serializers/cbor-serializer');
+const wampcra = await part('auth/wampcra/wampy-cra');
+const cryptosign = await part('auth/cryptosign/wampy-cryptosign');
+const require = createRequire(`${root}/`);
 const nacl = require('tweetnacl');
 const WebSocket = require('ws');
 
@@ -27,6 +30,9 @@ const PUBLISH_OPTIONS = [
 // Other options are left out by wampy without a word, but for attributes of this form.
 const CUSTOM_OPTION = /^_[a-z0-9_]{3,}$/;
 
+// Of what is not sent to the router at all.
+const OWN_ERRORS = ['UriError', 'InvalidParamError', 'NonExistUnsubscribeError'];
+
 const sessions = new Map();
 const subscriptions = new Map();
 
@@ -39,18 +45,20 @@ function taken(options, names) {
   return options;
 }
 
-function answerTo({ method, secret }) {
+function answerTo({ method, authid, secret }) {
+  const names = { authmethods: [method], authid };
   switch (method) {
     case 'anonymous':
       return {};
     case 'ticket':
-      return { onChallenge: () => secret };
+      return { ...names, onChallenge: () => secret };
     case 'wampcra':
-      return { onChallenge: wampcra.sign(secret) };
+      return { ...names, onChallenge: wampcra.sign(secret) };
     case 'cryptosign': {
       const seed = Buffer.from(secret, 'hex');
       const { publicKey } = nacl.sign.keyPair.fromSeed(seed);
       return {
+        ...names,
         onChallenge: cryptosign.sign(secret),
         authextra: { pubkey: Buffer.from(publicKey).toString('hex') },
       };
@@ -67,37 +75,32 @@ async function refusable(promise) {
     if (error?.errorUri) {
       throw new Refused(error.errorUri, String(error.argsList ?? error.details?.message));
     }
-    if (error?.name === 'UriError' || error?.name === 'InvalidParamError') {
-      throw new NotInLibrary('refuses it itself');
-    }
+    if (OWN_ERRORS.includes(error?.name)) throw new NotInLibrary(`itself: ${error.message}`);
     throw error;
   }
 }
 
 async function open({ name, url, realm, serializer, auth }) {
-  const session = new Wampy(url, {
+  const wampy = new Wampy(url, {
     ws: WebSocket,
     realm,
     serializer: new SERIALIZERS[serializer](),
     autoReconnect: false,
     uriValidation: 'loose',
-    authmethods: [auth.method],
-    authid: auth.authid,
     ...answerTo(auth),
   });
-  const welcome = await refusable(session.connect());
-  sessions.set(name, session);
+  const welcome = await refusable(wampy.connect());
+  sessions.set(name, { wampy, serializer });
   const { authid, authrole, authmethod } = welcome;
-  return { session: session.getSessionId(), authid, authrole, authmethod };
+  return { session: wampy.getSessionId(), authid, authrole, authmethod };
 }
 
 async function subscribe({ id, session, topic, options }) {
   const onEvent = ({ details, argsList, argsDict }) => {
-    const { publication, topic, publisher, publisher_authid, publisher_authrole } = details;
-    const facts = { publication, topic, publisher, publisher_authid, publisher_authrole };
-    say({ event: id, args: encode(argsList ?? []), kwargs: encode(argsDict ?? {}), ...facts });
+    const [args, kwargs] = [encode(argsList ?? []), encode(argsDict ?? {})];
+    say({ event: id, args, kwargs, ...factsOf(details) });
   };
-  const to = sessions.get(session);
+  const to = sessions.get(session).wampy;
   const asked = to.subscribe(topic, onEvent, taken(options, SUBSCRIBE_OPTIONS));
   const { subscriptionId, subscriptionKey } = await refusable(asked);
   subscriptions.set(id, { to, subscriptionKey });
@@ -112,15 +115,17 @@ async function unsubscribe({ subscription }) {
 async function publish({ session, topic, args, kwargs, options }) {
   const { acknowledge, ...rest } = options;
   if (acknowledge !== true) throw new NotInLibrary('asks for an acknowledgement always');
+  const { serializer, wampy } = sessions.get(session);
+  checkValues(serializer === 'json', { args, kwargs });
   if (rest.exclude_me === false) throw new NotInLibrary('leaves exclude_me=false out');
   const payload = { argsList: decode(args), argsDict: decode(kwargs) };
-  const done = sessions.get(session).publish(topic, payload, taken(rest, PUBLISH_OPTIONS));
+  const done = wampy.publish(topic, payload, taken(rest, PUBLISH_OPTIONS));
   const { publicationId } = await refusable(done);
   return { publication: publicationId };
 }
 
 async function close({ session }) {
-  await sessions.get(session).disconnect();
+  await sessions.get(session).wampy.disconnect();
   // The reason of GOODBYE is not told.
   return { reason: null };
 }

@@ -122,7 +122,7 @@ impl Peer {
 
     async fn unsubscribe(&self, command: &Value) -> Done {
         let id = command["subscription"].as_u64().unwrap_or_default();
-        let subscription = self.subscriptions.lock().await.remove(&id);
+        let subscription = self.subscriptions.lock().await.get(&id).cloned();
         let (client, subscription) =
             subscription.ok_or_else(|| Failure::Other(format!("no subscription {id}")))?;
         client.lock().await.unsubscribe(subscription).await?;
@@ -134,12 +134,9 @@ impl Peer {
         if options.keys().any(|option| option != "acknowledge") {
             return Err(Failure::NotInLibrary("PUBLISH has no option but acknowledge"));
         }
-        if is_tagged(&command["args"]) {
-            return Err(Failure::NotInLibrary("values are those of JSON"));
-        }
         let client = self.session(command).await?;
-        let args = command["args"].as_array().cloned();
-        let kwargs = command["kwargs"].as_object().cloned();
+        let args = decode(&command["args"])?.as_array().cloned();
+        let kwargs = decode(&command["kwargs"])?.as_object().cloned();
         let acknowledge = options.get("acknowledge") == Some(&json!(true));
         let topic = text(command, "topic");
         let publication = client.lock().await.publish(topic, args, kwargs, acknowledge).await?;
@@ -155,15 +152,24 @@ impl Peer {
     }
 }
 
-/// Whether something in it stands for what JSON has not.
-fn is_tagged(value: &Value) -> bool {
+/// Puts in the integers that have a mark.
+fn decode(value: &Value) -> Done {
     match value {
-        Value::Array(items) => items.iter().any(is_tagged),
-        Value::Object(map) => {
-            map.len() == 1 && (map.contains_key("$bytes") || map.contains_key("$int"))
-                || map.values().any(is_tagged)
+        Value::Array(items) => {
+            Ok(Value::Array(items.iter().map(decode).collect::<Result<_, _>>()?))
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Object(map) if map.len() == 1 && map.contains_key("$bytes") => {
+            Err(Failure::NotInLibrary("values are those of JSON"))
+        }
+        Value::Object(map) if map.len() == 1 && map.contains_key("$int") => {
+            serde_json::from_str(text(value, "$int"))
+                .map_err(|error| Failure::Other(error.to_string()))
+        }
+        Value::Object(map) => {
+            let decoded = map.iter().map(|(key, value)| Ok((key.clone(), decode(value)?)));
+            Ok(Value::Object(decoded.collect::<Result<_, Failure>>()?))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
     }
 }
 
