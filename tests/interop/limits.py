@@ -9,9 +9,22 @@ SERIALIZERS = {
 
 PBKDF2 = "its PBKDF2 takes the salt as bytes, and its SCRAM gives a text"
 
+JSON_BYTES = "its JSON does not know the form that WAMP gives to bytes"
+FLOATS = "reads large integers as floats"
+NO_BYTES = "its values are those of JSON: the session ends at bytes"
+
 # By client and scenario, or client, serializer and scenario. A scenario that succeeds nevertheless is
 # a failure, so that nothing stands here that is not true.
 CANNOT = {
     ("autobahn-python", "login.scram.pbkdf2"): PBKDF2,
     ("autobahn-python", "login.scram.pbkdf2.denied"): PBKDF2,
+    ("autobahn-js", "json", "values.binary.sent"): JSON_BYTES,
+    ("autobahn-js", "json", "values.binary.received"): JSON_BYTES,
+    ("autobahn-js", "json", "values.integers.received"): FLOATS,
+    ("autobahn-js", "msgpack", "values.integers.received"): FLOATS,
+    ("wampy", "json", "values.binary.sent"): JSON_BYTES,
+    ("wampy", "json", "values.binary.received"): JSON_BYTES,
+    ("wampy", "json", "values.integers.received"): FLOATS,
+    ("wamp_async", "json", "values.binary.received"): JSON_BYTES,
+    ("wamp_async", "msgpack", "values.binary.received"): NO_BYTES,
 }

@@ -35,6 +35,15 @@ class NotInLibrary(Exception):
     """The library has no way to do it."""
 
 
+def plain(value):
+    """Without the marks of large integers: libraries differ in when they make one."""
+    if isinstance(value, dict):
+        if set(value) == {"$int"}:
+            return int(value["$int"])
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 class Peer:
     """One process of a client library."""
 
@@ -54,7 +63,7 @@ class Peer:
 
     def _read(self, process):
         for line in process.stdout:
-            said = json.loads(line)
+            said = plain(json.loads(line))
             if "event" in said:
                 self.events[said.pop("event")].put(said)
             else:

@@ -8,6 +8,7 @@ import json
 import sys
 
 from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
+from autobahn.exception import PayloadExceededError
 from autobahn.wamp.auth import create_authenticator
 from autobahn.wamp.exception import ApplicationError, InvalidUriError
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
@@ -168,6 +169,10 @@ async def answer(command):
         say(id=id, not_in_library="refuses the URI itself")
     except ApplicationError as error:
         say(id=id, error=error.error, message=error.error_message())
+    except PayloadExceededError as error:
+        # Made of the router's error, or of a limit of the library's own.
+        is_own = "limits.message-bytes-max" not in str(error)
+        say(id=id, **{"failure" if is_own else "error": "wamp.error.payload_size_exceeded"})
     except Exception as error:
         say(id=id, failure=f"{type(error).__name__}: {error}")
 

@@ -42,7 +42,7 @@ export function encode(value) {
 /** Of the details of an event, what all scenarios know; `null` where it does not say. */
 export function factsOf(details) {
   const names = ['publication', 'topic', 'publisher', 'publisher_authid', 'publisher_authrole'];
-  return Object.fromEntries(names.map((name) => [name, details[name] ?? null]));
+  return encode(Object.fromEntries(names.map((name) => [name, details[name] ?? null])));
 }
 
 /** Large integers throw in some encoders, and there where nothing catches it. */
@@ -71,7 +71,7 @@ export function serve(commands) {
   lines.on('line', async (line) => {
     const { id, do: name, ...rest } = JSON.parse(line);
     try {
-      say({ id, ok: (await commands[name]({ id, ...rest })) ?? {} });
+      say({ id, ok: encode((await commands[name]({ id, ...rest })) ?? {}) });
     } catch (error) {
       if (error instanceof NotInLibrary) say({ id, not_in_library: error.message });
       else if (error instanceof Refused) say({ id, error: error.uri, message: error.message });

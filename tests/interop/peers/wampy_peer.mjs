@@ -98,10 +98,14 @@ async function open({ name, url, realm, serializer, auth }) {
 async function subscribe({ id, session, topic, options }) {
   const onEvent = ({ details, argsList, argsDict }) => {
     const [args, kwargs] = [encode(argsList ?? []), encode(argsDict ?? {})];
-    say({ event: id, args, kwargs, ...factsOf(details) });
+    // The publication id is not told, but vixen's details have the same number.
+    const publication = encode(details.position ?? null);
+    say({ event: id, args, kwargs, ...factsOf(details), publication });
   };
   const to = sessions.get(session).wampy;
-  const asked = to.subscribe(topic, onEvent, taken(options, SUBSCRIBE_OPTIONS));
+  // With options, even none, it does not find the subscription again when it is to end.
+  const given = Object.keys(options).length > 0 ? taken(options, SUBSCRIBE_OPTIONS) : undefined;
+  const asked = to.subscribe(topic, onEvent, given);
   const { subscriptionId, subscriptionKey } = await refusable(asked);
   subscriptions.set(id, { to, subscriptionKey });
   return { subscription: subscriptionId };

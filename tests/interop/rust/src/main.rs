@@ -236,6 +236,10 @@ async fn main() -> std::io::Result<()> {
                 Err(Failure::Library(error)) => {
                     let message = format!("{error:?}");
                     match uri_in(&message) {
+                        None if message.contains("unknown sub_id") => {
+                            let why = "knows by itself what is subscribed";
+                            json!({ "id": id, "not_in_library": why })
+                        }
                         Some(uri) => json!({ "id": id, "error": uri, "message": message }),
                         None => json!({ "id": id, "failure": message }),
                     }
