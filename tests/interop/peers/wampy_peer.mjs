@@ -102,9 +102,12 @@ async function subscribe({ id, session, topic, options }) {
     const publication = encode(details.position ?? null);
     say({ event: id, args, kwargs, ...factsOf(details), publication });
   };
-  const to = sessions.get(session).wampy;
+  const { wampy: to, serializer } = sessions.get(session);
+  // It sends `undefined` for options that are not given: nothing in JSON, in MessagePack bytes that no
+  // router can take for the option.
+  const all = serializer === 'msgpack' ? { match: 'exact', get_retained: false, ...options } : options;
   // With options, even none, it does not find the subscription again when it is to end.
-  const given = Object.keys(options).length > 0 ? taken(options, SUBSCRIBE_OPTIONS) : undefined;
+  const given = Object.keys(all).length > 0 ? taken(all, SUBSCRIBE_OPTIONS) : undefined;
   const asked = to.subscribe(topic, onEvent, given);
   const { subscriptionId, subscriptionKey } = await refusable(asked);
   subscriptions.set(id, { to, subscriptionKey });
@@ -123,6 +126,10 @@ async function publish({ session, topic, args, kwargs, options }) {
   checkValues(serializer === 'json', { args, kwargs });
   if (rest.exclude_me === false) throw new NotInLibrary('leaves exclude_me=false out');
   const payload = { argsList: decode(args), argsDict: decode(kwargs) };
+  // Its binary encoders make a float of a number beyond 32 bits, and an integer of a BigInt.
+  for (const list of ['exclude', 'eligible']) {
+    if (serializer !== 'json' && rest[list]) rest[list] = rest[list].map(BigInt);
+  }
   const done = wampy.publish(topic, payload, taken(rest, PUBLISH_OPTIONS));
   const { publicationId } = await refusable(done);
   return { publication: publicationId };

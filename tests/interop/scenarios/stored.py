@@ -55,7 +55,6 @@ def snapshot(world):
         live = subscriber.subscribe(topic)
         five(world, publisher)
         live.events(5)
-        live.unsubscribe()
         stored = subscriber.subscribe(topic, after=0, snapshot=True)
         equal("stored", first_arguments(stored.events(5)), [0, 1, 2, 3, 4])
         fence = subscriber.subscribe(world.topic("fence"))
