@@ -1,107 +1,83 @@
-"""Two WAMP clients that vixen's authors did not write, against a cluster: see ./run.
+"""WAMP clients that vixen's authors did not write, against two clusters: see ./run.
 
-    interop.py PORTS_FILE -- COMMAND_OF_PEER_PY -- COMMAND_OF_PEER_JS
+    interop.py --ports FILE --guarded-ports FILE --results FILE [--only TEXT] NAME=COMMAND...
+
+Everything in ./scenarios is tried with each client and each of its serializers. The results file has
+for each scenario, client and serializer "passed", "failed", or "not in the library".
 """
 
+import argparse
+import itertools
 import json
-import subprocess
+import secrets
+import shlex
 import sys
+import traceback
 
-TIMEOUT_S = 90
+from limits import CANNOT, SERIALIZERS
+from peer import NotInLibrary, Peer
+from scenarios import SCENARIOS
+from scenarios.registry import World
 
-# What must arrive exactly as it was sent: as few assumptions as JSON makes.
-CASES = [
-    {"args": [], "kwargs": {}},
-    {"args": ["hello"], "kwargs": {}},
-    {"args": [], "kwargs": {"only": "kwargs"}},
-    {"args": [1, -2, 0.5, 1e300, True, False, None], "kwargs": {"a": 1, "b": [None]}},
-    {"args": [9007199254740991, -9007199254740991], "kwargs": {}},
-    {"args": ["ünïcode ✓ 🦊 \u0000 \u2028", 'quotes " \\ / \n\t'], "kwargs": {"ключ": "значение"}},
-    {"args": [[], {}, [[[]]], {"": {"deep": [{"er": None}]}}], "kwargs": {"x": {}}},
-    {"args": ["]}],[{", "[36,1,1,{}]"], "kwargs": {"k": "\"],[\""}},
-    {"args": ["x" * 200_000], "kwargs": {}},
-] + [{"args": [n], "kwargs": {"n": n}} for n in range(50)]
-
-# The first of them is reserved for the protocol. autobahn for Python refuses the others itself.
-INVALID_TOPICS = ["wamp.mine", "", "a b", "a..b", ".a", "a.", "a#b"]
-
-passed = failed = 0
+PASSED, FAILED, NOT_IN_LIBRARY = "passed", "failed", "not in the library"
 
 
-def check(name, ok, facts=""):
-    global passed, failed
-    passed, failed = passed + bool(ok), failed + (not ok)
-    print(f"{'ok    ' if ok else 'FAILED'} {name}{'' if ok else f': {facts}'}", flush=True)
-
-
-def start(peer, *arguments):
-    return subprocess.Popen(
-        [*peer, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+def attempt(scenario, name, world):
+    """How it went, and why."""
+    cannot = CANNOT.get((world.peer.name, name)) or CANNOT.get(
+        (world.peer.name, world.serializer, name)
     )
-
-
-def finish(process, text=""):
-    """What the peer printed, and how its session ended; that is None when it failed."""
     try:
-        output, _ = process.communicate(text, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        output, _ = process.communicate()
-    # Not splitlines(), which also splits within strings.
-    lines = [json.loads(line) for line in output.split("\n") if line]
-    left = lines.pop().get("left") if lines and process.returncode == 0 else None
-    return lines, left
+        scenario(world)
+    except NotInLibrary as error:
+        return NOT_IN_LIBRARY, str(error)
+    except Exception as error:
+        if cannot:
+            return NOT_IN_LIBRARY, cannot
+        return FAILED, "".join(traceback.format_exception_only(error)).strip()
+    if cannot:
+        return FAILED, f"it can, but limits.py says: {cannot}"
+    return PASSED, ""
 
 
-def exchange(name, publisher, publish_url, receiver, receive_url):
-    topic = "vixen.interop." + name.replace(" ", "_")
-    receiving = start(receiver, "receive", receive_url, topic, str(len(CASES)))
-    subscribed = json.loads(receiving.stdout.readline() or "null")
-    check(f"{name}: subscribed", subscribed == {"subscribed": topic}, subscribed)
-    published, left = finish(start(publisher, "publish", publish_url, topic), json.dumps(CASES))
-    check(f"{name}: publisher said goodbye", left == "wamp.close.goodbye_and_out", left)
-    positions = [line["publication"] for line in published]
-    check(f"{name}: every message acknowledged", len(positions) == len(CASES), positions)
-    rising = all(a < b for a, b in zip(positions, positions[1:]))
-    check(f"{name}: positions rise", rising, positions)
-    received, left = finish(receiving)
-    check(f"{name}: receiver said goodbye", left == "wamp.close.goodbye_and_out", left)
-    events = [line["publication"] for line in received]
-    check(f"{name}: events in the order of acknowledgement", events == positions, events)
-    contents = [{"args": e["args"] or [], "kwargs": e["kwargs"] or {}} for e in received]
-    differing = [(was, is_) for was, is_ in zip(CASES, contents) if was != is_]
-    same = len(contents) == len(CASES) and not differing
-    check(f"{name}: args and kwargs arrive exactly", same, differing[:3])
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ports", required=True)
+    parser.add_argument("--guarded-ports", required=True)
+    parser.add_argument("--results", required=True)
+    parser.add_argument("--only", default="")
+    parser.add_argument("peers", nargs="+")
+    arguments = parser.parse_args()
+    with open(arguments.ports, encoding="utf-8") as file:
+        entries = json.load(file)["entries"]
+    with open(arguments.guarded_ports, encoding="utf-8") as file:
+        (guarded,) = json.load(file)["entries"]
+    commands = dict(peer.split("=", 1) for peer in arguments.peers)
+    peers = {name: Peer(name, shlex.split(command)) for name, command in commands.items()}
+    reference = peers["autobahn-python"]
+    results = {}
+    numbers, run = itertools.count(), secrets.token_hex(4)
+    counts = {PASSED: 0, FAILED: 0, NOT_IN_LIBRARY: 0}
+    for peer in peers.values():
+        for serializer in SERIALIZERS[peer.name]:
+            for name, scenario in SCENARIOS.items():
+                if arguments.only not in f"{peer.name} {serializer} {name}":
+                    continue
+                prefix = f"vixen.interop.{run}.n{next(numbers)}"
+                world = World(peer, serializer, reference, entries, guarded, prefix)
+                how, why = attempt(scenario, name, world)
+                counts[how] += 1
+                results.setdefault(name, {}).setdefault(peer.name, {})[serializer] = how
+                mark = {PASSED: "ok    ", FAILED: "FAILED"}.get(how, "not in the library:")
+                print(f"{mark} {peer.name} {serializer} {name}{why and ': '}{why}", flush=True)
+    for peer in peers.values():
+        peer.stop()
+    with open(arguments.results, "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1, sort_keys=True)
+        file.write("\n")
+    print(f"{counts[NOT_IN_LIBRARY]} not in the library")
+    print(f"{counts[PASSED]} passed, {counts[FAILED]} failed")
+    return counts[FAILED] > 0
 
 
-def refusals(name, peer, url, topics):
-    answers, left = finish(start(peer, "refused", url), json.dumps(topics))
-    wanted = [{"topic": topic, "error": "wamp.error.invalid_uri"} for topic in topics]
-    check(f"{name}: invalid topics are refused by URI", answers == wanted, answers)
-    check(f"{name}: and the session goes on", left == "wamp.close.goodbye_and_out", left)
-
-
-def own(name, peer, url):
-    received, _ = finish(start(peer, "own", url, f"vixen.interop.own.{name}"))
-    wanted = [{"received": "included"}]
-    check(f"{name}: own messages come with exclude_me=false only", received == wanted, received)
-
-
-def main(ports_file, *peers):
-    middle = peers.index("--", 1)
-    python, javascript = list(peers[1:middle]), list(peers[middle + 1 :])
-    with open(ports_file, encoding="utf-8") as file:
-        e1, e2, e3 = json.load(file)["entries"]
-    exchange("python to python", python, e1, python, e2)
-    exchange("javascript to javascript", javascript, e2, javascript, e3)
-    exchange("javascript to python", javascript, e3, python, e1)
-    exchange("python to javascript", python, e2, javascript, e1)
-    refusals("python", python, e1, INVALID_TOPICS[:1])
-    refusals("javascript", javascript, e1, INVALID_TOPICS)
-    own("python", python, e3)
-    own("javascript", javascript, e2)
-    print(f"{passed} passed, {failed} failed")
-    return failed > 0
-
-
-sys.exit(main(*sys.argv[1:]))
+sys.exit(main())

@@ -1,103 +1,181 @@
-"""One WAMP session by autobahn for Python, driven by interop.py.
+"""A peer: a process of one client library, which opens sessions as it is told.
 
-    peer.py receive URL TOPIC COUNT    prints "subscribed", then each event
-    peer.py publish URL TOPIC          reads cases from standard input, prints each publication id
-    peer.py refused URL                reads topics from standard input, prints each error URI
-    peer.py own URL TOPIC              publishes to itself, without and with exclude_me
+A command is a line of JSON on its standard input, and is answered by one on its standard output:
 
-Every line of output is JSON. The last one tells how the session ended.
+    {"id": 1, "do": "open", "name": "a", "url": "ws://…", "realm": "realm1", "serializer": "cbor",
+     "auth": {"method": "ticket", "authid": "joe", "secret": "…"}}
+    {"id": 2, "do": "subscribe", "session": "a", "topic": "a.b", "options": {}}
+    {"id": 3, "do": "publish", "session": "a", "topic": "a.b", "args": [], "kwargs": {}, "options": {}}
+    {"id": 4, "do": "unsubscribe", "subscription": 2}
+    {"id": 5, "do": "close", "session": "a"}
+
+Answers: {"id": 1, "ok": {…}}, {"id": 1, "error": URI, "message": …} when the router refused it,
+{"id": 1, "not_in_library": why} when the library cannot ask for it, {"id": 1, "failure": …}.
+Events: {"event": ID_OF_SUBSCRIBE, "publication": …, "args": …, "kwargs": …, "topic": …, …}.
+Bytes are {"$bytes": HEX}, integers that JSON's usual numbers do not hold {"$int": DIGITS}.
 """
 
-import asyncio
 import json
-import sys
+import queue
+import subprocess
+import threading
 
-from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
-from autobahn.wamp.exception import ApplicationError
-from autobahn.wamp.serializer import JsonSerializer
-from autobahn.wamp.types import PublishOptions, SubscribeOptions
-
-TIMEOUT_S = 60
+TIMEOUT_S = 30
 
 
-def say(**facts):
-    print(json.dumps(facts), flush=True)
+class Refused(Exception):
+    """The router refused it, with this URI."""
+
+    def __init__(self, uri, message):
+        super().__init__(f"{uri}: {message}")
+        self.uri = uri
 
 
-async def receive(session, topic, count):
-    done = asyncio.get_running_loop().create_future()
-    received = 0
-
-    def on_event(*args, details, **kwargs):
-        nonlocal received
-        received += 1
-        say(args=list(args), kwargs=kwargs, publication=details.publication)
-        if received == int(count):
-            done.set_result(None)
-
-    await session.subscribe(on_event, topic, SubscribeOptions(details=True))
-    say(subscribed=topic)
-    await done
+class NotInLibrary(Exception):
+    """The library has no way to do it."""
 
 
-async def publish(session, topic):
-    for case in json.load(sys.stdin):
-        publication = await session.publish(
-            topic, *case["args"], **case["kwargs"], options=PublishOptions(acknowledge=True)
+def plain(value):
+    """Without the marks of large integers: libraries differ in when they make one."""
+    if isinstance(value, dict):
+        if set(value) == {"$int"}:
+            return int(value["$int"])
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+class Peer:
+    """One process of a client library."""
+
+    def __init__(self, name, command):
+        self.name = name
+        self.command = command
+        self.process = None
+        self.last_id = 0
+
+    def _start(self):
+        """A new process: at first, and where a library took the one before down with it."""
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
-        say(publication=publication.id)
+        self.answers, self.events = {}, {}
+        threading.Thread(target=self._read, args=[self.process], daemon=True).start()
 
+    def _read(self, process):
+        for line in process.stdout:
+            said = plain(json.loads(line))
+            if "event" in said:
+                self.events[said.pop("event")].put(said)
+            else:
+                self.answers[said["id"]].put(said)
+        process.wait()
+        for waiting in [*self.answers.values(), *self.events.values()]:
+            waiting.put({"failure": "the peer has ended"})
 
-async def refused(session):
-    for topic in json.load(sys.stdin):
+    def ask(self, do, **arguments):
+        """Sends a command; what `ok` is, or an exception."""
+        if self.process is None or self.process.poll() is not None:
+            self._start()
+        self.last_id += 1
+        id = self.last_id
+        self.answers[id] = queue.SimpleQueue()
+        if do == "subscribe":
+            self.events[id] = queue.SimpleQueue()
+        self.process.stdin.write(json.dumps({"id": id, "do": do, **arguments}) + "\n")
+        self.process.stdin.flush()
         try:
-            await session.publish(topic, options=PublishOptions(acknowledge=True))
-            say(topic=topic, error=None)
-        except ApplicationError as error:
-            say(topic=topic, error=error.error)
+            said = self.answers[id].get(timeout=TIMEOUT_S)
+        except queue.Empty:
+            raise TimeoutError(f"{self.name}: no answer to {do} {arguments}") from None
+        if "ok" in said:
+            return id, said["ok"]
+        if "error" in said:
+            raise Refused(said["error"], said.get("message"))
+        if "not_in_library" in said:
+            raise NotInLibrary(said["not_in_library"])
+        raise RuntimeError(f"{self.name}: {do}: {said.get('failure')}")
+
+    def open(self, url, serializer, realm="realm1", auth=None):
+        """A session that is welcome."""
+        auth = auth or {"method": "anonymous"}
+        name = f"s{self.last_id + 1}"
+        arguments = {"url": url, "serializer": serializer, "realm": realm, "auth": auth}
+        _, welcome = self.ask("open", name=name, **arguments)
+        return Session(self, name, welcome)
+
+    def stop(self):
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.stdin.close()
+        try:
+            self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
 
-async def own(session, topic):
-    done = asyncio.get_running_loop().create_future()
+class Session:
+    """A session of a peer; closed at the end of a `with`."""
 
-    def on_event(text):
-        say(received=text)
-        if text == "included":
-            done.set_result(None)
+    def __init__(self, peer, name, welcome):
+        self.peer = peer
+        self.name = name
+        self.welcome = welcome
 
-    await session.subscribe(on_event, topic)
-    await session.publish(topic, "excluded", options=PublishOptions(acknowledge=True))
-    await session.publish(
-        topic, "included", options=PublishOptions(acknowledge=True, exclude_me=False)
-    )
-    await done
+    def __enter__(self):
+        return self
 
+    def __exit__(self, kind, *_):
+        try:
+            self.close()
+        except Exception:
+            # What went wrong first is what matters.
+            if kind is None:
+                raise
 
-COMMANDS = {"receive": receive, "publish": publish, "refused": refused, "own": own}
+    def close(self):
+        """The reason of the router's GOODBYE; `None` where the library does not tell."""
+        _, left = self.peer.ask("close", session=self.name)
+        return left["reason"]
 
+    def subscribe(self, topic, **options):
+        id, answer = self.peer.ask("subscribe", session=self.name, topic=topic, options=options)
+        return Subscription(self.peer, id, answer["subscription"])
 
-async def main(command, url, *arguments):
-    ended = asyncio.get_running_loop().create_future()
-
-    class Peer(ApplicationSession):
-        async def onJoin(self, details):
-            try:
-                await COMMANDS[command](self, *arguments)
-                self.leave()
-            except Exception as error:
-                ended.set_exception(error)
-
-        def onLeave(self, details):
-            self.left = details.reason
-            self.disconnect()
-
-        def onDisconnect(self):
-            if not ended.done():
-                ended.set_result(getattr(self, "left", None))
-
-    runner = ApplicationRunner(url, "realm1", serializers=[JsonSerializer()])
-    await runner.run(Peer, start_loop=False)
-    say(left=await asyncio.wait_for(ended, TIMEOUT_S))
+    def publish(self, topic, *args, kwargs=None, **options):
+        """The publication id; `None` without an acknowledgement."""
+        options = {"acknowledge": True, **options}
+        arguments = {"topic": topic, "args": list(args), "kwargs": kwargs or {}}
+        _, answer = self.peer.ask("publish", session=self.name, options=options, **arguments)
+        return answer["publication"]
 
 
-asyncio.run(main(*sys.argv[1:]))
+class Subscription:
+    """A subscription of a session, with the events that came."""
+
+    def __init__(self, peer, key, id):
+        self.peer = peer
+        self.key = key
+        self.id = id
+
+    def event(self):
+        """The next event."""
+        try:
+            event = self.peer.events[self.key].get(timeout=TIMEOUT_S)
+        except queue.Empty:
+            raise TimeoutError(f"{self.peer.name}: no event") from None
+        if "failure" in event:
+            raise RuntimeError(f"{self.peer.name}: {event['failure']}")
+        return event
+
+    def events(self, count):
+        return [self.event() for _ in range(count)]
+
+    def until(self, last):
+        """The first argument of each event, up to the one that says `last`."""
+        said = []
+        while not said or said[-1] != last:
+            said.append(self.event()["args"][0])
+        return said
+
+    def unsubscribe(self):
+        self.peer.ask("unsubscribe", subscription=self.key)

@@ -191,6 +191,9 @@ pub(crate) struct ClusterArgs {
     /// What nodes wait for before they answer: fsync or memory.
     #[arg(long, default_value = "fsync")]
     pub(crate) durability: Durability,
+    /// Further tables of the configuration file, such as `[[realm]]`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_append: Option<PathBuf>,
 }
 
 impl RunArgs {

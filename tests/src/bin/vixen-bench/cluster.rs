@@ -11,9 +11,14 @@ use crate::args::ClusterArgs;
 
 /// Starts a cluster, says where it is, and stops it when told to.
 pub(crate) async fn hold(args: &ClusterArgs) -> anyhow::Result<()> {
+    let extra = match &args.config_append {
+        Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
+        None => String::new(),
+    };
     let options = ClusterOptions {
         dir: Some(args.dir.clone()),
         durability: args.durability,
+        extra,
         ..ClusterOptions::parse_size(&args.size)?
     };
     let mut terminate = signal(SignalKind::terminate())?;
