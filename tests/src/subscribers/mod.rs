@@ -108,7 +108,9 @@ impl SubscriberOptions {
     pub const fn new(scenario: Scenario, seed: u64) -> Self {
         let (per_second, payload_bytes) = match scenario {
             Scenario::Resume => (5_000.0, 128),
-            Scenario::Stalled => (50.0, 1_024),
+            // So many bytes that the kernel's buffers are full, and a write waits for the client, long
+            // before `limits.keep-alive-timeout` takes its silence for its end.
+            Scenario::Stalled => (25.0, 4_096),
             Scenario::Sessions => (0.0, 128),
             Scenario::Drain => (2_000.0, 128),
             Scenario::Flood => (0.0, 1_024),

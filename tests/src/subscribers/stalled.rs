@@ -61,8 +61,9 @@ pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
     load.stop();
     let result = load.finish().await?;
     result.troubles.iter().for_each(|trouble| trial.broken(trouble.clone()));
-    let last = result.history.subscribers.iter().filter_map(|s| s.events.last()).next_back();
-    let crowd = crowd.finish(last.map_or(0, |event| event.position)).await?;
+    let ends = result.history.subscribers.iter().filter_map(|s| s.events.last());
+    let last = ends.map(|event| event.position).max();
+    let crowd = crowd.finish(last.unwrap_or(0)).await?;
     trial.fact("all had everything, after they read again", format!("{:.1?}", begin.elapsed()));
     trial.fact("delivery to the others, before", &before);
     trial.fact("delivery to the others, meanwhile", &while_stalled);

@@ -39,12 +39,12 @@ pub(crate) struct SubscribersArgs {
     #[arg(long)]
     seed: Option<u64>,
     /// Messages per second of all publishers together, sent when they are due whatever the
-    /// answers (open loop), all acknowledged [default: 5000 in resume, 50 in stalled, 2000 in
+    /// answers (open loop), all acknowledged [default: 5000 in resume, 25 in stalled, 2000 in
     /// drain].
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
-    /// Bytes of the arguments of each message, at least 48 [default: 128; 1024 in stalled and
-    /// flood].
+    /// Bytes of the arguments of each message, at least 48 [default: 128; 4096 in stalled, 1024
+    /// in flood].
     #[arg(long, value_name = "BYTES")]
     payload: Option<usize>,
     /// How often each subscriber of `resume` is cut off.
