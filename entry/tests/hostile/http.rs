@@ -1,0 +1,269 @@
+//! Requests: HTTP/1.1 (RFC 9112), the upgrade (RFC 6455 §4.2), `/publish`, `/events`, `/history`.
+
+use crate::peer::upgrade_request;
+use crate::row::{Answer, GOES_ON, On, Row, Sent};
+
+const CLOSES: &str = "closes";
+const INVALID_ARGUMENT: &str = "400 wamp.error.invalid_argument";
+const INVALID_URI: &str = "400 wamp.error.invalid_uri";
+
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (group, of_group) in [
+        ("HTTP", requests()),
+        ("Upgrade to WebSocket", upgrades()),
+        ("POST /publish", publishes()),
+        ("GET /events", events()),
+        ("GET /history", history()),
+    ] {
+        rows.extend(of_group.into_iter().map(|row| Row { group, ..row }));
+    }
+    rows
+}
+
+fn row(name: &str, sent: impl Into<Vec<u8>>, answer: Answer) -> Row {
+    Row::new(name, On::Port, Sent::Bytes(sent.into()), answer)
+}
+
+fn get(target: &str, answer: Answer) -> Row {
+    let name = format!("`GET {target}`");
+    row(&name, format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"), answer)
+}
+
+fn requests() -> Vec<Row> {
+    let with = |header: &str| format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{header}\r\n");
+    let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    let chunked = "POST /publish HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n";
+    vec![
+        row("no request at all", "hello\r\n\r\n", Answer::no_http(400)),
+        row("bytes of TLS", [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc], Answer::no_http(400)),
+        row(
+            "the preface of HTTP/2",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            Answer::uncounted("closes"),
+        ),
+        row("HTTP/9.9", "GET / HTTP/9.9\r\nhost: test\r\n\r\n", Answer::no_http(400)),
+        row("a header without a colon", with("oops\r\n"), Answer::no_http(400)),
+        row("NUL in a header", with("x: a\0b\r\n"), Answer::no_http(400)),
+        row("a folded header", with("x: a\r\n b\r\n"), Answer::no_http(400)),
+        row("200 headers", with(&many), Answer::no_http(431)),
+        row("a header of 1 MiB", with(&long), Answer::no_http(431)),
+        row(
+            "a path of 100 KiB",
+            format!("GET /{} HTTP/1.1\r\nhost: test\r\n\r\n", "a".repeat(100 << 10)),
+            Answer::no_http(414),
+        ),
+        row(
+            "two lengths of the body that differ",
+            "POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+            Answer::no_http(400),
+        ),
+        row(
+            "a length and chunks",
+            format!("{chunked}content-length: 2\r\n\r\n0\r\n\r\n"),
+            Answer::http(INVALID_ARGUMENT, CLOSES),
+        ),
+        row(
+            "a chunk whose size is no number",
+            format!("{chunked}\r\nzz\r\n{{}}\r\n0\r\n\r\n"),
+            Answer::http("400", CLOSES),
+        ),
+        row(
+            "`GET /nowhere`",
+            "GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n",
+            Answer::uncounted("HTTP 404, goes on"),
+        ),
+        row(
+            "`GET /../../etc/passwd`",
+            "GET /../../etc/passwd HTTP/1.1\r\nhost: test\r\n\r\n",
+            Answer::uncounted("HTTP 404, goes on"),
+        ),
+        row(
+            "`BREW /publish`",
+            "BREW /publish HTTP/1.1\r\nhost: test\r\n\r\n",
+            Answer::http("405", GOES_ON),
+        ),
+        row(
+            "`GET /publish`",
+            "GET /publish HTTP/1.1\r\nhost: test\r\n\r\n",
+            Answer::http("405", GOES_ON),
+        ),
+        row(
+            "`DELETE /history`",
+            "DELETE /history HTTP/1.1\r\nhost: test\r\n\r\n",
+            Answer::http("405", GOES_ON),
+        ),
+        Row {
+            hangs_up: true,
+            ..row(
+                "half of a body, then the end",
+                "POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{\"topic\"",
+                Answer::http("400", CLOSES),
+            )
+        },
+    ]
+}
+
+fn upgrades() -> Vec<Row> {
+    let good = || upgrade_request("wamp.2.json", "");
+    let without = |line: &str| {
+        let lines = upgrade_request("wamp.2.json", "");
+        lines.split_inclusive("\r\n").filter(|text| !text.starts_with(line)).collect::<String>()
+    };
+    vec![
+        get("/ws", Answer::http("400", GOES_ON)),
+        row("POST instead of GET", good().replacen("GET", "POST", 1), Answer::http("405", GOES_ON)),
+        row("no `upgrade`", without("upgrade:"), Answer::http("400", GOES_ON)),
+        row("no key", without("sec-websocket-key"), Answer::http("400", GOES_ON)),
+        row(
+            "version 12",
+            good().replacen("version: 13", "version: 12", 1),
+            Answer::http("400", GOES_ON),
+        ),
+        row("no subprotocol", without("sec-websocket-protocol"), Answer::http("400", GOES_ON)),
+        row(
+            "an unknown subprotocol",
+            upgrade_request("wamp.2.ubjson", ""),
+            Answer::http("400", GOES_ON),
+        ),
+        row(
+            "a subprotocol in capitals",
+            upgrade_request("WAMP.2.JSON", ""),
+            Answer::http("400", GOES_ON),
+        ),
+        row(
+            "a page of another origin",
+            upgrade_request("wamp.2.json", "origin: https://evil.example\r\n"),
+            Answer::http("403", GOES_ON),
+        ),
+        row(
+            "compression offered",
+            upgrade_request(
+                "wamp.2.json",
+                "sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n",
+            ),
+            Answer::ends("HTTP 101 without extensions", "disconnected"),
+        ),
+        row(
+            "an unknown subprotocol before a known one",
+            upgrade_request("x, wamp.2.cbor", ""),
+            Answer::ends("HTTP 101 without extensions", "disconnected"),
+        ),
+    ]
+}
+
+fn post(name: &str, body: &[u8], answer: Answer) -> Row {
+    let length = body.len();
+    let head = format!("POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
+    row(name, [head.as_bytes(), body].concat(), answer)
+}
+
+/// A body that is its own name.
+fn body(json: &str, answer: Answer) -> Row {
+    post(&format!("`{json}`"), json.as_bytes(), answer)
+}
+
+/// A body that is refused as a PUBLISH would be.
+fn refused(json: &str, status: &str, reason: &str) -> Row {
+    let mut answer = Answer::http(status, GOES_ON);
+    answer.counted.insert(0, format!("publish {reason}"));
+    body(json, answer)
+}
+
+fn publishes() -> Vec<Row> {
+    let bad = || Answer::http(INVALID_ARGUMENT, GOES_ON);
+    let too_large = format!(r#"{{"topic":"a.b","args":["{}"]}}"#, "x".repeat(65 << 10));
+    let nested = |depth: usize| {
+        format!(r#"{{"topic":"a.b","args":{}{}}}"#, "[".repeat(depth), "]".repeat(depth))
+    };
+    let long_realm = format!(r#"{{"topic":"a.b","realm":"{}"}}"#, "r".repeat(101));
+    let above = vec![b' '; (4 << 20) + 1];
+    vec![
+        post("a body above `frame-bytes-max`", &above, Answer::http("413", GOES_ON)),
+        post("no JSON", b"topic=a.b", bad()),
+        post("no body", b"", bad()),
+        post("UTF-8 that is none", b"{\"topic\":\"a.\xff\"}", bad()),
+        post("2^20 lists that do not end", "[".repeat(1 << 20).as_bytes(), bad()),
+        body("null", bad()),
+        body("[]", bad()),
+        body("{}", bad()),
+        refused(r#"{"topic":7}"#, INVALID_URI, "invalid_uri"),
+        body(r#"{"topic":"a.b","args":{}}"#, bad()),
+        body(r#"{"topic":"a.b","args":"x"}"#, bad()),
+        body(r#"{"topic":"a.b","kwargs":[]}"#, bad()),
+        body(r#"{"topic":"a.b","args":[NaN]}"#, bad()),
+        body(r#"{"topic":"a.b","options":[]}"#, bad()),
+        body(r#"{"topic":"a.b","payload":[]}"#, bad()),
+        body(r#"{"topic":"a.b","topic":"a.c"}"#, bad()),
+        body(r#"{"topic":"a.b"} {}"#, bad()),
+        body(r#"{"topic":"a.b","realm":7}"#, bad()),
+        body(r#"{"topic":"a.b","realm":"a b"}"#, Answer::http(INVALID_URI, GOES_ON)),
+        post("a realm too long", long_realm.as_bytes(), Answer::http(INVALID_URI, GOES_ON)),
+        refused(r#"{"topic":"a b"}"#, INVALID_URI, "invalid_uri"),
+        refused(r#"{"topic":"\ud800"}"#, INVALID_URI, "invalid_uri"),
+        refused(r#"{"topic":"wamp.x"}"#, INVALID_URI, "reserved_uri"),
+        refused(r#"{"topic":"a.b","options":{"ack":"never"}}"#, INVALID_ARGUMENT, "invalid_option"),
+        refused(r#"{"topic":"a.b","options":{"eligible":7}}"#, INVALID_ARGUMENT, "invalid_option"),
+        Row {
+            name: "a message above `message-bytes-max`".to_owned(),
+            ..refused(&too_large, "413 wamp.error.payload_size_exceeded", "too_large")
+        },
+        Row {
+            name: "2^20 lists in each other".to_owned(),
+            ..refused(&nested(1 << 20), "413 wamp.error.payload_size_exceeded", "too_large")
+        },
+        post(
+            "20000 lists in each other",
+            nested(20_000).as_bytes(),
+            Answer::uncounted("HTTP 200, goes on"),
+        ),
+    ]
+}
+
+fn events() -> Vec<Row> {
+    let bad = || Answer::http(INVALID_ARGUMENT, GOES_ON);
+    let uri = || Answer::http(INVALID_URI, GOES_ON);
+    let long = format!("/events?topic={}", "a".repeat(101));
+    let long_realm = format!("/events?topic=a.b&realm={}", "r".repeat(101));
+    vec![
+        get("/events", bad()),
+        get("/events?topic=a.b&form=1", bad()),
+        get("/events?topic=a.b&limit=many", bad()),
+        get("/events?topic=a.b&limit=0", bad()),
+        get("/events?topic=a.b&limit=-1", bad()),
+        get("/events?topic=a.b&after=yesterday", bad()),
+        get("/events?topic=a.b&match=regex", bad()),
+        get("/events?topic=a.b&snapshot=maybe", bad()),
+        get("/events?topic=a.b&topic=c.d", bad()),
+        get("/events?topic=a%20b", uri()),
+        get("/events?topic=a..b", uri()),
+        get("/events?topic=a.b&realm=a%20b", uri()),
+        Row { name: "a topic too long".to_owned(), ..get(&long, uri()) },
+        Row { name: "a realm too long".to_owned(), ..get(&long_realm, uri()) },
+        row(
+            "`last-event-id: x`",
+            "GET /events?topic=a.b HTTP/1.1\r\nhost: test\r\nlast-event-id: x\r\n\r\n",
+            bad(),
+        ),
+    ]
+}
+
+fn history() -> Vec<Row> {
+    let bad = || Answer::http(INVALID_ARGUMENT, GOES_ON);
+    vec![
+        get("/history?form=1", bad()),
+        get("/history?limit=0", bad()),
+        get("/history?limit=18446744073709551616", bad()),
+        get("/history?limit=1&limit=2", bad()),
+        get("/history?from=today", bad()),
+        get("/history?from=1&after=1", bad()),
+        get("/history?after=99999-99-99T99:99:99Z", bad()),
+        get("/history?before=", bad()),
+        get("/history?direction=up", bad()),
+        get("/history?match=prefix", bad()),
+        get("/history?topic=", bad()),
+        get("/history?from=18446744073709551615", bad()),
+        get("/history?topic=a%00b", Answer::uncounted("HTTP 200, goes on")),
+    ]
+}
