@@ -52,7 +52,9 @@ def compare(path, text, is_to_write):
     if was == text:
         print(f"ok     {path} is what came out")
         return PASSED
-    print(f"FAILED {path} is not what came out; see, or take it over with `tests/interop/run --write`:")
+    print(
+        f"FAILED {path} is not what came out; see, or take it over with `tests/interop/run --write`:"
+    )
     lines = difflib.unified_diff(was.splitlines(), text.splitlines(), "document", "results", n=0)
     print("\n".join(lines))
     return FAILED
@@ -103,4 +105,5 @@ def main():
     return counts[FAILED] > 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """docs/wamp.md from features.toml, what ran, and wamp.md.in.
 
-    render.py RESULTS DOCUMENT    writes the document
+render.py RESULTS DOCUMENT    writes the document
 """
 
 import json
@@ -31,7 +31,9 @@ def cell(results, scenarios, client):
         return "FAILED"
     if len(hows) == 1:
         return hows.pop()
-    good = [one + (" partly" if how == "partly" else "") for one, how in passes.items() if how != "–"]
+    good = [
+        one + (" partly" if how == "partly" else "") for one, how in passes.items() if how != "–"
+    ]
     return ", ".join(good)
 
 
@@ -54,7 +56,9 @@ def tables(results):
     with open(HERE / "features.toml", "rb") as file:
         sections = tomllib.load(file)["section"]
     listed = {name for s in sections for f in s["features"] for name in f.get("scenarios", [])}
-    assert listed == set(SCENARIOS), f"features.toml and scenarios differ: {listed ^ set(SCENARIOS)}"
+    assert listed == set(SCENARIOS), (
+        f"features.toml and scenarios differ: {listed ^ set(SCENARIOS)}"
+    )
     clients = " | ".join(SERIALIZERS)
     for section in sections:
         yield f"## {section['title']}\n"
