@@ -1,14 +1,17 @@
 """WAMP clients that vixen's authors did not write, against two clusters: see ./run.
 
-    interop.py --ports FILE --guarded-ports FILE --results FILE [--only TEXT] NAME=COMMAND...
+    interop.py --ports FILE --guarded-ports FILE --results FILE
+        [--document FILE [--write] | --only TEXT] NAME=COMMAND...
 
 Everything in ./scenarios is tried with each client and each of its serializers. The results file has
 for each scenario, client and serializer "passed", "failed", or "not in the library".
 """
 
 import argparse
+import difflib
 import itertools
 import json
+import pathlib
 import secrets
 import shlex
 import sys
@@ -16,6 +19,7 @@ import traceback
 
 from limits import CANNOT, SERIALIZERS
 from peer import NotInLibrary, Peer
+from render import document
 from scenarios import SCENARIOS
 from scenarios.registry import World
 
@@ -40,11 +44,29 @@ def attempt(scenario, name, world):
     return PASSED, ""
 
 
+def compare(path, text, is_to_write):
+    """Whether the document is what came out, or is now."""
+    if is_to_write:
+        path.write_text(text, encoding="utf-8")
+    was = path.read_text(encoding="utf-8") if path.exists() else ""
+    if was == text:
+        print(f"ok     {path} is what came out")
+        return PASSED
+    print(
+        f"FAILED {path} is not what came out; see, or take it over with `tests/interop/run --write`:"
+    )
+    lines = difflib.unified_diff(was.splitlines(), text.splitlines(), "document", "results", n=0)
+    print("\n".join(lines))
+    return FAILED
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ports", required=True)
     parser.add_argument("--guarded-ports", required=True)
     parser.add_argument("--results", required=True)
+    parser.add_argument("--document", type=pathlib.Path)
+    parser.add_argument("--write", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("peers", nargs="+")
     arguments = parser.parse_args()
@@ -75,9 +97,13 @@ def main():
     with open(arguments.results, "w", encoding="utf-8") as file:
         json.dump(results, file, indent=1, sort_keys=True)
         file.write("\n")
+    if arguments.document and not arguments.only:
+        how = compare(arguments.document, document(results), arguments.write)
+        counts[how] += 1
     print(f"{counts[NOT_IN_LIBRARY]} not in the library")
     print(f"{counts[PASSED]} passed, {counts[FAILED]} failed")
     return counts[FAILED] > 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

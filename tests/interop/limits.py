@@ -32,3 +32,11 @@ CANNOT = {
     ("wamp_async", "json", "values.binary.received"): JSON_BYTES,
     ("wamp_async", "msgpack", "values.binary.received"): NO_BYTES,
 }
+
+# As in requirements.txt, package.json and rust/Cargo.toml.
+VERSIONS = {
+    "autobahn-python": "autobahn 26.10.2 on PyPI",
+    "autobahn-js": "autobahn 22.11.1 on npm; later ones need Node 22",
+    "wampy": "wampy 8.0.2 on npm",
+    "wamp_async": "wamp_async 0.3.1 on crates.io",
+}

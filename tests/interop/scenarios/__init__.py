@@ -1,6 +1,6 @@
 """What is tried with each client and serializer."""
 
+from . import errors, lists, logins, meta, pubsub, stored, values  # noqa: F401  they register themselves
 from .registry import SCENARIOS
-from . import errors, logins, lists, meta, pubsub, stored, values  # noqa: F401  they register themselves
 
 __all__ = ["SCENARIOS"]

@@ -31,13 +31,16 @@ def subscriptions(world):
         meta = {name: watcher.subscribe(f"wamp.subscription.on_{name}") for name in names}
         with world.reference_session("json") as two:
             topic = world.topic("watched")
-            first, second = one.subscribe(topic, match="prefix"), two.subscribe(topic, match="prefix")
+            first, second = (
+                one.subscribe(topic, match="prefix"),
+                two.subscribe(topic, match="prefix"),
+            )
             ids = [session.welcome["session"] for session in (one, two)]
             equal("one subscription", first.id, second.id)
             created = about(meta["create"], lambda args: args[1]["uri"] == topic)
             facts = [created[0], created[1]["id"], created[1]["uri"], created[1]["match"]]
             equal("on_create", facts, [ids[0], first.id, topic, "prefix"])
-            is_it = lambda args: args[1] == first.id  # noqa: E731
+            is_it = lambda args: args[1] == first.id
             for id in ids:
                 equal("on_subscribe", about(meta["subscribe"], is_it), [id, first.id])
             first.unsubscribe()

@@ -71,7 +71,7 @@ def dotted_star(world):
 
 @scenario("subscribe.dotted_hash")
 def dotted_hash(world):
-    topics, others = ["hash.a", "hash.a.b"], ["hashed", "other"]
+    topics, others = ["hash", "hash.a", "hash.a.b"], ["hashed", "other"]
     pattern(world, "hash.#", "dotted", topics, others)
 
 

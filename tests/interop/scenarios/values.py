@@ -19,7 +19,9 @@ PLAIN = [
     (["x" * 200_000], {}),
 ] + [([n], {"n": n}) for n in range(30)]
 BINARY = [([{"$bytes": "0001feff"}, {"$bytes": ""}], {"b": {"$bytes": "ff" * 1000}})]
-LARGE = [([{"$int": str(n)} for n in (2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**64 - 1)], {})]
+LARGE = [
+    ([{"$int": str(n)} for n in (2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**64 - 1)], {})
+]
 
 
 def exchange(publisher, subscribers, topic, cases):
