@@ -25,6 +25,7 @@
 //! | JSON's lone surrogates | as they are | U+FFFD | U+FFFD |
 //! | bytes | string: U+0000 and base64 | bytes | bytes |
 //! | MessagePack extension | as bytes | as it is | bytes: its data |
+//! | … of type 0 with a byte 0: JavaScript's `undefined` | `null` | as it is | null |
 //! | CBOR tag | the value in it | the value in it | as it is |
 //! | undefined, other simple values of CBOR | `null` | nil | as it is |
 //! | list, dictionary | order and double keys stay | the same | the same |

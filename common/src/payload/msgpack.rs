@@ -82,10 +82,15 @@ impl<'a> Reader<'a> {
         Ok(Event::Str(Text::Plain(Cow::Borrowed(cursor.text(count)?))))
     }
 
-    /// The type of an extension is left out: no other encoding has it.
+    /// The type of an extension is left out: no other encoding has it. JavaScript's `undefined` is
+    /// type 0 with a byte 0, as msgpackr and msgpack-lite write it.
     fn ext(cursor: &mut Cursor<'a>, count: u64) -> Result<Event<'a>, PayloadError> {
-        let _kind = cursor.byte()?;
-        Ok(Event::Bytes(Cow::Borrowed(cursor.take(count)?)))
+        let kind = cursor.byte()?;
+        let data = cursor.take(count)?;
+        Ok(match (kind, data) {
+            (0, [0]) => Event::Null,
+            _ => Event::Bytes(Cow::Borrowed(data)),
+        })
     }
 
     fn list(&mut self, count: u64) -> Result<Event<'a>, PayloadError> {

@@ -243,7 +243,7 @@ pub(crate) enum Ending {
     #[error("the configuration of the realm does not know this session any more")]
     RoleGone,
     /// No HELLO in time.
-    #[error("no HELLO in time")]
+    #[error("no HELLO, or no answer to the CHALLENGE, in time")]
     HelloTimeout,
     /// A frame is larger than `limits.frame-bytes-max`.
     #[error("frame is larger than limits.frame-bytes-max allows")]

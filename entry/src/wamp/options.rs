@@ -126,12 +126,12 @@ impl RawPublishOptions<'_> {
             return Ok(None);
         }
         let exclude = Audience {
-            sessions: list("exclude", self.exclude)?.unwrap_or_default(),
+            sessions: sessions("exclude", self.exclude)?.unwrap_or_default(),
             authids: list("exclude_authid", self.exclude_authid)?.unwrap_or_default(),
             authroles: list("exclude_authrole", self.exclude_authrole)?.unwrap_or_default(),
         };
         let eligible = Eligible {
-            sessions: list("eligible", self.eligible)?,
+            sessions: sessions("eligible", self.eligible)?,
             authids: list("eligible_authid", self.eligible_authid)?,
             authroles: list("eligible_authrole", self.eligible_authrole)?,
         };
@@ -148,6 +148,26 @@ fn list<'a, T: Deserialize<'a>>(
     let list: Vec<T> =
         serde_json::from_str(raw.get()).map_err(|_type| Refusal::InvalidOption(name))?;
     if list.len() > LIST_MAX { Err(Refusal::ListTooLong(name)) } else { Ok(Some(list)) }
+}
+
+/// Session ids. Whole floats are taken as well: some encoders write larger numbers so.
+fn sessions(name: &'static str, raw: Option<&RawValue>) -> Result<Option<Vec<u64>>, Refusal> {
+    const ID_MAX: f64 = 9_007_199_254_740_992.0;
+    let id = |number: serde_json::Number| {
+        let float = || {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0);
+            let id = whole.filter(|id| (0.0..=ID_MAX).contains(id))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "whole, and within 0..=2^53"
+            )]
+            Some(id as u64)
+        };
+        number.as_u64().or_else(float).ok_or(Refusal::InvalidOption(name))
+    };
+    let numbers = list::<serde_json::Number>(name, raw)?;
+    numbers.map(|numbers| numbers.into_iter().map(id).collect()).transpose()
 }
 
 fn parse_bool(raw: Option<&RawValue>, absent: bool) -> Option<bool> {

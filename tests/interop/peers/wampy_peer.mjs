@@ -102,12 +102,9 @@ async function subscribe({ id, session, topic, options }) {
     const publication = encode(details.position ?? null);
     say({ event: id, args, kwargs, ...factsOf(details), publication });
   };
-  const { wampy: to, serializer } = sessions.get(session);
-  // It sends `undefined` for options that are not given: nothing in JSON, in MessagePack bytes that no
-  // router can take for the option.
-  const all = serializer === 'msgpack' ? { match: 'exact', get_retained: false, ...options } : options;
+  const { wampy: to } = sessions.get(session);
   // With options, even none, it does not find the subscription again when it is to end.
-  const given = Object.keys(all).length > 0 ? taken(all, SUBSCRIBE_OPTIONS) : undefined;
+  const given = Object.keys(options).length > 0 ? taken(options, SUBSCRIBE_OPTIONS) : undefined;
   const asked = to.subscribe(topic, onEvent, given);
   const { subscriptionId, subscriptionKey } = await refusable(asked);
   subscriptions.set(id, { to, subscriptionKey });
