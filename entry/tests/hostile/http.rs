@@ -135,7 +135,7 @@ fn upgrades() -> Vec<Row> {
         row(
             "a page of another origin",
             upgrade_request("wamp.2.json", "origin: https://evil.example\r\n"),
-            Answer::http("403", GOES_ON),
+            Answer::http("403 wamp.error.not_authorized", GOES_ON),
         ),
         row(
             "compression offered",
