@@ -126,16 +126,6 @@ pub enum Message {
         /// The promise.
         stamp: Stamp,
     },
-    /// entry → ndb: say when this segment, which was sent just before, is on disk.
-    AwaitDurable {
-        /// The segment.
-        segment: SegmentId,
-    },
-    /// ndb → entry: a segment that was asked for is on this node's disk.
-    SegmentDurable {
-        /// The segment.
-        segment: SegmentId,
-    },
     /// entry → ndb: open this link's tail, replacing any before.
     FollowTail {
         /// First position wanted; `None`: from the present end of the order.
@@ -300,6 +290,16 @@ pub enum Message {
         request: u64,
         /// How it ended.
         end: HistoryEnd,
+    },
+    /// entry → ndb: say when this segment, which was sent just before, is on disk.
+    AwaitDurable {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// ndb → entry: a segment that was asked for is on this node's disk.
+    SegmentDurable {
+        /// The segment.
+        segment: SegmentId,
     },
 }
 

@@ -328,7 +328,7 @@ fn the_documents_know_every_key() {
 fn the_example_realm_is_good_once_its_marks_are_taken_off() {
     let example = include_str!("../../../../deploy/vixen.toml");
     let start = example.find("# [[realm]]").expect("the example has a realm");
-    let end = start + example[start..].find("\n[").expect("a table after it");
+    let end = start + example[start..].find("\n\n").expect("the next table after it");
     let realm: String = example[start..end]
         .lines()
         .map(|line| line.strip_prefix("# ").unwrap_or(line))
