@@ -47,6 +47,14 @@ subscribers *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench subscribers {{ARGS}}
 
+# Each fuzz target for a minute; `just fuzz 600 wamp_json` one of them for ten.
+fuzz *ARGS:
+    .ci/nightly {{ARGS}}
+
+# The table of hostile input in docs/ anew, after its rows were changed.
+hostile:
+    VIXEN_HOSTILE_WRITE=1 cargo test --locked -p vixen-entry --test hostile
+
 # Licences, sources and advisories of the dependencies; needs cargo-deny.
 deny:
     cargo deny --locked check

@@ -1,0 +1,4 @@
+//! See `vixen_fuzz::link_hello`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vixen_fuzz::link_hello(data));

@@ -1,0 +1,166 @@
+//! What is fuzzed: one function a target, which panics when something is wrong. `fuzz_targets/`
+//! gives them to libFuzzer, `tests/seeds.rs` to a plain `cargo test` with the seeds.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+
+use bytes::{Bytes, BytesMut};
+use vixen_common::config::Config;
+use vixen_common::payload::scan::Elements;
+use vixen_common::payload::{
+    PayloadError, as_json, opaque_members, split, transcode, transcode_value,
+};
+use vixen_common::segment::{Attributes, Blob, Encoding, Receiver, Records};
+use vixen_common::wire::{Greeting, Hello, Welcome, decode_frame, encode_message};
+use vixen_entry::wamp::fuzz::{hello, take_frames};
+
+const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgPack, Encoding::Cbor];
+const BATCHED: [&str; 3] = ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wamp.2.cbor.batched"];
+
+/// A target, and its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 9] = [
+    ("wamp_json", wamp_json),
+    ("wamp_msgpack", wamp_msgpack),
+    ("wamp_cbor", wamp_cbor),
+    ("wamp_batched", wamp_batched),
+    ("transcode", transcode_payload),
+    ("link_frame", link_frame),
+    ("link_hello", link_hello),
+    ("segment", segment),
+    ("config", config),
+];
+
+/// A frame under `wamp.2.json`, as the first one and in an open session.
+pub fn wamp_json(data: &[u8]) {
+    wamp("wamp.2.json", data);
+}
+
+/// A frame under `wamp.2.msgpack`, as the first one and in an open session.
+pub fn wamp_msgpack(data: &[u8]) {
+    wamp("wamp.2.msgpack", data);
+}
+
+/// A frame under `wamp.2.cbor`, as the first one and in an open session.
+pub fn wamp_cbor(data: &[u8]) {
+    wamp("wamp.2.cbor", data);
+}
+
+/// A batch; the first byte tells the serializer.
+pub fn wamp_batched(data: &[u8]) {
+    let Some((first, batch)) = data.split_first() else { return };
+    wamp(BATCHED[usize::from(*first) % BATCHED.len()], batch);
+}
+
+fn wamp(subprotocol: &str, data: &[u8]) {
+    assert_eq!(take_frames(subprotocol, &[data]), [], "nobody publishes before HELLO");
+    for (encoding, payload) in take_frames(subprotocol, &[&hello(subprotocol), data]) {
+        for to in ENCODINGS {
+            let mut out = BytesMut::new();
+            let result = transcode(&payload, encoding, to, &mut out);
+            let is_good = matches!(result, Ok(()) | Err(PayloadError::KeyInKey { .. }));
+            assert!(is_good, "published, and not to be read: {result:?}");
+        }
+    }
+}
+
+/// A payload, from any encoding into any; the first byte tells which.
+pub fn transcode_payload(data: &[u8]) {
+    let Some((first, payload)) = data.split_first() else { return };
+    let (from, to) = (usize::from(*first) % 3, usize::from(*first) / 3 % 3);
+    let (from, to) = (ENCODINGS[from], ENCODINGS[to]);
+    let _either = Elements::parse(payload, from);
+    let _either = split(payload, from);
+    let _either = as_json(payload, from, &mut BytesMut::new());
+    let _text = opaque_members(payload, from);
+    if from == to {
+        return;
+    }
+    for convert in [transcode, transcode_value] {
+        let mut out = BytesMut::from("before");
+        match convert(payload, from, to, &mut out) {
+            Err(_) => assert_eq!(out, "before", "what failed leaves nothing"),
+            Ok(()) => {
+                let out = &out["before".len()..];
+                // Escapes are the longest: six characters for a byte, and two for a quote in a key.
+                assert!(out.len() <= 64 + 24 * payload.len(), "{} of {}", out.len(), payload.len());
+                let mut back = BytesMut::new();
+                convert(out, to, from, &mut back).expect("what was made can be read");
+            }
+        }
+    }
+}
+
+/// Messages on a link.
+pub fn link_frame(data: &[u8]) {
+    let Ok(messages) = decode_frame(data) else { return };
+    let frame = messages.iter().fold(Vec::new(), |frame, message| {
+        // What a node does with all of them.
+        assert!(message.queued_bytes() > 0 && !message.name().is_empty());
+        encode_message(message, frame)
+    });
+    assert_eq!(decode_frame(&frame).as_ref(), Ok(&messages));
+}
+
+/// A word of the HELLO between nodes; the first byte tells which.
+pub fn link_hello(data: &[u8]) {
+    fn word<T: serde::de::DeserializeOwned + serde::Serialize + PartialEq + Debug>(data: &[u8]) {
+        let Ok(word) = postcard::from_bytes::<T>(data) else { return };
+        let again = postcard::to_stdvec(&word).expect("it has a form");
+        assert_eq!(postcard::from_bytes::<T>(&again).as_ref(), Ok(&word));
+    }
+    let Some((first, data)) = data.split_first() else { return };
+    match first % 3 {
+        0 => word::<Greeting>(data),
+        1 => word::<Hello>(data),
+        _ => word::<Welcome>(data),
+    }
+}
+
+/// The bytes of a segment, its records, and their attributes; the first byte tells which.
+pub fn segment(data: &[u8]) {
+    let Some((first, data)) = data.split_first() else { return };
+    match first % 3 {
+        0 => {
+            let blob = Blob::from_bytes(Bytes::copy_from_slice(data));
+            let Ok((topics, packed)) = blob.open() else { return };
+            let again = Blob::assemble(&topics, &[&packed]);
+            assert_eq!(again.open(), Ok((topics, packed.clone())));
+            records(&packed);
+        }
+        1 => records(data),
+        _ => attributes(data),
+    }
+}
+
+fn records(packed: &[u8]) {
+    let mut reader = Records::new(packed);
+    let mut again = Vec::new();
+    for record in reader.by_ref() {
+        attributes(record.attributes);
+        record.write_to(&mut again);
+    }
+    assert!(packed.starts_with(&again), "a record is written as it was read");
+    assert_eq!(reader.is_complete(), packed.len() == again.len());
+}
+
+fn attributes(bytes: &[u8]) {
+    let Some(attributes) = Attributes::from_bytes(bytes) else { return };
+    assert_eq!(Attributes::from_bytes(&attributes.to_bytes()).as_ref(), Some(&attributes));
+    let _either = attributes.admit(&Receiver { session: 1, authid: "a", authrole: "b" });
+}
+
+/// A configuration file.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    // It would be opened, and there are files that never end.
+    if text.contains("file") {
+        return;
+    }
+    if let Err(error) = Config::parse(text, Path::new("fuzz.toml"), &BTreeMap::new()) {
+        assert!(error.to_string().contains("fuzz.toml"), "{error}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Every target with its seeds, and with each of them cut and bent: what a toolchain without a
+//! fuzzer can do.
+
+use std::path::Path;
+
+use vixen_entry::wamp::fuzz::{hello, take_frames};
+use vixen_fuzz::TARGETS;
+
+#[test]
+fn the_seeds_get_through_to_the_core() {
+    for (name, subprotocol) in [
+        ("wamp_json", "wamp.2.json"),
+        ("wamp_msgpack", "wamp.2.msgpack"),
+        ("wamp_cbor", "wamp.2.cbor"),
+    ] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name).join("publish");
+        let publish = std::fs::read(file).expect("a seed");
+        let published = take_frames(subprotocol, &[&hello(subprotocol), &publish]);
+        assert_eq!(published.len(), 1, "{name}");
+        assert!(publish.ends_with(&published[0].1[..]) || name == "wamp_json", "{name}");
+    }
+}
+
+#[test]
+fn no_target_fails_on_a_seed_or_on_what_is_near_to_it() {
+    for (name, target) in TARGETS {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
+        let mut seeds = 0;
+        for file in std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{name}: {error}")) {
+            let seed = std::fs::read(file.expect("a file").path()).expect("readable");
+            seeds += 1;
+            for end in 0..=seed.len() {
+                target(&seed[..end]);
+            }
+            for at in 0..seed.len() {
+                for bent in [seed[at] ^ 1, seed[at] ^ 0x80, 0, 0xff, seed[at].wrapping_add(1)] {
+                    let mut bytes = seed.clone();
+                    bytes[at] = bent;
+                    target(&bytes);
+                }
+                let mut bytes = seed.clone();
+                bytes.remove(at);
+                target(&bytes);
+                bytes.splice(at..at, [seed[at]; 9]);
+                target(&bytes);
+            }
+        }
+        assert!(seeds > 0, "{name} has no seeds");
+    }
+}
