@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Holds a directory for this process; the system gives it back when the process ends, however.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
 }
 
 /// Why a directory cannot be had.
@@ -40,9 +40,19 @@ impl DirLock {
         std::fs::create_dir_all(dir).map_err(unusable)?;
         let file = File::create(dir.join("LOCK")).map_err(unusable)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(DirLockError::Taken { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child process that has not come to its `exec` yet has the
+        // file open as well, and the lock with it.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "lock not given back: it goes with the process");
         }
     }
 }
@@ -59,5 +69,14 @@ mod tests {
         assert!(again.to_string().contains("in use by another process"), "{again}");
         drop(held);
         DirLock::take(&dir.path().join("a")).expect("free again");
+    }
+    #[test]
+    fn it_is_given_back_though_a_child_process_being_made_has_the_file_open() {
+        let dir = tempfile::tempdir().expect("dir");
+        let held = DirLock::take(dir.path()).expect("free");
+        let of_child = held.file.try_clone().expect("another descriptor");
+        drop(held);
+        DirLock::take(dir.path()).expect("free again");
+        drop(of_child);
     }
 }
