@@ -1,17 +1,47 @@
 //! The one listening port of a node.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::link::{Identity, Inbox, LinkEvent, link_router};
 use crate::telemetry::{ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal};
 use crate::tls::{ClientAddress, Port, Tls, reload_on_hangup};
+
+const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
+
+/// How long a connection may take for the head of a request: who sends it byte by byte, or never,
+/// holds nothing for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadTimeouts {
+    /// For the first head, from the end of the handshake on.
+    pub first: Duration,
+    /// For each further one, from the end of the answer before on. Longer than clients wait
+    /// between two requests: one that is sent just when the connection is closed fails.
+    pub next: Duration,
+}
+
+impl Default for HeadTimeouts {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(5), next: Duration::from_secs(60) }
+    }
+}
 
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -37,17 +67,79 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
 /// With `tls` the port speaks nothing else. Handlers find who is there as
 /// `ConnectInfo<`[`ClientAddress`]`>`. Small frames leave at once: links and acknowledgements must
 /// not wait for Nagle's timer.
-///
-/// # Errors
-/// None in practice: accept errors are retried inside.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<ClientAddress>();
-    axum::serve(Port::new(listener, tls), service).with_graceful_shutdown(stop).await
+    timeouts: HeadTimeouts,
+    stop: impl Future<Output = ()>,
+) {
+    metrics::describe_counter!(
+        SILENT_CONNECTIONS,
+        "Connections closed because the head of a first request did not come in time"
+    );
+    let mut port = Port::new(listener, tls);
+    let closing = watch::Sender::new(());
+    let mut stop = pin!(stop);
+    loop {
+        let (stream, client) = tokio::select! {
+            arrival = port.accept() => arrival,
+            () = &mut stop => break,
+        };
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let service = service_of(router.clone(), client, Arc::clone(&has_asked));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(timeouts.next)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut closing = closing.subscribe();
+        tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let first_head = sleep(timeouts.first);
+            let (mut first_head, mut has_time) = (pin!(first_head), true);
+            loop {
+                tokio::select! {
+                    biased;
+                    // Why it ended matters to the other end alone, which has seen it.
+                    _ended = connection.as_mut() => return,
+                    Ok(()) = closing.changed() => connection.as_mut().graceful_shutdown(),
+                    () = first_head.as_mut(), if has_time => {
+                        has_time = false;
+                        if !has_asked.load(Ordering::Relaxed) {
+                            metrics::counter!(SILENT_CONNECTIONS).increment(1);
+                            tracing::debug!(ip = %client.ip, "connection closed: no request in time");
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+    }
+    // Closed before the wait: whoever comes now finds another node the sooner.
+    drop(port);
+    closing.send_replace(());
+    closing.closed().await;
+}
+
+/// `router` for one connection: requests carry who `client` is, and the first one is noted.
+fn service_of(
+    router: Router,
+    client: ClientAddress,
+    has_asked: Arc<AtomicBool>,
+) -> impl Service<
+    hyper::Request<Incoming>,
+    Response = Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Send {
+    let router = TowerToHyperService::new(router);
+    service_fn(move |request: hyper::Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(client));
+        router.call(request)
+    })
 }
 
 /// What a sync or ndb node serves: `/link` into `inbox`, and the operators' pages. Where links have
@@ -96,7 +188,8 @@ pub fn surround<E>(
 {
     let tls = identity.tls.clone();
     let router = node_router(identity, inbox.clone(), ready, status);
-    tokio::spawn(serve(listener, tls.clone(), router, std::future::pending()));
+    let timeouts = HeadTimeouts::default();
+    tokio::spawn(serve(listener, tls.clone(), router, timeouts, std::future::pending()));
     tokio::spawn(reload_on_hangup(tls.into_iter().collect()));
     tokio::spawn(async move {
         shutdown_signal().await;
@@ -104,3 +197,6 @@ pub fn surround<E>(
         let _stopped_already = inbox.send(stop).await;
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -56,12 +55,6 @@ impl ClientAddress {
     #[must_use]
     pub fn plain(ip: IpAddr) -> Self {
         Self { ip: ip.to_canonical(), is_tls: false, is_certified: false }
-    }
-}
-
-impl Connected<IncomingStream<'_, Port>> for ClientAddress {
-    fn connect_info(stream: IncomingStream<'_, Port>) -> Self {
-        *stream.remote_addr()
     }
 }
 
@@ -122,14 +115,9 @@ impl Port {
             tracing::debug!("handshake given up for others");
         }
     }
-}
 
-impl Listener for Port {
-    type Io = Stream;
-    type Addr = ClientAddress;
-
-    /// May be cancelled without loss.
-    async fn accept(&mut self) -> Arrival {
+    /// The next connection that is past its handshake. May be cancelled without loss.
+    pub(crate) async fn accept(&mut self) -> Arrival {
         loop {
             self.begin_waiting();
             let crowded_until = self.crowded_until();
@@ -139,7 +127,6 @@ impl Listener for Port {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "no TCP_NODELAY");
                     }
-                    let address: SocketAddr = address;
                     let client = ClientAddress::plain(address.ip());
                     match &self.tls {
                         None => return (Stream::Plain(stream), client),
@@ -161,12 +148,6 @@ impl Listener for Port {
                 return arrival;
             }
         }
-    }
-
-    /// The own end, in the form of the others.
-    fn local_addr(&self) -> io::Result<ClientAddress> {
-        let plain = ClientAddress::plain(self.tcp.local_addr()?.ip());
-        Ok(ClientAddress { is_tls: self.tls.is_some(), ..plain })
     }
 }
 

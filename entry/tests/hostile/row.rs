@@ -77,6 +77,11 @@ impl Answer {
         Self::new(&format!("HTTP {status}, closes"), &[])
     }
 
+    /// The connection is closed before there was a request.
+    pub(crate) fn silent() -> Self {
+        Self::new("closes", &["silent"])
+    }
+
     /// The login is refused, and the session with it.
     pub(crate) fn login(text: &str, reason: &str) -> Self {
         Self::new(text, &[&format!("login {reason}"), "ended login_refused"])

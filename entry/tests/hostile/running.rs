@@ -12,12 +12,13 @@ use vixen_entry::Nearcast;
 use crate::peer::{PATIENCE, Peer};
 
 /// Counters of what is refused.
-const FAMILIES: [(&str, &str); 5] = [
+const FAMILIES: [(&str, &str); 6] = [
     ("vixen_entry_protocol_violations_total", "violation"),
     ("vixen_entry_publish_errors_total", "publish"),
     ("vixen_entry_login_failures_total", "login"),
     ("vixen_entry_sessions_ended_total", "ended"),
     ("vixen_entry_http_refusals_total", "http"),
+    ("vixen_common_silent_connections_total", "silent"),
 ];
 
 pub(crate) struct Running {
@@ -61,11 +62,11 @@ impl Running {
         let page = peer.hear_http().await.expect("the page").body;
         let page = std::str::from_utf8(&page).expect("text");
         let counter = |line: &str| {
-            let (name, rest) = line.split_once('{')?;
+            let (series, value) = line.rsplit_once(' ')?;
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
             let (_, short) = FAMILIES.into_iter().find(|(family, _)| *family == name)?;
-            let (labels, value) = rest.split_once("} ")?;
-            let label = labels.split('"').nth(1)?;
-            Some((format!("{short} {label}"), value.parse().ok()?))
+            let label = labels.split('"').nth(1).unwrap_or_default();
+            Some((format!("{short} {label}").trim_end().to_owned(), value.parse().ok()?))
         };
         page.lines().filter_map(counter).collect()
     }

@@ -21,7 +21,15 @@ pub(crate) fn rows() -> Vec<Row> {
     let late = || Answer::ends("ABORT wamp.error.protocol_violation, close 1008", "hello_timeout");
     let gone = || Answer::ends("GOODBYE wamp.close.timeout, close 1008", "keep_alive_timeout");
     let silence = || Sent::Bytes(Vec::new());
+    let head = b"GET /ws HTTP/1.1\r\nhost: test\r\nupgrade: webso".to_vec();
     let mut rows = vec![
+        Row::new("silence", On::Port, silence(), Answer::silent()),
+        Row::new(
+            "half of a handshake, then silence",
+            On::Port,
+            Sent::Bytes(head),
+            Answer::silent(),
+        ),
         Row::new("silence", On::Upgraded(JSON), silence(), late()),
         Row::new("silence", On::Upgraded(MSGPACK), silence(), late()),
         Row::new(
