@@ -206,8 +206,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Door {
     /// Everybody may come in.
     pub(crate) fn of_tests() -> Arc<Self> {
+        Self::for_sessions(usize::MAX)
+    }
+
+    /// Everybody may come in while there is a place.
+    pub(crate) fn for_sessions(sessions_max: usize) -> Arc<Self> {
         let listen = ([127, 0, 0, 1], 0).into();
-        Arc::new(Self::new(&Config::nearcast(std::path::PathBuf::from("unused"), listen)))
+        let mut config = Config::nearcast(std::path::PathBuf::from("unused"), listen);
+        config.limits.sessions_max = sessions_max;
+        Arc::new(Self::new(&config))
     }
 }
 

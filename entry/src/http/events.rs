@@ -130,11 +130,10 @@ async fn open(
         })?;
         wish.after = Some(After::Point(RefPoint::Position(Position(position))));
     }
-    let stopped = |_| Problem::shutting_down();
     let (session, pattern, mode) = (info.session, wish.pattern.clone(), wish.mode());
-    let visitor = Visitor::open(context, info).await.map_err(stopped)?;
+    let visitor = Visitor::open(context, info, address).await?;
     let subscribe = SessionEvent::Subscribe { session, request: REQUEST, pattern, mode };
-    visitor.tell(subscribe).await.map_err(stopped)?;
+    visitor.tell(subscribe).await?;
     let mut stream = EventStream {
         visitor,
         wish,

@@ -72,7 +72,7 @@ async fn accept(
     let admission = match context.door.admit(client.ip) {
         Ok(admission) => admission,
         Err(limit) => {
-            let text = format!("as many connections are open as limits.{limit} allows\n");
+            let text = format!("{}\n", problem::crowded(limit));
             return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
         }
     };

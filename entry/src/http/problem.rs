@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use crate::history::HistoryError;
 use crate::wamp::history_error_uri;
 
+/// What a client reads for whom there is no place.
+pub(super) fn crowded(limit: &str) -> String {
+    format!("as many sessions are open as limits.{limit} allows")
+}
+
 /// One problem.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -30,6 +35,12 @@ impl Problem {
     pub(super) fn shutting_down() -> Self {
         let message = "this node is shutting down";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "wamp.close.system_shutdown", message)
+    }
+
+    /// As many sessions are open as the limit of this key allows.
+    pub(super) fn too_many_sessions(limit: &str) -> Self {
+        let message = crowded(limit);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_sessions", &message)
     }
 
     /// As `/history` and WAMP call it.

@@ -26,7 +26,7 @@ use vixen_common::segment::Encoding;
 use vixen_common::tls::ClientAddress;
 
 use super::problem::Problem;
-use super::visitor::{REQUEST, Stopped, Visitor};
+use super::visitor::{REQUEST, Visitor};
 use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
 use crate::events::time_text;
 use crate::wamp::{
@@ -112,7 +112,7 @@ async fn place(
     })?;
     // The answer of HTTP is the acknowledgement, asked for or not.
     message.acknowledge = Some(REQUEST);
-    resolve(context, info, message).await
+    resolve(context, info, address, message).await
 }
 
 /// The payload of a PUBLISH with these arguments.
@@ -140,21 +140,22 @@ fn payload_of(body: &Body<'_>) -> Result<(Bytes, Range<usize>), Problem> {
 async fn resolve(
     context: &SessionContext,
     info: Arc<SessionInfo>,
+    address: IpAddr,
     message: crate::broker::Publish,
 ) -> Result<Response, Problem> {
-    let stopped = |Stopped| Problem::shutting_down();
+    // Before it waits for room: those that wait are bounded as well.
+    let session = info.session;
+    let mut visitor = Visitor::open(context, info, address).await?;
     let permits = u32::try_from(message.counted_bytes()).unwrap_or(u32::MAX);
     let room = Arc::clone(&context.room).acquire_many_owned(permits).await;
     let room = room.map_err(|_closed| Problem::shutting_down())?;
-    let session = info.session;
-    let mut visitor = Visitor::open(context, info).await.map_err(stopped)?;
     let publish = SessionEvent::Publish { session, messages: vec![message] };
-    visitor.tell(publish).await.map_err(stopped)?;
+    visitor.tell(publish).await?;
     // The core gives it back.
     room.forget();
     let mut received = VecDeque::new();
     loop {
-        visitor.receive(&mut received).await.map_err(stopped)?;
+        visitor.receive(&mut received).await?;
         for outgoing in received.drain(..) {
             if let Outgoing::Resolved { answers, .. } = outgoing
                 && let Some((_, outcome)) = answers.into_iter().next()

@@ -18,7 +18,7 @@ use vixen_common::id::{PermanentId, Position, Stamp};
 use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPattern};
 use vixen_common::wire::{HistoryPlace, TailSegment};
 
-use vixen_common::server;
+use vixen_common::server::{self, HeadTimeouts};
 
 use super::*;
 use crate::broker::{
@@ -52,6 +52,10 @@ struct Port {
 
 impl Port {
     async fn open(limits: SessionLimits) -> Self {
+        Self::open_with(limits, Door::of_tests()).await
+    }
+
+    async fn open_with(limits: SessionLimits, door: Arc<Door>) -> Self {
         let (sender, events) = mpsc::channel(1024);
         let room = Arc::new(Semaphore::new(limits.entry_unacknowledged_bytes_max));
         let (stop, stopping) = watch::channel(false);
@@ -62,12 +66,13 @@ impl Port {
             room: Arc::clone(&room),
             stopping,
             reads: ReadContext::new(handle.clone()),
-            door: Door::of_tests(),
+            door,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let router = client_router(context, &web());
-        tokio::spawn(server::serve(listener, None, router, std::future::pending()));
+        let (timeouts, never) = (HeadTimeouts::default(), std::future::pending());
+        tokio::spawn(server::serve(listener, None, router, timeouts, never));
         Self { address, events, handle, reads, room, stop }
     }
 
@@ -611,6 +616,52 @@ async fn the_realm_of_a_request_is_checked_like_that_of_a_hello() {
         let answer = port.http(&format!("GET /events?topic=a.b&realm={realm}")).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
         assert!(answer.contains("wamp.error.invalid_uri"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn requests_take_a_place_among_the_sessions() {
+    let door = Door::for_sessions(1);
+    let mut port = Port::open_with(SessionLimits::of_tests(), Arc::clone(&door)).await;
+    let place = door.admit([127, 0, 0, 1].into()).expect("the only place");
+    let body = "Content-Length: 15\r\n\r\n{\"topic\":\"a.b\"}";
+    for request in
+        ["GET /events?topic=a.b HTTP/1.1".to_owned(), format!("POST /publish HTTP/1.1\r\n{body}")]
+    {
+        let mut stream = TcpStream::connect(port.address).await.expect("a connection");
+        let request =
+            request.replacen("HTTP/1.1", "HTTP/1.1\r\nHost: test\r\nConnection: close", 1);
+        stream.write_all(format!("{request}\r\n\r\n").as_bytes()).await.expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+        assert!(answer.contains("vixen.error.too_many_sessions"), "{answer}");
+        assert!(answer.contains("limits.sessions-max"), "{answer}");
+    }
+    match connect_async(format!("ws://{}/ws", port.address)).await {
+        Err(Error::Http(answer)) => assert_eq!(answer.status(), 400, "it names no subprotocol"),
+        other => panic!("{other:?}"),
+    }
+    drop(place);
+    let address = port.address;
+    let events = tokio::spawn(async move {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream
+            .write_all(b"GET /events?topic=a.b HTTP/1.1\r\nHost: test\r\n\r\n")
+            .await
+            .expect("sent");
+        stream
+    });
+    assert!(matches!(port.event().await, Some(SessionEvent::Opened { .. })));
+    assert!(door.admit([127, 0, 0, 1].into()).is_err(), "the stream has the place");
+    // Its client goes away.
+    drop(events.await.expect("connected"));
+    loop {
+        match port.event().await {
+            Some(SessionEvent::Closed { .. }) => break,
+            Some(_) => {}
+            None => panic!("the port is gone"),
+        }
     }
 }
 

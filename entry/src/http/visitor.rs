@@ -1,13 +1,17 @@
-//! Visitor: a session of the core without a WAMP client, for one HTTP request.
+//! Visitor: a session of the core without a WAMP client, for one HTTP request. It takes a place of
+//! `limits.sessions-max` as others do.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::problem::Problem;
 use crate::broker::{
     OutboundReceiver, Outgoing, RequestId, SessionEvent, SessionId, SessionInfo, outbound,
 };
+use crate::door::Admission;
 use crate::node::EntryEvent;
 use crate::wamp::{ID_MAX, SessionContext};
 
@@ -20,21 +24,33 @@ pub(super) struct Visitor {
     info: Arc<SessionInfo>,
     events: mpsc::Sender<EntryEvent>,
     receiver: OutboundReceiver,
+    _admission: Admission,
 }
 
 /// The node stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stopped;
 
+impl From<Stopped> for Problem {
+    fn from(Stopped: Stopped) -> Self {
+        Self::shutting_down()
+    }
+}
+
 impl Visitor {
-    /// Opens a session of `info`.
+    /// Opens a session of `info` for a client at `address`.
+    ///
+    /// # Errors
+    /// There are too many already, or the node stops.
     pub(super) async fn open(
         context: &SessionContext,
         info: Arc<SessionInfo>,
-    ) -> Result<Self, Stopped> {
+        address: IpAddr,
+    ) -> Result<Self, Problem> {
+        let admission = context.door.admit(address).map_err(Problem::too_many_sessions)?;
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let events = context.events.clone();
-        let visitor = Self { info: Arc::clone(&info), events, receiver };
+        let visitor = Self { info: Arc::clone(&info), events, receiver, _admission: admission };
         visitor.tell(SessionEvent::Opened { info, outbound }).await?;
         Ok(visitor)
     }

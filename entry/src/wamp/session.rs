@@ -54,6 +54,8 @@ pub(super) enum Action {
         /// The WELCOME.
         welcome: Bytes,
     },
+    /// Send this CHALLENGE, whose answer has a time of its own.
+    Challenge(Bytes),
     /// Hand this message to the core.
     Publish(Publish),
     /// A message that will not be published.
@@ -242,7 +244,7 @@ impl Session {
                 encode::challenge(&mut self.buffer, method.as_str(), &extra);
                 let challenged = Challenged { pending, takes_revocation };
                 self.state = State::Challenged(Box::new(challenged));
-                Ok(Action::Answer(take_text(&mut self.buffer)))
+                Ok(Action::Challenge(take_text(&mut self.buffer)))
             }
             Step::Refused(refusal) => Err(Ending::LoginRefused(refusal)),
         }

@@ -140,8 +140,12 @@ struct Connection {
     /// No read begins before.
     read_at: Option<Instant>,
     was_opened: bool,
+    /// Until then HELLO has to come, or the answer to CHALLENGE.
+    login_by: Instant,
     heard_at: Instant,
     pinged_at: Instant,
+    /// The first ping since, which nothing has answered.
+    asked_at: Option<Instant>,
 }
 
 impl Connection {
@@ -153,7 +157,7 @@ impl Connection {
         guest: Guest,
     ) -> Self {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
-        let now = Instant::now();
+        let (now, hello_timeout) = (Instant::now(), context.limits.hello_timeout);
         Self {
             socket,
             session: Session::new(id, guest, serializer, Arc::clone(&context.limits)),
@@ -170,15 +174,16 @@ impl Connection {
             reading: None,
             read_at: None,
             was_opened: false,
+            login_by: now + hello_timeout,
             heard_at: now,
             pinged_at: now,
+            asked_at: None,
         }
     }
 
     async fn run(&mut self) -> Ending {
         let mut stopping = self.context.stopping.clone();
         let mut reloads = self.context.door.reloads();
-        let hello_deadline = Instant::now() + self.context.limits.hello_timeout;
         loop {
             self.begin_read();
             let may_read = self.steps.is_empty() && self.outbox.is_below(&self.context.limits);
@@ -191,13 +196,13 @@ impl Connection {
                 }
                 room = acquired(&mut self.waiting) => self.on_room(room).await,
                 outcome = done(&mut self.reading) => self.on_read(outcome).await,
-                () = sleep_until(self.read_at.unwrap_or(hello_deadline)), if self.read_at.is_some() => {
+                () = sleep_until(self.read_at.unwrap_or(alive_at)), if self.read_at.is_some() => {
                     self.read_at = None;
                     Ok(())
                 }
                 () = stopped(&mut stopping) => return self.drain().await,
                 Ok(()) = reloads.changed() => self.on_reload().await,
-                () = sleep_until(hello_deadline), if !self.was_opened => Err(Ending::HelloTimeout),
+                () = sleep_until(self.login_by), if !self.was_opened => Err(Ending::HelloTimeout),
                 // A client that may not send cannot answer either.
                 () = sleep_until(alive_at), if self.was_opened && may_read => self.keep_alive().await,
             };
@@ -217,13 +222,22 @@ impl Connection {
         let deaf = now - begun;
         self.heard_at = (self.heard_at + deaf).min(now);
         self.pinged_at = (self.pinged_at + deaf).min(now);
+        self.asked_at = self.asked_at.map(|asked_at| (asked_at + deaf).min(now));
     }
 
     /// When [`keep_alive`](Self::keep_alive) is due.
     fn alive_at(&self) -> Instant {
-        let limits = &self.context.limits;
         let quiet_since = self.heard_at.max(self.pinged_at);
-        (quiet_since + limits.keep_alive_interval).min(self.heard_at + limits.keep_alive_timeout)
+        let ping_at = quiet_since + self.context.limits.keep_alive_interval;
+        self.gone_at().map_or(ping_at, |gone_at| gone_at.min(ping_at))
+    }
+
+    /// When a client that was asked, and has not answered, is gone. One that was never asked may
+    /// have been silent for as long as this node was not running.
+    fn gone_at(&self) -> Option<Instant> {
+        let limits = &self.context.limits;
+        let answer_time = limits.keep_alive_timeout.saturating_sub(limits.keep_alive_interval);
+        self.asked_at.map(|asked_at| asked_at + answer_time)
     }
 
     /// The realms were read again.
@@ -237,10 +251,15 @@ impl Connection {
 
     async fn keep_alive(&mut self) -> Result<(), Ending> {
         let now = Instant::now();
-        if self.heard_at + self.context.limits.keep_alive_timeout <= now {
-            return Err(Ending::KeepAliveTimeout);
+        if self.gone_at().is_some_and(|gone_at| gone_at <= now) {
+            // The answer may have come together with the end of its time.
+            return match self.socket.next().now_or_never() {
+                Some(message) => self.on_message(message).await,
+                None => Err(Ending::KeepAliveTimeout),
+            };
         }
         self.pinged_at = now;
+        self.asked_at.get_or_insert(now);
         let ping = self.socket.send(Message::Ping(Bytes::new()));
         while_running(ping, &self.context.stopping).await
     }
@@ -250,7 +269,7 @@ impl Connection {
         &mut self,
         first: Option<Result<Message, axum::Error>>,
     ) -> Result<(), Ending> {
-        self.heard_at = Instant::now();
+        (self.heard_at, self.asked_at) = (Instant::now(), None);
         let now = WallTime::now();
         let mut actions = Vec::new();
         let mut message = first;

@@ -72,6 +72,7 @@ fn outcome(session: &mut Session, frame: &str) -> String {
 fn in_words(action: &Action) -> String {
     match action {
         Action::Open { welcome, .. } => text(welcome)[..8].to_owned(),
+        Action::Challenge(challenge) => text(challenge).to_owned(),
         Action::Publish(publish) => format!(
             "publish {} {} flags={} ack={:?}{}{}",
             publish.topic,

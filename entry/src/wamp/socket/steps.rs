@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, TryAcquireError};
+use tokio::time::Instant;
 
 use super::{BATCH_BYTES, Connection};
 use crate::broker::{Publish, SessionEvent};
@@ -54,6 +55,10 @@ impl Connection {
                     self.steps.push_back(Step::Tell(SessionEvent::Opened { info, outbound }));
                 }
                 Step::Write(welcome)
+            }
+            Action::Challenge(challenge) => {
+                self.login_by = Instant::now() + self.context.limits.hello_timeout;
+                Step::Write(challenge)
             }
             Action::Subscribe { request, wish } => {
                 let (pattern, mode) = (wish.pattern.clone(), wish.mode());
