@@ -6,10 +6,10 @@ mod subscriptions;
 
 use bytes::Bytes;
 use vixen_common::id::Stamp;
-use vixen_common::segment::{Encoding, Match, Receiver, Record, RecordFlags};
+use vixen_common::segment::{Encoding, Match, Receiver, Record, RecordFlags, TopicPattern};
 
 use super::*;
-use crate::broker::SubscribeError;
+use crate::broker::{JoinId, RequestId, SubscribeError, SubscribeMode, SubscriptionId};
 
 fn ndb(member: u8) -> NdbId {
     NdbId { group: GroupId(0), member }

@@ -7,6 +7,7 @@
 mod clock;
 mod history;
 mod meta;
+mod notes;
 mod order;
 mod peers;
 mod quorum;

@@ -8,7 +8,7 @@ use vixen_common::id::PermanentId;
 use vixen_common::segment::{Attributes, Blob, Encoding, Publisher, RecordFlags, Records};
 
 use super::*;
-use crate::broker::{AckLevel, Acknowledged, Place, PublishError, RequestId};
+use crate::broker::{AckLevel, Acknowledged, Outgoing, Place, PublishError, RequestId};
 
 const TIMEOUT_MS: u64 = 1_000;
 
