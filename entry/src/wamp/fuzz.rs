@@ -64,7 +64,8 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Encoding, Bytes)
                 | Action::PublishRefused { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
-                | Action::Answer(_) => {}
+                | Action::Challenge(_)
+                | Action::SubscribeRefused { .. } => {}
             }
         }
     }

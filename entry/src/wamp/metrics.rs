@@ -12,6 +12,7 @@ const VIOLATIONS: &str = "vixen_entry_protocol_violations_total";
 const PUBLISHES: &str = "vixen_entry_publishes_received_total";
 const EVENTS: &str = "vixen_entry_events_sent_total";
 const PUBLISH_ERRORS: &str = "vixen_entry_publish_errors_total";
+const SUBSCRIBE_ERRORS: &str = "vixen_entry_subscribe_errors_total";
 
 /// Gives the metrics of sessions their help texts; once, when the node starts.
 pub fn describe_session_metrics() {
@@ -22,6 +23,7 @@ pub fn describe_session_metrics() {
     describe_counter!(PUBLISHES, "PUBLISH messages taken from clients");
     describe_counter!(EVENTS, "EVENT messages sent to clients");
     describe_counter!(PUBLISH_ERRORS, "Messages refused or not acknowledged");
+    describe_counter!(SUBSCRIBE_ERRORS, "SUBSCRIBE and UNSUBSCRIBE messages refused");
 }
 
 /// Handles that one session keeps, so that counting looks nothing up.
@@ -58,4 +60,10 @@ pub(crate) fn count_refusal(refusal: Refusal) {
 
 pub(crate) fn count_publish_error(error: &PublishError) {
     counter!(PUBLISH_ERRORS, "reason" => publish_error_label(error)).increment(1);
+}
+
+/// Counts a SUBSCRIBE or UNSUBSCRIBE answered with the error of this URI.
+pub(super) fn count_subscribe_error(uri: &'static str) {
+    let reason = uri.rsplit('.').next().unwrap_or(uri);
+    counter!(SUBSCRIBE_ERRORS, "reason" => reason).increment(1);
 }

@@ -13,7 +13,7 @@ use super::encode;
 use super::error::{Ending, history_error_uri, publish_error_uri, subscribe_error_uri};
 use super::frames::Frames;
 use super::limits::SessionLimits;
-use super::metrics::count_publish_error;
+use super::metrics::{count_publish_error, count_subscribe_error};
 use crate::auth::Permissions;
 use crate::broker::{
     Acknowledged, Answer, Outgoing, RequestId, SessionEvent, SessionId, SessionInfo,
@@ -200,8 +200,7 @@ impl Outbox {
             self.tell_unsubscribe(subscription, owed);
             let uri = history_error_uri(&error);
             for request in self.announcing.remove(&subscription).unwrap_or_default() {
-                encode::error(&mut self.buffer, SUBSCRIBE, request, uri, &error.to_string());
-                out.json(&mut self.buffer);
+                self.put_error(SUBSCRIBE, request, uri, &error.to_string(), out);
             }
         }
         if let Some((join, subscriptions)) = join {
@@ -248,7 +247,7 @@ impl Outbox {
     fn put_end(
         &mut self,
         subscription: SubscriptionId,
-        reason: &str,
+        reason: &'static str,
         out: &mut Frames,
         owed: &mut Owed,
     ) {
@@ -259,9 +258,7 @@ impl Outbox {
         // One that was not announced yet is refused.
         if let Some(requests) = self.announcing.remove(&subscription) {
             for request in requests {
-                let message = "it ended before it began";
-                encode::error(&mut self.buffer, SUBSCRIBE, request, reason, message);
-                out.json(&mut self.buffer);
+                self.put_error(SUBSCRIBE, request, reason, "it ended before it began", out);
             }
             return;
         }
@@ -321,7 +318,20 @@ impl Outbox {
             asked.map(|asked| self.subscribing.remove(asked));
         }
         let uri = subscribe_error_uri(error);
-        encode::error(&mut self.buffer, kind, request, uri, &error.to_string());
+        self.put_error(kind, request, uri, &error.to_string(), out);
+    }
+
+    /// A SUBSCRIBE or UNSUBSCRIBE is refused.
+    fn put_error(
+        &mut self,
+        kind: u8,
+        request: RequestId,
+        uri: &'static str,
+        message: &str,
+        out: &mut Frames,
+    ) {
+        count_subscribe_error(uri);
+        encode::error(&mut self.buffer, kind, request, uri, message);
         out.json(&mut self.buffer);
     }
 

@@ -79,8 +79,13 @@ pub(super) enum Action {
         /// Of a SUBSCRIBED before.
         subscription: SubscriptionId,
     },
-    /// Send this answer.
-    Answer(Bytes),
+    /// A SUBSCRIBE that the core does not hear of.
+    SubscribeRefused {
+        /// Why.
+        refusal: Refusal,
+        /// The ERROR.
+        answer: Bytes,
+    },
     /// The session is over: send [`Session::farewell`], and close.
     End(Ending),
 }
@@ -350,7 +355,10 @@ impl Edge {
             ClientMessage::Subscribe { request, options, topic } => {
                 Ok(match self.wish(now, &options, &topic) {
                     Ok(wish) => Action::Subscribe { request, wish: Box::new(wish) },
-                    Err(refusal) => Action::Answer(refused(buffer, SUBSCRIBE, request, refusal)),
+                    Err(refusal) => {
+                        let answer = refused(buffer, SUBSCRIBE, request, refusal);
+                        Action::SubscribeRefused { refusal, answer }
+                    }
                 })
             }
             ClientMessage::Unsubscribe { request, subscription } => {

@@ -113,9 +113,15 @@ impl Answer {
         Self::goes_on("no answer", &[&format!("publish {reason}")])
     }
 
-    /// Another request is refused.
+    /// A SUBSCRIBE or UNSUBSCRIBE is refused.
     pub(crate) fn error(uri: &str) -> Self {
-        Self::goes_on(&format!("ERROR {uri}"), &[])
+        let reason = uri.rsplit('.').next().unwrap_or(uri);
+        Self::unsubscribed(&format!("ERROR {uri}"), reason)
+    }
+
+    /// One SUBSCRIBE or UNSUBSCRIBE of what was sent is refused.
+    pub(crate) fn unsubscribed(text: &str, reason: &str) -> Self {
+        Self::goes_on(text, &[&format!("subscribe {reason}")])
     }
 
     /// It is no mistake after all.

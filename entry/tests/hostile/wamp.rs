@@ -260,9 +260,10 @@ fn subscribes() -> Vec<Row> {
             ..Row::said(
                 On::Session(ALL),
                 &many,
-                Answer::taken(
+                Answer::unsubscribed(
                     "in any order: ERROR vixen.error.too_many_subscriptions, \
                      SUBSCRIBED, SUBSCRIBED, SUBSCRIBED, SUBSCRIBED",
+                    "too_many_subscriptions",
                 ),
             )
         },

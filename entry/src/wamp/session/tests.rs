@@ -85,7 +85,8 @@ fn in_words(action: &Action) -> String {
         Action::PublishRefused { refusal, answer: None } => {
             format!("dropped {}", refusal.label())
         }
-        Action::PublishRefused { answer: Some(answer), .. } | Action::Answer(answer) => {
+        Action::PublishRefused { answer: Some(answer), .. }
+        | Action::SubscribeRefused { answer, .. } => {
             let answer = text(answer);
             let end = answer.find(",[").expect("an ERROR with arguments");
             answer[..end].to_owned()

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{BATCH_BYTES, Connection};
 use crate::broker::{Publish, SessionEvent};
 use crate::wamp::error::Ending;
-use crate::wamp::metrics::count_refusal;
+use crate::wamp::metrics::{count_refusal, count_subscribe_error};
 use crate::wamp::session::Action;
 
 /// One effect of the client's frames.
@@ -69,7 +69,10 @@ impl Connection {
                 self.outbox.on_unsubscribing(request, subscription);
                 Step::Tell(SessionEvent::Unsubscribe { session, request, subscription })
             }
-            Action::Answer(answer) => Step::Write(answer),
+            Action::SubscribeRefused { refusal, answer } => {
+                count_subscribe_error(refusal.uri());
+                Step::Write(answer)
+            }
             Action::End(ending) => Step::End(ending),
         };
         self.steps.push_back(step);
