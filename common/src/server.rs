@@ -25,6 +25,7 @@ use crate::telemetry::{ReadyFn, StatusFn, install_metrics, ops_router, shutdown_
 use crate::tls::{ClientAddress, Port, Tls, reload_on_hangup};
 
 const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
+const MALFORMED_REQUESTS: &str = "vixen_common_malformed_requests_total";
 
 /// How long a connection may take for the head of a request: who sends it byte by byte, or never,
 /// holds nothing for good.
@@ -78,6 +79,10 @@ pub async fn serve(
         SILENT_CONNECTIONS,
         "Connections closed because the head of a first request did not come in time"
     );
+    metrics::describe_counter!(
+        MALFORMED_REQUESTS,
+        "Connections closed because what came was no request of HTTP/1.1, or too long for one"
+    );
     let mut port = Port::new(listener, tls);
     let closing = watch::Sender::new(());
     let mut stop = pin!(stop);
@@ -101,8 +106,10 @@ pub async fn serve(
             loop {
                 tokio::select! {
                     biased;
-                    // Why it ended matters to the other end alone, which has seen it.
-                    _ended = connection.as_mut() => return,
+                    ended = connection.as_mut() => {
+                        note_end(client, ended);
+                        return;
+                    }
                     Ok(()) = closing.changed() => connection.as_mut().graceful_shutdown(),
                     () = first_head.as_mut(), if has_time => {
                         has_time = false;
@@ -120,6 +127,15 @@ pub async fn serve(
     drop(port);
     closing.send_replace(());
     closing.closed().await;
+}
+
+/// Of all ends, those that the client has brought about by what it sent count.
+fn note_end(client: ClientAddress, ended: Result<(), hyper::Error>) {
+    let Err(error) = ended else { return };
+    if error.is_parse() {
+        metrics::counter!(MALFORMED_REQUESTS).increment(1);
+        tracing::debug!(ip = %client.ip, %error, "request refused: malformed");
+    }
 }
 
 /// `router` for one connection: requests carry who `client` is, and the first one is noted.

@@ -50,6 +50,11 @@ pub fn client_router(context: SessionContext, web: &Arc<Web>) -> Router {
     cors::guarded(sessions, web)
         .merge(cors::shared_with_pages(interface, web))
         .merge(page::page_router())
+        .fallback(nothing_here)
+}
+
+async fn nothing_here() -> Response {
+    (StatusCode::NOT_FOUND, "nothing is here: see /openapi.json\n").into_response()
 }
 
 async fn accept(

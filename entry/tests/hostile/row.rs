@@ -72,9 +72,10 @@ impl Answer {
         Self::new(&format!("HTTP {text}, {after}"), &[&format!("http {status}")])
     }
 
-    /// An HTTP answer from before there is a request to count.
-    pub(crate) fn no_http(status: u16) -> Self {
-        Self::new(&format!("HTTP {status}, closes"), &[])
+    /// It is no HTTP that this server speaks; the answer says so, if there is one.
+    pub(crate) fn no_http(status: Option<u16>) -> Self {
+        let answer = status.map(|status| format!("HTTP {status}, ")).unwrap_or_default();
+        Self::new(&(answer + "closes"), &["malformed"])
     }
 
     /// The connection is closed before there was a request.

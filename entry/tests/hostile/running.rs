@@ -12,13 +12,14 @@ use vixen_entry::Nearcast;
 use crate::peer::{PATIENCE, Peer};
 
 /// Counters of what is refused.
-const FAMILIES: [(&str, &str); 7] = [
+const FAMILIES: [(&str, &str); 8] = [
     ("vixen_entry_protocol_violations_total", "violation"),
     ("vixen_entry_publish_errors_total", "publish"),
     ("vixen_entry_subscribe_errors_total", "subscribe"),
     ("vixen_entry_login_failures_total", "login"),
     ("vixen_entry_sessions_ended_total", "ended"),
     ("vixen_entry_http_refusals_total", "http"),
+    ("vixen_common_malformed_requests_total", "malformed"),
     ("vixen_common_silent_connections_total", "silent"),
 ];
 
