@@ -3,11 +3,11 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
-use tokio::signal::unix::{SignalKind, signal};
 
 use vixen_tests::harness::{Cluster, ClusterOptions};
 
 use crate::args::ClusterArgs;
+use crate::interrupt::Interrupts;
 
 /// Starts a cluster, says where it is, and stops it when told to.
 pub(crate) async fn hold(args: &ClusterArgs) -> anyhow::Result<()> {
@@ -21,8 +21,7 @@ pub(crate) async fn hold(args: &ClusterArgs) -> anyhow::Result<()> {
         extra,
         ..ClusterOptions::parse_size(&args.size)?
     };
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut interrupts = Interrupts::new()?;
     let mut cluster = Cluster::start(options).await?;
     write_ports(args, &cluster)?;
     eprintln!(
@@ -30,8 +29,7 @@ pub(crate) async fn hold(args: &ClusterArgs) -> anyhow::Result<()> {
         cluster.urls().join(" ")
     );
     tokio::select! {
-        _told = terminate.recv() => {}
-        _told = interrupt.recv() => {}
+        _how = interrupts.told() => {}
         () = end_of_input() => {}
     }
     cluster.stop_all().await

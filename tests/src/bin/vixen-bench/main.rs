@@ -5,6 +5,7 @@ mod cluster;
 mod demo;
 mod faults;
 mod history;
+mod interrupt;
 mod report;
 mod run;
 mod scaling;

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
-use tokio::signal::unix::{SignalKind, signal};
-
 use vixen_tests::harness::Durability;
 use vixen_tests::storage::{self, Scenario, StorageOptions};
+
+use crate::interrupt::Interrupts;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -70,19 +69,12 @@ impl StorageArgs {
 
 /// Runs the scenarios; `true` when every guarantee held.
 pub(crate) async fn storage(args: &StorageArgs) -> anyhow::Result<bool> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupts = Interrupts::new()?;
     let mut is_ok = true;
     for scenario in &args.scenarios {
         let options = args.options(*scenario);
         eprintln!("{}, seed {}", scenario.name(), options.seed);
-        // Dropping a scenario stops its cluster.
-        let outcome = tokio::select! {
-            biased;
-            _told = interrupt.recv() => bail!("interrupted; the cluster is stopped"),
-            _told = terminate.recv() => bail!("terminated; the cluster is stopped"),
-            outcome = Box::pin(storage::run(*scenario, options)) => outcome?,
-        };
+        let outcome = interrupts.bound(storage::run(*scenario, options)).await?;
         println!("{outcome}\n");
         is_ok &= outcome.is_ok();
     }

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::bail;
-use tokio::signal::unix::{SignalKind, signal};
-
 use vixen_tests::harness::Durability;
 use vixen_tests::subscribers::{self, Scenario, SubscriberOptions};
 
 use crate::args::duration;
+use crate::interrupt::Interrupts;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -96,19 +94,12 @@ impl SubscribersArgs {
 
 /// Runs the scenarios; `true` when every guarantee held.
 pub(crate) async fn subscribers(args: &SubscribersArgs) -> anyhow::Result<bool> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupts = Interrupts::new()?;
     let mut is_ok = true;
     for scenario in &args.scenarios {
         let options = args.options(*scenario);
         eprintln!("{}, seed {}", scenario.name(), options.seed);
-        // Dropping a scenario stops its cluster.
-        let outcome = tokio::select! {
-            biased;
-            _told = interrupt.recv() => bail!("interrupted; the cluster is stopped"),
-            _told = terminate.recv() => bail!("terminated; the cluster is stopped"),
-            outcome = Box::pin(subscribers::run(*scenario, options)) => outcome?,
-        };
+        let outcome = interrupts.bound(subscribers::run(*scenario, options)).await?;
         println!("{outcome}\n");
         is_ok &= outcome.is_ok();
     }

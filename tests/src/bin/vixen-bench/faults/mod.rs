@@ -13,14 +13,14 @@ mod report;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::Context as _;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use vixen_tests::check::check;
 use vixen_tests::harness::{Cluster, Tier, wait_until};
 use vixen_tests::load::{Arrivals, Load, Span};
 
+use crate::interrupt::Interrupts;
 use args::Fault;
 pub(crate) use args::FaultsArgs;
 use gaps::{Gaps, Window};
@@ -31,15 +31,7 @@ const TRAFFIC_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Measures; `true` when every guarantee held.
 pub(crate) async fn faults(args: &FaultsArgs) -> anyhow::Result<bool> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // Dropping the measurement stops the cluster.
-    tokio::select! {
-        biased;
-        _told = interrupt.recv() => bail!("interrupted; the cluster is stopped"),
-        _told = terminate.recv() => bail!("terminated; the cluster is stopped"),
-        done = Box::pin(measure(args)) => done,
-    }
+    Interrupts::new()?.bound(measure(args)).await
 }
 
 async fn measure(args: &FaultsArgs) -> anyhow::Result<bool> {
