@@ -1,5 +1,7 @@
 //! The one listening port of a node.
 
+mod watched;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,24 +25,28 @@ use tokio::time::sleep;
 use crate::link::{Identity, Inbox, LinkEvent, link_router};
 use crate::telemetry::{ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal};
 use crate::tls::{ClientAddress, Port, Tls, reload_on_hangup};
+use watched::{VANISHED_CONNECTIONS, Watched};
 
 const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
 const MALFORMED_REQUESTS: &str = "vixen_common_malformed_requests_total";
 
-/// How long a connection may take for the head of a request: who sends it byte by byte, or never,
-/// holds nothing for good.
+/// How long a connection may keep the server waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadTimeouts {
-    /// For the first head, from the end of the handshake on.
-    pub first: Duration,
-    /// For each further one, from the end of the answer before on. Longer than clients wait
-    /// between two requests: one that is sent just when the connection is closed fails.
-    pub next: Duration,
+pub struct Timeouts {
+    /// For the head of the first request, from the end of the handshake on: who sends it byte by
+    /// byte, or never, holds nothing for good.
+    pub first_head: Duration,
+    /// For the head of each further one, from the end of the answer before on. Longer than clients
+    /// wait between two requests: one that is sent just when the connection is closed fails.
+    pub next_head: Duration,
+    /// Of TCP itself, while something waits to be written. Who is slow is not silent.
+    pub silence: Duration,
 }
 
-impl Default for HeadTimeouts {
+impl Default for Timeouts {
     fn default() -> Self {
-        Self { first: Duration::from_secs(5), next: Duration::from_secs(60) }
+        let minute = Duration::from_secs(60);
+        Self { first_head: Duration::from_secs(5), next_head: minute, silence: minute }
     }
 }
 
@@ -72,7 +78,7 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     router: Router,
-    timeouts: HeadTimeouts,
+    timeouts: Timeouts,
     stop: impl Future<Output = ()>,
 ) {
     metrics::describe_counter!(
@@ -82,6 +88,10 @@ pub async fn serve(
     metrics::describe_counter!(
         MALFORMED_REQUESTS,
         "Connections closed because what came was no request of HTTP/1.1, or too long for one"
+    );
+    metrics::describe_counter!(
+        VANISHED_CONNECTIONS,
+        "Connections closed because what was written was not acknowledged by TCP"
     );
     let mut port = Port::new(listener, tls);
     let closing = watch::Sender::new(());
@@ -95,13 +105,13 @@ pub async fn serve(
         let service = service_of(router.clone(), client, Arc::clone(&has_asked));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(timeouts.next)
-            .serve_connection(TokioIo::new(stream), service)
+            .header_read_timeout(timeouts.next_head)
+            .serve_connection(TokioIo::new(Watched::new(stream, timeouts.silence)), service)
             .with_upgrades();
         let mut closing = closing.subscribe();
         tokio::spawn(async move {
             let mut connection = pin!(connection);
-            let first_head = sleep(timeouts.first);
+            let first_head = sleep(timeouts.first_head);
             let (mut first_head, mut has_time) = (pin!(first_head), true);
             loop {
                 tokio::select! {
@@ -204,7 +214,7 @@ pub fn surround<E>(
 {
     let tls = identity.tls.clone();
     let router = node_router(identity, inbox.clone(), ready, status);
-    let timeouts = HeadTimeouts::default();
+    let timeouts = Timeouts::default();
     tokio::spawn(serve(listener, tls.clone(), router, timeouts, std::future::pending()));
     tokio::spawn(reload_on_hangup(tls.into_iter().collect()));
     tokio::spawn(async move {

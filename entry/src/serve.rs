@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use vixen_common::config::{Config, NodeName};
 use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
-use vixen_common::server::{self, HeadTimeouts};
+use vixen_common::server::{self, Timeouts};
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
 use vixen_common::tls::{Tls, reload_on_hangup};
 use vixen_common::wire::PeerId;
@@ -120,8 +120,12 @@ pub(crate) async fn run(
     let (stopping, is_stopping) = watch::channel(false);
     let router = router_of(&node, config, door, is_stopping);
     let mut until_stopping = stopping.subscribe();
-    let timeouts =
-        HeadTimeouts { first: config.limits.hello_timeout, next: config.limits.keep_alive_timeout };
+    let limits = &config.limits;
+    let timeouts = Timeouts {
+        first_head: limits.hello_timeout,
+        next_head: limits.keep_alive_timeout,
+        silence: limits.keep_alive_timeout,
+    };
     let server = tokio::spawn(server::serve(listener, tls, router, timeouts, async move {
         let _or_dropped = until_stopping.wait_for(|stopping| *stopping).await;
     }));

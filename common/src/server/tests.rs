@@ -12,7 +12,8 @@ use super::*;
 
 /// Bound on anything that loopback does at once.
 const SOON: Duration = Duration::from_secs(20);
-const NEVER: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_secs(3600);
+const NEVER: Timeouts = Timeouts { first_head: HOUR, next_head: HOUR, silence: HOUR };
 const REQUEST: &str = "GET /ip HTTP/1.1\r\nhost: test\r\n\r\n";
 
 /// `/ip` tells where the client is, `/held` answers once the test lets it.
@@ -25,7 +26,7 @@ struct OpenPort {
 }
 
 impl OpenPort {
-    async fn open(timeouts: HeadTimeouts) -> Self {
+    async fn open(timeouts: Timeouts) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (held, is_held) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -74,7 +75,7 @@ async fn hear_until(stream: &mut TcpStream, end: &str) -> String {
 #[tokio::test]
 async fn who_does_not_ask_in_time_is_sent_away_and_others_are_served() {
     let first = Duration::from_millis(300);
-    let port = OpenPort::open(HeadTimeouts { first, next: NEVER }).await;
+    let port = OpenPort::open(Timeouts { first_head: first, ..NEVER }).await;
     let silent = port.connect().await;
     let mut slow = port.connect().await;
     send(&mut slow, "GET /ip HTTP/1.1\r\nhost: te").await;
@@ -92,7 +93,7 @@ async fn who_does_not_ask_in_time_is_sent_away_and_others_are_served() {
 #[tokio::test]
 async fn a_further_request_has_a_time_of_its_own() {
     let next = Duration::from_millis(300);
-    let port = OpenPort::open(HeadTimeouts { first: NEVER, next }).await;
+    let port = OpenPort::open(Timeouts { next_head: next, ..NEVER }).await;
     let mut stream = port.connect().await;
     for _ in 0..2 {
         send(&mut stream, REQUEST).await;
@@ -104,7 +105,7 @@ async fn a_further_request_has_a_time_of_its_own() {
 
 #[tokio::test]
 async fn a_port_that_stops_finishes_what_was_asked_and_takes_nothing_new() {
-    let port = OpenPort::open(HeadTimeouts { first: NEVER, next: NEVER }).await;
+    let port = OpenPort::open(NEVER).await;
     let mut idle = port.connect().await;
     send(&mut idle, REQUEST).await;
     hear_until(&mut idle, "127.0.0.1").await;

@@ -17,6 +17,16 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Stream {
+    /// The connection below.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
 /// Calls the method of whichever stream it is.
 macro_rules! either {
     ($stream:expr, $method:ident($($argument:expr),*)) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -18,7 +19,7 @@ use vixen_common::id::{PermanentId, Position, Stamp};
 use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPattern};
 use vixen_common::wire::{HistoryPlace, TailSegment};
 
-use vixen_common::server::{self, HeadTimeouts};
+use vixen_common::server::{self, Timeouts};
 
 use super::*;
 use crate::broker::{
@@ -36,6 +37,9 @@ use crate::wamp::SessionLimits;
 fn web() -> Arc<Web> {
     Arc::new(Web { allowed_origins: "https://app.example".parse().expect("an origin") })
 }
+
+/// Of TCP: the shortest that tells a client that is gone from one that does not read.
+const SILENCE: Duration = Duration::from_secs(2);
 
 const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
 
@@ -71,7 +75,8 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let router = client_router(context, &web());
-        let (timeouts, never) = (HeadTimeouts::default(), std::future::pending());
+        let timeouts = Timeouts { silence: SILENCE, ..Timeouts::default() };
+        let never = std::future::pending();
         tokio::spawn(server::serve(listener, None, router, timeouts, never));
         Self { address, events, handle, reads, room, stop }
     }
@@ -534,6 +539,19 @@ async fn a_client_that_answers_no_ping_is_gone_and_finds_out_why() {
     assert!(pings > 0, "it was asked");
     assert!(last.starts_with("[6,") && last.ends_with("\"wamp.close.timeout\"]"), "{last}");
     assert_eq!(client.hear_close().await, 1008);
+}
+
+#[tokio::test]
+async fn a_subscriber_whose_network_vanished_is_gone_though_much_waits_for_it() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (client, me, outbound) = port.join_subscribed().await;
+    let MaybeTlsStream::Plain(stream) = client.0.get_ref() else { panic!("it has no TLS") };
+    // From now on its kernel drops all that arrives.
+    let drop_all = [SockFilter::new(6, 0, 0, 0)];
+    SockRef::from(stream).attach_filter(&drop_all).expect("a filter");
+    overwhelm(&mut port, &outbound).await;
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
 }
 
 #[tokio::test]

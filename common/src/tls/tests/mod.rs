@@ -21,7 +21,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
-use crate::server::{HeadTimeouts, serve};
+use crate::server::{Timeouts, serve};
 use crate::telemetry::install_metrics;
 use authority::{Authority, Folder};
 
@@ -48,7 +48,7 @@ fn pages() -> Router {
 async fn open_port(tls: Option<Arc<Tls>>, router: Router) -> SocketAddr {
     let listener = TcpListener::bind((HOST, 0)).await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let timeouts = HeadTimeouts::default();
+    let timeouts = Timeouts::default();
     tokio::spawn(serve(listener, tls, router, timeouts, std::future::pending()));
     address
 }

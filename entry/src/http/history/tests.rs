@@ -12,7 +12,7 @@ use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use vixen_common::server::{self, HeadTimeouts};
+use vixen_common::server::{self, Timeouts};
 
 use super::*;
 use crate::door::Door;
@@ -47,7 +47,7 @@ impl Port {
         let router = Router::new().route("/history", get(history)).with_state(context);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (timeouts, never) = (HeadTimeouts::default(), std::future::pending());
+        let (timeouts, never) = (Timeouts::default(), std::future::pending());
         tokio::spawn(server::serve(listener, None, router, timeouts, never));
         Self { address, handle, events, stop }
     }
