@@ -258,10 +258,13 @@ impl Connection {
                 None => Err(Ending::KeepAliveTimeout),
             };
         }
-        self.pinged_at = now;
-        self.asked_at.get_or_insert(now);
         let ping = self.socket.send(Message::Ping(Bytes::new()));
-        while_running(ping, &self.context.stopping).await
+        while_running(ping, &self.context.stopping).await?;
+        // It may have waited for a client that is slow, and asks from now on.
+        self.excuse(now);
+        self.pinged_at = Instant::now();
+        self.asked_at.get_or_insert(self.pinged_at);
+        Ok(())
     }
 
     /// Deals with a frame and all further ones at hand.
