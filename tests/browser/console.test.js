@@ -6,10 +6,10 @@ const http = require("node:http");
 const path = require("node:path");
 const { after, afterEach, before, test } = require("node:test");
 const {
-  Entry, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil,
+  Entry, Guarded, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil,
 } = require("./support.js");
 
-const { VIXEN_ENTRY, DATA_DIR, VIXEN_BROWSER_SHOTS } = process.env;
+const { VIXEN_ENTRY, VIXEN_BENCH, DATA_DIR, VIXEN_BROWSER_SHOTS } = process.env;
 /// What a browser itself says of an entry that is away or refuses.
 const AWAY = /^(WebSocket connection to|Failed to load resource)/;
 const STRANGER = new RegExp(`${AWAY.source}|has been blocked by CORS policy|asked for http`);
@@ -221,38 +221,34 @@ test("when the entry restarts the console comes back, with no gap and no repeat"
   assert.deepEqual(watch.take(AWAY), []);
 });
 
-test("with a name and a ticket the console signs in, and a refusal is final", async () => {
-  const page = await watch.tab(entry, "#exact=test.tickets");
-  // No entry of the test asks for tickets: this one is played.
-  const said = [];
-  await page.routeWebSocket(/\/ws$/, (socket) => socket.onMessage((text) => {
-    const message = JSON.parse(text);
-    said.push(message);
-    if (message[0] === 1) socket.send(JSON.stringify([4, "ticket", {}]));
-    if (message[0] === 32) socket.send(JSON.stringify([33, message[1], 7]));
-    if (message[0] !== 5) return;
-    const answer = message[1] === "secret!" ? [2, 1, { roles: { broker: {} } }]
-      : [3, { message: "wrong ticket" }, "wamp.error.authentication_failed"];
-    socket.send(JSON.stringify(answer));
-    if (answer[0] === 3) socket.close();
-  }));
-  // What is routed is what is opened from now on.
-  await page.goto("about:blank");
-  await page.goto(`${entry.url}/#exact=test.tickets`);
+test("with a name and a ticket the console signs in, and reads the past as its user", async (t) => {
+  const guarded = new Guarded(VIXEN_BENCH, path.dirname(VIXEN_ENTRY), DATA_DIR);
+  await guarded.start();
+  t.after(() => guarded.stop());
+  const page = await watch.page(guarded, "#exact=test.tickets");
+  const state = page.locator("#state");
+  await state.filter({ hasText: "refused: this realm has no anonymous sessions" }).waitFor();
   await page.click("summary");
-  await page.fill("#authid", "joe");
+  await page.fill("#authid", "jo\u00eb");
   await page.fill("#ticket", "wrong");
   await page.click("#connect");
-  const state = page.locator("#state");
-  await state.filter({ hasText: "refused: wrong ticket" }).waitFor();
-  await page.fill("#ticket", "secret!");
+  await state.filter({ hasText: "refused: authentication denied" }).waitFor();
+  await page.fill("#ticket", "geheim-\u2713-secret");
   await page.click("#connect");
   await isLive(page);
-  const hellos = said.filter(([code]) => code === 1).slice(-2);
-  for (const [, realm, details] of hellos) {
-    assert.deepEqual([realm, details.authid, details.authmethods], ["realm1", "joe", ["ticket"]]);
-  }
-  assert.deepEqual(said.filter(([code]) => code === 5).slice(-2), [[5, "wrong", {}], [5, "secret!", {}]]);
+  assert.match(await publishByForm(page, "test.tickets", '["for members"]'), /^acknowledged at position 1, id /);
+  await rowsUntil(page, '["for members"]');
+  // What is stored is for members as well: connected anew, the list begins with it.
+  const reading = page.waitForResponse((answer) => answer.url().includes("/history?"));
+  await page.fill("#realm", "other");
+  await page.click("#connect");
+  await state.filter({ hasText: "refused: no such realm" }).waitFor();
+  await page.fill("#realm", "realm1");
+  await page.click("#connect");
+  assert.equal((await reading).status(), 200);
+  await isLive(page);
+  assert.deepEqual((await rows(page)).map((row) => row.payload), ['["for members"]']);
+  assert.deepEqual(watch.take(AWAY), []);
 });
 
 test("pages of other hosts may use the entry when they are listed", async () => {

@@ -3,10 +3,27 @@
 
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
+const fs = require("node:fs");
 const path = require("node:path");
 const { chromium } = require("playwright-core");
 
 const WAIT_MS = 20_000;
+
+/// Nobody comes in without a name.
+const REALMS = `
+[[realm]]
+name = "realm1"
+[[realm.role]]
+name = "member"
+[[realm.role.permission]]
+uri = "test.*"
+publish = true
+subscribe = true
+[[realm.user]]
+authid = "jo\u00eb"
+role = "member"
+ticket = "geheim-\u2713-secret"
+`;
 
 /// Nearcast as a process; it keeps its port and its data over restarts.
 class Entry {
@@ -57,6 +74,50 @@ class Entry {
   }
 }
 
+/// A cluster of three processes with a realm for those who have a ticket.
+class Guarded {
+  constructor(bench, bins, dir) {
+    Object.assign(this, { bench, bins, dir: path.join(dir, "guarded"), port: 0, child: null });
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /// Resolves when all of it is ready.
+  async start() {
+    fs.mkdirSync(this.dir);
+    const realms = path.join(this.dir, "realms.toml");
+    fs.writeFileSync(realms, REALMS);
+    const ports = path.join(this.dir, "ports.json");
+    const args = ["--dir", path.join(this.dir, "nodes"), "--ports-file", ports, "--size", "1+1+1"];
+    // It stops when its input ends, so when this process does.
+    this.child = spawn(this.bench, ["cluster", ...args, "--config-append", realms], {
+      env: { ...process.env, VIXEN_BIN_DIR: this.bins },
+      stdio: ["pipe", "ignore", "pipe"],
+    });
+    const { child } = this;
+    child.stderr.setEncoding("utf8");
+    let said = "";
+    await new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => reject(new Error(`the cluster ended with ${code}: ${said}`)));
+      child.stderr.on("data", (text) => {
+        said += text;
+        if (said.includes("ready: ")) resolve();
+      });
+    });
+    child.removeAllListeners("exit");
+    this.port = Number(new URL(JSON.parse(fs.readFileSync(ports)).entries[0]).port);
+  }
+
+  async stop() {
+    const ended = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.stdin.end();
+    assert.equal(await ended, 0, "the cluster stops cleanly");
+  }
+}
+
 /// A browser whose pages are watched: what they complain about is in `complaints`.
 class Watch {
   async open() {
@@ -75,7 +136,7 @@ class Watch {
   }
 
   /// A tab with the console at an address such as `#exact=a.b`.
-  async tab(entry, hash = "") {
+  async page(entry, hash = "") {
     const page = await this.context.newPage();
     page.on("console", (message) => {
       if (message.type() === "error" || message.type() === "warning") {
@@ -88,6 +149,12 @@ class Watch {
       if (host !== `127.0.0.1:${entry.port}`) this.complaints.push(`asked for ${request.url()}`);
     });
     await page.goto(`${entry.url}/${hash}`);
+    return page;
+  }
+
+  /// The same, once it is connected and its subscriptions are confirmed.
+  async tab(entry, hash = "") {
+    const page = await this.page(entry, hash);
     await isLive(page);
     return page;
   }
@@ -186,4 +253,4 @@ function assertNumbers(rows, numbers) {
   assert.deepEqual(positions, [...new Set(positions)].sort((a, b) => a - b), "positions rise");
 }
 
-module.exports = { Entry, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil };
+module.exports = { Entry, Guarded, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil };

@@ -244,7 +244,7 @@ async function showIdOf(output, topic, position) {
   for (let tries = 0; tries < LOOK_UPS_MAX; tries += 1) {
     let message = log.byPosition.get(position);
     if (!message) {
-      const answer = await fetch(`history?${query}`, { cache: "no-store" }).catch(() => null);
+      const answer = await session.history(query).catch(() => null);
       const line = answer?.ok ? (await answer.text()).trim() : "";
       const found = line === "" ? null : messageOf(line);
       if (found?.position === position) message = found;

@@ -142,7 +142,7 @@ export class Feed {
       direction: "backward", limit: String(PAGE_MESSAGES),
     });
     if (before !== null) query.set("before", String(before));
-    const answer = await fetch(`history?${query}`, { cache: "no-store" });
+    const answer = await this.session.history(query);
     const text = await answer.text();
     // Retention drops the oldest days: below them there is nothing to read.
     if (answer.status === 410) return Object.assign([], { isLast: true });

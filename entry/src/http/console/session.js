@@ -43,6 +43,14 @@ export class Session {
     this.dial();
   }
 
+  /// The answer of GET /history to this login.
+  history(query) {
+    const { authid, ticket } = this.login ?? { authid: "" };
+    const headers = authid === "" ? {} : { authorization: `Basic ${base64(`${authid}:${ticket}`)}` };
+    // Without `omit` a browser would ask for a name and a password by itself.
+    return fetch(`history?${query}`, { cache: "no-store", credentials: "omit", headers });
+  }
+
   /// Says goodbye and stays away.
   disconnect() {
     if (this.isOpen) this.send([6, {}, "wamp.close.close_realm"]);
@@ -199,6 +207,10 @@ export class Session {
     this.socket.send(frame(this.nextRequest++));
     return Promise.resolve(null);
   }
+}
+
+function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 function hello({ realm, authid }) {
