@@ -3,6 +3,7 @@
 //! `socket` drives one connection; what it answers is decided in `session`, which is pure, and what
 //! it gets in `outbox`.
 
+mod alive;
 mod encode;
 mod error;
 mod frames;

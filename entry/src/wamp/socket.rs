@@ -32,6 +32,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use vixen_common::time::WallTime;
 
+use super::alive::{Alive, Silence};
 use super::error::{Ending, Violation};
 use super::frames::Frames;
 use super::limits::SessionLimits;
@@ -142,10 +143,7 @@ struct Connection {
     was_opened: bool,
     /// Until then HELLO has to come, or the answer to CHALLENGE.
     login_by: Instant,
-    heard_at: Instant,
-    pinged_at: Instant,
-    /// The first ping since, which nothing has answered.
-    asked_at: Option<Instant>,
+    alive: Alive,
 }
 
 impl Connection {
@@ -158,6 +156,7 @@ impl Connection {
     ) -> Self {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let (now, hello_timeout) = (Instant::now(), context.limits.hello_timeout);
+        let alive = Alive::new(&context.limits, now);
         Self {
             socket,
             session: Session::new(id, guest, serializer, Arc::clone(&context.limits)),
@@ -175,9 +174,7 @@ impl Connection {
             read_at: None,
             was_opened: false,
             login_by: now + hello_timeout,
-            heard_at: now,
-            pinged_at: now,
-            asked_at: None,
+            alive,
         }
     }
 
@@ -187,7 +184,7 @@ impl Connection {
         loop {
             self.begin_read();
             let may_read = self.steps.is_empty() && self.outbox.is_below(&self.context.limits);
-            let alive_at = self.alive_at();
+            let alive_at = self.alive.due_at();
             let begun = Instant::now();
             let step = tokio::select! {
                 message = self.socket.next(), if may_read => self.on_message(message).await,
@@ -210,34 +207,9 @@ impl Connection {
                 return ending;
             }
             if !may_read {
-                self.excuse(begun);
+                self.alive.excuse(begun, Instant::now());
             }
         }
-    }
-
-    /// Nothing was read since `begun`: the client may have said what was not heard, or waits
-    /// behind what it was sent. That is no silence of its own.
-    fn excuse(&mut self, begun: Instant) {
-        let now = Instant::now();
-        let deaf = now - begun;
-        self.heard_at = (self.heard_at + deaf).min(now);
-        self.pinged_at = (self.pinged_at + deaf).min(now);
-        self.asked_at = self.asked_at.map(|asked_at| (asked_at + deaf).min(now));
-    }
-
-    /// When [`keep_alive`](Self::keep_alive) is due.
-    fn alive_at(&self) -> Instant {
-        let quiet_since = self.heard_at.max(self.pinged_at);
-        let ping_at = quiet_since + self.context.limits.keep_alive_interval;
-        self.gone_at().map_or(ping_at, |gone_at| gone_at.min(ping_at))
-    }
-
-    /// When a client that was asked, and has not answered, is gone. One that was never asked may
-    /// have been silent for as long as this node was not running.
-    fn gone_at(&self) -> Option<Instant> {
-        let limits = &self.context.limits;
-        let answer_time = limits.keep_alive_timeout.saturating_sub(limits.keep_alive_interval);
-        self.asked_at.map(|asked_at| asked_at + answer_time)
     }
 
     /// The realms were read again.
@@ -251,20 +223,19 @@ impl Connection {
 
     async fn keep_alive(&mut self) -> Result<(), Ending> {
         let now = Instant::now();
-        if self.gone_at().is_some_and(|gone_at| gone_at <= now) {
+        match self.alive.due(now) {
+            Silence::Ask => {
+                let ping = self.socket.send(Message::Ping(Bytes::new()));
+                while_running(ping, &self.context.stopping).await?;
+                self.alive.asked(now, Instant::now());
+                Ok(())
+            }
             // The answer may have come together with the end of its time.
-            return match self.socket.next().now_or_never() {
+            Silence::Gone => match self.socket.next().now_or_never() {
                 Some(message) => self.on_message(message).await,
                 None => Err(Ending::KeepAliveTimeout),
-            };
+            },
         }
-        let ping = self.socket.send(Message::Ping(Bytes::new()));
-        while_running(ping, &self.context.stopping).await?;
-        // It may have waited for a client that is slow, and asks from now on.
-        self.excuse(now);
-        self.pinged_at = Instant::now();
-        self.asked_at.get_or_insert(self.pinged_at);
-        Ok(())
     }
 
     /// Deals with a frame and all further ones at hand.
@@ -272,7 +243,7 @@ impl Connection {
         &mut self,
         first: Option<Result<Message, axum::Error>>,
     ) -> Result<(), Ending> {
-        (self.heard_at, self.asked_at) = (Instant::now(), None);
+        self.alive.heard(Instant::now());
         let now = WallTime::now();
         let mut actions = Vec::new();
         let mut message = first;
@@ -356,7 +327,7 @@ impl Connection {
             let begun = Instant::now();
             let writing = write_all(&mut self.socket, self.frames.take());
             while_running(writing, &self.context.stopping).await?;
-            self.excuse(begun);
+            self.alive.excuse(begun, Instant::now());
             self.metrics.events.increment(self.outbox.take_events_sent());
         }
         self.receiver.give_back(std::mem::take(&mut self.unwritten_bytes));
