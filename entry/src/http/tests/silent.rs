@@ -1,0 +1,135 @@
+//! Clients that do not read, do not answer, or are gone.
+
+use socket2::{SockFilter, SockRef};
+
+use super::*;
+
+/// Sends events from position 1 on to a client that does not read, up to the bound; the first
+/// position that had no room, from which on the session is left out.
+async fn overwhelm(port: &mut Port, outbound: &Outbound) -> u64 {
+    let mut position = 1;
+    while outbound.send_events(&events(&large(position), &[1])) == Sent::Queued {
+        position += 1;
+        assert!(position < 4_096, "the bound does not hold");
+        tokio::task::yield_now().await;
+    }
+    let subscriptions = vec![SubscriptionId(1)];
+    outbound.send(Outgoing::Lagging { from: Position(position), subscriptions });
+    assert!(port.reads.try_recv().is_err(), "the store is not read for who does not read");
+    position
+}
+
+/// The client reads what was queued before it was left out at `from`.
+async fn hear_events(client: &mut Client, positions: std::ops::Range<u64>) {
+    for position in positions {
+        let event = client.hear().await;
+        assert!(event.starts_with(&format!("[36,1,{position},")), "{:.40}", event);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_did_not_read_gets_the_rest_from_the_store_and_then_live() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (mut client, me, outbound) = port.join_subscribed().await;
+    let from = overwhelm(&mut port, &outbound).await;
+    assert!(from > 200, "{from} messages are not 16 MiB");
+    hear_events(&mut client, 1..from).await;
+
+    let (request, items) = port.take_read().await;
+    assert_eq!(request.start, Start::At(HistoryPlace::Position(Position(from))));
+    assert_eq!(request.topics, [TopicPattern::new("realm1", "a.b", Match::Exact)]);
+    for position in [from, from + 1] {
+        items.send(HistoryItem::Segments(vec![large(position)])).await.expect("read");
+    }
+    items.send(HistoryItem::End { next: Position(from + 2) }).await.expect("read");
+    hear_events(&mut client, from..from + 2).await;
+
+    let joining = port.event().await;
+    let Some(SessionEvent::Join { session, join, subscriptions }) = joining else {
+        panic!("{joining:?}");
+    };
+    assert_eq!((session, subscriptions), (me, vec![SubscriptionId(1)]));
+    outbound.send(Outgoing::Joined { join, from: Position(from + 2) });
+    // There is room again, and what was read already does not come twice.
+    for position in [from + 1, from + 2] {
+        assert_eq!(outbound.send_events(&events(&large(position), &[1])), Sent::Queued);
+    }
+    hear_events(&mut client, from + 2..from + 3).await;
+    client.say(&acknowledged(1, "[]")).await;
+    assert_eq!(port.take(1).await.len(), 1, "the session goes on");
+}
+
+#[tokio::test]
+async fn a_client_that_stood_still_for_longer_than_the_keep_alive_timeout_goes_on() {
+    let limits = SessionLimits {
+        keep_alive_interval: Duration::from_millis(250),
+        keep_alive_timeout: Duration::from_secs(1),
+        ..SessionLimits::of_tests()
+    };
+    let still = 2 * limits.keep_alive_timeout;
+    let mut port = Port::open(limits).await;
+    let (mut client, _me, outbound) = port.join_subscribed().await;
+    let from = overwhelm(&mut port, &outbound).await;
+    // No ping could reach it, so that it has not answered is no sign.
+    tokio::time::sleep(still).await;
+    hear_events(&mut client, 1..from).await;
+    let (_, items) = port.take_read().await;
+    items.send(HistoryItem::Segments(vec![large(from)])).await.expect("read");
+    items.send(HistoryItem::End { next: Position(from + 1) }).await.expect("read");
+    hear_events(&mut client, from..from + 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_retention_has_overtaken_finds_out_why_it_is_dropped() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (mut client, me, outbound) = port.join_subscribed().await;
+    let from = overwhelm(&mut port, &outbound).await;
+    hear_events(&mut client, 1..from).await;
+    let (_, items) = port.take_read().await;
+    let first = Position(from + 100);
+    items.send(HistoryItem::Failed(HistoryError::Trimmed { first })).await.expect("read");
+    let last = client.hear().await;
+    assert!(last.starts_with("[6,") && last.ends_with("\"vixen.error.trimmed\"]"), "{last}");
+    assert!(last.contains(&format!("first position is {first}")), "{last}");
+    assert_eq!(client.hear_close().await, 1008);
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_gone_and_finds_out_why() {
+    let limits = SessionLimits {
+        keep_alive_interval: Duration::from_millis(50),
+        keep_alive_timeout: Duration::from_millis(200),
+        ..SessionLimits::of_tests()
+    };
+    let mut port = Port::open(limits).await;
+    let (mut client, me, _outbound) = port.join().await;
+    // It does not read, so it does not answer.
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+    let mut pings = 0;
+    let last = loop {
+        match client.0.next().await {
+            Some(Ok(Message::Ping(_))) => pings += 1,
+            Some(Ok(Message::Text(text))) => break text.as_str().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(pings > 0, "it was asked");
+    assert!(last.starts_with("[6,") && last.ends_with("\"wamp.close.timeout\"]"), "{last}");
+    assert_eq!(client.hear_close().await, 1008);
+}
+
+#[tokio::test]
+async fn a_subscriber_whose_network_vanished_is_gone_though_much_waits_for_it() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (client, me, outbound) = port.join_subscribed().await;
+    let MaybeTlsStream::Plain(stream) = client.0.get_ref() else { panic!("it has no TLS") };
+    // From now on its kernel drops all that arrives.
+    let drop_all = [SockFilter::new(6, 0, 0, 0)];
+    SockRef::from(stream).attach_filter(&drop_all).expect("a filter");
+    overwhelm(&mut port, &outbound).await;
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+}
