@@ -12,6 +12,7 @@ pub mod id;
 pub mod link;
 pub mod lmdb;
 pub mod payload;
+pub mod process;
 pub mod segment;
 pub mod server;
 pub mod telemetry;

@@ -16,6 +16,7 @@ use vixen_common::config::Config;
 use vixen_common::dirlock::DirLock;
 use vixen_common::id::{GroupId, NdbId, SyncId};
 use vixen_common::link::{Inbox, LinkEvent, join};
+use vixen_common::process::raise_open_files;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
 use vixen_common::wire::PeerId;
@@ -56,6 +57,10 @@ impl Nearcast {
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         // Before the nodes, which take their handles from the recorder.
         install_metrics();
+        // For the first try any number will do.
+        if let Err(error) = raise_open_files() {
+            tracing::debug!(%error, "cannot raise the number of open files");
+        }
         let data_dir = config.cluster.data_dir.clone();
         // Both errors say all there is in one line; a person reads them.
         let lock = DirLock::take(&data_dir).map_err(|error| anyhow!("{error} (--data-dir DIR)"))?;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use vixen_common::config::{Config, NodeName};
 use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
+use vixen_common::process::raise_open_files;
 use vixen_common::server::{self, Timeouts};
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
 use vixen_common::tls::{Tls, reload_on_hangup};
@@ -35,6 +36,8 @@ use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 /// Time for the sessions to get their last answers and close. Whatever starts a node again waits
 /// for this, so it is below the patience of all usual ones.
 const STOP_TIME: Duration = Duration::from_secs(5);
+/// Open files of an entry beside those of its sessions: links, the port, what it reads.
+const OTHER_FILES: u64 = 256;
 
 /// Runs the entry `name` of `config` until SIGTERM or SIGINT. `listen` wins over the file. At SIGHUP
 /// `load` reads the configuration again: its realms and certificates are taken, nothing else.
@@ -49,6 +52,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     // Before the node, which takes its handles from the recorder.
     install_metrics();
+    raise_files(config.limits.sessions_max);
     let member = config.entry_member(name, listen)?;
     let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
     let listener = server::listen(&member.listen.to_string()).await?;
@@ -64,6 +68,21 @@ pub async fn serve(
         Ok(())
     })
     .await
+}
+
+/// Takes all open files that may be had, and says so when `sessions_max` may need more.
+fn raise_files(sessions_max: usize) {
+    let needed = (sessions_max as u64).saturating_add(OTHER_FILES);
+    match raise_open_files() {
+        Ok(files) if files < needed => tracing::warn!(
+            files,
+            needed,
+            "fewer open files than limits.sessions-max needs: raise `ulimit -Hn` (systemd: \
+             LimitNOFILE), or lower the limit"
+        ),
+        Ok(_enough) => {}
+        Err(error) => tracing::warn!(%error, "cannot raise the number of open files"),
+    }
 }
 
 /// A new incarnation of the entry `name`.

@@ -2,7 +2,8 @@
 //! all of them now and then.
 
 use anyhow::{Context as _, ensure};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use vixen_common::process::raise_open_files;
 
 use super::crowd::{Crowd, CrowdOptions};
 use super::memory::MemoryWatch;
@@ -17,14 +18,14 @@ const OTHER_FILES: u64 = 200;
 
 /// Takes as many files as this process may have; nodes that it starts have the same.
 pub(super) fn raise_files(sessions: usize) -> anyhow::Result<()> {
-    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let files = raise_open_files().context("cannot raise the number of open files")?;
     let needed = sessions as u64 + OTHER_FILES;
     ensure!(
-        hard >= needed,
-        "{sessions} sessions need {needed} open files, and this process may have {hard}: raise \
+        files >= needed,
+        "{sessions} sessions need {needed} open files, and this process may have {files}: raise \
          `ulimit -Hn`"
     );
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the number of open files")
+    Ok(())
 }
 
 pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
