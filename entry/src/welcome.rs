@@ -19,21 +19,28 @@ pub(crate) fn text(address: SocketAddr, data_dir: &Path, durability: Durability)
     format!(
         r#"vixen is ready: entry, storage and vote in this one process ("nearcast").
 
-  clients   ws://{host}/ws   WAMP v2, subprotocol wamp.2.json, any realm, for example realm1
+  clients   ws://{host}/ws   WAMP v2 (wamp.2.json, wamp.2.msgpack, wamp.2.cbor), any realm, for example realm1
   page      http://{host}/   publish and watch in two browser tabs
   status    http://{host}/status
   data      {data}   durability {durability}: {promise}
 
-Try it in another terminal. The first line is for this checkout, the second for Node.js 20.10 or later:
+Try it in another terminal: with curl, from this checkout, or with Node.js 20.10 or later:
 
+  {curl}
   {demo}
   {node}
 
 Stop with Ctrl-C: the data stays, and the order goes on where it was.
 "#,
+        curl = curl_line(&host),
         demo = demo_line(&host),
         node = node_line(&host),
     )
+}
+
+fn curl_line(host: &str) -> String {
+    let body = r#"{"topic": "com.example.hello", "args": ["hello"]}"#;
+    format!("curl http://{host}/publish -d '{body}'")
 }
 
 fn demo_line(host: &str) -> String {
