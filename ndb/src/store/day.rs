@@ -257,6 +257,34 @@ impl DayEnv {
         first_whole(self.order.rev_range(txn, &upto)?)
     }
 
+    /// Where the row that holds `position` begins, by looking at all from the first one on: for when
+    /// searches are led astray.
+    pub(super) fn row_in_scan(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        position: Position,
+    ) -> Result<Option<Position>, StoreError> {
+        for item in self.order.iter(txn)? {
+            let (key, value) = item?;
+            if let Ok((first, row)) = Self::order_row(key, value)
+                && (first..first.plus(row.elected.meta.count)).contains(&position)
+            {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a search for the row that begins at `position` ends at it. Where a key between the pages
+    /// of the tree is damaged it does not, though the row stands there whole.
+    pub(super) fn finds_row(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        position: Position,
+    ) -> Result<bool, StoreError> {
+        Ok(self.order.get(txn, &position.0.to_be_bytes())?.is_some())
+    }
+
     /// Reads rows of a database whose keys are segment ids. One that is damaged is left out and
     /// counted: what it stood for is fetched again, or offered by a peer.
     pub(super) fn temporaries(

@@ -21,6 +21,7 @@ mod retention;
 mod row;
 mod scrub;
 mod topics;
+mod tree;
 mod write;
 mod writer;
 

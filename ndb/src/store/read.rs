@@ -93,8 +93,15 @@ impl Store {
         };
         for env in envs {
             let txn = env.read()?;
-            if let Some((first, row)) = env.last_row_upto(&txn, position)? {
-                return Ok(first.plus(row.elected.meta.count).max(base));
+            match env.last_row_upto(&txn, position)? {
+                // The search was led astray: the row is there, and not found.
+                Some((first, _)) if first > position => {
+                    if let Some(hidden) = env.row_in_scan(&txn, position)? {
+                        return Ok(hidden.max(base));
+                    }
+                }
+                Some((first, row)) => return Ok(first.plus(row.elected.meta.count).max(base)),
+                None => {}
             }
         }
         Ok(base)
@@ -216,7 +223,8 @@ pub(super) fn rows_of_day(
     let mut rows: Vec<(Position, OrderRow)> = Vec::new();
     let Some((first, row)) = env.last_row_upto(&txn, position)? else { return Ok(rows) };
     let mut at = first.plus(row.elected.meta.count);
-    if at <= position {
+    // Not the row that was asked for: it is damaged, or the search was led astray.
+    if at <= position || first > position {
         return Ok(rows);
     }
     rows.push((first, row));
@@ -271,7 +279,8 @@ fn first_at_or_after(
     while low < high {
         let middle = low + (high - low) / 2;
         match at_or_after(middle)? {
-            Some((first, row)) if row.elected.stamp() < stamp => low = first.0 + 1,
+            // A search that is led astray may end before: on it goes nevertheless.
+            Some((first, row)) if row.elected.stamp() < stamp => low = first.0.max(middle) + 1,
             Some(_) | None => high = middle,
         }
     }

@@ -1,18 +1,49 @@
 //! Repair of damaged rows of the order, by those of a peer.
 
+use std::time::{Duration, Instant};
+
 use vixen_common::id::{Digest, Position};
 use vixen_common::segment::Elected;
 use vixen_common::time::UtcDay;
 
 use super::day::DayEnv;
 use super::purge::purge;
+use super::write::Memory;
 use super::{Store, StoreError, row};
 use crate::replica::OrderRow;
 
 /// A peer with more rows sends so many in one answer.
 const ANSWER_ROWS: usize = 4_096;
 
+/// Between two looks at the whole tree of a day, which may be large.
+const TREE_LOOKS: Duration = Duration::from_secs(5);
+
 impl Store {
+    /// Mends the order where a peer has these rows from `first` on. Returns how many were written.
+    ///
+    /// # Errors
+    /// As for [`repair_order`](Self::repair_order).
+    pub(super) fn repair(
+        &self,
+        memory: &mut Memory,
+        first: Position,
+        rows: &[Elected],
+    ) -> Result<usize, StoreError> {
+        let repaired = self.repair_order(first, rows);
+        if !matches!(repaired, Ok(0) | Err(StoreError::Misfit(_))) || !self.leads_astray(first)? {
+            return repaired;
+        }
+        if memory.tree_seen_at.is_some_and(|at| at.elapsed() < TREE_LOOKS) {
+            return repaired;
+        }
+        memory.tree_seen_at = Some(Instant::now());
+        if self.write_tree_anew(first)? {
+            tracing::warn!(position = %first, "the tree of the order led astray: written anew");
+            return self.repair_order(first, rows);
+        }
+        repaired
+    }
+
     /// Writes the rows that a peer has from `first` on, as far as this node's own are damaged:
     /// until one of its own fits behind, or its order ends. Returns how many were written.
     ///
@@ -79,15 +110,20 @@ impl Store {
         Ok(written.len())
     }
 
-    /// Whether this node's own row at `at` is whole and chained to `chain`.
+    /// Whether this node's own row at `at` is whole, chained to `chain`, and where a search finds it.
     fn fits(&self, at: Position, chain: Digest) -> Result<bool, StoreError> {
-        match self.rows_from(at, 1) {
-            Ok(rows) => Ok(rows.first().is_some_and(|(first, row)| {
+        let is_whole = match self.rows_from(at, 1) {
+            Ok(rows) => rows.first().is_some_and(|(first, row)| {
                 *first == at && OrderRow::chained(chain, row.elected).chain == row.chain
-            })),
-            Err(StoreError::Order(_) | StoreError::Row { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+            }),
+            Err(StoreError::Order(_) | StoreError::Row { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        let Some(env) = self.days().day_at(at).cloned().filter(|_| is_whole) else {
+            return Ok(false);
+        };
+        let txn = env.read()?;
+        env.finds_row(&txn, at)
     }
 }
 

@@ -89,9 +89,11 @@ impl Store {
                 at = after;
                 continue;
             }
+            let txn = env.read()?;
             for (first, row) in rows {
                 let chained = step.chain.map(|chain| OrderRow::chained(chain, row.elected).chain);
-                if chained.is_some_and(|chain| chain != row.chain) {
+                let is_chained = chained.is_none_or(|chain| chain == row.chain);
+                if !is_chained || !env.finds_row(&txn, first)? {
                     step.findings.push(Finding::Row { at: first });
                 }
                 step.chain = Some(row.chain);

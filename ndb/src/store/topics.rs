@@ -160,7 +160,7 @@ impl DayEnv {
         let (low, high) = (row_key(number, from), row_key(number, Position(u64::MAX)));
         let range = (Included(&low[..]), Included(&high[..]));
         let found = self.topic_rows.range(txn, &range)?.next().transpose()?;
-        found.map(|(key, check)| read_row(key, check)).transpose()
+        found.map(|(key, check)| read_row_between(key, check, &low, &high)).transpose()
     }
 
     /// The last segment with a topic that begins before `before`.
@@ -173,7 +173,7 @@ impl DayEnv {
         let (low, high) = (row_key(number, Position(0)), row_key(number, before));
         let range = (Included(&low[..]), Excluded(&high[..]));
         let found = self.topic_rows.rev_range(txn, &range)?.next().transpose()?;
-        found.map(|(key, check)| read_row(key, check)).transpose()
+        found.map(|(key, check)| read_row_between(key, check, &low, &high)).transpose()
     }
 
     /// Whether the index has the segment under all its topics.
@@ -201,6 +201,20 @@ impl DayEnv {
     pub(super) fn topics_len(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<u64, StoreError> {
         Ok(self.topics.len(txn)?)
     }
+}
+
+/// A row that a search between `low` and `high` has found. One beyond them, to which a damaged key
+/// between the pages of the tree leads, counts as damaged.
+fn read_row_between(
+    key: &[u8],
+    check: &[u8],
+    low: &[u8],
+    high: &[u8],
+) -> Result<Position, StoreError> {
+    if key < low || key > high {
+        return Err(StoreError::Row { database: db_name::TOPIC_ROWS, key: key.to_vec() });
+    }
+    read_row(key, check)
 }
 
 pub(super) fn read_row(key: &[u8], check: &[u8]) -> Result<Position, StoreError> {

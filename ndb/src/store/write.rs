@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use heed::RwTxn;
 
@@ -76,6 +77,8 @@ pub(super) struct Memory {
     pub(super) temporary: BTreeMap<SegmentId, UtcDay>,
     /// Highest placed seq of each owner, with its stamp.
     pub(super) owners: BTreeMap<OwnerId, (Seq, Stamp)>,
+    /// When a day's whole tree was last looked at.
+    pub(super) tree_seen_at: Option<Instant>,
 }
 
 /// One change of one day.
@@ -143,7 +146,7 @@ impl Store {
                 }
                 Job::Repair { first, rows } => {
                     self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
-                    match self.repair_order(*first, rows) {
+                    match self.repair(memory, *first, rows) {
                         Ok(rows) => committed.repaired += rows,
                         Err(StoreError::Misfit(at)) => {
                             tracing::error!(position = %at, "a peer's rows do not mend the order");
