@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use heed::types::Bytes as Raw;
 use heed::{CompactionOption, Database, EnvFlags, EnvOpenOptions};
-use nix::libc::{EINVAL, EIO, ENOMEM};
+use nix::libc::{EFBIG, EINVAL, EIO, ENOMEM};
 
 use vixen_common::id::{GroupId, Position, SegmentId, Seq, Stamp};
 use vixen_common::lmdb::OpenError;
@@ -84,6 +84,8 @@ pub(crate) struct Segment {
     pub(crate) blob: Option<Bytes>,
     /// Whether it is noted as missing.
     pub(crate) is_missing: bool,
+    /// Whether a search for the row finds it.
+    pub(crate) is_found: bool,
 }
 
 /// Where reading a day goes on.
@@ -331,6 +333,10 @@ impl Day {
         for item in env.order.range(&txn, &range)? {
             let (key, value) = item?;
             let row = DayEnv::order_row(key, value);
+            // Where the tree is damaged, a search may lead to whole rows before.
+            if row.is_ok() && cursor.0.as_deref().is_some_and(|after| key <= after) {
+                continue;
+            }
             // A key that is damaged may say anything, and ends nothing.
             if row.as_ref().is_ok_and(|(first, _)| *first >= until) {
                 return Ok(batch);
@@ -344,7 +350,8 @@ impl Day {
                     let blob = blob.map(Bytes::copy_from_slice);
                     bytes += blob.as_ref().map_or(0, Bytes::len);
                     let is_missing = is_wanted && env.missing.get(&txn, &id.to_key())?.is_some();
-                    Read::Row(Segment { first, row, blob, is_missing })
+                    let is_found = env.finds_row(&txn, first)?;
+                    Read::Row(Segment { first, row, blob, is_missing, is_found })
                 }
                 Err(_damaged) => Read::Damaged { at: row::position_of(db_name::ORDER, key).ok() },
             });
@@ -574,7 +581,9 @@ fn is_damage(error: &heed::Error) -> bool {
             error,
             MdbError::MapFull | MdbError::DbsFull | MdbError::ReadersFull | MdbError::TlsFull
         ),
-        heed::Error::Io(error) => matches!(error.raw_os_error(), Some(EIO | ENOMEM | EINVAL)),
+        heed::Error::Io(error) => {
+            matches!(error.raw_os_error(), Some(EIO | ENOMEM | EINVAL | EFBIG))
+        }
         heed::Error::Encoding(_) | heed::Error::Decoding(_) | heed::Error::EnvAlreadyOpened => {
             false
         }

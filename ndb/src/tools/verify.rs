@@ -182,6 +182,10 @@ impl Report {
                         let bytes = segment.blob.as_ref().map_or(0, |blob| blob.len() as u64);
                         let done = segment.first.0 - self.base.0;
                         self.row(day.day(), segment.first, &segment.row, expected);
+                        if !segment.is_found {
+                            let text = "the row is there, and searches do not find it";
+                            self.problem(Some(day.day()), Some(segment.first), None, text);
+                        }
                         self.segment(day, group, segment)?;
                         progress.at(done, bytes);
                     }
@@ -255,7 +259,7 @@ impl Report {
         group: Option<GroupId>,
         segment: Segment,
     ) -> Result<(), StoreError> {
-        let Segment { first, row, blob, is_missing } = segment;
+        let Segment { first, row, blob, is_missing, is_found: _ } = segment;
         let meta = row.elected.meta;
         if Some(row.elected.challenger.group) != group {
             return Ok(());
