@@ -71,10 +71,43 @@ pub(crate) struct DayEnv {
 /// Highest placed seq of an owner, with its stamp.
 pub(super) type PlacedOwner = (OwnerId, (Seq, Stamp));
 
-/// A read transaction; the map does not grow while it lives. Never kept across an await.
+/// A read transaction; the map does not grow while it lives. Never kept across an await, and never
+/// two of a day on one thread: a map that is about to grow between them waits for the first, and the
+/// second for it.
 pub(super) struct Reading<'e> {
     txn: RoTxn<'e, WithoutTls>,
     _no_growth: RwLockReadGuard<'e, ()>,
+    #[cfg(debug_assertions)]
+    _alone: alone::Alone,
+}
+
+/// Tells in debug builds when a thread reads a day that it reads already.
+#[cfg(debug_assertions)]
+mod alone {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static DAYS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) struct Alone(usize);
+
+    impl Alone {
+        pub(super) fn at(day: &super::DayEnv) -> Self {
+            let day = std::ptr::from_ref(day).addr();
+            DAYS.with_borrow_mut(|days| {
+                assert!(!days.contains(&day), "this thread reads the day already");
+                days.push(day);
+            });
+            Self(day)
+        }
+    }
+
+    impl Drop for Alone {
+        fn drop(&mut self) {
+            DAYS.with_borrow_mut(|days| days.retain(|day| *day != self.0));
+        }
+    }
 }
 
 impl<'e> Deref for Reading<'e> {
@@ -141,8 +174,15 @@ impl DayEnv {
     }
 
     pub(super) fn read(&self) -> Result<Reading<'_>, StoreError> {
+        #[cfg(debug_assertions)]
+        let alone = alone::Alone::at(self);
         let no_growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(Reading { txn: self.env.read_txn()?, _no_growth: no_growth })
+        Ok(Reading {
+            txn: self.env.read_txn()?,
+            _no_growth: no_growth,
+            #[cfg(debug_assertions)]
+            _alone: alone,
+        })
     }
 
     /// Runs `change` in a write transaction and commits it; durable on return (with fsync). When
@@ -257,22 +297,28 @@ impl DayEnv {
         first_whole(self.order.rev_range(txn, &upto)?)
     }
 
-    /// Where the row that holds `position` begins, by looking at all from the first one on: for when
-    /// searches are led astray.
-    pub(super) fn row_in_scan(
+    /// Where a row is to be mended so that `position` can be read, by looking at all from the first one
+    /// on, for when searches are led astray: where the row that holds it begins, or else the end of
+    /// the last whole one before.
+    pub(super) fn mend_from(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         position: Position,
     ) -> Result<Option<Position>, StoreError> {
+        let mut end = None;
         for item in self.order.iter(txn)? {
             let (key, value) = item?;
-            if let Ok((first, row)) = Self::order_row(key, value)
-                && (first..first.plus(row.elected.meta.count)).contains(&position)
-            {
+            let Ok((first, row)) = Self::order_row(key, value) else { continue };
+            if first > position {
+                break;
+            }
+            let next = first.plus(row.elected.meta.count);
+            if position < next {
                 return Ok(Some(first));
             }
+            end = Some(next);
         }
-        Ok(None)
+        Ok(end)
     }
 
     /// Whether a search for the row that begins at `position` ends at it. Where a key between the pages

@@ -94,10 +94,10 @@ impl Store {
         for env in envs {
             let txn = env.read()?;
             match env.last_row_upto(&txn, position)? {
-                // The search was led astray: the row is there, and not found.
+                // The search was led astray.
                 Some((first, _)) if first > position => {
-                    if let Some(hidden) = env.row_in_scan(&txn, position)? {
-                        return Ok(hidden.max(base));
+                    if let Some(at) = env.mend_from(&txn, position)? {
+                        return Ok(at.max(base));
                     }
                 }
                 Some((first, row)) => return Ok(first.plus(row.elected.meta.count).max(base)),

@@ -89,11 +89,13 @@ impl Store {
                 at = after;
                 continue;
             }
-            let txn = env.read()?;
             for (first, row) in rows {
                 let chained = step.chain.map(|chain| OrderRow::chained(chain, row.elected).chain);
                 let is_chained = chained.is_none_or(|chain| chain == row.chain);
-                if !is_chained || !env.finds_row(&txn, first)? {
+                // A transaction of its own: whoever holds two at once stands in the way of a map that
+                // grows between them, and of itself.
+                let is_found = env.read().and_then(|txn| env.finds_row(&txn, first))?;
+                if !is_chained || !is_found {
                     step.findings.push(Finding::Row { at: first });
                 }
                 step.chain = Some(row.chain);
