@@ -70,6 +70,7 @@ mod tests {
         drop(held);
         DirLock::take(&dir.path().join("a")).expect("free again");
     }
+
     #[test]
     fn it_is_given_back_though_a_child_process_being_made_has_the_file_open() {
         let dir = tempfile::tempdir().expect("dir");

@@ -120,7 +120,13 @@ pub async fn serve(
                         note_end(client, ended);
                         return;
                     }
-                    Ok(()) = closing.changed() => connection.as_mut().graceful_shutdown(),
+                    Ok(()) = closing.changed() => {
+                        // Browsers connect ahead of what they may ask: nobody waits for that.
+                        if !has_asked.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        connection.as_mut().graceful_shutdown();
+                    }
                     () = first_head.as_mut(), if has_time => {
                         has_time = false;
                         if !has_asked.load(Ordering::Relaxed) {

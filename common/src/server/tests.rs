@@ -112,7 +112,12 @@ async fn a_port_that_stops_finishes_what_was_asked_and_takes_nothing_new() {
     let mut held = port.connect().await;
     send(&mut held, "GET /held HTTP/1.1\r\nhost: test\r\n\r\n").await;
     port.is_held.notified().await;
+    let silent = port.connect().await;
+    // Accepted, as one that came after it is answered.
+    send(&mut idle, REQUEST).await;
+    hear_until(&mut idle, "127.0.0.1").await;
     port.stop.send(()).expect("it runs");
+    assert_eq!(hear_all(silent).await, "", "nor for a question");
     assert_eq!(hear_all(idle).await, "", "nobody waits for an answer there");
     assert!(TcpStream::connect(port.address).await.is_err(), "the port is closed");
     port.held.notify_one();
