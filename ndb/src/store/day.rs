@@ -128,7 +128,6 @@ impl DayEnv {
         fsync: bool,
     ) -> Result<(Self, StoreId), StoreError> {
         let dir = store_dir.join(day.to_string());
-        let is_new = !dir.join("data.mdb").exists();
         let used = std::fs::metadata(dir.join("data.mdb")).map_or(0, |file| file.len());
         let map = used.saturating_mul(2).next_multiple_of(MAP_BYTES_MIN).max(MAP_BYTES_MIN);
         let env = lmdb::open(&dir, map.min(bytes_max).max(used), fsync)?;
@@ -140,7 +139,8 @@ impl DayEnv {
         })?;
         let store_id = lmdb::identify(&mut txn, found.meta, &found.dir, FORMAT, store_id)?;
         txn.commit()?;
-        if is_new && fsync {
+        // Also where the file was there: whoever made it may have had no room, or no time, for this.
+        if fsync {
             sync_dir(&found.dir)?;
             sync_dir(store_dir)?;
         }
@@ -186,7 +186,8 @@ impl DayEnv {
     }
 
     /// Runs `change` in a write transaction and commits it; durable on return (with fsync). When
-    /// the map is full it grows, and `change` runs again.
+    /// the map is full it grows, and `change` runs again. Whatever ends a transaction without its
+    /// commit, nothing that was remembered in it outlives it.
     pub(super) fn write<T>(
         &self,
         change: &mut dyn FnMut(&Self, &mut RwTxn<'_>) -> Result<T, StoreError>,
@@ -197,6 +198,10 @@ impl DayEnv {
                 txn.commit()?;
                 Ok(done)
             });
+            if written.is_err() {
+                // Numbers given in the transaction that failed are not in the store.
+                self.forget_topics();
+            }
             match written {
                 Err(StoreError::Lmdb(heed::Error::Mdb(heed::MdbError::MapFull)))
                     if (self.env.info().map_size as u64) < self.bytes_max =>
@@ -209,8 +214,6 @@ impl DayEnv {
     }
 
     fn grow(&self) -> Result<(), StoreError> {
-        // Numbers given in the transaction that failed are not in the store.
-        self.forget_topics();
         let _no_readers = self.growth.write().unwrap_or_else(PoisonError::into_inner);
         let wanted = (self.env.info().map_size as u64).saturating_mul(MAP_GROWTH);
         lmdb::resize(&self.env, wanted.min(self.bytes_max))?;

@@ -59,3 +59,26 @@ pub enum StoreError {
     #[error("a peer's rows of the order do not fit at position {0}")]
     Misfit(Position),
 }
+
+impl StoreError {
+    /// What the system said, where that is the cause.
+    pub(super) const fn of_the_disk(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Lmdb(heed::Error::Io(error))
+            | Self::Open(OpenError::Lmdb(heed::Error::Io(error)))
+            | Self::Open(OpenError::Directory { source: error, .. })
+            | Self::Directory { source: error, .. } => Some(error),
+            Self::Open(
+                OpenError::Lmdb(_) | OpenError::Format { .. } | OpenError::StoreId { .. },
+            )
+            | Self::Lmdb(_)
+            | Self::OldLayout { .. }
+            | Self::Encode(_)
+            | Self::Row { .. }
+            | Self::Order(_)
+            | Self::Damaged(_)
+            | Self::Trimmed { .. }
+            | Self::Misfit(_) => None,
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! gap. What leaves a day because its row lies in another goes after the row is durable there.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -118,8 +119,8 @@ impl Memory {
 impl Store {
     /// Whether a write failed for want of room on the disk: it can be done again.
     pub(super) fn has_no_room(&self, error: &StoreError) -> bool {
-        let StoreError::Lmdb(heed::Error::Io(error)) = error else { return false };
-        if error.kind() == std::io::ErrorKind::StorageFull {
+        let Some(error) = error.of_the_disk() else { return false };
+        if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
             return true;
         }
         // A page that found room for its first part only is an I/O error to LMDB.
@@ -210,6 +211,15 @@ impl Store {
                 Job::Place(place) => {
                     let elected = place.row.elected;
                     let meta = elected.meta;
+                    committed.rows += 1;
+                    committed.placed_to = Some((elected.stamp(), place.first.plus(meta.count)));
+                    if place.first < self.base().next {
+                        // Written before, and its day dropped: this is a repetition.
+                        if let Some(day) = memory.temporary.remove(&meta.id) {
+                            leave.entry(day).or_default().push(meta.id);
+                        }
+                        continue;
+                    }
                     let day = UtcDay::of(elected.stamp().wall_time());
                     let from = match memory.temporary.remove(&meta.id) {
                         None => None,
@@ -222,8 +232,6 @@ impl Store {
                     let owner = (meta.id.owner, (meta.id.seq, elected.stamp()));
                     memory.owners.insert(owner.0, owner.1);
                     days.entry(day).or_default().push(Change::Place { place, owner, from });
-                    committed.rows += 1;
-                    committed.placed_to = Some((elected.stamp(), place.first.plus(meta.count)));
                 }
                 // What retention has dropped meanwhile does not come back.
                 Job::Lose(Lost { first, .. }) | Job::Index { first, .. }

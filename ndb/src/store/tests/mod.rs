@@ -9,6 +9,7 @@ mod keys;
 mod places;
 mod repair;
 mod retention;
+mod room;
 mod topics;
 
 use heed::Database;
