@@ -13,6 +13,7 @@ pub mod link;
 pub mod lmdb;
 pub mod payload;
 pub mod process;
+pub mod roster;
 pub mod segment;
 pub mod server;
 pub mod telemetry;

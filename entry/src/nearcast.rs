@@ -12,11 +12,12 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use vixen_common::config::Config;
+use vixen_common::config::{Config, NodeName};
 use vixen_common::dirlock::DirLock;
 use vixen_common::id::{GroupId, NdbId, SyncId};
-use vixen_common::link::{Inbox, LinkEvent, join};
+use vixen_common::link::{End, Inbox, LinkEvent, join};
 use vixen_common::process::raise_open_files;
+use vixen_common::roster::Roster;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
 use vixen_common::wire::PeerId;
@@ -45,8 +46,15 @@ pub struct Nearcast {
 /// A node with a thread of its own.
 struct Tier<E> {
     peer: PeerId,
+    name: NodeName,
     inbox: Inbox<E>,
     thread: JoinHandle<()>,
+}
+
+impl<E> Tier<E> {
+    fn end(&self) -> End<E> {
+        End { peer: self.peer, name: self.name.clone(), inbox: self.inbox.clone() }
+    }
 }
 
 impl Nearcast {
@@ -73,10 +81,11 @@ impl Nearcast {
         let ndb = start_ndb(&config, ended_sender).await?;
         let entry = EntryNode::new(serve::options_of(&config, &member.id));
         let peer = PeerId::Entry { owner: entry.owner() };
+        let end = || End { peer, name: member.id.clone(), inbox: entry.inbox() };
         let bytes_max = config.limits.link_queue_bytes_max;
-        link((peer, entry.inbox()), (sync.peer, sync.inbox.clone()), bytes_max);
-        link((peer, entry.inbox()), (ndb.peer, ndb.inbox.clone()), bytes_max);
-        link((ndb.peer, ndb.inbox.clone()), (sync.peer, sync.inbox.clone()), bytes_max);
+        link(end(), sync.end(), bytes_max);
+        link(end(), ndb.end(), bytes_max);
+        link(ndb.end(), sync.end(), bytes_max);
         Ok(Self { config, entry, listener, sync, ndb, ended, _lock: lock })
     }
 
@@ -122,7 +131,7 @@ impl Nearcast {
     }
 }
 
-fn link<A, B>(a: (PeerId, Inbox<A>), b: (PeerId, Inbox<B>), queue_bytes_max: usize)
+fn link<A, B>(a: End<A>, b: End<B>, queue_bytes_max: usize)
 where
     A: From<LinkEvent> + Send + 'static,
     B: From<LinkEvent> + Send + 'static,
@@ -137,7 +146,8 @@ async fn start_sync(
     let member = config.sync.first().context("nearcast has a sync node")?;
     let options = SyncOptions {
         id: SYNC,
-        name: member.id.to_string(),
+        name: member.id.clone(),
+        roster: Roster::of(config),
         members: vec![SYNC],
         write_quorum: config.cluster.write_quorum,
         dir: config.node_dir(&member.id),
@@ -153,7 +163,7 @@ async fn start_sync(
         let run = async move { node.run().await.context("the sync node had to stop") };
         Ok((peer, inbox, run))
     };
-    start("sync", open, ended).await
+    start("sync", member.id.clone(), open, ended).await
 }
 
 async fn start_ndb(
@@ -163,7 +173,8 @@ async fn start_ndb(
     let (_, member) = config.ndb_members().next().context("nearcast has an ndb node")?;
     let options = NdbOptions {
         id: NDB,
-        name: member.id.to_string(),
+        name: member.id.clone(),
+        roster: Roster::of(config),
         members: 1,
         write_quorum: config.cluster.write_quorum,
         sync_nodes: vec![SYNC],
@@ -184,12 +195,13 @@ async fn start_ndb(
         let run = async move { node.run().await.context("the ndb node had to stop") };
         Ok((peer, inbox, run))
     };
-    start("ndb", open, ended).await
+    start("ndb", member.id.clone(), open, ended).await
 }
 
 /// Opens a node and runs it, both on a new thread with a runtime of its own.
 async fn start<E, F>(
-    name: &str,
+    thread: &str,
+    name: NodeName,
     open: impl FnOnce() -> anyhow::Result<(PeerId, Inbox<E>, F)> + Send + 'static,
     ended: mpsc::Sender<anyhow::Error>,
 ) -> anyhow::Result<Tier<E>>
@@ -220,7 +232,7 @@ where
             }
         }
     };
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body)?;
+    let thread = std::thread::Builder::new().name(thread.to_owned()).spawn(body)?;
     let (peer, inbox) = is_open.await.context("the thread died")??;
-    Ok(Tier { peer, inbox, thread })
+    Ok(Tier { peer, name, inbox, thread })
 }

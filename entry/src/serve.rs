@@ -14,10 +14,11 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use vixen_common::config::{Config, NodeName};
-use vixen_common::id::{NdbId, OwnerId, SyncId};
+use vixen_common::config::{Config, NodeName, SyncMember};
+use vixen_common::id::{NdbId, OwnerId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::process::raise_open_files;
+use vixen_common::roster::Roster;
 use vixen_common::server::{self, Timeouts};
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
 use vixen_common::tls::{Tls, reload_on_hangup};
@@ -93,8 +94,9 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
     }
     EntryOptions {
         owner: OwnerId::generate(),
-        name: name.to_string(),
-        sync_nodes: config.sync.iter().map(|member| SyncId(member.lane.index())).collect(),
+        name: name.clone(),
+        roster: Roster::of(config),
+        sync_nodes: config.sync.iter().map(SyncMember::sync_id).collect(),
         groups,
         write_quorum: config.cluster.write_quorum,
         publish_timeout: config.cluster.publish_timeout,
@@ -109,13 +111,14 @@ fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
         cluster: config.cluster.name.as_str().into(),
         secret: config.cluster.secret.as_bytes().into(),
         peer: PeerId::Entry { owner: node.owner() },
+        name: node.name().clone(),
+        roster: Roster::of(config),
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
         // Entries dial and are never dialled.
         admit: Arc::new(|_peer| false),
     };
-    let sync =
-        config.sync.iter().map(|peer| (&peer.address, Expected::Sync(SyncId(peer.lane.index()))));
+    let sync = config.sync.iter().map(|peer| (&peer.address, Expected::Sync(peer.sync_id())));
     let ndb = config.ndb_members().map(|(id, peer): (NdbId, _)| (&peer.address, Expected::Ndb(id)));
     for (address, expected) in sync.chain(ndb) {
         let target = DialTarget { address: address.clone(), expected };
@@ -193,6 +196,7 @@ fn router_of(
         stopping,
         reads: ReadContext::new(node.handle()),
         door,
+        node: node.name().clone(),
     };
     let handle = node.handle();
     let (ready, status) = (handle.clone(), handle.clone());

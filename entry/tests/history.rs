@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use vixen_common::config::{Durability, Limits};
+use vixen_common::config::{Durability, Limits, NodeName};
 use vixen_common::id::{GroupId, NdbId, OwnerId, Position, Stamp, StoreId, SyncId};
-use vixen_common::link::{LinkEvent, LinkSender, join};
+use vixen_common::link::{End, LinkEvent, LinkSender, join};
+use vixen_common::roster::Roster;
 use vixen_common::segment::{Encoding, Record, RecordFlags, Topic, TopicPattern};
 use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId, TailSegment};
 use vixen_entry::history::{Direction, HistoryError, HistoryRequest, Start};
@@ -76,12 +77,17 @@ struct Cluster {
     groups: Vec<Ndb>,
 }
 
+fn name(text: &str) -> NodeName {
+    text.parse().expect("a name")
+}
+
 impl Cluster {
     async fn start() -> Self {
         let owner = OwnerId(uuid::Uuid::from_u128(0));
         let node = EntryNode::new(EntryOptions {
             owner,
-            name: "E1".to_owned(),
+            name: name("E1"),
+            roster: Roster::default(),
             sync_nodes: vec![SyncId(0)],
             groups: vec![vec![ndb(0)], vec![ndb(1)]],
             write_quorum: 1,
@@ -96,8 +102,9 @@ impl Cluster {
             let store = StoreId(uuid::Uuid::from_u128(9));
             let peer = PeerId::Ndb { id: ndb(group), store };
             let (to, mut events) = mpsc::channel::<LinkEvent>(64);
-            let entry = (PeerId::Entry { owner }, inbox.clone());
-            tokio::spawn(join((peer, to), entry, 64 << 20));
+            let entry = PeerId::Entry { owner };
+            let entry = End { peer: entry, name: name("E1"), inbox: inbox.clone() };
+            tokio::spawn(join(End { peer, name: name("D1"), inbox: to }, entry, 64 << 20));
             let Some(LinkEvent::Up { sender, .. }) = events.recv().await else { panic!("no link") };
             groups.push(Ndb { events, sender });
         }

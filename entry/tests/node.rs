@@ -9,11 +9,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use vixen_common::config::{Durability, Limits};
+use vixen_common::config::{Durability, Limits, NodeName};
 use vixen_common::id::{
     Digest, GroupId, NdbId, OwnerId, PermanentId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
 };
-use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
+use vixen_common::link::{End, Inbox, LinkEvent, LinkSender, join};
+use vixen_common::roster::Roster;
 use vixen_common::segment::{
     Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentMeta, Topic, TopicPattern,
 };
@@ -36,9 +37,10 @@ struct Peer {
 }
 
 impl Peer {
-    async fn link(peer: PeerId, entry: (PeerId, Inbox<EntryEvent>)) -> Self {
+    async fn link(peer: PeerId, entry: End<EntryEvent>) -> Self {
         let (inbox, mut events) = mpsc::channel::<LinkEvent>(64);
-        let link = tokio::spawn(join((peer, inbox), entry, 64 << 20));
+        let end = End { peer, name: name("X"), inbox };
+        let link = tokio::spawn(join(end, entry, 64 << 20));
         let Some(LinkEvent::Up { sender, .. }) = events.recv().await else { panic!("no link") };
         Self { events, sender, link }
     }
@@ -73,12 +75,27 @@ fn ndb(group: u16, member: u8) -> NdbId {
     NdbId { group: GroupId(group), member }
 }
 
+fn name(text: &str) -> NodeName {
+    text.parse().expect("a name")
+}
+
+/// S1 to S3, and D1 to D3 of group 0, D4 to D6 of group 1.
+fn roster(groups: u16) -> Roster {
+    let members = (0..groups).flat_map(|group| (0..3).map(move |n| ndb(group, n)));
+    let number = |id: NdbId| id.group.0 * 3 + u16::from(id.member) + 1;
+    Roster::new(
+        (0..3).map(|lane| (SyncId(lane), name(&format!("S{}", lane + 1)))),
+        members.map(|id| (id, name(&format!("D{}", number(id))))),
+    )
+}
+
 impl Cluster {
     async fn start(groups: u16, publish_timeout: Duration) -> Self {
         let owner = OwnerId(uuid::Uuid::from_u128(0));
         let node = EntryNode::new(EntryOptions {
             owner,
-            name: "E1".to_owned(),
+            name: name("E1"),
+            roster: roster(groups),
             sync_nodes: (0..3).map(SyncId).collect(),
             groups: (0..groups).map(|group| (0..3).map(|n| ndb(group, n)).collect()).collect(),
             write_quorum: 2,
@@ -88,7 +105,8 @@ impl Cluster {
         });
         let (inbox, handle, room) = (node.inbox(), node.handle(), node.room());
         let running = tokio::spawn(node.run());
-        let entry = || (PeerId::Entry { owner }, inbox.clone());
+        let entry =
+            || End { peer: PeerId::Entry { owner }, name: name("E1"), inbox: inbox.clone() };
         let store = StoreId(uuid::Uuid::from_u128(9));
         let (mut sync, mut nodes) = (Vec::new(), Vec::new());
         for n in 0..2 {
@@ -272,7 +290,7 @@ async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged(
     let fetch = [Message::FetchOrder { from: Position(51) }];
     assert_eq!(cluster.ndb[0].receive().await, fetch);
     let status = cluster.handle.status().await;
-    let wanted = serde_json::json!({ "feeds_wait_for": { "sync0": to.0 }, "asked": "ndb0.0" });
+    let wanted = serde_json::json!({ "feeds_wait_for": { "S1": to.0 }, "asked": "D1" });
     assert_eq!(status["order_catch_up"], wanted, "{status:#}");
     // One is no further, and the other has it in two parts.
     let rows = |first, rows| Message::OrderRows { first: Position(first), rows };
@@ -327,10 +345,10 @@ async fn without_a_quorum_the_publisher_is_told_what_is_missing() {
     };
     assert!(*waited_ms >= 50);
     // An aborted memory link has no Down: the node counts as live, and has not answered.
-    assert_eq!(missing, "0 of 2 ndb nodes of group0 took it");
+    assert_eq!(missing, "0 of 2 ndb nodes of group 0 took it");
     let status = cluster.handle.status().await;
     let waits_for = &status["unresolved"][0]["waits_for"];
-    assert_eq!(waits_for, "2 trims of group0: have none", "{status:#}");
+    assert_eq!(waits_for, "2 trims of group 0: have none", "{status:#}");
     cluster.stop().await;
 }
 
@@ -339,7 +357,7 @@ async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have
     let cluster = Cluster::open(Duration::from_millis(50)).await;
     let mut receiver = cluster.session(1 << 20).await;
     cluster.ndb[1].send(Message::NdbStanding { standing: NdbStanding::DiskFull });
-    let reason = "1 of 2 ndb nodes of group0 willing, disk full at ndb0.1";
+    let reason = "1 of 2 ndb nodes of group 0 willing, disk full at D2";
     assert_eq!(cluster.not_ready().await, reason);
     cluster.publish(1).await;
     let answer = next(&mut receiver).await;
@@ -347,7 +365,7 @@ async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have
     let Err(PublishError::NoQuorum { missing, .. }) = &answers[0].1 else { panic!("{answers:?}") };
     assert_eq!(missing, reason);
     let status = cluster.handle.status().await;
-    let standings = serde_json::json!({ "ndb0.0": "willing", "ndb0.1": "disk full" });
+    let standings = serde_json::json!({ "D1": "willing", "D2": "disk full" });
     assert_eq!(status["quorum"]["ndb"][0]["standings"], standings, "{status:#}");
     cluster.ndb[1].send(Message::NdbStanding { standing: NdbStanding::Willing });
     tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
@@ -371,7 +389,7 @@ async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group()
     let status = cluster.handle.status().await;
     let unresolved = &status["unresolved"][0];
     assert_eq!((&unresolved["group"], &unresolved["own_group"]), (&1.into(), &0.into()));
-    assert_eq!(unresolved["waits_for"], "2 trims of group1: have none", "{status:#}");
+    assert_eq!(unresolved["waits_for"], "2 trims of group 1: have none", "{status:#}");
     assert_eq!(cluster.handle.ready(), Ok(()), "one willing group is enough");
     let challenger = Challenger { stamp: Stamp(2_002), group: GroupId(1) };
     for sync in &cluster.sync {

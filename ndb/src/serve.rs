@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use vixen_common::config::{Config, NodeName};
-use vixen_common::id::{NdbId, SyncId};
+use vixen_common::config::{Config, NodeName, SyncMember};
+use vixen_common::id::NdbId;
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
+use vixen_common::roster::Roster;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
 use vixen_common::tls::Tls;
@@ -21,16 +22,18 @@ use crate::node::{NdbEvent, NdbNode, NdbOptions};
 pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
     install_metrics();
     let (id, member) = config.ndb_member(name)?;
+    let roster = Roster::of(config);
     let group = &config.ndb_groups[usize::from(id.group.0)];
     let tls = Tls::of_links(config)?;
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
     let node = NdbNode::open(NdbOptions {
         id,
-        name: name.to_string(),
+        name: name.clone(),
+        roster: roster.clone(),
         members: u8::try_from(group.members.len()).unwrap_or(u8::MAX),
         write_quorum: config.cluster.write_quorum,
-        sync_nodes: config.sync.iter().map(|member| SyncId(member.lane.index())).collect(),
+        sync_nodes: config.sync.iter().map(SyncMember::sync_id).collect(),
         dir: config.node_dir(name),
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,
@@ -48,12 +51,14 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         cluster: config.cluster.name.as_str().into(),
         secret: config.cluster.secret.as_bytes().into(),
         peer: PeerId::Ndb { id, store: node.store_id() },
+        name: name.clone(),
+        roster,
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
         admit: admission(config, id),
     };
     let sync = config.sync.iter().map(|member| {
-        let expected = Expected::Sync(SyncId(member.lane.index()));
+        let expected = Expected::Sync(member.sync_id());
         DialTarget { address: member.address.clone(), expected }
     });
     // One link a pair of peers: the lower dials the higher. Those of other groups hold none of the

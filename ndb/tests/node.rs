@@ -313,7 +313,7 @@ async fn a_node_is_ready_with_a_majority_of_feeds() {
     let links = node.handle.status().await["links"].clone();
     let down: Vec<_> =
         links.as_array().expect("a list").iter().filter(|l| l["up"] == false).collect();
-    assert_eq!(down.iter().map(|l| &l["peer"]).collect::<Vec<_>>(), ["sync2", "ndb0.1", "ndb0.2"]);
+    assert_eq!(down.iter().map(|l| &l["peer"]).collect::<Vec<_>>(), ["S2", "D1", "D2"]);
     node.stop().await;
 }
 

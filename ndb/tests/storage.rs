@@ -103,7 +103,7 @@ async fn a_node_that_most_others_contradict_gives_out_nothing_from_there_on() {
         peers.iter().for_each(|peer| peer.send(message.clone()));
     };
     say(3, agreed);
-    node.wait_until(|page| page["audit"]["peers"]["ndb0.2"]["agreed_to"] == 3).await;
+    node.wait_until(|page| page["audit"]["peers"]["D2"]["agreed_to"] == 3).await;
     // One against one is a difference, and nobody knows whose.
     peers[0].send(Message::ChainAt { next: Position(4), chain: Digest([1; 16]) });
     node.wait_until(|page| page["audit"]["alarm"] == true).await;

@@ -248,7 +248,7 @@ fn a_whole_store_verifies() {
     let (code, out, err) = tool("verify", dir.path(), &["--complete"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     for line in [
-        "group0",
+        "group 0",
         "order      4 rows of 8 messages in 2 days, positions 1 to 8",
         "own        3 segments of 5 messages",
         "temporary  1 segment",
@@ -518,7 +518,7 @@ fn a_damaged_backup_is_restored_only_on_demand() {
     assert!(code == 1 && out.contains("not restored"), "{out}");
     assert!(!node.exists());
     let (code, _, err) = tool("restore", &node, &["--from", text(&backup), "--group", "1"]);
-    assert!(code == 2 && err.contains("the backup is of a node of group0"), "{err}");
+    assert!(code == 2 && err.contains("the backup is of a node of group 0"), "{err}");
     let (code, out, _) = tool("restore", &node, &["--from", text(&backup), "--damaged-too"]);
     assert_eq!(code, 0, "{out}");
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use vixen_common::config::NodeName;
 use vixen_common::id::Stamp;
-use vixen_common::link::{LinkId, LinkSender};
+use vixen_common::link::{LinkId, LinkSender, Linked};
 use vixen_common::segment::Elected;
-use vixen_common::wire::{Message, PeerId};
+use vixen_common::wire::Message;
 
 use crate::store::{Store, StoreError};
 
@@ -26,7 +27,7 @@ const WAITING_BYTES_MAX: usize = 1 << 20;
 const GATHER: Duration = Duration::from_millis(3);
 
 struct Follower {
-    peer: PeerId,
+    name: NodeName,
     sender: LinkSender,
     /// The store is read up to here; `None` once it has been read to its end.
     reading: Option<Stamp>,
@@ -54,17 +55,17 @@ impl Feeds {
     pub(crate) fn follow(
         &mut self,
         link: LinkId,
-        peer: PeerId,
-        sender: LinkSender,
+        reader: &Linked,
         after: Stamp,
         trimmed_to: Stamp,
     ) {
         if after < trimmed_to {
             self.followers.remove(&link);
-            let _down_follows = sender.send(Message::FeedTrimmed { to: trimmed_to });
+            let _down_follows = reader.sender.send(Message::FeedTrimmed { to: trimmed_to });
             return;
         }
-        let follower = Follower { peer, sender, reading: Some(after), told: Stamp::ZERO };
+        let (name, sender) = (reader.name.clone(), reader.sender.clone());
+        let follower = Follower { name, sender, reading: Some(after), told: Stamp::ZERO };
         self.followers.insert(link, follower);
     }
 
@@ -167,7 +168,7 @@ impl Feeds {
         let line = |(link, follower): (&LinkId, &Follower)| {
             serde_json::json!({
                 "link": link.to_string(),
-                "reader": follower.peer.to_string(),
+                "reader": follower.name,
                 "reading_from_store": follower.reading.is_some(),
                 "told_watermark": follower.told.0,
                 "waiting_bytes": follower.sender.waiting_bytes(),

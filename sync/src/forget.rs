@@ -4,7 +4,6 @@ use anyhow::Context;
 
 use vixen_common::config::{Config, NodeName};
 use vixen_common::dirlock::DirLock;
-use vixen_common::id::SyncId;
 
 use crate::store::Store;
 
@@ -29,7 +28,7 @@ pub fn forget_peer(config: &Config, name: &NodeName, peer: &NodeName) -> anyhow:
          of their vote. Start all other nodes, stop the entries, wait until `pending_total` is 0 \
          on every sync node's /status, stop {name} again, and repeat this"
     );
-    let was_known = store.forget_peer(SyncId(member.lane.index()))?;
+    let was_known = store.forget_peer(member.sync_id())?;
     Ok(if was_known {
         format!("{name} has forgotten the store of {peer}, and will take the next it comes with")
     } else {

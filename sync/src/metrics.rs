@@ -4,6 +4,7 @@ use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gau
 use metrics::{describe_histogram, gauge, histogram};
 
 use vixen_common::id::SyncId;
+use vixen_common::roster::Roster;
 use vixen_common::wire::PeerId;
 
 use crate::vote::{Drop, Waiting, WaitsFor};
@@ -40,7 +41,7 @@ const DROPS: [Drop; 6] = [
 ];
 
 impl Metrics {
-    pub(crate) fn new(members: &[SyncId]) -> Self {
+    pub(crate) fn new(members: &[SyncId], roster: &Roster) -> Self {
         describe_counter!("vixen_sync_commits_total", "Group commits of the vote's store");
         describe_histogram!("vixen_sync_commit_seconds", "Duration of a group commit");
         describe_counter!("vixen_sync_commit_rows_total", "Rows written by group commits");
@@ -113,8 +114,8 @@ impl Metrics {
             waiting_for_node: members
                 .iter()
                 .map(|id| {
-                    let lane = id.0.to_string();
-                    (*id, gauge!("vixen_sync_waiting_for_node_segments", "lane" => lane))
+                    let node = String::from(roster.sync(*id));
+                    (*id, gauge!("vixen_sync_waiting_for_node_segments", "node" => node))
                 })
                 .collect(),
         }

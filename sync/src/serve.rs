@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use vixen_common::config::{Config, NodeName};
+use vixen_common::config::{Config, NodeName, SyncMember};
 use vixen_common::id::{GroupId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
+use vixen_common::roster::Roster;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
 use vixen_common::tls::Tls;
@@ -24,11 +25,13 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
     let tls = Tls::of_links(config)?;
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
-    let id = SyncId(member.lane.index());
+    let id = member.sync_id();
+    let roster = Roster::of(config);
     let node = SyncNode::open(SyncOptions {
         id,
-        name: name.to_string(),
-        members: config.sync.iter().map(|member| SyncId(member.lane.index())).collect(),
+        name: name.clone(),
+        roster: roster.clone(),
+        members: config.sync.iter().map(SyncMember::sync_id).collect(),
         write_quorum: config.cluster.write_quorum,
         dir: config.node_dir(name),
         fsync: config.cluster.durability.is_fsync(),
@@ -43,13 +46,15 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         cluster: config.cluster.name.as_str().into(),
         secret: config.cluster.secret.as_bytes().into(),
         peer: PeerId::Sync { id, store: node.store_id() },
+        name: name.clone(),
+        roster,
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
         admit: admission(config, id),
     };
     // One link a pair of sync nodes: the lower lane dials the higher.
     for peer in config.sync.iter().filter(|peer| peer.lane.index() > id.0) {
-        let expected = Expected::Sync(SyncId(peer.lane.index()));
+        let expected = Expected::Sync(peer.sync_id());
         let target = DialTarget { address: peer.address.clone(), expected };
         tokio::spawn(dial(identity.clone(), target, inbox.clone()));
     }
@@ -71,8 +76,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
 
 /// Lets in the nodes of the configuration and any entry that knows the secret.
 fn admission(config: &Config, own: SyncId) -> Arc<dyn Fn(&PeerId) -> bool + Send + Sync> {
-    let members: Vec<SyncId> =
-        config.sync.iter().map(|member| SyncId(member.lane.index())).collect();
+    let members: Vec<SyncId> = config.sync.iter().map(SyncMember::sync_id).collect();
     let groups: Vec<usize> = config.ndb_groups.iter().map(|group| group.members.len()).collect();
     Arc::new(move |peer| match peer {
         PeerId::Sync { id, .. } => *id != own && members.contains(id),

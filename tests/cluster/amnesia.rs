@@ -56,7 +56,7 @@ async fn assert_refused(cluster: &mut Cluster, problem: &str) {
     for word in ["refuses this node's store", problem, remedy, "docs/operations.md"] {
         assert!(log.contains(word), "no {word:?} in: {log}");
     }
-    assert!(["sync0 refuses", "sync2 refuses"].iter().any(|peer| log.contains(peer)), "{log}");
+    assert!(["S1 refuses", "S3 refuses"].iter().any(|peer| log.contains(peer)), "{log}");
     wait_until("the others to count it", SOON, || async {
         Ok((refused_by_others(cluster).await > before).then_some(()))
     })
@@ -161,7 +161,7 @@ async fn knows_store_of_s2(cluster: &Cluster, node: &str) {
     wait_until("S2 to be taken", SOON, || async {
         let status = cluster.status(node).await?;
         let mut links = status["links"].as_array().into_iter().flatten();
-        let is_taken = links.any(|link| link["peer"] == "sync1" && link["taken"] == true);
+        let is_taken = links.any(|link| link["peer"] == "S2" && link["taken"] == true);
         Ok(is_taken.then_some(()))
     })
     .await

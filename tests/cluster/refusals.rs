@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use vixen_common::config::NodeName;
 use vixen_common::id::{GroupId, NdbId, OwnerId, StoreId};
 use vixen_common::wire::{Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_of};
 use vixen_tests::client::{Connection, ServerMessage};
@@ -38,11 +39,12 @@ struct Words {
     cluster: &'static str,
     secret: &'static [u8],
     peer: PeerId,
+    name: &'static str,
 }
 
 fn honest() -> Words {
     let peer = PeerId::Entry { owner: OwnerId::generate() };
-    Words { version: PROTOCOL_VERSION, cluster: CLUSTER, secret: SECRET, peer }
+    Words { version: PROTOCOL_VERSION, cluster: CLUSTER, secret: SECRET, peer, name: "E9" }
 }
 
 /// Dials `node` and says HELLO.
@@ -51,10 +53,11 @@ async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome
     let (mut socket, _response) = connect_async(url).await.expect("a WebSocket");
     let greeting: Greeting = word(&mut socket).await;
     let nonce = [7; 32];
-    let Words { version, cluster, secret, peer } = words;
-    let proof = proof_of(secret, true, cluster, peer, &greeting.nonce, &nonce);
+    let Words { version, cluster, secret, peer, name } = words;
+    let name: NodeName = name.parse().expect("a name");
+    let proof = proof_of(secret, true, cluster, (peer, &name), &greeting.nonce, &nonce);
     let cluster = (*cluster).to_owned();
-    let hello = Hello { version: *version, cluster, peer: *peer, nonce, proof };
+    let hello = Hello { version: *version, cluster, peer: *peer, name, nonce, proof };
     let hello = postcard::to_stdvec(&hello).expect("encodes");
     socket.send(Frame::Binary(hello.into())).await.expect("sent");
     let welcome = word(&mut socket).await;
@@ -97,21 +100,43 @@ async fn assert_works(cluster: &Cluster, topic: &str) {
 #[tokio::test]
 async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
     let cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
-    let unknown = NdbId { group: GroupId(9), member: 0 };
-    let unknown = PeerId::Ndb { id: unknown, store: StoreId::generate() };
-    let lies = [
-        (
-            Words { version: PROTOCOL_VERSION + 1, ..honest() },
-            Refusal::Version { ours: PROTOCOL_VERSION, theirs: PROTOCOL_VERSION + 1 },
-        ),
-        (Words { cluster: "other", ..honest() }, Refusal::Cluster { ours: CLUSTER.to_owned() }),
-        (Words { secret: b"test-secret-124", ..honest() }, Refusal::Proof),
-        (Words { peer: unknown, ..honest() }, Refusal::Unknown { peer: unknown.to_string() }),
-    ];
+    let ndb = |group, member| {
+        let id = NdbId { group: GroupId(group), member };
+        PeerId::Ndb { id, store: StoreId::generate() }
+    };
+    let name = |text: &str| -> NodeName { text.parse().expect("a name") };
+    let lies = |by: NodeName| {
+        [
+            (
+                Words { version: PROTOCOL_VERSION + 1, ..honest() },
+                Refusal::Version { ours: PROTOCOL_VERSION, theirs: PROTOCOL_VERSION + 1 },
+            ),
+            (Words { cluster: "other", ..honest() }, Refusal::Cluster { ours: CLUSTER.to_owned() }),
+            (Words { secret: b"test-secret-124", ..honest() }, Refusal::Proof),
+            (
+                Words { peer: ndb(9, 0), name: "D9", ..honest() },
+                Refusal::Unknown {
+                    by: by.clone(),
+                    name: name("D9"),
+                    place: "the ndb node at place 0 of group 9".to_owned(),
+                },
+            ),
+            (
+                Words { peer: ndb(0, 1), name: "D9", ..honest() },
+                Refusal::Name {
+                    by: by.clone(),
+                    place: "the ndb node at place 1 of group 0".to_owned(),
+                    theirs: name("D9"),
+                    ours: name("D2"),
+                },
+            ),
+            (Words { name: "S3", ..honest() }, Refusal::NameTaken { by, name: name("S3") }),
+        ]
+    };
     for node in NODES {
         let before = cluster.metric(node, REFUSED).await.expect("metrics");
         let mut expected = before;
-        for (words, wanted) in &lies {
+        for (words, wanted) in &lies(name(node)) {
             let (mut socket, welcome) = greet(&cluster, node, words).await;
             assert_eq!(welcome, Welcome::Refused { reason: wanted.clone() }, "{node}");
             let end = next(&mut socket).await;
@@ -123,6 +148,8 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
         assert!(matches!(welcome, Welcome::Accepted { .. }), "{node}: {welcome:?}");
         let log = cluster.log(node).expect("a log");
         assert!(log.contains("proof of the cluster secret is wrong"), "{node}: {log}");
+        let both = format!("is called D9 in its own configuration, and D2 in that of {node}");
+        assert!(log.contains(&both), "{node}: {log}");
     }
     assert_works(&cluster, "vixen.refusals.strangers").await;
 }

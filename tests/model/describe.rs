@@ -61,17 +61,20 @@ impl Cluster {
                 });
                 let name = self.name(meta.id);
                 let draft = stamp(*draft);
-                format!("{from} PICK_CHALLENGER {name} ballot {ballot}, draft {draft}{accepted}")
+                format!(
+                    "sync{} PICK_CHALLENGER {name} ballot {ballot}, draft {draft}{accepted}",
+                    from.0
+                )
             }
             Input::ElectSegment { from, proposal } => {
                 self.proposal(*from, "ELECT_SEGMENT", proposal)
             }
             Input::Vote { from, proposal } => self.proposal(*from, "VOTE", proposal),
             Input::Prepare { from, meta, ballot } => {
-                format!("{from} PREPARE {} ballot {ballot}", self.name(meta.id))
+                format!("sync{} PREPARE {} ballot {ballot}", from.0, self.name(meta.id))
             }
             Input::Reject { from, segment, promised } => {
-                format!("{from} REJECT {}, promised {promised}", self.name(*segment))
+                format!("sync{} REJECT {}, promised {promised}", from.0, self.name(*segment))
             }
             Input::Resolved { elected } => {
                 format!("RESOLVED {} at {}", self.name(elected.meta.id), stamp(elected.stamp()))
@@ -80,7 +83,7 @@ impl Cluster {
                 let owners = owners
                     .iter()
                     .map(|(owner, seq)| self.name(SegmentId { owner: *owner, seq: *seq }));
-                format!("{from} DIGEST {}", owners.collect::<Vec<_>>().join(" "))
+                format!("sync{} DIGEST {}", from.0, owners.collect::<Vec<_>>().join(" "))
             }
             other => format!("{other:?}"),
         }
@@ -89,7 +92,7 @@ impl Cluster {
     fn proposal(&self, from: SyncId, kind: &str, proposal: &Proposal) -> String {
         let name = self.name(proposal.meta.id);
         let at = stamp(proposal.challenger.stamp);
-        format!("{from} {kind} {name} ballot {} at {at}", proposal.ballot)
+        format!("sync{} {kind} {name} ballot {} at {at}", from.0, proposal.ballot)
     }
 
     /// What readers hear in the step between two states.

@@ -39,7 +39,7 @@ fn proposal(proposal: &Proposal, start: WallTime) -> String {
 pub(crate) fn input(input: &Input, start: WallTime) -> String {
     match input {
         Input::GenerateDraft { from, meta } => {
-            format!("generate draft of {} from {from}", segment(meta.id))
+            format!("generate draft of {} from {from:?}", segment(meta.id))
         }
         Input::PickChallenger { from, meta, ballot, draft, accepted: value, .. } => format!(
             "pick of {} from {}: ballot {ballot}, draft {}{}",

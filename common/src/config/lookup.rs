@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::id::{GroupId, NdbId};
+use crate::id::{GroupId, NdbId, SyncId};
 
 use super::error::ConfigError;
 use super::{Config, EntryMember, NdbMember, NodeName, SyncMember};
@@ -96,6 +96,12 @@ impl Config {
 }
 
 impl SyncMember {
+    /// The id that messages use for it.
+    #[must_use]
+    pub const fn sync_id(&self) -> SyncId {
+        SyncId(self.lane.index())
+    }
+
     /// What to bind: `listen`, else `address`, whose host name is resolved then.
     #[must_use]
     pub fn bind_address(&self) -> String {

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What a node is called in the configuration: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, and not
-/// only dots, since it also names a folder.
+/// What a node is called in the configuration, and everywhere else where people read: 1 to 64
+/// characters of `A-Z a-z 0-9 . _ -`, and not only dots, since it also names a folder. Cheap to
+/// clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct NodeName(String);
+#[serde(try_from = "String", into = "String")]
+pub struct NodeName(Arc<str>);
 
 /// A text that cannot name a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,12 @@ impl NodeName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// For a node that has none; `text` is valid.
+    pub(crate) fn stand_in(text: String) -> Self {
+        debug_assert!(Self::is_valid(&text));
+        Self(text.into())
     }
 
     fn is_valid(text: &str) -> bool {
@@ -45,7 +53,13 @@ impl TryFrom<String> for NodeName {
     type Error = ParseNodeNameError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if Self::is_valid(&text) { Ok(Self(text)) } else { Err(ParseNodeNameError(text)) }
+        if Self::is_valid(&text) { Ok(Self(text.into())) } else { Err(ParseNodeNameError(text)) }
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.as_str().to_owned()
     }
 }
 

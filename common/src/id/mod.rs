@@ -13,39 +13,29 @@ use crate::time::WallTime;
 pub use permanent::{ParsePermanentIdError, PermanentId};
 pub use stamp::{LANES, Lane, Stamp};
 
-/// One sync node, by its lane: `0..64`, unique in the cluster.
+/// One sync node, by its lane: `0..64`, unique in the cluster. For messages and keys: people read
+/// its [`NodeName`](crate::config::NodeName), which a [`Roster`](crate::roster::Roster) knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SyncId(pub u8);
 
-impl fmt::Display for SyncId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sync{}", self.0)
-    }
-}
-
-/// One ndb group, by its place in the configuration, from 0.
+/// One ndb group, by its place in the configuration, from 0. Its text is the number: `group 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GroupId(pub u16);
 
 impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "group{}", self.0)
+        self.0.fmt(f)
     }
 }
 
-/// One ndb node: its group, and its place in the group, `0..64`.
+/// One ndb node: its group, and its place in the group, `0..64`. For messages and keys, as
+/// [`SyncId`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NdbId {
     /// The group whose segments it holds.
     pub group: GroupId,
     /// Its place in the group's member list, from 0.
     pub member: u8,
-}
-
-impl fmt::Display for NdbId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ndb{}.{}", self.group.0, self.member)
-    }
 }
 
 /// One incarnation of an entry process: a UUIDv7 made at its start, never used again.

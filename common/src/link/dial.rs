@@ -12,9 +12,11 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::socket::{HELLO_TIMEOUT, encode, fresh_nonce, run};
 use super::{Expected, Identity, Inbox, LinkEvent};
+use crate::config::NodeName;
 use crate::tls::{Stream, Tls};
 use crate::wire::{
-    FRAME_BYTES_MAX, Greeting, Hello, PROTOCOL_VERSION, PeerId, Welcome, proof_holds, proof_of,
+    FRAME_BYTES_MAX, Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_holds,
+    proof_of,
 };
 
 /// First and longest pause between attempts; each failure doubles the pause, and jitter takes up
@@ -50,11 +52,14 @@ enum DialError {
     #[error("not a vixen node, or it closed during hello")]
     Malformed,
     #[error("refused: {0}")]
-    Refused(crate::wire::Refusal),
+    Refused(Refusal),
     #[error("the peer's proof of the cluster secret is wrong; check cluster.secret on both nodes")]
     Proof,
+    /// In this node's view.
+    #[error("{0}")]
+    Misnamed(Refusal),
     #[error("{found} answers where {expected} was expected; check the addresses")]
-    Stranger { expected: Expected, found: PeerId },
+    Stranger { expected: NodeName, found: NodeName },
 }
 
 type Socket = WebSocketStream<Stream>;
@@ -67,13 +72,14 @@ where
 {
     let mut pause = BACKOFF_MIN;
     let mut said = String::new();
+    let name = target.expected.name(&identity.roster);
     while !inbox.is_closed() {
         match connect(&identity, &target).await {
             Ok((peer, socket)) => {
-                tracing::info!(peer = %target.expected, address = target.address, "link up");
+                tracing::info!(peer = %name, address = target.address, "link up");
                 pause = BACKOFF_MIN;
                 said.clear();
-                carry(&identity, &inbox, peer, socket).await;
+                carry(&identity, &inbox, (peer, name.clone()), socket).await;
             }
             Err(error) => {
                 metrics::counter!("vixen_common_dials_failed_total").increment(1);
@@ -81,7 +87,7 @@ where
                 // The same failure again and again is one line in the log.
                 if text != said {
                     tracing::warn!(
-                        peer = %target.expected, address = target.address, reason = text,
+                        peer = %name, address = target.address, reason = text,
                         "dial failed, trying on"
                     );
                     said = text;
@@ -151,34 +157,38 @@ async fn greet(
 ) -> Result<PeerId, DialError> {
     let greeting: Greeting = receive(socket).await?;
     let nonce = fresh_nonce();
-    let proof = proof_of(
-        &identity.secret,
-        true,
-        &identity.cluster,
-        &identity.peer,
-        &greeting.nonce,
-        &nonce,
-    );
+    let speaker = (&identity.peer, &identity.name);
+    let proof =
+        proof_of(&identity.secret, true, &identity.cluster, speaker, &greeting.nonce, &nonce);
     let hello = Hello {
         version: PROTOCOL_VERSION,
         cluster: identity.cluster.to_string(),
         peer: identity.peer,
+        name: identity.name.clone(),
         nonce,
         proof,
     };
     let word = WsMessage::Binary(encode(&hello));
     socket.send(word).await.map_err(|_closed| DialError::Malformed)?;
-    let (peer, proof) = match receive(socket).await? {
-        Welcome::Accepted { peer, proof } => (peer, proof),
+    // A listener that speaks another version may not be understood.
+    if greeting.version != PROTOCOL_VERSION {
+        let (ours, theirs) = (greeting.version, PROTOCOL_VERSION);
+        return Err(DialError::Refused(Refusal::Version { ours, theirs }));
+    }
+    let (peer, name, proof) = match receive(socket).await? {
+        Welcome::Accepted { peer, name, proof } => (peer, name, proof),
         Welcome::Refused { reason } => return Err(DialError::Refused(reason)),
     };
     let nonces = (&greeting.nonce, &nonce);
-    if !proof_holds(&identity.secret, false, &identity.cluster, &peer, nonces, &proof) {
+    if !proof_holds(&identity.secret, false, &identity.cluster, (&peer, &name), nonces, &proof) {
         return Err(DialError::Proof);
     }
     if !target.expected.is(&peer) {
-        return Err(DialError::Stranger { expected: target.expected, found: peer });
+        let expected = target.expected.name(&identity.roster);
+        return Err(DialError::Stranger { expected, found: name });
     }
+    // The listener has checked this node's name, and this one checks the listener's.
+    identity.roster.check(&identity.name, &peer, &name).map_err(DialError::Misnamed)?;
     Ok(peer)
 }
 
@@ -189,7 +199,7 @@ async fn receive<T: serde::de::DeserializeOwned>(socket: &mut Socket) -> Result<
     postcard::from_bytes(&word).map_err(|_malformed| DialError::Malformed)
 }
 
-async fn carry<E>(identity: &Identity, inbox: &Inbox<E>, peer: PeerId, socket: Socket)
+async fn carry<E>(identity: &Identity, inbox: &Inbox<E>, peer: (PeerId, NodeName), socket: Socket)
 where
     E: From<LinkEvent> + Send + 'static,
 {

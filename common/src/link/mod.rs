@@ -20,12 +20,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
+use crate::config::NodeName;
 use crate::id::{NdbId, SyncId};
+use crate::roster::{Roster, unknown};
 use crate::tls::Tls;
 use crate::wire::{Message, PeerId, Refusal};
 
 pub use dial::{DialTarget, dial};
-pub use memory::join;
+pub use memory::{End, join};
 pub use queue::{LinkSender, SendError};
 pub use socket::link_router;
 
@@ -57,6 +59,8 @@ pub enum LinkEvent {
         link: LinkId,
         /// Who is at the other end.
         peer: PeerId,
+        /// What it is called.
+        name: NodeName,
         /// The way to it.
         sender: LinkSender,
     },
@@ -75,9 +79,22 @@ pub enum LinkEvent {
         link: LinkId,
         /// Who was there.
         peer: PeerId,
+        /// What it is called.
+        name: NodeName,
         /// Why, for the log and the status page.
         reason: String,
     },
+}
+
+/// A link that is up, as its node remembers it.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// Who is at the other end.
+    pub peer: PeerId,
+    /// What it is called.
+    pub name: NodeName,
+    /// The way to it.
+    pub sender: LinkSender,
 }
 
 /// The inbox of a node whose event type wraps link events.
@@ -95,6 +112,10 @@ pub struct Identity {
     pub secret: Arc<[u8]>,
     /// This node.
     pub peer: PeerId,
+    /// What it is called.
+    pub name: NodeName,
+    /// What the others are called.
+    pub roster: Roster,
     /// Most bytes waiting on one link.
     pub queue_bytes_max: usize,
     /// What links show and trust; `None`: they are not encrypted.
@@ -104,11 +125,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn check_admission(&self, peer: &PeerId) -> Result<(), Refusal> {
-        if (self.admit)(peer) {
-            return Ok(());
+    fn check_admission(&self, peer: &PeerId, name: &NodeName) -> Result<(), Refusal> {
+        if !(self.admit)(peer) {
+            return Err(unknown(&self.name, peer, name));
         }
-        Err(Refusal::Unknown { peer: peer.to_string() })
+        self.roster.check(&self.name, peer, name)
     }
 }
 
@@ -131,13 +152,13 @@ impl Expected {
             (Self::Sync(_) | Self::Ndb(_), _) => false,
         }
     }
-}
 
-impl std::fmt::Display for Expected {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self, roster: &Roster) -> NodeName {
         match self {
-            Self::Sync(id) => id.fmt(f),
-            Self::Ndb(id) => id.fmt(f),
+            Self::Sync(id) => roster.sync(*id),
+            Self::Ndb(id) => roster.ndb(*id),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::queue::{LinkReceiver, queue};
 use super::{Identity, Inbox, LinkEvent, LinkId};
+use crate::config::NodeName;
 use crate::wire::{
     FRAME_BYTES_MAX, Greeting, Hello, Message, PROTOCOL_VERSION, PeerId, Refusal, Welcome,
     decode_frame, encode_message, proof_of,
@@ -85,7 +86,7 @@ where
 }
 
 /// Says HELLO as the listener.
-async fn greet(identity: &Identity, socket: &mut WebSocket) -> Result<PeerId, Refusal> {
+async fn greet(identity: &Identity, socket: &mut WebSocket) -> Result<(PeerId, NodeName), Refusal> {
     let nonce = fresh_nonce();
     let greeting = Greeting { version: PROTOCOL_VERSION, nonce };
     let malformed = |_any| Refusal::Malformed;
@@ -93,19 +94,26 @@ async fn greet(identity: &Identity, socket: &mut WebSocket) -> Result<PeerId, Re
     let Some(Ok(WsMessage::Binary(frame))) = socket.recv().await else {
         return Err(Refusal::Malformed);
     };
-    let hello: Hello = postcard::from_bytes(&frame).map_err(|_any| Refusal::Malformed)?;
+    let hello = read_hello(&frame)?;
     check_hello(identity, &hello, &nonce)?;
-    let proof =
-        proof_of(&identity.secret, false, &identity.cluster, &identity.peer, &nonce, &hello.nonce);
-    let welcome = Welcome::Accepted { peer: identity.peer, proof };
+    let speaker = (&identity.peer, &identity.name);
+    let proof = proof_of(&identity.secret, false, &identity.cluster, speaker, &nonce, &hello.nonce);
+    let welcome = Welcome::Accepted { peer: identity.peer, name: identity.name.clone(), proof };
     socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
-    Ok(hello.peer)
+    Ok((hello.peer, hello.name))
+}
+
+/// Reads a HELLO of this protocol version. What follows the version is for nobody else to read.
+fn read_hello(frame: &[u8]) -> Result<Hello, Refusal> {
+    let (theirs, _rest) =
+        postcard::take_from_bytes::<u16>(frame).map_err(|_any| Refusal::Malformed)?;
+    if theirs != PROTOCOL_VERSION {
+        return Err(Refusal::Version { ours: PROTOCOL_VERSION, theirs });
+    }
+    postcard::from_bytes(frame).map_err(|_any| Refusal::Malformed)
 }
 
 fn check_hello(identity: &Identity, hello: &Hello, nonce: &[u8; 32]) -> Result<(), Refusal> {
-    if hello.version != PROTOCOL_VERSION {
-        return Err(Refusal::Version { ours: PROTOCOL_VERSION, theirs: hello.version });
-    }
     if hello.cluster != *identity.cluster {
         return Err(Refusal::Cluster { ours: identity.cluster.to_string() });
     }
@@ -114,14 +122,14 @@ fn check_hello(identity: &Identity, hello: &Hello, nonce: &[u8; 32]) -> Result<(
         &identity.secret,
         true,
         &hello.cluster,
-        &hello.peer,
+        (&hello.peer, &hello.name),
         nonces,
         &hello.proof,
     );
     if !holds {
         return Err(Refusal::Proof);
     }
-    identity.check_admission(&hello.peer)
+    identity.check_admission(&hello.peer, &hello.name)
 }
 
 /// Encodes a word of the HELLO; these have no failing encoding.
@@ -144,7 +152,7 @@ pub(super) fn fresh_nonce() -> [u8; 32] {
 pub(super) async fn run<E>(
     identity: &Identity,
     inbox: &Inbox<E>,
-    peer: PeerId,
+    (peer, name): (PeerId, NodeName),
     sink: impl Sink<Bytes, Error = String> + Unpin,
     stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
 ) where
@@ -152,7 +160,8 @@ pub(super) async fn run<E>(
 {
     let link = LinkId::fresh();
     let (sender, receiver) = queue(identity.queue_bytes_max);
-    if inbox.send(LinkEvent::Up { link, peer, sender: sender.clone() }.into()).await.is_err() {
+    let up = LinkEvent::Up { link, peer, name: name.clone(), sender: sender.clone() };
+    if inbox.send(up.into()).await.is_err() {
         return;
     }
     let reason = tokio::select! {
@@ -160,7 +169,7 @@ pub(super) async fn run<E>(
         reason = read(link, peer, stream, inbox) => reason,
     };
     sender.close(&reason);
-    let _node_is_stopping = inbox.send(LinkEvent::Down { link, peer, reason }.into()).await;
+    let _node_is_stopping = inbox.send(LinkEvent::Down { link, peer, name, reason }.into()).await;
 }
 
 async fn write(

@@ -4,21 +4,21 @@
 //! listener                       dialer
 //!    | Greeting{version, nonce}    |
 //!    |---------------------------->|
-//!    |        Hello{…, nonce, proof}
+//!    |  Hello{…, name, nonce, proof}
 //!    |<----------------------------|
-//!    | Welcome::Accepted{…, proof} |   or Welcome::Refused{reason}, then close
+//!    | Accepted{…, name, proof}    |   or Welcome::Refused{reason}, then close
 //!    |---------------------------->|
 //! ```
 //! A proof is HMAC-SHA256 (RFC 2104) keyed with the secret over the role in the exchange, the
-//! protocol version, the cluster, the speaker and both nonces: it is worthless on another link.
-
-use std::fmt;
+//! protocol version, the cluster, the speaker with its name, and both nonces: it is worthless on
+//! another link.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::PROTOCOL_VERSION;
+use crate::config::NodeName;
 use crate::id::{NdbId, OwnerId, StoreId, SyncId};
 
 /// Which node speaks.
@@ -45,16 +45,6 @@ pub enum PeerId {
     },
 }
 
-impl fmt::Display for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sync { id, .. } => id.fmt(f),
-            Self::Ndb { id, .. } => id.fmt(f),
-            Self::Entry { owner } => write!(f, "entry {owner}"),
-        }
-    }
-}
-
 /// First word, from the listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
@@ -73,6 +63,8 @@ pub struct Hello {
     pub cluster: String,
     /// Who it is.
     pub peer: PeerId,
+    /// What its configuration calls it.
+    pub name: NodeName,
     /// Fresh randomness that the listener's proof must cover.
     pub nonce: [u8; 32],
     /// Its proof.
@@ -86,6 +78,8 @@ pub enum Welcome {
     Accepted {
         /// Who the listener is.
         peer: PeerId,
+        /// What its configuration calls it.
+        name: NodeName,
         /// Its proof.
         proof: [u8; 32],
     },
@@ -117,27 +111,59 @@ pub enum Refusal {
     #[error("proof of the cluster secret is wrong; check cluster.secret on both nodes")]
     Proof,
     /// A node that the refusing node's configuration does not have.
-    #[error("{peer} is not in this node's configuration; give all nodes the same vixen.toml")]
+    #[error(
+        "{name}, {place}, is not in the configuration of {by}; give all nodes the same vixen.toml"
+    )]
     Unknown {
+        /// Who refuses.
+        by: NodeName,
         /// Who asked.
-        peer: String,
+        name: NodeName,
+        /// What it says it is: `the sync node of lane 2`.
+        place: String,
+    },
+    /// A node that the refusing node's configuration calls otherwise.
+    #[error(
+        "{place} is called {theirs} in its own configuration, and {ours} in that of {by}; give all \
+         nodes the same vixen.toml"
+    )]
+    Name {
+        /// Who refuses.
+        by: NodeName,
+        /// What the refused node says it is: `the sync node of lane 2`.
+        place: String,
+        /// What it calls itself.
+        theirs: NodeName,
+        /// What it is called by the refusing node.
+        ours: NodeName,
+    },
+    /// An entry with the name of a node of another tier.
+    #[error(
+        "{name} is a sync or ndb node in the configuration of {by}; give the entry another name"
+    )]
+    NameTaken {
+        /// Who refuses.
+        by: NodeName,
+        /// Who asked.
+        name: NodeName,
     },
     /// Not the words of a HELLO.
     #[error("the greeting is malformed; is this a vixen node?")]
     Malformed,
 }
 
-/// Computes the proof that `peer` gives; `dialer` tells which side of the exchange it speaks for.
+/// Computes the proof that `speaker` gives; `dialer` tells which side of the exchange it speaks
+/// for.
 #[must_use]
 pub fn proof_of(
     secret: &[u8],
     dialer: bool,
     cluster: &str,
-    peer: &PeerId,
+    speaker: (&PeerId, &NodeName),
     listener_nonce: &[u8; 32],
     dialer_nonce: &[u8; 32],
 ) -> [u8; 32] {
-    mac_of(secret, dialer, cluster, peer, listener_nonce, dialer_nonce)
+    mac_of(secret, dialer, cluster, speaker, listener_nonce, dialer_nonce)
         .map_or([0; 32], |mac| mac.finalize().into_bytes().into())
 }
 
@@ -147,11 +173,11 @@ pub(crate) fn proof_holds(
     secret: &[u8],
     dialer: bool,
     cluster: &str,
-    peer: &PeerId,
+    speaker: (&PeerId, &NodeName),
     nonces: (&[u8; 32], &[u8; 32]),
     proof: &[u8; 32],
 ) -> bool {
-    mac_of(secret, dialer, cluster, peer, nonces.0, nonces.1)
+    mac_of(secret, dialer, cluster, speaker, nonces.0, nonces.1)
         .is_some_and(|mac| mac.verify_slice(proof).is_ok())
 }
 
@@ -159,12 +185,12 @@ fn mac_of(
     secret: &[u8],
     dialer: bool,
     cluster: &str,
-    peer: &PeerId,
+    speaker: (&PeerId, &NodeName),
     listener_nonce: &[u8; 32],
     dialer_nonce: &[u8; 32],
 ) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    let spoken = (dialer, PROTOCOL_VERSION, cluster, peer, listener_nonce, dialer_nonce);
+    let spoken = (dialer, PROTOCOL_VERSION, cluster, speaker, listener_nonce, dialer_nonce);
     mac.update(&postcard::to_stdvec(&spoken).ok()?);
     Some(mac)
 }
@@ -176,10 +202,14 @@ mod tests {
     #[test]
     fn a_proof_holds_for_its_own_exchange_only() {
         let peer = PeerId::Entry { owner: OwnerId(uuid::Uuid::from_u128(1)) };
-        let proof = proof_of(b"secret", true, "c", &peer, &[1; 32], &[2; 32]);
+        let name = |name: &str| -> NodeName { name.parse().expect("a name") };
+        let proof = proof_of(b"secret", true, "c", (&peer, &name("E1")), &[1; 32], &[2; 32]);
         let holds = |secret: &[u8], dialer, cluster, a: u8, b: u8| {
-            proof_holds(secret, dialer, cluster, &peer, (&[a; 32], &[b; 32]), &proof)
+            let speaker = (&peer, &name("E1"));
+            proof_holds(secret, dialer, cluster, speaker, (&[a; 32], &[b; 32]), &proof)
         };
+        let of_another = (&peer, &name("E2"));
+        assert!(!proof_holds(b"secret", true, "c", of_another, (&[1; 32], &[2; 32]), &proof));
         assert!(holds(b"secret", true, "c", 1, 2));
         assert!(!holds(b"other", true, "c", 1, 2));
         assert!(!holds(b"secret", false, "c", 1, 2));

@@ -20,7 +20,7 @@ pub(crate) use hello::proof_holds;
 pub use hello::{Greeting, Hello, PeerId, Refusal, Welcome, proof_of};
 
 /// Version of the messages below; both ends of a link must speak the same.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 
 /// Everything nodes say to each other after HELLO. Any message may arrive twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -134,7 +134,7 @@ pub enum HistoryError {
         first: Position,
     },
     /// A group gave nothing for too long.
-    #[error("nothing from {group} within {waited_ms} ms: {trouble}")]
+    #[error("nothing from group {group} within {waited_ms} ms: {trouble}")]
     Unavailable {
         /// The group.
         group: GroupId,

@@ -548,7 +548,7 @@ fn a_group_without_nodes_ends_the_read_with_its_name_after_the_patience() {
     let fx = bench.wait();
     assert_eq!(bench.now, START.plus_millis(PATIENCE_MS));
     let [(READ, HistoryItem::Failed(error))] = &fx.items[..] else { panic!("{fx:?}") };
-    let text = "nothing from group0 within 10000 ms: no ndb node of it is connected";
+    let text = "nothing from group 0 within 10000 ms: no ndb node of it is connected";
     assert_eq!(error.to_string(), text);
 }
 

@@ -72,6 +72,7 @@ impl Port {
             stopping,
             reads: ReadContext::new(handle.clone()),
             door,
+            node: "E1".parse().expect("a name"),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -252,7 +252,7 @@ impl EntryNode {
                 Input::Segment { from, request, segment }
             }
             Message::HistoryEnd { request, end } => Input::End { from, request, end },
-            other => return self.on_stranger(&from, &other),
+            other => return self.on_stranger(&self.options.roster.ndb(from), &other),
         };
         self.reads.step(now, input);
     }
@@ -276,7 +276,8 @@ impl EntryNode {
             match note {
                 Note::GaveOut { messages } => self.metrics.history_messages.increment(messages),
                 Note::Trouble { read, from, trouble } => {
-                    tracing::debug!(read = read.0, peer = %from, %trouble, "history asked for again");
+                    let peer = self.options.roster.ndb(from);
+                    tracing::debug!(read = read.0, %peer, %trouble, "history asked for again");
                 }
             }
         }

@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use vixen_common::config::{Durability, Limits};
+use vixen_common::config::{Durability, Limits, NodeName};
 use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
+use vixen_common::roster::Roster;
 
 use crate::broker::SessionEvent;
 
@@ -34,7 +35,9 @@ pub struct EntryOptions {
     /// This incarnation.
     pub owner: OwnerId,
     /// Its name in the configuration, for people.
-    pub name: String,
+    pub name: NodeName,
+    /// What sync and ndb nodes are called.
+    pub roster: Roster,
     /// All sync nodes.
     pub sync_nodes: Vec<SyncId>,
     /// The ndb nodes of each group; at least one group.

@@ -25,6 +25,7 @@ impl EntryNode {
     }
 
     pub(super) fn note_segmenter(&mut self, note: segmenter::Note) {
+        let roster = &self.options.roster;
         match note {
             segmenter::Note::Closed { meta } => {
                 self.closed_at.push_back(Instant::now());
@@ -32,15 +33,17 @@ impl EntryNode {
             }
             segmenter::Note::SentAgain { segment, to } => {
                 self.metrics.segments_resent.increment(1);
-                tracing::debug!(%segment, peer = %to, "segment sent again");
+                tracing::debug!(%segment, peer = %roster.ndb(to), "segment sent again");
             }
             segmenter::Note::GaveUp { segment, to, reason } => {
                 self.metrics.refused(reason);
-                tracing::error!(%segment, peer = %to, ?reason, "segment refused for good");
+                let peer = roster.ndb(to);
+                tracing::error!(%segment, %peer, ?reason, "segment refused for good");
             }
             segmenter::Note::Unwilling { segment, at } => {
                 self.metrics.refused(RefuseReason::Unwilling);
-                tracing::debug!(%segment, peer = %at, "segment refused by an unwilling node");
+                let peer = roster.ndb(at);
+                tracing::debug!(%segment, %peer, "segment refused by an unwilling node");
             }
             // Logged for the group, not for each segment.
             segmenter::Note::Moved { .. } => self.metrics.segments_moved.increment(1),
@@ -55,15 +58,17 @@ impl EntryNode {
     }
 
     pub(super) fn note_delivery(&self, note: delivery::Note) {
+        let roster = &self.options.roster;
         match note {
             delivery::Note::TailMoved { group, from, to } => {
                 self.metrics.tail_moves.increment(1);
-                let from = from.map(|from| from.to_string());
-                tracing::info!(%group, peer = %to, from, "tail follows");
+                let from = from.map(|from| String::from(roster.ndb(from)));
+                tracing::info!(%group, peer = %roster.ndb(to), from, "tail follows");
             }
             delivery::Note::PositionsMissed { from, count } => {
                 self.metrics.positions_missed.increment(count);
-                tracing::error!(peer = %from, count, "no replica has what subscribers missed");
+                let peer = roster.ndb(from);
+                tracing::error!(%peer, count, "no replica has what subscribers missed");
             }
             delivery::Note::Repeated => self.metrics.tail_repeats.increment(1),
             delivery::Note::Delivered { events } => self.metrics.events.increment(events as u64),

@@ -3,6 +3,7 @@
 
 use tokio::time::Instant;
 
+use vixen_common::config::NodeName;
 use vixen_common::frontier::{Learned, Placed, Placing};
 use vixen_common::id::{NdbId, Position, Stamp, SyncId};
 use vixen_common::segment::Elected;
@@ -39,23 +40,23 @@ impl EntryNode {
         match message {
             Message::AdvanceSegmentResolved { elected } => match placing.learn(elected) {
                 Learned::New | Learned::Known => {}
-                Learned::Violation => self.on_violation(&from, &elected),
+                Learned::Violation => self.on_violation(&self.options.roster.sync(from), &elected),
             },
             Message::Watermark { stamp } => placing.raise(from, stamp),
             Message::FeedTrimmed { to } => {
                 let delivered = placing.frontier().delivered();
                 tracing::info!(
-                    peer = %from, stamp = %to, %delivered,
+                    peer = %self.options.roster.sync(from), stamp = %to, %delivered,
                     "feed has forgotten what comes next"
                 );
                 self.metrics.feeds_trimmed.increment(1);
                 self.catch_up.trimmed(from, to, Instant::now().into_std());
             }
-            other => self.on_stranger(&from, &other),
+            other => self.on_stranger(&self.options.roster.sync(from), &other),
         }
     }
 
-    fn on_violation(&self, from: &dyn std::fmt::Display, elected: &Elected) {
+    fn on_violation(&self, from: &NodeName, elected: &Elected) {
         self.metrics.frontier_violations.increment(1);
         tracing::error!(
             peer = %from, segment = %elected.meta.id, stamp = %elected.stamp(),
@@ -73,7 +74,7 @@ impl EntryNode {
         let Some(placing) = &mut self.placing else { return Vec::new() };
         let taken = placing.take_rows(first, rows);
         if let Some(elected) = &taken.violation {
-            self.on_violation(&from, elected);
+            self.on_violation(&self.options.roster.ndb(from), elected);
         }
         self.metrics.order_rows_fetched.increment(taken.placed.len() as u64);
         let is_news = !taken.placed.is_empty();
@@ -117,12 +118,14 @@ impl EntryNode {
         let Some(placing) = &self.placing else { return };
         let after = placing.frontier().delivered();
         for feed in self.catch_up.take_caught_up(after) {
-            tracing::info!(peer = %feed, stamp = %after, "feed is followed again");
+            let peer = self.options.roster.sync(feed);
+            tracing::info!(%peer, stamp = %after, "feed is followed again");
             self.sync.send(feed, Message::FollowFeed { after });
         }
         if let Some(peer) = self.catch_up.take_due(Instant::now().into_std()) {
             let from = placing.next_position();
-            tracing::debug!(%peer, position = %from, "asking for the order");
+            let name = self.options.roster.ndb(peer);
+            tracing::debug!(peer = %name, position = %from, "asking for the order");
             self.ndb.send(peer, Message::FetchOrder { from });
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use vixen_common::id::{GroupId, NdbId, SyncId};
+use vixen_common::roster::Roster;
 use vixen_common::wire::NdbStanding;
 
+use super::EntryOptions;
 use super::peers::Peers;
 
 /// Counts of nodes against what is needed.
@@ -18,6 +20,7 @@ pub(super) struct Quorum {
     pub(super) groups: Vec<GroupQuorum>,
     /// W.
     pub(super) write_quorum: usize,
+    roster: Roster,
 }
 
 /// The linked ndb nodes of a group, each with what it said last on its link.
@@ -39,11 +42,11 @@ impl GroupQuorum {
     }
 
     /// Why linked nodes take none, each reason with its nodes, in words.
-    fn reasons(&self) -> Vec<String> {
+    fn reasons(&self, roster: &Roster) -> Vec<String> {
         let mut reasons = BTreeMap::<_, Vec<_>>::new();
         for (ndb, standing) in &self.linked {
             if *standing != Some(NdbStanding::Willing) {
-                reasons.entry(*standing).or_default().push(ndb.to_string());
+                reasons.entry(*standing).or_default().push(roster.ndb(*ndb).to_string());
             }
         }
         let each = reasons.into_iter().map(|(standing, nodes)| {
@@ -67,7 +70,7 @@ impl Quorum {
         sync: &Peers<SyncId>,
         ndb: &Peers<NdbId>,
         groups: usize,
-        write_quorum: u8,
+        options: &EntryOptions,
         standing_of: impl Fn(NdbId) -> Option<NdbStanding>,
     ) -> Self {
         let mut list = vec![GroupQuorum::default(); groups];
@@ -80,7 +83,8 @@ impl Quorum {
             sync_up: sync.linked().count(),
             sync_needed: sync.iter().count() / 2 + 1,
             groups: list,
-            write_quorum: usize::from(write_quorum),
+            write_quorum: usize::from(options.write_quorum),
+            roster: options.roster.clone(),
         }
     }
 
@@ -98,11 +102,11 @@ impl Quorum {
             return None;
         }
         let count = if up < needed {
-            format!("{up} of {needed} ndb nodes of {id} live")
+            format!("{up} of {needed} ndb nodes of group {id} live")
         } else {
-            format!("{willing} of {needed} ndb nodes of {id} willing")
+            format!("{willing} of {needed} ndb nodes of group {id} willing")
         };
-        let parts: Vec<_> = std::iter::once(count).chain(group.reasons()).collect();
+        let parts: Vec<_> = std::iter::once(count).chain(group.reasons(&self.roster)).collect();
         Some(parts.join(", "))
     }
 
@@ -125,7 +129,13 @@ mod tests {
     }
 
     fn missing(groups: Vec<GroupQuorum>) -> Option<String> {
-        Quorum { sync_up: 2, sync_needed: 2, groups, write_quorum: 2 }.missing_group()
+        let ids = (0..2).flat_map(|group| (0..3).map(move |n| (GroupId(group), n)));
+        let named = ids.map(|(group, member)| {
+            let name = format!("D{}", group.0 * 3 + u16::from(member) + 1);
+            (NdbId { group, member }, name.parse().expect("a name"))
+        });
+        let roster = Roster::new([], named);
+        Quorum { sync_up: 2, sync_needed: 2, groups, write_quorum: 2, roster }.missing_group()
     }
 
     #[test]
@@ -140,11 +150,11 @@ mod tests {
         let willing = Some(NdbStanding::Willing);
         let full = Some(NdbStanding::DiskFull);
         let text = missing(vec![group(0, &[willing]), group(1, &[full, full, None])]);
-        let wanted = "1 of 2 ndb nodes of group0 live, 0 of 2 ndb nodes of group1 willing, no \
-                      standing yet at ndb1.2, disk full at ndb1.0 and ndb1.1";
+        let wanted = "1 of 2 ndb nodes of group 0 live, 0 of 2 ndb nodes of group 1 willing, no \
+                      standing yet at D6, disk full at D4 and D5";
         assert_eq!(text.as_deref(), Some(wanted));
         let feeds = Some(NdbStanding::NoFeeds);
-        let wanted = "1 of 2 ndb nodes of group0 live, too few sync nodes connected at ndb0.0";
+        let wanted = "1 of 2 ndb nodes of group 0 live, too few sync nodes connected at D1";
         assert_eq!(missing(vec![group(0, &[feeds])]).as_deref(), Some(wanted));
     }
 }

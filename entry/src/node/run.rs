@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use vixen_common::config::NodeName;
 use vixen_common::frontier::{CatchUp, Placed, Placing};
 use vixen_common::id::{NdbId, OwnerId, Position, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
@@ -114,6 +115,12 @@ impl EntryNode {
     #[must_use]
     pub fn inbox(&self) -> Inbox<EntryEvent> {
         self.handle.inbox.clone()
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(&self) -> &NodeName {
+        &self.options.name
     }
 
     /// This incarnation.
@@ -228,7 +235,10 @@ impl EntryNode {
 
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
         match event {
-            LinkEvent::Up { link, peer, sender } => self.on_up(now, link, peer, sender, fx),
+            LinkEvent::Up { link, peer, name, sender } => {
+                tracing::debug!(peer = %name, %link, "link is mine");
+                self.on_up(now, link, peer, sender, fx);
+            }
             LinkEvent::Messages { link, peer, messages } => match peer {
                 PeerId::Sync { id, .. } if self.sync.is_current(id, link) => {
                     messages.into_iter().for_each(|message| self.on_sync(id, message));
@@ -239,7 +249,10 @@ impl EntryNode {
                 // Of a link that a newer one has replaced.
                 PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
             },
-            LinkEvent::Down { link, peer, reason } => self.on_down(now, link, peer, reason, fx),
+            LinkEvent::Down { link, peer, name, reason } => {
+                tracing::info!(peer = %name, reason, "link down");
+                self.on_down(now, link, peer, reason, fx);
+            }
         }
     }
 
@@ -251,7 +264,6 @@ impl EntryNode {
         sender: LinkSender,
         fx: &mut Effects,
     ) {
-        tracing::debug!(%peer, %link, "link is mine");
         match peer {
             PeerId::Sync { id, .. } => {
                 if self.sync.up(id, link, sender) {
@@ -280,7 +292,6 @@ impl EntryNode {
         reason: String,
         fx: &mut Effects,
     ) {
-        tracing::info!(%peer, reason, "link down");
         match peer {
             PeerId::Sync { id, .. } => {
                 if self.sync.down(id, link, reason) {
@@ -301,7 +312,7 @@ impl EntryNode {
         self.tell_readiness();
     }
 
-    pub(super) fn on_stranger(&self, from: &dyn std::fmt::Display, message: &Message) {
+    pub(super) fn on_stranger(&self, from: &NodeName, message: &Message) {
         self.metrics.messages_refused.increment(1);
         tracing::warn!(peer = %from, message = message.name(), "message is not for an entry");
     }
@@ -322,7 +333,7 @@ impl EntryNode {
                 return self.tell_readiness();
             }
             Message::NdbStanding { standing } => {
-                tracing::info!(peer = %from, standing = standing.name(), "ndb node stands");
+                tracing::info!(peer = %self.options.roster.ndb(from), standing = standing.name(), "ndb node stands");
                 let input = segmenter::Input::Standing { from, standing };
                 self.segmenter.step(now, input, &mut fx.segmenter);
                 return self.tell_readiness();
@@ -346,7 +357,7 @@ impl EntryNode {
             message @ (Message::HistorySegment { .. } | Message::HistoryEnd { .. }) => {
                 return self.on_history_message(now, from, message);
             }
-            other => return self.on_stranger(&from, &other),
+            other => return self.on_stranger(&self.options.roster.ndb(from), &other),
         };
         self.delivery.step(now, input, &mut fx.delivery);
     }
@@ -456,7 +467,7 @@ impl EntryNode {
     pub(super) fn quorum(&self) -> Quorum {
         let groups = self.options.groups.len();
         let standing_of = |ndb| self.segmenter.standing(ndb);
-        Quorum::of(&self.sync, &self.ndb, groups, self.options.write_quorum, standing_of)
+        Quorum::of(&self.sync, &self.ndb, groups, &self.options, standing_of)
     }
 
     /// What keeps the oldest unresolved segment waiting, in words.
@@ -466,7 +477,8 @@ impl EntryNode {
             let oldest = self.segmenter.unresolved_segments().next()?;
             let (have, needed) = (oldest.trims.len(), quorum.write_quorum);
             let group = oldest.group;
-            (have < needed).then(|| format!("{have} of {needed} ndb nodes of {group} took it"))
+            (have < needed)
+                .then(|| format!("{have} of {needed} ndb nodes of group {group} took it"))
         };
         let missing = quorum.missing_sync().or_else(|| quorum.missing_group());
         missing.or_else(of_oldest).unwrap_or_else(|| "waiting for the vote".to_owned())

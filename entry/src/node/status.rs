@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use vixen_common::config::NodeName;
 use vixen_common::id::GroupId;
 use vixen_common::time::WallTime;
 
@@ -16,12 +17,13 @@ const SEGMENTS_LISTED_MAX: usize = 100;
 impl EntryNode {
     pub(super) fn status(&self, now: WallTime) -> Value {
         let quorum = self.quorum();
-        let mut links = links_of(&self.sync);
-        links.extend(links_of(&self.ndb));
+        let roster = &self.options.roster;
+        let mut links = links_of(&self.sync, |id| roster.sync(id));
+        links.extend(links_of(&self.ndb, |id| roster.ndb(id)));
         let groups = (0..).zip(&quorum.groups).map(|(id, group): (u16, _)| {
             let linked = group.linked.iter();
             let standings: serde_json::Map<_, _> = linked
-                .map(|(ndb, standing)| (ndb.to_string(), json!(standing_name(*standing))))
+                .map(|(ndb, standing)| (roster.ndb(*ndb).into(), json!(standing_name(*standing))))
                 .collect();
             json!({
                 "group": id,
@@ -58,10 +60,10 @@ impl EntryNode {
 
     fn positions(&self) -> Value {
         let Some(placing) = &self.placing else { return Value::Null };
-        let frontier = placing.frontier();
+        let (frontier, roster) = (placing.frontier(), &self.options.roster);
         let marks = frontier.watermarks().iter();
         let watermarks: serde_json::Map<_, _> =
-            marks.map(|(id, stamp)| (id.to_string(), json!(stamp.0))).collect();
+            marks.map(|(id, stamp)| (roster.sync(*id).into(), json!(stamp.0))).collect();
         json!({
             "next": placing.next_position().0,
             "delivered": frontier.delivered().0,
@@ -73,15 +75,15 @@ impl EntryNode {
 
     /// Which feeds wait for which stamp, and whose rows of the order are waited for.
     fn catch_up(&self) -> Value {
-        let waiting = self.catch_up.waiting();
+        let (waiting, roster) = (self.catch_up.waiting(), &self.options.roster);
         if waiting.is_empty() {
             return Value::Null;
         }
         let feeds: serde_json::Map<_, _> =
-            waiting.iter().map(|(feed, to)| (feed.to_string(), json!(to.0))).collect();
+            waiting.iter().map(|(feed, to)| (roster.sync(*feed).into(), json!(to.0))).collect();
         json!({
             "feeds_wait_for": feeds,
-            "asked": self.catch_up.asked().map(|ndb| ndb.to_string()),
+            "asked": self.catch_up.asked().map(|ndb| roster.ndb(ndb)),
         })
     }
 
@@ -91,7 +93,7 @@ impl EntryNode {
             let next = tail.next.map(|next| next.0);
             json!({
                 "group": tail.group.0,
-                "node": tail.at.map(|at| at.to_string()),
+                "node": tail.at.map(|at| self.options.roster.ndb(at)),
                 "next": next,
                 "lag": head.zip(next).map(|(head, next)| head.saturating_sub(next)),
             })
@@ -111,9 +113,9 @@ impl EntryNode {
     fn segment(&self, now: WallTime, segment: &Unresolved) -> Value {
         let needed = usize::from(self.options.write_quorum);
         let waits_for = if segment.trims.len() < needed {
-            let have: Vec<_> = segment.trims.iter().map(ToString::to_string).collect();
-            let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
-            format!("{needed} trims of {}: have {have}", segment.group)
+            let have = self.options.roster.ndb_list(&segment.trims);
+            let have = if have.is_empty() { "none" } else { &have };
+            format!("{needed} trims of group {}: have {have}", segment.group)
         } else {
             "vote".to_owned()
         };
@@ -129,10 +131,10 @@ impl EntryNode {
     }
 }
 
-fn links_of<K: Ord + Copy + std::fmt::Display>(peers: &Peers<K>) -> Vec<Value> {
+fn links_of<K: Ord + Copy>(peers: &Peers<K>, name_of: impl Fn(K) -> NodeName) -> Vec<Value> {
     let each = peers.iter().map(|(id, peer)| {
         json!({
-            "peer": id.to_string(),
+            "peer": name_of(*id),
             "up": peer.is_up(),
             "waiting_bytes": peer.waiting_bytes(),
             "last_down": peer.last_down,

@@ -346,7 +346,7 @@ fn without_a_quorum_publishers_get_an_error_once_each_after_its_own_wait() {
     bench.publish(7, vec![publish("[3]", 2)]);
     bench.step(Input::Flush);
     bench.now = at(TIMEOUT_MS + 5);
-    let missing = "1 of 2 ndb nodes of group0 live".to_owned();
+    let missing = "1 of 2 ndb nodes of group 0 live".to_owned();
     let error = |waited_ms| Err(PublishError::NoQuorum { waited_ms, missing: missing.clone() });
     let timeout = || Input::Timeout { missing: missing.clone() };
     let fx = bench.step(timeout());

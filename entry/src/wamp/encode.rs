@@ -6,6 +6,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
 
+use vixen_common::config::NodeName;
+
 use crate::broker::{RequestId, SessionInfo, SubscriptionId};
 
 /// Most bytes of a PUBLISHED: code, two ids of 16 digits, and punctuation.
@@ -23,7 +25,12 @@ const FEATURES: [&str; 7] = [
 ];
 
 /// `[2, Session, Details]`: announces what works, and no more.
-pub(super) fn welcome(out: &mut BytesMut, info: &SessionInfo, authextra: &Map<String, Value>) {
+pub(super) fn welcome(
+    out: &mut BytesMut,
+    info: &SessionInfo,
+    node: &NodeName,
+    authextra: &Map<String, Value>,
+) {
     out.put_slice(b"[2,");
     put_decimal(out, info.session.0);
     out.put_slice(b",{\"roles\":{\"broker\":{\"features\":{");
@@ -40,6 +47,8 @@ pub(super) fn welcome(out: &mut BytesMut, info: &SessionInfo, authextra: &Map<St
         (b",\"authrole\":", &info.authrole),
         (b",\"authmethod\":", info.authmethod),
         (b",\"authprovider\":", info.authprovider),
+        // The specification leaves names that begin with `x_` to implementations.
+        (b",\"x_vixen_node\":", node.as_str()),
     ] {
         out.put_slice(key);
         put_string(out, value);
@@ -220,7 +229,7 @@ mod tests {
             authprovider: "static",
             is_announced: true,
         };
-        let text = frame(|out| welcome(out, &info, &Map::new()));
+        let text = frame(|out| welcome(out, &info, &"E1".parse().expect("a name"), &Map::new()));
         let parsed: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(
             parsed,
@@ -238,6 +247,7 @@ mod tests {
                 "realm": "re\"alm",
                 "authid": "jo\"e",
                 "authrole": "us\\er",
+                "x_vixen_node": "E1",
                 "authmethod": "anonymous",
                 "authprovider": "static",
             }])

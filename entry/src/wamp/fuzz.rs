@@ -41,6 +41,7 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Encoding, Bytes)
         address: IpAddr::from(Ipv4Addr::LOCALHOST),
         nonce: Nonce([0; 32]),
         door: Arc::new(Door::new(&config)),
+        node: config.entries[0].id.clone(),
     };
     let limits = Arc::new(SessionLimits::of_config(&config));
     let mut session = Session::new(SessionId(1), guest, serializer, limits);

@@ -22,7 +22,7 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
-use vixen_common::config::Disclosure;
+use vixen_common::config::{Disclosure, NodeName};
 use vixen_common::segment::{Attributes, Match, Publisher, RecordFlags, TopicPattern};
 use vixen_common::time::WallTime;
 
@@ -125,6 +125,8 @@ pub(crate) struct Guest {
     pub(crate) nonce: Nonce,
     /// Who lets it in.
     pub(crate) door: Arc<Door>,
+    /// What this entry is called.
+    pub(crate) node: NodeName,
 }
 
 /// Protocol state of one connection.
@@ -242,7 +244,7 @@ impl Session {
         let HelloDetails { takes_revocation } = check_hello_details(details)?;
         let details = dict_of(details, "HELLO", "Details")?;
         let hello = Hello { realm: &realm, details: &details, session: self.id };
-        let Guest { address, nonce, door } = &self.guest;
+        let Guest { address, nonce, door, .. } = &self.guest;
         match door.hello(*address, &hello, nonce, now) {
             Step::Welcome(identity) => self.open(identity, takes_revocation),
             Step::Challenge { method, extra, pending } => {
@@ -279,7 +281,7 @@ impl Session {
 
     fn open(&mut self, identity: Identity, takes_revocation: bool) -> Result<Action, Ending> {
         let info = Arc::new(info_of(self.id, &identity, true));
-        encode::welcome(&mut self.buffer, &info, &identity.authextra);
+        encode::welcome(&mut self.buffer, &info, &self.guest.node, &identity.authextra);
         let edge = Edge::new(&self.guest.door, identity, Arc::clone(&info), &self.limits)?;
         self.state = State::Open(Box::new(edge));
         Ok(Action::Open { info, takes_revocation, welcome: take_text(&mut self.buffer) })

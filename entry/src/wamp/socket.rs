@@ -30,6 +30,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use vixen_common::config::NodeName;
 use vixen_common::time::WallTime;
 
 use super::alive::{Alive, Silence};
@@ -76,6 +77,8 @@ pub struct SessionContext {
     pub(crate) reads: ReadContext,
     /// Who lets clients in.
     pub(crate) door: Arc<Door>,
+    /// What this entry is called.
+    pub(crate) node: NodeName,
 }
 
 /// Serves one client until its session ends, for whatever reason.
@@ -87,8 +90,12 @@ pub(crate) async fn serve_session(
 ) {
     let mut connection = match random_ids() {
         Ok((id, nonce)) => {
-            let guest =
-                Guest { address: admission.address(), nonce, door: Arc::clone(&context.door) };
+            let guest = Guest {
+                address: admission.address(),
+                nonce,
+                door: Arc::clone(&context.door),
+                node: context.node.clone(),
+            };
             Box::new(Connection::new(socket, context, serializer, id, guest))
         }
         Err(error) => {

@@ -23,7 +23,8 @@ impl NdbNode {
             return;
         }
         for (to, segments) in self.fetching.take_due(now) {
-            tracing::debug!(peer = %to, segments = segments.len(), "asking for missing segments");
+            let peer = self.options.roster.ndb(to);
+            tracing::debug!(%peer, segments = segments.len(), "asking for missing segments");
             if let Some(sender) = self.senders_of_peer(to).next() {
                 let _down_follows = sender.send(Message::FetchSegments { segments });
             }
@@ -45,8 +46,8 @@ impl NdbNode {
 
     /// Answers a peer that lacks segments, from memory or the store, outside the loop.
     pub(super) fn serve_segments(&self, link: LinkId, segments: Vec<SegmentId>) {
-        let Some((_, sender)) = self.links.get(&link) else { return };
-        let (sender, store) = (sender.clone(), Arc::clone(&self.store));
+        let Some(linked) = self.links.get(&link) else { return };
+        let (sender, store) = (linked.sender.clone(), Arc::clone(&self.store));
         let held: BTreeMap<_, _> =
             segments.iter().filter_map(|id| Some((*id, self.replica.blob_of(*id)?))).collect();
         tokio::spawn(async move {

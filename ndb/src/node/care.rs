@@ -186,7 +186,7 @@ impl NdbNode {
         if self.audit.compared(peer, next, agrees) {
             self.metrics.chain_differences.increment(1);
             tracing::error!(
-                %peer, position = %next,
+                peer = %self.options.roster.ndb(peer), position = %next,
                 "the order of this peer is another than the order here"
             );
         }
@@ -319,11 +319,7 @@ impl NdbNode {
         let unwritten = self.unwritten.take_due(Instant::now(), true);
         self.hand_over(unwritten)?;
         self.hand_over(vec![Job::Rebase(base)])?;
-        for (peer, sender) in self.links.values() {
-            if matches!(peer, PeerId::Sync { .. }) {
-                let _down_follows = sender.send(Message::FollowFeed { after: base.stamp });
-            }
-        }
+        self.tell_sync(&Message::FollowFeed { after: base.stamp });
         Ok(())
     }
 

@@ -17,9 +17,9 @@ const BYTES_MAX: u32 = 4 << 20;
 
 impl NdbNode {
     pub(super) fn serve_history(&self, link: LinkId, request: u64, mut query: HistoryQuery) {
-        let Some((_, sender)) = self.links.get(&link) else { return };
+        let Some(linked) = self.links.get(&link) else { return };
         let (sender, store, trouble) =
-            (sender.clone(), Arc::clone(&self.store), self.trouble.clone());
+            (linked.sender.clone(), Arc::clone(&self.store), self.trouble.clone());
         let log = Arc::clone(&self.log);
         self.metrics.history_batches.increment(1);
         query.bytes_max = query.bytes_max.min(BYTES_MAX);

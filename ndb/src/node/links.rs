@@ -11,30 +11,30 @@ use super::{NdbNode, STARTING};
 
 impl NdbNode {
     pub(super) fn senders_of_peer(&self, wanted: NdbId) -> impl Iterator<Item = &LinkSender> {
-        self.links.values().filter_map(move |(peer, sender)| match peer {
-            PeerId::Ndb { id, .. } if *id == wanted => Some(sender),
+        self.links.values().filter_map(move |linked| match linked.peer {
+            PeerId::Ndb { id, .. } if id == wanted => Some(&linked.sender),
             PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
         })
     }
 
     pub(super) fn senders_of_sync(&self, wanted: SyncId) -> impl Iterator<Item = &LinkSender> {
-        self.links.values().filter_map(move |(peer, sender)| match peer {
-            PeerId::Sync { id, .. } if *id == wanted => Some(sender),
+        self.links.values().filter_map(move |linked| match linked.peer {
+            PeerId::Sync { id, .. } if id == wanted => Some(&linked.sender),
             PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
         })
     }
 
     pub(super) fn senders_of(&self, wanted: OwnerId) -> impl Iterator<Item = &LinkSender> {
-        self.links.values().filter_map(move |(peer, sender)| match peer {
-            PeerId::Entry { owner } if *owner == wanted => Some(sender),
+        self.links.values().filter_map(move |linked| match linked.peer {
+            PeerId::Entry { owner } if owner == wanted => Some(&linked.sender),
             PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
         })
     }
 
     /// The other ndb nodes that are linked, each once.
     pub(super) fn ndb_peers(&self) -> BTreeSet<NdbId> {
-        let peers = self.links.values().filter_map(|(peer, _)| match peer {
-            PeerId::Ndb { id, .. } => Some(*id),
+        let peers = self.links.values().filter_map(|linked| match linked.peer {
+            PeerId::Ndb { id, .. } => Some(id),
             PeerId::Sync { .. } | PeerId::Entry { .. } => None,
         });
         peers.collect()
@@ -42,14 +42,19 @@ impl NdbNode {
 
     /// Says something to every node that `is_meant`.
     pub(super) fn tell(&self, is_meant: impl Fn(&PeerId) -> bool, message: &Message) {
-        for (_, sender) in self.links.values().filter(|(peer, _)| is_meant(peer)) {
-            let _down_follows = sender.send(message.clone());
+        for linked in self.links.values().filter(|linked| is_meant(&linked.peer)) {
+            let _down_follows = linked.sender.send(message.clone());
         }
     }
 
+    /// Says something to all sync nodes.
+    pub(super) fn tell_sync(&self, message: &Message) {
+        self.tell(|peer| matches!(peer, PeerId::Sync { .. }), message);
+    }
+
     pub(super) fn feeds_up(&self) -> usize {
-        let nodes = self.links.values().filter_map(|(peer, _)| match peer {
-            PeerId::Sync { id, .. } => Some(*id),
+        let nodes = self.links.values().filter_map(|linked| match linked.peer {
+            PeerId::Sync { id, .. } => Some(id),
             PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
         });
         nodes.collect::<BTreeSet<_>>().len()

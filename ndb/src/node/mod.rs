@@ -27,12 +27,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use vixen_common::config::NodeName;
 use vixen_common::dirlock::{DirLock, DirLockError};
 use vixen_common::frontier::CatchUp;
 use vixen_common::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Linked};
+use vixen_common::roster::Roster;
 use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, NdbStanding, PeerId};
+use vixen_common::wire::{Message, NdbStanding};
 
 use crate::metrics::Metrics;
 use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
@@ -60,7 +62,9 @@ pub struct NdbOptions {
     /// This node: its group and its place in it.
     pub id: NdbId,
     /// Its name in the configuration, for people.
-    pub name: String,
+    pub name: NodeName,
+    /// What the others are called.
+    pub roster: Roster,
     /// R: nodes of its group.
     pub members: u8,
     /// W: how many of them must have a segment on disk before it is voted on.
@@ -170,10 +174,11 @@ pub struct NdbNode {
     standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
-    links: BTreeMap<LinkId, (PeerId, LinkSender)>,
+    links: BTreeMap<LinkId, Linked>,
     /// Segments of which an entry wants to hear when they are on disk.
     awaited: BTreeSet<SegmentId>,
-    last_down: BTreeMap<String, String>,
+    /// Why the last link to a sync or ndb node ended.
+    last_down: BTreeMap<NodeName, String>,
     tails: BTreeMap<LinkId, TailHandle>,
     fetching: Fetching,
     catch_up: CatchUp<NdbId>,
@@ -283,7 +288,7 @@ impl NdbNode {
     /// When the store fails; the process must then end, and recover from what is on disk.
     pub async fn run(mut self) -> Result<(), NdbError> {
         tracing::info!(
-            node = self.options.name,
+            node = %self.options.name,
             store = %self.store_id(),
             position = %self.replica.placing().next_position(),
             pending = self.replica.pending_count(),
@@ -336,7 +341,7 @@ impl NdbNode {
         while let Ok(report) = reports.try_recv() {
             report?;
         }
-        tracing::info!(node = self.options.name, "ndb node stopped");
+        tracing::info!(node = %self.options.name, "ndb node stopped");
         Ok(())
     }
 
@@ -400,11 +405,7 @@ impl NdbNode {
             if self.awaited.remove(&meta.id) {
                 self.say_durable(meta.id);
             }
-            for (peer, sender) in self.links.values() {
-                if matches!(peer, PeerId::Sync { .. }) {
-                    let _down_follows = sender.send(Message::GenerateDraft { meta });
-                }
-            }
+            self.tell_sync(&Message::GenerateDraft { meta });
         }
         self.tell_metrics();
         Ok(())

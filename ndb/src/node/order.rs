@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use vixen_common::id::{NdbId, Position, SegmentId, Stamp, SyncId};
 use vixen_common::link::LinkId;
 use vixen_common::segment::Elected;
-use vixen_common::wire::{DraftAnswer, Message, PeerId};
+use vixen_common::wire::{DraftAnswer, Message};
 
 use super::NdbNode;
 use crate::replica::{Effects, Input};
@@ -29,17 +29,14 @@ impl NdbNode {
     /// The order is on disk up to here: sync nodes may forget it.
     pub(super) fn tell_applied(&mut self, stamp: Stamp) {
         self.applied = stamp;
-        for (peer, sender) in self.links.values() {
-            if matches!(peer, PeerId::Sync { .. }) {
-                let _down_follows = sender.send(Message::OrderApplied { stamp });
-            }
-        }
+        self.tell_sync(&Message::OrderApplied { stamp });
     }
 
     pub(super) fn on_feed_trimmed(&mut self, from: SyncId, to: Stamp) {
         self.metrics.feeds_trimmed.increment(1);
         let delivered = self.replica.placing().frontier().delivered();
-        tracing::info!(peer = %from, stamp = %to, %delivered, "feed has forgotten what comes next");
+        let peer = self.options.roster.sync(from);
+        tracing::info!(%peer, stamp = %to, %delivered, "feed has forgotten what comes next");
         self.catch_up.trimmed(from, to, Instant::now().into_std());
     }
 
@@ -72,7 +69,8 @@ impl NdbNode {
         self.metrics.draft_answered(answer);
         match answer {
             DraftAnswer::Elected => {
-                tracing::debug!(%segment, peer = %from, "elected: the feed tells, or is trimmed");
+                let peer = self.options.roster.sync(from);
+                tracing::debug!(%segment, %peer, "elected: the feed tells, or is trimmed");
             }
             DraftAnswer::OwnerExpired => {
                 let by = self.expired.entry(segment).or_default();
@@ -108,7 +106,8 @@ impl NdbNode {
     pub(super) fn order_due(&mut self) {
         let after = self.replica.placing().frontier().delivered();
         for feed in self.catch_up.take_caught_up(after) {
-            tracing::info!(peer = %feed, stamp = %after, "feed is followed again");
+            let peer = self.options.roster.sync(feed);
+            tracing::info!(%peer, stamp = %after, "feed is followed again");
             for sender in self.senders_of_sync(feed) {
                 let _down_follows = sender.send(Message::FollowFeed { after });
             }
@@ -118,7 +117,8 @@ impl NdbNode {
         }
         if let Some(peer) = self.catch_up.take_due(Instant::now().into_std()) {
             let from = self.replica.placing().next_position();
-            tracing::debug!(%peer, position = %from, "asking for the order");
+            let name = self.options.roster.ndb(peer);
+            tracing::debug!(peer = %name, position = %from, "asking for the order");
             if let Some(sender) = self.senders_of_peer(peer).next() {
                 let _down_follows = sender.send(Message::FetchOrder { from });
             }
@@ -127,8 +127,8 @@ impl NdbNode {
 
     /// Answers a reader that is behind, from the store, outside the loop.
     pub(super) fn serve_order(&self, link: LinkId, from: Position) {
-        let Some((_, sender)) = self.links.get(&link) else { return };
-        let (sender, store) = (sender.clone(), Arc::clone(&self.store));
+        let Some(linked) = self.links.get(&link) else { return };
+        let (sender, store) = (linked.sender.clone(), Arc::clone(&self.store));
         let base = self.store.base();
         let is_trusted = from.0 < self.trusted_to.load(Ordering::Relaxed);
         let rows_max = if is_trusted { ROWS_MAX } else { 0 };

@@ -4,29 +4,34 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use vixen_common::link::{LinkEvent, LinkId, LinkSender};
+use vixen_common::link::{LinkEvent, LinkId, Linked};
 use vixen_common::segment::Blob;
 use vixen_common::wire::{Message, PeerId};
 
-use super::{NdbError, NdbNode, status};
+use super::{NdbError, NdbNode};
 use crate::replica::{Effects, Input};
 use crate::tail::{self, Command, TailContext};
 
 impl NdbNode {
     pub(super) fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) -> Result<(), NdbError> {
         match event {
-            LinkEvent::Up { link, peer, sender } => self.on_up(link, peer, sender),
+            LinkEvent::Up { link, peer, name, sender } => {
+                self.on_up(link, Linked { peer, name, sender });
+            }
             LinkEvent::Messages { link, peer, messages } => {
                 self.metrics.messages_received.increment(messages.len() as u64);
                 for message in messages {
                     self.on_message(link, peer, message, fx)?;
                 }
             }
-            LinkEvent::Down { link, peer, reason } => {
-                tracing::info!(%peer, reason, "link down");
+            LinkEvent::Down { link, peer, name, reason } => {
+                tracing::info!(peer = %name, reason, "link down");
                 self.links.remove(&link);
                 self.tails.remove(&link);
-                self.last_down.insert(status::peer_name(&peer), reason);
+                // Entries come under any names, and they would add up.
+                if !matches!(peer, PeerId::Entry { .. }) {
+                    self.last_down.insert(name, reason);
+                }
                 self.on_down(peer, fx);
                 self.tell_readiness();
             }
@@ -53,8 +58,9 @@ impl NdbNode {
     }
 
     /// On a new link everything unresolved that is the peer's business is said again.
-    fn on_up(&mut self, link: LinkId, peer: PeerId, sender: LinkSender) {
-        self.links.insert(link, (peer, sender.clone()));
+    fn on_up(&mut self, link: LinkId, linked: Linked) {
+        let Linked { peer, sender, .. } = linked.clone();
+        self.links.insert(link, linked);
         self.tell_readiness();
         match peer {
             PeerId::Sync { id, .. } => {
@@ -104,7 +110,7 @@ impl NdbNode {
                 return Ok(());
             }
             (PeerId::Entry { .. }, Message::FollowTail { from, topics }) => {
-                if let Some((_, sender)) = self.links.get(&link) {
+                if let Some(linked) = self.links.get(&link) {
                     let context = TailContext {
                         log: Arc::clone(&self.log),
                         store: Arc::clone(&self.store),
@@ -113,7 +119,7 @@ impl NdbNode {
                         metrics: self.metrics.tail.clone(),
                     };
                     let before = self.tails.remove(&link);
-                    let handle = tail::start(context, sender.clone(), from, topics, before);
+                    let handle = tail::start(context, linked.sender.clone(), from, topics, before);
                     self.tails.insert(link, handle);
                 }
                 return Ok(());
@@ -183,7 +189,8 @@ impl NdbNode {
             }
             (_, other) => {
                 self.metrics.refused_messages.increment(1);
-                tracing::warn!(%peer, message = other.name(), "message is not for an ndb node");
+                let peer = self.links.get(&link).map(|linked| linked.name.as_str());
+                tracing::warn!(peer, message = other.name(), "message is not for an ndb node");
                 return Ok(());
             }
         };

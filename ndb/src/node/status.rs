@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use vixen_common::config::NodeName;
 use vixen_common::id::NdbId;
 use vixen_common::wire::PeerId;
 
@@ -10,25 +11,19 @@ use super::NdbNode;
 /// Pending segments listed at most.
 const LISTED_MAX: usize = 100;
 
-/// How a peer is called on the page, whatever its incarnation or store.
-pub(super) fn peer_name(peer: &PeerId) -> String {
-    match peer {
-        PeerId::Sync { id, .. } => id.to_string(),
-        PeerId::Ndb { id, .. } => id.to_string(),
-        PeerId::Entry { .. } => "entry".to_owned(),
-    }
-}
-
 impl NdbNode {
     pub(super) fn status(&self) -> Value {
         let placing = self.replica.placing();
         let frontier = placing.frontier();
+        let roster = &self.options.roster;
+        let marks = frontier.watermarks().iter();
         let watermarks: serde_json::Map<String, Value> =
-            frontier.watermarks().iter().map(|(id, w)| (id.to_string(), json!(w.0))).collect();
+            marks.map(|(id, w)| (roster.sync(*id).into(), json!(w.0))).collect();
         json!({
             "node": self.options.name,
             "role": "ndb",
-            "id": self.options.id.to_string(),
+            "group": self.options.id.group.0,
+            "place": self.options.id.member,
             "store": self.store_id().to_string(),
             "durability": if self.options.fsync { "fsync" } else { "memory" },
             "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
@@ -70,20 +65,25 @@ impl NdbNode {
 
     /// All links that are up, and the nodes that should have one and have none.
     fn links_status(&self) -> Vec<Value> {
-        let up = self.links.values().map(|(peer, sender)| {
+        let roster = &self.options.roster;
+        let up = self.links.values().map(|linked| {
+            let owner = match linked.peer {
+                PeerId::Entry { owner } => Some(owner.to_string()),
+                PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
+            };
             json!({
-                "peer": peer_name(peer),
-                "id": peer.to_string(),
+                "peer": linked.name,
+                "owner": owner,
                 "up": true,
-                "waiting_bytes": sender.waiting_bytes(),
-                "last_down": self.last_down.get(&peer_name(peer)),
+                "waiting_bytes": linked.sender.waiting_bytes(),
+                "last_down": self.last_down.get(&linked.name),
             })
         });
-        let is_up = |name: &String| self.links.values().any(|(peer, _)| peer_name(peer) == *name);
+        let is_up = |name: &NodeName| self.links.values().any(|linked| linked.name == *name);
         let own = self.options.id;
         let peers = (0..self.options.members).filter(|member| *member != own.member);
-        let peers = peers.map(|member| NdbId { member, ..own }.to_string());
-        let wanted = self.options.sync_nodes.iter().map(ToString::to_string).chain(peers);
+        let peers = peers.map(|member| roster.ndb(NdbId { member, ..own }));
+        let wanted = self.options.sync_nodes.iter().map(|id| roster.sync(*id)).chain(peers);
         let down = wanted.filter(|name| !is_up(name)).map(
             |name| json!({ "peer": name, "up": false, "last_down": self.last_down.get(&name) }),
         );
@@ -92,15 +92,16 @@ impl NdbNode {
 
     /// Which feeds wait for which stamp, and whose rows of the order are waited for.
     fn catch_up_status(&self) -> Value {
+        let roster = &self.options.roster;
         let waiting = self.catch_up.waiting();
         if waiting.is_empty() {
             return Value::Null;
         }
         let feeds: serde_json::Map<String, Value> =
-            waiting.iter().map(|(feed, to)| (feed.to_string(), json!(to.0))).collect();
+            waiting.iter().map(|(feed, to)| (roster.sync(*feed).into(), json!(to.0))).collect();
         json!({
             "feeds_wait_for": feeds,
-            "asked": self.catch_up.asked().map(|peer| peer.to_string()),
+            "asked": self.catch_up.asked().map(|peer| roster.ndb(peer)),
         })
     }
 
@@ -132,7 +133,7 @@ impl NdbNode {
             .map(|(peer, compared)| {
                 let differs_at = compared.differs_at.map(|at| at.0);
                 let line = json!({ "agreed_to": compared.agreed_to.0, "differs_at": differs_at });
-                (peer.to_string(), line)
+                (self.options.roster.ndb(*peer).into(), line)
             })
             .collect();
         json!({
@@ -184,7 +185,7 @@ impl NdbNode {
     fn tails_status(&self) -> Vec<Value> {
         let head = self.log.head().0;
         let line = |(link, tail): (&_, &crate::tail::TailHandle)| {
-            let peer = self.links.get(link).map(|(peer, _)| peer.to_string());
+            let peer = self.links.get(link).map(|linked| &linked.name);
             let cursor = tail.cursor();
             json!({
                 "link": format!("{link}"),

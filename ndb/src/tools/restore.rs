@@ -60,7 +60,7 @@ impl Args {
         if let (Some(own), Some(found)) = (place.group, backup.find_group(&days).unwrap_or(None)) {
             anyhow::ensure!(
                 own == found,
-                "{} is of {own}, and the backup is of a node of {found}",
+                "{} is of group {own}, and the backup is of a node of group {found}",
                 place.name
             );
         }

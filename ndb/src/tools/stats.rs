@@ -170,7 +170,7 @@ fn as_text(head: &serde_json::Value, days: &[(UtcDay, Counted)], topics: &[Topic
     };
     let group = head["group"]
         .as_u64()
-        .map_or("no messages of its own".to_owned(), |group| format!("group{group}"));
+        .map_or("no messages of its own".to_owned(), |group| format!("group {group}"));
     line(format!(
         "{}: {}, {group}",
         head["name"].as_str().unwrap_or(""),

@@ -346,7 +346,8 @@ impl Report {
 
     /// The report for people.
     pub(super) fn text(&self, name: &str, store: &Inspector, group: Option<GroupId>) -> String {
-        let group = group.map_or("no messages of its own".to_owned(), |group| group.to_string());
+        let group =
+            group.map_or("no messages of its own".to_owned(), |group| format!("group {group}"));
         let mut lines = vec![format!("{name}: {}, {group}", store.dir().display())];
         lines.push(format!(
             "order      {} of {} in {}, {}",

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use vixen_common::config::NodeName;
 use vixen_common::id::{
     GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId, SyncId,
 };
-use vixen_common::link::{Inbox, LinkEvent, LinkSender, join};
+use vixen_common::link::{End, Inbox, LinkEvent, LinkSender, join};
+use vixen_common::roster::Roster;
 use vixen_common::segment::{
     Challenger, Chunk, Elected, Encoding, Record, RecordFlags, Records, SegmentBuilder,
     SegmentMeta, Topic, TopicPattern,
@@ -59,10 +61,33 @@ pub(crate) fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
     Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
 }
 
+pub(crate) fn name(text: &str) -> NodeName {
+    text.parse().expect("a name")
+}
+
+/// S0, S1 and S2, and D0, D1 and D2 of the only group.
+pub(crate) fn roster() -> Roster {
+    let id = |member| NdbId { group: GroupId(0), member };
+    Roster::new(
+        (0..3).map(|lane| (SyncId(lane), name(&format!("S{lane}")))),
+        (0..3).map(|member| (id(member), name(&format!("D{member}")))),
+    )
+}
+
+/// What a peer is called.
+fn name_of(peer: PeerId) -> NodeName {
+    match peer {
+        PeerId::Sync { id, .. } => roster().sync(id),
+        PeerId::Ndb { id, .. } => roster().ndb(id),
+        PeerId::Entry { .. } => name("E1"),
+    }
+}
+
 pub(crate) fn options(dir: &Path, member: u8) -> NdbOptions {
     NdbOptions {
         id: NdbId { group: GroupId(0), member },
-        name: format!("D{member}"),
+        name: name(&format!("D{member}")),
+        roster: roster(),
         members: 3,
         write_quorum: 2,
         sync_nodes: vec![SyncId(0), SyncId(1), SyncId(2)],
@@ -112,8 +137,11 @@ impl Running {
 
     /// Links two nodes.
     pub(crate) fn link(&self, other: &Self) {
-        let ends = ((self.peer, self.inbox.clone()), (other.peer, other.inbox.clone()));
-        tokio::spawn(join(ends.0, ends.1, QUEUE_BYTES_MAX));
+        tokio::spawn(join(self.end(), other.end(), QUEUE_BYTES_MAX));
+    }
+
+    fn end(&self) -> End<NdbEvent> {
+        End { peer: self.peer, name: name_of(self.peer), inbox: self.inbox.clone() }
     }
 
     /// Waits for a number of the status page.
@@ -152,7 +180,8 @@ impl Fake {
     /// Links as `peer`; `frames` may wait unread before the node's queue fills.
     pub(crate) async fn link(node: &Running, peer: PeerId, frames: usize) -> Self {
         let (inbox, mut events) = mpsc::channel::<LinkEvent>(frames);
-        tokio::spawn(join((peer, inbox), (node.peer, node.inbox.clone()), QUEUE_BYTES_MAX));
+        let end = End { peer, name: name_of(peer), inbox };
+        tokio::spawn(join(end, node.end(), QUEUE_BYTES_MAX));
         let up = tokio::time::timeout(PATIENCE, events.recv()).await.expect("in time");
         let Some(LinkEvent::Up { sender, .. }) = up else { panic!("expected Up, got {up:?}") };
         Self { events, sender, waiting: VecDeque::new(), applied: Stamp::ZERO, standing: None }

@@ -39,9 +39,9 @@ impl SyncNode {
             Some(elected) => Message::AdvanceSegmentResolved { elected },
             None => Message::DraftAnswered { segment, answer },
         };
-        for (peer, sender) in self.links.values() {
-            if matches!(peer, PeerId::Ndb { id, .. } if *id == to) {
-                let _down_follows = sender.send(message.clone());
+        for linked in self.links.values() {
+            if matches!(linked.peer, PeerId::Ndb { id, .. } if id == to) {
+                let _down_follows = linked.sender.send(message.clone());
             }
         }
         Ok(())

@@ -21,9 +21,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use vixen_common::config::NodeName;
 use vixen_common::dirlock::{DirLock, DirLockError};
 use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked};
+use vixen_common::roster::Roster;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, PeerId};
 
@@ -48,7 +50,9 @@ pub struct SyncOptions {
     /// This node; its lane.
     pub id: SyncId,
     /// Its name in the configuration, for people.
-    pub name: String,
+    pub name: NodeName,
+    /// What the others are called.
+    pub roster: Roster,
     /// All sync nodes, this one included.
     pub members: Vec<SyncId>,
     /// W: ndb nodes of one group that must have a segment on disk.
@@ -100,7 +104,7 @@ pub enum SyncError {
     )]
     Refused {
         /// Who remembers.
-        peer: SyncId,
+        peer: NodeName,
         /// The store of this node.
         store: StoreId,
         /// What contradicts, in words.
@@ -158,7 +162,7 @@ pub struct SyncNode {
     handle: SyncHandle,
     peers: BTreeMap<SyncId, Peer>,
     last_down: BTreeMap<SyncId, String>,
-    links: BTreeMap<LinkId, (PeerId, LinkSender)>,
+    links: BTreeMap<LinkId, Linked>,
     feeds: Feeds,
     /// Random number of this process.
     run: u64,
@@ -207,7 +211,7 @@ impl SyncNode {
                 .unwrap_or(u64::MAX),
         };
         let votes = Votes::new(vote, store.recover()?);
-        let metrics = Metrics::new(&options.members);
+        let metrics = Metrics::new(&options.members, &options.roster);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Err(STARTING.to_owned())));
         let node = Self {
@@ -266,7 +270,7 @@ impl SyncNode {
     /// When the store fails; the process must then end, and recover from what is on disk.
     pub async fn run(mut self) -> Result<(), SyncError> {
         tracing::info!(
-            node = self.options.name,
+            node = %self.options.name,
             store = %self.store_id(),
             pending = self.votes.pending_segments(),
             "sync node runs"
@@ -302,7 +306,7 @@ impl SyncNode {
                 return Err(refused);
             }
             if stop {
-                tracing::info!(node = self.options.name, "sync node stopped");
+                tracing::info!(node = %self.options.name, "sync node stopped");
                 return Ok(());
             }
         }
@@ -310,8 +314,8 @@ impl SyncNode {
 
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
         match event {
-            LinkEvent::Up { link, peer, sender } => {
-                self.links.insert(link, (peer, sender.clone()));
+            LinkEvent::Up { link, peer, name, sender } => {
+                self.links.insert(link, Linked { peer, name, sender: sender.clone() });
                 match peer {
                     PeerId::Sync { id, store } => {
                         self.on_peer_link(now, link, id, store, sender, fx);
@@ -326,10 +330,10 @@ impl SyncNode {
                     self.on_message(now, link, peer, message, fx);
                 }
             }
-            LinkEvent::Down { link, peer, reason } => {
+            LinkEvent::Down { link, peer, name, reason } => {
                 self.links.remove(&link);
                 self.feeds.remove(link);
-                tracing::info!(%peer, reason, "link down");
+                tracing::info!(peer = %name, reason, "link down");
                 self.tell_aside(now, fx);
                 if let PeerId::Sync { id, .. } = peer {
                     self.last_down.insert(id, reason);
@@ -370,9 +374,9 @@ impl SyncNode {
                 return;
             }
             (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
-                if let Some((_, sender)) = self.links.get(&link) {
+                if let Some(reader) = self.links.get(&link) {
                     let trimmed_to = self.trimmed_to();
-                    self.feeds.follow(link, peer, sender.clone(), after, trimmed_to);
+                    self.feeds.follow(link, reader, after, trimmed_to);
                 }
                 return;
             }
@@ -385,17 +389,18 @@ impl SyncNode {
                 let name = message.name();
                 match Input::from_peer(id, message) {
                     Some(input) => input,
-                    None => return self.refuse(&peer, name),
+                    None => return self.refuse(link, name),
                 }
             }
-            (_, other) => return self.refuse(&peer, other.name()),
+            (_, other) => return self.refuse(link, other.name()),
         };
         self.votes.step(now, input, fx);
     }
 
-    fn refuse(&self, peer: &PeerId, message: &str) {
+    fn refuse(&self, link: LinkId, message: &str) {
         self.metrics.refused_messages.increment(1);
-        tracing::warn!(%peer, message, "message is not for a sync node");
+        let peer = self.links.get(&link).map(|linked| linked.name.as_str());
+        tracing::warn!(peer, message, "message is not for a sync node");
     }
 
     fn tell_readiness(&self) {
@@ -409,8 +414,8 @@ impl SyncNode {
                 .members
                 .iter()
                 .filter(|id| **id != self.options.id && !self.has_taken(**id));
-            let missing: Vec<_> = missing.map(ToString::to_string).collect();
-            Err(format!("{up} of {needed} sync nodes; no link to {}", missing.join(", ")))
+            let missing = self.options.roster.sync_list(missing);
+            Err(format!("{up} of {needed} sync nodes; no link to {missing}"))
         };
         let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if *told != ready {

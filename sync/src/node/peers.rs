@@ -68,7 +68,7 @@ impl SyncNode {
             }
             Message::SyncRefused { reason } => {
                 self.refused = Some(SyncError::Refused {
-                    peer: id,
+                    peer: self.options.roster.sync(id),
                     store: self.store.store_id(),
                     problem: problem_of(*reason, self.store.commits()),
                 });
@@ -110,7 +110,7 @@ impl SyncNode {
             Err(reason) => {
                 self.metrics.peers_refused.increment(1);
                 tracing::error!(
-                    peer = %id,
+                    peer = %self.options.roster.sync(id),
                     store = %said.store,
                     commits = said.commits,
                     remembered_store = known.map(|known| known.store.to_string()),
@@ -131,9 +131,9 @@ impl SyncNode {
     /// Tells peers when this node begins or ceases to be one that they need not wait for.
     pub(super) fn tell_aside(&mut self, now: WallTime, fx: &mut Effects) {
         let mut groups: BTreeMap<GroupId, BTreeSet<NdbId>> = BTreeMap::new();
-        for (peer, _) in self.links.values() {
-            if let PeerId::Ndb { id, .. } = peer {
-                groups.entry(id.group).or_default().insert(*id);
+        for linked in self.links.values() {
+            if let PeerId::Ndb { id, .. } = linked.peer {
+                groups.entry(id.group).or_default().insert(id);
             }
         }
         let quorum = usize::from(self.options.write_quorum);

@@ -1,18 +1,29 @@
 //! The status page of a sync node.
 
+use vixen_common::config::NodeName;
+use vixen_common::id::OwnerId;
 use vixen_common::time::WallTime;
+use vixen_common::wire::PeerId;
 
 use super::SyncNode;
 use crate::vote::PendingReport;
 
 impl SyncNode {
     pub(super) fn status(&self) -> serde_json::Value {
+        let roster = &self.options.roster;
         let report = self.votes.report(WallTime::now());
-        let pending: Vec<_> = report.pending.iter().map(pending_line).collect();
+        let pending: Vec<_> =
+            report.pending.iter().map(|pending| self.pending_line(pending)).collect();
         let homes: Vec<_> = report
             .homes
             .iter()
-            .map(|(owner, home)| serde_json::json!({"owner": owner.to_string(), "home": home.0}))
+            .map(|(owner, home)| {
+                serde_json::json!({
+                    "owner": owner.to_string(),
+                    "entry": self.entry_name(*owner),
+                    "home": roster.sync(*home),
+                })
+            })
             .collect();
         let links: Vec<_> = self
             .options
@@ -22,7 +33,7 @@ impl SyncNode {
             .map(|id| {
                 let peer = self.peers.get(id);
                 serde_json::json!({
-                    "peer": id.to_string(),
+                    "peer": roster.sync(*id),
                     "up": peer.is_some(),
                     "taken": peer.is_some_and(|peer| peer.is_taken),
                     "suspected": report.suspected.contains(id),
@@ -37,7 +48,7 @@ impl SyncNode {
             .applied
             .nodes()
             .iter()
-            .map(|(id, stamp)| serde_json::json!({"ndb": id.to_string(), "stamp": stamp.0}))
+            .map(|(id, stamp)| serde_json::json!({"ndb": roster.ndb(*id), "stamp": stamp.0}))
             .collect();
         serde_json::json!({
             "node": self.options.name,
@@ -71,16 +82,26 @@ impl SyncNode {
     }
 }
 
-fn pending_line(pending: &PendingReport) -> serde_json::Value {
-    let from: Vec<_> = pending.waits_for.nodes().iter().map(ToString::to_string).collect();
-    serde_json::json!({
-        "segment": pending.segment.to_string(),
-        "draft": pending.draft.map(|draft| draft.0),
-        "promised": pending.promised.0,
-        "coordinator": pending.coordinator.0,
-        "age_ms": pending.age_ms,
-        "waits_for": pending.waits_for.to_string(),
-        "waits_for_kind": pending.waits_for.kind(),
-        "waits_for_nodes": from,
-    })
+impl SyncNode {
+    fn pending_line(&self, pending: &PendingReport) -> serde_json::Value {
+        let roster = &self.options.roster;
+        let from: Vec<_> = pending.waits_for.nodes().iter().map(|id| roster.sync(*id)).collect();
+        serde_json::json!({
+            "segment": pending.segment.to_string(),
+            "entry": self.entry_name(pending.segment.owner),
+            "draft": pending.draft.map(|draft| draft.0),
+            "promised": pending.promised.0,
+            "coordinator": roster.sync(pending.coordinator),
+            "age_ms": pending.age_ms,
+            "waits_for": pending.waits_for.text(roster),
+            "waits_for_kind": pending.waits_for.kind(),
+            "waits_for_nodes": from,
+        })
+    }
+
+    /// What the entry of an owner is called, while it is linked.
+    fn entry_name(&self, wanted: OwnerId) -> Option<&NodeName> {
+        let is_wanted = |peer| matches!(peer, PeerId::Entry { owner } if owner == wanted);
+        self.links.values().find(|linked| is_wanted(linked.peer)).map(|linked| &linked.name)
+    }
 }

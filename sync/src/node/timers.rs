@@ -72,8 +72,8 @@ impl SyncNode {
         }
         if self.owners_expired_at.elapsed() >= EXPIRE_OWNERS {
             self.owners_expired_at = clock;
-            let linked = self.links.values().filter_map(|(peer, _)| match peer {
-                PeerId::Entry { owner } => Some(*owner),
+            let linked = self.links.values().filter_map(|linked| match linked.peer {
+                PeerId::Entry { owner } => Some(owner),
                 PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
             });
             let keep = linked.collect();

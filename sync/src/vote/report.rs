@@ -1,9 +1,9 @@
 //! What the status page and the metrics tell of the vote.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use vixen_common::id::{Ballot, OwnerId, SegmentId, Stamp, SyncId};
+use vixen_common::roster::Roster;
 use vixen_common::time::WallTime;
 
 use super::state::Pending;
@@ -78,23 +78,22 @@ impl WaitsFor {
             Self::DurableVotes { .. } | Self::PreviousDraft | Self::PreviousElection => &[],
         }
     }
-}
 
-impl fmt::Display for WaitsFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.nodes().iter().map(ToString::to_string).collect();
-        let names = names.join(", ");
+    /// What it is, in words.
+    #[must_use]
+    pub fn text(&self, roster: &Roster) -> String {
+        let names = roster.sync_list(self.nodes());
         match self {
             Self::DurableVotes { have, needed } => {
-                write!(f, "durable votes of ndb nodes: {have} of {needed}")
+                format!("durable votes of ndb nodes: {have} of {needed}")
             }
-            Self::Majority(_) => write!(f, "a majority of sync nodes; no link to {names}"),
-            Self::PreviousDraft => f.write_str("draft of the owner's previous segment"),
-            Self::FirstQuorum(_) => write!(f, "its first quorum, {names}: this node is a reserve"),
-            Self::Drafts(_) => write!(f, "drafts from {names}"),
-            Self::Proposal(_) => write!(f, "proposal from {names}"),
-            Self::Votes(ballot, _) => write!(f, "votes of ballot {ballot} from {names}"),
-            Self::PreviousElection => f.write_str("election of the owner's previous segment"),
+            Self::Majority(_) => format!("a majority of sync nodes; no link to {names}"),
+            Self::PreviousDraft => "draft of the owner's previous segment".to_owned(),
+            Self::FirstQuorum(_) => format!("its first quorum, {names}: this node is a reserve"),
+            Self::Drafts(_) => format!("drafts from {names}"),
+            Self::Proposal(_) => format!("proposal from {names}"),
+            Self::Votes(ballot, _) => format!("votes of ballot {ballot} from {names}"),
+            Self::PreviousElection => "election of the owner's previous segment".to_owned(),
         }
     }
 }

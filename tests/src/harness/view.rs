@@ -112,10 +112,9 @@ impl Cluster {
         let status = self.status(running).await?;
         let homes = status.get("homes").and_then(Value::as_array);
         let home = homes.into_iter().flatten().find(|home| home["owner"] == owner);
-        let lane = home.and_then(|home| home["home"].as_u64());
-        let lane = lane.with_context(|| format!("no home of {entry} ({owner}): {status:#}"))?;
-        // The harness gives S1 lane 0, S2 lane 1, and so on.
-        ids.get(usize::try_from(lane)?).cloned().with_context(|| format!("no lane {lane}"))
+        let home = home.and_then(|home| home["home"].as_str());
+        let home = home.with_context(|| format!("no home of {entry} ({owner}): {status:#}"))?;
+        Ok(home.to_owned())
     }
 
     /// A sync node that is not the home of any active owner, as another one sees it.
@@ -128,12 +127,10 @@ impl Cluster {
         let status = self.status(first).await?;
         let homes = status.get("homes").and_then(Value::as_array);
         let homes = homes.with_context(|| format!("no homes in /status of {first}: {status:#}"))?;
-        let homes: BTreeSet<u64> =
-            homes.iter().filter_map(|owner| owner.get("home").and_then(Value::as_u64)).collect();
-        // The harness gives S1 lane 0, S2 lane 1, and so on.
-        let free = (0..).zip(&ids).find(|(lane, _id)| !homes.contains(lane));
-        match free {
-            Some((_lane, id)) => Ok(id.clone()),
+        let homes: BTreeSet<&str> =
+            homes.iter().filter_map(|owner| owner.get("home").and_then(Value::as_str)).collect();
+        match ids.iter().find(|id| !homes.contains(id.as_str())) {
+            Some(id) => Ok(id.clone()),
             None => bail!("every sync node is a home: {homes:?}"),
         }
     }

@@ -215,7 +215,8 @@ async fn reads_go_on(trial: &mut Trial, ids: &[String]) -> anyhow::Result<()> {
         complete[group] += 1;
         let mut events = Vec::new();
         let address = trial.cluster.address(id)?;
-        read_tail(&address, node, &trial.realm(), &trial.topics(), SOON, &mut events).await?;
+        let (realm, topics) = (trial.realm(), trial.topics());
+        read_tail((id, &address), node, &realm, &topics, SOON, &mut events).await?;
         let name = format!("tail of {id}, with full disks");
         trial.readings_of(&name, Some(group)).add(events);
         let dump = trial.cluster.ndb_tool(id, &["dump"]).await?;

@@ -140,7 +140,7 @@ pub async fn judge_stored(
             let node = NdbId { group: GroupId(number), member };
             let mut tail = Vec::new();
             let address = cluster.address(id)?;
-            read_tail(&address, node, realm, topics, SETTLE_TIMEOUT, &mut tail).await?;
+            read_tail((id, &address), node, realm, topics, SETTLE_TIMEOUT, &mut tail).await?;
             if tail != events {
                 let (served, stored) = (tail.len(), events.len());
                 broken.push(format!("{id} serves {served} messages, not the {stored} of its dump"));

@@ -133,12 +133,13 @@ impl Readers {
             let (node, group) = node_of(trial, name)?;
             let (realm, topics) = (trial.realm(), trial.topics());
             let mut readings = Readings::new(format!("tail of {name}"), Some(group));
+            let name = name.clone();
             let is_stopped = Arc::clone(&stop);
             tasks.push(tokio::spawn(async move {
                 while !is_stopped.load(Ordering::Relaxed) {
                     let mut events = Vec::new();
-                    let read = read_tail(&address, node, &realm, &topics, TIMEOUT, &mut events);
-                    let read = read.await;
+                    let at = (name.as_str(), address.as_str());
+                    let read = read_tail(at, node, &realm, &topics, TIMEOUT, &mut events).await;
                     readings.add(events);
                     if let Err(error) = read {
                         readings.failures += 1;

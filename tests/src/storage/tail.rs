@@ -1,5 +1,6 @@
 //! The tail of one ndb node, read over the nodes' own link: what is served from its store.
 
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,10 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use vixen_common::config::NodeName;
 use vixen_common::id::{NdbId, OwnerId, PermanentId, Position};
 use vixen_common::link::{DialTarget, Expected, Identity, LinkEvent, dial};
+use vixen_common::roster::Roster;
 use vixen_common::segment::{Records, Topic};
 use vixen_common::wire::{Message, PeerId, TailSegment};
 
@@ -20,33 +23,41 @@ pub const CLUSTER: &str = "test";
 /// Its secret.
 pub const SECRET: &[u8] = b"test-secret-123";
 
-/// Reads everything that `topics` ever held from the node at `address`, up to where its order ended
+/// Reads everything that `topics` ever held from the node of this name at this address, up to where its order ended
 /// when the tail was opened. What was read before an error is in `found` as well.
 ///
 /// # Errors
 /// When the link goes down, the node sends what no node may, or it takes longer than `timeout`.
 pub async fn read_tail(
-    address: &str,
+    (name, address): (&str, &str),
     node: NdbId,
     realm: &str,
     topics: &[String],
     timeout: Duration,
     found: &mut Vec<Event>,
 ) -> anyhow::Result<()> {
-    let (dialling, mut events) = link_to(address, node);
+    let (dialling, mut events) = link_to((name, address), node);
     let topics: Vec<_> = topics.iter().map(|topic| Topic::new(realm, topic)).collect();
     let read = tokio::time::timeout(timeout, read(&mut events, &topics, found)).await;
     dialling.abort();
-    read.with_context(|| format!("{node} did not send its whole tail in {timeout:?}"))?
+    read.with_context(|| format!("{name} did not send its whole tail in {timeout:?}"))?
 }
 
-/// Dials an ndb node as an entry would, until the handle is aborted.
+/// Dials the ndb node of this name at this address as an entry would, until the handle is aborted.
+///
+/// # Panics
+/// When no node can have the name.
 #[must_use]
-pub fn link_to(address: &str, node: NdbId) -> (JoinHandle<()>, mpsc::Receiver<LinkEvent>) {
+pub fn link_to(
+    (name, address): (&str, &str),
+    node: NdbId,
+) -> (JoinHandle<()>, mpsc::Receiver<LinkEvent>) {
     let identity = Identity {
         cluster: CLUSTER.into(),
         secret: SECRET.into(),
         peer: PeerId::Entry { owner: OwnerId::generate() },
+        name: NodeName::from_str("reader").expect("a name"),
+        roster: Roster::new([], [(node, name.parse().expect("a name"))]),
         queue_bytes_max: 1 << 20,
         tls: None,
         admit: Arc::new(|_peer| true),

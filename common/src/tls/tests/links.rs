@@ -5,13 +5,23 @@ use tokio_tungstenite::tungstenite;
 
 use super::authority::{Authority, Folder, Issued};
 use super::*;
+use crate::config::NodeName;
 use crate::id::{OwnerId, StoreId, SyncId};
 use crate::link::{DialTarget, Expected, Identity, LinkEvent, dial};
+use crate::roster::Roster;
 use crate::server::node_router;
 use crate::wire::PeerId;
 
 pub(crate) fn identity(peer: PeerId, tls: Option<Arc<Tls>>) -> Identity {
+    let name = match peer {
+        PeerId::Entry { .. } => "E1",
+        PeerId::Sync { .. } | PeerId::Ndb { .. } => "S1",
+    };
+    let name: NodeName = name.parse().expect("a name");
+    let roster = Roster::new([(SyncId(0), "S1".parse().expect("a name"))], []);
     Identity {
+        name,
+        roster,
         cluster: "test".into(),
         secret: (*b"test-secret-123").into(),
         peer,

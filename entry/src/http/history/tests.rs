@@ -43,6 +43,7 @@ impl Port {
             stopping,
             reads: ReadContext::new(handle.clone()),
             door: Door::of_tests(),
+            node: "E1".parse().expect("a name"),
         };
         let router = Router::new().route("/history", get(history)).with_state(context);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

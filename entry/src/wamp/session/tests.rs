@@ -13,7 +13,12 @@ const BATCHED: Serializer = Serializer { is_batched: true, ..JSON };
 const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
 
 fn guest() -> Guest {
-    Guest { address: [127, 0, 0, 1].into(), nonce: Nonce([7; 32]), door: Door::of_tests() }
+    Guest {
+        address: [127, 0, 0, 1].into(),
+        nonce: Nonce([7; 32]),
+        door: Door::of_tests(),
+        node: "E1".parse().expect("a name"),
+    }
 }
 
 fn of(serializer: Serializer) -> Session {

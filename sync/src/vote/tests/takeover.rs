@@ -13,7 +13,7 @@ fn a_dead_home_is_passed_over_without_a_wait() {
     bench.store(meta(1, 1));
     bench.deliver_without(home);
     for node in [second, third] {
-        assert_eq!(bench.elected[usize::from(node.0)].len(), 1, "{node} knows the election");
+        assert_eq!(bench.elected[usize::from(node.0)].len(), 1, "{node:?} knows the election");
         assert!(bench.stores[usize::from(node.0)].is_empty());
     }
 }
