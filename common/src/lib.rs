@@ -8,6 +8,7 @@
 pub mod config;
 pub mod dirlock;
 pub mod frontier;
+pub mod health;
 pub mod id;
 pub mod link;
 pub mod lmdb;

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use vixen_common::config::{AllowedOrigins, Config, NodeArgs};
+use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{init_tracing, shutdown_signal};
 use vixen_common::tls::Tls;
 use vixen_entry::Nearcast;
@@ -75,6 +76,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         return run_nearcast(args);
     }
     let (mut config, name) = args.node.load_required("entry")?;
+    if args.node.health {
+        println!("{}", HealthTarget::of_node(&config, &name, args.listen)?.ask()?);
+        return Ok(());
+    }
     args.apply(&mut config);
     config.entry_member(&name, args.listen)?;
     if args.node.check_config {
@@ -95,6 +100,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
 fn run_nearcast(args: &Args) -> anyhow::Result<()> {
     ensure!(!args.node.check_config, "--check-config needs --config FILE and --node ID");
     let listen = args.listen.unwrap_or(welcome::LISTEN);
+    if args.node.health {
+        let (node, address) = ("nearcast".to_owned(), listen.to_string());
+        println!("{}", HealthTarget { node, address, has_tls: false }.ask()?);
+        return Ok(());
+    }
     let mut config = Config::nearcast(args.data_dir.clone(), listen);
     // A person watches this terminal; RUST_LOG=info shows more.
     config.log.filter = "warn".to_owned();

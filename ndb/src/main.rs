@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use vixen_common::config::NodeArgs;
+use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::init_tracing;
 use vixen_common::tls::Tls;
 use vixen_ndb::tools::{Tool, fault};
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
 
 fn run(args: &NodeArgs) -> anyhow::Result<()> {
     let (config, name) = args.load_required("ndb")?;
+    if args.health {
+        println!("{}", HealthTarget::of_node(&config, &name, None)?.ask()?);
+        return Ok(());
+    }
     config.ndb_member(&name)?;
     if args.check_config {
         Tls::of_links(&config)?;

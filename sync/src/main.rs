@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use vixen_common::config::{NodeArgs, NodeName};
+use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::init_tracing;
 use vixen_common::tls::Tls;
 
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let (config, name) = args.node.load_required("sync")?;
+    if args.node.health {
+        println!("{}", HealthTarget::of_node(&config, &name, None)?.ask()?);
+        return Ok(());
+    }
     config.sync_member(&name)?;
     if args.node.check_config {
         Tls::of_links(&config)?;

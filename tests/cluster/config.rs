@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use vixen_tests::harness::{Binaries, Cluster, ClusterOptions, Tier};
+use vixen_tests::harness::{Binaries, Cluster, ClusterOptions, Tier, wait_until};
 
 use crate::support::SOON;
 
@@ -117,6 +117,47 @@ async fn check_config_version_and_help_end_well_and_start_nothing() {
             assert!(text(&help).contains(word), "{}", text(&help));
         }
     }
+}
+
+#[tokio::test]
+async fn health_is_asked_by_each_binary_and_by_any_of_them() -> anyhow::Result<()> {
+    let mut cluster =
+        Cluster::start(ClusterOptions { entries: 1, ..ClusterOptions::default() }).await?;
+    let config = cluster.config_file().to_owned();
+    let config = config.to_str().expect("a path of the test");
+    let ask = |tier, node| async move {
+        ends(tier, &["--config", config, "--node", node, "--health"]).await
+    };
+    for (tier, node) in [
+        (Tier::Sync, "S1"),
+        (Tier::Ndb, "D1"),
+        (Tier::Entry, "E1"),
+        // An image has one health check for all its containers.
+        (Tier::Entry, "S2"),
+        (Tier::Entry, "D2"),
+    ] {
+        let output = ask(tier, node).await;
+        let text = text(&output);
+        assert!(output.status.success(), "{node}: {text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.starts_with(&format!("{node} is ready")), "{text}");
+    }
+    for id in ["S2", "S3"] {
+        cluster.kill(id).await?;
+    }
+    wait_until("S1 to be not ready", SOON, || async {
+        let output = ask(Tier::Sync, "S1").await;
+        let said = text(&output);
+        anyhow::ensure!(output.status.code() == Some(1), "{said}");
+        anyhow::ensure!(said.starts_with("vixen-sync: S1 is not ready: "), "{said}");
+        Ok(Some(()))
+    })
+    .await?;
+    let output = ask(Tier::Sync, "S2").await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("vixen-sync: S2 does not answer at "), "{said}");
+    Ok(())
 }
 
 #[tokio::test]

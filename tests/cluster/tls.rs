@@ -152,6 +152,12 @@ async fn a_cluster_with_tls_everywhere_takes_new_certificates_while_it_serves() 
         assert_eq!(answer.status, 403, "{id} takes links without a certificate: {}", answer.body);
     }
 
+    let config = cluster.config_file().to_str().expect("a path of the test");
+    for (tier, node) in [(Tier::Sync, "S1"), (Tier::Ndb, "D1"), (Tier::Entry, "E1")] {
+        let health = ends(tier, &["--config", config, "--node", node, "--health"]).await;
+        assert!(health.status.success(), "{node}: {}", text(&health));
+    }
+
     let new = certificates.renew();
     for id in cluster.ids() {
         hang_up(&cluster, &id)?;

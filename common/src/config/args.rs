@@ -16,6 +16,10 @@ pub struct NodeArgs {
     /// Say whether the configuration is good, and exit without starting.
     #[arg(long)]
     pub check_config: bool,
+    /// Ask the node, which runs beside this one, whether it is ready: exit status 0 when it is, else
+    /// 1, and a line that says why. For health checks of containers.
+    #[arg(long, conflicts_with = "check_config")]
+    pub health: bool,
 }
 
 impl NodeArgs {

@@ -16,6 +16,7 @@ mod files;
 mod listener;
 mod metrics;
 mod stream;
+mod unverified;
 mod validity;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use files::TlsError;
 pub use listener::ClientAddress;
 pub(crate) use listener::Port;
 pub(crate) use stream::Stream;
+pub(crate) use unverified::connect_unverified;
 
 /// The certificates of one table, as they were when they were last read.
 #[derive(Debug)]

@@ -69,7 +69,8 @@ impl Target {
             "--group goes with --dir: the configuration knows it"
         );
         let (config, node) = (self.config.clone(), self.node.clone());
-        let (config, name) = NodeArgs { config, node, check_config: false }.load_required("ndb")?;
+        let (config, name) =
+            NodeArgs { config, node, ..NodeArgs::default() }.load_required("ndb")?;
         let (id, _) = config.ndb_member(&name)?;
         let file = self.config.clone().unwrap_or_default();
         Ok(Place {
