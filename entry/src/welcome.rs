@@ -11,6 +11,7 @@ pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCAL
 /// Plain words: where to connect, how to try it, where the status and the data are.
 pub(crate) fn text(address: SocketAddr, data_dir: &Path, durability: Durability) -> String {
     let host = reachable(address);
+    let reach = reach(address);
     let data = data_dir.display();
     let promise = match durability {
         Durability::Fsync => "an acknowledged message is on disk, synced",
@@ -22,6 +23,7 @@ pub(crate) fn text(address: SocketAddr, data_dir: &Path, durability: Durability)
   clients   ws://{host}/ws   WAMP v2 (wamp.2.json, wamp.2.msgpack, wamp.2.cbor), any realm, for example realm1
   page      http://{host}/   publish and watch in two browser tabs
   status    http://{host}/status
+  reach     {reach}
   data      {data}   durability {durability}: {promise}
 
 Try it in another terminal: with curl, from this checkout, or with Node.js 20.10 or later:
@@ -63,6 +65,20 @@ fn node_line(host: &str) -> String {
     )
 }
 
+/// Who can connect, and how others could: a loopback address in a container serves nobody.
+fn reach(address: SocketAddr) -> String {
+    let port = address.port();
+    if address.ip().is_loopback() {
+        return format!(
+            "this machine only; --listen 0.0.0.0:{port} (VIXEN_LISTEN) opens it to others"
+        );
+    }
+    if address.ip().is_unspecified() {
+        return format!("all addresses of this machine or container, port {port}: open to others");
+    }
+    format!("whoever can reach {address}")
+}
+
 /// An address to type: a wildcard is not one.
 fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
@@ -82,9 +98,16 @@ mod tests {
         assert!(text.contains("ws://127.0.0.1:4711/ws"), "{text}");
         assert!(text.contains("http://127.0.0.1:4711/status"), "{text}");
         assert!(!text.contains("0.0.0.0"), "{text}");
+        assert!(text.contains("open to others"), "{text}");
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with("  node ")).collect();
         assert_eq!(lines.len(), 1, "one line: {text}");
         // Within double quotes, a shell expands these.
         assert!(!lines[0].contains(['$', '`', '!', '\\']), "{text}");
+    }
+
+    #[test]
+    fn one_on_loopback_says_how_others_could_connect() {
+        let text = text(LISTEN, Path::new("./vixen-data"), Durability::Fsync);
+        assert!(text.contains("this machine only; --listen 0.0.0.0:9031 (VIXEN_LISTEN)"), "{text}");
     }
 }
