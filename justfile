@@ -67,6 +67,10 @@ doc:
 ci:
     .ci/run
 
+# The cluster of deploy/compose in containers, as CI tries it; needs root.
+containers:
+    tests/compose/run
+
 # The workload generator; `just bench --help` tells what it can do.
 bench *ARGS:
     cargo run --release --locked -p vixen-tests --bin vixen-bench -- {{ARGS}}
