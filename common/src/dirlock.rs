@@ -3,6 +3,8 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use crate::durable;
+
 /// Holds a directory for this process; the system gives it back when the process ends, however.
 #[derive(Debug)]
 pub struct DirLock {
@@ -37,7 +39,7 @@ impl DirLock {
     /// When another process holds it, or it cannot be written.
     pub fn take(dir: &Path) -> Result<Self, DirLockError> {
         let unusable = |source| DirLockError::Unusable { path: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(unusable)?;
+        durable::create_dir(dir).map_err(unusable)?;
         let file = File::create(dir.join("LOCK")).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),

@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod dirlock;
+pub mod durable;
 pub mod frontier;
 pub mod health;
 pub mod id;

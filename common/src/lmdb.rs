@@ -1,16 +1,27 @@
 //! LMDB environments: how the stores of sync and ndb nodes are opened, and what identifies one.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, RwTxn, WithoutTls};
 
+use crate::durable;
 use crate::id::StoreId;
 
 /// Databases of one environment at most.
 const DATABASES_MAX: u32 = 8;
 /// Reader slots: readers run on a bounded pool of threads.
 const READERS_MAX: u32 = 1_024;
+
+/// The file of an environment.
+pub const DATA_FILE: &str = "data.mdb";
+/// Where an environment is until it is whole, in the directory that it is for.
+const MAKING: &str = "making";
+/// The map of an environment with nothing in it.
+const MAKING_BYTES: u64 = 1 << 20;
+/// The database of what identifies a store.
+const DB_META: &str = "meta";
 
 const KEY_FORMAT: &[u8] = b"format";
 const KEY_STORE_ID: &[u8] = b"store-id";
@@ -48,8 +59,45 @@ pub enum OpenError {
     },
 }
 
-/// Opens or creates the environment in `dir`, with a sparse map of `bytes_max`. Without `fsync`
-/// commits are not durable. Blocking. The caller must hold the directory's `DirLock`.
+/// Makes an environment in `dir`, unless there is one, with nothing in it but its format version and
+/// its store id: `new_id`, or a random one. Its names are durable on return (with `fsync`). Blocking.
+/// The caller must hold the directory's `DirLock`.
+///
+/// What is stopped on the way, by a power cut or otherwise, is made again. LMDB alone would not:
+/// a file whose name reached the disk and whose first pages did not is none that it opens.
+///
+/// # Errors
+/// When the directory or LMDB's files cannot be had.
+pub fn make(dir: &Path, format: u8, new_id: Option<StoreId>, fsync: bool) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Directory { path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let making = dir.join(MAKING);
+    match std::fs::remove_dir_all(&making) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _gone => {}
+    }
+    let file = dir.join(DATA_FILE);
+    if !file.exists() {
+        std::fs::create_dir(&making).map_err(failed)?;
+        let env = open(&making, MAKING_BYTES, fsync)?;
+        let mut txn = env.write_txn()?;
+        let meta = env.create_database(&mut txn, Some(DB_META))?;
+        identify(&mut txn, meta, dir, format, new_id)?;
+        txn.commit()?;
+        env.prepare_for_closing().wait();
+        std::fs::rename(making.join(DATA_FILE), &file).map_err(failed)?;
+        std::fs::remove_dir_all(&making).map_err(failed)?;
+    }
+    if fsync {
+        // Of one that was there, too: who made it may have been killed before this.
+        durable::sync_dir(dir).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Opens the environment in `dir`, or creates it there as LMDB does (better: [`make`]), with a sparse
+/// map of `bytes_max`. Without `fsync` commits are not durable. Blocking. The caller must hold the
+/// directory's `DirLock`.
 ///
 /// # Errors
 /// When the directory or LMDB's files cannot be had.
@@ -118,6 +166,21 @@ mod tests {
     use super::*;
 
     const BYTES_MAX: u64 = 1 << 20;
+
+    #[test]
+    fn what_was_stopped_on_the_way_is_made_again_and_what_is_whole_stays() {
+        let dir = tempfile::tempdir().expect("dir");
+        let making = dir.path().join(MAKING);
+        std::fs::create_dir(&making).expect("created");
+        // As a power cut may leave it.
+        std::fs::write(making.join(DATA_FILE), [0; 8_192]).expect("written");
+        let id = StoreId::generate();
+        make(dir.path(), 1, Some(id), true).expect("made");
+        assert!(!making.exists());
+        assert_eq!(identified(dir.path(), 1).expect("whole"), id);
+        make(dir.path(), 1, None, true).expect("there");
+        assert_eq!(identified(dir.path(), 1).expect("the same"), id);
+    }
 
     fn identified(dir: &Path, format: u8) -> Result<StoreId, OpenError> {
         let env = open(dir, BYTES_MAX, true)?;

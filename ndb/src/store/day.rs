@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use heed::types::Bytes as Raw;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
+use vixen_common::durable;
 use vixen_common::id::{OwnerId, Position, Seq, Stamp, StoreId};
 use vixen_common::lmdb;
 use vixen_common::segment::{SegmentMeta, Topic};
@@ -128,6 +129,7 @@ impl DayEnv {
         fsync: bool,
     ) -> Result<(Self, StoreId), StoreError> {
         let dir = store_dir.join(day.to_string());
+        lmdb::make(&dir, FORMAT, store_id, fsync)?;
         let used = std::fs::metadata(dir.join("data.mdb")).map_or(0, |file| file.len());
         let map = used.saturating_mul(2).next_multiple_of(MAP_BYTES_MIN).max(MAP_BYTES_MIN);
         let env = lmdb::open(&dir, map.min(bytes_max).max(used), fsync)?;
@@ -413,6 +415,6 @@ fn first_whole<'t>(
 
 /// Makes what was created or removed in a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(|source| StoreError::Directory { path: dir.to_owned(), source })
+    let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
+    durable::sync_dir(dir).map_err(failed)
 }

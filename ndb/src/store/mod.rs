@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
+use vixen_common::lmdb;
 use vixen_common::time::{UtcDay, WallTime};
 use vixen_common::wire::OrderBase;
 
@@ -268,8 +269,9 @@ pub(crate) fn days_in(dir: &Path) -> Result<Vec<UtcDay>, StoreError> {
     let mut days = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        // Others are not this store's business.
-        days.extend(name.to_str().and_then(|name| name.parse::<UtcDay>().ok()));
+        // Others are not this store's business, and one without its file was never begun.
+        let day = name.to_str().and_then(|name| name.parse::<UtcDay>().ok());
+        days.extend(day.filter(|_day| dir.join(&name).join(lmdb::DATA_FILE).exists()));
     }
     days.sort_unstable();
     Ok(days)

@@ -82,6 +82,7 @@ pub(crate) struct Beside {
 impl Store {
     /// Opens or creates the store in `dir`. Blocking.
     pub(crate) fn open(dir: &Path, bytes_max: u64, fsync: bool) -> Result<Self, StoreError> {
+        lmdb::make(dir, FORMAT, None, fsync)?;
         let env = lmdb::open(dir, bytes_max, fsync)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some(db_name::META))?;
