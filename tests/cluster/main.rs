@@ -14,6 +14,7 @@ mod midnight;
 mod order;
 mod orphans;
 mod power;
+mod power_cut;
 mod refusals;
 mod resume;
 mod retention;

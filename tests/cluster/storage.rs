@@ -43,6 +43,8 @@ async fn full_disks_of_a_group_hold_nobody_up_and_of_all_groups_are_told_to_publ
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_before_each_of_two_power_cuts_is_stored_once() {
-    held(Scenario::Power, StorageOptions::new(2, SEED)).await;
+async fn what_was_acknowledged_before_each_of_twelve_power_cuts_is_stored_once() {
+    let outcome = held(Scenario::Power, StorageOptions::new(12, SEED)).await;
+    assert!(outcome.count("power cuts") >= 12);
+    assert!(outcome.count("of them lost") > 0 && outcome.count("names lost") > 0);
 }

@@ -7,6 +7,7 @@
 //! - [`check`] judges what happened against what vixen guarantees.
 //! - [`subscribers`] makes subscribers come and go, stand still, and be very many, and judges what
 //!   they got.
+//! - [`power_cut`] takes from killed nodes what they had not made durable.
 //! - [`storage`] makes the stores of ndb nodes suffer, and judges what they hold in the end.
 //!
 //! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
@@ -17,5 +18,6 @@ pub mod client;
 pub mod harness;
 pub mod load;
 mod outcome;
+pub mod power_cut;
 pub mod storage;
 pub mod subscribers;

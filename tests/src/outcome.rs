@@ -31,6 +31,26 @@ impl Outcome {
         self.broken.is_empty() && self.report.is_ok()
     }
 
+    /// Takes in another run of the same scenario: numbers add up, and of a failure the seed and the
+    /// files stay.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        if !other.is_ok() {
+            self.seed = other.seed;
+            self.files = other.files;
+        }
+        for (name, value) in other.facts {
+            match self.facts.iter_mut().find(|(known, _)| *known == name) {
+                Some((_name, mine)) => match (mine.parse::<u64>(), value.parse::<u64>()) {
+                    (Ok(a), Ok(b)) => *mine = (a + b).to_string(),
+                    _words => *mine = format!("{mine}; {value}"),
+                },
+                None => self.facts.push((name, value)),
+            }
+        }
+        self.broken.extend(other.broken);
+        self.report.absorb(other.report);
+    }
+
     /// Panics with everything unless every guarantee held: for tests.
     ///
     /// # Panics

@@ -45,6 +45,20 @@ impl Report {
         assert!(self.is_ok(), "{self}");
     }
 
+    /// Takes in the report of another run.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.acknowledged += other.acknowledged;
+        self.refused += other.refused;
+        self.received_unacknowledged += other.received_unacknowledged;
+        self.never_appeared += other.never_appeared;
+        self.positions += other.positions;
+        self.subscribers += other.subscribers;
+        self.violations_total += other.violations_total;
+        self.violations.extend(other.violations);
+        self.violations.truncate(KEPT);
+    }
+
     pub(super) fn add(&mut self, violation: Violation) {
         self.violations_total += 1;
         if self.violations.len() < KEPT {

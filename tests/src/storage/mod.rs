@@ -45,7 +45,7 @@ pub enum Scenario {
     Damage,
     /// The disks of one group, then of all groups, are full for a while.
     Full,
-    /// All nodes die at once.
+    /// The power of all nodes is cut at once, and what was not durable is lost, in part.
     Power,
 }
 
@@ -89,6 +89,9 @@ pub struct StorageOptions {
     pub per_second: f64,
     /// Of [`Scenario::Damage`], in each round.
     pub damages: u32,
+    /// [`Scenario::Power`]: in the last round disks say that what they were given is durable, and
+    /// lose it. The judge must notice.
+    pub lying_disks: bool,
     /// What answers wait for.
     pub durability: Durability,
     /// Where configuration, logs and stores go; `None`: a temporary folder, which stays when a
@@ -101,7 +104,15 @@ impl StorageOptions {
     #[must_use]
     pub const fn new(rounds: u32, seed: u64) -> Self {
         let durability = Durability::Fsync;
-        Self { rounds, seed, per_second: 1_000.0, damages: 1_000, durability, dir: None }
+        Self {
+            rounds,
+            seed,
+            per_second: 1_000.0,
+            damages: 1_000,
+            lying_disks: false,
+            durability,
+            dir: None,
+        }
     }
 }
 
@@ -110,6 +121,13 @@ impl StorageOptions {
 /// # Errors
 /// When the cluster or the load cannot be started; whatever goes wrong later is in the outcome.
 pub async fn run(scenario: Scenario, options: StorageOptions) -> anyhow::Result<Outcome> {
+    if scenario == Scenario::Power && options.rounds > power::ROUNDS_MAX {
+        return power::run_on_several(options).await;
+    }
+    run_on_one(scenario, options).await
+}
+
+async fn run_on_one(scenario: Scenario, options: StorageOptions) -> anyhow::Result<Outcome> {
     let mut trial = Trial::start(scenario, options).await?;
     let ran = match scenario {
         Scenario::Kill => kill::run(&mut trial, kill::Fault::Kill).await,

@@ -125,6 +125,15 @@ impl Trial {
         self.facts.push((name.to_owned(), value.to_string()));
     }
 
+    /// That nothing was found so far.
+    ///
+    /// # Errors
+    /// With what was.
+    pub(super) fn none_broken(&self) -> anyhow::Result<()> {
+        ensure!(self.broken.is_empty(), "there is something wrong: no use in going on");
+        Ok(())
+    }
+
     pub(super) fn broken(&mut self, what: impl Into<String>) {
         let what = what.into();
         eprintln!("BROKEN: {what}");
@@ -272,7 +281,9 @@ impl Trial {
         if let Err(error) = ran {
             self.broken(format!("it was broken off: {error:#}"));
         }
+        let is_known = self.scenario == Scenario::Power && !self.broken.is_empty();
         let judged = match self.end_load(false).await.and_then(|()| self.all_alive()) {
+            Ok(()) if is_known => Err(anyhow::anyhow!("what is broken was found before")),
             Ok(()) => self.judge().await,
             Err(error) => Err(error),
         };

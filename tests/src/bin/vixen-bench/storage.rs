@@ -15,13 +15,17 @@ Examples:
   A thousand damages in the files of a node that runs:
     vixen-bench storage --scenario damage
 
+  Five hundred power cuts, with the stores in memory:
+    vixen-bench storage --scenario power --rounds 500 --dir /dev/shm/vixen
+
   Everything, as it was run with this seed:
     vixen-bench storage --scenario kill --scenario pause --scenario wipe --scenario damage \\
         --scenario full --scenario power --seed 7
 
 Scenarios: kill and pause each ndb node for a second; wipe one's directory; damage one's files;
 full disks of one group, then of all (small ones in memory, each in a mount namespace: needs root
-or user namespaces); power: all nodes are killed at once.
+or user namespaces); power: all nodes are killed at once, and whatever they had not made durable is
+lost in part, sector by sector; each 25 rounds of it have a cluster of their own.
 
 Exit codes: 0 all well; 1 a guarantee was broken; 2 it could not be run at all, or was interrupted.";
 
@@ -45,6 +49,9 @@ pub(crate) struct StorageArgs {
     /// Damages in each round of `damage`.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     damages: u32,
+    /// In the last round of `power` disks lose what they said was durable: the judge must notice.
+    #[arg(long)]
+    lying_disks: bool,
     /// What the cluster waits for before it answers: fsync or memory.
     #[arg(long, default_value = "fsync")]
     durability: Durability,
@@ -60,6 +67,7 @@ impl StorageArgs {
         StorageOptions {
             per_second: self.rate,
             damages: self.damages,
+            lying_disks: self.lying_disks,
             durability: self.durability,
             dir: self.dir.as_ref().map(|dir| dir.join(scenario.name())),
             ..StorageOptions::new(self.rounds, seed)
