@@ -47,6 +47,11 @@ subscribers *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench subscribers {{ARGS}}
 
+# Ten minutes of faults of all kinds, judged from outside; `just campaign --time 1m --seed 7`.
+campaign *ARGS:
+    cargo build --release --locked --workspace --bins
+    target/release/vixen-bench campaign {{ARGS}}
+
 # Each fuzz target for a minute; `just fuzz 600 wamp_json` one of them for ten.
 fuzz *ARGS:
     .ci/nightly {{ARGS}}

@@ -9,10 +9,12 @@
 //!   they got.
 //! - [`power_cut`] takes from killed nodes what they had not made durable.
 //! - [`storage`] makes the stores of ndb nodes suffer, and judges what they hold in the end.
+//! - [`campaign`] does all that can be done to nodes, for minutes, and judges from outside.
 //!
 //! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
 //! link: what a client sees is judged from outside.
 
+pub mod campaign;
 pub mod check;
 pub mod client;
 pub mod harness;

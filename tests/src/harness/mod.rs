@@ -18,6 +18,7 @@ pub use cluster::Cluster;
 pub use http::{HttpAnswer, get, get_within};
 pub use options::{ClusterOptions, Durability};
 pub use process::NodeSetup;
+pub(crate) use process::is_root;
 pub use tool::ToolOutput;
 pub use usage::Usage;
 pub use view::wait_until;

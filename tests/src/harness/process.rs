@@ -43,7 +43,7 @@ impl NodeSetup {
 }
 
 /// Whether this process may mount and enter namespaces.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     // Its own folder is the process's user's.
     std::fs::metadata("/proc/self").is_ok_and(|folder| folder.uid() == 0)
 }

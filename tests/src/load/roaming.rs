@@ -97,6 +97,15 @@ impl Roaming {
         self.stop.send_replace(true);
     }
 
+    /// As [`stop`](Self::stop) and [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
+    pub async fn stopped(self) -> anyhow::Result<RoamingResult> {
+        self.stop();
+        self.finish().await
+    }
+
     /// Waits until everything is answered, or given up.
     ///
     /// # Errors

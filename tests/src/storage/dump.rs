@@ -12,16 +12,16 @@ use crate::load::LoadOptions;
 
 /// Messages of a workload, read from JSON lines.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Dumped {
+pub(crate) struct Dumped {
     /// In the order of the lines.
-    pub(super) events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// Lines that are none that could be there, and the first of them.
-    pub(super) damaged: (u64, Option<String>),
+    pub(crate) damaged: (u64, Option<String>),
 }
 
 /// Reads lines like `{"position":1,"id":"26…","time":"…","topic":"t","args":["…"]}`, with a `realm`
 /// where there may be several. Lines of other topics are left out.
-pub(super) fn parse(lines: &[u8], realm: &str, topics: &[String]) -> Dumped {
+pub(crate) fn parse(lines: &[u8], realm: &str, topics: &[String]) -> Dumped {
     let mut dumped = Dumped::default();
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         match event_of(line, realm, topics) {
@@ -65,7 +65,7 @@ fn event_of(line: &[u8], realm: &str, topics: &[String]) -> Option<Option<Event>
 ///
 /// # Errors
 /// When the entry does not answer with stored messages.
-pub(super) async fn read_history(
+pub(crate) async fn read_history(
     address: &str,
     realm: &str,
     prefix: &str,

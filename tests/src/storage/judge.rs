@@ -172,7 +172,7 @@ pub async fn judge_stored(
 }
 
 /// What all topics begin with.
-pub(super) fn common_prefix(topics: &[String]) -> &str {
+pub(crate) fn common_prefix(topics: &[String]) -> &str {
     let Some((first, rest)) = topics.split_first() else { return "" };
     let is_common = |end: &usize| rest.iter().all(|topic| topic.starts_with(&first[..*end]));
     let end = (0..=first.len()).rev().filter(|end| first.is_char_boundary(*end)).find(is_common);

@@ -27,6 +27,8 @@ use std::str::FromStr;
 use crate::harness::Durability;
 
 pub use crate::outcome::Outcome;
+pub(crate) use dump::{parse, read_history};
+pub(crate) use judge::common_prefix;
 pub use judge::{Stored, judge_stored, wait_settled};
 pub use tail::{CLUSTER, SECRET, link_to, read_tail};
 

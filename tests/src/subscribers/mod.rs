@@ -24,6 +24,8 @@ use std::time::Duration;
 
 use crate::harness::Durability;
 pub use crate::outcome::Outcome;
+pub(crate) use resumer::{Fared, Resumer};
+pub(crate) use stream::{Stream, Wanted};
 
 use trial::Trial;
 

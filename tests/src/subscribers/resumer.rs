@@ -13,8 +13,6 @@ use tokio::time::{sleep, timeout};
 use super::stream::{Stream, Wanted};
 use crate::client::{ClientError, Connection, ServerMessage};
 
-/// A session lasts no longer than this before it is cut.
-const CUT_MS_MAX: u64 = 150;
 /// A client is away for no longer than this.
 const AWAY_MS_MAX: u64 = 60;
 /// Before the next entry is tried, when one takes no sessions.
@@ -23,39 +21,41 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A client that loses more sessions than this by no doing of its own gives up.
 const LOSSES_MAX: usize = 200;
 
-pub(super) struct Resumer {
-    pub(super) name: String,
-    pub(super) realm: String,
-    pub(super) urls: Vec<String>,
-    pub(super) streams: Vec<Stream>,
-    pub(super) rng: StdRng,
-    /// Cuts to come.
-    pub(super) cuts: u32,
+pub(crate) struct Resumer {
+    pub(crate) name: String,
+    pub(crate) realm: String,
+    pub(crate) urls: Vec<String>,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) rng: StdRng,
+    /// Cuts to come; none comes any more once the target is known.
+    pub(crate) cuts: u32,
+    /// A session lasts no longer than this before it is cut.
+    pub(crate) cut_ms_max: u64,
     /// Cuts to come, of all clients together.
-    pub(super) cuts_left: Arc<AtomicU64>,
+    pub(crate) cuts_left: Arc<AtomicU64>,
     /// The last position of each topic, once nothing more is published.
-    pub(super) target: watch::Receiver<Option<Vec<u64>>>,
+    pub(crate) target: watch::Receiver<Option<Vec<u64>>>,
     /// Silence at the end after which missing events are given up.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 /// How a client fared.
 #[derive(Debug, Default)]
-pub(super) struct Fared {
-    pub(super) name: String,
-    pub(super) streams: Vec<Stream>,
-    pub(super) sessions: u64,
+pub(crate) struct Fared {
+    pub(crate) name: String,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) sessions: u64,
     /// Sessions that it cut itself: by a reset, by closing the socket.
-    pub(super) resets: u64,
-    pub(super) closes: u64,
+    pub(crate) resets: u64,
+    pub(crate) closes: u64,
     /// Of them, such that had not got any event.
-    pub(super) before_any_event: u64,
+    pub(crate) before_any_event: u64,
     /// SUBSCRIBE by permanent id.
-    pub(super) by_id: u64,
+    pub(crate) by_id: u64,
     /// Why other sessions ended.
-    pub(super) losses: Vec<String>,
+    pub(crate) losses: Vec<String>,
     /// What never came.
-    pub(super) trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
 }
 
 enum End {
@@ -67,11 +67,12 @@ enum End {
 
 impl Resumer {
     /// Receives until everything is there. A client that has cuts to come makes them first.
-    pub(super) async fn run(mut self) -> Fared {
+    pub(crate) async fn run(mut self) -> Fared {
         let mut fared = Fared { name: self.name.clone(), ..Fared::default() };
         loop {
-            let cut_in = (self.cuts > 0)
-                .then(|| Duration::from_micros(self.rng.random_range(0..CUT_MS_MAX * 1_000)));
+            let is_cut = self.cuts > 0 && self.target.borrow().is_none();
+            let cut_in = is_cut
+                .then(|| Duration::from_micros(self.rng.random_range(0..self.cut_ms_max * 1_000)));
             let before: usize = self.streams.iter().map(|stream| stream.events.len()).sum();
             let mut connection = None;
             let ended = {

@@ -8,7 +8,7 @@ use crate::load::LoadOptions;
 
 /// Which of the topics of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// All of them, by a prefix.
     All,
     /// The one with this turn, exactly.
@@ -17,27 +17,27 @@ pub(super) enum Wanted {
 
 /// The events of a subscription, in the order of arrival, and where to go on.
 #[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) wanted: Wanted,
+pub(crate) struct Stream {
+    pub(crate) wanted: Wanted,
     /// Of the load, in the order of turns.
     topics: Vec<String>,
     payload_bytes: usize,
-    pub(super) events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     damaged: (u64, Option<String>),
 }
 
 impl Stream {
-    pub(super) const fn new(wanted: Wanted, topics: Vec<String>, payload_bytes: usize) -> Self {
+    pub(crate) const fn new(wanted: Wanted, topics: Vec<String>, payload_bytes: usize) -> Self {
         Self { wanted, topics, payload_bytes, events: Vec::new(), damaged: (0, None) }
     }
 
     /// The position of the last event; 0 before the first.
-    pub(super) fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         self.events.last().map_or(0, |event| event.position)
     }
 
     /// Options and topic of a SUBSCRIBE that goes on where this stands.
-    pub(super) fn subscribe(&self, by_id: bool) -> String {
+    pub(crate) fn subscribe(&self, by_id: bool) -> String {
         let after = match self.events.last() {
             None => "0".to_owned(),
             Some(last) if by_id => format!("\"{}\"", last.id),
@@ -54,7 +54,7 @@ impl Stream {
     }
 
     /// Takes an EVENT; `text` is all of it.
-    pub(super) fn take(&mut self, position: u64, details: &[u8], payload: &[u8], text: &[u8]) {
+    pub(crate) fn take(&mut self, position: u64, details: &[u8], payload: &[u8], text: &[u8]) {
         if let Some(event) = self.read(position, details, payload) {
             self.events.push(event);
         } else {
@@ -82,7 +82,7 @@ impl Stream {
     }
 
     /// For the checker.
-    pub(super) fn into_subscriber(self, name: String) -> Subscriber {
+    pub(crate) fn into_subscriber(self, name: String) -> Subscriber {
         Subscriber { name, from: 0, events: self.events, complete: true, damaged: self.damaged }
     }
 }

@@ -21,6 +21,9 @@ use crate::load::{Amount, LoadOptions, Pace, Progress, Roaming};
 /// Bound on anything that a debug build on a busy machine does at once.
 pub(super) const SOON: Duration = Duration::from_secs(60);
 
+/// A session lasts no longer than this before it is cut.
+const CUT_MS_MAX: u64 = 150;
+
 pub(super) struct Trial {
     pub(super) scenario: Scenario,
     pub(super) options: SubscriberOptions,
@@ -117,6 +120,7 @@ impl Trial {
                 streams: wanted.iter().map(stream).collect(),
                 rng: StdRng::seed_from_u64(self.rng.random()),
                 cuts,
+                cut_ms_max: CUT_MS_MAX,
                 cuts_left: Arc::clone(&cuts_left),
                 target: targeted.clone(),
                 patience: SOON,

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use vixen_tests::harness::{ClusterOptions, Durability};
 use vixen_tests::load::{Amount, LoadOptions, Pace};
 
+use crate::campaign::CampaignArgs;
 use crate::faults::FaultsArgs;
 use crate::history::HistoryArgs;
 use crate::scaling::ScalingArgs;
@@ -78,6 +79,15 @@ pub(crate) enum Command {
     /// Prints a summary in markdown. All that it started is stopped at the end, after an error and
     /// after Ctrl-C as well.
     Subscribers(Box<SubscribersArgs>),
+    /// Kill, pause and cut off nodes of all tiers for minutes, one, two and all at once, and judge what
+    /// clients were told and got.
+    ///
+    /// Starts a cluster of nine nodes on this machine, in a network of its own. Clients of every kind
+    /// go on: publishers by WAMP and HTTP, subscribers that come back with `after` and with
+    /// `Last-Event-ID`. What was acknowledged must have reached every subscriber once, in one order,
+    /// at one position by WAMP, /events and /history. Prints a summary in markdown. All that it
+    /// started is stopped at the end, after an error and after Ctrl-C as well.
+    Campaign(CampaignArgs),
     /// Publish a few messages and show, in words, that all subscribers see one order.
     Demo(DemoArgs),
     /// Start a cluster of processes on free ports and keep it until SIGTERM, SIGINT or the end of

@@ -1,6 +1,7 @@
 //! Workload generator, fault measurement, demonstration and test clusters for vixen.
 
 mod args;
+mod campaign;
 mod cluster;
 mod demo;
 mod faults;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Faults(_)
         | Command::Storage(_)
         | Command::Subscribers(_)
+        | Command::Campaign(_)
         | Command::History(_)
         | Command::Scaling(_)
         | Command::Demo(_)
@@ -68,6 +70,7 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
         Command::Scaling(args) => scaling::scaling(&args).await,
         Command::Storage(args) => storage::storage(&args).await,
         Command::Subscribers(args) => subscribers::subscribers(&args).await,
+        Command::Campaign(args) => campaign::campaign(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Cluster(args) => cluster::hold(&args).await.map(|()| true),
     }
