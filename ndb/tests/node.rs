@@ -456,3 +456,30 @@ async fn a_segment_whose_owner_a_majority_has_forgotten_is_dropped() {
     assert_eq!(node.handle.status().await["pending_total"], 0);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn nobody_waits_to_hear_of_what_has_its_place_already_or_of_a_gone_entrys_segments() {
+    let dir = tempfile::tempdir().expect("dir");
+    let node = Running::start(options(dir.path(), 0));
+    let feeds = Feeds::up(&node).await;
+    let mut entry = Fake::entry(&node).await;
+    let (placed, next) = (chunk(1, &["a"]), chunk(2, &["a"]));
+    entry.send_segment(&placed);
+    entry.expect_trim(placed.meta).await;
+    feeds.elect(placed.meta, 10);
+    node.wait_for("applied", 10).await;
+    // Its place came first: that is what the entry hears.
+    entry.send(Message::AwaitDurable { segment: placed.meta.id });
+    entry.send_segment(&next);
+    entry.send(Message::AwaitDurable { segment: next.meta.id });
+    entry.expect_trim(next.meta).await;
+    assert_eq!(entry.next().await, Message::SegmentDurable { segment: next.meta.id });
+    node.wait_for("awaited_segments", 0).await;
+    entry.send(Message::AwaitDurable { segment: chunk(9, &["a"]).meta.id });
+    node.wait_for("awaited_segments", 1).await;
+    // It does not live to hear the answer.
+    entry.send_segment(&chunk(3, &["a"]));
+    drop(entry);
+    node.wait_for("awaited_segments", 0).await;
+    node.stop().await;
+}

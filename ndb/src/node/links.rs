@@ -40,6 +40,13 @@ impl NdbNode {
         peers.collect()
     }
 
+    /// Who of the group is there to store segments at once.
+    pub(super) fn note_present(&mut self) {
+        let group = self.options.id.group;
+        let present = self.ndb_peers().into_iter().filter(|peer| peer.group == group);
+        self.unwritten.set_present(present.map(|peer| peer.member).collect());
+    }
+
     /// Says something to every node that `is_meant`.
     pub(super) fn tell(&self, is_meant: impl Fn(&PeerId) -> bool, message: &Message) {
         for linked in self.links.values().filter(|linked| is_meant(&linked.peer)) {

@@ -6,6 +6,7 @@
 //! go by themselves after a short while: they can be had again from the feeds.
 
 mod audit;
+mod awaited;
 mod blobs;
 mod care;
 mod fetch;
@@ -41,6 +42,7 @@ use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
 use crate::store::{Committed, Job, StartError, Store, StoreError, StoreOptions, Writer};
 use crate::tail::{TailHandle, TailLog, Trouble, TroubleReport};
 use audit::Audit;
+use awaited::Awaited;
 use care::Care;
 use fetch::Fetching;
 use progress::Progress;
@@ -51,8 +53,6 @@ const WRITER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of incomplete segments, as a multiple of the largest segment.
 const INCOMING_SEGMENTS: usize = 64;
 
-/// Segments of which entries may wait to hear that they are on disk.
-const AWAITED_MAX: usize = 65_536;
 /// Readiness before the first look at the links.
 const STARTING: &str = "starting";
 
@@ -175,8 +175,7 @@ pub struct NdbNode {
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
     links: BTreeMap<LinkId, Linked>,
-    /// Segments of which an entry wants to hear when they are on disk.
-    awaited: BTreeSet<SegmentId>,
+    awaited: Awaited,
     /// Why the last link to a sync or ndb node ended.
     last_down: BTreeMap<NodeName, String>,
     tails: BTreeMap<LinkId, TailHandle>,
@@ -247,7 +246,7 @@ impl NdbNode {
             inbox,
             handle: NdbHandle { inbox: sender, ready },
             links: BTreeMap::new(),
-            awaited: BTreeSet::new(),
+            awaited: Awaited::default(),
             last_down: BTreeMap::new(),
             tails: BTreeMap::new(),
             fetching,
@@ -392,7 +391,7 @@ impl NdbNode {
         if !fx.dropped.is_empty() {
             self.metrics.dropped.increment(fx.dropped.len() as u64);
             fx.dropped.iter().for_each(|segment| {
-                self.awaited.remove(segment);
+                self.awaited.take(*segment);
             });
             self.hand_over(fx.dropped.into_iter().map(Job::Drop).collect())?;
         }
@@ -402,7 +401,7 @@ impl NdbNode {
             }
         }
         for meta in fx.drafts {
-            if self.awaited.remove(&meta.id) {
+            if self.awaited.take(meta.id) {
                 self.say_durable(meta.id);
             }
             self.tell_sync(&Message::GenerateDraft { meta });
@@ -415,8 +414,8 @@ impl NdbNode {
     fn on_await_durable(&mut self, segment: SegmentId) {
         if self.replica.is_durable(segment) {
             self.say_durable(segment);
-        } else if self.awaited.len() < AWAITED_MAX {
-            self.awaited.insert(segment);
+        } else if !self.replica.is_placed(segment) {
+            self.awaited.wait_for(segment);
         }
     }
 
@@ -435,6 +434,7 @@ impl NdbNode {
         for place in &fx.placed {
             self.metrics.messages_placed.increment(u64::from(place.row.elected.meta.count));
             let segment = place.row.elected.meta.id;
+            self.awaited.placed(segment);
             if place.body == Body::Missing {
                 self.fetching.want(segment, now);
             } else {

@@ -47,10 +47,12 @@ impl NdbNode {
             }
             PeerId::Ndb { id, .. } if self.senders_of_peer(id).next().is_none() => {
                 let now = Instant::now();
+                self.note_present();
                 self.fetching.peer_down(id, now);
                 self.catch_up.peer_down(id, now.into_std());
             }
             PeerId::Entry { owner } if self.senders_of(owner).next().is_none() => {
+                self.awaited.owner_gone(owner);
                 self.replica.step(Input::OwnerDown { owner }, fx);
             }
             PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
@@ -77,6 +79,7 @@ impl NdbNode {
                 // Other groups hold none of this group's segments.
                 if id.group == self.options.id.group {
                     self.fetching.peer_up(id, now);
+                    self.note_present();
                 }
                 self.catch_up.peer_up(id, now.into_std());
             }

@@ -4,6 +4,7 @@
 //! the order, wait a little and go together: a commit costs the same for many as for one, and
 //! nobody waits for these (`docs/design/004-reserves.md`).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,6 +27,8 @@ pub(super) struct Unwritten {
     id: NdbId,
     members: u8,
     write_quorum: u8,
+    /// The other replicas that are linked.
+    present: BTreeSet<u8>,
     stores: Vec<Store>,
     stores_due: Option<Instant>,
     rows: Vec<Place>,
@@ -38,6 +41,7 @@ impl Unwritten {
             id,
             members,
             write_quorum,
+            present: BTreeSet::new(),
             stores: Vec::new(),
             stores_due: None,
             rows: Vec::new(),
@@ -45,10 +49,18 @@ impl Unwritten {
         }
     }
 
-    /// Whether the owner's write quorum does without this node while all replicas live.
+    pub(super) fn set_present(&mut self, present: BTreeSet<u8>) {
+        self.present = present;
+    }
+
+    /// Whether the owner's write quorum does without this node: W replicas that are there come before
+    /// it in the owner's ring.
     fn is_reserve_of(&self, owner: OwnerId) -> bool {
-        let first = Digest::of(&[owner.0.as_bytes()]).0[0] % self.members.max(1);
-        (self.members + self.id.member - first) % self.members.max(1) >= self.write_quorum
+        let members = self.members.max(1);
+        let first = Digest::of(&[owner.0.as_bytes()]).0[0] % members;
+        let rank = |member: u8| (members + member - first) % members;
+        let before = |member: &&u8| **member < members && rank(**member) < rank(self.id.member);
+        self.present.iter().filter(before).count() >= usize::from(self.write_quorum)
     }
 
     pub(super) fn add_stores(&mut self, stores: Vec<Store>, now: Instant) {
@@ -106,8 +118,11 @@ mod tests {
 
     use crate::replica::{Body, OrderRow};
 
+    /// A node of three, linked to both others.
     fn unwritten(member: u8) -> Unwritten {
-        Unwritten::new(NdbId { group: GroupId(0), member }, 3, 2)
+        let mut unwritten = Unwritten::new(NdbId { group: GroupId(0), member }, 3, 2);
+        unwritten.set_present((0..3).filter(|other| *other != member).collect());
+        unwritten
     }
 
     fn store() -> Store {
@@ -140,6 +155,22 @@ mod tests {
         }
         let alone = Unwritten::new(NdbId { group: GroupId(0), member: 0 }, 1, 1);
         assert!(!alone.is_reserve_of(OwnerId(uuid::Uuid::from_u128(1))));
+    }
+
+    #[test]
+    fn a_replica_that_is_gone_has_nobody_wait_for_it() {
+        for owner in 0..50 {
+            let owner = OwnerId(uuid::Uuid::from_u128(owner));
+            for dead in 0..3 {
+                let alive = (0..3).filter(|member| *member != dead);
+                let reserves = alive.filter(|member| {
+                    let mut unwritten = unwritten(*member);
+                    unwritten.present.remove(&dead);
+                    unwritten.is_reserve_of(owner)
+                });
+                assert_eq!(reserves.count(), 0);
+            }
+        }
     }
 
     #[test]

@@ -320,7 +320,9 @@ impl Replica {
         from == segment.owner
     }
 
-    fn is_placed(&self, segment: SegmentId) -> bool {
+    /// Whether the segment has its place, or is behind one of its owner that has.
+    #[must_use]
+    pub fn is_placed(&self, segment: SegmentId) -> bool {
         self.placed.get(&segment.owner).is_some_and(|seq| segment.seq <= *seq)
     }
 

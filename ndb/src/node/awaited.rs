@@ -1,0 +1,84 @@
+//! Segments of which an entry waits to hear that they are on this disk.
+//!
+//! A place says more than that, and whoever waits hears of it by the feeds: what is placed is waited for
+//! no longer, whatever happens to its bytes here. So what waits is bounded by what entries have under
+//! way, not by how long the node runs.
+
+use std::collections::BTreeSet;
+
+use vixen_common::id::{OwnerId, SegmentId, Seq};
+
+/// More than entries have under way: what is beyond is told of by its place.
+const SEGMENTS_MAX: usize = 65_536;
+
+/// See the module doc.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    segments: BTreeSet<SegmentId>,
+}
+
+impl Awaited {
+    pub(super) fn wait_for(&mut self, segment: SegmentId) {
+        if self.segments.len() < SEGMENTS_MAX {
+            self.segments.insert(segment);
+        }
+    }
+
+    /// Whether it was waited for; it is no longer.
+    pub(super) fn take(&mut self, segment: SegmentId) -> bool {
+        self.segments.remove(&segment)
+    }
+
+    /// An owner's segments are placed in the order of their seqs.
+    pub(super) fn placed(&mut self, segment: SegmentId) {
+        self.forget(segment.owner, segment.seq);
+    }
+
+    /// The entry is gone.
+    pub(super) fn owner_gone(&mut self, owner: OwnerId) {
+        self.forget(owner, Seq(u64::MAX));
+    }
+
+    fn forget(&mut self, owner: OwnerId, upto: Seq) {
+        let from = SegmentId { owner, seq: Seq(0) };
+        let range = from..=SegmentId { owner, seq: upto };
+        self.segments.extract_if(range, |_| true).for_each(drop);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.segments.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(owner: u128, seq: u64) -> SegmentId {
+        SegmentId { owner: OwnerId(uuid::Uuid::from_u128(owner)), seq: Seq(seq) }
+    }
+
+    #[test]
+    fn however_many_are_placed_first_the_next_one_is_told_of() {
+        let mut awaited = Awaited::default();
+        for seq in 1..=2 * SEGMENTS_MAX as u64 {
+            awaited.wait_for(segment(1, seq));
+            awaited.placed(segment(1, seq));
+        }
+        assert_eq!(awaited.len(), 0);
+        awaited.wait_for(segment(1, 1 << 40));
+        assert!(awaited.take(segment(1, 1 << 40)) && !awaited.take(segment(1, 1 << 40)));
+    }
+
+    #[test]
+    fn a_place_ends_the_wait_for_what_is_before_it_and_the_end_of_an_entry_all_of_its_own() {
+        let mut awaited = Awaited::default();
+        for (owner, seq) in [(1, 1), (1, 2), (1, 3), (2, 1)] {
+            awaited.wait_for(segment(owner, seq));
+        }
+        awaited.placed(segment(1, 2));
+        assert!(awaited.len() == 2 && awaited.take(segment(1, 3)));
+        awaited.owner_gone(segment(2, 0).owner);
+        assert_eq!(awaited.len(), 0);
+    }
+}
