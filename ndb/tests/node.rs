@@ -386,7 +386,7 @@ async fn a_node_whose_feeds_are_trimmed_takes_the_order_of_a_peer_and_follows_ag
         feed.expect_draft(held.meta).await;
         feed.send(Message::FeedTrimmed { to: Stamp(20) });
     }
-    let waits = [("sync0", 20), ("sync1", 20)];
+    let waits = [("S0", 20), ("S1", 20)];
     behind
         .wait_until(|page| {
             let feeds = &page["order_catch_up"]["feeds_wait_for"];

@@ -8,10 +8,14 @@ use heed::Database;
 use heed::types::Bytes as Raw;
 
 use support::{Fake, Feeds, Running, chunk, elected, options, query, said};
-use vixen_common::id::{Digest, Position, Stamp};
+use vixen_common::id::{Digest, Lane, Position, Stamp};
 use vixen_common::lmdb;
 use vixen_common::segment::{Blob, Chunk, Elected, Match, TopicPattern};
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, OrderBase};
+use vixen_common::time::UtcDay;
+use vixen_common::wire::{
+    HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, OrderBase, Retained,
+};
+use vixen_ndb::NdbOptions;
 use vixen_ndb::replica::OrderRow;
 
 /// The small stamps of these tests are of the first day there is a stamp of.
@@ -234,28 +238,153 @@ async fn a_damaged_row_of_the_order_is_mended_by_a_peer() {
     node.stop().await;
 }
 
+/// A stamp of day `n` of these tests.
+fn stamp_of(n: u32) -> u64 {
+    let first: UtcDay = DAY.parse().expect("a date");
+    let lane = Lane::new(0).expect("a lane");
+    Stamp::at(UtcDay(first.0 + n).start().plus_millis(1), lane).0
+}
+
+fn one_day() -> Option<std::time::Duration> {
+    Some(std::time::Duration::from_secs(24 * 60 * 60))
+}
+
+/// Three messages at stamps 10 and 20, and one three days later.
+async fn four_days(dir: &Path) -> [Chunk; 3] {
+    let node = Running::start(options(dir, 0));
+    let feeds = Feeds::up(&node).await;
+    let chunks = [chunk(1, &["a"]), chunk(2, &["a", "a"]), chunk(3, &["a"])];
+    place(&node, &feeds, &[&chunks[0], &chunks[1]]).await;
+    let mut entry = Fake::entry(&node).await;
+    entry.send_segment(&chunks[2]);
+    entry.expect_trim(chunks[2].meta).await;
+    feeds.elect(chunks[2].meta, stamp_of(3));
+    node.wait_for("applied", stamp_of(3)).await;
+    node.stop().await;
+    chunks
+}
+
+/// Opens the store of `four_days` with a day of retention, as the only node of its group.
+async fn trimmed_alone(dir: &Path) {
+    let alone = NdbOptions { members: 1, retention_age: one_day(), ..options(dir, 0) };
+    let node = Running::start(NdbOptions { write_quorum: 1, ..alone });
+    node.wait_for("first_position", 4).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_of_the_order_drops_nothing() {
+    let dir = tempfile::tempdir().expect("dir");
+    four_days(dir.path()).await;
+    // By the clock of this machine all of it is years old.
+    let days = one_day().map(|day| day * 30);
+    let alone = NdbOptions { members: 1, retention_age: days, ..options(dir.path(), 0) };
+    let node = Running::start(NdbOptions { write_quorum: 1, ..alone });
+    node.wait_until(|page| page["retention"]["keep_from"] == "2019-12-05").await;
+    node.wait_for("first_position", 1).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_day_goes_only_when_a_majority_of_the_group_would_drop_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    four_days(dir.path()).await;
+    let aged = NdbOptions { retention_age: one_day(), ..options(dir.path(), 0) };
+    let node = Running::start(aged);
+    let mut peers = [Fake::peer(&node, 1).await, Fake::peer(&node, 2).await];
+    let would = |day: &str| {
+        let keep_from = day.parse().expect("a date");
+        Message::Retaining { retained: Retained { first: Position(1), keep_from } }
+    };
+    for peer in &mut peers {
+        let said = peer.next_where(|m| matches!(m, Message::Retaining { .. })).await;
+        assert_eq!(said, would("2020-01-03"));
+    }
+    // By the clock of this one nothing is old.
+    peers[0].send(would("2019-01-01"));
+    node.wait_until(|page| page["retention"]["peers"]["D1"]["keep_from"] == "2019-01-01").await;
+    node.wait_until(|page| page["retention"]["agreed"] == "2019-01-01").await;
+    node.wait_for("first_position", 1).await;
+    peers[1].send(would("2020-01-03"));
+    node.wait_for("first_position", 4).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_dropped_what_its_group_keeps_takes_it_back() {
+    let dirs = [tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir")];
+    let chunks = four_days(dirs[0].path()).await;
+    four_days(dirs[1].path()).await;
+    trimmed_alone(dirs[0].path()).await;
+    let node = Running::start(options(dirs[0].path(), 0));
+    let kept = Running::start(options(dirs[1].path(), 1));
+    node.link(&kept);
+    node.wait_for("first_position", 1).await;
+    let mut reader = Fake::reader(&node, 64).await;
+    // Until the bytes have come as well, it says that it has not all.
+    let (messages, end) = loop {
+        match reader.history(query(1, false)).await {
+            (_, HistoryEnd::Unavailable { .. }) => tokio::task::yield_now().await,
+            read => break read,
+        }
+    };
+    assert_eq!(messages.len(), chunks.iter().map(|chunk| chunk.meta.count as usize).sum::<usize>());
+    assert_eq!(end, HistoryEnd::Next { next: Position(5), is_end: true });
+    node.stop().await;
+    kept.stop().await;
+    let again = Running::start(options(dirs[0].path(), 0));
+    again.wait_for("first_position", 1).await;
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_to_stay_is_not_taken_back() {
+    let dirs = [tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir")];
+    four_days(dirs[0].path()).await;
+    four_days(dirs[1].path()).await;
+    trimmed_alone(dirs[0].path()).await;
+    let aged = NdbOptions { retention_age: one_day(), ..options(dirs[0].path(), 0) };
+    let node = Running::start(aged);
+    let mut peer = Fake::peer(&node, 1).await;
+    let keep_from = "2019-01-01".parse().expect("a date");
+    peer.send(Message::Retaining { retained: Retained { first: Position(1), keep_from } });
+    node.wait_until(|page| page["retention"]["peers"]["D1"]["first_position"] == 1).await;
+    // With a new end of the order it tells its chain, and then asks; each time in one round.
+    let feeds = Feeds::up(&node).await;
+    let mut entry = Fake::entry(&node).await;
+    for n in 0..2 {
+        let next = chunk(4 + n, &["a"]);
+        entry.send_segment(&next);
+        entry.expect_trim(next.meta).await;
+        feeds.elect(next.meta, stamp_of(3) + 64 * (n + 1));
+        let said = peer
+            .next_where(|m| matches!(m, Message::ChainAt { .. } | Message::FetchOrderBefore { .. }))
+            .await;
+        assert!(matches!(said, Message::ChainAt { .. }), "{said:?}");
+    }
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn what_retention_dropped_is_answered_with_where_the_order_begins() {
     let dir = tempfile::tempdir().expect("dir");
-    let node = Running::start(options(dir.path(), 0));
-    let feeds = Feeds::up(&node).await;
-    let chunks = [chunk(1, &["a"]), chunk(2, &["a", "a"])];
-    place(&node, &feeds, &chunks.each_ref()).await;
-    node.stop().await;
-
-    let mut aged = options(dir.path(), 0);
-    aged.retention_age = Some(std::time::Duration::from_secs(24 * 60 * 60));
-    let node = Running::start(aged);
+    let chunks = four_days(dir.path()).await;
+    let alone = NdbOptions { members: 1, retention_age: one_day(), ..options(dir.path(), 0) };
+    let node = Running::start(NdbOptions { write_quorum: 1, ..alone });
     node.wait_for("first_position", 4).await;
-    let base =
-        OrderBase { next: Position(4), stamp: Stamp(20), chain: chain(&rows(&chunks.each_ref())) };
+    let base = OrderBase {
+        next: Position(4),
+        stamp: Stamp(20),
+        chain: chain(&rows(&[&chunks[0], &chunks[1]])),
+    };
     let mut peer = Fake::peer(&node, 1).await;
     for asked in [Position(1), Position(2), Position(3)] {
         peer.send(Message::FetchOrder { from: asked });
         assert_eq!(peer.next().await, Message::OrderTrimmed { asked, base });
     }
     peer.send(Message::FetchOrder { from: base.next });
-    assert_eq!(peer.next().await, Message::OrderRows { first: base.next, rows: vec![] });
+    let left = vec![elected(chunks[2].meta, stamp_of(3))];
+    assert_eq!(peer.next().await, Message::OrderRows { first: base.next, rows: left });
     let mut reader = Fake::reader(&node, 64).await;
     let trimmed = HistoryEnd::Trimmed { first: base.next };
     for is_backward in [false, true] {
@@ -263,15 +392,15 @@ async fn what_retention_dropped_is_answered_with_where_the_order_begins() {
     }
     // A tail from there is told what it misses, and goes on.
     reader.follow(Some(1), &["a"]);
-    assert_eq!(reader.expect_opened().await, (1, 4));
-    assert_eq!(reader.expect_opened().await, (4, 4));
+    assert_eq!(reader.expect_opened().await, (1, 5));
+    assert_eq!(reader.expect_opened().await, (4, 5));
     let feeds = Feeds::up(&node).await;
     let mut entry = Fake::entry(&node).await;
-    let next = chunk(3, &["a"]);
+    let next = chunk(4, &["a"]);
     entry.send_segment(&next);
     entry.expect_trim(next.meta).await;
-    feeds.elect(next.meta, 30);
-    assert_eq!(reader.messages(1).await, [said(4, "a", 3)]);
+    feeds.elect(next.meta, stamp_of(3) + 64);
+    assert_eq!(reader.messages(2).await, [said(4, "a", 3), said(5, "a", 4)]);
     node.stop().await;
 }
 

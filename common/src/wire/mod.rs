@@ -14,6 +14,7 @@ use crate::id::{
     Ballot, Digest, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId,
 };
 use crate::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic, TopicPattern};
+use crate::time::UtcDay;
 
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
 pub(crate) use hello::proof_holds;
@@ -301,6 +302,34 @@ pub enum Message {
         /// The segment.
         segment: SegmentId,
     },
+    /// ndb → ndb of its group, on a new link and when it changes: what the sender keeps.
+    Retaining {
+        /// What it says.
+        retained: Retained,
+    },
+    /// ndb → ndb of its group: send rows of the order that end where the receiver's order begins.
+    FetchOrderBefore {
+        /// The first position that the sender of this has.
+        before: Position,
+    },
+    /// ndb → ndb: rows of the order up to a position; none if the order here does not reach below it.
+    OrderBefore {
+        /// What was asked for: the position after the last row.
+        before: Position,
+        /// Where the first row begins, and what it is chained to.
+        base: OrderBase,
+        /// Segments in the order, without a gap.
+        rows: Vec<Elected>,
+    },
+}
+
+/// What an ndb node keeps of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retained {
+    /// The first position that it has.
+    pub first: Position,
+    /// By its settings and its time, days before this one may go.
+    pub keep_from: UtcDay,
 }
 
 /// Whether an ndb node takes new segments.
@@ -498,6 +527,9 @@ impl Message {
             Self::ReadHistory { .. } => "read_history",
             Self::HistorySegment { .. } => "history_segment",
             Self::HistoryEnd { .. } => "history_end",
+            Self::Retaining { .. } => "retaining",
+            Self::FetchOrderBefore { .. } => "fetch_order_before",
+            Self::OrderBefore { .. } => "order_before",
         }
     }
 
@@ -520,7 +552,9 @@ impl Message {
                 segments.len() * 24
             }
             Self::SegmentBlob { blob, .. } => blob.len(),
-            Self::OrderRows { rows, .. } => size_of_val(rows.as_slice()),
+            Self::OrderRows { rows, .. } | Self::OrderBefore { rows, .. } => {
+                size_of_val(rows.as_slice())
+            }
             Self::OfferSegments { segments } => size_of_val(segments.as_slice()),
             Self::ReadHistory { query, .. } => query.topics.len() * TOPIC,
             Self::BeginAdvanceSegment { .. }
@@ -552,6 +586,8 @@ impl Message {
             | Self::NdbStanding { .. }
             | Self::ChainAt { .. }
             | Self::OrderTrimmed { .. }
+            | Self::Retaining { .. }
+            | Self::FetchOrderBefore { .. }
             | Self::HistoryEnd { .. } => 0,
         }
     }

@@ -8,7 +8,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
 
 use super::merge::{Piece, Window};
-use super::source::{Source, Verdict, Wanted};
+use super::source::{Due, Source, Verdict, Wanted};
 use super::{
     Bound, Direction, Effects, HistoryError, HistoryItem, HistoryOptions, HistoryRequest,
     ITEM_BYTES, ITEMS_WAITING_MAX, Note, ReadId, Start, request_of,
@@ -146,20 +146,24 @@ impl Read {
     }
 
     fn judge(&mut self, from: NdbId, verdict: Verdict, fx: &mut Effects) {
+        if let Verdict::Trouble(trouble) = verdict {
+            fx.notes.push(Note::Trouble { read: self.id, from, trouble });
+        }
+        self.take_verdict(from.group, verdict);
+    }
+
+    fn take_verdict(&mut self, group: GroupId, verdict: Verdict) {
         match verdict {
-            Verdict::GoOn => {}
-            Verdict::Trouble(trouble) => {
-                fx.notes.push(Note::Trouble { read: self.id, from, trouble });
-            }
+            Verdict::GoOn | Verdict::Trouble(_) => {}
             Verdict::Bottom(bottom) => self.window.raise(bottom),
-            Verdict::Trimmed(first) => self.on_trimmed(from, first),
+            Verdict::Trimmed(first) => self.on_trimmed(group, first),
         }
         self.fit();
     }
 
     /// A source cannot begin where it was to. Nothing has been given out, if it never began: H2.
-    fn on_trimmed(&mut self, from: NdbId, first: Position) {
-        let has_begun = self.sources.get(&from.group).is_some_and(Source::has_begun);
+    fn on_trimmed(&mut self, group: GroupId, first: Position) {
+        let has_begun = self.sources.get(&group).is_some_and(Source::has_begun);
         let may_skip = self.is_anywhere && !has_begun && first > self.window.start;
         match self.direction {
             // Groups do not drop a day at one moment: all begin where the last of them does.
@@ -187,12 +191,15 @@ impl Read {
         linked: &BTreeSet<NdbId>,
         fx: &mut Effects,
     ) -> bool {
-        self.give_out(fx);
-        self.fit();
-        let is_over = self.left == 0 || self.sources.values().all(Source::is_over);
-        if !is_over && self.failed.is_none() {
-            self.ask(now, linked, fx);
-        }
+        let is_over = loop {
+            self.give_out(fx);
+            self.fit();
+            let is_over = self.left == 0 || self.sources.values().all(Source::is_over);
+            // What a group has dropped may move all of them.
+            if is_over || self.failed.is_some() || !self.ask(now, linked, fx) {
+                break is_over;
+            }
+        };
         let last = match &self.failed {
             None if is_over => HistoryItem::End { next: self.next() },
             None => return false,
@@ -253,20 +260,33 @@ impl Read {
         source.take()
     }
 
-    fn ask(&mut self, now: WallTime, linked: &BTreeSet<NdbId>, fx: &mut Effects) {
+    /// Asks for what is due. Whether a group turned out to have nothing of it any more.
+    fn ask(&mut self, now: WallTime, linked: &BTreeSet<NdbId>, fx: &mut Effects) -> bool {
         let wanted = Wanted { window: self.window, topics: &self.topics, limit: self.left };
-        for source in self.sources.values_mut() {
+        let mut judged = None;
+        for (group, source) in &mut self.sources {
             let request = request_of(self.id, self.asks.wrapping_add(1));
             match source.poll(now, linked, request, &wanted) {
                 Ok(None) => {}
-                Ok(Some((to, query))) => {
+                Ok(Some(Due::Ask(to, query))) => {
                     self.asks = self.asks.wrapping_add(1);
                     fx.sends.push((to, Message::ReadHistory { request, query }));
                 }
+                Ok(Some(Due::Judge(verdict))) => {
+                    judged = Some((*group, verdict));
+                    break;
+                }
                 Err(error) => {
                     self.failed = Some(error);
-                    return;
+                    return false;
                 }
+            }
+        }
+        match judged {
+            None => false,
+            Some((group, verdict)) => {
+                self.take_verdict(group, verdict);
+                true
             }
         }
     }

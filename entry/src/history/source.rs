@@ -8,8 +8,11 @@
 //! Each segment that arrives moves `reached` over exactly what it carries. So whatever a node or a
 //! link loses in the middle of a batch, another node is asked from there on: nothing is missed and
 //! nothing comes twice.
+//!
+//! A node that has dropped what comes next may have less than its group keeps: only when all nodes that
+//! are linked say so, it is gone.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use vixen_common::id::{GroupId, NdbId, Position};
 use vixen_common::segment::TopicPattern;
@@ -82,6 +85,16 @@ pub(super) struct Source {
     /// Reading backward, a node is asked first whether it has the order up to where it begins: one
     /// that is behind would leave out the newest.
     probed: Option<NdbId>,
+    /// Nodes that have dropped what comes next, and where their orders begin.
+    trimmed: BTreeMap<NdbId, Position>,
+}
+
+/// What is due.
+pub(super) enum Due {
+    /// This query goes to this node.
+    Ask(NdbId, HistoryQuery),
+    /// No linked node has what comes next.
+    Judge(Verdict),
 }
 
 impl Source {
@@ -115,6 +128,7 @@ impl Source {
             trouble: Trouble::NotLinked,
             behind: 0,
             probed: None,
+            trimmed: BTreeMap::new(),
         }
     }
 
@@ -195,6 +209,7 @@ impl Source {
         if self.probed == Some(ndb) {
             self.probed = None;
         }
+        self.trimmed.remove(&ndb);
         let is_lost = self.asked.as_ref().is_some_and(|asked| asked.to == ndb);
         if is_lost {
             self.asked = None;
@@ -260,17 +275,11 @@ impl Source {
             }
             (HistoryEnd::Next { next, is_end: true }, Direction::Backward) => {
                 self.advance(next);
-                self.is_done = true;
                 // At `until` it says nothing of what is below.
-                if next > window.start { Verdict::Bottom(next.plus(1)) } else { Verdict::GoOn }
-            }
-            (HistoryEnd::Trimmed { first }, Direction::Backward) if self.has_begun => {
-                // Retention overtook the read: it ends with what was there.
-                self.is_done = true;
-                Verdict::Bottom(first)
+                if next >= window.start { self.dropped(from, next.plus(1)) } else { self.done() }
             }
             (HistoryEnd::Trimmed { first }, Direction::Forward | Direction::Backward) => {
-                Verdict::Trimmed(first)
+                self.dropped(from, first)
             }
             (HistoryEnd::Unavailable { next }, Direction::Forward | Direction::Backward) => {
                 self.advance(next);
@@ -279,6 +288,42 @@ impl Source {
             (HistoryEnd::Failed, Direction::Forward | Direction::Backward) => {
                 self.fruitless(now, Trouble::Failed)
             }
+        }
+    }
+
+    const fn done(&mut self) -> Verdict {
+        self.is_done = true;
+        Verdict::GoOn
+    }
+
+    /// A node has dropped what comes next: the others are asked at once.
+    fn dropped(&mut self, from: NdbId, first: Position) -> Verdict {
+        self.trimmed.insert(from, first);
+        self.move_on();
+        Verdict::GoOn
+    }
+
+    /// Whether the node may have what comes next.
+    fn may_have_next(&self, ndb: &NdbId) -> bool {
+        let Some(first) = self.trimmed.get(ndb) else { return true };
+        self.reached.is_some_and(|reached| reached >= *first)
+    }
+
+    /// What it means that all linked nodes have dropped what comes next; `None` when they have not.
+    fn judge(&mut self, linked: &BTreeSet<NdbId>) -> Option<Verdict> {
+        let is_linked = |ndb: &&NdbId| linked.contains(ndb);
+        if self.members.iter().filter(is_linked).any(|ndb| self.may_have_next(ndb)) {
+            return None;
+        }
+        let told = self.trimmed.iter().filter(|(ndb, _)| linked.contains(ndb));
+        let first = told.map(|(_, first)| *first).min()?;
+        match self.direction {
+            Direction::Backward if self.has_begun => {
+                // It ends with what there is.
+                self.is_done = true;
+                Some(Verdict::Bottom(first))
+            }
+            Direction::Forward | Direction::Backward => Some(Verdict::Trimmed(first)),
         }
     }
 
@@ -391,7 +436,7 @@ impl Source {
         linked: &BTreeSet<NdbId>,
         request: u64,
         wanted: &Wanted<'_>,
-    ) -> Result<Option<(NdbId, HistoryQuery)>, HistoryError> {
+    ) -> Result<Option<Due>, HistoryError> {
         if self.asked.as_ref().is_some_and(|asked| asked.deadline <= now) {
             self.asked = None;
             self.trouble = Trouble::Silent;
@@ -403,6 +448,9 @@ impl Source {
                 self.waits_since = None;
             }
             return Ok(None);
+        }
+        if let Some(verdict) = self.judge(linked) {
+            return Ok(Some(Due::Judge(verdict)));
         }
         let since = *self.waits_since.get_or_insert(now);
         let waited_ms = now.millis_since(since);
@@ -416,7 +464,7 @@ impl Source {
         }
         self.again_at = None;
         let Some(to) = to else { return Ok(None) };
-        Ok(Some((to, self.ask(now, to, request, wanted))))
+        Ok(Some(Due::Ask(to, self.ask(now, to, request, wanted))))
     }
 
     fn ask(&mut self, now: WallTime, to: NdbId, request: u64, wanted: &Wanted<'_>) -> HistoryQuery {
@@ -445,11 +493,15 @@ impl Source {
         }
     }
 
-    /// The next linked node from `at` on.
+    /// The next linked node from `at` on that may have what comes next.
     fn choose(&mut self, linked: &BTreeSet<NdbId>) -> Option<NdbId> {
         let length = self.members.len();
         let mut ring = (0..length).map(|step| (self.at + step) % length);
-        self.at = ring.find(|at| linked.contains(&self.members[*at]))?;
+        let may_have = |at: &usize| {
+            let ndb = self.members[*at];
+            linked.contains(&ndb) && self.may_have_next(&ndb)
+        };
+        self.at = ring.find(may_have)?;
         Some(self.members[self.at])
     }
 }

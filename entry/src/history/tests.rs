@@ -636,3 +636,72 @@ fn a_time_is_the_place_before_the_messages_of_its_millisecond() {
     assert!(PermanentId { stamp: before, offset: u32::MAX } < bound);
     assert!(PermanentId { stamp: within, offset: 0 } >= bound);
 }
+
+#[test]
+fn what_one_replica_has_dropped_is_asked_of_the_others_at_once() {
+    for start in [Start::Anywhere, Start::At(at(1))] {
+        let mut bench = Bench::new(2);
+        let fx = bench.open(forward(start), 9);
+        let (first, from) = asked(&fx);
+        assert_eq!(from, at(1));
+        let fx = bench.end(first, HistoryEnd::Trimmed { first: Position(5) });
+        let (second, from) = asked(&fx);
+        assert!(second.0 != first.0 && from == at(1), "{fx:?}");
+        // When that one is lost beyond what the first has dropped, the first is as good as any.
+        let next = HistoryEnd::Next { next: Position(6), is_end: false };
+        let fx = bench.end(second, next);
+        assert_eq!(asked(&fx).0.0, second.0);
+        let fx = bench.step(Input::NdbDown { ndb: second.0 });
+        let (third, from) = asked(&fx);
+        assert_eq!((third.0, from), (first.0, at(6)));
+        let fx = bench.end(third, HistoryEnd::Next { next: Position(9), is_end: true });
+        assert_eq!(fx.items, [(READ, HistoryItem::End { next: Position(9) })]);
+    }
+}
+
+#[test]
+fn what_all_linked_replicas_have_dropped_is_told_with_the_first_position_of_any() {
+    let mut bench = Bench::new(2);
+    let fx = bench.open(forward(Start::At(at(2))), 9);
+    let fx = bench.end(asked(&fx).0, HistoryEnd::Trimmed { first: Position(7) });
+    let fx = bench.end(asked(&fx).0, HistoryEnd::Trimmed { first: Position(5) });
+    let trimmed = HistoryError::Trimmed { first: Position(5) };
+    assert_eq!(fx.items, [(READ, HistoryItem::Failed(trimmed))]);
+    // A read of whatever there is begins there.
+    let mut bench = Bench::new(2);
+    let fx = bench.open(forward(Start::Anywhere), 9);
+    let fx = bench.end(asked(&fx).0, HistoryEnd::Trimmed { first: Position(7) });
+    let (other, _) = asked(&fx);
+    let fx = bench.end(other, HistoryEnd::Trimmed { first: Position(5) });
+    assert_eq!(asked(&fx), ((other.0, asked(&fx).0.1), at(5)), "of the one that has it");
+    // And one that goes away while it was to be asked changes that.
+    let fx = bench.step(Input::NdbDown { ndb: other.0 });
+    assert_eq!(asked(&fx).1, at(7));
+}
+
+#[test]
+fn backward_a_replica_that_ends_early_is_followed_by_one_that_goes_on() {
+    let mut bench = Bench::new(2);
+    let request = HistoryRequest { direction: Direction::Backward, ..forward(Start::Anywhere) };
+    let mut fx = bench.open(request, 9);
+    let ends = HistoryEnd::Next { next: Position(9), is_end: true };
+    fx = bench.end(asked(&fx).0, ends);
+    let (first, from) = asked(&fx);
+    assert_eq!(from, at(8));
+    // Its order begins at 5.
+    fx = bench.end(first, HistoryEnd::Next { next: Position(4), is_end: true });
+    let (second, from) = asked(&fx);
+    assert!(second.0 != first.0 && from == at(4), "it is asked whether it has the order to there");
+    fx = bench.end(second, HistoryEnd::Next { next: Position(5), is_end: true });
+    let (second, from) = asked(&fx);
+    assert_eq!(from, at(4));
+    fx = bench.end(second, HistoryEnd::Next { next: Position(0), is_end: true });
+    assert!(matches!(fx.items[..], [(READ, HistoryItem::End { .. })]), "{fx:?}");
+    // When the other has no more, that is the end.
+    let mut bench = Bench::new(1);
+    let request = HistoryRequest { direction: Direction::Backward, ..forward(Start::Anywhere) };
+    let fx = bench.open(request, 9);
+    let fx = bench.end(asked(&fx).0, ends);
+    let fx = bench.end(asked(&fx).0, HistoryEnd::Next { next: Position(4), is_end: true });
+    assert!(matches!(fx.items[..], [(READ, HistoryItem::End { .. })]), "{fx:?}");
+}

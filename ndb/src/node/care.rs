@@ -9,12 +9,11 @@ use tokio::time::Instant;
 
 use vixen_common::id::{Digest, NdbId, Position, SegmentId};
 use vixen_common::segment::{Elected, SegmentMeta};
-use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, OrderBase, PeerId};
 
 use super::{NdbError, NdbNode};
 use crate::replica::{Effects, Input, Lost};
-use crate::store::{Finding, Job, Retention};
+use crate::store::{Finding, Job};
 use crate::tail::Trouble;
 
 /// Between two looks at the room on the disk: the reserve must last so long.
@@ -77,6 +76,11 @@ impl Care {
     pub(super) fn repairs(&self) -> usize {
         self.repairs.len()
     }
+
+    /// What a peer keeps has changed, or what is here.
+    pub(super) fn look_at_retention(&mut self, now: Instant) {
+        self.retention_at = self.retention_at.min(now);
+    }
 }
 
 impl NdbNode {
@@ -90,24 +94,17 @@ impl NdbNode {
         if self.care.retention_at <= now {
             self.care.retention_at = now + RETENTION_LOOK;
             self.store.clear_stale_readers()?;
-            let days = self.store.day_bytes();
-            self.metrics.store_bytes(days.iter().map(|(_, bytes)| bytes).sum());
-            if let Some(keep_from) = self.retention().keep_from(WallTime::now(), &days) {
-                self.hand_over(vec![Job::Trim { keep_from }])?;
-            }
+            self.retain()?;
         }
         if self.care.round_at <= now {
             self.care.round_at = now + ROUND;
             self.offer_lingering();
             self.tell_chain();
             self.ask_for_repairs(now);
+            self.ask_for_kept()?;
             self.note_progress(now);
         }
         Ok(())
-    }
-
-    const fn retention(&self) -> Retention {
-        Retention { age: self.options.retention_age, bytes: self.options.retention_bytes }
     }
 
     fn look_at_disk(&mut self) {
@@ -329,6 +326,7 @@ impl NdbNode {
         let gone: Vec<_> = gone.map(|lost| lost.meta.id).collect();
         gone.into_iter().for_each(|segment| self.fetching.got(segment));
         self.replica.trim(first);
+        self.retaining.forget_noted();
         self.metrics.first_position(first);
         tracing::info!(position = %first, "the order begins here now");
     }

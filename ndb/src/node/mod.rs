@@ -15,6 +15,7 @@ mod links;
 mod order;
 mod progress;
 mod receive;
+mod retaining;
 mod scrub;
 mod status;
 mod unwritten;
@@ -46,6 +47,7 @@ use awaited::Awaited;
 use care::Care;
 use fetch::Fetching;
 use progress::Progress;
+use retaining::Retaining;
 use unwritten::Unwritten;
 
 /// The inbox is not read while the writer has more than this before it.
@@ -167,6 +169,7 @@ pub struct NdbNode {
     /// Nothing from this position on is given out.
     trusted_to: Arc<AtomicU64>,
     care: Care,
+    retaining: Retaining,
     progress: Progress,
     /// Segments that were missing and came, since the start.
     fetched_total: u64,
@@ -221,6 +224,7 @@ impl NdbNode {
         let replica = Replica::new(replica, recovered);
         let mut fetching = Fetching::default();
         replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
+        let retaining = Retaining::new(options.members);
         let unwritten = Unwritten::new(options.id, options.members, options.write_quorum);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let (trouble, troubles) = mpsc::unbounded_channel();
@@ -239,6 +243,7 @@ impl NdbNode {
             audit: Audit::default(),
             trusted_to: Arc::new(AtomicU64::new(u64::MAX)),
             care: Care::new(Instant::now()),
+            retaining,
             progress: Progress::default(),
             fetched_total: 0,
             is_disk_full: false,
@@ -307,7 +312,7 @@ impl NdbNode {
             tokio::select! {
                 biased;
                 report = self.reports.recv() => {
-                    self.on_report(report.ok_or(NdbError::WriterGone)??, &mut fx);
+                    self.on_report(report.ok_or(NdbError::WriterGone)??, &mut fx)?;
                 }
                 Some(trouble) = self.troubles.recv() => self.on_trouble(trouble, &mut fx)?,
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX), if has_room => {}
@@ -350,7 +355,7 @@ impl NdbNode {
         due.into_iter().flatten().fold(self.care.due_at(), Instant::min)
     }
 
-    fn on_report(&mut self, committed: Committed, fx: &mut Effects) {
+    fn on_report(&mut self, committed: Committed, fx: &mut Effects) -> Result<(), NdbError> {
         self.metrics.commits.increment(1);
         self.metrics.commit_seconds.record(committed.elapsed.as_secs_f64());
         self.metrics.segments_stored.increment(committed.stored.len() as u64);
@@ -371,6 +376,7 @@ impl NdbNode {
         } else if committed.filled || committed.repaired > 0 {
             self.log.wake();
         }
+        committed.extended.into_iter().try_for_each(|extended| self.on_extended(extended))
     }
 
     /// Does what the steps owe: writes to the writer first, so that nothing answered is unwritten

@@ -47,6 +47,7 @@ impl NdbNode {
             }
             PeerId::Ndb { id, .. } if self.senders_of_peer(id).next().is_none() => {
                 let now = Instant::now();
+                self.retaining.gone(id);
                 self.note_present();
                 self.fetching.peer_down(id, now);
                 self.catch_up.peer_down(id, now.into_std());
@@ -80,6 +81,9 @@ impl NdbNode {
                 if id.group == self.options.id.group {
                     self.fetching.peer_up(id, now);
                     self.note_present();
+                    if let Some(retained) = self.told_retained() {
+                        let _down_follows = sender.send(retained);
+                    }
                 }
                 self.catch_up.peer_up(id, now.into_std());
             }
@@ -181,6 +185,19 @@ impl NdbNode {
             }
             (PeerId::Ndb { id, .. }, Message::OrderTrimmed { asked, base }) => {
                 return self.on_order_trimmed(id, asked, base, fx);
+            }
+            (PeerId::Ndb { id, .. }, Message::Retaining { retained })
+                if id.group == self.options.id.group =>
+            {
+                self.on_retaining(id, retained);
+                return Ok(());
+            }
+            (PeerId::Ndb { .. }, Message::FetchOrderBefore { before }) => {
+                self.serve_order_before(link, before);
+                return Ok(());
+            }
+            (PeerId::Ndb { .. }, Message::OrderBefore { before, base, rows }) => {
+                return self.on_order_before(before, base, rows);
             }
             (PeerId::Entry { .. }, Message::ReadHistory { request, query }) => {
                 self.serve_history(link, request, query);

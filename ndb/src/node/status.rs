@@ -46,6 +46,7 @@ impl NdbNode {
             "first_position": self.store.base().next.0,
             "standing": self.standing.name(),
             "days": self.days_status(),
+            "retention": self.retention_status(),
             "disk": {
                 "free_bytes": self.care.disk_free,
                 "reserve_bytes": self.options.disk_reserve,

@@ -43,6 +43,9 @@ pub(super) mod db_name {
 /// In `meta`: where the order begins when what is before was dropped ([`OrderBase`]).
 const KEY_BASE: &[u8] = b"base";
 
+/// In `meta`, beside the base: where the order begins at peers that have kept more ([`Position`]).
+const KEY_KEPT_BY_GROUP: &[u8] = b"kept-by-group";
+
 /// Databases of one day. Keys are big-endian, so byte order is log order.
 pub(crate) struct DayEnv {
     pub(super) day: UtcDay,
@@ -237,6 +240,32 @@ impl DayEnv {
 
     pub(super) fn put_base(&self, txn: &mut RwTxn<'_>, base: OrderBase) -> Result<(), StoreError> {
         self.meta.put(txn, KEY_BASE, &row::encode(KEY_BASE, &base)?)?;
+        // What peers have beyond is to be seen anew.
+        self.meta.delete(txn, KEY_KEPT_BY_GROUP)?;
+        Ok(())
+    }
+
+    /// The order begins elsewhere now.
+    pub(super) fn delete_base(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+        self.meta.delete(txn, KEY_BASE)?;
+        self.meta.delete(txn, KEY_KEPT_BY_GROUP)?;
+        Ok(())
+    }
+
+    pub(super) fn kept_by_group(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<Option<Position>, StoreError> {
+        let first = self.meta.get(txn, KEY_KEPT_BY_GROUP)?;
+        first.map(|value| row::decode(db_name::META, KEY_KEPT_BY_GROUP, value)).transpose()
+    }
+
+    pub(super) fn put_kept_by_group(
+        &self,
+        txn: &mut RwTxn<'_>,
+        first: Position,
+    ) -> Result<(), StoreError> {
+        self.meta.put(txn, KEY_KEPT_BY_GROUP, &row::encode(KEY_KEPT_BY_GROUP, &first)?)?;
         Ok(())
     }
 

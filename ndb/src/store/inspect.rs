@@ -53,6 +53,8 @@ pub(crate) struct DayBounds {
     pub(crate) base: Option<OrderBase>,
     /// Its first position, and the one after its last.
     pub(crate) rows: Option<(Position, Position)>,
+    /// Where peers of the group were known to begin, when that was earlier.
+    pub(crate) kept_by_group: Option<Position>,
 }
 
 /// One day that could be looked at, or why not.
@@ -189,6 +191,13 @@ pub(crate) fn base_of(days: &[Surveyed]) -> OrderBase {
     bases.max_by_key(|base| base.next).unwrap_or(BEGINNING)
 }
 
+/// Where peers of the group were known to begin, if they have more than is here.
+pub(crate) fn kept_by_group(days: &[Surveyed]) -> Option<Position> {
+    let base = base_of(days).next;
+    let firsts = days.iter().filter_map(|(_, bounds)| bounds.as_ref().ok()?.kept_by_group);
+    firsts.min().filter(|first| *first < base)
+}
+
 /// The position after the last row of surveyed days.
 pub(crate) fn end_of(days: &[Surveyed]) -> Position {
     let ends = days.iter().filter_map(|(_, bounds)| Some(bounds.as_ref().ok()?.rows?.1));
@@ -260,19 +269,21 @@ impl Day {
         let env = &self.0;
         let txn = env.read()?;
         let base = env.base(&txn)?;
+        let kept_by_group = env.kept_by_group(&txn)?;
+        let without_rows = DayBounds { base, rows: None, kept_by_group };
         let Some((first, _)) = env.order.first(&txn)? else {
-            return Ok(DayBounds { base, rows: None });
+            return Ok(without_rows);
         };
         let first = row::position_of(db_name::ORDER, first)?;
         let Some((key, value)) = env.order.last(&txn)? else {
-            return Ok(DayBounds { base, rows: None });
+            return Ok(without_rows);
         };
         let end = match DayEnv::order_row(key, value) {
             Ok((first, row)) => first.plus(row.elected.meta.count),
             // Damaged: it is looked at all the same, and told of then.
             Err(_damaged) => row::position_of(db_name::ORDER, key)?.plus(1),
         };
-        Ok(DayBounds { base, rows: Some((first, end)) })
+        Ok(DayBounds { rows: Some((first, end)), ..without_rows })
     }
 
     fn find_group(&self) -> Result<Option<GroupId>, StoreError> {

@@ -12,6 +12,7 @@
 mod blobs;
 mod day;
 mod error;
+mod extend;
 mod history;
 pub(crate) mod inspect;
 mod purge;
@@ -38,8 +39,9 @@ use crate::replica::Recovered;
 
 use day::DayEnv;
 pub use error::StoreError;
+pub(crate) use extend::Extended;
 pub(crate) use history::Recent;
-pub(crate) use retention::Retention;
+pub(crate) use retention::{Retention, trim_to};
 pub(crate) use scrub::{Finding, ScrubStep};
 pub(crate) use write::Job;
 pub use writer::StartError;
@@ -190,7 +192,8 @@ impl Store {
             // A mark that outlived its row's commit in another day.
             let waits = |id: SegmentId| placed.get(&id.owner).is_none_or(|seq| id.seq > *seq);
             recovered.temporary.extend(temporary.into_iter().filter(|meta| waits(meta.id)));
-            recovered.missing.extend(missing);
+            // Rows that were on their way from a peer have not reached the order yet.
+            recovered.missing.extend(missing.into_iter().filter(|l| l.first >= days.base.next));
         }
         if damaged > 0 {
             tracing::error!(rows = damaged, "rows of unresolved or missing segments are damaged");
@@ -240,17 +243,16 @@ impl Days {
     }
 
     /// Highest placed seq of each owner, with its stamp: the newest day with rows has them all, and
-    /// where none has rows any more, the day to which the base was written.
+    /// where none has rows any more, or only such as were taken back from a peer, the day to which the
+    /// base was written.
     fn placed_owners(&self) -> Result<BTreeMap<OwnerId, (Seq, Stamp)>, StoreError> {
-        let with_rows = self.firsts.values().next_back().and_then(|day| self.envs.get(day));
-        let mut owners = BTreeMap::new();
-        if let Some(env) = with_rows {
+        let newest = self.firsts.values().next_back().copied().unwrap_or_default();
+        let mut owners: BTreeMap<OwnerId, (Seq, Stamp)> = BTreeMap::new();
+        for env in self.envs.range(newest..).map(|(_, env)| env) {
             let txn = env.read()?;
-            owners.extend(env.owners(&txn)?);
-        } else {
-            for env in self.envs.values() {
-                let txn = env.read()?;
-                owners.extend(env.owners(&txn)?);
+            for (owner, placed) in env.owners(&txn)? {
+                let known = owners.entry(owner).or_insert(placed);
+                *known = placed.max(*known);
             }
         }
         Ok(owners)

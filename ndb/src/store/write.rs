@@ -58,6 +58,15 @@ pub(crate) enum Job {
     },
     /// The order here is too old to go on: it begins anew.
     Rebase(OrderBase),
+    /// Rows of a peer from before the order begins here.
+    Extend {
+        /// Where they begin.
+        base: OrderBase,
+        /// The rows, without a gap, up to where the order begins here.
+        rows: Vec<Elected>,
+    },
+    /// Peers of the group have the order from here on, and this node does not.
+    KeptByGroup(Position),
 }
 
 impl Job {
@@ -66,7 +75,12 @@ impl Job {
         match self {
             Self::Store(store) => matches!(store.mark, Mark::Permanent { .. }),
             Self::Lose(_) | Self::Index { .. } | Self::Repair { .. } => true,
-            Self::Place(_) | Self::Drop(_) | Self::Trim { .. } | Self::Rebase(_) => false,
+            Self::Place(_)
+            | Self::Drop(_)
+            | Self::Trim { .. }
+            | Self::Rebase(_)
+            | Self::Extend { .. }
+            | Self::KeptByGroup(_) => false,
         }
     }
 }
@@ -165,6 +179,20 @@ impl Store {
                     committed.trimmed_to = Some(base.next);
                     committed.placed_to = Some((base.stamp, base.next));
                 }
+                Job::Extend { base, rows } => {
+                    self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
+                    match self.extend(*base, rows) {
+                        Ok(extended) => committed.extended.push(extended),
+                        Err(StoreError::Misfit(at)) => {
+                            tracing::error!(position = %at, "a peer's rows do not lead to the order");
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Job::KeptByGroup(first) => {
+                    self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
+                    self.note_kept_by_group(*first)?;
+                }
             }
         }
         self.commit_run(memory, run, now, &mut committed)?;
@@ -250,7 +278,11 @@ impl Store {
                         leave.entry(day).or_default().push(*segment);
                     }
                 }
-                Job::Repair { .. } | Job::Trim { .. } | Job::Rebase(_) => {}
+                Job::Repair { .. }
+                | Job::Trim { .. }
+                | Job::Rebase(_)
+                | Job::Extend { .. }
+                | Job::KeptByGroup(_) => {}
             }
         }
         for (day, changes) in &days {
@@ -461,7 +493,7 @@ impl Store {
     }
 }
 
-fn index(
+pub(super) fn index(
     env: &DayEnv,
     txn: &mut RwTxn<'_>,
     first: Position,

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use vixen_common::id::{Position, SegmentId, Stamp};
 use vixen_common::time::WallTime;
 
+use super::extend::Extended;
 use super::write::{Job, Memory};
 use super::{Store, StoreError};
 
@@ -37,6 +38,8 @@ pub(crate) struct Committed {
     pub(crate) repaired: usize,
     /// The order begins here now.
     pub(crate) trimmed_to: Option<Position>,
+    /// It begins earlier than it did.
+    pub(crate) extended: Vec<Extended>,
     /// How long it took.
     pub(crate) elapsed: Duration,
 }

@@ -12,7 +12,9 @@ use super::text::{count, size};
 use super::{Outcome, say};
 use crate::replica::OrderRow;
 use crate::store::StoreError;
-use crate::store::inspect::{Day, Inspector, Read, Segment, Surveyed, base_of, end_of};
+use crate::store::inspect::{
+    Day, Inspector, Read, Segment, Surveyed, base_of, end_of, kept_by_group,
+};
 
 /// Problems and missing segments that are listed one by one.
 const LISTED_MAX: usize = 20;
@@ -24,8 +26,9 @@ const LISTED_MAX: usize = 20;
 /// Nothing is changed, and the node may run meanwhile: what it writes after the start is not
 /// looked at, and a day that retention drops is left out.
 ///
-/// Segments that the node knows to be missing are reported: it fetches them from its peers by
-/// itself. They are a problem only with --complete.
+/// Segments that the node knows to be missing are reported, and so is a past that it dropped while
+/// its group keeps it: it fetches them from its peers by itself. They are a problem only with
+/// --complete.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -45,7 +48,7 @@ Exit codes:
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Segments that are missing and still to be fetched are problems too.
+    /// What is missing and still to be fetched is a problem too.
     #[arg(long)]
     complete: bool,
 }
@@ -111,6 +114,7 @@ impl Report {
         let mut expected =
             Expected { next: Some(base.next), chain: Some(base.chain), stamp: base.stamp };
         report.note_beginning(days, &mut expected);
+        report.note_kept_by_group(days);
         for (name, bounds) in days {
             let opened = match bounds {
                 Ok(_) => store.open(*name),
@@ -162,6 +166,20 @@ impl Report {
                 "the order begins at position {first}, and nothing tells why: in a backup, days \
                  before were dropped by retention as it was made"
             ));
+        }
+    }
+
+    /// A node learns from its peers that it has dropped what the group keeps.
+    fn note_kept_by_group(&mut self, days: &[Surveyed]) {
+        let Some(first) = kept_by_group(days) else { return };
+        let what = format!(
+            "the order begins here, and at peers of the group at position {first}: what is between \
+             is still to be fetched"
+        );
+        if self.is_complete_wanted {
+            self.problem(None, Some(self.base), None, &what);
+        } else {
+            self.notes.push(format!("position {}: {what}", self.base));
         }
     }
 

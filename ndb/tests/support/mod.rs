@@ -257,7 +257,9 @@ impl Fake {
             match self.take().await {
                 Message::OrderApplied { stamp } => self.applied = stamp,
                 Message::NdbStanding { standing } => self.standing = Some(standing),
-                Message::ChainAt { .. } | Message::OfferSegments { .. } => {}
+                Message::ChainAt { .. }
+                | Message::OfferSegments { .. }
+                | Message::Retaining { .. } => {}
                 message => return message,
             }
         }

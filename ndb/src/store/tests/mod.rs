@@ -3,6 +3,7 @@
 mod basics;
 mod blobs;
 mod days;
+mod extend;
 mod growth;
 mod history;
 mod keys;
