@@ -60,12 +60,6 @@ impl Asker {
 
 /// The survivor of a lost majority lists what it cannot elect, and for whom it waits.
 async fn assert_tells_whom_it_waits_for(cluster: &Cluster, survivor: &str, dead: &[String]) {
-    let sync_nodes = cluster.ids_of(Tier::Sync);
-    let dead: Vec<String> = (0..)
-        .zip(&sync_nodes)
-        .filter(|(_lane, id)| dead.contains(id))
-        .map(|(lane, _id): (u8, _)| format!("sync{lane}"))
-        .collect();
     let what = format!("{survivor} to list what waits for {}", dead.join(" and "));
     let line = wait_until(&what, SOON, || async {
         let status = cluster.status(survivor).await?;
