@@ -168,9 +168,10 @@ mod tests {
 
     use super::*;
     use crate::server::{self, Timeouts};
-    use crate::telemetry::{install_metrics, ops_router};
+    use crate::telemetry::{Readiness, install_metrics, ops_router};
     use crate::tls::Tls;
     use crate::tls::tests::authority::{Authority, Folder};
+    use crate::words::Words;
 
     fn target(address: &str, has_tls: bool) -> HealthTarget {
         HealthTarget { node: "S1".to_owned(), address: address.to_owned(), has_tls }
@@ -180,6 +181,10 @@ mod tests {
     async fn serve_pages(tls: Option<Arc<Tls>>, ready: Result<(), String>) -> u16 {
         let listener = server::listen("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
+        let ready = match ready {
+            Ok(()) => Readiness::Ready,
+            Err(reason) => Readiness::NotReady { waits_for: Words::new(reason) },
+        };
         let ready = Arc::new(move || ready.clone());
         let status = Arc::new(|| Box::pin(async { json!({}) }) as _);
         let router = ops_router(install_metrics(), ready, status);

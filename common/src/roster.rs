@@ -56,6 +56,27 @@ impl Roster {
         known.unwrap_or_else(|| NodeName::stand_in(stand_in()))
     }
 
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &NodeName> {
+        self.0.sync.values().chain(self.0.ndb.values())
+    }
+
+    /// Whether a sync or ndb node is called so.
+    #[must_use]
+    pub fn has(&self, name: &NodeName) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    /// The sync nodes.
+    pub fn sync_nodes(&self) -> impl Iterator<Item = (SyncId, &NodeName)> {
+        self.0.sync.iter().map(|(id, name)| (*id, name))
+    }
+
+    /// The ndb nodes of all groups.
+    pub fn ndb_nodes(&self) -> impl Iterator<Item = (NdbId, &NodeName)> {
+        self.0.ndb.iter().map(|(id, name)| (*id, name))
+    }
+
     /// Names of sync nodes, separated by commas.
     pub fn sync_list<'a>(&self, ids: impl IntoIterator<Item = &'a SyncId>) -> String {
         list(ids.into_iter().map(|id| self.sync(*id)))
@@ -77,7 +98,7 @@ impl Roster {
             PeerId::Sync { id, .. } => self.0.sync.get(id),
             PeerId::Ndb { id, .. } => self.0.ndb.get(id),
             PeerId::Entry { .. } => {
-                let is_taken = self.0.sync.values().chain(self.0.ndb.values()).any(|n| n == name);
+                let is_taken = self.has(name);
                 let taken = Refusal::NameTaken { by: by.clone(), name: name.clone() };
                 return if is_taken { Err(taken) } else { Ok(()) };
             }

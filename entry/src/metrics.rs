@@ -37,6 +37,7 @@ const HISTORY_READS: &str = "vixen_entry_history_reads_total";
 const HISTORY_MESSAGES: &str = "vixen_entry_history_messages_total";
 const HISTORY_ERRORS: &str = "vixen_entry_history_errors_total";
 const READY: &str = "vixen_entry_ready";
+const STALLS: &str = "vixen_entry_stalls_total";
 
 /// Handles to all metrics of one entry.
 pub(crate) struct Metrics {
@@ -57,6 +58,7 @@ pub(crate) struct Metrics {
     pub(crate) slow_sessions: Counter,
     pub(crate) history_reads: Counter,
     pub(crate) history_messages: Counter,
+    pub(crate) stalls: Counter,
     segment_messages: Histogram,
     publish_ack_seconds: Histogram,
     unresolved_segments: Gauge,
@@ -99,6 +101,7 @@ impl Metrics {
             slow_sessions: counter!(SLOW_SESSIONS),
             history_reads: counter!(HISTORY_READS),
             history_messages: counter!(HISTORY_MESSAGES),
+            stalls: counter!(STALLS),
             segment_messages: histogram!(SEGMENT_MESSAGES),
             publish_ack_seconds: histogram!(PUBLISH_ACK_SECONDS),
             unresolved_segments: gauge!(UNRESOLVED_SEGMENTS),
@@ -184,4 +187,8 @@ fn describe() {
     describe_counter!(HISTORY_MESSAGES, "Stored messages given to those who read them");
     describe_counter!(HISTORY_ERRORS, "Reads of stored messages that failed, by reason");
     describe_gauge!(READY, "1 while the entry has all it needs");
+    describe_counter!(
+        STALLS,
+        "Times the core came 200 ms or more late to its beat: it was paused, or its machine is slow"
+    );
 }

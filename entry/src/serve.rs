@@ -206,7 +206,7 @@ fn router_of(
         clients.layer(from_fn_with_state(gate, hold_back)).layer(map_response(count_refusal));
     clients.merge(ops_router(
         install_metrics(),
-        Arc::new(move || ready.ready()),
+        Arc::new(move || ready.readiness()),
         Arc::new(move || {
             let status = status.clone();
             Box::pin(async move { status.status().await })
@@ -281,7 +281,7 @@ mod tests {
         let status = get_page(address, "/status").await;
         assert!(status.contains("\"role\": \"entry\""), "{status}");
         assert!(get_page(address, "/healthz").await.starts_with("HTTP/1.1 200"));
-        let reason = "0 of 1 sync nodes connected\n";
+        let reason = "0 of 1 sync nodes connected, waiting for S1 (no link)\n";
         let ready = get_page(address, "/readyz").await;
         assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(reason), "{ready}");
         let refused = get_page(address, "/ws").await;

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use vixen_common::config::{Durability, Limits, NodeName};
 use vixen_common::id::{GroupId, NdbId, OwnerId, Position, Stamp, StoreId, SyncId};
-use vixen_common::link::{End, LinkEvent, LinkSender, join};
+use vixen_common::link::{BEAT_EVERY, End, LinkEvent, LinkSender, join};
 use vixen_common::roster::Roster;
 use vixen_common::segment::{Encoding, Record, RecordFlags, Topic, TopicPattern};
 use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId, TailSegment};
@@ -77,6 +77,13 @@ struct Cluster {
     groups: Vec<Ndb>,
 }
 
+/// Lets a peer live, until its link ends.
+async fn beat(sender: LinkSender) {
+    while sender.send(Message::Heartbeat).is_ok() {
+        tokio::time::sleep(BEAT_EVERY).await;
+    }
+}
+
 fn name(text: &str) -> NodeName {
     text.parse().expect("a name")
 }
@@ -106,6 +113,7 @@ impl Cluster {
             let entry = End { peer: entry, name: name("E1"), inbox: inbox.clone() };
             tokio::spawn(join(End { peer, name: name("D1"), inbox: to }, entry, 64 << 20));
             let Some(LinkEvent::Up { sender, .. }) = events.recv().await else { panic!("no link") };
+            tokio::spawn(beat(sender.clone()));
             groups.push(Ndb { events, sender });
         }
         Self { handle, running, groups }

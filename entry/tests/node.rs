@@ -13,7 +13,7 @@ use vixen_common::config::{Durability, Limits, NodeName};
 use vixen_common::id::{
     Digest, GroupId, NdbId, OwnerId, PermanentId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
 };
-use vixen_common::link::{End, Inbox, LinkEvent, LinkSender, join};
+use vixen_common::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
 use vixen_common::roster::Roster;
 use vixen_common::segment::{
     Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentMeta, Topic, TopicPattern,
@@ -34,27 +34,57 @@ struct Peer {
     events: mpsc::Receiver<LinkEvent>,
     sender: LinkSender,
     link: JoinHandle<()>,
+    beating: JoinHandle<()>,
+}
+
+/// What a peer is called.
+fn name_of(peer: PeerId) -> NodeName {
+    match peer {
+        PeerId::Sync { id, .. } => roster(2).sync(id),
+        PeerId::Ndb { id, .. } => roster(2).ndb(id),
+        PeerId::Entry { .. } => name("E1"),
+    }
+}
+
+/// Lets a peer live, until the link ends or the handle is aborted.
+fn beat(sender: LinkSender) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        while sender.send(Message::Heartbeat).is_ok() {
+            tokio::time::sleep(BEAT_EVERY).await;
+        }
+    })
 }
 
 impl Peer {
     async fn link(peer: PeerId, entry: End<EntryEvent>) -> Self {
         let (inbox, mut events) = mpsc::channel::<LinkEvent>(64);
-        let end = End { peer, name: name("X"), inbox };
+        let end = End { peer, name: name_of(peer), inbox };
         let link = tokio::spawn(join(end, entry, 64 << 20));
         let Some(LinkEvent::Up { sender, .. }) = events.recv().await else { panic!("no link") };
-        Self { events, sender, link }
+        let beating = beat(sender.clone());
+        Self { events, sender, link, beating }
     }
 
     fn send(&self, message: Message) {
         self.sender.send(message).expect("linked");
     }
 
-    /// What the entry sent next, in one frame.
+    /// Stops speaking, as a process does that is stopped.
+    fn hush(&self) {
+        self.beating.abort();
+    }
+
+    /// What the entry sent next, in one frame, past its beats.
     async fn receive(&mut self) -> Vec<Message> {
-        let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("in time");
-        match event {
-            Some(LinkEvent::Messages { messages, .. }) => messages,
-            other => panic!("unexpected {other:?}"),
+        loop {
+            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("in time");
+            let Some(LinkEvent::Messages { mut messages, .. }) = event else {
+                panic!("unexpected {event:?}");
+            };
+            messages.retain(|message| *message != Message::Heartbeat);
+            if !messages.is_empty() {
+                return messages;
+            }
         }
     }
 }
@@ -407,6 +437,44 @@ async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group()
 }
 
 #[tokio::test]
+async fn silent_sync_nodes_are_missed_by_name_and_back_with_their_next_word() {
+    let mut cluster = Cluster::open(PATIENCE).await;
+    cluster.sync.iter().for_each(Peer::hush);
+    let reason = cluster.not_ready().await;
+    let wanted = "0 of 2 sync nodes connected, waiting for S1, S2 (silent for 1 s), S3 (no link)";
+    assert_eq!(reason, wanted);
+    let status = cluster.handle.status().await;
+    let silent = (&status["links"][0]["up"], &status["links"][0]["silent"]);
+    assert_eq!(silent, (&true.into(), &true.into()), "its link stands: {status:#}");
+    for sync in &mut cluster.sync {
+        sync.beating = beat(sync.sender.clone());
+    }
+    tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
+    let lost = cluster.handle.readiness().text();
+    let wanted = "ready, degraded: S3 down (no further sync node may be lost); D3 down (no further \
+                  node of group 0 may be lost)";
+    assert_eq!(lost, wanted);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_ndb_node_takes_no_segments_and_the_tail_leaves_it() {
+    let mut cluster = Cluster::open(PATIENCE).await;
+    cluster.ndb[0].hush();
+    let reason = cluster.not_ready().await;
+    let wanted = "1 of 2 ndb nodes of group 0 live, waiting for D1 (silent for 1 s), D3 (no link)";
+    assert_eq!(reason, wanted);
+    // The other one is followed, and this one is to send nothing.
+    for member in [1, 0] {
+        let follow = Message::FollowTail { from: None, topics: vec![] };
+        assert_eq!(cluster.ndb[member].receive().await, [follow], "member {member}");
+    }
+    cluster.ndb[0].beating = beat(cluster.ndb[0].sender.clone());
+    tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_lost_link_is_told_and_its_return_brings_the_unresolved_again() {
     let mut cluster = Cluster::open(PATIENCE).await;
     cluster.publish(1).await;
@@ -417,6 +485,7 @@ async fn a_lost_link_is_told_and_its_return_brings_the_unresolved_again() {
     loop {
         match events.recv().await.expect("running") {
             LinkEvent::Up { .. } => break,
+            LinkEvent::Failed { .. } => {}
             LinkEvent::Down { reason, .. } => assert_eq!(reason, "cable cut"),
             LinkEvent::Messages { messages, .. } => assert!(overs(&messages).is_empty()),
         }

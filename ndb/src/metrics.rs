@@ -51,6 +51,7 @@ pub(crate) struct Metrics {
     first_position: Gauge,
     missing_bytes: Gauge,
     refused: [Counter; 6],
+    pub(crate) stalls: Counter,
 }
 
 /// Handles of the tails.
@@ -131,7 +132,13 @@ impl Metrics {
         describe_counter!("vixen_ndb_tail_segments_total", "Segments sent to entries");
         describe_counter!("vixen_ndb_tail_bytes_total", "Bytes of records sent to entries");
         describe_counter!("vixen_ndb_segments_refused_total", "Segments refused, by reason");
+        describe_counter!(
+            "vixen_ndb_stalls_total",
+            "Times the node's loop came 200 ms or more late to its beat: it was paused, or its machine \
+             is slow"
+        );
         Self {
+            stalls: counter!("vixen_ndb_stalls_total"),
             commits: counter!("vixen_ndb_commits_total"),
             commit_seconds: histogram!("vixen_ndb_commit_seconds"),
             segments_stored: counter!("vixen_ndb_segments_stored_total"),

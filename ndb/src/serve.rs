@@ -78,7 +78,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         identity,
         inbox,
         NdbEvent::Stop,
-        Arc::new(move || ready.ready()),
+        Arc::new(move || ready.readiness()),
         Arc::new(move || {
             let status = status.clone();
             Box::pin(async move { status.status().await })

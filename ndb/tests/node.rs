@@ -5,7 +5,7 @@ mod support;
 use support::{Fake, Feeds, Running, chunk, chunk_of, elected, options, said, topic};
 use vixen_common::id::{GroupId, Position, Stamp};
 use vixen_common::segment::Blob;
-use vixen_common::wire::{DraftAnswer, Message, RefuseReason};
+use vixen_common::wire::{DraftAnswer, Message, NdbStanding, RefuseReason};
 
 #[tokio::test]
 async fn segments_are_trimmed_drafted_placed_and_delivered_in_order() {
@@ -314,6 +314,27 @@ async fn a_node_is_ready_with_a_majority_of_feeds() {
     let down: Vec<_> =
         links.as_array().expect("a list").iter().filter(|l| l["up"] == false).collect();
     assert_eq!(down.iter().map(|l| &l["peer"]).collect::<Vec<_>>(), ["S2", "D1", "D2"]);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn silent_feeds_are_missed_by_name_and_entries_are_told() {
+    let dir = tempfile::tempdir().expect("dir");
+    let node = Running::start(options(dir.path(), 0));
+    let mut feeds = Feeds::up(&node).await;
+    let mut entry = Fake::entry(&node).await;
+    entry.expect_standing(NdbStanding::Willing).await;
+    feeds.0.hush();
+    entry.expect_standing(NdbStanding::NoFeeds).await;
+    let reason = node.handle.ready().expect_err("one feed is heard");
+    let wanted = "1 of 2 feeds of sync nodes: waiting for S0 (silent for 1 s), S2 (no link)";
+    assert_eq!(reason, wanted);
+    feeds.0.speak();
+    entry.expect_standing(NdbStanding::Willing).await;
+    let text = node.handle.readiness().text();
+    let wanted = "ready, degraded: S2 down (no further sync node may be lost); D1, D2 down (group 0 \
+                  takes no messages)";
+    assert_eq!(text, wanted);
     node.stop().await;
 }
 

@@ -65,7 +65,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
         identity,
         inbox,
         SyncEvent::Stop,
-        Arc::new(move || ready.ready()),
+        Arc::new(move || ready.readiness()),
         Arc::new(move || {
             let status = status.clone();
             Box::pin(async move { status.status().await })

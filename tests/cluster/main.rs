@@ -18,6 +18,7 @@ mod power_cut;
 mod refusals;
 mod resume;
 mod retention;
+mod silence;
 mod slow;
 mod storage;
 mod support;

@@ -14,6 +14,17 @@ const WILD_MS: i64 = 30_000;
 /// How fast a clock that runs wild runs, in milliseconds a millisecond.
 const DRIFT_MS_MAX: i64 = 20;
 
+/// What the nodes see of a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// Links go down, and come up again when it ends.
+    LinksDown,
+    /// Peers fall silent, and are heard again.
+    Silence,
+    /// Nothing: what is said is lost.
+    Nothing,
+}
+
 impl World {
     /// Whether something with this chance, in a thousandth, happens; never when faults have ended.
     pub(crate) fn chance(&mut self, per_mille: u32) -> bool {
@@ -83,13 +94,20 @@ impl World {
             let first = self.rng.random_range(0..nodes);
             let side: BTreeSet<_> = (0..count).map(|step| id_of((first + step) % nodes)).collect();
             self.healed_at_ms = self.now_ms + self.rng.random_range(1..600);
-            // Half of all cuts go unnoticed: no link is closed.
-            self.is_cut_noticed = self.rng.random_range(0..2) == 0;
+            self.notice = match self.rng.random_range(0..3) {
+                0 => Notice::LinksDown,
+                1 => Notice::Silence,
+                _ => Notice::Nothing,
+            };
             self.note(|| format!("cut {side:?} off"));
             self.network.cut(side);
             self.stats.cuts += 1;
-            if self.is_cut_noticed {
-                self.tell_cut(|peer| Input::PeerDown { peer });
+            match self.notice {
+                Notice::LinksDown => self.tell_cut(|peer| Input::PeerDown { peer }),
+                Notice::Silence => {
+                    self.tell_cut(|peer| Input::PeerSilent { peer, is_silent: true });
+                }
+                Notice::Nothing => {}
             }
         }
     }
@@ -100,16 +118,17 @@ impl World {
             return;
         }
         self.note(|| "heal".to_owned());
-        if self.is_cut_noticed {
-            let side = self.network.heal();
-            self.network.cut(side.clone());
-            let pairs = self.cut_pairs();
-            self.network.heal();
-            for (a, b) in pairs {
-                self.step(a, vec![Input::PeerUp { peer: id_of(b) }], None);
-            }
-        } else {
-            self.network.heal();
+        let pairs = self.cut_pairs();
+        self.network.heal();
+        for (a, b) in pairs {
+            let peer = id_of(b);
+            let input = match self.notice {
+                Notice::LinksDown => Input::PeerUp { peer },
+                // What was cut off is lost all the same: who was silent hears of it by retries.
+                Notice::Silence => Input::PeerSilent { peer, is_silent: false },
+                Notice::Nothing => continue,
+            };
+            self.step(a, vec![input], None);
         }
     }
 

@@ -66,8 +66,8 @@ impl Network {
         self.side = side;
     }
 
-    pub(crate) fn heal(&mut self) -> BTreeSet<SyncId> {
-        std::mem::take(&mut self.side)
+    pub(crate) fn heal(&mut self) {
+        self.side.clear();
     }
 
     pub(crate) fn has_cut(&self) -> bool {

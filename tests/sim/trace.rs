@@ -77,6 +77,7 @@ pub(crate) fn input(input: &Input, start: WallTime) -> String {
         Input::Overdue { segment: id } => format!("overdue {}", segment(*id)),
         Input::PeerUp { peer } => format!("link up to {}", peer.0),
         Input::PeerDown { peer } => format!("link down to {}", peer.0),
+        Input::PeerSilent { peer, is_silent } => format!("silent {}: {is_silent}", peer.0),
         Input::PeerAside { peer, is_aside } => format!("aside {}: {is_aside}", peer.0),
         Input::Retry => "retry".to_owned(),
         Input::ExpireOwners { .. } => "expire owners".to_owned(),

@@ -13,6 +13,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 use vixen_sync::vote::Input;
 
+use crate::faults::Notice;
 use crate::mutant::Mutant;
 use crate::network::{Faults, Network, Parcel};
 use crate::node::{Crash, Node};
@@ -87,7 +88,7 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) network: Network,
     pub(crate) healed_at_ms: u64,
-    pub(crate) is_cut_noticed: bool,
+    pub(crate) notice: Notice,
     pub(crate) readers: Vec<Reader>,
     segments: BTreeMap<SegmentId, Segment>,
     /// Segments that are not stored everywhere, or not known elected.
@@ -127,7 +128,7 @@ impl World {
             nodes: members.iter().map(node).collect(),
             network: Network::default(),
             healed_at_ms: 0,
-            is_cut_noticed: false,
+            notice: Notice::Nothing,
             readers: (0..=READERS).map(|_| Reader::new(n.into())).collect(),
             segments: BTreeMap::new(),
             open: BTreeSet::new(),

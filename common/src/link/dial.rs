@@ -62,6 +62,23 @@ enum DialError {
     Stranger { expected: NodeName, found: NodeName },
 }
 
+impl DialError {
+    /// Whether somebody answers there, and the two cannot agree.
+    const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Timeout | Self::WebSocket(_) => false,
+            Self::Name(_)
+            | Self::Tls(_)
+            | Self::Answer(_)
+            | Self::Malformed
+            | Self::Refused(_)
+            | Self::Proof
+            | Self::Misnamed(_)
+            | Self::Stranger { .. } => true,
+        }
+    }
+}
+
 type Socket = WebSocketStream<Stream>;
 
 /// Dials `target` again and again, feeding `inbox`, until the node drops its inbox. Run it as a
@@ -90,6 +107,9 @@ where
                         peer = %name, address = target.address, reason = text,
                         "dial failed, trying on"
                     );
+                    let refusal = error.is_refusal().then(|| text.clone());
+                    let failed = LinkEvent::Failed { name: name.clone(), refusal };
+                    let _node_is_stopping = inbox.send(failed.into()).await;
                     said = text;
                 }
             }

@@ -11,6 +11,8 @@
 //! peer is dead or too slow, and comes back with a resend.
 
 mod dial;
+mod links;
+mod liveness;
 mod memory;
 mod queue;
 mod socket;
@@ -27,6 +29,8 @@ use crate::tls::Tls;
 use crate::wire::{Message, PeerId, Refusal};
 
 pub use dial::{DialTarget, dial};
+pub use links::{Change, Links};
+pub use liveness::{BEAT_EVERY, CLOSE_AFTER, Due, Liveness, SILENT_AFTER};
 pub use memory::{End, join};
 pub use queue::{LinkSender, SendError};
 pub use socket::link_router;
@@ -72,6 +76,13 @@ pub enum LinkEvent {
         peer: PeerId,
         /// At least one.
         messages: Vec<Message>,
+    },
+    /// A node cannot be dialled, or now for another reason than before.
+    Failed {
+        /// What it is called.
+        name: NodeName,
+        /// Why, where somebody answers there; `None`: nobody does.
+        refusal: Option<String>,
     },
     /// The link is gone; nothing more comes from it.
     Down {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
 use axum::routing::get;
 
+use super::Readiness;
 use super::metrics::MetricsHandle;
 
 /// The content type of the Prometheus text format.
@@ -19,8 +19,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Makes the status page.
 pub type StatusFn = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
 
-/// Tells whether the node can do its work; the error says what it waits for.
-pub type ReadyFn = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Tells whether the node can do its work.
+pub type ReadyFn = Arc<dyn Fn() -> Readiness + Send + Sync>;
 
 /// The routes that every node serves:
 ///
@@ -28,7 +28,7 @@ pub type ReadyFn = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// |---|---|
 /// | `/metrics` | all metrics, in the Prometheus text format |
 /// | `/healthz` | 200 `ok` while the process answers at all |
-/// | `/readyz` | 200 `ready`, or 503 and what the node waits for |
+/// | `/readyz` | 200 `ready`, 200 `ready, degraded: ` and what is lost, or 503 and what the node waits for |
 /// | `/status` | the node's own view of itself, in JSON |
 pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> Router {
     Router::new()
@@ -37,7 +37,7 @@ pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> R
             get(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()) }),
         )
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { readiness(ready()) }))
+        .route("/readyz", get(move || async move { readiness(&ready()) }))
         .route(
             "/status",
             get(move || async move {
@@ -48,11 +48,9 @@ pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> R
         )
 }
 
-fn readiness(ready: Result<(), String>) -> impl IntoResponse {
-    match ready {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(waits_for) => (StatusCode::SERVICE_UNAVAILABLE, waits_for + "\n"),
-    }
+fn readiness(ready: &Readiness) -> (StatusCode, String) {
+    let status = if ready.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, ready.text() + "\n")
 }
 
 #[cfg(test)]
@@ -63,9 +61,10 @@ mod tests {
 
     use super::*;
     use crate::telemetry::install_metrics;
+    use crate::words::Words;
 
     /// Serves the routes on loopback and returns the whole answer to one GET.
-    async fn get_page(path: &str, ready: Result<(), String>) -> String {
+    async fn get_page(path: &str, ready: Readiness) -> String {
         let router = ops_router(
             install_metrics(),
             Arc::new(move || ready.clone()),
@@ -83,27 +82,35 @@ mod tests {
         answer
     }
 
+    fn not_ready(waits_for: &str) -> Readiness {
+        Readiness::NotReady { waits_for: Words::new(waits_for) }
+    }
+
     #[tokio::test]
     async fn health_and_readiness_have_a_status_and_a_reason() {
-        let health = get_page("/healthz", Err("everything".to_owned())).await;
+        let health = get_page("/healthz", not_ready("everything")).await;
         assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("\r\nok\n"), "{health}");
-        let ready = get_page("/readyz", Ok(())).await;
+        let ready = get_page("/readyz", Readiness::Ready).await;
         assert!(ready.starts_with("HTTP/1.1 200") && ready.ends_with("\r\nready\n"), "{ready}");
-        let waits = get_page("/readyz", Err("waits for 1 sync node".to_owned())).await;
+        let lost = Words::new("S3 down");
+        let degraded = get_page("/readyz", Readiness::Degraded { lost, missed: 1 }).await;
+        assert!(degraded.starts_with("HTTP/1.1 200"), "a load balancer goes on: {degraded}");
+        assert!(degraded.ends_with("\r\nready, degraded: S3 down\n"), "{degraded}");
+        let waits = get_page("/readyz", not_ready("waits for 1 sync node")).await;
         assert!(waits.starts_with("HTTP/1.1 503"), "{waits}");
         assert!(waits.ends_with("\r\nwaits for 1 sync node\n"), "{waits}");
     }
 
     #[tokio::test]
     async fn status_is_json_for_people() {
-        let status = get_page("/status", Ok(())).await;
+        let status = get_page("/status", Readiness::Ready).await;
         assert!(status.contains("content-type: application/json"), "{status}");
         assert!(status.ends_with("{\n  \"links\": [],\n  \"node\": \"S1\"\n}\n"), "{status}");
     }
 
     #[tokio::test]
     async fn metrics_are_in_the_prometheus_text_format() {
-        let metrics = get_page("/metrics", Ok(())).await;
+        let metrics = get_page("/metrics", Readiness::Ready).await;
         assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
         assert!(metrics.contains("# TYPE vixen_build_info gauge"), "{metrics}");
     }

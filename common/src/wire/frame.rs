@@ -92,6 +92,7 @@ mod tests {
         let end = HistoryEnd::Trimmed { first: Position(9) };
         let end = Message::HistoryEnd { request: 1, end };
         assert_eq!(encode_message(&end, Vec::new()), [39, 1, 1, 9]);
+        assert_eq!(encode_message(&Message::Heartbeat, Vec::new()), [45]);
     }
 
     proptest! {

@@ -321,6 +321,9 @@ pub enum Message {
         /// Segments in the order, without a gap.
         rows: Vec<Elected>,
     },
+    /// any → any, again and again, from the main loop of the sender: it lives, and has nothing else to
+    /// say.
+    Heartbeat,
 }
 
 /// What an ndb node keeps of the past.
@@ -530,6 +533,7 @@ impl Message {
             Self::Retaining { .. } => "retaining",
             Self::FetchOrderBefore { .. } => "fetch_order_before",
             Self::OrderBefore { .. } => "order_before",
+            Self::Heartbeat => "heartbeat",
         }
     }
 
@@ -588,7 +592,8 @@ impl Message {
             | Self::OrderTrimmed { .. }
             | Self::Retaining { .. }
             | Self::FetchOrderBefore { .. }
-            | Self::HistoryEnd { .. } => 0,
+            | Self::HistoryEnd { .. }
+            | Self::Heartbeat => 0,
         }
     }
 }

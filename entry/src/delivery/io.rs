@@ -72,6 +72,13 @@ pub enum Input {
         /// The node.
         ndb: NdbId,
     },
+    /// Nothing comes from a linked ndb node any more, or something comes again.
+    NdbSilent {
+        /// The node.
+        ndb: NdbId,
+        /// Nothing comes.
+        is_silent: bool,
+    },
     /// `TailOpened` of an ndb node.
     TailOpened {
         /// The node.

@@ -118,6 +118,7 @@ impl Delivery {
             Input::SessionClosed { session } => self.subscriptions.remove_session(session),
             Input::NdbUp { ndb } => self.on_ndb_up(now, ndb, fx),
             Input::NdbDown { ndb } => self.on_ndb_down(now, ndb, fx),
+            Input::NdbSilent { ndb, is_silent } => self.on_silence(now, ndb, is_silent, fx),
             Input::TailOpened { from, next } => self.on_tail_opened(now, from, next, fx),
             Input::InterestChanged { from, version, next } => {
                 self.on_interest_changed(now, from, version, next, fx);
@@ -223,6 +224,15 @@ impl Delivery {
         tail.node_down(ndb);
         self.follow_if_lost(now, ndb.group, fx);
         // The last replica of a group keeps nobody waiting any more.
+        self.apply(fx);
+    }
+
+    /// A silent replica is left for another; one that is heard again may be followed again.
+    fn on_silence(&mut self, now: WallTime, ndb: NdbId, is_silent: bool, fx: &mut Effects) {
+        let Some(tail) = self.tails.get_mut(&ndb.group) else { return };
+        tail.node_silent(ndb, is_silent, &mut fx.sends);
+        self.follow_if_lost(now, ndb.group, fx);
+        // A group of which nobody is heard keeps nobody waiting.
         self.apply(fx);
     }
 

@@ -8,7 +8,7 @@
 //! One replica is followed at a time. When its link goes down, or it stays behind the frontier
 //! without any progress, another is followed from `next` on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vixen_common::id::{GroupId, NdbId, Position};
 use vixen_common::segment::TopicPattern;
@@ -35,6 +35,8 @@ pub(super) struct Tail {
     members: Vec<NdbId>,
     /// Linked replicas, with the number of `FollowTail` they have not answered.
     up: BTreeMap<NdbId, usize>,
+    /// Of these, those from which nothing comes.
+    silent: BTreeSet<NdbId>,
     at: Option<NdbId>,
     next: Option<Position>,
     /// Version of the interest in the last `FollowTail`.
@@ -58,6 +60,7 @@ impl Tail {
             group,
             members,
             up: BTreeMap::new(),
+            silent: BTreeSet::new(),
             at: None,
             next: None,
             asked: 0,
@@ -94,9 +97,9 @@ impl Tail {
         self.applied
     }
 
-    /// Whether any replica is linked.
+    /// Whether any replica is linked, and heard.
     pub(super) fn is_linked(&self) -> bool {
-        !self.up.is_empty()
+        self.up.len() > self.silent.len()
     }
 
     /// Whether what `from` says is of the tail that is followed, and not of one before.
@@ -106,6 +109,7 @@ impl Tail {
 
     pub(super) fn node_up(&mut self, ndb: NdbId) {
         self.up.insert(ndb, 0);
+        self.silent.remove(&ndb);
         // A new link carries no tail, even where the node is the same.
         if self.at == Some(ndb) {
             self.at = None;
@@ -114,14 +118,35 @@ impl Tail {
 
     pub(super) fn node_down(&mut self, ndb: NdbId) {
         self.up.remove(&ndb);
+        self.silent.remove(&ndb);
         if self.at == Some(ndb) {
             self.at = None;
         }
     }
 
-    /// The best replica that is linked, other than `not`.
+    /// Nothing comes from a linked replica any more, or something comes again. The tail leaves a
+    /// silent one: when that wakes, it finds that it is to send nothing.
+    pub(super) fn node_silent(
+        &mut self,
+        ndb: NdbId,
+        is_silent: bool,
+        sends: &mut Vec<(NdbId, Message)>,
+    ) {
+        if !is_silent || !self.up.contains_key(&ndb) {
+            self.silent.remove(&ndb);
+            return;
+        }
+        self.silent.insert(ndb);
+        if self.at == Some(ndb) {
+            self.ask(ndb, None, Vec::new(), sends);
+            self.at = None;
+        }
+    }
+
+    /// The best replica that is linked and heard, other than `not`.
     pub(super) fn choose(&self, not: Option<NdbId>) -> Option<NdbId> {
-        self.members.iter().copied().find(|ndb| Some(*ndb) != not && self.up.contains_key(ndb))
+        let is_heard = |ndb: &NdbId| self.up.contains_key(ndb) && !self.silent.contains(ndb);
+        self.members.iter().copied().find(|ndb| Some(*ndb) != not && is_heard(ndb))
     }
 
     /// Follows `to` from `from` on, and silences the replica it leaves.

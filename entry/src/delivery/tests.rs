@@ -386,6 +386,39 @@ fn a_lost_replica_is_replaced_from_the_next_position() {
 }
 
 #[test]
+fn a_silent_replica_is_left_and_what_it_says_later_is_not_taken() {
+    let mut bench = Bench::subscribed();
+    bench.segment(0, 10, &[("t", 0, b"[1]")]);
+    let fx = bench.step(Input::NdbSilent { ndb: ndb(0), is_silent: true });
+    let none = (ndb(0), Message::FollowTail { from: None, topics: vec![] });
+    assert_eq!(fx.sends, [none, follow(1, Some(11), &["t"])]);
+    bench.opened(1, 11);
+    bench.step(Input::NdbSilent { ndb: ndb(0), is_silent: false });
+    assert!(bench.segment(0, 11, &[("t", 0, b"[1]")]).outgoing.is_empty(), "left is left");
+    assert_eq!(bench.segment(1, 11, &[("t", 0, b"[1]")]).outgoing.len(), 1);
+    // The answer to the word that told it to send nothing is no answer to a later one.
+    let fx = bench.step(Input::NdbDown { ndb: ndb(1) });
+    assert_eq!(fx.sends, [follow(0, Some(12), &["t"])]);
+    bench.opened(0, 12);
+    assert!(bench.segment(0, 12, &[("t", 0, b"[1]")]).outgoing.is_empty(), "the first answer");
+    bench.opened(0, 12);
+    assert_eq!(bench.segment(0, 12, &[("t", 0, b"[1]")]).outgoing.len(), 1, "the second");
+}
+
+#[test]
+fn a_group_of_which_nobody_is_heard_keeps_no_subscriber_waiting() {
+    let mut bench = Bench::subscribed();
+    for member in 0..3 {
+        bench.step(Input::NdbSilent { ndb: ndb(member), is_silent: true });
+    }
+    bench.subscribe(8, 1, "t");
+    let fx = bench.step(Input::Flush);
+    assert!(fx.sends.is_empty(), "nobody is followed: {:?}", fx.sends);
+    let fx = bench.step(Input::NdbSilent { ndb: ndb(0), is_silent: false });
+    assert_eq!(fx.sends, [follow(0, Some(10), &["t"])], "followed anew with all that is wanted");
+}
+
+#[test]
 fn a_replica_that_cannot_give_everything_is_reported() {
     let mut bench = Bench::subscribed();
     bench.step(Input::NdbDown { ndb: ndb(0) });

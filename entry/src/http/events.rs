@@ -5,7 +5,8 @@
 //! data: {"position":42,"id":"…","time":"…","topic":"a.b","args":[1]}
 //! ```
 //! The id is the position, and `Last-Event-ID` is `after`: a browser that reconnects by itself, to
-//! this entry or another, goes on where it was, without a gap and without a repeat.
+//! this entry or another, goes on where it was, without a gap and without a repeat. While what comes
+//! next is in a group of which no node is there, `event: waiting` says so, with its nodes.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -31,6 +32,7 @@ use vixen_common::tls::ClientAddress;
 use super::problem::Problem;
 use super::publish::{REALM, problem_of};
 use super::visitor::{REQUEST, Visitor};
+use super::waiting::Waiting;
 use crate::broker::{Outgoing, SessionEvent, SubscriptionId};
 use crate::events::EventBatch;
 use crate::feed::{After, Effects, Feed, ReadContext, ReadPart, Wish, read};
@@ -147,9 +149,11 @@ async fn open(
         subscription: None,
         stands: false,
         is_over: false,
+        waiting: Waiting::new(context.reads.core()),
         out: BytesMut::from(RETRY),
     };
-    while !stream.stands && !stream.is_over {
+    // Whoever has to wait for a group that is gone is told by the stream.
+    while !stream.stands && !stream.is_over && stream.out.len() == RETRY.len() {
         stream.turn().await.map_err(|end| end.problem())?;
     }
     Ok(stream)
@@ -188,6 +192,7 @@ struct EventStream {
     /// Whether the subscription stands.
     stands: bool,
     is_over: bool,
+    waiting: Waiting,
     out: BytesMut,
 }
 
@@ -225,6 +230,11 @@ impl EventStream {
         {
             self.reading = Some(Box::pin(read(self.reads.clone(), request)));
         }
+        let reads = self.reading.is_some() || self.read_at.is_some();
+        if let Some(waiting) = self.waiting.news(reads) {
+            self.out.put_slice(format!("event: waiting\ndata: {waiting}\n\n").as_bytes());
+            return Ok(());
+        }
         let heartbeat = Instant::now() + HEARTBEAT;
         let mut stopping = self.stopping.clone();
         let is_blocked = self.feed.is_blocked();
@@ -244,6 +254,7 @@ impl EventStream {
             () = sleep_until(self.read_at.unwrap_or(heartbeat)), if self.read_at.is_some() => {
                 self.read_at = None;
             }
+            () = self.waiting.changed() => {}
             () = sleep_until(heartbeat) => self.out.put_slice(b":\n\n"),
         }
         match self.incoming.front() {

@@ -11,6 +11,7 @@ mod problem;
 mod publish;
 mod refusals;
 mod visitor;
+mod waiting;
 
 use std::sync::Arc;
 

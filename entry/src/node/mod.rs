@@ -11,6 +11,7 @@ mod notes;
 mod order;
 mod peers;
 mod quorum;
+mod readiness;
 mod run;
 mod status;
 
@@ -23,6 +24,8 @@ use vixen_common::config::{Durability, Limits, NodeName};
 use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
 use vixen_common::roster::Roster;
+use vixen_common::telemetry::Readiness;
+use vixen_common::words::Words;
 
 use crate::broker::SessionEvent;
 
@@ -79,18 +82,35 @@ impl From<SessionEvent> for EntryEvent {
     }
 }
 
+/// What readers and subscribers cannot get at present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// Groups of which nobody is there, with their nodes.
+    pub(crate) gone: Option<Words>,
+    /// The next message of the order is in one of them: live events wait for it.
+    pub(crate) holds_up: bool,
+}
+
 /// A look at a running entry from outside. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EntryHandle {
     inbox: Inbox<EntryEvent>,
-    ready: Arc<watch::Sender<Result<(), String>>>,
+    ready: Arc<watch::Sender<Readiness>>,
+    waits: Arc<watch::Sender<Waits>>,
 }
 
 impl EntryHandle {
     pub(crate) fn new() -> (Self, mpsc::Receiver<EntryEvent>) {
         let (inbox, receiver) = mpsc::channel(INBOX_FRAMES_MAX);
-        let (ready, _) = watch::channel(Err("starting".to_owned()));
-        (Self { inbox, ready: Arc::new(ready) }, receiver)
+        let (ready, _) = watch::channel(Readiness::starting());
+        (
+            Self {
+                inbox,
+                ready: Arc::new(ready),
+                waits: Arc::new(watch::channel(Waits::default()).0),
+            },
+            receiver,
+        )
     }
 
     /// Whether the entry can acknowledge; else what it waits for.
@@ -98,6 +118,12 @@ impl EntryHandle {
     /// # Errors
     /// The reason, for people.
     pub fn ready(&self) -> Result<(), String> {
+        self.readiness().check()
+    }
+
+    /// Whether it can, and what it misses.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
         self.ready.borrow().clone()
     }
 
@@ -105,7 +131,7 @@ impl EntryHandle {
     pub async fn until_ready(&self) {
         // The sender lives in `self`, so the wait ends with readiness and nothing else.
         let mut ready = self.ready.subscribe();
-        let _ready = ready.wait_for(Result::is_ok).await;
+        let _ready = ready.wait_for(Readiness::is_ready).await;
     }
 
     /// The status page; `null` while the node stops.
@@ -122,12 +148,25 @@ impl EntryHandle {
         let _stopped_already = self.inbox.send(EntryEvent::Stop).await;
     }
 
-    /// Says whether the entry is ready; what was said before, where this is news.
-    fn tell(&self, ready: Result<(), String>) -> Option<Result<(), String>> {
-        if *self.ready.borrow() == ready {
-            return None;
+    /// What cannot be got at present, now and from now on.
+    pub(crate) fn waits(&self) -> watch::Receiver<Waits> {
+        self.waits.subscribe()
+    }
+
+    fn tell_waits(&self, waits: Waits) {
+        self.waits.send_if_modified(|told| {
+            let is_news = *told != waits;
+            *told = waits;
+            is_news
+        });
+    }
+
+    /// Says whether the entry is ready, in the log too where this is news.
+    fn tell(&self, ready: Readiness) {
+        if *self.ready.borrow() != ready {
+            ready.say_change(&self.ready.borrow());
+            self.ready.send_replace(ready);
         }
-        Some(self.ready.send_replace(ready))
     }
 }
 

@@ -38,6 +38,8 @@ impl EntryNode {
         // Before the base is known no feed was asked for.
         let Some(placing) = &mut self.placing else { return };
         match message {
+            // It has said so by coming.
+            Message::Heartbeat => {}
             Message::AdvanceSegmentResolved { elected } => match placing.learn(elected) {
                 Learned::New | Learned::Known => {}
                 Learned::Violation => self.on_violation(&self.options.roster.sync(from), &elected),

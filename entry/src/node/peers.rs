@@ -14,6 +14,8 @@ pub(super) struct Peers<K> {
 #[derive(Debug, Default)]
 pub(super) struct Peer {
     link: Option<(LinkId, LinkSender)>,
+    /// Nothing comes on it.
+    pub(super) is_silent: bool,
     /// Why the last link ended.
     pub(super) last_down: Option<String>,
 }
@@ -39,6 +41,7 @@ impl<K: Ord + Copy> Peers<K> {
             sender.close("this node is not in the entry's configuration");
             return false;
         };
+        peer.is_silent = false;
         if let Some((_, old)) = peer.link.replace((link, sender)) {
             old.close("replaced by a newer link");
         }
@@ -51,6 +54,7 @@ impl<K: Ord + Copy> Peers<K> {
             return false;
         };
         peer.link = None;
+        peer.is_silent = false;
         peer.last_down = Some(reason);
         true
     }
@@ -58,6 +62,16 @@ impl<K: Ord + Copy> Peers<K> {
     /// Whether `link` is the present link of the node.
     pub(super) fn is_current(&self, id: K, link: LinkId) -> bool {
         self.all.get(&id).is_some_and(|peer| peer.is_at(link))
+    }
+
+    /// Nothing comes on a link any more, or something comes again. `false` when it was not the present
+    /// one.
+    pub(super) fn fall_silent(&mut self, id: K, link: LinkId, is_silent: bool) -> bool {
+        let Some(peer) = self.all.get_mut(&id).filter(|peer| peer.is_at(link)) else {
+            return false;
+        };
+        peer.is_silent = is_silent;
+        true
     }
 
     /// Sends, if the node is linked. What a broken link loses is sent again on the next.
@@ -70,6 +84,12 @@ impl<K: Ord + Copy> Peers<K> {
     /// The linked nodes.
     pub(super) fn linked(&self) -> impl Iterator<Item = K> {
         self.all.iter().filter(|(_, peer)| peer.is_up()).map(|(id, _)| *id)
+    }
+
+    /// The linked nodes that are heard.
+    pub(super) fn heard(&self) -> impl Iterator<Item = K> {
+        let heard = self.all.iter().filter(|(_, peer)| peer.is_up() && !peer.is_silent);
+        heard.map(|(id, _)| *id)
     }
 
     /// All nodes.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use vixen_common::config::NodeName;
 use vixen_common::id::{GroupId, NdbId, SyncId};
 use vixen_common::roster::Roster;
 use vixen_common::wire::NdbStanding;
+use vixen_common::words::{Absence, Missed, Words};
 
 use super::EntryOptions;
 use super::peers::Peers;
@@ -12,7 +14,7 @@ use super::peers::Peers;
 /// Counts of nodes against what is needed.
 #[derive(Clone, Debug)]
 pub(super) struct Quorum {
-    /// Linked sync nodes.
+    /// Linked sync nodes that are heard.
     pub(super) sync_up: usize,
     /// A majority of the sync nodes.
     pub(super) sync_needed: usize,
@@ -20,13 +22,17 @@ pub(super) struct Quorum {
     pub(super) groups: Vec<GroupQuorum>,
     /// W.
     pub(super) write_quorum: usize,
+    /// Sync nodes that are missed.
+    sync_missed: Missed,
     roster: Roster,
 }
 
-/// The linked ndb nodes of a group, each with what it said last on its link.
+/// The linked ndb nodes of a group that are heard, each with what it said last on its link.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupQuorum {
     pub(super) linked: BTreeMap<NdbId, Option<NdbStanding>>,
+    /// The others.
+    missed: Missed,
 }
 
 impl GroupQuorum {
@@ -72,15 +78,23 @@ impl Quorum {
         groups: usize,
         options: &EntryOptions,
         standing_of: impl Fn(NdbId) -> Option<NdbStanding>,
+        absence: impl Fn(&NodeName) -> Option<Absence>,
     ) -> Self {
+        let missed = |name: NodeName| absence(&name).map(|absence| (name, absence));
         let mut list = vec![GroupQuorum::default(); groups];
-        for node in ndb.linked() {
+        for node in ndb.heard() {
             if let Some(group) = list.get_mut(usize::from(node.group.0)) {
                 group.linked.insert(node, standing_of(node));
             }
         }
+        for (group, members) in list.iter_mut().zip(&options.groups) {
+            let others = members.iter().filter(|ndb| !group.linked.contains_key(ndb));
+            group.missed = others.filter_map(|ndb| missed(options.roster.ndb(*ndb))).collect();
+        }
+        let nodes = options.sync_nodes.iter();
         Self {
-            sync_up: sync.linked().count(),
+            sync_missed: nodes.filter_map(|id| missed(options.roster.sync(*id))).collect(),
+            sync_up: sync.heard().count(),
             sync_needed: sync.iter().count() / 2 + 1,
             groups: list,
             write_quorum: usize::from(options.write_quorum),
@@ -89,33 +103,36 @@ impl Quorum {
     }
 
     /// What keeps the vote from happening, in words.
-    pub(super) fn missing_sync(&self) -> Option<String> {
+    pub(super) fn missing_sync(&self) -> Option<Words> {
         let Self { sync_up, sync_needed, .. } = self;
-        (sync_up < sync_needed).then(|| format!("{sync_up} of {sync_needed} sync nodes connected"))
+        let count = format!("{sync_up} of {sync_needed} sync nodes connected");
+        let words = || Words::new(count).then(", waiting for ").awaited(self.sync_missed.clone());
+        (sync_up < sync_needed).then(words)
     }
 
     /// What keeps a group from holding a segment, in words.
-    fn missing_ndb(&self, id: GroupId, group: &GroupQuorum) -> Option<String> {
+    fn missing_ndb(&self, id: GroupId, group: &GroupQuorum) -> Option<Words> {
         let needed = self.write_quorum;
         let (up, willing) = (group.up(), group.willing());
         if willing >= needed {
             return None;
         }
-        let count = if up < needed {
-            format!("{up} of {needed} ndb nodes of group {id} live")
+        let words = if up < needed {
+            let count = format!("{up} of {needed} ndb nodes of group {id} live, waiting for ");
+            Words::new(count).awaited(group.missed.clone())
         } else {
-            format!("{willing} of {needed} ndb nodes of group {id} willing")
+            Words::new(format!("{willing} of {needed} ndb nodes of group {id} willing"))
         };
-        let parts: Vec<_> = std::iter::once(count).chain(group.reasons(&self.roster)).collect();
-        Some(parts.join(", "))
+        let reasons = group.reasons(&self.roster).into_iter();
+        Some(reasons.fold(words, |words, reason| words.then(", ").then(reason)))
     }
 
     /// What keeps every group from holding a segment, in words.
-    pub(super) fn missing_group(&self) -> Option<String> {
+    pub(super) fn missing_group(&self) -> Option<Words> {
         let groups = (0..).map(GroupId).zip(&self.groups);
         let missing: Option<Vec<_>> =
             groups.map(|(id, group)| self.missing_ndb(id, group)).collect();
-        missing.map(|each| each.join(", "))
+        missing.map(|each| Words::join(each, ", "))
     }
 }
 
@@ -125,17 +142,32 @@ mod tests {
 
     fn group(of: u16, standings: &[Option<NdbStanding>]) -> GroupQuorum {
         let nodes = (0..).map(|member| NdbId { group: GroupId(of), member });
-        GroupQuorum { linked: nodes.zip(standings.iter().copied()).collect() }
+        let linked: BTreeMap<_, _> = nodes.zip(standings.iter().copied()).collect();
+        let others = (0..3).map(|member| NdbId { group: GroupId(of), member });
+        let others = others.filter(|ndb| !linked.contains_key(ndb));
+        let missed = others.map(|ndb| (roster().ndb(ndb), Absence::Down)).collect();
+        GroupQuorum { linked, missed }
     }
 
-    fn missing(groups: Vec<GroupQuorum>) -> Option<String> {
+    fn roster() -> Roster {
         let ids = (0..2).flat_map(|group| (0..3).map(move |n| (GroupId(group), n)));
         let named = ids.map(|(group, member)| {
             let name = format!("D{}", group.0 * 3 + u16::from(member) + 1);
             (NdbId { group, member }, name.parse().expect("a name"))
         });
-        let roster = Roster::new([], named);
-        Quorum { sync_up: 2, sync_needed: 2, groups, write_quorum: 2, roster }.missing_group()
+        Roster::new([], named)
+    }
+
+    fn missing(groups: Vec<GroupQuorum>) -> Option<String> {
+        let quorum = Quorum {
+            sync_up: 2,
+            sync_needed: 2,
+            groups,
+            write_quorum: 2,
+            sync_missed: Missed::new(),
+            roster: roster(),
+        };
+        quorum.missing_group().map(|words| words.text(std::time::Instant::now()))
     }
 
     #[test]
@@ -150,11 +182,12 @@ mod tests {
         let willing = Some(NdbStanding::Willing);
         let full = Some(NdbStanding::DiskFull);
         let text = missing(vec![group(0, &[willing]), group(1, &[full, full, None])]);
-        let wanted = "1 of 2 ndb nodes of group 0 live, 0 of 2 ndb nodes of group 1 willing, no \
-                      standing yet at D6, disk full at D4 and D5";
+        let wanted = "1 of 2 ndb nodes of group 0 live, waiting for D2, D3 (no link), 0 of 2 ndb nodes \
+                      of group 1 willing, no standing yet at D6, disk full at D4 and D5";
         assert_eq!(text.as_deref(), Some(wanted));
         let feeds = Some(NdbStanding::NoFeeds);
-        let wanted = "1 of 2 ndb nodes of group 0 live, too few sync nodes connected at D1";
+        let wanted = "1 of 2 ndb nodes of group 0 live, waiting for D2, D3 (no link), too few sync nodes \
+                      connected at D1";
         assert_eq!(missing(vec![group(0, &[feeds])]).as_deref(), Some(wanted));
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use vixen_common::config::NodeName;
 use vixen_common::frontier::{CatchUp, Placed, Placing};
 use vixen_common::id::{NdbId, OwnerId, Position, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 use vixen_common::segment::Challenger;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, PeerId};
@@ -19,7 +19,6 @@ use super::clock::Clock;
 use super::history::Reads;
 use super::meta::Meta;
 use super::peers::Peers;
-use super::quorum::Quorum;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
 use crate::broker::{Outbound, Outgoing, Sent, SessionEvent, SessionId, SessionInfo};
 use crate::delivery::{self, Delivery, DeliveryOptions, Slot};
@@ -37,6 +36,8 @@ pub struct EntryNode {
     inbox: mpsc::Receiver<EntryEvent>,
     room: Arc<Semaphore>,
     pub(super) clock: Clock,
+    /// All links, and who is silent.
+    pub(super) links: Links,
     pub(super) sync: Peers<SyncId>,
     pub(super) ndb: Peers<NdbId>,
     /// Unknown until the first tail is open: positions count from somewhere.
@@ -63,9 +64,9 @@ pub(super) struct Client {
 
 /// What a batch of events owes.
 #[derive(Default)]
-struct Effects {
-    segmenter: segmenter::Effects,
-    delivery: delivery::Effects,
+pub(super) struct Effects {
+    pub(super) segmenter: segmenter::Effects,
+    pub(super) delivery: delivery::Effects,
     meta: Vec<Meta>,
 }
 
@@ -92,6 +93,11 @@ impl EntryNode {
         });
         Self {
             room: room_of(&options.limits),
+            links: Links::new(
+                options.name.clone(),
+                options.roster.clone(),
+                Instant::now().into_std(),
+            ),
             sync: Peers::new(options.sync_nodes.iter().copied()),
             ndb: Peers::new(options.groups.iter().flatten().copied()),
             handle,
@@ -156,9 +162,13 @@ impl EntryNode {
             }
             let now = self.clock.now();
             let mut fx = Effects::default();
+            if self.links.stalled(Instant::now().into_std()).is_some() {
+                self.metrics.stalls.increment(1);
+            }
             for event in events.drain(..) {
                 is_stopping |= self.on_event(now, event, &mut fx) || self.is_left_behind();
             }
+            self.note_silence(now, &mut fx);
             self.on_due(now, &mut fx);
             self.place(now, &mut fx);
             self.order_due();
@@ -166,6 +176,7 @@ impl EntryNode {
             self.delivery.step(now, delivery::Input::Flush, &mut fx.delivery);
             self.settle(now, fx);
             self.settle_history(now);
+            self.tell_waits();
         }
         tracing::info!(unresolved = self.segmenter.unresolved(), "entry stopped");
     }
@@ -175,7 +186,9 @@ impl EntryNode {
         let segmenter = self.segmenter.timeout_at();
         let at = segmenter.into_iter().chain(self.delivery.timeout_at()).min();
         let at = at.map(|at| self.clock.instant_of(at));
-        at.into_iter().chain(self.order_due_at()).chain(self.history_due_at()).min()
+        let beat = Some(Instant::from_std(self.links.due_at()));
+        let due = [at, self.order_due_at(), self.history_due_at(), beat];
+        due.into_iter().flatten().min()
     }
 
     fn on_due(&mut self, now: WallTime, fx: &mut Effects) {
@@ -237,20 +250,32 @@ impl EntryNode {
         match event {
             LinkEvent::Up { link, peer, name, sender } => {
                 tracing::debug!(peer = %name, %link, "link is mine");
+                let linked = Linked { peer, name, sender: sender.clone() };
+                self.links.up(link, linked, Instant::now().into_std());
                 self.on_up(now, link, peer, sender, fx);
             }
-            LinkEvent::Messages { link, peer, messages } => match peer {
-                PeerId::Sync { id, .. } if self.sync.is_current(id, link) => {
-                    messages.into_iter().for_each(|message| self.on_sync(id, message));
+            LinkEvent::Messages { link, peer, messages } => {
+                if self.links.heard(link, Instant::now().into_std()).is_some() {
+                    self.on_silence(now, link, peer, false, fx);
                 }
-                PeerId::Ndb { id, .. } if self.ndb.is_current(id, link) => {
-                    messages.into_iter().for_each(|message| self.on_ndb(now, id, message, fx));
+                match peer {
+                    PeerId::Sync { id, .. } if self.sync.is_current(id, link) => {
+                        messages.into_iter().for_each(|message| self.on_sync(id, message));
+                    }
+                    PeerId::Ndb { id, .. } if self.ndb.is_current(id, link) => {
+                        messages.into_iter().for_each(|message| self.on_ndb(now, id, message, fx));
+                    }
+                    // Of a link that a newer one has replaced.
+                    PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
                 }
-                // Of a link that a newer one has replaced.
-                PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
-            },
+            }
+            LinkEvent::Failed { name, refusal } => {
+                self.links.failed(name, refusal);
+                self.tell_readiness();
+            }
             LinkEvent::Down { link, peer, name, reason } => {
                 tracing::info!(peer = %name, reason, "link down");
+                self.links.down(link);
                 self.on_down(now, link, peer, reason, fx);
             }
         }
@@ -319,6 +344,8 @@ impl EntryNode {
 
     fn on_ndb(&mut self, now: WallTime, from: NdbId, message: Message, fx: &mut Effects) {
         let input = match message {
+            // It has said so by coming.
+            Message::Heartbeat => return,
             Message::TrimAdvanceSegment { segment } => {
                 let input = segmenter::Input::Trim { from, segment };
                 return self.segmenter.step(now, input, &mut fx.segmenter);
@@ -462,41 +489,6 @@ impl EntryNode {
         }
         let nexts = self.delivery.tails().filter_map(|tail| tail.next);
         nexts.map(|next| position.saturating_sub(next.0)).max().unwrap_or(0)
-    }
-
-    pub(super) fn quorum(&self) -> Quorum {
-        let groups = self.options.groups.len();
-        let standing_of = |ndb| self.segmenter.standing(ndb);
-        Quorum::of(&self.sync, &self.ndb, groups, &self.options, standing_of)
-    }
-
-    /// What keeps the oldest unresolved segment waiting, in words.
-    pub(super) fn missing(&self) -> String {
-        let quorum = self.quorum();
-        let of_oldest = || {
-            let oldest = self.segmenter.unresolved_segments().next()?;
-            let (have, needed) = (oldest.trims.len(), quorum.write_quorum);
-            let group = oldest.group;
-            (have < needed)
-                .then(|| format!("{have} of {needed} ndb nodes of group {group} took it"))
-        };
-        let missing = quorum.missing_sync().or_else(|| quorum.missing_group());
-        missing.or_else(of_oldest).unwrap_or_else(|| "waiting for the vote".to_owned())
-    }
-
-    /// Says whether the entry can acknowledge (DESIGN §6).
-    pub(super) fn tell_readiness(&self) {
-        let quorum = self.quorum();
-        let base = || self.placing.is_none().then(|| "no ndb node has opened a tail".to_owned());
-        let missing = quorum.missing_sync().or_else(|| quorum.missing_group()).or_else(base);
-        let ready = missing.map_or(Ok(()), Err);
-        self.metrics.ready(ready.is_ok());
-        match (self.handle.tell(ready.clone()), ready) {
-            (None, _) => {}
-            (Some(_), Ok(())) => tracing::info!("ready"),
-            (Some(Ok(())), Err(reason)) => tracing::warn!(reason, "not ready any more"),
-            (Some(Err(_)), Err(reason)) => tracing::info!(reason, "not ready yet"),
-        }
     }
 }
 

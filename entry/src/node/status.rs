@@ -40,7 +40,7 @@ impl EntryNode {
             "role": "entry",
             "owner": self.options.owner.to_string(),
             "durability": self.options.durability.to_string(),
-            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
+            "ready": self.handle.readiness().text(),
             "quorum": {
                 "sync": { "up": quorum.sync_up, "needed": quorum.sync_needed },
                 "ndb": groups.collect::<Vec<_>>(),
@@ -136,6 +136,7 @@ fn links_of<K: Ord + Copy>(peers: &Peers<K>, name_of: impl Fn(K) -> NodeName) ->
         json!({
             "peer": name_of(*id),
             "up": peer.is_up(),
+            "silent": peer.is_silent,
             "waiting_bytes": peer.waiting_bytes(),
             "last_down": peer.last_down,
         })

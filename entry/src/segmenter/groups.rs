@@ -1,14 +1,14 @@
 //! Groups: which of them can hold a segment.
 //!
 //! ```text
-//!              W nodes linked and willing       no answer for a while
+//!        W nodes linked, heard and willing       no answer for a while
 //!  not willing --------------------------> willing --------------------> stalled
 //!              <--------------------------         <--------------------
 //!                  fewer than W of them             a TRIM, link or standing
 //! ```
 //! A stalled group is not willing, however many of its nodes said that they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vixen_common::id::{GroupId, NdbId};
 use vixen_common::time::WallTime;
@@ -38,6 +38,8 @@ pub(super) struct Groups {
     write_quorum: usize,
     /// The linked nodes.
     up: BTreeMap<NdbId, Node>,
+    /// Of these, those from which nothing comes.
+    silent: BTreeSet<NdbId>,
 }
 
 impl Groups {
@@ -51,6 +53,7 @@ impl Groups {
             list: groups.iter().map(group).collect(),
             write_quorum: usize::from(write_quorum),
             up: BTreeMap::new(),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -95,12 +98,25 @@ impl Groups {
 
     /// A new link: what the node said on the last one holds no more.
     pub(super) fn node_up(&mut self, now: WallTime, ndb: NdbId) {
+        self.silent.remove(&ndb);
         self.change(now, ndb, Some(Node::Unheard));
         self.has_answered(now, ndb.group);
     }
 
     pub(super) fn node_down(&mut self, now: WallTime, ndb: NdbId) {
+        self.silent.remove(&ndb);
         self.change(now, ndb, None);
+    }
+
+    /// Nothing comes from a linked node any more, or something comes again.
+    pub(super) fn node_silent(&mut self, now: WallTime, ndb: NdbId, is_silent: bool) {
+        let had_quorum = self.has_quorum(ndb.group);
+        if is_silent && self.up.contains_key(&ndb) {
+            self.silent.insert(ndb);
+        } else if self.silent.remove(&ndb) {
+            self.has_answered(now, ndb.group);
+        }
+        self.note_quorum(now, ndb.group, had_quorum);
     }
 
     /// What a linked node says of itself; what it said before.
@@ -145,15 +161,21 @@ impl Groups {
             Some(node) => self.up.insert(ndb, node),
             None => self.up.remove(&ndb),
         };
-        let has_quorum = self.has_quorum(ndb.group);
-        if let Some(group) = self.get_mut(ndb.group).filter(|_| has_quorum && !had_quorum) {
+        self.note_quorum(now, ndb.group, had_quorum);
+    }
+
+    /// The patience with a group begins when it gets a quorum.
+    fn note_quorum(&mut self, now: WallTime, group: GroupId, had_quorum: bool) {
+        let has_quorum = self.has_quorum(group);
+        if let Some(group) = self.get_mut(group).filter(|_| has_quorum && !had_quorum) {
             group.alive_at = now;
         }
     }
 
     fn has_quorum(&self, group: GroupId) -> bool {
         let willing = Some(NdbStanding::Willing);
-        self.linked(group).filter(|ndb| self.standing(*ndb) == willing).count() >= self.write_quorum
+        let is_willing = |ndb: &NdbId| self.standing(*ndb) == willing && !self.silent.contains(ndb);
+        self.linked(group).filter(is_willing).count() >= self.write_quorum
     }
 
     fn get(&self, group: GroupId) -> Option<&Group> {

@@ -30,6 +30,14 @@ pub enum Input {
         /// The node.
         ndb: NdbId,
     },
+    /// Nothing comes from a linked ndb node any more, or something comes again. What was sent to it
+    /// is on its way.
+    NdbSilent {
+        /// The node.
+        ndb: NdbId,
+        /// Nothing comes.
+        is_silent: bool,
+    },
     /// An ndb node says whether it takes segments.
     Standing {
         /// The node.

@@ -186,6 +186,7 @@ impl Segmenter {
             Input::Flush => self.on_flush(now, fx),
             Input::NdbUp { ndb } => self.on_ndb_up(now, ndb, fx),
             Input::NdbDown { ndb } => self.on_ndb_down(now, ndb, fx),
+            Input::NdbSilent { ndb, is_silent } => self.on_silence(now, ndb, is_silent, fx),
             Input::Standing { from, standing } => self.on_standing(now, from, standing, fx),
             Input::Trim { from, segment } => self.on_trim(now, from, segment, fx),
             Input::Refused { from, segment, reason } => {
@@ -363,6 +364,13 @@ impl Segmenter {
 
     fn on_ndb_down(&mut self, now: WallTime, ndb: NdbId, fx: &mut Effects) {
         self.groups.node_down(now, ndb);
+        self.move_on(now, fx);
+    }
+
+    /// A silent node counts as not willing; it has the segments that were sent to it, or gets them
+    /// when it wakes.
+    fn on_silence(&mut self, now: WallTime, ndb: NdbId, is_silent: bool, fx: &mut Effects) {
+        self.groups.node_silent(now, ndb, is_silent);
         self.move_on(now, fx);
     }
 

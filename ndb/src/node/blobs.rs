@@ -46,7 +46,7 @@ impl NdbNode {
 
     /// Answers a peer that lacks segments, from memory or the store, outside the loop.
     pub(super) fn serve_segments(&self, link: LinkId, segments: Vec<SegmentId>) {
-        let Some(linked) = self.links.get(&link) else { return };
+        let Some(linked) = self.links.get(link) else { return };
         let (sender, store) = (linked.sender.clone(), Arc::clone(&self.store));
         let held: BTreeMap<_, _> =
             segments.iter().filter_map(|id| Some((*id, self.replica.blob_of(*id)?))).collect();

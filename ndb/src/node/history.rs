@@ -17,7 +17,7 @@ const BYTES_MAX: u32 = 4 << 20;
 
 impl NdbNode {
     pub(super) fn serve_history(&self, link: LinkId, request: u64, mut query: HistoryQuery) {
-        let Some(linked) = self.links.get(&link) else { return };
+        let Some(linked) = self.links.get(link) else { return };
         let (sender, store, trouble) =
             (linked.sender.clone(), Arc::clone(&self.store), self.trouble.clone());
         let log = Arc::clone(&self.log);

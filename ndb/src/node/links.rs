@@ -1,13 +1,12 @@
 //! The links of a node: whom they lead to, and what that makes it ready for.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 
 use vixen_common::id::{NdbId, OwnerId, SyncId};
 use vixen_common::link::LinkSender;
 use vixen_common::wire::{Message, NdbStanding, PeerId};
 
-use super::{NdbNode, STARTING};
+use super::NdbNode;
 
 impl NdbNode {
     pub(super) fn senders_of_peer(&self, wanted: NdbId) -> impl Iterator<Item = &LinkSender> {
@@ -40,11 +39,14 @@ impl NdbNode {
         peers.collect()
     }
 
-    /// Who of the group is there to store segments at once.
+    /// Who of the group is there, and heard, to store segments at once.
     pub(super) fn note_present(&mut self) {
         let group = self.options.id.group;
-        let present = self.ndb_peers().into_iter().filter(|peer| peer.group == group);
-        self.unwritten.set_present(present.map(|peer| peer.member).collect());
+        let present = self.links.heard_values().filter_map(|linked| match linked.peer {
+            PeerId::Ndb { id, .. } if id.group == group => Some(id.member),
+            PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
+        });
+        self.unwritten.set_present(present.collect());
     }
 
     /// Says something to every node that `is_meant`.
@@ -59,8 +61,9 @@ impl NdbNode {
         self.tell(|peer| matches!(peer, PeerId::Sync { .. }), message);
     }
 
+    /// The sync nodes that are linked and heard.
     pub(super) fn feeds_up(&self) -> usize {
-        let nodes = self.links.values().filter_map(|linked| match linked.peer {
+        let nodes = self.links.heard_values().filter_map(|linked| match linked.peer {
             PeerId::Sync { id, .. } => Some(id),
             PeerId::Ndb { .. } | PeerId::Entry { .. } => None,
         });
@@ -69,30 +72,6 @@ impl NdbNode {
 
     pub(super) const fn feeds_needed(&self) -> usize {
         self.options.sync_nodes.len() / 2 + 1
-    }
-
-    pub(super) fn tell_readiness(&mut self) {
-        let (needed, up) = (self.feeds_needed(), self.feeds_up());
-        let ready = if up >= needed {
-            Ok(())
-        } else {
-            Err(format!("{up} of {needed} feeds of sync nodes"))
-        };
-        {
-            let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
-            if *told != ready {
-                match &ready {
-                    Ok(()) => tracing::info!(up, needed, "feeds are up"),
-                    // At a start that is only the first word, not a change for the worse.
-                    Err(reason) if told.as_ref().is_err_and(|before| before == STARTING) => {
-                        tracing::info!(reason, "not enough feeds yet");
-                    }
-                    Err(reason) => tracing::warn!(reason, "not enough feeds"),
-                }
-                *told = ready;
-            }
-        }
-        self.tell_standing();
     }
 
     /// Tells entries whether new segments are taken, where that has changed.

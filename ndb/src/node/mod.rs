@@ -14,6 +14,7 @@ mod history;
 mod links;
 mod order;
 mod progress;
+mod readiness;
 mod receive;
 mod retaining;
 mod scrub;
@@ -33,8 +34,9 @@ use vixen_common::config::NodeName;
 use vixen_common::dirlock::{DirLock, DirLockError};
 use vixen_common::frontier::CatchUp;
 use vixen_common::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Linked};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Links};
 use vixen_common::roster::Roster;
+use vixen_common::telemetry::Readiness;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, NdbStanding};
 
@@ -54,9 +56,6 @@ use unwritten::Unwritten;
 const WRITER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of incomplete segments, as a multiple of the largest segment.
 const INCOMING_SEGMENTS: usize = 64;
-
-/// Readiness before the first look at the links.
-const STARTING: &str = "starting";
 
 /// How an ndb node runs.
 #[derive(Clone, Debug)]
@@ -131,7 +130,7 @@ pub enum NdbError {
 #[derive(Clone, Debug)]
 pub struct NdbHandle {
     inbox: Inbox<NdbEvent>,
-    ready: Arc<Mutex<Result<(), String>>>,
+    ready: Arc<Mutex<Readiness>>,
 }
 
 impl NdbHandle {
@@ -140,6 +139,12 @@ impl NdbHandle {
     /// # Errors
     /// The reason, for people.
     pub fn ready(&self) -> Result<(), String> {
+        self.readiness().check()
+    }
+
+    /// Whether it does, and what it misses.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -177,7 +182,7 @@ pub struct NdbNode {
     standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
-    links: BTreeMap<LinkId, Linked>,
+    links: Links,
     awaited: Awaited,
     /// Why the last link to a sync or ndb node ended.
     last_down: BTreeMap<NodeName, String>,
@@ -228,7 +233,9 @@ impl NdbNode {
         let unwritten = Unwritten::new(options.id, options.members, options.write_quorum);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let (trouble, troubles) = mpsc::unbounded_channel();
-        let ready = Arc::new(Mutex::new(Err(STARTING.to_owned())));
+        let ready = Arc::new(Mutex::new(Readiness::starting()));
+        let links =
+            Links::new(options.name.clone(), options.roster.clone(), Instant::now().into_std());
         let mut node = Self {
             options,
             store,
@@ -250,7 +257,7 @@ impl NdbNode {
             standing: NdbStanding::NoFeeds,
             inbox,
             handle: NdbHandle { inbox: sender, ready },
-            links: BTreeMap::new(),
+            links,
             awaited: Awaited::default(),
             last_down: BTreeMap::new(),
             tails: BTreeMap::new(),
@@ -308,6 +315,10 @@ impl NdbNode {
         loop {
             let due = self.next_timer();
             let has_room = self.writing_bytes < WRITER_BYTES_MAX;
+            if !has_room {
+                // What peers say waits in the inbox.
+                self.links.forgive(Instant::now().into_std());
+            }
             let mut fx = Effects::default();
             tokio::select! {
                 biased;
@@ -317,6 +328,9 @@ impl NdbNode {
                 Some(trouble) = self.troubles.recv() => self.on_trouble(trouble, &mut fx)?,
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX), if has_room => {}
                 () = tokio::time::sleep_until(due) => {}
+            }
+            if self.links.stalled(Instant::now().into_std()).is_some() {
+                self.metrics.stalls.increment(1);
             }
             let mut stop = false;
             for event in events.drain(..) {
@@ -328,6 +342,7 @@ impl NdbNode {
                     NdbEvent::Stop => stop = true,
                 }
             }
+            self.note_silence();
             self.settle(fx, stop)?;
             self.fetch_due();
             self.order_due();
@@ -351,7 +366,8 @@ impl NdbNode {
 
     fn next_timer(&self) -> Instant {
         let fetching = self.fetching.due_at().filter(|_| self.may_fetch());
-        let due = [self.unwritten.due_at(), fetching, self.order_due_at()];
+        let beat = Some(Instant::from_std(self.links.due_at()));
+        let due = [self.unwritten.due_at(), fetching, self.order_due_at(), beat];
         due.into_iter().flatten().fold(self.care.due_at(), Instant::min)
     }
 

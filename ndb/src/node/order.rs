@@ -127,7 +127,7 @@ impl NdbNode {
 
     /// Answers a reader that is behind, from the store, outside the loop.
     pub(super) fn serve_order(&self, link: LinkId, from: Position) {
-        let Some(linked) = self.links.get(&link) else { return };
+        let Some(linked) = self.links.get(link) else { return };
         let (sender, store) = (linked.sender.clone(), Arc::clone(&self.store));
         let base = self.store.base();
         let is_trusted = from.0 < self.trusted_to.load(Ordering::Relaxed);

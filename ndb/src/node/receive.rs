@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use vixen_common::id::NdbId;
 use vixen_common::link::{LinkEvent, LinkId, Linked};
 use vixen_common::segment::Blob;
 use vixen_common::wire::{Message, PeerId};
@@ -19,14 +20,21 @@ impl NdbNode {
                 self.on_up(link, Linked { peer, name, sender });
             }
             LinkEvent::Messages { link, peer, messages } => {
+                if self.links.heard(link, Instant::now().into_std()).is_some() {
+                    self.on_silence(link, false);
+                }
                 self.metrics.messages_received.increment(messages.len() as u64);
                 for message in messages {
                     self.on_message(link, peer, message, fx)?;
                 }
             }
+            LinkEvent::Failed { name, refusal } => {
+                self.links.failed(name, refusal);
+                self.tell_readiness();
+            }
             LinkEvent::Down { link, peer, name, reason } => {
                 tracing::info!(peer = %name, reason, "link down");
-                self.links.remove(&link);
+                self.links.down(link);
                 self.tails.remove(&link);
                 // Entries come under any names, and they would add up.
                 if !matches!(peer, PeerId::Entry { .. }) {
@@ -63,7 +71,7 @@ impl NdbNode {
     /// On a new link everything unresolved that is the peer's business is said again.
     fn on_up(&mut self, link: LinkId, linked: Linked) {
         let Linked { peer, sender, .. } = linked.clone();
-        self.links.insert(link, linked);
+        self.links.up(link, linked, Instant::now().into_std());
         self.tell_readiness();
         match peer {
             PeerId::Sync { id, .. } => {
@@ -76,22 +84,28 @@ impl NdbNode {
                 }
             }
             PeerId::Ndb { id, .. } => {
-                let now = Instant::now();
-                // Other groups hold none of this group's segments.
-                if id.group == self.options.id.group {
-                    self.fetching.peer_up(id, now);
-                    self.note_present();
-                    if let Some(retained) = self.told_retained() {
-                        let _down_follows = sender.send(retained);
-                    }
+                self.on_ndb_peer(id, Instant::now());
+                if id.group == self.options.id.group
+                    && let Some(retained) = self.told_retained()
+                {
+                    let _down_follows = sender.send(retained);
                 }
-                self.catch_up.peer_up(id, now.into_std());
             }
             PeerId::Entry { .. } => {
                 let standing = Message::NdbStanding { standing: self.standing };
                 let _down_follows = sender.send(standing);
             }
         }
+    }
+
+    /// Another ndb node can be asked.
+    pub(super) fn on_ndb_peer(&mut self, id: NdbId, now: Instant) {
+        // Other groups hold none of this group's segments.
+        if id.group == self.options.id.group {
+            self.fetching.peer_up(id, now);
+            self.note_present();
+        }
+        self.catch_up.peer_up(id, now.into_std());
     }
 
     fn on_message(
@@ -102,6 +116,8 @@ impl NdbNode {
         fx: &mut Effects,
     ) -> Result<(), NdbError> {
         let input = match (peer, message) {
+            // It has said so by coming.
+            (_, Message::Heartbeat) => return Ok(()),
             (PeerId::Entry { owner: from }, Message::BeginAdvanceSegment { segment, .. }) => {
                 Input::Begin { from, segment }
             }
@@ -117,7 +133,7 @@ impl NdbNode {
                 return Ok(());
             }
             (PeerId::Entry { .. }, Message::FollowTail { from, topics }) => {
-                if let Some(linked) = self.links.get(&link) {
+                if let Some(linked) = self.links.get(link) {
                     let context = TailContext {
                         log: Arc::clone(&self.log),
                         store: Arc::clone(&self.store),
@@ -209,7 +225,7 @@ impl NdbNode {
             }
             (_, other) => {
                 self.metrics.refused_messages.increment(1);
-                let peer = self.links.get(&link).map(|linked| linked.name.as_str());
+                let peer = self.links.get(link).map(|linked| linked.name.as_str());
                 tracing::warn!(peer, message = other.name(), "message is not for an ndb node");
                 return Ok(());
             }

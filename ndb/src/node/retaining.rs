@@ -179,7 +179,7 @@ impl NdbNode {
 
     /// Answers a peer that has dropped more than this node, outside the loop.
     pub(super) fn serve_order_before(&self, link: LinkId, before: Position) {
-        let Some(linked) = self.links.get(&link) else { return };
+        let Some(linked) = self.links.get(link) else { return };
         let (sender, store) = (linked.sender.clone(), std::sync::Arc::clone(&self.store));
         let trusted_to = self.trusted_to.load(std::sync::atomic::Ordering::Relaxed);
         let rows_max = if before.0 <= trusted_to { ROWS_MAX } else { 0 };

@@ -26,7 +26,7 @@ impl NdbNode {
             "place": self.options.id.member,
             "store": self.store_id().to_string(),
             "durability": if self.options.fsync { "fsync" } else { "memory" },
-            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
+            "ready": self.handle.readiness().text(),
             "quorum": {
                 "needed": self.options.sync_nodes.len() / 2 + 1,
                 "up": self.feeds_up(),
@@ -68,7 +68,7 @@ impl NdbNode {
     /// All links that are up, and the nodes that should have one and have none.
     fn links_status(&self) -> Vec<Value> {
         let roster = &self.options.roster;
-        let up = self.links.values().map(|linked| {
+        let up = self.links.iter().map(|(link, linked)| {
             let owner = match linked.peer {
                 PeerId::Entry { owner } => Some(owner.to_string()),
                 PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
@@ -77,6 +77,7 @@ impl NdbNode {
                 "peer": linked.name,
                 "owner": owner,
                 "up": true,
+                "silent": self.links.is_silent(link),
                 "waiting_bytes": linked.sender.waiting_bytes(),
                 "last_down": self.last_down.get(&linked.name),
             })
@@ -187,7 +188,7 @@ impl NdbNode {
     fn tails_status(&self) -> Vec<Value> {
         let head = self.log.head().0;
         let line = |(link, tail): (&_, &crate::tail::TailHandle)| {
-            let peer = self.links.get(link).map(|linked| &linked.name);
+            let peer = self.links.get(*link).map(|linked| &linked.name);
             let cursor = tail.cursor();
             json!({
                 "link": format!("{link}"),

@@ -12,7 +12,7 @@ use vixen_common::config::NodeName;
 use vixen_common::id::{
     GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId, SyncId,
 };
-use vixen_common::link::{End, Inbox, LinkEvent, LinkSender, join};
+use vixen_common::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
 use vixen_common::roster::Roster;
 use vixen_common::segment::{
     Challenger, Chunk, Elected, Encoding, Record, RecordFlags, Records, SegmentBuilder,
@@ -169,6 +169,7 @@ impl Running {
 pub(crate) struct Fake {
     events: mpsc::Receiver<LinkEvent>,
     sender: LinkSender,
+    beating: tokio::task::JoinHandle<()>,
     waiting: VecDeque<Message>,
     /// How far the node says it has the order on disk.
     applied: Stamp,
@@ -176,7 +177,24 @@ pub(crate) struct Fake {
     standing: Option<NdbStanding>,
 }
 
+/// Lets a peer live, until its link ends.
+async fn beat(sender: LinkSender) {
+    while sender.send(Message::Heartbeat).is_ok() {
+        tokio::time::sleep(BEAT_EVERY).await;
+    }
+}
+
 impl Fake {
+    /// Stops speaking, as a process does that is stopped.
+    pub(crate) fn hush(&self) {
+        self.beating.abort();
+    }
+
+    /// Speaks again.
+    pub(crate) fn speak(&mut self) {
+        self.beating = tokio::spawn(beat(self.sender.clone()));
+    }
+
     /// Links as `peer`; `frames` may wait unread before the node's queue fills.
     pub(crate) async fn link(node: &Running, peer: PeerId, frames: usize) -> Self {
         let (inbox, mut events) = mpsc::channel::<LinkEvent>(frames);
@@ -184,7 +202,15 @@ impl Fake {
         tokio::spawn(join(end, node.end(), QUEUE_BYTES_MAX));
         let up = tokio::time::timeout(PATIENCE, events.recv()).await.expect("in time");
         let Some(LinkEvent::Up { sender, .. }) = up else { panic!("expected Up, got {up:?}") };
-        Self { events, sender, waiting: VecDeque::new(), applied: Stamp::ZERO, standing: None }
+        let beating = tokio::spawn(beat(sender.clone()));
+        Self {
+            events,
+            sender,
+            beating,
+            waiting: VecDeque::new(),
+            applied: Stamp::ZERO,
+            standing: None,
+        }
     }
 
     pub(crate) async fn entry(node: &Running) -> Self {
@@ -306,7 +332,10 @@ impl Fake {
         while self.waiting.is_empty() {
             let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
             match event.expect("the node says something in time") {
-                Some(LinkEvent::Messages { messages, .. }) => self.waiting.extend(messages),
+                Some(LinkEvent::Messages { messages, .. }) => {
+                    let words = messages.into_iter();
+                    self.waiting.extend(words.filter(|word| *word != Message::Heartbeat));
+                }
                 other => panic!("expected messages, got {other:?}"),
             }
         }

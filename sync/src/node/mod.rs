@@ -7,6 +7,7 @@
 
 mod catch_up;
 mod peers;
+mod readiness;
 mod retention;
 mod settle;
 mod standing;
@@ -24,8 +25,9 @@ use tokio::time::Instant;
 use vixen_common::config::NodeName;
 use vixen_common::dirlock::{DirLock, DirLockError};
 use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked};
+use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 use vixen_common::roster::Roster;
+use vixen_common::telemetry::Readiness;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, PeerId};
 
@@ -40,9 +42,6 @@ pub(crate) use standing::Standing;
 
 /// Drafts put off during a stall; more are made at once.
 const DEFERRED_MAX: usize = 16_384;
-
-/// Readiness before the first look at the links.
-const STARTING: &str = "starting";
 
 /// How a sync node runs.
 #[derive(Clone, Debug)]
@@ -116,7 +115,7 @@ pub enum SyncError {
 #[derive(Clone, Debug)]
 pub struct SyncHandle {
     inbox: Inbox<SyncEvent>,
-    ready: Arc<Mutex<Result<(), String>>>,
+    ready: Arc<Mutex<Readiness>>,
 }
 
 impl SyncHandle {
@@ -125,6 +124,12 @@ impl SyncHandle {
     /// # Errors
     /// The reason, for people.
     pub fn ready(&self) -> Result<(), String> {
+        self.readiness().check()
+    }
+
+    /// Whether it can, and what it misses.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -162,7 +167,7 @@ pub struct SyncNode {
     handle: SyncHandle,
     peers: BTreeMap<SyncId, Peer>,
     last_down: BTreeMap<SyncId, String>,
-    links: BTreeMap<LinkId, Linked>,
+    links: Links,
     feeds: Feeds,
     /// Random number of this process.
     run: u64,
@@ -213,7 +218,9 @@ impl SyncNode {
         let votes = Votes::new(vote, store.recover()?);
         let metrics = Metrics::new(&options.members, &options.roster);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
-        let ready = Arc::new(Mutex::new(Err(STARTING.to_owned())));
+        let ready = Arc::new(Mutex::new(Readiness::starting()));
+        let links =
+            Links::new(options.name.clone(), options.roster.clone(), Instant::now().into_std());
         let node = Self {
             options,
             _lock: lock,
@@ -234,7 +241,7 @@ impl SyncNode {
             handle: SyncHandle { inbox: sender, ready },
             peers: BTreeMap::new(),
             last_down: BTreeMap::new(),
-            links: BTreeMap::new(),
+            links,
             unwritten: Vec::new(),
             elections: Vec::new(),
             unwritten_since: None,
@@ -289,6 +296,7 @@ impl SyncNode {
             }
             let now = WallTime::now();
             let mut fx = Effects::default();
+            self.links.stalled(Instant::now().into_std());
             self.note_stall(due, now, &mut fx);
             let mut stop = false;
             for event in events.drain(..) {
@@ -301,6 +309,7 @@ impl SyncNode {
                 }
             }
             self.on_timers(now, &mut fx);
+            self.note_silence(now, &mut fx);
             self.settle(now, fx, stop)?;
             if let Some(refused) = self.refused.take() {
                 return Err(refused);
@@ -315,7 +324,8 @@ impl SyncNode {
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
         match event {
             LinkEvent::Up { link, peer, name, sender } => {
-                self.links.insert(link, Linked { peer, name, sender: sender.clone() });
+                let linked = Linked { peer, name, sender: sender.clone() };
+                self.links.up(link, linked, Instant::now().into_std());
                 match peer {
                     PeerId::Sync { id, store } => {
                         self.on_peer_link(now, link, id, store, sender, fx);
@@ -323,15 +333,23 @@ impl SyncNode {
                     PeerId::Ndb { .. } => self.tell_aside(now, fx),
                     PeerId::Entry { .. } => {}
                 }
+                self.tell_readiness();
             }
             LinkEvent::Messages { link, peer, messages } => {
                 self.metrics.received(&peer, messages.len());
+                if self.links.heard(link, Instant::now().into_std()).is_some() {
+                    self.on_silence(now, link, peer, false, fx);
+                }
                 for message in messages {
                     self.on_message(now, link, peer, message, fx);
                 }
             }
+            LinkEvent::Failed { name, refusal } => {
+                self.links.failed(name, refusal);
+                self.tell_readiness();
+            }
             LinkEvent::Down { link, peer, name, reason } => {
-                self.links.remove(&link);
+                self.links.down(link);
                 self.feeds.remove(link);
                 tracing::info!(peer = %name, reason, "link down");
                 self.tell_aside(now, fx);
@@ -341,8 +359,8 @@ impl SyncNode {
                     if self.peers.get(&id).is_some_and(|peer| peer.link == link) {
                         self.drop_peer(now, id, fx);
                     }
-                    self.tell_readiness();
                 }
+                self.tell_readiness();
             }
         }
     }
@@ -361,6 +379,8 @@ impl SyncNode {
             return;
         }
         let input = match (peer, message) {
+            // It has said so by coming.
+            (_, Message::Heartbeat) => return,
             (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
                 let input = Input::GenerateDraft { from, meta };
                 if self.is_stalled() && self.deferred.len() < DEFERRED_MAX {
@@ -374,7 +394,7 @@ impl SyncNode {
                 return;
             }
             (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
-                if let Some(reader) = self.links.get(&link) {
+                if let Some(reader) = self.links.get(link) {
                     let trimmed_to = self.trimmed_to();
                     self.feeds.follow(link, reader, after, trimmed_to);
                 }
@@ -399,36 +419,8 @@ impl SyncNode {
 
     fn refuse(&self, link: LinkId, message: &str) {
         self.metrics.refused_messages.increment(1);
-        let peer = self.links.get(&link).map(|linked| linked.name.as_str());
+        let peer = self.links.get(link).map(|linked| linked.name.as_str());
         tracing::warn!(peer, message, "message is not for a sync node");
-    }
-
-    fn tell_readiness(&self) {
-        let needed = self.options.members.len() / 2 + 1;
-        let up = self.peers_taken() + 1;
-        let ready = if up >= needed {
-            Ok(())
-        } else {
-            let missing = self
-                .options
-                .members
-                .iter()
-                .filter(|id| **id != self.options.id && !self.has_taken(**id));
-            let missing = self.options.roster.sync_list(missing);
-            Err(format!("{up} of {needed} sync nodes; no link to {missing}"))
-        };
-        let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told != ready {
-            match &ready {
-                Ok(()) => tracing::info!(up, needed, "sync quorum is up"),
-                // At a start that is only the first word, not a change for the worse.
-                Err(reason) if told.as_ref().is_err_and(|before| before == STARTING) => {
-                    tracing::info!(reason, "no sync quorum yet");
-                }
-                Err(reason) => tracing::warn!(reason, "no sync quorum"),
-            }
-            *told = ready;
-        }
     }
 
     fn tell_metrics(&self) {

@@ -131,7 +131,7 @@ impl SyncNode {
     /// Tells peers when this node begins or ceases to be one that they need not wait for.
     pub(super) fn tell_aside(&mut self, now: WallTime, fx: &mut Effects) {
         let mut groups: BTreeMap<GroupId, BTreeSet<NdbId>> = BTreeMap::new();
-        for linked in self.links.values() {
+        for linked in self.links.heard_values() {
             if let PeerId::Ndb { id, .. } = linked.peer {
                 groups.entry(id.group).or_default().insert(id);
             }
@@ -152,10 +152,6 @@ impl SyncNode {
     /// Whether the peer is linked and its messages count.
     pub(super) fn has_taken(&self, id: SyncId) -> bool {
         self.peers.get(&id).is_some_and(|peer| peer.is_taken)
-    }
-
-    pub(super) fn peers_taken(&self) -> usize {
-        self.peers.values().filter(|peer| peer.is_taken).count()
     }
 }
 

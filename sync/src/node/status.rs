@@ -11,6 +11,7 @@ use crate::vote::PendingReport;
 impl SyncNode {
     pub(super) fn status(&self) -> serde_json::Value {
         let roster = &self.options.roster;
+        let redundancy = self.redundancy();
         let report = self.votes.report(WallTime::now());
         let pending: Vec<_> =
             report.pending.iter().map(|pending| self.pending_line(pending)).collect();
@@ -35,6 +36,7 @@ impl SyncNode {
                 serde_json::json!({
                     "peer": roster.sync(*id),
                     "up": peer.is_some(),
+                    "silent": peer.is_some_and(|peer| self.links.is_silent(peer.link)),
                     "taken": peer.is_some_and(|peer| peer.is_taken),
                     "suspected": report.suspected.contains(id),
                     "commits": self.standings.get(*id).map(|standing| standing.commits),
@@ -56,10 +58,10 @@ impl SyncNode {
             "lane": self.options.id.0,
             "store": self.store_id().to_string(),
             "durability": if self.options.fsync { "fsync" } else { "memory" },
-            "ready": self.handle.ready().err().unwrap_or_else(|| "ready".to_owned()),
+            "ready": self.handle.readiness().text(),
             "quorum": {
                 "needed": self.options.members.len() / 2 + 1,
-                "up": self.peers_taken() + 1,
+                "up": redundancy.sync.up(),
                 "members": self.options.members.len(),
             },
             "links": links,

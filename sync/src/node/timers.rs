@@ -31,7 +31,8 @@ impl SyncNode {
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
         let timers =
             [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading, self.stalled_until];
-        timers.into_iter().flatten().min()
+        let beat = Some(Instant::from_std(self.links.due_at()));
+        timers.into_iter().flatten().chain(beat).min()
     }
 
     /// Stands aside for a while when the loop comes very late to what was due.

@@ -87,6 +87,14 @@ pub enum Input {
         /// The peer.
         peer: SyncId,
     },
+    /// Nothing comes from a linked peer any more, or something comes again. What was sent to it is on
+    /// its way.
+    PeerSilent {
+        /// The peer.
+        peer: SyncId,
+        /// Nothing comes.
+        is_silent: bool,
+    },
     /// A peer says whether it can do its part of the vote for now; also of this node itself.
     PeerAside {
         /// The node.
@@ -149,6 +157,7 @@ impl Input {
             | Self::Resolved { .. }
             | Self::PeerUp { .. }
             | Self::PeerDown { .. }
+            | Self::PeerSilent { .. }
             | Self::PeerAside { .. }
             | Self::OwnerSettled { .. }
             | Self::Overdue { .. }

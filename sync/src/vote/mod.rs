@@ -204,6 +204,9 @@ impl Votes {
             Input::Digest { from, owners } => self.on_digest(from, &owners, fx),
             Input::PeerUp { peer } => self.on_link_up(now, peer, fx),
             Input::PeerDown { peer } => self.on_link_down(now, peer, fx),
+            Input::PeerSilent { peer, is_silent } => {
+                self.on_silence(now, peer, is_silent, fx);
+            }
             Input::PeerAside { peer, is_aside } => self.on_aside(now, peer, is_aside, fx),
             Input::OwnerSettled { owner, row } => self.on_owner_settled(now, owner, row, fx),
             Input::Overdue { segment } => self.on_overdue(now, segment, fx),

@@ -1,6 +1,7 @@
 //! Presence: which peers can be counted on to coordinate and to vote, as this node sees it.
 //!
-//! A peer is absent when its link is down, which is known at once, when it has said that it stands
+//! A peer is absent when its link is down, which is known at once, when nothing has come on it for so
+//! long that it counts as *silent*, when it has said that it stands
 //! *aside* because it cannot do its part, or when it is *suspected*: it did not do its part of a segment within the hedge delay. Suspicion of a silent peer ends with
 //! its next message; of one that speaks and yet does not do its part, or whose stamps are wild,
 //! after [`SUSPICION_MS`]. Being wrong costs an extra ballot, never safety: who is absent only
@@ -18,6 +19,8 @@ const SUSPICION_MS: u64 = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Presence {
     linked: BTreeSet<SyncId>,
+    /// Of these, those from which nothing comes: they count as if they had no link.
+    silent: BTreeSet<SyncId>,
     /// Of these, those that cannot do their part for now.
     aside: BTreeSet<SyncId>,
     heard: BTreeMap<SyncId, WallTime>,
@@ -28,6 +31,7 @@ pub(super) struct Presence {
 impl Presence {
     pub(super) fn link_up(&mut self, peer: SyncId) {
         self.linked.insert(peer);
+        self.silent.remove(&peer);
         self.aside.remove(&peer);
         self.suspected.remove(&peer);
     }
@@ -43,7 +47,17 @@ impl Presence {
 
     pub(super) fn link_down(&mut self, peer: SyncId) {
         self.linked.remove(&peer);
+        self.silent.remove(&peer);
         self.suspected.remove(&peer);
+    }
+
+    /// Nothing comes from the peer any more, or something comes again.
+    pub(super) fn fall_silent(&mut self, peer: SyncId, is_silent: bool) {
+        if is_silent && self.linked.contains(&peer) {
+            self.silent.insert(peer);
+        } else {
+            self.silent.remove(&peer);
+        }
     }
 
     /// Takes note of a message.
@@ -75,19 +89,17 @@ impl Presence {
 
     /// Whether the peer can be counted on.
     pub(super) fn is_present(&self, peer: SyncId) -> bool {
-        self.linked.contains(&peer)
-            && !self.aside.contains(&peer)
-            && !self.suspected.contains_key(&peer)
+        self.is_linked(peer) && !self.aside.contains(&peer) && !self.suspected.contains_key(&peer)
     }
 
-    /// Whether the peer has a link, suspected or not.
+    /// Whether the peer has a link and is not silent, suspected or not.
     pub(super) fn is_linked(&self, peer: SyncId) -> bool {
-        self.linked.contains(&peer)
+        self.linked.contains(&peer) && !self.silent.contains(&peer)
     }
 
-    /// Peers with a link, suspected or not.
+    /// Peers with a link that are not silent, suspected or not.
     pub(super) fn linked(&self) -> usize {
-        self.linked.len()
+        self.linked.len() - self.silent.len()
     }
 
     /// Peers that can be counted on.
@@ -143,6 +155,22 @@ mod tests {
         assert!(!presence.is_present(PEER));
         presence.stand_aside(PEER, false);
         assert!(presence.is_present(PEER));
+    }
+
+    #[test]
+    fn a_silent_peer_counts_as_if_it_had_no_link() {
+        let mut presence = Presence::default();
+        presence.fall_silent(PEER, true);
+        presence.link_up(PEER);
+        assert!(presence.is_present(PEER), "it had no link to be silent on");
+        presence.fall_silent(PEER, true);
+        assert!(!presence.is_present(PEER) && !presence.is_linked(PEER));
+        assert_eq!((presence.linked(), presence.present()), (0, 0));
+        presence.fall_silent(PEER, false);
+        assert!(presence.is_present(PEER));
+        presence.fall_silent(PEER, true);
+        presence.link_up(PEER);
+        assert!(presence.is_present(PEER), "a new link is a word");
     }
 
     #[test]

@@ -248,13 +248,35 @@ impl Votes {
     /// A link came up: what waited for a majority goes on soon.
     pub(super) fn on_link_up(&mut self, now: WallTime, peer: SyncId, fx: &mut Effects) {
         self.presence.link_up(peer);
+        self.take_heart(now);
+        self.on_peer_up(peer, fx);
+    }
+
+    /// A peer is there again: what is pending is tried as if for the first time.
+    fn take_heart(&mut self, now: WallTime) {
         let waiting: Vec<_> =
             self.pending.iter().filter_map(|(id, pending)| Some((*id, pending.hedge?))).collect();
         for (segment, hedge) in waiting.into_iter().filter(|(_, hedge)| !hedge.is_held) {
             self.set_hedge(segment, Hedge { attempts: 0, ..hedge });
             self.postpone(now, segment);
         }
-        self.on_peer_up(peer, fx);
+    }
+
+    /// A peer fell silent, which is as if its link went down; or it is heard again, and has or gets
+    /// all that was sent to it meanwhile.
+    pub(super) fn on_silence(
+        &mut self,
+        now: WallTime,
+        peer: SyncId,
+        is_silent: bool,
+        fx: &mut Effects,
+    ) {
+        self.presence.fall_silent(peer, is_silent);
+        if is_silent {
+            self.replace(now, peer, fx);
+        } else {
+            self.take_heart(now);
+        }
     }
 
     /// A link went down: what the peer had to do, others do at once.

@@ -84,6 +84,7 @@ async fn read(
                 sender.send(Message::FollowTail { from: Some(Position::FIRST), topics })?;
                 open = Some(sender);
             }
+            LinkEvent::Failed { .. } => {}
             LinkEvent::Down { reason, .. } => anyhow::bail!("the link went down: {reason}"),
             LinkEvent::Messages { messages, .. } => {
                 for message in messages {
@@ -100,7 +101,7 @@ async fn read(
                         }
                         Message::TailPosition { next: position } => next = position,
                         // For who places segments.
-                        Message::NdbStanding { .. } => {}
+                        Message::NdbStanding { .. } | Message::Heartbeat => {}
                         other => anyhow::bail!("{} on a tail", other.name()),
                     }
                 }

@@ -10,6 +10,7 @@ use crate::id::{OwnerId, StoreId, SyncId};
 use crate::link::{DialTarget, Expected, Identity, LinkEvent, dial};
 use crate::roster::Roster;
 use crate::server::node_router;
+use crate::telemetry::Readiness;
 use crate::wire::PeerId;
 
 pub(crate) fn identity(peer: PeerId, tls: Option<Arc<Tls>>) -> Identity {
@@ -36,8 +37,12 @@ pub(crate) async fn open_node(tls: Option<Arc<Tls>>) -> (SocketAddr, mpsc::Recei
     let (inbox, events) = mpsc::channel(16);
     let peer = PeerId::Sync { id: SyncId(0), store: StoreId(uuid::Uuid::now_v7()) };
     let status = || -> crate::telemetry::BoxFuture<'static, _> { Box::pin(async { 1.into() }) };
-    let router =
-        node_router(identity(peer, tls.clone()), inbox, Arc::new(|| Ok(())), Arc::new(status));
+    let router = node_router(
+        identity(peer, tls.clone()),
+        inbox,
+        Arc::new(|| Readiness::Ready),
+        Arc::new(status),
+    );
     (open_port(tls, router).await, events)
 }
 

@@ -185,6 +185,23 @@ fn a_group_that_loses_its_quorum_loses_its_unresolved_segments_in_order() {
 }
 
 #[test]
+fn a_silent_node_counts_as_unwilling_and_gets_nothing_twice_when_it_is_heard_again() {
+    let mut bench = all_willing(2);
+    bench.down(0, 2);
+    bench.close_one();
+    let fx = bench.step(Input::NdbSilent { ndb: of(0, 0), is_silent: true });
+    assert_eq!(fx.notes, [moved(1, 0, 1)], "one that is heard is not W");
+    assert_eq!(parcels(&fx), to_group(1, &[0, 1, 2], 1));
+    let fx = bench.step(Input::NdbSilent { ndb: of(0, 0), is_silent: false });
+    assert!(fx.sends.is_empty(), "its link has all that was sent: {:?}", parcels(&fx));
+    bench.close_one();
+    let fx = bench.close_one();
+    assert_eq!(parcels(&fx), to_group(0, &[0, 1], 3), "its group gets segments again");
+    let fx = bench.step(Input::NdbSilent { ndb: of(0, 2), is_silent: true });
+    assert!(fx.notes.is_empty(), "one without a link is not silent");
+}
+
+#[test]
 fn the_round_ends_where_it_began() {
     let mut bench = all_willing(3);
     (1..=3).for_each(|_| drop(bench.close_one()));

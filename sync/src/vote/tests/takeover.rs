@@ -32,6 +32,46 @@ fn a_home_that_dies_after_stage_one_is_replaced_at_once() {
 }
 
 #[test]
+fn a_silent_home_is_passed_over_like_a_dead_one_and_votes_again_when_it_is_heard() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    bench.store(meta(1, 1));
+    for node in [second, third] {
+        bench.step(node.0, Input::PeerSilent { peer: home, is_silent: true });
+    }
+    bench.deliver_without(home);
+    assert_eq!(bench.elected[usize::from(third.0)].len(), 1, "no hedge was waited for");
+    for node in [second, third] {
+        bench.step(node.0, Input::PeerSilent { peer: home, is_silent: false });
+    }
+    // It wakes with all that was sent to it, and is the home again.
+    bench.deliver_all();
+    bench.store(meta(1, 2));
+    bench.deliver_all();
+    assert!(bench.elected.iter().all(|elected| elected.len() == 2), "{:?}", bench.elected);
+}
+
+#[test]
+fn without_a_majority_that_is_heard_the_vote_waits_for_the_silent_by_id() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, third) = roles();
+    for peer in [home, second] {
+        bench.step(third.0, Input::PeerSilent { peer, is_silent: true });
+    }
+    assert!(!bench.nodes[usize::from(third.0)].has_quorum());
+    bench.store(meta(1, 1));
+    let waiting = bench.nodes[usize::from(third.0)].waiting();
+    assert_eq!(waiting.by_kind.keys().copied().collect::<Vec<_>>(), ["majority"]);
+    let mut silent = [home, second];
+    silent.sort_unstable();
+    assert_eq!(waiting.by_node.keys().copied().collect::<Vec<_>>(), silent);
+    bench.step(third.0, Input::PeerSilent { peer: second, is_silent: false });
+    assert!(bench.nodes[usize::from(third.0)].has_quorum());
+}
+
+#[test]
 fn a_paused_home_is_overtaken_when_the_hedge_is_over_and_accepts_when_it_wakes() {
     let mut bench = Bench::new(3);
     link_all(&mut bench);

@@ -37,6 +37,7 @@ async fn read(events: &mut mpsc::Receiver<LinkEvent>, total: u64) -> anyhow::Res
                 ask(&sender, Position::FIRST)?;
                 link = Some(sender);
             }
+            LinkEvent::Failed { .. } => {}
             LinkEvent::Down { reason, .. } => bail!("the link went down: {reason}"),
             LinkEvent::Messages { messages, .. } => {
                 for message in messages {
@@ -60,7 +61,7 @@ async fn read(events: &mut mpsc::Receiver<LinkEvent>, total: u64) -> anyhow::Res
                             }
                             other => bail!("the reading ended: {other:?}"),
                         },
-                        Message::NdbStanding { .. } => {}
+                        Message::NdbStanding { .. } | Message::Heartbeat => {}
                         other => bail!("{} for a reader", other.name()),
                     }
                 }

@@ -1,0 +1,40 @@
+//! What a stream of events waits for, when that is not the next publisher.
+
+use tokio::sync::watch;
+
+use vixen_common::words::Words;
+
+use crate::node::{EntryHandle, Waits};
+
+/// Tells once what holds a stream up, and again when that changes.
+pub(super) struct Waiting {
+    core: watch::Receiver<Waits>,
+    told: Option<Words>,
+}
+
+impl Waiting {
+    pub(super) fn new(core: &EntryHandle) -> Self {
+        Self { core: core.waits(), told: None }
+    }
+
+    /// Resolves when there may be news. Cancel safe.
+    pub(super) async fn changed(&mut self) {
+        if self.core.changed().await.is_err() {
+            // The core is gone, and the stream learns it otherwise.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// What to tell the stream now; `reads` while it waits for what is stored.
+    pub(super) fn news(&mut self, reads: bool) -> Option<String> {
+        let waits = self.core.borrow_and_update();
+        let gone = waits.gone.clone().filter(|_| reads || waits.holds_up);
+        if gone == self.told {
+            return None;
+        }
+        self.told = gone;
+        let text = self.told.as_ref()?.text(std::time::Instant::now());
+        let message = format!("what comes next waits: {text}");
+        Some(serde_json::json!({ "message": message }).to_string())
+    }
+}

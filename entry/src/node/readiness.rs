@@ -1,0 +1,141 @@
+//! Who is silent, what is missed, and whether the entry can acknowledge (DESIGN §6).
+
+use tokio::time::Instant;
+
+use vixen_common::config::NodeName;
+use vixen_common::link::LinkId;
+use vixen_common::redundancy::Redundancy;
+use vixen_common::telemetry::Readiness;
+use vixen_common::time::WallTime;
+use vixen_common::wire::{NdbStanding, PeerId};
+use vixen_common::words::{Absence, Words};
+
+use super::Waits;
+use super::quorum::{Quorum, standing_name};
+use super::run::{Effects, EntryNode};
+use crate::{delivery, segmenter};
+
+impl EntryNode {
+    /// Beats, and takes note of who has fallen silent.
+    pub(super) fn note_silence(&mut self, now: WallTime, fx: &mut Effects) {
+        for link in self.links.take_due(Instant::now().into_std()) {
+            if let Some(peer) = self.links.get(link).map(|linked| linked.peer) {
+                self.on_silence(now, link, peer, true, fx);
+            }
+        }
+    }
+
+    /// A peer fell silent, or is heard again.
+    pub(super) fn on_silence(
+        &mut self,
+        now: WallTime,
+        link: LinkId,
+        peer: PeerId,
+        is_silent: bool,
+        fx: &mut Effects,
+    ) {
+        match peer {
+            PeerId::Sync { id, .. } => {
+                self.sync.fall_silent(id, link, is_silent);
+            }
+            PeerId::Ndb { id: ndb, .. } => {
+                if self.ndb.fall_silent(ndb, link, is_silent) {
+                    let input = segmenter::Input::NdbSilent { ndb, is_silent };
+                    self.segmenter.step(now, input, &mut fx.segmenter);
+                    let input = delivery::Input::NdbSilent { ndb, is_silent };
+                    self.delivery.step(now, input, &mut fx.delivery);
+                    let clock = Instant::now().into_std();
+                    if is_silent {
+                        self.reads.ndb_down(now, ndb);
+                        self.catch_up.peer_down(ndb, clock);
+                    } else {
+                        self.reads.ndb_up(now, ndb);
+                        self.catch_up.peer_up(ndb, clock);
+                    }
+                }
+            }
+            PeerId::Entry { .. } => {}
+        }
+        self.tell_readiness();
+    }
+
+    /// How a node is missed here; an ndb node also while it takes no segments.
+    fn absence(&self, name: &NodeName) -> Option<Absence> {
+        let absence = self.links.absence(name);
+        if absence.is_some() {
+            return absence;
+        }
+        let ndb = self.links.values().find_map(|linked| match linked.peer {
+            PeerId::Ndb { id, .. } if linked.name == *name => Some(id),
+            PeerId::Ndb { .. } | PeerId::Sync { .. } | PeerId::Entry { .. } => None,
+        });
+        let standing = self.segmenter.standing(ndb?);
+        let is_willing = standing == Some(NdbStanding::Willing);
+        (!is_willing).then(|| Absence::Unable(standing_name(standing)))
+    }
+
+    pub(super) fn redundancy(&self) -> Redundancy {
+        let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
+        Redundancy::of(roster, write_quorum, |name| self.absence(name))
+    }
+
+    pub(super) fn quorum(&self) -> Quorum {
+        let groups = self.options.groups.len();
+        let standing_of = |ndb| self.segmenter.standing(ndb);
+        let absence = |name: &NodeName| self.links.absence(name);
+        Quorum::of(&self.sync, &self.ndb, groups, &self.options, standing_of, absence)
+    }
+
+    /// What keeps the oldest unresolved segment waiting, in words.
+    pub(super) fn missing(&self) -> String {
+        let quorum = self.quorum();
+        let of_oldest = || {
+            let oldest = self.segmenter.unresolved_segments().next()?;
+            let (have, needed) = (oldest.trims.len(), quorum.write_quorum);
+            let group = oldest.group;
+            let count = format!("{have} of {needed} ndb nodes of group {group} took it");
+            (have < needed).then(|| Words::new(count))
+        };
+        let missing = quorum.missing_sync().or_else(|| quorum.missing_group());
+        let words = missing.or_else(of_oldest).unwrap_or_else(|| self.vote_waits());
+        words.text(Instant::now().into_std())
+    }
+
+    /// Enough nodes are there, and the vote does not come: whose it is, and who of them is missed.
+    fn vote_waits(&self) -> Words {
+        let roster = &self.options.roster;
+        let voters = roster.sync_list(&self.options.sync_nodes);
+        let words = Words::new(format!("waiting for the vote of sync nodes {voters}"));
+        let missed = self.redundancy().sync.missed;
+        if missed.is_empty() { words } else { words.then("; ").gone(missed) }
+    }
+
+    /// Tells streams of events what they wait for, where it is a group of which nobody is there.
+    pub(super) fn tell_waits(&self) {
+        let is_heard = |group| self.ndb.heard().any(|ndb| ndb.group == group);
+        // Else it is under way.
+        let holds_up = self.delivery.waits_for().is_some_and(|group| !is_heard(group));
+        if holds_up != self.handle.waits.borrow().holds_up {
+            let gone = self.handle.waits.borrow().gone.clone();
+            self.handle.tell_waits(Waits { gone, holds_up });
+        }
+    }
+
+    /// Says whether the entry can acknowledge.
+    pub(super) fn tell_readiness(&self) {
+        let quorum = self.quorum();
+        let redundancy = self.redundancy();
+        redundancy.tell_metrics();
+        let base = || self.placing.is_none().then(|| Words::new("no ndb node has opened a tail"));
+        let missing = quorum.missing_sync().or_else(|| quorum.missing_group()).or_else(base);
+        let ready = match (missing, redundancy.lost()) {
+            (Some(waits_for), _) => Readiness::NotReady { waits_for },
+            (None, Some(lost)) => Readiness::Degraded { lost, missed: redundancy.missed() },
+            (None, None) => Readiness::Ready,
+        };
+        let holds_up = self.handle.waits.borrow().holds_up;
+        self.handle.tell_waits(Waits { gone: redundancy.gone(), holds_up });
+        self.metrics.ready(ready.is_ready());
+        self.handle.tell(ready);
+    }
+}

@@ -1,0 +1,70 @@
+//! Who is silent, what is missed, and whether that leaves enough feeds.
+
+use std::sync::PoisonError;
+
+use tokio::time::Instant;
+
+use vixen_common::link::LinkId;
+use vixen_common::redundancy::Redundancy;
+use vixen_common::telemetry::Readiness;
+use vixen_common::wire::PeerId;
+use vixen_common::words::{Absence, Words};
+
+use super::NdbNode;
+
+impl NdbNode {
+    /// Beats, and takes note of who has fallen silent.
+    pub(super) fn note_silence(&mut self) {
+        for link in self.links.take_due(Instant::now().into_std()) {
+            self.on_silence(link, true);
+        }
+    }
+
+    /// The peer of a link fell silent, or is heard again: nothing is asked of who is silent.
+    pub(super) fn on_silence(&mut self, link: LinkId, is_silent: bool) {
+        let Some(peer) = self.links.get(link).map(|linked| linked.peer) else { return };
+        if let PeerId::Ndb { id, .. } = peer {
+            let now = Instant::now();
+            if is_silent {
+                self.fetching.peer_down(id, now);
+                self.note_present();
+                self.catch_up.peer_down(id, now.into_std());
+            } else {
+                self.on_ndb_peer(id, now);
+            }
+        }
+        self.tell_readiness();
+    }
+
+    pub(super) fn redundancy(&self) -> Redundancy {
+        let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
+        let full = self.is_disk_full.then_some(Absence::Unable("disk full"));
+        Redundancy::of(roster, write_quorum, |name| {
+            let own = full.clone().filter(|_| *name == self.options.name);
+            own.or_else(|| self.links.absence(name))
+        })
+    }
+
+    pub(super) fn tell_readiness(&mut self) {
+        let redundancy = self.redundancy();
+        redundancy.tell_metrics();
+        let sync = &redundancy.sync;
+        let ready = if sync.spare() < 0 {
+            let count =
+                format!("{} of {} feeds of sync nodes: waiting for ", sync.up(), sync.needed);
+            Readiness::NotReady { waits_for: Words::new(count).awaited(sync.missed.clone()) }
+        } else if let Some(lost) = redundancy.lost() {
+            Readiness::Degraded { lost, missed: redundancy.missed() }
+        } else {
+            Readiness::Ready
+        };
+        {
+            let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
+            if *told != ready {
+                ready.say_change(&told);
+                *told = ready;
+            }
+        }
+        self.tell_standing();
+    }
+}

@@ -1,0 +1,89 @@
+//! Who is silent, what is missed, and whether that leaves a quorum.
+
+use std::sync::PoisonError;
+
+use tokio::time::Instant;
+
+use vixen_common::config::NodeName;
+use vixen_common::link::LinkId;
+use vixen_common::redundancy::Redundancy;
+use vixen_common::telemetry::Readiness;
+use vixen_common::time::WallTime;
+use vixen_common::wire::PeerId;
+use vixen_common::words::{Absence, Words};
+
+use super::SyncNode;
+use crate::vote::{Effects, Input};
+
+impl SyncNode {
+    /// Beats, and takes note of who has fallen silent.
+    pub(super) fn note_silence(&mut self, now: WallTime, fx: &mut Effects) {
+        for link in self.links.take_due(Instant::now().into_std()) {
+            if let Some(peer) = self.links.get(link).map(|linked| linked.peer) {
+                self.on_silence(now, link, peer, true, fx);
+            }
+        }
+    }
+
+    /// A peer fell silent, or is heard again.
+    pub(super) fn on_silence(
+        &mut self,
+        now: WallTime,
+        link: LinkId,
+        peer: PeerId,
+        is_silent: bool,
+        fx: &mut Effects,
+    ) {
+        match peer {
+            PeerId::Sync { id, .. } => {
+                let is_present =
+                    self.peers.get(&id).is_some_and(|peer| peer.link == link && peer.is_taken);
+                if is_present {
+                    self.votes.step(now, Input::PeerSilent { peer: id, is_silent }, fx);
+                }
+            }
+            PeerId::Ndb { .. } => self.tell_aside(now, fx),
+            PeerId::Entry { .. } => {}
+        }
+        self.tell_readiness();
+    }
+
+    /// How a node is missed here; a sync node also while its store is not taken.
+    fn absence(&self, name: &NodeName) -> Option<Absence> {
+        let absence = self.links.absence(name);
+        let is_this = *name == self.options.name;
+        if absence.is_some() || is_this {
+            return absence;
+        }
+        let mut linked = self.links.values().filter(|linked| linked.name == *name);
+        let is_refused = linked.any(|linked| match linked.peer {
+            PeerId::Sync { id, .. } => !self.has_taken(id),
+            PeerId::Ndb { .. } | PeerId::Entry { .. } => false,
+        });
+        is_refused.then_some(Absence::Unable("its store is not taken"))
+    }
+
+    pub(super) fn redundancy(&self) -> Redundancy {
+        let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
+        Redundancy::of(roster, write_quorum, |name| self.absence(name))
+    }
+
+    pub(super) fn tell_readiness(&self) {
+        let redundancy = self.redundancy();
+        redundancy.tell_metrics();
+        let sync = &redundancy.sync;
+        let ready = if sync.spare() < 0 {
+            let count = format!("{} of {} sync nodes: waiting for ", sync.up(), sync.needed);
+            Readiness::NotReady { waits_for: Words::new(count).awaited(sync.missed.clone()) }
+        } else if let Some(lost) = redundancy.lost() {
+            Readiness::Degraded { lost, missed: redundancy.missed() }
+        } else {
+            Readiness::Ready
+        };
+        let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != ready {
+            ready.say_change(&told);
+            *told = ready;
+        }
+    }
+}
