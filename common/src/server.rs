@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::link::{Identity, Inbox, LinkEvent, link_router};
+use crate::link::{Identity, Inbox, LinkEvent, RefusalLog, link_router};
 use crate::telemetry::{ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal};
 use crate::tls::{ClientAddress, Port, Tls, reload_on_hangup};
 use watched::{VANISHED_CONNECTIONS, Watched};
@@ -187,11 +187,14 @@ where
 {
     let has_tls = identity.tls.is_some();
     let link = link_router(identity, inbox);
-    let link = if has_tls { link.layer(from_fn(demand_certificate)) } else { link };
+    let refusals = Arc::new(RefusalLog::default());
+    let demand = from_fn_with_state(refusals, demand_certificate);
+    let link = if has_tls { link.layer(demand) } else { link };
     link.merge(ops_router(install_metrics(), ready, status))
 }
 
 async fn demand_certificate(
+    State(refusals): State<Arc<RefusalLog>>,
     ConnectInfo(client): ConnectInfo<ClientAddress>,
     request: Request,
     next: Next,
@@ -199,8 +202,7 @@ async fn demand_certificate(
     if client.is_certified {
         return next.run(request).await;
     }
-    metrics::counter!("vixen_common_links_refused_total").increment(1);
-    tracing::warn!(ip = %client.ip, reason = "no certificate", "link refused");
+    refusals.refused(client.ip, None, "no certificate of this cluster");
     let text = "links need a certificate of this cluster: set [cluster-tls] on both nodes\n";
     (StatusCode::FORBIDDEN, text).into_response()
 }

@@ -150,6 +150,9 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
         assert!(log.contains("proof of the cluster secret is wrong"), "{node}: {log}");
         let both = format!("is called D9 in its own configuration, and D2 in that of {node}");
         assert!(log.contains(&both), "{node}: {log}");
+        let refused = log.lines().filter(|line| line.contains("link refused"));
+        let by_name = refused.filter(|line| line.contains("peer=\"E9\" from=127.0.0.1"));
+        assert_eq!(by_name.count(), 2, "another cluster, another secret: {log}");
     }
     assert_works(&cluster, "vixen.refusals.strangers").await;
 }

@@ -189,6 +189,10 @@ async fn a_group_that_is_gone_is_told_by_every_entry() {
     };
     tokio::time::timeout(SOON, hear).await.expect("told in time");
     assert!(told.contains("event: waiting\ndata: {\"message\":"), "{told}");
+    // That it has ended is all there is to say of its links.
+    for id in ["S1", "D1", "E1"] {
+        logged(&cluster, id, &["link down", "peer=D2", "reason=\"closed by the peer\""]).await;
+    }
     cluster.restart("D2").await.expect("ready again");
     all_ready(&cluster).await;
 }

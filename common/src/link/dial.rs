@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::socket::{HELLO_TIMEOUT, encode, fresh_nonce, run};
+use super::socket::{HELLO_TIMEOUT, encode, end_of, fresh_nonce, run};
 use super::{Expected, Identity, Inbox, LinkEvent};
 use crate::config::NodeName;
 use crate::tls::{Stream, Tls};
@@ -234,7 +234,7 @@ where
             Ok(WsMessage::Close(_)) => Some(Err("closed by the peer".to_owned())),
             Ok(WsMessage::Text(_)) => Some(Err("the peer sent text".to_owned())),
             Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_)) => None,
-            Err(error) => Some(Err(error.to_string())),
+            Err(error) => Some(Err(end_of(&error))),
         })
     }));
     run(identity, inbox, peer, sink, stream).await;

@@ -15,6 +15,7 @@ mod links;
 mod liveness;
 mod memory;
 mod queue;
+mod refusals;
 mod socket;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use links::{Change, Links};
 pub use liveness::{BEAT_EVERY, CLOSE_AFTER, Due, Liveness, SILENT_AFTER};
 pub use memory::{End, join};
 pub use queue::{LinkSender, SendError};
+pub(crate) use refusals::RefusalLog;
 pub use socket::link_router;
 
 /// One link of this process, never reused.

@@ -1,19 +1,23 @@
 //! Links over WebSocket (RFC 6455), binary messages, one frame each.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::{Message as WsMessage, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use super::queue::{LinkReceiver, queue};
-use super::{Identity, Inbox, LinkEvent, LinkId};
+use super::{Identity, Inbox, LinkEvent, LinkId, RefusalLog};
 use crate::config::NodeName;
+use crate::tls::ClientAddress;
 use crate::wire::{
     FRAME_BYTES_MAX, Greeting, Hello, Message, PROTOCOL_VERSION, PeerId, Refusal, Welcome,
     decode_frame, encode_message, proof_of,
@@ -29,11 +33,20 @@ pub fn link_router<E>(identity: Identity, inbox: Inbox<E>) -> Router
 where
     E: From<LinkEvent> + Send + 'static,
 {
-    Router::new().route("/link", get(accept::<E>)).with_state(Arc::new((identity, inbox)))
+    let state = Arc::new(Listener { identity, inbox, refusals: RefusalLog::default() });
+    Router::new().route("/link", get(accept::<E>)).with_state(state)
+}
+
+/// The accepting side of a node.
+struct Listener<E> {
+    identity: Identity,
+    inbox: Inbox<E>,
+    refusals: RefusalLog,
 }
 
 async fn accept<E>(
-    State(state): State<Arc<(Identity, Inbox<E>)>>,
+    State(state): State<Arc<Listener<E>>>,
+    ConnectInfo(client): ConnectInfo<ClientAddress>,
     upgrade: WebSocketUpgrade,
 ) -> Response
 where
@@ -41,30 +54,28 @@ where
 {
     upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
         move |socket| async move {
-            let (identity, inbox) = &*state;
-            serve(identity, inbox, socket).await;
+            serve(&state, client.ip, socket).await;
         },
     )
 }
 
-async fn serve<E>(identity: &Identity, inbox: &Inbox<E>, mut socket: WebSocket)
+async fn serve<E>(listener: &Listener<E>, from: IpAddr, mut socket: WebSocket)
 where
     E: From<LinkEvent> + Send + 'static,
 {
+    let Listener { identity, inbox, refusals } = listener;
     let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(identity, &mut socket)).await;
     let peer = match greeted {
         Ok(Ok(peer)) => peer,
-        Ok(Err(refusal)) => {
-            metrics::counter!("vixen_common_links_refused_total").increment(1);
-            tracing::warn!(reason = %refusal, "link refused");
+        Ok(Err((refusal, name))) => {
+            refusals.refused(from, name.as_ref(), &refusal.to_string());
             let refused = Welcome::Refused { reason: refusal };
             let _gone = socket.send(WsMessage::Binary(encode(&refused))).await;
             let _gone = socket.close().await;
             return;
         }
         Err(_elapsed) => {
-            metrics::counter!("vixen_common_links_refused_total").increment(1);
-            tracing::warn!("link refused: no hello in time");
+            refusals.refused(from, None, "no hello in time");
             return;
         }
     };
@@ -79,23 +90,26 @@ where
             Ok(WsMessage::Close(_)) => Some(Err("closed by the peer".to_owned())),
             Ok(WsMessage::Text(_)) => Some(Err("the peer sent text".to_owned())),
             Ok(WsMessage::Ping(_) | WsMessage::Pong(_)) => None,
-            Err(error) => Some(Err(error.to_string())),
+            Err(error) => Some(Err(end_of(&*error.into_inner()))),
         })
     }));
     run(identity, inbox, peer, sink, stream).await;
 }
 
 /// Says HELLO as the listener.
-async fn greet(identity: &Identity, socket: &mut WebSocket) -> Result<(PeerId, NodeName), Refusal> {
+async fn greet(
+    identity: &Identity,
+    socket: &mut WebSocket,
+) -> Result<(PeerId, NodeName), (Refusal, Option<NodeName>)> {
     let nonce = fresh_nonce();
     let greeting = Greeting { version: PROTOCOL_VERSION, nonce };
-    let malformed = |_any| Refusal::Malformed;
+    let malformed = |_any| (Refusal::Malformed, None);
     socket.send(WsMessage::Binary(encode(&greeting))).await.map_err(malformed)?;
     let Some(Ok(WsMessage::Binary(frame))) = socket.recv().await else {
-        return Err(Refusal::Malformed);
+        return Err((Refusal::Malformed, None));
     };
-    let hello = read_hello(&frame)?;
-    check_hello(identity, &hello, &nonce)?;
+    let hello = read_hello(&frame).map_err(|refusal| (refusal, None))?;
+    check_hello(identity, &hello, &nonce).map_err(|refusal| (refusal, Some(hello.name.clone())))?;
     let speaker = (&identity.peer, &identity.name);
     let proof = proof_of(&identity.secret, false, &identity.cluster, speaker, &nonce, &hello.nonce);
     let welcome = Welcome::Accepted { peer: identity.peer, name: identity.name.clone(), proof };
@@ -130,6 +144,22 @@ fn check_hello(identity: &Identity, hello: &Hello, nonce: &[u8; 32]) -> Result<(
         return Err(Refusal::Proof);
     }
     identity.check_admission(&hello.peer, &hello.name)
+}
+
+/// Why a link ended, in words. A process that ends, cleanly or not, leaves its connection: that is no
+/// error of the protocol.
+pub(super) fn end_of(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<WsError>() {
+        Some(
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+            | WsError::ConnectionClosed
+            | WsError::AlreadyClosed,
+        ) => "closed by the peer".to_owned(),
+        Some(WsError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+            "closed by the peer".to_owned()
+        }
+        Some(_) | None => error.to_string(),
+    }
 }
 
 /// Encodes a word of the HELLO; these have no failing encoding.
