@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     pub(crate) pending: Gauge,
     pub(crate) watermark: Gauge,
     pub(crate) feeds: Gauge,
+    pub(crate) order_ahead: Gauge,
+    pub(crate) clock_ahead: Gauge,
     dropped: [Counter; 6],
     pub(crate) refused_messages: Counter,
     pub(crate) ballots_started: Counter,
@@ -59,6 +61,14 @@ impl Metrics {
         );
         describe_gauge!("vixen_sync_pending_segments", "Segments known and not known elected");
         describe_gauge!("vixen_sync_watermark_seconds", "Wall time of the watermark, Unix seconds");
+        describe_gauge!(
+            "vixen_sync_order_ahead_seconds",
+            "How far the newest elected stamp is ahead of wall time"
+        );
+        describe_gauge!(
+            "vixen_sync_clock_ahead_seconds",
+            "How far this node's own stamps are ahead of wall time"
+        );
         describe_gauge!("vixen_sync_feeds", "Readers that follow this node's feed");
         describe_counter!(
             "vixen_sync_inputs_dropped_total",
@@ -103,6 +113,8 @@ impl Metrics {
             pending: gauge!("vixen_sync_pending_segments"),
             watermark: gauge!("vixen_sync_watermark_seconds"),
             feeds: gauge!("vixen_sync_feeds"),
+            order_ahead: gauge!("vixen_sync_order_ahead_seconds"),
+            clock_ahead: gauge!("vixen_sync_clock_ahead_seconds"),
             dropped: DROPS
                 .map(|drop| counter!("vixen_sync_inputs_dropped_total", "reason" => drop.name())),
             refused_messages: counter!("vixen_sync_messages_refused_total"),

@@ -26,6 +26,9 @@ impl Cluster {
         }
         actions.extend(state.network.iter().map(|number| Action::Deliver(*number)));
         self.link_actions(&facts, actions);
+        if state.jumps < self.instance.jumps_max {
+            actions.extend((0..NODES).filter(is_up).map(|node| Action::Jump { node }));
+        }
         if state.crashes < self.instance.crashes_max {
             self.crash_actions(&facts, actions);
         }

@@ -20,9 +20,8 @@
 //! - *The crash* that loses some rows chooses any prefix of the waiting elections, with or without
 //!   the waiting votes: more than a driver that writes them together can lose.
 //!
-//! What is not in the model: wall times that differ by more than `ahead` or pass (wild clocks,
-//! retries, suspicions that last), several groups, retention, peers that stand aside. The
-//! simulation has them.
+//! What is not in the model: wall times that pass (retries, suspicions that last, a reach that runs),
+//! several groups, retention, peers that stand aside. The simulation has them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,7 +33,7 @@ use crate::cache::Step;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::instance::{Instance, MEMBERS, NODES};
-use crate::node::{Node, WALL};
+use crate::node::{AHEAD_MS_MAX, LATE, Node, WALL};
 use crate::parcels::Parcels;
 use crate::state::{Action, Note, State, Submitted};
 use crate::table::{Number, Outcome, Tables};
@@ -42,6 +41,11 @@ use crate::verdict::Verdict;
 
 /// What a restart puts a clock ahead by.
 const AHEAD_MS: u64 = 500;
+
+/// A stamp of the hour that clocks were ahead by.
+fn late(lane: u8) -> Stamp {
+    Lane::new(lane).map_or(Stamp::ZERO, |lane| Stamp::at(LATE, lane))
+}
 
 /// One instance, checked with one fault or none.
 pub(crate) struct Cluster {
@@ -64,10 +68,24 @@ impl Cluster {
         }
     }
 
-    /// The ceiling of the node's clock at the beginning.
-    fn first_ceiling(&self, id: SyncId) -> Stamp {
-        let lane = Lane::new(id.0).filter(|_| self.instance.ahead == Some(id.0));
-        lane.map_or(Stamp::ZERO, |lane| Stamp::at(WALL.plus_millis(AHEAD_MS), lane))
+    /// A node at the beginning.
+    fn first_node(&self, id: SyncId) -> Node {
+        let newest = if self.instance.order { late(0) } else { Stamp::ZERO };
+        let ceiling = if self.instance.late >> id.0 & 1 == 1 {
+            late(id.0)
+        } else {
+            let lane = Lane::new(id.0).filter(|_| self.instance.ahead == Some(id.0));
+            lane.map_or(newest, |lane| Stamp::at(WALL.plus_millis(AHEAD_MS), lane))
+        };
+        Node::new(id, ceiling, newest, self.instance.wild >> id.0 & 1 == 1)
+    }
+
+    /// Whether a stamp may be elected by rule 8: no quorum's clocks were ahead of it.
+    fn is_bounded(&self, state: &State, stamp: Stamp) -> bool {
+        // Of any quorum one node was always right.
+        let is_right = NODES - state.were_ahead.count_ones() as usize > NODES / 2;
+        let right = if self.instance.order { LATE } else { WALL.plus_millis(AHEAD_MS_MAX) };
+        !is_right || stamp.wall_time() <= right
     }
 
     pub(crate) fn may_link(&self, a: usize, b: usize) -> bool {
@@ -86,6 +104,7 @@ impl Cluster {
                 (node, parcels.crash[node][usize::from(elections)][usize::from(votes)])
             }
             Action::Restart { node } => (node, parcels.restart[node]),
+            Action::Jump { node } => (node, parcels.jump[node]),
             Action::LinkUp { a, b } => (a, parcels.link_up[a][b]),
             Action::LinkDown { node, peer } => (node, parcels.link_down[node][peer]),
         }
@@ -121,6 +140,10 @@ impl Cluster {
             }
             Action::Overdue { .. } => state.overdues += 1,
             Action::Crash { .. } => state.crashes += 1,
+            Action::Jump { node } => {
+                state.jumps += 1;
+                state.were_ahead |= 1 << node;
+            }
             Action::LinkUp { a, b } => return self.link_other_end(state, (a, b), outcome),
             Action::Store { .. }
             | Action::Deliver(_)
@@ -200,7 +223,7 @@ impl Model for Cluster {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let mut nodes = MEMBERS.map(|id| Node::new(id, self.first_ceiling(id)));
+        let mut nodes = MEMBERS.map(|id| self.first_node(id));
         for (a, node) in nodes.iter_mut().enumerate() {
             for b in (0..NODES).filter(|b| *b != a && self.may_link(a.min(*b), a.max(*b))) {
                 // Digests of nothing: they say nothing.
@@ -212,6 +235,8 @@ impl Model for Cluster {
             network: Box::default(),
             crashes: 0,
             overdues: 0,
+            jumps: 0,
+            were_ahead: self.instance.wild | self.instance.late,
             submitted: vec![Submitted::No; self.tables.segments().len()].into(),
             verdict: Verdict::default(),
             is_taken_over: Note(false),
@@ -252,6 +277,9 @@ impl Model for Cluster {
             Property::always("one owner's order", |_, s: &State| !s.verdict.breaks_owner_order),
             Property::always("real-time order", |_, s: &State| {
                 !s.submitted.contains(&Submitted::TooLow)
+            }),
+            Property::always("no wrong clock is followed", |cluster: &Self, s: &State| {
+                cluster.elected(s).iter().all(|e| cluster.is_bounded(s, e.stamp()))
             }),
             Property::always("the frontier is certain", |_, s: &State| !s.verdict.breaks_frontier),
             Property::always("watermarks never fall", |_, s: &State| !s.verdict.has_fallen),

@@ -47,6 +47,7 @@ impl Cluster {
                 let votes = if votes { "waiting votes written" } else { "waiting votes lost" };
                 format!("sync{node}: crash, {votes}, {elections} waiting elections written")
             }
+            Action::Jump { node } => format!("sync{node}: its wall time is set"),
             Action::Restart { node } => format!("sync{node}: restart"),
             Action::LinkUp { a, b } => format!("sync{a} and sync{b}: link up"),
             Action::LinkDown { node, peer } => format!("sync{node}: link to sync{peer} down"),

@@ -21,6 +21,8 @@ pub(crate) enum Event {
     },
     /// It starts again from its disk.
     Restart,
+    /// Its wall time is set far ahead, or right again.
+    Jump,
     /// It cannot crash any more: nobody will read its disk again.
     Settle,
 }

@@ -19,12 +19,14 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All, by the names of the command line.
-    pub(crate) const ALL: [(&'static str, Self); 9] = [
+    pub(crate) const ALL: [(&'static str, Self); 11] = [
         ("minimum-of-drafts", Self::Vote(Mutation::MinimumOfDrafts)),
         ("recovery-ignores-accepted", Self::Vote(Mutation::RecoveryIgnoresAccepted)),
         ("two-values-one-ballot", Self::Vote(Mutation::TwoValuesOneBallot)),
         ("no-floor", Self::Vote(Mutation::NoFloor)),
         ("accept-leaves-clock", Self::Vote(Mutation::AcceptLeavesClock)),
+        ("no-bound", Self::Vote(Mutation::NoBound)),
+        ("reach-leaps", Self::Vote(Mutation::ReachLeaps)),
         ("watermark-ignores-drafts", Self::WatermarkIgnoresDrafts),
         ("drafts-forgotten-at-restart", Self::DraftsForgottenAtRestart),
         ("clock-not-restored", Self::ClockNotRestored),

@@ -3,9 +3,13 @@
 //! An instance is named by its parameters, so that any can be asked for on the command line:
 //!
 //! ```text
-//! chain-b1-c1-o2-cut01-ahead2-d30
-//!   |    |  |  |   |     |    `-- bounded: no state further than 30 actions from the first
-//!   |    |  |  |   |     `------- the clock of sync2 is half a second ahead, as after a restart
+//! chain-b1-c1-o2-cut01-ahead2-late01-order-wild2-j1-d30
+//!   |    |  |  |   |     |      |      |     |   |  `-- bounded: no state further than 30 actions from the first
+//!   |    |  |  |   |     |      |      |     |   `----- wall times are set far ahead, or right again, at most once
+//!   |    |  |  |   |     |      |      |     `--------- the wall time of sync2 is more than an hour ahead
+//!   |    |  |  |   |     |      |      `--------------- the newest election of all is an hour ahead
+//!   |    |  |  |   |     |      `---------------------- the clocks of sync0 and sync1 are an hour ahead, wall times are right
+//!   |    |  |  |   |     `----------------------------- the clock of sync2 is half a second ahead, as after a restart
 //!   |    |  |  |   `------------- the link between sync0 and sync1 never comes up
 //!   |    |  |  `----------------- at most 2 hedge delays end (`Input::Overdue`)
 //!   |    |  `-------------------- at most 1 crash
@@ -75,6 +79,14 @@ pub(crate) struct Instance {
     pub(crate) cut: Option<(u8, u8)>,
     /// The node that has been restarted before.
     pub(crate) ahead: Option<u8>,
+    /// Bit `n`: the clock of node `n` is an hour ahead, and its wall time is right.
+    pub(crate) late: u8,
+    /// The newest election is an hour ahead.
+    pub(crate) order: bool,
+    /// Bit `n`: the wall time of node `n` is more than an hour ahead.
+    pub(crate) wild: u8,
+    /// How often a wall time is set.
+    pub(crate) jumps_max: u8,
     /// Actions from the first state; without it the check is exhaustive.
     pub(crate) depth_max: Option<usize>,
 }
@@ -121,6 +133,18 @@ impl fmt::Display for Instance {
         if let Some(node) = self.ahead {
             write!(f, "-ahead{node}")?;
         }
+        for (name, nodes) in [("late", self.late), ("wild", self.wild)] {
+            if name == "wild" && self.order {
+                write!(f, "-order")?;
+            }
+            if nodes > 0 {
+                let nodes = (0..NODES).filter(|node| nodes >> node & 1 == 1);
+                write!(f, "-{name}{}", nodes.map(|node| node.to_string()).collect::<String>())?;
+            }
+        }
+        if self.jumps_max > 0 {
+            write!(f, "-j{}", self.jumps_max)?;
+        }
         self.depth_max.map_or(Ok(()), |depth| write!(f, "-d{depth}"))
     }
 }
@@ -128,7 +152,8 @@ impl fmt::Display for Instance {
 /// The text names no instance.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "`{0}` is no instance: expected SHAPE[-bN][-cN][-oN][-cutXY][-aheadN][-dN], as in chain-b1-c1-o1"
+    "`{0}` is no instance: expected SHAPE[-bN][-cN][-oN][-cutXY][-aheadN][-lateN…][-order][-wildN…][-jN][-dN], \
+     as in chain-b1-c1-o1"
 )]
 pub(crate) struct ParseInstanceError(String);
 
@@ -151,6 +176,10 @@ fn parse(text: &str) -> Option<Instance> {
         overdues_max: 0,
         cut: None,
         ahead: None,
+        late: 0,
+        order: false,
+        wild: 0,
+        jumps_max: 0,
         depth_max: None,
     };
     for part in parts {
@@ -158,6 +187,14 @@ fn parse(text: &str) -> Option<Instance> {
             instance.cut = Some(cut(pair)?);
         } else if let Some(node) = part.strip_prefix("ahead") {
             instance.ahead = Some(node.parse().ok().filter(|node| usize::from(*node) < NODES)?);
+        } else if let Some(digits) = part.strip_prefix("late") {
+            instance.late = nodes(digits)?;
+        } else if let Some(digits) = part.strip_prefix("wild") {
+            instance.wild = nodes(digits)?;
+        } else if part == "order" {
+            instance.order = true;
+        } else if let Some(number) = part.strip_prefix('j') {
+            instance.jumps_max = number.parse().ok()?;
         } else if let Some(number) = part.strip_prefix('b') {
             instance.ballot_max = number.parse().ok()?;
         } else if let Some(number) = part.strip_prefix('c') {
@@ -171,6 +208,13 @@ fn parse(text: &str) -> Option<Instance> {
         }
     }
     Some(instance)
+}
+
+/// Digits that name nodes.
+fn nodes(digits: &str) -> Option<u8> {
+    let node = |digit: char| digit.to_digit(10).filter(|node| (*node as usize) < NODES);
+    let nodes = digits.chars().map(node).collect::<Option<Vec<_>>>()?;
+    (!nodes.is_empty()).then(|| nodes.iter().fold(0, |set, node| set | 1 << node))
 }
 
 /// Two digits that name different nodes, the lower first.

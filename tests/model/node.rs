@@ -18,9 +18,18 @@ use crate::event::Event;
 use crate::fault::Fault;
 use crate::instance::MEMBERS;
 
-/// Wall time of all nodes, for ever: stamps rise by their counters, and hedge delays end when the
-/// checker says so.
+/// Wall time of all nodes that is right, for ever: stamps rise by their counters, and hedge delays
+/// end when the checker says so.
 pub(crate) const WALL: WallTime = WallTime(1_800_000_000_000);
+
+/// Rule 8 draws the line here.
+pub(crate) const AHEAD_MS_MAX: u64 = 10_000;
+
+/// Where clocks of nodes, and the order, are that were ahead once.
+pub(crate) const LATE: WallTime = WallTime(WALL.0 + 3_600_000);
+
+/// Wall time that is wrong: an order that is ahead is less than the bound behind it.
+const WILD: WallTime = WallTime(LATE.0 + 5_000);
 
 /// What readers have heard of a node: crashes do not take it back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,6 +50,8 @@ pub(crate) struct Node {
     id: SyncId,
     /// `None` while it is down.
     votes: Option<Votes>,
+    /// Whether its wall time is wrong.
+    is_wild: bool,
     disk: Disk,
     unwritten: Unwritten,
     /// Election rows that are not on disk, oldest first.
@@ -56,14 +67,19 @@ pub(crate) struct Node {
 pub(crate) type Sends = Vec<(SyncId, Input)>;
 
 impl Node {
-    /// A node, up, without links, whose disk has nothing but a ceiling of the clock, or not even
-    /// that.
-    pub(crate) fn new(id: SyncId, ceiling: Stamp) -> Self {
+    /// A node, up, without links, whose disk has nothing but a ceiling of the clock, and the newest
+    /// election of an owner that is not of the instance; both may be zero.
+    pub(crate) fn new(id: SyncId, ceiling: Stamp, newest: Stamp, is_wild: bool) -> Self {
         let mut disk = Disk::default();
         disk.apply(Write::Ceiling(ceiling));
+        if newest > Stamp::ZERO {
+            let row = OwnerRow { contiguous: Seq::FIRST, stamp: newest };
+            disk.apply(Write::OwnerSettled(OwnerId(uuid::Uuid::nil()), row));
+        }
         Self {
             id,
             votes: Some(Votes::new(options(id), disk.recover(None))),
+            is_wild,
             disk,
             unwritten: Unwritten::default(),
             elections: Vec::new(),
@@ -121,6 +137,10 @@ impl Node {
                 self.tell_watermark(fault);
                 Sends::new()
             }
+            Event::Jump => {
+                self.is_wild = !self.is_wild;
+                Sends::new()
+            }
             Event::Settle => {
                 self.is_settled = true;
                 Sends::new()
@@ -172,9 +192,10 @@ impl Node {
     }
 
     fn input(&mut self, input: Input, fault: Option<Fault>) -> Sends {
+        let wall = if self.is_wild { WILD } else { WALL };
         let Some(votes) = &mut self.votes else { return Sends::new() };
         let mut fx = Effects::default();
-        let stepped = catch_unwind(AssertUnwindSafe(|| votes.step(WALL, input, &mut fx)));
+        let stepped = catch_unwind(AssertUnwindSafe(|| votes.step(wall, input, &mut fx)));
         if stepped.is_err() {
             self.feed.has_panicked = true;
             self.votes = None;
@@ -236,5 +257,5 @@ pub(crate) fn nothing_from(peer: SyncId) -> Input {
 }
 
 fn options(id: SyncId) -> VoteOptions {
-    VoteOptions { id, members: MEMBERS.to_vec(), write_quorum: 1, clock_ahead_max_ms: 10_000 }
+    VoteOptions { id, members: MEMBERS.to_vec(), write_quorum: 1, clock_ahead_max_ms: AHEAD_MS_MAX }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Parcels {
     /// By the elections that are written, then by whether votes are.
     pub(crate) crash: [Vec<[Number; 2]>; NODES],
     pub(crate) restart: [Number; NODES],
+    pub(crate) jump: [Number; NODES],
     pub(crate) settle: [Number; NODES],
 }
 
@@ -48,6 +49,7 @@ impl Parcels {
             link_down: of_peer(&Event::LinkDown),
             crash: nodes().map(|to| (0..=metas.len()).map(|kept| crash(to, kept)).collect()),
             restart: nodes().map(|to| tables.keep_parcel(to, Event::Restart)),
+            jump: nodes().map(|to| tables.keep_parcel(to, Event::Jump)),
             settle: nodes().map(|to| tables.keep_parcel(to, Event::Settle)),
         }
     }

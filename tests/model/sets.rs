@@ -3,7 +3,7 @@
 use crate::instance::{Instance, ParseInstanceError};
 
 /// Exhaustive in about a minute together, for every change.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 20] = [
     "one-b1-c1-o1",
     "one-b1-c1-o1-cut02",
     "one-b2-c0-o3",
@@ -18,6 +18,12 @@ const SMALL: [&str; 14] = [
     "together-b0-c0-o1-ahead1",
     "mixed-b0-c0-o1",
     "mixed-b0-c0-o0-ahead1",
+    "one-b1-c0-o1-wild1",
+    "one-b1-c0-o1-j2",
+    "one-b1-c0-o1-order-wild1",
+    "one-b1-c0-o2-late01",
+    "chain-b0-c0-o1-late012",
+    "chain-b0-c0-o1-order-j1",
 ];
 
 /// Exhaustive in about six minutes together, for a change of the protocol. What goes beyond, like

@@ -29,6 +29,9 @@ pub(crate) struct State {
     pub(crate) network: Box<[Number]>,
     pub(crate) crashes: u8,
     pub(crate) overdues: u8,
+    pub(crate) jumps: u8,
+    /// Bit `n`: wall time, or the clock, of node `n` was far ahead once.
+    pub(crate) were_ahead: u8,
     pub(crate) submitted: Box<[Submitted]>,
     /// A function of the rest.
     pub(crate) verdict: Verdict,
@@ -65,6 +68,8 @@ pub(crate) enum Action {
     Hear { node: usize, peer: usize },
     /// A node dies.
     Crash { node: usize, elections: u8, votes: bool },
+    /// A node's wall time is set far ahead, or right again.
+    Jump { node: usize },
     /// A node starts again.
     Restart { node: usize },
     /// A link comes up, at both ends.

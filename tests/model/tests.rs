@@ -63,9 +63,18 @@ fn instances_have_their_parameters_for_names() {
             assert_eq!(instance.to_string().parse::<Instance>().ok(), Some(instance));
         }
     }
-    let full = "mixed-b2-c1-o3-cut02-ahead1-d40";
+    let full = "mixed-b2-c1-o3-cut02-ahead1-late01-order-wild2-j3-d40";
     assert_eq!(full.parse::<Instance>().expect("an instance").to_string(), full);
-    for wrong in ["chains", "chain-x1", "chain-cut10", "chain-cut03", "chain-ahead3", ""] {
+    for wrong in [
+        "chains",
+        "chain-x1",
+        "chain-cut10",
+        "chain-cut03",
+        "chain-ahead3",
+        "chain-late3",
+        "chain-wild",
+        "",
+    ] {
         assert!(sets::named(wrong).is_err(), "{wrong}");
     }
 }
@@ -99,6 +108,21 @@ fn two_owners_keep_real_time_order() {
 fn a_cut_link_is_passed_over() {
     let report = holds("one-b1-c0-o1-cut01");
     assert!(report.findings.iter().all(|finding| finding.is_always != finding.path.is_some()));
+}
+
+#[test]
+fn one_wrong_clock_is_not_followed_and_stops_nobody() {
+    holds("one-b0-c0-o1-wild1");
+    holds("one-b0-c0-o1-late1");
+    holds("one-b0-c0-o0-j1");
+}
+
+#[test]
+fn clocks_that_were_ahead_stop_nobody() {
+    holds("one-b0-c0-o1-late01");
+    holds("one-b0-c0-o1-late012");
+    holds("chain-b0-c0-o0-order");
+    holds("one-b0-c0-o1-order-wild1");
 }
 
 #[test]
@@ -161,5 +185,17 @@ mod mutations {
     fn accepting_without_raising_the_clock_is_noticed() {
         let fault = Fault::Vote(Mutation::AcceptLeavesClock);
         breaks("together-b0-c0-o1-ahead1", fault, "real-time order");
+    }
+
+    #[test]
+    fn stamps_without_a_bound_are_noticed() {
+        let fault = Fault::Vote(Mutation::NoBound);
+        breaks("one-b0-c0-o0-wild1", fault, "no wrong clock is followed");
+    }
+
+    #[test]
+    fn an_order_that_leaps_is_noticed() {
+        let fault = Fault::Vote(Mutation::ReachLeaps);
+        breaks("one-b0-c0-o0-order-wild1", fault, "no wrong clock is followed");
     }
 }

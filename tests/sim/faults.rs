@@ -9,11 +9,6 @@ use vixen_sync::vote::Input;
 use crate::node::Crash;
 use crate::world::{World, id_of};
 
-/// Clocks are set wrong by up to this much now and then; rule 8 draws the line at 10 s.
-const WILD_MS: i64 = 30_000;
-/// How fast a clock that runs wild runs, in milliseconds a millisecond.
-const DRIFT_MS_MAX: i64 = 20;
-
 /// What the nodes see of a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -60,15 +55,17 @@ impl World {
     }
 
     fn set_clock(&mut self, at: usize) {
-        let (skew_ms, drift_ms) = match self.rng.random_range(0..10) {
-            0 => (WILD_MS, 0),
-            1 => (-WILD_MS, 0),
-            2 => (0, self.rng.random_range(-DRIFT_MS_MAX..DRIFT_MS_MAX)),
-            _ => (self.rng.random_range(-500..500), 0),
-        };
+        let (skew_ms, drift_ms) = self.clocks.set_one(at, &mut self.rng);
         self.note(|| format!("clock {at} off by {skew_ms} ms, drifting {drift_ms} ms/ms"));
         self.nodes[at].skew_ms = skew_ms;
         self.nodes[at].drift_ms = drift_ms;
+    }
+
+    /// Sets all clocks at once, if this is the kind of seed.
+    pub(crate) fn disturb_clocks(&mut self) {
+        if self.is_faulty && self.clocks.set_all(&mut self.nodes, &mut self.rng) {
+            self.note(|| "all clocks are set".to_owned());
+        }
     }
 
     /// Where a batch is cut off, if it is.

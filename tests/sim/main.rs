@@ -3,11 +3,13 @@
 //! clocks that jump and run wild.
 //!
 //! After each step: one elected value a segment, unique stamps, each owner's order, real-time
-//! order, positions the same at all readers, and nothing learned below a frontier that has passed.
+//! order, positions the same at all readers, and nothing learned below a frontier that has passed;
+//! and where only one clock is wrong, or all are by the same, that no stamp is further ahead.
 //! At the end faults stop, and everything submitted must be elected and placed.
 //!
 //! `VIXEN_SIM_SEEDS=20000` runs more seeds, `VIXEN_SIM_SEED=17` one, with its trace.
 
+mod clocks;
 mod faults;
 mod mutant;
 #[cfg(feature = "mutate")]

@@ -22,7 +22,7 @@ pub(crate) enum Mutant {
 
 #[cfg(feature = "mutate")]
 impl Mutant {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::WatermarkIgnoresDrafts,
         Self::DraftsForgotten,
         Self::ClockForgotten,
@@ -32,6 +32,9 @@ impl Mutant {
         Self::Vote(Mutation::TwoValuesOneBallot),
         Self::Vote(Mutation::NoFloor),
         Self::Vote(Mutation::AcceptLeavesClock),
+        Self::Vote(Mutation::NoBound),
+        Self::Vote(Mutation::ReachLeaps),
+        Self::Vote(Mutation::WallTimeOnly),
     ];
 
     /// Breaks the rule of the vote, for all votes of the process; none for a rule of the driver.

@@ -9,6 +9,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 use vixen_sync::vote::{Effects, Input, OwnerRow, Recovered, VoteOptions, VoteState, Votes, Write};
 
+use crate::clocks::AHEAD_MS_MAX;
 use crate::mutant::Mutant;
 
 /// What a node has on disk.
@@ -133,7 +134,7 @@ impl Node {
         mutant: Option<Mutant>,
     ) -> Self {
         assert!(Lane::new(id.0).is_some());
-        let options = VoteOptions { id, members, write_quorum, clock_ahead_max_ms: 10_000 };
+        let options = VoteOptions { id, members, write_quorum, clock_ahead_max_ms: AHEAD_MS_MAX };
         Self {
             votes: Some(Votes::new(options.clone(), Recovered::default())),
             options,

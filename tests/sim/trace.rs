@@ -79,6 +79,9 @@ pub(crate) fn input(input: &Input, start: WallTime) -> String {
         Input::PeerDown { peer } => format!("link down to {}", peer.0),
         Input::PeerSilent { peer, is_silent } => format!("silent {}: {is_silent}", peer.0),
         Input::PeerAside { peer, is_aside } => format!("aside {}: {is_aside}", peer.0),
+        Input::PeerClock { peer, clock } => {
+            format!("clock of {}: {}", peer.0, stamp(*clock, start))
+        }
         Input::Retry => "retry".to_owned(),
         Input::ExpireOwners { .. } => "expire owners".to_owned(),
     }

@@ -321,6 +321,12 @@ pub enum Message {
         /// Segments in the order, without a gap.
         rows: Vec<Elected>,
     },
+    /// sync → sync, on a new link and while something waits: the sender's clock is far ahead of its
+    /// wall time, so it has no lower stamp to give.
+    SyncClock {
+        /// Where its clock is, durably.
+        stamp: Stamp,
+    },
     /// any → any, again and again, from the main loop of the sender: it lives, and has nothing else to
     /// say.
     Heartbeat,
@@ -533,6 +539,7 @@ impl Message {
             Self::Retaining { .. } => "retaining",
             Self::FetchOrderBefore { .. } => "fetch_order_before",
             Self::OrderBefore { .. } => "order_before",
+            Self::SyncClock { .. } => "sync_clock",
             Self::Heartbeat => "heartbeat",
         }
     }
@@ -593,6 +600,7 @@ impl Message {
             | Self::Retaining { .. }
             | Self::FetchOrderBefore { .. }
             | Self::HistoryEnd { .. }
+            | Self::SyncClock { .. }
             | Self::Heartbeat => 0,
         }
     }

@@ -6,6 +6,7 @@
 //! so a node has a runtime of its own, on one thread.
 
 mod catch_up;
+mod clocks;
 mod peers;
 mod readiness;
 mod retention;
@@ -193,6 +194,8 @@ pub struct SyncNode {
     unwritten_since: Option<Instant>,
     retry_at: Option<Instant>,
     told: Stamp,
+    clocks_told: clocks::Told,
+    ages: clocks::Ages,
     metrics: Metrics,
 }
 
@@ -247,6 +250,8 @@ impl SyncNode {
             unwritten_since: None,
             retry_at: None,
             told: Stamp::ZERO,
+            clocks_told: clocks::Told::default(),
+            ages: clocks::Ages::new(),
             metrics,
         };
         node.tell_readiness();
@@ -285,14 +290,20 @@ impl SyncNode {
         let mut fx = Effects::default();
         let aside = Input::PeerAside { peer: self.options.id, is_aside: true };
         self.votes.step(WallTime::now(), aside, &mut fx);
-        self.settle(WallTime::now(), fx, false)?;
+        self.settle(fx, false)?;
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
+        let mut look = tokio::time::interval(clocks::LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let due = self.next_timer();
             tokio::select! {
                 biased;
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX) => {}
                 () = sleep_until(due), if due.is_some() => {}
+                _at = look.tick() => {
+                    self.look_at_clocks(WallTime::now());
+                    continue;
+                }
             }
             let now = WallTime::now();
             let mut fx = Effects::default();

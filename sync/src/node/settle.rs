@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use vixen_common::id::Stamp;
 use vixen_common::segment::Elected;
-use vixen_common::time::WallTime;
 
 use super::timers::LAZY_WRITE;
 use super::{SyncError, SyncNode};
@@ -22,12 +21,7 @@ const FORGET_ROWS_MAX: usize = 2_048;
 
 impl SyncNode {
     /// Does what the steps owe, in the order the vote asks for.
-    pub(super) fn settle(
-        &mut self,
-        wall: WallTime,
-        fx: Effects,
-        stop: bool,
-    ) -> Result<(), SyncError> {
+    pub(super) fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), SyncError> {
         for drop in &fx.dropped {
             self.metrics.dropped(*drop);
         }
@@ -47,7 +41,7 @@ impl SyncNode {
             }
         }
         if all || is_awaited(&fx) || self.trimmed_by_peer.is_some() {
-            self.commit(wall, all)?;
+            self.commit(all)?;
         }
         if fx.ends_feeds {
             self.feeds.trim(self.trimmed_to());
@@ -86,7 +80,7 @@ impl SyncNode {
     }
 
     /// Commits the votes that wait, and `all`: the elections after them, and what may be forgotten.
-    pub(super) fn commit(&mut self, wall: WallTime, all: bool) -> Result<(), StoreError> {
+    pub(super) fn commit(&mut self, all: bool) -> Result<(), StoreError> {
         if all {
             self.unwritten.append(&mut self.elections);
             self.unwritten_since = None;
@@ -107,7 +101,7 @@ impl SyncNode {
                 && owner.is_none_or(|row| elected.meta.id.seq <= row.contiguous)
         };
         let retention = Retention {
-            upto: Stamp::before(wall.minus(self.options.feed_retention)),
+            upto: self.ages.older_than(self.options.feed_retention, votes.newest_elected(), begun),
             may_go: &may_go,
             rows_max: FORGET_ROWS_MAX,
         };

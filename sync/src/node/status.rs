@@ -12,7 +12,9 @@ impl SyncNode {
     pub(super) fn status(&self) -> serde_json::Value {
         let roster = &self.options.roster;
         let redundancy = self.redundancy();
-        let report = self.votes.report(WallTime::now());
+        let now = WallTime::now();
+        let report = self.votes.report(now);
+        let (order_ahead_ms, clock_ahead_ms) = self.leads_ms(now);
         let pending: Vec<_> =
             report.pending.iter().map(|pending| self.pending_line(pending)).collect();
         let homes: Vec<_> = report
@@ -70,6 +72,10 @@ impl SyncNode {
             "commits": self.store.commits(),
             "hedge_ms": report.hedge_ms,
             "clock": report.clock.0,
+            "newest_elected": report.newest_elected.0,
+            "clocks": self.clock_line(),
+            "order_ahead_ms": order_ahead_ms,
+            "clock_ahead_ms": clock_ahead_ms,
             "watermark": report.watermark.map(|stamp| stamp.0),
             "unsettled_since_restart": report.unsettled,
             "owners": report.owners,

@@ -62,12 +62,12 @@ impl SyncNode {
         }
         if self.votes.pending_segments() == 0 {
             if self.retry_at.take().is_some() {
-                self.metrics.waiting(&self.votes.waiting());
+                self.metrics.waiting(&self.votes.waiting(now));
             }
         } else if self.retry_at.is_some_and(|at| at <= clock) {
             self.votes.step(now, Input::Retry, fx);
             self.retry_at = Some(clock + RETRY);
-            self.metrics.waiting(&self.votes.waiting());
+            self.metrics.waiting(&self.votes.waiting(now));
         } else if self.retry_at.is_none() {
             self.retry_at = Some(clock + RETRY);
         }

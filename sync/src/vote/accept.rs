@@ -21,12 +21,15 @@ impl Votes {
             fx.dropped.push(Drop::NotCoordinator);
             return;
         }
-        if self.is_wild(proposal.challenger.stamp, now) {
+        // Whoever proposes has accepted, durably: its clock is there.
+        if self.is_wild_of(now, from, proposal.challenger.stamp) {
             fx.dropped.push(Drop::WildClock);
             self.presence.suspect_wild(now, from);
+            // It is a vote nevertheless: a quorum elects whatever this node thinks of it.
+            self.on_vote(now, from, proposal, fx);
             return;
         }
-        if self.is_late(now, from, segment, proposal.challenger.stamp, fx) {
+        if self.is_late(now, from, segment, fx) {
             return;
         }
         let Some(pending) = self.pending_of(proposal.meta, fx) else { return };
@@ -63,9 +66,10 @@ impl Votes {
         fx: &mut Effects,
     ) {
         let quorum = self.quorum();
-        if self.is_late(now, from, proposal.meta.id, proposal.challenger.stamp, fx) {
+        if self.is_late(now, from, proposal.meta.id, fx) {
             return;
         }
+        self.note_clock(now, from, proposal.challenger.stamp);
         let Some(pending) = self.pending_of(proposal.meta, fx) else { return };
         let fresh = (NodeSet::default(), proposal.challenger);
         let (voters, challenger) = pending.votes.entry(proposal.ballot).or_insert(fresh);
@@ -102,8 +106,10 @@ impl Votes {
         }
         self.unsettled.remove(&segment);
         self.clock.raise(elected.stamp());
+        self.bound.elect(elected.stamp());
         let owner = self.owners.entry(segment.owner).or_default();
         owner.elect(segment.seq, elected.stamp());
+        owner.elected_at = now;
         fx.elected.push((elected, owner.row));
         self.draft_from(now, segment.next(), fx);
         self.try_propose(now, segment.next(), fx);

@@ -18,6 +18,9 @@ use vixen_common::time::WallTime;
 /// How far ahead the ceiling is written: one small write each half second under load, and at most
 /// this much of the future used up by a restart.
 const CEILING_AHEAD_MS: u64 = 500;
+/// How far beyond the value at least: where that is ahead of wall time, stamps rise by their
+/// counters only, and restarts one after the other must not add up.
+const CEILING_BEYOND_MS: u64 = 10;
 
 /// See the module's drawing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,16 +47,22 @@ impl Clock {
 
     /// Makes the lowest stamp of this lane above the clock, above `floor`, and not below `now`.
     pub(super) fn make(&mut self, now: WallTime, floor: Stamp) -> Stamp {
-        self.value = Stamp::next(self.lane, self.value.max(floor), now);
+        self.value = self.next(now, floor);
         self.value
     }
 
+    /// What [`make`](Self::make) would make.
+    pub(super) fn next(&self, now: WallTime, floor: Stamp) -> Stamp {
+        Stamp::next(self.lane, self.value.max(floor), now)
+    }
+
     /// The new ceiling to write when the value has passed the old one; call it once a step.
-    pub(super) fn take_ceiling(&mut self) -> Option<Stamp> {
+    pub(super) fn take_ceiling(&mut self, now: WallTime) -> Option<Stamp> {
         if self.value <= self.ceiling {
             return None;
         }
-        let ahead = Stamp::at(self.value.wall_time().plus_millis(CEILING_AHEAD_MS), self.lane);
+        let beyond = self.value.wall_time().plus_millis(CEILING_BEYOND_MS);
+        let ahead = Stamp::at(beyond.max(now.plus_millis(CEILING_AHEAD_MS)), self.lane);
         self.ceiling = ahead.max(self.value);
         Some(self.ceiling)
     }
@@ -79,14 +88,27 @@ mod tests {
 
     #[test]
     fn a_ceiling_is_due_exactly_when_the_value_passed_it() {
+        let now = WallTime(1_600_000_000_000);
         let mut clock = clock();
-        assert_eq!(clock.take_ceiling(), None);
-        let made = clock.make(WallTime(1_600_000_000_000), Stamp::ZERO);
-        let ceiling = clock.take_ceiling().expect("passed");
+        assert_eq!(clock.take_ceiling(now), None);
+        let made = clock.make(now, Stamp::ZERO);
+        let ceiling = clock.take_ceiling(now).expect("passed");
         assert!(ceiling > made);
         clock.raise(ceiling);
-        assert_eq!(clock.take_ceiling(), None);
+        assert_eq!(clock.take_ceiling(now), None);
         clock.raise(Stamp(ceiling.0 + 1));
-        assert!(clock.take_ceiling().is_some());
+        assert!(clock.take_ceiling(now).is_some());
+    }
+
+    #[test]
+    fn restarts_one_after_the_other_use_up_little_of_the_future() {
+        let now = WallTime(1_600_000_000_000);
+        let mut clock = clock();
+        for _ in 0..20 {
+            let made = clock.make(now, Stamp::ZERO);
+            let ceiling = clock.take_ceiling(now).unwrap_or(made);
+            clock = Clock::new(Lane::new(1).expect("lane"), ceiling);
+        }
+        assert!(clock.value().wall_time().millis_since(now) <= 500 + 20 * CEILING_BEYOND_MS);
     }
 }

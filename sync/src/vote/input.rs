@@ -109,6 +109,13 @@ pub enum Input {
         /// How far its segments are elected without a gap.
         row: OwnerRow,
     },
+    /// A peer's clock is ahead of its wall time: it has no lower stamp to give.
+    PeerClock {
+        /// The peer.
+        peer: SyncId,
+        /// Where its clock is, durably.
+        clock: Stamp,
+    },
     /// [`Votes::overdue`](super::Votes::overdue) names this segment: a reserve steps in, or this node takes over.
     Overdue {
         /// The segment.
@@ -140,6 +147,7 @@ impl Input {
             Message::OwnerSettled { owner, contiguous, stamp, .. } => {
                 Self::OwnerSettled { owner, row: OwnerRow { contiguous, stamp } }
             }
+            Message::SyncClock { stamp } => Self::PeerClock { peer: from, clock: stamp },
             _ => return None,
         })
     }
@@ -152,7 +160,8 @@ impl Input {
             | Self::Vote { from, .. }
             | Self::Prepare { from, .. }
             | Self::Reject { from, .. }
-            | Self::Digest { from, .. } => Some(*from),
+            | Self::Digest { from, .. }
+            | Self::PeerClock { peer: from, .. } => Some(*from),
             Self::GenerateDraft { .. }
             | Self::Resolved { .. }
             | Self::PeerUp { .. }

@@ -15,6 +15,7 @@
 //!   segments that were pending in the store are known elected.
 
 mod accept;
+mod bound;
 mod clock;
 mod coordinate;
 mod draft;
@@ -37,6 +38,7 @@ use vixen_common::segment::{Elected, Proposal, SegmentMeta};
 use vixen_common::time::WallTime;
 use vixen_common::wire::{DraftAnswer, Message};
 
+use bound::Bound;
 use clock::Clock;
 use hedge::Hedges;
 use presence::Presence;
@@ -51,8 +53,14 @@ pub use owners::OWNER_IDLE_MS;
 pub use report::{PendingReport, VoteReport, Waiting, WaitsFor};
 pub use state::{OwnerRow, Recovered, VoteState, Write};
 
-/// Age of a draft from which its segment is said again, and its peers are told the outcome.
+/// Age from which a pending segment is said again, and who asks about an elected one is told the
+/// outcome.
 const RETRY_AGE_MS: u64 = 1_000;
+
+/// Whether something happened just now. A time to come was noted before wall time was turned back.
+const fn is_recent(now: WallTime, at: WallTime) -> bool {
+    at.0 <= now.0 && now.0 - at.0 < RETRY_AGE_MS
+}
 
 /// Checks read all pending segments: with more of them than this, a step does without.
 const CHECKED_MAX: usize = 16;
@@ -134,6 +142,9 @@ impl Drop {
 pub struct Votes {
     options: VoteOptions,
     clock: Clock,
+    bound: Bound,
+    /// When peers were last told that this node's clock is ahead.
+    clock_told_at: WallTime,
     owners: BTreeMap<OwnerId, Owner>,
     pending: BTreeMap<SegmentId, Pending>,
     drafts: BTreeSet<Stamp>,
@@ -158,15 +169,19 @@ impl Votes {
         let mut owners: BTreeMap<OwnerId, Owner> = recovered
             .owners
             .into_iter()
-            .map(|(id, row)| (id, Owner { row, beyond: BTreeMap::new() }))
+            .map(|(id, row)| (id, Owner { row, ..Owner::default() }))
             .collect();
         for (segment, stamp) in recovered.beyond {
             owners.entry(segment.owner).or_default().elect(segment.seq, stamp);
         }
         let pending: BTreeMap<_, _> =
             recovered.votes.iter().map(|vote| (vote.meta.id, Pending::new(*vote))).collect();
+        let quorum = options.members.len() / 2 + 1;
+        let elected = owners.values().map(Owner::newest).max().unwrap_or_default();
         let votes = Self {
             clock: Clock::new(lane, recovered.ceiling),
+            bound: Bound::new(options.clock_ahead_max_ms, quorum, elected),
+            clock_told_at: WallTime(0),
             owners,
             drafts: pending.values().filter_map(|p| p.vote.draft).collect(),
             unsettled: pending.keys().copied().collect(),
@@ -209,11 +224,12 @@ impl Votes {
             }
             Input::PeerAside { peer, is_aside } => self.on_aside(now, peer, is_aside, fx),
             Input::OwnerSettled { owner, row } => self.on_owner_settled(now, owner, row, fx),
+            Input::PeerClock { peer, clock } => self.note_clock(now, peer, clock),
             Input::Overdue { segment } => self.on_overdue(now, segment, fx),
             Input::Retry => self.on_retry(now, fx),
             Input::ExpireOwners { keep } => self.expire_owners(now, &keep, fx),
         }
-        if let Some(ceiling) = self.clock.take_ceiling() {
+        if let Some(ceiling) = self.clock.take_ceiling(now) {
             fx.writes.push(Write::Ceiling(ceiling));
         }
         if cfg!(debug_assertions) && self.pending.len() <= CHECKED_MAX {
@@ -276,26 +292,38 @@ impl Votes {
         self.owners.get(&segment.owner).is_some_and(|owner| owner.is_elected(segment.seq))
     }
 
-    /// Whether a stamp is too far ahead of wall time to be used (rule 8).
-    fn is_wild(&self, stamp: Stamp, now: WallTime) -> bool {
-        stamp.wall_time().millis_since(now) > self.options.clock_ahead_max_ms
+    /// The newest stamp known elected.
+    #[must_use]
+    pub const fn newest_elected(&self) -> Stamp {
+        self.bound.elected()
+    }
+
+    /// Whether a stamp is too far ahead to be used (rule 8).
+    fn is_wild(&mut self, stamp: Stamp, now: WallTime) -> bool {
+        !self.bound.admits(now, self.clock.value(), stamp)
+    }
+
+    /// The same of a stamp that the clock of `from` has passed, durably.
+    fn is_wild_of(&mut self, now: WallTime, from: SyncId, stamp: Stamp) -> bool {
+        self.note_clock(now, from, stamp);
+        self.is_wild(stamp, now)
+    }
+
+    /// Takes note of a peer's clock where it is far ahead.
+    fn note_clock(&mut self, now: WallTime, from: SyncId, stamp: Stamp) {
+        if from != self.options.id && self.bound.is_ahead(now, stamp) {
+            self.bound.hear(from, stamp);
+        }
     }
 
     /// Whether the segment is elected, so that a peer's message about it is late. Right after an
-    /// election that is the rule; a peer that comes with an old stamp has missed the outcome.
-    fn is_late(
-        &self,
-        now: WallTime,
-        from: SyncId,
-        segment: SegmentId,
-        stamp: Stamp,
-        fx: &mut Effects,
-    ) -> bool {
+    /// election that is the rule; a peer that comes later has missed the outcome.
+    fn is_late(&self, now: WallTime, from: SyncId, segment: SegmentId, fx: &mut Effects) -> bool {
         if !self.is_elected(segment) {
             return false;
         }
         fx.dropped.push(Drop::Late);
-        if from != self.options.id && now.millis_since(stamp.wall_time()) >= RETRY_AGE_MS {
+        if from != self.options.id && self.has_missed(now, segment) {
             fx.catch_ups.push((from, segment.owner, segment.seq.before()));
         }
         true

@@ -17,6 +17,12 @@ pub enum Mutation {
     NoFloor = 4,
     /// Rule 5: accepting does not raise the clock.
     AcceptLeavesClock = 5,
+    /// Rule 8: stamps are used and accepted however far ahead they are.
+    NoBound = 6,
+    /// Rule 8: an order that is ahead may go on by the whole bound at each election.
+    ReachLeaps = 7,
+    /// Rule 8: wall time is the bound, wherever the order is.
+    WallTimeOnly = 8,
 }
 
 #[cfg(feature = "mutate")]

@@ -12,13 +12,13 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::DraftAnswer;
 
 use super::state::{OwnerRow, Write};
-use super::{Drop, Effects, RETRY_AGE_MS, Votes};
+use super::{Drop, Effects, Votes, is_recent};
 
 /// An owner is forgotten after this long without a segment: seven days.
 pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
-/// Segments of an owner that a GENERATE_DRAFT may be behind its last elected one without being an
-/// answer's worth: the feed has just told, or tells just now.
+/// Segments of an owner that a message may be behind its last elected one without being an answer's
+/// worth: feeds and votes have just told, or tell just now.
 const FRESH_SEGMENTS: u64 = 64;
 
 impl Votes {
@@ -32,12 +32,17 @@ impl Votes {
         fx: &mut Effects,
     ) {
         fx.dropped.push(Drop::Late);
-        let Some(owner) = self.owners.get(&segment.owner) else { return };
-        let is_old = now.millis_since(owner.row.stamp.wall_time()) >= RETRY_AGE_MS;
-        let is_behind = owner.row.contiguous.0.saturating_sub(segment.seq.0) > FRESH_SEGMENTS;
-        if is_old || is_behind {
+        if self.has_missed(now, segment) {
             fx.answers.push((from, segment, DraftAnswer::Elected));
         }
+    }
+
+    /// Whether a node that speaks of this segment as pending seems to have missed its election.
+    pub(super) fn has_missed(&self, now: WallTime, segment: SegmentId) -> bool {
+        self.owners.get(&segment.owner).is_some_and(|owner| {
+            let behind = owner.row.contiguous.0.saturating_sub(segment.seq.0);
+            !is_recent(now, owner.elected_at) || behind > FRESH_SEGMENTS
+        })
     }
 
     /// Whether the owner is unknown and older than any that is remembered.
@@ -82,6 +87,7 @@ impl Votes {
             self.unsettled.remove(&segment);
         }
         self.clock.raise(row.stamp);
+        self.bound.elect(row.stamp);
         fx.ends_feeds = true;
         fx.later.push(Write::OwnerSettled(owner, row));
         let next = SegmentId { owner, seq: row.contiguous.next() };
@@ -99,6 +105,8 @@ impl Votes {
         let is_idle = |id: &OwnerId| {
             self.owners.get(id).is_some_and(|owner| {
                 owner.beyond.is_empty()
+                    // From the newest election a start knows the order's clock.
+                    && owner.row.stamp < self.bound.elected()
                     && now.millis_since(owner.row.stamp.wall_time()) > OWNER_IDLE_MS
             })
         };

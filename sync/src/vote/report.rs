@@ -6,7 +6,7 @@ use vixen_common::id::{Ballot, OwnerId, SegmentId, Stamp, SyncId};
 use vixen_common::roster::Roster;
 use vixen_common::time::WallTime;
 
-use super::state::Pending;
+use super::state::{Pending, Pick};
 use super::{Votes, coordinator, home};
 
 /// Pending segments a report lists at most.
@@ -36,11 +36,13 @@ pub enum WaitsFor {
     Votes(Ballot, Vec<SyncId>),
     /// The election of the owner's previous segment.
     PreviousElection,
+    /// Stamps of these nodes that are not too far ahead, at this coordinator (rule 8).
+    Clock(Vec<SyncId>),
 }
 
 impl WaitsFor {
     /// All kinds, for the metrics.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 9] = [
         "durable_votes",
         "majority",
         "previous_draft",
@@ -49,6 +51,7 @@ impl WaitsFor {
         "proposal",
         "votes",
         "previous_election",
+        "clock",
     ];
 
     /// Label of the metric.
@@ -63,6 +66,7 @@ impl WaitsFor {
             Self::Proposal(_) => Self::KINDS[5],
             Self::Votes(..) => Self::KINDS[6],
             Self::PreviousElection => Self::KINDS[7],
+            Self::Clock(_) => Self::KINDS[8],
         }
     }
 
@@ -73,6 +77,7 @@ impl WaitsFor {
             Self::Majority(nodes)
             | Self::FirstQuorum(nodes)
             | Self::Drafts(nodes)
+            | Self::Clock(nodes)
             | Self::Votes(_, nodes) => nodes,
             Self::Proposal(node) => std::slice::from_ref(node),
             Self::DurableVotes { .. } | Self::PreviousDraft | Self::PreviousElection => &[],
@@ -94,6 +99,7 @@ impl WaitsFor {
             Self::Proposal(_) => format!("proposal from {names}"),
             Self::Votes(ballot, _) => format!("votes of ballot {ballot} from {names}"),
             Self::PreviousElection => "election of the owner's previous segment".to_owned(),
+            Self::Clock(_) => format!("the clocks of {names}, whose stamps are too far ahead"),
         }
     }
 }
@@ -122,6 +128,8 @@ pub struct VoteReport {
     pub clock: Stamp,
     /// See [`Votes::watermark`].
     pub watermark: Option<Stamp>,
+    /// See [`Votes::newest_elected`].
+    pub newest_elected: Stamp,
     /// Segments pending at a restart and not settled yet; no watermark until there are none.
     pub unsettled: usize,
     /// Number of pending segments.
@@ -160,13 +168,14 @@ impl Votes {
                 promised,
                 coordinator: coordinator(segment.owner, promised, members),
                 age_ms: pending.hedge.map_or(0, |hedge| now.millis_since(hedge.since)),
-                waits_for: self.waits_for(*segment, pending),
+                waits_for: self.waits_for(now, *segment, pending),
             }
         });
         let latest = self.owners.keys().rev().take(LISTED_MAX);
         VoteReport {
             clock: self.clock.value(),
             watermark: self.watermark(),
+            newest_elected: self.newest_elected(),
             unsettled: self.unsettled.len(),
             pending_total: self.pending.len(),
             pending: pending.collect(),
@@ -179,10 +188,10 @@ impl Votes {
 
     /// What all pending segments wait for.
     #[must_use]
-    pub fn waiting(&self) -> Waiting {
+    pub fn waiting(&self, now: WallTime) -> Waiting {
         let mut waiting = Waiting::default();
         for (segment, pending) in &self.pending {
-            let waits_for = self.waits_for(*segment, pending);
+            let waits_for = self.waits_for(now, *segment, pending);
             *waiting.by_kind.entry(waits_for.kind()).or_default() += 1;
             for node in waits_for.nodes() {
                 *waiting.by_node.entry(*node).or_default() += 1;
@@ -191,7 +200,7 @@ impl Votes {
         waiting
     }
 
-    fn waits_for(&self, segment: SegmentId, pending: &Pending) -> WaitsFor {
+    fn waits_for(&self, now: WallTime, segment: SegmentId, pending: &Pending) -> WaitsFor {
         let vote = &pending.vote;
         let members = &self.options.members;
         let missing = |has: &dyn Fn(SyncId) -> bool| -> Vec<SyncId> {
@@ -222,6 +231,14 @@ impl Votes {
         if pending.picks.len() < self.quorum() {
             return WaitsFor::Drafts(missing(&|id| pending.picks.contains_key(&id)));
         }
-        WaitsFor::PreviousElection
+        if self.floor_of(segment).is_none() {
+            return WaitsFor::PreviousElection;
+        }
+        let is_ahead = |(id, pick): (&SyncId, &Pick)| {
+            (!self.bound.seems_admitted(now, pick.highest())).then_some(*id)
+        };
+        let ahead: Vec<SyncId> = pending.picks.iter().filter_map(is_ahead).collect();
+        // Else the stamp that this coordinator would give is.
+        WaitsFor::Clock(if ahead.is_empty() { vec![self.options.id] } else { ahead })
     }
 }

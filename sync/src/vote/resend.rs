@@ -6,29 +6,48 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
 use super::state::Pending;
-use super::{Effects, RETRY_AGE_MS, Votes, coordinator};
+use super::{Effects, Votes, coordinator, is_recent};
 
 /// Segments that one retry says again at most: the oldest of each owner hold up the rest.
 const RETRY_SEGMENTS_MAX: usize = 256;
+/// Pause between two times that peers are told of a clock that is ahead.
+const TELL_CLOCK_MS: u64 = 50;
 
 impl Votes {
     /// On a new link to `peer`: the digest of what is elected here, then everything unresolved
     /// that is the peer's business.
-    pub(super) fn on_peer_up(&mut self, peer: SyncId, fx: &mut Effects) {
+    pub(super) fn on_peer_up(&mut self, now: WallTime, peer: SyncId, fx: &mut Effects) {
         let owners = self.owners.iter().map(|(id, owner)| (*id, owner.row.contiguous)).collect();
         fx.sends.push((peer, Message::SyncDigest { owners }));
         let pending: Vec<SegmentId> = self.pending.keys().copied().collect();
         for segment in pending {
             self.say_again(segment, peer, fx);
         }
+        if self.bound.is_ahead(now, self.clock.value()) {
+            fx.sends.push((peer, Message::SyncClock { stamp: self.clock.value() }));
+        }
+    }
+
+    /// Tells all peers that this node's clock is ahead, if it is and if they were not told just
+    /// now: it has no lower stamp to give, and what is pending may wait for it.
+    pub(super) fn tell_clock(&mut self, now: WallTime, fx: &mut Effects) {
+        let is_told =
+            self.clock_told_at.0 <= now.0 && now.millis_since(self.clock_told_at) < TELL_CLOCK_MS;
+        if is_told || !self.bound.is_ahead(now, self.clock.value()) {
+            return;
+        }
+        self.clock_told_at = now;
+        let stamp = self.clock.value();
+        for peer in self.options.members.iter().filter(|id| **id != self.options.id) {
+            fx.sends.push((*peer, Message::SyncClock { stamp }));
+        }
     }
 
     pub(super) fn on_retry(&mut self, now: WallTime, fx: &mut Effects) {
         let is_old = |pending: &Pending| {
             // Also what was accepted without a draft: its outcome may have been missed.
-            let accepted = pending.vote.accepted.map(|(_, challenger)| challenger.stamp);
-            let stamp = pending.vote.draft.or(accepted);
-            stamp.is_some_and(|stamp| now.millis_since(stamp.wall_time()) >= RETRY_AGE_MS)
+            let has_voted = pending.vote.draft.is_some() || pending.vote.accepted.is_some();
+            has_voted && pending.hedge.is_none_or(|hedge| !is_recent(now, hedge.since))
         };
         let old = self.pending.iter().filter(|(_, pending)| is_old(pending));
         let pending: Vec<SegmentId> =

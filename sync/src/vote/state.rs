@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use vixen_common::id::{Ballot, GroupId, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_common::segment::{Challenger, Elected, SegmentMeta};
+use vixen_common::time::WallTime;
 
 use super::hedge::Hedge;
 
@@ -55,6 +56,9 @@ pub struct OwnerRow {
 pub(super) struct Owner {
     pub(super) row: OwnerRow,
     pub(super) beyond: BTreeMap<Seq, Stamp>,
+    /// Volatile: when this node last learned an election; stamps say nothing of that, where the
+    /// order is ahead of wall time.
+    pub(super) elected_at: WallTime,
 }
 
 impl Owner {
@@ -81,6 +85,11 @@ impl Owner {
         self.beyond = self.beyond.split_off(&row.contiguous.next());
         self.close_gap();
         true
+    }
+
+    /// The highest stamp known elected of it.
+    pub(super) fn newest(&self) -> Stamp {
+        self.beyond.values().copied().max().unwrap_or_default().max(self.row.stamp)
     }
 
     fn close_gap(&mut self) {
@@ -110,6 +119,14 @@ pub(super) struct Pick {
     pub(super) draft: Stamp,
     pub(super) group: GroupId,
     pub(super) accepted: Option<(Ballot, Challenger)>,
+}
+
+impl Pick {
+    /// What a proposal that follows it is not below; its node's clock is there.
+    pub(super) fn highest(&self) -> Stamp {
+        let accepted = self.accepted.map(|(_, challenger)| challenger.stamp);
+        accepted.unwrap_or_default().max(self.draft)
+    }
 }
 
 /// A set of node numbers below 64.

@@ -81,6 +81,7 @@ impl Votes {
     /// The segment has waited long enough.
     pub(super) fn on_overdue(&mut self, now: WallTime, segment: SegmentId, fx: &mut Effects) {
         let Some(hedge) = self.pending.get(&segment).and_then(|p| p.hedge) else { return };
+        self.tell_clock(now, fx);
         if hedge.is_held {
             self.step_in(now, segment, fx);
             self.suspect_first_quorum(now, segment, hedge.since);
@@ -119,7 +120,10 @@ impl Votes {
         let highest = promised.max(pending.picking).max(pending.outbid);
         let leader = coordinator(segment.owner, promised, &self.options.members);
         if leader == self.options.id && highest == promised {
-            self.insist(segment, fx);
+            // What was too far ahead may be admitted by now.
+            if !self.try_propose(now, segment, fx) {
+                self.insist(segment, fx);
+            }
             return;
         }
         if leader != self.options.id {
@@ -249,7 +253,7 @@ impl Votes {
     pub(super) fn on_link_up(&mut self, now: WallTime, peer: SyncId, fx: &mut Effects) {
         self.presence.link_up(peer);
         self.take_heart(now);
-        self.on_peer_up(peer, fx);
+        self.on_peer_up(now, peer, fx);
     }
 
     /// A peer is there again: what is pending is tried as if for the first time.

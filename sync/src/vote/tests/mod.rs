@@ -1,3 +1,4 @@
+mod bound;
 mod owners;
 mod takeover;
 
@@ -72,6 +73,14 @@ impl Bench {
         }
         for (to, message) in &fx.sends {
             self.queue.push((SyncId(node), *to, message.clone()));
+        }
+        for (to, owner, after) in &fx.catch_ups {
+            for elected in &self.elected[at] {
+                if elected.meta.id.owner == *owner && elected.meta.id.seq > *after {
+                    let message = Message::AdvanceSegmentResolved { elected: *elected };
+                    self.queue.push((SyncId(node), *to, message));
+                }
+            }
         }
         fx
     }

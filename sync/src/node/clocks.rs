@@ -1,0 +1,158 @@
+//! What people are told of clocks: how far the order's stamps, and this node's own, are ahead of
+//! its wall time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use vixen_common::id::Stamp;
+use vixen_common::time::WallTime;
+
+use super::SyncNode;
+
+/// Pause between looks, also in a node that has nothing to do: wall time may have been set.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+
+/// What was told last.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    order_is_ahead: bool,
+    clock_is_ahead: bool,
+}
+
+/// Whether something that is `lead_ms` ahead is to be told as ahead. It ends at half of the bound,
+/// so that a clock at the bound does not fill the log.
+const fn is_ahead(was: bool, lead_ms: u64, ahead_ms_max: u64) -> bool {
+    lead_ms > if was { ahead_ms_max / 2 } else { ahead_ms_max }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these are years at most")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1e3
+}
+
+impl SyncNode {
+    /// How far the newest election, and this node's clock, are ahead of wall time, in milliseconds.
+    pub(super) fn leads_ms(&self, now: WallTime) -> (u64, u64) {
+        let lead = |stamp: Stamp| stamp.wall_time().millis_since(now);
+        (lead(self.votes.newest_elected()), lead(self.votes.clock()))
+    }
+
+    /// Tells when stamps begin and cease to be far ahead of wall time.
+    pub(super) fn look_at_clocks(&mut self, now: WallTime) {
+        let (order_ms, clock_ms) = self.leads_ms(now);
+        self.metrics.order_ahead.set(seconds(order_ms));
+        self.metrics.clock_ahead.set(seconds(clock_ms));
+        let ahead_ms_max =
+            u64::try_from(self.options.clock_ahead_max.as_millis()).unwrap_or(u64::MAX);
+        let order_is_ahead = is_ahead(self.clocks_told.order_is_ahead, order_ms, ahead_ms_max);
+        // An order that is ahead takes all clocks along: one thing to tell.
+        let of_its_own = clock_ms.saturating_sub(order_ms.max(1));
+        let clock_is_ahead = is_ahead(self.clocks_told.clock_is_ahead, of_its_own, ahead_ms_max);
+        if order_is_ahead && !self.clocks_told.order_is_ahead {
+            tracing::warn!(
+                ahead_s = order_ms / 1_000,
+                "the order's stamps are ahead of this node's wall clock: clocks of sync nodes were \
+                 ahead, or this one is behind; publishing goes on, and message times stand almost \
+                 still until wall time has caught up; check NTP"
+            );
+        } else if !order_is_ahead && self.clocks_told.order_is_ahead {
+            tracing::info!("wall time has caught up with the order's stamps");
+        }
+        if clock_is_ahead && !self.clocks_told.clock_is_ahead {
+            tracing::warn!(
+                ahead_s = clock_ms / 1_000,
+                "this node's own stamps are ahead of its wall clock, which was ahead once, and of \
+                 the order: others do without its drafts until wall time has caught up, so another \
+                 node down may stop publishing; see \"Clocks\" in docs/operations.md"
+            );
+        } else if !clock_is_ahead && self.clocks_told.clock_is_ahead {
+            tracing::info!("this node's own stamps are not far ahead any more");
+        }
+        self.clocks_told = Told { order_is_ahead, clock_is_ahead };
+    }
+
+    /// For the status page; `null` while nothing is far ahead.
+    pub(super) fn clock_line(&self) -> Option<String> {
+        let (order_ms, clock_ms) = self.leads_ms(WallTime::now());
+        if self.clocks_told.order_is_ahead {
+            let seconds = order_ms / 1_000;
+            return Some(format!(
+                "the order's stamps are {seconds} s ahead of this node's wall clock; publishing \
+                 goes on"
+            ));
+        }
+        self.clocks_told.clock_is_ahead.then(|| {
+            let seconds = clock_ms / 1_000;
+            format!(
+                "this node's own stamps are {seconds} s ahead of its wall clock; others do without \
+                 them"
+            )
+        })
+    }
+}
+
+/// When elections became known, by the monotonic clock: their stamps do not tell where the order
+/// is ahead of wall time, or wall time was set.
+#[derive(Debug)]
+pub(super) struct Ages {
+    /// All that was known elected then is at or below the stamp; oldest first.
+    looks: VecDeque<(Instant, Stamp)>,
+}
+
+/// Looks are no closer to each other than this.
+const AGES_APART: Duration = Duration::from_secs(1);
+
+impl Ages {
+    pub(super) fn new() -> Self {
+        Self { looks: VecDeque::new() }
+    }
+
+    /// Takes note of the newest election known; elections up to the stamp returned have been known
+    /// for `age`.
+    pub(super) fn older_than(&mut self, age: Duration, newest: Stamp, now: Instant) -> Stamp {
+        if self.looks.back().is_none_or(|(at, _)| now.duration_since(*at) >= AGES_APART.min(age)) {
+            self.looks.push_back((now, newest));
+        }
+        let is_old = |(at, _): &(Instant, Stamp)| now.duration_since(*at) >= age;
+        // The last one that is old enough stays in front.
+        while self.looks.get(1).is_some_and(is_old) {
+            self.looks.pop_front();
+        }
+        self.looks.front().filter(|look| is_old(look)).map_or(Stamp::ZERO, |(_, stamp)| *stamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lead_begins_at_the_bound_and_ends_at_half_of_it() {
+        assert!(!is_ahead(false, 10_000, 10_000));
+        assert!(is_ahead(false, 10_001, 10_000));
+        assert!(is_ahead(true, 5_001, 10_000));
+        assert!(!is_ahead(true, 5_000, 10_000));
+    }
+
+    #[test]
+    fn what_was_known_long_enough_is_old_whatever_its_stamp() {
+        let mut ages = Ages::new();
+        let minute = Duration::from_secs(60);
+        let begun = Instant::now();
+        let mut older = |after_s: u64, newest: u64| {
+            ages.older_than(minute, Stamp(newest), begun + Duration::from_secs(after_s)).0
+        };
+        assert_eq!(older(0, 100), 0);
+        assert_eq!(older(30, 200), 0);
+        assert_eq!(older(59, 300), 0);
+        assert_eq!(older(60, 300), 100);
+        assert_eq!(older(89, 400), 100);
+        assert_eq!(older(95, 400), 200);
+        assert_eq!(older(1_000, 900), 400);
+        let mut at_once = Ages::new();
+        assert_eq!(at_once.older_than(Duration::ZERO, Stamp(7), begun), Stamp(7));
+        assert_eq!(at_once.older_than(Duration::ZERO, Stamp(9), begun), Stamp(9));
+    }
+}

@@ -1,0 +1,103 @@
+//! Wall clocks that are wrong, and what the order's stamps may make of it (rule 8).
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use vixen_common::id::Stamp;
+
+use crate::node::Node;
+
+/// Rule 8 draws the line here.
+pub(crate) const AHEAD_MS_MAX: u64 = 10_000;
+/// How far ahead all clocks are at once.
+const ALL_AHEAD_MS: i64 = 3_600_000;
+/// How fast a clock that runs wild runs, in milliseconds a millisecond.
+const DRIFT_MS_MAX: i64 = 20;
+/// What restarts use up of the future, with room.
+const RESTARTS_MS: u64 = 1_000;
+/// Any clock is set wrong by up to this much now and then, where nothing is known of any.
+const WILD_MS: i64 = 30_000;
+
+/// Which clocks go wrong in a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Any, any time: nothing is to be said of the order's lead.
+    Any,
+    /// One node's.
+    One,
+    /// All at once, by the same, and all are set right again; besides, one runs too fast.
+    All,
+}
+
+/// The clocks of a world.
+#[derive(Debug)]
+pub(crate) struct Clocks {
+    kind: Kind,
+    wild: usize,
+    /// By how much all are ahead.
+    ahead_ms: i64,
+    /// By how much they ever were.
+    ahead_ms_max: i64,
+}
+
+impl Clocks {
+    pub(crate) fn new(nodes: usize, rng: &mut StdRng) -> Self {
+        let kind = match rng.random_range(0..4) {
+            0 => Kind::One,
+            1 => Kind::All,
+            _ => Kind::Any,
+        };
+        Self { kind, wild: rng.random_range(0..nodes), ahead_ms: 0, ahead_ms_max: 0 }
+    }
+
+    /// Sets the clock of a node; what it is off by, and how much that grows each millisecond.
+    pub(crate) fn set_one(&self, at: usize, rng: &mut StdRng) -> (i64, i64) {
+        match self.kind {
+            Kind::Any => match rng.random_range(0..10) {
+                0 => (WILD_MS, 0),
+                1 => (-WILD_MS, 0),
+                2 => (0, rng.random_range(-DRIFT_MS_MAX..DRIFT_MS_MAX)),
+                _ => (rng.random_range(-500..500), 0),
+            },
+            Kind::One | Kind::All if at != self.wild => (self.ahead_ms, 0),
+            Kind::One => match rng.random_range(0..4) {
+                0 => (24 * ALL_AHEAD_MS, 0),
+                1 => (-WILD_MS, 0),
+                2 => (rng.random_range(0..2 * WILD_MS), 0),
+                _ => (0, rng.random_range(2..2 * DRIFT_MS_MAX)),
+            },
+            // Always just before the order, wherever that is.
+            Kind::All => {
+                let off_ms = self.ahead_ms_max + rng.random_range(0..8_000);
+                (off_ms, rng.random_range(2..2 * DRIFT_MS_MAX))
+            }
+        }
+    }
+
+    /// Now and then all clocks are set an hour ahead, or right again.
+    pub(crate) fn set_all(&mut self, nodes: &mut [Node], rng: &mut StdRng) -> bool {
+        if self.kind != Kind::All || rng.random_range(0..800) > 0 {
+            return false;
+        }
+        self.ahead_ms = ALL_AHEAD_MS - self.ahead_ms;
+        self.ahead_ms_max = self.ahead_ms_max.max(self.ahead_ms);
+        for (at, node) in nodes.iter_mut().enumerate() {
+            (node.skew_ms, node.drift_ms) = self.set_one(at, rng);
+        }
+        true
+    }
+
+    /// Asserts that no single wrong clock has moved the order.
+    pub(crate) fn check(&self, now_ms: u64, elected: Stamp) {
+        if self.kind == Kind::Any {
+            return;
+        }
+        let lead_ms = elected.wall_time().0.saturating_sub(now_ms);
+        let right_ms = u64::try_from(self.ahead_ms_max).unwrap_or(0);
+        assert!(
+            lead_ms <= right_ms + AHEAD_MS_MAX + RESTARTS_MS,
+            "rule 8: a stamp is elected {lead_ms} ms ahead of wall time, and right clocks were \
+             {right_ms} ms ahead at most"
+        );
+    }
+}
