@@ -1,13 +1,15 @@
 //! Wall time as the protocol sees it: milliseconds, read by drivers and passed into pure code.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 /// `VIXEN_CLOCK_OFFSET_MS`: added to this process's wall clock, negative or not. For tests that
 /// cross midnight or the age of retention; an unusable value counts as 0.
-static OFFSET_MS: LazyLock<i64> = LazyLock::new(|| {
-    std::env::var("VIXEN_CLOCK_OFFSET_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+static OFFSET_MS: LazyLock<AtomicI64> = LazyLock::new(|| {
+    let text = std::env::var("VIXEN_CLOCK_OFFSET_MS").ok();
+    AtomicI64::new(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 });
 
 /// Milliseconds since the Unix epoch, UTC, by this machine's clock.
@@ -24,7 +26,13 @@ impl WallTime {
         #[expect(clippy::disallowed_methods, reason = "the one place where drivers read the clock")]
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now = since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-        Self(now.saturating_add_signed(*OFFSET_MS))
+        Self(now.saturating_add_signed(OFFSET_MS.load(Ordering::Relaxed)))
+    }
+
+    /// Sets this process's wall clock off by `millis`, instead of `VIXEN_CLOCK_OFFSET_MS`: for tests
+    /// of nodes in their own process, whose clocks are set while they run.
+    pub fn set_offset(millis: i64) {
+        OFFSET_MS.store(millis, Ordering::Relaxed);
     }
 
     /// This time plus `millis`, saturating.

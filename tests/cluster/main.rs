@@ -4,6 +4,7 @@
 //! Every wait has an end. One cluster runs at a time.
 
 mod amnesia;
+mod clocks;
 mod config;
 mod drain;
 mod groups;
