@@ -82,8 +82,8 @@ impl NdbNode {
                 // No majority is left that could elect it: the other nodes hear the same.
                 tracing::warn!(
                     %segment,
-                    "the entry of this segment was away for more than seven days, and it never was \
-                     acknowledged: it is dropped"
+                    "the entry of this segment was away for more than seven days, or its clock was as \
+                     far behind when it started, and it never was acknowledged: it is dropped"
                 );
                 self.expired.remove(&segment);
                 self.fetching.got(segment);

@@ -213,8 +213,10 @@ impl Store {
         // What leaves its day, after all else.
         let mut leave: BTreeMap<UtcDay, Vec<SegmentId>> = BTreeMap::new();
         let oldest = self.days().envs.keys().next().copied().unwrap_or_default();
-        // A clock that goes back does not bring back a day that was dropped.
-        let today = UtcDay::of(now).max(oldest);
+        // A clock that goes back does not bring back a day that was dropped, and what arrives is placed
+        // above the order's head, which may be ahead of wall time.
+        let head = UtcDay::of(self.head().stamp.wall_time());
+        let today = UtcDay::of(now).max(oldest).max(head);
         for job in jobs {
             match job {
                 Job::Store(replica::Store { meta, blob, mark }) => {
