@@ -5,6 +5,9 @@
 //! Nothing here decides anything about a vote, a disk or a client: that is for `vixen-sync`,
 //! `vixen-ndb` and `vixen-entry`.
 
+// They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod config;
 pub mod dirlock;
 pub mod durable;

@@ -6,6 +6,9 @@
 //! `nearcast` runs all three tiers in one process. Nothing here stores a message or has a part in
 //! the vote.
 
+// They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod auth;
 pub mod broker;
 pub mod delivery;

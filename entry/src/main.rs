@@ -1,5 +1,8 @@
 //! `vixen-entry`: an entry of a cluster, or, without a configuration file, the whole of vixen.
 
+// They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod passwd;
 mod welcome;
 
@@ -15,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use vixen_common::config::{AllowedOrigins, Config, NodeArgs};
 use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::{init_tracing, shutdown_signal};
+use vixen_common::telemetry::{announce, exit_code, init_tracing, print, shutdown_signal};
 use vixen_common::tls::Tls;
 use vixen_entry::Nearcast;
 
@@ -62,13 +65,7 @@ fn main() -> ExitCode {
         Some(Command::Passwd(passwd)) => passwd.run(),
         None => run(&args),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("vixen-entry: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("vixen-entry", outcome)
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
@@ -77,7 +74,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let (mut config, name) = args.node.load_required("entry")?;
     if args.node.health {
-        println!("{}", HealthTarget::of_node(&config, &name, args.listen)?.ask()?);
+        print(&format!("{}\n", HealthTarget::of_node(&config, &name, args.listen)?.ask()?))?;
         return Ok(());
     }
     args.apply(&mut config);
@@ -85,7 +82,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     if args.node.check_config {
         Tls::of_clients(&config)?;
         Tls::of_links(&config)?;
-        println!("configuration is good: {name} is an entry of {}", config.cluster.name);
+        let cluster = &config.cluster.name;
+        print(&format!("configuration is good: {name} is an entry of {cluster}\n"))?;
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());
@@ -102,7 +100,7 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
     let listen = args.listen.unwrap_or(welcome::LISTEN);
     if args.node.health {
         let (node, address) = ("nearcast".to_owned(), listen.to_string());
-        println!("{}", HealthTarget { node, address, has_tls: false }.ask()?);
+        print(&format!("{}\n", HealthTarget { node, address, has_tls: false }.ask()?))?;
         return Ok(());
     }
     let mut config = Config::nearcast(args.data_dir.clone(), listen);
@@ -116,7 +114,7 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
         let (address, handle) = (nearcast.address()?, nearcast.handle());
         let greeting = tokio::spawn(async move {
             handle.until_ready().await;
-            print!("{}", welcome::text(address, &data_dir, durability));
+            announce(welcome::text(address, &data_dir, durability));
         });
         let outcome = nearcast.run(shutdown_signal()).await;
         greeting.abort();

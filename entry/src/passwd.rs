@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use vixen_common::config::{Argon2Output, Kdf, Salting};
+use vixen_common::telemetry::{print, remark};
 use vixen_entry::auth::credential;
 
 /// Bytes of a salt.
@@ -56,7 +57,7 @@ impl Passwd {
     /// Reads the password and prints the table.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         if stdin().is_terminal() {
-            eprintln!("Password (shown as you type), then Enter and Ctrl-D:");
+            remark("Password (shown as you type), then Enter and Ctrl-D:");
         }
         let mut text = String::new();
         stdin()
@@ -72,8 +73,7 @@ impl Passwd {
         if let Err(error) = getrandom::fill(&mut salt) {
             bail!("no random bytes: {error}");
         }
-        print!("{}", self.table(password, &salt)?);
-        Ok(())
+        Ok(print(&self.table(password, &salt)?)?)
     }
 
     /// The table as text. Quotes and escapes of JSON are those of TOML.

@@ -4,6 +4,9 @@
 //! LMDB and its writer thread, `tail` the streams to entries, `node` the driver. Nothing here
 //! knows WAMP, and nothing here decides an order: that comes from the feeds of the sync nodes.
 
+// They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod metrics;
 mod node;
 pub mod replica;

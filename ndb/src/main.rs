@@ -1,5 +1,8 @@
 //! `vixen-ndb`: one storage node, and the tools for its store.
 
+// They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,7 +10,7 @@ use clap::Parser;
 
 use vixen_common::config::NodeArgs;
 use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::init_tracing;
+use vixen_common::telemetry::{exit_code, init_tracing, print};
 use vixen_common::tls::Tls;
 use vixen_ndb::tools::{Tool, fault};
 use vixen_ndb::{NdbError, StartError};
@@ -41,25 +44,20 @@ fn main() -> ExitCode {
     if let Some(tool) = &args.tool {
         return tool.run();
     }
-    match run(&args.node) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("vixen-ndb: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("vixen-ndb", run(&args.node))
 }
 
 fn run(args: &NodeArgs) -> anyhow::Result<()> {
     let (config, name) = args.load_required("ndb")?;
     if args.health {
-        println!("{}", HealthTarget::of_node(&config, &name, None)?.ask()?);
+        print(&format!("{}\n", HealthTarget::of_node(&config, &name, None)?.ask()?))?;
         return Ok(());
     }
     config.ndb_member(&name)?;
     if args.check_config {
         Tls::of_links(&config)?;
-        println!("configuration is good: {name} is an ndb node of {}", config.cluster.name);
+        let cluster = &config.cluster.name;
+        print(&format!("configuration is good: {name} is an ndb node of {cluster}\n"))?;
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());

@@ -4,6 +4,9 @@
 //! `vote` is pure and is what the model checker and the simulator run; `store` is LMDB; `node` is
 //! the driver. Nothing here knows what a message is about, or who publishes and subscribes.
 
+// They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod feed;
 mod forget;
 mod metrics;

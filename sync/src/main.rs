@@ -1,12 +1,15 @@
 //! `vixen-sync`: one node of the vote.
 
+// They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use vixen_common::config::{NodeArgs, NodeName};
 use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::init_tracing;
+use vixen_common::telemetry::{exit_code, init_tracing, print};
 use vixen_common::tls::Tls;
 
 /// A sync node of a vixen cluster: takes part in the vote that gives every message its place in
@@ -24,29 +27,24 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("vixen-sync: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("vixen-sync", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let (config, name) = args.node.load_required("sync")?;
     if args.node.health {
-        println!("{}", HealthTarget::of_node(&config, &name, None)?.ask()?);
+        print(&format!("{}\n", HealthTarget::of_node(&config, &name, None)?.ask()?))?;
         return Ok(());
     }
     config.sync_member(&name)?;
     if args.node.check_config {
         Tls::of_links(&config)?;
-        println!("configuration is good: {name} is a sync node of {}", config.cluster.name);
+        let cluster = &config.cluster.name;
+        print(&format!("configuration is good: {name} is a sync node of {cluster}\n"))?;
         return Ok(());
     }
     if let Some(peer) = &args.forget_peer {
-        println!("{}", vixen_sync::forget_peer(&config, &name, peer)?);
+        print(&format!("{}\n", vixen_sync::forget_peer(&config, &name, peer)?))?;
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());

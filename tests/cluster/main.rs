@@ -14,6 +14,7 @@ mod majority;
 mod midnight;
 mod order;
 mod orphans;
+mod output;
 mod power;
 mod power_cut;
 mod refusals;

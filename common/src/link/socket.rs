@@ -173,6 +173,7 @@ pub(super) fn fresh_nonce() -> [u8; 32] {
     if let Err(error) = getrandom::fill(&mut nonce) {
         // Without randomness no proof is worth anything: better no node than an open one.
         tracing::error!(%error, "the system gives no randomness");
+        crate::telemetry::flush();
         std::process::abort();
     }
     nonce

@@ -4,10 +4,12 @@ mod http;
 mod log;
 mod metrics;
 mod readiness;
+mod said;
 mod signal;
 
 pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router};
-pub use log::init_tracing;
+pub use log::{flush, init_tracing, is_log_pending};
 pub use metrics::{MetricsHandle, install_metrics};
 pub use readiness::Readiness;
+pub use said::{PrintError, announce, exit_code, print, remark};
 pub use signal::{on_hangup, shutdown_signal};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use vixen_common::config::Limits;
+use vixen_common::telemetry::remark;
 
 use super::place::{Place, Target};
 use super::text::{count, size};
@@ -114,7 +115,12 @@ fn copy_days(store: &Inspector, days: &[Surveyed], to: &Path) -> anyhow::Result<
         sync(&dir).with_context(failed)?;
         days += 1;
         total += bytes;
-        eprintln!("backup: day {name} copied, {} ({} of {})", size(bytes), n + 1, names.len());
+        remark(&format!(
+            "backup: day {name} copied, {} ({} of {})",
+            size(bytes),
+            n + 1,
+            names.len()
+        ));
     }
     sync(to)?;
     Ok((days, total))

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use vixen_common::id::{GroupId, PermanentId, Position};
 use vixen_common::payload;
 use vixen_common::segment::{Blob, Match, Record, Records, Topic, TopicPattern};
+use vixen_common::telemetry::remark;
 
 use super::Outcome;
 use super::place::Target;
@@ -119,10 +120,10 @@ impl Args {
         match printed {
             Ok(()) if dump.skipped == 0 => Ok(Outcome::Good),
             Ok(()) => {
-                eprintln!(
+                remark(&format!(
                     "vixen-ndb: left out what is missing or damaged in {} places",
                     dump.skipped
-                );
+                ));
                 Ok(Outcome::Problems)
             }
             Err(Stop::Lacking) => {
@@ -294,7 +295,7 @@ impl<W: Write> Dump<'_, W> {
 
     fn lacking(&mut self, at: Position, what: &str) -> Result<(), Stop> {
         self.skipped += 1;
-        eprintln!("vixen-ndb: position {at}: {what}");
+        remark(&format!("vixen-ndb: position {at}: {what}"));
         if self.args.skip_missing { Ok(()) } else { Err(Stop::Lacking) }
     }
 }

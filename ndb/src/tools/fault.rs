@@ -4,9 +4,19 @@
 use std::ffi::c_void;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use nix::libc::siginfo_t;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+use vixen_common::telemetry::is_log_pending;
+
+/// How long the log may take to be written up to the fault.
+const WAIT_STEPS: u32 = 50;
+const WAIT_STEP: Duration = Duration::from_millis(10);
+/// How long standard error may take to be ready for the last line.
+const WRITABLE_TIME_MS: u16 = 500;
 
 /// What the handler needs, made before it can be called.
 struct Answer {
@@ -50,8 +60,9 @@ pub fn answer_for(problem: &str, remedy: &str, code: i32) {
     for signal in SIGNALS {
         #[expect(unsafe_code, reason = "installs the handler of a signal")]
         // SAFETY: `on_fault` does only what is safe in a handler: it reads memory that was written
-        // before it was installed and never changes, calls the handler that was there before,
-        // write(2) and _exit(2). It does not return to what faulted.
+        // before it was installed and never changes, or atomically; it calls the handler that was
+        // there before, nanosleep(2), poll(2), write(2) and _exit(2). It does not return to what
+        // faulted.
         let installed = unsafe { sigaction(signal, &action) };
         if let Err(error) = installed {
             tracing::warn!(%signal, %error, "cannot answer for damaged pages");
@@ -67,8 +78,25 @@ extern "C" fn on_fault(signal: i32, info: *mut siginfo_t, context: *mut c_void) 
     if let SigHandler::SigAction(before) = answer.before[at] {
         before(signal, info, context);
     }
-    let _nowhere_to_say_it = nix::unistd::write(std::io::stderr().as_fd(), &answer.lines[at]);
+    say(&answer.lines[at]);
     exit(answer.code)
+}
+
+/// Writes a line, unless the reader of standard error stands still: the process has to end.
+fn say(line: &[u8]) {
+    // What was logged before it, by the thread that writes the log, if it can.
+    for _step in 0..WAIT_STEPS {
+        if !is_log_pending() {
+            break;
+        }
+        std::thread::sleep(WAIT_STEP);
+    }
+    let stderr = std::io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    // A pipe that can be written at all takes 4096 bytes; the line is shorter.
+    if poll(&mut fds, PollTimeout::from(WRITABLE_TIME_MS)).is_ok_and(|ready| ready > 0) {
+        let _nowhere_to_say_it = nix::unistd::write(stderr.as_fd(), line);
+    }
 }
 
 fn exit(code: i32) -> ! {

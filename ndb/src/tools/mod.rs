@@ -14,8 +14,9 @@ mod stats;
 mod text;
 mod verify;
 
-use std::io::Write;
 use std::process::ExitCode;
+
+use vixen_common::telemetry::{print, remark};
 
 pub use place::Target;
 
@@ -67,14 +68,16 @@ impl Tool {
         match outcome {
             Ok(outcome) => outcome.into(),
             Err(error) => {
-                eprintln!("vixen-ndb: {error:#}");
+                remark(&format!("vixen-ndb: {error:#}"));
                 Outcome::Failed.into()
             }
         }
     }
 }
 
-/// Prints a result; a reader that has gone away does not want it.
+/// Prints what was done; that it cannot be printed changes nothing about that.
 fn say(text: &str) {
-    let _gone = std::io::stdout().write_all(text.as_bytes());
+    if let Err(error) = print(text) {
+        remark(&format!("vixen-ndb: {:#}", anyhow::Error::from(error)));
+    }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use vixen_common::dirlock::DirLock;
+use vixen_common::telemetry::remark;
 
 use super::backup::{sync, verify};
 use super::place::{Place, Target};
@@ -102,7 +103,12 @@ fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {
         fs::File::open(&file).and_then(|file| file.sync_all()).with_context(failed)?;
         sync(&dir)?;
         total += bytes;
-        eprintln!("restore: day {name} copied, {} ({} of {})", size(bytes), n + 1, names.len());
+        remark(&format!(
+            "restore: day {name} copied, {} ({} of {})",
+            size(bytes),
+            n + 1,
+            names.len()
+        ));
     }
     sync(&partial)?;
     // The oldest first: whatever is there after a crash is a store as it once was.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde_json::json;
 
 use vixen_common::id::{GroupId, Position, Stamp};
+use vixen_common::telemetry::print;
 use vixen_common::time::UtcDay;
 
+use super::Outcome;
 use super::place::Target;
 use super::text::{rfc3339, size};
-use super::{Outcome, say};
 use crate::store::inspect::{Cursor, Day, DayNumbers, Read, base_of, end_of};
 
 const TOPICS_LISTED: usize = 20;
@@ -83,11 +84,11 @@ impl Args {
             "next_position": end.0,
             "damaged_rows": damaged,
         });
-        say(&if self.json {
+        print(&if self.json {
             as_json(head, &days, &topics)
         } else {
             as_text(&head, &days, &topics)
-        });
+        })?;
         Ok(if damaged == 0 { Outcome::Good } else { Outcome::Problems })
     }
 }

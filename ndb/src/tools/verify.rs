@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use vixen_common::id::{Digest, GroupId, Position, SegmentId, Stamp};
 use vixen_common::segment::Blob;
+use vixen_common::telemetry::print;
 use vixen_common::time::UtcDay;
 
+use super::Outcome;
 use super::place::Target;
 use super::progress::Progress;
 use super::text::{count, size};
-use super::{Outcome, say};
 use crate::replica::OrderRow;
 use crate::store::StoreError;
 use crate::store::inspect::{
@@ -59,7 +60,7 @@ impl Args {
         let (store, days) = place.survey()?;
         let group = place.group(&store, &days)?;
         let report = Report::of(&store, &days, group, self.complete);
-        say(&report.text(&place.name, &store, group));
+        print(&report.text(&place.name, &store, group))?;
         Ok(report.outcome())
     }
 }

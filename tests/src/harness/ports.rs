@@ -17,7 +17,7 @@ const LOWEST: u16 = 10_000;
 ///
 /// # Errors
 /// When there are none.
-pub(super) fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let range = LOWEST..ephemeral_start();
     let mut held = Vec::with_capacity(count);
     for _attempt in 0..count * 1000 {

@@ -1,12 +1,13 @@
 //! One node as a process.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -26,6 +27,9 @@ pub struct NodeSetup {
     /// A program with arguments that makes itself the node: it must `exec` what follows, so that
     /// the process id stays.
     pub wrapper: Vec<String>,
+    /// Where its output goes, in place of a file in the cluster's folder: a device, a terminal, or
+    /// a named pipe that somebody has open for reading.
+    pub output: Option<PathBuf>,
 }
 
 impl NodeSetup {
@@ -38,7 +42,7 @@ impl NodeSetup {
             format!("mkdir -p \"$0\" && mount -t tmpfs -o size={mib}m none \"$0\" && exec \"$@\"");
         let store = store.display().to_string();
         let words = ["unshare", namespaces, "sh", "-c", &script, &store];
-        Self { env: Vec::new(), wrapper: words.map(str::to_owned).to_vec() }
+        Self { wrapper: words.map(str::to_owned).to_vec(), ..Self::default() }
     }
 }
 
@@ -89,7 +93,13 @@ impl Node {
         if self.is_running() {
             bail!("{} is running already", self.id);
         }
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let output = self.setup.output.as_ref().unwrap_or(&self.log);
+        // A terminal must not become that of this process.
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .custom_flags(OFlag::O_NOCTTY.bits())
+            .open(output)?;
         let mut command = command(&self.setup.wrapper, program);
         let child = command
             .envs(self.setup.env.iter().map(|(name, value)| (name, value)))

@@ -129,7 +129,7 @@ impl PowerSupply {
         if disk.lies {
             env.push(("POWER_CUT_LIES".to_owned(), "1".to_owned()));
         }
-        Ok(NodeSetup { env, wrapper: Vec::new() })
+        Ok(NodeSetup { env, ..NodeSetup::default() })
     }
 
     /// Leaves in the data directory of a node that was killed what a disk might have kept, and
