@@ -20,6 +20,7 @@ pub mod payload;
 pub mod process;
 pub mod redundancy;
 pub mod roster;
+pub mod reload;
 pub mod segment;
 pub mod server;
 pub mod telemetry;

@@ -23,8 +23,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::link::{Identity, Inbox, LinkEvent, RefusalLog, link_router};
+use crate::reload::{Certificates, Load, reload_on_hangup};
 use crate::telemetry::{ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal};
-use crate::tls::{ClientAddress, Port, Tls, reload_on_hangup};
+use crate::tls::{ClientAddress, Port, Tls};
 use watched::{VANISHED_CONNECTIONS, Watched};
 
 const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
@@ -209,7 +210,7 @@ async fn demand_certificate(
 
 /// Runs what surrounds a sync or ndb node, as tasks of the current runtime: its port, with `/link`
 /// and the operators' pages, the signals that put `stop` into its inbox, and the one that has its
-/// certificates read again.
+/// certificates read again, as the configuration of `load` names them.
 pub fn surround<E>(
     listener: TcpListener,
     identity: Identity,
@@ -217,6 +218,7 @@ pub fn surround<E>(
     stop: E,
     ready: ReadyFn,
     status: StatusFn,
+    load: Load,
 ) where
     E: From<LinkEvent> + Send + 'static,
 {
@@ -224,7 +226,8 @@ pub fn surround<E>(
     let router = node_router(identity, inbox.clone(), ready, status);
     let timeouts = Timeouts::default();
     tokio::spawn(serve(listener, tls.clone(), router, timeouts, std::future::pending()));
-    tokio::spawn(reload_on_hangup(tls.into_iter().collect()));
+    let certificates = Certificates { clients: None, links: tls };
+    tokio::spawn(reload_on_hangup(load, certificates, |_config| {}));
     tokio::spawn(async move {
         shutdown_signal().await;
         tracing::info!("stopping");

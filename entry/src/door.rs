@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use vixen_common::config::Config;
-use vixen_common::telemetry::on_hangup;
 use vixen_common::time::WallTime;
 
 use crate::auth::{
@@ -180,22 +179,18 @@ impl Drop for Admission {
     }
 }
 
-/// Reads the realms of the file again at each SIGHUP; a mistake in it is logged, and changes nothing.
-pub(crate) async fn reload_realms(door: Arc<Door>, load: impl Fn() -> Result<Config, String>) {
-    let mut hangups = on_hangup();
-    while hangups.recv().await.is_some() {
-        match load() {
-            Ok(config) => {
-                door.reload(&config);
-                counter!(REALM_RELOADS, "outcome" => "ok").increment(1);
-                tracing::info!(realms = config.realms.len(), "realms read again");
-            }
-            Err(error) => {
-                counter!(REALM_RELOADS, "outcome" => "failed").increment(1);
-                tracing::error!(error, "realms not read again: what was before holds");
-            }
+/// Takes the realms of a configuration that was read again; where there is none, what was before
+/// holds.
+pub(crate) fn reload_realms(door: &Door, config: Result<&Config, &str>) {
+    let outcome = match config {
+        Ok(config) => {
+            door.reload(config);
+            tracing::info!(realms = config.realms.len(), "realms read again");
+            "ok"
         }
-    }
+        Err(_logged) => "failed",
+    };
+    counter!(REALM_RELOADS, "outcome" => outcome).increment(1);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -87,11 +87,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());
-    let node = args.node.clone();
-    let load = move || {
-        let loaded = node.load_required("entry").map(|(config, _name)| config);
-        loaded.map_err(|error| error.to_string())
-    };
+    let load = args.node.reloader("entry");
     runtime(args)?.block_on(vixen_entry::serve(&config, &name, args.listen, load))
 }
 

@@ -19,9 +19,10 @@ use vixen_common::id::{NdbId, OwnerId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::process::raise_open_files;
 use vixen_common::roster::Roster;
+use vixen_common::reload::{Certificates, Load, reload_on_hangup};
 use vixen_common::server::{self, Timeouts};
 use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
-use vixen_common::tls::{Tls, reload_on_hangup};
+use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
 use crate::door::{Door, describe_door_metrics, reload_realms};
@@ -49,7 +50,7 @@ pub async fn serve(
     config: &Config,
     name: &NodeName,
     listen: Option<SocketAddr>,
-    load: impl Fn() -> Result<Config, String> + Send + 'static,
+    load: Load,
 ) -> anyhow::Result<()> {
     // Before the node, which takes its handles from the recorder.
     install_metrics();
@@ -59,9 +60,11 @@ pub async fn serve(
     let listener = server::listen(&member.listen.to_string()).await?;
     let node = EntryNode::new(options_of(config, name));
     dial_all(config, links.clone(), &node);
-    tokio::spawn(reload_on_hangup(tls.iter().chain(&links).cloned().collect()));
     let door = Arc::new(Door::new(config));
-    tokio::spawn(reload_realms(Arc::clone(&door), load));
+    let (realms, certificates) = (Arc::clone(&door), Certificates { clients: tls.clone(), links });
+    tokio::spawn(reload_on_hangup(load, certificates, move |config| {
+        reload_realms(&realms, config)
+    }));
     let address = listener.local_addr()?;
     tracing::info!(%address, owner = %node.owner(), "listening");
     run(node, listener, tls, config, door, async {

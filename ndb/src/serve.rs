@@ -8,6 +8,7 @@ use vixen_common::config::{Config, NodeName, SyncMember};
 use vixen_common::id::NdbId;
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::roster::Roster;
+use vixen_common::reload::Load;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
 use vixen_common::tls::Tls;
@@ -15,11 +16,12 @@ use vixen_common::wire::PeerId;
 
 use crate::node::{NdbEvent, NdbNode, NdbOptions};
 
-/// Runs the ndb node `name` of `config` until SIGTERM or SIGINT.
+/// Runs the ndb node `name` of `config` until SIGTERM or SIGINT. At SIGHUP `load` reads
+/// the configuration again, for the names of its certificates.
 ///
 /// # Errors
 /// When the node is not in the configuration, its port or directory is taken, or its store fails.
-pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
+pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Result<()> {
     install_metrics();
     let (id, member) = config.ndb_member(name)?;
     let roster = Roster::of(config);
@@ -83,6 +85,7 @@ pub async fn serve(config: &Config, name: &NodeName) -> anyhow::Result<()> {
             let status = status.clone();
             Box::pin(async move { status.status().await })
         }),
+        load,
     );
     node.run().await.context("the node had to stop")
 }

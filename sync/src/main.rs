@@ -50,5 +50,5 @@ fn run(args: &Args) -> anyhow::Result<()> {
     init_tracing(&config.log, name.as_str());
     // One thread: the node's loop commits on it, and everything else waits for the commit anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(vixen_sync::serve(&config, &name))
+    runtime.block_on(vixen_sync::serve(&config, &name, args.node.reloader("sync")))
 }

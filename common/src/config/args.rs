@@ -1,6 +1,9 @@
 //! The command line arguments that all binaries have.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::reload::Load;
 
 use super::{Config, ConfigError, NodeName};
 
@@ -52,5 +55,15 @@ impl NodeArgs {
             missing("--node (VIXEN_NODE)", format!("{error}"))
         })?;
         Ok((Config::load(path)?, node))
+    }
+
+    /// Reads the same file once more, whenever it is called.
+    #[must_use]
+    pub fn reloader(&self, tier: &'static str) -> Load {
+        let args = self.clone();
+        Arc::new(move || {
+            let loaded = args.load_required(tier).map(|(config, _name)| config);
+            loaded.map_err(|error| error.to_string())
+        })
     }
 }

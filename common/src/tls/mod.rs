@@ -5,8 +5,9 @@
 //!   [tls]          client --https, wss--> entry        the entry shows a certificate
 //!   [cluster-tls]  node ------wss------> sync, ndb     both show one that ca-file has issued
 //! ```
-//! - [`Tls`] holds what one table gives. [`Tls::reload`] reads the files again: later handshakes
-//!   use them, connections that stand are not touched. [`reload_on_hangup`] does so at SIGHUP.
+//! - [`Tls`] holds what one table gives. [`Tls::reload`] reads files again, under the same names or
+//!   others: later handshakes use them, connections that stand are not touched. That is done at
+//!   SIGHUP: see [`reload`](crate::reload).
 //! - A port with TLS speaks nothing else. Handshakes run beside each other, bounded in number and
 //!   time: see `listener.rs`.
 //! - On the port of a sync or ndb node a client may show no certificate and read the operators'
@@ -28,7 +29,6 @@ use std::time::Duration;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::config::{Config, TlsFiles};
-use crate::telemetry::on_hangup;
 
 use files::Loaded;
 
@@ -41,10 +41,17 @@ pub(crate) use unverified::connect_unverified;
 /// The certificates of one table, as they were when they were last read.
 #[derive(Debug)]
 pub struct Tls {
-    files: TlsFiles,
+    table: &'static str,
     /// Bound on a handshake: `limits.hello-timeout`.
     handshake_timeout: Duration,
-    current: RwLock<Loaded>,
+    current: RwLock<Current>,
+}
+
+/// What was read last, and from where.
+#[derive(Clone, Debug)]
+struct Current {
+    files: TlsFiles,
+    loaded: Loaded,
 }
 
 impl Tls {
@@ -76,60 +83,45 @@ impl Tls {
         metrics::describe();
         let loaded = files::load(files)?;
         metrics::set_expiry(files.table, loaded.not_after_seconds);
-        let current = RwLock::new(loaded);
-        Ok(Self { files: files.clone(), handshake_timeout, current })
+        let current = RwLock::new(Current { files: files.clone(), loaded });
+        Ok(Self { table: files.table, handshake_timeout, current })
     }
 
-    /// Reads the files again, for handshakes that begin after this. On an error what was in use
-    /// stays.
+    /// Reads `files`, or those it has read last, for handshakes that begin after this. On an error
+    /// what was in use stays.
     ///
     /// # Errors
     /// As for [`load`](Self::load).
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let loaded = files::load(&self.files)?;
-        metrics::set_expiry(self.files.table, loaded.not_after_seconds);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+    pub fn reload(&self, files: Option<&TlsFiles>) -> Result<(), TlsError> {
+        let files = files.cloned().unwrap_or_else(|| self.current().files);
+        let loaded = files::load(&files)?;
+        metrics::set_expiry(self.table, loaded.not_after_seconds);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { files, loaded };
         Ok(())
     }
 
+    /// Reloads, says in the log what became of it, and counts it.
+    pub(crate) fn reload_and_tell(&self, files: Option<&TlsFiles>) {
+        let reloaded = self.reload(files);
+        metrics::reloaded(self.table, reloaded.is_ok());
+        let table = self.table;
+        match reloaded {
+            Ok(()) => tracing::info!(table, "certificates read again"),
+            Err(error) => {
+                tracing::error!(table, %error, "certificates not changed: the old ones stay");
+            }
+        }
+    }
+
     fn acceptor(&self) -> TlsAcceptor {
-        self.current().server.into()
+        self.current().loaded.server.into()
     }
 
     pub(crate) fn connector(&self) -> TlsConnector {
-        self.current().client.into()
+        self.current().loaded.client.into()
     }
 
-    fn current(&self) -> Loaded {
+    fn current(&self) -> Current {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Reloads each of `all` at each SIGHUP, for as long as the process runs; says in the log what
-/// became of it. From the first poll on SIGHUP does not end the process, with nothing to reload
-/// neither.
-pub async fn reload_on_hangup(all: Vec<Arc<Tls>>) {
-    let mut hangups = on_hangup();
-    while hangups.recv().await.is_some() {
-        for tls in &all {
-            let (tls, table) = (Arc::clone(tls), tls.files.table);
-            // Files may lie on a disk that is slow just now.
-            let reloaded = tokio::task::spawn_blocking(move || tls.reload()).await;
-            let is_good = match reloaded {
-                Ok(Ok(())) => {
-                    tracing::info!(table, "certificates read again");
-                    true
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(table, %error, "certificates not changed: the old ones stay");
-                    false
-                }
-                Err(error) => {
-                    tracing::error!(table, %error, "certificates not changed: the old ones stay");
-                    false
-                }
-            };
-            metrics::reloaded(table, is_good);
-        }
     }
 }

@@ -128,7 +128,7 @@ async fn after_a_reload_with_another_authority_only_its_certificates_link() {
 
     folder.put(&new.issue(HOST));
     folder.write("ca.pem", &new.pem);
-    tls.reload().expect("good files");
+    tls.reload(None).expect("good files");
     let refused = refused_link(address, &new.client(Some(&old.issue("entry.example")))).await;
     assert!(refused.to_string().contains("UnknownCA"), "{refused}");
     let new_entry = Folder::new(&new.issue("entry.example"), Some(&new));

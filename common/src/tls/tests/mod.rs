@@ -219,13 +219,13 @@ async fn after_a_reload_new_connections_see_the_new_certificate_and_old_ones_liv
 
     // The key alone: half of a renewal. Nothing changes.
     folder.write("node.key", &new.key);
-    let error = tls.reload().expect_err("a pair that is none").to_string();
+    let error = tls.reload(None).expect_err("a pair that is none").to_string();
     assert!(error.contains("node.key: is not the key of "), "{error}");
     let stream = connect(address, &client).await.expect("a handshake");
     assert_eq!(shown(&stream), old.der());
 
     folder.put(&new);
-    tls.reload().expect("good files");
+    tls.reload(None).expect("good files");
     // The same client: what it could resume is from the certificate before.
     let stream = connect(address, &client).await.expect("a handshake");
     assert_eq!(shown(&stream), new.der());
@@ -239,11 +239,11 @@ async fn the_expiry_of_the_certificate_in_use_is_a_metric() {
     let until =
         |year| ca.issue_with(HOST, |params| params.not_after = rcgen::date_time_ymd(year, 3, 1));
     let folder = Folder::new(&until(2040), None);
-    let seconds = |tls: &Tls| tls.current().not_after_seconds;
+    let seconds = |tls: &Tls| tls.current().loaded.not_after_seconds;
     let tls = folder.load();
     assert_eq!(seconds(&tls), Some(2_214_172_800));
     folder.put(&until(2041));
-    tls.reload().expect("good files");
+    tls.reload(None).expect("good files");
     assert_eq!(seconds(&tls), Some(2_245_708_800));
     let text = install_metrics().render();
     let row = "vixen_common_tls_certificate_expiry_seconds{table=\"tls\"} ";
