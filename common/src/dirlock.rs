@@ -1,6 +1,7 @@
 //! One process a data directory.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::durable;
@@ -16,19 +17,22 @@ pub struct DirLock {
 pub enum DirLockError {
     /// Another process has it.
     #[error(
-        "{path} is in use by another process; stop that one, or give this node another directory"
+        "{path} is in use by another process; stop that one, or give this node another directory",
+        path = path.display()
     )]
     Taken {
         /// The directory.
         path: PathBuf,
     },
     /// It cannot be made or written.
-    #[error("cannot use the directory {path}")]
+    #[error("cannot use the directory {path}: {cause}; {fix}", path = path.display())]
     Unusable {
         /// The directory.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// What the system said; part of the text, and so no source of the error.
+        cause: std::io::Error,
+        /// What to do.
+        fix: &'static str,
     },
 }
 
@@ -38,7 +42,7 @@ impl DirLock {
     /// # Errors
     /// When another process holds it, or it cannot be written.
     pub fn take(dir: &Path) -> Result<Self, DirLockError> {
-        let unusable = |source| DirLockError::Unusable { path: dir.to_owned(), source };
+        let unusable = |cause| unusable(dir, cause);
         durable::create_dir(dir).map_err(unusable)?;
         let file = File::create(dir.join("LOCK")).map_err(unusable)?;
         match file.try_lock() {
@@ -47,6 +51,24 @@ impl DirLock {
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
     }
+}
+
+fn unusable(dir: &Path, cause: std::io::Error) -> DirLockError {
+    let fix = match cause.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            "a file is in its place, or in that of a folder above it: move it away, or name another \
+             directory"
+        }
+        ErrorKind::PermissionDenied => {
+            "let the user that runs this node write there, or name another directory"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "mount its file system for writing, or name another directory"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there",
+        _ => "name a directory that this user can make and write",
+    };
+    DirLockError::Unusable { path: dir.to_owned(), cause, fix }
 }
 
 impl Drop for DirLock {
@@ -71,6 +93,26 @@ mod tests {
         assert!(again.to_string().contains("in use by another process"), "{again}");
         drop(held);
         DirLock::take(&dir.path().join("a")).expect("free again");
+    }
+
+    #[test]
+    fn one_that_cannot_be_used_is_told_with_the_reason_and_a_fix() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        for (path, reason) in [
+            (file.clone(), "File exists (os error 17); a file is in its place"),
+            (file.join("below"), "Not a directory (os error 20); a file is in its place"),
+            ("/proc/vixen".into(), "(os error 2); name a directory"),
+        ] {
+            let error = DirLock::take(&path).expect_err("not a directory");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("cannot use the directory {}: ", path.display())));
+            assert!(text.contains(reason), "{text}");
+            assert!(std::error::Error::source(&error).is_none(), "told twice: {text}");
+        }
+        let error = unusable(&file, ErrorKind::PermissionDenied.into()).to_string();
+        assert!(error.contains("let the user that runs this node write there"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod watched;
 
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,12 +54,34 @@ impl Default for Timeouts {
 
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}; is another process there, or the address wrong?")]
+#[error("cannot listen on {address}: {cause}; {fix}")]
 pub struct ListenError {
     /// The address of the configuration.
     pub address: String,
-    /// Why.
-    pub source: std::io::Error,
+    /// What the system said; part of the text, and so no source of the error.
+    pub cause: std::io::Error,
+    /// What to do.
+    pub fix: &'static str,
+}
+
+impl ListenError {
+    fn new(address: &str, cause: std::io::Error) -> Self {
+        let fix = match cause.kind() {
+            ErrorKind::AddrInUse => {
+                "another process listens there (`ss -ltnp` says which): stop it, or choose another \
+                 port"
+            }
+            ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: choose one that `ip address` lists, or 0.0.0.0 \
+                 for all"
+            }
+            ErrorKind::PermissionDenied => {
+                "ports below 1024 are for root and CAP_NET_BIND_SERVICE: choose another port"
+            }
+            _ => "choose an address and port of this machine",
+        };
+        Self { address: address.to_owned(), cause, fix }
+    }
 }
 
 /// Binds `address`, `host:port`; names are resolved now.
@@ -66,9 +89,7 @@ pub struct ListenError {
 /// # Errors
 /// When the address is taken, not of this machine, or does not resolve.
 pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ListenError { address: address.to_owned(), source })
+    TcpListener::bind(address).await.map_err(|cause| ListenError::new(address, cause))
 }
 
 /// Serves `router` until `stop` resolves; connections of links are cut then, requests finished.

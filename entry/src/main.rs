@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use vixen_common::config::{AllowedOrigins, Config, NodeArgs};
+use vixen_common::config::{AllowedOrigins, Config, NodeArgs, parse_listen};
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{announce, exit_code, init_tracing, print, shutdown_signal};
 use vixen_common::tls::Tls;
@@ -30,7 +30,7 @@ struct Args {
     #[command(flatten)]
     node: NodeArgs,
     /// Where clients connect; wins over the configuration file. Nearcast: 127.0.0.1:9031
-    #[arg(long, env = "VIXEN_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "VIXEN_LISTEN", value_name = "ADDR", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
     /// Where nearcast keeps its data. An entry of a cluster keeps none
     #[arg(long, env = "VIXEN_DATA_DIR", value_name = "DIR", default_value = "./vixen-data")]

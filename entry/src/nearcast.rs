@@ -65,7 +65,7 @@ impl Nearcast {
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         // Before the nodes, which take their handles from the recorder.
         install_metrics();
-        // For the first try any number will do.
+            // For the first try any number will do.
         if let Err(error) = raise_open_files() {
             tracing::debug!(%error, "cannot raise the number of open files");
         }
@@ -75,7 +75,7 @@ impl Nearcast {
         let member = config.entries.first().context("nearcast has an entry")?.clone();
         let listener = server::listen(&member.listen.to_string())
             .await
-            .map_err(|error| anyhow!("{error} Choose another port with --listen 127.0.0.1:PORT"))?;
+            .map_err(|error| anyhow!("{error} (--listen 127.0.0.1:PORT)"))?;
         let (ended_sender, ended) = mpsc::channel(2);
         let sync = start_sync(&config, ended_sender.clone()).await?;
         let ndb = start_ndb(&config, ended_sender).await?;

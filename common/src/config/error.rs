@@ -7,14 +7,29 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file, or the one named by `cluster.secret-file`, cannot be read.
-    #[error("{file}: cannot be read: {source}; {fix}", file = file.display())]
+    #[error("{file}: cannot be read: {cause}; {fix}", file = file.display())]
     Unreadable {
         /// The file that was tried.
         file: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said; part of the text, and so no source of the error.
+        cause: std::io::Error,
         /// What to do.
         fix: &'static str,
+    },
+    /// The file, or one that it names, is not UTF-8.
+    #[error(
+        "{file}: line {line}, column {column}: {problem}; save the file as UTF-8",
+        file = file.display()
+    )]
+    NotText {
+        /// The file.
+        file: PathBuf,
+        /// Line of the first byte that is not, from 1.
+        line: usize,
+        /// Column of that byte, from 1.
+        column: usize,
+        /// What is there instead.
+        problem: String,
     },
     /// The file is not TOML.
     #[error(
@@ -46,18 +61,33 @@ pub enum ConfigError {
     },
     /// The file has no node of this name in this tier.
     #[error(
-        "{key}: no node here is called `{node}`; known are {known}: use one of them with --node, \
-         or add a {table} table"
+        "{file}: {key}: no node here is called `{node}`; known are {known}: use one of them with \
+         --node, or {fix}",
+        file = file.display()
     )]
     UnknownNode {
+        /// The file.
+        file: PathBuf,
         /// The key that gives the names, such as `sync.id`.
         key: &'static str,
-        /// The table to add, such as `[[sync]]`.
-        table: &'static str,
+        /// What else would help, such as to add a `[[sync]]` table.
+        fix: String,
         /// The name that was asked for.
         node: String,
         /// The names that exist, or `none`.
         known: String,
+    },
+    /// The file has a node of this name in another tier.
+    #[error("{file}: {node} is {tier} node: run {command}", file = file.display())]
+    OtherTier {
+        /// The file.
+        file: PathBuf,
+        /// The name that was asked for.
+        node: String,
+        /// The tier with its article, such as `an ndb`.
+        tier: &'static str,
+        /// The command line that starts it.
+        command: String,
     },
     /// A node that is not in the file needs an argument that was not given, or that is bad.
     #[error("{argument}: {problem}; for example `{example}`")]

@@ -10,6 +10,7 @@ use super::value::{Address, Count, Filter, SecretText};
 use super::{
     ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
     NdbMember, NodeName, Secret, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm,
+    suggest, text,
 };
 
 const ROOT_KEYS: &[&str] = &[
@@ -51,7 +52,7 @@ impl Config {
     /// # Errors
     /// Anything that would keep a node from working, with file, key and fix.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path, "give the cluster's vixen.toml with --config or VIXEN_CONFIG")?;
+        let text = text::read(path, "give the cluster's vixen.toml with --config or VIXEN_CONFIG")?;
         Self::parse(&text, path, &env::of_process())
     }
 
@@ -72,6 +73,7 @@ impl Config {
         let mut root = TableReader::open(source, String::new(), ROOT_KEYS, table)?;
         let [tls, cluster_tls] = TlsFiles::read(source, &mut root)?;
         let config = Self {
+            file: Some(file.to_owned()),
             cluster: cluster(source, root.table("cluster", CLUSTER_KEYS)?)?,
             sync: root
                 .tables("sync", "[[sync]]", SYNC_KEYS)?
@@ -106,7 +108,8 @@ impl Config {
     }
 }
 
-/// All variables that override something, and nothing else, may start like one that does.
+/// All variables that override something, and those that Kubernetes sets for services, may start
+/// like one that does; nothing else may.
 fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
     let tables = [
         ("cluster", CLUSTER_KEYS),
@@ -120,17 +123,24 @@ fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
     ];
     let known =
         || tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| env::variable(table, key)));
-    let unknown = source
-        .env
-        .keys()
-        .find(|name| env::is_override(name) && !known().any(|known| known == **name));
-    let Some(name) = unknown else { return Ok(()) };
+    let unknown = source.env.iter().find(|(name, value)| {
+        env::is_override(name)
+            && !known().any(|known| known == **name)
+            && !env::is_service_link(name, value)
+    });
+    let Some((name, _value)) = unknown else { return Ok(()) };
     let table = name.split('_').take(2).collect::<Vec<_>>().join("_");
     let of_table: Vec<_> = known().filter(|known| known.starts_with(&table)).collect();
+    let meant = suggest::did_you_mean(name, of_table.iter().map(String::as_str));
+    let service = if env::is_named_as_service_link(name) {
+        " (for a service of Kubernetes: enableServiceLinks: false)"
+    } else {
+        ""
+    };
     Err(source.refuse(
         name,
         "is set in the environment but overrides no key",
-        format!("unset it, or use one of: {}", of_table.join(", ")),
+        format!("{meant}unset it{service}, or use one of: {}", of_table.join(", ")),
     ))
 }
 
@@ -168,7 +178,7 @@ fn secret(source: Source<'_>, table: &mut TableReader<'_>) -> Result<Secret, Con
         (Some(SecretText(text)), None) => (place, text),
         (None, Some(path)) => {
             let path: PathBuf = path;
-            let text = read(
+            let text = text::read(
                 &beside(source.file, path),
                 "cluster.secret-file must name a file that this user can read",
             )?;
@@ -237,12 +247,4 @@ fn log(mut table: TableReader<'_>) -> Result<LogConfig, ConfigError> {
 /// A path as the configuration file means it: relative to its own folder.
 pub(super) fn beside(file: &Path, path: PathBuf) -> PathBuf {
     file.parent().map_or(path.clone(), |folder| folder.join(path))
-}
-
-pub(super) fn read(path: &Path, fix: &'static str) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        file: path.to_owned(),
-        source,
-        fix,
-    })
 }

@@ -12,21 +12,23 @@ impl Config {
     /// The sync node called `id`.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownNode`] with the names that exist.
+    /// [`ConfigError::UnknownNode`] with the names that exist, or [`ConfigError::OtherTier`].
     pub fn sync_member(&self, id: &NodeName) -> Result<&SyncMember, ConfigError> {
         self.sync.iter().find(|member| member.id == *id).ok_or_else(|| {
-            unknown("sync.id", "[[sync]]", id, self.sync.iter().map(|member| &member.id))
+            let known = self.sync.iter().map(|member| &member.id);
+            self.unknown("sync.id", "add a [[sync]] table".to_owned(), id, known)
         })
     }
 
     /// The ndb node called `id`, and the id that messages use for it.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownNode`] with the names that exist.
+    /// [`ConfigError::UnknownNode`] with the names that exist, or [`ConfigError::OtherTier`].
     pub fn ndb_member(&self, id: &NodeName) -> Result<(NdbId, &NdbMember), ConfigError> {
         self.ndb_members().find(|(_, member)| member.id == *id).ok_or_else(|| {
             let known = self.ndb_members().map(|(_, member)| &member.id);
-            unknown("ndb-group.member.id", "[[ndb-group.member]]", id, known)
+            let fix = "add a [[ndb-group.member]] table".to_owned();
+            self.unknown("ndb-group.member.id", fix, id, known)
         })
     }
 
@@ -35,7 +37,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::UnknownNode`] when the file does not list it and `listen` is `None`;
-    /// [`ConfigError::Argument`] when the name is one of another tier.
+    /// [`ConfigError::OtherTier`] when the name is one of another tier.
     pub fn entry_member(
         &self,
         id: &NodeName,
@@ -45,17 +47,16 @@ impl Config {
         match (listed, listen) {
             (Some(member), None) => Ok(member.clone()),
             (Some(_), Some(listen)) => Ok(EntryMember { id: id.clone(), listen }),
-            (None, Some(listen)) if !self.is_taken(id) => {
+            (None, Some(listen)) if self.tier_of(id).is_none() => {
                 Ok(EntryMember { id: id.clone(), listen })
             }
-            (None, Some(listen)) => Err(ConfigError::Argument {
-                argument: "--node (VIXEN_NODE)",
-                problem: format!("`{id}` is already the name of a sync or ndb node"),
-                example: format!("vixen-entry --config vixen.toml --node E9 --listen {listen}"),
-            }),
-            (None, None) => {
+            (None, Some(_) | None) => {
                 let known = self.entries.iter().map(|member| &member.id);
-                Err(unknown("entry.id", "[[entry]]", id, known))
+                let fix = format!(
+                    "add an [[entry]] table, or make {id} an entry without one by --listen, for \
+                     example --listen 0.0.0.0:9031"
+                );
+                Err(self.unknown("entry.id", fix, id, known))
             }
         }
     }
@@ -89,9 +90,35 @@ impl Config {
         })
     }
 
-    fn is_taken(&self, id: &NodeName) -> bool {
-        self.sync.iter().any(|member| member.id == *id)
-            || self.ndb_members().any(|(_, member)| member.id == *id)
+    /// The tier that has a node of this name: with its article, and as programs are called.
+    fn tier_of(&self, id: &NodeName) -> Option<(&'static str, &'static str)> {
+        if self.sync.iter().any(|member| member.id == *id) {
+            Some(("a sync", "sync"))
+        } else if self.ndb_members().any(|(_, member)| member.id == *id) {
+            Some(("an ndb", "ndb"))
+        } else if self.entries.iter().any(|member| member.id == *id) {
+            Some(("an entry", "entry"))
+        } else {
+            None
+        }
+    }
+
+    /// Why no node of the tier whose names `known` are is called `id`.
+    fn unknown<'a>(
+        &self,
+        key: &'static str,
+        fix: String,
+        id: &NodeName,
+        known: impl Iterator<Item = &'a NodeName>,
+    ) -> ConfigError {
+        let (file, node) = (self.file.clone().unwrap_or_default(), id.to_string());
+        if let Some((tier, program)) = self.tier_of(id) {
+            let command = format!("`vixen-{program} --config {} --node {id}`", file.display());
+            return ConfigError::OtherTier { file, node, tier, command };
+        }
+        let known: Vec<_> = known.map(NodeName::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        ConfigError::UnknownNode { file, key, fix, node, known }
     }
 }
 
@@ -115,15 +142,4 @@ impl NdbMember {
     pub fn bind_address(&self) -> String {
         self.listen.map_or_else(|| self.address.clone(), |listen| listen.to_string())
     }
-}
-
-fn unknown<'a>(
-    key: &'static str,
-    table: &'static str,
-    id: &NodeName,
-    known: impl Iterator<Item = &'a NodeName>,
-) -> ConfigError {
-    let known: Vec<_> = known.map(NodeName::as_str).collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    ConfigError::UnknownNode { key, table, node: id.to_string(), known }
 }

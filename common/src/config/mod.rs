@@ -4,7 +4,7 @@
 //!   with both given. What cannot work is refused here, before a node opens anything.
 //! - Every key of the tables `cluster`, `tls`, `cluster-tls`, `limits`, `storage`, `wamp`, `web` and
 //!   `log` can be overridden from the environment: `limits.frame-bytes-max` is
-//!   `VIXEN_LIMITS_FRAME_BYTES_MAX`.
+//!   `VIXEN_LIMITS_FRAME_BYTES_MAX`. Variables that Kubernetes sets for services are let pass.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
 mod args;
@@ -12,6 +12,7 @@ mod check;
 mod env;
 mod error;
 mod limits;
+mod listen;
 mod load;
 mod lookup;
 mod name;
@@ -19,6 +20,8 @@ mod nearcast;
 mod read;
 mod realm;
 mod storage;
+mod suggest;
+mod text;
 mod tls;
 mod value;
 mod wamp;
@@ -39,6 +42,7 @@ use crate::id::Lane;
 pub use args::NodeArgs;
 pub use error::ConfigError;
 pub use limits::Limits;
+pub use listen::parse_listen;
 pub use name::{NodeName, ParseNodeNameError, Secret};
 pub use realm::{
     AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Disclosure, Kdf, PermissionConfig, RealmConfig,
@@ -52,6 +56,8 @@ pub use web::{AllowedOrigins, ParseOriginError, Web};
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that was read; `None` in nearcast, which has none.
+    pub file: Option<PathBuf>,
     /// Table `[cluster]`: what holds for all nodes.
     pub cluster: ClusterConfig,
     /// Tables `[[sync]]`: the voters, 1, 3, 5 or 7.

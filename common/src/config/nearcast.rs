@@ -24,6 +24,7 @@ impl Config {
     pub fn nearcast(data_dir: PathBuf, listen: SocketAddr) -> Self {
         let name = |text: &str| -> NodeName { text.parse().expect("a valid name") };
         Self {
+            file: None,
             cluster: ClusterConfig {
                 name: "nearcast".to_owned(),
                 // Nothing leaves the process, so there is nothing to prove.

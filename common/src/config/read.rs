@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::env;
 use super::error::ConfigError;
+use super::suggest;
 use super::value::{Count, Size, Value};
 
 /// Where values come from.
@@ -48,7 +49,8 @@ impl<'a> TableReader<'a> {
     ) -> Result<Self, ConfigError> {
         let reader = Self { source, path, keys, table };
         if let Some(unknown) = reader.table.keys().find(|key| !keys.contains(&key.as_str())) {
-            let fix = format!("remove it, or use one of: {}", keys.join(", "));
+            let meant = suggest::did_you_mean(unknown, keys.iter().copied());
+            let fix = format!("{meant}remove it, or use one of: {}", keys.join(", "));
             return Err(source.refuse(reader.place(unknown), "is not a key of this table", fix));
         }
         Ok(reader)
@@ -206,7 +208,10 @@ fn unusable<T: Value>(shown: &str) -> String {
     match shown {
         "" => "is empty".to_owned(),
         _secret if T::IS_SECRET => "cannot be used".to_owned(),
-        shown => format!("cannot use `{shown}`"),
+        shown => match T::hint(shown) {
+            Some(hint) => format!("cannot use `{shown}`: {hint}"),
+            None => format!("cannot use `{shown}`"),
+        },
     }
 }
 

@@ -153,6 +153,8 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("[log]\nfilter", "[log]\nfiltre", "log.filtre:", "use one of: filter, format"),
     ("lane = 0", "lane = 0\nlanes = 1", "sync[0].lanes:", "use one of: id, lane, address"),
     ("write-quorum", "write_quorum", "cluster.write_quorum:", "use one of: name, secret"),
+    ("write-quorum", "write_quorum", "is not a key", "did you mean `write-quorum`? remove it"),
+    ("[log]", "[logs]", "logs: is not a key", "did you mean `log`? remove it"),
     ("frame-bytes-max", "frame-max", "limits.frame-max:", "use one of: segment-messages-max"),
     ("[[sync]]", "[sync]", "sync: is not a list", "write [[sync]] on a line"),
     ("[log]\nfilter", "[[log]]\nfilter", "log: is not a table", "write [log] on a line"),
@@ -220,7 +222,21 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "of its own",
     ),
     ("\"0.0.0.0:9051\"", "\"d2:9051\"", "member[1].listen: cannot use `d2:9051`", "an IP address"),
-    ("\"127.0.0.1:9031\"", "9031", "entry[0].listen: cannot use `9031`", "an IP address"),
+    (
+        "\"127.0.0.1:9031\"",
+        "9031",
+        "entry[0].listen: cannot use `9031`: a port needs",
+        "0.0.0.0:9031",
+    ),
+    (
+        "\"127.0.0.1:9031\"",
+        "\":9031\"",
+        "cannot use `:9031`: a port needs",
+        "127.0.0.1:9031 is for",
+    ),
+    ("\"127.0.0.1:9031\"", "\"[fe80::1%eth0]:9031\"", "entry[0].listen: cannot use", "zones"),
+    ("\"127.0.0.1:9041\"", "\"::1:9041\"", "sync[0].address: cannot use `::1:9041`", "[::1]:9041"),
+    ("\"127.0.0.1:9041\"", "\"9041\"", "sync[0].address: cannot use `9041`", "needs a host"),
     ("\"2MiB\"", "\"2MB\"", "limits.frame-bytes-max: cannot use `2MB`", "such as \"64MiB\""),
     ("\"2MiB\"", "\"MiB\"", "limits.frame-bytes-max: cannot use `MiB`", "such as \"64MiB\""),
     ("\"2MiB\"", "\"99999999999TiB\"", "limits.frame-bytes-max: cannot use", "such as \"64MiB\""),
@@ -428,6 +444,73 @@ fn bad_overrides_are_refused_by_their_variable() {
     }
 }
 
+/// What Kubernetes sets in every pod for a service of one port, and of a port with a name.
+fn service_link(service: &str) -> Env {
+    let port = format!("{service}_PORT_9031_TCP");
+    env(&[
+        (&format!("{service}_SERVICE_HOST"), "10.0.0.7"),
+        (&format!("{service}_SERVICE_PORT"), "9031"),
+        (&format!("{service}_SERVICE_PORT_WAMP"), "9031"),
+        (&format!("{service}_SERVICE_PORT_WAMP_TLS"), "9032"),
+        (&format!("{service}_PORT"), "tcp://10.0.0.7:9031"),
+        (&port, "tcp://10.0.0.7:9031"),
+        (&format!("{port}_PROTO"), "tcp"),
+        (&format!("{port}_PORT"), "9031"),
+        (&format!("{port}_ADDR"), "10.0.0.7"),
+        (&format!("{service}_PORT_53_UDP"), "udp://[fd00::7]:53"),
+        (&format!("{service}_PORT_53_UDP_ADDR"), "fd00::7"),
+    ])
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_services_are_let_pass() {
+    for name in ["CLUSTER", "TLS", "LIMITS", "STORAGE", "WAMP", "WEB", "LOG", "CLUSTER_TLS"] {
+        for more in ["", "_NODES", "_KEY", "_NAME", "_WEB_PORT"] {
+            let env = service_link(&format!("VIXEN_{name}{more}"));
+            let read = Config::parse(GOOD, Path::new("vixen.toml"), &env);
+            read.unwrap_or_else(|error| panic!("{name}{more}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn what_is_only_called_like_a_variable_of_a_service_is_refused_with_the_way_out() {
+    for (variable, value) in [
+        ("VIXEN_CLUSTER_PORT", "9031"),
+        ("VIXEN_CLUSTER_PORT", "tcp://10.0.0.7"),
+        ("VIXEN_CLUSTER_SERVICE_HOST", "web.example"),
+        ("VIXEN_CLUSTER_SERVICE_PORT", "tcp://10.0.0.7:9031"),
+        ("VIXEN_WEB_PORT_9031_TCP", "9031"),
+        ("VIXEN_WEB_PORT_9031_TCP_PROTO", "http"),
+    ] {
+        let error = parse_with(GOOD, &[(variable, value)]).expect_err(variable).to_string();
+        assert!(error.contains(variable) && error.contains("enableServiceLinks: false"), "{error}");
+    }
+    let typo = parse_with(GOOD, &[("VIXEN_CLUSTER_WRITE_QUORUMS", "2")]).expect_err("a typo");
+    let typo = typo.to_string();
+    assert!(typo.contains("did you mean `VIXEN_CLUSTER_WRITE_QUORUM`? unset it, or"), "{typo}");
+}
+
+#[test]
+fn no_override_is_called_like_a_variable_of_a_service() {
+    let tables = [
+        ("cluster", CLUSTER_KEYS),
+        ("tls", TlsFiles::CLIENTS_KEYS),
+        ("cluster-tls", TlsFiles::LINKS_KEYS),
+        ("limits", Limits::KEYS),
+        ("storage", Storage::KEYS),
+        ("wamp", Wamp::KEYS),
+        ("web", Web::KEYS),
+        ("log", LOG_KEYS),
+    ];
+    for (table, keys) in tables {
+        for key in keys {
+            let variable = super::env::variable(table, key);
+            assert!(!super::env::is_named_as_service_link(&variable), "{variable}");
+        }
+    }
+}
+
 #[test]
 fn a_secret_comes_from_its_file_or_from_the_environment_instead() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -488,6 +571,37 @@ fn files_that_cannot_be_read_are_named() {
     let error = Config::load(Path::new("no/such/vixen.toml")).expect_err("absent").to_string();
     assert!(error.starts_with("no/such/vixen.toml: cannot be read: "), "{error}");
     assert!(error.contains("--config"), "{error}");
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
+}
+
+#[test]
+fn causes_are_part_of_the_text_and_told_once() {
+    use std::error::Error as _;
+    let error = Config::load(Path::new("no/such/vixen.toml")).expect_err("absent");
+    assert!(error.source().is_none(), "told a second time by whoever prints the causes");
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_told_with_the_place_and_the_remedy() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("vixen.toml");
+    let load = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("written");
+        Config::load(&file)
+    };
+    let latin_1 = good_but("name = \"test\"", "# gr\u{fc}n\nname = \"test\"");
+    let latin_1: Vec<u8> = latin_1.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let error = load(&latin_1).expect_err("Latin-1").to_string();
+    let wanted = "line 3, column 5: the byte 0xfc there is not UTF-8; save the file as UTF-8";
+    assert!(error.ends_with(wanted), "{error}");
+    let utf_16: Vec<u8> = "\u{feff}[log]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let error = load(&utf_16).expect_err("UTF-16").to_string();
+    assert!(error.ends_with("the file is UTF-16; save the file as UTF-8"), "{error}");
+    load(format!("\u{feff}{GOOD}").as_bytes()).expect("a byte order mark does no harm");
+    std::fs::write(dir.path().join("vixen.secret"), b"gr\xfcn-gr\xfcn").expect("written");
+    let text = good_but("secret = \"a-long-secret\"", "secret-file = \"vixen.secret\"");
+    let error = load(text.as_bytes()).expect_err("a secret in Latin-1").to_string();
+    assert!(error.contains("vixen.secret: line 1, column 3: the byte 0xfc"), "{error}");
 }
 
 #[test]
@@ -503,7 +617,14 @@ fn nodes_find_themselves_and_strangers_are_told_who_is_known() {
     let sync = config.sync_member(&name("S9")).expect_err("absent").to_string();
     assert!(sync.contains("sync.id: no node here is called `S9`; known are S1"), "{sync}");
     let ndb = config.ndb_member(&name("S1")).expect_err("another tier").to_string();
+    assert_eq!(
+        ndb,
+        "etc/vixen.toml: S1 is a sync node: run `vixen-sync --config etc/vixen.toml --node S1`"
+    );
+    let ndb = config.ndb_member(&name("D9")).expect_err("absent").to_string();
     assert!(ndb.contains("known are D1, D2, D3") && ndb.contains("[[ndb-group.member]]"), "{ndb}");
+    let entry = config.sync_member(&name("E1")).expect_err("another tier").to_string();
+    assert!(entry.contains("E1 is an entry node: run `vixen-entry "), "{entry}");
 }
 
 #[test]
@@ -515,8 +636,11 @@ fn an_entry_that_is_not_listed_only_needs_an_address() {
     assert_eq!(config.entry_member(&name("E7"), Some(given)).expect("joins").listen, given);
     let error = config.entry_member(&name("E7"), None).expect_err("no address").to_string();
     assert!(error.contains("entry.id: no node here is called `E7`; known are E1"), "{error}");
+    assert!(error.contains("make E7 an entry without one by --listen"), "{error}");
     let error = config.entry_member(&name("S1"), Some(given)).expect_err("taken").to_string();
-    assert!(error.contains("--node (VIXEN_NODE): `S1` is already"), "{error}");
+    assert!(error.contains("S1 is a sync node: run `vixen-sync"), "{error}");
+    let error = config.entry_member(&name("D1"), None).expect_err("another tier").to_string();
+    assert!(error.contains("D1 is an ndb node: run `vixen-ndb"), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::id::Lane;
 
-use super::{Durability, LogFormat, NodeName, UriCheck};
+use super::{Durability, LogFormat, NodeName, UriCheck, listen};
 
 /// A type that keys can have.
 pub(super) trait Value: Sized {
@@ -16,6 +16,11 @@ pub(super) trait Value: Sized {
     const FORM: &'static str;
     /// Whether an error must not show what was written.
     const IS_SECRET: bool = false;
+    /// What somebody has got wrong who wrote `text`, where that can be guessed.
+    fn hint(text: &str) -> Option<String> {
+        let _nothing_to_guess = text;
+        None
+    }
     /// Reads a text of the environment, or of the file where [`from_file`](Self::from_file) says
     /// so.
     fn from_text(text: &str) -> Option<Self>;
@@ -172,10 +177,14 @@ impl Value for Lane {
 }
 
 impl Value for SocketAddr {
-    const FORM: &'static str = "an IP address and port such as \"0.0.0.0:9041\"";
+    const FORM: &'static str = "an IP address and port such as \"0.0.0.0:9041\" or \"[::1]:9041\"";
+
+    fn hint(text: &str) -> Option<String> {
+        listen::hint(text)
+    }
 
     fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
+        listen::parse_listen(text).ok()
     }
 }
 
@@ -183,7 +192,16 @@ impl Value for SocketAddr {
 pub(super) struct Address(pub(super) String);
 
 impl Value for Address {
-    const FORM: &'static str = "a host and port such as \"127.0.0.1:9041\"";
+    const FORM: &'static str =
+        "a host and port such as \"sync1:9041\", \"127.0.0.1:9041\" or \"[::1]:9041\"";
+
+    fn hint(text: &str) -> Option<String> {
+        let is_number = text.trim_start_matches(':').parse::<u16>().is_ok();
+        if is_number {
+            return Some("others dial it, so it needs a host".to_owned());
+        }
+        listen::hint(text)
+    }
 
     fn from_text(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;

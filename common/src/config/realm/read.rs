@@ -6,8 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::error::ConfigError;
-use super::super::load::{beside, read};
+use super::super::load::beside;
 use super::super::read::{Source, TableReader};
+use super::super::text::read;
 use super::super::value::{Count, SecretText, Value};
 use super::pattern::pattern;
 use super::value::{AuthName, Flag, KdfName, PatternText, PublicKeys, Realm, Salt};
