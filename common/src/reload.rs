@@ -4,10 +4,15 @@
 //! configuration is for the next start. A mistake is logged and changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Config, TlsFiles};
 use crate::telemetry::on_hangup;
+use crate::time::WallTime;
 use crate::tls::Tls;
+
+/// How often a node says that a certificate ends soon.
+const CONCERNS_PERIOD: Duration = Duration::from_secs(86_400);
 
 /// Reads the configuration of this node once more; the error is a text for people.
 pub type Load = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -29,6 +34,12 @@ impl Certificates {
         let links = config.map(|config| config.cluster_tls.as_ref());
         reload_table(TlsFiles::CLIENTS, self.clients.as_deref(), clients);
         reload_table(TlsFiles::LINKS, self.links.as_deref(), links);
+    }
+
+    fn tell_concerns(&self) {
+        for tls in self.clients.iter().chain(&self.links) {
+            tls.tell_concerns(WallTime::now());
+        }
     }
 }
 
@@ -56,7 +67,15 @@ pub async fn reload_on_hangup(
     apply: impl Fn(Result<&Config, &str>),
 ) {
     let mut hangups = on_hangup();
-    while hangups.recv().await.is_some() {
+    let mut days = tokio::time::interval(CONCERNS_PERIOD);
+    loop {
+        tokio::select! {
+            hangup = hangups.recv() => if hangup.is_none() { return },
+            _at_once_and_daily = days.tick() => {
+                certificates.tell_concerns();
+                continue;
+            }
+        }
         let (load, certificates) = (Arc::clone(&load), certificates.clone());
         // Files may lie on a disk that is slow just now.
         let read = tokio::task::spawn_blocking(move || {

@@ -18,7 +18,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use vixen_common::config::{AllowedOrigins, Config, NodeArgs, parse_listen};
 use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::{announce, exit_code, init_tracing, print, shutdown_signal};
+use vixen_common::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
+use vixen_common::time::WallTime;
 use vixen_common::tls::Tls;
 use vixen_entry::Nearcast;
 
@@ -80,8 +81,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     args.apply(&mut config);
     config.entry_member(&name, args.listen)?;
     if args.node.check_config {
-        Tls::of_clients(&config)?;
-        Tls::of_links(&config)?;
+        let tables = [Tls::of_clients(&config)?, Tls::of_links(&config)?];
+        for concern in tables.iter().flatten().flat_map(|tls| tls.concerns(WallTime::now())) {
+            remark(&format!("warning: {concern}"));
+        }
         let cluster = &config.cluster.name;
         print(&format!("configuration is good: {name} is an entry of {cluster}\n"))?;
         return Ok(());

@@ -10,7 +10,8 @@ use clap::Parser;
 
 use vixen_common::config::NodeArgs;
 use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::{exit_code, init_tracing, print};
+use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
+use vixen_common::time::WallTime;
 use vixen_common::tls::Tls;
 use vixen_ndb::tools::{Tool, fault};
 use vixen_ndb::{NdbError, StartError};
@@ -55,7 +56,10 @@ fn run(args: &NodeArgs) -> anyhow::Result<()> {
     }
     config.ndb_member(&name)?;
     if args.check_config {
-        Tls::of_links(&config)?;
+        for concern in Tls::of_links(&config)?.iter().flat_map(|tls| tls.concerns(WallTime::now()))
+        {
+            remark(&format!("warning: {concern}"));
+        }
         let cluster = &config.cluster.name;
         print(&format!("configuration is good: {name} is an ndb node of {cluster}\n"))?;
         return Ok(());

@@ -9,7 +9,8 @@ use clap::Parser;
 
 use vixen_common::config::{NodeArgs, NodeName};
 use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::{exit_code, init_tracing, print};
+use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
+use vixen_common::time::WallTime;
 use vixen_common::tls::Tls;
 
 /// A sync node of a vixen cluster: takes part in the vote that gives every message its place in
@@ -38,7 +39,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     config.sync_member(&name)?;
     if args.node.check_config {
-        Tls::of_links(&config)?;
+        for concern in Tls::of_links(&config)?.iter().flat_map(|tls| tls.concerns(WallTime::now()))
+        {
+            remark(&format!("warning: {concern}"));
+        }
         let cluster = &config.cluster.name;
         print(&format!("configuration is good: {name} is a sync node of {cluster}\n"))?;
         return Ok(());

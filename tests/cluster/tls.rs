@@ -171,11 +171,28 @@ async fn a_cluster_with_tls_everywhere_takes_new_certificates_while_it_serves() 
     let second = session.publish(2).await?;
     assert!(second > first, "{first}, then {second}");
 
-    std::fs::write(certificates.path().join("node.key"), "nothing of use")?;
+    // Under other names, as the configuration says now.
+    let newer = certificates.renew();
+    for kind in ["pem", "key"] {
+        let name = |stem: &str| certificates.path().join(format!("{stem}.{kind}"));
+        std::fs::rename(name("node"), name("other"))?;
+    }
+    let config = std::fs::read_to_string(cluster.config_file())?;
+    std::fs::write(cluster.config_file(), config.replace("/node.", "/other."))?;
+    for id in cluster.ids() {
+        hang_up(&cluster, &id)?;
+        let tables = if id == "E1" { 4.0 } else { 2.0 };
+        reloaded(&cluster, &id, "ok", tables).await?;
+        let stream = certificates.connect(&cluster.address(&id)?).await?;
+        let shown = stream.get_ref().1.peer_certificates().map(|shown| shown[0].clone());
+        assert_eq!(shown, Some(newer.clone()), "{id} has read the old names");
+    }
+
+    std::fs::write(certificates.path().join("other.key"), "nothing of use")?;
     hang_up(&cluster, "E1")?;
     reloaded(&cluster, "E1", "failed", 2.0).await?;
     let log = cluster.log("E1")?;
-    for word in ["ERROR", "node.key: has no private key (from tls.key-file); put"] {
+    for word in ["ERROR", "other.key: has no private key (from tls.key-file); put"] {
         assert!(log.contains(word), "no {word:?} in: {log}");
     }
     let third = Session::open(&certificates, &entry).await?.publish(1).await?;

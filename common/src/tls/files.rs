@@ -15,7 +15,8 @@ use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 use crate::config::TlsFiles;
 
-use super::validity::not_after_seconds;
+use super::pem::{Wanted, plain, problem_of};
+use super::validity::{Validity, validity};
 
 /// WebSocket (RFC 6455) is an upgrade of HTTP/1.1; axum is built without HTTP/2 here.
 const ALPN: &[u8] = b"http/1.1";
@@ -30,7 +31,7 @@ const CA: &str = "ca-file";
 pub enum TlsError {
     /// A file cannot be read.
     #[error(
-        "{file}: cannot be read: {source} (from {table}.{key}); name a file that this user can read",
+        "{file}: cannot be read: {cause} (from {table}.{key}); name a file that this user can read",
         file = file.display()
     )]
     Unreadable {
@@ -41,7 +42,7 @@ pub enum TlsError {
         /// The key in that table.
         key: &'static str,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A file can be read and not used.
     #[error("{file}: {problem} (from {table}.{key}); {fix}", file = file.display())]
@@ -66,14 +67,21 @@ pub(super) struct Loaded {
     pub(super) server: Arc<ServerConfig>,
     /// For those that are dialled. Without `ca-file` it trusts nobody.
     pub(super) client: Arc<ClientConfig>,
-    /// When the certificate expires, Unix seconds.
-    pub(super) not_after_seconds: Option<i64>,
+    /// From when to when the certificates that are shown are valid, the node's own first.
+    pub(super) chain: Vec<Validity>,
+}
+
+impl Loaded {
+    /// When the first of the certificates expires, Unix seconds: from then on none is of use.
+    pub(super) fn not_after_seconds(&self) -> Option<i64> {
+        self.chain.iter().map(|validity| validity.not_after).min()
+    }
 }
 
 pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let certified = Arc::new(certified_key(files, &provider)?);
-    let not_after_seconds = certified.cert.first().and_then(|first| not_after_seconds(first));
+    let chain = certified.cert.iter().filter_map(|shown| validity(shown)).collect();
     let (roots, verifier) = match &files.ca {
         Some(ca) => peers(files, ca, &certified, &provider)?,
         None => (RootCertStore::empty(), Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>),
@@ -91,7 +99,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
         .map_err(|error| unusable(files, CERTIFICATE, error.to_string(), SUPPORTED))?
         .with_root_certificates(roots)
         .with_client_cert_resolver(resolver as Arc<dyn ResolvesClientCert>);
-    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), not_after_seconds })
+    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), chain })
 }
 
 const SUPPORTED: &str = "use an ECDSA (P-256, P-384), Ed25519 or RSA (2048 bits or more) key";
@@ -101,25 +109,42 @@ fn certified_key(files: &TlsFiles, provider: &CryptoProvider) -> Result<Certifie
                intermediate ones";
     let chain = certificates(files, CERTIFICATE, &files.certificate, fix)?;
     let text = read(files, KEY, &files.key)?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-        let problem = match error {
-            pem::Error::NoItemsFound => "has no private key".to_owned(),
-            other => format!("is not PEM: {other}"),
-        };
+    let key = PrivateKeyDer::from_pem_slice(plain(&text)).map_err(|error| {
         let fix = "put the unencrypted key there in PEM (-----BEGIN PRIVATE KEY-----)";
-        unusable(files, KEY, problem, fix)
+        unusable(files, KEY, problem_of(&error, &text, Wanted::Key), fix)
     })?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        Error::InconsistentKeys(_) => {
+    let own = own_place(&chain, &key, provider);
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| match (error, own) {
+        (Error::InconsistentKeys(_), Some(place)) => {
+            let problem = format!(
+                "its certificates are in the wrong order: the node's own is number {place}"
+            );
+            let fix =
+                "put the node's own certificate first, then the one that issued it, and so on";
+            unusable(files, CERTIFICATE, problem, fix)
+        }
+        (Error::InconsistentKeys(_), None) => {
             let problem = format!("is not the key of {}", files.certificate.display());
             unusable(files, KEY, problem, "give the key that the certificate was made with")
         }
-        Error::InvalidCertificate(_) => {
+        (error @ Error::InvalidCertificate(_), _) => {
             let problem = format!("its first certificate is broken: {error}");
             unusable(files, CERTIFICATE, problem, fix)
         }
-        other => unusable(files, KEY, format!("has a key of no use: {other}"), SUPPORTED),
+        (other, _) => unusable(files, KEY, format!("has a key of no use: {other}"), SUPPORTED),
     })
+}
+
+/// Which of the certificates goes with the key, from 1.
+fn own_place(
+    chain: &[CertificateDer<'static>],
+    key: &PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Option<usize> {
+    let is_own = |certificate: &CertificateDer<'static>| {
+        CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), provider).is_ok()
+    };
+    chain.iter().position(is_own).map(|at| at + 1)
 }
 
 /// Whom the other end of a link must descend from, as a dialler and as a listener see it. That the
@@ -162,22 +187,22 @@ fn certificates(
     fix: &'static str,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(files, key, file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(found) if found.is_empty() => {
-            Err(unusable_file(files, key, file, "has no certificate".to_owned(), fix))
-        }
-        Ok(found) => Ok(found),
-        Err(error) => Err(unusable_file(files, key, file, format!("is not PEM: {error}"), fix)),
-    }
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(plain(&text)).collect();
+    let error = match found {
+        Ok(found) if found.is_empty() => pem::Error::NoItemsFound,
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let problem = problem_of(&error, &text, Wanted::Certificate);
+    Err(unusable_file(files, key, file, problem, fix))
 }
 
 fn read(files: &TlsFiles, key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|source| TlsError::Unreadable {
+    std::fs::read(file).map_err(|cause| TlsError::Unreadable {
         file: file.to_owned(),
         table: files.table,
         key,
-        source,
+        cause,
     })
 }
 

@@ -13,9 +13,11 @@
 //! - On the port of a sync or ndb node a client may show no certificate and read the operators'
 //!   pages; `/link` is for those that show one.
 
+mod concern;
 mod files;
 mod listener;
 mod metrics;
+mod pem;
 mod stream;
 mod unverified;
 mod validity;
@@ -29,9 +31,11 @@ use std::time::Duration;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::config::{Config, TlsFiles};
+use crate::time::WallTime;
 
 use files::Loaded;
 
+pub use concern::{Concern, Trouble};
 pub use files::TlsError;
 pub use listener::ClientAddress;
 pub(crate) use listener::Port;
@@ -82,7 +86,7 @@ impl Tls {
     pub fn load(files: &TlsFiles, handshake_timeout: Duration) -> Result<Self, TlsError> {
         metrics::describe();
         let loaded = files::load(files)?;
-        metrics::set_expiry(files.table, loaded.not_after_seconds);
+        metrics::set_expiry(files.table, loaded.not_after_seconds());
         let current = RwLock::new(Current { files: files.clone(), loaded });
         Ok(Self { table: files.table, handshake_timeout, current })
     }
@@ -95,7 +99,7 @@ impl Tls {
     pub fn reload(&self, files: Option<&TlsFiles>) -> Result<(), TlsError> {
         let files = files.cloned().unwrap_or_else(|| self.current().files);
         let loaded = files::load(&files)?;
-        metrics::set_expiry(self.table, loaded.not_after_seconds);
+        metrics::set_expiry(self.table, loaded.not_after_seconds());
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { files, loaded };
         Ok(())
     }
@@ -106,10 +110,28 @@ impl Tls {
         metrics::reloaded(self.table, reloaded.is_ok());
         let table = self.table;
         match reloaded {
-            Ok(()) => tracing::info!(table, "certificates read again"),
+            Ok(()) => {
+                tracing::info!(table, "certificates read again");
+                self.tell_concerns(WallTime::now());
+            }
             Err(error) => {
                 tracing::error!(table, %error, "certificates not changed: the old ones stay");
             }
+        }
+    }
+
+    /// What is wrong, or soon will be, with the times of the certificates that are shown.
+    #[must_use]
+    pub fn concerns(&self, now: WallTime) -> Vec<Concern> {
+        let Current { files, loaded } = self.current();
+        concern::concerns(&files, &loaded.chain, now)
+    }
+
+    /// Says in the log what [`concerns`](Self::concerns) finds.
+    pub(crate) fn tell_concerns(&self, now: WallTime) {
+        for concern in self.concerns(now) {
+            let (table, file) = (concern.table, concern.file.display().to_string());
+            tracing::warn!(table, file, reason = %concern.trouble, "certificate to be renewed");
         }
     }
 

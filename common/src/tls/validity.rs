@@ -1,4 +1,4 @@
-//! When a certificate expires: the one field of X.509 that rustls does not give out.
+//! From when to when a certificate is valid: the one field of X.509 that rustls does not give out.
 //!
 //! Source: RFC 5280 §4.1; ITU-T X.690 (DER) §8.1.
 //!
@@ -16,9 +16,15 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The last second of the validity of a certificate in DER, as Unix seconds; `None` when it is not
-/// a certificate.
-pub(super) fn not_after_seconds(certificate: &[u8]) -> Option<i64> {
+/// The first and the last second of a certificate, as Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) not_before: i64,
+    pub(super) not_after: i64,
+}
+
+/// The validity of a certificate in DER; `None` when it is not a certificate.
+pub(super) fn validity(certificate: &[u8]) -> Option<Validity> {
     let (certificate, _) = expect(SEQUENCE, certificate)?;
     let (mut fields, _) = expect(SEQUENCE, certificate)?;
     if let Some((_version, rest)) = expect(VERSION, fields) {
@@ -28,9 +34,11 @@ pub(super) fn not_after_seconds(certificate: &[u8]) -> Option<i64> {
         (_, _, fields) = element(fields)?;
     }
     let (validity, _) = expect(SEQUENCE, fields)?;
-    let (_, _not_before, validity) = element(validity)?;
+    let (tag, not_before, validity) = element(validity)?;
+    let not_before = seconds(tag, std::str::from_utf8(not_before).ok()?)?;
     let (tag, not_after, _) = element(validity)?;
-    seconds(tag, std::str::from_utf8(not_after).ok()?)
+    let not_after = seconds(tag, std::str::from_utf8(not_after).ok()?)?;
+    Some(Validity { not_before, not_after })
 }
 
 fn expect(tag: u8, input: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -84,6 +92,7 @@ mod tests {
     fn certificate(year: i32, month: u8, day: u8) -> Vec<u8> {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(year, month, day);
         params.self_signed(&key).expect("a certificate").der().to_vec()
     }
@@ -98,12 +107,14 @@ mod tests {
         ] {
             let (year, month, day) = date;
             assert_eq!(
-                not_after_seconds(&certificate(year, month, day)),
+                validity(&certificate(year, month, day)).map(|validity| validity.not_after),
                 Some(seconds),
                 "{date:?}"
             );
         }
         assert_eq!(seconds(UTC_TIME, "500101000000Z"), Some(-631_152_000));
+        let not_before = validity(&certificate(2030, 2, 28)).map(|validity| validity.not_before);
+        assert_eq!(not_before, Some(1_577_836_800));
     }
 
     #[test]
@@ -123,9 +134,9 @@ mod tests {
     #[test]
     fn a_certificate_that_is_cut_short_has_no_end() {
         let whole = certificate(2030, 2, 28);
-        assert!(not_after_seconds(&whole).is_some());
+        assert!(validity(&whole).is_some());
         for length in 0..whole.len() {
-            assert_eq!(not_after_seconds(&whole[..length]), None, "{length} bytes");
+            assert_eq!(validity(&whole[..length]), None, "{length} bytes");
         }
     }
 
@@ -135,7 +146,7 @@ mod tests {
             static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| certificate(2030, 2, 28));
             let mut broken = WHOLE.clone();
             broken[at.index(WHOLE.len())] = byte;
-            let read = not_after_seconds(&broken);
+            let read = validity(&broken).map(|validity| validity.not_after);
             prop_assert!(broken != *WHOLE || read == Some(1_898_467_200));
         }
     }

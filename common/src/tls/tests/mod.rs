@@ -233,13 +233,36 @@ async fn after_a_reload_new_connections_see_the_new_certificate_and_old_ones_liv
 }
 
 #[tokio::test]
+async fn a_reload_takes_the_names_that_the_configuration_has_now() {
+    let ca = Authority::new("good");
+    let (old, new) = (ca.issue(HOST), ca.issue(HOST));
+    let (folder, other) = (Folder::new(&old, None), Folder::new(&new, None));
+    let tls = folder.load();
+    let address = open_port(Some(Arc::clone(&tls)), pages()).await;
+    let client = ca.client(None);
+    tls.reload(Some(&other.files)).expect("good files");
+    let stream = connect(address, &client).await.expect("a handshake");
+    let shown = stream.get_ref().1.peer_certificates().expect("shown")[0].clone();
+    assert_eq!(shown, new.der());
+    // What cannot be read is not remembered either.
+    let mut missing = folder.files.clone();
+    missing.key = folder.path().join("missing.key");
+    tls.reload(Some(&missing)).expect_err("a file that is not there");
+    other.put(&old);
+    tls.reload(None).expect("the names that were good last");
+    let stream = connect(address, &client).await.expect("a handshake");
+    let shown = stream.get_ref().1.peer_certificates().expect("shown")[0].clone();
+    assert_eq!(shown, old.der());
+}
+
+#[tokio::test]
 async fn the_expiry_of_the_certificate_in_use_is_a_metric() {
     install_metrics();
     let ca = Authority::new("good");
     let until =
         |year| ca.issue_with(HOST, |params| params.not_after = rcgen::date_time_ymd(year, 3, 1));
     let folder = Folder::new(&until(2040), None);
-    let seconds = |tls: &Tls| tls.current().loaded.not_after_seconds;
+    let seconds = |tls: &Tls| tls.current().loaded.not_after_seconds();
     let tls = folder.load();
     assert_eq!(seconds(&tls), Some(2_214_172_800));
     folder.put(&until(2041));
