@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, TlsFiles};
-use crate::telemetry::on_hangup;
+use crate::telemetry::{on_hangup, tell_reloaded, tell_reloading};
 use crate::time::WallTime;
 use crate::tls::Tls;
 
@@ -76,6 +76,7 @@ pub async fn reload_on_hangup(
                 continue;
             }
         }
+        tell_reloading();
         let (load, certificates) = (Arc::clone(&load), certificates.clone());
         // Files may lie on a disk that is slow just now.
         let read = tokio::task::spawn_blocking(move || {
@@ -91,5 +92,6 @@ pub async fn reload_on_hangup(
             }
         }
         apply(config.as_ref().map_err(String::as_str));
+        tell_reloaded();
     }
 }

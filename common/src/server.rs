@@ -25,7 +25,9 @@ use tokio::time::sleep;
 
 use crate::link::{Identity, Inbox, LinkEvent, RefusalLog, link_router};
 use crate::reload::{Certificates, Load, reload_on_hangup};
-use crate::telemetry::{ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal};
+use crate::telemetry::{
+    ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
+};
 use crate::tls::{ClientAddress, Port, Tls};
 use watched::{VANISHED_CONNECTIONS, Watched};
 
@@ -244,6 +246,7 @@ pub fn surround<E>(
     E: From<LinkEvent> + Send + 'static,
 {
     let tls = identity.tls.clone();
+    tokio::spawn(tell_service_manager(Arc::clone(&ready), Arc::clone(&status)));
     let router = node_router(identity, inbox.clone(), ready, status);
     let timeouts = Timeouts::default();
     tokio::spawn(serve(listener, tls.clone(), router, timeouts, std::future::pending()));

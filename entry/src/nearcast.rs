@@ -16,7 +16,7 @@ use vixen_common::config::{Config, NodeName};
 use vixen_common::dirlock::DirLock;
 use vixen_common::id::{GroupId, NdbId, SyncId};
 use vixen_common::link::{End, Inbox, LinkEvent, join};
-use vixen_common::process::raise_open_files;
+use vixen_common::process::{outlive_file_size_limit, raise_open_files};
 use vixen_common::roster::Roster;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
@@ -65,7 +65,8 @@ impl Nearcast {
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         // Before the nodes, which take their handles from the recorder.
         install_metrics();
-            // For the first try any number will do.
+        outlive_file_size_limit();
+        // For the first try any number will do.
         if let Err(error) = raise_open_files() {
             tracing::debug!(%error, "cannot raise the number of open files");
         }

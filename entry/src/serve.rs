@@ -17,11 +17,13 @@ use tokio::sync::watch;
 use vixen_common::config::{Config, NodeName, SyncMember};
 use vixen_common::id::{NdbId, OwnerId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
-use vixen_common::process::raise_open_files;
-use vixen_common::roster::Roster;
+use vixen_common::process::{outlive_file_size_limit, raise_open_files};
 use vixen_common::reload::{Certificates, Load, reload_on_hangup};
+use vixen_common::roster::Roster;
 use vixen_common::server::{self, Timeouts};
-use vixen_common::telemetry::{install_metrics, ops_router, shutdown_signal};
+use vixen_common::telemetry::{
+    ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
+};
 use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
@@ -54,6 +56,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     // Before the node, which takes its handles from the recorder.
     install_metrics();
+    outlive_file_size_limit();
     raise_files(config.limits.sessions_max);
     let member = config.entry_member(name, listen)?;
     let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
@@ -203,18 +206,17 @@ fn router_of(
     };
     let handle = node.handle();
     let (ready, status) = (handle.clone(), handle.clone());
+    let ready: ReadyFn = Arc::new(move || ready.readiness());
+    let status: StatusFn = Arc::new(move || {
+        let status = status.clone();
+        Box::pin(async move { status.status().await })
+    });
+    tokio::spawn(tell_service_manager(Arc::clone(&ready), Arc::clone(&status)));
     let gate = Arc::new(Gate { handle, was_ready: AtomicBool::new(false) });
     let clients = client_router(context, &web).merge(interface);
     let clients =
         clients.layer(from_fn_with_state(gate, hold_back)).layer(map_response(count_refusal));
-    clients.merge(ops_router(
-        install_metrics(),
-        Arc::new(move || ready.readiness()),
-        Arc::new(move || {
-            let status = status.clone();
-            Box::pin(async move { status.status().await })
-        }),
-    ))
+    clients.merge(ops_router(install_metrics(), ready, status))
 }
 
 /// Whether clients may connect: from the first readiness on. See

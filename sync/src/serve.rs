@@ -7,8 +7,9 @@ use anyhow::Context;
 use vixen_common::config::{Config, NodeName, SyncMember};
 use vixen_common::id::{GroupId, SyncId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
-use vixen_common::roster::Roster;
+use vixen_common::process::outlive_file_size_limit;
 use vixen_common::reload::Load;
+use vixen_common::roster::Roster;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
 use vixen_common::tls::Tls;
@@ -23,6 +24,7 @@ use crate::node::{SyncEvent, SyncNode, SyncOptions};
 /// When the node is not in the configuration, its port or directory is taken, or its store fails.
 pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Result<()> {
     install_metrics();
+    outlive_file_size_limit();
     let member = config.sync_member(name)?;
     let tls = Tls::of_links(config)?;
     let address = member.bind_address();

@@ -20,6 +20,7 @@ mod power_cut;
 mod refusals;
 mod resume;
 mod retention;
+mod service;
 mod silence;
 mod slow;
 mod storage;

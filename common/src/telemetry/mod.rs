@@ -5,6 +5,7 @@ mod log;
 mod metrics;
 mod readiness;
 mod said;
+mod service;
 mod signal;
 
 pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router};
@@ -12,4 +13,6 @@ pub use log::{flush, init_tracing, is_log_pending};
 pub use metrics::{MetricsHandle, install_metrics};
 pub use readiness::Readiness;
 pub use said::{PrintError, announce, exit_code, print, remark};
+pub use service::tell_service_manager;
+pub(crate) use service::{tell_reloaded, tell_reloading};
 pub use signal::{on_hangup, shutdown_signal};

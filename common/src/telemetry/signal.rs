@@ -1,7 +1,8 @@
 //! When to stop, and when to read files again.
 
-use nix::libc::SIGXFSZ;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::service::tell_stopping;
 
 /// Resolves on SIGTERM or SIGINT.
 ///
@@ -9,15 +10,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// When the system refuses a signal handler: a node that could not be stopped cleanly must not
 /// start.
 pub async fn shutdown_signal() {
-    // A log or store at the size that `ulimit -f` allows is an error of its write then, and not the
-    // end of the process. The handler stays when its stream goes.
-    let _stays = signal(SignalKind::from_raw(SIGXFSZ)).expect("a handler for SIGXFSZ");
     let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM");
     let mut interrupt = signal(SignalKind::interrupt()).expect("a handler for SIGINT");
     let name = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     };
+    tell_stopping();
     tracing::info!(signal = name, "stopping");
 }
 
