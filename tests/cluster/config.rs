@@ -1,5 +1,6 @@
 //! What a node is started with: bad configurations end with a text that helps.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -85,7 +86,7 @@ async fn a_bad_configuration_is_refused_with_file_key_and_fix() {
         for (content, words) in &bad {
             assert_refused(dir, tier, node, content, words).await;
         }
-        let words = ["no node here is called `X9`", "--node"];
+        let words = ["vixen.toml: ", "no node here is called `X9`", "--node"];
         if tier != Tier::Entry {
             assert_refused(dir, tier, "X9", GOOD, &words).await;
         }
@@ -95,6 +96,68 @@ async fn a_bad_configuration_is_refused_with_file_key_and_fix() {
         let text = text(&output);
         assert!(!output.status.success() && text.contains("missing.toml"), "{text}");
         assert!(text.contains("--config"), "no fix in: {text}");
+    }
+}
+
+/// Runs a program with its output at a full disk, or into a pipe whose reader is gone. It finds a
+/// password at its standard input.
+pub(crate) async fn ends_into(output: Stdio, tier: Tier, args: &[&str]) -> Output {
+    let binaries = tokio::task::spawn_blocking(Binaries::find).await.expect("no panic");
+    let (input, mut password) = std::io::pipe().expect("a pipe");
+    password.write_all(b"p4ssw0rd-of-anna\n").expect("written");
+    drop(password);
+    let mut command = Command::new(binaries.expect("the node programs").program(tier));
+    command.args(args).stdin(input).stdout(output).stderr(Stdio::piped());
+    let child = command.kill_on_drop(true).spawn().expect("it starts");
+    let output = tokio::time::timeout(SOON, child.wait_with_output()).await;
+    output.unwrap_or_else(|_elapsed| panic!("{args:?} did not end")).expect("it ends")
+}
+
+pub(crate) fn closed_pipe() -> Stdio {
+    let (_reader, writer) = std::io::pipe().expect("a pipe");
+    writer.into()
+}
+
+pub(crate) fn full_disk() -> Stdio {
+    std::fs::File::options().write(true).open("/dev/full").expect("/dev/full").into()
+}
+
+#[tokio::test]
+async fn printing_into_a_closed_pipe_is_quiet_and_onto_a_full_disk_an_error() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("vixen.toml");
+    std::fs::write(&file, GOOD).expect("written");
+    let file = file.to_str().expect("a path of the test");
+    let check = |node| vec!["--config", file, "--node", node, "--check-config"];
+    let passwd = vec!["passwd", "--authid", "anna", "--role", "user", "--method", "wampcra"];
+    for (tier, args) in [
+        (Tier::Sync, check("S1")),
+        (Tier::Ndb, check("D1")),
+        (Tier::Entry, check("E1")),
+        (Tier::Entry, passwd),
+    ] {
+        let closed = ends_into(closed_pipe(), tier, &args).await;
+        assert!(closed.status.success(), "{args:?}: {}", text(&closed));
+        assert!(closed.stderr.is_empty(), "{args:?}: {}", text(&closed));
+        let full = ends_into(full_disk(), tier, &args).await;
+        let words = text(&full);
+        assert_eq!(full.status.code(), Some(1), "{args:?}: {words}");
+        assert!(words.contains("cannot write to standard output: No space left"), "{words}");
+        assert!(!words.contains("panicked"), "{args:?}: {words}");
+    }
+}
+
+/// The end of the story, told on standard error, is told to nobody here.
+#[tokio::test]
+async fn a_program_that_fails_and_cannot_say_why_fails_in_order() {
+    for tier in [Tier::Sync, Tier::Ndb, Tier::Entry] {
+        let binaries = tokio::task::spawn_blocking(Binaries::find).await.expect("no panic");
+        let mut command = Command::new(binaries.expect("the node programs").program(tier));
+        command.args(["--config", "/no/such/file", "--node", "X1"]).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(closed_pipe()).kill_on_drop(true);
+        let status = tokio::time::timeout(SOON, command.status()).await;
+        let status = status.unwrap_or_else(|_elapsed| panic!("{tier:?} did not end"));
+        assert_eq!(status.expect("it starts").code(), Some(1), "{tier:?}");
     }
 }
 

@@ -21,6 +21,7 @@ use vixen_tests::harness::{
     Binaries, Cluster, ClusterOptions, NodeSetup, Tier, free_ports, get, wait_until,
 };
 
+use crate::config::{closed_pipe, ends_into, full_disk, text};
 use crate::support::SOON;
 
 const DROPPED: &str = "vixen_common_log_lines_dropped_total";
@@ -139,8 +140,70 @@ async fn nodes_outlive_a_full_disk_under_their_logs() -> anyhow::Result<()> {
     lives_and_stops(cluster).await
 }
 
+#[tokio::test]
+async fn an_entry_outlives_the_largest_size_that_its_log_may_have() -> anyhow::Result<()> {
+    let options = ClusterOptions {
+        sync: 1,
+        ndb: 1,
+        entries: 1,
+        write_quorum: 1,
+        ..ClusterOptions::default()
+    };
+    let mut cluster = Cluster::start_with(options, |id, _store| {
+        // A block is 512 bytes. Nodes with a store need more than that for it.
+        let words: &[&str] =
+            if id == "E1" { &["sh", "-c", "ulimit -f 1; exec \"$0\" \"$@\""] } else { &[] };
+        let wrapper = words.iter().map(|word| (*word).to_owned()).collect();
+        let env = vec![("RUST_LOG".to_owned(), "debug".to_owned())];
+        NodeSetup { env, wrapper, ..NodeSetup::default() }
+    })
+    .await?;
+    dropped(&cluster, "E1", "no_space").await?;
+    publish(&cluster.url("E1")?).await?;
+    cluster.stop_all().await
+}
+
+#[tokio::test]
+async fn tools_of_a_store_end_in_order_when_their_output_does() -> anyhow::Result<()> {
+    let options = ClusterOptions {
+        sync: 1,
+        ndb: 1,
+        entries: 1,
+        write_quorum: 1,
+        ..ClusterOptions::default()
+    };
+    let cluster = Cluster::start(options).await?;
+    publish(&cluster.url("E1")?).await?;
+    let config = cluster.config_file().to_str().expect("a path of the test").to_owned();
+    for tool in ["verify", "stats", "dump"] {
+        let args = [tool, "--config", &config, "--node", "D1"];
+        let closed = ends_into(closed_pipe(), Tier::Ndb, &args).await;
+        anyhow::ensure!(closed.status.success(), "{args:?}: {}", text(&closed));
+        let full = ends_into(full_disk(), Tier::Ndb, &args).await;
+        let words = text(&full);
+        anyhow::ensure!(full.status.code() == Some(2), "{args:?}: {}: {words}", full.status);
+        anyhow::ensure!(words.contains("No space left on device"), "{args:?}: {words}");
+    }
+    // What is told beside the result is told to nobody, and the result is there.
+    let copy = cluster.dir().join("copy");
+    let binaries = tokio::task::spawn_blocking(Binaries::find).await??;
+    let status = Command::new(binaries.program(Tier::Ndb))
+        .args(["backup", "--config", &config, "--node", "D1", "--to"])
+        .arg(&copy)
+        .stdin(Stdio::null())
+        .stdout(closed_pipe())
+        .stderr(closed_pipe())
+        .kill_on_drop(true)
+        .status();
+    let status = tokio::time::timeout(SOON, status).await??;
+    anyhow::ensure!(status.success() && copy.is_dir(), "{status}");
+    Ok(())
+}
+
 fn terminal() -> (PtyMaster, PathBuf) {
-    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY).expect("a terminal");
+    // No node may inherit the other end: it would keep its own terminal open.
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags).expect("a terminal");
     grantpt(&master).expect("granted");
     unlockpt(&master).expect("unlocked");
     let path = ptsname_r(&master).expect("its name").into();
