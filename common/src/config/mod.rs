@@ -50,7 +50,7 @@ pub use realm::{
 };
 pub use storage::Storage;
 pub use tls::TlsFiles;
-pub use wamp::{UriCheck, Wamp};
+pub use wamp::{Goodbye, UriCheck, Wamp};
 pub use web::{AllowedOrigins, ParseOriginError, Web};
 
 /// The whole cluster, as every node of it sees it.

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::id::Lane;
 
-use super::{Durability, LogFormat, NodeName, UriCheck, listen};
+use super::{Durability, Goodbye, LogFormat, NodeName, UriCheck, listen};
 
 /// A type that keys can have.
 pub(super) trait Value: Sized {
@@ -136,6 +136,18 @@ impl Value for UriCheck {
         match text {
             "loose" => Some(Self::Loose),
             "strict" => Some(Self::Strict),
+            _ => None,
+        }
+    }
+}
+
+impl Value for Goodbye {
+    const FORM: &'static str = "\"final\" or \"always\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "final" => Some(Self::Final),
+            "always" => Some(Self::Always),
             _ => None,
         }
     }

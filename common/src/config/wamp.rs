@@ -12,6 +12,22 @@ use super::read::TableReader;
 pub struct Wamp {
     /// `uri-check`: which topics and realms are taken. Default `loose`.
     pub uri_check: UriCheck,
+    /// `goodbye`: which sessions that the entry ends are told so by GOODBYE or ABORT. Default
+    /// `final`.
+    pub goodbye: Goodbye,
+}
+
+/// When the last message of a session is sent that the entry ends. Client libraries take GOODBYE
+/// and ABORT of a router as the end for good, and come back by themselves where the WebSocket just
+/// closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goodbye {
+    /// Where the client is not to come back as it is.
+    #[default]
+    Final,
+    /// Always.
+    Always,
 }
 
 /// The two rules of the specification for URIs (WAMP spec §2.1.1).
@@ -34,11 +50,23 @@ impl fmt::Display for UriCheck {
     }
 }
 
+impl fmt::Display for Goodbye {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Final => "final",
+            Self::Always => "always",
+        })
+    }
+}
+
 impl Wamp {
-    pub(super) const KEYS: &'static [&'static str] = &["uri-check"];
+    pub(super) const KEYS: &'static [&'static str] = &["uri-check", "goodbye"];
 
     /// Takes what the table sets and leaves the rest at its default.
     pub(super) fn read(mut table: TableReader<'_>) -> Result<Self, ConfigError> {
-        Ok(Self { uri_check: table.optional("uri-check")?.unwrap_or_default() })
+        Ok(Self {
+            uri_check: table.optional("uri-check")?.unwrap_or_default(),
+            goodbye: table.optional("goodbye")?.unwrap_or_default(),
+        })
     }
 }

@@ -66,6 +66,21 @@ impl Refusal {
         }
     }
 
+    /// Whether the same login may succeed later, with nothing changed at either end.
+    #[must_use]
+    pub const fn is_temporary(self) -> bool {
+        match self {
+            Self::Throttled => true,
+            Self::Malformed { .. }
+            | Self::NoSuchRealm
+            | Self::AuthenticationRequired
+            | Self::Incomplete(_)
+            | Self::NoMatchingMethod
+            | Self::ChannelBinding
+            | Self::Denied => false,
+        }
+    }
+
     /// Whether it may be a guess, which [`FailureGate`](super::FailureGate) is to count.
     #[must_use]
     pub const fn is_failed_proof(self) -> bool {

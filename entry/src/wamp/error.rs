@@ -213,6 +213,9 @@ pub(crate) const fn history_error_uri(error: &HistoryError) -> &'static str {
         HistoryError::Busy { .. } => "vixen.error.too_many_reads",
         HistoryError::NotReady => "vixen.error.not_ready",
         HistoryError::Trimmed { .. } => "vixen.error.trimmed",
+        HistoryError::Beyond { .. } => "vixen.error.beyond_end",
+        HistoryError::NotOfThisOrder { .. } => "vixen.error.not_of_this_order",
+        HistoryError::EndUnknown { .. } => "vixen.error.unavailable",
         HistoryError::Unavailable { .. } => "vixen.error.unavailable",
         HistoryError::Stopped => "vixen.error.shutting_down",
     }
@@ -303,6 +306,28 @@ impl Ending {
         }
     }
 
+    /// Whether the client is not to come back as it is: what it sent is wrong, or who it is. Client
+    /// libraries take GOODBYE and ABORT as that, and come back by themselves when the WebSocket just
+    /// closes; its close frame has the URI all the same.
+    #[must_use]
+    pub(super) const fn is_final(self) -> bool {
+        match self {
+            Self::Goodbye
+            | Self::ClientAborted
+            | Self::Disconnected
+            | Self::Violation(_)
+            | Self::InvalidRealm
+            | Self::RoleGone
+            | Self::FrameTooLarge => true,
+            Self::LoginRefused(refusal) => !refusal.is_temporary(),
+            Self::HelloTimeout
+            | Self::Trimmed { .. }
+            | Self::KeepAliveTimeout
+            | Self::Shutdown
+            | Self::NoSessionId => false,
+        }
+    }
+
     /// Whether an open session ends by GOODBYE; all else ends by ABORT.
     #[must_use]
     pub(super) const fn is_orderly(self) -> bool {
@@ -316,10 +341,11 @@ impl Ending {
         )
     }
 
-    /// The WebSocket close code (RFC 6455 §7.4.1).
+    /// The WebSocket close code (RFC 6455 §7.4.1, and *Try Again Later* of its registry at IANA).
     #[must_use]
     pub(super) const fn close_code(self) -> u16 {
         match self {
+            Self::LoginRefused(refusal) if refusal.is_temporary() => 1013,
             Self::Goodbye
             | Self::ClientAborted
             | Self::Disconnected
@@ -327,11 +353,10 @@ impl Ending {
             | Self::LoginRefused(_) => 1000,
             Self::Shutdown => 1001,
             Self::Violation(_) => 1002,
-            Self::HelloTimeout | Self::Trimmed { .. } | Self::RoleGone | Self::KeepAliveTimeout => {
-                1008
-            }
+            Self::RoleGone => 1008,
             Self::FrameTooLarge => 1009,
             Self::NoSessionId => 1011,
+            Self::HelloTimeout | Self::Trimmed { .. } | Self::KeepAliveTimeout => 1013,
         }
     }
 }
@@ -425,15 +450,22 @@ mod tests {
                 1000,
                 false,
             ),
+            (
+                Ending::LoginRefused(auth::Refusal::Throttled),
+                Some("vixen.error.too_many_failed_logins"),
+                "login_refused",
+                1013,
+                false,
+            ),
             (Ending::RoleGone, Some("wamp.close.killed"), "role_gone", 1008, true),
-            (Ending::HelloTimeout, Some(PROTOCOL_VIOLATION), "hello_timeout", 1008, false),
+            (Ending::HelloTimeout, Some(PROTOCOL_VIOLATION), "hello_timeout", 1013, false),
             (Ending::FrameTooLarge, Some(PAYLOAD_SIZE_EXCEEDED), "frame_too_large", 1009, false),
-            (Ending::Trimmed { first }, Some("vixen.error.trimmed"), "trimmed", 1008, true),
+            (Ending::Trimmed { first }, Some("vixen.error.trimmed"), "trimmed", 1013, true),
             (
                 Ending::KeepAliveTimeout,
                 Some("wamp.close.timeout"),
                 "keep_alive_timeout",
-                1008,
+                1013,
                 true,
             ),
             (Ending::Shutdown, Some("wamp.close.system_shutdown"), "shutdown", 1001, true),
@@ -447,12 +479,38 @@ mod tests {
     }
 
     #[test]
+    fn endings_are_final_where_the_same_again_would_end_the_same() {
+        let first = Position(17);
+        let table = [
+            (Ending::Goodbye, true),
+            (Ending::Violation(Violation::NotJson), true),
+            (Ending::InvalidRealm, true),
+            (Ending::LoginRefused(auth::Refusal::Denied), true),
+            (Ending::LoginRefused(auth::Refusal::NoSuchRealm), true),
+            (Ending::LoginRefused(auth::Refusal::Throttled), false),
+            (Ending::RoleGone, true),
+            (Ending::FrameTooLarge, true),
+            (Ending::HelloTimeout, false),
+            (Ending::Trimmed { first }, false),
+            (Ending::KeepAliveTimeout, false),
+            (Ending::Shutdown, false),
+            (Ending::NoSessionId, false),
+        ];
+        for (ending, is_final) in table {
+            assert_eq!(ending.is_final(), is_final, "{ending}");
+        }
+    }
+
+    #[test]
     fn a_past_that_cannot_be_read_has_the_uri_of_the_history_route() {
         let (group, waited_ms, trouble) = (GroupId(2), 10_000, Trouble::Behind);
         let table = [
             (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
             (HistoryError::NotReady, "vixen.error.not_ready"),
             (HistoryError::Trimmed { first: Position(17) }, "vixen.error.trimmed"),
+            (HistoryError::Beyond { end: Position(5) }, "vixen.error.beyond_end"),
+            (HistoryError::NotOfThisOrder { end: Position(5) }, "vixen.error.not_of_this_order"),
+            (HistoryError::EndUnknown { waited_ms }, "vixen.error.unavailable"),
             (HistoryError::Unavailable { group, waited_ms, trouble }, "vixen.error.unavailable"),
             (HistoryError::Stopped, "vixen.error.shutting_down"),
         ];

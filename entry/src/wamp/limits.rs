@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vixen_common::config::{Config, UriCheck};
+use vixen_common::config::{Config, Goodbye, UriCheck};
 
 /// Bounds of one client session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct SessionLimits {
     pub keep_alive_timeout: Duration,
     /// Which URIs are good.
     pub uri_check: UriCheck,
+    /// Who is told that the entry ends the session.
+    pub goodbye: Goodbye,
 }
 
 impl SessionLimits {
@@ -49,6 +51,7 @@ impl SessionLimits {
             keep_alive_interval: limits.keep_alive_interval,
             keep_alive_timeout: limits.keep_alive_timeout,
             uri_check: config.wamp.uri_check,
+            goodbye: config.wamp.goodbye,
         }
     }
 
@@ -78,6 +81,7 @@ impl SessionLimits {
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(60),
             uri_check: UriCheck::Loose,
+            goodbye: Goodbye::Final,
         }
     }
 }

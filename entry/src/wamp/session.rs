@@ -22,7 +22,7 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
-use vixen_common::config::{Disclosure, NodeName};
+use vixen_common::config::{Disclosure, Goodbye, NodeName};
 use vixen_common::segment::{Attributes, Match, Publisher, RecordFlags, TopicPattern};
 use vixen_common::time::WallTime;
 
@@ -302,7 +302,8 @@ impl Session {
         }
     }
 
-    /// Closes the session and returns its last message, if there is one to send.
+    /// Closes the session and returns its last message, if there is one to send: one that may come
+    /// back gets none, unless the configuration wants it.
     pub(super) fn farewell(&mut self, ending: Ending) -> Option<Bytes> {
         let before = std::mem::replace(&mut self.state, State::Closed);
         let is_open = match before {
@@ -310,7 +311,8 @@ impl Session {
             State::Open(_) => true,
             State::Closed => return None,
         };
-        let uri = ending.uri()?;
+        let is_told = ending.is_final() || self.limits.goodbye == Goodbye::Always;
+        let uri = ending.uri().filter(|_| is_told)?;
         let message = if ending == Ending::Goodbye { String::new() } else { ending.to_string() };
         if is_open && ending.is_orderly() {
             encode::goodbye(&mut self.buffer, uri, &message);

@@ -7,7 +7,7 @@ use super::trial::Trial;
 use crate::harness::Tier;
 use crate::load::{LoadOptions, Roaming};
 
-/// What a session is told by an entry that stops (WAMP spec *Session Closing*).
+/// What a session is told by an entry that stops: the reason of its close frame.
 const GOODBYE: &str = "wamp.close.system_shutdown";
 const TOPICS: u32 = 2;
 /// Acknowledgements between the steps.

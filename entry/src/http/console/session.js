@@ -7,6 +7,15 @@ const RETRY_MS_MAX = 5_000;
 const PUBLISH = 16;
 const SUBSCRIBE = 32;
 const UNSUBSCRIBE = 34;
+/// Why an entry closes the socket of a session that may come back: reasons of the close frame, and
+/// of ABORT and GOODBYE where the operator wants these.
+const PASSING = new Map([
+  ["wamp.close.system_shutdown", "the entry is shutting down"],
+  ["wamp.close.timeout", "nothing was heard from this page for too long"],
+  ["wamp.error.protocol_violation", "the session did not begin in time"],
+  ["vixen.error.trimmed", "what was to come next is not stored any more"],
+  ["vixen.error.too_many_failed_logins", "too many failed logins from this address"],
+]);
 
 /// What the entry answered with ERROR, or why there was no answer.
 export class WampError extends Error {
@@ -70,7 +79,7 @@ export class Session {
     this.on.state("waiting", "connecting");
     const mine = new WebSocket(this.url, "wamp.2.json");
     this.socket = mine;
-    // An ended session tells why; a socket that just closes does not.
+    // Why the session ends, once it is told.
     let ending = null;
     let wasAccepted = false;
     mine.onopen = () => {
@@ -78,9 +87,12 @@ export class Session {
       this.send(hello(this.login));
     };
     mine.onmessage = (frame) => { ending = this.onFrame(frame.data) ?? ending; };
-    mine.onclose = () => {
+    mine.onclose = ({ code, reason }) => {
       this.drop();
-      this.retry(ending, wasAccepted);
+      // The entry has closed what may come back.
+      const mayComeBack = code === 1001 || code === 1013;
+      const text = mayComeBack ? PASSING.get(reason) : undefined;
+      this.retry(ending ?? (text && { text, isFinal: false }), wasAccepted);
     };
   }
 
@@ -136,7 +148,7 @@ export class Session {
         this.on.open();
         return null;
       case 3:
-        return { text: reasonOf(message), isFinal: message[2] !== "wamp.close.system_shutdown" };
+        return { text: reasonOf(message), isFinal: !isPassing(message[2]) };
       case 4:
         // CHALLENGE: ticket is the only method that was offered.
         this.send([5, this.login.ticket, {}]);
@@ -220,6 +232,12 @@ function hello({ realm, authid }) {
   };
   const login = authid === "" ? {} : { authmethods: ["ticket"], authid };
   return [1, realm, { roles, ...login }];
+}
+
+/// Whether an ABORT for this reason is not for good.
+function isPassing(uri) {
+  // A violation is final: that HELLO was late is only told by the close frame.
+  return uri !== "wamp.error.protocol_violation" && PASSING.has(uri);
 }
 
 /// Of ABORT and GOODBYE.

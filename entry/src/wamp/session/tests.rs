@@ -1,3 +1,4 @@
+use vixen_common::config::Goodbye;
 use vixen_common::id::Position;
 use vixen_common::segment::{Encoding, Match, TopicPattern};
 
@@ -344,16 +345,39 @@ fn farewells_fit_the_state() {
         |session: &mut Session, ending| session.farewell(ending).map(|last| text(&last).to_owned());
     let bye = r#"[6,{},"wamp.close.goodbye_and_out"]"#;
     assert_eq!(text(&mut open(), Ending::Goodbye).as_deref(), Some(bye));
-    let stopping = r#"{"message":"this node is shutting down"},"wamp.close.system_shutdown"]"#;
-    assert_eq!(text(&mut open(), Ending::Shutdown), Some(format!("[6,{stopping}")));
-    assert_eq!(text(&mut establishing(), Ending::Shutdown), Some(format!("[3,{stopping}")));
-    let trimmed = text(&mut open(), Ending::Trimmed { first: Position(17) });
-    let trimmed = trimmed.expect("a last message");
-    assert!(trimmed.starts_with("[6,") && trimmed.ends_with("\"vixen.error.trimmed\"]"));
-    let silent = text(&mut open(), Ending::KeepAliveTimeout).expect("a last message");
-    assert!(silent.starts_with("[6,") && silent.ends_with("\"wamp.close.timeout\"]"));
+    let killed = text(&mut open(), Ending::RoleGone).expect("a last message");
+    assert!(killed.starts_with("[6,") && killed.ends_with("\"wamp.close.killed\"]"));
     assert_eq!(text(&mut open(), Ending::ClientAborted), None);
     assert_eq!(text(&mut open(), Ending::Disconnected), None);
+}
+
+#[test]
+fn who_may_come_back_gets_no_last_message_unless_it_is_wanted() {
+    let first = Position(17);
+    let stopping = r#"{"message":"this node is shutting down"},"wamp.close.system_shutdown"]"#;
+    let passing = [
+        (Ending::Shutdown, "wamp.close.system_shutdown"),
+        (Ending::KeepAliveTimeout, "wamp.close.timeout"),
+        (Ending::Trimmed { first }, "vixen.error.trimmed"),
+    ];
+    for (ending, uri) in passing {
+        assert_eq!(open().farewell(ending), None, "{ending}");
+        assert_eq!(establishing().farewell(ending), None, "{ending}");
+        let told = always(open()).farewell(ending).expect("a last message");
+        let told = text(&told);
+        assert!(told.starts_with("[6,") && told.ends_with(&format!("\"{uri}\"]")), "{told}");
+    }
+    let aborted = always(establishing()).farewell(Ending::Shutdown).expect("a last message");
+    assert_eq!(text(&aborted), format!("[3,{stopping}"));
+    let throttled = Ending::LoginRefused(crate::auth::Refusal::Throttled);
+    assert_eq!(establishing().farewell(throttled), None);
+}
+
+/// A session of an entry that says goodbye whenever it ends one.
+fn always(mut session: Session) -> Session {
+    let limits = SessionLimits { goodbye: Goodbye::Always, ..SessionLimits::of_tests() };
+    session.limits = Arc::new(limits);
+    session
 }
 
 #[test]
