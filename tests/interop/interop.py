@@ -1,10 +1,11 @@
 """WAMP clients that vixen's authors did not write, against two clusters: see ./run.
 
-    interop.py --ports FILE --guarded-ports FILE --results FILE
-        [--document FILE [--write] | --only TEXT] NAME=COMMAND...
+    interop.py --ports FILE --guarded-ports FILE --results FILE --bin-dir DIR --dir DIR
+        [--document FILE [--write] | --only TEXT] NAME=COMMAND... --reconnect NAME=COMMAND...
 
 Everything in ./scenarios is tried with each client and each of its serializers. The results file has
-for each scenario, client and serializer "passed", "failed", or "not in the library".
+for each scenario, client and serializer "passed", "failed", or "not in the library"; and what clients
+did that reconnect by themselves (./reconnect.py).
 """
 
 import argparse
@@ -17,6 +18,7 @@ import shlex
 import sys
 import traceback
 
+import reconnect
 from limits import CANNOT, SERIALIZERS
 from peer import NotInLibrary, Peer
 from render import document
@@ -60,6 +62,13 @@ def compare(path, text, is_to_write):
     return FAILED
 
 
+def commands(arguments):
+    """Names and commands of `NAME=COMMAND`."""
+    for argument in arguments:
+        name, command = argument.split("=", 1)
+        yield name, shlex.split(command)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ports", required=True)
@@ -68,14 +77,16 @@ def main():
     parser.add_argument("--document", type=pathlib.Path)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--bin-dir", type=pathlib.Path, required=True)
+    parser.add_argument("--dir", type=pathlib.Path, required=True)
+    parser.add_argument("--reconnect", nargs="+", default=[])
     parser.add_argument("peers", nargs="+")
     arguments = parser.parse_args()
     with open(arguments.ports, encoding="utf-8") as file:
         entries = json.load(file)["entries"]
     with open(arguments.guarded_ports, encoding="utf-8") as file:
         (guarded,) = json.load(file)["entries"]
-    commands = dict(peer.split("=", 1) for peer in arguments.peers)
-    peers = {name: Peer(name, shlex.split(command)) for name, command in commands.items()}
+    peers = {name: Peer(name, command) for name, command in commands(arguments.peers)}
     reference = peers["autobahn-python"]
     results = {}
     numbers, run = itertools.count(), secrets.token_hex(4)
@@ -94,6 +105,12 @@ def main():
                 print(f"{mark} {peer.name} {serializer} {name}{why and ': '}{why}", flush=True)
     for peer in peers.values():
         peer.stop()
+    if arguments.only in "reconnect":
+        programs = dict(commands(arguments.reconnect))
+        fared, (good, bad) = reconnect.run(arguments.bin_dir, arguments.dir / "reconnect", programs)
+        results["reconnect"] = fared
+        counts[PASSED] += good
+        counts[FAILED] += bad
     with open(arguments.results, "w", encoding="utf-8") as file:
         json.dump(results, file, indent=1, sort_keys=True)
         file.write("\n")

@@ -9,6 +9,7 @@ import sys
 import tomllib
 
 from limits import CANNOT, SERIALIZERS, VERSIONS
+from reconnect import CLIENTS
 from scenarios import SCENARIOS
 
 HERE = pathlib.Path(__file__).parent
@@ -78,13 +79,26 @@ def cannot():
         yield f"- {' '.join([client, '/'.join(serializers)]).strip()}: {reason}."
 
 
+def reconnections(fared):
+    """What clients did that reconnect by themselves."""
+    yield f"| what happens | {' | '.join(CLIENTS)} |"
+    yield "|---" * (1 + len(CLIENTS)) + "|"
+    for what, by_client in fared.items():
+        yield f"| {' | '.join([what, *(by_client[client] for client in CLIENTS)])} |"
+
+
 def document(results):
     template = (HERE / "wamp.md.in").read_text(encoding="utf-8")
     versions = [
         f"| {client} | {VERSIONS[client]} | {', '.join(serializers)} |"
         for client, serializers in SERIALIZERS.items()
     ]
-    parts = {"CLIENTS": versions, "TABLES": tables(results), "CANNOT": cannot()}
+    parts = {
+        "CLIENTS": versions,
+        "TABLES": tables(results),
+        "RECONNECT": reconnections(results["reconnect"]),
+        "CANNOT": cannot(),
+    }
     for name, lines in parts.items():
         template = template.replace(f"@{name}@", "\n".join(lines).rstrip())
     return template

@@ -1,0 +1,24 @@
+// wampy.js with its automatic reconnection: see ./reconnect_autobahn.mjs.
+import { createRequire } from 'node:module';
+import { say } from './common.mjs';
+
+const root = process.env.INTEROP_JS;
+const { Wampy } = await import(`${root}/wampy/dist/esm/wampy.js`);
+const WebSocket = createRequire(`${root}/`)('ws');
+const [url, topic] = process.argv.slice(2);
+
+const wampy = new Wampy(url, {
+  ws: WebSocket,
+  realm: 'realm1',
+  autoReconnect: true,
+  reconnectInterval: 200,
+  // No bound.
+  maxRetries: 0,
+  onClose: () => say({ lost: 'closed', willRetry: false }),
+  // It subscribes again by itself.
+  onReconnectSuccess: () => say({ joined: wampy.getSessionId() }),
+});
+await wampy.connect();
+await wampy.subscribe(topic, ({ argsList }) => say({ event: argsList[0] }));
+say({ joined: wampy.getSessionId() });
+process.stdin.on('end', () => process.exit(0)).resume();
