@@ -133,6 +133,7 @@ impl Cluster {
 
     async fn read(&self, direction: Direction) -> HistoryStream {
         let request = HistoryRequest {
+            named: None,
             start: Start::Anywhere,
             direction,
             until: None,

@@ -421,6 +421,16 @@ impl World {
             assert_eq!(self.order[at], last.elected.meta.id, "two readers place differently");
             assert_eq!(last.first.0, at as u64 + 1, "positions are dense");
         }
+        self.check_reached();
+    }
+
+    /// Whatever was placed, any quorum that is asked from now on knows how far that is.
+    fn check_reached(&self) {
+        let Some(placed) = self.readers.iter().map(Reader::resume).max() else { return };
+        let votes = self.nodes.iter().filter_map(|node| node.votes.as_ref());
+        let behind = votes.filter(|votes| votes.reached() < placed).count();
+        let quorum = self.nodes.len() / 2 + 1;
+        assert!(behind < quorum, "{behind} nodes do not know of {placed}");
     }
 }
 

@@ -330,6 +330,19 @@ pub enum Message {
     /// any → any, again and again, from the main loop of the sender: it lives, and has nothing else to
     /// say.
     Heartbeat,
+    /// entry → sync: how far can the order go that anybody may have been told of by now?
+    AskReached {
+        /// Names the answer; rising.
+        request: u64,
+    },
+    /// sync → entry: the highest stamp accepted or known elected here. Of the answers of a quorum,
+    /// the highest is at or above all that was placed anywhere before the first of them was asked.
+    Reached {
+        /// Of the `AskReached`.
+        request: u64,
+        /// The stamp.
+        stamp: Stamp,
+    },
 }
 
 /// What an ndb node keeps of the past.
@@ -541,6 +554,8 @@ impl Message {
             Self::OrderBefore { .. } => "order_before",
             Self::SyncClock { .. } => "sync_clock",
             Self::Heartbeat => "heartbeat",
+            Self::AskReached { .. } => "ask_reached",
+            Self::Reached { .. } => "reached",
         }
     }
 
@@ -601,7 +616,9 @@ impl Message {
             | Self::FetchOrderBefore { .. }
             | Self::HistoryEnd { .. }
             | Self::SyncClock { .. }
-            | Self::Heartbeat => 0,
+            | Self::Heartbeat
+            | Self::AskReached { .. }
+            | Self::Reached { .. } => 0,
         }
     }
 }

@@ -109,6 +109,8 @@ struct Subscription {
 #[derive(Debug)]
 struct Replay {
     start: Start,
+    /// What the subscriber has named, until a read has found it.
+    named: Option<RefPoint>,
     subscriptions: Vec<SubscriptionId>,
     stage: Stage,
 }
@@ -194,7 +196,11 @@ impl Feed {
         if !is_live {
             let stage =
                 if wish.is_snapshot { Stage::Snapshot { until: end } } else { Stage::Reading };
-            self.replays.push_back(Replay { start, subscriptions: vec![id], stage });
+            let named = match wish.after {
+                Some(After::Point(point)) => Some(point),
+                Some(After::Beginning) | None => None,
+            };
+            self.replays.push_back(Replay { start, named, subscriptions: vec![id], stage });
         }
         is_live
     }
@@ -251,6 +257,7 @@ impl Feed {
             until,
             topics,
             limit: Some(READ_MESSAGES_MAX),
+            named: replay.named,
         })
     }
 
@@ -277,6 +284,7 @@ impl Feed {
         }
         fx.batches = part.segments.iter().map(|segment| self.events_of(&replay, segment)).collect();
         replay.start = Start::At(HistoryPlace::Position(part.next));
+        replay.named = None;
         self.go_on(replay, &part, &mut fx);
         fx
     }
@@ -382,6 +390,7 @@ impl Feed {
         if !left_out.is_empty() {
             self.replays.push_back(Replay {
                 start: Start::At(HistoryPlace::Position(from)),
+                named: None,
                 subscriptions: left_out,
                 stage: Stage::Reading,
             });

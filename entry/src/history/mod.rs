@@ -19,6 +19,7 @@
 //!   left out, whatever replica answers, and whatever is asked again.
 //! - H3: what a node says that was not asked for, or contradicts what it said, changes nothing.
 
+mod end;
 mod merge;
 mod place;
 mod read;
@@ -33,6 +34,7 @@ use vixen_common::segment::TopicPattern;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
 
+pub use end::{End, Known, Verdict};
 pub use place::{ParseRefPointError, RefPoint};
 use read::Read;
 
@@ -98,6 +100,9 @@ pub struct HistoryRequest {
     pub topics: Vec<TopicPattern>,
     /// No more messages than this; `None`: all.
     pub limit: Option<u64>,
+    /// What the reader has named: a place that it was told. Beyond the end of the order, or of
+    /// another one, it is an error.
+    pub named: Option<RefPoint>,
 }
 
 /// What a read gives out.
@@ -133,6 +138,27 @@ pub enum HistoryError {
         /// The first position that is left.
         first: Position,
     },
+    /// What the reader has named is beyond the end of the order.
+    #[error("the order ends at position {end}: what is named is beyond it")]
+    Beyond {
+        /// The last position; 0 without any.
+        end: Position,
+    },
+    /// The permanent id that the reader has named is of no message that it may mean.
+    #[error(
+        "no message of this realm has that permanent id, though the order, which ends at position \
+         {end}, has passed it: it may be of another order"
+    )]
+    NotOfThisOrder {
+        /// The last position.
+        end: Position,
+    },
+    /// Whether what the reader has named is beyond the end cannot be told.
+    #[error("where the order ends cannot be told within {waited_ms} ms: too few sync nodes answer")]
+    EndUnknown {
+        /// How long it was asked for.
+        waited_ms: u64,
+    },
     /// A group gave nothing for too long.
     #[error("nothing from group {group} within {waited_ms} ms: {trouble}")]
     Unavailable {
@@ -149,6 +175,20 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
+    /// The last position of the order, where the error is about that.
+    #[must_use]
+    pub const fn end(&self) -> Option<Position> {
+        match self {
+            Self::Beyond { end } | Self::NotOfThisOrder { end } => Some(*end),
+            Self::Busy { .. }
+            | Self::NotReady
+            | Self::Trimmed { .. }
+            | Self::EndUnknown { .. }
+            | Self::Unavailable { .. }
+            | Self::Stopped => None,
+        }
+    }
+
     /// Label of the metric.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -156,6 +196,9 @@ impl HistoryError {
             Self::Busy { .. } => "busy",
             Self::NotReady => "not_ready",
             Self::Trimmed { .. } => "trimmed",
+            Self::Beyond { .. } => "beyond_end",
+            Self::NotOfThisOrder { .. } => "not_of_this_order",
+            Self::EndUnknown { .. } => "end_unknown",
             Self::Unavailable { .. } => "unavailable",
             Self::Stopped => "stopped",
         }

@@ -42,7 +42,7 @@ impl Read {
         request: HistoryRequest,
         next: Position,
     ) -> Self {
-        let HistoryRequest { start, direction, until, topics, limit } = request;
+        let HistoryRequest { start, direction, until, topics, limit, named: _ } = request;
         let mut window = Window { start: Position::FIRST, end: next };
         let place = match (start, direction) {
             (Start::At(place @ HistoryPlace::Id { .. }), _) => place,

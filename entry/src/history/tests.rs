@@ -280,6 +280,7 @@ fn random_request(rng: &mut StdRng, world: &World) -> HistoryRequest {
         until: rng.random_bool(0.3).then(|| bound(rng)),
         topics,
         limit: rng.random_bool(0.3).then(|| rng.random_range(1..20)),
+        named: None,
     }
 }
 
@@ -471,6 +472,7 @@ fn forward(start: Start) -> HistoryRequest {
         until: None,
         topics: vec![TopicPattern::all("r")],
         limit: None,
+        named: None,
     }
 }
 

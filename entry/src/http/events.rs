@@ -1,12 +1,16 @@
 //! `GET /events`: a subscription as Server-Sent Events (HTML standard, *Server-sent events*).
 //!
 //! ```text
-//! id: 42
-//! data: {"position":42,"id":"…","time":"…","topic":"a.b","args":[1]}
+//! id: 2611210516h30pperk2a0
+//! data: {"position":42,"id":"2611210516h30pperk2a0","time":"…","topic":"a.b","args":[1]}
 //! ```
-//! The id is the position, and `Last-Event-ID` is `after`: a browser that reconnects by itself, to
-//! this entry or another, goes on where it was, without a gap and without a repeat. While what comes
-//! next is in a group of which no node is there, `event: waiting` says so, with its nodes.
+//! The id is the permanent id, and `Last-Event-ID` is `after`: a browser that reconnects by itself, to
+//! this entry or another, goes on where it was, without a gap and without a repeat. Where that cannot
+//! be, because retention has dropped what follows or the order is another one, it gets `event: reset`
+//! with the reason, and goes on from the first message that is left, or from the end:
+//! `docs/design/012-another-order.md`.
+//! While what comes next is in a group of which no node is there, `event: waiting` says so, with its
+//! nodes.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,7 +21,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use futures_util::stream;
@@ -30,7 +34,8 @@ use vixen_common::time::WallTime;
 use vixen_common::tls::ClientAddress;
 
 use super::problem::Problem;
-use super::publish::{REALM, problem_of};
+use super::publish::{REALM, admitted, problem_of};
+use super::refusals;
 use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
 use crate::broker::{Outgoing, SessionEvent, SubscriptionId};
@@ -54,21 +59,47 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Response {
     match open(&context, &query, &headers, client.ip).await {
-        Ok(stream) => {
-            let headers = [
-                (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-                (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-                // Proxies of the nginx kind would hold events back.
-                (
-                    header::HeaderName::from_static("x-accel-buffering"),
-                    HeaderValue::from_static("no"),
-                ),
-            ];
-            (headers, Body::from_stream(body(stream))).into_response()
+        Ok(stream) => answer(Body::from_stream(body(stream))),
+        Err(problem) if problem.is_temporary() && wants_stream(&headers) => {
+            refusals::count(problem.status());
+            answer(come_back(&problem).into())
         }
         Err(problem) => problem.into_response(),
     }
+}
+
+fn answer(body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        // Proxies of the nginx kind would hold events back.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, body).into_response()
+}
+
+/// Whether an `EventSource` asks, which has to say so (HTML standard).
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted
+        .flat_map(|value| value.split(','))
+        .any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream"))
+}
+
+/// A whole stream that tells the problem and ends. An `EventSource` that gets another status than 200
+/// gives up for good; when a stream ends it comes back after `retry`, with its `Last-Event-ID`.
+fn come_back(problem: &Problem) -> String {
+    let retry_ms = match problem.status() {
+        // It takes a place that others wait for as well.
+        StatusCode::TOO_MANY_REQUESTS => 5_000,
+        _ => 1_000,
+    };
+    format!("retry: {retry_ms}\n\n{}", error_event(problem))
+}
+
+fn error_event(problem: &Problem) -> String {
+    format!("event: error\ndata: {}\n\n", problem.object())
 }
 
 /// The realm and the wish of a query: parameters are the options of a WAMP SUBSCRIBE.
@@ -118,20 +149,15 @@ async fn open(
     headers: &HeaderMap,
     address: IpAddr,
 ) -> Result<EventStream, Problem> {
-    if *context.stopping.borrow() {
-        return Err(Problem::shutting_down());
-    }
+    admitted(context)?;
     let (realm, topic, options) = parse(query)?;
     let (info, edge) = super::identity::identify(context, headers, address, &realm)?;
     let options = Value::Object(options).to_string();
     let wish = edge.wish(WallTime::now(), &options, &RawUri::Text(topic.into()));
     let mut wish = wish.map_err(problem_of)?;
-    if let Some(last) = headers.get("last-event-id").and_then(|id| id.to_str().ok()) {
-        let position = last.parse().map_err(|_| {
-            Problem::bad_request("Last-Event-ID is no position, as this entry has sent it")
-        })?;
-        wish.after = Some(After::Point(RefPoint::Position(Position(position))));
-    }
+    let last = last_event_id(headers)?;
+    let resumes = last.is_some();
+    wish.after = last.map(After::Point).or(wish.after);
     let (session, pattern, mode) = (info.session, wish.pattern.clone(), wish.mode());
     let visitor = Visitor::open(context, info, address).await?;
     let subscribe = SessionEvent::Subscribe { session, request: REQUEST, pattern, mode };
@@ -148,6 +174,7 @@ async fn open(
         read_at: None,
         subscription: None,
         stands: false,
+        may_reset: resumes,
         is_over: false,
         waiting: Waiting::new(context.reads.core()),
         out: BytesMut::from(RETRY),
@@ -157,6 +184,46 @@ async fn open(
         stream.turn().await.map_err(|end| end.problem())?;
     }
     Ok(stream)
+}
+
+/// Where a client was that comes back. Browsers send none before the first event.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<RefPoint>, Problem> {
+    let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let point = value.to_str().ok().and_then(|text| RefPoint::parse(text, WallTime(0)).ok());
+    match point {
+        Some(point @ (RefPoint::Position(_) | RefPoint::Id(_))) => Ok(Some(point)),
+        Some(RefPoint::Time(_)) | None => {
+            Err(Problem::bad_request("Last-Event-ID is none that an entry has sent"))
+        }
+    }
+}
+
+/// Where a client goes on that cannot go on where it was.
+struct Reset {
+    after: After,
+    /// Its `Last-Event-ID` from now on.
+    last: Position,
+}
+
+impl Reset {
+    fn of(error: &HistoryError) -> Option<Self> {
+        match error {
+            HistoryError::Trimmed { first } => {
+                let last = Position(first.0.saturating_sub(1));
+                Some(Self { after: After::Beginning, last })
+            }
+            HistoryError::Beyond { end } | HistoryError::NotOfThisOrder { end } => {
+                Some(Self { after: After::Point(RefPoint::Position(*end)), last: *end })
+            }
+            HistoryError::Busy { .. }
+            | HistoryError::NotReady
+            | HistoryError::EndUnknown { .. }
+            | HistoryError::Unavailable { .. }
+            | HistoryError::Stopped => None,
+        }
+    }
 }
 
 /// Why a stream ends.
@@ -191,6 +258,8 @@ struct EventStream {
     subscription: Option<SubscriptionId>,
     /// Whether the subscription stands.
     stands: bool,
+    /// Whether it goes on from elsewhere when it cannot go on where it was.
+    may_reset: bool,
     is_over: bool,
     waiting: Waiting,
     out: BytesMut,
@@ -213,10 +282,7 @@ impl EventStream {
             }
             if let Err(end) = self.turn().await {
                 self.is_over = true;
-                let object = end.problem().object().to_string();
-                self.out.put_slice(b"event: error\ndata: ");
-                self.out.put_slice(object.as_bytes());
-                self.out.put_slice(b"\n\n");
+                self.out.put_slice(error_event(&end.problem()).as_bytes());
             }
         }
         Some(self.out.split().freeze())
@@ -290,8 +356,14 @@ impl EventStream {
     async fn settle(&mut self, fx: Effects) -> Result<(), End> {
         let Effects { announce, batches, join, ended, refused, lost, pause } = fx;
         if let Some(error) = refused.into_iter().map(|(_, error)| error).chain(lost).next() {
-            return Err(End::Failed(error));
+            let may_reset = std::mem::take(&mut self.may_reset);
+            return match Reset::of(&error).filter(|_| may_reset) {
+                Some(reset) => self.reset(reset, &error).await,
+                None => Err(End::Failed(error)),
+            };
         }
+        // A client that is there and too slow is told as others are, and comes back.
+        self.may_reset &= announce.is_empty();
         self.stands |= !announce.is_empty();
         for batch in &batches {
             self.put(batch, false);
@@ -308,15 +380,35 @@ impl EventStream {
         Ok(())
     }
 
+    /// Tells the client, and subscribes again.
+    async fn reset(&mut self, reset: Reset, error: &HistoryError) -> Result<(), End> {
+        let problem = Problem::of_history(error);
+        let event = format!("event: reset\nid: {}\ndata: {}\n\n", reset.last, problem.object());
+        self.out.put_slice(event.as_bytes());
+        self.feed = Feed::default();
+        self.wish.after = Some(reset.after);
+        let (session, request) = (self.visitor.info().session, REQUEST);
+        let (pattern, mode) = (self.wish.pattern.clone(), self.wish.mode());
+        let unsubscribe = self.subscription.take();
+        let unsubscribe = unsubscribe.map(|subscription| SessionEvent::Unsubscribe {
+            session,
+            request,
+            subscription,
+        });
+        let subscribe = SessionEvent::Subscribe { session, request, pattern, mode };
+        for event in unsubscribe.into_iter().chain([subscribe]) {
+            self.visitor.tell(event).await.map_err(|_stopped| End::Stopped)?;
+        }
+        Ok(())
+    }
+
     fn put(&mut self, batch: &EventBatch, is_live: bool) {
         let receiver = self.visitor.info().receiver();
         let mut ended = Vec::new();
         for index in self.feed.take(batch, is_live, &receiver, &mut ended) {
             let mark = self.out.len();
-            if batch.is_stored()
-                && let Some(event) = batch.events().get(index)
-            {
-                self.out.put_slice(format!("id: {}\n", event.position.0).as_bytes());
+            if let Some(id) = batch.events().get(index).and_then(|event| batch.id_of(event)) {
+                self.out.put_slice(format!("id: {id}\n").as_bytes());
             }
             self.out.put_slice(b"data: ");
             if batch.put_object(&mut self.out, index) {

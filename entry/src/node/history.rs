@@ -13,17 +13,21 @@ use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use vixen_common::id::{NdbId, Position};
+use vixen_common::id::{NdbId, PermanentId, Position, Stamp, SyncId};
 use vixen_common::link::Inbox;
+use vixen_common::segment::TopicPattern;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, TailSegment};
 
 use super::run::EntryNode;
 use super::{EntryEvent, EntryHandle, EntryOptions};
 use crate::history::{
-    Effects, History, HistoryError, HistoryItem, HistoryOptions, HistoryRequest, ITEMS_WAITING_MAX,
-    Input, Note, ReadId,
+    Bound, Direction, Effects, End, History, HistoryError, HistoryItem, HistoryOptions,
+    HistoryRequest, ITEMS_WAITING_MAX, Input, Known, Note, ReadId, RefPoint, Start, Verdict,
 };
+
+/// So far ahead of the wall a time may be without a question: clocks differ.
+const TIME_AHEAD_MS: u64 = 60_000;
 
 /// What consumers of stored messages tell the core.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub struct HistoryStream {
     inbox: Inbox<EntryEvent>,
     is_over: bool,
     end: Option<Position>,
+    /// The last position of the order, as it was known at the start.
+    order_end: Position,
 }
 
 impl HistoryStream {
@@ -128,15 +134,59 @@ impl EntryHandle {
         let (sender, items) = mpsc::channel(ITEMS_WAITING_MAX + 1);
         (
             sender,
-            HistoryStream { read, items, inbox: self.inbox.clone(), is_over: false, end: None },
+            HistoryStream {
+                read,
+                items,
+                inbox: self.inbox.clone(),
+                is_over: false,
+                end: None,
+                order_end: Position(0),
+            },
         )
     }
 
-    /// Reads stored messages.
+    /// Reads stored messages. Where a permanent id is named, there has to be that message.
     ///
     /// # Errors
-    /// When the node stops. Other errors come with the stream.
-    pub async fn history(&self, request: HistoryRequest) -> Result<HistoryStream, HistoryError> {
+    /// When the node stops, or the id is of no message. Other errors come with the stream.
+    pub async fn history(
+        &self,
+        mut request: HistoryRequest,
+    ) -> Result<HistoryStream, HistoryError> {
+        if let Some(RefPoint::Id(id)) = request.named
+            && let Some(pattern) = request.topics.first()
+        {
+            self.find(id, TopicPattern::all(&pattern.realm)).await?;
+            request.named = None;
+        }
+        self.open(request).await
+    }
+
+    /// Looks for the message of a permanent id: an id that was given out is found until retention
+    /// drops it, and one of another order is not, for no stamp is made twice.
+    async fn find(&self, id: PermanentId, realm: TopicPattern) -> Result<(), HistoryError> {
+        let request = HistoryRequest {
+            start: Start::At(Bound::Id(id).place()),
+            direction: Direction::Backward,
+            until: Some(Bound::Id(id)),
+            topics: vec![realm],
+            limit: Some(1),
+            named: Some(RefPoint::Id(id)),
+        };
+        let mut stream = self.open(request).await?;
+        while let Some(segments) = stream.next().await? {
+            for segment in segments {
+                let last = segment.count.saturating_sub(1);
+                let offset = segment.offsets.last().copied().unwrap_or(last);
+                if segment.stamp == id.stamp && offset == id.offset {
+                    return Ok(());
+                }
+            }
+        }
+        Err(HistoryError::NotOfThisOrder { end: stream.order_end })
+    }
+
+    async fn open(&self, request: HistoryRequest) -> Result<HistoryStream, HistoryError> {
         let (answer, answered) = oneshot::channel();
         let open = HistoryEvent::Open { request, answer };
         self.inbox.send(open.into()).await.map_err(|_stopped| HistoryError::Stopped)?;
@@ -144,29 +194,41 @@ impl EntryHandle {
     }
 }
 
+/// A read that waits, and where its consumer does.
+type Asked = (HistoryRequest, oneshot::Sender<HistoryStream>);
+
 /// The core's part of it.
 pub(super) struct Reads {
     history: History,
     consumers: BTreeMap<ReadId, mpsc::Sender<HistoryItem>>,
     last: ReadId,
+    /// Reads whose place is not known here.
+    end: End<Asked>,
     /// What the steps of this turn owe.
     fx: Effects,
 }
 
 impl Reads {
     pub(super) fn new(options: &EntryOptions) -> Self {
+        let end = End::new(options.sync_nodes.len());
         let options = HistoryOptions { owner: options.owner, groups: options.groups.clone() };
         Self {
             history: History::new(options),
             consumers: BTreeMap::new(),
             last: ReadId(0),
+            end,
             fx: Effects::default(),
         }
     }
 
     /// When [`EntryNode::settle_history`] has something to do without an event.
     pub(super) fn timeout_at(&self) -> Option<WallTime> {
-        self.history.timeout_at()
+        self.history.timeout_at().into_iter().chain(self.end.timeout_at()).min()
+    }
+
+    /// How far a sync node has come, as it was asked.
+    pub(super) fn reached(&mut self, from: SyncId, request: u64, stamp: Stamp) {
+        self.end.answered(from, request, stamp);
     }
 
     pub(super) fn ndb_up(&mut self, now: WallTime, ndb: NdbId) {
@@ -181,23 +243,33 @@ impl Reads {
         self.history.step(now, input, &mut self.fx);
     }
 
-    /// Opens a read up to `next`, if that is known.
+    /// Opens a read up to the end of what is known.
     fn open(
         &mut self,
         now: WallTime,
         handle: &EntryHandle,
         request: HistoryRequest,
-        next: Option<Position>,
+        known: &Known,
     ) -> HistoryStream {
+        let (read, mut stream) = self.add(handle);
+        stream.order_end = known.end();
+        self.step(now, Input::Open { read, request, next: known.next });
+        stream
+    }
+
+    /// A read that fails at once.
+    fn refuse(&mut self, handle: &EntryHandle, error: HistoryError) -> HistoryStream {
+        let (read, stream) = self.add(handle);
+        self.fx.items.push((read, HistoryItem::Failed(error)));
+        stream
+    }
+
+    fn add(&mut self, handle: &EntryHandle) -> (ReadId, HistoryStream) {
         let read = ReadId(self.last.0.wrapping_add(1));
         self.last = read;
         let (consumer, stream) = handle.history_stream(read);
         self.consumers.insert(read, consumer);
-        match next {
-            Some(next) => self.step(now, Input::Open { read, request, next }),
-            None => self.fx.items.push((read, HistoryItem::Failed(HistoryError::NotReady))),
-        }
-        stream
+        (read, stream)
     }
 
     /// Forgets the reads whose consumers are gone.
@@ -232,15 +304,72 @@ impl EntryNode {
                 tracing::debug!(?request, "history is read");
                 // The places of those who are gone are free.
                 self.reads.sweep(now);
-                // A tail may be ahead of the frontier: what is delivered is stored.
-                let next = self.placing.as_ref().map(|placing| placing.next_position());
-                let next = next.max(self.delivery.passed());
-                let _asker_gone = answer.send(self.reads.open(now, &self.handle, request, next));
+                self.open_history(now, request, answer);
             }
             HistoryEvent::Took { read } => self.reads.step(now, Input::Took { read }),
             HistoryEvent::Dropped { read } => {
                 self.reads.consumers.remove(&read);
                 self.reads.step(now, Input::Cancel { read });
+            }
+        }
+    }
+
+    fn open_history(
+        &mut self,
+        now: WallTime,
+        request: HistoryRequest,
+        answer: oneshot::Sender<HistoryStream>,
+    ) {
+        let stream = match self.known() {
+            None => self.reads.refuse(&self.handle, HistoryError::NotReady),
+            Some(known) => match request.named.filter(|named| !is_known(*named, &known)) {
+                None => self.reads.open(now, &self.handle, request, &known),
+                Some(named) => match self.reads.end.wait(now, named, (request, answer)) {
+                    Ok(()) => return,
+                    Err((_, answer)) => {
+                        let busy = HistoryError::Busy { max: End::<Asked>::WAITING_MAX };
+                        let _asker_gone = answer.send(self.reads.refuse(&self.handle, busy));
+                        return;
+                    }
+                },
+            },
+        };
+        let _asker_gone = answer.send(stream);
+    }
+
+    /// How far the order is known here.
+    fn known(&self) -> Option<Known> {
+        let placing = self.placing.as_ref()?;
+        let frontier = placing.frontier();
+        // A tail may be ahead of the frontier: what is delivered is stored.
+        let next = Some(placing.next_position()).max(self.delivery.passed());
+        Some(Known {
+            next: next.unwrap_or_default(),
+            delivered: frontier.delivered(),
+            sigma: frontier.sigma(),
+        })
+    }
+
+    /// Opens the reads whose place has come, refuses those whose place cannot come, and asks how far
+    /// the others may have to wait.
+    fn settle_end(&mut self, now: WallTime) {
+        let Some(known) = self.known() else { return };
+        let (told, question) = self.reads.end.poll(now, &known);
+        for ((request, answer), verdict) in told {
+            let stream = match verdict {
+                Verdict::Within => self.reads.open(now, &self.handle, request, &known),
+                Verdict::Beyond => {
+                    self.reads.refuse(&self.handle, HistoryError::Beyond { end: known.end() })
+                }
+                Verdict::Unknown { waited_ms } => {
+                    self.reads.refuse(&self.handle, HistoryError::EndUnknown { waited_ms })
+                }
+            };
+            let _asker_gone = answer.send(stream);
+        }
+        if let Some(request) = question {
+            for id in self.sync.linked() {
+                self.sync.send(id, Message::AskReached { request });
             }
         }
     }
@@ -260,6 +389,7 @@ impl EntryNode {
     /// Does what this turn's steps owe.
     pub(super) fn settle_history(&mut self, now: WallTime) {
         self.reads.sweep(now);
+        self.settle_end(now);
         self.reads.step(now, Input::Flush);
         let Effects { sends, items, notes } = std::mem::take(&mut self.reads.fx);
         for (to, message) in sends {
@@ -287,4 +417,14 @@ impl EntryNode {
     pub(super) fn history_due_at(&self) -> Option<Instant> {
         self.reads.timeout_at().map(|at| self.clock.instant_of(at))
     }
+}
+
+/// Whether the order has come to what is named, or it is a time that is not, or hardly, ahead: then it
+/// stands between messages, whether or not there are any behind it.
+fn is_known(named: RefPoint, known: &Known) -> bool {
+    let is_time_by_now = match named {
+        RefPoint::Time(at) => at <= WallTime::now().plus_millis(TIME_AHEAD_MS),
+        RefPoint::Position(_) | RefPoint::Id(_) => false,
+    };
+    is_time_by_now || known.holds(named)
 }

@@ -35,6 +35,9 @@ impl EntryNode {
     }
 
     pub(super) fn on_sync(&mut self, from: SyncId, message: Message) {
+        if let Message::Reached { request, stamp } = message {
+            return self.reads.reached(from, request, stamp);
+        }
         // Before the base is known no feed was asked for.
         let Some(placing) = &mut self.placing else { return };
         match message {

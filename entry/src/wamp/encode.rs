@@ -95,11 +95,25 @@ fn farewell(out: &mut BytesMut, start: &[u8], reason: &str, message: &str) {
 
 /// `[8, Kind, Request, {}, Error, [message]]`, where `kind` is the code of the request.
 pub(super) fn error(out: &mut BytesMut, kind: u8, request: RequestId, uri: &str, message: &str) {
+    error_with(out, kind, request, &Map::new(), uri, message);
+}
+
+/// As [`error`], with details.
+pub(super) fn error_with(
+    out: &mut BytesMut,
+    kind: u8,
+    request: RequestId,
+    details: &Map<String, Value>,
+    uri: &str,
+    message: &str,
+) {
     out.put_slice(b"[8,");
     put_decimal(out, kind.into());
     out.put_slice(b",");
     put_decimal(out, request.0);
-    out.put_slice(b",{},");
+    out.put_slice(b",");
+    out.put_slice(Value::Object(details.clone()).to_string().as_bytes());
+    out.put_slice(b",");
     put_string(out, uri);
     out.put_slice(b",[");
     put_string(out, message);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use serde_json::Map;
 
 use vixen_common::segment::TopicPattern;
 
@@ -198,9 +199,8 @@ impl Outbox {
         }
         for (subscription, error) in refused {
             self.tell_unsubscribe(subscription, owed);
-            let uri = history_error_uri(&error);
             for request in self.announcing.remove(&subscription).unwrap_or_default() {
-                self.put_error(SUBSCRIBE, request, uri, &error.to_string(), out);
+                self.put_history_error(request, &error, out);
             }
         }
         if let Some((join, subscriptions)) = join {
@@ -332,6 +332,17 @@ impl Outbox {
     ) {
         count_subscribe_error(uri);
         encode::error(&mut self.buffer, kind, request, uri, message);
+        out.json(&mut self.buffer);
+    }
+
+    /// A SUBSCRIBE cannot begin where it was to.
+    fn put_history_error(&mut self, request: RequestId, error: &HistoryError, out: &mut Frames) {
+        let uri = history_error_uri(error);
+        count_subscribe_error(uri);
+        let mut details = Map::new();
+        details.extend(error.end().map(|end| ("end".to_owned(), end.0.into())));
+        let message = error.to_string();
+        encode::error_with(&mut self.buffer, SUBSCRIBE, request, &details, uri, &message);
         out.json(&mut self.buffer);
     }
 

@@ -411,6 +411,14 @@ impl SyncNode {
                 }
                 return;
             }
+            (PeerId::Entry { .. }, Message::AskReached { request }) => {
+                if let Some(reader) = self.links.get(&link) {
+                    // What owners were forgotten with is at or below the trimmed part.
+                    let stamp = self.votes.reached().max(self.trimmed_to());
+                    let _down_follows = reader.sender.send(Message::Reached { request, stamp });
+                }
+                return;
+            }
             (PeerId::Sync { id, .. }, message) => {
                 if let Message::OwnerSettled { trimmed_to, .. } = message
                     && trimmed_to > self.trimmed_to()

@@ -25,6 +25,7 @@ mod input;
 mod mutation;
 mod owners;
 mod presence;
+mod reached;
 mod report;
 mod resend;
 mod reserve;

@@ -10,6 +10,8 @@ import { members } from "./json.js";
 
 /// Messages of one read of the past.
 const PAGE_MESSAGES = 100;
+/// There is no going on after the last message seen.
+const LOST = ["vixen.error.trimmed", "vixen.error.beyond_end", "vixen.error.not_of_this_order"];
 
 export class Feed {
   /// `take(messages)` gets what comes, oldest first; `changed()` is called when `text` changed.
@@ -28,8 +30,9 @@ export class Feed {
   reset() {
     /// All messages from here to `high` are known; null when there is none, or none is known.
     this.low = null;
-    /// Where the subscription goes on.
+    /// Where the subscription goes on, and the permanent id there: in another order it is unknown.
     this.high = null;
+    this.highId = null;
     /// There is nothing below `low`, or nothing that can be read.
     this.isAtStart = false;
   }
@@ -52,6 +55,7 @@ export class Feed {
         if (isOver()) return;
         this.takePage(page);
         this.high = page.at(-1)?.position ?? 0;
+        this.highId = page.at(-1)?.id ?? null;
       } catch (error) {
         if (isOver()) return;
         note = `, without what is stored: ${error.message}`;
@@ -75,10 +79,11 @@ export class Feed {
       return answer;
     };
     try {
-      await begin(this.high === null ? options : { ...options, after: this.high });
+      const after = this.highId ?? this.high;
+      await begin(after === null ? options : { ...options, after });
     } catch (error) {
-      if (error.uri !== "vixen.error.trimmed" || isOver()) throw error;
-      // Retention has dropped what followed: go on with what there is.
+      if (!LOST.includes(error.uri) || isOver()) throw error;
+      // Retention has dropped what followed, or the order is another one: go on with what there is.
       this.reset();
       await begin(options);
     }
@@ -86,7 +91,10 @@ export class Feed {
 
   onEvent(message) {
     message.topic ??= this.topic;
-    this.high = Math.max(this.high ?? 0, message.position);
+    if (message.position > (this.high ?? 0)) {
+      this.high = message.position;
+      this.highId = message.id || null;
+    }
     this.low ??= message.position;
     this.take([message]);
   }

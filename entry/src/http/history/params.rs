@@ -1,5 +1,6 @@
 //! Query parameters of `/history`.
 
+use vixen_common::id::Position;
 use vixen_common::segment::{Match, TopicPattern};
 use vixen_common::time::WallTime;
 
@@ -40,6 +41,7 @@ pub(super) fn parse(pairs: &[(String, String)], now: WallTime) -> Result<History
         until,
         topics: vec![params.pattern()?],
         limit: params.limit()?,
+        named: params.named(now),
     })
 }
 
@@ -126,6 +128,13 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// What has to be in the order for `low` to make sense; the next position is as good as the last.
+    fn named(&self, now: WallTime) -> Option<RefPoint> {
+        let after = self.after.and_then(|text| RefPoint::parse(text, now).ok());
+        let from = self.from.and_then(|text| text.parse::<u64>().ok());
+        after.or(from.map(|from| RefPoint::Position(Position(from.saturating_sub(1)))))
+    }
+
     /// What is at it or above is not wanted.
     fn high(&self, now: WallTime) -> Result<Option<Bound>, String> {
         let Some(text) = self.before else { return Ok(None) };
@@ -139,7 +148,7 @@ fn point(name: &str, text: &str, now: WallTime) -> Result<RefPoint, String> {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::id::{PermanentId, Position, Stamp};
+    use vixen_common::id::{PermanentId, Stamp};
     use vixen_common::wire::HistoryPlace;
 
     use super::*;
@@ -163,7 +172,12 @@ mod tests {
             until: None,
             topics: vec![TopicPattern::all("realm1")],
             limit: Some(1_000),
+            named: None,
         }
+    }
+
+    fn named(position: u64) -> Option<RefPoint> {
+        Some(RefPoint::Position(Position(position)))
     }
 
     fn at(position: u64) -> Start {
@@ -180,6 +194,7 @@ mod tests {
         let RefPoint::Time(midnight) = RefPoint::parse("today", NOW).expect("a time") else {
             panic!("today is a time")
         };
+        let at_midnight = Some(RefPoint::Time(midnight));
         let Bound::Id(today) = RefPoint::Time(midnight).after() else { panic!("an id") };
         let table = [
             ("", all()),
@@ -197,17 +212,29 @@ mod tests {
                 "topic=a..c&match=wildcard",
                 HistoryRequest { topics: topics("a..c", Match::Wildcard), ..all() },
             ),
-            ("after=41", HistoryRequest { start: at(42), ..all() }),
-            ("from=42", HistoryRequest { start: at(42), ..all() }),
-            (&format!("after={text}"), HistoryRequest { start: place(7, 3), ..all() }),
-            ("after=today", HistoryRequest { start: place(today.stamp.0, 0), ..all() }),
+            ("after=41", HistoryRequest { start: at(42), named: named(41), ..all() }),
+            ("from=42", HistoryRequest { start: at(42), named: named(41), ..all() }),
+            ("from=0", HistoryRequest { start: at(0), named: named(0), ..all() }),
+            (
+                &format!("after={text}"),
+                HistoryRequest { start: place(7, 3), named: Some(RefPoint::Id(id(7, 2))), ..all() },
+            ),
+            (
+                "after=today",
+                HistoryRequest { start: place(today.stamp.0, 0), named: at_midnight, ..all() },
+            ),
             (
                 "after=2026-11-21T00:00:00Z",
-                HistoryRequest { start: place(today.stamp.0, 0), ..all() },
+                HistoryRequest { start: place(today.stamp.0, 0), named: at_midnight, ..all() },
             ),
             (
                 "from=5&before=9",
-                HistoryRequest { start: at(5), until: Some(Bound::Position(Position(9))), ..all() },
+                HistoryRequest {
+                    start: at(5),
+                    until: Some(Bound::Position(Position(9))),
+                    named: named(4),
+                    ..all()
+                },
             ),
             ("direction=backward", backward.clone()),
             ("direction=backward&before=9", HistoryRequest { start: at(8), ..backward.clone() }),
@@ -221,7 +248,11 @@ mod tests {
             ),
             (
                 "direction=backward&after=today",
-                HistoryRequest { until: Some(Bound::Id(today)), ..backward.clone() },
+                HistoryRequest {
+                    until: Some(Bound::Id(today)),
+                    named: at_midnight,
+                    ..backward.clone()
+                },
             ),
             ("limit=all", HistoryRequest { limit: None, ..all() }),
             ("limit=7", HistoryRequest { limit: Some(7), ..all() }),

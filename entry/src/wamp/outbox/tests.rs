@@ -313,7 +313,7 @@ fn answers_give_back_their_share_of_the_bounds() {
         bench.outgoing(resolved),
         [
             "[17,5,9]",
-            r#"[8,16,6,{},"vixen.error.no_quorum",["not acknowledged within 7 ms: 2 of 3 ndb nodes"]]"#,
+            r#"[8,16,6,{},"vixen.error.no_quorum",["not acknowledged within 7 ms: 2 of 3 ndb nodes. The outcome is not known: the message may still get its place, once"]]"#,
             "[17,7,4503599627370503]",
         ]
     );
@@ -442,14 +442,18 @@ fn a_past_that_cannot_be_read_refuses_the_subscription_and_nothing_else() {
         (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
         (HistoryError::NotReady, "vixen.error.not_ready"),
         (HistoryError::Stopped, "vixen.error.shutting_down"),
+        (HistoryError::EndUnknown { waited_ms }, "vixen.error.unavailable"),
+        (HistoryError::Beyond { end: Position(5) }, "vixen.error.beyond_end"),
+        (HistoryError::NotOfThisOrder { end: Position(5) }, "vixen.error.not_of_this_order"),
     ];
     for (error, uri) in table {
+        let details = error.end().map_or("{}".to_owned(), |end| format!("{{\"end\":{end}}}"));
         let mut bench = Bench::new(true);
         bench.subscribe(1, 7, live());
         bench.subscribe(2, 8, after(3));
         assert!(bench.outbox.next_read().is_some());
         let texts = bench.read(Err(error.clone()));
-        assert_eq!(texts, [format!("[8,32,2,{{}},\"{uri}\",[\"{error}\"]]")]);
+        assert_eq!(texts, [format!("[8,32,2,{details},\"{uri}\",[\"{error}\"]]")]);
         assert_eq!(bench.told(), ["unsubscribe 0 8"]);
         assert_eq!((bench.owed.ending, bench.owed.pause), (None, None));
         assert!(bench.outbox.next_read().is_none() && bench.outbox.announcing.is_empty());

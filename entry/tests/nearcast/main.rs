@@ -1,5 +1,7 @@
 //! All three tiers in one process, with real stores and real clients.
 
+mod another_order;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;

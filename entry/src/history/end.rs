@@ -1,0 +1,312 @@
+//! End: whether a place that a client names can be in the order, where this entry does not know so far.
+//!
+//! Another entry may have given the place out a moment ago. So the sync nodes are asked how far anything
+//! goes that anybody may have been told of (`AskReached`): what is placed was accepted by a quorum, so
+//! the highest answer of any quorum is at or above it. When the frontier here has passed that answer,
+//! what is beyond the end is of no order, or of another one. A node may have accepted a stamp in vain:
+//! then the frontier does not come so far, and they are asked again.
+//!
+//! Invariant:
+//! - E1: a place is called beyond the end only when a quorum was asked after it was named, and the
+//!   frontier has passed the highest answer.
+
+use std::collections::BTreeMap;
+
+use vixen_common::id::{Position, Stamp, SyncId};
+use vixen_common::time::WallTime;
+
+use super::RefPoint;
+
+/// Before the sync nodes are asked again.
+const ASK_AGAIN_MS: u64 = 100;
+/// So long a place may wait.
+const PATIENCE_MS: u64 = 10_000;
+/// How far this entry knows the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The position after the last placed message.
+    pub next: Position,
+    /// Stamp of the last placed segment.
+    pub delivered: Stamp,
+    /// Everything at or below it is placed.
+    pub sigma: Stamp,
+}
+
+impl Known {
+    /// Position of the last message, 0 without any.
+    #[must_use]
+    pub const fn end(&self) -> Position {
+        Position(self.next.0.saturating_sub(1))
+    }
+
+    /// Whether the named place is not beyond the end.
+    #[must_use]
+    pub fn holds(&self, named: RefPoint) -> bool {
+        match named {
+            RefPoint::Position(position) => position < self.next,
+            RefPoint::Id(id) => id.stamp <= self.delivered,
+            RefPoint::Time(at) => at <= self.delivered.wall_time(),
+        }
+    }
+
+    fn has_passed(&self, stamp: Stamp) -> bool {
+        stamp <= self.delivered.max(self.sigma)
+    }
+}
+
+/// What has become of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The order has come to it.
+    Within,
+    /// The order ends before it.
+    Beyond,
+    /// Nobody can tell: too few sync nodes answer.
+    Unknown {
+        /// How long it waited.
+        waited_ms: u64,
+    },
+}
+
+/// See the module. `T` is what waits for the verdict.
+#[derive(Debug)]
+pub struct End<T> {
+    quorum: usize,
+    waiting: Vec<Waiting<T>>,
+    /// Number of the last question.
+    round: u64,
+    asked_at: Option<WallTime>,
+    answers: BTreeMap<SyncId, Stamp>,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    named: RefPoint,
+    since: WallTime,
+    /// Answers to earlier questions do not count (E1).
+    round: u64,
+    then: T,
+}
+
+impl<T> End<T> {
+    /// Places that wait at a time.
+    pub const WAITING_MAX: usize = 1_024;
+
+    /// For a cluster of so many sync nodes.
+    #[must_use]
+    pub const fn new(sync_nodes: usize) -> Self {
+        Self {
+            quorum: sync_nodes / 2 + 1,
+            waiting: Vec::new(),
+            round: 0,
+            asked_at: None,
+            answers: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a place to wait for a verdict; gives it back when too many wait.
+    ///
+    /// # Errors
+    /// What was to wait.
+    pub fn wait(&mut self, now: WallTime, named: RefPoint, then: T) -> Result<(), T> {
+        if self.waiting.len() >= Self::WAITING_MAX {
+            return Err(then);
+        }
+        let round = self.round + 1;
+        self.waiting.push(Waiting { named, since: now, round, then });
+        Ok(())
+    }
+
+    /// Takes an answer; one to an earlier question is late.
+    pub fn answered(&mut self, from: SyncId, round: u64, stamp: Stamp) {
+        if round == self.round {
+            self.answers.insert(from, stamp);
+        }
+    }
+
+    /// Gives out what is certain. Whether all linked sync nodes are to be asked, with this number.
+    pub fn poll(&mut self, now: WallTime, known: &Known) -> (Vec<(T, Verdict)>, Option<u64>) {
+        let reached = self.answers.values().max().filter(|_| self.answers.len() >= self.quorum);
+        let is_passed = reached.is_some_and(|reached| known.has_passed(*reached));
+        let round = self.round;
+        let verdict_of = |waiting: &Waiting<T>| {
+            let waited_ms = now.millis_since(waiting.since);
+            if known.holds(waiting.named) {
+                Some(Verdict::Within)
+            } else if is_passed && waiting.round <= round {
+                Some(Verdict::Beyond)
+            } else {
+                (waited_ms >= PATIENCE_MS).then_some(Verdict::Unknown { waited_ms })
+            }
+        };
+        let mut told = Vec::new();
+        let mut left = Vec::new();
+        for waiting in self.waiting.drain(..) {
+            match verdict_of(&waiting) {
+                Some(verdict) => told.push((waiting.then, verdict)),
+                None => left.push(waiting),
+            }
+        }
+        self.waiting = left;
+        (told, self.next_question(now))
+    }
+
+    fn next_question(&mut self, now: WallTime) -> Option<u64> {
+        if self.waiting.is_empty() {
+            self.asked_at = None;
+            return None;
+        }
+        if self.timeout_at().is_some_and(|at| now < at) {
+            return None;
+        }
+        self.round += 1;
+        self.answers.clear();
+        self.asked_at = Some(now);
+        Some(self.round)
+    }
+
+    /// When [`poll`](Self::poll) has something to do without another input.
+    #[must_use]
+    pub fn timeout_at(&self) -> Option<WallTime> {
+        let oldest = self.waiting.first()?;
+        let patience = oldest.since.plus_millis(PATIENCE_MS);
+        let is_new = self.waiting.iter().any(|waiting| waiting.round > self.round);
+        match self.asked_at {
+            // One that has come since is asked for when this question is done with.
+            Some(asked) => Some(asked.plus_millis(ASK_AGAIN_MS).min(patience)),
+            None if is_new => Some(oldest.since),
+            None => Some(patience),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vixen_common::id::{Lane, PermanentId};
+
+    use super::*;
+
+    const START: WallTime = WallTime(1_795_255_200_000);
+
+    fn stamp(ms: u64) -> Stamp {
+        let lane = Lane::new(0).expect("a lane");
+        Stamp::next(lane, Stamp::ZERO, START.plus_millis(ms))
+    }
+
+    /// An order of five messages, the last one at millisecond 5.
+    fn known() -> Known {
+        Known { next: Position(6), delivered: stamp(5), sigma: stamp(5) }
+    }
+
+    fn at(position: u64) -> RefPoint {
+        RefPoint::Position(Position(position))
+    }
+
+    fn ask(end: &mut End<&'static str>, now: WallTime) -> u64 {
+        let (told, question) = end.poll(now, &known());
+        assert_eq!(told, []);
+        question.expect("a question")
+    }
+
+    #[test]
+    fn what_the_order_has_come_to_is_within() {
+        let known = known();
+        assert_eq!(known.end(), Position(5));
+        let id = |ms| RefPoint::Id(PermanentId { stamp: stamp(ms), offset: 9 });
+        let time = |ms| RefPoint::Time(START.plus_millis(ms));
+        for (named, holds) in [
+            (at(0), true),
+            (at(5), true),
+            (at(6), false),
+            (id(5), true),
+            (id(6), false),
+            (time(5), true),
+            (time(6), false),
+        ] {
+            assert_eq!(known.holds(named), holds, "{named:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_beyond_when_a_quorum_asked_after_it_was_named_has_not_reached_it() {
+        let mut end = End::new(3);
+        assert_eq!(end.timeout_at(), None);
+        end.wait(START, at(5000), "a").expect("room");
+        assert_eq!(end.timeout_at(), Some(START));
+        let round = ask(&mut end, START);
+        end.answered(SyncId(0), round, stamp(5));
+        assert_eq!(end.poll(START, &known()), (vec![], None), "one answer is no quorum");
+        end.answered(SyncId(0), round, stamp(5));
+        assert_eq!(end.poll(START, &known()), (vec![], None), "nor is it when it comes twice");
+        // Too late for this question.
+        end.wait(START, at(6000), "b").expect("room");
+        end.answered(SyncId(2), round, stamp(4));
+        assert_eq!(end.poll(START, &known()), (vec![("a", Verdict::Beyond)], None));
+        let again = ask(&mut end, START.plus_millis(ASK_AGAIN_MS));
+        assert_ne!(again, round);
+        end.answered(SyncId(1), round, stamp(5));
+        end.answered(SyncId(2), again, stamp(5));
+        let now = START.plus_millis(ASK_AGAIN_MS);
+        assert_eq!(end.poll(now, &known()), (vec![], None), "a late answer does not count");
+        end.answered(SyncId(1), again, stamp(5));
+        assert_eq!(end.poll(now, &known()), (vec![("b", Verdict::Beyond)], None));
+        assert_eq!(end.timeout_at(), None);
+    }
+
+    #[test]
+    fn a_place_that_another_entry_gave_waits_until_this_one_has_come_to_it() {
+        let mut end = End::new(3);
+        end.wait(START, at(6), "a").expect("room");
+        let round = ask(&mut end, START);
+        end.answered(SyncId(0), round, stamp(5));
+        end.answered(SyncId(1), round, stamp(7));
+        assert_eq!(end.poll(START, &known()), (vec![], None), "the frontier is behind");
+        let further = Known { next: Position(7), delivered: stamp(7), sigma: stamp(7) };
+        assert_eq!(end.poll(START, &further), (vec![("a", Verdict::Within)], None));
+    }
+
+    #[test]
+    fn what_was_accepted_in_vain_is_asked_for_again() {
+        let mut end = End::new(3);
+        end.wait(START, at(6), "a").expect("room");
+        let round = ask(&mut end, START);
+        end.answered(SyncId(0), round, stamp(5));
+        end.answered(SyncId(1), round, stamp(9));
+        assert_eq!(end.poll(START, &known()), (vec![], None));
+        let later = end.timeout_at().expect("a time");
+        let again = ask(&mut end, later);
+        end.answered(SyncId(0), again, stamp(5));
+        end.answered(SyncId(1), again, stamp(5));
+        assert_eq!(end.poll(later, &known()), (vec![("a", Verdict::Beyond)], None));
+    }
+
+    #[test]
+    fn without_a_quorum_nobody_can_tell() {
+        let mut end = End::new(3);
+        end.wait(START, at(6), "a").expect("room");
+        let mut now = START;
+        let mut questions = 0;
+        let told = loop {
+            let (told, question) = end.poll(now, &known());
+            questions += u64::from(question.is_some());
+            if let Some(round) = question {
+                end.answered(SyncId(0), round, stamp(5));
+            }
+            if !told.is_empty() {
+                break told;
+            }
+            now = end.timeout_at().expect("a time").max(now);
+        };
+        assert_eq!(told, [("a", Verdict::Unknown { waited_ms: PATIENCE_MS })]);
+        assert!((50..=PATIENCE_MS / ASK_AGAIN_MS + 1).contains(&questions), "{questions}");
+    }
+
+    #[test]
+    fn one_too_many_is_given_back() {
+        let mut end = End::new(1);
+        for _one in 0..End::<()>::WAITING_MAX {
+            end.wait(START, at(9), ()).expect("room");
+        }
+        assert_eq!(end.wait(START, at(9), ()), Err(()));
+    }
+}
