@@ -259,7 +259,10 @@ pub enum Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// What is missing for longer than the publish timeout.
-    #[error("not acknowledged within {waited_ms} ms: {missing}")]
+    #[error(
+        "not acknowledged within {waited_ms} ms: {missing}. The outcome is not known: the message may \
+         still get its place, once"
+    )]
     NoQuorum {
         /// How long the message waited.
         waited_ms: u64,

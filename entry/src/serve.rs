@@ -2,15 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -30,11 +25,8 @@ use vixen_common::wire::PeerId;
 use crate::door::{Door, describe_door_metrics, reload_realms};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
-use crate::http::{
-    client_router, count_refusal, describe_http_metrics, describe_web_metrics, openapi_router,
-    shared_with_pages,
-};
-use crate::node::{EntryHandle, EntryNode, EntryOptions};
+use crate::http::{client_router, describe_http_metrics, describe_web_metrics};
+use crate::node::{EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
 /// Time for the sessions to get their last answers and close. Whatever starts a node again waits
@@ -193,8 +185,6 @@ fn router_of(
     describe_door_metrics();
     describe_web_metrics();
     describe_http_metrics();
-    let web = Arc::new(config.web.clone());
-    let interface = shared_with_pages(openapi_router(), &web);
     let context = SessionContext {
         events: node.inbox(),
         limits: Arc::new(SessionLimits::of_config(config)),
@@ -205,46 +195,18 @@ fn router_of(
         node: node.name().clone(),
     };
     let handle = node.handle();
-    let (ready, status) = (handle.clone(), handle.clone());
+    let (ready, status) = (handle.clone(), handle);
     let ready: ReadyFn = Arc::new(move || ready.readiness());
     let status: StatusFn = Arc::new(move || {
         let status = status.clone();
         Box::pin(async move { status.status().await })
     });
     tokio::spawn(tell_service_manager(Arc::clone(&ready), Arc::clone(&status)));
-    let gate = Arc::new(Gate { handle, was_ready: AtomicBool::new(false) });
-    let clients = client_router(context, &web).merge(interface);
-    let clients =
-        clients.layer(from_fn_with_state(gate, hold_back)).layer(map_response(count_refusal));
-    clients.merge(ops_router(install_metrics(), ready, status))
-}
-
-/// Whether clients may connect: from the first readiness on. See
-/// `docs/design/002-entry-port.md`.
-struct Gate {
-    handle: EntryHandle,
-    was_ready: AtomicBool,
-}
-
-impl Gate {
-    fn check(&self) -> Result<(), String> {
-        if !self.was_ready.load(Ordering::Acquire) {
-            self.handle.ready()?;
-            self.was_ready.store(true, Ordering::Release);
-        }
-        Ok(())
-    }
-}
-
-async fn hold_back(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/ws" | "/publish" | "/events")
-        && let Err(reason) = gate.check()
-    {
-        let text = format!("this entry is not ready: {reason}\n");
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text)
-            .into_response();
-    }
-    next.run(request).await
+    client_router(context, &Arc::new(config.web.clone())).merge(ops_router(
+        install_metrics(),
+        ready,
+        status,
+    ))
 }
 
 #[cfg(test)]
@@ -289,8 +251,9 @@ mod tests {
         let reason = "0 of 1 sync nodes connected, waiting for S1 (no link)\n";
         let ready = get_page(address, "/readyz").await;
         assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(reason), "{ready}");
-        let refused = get_page(address, "/ws").await;
-        assert!(refused.starts_with("HTTP/1.1 503") && refused.ends_with(reason), "{refused}");
+        let refused = get_page(address, "/events?topic=a.b").await;
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+        assert!(refused.contains("not ready: 0 of 1 sync nodes connected"), "{refused}");
         assert!(refused.contains("retry-after: 1"), "{refused}");
         for page in ["/", "/console/app.js", "/openapi.json"] {
             assert!(get_page(address, page).await.starts_with("HTTP/1.1 200"), "{page}");

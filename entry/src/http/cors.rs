@@ -25,6 +25,8 @@ use super::problem::Problem;
 
 const ORIGINS_REFUSED: &str = "vixen_entry_origins_refused_total";
 
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// How long a browser may remember what it was allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
@@ -51,13 +53,13 @@ pub fn origin_allowed(origin: Option<&str>, host: Option<&str>, web: &Web) -> bo
 }
 
 /// Refuses with 403 what pages of other origins ask of `router`.
-pub(crate) fn guarded(router: Router, web: &Arc<Web>) -> Router {
+pub(super) fn guarded(router: Router, web: &Arc<Web>) -> Router {
     router.layer(from_fn_with_state(Arc::clone(web), refuse_strangers))
 }
 
 /// As [`guarded`], and lets the allowed pages read the answers, and publish: for the HTTP
 /// interface.
-pub(crate) fn shared_with_pages(router: Router, web: &Arc<Web>) -> Router {
+pub(super) fn shared_with_pages(router: Router, web: &Arc<Web>) -> Router {
     let rule = Arc::clone(web);
     let allowed = move |origin: &HeaderValue, parts: &Parts| {
         let host = text(&parts.headers, &header::HOST);
@@ -75,19 +77,27 @@ pub(crate) fn shared_with_pages(router: Router, web: &Arc<Web>) -> Router {
 
 async fn refuse_strangers(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let is_allowed = match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
-        None => true,
-        Some(Ok(origin)) => origin_allowed(Some(origin), text(headers, &header::HOST), &web),
-        Some(Err(_not_text)) => web.allowed_origins == AllowedOrigins::Any,
-    };
+    // What the browser says of where the page comes from holds however a proxy rewrites `Host`, and
+    // no page can set it (Fetch Metadata, §2). Browsers say it where TLS is spoken, and to localhost.
+    let is_own = text(headers, &SEC_FETCH_SITE) == Some("same-origin");
+    let is_allowed = is_own
+        || match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
+            None => true,
+            Some(Ok(origin)) => origin_allowed(Some(origin), text(headers, &header::HOST), &web),
+            Some(Err(_not_text)) => web.allowed_origins == AllowedOrigins::Any,
+        };
     if is_allowed {
         return next.run(request).await;
     }
     counter!(ORIGINS_REFUSED).increment(1);
     let origin = text(headers, &header::ORIGIN).unwrap_or("this origin");
     tracing::debug!(origin, "request of a web page refused");
+    let host = text(headers, &header::HOST).unwrap_or("no host");
     let message = format!(
-        "web pages of {origin} may not use this entry: add it to web.allowed-origins in vixen.toml"
+        "web pages of {origin} may not use this entry, which was asked as {host}. If that is the \
+         page's own host, a proxy has changed it: let it pass on Host with the port (nginx: \
+         proxy_set_header Host $http_host). Else add the origin to web.allowed-origins; nearcast: \
+         --allowed-origins"
     );
     Problem::new(StatusCode::FORBIDDEN, "wamp.error.not_authorized", &message).into_response()
 }
@@ -174,11 +184,28 @@ mod tests {
             assert!(head.starts_with("HTTP/1.1 403"), "{request}: {head}");
             assert!(!head.contains("access-control-allow"), "{request}: {head}");
             assert!(body.contains("https://evil.example may not"), "{body}");
-            assert!(body.contains("web.allowed-origins"), "{body}");
+            assert!(body.contains("asked as v.example. If"), "{body}");
+            assert!(
+                body.contains("Host $http_host") && body.contains("--allowed-origins"),
+                "{body}"
+            );
+            assert!(!body.contains("vixen.toml"), "{body}");
         }
         let (head, body) = ask(address, "POST /write", "").await;
         assert!(head.starts_with("HTTP/1.1 200") && body == "written\n", "{head}\n{body}");
         assert!(!head.contains("access-control-allow-origin"), "{head}");
+    }
+
+    /// As nginx does it with `proxy_set_header Host $host` at port 8443.
+    #[tokio::test]
+    async fn the_own_page_may_behind_a_proxy_that_drops_the_port() {
+        let address = served("").await;
+        let origin = "origin: https://v.example:8443\r\n";
+        for (site, status) in [("same-origin", 200), ("same-site", 403), ("cross-site", 403)] {
+            let headers = format!("{origin}sec-fetch-site: {site}\r\n");
+            let (head, _) = ask(address, "POST /write", &headers).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{site}: {head}");
+        }
     }
 
     #[tokio::test]

@@ -179,7 +179,8 @@ async fn open(
         waiting: Waiting::new(context.reads.core()),
         out: BytesMut::from(RETRY),
     };
-    // Whoever has to wait for a group that is gone is told by the stream.
+    // Whoever has to wait for a group that is gone is told by the stream. A browser that waits for long,
+    // as while a whole tier is away, gets a comment: a proxy would give up with a status of its own.
     while !stream.stands && !stream.is_over && stream.out.len() == RETRY.len() {
         stream.turn().await.map_err(|end| end.problem())?;
     }

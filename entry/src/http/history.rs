@@ -10,6 +10,7 @@ mod params;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -19,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use vixen_common::time::WallTime;
 use vixen_common::tls::ClientAddress;
@@ -29,11 +31,13 @@ use super::problem::Problem;
 use super::publish::{REALM, problem_of};
 use crate::broker::SessionInfo;
 use crate::history::{Direction, HistoryError, HistoryRequest};
-use crate::node::HistoryStream;
+use crate::node::{EntryHandle, HistoryStream};
 use crate::wamp::{RawUri, SessionContext};
 
 /// Lines are sent when they are so much, or when nothing more is at hand.
 const CHUNK_BYTES: usize = 64 << 10;
+/// So long a read waits for its first message while the entry is not ready.
+const NOT_READY_TIME: Duration = Duration::from_secs(1);
 
 pub(super) async fn history(
     State(context): State<SessionContext>,
@@ -52,15 +56,24 @@ pub(super) async fn history(
             Err(problem) => return problem.into_response(),
         };
     let direction = request.direction;
-    let stream = match context.reads.core().history(request).await {
-        Ok(stream) => stream,
-        Err(error) => return Problem::of_history(&error).into_response(),
-    };
-    let mut source = Source { stream, stopping: context.stopping };
+    let core = context.reads.core();
     // The first word decides the status.
-    let body = match source.next().await {
-        Ok(None) => Body::empty(),
-        Ok(Some(segments)) => Body::from_stream(body(source, reader, segments, direction)),
+    let begin = async {
+        let stream = core.history(request).await?;
+        let mut source = Source { stream, stopping: context.stopping.clone() };
+        let first = source.next().await?;
+        Ok::<_, HistoryError>((source, first))
+    };
+    let begun = tokio::select! {
+        biased;
+        begun = begin => begun,
+        reason = not_ready(core) => return Problem::not_ready(&reason).into_response(),
+    };
+    let body = match begun {
+        Ok((_, None)) => Body::empty(),
+        Ok((source, Some(segments))) => {
+            Body::from_stream(body(source, reader, segments, direction))
+        }
         Err(error) => return Problem::of_history(&error).into_response(),
     };
     let headers = [
@@ -69,6 +82,17 @@ pub(super) async fn history(
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     (headers, body).into_response()
+}
+
+/// Ends when the entry has not been ready for a while, with what it waits for. What is stored may be
+/// readable all the same, and then it is there by then.
+async fn not_ready(core: &EntryHandle) -> String {
+    loop {
+        let reason = core.until_not_ready().await;
+        if timeout(NOT_READY_TIME, core.until_ready()).await.is_err() {
+            return reason;
+        }
+    }
 }
 
 /// Who reads, and what of the request it may read.

@@ -1,6 +1,7 @@
 //! The client port: WAMP at `/ws`, `/publish`, `/events` and `/history` for HTTP clients, described
 //! at `/openapi.json`, and at `/` a console to try it with.
 
+mod body;
 mod cors;
 mod events;
 mod history;
@@ -18,15 +19,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{get, options, post};
 use vixen_common::config::Web;
 
+pub(crate) use cors::describe_web_metrics;
 pub use cors::origin_allowed;
-pub(crate) use cors::{describe_web_metrics, shared_with_pages};
-pub(crate) use openapi::openapi_router;
-pub(crate) use refusals::{count_refusal, describe_http_metrics};
+use problem::Problem;
+pub(crate) use refusals::describe_http_metrics;
 
 use vixen_common::tls::ClientAddress;
 
@@ -42,20 +44,36 @@ const WRITE_BUFFER_BYTES: usize = 128 << 10;
 pub fn client_router(context: SessionContext, web: &Arc<Web>) -> Router {
     // A message and what stands around it.
     let body_limit = DefaultBodyLimit::max(context.limits.frame_bytes_max);
-    let sessions = Router::new().route("/ws", any(accept)).with_state(context.clone());
+    let sessions = Router::new().route("/ws", get(accept)).with_state(context.clone());
+    let checks = Router::new().route("/", options(check)).with_state(context.clone());
     let interface = Router::new()
         .route("/publish", post(publish::publish).layer(body_limit))
         .route("/events", get(events::events))
         .route("/history", get(history::history))
-        .with_state(context);
-    cors::guarded(sessions, web)
+        .with_state(context)
+        .merge(openapi::openapi_router());
+    let routes = cors::guarded(sessions, web)
         .merge(cors::shared_with_pages(interface, web))
         .merge(page::page_router())
-        .fallback(nothing_here)
+        .merge(checks)
+        .fallback(|| std::future::ready(StatusCode::NOT_FOUND));
+    // As a whole: a layer of its own would see answers before `Allow` is in them.
+    Router::new()
+        .fallback_service(routes)
+        .layer(map_response(problem::explain))
+        .layer(map_response(refusals::count_refusal))
 }
 
-async fn nothing_here() -> Response {
-    (StatusCode::NOT_FOUND, "nothing is here: see /openapi.json\n").into_response()
+/// `OPTIONS /`, which load balancers ask unless told otherwise (haproxy's `option httpchk`): whether
+/// clients are well served here.
+async fn check(State(context): State<SessionContext>) -> Response {
+    if *context.stopping.borrow() {
+        return Problem::shutting_down().into_response();
+    }
+    match context.reads.core().ready() {
+        Ok(()) => (StatusCode::NO_CONTENT, [(header::ALLOW, "GET,HEAD,OPTIONS")]).into_response(),
+        Err(reason) => Problem::not_ready(&reason).into_response(),
+    }
 }
 
 async fn accept(
@@ -63,24 +81,19 @@ async fn accept(
     ConnectInfo(client): ConnectInfo<ClientAddress>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if *context.stopping.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "this node is shutting down\n").into_response();
+    if let Err(problem) = publish::admitted(&context) {
+        return problem.into_response();
     }
     let upgrade = upgrade.protocols(SUBPROTOCOLS);
     let selected = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
     let Some(serializer) = selected.and_then(Serializer::of_subprotocol) else {
-        let text = format!(
-            "no common WebSocket subprotocol: this entry speaks {}\n",
-            SUBPROTOCOLS.join(", ")
-        );
-        return (StatusCode::BAD_REQUEST, text).into_response();
+        let known = SUBPROTOCOLS.join(", ");
+        let message = format!("no common WebSocket subprotocol: this entry speaks {known}");
+        return Problem::bad_request(&message).into_response();
     };
     let admission = match context.door.admit(client.ip) {
         Ok(admission) => admission,
-        Err(limit) => {
-            let text = format!("{}\n", problem::crowded(limit));
-            return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
-        }
+        Err(limit) => return Problem::too_many_sessions(limit).into_response(),
     };
     let frame_bytes_max = context.limits.frame_bytes_max;
     upgrade

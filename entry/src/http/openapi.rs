@@ -9,7 +9,10 @@ use axum::routing::get;
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// The route `/openapi.json`.
-pub(crate) fn openapi_router() -> Router {
+pub(super) fn openapi_router<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     Router::new().route("/openapi.json", get(description))
 }
 
@@ -48,13 +51,32 @@ mod tests {
             ("/openapi.json", "get"),
         ];
         let paths = description["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), routes.len());
+        assert!(paths["/"]["options"]["responses"]["204"].is_object());
+        assert_eq!(paths.len(), routes.len() + 1);
         for (path, method) in routes {
             let operation = &paths[path][method];
             assert!(operation["summary"].is_string(), "{path}: no summary");
             assert!(operation["operationId"].is_string(), "{path}: no operationId");
             let ok = &operation["responses"]["200"];
             assert!(ok["description"].is_string() && ok["content"].is_object(), "{path}: no 200");
+        }
+    }
+
+    #[test]
+    fn errors_are_problems_and_logins_are_described() {
+        let description = description();
+        assert_eq!(description["components"]["securitySchemes"]["basic"]["scheme"], "basic");
+        for (path, method) in [("/publish", "post"), ("/events", "get"), ("/history", "get")] {
+            let operation = &description["paths"][path][method];
+            assert_eq!(operation["security"], serde_json::json!([{}, {"basic": []}]), "{path}");
+            let responses = operation["responses"].as_object().expect("responses");
+            assert!(responses.contains_key("401"), "{path}");
+            for (status, response) in
+                responses.iter().filter(|(status, _)| status.as_str() >= "400")
+            {
+                let schema = &response["content"]["application/problem+json"]["schema"];
+                assert_eq!(schema["$ref"], "#/components/schemas/Error", "{path} {status}");
+            }
         }
     }
 

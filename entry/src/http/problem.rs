@@ -1,34 +1,50 @@
 //! Problems as HTTP answers: a status, and a JSON object that names the error as WAMP does.
+//!
+//! Source: RFC 9457, *Problem Details for HTTP APIs*. Beside its members there are `error`, the URI of
+//! the WAMP ERROR, and `message`, the same as `detail`.
 
-use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::history::HistoryError;
 use crate::wamp::history_error_uri;
 
-/// What a client reads for whom there is no place.
-pub(super) fn crowded(limit: &str) -> String {
-    format!("as many sessions are open as limits.{limit} allows")
-}
+const PROBLEM_JSON: &str = "application/problem+json";
+/// What an answer of the router itself has at most.
+const TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// One problem.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     object: Value,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// With the error URI and the words of a WAMP ERROR.
     pub(super) fn new(status: StatusCode, uri: &str, message: &str) -> Self {
-        Self { status, object: json!({"error": uri, "message": message}) }
+        let object = json!({
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "detail": message,
+            "error": uri,
+            "message": message,
+        });
+        Self { status, object, headers: Vec::new() }
     }
 
     /// The request is not as it must be.
     pub(super) fn bad_request(message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "wamp.error.invalid_argument", message)
+    }
+
+    /// The body is of a kind that is not understood.
+    pub(super) fn unsupported(message: &str) -> Self {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, "vixen.error.unsupported_media_type", message)
     }
 
     /// The node stops.
@@ -37,9 +53,15 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "wamp.close.system_shutdown", message)
     }
 
+    /// The entry cannot do its work, for this reason.
+    pub(super) fn not_ready(reason: &str) -> Self {
+        let message = format!("this entry is not ready: {reason}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "vixen.error.not_ready", &message)
+    }
+
     /// As many sessions are open as the limit of this key allows.
     pub(super) fn too_many_sessions(limit: &str) -> Self {
-        let message = crowded(limit);
+        let message = format!("as many sessions are open as limits.{limit} allows");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_sessions", &message)
     }
 
@@ -48,15 +70,37 @@ impl Problem {
         let status = match error {
             HistoryError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             HistoryError::Trimmed { .. } => StatusCode::GONE,
-            HistoryError::NotReady | HistoryError::Unavailable { .. } | HistoryError::Stopped => {
-                StatusCode::SERVICE_UNAVAILABLE
+            HistoryError::Beyond { .. } | HistoryError::NotOfThisOrder { .. } => {
+                StatusCode::CONFLICT
             }
+            HistoryError::NotReady
+            | HistoryError::EndUnknown { .. }
+            | HistoryError::Unavailable { .. }
+            | HistoryError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut problem = Self::new(status, history_error_uri(error), &error.to_string());
         if let HistoryError::Trimmed { first } = error {
             problem.object["first_position"] = first.0.into();
         }
+        if let Some(end) = error.end() {
+            problem.object["end"] = end.0.into();
+        }
         problem
+    }
+
+    /// Adds a header to the answer.
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether the same request may succeed later.
+    pub(super) fn is_temporary(&self) -> bool {
+        matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// The JSON object.
@@ -67,16 +111,54 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut headers = HeaderMap::new();
-        let comes_back =
-            matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        if comes_back {
+        let is_temporary = self.is_temporary();
+        let mut headers: HeaderMap = self.headers.into_iter().collect();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if is_temporary {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let basic = HeaderValue::from_static("Basic realm=\"vixen\"");
             headers.insert(header::WWW_AUTHENTICATE, basic);
         }
-        (self.status, headers, Json(self.object)).into_response()
+        (self.status, headers, format!("{}\n", self.object)).into_response()
     }
+}
+
+/// Makes a problem of what the router itself and its extractors answer: a text, or nothing at all.
+pub(super) async fn explain(answer: Response) -> Response {
+    let status = answer.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let content_type = answer.headers().get(header::CONTENT_TYPE);
+    if !is_error || content_type.is_some_and(|value| value == PROBLEM_JSON) {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let text = words_of(body).await;
+    let allowed = parts.headers.get(header::ALLOW).and_then(|value| value.to_str().ok());
+    let (uri, message) = match status {
+        StatusCode::NOT_FOUND => {
+            ("vixen.error.not_found", "nothing is here: see /openapi.json".into())
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allowed = allowed.unwrap_or("other methods").replace(',', ", ");
+            ("vixen.error.method_not_allowed", format!("this path takes {allowed}"))
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => ("wamp.error.payload_size_exceeded", text),
+        status if status.is_client_error() => ("wamp.error.invalid_argument", text),
+        _ => ("vixen.error.internal", text),
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_TYPE);
+    let mut problem = Problem::new(status, uri, &message).into_response();
+    // Beside its own: `Allow`, and those of CORS.
+    problem.headers_mut().extend(parts.headers);
+    problem
+}
+
+/// What an answer says, or its status where it says nothing that can be passed on.
+async fn words_of(body: Body) -> String {
+    let bytes = to_bytes(body, TEXT_BYTES_MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    if text.is_empty() { "the request cannot be served".to_owned() } else { text }
 }

@@ -17,7 +17,6 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
@@ -25,6 +24,7 @@ use tokio::time::timeout;
 use vixen_common::segment::Encoding;
 use vixen_common::tls::ClientAddress;
 
+use super::body::{self, Body};
 use super::problem::Problem;
 use super::visitor::{REQUEST, Visitor};
 use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
@@ -37,19 +37,17 @@ use crate::wamp::{
 /// The realm of requests that name none.
 pub(super) const REALM: &str = "realm1";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body<'a> {
-    #[serde(borrow)]
-    realm: Option<&'a RawValue>,
-    #[serde(borrow)]
-    topic: &'a RawValue,
-    #[serde(borrow)]
-    args: Option<&'a RawValue>,
-    #[serde(borrow)]
-    kwargs: Option<&'a RawValue>,
-    #[serde(borrow)]
-    options: Option<&'a RawValue>,
+/// Whether requests are taken: not before the entry is ready for the first time, and not when it
+/// stops. Lost later, readiness comes back or the request is answered with what is missing.
+///
+/// # Errors
+/// Why not.
+pub(super) fn admitted(context: &SessionContext) -> Result<(), Problem> {
+    if *context.stopping.borrow() {
+        return Err(Problem::shutting_down());
+    }
+    let ready = context.reads.core().was_ready();
+    ready.map_err(|reason| Problem::not_ready(&reason))
 }
 
 pub(super) async fn publish(
@@ -58,11 +56,17 @@ pub(super) async fn publish(
     request: Request,
 ) -> Response {
     let headers = request.headers().clone();
+    if let Err(problem) = admitted(&context).and_then(|()| body::check_headers(&headers)) {
+        return problem.into_response();
+    }
     let reading = Bytes::from_request(request, &());
     // A connection is not kept for a body that does not come.
     let body = match timeout(context.limits.keep_alive_timeout, reading).await {
         Ok(Ok(body)) => body,
-        Ok(Err(rejection)) => return rejection.into_response(),
+        Ok(Err(rejection)) => {
+            let bytes_max = context.limits.frame_bytes_max;
+            return body::not_received(rejection, bytes_max).into_response();
+        }
         Err(_elapsed) => {
             let ending = Ending::KeepAliveTimeout;
             let uri = ending.uri().unwrap_or_default();
@@ -82,12 +86,9 @@ async fn place(
     address: IpAddr,
     body: &Bytes,
 ) -> Result<Response, Problem> {
-    if *context.stopping.borrow() {
-        return Err(Problem::shutting_down());
-    }
-    let parsed: Body<'_> = serde_json::from_slice(body).map_err(|error| {
-        Problem::bad_request(&format!("the body is not as it must be: {error}"))
-    })?;
+    // It may have stopped while the body came.
+    admitted(context)?;
+    let parsed = body::parse(headers, body)?;
     let realm = parsed.realm.map(|raw| RawUri::Json(raw.get()));
     let realm = match &realm {
         None => REALM.into(),

@@ -1,5 +1,6 @@
 //! Counts requests that are refused.
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use metrics::{counter, describe_counter};
 
@@ -11,10 +12,14 @@ pub(crate) fn describe_http_metrics() {
 }
 
 /// Counts an answer that says what is wrong, by its status.
-pub(crate) async fn count_refusal(answer: Response) -> Response {
-    let status = answer.status();
+pub(super) async fn count_refusal(answer: Response) -> Response {
+    count(answer.status());
+    answer
+}
+
+/// Counts an answer that would have this status, if it could.
+pub(super) fn count(status: StatusCode) {
     if status.is_client_error() || status.is_server_error() {
         counter!(REFUSALS, "status" => status.as_str().to_owned()).increment(1);
     }
-    answer
 }

@@ -1,5 +1,6 @@
 //! The client port over real sockets, with a core that the test plays itself.
 
+mod problems;
 mod requests;
 mod silent;
 
@@ -21,6 +22,7 @@ use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPa
 use vixen_common::wire::{HistoryPlace, TailSegment};
 
 use vixen_common::server::{self, Timeouts};
+use vixen_common::telemetry::Readiness;
 
 use super::*;
 use crate::broker::{
@@ -61,10 +63,15 @@ impl Port {
     }
 
     async fn open_with(limits: SessionLimits, door: Arc<Door>) -> Self {
+        Self::open_as(limits, door, Readiness::Ready).await
+    }
+
+    async fn open_as(limits: SessionLimits, door: Arc<Door>, ready: Readiness) -> Self {
         let (sender, events) = mpsc::channel(1024);
         let room = Arc::new(Semaphore::new(limits.entry_unacknowledged_bytes_max));
         let (stop, stopping) = watch::channel(false);
         let (handle, reads) = EntryHandle::new();
+        handle.tell(ready);
         let context = SessionContext {
             events: sender,
             limits: Arc::new(limits),
@@ -212,8 +219,15 @@ impl Client {
     }
 
     async fn hear_close(&mut self) -> u16 {
+        self.hear_close_frame().await.0
+    }
+
+    /// Code and reason.
+    async fn hear_close_frame(&mut self) -> (u16, String) {
         match self.0.next().await {
-            Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
+            Some(Ok(Message::Close(Some(frame)))) => {
+                (frame.code.into(), frame.reason.as_str().to_owned())
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -353,8 +367,7 @@ async fn without_hello_in_time_the_client_is_dropped() {
     let hello_timeout = Duration::from_millis(50);
     let mut port = Port::open(SessionLimits { hello_timeout, ..SessionLimits::of_tests() }).await;
     let mut client = port.connect().await;
-    assert!(client.hear().await.starts_with("[3,"));
-    assert_eq!(client.hear_close().await, 1008);
+    assert_eq!(client.hear_close().await, 1013);
     assert!(port.events.try_recv().is_err());
 }
 
@@ -445,18 +458,16 @@ async fn a_batched_client_sends_and_gets_batches() {
 }
 
 #[tokio::test]
-async fn a_stopping_node_answers_what_it_took_and_says_goodbye() {
+async fn a_stopping_node_answers_what_it_took_and_closes_without_goodbye() {
     let mut port = Port::open(SessionLimits::of_tests()).await;
     let (mut client, _me, outbound) = port.join().await;
     let mut stranger = port.connect().await;
     client.say(&acknowledged(1, "[]")).await;
     let messages = port.take(1).await;
     port.stop.send_replace(true);
-    assert!(stranger.hear().await.starts_with("[3,"));
     assert_eq!(stranger.hear_close().await, 1001);
     port.resolve(&outbound, &messages);
     assert_eq!(client.hear().await, "[17,1,1]");
-    assert!(client.hear().await.ends_with("\"wamp.close.system_shutdown\"]"));
     assert_eq!(client.hear_close().await, 1001);
     let refused = connect_async(format!("ws://{}/ws", port.address)).await;
     assert!(matches!(refused, Err(Error::Http(answer)) if answer.status() == 503));

@@ -16,6 +16,7 @@ mod run;
 mod status;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -97,6 +98,7 @@ pub struct EntryHandle {
     inbox: Inbox<EntryEvent>,
     ready: Arc<watch::Sender<Readiness>>,
     waits: Arc<watch::Sender<Waits>>,
+    was_ready: Arc<AtomicBool>,
 }
 
 impl EntryHandle {
@@ -108,6 +110,7 @@ impl EntryHandle {
                 inbox,
                 ready: Arc::new(ready),
                 waits: Arc::new(watch::channel(Waits::default()).0),
+                was_ready: Arc::default(),
             },
             receiver,
         )
@@ -125,6 +128,21 @@ impl EntryHandle {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.ready.borrow().clone()
+    }
+
+    /// Whether clients may come: from the first readiness on. See `docs/design/002-entry-port.md`.
+    ///
+    /// # Errors
+    /// What the entry waits for, for people.
+    pub fn was_ready(&self) -> Result<(), String> {
+        if self.was_ready.load(Ordering::Acquire) { Ok(()) } else { self.ready() }
+    }
+
+    /// Waits until the entry cannot acknowledge; what it waits for.
+    pub async fn until_not_ready(&self) -> String {
+        let mut ready = self.ready.subscribe();
+        let not_ready = ready.wait_for(|ready| !ready.is_ready()).await;
+        not_ready.ok().and_then(|ready| ready.check().err()).unwrap_or_default()
     }
 
     /// Waits until the entry can acknowledge.
@@ -162,7 +180,8 @@ impl EntryHandle {
     }
 
     /// Says whether the entry is ready, in the log too where this is news.
-    fn tell(&self, ready: Readiness) {
+    pub(crate) fn tell(&self, ready: Readiness) {
+        self.was_ready.fetch_or(ready.is_ready(), Ordering::AcqRel);
         if *self.ready.borrow() != ready {
             ready.say_change(&self.ready.borrow());
             self.ready.send_replace(ready);

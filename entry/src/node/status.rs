@@ -103,8 +103,11 @@ impl EntryNode {
 
     /// How far subscribers are, and what they wait for.
     fn merge(&self) -> Value {
+        // Without subscribers nothing is delivered, and so nothing is behind.
+        let has_subscribers = self.delivery.subscriptions() > 0;
+        let next = self.delivery.passed().filter(|_| has_subscribers);
         json!({
-            "next": self.delivery.passed().map(|next| next.0),
+            "next": next.map(|next| next.0),
             "segments_waiting": self.delivery.waiting(),
             "waits_for_group": self.delivery.waits_for().map(|group| group.0),
         })

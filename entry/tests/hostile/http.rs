@@ -63,39 +63,44 @@ fn requests() -> Vec<Row> {
         row(
             "a chunk whose size is no number",
             format!("{chunked}\r\nzz\r\n{{}}\r\n0\r\n\r\n"),
-            Answer::http("400", CLOSES),
+            Answer::http(INVALID_ARGUMENT, CLOSES),
         ),
         row(
             "`GET /nowhere`",
             "GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n",
-            Answer::http("404", GOES_ON),
+            Answer::http("404 vixen.error.not_found", GOES_ON),
         ),
         row(
             "`GET /../../etc/passwd`",
             "GET /../../etc/passwd HTTP/1.1\r\nhost: test\r\n\r\n",
-            Answer::http("404", GOES_ON),
+            Answer::http("404 vixen.error.not_found", GOES_ON),
         ),
         row(
             "`BREW /publish`",
             "BREW /publish HTTP/1.1\r\nhost: test\r\n\r\n",
-            Answer::http("405", GOES_ON),
+            Answer::http("405 vixen.error.method_not_allowed", GOES_ON),
         ),
         row(
             "`GET /publish`",
             "GET /publish HTTP/1.1\r\nhost: test\r\n\r\n",
-            Answer::http("405", GOES_ON),
+            Answer::http("405 vixen.error.method_not_allowed", GOES_ON),
+        ),
+        row(
+            "`OPTIONS /`",
+            "OPTIONS / HTTP/1.1\r\nhost: test\r\n\r\n",
+            Answer::uncounted("HTTP 204, goes on"),
         ),
         row(
             "`DELETE /history`",
             "DELETE /history HTTP/1.1\r\nhost: test\r\n\r\n",
-            Answer::http("405", GOES_ON),
+            Answer::http("405 vixen.error.method_not_allowed", GOES_ON),
         ),
         Row {
             hangs_up: true,
             ..row(
                 "half of a body, then the end",
                 "POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{\"topic\"",
-                Answer::http("400", CLOSES),
+                Answer::http(INVALID_ARGUMENT, CLOSES),
             )
         },
     ]
@@ -108,25 +113,33 @@ fn upgrades() -> Vec<Row> {
         lines.split_inclusive("\r\n").filter(|text| !text.starts_with(line)).collect::<String>()
     };
     vec![
-        get("/ws", Answer::http("400", GOES_ON)),
-        row("POST instead of GET", good().replacen("GET", "POST", 1), Answer::http("405", GOES_ON)),
-        row("no `upgrade`", without("upgrade:"), Answer::http("400", GOES_ON)),
-        row("no key", without("sec-websocket-key"), Answer::http("400", GOES_ON)),
+        get("/ws", Answer::http(INVALID_ARGUMENT, GOES_ON)),
+        row(
+            "POST instead of GET",
+            good().replacen("GET", "POST", 1),
+            Answer::http("405 vixen.error.method_not_allowed", GOES_ON),
+        ),
+        row("no `upgrade`", without("upgrade:"), Answer::http(INVALID_ARGUMENT, GOES_ON)),
+        row("no key", without("sec-websocket-key"), Answer::http(INVALID_ARGUMENT, GOES_ON)),
         row(
             "version 12",
             good().replacen("version: 13", "version: 12", 1),
-            Answer::http("400", GOES_ON),
+            Answer::http(INVALID_ARGUMENT, GOES_ON),
         ),
-        row("no subprotocol", without("sec-websocket-protocol"), Answer::http("400", GOES_ON)),
+        row(
+            "no subprotocol",
+            without("sec-websocket-protocol"),
+            Answer::http(INVALID_ARGUMENT, GOES_ON),
+        ),
         row(
             "an unknown subprotocol",
             upgrade_request("wamp.2.ubjson", ""),
-            Answer::http("400", GOES_ON),
+            Answer::http(INVALID_ARGUMENT, GOES_ON),
         ),
         row(
             "a subprotocol in capitals",
             upgrade_request("WAMP.2.JSON", ""),
-            Answer::http("400", GOES_ON),
+            Answer::http(INVALID_ARGUMENT, GOES_ON),
         ),
         row(
             "a page of another origin",
@@ -155,6 +168,16 @@ fn post(name: &str, body: &[u8], answer: Answer) -> Row {
     row(name, [head.as_bytes(), body].concat(), answer)
 }
 
+/// A body under a header of its own.
+fn post_as(name: &str, header: &str, body: &[u8], answer: Answer) -> Row {
+    let mut row = post(name, body, answer);
+    if let Sent::Bytes(bytes) = &mut row.sent {
+        let at = "POST /publish HTTP/1.1\r\n".len();
+        bytes.splice(at..at, format!("{header}\r\n").into_bytes());
+    }
+    row
+}
+
 /// A body that is its own name.
 fn body(json: &str, answer: Answer) -> Row {
     post(&format!("`{json}`"), json.as_bytes(), answer)
@@ -169,6 +192,7 @@ fn refused(json: &str, status: &str, reason: &str) -> Row {
 
 fn publishes() -> Vec<Row> {
     let bad = || Answer::http(INVALID_ARGUMENT, GOES_ON);
+    let coded = || Answer::http("415 vixen.error.unsupported_media_type", GOES_ON);
     let too_large = format!(r#"{{"topic":"a.b","args":["{}"]}}"#, "x".repeat(65 << 10));
     let nested = |depth: usize| {
         format!(r#"{{"topic":"a.b","args":{}{}}}"#, "[".repeat(depth), "]".repeat(depth))
@@ -176,7 +200,32 @@ fn publishes() -> Vec<Row> {
     let long_realm = format!(r#"{{"topic":"a.b","realm":"{}"}}"#, "r".repeat(101));
     let above = vec![b' '; (4 << 20) + 1];
     vec![
-        post("a body above `frame-bytes-max`", &above, Answer::http("413", GOES_ON)),
+        post(
+            "a body above `frame-bytes-max`",
+            &above,
+            Answer::http("413 wamp.error.payload_size_exceeded", GOES_ON),
+        ),
+        post_as("`content-encoding: gzip`", "content-encoding: gzip", b"\x1f\x8b\x08", coded()),
+        post_as(
+            "`content-type: multipart/form-data`",
+            "content-type: multipart/form-data",
+            b"--x",
+            coded(),
+        ),
+        post_as(
+            "Latin-1 that says so",
+            "content-type: application/json; charset=iso-8859-1",
+            b"{\"topic\":\"\xe9\"}",
+            coded(),
+        ),
+        post("bytes of gzip", b"\x1f\x8b\x08\0\0", coded()),
+        post("UTF-16", b"\xff\xfe{\0\"\0", coded()),
+        post("UTF-16 without a mark", b"{\0\"\0t\0", coded()),
+        post(
+            "a byte order mark in front",
+            b"\xef\xbb\xbf{\"topic\":\"a.b\"}",
+            Answer::uncounted("HTTP 200, goes on"),
+        ),
         post("no JSON", b"topic=a.b", bad()),
         post("no body", b"", bad()),
         post("UTF-8 that is none", b"{\"topic\":\"a.\xff\"}", bad()),

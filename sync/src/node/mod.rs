@@ -321,7 +321,7 @@ impl SyncNode {
             }
             self.on_timers(now, &mut fx);
             self.note_silence(now, &mut fx);
-            self.settle(now, fx, stop)?;
+            self.settle(fx, stop)?;
             if let Some(refused) = self.refused.take() {
                 return Err(refused);
             }
@@ -412,7 +412,7 @@ impl SyncNode {
                 return;
             }
             (PeerId::Entry { .. }, Message::AskReached { request }) => {
-                if let Some(reader) = self.links.get(&link) {
+                if let Some(reader) = self.links.get(link) {
                     // What owners were forgotten with is at or below the trimmed part.
                     let stamp = self.votes.reached().max(self.trimmed_to());
                     let _down_follows = reader.sender.send(Message::Reached { request, stamp });

@@ -14,6 +14,6 @@ impl Votes {
     pub fn reached(&self) -> Stamp {
         let pending = self.pending.values().filter_map(|pending| pending.vote.accepted);
         let accepted = pending.map(|(_, challenger)| challenger.stamp);
-        accepted.chain(self.owners.values().map(Owner::latest)).max().unwrap_or(Stamp::ZERO)
+        accepted.chain(self.owners.values().map(Owner::newest)).max().unwrap_or(Stamp::ZERO)
     }
 }

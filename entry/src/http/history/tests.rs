@@ -13,6 +13,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use vixen_common::server::{self, Timeouts};
+use vixen_common::telemetry::Readiness;
 
 use super::*;
 use crate::door::Door;
@@ -33,6 +34,7 @@ struct Port {
 impl Port {
     async fn open() -> Self {
         let (handle, events) = EntryHandle::new();
+        handle.tell(Readiness::Ready);
         let (stop, stopping) = watch::channel(false);
         let limits = SessionLimits::of_tests();
         let context = SessionContext {
@@ -175,6 +177,9 @@ async fn a_failure_before_the_first_line_is_a_status() {
         (HistoryError::Trimmed { first: Position(17) }, "410", "vixen.error.trimmed"),
         (unavailable, "503", "vixen.error.unavailable"),
         (HistoryError::Stopped, "503", "vixen.error.shutting_down"),
+        (HistoryError::EndUnknown { waited_ms: 10_000 }, "503", "vixen.error.unavailable"),
+        (HistoryError::Beyond { end: Position(5) }, "409", "vixen.error.beyond_end"),
+        (HistoryError::NotOfThisOrder { end: Position(5) }, "409", "vixen.error.not_of_this_order"),
     ];
     let mut port = Port::open().await;
     for (error, status, uri) in table {
@@ -187,7 +192,9 @@ async fn a_failure_before_the_first_line_is_a_status() {
         );
         let first = if status == "410" { Value::from(17) } else { Value::Null };
         assert_eq!(object["first_position"], first);
-        assert_eq!(head.contains("retry-after: 1"), status != "410");
+        let end = if status == "409" { Value::from(5) } else { Value::Null };
+        assert_eq!(object["end"], end);
+        assert_eq!(head.contains("retry-after: 1"), ["429", "503"].contains(&status));
     }
 }
 
@@ -203,6 +210,9 @@ async fn a_failure_after_the_first_line_is_the_last_line() {
     assert_eq!(
         last,
         json!({
+            "title": "Gone",
+            "status": 410,
+            "detail": "trimmed, first position is 17",
             "error": "vixen.error.trimmed",
             "message": "trimmed, first position is 17",
             "first_position": 17,

@@ -62,7 +62,7 @@ fn without_a_majority_that_is_heard_the_vote_waits_for_the_silent_by_id() {
     }
     assert!(!bench.nodes[usize::from(third.0)].has_quorum());
     bench.store(meta(1, 1));
-    let waiting = bench.nodes[usize::from(third.0)].waiting();
+    let waiting = bench.nodes[usize::from(third.0)].waiting(bench.now);
     assert_eq!(waiting.by_kind.keys().copied().collect::<Vec<_>>(), ["majority"]);
     let mut silent = [home, second];
     silent.sort_unstable();
