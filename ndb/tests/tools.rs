@@ -507,6 +507,31 @@ fn a_backup_of_a_store_that_is_written_has_no_gap_and_comes_back() {
 }
 
 #[test]
+fn the_root_of_a_new_volume_takes_a_backup_and_a_restored_store() {
+    let dirs = tempfile::tempdir().expect("dir");
+    let [live, backup, restored] =
+        ["live", "backup", "restored"].map(|name| dirs.path().join(name));
+    let writer = store(&live);
+    for volume in [&backup, &restored] {
+        std::fs::create_dir_all(volume.join("lost+found")).expect("a volume");
+    }
+    let (code, out, err) = tool("backup", &live, &["--to", text(&backup)]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!backup.join("backup.partial").exists());
+    let (code, out, err) = tool("restore", &restored, &["--from", text(&backup)]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(lines_of(&restored, &[]), writer.lines);
+    // Anything else in it is somebody's.
+    let (code, _, err) = tool("backup", &live, &["--to", text(&backup)]);
+    assert!(code == 2 && err.contains("is not empty: it has 2026-11-2"), "{err}");
+    let file = dirs.path().join("file");
+    std::fs::create_dir(&file).expect("a directory");
+    std::fs::write(file.join("lost+found"), "a file").expect("a file");
+    let (code, _, err) = tool("restore", &file, &["--from", text(&backup)]);
+    assert!(code == 2 && err.contains("is not empty: it has lost+found"), "{err}");
+}
+
+#[test]
 fn a_damaged_backup_is_restored_only_on_demand() {
     let dirs = tempfile::tempdir().expect("dir");
     let (backup, node) = (dirs.path().join("backup"), dirs.path().join("node"));

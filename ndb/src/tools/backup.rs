@@ -12,7 +12,11 @@ use super::place::{Place, Target};
 use super::text::{count, size};
 use super::verify::Report;
 use super::{Outcome, say};
+use crate::store::days_in;
 use crate::store::inspect::{Inspector, Surveyed};
+
+/// In the root of a volume, the copy is here until it is whole.
+const PARTIAL_WITHIN: &str = "backup.partial";
 
 /// Copy the store of a running or stopped node to another directory.
 ///
@@ -28,9 +32,9 @@ Example:
   vixen-ndb backup --config vixen.toml --node D1 --to /backup/D1-2026-11-21
   vixen-ndb restore --config vixen.toml --node D1 --from /backup/D1-2026-11-21
 
-The directory must be empty or absent, and not itself the place where a disk is mounted. Until the
-end the copy is in a directory beside it, DIR.partial; what an interrupted backup has left there is
-to be deleted before the next.
+The directory must be empty or absent. Until the end the copy is in a directory beside it,
+DIR.partial, or within it, DIR/backup.partial, where a disk is mounted at it; what an interrupted
+backup has left there is to be deleted before the next. The lost+found of a volume does not count.
 
 While a day is copied, the node keeps all pages of that day that the copy still needs: its file may
 grow meanwhile.
@@ -55,14 +59,18 @@ impl Args {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let place = self.target.find()?;
         let (store, days) = place.survey()?;
-        check_free(&self.to)?;
-        let partial = partial_of(&self.to)?;
+        let is_within = check_free(&self.to)?;
+        let partial = if is_within { self.to.join(PARTIAL_WITHIN) } else { partial_of(&self.to)? };
         anyhow::ensure!(
             !partial.exists(),
             "{} is what an interrupted backup has left: delete it, and start again",
             partial.display()
         );
         let copied = copy_days(&store, &days, &partial).and_then(|copied| {
+            if is_within {
+                move_out(&partial, &self.to)?;
+                return Ok(copied);
+            }
             fs::rename(&partial, &self.to)
                 .with_context(|| format!("cannot rename it to {}", self.to.display()))?;
             let parent = self.to.canonicalize()?;
@@ -126,26 +134,45 @@ fn copy_days(store: &Inspector, days: &[Surveyed], to: &Path) -> anyhow::Result<
     Ok((days, total))
 }
 
-/// Refuses a directory that cannot become the backup at the end.
-fn check_free(dir: &Path) -> anyhow::Result<()> {
+/// Refuses a directory that cannot become the backup at the end. Whether the days are to be moved
+/// into it one by one, because it cannot be replaced: it is the root of a volume.
+fn check_free(dir: &Path) -> anyhow::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let Ok(found) = fs::metadata(dir) else { return Ok(()) };
+    let Ok(found) = fs::metadata(dir) else { return Ok(false) };
     anyhow::ensure!(found.is_dir(), "{} is not a directory", dir.display());
-    let mut entries =
-        fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    anyhow::ensure!(
-        entries.next().is_none(),
-        "{} is not empty: give a directory that does not exist yet",
-        dir.display()
-    );
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut is_volume = false;
+    for entry in entries {
+        let entry = entry?;
+        is_volume |= is_of_a_volume(&entry);
+        anyhow::ensure!(
+            is_of_a_volume(&entry) || entry.file_name() == PARTIAL_WITHIN,
+            "{} is not empty: it has {}; give a directory that does not exist yet",
+            dir.display(),
+            entry.file_name().display()
+        );
+    }
     let parent = dir.canonicalize()?;
     let parent = fs::metadata(parent.parent().unwrap_or(&parent))?;
-    anyhow::ensure!(
-        parent.dev() == found.dev() && parent.ino() != found.ino(),
-        "a disk is mounted at {}: give a new directory in it",
-        dir.display()
-    );
-    Ok(())
+    Ok(is_volume || parent.dev() != found.dev() || parent.ino() == found.ino())
+}
+
+/// What every new volume has in its root.
+pub(super) fn is_of_a_volume(entry: &fs::DirEntry) -> bool {
+    entry.file_name() == "lost+found" && entry.file_type().is_ok_and(|kind| kind.is_dir())
+}
+
+/// Moves all days into the directory around, the oldest first: after a crash there is a backup of the
+/// days up to one, and the directory that says that it is not whole.
+fn move_out(partial: &Path, to: &Path) -> anyhow::Result<()> {
+    for day in days_in(partial)? {
+        let name = day.to_string();
+        fs::rename(partial.join(&name), to.join(&name))
+            .with_context(|| format!("cannot put day {name} in its place"))?;
+    }
+    sync(to)?;
+    fs::remove_dir(partial)?;
+    sync(to)
 }
 
 /// Where the copy is until it is whole: on the same disk.

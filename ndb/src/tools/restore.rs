@@ -8,7 +8,7 @@ use anyhow::Context;
 use vixen_common::dirlock::DirLock;
 use vixen_common::telemetry::remark;
 
-use super::backup::{sync, verify};
+use super::backup::{is_of_a_volume, sync, verify};
 use super::place::{Place, Target};
 use super::text::{count, size};
 use super::{Outcome, say};
@@ -19,7 +19,7 @@ const PARTIAL: &str = "restoring";
 /// Put a backup in the place of an empty store.
 ///
 /// The node must not run, and its directory must be absent or empty; what rebuild has put aside there
-/// does not count. The backup is verified first, then copied; it stays as it is. The restored store
+/// does not count, nor does the lost+found of a volume. The backup is verified first, then copied; it stays as it is. The restored store
 /// has the same store id as the one that was copied: for storage nodes it is only a name on the
 /// status page, and has no part in the vote.
 ///
@@ -122,16 +122,19 @@ fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {
     Ok(total)
 }
 
-/// Refuses a directory with anything in it but the lock, and what was put aside before.
+/// Refuses a directory with anything in it but the lock, what was put aside before, and what the
+/// root of a new volume has.
 fn check_empty(dir: &Path) -> anyhow::Result<()> {
     let Ok(entries) = fs::read_dir(dir) else {
         anyhow::ensure!(!dir.exists(), "cannot read {}", dir.display());
         return Ok(());
     };
     for entry in entries {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         anyhow::ensure!(
-            name == "LOCK"
+            is_of_a_volume(&entry)
+                || name == "LOCK"
                 || name == PARTIAL
                 || name.to_string_lossy().starts_with(super::rebuild::ASIDE_PREFIX),
             "{} is not empty: it has {}. Stop the node and move the directory away first; restore \
