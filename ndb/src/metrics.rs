@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) damaged_rows: Counter,
     pub(crate) rows_repaired: Counter,
     pub(crate) reindexed: Counter,
+    pub(crate) index_at_odds: Counter,
     pub(crate) offered: Counter,
     pub(crate) dropped: Counter,
     pub(crate) history_batches: Counter,
@@ -104,6 +105,10 @@ impl Metrics {
             "Segments whose entries of the topic index were written anew"
         );
         describe_counter!(
+            "vixen_ndb_index_at_odds_total",
+            "Reads that found the topic index of a day and its order at odds"
+        );
+        describe_counter!(
             "vixen_ndb_segments_offered_total",
             "Unresolved segments offered to the group"
         );
@@ -160,6 +165,7 @@ impl Metrics {
             ),
             damaged_rows: counter!("vixen_ndb_order_rows_damaged_total"),
             rows_repaired: counter!("vixen_ndb_order_rows_repaired_total"),
+            index_at_odds: counter!("vixen_ndb_index_at_odds_total"),
             reindexed: counter!("vixen_ndb_segments_reindexed_total"),
             offered: counter!("vixen_ndb_segments_offered_total"),
             dropped: counter!("vixen_ndb_segments_dropped_total"),

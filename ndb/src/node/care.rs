@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use vixen_common::id::{Digest, NdbId, Position, SegmentId};
 use vixen_common::segment::{Elected, SegmentMeta};
+use vixen_common::time::UtcDay;
 use vixen_common::wire::{Message, OrderBase, PeerId};
 
 use super::{NdbError, NdbNode};
@@ -50,6 +51,8 @@ pub(super) struct Care {
     turn: usize,
     /// Peers that have dropped what comes next here.
     trimmed_at: std::collections::BTreeMap<NdbId, OrderBase>,
+    /// Days whose topic index was found at odds with the order since the start.
+    indexed_anew: std::collections::BTreeSet<UtcDay>,
     /// Bytes free on the disk at the last look.
     pub(super) disk_free: u64,
 }
@@ -65,6 +68,7 @@ impl Care {
             repairs: std::collections::BTreeMap::new(),
             turn: 0,
             trimmed_at: std::collections::BTreeMap::new(),
+            indexed_anew: std::collections::BTreeSet::new(),
             disk_free: 0,
         }
     }
@@ -235,6 +239,11 @@ impl NdbNode {
                 self.metrics.reindexed.increment(1);
                 self.hand_over(vec![Job::Index { first, elected }])?;
             }
+            Finding::AtOdds(day) => self.index_anew(day)?,
+            Finding::LookedUp(day) => {
+                tracing::info!(%day, "the topic index of the day is mended");
+                self.hand_over(vec![Job::IndexAnew { day, begins: false }])?;
+            }
             Finding::Temporary(meta) => {
                 if self.replica.lose_pending(meta, fx) {
                     self.metrics.damaged.increment(1);
@@ -246,6 +255,32 @@ impl NdbNode {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// A read by topic found the index and the order of a day at odds; it went by the order.
+    fn index_anew(&mut self, day: UtcDay) -> Result<(), NdbError> {
+        self.metrics.index_at_odds.increment(1);
+        // Many readers come across it, and what is odd and harmless is left over.
+        if !self.care.indexed_anew.insert(day) {
+            return Ok(());
+        }
+        tracing::error!(
+            %day,
+            "the topic index of the day and its order are at odds: it is read by the order, and \
+             indexed anew"
+        );
+        self.hand_over(vec![Job::IndexAnew { day, begins: true }])?;
+        let (store, trouble) = (Arc::clone(&self.store), self.trouble.clone());
+        tokio::task::spawn_blocking(move || {
+            let looked_up = store.look_up(day, |finding| {
+                let _node_has_ended = trouble.send(Trouble::Found(finding));
+            });
+            let _node_has_ended = trouble.send(match looked_up {
+                Ok(()) => Trouble::Found(Finding::LookedUp(day)),
+                Err(error) => Trouble::Failed(error),
+            });
+        });
         Ok(())
     }
 

@@ -43,6 +43,9 @@ impl NdbNode {
                         let found = Finding::Blob(Lost { meta, first, stamp });
                         let _node_has_ended = trouble.send(Trouble::Found(found));
                     }
+                    if let Some(day) = batch.at_odds {
+                        let _node_has_ended = trouble.send(Trouble::Found(Finding::AtOdds(day)));
+                    }
                     let is_trusted =
                         batch.segments.iter().all(|s| s.first.plus(s.count).0 <= trusted_to);
                     if is_trusted {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use vixen_common::id::{Position, SegmentId, Stamp};
-use vixen_common::segment::{Blob, Records, SegmentMeta, Topic, TopicPattern};
+use vixen_common::segment::{Blob, Records, SegmentMeta, Topic};
+use vixen_common::time::UtcDay;
 use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
 
 use super::day::DayEnv;
@@ -32,6 +33,8 @@ pub(crate) struct Batch {
     pub(crate) end: HistoryEnd,
     /// A segment whose bytes are damaged.
     pub(crate) damaged: Option<(Position, OrderRow)>,
+    /// A day whose topic index and order are at odds: it was read by the order.
+    pub(crate) at_odds: Option<UtcDay>,
 }
 
 /// A placed segment whose row may not be on disk yet.
@@ -55,6 +58,7 @@ struct Reader<'q> {
     bytes_read: u64,
     rows: usize,
     damaged: Option<(Position, OrderRow)>,
+    at_odds: Option<UtcDay>,
 }
 
 /// Where a batch stops.
@@ -100,10 +104,11 @@ impl Store {
             bytes_read: 0,
             rows: 0,
             damaged: None,
+            at_odds: None,
         };
         if from < base.next && (base.next > Position::FIRST) && (!query.is_backward || from.0 > 0) {
             let end = HistoryEnd::Trimmed { first: base.next };
-            return Ok(Batch { segments: Vec::new(), end, damaged: None });
+            return Ok(Batch { segments: Vec::new(), end, damaged: None, at_odds: None });
         }
         let stop = if query.is_backward {
             match self.read_recent(&mut reader, recent.iter().rev()) {
@@ -129,7 +134,8 @@ impl Store {
                 HistoryEnd::Next { next: end.max(from), is_end: true }
             }
         };
-        Ok(Batch { segments: reader.segments, end, damaged: reader.damaged })
+        let Reader { segments, damaged, at_odds, .. } = reader;
+        Ok(Batch { segments, end, damaged, at_odds })
     }
 
     /// Reads segments that are not on disk yet, in the direction of the query.
@@ -172,7 +178,7 @@ impl Store {
                 (env, next.unwrap_or(days.head.next).min(end))
             };
             let Some(env) = env else { return Err(self.no_row_at(at)) };
-            let stop = match numbers_of(&env, &reader.query.topics)? {
+            let stop = match numbers_of(&env, reader)? {
                 Some(numbers) => self.forward_by_index(reader, &env, &numbers, at, day_end)?,
                 None => self.forward_by_order(reader, &env, at, day_end)?,
             };
@@ -200,7 +206,7 @@ impl Store {
                 if first >= end {
                     return Ok(None);
                 }
-                if let Some(stop) = self.take(reader, env, first, row)? {
+                if let Some(stop) = self.take(reader, env, first, row, false)? {
                     return Ok(Some(stop));
                 }
                 at = first.plus(row.elected.meta.count);
@@ -226,6 +232,7 @@ impl Store {
             let next = match next_of_topics(env, numbers, at) {
                 // The index is damaged here, the order is not.
                 Err(StoreError::Row { .. }) => {
+                    reader.at_odds = Some(env.day);
                     return self.forward_by_order(reader, env, at.max(from), end);
                 }
                 found => found?,
@@ -234,9 +241,14 @@ impl Store {
                 return if read::holds(env, last)? { Ok(None) } else { Err(self.no_row_at(last)) };
             };
             let Some((first, row)) = row_at(env, first)? else {
-                return Err(self.no_row_at(first));
+                if !read::holds(env, first)? {
+                    return Err(self.no_row_at(first));
+                }
+                // The index leads into the midst of a segment.
+                reader.at_odds = Some(env.day);
+                return self.forward_by_order(reader, env, at.max(from), end);
             };
-            if let Some(stop) = self.take(reader, env, first, row)? {
+            if let Some(stop) = self.take(reader, env, first, row, true)? {
                 return Ok(Some(stop));
             }
             at = first.plus(row.elected.meta.count);
@@ -263,7 +275,7 @@ impl Store {
             if !read::holds(&env, at)? {
                 return Err(self.no_row_at(at));
             }
-            let mut numbers = numbers_of(&env, &reader.query.topics)?;
+            let mut numbers = numbers_of(&env, reader)?;
             // Descending through the day's segments.
             let mut below = next_of(at);
             loop {
@@ -277,21 +289,28 @@ impl Store {
                     Some(some) => match last_of_topics(&env, some, below) {
                         // The index is damaged here, the order is not.
                         Err(StoreError::Row { .. }) => {
+                            reader.at_odds = Some(env.day);
                             numbers = None;
                             continue;
                         }
                         Err(error) => return Err(error),
                         Ok(None) => None,
-                        Ok(Some(first)) => {
-                            Some(row_at(&env, first)?.ok_or_else(|| self.no_row_at(first))?)
-                        }
+                        Ok(Some(first)) => match row_at(&env, first)? {
+                            None if read::holds(&env, first)? => {
+                                // The index leads into the midst of a segment.
+                                reader.at_odds = Some(env.day);
+                                numbers = None;
+                                continue;
+                            }
+                            found => Some(found.ok_or_else(|| self.no_row_at(first))?),
+                        },
                     },
                 };
                 let Some((first, row)) = found else { break };
                 if first.plus(row.elected.meta.count) <= lowest {
                     return Ok(None);
                 }
-                if let Some(stop) = self.take(reader, &env, first, row)? {
+                if let Some(stop) = self.take(reader, &env, first, row, numbers.is_some())? {
                     return Ok(Some(stop));
                 }
                 below = first;
@@ -304,13 +323,14 @@ impl Store {
         Ok(None)
     }
 
-    /// Adds what is wanted of one segment.
+    /// Adds what is wanted of one segment, to which the index has led, or the order.
     fn take(
         &self,
         reader: &mut Reader<'_>,
         env: &Arc<DayEnv>,
         first: Position,
         row: OrderRow,
+        by_index: bool,
     ) -> Result<Option<Stop>, StoreError> {
         let meta = row.elected.meta;
         let here = match reader.begin(first, meta.count) {
@@ -333,6 +353,10 @@ impl Store {
             reader.damaged = Some((first, row));
             return Ok(Some(Stop::Unavailable(here)));
         };
+        let is_wanted = |topic| reader.query.topics.iter().any(|pattern| pattern.matches(topic));
+        if by_index && !topics.iter().any(is_wanted) {
+            reader.at_odds = Some(env.day);
+        }
         Ok(reader.add(first, &row, topics, records))
     }
 }
@@ -495,15 +519,22 @@ fn blob_of(env: &DayEnv, meta: &SegmentMeta) -> Result<Found, StoreError> {
 /// order, which stops at them. What is placed later lies beyond the end that the reader took before.
 fn numbers_of(
     env: &DayEnv,
-    patterns: &[TopicPattern],
+    reader: &mut Reader<'_>,
 ) -> Result<Option<Vec<TopicNumber>>, StoreError> {
     let txn = env.read()?;
+    if !env.is_index_sound(&txn)? {
+        reader.at_odds = Some(env.day);
+        return Ok(None);
+    }
     if !env.missing.is_empty(&txn)? {
         return Ok(None);
     }
-    match env.matching_topics(&txn, patterns, TOPICS_MAX) {
+    match env.matching_topics(&txn, &reader.query.topics, TOPICS_MAX) {
         // A damaged name is found by reading everything.
-        Err(StoreError::Row { .. }) => Ok(None),
+        Err(StoreError::Row { .. }) => {
+            reader.at_odds = Some(env.day);
+            Ok(None)
+        }
         outcome => outcome,
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use vixen_common::id::{Digest, Position};
 use vixen_common::segment::{Blob, Elected, SegmentMeta};
+use vixen_common::time::UtcDay;
 
 use super::day::DayEnv;
 use super::{Store, StoreError, read};
@@ -13,6 +14,8 @@ use crate::replica::{Lost, OrderRow};
 
 /// Rows looked at in one transaction.
 const ROWS_BATCH: usize = 128;
+/// Bytes read at a time when a day is looked up in its index.
+const LOOK_UP_BYTES: u64 = 8 << 20;
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,10 @@ pub(crate) enum Finding {
     },
     /// The bytes of a segment without a place are damaged.
     Temporary(SegmentMeta),
+    /// The topic index of a day and the order are at odds.
+    AtOdds(UtcDay),
+    /// The segments of such a day were all looked up in its index.
+    LookedUp(UtcDay),
 }
 
 /// What one step of a scrub read.
@@ -146,6 +153,36 @@ impl Store {
             step.findings.push(Finding::NotIndexed { first, elected });
         }
         Ok(())
+    }
+
+    /// Looks up all segments of a day in its topic index, and hands over those that it lacks.
+    ///
+    /// # Errors
+    /// When LMDB itself fails.
+    pub(crate) fn look_up(
+        &self,
+        day: UtcDay,
+        mut found: impl FnMut(Finding),
+    ) -> Result<(), StoreError> {
+        let range = {
+            let days = self.days();
+            let first = days.firsts.iter().find(|(_, of)| **of == day).map(|(first, _)| *first);
+            first.map(|first| (first, Self::first_after(&days, first)))
+        };
+        let Some((mut at, end)) = range else { return Ok(()) };
+        while at < end {
+            let step = self.scrub(at, None, LOOK_UP_BYTES)?;
+            step.findings.into_iter().for_each(&mut found);
+            let Some(next) = step.next else { break };
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// Where the day after the one that begins at `first` does.
+    fn first_after(days: &super::Days, first: Position) -> Position {
+        let next = days.firsts.range(Position(first.0.saturating_add(1))..).next();
+        next.map_or(days.head.next, |(next, _)| *next)
     }
 
     /// Verifies the bytes of segments without a place.

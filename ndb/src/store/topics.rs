@@ -4,6 +4,10 @@
 //! topics       realm 0 uri              -> number, realm, uri
 //! topic-rows   number u32 | first u64   -> check u32          one for each segment with the topic
 //! ```
+//! A row with a number that was never given, or that leads to no segment or to one without the topic,
+//! means that the index and the order are at odds: then the order is read, and the segments of the day
+//! are looked up and indexed anew. Until that is through, `meta` has a mark, and the order is read.
+//!
 //! A topic's rows stand together in the order of positions, so a reader of one sparse topic reads
 //! these and the segments they name, nothing else.
 
@@ -22,6 +26,8 @@ use super::{StoreError, row};
 
 /// In `meta`: how many numbers are given.
 const KEY_TOPICS: &[u8] = b"topics";
+/// In `meta`, while the segments of the day are indexed anew.
+const KEY_AT_ODDS: &[u8] = b"index-at-odds";
 /// LMDB keys have at most 511 bytes: longer names end in their hash.
 const NAME_BYTES_MAX: usize = 480;
 /// Numbers kept in memory for the writer.
@@ -55,12 +61,44 @@ fn row_key(number: TopicNumber, first: Position) -> [u8; 12] {
     key
 }
 
+/// The number in the key of a row.
+fn number_in(key: &[u8]) -> Option<u32> {
+    key.first_chunk().map(|number| u32::from_be_bytes(*number))
+}
+
 fn row_check(key: &[u8]) -> [u8; 4] {
     let digest = Digest::of(&[key]).0;
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
 impl DayEnv {
+    /// Whether reads may go by the index, as far as that can be told at once: no row has a number that was
+    /// never given, and nothing is being indexed anew.
+    pub(super) fn is_index_sound(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<bool, StoreError> {
+        if self.meta.get(txn, KEY_AT_ODDS)?.is_some() {
+            return Ok(false);
+        }
+        let last = self.topic_rows.last(txn)?.and_then(|(key, _)| number_in(key));
+        Ok(last.is_none_or(|last| self.counter(txn, KEY_TOPICS).is_ok_and(|given| last < given)))
+    }
+
+    /// The segments of the day are indexed anew from here on: no number that a row has is given again.
+    pub(super) fn begin_index(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+        self.forget_topics();
+        let last = self.topic_rows.last(txn)?.and_then(|(key, _)| number_in(key));
+        let given = self.counter(txn, KEY_TOPICS).unwrap_or_default();
+        let next = last.map_or(given, |last| given.max(last.saturating_add(1)));
+        self.put_counter(txn, KEY_TOPICS, next)?;
+        self.meta.put(txn, KEY_AT_ODDS, &[1])?;
+        Ok(())
+    }
+
+    /// They are.
+    pub(super) fn end_index(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+        self.meta.delete(txn, KEY_AT_ODDS)?;
+        Ok(())
+    }
+
     /// Notes that the segment at `first` has messages of `topics`.
     pub(super) fn index_topics(
         &self,

@@ -67,6 +67,13 @@ pub(crate) enum Job {
     },
     /// Peers of the group have the order from here on, and this node does not.
     KeptByGroup(Position),
+    /// The segments of a day are indexed anew from here on, or have been.
+    IndexAnew {
+        /// The day.
+        day: UtcDay,
+        /// Whether it begins.
+        begins: bool,
+    },
 }
 
 impl Job {
@@ -80,6 +87,7 @@ impl Job {
             | Self::Trim { .. }
             | Self::Rebase(_)
             | Self::Extend { .. }
+            | Self::IndexAnew { .. }
             | Self::KeptByGroup(_) => false,
         }
     }
@@ -189,6 +197,15 @@ impl Store {
                         Err(error) => return Err(error),
                     }
                 }
+                Job::IndexAnew { day, begins } => {
+                    self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
+                    let env = self.days().envs.get(day).cloned();
+                    if let Some(env) = env {
+                        env.write(&mut |env, txn| {
+                            if *begins { env.begin_index(txn) } else { env.end_index(txn) }
+                        })?;
+                    }
+                }
                 Job::KeptByGroup(first) => {
                     self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
                     self.note_kept_by_group(*first)?;
@@ -284,6 +301,7 @@ impl Store {
                 | Job::Trim { .. }
                 | Job::Rebase(_)
                 | Job::Extend { .. }
+                | Job::IndexAnew { .. }
                 | Job::KeptByGroup(_) => {}
             }
         }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use vixen_common::segment::{Match, TopicPattern};
+use vixen_common::wire::{HistoryPlace, HistoryQuery};
 
 use super::super::topics::TopicNumber;
 use super::*;
@@ -113,4 +114,101 @@ fn thousands_of_topics_are_found_after_a_restart_as_well() {
     assert_eq!(segments(&env, number).0, [1, TOPICS as u64 + 1]);
     let new = matching(&env, pattern("new", Match::Exact), 1).expect("one")[0];
     assert_eq!(new, TopicNumber(u32::try_from(TOPICS).expect("small")));
+}
+
+/// Reads all of a topic in a direction: positions, and the day that is at odds.
+fn read_all(store: &Store, uri: &str, is_backward: bool) -> (Vec<u64>, Option<UtcDay>) {
+    let from = if is_backward { HistoryPlace::End } else { HistoryPlace::Position(Position(1)) };
+    let query = HistoryQuery {
+        from,
+        is_backward,
+        until: None,
+        topics: vec![pattern(uri, Match::Exact)],
+        messages_max: 99,
+        bytes_max: 1 << 20,
+    };
+    let batch = store.history(&query, &[]).expect("reads");
+    (batch.segments.iter().map(|segment| segment.first.0).collect(), batch.at_odds)
+}
+
+/// What a node does when a read is at odds.
+fn index_anew(bench: &mut Bench) {
+    let day = day(0);
+    let mut jobs = vec![Job::IndexAnew { day, begins: true }];
+    let look_up = |finding| match finding {
+        Finding::NotIndexed { first, elected } => jobs.push(Job::Index { first, elected }),
+        other => panic!("{other:?}"),
+    };
+    bench.store.look_up(day, look_up).expect("reads");
+    bench.commit(&jobs, at(0, 98));
+    // Until it is through, the order is read.
+    assert_eq!(read_all(&bench.store, "c", false), (vec![3], Some(day)));
+    bench.commit(&[Job::IndexAnew { day, begins: false }], at(0, 99));
+}
+
+/// Three segments, of topics a, b and c.
+fn three(dir: &Path) -> Bench {
+    let mut bench = Bench::open(dir, at(0, 0));
+    let mut order = Order::new();
+    for (seq, uri) in (1..).zip(["a", "b", "c"]) {
+        bench.put(&mut order, &segment_of(1, seq, &[uri]), stamp(0, seq));
+    }
+    bench
+}
+
+#[test]
+fn an_index_whose_numbers_were_never_given_is_not_gone_by_and_is_made_anew() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut bench = three(dir.path());
+    // As a store was left whose writer remembered numbers of a transaction that failed.
+    let env = bench.env(0);
+    let mut txn = env.env.write_txn().expect("a transaction");
+    env.topics.clear(&mut txn).expect("clears");
+    env.put_counter(&mut txn, b"topics", 0).expect("writes");
+    txn.commit().expect("a commit");
+    env.forget_topics();
+    for is_backward in [false, true] {
+        for (position, uri) in (1..).zip(["a", "b", "c"]) {
+            let read = read_all(&bench.store, uri, is_backward);
+            assert_eq!(read, (vec![position], Some(day(0))), "{uri}");
+        }
+    }
+    drop(env);
+    index_anew(&mut bench);
+    let bench = bench.reopen(dir.path(), at(0, 100));
+    for (position, uri) in (1..).zip(["a", "b", "c"]) {
+        assert_eq!(read_all(&bench.store, uri, false), (vec![position], None), "{uri}");
+    }
+    assert_eq!(read_all(&bench.store, "d", false), (vec![], None));
+}
+
+#[test]
+fn rows_that_lead_elsewhere_leave_nothing_out_and_are_told_of() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut bench = three(dir.path());
+    let env = bench.env(0);
+    let number = matching(&env, pattern("b", Match::Exact), 1).expect("one")[0];
+    // Under b, the segment of a, and a position at which none begins.
+    for first in [1u64, 9] {
+        let mut key = number.0.to_be_bytes().to_vec();
+        key.extend_from_slice(&first.to_be_bytes());
+        let check = Digest::of(&[&key]).0;
+        let mut txn = env.env.write_txn().expect("a transaction");
+        env.topic_rows.put(&mut txn, &key, &check[..4]).expect("writes");
+        txn.commit().expect("a commit");
+        for is_backward in [false, true] {
+            assert_eq!(
+                read_all(&bench.store, "b", is_backward),
+                (vec![2], Some(day(0))),
+                "{first}"
+            );
+        }
+        // More of b, so that the second leads into the midst of a segment.
+        let mut order = Order::new();
+        (order.next, order.chain) = (bench.store.head().next, bench.store.head().chain);
+        if first == 1 {
+            let many = segment_of(1, 4, &["d"; 9]);
+            bench.put(&mut order, &many, stamp(0, 9));
+        }
+    }
 }
