@@ -100,7 +100,11 @@ fn write_all(
         batch.extend(waiting.try_iter().flatten());
         let begun = Instant::now();
         let mut committed = store.commit(&mut memory, &batch, WallTime::now());
+        let mut waits = false;
         while committed.as_ref().is_err_and(|error| store.has_no_room(error)) {
+            if !std::mem::replace(&mut waits, true) {
+                tracing::warn!("the disk has no room for what is to be written: it waits");
+            }
             // Nothing of the batch is lost: it is written again, what of it is on disk as well.
             match wait_for_space(waiting) {
                 Some(more) => batch.extend(more),
@@ -110,6 +114,9 @@ fn write_all(
                 memory = recovered;
                 store.commit(&mut memory, &batch, WallTime::now())
             });
+        }
+        if waits && committed.is_ok() {
+            tracing::info!("what waited for room on the disk is written");
         }
         let committed =
             committed.map(|committed| Committed { elapsed: begun.elapsed(), ..committed });

@@ -46,6 +46,61 @@ impl NodeSetup {
     }
 }
 
+/// A small file system of its own in memory, which outlives the nodes that use it, and goes with this.
+#[derive(Debug)]
+pub struct Disk {
+    holder: std::process::Child,
+    store: PathBuf,
+}
+
+impl Disk {
+    /// `store` is on it, for those that [`setup`](Self::setup) starts; of `mib` MiB.
+    ///
+    /// # Errors
+    /// When it cannot be mounted.
+    pub fn mount(store: &Path, mib: u32) -> anyhow::Result<Self> {
+        use std::io::{BufRead as _, BufReader};
+        let namespaces = if is_root() { "-m" } else { "-rm" };
+        let script = format!(
+            "mkdir -p \"$0\" && mount -t tmpfs -o size={mib}m none \"$0\" && echo up && exec cat"
+        );
+        // It ends with its input, whatever ends this process.
+        let mut holder = std::process::Command::new("unshare")
+            .args([namespaces, "sh", "-c", &script])
+            .arg(store)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run unshare")?;
+        let mut line = String::new();
+        if let Some(said) = holder.stdout.as_mut() {
+            BufReader::new(said).read_line(&mut line)?;
+        }
+        let disk = Self { holder, store: store.to_owned() };
+        if line.trim() == "up" { Ok(disk) } else { bail!("no file system at {}", store.display()) }
+    }
+
+    /// How a node is started that has its store here.
+    #[must_use]
+    pub fn setup(&self) -> NodeSetup {
+        NodeSetup { wrapper: super::tool::enter(self.holder.id()), ..NodeSetup::default() }
+    }
+
+    /// The folder of the store, as this process sees it.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        let below_root = self.store.strip_prefix("/").unwrap_or(&self.store).to_owned();
+        PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(below_root)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _gone_already = self.holder.kill();
+        let _gone_already = self.holder.wait();
+    }
+}
+
 /// Whether this process may mount and enter namespaces.
 pub(crate) fn is_root() -> bool {
     // Its own folder is the process's user's.

@@ -71,7 +71,7 @@ impl Cluster {
 }
 
 /// Into the mount namespace of a process.
-fn enter(pid: u32) -> Vec<String> {
+pub(super) fn enter(pid: u32) -> Vec<String> {
     let rights: &[&str] = if is_root() { &[] } else { &["-U", "--preserve-credentials"] };
     let pid = pid.to_string();
     let words = [&["nsenter", "-t", &pid, "-m"], rights].concat();
