@@ -20,6 +20,8 @@ pub type Load = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
 /// The certificates that a node has in use.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
+    /// Whether the node has a port for clients: for others `[tls]` is not meant.
+    pub has_clients: bool,
     /// Of `[tls]`.
     pub clients: Option<Arc<Tls>>,
     /// Of `[cluster-tls]`.
@@ -32,7 +34,9 @@ impl Certificates {
     fn reload(&self, config: Option<&Config>) {
         let clients = config.map(|config| config.tls.as_ref());
         let links = config.map(|config| config.cluster_tls.as_ref());
-        reload_table(TlsFiles::CLIENTS, self.clients.as_deref(), clients);
+        if self.has_clients {
+            reload_table(TlsFiles::CLIENTS, self.clients.as_deref(), clients);
+        }
         reload_table(TlsFiles::LINKS, self.links.as_deref(), links);
     }
 

@@ -250,7 +250,7 @@ pub fn surround<E>(
     let router = node_router(identity, inbox.clone(), ready, status);
     let timeouts = Timeouts::default();
     tokio::spawn(serve(listener, tls.clone(), router, timeouts, std::future::pending()));
-    let certificates = Certificates { clients: None, links: tls };
+    let certificates = Certificates { has_clients: false, clients: None, links: tls };
     tokio::spawn(reload_on_hangup(load, certificates, |_config| {}));
     tokio::spawn(async move {
         shutdown_signal().await;

@@ -56,7 +56,8 @@ pub async fn serve(
     let node = EntryNode::new(options_of(config, name));
     dial_all(config, links.clone(), &node);
     let door = Arc::new(Door::new(config));
-    let (realms, certificates) = (Arc::clone(&door), Certificates { clients: tls.clone(), links });
+    let (realms, certificates) =
+        (Arc::clone(&door), Certificates { has_clients: true, clients: tls.clone(), links });
     tokio::spawn(reload_on_hangup(load, certificates, move |config| {
         reload_realms(&realms, config)
     }));
