@@ -62,8 +62,13 @@ async fn assert_refused(cluster: &mut Cluster, problem: &str) {
     })
     .await
     .expect("counted");
-    let logs = ["S1", "S3"].map(|id| cluster.log(id).expect("a log")).concat();
-    assert!(logs.contains(remedy), "no peer has told its operator: {logs}");
+    wait_until("a peer to tell its operator", SOON, || async {
+        let logs = [cluster.log("S1")?, cluster.log("S3")?].concat();
+        anyhow::ensure!(logs.contains(remedy), "{logs}");
+        Ok(Some(()))
+    })
+    .await
+    .expect("told");
 }
 
 /// A load that goes on until it is stopped, and must not fail.

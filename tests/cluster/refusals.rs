@@ -14,7 +14,7 @@ use vixen_tests::client::{Connection, ServerMessage};
 use vixen_tests::harness::{Cluster, ClusterOptions, wait_until};
 
 use crate::link::{CLUSTER, SECRET};
-use crate::support::SOON;
+use crate::support::{SOON, logged};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -146,10 +146,10 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
         }
         let (_socket, welcome) = greet(&cluster, node, &honest()).await;
         assert!(matches!(welcome, Welcome::Accepted { .. }), "{node}: {welcome:?}");
-        let log = cluster.log(node).expect("a log");
-        assert!(log.contains("proof of the cluster secret is wrong"), "{node}: {log}");
+        logged(&cluster, node, &["proof of the cluster secret is wrong"]).await;
         let both = format!("is called D9 in its own configuration, and D2 in that of {node}");
-        assert!(log.contains(&both), "{node}: {log}");
+        logged(&cluster, node, &[&both]).await;
+        let log = cluster.log(node).expect("a log");
         let refused = log.lines().filter(|line| line.contains("link refused"));
         let by_name = refused.filter(|line| line.contains("peer=\"E9\" from=127.0.0.1"));
         assert_eq!(by_name.count(), 2, "another cluster, another secret: {log}");

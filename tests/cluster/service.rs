@@ -77,7 +77,6 @@ async fn nodes_tell_the_service_manager_when_they_are_ready_reload_and_stop() ->
         assert!(reloading.iter().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading:?}");
         manager.hear("READY=1");
     }
-    // A node whose own loop stands still does not feed the watchdog, though its process lives.
     for (id, manager) in NODES.iter().zip(&mut managers).rev() {
         cluster.stop(id).await?;
         manager.hear("STOPPING=1");

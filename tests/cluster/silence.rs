@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use vixen_tests::client::{Connection, ServerMessage};
 use vixen_tests::harness::{Cluster, ClusterOptions, Tier, wait_until};
 
-use crate::support::SOON;
+use crate::support::{SOON, logged};
 
 const TOPIC: &str = "vixen.silence";
 
@@ -40,17 +40,6 @@ async fn all_ready(cluster: &Cluster) {
 
 fn address_of(cluster: &Cluster, id: &str) -> String {
     cluster.address(id).expect("a node")
-}
-
-async fn logged(cluster: &Cluster, id: &str, words: &[&str]) {
-    wait_until(&format!("{id} to log {words:?}"), SOON, || async {
-        let log = cluster.log(id)?;
-        let is_said = log.lines().any(|line| words.iter().all(|word| line.contains(word)));
-        anyhow::ensure!(is_said, "{log}");
-        Ok(Some(()))
-    })
-    .await
-    .expect("logged");
 }
 
 /// What one acknowledged publish at E1 is answered.

@@ -143,3 +143,16 @@ pub(crate) async fn all_stored(
     anyhow::ensure!(chains.iter().all(|chain| *chain == chains[0]), "{chains:?}");
     Ok(all)
 }
+
+/// Waits until a line of a node's log has all these words: what a node does can be seen before what
+/// it logs of it.
+pub(crate) async fn logged(cluster: &Cluster, id: &str, words: &[&str]) {
+    wait_until(&format!("{id} to log {words:?}"), SOON, || async {
+        let log = cluster.log(id)?;
+        let is_said = log.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        anyhow::ensure!(is_said, "{log}");
+        Ok(Some(()))
+    })
+    .await
+    .expect("logged");
+}
