@@ -168,6 +168,8 @@ def one_that_is_cut_off_says_so_and_comes_back(expected):
         cut = container(node)
         output("docker", "network", "disconnect", network, cut)
         expected.publish("e1", f"{node} is cut off")
+        # Nobody tells it: it hears nothing any more.
+        until(f"{node} is not ready", lambda: " is not ready: " in health_of(node))
         # By hand, the name that others dial has to be given again.
         output("docker", "network", "connect", "--alias", node, network, cut)
         ready(node)
