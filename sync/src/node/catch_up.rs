@@ -12,6 +12,25 @@ use crate::vote::OwnerRow;
 /// Rows of the store sent to a peer in one go while it catches up.
 const CATCH_UP_BATCH: usize = 4_096;
 
+/// Of an owner, what a peer was told on its link: all beyond `from`, up to `to`, without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    from: Seq,
+    to: Seq,
+}
+
+impl Told {
+    /// What is told to a peer that wants all beyond `after`, when elections are known here without
+    /// a gap up to `contiguous`: the place to go on from, and what it has been told then. Who wants
+    /// what is beyond a segment does not say that it has that segment.
+    fn go_on(before: Option<Self>, after: Seq, contiguous: Seq) -> (Seq, Self) {
+        match before.filter(|told| (told.from..=told.to).contains(&after)) {
+            Some(told) => (told.to, Self { from: told.from, to: contiguous.max(told.to) }),
+            None => (after, Self { from: after, to: contiguous.max(after) }),
+        }
+    }
+}
+
 impl SyncNode {
     /// Sends to a peer whose standing was taken; before what depends on a commit, the standing of
     /// this node.
@@ -57,7 +76,9 @@ impl SyncNode {
         after: Seq,
     ) -> Result<(), StoreError> {
         let Some(peer) = self.peers.get(&to) else { return Ok(()) };
-        let after = peer.caught_up.get(&owner).copied().unwrap_or_default().max(after);
+        let row = self.votes.owner_row(owner).unwrap_or_default();
+        let before = peer.caught_up.get(&owner).copied();
+        let (after, told) = Told::go_on(before, after, row.contiguous);
         let mut read_to = after;
         let mut first: Option<Elected> = None;
         loop {
@@ -78,13 +99,12 @@ impl SyncNode {
             }
             self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
         }
-        let row = self.votes.owner_row(owner).unwrap_or_default();
         if let Some(OwnerRow { contiguous, stamp }) = forgotten(after, first, row) {
             let trimmed_to = self.trimmed_to();
             self.tell_peer(to, Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
         }
         if let Some(peer) = self.peers.get_mut(&to) {
-            peer.caught_up.insert(owner, row.contiguous.max(after));
+            peer.caught_up.insert(owner, told);
         }
         Ok(())
     }
@@ -101,4 +121,28 @@ fn forgotten(after: Seq, first: Option<Elected>, row: OwnerRow) -> Option<OwnerR
         None => row,
     };
     (row.contiguous > after).then_some(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn go_on(told: Option<(u64, u64)>, after: u64, contiguous: u64) -> (u64, (u64, u64)) {
+        let told = told.map(|(from, to)| Told { from: Seq(from), to: Seq(to) });
+        let (from, Told { from: begin, to }) = Told::go_on(told, Seq(after), Seq(contiguous));
+        (from.0, (begin.0, to.0))
+    }
+
+    #[test]
+    fn a_peer_is_told_what_it_was_not_told_and_nothing_twice() {
+        assert_eq!(go_on(None, 3, 9), (3, (3, 9)));
+        assert_eq!(go_on(Some((3, 9)), 3, 9), (9, (3, 9)));
+        assert_eq!(go_on(Some((3, 9)), 5, 12), (9, (3, 12)));
+        // It wants what is before all that it was told.
+        assert_eq!(go_on(Some((3, 9)), 1, 12), (1, (1, 12)));
+        // It had what lies between by other ways, or will ask.
+        assert_eq!(go_on(Some((3, 9)), 10, 12), (10, (10, 12)));
+        // Beyond a gap: these elections are sent, and counted when the gap is closed.
+        assert_eq!(go_on(None, 7, 5), (7, (7, 7)));
+    }
 }

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use vixen_common::config::NodeName;
 use vixen_common::dirlock::{DirLock, DirLockError};
-use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
+use vixen_common::id::{OwnerId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 use vixen_common::roster::Roster;
 use vixen_common::telemetry::Readiness;
@@ -36,6 +36,7 @@ use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::store::{Beside, Store, StoreError};
 use crate::vote::{Effects, Input, VoteOptions, Votes, Write};
+use catch_up::Told;
 use retention::Applied;
 use standing::Standings;
 
@@ -154,8 +155,8 @@ struct Peer {
     has_taken: bool,
     /// Commits of this node that it was told.
     told_commits: u64,
-    /// Up to where it was told each owner's elections on this link: never twice.
-    caught_up: BTreeMap<OwnerId, Seq>,
+    /// What it was told of each owner's elections on this link: not twice without need.
+    caught_up: BTreeMap<OwnerId, Told>,
 }
 
 /// One sync node.
@@ -458,3 +459,6 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

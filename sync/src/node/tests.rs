@@ -1,0 +1,141 @@
+//! A whole node, with peers that a test plays.
+
+use std::collections::BTreeSet;
+
+use vixen_common::config::NodeName;
+use vixen_common::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Seq, Shard};
+use vixen_common::link::{End, join};
+use vixen_common::segment::{Challenger, Elected, SegmentMeta};
+
+use super::*;
+
+const MEMBERS: [SyncId; 3] = [SyncId(0), SyncId(1), SyncId(2)];
+const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Bound on what a busy machine does at once.
+const SOON: Duration = Duration::from_secs(20);
+
+fn name(id: SyncId) -> NodeName {
+    format!("S{}", id.0 + 1).parse().expect("a name")
+}
+
+fn peer_id(id: SyncId, store: StoreId) -> PeerId {
+    PeerId::Sync { id, store }
+}
+
+/// A node with the first lane, and where its events go.
+fn start(dir: &std::path::Path) -> (SyncHandle, StoreId) {
+    let node = SyncNode::open(SyncOptions {
+        id: MEMBERS[0],
+        name: name(MEMBERS[0]),
+        roster: Roster::default(),
+        members: MEMBERS.to_vec(),
+        write_quorum: 2,
+        dir: dir.to_owned(),
+        fsync: false,
+        store_bytes_max: 1 << 24,
+        clock_ahead_max: Duration::from_secs(10),
+        feed_retention: Duration::from_secs(60),
+    })
+    .expect("a store");
+    let (handle, store) = (node.handle(), node.store_id());
+    tokio::spawn(node.run());
+    (handle, store)
+}
+
+/// A peer that a test plays.
+struct Played {
+    inbox: mpsc::Receiver<LinkEvent>,
+    sender: LinkSender,
+}
+
+impl Played {
+    /// Links, and says its standing, and that it knows of no election.
+    async fn link(id: SyncId, node: &SyncHandle, store: StoreId) -> Self {
+        let (events, mut inbox) = mpsc::channel(64);
+        let own = End { peer: peer_id(id, StoreId::generate()), name: name(id), inbox: events };
+        let node = End {
+            peer: peer_id(MEMBERS[0], store),
+            name: name(MEMBERS[0]),
+            inbox: node.inbox.clone(),
+        };
+        tokio::spawn(join(own, node, QUEUE_BYTES_MAX));
+        let Some(LinkEvent::Up { sender, .. }) = inbox.recv().await else { panic!("no link") };
+        let played = Self { inbox, sender };
+        played.say(Message::SyncStanding { run: 1, commits: 1 });
+        played.say(Message::SyncDigest { owners: Vec::new() });
+        played
+    }
+
+    fn say(&self, message: Message) {
+        self.sender.send(message).expect("the link is up");
+    }
+
+    fn asks_for(&self, segments: &[Elected]) {
+        for elected in segments {
+            // One of these ballots is its own.
+            for ballot in (1..=3).map(Ballot) {
+                self.say(Message::Prepare { meta: elected.meta, ballot });
+            }
+        }
+    }
+
+    /// Waits until it has been told of the elections of all these segments.
+    async fn told_of(&mut self, mut missing: BTreeSet<SegmentId>) {
+        while !missing.is_empty() {
+            let event = tokio::time::timeout(SOON, self.inbox.recv()).await;
+            let event = event.unwrap_or_else(|_| panic!("never told of {missing:?}"));
+            let Some(LinkEvent::Messages { messages, .. }) = event else { panic!("{event:?}") };
+            for message in messages {
+                if let Message::AdvanceSegmentResolved { elected } = message {
+                    missing.remove(&elected.meta.id);
+                }
+            }
+        }
+    }
+}
+
+/// A segment of an owner, elected a minute ago.
+fn elected(owner: OwnerId, seq: u64) -> Elected {
+    let id = SegmentId { owner, seq: Seq(seq) };
+    let meta = SegmentMeta {
+        id,
+        shard: Shard(0),
+        map: MapVersion(1),
+        count: 1,
+        bytes: 1,
+        digest: Digest([0; 16]),
+    };
+    let at = WallTime::now().minus(Duration::from_secs(60)).plus_millis(seq);
+    Elected { meta, challenger: Challenger { stamp: Stamp::before(at), group: GroupId(0) } }
+}
+
+async fn until(node: &SyncHandle, what: impl Fn(&serde_json::Value) -> bool) {
+    let found = tokio::time::timeout(SOON, async {
+        while !what(&node.status().await) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    found.await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_for_a_later_segment_first_is_told_of_those_before_it_too() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (node, store) = start(dir.path());
+    let mut behind = Played::link(MEMBERS[1], &node, store).await;
+    until(&node, |status| status["joined"] == true).await;
+    // What a third node tells reaches this one after the digest of the peer that is behind.
+    let third = Played::link(MEMBERS[2], &node, store).await;
+    let owner = OwnerId(uuid::Uuid::now_v7());
+    let elections: Vec<Elected> = (1..=3).map(|seq| elected(owner, seq)).collect();
+    for elected in &elections {
+        third.say(Message::AdvanceSegmentResolved { elected: *elected });
+    }
+    let last = elections[2];
+    until(&node, |status| status["clock"].as_u64() >= Some(last.stamp().0)).await;
+    let ids = |elections: &[Elected]| elections.iter().map(|elected| elected.meta.id).collect();
+    behind.asks_for(&elections[2..]);
+    behind.told_of(ids(&elections[2..])).await;
+    behind.asks_for(&elections[..2]);
+    behind.told_of(ids(&elections[..2])).await;
+}
