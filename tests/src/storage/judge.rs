@@ -48,7 +48,8 @@ pub async fn wait_settled(cluster: &Cluster, last: u64) -> anyhow::Result<()> {
         for id in cluster.ids_of(Tier::Sync) {
             let status = cluster.status(&id).await?;
             for name in ["pending_total", "unsettled_since_restart"] {
-                ensure!(status[name] == 0, "{id}: {name} is {}", status[name]);
+                let (number, pending) = (&status[name], &status["pending"]);
+                ensure!(*number == 0, "{id}: {name} is {number}; pending: {pending}");
             }
         }
         let mut ends: Vec<(Value, Value)> = Vec::new();

@@ -209,7 +209,8 @@ impl Power {
         if let Err(error) = judged {
             trial.broken(format!("after a power cut: {error:#}"));
         }
-        Ok(())
+        // What was found stays as it is, to be looked at.
+        trial.none_broken()
     }
 
     /// What clients were told and saw, and what is stored, as subscribers who were there all along.

@@ -297,7 +297,13 @@ impl Trial {
                 self.fact("messages by group", shares.join(" + "));
                 history.subscribers.push(stored.subscriber);
             }
-            Err(error) => self.broken(format!("no judgement: {error:#}")),
+            Err(error) => {
+                self.broken(format!("no judgement: {error:#}"));
+                if is_known {
+                    // Without the stores, what was cut off from subscribers looks like a loss.
+                    history.subscribers.clear();
+                }
+            }
         }
         let report = check(&history);
         self.fact("longest time without an acknowledgement", format!("{:?}", self.longest_silence));
