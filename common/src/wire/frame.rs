@@ -92,7 +92,9 @@ mod tests {
         let end = HistoryEnd::Trimmed { first: Position(9) };
         let end = Message::HistoryEnd { request: 1, end };
         assert_eq!(encode_message(&end, Vec::new()), [39, 1, 1, 9]);
-        assert_eq!(encode_message(&Message::Heartbeat, Vec::new()), [45]);
+        assert_eq!(encode_message(&Message::Heartbeat, Vec::new()), [46]);
+        let ask = Message::AskReached { request: 3 };
+        assert_eq!(encode_message(&ask, Vec::new()), [47, 3]);
     }
 
     proptest! {

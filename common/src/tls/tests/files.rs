@@ -17,7 +17,8 @@ fn bad_files_are_refused_with_file_key_and_fix() {
                      -----END ENCRYPTED PRIVATE KEY-----\n";
     let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let cut = &issued.certificate[..issued.certificate.len() / 2];
-    let garbled = issued.certificate.replacen('A', "*", 1);
+    // DER begins so, behind the first line.
+    let garbled = issued.certificate.replacen("\nMII", "\nM*I", 1);
     let request = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
     let bad: &[(&str, &str, &[&str])] = &[
         ("node.pem", "", &["DIR/node.pem: has no certificate (from cluster-tls.certificate-file)"]),
