@@ -20,7 +20,7 @@ impl Votes {
             self.answer_late(now, from, meta.id, fx);
             return;
         }
-        if self.is_expired(now, meta.id.owner) {
+        if self.is_expired(meta.id.owner) {
             fx.dropped.push(Drop::OwnerExpired);
             fx.answers.push((from, meta.id, DraftAnswer::OwnerExpired));
             return;

@@ -228,7 +228,7 @@ impl Votes {
             Input::PeerClock { peer, clock } => self.note_clock(now, peer, clock),
             Input::Overdue { segment } => self.on_overdue(now, segment, fx),
             Input::Retry => self.on_retry(now, fx),
-            Input::ExpireOwners { keep } => self.expire_owners(now, &keep, fx),
+            Input::ExpireOwners { keep } => self.expire_owners(&keep, fx),
         }
         if let Some(ceiling) = self.clock.take_ceiling(now) {
             fx.writes.push(Write::Ceiling(ceiling));

@@ -4,6 +4,9 @@
 //! stay, so that whatever comes late is known to be late. An owner that has been idle for a week
 //! goes as well, unless its entry is linked; a draft that is asked for in the name of an unknown
 //! owner of that age is refused, because nobody remembers whether the segment is elected.
+//!
+//! A week is one of the order's clock, the newest stamp known elected. A wall clock that is ahead for
+//! a while would forget owners, and when it is right again take their old segments for new ones.
 
 use std::collections::BTreeSet;
 
@@ -45,13 +48,17 @@ impl Votes {
         })
     }
 
-    /// Whether the owner is unknown and older than any that is remembered.
-    pub(super) fn is_expired(&self, now: WallTime, owner: OwnerId) -> bool {
-        if self.owners.contains_key(&owner) {
-            return false;
-        }
-        owner.made_at().is_some_and(|made| now.millis_since(made) > OWNER_IDLE_MS)
+    /// Whether the owner is unknown and older than any that is remembered: then whatever was forgotten
+    /// of it was so at an earlier time of the order's clock, which never falls.
+    pub(super) fn is_expired(&self, owner: OwnerId) -> bool {
+        !self.owners.contains_key(&owner)
+            && owner.made_at().is_some_and(|made| self.is_week_past(made))
             && self.pending_of_owner(owner).next().is_none()
+    }
+
+    /// Whether the order's clock is more than [`OWNER_IDLE_MS`] beyond `time`.
+    fn is_week_past(&self, time: WallTime) -> bool {
+        self.bound.elected().wall_time().millis_since(time) > OWNER_IDLE_MS
     }
 
     fn pending_of_owner(&self, owner: OwnerId) -> impl Iterator<Item = SegmentId> {
@@ -96,18 +103,14 @@ impl Votes {
         self.revive(now, next);
     }
 
-    pub(super) fn expire_owners(
-        &mut self,
-        now: WallTime,
-        keep: &BTreeSet<OwnerId>,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn expire_owners(&mut self, keep: &BTreeSet<OwnerId>, fx: &mut Effects) {
+        // The newest election is never that old: from it a start knows the order's clock.
         let is_idle = |id: &OwnerId| {
             self.owners.get(id).is_some_and(|owner| {
                 owner.beyond.is_empty()
-                    // From the newest election a start knows the order's clock.
-                    && owner.row.stamp < self.bound.elected()
-                    && now.millis_since(owner.row.stamp.wall_time()) > OWNER_IDLE_MS
+                    && self.is_week_past(owner.row.stamp.wall_time())
+                    // Its entry's clock may have been ahead: it must be refused from now on.
+                    && id.made_at().is_none_or(|made| self.is_week_past(made))
             })
         };
         let idle: Vec<OwnerId> = self
