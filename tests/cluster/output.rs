@@ -174,6 +174,11 @@ async fn tools_of_a_store_end_in_order_when_their_output_does() -> anyhow::Resul
     };
     let cluster = Cluster::start(options).await?;
     publish(&cluster.url("E1")?).await?;
+    // What is acknowledged gets its row a moment later, and `dump` lists rows.
+    wait_until("the message to have its row", SOON, || async {
+        Ok((!cluster.ndb_tool("D1", &["dump"]).await?.stdout.is_empty()).then_some(()))
+    })
+    .await?;
     let config = cluster.config_file().to_str().expect("a path of the test").to_owned();
     for tool in ["verify", "stats", "dump"] {
         let args = [tool, "--config", &config, "--node", "D1"];
