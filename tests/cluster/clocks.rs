@@ -5,7 +5,7 @@ use vixen_tests::check::check;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Tier, wait_until};
 use vixen_tests::load::{Amount, Load, LoadOptions};
 
-use crate::support::{SOON, load_on};
+use crate::support::{SOON, load_on, logged};
 
 const HOUR_MS: u64 = 3_600_000;
 const MESSAGES: u64 = 500;
@@ -52,6 +52,7 @@ async fn publishing_goes_on_when_clocks_that_were_an_hour_ahead_are_right_again(
         assert!(cluster.is_ready(&id).await.expect("an answer"));
         let lead_s = cluster.metric(&id, "vixen_sync_order_ahead_seconds").await.expect("one");
         assert!(lead_s > 1_800.0, "{lead_s}");
+        logged(&cluster, &id, &["the order's stamps are ahead"]).await;
         let log = cluster.log(&id).expect("a log");
         let warnings = log.matches("the order's stamps are ahead").count();
         assert_eq!(warnings, 1, "{log}");
