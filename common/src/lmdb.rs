@@ -59,8 +59,8 @@ pub enum OpenError {
     },
 }
 
-/// Makes an environment in `dir`, unless there is one, with nothing in it but its format version and
-/// its store id: `new_id`, or a random one. Its names are durable on return (with `fsync`). Blocking.
+/// Makes an environment in `dir`, unless there is one: `databases`, all empty but `meta`, which has the
+/// format version and the store id, `new_id` or a random one. Its names are durable on return (with `fsync`). Blocking.
 /// The caller must hold the directory's `DirLock`.
 ///
 /// What is stopped on the way, by a power cut or otherwise, is made again. LMDB alone would not:
@@ -68,7 +68,13 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When the directory or LMDB's files cannot be had.
-pub fn make(dir: &Path, format: u8, new_id: Option<StoreId>, fsync: bool) -> Result<(), OpenError> {
+pub fn make(
+    dir: &Path,
+    format: u8,
+    new_id: Option<StoreId>,
+    databases: &[&str],
+    fsync: bool,
+) -> Result<(), OpenError> {
     let failed = |source| OpenError::Directory { path: dir.to_owned(), source };
     std::fs::create_dir_all(dir).map_err(failed)?;
     let making = dir.join(MAKING);
@@ -82,6 +88,9 @@ pub fn make(dir: &Path, format: u8, new_id: Option<StoreId>, fsync: bool) -> Res
         let env = open(&making, MAKING_BYTES, fsync)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some(DB_META))?;
+        for name in databases {
+            let _empty: Database<Bytes, Bytes> = env.create_database(&mut txn, Some(name))?;
+        }
         identify(&mut txn, meta, dir, format, new_id)?;
         txn.commit()?;
         env.prepare_for_closing().wait();
@@ -175,10 +184,10 @@ mod tests {
         // As a power cut may leave it.
         std::fs::write(making.join(DATA_FILE), [0; 8_192]).expect("written");
         let id = StoreId::generate();
-        make(dir.path(), 1, Some(id), true).expect("made");
+        make(dir.path(), 1, Some(id), &[], true).expect("made");
         assert!(!making.exists());
         assert_eq!(identified(dir.path(), 1).expect("whole"), id);
-        make(dir.path(), 1, None, true).expect("there");
+        make(dir.path(), 1, None, &[], true).expect("there");
         assert_eq!(identified(dir.path(), 1).expect("the same"), id);
     }
 

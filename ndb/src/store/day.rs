@@ -38,6 +38,10 @@ pub(super) mod db_name {
     pub(in crate::store) const OWNERS: &str = "owners";
     pub(in crate::store) const TOPICS: &str = "topics";
     pub(in crate::store) const TOPIC_ROWS: &str = "topic-rows";
+
+    /// All of them: who looks at a day that has only been made finds each.
+    pub(in crate::store) const ALL: [&str; 8] =
+        [META, TEMPORARY, BLOBS, ORDER, MISSING, OWNERS, TOPICS, TOPIC_ROWS];
 }
 
 /// In `meta`: where the order begins when what is before was dropped ([`OrderBase`]).
@@ -131,8 +135,7 @@ impl DayEnv {
         bytes_max: u64,
         fsync: bool,
     ) -> Result<(Self, StoreId), StoreError> {
-        let dir = store_dir.join(day.to_string());
-        lmdb::make(&dir, FORMAT, store_id, fsync)?;
+        let dir = Self::make(store_dir, day, store_id, fsync)?;
         let used = std::fs::metadata(dir.join("data.mdb")).map_or(0, |file| file.len());
         let map = used.saturating_mul(2).next_multiple_of(MAP_BYTES_MIN).max(MAP_BYTES_MIN);
         let env = lmdb::open(&dir, map.min(bytes_max).max(used), fsync)?;
@@ -150,6 +153,18 @@ impl DayEnv {
             sync_dir(store_dir)?;
         }
         Ok((found, store_id))
+    }
+
+    /// Makes the day below `store_dir`, unless it is there; its directory.
+    pub(super) fn make(
+        store_dir: &Path,
+        day: UtcDay,
+        store_id: Option<StoreId>,
+        fsync: bool,
+    ) -> Result<PathBuf, StoreError> {
+        let dir = store_dir.join(day.to_string());
+        lmdb::make(&dir, FORMAT, store_id, &db_name::ALL, fsync)?;
+        Ok(dir)
     }
 
     /// A day of an environment whose databases `database` finds or makes, by name.

@@ -31,6 +31,8 @@ mod db_name {
     pub(super) const BY_STAMP: &str = "by-stamp";
     pub(super) const OWNERS: &str = "owners";
     pub(super) const PEERS: &str = "peers";
+
+    pub(super) const ALL: [&str; 6] = [META, VOTES, ELECTED, BY_STAMP, OWNERS, PEERS];
 }
 
 /// Key of the clock ceiling in `meta`.
@@ -82,7 +84,7 @@ pub(crate) struct Beside {
 impl Store {
     /// Opens or creates the store in `dir`. Blocking.
     pub(crate) fn open(dir: &Path, bytes_max: u64, fsync: bool) -> Result<Self, StoreError> {
-        lmdb::make(dir, FORMAT, None, fsync)?;
+        lmdb::make(dir, FORMAT, None, &db_name::ALL, fsync)?;
         let env = lmdb::open(dir, bytes_max, fsync)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some(db_name::META))?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::inspect::Inspector;
 
 #[test]
 fn a_reopened_store_gives_back_segments_order_and_chain() {
@@ -187,4 +188,15 @@ fn a_store_of_the_time_before_days_is_refused() {
     std::fs::write(dir.path().join("data.mdb"), b"old").expect("writes");
     let opened = Store::open(dir.path(), options(), at(0, 0));
     assert!(matches!(opened, Err(StoreError::OldLayout { .. })));
+}
+
+/// What a power cut right after the making leaves.
+#[test]
+fn a_day_that_has_been_made_and_never_opened_can_be_looked_at() {
+    let dir = tempfile::tempdir().expect("dir");
+    DayEnv::make(dir.path(), day(0), None, false).expect("made");
+    let inspector = Inspector::new(dir.path().to_owned(), BYTES_MAX);
+    inspector.open(day(0)).expect("can be read").expect("is there");
+    let bench = Bench::open(dir.path(), at(0, 0));
+    assert_eq!(bench.recovered(), Recovered::default());
 }
