@@ -75,14 +75,18 @@ impl Votes {
     /// Milliseconds until [`Votes::overdue`] has a segment; `None` while nothing is pending.
     #[must_use]
     pub fn due_in_ms(&self, now: WallTime) -> Option<u64> {
-        self.hedges.by_time.first().map(|(due, _)| remaining_ms(*due, now))
+        let (first, _) = self.hedges.by_time.first()?;
+        let (last, _) = self.hedges.by_time.last()?;
+        Some(remaining_ms(*first, now).min(remaining_ms(*last, now)))
     }
 
     /// A segment that has waited long enough: give [`Input::Overdue`](super::Input::Overdue).
     #[must_use]
     pub fn overdue(&self, now: WallTime) -> Option<SegmentId> {
-        let (due, segment) = self.hedges.by_time.first()?;
-        (remaining_ms(*due, now) == 0).then_some(*segment)
+        // Those that were set before wall time was turned back come last.
+        let ends = [self.hedges.by_time.first()?, self.hedges.by_time.last()?];
+        let (_, segment) = ends.into_iter().find(|(due, _)| remaining_ms(*due, now) == 0)?;
+        Some(*segment)
     }
 
     /// Starts the clock of a segment, if it does not run.

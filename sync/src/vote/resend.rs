@@ -57,6 +57,18 @@ impl Votes {
             for peer in peers.iter().filter(|id| **id != self.options.id) {
                 self.say_again(segment, *peer, fx);
             }
+            self.tell_previous(segment, fx);
+        }
+    }
+
+    /// Tells the coordinator of a segment that waits the election before it: without that it
+    /// proposes nothing, and knows nobody to ask for it.
+    fn tell_previous(&self, segment: SegmentId, fx: &mut Effects) {
+        let Some(promised) = self.pending.get(&segment).map(|p| p.vote.promised) else { return };
+        let leader = coordinator(segment.owner, promised, &self.options.members);
+        let previous = segment.previous().filter(|previous| self.is_elected(*previous));
+        if let Some(previous) = previous.filter(|_| leader != self.options.id) {
+            fx.catch_ups.push((leader, segment.owner, previous.seq.before()));
         }
     }
 

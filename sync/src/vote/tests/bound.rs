@@ -242,3 +242,42 @@ fn what_is_pending_is_said_again_though_its_draft_is_ahead() {
             .any(|(to, message)| *to == home && matches!(message, Message::PickChallenger { .. }))
     );
 }
+
+/// Found by the simulation: with others that were due sooner, those waited for wall time.
+#[test]
+fn a_delay_that_was_set_before_wall_time_was_turned_back_is_over_at_once() {
+    let mut bench = Bench::new(3);
+    let (_, second, _) = roles();
+    bench.now = NOW.plus_millis(HOUR_MS);
+    bench.store(meta(1, 1));
+    bench.now = NOW;
+    bench.store(meta(2, 1));
+    let node = &bench.nodes[usize::from(second.0)];
+    assert_eq!(node.due_in_ms(NOW), Some(0));
+    assert_eq!(node.overdue(NOW), Some(meta(1, 1).id));
+}
+
+/// Found by the simulation: a coordinator that had missed an election waited for it for ever.
+#[test]
+fn a_coordinator_that_has_missed_the_election_before_is_told_of_it() {
+    let mut bench = Bench::new(3);
+    link(&mut bench, &[0, 1, 2]);
+    let (home, second, _) = roles();
+    bench.store(meta(1, 1));
+    bench.deliver_without(home);
+    bench.step(second.0, Input::PeerDown { peer: home });
+    bench.deliver_without(home);
+    bench.now = NOW.plus_millis(100);
+    for node in (0..3).filter(|node| *node != home.0) {
+        bench.overdue(node);
+    }
+    bench.deliver_without(home);
+    assert_eq!(bench.elected[usize::from(second.0)].len(), 1, "by the other two");
+    bench.queue.clear();
+    bench.step(second.0, Input::PeerUp { peer: home });
+    bench.queue.clear();
+    bench.store(meta(1, 2));
+    bench.now = bench.now.plus_millis(5_000);
+    let fx = bench.step(second.0, Input::Retry);
+    assert!(fx.catch_ups.contains(&(home, meta(1, 1).id.owner, Seq(0))), "{fx:?}");
+}
