@@ -113,15 +113,18 @@ impl Votes {
         self.set_hedge(segment, Hedge { attempts: 0, due: now.plus_millis(patience_ms), ..hedge });
     }
 
-    /// Drives a segment on: says this node's own ballot again, or overtakes another's.
+    /// Drives a segment on: says this node's own ballot again, or overtakes another's. One whose own
+    /// stamps are too far ahead leaves it to others: it may have none to propose.
     fn push(&mut self, now: WallTime, segment: SegmentId, fx: &mut Effects) {
+        let is_wild = self.is_wild(self.clock.value(), now);
         let Some(pending) = self.pending.get(&segment) else { return };
         let promised = pending.vote.promised;
         let highest = promised.max(pending.picking).max(pending.outbid);
         let leader = coordinator(segment.owner, promised, &self.options.members);
         if leader == self.options.id && highest == promised {
             // What was too far ahead may be admitted by now.
-            if !self.try_propose(now, segment, fx) {
+            let is_proposed = self.try_propose(now, segment, fx);
+            if !is_proposed && !is_wild {
                 self.insist(segment, fx);
             }
             return;
@@ -129,6 +132,9 @@ impl Votes {
         if leader != self.options.id {
             let since = pending.hedge.map_or(now, |hedge| hedge.since);
             self.presence.suspect(now, leader, since);
+        }
+        if is_wild {
+            return;
         }
         let from = if highest > promised { highest } else { Ballot(promised.0.saturating_add(1)) };
         if let Some(ballot) = self.own_ballot(segment.owner, from) {
@@ -236,7 +242,10 @@ impl Votes {
         self.release(now, segment);
         self.promise(now, segment, ballot, fx);
         self.send_pick(now, segment, ballot, fx);
-        self.postpone(now, segment);
+        if ballot > promised {
+            // One that only repeats its ballot may have no stamp to propose: it holds nobody up.
+            self.postpone(now, segment);
+        }
         self.draft_from(now, segment.next(), fx);
     }
 
