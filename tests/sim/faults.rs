@@ -117,9 +117,11 @@ impl World {
         self.note(|| "heal".to_owned());
         let pairs = self.cut_pairs();
         self.network.heal();
+        let unlinked = std::mem::take(&mut self.unlinked);
         for (a, b) in pairs {
             let peer = id_of(b);
             let input = match self.notice {
+                _ if unlinked.contains(&(a.min(b), a.max(b))) => Input::PeerUp { peer },
                 Notice::LinksDown => Input::PeerUp { peer },
                 // What was cut off is lost all the same: who was silent hears of it by retries.
                 Notice::Silence => Input::PeerSilent { peer, is_silent: false },
@@ -149,10 +151,16 @@ impl World {
     /// The node's links to all peers that run and can be reached come up.
     pub(crate) fn link_up(&mut self, at: usize) {
         for peer in (0..self.nodes.len()).filter(|peer| *peer != at) {
-            if self.nodes[peer].is_up() && !self.network.is_cut(id_of(at), id_of(peer)) {
-                self.step(at, vec![Input::PeerUp { peer: id_of(peer) }], None);
-                self.step(peer, vec![Input::PeerUp { peer: id_of(at) }], None);
+            if !self.nodes[peer].is_up() {
+                continue;
             }
+            if self.network.is_cut(id_of(at), id_of(peer)) {
+                // They dial each other until the cut is over.
+                self.unlinked.insert((at.min(peer), at.max(peer)));
+                continue;
+            }
+            self.step(at, vec![Input::PeerUp { peer: id_of(peer) }], None);
+            self.step(peer, vec![Input::PeerUp { peer: id_of(at) }], None);
         }
     }
 

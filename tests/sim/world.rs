@@ -91,6 +91,8 @@ pub(crate) struct World {
     pub(crate) clocks: Clocks,
     pub(crate) healed_at_ms: u64,
     pub(crate) notice: Notice,
+    /// Nodes that both run, one of which started while it could not reach the other.
+    pub(crate) unlinked: BTreeSet<(usize, usize)>,
     pub(crate) readers: Vec<Reader>,
     segments: BTreeMap<SegmentId, Segment>,
     /// Segments that are not stored everywhere, or not known elected.
@@ -132,6 +134,7 @@ impl World {
             clocks: Clocks::new(n.into(), &mut rng),
             healed_at_ms: 0,
             notice: Notice::Nothing,
+            unlinked: BTreeSet::new(),
             readers: (0..=READERS).map(|_| Reader::new(n.into())).collect(),
             segments: BTreeMap::new(),
             open: BTreeSet::new(),
