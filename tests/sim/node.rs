@@ -226,18 +226,10 @@ impl Node {
             known.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after).collect();
         known.sort_unstable_by_key(|elected| elected.meta.id.seq);
         let row = self.votes.as_ref().and_then(|votes| votes.owner_row(owner)).unwrap_or_default();
-        // What is forgotten, and no more.
-        let settled = match known.first() {
-            Some(first) if first.meta.id.seq <= row.contiguous => OwnerRow {
-                contiguous: first.meta.id.seq.before(),
-                stamp: first.stamp().just_below(),
-            },
-            Some(_) | None => row,
-        };
+        let settled = OwnerRow::forgotten(after, known.first().copied(), row);
         let mut messages: Vec<_> =
             known.into_iter().map(|elected| Message::AdvanceSegmentResolved { elected }).collect();
-        if settled.contiguous > after {
-            let OwnerRow { contiguous, stamp } = settled;
+        if let Some(OwnerRow { contiguous, stamp }) = settled {
             let trimmed_to = self.disk.trimmed_to;
             messages.push(Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
         }

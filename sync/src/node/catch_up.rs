@@ -99,7 +99,7 @@ impl SyncNode {
             }
             self.tell_peer(to, Message::AdvanceSegmentResolved { elected });
         }
-        if let Some(OwnerRow { contiguous, stamp }) = forgotten(after, first, row) {
+        if let Some(OwnerRow { contiguous, stamp }) = OwnerRow::forgotten(after, first, row) {
             let trimmed_to = self.trimmed_to();
             self.tell_peer(to, Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
         }
@@ -108,19 +108,6 @@ impl SyncNode {
         }
         Ok(())
     }
-}
-
-/// What of an owner's elections beyond `after` is forgotten: up to the `first` that is remembered,
-/// never more, since what is remembered must reach the peer's feeds, and not beyond a gap. Its
-/// stamp is an upper bound then; the one after it is elected, so nothing is proposed above it.
-fn forgotten(after: Seq, first: Option<Elected>, row: OwnerRow) -> Option<OwnerRow> {
-    let row = match first {
-        Some(first) => {
-            OwnerRow { contiguous: first.meta.id.seq.before(), stamp: first.stamp().just_below() }
-        }
-        None => row,
-    };
-    (row.contiguous > after).then_some(row)
 }
 
 #[cfg(test)]

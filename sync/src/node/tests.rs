@@ -46,6 +46,8 @@ fn start(dir: &std::path::Path) -> (SyncHandle, StoreId) {
 struct Played {
     inbox: mpsc::Receiver<LinkEvent>,
     sender: LinkSender,
+    /// Up to where it was told that an owner's segments are settled.
+    settled: BTreeSet<(OwnerId, Seq)>,
 }
 
 impl Played {
@@ -60,7 +62,7 @@ impl Played {
         };
         tokio::spawn(join(own, node, QUEUE_BYTES_MAX));
         let Some(LinkEvent::Up { sender, .. }) = inbox.recv().await else { panic!("no link") };
-        let played = Self { inbox, sender };
+        let played = Self { inbox, sender, settled: BTreeSet::new() };
         played.say(Message::SyncStanding { run: 1, commits: 1 });
         played.say(Message::SyncDigest { owners: Vec::new() });
         played
@@ -86,8 +88,14 @@ impl Played {
             let event = event.unwrap_or_else(|_| panic!("never told of {missing:?}"));
             let Some(LinkEvent::Messages { messages, .. }) = event else { panic!("{event:?}") };
             for message in messages {
-                if let Message::AdvanceSegmentResolved { elected } = message {
-                    missing.remove(&elected.meta.id);
+                match message {
+                    Message::AdvanceSegmentResolved { elected } => {
+                        missing.remove(&elected.meta.id);
+                    }
+                    Message::OwnerSettled { owner, contiguous, .. } => {
+                        self.settled.insert((owner, contiguous));
+                    }
+                    _other => {}
                 }
             }
         }
@@ -138,4 +146,25 @@ async fn a_peer_that_asks_for_a_later_segment_first_is_told_of_those_before_it_t
     behind.told_of(ids(&elections[2..])).await;
     behind.asks_for(&elections[..2]);
     behind.told_of(ids(&elections[..2])).await;
+}
+
+/// Who takes a segment as settled drops its vote: with those of a quorum it would be lost.
+#[tokio::test]
+async fn what_is_elected_beyond_a_gap_settles_nothing_before_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (node, store) = start(dir.path());
+    let mut third = Played::link(MEMBERS[2], &node, store).await;
+    let owner = OwnerId(uuid::Uuid::now_v7());
+    let elections: Vec<Elected> = (1..=2).map(|seq| elected(owner, seq)).collect();
+    third.say(Message::AdvanceSegmentResolved { elected: elections[1] });
+    until(&node, |status| status["clock"].as_u64() >= Some(elections[1].stamp().0)).await;
+    let mut behind = Played::link(MEMBERS[1], &node, store).await;
+    behind.told_of([elections[1].meta.id].into()).await;
+    // What is said after the answer to the digest comes after it.
+    third.say(Message::AdvanceSegmentResolved { elected: elections[0] });
+    third.asks_for(&elections[..1]);
+    third.told_of([elections[0].meta.id].into()).await;
+    behind.asks_for(&elections[..1]);
+    behind.told_of([elections[0].meta.id].into()).await;
+    assert_eq!(behind.settled, BTreeSet::new());
 }

@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use vixen_common::id::{NdbId, OwnerId, SegmentId, Seq};
+use vixen_common::segment::Elected;
 use vixen_common::time::WallTime;
 use vixen_common::wire::DraftAnswer;
 
@@ -23,6 +24,26 @@ pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// Segments of an owner that a message may be behind its last elected one without being an answer's
 /// worth: feeds and votes have just told, or tell just now.
 const FRESH_SEGMENTS: u64 = 64;
+
+impl OwnerRow {
+    /// What of an owner's elections beyond `after` is forgotten where this is its `row`: up to the
+    /// `first` that is remembered, never more, since what is remembered must reach a peer's feeds.
+    /// Its stamp is an upper bound then; the one after it is elected, so nothing is proposed above it.
+    ///
+    /// An election beyond a gap says nothing of what is before it: that is elected as well, and not
+    /// known here, so it is not forgotten. Who took it as settled would drop its vote, and with the
+    /// votes of a quorum the segment.
+    #[must_use]
+    pub fn forgotten(after: Seq, first: Option<Elected>, row: Self) -> Option<Self> {
+        let row = match first {
+            Some(first) if first.meta.id.seq <= row.contiguous => {
+                Self { contiguous: first.meta.id.seq.before(), stamp: first.stamp().just_below() }
+            }
+            Some(_) | None => row,
+        };
+        (row.contiguous > after).then_some(row)
+    }
+}
 
 impl Votes {
     /// A draft is asked for of an elected segment: normal while others are quicker, worth an

@@ -101,3 +101,22 @@ fn an_owner_that_is_forgotten_is_refused_whatever_wall_clocks_say_then() {
     let fx = bench.step(0, Input::GenerateDraft { from: ndb(0), meta: segment });
     assert_eq!(fx.answers, [(ndb(0), segment.id, DraftAnswer::OwnerExpired)]);
 }
+
+#[test]
+fn what_is_forgotten_ends_before_the_first_that_is_remembered_and_at_a_gap() {
+    let elected = |seq| Elected {
+        meta: meta(1, seq),
+        challenger: Challenger { stamp: Stamp(100 + seq), group: GroupId(0) },
+    };
+    let row = OwnerRow { contiguous: Seq(5), stamp: Stamp(105) };
+    let forgotten = |after, first: Option<u64>| {
+        OwnerRow::forgotten(Seq(after), first.map(elected), row).map(|row| row.contiguous.0)
+    };
+    assert_eq!(forgotten(0, None), Some(5));
+    assert_eq!(forgotten(5, None), None);
+    assert_eq!(forgotten(0, Some(4)), Some(3));
+    assert_eq!(forgotten(3, Some(4)), None);
+    // The sixth is not known here: nobody may take it as settled.
+    assert_eq!(forgotten(0, Some(7)), Some(5));
+    assert_eq!(forgotten(5, Some(7)), None);
+}
