@@ -8,6 +8,7 @@
 // They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod address;
 pub mod config;
 pub mod dirlock;
 pub mod durable;

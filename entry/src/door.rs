@@ -3,7 +3,6 @@
 //! One for all sessions and requests. Logins and permissions are those of [`auth`](crate::auth);
 //! here they meet the clock, the randomness and the addresses of clients.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,6 +11,7 @@ use metrics::{counter, describe_counter};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use vixen_common::address::{AddressBlock, AddressCounts};
 use vixen_common::config::Config;
 use vixen_common::time::WallTime;
 
@@ -44,7 +44,7 @@ pub(crate) struct Door {
 #[derive(Debug, Default)]
 struct Present {
     total: usize,
-    of: BTreeMap<IpAddr, usize>,
+    of: AddressCounts,
 }
 
 /// A place inside, given back when it is dropped.
@@ -79,18 +79,17 @@ impl Door {
     /// The key of the limit that is reached.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
         let mut present = lock(&self.present);
-        let here = present.of.get(&address).copied().unwrap_or(0);
         let reached = if present.total >= self.present_max {
             Some("sessions-max")
         } else {
-            (here >= self.per_address_max).then_some("sessions-per-address-max")
+            let counted = present.of.take(AddressBlock::of(address), self.per_address_max);
+            counted.err().map(|_full| "sessions-per-address-max")
         };
         if let Some(limit) = reached {
             counter!(CONNECTIONS_REFUSED, "limit" => limit).increment(1);
             return Err(limit);
         }
         present.total += 1;
-        present.of.insert(address, here + 1);
         drop(present);
         Ok(Admission { door: Arc::clone(self), address })
     }
@@ -170,12 +169,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut present = lock(&self.door.present);
         present.total -= 1;
-        if let Some(here) = present.of.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                present.of.remove(&self.address);
-            }
-        }
+        present.of.give_back(AddressBlock::of(self.address));
     }
 }
 
@@ -232,5 +226,22 @@ mod tests {
         assert_eq!(door.admit(c).map(drop), Err("sessions-max"));
         drop(first);
         assert!(door.admit(a).is_ok(), "the place is free again");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_has_the_places_of_one_address_and_a_site_those_of_eight() {
+        let mut config = Config::nearcast(PathBuf::from("unused"), ([127, 0, 0, 1], 0).into());
+        config.limits.sessions_per_address_max = 1;
+        let door = Arc::new(Door::new(&config));
+        let at = |network: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 1, network, 0, 0, 0, host]);
+        let full = Err("sessions-per-address-max");
+        let mut inside = Vec::new();
+        for network in 0..8 {
+            inside.push(door.admit(at(network, 1)).expect("the first of its network"));
+            assert_eq!(door.admit(at(network, 2)).map(drop), full, "of the same network");
+        }
+        assert_eq!(door.admit(at(8, 1)).map(drop), full, "of the same site");
+        let elsewhere = IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 1]);
+        assert!(door.admit(elsewhere).is_ok(), "another site");
     }
 }

@@ -1,8 +1,10 @@
 //! Slows down those who guess: counts failed logins by the address they come from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use vixen_common::address::AddressBlock;
 
 /// When logins of an address are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +27,13 @@ impl FailureLimits {
 ///
 /// Asked before a CHALLENGE is sent, and again before its answer is checked: else many connections
 /// that were opened at once would have a guess each. A login that succeeds forgives nothing, for a
-/// guesser may have an account as well. An IPv6 network of 64 bits counts as one address, since
-/// whoever has one address of it has all.
+/// guesser may have an account as well.
 #[derive(Debug)]
 pub struct FailureGate {
     limits: FailureLimits,
-    peers: BTreeMap<IpAddr, Peer>,
+    peers: BTreeMap<AddressBlock, Peer>,
     /// The same, by when they are forgotten.
-    by_end: BTreeSet<(Instant, IpAddr)>,
+    by_end: BTreeSet<(Instant, AddressBlock)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ impl FailureGate {
     /// How long logins of this address are still refused; `None` when they are not.
     #[must_use]
     pub fn closed_for(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let peer = self.peers.get(&network_of(address))?;
+        let peer = self.peers.get(&AddressBlock::of(address))?;
         let is_closed = peer.failures >= self.limits.failures_max && peer.end > now;
         is_closed.then(|| peer.end.duration_since(now))
     }
@@ -59,7 +60,7 @@ impl FailureGate {
     /// Counts a failed login, and returns whether it closed the gate.
     pub fn on_failure(&mut self, address: IpAddr, now: Instant) -> bool {
         self.forget_until(now);
-        let network = network_of(address);
+        let network = AddressBlock::of(address);
         let end = now + self.limits.window;
         let (failures, end) = match self.peers.get(&network) {
             None => (1, end),
@@ -100,7 +101,7 @@ impl FailureGate {
         }
     }
 
-    fn remove(&mut self, network: IpAddr) {
+    fn remove(&mut self, network: AddressBlock) {
         if let Some(peer) = self.peers.remove(&network) {
             self.by_end.remove(&(peer.end, network));
         }
@@ -109,17 +110,6 @@ impl FailureGate {
     fn check(&self) {
         debug_assert_eq!(self.peers.len(), self.by_end.len());
         debug_assert!(self.peers.len() <= self.limits.addresses_max.max(1));
-    }
-}
-
-/// What counts as one address.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let bits = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(bits))
-        }
     }
 }
 
