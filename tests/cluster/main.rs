@@ -29,3 +29,4 @@ mod storage;
 mod support;
 mod takeover;
 mod tls;
+mod trace;

@@ -3,6 +3,7 @@
 //! Nothing here ever waits for whoever reads the log, and no error of writing it reaches a node:
 //! see `queue.rs` and `writer.rs`.
 
+mod ceiling;
 mod queue;
 mod writer;
 
@@ -17,9 +18,12 @@ use std::time::Duration;
 use metrics::{counter, describe_counter};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{self as layer, FmtContext};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogConfig, LogFormat};
 use crate::telemetry::install_metrics;
@@ -44,8 +48,8 @@ thread_local! {
     static NOTICE: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-/// Starts logging to standard error as `log` says; `RUST_LOG` overrides the filter. Every line
-/// carries `node`. Panics are told in the log from now on as well. Later calls, and calls where a
+/// Starts logging to standard error as `log` says; `RUST_LOG` overrides the filter, and neither lifts
+/// the ceiling of `ceiling.rs`. Every line carries `node`. Panics are told in the log from now on as well. Later calls, and calls where a
 /// subscriber is already set, change nothing.
 ///
 /// # Panics
@@ -69,17 +73,19 @@ fn start(log: &LogConfig, node: &str) -> bool {
         .with_writer(|| ToQueue)
         // They would be printed, and printing waits for the reader, and panics without one.
         .log_internal_errors(false);
+    let below_ceiling = filter_fn(ceiling::is_below);
     // A second call fails to set the global subscriber, and that is what it should do.
     let started = match log.format {
         LogFormat::Text => {
             let inner = layer::format();
             let builder = builder.with_ansi(io::stderr().is_terminal());
-            builder.event_format(Text { node, inner }).try_init()
+            builder.event_format(Text { node, inner }).finish().with(below_ceiling).try_init()
         }
         LogFormat::Json => {
             let inner = layer::format().json().flatten_event(true);
             let fields = layer::format::JsonFields::new();
-            builder.fmt_fields(fields).event_format(Json { node, inner }).try_init()
+            let builder = builder.fmt_fields(fields).event_format(Json { node, inner });
+            builder.finish().with(below_ceiling).try_init()
         }
     };
     // Here, and not before: a subscriber that somebody else has set does not write to the queue.
