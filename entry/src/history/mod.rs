@@ -30,6 +30,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vixen_common::id::{GroupId, NdbId, OwnerId, PermanentId, Position};
+use vixen_common::roster::Roster;
 use vixen_common::segment::TopicPattern;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
@@ -52,6 +53,8 @@ pub struct HistoryOptions {
     pub owner: OwnerId,
     /// The ndb nodes of each group.
     pub groups: Vec<Vec<NdbId>>,
+    /// What they are called.
+    pub roster: Roster,
 }
 
 /// One read, among those of an entry.
@@ -160,10 +163,12 @@ pub enum HistoryError {
         waited_ms: u64,
     },
     /// A group gave nothing for too long.
-    #[error("nothing from group {group} within {waited_ms} ms: {trouble}")]
+    #[error("nothing from group {group} ({nodes}) within {waited_ms} ms: {trouble}")]
     Unavailable {
         /// The group.
         group: GroupId,
+        /// Its nodes by name.
+        nodes: String,
         /// How long it was waited for.
         waited_ms: u64,
         /// What happened last.

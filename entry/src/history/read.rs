@@ -73,7 +73,8 @@ impl Read {
         let preference = options.owner.0.as_u128().wrapping_add(id.0.into());
         let sources = (0..).zip(&options.groups).map(|(group, members)| {
             let group = GroupId(group);
-            (group, Source::new(group, members.clone(), preference, direction, place))
+            let (members, roster) = ((group, members.clone()), options.roster.clone());
+            (group, Source::new(members, roster, preference, direction, place))
         });
         let mut read = Self {
             id,

@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use vixen_common::id::{GroupId, NdbId, Position};
+use vixen_common::roster::Roster;
 use vixen_common::segment::TopicPattern;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
@@ -65,6 +66,7 @@ pub(super) struct Source {
     direction: Direction,
     /// All nodes of the group; `at` is the one to ask.
     members: Vec<NdbId>,
+    roster: Roster,
     at: usize,
     /// Where the next batch begins.
     place: HistoryPlace,
@@ -100,8 +102,8 @@ pub(super) enum Due {
 impl Source {
     /// `preference` spreads reads over the replicas.
     pub(super) fn new(
-        group: GroupId,
-        members: Vec<NdbId>,
+        (group, members): (GroupId, Vec<NdbId>),
+        roster: Roster,
         preference: u128,
         direction: Direction,
         place: HistoryPlace,
@@ -115,6 +117,7 @@ impl Source {
             group,
             direction,
             members,
+            roster,
             at: usize::try_from(preference % length).unwrap_or_default(),
             place,
             reached,
@@ -457,7 +460,8 @@ impl Source {
         let to = self.choose(linked);
         if waited_ms >= PATIENCE_MS {
             let trouble = if to.is_none() { Trouble::NotLinked } else { self.trouble };
-            return Err(HistoryError::Unavailable { group: self.group, waited_ms, trouble });
+            let (group, nodes) = (self.group, self.roster.ndb_list(&self.members));
+            return Err(HistoryError::Unavailable { group, nodes, waited_ms, trouble });
         }
         if self.again_at.is_some_and(|at| at > now) {
             return Ok(None);

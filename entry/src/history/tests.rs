@@ -4,6 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use vixen_common::id::{Lane, Stamp};
+use vixen_common::roster::Roster;
 use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Records, Topic};
 use vixen_common::wire::HistoryQuery;
 
@@ -303,7 +304,11 @@ fn run(seed: u64) -> (World, HistoryRequest, u64, Vec<u64>, HistoryItem) {
     };
     let all: Vec<Vec<_>> =
         (0..groups).map(|group| (0..members).map(|member| ndb(group, member)).collect()).collect();
-    let mut history = History::new(HistoryOptions { owner: owner(), groups: all.clone() });
+    let mut history = History::new(HistoryOptions {
+        owner: owner(),
+        groups: all.clone(),
+        roster: Roster::default(),
+    });
     let nodes: Vec<_> = all.into_iter().flatten().collect();
     let mut known: BTreeMap<NdbId, usize> =
         nodes.iter().map(|node| (*node, rng.random_range(0..=world.order.len()))).collect();
@@ -479,8 +484,13 @@ fn forward(start: Start) -> HistoryRequest {
 impl Bench {
     fn new(linked: u8) -> Self {
         let groups = vec![vec![ndb(0, 0), ndb(0, 1)]];
-        let mut bench =
-            Self { history: History::new(HistoryOptions { owner: owner(), groups }), now: START };
+        let names = [(ndb(0, 0), "D1"), (ndb(0, 1), "D2")];
+        let names = names.map(|(id, name)| (id, name.parse().expect("a name")));
+        let roster = Roster::new([], names);
+        let mut bench = Self {
+            history: History::new(HistoryOptions { owner: owner(), groups, roster }),
+            now: START,
+        };
         for member in 0..linked {
             bench.step(Input::NdbUp { ndb: ndb(0, member) });
         }
@@ -550,7 +560,7 @@ fn a_group_without_nodes_ends_the_read_with_its_name_after_the_patience() {
     let fx = bench.wait();
     assert_eq!(bench.now, START.plus_millis(PATIENCE_MS));
     let [(READ, HistoryItem::Failed(error))] = &fx.items[..] else { panic!("{fx:?}") };
-    let text = "nothing from group 0 within 10000 ms: no ndb node of it is connected";
+    let text = "nothing from group 0 (D1, D2) within 10000 ms: no ndb node of it is connected";
     assert_eq!(error.to_string(), text);
 }
 

@@ -211,7 +211,11 @@ pub(super) struct Reads {
 impl Reads {
     pub(super) fn new(options: &EntryOptions) -> Self {
         let end = End::new(options.sync_nodes.len());
-        let options = HistoryOptions { owner: options.owner, groups: options.groups.clone() };
+        let options = HistoryOptions {
+            owner: options.owner,
+            groups: options.groups.clone(),
+            roster: options.roster.clone(),
+        };
         Self {
             history: History::new(options),
             consumers: BTreeMap::new(),

@@ -504,6 +504,7 @@ mod tests {
     #[test]
     fn a_past_that_cannot_be_read_has_the_uri_of_the_history_route() {
         let (group, waited_ms, trouble) = (GroupId(2), 10_000, Trouble::Behind);
+        let nodes = "D7, D8, D9".to_owned();
         let table = [
             (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
             (HistoryError::NotReady, "vixen.error.not_ready"),
@@ -511,7 +512,10 @@ mod tests {
             (HistoryError::Beyond { end: Position(5) }, "vixen.error.beyond_end"),
             (HistoryError::NotOfThisOrder { end: Position(5) }, "vixen.error.not_of_this_order"),
             (HistoryError::EndUnknown { waited_ms }, "vixen.error.unavailable"),
-            (HistoryError::Unavailable { group, waited_ms, trouble }, "vixen.error.unavailable"),
+            (
+                HistoryError::Unavailable { group, nodes, waited_ms, trouble },
+                "vixen.error.unavailable",
+            ),
             (HistoryError::Stopped, "vixen.error.shutting_down"),
         ];
         for (error, uri) in table {

@@ -331,7 +331,8 @@ impl World {
             return true;
         } else if is_failing {
             let (group, trouble) = (GroupId(0), Trouble::Silent);
-            Err(HistoryError::Unavailable { group, waited_ms: 5_000, trouble })
+            let nodes = String::new();
+            Err(HistoryError::Unavailable { group, nodes, waited_ms: 5_000, trouble })
         } else {
             let rng = &mut self.rng;
             let is_whole = rng.random_bool(0.5);

@@ -309,8 +309,8 @@ fn everything_waits_for_the_last_part_of_a_replay() {
     assert!(bench.feed.is_blocked());
     assert_eq!(bench.next(), Some((at(40), Some(45))));
     // One that fails is tried again, before all others.
-    let unavailable =
-        HistoryError::Unavailable { group: GroupId(0), waited_ms: 1, trouble: Trouble::Silent };
+    let (group, nodes, trouble) = (GroupId(0), String::new(), Trouble::Silent);
+    let unavailable = HistoryError::Unavailable { group, nodes, waited_ms: 1, trouble };
     let fx = bench.feed.on_read(Err(unavailable));
     assert_eq!((fx.pause, fx.lost), (Some(PAUSE_FAILED), None));
     assert!(bench.feed.is_blocked());
@@ -367,6 +367,7 @@ fn what_is_not_for_the_subscriber_counts_for_nothing() {
 fn what_a_failed_read_means() {
     let unavailable = || HistoryError::Unavailable {
         group: GroupId(0),
+        nodes: String::new(),
         waited_ms: 1,
         trouble: Trouble::NotLinked,
     };

@@ -169,8 +169,8 @@ async fn bad_parameters_never_reach_the_core() {
 #[tokio::test]
 async fn a_failure_before_the_first_line_is_a_status() {
     let group = GroupId(2);
-    let unavailable =
-        HistoryError::Unavailable { group, waited_ms: 10_000, trouble: Trouble::NotLinked };
+    let (nodes, trouble) = ("D7, D8, D9".to_owned(), Trouble::NotLinked);
+    let unavailable = HistoryError::Unavailable { group, nodes, waited_ms: 10_000, trouble };
     let table = [
         (HistoryError::Busy { max: 64 }, "429", "vixen.error.too_many_reads"),
         (HistoryError::NotReady, "503", "vixen.error.not_ready"),

@@ -436,9 +436,10 @@ fn an_end_concerns_its_own_subscription_only() {
 #[test]
 fn a_past_that_cannot_be_read_refuses_the_subscription_and_nothing_else() {
     let (group, waited_ms, trouble) = (GroupId(0), 10_000, Trouble::NotLinked);
+    let nodes = "D1, D2, D3".to_owned();
     let table = [
         (HistoryError::Trimmed { first: Position(17) }, "vixen.error.trimmed"),
-        (HistoryError::Unavailable { group, waited_ms, trouble }, "vixen.error.unavailable"),
+        (HistoryError::Unavailable { group, nodes, waited_ms, trouble }, "vixen.error.unavailable"),
         (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
         (HistoryError::NotReady, "vixen.error.not_ready"),
         (HistoryError::Stopped, "vixen.error.shutting_down"),
