@@ -8,6 +8,7 @@ mod clocks;
 mod config;
 mod drain;
 mod full;
+mod gone;
 mod groups;
 mod kept;
 mod kill;

@@ -14,8 +14,8 @@
 //! and one that takes events too slowly leaves and joins again: both are told the position from
 //! which on they get everything, which is beyond whatever a tail went by before it knew the pattern. A group without a linked replica carries nothing
 //! and keeps nobody waiting: when it comes back, its tail is opened with the whole interest from
-//! where the merge stands, and the merge has not passed any segment of it. While no group at all
-//! is linked, SUBSCRIBED waits.
+//! where the merge stands, and the merge has not passed any segment of it. So it is while no group
+//! at all is linked. Only until the first tail has told where the order stands, SUBSCRIBED waits.
 //!
 //! The merge follows the order, not the slowest tail: `merge` says how. So a group that is gone
 //! holds back what comes after the first segment of it that nobody here has, and nothing else.
@@ -191,9 +191,13 @@ impl Delivery {
         );
     }
 
-    /// The change of the interest that every tail with a linked replica carries; 0 without any.
+    /// The change of the interest that every tail with a linked replica carries. Without any it is
+    /// the last: all tails will be opened with it, from where the merge stands. 0 while that is
+    /// not known.
     fn applied(&self) -> u64 {
-        self.tails.values().filter(|tail| tail.is_linked()).map(Tail::applied).min().unwrap_or(0)
+        let linked = self.tails.values().filter(|tail| tail.is_linked());
+        let all = self.frontier.map_or(0, |_| self.version);
+        linked.map(Tail::applied).min().unwrap_or(all)
     }
 
     fn interest(&self) -> Interest {
@@ -251,12 +255,13 @@ impl Delivery {
     }
 
     fn on_tail_opened(&mut self, now: WallTime, from: NdbId, next: Position, fx: &mut Effects) {
+        // The answer to an earlier question tells it as well, and may stay the only one for long.
+        self.begin_order(next);
         let Some(tail) = self.tails.get_mut(&from.group) else { return };
         let Some(count) = tail.opened(now, from, next) else { return };
         if count > 0 {
             fx.notes.push(Note::PositionsMissed { from, count });
         }
-        self.begin_order(next);
         self.apply(fx);
         self.deliver(fx);
     }
@@ -415,11 +420,15 @@ impl Delivery {
         self.version = version;
         if was_empty {
             self.begin_interest(now, fx);
-            return;
+        } else {
+            for to in self.tails.values().filter_map(Tail::at) {
+                let (add, remove) = (add.clone(), remove.clone());
+                fx.sends.push((to, Message::ChangeInterest { version, add, remove }));
+            }
         }
-        for to in self.tails.values().filter_map(Tail::at) {
-            let (add, remove) = (add.clone(), remove.clone());
-            fx.sends.push((to, Message::ChangeInterest { version, add, remove }));
+        if !self.tails.values().any(Tail::is_linked) {
+            // Nobody will answer.
+            self.apply(fx);
         }
     }
 

@@ -88,7 +88,8 @@ impl From<SessionEvent> for EntryEvent {
 pub(crate) struct Waits {
     /// Groups of which nobody is there, with their nodes.
     pub(crate) gone: Option<Words>,
-    /// The next message of the order is in one of them: live events wait for it.
+    /// The next message of the order is in one of them, as it must be when there is no other: live
+    /// events wait for it.
     pub(crate) holds_up: bool,
 }
 

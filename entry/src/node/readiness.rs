@@ -113,8 +113,10 @@ impl EntryNode {
     /// Tells streams of events what they wait for, where it is a group of which nobody is there.
     pub(super) fn tell_waits(&self) {
         let is_heard = |group| self.ndb.heard().any(|ndb| ndb.group == group);
+        let is_any_heard = self.ndb.heard().next().is_some();
         // Else it is under way.
-        let holds_up = self.delivery.waits_for().is_some_and(|group| !is_heard(group));
+        let waits_for = self.delivery.waits_for();
+        let holds_up = !is_any_heard || waits_for.is_some_and(|group| !is_heard(group));
         if holds_up != self.handle.waits.borrow().holds_up {
             let gone = self.handle.waits.borrow().gone.clone();
             self.handle.tell_waits(Waits { gone, holds_up });

@@ -283,16 +283,77 @@ fn the_last_link_of_a_group_that_goes_keeps_nobody_waiting_for_its_answer() {
 }
 
 #[test]
-fn while_no_group_is_linked_subscribed_waits() {
+fn until_a_tail_has_told_the_order_subscribed_waits() {
     let mut bench = bench(2);
     bench.subscribe(7, 1, "t");
     assert!(bench.step(Input::Flush).outgoing.is_empty());
     bench.up(1);
     assert_eq!(words(&bench.tail(1, 10)), [(7, Word::Subscribed(1, 1))]);
+}
+
+#[test]
+fn while_every_group_is_gone_all_requests_are_answered_at_once_and_nothing_is_missed() {
+    let mut bench = subscribed(2);
+    bench.down(0);
     bench.down(1);
-    assert!(bench.subscribe(8, 1, "t").outgoing.is_empty());
+    assert_eq!(words(&bench.subscribe(8, 1, "t")), [(8, Word::Subscribed(1, 1))]);
+    bench.subscribe(8, 2, "u");
+    assert_eq!(words(&bench.step(Input::Flush)), [(8, Word::Subscribed(2, 2))]);
+    assert_eq!(words(&bench.unsubscribe(8, 3, 1)), [(8, Word::Unsubscribed(3))]);
+    let (session, join, subscriptions) = (SessionId(8), JoinId(1), vec![SubscriptionId(2)]);
+    let fx = bench.step(Input::Join { session, join, subscriptions });
+    assert_eq!(words(&fx), [(8, Word::Joined(1, 10))]);
+    // They come back, and are asked for all that is wanted from where they stood.
+    for group in 0..2 {
+        assert_eq!(asked(&bench.up(group)), [(group, Some(10))]);
+        bench.tail(group, 10);
+    }
+    let of_both = segment(10, &[("t", 0, b"[1]"), ("u", 0, b"[2]")]);
+    let fx = bench.step(Input::Segment { from: of(1), segment: of_both });
+    let events = || Word::Events(vec![(1, None), (2, None)]);
+    assert_eq!(words(&fx), [(7, events()), (8, events())]);
+}
+
+#[test]
+fn the_first_who_subscribes_while_every_group_is_gone_misses_nothing() {
+    let mut bench = bench(1);
     bench.up(0);
-    assert_eq!(words(&bench.tail(0, 10)), [(8, Word::Subscribed(1, 1))]);
+    bench.tail(0, 10);
+    bench.down(0);
+    bench.placed(10, 2, 0);
+    bench.subscribe(7, 1, "t");
+    let fx = bench.step(Input::Flush);
+    let [(_, Outgoing::Subscribed { live_from, .. })] = fx.outgoing.as_slice() else {
+        panic!("{fx:?}");
+    };
+    assert_eq!(*live_from, Position(12));
+    assert_eq!(asked(&bench.up(0)), [(0, Some(12))]);
+    bench.tail(0, 12);
+    assert_eq!(positions(&bench.sent(0, 12)), [12]);
+}
+
+#[test]
+fn the_last_node_that_goes_keeps_nobody_waiting_for_its_answer() {
+    let mut bench = subscribed(1);
+    bench.subscribe(8, 1, "u");
+    assert!(bench.step(Input::Flush).outgoing.is_empty(), "the tail has to carry it first");
+    assert_eq!(words(&bench.down(0)), [(8, Word::Subscribed(1, 2))]);
+    let mut bench = subscribed(1);
+    bench.subscribe(8, 1, "u");
+    assert!(bench.step(Input::Flush).outgoing.is_empty(), "the tail has to carry it first");
+    let fx = bench.step(Input::NdbSilent { ndb: of(0), is_silent: true });
+    assert_eq!(words(&fx), [(8, Word::Subscribed(1, 2))]);
+}
+
+#[test]
+fn an_answer_to_an_earlier_question_tells_where_the_order_begins_as_well() {
+    let mut bench = bench(1);
+    bench.up(0);
+    bench.subscribe(7, 1, "t");
+    bench.step(Input::Flush);
+    assert!(bench.tail(0, 10).outgoing.is_empty(), "the tail is asked for anew");
+    assert_eq!(words(&bench.down(0)), [(7, Word::Subscribed(1, 1))]);
+    assert_eq!(asked(&bench.up(0)), [(0, Some(10))]);
 }
 
 #[test]
@@ -436,9 +497,14 @@ impl Run {
                 self.link_up(ndb);
             }
             18 => {
-                let ndb = self.any_node();
-                if self.cluster.link_down(ndb) {
-                    self.step(Input::NdbDown { ndb });
+                let one = self.any_node();
+                // Now and then all are gone at once.
+                let are_all_gone = self.rng.random_bool(0.2);
+                let gone = self.nodes().filter(|ndb| are_all_gone || *ndb == one);
+                for ndb in gone.collect::<Vec<_>>() {
+                    if self.cluster.link_down(ndb) {
+                        self.step(Input::NdbDown { ndb });
+                    }
                 }
             }
             _ => self.subscriber(),
