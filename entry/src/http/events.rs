@@ -6,11 +6,11 @@
 //! ```
 //! The id is the permanent id, and `Last-Event-ID` is `after`: a browser that reconnects by itself, to
 //! this entry or another, goes on where it was, without a gap and without a repeat. Where that cannot
-//! be, because retention has dropped what follows or the order is another one, it gets `event: reset`
-//! with the reason, and goes on from the first message that is left, or from the end:
-//! `docs/design/012-another-order.md`.
-//! While what comes next is in a group of which no node is there, `event: waiting` says so, with its
-//! nodes.
+//! be, because retention has dropped what follows, the order is another one, or no entry has sent that
+//! id, it gets `event: reset` with the reason, and goes on from the first message that is left, or from
+//! the end: `docs/design/012-another-order.md`.
+//! While what comes next is in a group of which no node is there, or no ndb node is there at all,
+//! `event: waiting` says so, with the nodes.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -36,12 +36,13 @@ use vixen_common::tls::ClientAddress;
 use super::problem::Problem;
 use super::publish::{REALM, admitted, problem_of};
 use super::refusals;
+use super::resume::{LastEventId, Reset};
 use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
 use crate::broker::{Outgoing, SessionEvent, SubscriptionId};
 use crate::events::EventBatch;
 use crate::feed::{After, Effects, Feed, ReadContext, ReadPart, Wish, read};
-use crate::history::{HistoryError, RefPoint};
+use crate::history::HistoryError;
 use crate::wamp::{RawUri, SessionContext};
 
 /// Without an event for so long a comment is sent: whoever is gone is noticed, and proxies see that
@@ -155,9 +156,12 @@ async fn open(
     let options = Value::Object(options).to_string();
     let wish = edge.wish(WallTime::now(), &options, &RawUri::Text(topic.into()));
     let mut wish = wish.map_err(problem_of)?;
-    let last = last_event_id(headers)?;
-    let resumes = last.is_some();
-    wish.after = last.map(After::Point).or(wish.after);
+    let last = LastEventId::of(headers);
+    match last {
+        LastEventId::Absent => {}
+        LastEventId::Point(point) => wish.after = Some(After::Point(point)),
+        LastEventId::Unreadable => wish.after = None,
+    }
     let (session, pattern, mode) = (info.session, wish.pattern.clone(), wish.mode());
     let visitor = Visitor::open(context, info, address).await?;
     let subscribe = SessionEvent::Subscribe { session, request: REQUEST, pattern, mode };
@@ -174,7 +178,9 @@ async fn open(
         read_at: None,
         subscription: None,
         stands: false,
-        may_reset: resumes,
+        may_reset: last != LastEventId::Absent,
+        knows_not_where: last == LastEventId::Unreadable,
+        reset_after: None,
         is_over: false,
         waiting: Waiting::new(context.reads.core()),
         out: BytesMut::from(RETRY),
@@ -185,46 +191,6 @@ async fn open(
         stream.turn().await.map_err(|end| end.problem())?;
     }
     Ok(stream)
-}
-
-/// Where a client was that comes back. Browsers send none before the first event.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<RefPoint>, Problem> {
-    let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    let point = value.to_str().ok().and_then(|text| RefPoint::parse(text, WallTime(0)).ok());
-    match point {
-        Some(point @ (RefPoint::Position(_) | RefPoint::Id(_))) => Ok(Some(point)),
-        Some(RefPoint::Time(_)) | None => {
-            Err(Problem::bad_request("Last-Event-ID is none that an entry has sent"))
-        }
-    }
-}
-
-/// Where a client goes on that cannot go on where it was.
-struct Reset {
-    after: After,
-    /// Its `Last-Event-ID` from now on.
-    last: Position,
-}
-
-impl Reset {
-    fn of(error: &HistoryError) -> Option<Self> {
-        match error {
-            HistoryError::Trimmed { first } => {
-                let last = Position(first.0.saturating_sub(1));
-                Some(Self { after: After::Beginning, last })
-            }
-            HistoryError::Beyond { end } | HistoryError::NotOfThisOrder { end } => {
-                Some(Self { after: After::Point(RefPoint::Position(*end)), last: *end })
-            }
-            HistoryError::Busy { .. }
-            | HistoryError::NotReady
-            | HistoryError::EndUnknown { .. }
-            | HistoryError::Unavailable { .. }
-            | HistoryError::Stopped => None,
-        }
-    }
 }
 
 /// Why a stream ends.
@@ -261,6 +227,9 @@ struct EventStream {
     stands: bool,
     /// Whether it goes on from elsewhere when it cannot go on where it was.
     may_reset: bool,
+    /// Where it was cannot be read: it goes on after the end of the order, once that is told.
+    knows_not_where: bool,
+    reset_after: Option<Position>,
     is_over: bool,
     waiting: Waiting,
     out: BytesMut,
@@ -324,6 +293,11 @@ impl EventStream {
             () = self.waiting.changed() => {}
             () = sleep_until(heartbeat) => self.out.put_slice(b":\n\n"),
         }
+        if let Some(end) = self.reset_after.take() {
+            self.may_reset = false;
+            refusals::count(StatusCode::BAD_REQUEST);
+            self.reset(Reset::after(end), &Problem::last_event_id(end)).await?;
+        }
         match self.incoming.front() {
             Some(Outgoing::Refused { error, .. }) => Err(End::Refused(error.to_string())),
             _ => Ok(()),
@@ -337,6 +311,14 @@ impl EventStream {
             self.unwritten_bytes += outgoing.queued_bytes();
             match outgoing {
                 Outgoing::Events(batch) => self.put(&batch, true),
+                Outgoing::Subscribed { subscription, end, .. }
+                    if std::mem::take(&mut self.knows_not_where) =>
+                {
+                    self.subscription = Some(subscription);
+                    // What is told is the position after it.
+                    self.reset_after = Some(Position(end.0.saturating_sub(1)));
+                    return;
+                }
                 Outgoing::Subscribed { subscription, live_from, end, .. } => {
                     self.subscription = Some(subscription);
                     self.stands = self.feed.subscribed(subscription, &self.wish, live_from, end);
@@ -359,7 +341,7 @@ impl EventStream {
         if let Some(error) = refused.into_iter().map(|(_, error)| error).chain(lost).next() {
             let may_reset = std::mem::take(&mut self.may_reset);
             return match Reset::of(&error).filter(|_| may_reset) {
-                Some(reset) => self.reset(reset, &error).await,
+                Some(reset) => self.reset(reset, &Problem::of_history(&error)).await,
                 None => Err(End::Failed(error)),
             };
         }
@@ -382,8 +364,7 @@ impl EventStream {
     }
 
     /// Tells the client, and subscribes again.
-    async fn reset(&mut self, reset: Reset, error: &HistoryError) -> Result<(), End> {
-        let problem = Problem::of_history(error);
+    async fn reset(&mut self, reset: Reset, problem: &Problem) -> Result<(), End> {
         let event = format!("event: reset\nid: {}\ndata: {}\n\n", reset.last, problem.object());
         self.out.put_slice(event.as_bytes());
         self.feed = Feed::default();

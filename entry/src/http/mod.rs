@@ -11,6 +11,7 @@ mod page;
 mod problem;
 mod publish;
 mod refusals;
+mod resume;
 mod visitor;
 mod waiting;
 

@@ -8,6 +8,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use vixen_common::id::Position;
+
 use crate::history::HistoryError;
 use crate::wamp::history_error_uri;
 
@@ -85,6 +87,16 @@ impl Problem {
         if let Some(end) = error.end() {
             problem.object["end"] = end.0.into();
         }
+        problem
+    }
+
+    /// A client comes back with a `Last-Event-ID` that no entry has sent; the order ends here.
+    pub(super) fn last_event_id(end: Position) -> Self {
+        let message = format!(
+            "Last-Event-ID is none that an entry has sent: the stream goes on after position {end}"
+        );
+        let mut problem = Self::bad_request(&message);
+        problem.object["end"] = end.0.into();
         problem
     }
 

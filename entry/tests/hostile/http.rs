@@ -286,11 +286,6 @@ fn events() -> Vec<Row> {
         get("/events?topic=a.b&realm=a%20b", uri()),
         Row { name: "a topic too long".to_owned(), ..get(&long, uri()) },
         Row { name: "a realm too long".to_owned(), ..get(&long_realm, uri()) },
-        row(
-            "`last-event-id: x`",
-            "GET /events?topic=a.b HTTP/1.1\r\nhost: test\r\nlast-event-id: x\r\n\r\n",
-            bad(),
-        ),
     ]
 }
 

@@ -40,6 +40,12 @@ impl Answer {
         }
     }
 
+    /// All of it.
+    async fn whole(mut self) -> String {
+        self.stream.read_to_string(&mut self.text).await.expect("an end");
+        self.text
+    }
+
     /// Status and object of an answer that is one.
     async fn object(mut self) -> (String, Value) {
         let status = self.until("\r\n\r\n").await[9..12].to_owned();
@@ -135,6 +141,47 @@ async fn a_browser_that_comes_back_to_less_than_it_saw_is_reset_and_goes_on_live
         assert!(object.contains(&format!("\"id\":\"{id}\"")), "{id}: {object}");
     }
     drop((reset, again, first, client));
+    nearcast.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_last_event_id_that_no_entry_has_sent_is_reset_and_does_not_end_an_event_source() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nearcast = Running::start(dir.path()).await;
+    publish(nearcast.address, 5).await;
+    let events = format!("/events?topic={TOPIC}");
+    let mut streams = Vec::new();
+    for (last, query) in
+        [("x", ""), ("-1", ""), ("today", "&after=0"), ("2026-11-21T10:00:00Z", "&limit=1")]
+    {
+        let header = format!("Accept: text/event-stream\r\nLast-Event-ID: {last}\r\n");
+        let mut answer = Answer::to(nearcast.address, &format!("{events}{query}"), &header).await;
+        let before = answer.until("event: reset\nid: 5\ndata: ").await;
+        assert!(before.starts_with("HTTP/1.0 200 "), "{before}");
+        let told: Value = serde_json::from_str(&answer.until("\n\n").await).expect("JSON");
+        let error = (&told["error"], &told["end"], &told["status"]);
+        assert_eq!(error, (&json!("wamp.error.invalid_argument"), &json!(5), &json!(400)));
+        assert!(told["message"].as_str().is_some_and(|text| text.contains("Last-Event-ID")));
+        streams.push(answer);
+    }
+    // What is stored, of what comes after the end: nothing.
+    let snapshot = format!("{events}&snapshot=true");
+    let mut snapshot = Answer::to(nearcast.address, &snapshot, "Last-Event-ID: x\r\n").await;
+    snapshot.until("event: reset\nid: 5\n").await;
+    assert!(!snapshot.until("event: complete\n").await.contains("\"position\":"));
+    let mut client = Client::join(nearcast.address).await;
+    client.publish(1, TOPIC, &json!([6])).await;
+    for answer in &mut streams {
+        let before = answer.until("\"position\":6").await;
+        assert!(!before.contains("event:"), "{before}");
+    }
+    let metrics = Answer::to(nearcast.address, "/metrics", "").await.whole().await;
+    assert!(metrics.contains("vixen_entry_http_refusals_total{status=\"400\"} 5"), "{metrics}");
+    // In the query it is the word of whoever wrote the page.
+    let events = format!("{events}&after=x");
+    let (status, _) = Answer::to(nearcast.address, &events, "").await.object().await;
+    assert_eq!(status, "400");
+    drop((streams, snapshot, client));
     nearcast.stop().await;
 }
 
