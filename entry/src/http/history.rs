@@ -15,13 +15,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use vixen_common::segment::TopicPattern;
 use vixen_common::time::WallTime;
 use vixen_common::tls::ClientAddress;
 use vixen_common::wire::TailSegment;
@@ -32,7 +33,7 @@ use super::publish::{REALM, problem_of};
 use crate::broker::SessionInfo;
 use crate::history::{Direction, HistoryError, HistoryRequest};
 use crate::node::{EntryHandle, HistoryStream};
-use crate::wamp::{RawUri, SessionContext};
+use crate::wamp::{RawUri, Refusal, SessionContext};
 
 /// Lines are sent when they are so much, or when nothing more is at hand.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -106,9 +107,25 @@ fn admitted(
     let (reader, edge) = identify(context, headers, address, realm)?;
     for pattern in &mut request.topics {
         let uri = RawUri::Text((&*pattern.uri).into());
-        *pattern = edge.pattern(&uri, pattern.matching).map_err(problem_of)?;
+        let is_all = *pattern == TopicPattern::all(&pattern.realm);
+        let allowed = edge.pattern(&uri, pattern.matching);
+        *pattern = allowed.map_err(|refusal| match refusal {
+            Refusal::NotAuthorized(_) if is_all => not_all(refusal, &reader),
+            other => problem_of(other),
+        })?;
     }
     Ok((reader, request))
+}
+
+/// Who reads may not read all topics of the realm.
+fn not_all(refusal: Refusal, reader: &SessionInfo) -> Problem {
+    let message = format!(
+        "not all topics of this realm may be read: name one, as in topic=com.example, or those that \
+         begin alike, as in topic=com.example.&match=prefix. For all of them the role {} needs a \
+         permission with uri \"\", match \"prefix\" and subscribe, and none below it that denies",
+        reader.authrole
+    );
+    Problem::new(StatusCode::FORBIDDEN, refusal.uri(), &message)
 }
 
 /// Stored messages until the node stops.

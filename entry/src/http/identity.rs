@@ -101,5 +101,19 @@ fn problem_of_login(refusal: Refusal) -> Problem {
         Refusal::Malformed { .. } => StatusCode::BAD_REQUEST,
         _ => StatusCode::UNAUTHORIZED,
     };
-    Problem::new(status, refusal.uri(), &refusal.to_string())
+    // The others' texts name elements of HELLO, which no request has.
+    let message = match refusal {
+        Refusal::AuthenticationRequired => {
+            "this realm lets nobody in without a login: send Authorization: Basic with a user's \
+             authid and ticket"
+                .to_owned()
+        }
+        Refusal::NoMatchingMethod => {
+            "this realm has no user with a ticket, the only login that HTTP requests have: give a \
+             user a ticket in the configuration, or use WAMP"
+                .to_owned()
+        }
+        other => other.to_string(),
+    };
+    Problem::new(status, refusal.uri(), &message)
 }

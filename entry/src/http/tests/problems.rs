@@ -1,7 +1,11 @@
 //! Answers that say what is wrong: problem objects, and streams that end so that a browser's
 //! `EventSource` comes back.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde_json::Value;
+use vixen_common::config::Config;
 use vixen_common::words::Words;
 
 use super::*;
@@ -135,6 +139,71 @@ async fn paths_and_methods_that_are_not_there_are_problems() {
         let allowed = allowed.replace(',', ", ");
         assert_eq!(object["message"], format!("this path takes {allowed}"));
     }
+}
+
+/// Two realms of logged in users: `realm1` has tickets, `signed` has none.
+const REALMS: &str = r#"
+cluster = { name = "test", secret = "a-long-secret", data-dir = "data", write-quorum = 1 }
+sync = [{ id = "S1", lane = 0, address = "127.0.0.1:9041" }]
+ndb-group = [{ member = [{ id = "D1", address = "127.0.0.1:9051" }] }]
+[[realm]]
+name = "realm1"
+[[realm.role]]
+name = "reader"
+[[realm.role.permission]]
+uri = "a.*"
+subscribe = true
+[[realm.user]]
+authid = "joe"
+role = "reader"
+ticket = "secret-of-joe"
+[[realm]]
+name = "signed"
+[[realm.role]]
+name = "reader"
+[[realm.user]]
+authid = "joe"
+role = "reader"
+wampcra.secret = "secret-of-joe"
+"#;
+
+/// joe:secret-of-joe.
+const JOE: &str = "Authorization: Basic am9lOnNlY3JldC1vZi1qb2U=";
+
+async fn port_with_users() -> Port {
+    let config = Config::parse(REALMS, Path::new("vixen.toml"), &BTreeMap::new());
+    let door = Door::new(&config.expect("a good configuration"));
+    Port::open_with(SessionLimits::of_tests(), Arc::new(door)).await
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_is_told_in_the_words_of_http() {
+    let port = port_with_users().await;
+    for path in ["/history?topic=a.b", "/events?topic=a.b"] {
+        let object = problem(401, &ask(port.address, &format!("GET {path}"), "").await);
+        let text = object["message"].as_str().expect("a text");
+        assert!(text.contains("Authorization: Basic"), "{text}");
+        let request = format!("GET {path}&realm=signed");
+        for (headers, part) in [(JOE, "no user with a ticket"), ("", "Authorization: Basic")] {
+            let object = problem(401, &ask(port.address, &request, headers).await);
+            let text = object["message"].as_str().expect("a text");
+            assert!(text.contains(part), "{text}");
+            assert!(!text.contains("HELLO") && !text.contains("authmethods"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_all_topics_is_told_to_name_one_and_which_permission_is_missing() {
+    let port = port_with_users().await;
+    let object = problem(403, &ask(port.address, "GET /history", JOE).await);
+    assert_eq!(object["error"], "wamp.error.not_authorized");
+    let text = object["message"].as_str().expect("a text");
+    for part in ["topic=", "match=prefix", "role reader", "uri \"\"", "subscribe"] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    let object = problem(403, &ask(port.address, "GET /history?topic=b.c", JOE).await);
+    assert_eq!(object["message"], "the role of this session may not subscribe this topic");
 }
 
 #[tokio::test]
