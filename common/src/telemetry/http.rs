@@ -4,8 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::handler::Handler;
 use axum::http::{StatusCode, header};
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 
 use super::Readiness;
 use super::metrics::MetricsHandle;
@@ -30,22 +32,67 @@ pub type ReadyFn = Arc<dyn Fn() -> Readiness + Send + Sync>;
 /// | `/healthz` | 200 `ok` while the process answers at all |
 /// | `/readyz` | 200 `ready`, 200 `ready, degraded: ` and what is lost, or 503 and what the node waits for |
 /// | `/status` | the node's own view of itself, in JSON |
+///
+/// `OPTIONS` of each is answered with 204, of `/readyz` with 503 while the node is not ready.
 pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> Router {
+    let is_ready = Arc::clone(&ready);
     Router::new()
         .route(
             "/metrics",
-            get(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()) }),
+            page(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()) })
+                .options(there),
         )
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { readiness(&ready()) }))
+        .route("/healthz", page(|| async { "ok\n" }).options(there))
+        .route(
+            "/readyz",
+            page(move || async move { readiness(&ready()) })
+                .options(move || async move { checked(&is_ready()) }),
+        )
         .route(
             "/status",
-            get(move || async move {
+            page(move || async move {
                 // Alternate Display of a JSON value is its indented form.
                 let page = format!("{:#}\n", status().await);
                 ([(header::CONTENT_TYPE, "application/json")], page)
-            }),
+            })
+            .options(there),
         )
+}
+
+/// What pages take: load balancers check by `OPTIONS` unless told otherwise (haproxy's
+/// `option httpchk`).
+const METHODS: &str = "GET,HEAD,OPTIONS";
+
+fn page<H: Handler<T, ()>, T: 'static>(handler: H) -> MethodRouter {
+    get(handler).fallback(not_allowed)
+}
+
+/// `OPTIONS` of a page: it is there.
+async fn there() -> Response {
+    (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response()
+}
+
+/// `OPTIONS` of `/readyz`: as `GET` would be answered.
+fn checked(ready: &Readiness) -> Response {
+    if ready.is_ready() {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response();
+    }
+    readiness(ready).into_response()
+}
+
+/// A problem as RFC 9457 has it, and as the client port answers others.
+async fn not_allowed() -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let message = format!("this path takes {}", METHODS.replace(',', ", "));
+    let problem = serde_json::json!({
+        "title": "Method Not Allowed",
+        "status": status.as_u16(),
+        "detail": message,
+        "error": "vixen.error.method_not_allowed",
+        "message": message,
+    });
+    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::ALLOW, METHODS)];
+    (status, headers, format!("{problem}\n")).into_response()
 }
 
 fn readiness(ready: &Readiness) -> (StatusCode, String) {
@@ -63,8 +110,12 @@ mod tests {
     use crate::telemetry::install_metrics;
     use crate::words::Words;
 
-    /// Serves the routes on loopback and returns the whole answer to one GET.
     async fn get_page(path: &str, ready: Readiness) -> String {
+        ask(&format!("GET {path}"), ready).await
+    }
+
+    /// Serves the routes on loopback and returns the whole answer to one request.
+    async fn ask(request: &str, ready: Readiness) -> String {
         let router = ops_router(
             install_metrics(),
             Arc::new(move || ready.clone()),
@@ -74,7 +125,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let request = format!("{request} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("received");
@@ -99,6 +150,34 @@ mod tests {
         let waits = get_page("/readyz", not_ready("waits for 1 sync node")).await;
         assert!(waits.starts_with("HTTP/1.1 503"), "{waits}");
         assert!(waits.ends_with("\r\nwaits for 1 sync node\n"), "{waits}");
+    }
+
+    #[tokio::test]
+    async fn a_check_by_options_is_answered_as_one_by_get() {
+        for path in ["/healthz", "/readyz", "/status", "/metrics"] {
+            let answer = ask(&format!("OPTIONS {path}"), Readiness::Ready).await;
+            assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+            assert!(answer.contains("\r\nallow: GET,HEAD,OPTIONS\r\n"), "{answer}");
+        }
+        let waits = ask("OPTIONS /readyz", not_ready("waits for 1 sync node")).await;
+        assert!(waits.starts_with("HTTP/1.1 503"), "{waits}");
+        assert!(waits.ends_with("\r\nwaits for 1 sync node\n"), "{waits}");
+        let lives = ask("OPTIONS /healthz", not_ready("waits for 1 sync node")).await;
+        assert!(lives.starts_with("HTTP/1.1 204"), "{lives}");
+    }
+
+    #[tokio::test]
+    async fn other_methods_are_problems_that_name_the_right_ones() {
+        for path in ["/healthz", "/readyz", "/status", "/metrics"] {
+            let answer = ask(&format!("POST {path}"), Readiness::Ready).await;
+            assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+            assert!(answer.contains("\r\nallow: GET,HEAD,OPTIONS\r\n"), "{answer}");
+            assert!(answer.contains("content-type: application/problem+json"), "{answer}");
+            let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+            let object: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            assert_eq!(object["error"], "vixen.error.method_not_allowed");
+            assert_eq!(object["message"], "this path takes GET, HEAD, OPTIONS");
+        }
     }
 
     #[tokio::test]
