@@ -24,6 +24,17 @@ pub enum DirLockError {
         /// The directory.
         path: PathBuf,
     },
+    /// Its node runs, and a tool wants it.
+    #[error(
+        "{node} runs, and has the directory {path}: stop it, and do this again",
+        path = path.display()
+    )]
+    NodeRuns {
+        /// The node, or what stands for it.
+        node: String,
+        /// The directory.
+        path: PathBuf,
+    },
     /// It cannot be made or written.
     #[error("cannot use the directory {path}: {cause}; {fix}", path = path.display())]
     Unusable {
@@ -50,6 +61,17 @@ impl DirLock {
             Err(TryLockError::WouldBlock) => Err(DirLockError::Taken { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
+    }
+
+    /// The same for a tool that works on the directory of `node`, which must not run.
+    ///
+    /// # Errors
+    /// When the node runs, or another tool is at work there, or it cannot be written.
+    pub fn take_for_tool(dir: &Path, node: &str) -> Result<Self, DirLockError> {
+        Self::take(dir).map_err(|error| match error {
+            DirLockError::Taken { path } => DirLockError::NodeRuns { node: node.to_owned(), path },
+            other @ (DirLockError::NodeRuns { .. } | DirLockError::Unusable { .. }) => other,
+        })
     }
 }
 

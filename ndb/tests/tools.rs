@@ -532,6 +532,44 @@ fn the_root_of_a_new_volume_takes_a_backup_and_a_restored_store() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_used_is_told_with_the_reason_of_the_system() {
+    let dirs = tempfile::tempdir().expect("dir");
+    let live = dirs.path().join("live");
+    drop(store(&live));
+    let file = dirs.path().join("file");
+    std::fs::write(&file, "").expect("writes");
+    // A file is in its place, or in that of a folder above; with whoever may read everything, no
+    // mode keeps a directory from being read.
+    for target in [file.clone(), file.join("below")] {
+        let (code, _, err) = tool("restore", &target, &["--from", text(&live)]);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains(text(&target)), "{err}");
+        assert!(err.contains("Not a directory (os error 20)"), "{err}");
+        assert!(!err.contains("stop "), "nothing runs there: {err}");
+    }
+}
+
+#[test]
+fn a_node_of_another_tier_is_told_which_nodes_have_a_store_of_this_kind() {
+    let dir = tempfile::tempdir().expect("dir");
+    let config = dir.path().join("vixen.toml");
+    std::fs::write(&config, CONFIG).expect("writes");
+    for name in ["verify", "dump", "stats", "backup", "restore", "rebuild"] {
+        let mut arguments = vec![name, "--config", text(&config), "--node", "S1"];
+        match name {
+            "backup" => arguments.extend(["--to", "unused"]),
+            "restore" => arguments.extend(["--from", text(dir.path())]),
+            _ => {}
+        }
+        let output = run(&arguments);
+        let err = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{name}: {err}");
+        assert!(err.contains("S1 is a sync node, and this is for ndb nodes: D1"), "{name}: {err}");
+        assert!(!err.contains("vixen-sync"), "{name}: {err}");
+    }
+}
+
+#[test]
 fn a_damaged_backup_is_restored_only_on_demand() {
     let dirs = tempfile::tempdir().expect("dir");
     let (backup, node) = (dirs.path().join("backup"), dirs.path().join("node"));
@@ -555,7 +593,9 @@ fn rebuild_puts_the_days_aside_unless_the_node_runs() {
     {
         let _running = vixen_common::dirlock::DirLock::take(dir.path()).expect("free");
         let (code, _, err) = tool("rebuild", dir.path(), &[]);
-        assert!(code == 2 && err.contains("in use by another process"), "{err}");
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("runs, and has the directory") && err.contains("stop it"), "{err}");
+        assert!(!err.contains("another directory"), "{err}");
         assert!(dir.path().join(FIRST_DAY).exists());
     }
     let (code, out, err) = tool("rebuild", dir.path(), &[]);

@@ -1,8 +1,6 @@
 //! `--forget-peer`: lets a peer come back with another store, on an operator's word.
 
-use anyhow::Context;
-
-use vixen_common::config::{Config, NodeName};
+use vixen_common::config::{Config, ConfigError, NodeName};
 use vixen_common::dirlock::DirLock;
 
 use crate::store::Store;
@@ -14,11 +12,11 @@ use crate::store::Store;
 /// here: then the lost store may have been part of their vote.
 pub fn forget_peer(config: &Config, name: &NodeName, peer: &NodeName) -> anyhow::Result<String> {
     config.sync_member(name)?;
-    let member = config.sync_member(peer)?;
+    let member = config.sync_member(peer).map_err(ConfigError::of_tool)?;
     anyhow::ensure!(name != peer, "{name} does not remember itself: name another sync node");
     let dir = config.node_dir(name);
     anyhow::ensure!(dir.is_dir(), "{name} has no store in {}", dir.display());
-    let _lock = DirLock::take(&dir).with_context(|| format!("stop {name} first"))?;
+    let _lock = DirLock::take_for_tool(&dir, name.as_str())?;
     let fsync = config.cluster.durability.is_fsync();
     let mut store = Store::open(&dir, config.limits.store_bytes_max, fsync)?;
     let pending = store.pending()?;

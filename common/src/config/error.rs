@@ -88,6 +88,20 @@ pub enum ConfigError {
         tier: &'static str,
         /// The command line that starts it.
         command: String,
+        /// The nodes that could be meant, such as `ndb nodes: D1, D2`.
+        wanted: Box<str>,
+    },
+    /// The same, where no node is to be started.
+    #[error("{file}: {node} is {tier} node, and this is for {wanted}", file = file.display())]
+    NotOfTier {
+        /// The file.
+        file: PathBuf,
+        /// The name that was asked for.
+        node: String,
+        /// Its tier with its article.
+        tier: &'static str,
+        /// The nodes that could be meant, such as `ndb nodes: D1, D2`.
+        wanted: Box<str>,
     },
     /// A node that is not in the file needs an argument that was not given, or that is bad.
     #[error("{argument}: {problem}; for example `{example}`")]
@@ -102,6 +116,17 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// As a tool says it, which starts no node.
+    #[must_use]
+    pub fn of_tool(self) -> Self {
+        match self {
+            Self::OtherTier { file, node, tier, command: _, wanted } => {
+                Self::NotOfTier { file, node, tier, wanted }
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn key(
         file: &Path,
         key: impl Into<String>,

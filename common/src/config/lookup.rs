@@ -16,7 +16,7 @@ impl Config {
     pub fn sync_member(&self, id: &NodeName) -> Result<&SyncMember, ConfigError> {
         self.sync.iter().find(|member| member.id == *id).ok_or_else(|| {
             let known = self.sync.iter().map(|member| &member.id);
-            self.unknown("sync.id", "add a [[sync]] table".to_owned(), id, known)
+            self.unknown("sync", "sync.id", "add a [[sync]] table".to_owned(), id, known)
         })
     }
 
@@ -28,7 +28,7 @@ impl Config {
         self.ndb_members().find(|(_, member)| member.id == *id).ok_or_else(|| {
             let known = self.ndb_members().map(|(_, member)| &member.id);
             let fix = "add a [[ndb-group.member]] table".to_owned();
-            self.unknown("ndb-group.member.id", fix, id, known)
+            self.unknown("ndb", "ndb-group.member.id", fix, id, known)
         })
     }
 
@@ -56,7 +56,7 @@ impl Config {
                     "add an [[entry]] table, or make {id} an entry without one by --listen, for \
                      example --listen 0.0.0.0:9031"
                 );
-                Err(self.unknown("entry.id", fix, id, known))
+                Err(self.unknown("entry", "entry.id", fix, id, known))
             }
         }
     }
@@ -103,21 +103,23 @@ impl Config {
         }
     }
 
-    /// Why no node of the tier whose names `known` are is called `id`.
+    /// Why no node of the tier `wanted`, whose names `known` are, is called `id`.
     fn unknown<'a>(
         &self,
+        wanted: &'static str,
         key: &'static str,
         fix: String,
         id: &NodeName,
         known: impl Iterator<Item = &'a NodeName>,
     ) -> ConfigError {
         let (file, node) = (self.file.clone().unwrap_or_default(), id.to_string());
-        if let Some((tier, program)) = self.tier_of(id) {
-            let command = format!("`vixen-{program} --config {} --node {id}`", file.display());
-            return ConfigError::OtherTier { file, node, tier, command };
-        }
         let known: Vec<_> = known.map(NodeName::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        if let Some((tier, program)) = self.tier_of(id) {
+            let command = format!("`vixen-{program} --config {} --node {id}`", file.display());
+            let wanted = format!("{wanted} nodes: {known}").into();
+            return ConfigError::OtherTier { file, node, tier, command, wanted };
+        }
         ConfigError::UnknownNode { file, key, fix, node, known }
     }
 }

@@ -621,6 +621,8 @@ fn nodes_find_themselves_and_strangers_are_told_who_is_known() {
         ndb,
         "etc/vixen.toml: S1 is a sync node: run `vixen-sync --config etc/vixen.toml --node S1`"
     );
+    let tool = config.ndb_member(&name("S1")).expect_err("another tier").of_tool().to_string();
+    assert_eq!(tool, "etc/vixen.toml: S1 is a sync node, and this is for ndb nodes: D1, D2, D3");
     let ndb = config.ndb_member(&name("D9")).expect_err("absent").to_string();
     assert!(ndb.contains("known are D1, D2, D3") && ndb.contains("[[ndb-group.member]]"), "{ndb}");
     let entry = config.sync_member(&name("E1")).expect_err("another tier").to_string();

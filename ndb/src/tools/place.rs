@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use vixen_common::config::{Limits, NodeArgs};
+use vixen_common::config::{ConfigError, Limits, NodeArgs};
 use vixen_common::id::GroupId;
 
 use crate::store::inspect::{Inspector, Surveyed};
@@ -71,7 +71,7 @@ impl Target {
         let (config, node) = (self.config.clone(), self.node.clone());
         let (config, name) =
             NodeArgs { config, node, ..NodeArgs::default() }.load_required("ndb")?;
-        let (id, _) = config.ndb_member(&name)?;
+        let (id, _) = config.ndb_member(&name).map_err(ConfigError::of_tool)?;
         let file = self.config.clone().unwrap_or_default();
         Ok(Place {
             dir: config.node_dir(&name),

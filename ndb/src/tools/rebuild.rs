@@ -62,7 +62,7 @@ impl Args {
              (`vixen-ndb restore --help`), or give --without-peers to go on without them",
             place.name
         );
-        let _lock = DirLock::take(dir).with_context(|| format!("stop {} first", place.name))?;
+        let _lock = DirLock::take_for_tool(dir, &place.name)?;
         let mut names = Vec::new();
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
             let name = entry?.file_name();

@@ -1,6 +1,7 @@
 //! `vixen-ndb restore`.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -69,8 +70,7 @@ impl Args {
             say("not restored: the backup has problems\n");
             return Ok(Outcome::Problems);
         }
-        let _lock =
-            DirLock::take(&place.dir).with_context(|| format!("stop {} first", place.name))?;
+        let _lock = DirLock::take_for_tool(&place.dir, &place.name)?;
         // Again, now that nobody else can write.
         check_empty(&place.dir)?;
         let names: Vec<_> = days.into_iter().map(|(day, _)| day.to_string()).collect();
@@ -125,9 +125,12 @@ fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {
 /// Refuses a directory with anything in it but the lock, what was put aside before, and what the
 /// root of a new volume has.
 fn check_empty(dir: &Path) -> anyhow::Result<()> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        anyhow::ensure!(!dir.exists(), "cannot read {}", dir.display());
-        return Ok(());
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", dir.display()));
+        }
     };
     for entry in entries {
         let entry = entry?;
