@@ -4,10 +4,9 @@ use vixen_tests::check::check;
 use vixen_tests::harness::{Cluster, ClusterOptions, Tier};
 use vixen_tests::load::{Amount, Load};
 
-use crate::link::stored;
 use crate::support::{
-    acknowledged, acknowledged_positions, all_settled, assert_no_long_silence, caught_up, load_on,
-    next_position,
+    acknowledged, acknowledged_positions, all_settled, all_stored, assert_no_long_silence,
+    caught_up, load_on, next_position,
 };
 
 /// Messages that must be acknowledged while a node is dead.
@@ -33,18 +32,10 @@ async fn any_one_ndb_node_may_be_killed_and_catches_up() {
     let result = load.finish().await.expect("the load ends");
     assert_eq!(result.troubles, Vec::<String>::new());
     assert_no_long_silence(&result);
-    let mut history = result.history;
-    check(&history).assert_ok();
-
-    // All three hold the same, and it is what the clients saw.
-    let (_first, last) = acknowledged_positions(&history).expect("acknowledged messages");
-    for number in 1..=3 {
-        let id = format!("D{number}");
-        caught_up(&cluster, &id, last + 1).await.expect("everything placed");
-        assert_eq!(next_position(&cluster, &id).await.expect("a position"), last + 1, "{id}");
-        history.subscribers.push(stored(&cluster, number, &topic).await.expect("stored messages"));
-    }
-    check(&history).assert_ok();
+    check(&result.history).assert_ok();
+    // All three hold the same, and it is what the clients saw. A message that was given up on a slow
+    // machine may stand after the last that was acknowledged.
+    all_stored(&cluster, &topic, &result.history).await.expect("stored messages");
     cluster.stop_all().await.expect("clean exits");
 }
 

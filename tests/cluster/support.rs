@@ -30,11 +30,16 @@ pub(crate) fn load_on(cluster: &Cluster, amount: Amount) -> LoadOptions {
     }
 }
 
-/// Waits until `more` messages are acknowledged from now on.
+/// Waits until `more` messages are acknowledged from now on: in vain only when none is for long,
+/// however slow a busy machine is.
 pub(crate) async fn acknowledged(progress: &Arc<Progress>, more: u64) -> anyhow::Result<()> {
     let goal = progress.acknowledged() + more;
-    let what = format!("{more} more acknowledgements");
-    wait_until(&what, SOON, || async { Ok((progress.acknowledged() >= goal).then_some(())) }).await
+    loop {
+        let so_far = progress.acknowledged();
+        let Some(left) = goal.checked_sub(so_far).filter(|left| *left > 0) else { return Ok(()) };
+        let is_news = || async { Ok((progress.acknowledged() > so_far).then_some(())) };
+        wait_until(&format!("one of {left} more acknowledgements"), SOON, is_news).await?;
+    }
 }
 
 /// The lowest and highest acknowledged position.
@@ -52,15 +57,19 @@ pub(crate) async fn next_position(cluster: &Cluster, id: &str) -> anyhow::Result
     cluster.status_number(id, "/next_position").await
 }
 
-/// Waits until ndb node `id` has placed everything below `next`.
+/// Waits until ndb node `id` has placed everything below `next`: in vain only when it comes no nearer
+/// for long.
 pub(crate) async fn caught_up(cluster: &Cluster, id: &str, next: u64) -> anyhow::Result<()> {
-    let what = format!("{id} to reach position {next}");
-    wait_until(&what, SOON, || async {
-        let at = next_position(cluster, id).await?;
-        anyhow::ensure!(at >= next, "it is at {at}");
-        Ok(Some(()))
-    })
-    .await
+    let mut so_far = 0;
+    while so_far < next {
+        so_far = wait_until(&format!("{id} to go on to position {next}"), SOON, || async {
+            let at = next_position(cluster, id).await?;
+            anyhow::ensure!(at > so_far, "it is at {at}");
+            Ok(Some(at))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The load went on without any long pause.
