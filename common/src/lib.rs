@@ -17,6 +17,7 @@ pub mod health;
 pub mod id;
 pub mod link;
 pub mod lmdb;
+pub mod patterns;
 pub mod payload;
 pub mod process;
 pub mod redundancy;
