@@ -199,7 +199,7 @@ impl Tail {
         match command {
             Command::Change { version, add, remove } => {
                 remove.iter().for_each(|pattern| self.interest.remove(pattern));
-                add.into_iter().for_each(|pattern| self.interest.add(pattern));
+                add.iter().for_each(|pattern| self.interest.add(pattern));
                 self.told = self.cursor;
                 self.send(Message::InterestChanged { version, next: self.cursor }).await?;
             }
