@@ -285,6 +285,64 @@ pub enum SubscribeError {
         /// The bound.
         max: usize,
     },
+    /// There are as many patterns as there may be. Exact topics may still be subscribed.
+    #[error(
+        "{} has {max} subscriptions by pattern, as many as {} allows: subscribe exact topics, or fewer patterns",
+        scope.name(), scope.key()
+    )]
+    TooManyPatterns {
+        /// Of whom.
+        scope: PatternScope,
+        /// The bound.
+        max: usize,
+    },
+    /// The wildcards of the realm leave too many components open, in too many ways.
+    #[error(
+        "the wildcards of the realm would take more than {max} steps a message (limits.wildcard-steps-max): \
+         use one that has its open components where others have them, or a prefix"
+    )]
+    TooManyShapes {
+        /// The bound.
+        max: usize,
+    },
+    /// The topics and patterns of all sessions of the entry take as much as they may.
+    #[error(
+        "the topics of all subscriptions of this entry would take more than {max} bytes \
+         (limits.interest-bytes-max): subscribe a pattern in place of many topics, or at another entry"
+    )]
+    InterestFull {
+        /// The bound.
+        max: usize,
+    },
+}
+
+/// Who has too many patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternScope {
+    /// The session.
+    Session,
+    /// All sessions of the realm at this entry.
+    Realm,
+    /// All sessions of the entry.
+    Entry,
+}
+
+impl PatternScope {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "the session",
+            Self::Realm => "the realm at this entry",
+            Self::Entry => "the entry",
+        }
+    }
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Session => "limits.patterns-per-session-max",
+            Self::Realm => "limits.patterns-per-realm-max",
+            Self::Entry => "limits.patterns-per-entry-max",
+        }
+    }
 }
 
 /// What a session takes at a time.

@@ -33,6 +33,9 @@ const ORDER_ROWS_FETCHED: &str = "vixen_entry_order_rows_fetched_total";
 const MESSAGES_REFUSED: &str = "vixen_entry_messages_refused_total";
 const SLOW_SESSIONS: &str = "vixen_entry_slow_sessions_total";
 const SUBSCRIPTIONS: &str = "vixen_entry_subscriptions";
+const PATTERNS: &str = "vixen_entry_patterns";
+const INTEREST_BYTES: &str = "vixen_entry_interest_bytes";
+const PATTERN_STEPS: &str = "vixen_entry_pattern_steps_total";
 const HISTORY_READS: &str = "vixen_entry_history_reads_total";
 const HISTORY_MESSAGES: &str = "vixen_entry_history_messages_total";
 const HISTORY_ERRORS: &str = "vixen_entry_history_errors_total";
@@ -59,6 +62,7 @@ pub(crate) struct Metrics {
     pub(crate) history_reads: Counter,
     pub(crate) history_messages: Counter,
     pub(crate) stalls: Counter,
+    pub(crate) pattern_steps: Counter,
     segment_messages: Histogram,
     publish_ack_seconds: Histogram,
     unresolved_segments: Gauge,
@@ -66,6 +70,8 @@ pub(crate) struct Metrics {
     position: Gauge,
     tail_lag: Gauge,
     subscriptions: Gauge,
+    patterns: Gauge,
+    interest_bytes: Gauge,
     ready: Gauge,
 }
 
@@ -76,6 +82,8 @@ pub(crate) struct Levels {
     pub(crate) position: u64,
     pub(crate) tail_lag: u64,
     pub(crate) subscriptions: usize,
+    pub(crate) patterns: usize,
+    pub(crate) interest_bytes: usize,
 }
 
 impl Metrics {
@@ -102,6 +110,7 @@ impl Metrics {
             history_reads: counter!(HISTORY_READS),
             history_messages: counter!(HISTORY_MESSAGES),
             stalls: counter!(STALLS),
+            pattern_steps: counter!(PATTERN_STEPS),
             segment_messages: histogram!(SEGMENT_MESSAGES),
             publish_ack_seconds: histogram!(PUBLISH_ACK_SECONDS),
             unresolved_segments: gauge!(UNRESOLVED_SEGMENTS),
@@ -109,6 +118,8 @@ impl Metrics {
             position: gauge!(POSITION),
             tail_lag: gauge!(TAIL_LAG),
             subscriptions: gauge!(SUBSCRIPTIONS),
+            patterns: gauge!(PATTERNS),
+            interest_bytes: gauge!(INTEREST_BYTES),
             ready: gauge!(READY),
         }
     }
@@ -150,6 +161,8 @@ impl Metrics {
         self.position.set(levels.position as f64);
         self.tail_lag.set(levels.tail_lag as f64);
         self.subscriptions.set(levels.subscriptions as f64);
+        self.patterns.set(levels.patterns as f64);
+        self.interest_bytes.set(levels.interest_bytes as f64);
     }
 }
 
@@ -183,6 +196,9 @@ fn describe() {
     describe_counter!(MESSAGES_REFUSED, "Messages from nodes that are not for an entry");
     describe_counter!(SLOW_SESSIONS, "Times that a session was left to read from the store");
     describe_gauge!(SUBSCRIPTIONS, "Topics with subscribers");
+    describe_gauge!(PATTERNS, "Subscriptions that are no exact topics");
+    describe_gauge!(INTEREST_BYTES, Unit::Bytes, "Topics and patterns of all subscriptions");
+    describe_counter!(PATTERN_STEPS, "Nodes of the index looked at to find subscribers");
     describe_counter!(HISTORY_READS, "Reads of stored messages begun");
     describe_counter!(HISTORY_MESSAGES, "Stored messages given to those who read them");
     describe_counter!(HISTORY_ERRORS, "Reads of stored messages that failed, by reason");

@@ -181,6 +181,20 @@ fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
             ));
         }
     }
+    if limits.interest_bytes_max > limits.link_queue_bytes_max / 2 {
+        return Err(source.refuse(
+            "limits.interest-bytes-max",
+            format!(
+                "{} bytes are more than half of link-queue-bytes-max ({}), and a new link is told all of \
+                 it, beside what it carries else",
+                limits.interest_bytes_max, limits.link_queue_bytes_max
+            ),
+            format!(
+                "set it to {} or less, or raise link-queue-bytes-max",
+                limits.link_queue_bytes_max / 2
+            ),
+        ));
+    }
     if limits.keep_alive_timeout <= limits.keep_alive_interval {
         return Err(source.refuse(
             "limits.keep-alive-timeout",

@@ -27,6 +27,20 @@ pub struct Limits {
     /// `subscriptions-per-session-max`: further subscriptions of a session are refused. Default
     /// 1000.
     pub subscriptions_per_session_max: usize,
+    /// `patterns-per-session-max`: of these, those that are no exact topics. Default 250.
+    pub patterns_per_session_max: usize,
+    /// `patterns-per-realm-max`: subscriptions that are no exact topics, of all sessions of a realm
+    /// at one entry. Default 50000.
+    pub patterns_per_realm_max: usize,
+    /// `patterns-per-entry-max`: of all sessions of an entry. Default 100000.
+    pub patterns_per_entry_max: usize,
+    /// `wildcard-steps-max`: what the wildcards of a realm may cost each of its messages at an
+    /// entry: the components of all shapes that they have. Default 1024.
+    pub wildcard_steps_max: usize,
+    /// `interest-bytes-max`: topics and patterns of all subscriptions of an entry, 64 bytes each and
+    /// their texts: what is told to an ndb node on a new link. Default 32 MiB, or half of
+    /// `link-queue-bytes-max` where that is less; not above that half.
+    pub interest_bytes_max: usize,
     /// `session-unacknowledged-bytes-max`: with more on its way, a session's socket is not read.
     /// Default 4 MiB; not below `message-bytes-max`.
     pub session_unacknowledged_bytes_max: usize,
@@ -81,6 +95,11 @@ impl Default for Limits {
             frame_bytes_max: 4 * MIB,
             topic_bytes_max: KIB / 2,
             subscriptions_per_session_max: 1000,
+            patterns_per_session_max: 250,
+            patterns_per_realm_max: 50_000,
+            patterns_per_entry_max: 100_000,
+            wildcard_steps_max: 1024,
+            interest_bytes_max: 32 * MIB,
             session_unacknowledged_bytes_max: 4 * MIB,
             session_unacknowledged_messages_max: 16_384,
             entry_unacknowledged_bytes_max: 64 * MIB,
@@ -108,6 +127,11 @@ impl Limits {
         "frame-bytes-max",
         "topic-bytes-max",
         "subscriptions-per-session-max",
+        "patterns-per-session-max",
+        "patterns-per-realm-max",
+        "patterns-per-entry-max",
+        "wildcard-steps-max",
+        "interest-bytes-max",
         "session-unacknowledged-bytes-max",
         "session-unacknowledged-messages-max",
         "entry-unacknowledged-bytes-max",
@@ -134,6 +158,10 @@ impl Limits {
         table.size("frame-bytes-max", &mut l.frame_bytes_max)?;
         table.size("topic-bytes-max", &mut l.topic_bytes_max)?;
         table.count("subscriptions-per-session-max", &mut l.subscriptions_per_session_max)?;
+        table.count("patterns-per-session-max", &mut l.patterns_per_session_max)?;
+        table.count("patterns-per-realm-max", &mut l.patterns_per_realm_max)?;
+        table.count("patterns-per-entry-max", &mut l.patterns_per_entry_max)?;
+        table.count("wildcard-steps-max", &mut l.wildcard_steps_max)?;
         table.size("session-unacknowledged-bytes-max", &mut l.session_unacknowledged_bytes_max)?;
         table.count(
             "session-unacknowledged-messages-max",
@@ -142,6 +170,8 @@ impl Limits {
         table.size("entry-unacknowledged-bytes-max", &mut l.entry_unacknowledged_bytes_max)?;
         table.size("subscriber-buffer-bytes-max", &mut l.subscriber_buffer_bytes_max)?;
         table.size("link-queue-bytes-max", &mut l.link_queue_bytes_max)?;
+        l.interest_bytes_max = l.interest_bytes_max.min(l.link_queue_bytes_max / 2);
+        table.size("interest-bytes-max", &mut l.interest_bytes_max)?;
         table.size("tail-cache-bytes-max", &mut l.tail_cache_bytes_max)?;
         table.duration("hello-timeout", &mut l.hello_timeout)?;
         table.duration("keep-alive-interval", &mut l.keep_alive_interval)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vixen_common::config::{Disclosure, RoleConfig};
-use vixen_common::segment::Match;
+use vixen_common::segment::{Match, TopicPattern};
 
 use super::pattern::Pattern;
 
@@ -33,7 +33,7 @@ struct Rule {
 
 impl Permissions {
     /// Everything is allowed; publishers are disclosed when they ask for it.
-    pub(super) const OPEN: Self = Self(Rules::Open);
+    pub(crate) const OPEN: Self = Self(Rules::Open);
 
     pub(super) fn new(role: &RoleConfig) -> Self {
         let mut rules: Vec<_> = role
@@ -57,6 +57,11 @@ impl Permissions {
             Rules::Open => Some(Disclosure::OnRequest),
             Rules::Listed(rules) => rules.iter().find(|rule| rule.pattern.matches(topic))?.publish,
         }
+    }
+
+    /// [`subscribe`](Self::subscribe) of a pattern of its realm.
+    pub(crate) fn may_read(&self, pattern: &TopicPattern) -> bool {
+        self.subscribe(&pattern.uri, pattern.matching)
     }
 
     /// Whether the session may subscribe to the topics of a pattern.

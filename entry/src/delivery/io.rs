@@ -129,6 +129,8 @@ pub struct Effects {
     pub outgoing: Vec<(SessionId, Outgoing)>,
     /// What happened, for metrics and the log.
     pub notes: Vec<Note>,
+    /// What looking for subscribers took: nodes and entries of the index.
+    pub steps: usize,
 }
 
 /// Facts for metrics and the log.

@@ -28,6 +28,7 @@
 
 mod io;
 mod merge;
+mod numbers;
 mod subscriptions;
 mod tail;
 #[cfg(test)]
@@ -36,18 +37,16 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use vixen_common::id::{GroupId, NdbId, OwnerId, Position};
-use vixen_common::segment::Topic;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, TailSegment};
 
 use crate::broker::{Outgoing, SessionId};
-use crate::events::{self, EventBatch, Target};
+use crate::events::{self, EventBatch, RouterEvent, Target};
 pub use io::{Effects, Input, Note, Slot, TailStatus};
 use merge::{Merge, Taken};
-pub use subscriptions::Change;
+pub use numbers::Numbering;
+pub use subscriptions::{Change, SubscriptionLimits};
 use subscriptions::{Now, Subscriptions};
 use tail::{Interest, Tail};
 
@@ -58,8 +57,10 @@ pub struct DeliveryOptions {
     pub owner: OwnerId,
     /// The ndb nodes of each group.
     pub groups: Vec<Vec<NdbId>>,
-    /// Most subscriptions of a session.
-    pub subscriptions_per_session_max: usize,
+    /// How much subscriptions may take.
+    pub subscriptions: SubscriptionLimits,
+    /// How they are numbered.
+    pub numbering: Numbering,
     /// Bytes of segments that wait for one of another group, about.
     pub waiting_bytes_max: usize,
 }
@@ -87,7 +88,7 @@ impl Delivery {
             (group, Tail::new(group, members.clone(), spread))
         });
         Self {
-            subscriptions: Subscriptions::new(options.subscriptions_per_session_max),
+            subscriptions: Subscriptions::new(options.subscriptions, &options.numbering),
             tails: tails.collect(),
             version: 0,
             frontier: None,
@@ -149,6 +150,24 @@ impl Delivery {
     #[must_use]
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()
+    }
+
+    /// Number of these that are no exact topics.
+    #[must_use]
+    pub const fn patterns(&self) -> usize {
+        self.subscriptions.patterns()
+    }
+
+    /// Bytes of all patterns that tails carry, or will.
+    #[must_use]
+    pub const fn interest_bytes(&self) -> usize {
+        self.subscriptions.interest_bytes()
+    }
+
+    /// Whether anybody in a realm may have subscribed what the router says of itself.
+    #[must_use]
+    pub fn hears_meta(&self, realm: &str) -> bool {
+        self.subscriptions.hears_meta(realm)
     }
 
     /// Where the tails stand.
@@ -370,8 +389,12 @@ impl Delivery {
     }
 
     fn deliver_segment(&self, segment: &TailSegment, fx: &mut Effects) {
-        let subscribed: Vec<_> =
-            segment.topics.iter().map(|topic| self.subscriptions.of(topic)).collect();
+        let found = segment.topics.iter().map(|topic| {
+            let (subscribed, steps) = self.subscriptions.of(topic);
+            fx.steps += steps.0;
+            subscribed
+        });
+        let subscribed: Vec<_> = found.collect();
         if subscribed.iter().all(Vec::is_empty) {
             return;
         }
@@ -397,16 +420,13 @@ impl Delivery {
     }
 
     /// An event of the router itself for all who have subscribed its topic; nothing without any.
-    pub fn router_event(
-        &self,
-        topic: &Topic,
-        publication: u64,
-        payload: &Bytes,
-        outgoing: &mut Vec<(SessionId, Outgoing)>,
-    ) {
-        let subscribed = self.subscriptions.of(topic);
+    pub fn router_event(&self, event: &RouterEvent, outgoing: &mut Vec<(SessionId, Outgoing)>) {
+        let (subscribed, _steps) = self.subscriptions.of(&event.topic);
+        if subscribed.is_empty() {
+            return;
+        }
         let targets: Vec<Target> = subscribed.iter().map(|(target, _)| *target).collect();
-        let batch = Arc::new(EventBatch::of_router(topic, &targets, publication, payload));
+        let batch = Arc::new(EventBatch::of_router(event, &targets));
         let sessions: BTreeSet<SessionId> =
             subscribed.iter().flat_map(|(_, live)| live.iter().copied()).collect();
         let each = sessions.into_iter();

@@ -2,11 +2,12 @@
 
 pub(crate) mod cluster;
 mod order;
+mod patterns;
 mod subscriptions;
 
 use bytes::Bytes;
 use vixen_common::id::Stamp;
-use vixen_common::segment::{Encoding, Match, Receiver, Record, RecordFlags, TopicPattern};
+use vixen_common::segment::{Encoding, Match, Receiver, Record, RecordFlags, Topic, TopicPattern};
 
 use super::*;
 use crate::broker::{JoinId, RequestId, SubscribeError, SubscribeMode, SubscriptionId};
@@ -34,7 +35,11 @@ impl Bench {
         let options = DeliveryOptions {
             owner: OwnerId(uuid::Uuid::from_u128(0)),
             groups: vec![vec![ndb(0), ndb(1), ndb(2)]],
-            subscriptions_per_session_max: 2,
+            subscriptions: SubscriptionLimits {
+                per_session_max: 2,
+                ..SubscriptionLimits::UNBOUNDED
+            },
+            numbering: Numbering::Counted,
             waiting_bytes_max: 64 << 20,
         };
         Self { delivery: Delivery::new(&options), now: at(0) }
@@ -495,7 +500,8 @@ fn tails_of_two_groups_are_merged_by_position() {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         groups: vec![vec![of(0)], vec![of(1)]],
-        subscriptions_per_session_max: 2,
+        subscriptions: SubscriptionLimits { per_session_max: 2, ..SubscriptionLimits::UNBOUNDED },
+        numbering: Numbering::Counted,
         waiting_bytes_max: 64 << 20,
     };
     let mut bench = Bench { delivery: Delivery::new(&options), now: at(0) };

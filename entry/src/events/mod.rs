@@ -23,7 +23,7 @@ use vixen_common::id::{PermanentId, Position, Stamp};
 use vixen_common::payload::PayloadError;
 use vixen_common::payload::write::Binary;
 use vixen_common::segment::{
-    Attributes, Encoding, Publisher, Receiver, RecordFlags, Records, Topic,
+    Attributes, Encoding, Publisher, Receiver, RecordFlags, Records, Topic, TopicPattern,
 };
 use vixen_common::wire::TailSegment;
 
@@ -90,11 +90,25 @@ impl Event {
 /// said in it.
 type Frames = Vec<Option<Message>>;
 
+/// What the router itself has to say: not stored, so it has no place.
+#[derive(Clone, Debug)]
+pub struct RouterEvent {
+    /// Of those reserved for routers.
+    pub topic: Topic,
+    /// What it tells of: it is for those who may subscribe that.
+    pub about: Option<TopicPattern>,
+    /// Any number that no position is.
+    pub publication: u64,
+    /// Arguments as JSON.
+    pub payload: Bytes,
+}
+
 /// Canonical messages of one segment that somebody has subscribed, in order.
 #[derive(Debug)]
 pub struct EventBatch {
     /// `None`: they are not stored.
     stamp: Option<Stamp>,
+    about: Option<TopicPattern>,
     events: Vec<Event>,
     bytes: usize,
     json: OnceLock<Frames>,
@@ -173,6 +187,7 @@ impl EventBatch {
         let bytes = events.iter().map(|event| EVENT_OVERHEAD_BYTES + event.payload.len()).sum();
         Self {
             stamp,
+            about: None,
             events,
             bytes,
             json: OnceLock::new(),
@@ -181,22 +196,27 @@ impl EventBatch {
         }
     }
 
-    /// An event of the router itself, as JSON `payload`: it is not stored, so it has no place, and
-    /// `publication` is any number.
+    /// An event of the router itself.
     #[must_use]
-    pub fn of_router(topic: &Topic, targets: &[Target], publication: u64, payload: &Bytes) -> Self {
+    pub fn of_router(router: &RouterEvent, targets: &[Target]) -> Self {
         let events = targets.iter().map(|target| Event {
             subscription: target.subscription,
-            position: Position(publication),
+            position: Position(router.publication),
             offset: 0,
             publisher: SessionId(0),
             excludes_publisher: false,
             attributes: None,
-            topic: target.names_topic.then(|| topic.clone()),
+            topic: target.names_topic.then(|| router.topic.clone()),
             encoding: Encoding::Json,
-            payload: payload.clone(),
+            payload: router.payload.clone(),
         });
-        Self::new(None, events.collect())
+        Self { about: router.about.clone(), ..Self::new(None, events.collect()) }
+    }
+
+    /// The topics that it tells of, beside its own: only who may subscribe them gets it.
+    #[must_use]
+    pub const fn about(&self) -> Option<&TopicPattern> {
+        self.about.as_ref()
     }
 
     /// All events, in order.

@@ -113,8 +113,13 @@ fn frames_are_made_once_and_share_their_bytes() {
 #[test]
 fn events_of_the_router_have_neither_position_nor_id() {
     let targets = [target(1), Target { names_topic: true, ..target(2) }];
-    let topic = Topic::new("r", "wamp.session.on_join");
-    let batch = EventBatch::of_router(&topic, &targets, 42, &Bytes::from_static(b"[[]]"));
+    let event = RouterEvent {
+        topic: Topic::new("r", "wamp.session.on_join"),
+        about: None,
+        publication: 42,
+        payload: Bytes::from_static(b"[[]]"),
+    };
+    let batch = EventBatch::of_router(&event, &targets);
     assert_eq!((batch.first_position(), batch.is_stored()), (None, false));
     assert!(batch.events().iter().all(|event| batch.id_of(event).is_none()));
     let texts: Vec<_> = batch

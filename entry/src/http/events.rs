@@ -39,7 +39,8 @@ use super::refusals;
 use super::resume::{LastEventId, Reset};
 use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
-use crate::broker::{Outgoing, SessionEvent, SubscriptionId};
+use crate::auth::Permissions;
+use crate::broker::{Outgoing, SessionEvent, SubscribeError, SubscriptionId};
 use crate::events::EventBatch;
 use crate::feed::{After, Effects, Feed, ReadContext, ReadPart, Wish, read};
 use crate::history::HistoryError;
@@ -168,6 +169,7 @@ async fn open(
     visitor.tell(subscribe).await?;
     let mut stream = EventStream {
         visitor,
+        permissions: edge.permissions().clone(),
         wish,
         feed: Feed::default(),
         reads: context.reads.clone(),
@@ -197,7 +199,7 @@ async fn open(
 enum End {
     Stopped,
     Failed(HistoryError),
-    Refused(String),
+    Refused(SubscribeError),
 }
 
 impl End {
@@ -205,7 +207,7 @@ impl End {
         match self {
             Self::Stopped => Problem::shutting_down(),
             Self::Failed(error) => Problem::of_history(error),
-            Self::Refused(message) => Problem::bad_request(message),
+            Self::Refused(error) => Problem::of_subscription(error),
         }
     }
 }
@@ -213,6 +215,7 @@ impl End {
 /// A subscription as a body.
 struct EventStream {
     visitor: Visitor,
+    permissions: Permissions,
     wish: Wish,
     feed: Feed,
     reads: ReadContext,
@@ -299,7 +302,7 @@ impl EventStream {
             self.reset(Reset::after(end), &Problem::last_event_id(end)).await?;
         }
         match self.incoming.front() {
-            Some(Outgoing::Refused { error, .. }) => Err(End::Refused(error.to_string())),
+            Some(Outgoing::Refused { error, .. }) => Err(End::Refused(*error)),
             _ => Ok(()),
         }
     }
@@ -385,6 +388,9 @@ impl EventStream {
     }
 
     fn put(&mut self, batch: &EventBatch, is_live: bool) {
+        if batch.about().is_some_and(|about| !self.permissions.may_read(about)) {
+            return;
+        }
         let receiver = self.visitor.info().receiver();
         let mut ended = Vec::new();
         for index in self.feed.take(batch, is_live, &receiver, &mut ended) {

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use vixen_common::id::Position;
 
+use crate::broker::SubscribeError;
 use crate::history::HistoryError;
-use crate::wamp::history_error_uri;
+use crate::wamp::{history_error_uri, subscribe_error_uri};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 /// What an answer of the router itself has at most.
@@ -65,6 +66,18 @@ impl Problem {
     pub(super) fn too_many_sessions(limit: &str) -> Self {
         let message = format!("as many sessions are open as limits.{limit} allows");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_sessions", &message)
+    }
+
+    /// A subscription is refused: the entry has as many as it may have.
+    pub(super) fn of_subscription(error: &SubscribeError) -> Self {
+        let status = match error {
+            SubscribeError::NoSuchSubscription => StatusCode::BAD_REQUEST,
+            SubscribeError::TooMany { .. }
+            | SubscribeError::TooManyPatterns { .. }
+            | SubscribeError::TooManyShapes { .. }
+            | SubscribeError::InterestFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+        };
+        Self::new(status, subscribe_error_uri(error), &error.to_string())
     }
 
     /// As `/history` and WAMP call it.

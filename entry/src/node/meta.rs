@@ -2,10 +2,12 @@
 //!
 //! Source: WAMP spec, *Session Meta API* and *Subscription Meta API*. They are of this entry, go to
 //! the subscribers at this entry, and are not stored: they have no place in the order. Of the meta
-//! topics themselves nothing is told.
+//! topics themselves nothing is told, and of other topics only to those who may subscribe them. While
+//! nobody in a realm may have subscribed them, none is made.
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rand::RngExt;
 use serde_json::{Value, json};
 
 use vixen_common::segment::{Match, Topic, TopicPattern};
@@ -14,13 +16,16 @@ use vixen_common::time::WallTime;
 use super::run::EntryNode;
 use crate::broker::{Outgoing, SessionId, SessionInfo};
 use crate::delivery::Change;
+use crate::events::RouterEvent;
 
-/// Publications of the router count from here: no position is as large.
+/// Publications of the router have random numbers from here on: no position is as large.
 const PUBLICATION_MIN: u64 = 1 << 52;
 
 /// One meta event.
 pub(super) struct Meta {
     topic: Topic,
+    /// Whose topics it tells of.
+    about: Option<TopicPattern>,
     arguments: Value,
 }
 
@@ -67,12 +72,13 @@ impl Meta {
             Change::Created { .. } => json!([session.0, details(now, subscription.0, pattern)]),
             _ => json!([session.0, subscription.0]),
         };
-        Some(Self::new(&pattern.realm, name, arguments))
+        let about = Some(pattern.clone());
+        Some(Self { about, ..Self::new(&pattern.realm, name, arguments) })
     }
 
     fn new(realm: &std::sync::Arc<str>, uri: &str, arguments: Value) -> Self {
         let topic = Topic { realm: std::sync::Arc::clone(realm), uri: uri.into() };
-        Self { topic, arguments }
+        Self { topic, about: None, arguments }
     }
 }
 
@@ -95,11 +101,11 @@ impl EntryNode {
     /// The events of `meta` for all who have subscribed them.
     pub(super) fn meta_events(&mut self, meta: Vec<Meta>) -> Vec<(SessionId, Outgoing)> {
         let mut outgoing = Vec::new();
-        for Meta { topic, arguments } in meta {
-            self.last_meta += 1;
-            let publication = PUBLICATION_MIN | self.last_meta;
+        for Meta { topic, about, arguments } in meta {
+            let publication = self.meta_numbers.random_range(PUBLICATION_MIN..2 * PUBLICATION_MIN);
             let payload = Bytes::from(arguments.to_string());
-            self.delivery.router_event(&topic, publication, &payload, &mut outgoing);
+            let event = RouterEvent { topic, about, publication, payload };
+            self.delivery.router_event(&event, &mut outgoing);
         }
         outgoing
     }

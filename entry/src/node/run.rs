@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -21,7 +23,7 @@ use super::meta::Meta;
 use super::peers::Peers;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
 use crate::broker::{Outbound, Outgoing, Sent, SessionEvent, SessionId, SessionInfo};
-use crate::delivery::{self, Delivery, DeliveryOptions, Slot};
+use crate::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot, SubscriptionLimits};
 use crate::metrics::{Levels, Metrics};
 use crate::segmenter::{self, Segmenter, SegmenterOptions};
 
@@ -49,8 +51,8 @@ pub struct EntryNode {
     pub(super) delivery: Delivery,
     pub(super) reads: Reads,
     pub(super) sessions: FxHashMap<SessionId, Client>,
-    /// Number of the last meta event.
-    pub(super) last_meta: u64,
+    /// Numbers of meta events: they tell nobody how many there are.
+    pub(super) meta_numbers: StdRng,
     /// When each unresolved segment closed, in seq order.
     pub(super) closed_at: VecDeque<Instant>,
     pub(super) metrics: Metrics,
@@ -88,7 +90,8 @@ impl EntryNode {
         let delivery = Delivery::new(&DeliveryOptions {
             owner: options.owner,
             groups: options.groups.clone(),
-            subscriptions_per_session_max: options.limits.subscriptions_per_session_max,
+            subscriptions: SubscriptionLimits::from(&options.limits),
+            numbering: Numbering::Random(fresh_seed()),
             waiting_bytes_max: options.limits.link_queue_bytes_max,
         });
         Self {
@@ -110,7 +113,7 @@ impl EntryNode {
             delivery,
             reads: Reads::new(&options),
             sessions: FxHashMap::default(),
-            last_meta: 0,
+            meta_numbers: StdRng::from_seed(fresh_seed()),
             closed_at: VecDeque::new(),
             metrics: Metrics::new(),
             options,
@@ -219,7 +222,8 @@ impl EntryNode {
     fn on_session(&mut self, now: WallTime, event: SessionEvent, fx: &mut Effects) {
         let input = match event {
             SessionEvent::Opened { info, outbound } => {
-                fx.meta.extend(info.is_announced.then(|| Meta::joined(&info)));
+                let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
+                fx.meta.extend(is_heard.then(|| Meta::joined(&info)));
                 self.sessions.insert(info.session, Client { info, outbound });
                 return;
             }
@@ -238,7 +242,8 @@ impl EntryNode {
             }
             SessionEvent::Closed { session } => {
                 let client = self.sessions.remove(&session).map(|client| client.info);
-                let announced = client.filter(|info| info.is_announced);
+                let announced = client
+                    .filter(|info| info.is_announced && self.delivery.hears_meta(&info.realm));
                 fx.meta.extend(announced.map(|info| Meta::left(&info)));
                 delivery::Input::SessionClosed { session }
             }
@@ -437,6 +442,7 @@ impl EntryNode {
         let meta = self.meta_events(meta);
         let outgoing = segmenter.outgoing.into_iter().chain(delivery.outgoing).chain(meta);
         self.tell_all(now, outgoing);
+        self.metrics.pattern_steps.increment(delivery.steps as u64);
         self.note_moves(&segmenter.notes);
         segmenter.notes.into_iter().for_each(|note| self.note_segmenter(note));
         delivery.notes.into_iter().for_each(|note| self.note_delivery(note));
@@ -447,6 +453,8 @@ impl EntryNode {
             position,
             tail_lag: self.tail_lag(position),
             subscriptions: self.delivery.subscriptions(),
+            patterns: self.delivery.patterns(),
+            interest_bytes: self.delivery.interest_bytes(),
         });
     }
 
@@ -490,6 +498,18 @@ impl EntryNode {
         let nexts = self.delivery.tails().filter_map(|tail| tail.next);
         nexts.map(|next| position.saturating_sub(next.0)).max().unwrap_or(0)
     }
+}
+
+/// 32 bytes of the system's randomness.
+fn fresh_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    if let Err(error) = getrandom::fill(&mut seed) {
+        // Numbers that others could foretell would be told to them all the same.
+        tracing::error!(%error, "the system gives no randomness");
+        vixen_common::telemetry::flush();
+        std::process::abort();
+    }
+    seed
 }
 
 async fn sleep_until(at: Option<Instant>) {

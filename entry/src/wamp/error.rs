@@ -199,10 +199,14 @@ pub(super) const fn publish_error_label(error: &PublishError) -> &'static str {
 
 /// The error URI for a subscription that was refused.
 #[must_use]
-pub(super) const fn subscribe_error_uri(error: &SubscribeError) -> &'static str {
+pub(crate) const fn subscribe_error_uri(error: &SubscribeError) -> &'static str {
     match error {
         SubscribeError::NoSuchSubscription => "wamp.error.no_such_subscription",
         SubscribeError::TooMany { .. } => "vixen.error.too_many_subscriptions",
+        SubscribeError::TooManyPatterns { .. } | SubscribeError::TooManyShapes { .. } => {
+            "vixen.error.too_many_patterns"
+        }
+        SubscribeError::InterestFull { .. } => "vixen.error.interest_full",
     }
 }
 

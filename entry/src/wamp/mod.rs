@@ -21,7 +21,9 @@ mod topics;
 mod uri;
 
 pub(crate) use encode::{put_decimal, put_string, write_digits};
-pub(crate) use error::{Ending, Refusal, history_error_uri, publish_error_uri};
+pub(crate) use error::{
+    Ending, Refusal, history_error_uri, publish_error_uri, subscribe_error_uri,
+};
 pub use limits::SessionLimits;
 pub(crate) use message::{ID_MAX, RawPublish};
 pub use metrics::describe_session_metrics;

@@ -8,8 +8,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use serde_json::Map;
 
-use vixen_common::segment::TopicPattern;
-
 use super::encode;
 use super::error::{Ending, history_error_uri, publish_error_uri, subscribe_error_uri};
 use super::frames::Frames;
@@ -49,6 +47,7 @@ pub(super) struct Owed {
 pub(super) struct Outbox {
     session: SessionId,
     info: Option<Arc<SessionInfo>>,
+    permissions: Option<Permissions>,
     /// Whether the client takes an UNSUBSCRIBED that it has not asked for.
     takes_revocation: bool,
     feed: Feed,
@@ -72,6 +71,7 @@ impl Outbox {
         Self {
             session,
             info: None,
+            permissions: None,
             takes_revocation: false,
             feed: Feed::default(),
             subscribing: Vec::new(),
@@ -86,8 +86,14 @@ impl Outbox {
     }
 
     /// The session is open.
-    pub(super) fn on_opened(&mut self, info: Arc<SessionInfo>, takes_revocation: bool) {
+    pub(super) fn on_opened(
+        &mut self,
+        info: Arc<SessionInfo>,
+        permissions: Permissions,
+        takes_revocation: bool,
+    ) {
         self.info = Some(info);
+        self.permissions = Some(permissions);
         self.takes_revocation = takes_revocation;
     }
 
@@ -216,6 +222,12 @@ impl Outbox {
 
     fn put_events(&mut self, batch: &EventBatch, is_live: bool, out: &mut Frames, owed: &mut Owed) {
         let Some(receiver) = self.info.as_ref().map(|info| info.receiver()) else { return };
+        let is_told = batch.about().is_none_or(|about| {
+            self.permissions.as_ref().is_some_and(|permissions| permissions.may_read(about))
+        });
+        if !is_told {
+            return;
+        }
         let mut ended = Vec::new();
         let taken = self.feed.take(batch, is_live, &receiver, &mut ended);
         if !taken.is_empty() {
@@ -237,8 +249,8 @@ impl Outbox {
         out: &mut Frames,
         owed: &mut Owed,
     ) {
-        let may = |pattern: &TopicPattern| permissions.subscribe(&pattern.uri, pattern.matching);
-        for subscription in self.feed.unlike(may) {
+        self.permissions = Some(permissions.clone());
+        for subscription in self.feed.unlike(|pattern| permissions.may_read(pattern)) {
             self.put_end(subscription, NOT_AUTHORIZED, out, owed);
         }
     }

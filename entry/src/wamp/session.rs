@@ -49,6 +49,8 @@ pub(super) enum Action {
     Open {
         /// Who it is.
         info: Arc<SessionInfo>,
+        /// What it may do, for now.
+        permissions: Permissions,
         /// Whether the client takes an UNSUBSCRIBED that it has not asked for.
         takes_revocation: bool,
         /// The WELCOME.
@@ -283,8 +285,10 @@ impl Session {
         let info = Arc::new(info_of(self.id, &identity, true));
         encode::welcome(&mut self.buffer, &info, &self.guest.node, &identity.authextra);
         let edge = Edge::new(&self.guest.door, identity, Arc::clone(&info), &self.limits)?;
+        let permissions = edge.permissions.clone();
         self.state = State::Open(Box::new(edge));
-        Ok(Action::Open { info, takes_revocation, welcome: take_text(&mut self.buffer) })
+        let welcome = take_text(&mut self.buffer);
+        Ok(Action::Open { info, permissions, takes_revocation, welcome })
     }
 
     /// The realms were read again: what the session may subscribe now.
@@ -335,6 +339,11 @@ impl Edge {
         let permissions = door.permissions(&identity).ok_or(Ending::RoleGone)?;
         let topics = TopicCache::new(Arc::clone(&info.realm), limits);
         Ok(Self { info, identity, permissions, topics, limits: Arc::clone(limits) })
+    }
+
+    /// What it may do, for now.
+    pub(crate) const fn permissions(&self) -> &Permissions {
+        &self.permissions
     }
 
     /// Takes one message, which stands in `frame`.

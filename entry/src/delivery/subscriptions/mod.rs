@@ -8,15 +8,25 @@
 //! Sessions that want the same pattern share a subscription. One of its own has a session that
 //! already has the shared one and wants to read the past beside it.
 
+mod interests;
+mod limits;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use vixen_common::id::Position;
+use vixen_common::patterns::{PatternIndex, Steps};
 use vixen_common::segment::{Match, Topic, TopicPattern};
 
+use super::numbers::{Numbering, Numbers};
 use crate::broker::{
-    JoinId, Outgoing, RequestId, SessionId, SubscribeError, SubscribeMode, SubscriptionId,
+    JoinId, Outgoing, PatternScope, RequestId, SessionId, SubscribeError, SubscribeMode,
+    SubscriptionId,
 };
 use crate::events::Target;
+use interests::Interests;
+use limits::PatternCounts;
+pub use limits::SubscriptionLimits;
 
 /// WAMP message codes of the requests that can be refused (WAMP spec §3.4).
 const SUBSCRIBE: u8 = 32;
@@ -79,13 +89,14 @@ pub(super) struct Now {
     pub(super) end: Position,
 }
 
-/// A pattern; one of its own has the number of the subscription beside it.
-type Key = (TopicPattern, Option<SubscriptionId>);
-
 /// What sessions have subscribed.
 #[derive(Debug)]
 struct Wanted {
-    id: SubscriptionId,
+    pattern: TopicPattern,
+    /// Of one session alone.
+    is_private: bool,
+    /// Tails need not carry it: it is never live.
+    is_snapshot: bool,
     /// Get events.
     live: BTreeSet<SessionId>,
     /// Read what is stored.
@@ -94,40 +105,43 @@ struct Wanted {
     waiting: Vec<(SessionId, RequestId, SubscribeMode)>,
 }
 
-/// A pattern that tails carry, or will.
+/// The subscriptions of one pattern.
 #[derive(Debug, Default)]
-struct Interest {
-    /// Version of the interest that asked for it; `None` until the next flush.
-    asked: Option<u64>,
-    /// Before this, tails may have gone by without it. `None` until it is applied.
-    complete_from: Option<Position>,
-    /// Subscriptions that need it.
-    users: usize,
+struct OfPattern {
+    shared: Option<SubscriptionId>,
+    private: BTreeSet<SubscriptionId>,
+}
+
+/// What one session has, told or waiting.
+#[derive(Debug, Default)]
+struct Held {
+    all: BTreeSet<SubscriptionId>,
+    /// Number of those that are no exact topics.
+    patterns: usize,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
-    per_session_max: usize,
-    next_id: u64,
-    wanted: BTreeMap<Key, Wanted>,
-    by_id: BTreeMap<SubscriptionId, Key>,
-    /// All a session wants, told or waiting.
-    sessions: BTreeMap<SessionId, BTreeSet<SubscriptionId>>,
-    /// Keys of those that are no exact topics: tried one by one.
-    patterns: BTreeSet<Key>,
-    interests: BTreeMap<TopicPattern, Interest>,
-    /// Number of interests asked for.
-    asked: usize,
-    /// Subscriptions with waiting sessions.
-    waiting: BTreeSet<Key>,
-    /// Patterns whose place in the interest may change at the next flush.
-    touched: BTreeSet<TopicPattern>,
+    limits: SubscriptionLimits,
+    numbers: Numbers,
+    wanted: BTreeMap<SubscriptionId, Wanted>,
+    index: PatternIndex<OfPattern>,
+    sessions: BTreeMap<SessionId, Held>,
+    interests: Interests,
+    counts: PatternCounts,
+    /// Number of subscriptions of each realm that may have meta topics.
+    meta: BTreeMap<Arc<str>, usize>,
     /// What others may hear of.
     changes: Vec<Change>,
 }
 
 impl Wanted {
+    fn new(pattern: TopicPattern, is_private: bool, is_snapshot: bool) -> Self {
+        let (live, replaying) = (BTreeSet::new(), BTreeSet::new());
+        Self { pattern, is_private, is_snapshot, live, replaying, waiting: Vec::new() }
+    }
+
     fn is_idle(&self) -> bool {
         self.live.is_empty() && self.replaying.is_empty() && self.waiting.is_empty()
     }
@@ -137,19 +151,23 @@ impl Wanted {
     }
 }
 
+impl OfPattern {
+    fn ids(&self) -> impl Iterator<Item = SubscriptionId> {
+        self.shared.iter().chain(&self.private).copied()
+    }
+}
+
 impl Subscriptions {
-    pub(super) const fn new(per_session_max: usize) -> Self {
+    pub(super) fn new(limits: SubscriptionLimits, numbering: &Numbering) -> Self {
         Self {
-            per_session_max,
-            next_id: 1,
+            limits,
+            numbers: Numbers::new(numbering),
             wanted: BTreeMap::new(),
-            by_id: BTreeMap::new(),
+            index: PatternIndex::new(),
             sessions: BTreeMap::new(),
-            patterns: BTreeSet::new(),
-            interests: BTreeMap::new(),
-            asked: 0,
-            waiting: BTreeSet::new(),
-            touched: BTreeSet::new(),
+            interests: Interests::default(),
+            counts: PatternCounts::default(),
+            meta: BTreeMap::new(),
             changes: Vec::new(),
         }
     }
@@ -164,69 +182,119 @@ impl Subscriptions {
         now: Now,
         answers: &mut Answers,
     ) {
-        let held = self.sessions.entry(session).or_default();
-        let shared = self.wanted.get(&(pattern.clone(), None)).map(|wanted| wanted.id);
-        let has_shared = shared.is_some_and(|id| held.contains(&id));
+        let shared = self.index.get(&pattern).and_then(|of_pattern| of_pattern.shared);
+        let has_shared = shared.is_some_and(|id| self.holds(session, id));
         let is_private = match mode {
             SubscribeMode::Live => false,
             SubscribeMode::Replay => has_shared,
             SubscribeMode::PrivateReplay | SubscribeMode::Snapshot => true,
         };
-        if (is_private || !has_shared) && held.len() >= self.per_session_max {
-            let max = self.per_session_max;
-            let error = SubscribeError::TooMany { max };
+        let known = shared.filter(|_| !is_private);
+        let is_new_to_session = known.is_none() || !has_shared;
+        if is_new_to_session
+            && let Err(error) = self.admit(session, &pattern, mode, known.is_none())
+        {
             answers.push((session, Outgoing::Refused { request, kind: SUBSCRIBE, error }));
             return;
         }
-        let known = shared.filter(|_| !is_private);
-        let id = known.unwrap_or_else(|| {
-            let id = SubscriptionId(self.next_id);
-            self.next_id += 1;
-            id
-        });
-        held.insert(id);
-        let key = (pattern, is_private.then_some(id));
-        if known.is_none() {
-            self.add(id, &key, mode);
+        let is_exact = pattern.is_exact();
+        let id = known.unwrap_or_else(|| self.add(pattern, is_private, mode));
+        let held = self.sessions.entry(session).or_default();
+        if held.all.insert(id) && !is_exact {
+            held.patterns += 1;
         }
-        let Some(wanted) = self.wanted.get_mut(&key) else { return };
+        let Some(wanted) = self.wanted.get_mut(&id) else { return };
         wanted.waiting.push((session, request, mode));
-        self.waiting.insert(key.clone());
-        self.tell(&key, now, answers);
+        self.tell(id, now, answers);
     }
 
-    fn add(&mut self, id: SubscriptionId, key: &Key, mode: SubscribeMode) {
-        self.by_id.insert(id, key.clone());
-        if !key.0.is_exact() {
-            self.patterns.insert(key.clone());
+    fn holds(&self, session: SessionId, id: SubscriptionId) -> bool {
+        self.sessions.get(&session).is_some_and(|held| held.all.contains(&id))
+    }
+
+    /// Whether a session may have one more subscription, and the entry, where it `is_new` to it.
+    fn admit(
+        &self,
+        session: SessionId,
+        pattern: &TopicPattern,
+        mode: SubscribeMode,
+        is_new: bool,
+    ) -> Result<(), SubscribeError> {
+        let limits = &self.limits;
+        let (all, patterns) =
+            self.sessions.get(&session).map_or((0, 0), |held| (held.all.len(), held.patterns));
+        if all >= limits.per_session_max {
+            return Err(SubscribeError::TooMany { max: limits.per_session_max });
         }
-        let wanted =
-            Wanted { id, live: BTreeSet::new(), replaying: BTreeSet::new(), waiting: Vec::new() };
-        self.wanted.insert(key.clone(), wanted);
-        if mode != SubscribeMode::Snapshot {
-            self.interests.entry(key.0.clone()).or_default().users += 1;
-            self.touched.insert(key.0.clone());
+        let max = limits.patterns_per_session_max;
+        if !pattern.is_exact() && patterns >= max {
+            return Err(SubscribeError::TooManyPatterns { scope: PatternScope::Session, max });
         }
+        if !is_new {
+            return Ok(());
+        }
+        self.counts.admit(pattern, limits)?;
+        let steps = self.index.cost_with(pattern);
+        let max = limits.wildcard_steps_max;
+        if steps > max && steps > self.index.cost(&pattern.realm) {
+            return Err(SubscribeError::TooManyShapes { max });
+        }
+        let max = limits.interest_bytes_max;
+        if mode != SubscribeMode::Snapshot && self.interests.bytes_with(pattern) > max {
+            return Err(SubscribeError::InterestFull { max });
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        pattern: TopicPattern,
+        is_private: bool,
+        mode: SubscribeMode,
+    ) -> SubscriptionId {
+        let id = self.numbers.next(|number| !self.wanted.contains_key(&SubscriptionId(number)));
+        let id = SubscriptionId(id);
+        if self.index.get(&pattern).is_none() {
+            self.index.insert(&pattern, OfPattern::default());
+        }
+        if let Some(of_pattern) = self.index.get_mut(&pattern) {
+            if is_private {
+                of_pattern.private.insert(id);
+            } else {
+                of_pattern.shared = Some(id);
+            }
+        }
+        self.counts.add(&pattern);
+        let is_snapshot = mode == SubscribeMode::Snapshot;
+        if !is_snapshot {
+            self.interests.add_user(&pattern);
+            if may_be_meta(&pattern) {
+                *self.meta.entry(Arc::clone(&pattern.realm)).or_default() += 1;
+            }
+        }
+        self.wanted.insert(id, Wanted::new(pattern, is_private, is_snapshot));
+        id
     }
 
     /// Answers those who wait for a subscription, if its interest is applied.
-    fn tell(&mut self, key: &Key, now: Now, answers: &mut Answers) {
-        let Some(wanted) = self.wanted.get_mut(key) else { return };
-        let is_snapshot = |mode| mode == SubscribeMode::Snapshot;
-        let live_from = if wanted.waiting.iter().all(|(_, _, mode)| is_snapshot(*mode)) {
+    fn tell(&mut self, id: SubscriptionId, now: Now, answers: &mut Answers) {
+        let Some(wanted) = self.wanted.get_mut(&id) else { return };
+        if wanted.waiting.is_empty() {
+            return;
+        }
+        let live_from = if wanted.is_snapshot {
             now.end
         } else {
-            let interest = self.interests.get_mut(&key.0);
-            let Some(interest) = interest.filter(|interest| interest.is_applied(now.applied))
-            else {
+            let Some(interest) = self.interests.applied(&wanted.pattern, now.applied) else {
+                self.interests.await_applied(&wanted.pattern);
                 return;
             };
             let complete_from = *interest.complete_from.get_or_insert(now.furthest);
             complete_from.max(now.passed)
         };
-        let id = wanted.id;
-        for (session, request, mode) in wanted.waiting.drain(..) {
-            let was_told = !wanted.live.is_empty() || !wanted.replaying.is_empty();
+        let is_heard = self.meta.contains_key(&wanted.pattern.realm);
+        for (session, request, mode) in std::mem::take(&mut wanted.waiting) {
+            let was_told = wanted.has_told();
             let is_new = if mode == SubscribeMode::Live {
                 !wanted.replaying.contains(&session) && wanted.live.insert(session)
             } else {
@@ -235,8 +303,8 @@ impl Subscriptions {
             let end = now.end.max(now.passed);
             let told = Outgoing::Subscribed { request, subscription: id, live_from, end };
             answers.push((session, told));
-            if is_new {
-                let pattern = || key.0.clone();
+            if is_new && is_heard {
+                let pattern = || wanted.pattern.clone();
                 if !was_told {
                     let pattern = pattern();
                     self.changes.push(Change::Created { session, subscription: id, pattern });
@@ -245,7 +313,6 @@ impl Subscriptions {
                 self.changes.push(Change::Subscribed { session, subscription: id, pattern });
             }
         }
-        self.waiting.remove(key);
     }
 
     /// Makes subscriptions live that were replaying.
@@ -259,8 +326,7 @@ impl Subscriptions {
     ) {
         let mut from = now.passed;
         for id in subscriptions {
-            let Some(key) = self.by_id.get(id) else { continue };
-            let Some(wanted) = self.wanted.get_mut(key) else { continue };
+            let Some(wanted) = self.wanted.get_mut(id) else { continue };
             if wanted.replaying.remove(&session) {
                 wanted.live.insert(session);
             } else if !wanted.live.contains(&session) {
@@ -268,7 +334,7 @@ impl Subscriptions {
             }
             // Live already: by a join for what it had under the same number before.
             // It was told of the subscription, so the interest was applied then.
-            let interest = self.interests.get(&key.0);
+            let interest = self.interests.get(&wanted.pattern);
             let complete_from = interest.and_then(|interest| interest.complete_from);
             from = from.max(complete_from.unwrap_or(now.furthest));
         }
@@ -278,9 +344,8 @@ impl Subscriptions {
     /// A session was left out from `from` on: all it had live is replaying now.
     pub(super) fn lag(&mut self, session: SessionId, from: Position, answers: &mut Answers) {
         let mut subscriptions = Vec::new();
-        for id in self.sessions.get(&session).into_iter().flatten() {
-            let wanted = self.by_id.get(id).and_then(|key| self.wanted.get_mut(key));
-            let Some(wanted) = wanted else { continue };
+        for id in self.sessions.get(&session).into_iter().flat_map(|held| &held.all) {
+            let Some(wanted) = self.wanted.get_mut(id) else { continue };
             if wanted.live.remove(&session) {
                 wanted.replaying.insert(session);
                 subscriptions.push(*id);
@@ -296,67 +361,81 @@ impl Subscriptions {
         request: RequestId,
         subscription: SubscriptionId,
     ) -> Outgoing {
-        let key = self.by_id.get(&subscription).cloned();
-        let wanted = key.as_ref().and_then(|key| self.wanted.get_mut(key));
-        let (Some(key), Some(wanted)) = (key, wanted) else {
+        let wanted = self.wanted.get_mut(&subscription);
+        let wanted = wanted
+            .filter(|wanted| wanted.live.contains(&session) || wanted.replaying.contains(&session));
+        let Some(wanted) = wanted else {
             let error = SubscribeError::NoSuchSubscription;
             return Outgoing::Refused { request, kind: UNSUBSCRIBE, error };
         };
-        if !(wanted.live.remove(&session) | wanted.replaying.remove(&session)) {
-            let error = SubscribeError::NoSuchSubscription;
-            return Outgoing::Refused { request, kind: UNSUBSCRIBE, error };
-        }
+        wanted.live.remove(&session);
+        wanted.replaying.remove(&session);
         // One that has asked again meanwhile will be told, and holds it still.
         let is_waiting = wanted.waiting.iter().any(|(waiting, _, _)| *waiting == session);
         if let Some(held) = self.sessions.get_mut(&session).filter(|_| !is_waiting) {
-            held.remove(&subscription);
-            if held.is_empty() {
+            held.all.remove(&subscription);
+            held.patterns -= usize::from(!wanted.pattern.is_exact());
+            if held.all.is_empty() {
                 self.sessions.remove(&session);
             }
         }
-        self.left(session, subscription, &key);
+        self.left(session, subscription);
         Outgoing::Unsubscribed { request }
     }
 
     /// Forgets a session and all it wanted.
     pub(super) fn remove_session(&mut self, session: SessionId) {
-        for id in self.sessions.remove(&session).into_iter().flatten() {
-            let Some(key) = self.by_id.get(&id).cloned() else { continue };
-            let Some(wanted) = self.wanted.get_mut(&key) else { continue };
+        let held = self.sessions.remove(&session).unwrap_or_default();
+        for id in held.all {
+            let Some(wanted) = self.wanted.get_mut(&id) else { continue };
             let was_told = wanted.live.remove(&session) | wanted.replaying.remove(&session);
             wanted.waiting.retain(|(waiting, _, _)| *waiting != session);
-            if wanted.waiting.is_empty() {
-                self.waiting.remove(&key);
-            }
             if was_told {
-                self.left(session, id, &key);
+                self.left(session, id);
             } else {
-                self.drop_idle(&key);
+                self.drop_idle(id);
             }
         }
     }
 
     /// A session has left a subscription that it was told of.
-    fn left(&mut self, session: SessionId, subscription: SubscriptionId, key: &Key) {
-        let pattern = || key.0.clone();
-        self.changes.push(Change::Unsubscribed { session, subscription, pattern: pattern() });
-        if self.wanted.get(key).is_some_and(|wanted| !wanted.has_told()) {
-            self.changes.push(Change::Deleted { session, subscription, pattern: pattern() });
+    fn left(&mut self, session: SessionId, subscription: SubscriptionId) {
+        let heard = self.wanted.get(&subscription);
+        let heard = heard.filter(|wanted| self.meta.contains_key(&wanted.pattern.realm));
+        if let Some(wanted) = heard {
+            let pattern = || wanted.pattern.clone();
+            self.changes.push(Change::Unsubscribed { session, subscription, pattern: pattern() });
+            if !wanted.has_told() {
+                self.changes.push(Change::Deleted { session, subscription, pattern: pattern() });
+            }
         }
-        self.drop_idle(key);
+        self.drop_idle(subscription);
     }
 
-    fn drop_idle(&mut self, key: &Key) {
-        let Some(wanted) = self.wanted.get(key).filter(|wanted| wanted.is_idle()) else { return };
-        self.by_id.remove(&wanted.id);
-        self.wanted.remove(key);
-        self.patterns.remove(key);
-        // A snapshot of its own counts in no interest: it was never added to one.
-        if let Some(interest) = self.interests.get_mut(&key.0) {
-            let users =
-                self.wanted.range((key.0.clone(), None)..).take_while(|(k, _)| k.0 == key.0);
-            interest.users = users.count();
-            self.touched.insert(key.0.clone());
+    fn drop_idle(&mut self, id: SubscriptionId) {
+        if !self.wanted.get(&id).is_some_and(Wanted::is_idle) {
+            return;
+        }
+        let Some(Wanted { pattern, is_snapshot, .. }) = self.wanted.remove(&id) else { return };
+        if let Some(of_pattern) = self.index.get_mut(&pattern) {
+            of_pattern.private.remove(&id);
+            of_pattern.shared = of_pattern.shared.filter(|shared| *shared != id);
+            if of_pattern.ids().next().is_none() {
+                self.index.remove(&pattern);
+            }
+        }
+        self.counts.remove(&pattern);
+        if is_snapshot {
+            return;
+        }
+        self.interests.remove_user(&pattern);
+        if may_be_meta(&pattern)
+            && let Some(count) = self.meta.get_mut(&pattern.realm)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.meta.remove(&pattern.realm);
+            }
         }
     }
 
@@ -366,56 +445,38 @@ impl Subscriptions {
         &mut self,
         version: u64,
     ) -> Option<(Vec<TopicPattern>, Vec<TopicPattern>)> {
-        let (mut add, mut remove) = (Vec::new(), Vec::new());
-        for pattern in std::mem::take(&mut self.touched) {
-            let Some(interest) = self.interests.get_mut(&pattern) else { continue };
-            match (interest.users, interest.asked) {
-                (0, asked) => {
-                    self.interests.remove(&pattern);
-                    if asked.is_some() {
-                        self.asked -= 1;
-                        remove.push(pattern);
-                    }
-                }
-                (_, None) => {
-                    interest.asked = Some(version);
-                    self.asked += 1;
-                    add.push(pattern);
-                }
-                (_, Some(_)) => {}
-            }
-        }
-        (!add.is_empty() || !remove.is_empty()).then_some((add, remove))
+        self.interests.change(version)
     }
 
     /// Tells the waiting sessions whose patterns the interest has by now.
     pub(super) fn apply(&mut self, now: Now, answers: &mut Answers) {
-        for interest in self.interests.values_mut() {
-            if interest.complete_from.is_none() && interest.is_applied(now.applied) {
-                interest.complete_from = Some(now.furthest);
-            }
-        }
-        for key in self.waiting.clone() {
-            self.tell(&key, now, answers);
+        for pattern in self.interests.apply(now.applied, now.furthest) {
+            let ids: Vec<_> =
+                self.index.get(&pattern).into_iter().flat_map(OfPattern::ids).collect();
+            ids.into_iter().for_each(|id| self.tell(id, now, answers));
         }
     }
 
-    /// The subscriptions with live sessions that have the topic, and these sessions.
-    pub(super) fn of(&self, topic: &Topic) -> Vec<(Target, &BTreeSet<SessionId>)> {
-        let exact = TopicPattern::from(topic.clone());
-        let exact = self.wanted.range((exact, None)..).take_while(|((pattern, _), _)| {
-            pattern.is_exact() && pattern.uri == topic.uri && pattern.realm == topic.realm
+    /// The subscriptions with live sessions that have the topic, and these sessions, by number; and
+    /// what it took to find them.
+    pub(super) fn of(&self, topic: &Topic) -> (Vec<(Target, &BTreeSet<SessionId>)>, Steps) {
+        let mut found = Vec::new();
+        let steps = self.index.for_each(topic, |of_pattern| {
+            for subscription in of_pattern.ids() {
+                let live = self.wanted.get(&subscription).filter(|wanted| !wanted.live.is_empty());
+                found.extend(live.map(|wanted| {
+                    let names_topic = wanted.pattern.matching != Match::Exact;
+                    (Target { subscription, names_topic }, &wanted.live)
+                }));
+            }
         });
-        let patterns = self.patterns.iter().filter(|(pattern, _)| pattern.matches(topic));
-        let patterns = patterns.filter_map(|key| Some((key, self.wanted.get(key)?)));
-        exact
-            .chain(patterns)
-            .filter(|(_, wanted)| !wanted.live.is_empty())
-            .map(|((pattern, _), wanted)| {
-                let names_topic = pattern.matching != Match::Exact;
-                (Target { subscription: wanted.id, names_topic }, &wanted.live)
-            })
-            .collect()
+        found.sort_unstable_by_key(|(target, _)| target.subscription);
+        (found, steps)
+    }
+
+    /// Whether anybody in a realm may have subscribed what the router says of itself.
+    pub(super) fn hears_meta(&self, realm: &str) -> bool {
+        self.meta.contains_key(realm)
     }
 
     /// What happened since the last call.
@@ -425,13 +486,12 @@ impl Subscriptions {
 
     /// All patterns asked for.
     pub(super) fn interest(&self) -> Vec<TopicPattern> {
-        let asked = self.interests.iter().filter(|(_, interest)| interest.asked.is_some());
-        asked.map(|(pattern, _)| pattern.clone()).collect()
+        self.interests.all_asked()
     }
 
     /// Whether anything is asked for.
     pub(super) const fn has_interest(&self) -> bool {
-        self.asked > 0
+        self.interests.is_any_asked()
     }
 
     /// Number of subscriptions.
@@ -439,33 +499,57 @@ impl Subscriptions {
         self.wanted.len()
     }
 
+    /// Number of subscriptions that are no exact topics.
+    pub(super) const fn patterns(&self) -> usize {
+        self.counts.all()
+    }
+
+    /// Bytes of all patterns that tails carry, or will.
+    pub(super) const fn interest_bytes(&self) -> usize {
+        self.interests.bytes()
+    }
+
     /// Asserts what the module promises; walks everything.
     pub(super) fn check(&self) {
-        assert_eq!(self.by_id.len(), self.wanted.len(), "D1: one id for each subscription");
-        let asked = self.interests.values().filter(|interest| interest.asked.is_some()).count();
-        assert_eq!(self.asked, asked, "D1: patterns asked for");
-        for (key, wanted) in &self.wanted {
-            assert_eq!(self.by_id.get(&wanted.id), Some(key), "D1: ids name their patterns");
-            assert_eq!(self.waiting.contains(key), !wanted.waiting.is_empty(), "D1: waiting");
+        let mut users = BTreeMap::new();
+        for (id, wanted) in &self.wanted {
+            let of_pattern = self.index.get(&wanted.pattern).expect("D1: patterns name their ids");
+            let is_shared = of_pattern.shared == Some(*id);
+            assert_eq!(is_shared, !wanted.is_private, "D1: shared or private");
+            assert!(is_shared || of_pattern.private.contains(id), "D1: patterns name their ids");
             assert!(!wanted.is_idle(), "D1: what nobody wants is gone");
             assert!(wanted.live.is_disjoint(&wanted.replaying), "D1: live or replaying");
             let waiting = wanted.waiting.iter().map(|(session, _, _)| session);
             for session in wanted.live.iter().chain(&wanted.replaying).chain(waiting) {
-                let held = self.sessions.get(session);
-                assert!(held.is_some_and(|held| held.contains(&wanted.id)), "D1: both ways");
+                assert!(self.holds(*session, *id), "D1: both ways");
+            }
+            if !wanted.is_snapshot {
+                *users.entry(wanted.pattern.clone()).or_default() += 1;
             }
         }
-        for (pattern, interest) in &self.interests {
-            assert!(
-                interest.users > 0 || self.touched.contains(pattern),
-                "D1: what nobody wants goes at the next flush"
-            );
+        for held in self.sessions.values() {
+            let patterns = held.all.iter().filter(|id| !self.wanted[id].pattern.is_exact());
+            assert_eq!(held.patterns, patterns.count(), "D1: patterns of a session");
         }
+        self.interests.check(&users);
+        self.counts.check(self.wanted.values().map(|wanted| wanted.pattern.clone()));
+        let is_meta = |wanted: &&Wanted| !wanted.is_snapshot && may_be_meta(&wanted.pattern);
+        let meta = self.wanted.values().filter(is_meta).count();
+        assert_eq!(self.meta.values().sum::<usize>(), meta, "D1: who may hear of meta events");
     }
 }
 
-impl Interest {
-    fn is_applied(&self, applied: u64) -> bool {
-        self.asked.is_some_and(|asked| asked <= applied)
+/// Whether a topic of the router itself may match.
+fn may_be_meta(pattern: &TopicPattern) -> bool {
+    const META: &str = "wamp.";
+    let begins = |uri: &str| uri.starts_with(META) || META.starts_with(uri);
+    match pattern.matching {
+        Match::Exact => pattern.uri.starts_with(META),
+        Match::Prefix => begins(&pattern.uri),
+        Match::Wildcard => begins(pattern.fixed_prefix()),
+        Match::Dotted => {
+            let first = pattern.uri.split('.').next();
+            matches!(first, Some("*" | "#" | "wamp"))
+        }
     }
 }

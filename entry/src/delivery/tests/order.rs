@@ -23,7 +23,8 @@ pub(super) fn bench(groups: u16) -> Bench {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         groups: (0..groups).map(|group| vec![of(group)]).collect(),
-        subscriptions_per_session_max: 2,
+        subscriptions: SubscriptionLimits { per_session_max: 2, ..SubscriptionLimits::UNBOUNDED },
+        numbering: Numbering::Counted,
         waiting_bytes_max: 64 << 20,
     };
     Bench { delivery: Delivery::new(&options), now: at(0) }
@@ -151,7 +152,8 @@ fn what_waits_for_a_dead_group_is_bounded_and_comes_in_the_end() {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         groups: vec![vec![of(0)], vec![of(1)]],
-        subscriptions_per_session_max: 4,
+        subscriptions: SubscriptionLimits { per_session_max: 4, ..SubscriptionLimits::UNBOUNDED },
+        numbering: Numbering::Counted,
         waiting_bytes_max: 100,
     };
     let mut bench = Bench { delivery: Delivery::new(&options), now: at(0) };
@@ -199,7 +201,8 @@ fn a_segment_that_finds_no_room_tells_that_its_tail_has_gone_by_what_is_before()
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         groups: vec![vec![of(0)], vec![of(1)]],
-        subscriptions_per_session_max: 4,
+        subscriptions: SubscriptionLimits { per_session_max: 4, ..SubscriptionLimits::UNBOUNDED },
+        numbering: Numbering::Counted,
         waiting_bytes_max: 1,
     };
     let mut bench = Bench { delivery: Delivery::new(&options), now: at(0) };
@@ -428,7 +431,11 @@ impl Run {
         let options = DeliveryOptions {
             owner: OwnerId(uuid::Uuid::from_u128(0)),
             groups: (0..groups).map(|group| members(group).collect()).collect(),
-            subscriptions_per_session_max: 4,
+            subscriptions: SubscriptionLimits {
+                per_session_max: 4,
+                ..SubscriptionLimits::UNBOUNDED
+            },
+            numbering: Numbering::Counted,
             waiting_bytes_max: [1, 60, 64 << 20][rng.random_range(0..3)],
         };
         let bench = Bench { delivery: Delivery::new(&options), now: at(0) };

@@ -4,7 +4,7 @@
 use super::order::{bench, of};
 use super::*;
 
-fn pattern(uri: &str, matching: Match) -> TopicPattern {
+pub(super) fn pattern(uri: &str, matching: Match) -> TopicPattern {
     TopicPattern::new("r", uri, matching)
 }
 
@@ -23,7 +23,7 @@ impl Bench {
         self.step(Input::Lag { session: SessionId(session), from: Position(from) })
     }
 
-    fn close(&mut self, session: u64) -> Effects {
+    pub(super) fn close(&mut self, session: u64) -> Effects {
         self.step(Input::SessionClosed { session: SessionId(session) })
     }
 
@@ -54,7 +54,7 @@ fn told(fx: &Effects) -> (u64, u64, u64, u64) {
 }
 
 /// What others may hear of: letter of the change, session, subscription.
-fn changes(fx: &Effects) -> Vec<(char, u64, u64)> {
+pub(super) fn changes(fx: &Effects) -> Vec<(char, u64, u64)> {
     let each = fx.notes.iter().filter_map(|note| match note {
         Note::Changed(Change::Created { session, subscription, .. }) => {
             Some(('c', session.0, subscription.0))
@@ -300,19 +300,22 @@ fn a_snapshot_is_answered_at_once_and_adds_no_interest() {
 #[test]
 fn others_hear_of_each_change_once() {
     let mut bench = Bench::open();
+    bench.subscribe_as(6, 1, pattern("wamp.", Match::Prefix), SubscribeMode::Live);
     assert_eq!(changes(&bench.subscribe(7, 1, "t")), [], "it does not hold yet");
     bench.subscribe(8, 1, "t");
     bench.step(Input::Flush);
-    assert_eq!(changes(&bench.opened(0, 10)), [('c', 7, 1), ('s', 7, 1), ('s', 8, 1)]);
+    let own = [('c', 6, 1), ('s', 6, 1)];
+    let all: Vec<_> = [('c', 7, 2), ('s', 7, 2), ('s', 8, 2)].into_iter().chain(own).collect();
+    assert_eq!(changes(&bench.opened(0, 10)), all);
     assert_eq!(changes(&bench.subscribe(7, 2, "t")), [], "a repeat");
     assert_eq!(changes(&bench.lag(7, 10)), []);
-    assert_eq!(changes(&bench.join(7, 1, &[1])), []);
-    assert_eq!(changes(&bench.replay(7, 3, "t")), [('c', 7, 2), ('s', 7, 2)], "its own");
+    assert_eq!(changes(&bench.join(7, 1, &[2])), []);
+    assert_eq!(changes(&bench.replay(7, 3, "t")), [('c', 7, 3), ('s', 7, 3)], "its own");
     assert_eq!(changes(&bench.step(Input::Flush)), []);
-    assert_eq!(changes(&bench.unsubscribe(7, 4, 1)), [('u', 7, 1)]);
-    assert_eq!(changes(&bench.unsubscribe(7, 5, 1)), [], "refused");
-    assert_eq!(changes(&bench.unsubscribe(8, 2, 1)), [('u', 8, 1), ('d', 8, 1)]);
-    assert_eq!(changes(&bench.close(7)), [('u', 7, 2), ('d', 7, 2)]);
+    assert_eq!(changes(&bench.unsubscribe(7, 4, 2)), [('u', 7, 2)]);
+    assert_eq!(changes(&bench.unsubscribe(7, 5, 2)), [], "refused");
+    assert_eq!(changes(&bench.unsubscribe(8, 2, 2)), [('u', 8, 2), ('d', 8, 2)]);
+    assert_eq!(changes(&bench.close(7)), [('u', 7, 3), ('d', 7, 3)]);
     bench.step(Input::Flush);
     // One that ends before it is told was never there.
     bench.subscribe(9, 1, "v");

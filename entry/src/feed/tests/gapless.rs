@@ -14,7 +14,9 @@ use super::client::{Client, Seen};
 use super::*;
 use crate::broker::{Outgoing, Sent, SessionId};
 use crate::delivery::tests::cluster::{Cluster, Said};
-use crate::delivery::{self, Delivery, DeliveryOptions, Input, Note};
+use crate::delivery::{
+    self, Delivery, DeliveryOptions, Input, Note, Numbering, SubscriptionLimits,
+};
 use crate::history::Trouble;
 
 const GROUPS: u16 = 2;
@@ -90,7 +92,11 @@ impl World {
         let delivery = Delivery::new(&DeliveryOptions {
             owner: OwnerId(uuid::Uuid::from_u128(seed.into())),
             groups: (0..GROUPS).map(|group| members(group).collect()).collect(),
-            subscriptions_per_session_max: 6,
+            subscriptions: SubscriptionLimits {
+                per_session_max: 6,
+                ..SubscriptionLimits::UNBOUNDED
+            },
+            numbering: Numbering::Counted,
             waiting_bytes_max: [1, 60, 64 << 20][rng.random_range(0..3)],
         });
         let count = rng.random_range(1..=PATTERNS.len());
@@ -357,7 +363,7 @@ impl World {
     fn end_turn(&mut self, seen: &mut Seen) {
         self.delivery.step(self.now, Input::Flush, &mut self.fx);
         self.delivery.check();
-        let delivery::Effects { sends, outgoing, notes } = std::mem::take(&mut self.fx);
+        let delivery::Effects { sends, outgoing, notes, .. } = std::mem::take(&mut self.fx);
         for (to, message) in sends {
             self.cluster.send(to, message);
         }

@@ -6,6 +6,7 @@ use vixen_common::id::{GroupId, Stamp};
 use vixen_common::segment::{Attributes, Audience, Encoding, Match, Record, RecordFlags, Topic};
 
 use super::*;
+use crate::events::RouterEvent;
 use crate::history::Trouble;
 
 const ME: Receiver<'_> = Receiver { session: 1, authid: "joe", authrole: "user" };
@@ -468,8 +469,13 @@ fn events_of_the_router_have_no_place_and_come_to_what_is_live() {
     bench.subscribed(1, &live());
     bench.subscribed(2, &after(9));
     let targets = [1, 2].map(|n| Target { subscription: id(n), names_topic: false });
-    let topic = Topic::new("r", "t");
-    let batch = EventBatch::of_router(&topic, &targets, 3, &Bytes::from_static(b"[]"));
+    let event = RouterEvent {
+        topic: Topic::new("r", "t"),
+        about: None,
+        publication: 3,
+        payload: Bytes::from_static(b"[]"),
+    };
+    let batch = EventBatch::of_router(&event, &targets);
     assert_eq!(bench.take(&batch, true), [(1, 3)]);
     assert_eq!(bench.take(&batch, true), [(1, 3)], "any number may come twice");
     assert_eq!(bench.live(50..51, &[1]), of(1, 50..51));

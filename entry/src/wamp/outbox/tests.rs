@@ -10,7 +10,7 @@ use vixen_common::wire::{HistoryPlace, TailSegment};
 
 use super::*;
 use crate::broker::{JoinId, Place, PublishError};
-use crate::events::{Target, build};
+use crate::events::{RouterEvent, Target, build};
 use crate::feed::After;
 use crate::history::{Bound, RefPoint, Start, Trouble};
 use crate::wamp::serializer::Serializer;
@@ -39,7 +39,7 @@ impl Bench {
             authprovider: "static",
             is_announced: true,
         };
-        outbox.on_opened(Arc::new(info), takes_revocation);
+        outbox.on_opened(Arc::new(info), Permissions::OPEN, takes_revocation);
         Self { outbox, frames: Frames::new(serializer), owed: Owed::default() }
     }
 
@@ -248,8 +248,13 @@ fn events_of_the_router_come_to_those_who_are_live() {
     let mut bench = Bench::new(false);
     bench.subscribe(1, 7, live());
     let targets = [7, 8].map(|id| Target { subscription: SubscriptionId(id), names_topic: false });
-    let topic = Topic::new("r", "t");
-    let batch = EventBatch::of_router(&topic, &targets, 1 << 52, &Bytes::from_static(b"[9]"));
+    let event = RouterEvent {
+        topic: Topic::new("r", "t"),
+        about: None,
+        publication: 1 << 52,
+        payload: Bytes::from_static(b"[9]"),
+    };
+    let batch = EventBatch::of_router(&event, &targets);
     // They have no place, so the same number may come again.
     let batch = Arc::new(batch);
     for _twice in 0..2 {

@@ -393,7 +393,7 @@ fn an_open_session_knows_who_it_is_and_whether_it_takes_revocations() {
     for (hello, wanted) in table {
         let mut session = establishing();
         let actions = actions(&mut session, hello);
-        let [Action::Open { info, takes_revocation, welcome }] = &actions[..] else {
+        let [Action::Open { info, takes_revocation, welcome, .. }] = &actions[..] else {
             panic!("{actions:?}");
         };
         assert_eq!(*takes_revocation, wanted, "{hello}");

@@ -49,8 +49,8 @@ impl Connection {
                     None => return,
                 }
             }
-            Action::Open { info, takes_revocation, welcome } => {
-                self.outbox.on_opened(Arc::clone(&info), takes_revocation);
+            Action::Open { info, permissions, takes_revocation, welcome } => {
+                self.outbox.on_opened(Arc::clone(&info), permissions, takes_revocation);
                 if let Some(outbound) = self.outbound.take() {
                     self.steps.push_back(Step::Tell(SessionEvent::Opened { info, outbound }));
                 }

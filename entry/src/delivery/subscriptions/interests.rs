@@ -1,0 +1,168 @@
+//! Interests: the patterns that tails carry, or will.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vixen_common::id::Position;
+use vixen_common::segment::TopicPattern;
+
+/// Bytes of a pattern beside its texts: in queues, and in the messages that carry it.
+const PATTERN_BYTES: usize = 64;
+
+/// What an interest in `pattern` counts against the bound of an entry.
+pub(super) fn bytes_of(pattern: &TopicPattern) -> usize {
+    PATTERN_BYTES + pattern.realm.len() + pattern.uri.len()
+}
+
+/// A pattern that tails carry, or will.
+#[derive(Debug, Default)]
+pub(super) struct Interest {
+    /// Version of the interest that asked for it; `None` until the next flush.
+    asked: Option<u64>,
+    /// Before this, tails may have gone by without it. `None` until it is applied.
+    pub(super) complete_from: Option<Position>,
+    /// Subscriptions that need it.
+    users: usize,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Interests {
+    patterns: BTreeMap<TopicPattern, Interest>,
+    /// Number of those asked for.
+    asked: usize,
+    /// Of all.
+    bytes: usize,
+    /// Patterns whose place may change at the next flush.
+    touched: BTreeSet<TopicPattern>,
+    /// By the change that asked for them: what is to be looked at when that is applied.
+    pending: BTreeMap<u64, BTreeSet<TopicPattern>>,
+}
+
+impl Interests {
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// [`bytes`](Self::bytes), with `pattern` as well.
+    pub(super) fn bytes_with(&self, pattern: &TopicPattern) -> usize {
+        let is_known = self.patterns.contains_key(pattern);
+        self.bytes + if is_known { 0 } else { bytes_of(pattern) }
+    }
+
+    /// Whether anything is asked for.
+    pub(super) const fn is_any_asked(&self) -> bool {
+        self.asked > 0
+    }
+
+    /// One more subscription needs it.
+    pub(super) fn add_user(&mut self, pattern: &TopicPattern) {
+        self.bytes = self.bytes_with(pattern);
+        self.patterns.entry(pattern.clone()).or_default().users += 1;
+        self.touched.insert(pattern.clone());
+    }
+
+    /// One needs it no more.
+    pub(super) fn remove_user(&mut self, pattern: &TopicPattern) {
+        if let Some(interest) = self.patterns.get_mut(pattern) {
+            interest.users -= 1;
+            self.touched.insert(pattern.clone());
+        }
+    }
+
+    /// The interest in `pattern`, if every tail carries it.
+    pub(super) fn applied(
+        &mut self,
+        pattern: &TopicPattern,
+        applied: u64,
+    ) -> Option<&mut Interest> {
+        let interest = self.patterns.get_mut(pattern)?;
+        interest.asked.is_some_and(|asked| asked <= applied).then_some(interest)
+    }
+
+    pub(super) fn get(&self, pattern: &TopicPattern) -> Option<&Interest> {
+        self.patterns.get(pattern)
+    }
+
+    /// Somebody waits until `pattern` is applied.
+    pub(super) fn await_applied(&mut self, pattern: &TopicPattern) {
+        if let Some(asked) = self.patterns.get(pattern).and_then(|interest| interest.asked) {
+            self.pending.entry(asked).or_default().insert(pattern.clone());
+        }
+    }
+
+    /// What the change with number `version` adds and removes; `None` when nothing changed, and the
+    /// number is not used.
+    pub(super) fn change(
+        &mut self,
+        version: u64,
+    ) -> Option<(Vec<TopicPattern>, Vec<TopicPattern>)> {
+        let (mut add, mut remove) = (Vec::new(), Vec::new());
+        for pattern in std::mem::take(&mut self.touched) {
+            let Some(interest) = self.patterns.get_mut(&pattern) else { continue };
+            match (interest.users, interest.asked) {
+                (0, asked) => {
+                    self.patterns.remove(&pattern);
+                    self.bytes -= bytes_of(&pattern);
+                    if asked.is_some() {
+                        self.asked -= 1;
+                        remove.push(pattern);
+                    }
+                }
+                (_, None) => {
+                    interest.asked = Some(version);
+                    self.asked += 1;
+                    add.push(pattern);
+                }
+                (_, Some(_)) => {}
+            }
+        }
+        if add.is_empty() && remove.is_empty() {
+            return None;
+        }
+        if !add.is_empty() {
+            self.pending.entry(version).or_default().extend(add.iter().cloned());
+        }
+        Some((add, remove))
+    }
+
+    /// Every tail carries the changes up to `applied`, and none is beyond `furthest`: the patterns
+    /// for which that is news. Costs what these are, and not what there are.
+    pub(super) fn apply(&mut self, applied: u64, furthest: Position) -> BTreeSet<TopicPattern> {
+        let mut news = BTreeSet::new();
+        while let Some(first) = self.pending.first_entry().filter(|first| *first.key() <= applied) {
+            for pattern in first.remove() {
+                if let Some(interest) = self.applied(&pattern, applied) {
+                    interest.complete_from.get_or_insert(furthest);
+                    news.insert(pattern);
+                }
+            }
+        }
+        news
+    }
+
+    /// All patterns asked for.
+    pub(super) fn all_asked(&self) -> Vec<TopicPattern> {
+        let asked = self.patterns.iter().filter(|(_, interest)| interest.asked.is_some());
+        asked.map(|(pattern, _)| pattern.clone()).collect()
+    }
+
+    /// Asserts what the module promises; walks everything. `users` tells how many subscriptions need
+    /// a pattern.
+    pub(super) fn check(&self, users: &BTreeMap<TopicPattern, usize>) {
+        let asked = self.patterns.values().filter(|interest| interest.asked.is_some()).count();
+        assert_eq!(self.asked, asked, "D1: patterns asked for");
+        let bytes: usize = self.patterns.keys().map(bytes_of).sum();
+        assert_eq!(self.bytes, bytes, "D1: bytes of patterns");
+        for (pattern, interest) in &self.patterns {
+            let needed = users.get(pattern).copied().unwrap_or(0);
+            assert_eq!(interest.users, needed, "D1: who needs a pattern");
+            assert!(
+                needed > 0 || self.touched.contains(pattern),
+                "D1: what nobody wants goes at the next flush"
+            );
+        }
+        for pattern in users.keys() {
+            assert!(self.patterns.contains_key(pattern), "D1: what is wanted is asked for");
+        }
+    }
+}
