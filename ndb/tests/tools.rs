@@ -546,7 +546,19 @@ fn a_directory_that_cannot_be_used_is_told_with_the_reason_of_the_system() {
         assert!(err.contains(text(&target)), "{err}");
         assert!(err.contains("Not a directory (os error 20)"), "{err}");
         assert!(!err.contains("stop "), "nothing runs there: {err}");
+        for name in ["verify", "dump", "stats", "rebuild"] {
+            let (code, _, err) = tool(name, &target, &[]);
+            assert!(code == 2 && err.contains("Not a directory (os error 20)"), "{name}: {err}");
+        }
+        let new = dirs.path().join("new");
+        let (code, _, err) = tool("restore", &new, &["--from", text(&target)]);
+        assert!(code == 2 && err.contains("Not a directory (os error 20)"), "{err}");
     }
+    let absent = dirs.path().join("absent");
+    let (code, _, err) = tool("verify", &absent, &[]);
+    assert!(code == 2 && err.contains("there is no directory"), "{err}");
+    let (code, _, err) = tool("restore", &live, &["--from", text(&absent)]);
+    assert!(code == 2 && err.contains("there is no backup"), "{err}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which store a tool works on.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -84,15 +85,27 @@ impl Target {
     }
 }
 
+/// Whether there is a directory; an error where the system does not let it be seen, or it is none.
+pub(super) fn is_there(dir: &Path) -> anyhow::Result<bool> {
+    // Of a file it is the error that the system has for that.
+    match std::fs::metadata(dir.join(".")) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot use {}", dir.display())),
+    }
+}
+
 impl Place {
+    /// Refuses a node that has no directory.
+    pub(super) fn ensure_there(&self) -> anyhow::Result<()> {
+        let (name, dir) = (&self.name, self.dir.display());
+        anyhow::ensure!(is_there(&self.dir)?, "{name} has no store: there is no directory {dir}");
+        Ok(())
+    }
+
     /// The same, for a store that must be there; LMDB's signals are answered for from here on.
     fn inspect(&self) -> anyhow::Result<Inspector> {
-        anyhow::ensure!(
-            self.dir.is_dir(),
-            "{} has no store: there is no directory {}",
-            self.name,
-            self.dir.display()
-        );
+        self.ensure_there()?;
         super::fault::answer_for(
             &format!("the store in {} is damaged so that LMDB cannot go on", self.dir.display()),
             &format!(

@@ -50,12 +50,7 @@ impl Args {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let place = self.target.find()?;
         let dir = &place.dir;
-        anyhow::ensure!(
-            dir.is_dir(),
-            "{} has no store: there is no directory {}",
-            place.name,
-            dir.display()
-        );
+        place.ensure_there()?;
         anyhow::ensure!(
             place.members != Some(1) || self.without_peers,
             "{} is the only node of its group: nobody else has its messages. Restore a backup \

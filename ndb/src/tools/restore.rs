@@ -10,7 +10,7 @@ use vixen_common::dirlock::DirLock;
 use vixen_common::telemetry::remark;
 
 use super::backup::{is_of_a_volume, sync, verify};
-use super::place::{Place, Target};
+use super::place::{Place, Target, is_there};
 use super::text::{count, size};
 use super::{Outcome, say};
 
@@ -55,7 +55,7 @@ pub struct Args {
 impl Args {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let place = self.target.find()?;
-        anyhow::ensure!(self.from.is_dir(), "there is no backup {}", self.from.display());
+        anyhow::ensure!(is_there(&self.from)?, "there is no backup {}", self.from.display());
         check_empty(&place.dir)?;
         let source = Place { dir: self.from.clone(), ..place.clone() };
         let (backup, days) = source.survey()?;
