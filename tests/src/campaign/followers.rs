@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{PAYLOAD_BYTES, SOON, http};
-use crate::check::{Event, Subscriber};
+use super::http::{self, ServerSentEvent};
+use super::{PAYLOAD_BYTES, SOON};
+use crate::check::{Event, IdKey, Subscriber};
 use crate::load::LoadOptions;
 use crate::storage::{common_prefix, parse};
 use crate::subscribers::{Fared, Resumer, Stream, Wanted};
@@ -68,6 +69,7 @@ impl Followers {
                 rng: rng(BY_WAMP + number),
                 target: targeted.clone(),
                 events: Vec::new(),
+                last_id: None,
                 damaged: (0, None),
                 sessions: 0,
             };
@@ -109,6 +111,8 @@ struct EventSource {
     rng: StdRng,
     target: watch::Receiver<Option<Vec<u64>>>,
     events: Vec<Event>,
+    /// The `Last-Event-ID` it comes back with: a permanent id.
+    last_id: Option<String>,
     damaged: (u64, Option<String>),
     sessions: u64,
 }
@@ -146,32 +150,37 @@ impl EventSource {
     async fn session(&mut self) {
         let address = self.addresses[self.rng.random_range(0..self.addresses.len())].clone();
         let time = Duration::from_millis(self.rng.random_range(0..SESSION_MS_MAX));
-        let (last, prefix) = (self.last(), common_prefix(&self.topics).to_owned());
+        let (last, prefix) = (self.last_id.clone(), common_prefix(&self.topics).to_owned());
         let mut target = self.target.clone();
         let was_known = target.borrow_and_update().is_some();
         let mut got = Vec::new();
-        let following = http::follow(&address, &prefix, last, |id, data| {
-            got.push((id.to_owned(), data.to_owned()));
-        });
+        let following = http::follow(&address, &prefix, last.as_deref(), |event| got.push(event));
         let _however_it_ends = tokio::select! {
             ended = timeout(time, following) => ended.is_ok_and(|ended| ended.is_ok()),
             // Soon everything is there: to be looked at.
             _known = target.changed(), if !was_known => true,
         };
         self.sessions += u64::from(!got.is_empty());
-        for (id, data) in got {
-            self.take(&id, &data);
+        for event in got {
+            self.take(event);
         }
     }
 
-    fn take(&mut self, id: &str, data: &str) {
+    /// A message, or a word of the entry's: that it waits is none of what is judged, a reset is never due.
+    fn take(&mut self, ServerSentEvent { kind, id, data }: ServerSentEvent) {
+        if kind == "waiting" {
+            return;
+        }
         let mut read = parse(data.as_bytes(), &self.realm, &self.topics);
-        let event = read.events.pop().filter(|event| id.parse() == Ok(event.position));
-        match event {
-            Some(event) => self.events.push(event),
+        let known = (kind == "message").then(|| read.events.pop()).flatten();
+        match known.filter(|event| IdKey::new(id.as_bytes()) == Some(event.id)) {
+            Some(event) => {
+                self.events.push(event);
+                self.last_id = Some(id);
+            }
             None => {
                 self.damaged.0 += 1;
-                self.damaged.1.get_or_insert_with(|| format!("{id}: {data}"));
+                self.damaged.1.get_or_insert_with(|| format!("{kind} {id}: {data}"));
             }
         }
     }

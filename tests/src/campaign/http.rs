@@ -140,19 +140,28 @@ async fn post(address: &str, body: &str) -> anyhow::Result<Answer> {
     Ok(if is_not_now { Answer::NotNow } else { Answer::Refused(format!("{status} {body}")) })
 }
 
-/// Lines of `data:` at `address` from after `last` on, until the connection ends.
+/// What `/events` says: HTML standard, *Server-sent events*.
+#[derive(Debug, Default)]
+pub(super) struct ServerSentEvent {
+    /// `message` where nothing else is said.
+    pub(super) kind: String,
+    pub(super) id: String,
+    pub(super) data: String,
+}
+
+/// Events at `address` from after the id `last` on, or from the first, until the connection ends.
 ///
 /// # Errors
 /// When the entry says anything but events.
 pub(super) async fn follow(
     address: &str,
     prefix: &str,
-    last: u64,
-    mut take: impl FnMut(&str, &str),
+    last: Option<&str>,
+    mut take: impl FnMut(ServerSentEvent),
 ) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
-    let after = if last == 0 { "&after=0" } else { "" };
-    let header = if last == 0 { String::new() } else { format!("last-event-id: {last}\r\n") };
+    let after = if last.is_none() { "&after=0" } else { "" };
+    let header = last.map_or_else(String::new, |last| format!("last-event-id: {last}\r\n"));
     let request = format!(
         "GET /events?topic={prefix}&match=prefix{after} HTTP/1.0\r\nhost: {address}\r\n{header}\r\n"
     );
@@ -160,12 +169,20 @@ pub(super) async fn follow(
     let mut lines = BufReader::new(stream).lines();
     let status = lines.next_line().await?.context("no answer")?;
     anyhow::ensure!(status.split(' ').nth(1) == Some("200"), "{status}");
-    let mut id = String::new();
+    let mut event = ServerSentEvent::default();
     while let Some(line) = lines.next_line().await? {
-        if let Some(text) = line.strip_prefix("id: ") {
-            text.clone_into(&mut id);
-        } else if let Some(data) = line.strip_prefix("data: ") {
-            take(&id, data);
+        match line.split_once(": ") {
+            Some(("id", text)) => text.clone_into(&mut event.id),
+            Some(("event", text)) => text.clone_into(&mut event.kind),
+            Some(("data", text)) => event.data.push_str(text),
+            None if line.is_empty() && !event.data.is_empty() => {
+                let mut whole = std::mem::take(&mut event);
+                if whole.kind.is_empty() {
+                    "message".clone_into(&mut whole.kind);
+                }
+                take(whole);
+            }
+            _ => {}
         }
     }
     Ok(())
