@@ -20,6 +20,7 @@ pub mod http;
 mod metrics;
 mod nearcast;
 mod node;
+mod rights;
 pub mod segmenter;
 mod serve;
 pub mod wamp;

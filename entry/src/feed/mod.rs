@@ -221,6 +221,11 @@ impl Feed {
         is_known
     }
 
+    /// Whether there is such a subscription.
+    pub(crate) fn has(&self, id: SubscriptionId) -> bool {
+        self.subscriptions.contains_key(&id)
+    }
+
     /// Subscriptions whose patterns do not pass.
     pub(crate) fn unlike(&self, may: impl Fn(&TopicPattern) -> bool) -> Vec<SubscriptionId> {
         let refused = self.subscriptions.iter().filter(|(_, known)| !may(&known.pattern));

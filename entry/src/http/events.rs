@@ -39,11 +39,11 @@ use super::refusals;
 use super::resume::{LastEventId, Reset};
 use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
-use crate::auth::Permissions;
 use crate::broker::{Outgoing, SessionEvent, SubscribeError, SubscriptionId};
 use crate::events::EventBatch;
 use crate::feed::{After, Effects, Feed, ReadContext, ReadPart, Wish, read};
 use crate::history::HistoryError;
+use crate::rights::{Rights, RightsLost};
 use crate::wamp::{RawUri, SessionContext};
 
 /// Without an event for so long a comment is sent: whoever is gone is noticed, and proxies see that
@@ -169,7 +169,7 @@ async fn open(
     visitor.tell(subscribe).await?;
     let mut stream = EventStream {
         visitor,
-        permissions: edge.permissions().clone(),
+        rights: edge.into_rights(),
         wish,
         feed: Feed::default(),
         reads: context.reads.clone(),
@@ -200,6 +200,7 @@ enum End {
     Stopped,
     Failed(HistoryError),
     Refused(SubscribeError),
+    Lost(RightsLost),
 }
 
 impl End {
@@ -208,6 +209,7 @@ impl End {
             Self::Stopped => Problem::shutting_down(),
             Self::Failed(error) => Problem::of_history(error),
             Self::Refused(error) => Problem::of_subscription(error),
+            Self::Lost(lost) => Problem::of_rights(*lost),
         }
     }
 }
@@ -215,7 +217,7 @@ impl End {
 /// A subscription as a body.
 struct EventStream {
     visitor: Visitor,
-    permissions: Permissions,
+    rights: Rights,
     wish: Wish,
     feed: Feed,
     reads: ReadContext,
@@ -249,16 +251,38 @@ impl EventStream {
     async fn next_chunk(&mut self) -> Option<Bytes> {
         // What was given before is written: the body is asked for more when there is room.
         self.visitor.give_back(std::mem::take(&mut self.unwritten_bytes));
+        // Nobody may have asked for more in a long time.
+        if !self.is_over
+            && self.rights.have_changed()
+            && let Err(end) = self.judge()
+        {
+            self.fail(&end);
+        }
         while self.out.is_empty() {
             if self.is_over {
                 return None;
             }
             if let Err(end) = self.turn().await {
-                self.is_over = true;
-                self.out.put_slice(error_event(&end.problem()).as_bytes());
+                self.fail(&end);
             }
         }
         Some(self.out.split().freeze())
+    }
+
+    /// The realms were read again.
+    fn judge(&mut self) -> Result<(), End> {
+        self.rights.judge_reader(std::slice::from_ref(&self.wish.pattern)).map_err(End::Lost)
+    }
+
+    /// The stream ends with this.
+    fn fail(&mut self, end: &End) {
+        self.is_over = true;
+        if let End::Lost(lost) = end {
+            tracing::debug!(session = self.visitor.info().session.0, %lost, "stream of events over");
+            // What is made and not given out.
+            self.out.clear();
+        }
+        self.out.put_slice(error_event(&end.problem()).as_bytes());
     }
 
     /// Waits for the next thing, and deals with it.
@@ -280,6 +304,8 @@ impl EventStream {
         tokio::select! {
             biased;
             () = stopped(&mut stopping) => return Err(End::Stopped),
+            // Before anything is taken that came after it.
+            () = self.rights.changed() => self.judge()?,
             outcome = done(&mut self.reading) => {
                 self.reading = None;
                 let fx = self.feed.on_read(outcome);
@@ -388,7 +414,7 @@ impl EventStream {
     }
 
     fn put(&mut self, batch: &EventBatch, is_live: bool) {
-        if batch.about().is_some_and(|about| !self.permissions.may_read(about)) {
+        if batch.about().is_some_and(|about| !self.rights.permissions().may_read(about)) {
             return;
         }
         let receiver = self.visitor.info().receiver();

@@ -12,6 +12,7 @@ use vixen_common::id::Position;
 
 use crate::broker::SubscribeError;
 use crate::history::HistoryError;
+use crate::rights::RightsLost;
 use crate::wamp::{history_error_uri, subscribe_error_uri};
 
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -78,6 +79,15 @@ impl Problem {
             | SubscribeError::InterestFull { .. } => StatusCode::TOO_MANY_REQUESTS,
         };
         Self::new(status, subscribe_error_uri(error), &error.to_string())
+    }
+
+    /// A reload has taken the right to what was under way.
+    pub(super) fn of_rights(lost: RightsLost) -> Self {
+        let status = match lost {
+            RightsLost::Session => StatusCode::UNAUTHORIZED,
+            RightsLost::Topic(_) => StatusCode::FORBIDDEN,
+        };
+        Self::new(status, lost.uri(), &lost.to_string())
     }
 
     /// As `/history` and WAMP call it.

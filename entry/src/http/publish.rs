@@ -29,6 +29,7 @@ use super::problem::Problem;
 use super::visitor::{REQUEST, Visitor};
 use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
 use crate::events::time_text;
+use crate::rights::Rights;
 use crate::wamp::{
     Ending, RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
     publish_error_uri,
@@ -113,7 +114,7 @@ async fn place(
     })?;
     // The answer of HTTP is the acknowledgement, asked for or not.
     message.acknowledge = Some(REQUEST);
-    resolve(context, info, address, message).await
+    resolve(context, info, edge.into_rights(), address, message).await
 }
 
 /// The payload of a PUBLISH with these arguments.
@@ -141,6 +142,7 @@ fn payload_of(body: &Body<'_>) -> Result<(Bytes, Range<usize>), Problem> {
 async fn resolve(
     context: &SessionContext,
     info: Arc<SessionInfo>,
+    mut rights: Rights,
     address: IpAddr,
     message: crate::broker::Publish,
 ) -> Result<Response, Problem> {
@@ -148,7 +150,16 @@ async fn resolve(
     let session = info.session;
     let mut visitor = Visitor::open(context, info, address).await?;
     let permits = u32::try_from(message.counted_bytes()).unwrap_or(u32::MAX);
-    let room = Arc::clone(&context.room).acquire_many_owned(permits).await;
+    let mut waiting = std::pin::pin!(Arc::clone(&context.room).acquire_many_owned(permits));
+    let room = loop {
+        tokio::select! {
+            biased;
+            () = rights.changed() => {
+                rights.judge_publisher(&message.topic.uri).map_err(Problem::of_rights)?;
+            }
+            room = &mut waiting => break room,
+        }
+    };
     let room = room.map_err(|_closed| Problem::shutting_down())?;
     let publish = SessionEvent::Publish { session, messages: vec![message] };
     visitor.tell(publish).await?;

@@ -2,6 +2,7 @@
 
 mod problems;
 mod requests;
+mod rights;
 mod silent;
 
 use std::net::SocketAddr;
@@ -176,6 +177,17 @@ impl Port {
             }
         }
         taken
+    }
+
+    /// Takes the next messages of a session, past what else it says.
+    async fn take_publishes(&mut self) -> Vec<Publish> {
+        loop {
+            match self.event().await {
+                Some(SessionEvent::Publish { messages, .. }) => return messages,
+                Some(_other) => {}
+                None => panic!("no session"),
+            }
+        }
     }
 
     /// Resolves messages at positions from 1, and gives back their room.

@@ -1,7 +1,7 @@
 //! From the core to the client: turns [`Outgoing`] and what was read into frames, and keeps the
 //! books of the session that this changes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ const OWN_REQUEST: RequestId = RequestId(0);
 /// Why the router ends a subscription (WAMP spec *Subscription Revocation*).
 const COMPLETE: &str = "vixen.close.complete";
 const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
+const NOT_ANY_MORE: &str = "the role of this session may not subscribe this topic any more";
 
 /// What the driver owes beside frames.
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ pub(super) struct Outbox {
     feed: Feed,
     /// SUBSCRIBE requests without an answer of the core, oldest first.
     subscribing: Vec<(RequestId, Wish)>,
+    /// Those of them that may not stand any more.
+    revoked: BTreeSet<RequestId>,
     /// SUBSCRIBE requests that wait for the first read.
     announcing: BTreeMap<SubscriptionId, Vec<RequestId>>,
     /// UNSUBSCRIBE requests without an answer, oldest first.
@@ -75,6 +78,7 @@ impl Outbox {
             takes_revocation: false,
             feed: Feed::default(),
             subscribing: Vec::new(),
+            revoked: BTreeSet::new(),
             announcing: BTreeMap::new(),
             unsubscribing: Vec::new(),
             leaving: VecDeque::new(),
@@ -152,7 +156,12 @@ impl Outbox {
                 let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
                 let Some(asked) = asked else { return };
                 let (_, wish) = self.subscribing.remove(asked);
-                if self.leaving.contains(&subscription) {
+                if self.revoked.remove(&request) {
+                    if !self.leaving.contains(&subscription) && !self.feed.has(subscription) {
+                        self.tell_unsubscribe(subscription, owed);
+                    }
+                    self.put_error(SUBSCRIBE, request, NOT_AUTHORIZED, NOT_ANY_MORE, out);
+                } else if self.leaving.contains(&subscription) {
                     // The core shares a subscription that it has not heard the end of.
                     self.ask_again(request, wish, owed);
                 } else if self.feed.subscribed(subscription, &wish, live_from, end) {
@@ -253,6 +262,14 @@ impl Outbox {
         for subscription in self.feed.unlike(|pattern| permissions.may_read(pattern)) {
             self.put_end(subscription, NOT_AUTHORIZED, out, owed);
         }
+        // The core may have answered these already, and gets to hear of it then. A later reload may
+        // allow them again.
+        self.revoked = self
+            .subscribing
+            .iter()
+            .filter(|(_, wish)| !permissions.may_read(&wish.pattern))
+            .map(|(request, _)| *request)
+            .collect();
     }
 
     /// A subscription is over.
@@ -328,6 +345,7 @@ impl Outbox {
         } else {
             let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
             asked.map(|asked| self.subscribing.remove(asked));
+            self.revoked.remove(&request);
         }
         let uri = subscribe_error_uri(error);
         self.put_error(kind, request, uri, &error.to_string(), out);

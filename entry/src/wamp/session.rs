@@ -38,6 +38,7 @@ use crate::auth::{Hello, Identity, Nonce, Pending, Permissions, Step};
 use crate::broker::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
 use crate::door::Door;
 use crate::feed::Wish;
+use crate::rights::Rights;
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;
@@ -112,8 +113,7 @@ struct Challenged {
 #[derive(Debug)]
 pub(crate) struct Edge {
     info: Arc<SessionInfo>,
-    identity: Identity,
-    permissions: Permissions,
+    rights: Rights,
     topics: TopicCache,
     limits: Arc<SessionLimits>,
 }
@@ -285,7 +285,7 @@ impl Session {
         let info = Arc::new(info_of(self.id, &identity, true));
         encode::welcome(&mut self.buffer, &info, &self.guest.node, &identity.authextra);
         let edge = Edge::new(&self.guest.door, identity, Arc::clone(&info), &self.limits)?;
-        let permissions = edge.permissions.clone();
+        let permissions = edge.rights.permissions().clone();
         self.state = State::Open(Box::new(edge));
         let welcome = take_text(&mut self.buffer);
         Ok(Action::Open { info, permissions, takes_revocation, welcome })
@@ -298,12 +298,15 @@ impl Session {
     pub(super) fn on_reload(&mut self) -> Result<Option<&Permissions>, Ending> {
         match &mut self.state {
             State::Open(edge) => {
-                let permissions = self.guest.door.permissions(&edge.identity);
-                edge.permissions = permissions.ok_or(Ending::RoleGone)?;
-                Ok(Some(&edge.permissions))
+                Ok(Some(edge.rights.judge().map_err(|_lost| Ending::RoleGone)?))
             }
             State::Establishing | State::Challenged(_) | State::Closed => Ok(None),
         }
+    }
+
+    /// The ERROR of a PUBLISH that is refused after all.
+    pub(super) fn refuse_publish(&mut self, request: RequestId, refusal: Refusal) -> Bytes {
+        refused(&mut self.buffer, PUBLISH, request, refusal)
     }
 
     /// Closes the session and returns its last message, if there is one to send: one that may come
@@ -331,19 +334,19 @@ impl Edge {
     /// # Errors
     /// The configuration does not know the identity, just now.
     pub(crate) fn new(
-        door: &Door,
+        door: &Arc<Door>,
         identity: Identity,
         info: Arc<SessionInfo>,
         limits: &Arc<SessionLimits>,
     ) -> Result<Self, Ending> {
-        let permissions = door.permissions(&identity).ok_or(Ending::RoleGone)?;
+        let rights = Rights::new(door, identity).map_err(|_lost| Ending::RoleGone)?;
         let topics = TopicCache::new(Arc::clone(&info.realm), limits);
-        Ok(Self { info, identity, permissions, topics, limits: Arc::clone(limits) })
+        Ok(Self { info, rights, topics, limits: Arc::clone(limits) })
     }
 
-    /// What it may do, for now.
-    pub(crate) const fn permissions(&self) -> &Permissions {
-        &self.permissions
+    /// What is left to hold on to, once everything that comes in is checked.
+    pub(crate) fn into_rights(self) -> Rights {
+        self.rights
     }
 
     /// Takes one message, which stands in `frame`.
@@ -404,7 +407,7 @@ impl Edge {
         matching: Match,
     ) -> Result<TopicPattern, Refusal> {
         let pattern = self.topics.subscribed(topic, matching)?;
-        if !self.permissions.subscribe(&pattern.uri, pattern.matching) {
+        if !self.rights.permissions().subscribe(&pattern.uri, pattern.matching) {
             return Err(Refusal::NotAuthorized("subscribe"));
         }
         Ok(pattern)
@@ -421,7 +424,7 @@ impl Edge {
         let topic =
             self.topics.published(&publish.topic).map_err(|refusal| (refusal, is_wanted))?;
         let refuse = |refusal| (refusal, is_wanted);
-        let disclosure = self.permissions.publish(&topic.uri);
+        let disclosure = self.rights.permissions().publish(&topic.uri);
         let disclosure = disclosure.ok_or(refuse(Refusal::NotAuthorized("publish to")))?;
         let is_disclosed = match disclosure {
             Disclosure::Never if options.disclose_me => {

@@ -221,11 +221,12 @@ impl Connection {
 
     /// The realms were read again.
     async fn on_reload(&mut self) -> Result<(), Ending> {
+        let Some(permissions) = self.session.on_reload()?.cloned() else { return Ok(()) };
         let mut owed = Owed::default();
-        if let Some(permissions) = self.session.on_reload()? {
-            self.outbox.on_reload(permissions, &mut self.frames, &mut owed);
-        }
-        self.settle(owed).await
+        self.outbox.on_reload(&permissions, &mut self.frames, &mut owed);
+        self.refuse_steps(&permissions);
+        self.settle(owed).await?;
+        self.do_steps().await
     }
 
     async fn keep_alive(&mut self) -> Result<(), Ending> {

@@ -7,8 +7,9 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::Instant;
 
 use super::{BATCH_BYTES, Connection};
+use crate::auth::Permissions;
 use crate::broker::{Publish, SessionEvent};
-use crate::wamp::error::Ending;
+use crate::wamp::error::{Ending, Refusal};
 use crate::wamp::metrics::{count_refusal, count_subscribe_error};
 use crate::wamp::session::Action;
 
@@ -123,6 +124,26 @@ impl Connection {
         }
         self.write().await?;
         outcome
+    }
+
+    /// Refuses the messages that wait for room and may not be published any more. The rest waits
+    /// anew: it is less now.
+    pub(super) fn refuse_steps(&mut self, permissions: &Permissions) {
+        let refusal = Refusal::NotAuthorized("publish to");
+        for step in &mut self.steps {
+            let Step::Publish { messages, bytes } = step else { continue };
+            let may = |message: &mut Publish| permissions.publish(&message.topic.uri).is_none();
+            for message in messages.extract_if(.., may) {
+                *bytes -= message.counted_bytes();
+                count_refusal(refusal);
+                if let Some(request) = message.acknowledge {
+                    self.frames.text(self.session.refuse_publish(request, refusal));
+                }
+            }
+        }
+        let is_empty = |step: &Step| matches!(step, Step::Publish { messages, .. } if messages.is_empty());
+        self.steps.retain(|step| !is_empty(step));
+        self.waiting = None;
     }
 
     /// The first step has the room that it waited for.
