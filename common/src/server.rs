@@ -29,7 +29,7 @@ use crate::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
 };
 use crate::tls::{ClientAddress, Port, Tls};
-use watched::{VANISHED_CONNECTIONS, Watched};
+use watched::{STALLED_CONNECTIONS, VANISHED_CONNECTIONS, Watched};
 
 const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
 const MALFORMED_REQUESTS: &str = "vixen_common_malformed_requests_total";
@@ -45,12 +45,15 @@ pub struct Timeouts {
     pub next_head: Duration,
     /// Of TCP itself, while something waits to be written. Who is slow is not silent.
     pub silence: Duration,
+    /// For an answer of which nothing more is taken, while some of it waits to be written. It does
+    /// not hold for what a connection becomes by an upgrade.
+    pub stall: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { first_head: Duration::from_secs(5), next_head: minute, silence: minute }
+        Self { first_head: Duration::from_secs(5), next_head: minute, silence: minute, stall: minute }
     }
 }
 
@@ -117,6 +120,10 @@ pub async fn serve(
         VANISHED_CONNECTIONS,
         "Connections closed because what was written was not acknowledged by TCP"
     );
+    metrics::describe_counter!(
+        STALLED_CONNECTIONS,
+        "Connections closed because their client took nothing more of an answer"
+    );
     let mut port = Port::new(listener, tls);
     let closing = watch::Sender::new(());
     let mut stop = pin!(stop);
@@ -126,11 +133,14 @@ pub async fn serve(
             () = &mut stop => break,
         };
         let has_asked = Arc::new(AtomicBool::new(false));
-        let service = service_of(router.clone(), client, Arc::clone(&has_asked));
+        let is_upgraded = Arc::new(AtomicBool::new(false));
+        let watched = Watched::new(stream, timeouts.silence)
+            .with_stall(timeouts.stall, Arc::clone(&is_upgraded));
+        let service = service_of(router.clone(), client, Arc::clone(&has_asked), is_upgraded);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.next_head)
-            .serve_connection(TokioIo::new(Watched::new(stream, timeouts.silence)), service)
+            .serve_connection(TokioIo::new(watched), service)
             .with_upgrades();
         let mut closing = closing.subscribe();
         tokio::spawn(async move {
@@ -178,11 +188,13 @@ fn note_end(client: ClientAddress, ended: Result<(), hyper::Error>) {
     }
 }
 
-/// `router` for one connection: requests carry who `client` is, and the first one is noted.
+/// `router` for one connection: requests carry who `client` is, and the first one is noted, as is
+/// that the connection becomes another one.
 fn service_of(
     router: Router,
     client: ClientAddress,
     has_asked: Arc<AtomicBool>,
+    is_upgraded: Arc<AtomicBool>,
 ) -> impl Service<
     hyper::Request<Incoming>,
     Response = Response,
@@ -194,7 +206,14 @@ fn service_of(
         has_asked.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(client));
-        router.call(request)
+        let (answer, is_upgraded) = (router.call(request), Arc::clone(&is_upgraded));
+        async move {
+            let answer = answer.await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                is_upgraded.store(true, Ordering::Relaxed);
+            }
+            Ok(answer)
+        }
     })
 }
 

@@ -9,6 +9,7 @@
 // They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod answers;
 pub mod auth;
 pub mod broker;
 pub mod delivery;

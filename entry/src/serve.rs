@@ -22,6 +22,7 @@ use vixen_common::telemetry::{
 use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
+use crate::answers::{Answers, describe_answer_metrics};
 use crate::door::{Door, describe_door_metrics, reload_realms};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
@@ -146,6 +147,7 @@ pub(crate) async fn run(
         first_head: limits.hello_timeout,
         next_head: limits.keep_alive_timeout,
         silence: limits.keep_alive_timeout,
+        stall: limits.answer_stall_timeout,
     };
     let server = tokio::spawn(server::serve(listener, tls, router, timeouts, async move {
         let _or_dropped = until_stopping.wait_for(|stopping| *stopping).await;
@@ -183,6 +185,7 @@ fn router_of(
 ) -> Router {
     describe_session_metrics();
     describe_event_metrics();
+    describe_answer_metrics();
     describe_door_metrics();
     describe_web_metrics();
     describe_http_metrics();
@@ -193,6 +196,7 @@ fn router_of(
         stopping,
         reads: ReadContext::new(node.handle()),
         door,
+        answers: Answers::new(&config.limits),
         node: node.name().clone(),
     };
     let handle = node.handle();

@@ -72,6 +72,16 @@ pub struct Limits {
     pub sessions_per_address_max: usize,
     /// `sessions-max`: further connections of clients are refused. Default 65536.
     pub sessions_max: usize,
+    /// `answer-stall-timeout`: a client that takes nothing of an answer of HTTP for so long is gone.
+    /// Default 60 s.
+    pub answer_stall_timeout: Duration,
+    /// `history-answers-per-address-max`: further answers of `/history` to one address, and to an
+    /// IPv6 network, are refused while as many are under way. Default 32.
+    pub history_answers_per_address_max: usize,
+    /// `history-answers-per-realm-max`: the same for one realm. Default 64.
+    pub history_answers_per_realm_max: usize,
+    /// `history-answers-max`: the same for all of an entry. Default 128.
+    pub history_answers_max: usize,
     /// `login-failures-max`: after as many failed logins of an address within
     /// `login-failure-window`, further ones are refused for as long. Default 20.
     pub login_failures_max: u32,
@@ -111,6 +121,10 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(60),
             sessions_per_address_max: 16_384,
             sessions_max: 65_536,
+            answer_stall_timeout: Duration::from_secs(60),
+            history_answers_per_address_max: 32,
+            history_answers_per_realm_max: 64,
+            history_answers_max: 128,
             login_failures_max: 20,
             login_failure_window: Duration::from_secs(60),
             store_bytes_max: 1 << 40,
@@ -143,6 +157,10 @@ impl Limits {
         "keep-alive-timeout",
         "sessions-per-address-max",
         "sessions-max",
+        "answer-stall-timeout",
+        "history-answers-per-address-max",
+        "history-answers-per-realm-max",
+        "history-answers-max",
         "login-failures-max",
         "login-failure-window",
         "store-bytes-max",
@@ -178,6 +196,11 @@ impl Limits {
         table.duration("keep-alive-timeout", &mut l.keep_alive_timeout)?;
         table.count("sessions-per-address-max", &mut l.sessions_per_address_max)?;
         table.count("sessions-max", &mut l.sessions_max)?;
+        table.duration("answer-stall-timeout", &mut l.answer_stall_timeout)?;
+        table
+            .count("history-answers-per-address-max", &mut l.history_answers_per_address_max)?;
+        table.count("history-answers-per-realm-max", &mut l.history_answers_per_realm_max)?;
+        table.count("history-answers-max", &mut l.history_answers_max)?;
         table.count("login-failures-max", &mut l.login_failures_max)?;
         table.duration("login-failure-window", &mut l.login_failure_window)?;
         table.size("store-bytes-max", &mut l.store_bytes_max)?;

@@ -4,10 +4,16 @@
 //! neither probes nor what is sent. The kernel gives the second up after some 15 minutes (`tcp_retries2`),
 //! and with TCP_USER_TIMEOUT the first as well (RFC 5482 §3 counts a closed window too). Here only the
 //! second is given up, and sooner.
+//!
+//! An answer of HTTP is another matter: it holds what it was made of, and places that others wait for.
+//! So a connection whose other end acknowledges that it lives, and takes nothing of an answer for long
+//! enough, is given up as well.
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,6 +25,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::tls::Stream;
 
 pub(super) const VANISHED_CONNECTIONS: &str = "vixen_common_vanished_connections_total";
+pub(super) const STALLED_CONNECTIONS: &str = "vixen_common_stalled_connections_total";
 
 /// While a write waits, the other end is looked at so often within the time it may be silent.
 const LOOKS: u32 = 4;
@@ -35,6 +42,29 @@ pub(super) struct Watched {
     look: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
     was_silent: bool,
+    stall: Option<Stall>,
+}
+
+/// How long the other end may take nothing.
+struct Stall {
+    max: Duration,
+    /// The connection serves no requests any more, and whoever took it over looks after it.
+    is_over: Arc<AtomicBool>,
+    /// What the other end had taken when it last took something, and when that was seen.
+    taken_bytes: u64,
+    since: Instant,
+}
+
+impl Stall {
+    /// Whether nothing more was taken for too long.
+    fn is_reached(&mut self, tcp: &TcpStream) -> bool {
+        let taken_bytes = taken_bytes(tcp);
+        if taken_bytes.is_none_or(|taken| taken != self.taken_bytes) {
+            self.taken_bytes = taken_bytes.unwrap_or_default();
+            self.since = Instant::now();
+        }
+        self.since.elapsed() >= self.max && !self.is_over.load(Ordering::Relaxed)
+    }
 }
 
 impl Watched {
@@ -43,7 +73,14 @@ impl Watched {
     /// before, as long as TCP waits between two probes, which is two minutes at most.
     pub(super) fn new(stream: Stream, silence_max: Duration) -> Self {
         let silence_max = silence_max.max(SILENCE_MIN);
-        Self { stream, silence_max, look: None, is_waiting: false, was_silent: false }
+        Self { stream, silence_max, look: None, is_waiting: false, was_silent: false, stall: None }
+    }
+
+    /// Ends it as well when the other end takes nothing for `max` while a write waits, until
+    /// `is_over`. It takes up to a quarter of the time of silence longer.
+    pub(super) fn with_stall(mut self, max: Duration, is_over: Arc<AtomicBool>) -> Self {
+        self.stall = Some(Stall { max, is_over, taken_bytes: 0, since: Instant::now() });
+        self
     }
 
     /// What becomes of a write: one that waits does so no longer than there is somebody.
@@ -61,6 +98,9 @@ impl Watched {
         if !self.is_waiting {
             (self.is_waiting, self.was_silent) = (true, false);
             look.as_mut().reset(Instant::now() + interval);
+            if let Some(stall) = &mut self.stall {
+                stall.since = Instant::now();
+            }
         }
         loop {
             ready!(look.as_mut().poll(cx));
@@ -74,6 +114,14 @@ impl Watched {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
             }
             self.was_silent = is_silent;
+            if let Some(stall) = &mut self.stall
+                && stall.is_reached(self.stream.tcp())
+            {
+                counter!(STALLED_CONNECTIONS).increment(1);
+                tracing::debug!("connection closed: nothing more of its answer is taken");
+                let message = "nothing more of what was written is taken";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
+            }
         }
     }
 }
@@ -87,6 +135,12 @@ fn is_silent(tcp: &TcpStream, silence_max: Duration) -> bool {
         info.tcpi_retransmits > 0 && info.tcpi_last_data_sent < info.tcpi_last_ack_recv;
     let is_asked = is_sent_again || info.tcpi_probes > 0;
     is_asked && Duration::from_millis(info.tcpi_last_ack_recv.into()) >= silence_max
+}
+
+/// How much the other end has taken so far, where that can be told.
+#[cfg(target_os = "linux")]
+fn taken_bytes(tcp: &TcpStream) -> Option<u64> {
+    tcp_info(tcp).ok().map(|info| info.tcpi_bytes_acked)
 }
 
 /// What the kernel knows of a connection: TCP_INFO of tcp(7).
@@ -162,6 +216,12 @@ impl AsyncWrite for Watched {
     }
 }
 
+/// Elsewhere nobody is given up for it.
+#[cfg(not(target_os = "linux"))]
+fn taken_bytes(_tcp: &TcpStream) -> Option<u64> {
+    None
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use socket2::{SockFilter, SockRef};
@@ -226,6 +286,31 @@ mod tests {
         write_for(&mut watched, SILENCE_MAX).await;
         vanish(&client);
         assert_eq!(write_until_it_fails(&mut watched).await.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn one_that_takes_nothing_of_an_answer_is_given_up_and_one_that_reads_a_little_is_not() {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let stalled = |watched: Watched| watched.with_stall(SILENCE_MAX, Arc::clone(&is_over));
+        let (watched, _client) = pair().await;
+        let error = write_until_it_fails(&mut stalled(watched)).await;
+        assert_eq!(error.to_string(), "nothing more of what was written is taken");
+
+        // A quarter of what the kernel holds, each time: it opens its window then.
+        let (watched, mut client) = pair().await;
+        let mut watched = stalled(watched);
+        let held = write_for(&mut watched, SILENCE_MAX / 2).await;
+        let mut piece = vec![0; usize::try_from(held / 4).expect("a size")];
+        for _ in 0..3 {
+            client.read_exact(&mut piece).await.expect("it is there");
+            write_for(&mut watched, SILENCE_MAX / 2).await;
+        }
+
+        is_over.store(true, Ordering::Relaxed);
+        let end = Instant::now() + 3 * SILENCE_MAX;
+        while let Ok(written) = timeout_at(end, watched.write(&CHUNK)).await {
+            written.expect("it was taken over");
+        }
     }
 
     #[tokio::test]

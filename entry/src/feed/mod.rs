@@ -31,7 +31,7 @@ use crate::broker::{JoinId, SubscribeMode, SubscriptionId};
 use crate::events::{EventBatch, Target, build};
 use crate::history::{Bound, Direction, HistoryError, HistoryRequest, RefPoint, Start};
 
-pub(crate) use read::{ReadContext, read};
+pub(crate) use read::{ReadContext, read, read_page};
 
 /// Messages of one read at most.
 const READ_MESSAGES_MAX: u64 = 16_384;

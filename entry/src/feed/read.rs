@@ -1,31 +1,42 @@
-//! One read of a feed: a batch out of the store, held until the subscriber has taken it.
+//! One read of what is stored: a batch, held until whoever wants it has taken it.
+//!
+//! A read ends by itself, however slow the client is that it is for: so all have their turn. Clients
+//! that catch up with what comes live have turns of their own, which no answer of `/history` takes.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use vixen_common::id::Position;
 use vixen_common::wire::TailSegment;
 
 use super::ReadPart;
-use crate::history::{HistoryError, HistoryRequest};
-use crate::node::EntryHandle;
+use crate::history::{HistoryError, HistoryRequest, Page, end_of, messages_of};
+use crate::node::{EntryHandle, HistoryStream};
 
-/// Bytes of messages after which a read stops.
-const READ_BYTES: usize = 1 << 20;
-/// Reads of feeds at a time. A read ends by itself, however slow its subscriber is: so all have
-/// their turn, and the rest of what an entry may read at a time is left to `/history`.
-const READS_MAX: usize = 32;
+/// Bytes of messages after which a read of a feed stops.
+const FEED_BYTES: usize = 1 << 20;
+/// Reads of feeds at a time. With those of answers they are fewer than an entry makes.
+const FEED_READS_MAX: usize = 32;
+/// Bytes of messages after which a page stops.
+const PAGE_BYTES: usize = 512 << 10;
+/// Reads of pages at a time.
+const PAGE_READS_MAX: usize = 16;
+/// What a segment takes beside its records.
+const SEGMENT_BYTES: usize = 128;
 
-/// What feeds share.
+/// What all that reads shares.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadContext {
     core: EntryHandle,
-    turns: Arc<Semaphore>,
+    feeds: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
 }
 
 impl ReadContext {
     pub(crate) fn new(core: EntryHandle) -> Self {
-        Self { core, turns: Arc::new(Semaphore::new(READS_MAX)) }
+        let turns = |max| Arc::new(Semaphore::new(max));
+        Self { core, feeds: turns(FEED_READS_MAX), pages: turns(PAGE_READS_MAX) }
     }
 
     /// Whose store it is.
@@ -34,7 +45,7 @@ impl ReadContext {
     }
 }
 
-/// Reads what `request` wants, or as much of it as a batch holds.
+/// Reads what a feed wants, or as much of it as a batch holds.
 ///
 /// # Errors
 /// As the read of history that it is.
@@ -43,37 +54,59 @@ pub(crate) async fn read(
     request: HistoryRequest,
 ) -> Result<ReadPart, HistoryError> {
     let limit = request.limit;
-    let _turn = context.turns.acquire().await.map_err(|_closed| HistoryError::Stopped)?;
+    let _turn = context.feeds.acquire().await.map_err(|_closed| HistoryError::Stopped)?;
     let mut stream = context.core.history(request).await?;
     let mut segments = Vec::new();
-    let mut bytes = 0;
-    while let Some(more) = stream.next().await? {
-        bytes += more.iter().map(|segment| segment.records.len()).sum::<usize>();
-        segments.extend(more);
-        if bytes >= READ_BYTES
-            && let Some(next) = segments.last().map(end_of)
-        {
-            return Ok(ReadPart { segments, next, is_complete: false });
+    let end = take(&mut stream, FEED_BYTES, &mut segments).await?;
+    match (end, segments.last()) {
+        (None, Some(last)) => {
+            let next = end_of(last);
+            Ok(ReadPart { segments, next, is_complete: false })
+        }
+        (None, None) => Err(HistoryError::Stopped),
+        (Some(next), _) => {
+            let messages = segments.iter().map(messages_of).sum::<u64>();
+            let is_complete = limit.is_none_or(|limit| messages < limit);
+            Ok(ReadPart { segments, next, is_complete })
         }
     }
-    let messages = segments.iter().map(messages_of).sum::<u64>();
-    let next = stream.end().ok_or(HistoryError::Stopped)?;
-    Ok(ReadPart { segments, next, is_complete: limit.is_none_or(|limit| messages < limit) })
 }
 
-/// The position after the last message that a segment brought.
-fn end_of(segment: &TailSegment) -> vixen_common::id::Position {
-    match segment.offsets.last() {
-        Some(last) => segment.first.plus(*last).plus(1),
-        None => segment.first.plus(segment.count),
-    }
-}
-
-fn messages_of(segment: &TailSegment) -> u64 {
-    let messages = if segment.offsets.is_empty() {
-        usize::try_from(segment.count).unwrap_or(usize::MAX)
-    } else {
-        segment.offsets.len()
+/// Reads a page of a long answer, or as much of it as a batch holds. Where it fails, what came before
+/// is a page: the next one fails.
+///
+/// # Errors
+/// As the read of history that it is.
+pub(crate) async fn read_page(
+    context: ReadContext,
+    request: HistoryRequest,
+) -> Result<Page, HistoryError> {
+    let _turn = context.pages.acquire().await.map_err(|_closed| HistoryError::Stopped)?;
+    let mut stream = context.core.history(request).await?;
+    let order_end = stream.order_end();
+    let mut segments = Vec::new();
+    let has_ended = match take(&mut stream, PAGE_BYTES, &mut segments).await {
+        Ok(end) => end.is_some(),
+        Err(error) if segments.is_empty() => return Err(error),
+        Err(_for_the_next) => false,
     };
-    messages as u64
+    Ok(Page { segments, has_ended, order_end })
+}
+
+/// Takes what a read gives out, until it has ended or has brought so many bytes. Where it has ended,
+/// or `None`.
+async fn take(
+    stream: &mut HistoryStream,
+    bytes_max: usize,
+    segments: &mut Vec<TailSegment>,
+) -> Result<Option<Position>, HistoryError> {
+    let mut bytes = 0;
+    while let Some(more) = stream.next().await? {
+        bytes += more.iter().map(|segment| SEGMENT_BYTES + segment.records.len()).sum::<usize>();
+        segments.extend(more);
+        if bytes >= bytes_max {
+            return Ok(None);
+        }
+    }
+    stream.end().map(Some).ok_or(HistoryError::Stopped)
 }

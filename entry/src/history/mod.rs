@@ -21,6 +21,7 @@
 
 mod end;
 mod merge;
+mod pages;
 mod place;
 mod read;
 mod source;
@@ -36,6 +37,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
 
 pub use end::{End, Known, Verdict};
+pub use pages::{Page, Pages, end_of, messages_of};
 pub use place::{ParseRefPointError, RefPoint};
 use read::Read;
 

@@ -1,8 +1,9 @@
 //! Stored messages over HTTP: `GET /history`, one JSON object a line.
 //!
-//! The answer is streamed: a read gives out some segments, they become lines, and the next are
-//! asked for when the client has taken those. What fails before the first line has a status of its own;
-//! after it, the last line is an object with `error`.
+//! The answer is made of pages: a read ends with some messages, they become lines, and the next are
+//! read when the client has taken those. A client that takes nothing holds no read, but places: of
+//! sessions, and of the answers to its address and out of its realm. What fails before the first line
+//! has a status of its own; after it, the last line is an object with `error`.
 
 mod lines;
 mod params;
@@ -30,11 +31,17 @@ use vixen_common::wire::TailSegment;
 use super::identity::identify;
 use super::problem::Problem;
 use super::publish::{REALM, problem_of};
+use crate::answers::AnswerPlace;
 use crate::broker::SessionInfo;
-use crate::history::{Direction, HistoryError, HistoryRequest};
-use crate::node::{EntryHandle, HistoryStream};
+use crate::door::Admission;
+use crate::feed::{ReadContext, read_page};
+use crate::history::{HistoryError, HistoryRequest, Pages};
+use crate::node::EntryHandle;
+use crate::rights::{Rights, RightsLost};
 use crate::wamp::{RawUri, Refusal, SessionContext};
 
+/// Messages of one read at most.
+const PAGE_MESSAGES_MAX: u64 = 8_192;
 /// Lines are sent when they are so much, or when nothing more is at hand.
 const CHUNK_BYTES: usize = 64 << 10;
 /// So long a read waits for its first message while the entry is not ready.
@@ -51,31 +58,22 @@ pub(super) async fn history(
         Err(rejection) => Err(rejection.body_text()),
     };
     let parsed = parsed.map_err(|message| Problem::bad_request(&message));
-    let (reader, request) =
-        match parsed.and_then(|request| admitted(&context, &headers, client.ip, request)) {
-            Ok(admitted) => admitted,
-            Err(problem) => return problem.into_response(),
-        };
-    let direction = request.direction;
-    let core = context.reads.core();
-    // The first word decides the status.
-    let begin = async {
-        let stream = core.history(request).await?;
-        let mut source = Source { stream, stopping: context.stopping.clone() };
-        let first = source.next().await?;
-        Ok::<_, HistoryError>((source, first))
+    let admitted = parsed.and_then(|request| admitted(&context, &headers, client.ip, request));
+    let mut lines = match admitted {
+        Ok(lines) => lines,
+        Err(problem) => return problem.into_response(),
     };
+    // The first word decides the status.
     let begun = tokio::select! {
         biased;
-        begun = begin => begun,
-        reason = not_ready(core) => return Problem::not_ready(&reason).into_response(),
+        begun = lines.next_page() => begun,
+        reason = not_ready(context.reads.core()) => {
+            return Problem::not_ready(&reason).into_response();
+        }
     };
     let body = match begun {
-        Ok((_, None)) => Body::empty(),
-        Ok((source, Some(segments))) => {
-            Body::from_stream(body(source, reader, segments, direction))
-        }
-        Err(error) => return Problem::of_history(&error).into_response(),
+        Ok(()) => Body::from_stream(body(lines)),
+        Err(failed) => return failed.problem().into_response(),
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")),
@@ -96,13 +94,13 @@ async fn not_ready(core: &EntryHandle) -> String {
     }
 }
 
-/// Who reads, and what of the request it may read.
+/// Who reads, what of the request it may read, and its places here.
 fn admitted(
     context: &SessionContext,
     headers: &HeaderMap,
     address: IpAddr,
     mut request: HistoryRequest,
-) -> Result<(Arc<SessionInfo>, HistoryRequest), Problem> {
+) -> Result<Lines, Problem> {
     let realm = request.topics.first().map_or(REALM, |pattern| &*pattern.realm);
     let (reader, edge) = identify(context, headers, address, realm)?;
     for pattern in &mut request.topics {
@@ -114,7 +112,20 @@ fn admitted(
             other => problem_of(other),
         })?;
     }
-    Ok((reader, request))
+    let admission = context.door.admit(address).map_err(Problem::too_many_sessions)?;
+    let place = context.answers.admit(address, &reader.realm);
+    let place = place.map_err(Problem::too_many_answers)?;
+    Ok(Lines {
+        pages: Pages::new(request, PAGE_MESSAGES_MAX),
+        reads: context.reads.clone(),
+        rights: edge.into_rights(),
+        stopping: context.stopping.clone(),
+        reader,
+        segments: Vec::new().into_iter(),
+        out: BytesMut::new(),
+        is_over: false,
+        _places: (admission, place),
+    })
 }
 
 /// Who reads may not read all topics of the realm.
@@ -128,48 +139,37 @@ fn not_all(refusal: Refusal, reader: &SessionInfo) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, refusal.uri(), &message)
 }
 
-/// Stored messages until the node stops.
-struct Source {
-    stream: HistoryStream,
-    stopping: watch::Receiver<bool>,
+/// Why an answer breaks off.
+enum Failed {
+    Read(HistoryError),
+    Lost(RightsLost),
 }
 
-impl Source {
-    async fn next(&mut self) -> Result<Option<Vec<TailSegment>>, HistoryError> {
-        tokio::select! {
-            biased;
-            _told_or_gone = self.stopping.wait_for(|stopping| *stopping) => {
-                Err(HistoryError::Stopped)
-            }
-            next = self.stream.next() => next,
+impl Failed {
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Read(error) => Problem::of_history(error),
+            Self::Lost(lost) => Problem::of_rights(*lost),
         }
     }
 }
 
 /// A body under way.
 struct Lines {
-    /// `None` after its last word.
-    source: Option<Source>,
+    pages: Pages,
+    reads: ReadContext,
+    rights: Rights,
+    stopping: watch::Receiver<bool>,
     reader: Arc<SessionInfo>,
-    direction: Direction,
     /// Taken and not written.
     segments: std::vec::IntoIter<TailSegment>,
     out: BytesMut,
+    /// Its last word is said.
+    is_over: bool,
+    _places: (Admission, AnswerPlace),
 }
 
-fn body(
-    source: Source,
-    reader: Arc<SessionInfo>,
-    segments: Vec<TailSegment>,
-    direction: Direction,
-) -> impl stream::Stream<Item = Result<Bytes, Infallible>> + Send {
-    let lines = Lines {
-        source: Some(source),
-        reader,
-        direction,
-        segments: segments.into_iter(),
-        out: BytesMut::new(),
-    };
+fn body(lines: Lines) -> impl stream::Stream<Item = Result<Bytes, Infallible>> + Send {
     stream::unfold(lines, |mut lines| async move {
         let chunk = lines.next_chunk().await?;
         Some((Ok(chunk), lines))
@@ -177,26 +177,65 @@ fn body(
 }
 
 impl Lines {
+    /// Nothing is read while the client takes nothing, and nothing is given out to who has lost the
+    /// right to it meanwhile.
     async fn next_chunk(&mut self) -> Option<Bytes> {
         loop {
+            if self.is_over {
+                return None;
+            }
+            if self.rights.have_changed()
+                && let Err(failed) = self.judge()
+            {
+                return Some(self.last_line(&failed));
+            }
+            let direction = self.pages.request().direction;
             while self.out.len() < CHUNK_BYTES
                 && let Some(segment) = self.segments.next()
             {
-                lines::append(&mut self.out, &segment, self.direction, &self.reader.receiver());
+                lines::append(&mut self.out, &segment, direction, &self.reader.receiver());
             }
             if !self.out.is_empty() {
                 return Some(self.out.split().freeze());
             }
-            match self.source.as_mut()?.next().await {
-                Ok(Some(segments)) => self.segments = segments.into_iter(),
-                Ok(None) => self.source = None,
-                Err(error) => {
-                    self.source = None;
-                    let problem = Problem::of_history(&error);
-                    return Some(Bytes::from(format!("{}\n", problem.object())));
-                }
+            if let Err(failed) = self.next_page().await {
+                return Some(self.last_line(&failed));
             }
         }
+    }
+
+    fn last_line(&mut self, failed: &Failed) -> Bytes {
+        self.is_over = true;
+        Bytes::from(format!("{}\n", failed.problem().object()))
+    }
+
+    /// The realms were read again.
+    fn judge(&mut self) -> Result<(), Failed> {
+        self.rights.judge_reader(&self.pages.request().topics).map_err(Failed::Lost)
+    }
+
+    /// Reads the next page, unless there is none.
+    async fn next_page(&mut self) -> Result<(), Failed> {
+        let Some(request) = self.pages.next() else {
+            self.is_over = true;
+            return Ok(());
+        };
+        let mut reading = std::pin::pin!(read_page(self.reads.clone(), request));
+        let page = loop {
+            tokio::select! {
+                biased;
+                _told_or_gone = self.stopping.wait_for(|stopping| *stopping) => {
+                    return Err(Failed::Read(HistoryError::Stopped));
+                }
+                () = self.rights.changed() => {
+                    let topics = &self.pages.request().topics;
+                    self.rights.judge_reader(topics).map_err(Failed::Lost)?;
+                }
+                page = &mut reading => break page.map_err(Failed::Read)?,
+            }
+        };
+        self.segments = self.pages.take(page).into_iter();
+        Ok(())
     }
 }
 

@@ -81,6 +81,12 @@ impl Problem {
         Self::new(status, subscribe_error_uri(error), &error.to_string())
     }
 
+    /// As many answers are under way as the limit of this key allows.
+    pub(super) fn too_many_answers(limit: &str) -> Self {
+        let message = format!("as many answers are under way as limits.{limit} allows");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_reads", &message)
+    }
+
     /// A reload has taken the right to what was under way.
     pub(super) fn of_rights(lost: RightsLost) -> Self {
         let status = match lost {

@@ -30,6 +30,7 @@ use crate::broker::{
     Acknowledged, Outbound, Outgoing, Place, Publish, RequestId, Sent, SessionEvent, SessionId,
     SubscribeMode, SubscriptionId,
 };
+use crate::answers::Answers;
 use crate::door::Door;
 use crate::events::{EventBatch, Target, build};
 use crate::feed::ReadContext;
@@ -80,6 +81,7 @@ impl Port {
             stopping,
             reads: ReadContext::new(handle.clone()),
             door,
+            answers: Answers::new(&vixen_common::config::Limits::default()),
             node: "E1".parse().expect("a name"),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -155,11 +157,13 @@ impl Port {
         loop {
             match self.reads.recv().await {
                 Some(EntryEvent::History(HistoryEvent::Open { request, answer })) => {
-                    let (items, stream) = self.handle.history_stream(ReadId(1));
+                    let (items, stream) = self.handle.history_stream(ReadId(1), Position(1 << 53));
                     answer.send(stream).expect("waited for");
                     return (request, items);
                 }
-                Some(EntryEvent::History(HistoryEvent::Took { .. })) => {}
+                Some(EntryEvent::History(
+                    HistoryEvent::Took { .. } | HistoryEvent::Dropped { .. },
+                )) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -113,6 +113,12 @@ impl HistoryStream {
     pub const fn end(&self) -> Option<Position> {
         self.end
     }
+
+    /// The last position of the order, as it was known at the start.
+    #[must_use]
+    pub const fn order_end(&self) -> Position {
+        self.order_end
+    }
 }
 
 impl Drop for HistoryStream {
@@ -126,10 +132,11 @@ impl Drop for HistoryStream {
 
 impl EntryHandle {
     /// Where the core puts the items of a read, [`ITEMS_WAITING_MAX`] and the last one, and where
-    /// they come out.
+    /// they come out; `order_end` is the last position of the order.
     pub(crate) fn history_stream(
         &self,
         read: ReadId,
+        order_end: Position,
     ) -> (mpsc::Sender<HistoryItem>, HistoryStream) {
         let (sender, items) = mpsc::channel(ITEMS_WAITING_MAX + 1);
         (
@@ -140,7 +147,7 @@ impl EntryHandle {
                 inbox: self.inbox.clone(),
                 is_over: false,
                 end: None,
-                order_end: Position(0),
+                order_end,
             },
         )
     }
@@ -255,23 +262,22 @@ impl Reads {
         request: HistoryRequest,
         known: &Known,
     ) -> HistoryStream {
-        let (read, mut stream) = self.add(handle);
-        stream.order_end = known.end();
+        let (read, stream) = self.add(handle, known.end());
         self.step(now, Input::Open { read, request, next: known.next });
         stream
     }
 
     /// A read that fails at once.
     fn refuse(&mut self, handle: &EntryHandle, error: HistoryError) -> HistoryStream {
-        let (read, stream) = self.add(handle);
+        let (read, stream) = self.add(handle, Position(0));
         self.fx.items.push((read, HistoryItem::Failed(error)));
         stream
     }
 
-    fn add(&mut self, handle: &EntryHandle) -> (ReadId, HistoryStream) {
+    fn add(&mut self, handle: &EntryHandle, order_end: Position) -> (ReadId, HistoryStream) {
         let read = ReadId(self.last.0.wrapping_add(1));
         self.last = read;
-        let (consumer, stream) = handle.history_stream(read);
+        let (consumer, stream) = handle.history_stream(read, order_end);
         self.consumers.insert(read, consumer);
         (read, stream)
     }

@@ -42,6 +42,7 @@ use super::metrics::{SessionMetrics, count_ending};
 use super::outbox::{Outbox, Owed};
 use super::serializer::Serializer;
 use super::session::{Guest, Session};
+use crate::answers::Answers;
 use crate::auth::Nonce;
 use crate::broker::{Outbound, OutboundReceiver, Outgoing, SessionEvent, SessionId, outbound};
 use crate::door::{Admission, Door};
@@ -77,6 +78,8 @@ pub struct SessionContext {
     pub(crate) reads: ReadContext,
     /// Who lets clients in.
     pub(crate) door: Arc<Door>,
+    /// The places of long answers.
+    pub(crate) answers: Answers,
     /// What this entry is called.
     pub(crate) node: NodeName,
 }

@@ -7,22 +7,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use vixen_common::id::{GroupId, Position, Stamp};
 use vixen_common::segment::{Encoding, Record, RecordFlags, Topic};
+use vixen_common::wire::HistoryPlace;
 
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use vixen_common::config::Limits;
 use vixen_common::server::{self, Timeouts};
 use vixen_common::telemetry::Readiness;
 
 use super::*;
+use crate::answers::Answers;
 use crate::door::Door;
 use crate::feed::ReadContext;
-use crate::history::{HistoryItem, HistoryRequest, ITEMS_WAITING_MAX, ReadId, Start, Trouble};
+use crate::history::{HistoryItem, HistoryRequest, ReadId, Start, Trouble};
 use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
 use crate::wamp::SessionLimits;
 
 const READ: ReadId = ReadId(3);
+const ORDER_END: Position = Position(1 << 53);
 
 struct Port {
     address: SocketAddr,
@@ -33,6 +37,11 @@ struct Port {
 
 impl Port {
     async fn open() -> Self {
+        Self::open_with(&Limits::default()).await
+    }
+
+    async fn open_with(limits: &Limits) -> Self {
+        let answers = Answers::new(limits);
         let (handle, events) = EntryHandle::new();
         handle.tell(Readiness::Ready);
         let (stop, stopping) = watch::channel(false);
@@ -45,6 +54,7 @@ impl Port {
             stopping,
             reads: ReadContext::new(handle.clone()),
             door: Door::of_tests(),
+            answers,
             node: "E1".parse().expect("a name"),
         };
         let router = Router::new().route("/history", get(history)).with_state(context);
@@ -67,13 +77,16 @@ impl Port {
 
     /// What the core is asked for, and the way back to the consumer.
     async fn take(&mut self) -> (HistoryRequest, mpsc::Sender<HistoryItem>) {
-        match self.events.recv().await {
-            Some(EntryEvent::History(HistoryEvent::Open { request, answer })) => {
-                let (items, stream) = self.handle.history_stream(READ);
-                answer.send(stream).expect("waited for");
-                (request, items)
+        loop {
+            match self.events.recv().await {
+                Some(EntryEvent::History(HistoryEvent::Open { request, answer })) => {
+                    let (items, stream) = self.handle.history_stream(READ, ORDER_END);
+                    answer.send(stream).expect("waited for");
+                    return (request, items);
+                }
+                Some(EntryEvent::History(_of_the_page_before)) => {}
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
         }
     }
 
@@ -125,25 +138,40 @@ fn positions(body: &str) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn what_a_read_gives_out_comes_a_line_each() {
+async fn what_reads_give_out_comes_a_line_each() {
     let mut port = Port::open().await;
     let stream = port.ask("?topic=a.b&after=4&limit=all").await;
-    let (request, items) = port.take().await;
     let parsed = [("topic", "a.b"), ("after", "4"), ("limit", "all")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(request, params::parse(&parsed, WallTime(0)).expect("good"));
+    let wanted = params::parse(&parsed, WallTime(0)).expect("good");
     let client = tokio::spawn(read(stream));
-    for n in 0..50 {
-        items.send(segments(5 + n * 1_000..5 + (n + 1) * 1_000)).await.expect("taken");
-        match port.events.recv().await {
-            Some(EntryEvent::History(HistoryEvent::Took { read: READ })) => {}
-            other => panic!("{other:?}"),
+    let (mut next, mut pages) = (5, 0);
+    while next < 50_005 {
+        let (request, items) = port.take().await;
+        let start = Start::At(HistoryPlace::Position(Position(next)));
+        assert_eq!((request.start, &request.topics), (start, &wanted.topics));
+        let named = wanted.named.filter(|_| pages == 0);
+        assert_eq!((request.limit, request.named), (Some(PAGE_MESSAGES_MAX), named));
+        pages += 1;
+        let end = 50_005.min(next + PAGE_MESSAGES_MAX);
+        // It takes as much as a page holds.
+        while next < end {
+            let upto = end.min(next + 100);
+            if items.send(segments(next..upto)).await.is_err() {
+                break;
+            }
+            match port.events.recv().await {
+                Some(EntryEvent::History(HistoryEvent::Took { read: READ })) => next = upto,
+                Some(EntryEvent::History(HistoryEvent::Dropped { read: READ })) => break,
+                other => panic!("{other:?}"),
+            }
         }
+        let _left = items.send(HistoryItem::End { next: Position(next) }).await;
     }
-    items.send(HistoryItem::End { next: Position(50_005) }).await.expect("taken");
     let (head, body) = client.await.expect("read");
     assert!(head.starts_with("HTTP/1.0 200") && head.contains("application/x-ndjson"), "{head}");
     assert_eq!(positions(&body), (5..50_005).collect::<Vec<_>>());
+    assert!(pages > 6, "{pages}");
 }
 
 #[tokio::test]
@@ -201,8 +229,17 @@ async fn a_failure_before_the_first_line_is_a_status() {
 #[tokio::test]
 async fn a_failure_after_the_first_line_is_the_last_line() {
     let mut port = Port::open().await;
-    let failed = HistoryItem::Failed(HistoryError::Trimmed { first: Position(17) });
-    let (head, body) = port.answer("", vec![segments(1..4), failed]).await;
+    let stream = port.ask("").await;
+    // The page ends with what there is before the failure, and the next one begins there.
+    for items in [vec![segments(1..4)], vec![]] {
+        let (_, sender) = port.take().await;
+        for item in items {
+            sender.send(item).await.expect("taken");
+        }
+        let failed = HistoryItem::Failed(HistoryError::Trimmed { first: Position(17) });
+        sender.send(failed).await.expect("taken");
+    }
+    let (head, body) = read(stream).await;
     assert!(head.starts_with("HTTP/1.0 200"), "{head}");
     let (lines, last) = body.trim_end().rsplit_once('\n').expect("lines");
     assert_eq!(positions(lines), [1, 2, 3]);
@@ -227,8 +264,9 @@ async fn a_node_that_stops_ends_the_answer_and_says_so() {
     let (request, items) = port.take().await;
     assert_eq!(request.start, Start::Anywhere);
     items.send(segments(1..3)).await.expect("taken");
-    // The head has left once the first item was taken.
-    assert!(matches!(port.events.recv().await, Some(EntryEvent::History(_))));
+    // Of the next page nothing comes.
+    drop(items);
+    let (_, items) = port.take().await;
     port.stop.send_replace(true);
     let (_, body) = read(stream).await;
     let last = body.lines().last().expect("a line");
@@ -266,14 +304,31 @@ async fn a_client_that_goes_away_ends_the_read() {
 async fn a_client_that_does_not_read_is_not_read_for() {
     let mut port = Port::open().await;
     let _stream = port.ask("?limit=all").await;
-    let (_, items) = port.take().await;
-    // Sockets take some; then the queue stays full.
-    let mut sent = 0;
+    // Sockets take some; then no page is read any more.
+    let mut pages = 0;
     let patience = std::time::Duration::from_millis(300);
-    while tokio::time::timeout(patience, items.send(segments(1..5_000))).await.is_ok() {
-        sent += 1;
-        while port.events.try_recv().is_ok() {}
-        assert!(sent < 1_000, "it is read for without end");
+    while let Ok((_, items)) = tokio::time::timeout(patience, port.take()).await {
+        // Until it has enough.
+        while items.send(segments(1..1_000)).await.is_ok() {}
+        pages += 1;
+        assert!(pages < 1_000, "it is read for without end");
     }
-    assert!(sent > ITEMS_WAITING_MAX && !items.is_closed());
+    assert!(pages > 1, "{pages}");
+}
+
+#[tokio::test]
+async fn so_many_clients_that_do_not_read_hold_no_read_and_leave_places() {
+    let limits = Limits { history_answers_per_address_max: 3, ..Limits::default() };
+    let mut port = Port::open_with(&limits).await;
+    let mut stalled = Vec::new();
+    for _ in 0..3 {
+        stalled.push(port.ask("?limit=all").await);
+        let (_, items) = port.take().await;
+        while items.send(segments(1..1_000)).await.is_ok() {}
+        // The next page is asked for, and is not read by the core.
+    }
+    let (head, body) = read(port.ask("").await).await;
+    assert!(head.starts_with("HTTP/1.0 429"), "{head}");
+    assert!(body.contains("vixen.error.too_many_reads"), "{body}");
+    assert!(body.contains("limits.history-answers-per-address-max"), "{body}");
 }

@@ -162,6 +162,47 @@ async fn a_request_that_waits_for_room_is_judged_again() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_of_history_ends_with_the_rights_of_its_user() {
+    for (from, to, status, uri) in LOSSES {
+        let (mut port, door) = port().await;
+        let mut stream = ask(&port, "/history?topic=a.b&limit=all").await;
+        let (_, items) = port.take_read().await;
+        items.send(HistoryItem::Segments(vec![large(1)])).await.expect("taken");
+        // The page ends there, and the next one is read.
+        drop(items);
+        let (_, items) = port.take_read().await;
+        hear(&mut stream, "\"position\":1,").await;
+        reload(&door, from, to);
+        items.closed().await;
+        let told = rest(stream).await;
+        assert!(told.contains(uri) && told.contains(&format!("\"status\":{status}")), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_and_not_given_out_ends_with_the_rights_as_well() {
+    let (mut port, door) = port().await;
+    let mut stream = ask(&port, "/history?topic=a.b&limit=all").await;
+    let mut position = 0;
+    // Until the client, who reads nothing, has enough.
+    let patience = Duration::from_millis(300);
+    while let Ok((_, items)) = tokio::time::timeout(patience, port.take_read()).await {
+        position += 1;
+        while items.send(HistoryItem::Segments(vec![large(position)])).await.is_ok() {
+            position += 1;
+        }
+    }
+    reload(&door, LOSSES[0].0, LOSSES[0].1);
+    let mut told = String::new();
+    stream.read_to_string(&mut told).await.expect("an answer");
+    let lines: Vec<_> = told.lines().collect();
+    let last = lines.last().expect("a line");
+    assert!(last.contains("wamp.close.killed"), "{}", &last[..last.len().min(200)]);
+    assert!(!told.contains(&format!("{{\"position\":{},", position - 1)), "all came all the same");
+}
+
 /// Joe's session.
 async fn join(port: &mut Port) -> (Client, SessionId, Outbound) {
     let mut client = port.connect().await;
