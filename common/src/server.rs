@@ -53,7 +53,12 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { first_head: Duration::from_secs(5), next_head: minute, silence: minute, stall: minute }
+        Self {
+            first_head: Duration::from_secs(5),
+            next_head: minute,
+            silence: minute,
+            stall: minute,
+        }
     }
 }
 

@@ -68,7 +68,11 @@ impl Answers {
     ///
     /// # Errors
     /// The key of the limit that is reached.
-    pub(crate) fn admit(&self, address: IpAddr, realm: &Arc<str>) -> Result<AnswerPlace, &'static str> {
+    pub(crate) fn admit(
+        &self,
+        address: IpAddr,
+        realm: &Arc<str>,
+    ) -> Result<AnswerPlace, &'static str> {
         let (bounds, block) = (self.0.bounds, AddressBlock::of(address));
         let mut counts = lock(&self.0.counts);
         let of_realm = counts.realms.get(realm).copied().unwrap_or(0);

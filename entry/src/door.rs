@@ -3,12 +3,12 @@
 //! One for all sessions and requests. Logins and permissions are those of [`auth`](crate::auth);
 //! here they meet the clock, the randomness and the addresses of clients.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use metrics::{counter, describe_counter};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use vixen_common::address::{AddressBlock, AddressCounts};
@@ -39,12 +39,25 @@ pub(crate) struct Door {
     present_max: usize,
     per_address_max: usize,
     reloads: watch::Sender<u64>,
+    /// What became of the last one.
+    last_reload: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
 struct Present {
     total: usize,
     of: AddressCounts,
+}
+
+/// Why realms that were read again are not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReloadRefused {
+    /// There are none any more, and it is not said that everybody may come in.
+    #[error("the file has no [[realm]] any more: is it whole?")]
+    NobodyLeft,
+    /// There are none any more, and it is said that everybody may come in.
+    #[error("access.open would open what has realms: that takes a restart")]
+    WouldOpen,
 }
 
 /// A place inside, given back when it is dropped.
@@ -60,7 +73,7 @@ impl Door {
     pub(crate) fn new(config: &Config) -> Self {
         let limits = &config.limits;
         Self {
-            realms: Realms::new(&config.realms, &config.cluster.secret),
+            realms: Realms::new(&config.realms, config.access, &config.cluster.secret),
             failures: Mutex::new(FailureGate::new(FailureLimits {
                 failures_max: limits.login_failures_max,
                 window: limits.login_failure_window,
@@ -70,6 +83,7 @@ impl Door {
             present_max: limits.sessions_max,
             per_address_max: limits.sessions_per_address_max,
             reloads: watch::Sender::new(0),
+            last_reload: Mutex::default(),
         }
     }
 
@@ -135,9 +149,31 @@ impl Door {
     }
 
     /// Takes the realms of a configuration that was read again, and tells all sessions.
-    pub(crate) fn reload(&self, config: &Config) {
-        self.realms.replace(&config.realms);
+    ///
+    /// # Errors
+    /// It has none: then what was before holds. A file that was cut off, by an editor or a copy that
+    /// is half done, would open everything or shut everybody out.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), ReloadRefused> {
+        if config.realms.is_empty() {
+            if !config.access.open {
+                return Err(ReloadRefused::NobodyLeft);
+            }
+            if !self.realms.is_open() {
+                return Err(ReloadRefused::WouldOpen);
+            }
+        }
+        self.realms.replace(&config.realms, config.access);
         self.reloads.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    /// Who may come in, for the status page.
+    pub(crate) fn status(&self) -> Value {
+        json!({
+            "open": self.realms.is_open(),
+            "realms": self.realms.len(),
+            "last_reload": *lock(&self.last_reload),
+        })
     }
 
     /// Changes whenever the realms were read again.
@@ -176,15 +212,41 @@ impl Drop for Admission {
 /// Takes the realms of a configuration that was read again; where there is none, what was before
 /// holds.
 pub(crate) fn reload_realms(door: &Door, config: Result<&Config, &str>) {
-    let outcome = match config {
-        Ok(config) => {
-            door.reload(config);
+    let (outcome, told) = match config.map(|config| (config, door.reload(config))) {
+        Ok((config, Ok(()))) => {
             tracing::info!(realms = config.realms.len(), "realms read again");
-            "ok"
+            ("ok", "ok".to_owned())
         }
-        Err(_logged) => "failed",
+        Ok((_, Err(error))) => {
+            tracing::error!(%error, "realms not read again: what was before holds");
+            ("refused", format!("refused: {error}"))
+        }
+        Err(logged) => ("failed", format!("failed: {logged}")),
     };
+    *lock(&door.last_reload) = Some(told);
     counter!(REALM_RELOADS, "outcome" => outcome).increment(1);
+}
+
+/// Says what a configuration leaves to whoever can connect, where that is not this machine alone.
+pub(crate) fn tell_exposure(config: &Config, listen: SocketAddr) {
+    if listen.ip().is_loopback() {
+        return;
+    }
+    if config.access.open {
+        tracing::warn!(
+            %listen,
+            "this entry is open: whoever can connect may publish and read everything; [[realm]] \
+             tables say who may do what"
+        );
+    }
+    let has_users = config.realms.iter().any(|realm| !realm.users.is_empty());
+    if has_users && config.tls.is_none() {
+        tracing::warn!(
+            %listen,
+            "clients log in without TLS here: [tls], or a proxy in front that ends it, keeps tickets \
+             and messages from others"
+        );
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -243,5 +305,41 @@ mod tests {
         assert_eq!(door.admit(at(8, 1)).map(drop), full, "of the same site");
         let elsewhere = IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 1]);
         assert!(door.admit(elsewhere).is_ok(), "another site");
+    }
+
+    #[test]
+    fn a_reload_opens_nothing_and_shuts_nobody_out() {
+        let config = |realms: &str| {
+            let cluster = "cluster = { name = \"test\", secret = \"a-long-secret\", \
+                           data-dir = \"data\", write-quorum = 1 }\n\
+                           sync = [{ id = \"S1\", lane = 0, address = \"127.0.0.1:1\" }]\n\
+                           ndb-group = [{ member = [{ id = \"D1\", address = \"127.0.0.1:2\" }] }]\n";
+            let text = format!("{cluster}{realms}");
+            let file = std::path::Path::new("vixen.toml");
+            Config::parse(&text, file, &std::collections::BTreeMap::new()).expect("good")
+        };
+        let one = "[[realm]]\nname = \"r1\"\nanonymous.role = \"guest\"\n[[realm.role]]\nname = \"guest\"\n";
+        let open = "[access]\nopen = true\n";
+        let told = |door: &Door| door.status()["last_reload"].as_str().map(str::to_owned);
+        let door = Door::new(&config(one));
+        let mut reloads = door.reloads();
+        for (text, words) in [("", "refused: the file has no"), (open, "refused: access.open")] {
+            reload_realms(&door, Ok(&config(text)));
+            assert!(told(&door).is_some_and(|told| told.starts_with(words)), "{text}");
+            assert!(!door.realms.is_open() && door.realms.len() == 1, "{text}");
+            assert!(!reloads.has_changed().expect("there"), "{text}: nobody is told");
+        }
+        reload_realms(&door, Err("vixen.toml: no"));
+        assert_eq!(told(&door).as_deref(), Some("failed: vixen.toml: no"));
+
+        let door = Door::new(&config(open));
+        reload_realms(&door, Ok(&config("")));
+        assert!(door.realms.is_open(), "an open entry does not shut everybody out");
+        for text in [open, one] {
+            reload_realms(&door, Ok(&config(text)));
+            assert_eq!(told(&door).as_deref(), Some("ok"), "{text}");
+        }
+        assert!(!door.realms.is_open() && door.reloads().borrow_and_update().ge(&2));
+        reloads.mark_unchanged();
     }
 }

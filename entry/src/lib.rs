@@ -28,4 +28,4 @@ pub mod wamp;
 
 pub use nearcast::Nearcast;
 pub use node::{EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream};
-pub use serve::serve;
+pub use serve::{Listens, serve};

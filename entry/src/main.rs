@@ -21,7 +21,7 @@ use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
 use vixen_common::time::WallTime;
 use vixen_common::tls::Tls;
-use vixen_entry::Nearcast;
+use vixen_entry::{Listens, Nearcast};
 
 /// The entry of a vixen cluster: WAMP clients connect here. Without --config it is "nearcast": all
 /// three tiers in this one process, with data in ./vixen-data.
@@ -33,6 +33,10 @@ struct Args {
     /// Where clients connect; wins over the configuration file. Nearcast: 127.0.0.1:9031
     #[arg(long, env = "VIXEN_LISTEN", value_name = "ADDR", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
+    /// Where operators find /status and /metrics, and then not where clients connect; wins over the
+    /// configuration file
+    #[arg(long, env = "VIXEN_ADMIN_LISTEN", value_name = "ADDR", value_parser = parse_listen)]
+    admin_listen: Option<SocketAddr>,
     /// Where nearcast keeps its data. An entry of a cluster keeps none
     #[arg(long, env = "VIXEN_DATA_DIR", value_name = "DIR", default_value = "./vixen-data")]
     data_dir: PathBuf,
@@ -80,6 +84,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     args.apply(&mut config);
     config.entry_member(&name, args.listen)?;
+    config.check_access()?;
     if args.node.check_config {
         let tables = [Tls::of_clients(&config)?, Tls::of_links(&config)?];
         for concern in tables.iter().flatten().flat_map(|tls| tls.concerns(WallTime::now())) {
@@ -91,7 +96,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     init_tracing(&config.log, name.as_str());
     let load = args.node.reloader("entry");
-    runtime(args)?.block_on(vixen_entry::serve(&config, &name, args.listen, load))
+    let listens = Listens { clients: args.listen, admin: args.admin_listen };
+    runtime(args)?.block_on(vixen_entry::serve(&config, &name, listens, load))
 }
 
 fn run_nearcast(args: &Args) -> anyhow::Result<()> {
@@ -106,6 +112,9 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
     // A person watches this terminal; RUST_LOG=info shows more.
     config.log.filter = "warn".to_owned();
     args.apply(&mut config);
+    for entry in &mut config.entries {
+        entry.admin_listen = args.admin_listen;
+    }
     init_tracing(&config.log, "nearcast");
     runtime(args)?.block_on(async {
         let (data_dir, durability) = (args.data_dir.clone(), config.cluster.durability);

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use vixen_common::config::{Config, NodeName};
@@ -18,15 +17,14 @@ use vixen_common::id::{GroupId, NdbId, SyncId};
 use vixen_common::link::{End, Inbox, LinkEvent, join};
 use vixen_common::process::{outlive_file_size_limit, raise_open_files};
 use vixen_common::roster::Roster;
-use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
 use vixen_common::wire::PeerId;
 use vixen_ndb::{NdbEvent, NdbNode, NdbOptions};
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
-use crate::door::Door;
+use crate::door::{Door, tell_exposure};
 use crate::node::{EntryHandle, EntryNode};
-use crate::serve;
+use crate::serve::{self, Ports};
 
 const SYNC: SyncId = SyncId(0);
 const NDB: NdbId = NdbId { group: GroupId(0), member: 0 };
@@ -35,7 +33,7 @@ const NDB: NdbId = NdbId { group: GroupId(0), member: 0 };
 pub struct Nearcast {
     config: Config,
     entry: EntryNode,
-    listener: TcpListener,
+    ports: Ports,
     sync: Tier<SyncEvent>,
     ndb: Tier<NdbEvent>,
     /// How a storing tier ended, if it ended by itself.
@@ -74,7 +72,7 @@ impl Nearcast {
         // Both errors say all there is in one line; a person reads them.
         let lock = DirLock::take(&data_dir).map_err(|error| anyhow!("{error} (--data-dir DIR)"))?;
         let member = config.entries.first().context("nearcast has an entry")?.clone();
-        let listener = server::listen(&member.listen.to_string())
+        let ports = Ports::bind(&member)
             .await
             .map_err(|error| anyhow!("{error} (--listen 127.0.0.1:PORT)"))?;
         let (ended_sender, ended) = mpsc::channel(2);
@@ -87,7 +85,7 @@ impl Nearcast {
         link(end(), sync.end(), bytes_max);
         link(end(), ndb.end(), bytes_max);
         link(ndb.end(), sync.end(), bytes_max);
-        Ok(Self { config, entry, listener, sync, ndb, ended, _lock: lock })
+        Ok(Self { config, entry, ports, sync, ndb, ended, _lock: lock })
     }
 
     /// Where clients connect.
@@ -95,7 +93,7 @@ impl Nearcast {
     /// # Errors
     /// When the system does not tell.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.ports.clients.local_addr()
     }
 
     /// A look at the entry from outside.
@@ -109,15 +107,18 @@ impl Nearcast {
     /// # Errors
     /// When a tier fails.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { config, entry, listener, sync, ndb, mut ended, _lock } = self;
+        let Self { config, entry, ports, sync, ndb, mut ended, _lock } = self;
         let stop = async {
             tokio::select! {
                 () = stop => Ok(()),
                 Some(error) = ended.recv() => Err(error),
             }
         };
+        if let Ok(address) = ports.clients.local_addr() {
+            tell_exposure(&config, address);
+        }
         let door = Arc::new(Door::new(&config));
-        let outcome = serve::run(entry, listener, None, &config, door, stop).await;
+        let outcome = serve::run(entry, ports, None, &config, door, stop).await;
         let _ended_already = ndb.inbox.send(NdbEvent::Stop).await;
         let _ended_already = sync.inbox.send(SyncEvent::Stop).await;
         let joined = tokio::task::spawn_blocking(move || {

@@ -9,21 +9,22 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use vixen_common::config::{Config, NodeName, SyncMember};
+use vixen_common::config::{Config, EntryMember, NodeName, SyncMember};
 use vixen_common::id::{NdbId, OwnerId};
 use vixen_common::link::{DialTarget, Expected, Identity, dial};
 use vixen_common::process::{outlive_file_size_limit, raise_open_files};
 use vixen_common::reload::{Certificates, Load, reload_on_hangup};
 use vixen_common::roster::Roster;
-use vixen_common::server::{self, Timeouts};
+use vixen_common::server::{self, ListenError, Timeouts};
 use vixen_common::telemetry::{
-    ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
+    ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
+    tell_service_manager,
 };
 use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
 use crate::answers::{Answers, describe_answer_metrics};
-use crate::door::{Door, describe_door_metrics, reload_realms};
+use crate::door::{Door, describe_door_metrics, reload_realms, tell_exposure};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
 use crate::http::{client_router, describe_http_metrics, describe_web_metrics};
@@ -36,24 +37,55 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 /// Open files of an entry beside those of its sessions: links, the port, what it reads.
 const OTHER_FILES: u64 = 256;
 
+/// Where an entry listens, instead of where the file says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listens {
+    /// For clients.
+    pub clients: Option<SocketAddr>,
+    /// For operators; without one they use the port of clients.
+    pub admin: Option<SocketAddr>,
+}
+
+/// The bound ports of an entry.
+pub(crate) struct Ports {
+    pub(crate) clients: TcpListener,
+    pub(crate) admin: Option<TcpListener>,
+}
+
+impl Ports {
+    /// # Errors
+    /// One of them is taken.
+    pub(crate) async fn bind(member: &EntryMember) -> Result<Self, ListenError> {
+        let clients = server::listen(&member.listen.to_string()).await?;
+        let admin = match member.admin_listen {
+            Some(admin) => Some(server::listen(&admin.to_string()).await?),
+            None => None,
+        };
+        Ok(Self { clients, admin })
+    }
+}
+
 /// Runs the entry `name` of `config` until SIGTERM or SIGINT. `listen` wins over the file. At SIGHUP
 /// `load` reads the configuration again: its realms and certificates are taken, nothing else.
 ///
 /// # Errors
-/// When the entry is not in the configuration and has no `listen`, or its port is taken.
+/// When the entry is not in the configuration and has no `listen`, or its port is taken; or nothing
+/// says who may use it.
 pub async fn serve(
     config: &Config,
     name: &NodeName,
-    listen: Option<SocketAddr>,
+    listens: Listens,
     load: Load,
 ) -> anyhow::Result<()> {
     // Before the node, which takes its handles from the recorder.
     install_metrics();
     outlive_file_size_limit();
     raise_files(config.limits.sessions_max);
-    let member = config.entry_member(name, listen)?;
+    config.check_access()?;
+    let mut member = config.entry_member(name, listens.clients)?;
+    member.admin_listen = listens.admin.or(member.admin_listen);
     let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
-    let listener = server::listen(&member.listen.to_string()).await?;
+    let ports = Ports::bind(&member).await?;
     let node = EntryNode::new(options_of(config, name));
     dial_all(config, links.clone(), &node);
     let door = Arc::new(Door::new(config));
@@ -62,9 +94,10 @@ pub async fn serve(
     tokio::spawn(reload_on_hangup(load, certificates, move |config| {
         reload_realms(&realms, config)
     }));
-    let address = listener.local_addr()?;
+    let address = ports.clients.local_addr()?;
+    tell_exposure(config, address);
     tracing::info!(%address, owner = %node.owner(), "listening");
-    run(node, listener, tls, config, door, async {
+    run(node, ports, tls, config, door, async {
         shutdown_signal().await;
         Ok(())
     })
@@ -126,13 +159,13 @@ fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
     }
 }
 
-/// Runs `node` and its client port on `listener`, with `tls` if given, until `stop`, whose error it returns.
+/// Runs `node` and its `ports`, with `tls` if given, until `stop`, whose error it returns.
 ///
 /// The order of the end: no new sessions, then the sessions' last answers and goodbyes, then the
 /// core.
 pub(crate) async fn run(
     node: EntryNode,
-    listener: TcpListener,
+    ports: Ports,
     tls: Option<Arc<Tls>>,
     config: &Config,
     door: Arc<Door>,
@@ -140,8 +173,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let handle = node.handle();
     let (stopping, is_stopping) = watch::channel(false);
-    let router = router_of(&node, config, door, is_stopping);
-    let mut until_stopping = stopping.subscribe();
+    let Ports { clients, admin } = ports;
+    let routers = routers_of(&node, config, door, is_stopping, admin.is_some());
     let limits = &config.limits;
     let timeouts = Timeouts {
         first_head: limits.hello_timeout,
@@ -149,9 +182,18 @@ pub(crate) async fn run(
         silence: limits.keep_alive_timeout,
         stall: limits.answer_stall_timeout,
     };
-    let server = tokio::spawn(server::serve(listener, tls, router, timeouts, async move {
-        let _or_dropped = until_stopping.wait_for(|stopping| *stopping).await;
-    }));
+    let until_stopping = || {
+        let mut stopping = stopping.subscribe();
+        async move {
+            let _or_dropped = stopping.wait_for(|stopping| *stopping).await;
+        }
+    };
+    let serve = |listener, router| {
+        let serving = server::serve(listener, tls.clone(), router, timeouts, until_stopping());
+        tokio::spawn(serving)
+    };
+    let pages = admin.zip(routers.admin).map(|(listener, router)| serve(listener, router));
+    let server = serve(clients, routers.clients);
     let mut core = tokio::spawn(node.run());
     let mut has_ended = false;
     let outcome = tokio::select! {
@@ -164,6 +206,9 @@ pub(crate) async fn run(
     stopping.send_replace(true);
     let last_words = async {
         let _served = server.await;
+        if let Some(pages) = pages {
+            let _served = pages.await;
+        }
         // Every session holds a receiver, and the router did.
         stopping.closed().await;
     };
@@ -177,18 +222,26 @@ pub(crate) async fn run(
     outcome
 }
 
-fn router_of(
+struct Routers {
+    clients: Router,
+    /// What operators look at, where it has a port of its own.
+    admin: Option<Router>,
+}
+
+fn routers_of(
     node: &EntryNode,
     config: &Config,
     door: Arc<Door>,
     stopping: watch::Receiver<bool>,
-) -> Router {
+    has_admin: bool,
+) -> Routers {
     describe_session_metrics();
     describe_event_metrics();
     describe_answer_metrics();
     describe_door_metrics();
     describe_web_metrics();
     describe_http_metrics();
+    let entrance = Arc::clone(&door);
     let context = SessionContext {
         events: node.inbox(),
         limits: Arc::new(SessionLimits::of_config(config)),
@@ -203,15 +256,21 @@ fn router_of(
     let (ready, status) = (handle.clone(), handle);
     let ready: ReadyFn = Arc::new(move || ready.readiness());
     let status: StatusFn = Arc::new(move || {
-        let status = status.clone();
-        Box::pin(async move { status.status().await })
+        let (status, door) = (status.clone(), Arc::clone(&entrance));
+        Box::pin(async move {
+            let mut page = status.status().await;
+            page["access"] = door.status();
+            page
+        })
     });
     tokio::spawn(tell_service_manager(Arc::clone(&ready), Arc::clone(&status)));
-    client_router(context, &Arc::new(config.web.clone())).merge(ops_router(
-        install_metrics(),
-        ready,
-        status,
-    ))
+    let clients = client_router(context, &Arc::new(config.web.clone()));
+    let probes = probe_router(Arc::clone(&ready));
+    let pages = ops_router(install_metrics(), ready, status);
+    match has_admin {
+        true => Routers { clients: clients.merge(probes), admin: Some(pages) },
+        false => Routers { clients: clients.merge(pages), admin: None },
+    }
 }
 
 #[cfg(test)]
@@ -237,8 +296,8 @@ mod tests {
     async fn an_entry_that_is_not_ready_answers_operators_and_refuses_clients_with_the_reason() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = Config::nearcast(PathBuf::from("unused"), listen);
-        let listener = server::listen(&listen.to_string()).await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
+        let ports = Ports::bind(&config.entries[0]).await.expect("a free port");
+        let address = ports.clients.local_addr().expect("bound");
         let node = EntryNode::new(options_of(&config, &config.entries[0].id));
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
@@ -247,7 +306,7 @@ mod tests {
                 Ok(())
             };
             let door = Arc::new(Door::new(&config));
-            run(node, listener, None, &config, door, stop).await
+            run(node, ports, None, &config, door, stop).await
         });
         // The core says what it waits for with its first turn; the status page takes one.
         let status = get_page(address, "/status").await;
@@ -262,6 +321,43 @@ mod tests {
         assert!(refused.contains("retry-after: 1"), "{refused}");
         for page in ["/", "/console/app.js", "/openapi.json"] {
             assert!(get_page(address, page).await.starts_with("HTTP/1.1 200"), "{page}");
+        }
+        stop.send(()).expect("running");
+        running.await.expect("no panic").expect("a clean end");
+    }
+
+    #[tokio::test]
+    async fn pages_with_a_port_of_their_own_are_not_on_that_of_clients() {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Config::nearcast(PathBuf::from("unused"), listen);
+        config.entries[0].admin_listen = Some(listen);
+        let ports = Ports::bind(&config.entries[0]).await.expect("free ports");
+        let clients = ports.clients.local_addr().expect("bound");
+        let admin = ports.admin.as_ref().expect("one").local_addr().expect("bound");
+        let node = EntryNode::new(options_of(&config, &config.entries[0].id));
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            let door = Arc::new(Door::new(&config));
+            let stop = async {
+                stopped.await.expect("told to stop");
+                Ok(())
+            };
+            run(node, ports, None, &config, door, stop).await
+        });
+        let status = get_page(admin, "/status").await;
+        assert!(status.contains("\"access\""), "{status}");
+        assert!(get_page(admin, "/metrics").await.contains("vixen_build_info"));
+        for page in ["/status", "/metrics"] {
+            let hidden = get_page(clients, page).await;
+            assert!(hidden.starts_with("HTTP/1.1 404"), "{page}: {hidden}");
+            assert!(hidden.contains("vixen.error.not_found"), "{page}: {hidden}");
+        }
+        for port in [clients, admin] {
+            assert!(get_page(port, "/healthz").await.starts_with("HTTP/1.1 200"));
+            assert!(get_page(port, "/readyz").await.starts_with("HTTP/1.1 503"), "not ready yet");
+        }
+        for page in ["/ws", "/history", "/openapi.json", "/"] {
+            assert!(get_page(admin, page).await.starts_with("HTTP/1.1 404"), "{page}");
         }
         stop.send(()).expect("running");
         running.await.expect("no panic").expect("a clean end");

@@ -27,6 +27,8 @@ address = "127.0.0.1:2"
 [[entry]]
 id = "E1"
 listen = "127.0.0.1:3"
+[access]
+open = true
 "#;
 
 /// Runs a node that must end by itself.
@@ -89,6 +91,11 @@ async fn a_bad_configuration_is_refused_with_file_key_and_fix() {
         let words = ["vixen.toml: ", "no node here is called `X9`", "--node"];
         if tier != Tier::Entry {
             assert_refused(dir, tier, "X9", GOOD, &words).await;
+        }
+        if tier == Tier::Entry {
+            let silent = changed("[access]\nopen = true\n", "");
+            let words = ["vixen.toml: access.open: nobody may use the entry", "add [[realm]]"];
+            assert_refused(dir, tier, node, &silent, &words).await;
         }
         let missing = dir.join("missing.toml");
         let missing = missing.to_str().expect("a path of the test");

@@ -23,6 +23,7 @@ mod power_cut;
 mod refusals;
 mod resume;
 mod retention;
+mod rights;
 mod service;
 mod silence;
 mod slow;

@@ -207,7 +207,7 @@ async fn files_that_give_no_tls_stop_the_start_with_file_key_and_fix() {
     let nodes = "[cluster]\nname = \"test\"\nsecret = \"test-secret-123\"\ndata-dir = \"data\"\n\
                  write-quorum = 1\n[[sync]]\nid = \"S1\"\nlane = 0\naddress = \"127.0.0.1:1\"\n\
                  [[ndb-group]]\n[[ndb-group.member]]\nid = \"D1\"\naddress = \"127.0.0.1:2\"\n\
-                 [[entry]]\nid = \"E1\"\nlisten = \"127.0.0.1:3\"\n";
+                 [[entry]]\nid = \"E1\"\nlisten = \"127.0.0.1:3\"\n[access]\nopen = true\n";
     std::fs::write(&config, nodes.to_owned() + &certificates.tables()).expect("written");
     let config = config.to_str().expect("a path of the test");
     for (problem, fix) in [

@@ -33,6 +33,8 @@ listen = "127.0.0.1:{E1}"
 [[entry]]
 id = "E2"
 listen = "127.0.0.1:{E2}"
+[access]
+open = true
 [limits]
 keep-alive-interval = "1s"
 keep-alive-timeout = "3s"

@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, source: Source<'_>) -> Result<(), ConfigErr
     check_ids(config, source)?;
     check_addresses(config, source)?;
     realm::check(&config.realms, source)?;
+    config.access.check(&config.realms, source)?;
     check_limits(&config.limits, source)
 }
 
@@ -124,12 +125,13 @@ fn check_addresses(config: &Config, source: Source<'_>) -> Result<(), ConfigErro
     let ndb = ndb_members(config).map(|(place, m)| (format!("{place}.address"), m.address.clone()));
     // On machines of their own several entries may all listen on 0.0.0.0 at one port, and port 0
     // is never the same twice.
-    let entries = config
-        .entries
-        .iter()
-        .enumerate()
-        .filter(|(_, m)| !m.listen.ip().is_unspecified() && m.listen.port() != 0)
-        .map(|(i, m)| (format!("entry[{i}].listen"), m.listen.to_string()));
+    let listens = config.entries.iter().enumerate().flat_map(|(i, member)| {
+        let admin = member.admin_listen.map(|admin| (format!("entry[{i}].admin-listen"), admin));
+        std::iter::once((format!("entry[{i}].listen"), member.listen)).chain(admin)
+    });
+    let entries = listens
+        .filter(|(_, listen)| !listen.ip().is_unspecified() && listen.port() != 0)
+        .map(|(place, listen)| (place, listen.to_string()));
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (place, address) in sync.chain(ndb).chain(entries) {
         if let Some(other) = seen.get(&address) {

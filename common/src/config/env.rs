@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 /// Tables whose keys can be overridden.
 /// `CLUSTER` is also how those of `cluster-tls` start.
-const TABLES: [&str; 7] = ["CLUSTER", "TLS", "LIMITS", "STORAGE", "WAMP", "WEB", "LOG"];
+const TABLES: [&str; 8] = ["CLUSTER", "ACCESS", "TLS", "LIMITS", "STORAGE", "WAMP", "WEB", "LOG"];
 
 /// The protocols of a service's ports.
 const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];

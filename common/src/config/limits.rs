@@ -197,8 +197,7 @@ impl Limits {
         table.count("sessions-per-address-max", &mut l.sessions_per_address_max)?;
         table.count("sessions-max", &mut l.sessions_max)?;
         table.duration("answer-stall-timeout", &mut l.answer_stall_timeout)?;
-        table
-            .count("history-answers-per-address-max", &mut l.history_answers_per_address_max)?;
+        table.count("history-answers-per-address-max", &mut l.history_answers_per_address_max)?;
         table.count("history-answers-per-realm-max", &mut l.history_answers_per_realm_max)?;
         table.count("history-answers-max", &mut l.history_answers_max)?;
         table.count("login-failures-max", &mut l.login_failures_max)?;

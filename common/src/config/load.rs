@@ -8,7 +8,7 @@ use super::error::ConfigError;
 use super::read::{Source, TableReader};
 use super::value::{Address, Count, Filter, SecretText};
 use super::{
-    ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
+    Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
     NdbMember, NodeName, Secret, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm,
     suggest, text,
 };
@@ -19,6 +19,7 @@ const ROOT_KEYS: &[&str] = &[
     "ndb-group",
     "entry",
     "realm",
+    "access",
     TlsFiles::CLIENTS,
     TlsFiles::LINKS,
     "limits",
@@ -40,7 +41,7 @@ pub(super) const CLUSTER_KEYS: &[&str] = &[
 pub(super) const SYNC_KEYS: &[&str] = &["id", "lane", "address", "listen"];
 const GROUP_KEYS: &[&str] = &["member"];
 pub(super) const MEMBER_KEYS: &[&str] = &["id", "address", "listen"];
-pub(super) const ENTRY_KEYS: &[&str] = &["id", "listen"];
+pub(super) const ENTRY_KEYS: &[&str] = &["id", "listen", "admin-listen"];
 pub(super) const LOG_KEYS: &[&str] = &["filter", "format"];
 
 /// Default of `max-clock-ahead` and of `publish-timeout`.
@@ -95,6 +96,7 @@ impl Config {
                 .into_iter()
                 .map(|table| realm::realm(source, table))
                 .collect::<Result<_, _>>()?,
+            access: Access::read(root.table("access", Access::KEYS)?)?,
             tls,
             cluster_tls,
             limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
@@ -113,6 +115,7 @@ impl Config {
 fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
     let tables = [
         ("cluster", CLUSTER_KEYS),
+        ("access", Access::KEYS),
         (TlsFiles::CLIENTS, TlsFiles::CLIENTS_KEYS),
         (TlsFiles::LINKS, TlsFiles::LINKS_KEYS),
         ("limits", Limits::KEYS),
@@ -233,7 +236,11 @@ fn ndb_member(mut table: TableReader<'_>) -> Result<NdbMember, ConfigError> {
 }
 
 fn entry_member(mut table: TableReader<'_>) -> Result<EntryMember, ConfigError> {
-    Ok(EntryMember { id: table.required("id")?, listen: table.required("listen")? })
+    Ok(EntryMember {
+        id: table.required("id")?,
+        listen: table.required("listen")?,
+        admin_listen: table.optional("admin-listen")?,
+    })
 }
 
 fn log(mut table: TableReader<'_>) -> Result<LogConfig, ConfigError> {

@@ -46,9 +46,9 @@ impl Config {
         let listed = self.entries.iter().find(|member| member.id == *id);
         match (listed, listen) {
             (Some(member), None) => Ok(member.clone()),
-            (Some(_), Some(listen)) => Ok(EntryMember { id: id.clone(), listen }),
+            (Some(member), Some(listen)) => Ok(EntryMember { listen, ..member.clone() }),
             (None, Some(listen)) if self.tier_of(id).is_none() => {
-                Ok(EntryMember { id: id.clone(), listen })
+                Ok(EntryMember { id: id.clone(), listen, admin_listen: None })
             }
             (None, Some(_) | None) => {
                 let known = self.entries.iter().map(|member| &member.id);

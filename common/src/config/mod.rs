@@ -2,11 +2,12 @@
 //!
 //! - [`Config::load`] reads the file and the process environment; [`Config::parse`] does the same
 //!   with both given. What cannot work is refused here, before a node opens anything.
-//! - Every key of the tables `cluster`, `tls`, `cluster-tls`, `limits`, `storage`, `wamp`, `web` and
+//! - Every key of the tables `cluster`, `access`, `tls`, `cluster-tls`, `limits`, `storage`, `wamp`, `web` and
 //!   `log` can be overridden from the environment: `limits.frame-bytes-max` is
 //!   `VIXEN_LIMITS_FRAME_BYTES_MAX`. Variables that Kubernetes sets for services are let pass.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
+mod access;
 mod args;
 mod check;
 mod env;
@@ -39,6 +40,7 @@ use serde::Serialize;
 
 use crate::id::Lane;
 
+pub use access::Access;
 pub use args::NodeArgs;
 pub use error::ConfigError;
 pub use limits::Limits;
@@ -67,9 +69,10 @@ pub struct Config {
     /// Tables `[[entry]]`: the entries that have a name and a place here. Others may join with
     /// `--listen`.
     pub entries: Vec<EntryMember>,
-    /// Tables `[[realm]]`: who may log in and do what. Without any, everyone may do everything in
-    /// every realm.
+    /// Tables `[[realm]]`: who may log in and do what.
     pub realms: Vec<RealmConfig>,
+    /// Table `[access]`: whether everyone may do everything in every realm, without any of them.
+    pub access: Access,
     /// Table `[tls]`: clients connect by TLS. `None`, the default: they connect without.
     pub tls: Option<TlsFiles>,
     /// Table `[cluster-tls]`: so do nodes, and each end shows a certificate. `None`, the default:
@@ -177,6 +180,9 @@ pub struct EntryMember {
     pub id: NodeName,
     /// `listen`: the address of the client port; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// `admin-listen`: where `/status` and `/metrics` are, and then nowhere else. `None`, the
+    /// default: on the client port.
+    pub admin_listen: Option<SocketAddr>,
 }
 
 /// Table `[log]`.

@@ -7,7 +7,7 @@ use crate::id::Lane;
 
 use super::load::TEN_SECONDS;
 use super::{
-    ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, NdbGroup, NdbMember,
+    Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, NdbGroup, NdbMember,
     NodeName, Secret, Storage, SyncMember, Wamp, Web,
 };
 
@@ -48,8 +48,10 @@ impl Config {
                     listen: None,
                 }],
             }],
-            entries: vec![EntryMember { id: name("E1"), listen }],
+            entries: vec![EntryMember { id: name("E1"), listen, admin_listen: None }],
             realms: Vec::new(),
+            // For a first try on one's own machine: its port is on loopback unless told otherwise.
+            access: Access { open: true },
             tls: None,
             cluster_tls: None,
             limits: Limits::default(),

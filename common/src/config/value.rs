@@ -45,6 +45,21 @@ impl Value for Count {
     }
 }
 
+/// Yes or no.
+pub(super) struct Flag(pub(super) bool);
+
+impl Value for Flag {
+    const FORM: &'static str = "true or false, without quotes";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
+    fn from_file(value: &toml::Value) -> Option<Self> {
+        value.as_bool().map(Self)
+    }
+}
+
 /// A number of bytes: `"64MiB"`, `"1048576"`, or a plain integer in the file.
 pub(super) struct Size(pub(super) u64);
 

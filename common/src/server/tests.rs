@@ -15,8 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// Of the port; those who behave need less even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(3);
 const HOUR: Duration = Duration::from_secs(3600);
-const NEVER: Timeouts =
-    Timeouts { first_head: HOUR, next_head: HOUR, silence: HOUR, stall: HOUR };
+const NEVER: Timeouts = Timeouts { first_head: HOUR, next_head: HOUR, silence: HOUR, stall: HOUR };
 const REQUEST: &str = "GET /ip HTTP/1.1\r\nhost: test\r\n\r\n";
 
 /// `/ip` tells where the client is, `/held` answers once the test lets it.

@@ -35,18 +35,11 @@ pub type ReadyFn = Arc<dyn Fn() -> Readiness + Send + Sync>;
 ///
 /// `OPTIONS` of each is answered with 204, of `/readyz` with 503 while the node is not ready.
 pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> Router {
-    let is_ready = Arc::clone(&ready);
-    Router::new()
+    probe_router(ready)
         .route(
             "/metrics",
             page(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()) })
                 .options(there),
-        )
-        .route("/healthz", page(|| async { "ok\n" }).options(there))
-        .route(
-            "/readyz",
-            page(move || async move { readiness(&ready()) })
-                .options(move || async move { checked(&is_ready()) }),
         )
         .route(
             "/status",
@@ -57,6 +50,16 @@ pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> R
             })
             .options(there),
         )
+}
+
+/// Of these the two that tell whether the node is well, and nothing else of it.
+pub fn probe_router(ready: ReadyFn) -> Router {
+    let is_ready = Arc::clone(&ready);
+    Router::new().route("/healthz", page(|| async { "ok\n" }).options(there)).route(
+        "/readyz",
+        page(move || async move { readiness(&ready()) })
+            .options(move || async move { checked(&is_ready()) }),
+    )
 }
 
 /// What pages take: load balancers check by `OPTIONS` unless told otherwise (haproxy's

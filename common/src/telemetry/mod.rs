@@ -8,7 +8,7 @@ mod said;
 mod service;
 mod signal;
 
-pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router};
+pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router, probe_router};
 pub use log::{flush, init_tracing, is_log_pending};
 pub use metrics::{MetricsHandle, install_metrics};
 pub use readiness::Readiness;

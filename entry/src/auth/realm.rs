@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vixen_common::config::{Credential, RealmConfig, Salting, ScramConfig, SecretKey, UserConfig};
+use vixen_common::config::{
+    Access, Credential, RealmConfig, Salting, ScramConfig, SecretKey, UserConfig,
+};
 
 use super::identity::{Identity, Method, ProofTag};
 use super::permission::Permissions;
@@ -15,7 +17,7 @@ pub(super) const OPEN_ROLE: &str = "anonymous";
 
 /// One configuration.
 pub(super) enum State {
-    /// Without `[[realm]]`: every realm is there and open.
+    /// Where `[access]` says so: every realm is there and open.
     Open,
     /// Only these.
     Configured(BTreeMap<Box<str>, Realm>),
@@ -57,8 +59,9 @@ pub(super) struct Found<'a> {
 }
 
 impl State {
-    pub(super) fn new(realms: &[RealmConfig]) -> Self {
-        if realms.is_empty() {
+    /// Without realms it is open only where that is said: nobody gets in otherwise.
+    pub(super) fn new(realms: &[RealmConfig], access: Access) -> Self {
+        if realms.is_empty() && access.open {
             return Self::Open;
         }
         let realms = realms.iter().map(|realm| (realm.name.as_str().into(), Realm::new(realm)));

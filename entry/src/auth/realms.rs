@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use vixen_common::config::{RealmConfig, Secret};
+use vixen_common::config::{Access, RealmConfig, Secret};
 use vixen_common::time::WallTime;
 
 use super::hello::Hello;
@@ -57,21 +57,22 @@ struct Shared {
 }
 
 impl Realms {
-    /// The realms of a configuration: `[[realm]]`, and the cluster's secret, which makes the
-    /// answers to unknown users the same at all entries.
+    /// The realms of a configuration: `[[realm]]`, or that there are none and everybody may do
+    /// everything; and the cluster's secret, which makes the answers to unknown users the same at
+    /// all entries.
     #[must_use]
-    pub fn new(realms: &[RealmConfig], secret: &Secret) -> Self {
+    pub fn new(realms: &[RealmConfig], access: Access, secret: &Secret) -> Self {
         Self(Arc::new(Shared {
             stand_ins: StandIns::new(secret),
             version: AtomicU64::new(0),
-            state: RwLock::new(Arc::new(State::new(realms))),
+            state: RwLock::new(Arc::new(State::new(realms, access))),
         }))
     }
 
     /// Puts another configuration in place. Sessions keep what they have until they ask
     /// [`permissions`](Self::permissions) again, and [`version`](Self::version) tells when.
-    pub fn replace(&self, realms: &[RealmConfig]) {
-        let state = Arc::new(State::new(realms));
+    pub fn replace(&self, realms: &[RealmConfig], access: Access) {
+        let state = Arc::new(State::new(realms, access));
         *self.0.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.0.version.fetch_add(1, Ordering::Release);
     }
@@ -80,6 +81,27 @@ impl Realms {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// Whether everybody may do everything.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(*self.state(), State::Open)
+    }
+
+    /// How many the configuration has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &*self.state() {
+            State::Open => 0,
+            State::Configured(realms) => realms.len(),
+        }
+    }
+
+    /// Whether the configuration has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Begins a login.
@@ -139,10 +161,6 @@ impl Realms {
 /// Shows how many, and no users.
 impl std::fmt::Debug for Realms {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let count = match &*self.state() {
-            State::Open => 0,
-            State::Configured(realms) => realms.len(),
-        };
-        write!(f, "Realms({count}, version {})", self.version())
+        write!(f, "Realms({}, version {})", self.len(), self.version())
     }
 }

@@ -170,7 +170,10 @@ mod tests {
     fn a_page_goes_on_after_the_last_message_of_the_one_before() {
         let mut pages = Pages::new(request(Direction::Forward, None), 100);
         assert_eq!(start(&pages), Some(Start::Anywhere));
-        assert_eq!(pages.take(page(vec![segment(1, 4, &[]), segment(5, 9, &[0, 3])], false)).len(), 2);
+        assert_eq!(
+            pages.take(page(vec![segment(1, 4, &[]), segment(5, 9, &[0, 3])], false)).len(),
+            2
+        );
         assert_eq!(start(&pages), at(9));
         pages.take(page(vec![segment(20, 4, &[])], true));
         assert_eq!(start(&pages), None, "it has ended by itself");
@@ -208,7 +211,10 @@ mod tests {
         let future = HistoryRequest { until: Some(id), ..request(Direction::Forward, None) };
         let mut pages = Pages::new(future, 100);
         pages.take(page(vec![segment(1, 4, &[])], false));
-        let later = Page { order_end: Position(500), ..page(vec![segment(5, 46, &[]), segment(51, 9, &[])], false) };
+        let later = Page {
+            order_end: Position(500),
+            ..page(vec![segment(5, 46, &[]), segment(51, 9, &[])], false)
+        };
         assert_eq!(pages.take(later).len(), 1);
         pages.take(page(vec![segment(51, 9, &[])], false));
         assert_eq!(start(&pages), None);
@@ -217,7 +223,8 @@ mod tests {
     #[test]
     fn what_was_named_is_looked_for_once() {
         let named = Some(super::super::RefPoint::Position(Position(1)));
-        let mut pages = Pages::new(HistoryRequest { named, ..request(Direction::Forward, None) }, 9);
+        let mut pages =
+            Pages::new(HistoryRequest { named, ..request(Direction::Forward, None) }, 9);
         assert_eq!(pages.next().and_then(|next| next.named), named);
         pages.take(page(vec![segment(1, 4, &[])], false));
         assert_eq!(pages.next().and_then(|next| next.named), None);

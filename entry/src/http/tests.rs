@@ -26,11 +26,11 @@ use vixen_common::server::{self, Timeouts};
 use vixen_common::telemetry::Readiness;
 
 use super::*;
+use crate::answers::Answers;
 use crate::broker::{
     Acknowledged, Outbound, Outgoing, Place, Publish, RequestId, Sent, SessionEvent, SessionId,
     SubscribeMode, SubscriptionId,
 };
-use crate::answers::Answers;
 use crate::door::Door;
 use crate::events::{EventBatch, Target, build};
 use crate::feed::ReadContext;

@@ -297,9 +297,7 @@ impl Session {
     /// The configuration does not know it any more.
     pub(super) fn on_reload(&mut self) -> Result<Option<&Permissions>, Ending> {
         match &mut self.state {
-            State::Open(edge) => {
-                Ok(Some(edge.rights.judge().map_err(|_lost| Ending::RoleGone)?))
-            }
+            State::Open(edge) => Ok(Some(edge.rights.judge().map_err(|_lost| Ending::RoleGone)?)),
             State::Establishing | State::Challenged(_) | State::Closed => Ok(None),
         }
     }

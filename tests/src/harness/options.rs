@@ -166,7 +166,9 @@ impl ClusterOptions {
             // Writing to a string has no failure.
             let _infallible = writeln!(text, "{table} = \"127.0.0.1:{port}\"");
         }
-        text + &self.extra
+        // Who says who may come in does not say that everybody may.
+        let open = if self.extra.contains("[[realm]]") { "" } else { "[access]\nopen = true\n" };
+        text + open + &self.extra
     }
 }
 
@@ -181,7 +183,12 @@ mod tests {
         assert!(text.contains("[[sync]]\nid = \"S2\"\nlane = 1\naddress = \"127.0.0.1:2\"\n"));
         assert_eq!(text.matches("[[ndb-group]]").count(), 1);
         assert!(text.contains("[[ndb-group.member]]\nid = \"D3\"\naddress = \"127.0.0.1:6\"\n"));
-        assert!(text.ends_with("id = \"E3\"\nlisten = \"127.0.0.1:9\"\n[limits]\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "id = \"E3\"\nlisten = \"127.0.0.1:9\"\n[access]\nopen = true\n[limits]\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

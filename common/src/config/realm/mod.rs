@@ -1,7 +1,8 @@
 //! Tables `[[realm]]`: who may log in, and what each role may do.
 //!
-//! Without any, every realm is open: whoever comes is `anonymous` and may do everything. With some,
-//! only these realms exist, and a role may do what its permissions say and nothing else.
+//! Only these realms exist, and a role may do what its permissions say and nothing else. Where
+//! `[access]` says `open` there are none: whoever comes is `anonymous` and may do everything in every
+//! realm.
 
 mod check;
 mod pattern;

@@ -9,9 +9,9 @@ use super::super::error::ConfigError;
 use super::super::load::beside;
 use super::super::read::{Source, TableReader};
 use super::super::text::read;
-use super::super::value::{Count, SecretText, Value};
+use super::super::value::{Count, Flag, SecretText, Value};
 use super::pattern::pattern;
-use super::value::{AuthName, Flag, KdfName, PatternText, PublicKeys, Realm, Salt};
+use super::value::{AuthName, KdfName, PatternText, PublicKeys, Realm, Salt};
 use super::{
     Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig, Salting, ScramConfig,
     Secret, SecretKey, UserConfig,

@@ -66,21 +66,6 @@ impl Value for Disclosure {
     }
 }
 
-/// Yes or no.
-pub(super) struct Flag(pub(super) bool);
-
-impl Value for Flag {
-    const FORM: &'static str = "true or false, without quotes";
-
-    fn from_text(_text: &str) -> Option<Self> {
-        None
-    }
-
-    fn from_file(value: &toml::Value) -> Option<Self> {
-        value.as_bool().map(Self)
-    }
-}
-
 /// Which function makes SCRAM's keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum KdfName {

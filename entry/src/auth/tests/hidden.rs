@@ -124,7 +124,7 @@ fn another_cluster_makes_up_other_salts() {
         Path::new("vixen.toml"),
         &BTreeMap::new(),
     );
-    let other = Realms::new(&configured(MIXED), &other.expect("good").cluster.secret);
+    let other = Realms::new(&configured(MIXED), CLOSED, &other.expect("good").cluster.secret);
     let salt = |realms: &Realms, name| {
         challenged(hello(realms, "full", &details("scram", name))).0["salt"].clone()
     };

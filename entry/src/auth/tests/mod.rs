@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use vixen_common::config::{Config, RealmConfig};
+use vixen_common::config::{Access, Config, RealmConfig};
 use vixen_common::time::WallTime;
 
 use super::{Hello, Identity, Nonce, Pending, Realms, Refusal, Step};
@@ -71,6 +71,9 @@ cryptosign.authorized-keys = [
 ]
 "#;
 
+const OPEN: Access = Access { open: true };
+const CLOSED: Access = Access { open: false };
+
 const NOW: WallTime = WallTime(1_403_454_985_448);
 const SESSION: SessionId = SessionId(3_251_278_072_152_162);
 
@@ -83,7 +86,7 @@ fn configured(realms: &str) -> Vec<RealmConfig> {
 fn realms_of(text: &str) -> Realms {
     let config = Config::parse(CLUSTER, Path::new("vixen.toml"), &BTreeMap::new());
     let secret = config.expect("good").cluster.secret;
-    Realms::new(&configured(text), &secret)
+    Realms::new(&configured(text), OPEN, &secret)
 }
 
 /// 0, 1, 2 and so on.

@@ -12,7 +12,7 @@ fn stay_after(from: &str, to: &str) -> (bool, bool) {
     let guest = welcomed(hello(&realms, "full", "{}"));
     assert!(realms.is_still_valid(&joe) && realms.is_still_valid(&guest));
     assert!(FULL.contains(from), "{from}");
-    realms.replace(&configured(&FULL.replacen(from, to, 1)));
+    realms.replace(&configured(&FULL.replacen(from, to, 1)), CLOSED);
     (realms.is_still_valid(&joe), realms.is_still_valid(&guest))
 }
 
@@ -50,7 +50,7 @@ fn a_key_that_is_taken_out_ends_its_sessions_and_no_others() {
     });
     assert!(sessions.iter().all(|session| session.authmethod == Method::Cryptosign));
     assert!(sessions.iter().all(|session| realms.is_still_valid(session)));
-    realms.replace(&configured(&FULL.replace(&format!("\"{}\",", keys[0]), "")));
+    realms.replace(&configured(&FULL.replace(&format!("\"{}\",", keys[0]), "")), CLOSED);
     assert_eq!(sessions.map(|session| realms.is_still_valid(&session)), [false, true]);
 }
 
@@ -59,7 +59,7 @@ fn permissions_are_those_of_the_newest_configuration() {
     let realms = realms_of(FULL);
     let joe = log_in(&realms, TICKET, "secret-of-joe").expect("right");
     let (before, version) = (realms.permissions(&joe).expect("valid"), realms.version());
-    realms.clone().replace(&configured(&FULL.replace("a.*", "b.*")));
+    realms.clone().replace(&configured(&FULL.replace("a.*", "b.*")), CLOSED);
     let after = realms.permissions(&joe).expect("valid");
     assert!(before.publish("a.x").is_some() && before.publish("b.x").is_none());
     assert!(after.publish("a.x").is_none() && after.publish("b.x").is_some());
@@ -71,9 +71,9 @@ fn a_login_under_way_must_hold_in_the_new_configuration() {
     let realms = realms_of(FULL);
     let (_, pending) = challenged(hello(&realms, "full", TICKET));
     let same = pending.clone();
-    realms.replace(&configured(&FULL.replace("a.*", "b.*")));
+    realms.replace(&configured(&FULL.replace("a.*", "b.*")), CLOSED);
     assert!(realms.authenticate(same, "secret-of-joe", &Map::new()).is_ok());
-    realms.replace(&configured(&FULL.replace("secret-of-joe", "another-of-joe")));
+    realms.replace(&configured(&FULL.replace("secret-of-joe", "another-of-joe")), CLOSED);
     let late = realms.authenticate(pending, "secret-of-joe", &Map::new());
     assert_eq!(late, Err(Refusal::Denied));
 }
@@ -82,10 +82,21 @@ fn a_login_under_way_must_hold_in_the_new_configuration() {
 fn sessions_of_open_realms_end_when_realms_are_configured() {
     let realms = realms_of("");
     let open = welcomed(hello(&realms, "full", "{}"));
-    realms.replace(&configured(FULL));
+    realms.replace(&configured(FULL), CLOSED);
     assert!(!realms.is_still_valid(&open), "the role is another one");
     let guest = welcomed(hello(&realms, "full", "{}"));
-    realms.replace(&[]);
+    realms.replace(&[], OPEN);
     assert!(!realms.is_still_valid(&guest));
     assert!(realms.is_still_valid(&open));
+}
+
+#[test]
+fn without_realms_nobody_gets_in_unless_the_configuration_says_so() {
+    let realms = realms_of("");
+    assert!(realms.is_open() && realms.is_empty());
+    realms.replace(&[], CLOSED);
+    assert!(!realms.is_open());
+    for details in ["{}", r#"{"authmethods":["anonymous"]}"#, TICKET] {
+        assert_eq!(outcome(&hello(&realms, "full", details)), "no_such_realm", "{details}");
+    }
 }

@@ -50,7 +50,7 @@ async fn port() -> (Port, Arc<Door>) {
 
 fn reload(door: &Door, from: &str, to: &str) {
     assert!(CLUSTER.contains(from), "{from}");
-    door.reload(&configured(&CLUSTER.replacen(from, to, 1)));
+    door.reload(&configured(&CLUSTER.replacen(from, to, 1))).expect("taken");
 }
 
 /// Asks as joe.

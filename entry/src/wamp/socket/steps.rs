@@ -141,7 +141,8 @@ impl Connection {
                 }
             }
         }
-        let is_empty = |step: &Step| matches!(step, Step::Publish { messages, .. } if messages.is_empty());
+        let is_empty =
+            |step: &Step| matches!(step, Step::Publish { messages, .. } if messages.is_empty());
         self.steps.retain(|step| !is_empty(step));
         self.waiting = None;
     }
