@@ -26,6 +26,7 @@ pub mod roster;
 pub mod segment;
 pub mod server;
 pub mod telemetry;
+pub mod tier;
 pub mod time;
 pub mod tls;
 pub mod wire;

@@ -28,7 +28,7 @@ use crate::reload::{Certificates, Load, reload_on_hangup};
 use crate::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
 };
-use crate::tls::{ClientAddress, Port, Tls};
+use crate::tls::{CertifiedNames, ClientAddress, Port, Tls};
 use watched::{STALLED_CONNECTIONS, VANISHED_CONNECTIONS, Watched};
 
 const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
@@ -139,9 +139,10 @@ pub async fn serve(
         };
         let has_asked = Arc::new(AtomicBool::new(false));
         let is_upgraded = Arc::new(AtomicBool::new(false));
+        let certified = stream.certified_names();
         let watched = Watched::new(stream, timeouts.silence)
             .with_stall(timeouts.stall, Arc::clone(&is_upgraded));
-        let service = service_of(router.clone(), client, Arc::clone(&has_asked), is_upgraded);
+        let service = service_of(router.clone(), client, certified, (Arc::clone(&has_asked), is_upgraded));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.next_head)
@@ -198,8 +199,8 @@ fn note_end(client: ClientAddress, ended: Result<(), hyper::Error>) {
 fn service_of(
     router: Router,
     client: ClientAddress,
-    has_asked: Arc<AtomicBool>,
-    is_upgraded: Arc<AtomicBool>,
+    certified: CertifiedNames,
+    (has_asked, is_upgraded): (Arc<AtomicBool>, Arc<AtomicBool>),
 ) -> impl Service<
     hyper::Request<Incoming>,
     Response = Response,
@@ -211,6 +212,7 @@ fn service_of(
         has_asked.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(client));
+        request.extensions_mut().insert(certified.clone());
         let (answer, is_upgraded) = (router.call(request), Arc::clone(&is_upgraded));
         async move {
             let answer = answer.await?;

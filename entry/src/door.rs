@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use vixen_common::address::{AddressBlock, AddressCounts};
 use vixen_common::config::Config;
+use vixen_common::tier::Tier;
 use vixen_common::time::WallTime;
 
 use crate::auth::{
@@ -72,8 +73,10 @@ impl Door {
     #[must_use]
     pub(crate) fn new(config: &Config) -> Self {
         let limits = &config.limits;
+        // Of an entry that may start, the configuration has it.
+        let secret = config.cluster.secrets.of(Tier::Entry).expect("an entry has its secret");
         Self {
-            realms: Realms::new(&config.realms, config.access, &config.cluster.secret),
+            realms: Realms::new(&config.realms, config.access, secret),
             failures: Mutex::new(FailureGate::new(FailureLimits {
                 failures_max: limits.login_failures_max,
                 window: limits.login_failure_window,

@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use vixen_common::config::{AllowedOrigins, Config, NodeArgs, parse_listen};
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
+use vixen_common::tier::Tier;
 use vixen_common::time::WallTime;
 use vixen_common::tls::Tls;
 use vixen_entry::{Listens, Nearcast};
@@ -86,7 +87,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
     config.entry_member(&name, args.listen)?;
     config.check_access()?;
     if args.node.check_config {
-        let tables = [Tls::of_clients(&config)?, Tls::of_links(&config)?];
+        let links = Tls::of_links(&config)?;
+        for concern in config.secret_and_name_concerns(Tier::Entry, &name, links.as_deref()) {
+            remark(&format!("warning: {concern}"));
+        }
+        let tables = [Tls::of_clients(&config)?, links];
         for concern in tables.iter().flatten().flat_map(|tls| tls.concerns(WallTime::now())) {
             remark(&format!("warning: {concern}"));
         }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use vixen_common::config::{Config, EntryMember, NodeName, SyncMember};
 use vixen_common::id::{NdbId, OwnerId};
-use vixen_common::link::{DialTarget, Expected, Identity, dial};
+use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_common::process::{outlive_file_size_limit, raise_open_files};
 use vixen_common::reload::{Certificates, Load, reload_on_hangup};
 use vixen_common::roster::Roster;
@@ -20,6 +20,7 @@ use vixen_common::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
     tell_service_manager,
 };
+use vixen_common::tier::Tier;
 use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
@@ -85,6 +86,7 @@ pub async fn serve(
     let mut member = config.entry_member(name, listens.clients)?;
     member.admin_listen = listens.admin.or(member.admin_listen);
     let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
+    config.tell_secret_and_name_concerns(Tier::Entry, name, links.as_deref());
     let ports = Ports::bind(&member).await?;
     let node = EntryNode::new(options_of(config, name));
     dial_all(config, links.clone(), &node);
@@ -142,7 +144,7 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
 fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
     let identity = Identity {
         cluster: config.cluster.name.as_str().into(),
-        secret: config.cluster.secret.as_bytes().into(),
+        secrets: LinkSecrets::of(&config.cluster.secrets, Tier::Entry),
         peer: PeerId::Entry { owner: node.owner() },
         name: node.name().clone(),
         roster: Roster::of(config),

@@ -11,6 +11,7 @@ use clap::Parser;
 use vixen_common::config::NodeArgs;
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
+use vixen_common::tier::Tier;
 use vixen_common::time::WallTime;
 use vixen_common::tls::Tls;
 use vixen_ndb::tools::{Tool, fault};
@@ -56,8 +57,11 @@ fn run(args: &NodeArgs) -> anyhow::Result<()> {
     }
     config.ndb_member(&name)?;
     if args.check_config {
-        for concern in Tls::of_links(&config)?.iter().flat_map(|tls| tls.concerns(WallTime::now()))
-        {
+        let links = Tls::of_links(&config)?;
+        for concern in config.secret_and_name_concerns(Tier::Ndb, &name, links.as_deref()) {
+            remark(&format!("warning: {concern}"));
+        }
+        for concern in links.iter().flat_map(|tls| tls.concerns(WallTime::now())) {
             remark(&format!("warning: {concern}"));
         }
         let cluster = &config.cluster.name;

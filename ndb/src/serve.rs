@@ -6,12 +6,13 @@ use anyhow::Context;
 
 use vixen_common::config::{Config, NodeName, SyncMember};
 use vixen_common::id::NdbId;
-use vixen_common::link::{DialTarget, Expected, Identity, dial};
+use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_common::process::outlive_file_size_limit;
 use vixen_common::reload::Load;
 use vixen_common::roster::Roster;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
+use vixen_common::tier::Tier;
 use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
@@ -29,6 +30,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
     let roster = Roster::of(config);
     let group = &config.ndb_groups[usize::from(id.group.0)];
     let tls = Tls::of_links(config)?;
+    config.tell_secret_and_name_concerns(Tier::Ndb, name, tls.as_deref());
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
     let node = NdbNode::open(NdbOptions {
@@ -53,7 +55,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
 
     let identity = Identity {
         cluster: config.cluster.name.as_str().into(),
-        secret: config.cluster.secret.as_bytes().into(),
+        secrets: LinkSecrets::of(&config.cluster.secrets, Tier::Ndb),
         peer: PeerId::Ndb { id, store: node.store_id() },
         name: name.clone(),
         roster,

@@ -10,6 +10,7 @@ use clap::Parser;
 use vixen_common::config::{NodeArgs, NodeName};
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
+use vixen_common::tier::Tier;
 use vixen_common::time::WallTime;
 use vixen_common::tls::Tls;
 
@@ -39,8 +40,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     config.sync_member(&name)?;
     if args.node.check_config {
-        for concern in Tls::of_links(&config)?.iter().flat_map(|tls| tls.concerns(WallTime::now()))
-        {
+        let links = Tls::of_links(&config)?;
+        for concern in config.secret_and_name_concerns(Tier::Sync, &name, links.as_deref()) {
+            remark(&format!("warning: {concern}"));
+        }
+        for concern in links.iter().flat_map(|tls| tls.concerns(WallTime::now())) {
             remark(&format!("warning: {concern}"));
         }
         let cluster = &config.cluster.name;

@@ -6,12 +6,13 @@ use anyhow::Context;
 
 use vixen_common::config::{Config, NodeName, SyncMember};
 use vixen_common::id::{GroupId, SyncId};
-use vixen_common::link::{DialTarget, Expected, Identity, dial};
+use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_common::process::outlive_file_size_limit;
 use vixen_common::reload::Load;
 use vixen_common::roster::Roster;
 use vixen_common::server;
 use vixen_common::telemetry::install_metrics;
+use vixen_common::tier::Tier;
 use vixen_common::tls::Tls;
 use vixen_common::wire::PeerId;
 
@@ -27,6 +28,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
     outlive_file_size_limit();
     let member = config.sync_member(name)?;
     let tls = Tls::of_links(config)?;
+    config.tell_secret_and_name_concerns(Tier::Sync, name, tls.as_deref());
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
     let id = member.sync_id();
@@ -48,7 +50,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
 
     let identity = Identity {
         cluster: config.cluster.name.as_str().into(),
-        secret: config.cluster.secret.as_bytes().into(),
+        secrets: LinkSecrets::of(&config.cluster.secrets, Tier::Sync),
         peer: PeerId::Sync { id, store: node.store_id() },
         name: name.clone(),
         roster,

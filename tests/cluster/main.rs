@@ -12,6 +12,7 @@ mod gone;
 mod groups;
 mod kept;
 mod kill;
+mod liar;
 mod link;
 mod majority;
 mod midnight;

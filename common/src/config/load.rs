@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::read::{Source, TableReader};
-use super::value::{Address, Count, Filter, SecretText};
+use super::secrets::Secrets;
+use super::value::{Address, Count, Filter};
 use super::{
     Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Secret, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm,
+    NdbMember, NodeName, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm,
     suggest, text,
 };
 
@@ -32,6 +33,12 @@ pub(super) const CLUSTER_KEYS: &[&str] = &[
     "name",
     "secret",
     "secret-file",
+    "sync-secret",
+    "sync-secret-file",
+    "ndb-secret",
+    "ndb-secret-file",
+    "entry-secret",
+    "entry-secret-file",
     "durability",
     "data-dir",
     "write-quorum",
@@ -156,7 +163,7 @@ fn cluster(source: Source<'_>, mut table: TableReader<'_>) -> Result<ClusterConf
     let Count(write_quorum) = table.required("write-quorum")?;
     Ok(ClusterConfig {
         name: name.to_string(),
-        secret: secret(source, &mut table)?,
+        secrets: Secrets::read(source, &mut table)?,
         durability: table.optional("durability")?.unwrap_or(Durability::Fsync),
         data_dir: beside(source.file, table.required("data-dir")?),
         write_quorum: u8::try_from(write_quorum).map_err(|_| {
@@ -165,49 +172,6 @@ fn cluster(source: Source<'_>, mut table: TableReader<'_>) -> Result<ClusterConf
         })?,
         max_clock_ahead,
         publish_timeout,
-    })
-}
-
-fn secret(source: Source<'_>, table: &mut TableReader<'_>) -> Result<Secret, ConfigError> {
-    // A container overrides the file's secret by either key.
-    if table.is_overridden("secret") {
-        table.forget("secret-file");
-    }
-    if table.is_overridden("secret-file") {
-        table.forget("secret");
-    }
-    let place = table.place("secret");
-    let (key, text) = match (table.optional("secret")?, table.optional("secret-file")?) {
-        (Some(SecretText(text)), None) => (place, text),
-        (None, Some(path)) => {
-            let path: PathBuf = path;
-            let text = text::read(
-                &beside(source.file, path),
-                "cluster.secret-file must name a file that this user can read",
-            )?;
-            (table.place("secret-file"), text.trim_end_matches(['\n', '\r']).to_owned())
-        }
-        (Some(_), Some(_)) => {
-            return Err(source.refuse(
-                place,
-                "stands beside secret-file, and only one can hold",
-                "remove one of the two",
-            ));
-        }
-        (None, None) => {
-            return Err(source.refuse(
-                place,
-                "is missing",
-                "set secret, or secret-file, to the same 8 or more characters on all nodes",
-            ));
-        }
-    };
-    Secret::new(text).ok_or_else(|| {
-        source.refuse(
-            key,
-            format!("has fewer than {} characters", Secret::CHARS_MIN),
-            "use a longer one, such as the output of `openssl rand -hex 24`",
-        )
     })
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::id::{GroupId, NdbId, SyncId};
+use crate::tier::Tier;
 
 use super::error::ConfigError;
 use super::{Config, EntryMember, NdbMember, NodeName, SyncMember};
@@ -12,24 +13,30 @@ impl Config {
     /// The sync node called `id`.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownNode`] with the names that exist, or [`ConfigError::OtherTier`].
+    /// [`ConfigError::UnknownNode`] with the names that exist, [`ConfigError::OtherTier`], or
+    /// [`ConfigError::Key`] for a secret that it needs and the file lacks.
     pub fn sync_member(&self, id: &NodeName) -> Result<&SyncMember, ConfigError> {
-        self.sync.iter().find(|member| member.id == *id).ok_or_else(|| {
+        let member = self.sync.iter().find(|member| member.id == *id).ok_or_else(|| {
             let known = self.sync.iter().map(|member| &member.id);
             self.unknown("sync", "sync.id", "add a [[sync]] table".to_owned(), id, known)
-        })
+        })?;
+        self.check_secrets(Tier::Sync)?;
+        Ok(member)
     }
 
     /// The ndb node called `id`, and the id that messages use for it.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownNode`] with the names that exist, or [`ConfigError::OtherTier`].
+    /// [`ConfigError::UnknownNode`] with the names that exist, [`ConfigError::OtherTier`], or
+    /// [`ConfigError::Key`] for a secret that it needs and the file lacks.
     pub fn ndb_member(&self, id: &NodeName) -> Result<(NdbId, &NdbMember), ConfigError> {
-        self.ndb_members().find(|(_, member)| member.id == *id).ok_or_else(|| {
+        let member = self.ndb_members().find(|(_, member)| member.id == *id).ok_or_else(|| {
             let known = self.ndb_members().map(|(_, member)| &member.id);
             let fix = "add a [[ndb-group.member]] table".to_owned();
             self.unknown("ndb", "ndb-group.member.id", fix, id, known)
-        })
+        })?;
+        self.check_secrets(Tier::Ndb)?;
+        Ok(member)
     }
 
     /// The entry called `id`. `listen`, from `--listen`, wins over the file; an entry that is not
@@ -44,7 +51,7 @@ impl Config {
         listen: Option<SocketAddr>,
     ) -> Result<EntryMember, ConfigError> {
         let listed = self.entries.iter().find(|member| member.id == *id);
-        match (listed, listen) {
+        let member = match (listed, listen) {
             (Some(member), None) => Ok(member.clone()),
             (Some(member), Some(listen)) => Ok(EntryMember { listen, ..member.clone() }),
             (None, Some(listen)) if self.tier_of(id).is_none() => {
@@ -58,7 +65,20 @@ impl Config {
                 );
                 Err(self.unknown("entry", "entry.id", fix, id, known))
             }
-        }
+        }?;
+        self.check_secrets(Tier::Entry)?;
+        Ok(member)
+    }
+
+    /// Whether a node of `tier` finds the secrets here that it needs.
+    fn check_secrets(&self, tier: Tier) -> Result<(), ConfigError> {
+        let Some(key) = self.cluster.secrets.lacking(tier) else { return Ok(()) };
+        let file = self.file.clone().unwrap_or_default();
+        let problem = format!("is missing, and {} proves its links with it", tier.one());
+        let fix = format!(
+            "set {key}, or {key}-file to a file that this user can read, or secret for all tiers"
+        );
+        Err(ConfigError::key(&file, format!("cluster.{key}"), problem, fix))
     }
 
     /// Votes that make a majority of the sync nodes.

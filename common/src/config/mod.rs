@@ -20,7 +20,9 @@ mod name;
 mod nearcast;
 mod read;
 mod realm;
+mod secrets;
 mod storage;
+mod strength;
 mod suggest;
 mod text;
 mod tls;
@@ -50,6 +52,7 @@ pub use realm::{
     AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Disclosure, Kdf, PermissionConfig, RealmConfig,
     RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
 };
+pub use secrets::{STRONG_BITS, SecretConcern, Secrets};
 pub use storage::Storage;
 pub use tls::TlsFiles;
 pub use wamp::{Goodbye, UriCheck, Wamp};
@@ -95,9 +98,10 @@ pub struct Config {
 pub struct ClusterConfig {
     /// `name`: nodes of another cluster are refused by it. Required.
     pub name: String,
-    /// `secret`, or the content of `secret-file`: proves that a node belongs here. At least 8
-    /// characters; exactly one of the two keys is required.
-    pub secret: Secret,
+    /// `secret`, `sync-secret`, `ndb-secret`, `entry-secret`, or the content of the files that
+    /// `secret-file` and so on name: prove that a node belongs here. At least 8 characters; one is
+    /// required.
+    pub secrets: Secrets,
     /// `durability`: what a node waits for before it answers. Default `fsync`.
     pub durability: Durability,
     /// `data-dir`: every node keeps its store in a folder of its own name in here. A relative path

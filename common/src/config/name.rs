@@ -75,7 +75,7 @@ impl fmt::Display for NodeName {
     }
 }
 
-/// The cluster secret. It has no `Display`, and `Debug` does not show it, so that it does not end
+/// A secret of the cluster or of a user. It has no `Display`, and `Debug` does not show it, so that it does not end
 /// up in a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -87,6 +87,10 @@ impl Secret {
     pub(super) fn new(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
         (text.chars().count() >= Self::CHARS_MIN).then_some(Self(text))
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 
     /// The bytes to key a proof with.

@@ -8,7 +8,7 @@ use crate::id::Lane;
 use super::load::TEN_SECONDS;
 use super::{
     Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, NdbGroup, NdbMember,
-    NodeName, Secret, Storage, SyncMember, Wamp, Web,
+    NodeName, Secret, Secrets, Storage, SyncMember, Wamp, Web,
 };
 
 /// Stands where a `host:port` would: memory links are not dialled.
@@ -28,7 +28,9 @@ impl Config {
             cluster: ClusterConfig {
                 name: "nearcast".to_owned(),
                 // Nothing leaves the process, so there is nothing to prove.
-                secret: Secret::new("memory-links-only").expect("a long enough secret"),
+                secrets: Secrets::shared(
+                    Secret::new("memory-links-only").expect("a long enough secret"),
+                ),
                 durability: Durability::Fsync,
                 data_dir,
                 write_quorum: 1,

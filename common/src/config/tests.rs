@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::load::{CLUSTER_KEYS, ENTRY_KEYS, LOG_KEYS, MEMBER_KEYS, SYNC_KEYS};
 use super::*;
 use crate::id::{GroupId, NdbId};
+use crate::tier::Tier;
 
 const EXAMPLE: &str = include_str!("../../../deploy/vixen.toml");
 
@@ -52,6 +53,11 @@ filter = "info"
 
 type Env = BTreeMap<String, String>;
 
+/// The secret of all tiers.
+fn shared(config: &Config) -> &Secret {
+    config.cluster.secrets.of(Tier::Sync).expect("a secret")
+}
+
 fn env(pairs: &[(&str, &str)]) -> Env {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
@@ -78,7 +84,7 @@ fn name(text: &str) -> NodeName {
 fn a_good_file_is_read_with_defaults_for_what_it_leaves_out() {
     let config = parse(GOOD).expect("good");
     assert_eq!(config.cluster.name, "test");
-    assert_eq!(config.cluster.secret.as_bytes(), b"a-long-secret");
+    assert_eq!(shared(&config).as_bytes(), b"a-long-secret");
     assert_eq!(config.cluster.data_dir, Path::new("etc/data"));
     assert_eq!(config.cluster.publish_timeout, Duration::from_secs(10));
     assert_eq!(config.limits.frame_bytes_max, 2 << 20);
@@ -418,7 +424,7 @@ fn the_environment_overrides_the_scalars() {
     )
     .expect("good");
     assert_eq!(config.cluster.name, "other");
-    assert_eq!(config.cluster.secret.as_bytes(), b"from-the-environment");
+    assert_eq!(shared(&config).as_bytes(), b"from-the-environment");
     assert!(!config.cluster.durability.is_fsync());
     assert_eq!(config.cluster.data_dir, Path::new("/data"));
     assert_eq!(config.cluster.write_quorum, 3);
@@ -520,7 +526,7 @@ fn a_secret_comes_from_its_file_or_from_the_environment_instead() {
     let file = dir.path().join("vixen.toml");
     let text = good_but("secret = \"a-long-secret\"", "secret-file = \"vixen.secret\"");
     let secret = |text: &str, pairs: &[(&str, &str)]| {
-        Config::parse(text, &file, &env(pairs)).map(|config| config.cluster.secret)
+        Config::parse(text, &file, &env(pairs)).map(|config| shared(&config).clone())
     };
     assert_eq!(secret(&text, &[]).expect("good").as_bytes(), b"from-a-file");
     let from_env = secret(&text, &[("VIXEN_CLUSTER_SECRET", "from-the-environment")]);
@@ -564,7 +570,7 @@ fn tls_may_come_from_the_environment_alone() {
 #[test]
 fn a_secret_is_not_shown() {
     let config = parse(GOOD).expect("good");
-    assert_eq!(format!("{:?}", config.cluster.secret), "…");
+    assert_eq!(format!("{:?}", shared(&config)), "…");
     assert!(!format!("{config:?}").contains("a-long-secret"));
 }
 
@@ -669,4 +675,55 @@ fn missing_arguments_are_refused_with_an_example() {
     let bad = NodeArgs { node: Some("a b".to_owned()), ..file };
     let error = bad.load_required("ndb").expect_err("bad name").to_string();
     assert!(error.contains("`a b` is no node name"), "{error}");
+}
+
+#[test]
+fn each_tier_may_have_a_secret_of_its_own_and_needs_those_outside_it() {
+    const THREE: &str = "entry-secret = \"for-entries\"\nndb-secret = \"for-ndb-nodes\"\n\
+                         sync-secret = \"for-sync-nodes\"";
+    let with = |secrets: &str| parse(&good_but("secret = \"a-long-secret\"", secrets));
+    let three = with(THREE).expect("good");
+    let between = |a, b| three.cluster.secrets.between(a, b).map(Secret::as_bytes);
+    for (a, b, wanted) in [
+        (Tier::Sync, Tier::Sync, "for-sync-nodes"),
+        (Tier::Sync, Tier::Ndb, "for-ndb-nodes"),
+        (Tier::Ndb, Tier::Ndb, "for-ndb-nodes"),
+        (Tier::Entry, Tier::Sync, "for-entries"),
+        (Tier::Ndb, Tier::Entry, "for-entries"),
+    ] {
+        assert_eq!(between(a, b), Some(wanted.as_bytes()), "{a} {b}");
+    }
+    assert!(three.sync_member(&name("S1")).is_ok());
+    let entry = with("entry-secret = \"for-entries\"").expect("good");
+    assert!(entry.entry_member(&name("E1"), None).is_ok());
+    let error = entry.ndb_member(&name("D1")).expect_err("its secret is not there").to_string();
+    assert!(error.contains("cluster.ndb-secret: is missing"), "{error}");
+    let error = entry.sync_member(&name("S1")).expect_err("its secret is not there").to_string();
+    assert!(error.contains("cluster.sync-secret: is missing, and a sync node"), "{error}");
+    // One file for all, where each node has the files of its own secrets alone.
+    let files =
+        with("sync-secret-file = \"absent\"\nentry-secret = \"for-entries\"").expect("good");
+    assert!(files.entry_member(&name("E1"), None).is_ok());
+    let error = files.sync_member(&name("S1")).expect_err("not there").to_string();
+    assert!(error.contains("sync-secret-file to a file that this user can read"), "{error}");
+    let error = with("secret = \"a-long-secret\"\nentry-secret = \"a-long-secret\"");
+    let error = error.expect_err("twice the same").to_string();
+    assert!(error.contains("cluster.entry-secret: is also another secret"), "{error}");
+}
+
+#[test]
+fn weak_secrets_and_those_that_a_node_does_not_need_are_told_and_not_shown() {
+    let strong = "d3f0c1a95b7e4826d3f00a1b2c3d4e5f";
+    let of = |secrets: &str, tier| {
+        let config = parse(&good_but("secret = \"a-long-secret\"", secrets)).expect("good");
+        config.secret_and_name_concerns(tier, &name("E1"), None)
+    };
+    let weak = of("secret = \"a-long-secret\"", Tier::Sync);
+    assert!(weak[0].starts_with("cluster.secret looks like") && weak.len() == 1, "{weak:?}");
+    assert!(!weak[0].contains("a-long"), "{weak:?}");
+    assert_eq!(of(&format!("secret = \"{strong}\""), Tier::Entry), Vec::<String>::new());
+    let both = format!("secret = \"{strong}\"\nentry-secret = \"{strong}00\"");
+    assert_eq!(of(&both, Tier::Sync), Vec::<String>::new());
+    let entry = of(&both, Tier::Entry);
+    assert!(entry[0].contains("cluster.secret is in the file of an entry"), "{entry:?}");
 }

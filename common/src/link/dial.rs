@@ -53,7 +53,10 @@ enum DialError {
     Malformed,
     #[error("refused: {0}")]
     Refused(Refusal),
-    #[error("the peer's proof of the cluster secret is wrong; check cluster.secret on both nodes")]
+    #[error(
+        "the peer's proof of the cluster secret is wrong; check cluster.secret, or that of the outer \
+         tier, on both nodes"
+    )]
     Proof,
     /// In this node's view.
     #[error("{0}")]
@@ -178,8 +181,8 @@ async fn greet(
     let greeting: Greeting = receive(socket).await?;
     let nonce = fresh_nonce();
     let speaker = (&identity.peer, &identity.name);
-    let proof =
-        proof_of(&identity.secret, true, &identity.cluster, speaker, &greeting.nonce, &nonce);
+    let secret = identity.secrets.with(target.expected.tier()).ok_or(DialError::Proof)?;
+    let proof = proof_of(secret, true, &identity.cluster, speaker, &greeting.nonce, &nonce);
     let hello = Hello {
         version: PROTOCOL_VERSION,
         cluster: identity.cluster.to_string(),
@@ -200,7 +203,7 @@ async fn greet(
         Welcome::Refused { reason } => return Err(DialError::Refused(reason)),
     };
     let nonces = (&greeting.nonce, &nonce);
-    if !proof_holds(&identity.secret, false, &identity.cluster, (&peer, &name), nonces, &proof) {
+    if !proof_holds(secret, false, &identity.cluster, (&peer, &name), nonces, &proof) {
         return Err(DialError::Proof);
     }
     if !target.expected.is(&peer) {
@@ -208,6 +211,8 @@ async fn greet(
         return Err(DialError::Stranger { expected, found: name });
     }
     // The listener has checked this node's name, and this one checks the listener's.
+    let certified = socket.get_ref().certified_names();
+    certified.check(&identity.cluster, &peer, &name).map_err(DialError::Misnamed)?;
     identity.roster.check(&identity.name, &peer, &name).map_err(DialError::Misnamed)?;
     Ok(peer)
 }

@@ -10,12 +10,15 @@
 //! Queues are bounded in bytes. A link whose queue passes its bound is closed, not waited for: the
 //! peer is dead or too slow, and comes back with a resend.
 
+mod conduct;
 mod dial;
 mod links;
 mod liveness;
 mod memory;
+mod owners;
 mod queue;
 mod refusals;
+mod secrets;
 mod socket;
 
 use std::sync::Arc;
@@ -26,15 +29,18 @@ use tokio::sync::mpsc;
 use crate::config::NodeName;
 use crate::id::{NdbId, SyncId};
 use crate::roster::{Roster, unknown};
+use crate::tier::Tier;
 use crate::tls::Tls;
 use crate::wire::{Message, PeerId, Refusal};
 
+pub use conduct::{Misconduct, judge};
 pub use dial::{DialTarget, dial};
 pub use links::{Change, Links};
 pub use liveness::{BEAT_EVERY, CLOSE_AFTER, Due, Liveness, SILENT_AFTER};
 pub use memory::{End, join};
 pub use queue::{LinkSender, SendError};
 pub(crate) use refusals::RefusalLog;
+pub use secrets::LinkSecrets;
 pub use socket::link_router;
 
 /// One link of this process, never reused.
@@ -121,8 +127,8 @@ pub const INBOX_FRAMES_MAX: usize = 256;
 pub struct Identity {
     /// Cluster name.
     pub cluster: Arc<str>,
-    /// Cluster secret.
-    pub secret: Arc<[u8]>,
+    /// What proves links.
+    pub secrets: LinkSecrets,
     /// This node.
     pub peer: PeerId,
     /// What it is called.
@@ -163,6 +169,15 @@ impl Expected {
             (Self::Sync(wanted), PeerId::Sync { id, .. }) => wanted == id,
             (Self::Ndb(wanted), PeerId::Ndb { id, .. }) => wanted == id,
             (Self::Sync(_) | Self::Ndb(_), _) => false,
+        }
+    }
+
+    /// Its tier.
+    #[must_use]
+    pub const fn tier(&self) -> Tier {
+        match self {
+            Self::Sync(_) => Tier::Sync,
+            Self::Ndb(_) => Tier::Ndb,
         }
     }
 

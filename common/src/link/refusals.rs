@@ -21,7 +21,11 @@ struct Said {
 
 /// See the module doc.
 #[derive(Debug, Default)]
-pub(crate) struct RefusalLog {
+pub(crate) struct RefusalLog(Damper);
+
+/// Lines that are said once in a while, and counted else.
+#[derive(Debug, Default)]
+pub(super) struct Damper {
     said: Mutex<BTreeMap<String, Said>>,
 }
 
@@ -32,13 +36,19 @@ impl RefusalLog {
         metrics::counter!("vixen_common_links_refused_total").increment(1);
         let peer = name.map_or("unknown", NodeName::as_str);
         let key = format!("{from} {peer} {reason}");
-        if let Some(repeated) = self.take_turn(key, Instant::now()) {
+        if let Some(repeated) = self.0.take_turn(key) {
             tracing::warn!(peer, %from, reason, repeated, "link refused");
         }
     }
+}
 
+impl Damper {
     /// Whether to say it now: how often it came unsaid.
-    fn take_turn(&self, key: String, now: Instant) -> Option<u64> {
+    pub(super) fn take_turn(&self, key: String) -> Option<u64> {
+        self.take_turn_at(key, Instant::now())
+    }
+
+    fn take_turn_at(&self, key: String, now: Instant) -> Option<u64> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = said.get_mut(&key)
             && now < known.at + AGAIN
@@ -63,8 +73,8 @@ mod tests {
 
     #[test]
     fn the_same_refusal_is_said_once_a_minute_with_its_number() {
-        let (log, now) = (RefusalLog::default(), Instant::now());
-        let turn = |key: &str, at| log.take_turn(key.to_owned(), at);
+        let (log, now) = (Damper::default(), Instant::now());
+        let turn = |key: &str, at| log.take_turn_at(key.to_owned(), at);
         assert_eq!(turn("10.0.0.1 S2 proof", now), Some(0));
         assert_eq!(turn("10.0.0.1 S2 proof", now + AGAIN / 2), None);
         assert_eq!(turn("10.0.0.2 S2 proof", now + AGAIN / 2), Some(0), "another is another");
@@ -74,12 +84,12 @@ mod tests {
 
     #[test]
     fn very_many_different_refusals_take_bounded_memory() {
-        let (log, now) = (RefusalLog::default(), Instant::now());
+        let (log, now) = (Damper::default(), Instant::now());
         for number in 0..2 * REMEMBERED_MAX {
-            assert_eq!(log.take_turn(number.to_string(), now), Some(0));
+            assert_eq!(log.take_turn_at(number.to_string(), now), Some(0));
         }
         assert_eq!(log.said.lock().expect("sound").len(), REMEMBERED_MAX);
-        assert_eq!(log.take_turn("one more".to_owned(), now + AGAIN), Some(0));
+        assert_eq!(log.take_turn_at("one more".to_owned(), now + AGAIN), Some(0));
         assert_eq!(log.said.lock().expect("sound").len(), 1, "the old ones are forgotten");
     }
 }

@@ -3,21 +3,23 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::ws::{Message as WsMessage, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 
+use super::conduct::{Misconduct, judge};
+use super::owners::Owners;
 use super::queue::{LinkReceiver, queue};
 use super::{Identity, Inbox, LinkEvent, LinkId, RefusalLog};
 use crate::config::NodeName;
-use crate::tls::ClientAddress;
+use crate::tls::{CertifiedNames, ClientAddress};
 use crate::wire::{
     FRAME_BYTES_MAX, Greeting, Hello, Message, PROTOCOL_VERSION, PeerId, Refusal, Welcome,
     decode_frame, encode_message, proof_of,
@@ -27,13 +29,16 @@ use crate::wire::{
 const FRAME_BYTES_GOAL: usize = 256 << 10;
 /// Time for each step of the HELLO.
 pub(super) const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+/// Time for a peer that is refused to take the reason.
+const LAST_WORD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Routes `/link`: accepts links of other nodes into `inbox`.
 pub fn link_router<E>(identity: Identity, inbox: Inbox<E>) -> Router
 where
     E: From<LinkEvent> + Send + 'static,
 {
-    let state = Arc::new(Listener { identity, inbox, refusals: RefusalLog::default() });
+    let (refusals, owners) = (RefusalLog::default(), Owners::default());
+    let state = Arc::new(Listener { identity, inbox, refusals, owners });
     Router::new().route("/link", get(accept::<E>)).with_state(state)
 }
 
@@ -42,11 +47,13 @@ struct Listener<E> {
     identity: Identity,
     inbox: Inbox<E>,
     refusals: RefusalLog,
+    owners: Owners,
 }
 
 async fn accept<E>(
     State(state): State<Arc<Listener<E>>>,
     ConnectInfo(client): ConnectInfo<ClientAddress>,
+    Extension(certified): Extension<CertifiedNames>,
     upgrade: WebSocketUpgrade,
 ) -> Response
 where
@@ -54,17 +61,22 @@ where
 {
     upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
         move |socket| async move {
-            serve(&state, client.ip, socket).await;
+            serve(&state, client.ip, certified, socket).await;
         },
     )
 }
 
-async fn serve<E>(listener: &Listener<E>, from: IpAddr, mut socket: WebSocket)
-where
+async fn serve<E>(
+    listener: &Listener<E>,
+    from: IpAddr,
+    certified: CertifiedNames,
+    mut socket: WebSocket,
+) where
     E: From<LinkEvent> + Send + 'static,
 {
-    let Listener { identity, inbox, refusals } = listener;
-    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(identity, &mut socket)).await;
+    let Listener { identity, inbox, refusals, owners } = listener;
+    let greeted = greet((identity, owners, &certified), &mut socket);
+    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greeted).await;
     let peer = match greeted {
         Ok(Ok(peer)) => peer,
         Ok(Err((refusal, name))) => {
@@ -98,7 +110,7 @@ where
 
 /// Says HELLO as the listener.
 async fn greet(
-    identity: &Identity,
+    (identity, owners, certified): (&Identity, &Owners, &CertifiedNames),
     socket: &mut WebSocket,
 ) -> Result<(PeerId, NodeName), (Refusal, Option<NodeName>)> {
     let nonce = fresh_nonce();
@@ -109,9 +121,11 @@ async fn greet(
         return Err((Refusal::Malformed, None));
     };
     let hello = read_hello(&frame).map_err(|refusal| (refusal, None))?;
-    check_hello(identity, &hello, &nonce).map_err(|refusal| (refusal, Some(hello.name.clone())))?;
+    let named = |refusal| (refusal, Some(hello.name.clone()));
+    let secret = check_hello(identity, &hello, &nonce).map_err(named)?;
+    check_claims((identity, owners, certified), &hello).map_err(named)?;
     let speaker = (&identity.peer, &identity.name);
-    let proof = proof_of(&identity.secret, false, &identity.cluster, speaker, &nonce, &hello.nonce);
+    let proof = proof_of(secret, false, &identity.cluster, speaker, &nonce, &hello.nonce);
     let welcome = Welcome::Accepted { peer: identity.peer, name: identity.name.clone(), proof };
     socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
     Ok((hello.peer, hello.name))
@@ -127,13 +141,20 @@ fn read_hello(frame: &[u8]) -> Result<Hello, Refusal> {
     postcard::from_bytes(frame).map_err(|_any| Refusal::Malformed)
 }
 
-fn check_hello(identity: &Identity, hello: &Hello, nonce: &[u8; 32]) -> Result<(), Refusal> {
+/// The secret that the dialler has proved to know.
+fn check_hello<'a>(
+    identity: &'a Identity,
+    hello: &Hello,
+    nonce: &[u8; 32],
+) -> Result<&'a [u8], Refusal> {
     if hello.cluster != *identity.cluster {
         return Err(Refusal::Cluster { ours: identity.cluster.to_string() });
     }
+    // That of the tier that it says it is of: who lies has another.
+    let secret = identity.secrets.with(hello.peer.tier()).ok_or(Refusal::Proof)?;
     let nonces = (nonce, &hello.nonce);
     let holds = crate::wire::proof_holds(
-        &identity.secret,
+        secret,
         true,
         &hello.cluster,
         (&hello.peer, &hello.name),
@@ -143,7 +164,22 @@ fn check_hello(identity: &Identity, hello: &Hello, nonce: &[u8; 32]) -> Result<(
     if !holds {
         return Err(Refusal::Proof);
     }
-    identity.check_admission(&hello.peer, &hello.name)
+    Ok(secret)
+}
+
+/// Whether the dialler, who has proved its tier, may be the node that it says it is.
+fn check_claims(
+    (identity, owners, certified): (&Identity, &Owners, &CertifiedNames),
+    hello: &Hello,
+) -> Result<(), Refusal> {
+    certified.check(&identity.cluster, &hello.peer, &hello.name)?;
+    identity.check_admission(&hello.peer, &hello.name)?;
+    match hello.peer {
+        PeerId::Entry { owner } if !owners.claim(owner, &hello.name) => {
+            Err(Refusal::OwnerTaken { by: identity.name.clone(), name: hello.name.clone() })
+        }
+        PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => Ok(()),
+    }
 }
 
 /// Why a link ended, in words. A process that ends, cleanly or not, leaves its connection: that is no
@@ -184,7 +220,7 @@ pub(super) async fn run<E>(
     identity: &Identity,
     inbox: &Inbox<E>,
     (peer, name): (PeerId, NodeName),
-    sink: impl Sink<Bytes, Error = String> + Unpin,
+    mut sink: impl Sink<Bytes, Error = String> + Unpin,
     stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
 ) where
     E: From<LinkEvent> + Send + 'static,
@@ -195,9 +231,20 @@ pub(super) async fn run<E>(
     if inbox.send(up.into()).await.is_err() {
         return;
     }
-    let reason = tokio::select! {
-        reason = write(receiver, sink) => reason,
-        reason = read(link, peer, stream, inbox) => reason,
+    let end = tokio::select! {
+        reason = write(receiver, &mut sink) => End::Gone(reason),
+        end = read(link, (&identity.peer, peer), stream, inbox) => end,
+    };
+    let reason = match end {
+        End::Gone(reason) => reason,
+        End::Misconduct(misconduct) => {
+            misconduct.tell(&name, peer.tier());
+            let reason = format!("refused: {misconduct}");
+            let word = encode_message(&Message::LinkRefused { misconduct }, Vec::new());
+            // Whether the peer hears it is all the same to this node.
+            let _heard = tokio::time::timeout(LAST_WORD_TIMEOUT, sink.send(word.into())).await;
+            reason
+        }
     };
     sender.close(&reason);
     let _node_is_stopping = inbox.send(LinkEvent::Down { link, peer, name, reason }.into()).await;
@@ -205,7 +252,7 @@ pub(super) async fn run<E>(
 
 async fn write(
     mut receiver: LinkReceiver,
-    mut sink: impl Sink<Bytes, Error = String> + Unpin,
+    sink: &mut (impl Sink<Bytes, Error = String> + Unpin),
 ) -> String {
     let mut messages = Vec::new();
     loop {
@@ -232,33 +279,49 @@ async fn write(
     }
 }
 
+/// How reading a link ended.
+enum End {
+    /// Nothing more comes, or can be read; why.
+    Gone(String),
+    /// The peer has said what is not its to say.
+    Misconduct(Misconduct),
+}
+
 async fn read<E>(
     link: LinkId,
-    peer: PeerId,
+    (own, peer): (&PeerId, PeerId),
     mut stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
     inbox: &mpsc::Sender<E>,
-) -> String
+) -> End
 where
     E: From<LinkEvent> + Send + 'static,
 {
     loop {
         let frame = match stream.next().await {
             Some(Ok(frame)) => frame,
-            Some(Err(reason)) => return reason,
-            None => return "closed by the peer".to_owned(),
+            Some(Err(reason)) => return End::Gone(reason),
+            None => return End::Gone("closed by the peer".to_owned()),
         };
         let messages: Vec<Message> = match decode_frame(&frame) {
             Ok(messages) => messages,
             Err(error) => {
                 metrics::counter!("vixen_common_frames_malformed_total").increment(1);
-                return error.to_string();
+                return End::Gone(error.to_string());
             }
         };
+        for message in &messages {
+            if let Message::LinkRefused { misconduct } = message {
+                return End::Gone(format!("refused by the peer: {misconduct}"));
+            }
+            if let Err(misconduct) = judge(own, &peer, message) {
+                return End::Misconduct(misconduct);
+            }
+        }
         if messages.is_empty() {
             continue;
         }
         if inbox.send(LinkEvent::Messages { link, peer, messages }.into()).await.is_err() {
-            return "the node is stopping".to_owned();
+            return End::Gone("the node is stopping".to_owned());
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 use crate::config::TlsFiles;
 
+use super::CertifiedNames;
 use super::pem::{Wanted, plain, problem_of};
 use super::validity::{Validity, validity};
 
@@ -69,6 +70,8 @@ pub(super) struct Loaded {
     pub(super) client: Arc<ClientConfig>,
     /// From when to when the certificates that are shown are valid, the node's own first.
     pub(super) chain: Vec<Validity>,
+    /// Which nodes the own certificate is for.
+    pub(super) names: CertifiedNames,
 }
 
 impl Loaded {
@@ -82,6 +85,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let certified = Arc::new(certified_key(files, &provider)?);
     let chain = certified.cert.iter().filter_map(|shown| validity(shown)).collect();
+    let names = certified.cert.first().map(CertifiedNames::of).unwrap_or_default();
     let (roots, verifier) = match &files.ca {
         Some(ca) => peers(files, ca, &certified, &provider)?,
         None => (RootCertStore::empty(), Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>),
@@ -99,7 +103,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
         .map_err(|error| unusable(files, CERTIFICATE, error.to_string(), SUPPORTED))?
         .with_root_certificates(roots)
         .with_client_cert_resolver(resolver as Arc<dyn ResolvesClientCert>);
-    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), chain })
+    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), chain, names })
 }
 
 const SUPPORTED: &str = "use an ECDSA (P-256, P-384), Ed25519 or RSA (2048 bits or more) key";

@@ -17,6 +17,7 @@ mod concern;
 mod files;
 mod listener;
 mod metrics;
+mod names;
 mod pem;
 mod stream;
 mod unverified;
@@ -30,7 +31,8 @@ use std::time::Duration;
 
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::config::{Config, TlsFiles};
+use crate::config::{Config, NodeName, TlsFiles};
+use crate::tier::Tier;
 use crate::time::WallTime;
 
 use files::Loaded;
@@ -39,6 +41,7 @@ pub use concern::{Concern, Trouble};
 pub use files::TlsError;
 pub use listener::ClientAddress;
 pub(crate) use listener::Port;
+pub use names::{CertifiedNames, NameConcern};
 pub(crate) use stream::Stream;
 pub(crate) use unverified::connect_unverified;
 
@@ -125,6 +128,13 @@ impl Tls {
     pub fn concerns(&self, now: WallTime) -> Vec<Concern> {
         let Current { files, loaded } = self.current();
         concern::concerns(&files, &loaded.chain, now)
+    }
+
+    /// Whether the certificate of links says which node it is for.
+    #[must_use]
+    pub fn name_concern(&self, cluster: &str, tier: Tier, node: &NodeName) -> Option<NameConcern> {
+        let Current { files, loaded } = self.current();
+        loaded.names.concern((files.certificate, cluster), tier, node)
     }
 
     /// Says in the log what [`concerns`](Self::concerns) finds.

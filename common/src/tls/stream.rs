@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use super::CertifiedNames;
+
 /// Bytes in order, both ways.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -18,6 +20,15 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Which nodes the other end is, by the certificate that it has shown.
+    pub(crate) fn certified_names(&self) -> CertifiedNames {
+        let shown = match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates(),
+        };
+        shown.and_then(<[_]>::first).map(CertifiedNames::of).unwrap_or_default()
+    }
+
     /// The connection below.
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {

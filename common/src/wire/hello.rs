@@ -20,6 +20,7 @@ use sha2::Sha256;
 use super::PROTOCOL_VERSION;
 use crate::config::NodeName;
 use crate::id::{NdbId, OwnerId, StoreId, SyncId};
+use crate::tier::Tier;
 
 /// Which node speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,6 +44,18 @@ pub enum PeerId {
         /// It owns the segments it makes.
         owner: OwnerId,
     },
+}
+
+impl PeerId {
+    /// Its tier.
+    #[must_use]
+    pub const fn tier(&self) -> Tier {
+        match self {
+            Self::Sync { .. } => Tier::Sync,
+            Self::Ndb { .. } => Tier::Ndb,
+            Self::Entry { .. } => Tier::Entry,
+        }
+    }
 }
 
 /// First word, from the listener.
@@ -108,7 +121,10 @@ pub enum Refusal {
         ours: String,
     },
     /// The proof does not fit the secret.
-    #[error("proof of the cluster secret is wrong; check cluster.secret on both nodes")]
+    #[error(
+        "proof of the cluster secret is wrong; check cluster.secret, or that of the outer tier, on both \
+         nodes"
+    )]
     Proof,
     /// A node that the refusing node's configuration does not have.
     #[error(
@@ -150,6 +166,25 @@ pub enum Refusal {
     /// Not the words of a HELLO.
     #[error("the greeting is malformed; is this a vixen node?")]
     Malformed,
+    /// An entry with the owner id of another.
+    #[error(
+        "{name} claims an owner id that {by} knows of another entry: one of the two is not what it \
+         says"
+    )]
+    OwnerTaken {
+        /// Who refuses.
+        by: NodeName,
+        /// Who asked.
+        name: NodeName,
+    },
+    /// A certificate that names another node.
+    #[error("{name} shows a certificate that is not for {wanted}; give each node its own")]
+    Certificate {
+        /// Who shows it.
+        name: NodeName,
+        /// The name that it would need.
+        wanted: String,
+    },
 }
 
 /// Computes the proof that `speaker` gives; `dialer` tells which side of the exchange it speaks

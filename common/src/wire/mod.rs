@@ -6,6 +6,7 @@
 
 mod frame;
 mod hello;
+mod speakers;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     Ballot, Digest, GroupId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId,
 };
+use crate::link::Misconduct;
 use crate::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic, TopicPattern};
 use crate::time::UtcDay;
 
@@ -343,6 +345,11 @@ pub enum Message {
         /// The stamp.
         stamp: Stamp,
     },
+    /// any → any, and nothing after it: the peer has said what was not its to say.
+    LinkRefused {
+        /// What it was.
+        misconduct: Misconduct,
+    },
 }
 
 /// What an ndb node keeps of the past.
@@ -556,6 +563,7 @@ impl Message {
             Self::Heartbeat => "heartbeat",
             Self::AskReached { .. } => "ask_reached",
             Self::Reached { .. } => "reached",
+            Self::LinkRefused { .. } => "link_refused",
         }
     }
 
@@ -618,7 +626,8 @@ impl Message {
             | Self::SyncClock { .. }
             | Self::Heartbeat
             | Self::AskReached { .. }
-            | Self::Reached { .. } => 0,
+            | Self::Reached { .. }
+            | Self::LinkRefused { .. } => 0,
         }
     }
 }

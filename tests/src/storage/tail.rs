@@ -54,7 +54,7 @@ pub fn link_to(
 ) -> (JoinHandle<()>, mpsc::Receiver<LinkEvent>) {
     let identity = Identity {
         cluster: CLUSTER.into(),
-        secret: SECRET.into(),
+        secrets: SECRET.into(),
         peer: PeerId::Entry { owner: OwnerId::generate() },
         name: NodeName::from_str("reader").expect("a name"),
         roster: Roster::new([], [(node, name.parse().expect("a name"))]),

@@ -24,7 +24,7 @@ pub(crate) fn identity(peer: PeerId, tls: Option<Arc<Tls>>) -> Identity {
         name,
         roster,
         cluster: "test".into(),
-        secret: (*b"test-secret-123").into(),
+        secrets: (*b"test-secret-123").into(),
         peer,
         queue_bytes_max: 1 << 20,
         tls,
