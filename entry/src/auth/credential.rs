@@ -79,7 +79,7 @@ fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32, key_bytes: usize) -> Ve
     key
 }
 
-fn argon2id(
+pub(super) fn argon2id(
     password: &[u8],
     salt: &[u8],
     iterations: u32,

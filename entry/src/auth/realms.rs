@@ -58,12 +58,19 @@ struct Shared {
 
 impl Realms {
     /// The realms of a configuration: `[[realm]]`, or that there are none and everybody may do
-    /// everything; and the cluster's secret, which makes the answers to unknown users the same at
-    /// all entries.
+    /// everything; and the secret of entries, which makes the answers to unknown users the same at
+    /// all of them. Takes some tenths of a second where there are realms.
     #[must_use]
     pub fn new(realms: &[RealmConfig], access: Access, secret: &Secret) -> Self {
+        Self::with(realms, access, StandIns::new(secret))
+    }
+
+    pub(super) fn with(realms: &[RealmConfig], access: Access, stand_ins: StandIns) -> Self {
+        if !realms.is_empty() {
+            stand_ins.prepare();
+        }
         Self(Arc::new(Shared {
-            stand_ins: StandIns::new(secret),
+            stand_ins,
             version: AtomicU64::new(0),
             state: RwLock::new(Arc::new(State::new(realms, access))),
         }))

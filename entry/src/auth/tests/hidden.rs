@@ -119,12 +119,7 @@ fn the_method_does_not_tell_who_has_it() {
 
 #[test]
 fn another_cluster_makes_up_other_salts() {
-    let other = Config::parse(
-        &CLUSTER.replace("a-long-secret", "another-secret"),
-        Path::new("vixen.toml"),
-        &BTreeMap::new(),
-    );
-    let other = Realms::new(&configured(MIXED), CLOSED, &other.expect("good").cluster.secret);
+    let other = realms_at(&CLUSTER.replace("a-long-secret", "another-secret"), MIXED);
     let salt = |realms: &Realms, name| {
         challenged(hello(realms, "full", &details("scram", name))).0["salt"].clone()
     };

@@ -12,8 +12,10 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use vixen_common::config::{Access, Config, RealmConfig};
+use vixen_common::tier::Tier;
 use vixen_common::time::WallTime;
 
+use super::stand_in::{Cost, StandIns};
 use super::{Hello, Identity, Nonce, Pending, Realms, Refusal, Step};
 use crate::broker::SessionId;
 
@@ -84,9 +86,14 @@ fn configured(realms: &str) -> Vec<RealmConfig> {
 }
 
 fn realms_of(text: &str) -> Realms {
-    let config = Config::parse(CLUSTER, Path::new("vixen.toml"), &BTreeMap::new());
-    let secret = config.expect("good").cluster.secret;
-    Realms::new(&configured(text), OPEN, &secret)
+    realms_at(CLUSTER, text)
+}
+
+/// The realms of an entry of a cluster.
+fn realms_at(cluster: &str, text: &str) -> Realms {
+    let config = Config::parse(cluster, Path::new("vixen.toml"), &BTreeMap::new()).expect("good");
+    let secret = config.cluster.secrets.of(Tier::Entry).expect("a secret");
+    Realms::with(&configured(text), OPEN, StandIns::with_cost(secret, Cost::LOW))
 }
 
 /// 0, 1, 2 and so on.
