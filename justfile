@@ -52,6 +52,11 @@ campaign *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench campaign {{ARGS}}
 
+# Two hundred hostile clients at one entry for ten minutes; `just hostile-hour --time 1m --no-latency`.
+hostile-hour *ARGS:
+    cargo build --release --locked --workspace --bins
+    target/release/vixen-bench hostile {{ARGS}}
+
 # Each fuzz target for a minute; `just fuzz 600 wamp_json` one of them for ten.
 fuzz *ARGS:
     .ci/nightly {{ARGS}}

@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod address;
+pub mod bound;
 pub mod config;
 pub mod dirlock;
 pub mod durable;

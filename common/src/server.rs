@@ -142,7 +142,8 @@ pub async fn serve(
         let certified = stream.certified_names();
         let watched = Watched::new(stream, timeouts.silence)
             .with_stall(timeouts.stall, Arc::clone(&is_upgraded));
-        let service = service_of(router.clone(), client, certified, (Arc::clone(&has_asked), is_upgraded));
+        let service =
+            service_of(router.clone(), client, certified, (Arc::clone(&has_asked), is_upgraded));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.next_head)

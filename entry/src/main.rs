@@ -16,6 +16,7 @@ use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
+use vixen_common::bound::MemoryBound;
 use vixen_common::config::{AllowedOrigins, Config, NodeArgs, parse_listen};
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
@@ -97,6 +98,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         let cluster = &config.cluster.name;
         print(&format!("configuration is good: {name} is an entry of {cluster}\n"))?;
+        print(&format!("{}\n", MemoryBound::of(&config, Tier::Entry)))?;
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use vixen_common::bound::MemoryBound;
 use vixen_common::config::NodeArgs;
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
@@ -66,6 +67,7 @@ fn run(args: &NodeArgs) -> anyhow::Result<()> {
         }
         let cluster = &config.cluster.name;
         print(&format!("configuration is good: {name} is an ndb node of {cluster}\n"))?;
+        print(&format!("{}\n", MemoryBound::of(&config, Tier::Ndb)))?;
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use vixen_common::bound::MemoryBound;
 use vixen_common::config::{NodeArgs, NodeName};
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
@@ -49,6 +50,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         let cluster = &config.cluster.name;
         print(&format!("configuration is good: {name} is a sync node of {cluster}\n"))?;
+        print(&format!("{}\n", MemoryBound::of(&config, Tier::Sync)))?;
         return Ok(());
     }
     if let Some(peer) = &args.forget_peer {

@@ -9,6 +9,7 @@
 //!   they got.
 //! - [`power_cut`] takes from killed nodes what they had not made durable.
 //! - [`storage`] makes the stores of ndb nodes suffer, and judges what they hold in the end.
+//! - [`hostile`] lets a crowd of hostile clients loose on an entry, and judges how honest ones fare.
 //! - [`campaign`] does all that can be done to nodes, for minutes, and judges from outside.
 //!
 //! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
@@ -18,6 +19,7 @@ pub mod campaign;
 pub mod check;
 pub mod client;
 pub mod harness;
+pub mod hostile;
 pub mod load;
 mod outcome;
 pub mod power_cut;

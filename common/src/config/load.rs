@@ -10,8 +10,8 @@ use super::secrets::Secrets;
 use super::value::{Address, Count, Filter};
 use super::{
     Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm,
-    suggest, text,
+    NdbMember, NodeName, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm, suggest,
+    text,
 };
 
 const ROOT_KEYS: &[&str] = &[

@@ -35,6 +35,27 @@ impl ToolOutput {
 }
 
 impl Cluster {
+    /// What node `id` says of its configuration with `--check-config`.
+    ///
+    /// # Errors
+    /// When it is not good.
+    pub async fn check_config(&self, id: &str) -> anyhow::Result<String> {
+        let node = self.node(id)?;
+        let mut command = command(&[], &self.binaries.program(node.tier));
+        command.envs(node.setup.env.iter().map(|(name, value)| (name, value)));
+        command.arg("--config").arg(&self.config).args(["--node", id, "--check-config"]);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(TIMEOUT, command.output()).await;
+        let output = output.with_context(|| format!("--check-config of {id} does not end"))??;
+        let words = String::from_utf8_lossy(&output.stdout).into_owned();
+        anyhow::ensure!(
+            output.status.success(),
+            "{id}: {words}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(words)
+    }
+
     /// Runs `vixen-ndb` on the store of node `id` with `args`, the tool's name first, whether the
     /// node runs or not.
     ///

@@ -1,5 +1,6 @@
 //! Links with TLS: who gets one, and who does not.
 
+use rcgen::SanType;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite;
 
@@ -137,4 +138,34 @@ async fn after_a_reload_with_another_authority_only_its_certificates_link() {
     // The first link has nothing to tell: it stands.
     let quiet: Result<LinkEvent, _> = standing.try_recv();
     assert!(matches!(quiet, Err(mpsc::error::TryRecvError::Empty)), "{quiet:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_names_another_node_links_it_at_neither_end() {
+    let ca = Authority::new("good");
+    let named = |host, uri: &str| {
+        let issued = ca.issue_with(host, |params| {
+            params.subject_alt_names.push(SanType::URI(uri.try_into().expect("ASCII")));
+        });
+        Folder::new(&issued, Some(&ca)).load()
+    };
+    let (s1, e1) = ("vixen://test/sync/S1", "vixen://test/entry/E1");
+    for (listener, dialler, refused) in [
+        (s1, e1, None),
+        (s1, "vixen://test/entry/E2", Some(e1)),
+        // A sync node's certificate does not make an entry of it, nor the other way round.
+        (s1, s1, Some(e1)),
+        ("vixen://test/sync/S2", e1, Some(s1)),
+        (e1, e1, Some(s1)),
+    ] {
+        let (address, _events) = open_node(Some(named(HOST, listener))).await;
+        let event = first_event(Some(named("entry.example", dialler)), address).await;
+        match (event, refused) {
+            (LinkEvent::Up { .. }, None) => {}
+            (LinkEvent::Failed { refusal: Some(text), .. }, Some(wanted)) => {
+                assert!(text.contains(&format!("not for {wanted}")), "{text}");
+            }
+            (other, _) => panic!("{listener} {dialler}: {other:?}"),
+        }
+    }
 }

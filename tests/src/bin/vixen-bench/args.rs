@@ -11,6 +11,7 @@ use vixen_tests::load::{Amount, LoadOptions, Pace};
 use crate::campaign::CampaignArgs;
 use crate::faults::FaultsArgs;
 use crate::history::HistoryArgs;
+use crate::hostile::HostileArgs;
 use crate::scaling::ScalingArgs;
 use crate::storage::StorageArgs;
 use crate::subscribers::SubscribersArgs;
@@ -88,6 +89,14 @@ pub(crate) enum Command {
     /// at one position by WAMP, /events and /history. Prints a summary in markdown. All that it
     /// started is stopped at the end, after an error and after Ctrl-C as well.
     Campaign(CampaignArgs),
+    /// Let two hundred hostile clients of all kinds loose on one entry, and judge how honest ones fare.
+    ///
+    /// Starts a cluster of nine nodes on this machine. Honest clients publish and subscribe at all
+    /// entries, first in quiet, then while the crowd stalls, floods, guesses, and leaves everything
+    /// unfinished. Their latencies, and the memory of all nodes against what `--check-config` says that
+    /// it may be, are judged. Prints a summary in markdown. All that it started is stopped at the end,
+    /// after an error and after Ctrl-C as well.
+    Hostile(HostileArgs),
     /// Publish a few messages and show, in words, that all subscribers see one order.
     Demo(DemoArgs),
     /// Start a cluster of processes on free ports and keep it until SIGTERM, SIGINT or the end of

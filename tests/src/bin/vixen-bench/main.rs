@@ -6,6 +6,7 @@ mod cluster;
 mod demo;
 mod faults;
 mod history;
+mod hostile;
 mod interrupt;
 mod report;
 mod run;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         | Command::Storage(_)
         | Command::Subscribers(_)
         | Command::Campaign(_)
+        | Command::Hostile(_)
         | Command::History(_)
         | Command::Scaling(_)
         | Command::Demo(_)
@@ -71,6 +73,7 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
         Command::Storage(args) => storage::storage(&args).await,
         Command::Subscribers(args) => subscribers::subscribers(&args).await,
         Command::Campaign(args) => campaign::campaign(&args).await,
+        Command::Hostile(args) => hostile::hostile(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Cluster(args) => cluster::hold(&args).await.map(|()| true),
     }
