@@ -130,6 +130,12 @@ impl MemoryBound {
                 limits.entry_unacknowledged_bytes_max as u64,
             ),
             part("64 reads", "reads of the past", 1, READS_MAX * READ_BYTES),
+            part(
+                "limits.history-answers-max",
+                "answers of /history on their way",
+                limits.history_answers_max,
+                READ_BYTES,
+            ),
         ]
     }
 
@@ -183,7 +189,8 @@ mod tests {
     #[test]
     fn every_limit_that_bounds_memory_moves_the_bound() {
         type Change = fn(&mut Limits);
-        let changes: [(&str, Tier, Change); 7] = [
+        let changes: [(&str, Tier, Change); 8] = [
+            ("history-answers", Tier::Entry, |l| l.history_answers_max *= 2),
             ("sessions-max", Tier::Entry, |l| l.sessions_max *= 2),
             ("subscriber-buffer", Tier::Entry, |l| l.subscriber_buffer_bytes_max *= 2),
             ("subscriptions", Tier::Entry, |l| l.subscriptions_per_session_max *= 2),
