@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::ConfigError;
 use super::read::Source;
 use super::{Config, Limits, NdbMember, NodeName, realm};
+use crate::wire::FRAME_BYTES_MAX;
 
 /// The largest ndb group. Each member stores every segment of its group: more copies cost more
 /// than they protect.
@@ -12,6 +13,10 @@ const GROUP_MEMBERS_MAX: usize = 5;
 
 /// The largest sync cluster: beyond it a vote waits for more answers and gains little.
 const SYNC_MEMBERS_MAX: usize = 7;
+
+/// Largest segment: it is one message between nodes, with its table of topics and what stands around
+/// it.
+const SEGMENT_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 pub(super) fn check(config: &Config, source: Source<'_>) -> Result<(), ConfigError> {
     check_sync(config, source)?;
@@ -182,6 +187,13 @@ fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
                 format!("set it to {lower} or more, or lower {lower_key}"),
             ));
         }
+    }
+    if limits.segment_bytes_max > SEGMENT_BYTES_MAX {
+        return Err(source.refuse(
+            "limits.segment-bytes-max",
+            format!("a segment of {} bytes fits no frame between nodes", limits.segment_bytes_max),
+            "set it to 32MiB or less",
+        ));
     }
     if limits.interest_bytes_max > limits.link_queue_bytes_max / 2 {
         return Err(source.refuse(

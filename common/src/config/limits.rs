@@ -35,7 +35,7 @@ pub struct Limits {
     /// `patterns-per-entry-max`: of all sessions of an entry. Default 100000.
     pub patterns_per_entry_max: usize,
     /// `wildcard-steps-max`: what the wildcards of a realm may cost each of its messages at an
-    /// entry: the components of all shapes that they have. Default 1024.
+    /// entry: the components of all shapes that they have. Default 256.
     pub wildcard_steps_max: usize,
     /// `interest-bytes-max`: topics and patterns of all subscriptions of an entry, 64 bytes each and
     /// their texts: what is told to an ndb node on a new link. Default 32 MiB, or half of
@@ -108,7 +108,7 @@ impl Default for Limits {
             patterns_per_session_max: 250,
             patterns_per_realm_max: 50_000,
             patterns_per_entry_max: 100_000,
-            wildcard_steps_max: 1024,
+            wildcard_steps_max: 256,
             interest_bytes_max: 32 * MIB,
             session_unacknowledged_bytes_max: 4 * MIB,
             session_unacknowledged_messages_max: 16_384,

@@ -147,11 +147,12 @@ impl<V> PatternIndex<V> {
         steps
     }
 
-    /// Whether any pattern matches `topic`.
+    /// Whether any pattern matches `topic`, and what it took to find out.
     #[must_use]
-    pub fn contains(&self, topic: &Topic) -> bool {
-        let found = self.walk(topic, &mut Steps::default(), &mut |_| ControlFlow::Break(()));
-        found.is_break()
+    pub fn contains(&self, topic: &Topic) -> (bool, Steps) {
+        let mut steps = Steps::default();
+        let found = self.walk(topic, &mut steps, &mut |_| ControlFlow::Break(()));
+        (found.is_break(), steps)
     }
 
     /// The most nodes of the tree of components that a topic of `realm` can take: the sum over the

@@ -3,7 +3,8 @@
 use super::Message;
 
 /// Largest frame a node accepts, in bytes. A frame is sent when it passes a quarter of a MiB, and
-/// the largest message (a segment's blob) is far below the rest.
+/// the largest message (a segment's blob) is far below the rest. What grows with what clients do goes
+/// in parts ([`Message::InterestPart`]), or has a bound of its own.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
 /// A frame that is not a run of messages.
@@ -95,6 +96,8 @@ mod tests {
         assert_eq!(encode_message(&Message::Heartbeat, Vec::new()), [46]);
         let ask = Message::AskReached { request: 3 };
         assert_eq!(encode_message(&ask, Vec::new()), [47, 3]);
+        let part = Message::InterestPart { add: vec![], remove: vec![] };
+        assert_eq!(encode_message(&part, Vec::new()), [50, 0, 0]);
     }
 
     proptest! {

@@ -23,7 +23,7 @@ pub(crate) use hello::proof_holds;
 pub use hello::{Greeting, Hello, PeerId, Refusal, Welcome, proof_of};
 
 /// Version of the messages below; both ends of a link must speak the same.
-pub const PROTOCOL_VERSION: u16 = 5;
+pub const PROTOCOL_VERSION: u16 = 7;
 
 /// Everything nodes say to each other after HELLO. Any message may arrive twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,14 +129,16 @@ pub enum Message {
         /// The promise.
         stamp: Stamp,
     },
-    /// entry → ndb: open this link's tail, replacing any before.
+    /// entry → ndb: open this link's tail, replacing any before. With what came of INTEREST_PART since
+    /// the last FOLLOW_TAIL or CHANGE_INTEREST of the link.
     FollowTail {
         /// First position wanted; `None`: from the present end of the order.
         from: Option<Position>,
         /// Topics wanted: those of any of the patterns.
         topics: Vec<TopicPattern>,
     },
-    /// entry → ndb: change the topics of the tail; answered when it holds.
+    /// entry → ndb: change the topics of the tail, with what came of INTEREST_PART before it; answered
+    /// when all of it holds.
     ChangeInterest {
         /// Rising number of the change, echoed.
         version: u64,
@@ -349,6 +351,14 @@ pub enum Message {
     LinkRefused {
         /// What it was.
         misconduct: Misconduct,
+    },
+    /// entry → ndb: patterns of the FOLLOW_TAIL or CHANGE_INTEREST that comes after it on this link, in
+    /// any number of parts. Nothing holds until that has come: an interest may be larger than a frame.
+    InterestPart {
+        /// Patterns wanted.
+        add: Vec<TopicPattern>,
+        /// Patterns no longer wanted.
+        remove: Vec<TopicPattern>,
     },
 }
 
@@ -564,6 +574,7 @@ impl Message {
             Self::AskReached { .. } => "ask_reached",
             Self::Reached { .. } => "reached",
             Self::LinkRefused { .. } => "link_refused",
+            Self::InterestPart { .. } => "interest_part",
         }
     }
 
@@ -578,7 +589,9 @@ impl Message {
             }
             Self::SyncDigest { owners } => owners.len() * 24,
             Self::FollowTail { topics, .. } => topics.len() * TOPIC,
-            Self::ChangeInterest { add, remove, .. } => (add.len() + remove.len()) * TOPIC,
+            Self::ChangeInterest { add, remove, .. } | Self::InterestPart { add, remove } => {
+                (add.len() + remove.len()) * TOPIC
+            }
             Self::TailSegment(tail) | Self::HistorySegment { segment: tail, .. } => {
                 tail.topics.len() * TOPIC + tail.offsets.len() * 4 + tail.records.len()
             }

@@ -14,6 +14,7 @@ impl Message {
             | Self::AdvanceSegmentOver { .. }
             | Self::FollowTail { .. }
             | Self::ChangeInterest { .. }
+            | Self::InterestPart { .. }
             | Self::ReadHistory { .. }
             | Self::AwaitDurable { .. } => matches!((from, to), (Entry, Ndb)),
             Self::TrimAdvanceSegment { .. }

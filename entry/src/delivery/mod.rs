@@ -29,6 +29,7 @@
 mod io;
 mod merge;
 mod numbers;
+mod parts;
 mod subscriptions;
 mod tail;
 #[cfg(test)]
@@ -46,6 +47,7 @@ use crate::events::{self, EventBatch, RouterEvent, Target};
 pub use io::{Effects, Input, Note, Slot, TailStatus};
 use merge::{Merge, Taken};
 pub use numbers::Numbering;
+use parts::send_parts;
 pub use subscriptions::{Change, SubscriptionLimits};
 use subscriptions::{Now, Subscriptions};
 use tail::{Interest, Tail};
@@ -261,13 +263,12 @@ impl Delivery {
 
     /// Follows the best linked replica where none is followed.
     fn follow_if_lost(&mut self, now: WallTime, group: GroupId, fx: &mut Effects) {
+        // The interest is looked up only where it is told: it may be large, and links flap.
+        let Some(tail) = self.tails.get(&group).filter(|tail| tail.at().is_none()) else { return };
+        let Some(to) = tail.choose(None) else { return };
         let interest = self.interest();
         let passed = self.merge.passed();
-        let Some(tail) = self.tails.get_mut(&group) else { return };
-        if tail.at().is_some() {
-            return;
-        }
-        if let Some(to) = tail.choose(None) {
+        if let Some(tail) = self.tails.get_mut(&group) {
             tail.follow(now, to, tail.next().max(passed), interest, &mut fx.sends);
             fx.notes.push(Note::TailMoved { group, from: None, to });
         }
@@ -442,7 +443,7 @@ impl Delivery {
             self.begin_interest(now, fx);
         } else {
             for to in self.tails.values().filter_map(Tail::at) {
-                let (add, remove) = (add.clone(), remove.clone());
+                let (add, remove) = send_parts(to, add.clone(), remove.clone(), &mut fx.sends);
                 fx.sends.push((to, Message::ChangeInterest { version, add, remove }));
             }
         }
@@ -466,8 +467,8 @@ impl Delivery {
     }
 
     fn on_timeout(&mut self, now: WallTime, fx: &mut Effects) {
-        let interest = self.interest();
         let passed = self.merge.passed();
+        let mut interest = None;
         for tail in self.tails.values_mut() {
             if !tail.take_stall(now) {
                 continue;
@@ -475,8 +476,8 @@ impl Delivery {
             let from = tail.at();
             let same = from.filter(|_| tail.is_paused());
             if let Some(to) = tail.choose(from).or(same) {
-                let topics = interest.topics.clone();
-                let interest = Interest { version: interest.version, topics };
+                let topics = interest.get_or_insert_with(|| self.subscriptions.interest()).clone();
+                let interest = Interest { version: self.version, topics };
                 tail.follow(now, to, tail.next().max(passed), interest, &mut fx.sends);
                 fx.notes.push(Note::TailMoved { group: tail.group(), from, to });
             }

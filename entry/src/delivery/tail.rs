@@ -15,6 +15,8 @@ use vixen_common::segment::TopicPattern;
 use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
 
+use super::parts::send_parts;
+
 /// A tail that makes no progress for this long, though there is some to make, is moved.
 const PATIENCE_MS_MIN: u64 = 100;
 /// Every fruitless move doubles the patience up to here: a cluster in trouble is not helped by
@@ -180,6 +182,7 @@ impl Tail {
     ) {
         if let Some(unanswered) = self.up.get_mut(&ndb) {
             *unanswered += 1;
+            let (topics, _none) = send_parts(ndb, topics, Vec::new(), sends);
             sends.push((ndb, Message::FollowTail { from, topics }));
         }
     }

@@ -43,7 +43,7 @@ use vixen_common::wire::{Message, NdbStanding};
 use crate::metrics::Metrics;
 use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
 use crate::store::{Committed, Job, StartError, Store, StoreError, StoreOptions, Writer};
-use crate::tail::{TailHandle, TailLog, Trouble, TroubleReport};
+use crate::tail::{Change, TailHandle, TailLog, Trouble, TroubleReport};
 use audit::Audit;
 use awaited::Awaited;
 use care::Care;
@@ -187,6 +187,8 @@ pub struct NdbNode {
     /// Why the last link to a sync or ndb node ended.
     last_down: BTreeMap<NodeName, String>,
     tails: BTreeMap<LinkId, TailHandle>,
+    /// Parts of an interest whose end has not come.
+    parts: BTreeMap<LinkId, Change>,
     fetching: Fetching,
     catch_up: CatchUp<NdbId>,
     /// Stamp of the last row of the order that is on disk.
@@ -261,6 +263,7 @@ impl NdbNode {
             awaited: Awaited::default(),
             last_down: BTreeMap::new(),
             tails: BTreeMap::new(),
+            parts: BTreeMap::new(),
             fetching,
             catch_up: CatchUp::default(),
             applied,

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use vixen_common::id::NdbId;
 use vixen_common::link::{LinkEvent, LinkId, Linked};
-use vixen_common::segment::Blob;
+use vixen_common::segment::{Blob, TopicPattern};
 use vixen_common::wire::{Message, PeerId};
 
 use super::{NdbError, NdbNode};
 use crate::replica::{Effects, Input};
-use crate::tail::{self, Command, TailContext};
+use crate::tail::{self, Change, Command, TailContext};
 
 impl NdbNode {
     pub(super) fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) -> Result<(), NdbError> {
@@ -36,6 +36,7 @@ impl NdbNode {
                 tracing::info!(peer = %name, reason, "link down");
                 self.links.down(link);
                 self.tails.remove(&link);
+                self.parts.remove(&link);
                 // Entries come under any names, and they would add up.
                 if !matches!(peer, PeerId::Entry { .. }) {
                     self.last_down.insert(name, reason);
@@ -108,6 +109,18 @@ impl NdbNode {
         self.catch_up.peer_up(id, now.into_std());
     }
 
+    /// What a word about the interest says, with the parts that came before it.
+    fn whole_change(
+        &mut self,
+        link: LinkId,
+        add: Vec<TopicPattern>,
+        remove: Vec<TopicPattern>,
+    ) -> Change {
+        let mut change = self.parts.remove(&link).unwrap_or_default();
+        change.extend(add, remove);
+        change
+    }
+
     fn on_message(
         &mut self,
         link: LinkId,
@@ -132,7 +145,14 @@ impl NdbNode {
                 self.on_await_durable(segment);
                 return Ok(());
             }
+            (PeerId::Entry { .. }, Message::InterestPart { add, remove }) => {
+                if self.links.get(link).is_some() {
+                    self.parts.entry(link).or_default().extend(add, remove);
+                }
+                return Ok(());
+            }
             (PeerId::Entry { .. }, Message::FollowTail { from, topics }) => {
+                let change = self.whole_change(link, topics, Vec::new());
                 if let Some(linked) = self.links.get(link) {
                     let context = TailContext {
                         log: Arc::clone(&self.log),
@@ -142,14 +162,16 @@ impl NdbNode {
                         metrics: self.metrics.tail.clone(),
                     };
                     let before = self.tails.remove(&link);
-                    let handle = tail::start(context, linked.sender.clone(), from, topics, before);
+                    let handle =
+                        tail::start(context, linked.sender.clone(), from, change.add, before);
                     self.tails.insert(link, handle);
                 }
                 return Ok(());
             }
             (PeerId::Entry { .. }, Message::ChangeInterest { version, add, remove }) => {
+                let change = self.whole_change(link, add, remove);
                 if let Some(tail) = self.tails.get(&link) {
-                    tail.tell(Command::Change { version, add, remove });
+                    tail.tell(Command::Change { version, change });
                 }
                 return Ok(());
             }

@@ -3,22 +3,21 @@
 use bytes::Bytes;
 
 use vixen_common::id::Position;
-use vixen_common::segment::{Records, Topic};
+use vixen_common::segment::{Record, Records, Topic};
 use vixen_common::wire::TailSegment;
 
-use super::interest::Interest;
 use super::log::Entry;
 
 /// The part of a segment that is of interest and at or after `from`; `None` when that is nothing.
-/// The decision is by topic of the table, so a segment wanted whole is passed on unread.
+/// The decision is by topic of the table (`wanted`, one for each), so a segment wanted whole is passed
+/// on unread. A part has the topics that it needs, and no others.
 pub(super) fn filter(
     entry: &Entry,
     topics: &[Topic],
     records: &Bytes,
     from: Position,
-    interest: &Interest,
+    wanted: &[bool],
 ) -> Option<TailSegment> {
-    let wanted: Vec<bool> = topics.iter().map(|topic| interest.contains(topic)).collect();
     if !wanted.contains(&true) {
         return None;
     }
@@ -33,16 +32,28 @@ pub(super) fn filter(
     if from <= entry.first && !wanted.contains(&false) {
         return Some(whole);
     }
-    let mut offsets = Vec::new();
+    let mut part = TailSegment { topics: Vec::new(), records: Bytes::new(), ..whole };
     let mut kept = Vec::new();
+    // Where the topics of the table stand in that of the part.
+    let mut places: Vec<Option<u16>> = vec![None; topics.len()];
     for (offset, record) in (0u32..).zip(Records::new(records)) {
-        let is_wanted = wanted.get(usize::from(record.topic)).copied().unwrap_or(false);
-        if is_wanted && entry.first.plus(offset) >= from {
-            offsets.push(offset);
-            record.write_to(&mut kept);
+        let at = usize::from(record.topic);
+        let is_wanted = wanted.get(at).copied().unwrap_or(false);
+        if let (true, Some(topic)) = (is_wanted, topics.get(at))
+            && entry.first.plus(offset) >= from
+        {
+            // As many as before, or fewer.
+            let next = u16::try_from(part.topics.len()).unwrap_or(u16::MAX);
+            let place = *places[at].get_or_insert_with(|| {
+                part.topics.push(topic.clone());
+                next
+            });
+            part.offsets.push(offset);
+            Record { topic: place, ..record }.write_to(&mut kept);
         }
     }
-    (!offsets.is_empty()).then(|| TailSegment { offsets, records: kept.into(), ..whole })
+    part.records = kept.into();
+    (!part.offsets.is_empty()).then_some(part)
 }
 
 #[cfg(test)]
@@ -51,9 +62,7 @@ mod tests {
     use crate::replica::OrderRow;
     use crate::tail::log::EntryBody;
     use vixen_common::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard, Stamp};
-    use vixen_common::segment::{
-        Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentBuilder, TopicPattern,
-    };
+    use vixen_common::segment::{Challenger, Elected, Encoding, RecordFlags, SegmentBuilder};
 
     fn entry() -> (Entry, Vec<Topic>, Bytes) {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(1) };
@@ -79,11 +88,17 @@ mod tests {
 
     fn offsets(interest: &[&str], from: u64) -> Option<Vec<u32>> {
         let (entry, topics, records) = entry();
-        let interest =
-            interest.iter().map(|uri| TopicPattern::new("r", uri, Match::Exact)).collect();
-        let part = filter(&entry, &topics, &records, Position(from), &interest)?;
-        let kept = Records::new(&part.records).count();
-        assert_eq!(kept, if part.offsets.is_empty() { 3 } else { part.offsets.len() });
+        let wanted: Vec<_> = topics.iter().map(|topic| interest.contains(&&*topic.uri)).collect();
+        let part = filter(&entry, &topics, &records, Position(from), &wanted)?;
+        let kept: Vec<_> = Records::new(&part.records).collect();
+        assert_eq!(kept.len(), if part.offsets.is_empty() { 3 } else { part.offsets.len() });
+        for record in kept {
+            let topic = &part.topics[usize::from(record.topic)];
+            assert_eq!(record.payload, topic.uri.as_bytes(), "each has its own topic");
+        }
+        if !part.offsets.is_empty() {
+            assert!(part.topics.iter().all(|topic| interest.contains(&&*topic.uri)), "no others");
+        }
         Some(part.offsets)
     }
 
@@ -96,6 +111,7 @@ mod tests {
     #[test]
     fn other_topics_and_earlier_positions_are_left_out() {
         assert_eq!(offsets(&["a"], 10), Some(vec![0, 2]));
+        assert_eq!(offsets(&["b"], 10), Some(vec![1]));
         assert_eq!(offsets(&["a", "b"], 11), Some(vec![1, 2]));
         assert_eq!(offsets(&["a"], 13), None);
         assert_eq!(offsets(&["c"], 10), None);

@@ -7,6 +7,7 @@
 mod filter;
 mod interest;
 mod log;
+mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,7 @@ use crate::store::{Finding, Store, StoreError};
 use filter::filter;
 use interest::Interest;
 use log::{Entry, EntryBody, Found};
+use turn::{PATTERN_WORK, SEGMENT_WORK, Turn};
 
 pub(crate) use log::TailLog;
 
@@ -39,7 +41,21 @@ const BYTES_BATCH: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Change the interest, and answer with this version.
-    Change { version: u64, add: Vec<TopicPattern>, remove: Vec<TopicPattern> },
+    Change { version: u64, change: Change },
+}
+
+/// Patterns that are wanted, and that are no longer.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) add: Vec<TopicPattern>,
+    pub(crate) remove: Vec<TopicPattern>,
+}
+
+impl Change {
+    pub(crate) fn extend(&mut self, add: Vec<TopicPattern>, remove: Vec<TopicPattern>) {
+        self.add.extend(add);
+        self.remove.extend(remove);
+    }
 }
 
 /// Where readers send the news that something stored is unreadable.
@@ -108,7 +124,7 @@ pub(crate) fn start(
         if sender.send(Message::TailOpened { next, head_stamp, head_next }).is_err() {
             return;
         }
-        let tail = Tail {
+        let mut tail = Tail {
             context,
             sender,
             commands: waiting,
@@ -116,9 +132,11 @@ pub(crate) fn start(
             cursor: next,
             told: next,
             shared_cursor,
-            interest: topics.into_iter().collect(),
+            interest: Interest::default(),
             damaged: None,
+            turn: Turn::default(),
         };
+        tail.change_interest(Change { add: topics, remove: Vec::new() }).await;
         // Ends with the link or the handle; both are normal.
         let _ended = tail.run().await;
     });
@@ -139,6 +157,7 @@ struct Tail {
     interest: Interest,
     /// The unreadable segment that was reported last: a tail that waits for it says so once.
     damaged: Option<SegmentId>,
+    turn: Turn,
 }
 
 /// The tail has nothing more to do.
@@ -197,14 +216,25 @@ impl Tail {
 
     async fn apply(&mut self, command: Command) -> Result<(), Ended> {
         match command {
-            Command::Change { version, add, remove } => {
-                remove.iter().for_each(|pattern| self.interest.remove(pattern));
-                add.iter().for_each(|pattern| self.interest.add(pattern));
+            Command::Change { version, change } => {
+                self.change_interest(change).await;
                 self.told = self.cursor;
                 self.send(Message::InterestChanged { version, next: self.cursor }).await?;
             }
         }
         Ok(())
+    }
+
+    /// All of it holds at once: nothing is sent before the end.
+    async fn change_interest(&mut self, change: Change) {
+        for pattern in &change.remove {
+            self.interest.remove(pattern);
+            self.turn.work(PATTERN_WORK).await;
+        }
+        for pattern in &change.add {
+            self.interest.add(pattern);
+            self.turn.work(PATTERN_WORK).await;
+        }
     }
 
     /// Sends what stands at the cursor and moves it; `true` when it must wait for a change.
@@ -218,6 +248,7 @@ impl Tail {
             Found::Older => self.read_store().await,
             Found::Entries(entries) => {
                 for entry in entries {
+                    self.turn.work(SEGMENT_WORK).await;
                     if self.deliver(&entry).await? {
                         return Ok(true);
                     }
@@ -251,7 +282,13 @@ impl Tail {
                 }
             }
         };
-        if let Some(part) = filter(entry, topics, records, self.cursor, &self.interest) {
+        let mut wanted = Vec::with_capacity(topics.len());
+        for topic in topics {
+            let (is_wanted, steps) = self.interest.contains(topic);
+            wanted.push(is_wanted);
+            self.turn.work(steps.0).await;
+        }
+        if let Some(part) = filter(entry, topics, records, self.cursor, &wanted) {
             self.context.metrics.segments.increment(1);
             self.context.metrics.bytes.increment(part.records.len() as u64);
             self.send(Message::TailSegment(part)).await?;
@@ -337,6 +374,7 @@ impl Tail {
                     None => return Ok(true),
                 },
             };
+            self.turn.work(SEGMENT_WORK).await;
             if self.deliver(&Entry { first, row, body }).await? {
                 return Ok(true);
             }

@@ -37,6 +37,8 @@ struct Link {
     /// What the entry asked, and the replica has not looked at.
     asked: VecDeque<Message>,
     tail: Option<FollowedTail>,
+    /// Of the next word about the interest.
+    parts: (Vec<TopicPattern>, Vec<TopicPattern>),
     /// On their way to the entry.
     answers: VecDeque<Input>,
 }
@@ -151,17 +153,26 @@ impl Cluster {
 impl Link {
     fn take(&mut self, known: &[Row], ndb: NdbId, message: Message) {
         match message {
+            Message::InterestPart { add, remove } => {
+                self.parts.0.extend(add);
+                self.parts.1.extend(remove);
+            }
             Message::FollowTail { from, topics } => {
+                let (mut interest, _) = std::mem::take(&mut self.parts);
+                interest.extend(topics);
                 let end = known.last().map_or(Position::FIRST, |row| row.slot.end());
                 let next = from.unwrap_or(end);
-                self.tail = Some(FollowedTail { cursor: next, told: next, interest: topics });
+                self.tail = Some(FollowedTail { cursor: next, told: next, interest });
                 self.answers.push_back(Input::TailOpened { from: ndb, next });
             }
             Message::ChangeInterest { version, add, remove } => {
+                let (parts_add, parts_remove) = std::mem::take(&mut self.parts);
                 // Without a tail there is nobody to answer.
                 let Some(tail) = &mut self.tail else { return };
-                tail.interest.retain(|pattern| !remove.contains(pattern));
-                tail.interest.extend(add);
+                let is_removed =
+                    |pattern: &_| remove.contains(pattern) || parts_remove.contains(pattern);
+                tail.interest.retain(|pattern| !is_removed(pattern));
+                tail.interest.extend(parts_add.into_iter().chain(add));
                 tail.told = tail.cursor;
                 let next = tail.cursor;
                 self.answers.push_back(Input::InterestChanged { from: ndb, version, next });
