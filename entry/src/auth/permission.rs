@@ -35,7 +35,7 @@ impl Permissions {
     /// Everything is allowed; publishers are disclosed when they ask for it.
     pub(crate) const OPEN: Self = Self(Rules::Open);
 
-    pub(super) fn new(role: &RoleConfig) -> Self {
+    pub(crate) fn new(role: &RoleConfig) -> Self {
         let mut rules: Vec<_> = role
             .permissions
             .iter()

@@ -172,6 +172,7 @@ mod tests {
             publisher: SessionId(7),
             excludes_publisher: true,
             attributes: None,
+            attributes_bytes: 0,
             topic: None,
             encoding: Encoding::Json,
             payload: Bytes::copy_from_slice(payload.as_bytes()),

@@ -36,6 +36,9 @@ pub(crate) use json::{put_key, time_text};
 /// Bytes of an event beside its payload, about: it is not made yet when it is counted.
 const EVENT_OVERHEAD_BYTES: usize = 160;
 
+/// Payloads that are at least this part of their segment share it with its other readers.
+const SHARED_PART: (usize, usize) = (3, 4);
+
 /// Events left out because their payload cannot be said in a subscriber's serializer.
 const UNSAYABLE: &str = "vixen_entry_events_unsayable_total";
 
@@ -66,6 +69,8 @@ pub struct Event {
     publisher: SessionId,
     excludes_publisher: bool,
     attributes: Option<Arc<Attributes>>,
+    /// As they are stored: lists of receivers may be long.
+    attributes_bytes: usize,
     topic: Option<Topic>,
     encoding: Encoding,
     payload: Bytes,
@@ -110,6 +115,7 @@ pub struct EventBatch {
     stamp: Option<Stamp>,
     about: Option<TopicPattern>,
     events: Vec<Event>,
+    /// What it counts in queues.
     bytes: usize,
     json: OnceLock<Frames>,
     msgpack: OnceLock<Frames>,
@@ -154,6 +160,7 @@ pub fn build(segment: &TailSegment, targets: &[Vec<Target>]) -> Built {
             publisher: SessionId(record.session),
             excludes_publisher: record.flags.contains(RecordFlags::EXCLUDE_ME),
             attributes: attributes.clone(),
+            attributes_bytes: record.attributes.len(),
             topic: segment.topics.get(topic).filter(|_| target.names_topic).cloned(),
             encoding: record.encoding,
             payload: segment.records.slice_ref(record.payload),
@@ -162,7 +169,38 @@ pub fn build(segment: &TailSegment, targets: &[Vec<Target>]) -> Built {
         events.push(event(last));
     }
     is_malformed |= !records.is_complete();
-    Built { batch: EventBatch::new(Some(segment.stamp), events), hit, is_malformed }
+    let held_bytes = hold(&mut events, segment.records.len());
+    let mut batch = EventBatch::new(Some(segment.stamp), events);
+    batch.bytes = batch.bytes.max(held_bytes);
+    Built { batch, hit, is_malformed }
+}
+
+/// Copies payloads out of the segment where they are no large part of it: a slice holds all of it,
+/// for as long as the slowest subscriber. The bytes that are held from now on.
+fn hold(events: &mut [Event], segment_bytes: usize) -> usize {
+    // The events of one message follow each other and share its payload.
+    let shares =
+        |at: usize| at > 0 && events[at - 1].payload.as_ptr() == events[at].payload.as_ptr();
+    let is_shared: Vec<bool> = (0..events.len()).map(shares).collect();
+    let own = is_shared.iter().zip(&*events).filter(|(is_shared, _)| !**is_shared);
+    let used: usize = own.map(|(_, event)| event.payload.len()).sum();
+    let (part, whole) = SHARED_PART;
+    if used.saturating_mul(whole) >= segment_bytes.saturating_mul(part) {
+        return segment_bytes;
+    }
+    let mut copy = BytesMut::with_capacity(used);
+    let ranges = is_shared.iter().zip(&*events).map(|(is_shared, event)| {
+        if !is_shared {
+            copy.extend_from_slice(&event.payload);
+        }
+        copy.len() - event.payload.len()..copy.len()
+    });
+    let ranges: Vec<_> = ranges.collect();
+    let copy = copy.freeze();
+    for (event, range) in events.iter_mut().zip(ranges) {
+        event.payload = copy.slice(range);
+    }
+    used
 }
 
 fn attributes_of(bytes: &[u8]) -> Option<Option<Arc<Attributes>>> {
@@ -184,7 +222,9 @@ fn offset_of(segment: &TailSegment, index: usize) -> Option<u32> {
 
 impl EventBatch {
     fn new(stamp: Option<Stamp>, events: Vec<Event>) -> Self {
-        let bytes = events.iter().map(|event| EVENT_OVERHEAD_BYTES + event.payload.len()).sum();
+        let bytes_of =
+            |event: &Event| EVENT_OVERHEAD_BYTES + event.attributes_bytes + event.payload.len();
+        let bytes = events.iter().map(bytes_of).sum();
         Self {
             stamp,
             about: None,
@@ -206,6 +246,7 @@ impl EventBatch {
             publisher: SessionId(0),
             excludes_publisher: false,
             attributes: None,
+            attributes_bytes: 0,
             topic: target.names_topic.then(|| router.topic.clone()),
             encoding: Encoding::Json,
             payload: router.payload.clone(),
@@ -253,7 +294,8 @@ impl EventBatch {
         self.events.get(index).is_some_and(|event| json::put_object(out, self.stamp, event))
     }
 
-    /// Size of all frames of one serializer, about.
+    /// What it holds while it waits, about: the size of all frames of one serializer, or of what its
+    /// payloads are part of, whichever is more.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes

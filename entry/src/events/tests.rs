@@ -130,3 +130,55 @@ fn events_of_the_router_have_neither_position_nor_id() {
         .collect();
     assert_eq!(texts, [r"[36,1,42,{},[[]]]", r#"[36,2,42,{"topic":"wamp.session.on_join"},[[]]]"#]);
 }
+
+/// What a batch keeps in memory is what it counts, whatever else was in its segment: a subscriber
+/// that does not read kept half a MiB for each event that counted as 200 bytes.
+#[test]
+fn a_small_event_does_not_hold_the_large_segment_it_came_with() {
+    let large = vec![b' '; 400 << 10];
+    let payloads: [(u16, &[u8]); 3] = [(0, &large), (1, b"[1]"), (0, &large)];
+    let mut records = Vec::new();
+    for (topic, payload) in payloads {
+        let (encoding, flags) = (Encoding::Json, RecordFlags::default());
+        let record = Record { topic, encoding, flags, session: 0, attributes: &[], payload };
+        record.write_to(&mut records);
+    }
+    let segment = TailSegment {
+        first: Position(1),
+        count: 3,
+        stamp: Stamp(1 << 22),
+        topics: vec![Topic::new("r", "large"), Topic::new("r", "small")],
+        offsets: Vec::new(),
+        records: records.into(),
+    };
+    let is_within = |batch: &EventBatch| {
+        let range = segment.records.as_ptr_range();
+        batch.events().iter().any(|event| range.contains(&event.payload.as_ptr()))
+    };
+    // Two subscriptions of the small one share its copy.
+    let small = build(&segment, &[vec![], vec![target(2), target(3)]]).batch;
+    assert!(!is_within(&small), "it is copied out");
+    let [one, two] = small.events() else { panic!("{small:?}") };
+    assert_eq!((&one.payload[..], one.payload.as_ptr()), (&b"[1]"[..], two.payload.as_ptr()));
+    assert!(small.bytes() < 1000, "{}", small.bytes());
+    // Nearly all of it is shared, and counts.
+    let all = build(&segment, &[vec![target(1)], vec![target(2)]]).batch;
+    assert!(is_within(&all) && all.bytes() >= segment.records.len());
+    let large_ones = build(&segment, &[vec![target(1)], vec![]]).batch;
+    assert!(large_ones.events().iter().all(|event| event.payload == large));
+    assert!(large_ones.bytes() >= 2 * large.len());
+}
+
+/// Lists of receivers are kept with each event.
+#[test]
+fn attributes_count_as_well() {
+    let sessions = (0..1000).map(|session| session << 40).collect();
+    let attributes = Attributes {
+        exclude: Audience { sessions, ..Audience::default() },
+        ..Attributes::default()
+    };
+    let attributes = attributes.to_bytes();
+    let segment = segment(&[record(0, &attributes)]);
+    let batch = build(&segment, &[vec![target(1)], vec![]]).batch;
+    assert!(batch.bytes() >= attributes.len() && attributes.len() > 5_000);
+}

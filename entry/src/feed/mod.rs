@@ -36,6 +36,9 @@ pub(crate) use read::{ReadContext, read, read_page};
 /// Messages of one read at most.
 const READ_MESSAGES_MAX: u64 = 16_384;
 
+/// Topics and patterns of one read at most: they go to ndb nodes in one message.
+const REPLAY_PATTERNS_BYTES_MAX: usize = 4 << 20;
+
 /// Before the order is looked at again that has not reached its tails.
 const PAUSE_BEHIND: Duration = Duration::from_millis(10);
 /// Before a read is tried again that failed; it has waited long itself.
@@ -384,22 +387,32 @@ impl Feed {
 
     /// The core has left these out from `from` on.
     pub(crate) fn on_lagging(&mut self, from: Position, ids: &[SubscriptionId]) {
-        let mut left_out = Vec::new();
+        let (mut left_out, mut bytes) = (Vec::new(), 0);
         for id in ids {
             let known = self.subscriptions.get_mut(id);
             if let Some(known) = known.filter(|known| known.is_live) {
                 known.is_live = false;
+                let own = known.pattern.realm.len() + known.pattern.uri.len();
+                if bytes > 0 && bytes + own > REPLAY_PATTERNS_BYTES_MAX {
+                    self.replay_from(from, std::mem::take(&mut left_out));
+                    bytes = 0;
+                }
                 left_out.push(*id);
+                bytes += own;
             }
         }
         if !left_out.is_empty() {
-            self.replays.push_back(Replay {
-                start: Start::At(HistoryPlace::Position(from)),
-                named: None,
-                subscriptions: left_out,
-                stage: Stage::Reading,
-            });
+            self.replay_from(from, left_out);
         }
+    }
+
+    fn replay_from(&mut self, from: Position, subscriptions: Vec<SubscriptionId>) {
+        self.replays.push_back(Replay {
+            start: Start::At(HistoryPlace::Position(from)),
+            named: None,
+            subscriptions,
+            stage: Stage::Reading,
+        });
     }
 
     /// Which events of a batch the subscriber gets, by index into [`EventBatch::events`]; `is_live`

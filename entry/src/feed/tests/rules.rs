@@ -480,3 +480,30 @@ fn events_of_the_router_have_no_place_and_come_to_what_is_live() {
     assert_eq!(bench.take(&batch, true), [(1, 3)], "any number may come twice");
     assert_eq!(bench.live(50..51, &[1]), of(1, 50..51));
 }
+
+/// All that a session has may be more than a message between nodes takes.
+#[test]
+fn topics_of_many_bytes_are_read_in_several_replays() {
+    let mut bench = Bench::default();
+    let wish = |n: u64| Wish {
+        pattern: TopicPattern::new("r", &format!("{n}{}", "-".repeat(1_500_000)), Match::Exact),
+        ..live()
+    };
+    for n in 1..=5 {
+        bench.subscribed(n, &wish(n));
+    }
+    bench.feed.on_lagging(Position(60), &[id(1), id(2), id(3), id(4), id(5)]);
+    let mut read = Vec::new();
+    while read.len() < 5 {
+        let request = bench.feed.next_read().expect("a read");
+        assert!(request.topics.iter().map(|topic| topic.uri.len()).sum::<usize>() <= 4 << 20);
+        assert_eq!(request.start, Start::At(HistoryPlace::Position(Position(60))));
+        read.extend(request.topics);
+        let (segments, next) = (Vec::new(), Position(60));
+        bench.feed.on_read(Ok(ReadPart { segments, next, is_complete: true }));
+    }
+    let mut wanted: Vec<_> = (1..=5).map(|n| wish(n).pattern).collect();
+    read.sort_unstable();
+    wanted.sort_unstable();
+    assert!(read == wanted, "each is in exactly one");
+}

@@ -2,6 +2,7 @@ use axum::extract::ws::Message;
 use bytes::Bytes;
 use serde_json::Value;
 
+use vixen_common::config::{Disclosure, PermissionConfig, RoleConfig};
 use vixen_common::id::{GroupId, PermanentId, Position, Stamp};
 use vixen_common::segment::{
     Attributes, Audience, Eligible, Encoding, Match, Record, RecordFlags, Topic, TopicPattern,
@@ -241,6 +242,43 @@ fn black_and_whitelists_are_kept() {
         .map(|(_, position)| format!("event 7 {position} [{position}]"))
         .collect();
     assert_eq!(bench.outgoing(events(&segment_of(60, &messages), &[7])), wanted);
+}
+
+/// Who listens to `wamp.` is told of topics that it may subscribe, and of no others.
+#[test]
+fn events_of_the_router_about_topics_come_only_to_those_who_may_subscribe_them() {
+    let permission = |uri: &str, subscribe| PermissionConfig {
+        uri: uri.into(),
+        matching: Match::Prefix,
+        publish: false,
+        subscribe,
+        disclose_publisher: Disclosure::Never,
+    };
+    let permissions = vec![
+        permission("wamp.", true),
+        permission("plant.", true),
+        permission("plant.secret.", false),
+    ];
+    let role = RoleConfig { name: "watcher".into(), permissions };
+    let mut bench = Bench::new(false);
+    bench.subscribe(1, 7, live());
+    bench.outbox.permissions = Some(Permissions::new(&role));
+    let targets = [Target { subscription: SubscriptionId(7), names_topic: false }];
+    let mut told = |about: &str, matching| {
+        let event = RouterEvent {
+            topic: Topic::new("r", "wamp.subscription.on_create"),
+            about: Some(TopicPattern::new("r", about, matching)),
+            publication: 1 << 52,
+            payload: Bytes::from_static(b"[9]"),
+        };
+        let batch = Arc::new(EventBatch::of_router(&event, &targets));
+        bench.outbox.on_outgoing(Outgoing::Events(batch), &mut bench.frames, &mut bench.owed);
+        bench.frames.take().len()
+    };
+    assert_eq!(told("plant.open", Match::Exact), 1);
+    assert_eq!(told("plant.secret.plans", Match::Exact), 0);
+    assert_eq!(told("plant.", Match::Prefix), 0, "it has secret topics as well");
+    assert_eq!(told("other", Match::Exact), 0);
 }
 
 #[test]
