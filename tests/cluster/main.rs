@@ -10,6 +10,7 @@ mod drain;
 mod full;
 mod gone;
 mod groups;
+mod interest;
 mod kept;
 mod kill;
 mod liar;

@@ -21,5 +21,5 @@ pub use ports::free_ports;
 pub(crate) use process::is_root;
 pub use process::{Disk, NodeSetup};
 pub use tool::ToolOutput;
-pub use usage::Usage;
+pub use usage::{Usage, anonymous_mib};
 pub use view::wait_until;

@@ -45,6 +45,16 @@ fn parse(stat: &str) -> Option<Usage> {
     })
 }
 
+/// Memory that a process has for itself and no file is behind, in MiB: `RssAnon` of
+/// proc_pid_status(5). `None` when it is gone, or the system has no `/proc`.
+#[must_use]
+pub fn anonymous_mib(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let kib: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib / 1024.0)
+}
+
 impl Cluster {
     /// Of every node that runs, by name.
     #[must_use]

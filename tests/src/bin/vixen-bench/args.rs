@@ -12,6 +12,7 @@ use crate::campaign::CampaignArgs;
 use crate::faults::FaultsArgs;
 use crate::history::HistoryArgs;
 use crate::hostile::HostileArgs;
+use crate::patterns::PatternsArgs;
 use crate::scaling::ScalingArgs;
 use crate::storage::StorageArgs;
 use crate::subscribers::SubscribersArgs;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     /// Every reader checks that each position comes once, in order. Prints markdown tables. Memory
     /// is what the processes allocate; LMDB's file in the page cache is not counted.
     History(HistoryArgs),
+    /// What subscriptions by pattern that match nothing cost publishers, few and many in turns.
+    Patterns(PatternsArgs),
     /// Count what each ndb group writes and what the vote costs, with 1, 2 and 4 groups.
     Scaling(ScalingArgs),
     /// Kill, wipe, damage or fill the stores of a cluster under load, and judge what they hold.

@@ -8,6 +8,7 @@ mod faults;
 mod history;
 mod hostile;
 mod interrupt;
+mod patterns;
 mod report;
 mod run;
 mod scaling;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         | Command::Campaign(_)
         | Command::Hostile(_)
         | Command::History(_)
+        | Command::Patterns(_)
         | Command::Scaling(_)
         | Command::Demo(_)
         | Command::Cluster(_) => 1,
@@ -69,6 +71,7 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
         Command::Run(args) => run::run(&args).await,
         Command::Faults(args) => faults::faults(&args).await,
         Command::History(args) => history::history(&args).await,
+        Command::Patterns(args) => patterns::patterns(&args).await,
         Command::Scaling(args) => scaling::scaling(&args).await,
         Command::Storage(args) => storage::storage(&args).await,
         Command::Subscribers(args) => subscribers::subscribers(&args).await,

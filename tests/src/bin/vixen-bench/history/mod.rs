@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 
 use vixen_tests::client::Connection;
-use vixen_tests::harness::{Cluster, ClusterOptions, Durability, Tier, Usage};
+use vixen_tests::harness::{Cluster, ClusterOptions, Durability, Tier, Usage, anonymous_mib};
 use vixen_tests::load::{Amount, Load, LoadOptions, Pace};
 
 use crate::args::topic_or_new;
@@ -182,12 +182,4 @@ impl Watch {
         self.done.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_default()
     }
-}
-
-/// `RssAnon` of proc_pid_status(5).
-fn anonymous_mib(pid: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    let kib: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib / 1024.0)
 }
