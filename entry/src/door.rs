@@ -3,6 +3,7 @@
 //! One for all sessions and requests. Logins and permissions are those of [`auth`](crate::auth);
 //! here they meet the clock, the randomness and the addresses of clients.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -19,15 +20,18 @@ use vixen_common::time::WallTime;
 use crate::auth::{
     FailureGate, FailureLimits, Hello, Identity, Nonce, Pending, Permissions, Realms, Refusal, Step,
 };
+use crate::quota::{Cost, Exceeded, Meters, Publisher, Quotas};
 
 const LOGIN_FAILURES: &str = "vixen_entry_login_failures_total";
 const CONNECTIONS_REFUSED: &str = "vixen_entry_connections_refused_total";
+const QUOTA_REFUSALS: &str = "vixen_entry_quota_refusals_total";
 const REALM_RELOADS: &str = "vixen_entry_realm_reloads_total";
 
 /// Gives the metrics of the door their help texts.
 pub(crate) fn describe_door_metrics() {
     describe_counter!(LOGIN_FAILURES, "Logins that were refused");
     describe_counter!(CONNECTIONS_REFUSED, "Connections of clients refused for their number");
+    describe_counter!(QUOTA_REFUSALS, "Messages refused because a quota is used up");
     describe_counter!(REALM_RELOADS, "Realms read again at SIGHUP");
 }
 
@@ -40,6 +44,9 @@ pub(crate) struct Door {
     present_max: usize,
     per_address_max: usize,
     reloads: watch::Sender<u64>,
+    meters: Mutex<Meters>,
+    /// Nobody outside can tell which topics have one digest.
+    topic_keys: RandomState,
     /// What became of the last one.
     last_reload: Mutex<Option<String>>,
 }
@@ -86,6 +93,8 @@ impl Door {
             present_max: limits.sessions_max,
             per_address_max: limits.sessions_per_address_max,
             reloads: watch::Sender::new(0),
+            meters: Mutex::default(),
+            topic_keys: RandomState::new(),
             last_reload: Mutex::default(),
         }
     }
@@ -176,6 +185,31 @@ impl Door {
             "open": self.realms.is_open(),
             "realms": self.realms.len(),
             "last_reload": *lock(&self.last_reload),
+        })
+    }
+
+    /// Counts a message of so many bytes, if the quotas let it pass.
+    ///
+    /// # Errors
+    /// They do not, and nothing is counted.
+    pub(crate) fn spend(
+        &self,
+        realm: &Arc<str>,
+        publisher: &Publisher,
+        quotas: &Quotas,
+        topic: &str,
+        bytes: usize,
+    ) -> Result<(), Exceeded> {
+        if quotas.are_unlimited() {
+            return Ok(());
+        }
+        let cost = Cost { bytes: bytes as u64, topic: self.topic_keys.hash_one(topic) };
+        let mut meters = lock(&self.meters);
+        let spent = meters.spend(Instant::now(), realm, publisher, quotas, cost);
+        drop(meters);
+        spent.inspect_err(|exceeded| {
+            let labels = [("quota", exceeded.kind.key()), ("of", exceeded.scope.label())];
+            counter!(QUOTA_REFUSALS, &labels).increment(1);
         })
     }
 

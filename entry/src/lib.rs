@@ -21,6 +21,7 @@ pub mod http;
 mod metrics;
 mod nearcast;
 mod node;
+pub mod quota;
 mod rights;
 pub mod segmenter;
 mod serve;

@@ -5,20 +5,25 @@
 //! again when [`changed`](Rights::changed) says so, before anything more is given out. The gates say
 //! it each in its own way: [`RightsLost`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use vixen_common::address::AddressBlock;
 use vixen_common::segment::TopicPattern;
 
-use crate::auth::{Identity, Permissions};
+use crate::auth::{Identity, Method, Permissions};
 use crate::door::Door;
+use crate::quota::{Exceeded, Publisher};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Rights {
     door: Arc<Door>,
     identity: Identity,
+    /// Whose quota it is.
+    publisher: Publisher,
     permissions: Permissions,
     reloads: watch::Receiver<u64>,
 }
@@ -45,20 +50,37 @@ impl RightsLost {
 }
 
 impl Rights {
-    /// Those of an identity that was just let in.
+    /// Those of an identity that was just let in, at this address.
     ///
     /// # Errors
     /// The configuration does not know it, just now.
-    pub(crate) fn new(door: &Arc<Door>, identity: Identity) -> Result<Self, RightsLost> {
+    pub(crate) fn new(
+        door: &Arc<Door>,
+        identity: Identity,
+        address: IpAddr,
+    ) -> Result<Self, RightsLost> {
         // Before they are looked up: no reload falls between the two.
         let reloads = door.reloads();
         let permissions = door.permissions(&identity).ok_or(RightsLost::Session)?;
-        Ok(Self { door: Arc::clone(door), identity, permissions, reloads })
+        let publisher = match identity.authmethod {
+            Method::Anonymous => Publisher::Anonymous(AddressBlock::of(address)),
+            _named => Publisher::Named(Arc::clone(&identity.authid)),
+        };
+        Ok(Self { door: Arc::clone(door), identity, publisher, permissions, reloads })
     }
 
     /// As of the last judgement.
     pub(crate) const fn permissions(&self) -> &Permissions {
         &self.permissions
+    }
+
+    /// Counts a message that is about to be published, if the quotas let it pass.
+    ///
+    /// # Errors
+    /// They do not.
+    pub(crate) fn spend(&self, topic: &str, bytes: usize) -> Result<(), Exceeded> {
+        let quotas = self.permissions.quotas();
+        self.door.spend(&self.identity.realm, &self.publisher, quotas, topic, bytes)
     }
 
     /// Whether there was a reload since the last judgement.
@@ -82,6 +104,17 @@ impl Rights {
         self.reloads.mark_unchanged();
         self.permissions = self.door.permissions(&self.identity).ok_or(RightsLost::Session)?;
         Ok(&self.permissions)
+    }
+
+    /// Resolves when a reload has ended the session: for who can do nothing else meanwhile. What is
+    /// left of the permissions by then is for [`judge`](Self::judge) to tell. Cancel safe.
+    pub(crate) async fn gone(&mut self) {
+        loop {
+            self.changed().await;
+            if self.judge().is_err() {
+                return;
+            }
+        }
     }
 
     /// As [`judge`](Self::judge), for somebody who reads these topics.

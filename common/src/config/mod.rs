@@ -49,8 +49,8 @@ pub use limits::Limits;
 pub use listen::parse_listen;
 pub use name::{NodeName, ParseNodeNameError, Secret};
 pub use realm::{
-    AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Disclosure, Kdf, PermissionConfig, RealmConfig,
-    RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
+    AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Disclosure, Kdf, PermissionConfig, QuotaConfig,
+    RealmConfig, RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
 };
 pub use secrets::{STRONG_BITS, SecretConcern, Secrets};
 pub use storage::Storage;

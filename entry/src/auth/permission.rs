@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use vixen_common::config::{Disclosure, RoleConfig};
+use vixen_common::config::{Disclosure, QuotaConfig, RoleConfig};
 use vixen_common::segment::{Match, TopicPattern};
 
 use super::pattern::Pattern;
+use crate::quota::Quotas;
 
 /// What a session may do, as of one configuration. Cheap to clone.
 ///
@@ -14,7 +15,10 @@ use super::pattern::Pattern;
 /// before a prefix, else the wildcard that is filled in further to the left. That one allows or
 /// denies; without any, everything is denied.
 #[derive(Clone, Debug)]
-pub struct Permissions(Rules);
+pub struct Permissions {
+    rules: Rules,
+    quotas: Quotas,
+}
 
 #[derive(Clone, Debug)]
 enum Rules {
@@ -33,9 +37,9 @@ struct Rule {
 
 impl Permissions {
     /// Everything is allowed; publishers are disclosed when they ask for it.
-    pub(crate) const OPEN: Self = Self(Rules::Open);
+    pub(crate) const OPEN: Self = Self { rules: Rules::Open, quotas: Quotas::UNLIMITED };
 
-    pub(crate) fn new(role: &RoleConfig) -> Self {
+    pub(crate) fn new(role: &RoleConfig, realm_quota: QuotaConfig) -> Self {
         let mut rules: Vec<_> = role
             .permissions
             .iter()
@@ -46,14 +50,21 @@ impl Permissions {
             })
             .collect();
         rules.sort_by_cached_key(|rule| std::cmp::Reverse(rule.pattern.rank()));
-        Self(Rules::Listed(rules.into()))
+        let quotas = Quotas { user: role.quota, realm: realm_quota };
+        Self { rules: Rules::Listed(rules.into()), quotas }
+    }
+
+    /// How much the session may publish.
+    #[must_use]
+    pub const fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// Whether the session may publish to `topic`, and who is then told who it is. Topics under
     /// `wamp.` are like any other here: that nobody publishes there is for the caller to see to.
     #[must_use]
     pub fn publish(&self, topic: &str) -> Option<Disclosure> {
-        match &self.0 {
+        match &self.rules {
             Rules::Open => Some(Disclosure::OnRequest),
             Rules::Listed(rules) => rules.iter().find(|rule| rule.pattern.matches(topic))?.publish,
         }
@@ -71,7 +82,7 @@ impl Permissions {
     /// would be denied topic by topic.
     #[must_use]
     pub fn subscribe(&self, uri: &str, matching: Match) -> bool {
-        let rules = match &self.0 {
+        let rules = match &self.rules {
             Rules::Open => return true,
             Rules::Listed(rules) => rules,
         };

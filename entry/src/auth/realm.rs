@@ -71,8 +71,10 @@ impl State {
 
 impl Realm {
     fn new(config: &RealmConfig) -> Self {
-        let roles =
-            config.roles.iter().map(|role| (role.name.as_str().into(), Permissions::new(role)));
+        let roles = config
+            .roles
+            .iter()
+            .map(|role| (role.name.as_str().into(), Permissions::new(role, config.quota)));
         let mut realm = Self {
             name: config.name.as_str().into(),
             anonymous: config.anonymous.as_deref().map(Into::into),

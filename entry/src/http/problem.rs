@@ -12,6 +12,7 @@ use vixen_common::id::Position;
 
 use crate::broker::SubscribeError;
 use crate::history::HistoryError;
+use crate::quota::Exceeded;
 use crate::rights::RightsLost;
 use crate::wamp::{history_error_uri, subscribe_error_uri};
 
@@ -87,6 +88,16 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_reads", &message)
     }
 
+    /// A quota is used up.
+    pub(super) fn of_quota(exceeded: Exceeded, uri: &str) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut problem = Self::new(status, uri, &exceeded.to_string());
+        let key = format!("{}{}", exceeded.scope.table(), exceeded.kind.key());
+        problem.object["quota"] = key.into();
+        let seconds = exceeded.retry_ms.div_ceil(1_000);
+        problem.with_header(header::RETRY_AFTER, seconds.into())
+    }
+
     /// A reload has taken the right to what was under way.
     pub(super) fn of_rights(lost: RightsLost) -> Self {
         let status = match lost {
@@ -156,7 +167,8 @@ impl IntoResponse for Problem {
         let mut headers: HeaderMap = self.headers.into_iter().collect();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if is_temporary {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let soon = HeaderValue::from_static("1");
+            headers.entry(header::RETRY_AFTER).or_insert(soon);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let basic = HeaderValue::from_static("Basic realm=\"vixen\"");

@@ -199,6 +199,9 @@ fn problem_of_publish(error: &PublishError) -> Problem {
 }
 
 pub(super) fn problem_of(refusal: Refusal) -> Problem {
+    if let Refusal::Quota(exceeded) = refusal {
+        return Problem::of_quota(exceeded, refusal.uri());
+    }
     let status = match refusal {
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::NotAuthorized(_) | Refusal::DisclosureNotAllowed => StatusCode::FORBIDDEN,

@@ -1,6 +1,7 @@
 //! The client port over real sockets, with a core that the test plays itself.
 
 mod problems;
+mod quotas;
 mod requests;
 mod rights;
 mod silent;

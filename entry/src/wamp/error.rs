@@ -8,6 +8,7 @@ use vixen_common::id::Position;
 use crate::auth;
 use crate::broker::{PublishError, SubscribeError};
 use crate::history::HistoryError;
+use crate::quota::Exceeded;
 
 const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
 const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
@@ -135,6 +136,9 @@ pub(crate) enum Refusal {
         "pattern is no URI: for match 'prefix' its last component may be empty, for 'wildcard' any"
     )]
     InvalidPattern,
+    /// A quota of the realm, or of the role for each user, is used up.
+    #[error(transparent)]
+    Quota(#[from] Exceeded),
     /// The role of the session does not allow it.
     #[error("the role of this session may not {0} this topic")]
     NotAuthorized(&'static str),
@@ -157,6 +161,7 @@ impl Refusal {
             | Self::InvalidOptions
             | Self::InvalidAfter
             | Self::ListTooLong(_) => "wamp.error.invalid_argument",
+            Self::Quota(_) => "vixen.error.quota_exceeded",
             Self::NotAuthorized(_) => "wamp.error.not_authorized",
             Self::DisclosureNotAllowed => "wamp.error.option_disallowed.disclose_me",
         }
@@ -175,6 +180,7 @@ impl Refusal {
             | Self::InvalidAfter
             | Self::ListTooLong(_) => "invalid_option",
             Self::InvalidPattern => "invalid_pattern",
+            Self::Quota(_) => "quota_exceeded",
             Self::NotAuthorized(_) => "not_authorized",
             Self::DisclosureNotAllowed => "disclosure_not_allowed",
         }

@@ -284,7 +284,8 @@ impl Session {
     fn open(&mut self, identity: Identity, takes_revocation: bool) -> Result<Action, Ending> {
         let info = Arc::new(info_of(self.id, &identity, true));
         encode::welcome(&mut self.buffer, &info, &self.guest.node, &identity.authextra);
-        let edge = Edge::new(&self.guest.door, identity, Arc::clone(&info), &self.limits)?;
+        let Guest { address, door, .. } = &self.guest;
+        let edge = Edge::new(door, identity, *address, Arc::clone(&info), &self.limits)?;
         let permissions = edge.rights.permissions().clone();
         self.state = State::Open(Box::new(edge));
         let welcome = take_text(&mut self.buffer);
@@ -299,6 +300,17 @@ impl Session {
         match &mut self.state {
             State::Open(edge) => Ok(Some(edge.rights.judge().map_err(|_lost| Ending::RoleGone)?)),
             State::Establishing | State::Challenged(_) | State::Closed => Ok(None),
+        }
+    }
+
+    /// Resolves when a reload has ended the session, which [`on_reload`](Self::on_reload) tells as
+    /// well. Cancel safe.
+    pub(super) async fn gone(&mut self) {
+        match &mut self.state {
+            State::Open(edge) => edge.rights.gone().await,
+            State::Establishing | State::Challenged(_) | State::Closed => {
+                std::future::pending().await
+            }
         }
     }
 
@@ -334,10 +346,11 @@ impl Edge {
     pub(crate) fn new(
         door: &Arc<Door>,
         identity: Identity,
+        address: IpAddr,
         info: Arc<SessionInfo>,
         limits: &Arc<SessionLimits>,
     ) -> Result<Self, Ending> {
-        let rights = Rights::new(door, identity).map_err(|_lost| Ending::RoleGone)?;
+        let rights = Rights::new(door, identity, address).map_err(|_lost| Ending::RoleGone)?;
         let topics = TopicCache::new(Arc::clone(&info.realm), limits);
         Ok(Self { info, rights, topics, limits: Arc::clone(limits) })
     }
@@ -434,9 +447,12 @@ impl Edge {
         };
         let attributes = self.attributes(&options, is_disclosed);
         let max = self.limits.publish_bytes_max();
-        if topic.uri.len() + publish.payload.len() + attributes.len() > max {
+        let bytes = topic.uri.len() + publish.payload.len() + attributes.len();
+        if bytes > max {
             return Err((Refusal::TooLarge { max }, is_wanted));
         }
+        // Last: what is refused otherwise uses nothing up.
+        self.rights.spend(&topic.uri, bytes).map_err(|exceeded| refuse(exceeded.into()))?;
         Ok(Publish {
             topic,
             encoding: publish.encoding,

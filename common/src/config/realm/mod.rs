@@ -6,6 +6,7 @@
 
 mod check;
 mod pattern;
+mod quota;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,11 @@ use crate::segment::Match;
 
 use super::Secret;
 
+pub use quota::QuotaConfig;
+
 pub(super) use check::check;
+#[cfg(test)]
+pub(super) use quota::QUOTA_KEYS;
 #[cfg(test)]
 pub(super) use read::{
     ANONYMOUS_KEYS, CRYPTOSIGN_KEYS, PERMISSION_KEYS, ROLE_KEYS, SCRAM_KEYS, USER_KEYS,
@@ -40,6 +45,8 @@ pub struct RealmConfig {
     /// `anonymous.role`: the role of those who log in without a name. `None`, the default: nobody
     /// does.
     pub anonymous: Option<String>,
+    /// Table `quota`: for all that is published in the realm through one entry.
+    pub quota: QuotaConfig,
 }
 
 /// One `[[realm.role]]` table.
@@ -49,6 +56,9 @@ pub struct RoleConfig {
     pub name: String,
     /// Tables `[[realm.role.permission]]`; their order means nothing. What none matches is denied.
     pub permissions: Vec<PermissionConfig>,
+    /// Table `quota`: for what each user of the role publishes through one entry; those without a
+    /// name are one for each address.
+    pub quota: QuotaConfig,
 }
 
 /// One `[[realm.role.permission]]` table: what holds for the topics that match it, unless a more

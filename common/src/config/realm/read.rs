@@ -11,14 +11,15 @@ use super::super::read::{Source, TableReader};
 use super::super::text::read;
 use super::super::value::{Count, Flag, SecretText, Value};
 use super::pattern::pattern;
+use super::quota::{QUOTA_KEYS, QuotaConfig};
 use super::value::{AuthName, KdfName, PatternText, PublicKeys, Realm, Salt};
 use super::{
     Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig, Salting, ScramConfig,
     Secret, SecretKey, UserConfig,
 };
 
-pub(in super::super) const REALM_KEYS: &[&str] = &["name", "role", "user", "anonymous"];
-pub(in super::super) const ROLE_KEYS: &[&str] = &["name", "permission"];
+pub(in super::super) const REALM_KEYS: &[&str] = &["name", "role", "user", "anonymous", "quota"];
+pub(in super::super) const ROLE_KEYS: &[&str] = &["name", "permission", "quota"];
 pub(in super::super) const PERMISSION_KEYS: &[&str] =
     &["uri", "match", "publish", "subscribe", "disclose-publisher"];
 pub(in super::super) const USER_KEYS: &[&str] =
@@ -88,6 +89,7 @@ pub(in super::super) fn realm(
         roles: roles.into_iter().map(|table| role(source, table)).collect::<Result<_, _>>()?,
         users: users.into_iter().map(|table| user(source, table)).collect::<Result<_, _>>()?,
         anonymous,
+        quota: QuotaConfig::read(source, table.table("quota", QUOTA_KEYS)?)?,
     })
 }
 
@@ -95,7 +97,9 @@ fn role(source: Source<'_>, mut table: TableReader<'_>) -> Result<RoleConfig, Co
     let AuthName(name) = table.required("name")?;
     let permissions = table.tables("permission", "[[realm.role.permission]]", PERMISSION_KEYS)?;
     let permissions = permissions.into_iter().map(|table| permission(source, table));
-    Ok(RoleConfig { name, permissions: permissions.collect::<Result<_, _>>()? })
+    let permissions = permissions.collect::<Result<_, _>>()?;
+    let quota = QuotaConfig::read(source, table.table("quota", QUOTA_KEYS)?)?;
+    Ok(RoleConfig { name, permissions, quota })
 }
 
 fn permission(

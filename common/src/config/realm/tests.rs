@@ -308,6 +308,8 @@ fn the_documents_know_every_key() {
         ("realm.user.scram", SCRAM_KEYS),
         ("realm.user.cryptosign", CRYPTOSIGN_KEYS),
         ("realm.anonymous", ANONYMOUS_KEYS),
+        ("realm.quota", QUOTA_KEYS),
+        ("realm.role.quota", QUOTA_KEYS),
     ];
     for (table, keys) in tables {
         for key in keys {

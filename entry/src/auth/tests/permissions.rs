@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use vixen_common::config::{Disclosure, PermissionConfig, RoleConfig};
+use vixen_common::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
 use vixen_common::segment::Match::{self, Exact, Prefix, Wildcard};
 
 use crate::auth::Permissions;
@@ -14,7 +14,8 @@ fn permission(uri: &str, matching: Match, publish: bool, subscribe: bool) -> Per
 }
 
 fn role(permissions: Vec<PermissionConfig>) -> Permissions {
-    Permissions::new(&RoleConfig { name: "r".to_owned(), permissions })
+    let quota = QuotaConfig::UNLIMITED;
+    Permissions::new(&RoleConfig { name: "r".to_owned(), permissions, quota }, quota)
 }
 
 /// A role that may publish and subscribe at the patterns with `+`, and not at those with `-`.

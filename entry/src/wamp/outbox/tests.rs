@@ -2,7 +2,7 @@ use axum::extract::ws::Message;
 use bytes::Bytes;
 use serde_json::Value;
 
-use vixen_common::config::{Disclosure, PermissionConfig, RoleConfig};
+use vixen_common::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
 use vixen_common::id::{GroupId, PermanentId, Position, Stamp};
 use vixen_common::segment::{
     Attributes, Audience, Eligible, Encoding, Match, Record, RecordFlags, Topic, TopicPattern,
@@ -259,10 +259,11 @@ fn events_of_the_router_about_topics_come_only_to_those_who_may_subscribe_them()
         permission("plant.", true),
         permission("plant.secret.", false),
     ];
-    let role = RoleConfig { name: "watcher".into(), permissions };
+    let quota = QuotaConfig::UNLIMITED;
+    let role = RoleConfig { name: "watcher".into(), permissions, quota };
     let mut bench = Bench::new(false);
     bench.subscribe(1, 7, live());
-    bench.outbox.permissions = Some(Permissions::new(&role));
+    bench.outbox.permissions = Some(Permissions::new(&role, quota));
     let targets = [Target { subscription: SubscriptionId(7), names_topic: false }];
     let mut told = |about: &str, matching| {
         let event = RouterEvent {

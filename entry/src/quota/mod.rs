@@ -1,0 +1,293 @@
+//! Quotas: how much a user may publish through this entry, and all users of a realm together.
+//!
+//! Pure: time comes with each call, and topics as digests that the caller makes.
+//!
+//! What is bounded by the second may be had all at once, and is then waited for; a message that is
+//! larger than what is left passes, and the next ones wait the longer. New topics are those that this
+//! entry has not seen published for one to two days: it asks no ndb node, and forgets them when it
+//! stops. So the bounds are of an entry: a cluster lets through as many times as much as it has entries.
+//!
+//! Invariants:
+//! - Q1: what is refused counts for nobody: not for the user when the realm has no more.
+//! - Q2: memory is bounded: by users, and by topics of each.
+
+mod bucket;
+mod topics;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vixen_common::address::AddressBlock;
+use vixen_common::config::QuotaConfig;
+
+use bucket::Bucket;
+use topics::KnownTopics;
+
+/// Users that are remembered: some megabytes. The one that has published nothing for the longest is
+/// forgotten first.
+const USERS_MAX: usize = 1 << 16;
+/// How often it is noted that a user is there.
+const SEEN_EVERY: Duration = Duration::from_secs(1);
+/// Topics of each that are told apart where only new ones a second are bounded.
+const TOPICS_KNOWN: usize = 1 << 14;
+
+/// What a role and its realm allow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quotas {
+    /// Each user.
+    pub user: QuotaConfig,
+    /// All users of the realm together.
+    pub realm: QuotaConfig,
+}
+
+impl Quotas {
+    /// Without bound.
+    pub const UNLIMITED: Self =
+        Self { user: QuotaConfig::UNLIMITED, realm: QuotaConfig::UNLIMITED };
+
+    /// Whether nothing is bounded.
+    #[must_use]
+    pub fn are_unlimited(&self) -> bool {
+        self.user.is_unlimited() && self.realm.is_unlimited()
+    }
+}
+
+/// Whom a quota is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One user.
+    User,
+    /// A realm.
+    Realm,
+}
+
+/// What is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `messages-per-second`.
+    Messages,
+    /// `bytes-per-second`.
+    Bytes,
+    /// `topics-per-second`.
+    NewTopics,
+    /// `topics-max`.
+    Topics,
+}
+
+impl Kind {
+    /// Its key.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Messages => "messages-per-second",
+            Self::Bytes => "bytes-per-second",
+            Self::NewTopics => "topics-per-second",
+            Self::Topics => "topics-max",
+        }
+    }
+}
+
+impl Scope {
+    /// Its table, which ends with a dot.
+    #[must_use]
+    pub const fn table(self) -> &'static str {
+        match self {
+            Self::User => "realm.role.quota.",
+            Self::Realm => "realm.quota.",
+        }
+    }
+
+    /// Value of a metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Realm => "realm",
+        }
+    }
+}
+
+/// A message is more than a quota allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{table}{key} is {max}, and this message is more: try again in {retry_ms} ms",
+    table = .scope.table(), key = .kind.key()
+)]
+pub struct Exceeded {
+    /// Whose quota.
+    pub scope: Scope,
+    /// Which one.
+    pub kind: Kind,
+    /// What it allows.
+    pub max: u64,
+    /// When the same message may pass, if nothing else is published.
+    pub retry_ms: u64,
+}
+
+/// Who publishes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Publisher {
+    /// A user, by its authid.
+    Named(Arc<str>),
+    /// Whoever has no name comes from somewhere: a new session is not somebody else.
+    Anonymous(AddressBlock),
+}
+
+/// One message.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Of topic and payload.
+    pub bytes: u64,
+    /// Of the topic, within its realm.
+    pub topic: u64,
+}
+
+/// All users and realms of an entry that have quotas. See the module.
+#[derive(Debug, Default)]
+pub struct Meters {
+    realms: BTreeMap<Arc<str>, Meter>,
+    users: BTreeMap<UserKey, Seen>,
+    /// The same, by when they were seen.
+    by_time: BTreeSet<(Instant, UserKey)>,
+}
+
+type UserKey = (Arc<str>, Publisher);
+
+#[derive(Debug)]
+struct Seen {
+    at: Instant,
+    meter: Meter,
+}
+
+/// What one user, or one realm, has published of late.
+#[derive(Debug, Default)]
+struct Meter {
+    messages: Bucket,
+    bytes: Bucket,
+    new_topics: Bucket,
+    topics: KnownTopics,
+}
+
+impl Meters {
+    /// Counts a message, if it may pass.
+    ///
+    /// # Errors
+    /// It may not, and nothing is counted.
+    pub fn spend(
+        &mut self,
+        now: Instant,
+        realm: &Arc<str>,
+        publisher: &Publisher,
+        quotas: &Quotas,
+        cost: Cost,
+    ) -> Result<(), Exceeded> {
+        let key = (Arc::clone(realm), publisher.clone());
+        let user = match quotas.user.is_unlimited() {
+            true => None,
+            false => Some(self.user(now, key)),
+        };
+        if let Some(user) = &user {
+            let seen = self.users.get_mut(user).map(|seen| &mut seen.meter);
+            seen.map_or(Ok(()), |meter| meter.check(now, Scope::User, &quotas.user, cost))?;
+        }
+        if !quotas.realm.is_unlimited() {
+            let meter = self.realms.entry(Arc::clone(realm)).or_default();
+            meter.check(now, Scope::Realm, &quotas.realm, cost)?;
+            meter.take(now, &quotas.realm, cost);
+        }
+        if let Some(seen) = user.and_then(|user| self.users.get_mut(&user)) {
+            seen.meter.take(now, &quotas.user, cost);
+        }
+        Ok(())
+    }
+
+    /// Notes that a user is there.
+    fn user(&mut self, now: Instant, key: UserKey) -> UserKey {
+        let seen = self.users.get(&key).map(|seen| seen.at);
+        match seen {
+            Some(at) if now.saturating_duration_since(at) < SEEN_EVERY => return key,
+            Some(at) => {
+                self.by_time.remove(&(at, key.clone()));
+            }
+            None => self.make_room(),
+        }
+        self.by_time.insert((now, key.clone()));
+        let seen = self.users.entry(key.clone());
+        seen.or_insert_with(|| Seen { at: now, meter: Meter::default() }).at = now;
+        debug_assert_eq!(self.users.len(), self.by_time.len());
+        key
+    }
+
+    fn make_room(&mut self) {
+        while self.users.len() >= USERS_MAX
+            && let Some((_, first)) = self.by_time.pop_first()
+        {
+            self.users.remove(&first);
+        }
+    }
+}
+
+impl Meter {
+    /// Whether a message may pass.
+    fn check(
+        &mut self,
+        now: Instant,
+        scope: Scope,
+        quota: &QuotaConfig,
+        cost: Cost,
+    ) -> Result<(), Exceeded> {
+        let exceeded = |kind, max, wait: Duration| Exceeded {
+            scope,
+            kind,
+            max,
+            retry_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1),
+        };
+        let by_second = [
+            (Kind::Messages, quota.messages_per_second, &self.messages),
+            (Kind::Bytes, quota.bytes_per_second, &self.bytes),
+        ];
+        for (kind, max, bucket) in by_second {
+            if let (Some(max), Some(wait)) = (max, bucket.wait(now)) {
+                return Err(exceeded(kind, max, wait));
+            }
+        }
+        if !has_topics(quota) || self.topics.knows(now, cost.topic) {
+            return Ok(());
+        }
+        if let Some(max) = quota.topics_max
+            && self.topics.len() as u64 >= max
+        {
+            return Err(exceeded(Kind::Topics, max, self.topics.until_less(now)));
+        }
+        if let (Some(max), Some(wait)) = (quota.topics_per_second, self.new_topics.wait(now)) {
+            return Err(exceeded(Kind::NewTopics, max, wait));
+        }
+        Ok(())
+    }
+
+    /// Counts one that does.
+    fn take(&mut self, now: Instant, quota: &QuotaConfig, cost: Cost) {
+        if let Some(rate) = quota.messages_per_second {
+            self.messages.take(now, 1, rate);
+        }
+        if let Some(rate) = quota.bytes_per_second {
+            self.bytes.take(now, cost.bytes, rate);
+        }
+        if !has_topics(quota) {
+            return;
+        }
+        let max = quota.topics_max.and_then(|max| usize::try_from(max).ok());
+        let is_new = self.topics.add(now, cost.topic, max.unwrap_or(TOPICS_KNOWN));
+        if let Some(rate) = quota.topics_per_second.filter(|_| is_new) {
+            self.new_topics.take(now, 1, rate);
+        }
+    }
+}
+
+const fn has_topics(quota: &QuotaConfig) -> bool {
+    quota.topics_per_second.is_some() || quota.topics_max.is_some()
+}
+
+#[cfg(test)]
+mod tests;
