@@ -98,7 +98,7 @@ async fn hear(stream: &mut TcpStream, part: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&heard).into_owned())
 }
 
-/// Whether `realms` are those of the file now, as the entry says by its metric.
+/// Changes the file and has the entry read it again, until its metric says what came of it.
 async fn reload(
     cluster: &Cluster,
     change: impl Fn(&str) -> String,

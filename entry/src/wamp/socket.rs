@@ -337,7 +337,12 @@ impl Connection {
         if !self.frames.is_empty() {
             let begun = Instant::now();
             let writing = write_all(&mut self.socket, self.frames.take());
-            while_running(writing, &self.context.stopping).await?;
+            // Its client may not read for long, and is not to get it then.
+            tokio::select! {
+                biased;
+                written = while_running(writing, &self.context.stopping) => written?,
+                () = self.session.gone() => return Err(Ending::RoleGone),
+            }
             self.alive.excuse(begun, Instant::now());
             self.metrics.events.increment(self.outbox.take_events_sent());
         }

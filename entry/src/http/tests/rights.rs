@@ -230,6 +230,24 @@ async fn a_session_ends_with_the_rights_of_its_user() {
 }
 
 #[tokio::test]
+async fn a_session_whose_client_does_not_read_ends_with_the_rights_of_its_user() {
+    let (mut port, door) = port().await;
+    let (mut client, me, outbound) = join(&mut port).await;
+    client.say(r#"[32,1,{},"a.b"]"#).await;
+    port.take_subscribe(me, 1).await;
+    outbound.send(subscribed(1, 1));
+    assert_eq!(client.hear().await, "[33,1,1]");
+    // More than sockets hold: the session stands still in the middle of writing.
+    let mut position = 1;
+    while outbound.send_events(&events(&large(position), &[1])) == Sent::Queued || position < 400 {
+        position += 1;
+        tokio::task::yield_now().await;
+    }
+    reload(&door, LOSSES[0].0, LOSSES[0].1);
+    assert!(matches!(port.event().await, Some(SessionEvent::Closed { session }) if session == me));
+}
+
+#[tokio::test]
 async fn a_subscribe_that_the_core_answers_after_the_reload_is_refused() {
     let (mut port, door) = port().await;
     let (mut client, me, outbound) = join(&mut port).await;
