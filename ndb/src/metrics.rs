@@ -53,6 +53,7 @@ pub(crate) struct Metrics {
     missing_bytes: Gauge,
     refused: [Counter; 6],
     pub(crate) stalls: Counter,
+    pub(crate) disk_stalls: Counter,
 }
 
 /// Handles of the tails.
@@ -142,8 +143,13 @@ impl Metrics {
             "Times the node's loop came 200 ms or more late to its beat: it was paused, or its machine \
              is slow"
         );
+        describe_counter!(
+            "vixen_ndb_disk_stalls_total",
+            "Times the disk did not answer for two seconds while something was to be written"
+        );
         Self {
             stalls: counter!("vixen_ndb_stalls_total"),
+            disk_stalls: counter!("vixen_ndb_disk_stalls_total"),
             commits: counter!("vixen_ndb_commits_total"),
             commit_seconds: histogram!("vixen_ndb_commit_seconds"),
             segments_stored: counter!("vixen_ndb_segments_stored_total"),

@@ -604,13 +604,17 @@ fn rebuild_puts_the_days_aside_unless_the_node_runs() {
     drop(store(dir.path()));
     {
         let _running = vixen_common::dirlock::DirLock::take(dir.path()).expect("free");
-        let (code, _, err) = tool("rebuild", dir.path(), &[]);
+        let (code, _, err) = tool("rebuild", dir.path(), &["--without-peers"]);
         assert_eq!(code, 2, "{err}");
         assert!(err.contains("runs, and has the directory") && err.contains("stop it"), "{err}");
         assert!(!err.contains("another directory"), "{err}");
         assert!(dir.path().join(FIRST_DAY).exists());
     }
-    let (code, out, err) = tool("rebuild", dir.path(), &[]);
+    // A directory does not tell whether anybody else has what is there.
+    let (code, _, err) = tool("rebuild", dir.path(), &[]);
+    assert!(code == 2 && err.contains("give --config and --node instead of --dir"), "{err}");
+    assert!(dir.path().join(FIRST_DAY).exists());
+    let (code, out, err) = tool("rebuild", dir.path(), &["--without-peers"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert!(out.contains("moved 2 days") && out.contains("Next:"), "{out}");
     assert!(!dir.path().join(FIRST_DAY).exists());
@@ -620,7 +624,7 @@ fn rebuild_puts_the_days_aside_unless_the_node_runs() {
     });
     let (code, out, _) = tool("verify", &aside.expect("put aside"), &[]);
     assert!(code == 0 && out.contains("positions 1 to 8"), "{out}");
-    let (code, out, _) = tool("rebuild", dir.path(), &[]);
+    let (code, out, _) = tool("rebuild", dir.path(), &["--without-peers"]);
     assert!(code == 0 && out.contains("there is nothing"), "{out}");
     // What was put aside does not keep a backup from coming back.
     let backup = tempfile::tempdir().expect("dir");

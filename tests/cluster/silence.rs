@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use vixen_tests::client::{Connection, ServerMessage};
 use vixen_tests::harness::{Cluster, ClusterOptions, Tier, wait_until};
+use vixen_tests::power_cut::{Disk, PowerSupply};
 
 use crate::support::{SOON, logged};
 
@@ -146,6 +147,42 @@ async fn stopped_ndb_nodes_and_entries_are_missed_by_name_and_say_that_they_were
         let stalls = cluster.metric(id, metric).await.expect("metrics");
         assert!(stalls >= 1.0, "{id}: {stalls}");
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_stands_still_is_told_by_name_and_holds_nobody_up() {
+    let mut cluster = Cluster::start(options()).await.expect("a cluster");
+    let supply = PowerSupply::new(&cluster.dir().join("power")).expect("a library");
+    for id in ["S2", "D2"] {
+        let setup = supply.setup(id, &cluster.store_dir(id), Disk::default()).expect("a setup");
+        cluster.set_up(id, setup).expect("a node");
+        cluster.stop(id).await.expect("a clean exit");
+        cluster.restart(id).await.expect("ready");
+    }
+    all_ready(&cluster).await;
+    let disk_of = |id: &str| supply.stands(id);
+    std::fs::write(disk_of("D2"), "").expect("its disk stands still");
+    publish(&cluster).await.expect("a place by the others");
+    let itself = ["D2".to_owned()];
+    readyz(&cluster, &itself, 200, &["ready, degraded: ", "D2 disk does not answer"]).await;
+    let entries = cluster.ids_of(Tier::Entry);
+    readyz(&cluster, &entries, 200, &["ready, degraded: ", "D2 disk does not answer"]).await;
+    logged(&cluster, "D2", &["WARN", "the disk does not answer"]).await;
+    let status = cluster.status("D2").await.expect("a status");
+    let owed_ms = status["disk"]["stalled_ms"].as_u64();
+    assert!(owed_ms.is_some_and(|ms| ms >= 2_000), "{:#}", status["disk"]);
+    std::fs::write(disk_of("S2"), "").expect("its disk stands still");
+    publish(&cluster).await.expect("a place by the others");
+    let others = all_but(&cluster, &["S2"]);
+    readyz(&cluster, &others, 200, &["ready, degraded: ", "S2 silent for "]).await;
+    for id in ["S2", "D2"] {
+        std::fs::remove_file(disk_of(id)).expect("its disk goes on");
+    }
+    all_ready(&cluster).await;
+    publish(&cluster).await.expect("a place");
+    logged(&cluster, "D2", &["INFO", "the disk answers again", "stalled_s="]).await;
+    let stalls = cluster.metric("D2", "vixen_ndb_disk_stalls_total").await.expect("metrics");
+    assert!(stalls >= 1.0, "{stalls}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
  *   POWER_CUT_STORE    the directory, absolute and without symbolic links; it may not exist yet
  *   POWER_CUT_NOTES    a directory on the same file system: `notes` and removed files go there
  *   POWER_CUT_SYNC_US  each sync takes up to so many microseconds; the disk itself is not asked
+ *   POWER_CUT_STANDS   a file: while it is there, no sync returns
  *   POWER_CUT_AT       the process kills itself with the note of this number, counted from 1
  *   POWER_CUT_LIES     syncs say that they are done and make nothing durable
  *
@@ -60,6 +61,7 @@ static char store[PATH_MAX], kept[PATH_MAX];
 static size_t store_length;
 static int notes = -1, lies;
 static long sync_us, cut_at, noted;
+static const char *stands;
 
 /* The function behind the one of this library. */
 #define REAL(real, type, name, ...)                                                                \
@@ -84,6 +86,7 @@ __attribute__((constructor)) static void begin(void) {
     sync_us = us ? atol(us) : 0;
     const char *at = getenv("POWER_CUT_AT");
     cut_at = at ? atol(at) : 0;
+    stands = getenv("POWER_CUT_STANDS");
     lies = getenv("POWER_CUT_LIES") != NULL;
     REAL(real, int, "open", const char *, int, ...);
     notes = real(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -204,6 +207,7 @@ static uint64_t note_range(int fd, const struct stat *now, uint64_t from, uint64
 
 static void wait_as_a_disk(void) {
     static __thread unsigned state;
+    while (stands && access(stands, F_OK) == 0) nanosleep(&(struct timespec){0, 1000000}, NULL);
     if (sync_us <= 0) return;
     if (!state) state = (unsigned)getpid() ^ (unsigned)(uintptr_t)&state ^ (unsigned)time(NULL);
     long us = (long)(rand_r(&state) % (unsigned)sync_us);

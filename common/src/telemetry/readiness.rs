@@ -79,6 +79,11 @@ impl Readiness {
             {
                 tracing::info!(degraded = lost.text(Instant::now()), "redundancy comes back");
             }
+            (Self::Degraded { missed: before, .. }, Self::Degraded { lost, missed })
+                if missed == before =>
+            {
+                tracing::info!(degraded = lost.text(Instant::now()), "degraded still");
+            }
             (_, Self::Degraded { lost, .. }) => {
                 tracing::warn!(degraded = lost.text(Instant::now()), "redundancy is lost");
             }

@@ -380,6 +380,8 @@ pub enum NdbStanding {
     DiskFull,
     /// It follows too few sync nodes to take part.
     NoFeeds,
+    /// Its disk does not answer: what it is sent waits in memory.
+    DiskStalled,
 }
 
 impl NdbStanding {
@@ -390,6 +392,7 @@ impl NdbStanding {
             Self::Willing => "willing",
             Self::DiskFull => "disk full",
             Self::NoFeeds => "too few sync nodes connected",
+            Self::DiskStalled => "disk does not answer",
         }
     }
 }

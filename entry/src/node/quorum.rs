@@ -124,7 +124,9 @@ impl Quorum {
             Words::new(format!("{willing} of {needed} ndb nodes of group {id} willing"))
         };
         let reasons = group.reasons(&self.roster).into_iter();
-        Some(reasons.fold(words, |words, reason| words.then(", ").then(reason)))
+        let words = reasons.fold(words, |words, reason| words.then(", ").then(reason));
+        let others = (up >= needed && !group.missed.is_empty()).then(|| group.missed.clone());
+        Some(others.into_iter().fold(words, |words, others| words.then(", ").gone(others)))
     }
 
     /// What keeps every group from holding a segment, in words.
@@ -189,5 +191,7 @@ mod tests {
         let wanted = "1 of 2 ndb nodes of group 0 live, waiting for D2, D3 (no link), too few sync nodes \
                       connected at D1";
         assert_eq!(missing(vec![group(0, &[feeds])]).as_deref(), Some(wanted));
+        let wanted = "1 of 2 ndb nodes of group 0 willing, disk full at D1, D3 down";
+        assert_eq!(missing(vec![group(0, &[full, willing])]).as_deref(), Some(wanted));
     }
 }

@@ -460,7 +460,10 @@ impl Segmenter {
         fx: &mut Effects,
     ) {
         let is_news = match (reason, self.groups.standing(from)) {
-            (RefuseReason::Unwilling, None | Some(NdbStanding::Willing)) => true,
+            (
+                RefuseReason::Unwilling,
+                None | Some(NdbStanding::Willing | NdbStanding::DiskStalled),
+            ) => true,
             (RefuseReason::Unwilling, Some(NdbStanding::DiskFull | NdbStanding::NoFeeds))
             | (RefuseReason::Gap | RefuseReason::Mismatch | RefuseReason::TooLarge, _) => false,
         };

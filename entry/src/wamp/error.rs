@@ -117,7 +117,7 @@ pub(crate) enum Refusal {
         max: usize,
     },
     /// An option has the wrong type or value.
-    #[error("option '{0}' is not of the type that the specification gives it")]
+    #[error("option '{0}' takes {wanted}", wanted = wanted(.0))]
     InvalidOption(&'static str),
     /// Options that no dictionary can hold: a key twice.
     #[error("the options hold a key twice")]
@@ -368,6 +368,18 @@ impl Ending {
             Self::NoSessionId => 1011,
             Self::HelloTimeout | Self::Trimmed { .. } | Self::KeepAliveTimeout => 1013,
         }
+    }
+}
+
+/// What an option takes, in words.
+fn wanted(option: &str) -> &'static str {
+    match option {
+        "ack" => "'canonical' or 'durable'",
+        "match" => "'exact', 'prefix' or 'wildcard'",
+        "limit" => "a whole number from 1 on",
+        "exclude" | "eligible" => "a list of session ids",
+        list if list.contains("_auth") => "a list of texts",
+        _switch => "true or false",
     }
 }
 

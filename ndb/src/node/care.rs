@@ -12,6 +12,7 @@ use vixen_common::segment::{Elected, SegmentMeta};
 use vixen_common::time::UtcDay;
 use vixen_common::wire::{Message, OrderBase, PeerId};
 
+use super::disk_wait::DiskNews;
 use super::{NdbError, NdbNode};
 use crate::replica::{Effects, Input, Lost};
 use crate::store::{Finding, Job};
@@ -134,7 +135,25 @@ impl NdbNode {
         } else {
             tracing::info!(free_mib, reserve_mib, "the disk has room again: segments are taken");
         }
-        self.tell_standing();
+        self.tell_readiness();
+    }
+
+    /// The disk has fallen silent, or has answered.
+    pub(super) fn tell_disk(&mut self, news: Option<DiskNews>) {
+        match news {
+            None => return,
+            Some(DiskNews::Stalled) => {
+                self.metrics.disk_stalls.increment(1);
+                tracing::warn!(
+                    "the disk does not answer: what is to be written waits, reads go on where they can"
+                );
+            }
+            Some(DiskNews::Back(after)) => {
+                let stalled_s = format!("{:.1}", after.as_secs_f64());
+                tracing::info!(stalled_s, "the disk answers again");
+            }
+        }
+        self.tell_readiness();
     }
 
     /// Whether what is placed and missing is fetched: the reserve is there for it, but not all of it.

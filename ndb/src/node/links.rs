@@ -80,6 +80,8 @@ impl NdbNode {
             NdbStanding::DiskFull
         } else if self.feeds_up() < self.feeds_needed() {
             NdbStanding::NoFeeds
+        } else if self.disk_wait.is_stalled() {
+            NdbStanding::DiskStalled
         } else {
             NdbStanding::Willing
         };

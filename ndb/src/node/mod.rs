@@ -9,6 +9,7 @@ mod audit;
 mod awaited;
 mod blobs;
 mod care;
+mod disk_wait;
 mod fetch;
 mod history;
 mod links;
@@ -47,6 +48,7 @@ use crate::tail::{Change, TailHandle, TailLog, Trouble, TroubleReport};
 use audit::Audit;
 use awaited::Awaited;
 use care::Care;
+use disk_wait::DiskWait;
 use fetch::Fetching;
 use progress::Progress;
 use retaining::Retaining;
@@ -179,6 +181,7 @@ pub struct NdbNode {
     /// Segments that were missing and came, since the start.
     fetched_total: u64,
     is_disk_full: bool,
+    disk_wait: DiskWait,
     standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
@@ -256,6 +259,7 @@ impl NdbNode {
             progress: Progress::default(),
             fetched_total: 0,
             is_disk_full: false,
+            disk_wait: DiskWait::default(),
             standing: NdbStanding::NoFeeds,
             inbox,
             handle: NdbHandle { inbox: sender, ready },
@@ -346,6 +350,8 @@ impl NdbNode {
                 }
             }
             self.note_silence();
+            let news = self.disk_wait.look(Instant::now());
+            self.tell_disk(news);
             self.settle(fx, stop)?;
             self.fetch_due();
             self.order_due();
@@ -370,11 +376,14 @@ impl NdbNode {
     fn next_timer(&self) -> Instant {
         let fetching = self.fetching.due_at().filter(|_| self.may_fetch());
         let beat = Some(Instant::from_std(self.links.due_at()));
-        let due = [self.unwritten.due_at(), fetching, self.order_due_at(), beat];
+        let disk = self.disk_wait.due_at();
+        let due = [self.unwritten.due_at(), fetching, self.order_due_at(), beat, disk];
         due.into_iter().flatten().fold(self.care.due_at(), Instant::min)
     }
 
     fn on_report(&mut self, committed: Committed, fx: &mut Effects) -> Result<(), NdbError> {
+        let news = self.disk_wait.answered(committed.batches, Instant::now());
+        self.tell_disk(news);
         self.metrics.commits.increment(1);
         self.metrics.commit_seconds.record(committed.elapsed.as_secs_f64());
         self.metrics.segments_stored.increment(committed.stored.len() as u64);
@@ -497,6 +506,7 @@ impl NdbNode {
         }
         self.writing_rows += jobs.iter().filter(|job| matches!(job, Job::Place(_))).count();
         self.mending += jobs.iter().filter(|job| job.is_mending()).count();
+        self.disk_wait.handed_over(Instant::now());
         if self.writer.write(jobs) { Ok(()) } else { Err(self.writer_error()) }
     }
 

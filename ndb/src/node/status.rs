@@ -1,6 +1,7 @@
 //! The status page of an ndb node.
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use vixen_common::config::NodeName;
 use vixen_common::id::NdbId;
@@ -51,6 +52,7 @@ impl NdbNode {
                 "free_bytes": self.care.disk_free,
                 "reserve_bytes": self.options.disk_reserve,
                 "is_full": self.is_disk_full,
+                "stalled_ms": self.disk_wait.stalled_for(Instant::now()).map(|owed| owed.as_millis()),
             },
             "catch_up": self.bytes_status(),
             "audit": self.audit_status(),

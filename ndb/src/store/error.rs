@@ -25,8 +25,8 @@ pub enum StoreError {
     },
     /// The directory holds a store of the time before days.
     #[error(
-        "{path} holds a store of an older format; start with an empty directory, the node fetches \
-         everything from its peers"
+        "{path} has a data.mdb, as the store of a sync node has: no store of an ndb node of this version. \
+         Give the directory of an ndb node; never empty that of a sync node"
     )]
     OldLayout {
         /// The directory.

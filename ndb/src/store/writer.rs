@@ -40,6 +40,8 @@ pub(crate) struct Committed {
     pub(crate) trimmed_to: Option<Position>,
     /// It begins earlier than it did.
     pub(crate) extended: Vec<Extended>,
+    /// Batches of jobs, as they were handed over, that it took.
+    pub(crate) batches: usize,
     /// How long it took.
     pub(crate) elapsed: Duration,
 }
@@ -97,7 +99,11 @@ fn write_all(
     report: &mpsc::UnboundedSender<Result<Committed, StoreError>>,
 ) {
     while let Ok(mut batch) = waiting.recv() {
-        batch.extend(waiting.try_iter().flatten());
+        let mut batches = 1;
+        for more in waiting.try_iter() {
+            batch.extend(more);
+            batches += 1;
+        }
         let begun = Instant::now();
         let mut committed = store.commit(&mut memory, &batch, WallTime::now());
         let mut waits = false;
@@ -107,8 +113,12 @@ fn write_all(
             }
             // Nothing of the batch is lost: it is written again, what of it is on disk as well.
             match wait_for_space(waiting) {
-                Some(more) => batch.extend(more),
-                None => break,
+                More::Jobs(more) => {
+                    batch.extend(more);
+                    batches += 1;
+                }
+                More::Nothing => {}
+                More::Stops => break,
             }
             committed = Memory::recover(store).and_then(|recovered| {
                 memory = recovered;
@@ -119,7 +129,7 @@ fn write_all(
             tracing::info!("what waited for room on the disk is written");
         }
         let committed =
-            committed.map(|committed| Committed { elapsed: begun.elapsed(), ..committed });
+            committed.map(|committed| Committed { batches, elapsed: begun.elapsed(), ..committed });
         let failed = committed.is_err();
         if report.send(committed).is_err() || failed {
             return;
@@ -127,11 +137,18 @@ fn write_all(
     }
 }
 
-/// What else comes while the disk is full, at most for a moment; `None` when the node stops.
-fn wait_for_space(waiting: &jobs::Receiver<Vec<Job>>) -> Option<Vec<Job>> {
+enum More {
+    Jobs(Vec<Job>),
+    Nothing,
+    /// The node stops.
+    Stops,
+}
+
+/// What else comes while the disk is full, at most for a moment.
+fn wait_for_space(waiting: &jobs::Receiver<Vec<Job>>) -> More {
     match waiting.recv_timeout(SPACE_LOOK) {
-        Ok(more) => Some(more),
-        Err(jobs::RecvTimeoutError::Timeout) => Some(Vec::new()),
-        Err(jobs::RecvTimeoutError::Disconnected) => None,
+        Ok(more) => More::Jobs(more),
+        Err(jobs::RecvTimeoutError::Timeout) => More::Nothing,
+        Err(jobs::RecvTimeoutError::Disconnected) => More::Stops,
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Place {
     pub(super) arguments: String,
     /// Bound of one day's file.
     pub(super) bytes_max: u64,
+    /// It is a backup that is read, and no node's store.
+    pub(super) is_backup: bool,
 }
 
 impl Target {
@@ -59,6 +61,7 @@ impl Target {
                 members: None,
                 arguments,
                 bytes_max,
+                is_backup: false,
             });
         }
         anyhow::ensure!(
@@ -81,6 +84,7 @@ impl Target {
             members: config.ndb_groups.get(usize::from(id.group.0)).map(|g| g.members.len()),
             arguments: format!("--config {} --node {name}", file.display()),
             bytes_max: config.limits.store_bytes_max,
+            is_backup: false,
         })
     }
 }
@@ -106,15 +110,19 @@ impl Place {
     /// The same, for a store that must be there; LMDB's signals are answered for from here on.
     fn inspect(&self) -> anyhow::Result<Inspector> {
         self.ensure_there()?;
-        super::fault::answer_for(
-            &format!("the store in {} is damaged so that LMDB cannot go on", self.dir.display()),
-            &format!(
+        let advice = if self.is_backup {
+            "This backup is damaged: take another, or an empty directory where peers have everything"
+                .to_owned()
+        } else {
+            format!(
                 "If the node cannot start any more: `vixen-ndb rebuild {}` fetches everything from \
                  the peers",
                 self.arguments
-            ),
-            2,
-        );
+            )
+        };
+        let damaged =
+            format!("the store in {} is damaged so that LMDB cannot go on", self.dir.display());
+        super::fault::answer_for(&damaged, &advice, 2);
         Ok(Inspector::new(self.dir.clone(), self.bytes_max))
     }
 

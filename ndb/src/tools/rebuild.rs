@@ -28,9 +28,9 @@ pub(super) const ASIDE_PREFIX: &str = "damaged-";
     verbatim_doc_comment,
     after_help = "\
 Example:
-  supervisorctl stop D1
+  deploy/cluster kill D1                  # or as your supervisor stops it
   vixen-ndb rebuild --config vixen.toml --node D1
-  supervisorctl start D1
+  deploy/cluster restart D1
 
 A store with some damaged messages needs no rebuild: the running node finds and fetches them.
 
@@ -41,7 +41,8 @@ Exit codes:
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Also when the node is the only one of its group: its messages are then nowhere else.
+    /// Also when the node is the only one of its group, or with --dir, which does not tell: its messages
+    /// may then be nowhere else.
     #[arg(long)]
     without_peers: bool,
 }
@@ -51,6 +52,13 @@ impl Args {
         let place = self.target.find()?;
         let dir = &place.dir;
         place.ensure_there()?;
+        anyhow::ensure!(
+            place.members.is_some() || self.without_peers,
+            "nothing tells here whether {} has peers that have its messages, as a nearcast's has not: \
+             give --config and --node instead of --dir, or restore a backup (`vixen-ndb restore \
+             --help`), or give --without-peers to go on without what is nowhere else",
+            place.name
+        );
         anyhow::ensure!(
             place.members != Some(1) || self.without_peers,
             "{} is the only node of its group: nobody else has its messages. Restore a backup \

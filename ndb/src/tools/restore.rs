@@ -31,10 +31,10 @@ const PARTIAL: &str = "restoring";
     verbatim_doc_comment,
     after_help = "\
 Example:
-  supervisorctl stop D1
+  deploy/cluster kill D1                  # or as your supervisor stops it
   mv /var/lib/vixen/D1 /var/lib/vixen/D1.old
   vixen-ndb restore --config vixen.toml --node D1 --from /backup/D1-2026-11-21
-  supervisorctl start D1
+  deploy/cluster restart D1
 
 Exit codes:
   0  restored: the node can be started
@@ -57,7 +57,7 @@ impl Args {
         let place = self.target.find()?;
         anyhow::ensure!(is_there(&self.from)?, "there is no backup {}", self.from.display());
         check_empty(&place.dir)?;
-        let source = Place { dir: self.from.clone(), ..place.clone() };
+        let source = Place { dir: self.from.clone(), is_backup: true, ..place.clone() };
         let (backup, days) = source.survey()?;
         if let (Some(own), Some(found)) = (place.group, backup.find_group(&days).unwrap_or(None)) {
             anyhow::ensure!(
@@ -76,11 +76,16 @@ impl Args {
         let names: Vec<_> = days.into_iter().map(|(day, _)| day.to_string()).collect();
         let bytes = copy_days(&self.from, &place.dir, &names)?;
         say(&format!(
-            "restored {}, {}, to {}\nStart {} now: it fetches what is newer from its peers.\n",
+            "restored {}, {}, to {}\nStart {} now: {}.\n",
             count(names.len() as u64, "day"),
             size(bytes),
             place.dir.display(),
-            place.name
+            place.name,
+            if place.members == Some(1) {
+                "it has no peers, so what is newer than the backup is lost"
+            } else {
+                "it fetches what is newer from its peers"
+            }
         ));
         Ok(Outcome::Good)
     }

@@ -1,5 +1,7 @@
 //! Why a store cannot be used.
 
+use std::path::PathBuf;
+
 use vixen_common::lmdb::OpenError;
 
 /// Why a store cannot be used. None of these is retryable: the node stops.
@@ -8,6 +10,15 @@ pub enum StoreError {
     /// It cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// It is another tier's directory.
+    #[error(
+        "{path} holds days, as the store of an ndb node does: give the directory of a sync node \
+         (storage.data-dir)"
+    )]
+    OfNdb {
+        /// The directory.
+        path: PathBuf,
+    },
     /// LMDB failed.
     #[error("LMDB failed")]
     Lmdb(#[from] heed::Error),

@@ -15,6 +15,7 @@ use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
 use vixen_common::lmdb;
 use vixen_common::segment::Elected;
+use vixen_common::time::UtcDay;
 
 use crate::node::Standing;
 use crate::vote::{OwnerRow, Recovered, VoteState, Write};
@@ -81,9 +82,20 @@ pub(crate) struct Beside {
     pub(crate) trimmed_to: Option<Stamp>,
 }
 
+/// Whether an ndb node keeps its messages there.
+fn holds_days(dir: &Path) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .any(|name| name.parse::<UtcDay>().is_ok())
+}
+
 impl Store {
     /// Opens or creates the store in `dir`. Blocking.
     pub(crate) fn open(dir: &Path, bytes_max: u64, fsync: bool) -> Result<Self, StoreError> {
+        if holds_days(dir) {
+            return Err(StoreError::OfNdb { path: dir.to_owned() });
+        }
         lmdb::make(dir, FORMAT, None, &db_name::ALL, fsync)?;
         let env = lmdb::open(dir, bytes_max, fsync)?;
         let mut txn = env.write_txn()?;
@@ -367,6 +379,15 @@ mod tests {
 
     fn commit(store: &mut Store, writes: impl IntoIterator<Item = Write>) {
         store.commit(writes, Beside::default(), None).expect("commits");
+    }
+
+    #[test]
+    fn the_directory_of_an_ndb_node_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().expect("dir");
+        std::fs::create_dir(dir.path().join("2026-11-29")).expect("a day");
+        let refused = Store::open(dir.path(), BYTES_MAX, false).err().expect("refused").to_string();
+        assert!(refused.contains("as the store of an ndb node does"), "{refused}");
+        assert!(!dir.path().join("data.mdb").exists(), "nothing was made");
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl PowerSupply {
             ("LD_PRELOAD".to_owned(), self.library.display().to_string()),
             ("POWER_CUT_STORE".to_owned(), store.display().to_string()),
             ("POWER_CUT_NOTES".to_owned(), notes.display().to_string()),
+            ("POWER_CUT_STANDS".to_owned(), self.stands(id).display().to_string()),
             ("POWER_CUT_SYNC_US".to_owned(), disk.sync_us.to_string()),
             ("POWER_CUT_AT".to_owned(), disk.cut_at.to_string()),
         ];
@@ -130,6 +131,12 @@ impl PowerSupply {
             env.push(("POWER_CUT_LIES".to_owned(), "1".to_owned()));
         }
         Ok(NodeSetup { env, ..NodeSetup::default() })
+    }
+
+    /// While this file is there, no sync of the node `id` returns: its disk stands still.
+    #[must_use]
+    pub fn stands(&self, id: &str) -> PathBuf {
+        self.dir.join(format!("{id}.stands"))
     }
 
     /// Leaves in the data directory of a node that was killed what a disk might have kept, and
