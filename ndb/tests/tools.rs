@@ -685,9 +685,10 @@ fn running_a_node_takes_its_arguments_as_before() {
     std::fs::write(&config, CONFIG).expect("writes");
     let output = run(&["--config", text(&config), "--node", "D1", "--check-config"]);
     let out = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(
-        (output.status.code(), out.as_str()),
-        (Some(0), "configuration is good: D1 is an ndb node of test\n")
+    assert!(
+        output.status.success()
+            && out.starts_with("configuration is good: D1 is an ndb node of test\n"),
+        "{out}"
     );
     let (code, _, err) = tool("verify", dir.path(), &[]);
     assert!(code == 2 && err.contains("no day of a store"), "{err}");
