@@ -88,9 +88,10 @@ pub async fn serve(
     let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
     config.tell_secret_and_name_concerns(Tier::Entry, name, links.as_deref());
     let ports = Ports::bind(&member).await?;
+    // Before the node, which would be stalled while a key is made.
+    let door = Arc::new(Door::new(config));
     let node = EntryNode::new(options_of(config, name));
     dial_all(config, links.clone(), &node);
-    let door = Arc::new(Door::new(config));
     let (realms, certificates) =
         (Arc::clone(&door), Certificates { has_clients: true, clients: tls.clone(), links });
     tokio::spawn(reload_on_hangup(load, certificates, move |config| {

@@ -52,7 +52,8 @@ fn summary(of: &Histogram<u64>) -> Summary {
 
 impl Latencies {
     fn new() -> anyhow::Result<Self> {
-        let none = Histogram::new(3)?;
+        // From 1 µs to the longest that anything is waited for.
+        let none = Histogram::new_with_bounds(1, 60_000_000, 3)?;
         Ok(Self { acknowledged: none.clone(), delivered: none })
     }
 
