@@ -259,7 +259,11 @@ async fn attempt(kind: Kind, to: &str, source: (u8, u8), unique: u64) -> anyhow:
         }
         Kind::RightsRevoked => {
             let line = format!("GET /events?realm={GUARDED}&topic=a.b");
-            raw.request(&line, &format!("authorization: Basic {MALLORYS_BASIC}\r\n")).await?;
+            raw.request(
+                &line,
+                &format!("authorization: Basic {MALLORYS_BASIC}\r\nconnection: close\r\n"),
+            )
+            .await?;
             if raw.status().await? != 200 {
                 return Ok(true);
             }

@@ -19,6 +19,8 @@ const REALM: &str = "realm1";
 const PAYLOAD_BYTES: usize = 96;
 /// Between two messages of a publisher.
 const PACE: Duration = Duration::from_millis(50);
+/// The publisher at the entry that is attacked.
+const ATTACKED: u32 = 1;
 /// An acknowledgement that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -82,11 +84,13 @@ pub(super) struct Honest {
 }
 
 impl Honest {
-    /// Joins all of them.
+    /// Joins all of them. What the publisher at the first entry, which is attacked, has sent counts
+    /// there wherever it is delivered: others cannot get it before it is out.
     pub(super) async fn start(urls: &[String]) -> anyhow::Result<Self> {
         let latencies: Result<Vec<Shared>, _> =
             urls.iter().map(|_| Latencies::new().map(|new| Arc::new(Mutex::new(new)))).collect();
         let latencies = latencies?;
+        let latencies_of_attacked = Arc::clone(latencies.first().context("no entry")?);
         let (publishing, is_publishing) = watch::channel(true);
         // The last position that must have come before a subscriber ends.
         let (subscribing, until) = watch::channel(u64::MAX);
@@ -95,7 +99,8 @@ impl Honest {
             let mut subscriber = Connection::open(url, REALM).await?;
             subscriber.subscribe(1, TOPIC).await?;
             let name = format!("subscriber {n}");
-            let task = subscribe(name, subscriber, Arc::clone(latencies), until.clone());
+            let shared = (Arc::clone(latencies), Arc::clone(&latencies_of_attacked));
+            let task = subscribe(name, subscriber, shared, until.clone());
             subscribers.push(tokio::spawn(task));
         }
         for (n, (url, latencies)) in (1..).zip(urls.iter().zip(&latencies)) {
@@ -199,7 +204,7 @@ async fn acknowledged(connection: &mut Connection, seq: u64) -> anyhow::Result<u
 async fn subscribe(
     name: String,
     mut connection: Connection,
-    latencies: Shared,
+    (own, attacked): (Shared, Shared),
     mut until: watch::Receiver<u64>,
 ) -> anyhow::Result<Subscriber> {
     let clock = RunClock::start();
@@ -212,7 +217,8 @@ async fn subscribe(
                 anyhow::bail!("{name}: {}", String::from_utf8_lossy(text));
             };
             let waited_ns = now_ns.saturating_sub(sent_ns);
-            lock(&latencies).delivered.saturating_record(waited_ns / 1000);
+            let latencies = if event.publisher == ATTACKED { &attacked } else { &own };
+            lock(latencies).delivered.saturating_record(waited_ns / 1000);
             events.push(event);
         }
         let last = *until.borrow_and_update();
