@@ -1,66 +1,48 @@
 //! The one listening port of a node.
 
+mod bounds;
+mod connection;
+mod connections;
+mod errors;
+mod intake;
+mod places;
 mod watched;
 
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::sleep;
 
+use crate::address::AddressBlock;
+use crate::config::Limits;
 use crate::link::{Identity, Inbox, LinkEvent, RefusalLog, link_router};
+use crate::process::raise_open_files;
 use crate::reload::{Certificates, Load, reload_on_hangup};
 use crate::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
 };
-use crate::tls::{CertifiedNames, ClientAddress, Port, Tls};
-use watched::{STALLED_CONNECTIONS, VANISHED_CONNECTIONS, Watched};
+use crate::tls::{ClientAddress, Port, Tls};
+pub use bounds::{PortBounds, Timeouts};
+use connection::{Accepted, serve_connection};
+pub(crate) use connections::{Connections, Place};
+pub(crate) use errors::AcceptErrors;
+use intake::Intake;
+pub use intake::{Meter, Over};
+pub(crate) use places::Full;
+use watched::{STALLED_CONNECTIONS, VANISHED_CONNECTIONS};
 
 const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
 const MALFORMED_REQUESTS: &str = "vixen_common_malformed_requests_total";
 
-/// How long a connection may keep the server waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For the head of the first request, from the end of the handshake on: who sends it byte by
-    /// byte, or never, holds nothing for good.
-    pub first_head: Duration,
-    /// For the head of each further one, from the end of the answer before on. Longer than clients
-    /// wait between two requests: one that is sent just when the connection is closed fails.
-    pub next_head: Duration,
-    /// Of TCP itself, while something waits to be written. Who is slow is not silent.
-    pub silence: Duration,
-    /// For an answer of which nothing more is taken, while some of it waits to be written. It does
-    /// not hold for what a connection becomes by an upgrade.
-    pub stall: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let minute = Duration::from_secs(60);
-        Self {
-            first_head: Duration::from_secs(5),
-            next_head: minute,
-            silence: minute,
-            stall: minute,
-        }
-    }
-}
+/// What shells give, where the system does not tell.
+const FEW_FILES: u64 = 1024;
 
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +86,39 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
 
 /// Serves `router` until `stop` resolves; connections of links are cut then, requests finished.
 /// With `tls` the port speaks nothing else. Handlers find who is there as
-/// `ConnectInfo<`[`ClientAddress`]`>`. Small frames leave at once: links and acknowledgements must
-/// not wait for Nagle's timer.
+/// `ConnectInfo<`[`ClientAddress`]`>`, and what is unfinished of its input as `Extension<`[`Meter`]`>`.
+/// Small frames leave at once: links and acknowledgements must not wait for Nagle's timer.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     router: Router,
-    timeouts: Timeouts,
+    bounds: impl Into<PortBounds>,
     stop: impl Future<Output = ()>,
 ) {
+    describe();
+    let bounds: PortBounds = bounds.into();
+    let connections = Connections::new(bounds.connections_max, bounds.connections_per_address_max);
+    let intake = Intake::new(bounds.unfinished_bytes_max);
+    let mut port = Port::new(listener, tls, connections);
+    let closing = watch::Sender::new(());
+    let mut stop = pin!(stop);
+    loop {
+        let (stream, client, place) = tokio::select! {
+            arrival = port.accept() => arrival,
+            () = &mut stop => break,
+        };
+        let meter = intake.meter(AddressBlock::of(client.ip));
+        let accepted = Accepted { stream, client, place, meter };
+        let (router, closing) = (router.clone(), closing.subscribe());
+        tokio::spawn(serve_connection(accepted, router, bounds.timeouts, closing));
+    }
+    // Closed before the wait: whoever comes now finds another node the sooner.
+    drop(port);
+    closing.send_replace(());
+    closing.closed().await;
+}
+
+fn describe() {
     metrics::describe_counter!(
         SILENT_CONNECTIONS,
         "Connections closed because the head of a first request did not come in time"
@@ -129,100 +135,9 @@ pub async fn serve(
         STALLED_CONNECTIONS,
         "Connections closed because their client took nothing more of an answer"
     );
-    let mut port = Port::new(listener, tls);
-    let closing = watch::Sender::new(());
-    let mut stop = pin!(stop);
-    loop {
-        let (stream, client) = tokio::select! {
-            arrival = port.accept() => arrival,
-            () = &mut stop => break,
-        };
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let is_upgraded = Arc::new(AtomicBool::new(false));
-        let certified = stream.certified_names();
-        let watched = Watched::new(stream, timeouts.silence)
-            .with_stall(timeouts.stall, Arc::clone(&is_upgraded));
-        let service =
-            service_of(router.clone(), client, certified, (Arc::clone(&has_asked), is_upgraded));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(timeouts.next_head)
-            .serve_connection(TokioIo::new(watched), service)
-            .with_upgrades();
-        let mut closing = closing.subscribe();
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let first_head = sleep(timeouts.first_head);
-            let (mut first_head, mut has_time) = (pin!(first_head), true);
-            loop {
-                tokio::select! {
-                    biased;
-                    ended = connection.as_mut() => {
-                        note_end(client, ended);
-                        return;
-                    }
-                    Ok(()) = closing.changed() => {
-                        // Browsers connect ahead of what they may ask: nobody waits for that.
-                        if !has_asked.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    () = first_head.as_mut(), if has_time => {
-                        has_time = false;
-                        if !has_asked.load(Ordering::Relaxed) {
-                            metrics::counter!(SILENT_CONNECTIONS).increment(1);
-                            tracing::debug!(ip = %client.ip, "connection closed: no request in time");
-                            return;
-                        }
-                    }
-                }
-            }
-        });
-    }
-    // Closed before the wait: whoever comes now finds another node the sooner.
-    drop(port);
-    closing.send_replace(());
-    closing.closed().await;
-}
-
-/// Of all ends, those that the client has brought about by what it sent count.
-fn note_end(client: ClientAddress, ended: Result<(), hyper::Error>) {
-    let Err(error) = ended else { return };
-    if error.is_parse() {
-        metrics::counter!(MALFORMED_REQUESTS).increment(1);
-        tracing::debug!(ip = %client.ip, %error, "request refused: malformed");
-    }
-}
-
-/// `router` for one connection: requests carry who `client` is, and the first one is noted, as is
-/// that the connection becomes another one.
-fn service_of(
-    router: Router,
-    client: ClientAddress,
-    certified: CertifiedNames,
-    (has_asked, is_upgraded): (Arc<AtomicBool>, Arc<AtomicBool>),
-) -> impl Service<
-    hyper::Request<Incoming>,
-    Response = Response,
-    Error = std::convert::Infallible,
-    Future: Send,
-> + Send {
-    let router = TowerToHyperService::new(router);
-    service_fn(move |request: hyper::Request<Incoming>| {
-        has_asked.store(true, Ordering::Relaxed);
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(client));
-        request.extensions_mut().insert(certified.clone());
-        let (answer, is_upgraded) = (router.call(request), Arc::clone(&is_upgraded));
-        async move {
-            let answer = answer.await?;
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                is_upgraded.store(true, Ordering::Relaxed);
-            }
-            Ok(answer)
-        }
-    })
+    connections::describe();
+    errors::describe();
+    intake::describe();
 }
 
 /// What a sync or ndb node serves: `/link` into `inbox`, and the operators' pages. Where links have
@@ -261,8 +176,10 @@ async fn demand_certificate(
 /// Runs what surrounds a sync or ndb node, as tasks of the current runtime: its port, with `/link`
 /// and the operators' pages, the signals that put `stop` into its inbox, and the one that has its
 /// certificates read again, as the configuration of `load` names them.
+#[expect(clippy::too_many_arguments, reason = "each is another side of the node")]
 pub fn surround<E>(
     listener: TcpListener,
+    limits: &Limits,
     identity: Identity,
     inbox: Inbox<E>,
     stop: E,
@@ -275,8 +192,9 @@ pub fn surround<E>(
     let tls = identity.tls.clone();
     tokio::spawn(tell_service_manager(Arc::clone(&ready), Arc::clone(&status)));
     let router = node_router(identity, inbox.clone(), ready, status);
-    let timeouts = Timeouts::default();
-    tokio::spawn(serve(listener, tls.clone(), router, timeouts, std::future::pending()));
+    let files = raise_open_files().unwrap_or(FEW_FILES);
+    let bounds = PortBounds::of(limits, files);
+    tokio::spawn(serve(listener, tls.clone(), router, bounds, std::future::pending()));
     let certificates = Certificates { has_clients: false, clients: None, links: tls };
     tokio::spawn(reload_on_hangup(load, certificates, |_config| {}));
     tokio::spawn(async move {

@@ -15,7 +15,7 @@ use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_common::process::{outlive_file_size_limit, raise_open_files};
 use vixen_common::reload::{Certificates, Load, reload_on_hangup};
 use vixen_common::roster::Roster;
-use vixen_common::server::{self, ListenError, Timeouts};
+use vixen_common::server::{self, ListenError, PortBounds, Timeouts};
 use vixen_common::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
     tell_service_manager,
@@ -185,6 +185,8 @@ pub(crate) async fn run(
         silence: limits.keep_alive_timeout,
         stall: limits.answer_stall_timeout,
     };
+    let files = raise_open_files().unwrap_or(u64::MAX);
+    let bounds = PortBounds { timeouts, ..PortBounds::of(limits, files) };
     let until_stopping = || {
         let mut stopping = stopping.subscribe();
         async move {
@@ -192,7 +194,8 @@ pub(crate) async fn run(
         }
     };
     let serve = |listener, router| {
-        let serving = server::serve(listener, tls.clone(), router, timeouts, until_stopping());
+        let serving =
+            server::serve(listener, tls.clone(), router, bounds.clone(), until_stopping());
         tokio::spawn(serving)
     };
     let pages = admin.zip(routers.admin).map(|(listener, router)| serve(listener, router));

@@ -6,6 +6,7 @@
 mod amnesia;
 mod clocks;
 mod config;
+mod door;
 mod drain;
 mod full;
 mod gone;

@@ -157,6 +157,11 @@ fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
     let at_least = [
         (segment, message, "a message must fit a segment"),
         (("frame-bytes-max", limits.frame_bytes_max), message, "a message must fit a frame"),
+        (
+            ("unfinished-bytes-max", limits.unfinished_bytes_max),
+            ("frame-bytes-max", limits.frame_bytes_max),
+            "a frame must be able to come",
+        ),
         (message, ("topic-bytes-max", limits.topic_bytes_max), "a topic is part of its message"),
         (
             ("session-unacknowledged-bytes-max", limits.session_unacknowledged_bytes_max),
@@ -209,6 +214,7 @@ fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
             ),
         ));
     }
+    check_connections(limits, source)?;
     if limits.keep_alive_timeout <= limits.keep_alive_interval {
         return Err(source.refuse(
             "limits.keep-alive-timeout",
@@ -223,6 +229,25 @@ fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
             format!("{store} bytes cannot be the size of a map"),
             "set it to a multiple of 4KiB, at least 1MiB",
         ));
+    }
+    Ok(())
+}
+
+fn check_connections(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
+    let of_all = ("connections-max", limits.connections_max);
+    let of_address = ("connections-per-address-max", limits.connections_per_address_max);
+    let at_least = [
+        (of_all, ("sessions-max", limits.sessions_max)),
+        (of_address, ("sessions-per-address-max", limits.sessions_per_address_max)),
+    ];
+    for ((key, value), (lower_key, lower)) in at_least {
+        if value < lower {
+            return Err(source.refuse(
+                format!("limits.{key}"),
+                format!("{value} is less than {lower_key} ({lower}), and each is a connection"),
+                format!("set it to {lower} or more, or lower {lower_key}"),
+            ));
+        }
     }
     Ok(())
 }

@@ -8,6 +8,10 @@ use super::read::TableReader;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+/// Connections beside those of sessions: idle ones, which clients and proxies keep for later.
+const MORE_CONNECTIONS: usize = 4096;
+const MORE_CONNECTIONS_OF_ADDRESS: usize = 256;
+
 /// Table `[limits]`. None of them may be 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -67,10 +71,10 @@ pub struct Limits {
     /// `keep-alive-timeout`: a client that says nothing for so long, or whose network takes nothing
     /// for so long, is gone. Default 60 s; above `keep-alive-interval`.
     pub keep_alive_timeout: Duration,
-    /// `sessions-per-address-max`: further connections of clients from one IP address are refused.
-    /// Default 16384.
+    /// `sessions-per-address-max`: further sessions and requests of clients from one IP address are
+    /// refused. Default 1024.
     pub sessions_per_address_max: usize,
-    /// `sessions-max`: further connections of clients are refused. Default 65536.
+    /// `sessions-max`: further sessions and requests of clients are refused. Default 65536.
     pub sessions_max: usize,
     /// `answer-stall-timeout`: a client that takes nothing of an answer of HTTP for so long is gone.
     /// Default 60 s.
@@ -82,6 +86,19 @@ pub struct Limits {
     pub history_answers_per_realm_max: usize,
     /// `history-answers-max`: the same for all of an entry. Default 128.
     pub history_answers_max: usize,
+    /// `connections-per-address-max`: further connections from one IP address close its idle ones, or
+    /// are refused. Default: `sessions-per-address-max` and 256 more; not below it.
+    pub connections_per_address_max: usize,
+    /// `connections-max`: further connections close idle ones, or are refused. Default: `sessions-max`
+    /// and 4096 more; not below it. Where there are fewer open files, so many as fit them.
+    pub connections_max: usize,
+    /// `unfinished-bytes-max`: what has come of requests, frames and messages that are not whole;
+    /// beyond it the largest of the address that has most of it ends. Default 64 MiB, or
+    /// `frame-bytes-max` where that is more; not below it.
+    pub unfinished_bytes_max: usize,
+    /// `unfinished-timeout`: a body, frame or message that is not whole so long after its first byte
+    /// ends. Default 60 s.
+    pub unfinished_timeout: Duration,
     /// `login-failures-max`: after as many failed logins of an address within
     /// `login-failure-window`, further ones are refused for as long. Default 20.
     pub login_failures_max: u32,
@@ -119,12 +136,16 @@ impl Default for Limits {
             hello_timeout: Duration::from_secs(5),
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(60),
-            sessions_per_address_max: 16_384,
+            sessions_per_address_max: 1024,
             sessions_max: 65_536,
             answer_stall_timeout: Duration::from_secs(60),
             history_answers_per_address_max: 32,
             history_answers_per_realm_max: 64,
             history_answers_max: 128,
+            connections_per_address_max: 1024 + MORE_CONNECTIONS_OF_ADDRESS,
+            connections_max: 65_536 + MORE_CONNECTIONS,
+            unfinished_bytes_max: 64 * MIB,
+            unfinished_timeout: Duration::from_secs(60),
             login_failures_max: 20,
             login_failure_window: Duration::from_secs(60),
             store_bytes_max: 1 << 40,
@@ -161,6 +182,10 @@ impl Limits {
         "history-answers-per-address-max",
         "history-answers-per-realm-max",
         "history-answers-max",
+        "connections-per-address-max",
+        "connections-max",
+        "unfinished-bytes-max",
+        "unfinished-timeout",
         "login-failures-max",
         "login-failure-window",
         "store-bytes-max",
@@ -200,6 +225,14 @@ impl Limits {
         table.count("history-answers-per-address-max", &mut l.history_answers_per_address_max)?;
         table.count("history-answers-per-realm-max", &mut l.history_answers_per_realm_max)?;
         table.count("history-answers-max", &mut l.history_answers_max)?;
+        l.connections_per_address_max =
+            l.sessions_per_address_max.saturating_add(MORE_CONNECTIONS_OF_ADDRESS);
+        l.connections_max = l.sessions_max.saturating_add(MORE_CONNECTIONS);
+        table.count("connections-per-address-max", &mut l.connections_per_address_max)?;
+        table.count("connections-max", &mut l.connections_max)?;
+        l.unfinished_bytes_max = l.unfinished_bytes_max.max(l.frame_bytes_max);
+        table.size("unfinished-bytes-max", &mut l.unfinished_bytes_max)?;
+        table.duration("unfinished-timeout", &mut l.unfinished_timeout)?;
         table.count("login-failures-max", &mut l.login_failures_max)?;
         table.duration("login-failure-window", &mut l.login_failure_window)?;
         table.size("store-bytes-max", &mut l.store_bytes_max)?;

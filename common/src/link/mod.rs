@@ -20,6 +20,7 @@ mod queue;
 mod refusals;
 mod secrets;
 mod socket;
+mod unproven;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::ws::{Message as WsMessage, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
@@ -17,8 +18,10 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use super::conduct::{Misconduct, judge};
 use super::owners::Owners;
 use super::queue::{LinkReceiver, queue};
+use super::unproven::{Unproven, UnprovenPlace};
 use super::{Identity, Inbox, LinkEvent, LinkId, RefusalLog};
 use crate::config::NodeName;
+use crate::server::Meter;
 use crate::tls::{CertifiedNames, ClientAddress};
 use crate::wire::{
     FRAME_BYTES_MAX, Greeting, Hello, Message, PROTOCOL_VERSION, PeerId, Refusal, Welcome,
@@ -27,6 +30,8 @@ use crate::wire::{
 
 /// Messages are put in one frame until it holds this much.
 const FRAME_BYTES_GOAL: usize = 256 << 10;
+/// A frame before the proof: a HELLO has some 300 bytes, with the longest names.
+const HELLO_BYTES_MAX: usize = 1 << 10;
 /// Time for each step of the HELLO.
 pub(super) const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// Time for a peer that is refused to take the reason.
@@ -38,7 +43,8 @@ where
     E: From<LinkEvent> + Send + 'static,
 {
     let (refusals, owners) = (RefusalLog::default(), Owners::default());
-    let state = Arc::new(Listener { identity, inbox, refusals, owners });
+    let unproven = Unproven::default();
+    let state = Arc::new(Listener { identity, inbox, refusals, owners, unproven });
     Router::new().route("/link", get(accept::<E>)).with_state(state)
 }
 
@@ -48,20 +54,34 @@ struct Listener<E> {
     inbox: Inbox<E>,
     refusals: RefusalLog,
     owners: Owners,
+    unproven: Unproven,
 }
 
 async fn accept<E>(
     State(state): State<Arc<Listener<E>>>,
     ConnectInfo(client): ConnectInfo<ClientAddress>,
     Extension(certified): Extension<CertifiedNames>,
+    Extension(meter): Extension<Meter>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response
 where
     E: From<LinkEvent> + Send + 'static,
 {
+    // Nodes send none, and browsers do with every WebSocket.
+    if headers.contains_key(header::ORIGIN) {
+        state.refusals.refused(client.ip, None, "a web page asks");
+        return (StatusCode::FORBIDDEN, "links are for nodes, not for web pages\n").into_response();
+    }
+    let Some(place) = state.unproven.take(client.ip) else {
+        state.refusals.refused(client.ip, None, "too many links without a proof");
+        let text = "too many links have not proven yet whose they are\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    meter.allow(HELLO_BYTES_MAX);
     upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
         move |socket| async move {
-            serve(&state, client.ip, certified, socket).await;
+            serve(&state, client.ip, certified, (socket, meter, place)).await;
         },
     )
 }
@@ -70,13 +90,18 @@ async fn serve<E>(
     listener: &Listener<E>,
     from: IpAddr,
     certified: CertifiedNames,
-    mut socket: WebSocket,
+    (mut socket, meter, place): (WebSocket, Meter, UnprovenPlace),
 ) where
     E: From<LinkEvent> + Send + 'static,
 {
-    let Listener { identity, inbox, refusals, owners } = listener;
-    let greeted = greet((identity, owners, &certified), &mut socket);
-    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greeted).await;
+    let Listener { identity, inbox, refusals, owners, .. } = listener;
+    let greeting = async {
+        tokio::select! {
+            greeted = greet((identity, owners, &certified), &mut socket) => greeted,
+            _too_large = meter.over() => Err((Refusal::Malformed, None)),
+        }
+    };
+    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greeting).await;
     let peer = match greeted {
         Ok(Ok(peer)) => peer,
         Ok(Err((refusal, name))) => {
@@ -91,6 +116,8 @@ async fn serve<E>(
             return;
         }
     };
+    meter.trust();
+    drop(place);
     let (sink, stream) = socket.split();
     let sink = Box::pin(
         sink.sink_map_err(|e| e.to_string())
@@ -148,7 +175,7 @@ fn check_hello<'a>(
     nonce: &[u8; 32],
 ) -> Result<&'a [u8], Refusal> {
     if hello.cluster != *identity.cluster {
-        return Err(Refusal::Cluster { ours: identity.cluster.to_string() });
+        return Err(Refusal::Cluster);
     }
     // That of the tier that it says it is of: who lies has another.
     let secret = identity.secrets.with(hello.peer.tier()).ok_or(Refusal::Proof)?;

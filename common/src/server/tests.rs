@@ -1,6 +1,7 @@
 //! A port over real sockets on loopback.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,4 +1,5 @@
-//! A connection that ends when the other end is gone and something is to be written.
+//! A connection that ends when the other end is gone and something is to be written, and that has its
+//! [`Meter`] count what is read.
 //!
 //! Whoever reads slowly closes its window, and answers TCP's probes; whoever lost its network answers
 //! neither probes nor what is sent. The kernel gives the second up after some 15 minutes (`tcp_retries2`),
@@ -18,10 +19,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use super::connections::Place;
+use super::intake::Meter;
 use crate::tls::Stream;
 
 pub(super) const VANISHED_CONNECTIONS: &str = "vixen_common_vanished_connections_total";
@@ -34,9 +38,19 @@ const LOOKS: u32 = 4;
 /// first ones come faster.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
 
+/// So long somebody whose input was ended may take to read why. Closing with bytes unread would
+/// reset the connection, and might take the answer with it.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+/// Of what is dropped, so much is read at once.
+const DROPPED_BYTES: usize = 4 << 10;
+
 /// See the module.
 pub(super) struct Watched {
-    stream: Stream,
+    /// `None` while it is being dropped.
+    stream: Option<Stream>,
+    meter: Meter,
+    /// It holds its place as long as it is open, whatever it is spoken with.
+    place: Arc<Place>,
     silence_max: Duration,
     /// The next look. Made when a write waits for the first time: most never do.
     look: Option<Pin<Box<Sleep>>>,
@@ -71,9 +85,22 @@ impl Watched {
     /// Ends `stream` when its other end has not acknowledged anything for `silence_max`, was asked
     /// to, and a write waits. It takes up to half as long again; with a window that was closed
     /// before, as long as TCP waits between two probes, which is two minutes at most.
-    pub(super) fn new(stream: Stream, silence_max: Duration) -> Self {
-        let silence_max = silence_max.max(SILENCE_MIN);
-        Self { stream, silence_max, look: None, is_waiting: false, was_silent: false, stall: None }
+    pub(super) fn new(
+        stream: Stream,
+        meter: Meter,
+        place: Arc<Place>,
+        silence_max: Duration,
+    ) -> Self {
+        Self {
+            stream: Some(stream),
+            meter,
+            place,
+            silence_max: silence_max.max(SILENCE_MIN),
+            look: None,
+            is_waiting: false,
+            was_silent: false,
+            stall: None,
+        }
     }
 
     /// Ends it as well when the other end takes nothing for `max` while a write waits, until
@@ -81,6 +108,22 @@ impl Watched {
     pub(super) fn with_stall(mut self, max: Duration, is_over: Arc<AtomicBool>) -> Self {
         self.stall = Some(Stall { max, is_over, taken_bytes: 0, since: Instant::now() });
         self
+    }
+
+    fn stream(&mut self) -> Pin<&mut Stream> {
+        Pin::new(self.stream.as_mut().expect("only its drop takes it"))
+    }
+
+    /// Reads, and drops what came.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; DROPPED_BYTES];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            ready!(self.stream().poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 
     /// What becomes of a write: one that waits does so no longer than there is somebody.
@@ -105,7 +148,10 @@ impl Watched {
         loop {
             ready!(look.as_mut().poll(cx));
             look.as_mut().reset(Instant::now() + interval);
-            let is_silent = is_silent(self.stream.tcp(), self.silence_max);
+            let is_silent = self
+                .stream
+                .as_ref()
+                .is_some_and(|stream| is_silent(stream.tcp(), self.silence_max));
             // Twice: a probe may be on its way to somebody who is far, but there.
             if is_silent && self.was_silent {
                 counter!(VANISHED_CONNECTIONS).increment(1);
@@ -115,7 +161,8 @@ impl Watched {
             }
             self.was_silent = is_silent;
             if let Some(stall) = &mut self.stall
-                && stall.is_reached(self.stream.tcp())
+                && let Some(stream) = &self.stream
+                && stall.is_reached(stream.tcp())
             {
                 counter!(STALLED_CONNECTIONS).increment(1);
                 tracing::debug!("connection closed: nothing more of its answer is taken");
@@ -179,7 +226,13 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        if self.meter.is_over().is_some() {
+            return self.poll_drop(cx);
+        }
+        let before = buffer.filled().len();
+        ready!(self.stream().poll_read(cx, buffer))?;
+        self.meter.took(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -189,7 +242,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = self.stream().poll_write(cx, bytes);
         self.watch(cx, written)
     }
 
@@ -198,21 +251,21 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = self.stream().poll_write_vectored(cx, slices);
         self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = self.stream().poll_flush(cx);
         self.watch(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream().poll_shutdown(cx)
     }
 }
 
@@ -222,6 +275,26 @@ fn taken_bytes(_tcp: &TcpStream) -> Option<u64> {
     None
 }
 
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.meter.is_over().is_some()
+            && let Some(stream) = self.stream.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(linger(stream, Arc::clone(&self.place)));
+        }
+    }
+}
+
+/// Lets the other end read its answer: says that nothing more follows, and drops what comes.
+async fn linger(mut stream: Stream, _place: Arc<Place>) {
+    let until_it_closes = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _or_not = timeout(LINGER_TIME, until_it_closes).await;
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use socket2::{SockFilter, SockRef};
@@ -229,7 +302,9 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::{timeout, timeout_at};
 
+    use super::super::connections::Connections;
     use super::*;
+    use crate::address::AddressBlock;
 
     const SILENCE_MAX: Duration = SILENCE_MIN;
     /// Bound on what takes a little more than that.
@@ -243,7 +318,9 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let client = TcpStream::connect(address).await.expect("a connection");
         let (accepted, _) = listener.accept().await.expect("a connection");
-        (Watched::new(Stream::Plain(accepted), SILENCE_MAX), client)
+        let place = Connections::new(1, 1).take(AddressBlock::of(address.ip()), true);
+        let (meter, place) = (Meter::of_tests(), place.expect("room"));
+        (Watched::new(Stream::Plain(accepted), meter, place, SILENCE_MAX), client)
     }
 
     /// From now on nothing arrives at this end: the kernel drops it before it looks at it.

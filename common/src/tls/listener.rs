@@ -12,7 +12,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -22,6 +21,8 @@ use tokio_rustls::rustls::AlertDescription;
 
 use super::metrics::{self, Failure};
 use super::{Stream, Tls};
+use crate::address::AddressBlock;
+use crate::server::{AcceptErrors, Connections, Full, Place};
 
 /// Handshakes under way at a port: some ten kilobytes each.
 const HANDSHAKES_MAX: usize = 2048;
@@ -36,6 +37,12 @@ const HINT: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charse
                     this port speaks TLS: use https:// or wss:// for it\n";
 /// Of such a request so much is read at most, for the sake of the answer.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
+
+/// While there are no descriptors for those who come, so many idle connections are closed at a time.
+const IDLE_CLOSED: usize = 16;
+/// So long nobody is accepted after that, or while there was nobody idle.
+const SCARCE_PAUSE: Duration = Duration::from_millis(20);
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Who is at the other end of an accepted connection. Handlers of every port that
 /// [`serve`](crate::server::serve) serves get it as
@@ -58,7 +65,8 @@ impl ClientAddress {
     }
 }
 
-type Arrival = (Stream, ClientAddress);
+/// A connection past its handshake, whose it is, and its place.
+type Arrival = (Stream, ClientAddress, Arc<Place>);
 
 /// A bound port. Dropping it ends the handshakes under way.
 pub(crate) struct Port {
@@ -70,11 +78,19 @@ pub(crate) struct Port {
     /// Begin and task of the handshakes, oldest first; some have ended.
     order: VecDeque<(Instant, AbortHandle)>,
     /// Accepted, and to be begun as soon as there is room.
-    waiting: Option<(Arc<Tls>, TcpStream, IpAddr)>,
+    waiting: Option<(Arc<Tls>, TcpStream, IpAddr, Arc<Place>)>,
+    connections: Arc<Connections>,
+    errors: AcceptErrors,
+    /// Nobody is accepted before.
+    accept_at: Option<Instant>,
 }
 
 impl Port {
-    pub(crate) fn new(tcp: TcpListener, tls: Option<Arc<Tls>>) -> Self {
+    pub(crate) fn new(
+        tcp: TcpListener,
+        tls: Option<Arc<Tls>>,
+        connections: Arc<Connections>,
+    ) -> Self {
         Self {
             tcp,
             tls,
@@ -82,14 +98,17 @@ impl Port {
             handshakes_max: HANDSHAKES_MAX,
             order: VecDeque::new(),
             waiting: None,
+            connections,
+            errors: AcceptErrors::default(),
+            accept_at: None,
         }
     }
 
     fn begin_waiting(&mut self) {
         if self.handshakes.len() < self.handshakes_max
-            && let Some((tls, stream, ip)) = self.waiting.take()
+            && let Some((tls, stream, ip, place)) = self.waiting.take()
         {
-            let task = self.handshakes.spawn(shake_hands(tls, stream, ip));
+            let task = self.handshakes.spawn(shake_hands(tls, stream, ip, place));
             self.order.push_back((Instant::now(), task));
         }
         // Behind an old one, many may have ended.
@@ -122,16 +141,21 @@ impl Port {
             self.begin_waiting();
             let crowded_until = self.crowded_until();
             let ended = tokio::select! {
-                // Axum's own: it logs what goes wrong and tries again.
-                (stream, address) = Listener::accept(&mut self.tcp), if self.waiting.is_none() => {
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%error, "no TCP_NODELAY");
+                accepted = self.tcp.accept(), if self.waiting.is_none() && self.accept_at.is_none() => {
+                    match accepted {
+                        Ok((stream, address)) => {
+                            if let Some(arrival) = self.admit(stream, address.ip()) {
+                                return arrival;
+                            }
+                        }
+                        Err(error) => self.on_error(&error),
                     }
-                    let client = ClientAddress::plain(address.ip());
-                    match &self.tls {
-                        None => return (Stream::Plain(stream), client),
-                        Some(tls) => self.waiting = Some((Arc::clone(tls), stream, client.ip)),
-                    }
+                    continue;
+                }
+                () = sleep_until(self.accept_at.unwrap_or_else(Instant::now)),
+                    if self.accept_at.is_some() =>
+                {
+                    self.accept_at = None;
                     continue;
                 }
                 Some(ended) = self.handshakes.join_next() => Some(ended),
@@ -149,12 +173,70 @@ impl Port {
             }
         }
     }
+
+    /// Gives a place to who has come, and begins the handshake if there is to be one.
+    fn admit(&mut self, stream: TcpStream, ip: IpAddr) -> Option<Arrival> {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let client = ClientAddress::plain(ip);
+        let place = match self.connections.take(AddressBlock::of(client.ip), true) {
+            Ok(place) => place,
+            Err(full) => {
+                tracing::debug!(ip = %client.ip, limit = full.key(), "connection refused");
+                if self.tls.is_none() {
+                    tell_full(&stream, full);
+                }
+                return None;
+            }
+        };
+        match &self.tls {
+            None => Some((Stream::Plain(stream), client, place)),
+            Some(tls) => {
+                self.waiting = Some((Arc::clone(tls), stream, client.ip, place));
+                None
+            }
+        }
+    }
+
+    /// Nobody could be accepted. A client that went away before it was is none of ours; otherwise
+    /// descriptors or memory are scarce, and idle connections go first.
+    fn on_error(&mut self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+        if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+            return;
+        }
+        let closed = self.connections.make_room(IDLE_CLOSED);
+        self.errors.note(error, closed);
+        let pause = if closed > 0 { SCARCE_PAUSE } else { EXHAUSTED_PAUSE };
+        self.accept_at = Some(Instant::now() + pause);
+    }
+}
+
+/// Says why, as far as that goes at once.
+fn tell_full(stream: &TcpStream, full: Full) {
+    let message = format!("as many connections are open as limits.{} allows", full.key());
+    let body = format!(
+        "{{\"title\":\"Too Many Requests\",\"status\":429,\"detail\":\"{message}\",\
+         \"error\":\"vixen.error.too_many_connections\",\"message\":\"{message}\"}}\n"
+    );
+    let answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
+         retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let _or_not = stream.try_write(answer.as_bytes());
 }
 
 /// Makes a connection of TLS out of one of TCP, or counts why not.
-async fn shake_hands(tls: Arc<Tls>, stream: TcpStream, ip: IpAddr) -> Option<Arrival> {
+async fn shake_hands(
+    tls: Arc<Tls>,
+    stream: TcpStream,
+    ip: IpAddr,
+    place: Arc<Place>,
+) -> Option<Arrival> {
     let failure = match timeout(tls.handshake_timeout, try_handshake(&tls, stream, ip)).await {
-        Ok(Ok(arrival)) => return Some(arrival),
+        Ok(Ok((stream, client))) => return Some((stream, client, place)),
         Ok(Err((failure, error))) => {
             tracing::debug!(%ip, reason = failure.as_str(), %error, "handshake failed");
             failure
@@ -172,7 +254,7 @@ async fn try_handshake(
     tls: &Tls,
     stream: TcpStream,
     ip: IpAddr,
-) -> Result<Arrival, (Failure, io::Error)> {
+) -> Result<(Stream, ClientAddress), (Failure, io::Error)> {
     let mut first = [0];
     let seen = stream.peek(&mut first).await.map_err(|error| (Failure::Closed, error))?;
     if seen == 0 {
@@ -230,7 +312,8 @@ mod tests {
         let tls = Folder::new(&ca.issue("127.0.0.1"), None).load();
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = tcp.local_addr().expect("bound");
-        let mut port = Port { handshakes_max: 2, ..Port::new(tcp, Some(tls)) };
+        let mut port =
+            Port { handshakes_max: 2, ..Port::new(tcp, Some(tls), Connections::new(9, 9)) };
         let mut idle = Vec::new();
         for _ in 0..2 {
             idle.push(TcpStream::connect(address).await.expect("connected"));
@@ -241,7 +324,7 @@ mod tests {
             ca.client(None).connect(name, stream).await.expect("a handshake")
         };
         let begin = Instant::now();
-        let ((_stream, client), _honest) = tokio::join!(port.accept(), honest);
+        let ((_stream, client, _place), _honest) = tokio::join!(port.accept(), honest);
         assert!(client.is_tls);
         assert!(begin.elapsed() >= CROWDED_TIME, "one was given up before its time");
         let oldest = idle[0].read(&mut [0]).await.expect("an orderly end");

@@ -114,12 +114,9 @@ pub enum Refusal {
         /// The refused node's version.
         theirs: u16,
     },
-    /// Another cluster.
-    #[error("this node belongs to cluster {ours:?}; check cluster.name and the address")]
-    Cluster {
-        /// The refusing node's cluster.
-        ours: String,
-    },
+    /// Another cluster; which one is not for somebody who has proven nothing.
+    #[error("this node belongs to another cluster; check cluster.name and the address")]
+    Cluster,
     /// The proof does not fit the secret.
     #[error(
         "proof of the cluster secret is wrong; check cluster.secret, or that of the outer tier, on both \

@@ -17,14 +17,15 @@ mod waiting;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, options, post};
+use axum::{Extension, Router};
 use vixen_common::config::Web;
+use vixen_common::server::Meter;
 
 pub(crate) use cors::describe_web_metrics;
 pub use cors::origin_allowed;
@@ -80,6 +81,7 @@ async fn check(State(context): State<SessionContext>) -> Response {
 async fn accept(
     State(context): State<SessionContext>,
     ConnectInfo(client): ConnectInfo<ClientAddress>,
+    Extension(meter): Extension<Meter>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     if let Err(problem) = publish::admitted(&context) {
@@ -102,7 +104,7 @@ async fn accept(
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(frame_bytes_max)
         .max_frame_size(frame_bytes_max)
-        .on_upgrade(move |socket| serve_session(socket, context, serializer, admission))
+        .on_upgrade(move |socket| serve_session(socket, context, serializer, admission, meter))
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use vixen_common::id::Position;
+use vixen_common::server::Over;
 
 use crate::broker::SubscribeError;
 use crate::history::HistoryError;
 use crate::quota::Exceeded;
 use crate::rights::RightsLost;
-use crate::wamp::{history_error_uri, subscribe_error_uri};
+use crate::wamp::{UNFINISHED_INPUT, history_error_uri, subscribe_error_uri};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 /// What an answer of the router itself has at most.
@@ -105,6 +106,24 @@ impl Problem {
             RightsLost::Topic(_) => StatusCode::FORBIDDEN,
         };
         Self::new(status, lost.uri(), &lost.to_string())
+    }
+
+    /// The input of a request is over before it was whole.
+    pub(super) fn unfinished(over: Over) -> Self {
+        let (status, uri, message) = match over {
+            Over::Late => (
+                StatusCode::REQUEST_TIMEOUT,
+                "wamp.close.timeout",
+                "the body did not come within limits.unfinished-timeout",
+            ),
+            Over::Crowded | Over::TooLarge => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNFINISHED_INPUT,
+                "too much is unfinished: more than limits.unfinished-bytes-max allows, most of it here",
+            ),
+        };
+        let close = HeaderValue::from_static("close");
+        Self::new(status, uri, message).with_header(header::CONNECTION, close)
     }
 
     /// As `/history` and WAMP call it.

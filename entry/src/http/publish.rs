@@ -8,30 +8,31 @@
 //! a WAMP PUBLISH. The answer waits for the level of `options.ack`.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use vixen_common::segment::Encoding;
+use vixen_common::server::{Meter, Over};
 use vixen_common::tls::ClientAddress;
 
 use super::body::{self, Body};
 use super::problem::Problem;
 use super::visitor::{REQUEST, Visitor};
-use crate::broker::{Acknowledged, Outgoing, PublishError, SessionEvent, SessionInfo};
+use crate::broker::{Acknowledged, Outgoing, Publish, PublishError, SessionEvent};
+use crate::door::Admission;
 use crate::events::time_text;
-use crate::rights::Rights;
 use crate::wamp::{
-    Ending, RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
+    RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
     publish_error_uri,
 };
 
@@ -51,42 +52,71 @@ pub(super) fn admitted(context: &SessionContext) -> Result<(), Problem> {
     ready.map_err(|reason| Problem::not_ready(&reason))
 }
 
+/// In this order: a place, the body, who it is, room for the message, and the message. Whoever has no
+/// place holds nothing, and until the message is handed over its body counts as unfinished.
 pub(super) async fn publish(
     State(context): State<SessionContext>,
     ConnectInfo(client): ConnectInfo<ClientAddress>,
+    Extension(meter): Extension<Meter>,
     request: Request,
 ) -> Response {
     let headers = request.headers().clone();
-    if let Err(problem) = admitted(&context).and_then(|()| body::check_headers(&headers)) {
-        return problem.into_response();
-    }
-    let reading = Bytes::from_request(request, &());
-    // A connection is not kept for a body that does not come.
-    let body = match timeout(context.limits.keep_alive_timeout, reading).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(rejection)) => {
-            let bytes_max = context.limits.frame_bytes_max;
-            return body::not_received(rejection, bytes_max).into_response();
-        }
-        Err(_elapsed) => {
-            let ending = Ending::KeepAliveTimeout;
-            let uri = ending.uri().unwrap_or_default();
-            let message = "the body did not come within limits.keep-alive-timeout";
-            return Problem::new(StatusCode::REQUEST_TIMEOUT, uri, message).into_response();
-        }
+    let admission = admitted(&context)
+        .and_then(|()| body::check_headers(&headers))
+        .and_then(|()| context.door.admit(client.ip).map_err(Problem::too_many_sessions));
+    let admission = match admission {
+        Ok(admission) => admission,
+        Err(problem) => return problem.into_response(),
     };
-    match place(&context, &headers, client.ip, &body).await {
-        Ok(answer) => answer,
-        Err(problem) => problem.into_response(),
+    let taking = async {
+        let body = receive(&context, &meter, request).await?;
+        take(&context, &headers, admission, &body).await
+    };
+    let taken = tokio::select! {
+        biased;
+        over = meter.over() => Err(Problem::unfinished(over)),
+        taken = taking => taken,
+    };
+    let answered = match taken {
+        Ok(taken) => {
+            meter.settle();
+            resolve(taken).await
+        }
+        Err(problem) => Err(problem),
+    };
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// The whole body. A connection is not kept for one that does not come.
+async fn receive(
+    context: &SessionContext,
+    meter: &Meter,
+    request: Request,
+) -> Result<Bytes, Problem> {
+    let reading = Bytes::from_request(request, &());
+    match timeout(context.limits.unfinished_timeout, reading).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) => Err(body::not_received(rejection, context.limits.frame_bytes_max)),
+        Err(_elapsed) => {
+            meter.end(Over::Late);
+            Err(Problem::unfinished(Over::Late))
+        }
     }
 }
 
-async fn place(
+/// A message that is about to be handed over, with the room that it takes.
+struct Taken {
+    visitor: Visitor,
+    message: Publish,
+    room: OwnedSemaphorePermit,
+}
+
+async fn take(
     context: &SessionContext,
     headers: &HeaderMap,
-    address: IpAddr,
+    admission: Admission,
     body: &Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Taken, Problem> {
     // It may have stopped while the body came.
     admitted(context)?;
     let parsed = body::parse(headers, body)?;
@@ -95,6 +125,7 @@ async fn place(
         None => REALM.into(),
         Some(realm) => realm.decode().ok_or_else(|| Problem::bad_request("realm is not a text"))?,
     };
+    let address = admission.address();
     let (info, mut edge) = super::identity::identify(context, headers, address, &realm)?;
     let options = parsed.options.map_or("{}", RawValue::get);
     if !options.starts_with('{') {
@@ -114,7 +145,21 @@ async fn place(
     })?;
     // The answer of HTTP is the acknowledgement, asked for or not.
     message.acknowledge = Some(REQUEST);
-    resolve(context, info, edge.into_rights(), address, message).await
+    let mut rights = edge.into_rights();
+    let visitor = Visitor::open_admitted(context, info, admission).await?;
+    let permits = u32::try_from(message.counted_bytes()).unwrap_or(u32::MAX);
+    let mut waiting = std::pin::pin!(Arc::clone(&context.room).acquire_many_owned(permits));
+    let room = loop {
+        tokio::select! {
+            biased;
+            () = rights.changed() => {
+                rights.judge_publisher(&message.topic.uri).map_err(Problem::of_rights)?;
+            }
+            room = &mut waiting => break room,
+        }
+    };
+    let room = room.map_err(|_closed| Problem::shutting_down())?;
+    Ok(Taken { visitor, message, room })
 }
 
 /// The payload of a PUBLISH with these arguments.
@@ -139,28 +184,9 @@ fn payload_of(body: &Body<'_>) -> Result<(Bytes, Range<usize>), Problem> {
 }
 
 /// Hands the message to the core, and waits for what becomes of it.
-async fn resolve(
-    context: &SessionContext,
-    info: Arc<SessionInfo>,
-    mut rights: Rights,
-    address: IpAddr,
-    message: crate::broker::Publish,
-) -> Result<Response, Problem> {
-    // Before it waits for room: those that wait are bounded as well.
-    let session = info.session;
-    let mut visitor = Visitor::open(context, info, address).await?;
-    let permits = u32::try_from(message.counted_bytes()).unwrap_or(u32::MAX);
-    let mut waiting = std::pin::pin!(Arc::clone(&context.room).acquire_many_owned(permits));
-    let room = loop {
-        tokio::select! {
-            biased;
-            () = rights.changed() => {
-                rights.judge_publisher(&message.topic.uri).map_err(Problem::of_rights)?;
-            }
-            room = &mut waiting => break room,
-        }
-    };
-    let room = room.map_err(|_closed| Problem::shutting_down())?;
+async fn resolve(taken: Taken) -> Result<Response, Problem> {
+    let Taken { mut visitor, message, room } = taken;
+    let session = visitor.info().session;
     let publish = SessionEvent::Publish { session, messages: vec![message] };
     visitor.tell(publish).await?;
     // The core gives it back.

@@ -48,6 +48,18 @@ impl Visitor {
         address: IpAddr,
     ) -> Result<Self, Problem> {
         let admission = context.door.admit(address).map_err(Problem::too_many_sessions)?;
+        Self::open_admitted(context, info, admission).await
+    }
+
+    /// As [`open`](Self::open), for a client that has its place.
+    ///
+    /// # Errors
+    /// The node stops.
+    pub(super) async fn open_admitted(
+        context: &SessionContext,
+        info: Arc<SessionInfo>,
+        admission: Admission,
+    ) -> Result<Self, Problem> {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let events = context.events.clone();
         let visitor = Self { info: Arc::clone(&info), events, receiver, _admission: admission };

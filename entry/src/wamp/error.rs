@@ -13,6 +13,8 @@ use crate::quota::Exceeded;
 const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
 const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
 const INVALID_URI: &str = "wamp.error.invalid_uri";
+/// What somebody is told whose input ended for that of all.
+pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
 
 /// The client broke the protocol: its session is aborted, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -261,6 +263,17 @@ pub(crate) enum Ending {
     /// A frame is larger than `limits.frame-bytes-max`.
     #[error("frame is larger than limits.frame-bytes-max allows")]
     FrameTooLarge,
+    /// A frame before WELCOME is larger than one of a login may be.
+    #[error("frame is larger than 16 KiB, as much as one holds before WELCOME")]
+    HelloTooLarge,
+    /// All clients together had too much unfinished, and this one most.
+    #[error(
+        "too much is unfinished: more than limits.unfinished-bytes-max allows, most of it here"
+    )]
+    UnfinishedCrowded,
+    /// A frame or message did not become whole in time.
+    #[error("a message did not become whole within limits.unfinished-timeout")]
+    UnfinishedTimeout,
     /// The client was so slow that retention has overtaken it.
     #[error("messages that this session was to get are trimmed, first position is {first}")]
     Trimmed {
@@ -288,9 +301,10 @@ impl Ending {
             Self::InvalidRealm => INVALID_URI,
             Self::LoginRefused(refusal) => refusal.uri(),
             Self::RoleGone => "wamp.close.killed",
-            Self::FrameTooLarge => PAYLOAD_SIZE_EXCEEDED,
+            Self::FrameTooLarge | Self::HelloTooLarge => PAYLOAD_SIZE_EXCEEDED,
+            Self::UnfinishedCrowded => UNFINISHED_INPUT,
             Self::Trimmed { .. } => "vixen.error.trimmed",
-            Self::KeepAliveTimeout => "wamp.close.timeout",
+            Self::KeepAliveTimeout | Self::UnfinishedTimeout => "wamp.close.timeout",
             Self::Shutdown => "wamp.close.system_shutdown",
             Self::ClientAborted | Self::Disconnected | Self::NoSessionId => return None,
         })
@@ -308,7 +322,9 @@ impl Ending {
             Self::LoginRefused(_) => "login_refused",
             Self::RoleGone => "role_gone",
             Self::HelloTimeout => "hello_timeout",
-            Self::FrameTooLarge => "frame_too_large",
+            Self::FrameTooLarge | Self::HelloTooLarge => "frame_too_large",
+            Self::UnfinishedCrowded => "unfinished_crowded",
+            Self::UnfinishedTimeout => "unfinished_timeout",
             Self::Trimmed { .. } => "trimmed",
             Self::KeepAliveTimeout => "keep_alive_timeout",
             Self::Shutdown => "shutdown",
@@ -328,11 +344,14 @@ impl Ending {
             | Self::Violation(_)
             | Self::InvalidRealm
             | Self::RoleGone
-            | Self::FrameTooLarge => true,
+            | Self::FrameTooLarge
+            | Self::HelloTooLarge => true,
             Self::LoginRefused(refusal) => !refusal.is_temporary(),
             Self::HelloTimeout
             | Self::Trimmed { .. }
             | Self::KeepAliveTimeout
+            | Self::UnfinishedCrowded
+            | Self::UnfinishedTimeout
             | Self::Shutdown
             | Self::NoSessionId => false,
         }
@@ -347,6 +366,8 @@ impl Ending {
                 | Self::Trimmed { .. }
                 | Self::RoleGone
                 | Self::KeepAliveTimeout
+                | Self::UnfinishedCrowded
+                | Self::UnfinishedTimeout
                 | Self::Shutdown
         )
     }
@@ -364,9 +385,13 @@ impl Ending {
             Self::Shutdown => 1001,
             Self::Violation(_) => 1002,
             Self::RoleGone => 1008,
-            Self::FrameTooLarge => 1009,
+            Self::FrameTooLarge | Self::HelloTooLarge => 1009,
             Self::NoSessionId => 1011,
-            Self::HelloTimeout | Self::Trimmed { .. } | Self::KeepAliveTimeout => 1013,
+            Self::HelloTimeout
+            | Self::Trimmed { .. }
+            | Self::KeepAliveTimeout
+            | Self::UnfinishedCrowded
+            | Self::UnfinishedTimeout => 1013,
         }
     }
 }
@@ -482,6 +507,21 @@ mod tests {
             (Ending::RoleGone, Some("wamp.close.killed"), "role_gone", 1008, true),
             (Ending::HelloTimeout, Some(PROTOCOL_VIOLATION), "hello_timeout", 1013, false),
             (Ending::FrameTooLarge, Some(PAYLOAD_SIZE_EXCEEDED), "frame_too_large", 1009, false),
+            (Ending::HelloTooLarge, Some(PAYLOAD_SIZE_EXCEEDED), "frame_too_large", 1009, false),
+            (
+                Ending::UnfinishedCrowded,
+                Some("vixen.error.unfinished_input"),
+                "unfinished_crowded",
+                1013,
+                true,
+            ),
+            (
+                Ending::UnfinishedTimeout,
+                Some("wamp.close.timeout"),
+                "unfinished_timeout",
+                1013,
+                true,
+            ),
             (Ending::Trimmed { first }, Some("vixen.error.trimmed"), "trimmed", 1013, true),
             (
                 Ending::KeepAliveTimeout,
@@ -512,6 +552,9 @@ mod tests {
             (Ending::LoginRefused(auth::Refusal::Throttled), false),
             (Ending::RoleGone, true),
             (Ending::FrameTooLarge, true),
+            (Ending::HelloTooLarge, true),
+            (Ending::UnfinishedCrowded, false),
+            (Ending::UnfinishedTimeout, false),
             (Ending::HelloTimeout, false),
             (Ending::Trimmed { first }, false),
             (Ending::KeepAliveTimeout, false),

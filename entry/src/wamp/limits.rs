@@ -28,6 +28,8 @@ pub struct SessionLimits {
     pub keep_alive_interval: Duration,
     /// A client that says nothing for so long, and takes what is written, is gone.
     pub keep_alive_timeout: Duration,
+    /// A message or body that is not whole so long after its first byte ends.
+    pub unfinished_timeout: Duration,
     /// Which URIs are good.
     pub uri_check: UriCheck,
     /// Who is told that the entry ends the session.
@@ -50,6 +52,7 @@ impl SessionLimits {
             hello_timeout: limits.hello_timeout,
             keep_alive_interval: limits.keep_alive_interval,
             keep_alive_timeout: limits.keep_alive_timeout,
+            unfinished_timeout: limits.unfinished_timeout,
             uri_check: config.wamp.uri_check,
             goodbye: config.wamp.goodbye,
         }
@@ -80,6 +83,7 @@ impl SessionLimits {
             hello_timeout: Duration::from_secs(5),
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(60),
+            unfinished_timeout: Duration::from_secs(60),
             uri_check: UriCheck::Loose,
             goodbye: Goodbye::Final,
         }

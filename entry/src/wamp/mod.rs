@@ -22,7 +22,7 @@ mod uri;
 
 pub(crate) use encode::{put_decimal, put_string, write_digits};
 pub(crate) use error::{
-    Ending, Refusal, history_error_uri, publish_error_uri, subscribe_error_uri,
+    Ending, Refusal, UNFINISHED_INPUT, history_error_uri, publish_error_uri, subscribe_error_uri,
 };
 pub use limits::SessionLimits;
 pub(crate) use message::{ID_MAX, RawPublish};

@@ -31,6 +31,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use vixen_common::config::NodeName;
+use vixen_common::server::{Meter, Over};
 use vixen_common::time::WallTime;
 
 use super::alive::{Alive, Silence};
@@ -54,6 +55,12 @@ use steps::Step;
 /// Frames read in one go: enough to make a batch worth it, few enough to keep answers flowing.
 const BATCH_FRAMES: usize = 256;
 const BATCH_BYTES: usize = 256 << 10;
+
+/// A frame or message before WELCOME: HELLO and AUTHENTICATE need a small part of it.
+pub(crate) const LOGIN_BYTES_MAX: usize = 16 << 10;
+
+/// Of a client's ping or pong, before its payload: two bytes and the mask (RFC 6455 §5.2).
+const CONTROL_HEADER_BYTES: usize = 6;
 
 /// How long a stopping node waits for the answers of a session, and for a client to take them.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -90,7 +97,9 @@ pub(crate) async fn serve_session(
     context: SessionContext,
     serializer: Serializer,
     admission: Admission,
+    meter: Meter,
 ) {
+    meter.allow(LOGIN_BYTES_MAX);
     let mut connection = match random_ids() {
         Ok((id, nonce)) => {
             let guest = Guest {
@@ -99,7 +108,7 @@ pub(crate) async fn serve_session(
                 door: Arc::clone(&context.door),
                 node: context.node.clone(),
             };
-            Box::new(Connection::new(socket, context, serializer, id, guest))
+            Box::new(Connection::new((socket, meter), context, serializer, id, guest))
         }
         Err(error) => {
             tracing::error!(%error, "no randomness for a session id");
@@ -131,6 +140,10 @@ type Reading = Pin<Box<dyn Future<Output = Result<ReadPart, HistoryError>> + Sen
 
 struct Connection {
     socket: WebSocket,
+    /// What is unfinished of it.
+    meter: Meter,
+    /// When to look whether that has been so for too long.
+    unfinished_at: Instant,
     context: SessionContext,
     session: Session,
     outbox: Outbox,
@@ -158,7 +171,7 @@ struct Connection {
 
 impl Connection {
     fn new(
-        socket: WebSocket,
+        (socket, meter): (WebSocket, Meter),
         context: SessionContext,
         serializer: Serializer,
         id: SessionId,
@@ -169,6 +182,8 @@ impl Connection {
         let alive = Alive::new(&context.limits, now);
         Self {
             socket,
+            meter,
+            unfinished_at: now + context.limits.unfinished_timeout,
             session: Session::new(id, guest, serializer, Arc::clone(&context.limits)),
             context,
             outbox: Outbox::new(id),
@@ -209,6 +224,11 @@ impl Connection {
                 }
                 () = stopped(&mut stopping) => return self.drain().await,
                 Ok(()) = reloads.changed() => self.on_reload().await,
+                over = self.meter.over() => Err(ending_of_input(over)),
+                () = sleep_until(self.unfinished_at) => {
+                    self.check_unfinished();
+                    Ok(())
+                }
                 () = sleep_until(self.login_by), if !self.was_opened => Err(Ending::HelloTimeout),
                 // A client that may not send cannot answer either.
                 () = sleep_until(alive_at), if self.was_opened && may_read => self.keep_alive().await,
@@ -217,8 +237,25 @@ impl Connection {
                 return ending;
             }
             if !may_read {
-                self.alive.excuse(begun, Instant::now());
+                self.excuse(begun);
             }
+        }
+    }
+
+    /// Nothing was read since `begun`, which is not the client's time.
+    fn excuse(&mut self, begun: Instant) {
+        let now = Instant::now();
+        self.alive.excuse(begun, now);
+        self.meter.excuse(now.saturating_duration_since(begun));
+    }
+
+    /// Ends what has been unfinished for too long. Whatever else is heard meanwhile does not help it.
+    fn check_unfinished(&mut self) {
+        let (now, time) = (Instant::now(), self.context.limits.unfinished_timeout);
+        self.unfinished_at = self.meter.unfinished_since().unwrap_or(now) + time;
+        if self.unfinished_at <= now {
+            self.meter.end(Over::Late);
+            self.unfinished_at = now + time;
         }
     }
 
@@ -237,7 +274,7 @@ impl Connection {
         match self.alive.due(now) {
             Silence::Ask => {
                 let ping = self.socket.send(Message::Ping(Bytes::new()));
-                while_running(ping, &self.context.stopping).await?;
+                while_running(ping, &self.context.stopping, &self.meter).await?;
                 self.alive.asked(now, Instant::now());
                 Ok(())
             }
@@ -263,14 +300,19 @@ impl Connection {
             frames += 1;
             match message {
                 Some(Ok(Message::Text(text))) => {
+                    self.meter.settle();
                     bytes += text.len();
                     self.session.on_text(now, &text, &mut actions);
                 }
                 Some(Ok(Message::Binary(data))) => {
+                    self.meter.settle();
                     bytes += data.len();
                     self.session.on_binary(now, &data, &mut actions);
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                // It may have come between the parts of a message, and makes that no more whole.
+                Some(Ok(Message::Ping(bytes) | Message::Pong(bytes))) => {
+                    self.meter.settle_part(CONTROL_HEADER_BYTES + bytes.len());
+                }
                 Some(Ok(Message::Close(_))) | None => self.take_end(Ending::Disconnected),
                 Some(Err(error)) => self.take_end(ending_of(&error)),
             }
@@ -340,10 +382,10 @@ impl Connection {
             // Its client may not read for long, and is not to get it then.
             tokio::select! {
                 biased;
-                written = while_running(writing, &self.context.stopping) => written?,
+                written = while_running(writing, &self.context.stopping, &self.meter) => written?,
                 () = self.session.gone() => return Err(Ending::RoleGone),
             }
-            self.alive.excuse(begun, Instant::now());
+            self.excuse(begun);
             self.metrics.events.increment(self.outbox.take_events_sent());
         }
         self.receiver.give_back(std::mem::take(&mut self.unwritten_bytes));
@@ -356,6 +398,7 @@ impl Connection {
         self.context.events.send(event.into()).await.map_err(|_stopped| Ending::Shutdown)?;
         if is_opening {
             self.was_opened = true;
+            self.meter.allow(usize::MAX);
             self.metrics.sessions.increment(1.0);
             self.metrics.sessions_total.increment(1);
             tracing::debug!(session = self.session.id().0, "session opened");
@@ -404,7 +447,9 @@ impl Connection {
             self.frames.take()
         });
         let last = last.unwrap_or_default();
-        let _in_time = timeout(CLOSE_TIME, say_goodbye(&mut self.socket, last, ending)).await;
+        let is_over = self.meter.is_over().is_some();
+        let goodbye = say_goodbye(&mut self.socket, last, ending, is_over);
+        let _in_time = timeout(CLOSE_TIME, goodbye).await;
     }
 }
 
@@ -424,15 +469,25 @@ async fn done(reading: &mut Option<Reading>) -> Result<ReadPart, HistoryError> {
     }
 }
 
-/// Writes, unless the node has been stopping for [`DRAIN_TIME`].
+/// Writes, unless the node has been stopping for [`DRAIN_TIME`], or the client's input is over.
 async fn while_running(
     writing: impl Future<Output = Result<(), axum::Error>>,
     stopping: &watch::Receiver<bool>,
+    meter: &Meter,
 ) -> Result<(), Ending> {
     tokio::select! {
         biased;
         written = writing => written.map_err(|_gone| Ending::Disconnected),
         () = grace_over(stopping) => Err(Ending::Shutdown),
+        over = meter.over() => Err(ending_of_input(over)),
+    }
+}
+
+const fn ending_of_input(over: Over) -> Ending {
+    match over {
+        Over::TooLarge => Ending::HelloTooLarge,
+        Over::Crowded => Ending::UnfinishedCrowded,
+        Over::Late => Ending::UnfinishedTimeout,
     }
 }
 
@@ -455,13 +510,17 @@ async fn write_all(socket: &mut WebSocket, frames: Vec<Message>) -> Result<(), a
     socket.flush().await
 }
 
-async fn say_goodbye(socket: &mut WebSocket, last: Vec<Message>, ending: Ending) {
+async fn say_goodbye(socket: &mut WebSocket, last: Vec<Message>, ending: Ending, is_over: bool) {
     for frame in last {
         if socket.feed(frame).await.is_err() {
             return;
         }
     }
     if ending != Ending::Disconnected && socket.send(close_frame(ending)).await.is_err() {
+        return;
+    }
+    if is_over {
+        // What it has unfinished goes at once; what still comes is dropped behind it.
         return;
     }
     // Reading on until the client closes: closing with unread input would reset the connection,

@@ -97,6 +97,18 @@ fn broken() -> Vec<Row> {
         Sent::Bytes(frame(FIN | TEXT, b"\xff")),
         framing(),
     ));
+    rows.push(Row::new(
+        "a message above 16 KiB before WELCOME",
+        On::Upgraded(JSON),
+        Sent::Bytes(frame(FIN | TEXT, &[b' '; 17 << 10])),
+        too_large(),
+    ));
+    rows.push(Row::new(
+        "16 KiB and more of a message before WELCOME",
+        On::Upgraded(JSON),
+        Sent::Bytes([frame_header(FIN | TEXT, 4 << 20), vec![b' '; 17 << 10]].concat()),
+        too_large(),
+    ));
     let cut = frame(FIN | TEXT, PUBLISH);
     let gone = || Answer::ends("ends", "disconnected");
     rows.extend([

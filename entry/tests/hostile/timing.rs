@@ -13,6 +13,7 @@ pub(crate) fn limits(limits: &mut Limits) {
     limits.hello_timeout = Duration::from_secs(1);
     limits.keep_alive_interval = Duration::from_millis(500);
     limits.keep_alive_timeout = Duration::from_millis(2500);
+    limits.unfinished_timeout = Duration::from_millis(4000);
 }
 
 pub(crate) fn rows() -> Vec<Row> {

@@ -28,6 +28,15 @@ impl Usage {
         Self::read(&pid.to_string())
     }
 
+    /// Memory of process `pid` that no file is behind, in bytes: what it has asked for and uses.
+    #[must_use]
+    pub fn anonymous_bytes(pid: u32) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        let kib: usize = kib.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib << 10)
+    }
+
     fn read(pid: &str) -> Option<Self> {
         parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }

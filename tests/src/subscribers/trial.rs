@@ -64,6 +64,8 @@ impl Trial {
             dir: options.dir.clone(),
             durability: options.durability,
             publish_timeout,
+            // All of them come from one address.
+            extra: "[limits]\nsessions-per-address-max = 65536\n".to_owned(),
             ..ClusterOptions::default()
         };
         let cluster = Cluster::start(cluster_options).await?;

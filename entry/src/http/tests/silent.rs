@@ -1,5 +1,6 @@
 //! Clients that do not read, do not answer, or are gone.
 
+use bytes::Bytes;
 use socket2::{SockFilter, SockRef};
 
 use super::*;
@@ -118,6 +119,50 @@ async fn a_client_that_answers_no_ping_is_gone_and_finds_out_why() {
     };
     assert!(pings > 0, "it was asked");
     assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1013, "wamp.close.timeout"));
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_but_pongs_stays() {
+    let limits = SessionLimits {
+        keep_alive_interval: Duration::from_millis(50),
+        unfinished_timeout: Duration::from_millis(300),
+        ..SessionLimits::of_tests()
+    };
+    let mut port = Port::open(limits).await;
+    let (mut client, _me, _outbound) = port.join().await;
+    for _ in 0..20 {
+        match client.0.next().await {
+            // The client's library answers.
+            Some(Ok(Message::Ping(_))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_become_whole_ends_however_many_pongs_come() {
+    let limits = SessionLimits {
+        unfinished_timeout: Duration::from_millis(500),
+        ..SessionLimits::of_tests()
+    };
+    let mut port = Port::open(limits).await;
+    let (mut client, me, _outbound) = port.join().await;
+    let fragment = Frame::message("[16,1,{},", OpCode::Data(Data::Text), false);
+    client.0.send(Message::Frame(fragment)).await.expect("sent");
+    let mut pace = tokio::time::interval(Duration::from_millis(50));
+    let frame = loop {
+        tokio::select! {
+            // Gone already, when it fails.
+            _now = pace.tick() => drop(client.0.send(Message::Pong(Bytes::new())).await),
+            heard = client.0.next() => match heard {
+                Some(Ok(Message::Close(Some(frame)))) => break frame,
+                other => panic!("{other:?}"),
+            },
+        }
+    };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1013, "wamp.close.timeout"));
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
 }
 
 #[tokio::test]
