@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use vixen_common::bound::MemoryBound;
-use vixen_common::config::{AllowedOrigins, Config, NodeArgs, parse_listen};
+use vixen_common::config::{AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_listen};
 use vixen_common::health::HealthTarget;
 use vixen_common::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
 use vixen_common::tier::Tier;
@@ -46,6 +46,10 @@ struct Args {
     /// `*`; wins over the configuration file. Pages of its own host always may
     #[arg(long, env = "VIXEN_WEB_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     allowed_origins: Option<AllowedOrigins>,
+    /// Names that the entry is known by, with commas between them, or `*`; wins over the configuration
+    /// file. It always goes by `localhost` and its addresses
+    #[arg(long, env = "VIXEN_WEB_ALLOWED_HOSTS", value_name = "HOSTS")]
+    allowed_hosts: Option<AllowedHosts>,
     /// Threads that serve clients; when not given, half as many as there are processors
     #[arg(long, env = "VIXEN_WORKER_THREADS", value_name = "N")]
     worker_threads: Option<NonZeroUsize>,
@@ -62,6 +66,9 @@ impl Args {
     fn apply(&self, config: &mut Config) {
         if let Some(origins) = &self.allowed_origins {
             config.web.allowed_origins = origins.clone();
+        }
+        if let Some(hosts) = &self.allowed_hosts {
+            config.web.allowed_hosts = hosts.clone();
         }
     }
 }

@@ -28,7 +28,10 @@ use crate::answers::{Answers, describe_answer_metrics};
 use crate::door::{Door, describe_door_metrics, reload_realms, tell_exposure};
 use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
-use crate::http::{client_router, describe_http_metrics, describe_web_metrics};
+use crate::http::{
+    client_router, describe_host_metrics, describe_http_metrics, describe_web_metrics,
+    of_known_hosts,
+};
 use crate::node::{EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
@@ -246,6 +249,7 @@ fn routers_of(
     describe_answer_metrics();
     describe_door_metrics();
     describe_web_metrics();
+    describe_host_metrics();
     describe_http_metrics();
     let entrance = Arc::clone(&door);
     let context = SessionContext {
@@ -270,9 +274,10 @@ fn routers_of(
         })
     });
     tokio::spawn(tell_service_manager(Arc::clone(&ready), Arc::clone(&status)));
-    let clients = client_router(context, &Arc::new(config.web.clone()));
+    let web = Arc::new(config.web.clone());
+    let clients = client_router(context, &web);
     let probes = probe_router(Arc::clone(&ready));
-    let pages = ops_router(install_metrics(), ready, status);
+    let pages = of_known_hosts(ops_router(install_metrics(), ready, status), &web);
     match has_admin {
         true => Routers { clients: clients.merge(probes), admin: Some(pages) },
         false => Routers { clients: clients.merge(pages), admin: None },
@@ -290,8 +295,12 @@ mod tests {
     use super::*;
 
     async fn get_page(address: SocketAddr, path: &str) -> String {
+        ask(address, path, "localhost").await
+    }
+
+    async fn ask(address: SocketAddr, path: &str, host: &str) -> String {
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("received");
@@ -328,6 +337,9 @@ mod tests {
         for page in ["/", "/console/app.js", "/openapi.json"] {
             assert!(get_page(address, page).await.starts_with("HTTP/1.1 200"), "{page}");
         }
+        let foreign = ask(address, "/status", "evil.example").await;
+        assert!(foreign.starts_with("HTTP/1.1 421"), "{foreign}");
+        assert!(ask(address, "/healthz", "evil.example").await.starts_with("HTTP/1.1 200"));
         stop.send(()).expect("running");
         running.await.expect("no panic").expect("a clean end");
     }

@@ -56,7 +56,7 @@ pub use secrets::{STRONG_BITS, SecretConcern, Secrets};
 pub use storage::Storage;
 pub use tls::TlsFiles;
 pub use wamp::{Goodbye, UriCheck, Wamp};
-pub use web::{AllowedOrigins, ParseOriginError, Web};
+pub use web::{AllowedHosts, AllowedOrigins, ParseHostError, ParseOriginError, Web};
 
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]

@@ -12,6 +12,56 @@ pub struct Web {
     /// `allowed-origins`: where web pages come from that may use `/ws` and the HTTP interface,
     /// beside the entry's own host. Default none.
     pub allowed_origins: AllowedOrigins,
+    /// `allowed-hosts`: names that clients and web pages know the entry by, beside `localhost` and
+    /// addresses. Default none.
+    pub allowed_hosts: AllowedHosts,
+}
+
+/// Names of hosts, without ports: `broker.example`, `entry1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedHosts {
+    /// `*`: any.
+    Any,
+    /// These, in lower case.
+    Listed(Vec<String>),
+}
+
+/// A text that is no name of a host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no name of a host: write one such as `broker.example`, without a port")]
+pub struct ParseHostError(String);
+
+impl Default for AllowedHosts {
+    fn default() -> Self {
+        Self::Listed(Vec::new())
+    }
+}
+
+impl AllowedHosts {
+    fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ParseHostError> {
+        let mut listed = Vec::new();
+        let mut is_any = false;
+        for text in texts {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if text == "*" {
+                is_any = true;
+            } else if !text.is_empty() && text.bytes().all(is_name) {
+                listed.push(text.trim_end_matches('.').to_ascii_lowercase());
+            } else {
+                return Err(ParseHostError(text.to_owned()));
+            }
+        }
+        Ok(if is_any { Self::Any } else { Self::Listed(listed) })
+    }
+}
+
+impl FromStr for AllowedHosts {
+    type Err = ParseHostError;
+
+    /// Reads names with commas between them; no text is no name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text.split(',').map(str::trim).filter(|host| !host.is_empty()))
+    }
 }
 
 /// Origins of web pages, RFC 6454: `https://app.example`, `http://localhost:5173`.
@@ -76,7 +126,7 @@ fn is_origin(text: &str) -> bool {
 struct Texts(Vec<String>);
 
 impl Value for Texts {
-    const FORM: &'static str = "a list of origins such as [\"https://app.example\"], or [\"*\"]";
+    const FORM: &'static str = "a list of texts such as [\"https://app.example\"], or [\"*\"]";
 
     fn from_text(text: &str) -> Option<Self> {
         let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
@@ -90,22 +140,34 @@ impl Value for Texts {
 }
 
 impl Web {
-    pub(super) const KEYS: &'static [&'static str] = &["allowed-origins"];
+    pub(super) const KEYS: &'static [&'static str] = &["allowed-origins", "allowed-hosts"];
 
     /// Takes what the table sets and leaves the rest at its default.
     pub(super) fn read(
         source: Source<'_>,
         mut table: TableReader<'_>,
     ) -> Result<Self, ConfigError> {
-        const KEY: &str = "allowed-origins";
-        let place = table.place(KEY);
-        let Some(Texts(texts)) = table.optional(KEY)? else { return Ok(Self::default()) };
-        let allowed_origins =
-            AllowedOrigins::parse(texts.iter().map(String::as_str)).map_err(|error| {
-                let problem = format!("cannot use `{}`", error.0);
-                source.refuse(place, problem, format!("set it to {}", Texts::FORM))
+        let mut texts = |key: &str| -> Result<_, ConfigError> {
+            let place = table.place(key);
+            Ok(table.optional(key)?.map(|Texts(texts)| (place, texts)))
+        };
+        let mut web = Self::default();
+        if let Some((place, texts)) = texts("allowed-origins")? {
+            let parsed = AllowedOrigins::parse(texts.iter().map(String::as_str));
+            web.allowed_origins = parsed.map_err(|error| {
+                let fix =
+                    "set it to a list of origins such as [\"https://app.example\"], or [\"*\"]";
+                source.refuse(place, format!("cannot use `{}`", error.0), fix)
             })?;
-        Ok(Self { allowed_origins })
+        }
+        if let Some((place, texts)) = texts("allowed-hosts")? {
+            let parsed = AllowedHosts::parse(texts.iter().map(String::as_str));
+            web.allowed_hosts = parsed.map_err(|error| {
+                let fix = "set it to a list of names such as [\"broker.example\"], without ports, or [\"*\"]";
+                source.refuse(place, format!("cannot use `{}`", error.0), fix)
+            })?;
+        }
+        Ok(web)
     }
 }
 
@@ -163,7 +225,30 @@ mod tests {
         }
         for bad in ["\"*\"", "[1]", "true"] {
             let error = read(&format!("allowed-origins = {bad}"), &[]).expect_err(bad);
-            assert!(error.contains("set it to a list of origins such as"), "{error}");
+            assert!(error.contains("set it to a list of texts such as"), "{error}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_without_ports() {
+        let read = |text: &str| -> Result<AllowedHosts, String> {
+            let env = BTreeMap::new();
+            let source = Source { file: Path::new("vixen.toml"), env: &env };
+            let table = toml::from_str(text).expect("TOML");
+            TableReader::open(source, "web".to_owned(), Web::KEYS, table)
+                .and_then(|table| Web::read(source, table))
+                .map(|web| web.allowed_hosts)
+                .map_err(|error| error.to_string())
+        };
+        let listed = AllowedHosts::Listed(vec!["broker.example".to_owned(), "entry1".to_owned()]);
+        assert_eq!(read(r#"allowed-hosts = ["Broker.example.", "entry1"]"#), Ok(listed.clone()));
+        assert_eq!("broker.example, entry1".parse(), Ok(listed));
+        assert_eq!(read(r#"allowed-hosts = ["*"]"#), Ok(AllowedHosts::Any));
+        for bad in ["broker.example:9031", "http://broker.example", "[::1]", "a b", ""] {
+            let error = read(&format!("allowed-hosts = [{bad:?}]")).expect_err(bad);
+            let problem =
+                format!("web.allowed-hosts: cannot use `{bad}`; set it to a list of names");
+            assert!(error.contains(&problem), "{error}");
         }
     }
 }

@@ -27,6 +27,9 @@ const ORIGINS_REFUSED: &str = "vixen_entry_origins_refused_total";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// What reads the store.
+const READS: [&str; 2] = ["/history", "/events"];
+
 /// How long a browser may remember what it was allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
@@ -79,10 +82,16 @@ async fn refuse_strangers(State(web): State<Arc<Web>>, request: Request, next: N
     let headers = request.headers();
     // What the browser says of where the page comes from holds however a proxy rewrites `Host`, and
     // no page can set it (Fetch Metadata, §2). Browsers say it where TLS is spoken, and to localhost.
-    let is_own = text(headers, &SEC_FETCH_SITE) == Some("same-origin");
+    let site = text(headers, &SEC_FETCH_SITE);
+    let is_own = site == Some("same-origin");
+    // A picture, a script or a link of another page has no `Origin`. The page cannot read what comes,
+    // and would have it read from the store all the same.
+    let begins_read = site == Some("cross-site")
+        && READS.contains(&request.uri().path())
+        && web.allowed_origins != AllowedOrigins::Any;
     let is_allowed = is_own
         || match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
-            None => true,
+            None => !begins_read,
             Some(Ok(origin)) => origin_allowed(Some(origin), text(headers, &header::HOST), &web),
             Some(Err(_not_text)) => web.allowed_origins == AllowedOrigins::Any,
         };
@@ -117,7 +126,7 @@ mod tests {
     use super::*;
 
     fn web(origins: &str) -> Web {
-        Web { allowed_origins: origins.parse().expect("origins") }
+        Web { allowed_origins: origins.parse().expect("origins"), ..Web::default() }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod body;
 mod cors;
 mod events;
 mod history;
+mod hosts;
 mod identity;
 mod openapi;
 mod page;
@@ -29,6 +30,7 @@ use vixen_common::server::Meter;
 
 pub(crate) use cors::describe_web_metrics;
 pub use cors::origin_allowed;
+pub(crate) use hosts::{describe_host_metrics, of_known_hosts};
 use problem::Problem;
 pub(crate) use refusals::describe_http_metrics;
 
@@ -59,6 +61,7 @@ pub fn client_router(context: SessionContext, web: &Arc<Web>) -> Router {
         .merge(page::page_router())
         .merge(checks)
         .fallback(|| std::future::ready(StatusCode::NOT_FOUND));
+    let routes = of_known_hosts(routes, web);
     // As a whole: a layer of its own would see answers before `Allow` is in them.
     Router::new()
         .fallback_service(routes)

@@ -41,7 +41,8 @@ use crate::wamp::SessionLimits;
 
 /// Lets one strange origin in.
 fn web() -> Arc<Web> {
-    Arc::new(Web { allowed_origins: "https://app.example".parse().expect("an origin") })
+    let allowed_origins = "https://app.example".parse().expect("an origin");
+    Arc::new(Web { allowed_origins, ..Web::default() })
 }
 
 /// Of TCP: the shortest that tells a client that is gone from one that does not read.

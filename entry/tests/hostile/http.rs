@@ -12,6 +12,7 @@ pub(crate) fn rows() -> Vec<Row> {
     for (group, of_group) in [
         ("HTTP", requests()),
         ("Upgrade to WebSocket", upgrades()),
+        ("Web pages", pages()),
         ("POST /publish", publishes()),
         ("GET /events", events()),
         ("GET /history", history()),
@@ -27,19 +28,19 @@ fn row(name: &str, sent: impl Into<Vec<u8>>, answer: Answer) -> Row {
 
 fn get(target: &str, answer: Answer) -> Row {
     let name = format!("`GET {target}`");
-    row(&name, format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"), answer)
+    row(&name, format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n"), answer)
 }
 
 fn requests() -> Vec<Row> {
-    let with = |header: &str| format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{header}\r\n");
+    let with = |header: &str| format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{header}\r\n");
     let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x: {}\r\n", "y".repeat(1 << 20));
-    let chunked = "POST /publish HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n";
+    let chunked = "POST /publish HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n";
     vec![
         row("no request at all", "hello\r\n\r\n", Answer::no_http(Some(400))),
         row("bytes of TLS", [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc], Answer::no_http(Some(400))),
         row("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Answer::no_http(None)),
-        row("HTTP/9.9", "GET / HTTP/9.9\r\nhost: test\r\n\r\n", Answer::no_http(Some(400))),
+        row("HTTP/9.9", "GET / HTTP/9.9\r\nhost: localhost\r\n\r\n", Answer::no_http(Some(400))),
         row("a header without a colon", with("oops\r\n"), Answer::no_http(Some(400))),
         row("NUL in a header", with("x: a\0b\r\n"), Answer::no_http(Some(400))),
         row("a folded header", with("x: a\r\n b\r\n"), Answer::no_http(Some(400))),
@@ -47,12 +48,12 @@ fn requests() -> Vec<Row> {
         row("a header of 1 MiB", with(&long), Answer::no_http(Some(431))),
         row(
             "a path of 100 KiB",
-            format!("GET /{} HTTP/1.1\r\nhost: test\r\n\r\n", "a".repeat(100 << 10)),
+            format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(100 << 10)),
             Answer::no_http(Some(414)),
         ),
         row(
             "two lengths of the body that differ",
-            "POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+            "POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
             Answer::no_http(Some(400)),
         ),
         row(
@@ -67,42 +68,85 @@ fn requests() -> Vec<Row> {
         ),
         row(
             "`GET /nowhere`",
-            "GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n",
+            "GET /nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n",
             Answer::http("404 vixen.error.not_found", GOES_ON),
         ),
         row(
             "`GET /../../etc/passwd`",
-            "GET /../../etc/passwd HTTP/1.1\r\nhost: test\r\n\r\n",
+            "GET /../../etc/passwd HTTP/1.1\r\nhost: localhost\r\n\r\n",
             Answer::http("404 vixen.error.not_found", GOES_ON),
         ),
         row(
             "`BREW /publish`",
-            "BREW /publish HTTP/1.1\r\nhost: test\r\n\r\n",
+            "BREW /publish HTTP/1.1\r\nhost: localhost\r\n\r\n",
             Answer::http("405 vixen.error.method_not_allowed", GOES_ON),
         ),
         row(
             "`GET /publish`",
-            "GET /publish HTTP/1.1\r\nhost: test\r\n\r\n",
+            "GET /publish HTTP/1.1\r\nhost: localhost\r\n\r\n",
             Answer::http("405 vixen.error.method_not_allowed", GOES_ON),
         ),
         row(
             "`OPTIONS /`",
-            "OPTIONS / HTTP/1.1\r\nhost: test\r\n\r\n",
+            "OPTIONS / HTTP/1.1\r\nhost: localhost\r\n\r\n",
             Answer::uncounted("HTTP 204, goes on"),
         ),
         row(
             "`DELETE /history`",
-            "DELETE /history HTTP/1.1\r\nhost: test\r\n\r\n",
+            "DELETE /history HTTP/1.1\r\nhost: localhost\r\n\r\n",
             Answer::http("405 vixen.error.method_not_allowed", GOES_ON),
         ),
         Row {
             hangs_up: true,
             ..row(
                 "half of a body, then the end",
-                "POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{\"topic\"",
+                "POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"topic\"",
                 Answer::http(INVALID_ARGUMENT, CLOSES),
             )
         },
+    ]
+}
+
+/// What a browser asks for a page that is none of the entry's.
+fn pages() -> Vec<Row> {
+    let unknown = || Answer::http("421 vixen.error.unknown_host", GOES_ON);
+    let rebound = |request: &str| {
+        let name = format!("`{request}` by a page whose name is made to point here");
+        let headers = "host: evil.example:9031\r\norigin: http://evil.example:9031\r\n";
+        let sent = format!("{request} HTTP/1.1\r\n{headers}content-length: 0\r\n\r\n");
+        row(&name, sent, unknown())
+    };
+    let picture = |target: &str| {
+        let name = format!("`GET {target}` for a picture of another site");
+        let headers = "host: localhost\r\nsec-fetch-site: cross-site\r\n";
+        let sent = format!("GET {target} HTTP/1.1\r\n{headers}\r\n");
+        row(&name, sent, Answer::http("403 wamp.error.not_authorized", GOES_ON))
+    };
+    let socket = upgrade_request("wamp.2.json", "origin: http://evil.example\r\n");
+    vec![
+        rebound("GET /"),
+        rebound("GET /status"),
+        rebound("GET /metrics"),
+        rebound("GET /history"),
+        rebound("GET /events?topic=a.b"),
+        rebound("POST /publish"),
+        row(
+            "a WebSocket of a page whose name is made to point here",
+            socket.replacen("host: localhost", "host: evil.example", 1),
+            unknown(),
+        ),
+        row(
+            "a second host",
+            "GET /history HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n",
+            unknown(),
+        ),
+        row(
+            "another host in the target",
+            "GET http://evil.example/history HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            unknown(),
+        ),
+        picture("/history"),
+        picture("/events?topic=a.b"),
     ]
 }
 
@@ -164,7 +208,8 @@ fn upgrades() -> Vec<Row> {
 
 fn post(name: &str, body: &[u8], answer: Answer) -> Row {
     let length = body.len();
-    let head = format!("POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
+    let head =
+        format!("POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
     row(name, [head.as_bytes(), body].concat(), answer)
 }
 

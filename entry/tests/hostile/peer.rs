@@ -192,7 +192,7 @@ impl Peer {
 /// A good request for an upgrade, with further header lines.
 pub(crate) fn upgrade_request(subprotocol: &str, further: &str) -> String {
     format!(
-        "GET /ws HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\
          sec-websocket-protocol: {subprotocol}\r\n{further}\r\n"
     )

@@ -236,7 +236,7 @@ async fn hear_http(peer: &mut Peer) -> Vec<String> {
         return vec![first];
     }
     // Whether the connection takes another request.
-    peer.send(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    peer.send(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let after = match peer.hear_http().await {
         Some(again) => {
             assert_eq!((again.status, &again.body[..]), (200, &b"ok\n"[..]), "{}", again.head);

@@ -60,7 +60,7 @@ impl Running {
     /// The counters of what is refused, such as `violation arity`.
     pub(crate) async fn counters(&self) -> BTreeMap<String, u64> {
         let mut peer = Peer::connect(self.address).await;
-        peer.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        peer.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         let page = peer.hear_http().await.expect("the page").body;
         let page = std::str::from_utf8(&page).expect("text");
         let counter = |line: &str| {

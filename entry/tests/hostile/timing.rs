@@ -22,7 +22,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let late = || Answer::ends("close 1013", "hello_timeout");
     let gone = || Answer::ends("close 1013", "keep_alive_timeout");
     let silence = || Sent::Bytes(Vec::new());
-    let head = b"GET /ws HTTP/1.1\r\nhost: test\r\nupgrade: webso".to_vec();
+    let head = b"GET /ws HTTP/1.1\r\nhost: localhost\r\nupgrade: webso".to_vec();
     let mut rows = vec![
         Row::new("silence", On::Port, silence(), Answer::silent()),
         Row::new(
@@ -62,7 +62,8 @@ pub(crate) fn rows() -> Vec<Row> {
             "half of a body for `/publish`, then silence",
             On::Port,
             Sent::Bytes(
-                b"POST /publish HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n{".to_vec(),
+                b"POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"
+                    .to_vec(),
             ),
             Answer::http("408 wamp.close.timeout", "closes"),
         ),

@@ -19,7 +19,7 @@ struct Answer {
 impl Answer {
     async fn to(address: SocketAddr, target: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        let request = format!("GET {target} HTTP/1.0\r\nHost: test\r\n{headers}\r\n");
+        let request = format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         Self { stream, text: String::new() }
     }

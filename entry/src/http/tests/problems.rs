@@ -28,7 +28,7 @@ async fn ask(address: SocketAddr, request: &str, headers: &str) -> (u16, String,
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let close = if headers.contains("Connection") { "" } else { "Connection: close\r\n" };
     let headers = if headers.is_empty() { String::new() } else { format!("{headers}\r\n") };
-    let request = format!("{request} HTTP/1.1\r\nHost: test\r\n{close}{headers}\r\n");
+    let request = format!("{request} HTTP/1.1\r\nHost: localhost\r\n{close}{headers}\r\n");
     stream.write_all(request.as_bytes()).await.expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");

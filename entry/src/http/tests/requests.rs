@@ -62,7 +62,7 @@ async fn requests_take_a_place_among_the_sessions() {
     {
         let mut stream = TcpStream::connect(port.address).await.expect("a connection");
         let request =
-            request.replacen("HTTP/1.1", "HTTP/1.1\r\nHost: test\r\nConnection: close", 1);
+            request.replacen("HTTP/1.1", "HTTP/1.1\r\nHost: localhost\r\nConnection: close", 1);
         stream.write_all(format!("{request}\r\n\r\n").as_bytes()).await.expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
@@ -79,7 +79,7 @@ async fn requests_take_a_place_among_the_sessions() {
     let events = tokio::spawn(async move {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream
-            .write_all(b"GET /events?topic=a.b HTTP/1.1\r\nHost: test\r\n\r\n")
+            .write_all(b"GET /events?topic=a.b HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .await
             .expect("sent");
         stream
