@@ -24,8 +24,9 @@ impl Stream {
     async fn open(cluster: &Cluster, query: &str, headers: &str) -> Self {
         let address = cluster.address("E1").expect("an entry");
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        let request =
-            format!("GET /events?topic={TOPIC}{query} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
+        let request = format!(
+            "GET /events?topic={TOPIC}{query} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n"
+        );
         stream.write_all(request.as_bytes()).await.expect("sent");
         Self { stream, text: String::new() }
     }

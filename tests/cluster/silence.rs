@@ -202,7 +202,7 @@ async fn a_group_that_is_gone_is_told_by_every_entry() {
     publish(&cluster).await.expect("the other group takes it");
     // A reader of what it holds hears why nothing comes.
     let mut stream = TcpStream::connect(address_of(&cluster, "E1")).await.expect("connected");
-    let request = format!("GET /events?topic={TOPIC}&after=0 HTTP/1.1\r\nhost: test\r\n\r\n");
+    let request = format!("GET /events?topic={TOPIC}&after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut told = String::new();
     let hear = async {
