@@ -6,6 +6,7 @@ mod connections;
 mod errors;
 mod intake;
 mod places;
+mod proxies;
 mod watched;
 
 use std::io::ErrorKind;
@@ -36,6 +37,7 @@ pub(crate) use errors::AcceptErrors;
 use intake::Intake;
 pub use intake::{Meter, Over};
 pub(crate) use places::Full;
+pub use proxies::Proxies;
 use watched::{STALLED_CONNECTIONS, VANISHED_CONNECTIONS};
 
 const SILENT_CONNECTIONS: &str = "vixen_common_silent_connections_total";
@@ -99,7 +101,7 @@ pub async fn serve(
     let bounds: PortBounds = bounds.into();
     let connections = Connections::new(bounds.connections_max, bounds.connections_per_address_max);
     let intake = Intake::new(bounds.unfinished_bytes_max);
-    let mut port = Port::new(listener, tls, connections);
+    let mut port = Port::new(listener, tls, connections, bounds.proxies.clone());
     let closing = watch::Sender::new(());
     let mut stop = pin!(stop);
     loop {
@@ -110,7 +112,7 @@ pub async fn serve(
         let meter = intake.meter(AddressBlock::of(client.ip));
         let accepted = Accepted { stream, client, place, meter };
         let (router, closing) = (router.clone(), closing.subscribe());
-        tokio::spawn(serve_connection(accepted, router, bounds.timeouts, closing));
+        tokio::spawn(serve_connection(accepted, router, bounds.clone(), closing));
     }
     // Closed before the wait: whoever comes now finds another node the sooner.
     drop(port);

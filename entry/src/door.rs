@@ -18,7 +18,8 @@ use vixen_common::tier::Tier;
 use vixen_common::time::WallTime;
 
 use crate::auth::{
-    FailureGate, FailureLimits, Hello, Identity, Nonce, Pending, Permissions, Realms, Refusal, Step,
+    Account, FailureGate, FailureLimits, Hello, Identity, Nonce, Pending, Permissions, Realms,
+    Refusal, Step,
 };
 use crate::quota::{Cost, Exceeded, Meters, Publisher, Quotas};
 
@@ -87,7 +88,7 @@ impl Door {
             failures: Mutex::new(FailureGate::new(FailureLimits {
                 failures_max: limits.login_failures_max,
                 window: limits.login_failure_window,
-                addresses_max: FailureLimits::ADDRESSES_MAX,
+                remembered_max: FailureLimits::REMEMBERED_MAX,
             })),
             present: Mutex::default(),
             present_max: limits.sessions_max,
@@ -128,11 +129,16 @@ impl Door {
         nonce: &Nonce,
         now: WallTime,
     ) -> Step {
-        if self.is_closed_for(address) {
-            return self.refused(address, Refusal::Throttled);
-        }
         match self.realms.hello(hello, nonce, now) {
-            Step::Refused(refusal) => self.refused(address, refusal),
+            Step::Refused(refusal) => {
+                count_failure(refusal);
+                Step::Refused(refusal)
+            }
+            Step::Challenge { pending, .. } if self.is_closed_for(address, pending.account()) => {
+                count_failure(Refusal::Throttled);
+                Step::Refused(Refusal::Throttled)
+            }
+            // Whoever is anonymous guesses nothing.
             step @ (Step::Welcome(_) | Step::Challenge { .. }) => step,
         }
     }
@@ -145,14 +151,22 @@ impl Door {
         signature: &str,
         extra: &Map<String, Value>,
     ) -> Result<Identity, Refusal> {
-        let outcome = if self.is_closed_for(address) {
-            Err(Refusal::Throttled)
-        } else {
-            self.realms.authenticate(pending, signature, extra)
-        };
-        outcome.inspect_err(|refusal| {
-            self.refused(address, *refusal);
-        })
+        let account = pending.account();
+        if self.is_closed_for(address, account) {
+            count_failure(Refusal::Throttled);
+            return Err(Refusal::Throttled);
+        }
+        let outcome = self.realms.authenticate(pending, signature, extra);
+        match &outcome {
+            Ok(_identity) => lock(&self.failures).on_success(address, account, Instant::now()),
+            Err(refusal) => {
+                count_failure(*refusal);
+                if refusal.is_failed_proof() {
+                    self.failed(address, account);
+                }
+            }
+        }
+        outcome
     }
 
     /// What a session may do now; `None` when the configuration does not know it any more.
@@ -218,17 +232,19 @@ impl Door {
         self.reloads.subscribe()
     }
 
-    fn is_closed_for(&self, address: IpAddr) -> bool {
-        lock(&self.failures).closed_for(address, Instant::now()).is_some()
+    fn is_closed_for(&self, address: IpAddr, account: Account) -> bool {
+        lock(&self.failures).closed_for(address, account, Instant::now()).is_some()
     }
 
-    fn refused(&self, address: IpAddr, refusal: Refusal) -> Step {
-        counter!(LOGIN_FAILURES, "reason" => refusal.label()).increment(1);
-        if refusal.is_failed_proof() && lock(&self.failures).on_failure(address, Instant::now()) {
-            tracing::warn!(ip = %address, "too many failed logins: further ones are refused");
+    fn failed(&self, address: IpAddr, account: Account) {
+        if lock(&self.failures).on_failure(address, account, Instant::now()) {
+            tracing::warn!(ip = %address, "too many failed logins: further ones have to wait");
         }
-        Step::Refused(refusal)
     }
+}
+
+fn count_failure(refusal: Refusal) {
+    counter!(LOGIN_FAILURES, "reason" => refusal.label()).increment(1);
 }
 
 impl Admission {

@@ -15,7 +15,7 @@ use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_common::process::{outlive_file_size_limit, raise_open_files};
 use vixen_common::reload::{Certificates, Load, reload_on_hangup};
 use vixen_common::roster::Roster;
-use vixen_common::server::{self, ListenError, PortBounds, Timeouts};
+use vixen_common::server::{self, ListenError, PortBounds, Proxies, Timeouts};
 use vixen_common::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
     tell_service_manager,
@@ -189,7 +189,8 @@ pub(crate) async fn run(
         stall: limits.answer_stall_timeout,
     };
     let files = raise_open_files().unwrap_or(u64::MAX);
-    let bounds = PortBounds { timeouts, ..PortBounds::of(limits, files) };
+    let proxies = Proxies::of(&config.web);
+    let bounds = PortBounds { timeouts, proxies, ..PortBounds::of(limits, files) };
     let until_stopping = || {
         let mut stopping = stopping.subscribe();
         async move {

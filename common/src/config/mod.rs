@@ -56,7 +56,10 @@ pub use secrets::{STRONG_BITS, SecretConcern, Secrets};
 pub use storage::Storage;
 pub use tls::TlsFiles;
 pub use wamp::{Goodbye, UriCheck, Wamp};
-pub use web::{AllowedHosts, AllowedOrigins, ParseHostError, ParseOriginError, Web};
+pub use web::{
+    AllowedHosts, AllowedOrigins, ClientAddressHeader, ParseHostError, ParseOriginError,
+    TrustedProxies, Web,
+};
 
 /// The whole cluster, as every node of it sees it.
 #[derive(Clone, Debug)]

@@ -1,6 +1,9 @@
 //! Table `[web]`: which web pages may use an entry.
 
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use ipnet::IpNet;
 
 use super::error::ConfigError;
 use super::read::{Source, TableReader};
@@ -15,6 +18,49 @@ pub struct Web {
     /// `allowed-hosts`: names that clients and web pages know the entry by, beside `localhost` and
     /// addresses. Default none.
     pub allowed_hosts: AllowedHosts,
+    /// `trusted-proxies`: addresses and networks of proxies that are believed when they say where a
+    /// request came from. Default none.
+    pub trusted_proxies: TrustedProxies,
+    /// `client-address-header`: in which header they say so. Default `x-forwarded-for`.
+    pub client_address_header: ClientAddressHeader,
+}
+
+/// Networks of addresses: `10.0.0.0/8`, `192.0.2.7`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(pub Vec<IpNet>);
+
+/// Where a proxy says whose request it is. Only one is believed: proxies let the other one pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAddressHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl TrustedProxies {
+    /// The networks of texts, or the text that is none. All addresses at once are none.
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        let network = |text: &String| {
+            let address = || text.parse::<IpAddr>().map(IpNet::from);
+            let network = text.parse::<IpNet>().or_else(|_none| address());
+            network.ok().filter(|network| network.prefix_len() > 0).ok_or_else(|| text.clone())
+        };
+        texts.iter().map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Value for ClientAddressHeader {
+    const FORM: &'static str = "\"x-forwarded-for\" or \"forwarded\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => Some(Self::XForwardedFor),
+            "forwarded" => Some(Self::Forwarded),
+            _ => None,
+        }
+    }
 }
 
 /// Names of hosts, without ports: `broker.example`, `entry1`.
@@ -140,7 +186,8 @@ impl Value for Texts {
 }
 
 impl Web {
-    pub(super) const KEYS: &'static [&'static str] = &["allowed-origins", "allowed-hosts"];
+    pub(super) const KEYS: &'static [&'static str] =
+        &["allowed-origins", "allowed-hosts", "trusted-proxies", "client-address-header"];
 
     /// Takes what the table sets and leaves the rest at its default.
     pub(super) fn read(
@@ -167,6 +214,14 @@ impl Web {
                 source.refuse(place, format!("cannot use `{}`", error.0), fix)
             })?;
         }
+        if let Some((place, texts)) = texts("trusted-proxies")? {
+            web.trusted_proxies = TrustedProxies::parse(&texts).map_err(|text| {
+                let fix = "set it to a list of addresses and networks such as [\"10.0.0.0/8\"]; not \
+                           all addresses, since anybody could say then who it is";
+                source.refuse(place, format!("cannot use `{text}`"), fix)
+            })?;
+        }
+        web.client_address_header = table.optional("client-address-header")?.unwrap_or_default();
         Ok(web)
     }
 }
@@ -250,5 +305,28 @@ mod tests {
                 format!("web.allowed-hosts: cannot use `{bad}`; set it to a list of names");
             assert!(error.contains(&problem), "{error}");
         }
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks_and_never_everybody() {
+        let read = |text: &str| -> Result<Web, String> {
+            let env = BTreeMap::new();
+            let source = Source { file: Path::new("vixen.toml"), env: &env };
+            let table = toml::from_str(text).expect("TOML");
+            TableReader::open(source, "web".to_owned(), Web::KEYS, table)
+                .and_then(|table| Web::read(source, table))
+                .map_err(|error| error.to_string())
+        };
+        let two =
+            "trusted-proxies = [\"10.0.0.0/8\", \"::1\"]\nclient-address-header = \"Forwarded\"";
+        let web = read(two).expect("good");
+        assert_eq!(web.trusted_proxies.0.len(), 2);
+        assert_eq!(web.client_address_header, ClientAddressHeader::Forwarded);
+        assert_eq!(read("").expect("good"), Web::default());
+        for bad in ["0.0.0.0/0", "::/0", "proxy.example", "10.0.0.0/33"] {
+            let error = read(&format!("trusted-proxies = [{bad:?}]")).expect_err(bad);
+            assert!(error.contains(&format!("web.trusted-proxies: cannot use `{bad}`")), "{error}");
+        }
+        assert!(read("client-address-header = \"x-real-ip\"").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Proxies;
 use crate::config::Limits;
 
 /// How long a connection may keep the server waiting.
@@ -43,6 +44,8 @@ pub struct PortBounds {
     pub connections_per_address_max: usize,
     /// What has come of requests, frames and messages that are not whole.
     pub unfinished_bytes_max: usize,
+    /// Who is believed about whose request it is.
+    pub proxies: Proxies,
 }
 
 /// Open files of a node beside the connections of its port: links, stores, what it reads. Where there
@@ -60,6 +63,7 @@ impl PortBounds {
             connections_max: limits.connections_max.min(fitting),
             connections_per_address_max: limits.connections_per_address_max,
             unfinished_bytes_max: limits.unfinished_bytes_max,
+            proxies: Proxies::default(),
         }
     }
 }

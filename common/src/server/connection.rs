@@ -19,11 +19,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use super::bounds::Timeouts;
+use super::bounds::PortBounds;
 use super::connections::{Place, Work};
 use super::intake::Meter;
+use super::proxies::Proxies;
 use super::watched::Watched;
 use super::{MALFORMED_REQUESTS, SILENT_CONNECTIONS};
+use crate::address::AddressBlock;
 use crate::tls::{CertifiedNames, ClientAddress, Stream};
 
 /// So long whoever answers may take when the input is over.
@@ -41,10 +43,11 @@ pub(super) struct Accepted {
 pub(super) async fn serve_connection(
     accepted: Accepted,
     router: Router,
-    timeouts: Timeouts,
+    bounds: PortBounds,
     mut closing: watch::Receiver<()>,
 ) {
     let Accepted { stream, client, place, meter } = accepted;
+    let PortBounds { timeouts, proxies, .. } = bounds;
     let has_asked = Arc::new(AtomicBool::new(false));
     let is_upgraded = Arc::new(AtomicBool::new(false));
     let certified = stream.certified_names();
@@ -55,7 +58,7 @@ pub(super) async fn serve_connection(
         has_asked: Arc::clone(&has_asked),
         is_upgraded: Arc::clone(&is_upgraded),
     };
-    let service = service_of(router, client, of_requests);
+    let service = service_of(router, (client, proxies), of_requests);
     let watched = Watched::new(stream, meter.clone(), Arc::clone(&place), timeouts.silence)
         .with_stall(timeouts.stall, is_upgraded);
     let connection = http1::Builder::new()
@@ -129,7 +132,7 @@ struct Noted {
 /// first one is noted, as is that the connection becomes another one.
 fn service_of(
     router: Router,
-    client: ClientAddress,
+    (client, proxies): (ClientAddress, Proxies),
     noted: Noted,
 ) -> impl Service<
     hyper::Request<Incoming>,
@@ -143,6 +146,9 @@ fn service_of(
         let (work, meter) = (noted.place.work(), noted.meter.clone());
         let is_upgraded = Arc::clone(&noted.is_upgraded);
         let mut request = request.map(Body::new);
+        let ip = proxies.client_of(client.ip, request.headers());
+        meter.assign(AddressBlock::of(ip));
+        let client = ClientAddress { ip, ..client };
         request.extensions_mut().insert(ConnectInfo(client));
         request.extensions_mut().insert(noted.certified.clone());
         request.extensions_mut().insert(meter.clone());

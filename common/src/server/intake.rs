@@ -82,7 +82,7 @@ pub(super) struct Intake {
 
 #[derive(Debug)]
 struct Counted {
-    block: AddressBlock,
+    block: Mutex<AddressBlock>,
     bytes: AtomicUsize,
     bytes_max: AtomicUsize,
     /// When the first of the bytes came: milliseconds since `Intake::began`.
@@ -119,7 +119,7 @@ impl Intake {
     pub(super) fn meter(self: &Arc<Self>, block: AddressBlock) -> Meter {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let counted = Arc::new(Counted {
-            block,
+            block: Mutex::new(block),
             bytes: AtomicUsize::new(0),
             bytes_max: AtomicUsize::new(usize::MAX),
             since_ms: AtomicU64::new(0),
@@ -143,7 +143,7 @@ impl Intake {
         for (id, counted) in meters.iter() {
             let bytes = counted.bytes.load(Ordering::Relaxed);
             if bytes > 0 && counted.over().is_none() {
-                of.entry(counted.block).or_default().insert((bytes, *id));
+                of.entry(*lock(&counted.block)).or_default().insert((bytes, *id));
             }
         }
         let excess = unfinished - (self.bytes_max - self.bytes_max / ROOM_SHARE);
@@ -229,6 +229,11 @@ impl Meter {
     /// How much it may have unfinished from now on; `usize::MAX`: as its protocol allows.
     pub fn allow(&self, bytes_max: usize) {
         self.0.counted.bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+
+    /// Whose it is, where a proxy says so.
+    pub(super) fn assign(&self, block: AddressBlock) {
+        *lock(&self.0.counted.block) = block;
     }
 
     /// Whose connection this is has been proven: from now on nothing of it counts.

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use super::*;
+use crate::config::{TrustedProxies, Web};
 
 /// Bound on anything that loopback does at once.
 const SOON: Duration = Duration::from_secs(20);
@@ -29,7 +30,7 @@ struct OpenPort {
 }
 
 impl OpenPort {
-    async fn open(timeouts: Timeouts) -> Self {
+    async fn open(timeouts: impl Into<PortBounds> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (held, is_held) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -90,6 +91,23 @@ async fn who_does_not_ask_in_time_is_sent_away_and_others_are_served() {
     tokio::time::sleep(PATIENCE).await;
     port.held.notify_one();
     assert!(hear_all(held).await.ends_with("\r\n\r\nlet go\n"));
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_whose_request_it_is_and_nobody_else_does() {
+    let web = |proxies: &str| Web {
+        trusted_proxies: TrustedProxies(vec![proxies.parse().expect("a network")]),
+        ..Web::default()
+    };
+    for (proxies, wanted) in [("127.0.0.0/8", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")] {
+        let bounds = PortBounds { proxies: Proxies::of(&web(proxies)), ..NEVER.into() };
+        let port = OpenPort::open(bounds).await;
+        let mut stream = port.connect().await;
+        let head = REQUEST.trim_end().to_owned();
+        send(&mut stream, &(head + "\r\nx-forwarded-for: 198.51.100.1, 192.0.2.7\r\n\r\n")).await;
+        let answer = hear_until(&mut stream, wanted).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
 }
 
 #[tokio::test]

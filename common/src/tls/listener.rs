@@ -22,7 +22,7 @@ use tokio_rustls::rustls::AlertDescription;
 use super::metrics::{self, Failure};
 use super::{Stream, Tls};
 use crate::address::AddressBlock;
-use crate::server::{AcceptErrors, Connections, Full, Place};
+use crate::server::{AcceptErrors, Connections, Full, Place, Proxies};
 
 /// Handshakes under way at a port: some ten kilobytes each.
 const HANDSHAKES_MAX: usize = 2048;
@@ -80,6 +80,7 @@ pub(crate) struct Port {
     /// Accepted, and to be begun as soon as there is room.
     waiting: Option<(Arc<Tls>, TcpStream, IpAddr, Arc<Place>)>,
     connections: Arc<Connections>,
+    proxies: Proxies,
     errors: AcceptErrors,
     /// Nobody is accepted before.
     accept_at: Option<Instant>,
@@ -90,6 +91,7 @@ impl Port {
         tcp: TcpListener,
         tls: Option<Arc<Tls>>,
         connections: Arc<Connections>,
+        proxies: Proxies,
     ) -> Self {
         Self {
             tcp,
@@ -99,6 +101,7 @@ impl Port {
             order: VecDeque::new(),
             waiting: None,
             connections,
+            proxies,
             errors: AcceptErrors::default(),
             accept_at: None,
         }
@@ -180,7 +183,9 @@ impl Port {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let client = ClientAddress::plain(ip);
-        let place = match self.connections.take(AddressBlock::of(client.ip), true) {
+        // A proxy has the connections of all its clients.
+        let is_counted = !self.proxies.is_trusted(client.ip);
+        let place = match self.connections.take(AddressBlock::of(client.ip), is_counted) {
             Ok(place) => place,
             Err(full) => {
                 tracing::debug!(ip = %client.ip, limit = full.key(), "connection refused");
@@ -312,8 +317,10 @@ mod tests {
         let tls = Folder::new(&ca.issue("127.0.0.1"), None).load();
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = tcp.local_addr().expect("bound");
-        let mut port =
-            Port { handshakes_max: 2, ..Port::new(tcp, Some(tls), Connections::new(9, 9)) };
+        let mut port = Port {
+            handshakes_max: 2,
+            ..Port::new(tcp, Some(tls), Connections::new(9, 9), Proxies::default())
+        };
         let mut idle = Vec::new();
         for _ in 0..2 {
             idle.push(TcpStream::connect(address).await.expect("connected"));

@@ -1,199 +1,214 @@
-//! Slows down those who guess: counts failed logins by the address they come from.
+//! Slows down those who guess: counts failed logins by where they come from and whom they are for.
+//!
+//! `docs/design/016-failed-logins.md` tells why it is so, and what else was weighed.
+//!
+//! Each failure counts for an address, for its site, for the account, and for the pair of address and
+//! account. Whoever has too many waits: a second, then twice as long with each further failure, up to
+//! the window. Failures are forgiven one by one, one a window. A pair that has logged in before is
+//! judged by its own failures alone, so that neither a guesser at the same address nor one of the
+//! same account shuts it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use vixen_common::address::AddressBlock;
+use sha2::{Digest as _, Sha256};
 
-/// When logins of an address are refused.
+use vixen_common::address::{AddressBlock, WideBlock};
+
+/// When logins are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureLimits {
-    /// As many failures within `window` close the gate, at least 1.
+    /// With as many failures one waits, at least 1.
     pub failures_max: u32,
-    /// How long failures count, from the first one on, and how long the gate then stays closed,
-    /// from the last one on.
+    /// In this time one failure is forgiven, and nobody waits longer.
     pub window: Duration,
-    /// Addresses that are remembered, at least 1.
-    pub addresses_max: usize,
+    /// Of whom failures are remembered, and as many pairs that have logged in, at least 4.
+    pub remembered_max: usize,
 }
 
 impl FailureLimits {
-    /// A good `addresses_max`: a few megabytes.
-    pub const ADDRESSES_MAX: usize = 1 << 16;
+    /// A good `remembered_max`: some megabytes.
+    pub const REMEMBERED_MAX: usize = 1 << 16;
 }
 
-/// The failed logins of each address. Time is given, and never goes back.
-///
-/// Asked before a CHALLENGE is sent, and again before its answer is checked: else many connections
-/// that were opened at once would have a guess each. A login that succeeds forgives nothing, for a
-/// guesser may have an account as well.
-#[derive(Debug)]
-pub struct FailureGate {
-    limits: FailureLimits,
-    peers: BTreeMap<AddressBlock, Peer>,
-    /// The same, by when they are forgotten.
-    by_end: BTreeSet<(Instant, AddressBlock)>,
+/// The first wait; each further failure doubles it.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// Whom a login is for: a realm and a name in it, known or not. A hash, for names are long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Account([u8; 16]);
+
+impl Account {
+    /// The account of a name.
+    #[must_use]
+    pub fn of(realm: &str, authid: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update((realm.len() as u64).to_be_bytes());
+        hash.update(realm);
+        hash.update(authid);
+        let mut account = [0; 16];
+        account.copy_from_slice(&hash.finalize()[..16]);
+        Self(account)
+    }
+}
+
+/// What failures are counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Counted {
+    Address(AddressBlock),
+    Site(WideBlock),
+    Account(Account),
+    Pair(AddressBlock, Account),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Peer {
+struct Tally {
     failures: u32,
-    end: Instant,
+    last: Instant,
+    open_at: Instant,
+}
+
+/// The failed logins. Time is given, and never goes back.
+///
+/// Asked before a CHALLENGE is sent, and again before its answer is checked: else many connections
+/// that were opened at once would have a guess each. A login that succeeds forgives no failure, for a
+/// guesser may have an account as well. Whoever is refused for the wait is not counted again.
+#[derive(Debug)]
+pub struct FailureGate {
+    limits: FailureLimits,
+    tallies: BTreeMap<Counted, Tally>,
+    /// The same, by when they are forgotten.
+    by_end: BTreeSet<(Instant, Counted)>,
+    /// Pairs that have logged in, by when they did last.
+    known: BTreeMap<(AddressBlock, Account), Instant>,
+    by_login: BTreeSet<(Instant, AddressBlock, Account)>,
 }
 
 impl FailureGate {
     /// A gate that is open for everyone.
     #[must_use]
     pub const fn new(limits: FailureLimits) -> Self {
-        Self { limits, peers: BTreeMap::new(), by_end: BTreeSet::new() }
+        Self {
+            limits,
+            tallies: BTreeMap::new(),
+            by_end: BTreeSet::new(),
+            known: BTreeMap::new(),
+            by_login: BTreeSet::new(),
+        }
     }
 
-    /// How long logins of this address are still refused; `None` when they are not.
+    /// How long this login is still refused; `None` when it is not.
     #[must_use]
-    pub fn closed_for(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let peer = self.peers.get(&AddressBlock::of(address))?;
-        let is_closed = peer.failures >= self.limits.failures_max && peer.end > now;
-        is_closed.then(|| peer.end.duration_since(now))
+    pub fn closed_for(&self, address: IpAddr, account: Account, now: Instant) -> Option<Duration> {
+        let block = AddressBlock::of(address);
+        let pair = Counted::Pair(block, account);
+        let others =
+            [Counted::Address(block), Counted::Site(block.wide()), Counted::Account(account)];
+        let others = if self.known.contains_key(&(block, account)) { &[][..] } else { &others };
+        let open_at = [&pair].into_iter().chain(others).filter_map(|counted| {
+            let tally = self.tallies.get(counted)?;
+            Some(tally.open_at)
+        });
+        open_at.max().filter(|open_at| *open_at > now).map(|open_at| open_at.duration_since(now))
     }
 
-    /// Counts a failed login, and returns whether it closed the gate.
-    pub fn on_failure(&mut self, address: IpAddr, now: Instant) -> bool {
+    /// Counts a failed login, and returns whether it is the one from which on its address, or its
+    /// account, waits.
+    pub fn on_failure(&mut self, address: IpAddr, account: Account, now: Instant) -> bool {
         self.forget_until(now);
-        let network = AddressBlock::of(address);
-        let end = now + self.limits.window;
-        let (failures, end) = match self.peers.get(&network) {
-            None => (1, end),
-            Some(peer) => {
-                let failures = peer.failures.saturating_add(1);
-                let closes = failures >= self.limits.failures_max;
-                (failures, if closes { end } else { peer.end })
-            }
-        };
-        self.remove(network);
-        if self.peers.len() >= self.limits.addresses_max
+        let block = AddressBlock::of(address);
+        let max = self.limits.failures_max;
+        let of_site = max.saturating_mul(u32::try_from(WideBlock::SHARES).unwrap_or(u32::MAX));
+        let address = self.count(Counted::Address(block), max, now);
+        self.count(Counted::Site(block.wide()), of_site, now);
+        self.count(Counted::Pair(block, account), max, now);
+        let account = self.count(Counted::Account(account), max, now);
+        self.check();
+        address == max || account == max
+    }
+
+    /// Remembers who has logged in from where.
+    pub fn on_success(&mut self, address: IpAddr, account: Account, now: Instant) {
+        let block = AddressBlock::of(address);
+        if let Some(before) = self.known.insert((block, account), now) {
+            self.by_login.remove(&(before, block, account));
+        }
+        self.by_login.insert((now, block, account));
+        if self.known.len() > self.limits.remembered_max
+            && let Some((_, block, account)) = self.by_login.pop_first()
+        {
+            self.known.remove(&(block, account));
+        }
+        self.check();
+    }
+
+    /// For how many failures are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tallies.len()
+    }
+
+    /// Whether no failure is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tallies.is_empty()
+    }
+
+    /// Counts one for `counted`, which waits from `max` on; how many there are.
+    fn count(&mut self, counted: Counted, max: u32, now: Instant) -> u32 {
+        let before = self.tallies.get(&counted).map_or(0, |tally| self.unforgiven(tally, now));
+        let failures = before.saturating_add(1);
+        let open_at = if failures < max { now } else { now + self.wait(failures - max) };
+        self.remove(counted);
+        if self.tallies.len() >= self.limits.remembered_max
             && let Some(&(_, first)) = self.by_end.first()
         {
             self.remove(first);
         }
-        self.peers.insert(network, Peer { failures, end });
-        self.by_end.insert((end, network));
-        self.check();
-        failures == self.limits.failures_max
+        let tally = Tally { failures, last: now, open_at };
+        self.by_end.insert((self.end_of(&tally), counted));
+        self.tallies.insert(counted, tally);
+        failures
     }
 
-    /// Addresses that are remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.peers.len()
+    /// After so many failures beyond those that are free.
+    fn wait(&self, more: u32) -> Duration {
+        FIRST_WAIT
+            .saturating_mul(1_u32.checked_shl(more).unwrap_or(u32::MAX))
+            .min(self.limits.window)
     }
 
-    /// Whether no address is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.peers.is_empty()
+    /// Of the failures, those that are not forgiven by now.
+    fn unforgiven(&self, tally: &Tally, now: Instant) -> u32 {
+        let windows = now.saturating_duration_since(tally.last).as_nanos()
+            / self.limits.window.as_nanos().max(1);
+        tally.failures.saturating_sub(u32::try_from(windows).unwrap_or(u32::MAX))
+    }
+
+    fn end_of(&self, tally: &Tally) -> Instant {
+        tally.last + self.limits.window.saturating_mul(tally.failures)
     }
 
     fn forget_until(&mut self, now: Instant) {
-        while let Some(&(end, network)) = self.by_end.first().filter(|(end, _)| *end <= now) {
-            self.by_end.remove(&(end, network));
-            self.peers.remove(&network);
+        while let Some(&(_, counted)) = self.by_end.first().filter(|(end, _)| *end <= now) {
+            self.remove(counted);
         }
     }
 
-    fn remove(&mut self, network: AddressBlock) {
-        if let Some(peer) = self.peers.remove(&network) {
-            self.by_end.remove(&(peer.end, network));
+    fn remove(&mut self, counted: Counted) {
+        if let Some(tally) = self.tallies.remove(&counted) {
+            self.by_end.remove(&(self.end_of(&tally), counted));
         }
     }
 
     fn check(&self) {
-        debug_assert_eq!(self.peers.len(), self.by_end.len());
-        debug_assert!(self.peers.len() <= self.limits.addresses_max.max(1));
+        debug_assert_eq!(self.tallies.len(), self.by_end.len());
+        debug_assert_eq!(self.known.len(), self.by_login.len());
+        debug_assert!(self.tallies.len() <= self.limits.remembered_max.max(1));
+        debug_assert!(self.known.len() <= self.limits.remembered_max);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: FailureLimits =
-        FailureLimits { failures_max: 3, window: Duration::from_secs(60), addresses_max: 4 };
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().expect("an address of the test")
-    }
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    #[test]
-    fn as_many_failures_close_the_gate_for_the_window() {
-        let (mut gate, start, peer) =
-            (FailureGate::new(LIMITS), Instant::now(), address("10.0.0.1"));
-        assert_eq!(gate.closed_for(peer, start), None);
-        assert!(!gate.on_failure(peer, start));
-        assert!(!gate.on_failure(peer, start + seconds(10)));
-        assert_eq!(gate.closed_for(peer, start + seconds(20)), None);
-        assert!(gate.on_failure(peer, start + seconds(20)), "the third one closes it");
-        assert_eq!(gate.closed_for(peer, start + seconds(30)), Some(seconds(50)));
-        assert_eq!(gate.closed_for(address("10.0.0.2"), start + seconds(30)), None);
-        assert_eq!(gate.closed_for(peer, start + seconds(80)), None);
-        assert!(!gate.on_failure(peer, start + seconds(80)), "counting begins anew");
-        assert_eq!(gate.len(), 1);
-    }
-
-    #[test]
-    fn failures_at_a_closed_gate_keep_it_closed() {
-        let (mut gate, start, peer) =
-            (FailureGate::new(LIMITS), Instant::now(), address("10.0.0.1"));
-        for n in 0..3 {
-            gate.on_failure(peer, start + seconds(n));
-        }
-        assert!(!gate.on_failure(peer, start + seconds(50)), "closed already");
-        assert_eq!(gate.closed_for(peer, start + seconds(50)), Some(seconds(60)));
-    }
-
-    #[test]
-    fn failures_that_are_far_apart_are_forgiven() {
-        let (mut gate, start, peer) =
-            (FailureGate::new(LIMITS), Instant::now(), address("10.0.0.1"));
-        for n in 0..100 {
-            assert!(!gate.on_failure(peer, start + seconds(31 * n)));
-            assert_eq!(gate.closed_for(peer, start + seconds(31 * n)), None);
-        }
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address_and_a_mapped_one_is_ipv4() {
-        let (mut gate, now) = (FailureGate::new(LIMITS), Instant::now());
-        for peer in ["2001:db8:1:2::1", "2001:db8:1:2::ffff", "2001:db8:1:2:3::"] {
-            gate.on_failure(address(peer), now);
-        }
-        assert!(gate.closed_for(address("2001:db8:1:2:ffff::9"), now).is_some());
-        assert!(gate.closed_for(address("2001:db8:1:3::1"), now).is_none());
-        for _ in 0..3 {
-            gate.on_failure(address("::ffff:10.0.0.1"), now);
-        }
-        assert!(gate.closed_for(address("10.0.0.1"), now).is_some());
-        assert!(gate.closed_for(address("10.0.0.2"), now).is_none());
-    }
-
-    #[test]
-    fn memory_is_bounded_and_the_first_to_end_goes_first() {
-        let (mut gate, start) = (FailureGate::new(LIMITS), Instant::now());
-        for _ in 0..3 {
-            gate.on_failure(address("10.0.0.200"), start + seconds(40));
-        }
-        for n in 0..200 {
-            let millis = Duration::from_millis(n);
-            gate.on_failure(address(&format!("10.0.0.{n}")), start + millis);
-            assert!(gate.len() <= 4);
-        }
-        assert!(gate.closed_for(address("10.0.0.200"), start + seconds(41)).is_some());
-        gate.on_failure(address("10.0.1.1"), start + seconds(1000));
-        assert_eq!(gate.len(), 1, "what has ended is forgotten");
-        assert!(!gate.is_empty());
-    }
-}
+mod tests;

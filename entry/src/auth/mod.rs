@@ -39,7 +39,7 @@ mod stand_in;
 mod tests;
 mod ticket;
 
-pub use gate::{FailureGate, FailureLimits};
+pub use gate::{Account, FailureGate, FailureLimits};
 pub use hello::Hello;
 pub use identity::{Identity, Method};
 pub use pending::Pending;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::gate::Account;
 use super::identity::Identity;
 use super::refusal::Refusal;
 use super::{cra, cryptosign, scram, ticket};
@@ -29,6 +30,12 @@ pub(super) enum Expected {
 }
 
 impl Pending {
+    /// Whom it is for, whether there is such a user or not.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        Account::of(&self.identity.realm, &self.identity.authid)
+    }
+
     /// Checks the answer. An unknown user's is checked as well, for the time that it takes.
     pub(super) fn verify(
         self,

@@ -29,8 +29,8 @@ pub enum Refusal {
     /// The proof is wrong, or there is no such user: which one is not told.
     #[error("authentication denied")]
     Denied,
-    /// Too many failures came from the client's address.
-    #[error("too many failed logins from this address: try again later")]
+    /// Too many failures came from the client's address, or for the account.
+    #[error("too many failed logins from this address or for this name: try again later")]
     Throttled,
 }
 
