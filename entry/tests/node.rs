@@ -387,7 +387,7 @@ async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have
     let cluster = Cluster::open(Duration::from_millis(50)).await;
     let mut receiver = cluster.session(1 << 20).await;
     cluster.ndb[1].send(Message::NdbStanding { standing: NdbStanding::DiskFull });
-    let reason = "1 of 2 ndb nodes of group 0 willing, disk full at D2";
+    let reason = "1 of 2 ndb nodes of group 0 willing, disk full at D2, D3 down";
     assert_eq!(cluster.not_ready().await, reason);
     cluster.publish(1).await;
     let answer = next(&mut receiver).await;
