@@ -74,6 +74,12 @@ impl MemoryBound {
                 links,
                 limits.link_queue_bytes_max as u64 + INBOX_BYTES / 8,
             ),
+            part(
+                "limits.unfinished-bytes-max × 2",
+                "input that is not whole, in buffers that double",
+                2,
+                limits.unfinished_bytes_max as u64,
+            ),
         ];
         match tier {
             Tier::Sync => {}
@@ -105,6 +111,12 @@ impl MemoryBound {
         let sessions = limits.sessions_max;
         vec![
             part("limits.sessions-max", "sessions and streams", sessions, SESSION_BYTES),
+            part(
+                "limits.connections-max, beyond sessions-max",
+                "connections that are no session",
+                limits.connections_max.saturating_sub(sessions),
+                SESSION_BYTES,
+            ),
             part(
                 "limits.sessions-max × limits.subscriber-buffer-bytes-max",
                 "events that wait for clients to read",
@@ -189,7 +201,9 @@ mod tests {
     #[test]
     fn every_limit_that_bounds_memory_moves_the_bound() {
         type Change = fn(&mut Limits);
-        let changes: [(&str, Tier, Change); 8] = [
+        let changes: [(&str, Tier, Change); 10] = [
+            ("unfinished", Tier::Sync, |l| l.unfinished_bytes_max *= 2),
+            ("connections", Tier::Entry, |l| l.connections_max *= 2),
             ("history-answers", Tier::Entry, |l| l.history_answers_max *= 2),
             ("sessions-max", Tier::Entry, |l| l.sessions_max *= 2),
             ("subscriber-buffer", Tier::Entry, |l| l.subscriber_buffer_bytes_max *= 2),
