@@ -12,6 +12,7 @@ pub mod address;
 pub mod bound;
 pub mod config;
 pub mod dirlock;
+pub mod disk;
 pub mod durable;
 pub mod frontier;
 pub mod health;

@@ -59,6 +59,19 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// What the system said, where that is the cause.
+    #[must_use]
+    pub const fn of_the_disk(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Lmdb(heed::Error::Io(error)) | Self::Directory { source: error, .. } => {
+                Some(error)
+            }
+            Self::Lmdb(_) | Self::Format { .. } | Self::StoreId { .. } => None,
+        }
+    }
+}
+
 /// Makes an environment in `dir`, unless there is one: `databases`, all empty but `meta`, which has the
 /// format version and the store id, `new_id` or a random one. Its names are durable on return (with `fsync`). Blocking.
 /// The caller must hold the directory's `DirLock`.

@@ -157,6 +157,7 @@ async fn start_sync(
         store_bytes_max: config.limits.store_bytes_max,
         clock_ahead_max: config.cluster.max_clock_ahead,
         feed_retention: config.limits.feed_retention,
+        disk_reserve: config.storage.sync_reserve(),
     };
     let open = move || {
         let node = SyncNode::open(options).context("the sync node cannot start")?;

@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     pub(crate) ballots_started: Counter,
     pub(crate) peers_refused: Counter,
     pub(crate) stalls: Counter,
+    pub(crate) disk_free: Gauge,
     waiting: [Gauge; WaitsFor::KINDS.len()],
     waiting_for_node: Vec<(SyncId, Gauge)>,
 }
@@ -91,6 +92,7 @@ impl Metrics {
             "Times the node came 200 ms or more late to what was due: it was paused, or its disk or \
              machine is slow"
         );
+        describe_gauge!("vixen_sync_disk_free_bytes", "Bytes free on the disk of the vote's store");
         describe_gauge!(
             "vixen_sync_waiting_segments",
             "Segments pending for about a second or longer, by what they wait for"
@@ -120,6 +122,7 @@ impl Metrics {
             refused_messages: counter!("vixen_sync_messages_refused_total"),
             ballots_started: counter!("vixen_sync_ballots_started_total"),
             stalls: counter!("vixen_sync_stalls_total"),
+            disk_free: gauge!("vixen_sync_disk_free_bytes"),
             peers_refused: counter!("vixen_sync_peers_refused_total"),
             waiting: WaitsFor::KINDS
                 .map(|kind| gauge!("vixen_sync_waiting_segments", "for" => kind)),

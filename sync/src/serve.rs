@@ -44,6 +44,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
         store_bytes_max: config.limits.store_bytes_max,
         clock_ahead_max: config.cluster.max_clock_ahead,
         feed_retention: config.limits.feed_retention,
+        disk_reserve: config.storage.sync_reserve(),
     })
     .with_context(|| format!("cannot start {name}"))?;
     let (inbox, handle) = (node.inbox(), node.handle());

@@ -6,6 +6,8 @@ use super::error::ConfigError;
 use super::read::TableReader;
 
 const MIB: u64 = 1 << 20;
+/// The part of `disk-reserve` that a sync node leaves free.
+const SYNC_PART: u64 = 16;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Table `[storage]`, for ndb nodes.
@@ -17,8 +19,8 @@ pub struct Storage {
     /// `retention-bytes`: the oldest days are dropped while the store of a node takes more than
     /// this; the present day stays. `None`, the default: it may take any size.
     pub retention_bytes: Option<u64>,
-    /// `disk-reserve`: with less free on its disk, an ndb node takes no new segments. Default
-    /// 256 MiB.
+    /// `disk-reserve`: with less free on its disk, an ndb node takes no new segments; with less than
+    /// a [sixteenth](Self::sync_reserve) of it, a sync node does not vote. Default 256 MiB.
     pub disk_reserve: u64,
     /// `scrub-period`: within this time everything stored is read and verified once. Default 7
     /// days.
@@ -39,6 +41,13 @@ impl Default for Storage {
 impl Storage {
     pub(super) const KEYS: &'static [&'static str] =
         &["retention-age", "retention-bytes", "disk-reserve", "scrub-period"];
+
+    /// What a sync node leaves free: it writes little, and where it shares a disk with an ndb node
+    /// that one is to cease first.
+    #[must_use]
+    pub const fn sync_reserve(&self) -> u64 {
+        self.disk_reserve / SYNC_PART
+    }
 
     /// Takes what the table sets and leaves the rest at its default.
     pub(super) fn read(mut table: TableReader<'_>) -> Result<Self, ConfigError> {

@@ -41,6 +41,8 @@ pub struct Links {
     silent: BTreeMap<NodeName, Instant>,
     /// Why nodes without a link have none, where somebody answers there.
     refused: BTreeMap<NodeName, Arc<str>>,
+    /// Why peers cannot do their part, as they say themselves.
+    unable: BTreeMap<LinkId, &'static str>,
 }
 
 impl Links {
@@ -59,6 +61,7 @@ impl Links {
             liveness: Liveness::new(now),
             silent: BTreeMap::new(),
             refused: BTreeMap::new(),
+            unable: BTreeMap::new(),
         };
         let peers: Vec<_> = links.roster.names().cloned().collect();
         peers.iter().for_each(|peer| links.tell_gauge(peer));
@@ -89,12 +92,21 @@ impl Links {
     pub fn down(&mut self, link: LinkId) {
         let was_closing = self.liveness.is_closing(link);
         self.liveness.down(link);
+        self.unable.remove(&link);
         let Some(gone) = self.all.remove(&link) else { return };
         if !was_closing {
             // Its system has spoken for it: it is down now, and no more silent.
             self.silent.remove(&gone.name);
         }
         self.tell_gauge(&gone.name);
+    }
+
+    /// The peer of a link says why it cannot do its part, or that it can (`None`).
+    pub fn set_unable(&mut self, link: LinkId, why: Option<&'static str>) {
+        match why.filter(|_| self.all.contains_key(&link)) {
+            Some(why) => self.unable.insert(link, why),
+            None => self.unable.remove(&link),
+        };
     }
 
     /// Something came on a link; the change, if its peer was silent.
@@ -198,9 +210,18 @@ impl Links {
         self.liveness.is_silent(link)
     }
 
-    /// How a node is missed; `None` while it is linked and heard, and for this node itself.
+    /// How a node is missed; `None` while it is linked, heard and able, and for this node itself.
     #[must_use]
     pub fn absence(&self, name: &NodeName) -> Option<Absence> {
+        let unable = || {
+            let mut all = self.unable.iter();
+            all.find(|(link, _)| self.get(**link).is_some_and(|linked| linked.name == *name))
+        };
+        self.gone(name).or_else(|| unable().map(|(_, why)| Absence::Unable(why)))
+    }
+
+    /// How a node cannot be reached.
+    fn gone(&self, name: &NodeName) -> Option<Absence> {
         if *name == self.name || self.heard_values().any(|linked| linked.name == *name) {
             return None;
         }
@@ -215,7 +236,7 @@ impl Links {
         let is_listed = *name != self.name && self.roster.has(name);
         // Entries come under any names.
         if is_listed {
-            let is_up = self.absence(name).is_none();
+            let is_up = self.gone(name).is_none();
             gauge!("vixen_link_up", "peer" => String::from(name.clone())).set(if is_up {
                 1.0
             } else {

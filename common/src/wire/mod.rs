@@ -249,7 +249,7 @@ pub enum Message {
         /// Segments in the order, without a gap.
         rows: Vec<Elected>,
     },
-    /// ndb → entry: whether the sender takes new segments; first on each link, and on each change.
+    /// ndb → any: whether the sender takes new segments; first on each link, and on each change.
     NdbStanding {
         /// What it can do.
         standing: NdbStanding,
@@ -360,6 +360,9 @@ pub enum Message {
         /// Patterns no longer wanted.
         remove: Vec<TopicPattern>,
     },
+    /// sync → any: the sender's disk has no room for votes, and it takes none of what it is sent. When
+    /// there is room it ends the link: what is unresolved is said again on the next.
+    SyncDiskFull,
 }
 
 /// What an ndb node keeps of the past.
@@ -370,6 +373,9 @@ pub struct Retained {
     /// By its settings and its time, days before this one may go.
     pub keep_from: UtcDay,
 }
+
+/// What is said of a node whose disk is full, whatever its tier.
+pub const DISK_FULL: &str = "disk full";
 
 /// Whether an ndb node takes new segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -385,12 +391,21 @@ pub enum NdbStanding {
 }
 
 impl NdbStanding {
+    /// Why it takes none; `None`: it does.
+    #[must_use]
+    pub const fn unable(self) -> Option<&'static str> {
+        match self {
+            Self::Willing => None,
+            Self::DiskFull | Self::NoFeeds | Self::DiskStalled => Some(self.name()),
+        }
+    }
+
     /// Label of metrics, and a word for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Willing => "willing",
-            Self::DiskFull => "disk full",
+            Self::DiskFull => DISK_FULL,
             Self::NoFeeds => "too few sync nodes connected",
             Self::DiskStalled => "disk does not answer",
         }
@@ -578,6 +593,7 @@ impl Message {
             Self::Reached { .. } => "reached",
             Self::LinkRefused { .. } => "link_refused",
             Self::InterestPart { .. } => "interest_part",
+            Self::SyncDiskFull => "sync_disk_full",
         }
     }
 
@@ -628,6 +644,7 @@ impl Message {
             | Self::SyncStanding { .. }
             | Self::SyncRefused { .. }
             | Self::SyncAside { .. }
+            | Self::SyncDiskFull
             | Self::OwnerSettled { .. }
             | Self::OrderApplied { .. }
             | Self::DraftAnswered { .. }

@@ -23,7 +23,6 @@ impl Message {
             | Self::InterestChanged { .. }
             | Self::TailSegment(_)
             | Self::TailPosition { .. }
-            | Self::NdbStanding { .. }
             | Self::HistorySegment { .. }
             | Self::HistoryEnd { .. }
             | Self::SegmentDurable { .. } => matches!((from, to), (Ndb, Entry)),
@@ -61,6 +60,8 @@ impl Message {
             Self::OrderRows { .. } | Self::OrderTrimmed { .. } => {
                 matches!((from, to), (Ndb, Ndb | Entry))
             }
+            Self::NdbStanding { .. } => matches!(from, Ndb),
+            Self::SyncDiskFull => matches!(from, Sync),
             Self::Heartbeat | Self::LinkRefused { .. } => true,
         }
     }

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 use vixen_common::config::NodeName;
 use vixen_common::frontier::{Learned, Placed, Placing};
 use vixen_common::id::{NdbId, Position, Stamp, SyncId};
+use vixen_common::link::LinkId;
 use vixen_common::segment::Elected;
-use vixen_common::wire::{Message, OrderBase};
+use vixen_common::wire::{DISK_FULL, Message, OrderBase};
 
 use super::run::EntryNode;
 
@@ -34,7 +35,11 @@ impl EntryNode {
         }
     }
 
-    pub(super) fn on_sync(&mut self, from: SyncId, message: Message) {
+    pub(super) fn on_sync(&mut self, link: LinkId, from: SyncId, message: Message) {
+        if let Message::SyncDiskFull = message {
+            self.links.set_unable(link, Some(DISK_FULL));
+            return self.tell_readiness();
+        }
         if let Message::Reached { request, stamp } = message {
             return self.reads.reached(from, request, stamp);
         }

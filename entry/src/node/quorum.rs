@@ -14,7 +14,7 @@ use super::peers::Peers;
 /// Counts of nodes against what is needed.
 #[derive(Clone, Debug)]
 pub(super) struct Quorum {
-    /// Linked sync nodes that are heard.
+    /// Linked sync nodes that are heard and able.
     pub(super) sync_up: usize,
     /// A majority of the sync nodes.
     pub(super) sync_needed: usize,
@@ -92,9 +92,10 @@ impl Quorum {
             group.missed = others.filter_map(|ndb| missed(options.roster.ndb(*ndb))).collect();
         }
         let nodes = options.sync_nodes.iter();
+        let is_able = |id: &SyncId| absence(&options.roster.sync(*id)).is_none();
         Self {
             sync_missed: nodes.filter_map(|id| missed(options.roster.sync(*id))).collect(),
-            sync_up: sync.heard().count(),
+            sync_up: sync.heard().filter(is_able).count(),
             sync_needed: sync.iter().count() / 2 + 1,
             groups: list,
             write_quorum: usize::from(options.write_quorum),

@@ -265,7 +265,7 @@ impl EntryNode {
                 }
                 match peer {
                     PeerId::Sync { id, .. } if self.sync.is_current(id, link) => {
-                        messages.into_iter().for_each(|message| self.on_sync(id, message));
+                        messages.into_iter().for_each(|message| self.on_sync(link, id, message));
                     }
                     PeerId::Ndb { id, .. } if self.ndb.is_current(id, link) => {
                         messages.into_iter().for_each(|message| self.on_ndb(now, id, message, fx));

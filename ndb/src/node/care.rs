@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use vixen_common::disk::DISK_LOOK;
 use vixen_common::id::{Digest, NdbId, Position, SegmentId};
 use vixen_common::segment::{Elected, SegmentMeta};
 use vixen_common::time::UtcDay;
@@ -18,8 +19,6 @@ use crate::replica::{Effects, Input, Lost};
 use crate::store::{Finding, Job};
 use crate::tail::Trouble;
 
-/// Between two looks at the room on the disk: the reserve must last so long.
-const DISK_LOOK: Duration = Duration::from_millis(200);
 /// Between two rounds of audit and offers.
 const ROUND: Duration = Duration::from_secs(1);
 /// Between two looks at the age and size of the days.
@@ -30,9 +29,6 @@ const OFFER_MAX: usize = 4_096;
 const REPAIR_MAX: Duration = Duration::from_secs(2);
 /// Damaged rows of the order that are asked for in one round: each answer is some 300 KiB.
 const REPAIRS_MAX: usize = 8;
-/// Beyond the reserve by this part, new segments are taken again.
-const RESUME_PART: u64 = 16;
-
 /// With less than this part of the reserve left, nothing is fetched.
 const FETCH_PART: u64 = 4;
 
@@ -54,8 +50,6 @@ pub(super) struct Care {
     trimmed_at: std::collections::BTreeMap<NdbId, OrderBase>,
     /// Days whose topic index was found at odds with the order since the start.
     indexed_anew: std::collections::BTreeSet<UtcDay>,
-    /// Bytes free on the disk at the last look.
-    pub(super) disk_free: u64,
 }
 
 impl Care {
@@ -70,7 +64,6 @@ impl Care {
             turn: 0,
             trimmed_at: std::collections::BTreeMap::new(),
             indexed_anew: std::collections::BTreeSet::new(),
-            disk_free: 0,
         }
     }
 
@@ -113,27 +106,22 @@ impl NdbNode {
     }
 
     fn look_at_disk(&mut self) {
-        let Ok(disk) = nix::sys::statvfs::statvfs(&self.options.dir) else { return };
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
-        self.care.disk_free = free;
-        self.metrics.disk_free(free);
-        let reserve = self.options.disk_reserve;
-        let enough = if self.is_disk_full { reserve + reserve / RESUME_PART } else { reserve };
-        let is_full = free < enough;
-        if is_full == self.is_disk_full {
+        let has_changed = self.room.look();
+        let (free_bytes, reserve_bytes) = (self.room.free(), self.room.reserve());
+        self.metrics.disk_free(free_bytes);
+        if !has_changed {
             return;
         }
-        self.is_disk_full = is_full;
-        let free_mib = free >> 20;
-        let reserve_mib = reserve >> 20;
-        if is_full {
+        let path = self.options.dir.display();
+        if self.room.is_low() {
             tracing::error!(
-                free_mib,
-                reserve_mib,
+                %path,
+                free_bytes,
+                reserve_bytes,
                 "the disk is full up to its reserve: no new segments are taken, reads go on"
             );
         } else {
-            tracing::info!(free_mib, reserve_mib, "the disk has room again: segments are taken");
+            tracing::info!(%path, free_bytes, "the disk has room again: segments are taken");
         }
         self.tell_readiness();
     }
@@ -158,7 +146,7 @@ impl NdbNode {
 
     /// Whether what is placed and missing is fetched: the reserve is there for it, but not all of it.
     pub(super) const fn may_fetch(&self) -> bool {
-        !self.is_disk_full || self.care.disk_free >= self.options.disk_reserve / FETCH_PART
+        !self.room.is_low() || self.room.free() >= self.room.reserve() / FETCH_PART
     }
 
     /// Segments that stay without a place are offered to the group: so those that fewer than W nodes

@@ -74,9 +74,9 @@ impl NdbNode {
         self.options.sync_nodes.len() / 2 + 1
     }
 
-    /// Tells entries whether new segments are taken, where that has changed.
-    pub(super) fn tell_standing(&mut self) {
-        let standing = if self.is_disk_full {
+    /// What this node can do at present.
+    pub(super) fn standing_now(&self) -> NdbStanding {
+        if self.room.is_low() {
             NdbStanding::DiskFull
         } else if self.feeds_up() < self.feeds_needed() {
             NdbStanding::NoFeeds
@@ -84,13 +84,17 @@ impl NdbNode {
             NdbStanding::DiskStalled
         } else {
             NdbStanding::Willing
-        };
+        }
+    }
+
+    /// Tells all whether new segments are taken, where that has changed.
+    pub(super) fn tell_standing(&mut self) {
+        let standing = self.standing_now();
         if standing == self.standing {
             return;
         }
         self.standing = standing;
         self.replica.set_willing(standing != NdbStanding::DiskFull);
-        let message = Message::NdbStanding { standing };
-        self.tell(|peer| matches!(peer, PeerId::Entry { .. }), &message);
+        self.tell(|_all| true, &Message::NdbStanding { standing });
     }
 }

@@ -33,6 +33,7 @@ use tokio::time::Instant;
 
 use vixen_common::config::NodeName;
 use vixen_common::dirlock::{DirLock, DirLockError};
+use vixen_common::disk::Room;
 use vixen_common::frontier::CatchUp;
 use vixen_common::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Links};
@@ -180,7 +181,7 @@ pub struct NdbNode {
     progress: Progress,
     /// Segments that were missing and came, since the start.
     fetched_total: u64,
-    is_disk_full: bool,
+    room: Room,
     disk_wait: DiskWait,
     standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
@@ -241,6 +242,7 @@ impl NdbNode {
         let ready = Arc::new(Mutex::new(Readiness::starting()));
         let links =
             Links::new(options.name.clone(), options.roster.clone(), Instant::now().into_std());
+        let room = Room::new(options.dir.clone(), options.disk_reserve);
         let mut node = Self {
             options,
             store,
@@ -258,7 +260,7 @@ impl NdbNode {
             retaining,
             progress: Progress::default(),
             fetched_total: 0,
-            is_disk_full: false,
+            room,
             disk_wait: DiskWait::default(),
             standing: NdbStanding::NoFeeds,
             inbox,

@@ -38,12 +38,9 @@ impl NdbNode {
 
     pub(super) fn redundancy(&self) -> Redundancy {
         let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
-        let full = self.is_disk_full.then_some(Absence::Unable("disk full"));
-        let stalled =
-            self.disk_wait.is_stalled().then_some(Absence::Unable("disk does not answer"));
-        let disk = full.or(stalled);
+        let own = self.standing_now().unable().map(Absence::Unable);
         Redundancy::of(roster, write_quorum, |name| {
-            let own = disk.clone().filter(|_| *name == self.options.name);
+            let own = own.clone().filter(|_| *name == self.options.name);
             own.or_else(|| self.links.absence(name))
         })
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use vixen_common::id::NdbId;
 use vixen_common::link::{LinkEvent, LinkId, Linked};
 use vixen_common::segment::{Blob, TopicPattern};
-use vixen_common::wire::{Message, PeerId};
+use vixen_common::wire::{DISK_FULL, Message, PeerId};
 
 use super::{NdbError, NdbNode};
 use crate::replica::{Effects, Input};
@@ -74,6 +74,7 @@ impl NdbNode {
         let Linked { peer, sender, .. } = linked.clone();
         self.links.up(link, linked, Instant::now().into_std());
         self.tell_readiness();
+        let _down_follows = sender.send(Message::NdbStanding { standing: self.standing });
         match peer {
             PeerId::Sync { id, .. } => {
                 self.catch_up.feed_gone(id);
@@ -92,11 +93,14 @@ impl NdbNode {
                     let _down_follows = sender.send(retained);
                 }
             }
-            PeerId::Entry { .. } => {
-                let standing = Message::NdbStanding { standing: self.standing };
-                let _down_follows = sender.send(standing);
-            }
+            PeerId::Entry { .. } => {}
         }
+    }
+
+    /// A peer says that it cannot do its part, or that it can.
+    fn on_unable(&mut self, link: LinkId, why: Option<&'static str>) {
+        self.links.set_unable(link, why);
+        self.tell_readiness();
     }
 
     /// Another ndb node can be asked.
@@ -173,6 +177,14 @@ impl NdbNode {
                 if let Some(tail) = self.tails.get(&link) {
                     tail.tell(Command::Change { version, change });
                 }
+                return Ok(());
+            }
+            (PeerId::Ndb { .. }, Message::NdbStanding { standing }) => {
+                self.on_unable(link, standing.unable());
+                return Ok(());
+            }
+            (PeerId::Sync { .. }, Message::SyncDiskFull) => {
+                self.on_unable(link, Some(DISK_FULL));
                 return Ok(());
             }
             (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {

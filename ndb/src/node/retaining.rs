@@ -164,7 +164,7 @@ impl NdbNode {
             );
             self.hand_over(vec![Job::KeptByGroup(first)])?;
         }
-        if self.replica.missing().len() > MISSING_MAX || self.is_disk_full || !self.may_fetch() {
+        if self.replica.missing().len() > MISSING_MAX || self.room.is_low() || !self.may_fetch() {
             return Ok(());
         }
         if self.retaining.asked.is_some_and(|(before, _)| before == base.next) {

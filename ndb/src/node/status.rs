@@ -49,9 +49,9 @@ impl NdbNode {
             "days": self.days_status(),
             "retention": self.retention_status(),
             "disk": {
-                "free_bytes": self.care.disk_free,
-                "reserve_bytes": self.options.disk_reserve,
-                "is_full": self.is_disk_full,
+                "free_bytes": self.room.free(),
+                "reserve_bytes": self.room.reserve(),
+                "is_full": self.room.is_low(),
                 "stalled_ms": self.disk_wait.stalled_for(Instant::now()).map(|owed| owed.as_millis()),
             },
             "catch_up": self.bytes_status(),

@@ -64,14 +64,11 @@ impl StoreError {
     /// What the system said, where that is the cause.
     pub(super) const fn of_the_disk(&self) -> Option<&std::io::Error> {
         match self {
-            Self::Lmdb(heed::Error::Io(error))
-            | Self::Open(OpenError::Lmdb(heed::Error::Io(error)))
-            | Self::Open(OpenError::Directory { source: error, .. })
-            | Self::Directory { source: error, .. } => Some(error),
-            Self::Open(
-                OpenError::Lmdb(_) | OpenError::Format { .. } | OpenError::StoreId { .. },
-            )
-            | Self::Lmdb(_)
+            Self::Open(error) => error.of_the_disk(),
+            Self::Lmdb(heed::Error::Io(error)) | Self::Directory { source: error, .. } => {
+                Some(error)
+            }
+            Self::Lmdb(_)
             | Self::OldLayout { .. }
             | Self::Encode(_)
             | Self::Row { .. }

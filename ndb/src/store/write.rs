@@ -4,12 +4,12 @@
 //! gap. What leaves a day because its row lies in another goes after the row is durable there.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
 
 use heed::RwTxn;
 
+use vixen_common::disk::has_no_room;
 use vixen_common::id::{OwnerId, Position, SegmentId, Seq, Stamp};
 use vixen_common::segment::{Blob, Elected, SegmentMeta};
 use vixen_common::time::{UtcDay, WallTime};
@@ -22,9 +22,6 @@ use crate::replica::{self, Body, Lost, Mark};
 
 /// An owner that placed nothing for so long before a day began is not carried into it.
 const OWNERS_CARRIED_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
-
-/// Less than a commit may take.
-const NO_ROOM_BYTES: u64 = 4 << 20;
 
 /// Something to write.
 #[derive(Debug)]
@@ -141,14 +138,7 @@ impl Memory {
 impl Store {
     /// Whether a write failed for want of room on the disk: it can be done again.
     pub(super) fn has_no_room(&self, error: &StoreError) -> bool {
-        let Some(error) = error.of_the_disk() else { return false };
-        if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
-            return true;
-        }
-        // A page that found room for its first part only is an I/O error to LMDB.
-        let free = nix::sys::statvfs::statvfs(&self.dir)
-            .map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
-        error.raw_os_error() == Some(nix::libc::EIO) && free.is_ok_and(|free| free < NO_ROOM_BYTES)
+        error.of_the_disk().is_some_and(|error| has_no_room(&self.dir, error))
     }
 
     /// Writes and commits the jobs; durable on return (with fsync). After an error nothing is

@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use vixen_common::disk::DISK_LOOK;
 use vixen_common::id::{Position, SegmentId, Stamp};
 use vixen_common::time::WallTime;
 
 use super::extend::Extended;
 use super::write::{Job, Memory};
 use super::{Store, StoreError};
-
-/// Between two attempts to write while the disk has no room at all.
-const SPACE_LOOK: Duration = Duration::from_millis(200);
 
 /// One commit, durable (unless the store was opened without fsync).
 #[derive(Debug, Default)]
@@ -146,7 +144,7 @@ enum More {
 
 /// What else comes while the disk is full, at most for a moment.
 fn wait_for_space(waiting: &jobs::Receiver<Vec<Job>>) -> More {
-    match waiting.recv_timeout(SPACE_LOOK) {
+    match waiting.recv_timeout(DISK_LOOK) {
         Ok(more) => More::Jobs(more),
         Err(jobs::RecvTimeoutError::Timeout) => More::Nothing,
         Err(jobs::RecvTimeoutError::Disconnected) => More::Stops,

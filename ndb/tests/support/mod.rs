@@ -359,6 +359,7 @@ impl Fake {
         while self.applied < Stamp(stamp) {
             match self.take().await {
                 Message::OrderApplied { stamp } => self.applied = stamp,
+                Message::NdbStanding { standing } => self.standing = Some(standing),
                 other => panic!("expected OrderApplied, got {other:?}"),
             }
         }

@@ -10,6 +10,7 @@ mod clocks;
 mod peers;
 mod readiness;
 mod retention;
+mod room;
 mod settle;
 mod standing;
 mod status;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 
 use vixen_common::config::NodeName;
 use vixen_common::dirlock::{DirLock, DirLockError};
+use vixen_common::disk::Room;
 use vixen_common::id::{OwnerId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 use vixen_common::roster::Roster;
@@ -68,6 +70,8 @@ pub struct SyncOptions {
     pub clock_ahead_max: Duration,
     /// How long an election stays after W ndb nodes have applied it.
     pub feed_retention: Duration,
+    /// With less free on its disk, it does not vote.
+    pub disk_reserve: u64,
 }
 
 /// Everything that reaches a sync node.
@@ -180,6 +184,14 @@ pub struct SyncNode {
     /// Peers do not wait for this node: W ndb nodes of no group are linked, or it stalled.
     is_aside: bool,
     stalled_until: Option<Instant>,
+    room: Room,
+    disk_at: Instant,
+    /// It does not vote: its disk has no room.
+    is_full: bool,
+    /// What steps owe whose writes found no room.
+    held: Option<Effects>,
+    /// This start is among the commits on disk.
+    is_counted: bool,
     /// Drafts asked for while this node was stalled: most are elected by now, and it reads so first.
     deferred: Vec<Input>,
     applied: Applied,
@@ -209,7 +221,11 @@ impl SyncNode {
         let lock = DirLock::take(&options.dir)?;
         let mut store = Store::open(&options.dir, options.store_bytes_max, options.fsync)?;
         // Each start counts as a commit: see `standing`.
-        store.commit([], Beside::default(), None)?;
+        let is_counted = match store.commit([], &Beside::default(), None) {
+            Ok(()) => true,
+            Err(error) if error.is_of_room(&options.dir) => false,
+            Err(error) => return Err(error.into()),
+        };
         let mut members = options.members.clone();
         members.sort_unstable();
         let vote = VoteOptions {
@@ -225,6 +241,7 @@ impl SyncNode {
         let ready = Arc::new(Mutex::new(Readiness::starting()));
         let links =
             Links::new(options.name.clone(), options.roster.clone(), Instant::now().into_std());
+        let room = Room::new(options.dir.clone(), options.disk_reserve);
         let node = Self {
             options,
             _lock: lock,
@@ -235,6 +252,11 @@ impl SyncNode {
             refused: None,
             is_aside: true,
             stalled_until: None,
+            room,
+            disk_at: Instant::now(),
+            is_full: false,
+            held: None,
+            is_counted,
             deferred: Vec::new(),
             applied: Applied::default(),
             trimmed_by_peer: None,
@@ -307,8 +329,15 @@ impl SyncNode {
                 }
             }
             let now = WallTime::now();
-            let mut fx = Effects::default();
             self.links.stalled(Instant::now().into_std());
+            self.look_at_disk(now)?;
+            if self.is_full {
+                if self.turn_while_full(&mut events)? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let mut fx = Effects::default();
             self.note_stall(due, now, &mut fx);
             let mut stop = false;
             for event in events.drain(..) {
@@ -390,9 +419,10 @@ impl SyncNode {
         {
             return;
         }
+        if self.takes_aside_from_votes(link, &peer, &message) {
+            return;
+        }
         let input = match (peer, message) {
-            // It has said so by coming.
-            (_, Message::Heartbeat) => return,
             (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
                 let input = Input::GenerateDraft { from, meta };
                 if self.is_stalled() && self.deferred.len() < DEFERRED_MAX {
@@ -400,25 +430,6 @@ impl SyncNode {
                     return;
                 }
                 input
-            }
-            (PeerId::Ndb { id, .. }, Message::OrderApplied { stamp }) => {
-                self.applied.note(id, stamp);
-                return;
-            }
-            (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
-                if let Some(reader) = self.links.get(link) {
-                    let trimmed_to = self.trimmed_to();
-                    self.feeds.follow(link, reader, after, trimmed_to);
-                }
-                return;
-            }
-            (PeerId::Entry { .. }, Message::AskReached { request }) => {
-                if let Some(reader) = self.links.get(link) {
-                    // What owners were forgotten with is at or below the trimmed part.
-                    let stamp = self.votes.reached().max(self.trimmed_to());
-                    let _down_follows = reader.sender.send(Message::Reached { request, stamp });
-                }
-                return;
             }
             (PeerId::Sync { id, .. }, message) => {
                 if let Message::OwnerSettled { trimmed_to, .. } = message
@@ -435,6 +446,37 @@ impl SyncNode {
             (_, other) => return self.refuse(link, other.name()),
         };
         self.votes.step(now, input, fx);
+    }
+
+    /// Takes what is no input of the vote; `false` when it is one.
+    fn takes_aside_from_votes(&mut self, link: LinkId, peer: &PeerId, message: &Message) -> bool {
+        match (peer, message) {
+            // It has said so by coming.
+            (_, Message::Heartbeat) => {}
+            (PeerId::Ndb { .. }, Message::NdbStanding { standing }) => {
+                self.links.set_unable(link, standing.unable());
+                self.tell_readiness();
+            }
+            (PeerId::Ndb { id, .. }, Message::OrderApplied { stamp }) => {
+                self.applied.note(*id, *stamp);
+            }
+            (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
+                if let Some(reader) = self.links.get(link) {
+                    let trimmed_to = self.trimmed_to();
+                    self.feeds.follow(link, reader, *after, trimmed_to);
+                }
+            }
+            (PeerId::Entry { .. }, Message::AskReached { request }) => {
+                if let Some(reader) = self.links.get(link) {
+                    // What owners were forgotten with is at or below the trimmed part.
+                    let stamp = self.votes.reached().max(self.trimmed_to());
+                    let request = *request;
+                    let _down_follows = reader.sender.send(Message::Reached { request, stamp });
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn refuse(&self, link: LinkId, message: &str) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vixen_common::id::{GroupId, NdbId, StoreId, SyncId};
 use vixen_common::link::{LinkId, LinkSender};
 use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, PeerId, StandingRefusal};
+use vixen_common::wire::{DISK_FULL, Message, PeerId, StandingRefusal};
 
 use super::standing::Standing;
 use super::{Peer, SyncError, SyncNode};
@@ -72,6 +72,15 @@ impl SyncNode {
                     store: self.store.store_id(),
                     problem: problem_of(*reason, self.store.commits()),
                 });
+                false
+            }
+            Message::SyncDiskFull => {
+                // Until the end of this link: it does not vote.
+                self.links.set_unable(link, Some(DISK_FULL));
+                if peer.is_taken {
+                    self.votes.step(now, Input::PeerAside { peer: id, is_aside: true }, fx);
+                }
+                self.tell_readiness();
                 false
             }
             Message::SyncAside { is_aside } if peer.is_taken => {

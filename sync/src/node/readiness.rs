@@ -9,7 +9,7 @@ use vixen_common::link::LinkId;
 use vixen_common::redundancy::Redundancy;
 use vixen_common::telemetry::Readiness;
 use vixen_common::time::WallTime;
-use vixen_common::wire::PeerId;
+use vixen_common::wire::{DISK_FULL, PeerId};
 use vixen_common::words::{Absence, Words};
 
 use super::SyncNode;
@@ -50,9 +50,12 @@ impl SyncNode {
 
     /// How a node is missed here; a sync node also while its store is not taken.
     fn absence(&self, name: &NodeName) -> Option<Absence> {
+        if *name == self.options.name {
+            return self.is_full.then_some(Absence::Unable(DISK_FULL));
+        }
         let absence = self.links.absence(name);
-        let is_this = *name == self.options.name;
-        if absence.is_some() || is_this {
+        // Who is full itself takes no peer's standing.
+        if absence.is_some() || self.is_full {
             return absence;
         }
         let mut linked = self.links.values().filter(|linked| linked.name == *name);

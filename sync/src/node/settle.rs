@@ -28,7 +28,9 @@ impl SyncNode {
         let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
         // A peer's vote counts from its first word on: its store must be remembered by then.
         let has_stranger = self.standings.has_stranger();
-        let all = is_overdue || stop || has_stranger || self.elections.len() >= ELECTIONS_MAX;
+        let is_uncounted = !self.is_counted;
+        let is_many = self.elections.len() >= ELECTIONS_MAX;
+        let all = is_overdue || stop || has_stranger || is_uncounted || is_many;
         if !fx.writes.is_empty() {
             self.unwritten.extend_from_slice(&fx.writes);
             self.unwritten_since.get_or_insert_with(Instant::now);
@@ -40,9 +42,16 @@ impl SyncNode {
                 tracing::debug!(%segment, waited_ms, "slow election");
             }
         }
-        if all || is_awaited(&fx) || self.trimmed_by_peer.is_some() {
-            self.commit(all)?;
+        let must_commit = all || is_awaited(&fx) || self.trimmed_by_peer.is_some();
+        if must_commit && !self.commit(all)? {
+            self.hold(fx);
+            return Ok(());
         }
+        self.finish(fx)
+    }
+
+    /// Does what steps owe once their writes are durable.
+    pub(super) fn finish(&mut self, fx: Effects) -> Result<(), SyncError> {
         if fx.ends_feeds {
             self.feeds.trim(self.trimmed_to());
         }
@@ -80,18 +89,18 @@ impl SyncNode {
     }
 
     /// Commits the votes that wait, and `all`: the elections after them, and what may be forgotten.
-    pub(super) fn commit(&mut self, all: bool) -> Result<(), StoreError> {
-        if all {
-            self.unwritten.append(&mut self.elections);
-            self.unwritten_since = None;
-        }
-        let mut beside = Beside { standings: Vec::new(), trimmed_to: self.trimmed_by_peer.take() };
+    /// `false` when the disk has no room for it: then all of it waits on.
+    pub(super) fn commit(&mut self, all: bool) -> Result<bool, StoreError> {
+        let elections = if all { self.elections.as_slice() } else { &[] };
+        let standings = if all { self.standings.unwritten() } else { Vec::new() };
+        let beside = Beside { standings, trimmed_to: self.trimmed_by_peer };
+        let rows = self.unwritten.len() + elections.len();
         let has_stranger = self.standings.has_stranger();
-        if self.unwritten.is_empty() && beside.trimmed_to.is_none() && !has_stranger {
-            return Ok(());
+        if rows == 0 && beside.trimmed_to.is_none() && !has_stranger && self.is_counted {
+            self.unwritten_since = self.unwritten_since.filter(|_| !all);
+            return Ok(true);
         }
         let begun = Instant::now();
-        let rows = self.unwritten.len();
         let floors = self.applied.floors(self.options.write_quorum);
         let votes = &self.votes;
         let may_go = |elected: &Elected| {
@@ -105,14 +114,24 @@ impl SyncNode {
             may_go: &may_go,
             rows_max: FORGET_ROWS_MAX,
         };
-        if all {
-            beside.standings = self.standings.take_unwritten();
+        let writes = self.unwritten.iter().chain(elections);
+        match self.store.commit(writes, &beside, all.then_some(retention)) {
+            Ok(()) => {}
+            Err(error) if error.is_of_room(&self.options.dir) => return Ok(false),
+            Err(error) => return Err(error),
         }
-        self.store.commit(self.unwritten.drain(..), beside, all.then_some(retention))?;
+        self.unwritten.clear();
+        self.trimmed_by_peer = None;
+        self.is_counted = true;
+        if all {
+            self.elections.clear();
+            self.standings.written();
+            self.unwritten_since = None;
+        }
         self.metrics.commits.increment(1);
         self.metrics.commit_rows.increment(rows as u64);
         self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
-        Ok(())
+        Ok(true)
     }
 
     /// Elections up to here may be forgotten here.

@@ -62,9 +62,14 @@ impl Standings {
     }
 
     /// What is to be written with the next commit.
-    pub(crate) fn take_unwritten(&mut self) -> Vec<(SyncId, Standing)> {
+    pub(crate) fn unwritten(&self) -> Vec<(SyncId, Standing)> {
+        self.unwritten.iter().map(|(peer, standing)| (*peer, *standing)).collect()
+    }
+
+    /// All of that is on disk.
+    pub(crate) fn written(&mut self) {
         self.has_stranger = false;
-        std::mem::take(&mut self.unwritten).into_iter().collect()
+        self.unwritten.clear();
     }
 }
 
@@ -101,10 +106,11 @@ mod tests {
         assert!(standings.has_stranger());
         assert_eq!(standings.take(PEER, standing(7, 1, 9)), Ok(()));
         assert!(standings.has_stranger(), "its first word is not written yet");
-        assert_eq!(standings.take_unwritten(), [(PEER, standing(7, 1, 9))]);
+        assert_eq!(standings.unwritten(), [(PEER, standing(7, 1, 9))]);
+        standings.written();
         assert!(!standings.has_stranger());
         assert_eq!(standings.take(PEER, standing(7, 1, 9)), Ok(()));
-        assert!(standings.take_unwritten().is_empty());
+        assert!(standings.unwritten().is_empty());
     }
 
     #[test]
@@ -145,6 +151,6 @@ mod tests {
         let mut standings = standings();
         assert!(standings.take(PEER, standing(8, 2, 500)).is_err());
         assert_eq!(standings.get(PEER), Some(&standing(7, 1, 100)));
-        assert!(standings.take_unwritten().is_empty());
+        assert!(standings.unwritten().is_empty());
     }
 }

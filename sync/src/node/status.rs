@@ -85,6 +85,11 @@ impl SyncNode {
             "trimmed_to": self.trimmed_to().0,
             "applied": applied,
             "feeds": self.feeds.report(),
+            "disk": {
+                "free_bytes": self.room.free(),
+                "reserve_bytes": self.room.reserve(),
+                "is_full": self.is_full,
+            },
             "unwritten_rows": self.unwritten.len() + self.elections.len(),
         })
     }

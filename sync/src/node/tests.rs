@@ -35,6 +35,7 @@ fn start(dir: &std::path::Path) -> (SyncHandle, StoreId) {
         store_bytes_max: 1 << 24,
         clock_ahead_max: Duration::from_secs(10),
         feed_retention: Duration::from_secs(60),
+        disk_reserve: 0,
     })
     .expect("a store");
     let (handle, store) = (node.handle(), node.store_id());

@@ -25,14 +25,17 @@ const EXPIRE_OWNERS: Duration = Duration::from_secs(600);
 
 impl SyncNode {
     pub(super) fn next_timer(&self) -> Option<Instant> {
+        let looks = [self.disk_at, Instant::from_std(self.links.due_at())];
+        if self.is_full {
+            return looks.into_iter().min();
+        }
         let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
         let hedge = self.votes.due_in_ms(WallTime::now()).filter(|_| !self.is_stalled());
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
         let timers =
             [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading, self.stalled_until];
-        let beat = Some(Instant::from_std(self.links.due_at()));
-        timers.into_iter().flatten().chain(beat).min()
+        timers.into_iter().flatten().chain(looks).min()
     }
 
     /// Stands aside for a while when the loop comes very late to what was due.

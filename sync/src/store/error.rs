@@ -1,10 +1,11 @@
 //! Why a store cannot be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use vixen_common::disk::has_no_room;
 use vixen_common::lmdb::OpenError;
 
-/// Why a store cannot be used. None of these is retryable: the node stops.
+/// Why a store cannot be used. Only for want of room on the disk is it tried again; else the node stops.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be opened.
@@ -31,4 +32,24 @@ pub enum StoreError {
     /// A segment is marked elected and its stamp has no row.
     #[error("segment {0:02x?} is elected at a stamp that is not stored")]
     Dangling(Vec<u8>),
+}
+
+impl StoreError {
+    /// What the system said, where that is the cause.
+    const fn of_the_disk(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Open(error) => error.of_the_disk(),
+            Self::Lmdb(heed::Error::Io(error)) => Some(error),
+            Self::OfNdb { .. }
+            | Self::Lmdb(_)
+            | Self::Row(_)
+            | Self::Key(_)
+            | Self::Dangling(_) => None,
+        }
+    }
+
+    /// Whether a write in `dir` failed for want of room on the disk: it can be done again.
+    pub(crate) fn is_of_room(&self, dir: &Path) -> bool {
+        self.of_the_disk().is_some_and(|error| has_no_room(dir, error))
+    }
 }

@@ -74,7 +74,7 @@ pub(crate) struct Retention<'a> {
 }
 
 /// What a commit writes besides the rows of the vote.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Beside {
     /// Standings of peers.
     pub(crate) standings: Vec<(SyncId, Standing)>,
@@ -198,20 +198,21 @@ impl Store {
     }
 
     /// Writes all in one transaction, and forgets what `retention` allows; durable on return unless
-    /// the store was opened without fsync. Blocking. After an error nothing is certain: the node
-    /// must stop.
-    pub(crate) fn commit(
+    /// the store was opened without fsync. Blocking. After an error nothing is certain but what is
+    /// on disk; of one [of room](StoreError::is_of_room) the same commit is to be tried again, before
+    /// any other.
+    pub(crate) fn commit<'a>(
         &mut self,
-        writes: impl IntoIterator<Item = Write>,
-        beside: Beside,
+        writes: impl IntoIterator<Item = &'a Write>,
+        beside: &Beside,
         retention: Option<Retention<'_>>,
     ) -> Result<(), StoreError> {
         let mut txn = self.env.write_txn()?;
         for write in writes {
             self.put(&mut txn, write)?;
         }
-        for (peer, standing) in beside.standings {
-            self.peers.put(&mut txn, &[peer.0], &encode(&standing)?)?;
+        for (peer, standing) in &beside.standings {
+            self.peers.put(&mut txn, &[peer.0], &encode(standing)?)?;
         }
         let forgotten = match retention {
             Some(retention) => self.forget(&mut txn, &retention)?,
@@ -253,27 +254,27 @@ impl Store {
         Ok(goes.last().map(Elected::stamp))
     }
 
-    fn put(&self, txn: &mut RwTxn<'_>, write: Write) -> Result<(), StoreError> {
+    fn put(&self, txn: &mut RwTxn<'_>, write: &Write) -> Result<(), StoreError> {
         match write {
             Write::Vote(vote) => {
-                self.votes.put(txn, &vote.meta.id.to_key(), &encode(&vote)?)?;
+                self.votes.put(txn, &vote.meta.id.to_key(), &encode(vote)?)?;
             }
             Write::Ceiling(ceiling) => {
-                self.meta.put(txn, KEY_CEILING, &keys::stamp(ceiling))?;
+                self.meta.put(txn, KEY_CEILING, &keys::stamp(*ceiling))?;
             }
             Write::Elected(elected, owner) => {
                 let segment = elected.meta.id.to_key();
                 let stamp = keys::stamp(elected.stamp());
                 self.votes.delete(txn, &segment)?;
                 self.elected.put(txn, &segment, &stamp)?;
-                self.by_stamp.put(txn, &stamp, &encode(&elected)?)?;
-                self.put_owner(txn, elected.meta.id.owner, owner)?;
+                self.by_stamp.put(txn, &stamp, &encode(elected)?)?;
+                self.put_owner(txn, elected.meta.id.owner, *owner)?;
             }
             Write::OwnerSettled(owner, row) => {
-                let (from, to) = keys::segments_up_to(owner, row.contiguous);
+                let (from, to) = keys::segments_up_to(*owner, row.contiguous);
                 let range = (Included(from.as_slice()), Included(to.as_slice()));
                 self.votes.delete_range(txn, &range)?;
-                self.put_owner(txn, owner, row)?;
+                self.put_owner(txn, *owner, *row)?;
             }
             Write::DropOwner(owner) => {
                 self.owners.delete(txn, owner.0.as_bytes())?;
@@ -378,7 +379,8 @@ mod tests {
     }
 
     fn commit(store: &mut Store, writes: impl IntoIterator<Item = Write>) {
-        store.commit(writes, Beside::default(), None).expect("commits");
+        let writes: Vec<_> = writes.into_iter().collect();
+        store.commit(&writes, &Beside::default(), None).expect("commits");
     }
 
     #[test]
@@ -399,7 +401,7 @@ mod tests {
         let kept = all[1].meta.id;
         let may_go = |elected: &Elected| elected.meta.id != kept;
         let retention = Retention { upto: Stamp(20), may_go: &may_go, rows_max: 9 };
-        store.commit([], Beside::default(), Some(retention)).expect("commits");
+        store.commit([], &Beside::default(), Some(retention)).expect("commits");
         assert_eq!(store.elected_after(Stamp::ZERO, 9).expect("reads"), [all[1], all[3]]);
         let owner = meta(1, 1).id.owner;
         assert_eq!(store.elected_of(owner, Seq(0), 9).expect("reads"), [all[3]]);
@@ -408,7 +410,7 @@ mod tests {
         let may_go = |_: &Elected| true;
         for _ in 0..2 {
             let retention = Retention { upto: Stamp(u64::MAX), may_go: &may_go, rows_max: 1 };
-            store.commit([], Beside::default(), Some(retention)).expect("commits");
+            store.commit([], &Beside::default(), Some(retention)).expect("commits");
         }
         assert!(store.elected_after(Stamp::ZERO, 9).expect("reads").is_empty());
         assert_eq!((store.trimmed_to(), store.commits()), (Stamp(30), 4));
@@ -437,7 +439,7 @@ mod tests {
         let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
         let standing = Standing { store: store.store_id(), run: 3, commits: 4 };
         let beside = Beside { standings: vec![(SyncId(2), standing)], trimmed_to: None };
-        store.commit([], beside, None).expect("commits");
+        store.commit([], &beside, None).expect("commits");
         assert!(store.forget_peer(SyncId(2)).expect("forgets"));
         assert!(!store.forget_peer(SyncId(2)).expect("forgets"));
         assert!(store.standings().expect("reads").is_empty());
@@ -458,7 +460,7 @@ mod tests {
         ];
         let standing = Standing { store: id, run: 3, commits: 4 };
         let beside = Beside { standings: vec![(SyncId(2), standing)], trimmed_to: Some(Stamp(5)) };
-        store.commit(writes, beside, None).expect("commits");
+        store.commit(&writes, &beside, None).expect("commits");
         drop(store);
         let store = Store::open(dir.path(), BYTES_MAX, true).expect("opens again");
         assert_eq!((store.store_id(), store.commits(), store.trimmed_to()), (id, 1, Stamp(5)));

@@ -1,0 +1,151 @@
+//! Room on the disk: what a node does that cannot write its votes.
+//!
+//! A vote is durable before it is sent, so a node without room sends none: it takes no input of the
+//! vote, keeps what its last steps owe, and says `disk full` to all. It serves its feed, and its status.
+//! When there is room, what waited is written, and all links are made anew: on each, what is
+//! unresolved is said again, so nothing that came meanwhile needs to be kept. To its peers it is like
+//! a node that was cut off.
+
+use tokio::time::Instant;
+
+use vixen_common::disk::DISK_LOOK;
+use vixen_common::link::LinkEvent;
+use vixen_common::time::WallTime;
+use vixen_common::wire::{DISK_FULL, Message, PeerId};
+
+use super::settle::elected_of;
+use super::{SyncError, SyncEvent, SyncNode};
+use crate::vote::Effects;
+
+impl SyncNode {
+    /// Keeps what steps owe whose writes found no room.
+    pub(super) fn hold(&mut self, fx: Effects) {
+        assert!(self.held.is_none(), "nothing steps while something is held");
+        self.held = Some(fx);
+        self.cease();
+    }
+
+    /// Looks at the room when that is due: ceases to vote, or goes on.
+    pub(super) fn look_at_disk(&mut self, now: WallTime) -> Result<(), SyncError> {
+        let clock = Instant::now();
+        if self.disk_at > clock {
+            return Ok(());
+        }
+        self.disk_at = clock + DISK_LOOK;
+        self.room.look();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        self.metrics.disk_free.set(self.room.free() as f64);
+        match (self.is_full, self.room.is_low()) {
+            (false, true) => self.cease(),
+            (true, false) => self.go_on(now)?,
+            (false, false) | (true, true) => {}
+        }
+        Ok(())
+    }
+
+    fn cease(&mut self) {
+        if std::mem::replace(&mut self.is_full, true) {
+            return;
+        }
+        self.room.look();
+        tracing::error!(
+            path = %self.options.dir.display(),
+            free_bytes = self.room.free(),
+            reserve_bytes = self.room.reserve(),
+            "the disk is full: this node does not vote until there is room"
+        );
+        for linked in self.links.values() {
+            let _down_follows = linked.sender.send(Message::SyncDiskFull);
+        }
+        self.tell_readiness();
+    }
+
+    /// Writes what waited, if it can.
+    fn go_on(&mut self, now: WallTime) -> Result<(), SyncError> {
+        if !self.commit(true)? {
+            return Ok(());
+        }
+        self.is_full = false;
+        if let Some(fx) = self.held.take() {
+            self.finish(fx)?;
+        }
+        tracing::info!(
+            path = %self.options.dir.display(),
+            free_bytes = self.room.free(),
+            "the disk has room again: this node votes"
+        );
+        let mut fx = Effects::default();
+        for id in self.options.members.clone() {
+            self.drop_peer(now, id, &mut fx);
+        }
+        for linked in self.links.values() {
+            linked.sender.close("its disk was full and has room again");
+        }
+        self.tell_readiness();
+        self.settle(fx, false)
+    }
+
+    /// One turn of the loop while there is no room; whether the node is to end.
+    pub(super) fn turn_while_full(
+        &mut self,
+        events: &mut Vec<SyncEvent>,
+    ) -> Result<bool, SyncError> {
+        let mut stop = false;
+        for event in events.drain(..) {
+            match event {
+                SyncEvent::Link(event) => self.on_link_while_full(event),
+                SyncEvent::Status(answer) => {
+                    let _asker_left = answer.send(self.status());
+                }
+                SyncEvent::Stop => stop = true,
+            }
+        }
+        if !self.links.take_due(Instant::now().into_std()).is_empty() {
+            self.tell_readiness();
+        }
+        if self.feeds.is_reading() {
+            self.feeds.read_on(&self.store, elected_of(&self.elections))?;
+        }
+        if stop && !self.commit(true)? {
+            tracing::warn!("what waits for room on the disk is given up: nobody was told of it");
+        }
+        if stop {
+            tracing::info!(node = %self.options.name, "sync node stopped");
+        }
+        Ok(stop)
+    }
+
+    fn on_link_while_full(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { link, peer, name, sender } => {
+                let _down_follows = sender.send(Message::SyncDiskFull);
+                let linked = vixen_common::link::Linked { peer, name, sender };
+                self.links.up(link, linked, Instant::now().into_std());
+            }
+            LinkEvent::Messages { link, peer, messages } => {
+                self.metrics.received(&peer, messages.len());
+                let change = self.links.heard(link, Instant::now().into_std());
+                for message in messages {
+                    let is_taken = self.takes_aside_from_votes(link, &peer, &message);
+                    if !is_taken && matches!(message, Message::SyncDiskFull) {
+                        self.links.set_unable(link, Some(DISK_FULL));
+                        self.tell_readiness();
+                    }
+                }
+                if change.is_none() {
+                    return;
+                }
+            }
+            LinkEvent::Failed { name, refusal } => self.links.failed(name, refusal),
+            LinkEvent::Down { link, peer, name, reason } => {
+                self.links.down(link);
+                self.feeds.remove(link);
+                tracing::info!(peer = %name, reason, "link down");
+                if let PeerId::Sync { id, .. } = peer {
+                    self.last_down.insert(id, reason);
+                }
+            }
+        }
+        self.tell_readiness();
+    }
+}
