@@ -233,3 +233,35 @@ async fn a_sync_node_down_to_its_reserve_does_not_vote_and_all_nodes_say_so() {
     let log = cluster.log("S1").expect("a log");
     assert!(log.contains(FULL) && log.contains("free_bytes"), "{log}");
 }
+
+/// What an ndb node says of itself, sync nodes and other ndb nodes count as entries do.
+#[tokio::test]
+async fn an_ndb_node_whose_disk_is_full_is_told_alike_by_all_nodes() {
+    let options = ClusterOptions {
+        extra: "[storage]\ndisk-reserve = \"64MiB\"\n".to_owned(),
+        ..ClusterOptions::default()
+    };
+    let disk = RefCell::new(None);
+    let setup = |id: &str, store: &Path| {
+        if id != "D1" {
+            return Default::default();
+        }
+        let mounted = Disk::mount(store, DISK_MIB).expect("a disk");
+        let setup = mounted.setup();
+        disk.replace(Some(mounted));
+        setup
+    };
+    let mut cluster = Cluster::start_with(options, setup).await.expect("a cluster");
+    let degraded = "D1 disk full (no further node of group 0 may be lost)";
+    for id in cluster.ids() {
+        says(&cluster, &id, 200, &[degraded]).await;
+        let spare = cluster.metric_with(&id, "vixen_quorum_spare", "group=\"0\"").await;
+        assert_eq!(spare.expect("a gauge"), 0.0, "{id}");
+    }
+    publish(&cluster, 0..3).await;
+    cluster.kill("D2").await.expect("killed");
+    for id in ["S1", "D1", "D3"] {
+        says(&cluster, id, 200, &["D1 disk full, D2", "(group 0 takes no messages)"]).await;
+    }
+    says(&cluster, "E1", 503, &["disk full at D1"]).await;
+}
