@@ -95,10 +95,16 @@ impl<T> End<T> {
     /// For a cluster of so many sync nodes.
     #[must_use]
     pub const fn new(sync_nodes: usize) -> Self {
+        Self::numbered_from(0, sync_nodes)
+    }
+
+    /// The same, with questions that have numbers above `round`: those of another must be others.
+    #[must_use]
+    pub const fn numbered_from(round: u64, sync_nodes: usize) -> Self {
         Self {
             quorum: sync_nodes / 2 + 1,
             waiting: Vec::new(),
-            round: 0,
+            round,
             asked_at: None,
             answers: BTreeMap::new(),
         }
