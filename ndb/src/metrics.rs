@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     chains_differing: Gauge,
     store_bytes: Gauge,
     disk_free: Gauge,
+    nowhere: Gauge,
     first_position: Gauge,
     missing_bytes: Gauge,
     refused: [Counter; 6],
@@ -132,6 +133,10 @@ impl Metrics {
         describe_counter!("vixen_ndb_history_bytes_total", "Bytes of records sent to such readers");
         describe_gauge!("vixen_ndb_chains_differing", "Peers whose order differs; must stay 0");
         describe_gauge!("vixen_ndb_store_bytes", "Bytes of all days of the store");
+        describe_gauge!(
+            "vixen_ndb_nowhere_segments",
+            "Placed segments that every other node of the group has said it lacks"
+        );
         describe_gauge!("vixen_ndb_disk_free_bytes", "Bytes free on the disk of the store");
         describe_gauge!("vixen_ndb_first_position", "The first position that retention has left");
         describe_gauge!("vixen_ndb_missing_bytes", "Bytes of placed segments that are not here");
@@ -180,6 +185,7 @@ impl Metrics {
             chains_differing: gauge!("vixen_ndb_chains_differing"),
             store_bytes: gauge!("vixen_ndb_store_bytes"),
             disk_free: gauge!("vixen_ndb_disk_free_bytes"),
+            nowhere: gauge!("vixen_ndb_nowhere_segments"),
             first_position: gauge!("vixen_ndb_first_position"),
             missing_bytes: gauge!("vixen_ndb_missing_bytes"),
             history: TailMetrics {
@@ -215,6 +221,10 @@ impl Metrics {
     pub(crate) fn catch_up(&self, segments: u64, bytes: u64) {
         set(&self.missing, segments);
         set(&self.missing_bytes, bytes);
+    }
+
+    pub(crate) fn nowhere(&self, segments: u64) {
+        set(&self.nowhere, segments);
     }
 
     pub(crate) fn draft_answered(&self, answer: DraftAnswer) {

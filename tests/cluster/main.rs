@@ -16,6 +16,7 @@ mod kept;
 mod kill;
 mod liar;
 mod link;
+mod lost;
 mod majority;
 mod midnight;
 mod order;

@@ -101,6 +101,7 @@ impl NdbNode {
             self.ask_for_repairs(now);
             self.ask_for_kept()?;
             self.note_progress(now);
+            self.note_nowhere(now);
         }
         Ok(())
     }
@@ -374,6 +375,30 @@ impl NdbNode {
     }
 
     /// Says in the log how far catching up has come.
+    /// Placed segments that no node of the group has: said once, and when they are found.
+    fn note_nowhere(&mut self, now: Instant) {
+        let others = usize::from(self.options.members.saturating_sub(1));
+        let missing = self.replica.missing();
+        let nowhere = self.fetching.nowhere(others, now);
+        let segments = nowhere.filter(|segment| missing.contains_key(segment)).count();
+        self.metrics.nowhere(segments as u64);
+        let before = std::mem::replace(&mut self.nowhere, segments);
+        if before == segments {
+            return;
+        }
+        let group = self.options.id.group;
+        if segments > before {
+            tracing::error!(
+                %group, segments,
+                "placed segments are at no node of the group: their messages are lost unless a store \
+                 that has them is put back"
+            );
+        } else if segments == 0 {
+            tracing::info!(%group, "all placed segments are at nodes of the group, or here");
+        }
+        self.tell_readiness();
+    }
+
     fn note_progress(&mut self, now: Instant) {
         let missing = self.replica.missing();
         let bytes = missing.values().map(|lost| u64::from(lost.meta.bytes)).sum();

@@ -23,6 +23,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A peer that is silent for longer is not waited for.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// So long a segment may be on its way from its entry, also where no peer has it.
+const NOWHERE_AFTER: Duration = Duration::from_secs(5);
 /// Segments in one request.
 const BATCH: usize = 64;
 /// Segments asked for and not answered: two requests keep a peer busy.
@@ -30,6 +32,8 @@ const ASKED_MAX: usize = 2 * BATCH;
 
 #[derive(Clone, Copy, Debug)]
 struct Want {
+    /// When it was wanted first.
+    since: Instant,
     /// When its state ends; its key in `waiting` or `asked`.
     at: Instant,
     /// How often it was asked for.
@@ -46,16 +50,19 @@ pub(super) struct Fetching {
     /// By when the peer's time is over.
     asked: BTreeSet<(Instant, SegmentId)>,
     peers: BTreeSet<NdbId>,
+    /// Which peers have said that they lack a segment, since their last link came up.
+    lacked: BTreeMap<SegmentId, BTreeSet<NdbId>>,
 }
 
 impl Fetching {
     pub(super) fn want(&mut self, segment: SegmentId, now: Instant) {
         if !self.wanted.contains_key(&segment) {
-            self.put(segment, Want { at: now + GRACE, tries: 0, asked: None });
+            self.put(segment, Want { since: now, at: now + GRACE, tries: 0, asked: None });
         }
     }
 
     pub(super) fn got(&mut self, segment: SegmentId) {
+        self.lacked.remove(&segment);
         self.take(segment);
     }
 
@@ -63,14 +70,28 @@ impl Fetching {
     pub(super) fn lacks(&mut self, peer: NdbId, segments: &[SegmentId], now: Instant) {
         for segment in segments {
             if self.wanted.get(segment).is_some_and(|want| want.asked == Some(peer)) {
+                self.lacked.entry(*segment).or_default().insert(peer);
                 self.retry(*segment, now);
             }
         }
     }
 
+    /// Segments that are at no node of a group with `others` nodes beside this one: each has said that
+    /// it lacks them, and their entries have had time to bring them. One that is not there may have them.
+    pub(super) fn nowhere(&self, others: usize, now: Instant) -> impl Iterator<Item = SegmentId> {
+        let is_lacked = move |segment| {
+            others == 0 || self.lacked.get(segment).is_some_and(|peers| peers.len() >= others)
+        };
+        let is_late = move |want: &Want| want.since + NOWHERE_AFTER <= now;
+        let nowhere =
+            self.wanted.iter().filter(move |(segment, want)| is_late(want) && is_lacked(*segment));
+        nowhere.map(|(segment, _)| *segment)
+    }
+
     /// A peer came up: it may have what others lacked.
     pub(super) fn peer_up(&mut self, peer: NdbId, now: Instant) {
         self.peers.insert(peer);
+        self.lacked.values_mut().for_each(|peers| _ = peers.remove(&peer));
         let pausing = self.waiting.iter().map(|(_, segment)| *segment);
         let pausing: Vec<_> = pausing.filter(|segment| self.tries_of(*segment) > 0).collect();
         for segment in pausing {
@@ -113,14 +134,16 @@ impl Fetching {
         let mut requests: BTreeMap<NdbId, Vec<SegmentId>> = BTreeMap::new();
         for segment in due {
             // Neighbours go to different peers, and each try goes to the next peer.
-            let tries = self.tries_of(segment);
+            let Some(want) = self.wanted.get(&segment).copied() else { continue };
+            let tries = want.tries;
             let turn = segment.seq.0.wrapping_add(u64::from(tries));
             let Ok(turn) = usize::try_from(turn % peers.len() as u64) else { continue };
             let request = requests.entry(peers[turn]).or_default();
             if request.len() < BATCH {
                 request.push(segment);
                 let asked = Some(peers[turn]);
-                self.put(segment, Want { at: now + ANSWER_MAX, tries: tries + 1, asked });
+                let at = now + ANSWER_MAX;
+                self.put(segment, Want { at, tries: tries + 1, asked, ..want });
             }
         }
         requests
@@ -210,6 +233,31 @@ mod tests {
         let again = fetching.take_due(now);
         assert_eq!(again.values().map(Vec::len).sum::<usize>(), BATCH);
         assert!(again.values().flatten().all(|segment| !requests[&peer(2)].contains(segment)));
+    }
+
+    #[test]
+    fn a_segment_is_nowhere_only_when_all_others_have_said_so_and_it_had_time_to_come() {
+        let begin = Instant::now();
+        let mut fetching = fetching(begin, 1);
+        let late = begin + NOWHERE_AFTER;
+        let nowhere = |fetching: &Fetching, others, now| fetching.nowhere(others, now).count();
+        assert_eq!(nowhere(&fetching, 0, begin), 0, "its entry may bring it");
+        assert_eq!(nowhere(&fetching, 0, late), 1, "there is nobody to ask");
+        let mut now = begin + GRACE;
+        for asked in [peer(1), peer(2)] {
+            assert_eq!(nowhere(&fetching, 2, late), 0, "nobody has asked {asked:?}");
+            assert!(fetching.take_due(now).contains_key(&asked));
+            fetching.lacks(asked, &[segment(0)], now);
+            now += PAUSE_MAX;
+        }
+        assert_eq!(nowhere(&fetching, 2, now), 0);
+        assert_eq!(nowhere(&fetching, 3, late), 0, "the third is not there");
+        assert_eq!(nowhere(&fetching, 2, late), 1);
+        // Its disk may have been put back.
+        fetching.peer_up(peer(2), late);
+        assert_eq!(nowhere(&fetching, 2, late), 0);
+        fetching.got(segment(0));
+        assert_eq!(nowhere(&fetching, 0, late), 0);
     }
 
     #[test]

@@ -182,6 +182,8 @@ pub struct NdbNode {
     /// Segments that were missing and came, since the start.
     fetched_total: u64,
     room: Room,
+    /// Placed segments that no node of the group has.
+    nowhere: usize,
     disk_wait: DiskWait,
     standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
@@ -261,6 +263,7 @@ impl NdbNode {
             progress: Progress::default(),
             fetched_total: 0,
             room,
+            nowhere: 0,
             disk_wait: DiskWait::default(),
             standing: NdbStanding::NoFeeds,
             inbox,

@@ -45,6 +45,17 @@ impl NdbNode {
         })
     }
 
+    /// What is lost, though the node is ready.
+    fn lost(&self, redundancy: &Redundancy) -> Option<Words> {
+        let nowhere = (self.nowhere > 0).then(|| {
+            let (segments, group) = (self.nowhere, self.options.id.group);
+            let are = if segments == 1 { "segment is" } else { "segments are" };
+            Words::new(format!("{segments} {are} at no node of group {group}"))
+        });
+        let all: Vec<_> = redundancy.lost().into_iter().chain(nowhere).collect();
+        (!all.is_empty()).then(|| Words::join(all, "; "))
+    }
+
     pub(super) fn tell_readiness(&mut self) {
         let redundancy = self.redundancy();
         redundancy.tell_metrics();
@@ -53,8 +64,8 @@ impl NdbNode {
             let count =
                 format!("{} of {} feeds of sync nodes: waiting for ", sync.up(), sync.needed);
             Readiness::NotReady { waits_for: Words::new(count).awaited(sync.missed.clone()) }
-        } else if let Some(lost) = redundancy.lost() {
-            Readiness::Degraded { lost, missed: redundancy.missed() }
+        } else if let Some(lost) = self.lost(&redundancy) {
+            Readiness::Degraded { lost, missed: redundancy.missed() + self.nowhere }
         } else {
             Readiness::Ready
         };

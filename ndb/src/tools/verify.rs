@@ -42,7 +42,7 @@ What to do about problems: a running node finds and mends them by itself, from i
 `storage.scrub-period`. A store that cannot be opened: see `vixen-ndb rebuild --help`.
 
 Exit codes:
-  0  everything is as it was written
+  0  what is here is as it was written; the last line says when segments are missing
   1  there are problems; the first 20 are listed
   2  something could not be read at all, or the arguments are wrong"
 )]
@@ -408,6 +408,14 @@ impl Report {
             lines.push(format!("  and {} more", self.problems - listed));
         }
         lines.push(match self.outcome() {
+            Outcome::Good if self.missing > 0 => format!(
+                "NOT COMPLETE: what is here is as it was written, and {} missing",
+                if self.missing == 1 {
+                    "1 segment is".to_owned()
+                } else {
+                    format!("{} segments are", self.missing)
+                }
+            ),
             Outcome::Good => "good: everything is as it was written".to_owned(),
             Outcome::Problems => "NOT GOOD: see the problems above".to_owned(),
             Outcome::Failed => "NOT GOOD: part of the store cannot be read".to_owned(),
