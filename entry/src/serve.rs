@@ -30,7 +30,7 @@ use crate::events::describe_event_metrics;
 use crate::feed::ReadContext;
 use crate::http::{
     client_router, describe_host_metrics, describe_http_metrics, describe_web_metrics,
-    of_known_hosts,
+    pages_of_known_hosts,
 };
 use crate::node::{EntryNode, EntryOptions};
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
@@ -278,7 +278,7 @@ fn routers_of(
     let web = Arc::new(config.web.clone());
     let clients = client_router(context, &web);
     let probes = probe_router(Arc::clone(&ready));
-    let pages = of_known_hosts(ops_router(install_metrics(), ready, status), &web);
+    let pages = pages_of_known_hosts(ops_router(install_metrics(), ready, status), &web);
     match has_admin {
         true => Routers { clients: clients.merge(probes), admin: Some(pages) },
         false => Routers { clients: clients.merge(pages), admin: None },

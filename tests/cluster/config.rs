@@ -13,7 +13,7 @@ use crate::support::SOON;
 const GOOD: &str = r#"
 [cluster]
 name = "test"
-secret = "test-secret-123"
+secret = "8f3b61c07d2e4a95b1f06c7e2d9a4853"
 data-dir = "data"
 write-quorum = 1
 [[sync]]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, describe_counter};
 
@@ -20,6 +20,7 @@ use vixen_common::config::{AllowedHosts, Web};
 use vixen_common::tls::ClientAddress;
 
 use super::problem::Problem;
+use super::refusals;
 
 const HOSTS_REFUSED: &str = "vixen_entry_hosts_refused_total";
 
@@ -32,8 +33,18 @@ pub(crate) fn describe_host_metrics() {
 }
 
 /// Refuses with 421 what is asked of a host that `web` does not know.
-pub(crate) fn of_known_hosts(router: Router, web: &Arc<Web>) -> Router {
+pub(super) fn of_known_hosts(router: Router, web: &Arc<Web>) -> Router {
     router.layer(from_fn_with_state(Arc::clone(web), refuse_unknown_hosts))
+}
+
+/// The same for operators' pages, whose other answers are no refusals of the HTTP interface.
+pub(crate) fn pages_of_known_hosts(router: Router, web: &Arc<Web>) -> Router {
+    of_known_hosts(router, web).layer(map_response(async |answer: Response| {
+        if answer.status() == StatusCode::MISDIRECTED_REQUEST {
+            refusals::count(answer.status());
+        }
+        answer
+    }))
 }
 
 async fn refuse_unknown_hosts(

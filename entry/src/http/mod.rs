@@ -30,7 +30,8 @@ use vixen_common::server::Meter;
 
 pub(crate) use cors::describe_web_metrics;
 pub use cors::origin_allowed;
-pub(crate) use hosts::{describe_host_metrics, of_known_hosts};
+use hosts::of_known_hosts;
+pub(crate) use hosts::{describe_host_metrics, pages_of_known_hosts};
 use problem::Problem;
 pub(crate) use refusals::describe_http_metrics;
 

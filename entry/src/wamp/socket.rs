@@ -299,6 +299,10 @@ impl Connection {
         loop {
             frames += 1;
             match message {
+                // Read in one go, so that it was never unfinished.
+                Some(Ok(whole)) if !self.was_opened && bytes_of(&whole) > LOGIN_BYTES_MAX => {
+                    self.take_end(Ending::HelloTooLarge);
+                }
                 Some(Ok(Message::Text(text))) => {
                     self.meter.settle();
                     bytes += text.len();
@@ -526,6 +530,15 @@ async fn say_goodbye(socket: &mut WebSocket, last: Vec<Message>, ending: Ending,
     // Reading on until the client closes: closing with unread input would reset the connection,
     // and the client would not see what was written.
     while let Some(Ok(_ignored)) = socket.next().await {}
+}
+
+/// Of its payload.
+fn bytes_of(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    }
 }
 
 /// What a failed read means.

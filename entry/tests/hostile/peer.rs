@@ -115,10 +115,14 @@ impl Peer {
         };
         let head = String::from_utf8(self.unread.split_to(end).to_vec()).expect("a head");
         let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
-        let length = head
-            .to_ascii_lowercase()
+        let lower = head.to_ascii_lowercase();
+        if lower.contains("transfer-encoding: chunked") {
+            let body = self.hear_chunks().await?;
+            return Some(HttpAnswer { status, head, body });
+        }
+        let length = lower
             .lines()
-            .find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned))
+            .find_map(|line| line.strip_prefix("content-length: "))
             .map_or(0, |length| length.parse().expect("a length"));
         while self.unread.len() < length {
             if !self.read().await {
@@ -126,6 +130,33 @@ impl Peer {
             }
         }
         Some(HttpAnswer { status, head, body: self.unread.split_to(length).freeze() })
+    }
+
+    /// A body in chunks (RFC 9112 §7.1), the end included; `None` when the connection ends before it.
+    async fn hear_chunks(&mut self) -> Option<Bytes> {
+        let mut body = BytesMut::new();
+        loop {
+            let end = loop {
+                if let Some(at) = self.unread.windows(2).position(|window| window == b"\r\n") {
+                    break at;
+                }
+                if !self.read().await {
+                    return None;
+                }
+            };
+            let line = self.unread.split_to(end + 2);
+            let size = std::str::from_utf8(&line[..end]).expect("a size");
+            let size = usize::from_str_radix(size, 16).expect("a size");
+            while self.unread.len() < size + 2 {
+                if !self.read().await {
+                    return None;
+                }
+            }
+            body.extend_from_slice(&self.unread.split_to(size + 2)[..size]);
+            if size == 0 {
+                return Some(body.freeze());
+            }
+        }
     }
 
     /// The next WAMP message; pings are answered.

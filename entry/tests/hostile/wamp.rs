@@ -48,7 +48,7 @@ fn hellos() -> Vec<Row> {
     let with_realm = |realm: &str| format!(r#"[1,{realm},{{"roles":{{"publisher":{{}}}}}}]"#);
     let bad_realm = || Answer::ends("ABORT wamp.error.invalid_uri, close 1000", "invalid_realm");
     let no_role = || Answer::violation("no_role");
-    let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+    let deep = format!("{}{}", "[".repeat(7_000), "]".repeat(7_000));
     let long = with_realm(&format!("\"{}\"", "r".repeat(101)));
     vec![
         first(&with_realm(r#""a b""#), bad_realm()),
@@ -79,7 +79,7 @@ fn hellos() -> Vec<Row> {
             ),
         ),
         Row {
-            name: "a feature of 30000 lists in each other".to_owned(),
+            name: "a feature of 7000 lists in each other".to_owned(),
             ..first(
                 &format!(r#"[1,"realm1",{{"roles":{{"publisher":{{"features":{deep}}}}}}}]"#),
                 Answer::violation("type"),
