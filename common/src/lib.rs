@@ -27,6 +27,7 @@ pub mod reload;
 pub mod roster;
 pub mod segment;
 pub mod server;
+pub mod skew;
 pub mod telemetry;
 pub mod tier;
 pub mod time;

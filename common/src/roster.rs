@@ -67,6 +67,12 @@ impl Roster {
         self.names().any(|known| known == name)
     }
 
+    /// The sync node that is called so.
+    #[must_use]
+    pub fn sync_id(&self, name: &NodeName) -> Option<SyncId> {
+        self.sync_nodes().find(|(_, known)| *known == name).map(|(id, _)| id)
+    }
+
     /// The sync nodes.
     pub fn sync_nodes(&self) -> impl Iterator<Item = (SyncId, &NodeName)> {
         self.0.sync.iter().map(|(id, name)| (*id, name))

@@ -24,17 +24,36 @@ pub enum Absence {
         /// When it was heard last.
         since: Instant,
     },
+    /// A sync node whose stamps are left out.
+    ClockAhead {
+        /// By how much they are ahead, in whole units that a person reads.
+        by: Arc<str>,
+    },
     /// It is there, and cannot do its part for now: why.
     Unable(&'static str),
 }
 
 impl Absence {
+    /// The stamps of a sync node are so far ahead that they are left out.
+    #[must_use]
+    pub fn clock_ahead(by_ms: u64) -> Self {
+        // Rounded, so that it is no news each second.
+        let of = |unit_ms: u64| (by_ms + unit_ms / 2) / unit_ms;
+        let by = match by_ms {
+            0..100_000 => format!("{} s", 10 * of(10_000).max(1)),
+            100_000..7_000_000 => format!("{} min", of(60_000)),
+            7_000_000..170_000_000 => format!("{} h", of(3_600_000)),
+            170_000_000.. => format!("{} days", of(86_400_000)),
+        };
+        Self::ClockAhead { by: by.into() }
+    }
+
     /// Whether it cannot be reached at all.
     #[must_use]
     pub const fn is_gone(&self) -> bool {
         match self {
             Self::Down | Self::Refused { .. } | Self::Silent { .. } => true,
-            Self::Unable(_) => false,
+            Self::ClockAhead { .. } | Self::Unable(_) => false,
         }
     }
 }
@@ -125,6 +144,7 @@ fn write_missed(text: &mut String, missed: &Missed, now: Instant, is_awaited: bo
         Absence::Refused { why } if is_awaited => format!("no link: {why}"),
         Absence::Down | Absence::Refused { .. } => "down".to_owned(),
         Absence::Silent { since } => format!("silent for {}", seconds(now, *since)),
+        Absence::ClockAhead { by } => format!("clock {by} ahead"),
         Absence::Unable(why) => (*why).to_owned(),
     };
     let mut rest = missed.iter().map(|(name, absence)| (name, how(absence))).peekable();
@@ -173,6 +193,18 @@ mod tests {
         let words = Words::new("degraded: ").gone(missed).then(" (group 1 cannot be read)");
         let wanted = "degraded: S2, S3 silent for 22 s, S4 down (group 1 cannot be read)";
         assert_eq!(words.text(later), wanted);
+    }
+
+    #[test]
+    fn how_far_a_clock_is_ahead_is_read_in_round_units() {
+        let text = |ms| {
+            let ahead = vec![(name("S1"), Absence::clock_ahead(ms))];
+            Words::default().gone(ahead).text(Instant::now())
+        };
+        assert_eq!(text(10_001), "S1 clock 10 s ahead");
+        assert_eq!(text(300_400), "S1 clock 5 min ahead");
+        assert_eq!(text(7_199_700), "S1 clock 2 h ahead");
+        assert_eq!(text(8 * 86_400_000 + 900), "S1 clock 8 days ahead");
     }
 
     #[test]

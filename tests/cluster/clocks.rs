@@ -5,6 +5,7 @@ use vixen_tests::check::check;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Tier, wait_until};
 use vixen_tests::load::{Amount, Load, LoadOptions};
 
+use crate::silence::{self, readyz};
 use crate::support::{SOON, load_on, logged};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -124,5 +125,36 @@ async fn entries_publish_whatever_their_clocks_when_the_order_was_more_than_a_we
         cluster.restart(&id).await.expect("ready");
     }
     publish(&cluster, 20).await;
+    cluster.stop_all().await.expect("clean exits");
+}
+
+#[tokio::test]
+async fn a_sync_node_whose_clock_is_ahead_is_told_and_counts_as_lost() {
+    let setup = |id: &str, _store: &std::path::Path| match id {
+        "S1" => off_by(2 * HOUR_MS),
+        _ => NodeSetup::default(),
+    };
+    let mut cluster =
+        Cluster::start_with(ClusterOptions::default(), setup).await.expect("a cluster");
+    let all = cluster.ids();
+    let words = ["degraded: S1 clock 2 h ahead (no further sync node may be lost)"];
+    readyz(&cluster, &all, 200, &words).await;
+    for id in &all {
+        let spare = cluster.metric_with(id, "vixen_quorum_spare", "tier=\"sync\"").await;
+        assert!(spare.expect("a metric").abs() < 0.5, "{id}");
+    }
+    for id in cluster.ids_of(Tier::Sync) {
+        logged(&cluster, &id, &["the stamps of this sync node are ahead", "node=S1"]).await;
+    }
+    silence::publish(&cluster).await.expect("goes on without it");
+    // With another one lost nothing is elected, and who publishes is told why.
+    cluster.kill("S3").await.expect("killed");
+    let others: Vec<String> = all.iter().filter(|id| *id != "S3").cloned().collect();
+    readyz(&cluster, &others, 503, &["S1 (clock 2 h ahead)", "S3 (no link"]).await;
+    let error = silence::publish(&cluster).await.expect_err("nothing is elected");
+    assert!(error.contains("S1 (clock 2 h ahead)"), "{error}");
+    cluster.restart("S3").await.expect("ready");
+    readyz(&cluster, &all, 200, &words).await;
+    silence::publish(&cluster).await.expect("goes on");
     cluster.stop_all().await.expect("clean exits");
 }

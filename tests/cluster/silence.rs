@@ -22,7 +22,7 @@ fn all_but(cluster: &Cluster, paused: &[&str]) -> Vec<String> {
 }
 
 /// Waits until `/readyz` of each of `ids` has all of `words`, and answers with `status`.
-async fn readyz(cluster: &Cluster, ids: &[String], status: u16, words: &[&str]) {
+pub(crate) async fn readyz(cluster: &Cluster, ids: &[String], status: u16, words: &[&str]) {
     for id in ids {
         wait_until(&format!("/readyz of {id} to say {words:?}"), SOON, || async {
             let answer = cluster.get(id, "/readyz").await?;
@@ -44,7 +44,7 @@ fn address_of(cluster: &Cluster, id: &str) -> String {
 }
 
 /// What one acknowledged publish at E1 is answered.
-async fn publish(cluster: &Cluster) -> Result<u64, String> {
+pub(crate) async fn publish(cluster: &Cluster) -> Result<u64, String> {
     let url = cluster.url("E1").expect("an entry");
     let mut publisher = Connection::open(&url, "realm1").await.expect("a session");
     publisher.send(json!([16, 1, {"acknowledge": true}, TOPIC, [1]]).to_string().as_bytes());

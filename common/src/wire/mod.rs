@@ -16,7 +16,7 @@ use crate::id::{
 };
 use crate::link::Misconduct;
 use crate::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic, TopicPattern};
-use crate::time::UtcDay;
+use crate::time::{UtcDay, WallTime};
 
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
 pub(crate) use hello::proof_holds;
@@ -363,6 +363,13 @@ pub enum Message {
     /// sync → any: the sender's disk has no room for votes, and it takes none of what it is sent. When
     /// there is room it ends the link: what is unresolved is said again on the next.
     SyncDiskFull,
+    /// sync → any, every second: the time that the sender would stamp with now.
+    SyncTime {
+        /// Its wall time, or that of its clock, if it is later.
+        time: WallTime,
+        /// Stamps further ahead of its wall time it does not use.
+        ahead_ms_max: u64,
+    },
 }
 
 /// What an ndb node keeps of the past.
@@ -589,6 +596,7 @@ impl Message {
             Self::FetchOrderBefore { .. } => "fetch_order_before",
             Self::OrderBefore { .. } => "order_before",
             Self::SyncClock { .. } => "sync_clock",
+            Self::SyncTime { .. } => "sync_time",
             Self::Heartbeat => "heartbeat",
             Self::AskReached { .. } => "ask_reached",
             Self::Reached { .. } => "reached",
@@ -658,6 +666,7 @@ impl Message {
             | Self::FetchOrderBefore { .. }
             | Self::HistoryEnd { .. }
             | Self::SyncClock { .. }
+            | Self::SyncTime { .. }
             | Self::Heartbeat
             | Self::AskReached { .. }
             | Self::Reached { .. }

@@ -43,7 +43,7 @@ impl Message {
             Self::FollowFeed { .. } => matches!((from, to), (Ndb | Entry, Sync)),
             Self::AskReached { .. } => matches!((from, to), (Entry, Sync)),
             Self::Reached { .. } => matches!((from, to), (Sync, Entry)),
-            Self::AdvanceSegmentResolved { .. } => matches!(from, Sync),
+            Self::AdvanceSegmentResolved { .. } | Self::SyncTime { .. } => matches!(from, Sync),
             Self::Watermark { .. } | Self::FeedTrimmed { .. } => {
                 matches!((from, to), (Sync, Ndb | Entry))
             }

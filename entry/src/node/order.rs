@@ -44,6 +44,10 @@ impl EntryNode {
             self.refused.reached(from, request, stamp);
             return self.reads.reached(from, request, stamp);
         }
+        if let Message::SyncTime { time, ahead_ms_max } = message {
+            self.skew.note(from, time, ahead_ms_max, Instant::now().into_std());
+            return self.tell_readiness();
+        }
         // Before the base is known no feed was asked for.
         let Some(placing) = &mut self.placing else { return };
         match message {

@@ -61,7 +61,7 @@ impl EntryNode {
 
     /// How a node is missed here; an ndb node also while it takes no segments.
     fn absence(&self, name: &NodeName) -> Option<Absence> {
-        let absence = self.links.absence(name);
+        let absence = self.links.absence(name).or_else(|| self.clock_absence(name));
         if absence.is_some() {
             return absence;
         }
@@ -74,6 +74,12 @@ impl EntryNode {
         (!is_willing).then(|| Absence::Unable(standing_name(standing)))
     }
 
+    /// How a sync node is missed whose stamps are left out.
+    fn clock_absence(&self, name: &NodeName) -> Option<Absence> {
+        let id = self.options.roster.sync_id(name)?;
+        self.skew.absence(id, Instant::now().into_std())
+    }
+
     pub(super) fn redundancy(&self) -> Redundancy {
         let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
         Redundancy::of(roster, write_quorum, |name| self.absence(name))
@@ -82,7 +88,8 @@ impl EntryNode {
     pub(super) fn quorum(&self) -> Quorum {
         let groups = self.options.groups.len();
         let standing_of = |ndb| self.segmenter.standing(ndb);
-        let absence = |name: &NodeName| self.links.absence(name);
+        let absence =
+            |name: &NodeName| self.links.absence(name).or_else(|| self.clock_absence(name));
         Quorum::of(&self.sync, &self.ndb, groups, &self.options, standing_of, absence)
     }
 

@@ -14,6 +14,7 @@ use vixen_common::frontier::{CatchUp, Placed, Placing};
 use vixen_common::id::{NdbId, OwnerId, Position, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 use vixen_common::segment::Challenger;
+use vixen_common::skew::Skew;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{DraftAnswer, Message, PeerId};
 
@@ -51,6 +52,8 @@ pub struct EntryNode {
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
     pub(super) reads: Reads,
+    /// Whose stamps are left out.
+    pub(super) skew: Skew,
     /// Sync nodes have forgotten owners of the age of this one's.
     pub(super) refused: Refused,
     pub(super) sessions: FxHashMap<SessionId, Client>,
@@ -115,6 +118,7 @@ impl EntryNode {
             segmenter,
             delivery,
             reads: Reads::new(&options),
+            skew: Skew::default(),
             refused: Refused::new(options.sync_nodes.len()),
             sessions: FxHashMap::default(),
             meta_numbers: StdRng::from_seed(fresh_seed()),
@@ -333,6 +337,7 @@ impl EntryNode {
             PeerId::Sync { id, .. } => {
                 if self.sync.down(id, link, reason) {
                     self.catch_up.feed_gone(id);
+                    self.skew.forget(id);
                 }
             }
             PeerId::Ndb { id: ndb, .. } => {

@@ -38,6 +38,7 @@ use vixen_common::frontier::CatchUp;
 use vixen_common::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Links};
 use vixen_common::roster::Roster;
+use vixen_common::skew::Skew;
 use vixen_common::telemetry::Readiness;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, NdbStanding};
@@ -189,6 +190,8 @@ pub struct NdbNode {
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
     links: Links,
+    /// Whose stamps are left out.
+    skew: Skew,
     awaited: Awaited,
     /// Why the last link to a sync or ndb node ended.
     last_down: BTreeMap<NodeName, String>,
@@ -247,6 +250,7 @@ impl NdbNode {
         let room = Room::new(options.dir.clone(), options.disk_reserve);
         let mut node = Self {
             options,
+            skew: Skew::default(),
             store,
             _lock: lock,
             replica,

@@ -41,7 +41,10 @@ impl NdbNode {
         let own = self.standing_now().unable().map(Absence::Unable);
         Redundancy::of(roster, write_quorum, |name| {
             let own = own.clone().filter(|_| *name == self.options.name);
-            own.or_else(|| self.links.absence(name))
+            own.or_else(|| self.links.absence(name)).or_else(|| {
+                let id = roster.sync_id(name)?;
+                self.skew.absence(id, Instant::now().into_std())
+            })
         })
     }
 

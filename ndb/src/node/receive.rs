@@ -53,6 +53,7 @@ impl NdbNode {
         match peer {
             PeerId::Sync { id, .. } if self.senders_of_sync(id).next().is_none() => {
                 self.catch_up.feed_gone(id);
+                self.skew.forget(id);
             }
             PeerId::Ndb { id, .. } if self.senders_of_peer(id).next().is_none() => {
                 let now = Instant::now();
@@ -195,6 +196,11 @@ impl NdbNode {
             }
             (PeerId::Sync { id: from, .. }, Message::FeedTrimmed { to }) => {
                 self.on_feed_trimmed(from, to);
+                return Ok(());
+            }
+            (PeerId::Sync { id, .. }, Message::SyncTime { time, ahead_ms_max }) => {
+                self.skew.note(id, time, ahead_ms_max, Instant::now().into_std());
+                self.tell_readiness();
                 return Ok(());
             }
             (PeerId::Sync { id: from, .. }, Message::DraftAnswered { segment, answer }) => {

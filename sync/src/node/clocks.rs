@@ -1,13 +1,14 @@
 //! What people are told of clocks: how far the order's stamps, and this node's own, are ahead of
 //! its wall time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::id::Stamp;
+use vixen_common::id::{Stamp, SyncId};
 use vixen_common::time::WallTime;
+use vixen_common::wire::{Message, PeerId};
 
 use super::SyncNode;
 
@@ -19,6 +20,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Told {
     order_is_ahead: bool,
     clock_is_ahead: bool,
+    /// Nodes whose stamps are left out.
+    left_out: BTreeSet<SyncId>,
 }
 
 /// Whether something that is `lead_ms` ahead is to be told as ahead. It ends at half of the bound,
@@ -70,7 +73,46 @@ impl SyncNode {
         } else if !clock_is_ahead && self.clocks_told.clock_is_ahead {
             tracing::info!("this node's own stamps are not far ahead any more");
         }
-        self.clocks_told = Told { order_is_ahead, clock_is_ahead };
+        self.clocks_told.order_is_ahead = order_is_ahead;
+        self.clocks_told.clock_is_ahead = clock_is_ahead;
+    }
+
+    /// Tells everybody which time this node would stamp with now.
+    pub(super) fn tell_time(&mut self, now: WallTime) {
+        let time = now.max(self.votes.clock().wall_time());
+        let ahead_ms_max =
+            u64::try_from(self.options.clock_ahead_max.as_millis()).unwrap_or(u64::MAX);
+        self.skew.note(self.options.id, time, ahead_ms_max, Instant::now().into_std());
+        let counts = |peer: &PeerId| match peer {
+            PeerId::Sync { id, .. } => self.has_taken(*id),
+            PeerId::Ndb { .. } | PeerId::Entry { .. } => true,
+        };
+        for linked in self.links.values().filter(|linked| counts(&linked.peer)) {
+            let _down_follows = linked.sender.send(Message::SyncTime { time, ahead_ms_max });
+        }
+        self.look_at_skew();
+    }
+
+    /// Tells whose stamps begin and cease to be left out.
+    pub(super) fn look_at_skew(&mut self) {
+        let ahead = self.skew.ahead(Instant::now().into_std());
+        let left_out: BTreeSet<SyncId> = ahead.keys().copied().collect();
+        for (id, ahead_ms) in ahead {
+            if !self.clocks_told.left_out.contains(&id) {
+                tracing::warn!(
+                    node = %self.options.roster.sync(id),
+                    ahead_s = ahead_ms / 1_000,
+                    "the stamps of this sync node are ahead of those of the others, which do without \
+                     them: set its clock right (NTP); see \"Clocks\" in docs/operations.md"
+                );
+            }
+        }
+        for id in self.clocks_told.left_out.difference(&left_out) {
+            let node = self.options.roster.sync(*id);
+            tracing::info!(%node, "the stamps of this sync node are not left out any more");
+        }
+        self.clocks_told.left_out = left_out;
+        self.tell_readiness();
     }
 
     /// For the status page; `null` while nothing is far ahead.

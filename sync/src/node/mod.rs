@@ -30,6 +30,7 @@ use vixen_common::disk::Room;
 use vixen_common::id::{OwnerId, Stamp, StoreId, SyncId};
 use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 use vixen_common::roster::Roster;
+use vixen_common::skew::Skew;
 use vixen_common::telemetry::Readiness;
 use vixen_common::time::WallTime;
 use vixen_common::wire::{Message, PeerId};
@@ -208,6 +209,7 @@ pub struct SyncNode {
     retry_at: Option<Instant>,
     told: Stamp,
     clocks_told: clocks::Told,
+    skew: Skew,
     ages: clocks::Ages,
     metrics: Metrics,
 }
@@ -274,6 +276,7 @@ impl SyncNode {
             retry_at: None,
             told: Stamp::ZERO,
             clocks_told: clocks::Told::default(),
+            skew: Skew::default(),
             ages: clocks::Ages::new(),
             metrics,
         };
@@ -325,6 +328,7 @@ impl SyncNode {
                 () = sleep_until(due), if due.is_some() => {}
                 _at = look.tick() => {
                     self.look_at_clocks(WallTime::now());
+                    self.tell_time(WallTime::now());
                     continue;
                 }
             }
@@ -456,6 +460,10 @@ impl SyncNode {
             (PeerId::Ndb { .. }, Message::NdbStanding { standing }) => {
                 self.links.set_unable(link, standing.unable());
                 self.tell_readiness();
+            }
+            (PeerId::Sync { id, .. }, Message::SyncTime { time, ahead_ms_max }) => {
+                self.skew.note(*id, *time, *ahead_ms_max, Instant::now().into_std());
+                self.look_at_skew();
             }
             (PeerId::Ndb { id, .. }, Message::OrderApplied { stamp }) => {
                 self.applied.note(*id, *stamp);

@@ -41,6 +41,7 @@ impl SyncNode {
     }
 
     pub(super) fn drop_peer(&mut self, now: WallTime, id: SyncId, fx: &mut Effects) {
+        self.skew.forget(id);
         if self.peers.remove(&id).is_some_and(|peer| peer.is_taken) {
             self.votes.step(now, Input::PeerDown { peer: id }, fx);
         }

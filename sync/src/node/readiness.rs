@@ -48,12 +48,19 @@ impl SyncNode {
         self.tell_readiness();
     }
 
+    /// How a sync node is missed whose stamps are left out.
+    fn clock_absence(&self, name: &NodeName) -> Option<Absence> {
+        let id = self.options.roster.sync_id(name)?;
+        self.skew.absence(id, Instant::now().into_std())
+    }
+
     /// How a node is missed here; a sync node also while its store is not taken.
     fn absence(&self, name: &NodeName) -> Option<Absence> {
         if *name == self.options.name {
-            return self.is_full.then_some(Absence::Unable(DISK_FULL));
+            let is_full = self.is_full.then_some(Absence::Unable(DISK_FULL));
+            return is_full.or_else(|| self.clock_absence(name));
         }
-        let absence = self.links.absence(name);
+        let absence = self.links.absence(name).or_else(|| self.clock_absence(name));
         // Who is full itself takes no peer's standing.
         if absence.is_some() || self.is_full {
             return absence;
