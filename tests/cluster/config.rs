@@ -74,7 +74,7 @@ async fn a_bad_configuration_is_refused_with_file_key_and_fix() {
     let twice = changed("id = \"D1\"", "id = \"S1\"");
     let quorum = changed("write-quorum = 1", "write-quorum = 2");
     let even = GOOD.to_owned() + "[[sync]]\nid = \"S2\"\nlane = 1\naddress = \"127.0.0.1:9\"\n";
-    let short = changed("test-secret-123", "short");
+    let short = changed("8f3b61c07d2e4a95b1f06c7e2d9a4853", "short");
     let syntax = changed("lane = 0", "lane = = 0");
     let bad = [
         (&unknown_key, ["vixen.toml", "sync[0].colour", "lane"]),

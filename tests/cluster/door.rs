@@ -134,9 +134,9 @@ fn check(what: &str, grown: usize, allowed: usize) {
     assert!(grown <= allowed, "{what}: {} MiB more, {} allowed", grown / MIB, allowed / MIB);
 }
 
-/// What is unfinished is kept in buffers that double.
+/// What is unfinished is kept in buffers that double, and are copied then.
 const fn unfinished(connections: usize) -> usize {
-    2 * UNFINISHED_BYTES_MAX + connections * CONNECTION_BYTES + OWN_BYTES
+    3 * UNFINISHED_BYTES_MAX + connections * CONNECTION_BYTES + OWN_BYTES
 }
 
 /// Somebody else is served as before.

@@ -20,7 +20,7 @@ use vixen_common::telemetry::Readiness;
 use vixen_common::tier::Tier;
 use vixen_common::wire::{Message, PeerId};
 use vixen_tests::client::Connection;
-use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup};
+use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, wait_until};
 
 use crate::link::{CLUSTER, SECRET};
 use crate::support::{SOON, logged};
@@ -33,11 +33,21 @@ const D3: NdbId = NdbId { group: GroupId(0), member: 2 };
 /// A cluster whose entries have a secret of their own.
 async fn start() -> anyhow::Result<Cluster> {
     let options = ClusterOptions { entries: 2, ..ClusterOptions::default() };
-    Cluster::start_with(options, |_id, _store| NodeSetup {
+    let cluster = Cluster::start_with(options, |_id, _store| NodeSetup {
         env: vec![("VIXEN_CLUSTER_ENTRY_SECRET".to_owned(), ENTRY_SECRET.to_owned())],
         ..NodeSetup::default()
     })
-    .await
+    .await?;
+    // Ready is earlier: who has no link yet with an entry knows no owner of its.
+    wait_until("all links of the entries to be up", SOON, || async {
+        for id in ["E1", "E2"] {
+            let answer = cluster.get(id, "/readyz").await?;
+            anyhow::ensure!(answer.body == "ready\n", "{id}: {}", answer.body);
+        }
+        Ok(Some(()))
+    })
+    .await?;
+    Ok(cluster)
 }
 
 fn name(text: &str) -> NodeName {

@@ -232,7 +232,10 @@ async fn nodes_outlive_their_terminal() -> anyhow::Result<()> {
 async fn nodes_serve_and_stop_while_the_readers_of_their_logs_stand_still() -> anyhow::Result<()> {
     let pipes = Pipes::new();
     let readers = NODES.map(|id| pipes.make(id));
-    // They say more than a pipe holds before they are ready.
+    // There is no room in them for a word of the nodes.
+    for reader in &readers {
+        fill(reader);
+    }
     let cluster = start(|id| pipes.path(id), "trace").await?;
     for mut reader in readers.iter().map(|reader| reader.try_clone().expect("a copy")) {
         assert!(is_full(&reader), "this pipe is not full");
@@ -251,11 +254,21 @@ async fn nodes_serve_and_stop_while_the_readers_of_their_logs_stand_still() -> a
     Ok(())
 }
 
-/// Whether a writer of the pipe would wait now.
-fn is_full(reader: &File) -> bool {
+fn writer_of(reader: &File) -> File {
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(reader));
     let flags = OFlag::O_NONBLOCK.bits();
-    let writer = File::options().write(true).custom_flags(flags).open(path).expect("a writer");
+    File::options().write(true).custom_flags(flags).open(path).expect("a writer")
+}
+
+/// Writes as much as the pipe holds.
+fn fill(reader: &File) {
+    let written = nix::unistd::write(&writer_of(reader), &[b'\n'; PIPE_BYTES as usize]);
+    assert_eq!(written, Ok(PIPE_BYTES as usize));
+}
+
+/// Whether a writer of the pipe would wait now.
+fn is_full(reader: &File) -> bool {
+    let writer = writer_of(reader);
     let error = nix::unistd::write(&writer, &[b'\n'; PIPE_BYTES as usize]);
     error == Err(nix::errno::Errno::EAGAIN)
 }

@@ -176,6 +176,20 @@ impl<'a> Elements<'a> {
         }
     }
 
+    /// The value of an element that is a float of MessagePack or CBOR without a fraction, from 2^32 to
+    /// 2^53: below, encoders that write so have integers; above, whole numbers share floats.
+    #[must_use]
+    pub fn as_large_float(&self, index: usize) -> Option<u64> {
+        let Event::Float(float) = self.event(index)? else { return None };
+        let is_large = (4_294_967_296.0..=9_007_199_254_740_992.0).contains(&float);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole, and within 2^32..=2^53"
+        )]
+        (is_large && float.fract() == 0.0).then_some(float as u64)
+    }
+
     /// The value of an element that is a string. It is borrowed but for escapes of JSON and CBOR
     /// strings in several chunks.
     #[must_use]

@@ -77,6 +77,14 @@ fn kinds_and_values_of_elements() {
         assert_eq!((elements.kind(0), elements.as_u64(0)), (Some(kind), number), "{element}");
         assert_eq!(elements.raw(0), Some(&hex(element)[..]));
     }
+    // Encoders without integers of that size write floats: 2^33, 2^53, 2^33 + 0.5, 1, 2^54.
+    let large = hex(concat!(
+        "85fb4200000000000000fb4340000000000000fb4200000000001000",
+        "fb3ff0000000000000fb4350000000000000"
+    ));
+    let elements = Elements::parse(&large, Encoding::Cbor).expect("a list");
+    let floats: Vec<_> = (0..5).map(|at| elements.as_large_float(at)).collect();
+    assert_eq!(floats, [Some(1 << 33), Some(1 << 53), None, None, None]);
     let elements = Elements::parse(b"\x92\xc3\xc2", Encoding::MsgPack).expect("a list");
     assert_eq!((elements.as_bool(0), elements.as_bool(1)), (Some(true), Some(false)));
 }

@@ -105,8 +105,9 @@ impl<'a> Message<'a> {
     }
 
     fn id(&self, name: &'static str, index: usize) -> Result<u64, Violation> {
-        let id = self.elements.as_u64(index).filter(|id| (1..=ID_MAX).contains(id));
-        id.ok_or(Violation::Id(name))
+        // Some encoders write numbers above 2^32 as floats: wampy does in CBOR.
+        let id = self.elements.as_u64(index).or_else(|| self.elements.as_large_float(index));
+        id.filter(|id| (1..=ID_MAX).contains(id)).ok_or(Violation::Id(name))
     }
 
     fn check_kind(
