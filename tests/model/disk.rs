@@ -33,7 +33,9 @@ impl Disk {
                 self.votes.retain(|id, _| id.owner != owner || id.seq > row.contiguous);
                 self.put_owner(owner, row);
             }
-            Write::DropOwner(_) => unreachable!("no owner of the model has a time"),
+            Write::DropOwner(owner) => {
+                self.owners.remove(&owner);
+            }
         }
     }
 
@@ -53,7 +55,6 @@ impl Disk {
             owners: self.owners.iter().map(|(id, row)| (*id, *row)).collect(),
             beyond: self.elected.iter().filter_map(beyond).collect(),
             votes: self.votes.values().copied().collect(),
-            ..Recovered::default()
         };
         if fault == Some(Fault::ClockNotRestored) {
             recovered.ceiling = Stamp::ZERO;

@@ -11,10 +11,6 @@ use crate::node::Node;
 pub(crate) const AHEAD_MS_MAX: u64 = 10_000;
 /// How far ahead all clocks are at once.
 const ALL_AHEAD_MS: i64 = 3_600_000;
-/// Longer than an idle owner is remembered.
-const WEEK_MS: i64 = 8 * 24 * ALL_AHEAD_MS;
-/// One seed in so many has clocks that leap by weeks.
-const WEEKS_EACH: u64 = 8;
 /// How fast a clock that runs wild runs, in milliseconds a millisecond.
 const DRIFT_MS_MAX: i64 = 20;
 /// What restarts use up of the future, with room.
@@ -31,8 +27,6 @@ enum Kind {
     One,
     /// All at once, by the same, and all are set right again; besides, one runs too fast.
     All,
-    /// The same, each time by more than owners are remembered for.
-    Weeks,
 }
 
 /// The clocks of a world.
@@ -47,19 +41,13 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    pub(crate) fn new(seed: u64, nodes: usize, rng: &mut StdRng) -> Self {
+    pub(crate) fn new(nodes: usize, rng: &mut StdRng) -> Self {
         let kind = match rng.random_range(0..4) {
-            _ if seed % WEEKS_EACH == WEEKS_EACH - 1 => Kind::Weeks,
             0 => Kind::One,
             1 => Kind::All,
             _ => Kind::Any,
         };
         Self { kind, wild: rng.random_range(0..nodes), ahead_ms: 0, ahead_ms_max: 0 }
-    }
-
-    /// Whether owners are forgotten in this world.
-    pub(crate) fn leap_weeks(&self) -> bool {
-        self.kind == Kind::Weeks
     }
 
     /// Sets the clock of a node; what it is off by, and how much that grows each millisecond.
@@ -71,7 +59,7 @@ impl Clocks {
                 2 => (0, rng.random_range(-DRIFT_MS_MAX..DRIFT_MS_MAX)),
                 _ => (rng.random_range(-500..500), 0),
             },
-            Kind::One | Kind::All | Kind::Weeks if at != self.wild => (self.ahead_ms, 0),
+            Kind::One | Kind::All if at != self.wild => (self.ahead_ms, 0),
             Kind::One => match rng.random_range(0..4) {
                 0 => (24 * ALL_AHEAD_MS, 0),
                 1 => (-WILD_MS, 0),
@@ -79,7 +67,7 @@ impl Clocks {
                 _ => (0, rng.random_range(2..2 * DRIFT_MS_MAX)),
             },
             // Always just before the order, wherever that is.
-            Kind::All | Kind::Weeks => {
+            Kind::All => {
                 let off_ms = self.ahead_ms_max + rng.random_range(0..8_000);
                 (off_ms, rng.random_range(2..2 * DRIFT_MS_MAX))
             }
@@ -88,16 +76,10 @@ impl Clocks {
 
     /// Now and then all clocks are set an hour ahead, or right again.
     pub(crate) fn set_all(&mut self, nodes: &mut [Node], rng: &mut StdRng) -> bool {
-        let step_ms = match self.kind {
-            Kind::Any | Kind::One => return false,
-            Kind::All => ALL_AHEAD_MS,
-            // Each time beyond the last: the order has stayed there.
-            Kind::Weeks => self.ahead_ms_max + WEEK_MS,
-        };
-        if rng.random_range(0..800) > 0 {
+        if self.kind != Kind::All || rng.random_range(0..800) > 0 {
             return false;
         }
-        self.ahead_ms = if self.ahead_ms == 0 { step_ms } else { 0 };
+        self.ahead_ms = ALL_AHEAD_MS - self.ahead_ms;
         self.ahead_ms_max = self.ahead_ms_max.max(self.ahead_ms);
         for (at, node) in nodes.iter_mut().enumerate() {
             (node.skew_ms, node.drift_ms) = self.set_one(at, rng);

@@ -1,12 +1,12 @@
 //! One sync node of the simulation: the shipped vote over a disk that can lose what was not
 //! committed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use vixen_common::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_common::segment::Elected;
 use vixen_common::time::WallTime;
-use vixen_common::wire::{DraftAnswer, Message};
+use vixen_common::wire::Message;
 use vixen_sync::vote::{Effects, Input, OwnerRow, Recovered, VoteOptions, VoteState, Votes, Write};
 
 use crate::clocks::AHEAD_MS_MAX;
@@ -20,7 +20,6 @@ pub(crate) struct Disk {
     elected: BTreeMap<SegmentId, Elected>,
     owners: BTreeMap<OwnerId, OwnerRow>,
     trimmed_to: Stamp,
-    forgotten_to: WallTime,
 }
 
 impl Disk {
@@ -41,8 +40,6 @@ impl Disk {
             }
             Write::DropOwner(owner) => {
                 self.owners.remove(&owner);
-                let made = owner.made_at().expect("one without a time is not forgotten");
-                self.forgotten_to = self.forgotten_to.max(made);
             }
         }
     }
@@ -62,7 +59,6 @@ impl Disk {
             owners: self.owners.iter().map(|(id, row)| (*id, *row)).collect(),
             beyond: self.elected.iter().filter_map(beyond).collect(),
             votes: self.votes.values().copied().collect(),
-            forgotten_to: self.forgotten_to,
         }
     }
 
@@ -104,13 +100,6 @@ pub(crate) struct Output {
     pub(crate) ends_feeds: bool,
     /// Ballots above 0 that were begun.
     pub(crate) ballots: u64,
-    /// Segments whose owners are forgotten here.
-    pub(crate) refused: Vec<SegmentId>,
-}
-
-fn refused_of(fx: &Effects) -> Vec<SegmentId> {
-    let expired = fx.answers.iter().filter(|(.., answer)| *answer == DraftAnswer::OwnerExpired);
-    expired.map(|(_, segment, _)| *segment).collect()
 }
 
 fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> {
@@ -201,7 +190,6 @@ impl Node {
             }
         }
         let mut output = Output {
-            refused: refused_of(&fx),
             sends: fx.sends,
             ends_feeds: fx.ends_feeds,
             ballots: fx.ballots_started,
@@ -211,7 +199,6 @@ impl Node {
         for (elected, owner) in &fx.elected {
             self.elections.push(Write::Elected(*elected, *owner));
         }
-        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
         self.elections.extend(fx.later);
         for (to, owner, after) in fx.catch_ups {
             let messages = self.catch_up(owner, after).into_iter().map(|message| (to, message));
@@ -221,12 +208,6 @@ impl Node {
             output.sends.truncate(sent);
             self.crash();
             return output;
-        }
-        if forgets {
-            self.unwritten.append(&mut self.elections);
-            for write in self.unwritten.drain(..) {
-                self.disk.apply(write);
-            }
         }
         output.elected = fx.elected.into_iter().map(|(elected, _)| elected).collect();
         output.watermark = self.watermark();
@@ -274,12 +255,6 @@ impl Node {
     /// A peer has forgotten up to here.
     pub(crate) fn trim(&mut self, trimmed_to: Stamp) {
         self.disk.trimmed_to = self.disk.trimmed_to.max(trimmed_to);
-    }
-
-    /// Owners of which something is pending here.
-    pub(crate) fn pending_owners(&self) -> BTreeSet<OwnerId> {
-        let report = self.votes.as_ref().map(|votes| votes.report(WallTime(0)));
-        report.into_iter().flat_map(|report| report.pending).map(|p| p.segment.owner).collect()
     }
 
     /// A segment that has waited for long enough.

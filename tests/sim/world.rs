@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use vixen_common::id::{Digest, GroupId, MapVersion, NdbId, SegmentId, Shard, Stamp, SyncId};
+use vixen_common::id::{
+    Digest, GroupId, MapVersion, NdbId, OwnerId, SegmentId, Seq, Shard, Stamp, SyncId,
+};
 use vixen_common::segment::{Elected, SegmentMeta};
 use vixen_common::time::WallTime;
 use vixen_common::wire::Message;
-use vixen_sync::vote::{Input, Votes};
+use vixen_sync::vote::Input;
 
 use crate::clocks::Clocks;
-use crate::entry::Entry;
 use crate::faults::Notice;
 use crate::mutant::Mutant;
 use crate::network::{Faults, Network, Parcel};
@@ -54,10 +55,6 @@ pub(crate) struct Stats {
     pub(crate) cuts: u64,
     pub(crate) ballots: u64,
     pub(crate) trims: u64,
-    /// Owners that entries took because the order had left the one before behind.
-    pub(crate) renewed: u64,
-    /// Segments that were refused, and went on under another owner.
-    pub(crate) sent_again: u64,
 }
 
 impl Stats {
@@ -69,21 +66,17 @@ impl Stats {
         self.cuts += other.cuts;
         self.ballots += other.ballots;
         self.trims += other.trims;
-        self.renewed += other.renewed;
-        self.sent_again += other.sent_again;
     }
 }
 
 impl std::fmt::Display for Stats {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { simulated_ms, segments, crashes, restarts, cuts, ballots, trims, .. } = self;
-        let Self { renewed, sent_again, .. } = self;
+        let Self { simulated_ms, segments, crashes, restarts, cuts, ballots, trims } = self;
         let minutes = simulated_ms / 60_000;
         write!(
             f,
             "{minutes} simulated minutes, {segments} segments elected, {crashes} crashes, \
-             {restarts} restarts, {cuts} partitions, {ballots} ballots above 0, {trims} trims, \
-             {renewed} owners renewed, {sent_again} segments sent again"
+             {restarts} restarts, {cuts} partitions, {ballots} ballots above 0, {trims} trims"
         )
     }
 }
@@ -101,11 +94,6 @@ pub(crate) struct World {
     /// Nodes that both run, one of which started while it could not reach the other.
     pub(crate) unlinked: BTreeSet<(usize, usize)>,
     pub(crate) readers: Vec<Reader>,
-    entries: Vec<Entry>,
-    /// Places that the entries know of.
-    told: usize,
-    /// Segments whose messages go on under another owner: none of them may be elected.
-    given_up: BTreeSet<SegmentId>,
     segments: BTreeMap<SegmentId, Segment>,
     /// Segments that are not stored everywhere, or not known elected.
     open: BTreeSet<SegmentId>,
@@ -143,10 +131,7 @@ impl World {
             is_faulty: true,
             nodes: members.iter().map(node).collect(),
             network: Network::default(),
-            clocks: Clocks::new(seed, n.into(), &mut rng),
-            entries: Vec::new(),
-            told: 0,
-            given_up: BTreeSet::new(),
+            clocks: Clocks::new(n.into(), &mut rng),
             healed_at_ms: 0,
             notice: Notice::Nothing,
             unlinked: BTreeSet::new(),
@@ -172,15 +157,11 @@ impl World {
             self.link_up(at);
         }
         let owners = self.rng.random_range(1..9);
-        let made = |number| match self.clocks.leap_weeks() {
-            true => Entry::made(number, START),
-            false => Entry::without_time(number),
-        };
-        self.entries = (0..owners).map(made).collect();
+        let mut next = vec![Seq::FIRST; owners];
         while self.now_ms < START_MS + FAULTY_MS {
-            self.tick();
+            self.tick(&mut next);
         }
-        self.calm();
+        self.calm(&mut next);
         self.stats.simulated_ms = self.now_ms - START_MS;
         self.stats.segments = self.segments.len() as u64;
     }
@@ -193,7 +174,7 @@ impl World {
     }
 
     /// Faults stop: everything must be placed within the bound.
-    fn calm(&mut self) {
+    fn calm(&mut self, next: &mut [Seq]) {
         self.note(|| "faults stop".to_owned());
         self.heal();
         self.is_faulty = false;
@@ -206,7 +187,7 @@ impl World {
         }
         let end = self.now_ms + CALM_MS;
         while self.now_ms < end {
-            self.tick();
+            self.tick(next);
             if self.readers.iter().all(|reader| reader.placed.len() == self.segments.len()) {
                 return;
             }
@@ -215,10 +196,10 @@ impl World {
         panic!("{placed:?} of {} segments placed when faults had stopped", self.segments.len());
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self, next: &mut [Seq]) {
         self.now_ms += 1;
         if self.is_faulty && self.rng.random_range(0..25) == 0 {
-            self.submit();
+            self.submit(next);
         }
         self.disturb_network();
         self.disturb_clocks();
@@ -228,10 +209,6 @@ impl World {
             self.run_node(at, &asks);
         }
         self.run_readers();
-        if self.clocks.leap_weeks() {
-            self.forget_owners();
-            self.run_entries();
-        }
         if self.forgets && self.now_ms.is_multiple_of(300) {
             let applied = self.readers[..READERS].iter().map(Reader::resume).min();
             for node in self.nodes.iter_mut().filter(|node| node.is_up()) {
@@ -240,13 +217,11 @@ impl World {
         }
     }
 
-    fn submit(&mut self) {
-        let at = self.rng.random_range(0..self.entries.len());
-        let id = self.entries[at].submit();
-        self.add_segment(id);
-    }
-
-    fn add_segment(&mut self, id: SegmentId) {
+    fn submit(&mut self, next: &mut [Seq]) {
+        let at = self.rng.random_range(0..next.len());
+        let owner = OwnerId(uuid::Uuid::from_u128(trace::FIRST_OWNER + at as u128));
+        let id = SegmentId { owner, seq: next[at] };
+        next[at] = next[at].next();
         let meta = SegmentMeta {
             id,
             shard: Shard(u32::try_from(id.seq.0 % 2).expect("small")),
@@ -349,10 +324,6 @@ impl World {
             self.stats.trims += 1;
             self.readers.iter_mut().for_each(|reader| reader.close(id_of(at)));
         }
-        for id in output.refused {
-            let entry = self.entries.iter_mut().find(|entry| entry.owner == id.owner);
-            entry.into_iter().for_each(|entry| entry.refused(id_of(at)));
-        }
         for (to, message) in output.sends {
             let parcel = Parcel { from: id_of(at), to, message };
             self.network.send(self.now_ms, &parcel, self.faults, &mut self.rng);
@@ -370,70 +341,8 @@ impl World {
         }
     }
 
-    /// Looks for owners that are idle, and late drafts of what was elected long ago. In a week every
-    /// node is back: what is pending anywhere, also on the disk of one that is down, is kept.
-    fn forget_owners(&mut self) {
-        let is_whole = self.nodes.iter().all(Node::is_up) && !self.network.has_cut();
-        if self.chance(20) && is_whole {
-            let keep: BTreeSet<_> = self.nodes.iter().flat_map(Node::pending_owners).collect();
-            for at in 0..self.nodes.len() {
-                self.step(at, vec![Input::ExpireOwners { keep: keep.clone() }], None);
-            }
-        }
-        if self.chance(30) && !self.order.is_empty() {
-            let old = self.order[self.rng.random_range(0..self.order.len())];
-            let segment = &self.segments[&old];
-            let meta = segment.meta;
-            let asks =
-                segment.stored_by.iter().map(|from| Input::GenerateDraft { from: *from, meta });
-            let asks: Vec<_> = asks.collect();
-            (0..self.nodes.len()).for_each(|at| self.step(at, asks.clone(), None));
-        }
-    }
-
-    /// Entries learn what has its place, and take new owners.
-    fn run_entries(&mut self) {
-        let (now, now_ms) = (WallTime(self.now_ms), self.now_ms);
-        for placed in &self.readers[0].placed[self.told..] {
-            let (id, stamp) = (placed.elected.meta.id, placed.elected.stamp());
-            self.entries.iter_mut().for_each(|entry| entry.placed(id, stamp));
-        }
-        self.told = self.readers[0].placed.len();
-        let votes = self.nodes.iter().filter_map(|node| node.votes.as_ref());
-        let mut reached: Vec<Stamp> = votes.map(Votes::reached).collect();
-        reached.sort_unstable();
-        let quorum = self.nodes.len() / 2 + 1;
-        // The quorum that knows least.
-        let reached = reached.get(quorum - 1).copied();
-        let passed = self.readers[0].passed();
-        let mut lost = Vec::new();
-        for (at, entry) in self.entries.iter_mut().enumerate() {
-            if let Some(reached) = reached.filter(|_| entry.asks(now_ms, quorum)) {
-                entry.answered(now_ms, reached);
-            }
-            let ids = entry.take_refused(now, passed);
-            if !ids.is_empty() {
-                lost.push((at, ids));
-            } else if entry.renew_if_old(now, passed.wall_time()) {
-                self.stats.renewed += 1;
-            }
-        }
-        for (at, ids) in lost {
-            self.stats.sent_again += ids.len() as u64;
-            for id in ids {
-                self.note(|| format!("{} goes on under another owner", trace::segment(id)));
-                self.segments.remove(&id);
-                self.open.remove(&id);
-                self.given_up.insert(id);
-                let id = self.entries[at].submit();
-                self.add_segment(id);
-            }
-        }
-    }
-
     fn check_elected(&mut self, at: usize, elected: Elected) {
         let (id, stamp) = (elected.meta.id, elected.stamp());
-        assert!(!self.given_up.contains(&id), "{id} is elected, and goes on under another owner");
         if let Some(known) = self.elected.get(&id) {
             assert_eq!(*known, elected, "{id} is elected with two values");
             return;

@@ -52,11 +52,6 @@ impl SegmentBuilder {
         }
     }
 
-    /// Gives the segment another id.
-    pub const fn rename(&mut self, id: SegmentId) {
-        self.id = id;
-    }
-
     /// The segment's id.
     #[must_use]
     pub const fn id(&self) -> SegmentId {

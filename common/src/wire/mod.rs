@@ -510,8 +510,7 @@ pub enum StandingRefusal {
 pub enum DraftAnswer {
     /// The segment is elected: the feed tells, or a peer's order if the feed has forgotten.
     Elected,
-    /// The owner is unknown, and older than one that was forgotten: this node takes no part in its vote
-    /// any more. From an ndb node to an entry: so many say this that the segment is never elected now.
+    /// The owner is unknown and older than any that is remembered: it is never elected now.
     OwnerExpired,
 }
 

@@ -47,7 +47,7 @@ impl Message {
             Self::Watermark { .. } | Self::FeedTrimmed { .. } => {
                 matches!((from, to), (Sync, Ndb | Entry))
             }
-            Self::DraftAnswered { .. } => matches!((from, to), (Sync, Ndb) | (Ndb, Entry)),
+            Self::DraftAnswered { .. } => matches!((from, to), (Sync, Ndb)),
             Self::FetchSegments { .. }
             | Self::SegmentBlob { .. }
             | Self::SegmentsMissing { .. }

@@ -95,16 +95,10 @@ impl<T> End<T> {
     /// For a cluster of so many sync nodes.
     #[must_use]
     pub const fn new(sync_nodes: usize) -> Self {
-        Self::numbered_from(0, sync_nodes)
-    }
-
-    /// The same, with questions that have numbers above `round`: those of another must be others.
-    #[must_use]
-    pub const fn numbered_from(round: u64, sync_nodes: usize) -> Self {
         Self {
             quorum: sync_nodes / 2 + 1,
             waiting: Vec::new(),
-            round,
+            round: 0,
             asked_at: None,
             answers: BTreeMap::new(),
         }

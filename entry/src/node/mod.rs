@@ -9,7 +9,6 @@ mod history;
 mod meta;
 mod notes;
 mod order;
-mod owner;
 mod peers;
 mod quorum;
 mod readiness;

@@ -93,14 +93,12 @@ impl Incoming {
         }
     }
 
-    /// Drops what an entry has begun.
     pub(super) fn drop_owner(&mut self, owner: OwnerId) {
         self.open.retain(|segment, open| {
-            let is_its_own = segment.owner.is_of_entry(owner);
-            if is_its_own {
+            if segment.owner == owner {
                 self.bytes -= open.bytes;
             }
-            !is_its_own
+            segment.owner != owner
         });
     }
 }

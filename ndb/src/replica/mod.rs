@@ -158,7 +158,7 @@ pub struct Effects {
 /// Why an input was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refused {
-    /// A segment of another entry than the link's.
+    /// A segment of another owner than the link's.
     WrongOwner,
     /// Messages before these are not here.
     Gap,
@@ -314,11 +314,10 @@ impl Replica {
     }
 
     fn is_from_owner(&self, from: OwnerId, segment: SegmentId, fx: &mut Effects) -> bool {
-        let is_its_own = segment.owner.is_of_entry(from);
-        if !is_its_own {
+        if from != segment.owner {
             fx.refused.push(Refused::WrongOwner);
         }
-        is_its_own
+        from == segment.owner
     }
 
     /// Whether the segment has its place, or is behind one of its owner that has.

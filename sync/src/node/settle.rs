@@ -68,7 +68,6 @@ impl SyncNode {
             self.elections.push(Write::Elected(elected, owner));
             self.unwritten_since.get_or_insert_with(Instant::now);
         }
-        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
         if !fx.later.is_empty() {
             self.elections.extend(fx.later);
             self.unwritten_since.get_or_insert_with(Instant::now);
@@ -85,10 +84,6 @@ impl SyncNode {
             self.told = watermark;
         }
         self.feeds.tell(watermark, now);
-        // A refusal is for good: none may leave while a crash can bring the owner back.
-        if forgets && !self.commit(true)? {
-            self.hold(Effects::default());
-        }
         self.tell_metrics();
         Ok(())
     }

@@ -3,10 +3,10 @@
 use vixen_common::id::{Ballot, NdbId, SegmentId};
 use vixen_common::segment::SegmentMeta;
 use vixen_common::time::WallTime;
-use vixen_common::wire::Message;
+use vixen_common::wire::{DraftAnswer, Message};
 
 use super::state::Pick;
-use super::{Effects, Votes};
+use super::{Drop, Effects, Votes};
 
 impl Votes {
     pub(super) fn on_generate_draft(
@@ -18,6 +18,11 @@ impl Votes {
     ) {
         if self.is_elected(meta.id) {
             self.answer_late(now, from, meta.id, fx);
+            return;
+        }
+        if self.is_expired(meta.id.owner) {
+            fx.dropped.push(Drop::OwnerExpired);
+            fx.answers.push((from, meta.id, DraftAnswer::OwnerExpired));
             return;
         }
         let write_quorum = usize::from(self.options.write_quorum);

@@ -152,29 +152,6 @@ impl Input {
         })
     }
 
-    /// The owner that it is about.
-    pub(super) const fn owner(&self) -> Option<OwnerId> {
-        match self {
-            Self::GenerateDraft { meta, .. }
-            | Self::PickChallenger { meta, .. }
-            | Self::Prepare { meta, .. } => Some(meta.id.owner),
-            Self::ElectSegment { proposal, .. } | Self::Vote { proposal, .. } => {
-                Some(proposal.meta.id.owner)
-            }
-            Self::Reject { segment, .. } | Self::Overdue { segment } => Some(segment.owner),
-            Self::Resolved { elected } => Some(elected.meta.id.owner),
-            Self::OwnerSettled { owner, .. } => Some(*owner),
-            Self::Digest { .. }
-            | Self::PeerUp { .. }
-            | Self::PeerDown { .. }
-            | Self::PeerSilent { .. }
-            | Self::PeerAside { .. }
-            | Self::PeerClock { .. }
-            | Self::Retry
-            | Self::ExpireOwners { .. } => None,
-        }
-    }
-
     /// The sync node it came from.
     pub(super) const fn sender(&self) -> Option<SyncId> {
         match self {

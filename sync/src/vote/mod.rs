@@ -89,8 +89,7 @@ pub struct Effects {
     /// For all feeds and, at leisure, the store.
     pub elected: Vec<(Elected, OwnerRow)>,
     /// For the store, in one transaction with the elections so far or after them, never before: a
-    /// longer prefix must not be on disk without the elections it covers. [`Write::DropOwner`] must
-    /// be durable before the next step: what follows refuses its owner for good.
+    /// longer prefix must not be on disk without the elections it covers.
     pub later: Vec<Write>,
     /// Send the peer all elected segments of the owner beyond this seq, from the store.
     pub catch_ups: Vec<(SyncId, OwnerId, Seq)>,
@@ -120,7 +119,7 @@ pub enum Drop {
     StaleBallot,
     /// The segment is known with another content: its owner or a peer is broken.
     Conflict,
-    /// The owner is unknown, and older than one that was forgotten.
+    /// The owner is unknown and older than any that is remembered.
     OwnerExpired,
 }
 
@@ -148,8 +147,6 @@ pub struct Votes {
     /// When peers were last told that this node's clock is ahead.
     clock_told_at: WallTime,
     owners: BTreeMap<OwnerId, Owner>,
-    /// An owner made up to then may have been forgotten: see `owners`.
-    forgotten_to: WallTime,
     pending: BTreeMap<SegmentId, Pending>,
     drafts: BTreeSet<Stamp>,
     /// Segments that were pending when the store was opened and are not known elected yet.
@@ -187,7 +184,6 @@ impl Votes {
             bound: Bound::new(options.clock_ahead_max_ms, quorum, elected),
             clock_told_at: WallTime(0),
             owners,
-            forgotten_to: recovered.forgotten_to,
             drafts: pending.values().filter_map(|p| p.vote.draft).collect(),
             unsettled: pending.keys().copied().collect(),
             is_fresh: !pending.is_empty(),
@@ -207,9 +203,6 @@ impl Votes {
         }
         if let Some(from) = input.sender() {
             self.presence.heard(now, from);
-        }
-        if input.owner().is_some_and(|owner| self.is_forgotten(owner)) {
-            return self.on_forgotten(&input, fx);
         }
         match input {
             Input::GenerateDraft { from, meta } => self.on_generate_draft(now, from, meta, fx),

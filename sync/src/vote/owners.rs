@@ -2,22 +2,11 @@
 //!
 //! Source: DESIGN §4, *Retention*. Of an owner the highest contiguous elected seq and its stamp
 //! stay, so that whatever comes late is known to be late. An owner that has been idle for a week
-//! goes as well, unless its entry is linked; what stays of all of these is one time:
-//!
-//! ```text
-//!     made: ----x-----x---o----x----|----o------o------>     x forgotten, o remembered
-//!                         forgotten_to
-//! ```
-//! Who is not remembered and was made up to then may have been forgotten. It is dead to this node for
-//! good: whatever is said of it is dropped, for nobody here knows what of it is elected, and what a
-//! peer remembers may be old. An entry takes a new owner long before that
-//! (`docs/design/011-the-orders-clock.md`, *Owners*).
-//!
-//! Invariant:
-//! - O1: this node takes no part in the vote of a segment of an owner that it has ever forgotten.
+//! goes as well, unless its entry is linked; a draft that is asked for in the name of an unknown
+//! owner of that age is refused, because nobody remembers whether the segment is elected.
 //!
 //! A week is one of the order's clock, the newest stamp known elected. A wall clock that is ahead for
-//! a while would forget owners that live.
+//! a while would forget owners, and when it is right again take their old segments for new ones.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +16,7 @@ use vixen_common::time::WallTime;
 use vixen_common::wire::DraftAnswer;
 
 use super::state::{OwnerRow, Write};
-use super::{Drop, Effects, Input, Mutation, Votes, is_recent};
+use super::{Drop, Effects, Votes, is_recent};
 
 /// An owner is forgotten after this long without a segment: seven days.
 pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
@@ -80,40 +69,12 @@ impl Votes {
         })
     }
 
-    /// Whether the owner may have been forgotten: it is not remembered, and one that was made then or
-    /// later was. What is pending was taken up while it was remembered, or young.
-    pub(super) fn is_forgotten(&self, owner: OwnerId) -> bool {
+    /// Whether the owner is unknown and older than any that is remembered: then whatever was forgotten
+    /// of it was so at an earlier time of the order's clock, which never falls.
+    pub(super) fn is_expired(&self, owner: OwnerId) -> bool {
         !self.owners.contains_key(&owner)
-            && owner.made_at().is_some_and(|made| made <= self.forgotten_to)
+            && owner.made_at().is_some_and(|made| self.is_week_past(made))
             && self.pending_of_owner(owner).next().is_none()
-            && !Mutation::ForgottenOwnerIsNew.is_on()
-    }
-
-    /// Something is said of such an owner (O1).
-    pub(super) fn on_forgotten(&mut self, input: &Input, fx: &mut Effects) {
-        fx.dropped.push(Drop::OwnerExpired);
-        match input {
-            Input::GenerateDraft { from, meta } => {
-                fx.answers.push((*from, meta.id, DraftAnswer::OwnerExpired));
-            }
-            // Where the order is, it tells nevertheless.
-            Input::Resolved { elected } => self.bound.elect(elected.stamp()),
-            Input::OwnerSettled { row, .. } => self.bound.elect(row.stamp),
-            Input::PickChallenger { .. }
-            | Input::ElectSegment { .. }
-            | Input::Vote { .. }
-            | Input::Prepare { .. }
-            | Input::Reject { .. }
-            | Input::Digest { .. }
-            | Input::PeerUp { .. }
-            | Input::PeerDown { .. }
-            | Input::PeerSilent { .. }
-            | Input::PeerAside { .. }
-            | Input::PeerClock { .. }
-            | Input::Overdue { .. }
-            | Input::Retry
-            | Input::ExpireOwners { .. } => {}
-        }
     }
 
     /// Whether the order's clock is more than [`OWNER_IDLE_MS`] beyond `time`.
@@ -169,9 +130,8 @@ impl Votes {
             self.owners.get(id).is_some_and(|owner| {
                 owner.beyond.is_empty()
                     && self.is_week_past(owner.row.stamp.wall_time())
-                    // One made ahead of the order would take along all that are made until the order
-                    // has come there; one without a time could not be told from a new one.
-                    && id.made_at().is_some_and(|made| self.is_week_past(made))
+                    // Its entry's clock may have been ahead: it must be refused from now on.
+                    && id.made_at().is_none_or(|made| self.is_week_past(made))
             })
         };
         let idle: Vec<OwnerId> = self
@@ -183,7 +143,6 @@ impl Votes {
             .collect();
         for owner in idle {
             self.owners.remove(&owner);
-            self.forgotten_to = owner.made_at().unwrap_or_default().max(self.forgotten_to);
             fx.later.push(Write::DropOwner(owner));
         }
     }

@@ -26,121 +26,42 @@ fn made(at: WallTime) -> OwnerId {
 }
 
 #[test]
-fn drafts_for_what_is_long_elected_are_answered() {
+fn drafts_for_what_is_long_elected_or_expired_are_answered() {
     let mut bench = Bench::new(3);
     bench.store(meta(1, 1));
     bench.deliver_all();
+    let ask = |owner: OwnerId| SegmentMeta { id: SegmentId { owner, seq: Seq(1) }, ..meta(1, 1) };
     let fx = bench.step(0, Input::GenerateDraft { from: ndb(2), meta: meta(1, 1) });
     assert!(fx.answers.is_empty(), "the feed is just telling");
     bench.now = bench.now.plus_millis(5_000);
     let fx = bench.step(0, Input::GenerateDraft { from: ndb(2), meta: meta(1, 1) });
     assert_eq!(fx.answers, [(ndb(2), meta(1, 1).id, DraftAnswer::Elected)]);
-}
 
-fn first_of(owner: OwnerId) -> SegmentMeta {
-    SegmentMeta { id: SegmentId { owner, seq: Seq(1) }, ..meta(1, 1) }
-}
-
-fn expire() -> Input {
-    Input::ExpireOwners { keep: BTreeSet::new() }
-}
-
-#[test]
-fn an_owner_is_refused_when_one_of_its_age_was_forgotten_and_not_before() {
-    let mut bench = Bench::new(3);
-    let [unheard, forgotten, young] = [0, 5_000, 9_000].map(|ms| made(NOW.plus_millis(ms)));
-    bench.store(first_of(forgotten));
-    bench.deliver_all();
-    // All clocks leap for one message, and are set right.
-    bench.now = NOW.plus_millis(8 * OWNER_IDLE_MS / 7);
-    bench.store(meta(3, 1));
-    bench.deliver_all();
-    bench.now = NOW.plus_millis(10_000);
-    let ask = |owner| Input::GenerateDraft { from: ndb(0), meta: first_of(owner) };
-    assert_eq!(bench.step(0, ask(young)).answers, [], "it was made before the order leapt");
-    // Who is forgotten takes those along that nobody can tell from it.
-    assert_eq!(bench.step(1, expire()).later, [Write::DropOwner(forgotten)]);
-    let refused = |owner| vec![(ndb(0), first_of(owner).id, DraftAnswer::OwnerExpired)];
-    for owner in [unheard, forgotten] {
-        assert_eq!(bench.step(1, ask(owner)).answers, refused(owner));
-    }
-    assert_eq!(bench.nodes[1].pending_segments(), 0);
-    assert_eq!(bench.step(1, ask(young)).answers, []);
-    assert_eq!(bench.nodes[1].pending_segments(), 1);
-}
-
-#[test]
-fn an_entry_whose_clock_stands_at_1970_is_new_to_an_empty_order() {
-    let mut bench = Bench::new(3);
-    let owner = made(WallTime(10_000));
-    bench.store(first_of(owner));
-    bench.deliver_all();
-    assert_eq!(bench.elected[0].len(), 1);
-}
-
-#[test]
-fn a_forgotten_owner_stays_dead_whatever_peers_say_of_it() {
-    let mut bench = Bench::new(3);
-    let owner = made(NOW);
-    bench.store(first_of(owner));
-    bench.deliver_all();
-    let old = bench.elected[0][0];
-    bench.now = NOW.plus_millis(8 * OWNER_IDLE_MS / 7);
-    bench.store(meta(3, 1));
-    bench.deliver_all();
-    assert_eq!(bench.step(1, expire()).later, [Write::DropOwner(owner)]);
-    // A peer that was away when it was elected, and had accepted another proposal before.
-    let stale = Challenger { stamp: Stamp(old.stamp().0 - 64), group: GroupId(0) };
-    let ballot = (0..3).map(Ballot).find(|ballot| {
-        coordinator(owner, *ballot, &[SyncId(0), SyncId(1), SyncId(2)]) == SyncId(0)
-    });
-    let ballot = ballot.expect("each has one");
-    let proposal = Proposal { meta: old.meta, ballot, challenger: stale };
-    let row = OwnerRow { contiguous: Seq(1), stamp: old.stamp() };
-    for input in [
-        Input::ElectSegment { from: SyncId(0), proposal },
-        Input::Vote { from: SyncId(0), proposal },
-        Input::Vote { from: SyncId(2), proposal },
-        Input::Prepare { from: SyncId(0), meta: old.meta, ballot: Ballot(ballot.0 + 3) },
-        Input::OwnerSettled { owner, row },
-        Input::Resolved { elected: old },
-    ] {
-        let fx = bench.step(1, input);
-        assert_eq!(fx.dropped, [Drop::OwnerExpired]);
-        assert!(fx.sends.is_empty() && fx.writes.is_empty() && fx.later.is_empty());
-        assert!(fx.elected.is_empty() && !fx.ends_feeds);
-    }
-    assert_eq!((bench.nodes[1].pending_segments(), bench.nodes[1].owner_row(owner)), (0, None));
-}
-
-#[test]
-fn a_restart_refuses_who_was_forgotten_before_it() {
-    let recovered = Recovered { forgotten_to: NOW, ..Recovered::default() };
-    let mut votes = Votes::new(options(0, 3), recovered);
-    let mut ask = |owner| {
-        let mut fx = Effects::default();
-        votes.step(NOW, Input::GenerateDraft { from: ndb(0), meta: first_of(owner) }, &mut fx);
-        fx.answers.len()
-    };
-    assert_eq!((ask(made(NOW)), ask(made(NOW.plus_millis(1_000)))), (1, 0));
+    let old = made(WallTime(NOW.0 - OWNER_IDLE_MS - 2_000));
+    let fx = bench.step(0, Input::GenerateDraft { from: ndb(0), meta: ask(old) });
+    assert_eq!(fx.answers, [(ndb(0), ask(old).id, DraftAnswer::OwnerExpired)]);
+    assert_eq!(bench.nodes[0].pending_segments(), 0);
+    let young = made(WallTime(NOW.0 - OWNER_IDLE_MS + 2_000));
+    let fx = bench.step(0, Input::GenerateDraft { from: ndb(0), meta: ask(young) });
+    assert!(fx.answers.is_empty());
+    assert_eq!(bench.nodes[0].pending_segments(), 1);
 }
 
 #[test]
 fn idle_owners_are_forgotten_unless_their_entry_is_linked() {
     let mut bench = Bench::new(3);
-    let [linked, idle] = [0, 1_000].map(|ms| made(NOW.plus_millis(ms)));
-    bench.store(first_of(linked));
-    bench.store(first_of(idle));
-    bench.store(meta(4, 1));
+    bench.store(meta(1, 1));
+    bench.store(meta(2, 1));
     bench.deliver_all();
-    bench.now = bench.now.plus_millis(OWNER_IDLE_MS + 5_000);
+    bench.now = bench.now.plus_millis(OWNER_IDLE_MS + 1_000);
     // The newest election is not forgotten: after a restart it tells where the order is.
     bench.store(meta(3, 1));
     bench.deliver_all();
-    let fx = bench.step(0, Input::ExpireOwners { keep: BTreeSet::from([linked]) });
-    assert_eq!(fx.later, [Write::DropOwner(idle)], "nor one without a time");
-    assert_eq!(bench.nodes[0].owner_row(idle), None);
-    assert!(bench.nodes[0].owner_row(linked).is_some());
+    let keep = BTreeSet::from([meta(1, 1).id.owner]);
+    let fx = bench.step(0, Input::ExpireOwners { keep });
+    assert_eq!(fx.later, [Write::DropOwner(meta(2, 1).id.owner)]);
+    assert_eq!(bench.nodes[0].owner_row(meta(2, 1).id.owner), None);
+    assert!(bench.nodes[0].owner_row(meta(1, 1).id.owner).is_some());
 }
 
 #[test]
@@ -167,6 +88,7 @@ fn an_owner_that_is_forgotten_is_refused_whatever_wall_clocks_say_then() {
     let segment = SegmentMeta { id: SegmentId { owner, seq: Seq(1) }, ..meta(1, 1) };
     bench.store(segment);
     bench.deliver_all();
+    let expire = || Input::ExpireOwners { keep: BTreeSet::new() };
     let start = bench.now;
     for (seq, hours) in [(1, 0), (2, 2)] {
         bench.now = start.plus_millis(OWNER_IDLE_MS + hours * 60 * 60 * 1_000 + 1_000);
