@@ -75,9 +75,9 @@ impl MemoryBound {
                 limits.link_queue_bytes_max as u64 + INBOX_BYTES / 8,
             ),
             part(
-                "limits.unfinished-bytes-max × 3",
-                "input that is not whole, in buffers that double, and are copied then",
-                3,
+                "limits.unfinished-bytes-max × 4",
+                "input that is not whole, in buffers that double, with those that are being ended",
+                4,
                 limits.unfinished_bytes_max as u64,
             ),
         ];

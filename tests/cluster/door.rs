@@ -134,9 +134,10 @@ fn check(what: &str, grown: usize, allowed: usize) {
     assert!(grown <= allowed, "{what}: {} MiB more, {} allowed", grown / MIB, allowed / MIB);
 }
 
-/// What is unfinished is kept in buffers that double, and are copied then.
+/// What is unfinished is kept in buffers that double, and are copied then; and what has been ended for
+/// it is there until its task has had its turn.
 const fn unfinished(connections: usize) -> usize {
-    3 * UNFINISHED_BYTES_MAX + connections * CONNECTION_BYTES + OWN_BYTES
+    4 * UNFINISHED_BYTES_MAX + connections * CONNECTION_BYTES + OWN_BYTES
 }
 
 /// Somebody else is served as before.

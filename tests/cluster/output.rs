@@ -262,7 +262,7 @@ fn writer_of(reader: &File) -> File {
 
 /// Writes as much as the pipe holds.
 fn fill(reader: &File) {
-    let written = nix::unistd::write(&writer_of(reader), &[b'\n'; PIPE_BYTES as usize]);
+    let written = nix::unistd::write(writer_of(reader), &[b'\n'; PIPE_BYTES as usize]);
     assert_eq!(written, Ok(PIPE_BYTES as usize));
 }
 
