@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
 
-use vixen_common::address::{AddressBlock, AddressCounts};
-use vixen_common::config::Limits;
+use vixen_runtime::address::{AddressBlock, AddressCounts};
+use vixen_runtime::config::Limits;
 
 const UNDER_WAY: &str = "vixen_entry_history_answers";
 const REFUSED: &str = "vixen_entry_history_answers_refused_total";

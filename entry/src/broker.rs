@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use vixen_common::id::{PermanentId, Position};
-use vixen_common::segment::{Encoding, Receiver, RecordFlags, Topic, TopicPattern};
+use vixen_core::id::{PermanentId, Position};
+use vixen_core::segment::{Encoding, Receiver, RecordFlags, Topic, TopicPattern};
 
 use crate::events::EventBatch;
 
@@ -151,7 +151,7 @@ pub struct Publish {
     pub encoding: Encoding,
     /// What came after the topic in the PUBLISH, verbatim: nothing, the arguments, or both.
     pub payload: Bytes,
-    /// Stored [`Attributes`](vixen_common::segment::Attributes).
+    /// Stored [`Attributes`](vixen_core::segment::Attributes).
     pub attributes: Bytes,
     /// What the publisher asked for.
     pub flags: RecordFlags,

@@ -12,10 +12,10 @@ use metrics::{counter, describe_counter};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use vixen_common::address::{AddressBlock, AddressCounts};
-use vixen_common::config::Config;
-use vixen_common::tier::Tier;
-use vixen_common::time::WallTime;
+use vixen_core::tier::Tier;
+use vixen_core::time::WallTime;
+use vixen_runtime::address::{AddressBlock, AddressCounts};
+use vixen_runtime::config::Config;
 
 use crate::auth::{
     Account, FailureGate, FailureLimits, Hello, Identity, Nonce, Pending, Permissions, Realms,

@@ -16,14 +16,14 @@ use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use vixen_common::bound::MemoryBound;
-use vixen_common::config::{AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_listen};
-use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
-use vixen_common::tier::Tier;
-use vixen_common::time::WallTime;
-use vixen_common::tls::Tls;
+use vixen_core::tier::Tier;
 use vixen_entry::{Listens, Nearcast};
+use vixen_runtime::bound::MemoryBound;
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::config::{AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_listen};
+use vixen_runtime::health::HealthTarget;
+use vixen_runtime::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
+use vixen_runtime::tls::Tls;
 
 /// The entry of a vixen cluster: WAMP clients connect here. Without --config it is "nearcast": all
 /// three tiers in this one process, with data in ./vixen-data.
@@ -100,7 +100,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             remark(&format!("warning: {concern}"));
         }
         let tables = [Tls::of_clients(&config)?, links];
-        for concern in tables.iter().flatten().flat_map(|tls| tls.concerns(WallTime::now())) {
+        for concern in tables.iter().flatten().flat_map(|tls| tls.concerns(wall_time())) {
             remark(&format!("warning: {concern}"));
         }
         let cluster = &config.cluster.name;

@@ -7,7 +7,7 @@ use metrics::{
     gauge, histogram,
 };
 
-use vixen_common::wire::RefuseReason;
+use vixen_core::wire::RefuseReason;
 
 use crate::history::HistoryError;
 

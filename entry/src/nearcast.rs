@@ -11,15 +11,15 @@ use std::thread::JoinHandle;
 use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, oneshot};
 
-use vixen_common::config::{Config, NodeName};
-use vixen_common::dirlock::DirLock;
-use vixen_common::id::{GroupId, NdbId, SyncId};
-use vixen_common::link::{End, Inbox, LinkEvent, join};
-use vixen_common::process::{outlive_file_size_limit, raise_open_files};
-use vixen_common::roster::Roster;
-use vixen_common::telemetry::install_metrics;
-use vixen_common::wire::PeerId;
+use vixen_core::id::{GroupId, NdbId, SyncId};
+use vixen_core::name::NodeName;
+use vixen_core::wire::PeerId;
 use vixen_ndb::{NdbEvent, NdbNode, NdbOptions};
+use vixen_runtime::config::Config;
+use vixen_runtime::dirlock::DirLock;
+use vixen_runtime::link::{End, Inbox, LinkEvent, join};
+use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
+use vixen_runtime::telemetry::install_metrics;
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
 use crate::door::{Door, tell_exposure};
@@ -149,9 +149,8 @@ async fn start_sync(
     let options = SyncOptions {
         id: SYNC,
         name: member.id.clone(),
-        roster: Roster::of(config),
-        members: vec![SYNC],
-        write_quorum: config.cluster.write_quorum,
+        roster: config.roster(),
+        membership: config.membership(),
         dir: config.node_dir(&member.id),
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,
@@ -177,10 +176,8 @@ async fn start_ndb(
     let options = NdbOptions {
         id: NDB,
         name: member.id.clone(),
-        roster: Roster::of(config),
-        members: 1,
-        write_quorum: config.cluster.write_quorum,
-        sync_nodes: vec![SYNC],
+        roster: config.roster(),
+        membership: config.membership(),
         dir: config.node_dir(&member.id),
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,

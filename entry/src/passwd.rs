@@ -5,9 +5,9 @@ use std::io::{IsTerminal, Read, stdin};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use vixen_common::config::{Argon2Output, Kdf, Salting};
-use vixen_common::telemetry::{print, remark};
 use vixen_entry::auth::credential;
+use vixen_runtime::config::{Argon2Output, Kdf, Salting};
+use vixen_runtime::telemetry::{print, remark};
 
 /// Bytes of a salt.
 const SALT_BYTES: usize = 16;
@@ -140,7 +140,7 @@ mod tests {
     use std::path::Path;
 
     use clap::Parser;
-    use vixen_common::config::{Config, Credential};
+    use vixen_runtime::config::{Config, Credential};
 
     use super::*;
 

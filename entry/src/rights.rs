@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use vixen_common::address::AddressBlock;
-use vixen_common::segment::TopicPattern;
+use vixen_core::segment::TopicPattern;
+use vixen_runtime::address::AddressBlock;
 
 use crate::auth::{Identity, Method, Permissions};
 use crate::door::Door;

@@ -9,20 +9,21 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use vixen_common::config::{Config, EntryMember, NodeName, SyncMember};
-use vixen_common::id::{NdbId, OwnerId};
-use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
-use vixen_common::process::{outlive_file_size_limit, raise_open_files};
-use vixen_common::reload::{Certificates, Load, reload_on_hangup};
-use vixen_common::roster::Roster;
-use vixen_common::server::{self, ListenError, PortBounds, Proxies, Timeouts};
-use vixen_common::telemetry::{
+use vixen_core::id::NdbId;
+use vixen_core::name::NodeName;
+use vixen_core::tier::Tier;
+use vixen_core::wire::PeerId;
+use vixen_runtime::config::{Config, EntryMember};
+use vixen_runtime::ids::new_owner_id;
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
+use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
+use vixen_runtime::reload::{Certificates, Load, reload_on_hangup};
+use vixen_runtime::server::{self, ListenError, PortBounds, Proxies, Timeouts};
+use vixen_runtime::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
     tell_service_manager,
 };
-use vixen_common::tier::Tier;
-use vixen_common::tls::Tls;
-use vixen_common::wire::PeerId;
+use vixen_runtime::tls::Tls;
 
 use crate::answers::{Answers, describe_answer_metrics};
 use crate::door::{Door, describe_door_metrics, reload_realms, tell_exposure};
@@ -127,17 +128,11 @@ fn raise_files(sessions_max: usize) {
 
 /// A new incarnation of the entry `name`.
 pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
-    let mut groups = vec![Vec::new(); config.ndb_groups.len()];
-    for (id, _) in config.ndb_members() {
-        groups[usize::from(id.group.0)].push(id);
-    }
     EntryOptions {
-        owner: OwnerId::generate(),
+        owner: new_owner_id(),
         name: name.clone(),
-        roster: Roster::of(config),
-        sync_nodes: config.sync.iter().map(SyncMember::sync_id).collect(),
-        groups,
-        write_quorum: config.cluster.write_quorum,
+        roster: config.roster(),
+        membership: config.membership(),
         publish_timeout: config.cluster.publish_timeout,
         durability: config.cluster.durability,
         limits: config.limits.clone(),
@@ -151,7 +146,7 @@ fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
         secrets: LinkSecrets::of(&config.cluster.secrets, Tier::Entry),
         peer: PeerId::Entry { owner: node.owner() },
         name: node.name().clone(),
-        roster: Roster::of(config),
+        roster: config.roster(),
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
         // Entries dial and are never dialled.

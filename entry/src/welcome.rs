@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use vixen_common::config::Durability;
+use vixen_runtime::config::Durability;
 
 /// Where nearcast listens when nothing else is said.
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9031);

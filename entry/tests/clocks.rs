@@ -15,9 +15,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use vixen_common::config::Config;
-use vixen_common::time::WallTime;
 use vixen_entry::Nearcast;
+use vixen_runtime::clock::set_offset;
+use vixen_runtime::config::Config;
 
 /// Less than what a publisher waits for its place, and a thousandth of what the clock is off by.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,9 +88,9 @@ async fn publishing_goes_on_when_a_clock_that_was_an_hour_ahead_is_set_right() {
     let (address, stop, running) = start(dir.path()).await;
     let mut client = join(address).await;
     assert_eq!(publish(&mut client).await, 1);
-    WallTime::set_offset(HOUR_MS);
+    set_offset(HOUR_MS);
     assert_eq!(publish(&mut client).await, 2);
-    WallTime::set_offset(0);
+    set_offset(0);
     for position in 3..=20 {
         assert_eq!(publish(&mut client).await, position);
     }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use vixen_common::config::{Durability, Limits, NodeName};
-use vixen_common::id::{GroupId, NdbId, OwnerId, Position, Stamp, StoreId, SyncId};
-use vixen_common::link::{BEAT_EVERY, End, LinkEvent, LinkSender, join};
-use vixen_common::roster::Roster;
-use vixen_common::segment::{Encoding, Record, RecordFlags, Topic, TopicPattern};
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId, TailSegment};
+use vixen_core::id::{GroupId, NdbId, OwnerId, Position, Stamp, StoreId};
+use vixen_core::membership::Membership;
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::segment::{Encoding, Record, RecordFlags, Topic, TopicPattern};
+use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId, TailSegment};
 use vixen_entry::history::{Direction, HistoryError, HistoryRequest, Start};
 use vixen_entry::{EntryHandle, EntryNode, EntryOptions, HistoryStream};
+use vixen_runtime::config::{Durability, Limits};
+use vixen_runtime::link::{BEAT_EVERY, End, LinkEvent, LinkSender, join};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -95,9 +97,7 @@ impl Cluster {
             owner,
             name: name("E1"),
             roster: Roster::default(),
-            sync_nodes: vec![SyncId(0)],
-            groups: vec![vec![ndb(0)], vec![ndb(1)]],
-            write_quorum: 1,
+            membership: Membership::sized(1, [1, 1], 1),
             publish_timeout: PATIENCE,
             durability: Durability::Fsync,
             limits: Limits::default(),

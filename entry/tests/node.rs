@@ -9,22 +9,24 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use vixen_common::config::{Durability, Limits, NodeName};
-use vixen_common::id::{
+use vixen_core::id::{
     Digest, GroupId, NdbId, OwnerId, PermanentId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
 };
-use vixen_common::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
-use vixen_common::roster::Roster;
-use vixen_common::segment::{
+use vixen_core::membership::Membership;
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::segment::{
     Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentMeta, Topic, TopicPattern,
 };
-use vixen_common::wire::{Message, NdbStanding, OrderBase, PeerId, RefuseReason, TailSegment};
+use vixen_core::wire::{Message, NdbStanding, OrderBase, PeerId, RefuseReason, TailSegment};
 use vixen_entry::broker::{
     AckLevel, Acknowledged, Answer, JoinId, OutboundReceiver, Outgoing, Place, Publish,
     PublishError, RequestId, SessionEvent, SessionId, SessionInfo, SubscribeMode, SubscriptionId,
     outbound,
 };
 use vixen_entry::{EntryEvent, EntryHandle, EntryNode, EntryOptions};
+use vixen_runtime::config::{Durability, Limits};
+use vixen_runtime::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const SESSION: SessionId = SessionId(7);
@@ -126,9 +128,7 @@ impl Cluster {
             owner,
             name: name("E1"),
             roster: roster(groups),
-            sync_nodes: (0..3).map(SyncId).collect(),
-            groups: (0..groups).map(|group| (0..3).map(|n| ndb(group, n)).collect()).collect(),
-            write_quorum: 2,
+            membership: Membership::sized(3, (0..groups).map(|_| 3), 2),
             publish_timeout,
             durability: Durability::Fsync,
             limits: Limits::default(),

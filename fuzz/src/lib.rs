@@ -6,13 +6,13 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use vixen_common::config::Config;
-use vixen_common::payload::scan::Elements;
-use vixen_common::payload::{
+use vixen_runtime::config::Config;
+use vixen_core::payload::scan::Elements;
+use vixen_core::payload::{
     PayloadError, as_json, opaque_members, split, transcode, transcode_value,
 };
-use vixen_common::segment::{Attributes, Blob, Encoding, Receiver, Records};
-use vixen_common::wire::{Greeting, Hello, Welcome, decode_frame, encode_message};
+use vixen_core::segment::{Attributes, Blob, Encoding, Receiver, Records};
+use vixen_core::wire::{Greeting, Hello, Welcome, decode_frame, encode_message};
 use vixen_entry::wamp::fuzz::{hello, take_frames};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgPack, Encoding::Cbor];

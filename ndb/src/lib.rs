@@ -1,7 +1,7 @@
 //! The storage tier of vixen: segments in LMDB, the order index, the live tail.
 //!
-//! `replica` is pure: what happens to a segment from its first message to its place. `store` is
-//! LMDB and its writer thread, `tail` the streams to entries, `node` the driver. Nothing here
+//! What happens to a segment from its first message to its place is `vixen-replica`, which is pure.
+//! Here `store` is LMDB and its writer thread, `tail` the streams to entries, `node` the driver. Nothing here
 //! knows WAMP, and nothing here decides an order: that comes from the feeds of the sync nodes.
 
 // They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
@@ -9,7 +9,6 @@
 
 mod metrics;
 mod node;
-pub mod replica;
 mod serve;
 mod store;
 mod tail;

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use vixen_common::bound::MemoryBound;
-use vixen_common::config::NodeArgs;
-use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
-use vixen_common::tier::Tier;
-use vixen_common::time::WallTime;
-use vixen_common::tls::Tls;
+use vixen_core::tier::Tier;
 use vixen_ndb::tools::{Tool, fault};
 use vixen_ndb::{NdbError, StartError};
+use vixen_runtime::bound::MemoryBound;
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::config::NodeArgs;
+use vixen_runtime::health::HealthTarget;
+use vixen_runtime::telemetry::{exit_code, init_tracing, print, remark};
+use vixen_runtime::tls::Tls;
 
 /// Reads that are under way when the node stops have so long.
 const READS_MAX: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ fn run(args: &NodeArgs) -> anyhow::Result<()> {
         for concern in config.secret_and_name_concerns(Tier::Ndb, &name, links.as_deref()) {
             remark(&format!("warning: {concern}"));
         }
-        for concern in links.iter().flat_map(|tls| tls.concerns(WallTime::now())) {
+        for concern in links.iter().flat_map(|tls| tls.concerns(wall_time())) {
             remark(&format!("warning: {concern}"));
         }
         let cluster = &config.cluster.name;

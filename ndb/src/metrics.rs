@@ -3,10 +3,10 @@
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
 use metrics::{describe_histogram, gauge, histogram};
 
-use vixen_common::id::Position;
-use vixen_common::wire::DraftAnswer;
+use vixen_core::id::Position;
+use vixen_core::wire::DraftAnswer;
 
-use crate::replica::Refused;
+use vixen_replica::Refused;
 
 const REFUSALS: [Refused; 6] = [
     Refused::WrongOwner,

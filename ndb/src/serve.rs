@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use vixen_common::config::{Config, NodeName, SyncMember};
-use vixen_common::id::NdbId;
-use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
-use vixen_common::process::outlive_file_size_limit;
-use vixen_common::reload::Load;
-use vixen_common::roster::Roster;
-use vixen_common::server;
-use vixen_common::telemetry::install_metrics;
-use vixen_common::tier::Tier;
-use vixen_common::tls::Tls;
-use vixen_common::wire::PeerId;
+use vixen_core::id::NdbId;
+use vixen_core::name::NodeName;
+use vixen_core::tier::Tier;
+use vixen_core::wire::PeerId;
+use vixen_runtime::config::Config;
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
+use vixen_runtime::process::outlive_file_size_limit;
+use vixen_runtime::reload::Load;
+use vixen_runtime::server;
+use vixen_runtime::telemetry::install_metrics;
+use vixen_runtime::tls::Tls;
 
 use crate::node::{NdbEvent, NdbNode, NdbOptions};
 
@@ -27,8 +27,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
     install_metrics();
     outlive_file_size_limit();
     let (id, member) = config.ndb_member(name)?;
-    let roster = Roster::of(config);
-    let group = &config.ndb_groups[usize::from(id.group.0)];
+    let roster = config.roster();
     let tls = Tls::of_links(config)?;
     config.tell_secret_and_name_concerns(Tier::Ndb, name, tls.as_deref());
     let address = member.bind_address();
@@ -37,9 +36,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
         id,
         name: name.clone(),
         roster: roster.clone(),
-        members: u8::try_from(group.members.len()).unwrap_or(u8::MAX),
-        write_quorum: config.cluster.write_quorum,
-        sync_nodes: config.sync.iter().map(SyncMember::sync_id).collect(),
+        membership: config.membership(),
         dir: config.node_dir(name),
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,
@@ -97,10 +94,10 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
 
 /// Lets in peers of all groups and any entry that knows the secret; sync nodes do not dial.
 fn admission(config: &Config, own: NdbId) -> Arc<dyn Fn(&PeerId) -> bool + Send + Sync> {
-    let members: Vec<NdbId> = config.ndb_members().map(|(id, _)| id).collect();
+    let membership = config.membership();
     Arc::new(move |peer| match peer {
         PeerId::Sync { .. } => false,
-        PeerId::Ndb { id, .. } => *id != own && members.contains(id),
+        PeerId::Ndb { id, .. } => *id != own && membership.has(peer),
         PeerId::Entry { .. } => true,
     })
 }

@@ -3,9 +3,9 @@
 mod support;
 
 use support::{Fake, Feeds, Running, chunk, chunk_of, elected, options, said, topic};
-use vixen_common::id::{GroupId, Position, Stamp};
-use vixen_common::segment::Blob;
-use vixen_common::wire::{DraftAnswer, Message, NdbStanding, RefuseReason};
+use vixen_core::id::{GroupId, Position, Stamp};
+use vixen_core::segment::Blob;
+use vixen_core::wire::{DraftAnswer, Message, NdbStanding, RefuseReason};
 
 #[tokio::test]
 async fn segments_are_trimmed_drafted_placed_and_delivered_in_order() {

@@ -8,15 +8,16 @@ use heed::Database;
 use heed::types::Bytes as Raw;
 
 use support::{Fake, Feeds, Running, chunk, elected, options, query, said};
-use vixen_common::id::{Digest, Lane, Position, Stamp};
-use vixen_common::lmdb;
-use vixen_common::segment::{Blob, Chunk, Elected, Match, TopicPattern};
-use vixen_common::time::UtcDay;
-use vixen_common::wire::{
+use vixen_core::id::{Digest, Lane, Position, Stamp};
+use vixen_core::membership::Membership;
+use vixen_core::segment::{Blob, Chunk, Elected, Match, TopicPattern};
+use vixen_core::time::UtcDay;
+use vixen_core::wire::{
     HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, OrderBase, Retained,
 };
 use vixen_ndb::NdbOptions;
-use vixen_ndb::replica::OrderRow;
+use vixen_replica::OrderRow;
+use vixen_runtime::lmdb;
 
 /// The small stamps of these tests are of the first day there is a stamp of.
 const DAY: &str = "2020-01-01";
@@ -266,8 +267,12 @@ async fn four_days(dir: &Path) -> [Chunk; 3] {
 
 /// Opens the store of `four_days` with a day of retention, as the only node of its group.
 async fn trimmed_alone(dir: &Path) {
-    let alone = NdbOptions { members: 1, retention_age: one_day(), ..options(dir, 0) };
-    let node = Running::start(NdbOptions { write_quorum: 1, ..alone });
+    let alone = NdbOptions {
+        membership: Membership::sized(3, [1], 1),
+        retention_age: one_day(),
+        ..options(dir, 0)
+    };
+    let node = Running::start(alone);
     node.wait_for("first_position", 4).await;
     node.stop().await;
 }
@@ -278,8 +283,12 @@ async fn a_clock_that_is_ahead_of_the_order_drops_nothing() {
     four_days(dir.path()).await;
     // By the clock of this machine all of it is years old.
     let days = one_day().map(|day| day * 30);
-    let alone = NdbOptions { members: 1, retention_age: days, ..options(dir.path(), 0) };
-    let node = Running::start(NdbOptions { write_quorum: 1, ..alone });
+    let alone = NdbOptions {
+        membership: Membership::sized(3, [1], 1),
+        retention_age: days,
+        ..options(dir.path(), 0)
+    };
+    let node = Running::start(alone);
     node.wait_until(|page| page["retention"]["keep_from"] == "2019-12-05").await;
     node.wait_for("first_position", 1).await;
     node.stop().await;
@@ -369,8 +378,12 @@ async fn what_is_too_old_to_stay_is_not_taken_back() {
 async fn what_retention_dropped_is_answered_with_where_the_order_begins() {
     let dir = tempfile::tempdir().expect("dir");
     let chunks = four_days(dir.path()).await;
-    let alone = NdbOptions { members: 1, retention_age: one_day(), ..options(dir.path(), 0) };
-    let node = Running::start(NdbOptions { write_quorum: 1, ..alone });
+    let alone = NdbOptions {
+        membership: Membership::sized(3, [1], 1),
+        retention_age: one_day(),
+        ..options(dir.path(), 0)
+    };
+    let node = Running::start(alone);
     node.wait_for("first_position", 4).await;
     let base = OrderBase {
         next: Position(4),
@@ -463,7 +476,7 @@ async fn entries_hear_whether_segments_are_taken_first_and_when_it_changes() {
     entry.expect_standing(NdbStanding::DiskFull).await;
     let refused = chunk(1, &["a"]);
     entry.send_segment(&refused);
-    let reason = vixen_common::wire::RefuseReason::Unwilling;
+    let reason = vixen_core::wire::RefuseReason::Unwilling;
     let segment = refused.meta.id;
     assert_eq!(entry.next().await, Message::RefuseAdvanceSegment { segment, reason });
     node.stop().await;

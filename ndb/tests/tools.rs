@@ -9,15 +9,15 @@ use heed::types::Bytes as Raw;
 use heed::{Database, Env, EnvOpenOptions, RwTxn, WithoutTls};
 use serde::Serialize;
 
-use vixen_common::id::{
+use vixen_core::id::{
     Digest, GroupId, Lane, MapVersion, OwnerId, PermanentId, Position, SegmentId, Seq, Shard, Stamp,
 };
-use vixen_common::segment::{
+use vixen_core::segment::{
     Blob, Challenger, Elected, Encoding, Record, RecordFlags, SegmentBuilder, SegmentMeta, Topic,
 };
-use vixen_common::time::{UtcDay, WallTime};
-use vixen_common::wire::OrderBase;
-use vixen_ndb::replica::{Lost, OrderRow};
+use vixen_core::time::{UtcDay, WallTime};
+use vixen_core::wire::OrderBase;
+use vixen_replica::{Lost, OrderRow};
 
 const DATABASES: [&str; 8] =
     ["meta", "temporary", "blobs", "order", "missing", "owners", "topics", "topic-rows"];
@@ -603,7 +603,7 @@ fn rebuild_puts_the_days_aside_unless_the_node_runs() {
     let dir = tempfile::tempdir().expect("dir");
     drop(store(dir.path()));
     {
-        let _running = vixen_common::dirlock::DirLock::take(dir.path()).expect("free");
+        let _running = vixen_runtime::dirlock::DirLock::take(dir.path()).expect("free");
         let (code, _, err) = tool("rebuild", dir.path(), &["--without-peers"]);
         assert_eq!(code, 2, "{err}");
         assert!(err.contains("runs, and has the directory") && err.contains("stop it"), "{err}");

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::id::Stamp;
-use vixen_common::link::{LinkId, LinkSender, Linked};
-use vixen_common::segment::Elected;
-use vixen_common::wire::Message;
+use vixen_core::id::Stamp;
+use vixen_core::name::NodeName;
+use vixen_core::segment::Elected;
+use vixen_core::wire::Message;
+use vixen_runtime::link::{LinkId, LinkSender, Linked};
 
 use crate::store::{Store, StoreError};
 

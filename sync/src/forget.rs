@@ -1,7 +1,8 @@
 //! `--forget-peer`: lets a peer come back with another store, on an operator's word.
 
-use vixen_common::config::{Config, ConfigError, NodeName};
-use vixen_common::dirlock::DirLock;
+use vixen_core::name::NodeName;
+use vixen_runtime::config::{Config, ConfigError};
+use vixen_runtime::dirlock::DirLock;
 
 use crate::store::Store;
 

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use vixen_common::bound::MemoryBound;
-use vixen_common::config::{NodeArgs, NodeName};
-use vixen_common::health::HealthTarget;
-use vixen_common::telemetry::{exit_code, init_tracing, print, remark};
-use vixen_common::tier::Tier;
-use vixen_common::time::WallTime;
-use vixen_common::tls::Tls;
+use vixen_core::name::NodeName;
+use vixen_core::tier::Tier;
+use vixen_runtime::bound::MemoryBound;
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::config::NodeArgs;
+use vixen_runtime::health::HealthTarget;
+use vixen_runtime::telemetry::{exit_code, init_tracing, print, remark};
+use vixen_runtime::tls::Tls;
 
 /// A sync node of a vixen cluster: takes part in the vote that gives every message its place in
 /// the one order.
@@ -45,7 +46,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         for concern in config.secret_and_name_concerns(Tier::Sync, &name, links.as_deref()) {
             remark(&format!("warning: {concern}"));
         }
-        for concern in links.iter().flat_map(|tls| tls.concerns(WallTime::now())) {
+        for concern in links.iter().flat_map(|tls| tls.concerns(wall_time())) {
             remark(&format!("warning: {concern}"));
         }
         let cluster = &config.cluster.name;

@@ -3,11 +3,11 @@
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
 use metrics::{describe_histogram, gauge, histogram};
 
-use vixen_common::id::SyncId;
-use vixen_common::roster::Roster;
-use vixen_common::wire::PeerId;
+use vixen_core::id::SyncId;
+use vixen_core::roster::Roster;
+use vixen_core::wire::PeerId;
 
-use crate::vote::{Drop, Waiting, WaitsFor};
+use vixen_vote::{Drop, Waiting, WaitsFor};
 
 /// Handles; looking a metric up by name costs more than a step.
 pub(crate) struct Metrics {

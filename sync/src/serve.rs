@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use vixen_common::config::{Config, NodeName, SyncMember};
-use vixen_common::id::{GroupId, SyncId};
-use vixen_common::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
-use vixen_common::process::outlive_file_size_limit;
-use vixen_common::reload::Load;
-use vixen_common::roster::Roster;
-use vixen_common::server;
-use vixen_common::telemetry::install_metrics;
-use vixen_common::tier::Tier;
-use vixen_common::tls::Tls;
-use vixen_common::wire::PeerId;
+use vixen_core::id::SyncId;
+use vixen_core::name::NodeName;
+use vixen_core::tier::Tier;
+use vixen_core::wire::PeerId;
+use vixen_runtime::config::Config;
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
+use vixen_runtime::process::outlive_file_size_limit;
+use vixen_runtime::reload::Load;
+use vixen_runtime::server;
+use vixen_runtime::telemetry::install_metrics;
+use vixen_runtime::tls::Tls;
 
 use crate::node::{SyncEvent, SyncNode, SyncOptions};
 
@@ -32,13 +32,12 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
     let id = member.sync_id();
-    let roster = Roster::of(config);
+    let roster = config.roster();
     let node = SyncNode::open(SyncOptions {
         id,
         name: name.clone(),
         roster: roster.clone(),
-        members: config.sync.iter().map(SyncMember::sync_id).collect(),
-        write_quorum: config.cluster.write_quorum,
+        membership: config.membership(),
         dir: config.node_dir(name),
         fsync: config.cluster.durability.is_fsync(),
         store_bytes_max: config.limits.store_bytes_max,
@@ -85,14 +84,10 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
 
 /// Lets in the nodes of the configuration and any entry that knows the secret.
 fn admission(config: &Config, own: SyncId) -> Arc<dyn Fn(&PeerId) -> bool + Send + Sync> {
-    let members: Vec<SyncId> = config.sync.iter().map(SyncMember::sync_id).collect();
-    let groups: Vec<usize> = config.ndb_groups.iter().map(|group| group.members.len()).collect();
+    let membership = config.membership();
     Arc::new(move |peer| match peer {
-        PeerId::Sync { id, .. } => *id != own && members.contains(id),
-        PeerId::Ndb { id, .. } => {
-            let GroupId(group) = id.group;
-            groups.get(usize::from(group)).is_some_and(|len| usize::from(id.member) < *len)
-        }
+        PeerId::Sync { id, .. } => *id != own && membership.has(peer),
+        PeerId::Ndb { .. } => membership.has(peer),
         PeerId::Entry { .. } => true,
     })
 }

@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use vixen_common::id::OwnerId;
-use vixen_common::wire::{Hello, PROTOCOL_VERSION, PeerId};
+use vixen_core::wire::{Hello, PROTOCOL_VERSION, PeerId};
+use vixen_runtime::ids::new_owner_id;
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Usage, wait_until};
 
@@ -261,7 +261,7 @@ fn false_hello(number: u32) -> anyhow::Result<Vec<u8>> {
     let hello = Hello {
         version: PROTOCOL_VERSION,
         cluster: "test".to_owned(),
-        peer: PeerId::Entry { owner: OwnerId::generate() },
+        peer: PeerId::Entry { owner: new_owner_id() },
         name: format!("E{number}").parse()?,
         nonce: [0; 32],
         proof: [0; 32],

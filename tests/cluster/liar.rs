@@ -11,14 +11,15 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 
-use vixen_common::config::NodeName;
-use vixen_common::id::{GroupId, NdbId, OwnerId, SegmentId, Seq, Shard, StoreId, SyncId};
-use vixen_common::link::{DialTarget, Expected, Identity, LinkEvent, LinkSender, dial};
-use vixen_common::roster::Roster;
-use vixen_common::server::{self, Timeouts, node_router};
-use vixen_common::telemetry::Readiness;
-use vixen_common::tier::Tier;
-use vixen_common::wire::{Message, PeerId};
+use vixen_core::id::{GroupId, NdbId, OwnerId, SegmentId, Seq, Shard, StoreId, SyncId};
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::tier::Tier;
+use vixen_core::wire::{Message, PeerId};
+use vixen_runtime::ids::new_owner_id;
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, LinkSender, dial};
+use vixen_runtime::server::{self, Timeouts, node_router};
+use vixen_runtime::telemetry::Readiness;
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, wait_until};
 
@@ -197,7 +198,7 @@ fn every_message_of_the_wire_is_tried() {
 async fn an_entry_that_votes_elects_or_answers_reads_is_cut_off_and_counted() -> anyhow::Result<()>
 {
     let cluster = start().await?;
-    let peer = PeerId::Entry { owner: OwnerId::generate() };
+    let peer = PeerId::Entry { owner: new_owner_id() };
     for (to, tier) in [("S1", Tier::Sync), ("D1", Tier::Ndb)] {
         let lies = lies(Tier::Entry, tier);
         #[expect(clippy::cast_precision_loss, reason = "some dozens")]
@@ -224,7 +225,7 @@ async fn an_ndb_node_that_votes_or_acts_as_an_entry_is_cut_off_and_counted() -> 
     let (inbox, mut events) = channel::<LinkEvent>(64);
     let mut identity = identity(peer, "D3", ENTRY_SECRET.as_bytes());
     identity.admit = Arc::new(|peer| matches!(peer, PeerId::Entry { .. }));
-    let status = || -> vixen_common::telemetry::BoxFuture<'static, _> {
+    let status = || -> vixen_runtime::telemetry::BoxFuture<'static, _> {
         Box::pin(async { serde_json::Value::Null })
     };
     let ready = || Readiness::Ready;
@@ -275,7 +276,7 @@ async fn an_entry_cannot_be_a_node_of_another_tier_or_another_entry() -> anyhow:
         assert!(refusal.contains("E9 claims an owner id"), "{to}: {refusal}");
     }
     // Under an owner id of its own it opens no segment of another's.
-    let peer = PeerId::Entry { owner: OwnerId::generate() };
+    let peer = PeerId::Entry { owner: new_owner_id() };
     let segment = SegmentId { owner, seq: Seq(1) };
     let begin = Message::BeginAdvanceSegment { segment, shard: Shard(0) };
     let lies = vec![begin, Message::AwaitDurable { segment }];

@@ -1,6 +1,6 @@
 //! What an ndb node holds, read over the nodes' own link.
 
-use vixen_common::id::{GroupId, NdbId};
+use vixen_core::id::{GroupId, NdbId};
 use vixen_tests::check::Subscriber;
 use vixen_tests::harness::Cluster;
 use vixen_tests::storage::read_tail;

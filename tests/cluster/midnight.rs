@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vixen_common::time::WallTime;
+use vixen_runtime::clock::wall_time;
 use vixen_tests::check::check;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Tier, get, wait_until};
 use vixen_tests::load::{Amount, Load, LoadOptions, Pace};
@@ -14,7 +14,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Moves all clocks to this long before midnight.
 fn offset_to_before_midnight(left: Duration) -> u64 {
-    DAY_MS - WallTime::now().0 % DAY_MS - u64::try_from(left.as_millis()).expect("short")
+    DAY_MS - wall_time().0 % DAY_MS - u64::try_from(left.as_millis()).expect("short")
 }
 
 /// The days of a node's store.

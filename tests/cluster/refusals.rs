@@ -7,9 +7,11 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use vixen_common::config::NodeName;
-use vixen_common::id::{GroupId, NdbId, OwnerId, StoreId};
-use vixen_common::wire::{Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_of};
+use vixen_core::id::{GroupId, NdbId};
+use vixen_core::name::NodeName;
+use vixen_core::wire::{Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_of};
+use vixen_runtime::ids::new_owner_id;
+use vixen_runtime::ids::new_store_id;
 use vixen_tests::client::{Connection, ServerMessage};
 use vixen_tests::harness::{Cluster, ClusterOptions, wait_until};
 
@@ -43,7 +45,7 @@ struct Words {
 }
 
 fn honest() -> Words {
-    let peer = PeerId::Entry { owner: OwnerId::generate() };
+    let peer = PeerId::Entry { owner: new_owner_id() };
     Words { version: PROTOCOL_VERSION, cluster: CLUSTER, secret: SECRET, peer, name: "E9" }
 }
 
@@ -102,7 +104,7 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
     let cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
     let ndb = |group, member| {
         let id = NdbId { group: GroupId(group), member };
-        PeerId::Ndb { id, store: StoreId::generate() }
+        PeerId::Ndb { id, store: new_store_id() }
     };
     let name = |text: &str| -> NodeName { text.parse().expect("a name") };
     let lies = |by: NodeName| {

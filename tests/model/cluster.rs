@@ -26,13 +26,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stateright::{Model, Property};
-use vixen_common::id::{Ballot, Lane, Stamp, SyncId};
-use vixen_common::segment::Elected;
+use vixen_core::id::{Ballot, Lane, Stamp, SyncId};
+use vixen_core::segment::Elected;
 
 use crate::cache::Step;
 use crate::event::Event;
 use crate::fault::Fault;
-use crate::instance::{Instance, MEMBERS, NODES};
+use crate::instance::{Instance, MEMBERS, NODES, membership};
 use crate::node::{AHEAD_MS_MAX, LATE, Node, WALL};
 use crate::parcels::Parcels;
 use crate::state::{Action, Note, State, Submitted};
@@ -83,7 +83,7 @@ impl Cluster {
     /// Whether a stamp may be elected by rule 8: no quorum's clocks were ahead of it.
     fn is_bounded(&self, state: &State, stamp: Stamp) -> bool {
         // Of any quorum one node was always right.
-        let is_right = NODES - state.were_ahead.count_ones() as usize > NODES / 2;
+        let is_right = NODES - state.were_ahead.count_ones() as usize >= membership().quorum();
         let right = if self.instance.order { LATE } else { WALL.plus_millis(AHEAD_MS_MAX) };
         !is_right || stamp.wall_time() <= right
     }

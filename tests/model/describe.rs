@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use vixen_common::id::{Lane, SegmentId, Stamp, SyncId};
-use vixen_common::segment::Proposal;
-use vixen_sync::vote::Input;
+use vixen_core::id::{Lane, SegmentId, Stamp, SyncId};
+use vixen_core::segment::Proposal;
+use vixen_vote::Input;
 
 use crate::cluster::Cluster;
 use crate::event::Event;

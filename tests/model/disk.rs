@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use vixen_common::id::{OwnerId, SegmentId, Seq, Stamp};
-use vixen_common::segment::Elected;
-use vixen_sync::vote::{OwnerRow, Recovered, VoteState, Write};
+use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp};
+use vixen_core::segment::Elected;
+use vixen_vote::{OwnerRow, Recovered, VoteState, Write};
 
 use crate::fault::Fault;
 

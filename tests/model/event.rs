@@ -1,7 +1,7 @@
 //! What can happen to one node.
 
-use vixen_common::id::{Ballot, SyncId};
-use vixen_sync::vote::Input;
+use vixen_core::id::{Ballot, SyncId};
+use vixen_vote::Input;
 
 /// Everything that can happen to one node of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! Rules broken on purpose, to see that the checker notices.
 
-use vixen_sync::vote::Mutation;
+use vixen_vote::Mutation;
 
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Fault {
 
 #[cfg(feature = "mutate")]
 fn set(mutation: Option<Mutation>) -> bool {
-    vixen_sync::vote::mutate(mutation);
+    vixen_vote::mutate(mutation);
     true
 }
 

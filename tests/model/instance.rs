@@ -19,16 +19,23 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use vixen_common::id::{Digest, MapVersion, OwnerId, SegmentId, Seq, Shard, SyncId};
-use vixen_common::segment::SegmentMeta;
-use vixen_sync::vote::home;
+use vixen_core::id::{Digest, MapVersion, OwnerId, SegmentId, Seq, Shard, SyncId};
+use vixen_core::membership::Membership;
+use vixen_core::segment::SegmentMeta;
 
 /// Sync nodes of every instance.
 pub(crate) const NODES: usize = 3;
 
 /// The members of the vote.
 pub(crate) const MEMBERS: [SyncId; NODES] = [SyncId(0), SyncId(1), SyncId(2)];
+
+/// The same, and one ndb node that stores.
+pub(crate) fn membership() -> &'static Membership {
+    static ALL: LazyLock<Membership> = LazyLock::new(|| Membership::first(MEMBERS, [], 1));
+    &ALL
+}
 
 /// Which segments there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +104,8 @@ impl Instance {
         let mut segments = Vec::new();
         let mut number = 0;
         for (at, count) in self.shape.owners() {
-            let owner = (number + 1..).map(owner_of).find(|owner| home(*owner, &MEMBERS) == *at);
+            let is_home = |owner: &OwnerId| membership().home(*owner) == *at;
+            let owner = (number + 1..).map(owner_of).find(is_home);
             let owner = owner.expect("every node is somebody's home");
             number = owner.0.as_u128();
             segments.extend((1..=*count).map(|seq| meta(owner, Seq(seq))));

@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use vixen_common::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
-use vixen_common::segment::Elected;
-use vixen_common::time::WallTime;
-use vixen_common::wire::Message;
-use vixen_sync::vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+use vixen_core::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_core::segment::Elected;
+use vixen_core::time::WallTime;
+use vixen_core::wire::Message;
+use vixen_vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
 
 use crate::disk::{Disk, Unwritten};
 use crate::event::Event;
 use crate::fault::Fault;
-use crate::instance::MEMBERS;
+use crate::instance::membership;
 
 /// Wall time of all nodes that is right, for ever: stamps rise by their counters, and hedge delays
 /// end when the checker says so.
@@ -257,5 +257,5 @@ pub(crate) fn nothing_from(peer: SyncId) -> Input {
 }
 
 fn options(id: SyncId) -> VoteOptions {
-    VoteOptions { id, members: MEMBERS.to_vec(), write_quorum: 1, clock_ahead_max_ms: AHEAD_MS_MAX }
+    VoteOptions { id, membership: membership().clone(), clock_ahead_max_ms: AHEAD_MS_MAX }
 }

@@ -1,7 +1,7 @@
 //! The numbers of events that do not come as messages, so that taking an action needs no search.
 
-use vixen_common::id::{GroupId, NdbId, SyncId};
-use vixen_sync::vote::Input;
+use vixen_core::id::{GroupId, NdbId, SyncId};
+use vixen_vote::Input;
 
 use crate::event::Event;
 use crate::instance::{MEMBERS, NODES};

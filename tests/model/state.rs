@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use vixen_common::id::Stamp;
+use vixen_core::id::Stamp;
 
 use crate::instance::NODES;
 use crate::table::Number;

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustc_hash::FxHashMap;
-use vixen_common::id::Ballot;
-use vixen_common::segment::SegmentMeta;
-use vixen_sync::vote::Input;
+use vixen_core::id::Ballot;
+use vixen_core::segment::SegmentMeta;
+use vixen_vote::Input;
 
 use crate::cache;
 use crate::event::{Event, ballot_of};

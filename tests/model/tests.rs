@@ -155,7 +155,7 @@ fn a_reply_before_its_commit_is_noticed() {
 #[cfg(feature = "mutate")]
 mod mutations {
     use super::*;
-    use vixen_sync::vote::Mutation;
+    use vixen_vote::Mutation;
 
     #[test]
     fn the_minimum_of_drafts_is_noticed() {

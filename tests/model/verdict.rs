@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::frontier::{Frontier, Learned};
-use vixen_common::id::{SegmentId, Stamp};
-use vixen_common::segment::{Elected, SegmentMeta};
+use vixen_core::frontier::{Frontier, Learned};
+use vixen_core::id::{SegmentId, Stamp};
+use vixen_core::segment::{Elected, SegmentMeta};
 
-use crate::instance::{MEMBERS, NODES};
+use crate::instance::{MEMBERS, NODES, membership};
 use crate::node::Feed;
 
 /// Which properties hold; see `Cluster::properties` for their names.
@@ -59,12 +59,12 @@ pub(crate) fn judge(feeds: &[&Feed; NODES], segments: &[SegmentMeta]) -> Verdict
 /// Every set of nodes that is a majority.
 fn majorities() -> impl Iterator<Item = Vec<usize>> {
     let sets = (0..1usize << NODES).map(|bits| (0..NODES).filter(move |at| bits >> at & 1 == 1));
-    sets.map(Iterator::collect::<Vec<_>>).filter(|nodes| nodes.len() > NODES / 2)
+    sets.map(Iterator::collect::<Vec<_>>).filter(|nodes| nodes.len() >= membership().quorum())
 }
 
 /// A reader who has heard all that these nodes have told.
 fn read(feeds: &[&Feed; NODES], nodes: &[usize]) -> Frontier {
-    let mut frontier = Frontier::new(NODES, Stamp::ZERO);
+    let mut frontier = Frontier::new(membership(), Stamp::ZERO);
     for at in nodes {
         for elected in &feeds[*at].elected {
             let _may_be_two_values = frontier.learn(*elected);

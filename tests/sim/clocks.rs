@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use vixen_common::id::Stamp;
+use vixen_core::id::Stamp;
 
 use crate::node::Node;
 

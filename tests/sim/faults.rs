@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand::RngExt;
 
-use vixen_sync::vote::Input;
+use vixen_vote::Input;
 
 use crate::node::Crash;
 use crate::world::{World, id_of};
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    fn tell_cut(&mut self, input: fn(vixen_common::id::SyncId) -> Input) {
+    fn tell_cut(&mut self, input: fn(vixen_core::id::SyncId) -> Input) {
         for (a, b) in self.cut_pairs() {
             self.step(a, vec![input(id_of(b))], None);
         }

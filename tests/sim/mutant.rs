@@ -1,7 +1,7 @@
 //! Rules broken on purpose: the simulation must notice each.
 
 #[cfg(feature = "mutate")]
-use vixen_sync::vote::Mutation;
+use vixen_vote::Mutation;
 
 /// A rule that the driver keeps, broken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Mutant {
 
     /// Breaks the rule of the vote, for all votes of the process; none for a rule of the driver.
     pub(crate) fn activate(mutant: Option<Self>) {
-        vixen_sync::vote::mutate(match mutant {
+        vixen_vote::mutate(match mutant {
             Some(Self::Vote(mutation)) => Some(mutation),
             _ => None,
         });

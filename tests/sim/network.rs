@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use vixen_common::id::SyncId;
-use vixen_common::wire::Message;
+use vixen_core::id::SyncId;
+use vixen_core::wire::Message;
 
 /// What travels.
 #[derive(Clone, Debug)]

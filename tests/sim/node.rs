@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use vixen_common::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
-use vixen_common::segment::Elected;
-use vixen_common::time::WallTime;
-use vixen_common::wire::Message;
-use vixen_sync::vote::{Effects, Input, OwnerRow, Recovered, VoteOptions, VoteState, Votes, Write};
+use vixen_core::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_core::membership::Membership;
+use vixen_core::segment::Elected;
+use vixen_core::time::WallTime;
+use vixen_core::wire::Message;
+use vixen_vote::{Effects, Input, OwnerRow, Recovered, VoteOptions, VoteState, Votes, Write};
 
 use crate::clocks::AHEAD_MS_MAX;
 use crate::mutant::Mutant;
@@ -127,14 +128,9 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(
-        id: SyncId,
-        members: Vec<SyncId>,
-        write_quorum: u8,
-        mutant: Option<Mutant>,
-    ) -> Self {
+    pub(crate) fn new(id: SyncId, membership: Membership, mutant: Option<Mutant>) -> Self {
         assert!(Lane::new(id.0).is_some());
-        let options = VoteOptions { id, members, write_quorum, clock_ahead_max_ms: AHEAD_MS_MAX };
+        let options = VoteOptions { id, membership, clock_ahead_max_ms: AHEAD_MS_MAX };
         Self {
             votes: Some(Votes::new(options.clone(), Recovered::default())),
             options,

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use vixen_common::frontier::{Learned, Placed, Placing};
-use vixen_common::id::{Position, Stamp, SyncId};
-use vixen_common::segment::Elected;
+use vixen_core::frontier::{Learned, Placed, Placing};
+use vixen_core::id::{Position, Stamp, SyncId};
+use vixen_core::membership::Membership;
+use vixen_core::segment::Elected;
 
 /// What a feed carries, in order.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +22,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(nodes: usize) -> Self {
+    pub(crate) fn new(membership: &Membership) -> Self {
         Self {
-            placing: Placing::new(nodes, Stamp::ZERO, Position::FIRST),
+            placing: Placing::new(membership, Stamp::ZERO, Position::FIRST),
             feeds: BTreeMap::new(),
             placed: Vec::new(),
         }

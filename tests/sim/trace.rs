@@ -6,10 +6,10 @@
 //! A segment is owner/seq; a stamp is its milliseconds since the start, its counter, and the lane
 //! that made it.
 
-use vixen_common::id::{Ballot, SegmentId, Stamp};
-use vixen_common::segment::{Challenger, Proposal};
-use vixen_common::time::WallTime;
-use vixen_sync::vote::Input;
+use vixen_core::id::{Ballot, SegmentId, Stamp};
+use vixen_core::segment::{Challenger, Proposal};
+use vixen_core::time::WallTime;
+use vixen_vote::Input;
 
 /// Owners of the simulation have this number and those above it.
 pub(crate) const FIRST_OWNER: u128 = 0x1000;

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use vixen_common::id::{
+use vixen_core::id::{
     Digest, GroupId, MapVersion, NdbId, OwnerId, SegmentId, Seq, Shard, Stamp, SyncId,
 };
-use vixen_common::segment::{Elected, SegmentMeta};
-use vixen_common::time::WallTime;
-use vixen_common::wire::Message;
-use vixen_sync::vote::Input;
+use vixen_core::membership::Membership;
+use vixen_core::segment::{Elected, SegmentMeta};
+use vixen_core::time::WallTime;
+use vixen_core::wire::Message;
+use vixen_vote::Input;
 
 use crate::clocks::Clocks;
 use crate::faults::Notice;
@@ -118,24 +119,24 @@ impl World {
     pub(crate) fn new(seed: u64, mutant: Option<Mutant>, is_traced: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let n: u8 = if rng.random_range(0..3) == 0 { 5 } else { 3 };
-        let members: Vec<_> = (0..n).map(SyncId).collect();
+        let membership = Membership::sized(n, [3], WRITE_QUORUM);
         let faults = Faults {
             loss: rng.random_range(0..25),
             repeat: rng.random_range(0..20),
             delay_ms_max: rng.random_range(1..40),
         };
-        let node = |id: &SyncId| Node::new(*id, members.clone(), WRITE_QUORUM, mutant);
+        let node = |id: &SyncId| Node::new(*id, membership.clone(), mutant);
         let mut world = Self {
             now_ms: START_MS,
             faults,
             is_faulty: true,
-            nodes: members.iter().map(node).collect(),
+            nodes: membership.sync().iter().map(node).collect(),
             network: Network::default(),
             clocks: Clocks::new(n.into(), &mut rng),
             healed_at_ms: 0,
             notice: Notice::Nothing,
             unlinked: BTreeSet::new(),
-            readers: (0..=READERS).map(|_| Reader::new(n.into())).collect(),
+            readers: (0..=READERS).map(|_| Reader::new(&membership)).collect(),
             segments: BTreeMap::new(),
             open: BTreeSet::new(),
             elected: BTreeMap::new(),

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use subtle::{Choice, ConstantTimeEq};
 
-use vixen_common::config::Salting;
-use vixen_common::time::WallTime;
+use vixen_core::time::WallTime;
+use vixen_runtime::config::Salting;
 
 use super::identity::{Identity, Method};
 use super::stand_in::hmac_sha256;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use vixen_common::config::{Argon2Output, Kdf, Salting, ScramConfig, SecretKey};
+use vixen_runtime::config::{Argon2Output, Kdf, Salting, ScramConfig, SecretKey};
 
 use super::stand_in::hmac_sha256;
 

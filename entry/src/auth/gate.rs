@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use vixen_common::address::{AddressBlock, WideBlock};
+use vixen_runtime::address::{AddressBlock, WideBlock};
 
 /// When logins are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use vixen_common::config::AUTH_NAME_BYTES_MAX;
+use vixen_runtime::config::AUTH_NAME_BYTES_MAX;
 
 use super::refusal::Refusal;
 use crate::broker::SessionId;

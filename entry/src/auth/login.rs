@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use vixen_common::time::WallTime;
+use vixen_core::time::WallTime;
 
 use super::hello::{Details, Hello};
 use super::identity::{Identity, Method, PROVIDER, ProofTag};

@@ -3,7 +3,7 @@
 //!
 //! Topics have no empty components, so that an empty component of a wildcard stands for any one.
 
-use vixen_common::segment::{Match, TopicPattern};
+use vixen_core::segment::{Match, TopicPattern};
 
 /// A set of topics.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use vixen_common::config::{Disclosure, QuotaConfig, RoleConfig};
-use vixen_common::segment::{Match, TopicPattern};
+use vixen_core::segment::{Match, TopicPattern};
+use vixen_runtime::config::{Disclosure, QuotaConfig, RoleConfig};
 
 use super::pattern::Pattern;
 use crate::quota::Quotas;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vixen_common::config::{
+use vixen_runtime::config::{
     Access, Credential, RealmConfig, Salting, ScramConfig, SecretKey, UserConfig,
 };
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use vixen_common::config::{Access, RealmConfig, Secret};
-use vixen_common::time::WallTime;
+use vixen_core::time::WallTime;
+use vixen_runtime::config::{Access, RealmConfig, Secret};
 
 use super::hello::Hello;
 use super::identity::{Identity, Method};

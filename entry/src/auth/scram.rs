@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use vixen_common::config::ScramConfig;
+use vixen_runtime::config::ScramConfig;
 
 use super::hello::{Details, text};
 use super::refusal::Refusal;
@@ -137,7 +137,7 @@ fn escaped(authid: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::config::Kdf;
+    use vixen_runtime::config::Kdf;
 
     use super::*;
     use crate::auth::credential;

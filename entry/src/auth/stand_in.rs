@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use vixen_common::config::Secret;
+use vixen_runtime::config::Secret;
 
 use super::credential::argon2id;
 
@@ -115,13 +115,13 @@ impl StandIns {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::config::Config;
+    use vixen_runtime::config::Config;
 
     use super::*;
 
     fn secret() -> Secret {
         let config = Config::nearcast("unused".into(), ([127, 0, 0, 1], 0).into());
-        let secret = config.cluster.secrets.of(vixen_common::tier::Tier::Entry);
+        let secret = config.cluster.secrets.of(vixen_core::tier::Tier::Entry);
         secret.expect("nearcast has one").clone()
     }
 

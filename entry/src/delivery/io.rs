@@ -1,8 +1,8 @@
 //! What goes into delivery, and what comes out.
 
-use vixen_common::id::{GroupId, NdbId, Position};
-use vixen_common::segment::TopicPattern;
-use vixen_common::wire::{Message, TailSegment};
+use vixen_core::id::{GroupId, NdbId, Position};
+use vixen_core::segment::TopicPattern;
+use vixen_core::wire::{Message, TailSegment};
 
 use super::Change;
 use crate::broker::{JoinId, Outgoing, RequestId, SessionId, SubscribeMode, SubscriptionId};

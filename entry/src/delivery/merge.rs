@@ -16,8 +16,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use vixen_common::id::{GroupId, Position};
-use vixen_common::wire::TailSegment;
+use vixen_core::id::{GroupId, Position};
+use vixen_core::wire::TailSegment;
 
 use super::Slot;
 

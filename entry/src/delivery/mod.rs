@@ -38,9 +38,10 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vixen_common::id::{GroupId, NdbId, OwnerId, Position};
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, TailSegment};
+use vixen_core::id::{GroupId, NdbId, OwnerId, Position};
+use vixen_core::membership::Membership;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{Message, TailSegment};
 
 use crate::broker::{Outgoing, SessionId};
 use crate::events::{self, EventBatch, RouterEvent, Target};
@@ -57,8 +58,8 @@ use tail::{Interest, Tail};
 pub struct DeliveryOptions {
     /// This entry; spreads entries over the replicas.
     pub owner: OwnerId,
-    /// The ndb nodes of each group.
-    pub groups: Vec<Vec<NdbId>>,
+    /// Who stores; at least one group.
+    pub membership: Membership,
     /// How much subscriptions may take.
     pub subscriptions: SubscriptionLimits,
     /// How they are numbered.
@@ -85,10 +86,10 @@ impl Delivery {
     #[must_use]
     pub fn new(options: &DeliveryOptions) -> Self {
         let spread = options.owner.0.as_u128();
-        let tails = (0..).zip(&options.groups).map(|(group, members)| {
-            let group = GroupId(group);
-            (group, Tail::new(group, members.clone(), spread))
-        });
+        let tails = options
+            .membership
+            .groups()
+            .map(|(group, members)| (group, Tail::new(group, members.to_vec(), spread)));
         Self {
             subscriptions: Subscriptions::new(options.subscriptions, &options.numbering),
             tails: tails.collect(),

@@ -1,8 +1,8 @@
 //! An interest in parts: it may be larger than a frame of a link.
 
-use vixen_common::id::NdbId;
-use vixen_common::segment::TopicPattern;
-use vixen_common::wire::Message;
+use vixen_core::id::NdbId;
+use vixen_core::segment::TopicPattern;
+use vixen_core::wire::Message;
 
 /// Bytes of the texts of one message, about: some fill a frame.
 const PART_BYTES: usize = 128 << 10;
@@ -36,9 +36,9 @@ pub(super) fn send_parts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::GroupId;
-    use vixen_common::segment::Match;
-    use vixen_common::wire::encode_message;
+    use vixen_core::id::GroupId;
+    use vixen_core::segment::Match;
+    use vixen_core::wire::encode_message;
 
     const TO: NdbId = NdbId { group: GroupId(0), member: 0 };
 

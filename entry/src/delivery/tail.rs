@@ -10,10 +10,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::id::{GroupId, NdbId, Position};
-use vixen_common::segment::TopicPattern;
-use vixen_common::time::WallTime;
-use vixen_common::wire::Message;
+use vixen_core::id::{GroupId, NdbId, Position};
+use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
+use vixen_core::wire::Message;
 
 use super::parts::send_parts;
 

@@ -6,8 +6,9 @@ mod patterns;
 mod subscriptions;
 
 use bytes::Bytes;
-use vixen_common::id::Stamp;
-use vixen_common::segment::{Encoding, Match, Receiver, Record, RecordFlags, Topic, TopicPattern};
+use vixen_core::id::Stamp;
+use vixen_core::membership::Membership;
+use vixen_core::segment::{Encoding, Match, Receiver, Record, RecordFlags, Topic, TopicPattern};
 
 use super::*;
 use crate::broker::{JoinId, RequestId, SubscribeError, SubscribeMode, SubscriptionId};
@@ -34,7 +35,7 @@ impl Bench {
     fn new() -> Self {
         let options = DeliveryOptions {
             owner: OwnerId(uuid::Uuid::from_u128(0)),
-            groups: vec![vec![ndb(0), ndb(1), ndb(2)]],
+            membership: Membership::sized(3, [3], 2),
             subscriptions: SubscriptionLimits {
                 per_session_max: 2,
                 ..SubscriptionLimits::UNBOUNDED
@@ -499,7 +500,7 @@ fn tails_of_two_groups_are_merged_by_position() {
     let of = |group| NdbId { group: GroupId(group), member: 0 };
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
-        groups: vec![vec![of(0)], vec![of(1)]],
+        membership: Membership::sized(3, [1, 1], 1),
         subscriptions: SubscriptionLimits { per_session_max: 2, ..SubscriptionLimits::UNBOUNDED },
         numbering: Numbering::Counted,
         waiting_bytes_max: 64 << 20,

@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, BytesMut};
 
-use vixen_common::id::{PermanentId, Stamp};
-use vixen_common::payload::write::Binary;
-use vixen_common::payload::{PayloadError, split, transcode};
+use vixen_core::id::{PermanentId, Stamp};
+use vixen_core::payload::write::Binary;
+use vixen_core::payload::{PayloadError, split, transcode};
 
 use super::Event;
 use super::json::time_text;

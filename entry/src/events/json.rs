@@ -10,9 +10,9 @@
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 
-use vixen_common::id::{PermanentId, Stamp};
-use vixen_common::payload::{PayloadError, as_json, transcode};
-use vixen_common::segment::Encoding;
+use vixen_core::id::{PermanentId, Stamp};
+use vixen_core::payload::{PayloadError, as_json, transcode};
+use vixen_core::segment::Encoding;
 
 use super::Event;
 use crate::wamp::{put_decimal, put_string, write_digits};
@@ -161,8 +161,8 @@ mod tests {
 
     use super::*;
     use crate::broker::{SessionId, SubscriptionId};
-    use vixen_common::id::Position;
-    use vixen_common::segment::{Attributes, Publisher, Topic};
+    use vixen_core::id::Position;
+    use vixen_core::segment::{Attributes, Publisher, Topic};
 
     fn event(position: u64, offset: u32, payload: &str) -> Event {
         Event {

@@ -19,13 +19,13 @@ use bytes::{Bytes, BytesMut};
 
 use metrics::{counter, describe_counter};
 
-use vixen_common::id::{PermanentId, Position, Stamp};
-use vixen_common::payload::PayloadError;
-use vixen_common::payload::write::Binary;
-use vixen_common::segment::{
+use vixen_core::id::{PermanentId, Position, Stamp};
+use vixen_core::payload::PayloadError;
+use vixen_core::payload::write::Binary;
+use vixen_core::segment::{
     Attributes, Encoding, Publisher, Receiver, RecordFlags, Records, Topic, TopicPattern,
 };
-use vixen_common::wire::TailSegment;
+use vixen_core::wire::TailSegment;
 
 use crate::broker::{SessionId, SubscriptionId};
 

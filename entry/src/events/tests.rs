@@ -1,6 +1,6 @@
 //! Segments as batches of events.
 
-use vixen_common::segment::{Audience, Record};
+use vixen_core::segment::{Audience, Record};
 
 use super::*;
 

@@ -23,9 +23,9 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use vixen_common::id::{PermanentId, Position};
-use vixen_common::segment::{Receiver, TopicPattern};
-use vixen_common::wire::{HistoryPlace, TailSegment};
+use vixen_core::id::{PermanentId, Position};
+use vixen_core::segment::{Receiver, TopicPattern};
+use vixen_core::wire::{HistoryPlace, TailSegment};
 
 use crate::broker::{JoinId, SubscribeMode, SubscriptionId};
 use crate::events::{EventBatch, Target, build};

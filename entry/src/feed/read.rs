@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use vixen_common::id::Position;
-use vixen_common::wire::TailSegment;
+use vixen_core::id::Position;
+use vixen_core::wire::TailSegment;
 
 use super::ReadPart;
 use crate::history::{HistoryError, HistoryRequest, Page, end_of, messages_of};

@@ -12,8 +12,9 @@
 
 use std::collections::BTreeMap;
 
-use vixen_common::id::{Position, Stamp, SyncId};
-use vixen_common::time::WallTime;
+use vixen_core::id::{Position, Stamp, SyncId};
+use vixen_core::membership::Membership;
+use vixen_core::time::WallTime;
 
 use super::RefPoint;
 
@@ -92,11 +93,11 @@ impl<T> End<T> {
     /// Places that wait at a time.
     pub const WAITING_MAX: usize = 1_024;
 
-    /// For a cluster of so many sync nodes.
+    /// Asks the sync nodes of this membership.
     #[must_use]
-    pub const fn new(sync_nodes: usize) -> Self {
+    pub fn new(membership: &Membership) -> Self {
         Self {
-            quorum: sync_nodes / 2 + 1,
+            quorum: membership.quorum(),
             waiting: Vec::new(),
             round: 0,
             asked_at: None,
@@ -182,7 +183,7 @@ impl<T> End<T> {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::id::{Lane, PermanentId};
+    use vixen_core::id::{Lane, PermanentId};
 
     use super::*;
 
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_place_is_beyond_when_a_quorum_asked_after_it_was_named_has_not_reached_it() {
-        let mut end = End::new(3);
+        let mut end = End::new(&Membership::sized(3, [3], 2));
         assert_eq!(end.timeout_at(), None);
         end.wait(START, at(5000), "a").expect("room");
         assert_eq!(end.timeout_at(), Some(START));
@@ -255,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_place_that_another_entry_gave_waits_until_this_one_has_come_to_it() {
-        let mut end = End::new(3);
+        let mut end = End::new(&Membership::sized(3, [3], 2));
         end.wait(START, at(6), "a").expect("room");
         let round = ask(&mut end, START);
         end.answered(SyncId(0), round, stamp(5));
@@ -267,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_was_accepted_in_vain_is_asked_for_again() {
-        let mut end = End::new(3);
+        let mut end = End::new(&Membership::sized(3, [3], 2));
         end.wait(START, at(6), "a").expect("room");
         let round = ask(&mut end, START);
         end.answered(SyncId(0), round, stamp(5));
@@ -282,7 +283,7 @@ mod tests {
 
     #[test]
     fn without_a_quorum_nobody_can_tell() {
-        let mut end = End::new(3);
+        let mut end = End::new(&Membership::sized(3, [3], 2));
         end.wait(START, at(6), "a").expect("room");
         let mut now = START;
         let mut questions = 0;
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn one_too_many_is_given_back() {
-        let mut end = End::new(1);
+        let mut end = End::new(&Membership::sized(1, [1], 1));
         for _one in 0..End::<()>::WAITING_MAX {
             end.wait(START, at(9), ()).expect("room");
         }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use vixen_common::id::Position;
-use vixen_common::segment::{Records, Topic};
-use vixen_common::wire::TailSegment;
+use vixen_core::id::Position;
+use vixen_core::segment::{Records, Topic};
+use vixen_core::wire::TailSegment;
 
 use super::Direction;
 
@@ -158,8 +158,8 @@ fn topic_bytes(topic: &Topic) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::id::Stamp;
-    use vixen_common::segment::{Encoding, Record, RecordFlags};
+    use vixen_core::id::Stamp;
+    use vixen_core::segment::{Encoding, Record, RecordFlags};
 
     use super::*;
 

@@ -30,11 +30,12 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::id::{GroupId, NdbId, OwnerId, PermanentId, Position};
-use vixen_common::roster::Roster;
-use vixen_common::segment::TopicPattern;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
+use vixen_core::id::{GroupId, NdbId, OwnerId, PermanentId, Position};
+use vixen_core::membership::Membership;
+use vixen_core::roster::Roster;
+use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
 
 pub use end::{End, Known, Verdict};
 pub use pages::{Page, Pages, end_of, messages_of};
@@ -53,8 +54,8 @@ const READS_MAX: usize = 64;
 pub struct HistoryOptions {
     /// This entry; spreads entries over the replicas.
     pub owner: OwnerId,
-    /// The ndb nodes of each group.
-    pub groups: Vec<Vec<NdbId>>,
+    /// Who stores; at least one group.
+    pub membership: Membership,
     /// What they are called.
     pub roster: Roster,
 }

@@ -5,8 +5,8 @@
 //! page, what retention drops meanwhile is an error of the page that comes to it, and each page goes
 //! on where the one before has stopped.
 
-use vixen_common::id::Position;
-use vixen_common::wire::{HistoryPlace, TailSegment};
+use vixen_core::id::Position;
+use vixen_core::wire::{HistoryPlace, TailSegment};
 
 use super::{Bound, Direction, HistoryRequest, Start};
 
@@ -125,8 +125,8 @@ pub fn messages_of(segment: &TailSegment) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::id::{PermanentId, Stamp};
-    use vixen_common::segment::TopicPattern;
+    use vixen_core::id::{PermanentId, Stamp};
+    use vixen_core::segment::TopicPattern;
 
     use super::*;
 

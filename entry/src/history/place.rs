@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use vixen_common::id::{Lane, PermanentId, Position, Stamp};
-use vixen_common::time::WallTime;
-use vixen_common::wire::HistoryPlace;
+use vixen_core::id::{Lane, PermanentId, Position, Stamp};
+use vixen_core::time::WallTime;
+use vixen_core::wire::HistoryPlace;
 
 use super::Bound;
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::id::{GroupId, NdbId, PermanentId, Position};
-use vixen_common::segment::TopicPattern;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
+use vixen_core::id::{GroupId, NdbId, PermanentId, Position};
+use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
 
 use super::merge::{Piece, Window};
 use super::source::{Due, Source, Verdict, Wanted};
@@ -71,9 +71,8 @@ impl Read {
             (Some(Bound::Position(position)), Direction::Backward) => window.raise(position),
         }
         let preference = options.owner.0.as_u128().wrapping_add(id.0.into());
-        let sources = (0..).zip(&options.groups).map(|(group, members)| {
-            let group = GroupId(group);
-            let (members, roster) = ((group, members.clone()), options.roster.clone());
+        let sources = options.membership.groups().map(|(group, members)| {
+            let (members, roster) = ((group, members.to_vec()), options.roster.clone());
             (group, Source::new(members, roster, preference, direction, place))
         });
         let mut read = Self {

@@ -14,11 +14,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use vixen_common::id::{GroupId, NdbId, Position};
-use vixen_common::roster::Roster;
-use vixen_common::segment::TopicPattern;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
+use vixen_core::id::{GroupId, NdbId, Position};
+use vixen_core::roster::Roster;
+use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
 
 use super::merge::{Piece, Window};
 use super::{Direction, HistoryError, Trouble};

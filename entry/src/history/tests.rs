@@ -3,10 +3,12 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use vixen_common::id::{Lane, Stamp};
-use vixen_common::roster::Roster;
-use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Records, Topic};
-use vixen_common::wire::HistoryQuery;
+use vixen_core::id::SyncId;
+use vixen_core::id::{Lane, Stamp};
+use vixen_core::membership::Membership;
+use vixen_core::roster::Roster;
+use vixen_core::segment::{Encoding, Match, Record, RecordFlags, Records, Topic};
+use vixen_core::wire::HistoryQuery;
 
 use super::source::PATIENCE_MS;
 use super::*;
@@ -306,7 +308,7 @@ fn run(seed: u64) -> (World, HistoryRequest, u64, Vec<u64>, HistoryItem) {
         (0..groups).map(|group| (0..members).map(|member| ndb(group, member)).collect()).collect();
     let mut history = History::new(HistoryOptions {
         owner: owner(),
-        groups: all.clone(),
+        membership: Membership::first([SyncId(0)], all.clone(), 1),
         roster: Roster::default(),
     });
     let nodes: Vec<_> = all.into_iter().flatten().collect();
@@ -483,12 +485,12 @@ fn forward(start: Start) -> HistoryRequest {
 
 impl Bench {
     fn new(linked: u8) -> Self {
-        let groups = vec![vec![ndb(0, 0), ndb(0, 1)]];
+        let membership = Membership::sized(1, [2], 1);
         let names = [(ndb(0, 0), "D1"), (ndb(0, 1), "D2")];
         let names = names.map(|(id, name)| (id, name.parse().expect("a name")));
         let roster = Roster::new([], names);
         let mut bench = Self {
-            history: History::new(HistoryOptions { owner: owner(), groups, roster }),
+            history: History::new(HistoryOptions { owner: owner(), membership, roster }),
             now: START,
         };
         for member in 0..linked {

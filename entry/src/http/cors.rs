@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use metrics::{counter, describe_counter};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use vixen_common::config::{AllowedOrigins, Web};
+use vixen_runtime::config::{AllowedOrigins, Web};
 
 use super::problem::Problem;
 

@@ -29,9 +29,9 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use vixen_common::id::Position;
-use vixen_common::time::WallTime;
-use vixen_common::tls::ClientAddress;
+use vixen_core::id::Position;
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::tls::ClientAddress;
 
 use super::problem::Problem;
 use super::publish::{REALM, admitted, problem_of};
@@ -155,7 +155,7 @@ async fn open(
     let (realm, topic, options) = parse(query)?;
     let (info, edge) = super::identity::identify(context, headers, address, &realm)?;
     let options = Value::Object(options).to_string();
-    let wish = edge.wish(WallTime::now(), &options, &RawUri::Text(topic.into()));
+    let wish = edge.wish(wall_time(), &options, &RawUri::Text(topic.into()));
     let mut wish = wish.map_err(problem_of)?;
     let last = LastEventId::of(headers);
     match last {

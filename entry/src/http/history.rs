@@ -23,10 +23,10 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use vixen_common::segment::TopicPattern;
-use vixen_common::time::WallTime;
-use vixen_common::tls::ClientAddress;
-use vixen_common::wire::TailSegment;
+use vixen_core::segment::TopicPattern;
+use vixen_core::wire::TailSegment;
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::tls::ClientAddress;
 
 use super::identity::identify;
 use super::problem::Problem;
@@ -54,7 +54,7 @@ pub(super) async fn history(
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
     let parsed = match &query {
-        Ok(Query(pairs)) => params::parse(pairs, WallTime::now()),
+        Ok(Query(pairs)) => params::parse(pairs, wall_time()),
         Err(rejection) => Err(rejection.body_text()),
     };
     let parsed = parsed.map_err(|message| Problem::bad_request(&message));

@@ -16,8 +16,8 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, describe_counter};
 
-use vixen_common::config::{AllowedHosts, Web};
-use vixen_common::tls::ClientAddress;
+use vixen_runtime::config::{AllowedHosts, Web};
+use vixen_runtime::tls::ClientAddress;
 
 use super::problem::Problem;
 use super::refusals;

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use vixen_common::time::WallTime;
+use vixen_runtime::clock::wall_time;
 
 use super::problem::Problem;
 use super::visitor::random_session;
@@ -42,7 +42,7 @@ pub(super) fn identify(
     let login = Login::of(headers)?;
     let details = login.details();
     let hello = Hello { realm, details: &details, session };
-    let step = context.door.hello(address, &hello, &nonce, WallTime::now());
+    let step = context.door.hello(address, &hello, &nonce, wall_time());
     let identity: Identity = match (step, login) {
         (Step::Welcome(identity), _) => identity,
         (Step::Challenge { pending, .. }, Login::Ticket { ticket, .. }) => context

@@ -25,8 +25,8 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, options, post};
 use axum::{Extension, Router};
-use vixen_common::config::Web;
-use vixen_common::server::Meter;
+use vixen_runtime::config::Web;
+use vixen_runtime::server::Meter;
 
 pub(crate) use cors::describe_web_metrics;
 pub use cors::origin_allowed;
@@ -35,7 +35,7 @@ pub(crate) use hosts::{describe_host_metrics, pages_of_known_hosts};
 use problem::Problem;
 pub(crate) use refusals::describe_http_metrics;
 
-use vixen_common::tls::ClientAddress;
+use vixen_runtime::tls::ClientAddress;
 
 use crate::wamp::{SUBPROTOCOLS, Serializer, SessionContext, serve_session};
 

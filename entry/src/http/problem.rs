@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use vixen_common::id::Position;
-use vixen_common::server::Over;
+use vixen_core::id::Position;
+use vixen_runtime::server::Over;
 
 use crate::broker::SubscribeError;
 use crate::history::HistoryError;

@@ -21,9 +21,9 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use vixen_common::segment::Encoding;
-use vixen_common::server::{Meter, Over};
-use vixen_common::tls::ClientAddress;
+use vixen_core::segment::Encoding;
+use vixen_runtime::server::{Meter, Over};
+use vixen_runtime::tls::ClientAddress;
 
 use super::body::{self, Body};
 use super::problem::Problem;

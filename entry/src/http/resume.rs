@@ -2,8 +2,8 @@
 
 use axum::http::HeaderMap;
 
-use vixen_common::id::Position;
-use vixen_common::time::WallTime;
+use vixen_core::id::Position;
+use vixen_core::time::WallTime;
 
 use crate::feed::After;
 use crate::history::{HistoryError, RefPoint};

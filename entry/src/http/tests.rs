@@ -19,12 +19,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
-use vixen_common::id::{PermanentId, Position, Stamp};
-use vixen_common::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPattern};
-use vixen_common::wire::{HistoryPlace, TailSegment};
+use vixen_core::id::{PermanentId, Position, Stamp};
+use vixen_core::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPattern};
+use vixen_core::wire::{HistoryPlace, TailSegment};
 
-use vixen_common::server::{self, Timeouts};
-use vixen_common::telemetry::Readiness;
+use vixen_runtime::server::{self, Timeouts};
+use vixen_runtime::telemetry::Readiness;
 
 use super::*;
 use crate::answers::Answers;
@@ -83,7 +83,7 @@ impl Port {
             stopping,
             reads: ReadContext::new(handle.clone()),
             door,
-            answers: Answers::new(&vixen_common::config::Limits::default()),
+            answers: Answers::new(&vixen_runtime::config::Limits::default()),
             node: "E1".parse().expect("a name"),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

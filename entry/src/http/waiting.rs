@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use vixen_common::words::Words;
+use vixen_core::words::Words;
 
 use crate::node::{EntryHandle, Waits};
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vixen_common::time::WallTime;
+use vixen_core::time::WallTime;
+use vixen_runtime::clock::wall_time;
 
 /// Wall time as it was at the start, carried on by the monotonic clock: an administrator who sets
 /// the time does not make publishers wait, or give up, before theirs.
@@ -15,7 +16,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Self {
-        Self { start: Instant::now(), wall: WallTime::now() }
+        Self { start: Instant::now(), wall: wall_time() }
     }
 
     pub(super) fn now(&self) -> WallTime {

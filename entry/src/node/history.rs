@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use vixen_common::id::{NdbId, PermanentId, Position, Stamp, SyncId};
-use vixen_common::link::Inbox;
-use vixen_common::segment::TopicPattern;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, TailSegment};
+use vixen_core::id::{NdbId, PermanentId, Position, Stamp, SyncId};
+use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{Message, TailSegment};
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::link::Inbox;
 
 use super::run::EntryNode;
 use super::{EntryEvent, EntryHandle, EntryOptions};
@@ -217,10 +218,10 @@ pub(super) struct Reads {
 
 impl Reads {
     pub(super) fn new(options: &EntryOptions) -> Self {
-        let end = End::new(options.sync_nodes.len());
+        let end = End::new(&options.membership);
         let options = HistoryOptions {
             owner: options.owner,
-            groups: options.groups.clone(),
+            membership: options.membership.clone(),
             roster: options.roster.clone(),
         };
         Self {
@@ -433,7 +434,7 @@ impl EntryNode {
 /// stands between messages, whether or not there are any behind it.
 fn is_known(named: RefPoint, known: &Known) -> bool {
     let is_time_by_now = match named {
-        RefPoint::Time(at) => at <= WallTime::now().plus_millis(TIME_AHEAD_MS),
+        RefPoint::Time(at) => at <= wall_time().plus_millis(TIME_AHEAD_MS),
         RefPoint::Position(_) | RefPoint::Id(_) => false,
     };
     is_time_by_now || known.holds(named)

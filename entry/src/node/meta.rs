@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use rand::RngExt;
 use serde_json::{Value, json};
 
-use vixen_common::segment::{Match, Topic, TopicPattern};
-use vixen_common::time::WallTime;
+use vixen_core::segment::{Match, Topic, TopicPattern};
+use vixen_core::time::WallTime;
 
 use super::run::EntryNode;
 use crate::broker::{Outgoing, SessionId, SessionInfo};

@@ -21,12 +21,14 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use vixen_common::config::{Durability, Limits, NodeName};
-use vixen_common::id::{NdbId, OwnerId, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
-use vixen_common::roster::Roster;
-use vixen_common::telemetry::Readiness;
-use vixen_common::words::Words;
+use vixen_core::id::OwnerId;
+use vixen_core::membership::Membership;
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::words::Words;
+use vixen_runtime::config::{Durability, Limits};
+use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
+use vixen_runtime::telemetry::Readiness;
 
 use crate::broker::SessionEvent;
 
@@ -42,12 +44,8 @@ pub struct EntryOptions {
     pub name: NodeName,
     /// What sync and ndb nodes are called.
     pub roster: Roster,
-    /// All sync nodes.
-    pub sync_nodes: Vec<SyncId>,
-    /// The ndb nodes of each group; at least one group.
-    pub groups: Vec<Vec<NdbId>>,
-    /// W.
-    pub write_quorum: u8,
+    /// Who votes and who stores; at least one group.
+    pub membership: Membership,
     /// How long an acknowledged publish waits for a quorum.
     pub publish_timeout: Duration,
     /// What the cluster's nodes wait for before they answer; for the status page.

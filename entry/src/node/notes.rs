@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use vixen_common::id::GroupId;
-use vixen_common::wire::RefuseReason;
+use vixen_core::id::GroupId;
+use vixen_core::wire::RefuseReason;
 
 use super::EntryNode;
 use crate::{delivery, segmenter};

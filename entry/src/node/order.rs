@@ -3,12 +3,12 @@
 
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::frontier::{Learned, Placed, Placing};
-use vixen_common::id::{NdbId, Position, Stamp, SyncId};
-use vixen_common::link::LinkId;
-use vixen_common::segment::Elected;
-use vixen_common::wire::{DISK_FULL, Message, OrderBase};
+use vixen_core::frontier::{Learned, Placed, Placing};
+use vixen_core::id::{NdbId, Position, Stamp, SyncId};
+use vixen_core::name::NodeName;
+use vixen_core::segment::Elected;
+use vixen_core::wire::{DISK_FULL, Message, OrderBase};
+use vixen_runtime::link::LinkId;
 
 use super::run::EntryNode;
 
@@ -19,7 +19,7 @@ impl EntryNode {
             return;
         }
         tracing::info!(stamp = %after, position = %next, "the order begins here for this entry");
-        self.placing = Some(Placing::new(self.options.sync_nodes.len(), after, next));
+        self.placing = Some(Placing::new(&self.options.membership, after, next));
         for id in self.sync.linked() {
             self.sync.send(id, Message::FollowFeed { after });
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use vixen_common::link::{LinkId, LinkSender};
-use vixen_common::wire::Message;
+use vixen_core::wire::Message;
+use vixen_runtime::link::{LinkId, LinkSender};
 
 /// The nodes of the configuration, each with its present link.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use vixen_common::config::NodeName;
-use vixen_common::id::{GroupId, NdbId, SyncId};
-use vixen_common::roster::Roster;
-use vixen_common::wire::NdbStanding;
-use vixen_common::words::{Absence, Missed, Words};
+use vixen_core::id::{GroupId, NdbId, SyncId};
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::wire::NdbStanding;
+use vixen_core::words::{Absence, Missed, Words};
 
 use super::EntryOptions;
 use super::peers::Peers;
@@ -75,30 +75,30 @@ impl Quorum {
     pub(super) fn of(
         sync: &Peers<SyncId>,
         ndb: &Peers<NdbId>,
-        groups: usize,
         options: &EntryOptions,
         standing_of: impl Fn(NdbId) -> Option<NdbStanding>,
         absence: impl Fn(&NodeName) -> Option<Absence>,
     ) -> Self {
         let missed = |name: NodeName| absence(&name).map(|absence| (name, absence));
-        let mut list = vec![GroupQuorum::default(); groups];
+        let membership = &options.membership;
+        let mut list = vec![GroupQuorum::default(); membership.groups().count()];
         for node in ndb.heard() {
             if let Some(group) = list.get_mut(usize::from(node.group.0)) {
                 group.linked.insert(node, standing_of(node));
             }
         }
-        for (group, members) in list.iter_mut().zip(&options.groups) {
+        for (group, (_, members)) in list.iter_mut().zip(membership.groups()) {
             let others = members.iter().filter(|ndb| !group.linked.contains_key(ndb));
             group.missed = others.filter_map(|ndb| missed(options.roster.ndb(*ndb))).collect();
         }
-        let nodes = options.sync_nodes.iter();
+        let nodes = membership.sync().iter();
         let is_able = |id: &SyncId| absence(&options.roster.sync(*id)).is_none();
         Self {
             sync_missed: nodes.filter_map(|id| missed(options.roster.sync(*id))).collect(),
             sync_up: sync.heard().filter(is_able).count(),
-            sync_needed: sync.iter().count() / 2 + 1,
+            sync_needed: membership.quorum(),
             groups: list,
-            write_quorum: usize::from(options.write_quorum),
+            write_quorum: membership.write_quorum(),
             roster: options.roster.clone(),
         }
     }

@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::link::LinkId;
-use vixen_common::redundancy::Redundancy;
-use vixen_common::telemetry::Readiness;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{NdbStanding, PeerId};
-use vixen_common::words::{Absence, Words};
+use vixen_core::name::NodeName;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{NdbStanding, PeerId};
+use vixen_core::words::{Absence, Words};
+use vixen_runtime::link::LinkId;
+use vixen_runtime::redundancy::Redundancy;
+use vixen_runtime::telemetry::Readiness;
 
 use super::Waits;
 use super::quorum::{Quorum, standing_name};
@@ -81,16 +81,15 @@ impl EntryNode {
     }
 
     pub(super) fn redundancy(&self) -> Redundancy {
-        let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
-        Redundancy::of(roster, write_quorum, |name| self.absence(name))
+        let (membership, roster) = (&self.options.membership, &self.options.roster);
+        Redundancy::of(membership, roster, |name| self.absence(name))
     }
 
     pub(super) fn quorum(&self) -> Quorum {
-        let groups = self.options.groups.len();
         let standing_of = |ndb| self.segmenter.standing(ndb);
         let absence =
             |name: &NodeName| self.links.absence(name).or_else(|| self.clock_absence(name));
-        Quorum::of(&self.sync, &self.ndb, groups, &self.options, standing_of, absence)
+        Quorum::of(&self.sync, &self.ndb, &self.options, standing_of, absence)
     }
 
     /// What keeps the oldest unresolved segment waiting, in words.
@@ -111,7 +110,7 @@ impl EntryNode {
     /// Enough nodes are there, and the vote does not come: whose it is, and who of them is missed.
     fn vote_waits(&self) -> Words {
         let roster = &self.options.roster;
-        let voters = roster.sync_list(&self.options.sync_nodes);
+        let voters = roster.sync_list(self.options.membership.sync());
         let words = Words::new(format!("waiting for the vote of sync nodes {voters}"));
         let missed = self.redundancy().sync.missed;
         if missed.is_empty() { words } else { words.then("; ").gone(missed) }

@@ -9,14 +9,14 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::frontier::{CatchUp, Placed, Placing};
-use vixen_common::id::{NdbId, OwnerId, Position, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
-use vixen_common::segment::Challenger;
-use vixen_common::skew::Skew;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, PeerId};
+use vixen_core::frontier::{CatchUp, Placed, Placing};
+use vixen_core::id::{NdbId, OwnerId, Position, SyncId};
+use vixen_core::name::NodeName;
+use vixen_core::segment::Challenger;
+use vixen_core::skew::Skew;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{Message, PeerId};
+use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 
 use super::clock::Clock;
 use super::history::Reads;
@@ -83,8 +83,7 @@ impl EntryNode {
         let timeout = options.publish_timeout.as_millis();
         let segmenter = Segmenter::new(SegmenterOptions {
             owner: options.owner,
-            groups: options.groups.clone(),
-            write_quorum: options.write_quorum,
+            membership: options.membership.clone(),
             stall_ms: STALL_MS,
             publish_timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX),
             messages_max: options.limits.segment_messages_max,
@@ -92,7 +91,7 @@ impl EntryNode {
         });
         let delivery = Delivery::new(&DeliveryOptions {
             owner: options.owner,
-            groups: options.groups.clone(),
+            membership: options.membership.clone(),
             subscriptions: SubscriptionLimits::from(&options.limits),
             numbering: Numbering::Random(fresh_seed()),
             waiting_bytes_max: options.limits.link_queue_bytes_max,
@@ -104,8 +103,8 @@ impl EntryNode {
                 options.roster.clone(),
                 Instant::now().into_std(),
             ),
-            sync: Peers::new(options.sync_nodes.iter().copied()),
-            ndb: Peers::new(options.groups.iter().flatten().copied()),
+            sync: Peers::new(options.membership.sync().iter().copied()),
+            ndb: Peers::new(options.membership.ndb()),
             handle,
             inbox,
             clock: Clock::start(),
@@ -511,7 +510,7 @@ fn fresh_seed() -> [u8; 32] {
     if let Err(error) = getrandom::fill(&mut seed) {
         // Numbers that others could foretell would be told to them all the same.
         tracing::error!(%error, "the system gives no randomness");
-        vixen_common::telemetry::flush();
+        vixen_runtime::telemetry::flush();
         std::process::abort();
     }
     seed

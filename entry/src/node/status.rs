@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use vixen_common::config::NodeName;
-use vixen_common::id::GroupId;
-use vixen_common::time::WallTime;
+use vixen_core::id::GroupId;
+use vixen_core::name::NodeName;
+use vixen_core::time::WallTime;
 
 use super::peers::Peers;
 use super::quorum::standing_name;
@@ -114,7 +114,7 @@ impl EntryNode {
     }
 
     fn segment(&self, now: WallTime, segment: &Unresolved) -> Value {
-        let needed = usize::from(self.options.write_quorum);
+        let needed = self.options.membership.write_quorum();
         let waits_for = if segment.trims.len() < needed {
             let have = self.options.roster.ndb_list(&segment.trims);
             let have = if have.is_empty() { "none" } else { &have };

@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vixen_common::address::AddressBlock;
-use vixen_common::config::QuotaConfig;
+use vixen_runtime::address::AddressBlock;
+use vixen_runtime::config::QuotaConfig;
 
 use bucket::Bucket;
 use topics::KnownTopics;

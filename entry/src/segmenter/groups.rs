@@ -10,9 +10,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::id::{GroupId, NdbId};
-use vixen_common::time::WallTime;
-use vixen_common::wire::NdbStanding;
+use vixen_core::id::{GroupId, NdbId};
+use vixen_core::membership::Membership;
+use vixen_core::time::WallTime;
+use vixen_core::wire::NdbStanding;
 
 /// What a linked node said of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +44,15 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn new(groups: &[Vec<NdbId>], write_quorum: u8) -> Self {
-        let group = |members: &Vec<NdbId>| Group {
-            members: members.clone(),
+    pub(super) fn new(membership: &Membership) -> Self {
+        let group = |(_, members): (GroupId, &[NdbId])| Group {
+            members: members.to_vec(),
             is_stalled: false,
             alive_at: WallTime(0),
         };
         Self {
-            list: groups.iter().map(group).collect(),
-            write_quorum: usize::from(write_quorum),
+            list: membership.groups().map(group).collect(),
+            write_quorum: membership.write_quorum(),
             up: BTreeMap::new(),
             silent: BTreeSet::new(),
         }

@@ -1,9 +1,9 @@
 //! What goes into the segmenter, and what comes out.
 
-use vixen_common::id::{GroupId, NdbId, Position, SegmentId, Stamp};
-use vixen_common::segment::SegmentMeta;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, NdbStanding, RefuseReason};
+use vixen_core::id::{GroupId, NdbId, Position, SegmentId, Stamp};
+use vixen_core::segment::SegmentMeta;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{Message, NdbStanding, RefuseReason};
 
 use crate::broker::{Outgoing, Publish, SessionId};
 

@@ -43,12 +43,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use vixen_common::id::{
-    GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp,
-};
-use vixen_common::segment::{Record, SegmentBuilder, SegmentMeta, Topic};
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, NdbStanding, RefuseReason};
+use vixen_core::id::{GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
+use vixen_core::membership::Membership;
+use vixen_core::segment::{Record, SegmentBuilder, SegmentMeta, Topic};
+use vixen_core::time::WallTime;
+use vixen_core::wire::{Message, NdbStanding, RefuseReason};
 
 use crate::broker::{Publish, SessionId};
 use groups::Groups;
@@ -70,10 +69,8 @@ const TOPIC_OVERHEAD_BYTES: usize = 8;
 pub struct SegmenterOptions {
     /// Owns all segments made here.
     pub owner: OwnerId,
-    /// The ndb nodes of each group; at least one group.
-    pub groups: Vec<Vec<NdbId>>,
-    /// W: how many nodes of a group have to be willing before it gets a segment.
-    pub write_quorum: u8,
+    /// Who stores: at least one group, of which W nodes have to be willing before it gets a segment.
+    pub membership: Membership,
     /// A group of which W nodes do not take a segment for so long, and no other in between, is
     /// passed over until it shows a sign of life.
     pub stall_ms: u64,
@@ -157,16 +154,15 @@ impl Segmenter {
     /// Without a group: nothing could be stored.
     #[must_use]
     pub fn new(options: SegmenterOptions) -> Self {
-        assert!(!options.groups.is_empty(), "a cluster has an ndb group");
+        assert!(options.membership.ndb().next().is_some(), "a cluster has an ndb group");
         let id = SegmentId { owner: options.owner, seq: Seq::FIRST };
         // Owners begin at different shards, so that idle entries do not all use the first group.
         let spread = options.owner.0.as_u128() % u128::from(Shard::COUNT);
         let shard = Shard(u32::try_from(spread).unwrap_or_default());
-        let groups = u16::try_from(options.groups.len()).unwrap_or(u16::MAX);
-        let map = MapVersion(groups);
+        let map = options.membership.map();
         let open = Open::new(id, shard, map);
         Self {
-            groups: Groups::new(&options.groups, options.write_quorum),
+            groups: Groups::new(&options.membership),
             options,
             map,
             closed: VecDeque::new(),

@@ -1,7 +1,7 @@
 //! Parcel: a closed segment as the messages that carry it.
 
-use vixen_common::segment::{Chunk, Records};
-use vixen_common::wire::Message;
+use vixen_core::segment::{Chunk, Records};
+use vixen_core::wire::Message;
 
 /// Records of one KEEP, in bytes: well below a frame's bound, and small enough that votes and
 /// tails on the same link do not wait long behind it.
@@ -57,8 +57,8 @@ fn keeps_of(records: &[u8], count: u32) -> Vec<(u32, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{MapVersion, OwnerId, SegmentId, Seq, Shard};
-    use vixen_common::segment::{Blob, Encoding, Record, RecordFlags, SegmentBuilder, Topic};
+    use vixen_core::id::{MapVersion, OwnerId, SegmentId, Seq, Shard};
+    use vixen_core::segment::{Blob, Encoding, Record, RecordFlags, SegmentBuilder, Topic};
 
     fn chunk(sizes: &[usize]) -> Chunk {
         let owner = OwnerId(uuid::Uuid::from_u128(1));

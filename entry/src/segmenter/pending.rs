@@ -14,8 +14,8 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHasher;
 
-use vixen_common::id::{PermanentId, Position, SegmentId, Stamp};
-use vixen_common::time::WallTime;
+use vixen_core::id::{PermanentId, Position, SegmentId, Stamp};
+use vixen_core::time::WallTime;
 
 use crate::broker::{
     AckLevel, Acknowledged, Answer as Told, Outgoing, Place, Publish, PublishError, RequestId,

@@ -4,8 +4,9 @@ mod durable;
 mod placement;
 
 use bytes::Bytes;
-use vixen_common::id::PermanentId;
-use vixen_common::segment::{Attributes, Blob, Encoding, Publisher, RecordFlags, Records};
+use vixen_core::id::PermanentId;
+use vixen_core::membership::Membership;
+use vixen_core::segment::{Attributes, Blob, Encoding, Publisher, RecordFlags, Records};
 
 use super::*;
 use crate::broker::{AckLevel, Acknowledged, Outgoing, Place, PublishError, RequestId};
@@ -55,8 +56,7 @@ impl Bench {
     fn new(messages_max: u32, bytes_max: usize) -> Self {
         let options = SegmenterOptions {
             owner: owner(),
-            groups: vec![vec![ndb(0), ndb(1), ndb(2)]],
-            write_quorum: 2,
+            membership: Membership::sized(3, [3], 2),
             stall_ms: 700,
             publish_timeout_ms: TIMEOUT_MS,
             messages_max,

@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
 
-use vixen_common::config::NodeName;
+use vixen_core::name::NodeName;
 
 use crate::broker::{RequestId, SessionInfo, SubscriptionId};
 

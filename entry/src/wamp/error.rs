@@ -3,7 +3,7 @@
 //!
 //! URIs of the WAMP specification where it has one, `vixen.error.…` elsewhere.
 
-use vixen_common::id::Position;
+use vixen_core::id::Position;
 
 use crate::auth;
 use crate::broker::{PublishError, SubscribeError};
@@ -410,7 +410,7 @@ fn wanted(option: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::id::GroupId;
+    use vixen_core::id::GroupId;
 
     use super::*;
     use crate::history::Trouble;

@@ -3,8 +3,8 @@
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::{BufMut, Bytes, BytesMut};
 
-use vixen_common::payload::transcode_value;
-use vixen_common::segment::Encoding;
+use vixen_core::payload::transcode_value;
+use vixen_core::segment::Encoding;
 
 use super::encode::take_text;
 use super::serializer::{RECORD_SEPARATOR, Serializer};

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
-use vixen_common::config::Config;
-use vixen_common::segment::Encoding;
-use vixen_common::time::WallTime;
+use vixen_core::segment::Encoding;
+use vixen_core::time::WallTime;
+use vixen_runtime::config::Config;
 
 use super::limits::SessionLimits;
 use super::serializer::Serializer;

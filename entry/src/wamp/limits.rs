@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vixen_common::config::{Config, Goodbye, UriCheck};
+use vixen_runtime::config::{Config, Goodbye, UriCheck};
 
 /// Bounds of one client session.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use vixen_common::segment::Encoding;
+use vixen_core::segment::Encoding;
 
 use super::error::Violation;
 use super::topics::RawUri;

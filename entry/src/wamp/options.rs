@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use vixen_common::id::Position;
-use vixen_common::segment::{Audience, Eligible, Match};
-use vixen_common::time::WallTime;
+use vixen_core::id::Position;
+use vixen_core::segment::{Audience, Eligible, Match};
+use vixen_core::time::WallTime;
 
 use super::error::{Ending, Refusal, Violation};
 use crate::broker::AckLevel;

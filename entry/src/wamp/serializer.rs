@@ -1,6 +1,6 @@
 //! Serializers: how WAMP messages stand in WebSocket messages (WAMP spec *WebSocket Transport*).
 
-use vixen_common::segment::Encoding;
+use vixen_core::segment::Encoding;
 
 /// Ends each message of a batch of JSON (WAMP spec *Batched Transport*).
 pub(super) const RECORD_SEPARATOR: u8 = 0x1e;

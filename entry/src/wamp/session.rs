@@ -22,9 +22,10 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
-use vixen_common::config::{Disclosure, Goodbye, NodeName};
-use vixen_common::segment::{Attributes, Match, Publisher, RecordFlags, TopicPattern};
-use vixen_common::time::WallTime;
+use vixen_core::name::NodeName;
+use vixen_core::segment::{Attributes, Match, Publisher, RecordFlags, TopicPattern};
+use vixen_core::time::WallTime;
+use vixen_runtime::config::{Disclosure, Goodbye};
 
 use super::encode::{self, take_text};
 use super::error::{Ending, Refusal, Violation};

@@ -30,9 +30,9 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use vixen_common::config::NodeName;
-use vixen_common::server::{Meter, Over};
-use vixen_common::time::WallTime;
+use vixen_core::name::NodeName;
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::server::{Meter, Over};
 
 use super::alive::{Alive, Silence};
 use super::error::{Ending, Violation};
@@ -292,7 +292,7 @@ impl Connection {
         first: Option<Result<Message, axum::Error>>,
     ) -> Result<(), Ending> {
         self.alive.heard(Instant::now());
-        let now = WallTime::now();
+        let now = wall_time();
         let mut actions = Vec::new();
         let mut message = first;
         let (mut frames, mut bytes) = (0, 0);

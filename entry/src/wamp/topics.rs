@@ -5,8 +5,8 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use rustc_hash::FxHasher;
-use vixen_common::config::UriCheck;
-use vixen_common::segment::{Match, Topic, TopicPattern};
+use vixen_core::segment::{Match, Topic, TopicPattern};
+use vixen_runtime::config::UriCheck;
 
 use super::error::Refusal;
 use super::limits::SessionLimits;

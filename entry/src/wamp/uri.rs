@@ -1,8 +1,8 @@
 //! URI checks by the rules of the specification (WAMP spec §2.1.1): components separated by dots.
 //! Loose: none of them empty, without whitespace and '#'. Strict: of small letters, digits and '_'.
 
-use vixen_common::config::UriCheck;
-use vixen_common::segment::Match;
+use vixen_core::segment::Match;
+use vixen_runtime::config::UriCheck;
 
 use super::limits::SessionLimits;
 

@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use vixen_common::payload::transcode_value;
-use vixen_common::segment::Encoding;
+use vixen_core::payload::transcode_value;
+use vixen_core::segment::Encoding;
 
 /// Nothing here takes long: a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use vixen_common::config::{Config, Durability, Limits};
 use vixen_entry::Nearcast;
+use vixen_runtime::config::{Config, Durability, Limits};
 
 use crate::peer::{PATIENCE, Peer};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vixen_common::config::Limits;
+use vixen_runtime::config::Limits;
 
 use crate::peer::{FIN, TEXT, frame};
 use crate::row::{Answer, JSON, MSGPACK, On, Row, Sent};

@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use vixen_common::config::Config;
 use vixen_entry::Nearcast;
+use vixen_runtime::config::Config;
 
 /// Nothing here takes long: a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);

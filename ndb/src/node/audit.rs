@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use vixen_common::id::{Digest, NdbId, Position};
+use vixen_core::id::{Digest, NdbId, Position};
 
 /// What the comparisons with one peer said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::GroupId;
+    use vixen_core::id::GroupId;
 
     fn peer(member: u8) -> NdbId {
         NdbId { group: GroupId(0), member }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use vixen_common::id::{OwnerId, SegmentId, Seq};
+use vixen_core::id::{OwnerId, SegmentId, Seq};
 
 /// More than entries have under way: what is beyond is told of by its place.
 const SEGMENTS_MAX: usize = 65_536;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use vixen_common::id::{NdbId, SegmentId};
-use vixen_common::link::LinkId;
-use vixen_common::segment::Blob;
-use vixen_common::wire::Message;
+use vixen_core::id::{NdbId, SegmentId};
+use vixen_core::segment::Blob;
+use vixen_core::wire::Message;
+use vixen_runtime::link::LinkId;
 
 use super::NdbNode;
 use crate::store::Store;

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::disk::DISK_LOOK;
-use vixen_common::id::{Digest, NdbId, Position, SegmentId};
-use vixen_common::segment::{Elected, SegmentMeta};
-use vixen_common::time::UtcDay;
-use vixen_common::wire::{Message, OrderBase, PeerId};
+use vixen_core::id::{Digest, NdbId, Position, SegmentId};
+use vixen_core::segment::{Elected, SegmentMeta};
+use vixen_core::time::UtcDay;
+use vixen_core::wire::{Message, OrderBase, PeerId};
+use vixen_runtime::disk::DISK_LOOK;
 
 use super::disk_wait::DiskNews;
 use super::{NdbError, NdbNode};
-use crate::replica::{Effects, Input, Lost};
 use crate::store::{Finding, Job};
 use crate::tail::Trouble;
+use vixen_replica::{Effects, Input, Lost};
 
 /// Between two rounds of audit and offers.
 const ROUND: Duration = Duration::from_secs(1);
@@ -377,7 +377,7 @@ impl NdbNode {
     /// Says in the log how far catching up has come.
     /// Placed segments that no node of the group has: said once, and when they are found.
     fn note_nowhere(&mut self, now: Instant) {
-        let others = usize::from(self.options.members.saturating_sub(1));
+        let others = self.options.membership.group(self.options.id.group).len().saturating_sub(1);
         let missing = self.replica.missing();
         let nowhere = self.fetching.nowhere(others, now);
         let segments = nowhere.filter(|segment| missing.contains_key(segment)).count();

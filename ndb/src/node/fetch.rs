@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::id::{NdbId, SegmentId};
+use vixen_core::id::{NdbId, SegmentId};
 
 /// A placed segment is usually on its way from its entry: that gets this long.
 const GRACE: Duration = Duration::from_millis(10);
@@ -183,7 +183,7 @@ impl Fetching {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{GroupId, OwnerId, Seq};
+    use vixen_core::id::{GroupId, OwnerId, Seq};
 
     fn peer(member: u8) -> NdbId {
         NdbId { group: GroupId(0), member }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use vixen_common::id::Position;
-use vixen_common::link::LinkId;
-use vixen_common::wire::{HistoryEnd, HistoryQuery, Message};
+use vixen_core::id::Position;
+use vixen_core::wire::{HistoryEnd, HistoryQuery, Message};
+use vixen_runtime::link::LinkId;
 
 use super::NdbNode;
-use crate::replica::Lost;
 use crate::store::{Finding, StoreError};
 use crate::tail::Trouble;
+use vixen_replica::Lost;
 
 /// Whatever a reader asks for, a batch has not more bytes.
 const BYTES_MAX: u32 = 4 << 20;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use vixen_common::id::{NdbId, OwnerId, SyncId};
-use vixen_common::link::LinkSender;
-use vixen_common::wire::{Message, NdbStanding, PeerId};
+use vixen_core::id::{NdbId, OwnerId, SyncId};
+use vixen_core::wire::{Message, NdbStanding, PeerId};
+use vixen_runtime::link::LinkSender;
 
 use super::NdbNode;
 
@@ -70,8 +70,8 @@ impl NdbNode {
         nodes.collect::<BTreeSet<_>>().len()
     }
 
-    pub(super) const fn feeds_needed(&self) -> usize {
-        self.options.sync_nodes.len() / 2 + 1
+    pub(super) fn feeds_needed(&self) -> usize {
+        self.options.membership.quorum()
     }
 
     /// What this node can do at present.

@@ -31,20 +31,20 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::dirlock::{DirLock, DirLockError};
-use vixen_common::disk::Room;
-use vixen_common::frontier::CatchUp;
-use vixen_common::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Links};
-use vixen_common::roster::Roster;
-use vixen_common::skew::Skew;
-use vixen_common::telemetry::Readiness;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, NdbStanding};
+use vixen_core::frontier::CatchUp;
+use vixen_core::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
+use vixen_core::membership::Membership;
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::skew::Skew;
+use vixen_core::wire::{Message, NdbStanding};
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::dirlock::{DirLock, DirLockError};
+use vixen_runtime::disk::Room;
+use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Links};
+use vixen_runtime::telemetry::Readiness;
 
 use crate::metrics::Metrics;
-use crate::replica::{Body, Effects, Input, Replica, ReplicaOptions};
 use crate::store::{Committed, Job, StartError, Store, StoreError, StoreOptions, Writer};
 use crate::tail::{Change, TailHandle, TailLog, Trouble, TroubleReport};
 use audit::Audit;
@@ -55,6 +55,7 @@ use fetch::Fetching;
 use progress::Progress;
 use retaining::Retaining;
 use unwritten::Unwritten;
+use vixen_replica::{Body, Effects, Input, Replica, ReplicaOptions};
 
 /// The inbox is not read while the writer has more than this before it.
 const WRITER_BYTES_MAX: usize = 64 << 20;
@@ -70,12 +71,8 @@ pub struct NdbOptions {
     pub name: NodeName,
     /// What the others are called.
     pub roster: Roster,
-    /// R: nodes of its group.
-    pub members: u8,
-    /// W: how many of them must have a segment on disk before it is voted on.
-    pub write_quorum: u8,
-    /// All sync nodes.
-    pub sync_nodes: Vec<SyncId>,
+    /// Who votes, and who stores: this node included.
+    pub membership: Membership,
     /// Its data directory.
     pub dir: PathBuf,
     /// Whether commits are durable before drafts are asked for.
@@ -225,14 +222,14 @@ impl NdbNode {
             bytes_max: options.store_bytes_max,
             fsync: options.fsync,
         };
-        let store = Arc::new(Store::open(&options.dir, of_store, WallTime::now())?);
+        let store = Arc::new(Store::open(&options.dir, of_store, wall_time())?);
         let recovered = store.recover()?;
         let (writer, reports) = Writer::start(Arc::clone(&store))?;
         let log =
             TailLog::new(recovered.head_next, recovered.head_stamp, options.tail_cache_bytes_max);
         let replica = ReplicaOptions {
             group: options.id.group,
-            sync_nodes: options.sync_nodes.len(),
+            membership: options.membership.clone(),
             segment_bytes_max: options.segment_bytes_max,
             incoming_bytes_max: options.segment_bytes_max.saturating_mul(INCOMING_SEGMENTS),
         };
@@ -240,8 +237,8 @@ impl NdbNode {
         let replica = Replica::new(replica, recovered);
         let mut fetching = Fetching::default();
         replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
-        let retaining = Retaining::new(options.members);
-        let unwritten = Unwritten::new(options.id, options.members, options.write_quorum);
+        let retaining = Retaining::new(options.membership.group_majority(options.id.group));
+        let unwritten = Unwritten::new(options.id, options.membership.clone());
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let (trouble, troubles) = mpsc::unbounded_channel();
         let ready = Arc::new(Mutex::new(Readiness::starting()));
@@ -500,7 +497,7 @@ impl NdbNode {
     }
 
     /// Hands what is due to the writer.
-    fn write(&mut self, stores: Vec<crate::replica::Store>, stop: bool) -> Result<(), NdbError> {
+    fn write(&mut self, stores: Vec<vixen_replica::Store>, stop: bool) -> Result<(), NdbError> {
         let now = Instant::now();
         self.writing_bytes += stores.iter().map(|store| store.blob.as_bytes().len()).sum::<usize>();
         self.unwritten.add_stores(stores, now);

@@ -2,21 +2,21 @@
 //!
 //! Sync nodes forget what W nodes of its group have placed durably (DESIGN §4, *Retention*); a node
 //! that is further behind takes rows of the order from another ndb node. Whom to ask, and when, is
-//! [`CatchUp`](vixen_common::frontier::CatchUp).
+//! [`CatchUp`](vixen_core::frontier::CatchUp).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use vixen_common::id::{NdbId, Position, SegmentId, Stamp, SyncId};
-use vixen_common::link::LinkId;
-use vixen_common::segment::Elected;
-use vixen_common::wire::{DraftAnswer, Message};
+use vixen_core::id::{NdbId, Position, SegmentId, Stamp, SyncId};
+use vixen_core::segment::Elected;
+use vixen_core::wire::{DraftAnswer, Message};
+use vixen_runtime::link::LinkId;
 
 use super::NdbNode;
-use crate::replica::{Effects, Input};
 use crate::store::StoreError;
+use vixen_replica::{Effects, Input};
 
 /// Rows in one answer: about 300 KiB in a frame.
 const ROWS_MAX: usize = 4_096;

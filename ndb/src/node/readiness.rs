@@ -4,11 +4,11 @@ use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
-use vixen_common::link::LinkId;
-use vixen_common::redundancy::Redundancy;
-use vixen_common::telemetry::Readiness;
-use vixen_common::wire::PeerId;
-use vixen_common::words::{Absence, Words};
+use vixen_core::wire::PeerId;
+use vixen_core::words::{Absence, Words};
+use vixen_runtime::link::LinkId;
+use vixen_runtime::redundancy::Redundancy;
+use vixen_runtime::telemetry::Readiness;
 
 use super::NdbNode;
 
@@ -37,9 +37,9 @@ impl NdbNode {
     }
 
     pub(super) fn redundancy(&self) -> Redundancy {
-        let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
+        let (membership, roster) = (&self.options.membership, &self.options.roster);
         let own = self.standing_now().unable().map(Absence::Unable);
-        Redundancy::of(roster, write_quorum, |name| {
+        Redundancy::of(membership, roster, |name| {
             let own = own.clone().filter(|_| *name == self.options.name);
             own.or_else(|| self.links.absence(name)).or_else(|| {
                 let id = roster.sync_id(name)?;

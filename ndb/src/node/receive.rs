@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use vixen_common::id::NdbId;
-use vixen_common::link::{LinkEvent, LinkId, Linked};
-use vixen_common::segment::{Blob, TopicPattern};
-use vixen_common::wire::{DISK_FULL, Message, PeerId};
+use vixen_core::id::NdbId;
+use vixen_core::segment::{Blob, TopicPattern};
+use vixen_core::wire::{DISK_FULL, Message, PeerId};
+use vixen_runtime::link::{LinkEvent, LinkId, Linked};
 
 use super::{NdbError, NdbNode};
-use crate::replica::{Effects, Input};
 use crate::tail::{self, Change, Command, TailContext};
+use vixen_replica::{Effects, Input};
 
 impl NdbNode {
     pub(super) fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) -> Result<(), NdbError> {

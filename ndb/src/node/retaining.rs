@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::id::{NdbId, Position};
-use vixen_common::link::LinkId;
-use vixen_common::segment::Elected;
-use vixen_common::time::{UtcDay, WallTime};
-use vixen_common::wire::{Message, OrderBase, PeerId, Retained};
+use vixen_core::id::{NdbId, Position};
+use vixen_core::segment::Elected;
+use vixen_core::time::UtcDay;
+use vixen_core::wire::{Message, OrderBase, PeerId, Retained};
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::link::LinkId;
 
 use super::{NdbError, NdbNode};
-use crate::replica::OrderRow;
 use crate::store::{Extended, Job, Retention, trim_to};
+use vixen_replica::OrderRow;
 
 /// Rows in one answer.
 const ROWS_MAX: usize = 2_048;
@@ -47,9 +48,9 @@ pub(super) struct Retaining {
 }
 
 impl Retaining {
-    pub(super) fn new(members: u8) -> Self {
+    pub(super) const fn new(quorum: usize) -> Self {
         Self {
-            quorum: usize::from(members / 2 + 1),
+            quorum,
             peers: BTreeMap::new(),
             told: None,
             dropped_to: UtcDay(0),
@@ -99,7 +100,7 @@ impl NdbNode {
         let days = self.store.day_bytes();
         self.metrics.store_bytes(days.iter().map(|(_, bytes)| bytes).sum());
         let ordered_to = self.store.head().stamp.wall_time();
-        let now = WallTime::now().min(ordered_to);
+        let now = wall_time().min(ordered_to);
         let wish = self.retention().keep_from(now, UtcDay::of(ordered_to), &days);
         let wish = wish.max(self.retaining.dropped_to);
         let retained = Retained { first: self.store.base().next, keep_from: wish };
@@ -255,14 +256,16 @@ impl NdbNode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::GroupId;
+    use vixen_core::id::GroupId;
+    use vixen_core::membership::Membership;
 
     fn peer(member: u8) -> NdbId {
         NdbId { group: GroupId(0), member }
     }
 
     fn retaining(members: u8, peers: &[(u8, u64, u32)]) -> Retaining {
-        let mut retaining = Retaining::new(members);
+        let quorum = Membership::sized(3, [members], 2).group_majority(GroupId(0));
+        let mut retaining = Retaining::new(quorum);
         for (member, first, keep_from) in peers {
             let retained = Retained { first: Position(*first), keep_from: UtcDay(*keep_from) };
             retaining.peers.insert(peer(*member), retained);

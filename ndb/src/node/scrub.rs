@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::id::Position;
+use vixen_core::id::Position;
 
 use crate::store::{ScrubStep, Store, StoreError};
 use crate::tail::{Trouble, TroubleReport};

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::id::NdbId;
-use vixen_common::wire::PeerId;
+use vixen_core::name::NodeName;
+use vixen_core::wire::PeerId;
 
 use super::NdbNode;
 
@@ -29,9 +28,9 @@ impl NdbNode {
             "durability": if self.options.fsync { "fsync" } else { "memory" },
             "ready": self.handle.readiness().text(),
             "quorum": {
-                "needed": self.options.sync_nodes.len() / 2 + 1,
+                "needed": self.feeds_needed(),
                 "up": self.feeds_up(),
-                "members": self.options.sync_nodes.len(),
+                "members": self.options.membership.sync().len(),
             },
             "links": self.links_status(),
             "next_position": placing.next_position().0,
@@ -87,9 +86,10 @@ impl NdbNode {
         });
         let is_up = |name: &NodeName| self.links.values().any(|linked| linked.name == *name);
         let own = self.options.id;
-        let peers = (0..self.options.members).filter(|member| *member != own.member);
-        let peers = peers.map(|member| roster.ndb(NdbId { member, ..own }));
-        let wanted = self.options.sync_nodes.iter().map(|id| roster.sync(*id)).chain(peers);
+        let membership = &self.options.membership;
+        let peers = membership.group(own.group).iter().filter(|ndb| **ndb != own);
+        let peers = peers.map(|ndb| roster.ndb(*ndb));
+        let wanted = membership.sync().iter().map(|id| roster.sync(*id)).chain(peers);
         let down = wanted.filter(|name| !is_up(name)).map(
             |name| json!({ "peer": name, "up": false, "last_down": self.last_down.get(&name) }),
         );
@@ -113,7 +113,7 @@ impl NdbNode {
 
     /// The days of the store, oldest first.
     fn days_status(&self) -> Vec<Value> {
-        let line = |(day, bytes): (vixen_common::time::UtcDay, u64)| json!({ "day": day.to_string(), "bytes": bytes });
+        let line = |(day, bytes): (vixen_core::time::UtcDay, u64)| json!({ "day": day.to_string(), "bytes": bytes });
         self.store.day_bytes().into_iter().map(line).collect()
     }
 
@@ -161,7 +161,7 @@ impl NdbNode {
     }
 
     fn pending_status(&self) -> Vec<Value> {
-        let line = |(meta, is_durable): (vixen_common::segment::SegmentMeta, bool)| {
+        let line = |(meta, is_durable): (vixen_core::segment::SegmentMeta, bool)| {
             let waits_for = if self.expired.contains_key(&meta.id) {
                 "a majority of sync nodes to say that its entry was away for too long"
             } else if is_durable {

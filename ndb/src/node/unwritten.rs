@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::id::{Digest, NdbId, OwnerId};
+use vixen_core::id::{Digest, NdbId, OwnerId};
+use vixen_core::membership::Membership;
 
-use crate::replica::{Mark, Place, Store};
 use crate::store::Job;
+use vixen_replica::{Mark, Place, Store};
 
 /// How long a replica beyond the write quorum gathers segments.
 const GATHER: Duration = Duration::from_millis(3);
@@ -25,8 +26,7 @@ const ROWS_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Unwritten {
     id: NdbId,
-    members: u8,
-    write_quorum: u8,
+    membership: Membership,
     /// The other replicas that are linked.
     present: BTreeSet<u8>,
     stores: Vec<Store>,
@@ -36,11 +36,10 @@ pub(super) struct Unwritten {
 }
 
 impl Unwritten {
-    pub(super) const fn new(id: NdbId, members: u8, write_quorum: u8) -> Self {
+    pub(super) const fn new(id: NdbId, membership: Membership) -> Self {
         Self {
             id,
-            members,
-            write_quorum,
+            membership,
             present: BTreeSet::new(),
             stores: Vec::new(),
             stores_due: None,
@@ -56,11 +55,12 @@ impl Unwritten {
     /// Whether the owner's write quorum does without this node: W replicas that are there come before
     /// it in the owner's ring.
     fn is_reserve_of(&self, owner: OwnerId) -> bool {
-        let members = self.members.max(1);
+        let size = self.membership.group(self.id.group).len();
+        let members = u8::try_from(size).unwrap_or(u8::MAX).max(1);
         let first = Digest::of(&[owner.0.as_bytes()]).0[0] % members;
         let rank = |member: u8| (members + member - first) % members;
         let before = |member: &&u8| **member < members && rank(**member) < rank(self.id.member);
-        self.present.iter().filter(before).count() >= usize::from(self.write_quorum)
+        self.present.iter().filter(before).count() >= self.membership.write_quorum()
     }
 
     pub(super) fn add_stores(&mut self, stores: Vec<Store>, now: Instant) {
@@ -113,14 +113,15 @@ impl Unwritten {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{GroupId, MapVersion, Position, SegmentId, Seq, Shard, Stamp};
-    use vixen_common::segment::{Blob, Challenger, Elected, SegmentMeta};
+    use vixen_core::id::{GroupId, MapVersion, Position, SegmentId, Seq, Shard, Stamp};
+    use vixen_core::segment::{Blob, Challenger, Elected, SegmentMeta};
 
-    use crate::replica::{Body, OrderRow};
+    use vixen_replica::{Body, OrderRow};
 
     /// A node of three, linked to both others.
     fn unwritten(member: u8) -> Unwritten {
-        let mut unwritten = Unwritten::new(NdbId { group: GroupId(0), member }, 3, 2);
+        let mut unwritten =
+            Unwritten::new(NdbId { group: GroupId(0), member }, Membership::sized(3, [3], 2));
         unwritten.set_present((0..3).filter(|other| *other != member).collect());
         unwritten
     }
@@ -153,7 +154,8 @@ mod tests {
             let reserves = (0..3).filter(|member| unwritten(*member).is_reserve_of(owner)).count();
             assert_eq!(reserves, 1);
         }
-        let alone = Unwritten::new(NdbId { group: GroupId(0), member: 0 }, 1, 1);
+        let alone =
+            Unwritten::new(NdbId { group: GroupId(0), member: 0 }, Membership::sized(1, [1], 1));
         assert!(!alone.is_reserve_of(OwnerId(uuid::Uuid::from_u128(1))));
     }
 

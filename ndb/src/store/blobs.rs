@@ -15,8 +15,8 @@
 
 use heed::{MdbError, PutFlags, RoTxn, RwTxn, WithoutTls};
 
-use vixen_common::id::SegmentId;
-use vixen_common::segment::SegmentMeta;
+use vixen_core::id::SegmentId;
+use vixen_core::segment::SegmentMeta;
 
 use super::day::DayEnv;
 use super::{StoreError, read};

@@ -12,15 +12,15 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use heed::types::Bytes as Raw;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
-use vixen_common::durable;
-use vixen_common::id::{OwnerId, Position, Seq, Stamp, StoreId};
-use vixen_common::lmdb;
-use vixen_common::segment::{SegmentMeta, Topic};
-use vixen_common::time::UtcDay;
-use vixen_common::wire::OrderBase;
+use vixen_core::id::{OwnerId, Position, Seq, Stamp, StoreId};
+use vixen_core::segment::{SegmentMeta, Topic};
+use vixen_core::time::UtcDay;
+use vixen_core::wire::OrderBase;
+use vixen_runtime::durable;
+use vixen_runtime::lmdb;
 
 use super::{StoreError, row};
-use crate::replica::{Lost, OrderRow};
+use vixen_replica::{Lost, OrderRow};
 
 /// Version of all rows; a store of another version is refused, not guessed at.
 pub(super) const FORMAT: u8 = 2;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use vixen_common::id::{Position, SegmentId};
-use vixen_common::lmdb::OpenError;
+use vixen_core::id::{Position, SegmentId};
+use vixen_runtime::lmdb::OpenError;
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]

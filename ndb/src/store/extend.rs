@@ -14,15 +14,15 @@ use std::sync::Arc;
 
 use heed::RwTxn;
 
-use vixen_common::id::Position;
-use vixen_common::segment::{Blob, Elected};
-use vixen_common::time::UtcDay;
-use vixen_common::wire::OrderBase;
+use vixen_core::id::Position;
+use vixen_core::segment::{Blob, Elected};
+use vixen_core::time::UtcDay;
+use vixen_core::wire::OrderBase;
 
 use super::day::DayEnv;
 use super::write::index;
 use super::{Store, StoreError, read, row};
-use crate::replica::{Lost, OrderRow};
+use vixen_replica::{Lost, OrderRow};
 
 /// The order begins earlier than it did.
 #[derive(Debug)]

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use vixen_common::id::{Position, SegmentId, Stamp};
-use vixen_common::segment::{Blob, Records, SegmentMeta, Topic};
-use vixen_common::time::UtcDay;
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
+use vixen_core::id::{Position, SegmentId, Stamp};
+use vixen_core::segment::{Blob, Records, SegmentMeta, Topic};
+use vixen_core::time::UtcDay;
+use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
 
 use super::day::DayEnv;
 use super::topics::TopicNumber;
 use super::{Store, StoreError, read};
-use crate::replica::OrderRow;
+use vixen_replica::OrderRow;
 
 /// With more topics than this, the order is read instead of the index.
 const TOPICS_MAX: usize = 256;

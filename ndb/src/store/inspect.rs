@@ -16,21 +16,21 @@ use heed::types::Bytes as Raw;
 use heed::{CompactionOption, Database, EnvFlags, EnvOpenOptions};
 use nix::libc::{EFBIG, EINVAL, EIO, ENOMEM};
 
-use vixen_common::id::{GroupId, Position, SegmentId, Seq, Stamp};
-use vixen_common::lmdb::OpenError;
-use vixen_common::segment::{SegmentMeta, Topic};
-use vixen_common::time::UtcDay;
-use vixen_common::wire::OrderBase;
+use vixen_core::id::{GroupId, Position, SegmentId, Seq, Stamp};
+use vixen_core::segment::{SegmentMeta, Topic};
+use vixen_core::time::UtcDay;
+use vixen_core::wire::OrderBase;
+use vixen_runtime::lmdb::OpenError;
 
 use super::day::{DayEnv, FORMAT, db_name};
 use super::{BEGINNING, StoreError, days_in, row, topics};
-use crate::replica::{Lost, OrderRow};
+use vixen_replica::{Lost, OrderRow};
 
-/// As `vixen_common::lmdb` opens a node's environments: the first process that has one open sets
+/// As `vixen_runtime::lmdb` opens a node's environments: the first process that has one open sets
 /// the number of reader slots for all.
 const READERS_MAX: u32 = 1_024;
 const DATABASES_MAX: u32 = 8;
-/// In `meta`, written by `vixen_common::lmdb::identify`.
+/// In `meta`, written by `vixen_runtime::lmdb::identify`.
 const KEY_FORMAT: &[u8] = b"format";
 
 /// One transaction reads so many rows, or so many bytes of blobs, at most.

@@ -30,12 +30,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use vixen_common::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
-use vixen_common::lmdb;
-use vixen_common::time::{UtcDay, WallTime};
-use vixen_common::wire::OrderBase;
+use vixen_core::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
+use vixen_core::time::{UtcDay, WallTime};
+use vixen_core::wire::OrderBase;
+use vixen_runtime::ids::new_store_id;
+use vixen_runtime::lmdb;
 
-use crate::replica::Recovered;
+use vixen_replica::Recovered;
 
 use day::DayEnv;
 pub use error::StoreError;
@@ -108,7 +109,7 @@ impl Store {
         }
         let days = Days::of(envs)?;
         // A store has at least one day.
-        let store_id = store_id.unwrap_or_else(StoreId::generate);
+        let store_id = store_id.unwrap_or_else(new_store_id);
         Ok(Self { dir: dir.to_owned(), options, store_id, days: RwLock::new(days) })
     }
 

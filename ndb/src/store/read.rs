@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use vixen_common::id::{Digest, Position, SegmentId, Stamp};
-use vixen_common::segment::{Blob, Elected, SegmentMeta};
-use vixen_common::time::UtcDay;
-use vixen_common::wire::HistoryPlace;
+use vixen_core::id::{Digest, Position, SegmentId, Stamp};
+use vixen_core::segment::{Blob, Elected, SegmentMeta};
+use vixen_core::time::UtcDay;
+use vixen_core::wire::HistoryPlace;
 
 use super::day::DayEnv;
 use super::{Store, StoreError};
-use crate::replica::OrderRow;
+use vixen_replica::OrderRow;
 
 impl Store {
     /// The row whose segment holds `position`, and rows after it, at most `limit`; fewer at the end

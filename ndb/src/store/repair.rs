@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use vixen_common::id::{Digest, Position};
-use vixen_common::segment::Elected;
-use vixen_common::time::UtcDay;
+use vixen_core::id::{Digest, Position};
+use vixen_core::segment::Elected;
+use vixen_core::time::UtcDay;
 
 use super::day::DayEnv;
 use super::purge::purge;
 use super::write::Memory;
 use super::{Store, StoreError, row};
-use crate::replica::OrderRow;
+use vixen_replica::OrderRow;
 
 /// A peer with more rows sends so many in one answer.
 const ANSWER_ROWS: usize = 4_096;

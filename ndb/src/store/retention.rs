@@ -14,9 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vixen_common::id::{Digest, Position};
-use vixen_common::time::{UtcDay, WallTime};
-use vixen_common::wire::OrderBase;
+use vixen_core::id::{Digest, Position};
+use vixen_core::time::{UtcDay, WallTime};
+use vixen_core::wire::OrderBase;
 
 use super::day::{DayEnv, sync_dir};
 use super::write::Memory;

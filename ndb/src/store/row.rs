@@ -9,7 +9,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use vixen_common::id::{Digest, Position};
+use vixen_core::id::{Digest, Position};
 
 use super::StoreError;
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use vixen_common::id::{Digest, Position};
-use vixen_common::segment::{Blob, Elected, SegmentMeta};
-use vixen_common::time::UtcDay;
+use vixen_core::id::{Digest, Position};
+use vixen_core::segment::{Blob, Elected, SegmentMeta};
+use vixen_core::time::UtcDay;
 
 use super::day::DayEnv;
 use super::{Store, StoreError, read};
-use crate::replica::{Lost, OrderRow};
+use vixen_replica::{Lost, OrderRow};
 
 /// Rows looked at in one transaction.
 const ROWS_BATCH: usize = 128;

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use std::ops::Bound::{Excluded, Included};
 use std::sync::{Arc, PoisonError};
 
-use vixen_common::id::{Digest, Position};
-use vixen_common::segment::{Topic, TopicPattern};
+use vixen_core::id::{Digest, Position};
+use vixen_core::segment::{Topic, TopicPattern};
 
 use super::day::{DayEnv, db_name};
 use super::purge::purge;

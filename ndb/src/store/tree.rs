@@ -12,11 +12,11 @@ use std::ops::Bound::{Included, Unbounded};
 
 use heed::{AnyTls, RoTxn, WithoutTls};
 
-use vixen_common::id::Position;
+use vixen_core::id::Position;
 
 use super::day::DayEnv;
 use super::{Store, StoreError};
-use crate::replica::OrderRow;
+use vixen_replica::OrderRow;
 
 /// A day with more rows is not written anew: it would have to be held in memory.
 const ROWS_MAX: usize = 4 << 20;

@@ -9,16 +9,16 @@ use std::time::Instant;
 
 use heed::RwTxn;
 
-use vixen_common::disk::has_no_room;
-use vixen_common::id::{OwnerId, Position, SegmentId, Seq, Stamp};
-use vixen_common::segment::{Blob, Elected, SegmentMeta};
-use vixen_common::time::{UtcDay, WallTime};
-use vixen_common::wire::OrderBase;
+use vixen_core::id::{OwnerId, Position, SegmentId, Seq, Stamp};
+use vixen_core::segment::{Blob, Elected, SegmentMeta};
+use vixen_core::time::{UtcDay, WallTime};
+use vixen_core::wire::OrderBase;
+use vixen_runtime::disk::has_no_room;
 
 use super::day::{DayEnv, db_name};
 use super::writer::Committed;
 use super::{Store, StoreError, read, row};
-use crate::replica::{self, Body, Lost, Mark};
+use vixen_replica::{Body, Lost, Mark};
 
 /// An owner that placed nothing for so long before a day began is not carried into it.
 const OWNERS_CARRIED_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
@@ -27,9 +27,9 @@ const OWNERS_CARRIED_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
 #[derive(Debug)]
 pub(crate) enum Job {
     /// A segment's bytes.
-    Store(replica::Store),
+    Store(vixen_replica::Store),
     /// Its place.
-    Place(replica::Place),
+    Place(vixen_replica::Place),
     /// The bytes of a placed segment are damaged: they are missing from now on.
     Lose(Lost),
     /// A segment that never gets a place.
@@ -104,7 +104,7 @@ pub(super) struct Memory {
 /// One change of one day.
 enum Change<'j> {
     Store { meta: &'j SegmentMeta, blob: &'j Blob, mark: Mark },
-    Place { place: &'j replica::Place, owner: (OwnerId, (Seq, Stamp)), from: Option<Source> },
+    Place { place: &'j vixen_replica::Place, owner: (OwnerId, (Seq, Stamp)), from: Option<Source> },
     Lose(&'j Lost),
     Index { first: Position, meta: &'j SegmentMeta },
 }
@@ -226,7 +226,7 @@ impl Store {
         let today = UtcDay::of(now).max(oldest).max(head);
         for job in jobs {
             match job {
-                Job::Store(replica::Store { meta, blob, mark }) => {
+                Job::Store(vixen_replica::Store { meta, blob, mark }) => {
                     committed.stored.push(meta.id);
                     committed.bytes += blob.as_bytes().len();
                     let day = match mark {
@@ -316,7 +316,7 @@ impl Store {
     fn bytes_to_move(
         &self,
         from: UtcDay,
-        place: &replica::Place,
+        place: &vixen_replica::Place,
         days: &BTreeMap<UtcDay, Vec<Change<'_>>>,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         match place.body {
@@ -410,7 +410,7 @@ impl Store {
         &self,
         env: &DayEnv,
         txn: &mut RwTxn<'_>,
-        place: &replica::Place,
+        place: &vixen_replica::Place,
         (owner, placed): (OwnerId, (Seq, Stamp)),
         from: &Option<Source>,
     ) -> Result<(), StoreError> {

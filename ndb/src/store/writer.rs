@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use vixen_common::disk::DISK_LOOK;
-use vixen_common::id::{Position, SegmentId, Stamp};
-use vixen_common::time::WallTime;
+use vixen_core::id::{Position, SegmentId, Stamp};
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::disk::DISK_LOOK;
 
 use super::extend::Extended;
 use super::write::{Job, Memory};
@@ -103,7 +103,7 @@ fn write_all(
             batches += 1;
         }
         let begun = Instant::now();
-        let mut committed = store.commit(&mut memory, &batch, WallTime::now());
+        let mut committed = store.commit(&mut memory, &batch, wall_time());
         let mut waits = false;
         while committed.as_ref().is_err_and(|error| store.has_no_room(error)) {
             if !std::mem::replace(&mut waits, true) {
@@ -120,7 +120,7 @@ fn write_all(
             }
             committed = Memory::recover(store).and_then(|recovered| {
                 memory = recovered;
-                store.commit(&mut memory, &batch, WallTime::now())
+                store.commit(&mut memory, &batch, wall_time())
             });
         }
         if waits && committed.is_ok() {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use vixen_common::id::Position;
-use vixen_common::segment::{Record, Records, Topic};
-use vixen_common::wire::TailSegment;
+use vixen_core::id::Position;
+use vixen_core::segment::{Record, Records, Topic};
+use vixen_core::wire::TailSegment;
 
 use super::log::Entry;
 
@@ -59,10 +59,10 @@ pub(super) fn filter(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::OrderRow;
     use crate::tail::log::EntryBody;
-    use vixen_common::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard, Stamp};
-    use vixen_common::segment::{Challenger, Elected, Encoding, RecordFlags, SegmentBuilder};
+    use vixen_core::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard, Stamp};
+    use vixen_core::segment::{Challenger, Elected, Encoding, RecordFlags, SegmentBuilder};
+    use vixen_replica::OrderRow;
 
     fn entry() -> (Entry, Vec<Topic>, Bytes) {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(1) };

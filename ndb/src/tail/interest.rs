@@ -1,7 +1,7 @@
 //! Interest: the topics an entry wants, as patterns.
 
-use vixen_common::patterns::{PatternIndex, Steps};
-use vixen_common::segment::{Topic, TopicPattern};
+use vixen_core::patterns::{PatternIndex, Steps};
+use vixen_core::segment::{Topic, TopicPattern};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl FromIterator<TopicPattern> for Interest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::segment::Match;
+    use vixen_core::segment::Match;
 
     #[test]
     fn patterns_come_and_go() {

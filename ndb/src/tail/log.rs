@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use vixen_common::id::{Position, SegmentId, Stamp};
-use vixen_common::segment::{Blob, Topic};
+use vixen_core::id::{Position, SegmentId, Stamp};
+use vixen_core::segment::{Blob, Topic};
 
-use crate::replica::{Body, OrderRow, Place};
 use crate::store::Recent;
+use vixen_replica::{Body, OrderRow, Place};
 
 /// Bytes counted for a row without a body.
 const ROW_BYTES: usize = 128;
@@ -221,8 +221,8 @@ impl TailLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{Digest, GroupId, MapVersion, OwnerId, Seq, Shard};
-    use vixen_common::segment::{Challenger, Elected, SegmentMeta};
+    use vixen_core::id::{Digest, GroupId, MapVersion, OwnerId, Seq, Shard};
+    use vixen_core::segment::{Challenger, Elected, SegmentMeta};
 
     fn place(first: u64, count: u32, body: Body) -> Place {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(first) };

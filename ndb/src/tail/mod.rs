@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use vixen_common::id::{Position, SegmentId};
-use vixen_common::link::{LinkSender, SendError};
-use vixen_common::segment::{Blob, TopicPattern};
-use vixen_common::wire::Message;
+use vixen_core::id::{Position, SegmentId};
+use vixen_core::segment::{Blob, TopicPattern};
+use vixen_core::wire::Message;
+use vixen_runtime::link::{LinkSender, SendError};
 
 use crate::metrics::TailMetrics;
-use crate::replica::{Lost, OrderRow};
 use crate::store::{Finding, Store, StoreError};
+use vixen_replica::{Lost, OrderRow};
 
 use filter::filter;
 use interest::Interest;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use vixen_common::config::Limits;
-use vixen_common::telemetry::remark;
+use vixen_runtime::config::Limits;
+use vixen_runtime::telemetry::remark;
 
 use super::place::{Place, Target};
 use super::text::{count, size};

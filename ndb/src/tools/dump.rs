@@ -5,10 +5,10 @@ use std::io::{self, BufWriter, Write};
 use anyhow::Context;
 use bytes::BytesMut;
 
-use vixen_common::id::{GroupId, PermanentId, Position};
-use vixen_common::payload;
-use vixen_common::segment::{Blob, Match, Record, Records, Topic, TopicPattern};
-use vixen_common::telemetry::remark;
+use vixen_core::id::{GroupId, PermanentId, Position};
+use vixen_core::payload;
+use vixen_core::segment::{Blob, Match, Record, Records, Topic, TopicPattern};
+use vixen_runtime::telemetry::remark;
 
 use super::Outcome;
 use super::place::Target;
@@ -330,7 +330,7 @@ fn one_line(out: &mut impl Write, json: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::segment::{Encoding, RecordFlags};
+    use vixen_core::segment::{Encoding, RecordFlags};
 
     use super::*;
 

@@ -10,7 +10,7 @@ use nix::libc::siginfo_t;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use vixen_common::telemetry::is_log_pending;
+use vixen_runtime::telemetry::is_log_pending;
 
 /// How long the log may take to be written up to the fault.
 const WAIT_STEPS: u32 = 50;

@@ -16,7 +16,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use vixen_common::telemetry::{print, remark};
+use vixen_runtime::telemetry::{print, remark};
 
 pub use place::Target;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use vixen_common::config::{ConfigError, Limits, NodeArgs};
-use vixen_common::id::GroupId;
+use vixen_core::id::GroupId;
+use vixen_runtime::config::{ConfigError, Limits, NodeArgs};
 
 use crate::store::inspect::{Inspector, Surveyed};
 

@@ -4,8 +4,9 @@ use std::fs;
 
 use anyhow::Context;
 
-use vixen_common::dirlock::DirLock;
-use vixen_common::time::{UtcDay, WallTime};
+use vixen_core::time::UtcDay;
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::dirlock::DirLock;
 
 use super::backup::sync;
 use super::place::Target;
@@ -79,8 +80,7 @@ impl Args {
             say(&format!("there is nothing in {}: {} starts empty\n", dir.display(), place.name));
             return Ok(Outcome::Good);
         }
-        let aside =
-            dir.join(format!("{ASIDE_PREFIX}{}", rfc3339(WallTime::now()).replace(':', "-")));
+        let aside = dir.join(format!("{ASIDE_PREFIX}{}", rfc3339(wall_time()).replace(':', "-")));
         fs::create_dir(&aside).with_context(|| format!("cannot create {}", aside.display()))?;
         names.sort_unstable();
         // The newest first: what is left after a crash is the beginning of the order.

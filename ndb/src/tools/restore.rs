@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use vixen_common::dirlock::DirLock;
-use vixen_common::telemetry::remark;
+use vixen_runtime::dirlock::DirLock;
+use vixen_runtime::telemetry::remark;
 
 use super::backup::{is_of_a_volume, sync, verify};
 use super::place::{Place, Target, is_there};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use vixen_common::id::{GroupId, Position, Stamp};
-use vixen_common::telemetry::print;
-use vixen_common::time::UtcDay;
+use vixen_core::id::{GroupId, Position, Stamp};
+use vixen_core::time::UtcDay;
+use vixen_runtime::telemetry::print;
 
 use super::Outcome;
 use super::place::Target;

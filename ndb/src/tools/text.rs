@@ -1,6 +1,6 @@
 //! Numbers and times as people read them.
 
-use vixen_common::time::{UtcDay, WallTime};
+use vixen_core::time::{UtcDay, WallTime};
 
 /// RFC 3339 in UTC, with milliseconds.
 pub(super) fn rfc3339(at: WallTime) -> String {

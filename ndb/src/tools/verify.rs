@@ -2,20 +2,20 @@
 
 use std::fmt::Write as _;
 
-use vixen_common::id::{Digest, GroupId, Position, SegmentId, Stamp};
-use vixen_common::segment::Blob;
-use vixen_common::telemetry::print;
-use vixen_common::time::UtcDay;
+use vixen_core::id::{Digest, GroupId, Position, SegmentId, Stamp};
+use vixen_core::segment::Blob;
+use vixen_core::time::UtcDay;
+use vixen_runtime::telemetry::print;
 
 use super::Outcome;
 use super::place::Target;
 use super::progress::Progress;
 use super::text::{count, size};
-use crate::replica::OrderRow;
 use crate::store::StoreError;
 use crate::store::inspect::{
     Day, Inspector, Read, Segment, Surveyed, base_of, end_of, kept_by_group,
 };
+use vixen_replica::OrderRow;
 
 /// Problems and missing segments that are listed one by one.
 const LISTED_MAX: usize = 20;

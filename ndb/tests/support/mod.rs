@@ -8,20 +8,21 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use vixen_common::config::NodeName;
-use vixen_common::id::{
+use vixen_core::id::{
     GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp, StoreId, SyncId,
 };
-use vixen_common::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
-use vixen_common::roster::Roster;
-use vixen_common::segment::{
+use vixen_core::membership::Membership;
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::segment::{
     Challenger, Chunk, Elected, Encoding, Record, RecordFlags, Records, SegmentBuilder,
     SegmentMeta, Topic, TopicPattern,
 };
-use vixen_common::wire::{
+use vixen_core::wire::{
     HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, PeerId, TailSegment,
 };
 use vixen_ndb::{NdbEvent, NdbHandle, NdbNode, NdbOptions};
+use vixen_runtime::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
 
 /// Bounds every wait, so that a broken node fails a test instead of hanging it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,9 +89,7 @@ pub(crate) fn options(dir: &Path, member: u8) -> NdbOptions {
         id: NdbId { group: GroupId(0), member },
         name: name(&format!("D{member}")),
         roster: roster(),
-        members: 3,
-        write_quorum: 2,
-        sync_nodes: vec![SyncId(0), SyncId(1), SyncId(2)],
+        membership: Membership::sized(3, [3], 2),
         dir: dir.to_owned(),
         fsync: true,
         store_bytes_max: 1 << 30,

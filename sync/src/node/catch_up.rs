@@ -1,13 +1,13 @@
 //! What peers and ndb nodes are told of elections that they missed.
 
-use vixen_common::id::{NdbId, OwnerId, SegmentId, Seq, SyncId};
-use vixen_common::segment::Elected;
-use vixen_common::wire::{DraftAnswer, Message, PeerId};
+use vixen_core::id::{NdbId, OwnerId, SegmentId, Seq, SyncId};
+use vixen_core::segment::Elected;
+use vixen_core::wire::{DraftAnswer, Message, PeerId};
 
 use super::SyncNode;
 use super::settle::elected_of;
 use crate::store::StoreError;
-use crate::vote::OwnerRow;
+use vixen_vote::OwnerRow;
 
 /// Rows of the store sent to a peer in one go while it catches up.
 const CATCH_UP_BATCH: usize = 4_096;

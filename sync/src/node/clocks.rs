@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::id::{Stamp, SyncId};
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, PeerId};
+use vixen_core::id::{Stamp, SyncId};
+use vixen_core::time::WallTime;
+use vixen_core::wire::{Message, PeerId};
+use vixen_runtime::clock::wall_time;
 
 use super::SyncNode;
 
@@ -117,7 +118,7 @@ impl SyncNode {
 
     /// For the status page; `null` while nothing is far ahead.
     pub(super) fn clock_line(&self) -> Option<String> {
-        let (order_ms, clock_ms) = self.leads_ms(WallTime::now());
+        let (order_ms, clock_ms) = self.leads_ms(wall_time());
         if self.clocks_told.order_is_ahead {
             let seconds = order_ms / 1_000;
             return Some(format!(

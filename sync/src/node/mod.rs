@@ -24,24 +24,26 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::dirlock::{DirLock, DirLockError};
-use vixen_common::disk::Room;
-use vixen_common::id::{OwnerId, Stamp, StoreId, SyncId};
-use vixen_common::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
-use vixen_common::roster::Roster;
-use vixen_common::skew::Skew;
-use vixen_common::telemetry::Readiness;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{Message, PeerId};
+use vixen_core::id::{OwnerId, Stamp, StoreId, SyncId};
+use vixen_core::membership::Membership;
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::skew::Skew;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{Message, PeerId};
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::dirlock::{DirLock, DirLockError};
+use vixen_runtime::disk::Room;
+use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
+use vixen_runtime::telemetry::Readiness;
 
 use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::store::{Beside, Store, StoreError};
-use crate::vote::{Effects, Input, VoteOptions, Votes, Write};
 use catch_up::Told;
 use retention::Applied;
 use standing::Standings;
+use vixen_vote::{Effects, Input, VoteOptions, Votes, Write};
 
 pub(crate) use standing::Standing;
 
@@ -57,10 +59,8 @@ pub struct SyncOptions {
     pub name: NodeName,
     /// What the others are called.
     pub roster: Roster,
-    /// All sync nodes, this one included.
-    pub members: Vec<SyncId>,
-    /// W: ndb nodes of one group that must have a segment on disk.
-    pub write_quorum: u8,
+    /// Who votes, this node included, and who stores.
+    pub membership: Membership,
     /// Its data directory.
     pub dir: PathBuf,
     /// Whether commits are durable on return.
@@ -228,17 +228,14 @@ impl SyncNode {
             Err(error) if error.is_of_room(&options.dir) => false,
             Err(error) => return Err(error.into()),
         };
-        let mut members = options.members.clone();
-        members.sort_unstable();
         let vote = VoteOptions {
             id: options.id,
-            members,
-            write_quorum: options.write_quorum,
+            membership: options.membership.clone(),
             clock_ahead_max_ms: u64::try_from(options.clock_ahead_max.as_millis())
                 .unwrap_or(u64::MAX),
         };
         let votes = Votes::new(vote, store.recover()?);
-        let metrics = Metrics::new(&options.members, &options.roster);
+        let metrics = Metrics::new(options.membership.sync(), &options.roster);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Readiness::starting()));
         let links =
@@ -315,7 +312,7 @@ impl SyncNode {
         );
         let mut fx = Effects::default();
         let aside = Input::PeerAside { peer: self.options.id, is_aside: true };
-        self.votes.step(WallTime::now(), aside, &mut fx);
+        self.votes.step(wall_time(), aside, &mut fx);
         self.settle(fx, false)?;
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
         let mut look = tokio::time::interval(clocks::LOOK);
@@ -327,12 +324,12 @@ impl SyncNode {
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX) => {}
                 () = sleep_until(due), if due.is_some() => {}
                 _at = look.tick() => {
-                    self.look_at_clocks(WallTime::now());
-                    self.tell_time(WallTime::now());
+                    self.look_at_clocks(wall_time());
+                    self.tell_time(wall_time());
                     continue;
                 }
             }
-            let now = WallTime::now();
+            let now = wall_time();
             self.links.stalled(Instant::now().into_std());
             self.look_at_disk(now)?;
             if self.is_full {

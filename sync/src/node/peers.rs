@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::id::{GroupId, NdbId, StoreId, SyncId};
-use vixen_common::link::{LinkId, LinkSender};
-use vixen_common::time::WallTime;
-use vixen_common::wire::{DISK_FULL, Message, PeerId, StandingRefusal};
+use vixen_core::id::{GroupId, NdbId, StoreId, SyncId};
+use vixen_core::time::WallTime;
+use vixen_core::wire::{DISK_FULL, Message, PeerId, StandingRefusal};
+use vixen_runtime::link::{LinkId, LinkSender};
 
 use super::standing::Standing;
 use super::{Peer, SyncError, SyncNode};
-use crate::vote::{Effects, Input};
+use vixen_vote::{Effects, Input};
 
 impl SyncNode {
     /// A link to a peer came up: each side says its standing first.
@@ -91,7 +91,7 @@ impl SyncNode {
             Message::SyncDigest { .. } if peer.is_taken => {
                 peer.has_taken = true;
                 let taken_by = self.peers.values().filter(|peer| peer.has_taken).count();
-                self.has_joined |= taken_by + 1 > self.options.members.len() / 2;
+                self.has_joined |= taken_by + 1 >= self.options.membership.quorum();
                 true
             }
             _ => {
@@ -146,7 +146,7 @@ impl SyncNode {
                 groups.entry(id.group).or_default().insert(id);
             }
         }
-        let quorum = usize::from(self.options.write_quorum);
+        let quorum = self.options.membership.write_quorum();
         let is_aside =
             self.stalled_until.is_some() || groups.values().all(|nodes| nodes.len() < quorum);
         if is_aside == self.is_aside {

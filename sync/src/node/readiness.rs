@@ -4,16 +4,16 @@ use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
-use vixen_common::config::NodeName;
-use vixen_common::link::LinkId;
-use vixen_common::redundancy::Redundancy;
-use vixen_common::telemetry::Readiness;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{DISK_FULL, PeerId};
-use vixen_common::words::{Absence, Words};
+use vixen_core::name::NodeName;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{DISK_FULL, PeerId};
+use vixen_core::words::{Absence, Words};
+use vixen_runtime::link::LinkId;
+use vixen_runtime::redundancy::Redundancy;
+use vixen_runtime::telemetry::Readiness;
 
 use super::SyncNode;
-use crate::vote::{Effects, Input};
+use vixen_vote::{Effects, Input};
 
 impl SyncNode {
     /// Beats, and takes note of who has fallen silent.
@@ -74,8 +74,8 @@ impl SyncNode {
     }
 
     pub(super) fn redundancy(&self) -> Redundancy {
-        let (roster, write_quorum) = (&self.options.roster, self.options.write_quorum);
-        Redundancy::of(roster, write_quorum, |name| self.absence(name))
+        let (membership, roster) = (&self.options.membership, &self.options.roster);
+        Redundancy::of(membership, roster, |name| self.absence(name))
     }
 
     pub(super) fn tell_readiness(&self) {

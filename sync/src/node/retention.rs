@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use vixen_common::id::{GroupId, NdbId, Stamp};
+use vixen_core::id::{GroupId, NdbId, Stamp};
+use vixen_core::membership::Membership;
 
 /// How far ndb nodes have applied the order, as they say.
 #[derive(Debug, Default)]
@@ -23,12 +24,12 @@ impl Applied {
     }
 
     /// For each group, up to where W of its nodes have the order.
-    pub(super) fn floors(&self, write_quorum: u8) -> BTreeMap<GroupId, Stamp> {
+    pub(super) fn floors(&self, membership: &Membership) -> BTreeMap<GroupId, Stamp> {
         let mut groups: BTreeMap<GroupId, Vec<Stamp>> = BTreeMap::new();
         for (node, stamp) in &self.nodes {
             groups.entry(node.group).or_default().push(*stamp);
         }
-        let quorum = usize::from(write_quorum).max(1);
+        let quorum = membership.write_quorum().max(1);
         groups
             .into_iter()
             .filter_map(|(group, mut stamps)| {
@@ -54,14 +55,20 @@ mod tests {
     #[test]
     fn the_floor_of_a_group_is_where_w_of_its_nodes_have_come_to() {
         let mut applied = Applied::default();
-        assert!(applied.floors(2).is_empty());
+        assert!(applied.floors(&Membership::sized(3, [3], 2)).is_empty());
         applied.note(node(0, 0), Stamp(50));
-        assert!(applied.floors(2).is_empty());
+        assert!(applied.floors(&Membership::sized(3, [3], 2)).is_empty());
         applied.note(node(0, 1), Stamp(30));
         applied.note(node(0, 2), Stamp(90));
         applied.note(node(1, 0), Stamp(70));
-        assert_eq!(applied.floors(2), BTreeMap::from([(GroupId(0), Stamp(50))]));
+        assert_eq!(
+            applied.floors(&Membership::sized(3, [3], 2)),
+            BTreeMap::from([(GroupId(0), Stamp(50))])
+        );
         applied.note(node(0, 0), Stamp(10));
-        assert_eq!(applied.floors(2), BTreeMap::from([(GroupId(0), Stamp(30))]));
+        assert_eq!(
+            applied.floors(&Membership::sized(3, [3], 2)),
+            BTreeMap::from([(GroupId(0), Stamp(30))])
+        );
     }
 }

@@ -8,14 +8,14 @@
 
 use tokio::time::Instant;
 
-use vixen_common::disk::DISK_LOOK;
-use vixen_common::link::LinkEvent;
-use vixen_common::time::WallTime;
-use vixen_common::wire::{DISK_FULL, Message, PeerId};
+use vixen_core::time::WallTime;
+use vixen_core::wire::{DISK_FULL, Message, PeerId};
+use vixen_runtime::disk::DISK_LOOK;
+use vixen_runtime::link::LinkEvent;
 
 use super::settle::elected_of;
 use super::{SyncError, SyncEvent, SyncNode};
-use crate::vote::Effects;
+use vixen_vote::Effects;
 
 impl SyncNode {
     /// Keeps what steps owe whose writes found no room.
@@ -75,8 +75,8 @@ impl SyncNode {
             "the disk has room again: this node votes"
         );
         let mut fx = Effects::default();
-        for id in self.options.members.clone() {
-            self.drop_peer(now, id, &mut fx);
+        for id in self.options.membership.clone().sync() {
+            self.drop_peer(now, *id, &mut fx);
         }
         for linked in self.links.values() {
             linked.sender.close("its disk was full and has room again");
@@ -119,7 +119,7 @@ impl SyncNode {
         match event {
             LinkEvent::Up { link, peer, name, sender } => {
                 let _down_follows = sender.send(Message::SyncDiskFull);
-                let linked = vixen_common::link::Linked { peer, name, sender };
+                let linked = vixen_runtime::link::Linked { peer, name, sender };
                 self.links.up(link, linked, Instant::now().into_std());
             }
             LinkEvent::Messages { link, peer, messages } => {

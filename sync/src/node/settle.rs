@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::id::Stamp;
-use vixen_common::segment::Elected;
+use vixen_core::id::Stamp;
+use vixen_core::segment::Elected;
 
 use super::timers::LAZY_WRITE;
 use super::{SyncError, SyncNode};
 use crate::store::{Beside, Retention, StoreError};
-use crate::vote::{Effects, Write};
+use vixen_vote::{Effects, Write};
 
 /// More elections than this do not wait.
 const ELECTIONS_MAX: usize = 4_096;
@@ -101,7 +101,7 @@ impl SyncNode {
             return Ok(true);
         }
         let begun = Instant::now();
-        let floors = self.applied.floors(self.options.write_quorum);
+        let floors = self.applied.floors(&self.options.membership);
         let votes = &self.votes;
         let may_go = |elected: &Elected| {
             let owner = votes.owner_row(elected.meta.id.owner);

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use vixen_common::id::{StoreId, SyncId};
-use vixen_common::wire::StandingRefusal;
+use vixen_core::id::{StoreId, SyncId};
+use vixen_core::wire::StandingRefusal;
 
 /// What is remembered of a peer; one row of the database `peers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

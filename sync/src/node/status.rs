@@ -1,18 +1,18 @@
 //! The status page of a sync node.
 
-use vixen_common::config::NodeName;
-use vixen_common::id::OwnerId;
-use vixen_common::time::WallTime;
-use vixen_common::wire::PeerId;
+use vixen_core::id::OwnerId;
+use vixen_core::name::NodeName;
+use vixen_core::wire::PeerId;
+use vixen_runtime::clock::wall_time;
 
 use super::SyncNode;
-use crate::vote::PendingReport;
+use vixen_vote::PendingReport;
 
 impl SyncNode {
     pub(super) fn status(&self) -> serde_json::Value {
         let roster = &self.options.roster;
         let redundancy = self.redundancy();
-        let now = WallTime::now();
+        let now = wall_time();
         let report = self.votes.report(now);
         let (order_ahead_ms, clock_ahead_ms) = self.leads_ms(now);
         let pending: Vec<_> =
@@ -30,21 +30,20 @@ impl SyncNode {
             .collect();
         let links: Vec<_> = self
             .options
-            .members
-            .iter()
-            .filter(|id| **id != self.options.id)
+            .membership
+            .sync_peers(self.options.id)
             .map(|id| {
-                let peer = self.peers.get(id);
+                let peer = self.peers.get(&id);
                 serde_json::json!({
-                    "peer": roster.sync(*id),
+                    "peer": roster.sync(id),
                     "up": peer.is_some(),
                     "silent": peer.is_some_and(|peer| self.links.is_silent(peer.link)),
                     "taken": peer.is_some_and(|peer| peer.is_taken),
-                    "suspected": report.suspected.contains(id),
-                    "commits": self.standings.get(*id).map(|standing| standing.commits),
+                    "suspected": report.suspected.contains(&id),
+                    "commits": self.standings.get(id).map(|standing| standing.commits),
                     "store": peer.map(|peer| peer.store.to_string()),
                     "waiting_bytes": peer.map(|peer| peer.sender.waiting_bytes()),
-                    "last_down": self.last_down.get(id),
+                    "last_down": self.last_down.get(&id),
                 })
             })
             .collect();
@@ -62,9 +61,9 @@ impl SyncNode {
             "durability": if self.options.fsync { "fsync" } else { "memory" },
             "ready": self.handle.readiness().text(),
             "quorum": {
-                "needed": self.options.members.len() / 2 + 1,
+                "needed": redundancy.sync.needed,
                 "up": redundancy.sync.up(),
-                "members": self.options.members.len(),
+                "members": redundancy.sync.members,
             },
             "links": links,
             "joined": self.has_joined,

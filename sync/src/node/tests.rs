@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use vixen_common::config::NodeName;
-use vixen_common::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Seq, Shard};
-use vixen_common::link::{End, join};
-use vixen_common::segment::{Challenger, Elected, SegmentMeta};
+use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Seq, Shard};
+use vixen_core::membership::Membership;
+use vixen_core::name::NodeName;
+use vixen_core::segment::{Challenger, Elected, SegmentMeta};
+use vixen_runtime::clock::wall_time;
+use vixen_runtime::ids::new_store_id;
+use vixen_runtime::link::{End, join};
 
 use super::*;
 
@@ -28,8 +31,7 @@ fn start(dir: &std::path::Path) -> (SyncHandle, StoreId) {
         id: MEMBERS[0],
         name: name(MEMBERS[0]),
         roster: Roster::default(),
-        members: MEMBERS.to_vec(),
-        write_quorum: 2,
+        membership: Membership::first(MEMBERS, [], 2),
         dir: dir.to_owned(),
         fsync: false,
         store_bytes_max: 1 << 24,
@@ -55,7 +57,7 @@ impl Played {
     /// Links, and says its standing, and that it knows of no election.
     async fn link(id: SyncId, node: &SyncHandle, store: StoreId) -> Self {
         let (events, mut inbox) = mpsc::channel(64);
-        let own = End { peer: peer_id(id, StoreId::generate()), name: name(id), inbox: events };
+        let own = End { peer: peer_id(id, new_store_id()), name: name(id), inbox: events };
         let node = End {
             peer: peer_id(MEMBERS[0], store),
             name: name(MEMBERS[0]),
@@ -114,7 +116,7 @@ fn elected(owner: OwnerId, seq: u64) -> Elected {
         bytes: 1,
         digest: Digest([0; 16]),
     };
-    let at = WallTime::now().minus(Duration::from_secs(60)).plus_millis(seq);
+    let at = wall_time().minus(Duration::from_secs(60)).plus_millis(seq);
     Elected { meta, challenger: Challenger { stamp: Stamp::before(at), group: GroupId(0) } }
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_common::time::WallTime;
-use vixen_common::wire::PeerId;
+use vixen_core::time::WallTime;
+use vixen_core::wire::PeerId;
+use vixen_runtime::clock::wall_time;
 
 use super::SyncNode;
-use crate::vote::{Effects, Input};
+use vixen_vote::{Effects, Input};
 
 /// Rows that nothing sent depends on wait at most this long for a commit that is needed anyway.
 pub(super) const LAZY_WRITE: Duration = Duration::from_millis(200);
@@ -30,7 +31,7 @@ impl SyncNode {
             return looks.into_iter().min();
         }
         let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
-        let hedge = self.votes.due_in_ms(WallTime::now()).filter(|_| !self.is_stalled());
+        let hedge = self.votes.due_in_ms(wall_time()).filter(|_| !self.is_stalled());
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
         let timers =

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use vixen_common::disk::has_no_room;
-use vixen_common::lmdb::OpenError;
+use vixen_runtime::disk::has_no_room;
+use vixen_runtime::lmdb::OpenError;
 
 /// Why a store cannot be used. Only for want of room on the disk is it tried again; else the node stops.
 #[derive(Debug, thiserror::Error)]

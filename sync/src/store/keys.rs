@@ -6,7 +6,7 @@
 //! owner:   16 bytes
 //! ```
 
-use vixen_common::id::{OwnerId, SegmentId, Seq, Stamp};
+use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp};
 
 use super::StoreError;
 

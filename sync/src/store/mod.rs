@@ -12,13 +12,13 @@ use std::path::Path;
 use heed::types::Bytes;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
-use vixen_common::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
-use vixen_common::lmdb;
-use vixen_common::segment::Elected;
-use vixen_common::time::UtcDay;
+use vixen_core::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
+use vixen_core::segment::Elected;
+use vixen_core::time::UtcDay;
+use vixen_runtime::lmdb;
 
 use crate::node::Standing;
-use crate::vote::{OwnerRow, Recovered, VoteState, Write};
+use vixen_vote::{OwnerRow, Recovered, VoteState, Write};
 
 pub use error::StoreError;
 
@@ -345,8 +345,8 @@ fn decode<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_common::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard};
-    use vixen_common::segment::{Challenger, SegmentMeta};
+    use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard};
+    use vixen_core::segment::{Challenger, SegmentMeta};
 
     const BYTES_MAX: u64 = 64 << 20;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use vixen_common::id::{GroupId, NdbId};
+use vixen_core::id::{GroupId, NdbId};
 
 use super::dump::{Dumped, parse, read_history};
 use super::tail::read_tail;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use rand::RngExt as _;
 use tokio::time::sleep;
 
-use vixen_common::time::WallTime;
+use vixen_runtime::clock::wall_time;
 
 use super::dump::read_history;
 use super::judge::{common_prefix, wait_settled};
@@ -46,7 +46,7 @@ pub(super) async fn run(trial: &mut Trial) -> anyhow::Result<()> {
     for round in 1..=rounds {
         if round == midnight {
             let left_ms = trial.rng.random_range(BEFORE_MIDNIGHT_MS);
-            power.clock_offset_ms = DAY_MS - WallTime::now().0 % DAY_MS - left_ms;
+            power.clock_offset_ms = DAY_MS - wall_time().0 % DAY_MS - left_ms;
         }
         power.disk.lies = trial.options.lying_disks && round == rounds;
         let once = power.round(trial, round == 1).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use vixen_common::id::{GroupId, NdbId};
+use vixen_core::id::{GroupId, NdbId};
 
 use super::dump::{Dumped, read_history};
 use super::judge::{Stored, common_prefix};

@@ -8,12 +8,13 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use vixen_common::config::NodeName;
-use vixen_common::id::{NdbId, OwnerId, PermanentId, Position};
-use vixen_common::link::{DialTarget, Expected, Identity, LinkEvent, dial};
-use vixen_common::roster::Roster;
-use vixen_common::segment::{Records, Topic};
-use vixen_common::wire::{Message, PeerId, TailSegment};
+use vixen_core::id::{NdbId, PermanentId, Position};
+use vixen_core::name::NodeName;
+use vixen_core::roster::Roster;
+use vixen_core::segment::{Records, Topic};
+use vixen_core::wire::{Message, PeerId, TailSegment};
+use vixen_runtime::ids::new_owner_id;
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, dial};
 
 use crate::check::{Event, IdKey};
 use crate::client::Payload;
@@ -55,7 +56,7 @@ pub fn link_to(
     let identity = Identity {
         cluster: CLUSTER.into(),
         secrets: SECRET.into(),
-        peer: PeerId::Entry { owner: OwnerId::generate() },
+        peer: PeerId::Entry { owner: new_owner_id() },
         name: NodeName::from_str("reader").expect("a name"),
         roster: Roster::new([], [(node, name.parse().expect("a name"))]),
         queue_bytes_max: 1 << 20,

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, ensure};
 
-use vixen_common::process::raise_open_files;
+use vixen_runtime::process::raise_open_files;
 
 use super::crowd::{Crowd, CrowdOptions};
 use super::memory::MemoryWatch;

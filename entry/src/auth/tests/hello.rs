@@ -134,7 +134,7 @@ fn without_a_configuration_every_realm_is_open_to_everyone() {
         assert_eq!(identity.authprovider, "static");
         let permissions = realms.permissions(&identity).expect("valid");
         assert!(permissions.publish("a.b").is_some());
-        assert!(permissions.subscribe("", vixen_common::segment::Match::Prefix));
+        assert!(permissions.subscribe("", vixen_core::segment::Match::Prefix));
     }
     let offers = r#"{"authmethods":["ticket","anonymous"],"authid":"joe"}"#;
     assert_eq!(outcome(&hello(&realms, "realm1", offers)), "welcome anonymous");

@@ -11,9 +11,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use vixen_common::config::{Access, Config, RealmConfig};
-use vixen_common::tier::Tier;
-use vixen_common::time::WallTime;
+use vixen_core::tier::Tier;
+use vixen_core::time::WallTime;
+use vixen_runtime::config::{Access, Config, RealmConfig};
 
 use super::stand_in::{Cost, StandIns};
 use super::{Hello, Identity, Nonce, Pending, Realms, Refusal, Step};

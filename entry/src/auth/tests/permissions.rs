@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use vixen_common::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
-use vixen_common::segment::Match::{self, Exact, Prefix, Wildcard};
+use vixen_core::segment::Match::{self, Exact, Prefix, Wildcard};
+use vixen_runtime::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
 
 use crate::auth::Permissions;
 use crate::auth::pattern::Pattern;

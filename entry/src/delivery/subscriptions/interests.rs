@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_common::id::Position;
-use vixen_common::segment::TopicPattern;
+use vixen_core::id::Position;
+use vixen_core::segment::TopicPattern;
 
 /// Bytes of a pattern beside its texts: in queues, and in the messages that carry it.
 const PATTERN_BYTES: usize = 64;

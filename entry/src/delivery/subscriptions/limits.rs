@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vixen_common::config::Limits;
-use vixen_common::segment::TopicPattern;
+use vixen_core::segment::TopicPattern;
+use vixen_runtime::config::Limits;
 
 use crate::broker::{PatternScope, SubscribeError};
 

@@ -14,9 +14,9 @@ mod limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vixen_common::id::Position;
-use vixen_common::patterns::{PatternIndex, Steps};
-use vixen_common::segment::{Match, Topic, TopicPattern};
+use vixen_core::id::Position;
+use vixen_core::patterns::{PatternIndex, Steps};
+use vixen_core::segment::{Match, Topic, TopicPattern};
 
 use super::numbers::{Numbering, Numbers};
 use crate::broker::{

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use vixen_common::segment::Records;
+use vixen_core::segment::Records;
 
 use super::*;
 

@@ -2,6 +2,8 @@
 //! itself.
 
 use std::collections::BTreeSet;
+use vixen_core::id::SyncId;
+use vixen_core::membership::Membership;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -22,7 +24,7 @@ pub(super) fn of(group: u16) -> NdbId {
 pub(super) fn bench(groups: u16) -> Bench {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
-        groups: (0..groups).map(|group| vec![of(group)]).collect(),
+        membership: Membership::sized(3, (0..groups).map(|_| 1), 1),
         subscriptions: SubscriptionLimits { per_session_max: 2, ..SubscriptionLimits::UNBOUNDED },
         numbering: Numbering::Counted,
         waiting_bytes_max: 64 << 20,
@@ -151,7 +153,7 @@ fn what_comes_after_a_segment_of_a_lost_group_waits_for_its_return() {
 fn what_waits_for_a_dead_group_is_bounded_and_comes_in_the_end() {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
-        groups: vec![vec![of(0)], vec![of(1)]],
+        membership: Membership::sized(3, [1, 1], 1),
         subscriptions: SubscriptionLimits { per_session_max: 4, ..SubscriptionLimits::UNBOUNDED },
         numbering: Numbering::Counted,
         waiting_bytes_max: 100,
@@ -200,7 +202,7 @@ fn what_waits_for_a_dead_group_is_bounded_and_comes_in_the_end() {
 fn a_segment_that_finds_no_room_tells_that_its_tail_has_gone_by_what_is_before() {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
-        groups: vec![vec![of(0)], vec![of(1)]],
+        membership: Membership::sized(3, [1, 1], 1),
         subscriptions: SubscriptionLimits { per_session_max: 4, ..SubscriptionLimits::UNBOUNDED },
         numbering: Numbering::Counted,
         waiting_bytes_max: 1,
@@ -430,7 +432,11 @@ impl Run {
         let members = |group| (0..2).map(move |member| NdbId { group: GroupId(group), member });
         let options = DeliveryOptions {
             owner: OwnerId(uuid::Uuid::from_u128(0)),
-            groups: (0..groups).map(|group| members(group).collect()).collect(),
+            membership: Membership::first(
+                [SyncId(0)],
+                (0..groups).map(|group| members(group).collect()),
+                1,
+            ),
             subscriptions: SubscriptionLimits {
                 per_session_max: 4,
                 ..SubscriptionLimits::UNBOUNDED

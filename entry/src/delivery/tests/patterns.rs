@@ -3,12 +3,13 @@
 use super::subscriptions::{changes, pattern};
 use super::*;
 use crate::broker::PatternScope;
+use vixen_core::membership::Membership;
 
 /// Without bounds but these, all replicas linked, and the tail open.
 fn bench(subscriptions: SubscriptionLimits, numbering: Numbering) -> Bench {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
-        groups: vec![vec![ndb(0), ndb(1), ndb(2)]],
+        membership: Membership::sized(3, [3], 2),
         subscriptions,
         numbering,
         waiting_bytes_max: 64 << 20,

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use futures_util::FutureExt;
 
-use vixen_common::id::PermanentId;
+use vixen_core::id::PermanentId;
 
 use super::*;
 use crate::broker::{Outbound, OutboundReceiver, Outgoing, RequestId, SessionId, outbound};
@@ -309,7 +309,7 @@ impl Held {
             *position >= start
                 && self.until.is_none_or(|until| *position < until)
                 && *publisher != session.0
-                && self.wish.pattern.matches(&vixen_common::segment::Topic::new("r", uri))
+                && self.wish.pattern.matches(&vixen_core::segment::Topic::new("r", uri))
         });
         let limit = self.wish.limit.map_or(usize::MAX, |limit| limit.try_into().expect("small"));
         let wanted: Vec<Position> = wanted.map(|(position, _)| position).take(limit).collect();

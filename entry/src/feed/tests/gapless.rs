@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use vixen_common::id::{GroupId, NdbId, OwnerId, PermanentId, Stamp};
-use vixen_common::segment::Match;
-use vixen_common::time::WallTime;
+use vixen_core::id::SyncId;
+use vixen_core::id::{GroupId, NdbId, OwnerId, PermanentId, Stamp};
+use vixen_core::membership::Membership;
+use vixen_core::segment::Match;
+use vixen_core::time::WallTime;
 
 use super::client::{Client, Seen};
 use super::*;
@@ -91,7 +93,11 @@ impl World {
         let members = |group| (0..2).map(move |member| NdbId { group: GroupId(group), member });
         let delivery = Delivery::new(&DeliveryOptions {
             owner: OwnerId(uuid::Uuid::from_u128(seed.into())),
-            groups: (0..GROUPS).map(|group| members(group).collect()).collect(),
+            membership: Membership::first(
+                [SyncId(0)],
+                (0..GROUPS).map(|group| members(group).collect()),
+                1,
+            ),
             subscriptions: SubscriptionLimits {
                 per_session_max: 6,
                 ..SubscriptionLimits::UNBOUNDED

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use vixen_common::id::{GroupId, Stamp};
-use vixen_common::segment::{Attributes, Audience, Encoding, Match, Record, RecordFlags, Topic};
+use vixen_core::id::{GroupId, Stamp};
+use vixen_core::segment::{Attributes, Audience, Encoding, Match, Record, RecordFlags, Topic};
 
 use super::*;
 use crate::events::RouterEvent;

@@ -11,10 +11,10 @@
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 
-use vixen_common::id::{PermanentId, Stamp};
-use vixen_common::payload;
-use vixen_common::segment::{Attributes, Receiver, Record, Records, Topic};
-use vixen_common::wire::TailSegment;
+use vixen_core::id::{PermanentId, Stamp};
+use vixen_core::payload;
+use vixen_core::segment::{Attributes, Receiver, Record, Records, Topic};
+use vixen_core::wire::TailSegment;
 
 use crate::events::put_key;
 use crate::history::Direction;
@@ -161,8 +161,8 @@ fn put_on_one_line(out: &mut BytesMut, text: &[u8]) {
 mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use vixen_common::id::Position;
-    use vixen_common::segment::{Audience, Encoding, Publisher, RecordFlags};
+    use vixen_core::id::Position;
+    use vixen_core::segment::{Audience, Encoding, Publisher, RecordFlags};
 
     use super::*;
 

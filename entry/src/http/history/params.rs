@@ -1,8 +1,8 @@
 //! Query parameters of `/history`.
 
-use vixen_common::id::Position;
-use vixen_common::segment::{Match, TopicPattern};
-use vixen_common::time::WallTime;
+use vixen_core::id::Position;
+use vixen_core::segment::{Match, TopicPattern};
+use vixen_core::time::WallTime;
 
 use crate::history::{Bound, Direction, HistoryRequest, RefPoint, Start};
 
@@ -148,8 +148,8 @@ fn point(name: &str, text: &str, now: WallTime) -> Result<RefPoint, String> {
 
 #[cfg(test)]
 mod tests {
-    use vixen_common::id::{PermanentId, Stamp};
-    use vixen_common::wire::HistoryPlace;
+    use vixen_core::id::{PermanentId, Stamp};
+    use vixen_core::wire::HistoryPlace;
 
     use super::*;
 

@@ -5,17 +5,18 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use vixen_common::id::{GroupId, Position, Stamp};
-use vixen_common::segment::{Encoding, Record, RecordFlags, Topic};
-use vixen_common::wire::HistoryPlace;
+use vixen_core::id::{GroupId, Position, Stamp};
+use vixen_core::segment::{Encoding, Record, RecordFlags, Topic};
+use vixen_core::time::WallTime;
+use vixen_core::wire::HistoryPlace;
 
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use vixen_common::config::Limits;
-use vixen_common::server::{self, Timeouts};
-use vixen_common::telemetry::Readiness;
+use vixen_runtime::config::Limits;
+use vixen_runtime::server::{self, Timeouts};
+use vixen_runtime::telemetry::Readiness;
 
 use super::*;
 use crate::answers::Answers;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use vixen_common::config::Config;
-use vixen_common::words::Words;
+use vixen_core::words::Words;
+use vixen_runtime::config::Config;
 
 use super::*;
 

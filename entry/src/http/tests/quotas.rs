@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use vixen_common::config::Config;
+use vixen_runtime::config::Config;
 
 use super::*;
 

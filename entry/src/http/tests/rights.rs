@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::AsyncBufReadExt;
 use tokio::io::BufReader;
-use vixen_common::config::Config;
+use vixen_runtime::config::Config;
 
 use super::*;
 

@@ -2,6 +2,7 @@
 //! and so on round.
 
 use super::*;
+use vixen_core::membership::Membership;
 
 const STALL_MS: u64 = 300;
 const W: u8 = 2;
@@ -12,11 +13,9 @@ fn of(group: u16, member: u8) -> NdbId {
 
 /// As [`Bench`], of several groups, with one message a segment.
 fn bench(groups: u16) -> Bench {
-    let groups = (0..groups).map(|group| (0..3).map(|member| of(group, member)).collect());
     let options = SegmenterOptions {
         owner: owner(),
-        groups: groups.collect(),
-        write_quorum: W,
+        membership: Membership::sized(3, (0..groups).map(|_| 3), W),
         stall_ms: STALL_MS,
         publish_timeout_ms: 60_000,
         messages_max: 2,

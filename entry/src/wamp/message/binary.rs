@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
-use vixen_common::payload::scan::{Elements, Kind, ScanError};
-use vixen_common::payload::transcode_value;
-use vixen_common::segment::Encoding;
+use vixen_core::payload::scan::{Elements, Kind, ScanError};
+use vixen_core::payload::transcode_value;
+use vixen_core::segment::Encoding;
 
 use super::{ClientMessage, ID_MAX, RawPublish, refuse_code};
 use crate::broker::{RequestId, SubscriptionId};
@@ -183,7 +183,7 @@ mod tests {
             Ok(ClientMessage::Publish(publish)) => {
                 let mut json = BytesMut::new();
                 let payload = &frame[publish.payload];
-                vixen_common::payload::transcode(payload, encoding, Encoding::Json, &mut json)
+                vixen_core::payload::transcode(payload, encoding, Encoding::Json, &mut json)
                     .expect("a payload");
                 let payload = String::from_utf8(json.to_vec()).expect("text");
                 format!(

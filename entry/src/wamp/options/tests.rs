@@ -1,4 +1,4 @@
-use vixen_common::id::{PermanentId, Stamp};
+use vixen_core::id::{PermanentId, Stamp};
 
 use super::*;
 

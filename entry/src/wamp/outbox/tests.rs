@@ -2,12 +2,12 @@ use axum::extract::ws::Message;
 use bytes::Bytes;
 use serde_json::Value;
 
-use vixen_common::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
-use vixen_common::id::{GroupId, PermanentId, Position, Stamp};
-use vixen_common::segment::{
+use vixen_core::id::{GroupId, PermanentId, Position, Stamp};
+use vixen_core::segment::{
     Attributes, Audience, Eligible, Encoding, Match, Record, RecordFlags, Topic, TopicPattern,
 };
-use vixen_common::wire::{HistoryPlace, TailSegment};
+use vixen_core::wire::{HistoryPlace, TailSegment};
+use vixen_runtime::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
 
 use super::*;
 use crate::broker::{JoinId, Place, PublishError};

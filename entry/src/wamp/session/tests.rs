@@ -1,6 +1,6 @@
-use vixen_common::config::Goodbye;
-use vixen_common::id::Position;
-use vixen_common::segment::{Encoding, Match, TopicPattern};
+use vixen_core::id::Position;
+use vixen_core::segment::{Encoding, Match, TopicPattern};
+use vixen_runtime::config::Goodbye;
 
 use super::*;
 use crate::broker::AckLevel;

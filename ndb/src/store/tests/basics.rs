@@ -170,7 +170,7 @@ fn bytes_of_a_placed_segment_end_its_being_missing_in_either_order() {
         let (meta, blob) = segment(1, 1);
         let place = Order::new().place(meta, stamp(0, 10), Body::Missing);
         let mark = Mark::Permanent { first: Position(1), stamp: stamp(0, 10) };
-        let bytes = Job::Store(replica::Store { meta, blob: blob.clone(), mark });
+        let bytes = Job::Store(vixen_replica::Store { meta, blob: blob.clone(), mark });
         let jobs = if bytes_first { [bytes, place] } else { [place, bytes] };
         for job in jobs {
             bench.commit(&[job], at(0, 20));

@@ -82,7 +82,7 @@ impl Stored {
         let Lost { first, stamp, .. } = self.lost(n);
         let (meta, blob) = self.segments[n].clone();
         let mark = Mark::Permanent { first, stamp };
-        self.bench.commit(&[Job::Store(replica::Store { meta, blob, mark })], at(0, 1_000));
+        self.bench.commit(&[Job::Store(vixen_replica::Store { meta, blob, mark })], at(0, 1_000));
     }
 
     fn assert_whole(&self) {

@@ -44,7 +44,7 @@ fn fill(bench: &mut Bench, lost: &[Lost], segments: &[(SegmentMeta, Blob)]) {
     for Lost { meta, first, stamp } in lost.iter().copied() {
         let (_, blob) = segments.iter().find(|(known, _)| *known == meta).expect("one of them");
         let mark = Mark::Permanent { first, stamp };
-        let store = replica::Store { meta, blob: blob.clone(), mark };
+        let store = vixen_replica::Store { meta, blob: blob.clone(), mark };
         bench.commit(&[Job::Store(store)], at(4, 100));
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vixen_common::segment::TopicPattern;
-use vixen_common::wire::{HistoryPlace, HistoryQuery};
+use vixen_core::segment::TopicPattern;
+use vixen_core::wire::{HistoryPlace, HistoryQuery};
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! History against a naive model: random segments, random queries.
 
-use vixen_common::segment::{Match, Records, TopicPattern};
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery};
+use vixen_core::segment::{Match, Records, TopicPattern};
+use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery};
 
 use super::*;
 

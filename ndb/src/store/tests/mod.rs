@@ -16,14 +16,14 @@ mod topics;
 use heed::Database;
 use heed::types::Bytes as Raw;
 
-use vixen_common::id::{Lane, MapVersion, Shard};
-use vixen_common::segment::{
+use vixen_core::id::{Lane, MapVersion, Shard};
+use vixen_core::segment::{
     Blob, Challenger, Elected, Encoding, Record, RecordFlags, SegmentBuilder, SegmentMeta, Topic,
 };
 
 use super::write::Memory;
 use super::*;
-use crate::replica::{self, Body, Lost, Mark, OrderRow, Place};
+use vixen_replica::{self, Body, Lost, Mark, OrderRow, Place};
 
 const BYTES_MAX: u64 = 256 << 20;
 
@@ -86,7 +86,7 @@ fn elected(meta: SegmentMeta, stamp: Stamp, group: u16) -> Elected {
 }
 
 fn temporary(meta: SegmentMeta, blob: &Blob) -> Job {
-    Job::Store(replica::Store { meta, blob: blob.clone(), mark: Mark::Temporary })
+    Job::Store(vixen_replica::Store { meta, blob: blob.clone(), mark: Mark::Temporary })
 }
 
 /// The order as it should be.

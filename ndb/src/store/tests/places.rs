@@ -1,6 +1,6 @@
 //! Where readers begin: `resolve`.
 
-use vixen_common::wire::HistoryPlace;
+use vixen_core::wire::HistoryPlace;
 
 use super::*;
 

@@ -137,7 +137,7 @@ fn bytes_noted_as_missing_are_found_once_and_for_all() {
     let Lost { meta, first, stamp } = lost;
     let blob = stored.segments[1].1.clone();
     let mark = Mark::Permanent { first, stamp };
-    stored.bench.commit(&[Job::Store(replica::Store { meta, blob, mark })], at(2, 99));
+    stored.bench.commit(&[Job::Store(vixen_replica::Store { meta, blob, mark })], at(2, 99));
     assert_eq!(stored.bench.recovered().missing, []);
     assert_eq!(stored.findings(), []);
     assert_eq!(stored.bench.placed_blob(stamp, &meta), Some(stored.segments[1].1.clone()));
@@ -165,7 +165,7 @@ fn a_segment_is_indexed_again_even_when_the_name_of_its_topic_is_damaged() {
         stored.bench.commit(&jobs, at(2, 99));
         assert_eq!(stored.findings(), []);
         let txn = env.read().expect("reads");
-        let pattern = vixen_common::segment::TopicPattern::all("r");
+        let pattern = vixen_core::segment::TopicPattern::all("r");
         let numbers = env.matching_topics(&txn, &[pattern], 99).expect("reads").expect("few");
         assert_eq!(numbers.len(), 3);
     }

@@ -214,7 +214,7 @@ fn what_was_found_in_a_day_that_went_meanwhile_does_not_bring_it_back() {
     let jobs = [
         Job::Lose(Lost { meta, first, stamp }),
         Job::Index { first, elected: row.elected },
-        Job::Store(replica::Store { meta, blob, mark }),
+        Job::Store(vixen_replica::Store { meta, blob, mark }),
     ];
     let committed = bench.commit(&jobs, at(3, 99));
     assert_eq!(committed.stored, [meta.id], "the replica hears of it");

@@ -2,9 +2,9 @@
 
 use std::io::{Error as IoError, ErrorKind};
 
-use vixen_common::lmdb::OpenError;
-use vixen_common::segment::{Match, TopicPattern};
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery};
+use vixen_core::segment::{Match, TopicPattern};
+use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery};
+use vixen_runtime::lmdb::OpenError;
 
 use super::*;
 

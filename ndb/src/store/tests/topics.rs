@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use vixen_common::segment::{Match, TopicPattern};
-use vixen_common::wire::{HistoryPlace, HistoryQuery};
+use vixen_core::segment::{Match, TopicPattern};
+use vixen_core::wire::{HistoryPlace, HistoryQuery};
 
 use super::super::topics::TopicNumber;
 use super::*;

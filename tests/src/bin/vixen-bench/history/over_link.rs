@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::{Context as _, bail, ensure};
 use tokio::sync::mpsc;
 
-use vixen_common::id::{GroupId, NdbId, Position};
-use vixen_common::link::{LinkEvent, LinkSender};
-use vixen_common::segment::{Records, TopicPattern};
-use vixen_common::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message};
+use vixen_core::id::{GroupId, NdbId, Position};
+use vixen_core::segment::{Records, TopicPattern};
+use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message};
+use vixen_runtime::link::{LinkEvent, LinkSender};
 use vixen_tests::harness::Cluster;
 use vixen_tests::storage::link_to;
 

@@ -1,0 +1,252 @@
+//! HELLO: who is there, and proof that both know the cluster secret, before anything else.
+//!
+//! ```text
+//! listener                       dialer
+//!    | Greeting{version, nonce}    |
+//!    |---------------------------->|
+//!    |  Hello{…, name, nonce, proof}
+//!    |<----------------------------|
+//!    | Accepted{…, name, proof}    |   or Welcome::Refused{reason}, then close
+//!    |---------------------------->|
+//! ```
+//! A proof is HMAC-SHA256 (RFC 2104) keyed with the secret over the role in the exchange, the
+//! protocol version, the cluster, the speaker with its name, and both nonces: it is worthless on
+//! another link.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::PROTOCOL_VERSION;
+use crate::id::{NdbId, OwnerId, StoreId, SyncId};
+use crate::name::NodeName;
+use crate::tier::Tier;
+
+/// Which node speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PeerId {
+    /// A sync node and the store it votes from.
+    Sync {
+        /// Its lane.
+        id: SyncId,
+        /// Its store.
+        store: StoreId,
+    },
+    /// An ndb node and its store.
+    Ndb {
+        /// Its group and place.
+        id: NdbId,
+        /// Its store.
+        store: StoreId,
+    },
+    /// An entry incarnation.
+    Entry {
+        /// It owns the segments it makes.
+        owner: OwnerId,
+    },
+}
+
+impl PeerId {
+    /// Its tier.
+    #[must_use]
+    pub const fn tier(&self) -> Tier {
+        match self {
+            Self::Sync { .. } => Tier::Sync,
+            Self::Ndb { .. } => Tier::Ndb,
+            Self::Entry { .. } => Tier::Entry,
+        }
+    }
+}
+
+/// First word, from the listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// Its protocol version.
+    pub version: u16,
+    /// Fresh randomness that the dialer's proof must cover.
+    pub nonce: [u8; 32],
+}
+
+/// Second word, from the dialer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Its protocol version.
+    pub version: u16,
+    /// The cluster it belongs to.
+    pub cluster: String,
+    /// Who it is.
+    pub peer: PeerId,
+    /// What its configuration calls it.
+    pub name: NodeName,
+    /// Fresh randomness that the listener's proof must cover.
+    pub nonce: [u8; 32],
+    /// Its proof.
+    pub proof: [u8; 32],
+}
+
+/// Last word, from the listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Welcome {
+    /// Messages may flow.
+    Accepted {
+        /// Who the listener is.
+        peer: PeerId,
+        /// What its configuration calls it.
+        name: NodeName,
+        /// Its proof.
+        proof: [u8; 32],
+    },
+    /// They may not.
+    Refused {
+        /// Why.
+        reason: Refusal,
+    },
+}
+
+/// Why a HELLO was refused. The texts tell the operator what to change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// Another protocol version.
+    #[error("protocol version {theirs} where this node speaks {ours}; run one vixen version")]
+    Version {
+        /// The refusing node's version.
+        ours: u16,
+        /// The refused node's version.
+        theirs: u16,
+    },
+    /// Another cluster; which one is not for somebody who has proven nothing.
+    #[error("this node belongs to another cluster; check cluster.name and the address")]
+    Cluster,
+    /// The proof does not fit the secret.
+    #[error(
+        "proof of the cluster secret is wrong; check cluster.secret, or that of the outer tier, on both \
+         nodes"
+    )]
+    Proof,
+    /// A node that the refusing node's configuration does not have.
+    #[error(
+        "{name}, {place}, is not in the configuration of {by}; give all nodes the same vixen.toml"
+    )]
+    Unknown {
+        /// Who refuses.
+        by: NodeName,
+        /// Who asked.
+        name: NodeName,
+        /// What it says it is: `the sync node of lane 2`.
+        place: String,
+    },
+    /// A node that the refusing node's configuration calls otherwise.
+    #[error(
+        "{place} is called {theirs} in its own configuration, and {ours} in that of {by}; give all \
+         nodes the same vixen.toml"
+    )]
+    Name {
+        /// Who refuses.
+        by: NodeName,
+        /// What the refused node says it is: `the sync node of lane 2`.
+        place: String,
+        /// What it calls itself.
+        theirs: NodeName,
+        /// What it is called by the refusing node.
+        ours: NodeName,
+    },
+    /// An entry with the name of a node of another tier.
+    #[error(
+        "{name} is a sync or ndb node in the configuration of {by}; give the entry another name"
+    )]
+    NameTaken {
+        /// Who refuses.
+        by: NodeName,
+        /// Who asked.
+        name: NodeName,
+    },
+    /// Not the words of a HELLO.
+    #[error("the greeting is malformed; is this a vixen node?")]
+    Malformed,
+    /// An entry with the owner id of another.
+    #[error(
+        "{name} claims an owner id that {by} knows of another entry: one of the two is not what it \
+         says"
+    )]
+    OwnerTaken {
+        /// Who refuses.
+        by: NodeName,
+        /// Who asked.
+        name: NodeName,
+    },
+    /// A certificate that names another node.
+    #[error("{name} shows a certificate that is not for {wanted}; give each node its own")]
+    Certificate {
+        /// Who shows it.
+        name: NodeName,
+        /// The name that it would need.
+        wanted: String,
+    },
+}
+
+/// Computes the proof that `speaker` gives; `dialer` tells which side of the exchange it speaks
+/// for.
+#[must_use]
+pub fn proof_of(
+    secret: &[u8],
+    dialer: bool,
+    cluster: &str,
+    speaker: (&PeerId, &NodeName),
+    listener_nonce: &[u8; 32],
+    dialer_nonce: &[u8; 32],
+) -> [u8; 32] {
+    mac_of(secret, dialer, cluster, speaker, listener_nonce, dialer_nonce)
+        .map_or([0; 32], |mac| mac.finalize().into_bytes().into())
+}
+
+/// Checks a proof in constant time.
+#[must_use]
+pub fn proof_holds(
+    secret: &[u8],
+    dialer: bool,
+    cluster: &str,
+    speaker: (&PeerId, &NodeName),
+    nonces: (&[u8; 32], &[u8; 32]),
+    proof: &[u8; 32],
+) -> bool {
+    mac_of(secret, dialer, cluster, speaker, nonces.0, nonces.1)
+        .is_some_and(|mac| mac.verify_slice(proof).is_ok())
+}
+
+fn mac_of(
+    secret: &[u8],
+    dialer: bool,
+    cluster: &str,
+    speaker: (&PeerId, &NodeName),
+    listener_nonce: &[u8; 32],
+    dialer_nonce: &[u8; 32],
+) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    let spoken = (dialer, PROTOCOL_VERSION, cluster, speaker, listener_nonce, dialer_nonce);
+    mac.update(&postcard::to_stdvec(&spoken).ok()?);
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_holds_for_its_own_exchange_only() {
+        let peer = PeerId::Entry { owner: OwnerId(uuid::Uuid::from_u128(1)) };
+        let name = |name: &str| -> NodeName { name.parse().expect("a name") };
+        let proof = proof_of(b"secret", true, "c", (&peer, &name("E1")), &[1; 32], &[2; 32]);
+        let holds = |secret: &[u8], dialer, cluster, a: u8, b: u8| {
+            let speaker = (&peer, &name("E1"));
+            proof_holds(secret, dialer, cluster, speaker, (&[a; 32], &[b; 32]), &proof)
+        };
+        let of_another = (&peer, &name("E2"));
+        assert!(!proof_holds(b"secret", true, "c", of_another, (&[1; 32], &[2; 32]), &proof));
+        assert!(holds(b"secret", true, "c", 1, 2));
+        assert!(!holds(b"other", true, "c", 1, 2));
+        assert!(!holds(b"secret", false, "c", 1, 2));
+        assert!(!holds(b"secret", true, "d", 1, 2));
+        assert!(!holds(b"secret", true, "c", 3, 2));
+        assert!(!holds(b"secret", true, "c", 1, 3));
+    }
+}

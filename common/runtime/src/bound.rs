@@ -1,0 +1,237 @@
+//! How much memory a node may take: the sum of its limits.
+//!
+//! Nothing is measured here. Each part is a number of things that a limit allows, times what one of
+//! them holds at most; what a thing costs beside its bytes (maps, queues, buffers of sockets that the
+//! process has) stands at it, rounded up. Memory of the kernel and mapped pages of stores do not
+//! count: the sum is to be compared with `RssAnon` of `/proc/PID/status`.
+//!
+//! ```text
+//!   bound = BASE + (sum of parts) × 5/4
+//! ```
+//! The quarter is what the allocator keeps of what was freed, and the rounding of its sizes.
+
+use std::fmt;
+
+use vixen_core::tier::Tier;
+
+use crate::config::{Config, Limits};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// Code, runtime, tables of metrics, caches of LMDB, and the derivation at the start of an entry.
+const BASE_BYTES: u64 = 96 * MIB;
+/// A session's own: its task, buffers of WebSocket and TLS, what it knows of itself.
+const SESSION_BYTES: u64 = 64 * KIB;
+/// A subscription beside its text, in the entry.
+const SUBSCRIPTION_BYTES: u64 = 1536;
+/// Reads of the past under way at an entry, and what each holds: a batch in hand and one asked for.
+const READS_MAX: u64 = 64;
+const READ_BYTES: u64 = 4 * MIB;
+/// What comes in a frame of a link and waits to be taken.
+const INBOX_BYTES: u64 = 32 * MIB;
+/// What is counted for a topic and a row in the tail cache is less than what they take.
+const TAIL_CACHE_FACTOR: u64 = 7;
+
+/// One limit's part of the bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which limits, as in `limits.sessions-max × limits.subscriber-buffer-bytes-max`.
+    pub limits: String,
+    /// What it is for.
+    pub what: &'static str,
+    /// Bytes at most.
+    pub bytes: u64,
+}
+
+/// What a node may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryBound {
+    /// The parts, as documented.
+    pub parts: Vec<Part>,
+}
+
+fn part(limits: impl Into<String>, what: &'static str, count: usize, each: u64) -> Part {
+    Part { limits: limits.into(), what, bytes: (count as u64).saturating_mul(each) }
+}
+
+impl MemoryBound {
+    /// Of a node of `tier`.
+    #[must_use]
+    pub fn of(config: &Config, tier: Tier) -> Self {
+        let links = match tier {
+            // Those of entries are not known; as many as the file has are counted, and one.
+            Tier::Sync | Tier::Ndb => {
+                config.sync.len() + config.ndb_members().count() + config.entries.len() + 1
+            }
+            Tier::Entry => config.sync.len() + config.ndb_members().count(),
+        };
+        let limits = &config.limits;
+        let mut parts = vec![
+            part("", "the process itself", 1, BASE_BYTES),
+            part(
+                format!("limits.link-queue-bytes-max × {links} links"),
+                "what waits for peers",
+                links,
+                limits.link_queue_bytes_max as u64 + INBOX_BYTES / 8,
+            ),
+            part(
+                "limits.unfinished-bytes-max × 4",
+                "input that is not whole, in buffers that double, with those that are being ended",
+                4,
+                limits.unfinished_bytes_max as u64,
+            ),
+        ];
+        match tier {
+            Tier::Sync => {}
+            Tier::Ndb => parts.extend(Self::of_ndb(limits, config.entries.len() + 1)),
+            Tier::Entry => parts.extend(Self::of_entry(limits)),
+        }
+        Self { parts }
+    }
+
+    fn of_ndb(limits: &Limits, entries: usize) -> Vec<Part> {
+        vec![
+            part(
+                format!("limits.tail-cache-bytes-max × {TAIL_CACHE_FACTOR}"),
+                "recent segments for tails",
+                1,
+                (limits.tail_cache_bytes_max as u64).saturating_mul(TAIL_CACHE_FACTOR),
+            ),
+            part(
+                format!("limits.interest-bytes-max × {entries} entries"),
+                "what entries want of the tails",
+                entries,
+                (limits.interest_bytes_max as u64).saturating_mul(2),
+            ),
+            part("", "segments that are not on disk yet", 1, 128 * MIB),
+        ]
+    }
+
+    fn of_entry(limits: &Limits) -> Vec<Part> {
+        let sessions = limits.sessions_max;
+        vec![
+            part("limits.sessions-max", "sessions and streams", sessions, SESSION_BYTES),
+            part(
+                "limits.connections-max, beyond sessions-max",
+                "connections that are no session",
+                limits.connections_max.saturating_sub(sessions),
+                SESSION_BYTES,
+            ),
+            part(
+                "limits.sessions-max × limits.subscriber-buffer-bytes-max",
+                "events that wait for clients to read",
+                sessions,
+                limits.subscriber_buffer_bytes_max as u64,
+            ),
+            part(
+                "limits.sessions-max × limits.subscriptions-per-session-max",
+                "subscriptions",
+                sessions.saturating_mul(limits.subscriptions_per_session_max),
+                SUBSCRIPTION_BYTES,
+            ),
+            part(
+                "limits.interest-bytes-max × 4",
+                "topics and patterns, here and on their way",
+                4,
+                limits.interest_bytes_max as u64,
+            ),
+            part(
+                "limits.entry-unacknowledged-bytes-max × 3",
+                "publishes on their way, with their segments",
+                3,
+                limits.entry_unacknowledged_bytes_max as u64,
+            ),
+            part("64 reads", "reads of the past", 1, READS_MAX * READ_BYTES),
+            part(
+                "limits.history-answers-max",
+                "answers of /history on their way",
+                limits.history_answers_max,
+                READ_BYTES,
+            ),
+        ]
+    }
+
+    /// All of it, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let sum = self.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
+        sum.saturating_add(sum / 4)
+    }
+}
+
+/// For people, the largest part first; the first line has the number for programs.
+impl fmt::Display for MemoryBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.bytes();
+        writeln!(f, "memory at most {} ({bytes} bytes of RssAnon), of which:", size(bytes))?;
+        let mut parts: Vec<_> = self.parts.iter().collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
+        for part in parts {
+            let limits = if part.limits.is_empty() { "fixed" } else { &part.limits };
+            writeln!(f, "{:>10}  {}: {limits}", size(part.bytes), part.what)?;
+        }
+        let quarter = bytes - bytes / 5 * 4;
+        write!(f, "{:>10}  what the allocator keeps: a quarter of the above", size(quarter))
+    }
+}
+
+/// Three digits and a unit.
+fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nearcast() -> Config {
+        Config::nearcast("unused".into(), ([127, 0, 0, 1], 0).into())
+    }
+
+    #[test]
+    fn every_limit_that_bounds_memory_moves_the_bound() {
+        type Change = fn(&mut Limits);
+        let changes: [(&str, Tier, Change); 10] = [
+            ("unfinished", Tier::Sync, |l| l.unfinished_bytes_max *= 2),
+            ("connections", Tier::Entry, |l| l.connections_max *= 2),
+            ("history-answers", Tier::Entry, |l| l.history_answers_max *= 2),
+            ("sessions-max", Tier::Entry, |l| l.sessions_max *= 2),
+            ("subscriber-buffer", Tier::Entry, |l| l.subscriber_buffer_bytes_max *= 2),
+            ("subscriptions", Tier::Entry, |l| l.subscriptions_per_session_max *= 2),
+            ("unacknowledged", Tier::Entry, |l| l.entry_unacknowledged_bytes_max *= 2),
+            ("interest", Tier::Ndb, |l| l.interest_bytes_max *= 2),
+            ("tail-cache", Tier::Ndb, |l| l.tail_cache_bytes_max *= 2),
+            ("link-queue", Tier::Sync, |l| l.link_queue_bytes_max *= 2),
+        ];
+        for (name, tier, change) in changes {
+            let mut config = nearcast();
+            let before = MemoryBound::of(&config, tier).bytes();
+            change(&mut config.limits);
+            assert!(MemoryBound::of(&config, tier).bytes() > before, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_text_has_the_sum_and_each_part_with_its_limits() {
+        let bound = MemoryBound::of(&nearcast(), Tier::Entry);
+        let text = bound.to_string();
+        assert!(text.contains(&format!("({} bytes of RssAnon)", bound.bytes())), "{text}");
+        for part in &bound.parts {
+            assert!(text.contains(&part.limits), "{text}");
+        }
+        assert_eq!((size(1536), size(64 << 20)), ("1.5 KiB".to_owned(), "64 MiB".to_owned()));
+        let absurd = MemoryBound { parts: vec![part("x", "y", usize::MAX, u64::MAX); 2] };
+        assert_eq!(absurd.bytes(), u64::MAX);
+    }
+}

@@ -1,0 +1,297 @@
+//! Dialling: keeps a link to one peer up, for as long as the node runs.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rand::RngExt;
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use vixen_core::name::NodeName;
+use vixen_core::wire::{
+    FRAME_BYTES_MAX, Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_holds,
+    proof_of,
+};
+
+use super::socket::{HELLO_TIMEOUT, encode, end_of, fresh_nonce, run};
+use super::{Expected, Identity, Inbox, LinkEvent};
+use crate::tls::{Stream, Tls};
+
+/// First and longest pause between attempts; each failure doubles the pause, and jitter takes up
+/// to half of it away so that nodes do not knock in step. A node that comes back is linked within
+/// the longest: knocking costs less than doing without it.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
+
+/// Where to dial and whom to expect there.
+#[derive(Clone, Debug)]
+pub struct DialTarget {
+    /// `host:port`.
+    pub address: String,
+    /// The node that must answer.
+    pub expected: Expected,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error("cannot connect: {0}")]
+    Connect(#[source] std::io::Error),
+    #[error("{0} cannot be the name in a certificate; write the peer's address with one that can")]
+    Name(String),
+    #[error("no TLS: {0}; check [cluster-tls] on both nodes, and the peer's certificate")]
+    Tls(#[source] std::io::Error),
+    #[error("no WebSocket: {0}")]
+    WebSocket(#[source] WsError),
+    /// In a word of HTTP instead.
+    #[error("the peer answers: {0}")]
+    Answer(String),
+    #[error("no answer to hello in time")]
+    Timeout,
+    #[error("not a vixen node, or it closed during hello")]
+    Malformed,
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error(
+        "the peer's proof of the cluster secret is wrong; check cluster.secret, or that of the outer \
+         tier, on both nodes"
+    )]
+    Proof,
+    /// In this node's view.
+    #[error("{0}")]
+    Misnamed(Refusal),
+    #[error("{found} answers where {expected} was expected; check the addresses")]
+    Stranger { expected: NodeName, found: NodeName },
+}
+
+impl DialError {
+    /// Whether somebody answers there, and the two cannot agree.
+    const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Timeout | Self::WebSocket(_) => false,
+            Self::Name(_)
+            | Self::Tls(_)
+            | Self::Answer(_)
+            | Self::Malformed
+            | Self::Refused(_)
+            | Self::Proof
+            | Self::Misnamed(_)
+            | Self::Stranger { .. } => true,
+        }
+    }
+}
+
+type Socket = WebSocketStream<Stream>;
+
+/// Dials `target` again and again, feeding `inbox`, until the node drops its inbox. Run it as a
+/// task of its own.
+pub async fn dial<E>(identity: Identity, target: DialTarget, inbox: Inbox<E>)
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let mut pause = BACKOFF_MIN;
+    let mut said = String::new();
+    let name = target.expected.name(&identity.roster);
+    while !inbox.is_closed() {
+        match connect(&identity, &target).await {
+            Ok((peer, socket)) => {
+                tracing::info!(peer = %name, address = target.address, "link up");
+                pause = BACKOFF_MIN;
+                said.clear();
+                carry(&identity, &inbox, (peer, name.clone()), socket).await;
+            }
+            Err(error) => {
+                metrics::counter!("vixen_common_dials_failed_total").increment(1);
+                let text = error.to_string();
+                // The same failure again and again is one line in the log.
+                if text != said {
+                    tracing::warn!(
+                        peer = %name, address = target.address, reason = text,
+                        "dial failed, trying on"
+                    );
+                    let refusal = error.is_refusal().then(|| text.clone());
+                    let failed = LinkEvent::Failed { name: name.clone(), refusal };
+                    let _node_is_stopping = inbox.send(failed.into()).await;
+                    said = text;
+                }
+            }
+        }
+        let jitter = rand::rng().random_range(0.5..=1.0);
+        tokio::select! {
+            () = tokio::time::sleep(pause.mul_f64(jitter)) => {}
+            () = inbox.closed() => {}
+        }
+        pause = (pause * 2).min(BACKOFF_MAX);
+    }
+}
+
+async fn connect(identity: &Identity, target: &DialTarget) -> Result<(PeerId, Socket), DialError> {
+    // The scheme is for show: what carries the WebSocket is opened below.
+    let scheme = if identity.tls.is_some() { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}/link", target.address);
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(FRAME_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX));
+    let attempt = async {
+        let stream = open(&target.address, identity.tls.as_deref()).await?;
+        let upgrade = Box::pin(client_async_with_config(url, stream, Some(config)));
+        let (mut socket, _response) = upgrade.await.map_err(no_websocket)?;
+        let peer = greet(identity, target, &mut socket).await?;
+        Ok((peer, socket))
+    };
+    tokio::time::timeout(HELLO_TIMEOUT, attempt).await.map_err(|_elapsed| DialError::Timeout)?
+}
+
+/// Connects, and with `tls` makes sure that the certificate there is for the host of `address`.
+async fn open(address: &str, tls: Option<&Tls>) -> Result<Stream, DialError> {
+    let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
+    // Links must not wait for Nagle's timer.
+    stream.set_nodelay(true).map_err(DialError::Connect)?;
+    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
+    let host = address.rsplit_once(':').map_or(address, |(host, _port)| host);
+    // An IPv6 address has brackets around it.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_invalid| DialError::Name(host.to_owned()))?;
+    let stream = tls.connector().connect(name, stream).await.map_err(DialError::Tls)?;
+    Ok(Stream::Tls(Box::new(stream.into())))
+}
+
+/// A peer that answers in HTTP says why.
+fn no_websocket(error: WsError) -> DialError {
+    match error {
+        WsError::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let text = String::from_utf8_lossy(body);
+            DialError::Answer(format!("{} {}", response.status(), text.trim_end()))
+        }
+        // With TLS 1.3 a dialler learns only here that its certificate was refused.
+        WsError::Io(error) if error.get_ref().is_some() => DialError::Tls(error),
+        other => DialError::WebSocket(other),
+    }
+}
+
+/// Says HELLO as the dialler.
+async fn greet(
+    identity: &Identity,
+    target: &DialTarget,
+    socket: &mut Socket,
+) -> Result<PeerId, DialError> {
+    let greeting: Greeting = receive(socket).await?;
+    let nonce = fresh_nonce();
+    let speaker = (&identity.peer, &identity.name);
+    let secret = identity.secrets.with(target.expected.tier()).ok_or(DialError::Proof)?;
+    let proof = proof_of(secret, true, &identity.cluster, speaker, &greeting.nonce, &nonce);
+    let hello = Hello {
+        version: PROTOCOL_VERSION,
+        cluster: identity.cluster.to_string(),
+        peer: identity.peer,
+        name: identity.name.clone(),
+        nonce,
+        proof,
+    };
+    let word = WsMessage::Binary(encode(&hello));
+    socket.send(word).await.map_err(|_closed| DialError::Malformed)?;
+    // A listener that speaks another version may not be understood.
+    if greeting.version != PROTOCOL_VERSION {
+        let (ours, theirs) = (greeting.version, PROTOCOL_VERSION);
+        return Err(DialError::Refused(Refusal::Version { ours, theirs }));
+    }
+    let (peer, name, proof) = match receive(socket).await? {
+        Welcome::Accepted { peer, name, proof } => (peer, name, proof),
+        Welcome::Refused { reason } => return Err(DialError::Refused(reason)),
+    };
+    let nonces = (&greeting.nonce, &nonce);
+    if !proof_holds(secret, false, &identity.cluster, (&peer, &name), nonces, &proof) {
+        return Err(DialError::Proof);
+    }
+    if !target.expected.is(&peer) {
+        let expected = target.expected.name(&identity.roster);
+        return Err(DialError::Stranger { expected, found: name });
+    }
+    // The listener has checked this node's name, and this one checks the listener's.
+    let certified = socket.get_ref().certified_names();
+    certified.check(&identity.cluster, &peer, &name).map_err(DialError::Misnamed)?;
+    identity.roster.check(&identity.name, &peer, &name).map_err(DialError::Misnamed)?;
+    Ok(peer)
+}
+
+async fn receive<T: serde::de::DeserializeOwned>(socket: &mut Socket) -> Result<T, DialError> {
+    let Some(Ok(WsMessage::Binary(word))) = socket.next().await else {
+        return Err(DialError::Malformed);
+    };
+    postcard::from_bytes(&word).map_err(|_malformed| DialError::Malformed)
+}
+
+async fn carry<E>(identity: &Identity, inbox: &Inbox<E>, peer: (PeerId, NodeName), socket: Socket)
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let (sink, stream) = socket.split();
+    let sink = Box::pin(
+        sink.sink_map_err(|e| e.to_string())
+            .with(|frame| std::future::ready(Ok::<_, String>(WsMessage::Binary(frame)))),
+    );
+    let stream = Box::pin(stream.filter_map(|message| {
+        std::future::ready(match message {
+            Ok(WsMessage::Binary(frame)) => Some(Ok(frame)),
+            Ok(WsMessage::Close(_)) => Some(Err("closed by the peer".to_owned())),
+            Ok(WsMessage::Text(_)) => Some(Err("the peer sent text".to_owned())),
+            Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_)) => None,
+            Err(error) => Some(Err(end_of(&error))),
+        })
+    }));
+    run(identity, inbox, peer, sink, stream).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use vixen_core::id::SyncId;
+
+    use super::*;
+    use crate::ids::new_owner_id;
+    use crate::tls::tests::authority::{Authority, Folder};
+    use crate::tls::tests::links::{identity, open_node};
+
+    #[tokio::test]
+    async fn a_dialler_with_tls_says_why_there_is_no_link() {
+        let (ca, other) = (Authority::new("good"), Authority::new("other"));
+        let tls = |by: &Authority, host| Some(Folder::new(&by.issue(host), Some(by)).load());
+        let good = tls(&ca, "127.0.0.1");
+        let elsewhere = tls(&ca, "other.example");
+        let foreign = tls(&other, "127.0.0.1");
+        let cases: [(_, _, _, &[&str]); 5] = [
+            ("the wrong host", &elsewhere, &good, &["no TLS: ", "127.0.0.1"]),
+            ("another authority there", &foreign, &good, &["no TLS: ", "UnknownIssuer"]),
+            ("TLS there alone", &good, &None, &["the peer answers: 400", "wss://"]),
+            ("TLS here alone", &None, &good, &["no TLS: ", "[cluster-tls] on both nodes"]),
+            ("a good pair", &good, &good, &["linked"]),
+        ];
+        for (name, there, here, words) in cases {
+            let (address, _events) = open_node(there.clone()).await;
+            let identity = identity(PeerId::Entry { owner: new_owner_id() }, here.clone());
+            let expected = Expected::Sync(SyncId(0));
+            let target = DialTarget { address: address.to_string(), expected };
+            let said = match connect(&identity, &target).await {
+                Ok(_link) => "linked".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            for word in words {
+                assert!(said.contains(word), "{name}: no {word:?} in: {said}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_no_certificate_can_name_is_said_so() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let ca = Authority::new("good");
+        let tls = Folder::new(&ca.issue("127.0.0.1"), Some(&ca)).load();
+        // The resolver takes what RFC 1123 does not allow in a name.
+        let error = open(&format!("127.1:{port}"), Some(&tls)).await.expect_err("no name");
+        assert!(error.to_string().starts_with("127.1 cannot be the name"), "{error}");
+    }
+}

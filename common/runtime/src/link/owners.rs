@@ -1,0 +1,78 @@
+//! Which entry an owner id belongs to.
+//!
+//! An owner id is one incarnation of an entry, and `/status` shows it to all. The first name that it
+//! is linked under keeps it: another entry that claims it is refused. With names in certificates a
+//! name is proved; without them this holds between entries that say their own names.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use vixen_core::id::OwnerId;
+use vixen_core::name::NodeName;
+
+/// Owners that are remembered: an entry has a new one at each start.
+const OWNERS_MAX: usize = 4096;
+
+/// See the module doc.
+#[derive(Debug, Default)]
+pub(super) struct Owners(Mutex<BTreeMap<OwnerId, NodeName>>);
+
+impl Owners {
+    /// Whether `name` may be `owner`; from now on nobody else may.
+    pub(super) fn claim(&self, owner: OwnerId, name: &NodeName) -> bool {
+        let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = owners.get(&owner) {
+            return known == name;
+        }
+        if owners.len() >= OWNERS_MAX {
+            forget_one(&mut owners);
+        }
+        owners.insert(owner, name.clone());
+        true
+    }
+}
+
+/// The oldest of the name that has most: who claims very many owners displaces its own.
+fn forget_one(owners: &mut BTreeMap<OwnerId, NodeName>) {
+    let mut counts: BTreeMap<&NodeName, (usize, OwnerId)> = BTreeMap::new();
+    for (owner, name) in &*owners {
+        counts.entry(name).or_insert((0, *owner)).0 += 1;
+    }
+    let most = counts.into_values().max_by_key(|(count, _)| *count);
+    if let Some((_, oldest)) = most {
+        owners.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(n: usize) -> OwnerId {
+        OwnerId(uuid::Uuid::from_u128(n as u128))
+    }
+
+    fn name(text: &str) -> NodeName {
+        text.parse().expect("a name")
+    }
+
+    #[test]
+    fn an_owner_stays_with_the_entry_that_came_first() {
+        let owners = Owners::default();
+        assert!(owners.claim(owner(1), &name("E1")));
+        assert!(!owners.claim(owner(1), &name("E2")), "another entry claims it");
+        assert!(owners.claim(owner(1), &name("E1")), "a new link of the same");
+        assert!(owners.claim(owner(2), &name("E2")));
+    }
+
+    #[test]
+    fn who_claims_very_many_displaces_its_own() {
+        let owners = Owners::default();
+        assert!(owners.claim(owner(0), &name("E1")));
+        for n in 1..=2 * OWNERS_MAX {
+            assert!(owners.claim(owner(n), &name("E2")));
+        }
+        assert!(!owners.claim(owner(0), &name("E2")), "the honest one is still known");
+        assert_eq!(owners.0.lock().expect("sound").len(), OWNERS_MAX);
+    }
+}

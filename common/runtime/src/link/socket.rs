@@ -1,0 +1,355 @@
+//! Links over WebSocket (RFC 6455), binary messages, one frame each.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::ws::{Message as WsMessage, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+
+use vixen_core::name::NodeName;
+use vixen_core::wire::{
+    FRAME_BYTES_MAX, Greeting, Hello, Message, Misconduct, PROTOCOL_VERSION, PeerId, Refusal,
+    Welcome, decode_frame, encode_message, judge, proof_of,
+};
+
+use super::misconduct;
+use super::owners::Owners;
+use super::queue::{LinkReceiver, queue};
+use super::unproven::{Unproven, UnprovenPlace};
+use super::{Identity, Inbox, LinkEvent, LinkId, RefusalLog};
+use crate::server::Meter;
+use crate::tls::{CertifiedNames, ClientAddress};
+
+/// Messages are put in one frame until it holds this much.
+const FRAME_BYTES_GOAL: usize = 256 << 10;
+/// A frame before the proof: a HELLO has some 300 bytes, with the longest names.
+const HELLO_BYTES_MAX: usize = 1 << 10;
+/// Time for each step of the HELLO.
+pub(super) const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+/// Time for a peer that is refused to take the reason.
+const LAST_WORD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Routes `/link`: accepts links of other nodes into `inbox`.
+pub fn link_router<E>(identity: Identity, inbox: Inbox<E>) -> Router
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let (refusals, owners) = (RefusalLog::default(), Owners::default());
+    let unproven = Unproven::default();
+    let state = Arc::new(Listener { identity, inbox, refusals, owners, unproven });
+    Router::new().route("/link", get(accept::<E>)).with_state(state)
+}
+
+/// The accepting side of a node.
+struct Listener<E> {
+    identity: Identity,
+    inbox: Inbox<E>,
+    refusals: RefusalLog,
+    owners: Owners,
+    unproven: Unproven,
+}
+
+async fn accept<E>(
+    State(state): State<Arc<Listener<E>>>,
+    ConnectInfo(client): ConnectInfo<ClientAddress>,
+    Extension(certified): Extension<CertifiedNames>,
+    Extension(meter): Extension<Meter>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    // Nodes send none, and browsers do with every WebSocket.
+    if headers.contains_key(header::ORIGIN) {
+        state.refusals.refused(client.ip, None, "a web page asks");
+        return (StatusCode::FORBIDDEN, "links are for nodes, not for web pages\n").into_response();
+    }
+    let Some(place) = state.unproven.take(client.ip) else {
+        state.refusals.refused(client.ip, None, "too many links without a proof");
+        let text = "too many links have not proven yet whose they are\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    meter.allow(HELLO_BYTES_MAX);
+    upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
+        move |socket| async move {
+            serve(&state, client.ip, certified, (socket, meter, place)).await;
+        },
+    )
+}
+
+async fn serve<E>(
+    listener: &Listener<E>,
+    from: IpAddr,
+    certified: CertifiedNames,
+    (mut socket, meter, place): (WebSocket, Meter, UnprovenPlace),
+) where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let Listener { identity, inbox, refusals, owners, .. } = listener;
+    let greeting = async {
+        tokio::select! {
+            greeted = greet((identity, owners, &certified), &mut socket) => greeted,
+            _too_large = meter.over() => Err((Refusal::Malformed, None)),
+        }
+    };
+    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greeting).await;
+    let peer = match greeted {
+        Ok(Ok(peer)) => peer,
+        Ok(Err((refusal, name))) => {
+            refusals.refused(from, name.as_ref(), &refusal.to_string());
+            let refused = Welcome::Refused { reason: refusal };
+            let _gone = socket.send(WsMessage::Binary(encode(&refused))).await;
+            let _gone = socket.close().await;
+            return;
+        }
+        Err(_elapsed) => {
+            refusals.refused(from, None, "no hello in time");
+            return;
+        }
+    };
+    meter.trust();
+    drop(place);
+    let (sink, stream) = socket.split();
+    let sink = Box::pin(
+        sink.sink_map_err(|e| e.to_string())
+            .with(|frame: Bytes| std::future::ready(Ok::<_, String>(WsMessage::Binary(frame)))),
+    );
+    let stream = Box::pin(stream.filter_map(|message| {
+        std::future::ready(match message {
+            Ok(WsMessage::Binary(frame)) => Some(Ok(frame)),
+            Ok(WsMessage::Close(_)) => Some(Err("closed by the peer".to_owned())),
+            Ok(WsMessage::Text(_)) => Some(Err("the peer sent text".to_owned())),
+            Ok(WsMessage::Ping(_) | WsMessage::Pong(_)) => None,
+            Err(error) => Some(Err(end_of(&*error.into_inner()))),
+        })
+    }));
+    run(identity, inbox, peer, sink, stream).await;
+}
+
+/// Says HELLO as the listener.
+async fn greet(
+    (identity, owners, certified): (&Identity, &Owners, &CertifiedNames),
+    socket: &mut WebSocket,
+) -> Result<(PeerId, NodeName), (Refusal, Option<NodeName>)> {
+    let nonce = fresh_nonce();
+    let greeting = Greeting { version: PROTOCOL_VERSION, nonce };
+    let malformed = |_any| (Refusal::Malformed, None);
+    socket.send(WsMessage::Binary(encode(&greeting))).await.map_err(malformed)?;
+    let Some(Ok(WsMessage::Binary(frame))) = socket.recv().await else {
+        return Err((Refusal::Malformed, None));
+    };
+    let hello = read_hello(&frame).map_err(|refusal| (refusal, None))?;
+    let named = |refusal| (refusal, Some(hello.name.clone()));
+    let secret = check_hello(identity, &hello, &nonce).map_err(named)?;
+    check_claims((identity, owners, certified), &hello).map_err(named)?;
+    let speaker = (&identity.peer, &identity.name);
+    let proof = proof_of(secret, false, &identity.cluster, speaker, &nonce, &hello.nonce);
+    let welcome = Welcome::Accepted { peer: identity.peer, name: identity.name.clone(), proof };
+    socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
+    Ok((hello.peer, hello.name))
+}
+
+/// Reads a HELLO of this protocol version. What follows the version is for nobody else to read.
+fn read_hello(frame: &[u8]) -> Result<Hello, Refusal> {
+    let (theirs, _rest) =
+        postcard::take_from_bytes::<u16>(frame).map_err(|_any| Refusal::Malformed)?;
+    if theirs != PROTOCOL_VERSION {
+        return Err(Refusal::Version { ours: PROTOCOL_VERSION, theirs });
+    }
+    postcard::from_bytes(frame).map_err(|_any| Refusal::Malformed)
+}
+
+/// The secret that the dialler has proved to know.
+fn check_hello<'a>(
+    identity: &'a Identity,
+    hello: &Hello,
+    nonce: &[u8; 32],
+) -> Result<&'a [u8], Refusal> {
+    if hello.cluster != *identity.cluster {
+        return Err(Refusal::Cluster);
+    }
+    // That of the tier that it says it is of: who lies has another.
+    let secret = identity.secrets.with(hello.peer.tier()).ok_or(Refusal::Proof)?;
+    let nonces = (nonce, &hello.nonce);
+    let holds = vixen_core::wire::proof_holds(
+        secret,
+        true,
+        &hello.cluster,
+        (&hello.peer, &hello.name),
+        nonces,
+        &hello.proof,
+    );
+    if !holds {
+        return Err(Refusal::Proof);
+    }
+    Ok(secret)
+}
+
+/// Whether the dialler, who has proved its tier, may be the node that it says it is.
+fn check_claims(
+    (identity, owners, certified): (&Identity, &Owners, &CertifiedNames),
+    hello: &Hello,
+) -> Result<(), Refusal> {
+    certified.check(&identity.cluster, &hello.peer, &hello.name)?;
+    identity.check_admission(&hello.peer, &hello.name)?;
+    match hello.peer {
+        PeerId::Entry { owner } if !owners.claim(owner, &hello.name) => {
+            Err(Refusal::OwnerTaken { by: identity.name.clone(), name: hello.name.clone() })
+        }
+        PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => Ok(()),
+    }
+}
+
+/// Why a link ended, in words. A process that ends, cleanly or not, leaves its connection: that is no
+/// error of the protocol.
+pub(super) fn end_of(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<WsError>() {
+        Some(
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+            | WsError::ConnectionClosed
+            | WsError::AlreadyClosed,
+        ) => "closed by the peer".to_owned(),
+        Some(WsError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+            "closed by the peer".to_owned()
+        }
+        Some(_) | None => error.to_string(),
+    }
+}
+
+/// Encodes a word of the HELLO; these have no failing encoding.
+pub(super) fn encode<T: serde::Serialize>(word: &T) -> Bytes {
+    postcard::to_stdvec(word).unwrap_or_default().into()
+}
+
+/// 32 bytes of the system's randomness.
+pub(super) fn fresh_nonce() -> [u8; 32] {
+    let mut nonce = [0; 32];
+    if let Err(error) = getrandom::fill(&mut nonce) {
+        // Without randomness no proof is worth anything: better no node than an open one.
+        tracing::error!(%error, "the system gives no randomness");
+        crate::telemetry::flush();
+        std::process::abort();
+    }
+    nonce
+}
+
+/// Carries messages both ways until either side ends; reports `Up` and `Down`.
+pub(super) async fn run<E>(
+    identity: &Identity,
+    inbox: &Inbox<E>,
+    (peer, name): (PeerId, NodeName),
+    mut sink: impl Sink<Bytes, Error = String> + Unpin,
+    stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
+) where
+    E: From<LinkEvent> + Send + 'static,
+{
+    let link = LinkId::fresh();
+    let (sender, receiver) = queue(identity.queue_bytes_max);
+    let up = LinkEvent::Up { link, peer, name: name.clone(), sender: sender.clone() };
+    if inbox.send(up.into()).await.is_err() {
+        return;
+    }
+    let end = tokio::select! {
+        reason = write(receiver, &mut sink) => End::Gone(reason),
+        end = read(link, (&identity.peer, peer), stream, inbox) => end,
+    };
+    let reason = match end {
+        End::Gone(reason) => reason,
+        End::Misconduct(misconduct) => {
+            misconduct::tell(&misconduct, &name, peer.tier());
+            let reason = format!("refused: {misconduct}");
+            let word = encode_message(&Message::LinkRefused { misconduct }, Vec::new());
+            // Whether the peer hears it is all the same to this node.
+            let _heard = tokio::time::timeout(LAST_WORD_TIMEOUT, sink.send(word.into())).await;
+            reason
+        }
+    };
+    sender.close(&reason);
+    let _node_is_stopping = inbox.send(LinkEvent::Down { link, peer, name, reason }.into()).await;
+}
+
+async fn write(
+    mut receiver: LinkReceiver,
+    sink: &mut (impl Sink<Bytes, Error = String> + Unpin),
+) -> String {
+    let mut messages = Vec::new();
+    loop {
+        if let Err(reason) = receiver.receive(&mut messages).await {
+            return reason;
+        }
+        let mut frame = Vec::new();
+        let mut taken = 0;
+        let mut waiting = messages.drain(..).peekable();
+        while let Some(message) = waiting.next() {
+            taken += message.queued_bytes();
+            frame = encode_message(&message, frame);
+            if frame.len() >= FRAME_BYTES_GOAL || waiting.peek().is_none() {
+                if let Err(error) = sink.feed(std::mem::take(&mut frame).into()).await {
+                    return error;
+                }
+                receiver.taken(std::mem::take(&mut taken));
+            }
+        }
+        drop(waiting);
+        if let Err(error) = sink.flush().await {
+            return error;
+        }
+    }
+}
+
+/// How reading a link ended.
+enum End {
+    /// Nothing more comes, or can be read; why.
+    Gone(String),
+    /// The peer has said what is not its to say.
+    Misconduct(Misconduct),
+}
+
+async fn read<E>(
+    link: LinkId,
+    (own, peer): (&PeerId, PeerId),
+    mut stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
+    inbox: &mpsc::Sender<E>,
+) -> End
+where
+    E: From<LinkEvent> + Send + 'static,
+{
+    loop {
+        let frame = match stream.next().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(reason)) => return End::Gone(reason),
+            None => return End::Gone("closed by the peer".to_owned()),
+        };
+        let messages: Vec<Message> = match decode_frame(&frame) {
+            Ok(messages) => messages,
+            Err(error) => {
+                metrics::counter!("vixen_common_frames_malformed_total").increment(1);
+                return End::Gone(error.to_string());
+            }
+        };
+        for message in &messages {
+            if let Message::LinkRefused { misconduct } = message {
+                return End::Gone(format!("refused by the peer: {misconduct}"));
+            }
+            if let Err(misconduct) = judge(own, &peer, message) {
+                return End::Misconduct(misconduct);
+            }
+        }
+        if messages.is_empty() {
+            continue;
+        }
+        if inbox.send(LinkEvent::Messages { link, peer, messages }.into()).await.is_err() {
+            return End::Gone("the node is stopping".to_owned());
+        }
+    }
+}

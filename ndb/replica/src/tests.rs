@@ -1,0 +1,540 @@
+use super::*;
+use vixen_core::id::{MapVersion, Shard};
+use vixen_core::membership::Membership;
+use vixen_core::segment::{Challenger, Chunk, Encoding, Record, RecordFlags, SegmentBuilder};
+
+fn owner() -> OwnerId {
+    OwnerId(uuid::Uuid::from_u128(1))
+}
+
+fn chunk(seq: u64, count: u32) -> Chunk {
+    let id = SegmentId { owner: owner(), seq: Seq(seq) };
+    let mut builder = SegmentBuilder::new(id, Shard(0), MapVersion(1));
+    for _ in 0..count {
+        let record = Record {
+            topic: 0,
+            encoding: Encoding::Json,
+            flags: RecordFlags::default(),
+            session: 1,
+            attributes: &[],
+            payload: b"[1]",
+        };
+        builder.push(&Topic::new("r", "t"), record);
+    }
+    builder.close()
+}
+
+fn replica() -> Replica {
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        membership: Membership::sized(3, [3], 2),
+        segment_bytes_max: 1 << 20,
+        incoming_bytes_max: 4 << 20,
+    };
+    Replica::new(options, Recovered::default())
+}
+
+fn step(replica: &mut Replica, input: Input) -> Effects {
+    let mut fx = Effects::default();
+    replica.step(input, &mut fx);
+    fx
+}
+
+/// BEGIN, KEEP, OVER.
+fn send(replica: &mut Replica, chunk: &Chunk) -> Effects {
+    let segment = chunk.meta.id;
+    step(replica, Input::Begin { from: owner(), segment });
+    let keep = Input::Keep {
+        from: owner(),
+        segment,
+        offset: 0,
+        topics: chunk.topics.clone(),
+        count: chunk.meta.count,
+        records: chunk.records.clone(),
+    };
+    step(replica, keep);
+    step(replica, Input::Over { from: owner(), meta: chunk.meta })
+}
+
+fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
+    Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
+}
+
+fn elect(replica: &mut Replica, meta: SegmentMeta, stamp: u64) -> Effects {
+    let elected = elected(meta, stamp);
+    step(replica, Input::Resolved { elected });
+    step(replica, Input::Watermark { from: SyncId(0), stamp: Stamp(stamp) });
+    step(replica, Input::Watermark { from: SyncId(1), stamp: Stamp(stamp) })
+}
+
+const fn permanent(first: u64, stamp: u64) -> Mark {
+    Mark::Permanent { first: Position(first), stamp: Stamp(stamp) }
+}
+
+fn blob(chunk: &Chunk) -> Blob {
+    Blob::assemble(&chunk.topics, &[&chunk.records])
+}
+
+fn offer(replica: &mut Replica, chunks: &[&Chunk]) -> Effects {
+    let segments = chunks.iter().map(|chunk| chunk.meta).collect();
+    step(replica, Input::Offered { segments })
+}
+
+fn fetch(replica: &mut Replica, chunk: &Chunk) -> Effects {
+    step(replica, Input::Fetched { segment: chunk.meta.id, blob: blob(chunk) })
+}
+
+fn trimmed(fx: &Effects) -> bool {
+    matches!(fx.answers[..], [(_, Message::TrimAdvanceSegment { .. })])
+}
+
+#[test]
+fn a_segment_is_trimmed_at_once_and_drafted_after_its_commit() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx) && fx.drafts.is_empty());
+    assert_eq!(fx.stores.len(), 1);
+    assert_eq!(fx.stores[0].mark, Mark::Temporary);
+    let fx = step(&mut replica, Input::Committed { segment: chunk.meta.id });
+    assert_eq!(fx.drafts, [chunk.meta]);
+    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [chunk.meta]);
+}
+
+#[test]
+fn a_segment_sent_again_is_trimmed_and_not_stored_again() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    send(&mut replica, &chunk);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx) && fx.stores.is_empty());
+    step(&mut replica, Input::Committed { segment: chunk.meta.id });
+    elect(&mut replica, chunk.meta, 5);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx) && fx.stores.is_empty());
+    assert_eq!(replica.pending_count(), 0);
+}
+
+#[test]
+fn positions_are_dense_and_rows_are_chained() {
+    let mut replica = replica();
+    let (a, b) = (chunk(1, 2), chunk(2, 3));
+    send(&mut replica, &a);
+    send(&mut replica, &b);
+    let first = elect(&mut replica, a.meta, 5).placed.remove(0);
+    let second = elect(&mut replica, b.meta, 9).placed.remove(0);
+    assert_eq!((first.first, second.first), (Position(1), Position(3)));
+    assert_eq!(first.row, OrderRow::chained(Digest::default(), first.row.elected));
+    assert_eq!(second.row, OrderRow::chained(first.row.chain, second.row.elected));
+    assert!(matches!(first.body, Body::Memory(_)));
+}
+
+#[test]
+fn a_placed_segment_without_bytes_is_missing_until_they_come_and_fit() {
+    let mut replica = replica();
+    let (wanted, other) = (chunk(1, 2), chunk(1, 3));
+    let fx = elect(&mut replica, wanted.meta, 5);
+    assert_eq!(fx.placed[0].body, Body::Missing);
+    let wrong = Blob::assemble(&other.topics, &[&other.records]);
+    let fx = step(&mut replica, Input::Fetched { segment: wanted.meta.id, blob: wrong });
+    assert_eq!(fx.refused, [Refused::Unwanted]);
+    let right = Blob::assemble(&wanted.topics, &[&wanted.records]);
+    let fx = step(&mut replica, Input::Fetched { segment: wanted.meta.id, blob: right });
+    assert_eq!(fx.stores[0].mark, permanent(1, 5));
+    assert_eq!(fx.arrived, [wanted.meta.id]);
+    assert!(replica.missing().is_empty());
+}
+
+#[test]
+fn bytes_that_come_late_from_the_entry_fill_the_gap_as_well() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    elect(&mut replica, chunk.meta, 5);
+    let fx = send(&mut replica, &chunk);
+    assert!(trimmed(&fx));
+    assert_eq!(fx.stores[0].mark, permanent(1, 5));
+    let fx = step(&mut replica, Input::Committed { segment: chunk.meta.id });
+    assert!(fx.drafts.is_empty());
+}
+
+#[test]
+fn gaps_mismatches_and_strangers_are_refused_and_store_nothing() {
+    let mut replica = replica();
+    let good = chunk(1, 2);
+    let fx = step(&mut replica, Input::Over { from: owner(), meta: good.meta });
+    assert_eq!(fx.refused, [Refused::Gap]);
+    let mut short = good.clone();
+    short.meta.count = 3;
+    let fx = send(&mut replica, &short);
+    assert_eq!(fx.refused, [Refused::Mismatch]);
+    let stranger = OwnerId(uuid::Uuid::from_u128(2));
+    let fx = step(&mut replica, Input::Begin { from: stranger, segment: good.meta.id });
+    assert_eq!(fx.refused, [Refused::WrongOwner]);
+    assert!(fx.stores.is_empty());
+    assert!(trimmed(&send(&mut replica, &good)), "and it can be sent again");
+}
+
+#[test]
+fn a_keep_out_of_place_breaks_its_segment_only() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    let segment = chunk.meta.id;
+    step(&mut replica, Input::Begin { from: owner(), segment });
+    let keep = Input::Keep {
+        from: owner(),
+        segment,
+        offset: 7,
+        topics: chunk.topics.clone(),
+        count: 2,
+        records: chunk.records.clone(),
+    };
+    step(&mut replica, keep);
+    let fx = step(&mut replica, Input::Over { from: owner(), meta: chunk.meta });
+    assert_eq!(fx.refused, [Refused::Gap]);
+    assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn too_much_of_one_segment_is_refused_and_not_kept() {
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        membership: Membership::sized(3, [3], 2),
+        segment_bytes_max: 8,
+        incoming_bytes_max: 1 << 20,
+    };
+    let mut replica = Replica::new(options, Recovered::default());
+    let fx = send(&mut replica, &chunk(1, 9));
+    assert_eq!(fx.refused, [Refused::TooLarge]);
+    assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn incomplete_segments_go_with_their_owner() {
+    let mut replica = replica();
+    let chunk = chunk(1, 2);
+    let segment = chunk.meta.id;
+    step(&mut replica, Input::Begin { from: owner(), segment });
+    let keep = Input::Keep {
+        from: owner(),
+        segment,
+        offset: 0,
+        topics: chunk.topics.clone(),
+        count: 2,
+        records: chunk.records.clone(),
+    };
+    step(&mut replica, keep);
+    assert!(replica.incoming_bytes() > 0);
+    step(&mut replica, Input::OwnerDown { owner: owner() });
+    assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn a_restarted_replica_asks_again_for_drafts_and_goes_on_counting() {
+    let (a, b) = (chunk(1, 2), chunk(2, 1));
+    let recovered = Recovered {
+        temporary: vec![b.meta],
+        owners: vec![(owner(), Seq(1))],
+        head_stamp: Stamp(5),
+        head_next: Position(3),
+        ..Recovered::default()
+    };
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        membership: Membership::sized(3, [3], 2),
+        segment_bytes_max: 1 << 20,
+        incoming_bytes_max: 1 << 20,
+    };
+    let mut replica = Replica::new(options, recovered);
+    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [b.meta]);
+    assert!(send(&mut replica, &a).stores.is_empty(), "placed before the restart");
+    let fx = elect(&mut replica, b.meta, 9);
+    assert_eq!((fx.placed[0].first, &fx.placed[0].body), (Position(3), &Body::Stored));
+}
+
+#[test]
+fn only_the_elected_bytes_fill_a_gap_whoever_sends_them() {
+    let mut replica = replica();
+    let (wanted, other) = (chunk(1, 2), chunk(1, 3));
+    elect(&mut replica, wanted.meta, 5);
+    let fx = send(&mut replica, &other);
+    assert_eq!(fx.refused, [Refused::Mismatch]);
+    assert!(fx.stores.is_empty() && fx.arrived.is_empty());
+    assert_eq!(send(&mut replica, &wanted).arrived, [wanted.meta.id]);
+}
+
+#[test]
+fn a_full_node_asks_for_the_segment_again() {
+    let options = ReplicaOptions {
+        group: GroupId(0),
+        membership: Membership::sized(3, [3], 2),
+        segment_bytes_max: 1 << 20,
+        incoming_bytes_max: 8,
+    };
+    let mut replica = Replica::new(options, Recovered::default());
+    assert_eq!(send(&mut replica, &chunk(1, 9)).refused, [Refused::Gap]);
+    assert_eq!(replica.incoming_bytes(), 0);
+}
+
+#[test]
+fn rows_of_a_peer_make_the_same_order_as_feeds() {
+    let (mut by_feed, mut by_rows) = (replica(), replica());
+    let (held, stored, missed) = (chunk(1, 2), chunk(2, 3), chunk(3, 1));
+    for replica in [&mut by_feed, &mut by_rows] {
+        send(replica, &held);
+        send(replica, &stored);
+        step(replica, Input::Committed { segment: stored.meta.id });
+    }
+    let mut other_group = elected(chunk(4, 1).meta, 12);
+    other_group.challenger.group = GroupId(1);
+    let mut rows: Vec<_> =
+        [(&held, 5), (&stored, 9), (&missed, 11)].map(|(c, s)| elected(c.meta, s)).to_vec();
+    rows.push(other_group);
+    let mut fed = Vec::new();
+    for elected in &rows {
+        step(&mut by_feed, Input::Resolved { elected: *elected });
+        for from in [SyncId(0), SyncId(1)] {
+            let stamp = elected.stamp();
+            fed.extend(step(&mut by_feed, Input::Watermark { from, stamp }).placed);
+        }
+    }
+    let fx = step(&mut by_rows, Input::OrderRows { first: Position(1), rows: rows.clone() });
+    assert_eq!(fx.placed, fed);
+    assert_eq!(by_rows.chain(), by_feed.chain());
+    let bodies: Vec<_> = fx.placed.iter().map(|place| &place.body).collect();
+    assert!(matches!(
+        bodies[..],
+        [Body::Memory(_), Body::Memory(_), Body::Missing, Body::Elsewhere]
+    ));
+    assert_eq!(by_rows.missing().keys().collect::<Vec<_>>(), [&missed.meta.id]);
+    assert_eq!((by_rows.pending_count(), by_rows.placing().next_position()), (0, Position(8)));
+    // The feed tells of them later, and nothing happens twice.
+    for elected in rows {
+        let fx = step(&mut by_rows, Input::Resolved { elected });
+        assert!(fx.placed.is_empty() && fx.violations.is_empty());
+    }
+    assert!(trimmed(&send(&mut by_rows, &stored)), "known, and not stored again");
+}
+
+#[test]
+fn a_segment_held_since_before_a_restart_is_placed_by_a_row_as_stored() {
+    let chunk = chunk(1, 2);
+    let recovered = Recovered { temporary: vec![chunk.meta], ..Recovered::default() };
+    let mut replica = Replica::new(replica().options, recovered);
+    let rows = vec![elected(chunk.meta, 5)];
+    let fx = step(&mut replica, Input::OrderRows { first: Position(1), rows });
+    assert_eq!(fx.placed[0].body, Body::Stored);
+    assert!(replica.unresolved().next().is_none());
+}
+
+#[test]
+fn a_row_that_is_not_next_is_ignored_and_one_that_contradicts_is_told() {
+    let mut replica = replica();
+    let (placed, next) = (chunk(1, 2), chunk(2, 1));
+    elect(&mut replica, placed.meta, 5);
+    let chain = replica.chain();
+    let again = vec![elected(placed.meta, 5)];
+    for (first, rows) in [(1, again), (2, vec![elected(next.meta, 9)]), (4, vec![])] {
+        let fx = step(&mut replica, Input::OrderRows { first: Position(first), rows });
+        assert!(fx.placed.is_empty() && fx.violations.is_empty());
+    }
+    let contradiction = elected(next.meta, 4);
+    let rows = vec![contradiction];
+    let fx = step(&mut replica, Input::OrderRows { first: Position(3), rows });
+    assert_eq!((fx.placed.len(), fx.violations), (0, vec![contradiction]));
+    assert_eq!(replica.chain(), chain);
+}
+
+#[test]
+fn an_offered_segment_is_asked_for_stored_without_a_place_and_drafted() {
+    let mut replica = replica();
+    let (offered, other) = (chunk(1, 2), chunk(1, 3));
+    let fx = offer(&mut replica, &[&offered]);
+    assert_eq!(fx.wanted, [offered.meta.id]);
+    let fx = step(&mut replica, Input::Fetched { segment: offered.meta.id, blob: blob(&other) });
+    assert_eq!((fx.refused, fx.stores.len()), (vec![Refused::Unwanted], 0));
+    let fx = fetch(&mut replica, &offered);
+    assert_eq!((fx.stores[0].mark, &fx.arrived[..]), (Mark::Temporary, &[offered.meta.id][..]));
+    assert!(fx.drafts.is_empty(), "not before its commit");
+    let fx = step(&mut replica, Input::Committed { segment: offered.meta.id });
+    assert_eq!(fx.drafts, [offered.meta]);
+    // Once is enough.
+    assert_eq!(fetch(&mut replica, &offered).refused, [Refused::Unwanted]);
+    assert!(offer(&mut replica, &[&offered]).wanted.is_empty());
+    let fx = elect(&mut replica, offered.meta, 5);
+    assert!(matches!(fx.placed[0].body, Body::Memory(_)));
+    assert!(offer(&mut replica, &[&offered]).wanted.is_empty(), "nor when it is placed");
+}
+
+#[test]
+fn what_was_offered_may_come_from_its_entry_as_well() {
+    let mut replica = replica();
+    let offered = chunk(1, 2);
+    offer(&mut replica, &[&offered]);
+    let fx = send(&mut replica, &offered);
+    assert!(trimmed(&fx));
+    assert_eq!((fx.stores.len(), &fx.arrived[..]), (1, &[offered.meta.id][..]));
+}
+
+#[test]
+fn an_elected_segment_is_asked_for_before_it_is_placed() {
+    let mut replica = replica();
+    let (here, elsewhere) = (chunk(1, 2), chunk(2, 1));
+    let fx = step(&mut replica, Input::Resolved { elected: elected(here.meta, 5) });
+    assert_eq!((&fx.wanted[..], fx.placed.len()), (&[here.meta.id][..], 0));
+    let mut other_group = elected(elsewhere.meta, 9);
+    other_group.challenger.group = GroupId(1);
+    let fx = step(&mut replica, Input::Resolved { elected: other_group });
+    assert!(fx.wanted.is_empty());
+    let again = step(&mut replica, Input::Resolved { elected: elected(here.meta, 5) });
+    assert!(again.wanted.is_empty());
+    let fx = fetch(&mut replica, &here);
+    assert_eq!(fx.stores[0].mark, Mark::Temporary, "its row may come in the same commit");
+    let fx = elect(&mut replica, here.meta, 5);
+    assert!(matches!(fx.placed[0].body, Body::Memory(_)));
+    assert!(replica.missing().is_empty());
+}
+
+#[test]
+fn an_election_says_what_an_offer_got_wrong() {
+    let mut replica = replica();
+    let (right, wrong) = (chunk(1, 2), chunk(1, 3));
+    offer(&mut replica, &[&wrong]);
+    step(&mut replica, Input::Resolved { elected: elected(right.meta, 5) });
+    assert_eq!(fetch(&mut replica, &wrong).refused, [Refused::Unwanted]);
+    assert_eq!(fetch(&mut replica, &right).arrived, [right.meta.id]);
+}
+
+#[test]
+fn what_was_wanted_and_is_placed_elsewhere_is_taken_from_nobody() {
+    let mut replica = replica();
+    let offered = chunk(1, 2);
+    offer(&mut replica, &[&offered]);
+    let mut other_group = elected(offered.meta, 5);
+    other_group.challenger.group = GroupId(1);
+    let rows = vec![other_group];
+    let fx = step(&mut replica, Input::OrderRows { first: Position(1), rows });
+    assert_eq!(fx.placed[0].body, Body::Elsewhere);
+    assert_eq!(fetch(&mut replica, &offered).refused, [Refused::Unwanted]);
+}
+
+#[test]
+fn an_expired_segment_is_dropped_once_and_wanted_no_more() {
+    let mut replica = replica();
+    let (held, wanted) = (chunk(1, 2), chunk(2, 1));
+    send(&mut replica, &held);
+    offer(&mut replica, &[&wanted]);
+    let expire = |replica: &mut Replica, chunk: &Chunk| {
+        step(replica, Input::Expired { segment: chunk.meta.id }).dropped
+    };
+    assert_eq!(expire(&mut replica, &held), [held.meta.id]);
+    assert_eq!(expire(&mut replica, &held), []);
+    assert_eq!(expire(&mut replica, &wanted), []);
+    assert_eq!(fetch(&mut replica, &wanted).refused, [Refused::Unwanted]);
+    assert_eq!(replica.pending_count(), 0);
+}
+
+#[test]
+fn an_unwilling_node_refuses_what_is_new_and_takes_what_is_placed_here() {
+    let mut replica = replica();
+    let (placed, known, new) = (chunk(1, 2), chunk(2, 1), chunk(3, 1));
+    send(&mut replica, &known);
+    elect(&mut replica, placed.meta, 5);
+    replica.set_willing(false);
+    let fx = send(&mut replica, &new);
+    assert_eq!((fx.refused, fx.stores.len()), (vec![Refused::Unwilling], 0));
+    let reason = RefuseReason::Unwilling;
+    let answer = Message::RefuseAdvanceSegment { segment: new.meta.id, reason };
+    assert_eq!(fx.answers, [(owner(), answer)]);
+    assert_eq!(replica.incoming_bytes(), 0);
+    assert!(trimmed(&send(&mut replica, &known)), "it is on this disk already");
+    let fx = send(&mut replica, &placed);
+    assert!(trimmed(&fx));
+    assert_eq!(fx.stores[0].mark, permanent(1, 5));
+    replica.set_willing(true);
+    assert!(trimmed(&send(&mut replica, &new)));
+}
+
+#[test]
+fn damaged_bytes_without_a_place_are_asked_for_or_written_again_from_memory() {
+    let (stored, in_memory) = (chunk(1, 2), chunk(2, 1));
+    let recovered = Recovered { temporary: vec![stored.meta], ..Recovered::default() };
+    let mut replica = Replica::new(replica().options, recovered);
+    send(&mut replica, &in_memory);
+    step(&mut replica, Input::Committed { segment: in_memory.meta.id });
+    let mut fx = Effects::default();
+    assert!(replica.lose_pending(stored.meta, &mut fx));
+    assert_eq!((&fx.wanted[..], fx.stores.len()), (&[stored.meta.id][..], 0));
+    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [in_memory.meta]);
+    let mut fx = Effects::default();
+    assert!(!replica.lose_pending(in_memory.meta, &mut fx));
+    assert!(fx.wanted.is_empty());
+    assert_eq!((fx.stores[0].meta, fx.stores[0].mark), (in_memory.meta, Mark::Temporary));
+    let mut fx = Effects::default();
+    assert!(!replica.lose_pending(chunk(9, 1).meta, &mut fx), "not held");
+    assert!(fx.wanted.is_empty() && fx.stores.is_empty());
+    // It is drafted again when it is here again.
+    fetch(&mut replica, &stored);
+    let fx = step(&mut replica, Input::Committed { segment: stored.meta.id });
+    assert_eq!(fx.drafts, [stored.meta]);
+}
+
+#[test]
+fn lost_bytes_of_a_placed_segment_are_taken_again() {
+    let mut replica = replica();
+    let placed = chunk(1, 2);
+    send(&mut replica, &placed);
+    elect(&mut replica, placed.meta, 5);
+    let lost = Lost { meta: placed.meta, first: Position(1), stamp: Stamp(5) };
+    replica.lose(lost);
+    let fx = fetch(&mut replica, &placed);
+    assert_eq!((fx.stores[0].mark, &fx.arrived[..]), (permanent(1, 5), &[placed.meta.id][..]));
+    replica.lose(lost);
+    replica.trim(Position(3));
+    assert!(replica.missing().is_empty());
+    assert_eq!(fetch(&mut replica, &placed).refused, [Refused::Unwanted]);
+}
+
+#[test]
+fn an_order_that_begins_anew_goes_on_from_its_base() {
+    let mut replica = replica();
+    let (before, next) = (chunk(1, 2), chunk(9, 1));
+    elect(&mut replica, before.meta, 5);
+    let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
+    step(&mut replica, Input::Rebase { base });
+    assert_eq!((replica.placing().next_position(), replica.chain()), (base.next, base.chain));
+    // Not back.
+    let low = OrderBase { next: Position(3), ..base };
+    step(&mut replica, Input::Rebase { base: low });
+    assert_eq!(replica.placing().next_position(), base.next);
+    let fx = elect(&mut replica, next.meta, 60);
+    assert_eq!(fx.placed[0].first, base.next);
+    assert_eq!(fx.placed[0].row, OrderRow::chained(base.chain, elected(next.meta, 60)));
+}
+
+#[test]
+fn what_an_owner_left_behind_in_a_skipped_part_of_the_order_goes() {
+    let mut replica = replica();
+    let (skipped, next) = (chunk(1, 2), chunk(2, 1));
+    send(&mut replica, &skipped);
+    let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
+    step(&mut replica, Input::Rebase { base });
+    let fx = elect(&mut replica, next.meta, 60);
+    assert_eq!(fx.dropped, [skipped.meta.id]);
+    assert_eq!(replica.pending_count(), 0);
+}
+
+#[test]
+fn an_offer_does_not_change_what_an_election_said() {
+    let mut replica = replica();
+    let (right, wrong) = (chunk(1, 2), chunk(1, 3));
+    let elected = elected(right.meta, 5);
+    assert_eq!(step(&mut replica, Input::Resolved { elected }).wanted, [right.meta.id]);
+    let offer = Input::Offered { segments: vec![wrong.meta] };
+    assert_eq!(step(&mut replica, offer).wanted, []);
+    let fetched = |chunk: &Chunk| {
+        let blob = Blob::assemble(&chunk.topics, &[&chunk.records]);
+        Input::Fetched { segment: chunk.meta.id, blob }
+    };
+    assert_eq!(step(&mut replica, fetched(&wrong)).refused, [Refused::Unwanted]);
+    assert_eq!(step(&mut replica, fetched(&right)).stores.len(), 1);
+}

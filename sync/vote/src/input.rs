@@ -1,0 +1,177 @@
+//! Everything that can happen to the votes of a node.
+
+use std::collections::BTreeSet;
+
+use vixen_core::id::{Ballot, GroupId, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta};
+use vixen_core::wire::Message;
+
+use super::state::OwnerRow;
+
+/// Everything that can happen to the votes of a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Input {
+    /// An ndb node has the segment on disk.
+    GenerateDraft {
+        /// The ndb node.
+        from: NdbId,
+        /// The segment.
+        meta: SegmentMeta,
+    },
+    /// Stage one at this coordinator.
+    PickChallenger {
+        /// Who promises.
+        from: SyncId,
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot promised.
+        ballot: Ballot,
+        /// Its draft.
+        draft: Stamp,
+        /// A group of which it counted W durable votes.
+        group: GroupId,
+        /// What it accepted before.
+        accepted: Option<(Ballot, Challenger)>,
+    },
+    /// Stage two: a coordinator's proposal, and its own vote.
+    ElectSegment {
+        /// The coordinator.
+        from: SyncId,
+        /// The value and its ballot.
+        proposal: Proposal,
+    },
+    /// A node has accepted.
+    Vote {
+        /// The node.
+        from: SyncId,
+        /// The value and its ballot.
+        proposal: Proposal,
+    },
+    /// A coordinator begins a ballot above 0.
+    Prepare {
+        /// The coordinator.
+        from: SyncId,
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// A node has promised to a higher ballot than this coordinator's.
+    Reject {
+        /// The node.
+        from: SyncId,
+        /// The segment.
+        segment: SegmentId,
+        /// What it promised.
+        promised: Ballot,
+    },
+    /// A peer knows this segment to be elected.
+    Resolved {
+        /// The outcome.
+        elected: Elected,
+    },
+    /// A peer tells how far it knows each owner; on a new link.
+    Digest {
+        /// The peer.
+        from: SyncId,
+        /// Owner and contiguous elected seq.
+        owners: Vec<(OwnerId, Seq)>,
+    },
+    /// A link to a peer came up.
+    PeerUp {
+        /// The peer.
+        peer: SyncId,
+    },
+    /// A link to a peer went down.
+    PeerDown {
+        /// The peer.
+        peer: SyncId,
+    },
+    /// Nothing comes from a linked peer any more, or something comes again. What was sent to it is on
+    /// its way.
+    PeerSilent {
+        /// The peer.
+        peer: SyncId,
+        /// Nothing comes.
+        is_silent: bool,
+    },
+    /// A peer says whether it can do its part of the vote for now; also of this node itself.
+    PeerAside {
+        /// The node.
+        peer: SyncId,
+        /// It cannot.
+        is_aside: bool,
+    },
+    /// A peer has forgotten this owner's segments up to the row, which are all elected.
+    OwnerSettled {
+        /// The owner.
+        owner: OwnerId,
+        /// How far its segments are elected without a gap.
+        row: OwnerRow,
+    },
+    /// A peer's clock is ahead of its wall time: it has no lower stamp to give.
+    PeerClock {
+        /// The peer.
+        peer: SyncId,
+        /// Where its clock is, durably.
+        clock: Stamp,
+    },
+    /// [`Votes::overdue`](super::Votes::overdue) names this segment: a reserve steps in, or this node takes over.
+    Overdue {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// Segments have been pending for long: send again what may have been refused or lost.
+    Retry,
+    /// Time to forget owners that have been idle for [`OWNER_IDLE_MS`](super::OWNER_IDLE_MS).
+    ExpireOwners {
+        /// Owners whose entries are linked: they are kept.
+        keep: BTreeSet<OwnerId>,
+    },
+}
+
+impl Input {
+    /// What a sync node says, as the vote takes it; `None` for a message that is not of the vote.
+    #[must_use]
+    pub fn from_peer(from: SyncId, message: Message) -> Option<Self> {
+        Some(match message {
+            Message::PickChallenger { meta, ballot, draft, group, accepted } => {
+                Self::PickChallenger { from, meta, ballot, draft, group, accepted }
+            }
+            Message::ElectSegment { proposal } => Self::ElectSegment { from, proposal },
+            Message::Vote { proposal } => Self::Vote { from, proposal },
+            Message::Prepare { meta, ballot } => Self::Prepare { from, meta, ballot },
+            Message::Reject { segment, promised } => Self::Reject { from, segment, promised },
+            Message::SyncDigest { owners } => Self::Digest { from, owners },
+            Message::AdvanceSegmentResolved { elected } => Self::Resolved { elected },
+            Message::OwnerSettled { owner, contiguous, stamp, .. } => {
+                Self::OwnerSettled { owner, row: OwnerRow { contiguous, stamp } }
+            }
+            Message::SyncClock { stamp } => Self::PeerClock { peer: from, clock: stamp },
+            _ => return None,
+        })
+    }
+
+    /// The sync node it came from.
+    pub(super) const fn sender(&self) -> Option<SyncId> {
+        match self {
+            Self::PickChallenger { from, .. }
+            | Self::ElectSegment { from, .. }
+            | Self::Vote { from, .. }
+            | Self::Prepare { from, .. }
+            | Self::Reject { from, .. }
+            | Self::Digest { from, .. }
+            | Self::PeerClock { peer: from, .. } => Some(*from),
+            Self::GenerateDraft { .. }
+            | Self::Resolved { .. }
+            | Self::PeerUp { .. }
+            | Self::PeerDown { .. }
+            | Self::PeerSilent { .. }
+            | Self::PeerAside { .. }
+            | Self::OwnerSettled { .. }
+            | Self::Overdue { .. }
+            | Self::Retry
+            | Self::ExpireOwners { .. } => None,
+        }
+    }
+}
