@@ -42,7 +42,7 @@ impl Proxies {
         if !self.is_trusted(peer) {
             return client;
         }
-        for hop in self.hops(headers).into_iter().rev() {
+        for hop in self.hops(headers) {
             // Who is hidden, or written in no known way, is not known: the proxy stands for it.
             let Some(ip) = hop else { break };
             client = ip;
@@ -53,14 +53,14 @@ impl Proxies {
         client
     }
 
-    /// Where requests came from, the first proxy's word first.
+    /// Where requests came from, the last proxy's word first.
     fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         let name = match self.header {
             ClientAddressHeader::XForwardedFor => X_FORWARDED_FOR,
             ClientAddressHeader::Forwarded => header::FORWARDED,
         };
         let mut hops = Vec::new();
-        for value in headers.get_all(name) {
+        for value in headers.get_all(name).iter().rev() {
             let Ok(text) = value.to_str() else {
                 hops.push(None);
                 continue;
@@ -74,10 +74,11 @@ impl Proxies {
     }
 }
 
-/// The parts between separators that are not quoted.
+/// The parts between separators that are not quoted, the last one first. Quotes are counted from the
+/// end as well: a client may have opened one that its proxy's word would be within.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
-    text.split(move |letter| {
+    text.rsplit(move |letter| {
         is_quoted ^= letter == '"';
         letter == separator && !is_quoted
     })
@@ -139,10 +140,32 @@ mod tests {
         for (peer, values, wanted) in table {
             assert_eq!(client(&proxies, peer, "x-forwarded-for", values), wanted, "{values:?}");
         }
+        for written in ["\"", "198.51.100.1\"", "\"198.51.100.1, \"\""] {
+            let values = [&*format!("{written}, 192.0.2.7")];
+            let told = client(&proxies, "10.0.0.1", "x-forwarded-for", &values);
+            assert_eq!(told, "192.0.2.7", "{written}");
+        }
         let other = client(&proxies, "10.0.0.1", "forwarded", &["for=198.51.100.1"]);
         assert_eq!(other, "10.0.0.1", "it passed through a proxy that writes the other one");
         let nobody = Proxies::default();
         assert_eq!(client(&nobody, "10.0.0.1", "x-forwarded-for", &["192.0.2.7"]), "10.0.0.1");
+    }
+
+    /// A proxy writes its word behind that of the client, which need not be whole.
+    #[test]
+    fn a_quote_that_the_client_leaves_open_hides_no_word_of_its_proxy() {
+        let proxies = proxies(ClientAddressHeader::Forwarded);
+        for written in ["for=198.51.100.1;by=\"", "for=198.51.100.1;by=\"a\"b\"", "\"", "for=\""] {
+            for (word, wanted) in [
+                ("for=192.0.2.7;proto=https", "192.0.2.7"),
+                ("for=\"[2001:db8::7]:4711\"", "2001:db8::7"),
+                ("for=_hidden", "10.0.0.1"),
+            ] {
+                let values = [&*format!("{written}, {word}")];
+                let told = client(&proxies, "10.0.0.1", "forwarded", &values);
+                assert_eq!(told, wanted, "{values:?}");
+            }
+        }
     }
 
     #[test]
