@@ -4,7 +4,8 @@
 //! many clients may reach at once as there are; so all of it together is bounded here, before anybody
 //! is known. Each connection has a [`Meter`], which counts what is read of it since it was last
 //! [`settled`](Meter::settle). Beyond the bound somebody's unfinished input ends: of the address
-//! that has most of it, the largest.
+//! that has most of it, the largest. A site of many addresses has as much as an eighth of all of
+//! theirs, if that is more: none of them need be large.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use metrics::{counter, describe_counter};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::address::AddressBlock;
+use crate::address::{AddressBlock, WideBlock};
 
 const UNFINISHED_ENDED: &str = "vixen_common_unfinished_inputs_ended_total";
 
@@ -139,7 +140,7 @@ impl Intake {
         if unfinished <= self.bytes_max {
             return;
         }
-        let mut of: BTreeMap<AddressBlock, BTreeSet<(usize, u64)>> = BTreeMap::new();
+        let mut of = Unfinished::new();
         for (id, counted) in meters.iter() {
             let bytes = counted.bytes.load(Ordering::Relaxed);
             if bytes > 0 && counted.over().is_none() {
@@ -147,7 +148,7 @@ impl Intake {
             }
         }
         let excess = unfinished - (self.bytes_max - self.bytes_max / ROOM_SHARE);
-        for id in largest(of, excess) {
+        for id in largest(&mut of, excess) {
             if let Some(counted) = meters.get(&id) {
                 self.end(counted, Over::Crowded);
             }
@@ -166,18 +167,53 @@ impl Intake {
     }
 }
 
+/// What is unfinished of each address, by connection.
+type Unfinished = BTreeMap<AddressBlock, BTreeSet<(usize, u64)>>;
+
+/// What is unfinished of a site.
+#[derive(Debug, Default)]
+struct OfSite {
+    /// Its addresses, by how much they have.
+    blocks: BTreeSet<(usize, AddressBlock)>,
+    bytes: usize,
+}
+
+impl OfSite {
+    /// As how much it counts beside addresses of other sites.
+    fn share(&self) -> usize {
+        let most = self.blocks.last().map_or(0, |(bytes, _)| *bytes);
+        most.max(self.bytes / WideBlock::SHARES)
+    }
+
+    /// Takes the largest one of its address that has most.
+    fn take(&mut self, of: &mut Unfinished) -> Option<(usize, u64)> {
+        let (sum, block) = self.blocks.pop_last()?;
+        let (bytes, id) = of.get_mut(&block)?.pop_last()?;
+        self.blocks.insert((sum - bytes, block));
+        self.bytes -= bytes;
+        Some((bytes, id))
+    }
+}
+
 /// Which of them make up for `excess`: again and again the largest one of the address that has most.
-fn largest(mut of: BTreeMap<AddressBlock, BTreeSet<(usize, u64)>>, mut excess: usize) -> Vec<u64> {
-    let sum = |all: &BTreeSet<(usize, u64)>| all.iter().map(|(bytes, _)| bytes).sum::<usize>();
-    let mut blocks: BTreeSet<_> = of.iter().map(|(block, all)| (sum(all), *block)).collect();
+fn largest(of: &mut Unfinished, mut excess: usize) -> Vec<u64> {
+    let mut sites: BTreeMap<WideBlock, OfSite> = BTreeMap::new();
+    for (block, all) in &*of {
+        let bytes = all.iter().map(|(bytes, _)| bytes).sum();
+        let site = sites.entry(block.wide()).or_default();
+        site.blocks.insert((bytes, *block));
+        site.bytes += bytes;
+    }
+    let mut shares: BTreeSet<_> = sites.iter().map(|(wide, site)| (site.share(), *wide)).collect();
     let mut ended = Vec::new();
     while excess > 0
-        && let Some((sum, block)) = blocks.pop_last()
-        && let Some((bytes, id)) = of.get_mut(&block).and_then(BTreeSet::pop_last)
+        && let Some((_, wide)) = shares.pop_last()
+        && let Some(site) = sites.get_mut(&wide)
+        && let Some((bytes, id)) = site.take(of)
     {
         ended.push(id);
         excess = excess.saturating_sub(bytes);
-        blocks.insert((sum - bytes, block));
+        shares.insert((site.share(), wide));
     }
     ended
 }
@@ -328,6 +364,20 @@ mod tests {
         assert_eq!(small[3].is_over(), Some(Over::Crowded));
         assert_eq!(large.is_over(), None, "its address has less");
         assert_eq!(intake.unfinished.load(Ordering::Relaxed), 400 + 6 * 70);
+    }
+
+    #[test]
+    fn a_site_of_many_addresses_does_not_end_the_input_of_others() {
+        let intake = Intake::new(1000);
+        let of_site =
+            |n: u16| intake.meter(AddressBlock::of([0x2001, 0xdb8, 1, n, 0, 0, 0, 1].into()));
+        let other = intake.meter(block(1));
+        other.took(60);
+        let site: Vec<_> = (0..40).map(of_site).collect();
+        site.iter().for_each(|meter| meter.took(40));
+        assert_eq!(other.is_over(), None, "the site has more than eight times as much");
+        let ended = site.iter().filter(|meter| meter.is_over().is_some()).count();
+        assert!((17..30).contains(&ended), "{ended}");
     }
 
     #[test]
