@@ -101,6 +101,17 @@ fn a_segment_is_trimmed_at_once_and_drafted_after_its_commit() {
     assert_eq!(replica.unresolved().collect::<Vec<_>>(), [chunk.meta]);
 }
 
+/// It would share its position with the next one, and one row of the two would be lost.
+#[test]
+fn a_segment_without_messages_is_refused() {
+    let mut replica = replica();
+    let empty = chunk(1, 0);
+    let fx = send(&mut replica, &empty);
+    assert_eq!(fx.refused, [Refused::Mismatch]);
+    assert!(!trimmed(&fx) && fx.stores.is_empty());
+    assert_eq!(replica.pending_count(), 0);
+}
+
 #[test]
 fn a_segment_sent_again_is_trimmed_and_not_stored_again() {
     let mut replica = replica();

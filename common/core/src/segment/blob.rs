@@ -31,6 +31,9 @@ pub enum BlobError {
     /// A record is cut short, of unknown encoding, or of a topic outside the table.
     #[error("a record is malformed")]
     Record,
+    /// There is no record: a segment without one has no place of its own in the order.
+    #[error("blob has no record")]
+    Empty,
     /// The number of records is not the announced one.
     #[error("{found} records where {announced} were announced")]
     Count {
@@ -96,6 +99,9 @@ impl Blob {
         }
         if !reader.is_complete() {
             return Err(BlobError::Record);
+        }
+        if found == 0 {
+            return Err(BlobError::Empty);
         }
         if found != meta.count {
             return Err(BlobError::Count { found, announced: meta.count });

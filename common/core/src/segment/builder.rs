@@ -168,4 +168,12 @@ mod tests {
         let meta = SegmentMeta { count: 5, ..chunk.meta };
         assert_eq!(blob.verify(&meta), Err(BlobError::Count { found: 4, announced: 5 }));
     }
+
+    #[test]
+    fn a_segment_without_a_record_is_refused() {
+        let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(1) };
+        let chunk = SegmentBuilder::new(id, Shard(0), MapVersion(1)).close();
+        let blob = Blob::assemble(&chunk.topics, &[&chunk.records]);
+        assert_eq!(blob.verify(&chunk.meta), Err(BlobError::Empty));
+    }
 }
