@@ -74,11 +74,7 @@ where
         state.refusals.refused(client.ip, None, "a web page asks");
         return (StatusCode::FORBIDDEN, "links are for nodes, not for web pages\n").into_response();
     }
-    let Some(place) = state.unproven.take(client.ip) else {
-        state.refusals.refused(client.ip, None, "too many links without a proof");
-        let text = "too many links have not proven yet whose they are\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-    };
+    let place = state.unproven.take(client.ip);
     meter.allow(HELLO_BYTES_MAX);
     upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
         move |socket| async move {
@@ -98,13 +94,18 @@ async fn serve<E>(
     let Listener { identity, inbox, refusals, owners, .. } = listener;
     let greeting = async {
         tokio::select! {
-            greeted = greet((identity, owners, &certified), &mut socket) => greeted,
-            _too_large = meter.over() => Err((Refusal::Malformed, None)),
+            greeted = greet((identity, owners, &certified), &mut socket) => Some(greeted),
+            _too_large = meter.over() => Some(Err((Refusal::Malformed, None))),
+            () = place.lost() => None,
         }
     };
     let greeted = tokio::time::timeout(HELLO_TIMEOUT, greeting).await;
-    let peer = match greeted {
-        Ok(Ok(peer)) => peer,
+    let peer = match greeted.map(Option::transpose) {
+        Ok(Ok(Some(peer))) => peer,
+        Ok(Ok(None)) => {
+            refusals.refused(from, None, "too many links without a proof: this one was the oldest");
+            return;
+        }
         Ok(Err((refusal, name))) => {
             refusals.refused(from, name.as_ref(), &refusal.to_string());
             let refused = Welcome::Refused { reason: refusal };
