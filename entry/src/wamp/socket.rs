@@ -138,6 +138,26 @@ fn close_frame(ending: Ending) -> Message {
 type Room = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 type Reading = Pin<Box<dyn Future<Output = Result<ReadPart, HistoryError>> + Send>>;
 
+/// What a connection waits for.
+enum Event {
+    /// The next frame of the client, or its end.
+    Message(Option<Result<Message, axum::Error>>),
+    /// Something of the core waits in `incoming`; the last of it where the core has stopped.
+    Incoming {
+        is_last: bool,
+    },
+    /// What the first step has waited for.
+    Room(Result<OwnedSemaphorePermit, AcquireError>),
+    /// A read of the store is back.
+    Read(Result<ReadPart, HistoryError>),
+    /// The next one may begin.
+    ReadDue,
+    /// The realms were read again.
+    Reload,
+    UnfinishedDue,
+    AliveDue,
+}
+
 struct Connection {
     socket: WebSocket,
     /// What is unfinished of it.
@@ -211,27 +231,33 @@ impl Connection {
             let may_read = self.steps.is_empty() && self.outbox.is_below(&self.context.limits);
             let alive_at = self.alive.due_at();
             let begun = Instant::now();
-            let step = tokio::select! {
-                message = self.socket.next(), if may_read => self.on_message(message).await,
+            let event = tokio::select! {
+                message = self.socket.next(), if may_read => Event::Message(message),
                 alive = self.receiver.receive(&mut self.incoming), if !self.outbox.is_blocked() => {
-                    if alive { self.take_incoming().await } else { Err(Ending::Shutdown) }
+                    Event::Incoming { is_last: !alive }
                 }
-                room = acquired(&mut self.waiting) => self.on_room(room).await,
-                outcome = done(&mut self.reading) => self.on_read(outcome).await,
+                room = acquired(&mut self.waiting) => Event::Room(room),
+                outcome = done(&mut self.reading) => Event::Read(outcome),
                 () = sleep_until(self.read_at.unwrap_or(alive_at)), if self.read_at.is_some() => {
-                    self.read_at = None;
-                    Ok(())
+                    Event::ReadDue
                 }
                 () = stopped(&mut stopping) => return self.drain().await,
-                Ok(()) = reloads.changed() => self.on_reload().await,
-                over = self.meter.over() => Err(ending_of_input(over)),
-                () = sleep_until(self.unfinished_at) => {
-                    self.check_unfinished();
-                    Ok(())
+                Ok(()) = reloads.changed() => Event::Reload,
+                over = self.meter.over() => return ending_of_input(over),
+                () = sleep_until(self.unfinished_at) => Event::UnfinishedDue,
+                () = sleep_until(self.login_by), if !self.was_opened => {
+                    return Ending::HelloTimeout;
                 }
-                () = sleep_until(self.login_by), if !self.was_opened => Err(Ending::HelloTimeout),
                 // A client that may not send cannot answer either.
-                () = sleep_until(alive_at), if self.was_opened && may_read => self.keep_alive().await,
+                () = sleep_until(alive_at), if self.was_opened && may_read => Event::AliveDue,
+            };
+            // Much may have happened while a write waited for the client, and any of it comes first
+            // here: nothing is given out, or taken, by rights that were lost before.
+            let step = if reloads.has_changed().unwrap_or(false) {
+                reloads.mark_unchanged();
+                self.on_late_reload(event).await
+            } else {
+                self.on_event(event).await
             };
             if let Err(ending) = step {
                 return ending;
@@ -239,6 +265,36 @@ impl Connection {
             if !may_read {
                 self.excuse(begun);
             }
+        }
+    }
+
+    /// The realms were read again before this came to be looked at.
+    async fn on_late_reload(&mut self, event: Event) -> Result<(), Ending> {
+        self.on_reload().await?;
+        match event {
+            // What waited for it waits anew, for it may be less now.
+            Event::Room(_stale) => Ok(()),
+            event => self.on_event(event).await,
+        }
+    }
+
+    async fn on_event(&mut self, event: Event) -> Result<(), Ending> {
+        match event {
+            Event::Message(message) => self.on_message(message).await,
+            Event::Incoming { is_last: false } => self.take_incoming().await,
+            Event::Incoming { is_last: true } => Err(Ending::Shutdown),
+            Event::Room(room) => self.on_room(room).await,
+            Event::Read(outcome) => self.on_read(outcome).await,
+            Event::ReadDue => {
+                self.read_at = None;
+                Ok(())
+            }
+            Event::Reload => self.on_reload().await,
+            Event::UnfinishedDue => {
+                self.check_unfinished();
+                Ok(())
+            }
+            Event::AliveDue => self.keep_alive().await,
         }
     }
 

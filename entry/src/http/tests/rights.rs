@@ -247,6 +247,39 @@ async fn a_session_whose_client_does_not_read_ends_with_the_rights_of_its_user()
     assert!(matches!(port.event().await, Some(SessionEvent::Closed { session }) if session == me));
 }
 
+/// How often something is tried that goes wrong by chance.
+const TRIES: usize = 8;
+/// More than sockets hold, and than a session takes at once.
+const WAITING: u64 = 300;
+
+#[tokio::test]
+async fn a_client_that_reads_late_gets_nothing_that_came_after_its_rights() {
+    let limits =
+        SessionLimits { subscriber_buffer_bytes_max: usize::MAX >> 1, ..SessionLimits::of_tests() };
+    for _try in 0..TRIES {
+        let door = Arc::new(Door::new(&configured(CLUSTER)));
+        let mut port = Port::open_with(limits.clone(), Arc::clone(&door)).await;
+        let (mut client, me, outbound) = join(&mut port).await;
+        client.say(r#"[32,1,{},"a.b"]"#).await;
+        port.take_subscribe(me, 1).await;
+        outbound.send(subscribed(1, 1));
+        assert_eq!(client.hear().await, "[33,1,1]");
+        // The session stands still in the middle of writing.
+        for position in 1..=WAITING {
+            outbound.send_events(&events(&large(position), &[1]));
+            tokio::task::yield_now().await;
+        }
+        reload(&door, "uri = \"a.*\"", "uri = \"b.*\"");
+        outbound.send_events(&events(&large(WAITING + 1), &[1]));
+        drop(outbound);
+        let after = format!("\"position\":{},", WAITING + 1);
+        // Its end is that of the core.
+        while let Some(Ok(Message::Text(text))) = client.0.next().await {
+            assert!(!text.contains(&after), "the message came all the same");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_subscribe_that_the_core_answers_after_the_reload_is_refused() {
     let (mut port, door) = port().await;
