@@ -26,6 +26,7 @@
 //! - D3: what a replica says that is not followed now changes nothing.
 //! - D4: nothing is queued without interest.
 
+mod fan_out;
 mod io;
 mod merge;
 mod numbers;
@@ -384,21 +385,33 @@ impl Delivery {
         let next_of = |group| self.tails.get(&group).map_or(Some(Position(u64::MAX)), Tail::next);
         while let Some(taken) = self.merge.take_next(next_of) {
             match taken {
-                Taken::Next(segment) => self.deliver_segment(&segment, fx),
+                Taken::Next(segment) => {
+                    for session in self.deliver_segment(&segment, fx) {
+                        let from = segment.first;
+                        self.subscriptions.lag(session, from, &mut fx.outgoing);
+                    }
+                }
                 Taken::Overlaps => fx.notes.push(Note::Repeated),
             }
         }
     }
 
-    fn deliver_segment(&self, segment: &TailSegment, fx: &mut Effects) {
+    /// Returns whom it left out: they are to read the segment from the store.
+    fn deliver_segment(&self, segment: &TailSegment, fx: &mut Effects) -> BTreeSet<SessionId> {
         let found = segment.topics.iter().map(|topic| {
             let (subscribed, steps) = self.subscriptions.of(topic);
             fx.steps += steps.0;
             subscribed
         });
-        let subscribed: Vec<_> = found.collect();
+        let mut subscribed: Vec<_> = found.collect();
+        let mut left_out = BTreeSet::new();
+        for topic in fan_out::crowded(segment, &subscribed.iter().map(Vec::len).collect::<Vec<_>>())
+        {
+            let crowd = std::mem::take(&mut subscribed[topic]);
+            left_out.extend(crowd.into_iter().flat_map(|(_, live)| live.iter().copied()));
+        }
         if subscribed.iter().all(Vec::is_empty) {
-            return;
+            return left_out;
         }
         let targets: Vec<Vec<Target>> = subscribed
             .iter()
@@ -409,7 +422,7 @@ impl Delivery {
             fx.notes.push(Note::Malformed { first: segment.first });
         }
         if batch.events().is_empty() {
-            return;
+            return left_out;
         }
         fx.notes.push(Note::Delivered { events: batch.events().len() });
         let hit = subscribed.iter().zip(hit).filter(|(_, hit)| *hit);
@@ -419,6 +432,7 @@ impl Delivery {
         let batch = Arc::new(batch);
         let each = sessions.into_iter();
         fx.outgoing.extend(each.map(|session| (session, Outgoing::Events(Arc::clone(&batch)))));
+        left_out
     }
 
     /// An event of the router itself for all who have subscribed its topic; nothing without any.

@@ -34,7 +34,7 @@ use json::JsonEncoder;
 pub(crate) use json::{put_key, time_text};
 
 /// Bytes of an event beside its payload, about: it is not made yet when it is counted.
-const EVENT_OVERHEAD_BYTES: usize = 160;
+pub(crate) const EVENT_OVERHEAD_BYTES: usize = 160;
 
 /// Payloads that are at least this part of their segment share it with its other readers.
 const SHARED_PART: (usize, usize) = (3, 4);

@@ -39,6 +39,10 @@ const READ_MESSAGES_MAX: u64 = 16_384;
 /// Topics and patterns of one read at most: they go to ndb nodes in one message.
 const REPLAY_PATTERNS_BYTES_MAX: usize = 4 << 20;
 
+/// Of these, patterns that are no exact topics. A message is an event for each that matches it, and all
+/// of them may: what a read brings is up to so many times as much.
+const REPLAY_OVERLAPS_MAX: usize = 8;
+
 /// Before the order is looked at again that has not reached its tails.
 const PAUSE_BEHIND: Duration = Duration::from_millis(10);
 /// Before a read is tried again that failed; it has waited long itself.
@@ -258,13 +262,14 @@ impl Feed {
             Stage::Last { until } | Stage::Snapshot { until } => Some(Bound::Position(until)),
             Stage::Reading | Stage::Joining(_) => None,
         };
+        let limit = READ_MESSAGES_MAX / overlaps_of(&topics) as u64;
         self.is_reading = true;
         Some(HistoryRequest {
             start: replay.start,
             direction: Direction::Forward,
             until,
             topics,
-            limit: Some(READ_MESSAGES_MAX),
+            limit: Some(limit),
             named: replay.named,
         })
     }
@@ -387,18 +392,21 @@ impl Feed {
 
     /// The core has left these out from `from` on.
     pub(crate) fn on_lagging(&mut self, from: Position, ids: &[SubscriptionId]) {
-        let (mut left_out, mut bytes) = (Vec::new(), 0);
+        let (mut left_out, mut bytes, mut overlaps) = (Vec::new(), 0, 0);
         for id in ids {
             let known = self.subscriptions.get_mut(id);
             if let Some(known) = known.filter(|known| known.is_live) {
                 known.is_live = false;
                 let own = known.pattern.realm.len() + known.pattern.uri.len();
-                if bytes > 0 && bytes + own > REPLAY_PATTERNS_BYTES_MAX {
+                let may_overlap = !known.pattern.is_exact();
+                let is_large = bytes > 0 && bytes + own > REPLAY_PATTERNS_BYTES_MAX;
+                if is_large || (may_overlap && overlaps == REPLAY_OVERLAPS_MAX) {
                     self.replay_from(from, std::mem::take(&mut left_out));
-                    bytes = 0;
+                    (bytes, overlaps) = (0, 0);
                 }
                 left_out.push(*id);
                 bytes += own;
+                overlaps += usize::from(may_overlap);
             }
         }
         if !left_out.is_empty() {
@@ -447,6 +455,11 @@ impl Feed {
         }
         taken
     }
+}
+
+/// How many of these patterns may match one topic, at least 1: exact ones are different.
+fn overlaps_of(patterns: &[TopicPattern]) -> usize {
+    patterns.iter().filter(|pattern| !pattern.is_exact()).count().max(1)
 }
 
 impl Replay {

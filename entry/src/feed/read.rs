@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use vixen_core::id::Position;
 use vixen_core::wire::TailSegment;
 
-use super::ReadPart;
+use super::{ReadPart, overlaps_of};
 use crate::history::{HistoryError, HistoryRequest, Page, end_of, messages_of};
 use crate::node::{EntryHandle, HistoryStream};
 
@@ -54,10 +54,12 @@ pub(crate) async fn read(
     request: HistoryRequest,
 ) -> Result<ReadPart, HistoryError> {
     let limit = request.limit;
+    // Of one message there is an event for each.
+    let bytes_max = FEED_BYTES / overlaps_of(&request.topics);
     let _turn = context.feeds.acquire().await.map_err(|_closed| HistoryError::Stopped)?;
     let mut stream = context.core.history(request).await?;
     let mut segments = Vec::new();
-    let end = take(&mut stream, FEED_BYTES, &mut segments).await?;
+    let end = take(&mut stream, bytes_max, &mut segments).await?;
     match (end, segments.last()) {
         (None, Some(last)) => {
             let next = end_of(last);

@@ -480,6 +480,12 @@ impl EntryNode {
                         lagging.entry(session).or_insert(first);
                     }
                 }
+                Outgoing::Lagging { from, subscriptions } => {
+                    self.metrics.slow_sessions.increment(1);
+                    // It may have missed something before.
+                    let from = lagging.get(&session).map_or(from, |missed| from.min(*missed));
+                    outbound.send(Outgoing::Lagging { from, subscriptions });
+                }
                 other => outbound.send(other),
             }
         }

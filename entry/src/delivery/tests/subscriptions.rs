@@ -323,3 +323,29 @@ fn others_hear_of_each_change_once() {
     assert_eq!(changes(&bench.subscribe_as(9, 1, topic("v"), SubscribeMode::Snapshot)).len(), 2);
     assert_eq!(changes(&bench.close(9)).len(), 2);
 }
+
+/// One message of a megabyte would be forty, made in one buffer.
+#[test]
+fn a_message_that_very_many_patterns_match_is_left_to_be_read_from_the_store() {
+    const PREFIXES: usize = 40;
+    let mut bench = Bench::open();
+    let topic = "t".repeat(PREFIXES);
+    // Session n has subscription n.
+    for n in 1..=PREFIXES {
+        let prefix = pattern(&topic[..n], Match::Prefix);
+        bench.subscribe_as(n as u64, 1, prefix, SubscribeMode::Live);
+    }
+    bench.subscribe(50, 1, "other");
+    bench.step(Input::Flush);
+    assert_eq!(words(&bench.opened(0, 10)).len(), PREFIXES + 1);
+    let small = bench.segment(0, 10, &[(&topic, 0, b"1"), ("other", 0, b"2")]);
+    assert_eq!(got(&small).len(), PREFIXES + 1, "a small one comes live");
+    let large = vec![b' '; 1 << 20];
+    let fx = bench.segment(0, 12, &[(&topic, 0, &large), ("other", 0, b"4")]);
+    let mut told = words(&fx);
+    assert_eq!(told.remove(0), (50, Word::Events(vec![(41, None)])), "the other one has its event");
+    let left_out = (1..=PREFIXES as u64).map(|n| (n, Word::Lagging(12, vec![n])));
+    assert_eq!(told, left_out.collect::<Vec<_>>());
+    // It is nobody's who is live any more.
+    assert!(words(&bench.segment(0, 14, &[(&topic, 0, &large)])).is_empty());
+}

@@ -507,3 +507,26 @@ fn topics_of_many_bytes_are_read_in_several_replays() {
     wanted.sort_unstable();
     assert!(read == wanted, "each is in exactly one");
 }
+
+#[test]
+fn patterns_that_a_message_may_all_match_are_read_a_few_at_a_time() {
+    let mut bench = Bench::default();
+    let prefix = |n: usize| TopicPattern::new("r", &"t".repeat(n), Match::Prefix);
+    for n in 1..=20 {
+        bench.subscribed(n, &Wish { pattern: prefix(n as usize), ..live() });
+    }
+    for n in 21..=40 {
+        let pattern = TopicPattern::new("r", &n.to_string(), Match::Exact);
+        bench.subscribed(n, &Wish { pattern, ..live() });
+    }
+    bench.feed.on_lagging(Position(60), &(1..=40).map(id).collect::<Vec<_>>());
+    let mut reads = Vec::new();
+    while let Some(request) = bench.feed.next_read() {
+        reads.push((request.topics.len(), request.limit));
+        // It ends where the order does, and waits for its join.
+        bench.feed.on_read(Ok(part(0..0, 100, true)));
+    }
+    let few = Some(READ_MESSAGES_MAX / 8);
+    // The last one has four of them, and all that are no patterns.
+    assert_eq!(reads, [(8, few), (8, few), (24, Some(READ_MESSAGES_MAX / 4))]);
+}
