@@ -30,6 +30,12 @@ impl AddressBlock {
         Self(network(address.to_canonical(), BLOCK_BITS))
     }
 
+    /// Whether it is a site by itself.
+    #[must_use]
+    pub const fn is_site(self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+
     /// The site that it is of.
     #[must_use]
     pub fn wide(self) -> WideBlock {

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vixen_runtime::address::AddressBlock;
+use vixen_runtime::address::{AddressBlock, WideBlock};
 use vixen_runtime::config::QuotaConfig;
 
 use bucket::Bucket;
@@ -132,6 +132,31 @@ pub enum Publisher {
     Named(Arc<str>),
     /// Whoever has no name comes from somewhere: a new session is not somebody else.
     Anonymous(AddressBlock),
+    /// All of those of one site together.
+    Site(WideBlock),
+}
+
+impl Publisher {
+    /// Who else it counts for, with how many times as much.
+    fn others(&self) -> Option<(Self, u64)> {
+        match self {
+            Self::Anonymous(block) if !block.is_site() => {
+                Some((Self::Site(block.wide()), WideBlock::SHARES as u64))
+            }
+            Self::Named(_) | Self::Anonymous(_) | Self::Site(_) => None,
+        }
+    }
+}
+
+/// So many times as much.
+fn times(quota: &QuotaConfig, shares: u64) -> QuotaConfig {
+    let times = |max: Option<u64>| max.map(|max| max.saturating_mul(shares));
+    QuotaConfig {
+        messages_per_second: times(quota.messages_per_second),
+        bytes_per_second: times(quota.bytes_per_second),
+        topics_per_second: times(quota.topics_per_second),
+        topics_max: times(quota.topics_max),
+    }
 }
 
 /// One message.
@@ -182,22 +207,29 @@ impl Meters {
         quotas: &Quotas,
         cost: Cost,
     ) -> Result<(), Exceeded> {
-        let key = (Arc::clone(realm), publisher.clone());
-        let user = match quotas.user.is_unlimited() {
-            true => None,
-            false => Some(self.user(now, key)),
-        };
-        if let Some(user) = &user {
-            let seen = self.users.get_mut(user).map(|seen| &mut seen.meter);
-            seen.map_or(Ok(()), |meter| meter.check(now, Scope::User, &quotas.user, cost))?;
+        let mut users = Vec::new();
+        if !quotas.user.is_unlimited() {
+            let others = publisher.others();
+            for (publisher, shares) in others.into_iter().chain([(publisher.clone(), 1)]) {
+                let user = self.user(now, (Arc::clone(realm), publisher));
+                users.push((user, shares, times(&quotas.user, shares)));
+            }
+        }
+        for (user, shares, quota) in &users {
+            let Some(Seen { meter, .. }) = self.users.get_mut(user) else { continue };
+            meter
+                .check(now, Scope::User, quota, cost)
+                .map_err(|exceeded| Exceeded { max: exceeded.max / shares, ..exceeded })?;
         }
         if !quotas.realm.is_unlimited() {
             let meter = self.realms.entry(Arc::clone(realm)).or_default();
             meter.check(now, Scope::Realm, &quotas.realm, cost)?;
             meter.take(now, &quotas.realm, cost);
         }
-        if let Some(seen) = user.and_then(|user| self.users.get_mut(&user)) {
-            seen.meter.take(now, &quotas.user, cost);
+        for (user, _, quota) in &users {
+            if let Some(seen) = self.users.get_mut(user) {
+                seen.meter.take(now, quota, cost);
+            }
         }
         Ok(())
     }

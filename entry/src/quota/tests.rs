@@ -123,6 +123,24 @@ fn the_anonymous_of_an_address_are_one_and_a_reload_changes_the_rate() {
 }
 
 #[test]
+fn the_addresses_of_a_site_have_eight_times_as_much_together() {
+    let quotas = user(QuotaConfig { messages_per_second: Some(10), ..QuotaConfig::default() });
+    let (mut meters, start) = (Meters::default(), Instant::now());
+    let of = |site: u16, net: u16| {
+        let address = [0x2001, 0xdb8, site, net, 0, 0, 0, 1];
+        Publisher::Anonymous(AddressBlock::of(std::net::IpAddr::from(address)))
+    };
+    let many = || (0..100).map(|_| message(1, 1));
+    let passed: usize =
+        (0..100).map(|net| pass(&mut meters, start, &of(1, net), &quotas, many())).sum();
+    assert_eq!(passed, 80);
+    let refused = meters.spend(start, &realm(), &of(1, 200), &quotas, message(1, 1));
+    let refused = refused.expect_err("its site has used up its own");
+    assert_eq!((refused.scope, refused.max), (Scope::User, 10));
+    assert_eq!(pass(&mut meters, start, &of(2, 0), &quotas, many()), 10, "another site");
+}
+
+#[test]
 fn users_that_are_remembered_are_bounded_and_the_quiet_ones_go_first() {
     let quotas = user(QuotaConfig { bytes_per_second: Some(1), ..QuotaConfig::default() });
     let (mut meters, start) = (Meters::default(), Instant::now());
