@@ -79,7 +79,8 @@ fn unknown_host(request: &Request, allowed: &AllowedHosts) -> Option<String> {
 
 fn is_known(host: &str, allowed: &AllowedHosts) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _port)) => address,
+        Some((address, port)) if port.is_empty() || port.starts_with(':') => address,
+        Some(_neither) => return *allowed == AllowedHosts::Any,
         None => host.rsplit_once(':').map_or(host, |(name, _port)| name),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -115,6 +116,7 @@ mod tests {
             ("broker.example.evil.example", false),
             ("127.0.0.1.evil.example", false),
             ("127.1", false),
+            ("[::1].evil.example", false),
             ("", false),
         ];
         for (host, known) in table {
