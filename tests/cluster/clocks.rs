@@ -11,6 +11,8 @@ use crate::support::{SOON, load_on, logged};
 const HOUR_MS: u64 = 3_600_000;
 const MESSAGES: u64 = 500;
 
+const DAY_MS: i64 = 24 * 3_600_000;
+
 fn off_by(ms: u64) -> NodeSetup {
     let env = vec![("VIXEN_CLOCK_OFFSET_MS".to_owned(), ms.to_string())];
     NodeSetup { env, ..NodeSetup::default() }
@@ -93,6 +95,36 @@ async fn one_sync_node_whose_clock_is_ahead_is_not_followed() {
         .await
         .expect("told");
     }
+    cluster.stop_all().await.expect("clean exits");
+}
+
+#[tokio::test]
+async fn entries_publish_whatever_their_clocks_when_the_order_was_more_than_a_week_ahead() {
+    let off = |ms: i64| NodeSetup {
+        env: vec![("VIXEN_CLOCK_OFFSET_MS".to_owned(), ms.to_string())],
+        ..NodeSetup::default()
+    };
+    // One entry starts without a clock, in 2006.
+    let setup = |id: &str, _store: &std::path::Path| match id {
+        "E2" => off(-20 * 365 * DAY_MS),
+        "S1" | "S2" | "S3" => off(8 * DAY_MS),
+        _ => NodeSetup::default(),
+    };
+    let mut cluster =
+        Cluster::start_with(ClusterOptions::default(), setup).await.expect("a cluster");
+    publish(&cluster, 0).await;
+    for id in cluster.ids_of(Tier::Sync) {
+        cluster.stop(&id).await.expect("a clean exit");
+        cluster.set_up(&id, NodeSetup::default()).expect("a node");
+        cluster.restart(&id).await.expect("ready");
+    }
+    publish(&cluster, 10).await;
+    // New owners, made by right clocks, and again without one.
+    for id in cluster.ids_of(Tier::Entry) {
+        cluster.stop(&id).await.expect("a clean exit");
+        cluster.restart(&id).await.expect("ready");
+    }
+    publish(&cluster, 20).await;
     cluster.stop_all().await.expect("clean exits");
 }
 

@@ -33,9 +33,7 @@ impl Disk {
                 self.votes.retain(|id, _| id.owner != owner || id.seq > row.contiguous);
                 self.put_owner(owner, row);
             }
-            Write::DropOwner(owner) => {
-                self.owners.remove(&owner);
-            }
+            Write::DropOwner(_) => unreachable!("no owner of the model has a time"),
         }
     }
 
@@ -55,6 +53,7 @@ impl Disk {
             owners: self.owners.iter().map(|(id, row)| (*id, *row)).collect(),
             beyond: self.elected.iter().filter_map(beyond).collect(),
             votes: self.votes.values().copied().collect(),
+            ..Recovered::default()
         };
         if fault == Some(Fault::ClockNotRestored) {
             recovered.ceiling = Stamp::ZERO;

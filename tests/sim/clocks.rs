@@ -11,6 +11,10 @@ use crate::node::Node;
 pub(crate) const AHEAD_MS_MAX: u64 = 10_000;
 /// How far ahead all clocks are at once.
 const ALL_AHEAD_MS: i64 = 3_600_000;
+/// Longer than an idle owner is remembered.
+const WEEK_MS: i64 = 8 * 24 * ALL_AHEAD_MS;
+/// One seed in so many has clocks that leap by weeks.
+const WEEKS_EACH: u64 = 8;
 /// How fast a clock that runs wild runs, in milliseconds a millisecond.
 const DRIFT_MS_MAX: i64 = 20;
 /// What restarts use up of the future, with room.
@@ -27,6 +31,11 @@ enum Kind {
     One,
     /// All at once, by the same, and all are set right again; besides, one runs too fast.
     All,
+    /// The same, each time by more than owners are remembered for; one that runs too fast, or none.
+    Weeks {
+        /// One runs too fast.
+        has_wild: bool,
+    },
 }
 
 /// The clocks of a world.
@@ -41,13 +50,38 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    pub(crate) fn new(nodes: usize, rng: &mut StdRng) -> Self {
+    pub(crate) fn new(seed: u64, nodes: usize, rng: &mut StdRng) -> Self {
         let kind = match rng.random_range(0..4) {
+            _ if seed % WEEKS_EACH == WEEKS_EACH - 1 => {
+                Kind::Weeks { has_wild: (seed / WEEKS_EACH).is_multiple_of(2) }
+            }
             0 => Kind::One,
             1 => Kind::All,
             _ => Kind::Any,
         };
         Self { kind, wild: rng.random_range(0..nodes), ahead_ms: 0, ahead_ms_max: 0 }
+    }
+
+    /// Whether owners are forgotten in this world.
+    pub(crate) fn leap_weeks(&self) -> bool {
+        matches!(self.kind, Kind::Weeks { .. })
+    }
+
+    /// By how much all clocks are off when faults have stopped. They are right, but where nodes forget
+    /// owners of entries that live: who has, is as good as gone for them, and so is one whose clock
+    /// was ahead when others were not there to follow; both together may be too many.
+    pub(crate) fn calm_ms(&mut self) -> i64 {
+        if self.kind == (Kind::Weeks { has_wild: false }) {
+            self.ahead_ms_max += WEEK_MS;
+            return self.ahead_ms_max;
+        }
+        0
+    }
+
+    /// Whether entries that live are linked to this node when it looks for idle owners. The one that
+    /// is not is the one whose clock is wrong, if there is one: of three nodes no more may fail.
+    pub(crate) fn links_entries(&self, at: usize) -> bool {
+        self.kind == Kind::Weeks { has_wild: true } && at != self.wild
     }
 
     /// Sets the clock of a node; what it is off by, and how much that grows each millisecond.
@@ -59,7 +93,8 @@ impl Clocks {
                 2 => (0, rng.random_range(-DRIFT_MS_MAX..DRIFT_MS_MAX)),
                 _ => (rng.random_range(-500..500), 0),
             },
-            Kind::One | Kind::All if at != self.wild => (self.ahead_ms, 0),
+            Kind::One | Kind::All | Kind::Weeks { .. } if at != self.wild => (self.ahead_ms, 0),
+            Kind::Weeks { has_wild: false } => (self.ahead_ms, 0),
             Kind::One => match rng.random_range(0..4) {
                 0 => (24 * ALL_AHEAD_MS, 0),
                 1 => (-WILD_MS, 0),
@@ -67,7 +102,7 @@ impl Clocks {
                 _ => (0, rng.random_range(2..2 * DRIFT_MS_MAX)),
             },
             // Always just before the order, wherever that is.
-            Kind::All => {
+            Kind::All | Kind::Weeks { has_wild: true } => {
                 let off_ms = self.ahead_ms_max + rng.random_range(0..8_000);
                 (off_ms, rng.random_range(2..2 * DRIFT_MS_MAX))
             }
@@ -76,10 +111,17 @@ impl Clocks {
 
     /// Now and then all clocks are set an hour ahead, or right again.
     pub(crate) fn set_all(&mut self, nodes: &mut [Node], rng: &mut StdRng) -> bool {
-        if self.kind != Kind::All || rng.random_range(0..800) > 0 {
+        let step_ms = match self.kind {
+            Kind::Any | Kind::One => return false,
+            Kind::All => ALL_AHEAD_MS,
+            // Each time beyond the last: the order has stayed there.
+            Kind::Weeks { .. } => self.ahead_ms_max + WEEK_MS,
+        };
+        let pause_ms = if self.leap_weeks() { 400 } else { 800 };
+        if rng.random_range(0..pause_ms) > 0 {
             return false;
         }
-        self.ahead_ms = ALL_AHEAD_MS - self.ahead_ms;
+        self.ahead_ms = if self.ahead_ms == 0 { step_ms } else { 0 };
         self.ahead_ms_max = self.ahead_ms_max.max(self.ahead_ms);
         for (at, node) in nodes.iter_mut().enumerate() {
             (node.skew_ms, node.drift_ms) = self.set_one(at, rng);

@@ -10,12 +10,14 @@
 //! `VIXEN_SIM_SEEDS=20000` runs more seeds, `VIXEN_SIM_SEED=17` one, with its trace.
 
 mod clocks;
+mod entry;
 mod faults;
 mod mutant;
 #[cfg(feature = "mutate")]
 mod mutations;
 mod network;
 mod node;
+mod owners;
 mod reader;
 mod trace;
 mod world;

@@ -22,7 +22,7 @@ pub(crate) enum Mutant {
 
 #[cfg(feature = "mutate")]
 impl Mutant {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::WatermarkIgnoresDrafts,
         Self::DraftsForgotten,
         Self::ClockForgotten,
@@ -35,6 +35,7 @@ impl Mutant {
         Self::Vote(Mutation::NoBound),
         Self::Vote(Mutation::ReachLeaps),
         Self::Vote(Mutation::WallTimeOnly),
+        Self::Vote(Mutation::ForgottenOwnerIsNew),
     ];
 
     /// Breaks the rule of the vote, for all votes of the process; none for a rule of the driver.

@@ -1,13 +1,13 @@
 //! One sync node of the simulation: the shipped vote over a disk that can lose what was not
 //! committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vixen_core::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{DraftAnswer, Message};
 use vixen_vote::{Effects, Input, OwnerRow, Recovered, VoteOptions, VoteState, Votes, Write};
 
 use crate::clocks::AHEAD_MS_MAX;
@@ -21,6 +21,7 @@ pub(crate) struct Disk {
     elected: BTreeMap<SegmentId, Elected>,
     owners: BTreeMap<OwnerId, OwnerRow>,
     trimmed_to: Stamp,
+    forgotten_to: WallTime,
 }
 
 impl Disk {
@@ -41,6 +42,9 @@ impl Disk {
             }
             Write::DropOwner(owner) => {
                 self.owners.remove(&owner);
+                self.votes.retain(|id, _| id.owner != owner);
+                let made = owner.made_at().expect("one without a time is not forgotten");
+                self.forgotten_to = self.forgotten_to.max(made);
             }
         }
     }
@@ -51,8 +55,9 @@ impl Disk {
     }
 
     fn recover(&self) -> Recovered {
+        // As the store does: elections of an owner that is forgotten do not bring it back.
         let beyond = |(id, elected): (&SegmentId, &Elected)| {
-            let row = self.owners.get(&id.owner).copied().unwrap_or_default();
+            let row = self.owners.get(&id.owner)?;
             (id.seq > row.contiguous).then_some((*id, elected.stamp()))
         };
         Recovered {
@@ -60,6 +65,7 @@ impl Disk {
             owners: self.owners.iter().map(|(id, row)| (*id, *row)).collect(),
             beyond: self.elected.iter().filter_map(beyond).collect(),
             votes: self.votes.values().copied().collect(),
+            forgotten_to: self.forgotten_to,
         }
     }
 
@@ -68,7 +74,7 @@ impl Disk {
         let owners = &self.owners;
         let goes = |id: &SegmentId, elected: &Elected| {
             elected.stamp() <= upto
-                && owners.get(&id.owner).is_some_and(|row| id.seq <= row.contiguous)
+                && owners.get(&id.owner).is_none_or(|row| id.seq <= row.contiguous)
         };
         let mut trimmed_to = self.trimmed_to;
         self.elected.retain(|id, elected| {
@@ -101,6 +107,13 @@ pub(crate) struct Output {
     pub(crate) ends_feeds: bool,
     /// Ballots above 0 that were begun.
     pub(crate) ballots: u64,
+    /// Segments whose owners are forgotten here.
+    pub(crate) refused: Vec<SegmentId>,
+}
+
+fn refused_of(fx: &Effects) -> Vec<SegmentId> {
+    let expired = fx.answers.iter().filter(|(.., answer)| *answer == DraftAnswer::OwnerExpired);
+    expired.map(|(_, segment, _)| *segment).collect()
 }
 
 fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> {
@@ -186,6 +199,7 @@ impl Node {
             }
         }
         let mut output = Output {
+            refused: refused_of(&fx),
             sends: fx.sends,
             ends_feeds: fx.ends_feeds,
             ballots: fx.ballots_started,
@@ -195,7 +209,13 @@ impl Node {
         for (elected, owner) in &fx.elected {
             self.elections.push(Write::Elected(*elected, *owner));
         }
+        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
         self.elections.extend(fx.later);
+        let trimmed_to = self.disk.trimmed_to;
+        let forgotten = fx.forgotten.into_iter();
+        output.sends.extend(
+            forgotten.map(|(to, owner)| (to, Message::OwnerForgotten { owner, trimmed_to })),
+        );
         for (to, owner, after) in fx.catch_ups {
             let messages = self.catch_up(owner, after).into_iter().map(|message| (to, message));
             output.sends.extend(messages);
@@ -204,6 +224,12 @@ impl Node {
             output.sends.truncate(sent);
             self.crash();
             return output;
+        }
+        if forgets {
+            self.unwritten.append(&mut self.elections);
+            for write in self.unwritten.drain(..) {
+                self.disk.apply(write);
+            }
         }
         output.elected = fx.elected.into_iter().map(|(elected, _)| elected).collect();
         output.watermark = self.watermark();
@@ -251,6 +277,25 @@ impl Node {
     /// A peer has forgotten up to here.
     pub(crate) fn trim(&mut self, trimmed_to: Stamp) {
         self.disk.trimmed_to = self.disk.trimmed_to.max(trimmed_to);
+    }
+
+    /// Looks for owners to forget.
+    pub(crate) fn expire_owners(&self, keep: BTreeSet<OwnerId>) -> Input {
+        Input::ExpireOwners { keep, trimmed_to: self.disk.trimmed_to }
+    }
+
+    pub(crate) fn has_ended_owners(&self) -> bool {
+        self.votes.as_ref().is_some_and(Votes::has_ended_owners)
+    }
+
+    /// Whether its watermark is held by nothing: whatever it drafted is elected, or never will be.
+    pub(crate) fn holds_nothing_up(&self) -> bool {
+        self.votes.as_ref().is_some_and(|votes| votes.watermark() == Some(votes.clock()))
+    }
+
+    /// How far the order can go, as it tells entries; `None` while it is down.
+    pub(crate) fn reached(&self) -> Option<Stamp> {
+        Some(self.votes.as_ref()?.reached().max(self.disk.trimmed_to))
     }
 
     /// A segment that has waited for long enough.

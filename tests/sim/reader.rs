@@ -39,6 +39,11 @@ impl Reader {
         self.placing.frontier().delivered()
     }
 
+    /// Everything up to there is placed here.
+    pub(crate) fn passed(&self) -> Stamp {
+        self.resume().max(self.placing.frontier().sigma())
+    }
+
     /// A new link: what the node sends first.
     pub(crate) fn open(&mut self, node: SyncId, begin: Vec<Elected>, watermark: Option<Stamp>) {
         let mut feed: VecDeque<_> = begin.into_iter().map(Told::Resolved).collect();

@@ -3,19 +3,27 @@
 //! ```text
 //!   1741 ms  node 4 takes pick of 3/10 from 1: ballot 2, draft 1733+0@1
 //! ```
-//! A segment is owner/seq; a stamp is its milliseconds since the start, its counter, and the lane
-//! that made it.
+//! A segment is owner/seq, or owner:made/seq where entries make owners anew, in milliseconds since
+//! the start; a stamp is its milliseconds since the start, its counter, and the lane that made it.
 
-use vixen_core::id::{Ballot, SegmentId, Stamp};
+use vixen_core::id::{Ballot, SegmentId, Seq, Stamp};
 use vixen_core::segment::{Challenger, Proposal};
 use vixen_core::time::WallTime;
 use vixen_vote::Input;
 
+use crate::world::START;
+
 /// Owners of the simulation have this number and those above it.
 pub(crate) const FIRST_OWNER: u128 = 0x1000;
+/// Where in its id the number of an owner is.
+const NUMBER: u128 = 0xffff_ffff;
 
 pub(crate) fn segment(id: SegmentId) -> String {
-    format!("{}/{}", id.owner.0.as_u128().wrapping_sub(FIRST_OWNER), id.seq.0)
+    let number = (id.owner.0.as_u128() & NUMBER).wrapping_sub(FIRST_OWNER);
+    match id.owner.made_at() {
+        Some(at) => format!("{number}:{}/{}", i128::from(at.0) - i128::from(START.0), id.seq.0),
+        None => format!("{number}/{}", id.seq.0),
+    }
 }
 
 pub(crate) fn stamp(stamp: Stamp, start: WallTime) -> String {
@@ -83,6 +91,10 @@ pub(crate) fn input(input: &Input, start: WallTime) -> String {
             format!("clock of {}: {}", peer.0, stamp(*clock, start))
         }
         Input::Retry => "retry".to_owned(),
+        Input::OwnerForgotten { from, owner } => {
+            let first = SegmentId { owner: *owner, seq: Seq::FIRST };
+            format!("owner of {} forgotten by {}", segment(first), from.0)
+        }
         Input::ExpireOwners { .. } => "expire owners".to_owned(),
     }
 }

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use vixen_core::id::{
-    Digest, GroupId, MapVersion, NdbId, OwnerId, SegmentId, Seq, Shard, Stamp, SyncId,
-};
+use vixen_core::id::{Digest, GroupId, MapVersion, NdbId, SegmentId, Shard, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::segment::{Elected, SegmentMeta};
 use vixen_core::time::WallTime;
@@ -15,6 +13,7 @@ use vixen_core::wire::Message;
 use vixen_vote::Input;
 
 use crate::clocks::Clocks;
+use crate::entry::Entry;
 use crate::faults::Notice;
 use crate::mutant::Mutant;
 use crate::network::{Faults, Network, Parcel};
@@ -23,7 +22,7 @@ use crate::reader::{Reader, Told};
 use crate::trace;
 
 const START_MS: u64 = 1_800_000_000_000;
-const START: WallTime = WallTime(START_MS);
+pub(crate) const START: WallTime = WallTime(START_MS);
 const FAULTY_MS: u64 = 4_000;
 /// When faults have stopped, everything must be placed within this. Nobody waits for clocks that
 /// were ahead, whatever they were.
@@ -37,9 +36,9 @@ const ASK_AGAIN_MS: u64 = 100;
 /// Readers that count for retention, as ndb nodes do; one more may be far behind.
 const READERS: usize = 2;
 
-struct Segment {
-    meta: SegmentMeta,
-    stored_by: Vec<NdbId>,
+pub(crate) struct Segment {
+    pub(crate) meta: SegmentMeta,
+    pub(crate) stored_by: Vec<NdbId>,
     /// Of the other group: it was moved there, while its own group was slow.
     moved_to: Vec<NdbId>,
     /// The highest stamp known elected anywhere when it was submitted: it must come after.
@@ -56,6 +55,12 @@ pub(crate) struct Stats {
     pub(crate) cuts: u64,
     pub(crate) ballots: u64,
     pub(crate) trims: u64,
+    /// Owners that entries took because the order had left the one before behind.
+    pub(crate) renewed: u64,
+    /// Segments that were refused, and went on under another owner.
+    pub(crate) sent_again: u64,
+    /// Times that a node ended what it had pending, because a quorum's owners were forgotten.
+    pub(crate) ended: u64,
 }
 
 impl Stats {
@@ -67,17 +72,22 @@ impl Stats {
         self.cuts += other.cuts;
         self.ballots += other.ballots;
         self.trims += other.trims;
+        self.renewed += other.renewed;
+        self.sent_again += other.sent_again;
+        self.ended += other.ended;
     }
 }
 
 impl std::fmt::Display for Stats {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { simulated_ms, segments, crashes, restarts, cuts, ballots, trims } = self;
+        let Self { simulated_ms, segments, crashes, restarts, cuts, ballots, trims, .. } = self;
+        let Self { renewed, sent_again, ended, .. } = self;
         let minutes = simulated_ms / 60_000;
         write!(
             f,
             "{minutes} simulated minutes, {segments} segments elected, {crashes} crashes, \
-             {restarts} restarts, {cuts} partitions, {ballots} ballots above 0, {trims} trims"
+             {restarts} restarts, {cuts} partitions, {ballots} ballots above 0, {trims} trims, \
+             {renewed} owners renewed, {sent_again} segments sent again, {ended} votes ended"
         )
     }
 }
@@ -95,12 +105,17 @@ pub(crate) struct World {
     /// Nodes that both run, one of which started while it could not reach the other.
     pub(crate) unlinked: BTreeSet<(usize, usize)>,
     pub(crate) readers: Vec<Reader>,
-    segments: BTreeMap<SegmentId, Segment>,
+    pub(crate) entries: Vec<Entry>,
+    /// Places that the entries know of.
+    pub(crate) told: usize,
+    /// Segments whose messages go on under another owner: none of them may be elected.
+    pub(crate) given_up: BTreeSet<SegmentId>,
+    pub(crate) segments: BTreeMap<SegmentId, Segment>,
     /// Segments that are not stored everywhere, or not known elected.
-    open: BTreeSet<SegmentId>,
+    pub(crate) open: BTreeSet<SegmentId>,
     elected: BTreeMap<SegmentId, Elected>,
     stamps: BTreeMap<Stamp, SegmentId>,
-    order: Vec<SegmentId>,
+    pub(crate) order: Vec<SegmentId>,
     forgets: bool,
     is_traced: bool,
     pub(crate) trace: Vec<String>,
@@ -132,7 +147,10 @@ impl World {
             is_faulty: true,
             nodes: membership.sync().iter().map(node).collect(),
             network: Network::default(),
-            clocks: Clocks::new(n.into(), &mut rng),
+            clocks: Clocks::new(seed, n.into(), &mut rng),
+            entries: Vec::new(),
+            told: 0,
+            given_up: BTreeSet::new(),
             healed_at_ms: 0,
             notice: Notice::Nothing,
             unlinked: BTreeSet::new(),
@@ -158,11 +176,15 @@ impl World {
             self.link_up(at);
         }
         let owners = self.rng.random_range(1..9);
-        let mut next = vec![Seq::FIRST; owners];
+        let made = |number| match self.clocks.leap_weeks() {
+            true => Entry::made(number, START),
+            false => Entry::without_time(number),
+        };
+        self.entries = (0..owners).map(made).collect();
         while self.now_ms < START_MS + FAULTY_MS {
-            self.tick(&mut next);
+            self.tick();
         }
-        self.calm(&mut next);
+        self.calm();
         self.stats.simulated_ms = self.now_ms - START_MS;
         self.stats.segments = self.segments.len() as u64;
     }
@@ -175,32 +197,38 @@ impl World {
     }
 
     /// Faults stop: everything must be placed within the bound.
-    fn calm(&mut self, next: &mut [Seq]) {
+    fn calm(&mut self) {
         self.note(|| "faults stop".to_owned());
         self.heal();
         self.is_faulty = false;
         self.faults = Faults::NONE;
+        let skew_ms = self.clocks.calm_ms();
         for node in &mut self.nodes {
-            node.skew_ms = 0;
+            node.skew_ms = skew_ms;
             node.drift_ms = 0;
             node.paused_until_ms = 0;
             node.restart_at_ms = self.now_ms;
         }
         let end = self.now_ms + CALM_MS;
         while self.now_ms < end {
-            self.tick(next);
-            if self.readers.iter().all(|reader| reader.placed.len() == self.segments.len()) {
+            self.tick();
+            let is_placed = |reader: &Reader| reader.placed.len() == self.segments.len();
+            if self.readers.iter().all(is_placed) && self.nodes.iter().all(Node::holds_nothing_up) {
                 return;
             }
         }
         let placed: Vec<_> = self.readers.iter().map(|reader| reader.placed.len()).collect();
-        panic!("{placed:?} of {} segments placed when faults had stopped", self.segments.len());
+        let hold_up: Vec<_> = self.nodes.iter().map(|node| !node.holds_nothing_up()).collect();
+        panic!(
+            "{placed:?} of {} segments placed when faults had stopped; watermarks held: {hold_up:?}",
+            self.segments.len()
+        );
     }
 
-    fn tick(&mut self, next: &mut [Seq]) {
+    fn tick(&mut self) {
         self.now_ms += 1;
         if self.is_faulty && self.rng.random_range(0..25) == 0 {
-            self.submit(next);
+            self.submit();
         }
         self.disturb_network();
         self.disturb_clocks();
@@ -210,7 +238,11 @@ impl World {
             self.run_node(at, &asks);
         }
         self.run_readers();
-        if self.forgets && self.now_ms.is_multiple_of(300) {
+        if self.clocks.leap_weeks() {
+            self.forget_owners();
+            self.run_entries();
+        }
+        if (self.forgets || self.clocks.leap_weeks()) && self.now_ms.is_multiple_of(300) {
             let applied = self.readers[..READERS].iter().map(Reader::resume).min();
             for node in self.nodes.iter_mut().filter(|node| node.is_up()) {
                 node.forget(applied.unwrap_or_default());
@@ -218,11 +250,13 @@ impl World {
         }
     }
 
-    fn submit(&mut self, next: &mut [Seq]) {
-        let at = self.rng.random_range(0..next.len());
-        let owner = OwnerId(uuid::Uuid::from_u128(trace::FIRST_OWNER + at as u128));
-        let id = SegmentId { owner, seq: next[at] };
-        next[at] = next[at].next();
+    fn submit(&mut self) {
+        let at = self.rng.random_range(0..self.entries.len());
+        let id = self.entries[at].submit();
+        self.add_segment(id);
+    }
+
+    pub(crate) fn add_segment(&mut self, id: SegmentId) {
         let meta = SegmentMeta {
             id,
             shard: Shard(u32::try_from(id.seq.0 % 2).expect("small")),
@@ -287,7 +321,9 @@ impl World {
             }
         }
         for parcel in self.network.arrived(self.now_ms, id_of(at)) {
-            if let Message::OwnerSettled { trimmed_to, .. } = parcel.message {
+            if let Message::OwnerSettled { trimmed_to, .. }
+            | Message::OwnerForgotten { trimmed_to, .. } = parcel.message
+            {
                 self.nodes[at].trim(trimmed_to);
             }
             inputs.extend(Input::from_peer(parcel.from, parcel.message));
@@ -302,6 +338,10 @@ impl World {
         if crash.is_some() {
             self.note(|| format!("crash {at}, {crash:?}"));
             self.note_crash(at);
+        }
+        if self.nodes[at].has_ended_owners() {
+            self.stats.ended += 1;
+            self.expire_owners(at);
         }
         // Each changes what is overdue; a node that was paused may have many.
         while let Some(segment) = self.nodes[at].overdue(self.now_ms) {
@@ -325,6 +365,10 @@ impl World {
             self.stats.trims += 1;
             self.readers.iter_mut().for_each(|reader| reader.close(id_of(at)));
         }
+        for id in output.refused {
+            let entry = self.entries.iter_mut().find(|entry| entry.owner == id.owner);
+            entry.into_iter().for_each(|entry| entry.refused(id_of(at)));
+        }
         for (to, message) in output.sends {
             let parcel = Parcel { from: id_of(at), to, message };
             self.network.send(self.now_ms, &parcel, self.faults, &mut self.rng);
@@ -344,6 +388,7 @@ impl World {
 
     fn check_elected(&mut self, at: usize, elected: Elected) {
         let (id, stamp) = (elected.meta.id, elected.stamp());
+        assert!(!self.given_up.contains(&id), "{id} is elected, and goes on under another owner");
         if let Some(known) = self.elected.get(&id) {
             assert_eq!(*known, elected, "{id} is elected with two values");
             return;
@@ -431,8 +476,8 @@ impl World {
     /// Whatever was placed, any quorum that is asked from now on knows how far that is.
     fn check_reached(&self) {
         let Some(placed) = self.readers.iter().map(Reader::resume).max() else { return };
-        let votes = self.nodes.iter().filter_map(|node| node.votes.as_ref());
-        let behind = votes.filter(|votes| votes.reached() < placed).count();
+        let reached = self.nodes.iter().filter_map(Node::reached);
+        let behind = reached.filter(|reached| *reached < placed).count();
         let quorum = self.nodes.len() / 2 + 1;
         assert!(behind < quorum, "{behind} nodes do not know of {placed}");
     }

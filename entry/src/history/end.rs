@@ -96,10 +96,16 @@ impl<T> End<T> {
     /// Asks the sync nodes of this membership.
     #[must_use]
     pub fn new(membership: &Membership) -> Self {
+        Self::numbered_from(0, membership)
+    }
+
+    /// The same, with questions that have numbers above `round`: those of another must be others.
+    #[must_use]
+    pub fn numbered_from(round: u64, membership: &Membership) -> Self {
         Self {
             quorum: membership.quorum(),
             waiting: Vec::new(),
-            round: 0,
+            round,
             asked_at: None,
             answers: BTreeMap::new(),
         }

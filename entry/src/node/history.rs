@@ -349,7 +349,7 @@ impl EntryNode {
     }
 
     /// How far the order is known here.
-    fn known(&self) -> Option<Known> {
+    pub(super) fn known(&self) -> Option<Known> {
         let placing = self.placing.as_ref()?;
         let frontier = placing.frontier();
         // A tail may be ahead of the frontier: what is delivered is stored.

@@ -9,6 +9,7 @@ mod history;
 mod meta;
 mod notes;
 mod order;
+mod owner;
 mod peers;
 mod quorum;
 mod readiness;

@@ -41,6 +41,7 @@ impl EntryNode {
             return self.tell_readiness();
         }
         if let Message::Reached { request, stamp } = message {
+            self.refused.reached(from, request, stamp);
             return self.reads.reached(from, request, stamp);
         }
         if let Message::SyncTime { time, ahead_ms_max } = message {

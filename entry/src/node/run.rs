@@ -15,12 +15,13 @@ use vixen_core::name::NodeName;
 use vixen_core::segment::Challenger;
 use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{Message, PeerId};
+use vixen_core::wire::{DraftAnswer, Message, PeerId};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 
 use super::clock::Clock;
 use super::history::Reads;
 use super::meta::Meta;
+use super::owner::Refused;
 use super::peers::Peers;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
 use crate::broker::{Outbound, Outgoing, Sent, SessionEvent, SessionId, SessionInfo};
@@ -53,6 +54,8 @@ pub struct EntryNode {
     pub(super) reads: Reads,
     /// Whose stamps are left out.
     pub(super) skew: Skew,
+    /// Sync nodes have forgotten owners of the age of this one's.
+    pub(super) refused: Refused,
     pub(super) sessions: FxHashMap<SessionId, Client>,
     /// Numbers of meta events: they tell nobody how many there are.
     pub(super) meta_numbers: StdRng,
@@ -115,6 +118,7 @@ impl EntryNode {
             delivery,
             reads: Reads::new(&options),
             skew: Skew::default(),
+            refused: Refused::new(&options.membership),
             sessions: FxHashMap::default(),
             meta_numbers: StdRng::from_seed(fresh_seed()),
             closed_at: VecDeque::new(),
@@ -135,7 +139,7 @@ impl EntryNode {
         &self.options.name
     }
 
-    /// This incarnation.
+    /// This incarnation, as its links know it.
     #[must_use]
     pub const fn owner(&self) -> OwnerId {
         self.options.owner
@@ -171,6 +175,7 @@ impl EntryNode {
             if self.links.stalled(Instant::now().into_std()).is_some() {
                 self.metrics.stalls.increment(1);
             }
+            self.renew_if_old(now, &mut fx);
             for event in events.drain(..) {
                 is_stopping |= self.on_event(now, event, &mut fx) || self.is_left_behind();
             }
@@ -182,6 +187,7 @@ impl EntryNode {
             self.delivery.step(now, delivery::Input::Flush, &mut fx.delivery);
             self.settle(now, fx);
             self.settle_history(now);
+            self.settle_refused(now);
             self.tell_waits();
         }
         tracing::info!(unresolved = self.segmenter.unresolved(), "entry stopped");
@@ -190,7 +196,8 @@ impl EntryNode {
     /// The next moment at which something is to be done without an event.
     fn due(&self) -> Option<Instant> {
         let segmenter = self.segmenter.timeout_at();
-        let at = segmenter.into_iter().chain(self.delivery.timeout_at()).min();
+        let at = segmenter.into_iter().chain(self.delivery.timeout_at());
+        let at = at.chain(self.refused.timeout_at()).min();
         let at = at.map(|at| self.clock.instant_of(at));
         let beat = Some(Instant::from_std(self.links.due_at()));
         let due = [at, self.order_due_at(), self.history_due_at(), beat];
@@ -363,6 +370,9 @@ impl EntryNode {
                 let input = segmenter::Input::Durable { from, segment };
                 return self.segmenter.step(now, input, &mut fx.segmenter);
             }
+            Message::DraftAnswered { segment, answer: DraftAnswer::OwnerExpired } => {
+                return self.on_owner_refused(now, segment);
+            }
             Message::RefuseAdvanceSegment { segment, reason } => {
                 let input = segmenter::Input::Refused { from, segment, reason };
                 self.segmenter.step(now, input, &mut fx.segmenter);
@@ -417,7 +427,7 @@ impl EntryNode {
         let slots = slots.collect();
         for placed in placed {
             let meta = placed.elected.meta;
-            if meta.id.owner == self.options.owner {
+            if meta.id.owner == self.segmenter.owner() {
                 let (segment, first) = (meta.id, placed.first);
                 let stamp = placed.elected.stamp();
                 let input = segmenter::Input::Placed { segment, first, stamp };
@@ -430,7 +440,7 @@ impl EntryNode {
     }
 
     /// Does what the steps owe.
-    fn settle(&mut self, now: WallTime, fx: Effects) {
+    pub(super) fn settle(&mut self, now: WallTime, fx: Effects) {
         let Effects { segmenter, delivery, mut meta } = fx;
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
             self.ndb.send(to, message);

@@ -38,7 +38,7 @@ impl EntryNode {
         json!({
             "node": self.options.name,
             "role": "entry",
-            "owner": self.options.owner.to_string(),
+            "owner": self.segmenter.owner().to_string(),
             "durability": self.options.durability.to_string(),
             "ready": self.handle.readiness().text(),
             "quorum": {

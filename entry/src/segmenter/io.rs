@@ -1,6 +1,6 @@
 //! What goes into the segmenter, and what comes out.
 
-use vixen_core::id::{GroupId, NdbId, Position, SegmentId, Stamp};
+use vixen_core::id::{GroupId, NdbId, OwnerId, Position, SegmentId, Stamp};
 use vixen_core::segment::SegmentMeta;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, NdbStanding, RefuseReason};
@@ -76,6 +76,12 @@ pub enum Input {
         first: Position,
         /// When it was elected.
         stamp: Stamp,
+    },
+    /// All that is made from now on is of another owner, and so is what is unresolved: none of it may be
+    /// elected, ever, under the owner it had.
+    Renew {
+        /// The owner.
+        owner: OwnerId,
     },
     /// The time of [`Segmenter::timeout_at`](super::Segmenter::timeout_at) came.
     Timeout {

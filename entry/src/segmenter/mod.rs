@@ -67,7 +67,7 @@ const TOPIC_OVERHEAD_BYTES: usize = 8;
 /// What does not change while an entry runs.
 #[derive(Clone, Debug)]
 pub struct SegmenterOptions {
-    /// Owns all segments made here.
+    /// Owns the segments made here, until it is renewed.
     pub owner: OwnerId,
     /// Who stores: at least one group, of which W nodes have to be willing before it gets a segment.
     pub membership: Membership,
@@ -123,6 +123,8 @@ pub struct Segmenter {
     closed: VecDeque<Closed>,
     open: Open,
     unacknowledged_bytes: usize,
+    /// When the last segment of the present owner was elected.
+    elected_at: Option<WallTime>,
 }
 
 impl Open {
@@ -168,6 +170,7 @@ impl Segmenter {
             closed: VecDeque::new(),
             open,
             unacknowledged_bytes: 0,
+            elected_at: None,
         }
     }
 
@@ -190,6 +193,7 @@ impl Segmenter {
             }
             Input::Durable { from, segment } => self.on_durable(from, segment, fx),
             Input::Placed { segment, first, stamp } => self.on_placed(segment, first, stamp, fx),
+            Input::Renew { owner } => self.on_renew(now, owner, fx),
             Input::Timeout { missing } => self.on_timeout(now, &missing, fx),
         }
         self.check();
@@ -232,6 +236,20 @@ impl Segmenter {
     #[must_use]
     pub const fn unacknowledged_bytes(&self) -> usize {
         self.unacknowledged_bytes
+    }
+
+    /// Owns what is made now.
+    #[must_use]
+    pub const fn owner(&self) -> OwnerId {
+        self.options.owner
+    }
+
+    /// When the owner was made, or last got a place, by the order's clock; `None` for one without a
+    /// time.
+    #[must_use]
+    pub fn owner_seen_at(&self) -> Option<WallTime> {
+        let made = self.options.owner.made_at()?;
+        Some(self.elected_at.unwrap_or_default().max(made))
     }
 
     /// Closed segments without a place.
@@ -485,8 +503,22 @@ impl Segmenter {
             Some(_) | None => panic!("S3: {segment} was placed before an earlier one"),
         };
         closed.pending.place(first, stamp, &mut fx.outgoing);
+        self.elected_at = Some(stamp.wall_time());
         fx.permits += closed.pending.bytes();
         self.unacknowledged_bytes -= closed.pending.bytes();
+    }
+
+    fn on_renew(&mut self, now: WallTime, owner: OwnerId, fx: &mut Effects) {
+        self.options.owner = owner;
+        self.elected_at = None;
+        let mut id = SegmentId { owner, seq: Seq::FIRST };
+        for closed in &mut self.closed {
+            closed.rename(id);
+            closed.given_at = now;
+            closed.send_to_group(&self.groups, fx);
+            id = id.next();
+        }
+        self.open.builder.rename(id);
     }
 
     fn on_timeout(&mut self, now: WallTime, missing: &str, fx: &mut Effects) {
@@ -545,6 +577,23 @@ impl Segmenter {
 }
 
 impl Closed {
+    /// The same messages as another segment, which nobody has yet.
+    fn rename(&mut self, id: SegmentId) {
+        self.meta.id = id;
+        for message in &mut self.parcel {
+            match message {
+                Message::BeginAdvanceSegment { segment, .. }
+                | Message::KeepAdvanceHistory { segment, .. }
+                | Message::AwaitDurable { segment } => *segment = id,
+                Message::AdvanceSegmentOver { meta } => meta.id = id,
+                other => unreachable!("{} is in no parcel", other.name()),
+            }
+        }
+        self.trims.clear();
+        self.durable.clear();
+        self.refusals.clear();
+    }
+
     fn send(&self, ndb: NdbId, fx: &mut Effects) {
         fx.sends.extend(self.parcel.iter().map(|message| (ndb, message.clone())));
     }

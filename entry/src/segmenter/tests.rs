@@ -162,6 +162,44 @@ fn ok(request: u64, position: u64) -> (RequestId, Result<Position, PublishError>
 }
 
 #[test]
+fn what_is_unresolved_goes_on_whole_and_in_order_as_a_new_owners() {
+    let mut bench = Bench::with_nodes(&[0, 2]);
+    bench.publish(7, vec![publish("[1]", 1)]);
+    bench.step(Input::Flush);
+    bench.trim(0, 1);
+    bench.placed(1, 1);
+    for (request, session) in [(2, 7), (3, 8)] {
+        bench.publish(session, vec![publish("[2]", request); 4]);
+    }
+    bench.publish(9, vec![publish("[3]", 4)]);
+    bench.trim(0, 2);
+    let before = bench.segmenter.unresolved_segments().map(|each| each.meta).collect::<Vec<_>>();
+    let owner = owner().made_anew(at(9));
+    let fx = bench.step(Input::Renew { owner });
+    // Seqs begin anew, each node gets each segment whole, and nobody is told anything.
+    let seqs = |fx: &Effects| sent(fx).iter().map(|(to, _, seq)| (*to, *seq)).collect::<Vec<_>>();
+    let wanted = [(0, 1), (2, 1), (0, 2), (2, 2)].map(|whole| [whole; 3]).concat();
+    assert_eq!(seqs(&fx), wanted);
+    assert!(fx.outgoing.is_empty());
+    let after = bench.segmenter.unresolved_segments().collect::<Vec<_>>();
+    for (seq, (before, after)) in (1..).zip(before.iter().zip(&after)) {
+        let id = SegmentId { owner, seq: Seq(seq) };
+        assert_eq!(after.meta, SegmentMeta { id, ..*before });
+        assert!(after.trims.is_empty());
+    }
+    let place = |seq, first| Input::Placed {
+        segment: SegmentId { owner, seq: Seq(seq) },
+        first: Position(first),
+        stamp: stamp_of(seq),
+    };
+    let fx = bench.step(place(1, 2));
+    assert_eq!(told(fx), [(7, 4, (2..6).map(|position| ok(2, position)).collect())]);
+    bench.step(place(2, 6));
+    let fx = bench.step(Input::Flush);
+    assert_eq!(seqs(&fx), [(0, 3), (2, 3)].map(|whole| [whole; 3]).concat());
+}
+
+#[test]
 fn the_first_message_leaves_alone_and_at_once() {
     let mut bench = Bench::with_nodes(&[0, 2]);
     let fx = bench.publish(7, vec![publish("[1]", 1)]);

@@ -93,12 +93,14 @@ impl Incoming {
         }
     }
 
+    /// Drops what an entry has begun.
     pub(super) fn drop_owner(&mut self, owner: OwnerId) {
         self.open.retain(|segment, open| {
-            if segment.owner == owner {
+            let is_its_own = segment.owner.is_of_entry(owner);
+            if is_its_own {
                 self.bytes -= open.bytes;
             }
-            segment.owner != owner
+            !is_its_own
         });
     }
 }

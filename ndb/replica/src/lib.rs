@@ -159,7 +159,7 @@ pub struct Effects {
 /// Why an input was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refused {
-    /// A segment of another owner than the link's.
+    /// A segment of another entry than the link's.
     WrongOwner,
     /// Messages before these are not here.
     Gap,
@@ -315,10 +315,11 @@ impl Replica {
     }
 
     fn is_from_owner(&self, from: OwnerId, segment: SegmentId, fx: &mut Effects) -> bool {
-        if from != segment.owner {
+        let is_its_own = segment.owner.is_of_entry(from);
+        if !is_its_own {
             fx.refused.push(Refused::WrongOwner);
         }
-        from == segment.owner
+        is_its_own
     }
 
     /// Whether the segment has its place, or is behind one of its owner that has.

@@ -31,18 +31,13 @@ impl Awaited {
 
     /// An owner's segments are placed in the order of their seqs.
     pub(super) fn placed(&mut self, segment: SegmentId) {
-        self.forget(segment.owner, segment.seq);
+        let from = SegmentId { owner: segment.owner, seq: Seq(0) };
+        self.segments.extract_if(from..=segment, |_| true).for_each(drop);
     }
 
     /// The entry is gone.
     pub(super) fn owner_gone(&mut self, owner: OwnerId) {
-        self.forget(owner, Seq(u64::MAX));
-    }
-
-    fn forget(&mut self, owner: OwnerId, upto: Seq) {
-        let from = SegmentId { owner, seq: Seq(0) };
-        let range = from..=SegmentId { owner, seq: upto };
-        self.segments.extract_if(range, |_| true).for_each(drop);
+        self.segments.retain(|segment| !segment.owner.is_of_entry(owner));
     }
 
     pub(super) fn len(&self) -> usize {

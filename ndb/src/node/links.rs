@@ -23,9 +23,10 @@ impl NdbNode {
         })
     }
 
+    /// The links of the entry that an owner is of.
     pub(super) fn senders_of(&self, wanted: OwnerId) -> impl Iterator<Item = &LinkSender> {
         self.links.values().filter_map(move |linked| match linked.peer {
-            PeerId::Entry { owner } if owner == wanted => Some(&linked.sender),
+            PeerId::Entry { owner } if wanted.is_of_entry(owner) => Some(&linked.sender),
             PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
         })
     }

@@ -82,10 +82,13 @@ impl NdbNode {
                 // No majority is left that could elect it: the other nodes hear the same.
                 tracing::warn!(
                     %segment,
-                    "the entry of this segment was away for more than seven days, or its clock was as \
-                     far behind when it started, and it never was acknowledged: it is dropped"
+                    "owners as old as that of this segment are forgotten, and it never was \
+                     acknowledged: it is dropped, and its entry, if it runs, sends its messages again"
                 );
                 self.expired.remove(&segment);
+                for sender in self.senders_of(segment.owner) {
+                    let _down_follows = sender.send(Message::DraftAnswered { segment, answer });
+                }
                 self.fetching.got(segment);
                 self.replica.step(Input::Expired { segment }, fx);
             }

@@ -433,7 +433,8 @@ impl SyncNode {
                 input
             }
             (PeerId::Sync { id, .. }, message) => {
-                if let Message::OwnerSettled { trimmed_to, .. } = message
+                if let Message::OwnerSettled { trimmed_to, .. }
+                | Message::OwnerForgotten { trimmed_to, .. } = message
                     && trimmed_to > self.trimmed_to()
                 {
                     self.trimmed_by_peer = Some(trimmed_to);

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use vixen_core::id::Stamp;
 use vixen_core::segment::Elected;
+use vixen_core::wire::Message;
 
 use super::timers::LAZY_WRITE;
 use super::{SyncError, SyncNode};
@@ -58,6 +59,10 @@ impl SyncNode {
         for (to, message) in fx.sends {
             self.tell_peer(to, message);
         }
+        for (to, owner) in fx.forgotten {
+            let trimmed_to = self.trimmed_to();
+            self.tell_peer(to, Message::OwnerForgotten { owner, trimmed_to });
+        }
         for (to, segment, answer) in fx.answers {
             self.answer(to, segment, answer)?;
         }
@@ -68,6 +73,7 @@ impl SyncNode {
             self.elections.push(Write::Elected(elected, owner));
             self.unwritten_since.get_or_insert_with(Instant::now);
         }
+        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
         if !fx.later.is_empty() {
             self.elections.extend(fx.later);
             self.unwritten_since.get_or_insert_with(Instant::now);
@@ -84,6 +90,10 @@ impl SyncNode {
             self.told = watermark;
         }
         self.feeds.tell(watermark, now);
+        // A refusal is for good: none may leave while a crash can bring the owner back.
+        if forgets && !self.commit(true)? {
+            self.hold(Effects::default());
+        }
         self.tell_metrics();
         Ok(())
     }

@@ -113,7 +113,7 @@ impl SyncNode {
 
     /// What the entry of an owner is called, while it is linked.
     fn entry_name(&self, wanted: OwnerId) -> Option<&NodeName> {
-        let is_wanted = |peer| matches!(peer, PeerId::Entry { owner } if owner == wanted);
+        let is_wanted = |peer| matches!(peer, PeerId::Entry { owner } if wanted.is_of_entry(owner));
         self.links.values().find(|linked| is_wanted(linked.peer)).map(|linked| &linked.name)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Seq, Shard};
+use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, NdbId, SegmentId, Seq, Shard};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::segment::{Challenger, Elected, SegmentMeta};
+use vixen_core::wire::DraftAnswer;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::ids::new_store_id;
 use vixen_runtime::link::{End, join};
@@ -56,8 +57,17 @@ struct Played {
 impl Played {
     /// Links, and says its standing, and that it knows of no election.
     async fn link(id: SyncId, node: &SyncHandle, store: StoreId) -> Self {
+        let own = peer_id(id, new_store_id());
+        let played = Self::link_as(own, name(id), node, store).await;
+        played.say(Message::SyncStanding { run: 1, commits: 1 });
+        played.say(Message::SyncDigest { owners: Vec::new() });
+        played
+    }
+
+    /// Links.
+    async fn link_as(own: PeerId, called: NodeName, node: &SyncHandle, store: StoreId) -> Self {
         let (events, mut inbox) = mpsc::channel(64);
-        let own = End { peer: peer_id(id, new_store_id()), name: name(id), inbox: events };
+        let own = End { peer: own, name: called, inbox: events };
         let node = End {
             peer: peer_id(MEMBERS[0], store),
             name: name(MEMBERS[0]),
@@ -65,10 +75,25 @@ impl Played {
         };
         tokio::spawn(join(own, node, QUEUE_BYTES_MAX));
         let Some(LinkEvent::Up { sender, .. }) = inbox.recv().await else { panic!("no link") };
-        let played = Self { inbox, sender, settled: BTreeSet::new() };
-        played.say(Message::SyncStanding { run: 1, commits: 1 });
-        played.say(Message::SyncDigest { owners: Vec::new() });
-        played
+        Self { inbox, sender, settled: BTreeSet::new() }
+    }
+
+    /// Links as an ndb node of the first group.
+    async fn link_ndb(member: u8, node: &SyncHandle, store: StoreId) -> Self {
+        let own = PeerId::Ndb { id: NdbId { group: GroupId(0), member }, store: new_store_id() };
+        let called = format!("D{}", member + 1).parse().expect("a name");
+        Self::link_as(own, called, node, store).await
+    }
+
+    /// Waits until it is told this.
+    async fn told(&mut self, what: impl Fn(&Message) -> bool) {
+        loop {
+            let event = tokio::time::timeout(SOON, self.inbox.recv()).await.expect("told in time");
+            let Some(LinkEvent::Messages { messages, .. }) = event else { panic!("{event:?}") };
+            if messages.iter().any(&what) {
+                return;
+            }
+        }
     }
 
     fn say(&self, message: Message) {
@@ -170,4 +195,42 @@ async fn what_is_elected_beyond_a_gap_settles_nothing_before_it() {
     behind.asks_for(&elections[..1]);
     behind.told_of([elections[0].meta.id].into()).await;
     assert_eq!(behind.settled, BTreeSet::new());
+}
+
+/// A draft holds the watermark until the segment is elected: where that cannot be any more, because
+/// peers have forgotten its owner, the draft ends, and with it feeds that may lack its election.
+#[tokio::test]
+async fn what_peers_have_forgotten_the_owner_of_holds_up_no_watermark() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (node, store) = start(dir.path());
+    let mut peers = Vec::new();
+    for id in &MEMBERS[1..] {
+        peers.push(Played::link(*id, &node, store).await);
+    }
+    until(&node, |status| status["joined"] == true).await;
+    let mut readers = Vec::new();
+    for member in 0..2 {
+        readers.push(Played::link_ndb(member, &node, store).await);
+    }
+    readers[0].say(Message::FollowFeed { after: Stamp::ZERO });
+    let owner = OwnerId(uuid::Uuid::now_v7());
+    let meta = elected(owner, 1).meta;
+    readers.iter().for_each(|reader| reader.say(Message::GenerateDraft { meta }));
+    until(&node, |status| status["pending"][0]["draft"].is_u64()).await;
+    let trimmed_to = Stamp::before(wall_time());
+    peers[0].say(Message::OwnerForgotten { owner, trimmed_to });
+    peers[1].say(Message::OwnerForgotten { owner, trimmed_to });
+    readers[0].told(|told| *told == Message::FeedTrimmed { to: trimmed_to }).await;
+    until(&node, |status| status["pending_total"] == 0).await;
+    // For good: also when it is asked again, by whomever.
+    readers[1].say(Message::GenerateDraft { meta });
+    let (segment, answer) = (meta.id, DraftAnswer::OwnerExpired);
+    readers[1].told(|told| *told == Message::DraftAnswered { segment, answer }).await;
+    peers[0].say(Message::Prepare { meta, ballot: Ballot(1) });
+    peers[0].say(Message::Prepare { meta, ballot: Ballot(2) });
+    peers[0]
+        .told(
+            |told| matches!(told, Message::OwnerForgotten { owner: named, .. } if *named == owner),
+        )
+        .await;
 }

@@ -75,14 +75,15 @@ impl SyncNode {
         } else if self.retry_at.is_none() {
             self.retry_at = Some(clock + RETRY);
         }
-        if self.owners_expired_at.elapsed() >= EXPIRE_OWNERS {
+        // The last of what is stepped: nothing is refused for it before it is durable.
+        if self.votes.has_ended_owners() || self.owners_expired_at.elapsed() >= EXPIRE_OWNERS {
             self.owners_expired_at = clock;
             let linked = self.links.values().filter_map(|linked| match linked.peer {
                 PeerId::Entry { owner } => Some(owner),
                 PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
             });
-            let keep = linked.collect();
-            self.votes.step(now, Input::ExpireOwners { keep }, fx);
+            let (keep, trimmed_to) = (linked.collect(), self.trimmed_to());
+            self.votes.step(now, Input::ExpireOwners { keep, trimmed_to }, fx);
         }
     }
 }

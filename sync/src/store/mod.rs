@@ -8,17 +8,18 @@ mod keys;
 
 use std::ops::Bound::{Included, Unbounded};
 use std::path::Path;
+use std::time::Duration;
 
 use heed::types::Bytes;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
 use vixen_core::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
 use vixen_core::segment::Elected;
-use vixen_core::time::UtcDay;
+use vixen_core::time::{UtcDay, WallTime};
 use vixen_runtime::lmdb;
 
 use crate::node::Standing;
-use vixen_vote::{OwnerRow, Recovered, VoteState, Write};
+use vixen_vote::{OWNER_IDLE_MS, OwnerRow, Recovered, VoteState, Write};
 
 pub use error::StoreError;
 
@@ -43,10 +44,13 @@ const KEY_COMMITS: &[u8] = b"commits";
 /// Key of the stamp up to which elections are forgotten, in `meta`.
 const KEY_TRIMMED: &[u8] = b"trimmed-to";
 
+/// Key of the time up to which owners were made that are forgotten, in `meta`.
+const KEY_FORGOTTEN: &[u8] = b"owners-forgotten-to";
+
 /// Databases of a sync node. Keys are big-endian, so byte order is id order.
 pub(crate) struct Store {
     env: Env<WithoutTls>,
-    /// Text key → format version, store id, clock ceiling, commits, trimmed-to.
+    /// Text key → format version, store id, clock ceiling, commits, trimmed-to, owners-forgotten-to.
     meta: Database<Bytes, Bytes>,
     /// Segment id → [`VoteState`] (postcard): segments not known elected.
     votes: Database<Bytes, Bytes>,
@@ -108,6 +112,10 @@ impl Store {
         let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT, None)?;
         let commits = meta.get(&txn, KEY_COMMITS)?.map_or(Ok(0), keys::number_from)?;
         let trimmed_to = meta.get(&txn, KEY_TRIMMED)?.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
+        if meta.get(&txn, KEY_FORGOTTEN)?.is_none() {
+            let forgotten_to = forgotten_by_age(&txn, owners)?;
+            meta.put(&mut txn, KEY_FORGOTTEN, &forgotten_to.0.to_be_bytes())?;
+        }
         txn.commit()?;
         Ok(Self {
             env,
@@ -169,7 +177,8 @@ impl Store {
         let txn = self.env.read_txn()?;
         let ceiling = self.meta.get(&txn, KEY_CEILING)?;
         let ceiling = ceiling.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
-        let mut recovered = Recovered { ceiling, ..Recovered::default() };
+        let forgotten_to = WallTime(self.forgotten_to(&txn)?);
+        let mut recovered = Recovered { ceiling, forgotten_to, ..Recovered::default() };
         for row in self.owners.iter(&txn)? {
             let (key, value) = row?;
             let (owner, row) = (keys::owner_from(key)?, decode::<OwnerRow>(value)?);
@@ -180,6 +189,10 @@ impl Store {
             recovered.votes.push(decode::<VoteState>(row?.1)?);
         }
         Ok(recovered)
+    }
+
+    fn forgotten_to(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<u64, StoreError> {
+        self.meta.get(txn, KEY_FORGOTTEN)?.map_or(Ok(0), keys::number_from)
     }
 
     fn read_beyond(
@@ -278,6 +291,12 @@ impl Store {
             }
             Write::DropOwner(owner) => {
                 self.owners.delete(txn, owner.0.as_bytes())?;
+                let (from, to) = keys::segments_up_to(*owner, Seq(u64::MAX));
+                let range = (Included(from.as_slice()), Included(to.as_slice()));
+                self.votes.delete_range(txn, &range)?;
+                let known = self.meta.get(txn, KEY_FORGOTTEN)?.map_or(Ok(0), keys::number_from)?;
+                let made = owner.made_at().unwrap_or_default().0;
+                self.meta.put(txn, KEY_FORGOTTEN, &made.max(known).to_be_bytes())?;
             }
         }
         Ok(())
@@ -332,6 +351,20 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// A store that was made before the time was kept refused owners by their age: those that were old
+/// then stay refused.
+fn forgotten_by_age(
+    txn: &RwTxn<'_>,
+    owners: Database<Bytes, Bytes>,
+) -> Result<WallTime, StoreError> {
+    let mut newest = Stamp::ZERO;
+    for row in owners.iter(txn)? {
+        newest = newest.max(decode::<OwnerRow>(row?.1)?.stamp);
+    }
+    let week = Duration::from_millis(OWNER_IDLE_MS);
+    Ok(if newest == Stamp::ZERO { WallTime(0) } else { newest.wall_time().minus(week) })
 }
 
 fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {
@@ -470,6 +503,36 @@ mod tests {
         assert_eq!(recovered.votes, [voted(1, 2)]);
         assert_eq!(recovered.owners, [(meta(1, 1).id.owner, row(1, 10))]);
         assert_eq!(recovered.beyond, [(meta(1, 3).id, Stamp(30))]);
+    }
+
+    #[test]
+    fn a_forgotten_owner_leaves_the_time_up_to_which_owners_are_refused() {
+        use vixen_core::id::Lane;
+        let dir = tempfile::tempdir().expect("dir");
+        let at = WallTime(1_800_000_000_000);
+        let owner = |ms| OwnerId(uuid::Uuid::nil()).made_anew(at.plus_millis(ms));
+        let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+        let forgotten = |store: &Store| store.recover().expect("reads").forgotten_to;
+        assert_eq!(forgotten(&store), WallTime(0), "a new store has forgotten nobody");
+        let of = |owner| SegmentMeta { id: SegmentId { owner, seq: Seq(3) }, ..meta(1, 3) };
+        let votes = [9, 8].map(|ms| Write::Vote(VoteState::new(of(owner(ms)))));
+        commit(&mut store, votes.into_iter().chain([Write::DropOwner(owner(9))]));
+        commit(&mut store, [Write::DropOwner(owner(4))]);
+        let left = store.recover().expect("reads").votes;
+        assert_eq!(left.iter().map(|vote| vote.meta.id.owner).collect::<Vec<_>>(), [owner(8)]);
+        drop(store);
+        let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens again");
+        assert_eq!(forgotten(&store), at.plus_millis(9));
+        // One that was made before the time was kept goes by the age of its owners.
+        let stamp = Stamp::at(at.plus_millis(OWNER_IDLE_MS), Lane::new(0).expect("a lane"));
+        let row = OwnerRow { contiguous: Seq(1), stamp };
+        commit(&mut store, [Write::OwnerSettled(owner(0), row)]);
+        let mut txn = store.env.write_txn().expect("begins");
+        store.meta.delete(&mut txn, KEY_FORGOTTEN).expect("deletes");
+        txn.commit().expect("commits");
+        drop(store);
+        let store = Store::open(dir.path(), BYTES_MAX, false).expect("opens again");
+        assert_eq!(forgotten(&store), at);
     }
 
     #[test]

@@ -18,11 +18,12 @@ impl Votes {
         pick: Pick,
         fx: &mut Effects,
     ) {
-        if self.members().coordinator(meta.id.owner, ballot) != self.options.id {
-            fx.dropped.push(Drop::NotCoordinator);
+        // Who says it to a node that does not lead the ballot asks for the outcome.
+        if self.is_late(now, from, meta.id, fx) {
             return;
         }
-        if self.is_late(now, from, meta.id, fx) {
+        if self.members().coordinator(meta.id.owner, ballot) != self.options.id {
+            fx.dropped.push(Drop::NotCoordinator);
             return;
         }
         if from != self.options.id && self.is_wild_of(now, from, pick.highest()) {

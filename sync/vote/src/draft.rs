@@ -3,10 +3,10 @@
 use vixen_core::id::{Ballot, NdbId, SegmentId};
 use vixen_core::segment::SegmentMeta;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DraftAnswer, Message};
+use vixen_core::wire::Message;
 
 use super::state::Pick;
-use super::{Drop, Effects, Votes};
+use super::{Effects, Votes};
 
 impl Votes {
     pub(super) fn on_generate_draft(
@@ -18,11 +18,6 @@ impl Votes {
     ) {
         if self.is_elected(meta.id) {
             self.answer_late(now, from, meta.id, fx);
-            return;
-        }
-        if self.is_expired(meta.id.owner) {
-            fx.dropped.push(Drop::OwnerExpired);
-            fx.answers.push((from, meta.id, DraftAnswer::OwnerExpired));
             return;
         }
         let write_quorum = self.members().write_quorum();

@@ -109,6 +109,13 @@ pub enum Input {
         /// How far its segments are elected without a gap.
         row: OwnerRow,
     },
+    /// A peer has forgotten this owner: it takes no part in its votes any more.
+    OwnerForgotten {
+        /// The peer.
+        from: SyncId,
+        /// The owner.
+        owner: OwnerId,
+    },
     /// A peer's clock is ahead of its wall time: it has no lower stamp to give.
     PeerClock {
         /// The peer.
@@ -123,10 +130,13 @@ pub enum Input {
     },
     /// Segments have been pending for long: send again what may have been refused or lost.
     Retry,
-    /// Time to forget owners that have been idle for [`OWNER_IDLE_MS`](super::OWNER_IDLE_MS).
+    /// Time to forget owners that have been idle for [`OWNER_IDLE_MS`](super::OWNER_IDLE_MS), and those
+    /// that so many peers have forgotten that nothing of them is elected any more.
     ExpireOwners {
-        /// Owners whose entries are linked: they are kept.
+        /// Owners whose entries are linked: they are kept, with all that these entries made.
         keep: BTreeSet<OwnerId>,
+        /// Elections up to here are forgotten; idle owners with one above it are kept.
+        trimmed_to: Stamp,
     },
 }
 
@@ -147,9 +157,35 @@ impl Input {
             Message::OwnerSettled { owner, contiguous, stamp, .. } => {
                 Self::OwnerSettled { owner, row: OwnerRow { contiguous, stamp } }
             }
+            Message::OwnerForgotten { owner, .. } => Self::OwnerForgotten { from, owner },
             Message::SyncClock { stamp } => Self::PeerClock { peer: from, clock: stamp },
             _ => return None,
         })
+    }
+
+    /// The owner that it is about.
+    pub(super) const fn owner(&self) -> Option<OwnerId> {
+        match self {
+            Self::GenerateDraft { meta, .. }
+            | Self::PickChallenger { meta, .. }
+            | Self::Prepare { meta, .. } => Some(meta.id.owner),
+            Self::ElectSegment { proposal, .. } | Self::Vote { proposal, .. } => {
+                Some(proposal.meta.id.owner)
+            }
+            Self::Reject { segment, .. } | Self::Overdue { segment } => Some(segment.owner),
+            Self::Resolved { elected } => Some(elected.meta.id.owner),
+            Self::OwnerSettled { owner, .. } => Some(*owner),
+            // What it is about is pending here, or it is nothing.
+            Self::OwnerForgotten { .. }
+            | Self::Digest { .. }
+            | Self::PeerUp { .. }
+            | Self::PeerDown { .. }
+            | Self::PeerSilent { .. }
+            | Self::PeerAside { .. }
+            | Self::PeerClock { .. }
+            | Self::Retry
+            | Self::ExpireOwners { .. } => None,
+        }
     }
 
     /// The sync node it came from.
@@ -161,6 +197,7 @@ impl Input {
             | Self::Prepare { from, .. }
             | Self::Reject { from, .. }
             | Self::Digest { from, .. }
+            | Self::OwnerForgotten { from, .. }
             | Self::PeerClock { peer: from, .. } => Some(*from),
             Self::GenerateDraft { .. }
             | Self::Resolved { .. }

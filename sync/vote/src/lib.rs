@@ -43,7 +43,7 @@ use bound::Bound;
 use clock::Clock;
 use hedge::Hedges;
 use presence::Presence;
-use state::{Owner, Pending};
+use state::{NodeSet, Owner, Pending};
 
 pub use input::Input;
 pub use mutation::Mutation;
@@ -86,10 +86,13 @@ pub struct Effects {
     /// For all feeds and, at leisure, the store.
     pub elected: Vec<(Elected, OwnerRow)>,
     /// For the store, in one transaction with the elections so far or after them, never before: a
-    /// longer prefix must not be on disk without the elections it covers.
+    /// longer prefix must not be on disk without the elections it covers. [`Write::DropOwner`] must
+    /// be durable before the next step: what follows refuses its owner for good.
     pub later: Vec<Write>,
     /// Send the peer all elected segments of the owner beyond this seq, from the store.
     pub catch_ups: Vec<(SyncId, OwnerId, Seq)>,
+    /// Tell the peer that the owner is forgotten, and up to where elections are.
+    pub forgotten: Vec<(SyncId, OwnerId)>,
     /// Answers to ndb nodes that ask for drafts nobody needs any more.
     pub answers: Vec<(NdbId, SegmentId, DraftAnswer)>,
     /// Segments became settled whose election this node cannot tell: all feeds must end before the
@@ -116,7 +119,7 @@ pub enum Drop {
     StaleBallot,
     /// The segment is known with another content: its owner or a peer is broken.
     Conflict,
-    /// The owner is unknown and older than any that is remembered.
+    /// The owner is unknown, and older than one that was forgotten.
     OwnerExpired,
 }
 
@@ -144,6 +147,10 @@ pub struct Votes {
     /// When peers were last told that this node's clock is ahead.
     clock_told_at: WallTime,
     owners: BTreeMap<OwnerId, Owner>,
+    /// An owner made up to then may have been forgotten: see `owners`.
+    forgotten_to: WallTime,
+    /// Peers that have forgotten, for good, owners of which something is pending here.
+    forgotten_by: BTreeMap<OwnerId, NodeSet>,
     pending: BTreeMap<SegmentId, Pending>,
     drafts: BTreeSet<Stamp>,
     /// Segments that were pending when the store was opened and are not known elected yet.
@@ -181,6 +188,8 @@ impl Votes {
             bound: Bound::new(options.clock_ahead_max_ms, quorum, elected),
             clock_told_at: WallTime(0),
             owners,
+            forgotten_to: recovered.forgotten_to,
+            forgotten_by: BTreeMap::new(),
             drafts: pending.values().filter_map(|p| p.vote.draft).collect(),
             unsettled: pending.keys().copied().collect(),
             is_fresh: !pending.is_empty(),
@@ -201,6 +210,20 @@ impl Votes {
         if let Some(from) = input.sender() {
             self.presence.heard(now, from);
         }
+        if input.owner().is_some_and(|owner| self.is_forgotten(owner)) {
+            self.on_forgotten(&input, fx);
+        } else {
+            self.take(now, input, fx);
+        }
+        if let Some(ceiling) = self.clock.take_ceiling(now) {
+            fx.writes.push(Write::Ceiling(ceiling));
+        }
+        if cfg!(debug_assertions) && self.pending.len() <= CHECKED_MAX {
+            self.check();
+        }
+    }
+
+    fn take(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
         match input {
             Input::GenerateDraft { from, meta } => self.on_generate_draft(now, from, meta, fx),
             Input::PickChallenger { from, meta, ballot, draft, group, accepted } => {
@@ -222,16 +245,13 @@ impl Votes {
             }
             Input::PeerAside { peer, is_aside } => self.on_aside(now, peer, is_aside, fx),
             Input::OwnerSettled { owner, row } => self.on_owner_settled(now, owner, row, fx),
+            Input::OwnerForgotten { from, owner } => self.on_owner_forgotten(from, owner),
             Input::PeerClock { peer, clock } => self.note_clock(now, peer, clock),
             Input::Overdue { segment } => self.on_overdue(now, segment, fx),
             Input::Retry => self.on_retry(now, fx),
-            Input::ExpireOwners { keep } => self.expire_owners(&keep, fx),
-        }
-        if let Some(ceiling) = self.clock.take_ceiling(now) {
-            fx.writes.push(Write::Ceiling(ceiling));
-        }
-        if cfg!(debug_assertions) && self.pending.len() <= CHECKED_MAX {
-            self.check();
+            Input::ExpireOwners { keep, trimmed_to } => {
+                self.expire_owners(&keep, trimmed_to, fx);
+            }
         }
     }
 

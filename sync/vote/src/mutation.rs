@@ -23,6 +23,8 @@ pub enum Mutation {
     ReachLeaps = 7,
     /// Rule 8: wall time is the bound, wherever the order is.
     WallTimeOnly = 8,
+    /// O1: an owner that is not remembered is taken for a new one.
+    ForgottenOwnerIsNew = 9,
 }
 
 #[cfg(feature = "mutate")]

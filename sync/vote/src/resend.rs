@@ -55,7 +55,11 @@ impl Votes {
         let membership = self.members().clone();
         for segment in pending {
             for peer in membership.sync_peers(self.options.id) {
+                let before = fx.sends.len();
                 self.say_again(segment, peer, fx);
+                if fx.sends.len() == before {
+                    self.ask_outcome(segment, peer, fx);
+                }
             }
             self.tell_previous(segment, fx);
         }
@@ -102,6 +106,17 @@ impl Votes {
         if pending.picking > Ballot(0) && !pending.has_accepted_at(pending.picking) {
             let message = Message::Prepare { meta: vote.meta, ballot: pending.picking };
             fx.sends.push((peer, message));
+        }
+    }
+
+    /// Says this node's draft to a peer that does not lead its ballot: it may know the outcome, or have
+    /// forgotten the owner. Else nobody might be asked: the home waits for others' drafts, and one
+    /// whose stamps are too far ahead leaves it to others.
+    fn ask_outcome(&self, segment: SegmentId, peer: SyncId, fx: &mut Effects) {
+        let Some(vote) = self.pending.get(&segment).map(|pending| pending.vote) else { return };
+        if let (Some(draft), Some(group)) = (vote.draft, vote.group) {
+            let (meta, ballot, accepted) = (vote.meta, vote.promised, vote.accepted);
+            fx.sends.push((peer, Message::PickChallenger { meta, ballot, draft, group, accepted }));
         }
     }
 

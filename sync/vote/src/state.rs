@@ -208,6 +208,8 @@ pub struct Recovered {
     pub beyond: Vec<(SegmentId, Stamp)>,
     /// Rows of the database `votes`: segments not known elected.
     pub votes: Vec<VoteState>,
+    /// When the newest of the owners was made that were ever forgotten.
+    pub forgotten_to: WallTime,
 }
 
 /// A change to the store. Order within a step is kept.
@@ -221,7 +223,7 @@ pub enum Write {
     Elected(Elected, OwnerRow),
     /// All segments of the owner up to the row are elected; their votes go.
     OwnerSettled(OwnerId, OwnerRow),
-    /// Forget the owner.
+    /// Forget the owner and votes of it, but not that one made then was forgotten.
     DropOwner(OwnerId),
 }
 

@@ -38,11 +38,27 @@ pub struct NdbId {
     pub member: u8,
 }
 
-/// One incarnation of an entry process: a UUIDv7 made at its start, never used again.
+/// Who makes a row of segments: a UUIDv7 that an entry makes at its start, and again when the one it
+/// has is old. All that one process makes differ in their times only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OwnerId(pub Uuid);
 
 impl OwnerId {
+    /// The same entry's owner id of another time.
+    #[must_use]
+    pub fn made_anew(self, at: WallTime) -> Self {
+        let bytes = self.0.as_bytes();
+        let mut own = [0; 10];
+        own.copy_from_slice(&bytes[6..]);
+        Self(uuid::Builder::from_unix_timestamp_millis(at.0, &own).into_uuid())
+    }
+
+    /// Whether both are of one entry process.
+    #[must_use]
+    pub fn is_of_entry(self, other: Self) -> bool {
+        self == other || self.made_at().is_some_and(|at| self == other.made_anew(at))
+    }
+
     /// When it was made, by the clock of its entry (RFC 9562 §5.7); `None` for an id that no entry
     /// makes.
     #[must_use]
@@ -296,6 +312,20 @@ mod tests {
         let first = SegmentId { owner: OwnerId(Uuid::from_u128(7)), seq: Seq::FIRST };
         assert_eq!(first.previous(), None);
         assert_eq!(first.next().previous(), Some(first));
+    }
+
+    #[test]
+    fn what_one_entry_makes_differs_in_its_time_only() {
+        let first = OwnerId(Uuid::from_u128(0x018f_0000_0000_7abc_8def_0123_4567_89ab));
+        let made = first.made_at().expect("a time");
+        let later = first.made_anew(made.plus_millis(5));
+        assert_eq!(later.made_at(), Some(made.plus_millis(5)));
+        assert_eq!(later.made_anew(made), first);
+        assert!(later > first && later.is_of_entry(first) && first.is_of_entry(later));
+        let other = OwnerId(Uuid::from_u128(first.0.as_u128() + 1));
+        assert!(!other.is_of_entry(first));
+        let no_time = OwnerId(Uuid::from_u128(7));
+        assert!(no_time.is_of_entry(no_time) && !no_time.is_of_entry(OwnerId(Uuid::from_u128(8))));
     }
 
     #[test]

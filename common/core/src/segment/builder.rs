@@ -52,6 +52,11 @@ impl SegmentBuilder {
         }
     }
 
+    /// Gives the segment another id.
+    pub const fn rename(&mut self, id: SegmentId) {
+        self.id = id;
+    }
+
     /// The segment's id.
     #[must_use]
     pub const fn id(&self) -> SegmentId {

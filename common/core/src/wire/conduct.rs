@@ -66,7 +66,7 @@ pub fn judge(own: &PeerId, peer: &PeerId, message: &Message) -> Result<(), Misco
             | Message::KeepAdvanceHistory { segment, .. }
             | Message::AwaitDurable { segment }
             | Message::AdvanceSegmentOver { meta: crate::segment::SegmentMeta { id: segment, .. } },
-        ) if segment.owner != *owner => Err(Misconduct::OtherOwner { message: name() }),
+        ) if !segment.owner.is_of_entry(*owner) => Err(Misconduct::OtherOwner { message: name() }),
         (PeerId::Ndb { id, .. }, Message::OfferSegments { .. } | Message::Retaining { .. })
             if !is_of_group(own, id.group) =>
         {

@@ -370,6 +370,13 @@ pub enum Message {
         /// Stamps further ahead of its wall time it does not use.
         ahead_ms_max: u64,
     },
+    /// sync → sync: this owner is forgotten here, and the sender takes no part in its votes any more.
+    OwnerForgotten {
+        /// The owner.
+        owner: OwnerId,
+        /// Elections up to here are forgotten, and with them all of the owner that were known here.
+        trimmed_to: Stamp,
+    },
 }
 
 /// What an ndb node keeps of the past.
@@ -510,7 +517,8 @@ pub enum StandingRefusal {
 pub enum DraftAnswer {
     /// The segment is elected: the feed tells, or a peer's order if the feed has forgotten.
     Elected,
-    /// The owner is unknown and older than any that is remembered: it is never elected now.
+    /// The owner is unknown, and older than one that was forgotten: this node takes no part in its vote
+    /// any more. From an ndb node to an entry: so many say this that the segment is never elected now.
     OwnerExpired,
 }
 
@@ -596,6 +604,7 @@ impl Message {
             Self::OrderBefore { .. } => "order_before",
             Self::SyncClock { .. } => "sync_clock",
             Self::SyncTime { .. } => "sync_time",
+            Self::OwnerForgotten { .. } => "owner_forgotten",
             Self::Heartbeat => "heartbeat",
             Self::AskReached { .. } => "ask_reached",
             Self::Reached { .. } => "reached",
@@ -654,6 +663,7 @@ impl Message {
             | Self::SyncAside { .. }
             | Self::SyncDiskFull
             | Self::OwnerSettled { .. }
+            | Self::OwnerForgotten { .. }
             | Self::OrderApplied { .. }
             | Self::DraftAnswered { .. }
             | Self::FeedTrimmed { .. }

@@ -39,6 +39,7 @@ impl Message {
             | Self::SyncRefused { .. }
             | Self::SyncAside { .. }
             | Self::OwnerSettled { .. }
+            | Self::OwnerForgotten { .. }
             | Self::SyncClock { .. } => matches!((from, to), (Sync, Sync)),
             Self::FollowFeed { .. } => matches!((from, to), (Ndb | Entry, Sync)),
             Self::AskReached { .. } => matches!((from, to), (Entry, Sync)),
@@ -47,7 +48,7 @@ impl Message {
             Self::Watermark { .. } | Self::FeedTrimmed { .. } => {
                 matches!((from, to), (Sync, Ndb | Entry))
             }
-            Self::DraftAnswered { .. } => matches!((from, to), (Sync, Ndb)),
+            Self::DraftAnswered { .. } => matches!((from, to), (Sync, Ndb) | (Ndb, Entry)),
             Self::FetchSegments { .. }
             | Self::SegmentBlob { .. }
             | Self::SegmentsMissing { .. }
