@@ -147,6 +147,7 @@ fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
         peer: PeerId::Entry { owner: node.owner() },
         name: node.name().clone(),
         roster: config.roster(),
+        terms: config.terms(),
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
         // Entries dial and are never dialled.

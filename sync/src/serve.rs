@@ -54,6 +54,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
         peer: PeerId::Sync { id, store: node.store_id() },
         name: name.clone(),
         roster,
+        terms: config.terms(),
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
         admit: admission(config, id),

@@ -70,7 +70,7 @@ fn target_of(cluster: &Cluster, id: &str) -> anyhow::Result<DialTarget> {
     Ok(DialTarget { address: cluster.address(id)?, expected })
 }
 
-fn identity(peer: PeerId, id: &str, secret: &[u8]) -> Identity {
+fn identity(cluster: &Cluster, peer: PeerId, id: &str, secret: &[u8]) -> Identity {
     let member = |n: u8| (NdbId { group: GroupId(0), member: n }, name(&format!("D{}", n + 1)));
     let lane = |n: u8| (SyncId(n), name(&format!("S{}", n + 1)));
     Identity {
@@ -79,6 +79,7 @@ fn identity(peer: PeerId, id: &str, secret: &[u8]) -> Identity {
         peer,
         name: name(id),
         roster: Roster::new((0..3).map(lane), (0..3).map(member)),
+        terms: cluster.terms().expect("a configuration"),
         queue_bytes_max: 1 << 20,
         tls: None,
         admit: Arc::new(|_peer| true),
@@ -203,7 +204,7 @@ async fn an_entry_that_votes_elects_or_answers_reads_is_cut_off_and_counted() ->
         let lies = lies(Tier::Entry, tier);
         #[expect(clippy::cast_precision_loss, reason = "some dozens")]
         let count = lies.len() as f64;
-        let identity = identity(peer, "E9", ENTRY_SECRET.as_bytes());
+        let identity = identity(&cluster, peer, "E9", ENTRY_SECRET.as_bytes());
         Liar::dial(&cluster, identity, to)?.says(lies).await?;
         let counted = cluster.metric_with(to, REFUSED, "from=\"entry\",reason=\"tier\"").await?;
         assert!((counted - count).abs() < 0.1, "{to}: {counted} of {count}");
@@ -218,12 +219,12 @@ async fn an_ndb_node_that_votes_or_acts_as_an_entry_is_cut_off_and_counted() -> 
     let address = cluster.address("D3")?;
     cluster.kill("D3").await?;
     let peer = PeerId::Ndb { id: D3, store: store() };
-    Liar::dial(&cluster, identity(peer, "D3", SECRET), "S1")?
+    Liar::dial(&cluster, identity(&cluster, peer, "D3", SECRET), "S1")?
         .says(lies(Tier::Ndb, Tier::Sync))
         .await?;
     // Entries, and the ndb nodes before it, dial it.
     let (inbox, mut events) = channel::<LinkEvent>(64);
-    let mut identity = identity(peer, "D3", ENTRY_SECRET.as_bytes());
+    let mut identity = identity(&cluster, peer, "D3", ENTRY_SECRET.as_bytes());
     identity.admit = Arc::new(|peer| matches!(peer, PeerId::Entry { .. }));
     let status = || -> vixen_runtime::telemetry::BoxFuture<'static, _> {
         Box::pin(async { serde_json::Value::Null })
@@ -264,7 +265,8 @@ async fn an_entry_cannot_be_a_node_of_another_tier_or_another_entry() -> anyhow:
     let lane = PeerId::Sync { id: SyncId(0), store: store() };
     let place = PeerId::Ndb { id: D3, store: store() };
     for (peer, id, to) in [(lane, "S1", "S2"), (place, "D3", "S2"), (place, "D3", "D1")] {
-        let refusal = Liar::dial(&cluster, identity(peer, id, secret), to)?.refusal().await?;
+        let refusal =
+            Liar::dial(&cluster, identity(&cluster, peer, id, secret), to)?.refusal().await?;
         assert!(refusal.contains("proof of the cluster secret is wrong"), "{id} {to}: {refusal}");
     }
     // Nor as another entry: its owner id is on the status page for all.
@@ -272,7 +274,8 @@ async fn an_entry_cannot_be_a_node_of_another_tier_or_another_entry() -> anyhow:
     let owner = OwnerId(owner.as_str().expect("an owner").parse()?);
     for to in ["S1", "S2", "D1", "D2"] {
         let peer = PeerId::Entry { owner };
-        let refusal = Liar::dial(&cluster, identity(peer, "E9", secret), to)?.refusal().await?;
+        let refusal =
+            Liar::dial(&cluster, identity(&cluster, peer, "E9", secret), to)?.refusal().await?;
         assert!(refusal.contains("E9 claims an owner id"), "{to}: {refusal}");
     }
     // Under an owner id of its own it opens no segment of another's.
@@ -280,7 +283,7 @@ async fn an_entry_cannot_be_a_node_of_another_tier_or_another_entry() -> anyhow:
     let segment = SegmentId { owner, seq: Seq(1) };
     let begin = Message::BeginAdvanceSegment { segment, shard: Shard(0) };
     let lies = vec![begin, Message::AwaitDurable { segment }];
-    Liar::dial(&cluster, identity(peer, "E9", secret), "D1")?.says(lies).await?;
+    Liar::dial(&cluster, identity(&cluster, peer, "E9", secret), "D1")?.says(lies).await?;
     assert!(cluster.metric_with("D1", REFUSED, "reason=\"owner\"").await? > 1.0);
     is_well(&cluster).await
 }

@@ -19,6 +19,7 @@ pub(crate) async fn stored(
     let node = NdbId { group: GroupId(0), member: number - 1 };
     let (address, topics) = (cluster.address(&name)?, [topic.to_owned()]);
     let mut events = Vec::new();
-    read_tail((&name, &address), node, "realm1", &topics, SOON, &mut events).await?;
+    let at = (name.as_str(), address.as_str(), &cluster.terms()?);
+    read_tail(at, node, "realm1", &topics, SOON, &mut events).await?;
     Ok(Subscriber { name, from: 0, events, complete: true, damaged: (0, None) })
 }

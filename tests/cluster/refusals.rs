@@ -9,11 +9,13 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use vixen_core::id::{GroupId, NdbId};
 use vixen_core::name::NodeName;
-use vixen_core::wire::{Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_of};
+use vixen_core::wire::{
+    Assent, Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_of,
+};
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::ids::new_store_id;
 use vixen_tests::client::{Connection, ServerMessage};
-use vixen_tests::harness::{Cluster, ClusterOptions, wait_until};
+use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, wait_until};
 
 use crate::link::{CLUSTER, SECRET};
 use crate::support::{SOON, logged};
@@ -63,6 +65,10 @@ async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome
     let hello = postcard::to_stdvec(&hello).expect("encodes");
     socket.send(Frame::Binary(hello.into())).await.expect("sent");
     let welcome = word(&mut socket).await;
+    if let Welcome::Accepted { .. } = welcome {
+        let assent = postcard::to_stdvec(&Assent::Agreed).expect("encodes");
+        socket.send(Frame::Binary(assent.into())).await.expect("sent");
+    }
     (socket, welcome)
 }
 
@@ -158,6 +164,52 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
         assert_eq!(by_name.count(), 2, "another cluster, another secret: {log}");
     }
     assert_works(&cluster, "vixen.refusals.strangers").await;
+}
+
+/// One that counts to another number, or waits for less, would call durable what is not.
+#[tokio::test]
+async fn a_node_with_another_write_quorum_or_durability_is_linked_with_none() {
+    let mut cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
+    let cases = [
+        ("E1", "VIXEN_CLUSTER_WRITE_QUORUM", "1", "cluster.write-quorum is 1 at E1 and 2 at", "D1"),
+        (
+            "D3",
+            "VIXEN_CLUSTER_DURABILITY",
+            "memory",
+            "cluster.durability is memory at D3 and fsync at",
+            "S1",
+        ),
+        // The lower lane dials the higher: here S2 is the one that tells.
+        (
+            "S3",
+            "VIXEN_CLUSTER_WRITE_QUORUM",
+            "3",
+            "cluster.write-quorum is 2 at S1 and 3 at S3",
+            "S3",
+        ),
+    ];
+    for (node, variable, value, said, refusing) in cases {
+        cluster.stop(node).await.expect("stopped");
+        let env = vec![(variable.to_owned(), value.to_owned())];
+        cluster.set_up(node, NodeSetup { env, ..NodeSetup::default() }).expect("a node");
+        cluster.spawn(node).expect("started");
+        // Who dials has it in its readiness, who listens in its log.
+        let telling = if node == "S3" { "S1" } else { node };
+        wait_until(&format!("{telling} to tell why {node} has no links"), SOON, || async {
+            let answer = cluster.get(telling, "/readyz").await?;
+            anyhow::ensure!(answer.body.contains(said), "{}", answer.body);
+            Ok(Some(()))
+        })
+        .await
+        .expect("told");
+        logged(&cluster, refusing, &["link refused", said]).await;
+        let own = cluster.get(node, "/readyz").await.expect("an answer");
+        assert_eq!(own.status, 503, "{node} takes part: {}", own.body);
+        cluster.stop(node).await.expect("stopped");
+        cluster.set_up(node, NodeSetup::default()).expect("a node");
+        cluster.restart(node).await.expect("ready");
+    }
+    assert_works(&cluster, "vixen.refusals.terms").await;
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_rustls::rustls::ClientConfig;
 
+use vixen_core::wire::Terms;
+use vixen_runtime::config::Config;
+
 use super::ports::free_ports;
 use super::process::{Node, NodeSetup};
 use super::{Binaries, ClusterOptions, Tier, http};
@@ -338,6 +341,14 @@ impl Cluster {
     #[must_use]
     pub fn config_file(&self) -> &Path {
         &self.config
+    }
+
+    /// What its nodes must have in common, with who links to them as well.
+    ///
+    /// # Errors
+    /// When the configuration file cannot be used.
+    pub fn terms(&self) -> anyhow::Result<Terms> {
+        Ok(Config::load(&self.config)?.terms())
     }
 
     /// The folder of configuration, logs and stores.

@@ -216,7 +216,8 @@ async fn reads_go_on(trial: &mut Trial, ids: &[String]) -> anyhow::Result<()> {
         let mut events = Vec::new();
         let address = trial.cluster.address(id)?;
         let (realm, topics) = (trial.realm(), trial.topics());
-        read_tail((id, &address), node, &realm, &topics, SOON, &mut events).await?;
+        let terms = trial.cluster.terms()?;
+        read_tail((id, &address, &terms), node, &realm, &topics, SOON, &mut events).await?;
         let name = format!("tail of {id}, with full disks");
         trial.readings_of(&name, Some(group)).add(events);
         let dump = trial.cluster.ndb_tool(id, &["dump"]).await?;

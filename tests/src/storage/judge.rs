@@ -141,7 +141,8 @@ pub async fn judge_stored(
             let node = NdbId { group: GroupId(number), member };
             let mut tail = Vec::new();
             let address = cluster.address(id)?;
-            read_tail((id, &address), node, realm, topics, SETTLE_TIMEOUT, &mut tail).await?;
+            let at = (id.as_str(), address.as_str(), &cluster.terms()?);
+            read_tail(at, node, realm, topics, SETTLE_TIMEOUT, &mut tail).await?;
             if tail != events {
                 let (served, stored) = (tail.len(), events.len());
                 broken.push(format!("{id} serves {served} messages, not the {stored} of its dump"));

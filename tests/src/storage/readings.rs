@@ -129,7 +129,7 @@ impl Readers {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = Vec::new();
         for name in nodes {
-            let address = trial.cluster.address(name)?;
+            let (address, terms) = (trial.cluster.address(name)?, trial.cluster.terms()?);
             let (node, group) = node_of(trial, name)?;
             let (realm, topics) = (trial.realm(), trial.topics());
             let mut readings = Readings::new(format!("tail of {name}"), Some(group));
@@ -138,7 +138,7 @@ impl Readers {
             tasks.push(tokio::spawn(async move {
                 while !is_stopped.load(Ordering::Relaxed) {
                     let mut events = Vec::new();
-                    let at = (name.as_str(), address.as_str());
+                    let at = (name.as_str(), address.as_str(), &terms);
                     let read = read_tail(at, node, &realm, &topics, TIMEOUT, &mut events).await;
                     readings.add(events);
                     if let Err(error) = read {

@@ -12,7 +12,7 @@ use vixen_core::id::{NdbId, PermanentId, Position};
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
 use vixen_core::segment::{Records, Topic};
-use vixen_core::wire::{Message, PeerId, TailSegment};
+use vixen_core::wire::{Message, PeerId, TailSegment, Terms};
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, dial};
 
@@ -24,33 +24,33 @@ pub const CLUSTER: &str = "test";
 /// Its secret.
 pub const SECRET: &[u8] = b"test-secret-123";
 
-/// Reads everything that `topics` ever held from the node of this name at this address, up to where its order ended
+/// Reads everything that `topics` ever held from the node of this name at this address, whose cluster has these terms, up to where its order ended
 /// when the tail was opened. What was read before an error is in `found` as well.
 ///
 /// # Errors
 /// When the link goes down, the node sends what no node may, or it takes longer than `timeout`.
 pub async fn read_tail(
-    (name, address): (&str, &str),
+    (name, address, terms): (&str, &str, &Terms),
     node: NdbId,
     realm: &str,
     topics: &[String],
     timeout: Duration,
     found: &mut Vec<Event>,
 ) -> anyhow::Result<()> {
-    let (dialling, mut events) = link_to((name, address), node);
+    let (dialling, mut events) = link_to((name, address, terms), node);
     let topics: Vec<_> = topics.iter().map(|topic| Topic::new(realm, topic)).collect();
     let read = tokio::time::timeout(timeout, read(&mut events, &topics, found)).await;
     dialling.abort();
     read.with_context(|| format!("{name} did not send its whole tail in {timeout:?}"))?
 }
 
-/// Dials the ndb node of this name at this address as an entry would, until the handle is aborted.
+/// Dials the ndb node of this name at this address, whose cluster has these terms, as an entry would, until the handle is aborted.
 ///
 /// # Panics
 /// When no node can have the name.
 #[must_use]
 pub fn link_to(
-    (name, address): (&str, &str),
+    (name, address, terms): (&str, &str, &Terms),
     node: NdbId,
 ) -> (JoinHandle<()>, mpsc::Receiver<LinkEvent>) {
     let identity = Identity {
@@ -59,6 +59,7 @@ pub fn link_to(
         peer: PeerId::Entry { owner: new_owner_id() },
         name: NodeName::from_str("reader").expect("a name"),
         roster: Roster::new([], [(node, name.parse().expect("a name"))]),
+        terms: terms.clone(),
         queue_bytes_max: 1 << 20,
         tls: None,
         admit: Arc::new(|_peer| true),

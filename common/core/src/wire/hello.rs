@@ -6,8 +6,10 @@
 //!    |---------------------------->|
 //!    |  Hello{…, name, nonce, proof}
 //!    |<----------------------------|
-//!    | Accepted{…, name, proof}    |   or Welcome::Refused{reason}, then close
+//!    | Accepted{…, name, proof, terms} or Welcome::Refused{reason}, then close
 //!    |---------------------------->|
+//!    |  Assent::Agreed             |   or Assent::Differs{reason}, then close
+//!    |<----------------------------|
 //! ```
 //! A proof is HMAC-SHA256 (RFC 2104) keyed with the secret over the role in the exchange, the
 //! protocol version, the cluster, the speaker with its name, and both nonces: it is worthless on
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::PROTOCOL_VERSION;
+use super::terms::{Difference, Terms, told};
 use crate::id::{NdbId, OwnerId, StoreId, SyncId};
 use crate::name::NodeName;
 use crate::tier::Tier;
@@ -84,10 +87,10 @@ pub struct Hello {
     pub proof: [u8; 32],
 }
 
-/// Last word, from the listener.
+/// Third word, from the listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Welcome {
-    /// Messages may flow.
+    /// Messages may flow, if the dialler has the same terms.
     Accepted {
         /// Who the listener is.
         peer: PeerId,
@@ -95,10 +98,24 @@ pub enum Welcome {
         name: NodeName,
         /// Its proof.
         proof: [u8; 32],
+        /// What it must have in common with the dialler.
+        terms: Terms,
     },
     /// They may not.
     Refused {
         /// Why.
+        reason: Refusal,
+    },
+}
+
+/// Last word, from the dialler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Assent {
+    /// It has the same terms: messages flow.
+    Agreed,
+    /// They do not.
+    Differs {
+        /// Why, in the words that the dialler uses itself.
         reason: Refusal,
     },
 }
@@ -173,6 +190,19 @@ pub enum Refusal {
         by: NodeName,
         /// Who asked.
         name: NodeName,
+    },
+    /// The two must have something in common, and have not.
+    #[error(
+        "{}; give all nodes the same vixen.toml, and restart those that have another",
+        told(.differences, .dialler, .listener)
+    )]
+    Terms {
+        /// Who refuses.
+        dialler: NodeName,
+        /// Whom.
+        listener: NodeName,
+        /// What it is; at least one.
+        differences: Vec<Difference>,
     },
     /// A certificate that names another node.
     #[error("{name} shows a certificate that is not for {wanted}; give each node its own")]

@@ -8,6 +8,7 @@ mod conduct;
 mod frame;
 mod hello;
 mod speakers;
+mod terms;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,10 +21,11 @@ use crate::time::{UtcDay, WallTime};
 
 pub use conduct::{Misconduct, judge};
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
-pub use hello::{Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of};
+pub use hello::{Assent, Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of};
+pub use terms::{Difference, Party, Terms};
 
 /// Version of the messages below; both ends of a link must speak the same.
-pub const PROTOCOL_VERSION: u16 = 7;
+pub const PROTOCOL_VERSION: u16 = 8;
 
 /// Everything nodes say to each other after HELLO. Any message may arrive twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

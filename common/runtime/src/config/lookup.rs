@@ -7,9 +7,10 @@ use vixen_core::id::{GroupId, NdbId, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::roster::Roster;
 use vixen_core::tier::Tier;
+use vixen_core::wire::Terms;
 
 use super::error::ConfigError;
-use super::{Config, EntryMember, NdbMember, NodeName, SyncMember};
+use super::{Config, EntryMember, NdbGroup, NdbMember, NodeName, SyncMember};
 
 impl Config {
     /// The sync node called `id`.
@@ -89,6 +90,20 @@ impl Config {
         let sync = self.sync.iter().map(|member| (member.sync_id(), member.id.clone()));
         let ndb = self.ndb_members().map(|(id, member)| (id, member.id.clone()));
         Roster::new(sync, ndb)
+    }
+
+    /// What its nodes must have alike.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        let members =
+            |group: &NdbGroup| group.members.iter().map(|member| member.id.clone()).collect();
+        Terms {
+            write_quorum: self.cluster.write_quorum,
+            durability: self.cluster.durability,
+            sync: self.sync.iter().map(|node| (node.sync_id(), node.id.clone())).collect(),
+            groups: self.ndb_groups.iter().map(members).collect(),
+            segment_bytes_max: self.limits.segment_bytes_max as u64,
+        }
     }
 
     /// Who votes and who stores.

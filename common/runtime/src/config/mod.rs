@@ -56,6 +56,7 @@ pub use secret::Secret;
 pub use secrets::{STRONG_BITS, SecretConcern, Secrets};
 pub use storage::Storage;
 pub use tls::TlsFiles;
+pub use vixen_core::durability::Durability;
 pub use wamp::{Goodbye, UriCheck, Wamp};
 pub use web::{
     AllowedHosts, AllowedOrigins, ClientAddressHeader, ParseHostError, ParseOriginError,
@@ -119,33 +120,6 @@ pub struct ClusterConfig {
     /// `publish-timeout`: how long an acknowledged publish waits for a quorum before it is
     /// answered with an error. Default 10 s.
     pub publish_timeout: Duration,
-}
-
-/// What is on disk when a node answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// Everything an answer depends on is written and synced: survives a power cut.
-    Fsync,
-    /// Both syncs are skipped: survives the loss of processes, not of machines.
-    Memory,
-}
-
-impl Durability {
-    /// Whether commits are synced to disk.
-    #[must_use]
-    pub const fn is_fsync(self) -> bool {
-        matches!(self, Self::Fsync)
-    }
-}
-
-impl fmt::Display for Durability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fsync => "fsync",
-            Self::Memory => "memory",
-        })
-    }
 }
 
 /// One `[[sync]]` table.

@@ -12,8 +12,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
-    FRAME_BYTES_MAX, Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_holds,
-    proof_of,
+    Assent, FRAME_BYTES_MAX, Greeting, Hello, PROTOCOL_VERSION, Party, PeerId, Refusal, Terms,
+    Welcome, proof_holds, proof_of,
 };
 
 use super::socket::{HELLO_TIMEOUT, encode, end_of, fresh_nonce, run};
@@ -61,7 +61,7 @@ enum DialError {
     Proof,
     /// In this node's view.
     #[error("{0}")]
-    Misnamed(Refusal),
+    Disagreed(Refusal),
     #[error("{found} answers where {expected} was expected; check the addresses")]
     Stranger { expected: NodeName, found: NodeName },
 }
@@ -77,7 +77,7 @@ impl DialError {
             | Self::Malformed
             | Self::Refused(_)
             | Self::Proof
-            | Self::Misnamed(_)
+            | Self::Disagreed(_)
             | Self::Stranger { .. } => true,
         }
     }
@@ -199,8 +199,8 @@ async fn greet(
         let (ours, theirs) = (greeting.version, PROTOCOL_VERSION);
         return Err(DialError::Refused(Refusal::Version { ours, theirs }));
     }
-    let (peer, name, proof) = match receive(socket).await? {
-        Welcome::Accepted { peer, name, proof } => (peer, name, proof),
+    let (peer, name, proof, terms) = match receive(socket).await? {
+        Welcome::Accepted { peer, name, proof, terms } => (peer, name, proof, terms),
         Welcome::Refused { reason } => return Err(DialError::Refused(reason)),
     };
     let nonces = (&greeting.nonce, &nonce);
@@ -213,9 +213,32 @@ async fn greet(
     }
     // The listener has checked this node's name, and this one checks the listener's.
     let certified = socket.get_ref().certified_names();
-    certified.check(&identity.cluster, &peer, &name).map_err(DialError::Misnamed)?;
-    identity.roster.check(&identity.name, &peer, &name).map_err(DialError::Misnamed)?;
+    certified.check(&identity.cluster, &peer, &name).map_err(DialError::Disagreed)?;
+    identity.roster.check(&identity.name, &peer, &name).map_err(DialError::Disagreed)?;
+    compare_terms(identity, (&peer, &name, &terms), socket).await?;
     Ok(peer)
+}
+
+/// Says whether this node has the same terms as the listener.
+async fn compare_terms(
+    identity: &Identity,
+    (peer, name, terms): (&PeerId, &NodeName, &Terms),
+    socket: &mut Socket,
+) -> Result<(), DialError> {
+    let own = Party { tier: identity.peer.tier(), terms: &identity.terms };
+    let differences = Terms::differences(own, Party { tier: peer.tier(), terms });
+    let (dialler, listener) = (identity.name.clone(), name.clone());
+    let refusal =
+        (!differences.is_empty()).then_some(Refusal::Terms { dialler, listener, differences });
+    let assent = match refusal.clone() {
+        None => Assent::Agreed,
+        Some(reason) => Assent::Differs { reason },
+    };
+    let sent = socket.send(WsMessage::Binary(encode(&assent))).await;
+    match refusal {
+        None => sent.map_err(|_closed| DialError::Malformed),
+        Some(refusal) => Err(DialError::Disagreed(refusal)),
+    }
 }
 
 async fn receive<T: serde::de::DeserializeOwned>(socket: &mut Socket) -> Result<T, DialError> {

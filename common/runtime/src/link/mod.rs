@@ -31,7 +31,7 @@ use vixen_core::id::{NdbId, SyncId};
 use vixen_core::name::NodeName;
 use vixen_core::roster::{Roster, unknown};
 use vixen_core::tier::Tier;
-use vixen_core::wire::{Message, PeerId, Refusal};
+use vixen_core::wire::{Message, PeerId, Refusal, Terms};
 
 use crate::tls::Tls;
 
@@ -137,6 +137,8 @@ pub struct Identity {
     pub name: NodeName,
     /// What the others are called.
     pub roster: Roster,
+    /// What it must have in common with them.
+    pub terms: Terms,
     /// Most bytes waiting on one link.
     pub queue_bytes_max: usize,
     /// What links show and trust; `None`: they are not encrypted.

@@ -17,8 +17,8 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
-    FRAME_BYTES_MAX, Greeting, Hello, Message, Misconduct, PROTOCOL_VERSION, PeerId, Refusal,
-    Welcome, decode_frame, encode_message, judge, proof_of,
+    Assent, FRAME_BYTES_MAX, Greeting, Hello, Message, Misconduct, PROTOCOL_VERSION, PeerId,
+    Refusal, Welcome, decode_frame, encode_message, judge, proof_of,
 };
 
 use super::misconduct;
@@ -118,8 +118,13 @@ async fn serve<E>(
             return;
         }
     };
+    // The terms may be longer than all before.
     meter.trust();
     drop(place);
+    if let Err(refusal) = take_assent(&mut socket).await {
+        refusals.refused(from, Some(&peer.1), &refusal.to_string());
+        return;
+    }
     let (sink, stream) = socket.split();
     let sink = Box::pin(
         sink.sink_map_err(|e| e.to_string())
@@ -155,9 +160,20 @@ async fn greet(
     check_claims((identity, owners, certified), &hello).map_err(named)?;
     let speaker = (&identity.peer, &identity.name);
     let proof = proof_of(secret, false, &identity.cluster, speaker, &nonce, &hello.nonce);
-    let welcome = Welcome::Accepted { peer: identity.peer, name: identity.name.clone(), proof };
+    let (name, terms) = (identity.name.clone(), identity.terms.clone());
+    let welcome = Welcome::Accepted { peer: identity.peer, name, proof, terms };
     socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
     Ok((hello.peer, hello.name))
+}
+
+/// Waits for the dialler's last word: whether it has the same terms.
+async fn take_assent(socket: &mut WebSocket) -> Result<(), Refusal> {
+    let heard = tokio::time::timeout(HELLO_TIMEOUT, socket.recv()).await;
+    let Ok(Some(Ok(WsMessage::Binary(word)))) = heard else { return Err(Refusal::Malformed) };
+    match postcard::from_bytes(&word).map_err(|_any| Refusal::Malformed)? {
+        Assent::Agreed => Ok(()),
+        Assent::Differs { reason } => Err(reason),
+    }
 }
 
 /// Reads a HELLO of this protocol version. What follows the version is for nobody else to read.

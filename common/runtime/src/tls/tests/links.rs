@@ -11,6 +11,7 @@ use vixen_core::wire::PeerId;
 
 use super::authority::{Authority, Folder, Issued};
 use super::*;
+use crate::config::Config;
 use crate::ids::new_owner_id;
 use crate::link::{DialTarget, Expected, Identity, LinkEvent, dial};
 use crate::server::node_router;
@@ -29,6 +30,7 @@ pub(crate) fn identity(peer: PeerId, tls: Option<Arc<Tls>>) -> Identity {
         cluster: "test".into(),
         secrets: (*b"test-secret-123").into(),
         peer,
+        terms: Config::nearcast("unused".into(), ([127, 0, 0, 1], 0).into()).terms(),
         queue_bytes_max: 1 << 20,
         tls,
         admit: Arc::new(|_peer| true),

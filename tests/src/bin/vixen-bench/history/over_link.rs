@@ -20,7 +20,7 @@ const BATCH_BYTES: u32 = 1 << 20;
 /// Reads positions 1 to `total` of D1, and checks that none is left out.
 pub(super) async fn read_all(cluster: &Cluster, total: u64) -> anyhow::Result<Reading> {
     let node = NdbId { group: GroupId(0), member: 0 };
-    let (dialling, mut events) = link_to(("D1", &cluster.address("D1")?), node);
+    let (dialling, mut events) = link_to(("D1", &cluster.address("D1")?, &cluster.terms()?), node);
     let reading = read(&mut events, total).await;
     dialling.abort();
     reading
