@@ -166,43 +166,65 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
     assert_works(&cluster, "vixen.refusals.strangers").await;
 }
 
+/// A node that differs where it must not, and who is to say what.
+struct Odd {
+    node: &'static str,
+    variable: &'static str,
+    value: &'static str,
+    /// In the readiness of the one that dials.
+    dialler: (&'static str, &'static str),
+    /// In the log of one that is dialled.
+    listener: (&'static str, &'static str),
+}
+
+const ODD: [Odd; 4] = [
+    Odd {
+        node: "E1",
+        variable: "VIXEN_CLUSTER_WRITE_QUORUM",
+        value: "1",
+        dialler: ("E1", "(no link: cluster.write-quorum is 1 at E1 and 2 at S1; "),
+        listener: ("D1", "cluster.write-quorum is 1 at E1 and 2 at D1; "),
+    },
+    Odd {
+        node: "D3",
+        variable: "VIXEN_CLUSTER_DURABILITY",
+        value: "memory",
+        dialler: ("D3", "(no link: cluster.durability is memory at D3 and fsync at S1; "),
+        listener: ("S2", "cluster.durability is memory at D3 and fsync at S2; "),
+    },
+    Odd {
+        node: "S3",
+        variable: "VIXEN_CLUSTER_WRITE_QUORUM",
+        value: "3",
+        dialler: ("S1", "degraded: S3 down (cluster.write-quorum is 2 at S1 and 3 at S3; "),
+        listener: ("S3", "cluster.write-quorum is 2 at S2 and 3 at S3; "),
+    },
+    Odd {
+        node: "D3",
+        variable: "VIXEN_CLUSTER_SECRET",
+        value: "another-secret-of-this-cluster",
+        dialler: ("D1", "degraded: D3 down (refused: proof of the cluster secret is wrong; "),
+        listener: ("D3", "proof of the cluster secret is wrong; "),
+    },
+];
+
 /// One that counts to another number, or waits for less, would call durable what is not.
 #[tokio::test]
-async fn a_node_with_another_write_quorum_or_durability_is_linked_with_none() {
+async fn a_node_with_another_write_quorum_durability_or_secret_is_linked_with_none() {
     let mut cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
-    let cases = [
-        ("E1", "VIXEN_CLUSTER_WRITE_QUORUM", "1", "cluster.write-quorum is 1 at E1 and 2 at", "D1"),
-        (
-            "D3",
-            "VIXEN_CLUSTER_DURABILITY",
-            "memory",
-            "cluster.durability is memory at D3 and fsync at",
-            "S1",
-        ),
-        // The lower lane dials the higher: here S2 is the one that tells.
-        (
-            "S3",
-            "VIXEN_CLUSTER_WRITE_QUORUM",
-            "3",
-            "cluster.write-quorum is 2 at S1 and 3 at S3",
-            "S3",
-        ),
-    ];
-    for (node, variable, value, said, refusing) in cases {
+    for Odd { node, variable, value, dialler, listener } in ODD {
         cluster.stop(node).await.expect("stopped");
         let env = vec![(variable.to_owned(), value.to_owned())];
         cluster.set_up(node, NodeSetup { env, ..NodeSetup::default() }).expect("a node");
         cluster.spawn(node).expect("started");
-        // Who dials has it in its readiness, who listens in its log.
-        let telling = if node == "S3" { "S1" } else { node };
-        wait_until(&format!("{telling} to tell why {node} has no links"), SOON, || async {
-            let answer = cluster.get(telling, "/readyz").await?;
-            anyhow::ensure!(answer.body.contains(said), "{}", answer.body);
+        wait_until(&format!("{} to tell why {node} has no links", dialler.0), SOON, || async {
+            let answer = cluster.get(dialler.0, "/readyz").await?;
+            anyhow::ensure!(answer.body.contains(dialler.1), "{}", answer.body);
             Ok(Some(()))
         })
         .await
         .expect("told");
-        logged(&cluster, refusing, &["link refused", said]).await;
+        logged(&cluster, listener.0, &["link refused", listener.1]).await;
         let own = cluster.get(node, "/readyz").await.expect("an answer");
         assert_eq!(own.status, 503, "{node} takes part: {}", own.body);
         cluster.stop(node).await.expect("stopped");

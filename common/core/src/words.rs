@@ -66,7 +66,7 @@ enum Piece {
     Text(String),
     /// `S2, S3 (silent for 22 s), S4 (no link)`
     Awaited(Missed),
-    /// `S2, S3 silent for 22 s, S4 down`
+    /// `S2, S3 silent for 22 s, S4 down (refused: …)`
     Gone(Missed),
 }
 
@@ -142,7 +142,8 @@ fn write_missed(text: &mut String, missed: &Missed, now: Instant, is_awaited: bo
     let how = |absence: &Absence| match absence {
         Absence::Down if is_awaited => "no link".to_owned(),
         Absence::Refused { why } if is_awaited => format!("no link: {why}"),
-        Absence::Down | Absence::Refused { .. } => "down".to_owned(),
+        Absence::Down => "down".to_owned(),
+        Absence::Refused { why } => format!("down ({why})"),
         Absence::Silent { since } => format!("silent for {}", seconds(now, *since)),
         Absence::ClockAhead { by } => format!("clock {by} ahead"),
         Absence::Unable(why) => (*why).to_owned(),
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(words, Words::new("waiting for ").awaited(missed.clone()), "no news");
         let refused = vec![(name("S2"), Absence::Refused { why: "wrong secret".into() })];
         let both = Words::default().awaited(refused.clone()).then("; ").gone(refused);
-        assert_eq!(both.text(later), "S2 (no link: wrong secret); S2 down");
+        assert_eq!(both.text(later), "S2 (no link: wrong secret); S2 down (wrong secret)");
         let words = Words::new("degraded: ").gone(missed).then(" (group 1 cannot be read)");
         let wanted = "degraded: S2, S3 silent for 22 s, S4 down (group 1 cannot be read)";
         assert_eq!(words.text(later), wanted);
