@@ -236,9 +236,9 @@ impl std::fmt::Display for Trouble {
             Self::NotLinked => "no ndb node of it is connected",
             Self::Silent => "the ndb node that was asked does not answer",
             Self::LinkLost => "the link to the ndb node that was asked went down",
-            Self::Behind => "its ndb nodes are behind the order",
-            Self::Missing => "its ndb nodes wait for a segment from each other",
-            Self::Failed => "its ndb nodes cannot read what they stored",
+            Self::Behind => "each ndb node that was asked is behind the order",
+            Self::Missing => "a segment is missing at each ndb node that was asked",
+            Self::Failed => "no ndb node that was asked can read what it stored",
         })
     }
 }
