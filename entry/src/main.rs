@@ -122,9 +122,7 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
         print(&format!("{}\n", HealthTarget { node, address, has_tls: false }.ask()?))?;
         return Ok(());
     }
-    let mut config = Config::nearcast(args.data_dir.clone(), listen);
-    // A person watches this terminal; RUST_LOG=info shows more.
-    config.log.filter = "warn".to_owned();
+    let mut config = Config::nearcast_of_process(args.data_dir.clone(), listen)?;
     args.apply(&mut config);
     for entry in &mut config.entries {
         entry.admin_listen = args.admin_listen;

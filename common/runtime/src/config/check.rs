@@ -152,7 +152,7 @@ fn check_addresses(config: &Config, source: Source<'_>) -> Result<(), ConfigErro
     Ok(())
 }
 
-fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
+pub(super) fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
     let message = ("message-bytes-max", limits.message_bytes_max);
     let segment = ("segment-bytes-max", limits.segment_bytes_max);
     let at_least = [

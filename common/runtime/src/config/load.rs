@@ -110,7 +110,7 @@ impl Config {
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             wamp: Wamp::read(root.table("wamp", Wamp::KEYS)?)?,
             web: Web::read(source, root.table("web", Web::KEYS)?)?,
-            log: log(root.table("log", LOG_KEYS)?)?,
+            log: log(root.table("log", LOG_KEYS)?, LogConfig::default())?,
         };
         check::check(&config, source)?;
         Ok(config)
@@ -119,7 +119,7 @@ impl Config {
 
 /// All variables that override something, and those that Kubernetes sets for services, may start
 /// like one that does; nothing else may.
-fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
+pub(super) fn refuse_unknown_variables(source: Source<'_>) -> Result<(), ConfigError> {
     let tables = [
         ("cluster", CLUSTER_KEYS),
         ("access", Access::KEYS),
@@ -207,8 +207,11 @@ fn entry_member(mut table: TableReader<'_>) -> Result<EntryMember, ConfigError> 
     })
 }
 
-fn log(mut table: TableReader<'_>) -> Result<LogConfig, ConfigError> {
-    let default = LogConfig::default();
+/// What is not set stays as in `default`.
+pub(super) fn log(
+    mut table: TableReader<'_>,
+    default: LogConfig,
+) -> Result<LogConfig, ConfigError> {
     Ok(LogConfig {
         filter: table.optional("filter")?.map_or(default.filter, |Filter(filter)| filter),
         format: table.optional::<LogFormat>("format")?.unwrap_or(default.format),

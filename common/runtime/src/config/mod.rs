@@ -4,7 +4,7 @@
 //!   with both given. What cannot work is refused here, before a node opens anything.
 //! - Every key of the tables `cluster`, `access`, `tls`, `cluster-tls`, `limits`, `storage`, `wamp`, `web` and
 //!   `log` can be overridden from the environment: `limits.frame-bytes-max` is
-//!   `VIXEN_LIMITS_FRAME_BYTES_MAX`. Variables that Kubernetes sets for services are let pass.
+//!   `VIXEN_LIMITS_FRAME_BYTES_MAX`. For nearcast they stand in place of the file. Variables that Kubernetes sets for services are let pass.
 //! - The commented example is `deploy/vixen.toml`, the table of all keys `docs/operations.md`.
 
 mod access;

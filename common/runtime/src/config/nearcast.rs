@@ -1,15 +1,23 @@
 //! The configuration of nearcast, where no file is.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use vixen_core::id::Lane;
 
-use super::load::TEN_SECONDS;
+use super::error::ConfigError;
+use super::load::{CLUSTER_KEYS, LOG_KEYS, TEN_SECONDS, log, refuse_unknown_variables};
+use super::read::{Source, TableReader};
 use super::{
     Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, NdbGroup, NdbMember,
-    NodeName, Secret, Secrets, Storage, SyncMember, Wamp, Web,
+    NodeName, Secret, Secrets, Storage, SyncMember, TlsFiles, Wamp, Web, check, env,
 };
+
+/// What errors name in place of a file.
+const NO_FILE: &str = "nearcast";
+/// Of `[cluster]`, what is of use without other nodes.
+const OF_USE: [&str; 3] = ["durability", "max-clock-ahead", "publish-timeout"];
 
 /// Stands where a `host:port` would: memory links are not dialled.
 const MEMORY: &str = "memory";
@@ -62,5 +70,83 @@ impl Config {
             web: Web::default(),
             log: LogConfig::default(),
         }
+    }
+
+    /// [`nearcast`](Self::nearcast) with what the process environment sets: `VIXEN_LIMITS_…` and so on
+    /// hold for it as for a node.
+    ///
+    /// # Errors
+    /// What [`nearcast_of`](Self::nearcast_of) refuses.
+    pub fn nearcast_of_process(data_dir: PathBuf, listen: SocketAddr) -> Result<Self, ConfigError> {
+        Self::nearcast_of(data_dir, listen, &env::of_process())
+    }
+
+    /// [`nearcast`](Self::nearcast) with what `env` sets.
+    ///
+    /// # Errors
+    /// A value that cannot be used, a variable that overrides no key, and one that means nothing where
+    /// no other nodes are: none is passed over in silence.
+    pub fn nearcast_of(
+        data_dir: PathBuf,
+        listen: SocketAddr,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let source = Source { file: Path::new(NO_FILE), env };
+        let table =
+            |name: &str, keys| TableReader::open(source, name.to_owned(), keys, toml::Table::new());
+        refuse_unknown_variables(source)?;
+        refuse_useless_variables(source, &data_dir)?;
+        let mut config = Self::nearcast(data_dir, listen);
+        let mut cluster = table("cluster", CLUSTER_KEYS)?;
+        cluster.duration("max-clock-ahead", &mut config.cluster.max_clock_ahead)?;
+        cluster.duration("publish-timeout", &mut config.cluster.publish_timeout)?;
+        if let Some(durability) = cluster.optional("durability")? {
+            config.cluster.durability = durability;
+        }
+        config.limits = Limits::read(table("limits", Limits::KEYS)?)?;
+        config.storage = Storage::read(table("storage", Storage::KEYS)?)?;
+        config.wamp = Wamp::read(table("wamp", Wamp::KEYS)?)?;
+        config.web = Web::read(source, table("web", Web::KEYS)?)?;
+        // A person watches this terminal; RUST_LOG=info shows more.
+        let quiet = LogConfig { filter: "warn".to_owned(), ..LogConfig::default() };
+        config.log = log(table("log", LOG_KEYS)?, quiet)?;
+        check::check_limits(&config.limits, source)?;
+        Ok(config)
+    }
+}
+
+/// What would seem to hold, and does not.
+fn refuse_useless_variables(source: Source<'_>, data_dir: &Path) -> Result<(), ConfigError> {
+    let set = |table: &str, key: &str| {
+        let variable = env::variable(table, key);
+        source.env.get(&variable).map(|value| (variable, value.as_str()))
+    };
+    // Images set it for whatever runs in them.
+    if let Some((variable, value)) = set("cluster", "data-dir")
+        && Path::new(value) != data_dir
+    {
+        let problem = format!("is {value}, and nearcast keeps its data in {}", data_dir.display());
+        let fix = "give it as --data-dir (VIXEN_DATA_DIR), or unset it";
+        return Err(source.refuse(variable, problem, fix));
+    }
+    if let Some((variable, value)) = set("access", "open")
+        && value != "true"
+    {
+        let problem = "has no effect: nearcast is open to whoever can connect";
+        let fix = "unset it, or run the nodes of a cluster with --config FILE and [[realm]] tables";
+        return Err(source.refuse(variable, problem, fix));
+    }
+    let is_used = |key: &str| key == "data-dir" || OF_USE.contains(&key);
+    let of_cluster = CLUSTER_KEYS.iter().filter(|key| !is_used(key)).map(|key| ("cluster", key));
+    let of_tls = TlsFiles::CLIENTS_KEYS.iter().map(|key| (TlsFiles::CLIENTS, key));
+    let of_links = TlsFiles::LINKS_KEYS.iter().map(|key| (TlsFiles::LINKS, key));
+    let mut useless = of_cluster.chain(of_tls).chain(of_links);
+    match useless.find_map(|(table, key)| set(table, key)) {
+        None => Ok(()),
+        Some((variable, _value)) => Err(source.refuse(
+            variable,
+            "has no effect on nearcast, which is all nodes in one process, without TLS",
+            "unset it, or run the nodes of a cluster with --config FILE",
+        )),
     }
 }

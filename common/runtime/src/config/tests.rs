@@ -664,6 +664,61 @@ fn nearcast_is_a_cluster_of_one_of_each() {
     assert_eq!(config.entry_member(&name("E1"), None).expect("one").listen, listen);
 }
 
+fn nearcast_with(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let listen = "127.0.0.1:9031".parse().expect("an address");
+    Config::nearcast_of(PathBuf::from("vixen-data"), listen, &env(pairs))
+}
+
+#[test]
+fn the_environment_holds_for_nearcast_as_for_a_node() {
+    let config = nearcast_with(&[
+        ("VIXEN_LIMITS_MESSAGE_BYTES_MAX", "64KiB"),
+        ("VIXEN_STORAGE_RETENTION_AGE", "30days"),
+        ("VIXEN_STORAGE_DISK_RESERVE", "1MiB"),
+        ("VIXEN_CLUSTER_DURABILITY", "memory"),
+        ("VIXEN_CLUSTER_PUBLISH_TIMEOUT", "3s"),
+        ("VIXEN_CLUSTER_DATA_DIR", "vixen-data"),
+        ("VIXEN_WAMP_URI_CHECK", "strict"),
+        ("VIXEN_WEB_TRUSTED_PROXIES", "10.0.0.0/8"),
+        ("VIXEN_LOG_FORMAT", "json"),
+        ("VIXEN_ACCESS_OPEN", "true"),
+    ])
+    .expect("good");
+    assert_eq!(config.limits.message_bytes_max, 64 << 10);
+    assert_eq!(config.storage.retention_age, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.storage.disk_reserve, 1 << 20);
+    assert!(!config.cluster.durability.is_fsync());
+    assert_eq!(config.cluster.publish_timeout, Duration::from_secs(3));
+    assert_eq!(config.wamp.uri_check, UriCheck::Strict);
+    assert_eq!(config.web.trusted_proxies.0.len(), 1);
+    assert_eq!((config.log.filter.as_str(), config.log.format), ("warn", LogFormat::Json));
+    let unset = nearcast_with(&[]).expect("good");
+    assert_eq!(unset.limits, Limits::default());
+}
+
+#[test]
+fn what_means_nothing_to_nearcast_is_refused_by_its_variable() {
+    for (variable, value, problem) in [
+        ("VIXEN_LIMITS_FRAME", "x", "overrides no key"),
+        ("VIXEN_LIMITS_FRAME_BYTES_MAX", "much", "cannot use `much`"),
+        ("VIXEN_LIMITS_SEGMENT_BYTES_MAX", "1KiB", "a message must fit a segment"),
+        ("VIXEN_STORAGE_SCRUB_PERIOD", "0s", "0 leaves no time"),
+        ("VIXEN_CLUSTER_WRITE_QUORUM", "2", "has no effect on nearcast"),
+        ("VIXEN_CLUSTER_SECRET_FILE", "x", "has no effect on nearcast"),
+        ("VIXEN_CLUSTER_DATA_DIR", "/data", "nearcast keeps its data in vixen-data"),
+        ("VIXEN_TLS_KEY_FILE", "x", "has no effect on nearcast"),
+        ("VIXEN_CLUSTER_TLS_CA_FILE", "x", "has no effect on nearcast"),
+        ("VIXEN_ACCESS_OPEN", "false", "nearcast is open"),
+    ] {
+        let error = nearcast_with(&[(variable, value)]).expect_err(variable).to_string();
+        let key = variable.replacen("VIXEN_", "", 1).replacen('_', ".", 1);
+        let key = key.replace('_', "-").to_lowercase();
+        let is_named = error.contains(variable) || error.contains(&key);
+        assert!(error.starts_with("nearcast: ") && is_named, "{variable}: {error}");
+        assert!(error.contains(problem), "no {problem} in: {error}");
+    }
+}
+
 #[test]
 fn missing_arguments_are_refused_with_an_example() {
     let none = NodeArgs::default();
