@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, ensure};
@@ -22,6 +23,7 @@ use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::config::{AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_listen};
 use vixen_runtime::health::HealthTarget;
+use vixen_runtime::reload::Load;
 use vixen_runtime::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
 use vixen_runtime::tls::Tls;
 
@@ -42,6 +44,18 @@ struct Args {
     /// Where nearcast keeps its data. An entry of a cluster keeps none
     #[arg(long, env = "VIXEN_DATA_DIR", value_name = "DIR", default_value = "./vixen-data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    web: WebArgs,
+    /// Threads that serve clients; when not given, half as many as there are processors
+    #[arg(long, env = "VIXEN_WORKER_THREADS", value_name = "N")]
+    worker_threads: Option<NonZeroUsize>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Which web pages may use the entry; these win over the configuration file.
+#[derive(Clone, Debug, clap::Args)]
+struct WebArgs {
     /// Web pages of other hosts that may use the entry, by their origin, with commas between them, or
     /// `*`; wins over the configuration file. Pages of its own host always may
     #[arg(long, env = "VIXEN_WEB_ALLOWED_ORIGINS", value_name = "ORIGINS")]
@@ -50,11 +64,6 @@ struct Args {
     /// file. It always goes by `localhost` and its addresses
     #[arg(long, env = "VIXEN_WEB_ALLOWED_HOSTS", value_name = "HOSTS")]
     allowed_hosts: Option<AllowedHosts>,
-    /// Threads that serve clients; when not given, half as many as there are processors
-    #[arg(long, env = "VIXEN_WORKER_THREADS", value_name = "N")]
-    worker_threads: Option<NonZeroUsize>,
-    #[command(subcommand)]
-    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +71,7 @@ enum Command {
     Passwd(passwd::Passwd),
 }
 
-impl Args {
+impl WebArgs {
     fn apply(&self, config: &mut Config) {
         if let Some(origins) = &self.allowed_origins {
             config.web.allowed_origins = origins.clone();
@@ -91,7 +100,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         print(&format!("{}\n", HealthTarget::of_node(&config, &name, args.listen)?.ask()?))?;
         return Ok(());
     }
-    args.apply(&mut config);
+    args.web.apply(&mut config);
     config.entry_member(&name, args.listen)?;
     config.check_access()?;
     if args.node.check_config {
@@ -109,7 +118,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     init_tracing(&config.log, name.as_str());
-    let load = args.node.reloader("entry");
+    let (load, web) = (args.node.reloader("entry"), args.web.clone());
+    let load: Load = Arc::new(move || {
+        let mut config = load()?;
+        web.apply(&mut config);
+        Ok(config)
+    });
     let listens = Listens { clients: args.listen, admin: args.admin_listen };
     runtime(args)?.block_on(vixen_entry::serve(&config, &name, listens, load))
 }
@@ -123,7 +137,7 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut config = Config::nearcast_of_process(args.data_dir.clone(), listen)?;
-    args.apply(&mut config);
+    args.web.apply(&mut config);
     for entry in &mut config.entries {
         entry.admin_listen = args.admin_listen;
     }

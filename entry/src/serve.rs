@@ -17,7 +17,7 @@ use vixen_runtime::config::{Config, EntryMember};
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
-use vixen_runtime::reload::{Certificates, Load, reload_on_hangup};
+use vixen_runtime::reload::{Certificates, Load, Running, reload_on_hangup};
 use vixen_runtime::server::{self, ListenError, PortBounds, Proxies, Timeouts};
 use vixen_runtime::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
@@ -98,7 +98,8 @@ pub async fn serve(
     dial_all(config, links.clone(), &node);
     let (realms, certificates) =
         (Arc::clone(&door), Certificates { has_clients: true, clients: tls.clone(), links });
-    tokio::spawn(reload_on_hangup(load, certificates, move |config| {
+    let running = Running { config: config.clone(), tier: Tier::Entry };
+    tokio::spawn(reload_on_hangup(load, running, certificates, move |config| {
         reload_realms(&realms, config)
     }));
     let address = ports.clients.local_addr()?;

@@ -79,7 +79,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
     let (ready, status) = (handle.clone(), handle);
     server::surround(
         listener,
-        &config.limits,
+        config,
         identity,
         inbox,
         NdbEvent::Stop,

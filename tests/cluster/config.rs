@@ -4,11 +4,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::Command;
 
 use vixen_tests::harness::{Binaries, Cluster, ClusterOptions, Tier, wait_until};
 
-use crate::support::SOON;
+use crate::support::{SOON, logged};
 
 const GOOD: &str = r#"
 [cluster]
@@ -227,6 +229,32 @@ async fn health_is_asked_by_each_binary_and_by_any_of_them() -> anyhow::Result<(
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.starts_with("vixen-sync: S2 does not answer at "), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_names_the_keys_that_wait_for_a_restart() -> anyhow::Result<()> {
+    let options = ClusterOptions {
+        sync: 1,
+        ndb: 1,
+        entries: 1,
+        write_quorum: 1,
+        ..ClusterOptions::default()
+    };
+    let cluster = Cluster::start(options).await?;
+    let file = cluster.config_file();
+    let text = std::fs::read_to_string(file)?.replace("\"10000ms\"", "\"9s\"");
+    let more = "[log]\nfilter = \"info,vixen_sync=debug\"\n[storage]\nscrub-period = \"1day\"\n";
+    std::fs::write(file, text + more)?;
+    for (id, keys) in [
+        ("S1", "log.filter, storage.scrub-period"),
+        ("D1", "log.filter, storage.scrub-period"),
+        ("E1", "cluster.publish-timeout, log.filter"),
+    ] {
+        kill(Pid::from_raw(i32::try_from(cluster.pid(id)?)?), Signal::SIGHUP)?;
+        let keys = format!("waits_for_restart=\"{keys}\"");
+        logged(&cluster, id, &["WARN", "configuration read again", &keys]).await;
+    }
     Ok(())
 }
 

@@ -1,10 +1,13 @@
 //! SIGHUP: a node reads its configuration and its certificates again.
 //!
 //! Certificates and, at entries, realms are taken while the node runs; everything else of the
-//! configuration is for the next start. A mistake is logged and changes nothing.
+//! configuration is for the next start, and the log says which keys that are. A mistake is logged and
+//! changes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use vixen_core::tier::Tier;
 
 use crate::clock::wall_time;
 use crate::config::{Config, TlsFiles};
@@ -63,10 +66,33 @@ fn reload_table(table: &str, tls: Option<&Tls>, files: Option<Option<&TlsFiles>>
     }
 }
 
+/// The configuration that a node runs with, and as what.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// As it was at the start.
+    pub config: Config,
+    /// What the node is.
+    pub tier: Tier,
+}
+
+impl Running {
+    /// Says that `new` was read, and what of it is for the next start.
+    fn tell(&self, new: &Config) {
+        let waiting = self.config.waits_for_restart(new, self.tier);
+        if waiting.is_empty() {
+            tracing::info!("configuration read again");
+        } else {
+            let waits_for_restart = waiting.into_iter().collect::<Vec<_>>().join(", ");
+            tracing::warn!(waits_for_restart, "configuration read again");
+        }
+    }
+}
+
 /// Reloads at each SIGHUP, for as long as the process runs; then `apply` gets the configuration, or
 /// why there is none. From the first poll on SIGHUP does not end the process.
 pub async fn reload_on_hangup(
     load: Load,
+    running: Running,
     certificates: Certificates,
     apply: impl Fn(Result<&Config, &str>),
 ) {
@@ -90,7 +116,7 @@ pub async fn reload_on_hangup(
         });
         let config = read.await.unwrap_or_else(|error| Err(error.to_string()));
         match &config {
-            Ok(_config) => tracing::info!("configuration read again"),
+            Ok(config) => running.tell(config),
             Err(error) => {
                 tracing::error!(error, "configuration not read again: what was before holds");
             }

@@ -22,10 +22,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::address::AddressBlock;
-use crate::config::Limits;
+use crate::config::Config;
 use crate::link::{Identity, Inbox, LinkEvent, RefusalLog, link_router};
 use crate::process::raise_open_files;
-use crate::reload::{Certificates, Load, reload_on_hangup};
+use crate::reload::{Certificates, Load, Running, reload_on_hangup};
 use crate::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
 };
@@ -181,7 +181,7 @@ async fn demand_certificate(
 #[expect(clippy::too_many_arguments, reason = "each is another side of the node")]
 pub fn surround<E>(
     listener: TcpListener,
-    limits: &Limits,
+    config: &Config,
     identity: Identity,
     inbox: Inbox<E>,
     stop: E,
@@ -192,13 +192,14 @@ pub fn surround<E>(
     E: From<LinkEvent> + Send + 'static,
 {
     let tls = identity.tls.clone();
+    let running = Running { config: config.clone(), tier: identity.peer.tier() };
     tokio::spawn(tell_service_manager(Arc::clone(&ready), Arc::clone(&status)));
     let router = node_router(identity, inbox.clone(), ready, status);
     let files = raise_open_files().unwrap_or(FEW_FILES);
-    let bounds = PortBounds::of(limits, files);
+    let bounds = PortBounds::of(&config.limits, files);
     tokio::spawn(serve(listener, tls.clone(), router, bounds, std::future::pending()));
     let certificates = Certificates { has_clients: false, clients: None, links: tls };
-    tokio::spawn(reload_on_hangup(load, certificates, |_config| {}));
+    tokio::spawn(reload_on_hangup(load, running, certificates, |_config| {}));
     tokio::spawn(async move {
         shutdown_signal().await;
         tracing::info!("stopping");

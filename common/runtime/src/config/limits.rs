@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::error::ConfigError;
 use super::read::TableReader;
 
@@ -13,7 +15,8 @@ const MORE_CONNECTIONS: usize = 4096;
 const MORE_CONNECTIONS_OF_ADDRESS: usize = 256;
 
 /// Table `[limits]`. None of them may be 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Limits {
     /// `segment-messages-max`: a segment closes at this many messages. Default 4096.
     pub segment_messages_max: u32,

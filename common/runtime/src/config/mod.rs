@@ -9,6 +9,7 @@
 
 mod access;
 mod args;
+mod changes;
 mod check;
 mod env;
 mod error;
@@ -168,7 +169,8 @@ pub struct EntryMember {
 }
 
 /// Table `[log]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct LogConfig {
     /// `filter`: directives such as `info,vixen_sync=debug`; `RUST_LOG` overrides it. Default
     /// `info`.

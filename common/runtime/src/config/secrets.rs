@@ -104,6 +104,14 @@ impl Secrets {
         Ok(Self { shared, own })
     }
 
+    /// Which keys of these another file has otherwise.
+    pub(super) fn differing(&self, other: &Self) -> impl Iterator<Item = &'static str> {
+        let shared = (SHARED.text, self.shared != other.shared);
+        let own = Tier::ALL.map(|of| (key_of(of), self.own[of as usize] != other.own[of as usize]));
+        let all = std::iter::once(shared).chain(own);
+        all.filter(|(_, differs)| *differs).map(|(key, _)| key)
+    }
+
     /// The first secret that a node of `tier` needs and this file lacks: the key of it.
     pub(super) fn lacking(&self, tier: Tier) -> Option<&'static str> {
         let needed = Tier::ALL.into_iter().filter(|other| *other >= tier);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::error::ConfigError;
 use super::read::TableReader;
 
@@ -11,7 +13,8 @@ const SYNC_PART: u64 = 16;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Table `[storage]`, for ndb nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Storage {
     /// `retention-age`: a day whose end is longer ago is dropped. `None`, the default: no day is
     /// too old.

@@ -8,7 +8,8 @@ use super::error::ConfigError;
 use super::read::TableReader;
 
 /// Table `[wamp]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Wamp {
     /// `uri-check`: which topics and realms are taken. Default `loose`.
     pub uri_check: UriCheck,
