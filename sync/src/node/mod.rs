@@ -8,6 +8,7 @@
 mod catch_up;
 mod clocks;
 mod peers;
+mod pending_ages;
 mod readiness;
 mod retention;
 mod room;
@@ -41,6 +42,7 @@ use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::store::{Beside, Store, StoreError};
 use catch_up::Told;
+use pending_ages::PendingAges;
 use retention::Applied;
 use standing::Standings;
 use vixen_vote::{Effects, Input, VoteOptions, Votes, Write};
@@ -207,6 +209,7 @@ pub struct SyncNode {
     elections: Vec<Write>,
     unwritten_since: Option<Instant>,
     retry_at: Option<Instant>,
+    pending_ages: PendingAges,
     told: Stamp,
     clocks_told: clocks::Told,
     skew: Skew,
@@ -271,6 +274,7 @@ impl SyncNode {
             elections: Vec::new(),
             unwritten_since: None,
             retry_at: None,
+            pending_ages: PendingAges::default(),
             told: Stamp::ZERO,
             clocks_told: clocks::Told::default(),
             skew: Skew::default(),

@@ -1,5 +1,7 @@
 //! The status page of a sync node.
 
+use tokio::time::Instant;
+
 use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
 use vixen_core::wire::PeerId;
@@ -104,7 +106,7 @@ impl SyncNode {
             "draft": pending.draft.map(|draft| draft.0),
             "promised": pending.promised.0,
             "coordinator": roster.sync(pending.coordinator),
-            "age_ms": pending.age_ms,
+            "age_ms": pending.age_ms.max(self.pending_ages.age_ms(pending.segment, Instant::now())),
             "waits_for": pending.waits_for.text(roster),
             "waits_for_kind": pending.waits_for.kind(),
             "waits_for_nodes": from,

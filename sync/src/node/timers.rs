@@ -66,14 +66,17 @@ impl SyncNode {
         }
         if self.votes.pending_segments() == 0 {
             if self.retry_at.take().is_some() {
+                self.pending_ages.note(std::iter::empty(), clock);
                 self.metrics.waiting(&self.votes.waiting(now));
             }
         } else if self.retry_at.is_some_and(|at| at <= clock) {
             self.votes.step(now, Input::Retry, fx);
             self.retry_at = Some(clock + RETRY);
+            self.pending_ages.note(self.votes.pending_ids(), clock);
             self.metrics.waiting(&self.votes.waiting(now));
         } else if self.retry_at.is_none() {
             self.retry_at = Some(clock + RETRY);
+            self.pending_ages.note(self.votes.pending_ids(), clock);
         }
         // The last of what is stepped: nothing is refused for it before it is durable.
         if self.votes.has_ended_owners() || self.owners_expired_at.elapsed() >= EXPIRE_OWNERS {

@@ -301,6 +301,11 @@ impl Votes {
         self.pending.len()
     }
 
+    /// Which they are.
+    pub fn pending_ids(&self) -> impl Iterator<Item = SegmentId> {
+        self.pending.keys().copied()
+    }
+
     /// Nodes that make a quorum.
     fn quorum(&self) -> usize {
         self.options.membership.quorum()

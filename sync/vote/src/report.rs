@@ -115,7 +115,7 @@ pub struct PendingReport {
     pub promised: Ballot,
     /// Who coordinates that ballot.
     pub coordinator: SyncId,
-    /// Milliseconds since W durable votes, or a proposal, came.
+    /// Milliseconds since W durable votes, or a proposal, came; 0 before.
     pub age_ms: u64,
     /// What must come next.
     pub waits_for: WaitsFor,
