@@ -21,7 +21,7 @@ use vixen_runtime::reload::{Certificates, Load, Running, reload_on_hangup};
 use vixen_runtime::server::{self, ListenError, PortBounds, Proxies, Timeouts};
 use vixen_runtime::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
-    tell_service_manager,
+    tell_service_manager, with_problems,
 };
 use vixen_runtime::tls::Tls;
 
@@ -275,7 +275,9 @@ fn routers_of(
     let web = Arc::new(config.web.clone());
     let clients = client_router(context, &web);
     let probes = probe_router(Arc::clone(&ready));
-    let pages = pages_of_known_hosts(ops_router(install_metrics(), ready, status), &web);
+    let pages = ops_router(install_metrics(), ready, status);
+    let pages = if has_admin { with_problems(pages) } else { pages };
+    let pages = pages_of_known_hosts(pages, &web);
     match has_admin {
         true => Routers { clients: clients.merge(probes), admin: Some(pages) },
         false => Routers { clients: clients.merge(pages), admin: None },

@@ -27,7 +27,7 @@ use crate::link::{Identity, Inbox, LinkEvent, RefusalLog, link_router};
 use crate::process::raise_open_files;
 use crate::reload::{Certificates, Load, Running, reload_on_hangup};
 use crate::telemetry::{
-    ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
+    ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager, with_index,
 };
 use crate::tls::{ClientAddress, Port, Tls};
 pub use bounds::{PortBounds, Timeouts};
@@ -158,7 +158,7 @@ where
     let refusals = Arc::new(RefusalLog::default());
     let demand = from_fn_with_state(refusals, demand_certificate);
     let link = if has_tls { link.layer(demand) } else { link };
-    link.merge(ops_router(install_metrics(), ready, status))
+    with_index(link.merge(ops_router(install_metrics(), ready, status)))
 }
 
 async fn demand_certificate(

@@ -52,6 +52,31 @@ pub fn ops_router(metrics: MetricsHandle, ready: ReadyFn, status: StatusFn) -> R
         )
 }
 
+/// With a problem in place of what is not there, for ports that serve operators alone.
+pub fn with_problems(router: Router) -> Router {
+    router.fallback(not_found)
+}
+
+/// The whole port of a sync or ndb node, `/link` aside: `GET /` tells what there is.
+pub(crate) fn with_index(router: Router) -> Router {
+    with_problems(router.route("/", page(index).options(there)))
+}
+
+/// The pages, and what they are for.
+const PAGES: [(&str, &str); 4] = [
+    ("/healthz", "whether the process answers at all"),
+    ("/readyz", "whether the node can do its work, and what it misses"),
+    ("/status", "the node's own view of itself, in JSON"),
+    ("/metrics", "all metrics, in the Prometheus text format"),
+];
+
+async fn index() -> impl IntoResponse {
+    let pages: serde_json::Map<_, _> =
+        PAGES.iter().map(|(path, what)| ((*path).to_owned(), (*what).into())).collect();
+    let index = format!("{:#}\n", serde_json::json!({ "pages": pages }));
+    ([(header::CONTENT_TYPE, "application/json")], index)
+}
+
 /// Of these the two that tell whether the node is well, and nothing else of it.
 pub fn probe_router(ready: ReadyFn) -> Router {
     let is_ready = Arc::clone(&ready);
@@ -83,18 +108,29 @@ fn checked(ready: &Readiness) -> Response {
     readiness(ready).into_response()
 }
 
-/// A problem as RFC 9457 has it, and as the client port answers others.
 async fn not_allowed() -> Response {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
     let message = format!("this path takes {}", METHODS.replace(',', ", "));
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let problem = problem(status, "vixen.error.method_not_allowed", &message);
+    ([(header::ALLOW, METHODS)], problem).into_response()
+}
+
+async fn not_found() -> Response {
+    let pages = PAGES.map(|(path, _)| path).join(", ");
+    let message = format!("nothing is here: this port has {pages}");
+    problem(StatusCode::NOT_FOUND, "vixen.error.not_found", &message)
+}
+
+/// A problem as RFC 9457 has it, and as the client port answers others.
+fn problem(status: StatusCode, error: &str, message: &str) -> Response {
     let problem = serde_json::json!({
-        "title": "Method Not Allowed",
+        "title": status.canonical_reason(),
         "status": status.as_u16(),
         "detail": message,
-        "error": "vixen.error.method_not_allowed",
+        "error": error,
         "message": message,
     });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::ALLOW, METHODS)];
+    let headers = [(header::CONTENT_TYPE, "application/problem+json")];
     (status, headers, format!("{problem}\n")).into_response()
 }
 
@@ -120,11 +156,11 @@ mod tests {
 
     /// Serves the routes on loopback and returns the whole answer to one request.
     async fn ask(request: &str, ready: Readiness) -> String {
-        let router = ops_router(
+        let router = with_index(ops_router(
             install_metrics(),
             Arc::new(move || ready.clone()),
             Arc::new(|| Box::pin(async { json!({ "node": "S1", "links": [] }) })),
-        );
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
@@ -182,6 +218,27 @@ mod tests {
             assert_eq!(object["error"], "vixen.error.method_not_allowed");
             assert_eq!(object["message"], "this path takes GET, HEAD, OPTIONS");
         }
+    }
+
+    #[tokio::test]
+    async fn the_root_tells_what_there_is_and_what_is_not_there_is_a_problem() {
+        let body = |answer: &str| -> serde_json::Value {
+            serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).expect("JSON")
+        };
+        let root = get_page("/", Readiness::Ready).await;
+        assert!(root.starts_with("HTTP/1.1 200"), "{root}");
+        assert!(root.contains("content-type: application/json"), "{root}");
+        let index = body(&root);
+        for path in ["/healthz", "/readyz", "/status", "/metrics"] {
+            assert!(index["pages"][path].is_string(), "{index}");
+        }
+        let nothing = get_page("/history", Readiness::Ready).await;
+        assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
+        assert!(nothing.contains("content-type: application/problem+json"), "{nothing}");
+        let problem = body(&nothing);
+        assert_eq!(problem["error"], "vixen.error.not_found");
+        assert_eq!(problem["title"], "Not Found");
+        assert!(problem["message"].as_str().expect("a text").contains("/status"), "{problem}");
     }
 
     #[tokio::test]

@@ -8,7 +8,8 @@ mod said;
 mod service;
 mod signal;
 
-pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router, probe_router};
+pub(crate) use http::with_index;
+pub use http::{BoxFuture, ReadyFn, StatusFn, ops_router, probe_router, with_problems};
 pub use log::{flush, init_tracing, is_log_pending};
 pub use metrics::{MetricsHandle, install_metrics};
 pub use readiness::Readiness;
