@@ -21,7 +21,9 @@ use vixen_core::tier::Tier;
 use vixen_entry::{Listens, Nearcast};
 use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
-use vixen_runtime::config::{AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_listen};
+use vixen_runtime::config::{
+    AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_args, parse_listen,
+};
 use vixen_runtime::health::HealthTarget;
 use vixen_runtime::reload::Load;
 use vixen_runtime::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
@@ -83,7 +85,7 @@ impl WebArgs {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = parse_args();
     let outcome = match &args.command {
         Some(Command::Passwd(passwd)) => passwd.run(),
         None => run(&args),

@@ -13,7 +13,7 @@ use vixen_ndb::tools::{Tool, fault};
 use vixen_ndb::{NdbError, StartError};
 use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
-use vixen_runtime::config::NodeArgs;
+use vixen_runtime::config::{NodeArgs, parse_args};
 use vixen_runtime::health::HealthTarget;
 use vixen_runtime::telemetry::{exit_code, init_tracing, print, remark};
 use vixen_runtime::tls::Tls;
@@ -43,7 +43,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = parse_args();
     if let Some(tool) = &args.tool {
         return tool.run();
     }

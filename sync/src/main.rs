@@ -11,7 +11,7 @@ use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
 use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
-use vixen_runtime::config::NodeArgs;
+use vixen_runtime::config::{NodeArgs, parse_args};
 use vixen_runtime::health::HealthTarget;
 use vixen_runtime::telemetry::{exit_code, init_tracing, print, remark};
 use vixen_runtime::tls::Tls;
@@ -31,7 +31,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    exit_code("vixen-sync", run(&Args::parse()))
+    exit_code("vixen-sync", run(&parse_args::<Args>()))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {

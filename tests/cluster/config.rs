@@ -144,6 +144,10 @@ async fn printing_into_a_closed_pipe_is_quiet_and_onto_a_full_disk_an_error() {
         (Tier::Ndb, check("D1")),
         (Tier::Entry, check("E1")),
         (Tier::Entry, passwd),
+        (Tier::Sync, vec!["--help"]),
+        (Tier::Ndb, vec!["--version"]),
+        (Tier::Ndb, vec!["verify", "--help"]),
+        (Tier::Entry, vec!["-h"]),
     ] {
         let closed = ends_into(closed_pipe(), tier, &args).await;
         assert!(closed.status.success(), "{args:?}: {}", text(&closed));

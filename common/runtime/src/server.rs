@@ -27,7 +27,8 @@ use crate::link::{Identity, Inbox, LinkEvent, RefusalLog, link_router};
 use crate::process::raise_open_files;
 use crate::reload::{Certificates, Load, Running, reload_on_hangup};
 use crate::telemetry::{
-    ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager, with_index,
+    ReadyFn, StatusFn, install_metrics, ops_router, shutdown_signal, tell_service_manager,
+    with_index,
 };
 use crate::tls::{ClientAddress, Port, Tls};
 pub use bounds::{PortBounds, Timeouts};

@@ -1,11 +1,31 @@
 //! The command line arguments that all binaries have.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::reload::Load;
+use crate::telemetry::remark;
 
 use super::{Config, ConfigError, NodeName};
+
+/// Reads the command line. `--help`, `--version` and mistakes end the process; help that cannot be
+/// written is a failure, unless its reader has had enough.
+#[must_use]
+pub fn parse_args<T: clap::Parser>() -> T {
+    T::try_parse().unwrap_or_else(|error| {
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        let code = match printed {
+            Err(cause) if !error.use_stderr() && cause.kind() != io::ErrorKind::BrokenPipe => {
+                let program = T::command().get_name().to_owned();
+                remark(&format!("{program}: cannot write to standard output: {cause}"));
+                1
+            }
+            Ok(()) | Err(_) => error.exit_code(),
+        };
+        std::process::exit(code)
+    })
+}
 
 /// The arguments of every node; binaries flatten it into their own.
 #[derive(Clone, Debug, Default, clap::Args)]
