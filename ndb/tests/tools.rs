@@ -507,6 +507,26 @@ fn a_backup_of_a_store_that_is_written_has_no_gap_and_comes_back() {
 }
 
 #[test]
+fn nothing_is_restored_into_a_backup_or_backed_up_into_its_store() {
+    let dirs = tempfile::tempdir().expect("dir");
+    let [live, backup, link] = ["live", "backup", "link"].map(|name| dirs.path().join(name));
+    store(&live);
+    let (code, out, err) = tool("backup", &live, &["--to", text(&backup)]);
+    assert_eq!(code, 0, "{out}{err}");
+    std::os::unix::fs::symlink(&backup, &link).expect("a link");
+    for inner in [backup.clone(), backup.join("new"), link.join("new/er")] {
+        let (code, _, err) = tool("restore", &inner, &["--from", text(&backup)]);
+        assert!(code == 2 && err.contains("a backup stays as it is"), "{err}");
+    }
+    assert!(!backup.join("new").exists());
+    for inner in [live.clone(), live.join("backup")] {
+        let (code, _, err) = tool("backup", &live, &["--to", text(&inner)]);
+        assert!(code == 2 && err.contains("would be lost with it"), "{err}");
+    }
+    assert!(!live.join("backup.partial").exists());
+}
+
+#[test]
 fn the_root_of_a_new_volume_takes_a_backup_and_a_restored_store() {
     let dirs = tempfile::tempdir().expect("dir");
     let [live, backup, restored] =

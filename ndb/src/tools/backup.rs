@@ -8,7 +8,7 @@ use anyhow::Context;
 use vixen_runtime::config::Limits;
 use vixen_runtime::telemetry::remark;
 
-use super::place::{Place, Target};
+use super::place::{Place, Target, is_within};
 use super::text::{count, size};
 use super::verify::Report;
 use super::{Outcome, say};
@@ -59,15 +59,21 @@ impl Args {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let place = self.target.find()?;
         let (store, days) = place.survey()?;
-        let is_within = check_free(&self.to)?;
-        let partial = if is_within { self.to.join(PARTIAL_WITHIN) } else { partial_of(&self.to)? };
+        anyhow::ensure!(
+            !is_within(&self.to, &place.dir)?,
+            "{} is the store {}, or lies in it and would be lost with it: give another directory",
+            self.to.display(),
+            place.dir.display()
+        );
+        let has_root = check_free(&self.to)?;
+        let partial = if has_root { self.to.join(PARTIAL_WITHIN) } else { partial_of(&self.to)? };
         anyhow::ensure!(
             !partial.exists(),
             "{} is what an interrupted backup has left: delete it, and start again",
             partial.display()
         );
         let copied = copy_days(&store, &days, &partial).and_then(|copied| {
-            if is_within {
+            if has_root {
                 move_out(&partial, &self.to)?;
                 return Ok(copied);
             }

@@ -99,6 +99,15 @@ pub(super) fn is_there(dir: &Path) -> anyhow::Result<bool> {
     }
 }
 
+/// Whether a directory, which need not be there yet, is another one or lies in it.
+pub(super) fn is_within(inner: &Path, outer: &Path) -> anyhow::Result<bool> {
+    let failed = |dir: &Path| format!("cannot use {}", dir.display());
+    let outer = outer.canonicalize().with_context(|| failed(outer))?;
+    let inner = std::path::absolute(inner).with_context(|| failed(inner))?;
+    let mut there = inner.ancestors().filter_map(|dir| dir.canonicalize().ok());
+    Ok(there.next().is_some_and(|there| there.starts_with(&outer)))
+}
+
 impl Place {
     /// Refuses a node that has no directory.
     pub(super) fn ensure_there(&self) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use vixen_runtime::dirlock::DirLock;
 use vixen_runtime::telemetry::remark;
 
 use super::backup::{is_of_a_volume, sync, verify};
-use super::place::{Place, Target, is_there};
+use super::place::{Place, Target, is_there, is_within};
 use super::text::{count, size};
 use super::{Outcome, say};
 
@@ -31,7 +31,7 @@ const PARTIAL: &str = "restoring";
     verbatim_doc_comment,
     after_help = "\
 Example:
-  deploy/cluster kill D1                  # or as your supervisor stops it
+  deploy/cluster stop D1                  # or as your supervisor stops it
   mv /var/lib/vixen/D1 /var/lib/vixen/D1.old
   vixen-ndb restore --config vixen.toml --node D1 --from /backup/D1-2026-11-21
   deploy/cluster restart D1
@@ -56,6 +56,12 @@ impl Args {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let place = self.target.find()?;
         anyhow::ensure!(is_there(&self.from)?, "there is no backup {}", self.from.display());
+        anyhow::ensure!(
+            !is_within(&place.dir, &self.from)?,
+            "{} is the backup {}, or lies in it, and a backup stays as it is: restore to another directory",
+            place.dir.display(),
+            self.from.display()
+        );
         check_empty(&place.dir)?;
         let source = Place { dir: self.from.clone(), is_backup: true, ..place.clone() };
         let (backup, days) = source.survey()?;
