@@ -130,6 +130,25 @@ fn the_example_file_says_the_defaults_and_shows_every_key() {
     }
 }
 
+/// As the file says: one # less on each line of them.
+#[test]
+fn the_tables_of_the_example_that_are_not_in_force_can_be() {
+    let begin = EXAMPLE.find("# [[realm]]").expect("realms");
+    let end = EXAMPLE.find("\n[limits]").expect("limits");
+    let blocks = EXAMPLE[begin..end].split("\n\n");
+    let uncommented = blocks.map(|block| -> String {
+        let begin = block.find("# [").expect("a table");
+        let lines = block[begin..].lines().map(|line| {
+            line.strip_prefix("# ").unwrap_or_else(|| line.strip_prefix('#').expect("a comment"))
+        });
+        lines.map(|line| format!("{line}\n")).collect()
+    });
+    let tables: String = uncommented.collect();
+    let table: toml::Table = toml::from_str(&tables).expect("TOML");
+    let names: Vec<_> = table.keys().map(String::as_str).collect();
+    assert_eq!(names, ["cluster-tls", "realm", "tls"], "{tables}");
+}
+
 #[test]
 fn the_operations_guide_lists_every_key() {
     let guide = include_str!("../../../../docs/operations.md");
