@@ -15,24 +15,33 @@ use crate::support::SOON;
 const TOPIC: &str = "vixen.gone";
 
 /// A stream of `/events` as it comes.
-struct Stream {
+pub(crate) struct Stream {
     stream: TcpStream,
     text: String,
 }
 
 impl Stream {
     async fn open(cluster: &Cluster, query: &str, headers: &str) -> Self {
-        let address = cluster.address("E1").expect("an entry");
+        Self::open_at(cluster, "E1", &format!("{TOPIC}{query}"), headers).await
+    }
+
+    /// At this entry, for this topic and further parameters.
+    pub(crate) async fn open_at(
+        cluster: &Cluster,
+        entry: &str,
+        topic: &str,
+        headers: &str,
+    ) -> Self {
+        let address = cluster.address(entry).expect("an entry");
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        let request = format!(
-            "GET /events?topic={TOPIC}{query} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n"
-        );
+        let request =
+            format!("GET /events?topic={topic} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         Self { stream, text: String::new() }
     }
 
     /// Reads until this has come; what came before it.
-    async fn until(&mut self, wanted: &str) -> String {
+    pub(crate) async fn until(&mut self, wanted: &str) -> String {
         let hear = async {
             let mut buffer = [0; 4096];
             loop {

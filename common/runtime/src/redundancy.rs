@@ -1,11 +1,14 @@
 //! Redundancy: which nodes are missed, and how many may be lost yet, as one node sees it.
 
+use std::collections::BTreeMap;
+
 use metrics::{describe_gauge, gauge};
 
 use vixen_core::id::GroupId;
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
+use vixen_core::wire::Nowhere;
 use vixen_core::words::{Absence, Missed, Words};
 
 /// The nodes of the vote, or those of a group.
@@ -48,6 +51,8 @@ pub struct Redundancy {
     pub sync: Part,
     /// The groups, in order.
     pub groups: Vec<(GroupId, Part)>,
+    /// What no node of a group has.
+    pub nowhere: BTreeMap<GroupId, Nowhere>,
 }
 
 impl Redundancy {
@@ -75,7 +80,14 @@ impl Redundancy {
             (id, part)
         });
         let groups = groups.collect();
-        Self { sync, groups }
+        Self { sync, groups, nowhere: BTreeMap::new() }
+    }
+
+    /// With what is at no node of its group.
+    #[must_use]
+    pub fn with_nowhere(mut self, nowhere: BTreeMap<GroupId, Nowhere>) -> Self {
+        self.nowhere = nowhere;
+        self
     }
 
     /// What is lost, though this node is ready; `None` when everything is there.
@@ -102,7 +114,8 @@ impl Redundancy {
                 words
             }
         });
-        let all: Vec<_> = sync.into_iter().chain(groups).collect();
+        let nowhere = self.nowhere.iter().map(|(id, nowhere)| Words::new(nowhere.text(*id)));
+        let all: Vec<_> = sync.into_iter().chain(groups).chain(nowhere).collect();
         (!all.is_empty()).then(|| Words::join(all, "; "))
     }
 
@@ -119,11 +132,19 @@ impl Redundancy {
         (!each.is_empty()).then(|| Words::join(each, "; "))
     }
 
-    /// Nodes that are missed.
+    /// What is missed: nodes, and segments that are nowhere.
     #[must_use]
     pub fn missed(&self) -> usize {
+        let segments = self.nowhere.values().map(|nowhere| nowhere.segments).sum::<u64>();
         self.sync.missed.len()
             + self.groups.iter().map(|(_, part)| part.missed.len()).sum::<usize>()
+            + usize::try_from(segments).unwrap_or(usize::MAX)
+    }
+
+    /// What is nowhere, for a status page.
+    #[must_use]
+    pub fn nowhere_status(&self) -> Vec<serde_json::Value> {
+        self.nowhere.iter().map(|(group, nowhere)| nowhere.status(*group)).collect()
     }
 
     /// Sets the gauges.
@@ -189,6 +210,17 @@ mod tests {
         let gone = redundancy(&down).gone().map(|words| words.text(Instant::now()));
         assert_eq!(gone.as_deref(), Some("group 1 cannot be read: D4, D5, D6 down"));
         assert_eq!(redundancy(&down[1..]).gone(), None);
+    }
+
+    #[test]
+    fn what_is_at_no_node_is_said_with_its_group() {
+        let nowhere = Nowhere::of([3, 7].map(vixen_core::id::Position));
+        let all = redundancy(&[("S2", Absence::Down)]);
+        let all = all.with_nowhere([(GroupId(1), nowhere)].into());
+        let text = all.lost().map(|words| words.text(Instant::now()));
+        let wanted =
+            "S2 down (no further sync node may be lost); 2 segments are at no node of group 1";
+        assert_eq!((text.as_deref(), all.missed()), (Some(wanted), 3));
     }
 
     #[test]

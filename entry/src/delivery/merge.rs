@@ -56,8 +56,8 @@ impl Merge {
         self.waiting.len()
     }
 
-    pub(super) fn waits_for(&self) -> Option<GroupId> {
-        self.order.front().map(|slot| slot.group)
+    pub(super) fn waits_for(&self) -> Option<(GroupId, Position)> {
+        self.order.front().map(|slot| (slot.group, slot.first))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -196,9 +196,10 @@ impl Delivery {
         self.merge.waiting()
     }
 
-    /// The group whose segment is the next of the order, where it is known and not here.
+    /// The group whose segment is the next of the order, where it is known and not here, and where it
+    /// begins.
     #[must_use]
-    pub fn waits_for(&self) -> Option<GroupId> {
+    pub fn waits_for(&self) -> Option<(GroupId, Position)> {
         self.merge.waits_for()
     }
 

@@ -98,6 +98,8 @@ pub(crate) struct Effects {
     pub(crate) lost: Option<HistoryError>,
     /// Before the next read.
     pub(crate) pause: Option<Duration>,
+    /// Why it is tried again.
+    pub(crate) failed: Option<HistoryError>,
 }
 
 #[derive(Debug)]
@@ -344,6 +346,7 @@ impl Feed {
             self.replays.push_front(replay);
         } else {
             fx.pause = Some(PAUSE_FAILED);
+            fx.failed = Some(error);
             self.replays.push_front(replay);
         }
     }

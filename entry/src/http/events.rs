@@ -366,7 +366,8 @@ impl EventStream {
     }
 
     async fn settle(&mut self, fx: Effects) -> Result<(), End> {
-        let Effects { announce, batches, join, ended, refused, lost, pause } = fx;
+        let Effects { announce, batches, join, ended, refused, lost, pause, failed } = fx;
+        self.waiting.read(failed.as_ref());
         if let Some(error) = refused.into_iter().map(|(_, error)| error).chain(lost).next() {
             let may_reset = std::mem::take(&mut self.may_reset);
             return match Reset::of(&error).filter(|_| may_reset) {

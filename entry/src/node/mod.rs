@@ -90,6 +90,8 @@ pub(crate) struct Waits {
     /// The next message of the order is in one of them, as it must be when there is no other: live
     /// events wait for it.
     pub(crate) holds_up: bool,
+    /// Live events wait for a message that no node of its group has: what is so.
+    pub(crate) nowhere: Option<Words>,
 }
 
 /// A look at a running entry from outside. Cheap to clone.

@@ -82,7 +82,8 @@ impl EntryNode {
 
     pub(super) fn redundancy(&self) -> Redundancy {
         let (membership, roster) = (&self.options.membership, &self.options.roster);
-        Redundancy::of(membership, roster, |name| self.absence(name))
+        let redundancy = Redundancy::of(membership, roster, |name| self.absence(name));
+        redundancy.with_nowhere(self.links.nowhere())
     }
 
     pub(super) fn quorum(&self) -> Quorum {
@@ -116,17 +117,20 @@ impl EntryNode {
         if missed.is_empty() { words } else { words.then("; ").gone(missed) }
     }
 
-    /// Tells streams of events what they wait for, where it is a group of which nobody is there.
+    /// Tells streams of events what they wait for, where it is a group of which nobody is there, or what
+    /// no node of its group has.
     pub(super) fn tell_waits(&self) {
         let is_heard = |group| self.ndb.heard().any(|ndb| ndb.group == group);
         let is_any_heard = self.ndb.heard().next().is_some();
         // Else it is under way.
         let waits_for = self.delivery.waits_for();
-        let holds_up = !is_any_heard || waits_for.is_some_and(|group| !is_heard(group));
-        if holds_up != self.handle.waits.borrow().holds_up {
-            let gone = self.handle.waits.borrow().gone.clone();
-            self.handle.tell_waits(Waits { gone, holds_up });
-        }
+        let holds_up = !is_any_heard || waits_for.is_some_and(|(group, _)| !is_heard(group));
+        let nowhere = waits_for.and_then(|(group, at)| {
+            let nowhere = self.links.nowhere().get(&group).filter(|all| all.holds_up(at)).copied();
+            Some(Words::new(nowhere?.text(group)))
+        });
+        let gone = self.handle.waits.borrow().gone.clone();
+        self.handle.tell_waits(Waits { gone, holds_up, nowhere });
     }
 
     /// Says whether the entry can acknowledge.
@@ -141,8 +145,8 @@ impl EntryNode {
             (None, Some(lost)) => Readiness::Degraded { lost, missed: redundancy.missed() },
             (None, None) => Readiness::Ready,
         };
-        let holds_up = self.handle.waits.borrow().holds_up;
-        self.handle.tell_waits(Waits { gone: redundancy.gone(), holds_up });
+        let waits = self.handle.waits.borrow().clone();
+        self.handle.tell_waits(Waits { gone: redundancy.gone(), ..waits });
         self.metrics.ready(ready.is_ready());
         self.handle.tell(ready);
     }

@@ -278,7 +278,14 @@ impl EntryNode {
                         messages.into_iter().for_each(|message| self.on_sync(link, id, message));
                     }
                     PeerId::Ndb { id, .. } if self.ndb.is_current(id, link) => {
-                        messages.into_iter().for_each(|message| self.on_ndb(now, id, message, fx));
+                        for message in messages {
+                            if let Message::NdbNowhere { nowhere } = message {
+                                self.links.set_nowhere(link, nowhere);
+                                self.tell_readiness();
+                            } else {
+                                self.on_ndb(now, id, message, fx);
+                            }
+                        }
                     }
                     // Of a link that a newer one has replaced.
                     PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}

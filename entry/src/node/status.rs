@@ -46,6 +46,7 @@ impl EntryNode {
                 "ndb": groups.collect::<Vec<_>>(),
             },
             "links": links,
+            "segments_nowhere": self.redundancy().nowhere_status(),
             "positions": self.positions(),
             "order_catch_up": self.catch_up(),
             "tails": self.tails(),
@@ -109,7 +110,7 @@ impl EntryNode {
         json!({
             "next": next.map(|next| next.0),
             "segments_waiting": self.delivery.waiting(),
-            "waits_for_group": self.delivery.waits_for().map(|group| group.0),
+            "waits_for_group": self.delivery.waits_for().map(|(group, _)| group.0),
         })
     }
 

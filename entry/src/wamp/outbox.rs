@@ -199,7 +199,8 @@ impl Outbox {
         owed: &mut Owed,
     ) {
         let fx = self.feed.on_read(outcome);
-        let feed::Effects { announce, batches, join, ended, refused, lost, pause } = fx;
+        // Sessions are told nothing while they wait.
+        let feed::Effects { announce, batches, join, ended, refused, lost, pause, failed: _ } = fx;
         for subscription in announce {
             for request in self.announcing.remove(&subscription).unwrap_or_default() {
                 encode::subscribed(&mut self.buffer, request, subscription);

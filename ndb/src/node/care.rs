@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use vixen_core::id::{Digest, NdbId, Position, SegmentId};
 use vixen_core::segment::{Elected, SegmentMeta};
 use vixen_core::time::UtcDay;
-use vixen_core::wire::{Message, OrderBase, PeerId};
+use vixen_core::wire::{Message, Nowhere, OrderBase, PeerId};
 use vixen_runtime::disk::DISK_LOOK;
 
 use super::disk_wait::DiskNews;
@@ -374,18 +374,19 @@ impl NdbNode {
         tracing::info!(position = %first, "the order begins here now");
     }
 
-    /// Says in the log how far catching up has come.
     /// Placed segments that no node of the group has: said once, and when they are found.
     fn note_nowhere(&mut self, now: Instant) {
         let others = self.options.membership.group(self.options.id.group).len().saturating_sub(1);
         let missing = self.replica.missing();
-        let nowhere = self.fetching.nowhere(others, now);
-        let segments = nowhere.filter(|segment| missing.contains_key(segment)).count();
-        self.metrics.nowhere(segments as u64);
-        let before = std::mem::replace(&mut self.nowhere, segments);
-        if before == segments {
+        let lost = self.fetching.nowhere(others, now).filter_map(|segment| missing.get(&segment));
+        let nowhere = Nowhere::of(lost.map(|lost| lost.first));
+        if nowhere == self.nowhere {
             return;
         }
+        let Nowhere { segments, .. } = nowhere;
+        self.metrics.nowhere(segments);
+        let Nowhere { segments: before, .. } = std::mem::replace(&mut self.nowhere, nowhere);
+        self.tell(|_all| true, &Message::NdbNowhere { nowhere });
         let group = self.options.id.group;
         if segments > before {
             tracing::error!(
@@ -399,6 +400,7 @@ impl NdbNode {
         self.tell_readiness();
     }
 
+    /// Says in the log how far catching up has come.
     fn note_progress(&mut self, now: Instant) {
         let missing = self.replica.missing();
         let bytes = missing.values().map(|lost| u64::from(lost.meta.bytes)).sum();

@@ -37,7 +37,7 @@ use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
 use vixen_core::skew::Skew;
-use vixen_core::wire::{Message, NdbStanding};
+use vixen_core::wire::{Message, NdbStanding, Nowhere};
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
 use vixen_runtime::disk::Room;
@@ -181,7 +181,7 @@ pub struct NdbNode {
     fetched_total: u64,
     room: Room,
     /// Placed segments that no node of the group has.
-    nowhere: usize,
+    nowhere: Nowhere,
     disk_wait: DiskWait,
     standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
@@ -264,7 +264,7 @@ impl NdbNode {
             progress: Progress::default(),
             fetched_total: 0,
             room,
-            nowhere: 0,
+            nowhere: Nowhere::default(),
             disk_wait: DiskWait::default(),
             standing: NdbStanding::NoFeeds,
             inbox,

@@ -39,24 +39,19 @@ impl NdbNode {
     pub(super) fn redundancy(&self) -> Redundancy {
         let (membership, roster) = (&self.options.membership, &self.options.roster);
         let own = self.standing_now().unable().map(Absence::Unable);
-        Redundancy::of(membership, roster, |name| {
+        let mut nowhere = self.links.nowhere();
+        if self.nowhere.segments > 0 {
+            let group = nowhere.entry(self.options.id.group).or_default();
+            *group = group.or(self.nowhere);
+        }
+        let redundancy = Redundancy::of(membership, roster, |name| {
             let own = own.clone().filter(|_| *name == self.options.name);
             own.or_else(|| self.links.absence(name)).or_else(|| {
                 let id = roster.sync_id(name)?;
                 self.skew.absence(id, Instant::now().into_std())
             })
-        })
-    }
-
-    /// What is lost, though the node is ready.
-    fn lost(&self, redundancy: &Redundancy) -> Option<Words> {
-        let nowhere = (self.nowhere > 0).then(|| {
-            let (segments, group) = (self.nowhere, self.options.id.group);
-            let are = if segments == 1 { "segment is" } else { "segments are" };
-            Words::new(format!("{segments} {are} at no node of group {group}"))
         });
-        let all: Vec<_> = redundancy.lost().into_iter().chain(nowhere).collect();
-        (!all.is_empty()).then(|| Words::join(all, "; "))
+        redundancy.with_nowhere(nowhere)
     }
 
     pub(super) fn tell_readiness(&mut self) {
@@ -67,8 +62,8 @@ impl NdbNode {
             let count =
                 format!("{} of {} feeds of sync nodes: waiting for ", sync.up(), sync.needed);
             Readiness::NotReady { waits_for: Words::new(count).awaited(sync.missed.clone()) }
-        } else if let Some(lost) = self.lost(&redundancy) {
-            Readiness::Degraded { lost, missed: redundancy.missed() + self.nowhere }
+        } else if let Some(lost) = redundancy.lost() {
+            Readiness::Degraded { lost, missed: redundancy.missed() }
         } else {
             Readiness::Ready
         };

@@ -76,6 +76,9 @@ impl NdbNode {
         self.links.up(link, linked, Instant::now().into_std());
         self.tell_readiness();
         let _down_follows = sender.send(Message::NdbStanding { standing: self.standing });
+        if self.nowhere.segments > 0 {
+            let _down_follows = sender.send(Message::NdbNowhere { nowhere: self.nowhere });
+        }
         match peer {
             PeerId::Sync { id, .. } => {
                 self.catch_up.feed_gone(id);
@@ -182,6 +185,11 @@ impl NdbNode {
             }
             (PeerId::Ndb { .. }, Message::NdbStanding { standing }) => {
                 self.on_unable(link, standing.unable());
+                return Ok(());
+            }
+            (PeerId::Ndb { .. }, Message::NdbNowhere { nowhere }) => {
+                self.links.set_nowhere(link, nowhere);
+                self.tell_readiness();
                 return Ok(());
             }
             (PeerId::Sync { .. }, Message::SyncDiskFull) => {

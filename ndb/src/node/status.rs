@@ -57,7 +57,7 @@ impl NdbNode {
             "audit": self.audit_status(),
             "scrub": self.scrub_status(),
             "missing_segments": self.fetching.len(),
-            "segments_nowhere": self.nowhere,
+            "segments_nowhere": self.redundancy().nowhere_status(),
             "awaited_segments": self.awaited.len(),
             "incoming_bytes": self.replica.incoming_bytes(),
             "writing_bytes": self.writing_bytes,

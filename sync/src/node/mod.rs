@@ -463,6 +463,10 @@ impl SyncNode {
                 self.links.set_unable(link, standing.unable());
                 self.tell_readiness();
             }
+            (PeerId::Ndb { .. }, Message::NdbNowhere { nowhere }) => {
+                self.links.set_nowhere(link, *nowhere);
+                self.tell_readiness();
+            }
             (PeerId::Sync { id, .. }, Message::SyncTime { time, ahead_ms_max }) => {
                 self.skew.note(*id, *time, *ahead_ms_max, Instant::now().into_std());
                 self.look_at_skew();

@@ -75,7 +75,8 @@ impl SyncNode {
 
     pub(super) fn redundancy(&self) -> Redundancy {
         let (membership, roster) = (&self.options.membership, &self.options.roster);
-        Redundancy::of(membership, roster, |name| self.absence(name))
+        let redundancy = Redundancy::of(membership, roster, |name| self.absence(name));
+        redundancy.with_nowhere(self.links.nowhere())
     }
 
     pub(super) fn tell_readiness(&self) {

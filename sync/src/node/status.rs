@@ -86,6 +86,7 @@ impl SyncNode {
             "trimmed_to": self.trimmed_to().0,
             "applied": applied,
             "feeds": self.feeds.report(),
+            "segments_nowhere": redundancy.nowhere_status(),
             "disk": {
                 "free_bytes": self.room.free(),
                 "reserve_bytes": self.room.reserve(),

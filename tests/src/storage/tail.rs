@@ -103,7 +103,9 @@ async fn read(
                         }
                         Message::TailPosition { next: position } => next = position,
                         // For who places segments.
-                        Message::NdbStanding { .. } | Message::Heartbeat => {}
+                        Message::NdbStanding { .. }
+                        | Message::NdbNowhere { .. }
+                        | Message::Heartbeat => {}
                         other => anyhow::bail!("{} on a tail", other.name()),
                     }
                 }

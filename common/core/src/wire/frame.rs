@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::id::{Digest, GroupId, MapVersion, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
     use crate::segment::{Challenger, Elected, SegmentMeta, Topic};
-    use crate::wire::HistoryEnd;
+    use crate::wire::{HistoryEnd, Nowhere};
     use proptest::prelude::*;
 
     fn meta() -> SegmentMeta {
@@ -98,6 +98,8 @@ mod tests {
         assert_eq!(encode_message(&ask, Vec::new()), [47, 3]);
         let part = Message::InterestPart { add: vec![], remove: vec![] };
         assert_eq!(encode_message(&part, Vec::new()), [50, 0, 0]);
+        let nowhere = Message::NdbNowhere { nowhere: Nowhere::of([Position(3), Position(9)]) };
+        assert_eq!(encode_message(&nowhere, Vec::new()), [54, 2, 3, 9]);
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 mod conduct;
 mod frame;
 mod hello;
+mod nowhere;
 mod speakers;
 mod terms;
 
@@ -22,6 +23,7 @@ use crate::time::{UtcDay, WallTime};
 pub use conduct::{Misconduct, judge};
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
 pub use hello::{Assent, Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of};
+pub use nowhere::Nowhere;
 pub use terms::{Difference, Party, Terms};
 
 /// Version of the messages below; both ends of a link must speak the same.
@@ -379,6 +381,12 @@ pub enum Message {
         /// Elections up to here are forgotten, and with them all of the owner that were known here.
         trimmed_to: Stamp,
     },
+    /// ndb → any, on each change, and on a new link where there are any: what is at no node of the
+    /// sender's group.
+    NdbNowhere {
+        /// What it says.
+        nowhere: Nowhere,
+    },
 }
 
 /// What an ndb node keeps of the past.
@@ -607,6 +615,7 @@ impl Message {
             Self::SyncClock { .. } => "sync_clock",
             Self::SyncTime { .. } => "sync_time",
             Self::OwnerForgotten { .. } => "owner_forgotten",
+            Self::NdbNowhere { .. } => "ndb_nowhere",
             Self::Heartbeat => "heartbeat",
             Self::AskReached { .. } => "ask_reached",
             Self::Reached { .. } => "reached",
@@ -671,6 +680,7 @@ impl Message {
             | Self::FeedTrimmed { .. }
             | Self::FetchOrder { .. }
             | Self::NdbStanding { .. }
+            | Self::NdbNowhere { .. }
             | Self::ChainAt { .. }
             | Self::OrderTrimmed { .. }
             | Self::Retaining { .. }

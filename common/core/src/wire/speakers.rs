@@ -61,7 +61,7 @@ impl Message {
             Self::OrderRows { .. } | Self::OrderTrimmed { .. } => {
                 matches!((from, to), (Ndb, Ndb | Entry))
             }
-            Self::NdbStanding { .. } => matches!(from, Ndb),
+            Self::NdbStanding { .. } | Self::NdbNowhere { .. } => matches!(from, Ndb),
             Self::SyncDiskFull => matches!(from, Sync),
             Self::Heartbeat | Self::LinkRefused { .. } => true,
         }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
+use vixen_core::id::GroupId;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
-use vixen_core::wire::{Message, PeerId};
+use vixen_core::wire::{Message, Nowhere, PeerId};
 use vixen_core::words::Absence;
 
 use super::liveness::{Due, Liveness};
@@ -44,6 +45,8 @@ pub struct Links {
     refused: BTreeMap<NodeName, Arc<str>>,
     /// Why peers cannot do their part, as they say themselves.
     unable: BTreeMap<LinkId, &'static str>,
+    /// What is at no node of the group of an ndb node, as it says itself.
+    nowhere: BTreeMap<LinkId, Nowhere>,
 }
 
 impl Links {
@@ -63,6 +66,7 @@ impl Links {
             silent: BTreeMap::new(),
             refused: BTreeMap::new(),
             unable: BTreeMap::new(),
+            nowhere: BTreeMap::new(),
         };
         let peers: Vec<_> = links.roster.names().cloned().collect();
         peers.iter().for_each(|peer| links.tell_gauge(peer));
@@ -94,6 +98,7 @@ impl Links {
         let was_closing = self.liveness.is_closing(link);
         self.liveness.down(link);
         self.unable.remove(&link);
+        self.nowhere.remove(&link);
         let Some(gone) = self.all.remove(&link) else { return };
         if !was_closing {
             // Its system has spoken for it: it is down now, and no more silent.
@@ -108,6 +113,28 @@ impl Links {
             Some(why) => self.unable.insert(link, why),
             None => self.unable.remove(&link),
         };
+    }
+
+    /// The ndb node of a link says what is at no node of its group.
+    pub fn set_nowhere(&mut self, link: LinkId, nowhere: Nowhere) {
+        if nowhere.segments > 0 && self.all.contains_key(&link) {
+            self.nowhere.insert(link, nowhere);
+        } else {
+            self.nowhere.remove(&link);
+        }
+    }
+
+    /// What is at no node of its group, as those say that are linked.
+    #[must_use]
+    pub fn nowhere(&self) -> BTreeMap<GroupId, Nowhere> {
+        let mut all = BTreeMap::<_, Nowhere>::new();
+        for (link, nowhere) in &self.nowhere {
+            if let Some(PeerId::Ndb { id, .. }) = self.get(*link).map(|linked| linked.peer) {
+                let group = all.entry(id.group).or_default();
+                *group = group.or(*nowhere);
+            }
+        }
+        all
     }
 
     /// Something came on a link; the change, if its peer was silent.

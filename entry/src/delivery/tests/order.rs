@@ -107,7 +107,7 @@ fn the_order_tells_whom_a_segment_waits_for() {
     bench.placed(10, 1, 0);
     bench.placed(11, 1, 2);
     bench.placed(12, 1, 2);
-    assert_eq!(bench.delivery.waits_for(), Some(GroupId(0)));
+    assert_eq!(bench.delivery.waits_for(), Some((GroupId(0), Position(10))));
     assert_eq!(bench.delivery.waiting(), 1);
     assert_eq!(positions(&bench.gone_by(0, 11)), [12], "nothing of the third group stands before");
     assert_eq!(bench.delivery.waits_for(), None);
@@ -139,7 +139,7 @@ fn what_comes_after_a_segment_of_a_lost_group_waits_for_its_return() {
     assert_eq!(positions(&bench.sent(0, 11)), [11]);
     assert_eq!(positions(&bench.sent(0, 13)), NONE);
     assert_eq!(positions(&bench.sent(0, 15)), NONE);
-    assert_eq!(bench.delivery.waits_for(), Some(GroupId(1)));
+    assert_eq!(bench.delivery.waits_for(), Some((GroupId(1), Position(12))));
     // Its tail is asked for from where the merge stands: it has nothing between 10 and 12.
     assert_eq!(asked(&bench.up(1)), [(1, Some(12))]);
     bench.tail(1, 12);

@@ -216,7 +216,7 @@ impl Client {
         seen: &mut Seen,
     ) {
         seen.failed += u64::from(outcome.is_err());
-        let Effects { announce, batches, join, ended, refused, lost, pause } =
+        let Effects { announce, batches, join, ended, refused, lost, pause, failed: _ } =
             self.feed.on_read(outcome);
         assert_eq!(lost, None, "nothing is trimmed here");
         assert!(announce.iter().all(|id| self.is_announced(*id)));

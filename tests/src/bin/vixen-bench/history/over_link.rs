@@ -61,7 +61,9 @@ async fn read(events: &mut mpsc::Receiver<LinkEvent>, total: u64) -> anyhow::Res
                             }
                             other => bail!("the reading ended: {other:?}"),
                         },
-                        Message::NdbStanding { .. } | Message::Heartbeat => {}
+                        Message::NdbStanding { .. }
+                        | Message::NdbNowhere { .. }
+                        | Message::Heartbeat => {}
                         other => bail!("{} for a reader", other.name()),
                     }
                 }
