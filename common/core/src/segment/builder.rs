@@ -16,6 +16,7 @@ pub struct SegmentBuilder {
     shard: Shard,
     map: MapVersion,
     topics: Vec<Topic>,
+    /// Not hashed: topics are chosen by clients, who could make them collide.
     indices: BTreeMap<Topic, u16>,
     records: Vec<u8>,
     count: u32,
@@ -97,11 +98,12 @@ impl SegmentBuilder {
         {
             return last;
         }
-        let next = u16::try_from(self.topics.len()).unwrap_or(u16::MAX);
-        let index = *self.indices.entry(topic.clone()).or_insert(next);
-        if index == next {
+        let index = self.indices.get(topic).copied().unwrap_or_else(|| {
+            let next = u16::try_from(self.topics.len()).unwrap_or(u16::MAX);
+            self.indices.insert(topic.clone(), next);
             self.topics.push(topic.clone());
-        }
+            next
+        });
         self.last = Some(index);
         index
     }

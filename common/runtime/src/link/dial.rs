@@ -16,7 +16,7 @@ use vixen_core::wire::{
     Welcome, proof_holds, proof_of,
 };
 
-use super::socket::{HELLO_TIMEOUT, encode, end_of, fresh_nonce, run};
+use super::socket::{HELLO_TIMEOUT, READ_BUFFER_BYTES, encode, end_of, fresh_nonce, run};
 use super::{Expected, Identity, Inbox, LinkEvent};
 use crate::tls::{Stream, Tls};
 
@@ -132,6 +132,7 @@ async fn connect(identity: &Identity, target: &DialTarget) -> Result<(PeerId, So
     let scheme = if identity.tls.is_some() { "wss" } else { "ws" };
     let url = format!("{scheme}://{}/link", target.address);
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(FRAME_BYTES_MAX))
         .max_frame_size(Some(FRAME_BYTES_MAX));
     let attempt = async {
