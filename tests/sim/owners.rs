@@ -4,7 +4,6 @@ use rand::RngExt;
 
 use vixen_core::id::Stamp;
 use vixen_core::time::WallTime;
-use vixen_vote::Input;
 
 use crate::node::Node;
 use crate::trace;
@@ -34,10 +33,7 @@ impl World {
         if self.chance(30) && !self.order.is_empty() {
             let old = self.order[self.rng.random_range(0..self.order.len())];
             let segment = &self.segments[&old];
-            let meta = segment.meta;
-            let asks =
-                segment.stored_by.iter().map(|from| Input::GenerateDraft { from: *from, meta });
-            let asks: Vec<_> = asks.collect();
+            let asks: Vec<_> = segment.stored_by.iter().map(|from| segment.ask(*from)).collect();
             (0..self.nodes.len()).for_each(|at| self.step(at, asks.clone(), None));
         }
     }

@@ -30,6 +30,8 @@ const CALM_MS: u64 = 30_000;
 const NDB_NODES: u8 = 3;
 /// One segment in so many is held by two groups, and the vote decides which counts.
 const MOVES_EACH: u64 = 4;
+/// Of one segment in so many a node has another content than its peers.
+const LIES_EACH: u64 = 5;
 const WRITE_QUORUM: u8 = 2;
 /// How often ndb nodes ask again for drafts, as links that come and go make them do.
 const ASK_AGAIN_MS: u64 = 100;
@@ -43,6 +45,21 @@ pub(crate) struct Segment {
     moved_to: Vec<NdbId>,
     /// The highest stamp known elected anywhere when it was submitted: it must come after.
     after: Stamp,
+}
+
+impl Segment {
+    /// What an ndb node asks for. The first to have a segment of a lying owner has another content.
+    pub(crate) fn ask(&self, from: NdbId) -> Input {
+        let has_other = self.meta.id.seq.0.is_multiple_of(LIES_EACH);
+        let is_first = self.stored_by.first() == Some(&from);
+        let count = if has_other && is_first { self.meta.count + 1 } else { self.meta.count };
+        Input::GenerateDraft { from, meta: SegmentMeta { count, ..self.meta } }
+    }
+
+    /// Whether a node has the content that may be elected.
+    fn is_held_by(&self, ndb: NdbId) -> bool {
+        matches!(self.ask(ndb), Input::GenerateDraft { meta, .. } if meta == self.meta)
+    }
 }
 
 /// What happened, for the sum at the end.
@@ -286,7 +303,7 @@ impl World {
             if stored < NDB_NODES && self.rng.random_range(0..4) == 0 {
                 let from = NdbId { group: own, member: stored };
                 segment.stored_by.push(from);
-                asks.push(Input::GenerateDraft { from, meta });
+                asks.push(segment.ask(from));
             }
             // Some are sent to the other group as well, and reach a part of it.
             let moved = u8::try_from(segment.moved_to.len()).expect("few");
@@ -294,11 +311,11 @@ impl World {
             if moves && self.rng.random_range(0..6) == 0 {
                 let from = NdbId { group: GroupId(1 - own.0), member: moved };
                 segment.moved_to.push(from);
-                asks.push(Input::GenerateDraft { from, meta });
+                asks.push(segment.ask(from));
             }
             if is_repeat {
                 let again = segment.stored_by.iter().chain(&segment.moved_to);
-                asks.extend(again.map(|from| Input::GenerateDraft { from: *from, meta }));
+                asks.extend(again.map(|from| segment.ask(*from)));
                 if stored == NDB_NODES && self.elected.contains_key(id) {
                     done.push(*id);
                 }
@@ -410,6 +427,8 @@ impl World {
         let segment = &self.segments[&id];
         let holders = segment.stored_by.iter().chain(&segment.moved_to);
         let group = elected.challenger.group;
+        assert_eq!(elected.meta, segment.meta, "a content that W nodes do not have is elected");
+        let holders = holders.filter(|ndb| segment.is_held_by(**ndb));
         let durable = holders.filter(|ndb| ndb.group == group).count();
         assert!(
             durable >= usize::from(WRITE_QUORUM),

@@ -6,7 +6,7 @@ use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
 use super::state::Pick;
-use super::{Effects, Votes};
+use super::{Drop, Effects, Votes};
 
 impl Votes {
     pub(super) fn on_generate_draft(
@@ -21,8 +21,11 @@ impl Votes {
             return;
         }
         let write_quorum = self.members().write_quorum();
-        let Some(pending) = self.pending_of(meta, fx) else { return };
-        pending.store(from, write_quorum);
+        let pending = self.pending_of_any(meta);
+        pending.store(from, meta, write_quorum);
+        if pending.vote.meta != meta {
+            fx.dropped.push(Drop::Conflict);
+        }
         if pending.vote.group.is_some() {
             self.arm(now, meta.id);
             self.hold_back(now, meta.id);

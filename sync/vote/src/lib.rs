@@ -357,16 +357,20 @@ impl Votes {
     }
 
     /// The pending segment of `meta`, which is not elected, made if it is new; nothing if it is
-    /// known with another content.
+    /// known with another content, on which something depends.
     fn pending_of(&mut self, meta: SegmentMeta, fx: &mut Effects) -> Option<&mut Pending> {
-        debug_assert!(!self.is_elected(meta.id), "V1");
-        let pending =
-            self.pending.entry(meta.id).or_insert_with(|| Pending::new(VoteState::new(meta)));
-        if pending.vote.meta != meta {
+        let pending = self.pending_of_any(meta);
+        if !pending.takes(meta) {
             fx.dropped.push(Drop::Conflict);
             return None;
         }
         Some(pending)
+    }
+
+    /// The same, whatever its content is here.
+    fn pending_of_any(&mut self, meta: SegmentMeta) -> &mut Pending {
+        debug_assert!(!self.is_elected(meta.id), "V1");
+        self.pending.entry(meta.id).or_insert_with(|| Pending::new(VoteState::new(meta)))
     }
 
     /// Asserts V1 and V2; the invariants of rows are asserted where they change.

@@ -147,13 +147,17 @@ impl NodeSet {
     }
 }
 
+/// Contents and groups of one segment that are counted.
+const CONTENTS_MAX: usize = 16;
+
 /// A segment known here and not known elected.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pending {
     /// Durable.
     pub(super) vote: VoteState,
-    /// Volatile: which members of which group have it on disk.
-    pub(super) stored_by: BTreeMap<GroupId, NodeSet>,
+    /// Volatile: which members of which group have which content of it on disk. There is one, unless
+    /// its owner lies.
+    pub(super) stored_by: BTreeMap<(SegmentMeta, GroupId), NodeSet>,
     /// Volatile, as coordinator: the ballot that picks are collected for.
     pub(super) picking: Ballot,
     /// Volatile, as coordinator: stage one of that ballot.
@@ -182,13 +186,35 @@ impl Pending {
         }
     }
 
-    /// Counts a durable vote; the group once it has `write_quorum` of them.
-    pub(super) fn store(&mut self, from: NdbId, write_quorum: usize) {
-        let stored = self.stored_by.entry(from.group).or_default();
+    /// Counts a durable vote for a content; the group once it has `write_quorum` of them. A content
+    /// that was heard of first, and of which nothing was said, yields to the one that is so stored.
+    pub(super) fn store(&mut self, from: NdbId, meta: SegmentMeta, write_quorum: usize) {
+        let key = (meta, from.group);
+        if self.stored_by.len() >= CONTENTS_MAX && !self.stored_by.contains_key(&key) {
+            return;
+        }
+        let stored = self.stored_by.entry(key).or_default();
         stored.insert(from.member);
-        if self.vote.group.is_none() && stored.len() >= write_quorum {
+        let is_stored = stored.len() >= write_quorum;
+        if is_stored && self.vote.group.is_none() && self.takes(meta) {
             self.vote.group = Some(from.group);
         }
+    }
+
+    /// Whether this is the content here. It becomes so as long as nothing depends on another: as if
+    /// what was heard of that had been lost on its way.
+    pub(super) fn takes(&mut self, meta: SegmentMeta) -> bool {
+        let vote = &self.vote;
+        let is_untold = vote.draft.is_none()
+            && vote.group.is_none()
+            && vote.promised == Ballot(0)
+            && vote.accepted.is_none()
+            && self.picks.is_empty()
+            && self.votes.is_empty();
+        if is_untold {
+            self.vote.meta = meta;
+        }
+        self.vote.meta == meta
     }
 
     /// Whether this node has proposed at `ballot` itself: it accepts before it proposes.
@@ -259,12 +285,12 @@ mod tests {
         };
         let mut pending = Pending::new(VoteState::new(meta));
         let node = |member| NdbId { group: GroupId(0), member };
-        pending.store(node(1), 2);
-        pending.store(node(1), 2);
+        pending.store(node(1), meta, 2);
+        pending.store(node(1), meta, 2);
         assert_eq!(pending.vote.group, None);
-        pending.store(NdbId { group: GroupId(1), member: 2 }, 2);
+        pending.store(NdbId { group: GroupId(1), member: 2 }, meta, 2);
         assert_eq!(pending.vote.group, None);
-        pending.store(node(2), 2);
+        pending.store(node(2), meta, 2);
         assert_eq!(pending.vote.group, Some(GroupId(0)));
     }
 }

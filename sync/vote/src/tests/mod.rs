@@ -334,6 +334,41 @@ fn two_contents_of_one_segment_do_not_mix() {
     assert_eq!(bench.nodes[0].report(NOW).pending[0].draft, None);
 }
 
+/// An owner that told one ndb node another content held up the whole order, for good: nodes that
+/// heard of that one first took no other.
+#[test]
+fn the_content_that_w_nodes_have_is_elected_whatever_was_heard_of_first() {
+    let mut bench = Bench::new(3);
+    let (stored, other) = (meta(1, 1), SegmentMeta { count: 9, ..meta(1, 1) });
+    for node in [1, 2] {
+        bench.step(node, Input::GenerateDraft { from: ndb(2), meta: other });
+    }
+    bench.store(stored);
+    let fx = bench.step(0, Input::GenerateDraft { from: ndb(2), meta: other });
+    assert_eq!(fx.dropped, [Drop::Conflict]);
+    bench.deliver_all();
+    for elected in &bench.elected {
+        assert_eq!(elected.iter().map(|e| e.meta).collect::<Vec<_>>(), [stored]);
+    }
+}
+
+#[test]
+fn a_content_that_was_only_heard_of_yields_to_one_that_a_peer_drafts() {
+    let mut bench = Bench::new(3);
+    let (stored, other) = (meta(1, 1), SegmentMeta { count: 9, ..meta(1, 1) });
+    let home = Membership::sized(3, [3], 2).home(stored.id.owner);
+    bench.step(home.0, Input::GenerateDraft { from: ndb(2), meta: other });
+    for node in (0..3).filter(|node| *node != home.0) {
+        for member in 0..2 {
+            bench.step(node, Input::GenerateDraft { from: ndb(member), meta: stored });
+        }
+    }
+    bench.deliver_all();
+    for elected in &bench.elected {
+        assert_eq!(elected.iter().map(|e| e.meta).collect::<Vec<_>>(), [stored]);
+    }
+}
+
 #[test]
 fn a_digest_asks_for_what_the_peer_lacks_and_for_nothing_else() {
     let mut bench = Bench::new(3);
