@@ -129,6 +129,7 @@ impl Votes {
         debug_assert!(pending.vote.promised <= proposal.ballot, "B1");
         pending.vote.promised = proposal.ballot;
         pending.vote.accepted = Some((proposal.ballot, proposal.challenger));
+        pending.vote.count_as_proposed();
         fx.writes.push(Write::Vote(pending.vote));
         if !Mutation::AcceptLeavesClock.is_on() {
             self.clock.raise(proposal.challenger.stamp);

@@ -38,6 +38,15 @@ impl VoteState {
     pub const fn new(meta: SegmentMeta) -> Self {
         Self { meta, draft: None, group: None, promised: Ballot(0), accepted: None }
     }
+
+    /// Who proposed has heard from a node that counted W durable votes of the group. They count here
+    /// as well: ndb nodes that know the outcome do not ask again, and this node answers a higher
+    /// ballot only if the segment is eligible here.
+    pub(super) fn count_as_proposed(&mut self) {
+        if self.group.is_none() {
+            self.group = self.accepted.map(|(_, challenger)| challenger.group);
+        }
+    }
 }
 
 /// What must survive of an owner; one row of the database `owners`.
@@ -173,7 +182,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) const fn new(vote: VoteState) -> Self {
+    pub(super) fn new(mut vote: VoteState) -> Self {
+        vote.count_as_proposed();
         Self {
             vote,
             stored_by: BTreeMap::new(),

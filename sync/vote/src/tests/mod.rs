@@ -309,6 +309,40 @@ fn a_stale_proposal_is_rejected_and_writes_nothing() {
     );
 }
 
+/// One that had accepted without a durable vote of its own waited for some that never came: ndb nodes
+/// that know a segment to be elected do not ask for it again. With the third node away, or dead to the
+/// owner, nobody learned of the election, and all watermarks stood still (seed 623 of the simulation).
+#[test]
+fn who_accepted_answers_a_higher_ballot_without_a_durable_vote_of_its_own() {
+    let mut bench = Bench::new(5);
+    let segment = meta(1, 1);
+    let members = Membership::sized(5, [3], 2);
+    let [home, next] = [0, 1].map(|ballot| members.coordinator(segment.id.owner, Ballot(ballot)));
+    let third = members.sync().iter().find(|id| **id != home && **id != next).expect("three").0;
+    let challenger =
+        Challenger { stamp: Stamp::at(NOW, Lane::new(0).expect("lane")), group: GroupId(0) };
+    let proposal = Proposal { meta: segment, ballot: Ballot(0), challenger };
+    bench.step(third, Input::ElectSegment { from: home, proposal });
+    let prepare = Input::Prepare { from: next, meta: segment, ballot: Ballot(1) };
+    let says_accepted = |fx: &Effects| {
+        matches!(
+            fx.sends[..],
+            [(to, Message::PickChallenger { accepted: Some((Ballot(0), c)), group, .. })]
+                if to == next && c == challenger && group == challenger.group
+        )
+    };
+    let fx = bench.step(third, prepare.clone());
+    assert!(says_accepted(&fx), "{fx:?}");
+    // The same from a row that an earlier version wrote.
+    let mut votes: Vec<_> = bench.stores[usize::from(third)].values().copied().collect();
+    votes.iter_mut().for_each(|vote| vote.group = None);
+    let mut node = Votes::new(options(third, 5), Recovered { votes, ..Recovered::default() });
+    let mut fx = Effects::default();
+    node.step(NOW, Input::Retry, &mut Effects::default());
+    node.step(NOW, prepare, &mut fx);
+    assert!(says_accepted(&fx), "{fx:?}");
+}
+
 #[test]
 fn a_proposal_from_a_stranger_to_the_ballot_is_dropped() {
     let mut bench = Bench::new(3);
@@ -475,6 +509,7 @@ fn what_was_accepted_without_a_draft_is_asked_for_again() {
             ..Recovered::default()
         },
     );
+    bench.step(third.0, Input::Retry);
     bench.now = bench.now.plus_millis(5_000);
     let fx = bench.step(third.0, Input::Retry);
     for peer in [home, second] {
