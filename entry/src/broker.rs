@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use vixen_core::id::{PermanentId, Position};
-use vixen_core::segment::{Encoding, Receiver, RecordFlags, Topic, TopicPattern};
+use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
 
 use crate::events::EventBatch;
 
@@ -147,8 +147,8 @@ pub enum AckLevel {
 pub struct Publish {
     /// Where to.
     pub topic: Topic,
-    /// Of the payload.
-    pub encoding: Encoding,
+    /// What the payload is.
+    pub content: Content,
     /// What came after the topic in the PUBLISH, verbatim: nothing, the arguments, or both.
     pub payload: Bytes,
     /// Stored [`Attributes`](vixen_core::segment::Attributes).

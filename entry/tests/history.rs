@@ -55,8 +55,8 @@ impl Ndb {
 
 fn message_at(position: u64) -> TailSegment {
     let mut records = Vec::new();
-    let (encoding, flags) = (Encoding::Json, RecordFlags::default());
-    let record = Record { topic: 0, encoding, flags, session: 1, attributes: &[], payload: b"[1]" };
+    let (content, flags) = (Encoding::Json.into(), RecordFlags::default());
+    let record = Record { topic: 0, content, flags, session: 1, attributes: &[], payload: b"[1]" };
     record.write_to(&mut records);
     TailSegment {
         first: Position(position),

@@ -220,7 +220,7 @@ impl Cluster {
     async fn publish(&self, request: u64) {
         let publish = Publish {
             topic: Topic::new("realm1", "t"),
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             payload: Bytes::from_static(b"[1]"),
             attributes: Bytes::new(),
             flags: RecordFlags::default(),
@@ -501,7 +501,7 @@ fn tail_segment(position: u64) -> Message {
     let mut records = Vec::new();
     let record = Record {
         topic: 0,
-        encoding: Encoding::Json,
+        content: Encoding::Json.into(),
         flags: RecordFlags::default(),
         session: 1,
         attributes: &[],

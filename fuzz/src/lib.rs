@@ -148,8 +148,8 @@ fn records(packed: &[u8]) {
 }
 
 fn attributes(bytes: &[u8]) {
-    let Some(attributes) = Attributes::from_bytes(bytes) else { return };
-    assert_eq!(Attributes::from_bytes(&attributes.to_bytes()).as_ref(), Some(&attributes));
+    let Ok(attributes) = Attributes::from_bytes(bytes) else { return };
+    assert_eq!(Attributes::from_bytes(&attributes.to_bytes()).as_ref(), Ok(&attributes));
     let _either = attributes.admit(&Receiver { session: 1, authid: "a", authrole: "b" });
 }
 

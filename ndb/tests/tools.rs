@@ -21,7 +21,7 @@ use vixen_replica::{Lost, OrderRow};
 
 const DATABASES: [&str; 8] =
     ["meta", "temporary", "blobs", "order", "missing", "owners", "topics", "topic-rows"];
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 const MAP_BYTES: usize = 1 << 30;
 
 /// One day of a store, open for writing.
@@ -110,10 +110,10 @@ impl Writer {
         let id = SegmentId { owner, seq: Seq(self.seq) };
         let mut builder = SegmentBuilder::new(id, Shard(5), MapVersion(2));
         for (uri, payload) in messages {
-            let (encoding, flags) = (Encoding::Json, RecordFlags::default());
+            let (content, flags) = (Encoding::Json.into(), RecordFlags::default());
             let payload = payload.as_bytes();
             let record =
-                Record { topic: 0, encoding, flags, session: 1 << 52, attributes: &[], payload };
+                Record { topic: 0, content, flags, session: 1 << 52, attributes: &[], payload };
             builder.push(&Topic::new("realm1", uri), record);
         }
         let chunk = builder.close();

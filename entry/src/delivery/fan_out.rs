@@ -55,8 +55,8 @@ mod tests {
         for (topic, bytes) in messages {
             let payload = vec![b' '; *bytes];
             let flags = RecordFlags::default();
-            let (encoding, payload) = (Encoding::Json, &payload[..]);
-            Record { topic: *topic, encoding, flags, session: 1, attributes: &[], payload }
+            let (content, payload) = (Encoding::Json.into(), &payload[..]);
+            Record { topic: *topic, content, flags, session: 1, attributes: &[], payload }
                 .write_to(&mut records);
         }
         TailSegment {

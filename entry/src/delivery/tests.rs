@@ -129,7 +129,7 @@ fn segment(first: u64, messages: &[(&str, u64, &[u8])]) -> TailSegment {
         });
         let record = Record {
             topic: u16::try_from(index).expect("few topics"),
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: RecordFlags(u8::from(*session > 0)),
             session: *session,
             attributes: &[],
@@ -339,8 +339,9 @@ fn payloads_of_other_encodings_are_delivered_as_json() {
     ];
     let mut records = Vec::new();
     for (encoding, payload) in payloads {
+        let content = encoding.into();
         let (topic, flags, session) = (0, RecordFlags::default(), 0);
-        let record = Record { topic, encoding, flags, session, attributes: &[], payload };
+        let record = Record { topic, content, flags, session, attributes: &[], payload };
         record.write_to(&mut records);
     }
     let segment = TailSegment { count: 3, records: records.into(), ..whole };

@@ -1,10 +1,11 @@
 //! EVENT as MessagePack or CBOR; the elements are those of `json`.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use vixen_core::id::{PermanentId, Stamp};
 use vixen_core::payload::write::Binary;
 use vixen_core::payload::{PayloadError, split, transcode};
+use vixen_core::segment::Content;
 
 use super::Event;
 use super::json::time_text;
@@ -34,21 +35,21 @@ impl BinaryEncoder {
     /// The payload is not what it should be. A part of the event stands in `out` then.
     pub(super) fn append(&self, out: &mut BytesMut, event: &Event) -> Result<(), PayloadError> {
         let binary = self.binary;
-        let parts = match split(&event.payload, event.encoding)? {
-            (None, _) => 0,
-            (Some(_), None) => 1,
-            (Some(_), Some(_)) => 2,
+        let parts = match event.content {
+            Content::Arguments(encoding) => match split(&event.payload, encoding)? {
+                (None, _) => 0,
+                (Some(_), None) => 1,
+                (Some(_), Some(_)) => 2,
+            },
+            Content::Raw => 1,
+            Content::Later(number) => return Err(PayloadError::Later { number }),
         };
         binary.write_array_header(out, ELEMENTS_BEFORE_PAYLOAD + parts);
         binary.write_uint(out, EVENT);
         binary.write_uint(out, event.subscription.0);
         binary.write_uint(out, event.position.0);
         self.put_details(out, event);
-        if event.encoding == binary.encoding() {
-            out.put_slice(&event.payload);
-            return Ok(());
-        }
-        transcode(&event.payload, event.encoding, binary.encoding(), out)
+        transcode(&event.payload, event.content, binary.encoding(), out)
     }
 
     fn put_details(&self, out: &mut BytesMut, event: &Event) {

@@ -11,7 +11,7 @@ use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 
 use vixen_core::id::{PermanentId, Stamp};
-use vixen_core::payload::{PayloadError, as_json, transcode};
+use vixen_core::payload::{PayloadError, as_json, has_arguments, transcode};
 use vixen_core::segment::Encoding;
 
 use super::Event;
@@ -53,9 +53,9 @@ impl JsonEncoder {
         out.put_slice(b",");
         put_decimal(out, event.position.0);
         self.put_details(out, event);
-        if !event.payload.is_empty() {
+        if has_arguments(&event.payload, event.content) {
             out.put_slice(b",");
-            transcode(&event.payload, event.encoding, Encoding::Json, out)?;
+            transcode(&event.payload, event.content, Encoding::Json, out)?;
         }
         out.put_slice(b"]");
         Ok(())
@@ -95,7 +95,7 @@ impl JsonEncoder {
 /// See [`EventBatch::put_object`](super::EventBatch::put_object).
 pub(super) fn put_object(out: &mut BytesMut, stamp: Option<Stamp>, event: &Event) -> bool {
     let mut scratch = BytesMut::new();
-    let parts = as_json(&event.payload, event.encoding, &mut scratch);
+    let parts = as_json(&event.payload, event.content, &mut scratch);
     let Ok((args, kwargs)) = parts else { return false };
     out.put_slice(b"{\"position\":");
     put_decimal(out, event.position.0);
@@ -174,7 +174,7 @@ mod tests {
             attributes: None,
             attributes_bytes: 0,
             topic: None,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             payload: Bytes::copy_from_slice(payload.as_bytes()),
         }
     }

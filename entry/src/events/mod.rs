@@ -23,7 +23,8 @@ use vixen_core::id::{PermanentId, Position, Stamp};
 use vixen_core::payload::PayloadError;
 use vixen_core::payload::write::Binary;
 use vixen_core::segment::{
-    Attributes, Encoding, Publisher, Receiver, RecordFlags, Records, Topic, TopicPattern,
+    Attributes, AttributesError, Content, Encoding, Publisher, Receiver, RecordFlags, Records,
+    Topic, TopicPattern,
 };
 use vixen_core::wire::TailSegment;
 
@@ -44,7 +45,11 @@ const UNSAYABLE: &str = "vixen_entry_events_unsayable_total";
 
 /// Gives the metrics of events their help texts.
 pub(crate) fn describe_event_metrics() {
-    describe_counter!(UNSAYABLE, "Events left out: the payload has no form in the serializer");
+    describe_counter!(
+        UNSAYABLE,
+        "Events left out: the payload has no form in the serializer, or a later version wrote what this \
+         one has to know"
+    );
 }
 
 /// A subscription that has a topic, and what its events need to say.
@@ -72,7 +77,7 @@ pub struct Event {
     /// As they are stored: lists of receivers may be long.
     attributes_bytes: usize,
     topic: Option<Topic>,
-    encoding: Encoding,
+    content: Content,
     payload: Bytes,
 }
 
@@ -148,9 +153,17 @@ pub fn build(segment: &TailSegment, targets: &[Vec<Target>]) -> Built {
             break;
         };
         let Some((last, others)) = targets.split_last() else { continue };
-        let Some(attributes) = attributes_of(record.attributes) else {
-            is_malformed = true;
-            break;
+        let attributes = match attributes_of(record.attributes) {
+            Ok(attributes) => attributes,
+            Err(AttributesError::Malformed) => {
+                is_malformed = true;
+                break;
+            }
+            // It might say who may see it: nobody does.
+            Err(AttributesError::Unknown(_)) => {
+                counter!(UNSAYABLE).increment(1);
+                continue;
+            }
         };
         hit[topic] = true;
         let event = |target: &Target| Event {
@@ -162,7 +175,7 @@ pub fn build(segment: &TailSegment, targets: &[Vec<Target>]) -> Built {
             attributes: attributes.clone(),
             attributes_bytes: record.attributes.len(),
             topic: segment.topics.get(topic).filter(|_| target.names_topic).cloned(),
-            encoding: record.encoding,
+            content: record.content,
             payload: segment.records.slice_ref(record.payload),
         };
         events.extend(others.iter().map(event));
@@ -203,9 +216,9 @@ fn hold(events: &mut [Event], segment_bytes: usize) -> usize {
     used
 }
 
-fn attributes_of(bytes: &[u8]) -> Option<Option<Arc<Attributes>>> {
+fn attributes_of(bytes: &[u8]) -> Result<Option<Arc<Attributes>>, AttributesError> {
     if bytes.is_empty() {
-        return Some(None);
+        return Ok(None);
     }
     Attributes::from_bytes(bytes).map(|attributes| Some(Arc::new(attributes)))
 }
@@ -248,7 +261,7 @@ impl EventBatch {
             attributes: None,
             attributes_bytes: 0,
             topic: target.names_topic.then(|| router.topic.clone()),
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             payload: router.payload.clone(),
         });
         Self { about: router.about.clone(), ..Self::new(None, events.collect()) }

@@ -11,8 +11,8 @@ fn target(n: u64) -> Target {
 }
 
 fn record(topic: u16, attributes: &[u8]) -> Vec<u8> {
-    let (encoding, flags) = (Encoding::Json, RecordFlags::EXCLUDE_ME);
-    let record = Record { topic, encoding, flags, session: 7, attributes, payload: PAYLOAD };
+    let (content, flags) = (Encoding::Json.into(), RecordFlags::EXCLUDE_ME);
+    let record = Record { topic, content, flags, session: 7, attributes, payload: PAYLOAD };
     let mut bytes = Vec::new();
     record.write_to(&mut bytes);
     bytes
@@ -139,8 +139,8 @@ fn a_small_event_does_not_hold_the_large_segment_it_came_with() {
     let payloads: [(u16, &[u8]); 3] = [(0, &large), (1, b"[1]"), (0, &large)];
     let mut records = Vec::new();
     for (topic, payload) in payloads {
-        let (encoding, flags) = (Encoding::Json, RecordFlags::default());
-        let record = Record { topic, encoding, flags, session: 0, attributes: &[], payload };
+        let (content, flags) = (Encoding::Json.into(), RecordFlags::default());
+        let record = Record { topic, content, flags, session: 0, attributes: &[], payload };
         record.write_to(&mut records);
     }
     let segment = TailSegment {
@@ -181,4 +181,35 @@ fn attributes_count_as_well() {
     let segment = segment(&[record(0, &attributes)]);
     let batch = build(&segment, &[vec![target(1)], vec![]]).batch;
     assert!(batch.bytes() >= attributes.len() && attributes.len() > 5_000);
+}
+
+/// What a later version wrote costs its own event, and nobody another.
+#[test]
+fn messages_of_a_later_version_are_left_out_one_by_one() {
+    let of = |content, attributes: &[u8]| {
+        let flags = RecordFlags::default();
+        let record = Record { topic: 0, content, flags, session: 7, attributes, payload: PAYLOAD };
+        let mut bytes = Vec::new();
+        record.write_to(&mut bytes);
+        bytes
+    };
+    let json = Content::Arguments(Encoding::Json);
+    let segment = segment(&[
+        of(json, b"\x82\x01!"),
+        of(Content::Later(9), &[]),
+        of(Content::Raw, b"\x7f\x01!"),
+        of(json, &[]),
+    ]);
+    let built = build(&segment, &[vec![target(1)], vec![]]);
+    assert!(!built.is_malformed);
+    // The first might say who may see it.
+    assert_eq!(events(&built), [(1, 11), (1, 12), (1, 13)]);
+    for encoding in [Encoding::Json, Encoding::MsgPack, Encoding::Cbor] {
+        let frames = built.batch.frames(encoding);
+        let is_said: Vec<_> = frames.iter().map(Option::is_some).collect();
+        assert_eq!(is_said, [false, true, true], "{encoding:?}");
+    }
+    let raw = built.batch.frames(Encoding::Json)[1].clone().expect("said");
+    let text = raw.to_text().expect("JSON");
+    assert!(text.ends_with(r#",["\u0000WzFd"]]"#), "{text}");
 }

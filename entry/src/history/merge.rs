@@ -169,9 +169,9 @@ mod tests {
         for offset in if offsets.is_empty() { &all } else { offsets } {
             let payload = format!("[{offset}]");
             let (topic, session, flags) = (0, 1, RecordFlags::default());
-            let encoding = Encoding::Json;
+            let content = Encoding::Json.into();
             let payload = payload.as_bytes();
-            Record { topic, encoding, flags, session, attributes: &[], payload }
+            Record { topic, content, flags, session, attributes: &[], payload }
                 .write_to(&mut records);
         }
         Piece::new(TailSegment {

@@ -48,7 +48,7 @@ impl Stored {
             let payload = format!("[{position}]");
             let record = Record {
                 topic: u16::try_from(topic).expect("three"),
-                encoding: Encoding::Json,
+                content: Encoding::Json.into(),
                 flags: RecordFlags::default(),
                 session: 1,
                 attributes: &[],
@@ -597,9 +597,9 @@ fn a_consumer_that_takes_nothing_is_not_read_ahead_for() {
     // Each fills an item; the consumer has room for four.
     loop {
         let mut records = Vec::new();
-        let (encoding, flags) = (Encoding::Json, RecordFlags::default());
+        let (content, flags) = (Encoding::Json.into(), RecordFlags::default());
         let record =
-            Record { topic: 0, encoding, flags, session: 1, attributes: &[], payload: &payload };
+            Record { topic: 0, content, flags, session: 1, attributes: &[], payload: &payload };
         record.write_to(&mut records);
         sent += 1;
         let segment = TailSegment {

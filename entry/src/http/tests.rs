@@ -264,7 +264,7 @@ fn large(position: u64) -> TailSegment {
     let payload = format!("[\"{}\"]", "x".repeat(1 << 16));
     let record = Record {
         topic: 0,
-        encoding: Encoding::Json,
+        content: Encoding::Json.into(),
         flags: RecordFlags::default(),
         session: 0,
         attributes: &[],
@@ -312,8 +312,8 @@ async fn a_message_goes_from_publisher_to_subscriber_byte_for_byte() {
     let mut records = Vec::new();
     for session in [me.0, 0] {
         let flags = RecordFlags::EXCLUDE_ME;
-        let (encoding, payload) = (Encoding::Json, &messages[0].payload);
-        Record { topic: 0, encoding, flags, session, attributes: &[], payload }
+        let (content, payload) = (Encoding::Json.into(), &messages[0].payload);
+        Record { topic: 0, content, flags, session, attributes: &[], payload }
             .write_to(&mut records);
     }
     let segment = TailSegment {

@@ -282,7 +282,7 @@ impl Segmenter {
         for message in messages {
             let record = Record {
                 topic: 0,
-                encoding: message.encoding,
+                content: message.content,
                 flags: message.flags,
                 session: session.0,
                 attributes: &message.attributes,

@@ -68,7 +68,7 @@ mod tests {
             let payload = vec![b'1'; *size];
             let record = Record {
                 topic: 0,
-                encoding: Encoding::Json,
+                content: Encoding::Json.into(),
                 flags: RecordFlags::default(),
                 session: 1,
                 attributes: &[],

@@ -32,7 +32,7 @@ fn at(ms: u64) -> WallTime {
 fn publish(text: &'static str, request: u64) -> Publish {
     Publish {
         topic: Topic::new("r", "t"),
-        encoding: Encoding::Json,
+        content: Encoding::Json.into(),
         payload: Bytes::from_static(text.as_bytes()),
         attributes: Bytes::new(),
         flags: RecordFlags::EXCLUDE_ME,
@@ -234,8 +234,8 @@ fn what_is_sent_is_what_was_published() {
     assert_eq!(Blob::assemble(&table, &[&bytes]).verify(&over.expect("sent")), Ok(()));
     let records = Records::new(&bytes);
     let records: Vec<_> =
-        records.map(|r| (r.session, r.encoding, r.flags, r.attributes, r.payload)).collect();
-    let (json, flags) = (Encoding::Json, RecordFlags::EXCLUDE_ME);
+        records.map(|r| (r.session, r.content, r.flags, r.attributes, r.payload)).collect();
+    let (json, flags) = (Encoding::Json.into(), RecordFlags::EXCLUDE_ME);
     let wanted =
         [(7, json, flags, &[][..], &b"[1]"[..]), (7, json, flags, &attributes[..], &b"[2]"[..])];
     assert_eq!(records, wanted);

@@ -56,7 +56,7 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Encoding, Bytes)
         }
         for action in actions.drain(..) {
             match action {
-                Action::Publish(publish) => published.push((publish.encoding, publish.payload)),
+                Action::Publish(publish) => published.push((publish.content, publish.payload)),
                 Action::End(ending) => {
                     let _last = session.farewell(ending);
                     return published;

@@ -456,7 +456,7 @@ impl Edge {
         self.rights.spend(&topic.uri, bytes).map_err(|exceeded| refuse(exceeded.into()))?;
         Ok(Publish {
             topic,
-            encoding: publish.encoding,
+            content: publish.encoding.into(),
             payload: frame.slice(publish.payload.clone()),
             attributes,
             flags: match options.include_me {
@@ -481,7 +481,7 @@ impl Edge {
             authid: self.info.authid.to_string(),
             authrole: self.info.authrole.to_string(),
         });
-        Attributes { publisher, exclude, eligible }.to_bytes().into()
+        Attributes { publisher, exclude, eligible, ..Attributes::default() }.to_bytes().into()
     }
 }
 

@@ -79,3 +79,36 @@ impl Default for Recovered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vixen_core::id::{GroupId, MapVersion, SegmentId, Shard};
+    use vixen_core::segment::Challenger;
+
+    /// Golden: what is on disk stays readable.
+    #[test]
+    fn rows_have_these_bytes() {
+        let owner = OwnerId(uuid::Uuid::from_u128(0x0102));
+        let meta = SegmentMeta {
+            id: SegmentId { owner, seq: Seq(300) },
+            shard: Shard(5),
+            map: MapVersion(2),
+            count: 3,
+            bytes: 200,
+            digest: Digest([7; 16]),
+        };
+        let meta_bytes =
+            [&[16][..], &[0; 14], &[1, 2, 0xac, 2, 5, 2, 3, 0xc8, 1], &[7; 16]].concat();
+        let elected =
+            Elected { meta, challenger: Challenger { stamp: Stamp(9), group: GroupId(1) } };
+        let row = OrderRow { elected, chain: Digest([8; 16]) };
+        let row_bytes = [&meta_bytes[..], &[9, 1], &[8; 16]].concat();
+        assert_eq!(postcard::to_stdvec(&row), Ok(row_bytes));
+        let lost = Lost { meta, first: Position(128), stamp: Stamp(9) };
+        let lost_bytes = [&meta_bytes[..], &[0x80, 1, 9]].concat();
+        assert_eq!(postcard::to_stdvec(&lost), Ok(lost_bytes));
+        let chain = "ca75da5f382c626e280a4a2401943aea";
+        assert_eq!(OrderRow::chained(Digest::default(), elected).chain.to_string(), chain);
+    }
+}

@@ -13,7 +13,7 @@ fn chunk(seq: u64, count: u32) -> Chunk {
     for _ in 0..count {
         let record = Record {
             topic: 0,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: RecordFlags::default(),
             session: 1,
             attributes: &[],

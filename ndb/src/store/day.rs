@@ -23,7 +23,7 @@ use super::{StoreError, row};
 use vixen_replica::{Lost, OrderRow};
 
 /// Version of all rows; a store of another version is refused, not guessed at.
-pub(super) const FORMAT: u8 = 2;
+pub(super) const FORMAT: u8 = 3;
 
 /// The map of a day begins with this and grows with the data; small in tests, so that they grow it.
 const MAP_BYTES_MIN: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };

@@ -70,7 +70,7 @@ mod tests {
         for uri in ["a", "b", "a"] {
             let record = Record {
                 topic: 0,
-                encoding: Encoding::Json,
+                content: Encoding::Json.into(),
                 flags: RecordFlags::default(),
                 session: 1,
                 attributes: &[],

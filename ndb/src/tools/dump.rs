@@ -306,8 +306,8 @@ fn put_payload(
     record: &Record<'_>,
     scratch: &mut BytesMut,
 ) -> io::Result<()> {
-    let Ok((args, kwargs)) = payload::as_json(record.payload, record.encoding, scratch) else {
-        let opaque = payload::opaque_members(record.payload, record.encoding);
+    let Ok((args, kwargs)) = payload::as_json(record.payload, record.content, scratch) else {
+        let opaque = payload::opaque_members(record.payload, record.content);
         return write!(out, ",\"malformed\":true,{opaque}");
     };
     out.write_all(b",\"args\":")?;
@@ -337,7 +337,8 @@ mod tests {
     fn members(encoding: Encoding, payload: &[u8]) -> String {
         let (topic, flags, session) = (0, RecordFlags::default(), 0);
         let mut out = Vec::new();
-        let record = Record { topic, encoding, flags, session, attributes: &[], payload };
+        let record =
+            Record { topic, content: encoding.into(), flags, session, attributes: &[], payload };
         put_payload(&mut out, &record, &mut BytesMut::new()).expect("memory");
         String::from_utf8(out).expect("text")
     }

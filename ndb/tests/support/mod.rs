@@ -47,7 +47,7 @@ pub(crate) fn chunk_of(seq: u64, uris: &[&str], payload: &[u8]) -> Chunk {
     for uri in uris {
         let record = Record {
             topic: 0,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: RecordFlags::default(),
             session: seq,
             attributes: &[],

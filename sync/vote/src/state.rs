@@ -281,6 +281,39 @@ mod tests {
         assert_eq!(owner.floor_of(Seq(3)), Some(Stamp(20)));
     }
 
+    /// Golden: what is on disk stays readable.
+    #[test]
+    fn rows_have_these_bytes() {
+        use vixen_core::id::{Digest, MapVersion, Shard};
+        let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(0x0102)), seq: Seq(300) };
+        let meta = SegmentMeta {
+            id,
+            shard: Shard(5),
+            map: MapVersion(2),
+            count: 3,
+            bytes: 200,
+            digest: Digest([7; 16]),
+        };
+        let meta_bytes =
+            [&[16][..], &[0; 14], &[1, 2, 0xac, 2, 5, 2, 3, 0xc8, 1], &[7; 16]].concat();
+        let fresh = [&meta_bytes[..], &[0, 0, 0, 0]].concat();
+        assert_eq!(postcard::to_stdvec(&VoteState::new(meta)), Ok(fresh));
+        let challenger = Challenger { stamp: Stamp(9), group: GroupId(1) };
+        let vote = VoteState {
+            meta,
+            draft: Some(Stamp(8)),
+            group: Some(GroupId(1)),
+            promised: Ballot(2),
+            accepted: Some((Ballot(1), challenger)),
+        };
+        let voted = [&meta_bytes[..], &[1, 8, 1, 1, 2, 1, 1, 9, 1]].concat();
+        assert_eq!(postcard::to_stdvec(&vote), Ok(voted));
+        let row = OwnerRow { contiguous: Seq(300), stamp: Stamp(9) };
+        assert_eq!(postcard::to_stdvec(&row), Ok(vec![0xac, 2, 9]));
+        let elected = [&meta_bytes[..], &[9, 1]].concat();
+        assert_eq!(postcard::to_stdvec(&Elected { meta, challenger }), Ok(elected));
+    }
+
     #[test]
     fn one_ndb_node_is_one_durable_vote_however_often_it_asks() {
         use vixen_core::id::{Digest, MapVersion, Shard};

@@ -6,8 +6,8 @@ use bytes::BytesMut;
 
 use super::scan::json_text;
 use super::split::{Parts, split};
-use super::{PayloadError, transcode_value};
-use crate::segment::Encoding;
+use super::{PayloadError, transcode, transcode_value};
+use crate::segment::{Content, Encoding};
 
 /// The parts of a payload as JSON text, UTF-8: verbatim where it is, else written to `scratch`, which loses
 /// what it had.
@@ -17,9 +17,18 @@ use crate::segment::Encoding;
 /// as [`split`] does, and is UTF-8.
 pub fn as_json<'a>(
     payload: &'a [u8],
-    encoding: Encoding,
+    content: impl Into<Content>,
     scratch: &'a mut BytesMut,
 ) -> Result<Parts<'a>, PayloadError> {
+    let encoding = match content.into() {
+        Content::Arguments(encoding) => encoding,
+        Content::Raw => {
+            scratch.clear();
+            transcode(payload, Content::Raw, Encoding::Json, scratch)?;
+            return Ok((Some(scratch), None));
+        }
+        Content::Later(number) => return Err(PayloadError::Later { number }),
+    };
     let (args, kwargs) = split(payload, encoding)?;
     if encoding == Encoding::Json {
         json_text(payload)?;
@@ -39,7 +48,7 @@ pub fn as_json<'a>(
 /// Members of a JSON object that show a payload of which no JSON can be made:
 /// `"encoding":"cbor","base64":"…"`.
 #[must_use]
-pub fn opaque_members(payload: &[u8], encoding: Encoding) -> String {
+pub fn opaque_members(payload: &[u8], content: impl Into<Content>) -> String {
     let base64 = STANDARD.encode(payload);
-    format!("\"encoding\":\"{}\",\"base64\":\"{base64}\"", encoding.name())
+    format!("\"encoding\":\"{}\",\"base64\":\"{base64}\"", content.into())
 }

@@ -35,6 +35,9 @@
 //! one whose rest is not base64, and every key, stays a string. A list or dictionary as the key of
 //! a dictionary within another such key has no JSON here: its escapes would double on each level.
 //!
+//! Of what is no arguments, raw bytes are a list of the one value `bytes`; what a later version wrote
+//! has no form here.
+//!
 //! Nothing calls itself, so depth costs memory only: eight bytes a level to read it.
 
 mod as_json;
@@ -57,7 +60,7 @@ use bytes::{BufMut, BytesMut};
 use self::event::Source;
 use self::scan::{Kind, json_text};
 use self::write::Binary;
-use crate::segment::Encoding;
+use crate::segment::{Content, Encoding};
 
 pub use as_json::{as_json, opaque_members};
 pub use number::{INTEGER_BYTES_MAX, INTEGER_DIGITS_MAX};
@@ -103,6 +106,12 @@ pub enum PayloadError {
         /// Where the inner key begins.
         at: usize,
     },
+    /// What a later version wrote.
+    #[error("content {number} is of a later version")]
+    Later {
+        /// As it is stored.
+        number: u8,
+    },
     /// Longer than any frame may be.
     #[error("a payload of {bytes} bytes is too long")]
     TooLong {
@@ -111,18 +120,26 @@ pub enum PayloadError {
     },
 }
 
-/// Appends a whole payload, of no value, `args`, or `args` and `kwargs`, to `out` in another
-/// encoding. With the same one it is copied without a look.
+/// Appends a whole payload as arguments to `out`: no value, `args`, or `args` and `kwargs`. In the
+/// encoding that they have they are copied without a look.
 ///
 /// # Errors
 /// The payload is not what it should be, or has no form in the other encoding
-/// ([`PayloadError::KeyInKey`]). `out` is then as it was.
+/// ([`PayloadError::KeyInKey`], [`PayloadError::Later`]). `out` is then as it was.
 pub fn transcode(
     payload: &[u8],
-    from: Encoding,
+    from: impl Into<Content>,
     to: Encoding,
     out: &mut BytesMut,
 ) -> Result<(), PayloadError> {
+    let from = match from.into() {
+        Content::Arguments(encoding) => encoding,
+        Content::Raw => {
+            write_raw(payload, to, out);
+            return Ok(());
+        }
+        Content::Later(number) => return Err(PayloadError::Later { number }),
+    };
     undone_on_error(out, |out| {
         if from == to {
             out.put_slice(payload);
@@ -160,6 +177,27 @@ pub fn transcode_value(
         let end = value_at(value, 0, from, to, out)?;
         check_end(value, end, from)
     })
+}
+
+/// Appends a list of the one value `bytes`.
+fn write_raw(bytes: &[u8], to: Encoding, out: &mut BytesMut) {
+    match Binary::of(to) {
+        Some(binary) => {
+            binary.write_array_header(out, 1);
+            binary.write_bytes(out, bytes);
+        }
+        None => {
+            out.put_slice(b"[\"\\u0000");
+            to_json::put_base64(out, bytes);
+            out.put_slice(b"\"]");
+        }
+    }
+}
+
+/// Whether a payload has arguments.
+#[must_use]
+pub const fn has_arguments(payload: &[u8], content: Content) -> bool {
+    matches!(content, Content::Raw) || !payload.is_empty()
 }
 
 fn undone_on_error(

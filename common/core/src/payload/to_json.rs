@@ -87,7 +87,7 @@ fn put<T: Serialize + ?Sized>(out: &mut BytesMut, value: &T) {
 }
 
 /// Appends the text of RFC 4648 §4.
-fn put_base64(out: &mut BytesMut, bytes: &[u8]) {
+pub(super) fn put_base64(out: &mut BytesMut, bytes: &[u8]) {
     /// Three bytes are four characters: a chunk of whole threes has no padding within.
     const CHUNK: usize = 3 << 8;
     let mut text = [0; CHUNK / 3 * 4];

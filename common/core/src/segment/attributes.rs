@@ -1,12 +1,30 @@
 //! Attributes: what a message carries beside its payload, for whoever delivers it.
 //!
 //! They are stored with the message, because it is delivered by other entries than the one that
-//! took it, and read again long after its publisher is gone.
+//! took it, and read again long after its publisher is gone. So they are fields with tags, in the
+//! order of their tags, each at most once:
+//!
+//! ```text
+//! +--------+---------------------+-------+
+//! | tag u8 | length, LEB128 u32  | value |   and so on
+//! +--------+---------------------+-------+
+//! ```
+//! A version that does not know a tag keeps the field and passes it on. Whether it may go on without
+//! knowing what it says is in the tag: below 128 it may; from 128 on it may not, and delivers the
+//! message to nobody.
+//!
+//! | tag | value, in postcard |
+//! |---|---|
+//! | 1 | [`Publisher`] |
+//! | 128 | [`Audience`]: who does not get it |
+//! | 129 | [`Eligible`]: who alone gets it |
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// See the module. Stored as postcard, so fields keep their order and meaning for ever.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Whom subscribers may know as the publisher (WAMP spec *Publisher Identification*).
     pub publisher: Option<Publisher>,
@@ -14,6 +32,28 @@ pub struct Attributes {
     pub exclude: Audience,
     /// Who alone gets it, as far as not excluded: each list that is there must have the session.
     pub eligible: Eligible,
+    /// Fields of later versions, by tag, which change nothing here.
+    pub unknown: BTreeMap<u8, Vec<u8>>,
+}
+
+/// Tags are stored; never reuse one.
+mod tag {
+    pub(super) const PUBLISHER: u8 = 1;
+    pub(super) const EXCLUDE: u8 = 128;
+    pub(super) const ELIGIBLE: u8 = 129;
+    /// From here on a reader has to know what the field says.
+    pub(super) const MUST_BE_KNOWN: u8 = 128;
+}
+
+/// Why attributes say nothing to this version. The message is then for nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttributesError {
+    /// They are no attributes.
+    #[error("attributes are malformed")]
+    Malformed,
+    /// A later version wrote a field that has to be known.
+    #[error("attribute {0} has to be known and is of a later version")]
+    Unknown(u8),
 }
 
 /// A publisher that is disclosed; its session is in the record.
@@ -62,21 +102,51 @@ impl Attributes {
     /// As they are stored: nothing when they say nothing.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        if *self == Self::default() {
-            return Vec::new();
-        }
+        let Self { publisher, exclude, eligible, unknown } = self;
+        let mut fields = unknown.clone();
         // Writing to a growing buffer has no way to fail.
-        postcard::to_stdvec(self).unwrap_or_default()
+        if let Some(publisher) = publisher {
+            fields.insert(tag::PUBLISHER, postcard::to_stdvec(publisher).unwrap_or_default());
+        }
+        if *exclude != Audience::default() {
+            fields.insert(tag::EXCLUDE, postcard::to_stdvec(exclude).unwrap_or_default());
+        }
+        if *eligible != Eligible::default() {
+            fields.insert(tag::ELIGIBLE, postcard::to_stdvec(eligible).unwrap_or_default());
+        }
+        let field = |bytes, (tag, value): (&u8, &Vec<u8>)| {
+            postcard::to_extend(&(*tag, value.as_slice()), bytes).unwrap_or_default()
+        };
+        fields.iter().fold(Vec::new(), field)
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote; `None` when it is something else.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        if bytes.is_empty() {
-            return Some(Self::default());
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, in this version or a later one.
+    ///
+    /// # Errors
+    /// When it is something else, or has a field that has to be known and is not.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AttributesError> {
+        let mut attributes = Self::default();
+        let (mut rest, mut last) = (bytes, None);
+        while !rest.is_empty() {
+            let ((tag, value), after) = postcard::take_from_bytes::<(u8, &[u8])>(rest)
+                .map_err(|_malformed| AttributesError::Malformed)?;
+            if last.is_some_and(|last| last >= tag) {
+                return Err(AttributesError::Malformed);
+            }
+            match tag {
+                tag::PUBLISHER => attributes.publisher = Some(read(value)?),
+                tag::EXCLUDE => attributes.exclude = read(value)?,
+                tag::ELIGIBLE => attributes.eligible = read(value)?,
+                later if later >= tag::MUST_BE_KNOWN => {
+                    return Err(AttributesError::Unknown(later));
+                }
+                _ => {
+                    attributes.unknown.insert(tag, value.to_vec());
+                }
+            }
+            (rest, last) = (after, Some(tag));
         }
-        let (attributes, rest) = postcard::take_from_bytes(bytes).ok()?;
-        rest.is_empty().then_some(attributes)
+        Ok(attributes)
     }
 
     /// Whether the message is for this session, as far as the lists go.
@@ -94,6 +164,13 @@ impl Attributes {
     }
 }
 
+fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, AttributesError> {
+    match postcard::take_from_bytes(value) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) | Err(_) => Err(AttributesError::Malformed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,8 +180,46 @@ mod tests {
     #[test]
     fn nothing_is_stored_as_nothing() {
         assert_eq!(Attributes::default().to_bytes(), [0; 0]);
-        assert_eq!(Attributes::from_bytes(&[]), Some(Attributes::default()));
-        assert_eq!(Attributes::from_bytes(&[9, 9]), None);
+        assert_eq!(Attributes::from_bytes(&[]), Ok(Attributes::default()));
+    }
+
+    /// Golden: what is on disk stays readable.
+    #[test]
+    fn attributes_have_these_bytes() {
+        let publisher = Publisher { authid: "jo".to_owned(), authrole: "x".to_owned() };
+        let attributes = Attributes {
+            publisher: Some(publisher),
+            exclude: Audience { sessions: vec![7], ..Audience::default() },
+            eligible: Eligible { authroles: Some(vec!["r".to_owned()]), ..Eligible::default() },
+            unknown: BTreeMap::from([(2, b"hm".to_vec())]),
+        };
+        let bytes = b"\x01\x05\x02jo\x01x\x02\x02hm\x80\x04\x01\x07\0\0\x81\x06\0\0\x01\x01\x01r";
+        assert_eq!(attributes.to_bytes(), bytes);
+        assert_eq!(Attributes::from_bytes(bytes), Ok(attributes));
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_kept_unless_it_has_to_be_known() {
+        let kept = Attributes::from_bytes(b"\x7f\x01!").expect("may go on");
+        assert_eq!(kept.unknown, BTreeMap::from([(127, b"!".to_vec())]));
+        assert!(kept.admit(&JOE));
+        assert_eq!(kept.to_bytes(), b"\x7f\x01!");
+        assert_eq!(Attributes::from_bytes(b"\x82\x01!"), Err(AttributesError::Unknown(130)));
+    }
+
+    #[test]
+    fn what_is_no_attributes_is_told_from_what_is_later() {
+        let malformed: [&[u8]; 6] = [
+            b"\x09\x09",
+            b"\x01",
+            b"\x01\0",
+            b"\x02\x01a\x02\x01a",
+            b"\x03\0\x02\0",
+            b"\x80\x05\x01\x07\0\0\0",
+        ];
+        for bytes in malformed {
+            assert_eq!(Attributes::from_bytes(bytes), Err(AttributesError::Malformed), "{bytes:?}");
+        }
     }
 
     #[test]
@@ -133,7 +248,7 @@ mod tests {
         ];
         for (attributes, is_admitted) in table {
             assert_eq!(attributes.admit(&JOE), is_admitted, "{attributes:?}");
-            assert_eq!(Attributes::from_bytes(&attributes.to_bytes()), Some(attributes));
+            assert_eq!(Attributes::from_bytes(&attributes.to_bytes()), Ok(attributes));
         }
     }
 }

@@ -132,7 +132,7 @@ mod tests {
         for (n, uri) in ["a", "b", "b", "a"].iter().enumerate() {
             let record = Record {
                 topic: 0,
-                encoding: Encoding::Json,
+                content: Encoding::Json.into(),
                 flags: RecordFlags::default(),
                 session: 9,
                 attributes: &[],

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard, Stamp};
 
-pub use attributes::{Attributes, Audience, Eligible, Publisher, Receiver};
+pub use attributes::{Attributes, AttributesError, Audience, Eligible, Publisher, Receiver};
 pub use blob::{Blob, BlobError};
 pub use builder::{Chunk, SegmentBuilder};
 pub use pattern::{Match, TopicPattern};
-pub use record::{Encoding, Record, RecordFlags, Records};
+pub use record::{Content, Encoding, Record, RecordFlags, Records};
 
 /// A topic in its realm.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! +-----------+--------------+-----------+-------------+-----------+---------+
-//! | topic u16 | encoding u8  | flags u8  | session u64 | bytes u32 | payload |   little-endian
+//! | topic u16 | content u8   | flags u8  | session u64 | bytes u32 | payload |   little-endian
 //! +-----------+--------------+-----------+-------------+-----------+---------+
 //! ```
-//! `topic` is an index into the segment's topic table. The payload is what the publisher sent as
-//! arguments, in its own encoding, unparsed. With flag 2, attributes stand before it, and `bytes`
+//! `topic` is an index into the segment's topic table. The payload is what the publisher sent, as
+//! [`Content`] says, unparsed. With flag 2, attributes stand before it, and `bytes`
 //! counts them as well:
 //!
 //! ```text
@@ -15,12 +15,67 @@
 //! +-----------+------------+---------+
 //! ```
 
+use std::fmt;
+
 /// Bytes before the payload.
 pub(super) const HEADER_BYTES: usize = 16;
 /// Of the length before attributes.
 const LENGTH_BYTES: usize = 4;
 
-/// How a payload is encoded: the serializer of its publisher. Numbers are stored; never reuse one.
+/// What a payload is. Numbers are stored; never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Content {
+    /// 1 to 3: the arguments of a PUBLISH, in the encoding of its serializer.
+    Arguments(Encoding),
+    /// 4: bytes that mean nothing here. WAMP's subscribers get them as the one argument.
+    Raw,
+    /// What a later version wrote: it is kept and passed on, and nobody can be told it here.
+    Later(u8),
+}
+
+impl Content {
+    const RAW: u8 = 4;
+
+    /// What a stored number means.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Arguments(Encoding::Json),
+            2 => Self::Arguments(Encoding::MsgPack),
+            3 => Self::Arguments(Encoding::Cbor),
+            Self::RAW => Self::Raw,
+            later => Self::Later(later),
+        }
+    }
+
+    /// The number that is stored.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Arguments(encoding) => encoding as u8,
+            Self::Raw => Self::RAW,
+            Self::Later(number) => number,
+        }
+    }
+}
+
+impl From<Encoding> for Content {
+    fn from(encoding: Encoding) -> Self {
+        Self::Arguments(encoding)
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arguments(encoding) => f.pad(encoding.name()),
+            Self::Raw => f.pad("raw"),
+            Self::Later(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// How arguments are encoded: the serializer of their publisher. Numbers are those of [`Content`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Encoding {
@@ -33,17 +88,6 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding of a stored number; `None` if this version knows none such.
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            1 => Some(Self::Json),
-            2 => Some(Self::MsgPack),
-            3 => Some(Self::Cbor),
-            _ => None,
-        }
-    }
-
     /// The last part of the serializer's WebSocket subprotocol (`wamp.2.json`).
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -77,15 +121,15 @@ impl RecordFlags {
 pub struct Record<'a> {
     /// Index into the segment's topic table.
     pub topic: u16,
-    /// How the payload is encoded.
-    pub encoding: Encoding,
+    /// What the payload is.
+    pub content: Content,
     /// What the publisher asked for.
     pub flags: RecordFlags,
     /// WAMP session id of the publisher.
     pub session: u64,
     /// [`Attributes`](super::Attributes) as they are stored; mostly empty.
     pub attributes: &'a [u8],
-    /// The publisher's arguments, unparsed.
+    /// What the publisher sent, unparsed.
     pub payload: &'a [u8],
 }
 
@@ -113,7 +157,7 @@ impl Record<'_> {
         };
         out.reserve(self.stored_bytes());
         out.extend_from_slice(&self.topic.to_le_bytes());
-        out.push(self.encoding as u8);
+        out.push(self.content.number());
         out.push(flags);
         out.extend_from_slice(&self.session.to_le_bytes());
         out.extend_from_slice(&length.to_le_bytes());
@@ -164,7 +208,7 @@ impl<'a> Records<'a> {
         session.copy_from_slice(&header[4..12]);
         let record = Record {
             topic: u16::from_le_bytes([header[0], header[1]]),
-            encoding: Encoding::from_number(header[2])?,
+            content: Content::from_number(header[2]),
             flags: RecordFlags(flags.0 & !RecordFlags::ATTRIBUTES.0),
             session: u64::from_le_bytes(session),
             attributes,
@@ -202,7 +246,7 @@ mod tests {
         ) {
             let mut bytes = Vec::new();
             let wanted: Vec<_> = messages.iter().map(|(topic, session, attributes, payload)| Record {
-                topic: *topic, encoding: Encoding::Json, flags: RecordFlags::EXCLUDE_ME,
+                topic: *topic, content: Encoding::Json.into(), flags: RecordFlags::EXCLUDE_ME,
                 session: *session, attributes, payload,
             }).collect();
             wanted.iter().for_each(|r| r.write_to(&mut bytes));
@@ -220,13 +264,28 @@ mod tests {
     }
 
     #[test]
-    fn encodings_have_their_numbers_and_names() {
-        let all = [(1, "json"), (2, "msgpack"), (3, "cbor")];
-        for (number, name) in all {
-            let encoding = Encoding::from_number(number).expect("known");
-            assert_eq!((encoding as u8, encoding.name()), (number, name));
+    fn contents_have_their_numbers_and_names() {
+        let names = ["0", "json", "msgpack", "cbor", "raw", "5"];
+        for (number, name) in (0..).zip(names) {
+            let content = Content::from_number(number);
+            assert_eq!((content.number(), content.to_string().as_str()), (number, name));
         }
-        assert_eq!([0, 4, 255].map(Encoding::from_number), [None; 3]);
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_passed_on_and_so_are_those_after_it() {
+        let record = |content, payload| Record {
+            topic: 0,
+            content,
+            flags: RecordFlags(128),
+            session: 1,
+            attributes: b"?",
+            payload,
+        };
+        let records = [record(Content::Later(9), &b"x"[..]), record(Content::Raw, b"")];
+        let mut bytes = Vec::new();
+        records.iter().for_each(|record| record.write_to(&mut bytes));
+        assert!(Records::new(&bytes).eq(records));
     }
 
     #[test]
@@ -234,7 +293,7 @@ mod tests {
         let mut bytes = Vec::new();
         Record {
             topic: 2,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: RecordFlags::EXCLUDE_ME,
             session: 0x0102,
             attributes: &[],
@@ -245,7 +304,7 @@ mod tests {
         bytes.clear();
         Record {
             topic: 2,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: RecordFlags::EXCLUDE_ME,
             session: 0x0102,
             attributes: &[9],

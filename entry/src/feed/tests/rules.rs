@@ -42,7 +42,7 @@ fn segment(positions: std::ops::Range<u64>, attributes: &Attributes) -> TailSegm
     for _ in positions.clone() {
         let record = Record {
             topic: 0,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: RecordFlags::default(),
             session: 9,
             attributes: &attributes.to_bytes(),

@@ -80,7 +80,7 @@ impl<'a> LineEncoder<'a> {
 
     fn line(&mut self, out: &mut BytesMut, index: usize, record: &Record<'_>) {
         // One that cannot be read might say who may see it: nobody does.
-        let Some(attributes) = Attributes::from_bytes(record.attributes) else { return };
+        let Ok(attributes) = Attributes::from_bytes(record.attributes) else { return };
         if !attributes.admit(&self.reader) {
             return;
         }
@@ -130,9 +130,9 @@ fn timestamp(stamp: Stamp) -> Timestamp {
 
 /// Appends the members of a payload.
 fn put_payload(out: &mut BytesMut, record: &Record<'_>, scratch: &mut BytesMut) {
-    let Ok((args, kwargs)) = payload::as_json(record.payload, record.encoding, scratch) else {
+    let Ok((args, kwargs)) = payload::as_json(record.payload, record.content, scratch) else {
         out.put_slice(b",\"malformed\":true,");
-        out.put_slice(payload::opaque_members(record.payload, record.encoding).as_bytes());
+        out.put_slice(payload::opaque_members(record.payload, record.content).as_bytes());
         return;
     };
     if let Some(args) = args {
@@ -172,9 +172,9 @@ mod tests {
     fn segment(topics: &[&str], messages: &[(u16, u64, &[u8])]) -> TailSegment {
         let mut records = Vec::new();
         for (topic, session, payload) in messages {
-            let (topic, session, encoding) = (*topic, *session, Encoding::Json);
+            let (topic, session, content) = (*topic, *session, Encoding::Json.into());
             let flags = RecordFlags::default();
-            Record { topic, encoding, flags, session, attributes: &[], payload }
+            Record { topic, content, flags, session, attributes: &[], payload }
                 .write_to(&mut records);
         }
         TailSegment {
@@ -235,7 +235,7 @@ mod tests {
         for attributes in [disclosed.to_bytes(), excluded.to_bytes(), vec![0xff], Vec::new()] {
             Record {
                 topic: 0,
-                encoding: Encoding::Json,
+                content: Encoding::Json.into(),
                 flags: RecordFlags::default(),
                 session: 7,
                 attributes: &attributes,
@@ -262,8 +262,9 @@ mod tests {
             (Encoding::Cbor, b"\x9f\x01"),
         ];
         for (encoding, payload) in payloads {
+            let content = encoding.into();
             let (topic, flags, session, attributes) = (0, RecordFlags::default(), 1, &[][..]);
-            Record { topic, encoding, flags, session, attributes, payload }.write_to(&mut records);
+            Record { topic, content, flags, session, attributes, payload }.write_to(&mut records);
         }
         segment.records = records.into();
         let members: Vec<_> = lines(&segment, Direction::Forward)

@@ -113,10 +113,10 @@ async fn read(mut stream: TcpStream) -> (String, String) {
 fn segments(positions: std::ops::Range<u64>) -> HistoryItem {
     let each = positions.map(|position| {
         let mut records = Vec::new();
-        let (encoding, flags) = (Encoding::Json, RecordFlags::default());
+        let (content, flags) = (Encoding::Json.into(), RecordFlags::default());
         let payload = format!("[{position}]");
         let payload = payload.as_bytes();
-        Record { topic: 0, encoding, flags, session: 1, attributes: &[], payload }
+        Record { topic: 0, content, flags, session: 1, attributes: &[], payload }
             .write_to(&mut records);
         TailSegment {
             first: Position(position),

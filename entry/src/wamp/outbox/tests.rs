@@ -129,7 +129,7 @@ fn segment_of(first: u64, messages: &[Sent]) -> TailSegment {
         let payload = format!("[{position}]");
         let record = Record {
             topic: 0,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: message.flags,
             session: message.publisher,
             attributes: &attributes,

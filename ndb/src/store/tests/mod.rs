@@ -50,7 +50,7 @@ fn segment_with(of: u128, seq: u64, uris: &[&str], payload: &[u8]) -> (SegmentMe
     for uri in uris {
         let record = Record {
             topic: 0,
-            encoding: Encoding::Json,
+            content: Encoding::Json.into(),
             flags: RecordFlags::default(),
             session: seq,
             attributes: &[],

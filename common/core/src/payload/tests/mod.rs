@@ -7,8 +7,8 @@ mod write;
 
 use bytes::BytesMut;
 
-use super::{PayloadError, transcode, transcode_value};
-use crate::segment::Encoding;
+use super::{PayloadError, as_json, has_arguments, transcode, transcode_value};
+use crate::segment::{Content, Encoding};
 
 const ALL: [Encoding; 3] = [Encoding::Json, Encoding::MsgPack, Encoding::Cbor];
 
@@ -39,4 +39,30 @@ fn payload(bytes: &[u8], from: Encoding, to: Encoding) -> Result<Vec<u8>, Payloa
 fn json_of(bytes: &[u8], from: Encoding) -> Result<String, PayloadError> {
     let json = value(bytes, from, Encoding::Json)?;
     Ok(String::from_utf8(json).expect("JSON is text"))
+}
+
+#[test]
+fn raw_bytes_are_the_one_argument_of_whoever_reads_arguments() {
+    let said = |bytes: &[u8], to| {
+        let mut out = BytesMut::new();
+        transcode(bytes, Content::Raw, to, &mut out).expect("always");
+        out.to_vec()
+    };
+    assert_eq!(said(b"\x01", Encoding::Json), br#"["\u0000AQ=="]"#);
+    assert_eq!(said(b"\x01", Encoding::MsgPack), b"\x91\xc4\x01\x01");
+    assert_eq!(said(b"\x01", Encoding::Cbor), b"\x81\x41\x01");
+    assert_eq!(said(b"", Encoding::Json), br#"["\u0000"]"#);
+    let mut scratch = BytesMut::from(&b"before"[..]);
+    let parts = as_json(b"\x01", Content::Raw, &mut scratch);
+    assert_eq!(parts, Ok((Some(&br#"["\u0000AQ=="]"#[..]), None)));
+    assert!(has_arguments(b"", Content::Raw) && !has_arguments(b"", Encoding::Cbor.into()));
+}
+
+#[test]
+fn what_a_later_version_wrote_has_no_form() {
+    let later = Err(PayloadError::Later { number: 9 });
+    let mut out = BytesMut::from(&b"before"[..]);
+    assert_eq!(transcode(b"x", Content::Later(9), Encoding::Cbor, &mut out), later);
+    assert_eq!(&out[..], b"before");
+    assert_eq!(as_json(b"x", Content::Later(9), &mut out).map(|_| ()), later);
 }
