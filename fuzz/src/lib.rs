@@ -6,7 +6,6 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use vixen_runtime::config::Config;
 use vixen_core::payload::scan::Elements;
 use vixen_core::payload::{
     PayloadError, as_json, opaque_members, split, transcode, transcode_value,
@@ -14,6 +13,7 @@ use vixen_core::payload::{
 use vixen_core::segment::{Attributes, Blob, Encoding, Receiver, Records};
 use vixen_core::wire::{Greeting, Hello, Welcome, decode_frame, encode_message};
 use vixen_entry::wamp::fuzz::{hello, take_frames};
+use vixen_runtime::config::Config;
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgPack, Encoding::Cbor];
 const BATCHED: [&str; 3] = ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wamp.2.cbor.batched"];
@@ -67,6 +67,8 @@ fn wamp(subprotocol: &str, data: &[u8]) {
     }
 }
 
+type Convert = fn(&[u8], Encoding, Encoding, &mut BytesMut) -> Result<(), PayloadError>;
+
 /// A payload, from any encoding into any; the first byte tells which.
 pub fn transcode_payload(data: &[u8]) {
     let Some((first, payload)) = data.split_first() else { return };
@@ -79,7 +81,11 @@ pub fn transcode_payload(data: &[u8]) {
     if from == to {
         return;
     }
-    for convert in [transcode, transcode_value] {
+    let whole = |payload: &[u8], from: Encoding, to: Encoding, out: &mut BytesMut| {
+        transcode(payload, from, to, out)
+    };
+    let both: [Convert; 2] = [whole, transcode_value];
+    for convert in both {
         let mut out = BytesMut::from("before");
         match convert(payload, from, to, &mut out) {
             Err(_) => assert_eq!(out, "before", "what failed leaves nothing"),

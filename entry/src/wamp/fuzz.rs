@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
-use vixen_core::segment::Encoding;
+use vixen_core::segment::Content;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::Config;
 
@@ -33,7 +33,7 @@ const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#
 ///
 /// # Panics
 /// When `subprotocol` is none of an entry's, or the session has a fault.
-pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Encoding, Bytes)> {
+pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)> {
     let serializer = Serializer::of_subprotocol(subprotocol).expect("a subprotocol");
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = Config::nearcast(PathBuf::from("unused"), listen);
