@@ -13,6 +13,7 @@
 //! ```
 //! The highest copy that has come is the blob. Owners' ids begin with the time: none begins with 0.
 
+use bytes::Bytes;
 use heed::{MdbError, PutFlags, RoTxn, RwTxn, WithoutTls};
 
 use vixen_core::id::SegmentId;
@@ -44,19 +45,20 @@ fn number_of(key: &[u8]) -> Option<u32> {
 }
 
 impl DayEnv {
-    /// The segment's blob as it is stored, unchecked, as long as the transaction.
-    pub(super) fn blob<'t>(
+    /// The segment's blob as it is stored, unchecked. A copy: the pages of the file may change between
+    /// two looks, and what is verified must be what is used.
+    pub(super) fn blob(
         &self,
-        txn: &'t RoTxn<'_, WithoutTls>,
+        txn: &RoTxn<'_, WithoutTls>,
         segment: SegmentId,
-    ) -> Result<Option<&'t [u8]>, StoreError> {
+    ) -> Result<Option<Bytes>, StoreError> {
         for copy in self.blobs.rev_prefix_iter(txn, &prefix_of(segment))? {
             let (_, bytes) = copy?;
             if !bytes.is_empty() {
-                return Ok(Some(bytes));
+                return Ok(Some(Bytes::copy_from_slice(bytes)));
             }
         }
-        Ok(self.blobs.get(txn, &segment.to_key())?)
+        Ok(self.blobs.get(txn, &segment.to_key())?.map(Bytes::copy_from_slice))
     }
 
     /// Writes a segment's blob, unless it is there and whole.
@@ -77,7 +79,7 @@ impl DayEnv {
             }
             Some((number, has_come)) => number.saturating_add(u32::from(has_come)),
         };
-        let is_whole = self.blob(txn, meta.id)?.is_some_and(|now| read::check(now, meta).is_ok());
+        let is_whole = self.blob(txn, meta.id)?.is_some_and(|now| read::check(&now, meta).is_ok());
         if !is_whole {
             self.blobs.put(txn, &copy_key(meta.id, number), bytes)?;
         }
@@ -111,7 +113,9 @@ impl DayEnv {
         for copy in self.blobs.prefix_iter(txn, &prefix_of(segment))? {
             keys.push(copy?.0.to_vec());
         }
-        let is_whole = |bytes: &[u8]| meta.is_some_and(|meta| read::check(bytes, meta).is_ok());
+        let is_whole = |bytes: &[u8]| {
+            meta.is_some_and(|meta| read::check(&Bytes::copy_from_slice(bytes), meta).is_ok())
+        };
         let mut is_left = false;
         for key in keys {
             let Some(bytes) = self.blobs.get(txn, &key)? else { continue };

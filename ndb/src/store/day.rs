@@ -307,7 +307,8 @@ impl DayEnv {
     /// The order's row at a key that was read.
     pub(super) fn order_row(key: &[u8], value: &[u8]) -> Result<(Position, OrderRow), StoreError> {
         let first = row::position_of(db_name::ORDER, key)?;
-        Ok((first, row::decode(db_name::ORDER, key, value)?))
+        // Verified with the position that was read, whatever the key is by now.
+        Ok((first, row::decode(db_name::ORDER, &first.0.to_be_bytes(), value)?))
     }
 
     /// The lowest key of the order, whether or not its row is whole.
@@ -406,7 +407,7 @@ impl DayEnv {
             let (key, value) = item?;
             let damaged = || StoreError::Row { database: db_name::OWNERS, key: key.to_vec() };
             let owner = uuid::Uuid::from_slice(key).map_err(|_length| damaged())?;
-            owners.push((OwnerId(owner), row::decode(db_name::OWNERS, key, value)?));
+            owners.push((OwnerId(owner), row::decode(db_name::OWNERS, owner.as_bytes(), value)?));
         }
         Ok(owners)
     }

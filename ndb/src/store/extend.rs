@@ -151,8 +151,8 @@ impl Store {
             if row.elected.challenger.group != self.group() {
                 continue;
             }
-            let blob = env.blob(txn, meta.id)?.filter(|bytes| read::check(bytes, &meta).is_ok());
-            if let Some(bytes) = blob.map(bytes::Bytes::copy_from_slice) {
+            let bytes = env.blob(txn, meta.id)?;
+            if let Some(bytes) = bytes.filter(|bytes| read::check(bytes, &meta).is_ok()) {
                 index(env, txn, *first, &Blob::from_bytes(bytes))?;
                 continue;
             }

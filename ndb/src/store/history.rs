@@ -507,8 +507,8 @@ fn blob_of(env: &DayEnv, meta: &SegmentMeta) -> Result<Found, StoreError> {
     let txn = env.read()?;
     let segment: SegmentId = meta.id;
     let Some(bytes) = env.blob(&txn, segment)? else { return Ok(Found::Missing) };
-    match read::check(bytes, meta) {
-        Ok(()) => Ok(Found::Blob(Blob::from_bytes(Bytes::copy_from_slice(bytes)))),
+    match read::check(&bytes, meta) {
+        Ok(()) => Ok(Found::Blob(Blob::from_bytes(bytes))),
         Err(_damaged) => Ok(Found::Damaged),
     }
 }

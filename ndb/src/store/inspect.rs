@@ -358,7 +358,6 @@ impl Day {
                     let id = row.elected.meta.id;
                     let is_wanted = Some(row.elected.challenger.group) == group;
                     let blob = if is_wanted { env.blob(&txn, id)? } else { None };
-                    let blob = blob.map(Bytes::copy_from_slice);
                     bytes += blob.as_ref().map_or(0, Bytes::len);
                     let is_missing = is_wanted && env.missing.get(&txn, &id.to_key())?.is_some();
                     let is_found = env.finds_row(&txn, first)?;
@@ -404,7 +403,7 @@ impl Day {
                 let meta = row::decode::<SegmentMeta>(db_name::TEMPORARY, key, value);
                 read.push(match meta {
                     Ok(meta) => {
-                        let blob = env.blob(&txn, meta.id)?.map(Bytes::copy_from_slice);
+                        let blob = env.blob(&txn, meta.id)?;
                         bytes += blob.as_ref().map_or(0, Bytes::len);
                         Some((meta, blob))
                     }

@@ -117,8 +117,8 @@ impl Store {
         let Some(env) = env else { return Ok(None) };
         let txn = env.read()?;
         let Some(bytes) = env.blob(&txn, meta.id)? else { return Ok(None) };
-        check(bytes, meta)?;
-        Ok(Some(Blob::from_bytes(Bytes::copy_from_slice(bytes))))
+        check(&bytes, meta)?;
+        Ok(Some(Blob::from_bytes(bytes)))
     }
 
     /// The blob of a segment of whatever day, for a peer that verifies it.
@@ -127,7 +127,7 @@ impl Store {
         for env in envs {
             let txn = env.read()?;
             if let Some(bytes) = env.blob(&txn, segment)? {
-                return Ok(Some(Blob::from_bytes(Bytes::copy_from_slice(bytes))));
+                return Ok(Some(Blob::from_bytes(bytes)));
             }
         }
         Ok(None)
@@ -202,8 +202,8 @@ pub(super) const fn backward_or(next: Position, is_backward: bool) -> Position {
     if is_backward { Position(next.0.saturating_sub(1)) } else { next }
 }
 
-/// The bytes are those that the meta names.
-pub(super) fn check(bytes: &[u8], meta: &SegmentMeta) -> Result<(), StoreError> {
+/// The bytes are those that the meta names. They are a copy: what LMDB lends may change afterwards.
+pub(super) fn check(bytes: &Bytes, meta: &SegmentMeta) -> Result<(), StoreError> {
     let is_whole = bytes.len() as u64 == u64::from(meta.bytes);
     if is_whole && Digest::of(&[bytes]) == meta.digest {
         Ok(())

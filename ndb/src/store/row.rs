@@ -27,9 +27,12 @@ pub(super) fn decode<T: DeserializeOwned>(
     key: &[u8],
     row: &[u8],
 ) -> Result<T, StoreError> {
-    let damaged = || StoreError::Row { database, key: key.to_vec() };
+    // Copies: the pages that LMDB lends may change between two looks, and what is verified is what is
+    // used.
+    let (key, row) = (key.to_vec(), row.to_vec());
+    let damaged = || StoreError::Row { database, key: key.clone() };
     let (value, check) = row.split_last_chunk::<CHECK_BYTES>().ok_or_else(damaged)?;
-    if Digest::of(&[key, value]).0[..CHECK_BYTES] != check[..] {
+    if Digest::of(&[&key, value]).0[..CHECK_BYTES] != check[..] {
         return Err(damaged());
     }
     postcard::from_bytes(value).map_err(|_malformed| damaged())

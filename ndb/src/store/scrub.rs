@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use vixen_core::id::{Digest, Position};
 use vixen_core::segment::{Blob, Elected, SegmentMeta};
 use vixen_core::time::UtcDay;
@@ -140,13 +138,13 @@ impl Store {
             return Ok(());
         };
         step.bytes += bytes.len() as u64;
-        if read::check(bytes, &meta).is_err() {
+        if read::check(&bytes, &meta).is_err() {
             if !is_noted {
                 step.findings.push(Finding::Blob(lost));
             }
             return Ok(());
         }
-        let blob = Blob::from_bytes(Bytes::copy_from_slice(bytes));
+        let blob = Blob::from_bytes(bytes);
         if let Ok((topics, _records)) = blob.open()
             && !env.is_indexed(&txn, first, &topics)?
         {
@@ -197,7 +195,7 @@ impl Store {
             let (metas, _damaged) = env.temporaries(&txn)?;
             for meta in metas {
                 let bytes = env.blob(&txn, meta.id)?;
-                if bytes.is_none_or(|bytes| read::check(bytes, &meta).is_err()) {
+                if bytes.is_none_or(|bytes| read::check(&bytes, &meta).is_err()) {
                     findings.push(Finding::Temporary(meta));
                 }
             }

@@ -249,16 +249,20 @@ fn read_row_between(
     low: &[u8],
     high: &[u8],
 ) -> Result<Position, StoreError> {
-    if key < low || key > high {
-        return Err(StoreError::Row { database: db_name::TOPIC_ROWS, key: key.to_vec() });
+    // A copy: the page may change between two looks.
+    let key = key.to_vec();
+    if key.as_slice() < low || key.as_slice() > high {
+        return Err(StoreError::Row { database: db_name::TOPIC_ROWS, key });
     }
-    read_row(key, check)
+    read_row(&key, check)
 }
 
 pub(super) fn read_row(key: &[u8], check: &[u8]) -> Result<Position, StoreError> {
     let damaged = || StoreError::Row { database: db_name::TOPIC_ROWS, key: key.to_vec() };
-    if *check != row_check(key) {
+    // A copy: what is verified is what is used, whatever the page is by then.
+    let copied: [u8; 12] = key.try_into().map_err(|_length| damaged())?;
+    if *check != row_check(&copied) {
         return Err(damaged());
     }
-    row::position_of(db_name::TOPIC_ROWS, key.get(4..).ok_or_else(damaged)?)
+    row::position_of(db_name::TOPIC_ROWS, &copied[4..])
 }

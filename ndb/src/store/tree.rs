@@ -53,7 +53,9 @@ impl DayEnv {
         let mut before: Option<(Position, OrderRow)> = None;
         for item in self.order.iter(txn)? {
             let (key, value) = item?;
-            let Ok((first, row)) = Self::order_row(key, value) else { return Ok(None) };
+            // A copy is verified and written: the page may change between two looks.
+            let value = value.to_vec();
+            let Ok((first, row)) = Self::order_row(key, &value) else { return Ok(None) };
             let follows = before.is_none_or(|(at, before)| {
                 at.plus(before.elected.meta.count) == first
                     && OrderRow::chained(before.chain, row.elected).chain == row.chain
@@ -62,7 +64,7 @@ impl DayEnv {
                 return Ok(None);
             }
             before = Some((first, row));
-            rows.push((first, value.to_vec()));
+            rows.push((first, value));
         }
         Ok(Some(rows))
     }

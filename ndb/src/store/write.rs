@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use heed::RwTxn;
 
 use vixen_core::id::{OwnerId, Position, SegmentId, Seq, Stamp};
@@ -114,7 +115,7 @@ enum Source {
     /// In the day of its row.
     Here,
     /// In another day; these are they, unless they are at hand or of no use.
-    Elsewhere(Option<Vec<u8>>),
+    Elsewhere(Option<Bytes>),
 }
 
 impl Memory {
@@ -318,7 +319,7 @@ impl Store {
         from: UtcDay,
         place: &vixen_replica::Place,
         days: &BTreeMap<UtcDay, Vec<Change<'_>>>,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Bytes>, StoreError> {
         match place.body {
             Body::Memory(_) | Body::Missing | Body::Elsewhere => return Ok(None),
             Body::Stored => {}
@@ -326,7 +327,7 @@ impl Store {
         let id = place.row.elected.meta.id;
         // It may be in this very batch.
         let in_batch = days.get(&from).into_iter().flatten().find_map(|change| match change {
-            Change::Store { meta, blob, .. } if meta.id == id => Some(blob.as_bytes().to_vec()),
+            Change::Store { meta, blob, .. } if meta.id == id => Some(blob.as_bytes().clone()),
             Change::Store { .. }
             | Change::Place { .. }
             | Change::Lose(_)
@@ -337,7 +338,7 @@ impl Store {
         }
         let env = self.day(from)?;
         let txn = env.read()?;
-        Ok(env.blob(&txn, id)?.map(<[u8]>::to_vec))
+        Ok(env.blob(&txn, id)?)
     }
 
     /// The first row of a day brings along what the days before know of owners.
@@ -393,8 +394,7 @@ impl Store {
             Change::Index { first, meta } => {
                 // A number that is remembered may be one whose name is damaged on disk.
                 env.forget_topics();
-                let bytes = env.blob(txn, meta.id)?.map(bytes::Bytes::copy_from_slice);
-                if let Some(bytes) = bytes {
+                if let Some(bytes) = env.blob(txn, meta.id)? {
                     let blob = Blob::from_bytes(bytes);
                     if let Ok((topics, _records)) = blob.open() {
                         env.purge_topics(txn, *first, &topics)?;
@@ -440,9 +440,8 @@ impl Store {
             Body::Memory(blob) => index(env, txn, place.first, blob),
             Body::Stored | Body::Missing => {
                 // Missing bytes may have come in the same batch, and stand before the row.
-                let blob =
-                    env.blob(txn, meta.id)?.filter(|bytes| read::check(bytes, &meta).is_ok());
-                if let Some(bytes) = blob.map(bytes::Bytes::copy_from_slice) {
+                let bytes = env.blob(txn, meta.id)?;
+                if let Some(bytes) = bytes.filter(|bytes| read::check(bytes, &meta).is_ok()) {
                     return index(env, txn, place.first, &Blob::from_bytes(bytes));
                 }
                 let (first, stamp) = (place.first, elected.stamp());
@@ -494,7 +493,7 @@ impl Store {
         for meta in metas {
             let waits = memory.temporary.contains_key(&meta.id);
             let Some(bytes) = from.blob(&txn, meta.id)?.filter(|_| waits) else { continue };
-            let blob = Blob::from_bytes(bytes::Bytes::copy_from_slice(bytes));
+            let blob = Blob::from_bytes(bytes);
             let change = Change::Store { meta: &meta, blob: &blob, mark: Mark::Temporary };
             to.write(&mut |env, txn| self.apply(env, txn, &change))?;
             memory.temporary.insert(meta.id, to.day);

@@ -2,6 +2,7 @@
 
 mod basics;
 mod blobs;
+mod changing;
 mod days;
 mod extend;
 mod growth;

@@ -92,7 +92,7 @@ fn a_reader_that_lasts_keeps_what_it_reads() {
     std::thread::scope(|threads| threads.spawn(|| trim(&mut bench, 2)).join()).expect("no panic");
     assert!(!dir.path().join(day(0).to_string()).exists(), "nobody opens it again");
     let read = env.blob(&txn, segments[0].0.id).expect("reads");
-    assert_eq!(read, Some(&segments[0].1.as_bytes()[..]));
+    assert_eq!(read.as_ref(), Some(segments[0].1.as_bytes()));
     drop(txn);
     drop(env);
     wait_for_names(dir.path(), &[day(2), day(3)]);
