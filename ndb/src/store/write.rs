@@ -338,7 +338,7 @@ impl Store {
         }
         let env = self.day(from)?;
         let txn = env.read()?;
-        Ok(env.blob(&txn, id)?)
+        env.blob(&txn, id)
     }
 
     /// The first row of a day brings along what the days before know of owners.
