@@ -13,7 +13,7 @@ use vixen_core::wire::{HistoryPlace, HistoryQuery};
 use super::*;
 
 /// So that a look takes as long as several changes.
-const PAYLOAD: [u8; 64 << 10] = [b'1'; 64 << 10];
+static PAYLOAD: [u8; 64 << 10] = [b'1'; 64 << 10];
 const LOOKS: u32 = 4_000;
 
 /// Where the bytes lie in the file of the day.
