@@ -1,9 +1,8 @@
 //! The entry tier of vixen: WAMP clients on one side, ndb and sync nodes on the other.
 //!
-//! `segmenter` turns what sessions publish into advance segments and acknowledges it; `delivery`
-//! turns the tails of the ndb nodes into events; `history` reads what they stored; all are pure.
-//! `node` drives them, `wamp` and `http` face the clients, `serve` runs an entry of a cluster, and
-//! `nearcast` runs all three tiers in one process. Nothing here stores a message or has a part in
+//! What it does between the two is `vixen-broker`, which is pure. `node` drives it, `wamp` and `http`
+//! face the clients, `serve` runs an entry of a cluster, and `nearcast` runs all three tiers in one
+//! process. Nothing here stores a message or has a part in
 //! the vote.
 
 // They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
@@ -11,20 +10,17 @@
 
 mod answers;
 pub mod auth;
-pub mod broker;
-pub mod delivery;
 mod door;
-pub mod events;
-mod feed;
-pub mod history;
 pub mod http;
 mod metrics;
 mod nearcast;
 mod node;
+pub mod outbound;
 pub mod quota;
+mod reads;
 mod rights;
-pub mod segmenter;
 mod serve;
+mod text;
 pub mod wamp;
 
 pub use nearcast::Nearcast;

@@ -7,9 +7,8 @@ use metrics::{
     gauge, histogram,
 };
 
+use vixen_broker::history::HistoryError;
 use vixen_core::wire::RefuseReason;
-
-use crate::history::HistoryError;
 
 const SEGMENTS_CLOSED: &str = "vixen_entry_segments_closed_total";
 const SEGMENTS_RESENT: &str = "vixen_entry_segments_resent_total";
@@ -27,6 +26,8 @@ const TAIL_MOVES: &str = "vixen_entry_tail_moves_total";
 const TAIL_DROPS: &str = "vixen_entry_tail_drops_total";
 const POSITIONS_MISSED: &str = "vixen_entry_positions_missed_total";
 const EVENTS: &str = "vixen_entry_events_total";
+/// Events left out because their payload cannot be said in a subscriber's serializer.
+const UNSAYABLE: &str = "vixen_entry_events_unsayable_total";
 const FRONTIER_VIOLATIONS: &str = "vixen_entry_frontier_violations_total";
 const FEEDS_TRIMMED: &str = "vixen_entry_feeds_trimmed_total";
 const ORDER_ROWS_FETCHED: &str = "vixen_entry_order_rows_fetched_total";
@@ -166,6 +167,13 @@ impl Metrics {
     }
 }
 
+/// Counts events that were left out: see the help text.
+pub(crate) fn count_unsayable(events: usize) {
+    if events > 0 {
+        counter!(UNSAYABLE).increment(events as u64);
+    }
+}
+
 fn describe() {
     describe_counter!(SEGMENTS_CLOSED, "Segments closed and sent to ndb nodes");
     describe_counter!(SEGMENTS_RESENT, "Segments sent again to one ndb node");
@@ -190,6 +198,11 @@ fn describe() {
     describe_counter!(TAIL_DROPS, "Segments or messages of a tail left out, by reason");
     describe_counter!(POSITIONS_MISSED, "Positions that no replica could give to subscribers");
     describe_counter!(EVENTS, "Canonical messages encoded for subscribers");
+    describe_counter!(
+        UNSAYABLE,
+        "Events left out: the payload has no form in the serializer, or a later version wrote what this \
+         one has to know"
+    );
     describe_counter!(FRONTIER_VIOLATIONS, "Words of sync nodes that contradict the order");
     describe_counter!(FEEDS_TRIMMED, "Times a sync node had forgotten what its feed should tell");
     describe_counter!(ORDER_ROWS_FETCHED, "Segments placed by the order of an ndb node");

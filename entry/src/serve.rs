@@ -27,13 +27,12 @@ use vixen_runtime::tls::Tls;
 
 use crate::answers::{Answers, describe_answer_metrics};
 use crate::door::{Door, describe_door_metrics, reload_realms, tell_exposure};
-use crate::events::describe_event_metrics;
-use crate::feed::ReadContext;
 use crate::http::{
     client_router, describe_host_metrics, describe_http_metrics, describe_web_metrics,
     pages_of_known_hosts,
 };
 use crate::node::{EntryNode, EntryOptions};
+use crate::reads::ReadContext;
 use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
 /// Time for the sessions to get their last answers and close. Whatever starts a node again waits
@@ -243,7 +242,6 @@ fn routers_of(
     has_admin: bool,
 ) -> Routers {
     describe_session_metrics();
-    describe_event_metrics();
     describe_answer_metrics();
     describe_door_metrics();
     describe_web_metrics();

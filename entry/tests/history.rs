@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use vixen_broker::history::{Direction, HistoryError, HistoryRequest, Start};
 use vixen_core::id::{GroupId, NdbId, OwnerId, Position, Stamp, StoreId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
 use vixen_core::segment::{Encoding, Record, RecordFlags, Topic, TopicPattern};
 use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId, TailSegment};
-use vixen_entry::history::{Direction, HistoryError, HistoryRequest, Start};
 use vixen_entry::{EntryHandle, EntryNode, EntryOptions, HistoryStream};
 use vixen_runtime::config::{Durability, Limits};
 use vixen_runtime::link::{BEAT_EVERY, End, LinkEvent, LinkSender, join};

@@ -9,6 +9,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use vixen_broker::api::{
+    AckLevel, Acknowledged, Answer, JoinId, Outgoing, Place, Publish, PublishError, RequestId,
+    SessionId, SessionInfo, SubscribeMode, SubscriptionId,
+};
 use vixen_core::id::{
     Digest, GroupId, NdbId, OwnerId, PermanentId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
 };
@@ -19,11 +23,7 @@ use vixen_core::segment::{
     Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentMeta, Topic, TopicPattern,
 };
 use vixen_core::wire::{Message, NdbStanding, OrderBase, PeerId, RefuseReason, TailSegment};
-use vixen_entry::broker::{
-    AckLevel, Acknowledged, Answer, JoinId, OutboundReceiver, Outgoing, Place, Publish,
-    PublishError, RequestId, SessionEvent, SessionId, SessionInfo, SubscribeMode, SubscriptionId,
-    outbound,
-};
+use vixen_entry::outbound::{OutboundReceiver, SessionEvent, outbound};
 use vixen_entry::{EntryEvent, EntryHandle, EntryNode, EntryOptions};
 use vixen_runtime::config::{Durability, Limits};
 use vixen_runtime::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};

@@ -6,12 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use subtle::{Choice, ConstantTimeEq};
 
+use vixen_broker::api::SessionId;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::Salting;
 
 use super::identity::{Identity, Method};
 use super::stand_in::hmac_sha256;
-use crate::broker::SessionId;
 
 /// What the signature must be.
 #[derive(Clone)]

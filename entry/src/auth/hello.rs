@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use vixen_broker::api::SessionId;
 use vixen_runtime::config::AUTH_NAME_BYTES_MAX;
 
 use super::refusal::Refusal;
-use crate::broker::SessionId;
 
 /// A HELLO.
 #[derive(Clone, Copy, Debug)]

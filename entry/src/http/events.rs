@@ -29,20 +29,24 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use vixen_broker::api::{Outgoing, SubscribeError, SubscriptionId};
+use vixen_broker::event::EventBatch;
+use vixen_broker::history::HistoryError;
+use vixen_broker::replay::{After, Effects, ReadPart, Subscriber, Wish};
 use vixen_core::id::Position;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::tls::ClientAddress;
 
+use super::object::put_object;
 use super::problem::Problem;
 use super::publish::{REALM, admitted, problem_of};
 use super::refusals;
 use super::resume::{LastEventId, Reset};
 use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
-use crate::broker::{Outgoing, SessionEvent, SubscribeError, SubscriptionId};
-use crate::events::EventBatch;
-use crate::feed::{After, Effects, Feed, ReadContext, ReadPart, Wish, read};
-use crate::history::HistoryError;
+use crate::metrics::count_unsayable;
+use crate::outbound::SessionEvent;
+use crate::reads::{ReadContext, read};
 use crate::rights::{Rights, RightsLost};
 use crate::wamp::{RawUri, SessionContext};
 
@@ -171,7 +175,7 @@ async fn open(
         visitor,
         rights: edge.into_rights(),
         wish,
-        feed: Feed::default(),
+        subscriber: Subscriber::default(),
         reads: context.reads.clone(),
         stopping: context.stopping.clone(),
         incoming: VecDeque::new(),
@@ -219,7 +223,7 @@ struct EventStream {
     visitor: Visitor,
     rights: Rights,
     wish: Wish,
-    feed: Feed,
+    subscriber: Subscriber,
     reads: ReadContext,
     stopping: watch::Receiver<bool>,
     incoming: VecDeque<Outgoing>,
@@ -289,7 +293,7 @@ impl EventStream {
     async fn turn(&mut self) -> Result<(), End> {
         if self.reading.is_none()
             && self.read_at.is_none()
-            && let Some(request) = self.feed.next_read()
+            && let Some(request) = self.subscriber.next_read()
         {
             self.reading = Some(Box::pin(read(self.reads.clone(), request)));
         }
@@ -300,7 +304,7 @@ impl EventStream {
         }
         let heartbeat = Instant::now() + HEARTBEAT;
         let mut stopping = self.stopping.clone();
-        let is_blocked = self.feed.is_blocked();
+        let is_blocked = self.subscriber.is_blocked();
         tokio::select! {
             biased;
             () = stopped(&mut stopping) => return Err(End::Stopped),
@@ -308,7 +312,7 @@ impl EventStream {
             () = self.rights.changed() => self.judge()?,
             outcome = done(&mut self.reading) => {
                 self.reading = None;
-                let fx = self.feed.on_read(outcome);
+                let fx = self.subscriber.on_read(outcome);
                 self.settle(fx).await?;
                 self.take_incoming();
             }
@@ -334,7 +338,7 @@ impl EventStream {
     }
 
     fn take_incoming(&mut self) {
-        while !self.feed.is_blocked()
+        while !self.subscriber.is_blocked()
             && let Some(outgoing) = self.incoming.pop_front()
         {
             self.unwritten_bytes += outgoing.queued_bytes();
@@ -350,11 +354,12 @@ impl EventStream {
                 }
                 Outgoing::Subscribed { subscription, live_from, end, .. } => {
                     self.subscription = Some(subscription);
-                    self.stands = self.feed.subscribed(subscription, &self.wish, live_from, end);
+                    self.stands =
+                        self.subscriber.subscribed(subscription, &self.wish, live_from, end);
                 }
-                Outgoing::Joined { join, from } => self.feed.on_joined(join, from),
+                Outgoing::Joined { join, from } => self.subscriber.on_joined(join, from),
                 Outgoing::Lagging { from, subscriptions } => {
-                    self.feed.on_lagging(from, &subscriptions);
+                    self.subscriber.on_lagging(from, &subscriptions);
                 }
                 refused @ Outgoing::Refused { .. } => {
                     self.incoming.push_front(refused);
@@ -366,7 +371,8 @@ impl EventStream {
     }
 
     async fn settle(&mut self, fx: Effects) -> Result<(), End> {
-        let Effects { announce, batches, join, ended, refused, lost, pause, failed } = fx;
+        let Effects { announce, batches, join, ended, refused, lost, pause, failed, left_out } = fx;
+        count_unsayable(left_out);
         self.waiting.read(failed.as_ref());
         if let Some(error) = refused.into_iter().map(|(_, error)| error).chain(lost).next() {
             let may_reset = std::mem::take(&mut self.may_reset);
@@ -397,7 +403,7 @@ impl EventStream {
     async fn reset(&mut self, reset: Reset, problem: &Problem) -> Result<(), End> {
         let event = format!("event: reset\nid: {}\ndata: {}\n\n", reset.last, problem.object());
         self.out.put_slice(event.as_bytes());
-        self.feed = Feed::default();
+        self.subscriber = Subscriber::default();
         self.wish.after = Some(reset.after);
         let (session, request) = (self.visitor.info().session, REQUEST);
         let (pattern, mode) = (self.wish.pattern.clone(), self.wish.mode());
@@ -420,13 +426,13 @@ impl EventStream {
         }
         let receiver = self.visitor.info().receiver();
         let mut ended = Vec::new();
-        for index in self.feed.take(batch, is_live, &receiver, &mut ended) {
+        for index in self.subscriber.take(batch, is_live, &receiver, &mut ended) {
             let mark = self.out.len();
             if let Some(id) = batch.events().get(index).and_then(|event| batch.id_of(event)) {
                 self.out.put_slice(format!("id: {id}\n").as_bytes());
             }
             self.out.put_slice(b"data: ");
-            if batch.put_object(&mut self.out, index) {
+            if put_object(&mut self.out, batch, index) {
                 self.out.put_slice(b"\n\n");
             } else {
                 self.out.truncate(mark);

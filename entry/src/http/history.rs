@@ -23,6 +23,8 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use vixen_broker::api::SessionInfo;
+use vixen_broker::history::{HistoryError, HistoryRequest, Pages};
 use vixen_core::segment::TopicPattern;
 use vixen_core::wire::TailSegment;
 use vixen_runtime::clock::wall_time;
@@ -32,11 +34,9 @@ use super::identity::identify;
 use super::problem::Problem;
 use super::publish::{REALM, problem_of};
 use crate::answers::AnswerPlace;
-use crate::broker::SessionInfo;
 use crate::door::Admission;
-use crate::feed::{ReadContext, read_page};
-use crate::history::{HistoryError, HistoryRequest, Pages};
 use crate::node::EntryHandle;
+use crate::reads::{ReadContext, read_page};
 use crate::rights::{Rights, RightsLost};
 use crate::wamp::{RawUri, Refusal, SessionContext};
 

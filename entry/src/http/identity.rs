@@ -8,12 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use vixen_broker::api::SessionInfo;
 use vixen_runtime::clock::wall_time;
 
 use super::problem::Problem;
 use super::visitor::random_session;
 use crate::auth::{Hello, Identity, Nonce, Refusal, Step};
-use crate::broker::SessionInfo;
 use crate::wamp::{Edge, Ending, SessionContext, info_of, is_realm};
 
 /// The session that an HTTP request stands for, and what it may do.

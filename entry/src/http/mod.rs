@@ -7,6 +7,7 @@ mod events;
 mod history;
 mod hosts;
 mod identity;
+mod object;
 mod openapi;
 mod page;
 mod problem;

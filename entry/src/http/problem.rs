@@ -8,11 +8,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use vixen_broker::api::SubscribeError;
+use vixen_broker::history::HistoryError;
 use vixen_core::id::Position;
 use vixen_runtime::server::Over;
 
-use crate::broker::SubscribeError;
-use crate::history::HistoryError;
 use crate::quota::Exceeded;
 use crate::rights::RightsLost;
 use crate::wamp::{UNFINISHED_INPUT, history_error_uri, subscribe_error_uri};

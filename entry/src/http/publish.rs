@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use vixen_broker::api::{Acknowledged, Outgoing, Publish, PublishError};
 use vixen_core::segment::Encoding;
 use vixen_runtime::server::{Meter, Over};
 use vixen_runtime::tls::ClientAddress;
@@ -28,9 +29,9 @@ use vixen_runtime::tls::ClientAddress;
 use super::body::{self, Body};
 use super::problem::Problem;
 use super::visitor::{REQUEST, Visitor};
-use crate::broker::{Acknowledged, Outgoing, Publish, PublishError, SessionEvent};
 use crate::door::Admission;
-use crate::events::time_text;
+use crate::outbound::SessionEvent;
+use crate::text::time_text;
 use crate::wamp::{
     RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
     publish_error_uri,

@@ -2,11 +2,10 @@
 
 use axum::http::HeaderMap;
 
+use vixen_broker::history::{HistoryError, RefPoint};
+use vixen_broker::replay::After;
 use vixen_core::id::Position;
 use vixen_core::time::WallTime;
-
-use crate::feed::After;
-use crate::history::{HistoryError, RefPoint};
 
 /// Where a client was that comes back. Browsers send none before the first event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
+use vixen_broker::api::{
+    Acknowledged, Outgoing, Place, Publish, RequestId, Sent, SessionId, SubscribeMode,
+    SubscriptionId,
+};
+use vixen_broker::event::{EventBatch, Target, build};
+use vixen_broker::history::{HistoryError, HistoryItem, HistoryRequest, ReadId, Start};
 use vixen_core::id::{PermanentId, Position, Stamp};
 use vixen_core::segment::{Encoding, Match, Record, RecordFlags, Topic, TopicPattern};
 use vixen_core::wire::{HistoryPlace, TailSegment};
@@ -28,15 +34,10 @@ use vixen_runtime::telemetry::Readiness;
 
 use super::*;
 use crate::answers::Answers;
-use crate::broker::{
-    Acknowledged, Outbound, Outgoing, Place, Publish, RequestId, Sent, SessionEvent, SessionId,
-    SubscribeMode, SubscriptionId,
-};
 use crate::door::Door;
-use crate::events::{EventBatch, Target, build};
-use crate::feed::ReadContext;
-use crate::history::{HistoryError, HistoryItem, HistoryRequest, ReadId, Start};
 use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
+use crate::outbound::{Outbound, SessionEvent};
+use crate::reads::ReadContext;
 use crate::wamp::SessionLimits;
 
 /// Lets one strange origin in.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use vixen_broker::api::{Outgoing, RequestId, SessionId, SessionInfo};
+
 use super::problem::Problem;
-use crate::broker::{
-    OutboundReceiver, Outgoing, RequestId, SessionEvent, SessionId, SessionInfo, outbound,
-};
 use crate::door::Admission;
 use crate::node::EntryEvent;
+use crate::outbound::{OutboundReceiver, SessionEvent, outbound};
 use crate::wamp::{ID_MAX, SessionContext};
 
 /// The only request that a visitor numbers.

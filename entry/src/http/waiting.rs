@@ -2,9 +2,9 @@
 
 use tokio::sync::watch;
 
+use vixen_broker::history::HistoryError;
 use vixen_core::words::Words;
 
-use crate::history::HistoryError;
 use crate::node::{EntryHandle, Waits};
 
 /// Tells once what holds a stream up, and again when that changes.

@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use vixen_broker::history::{
+    Bound, Direction, Effects, End, History, HistoryError, HistoryItem, HistoryOptions,
+    HistoryRequest, ITEMS_WAITING_MAX, Input, Known, Note, ReadId, RefPoint, Start, Verdict,
+};
 use vixen_core::id::{NdbId, PermanentId, Position, Stamp, SyncId};
 use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
@@ -22,10 +26,6 @@ use vixen_runtime::link::Inbox;
 
 use super::run::EntryNode;
 use super::{EntryEvent, EntryHandle, EntryOptions};
-use crate::history::{
-    Bound, Direction, Effects, End, History, HistoryError, HistoryItem, HistoryOptions,
-    HistoryRequest, ITEMS_WAITING_MAX, Input, Known, Note, ReadId, RefPoint, Start, Verdict,
-};
 
 /// So far ahead of the wall a time may be without a question: clocks differ.
 const TIME_AHEAD_MS: u64 = 60_000;

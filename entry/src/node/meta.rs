@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use rand::RngExt;
 use serde_json::{Value, json};
 
+use vixen_broker::api::{Outgoing, SessionId, SessionInfo};
+use vixen_broker::delivery::Change;
+use vixen_broker::event::RouterEvent;
 use vixen_core::segment::{Match, Topic, TopicPattern};
 use vixen_core::time::WallTime;
 
 use super::run::EntryNode;
-use crate::broker::{Outgoing, SessionId, SessionInfo};
-use crate::delivery::Change;
-use crate::events::RouterEvent;
 
 /// Publications of the router have random numbers from here on: no position is as large.
 const PUBLICATION_MIN: u64 = 1 << 52;

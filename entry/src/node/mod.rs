@@ -6,6 +6,7 @@
 
 mod clock;
 mod history;
+mod limits;
 mod meta;
 mod notes;
 mod order;
@@ -31,7 +32,7 @@ use vixen_runtime::config::{Durability, Limits};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
 use vixen_runtime::telemetry::Readiness;
 
-use crate::broker::SessionEvent;
+use crate::outbound::SessionEvent;
 
 pub use history::{HistoryEvent, HistoryStream};
 pub use run::EntryNode;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
+use vixen_broker::{delivery, segmenter};
 use vixen_core::id::GroupId;
 use vixen_core::wire::RefuseReason;
 
 use super::EntryNode;
-use crate::{delivery, segmenter};
+use crate::metrics::count_unsayable;
 
 impl EntryNode {
     /// One line for all segments that went from one group to another.
@@ -74,6 +75,7 @@ impl EntryNode {
             delivery::Note::Delivered { events } => self.metrics.events.increment(events as u64),
             // Told as meta events.
             delivery::Note::Changed(_) => {}
+            delivery::Note::LeftOut { messages } => count_unsayable(messages),
             delivery::Note::Malformed { first } => {
                 self.metrics.tail_malformed.increment(1);
                 tracing::error!(position = %first, "a segment of the tail is malformed");

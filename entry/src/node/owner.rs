@@ -12,14 +12,14 @@
 //! an owner has done so for good. Only then the messages are sent again, as segments of a new owner
 //! (`docs/design/011-the-orders-clock.md`, *Owners*).
 
+use vixen_broker::history::{End, RefPoint, Verdict};
+use vixen_broker::segmenter::Input;
 use vixen_core::id::{OwnerId, Position, SegmentId, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
 use super::run::{Effects, EntryNode};
-use crate::history::{End, RefPoint, Verdict};
-use crate::segmenter::Input;
 
 /// An owner is used for this long after its last segment, by the order's clock.
 const OWNER_FRESH_MS: u64 = 24 * 60 * 60 * 1_000;

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use vixen_broker::{delivery, segmenter};
 use vixen_core::name::NodeName;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{NdbStanding, PeerId};
@@ -13,7 +14,6 @@ use vixen_runtime::telemetry::Readiness;
 use super::Waits;
 use super::quorum::{Quorum, standing_name};
 use super::run::{Effects, EntryNode};
-use crate::{delivery, segmenter};
 
 impl EntryNode {
     /// Beats, and takes note of who has fallen silent.

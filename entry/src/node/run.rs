@@ -9,6 +9,9 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use vixen_broker::api::{Outgoing, Sent, SessionId, SessionInfo};
+use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot};
+use vixen_broker::segmenter::{self, Segmenter, SegmenterOptions};
 use vixen_core::frontier::{CatchUp, Placed, Placing};
 use vixen_core::id::{NdbId, OwnerId, Position, SyncId};
 use vixen_core::name::NodeName;
@@ -20,14 +23,13 @@ use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender
 
 use super::clock::Clock;
 use super::history::Reads;
+use super::limits::subscription_limits;
 use super::meta::Meta;
 use super::owner::Refused;
 use super::peers::Peers;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
-use crate::broker::{Outbound, Outgoing, Sent, SessionEvent, SessionId, SessionInfo};
-use crate::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot, SubscriptionLimits};
 use crate::metrics::{Levels, Metrics};
-use crate::segmenter::{self, Segmenter, SegmenterOptions};
+use crate::outbound::{Outbound, SessionEvent};
 
 /// A group that takes no segment for so long is passed over. Well above what a loaded group needs to
 /// answer from memory, well below what publishers wait for.
@@ -95,7 +97,7 @@ impl EntryNode {
         let delivery = Delivery::new(&DeliveryOptions {
             owner: options.owner,
             membership: options.membership.clone(),
-            subscriptions: SubscriptionLimits::from(&options.limits),
+            subscriptions: subscription_limits(&options.limits),
             numbering: Numbering::Random(fresh_seed()),
             waiting_bytes_max: options.limits.link_queue_bytes_max,
         });

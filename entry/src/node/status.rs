@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use vixen_broker::segmenter::Unresolved;
 use vixen_core::id::GroupId;
 use vixen_core::name::NodeName;
 use vixen_core::time::WallTime;
@@ -9,7 +10,6 @@ use vixen_core::time::WallTime;
 use super::peers::Peers;
 use super::quorum::standing_name;
 use super::run::EntryNode;
-use crate::segmenter::Unresolved;
 
 /// Most unresolved segments listed; all are counted.
 const SEGMENTS_LISTED_MAX: usize = 100;

@@ -6,9 +6,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
 
+use vixen_broker::api::{RequestId, SessionInfo, SubscriptionId};
 use vixen_core::name::NodeName;
 
-use crate::broker::{RequestId, SessionInfo, SubscriptionId};
+use crate::text::{put_decimal, put_string};
 
 /// Most bytes of a PUBLISHED: code, two ids of 16 digits, and punctuation.
 pub(super) const PUBLISHED_BYTES_MAX: usize = 38;
@@ -160,44 +161,9 @@ fn put_pair(out: &mut BytesMut, start: &[u8], first: u64, second: u64) {
     out.put_slice(b"]");
 }
 
-/// Appends the digits of `n`, without the machinery of `core::fmt`: it is on the path of every
-/// acknowledgement and every event.
-pub(crate) fn put_decimal(out: &mut BytesMut, n: u64) {
-    let mut digits = [0; 20];
-    put_digits::<10>(out, &mut digits, n);
-}
-
-/// Appends `n` in base `BASE`, with `digits` as room.
-fn put_digits<const BASE: u64>(out: &mut BytesMut, digits: &mut [u8], n: u64) {
-    let start = write_digits::<BASE>(digits, n);
-    out.put_slice(&digits[start..]);
-}
-
-/// Writes `n` to the end of `digits`, which must be long enough, and returns where it starts.
-pub(crate) fn write_digits<const BASE: u64>(digits: &mut [u8], n: u64) -> usize {
-    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    let mut start = digits.len();
-    let mut rest = n;
-    loop {
-        start -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 36")]
-        let digit = (rest % BASE) as usize;
-        digits[start] = DIGITS[digit];
-        rest /= BASE;
-        if rest == 0 {
-            return start;
-        }
-    }
-}
-
 fn put_dict(out: &mut BytesMut, dict: &Map<String, Value>) {
     // As for texts.
     let _infallible = serde_json::to_writer(out.writer(), dict);
-}
-
-pub(crate) fn put_string(out: &mut BytesMut, text: &str) {
-    // Writing a string to a growing buffer has no way to fail.
-    let _infallible = serde_json::to_writer(out.writer(), text);
 }
 
 #[cfg(test)]
@@ -206,7 +172,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::broker::SessionId;
+    use vixen_broker::api::SessionId;
 
     fn frame(encode: impl FnOnce(&mut BytesMut)) -> String {
         let mut out = BytesMut::new();

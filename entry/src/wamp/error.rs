@@ -3,11 +3,11 @@
 //!
 //! URIs of the WAMP specification where it has one, `vixen.error.…` elsewhere.
 
+use vixen_broker::api::{PublishError, SubscribeError};
+use vixen_broker::history::HistoryError;
 use vixen_core::id::Position;
 
 use crate::auth;
-use crate::broker::{PublishError, SubscribeError};
-use crate::history::HistoryError;
 use crate::quota::Exceeded;
 
 const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
@@ -413,7 +413,7 @@ mod tests {
     use vixen_core::id::GroupId;
 
     use super::*;
-    use crate::history::Trouble;
+    use vixen_broker::history::Trouble;
 
     #[test]
     fn refusals_have_the_uris_of_the_specification_and_few_labels() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
+use vixen_broker::api::SessionId;
 use vixen_core::segment::Content;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::Config;
@@ -18,7 +19,6 @@ use super::limits::SessionLimits;
 use super::serializer::Serializer;
 use super::session::{Action, Guest, Session};
 use crate::auth::Nonce;
-use crate::broker::SessionId;
 use crate::door::Door;
 
 /// 2026-11-21T10:00:00Z.

@@ -14,11 +14,11 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use vixen_broker::api::{RequestId, SubscriptionId};
 use vixen_core::segment::Encoding;
 
 use super::error::Violation;
 use super::topics::RawUri;
-use crate::broker::{RequestId, SubscriptionId};
 
 /// Largest id: 2^53 (WAMP spec §2.1.2).
 pub(crate) const ID_MAX: u64 = 1 << 53;

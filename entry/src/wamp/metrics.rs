@@ -2,8 +2,9 @@
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
+use vixen_broker::api::PublishError;
+
 use super::error::{Ending, Refusal, publish_error_label};
-use crate::broker::PublishError;
 
 const SESSIONS: &str = "vixen_entry_sessions";
 const SESSIONS_TOTAL: &str = "vixen_entry_sessions_total";

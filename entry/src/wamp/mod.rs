@@ -6,6 +6,7 @@
 mod alive;
 mod encode;
 mod error;
+mod event;
 mod frames;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
@@ -20,7 +21,6 @@ mod socket;
 mod topics;
 mod uri;
 
-pub(crate) use encode::{put_decimal, put_string, write_digits};
 pub(crate) use error::{
     Ending, Refusal, UNFINISHED_INPUT, history_error_uri, publish_error_uri, subscribe_error_uri,
 };

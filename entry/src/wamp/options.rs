@@ -6,14 +6,14 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use vixen_broker::api::AckLevel;
+use vixen_broker::history::RefPoint;
+use vixen_broker::replay::After;
 use vixen_core::id::Position;
 use vixen_core::segment::{Audience, Eligible, Match};
 use vixen_core::time::WallTime;
 
 use super::error::{Ending, Refusal, Violation};
-use crate::broker::AckLevel;
-use crate::feed::After;
-use crate::history::RefPoint;
 
 /// Elements of a black- or whitelist at most.
 const LIST_MAX: usize = 1_000;

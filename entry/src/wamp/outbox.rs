@@ -8,19 +8,22 @@ use std::time::Duration;
 use bytes::BytesMut;
 use serde_json::Map;
 
+use vixen_broker::api::{
+    Acknowledged, Answer, Outgoing, RequestId, RequestKind, SessionId, SessionInfo, SubscribeError,
+    SubscriptionId,
+};
+use vixen_broker::event::EventBatch;
+use vixen_broker::history::{HistoryError, HistoryRequest};
+use vixen_broker::replay::{self, ReadPart, Subscriber, Wish};
+
 use super::encode;
 use super::error::{Ending, history_error_uri, publish_error_uri, subscribe_error_uri};
 use super::frames::Frames;
 use super::limits::SessionLimits;
 use super::metrics::{count_publish_error, count_subscribe_error};
 use crate::auth::Permissions;
-use crate::broker::{
-    Acknowledged, Answer, Outgoing, RequestId, SessionEvent, SessionId, SessionInfo,
-    SubscribeError, SubscriptionId,
-};
-use crate::events::EventBatch;
-use crate::feed::{self, Feed, ReadPart, Wish};
-use crate::history::{HistoryError, HistoryRequest};
+use crate::metrics::count_unsayable;
+use crate::outbound::SessionEvent;
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;
@@ -51,7 +54,7 @@ pub(super) struct Outbox {
     permissions: Option<Permissions>,
     /// Whether the client takes an UNSUBSCRIBED that it has not asked for.
     takes_revocation: bool,
-    feed: Feed,
+    subscriber: Subscriber,
     /// SUBSCRIBE requests without an answer of the core, oldest first.
     subscribing: Vec<(RequestId, Wish)>,
     /// Those of them that may not stand any more.
@@ -76,7 +79,7 @@ impl Outbox {
             info: None,
             permissions: None,
             takes_revocation: false,
-            feed: Feed::default(),
+            subscriber: Subscriber::default(),
             subscribing: Vec::new(),
             revoked: BTreeSet::new(),
             announcing: BTreeMap::new(),
@@ -130,12 +133,12 @@ impl Outbox {
 
     /// Whether nothing of the core may be taken until a read is back.
     pub(super) fn is_blocked(&self) -> bool {
-        self.feed.is_blocked()
+        self.subscriber.is_blocked()
     }
 
     /// The next read of the store, if one is to be made.
     pub(super) fn next_read(&mut self) -> Option<HistoryRequest> {
-        self.feed.next_read()
+        self.subscriber.next_read()
     }
 
     /// Events since the last call.
@@ -157,30 +160,30 @@ impl Outbox {
                 let Some(asked) = asked else { return };
                 let (_, wish) = self.subscribing.remove(asked);
                 if self.revoked.remove(&request) {
-                    if !self.leaving.contains(&subscription) && !self.feed.has(subscription) {
+                    if !self.leaving.contains(&subscription) && !self.subscriber.has(subscription) {
                         self.tell_unsubscribe(subscription, owed);
                     }
                     self.put_error(SUBSCRIBE, request, NOT_AUTHORIZED, NOT_ANY_MORE, out);
                 } else if self.leaving.contains(&subscription) {
                     // The core shares a subscription that it has not heard the end of.
                     self.ask_again(request, wish, owed);
-                } else if self.feed.subscribed(subscription, &wish, live_from, end) {
+                } else if self.subscriber.subscribed(subscription, &wish, live_from, end) {
                     encode::subscribed(&mut self.buffer, request, subscription);
                     out.json(&mut self.buffer);
                 } else {
                     self.announcing.entry(subscription).or_default().push(request);
                 }
             }
-            Outgoing::Joined { join, from } => self.feed.on_joined(join, from),
+            Outgoing::Joined { join, from } => self.subscriber.on_joined(join, from),
             Outgoing::Lagging { from, subscriptions } => {
-                self.feed.on_lagging(from, &subscriptions);
+                self.subscriber.on_lagging(from, &subscriptions);
             }
             Outgoing::Unsubscribed { request: OWN_REQUEST } => {
                 self.leaving.pop_front();
             }
             Outgoing::Unsubscribed { request } => {
                 if let Some(subscription) = self.take_unsubscribing(request) {
-                    self.feed.remove(subscription);
+                    self.subscriber.remove(subscription);
                 }
                 encode::unsubscribed(&mut self.buffer, request);
                 out.json(&mut self.buffer);
@@ -198,9 +201,20 @@ impl Outbox {
         out: &mut Frames,
         owed: &mut Owed,
     ) {
-        let fx = self.feed.on_read(outcome);
+        let fx = self.subscriber.on_read(outcome);
         // Sessions are told nothing while they wait.
-        let feed::Effects { announce, batches, join, ended, refused, lost, pause, failed: _ } = fx;
+        let replay::Effects {
+            announce,
+            batches,
+            join,
+            ended,
+            refused,
+            lost,
+            pause,
+            failed: _,
+            left_out,
+        } = fx;
+        count_unsayable(left_out);
         for subscription in announce {
             for request in self.announcing.remove(&subscription).unwrap_or_default() {
                 encode::subscribed(&mut self.buffer, request, subscription);
@@ -239,9 +253,9 @@ impl Outbox {
             return;
         }
         let mut ended = Vec::new();
-        let taken = self.feed.take(batch, is_live, &receiver, &mut ended);
+        let taken = self.subscriber.take(batch, is_live, &receiver, &mut ended);
         if !taken.is_empty() {
-            let frames = batch.frames(out.encoding());
+            let frames = super::event::frames(batch, out.encoding());
             for frame in taken.into_iter().filter_map(|index| frames[index].as_ref()) {
                 self.events_sent += 1;
                 out.message(frame);
@@ -260,7 +274,7 @@ impl Outbox {
         owed: &mut Owed,
     ) {
         self.permissions = Some(permissions.clone());
-        for subscription in self.feed.unlike(|pattern| permissions.may_read(pattern)) {
+        for subscription in self.subscriber.unlike(|pattern| permissions.may_read(pattern)) {
             self.put_end(subscription, NOT_AUTHORIZED, out, owed);
         }
         // The core may have answered these already, and gets to hear of it then. A later reload may
@@ -281,7 +295,7 @@ impl Outbox {
         out: &mut Frames,
         owed: &mut Owed,
     ) {
-        if !self.feed.remove(subscription) {
+        if !self.subscriber.remove(subscription) {
             return;
         }
         self.tell_unsubscribe(subscription, owed);
@@ -333,7 +347,7 @@ impl Outbox {
     fn put_refused(
         &mut self,
         request: RequestId,
-        kind: u8,
+        kind: RequestKind,
         error: &SubscribeError,
         out: &mut Frames,
     ) {
@@ -341,28 +355,33 @@ impl Outbox {
             self.leaving.pop_front();
             return;
         }
-        if kind == UNSUBSCRIBE {
-            self.take_unsubscribing(request);
-        } else {
-            let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
-            asked.map(|asked| self.subscribing.remove(asked));
-            self.revoked.remove(&request);
-        }
+        let code = match kind {
+            RequestKind::Unsubscribe => {
+                self.take_unsubscribing(request);
+                UNSUBSCRIBE
+            }
+            RequestKind::Subscribe => {
+                let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
+                asked.map(|asked| self.subscribing.remove(asked));
+                self.revoked.remove(&request);
+                SUBSCRIBE
+            }
+        };
         let uri = subscribe_error_uri(error);
-        self.put_error(kind, request, uri, &error.to_string(), out);
+        self.put_error(code, request, uri, &error.to_string(), out);
     }
 
-    /// A SUBSCRIBE or UNSUBSCRIBE is refused.
+    /// A SUBSCRIBE or UNSUBSCRIBE, by its message code, is refused.
     fn put_error(
         &mut self,
-        kind: u8,
+        code: u8,
         request: RequestId,
         uri: &'static str,
         message: &str,
         out: &mut Frames,
     ) {
         count_subscribe_error(uri);
-        encode::error(&mut self.buffer, kind, request, uri, message);
+        encode::error(&mut self.buffer, code, request, uri, message);
         out.json(&mut self.buffer);
     }
 

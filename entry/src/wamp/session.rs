@@ -22,6 +22,8 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
+use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
+use vixen_broker::replay::Wish;
 use vixen_core::name::NodeName;
 use vixen_core::segment::{Attributes, Match, Publisher, RecordFlags, TopicPattern};
 use vixen_core::time::WallTime;
@@ -36,9 +38,7 @@ use super::serializer::{RECORD_SEPARATOR, Serializer};
 use super::topics::{RawUri, TopicCache};
 use super::uri::is_realm;
 use crate::auth::{Hello, Identity, Nonce, Pending, Permissions, Step};
-use crate::broker::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
 use crate::door::Door;
-use crate::feed::Wish;
 use crate::rights::Rights;
 
 const PUBLISH: u8 = 16;

@@ -30,6 +30,9 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use vixen_broker::api::{Outgoing, SessionId};
+use vixen_broker::history::HistoryError;
+use vixen_broker::replay::ReadPart;
 use vixen_core::name::NodeName;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::server::{Meter, Over};
@@ -45,11 +48,10 @@ use super::serializer::Serializer;
 use super::session::{Guest, Session};
 use crate::answers::Answers;
 use crate::auth::Nonce;
-use crate::broker::{Outbound, OutboundReceiver, Outgoing, SessionEvent, SessionId, outbound};
 use crate::door::{Admission, Door};
-use crate::feed::{ReadContext, ReadPart, read};
-use crate::history::HistoryError;
 use crate::node::EntryEvent;
+use crate::outbound::{Outbound, OutboundReceiver, SessionEvent, outbound};
+use crate::reads::{ReadContext, read};
 use steps::Step;
 
 /// Frames read in one go: enough to make a batch worth it, few enough to keep answers flowing.
@@ -76,7 +78,7 @@ pub struct SessionContext {
     pub limits: Arc<SessionLimits>,
     /// Bytes that the whole entry may yet have unacknowledged, with
     /// [`SessionLimits::entry_unacknowledged_bytes_max`] permits in all. Sessions only take: the
-    /// core gives back a message's [`Publish::counted_bytes`](crate::broker::Publish) when it is
+    /// core gives back a message's [`Publish::counted_bytes`](vixen_broker::api::Publish) when it is
     /// resolved.
     pub room: Arc<Semaphore>,
     /// True, or dropped, once the node stops.

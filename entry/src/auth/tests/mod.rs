@@ -11,13 +11,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use vixen_broker::api::SessionId;
 use vixen_core::tier::Tier;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::{Access, Config, RealmConfig};
 
 use super::stand_in::{Cost, StandIns};
 use super::{Hello, Identity, Nonce, Pending, Realms, Refusal, Step};
-use crate::broker::SessionId;
 
 const CLUSTER: &str = r#"
 cluster = { name = "test", secret = "a-long-secret", data-dir = "data", write-quorum = 1 }

@@ -11,14 +11,14 @@
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 
+use vixen_broker::history::Direction;
 use vixen_core::id::{PermanentId, Stamp};
 use vixen_core::payload;
 use vixen_core::segment::{Attributes, Receiver, Record, Records, Topic};
 use vixen_core::wire::TailSegment;
 
-use crate::events::put_key;
-use crate::history::Direction;
-use crate::wamp::{put_decimal, put_string};
+use crate::text::put_key;
+use crate::text::{put_decimal, put_string};
 
 /// Most bytes of a line beside its topic and payload.
 const LINE_OVERHEAD_BYTES: usize = 192;

@@ -1,10 +1,9 @@
 //! Query parameters of `/history`.
 
+use vixen_broker::history::{Bound, Direction, HistoryRequest, RefPoint, Start};
 use vixen_core::id::Position;
 use vixen_core::segment::{Match, TopicPattern};
 use vixen_core::time::WallTime;
-
-use crate::history::{Bound, Direction, HistoryRequest, RefPoint, Start};
 
 /// Messages, unless more are asked for: what a person reads.
 const LIMIT_DEFAULT: u64 = 1_000;

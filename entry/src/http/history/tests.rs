@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use vixen_broker::history::{HistoryItem, HistoryRequest, ReadId, Start, Trouble};
 use vixen_core::id::{GroupId, Position, Stamp};
 use vixen_core::segment::{Encoding, Record, RecordFlags, Topic};
 use vixen_core::time::WallTime;
@@ -21,9 +22,8 @@ use vixen_runtime::telemetry::Readiness;
 use super::*;
 use crate::answers::Answers;
 use crate::door::Door;
-use crate::feed::ReadContext;
-use crate::history::{HistoryItem, HistoryRequest, ReadId, Start, Trouble};
 use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
+use crate::reads::ReadContext;
 use crate::wamp::SessionLimits;
 
 const READ: ReadId = ReadId(3);

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
+use vixen_broker::api::{RequestId, SubscriptionId};
 use vixen_core::payload::scan::{Elements, Kind, ScanError};
 use vixen_core::payload::transcode_value;
 use vixen_core::segment::Encoding;
 
 use super::{ClientMessage, ID_MAX, RawPublish, refuse_code};
-use crate::broker::{RequestId, SubscriptionId};
 use crate::wamp::error::Violation;
 use crate::wamp::topics::RawUri;
 

@@ -2,6 +2,10 @@ use axum::extract::ws::Message;
 use bytes::Bytes;
 use serde_json::Value;
 
+use vixen_broker::api::{JoinId, Place, PublishError};
+use vixen_broker::event::{RouterEvent, Target, build};
+use vixen_broker::history::{Bound, RefPoint, Start, Trouble};
+use vixen_broker::replay::After;
 use vixen_core::id::{GroupId, PermanentId, Position, Stamp};
 use vixen_core::segment::{
     Attributes, Audience, Eligible, Encoding, Match, Record, RecordFlags, Topic, TopicPattern,
@@ -10,10 +14,6 @@ use vixen_core::wire::{HistoryPlace, TailSegment};
 use vixen_runtime::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
 
 use super::*;
-use crate::broker::{JoinId, Place, PublishError};
-use crate::events::{RouterEvent, Target, build};
-use crate::feed::After;
-use crate::history::{Bound, RefPoint, Start, Trouble};
 use crate::wamp::serializer::Serializer;
 
 const ME: SessionId = SessionId(1);
@@ -313,7 +313,7 @@ fn a_refused_request_changes_nothing() {
     bench.outbox.on_unsubscribing(RequestId(2), SubscriptionId(9));
     let refused = Outgoing::Refused {
         request: RequestId(2),
-        kind: UNSUBSCRIBE,
+        kind: RequestKind::Unsubscribe,
         error: SubscribeError::NoSuchSubscription,
     };
     assert_eq!(
@@ -323,7 +323,7 @@ fn a_refused_request_changes_nothing() {
     assert!(bench.outbox.unsubscribing.is_empty());
     bench.outbox.on_subscribing(RequestId(3), snapshot());
     let error = SubscribeError::TooMany { max: 9 };
-    let refused = Outgoing::Refused { request: RequestId(3), kind: SUBSCRIBE, error };
+    let refused = Outgoing::Refused { request: RequestId(3), kind: RequestKind::Subscribe, error };
     let answer = bench.outgoing(refused);
     assert!(
         matches!(&answer[..], [one] if one.starts_with(r#"[8,32,3,{},"vixen.error.too_many_sub"#)),
@@ -421,7 +421,8 @@ fn a_snapshot_ends_by_a_revocation_for_clients_that_announced_to_take_it() {
         let over = Outgoing::Unsubscribed { request: RequestId(0) };
         assert_eq!(bench.outgoing(over), [""; 0]);
         let error = SubscribeError::NoSuchSubscription;
-        let refused = Outgoing::Refused { request: RequestId(0), kind: UNSUBSCRIBE, error };
+        let refused =
+            Outgoing::Refused { request: RequestId(0), kind: RequestKind::Unsubscribe, error };
         assert_eq!(bench.outgoing(refused), [""; 0]);
         assert!(bench.outbox.next_read().is_none());
         assert_eq!(bench.outgoing(events(&segment(100..101), &[7])), [""; 0]);

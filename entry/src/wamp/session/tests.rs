@@ -1,11 +1,11 @@
+use vixen_broker::api::AckLevel;
+use vixen_broker::history::RefPoint;
+use vixen_broker::replay::After;
 use vixen_core::id::Position;
 use vixen_core::segment::{Encoding, Match, TopicPattern};
 use vixen_runtime::config::Goodbye;
 
 use super::*;
-use crate::broker::AckLevel;
-use crate::feed::After;
-use crate::history::RefPoint;
 
 /// 2026-11-21T10:00:00Z.
 const NOW: WallTime = WallTime(1_795_255_200_000);

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::Instant;
 
+use vixen_broker::api::Publish;
+
 use super::{BATCH_BYTES, Connection};
 use crate::auth::Permissions;
-use crate::broker::{Publish, SessionEvent};
+use crate::outbound::SessionEvent;
 use crate::wamp::error::{Ending, Refusal};
 use crate::wamp::metrics::{count_refusal, count_subscribe_error};
 use crate::wamp::session::Action;

@@ -1,0 +1,417 @@
+//! What the gates of an entry and its broker say to each other, in words of no protocol.
+//!
+//! ```text
+//!   client <--gate's protocol--> client task --SessionEvent--> broker --Outgoing--> client task
+//! ```
+//! A client task owns one connection and its protocol; the broker owns segments, the order,
+//! subscriptions and the tail. Neither waits for the other: a session that has too much
+//! unacknowledged is not read from, and one whose outgoing queue is full gets no events: it reads them
+//! from the store when it can, and joins again (`replay`). How a session is reached is the driver's,
+//! [`SessionEvent`] carries it along.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use vixen_core::id::{PermanentId, Position};
+use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
+
+use crate::event::EventBatch;
+
+/// A session id: random, `1..=2^53`, so that every gate can say it (WAMP spec §2.1.2, global scope).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// A request of a session, by a number that its gate or client chose; session scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A subscription: one per pattern and entry, or of one session alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(pub u64);
+
+/// Who a session is; fixed when it is welcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The session.
+    pub session: SessionId,
+    /// Its realm.
+    pub realm: Arc<str>,
+    /// As in its WELCOME.
+    pub authid: Arc<str>,
+    /// As in its WELCOME.
+    pub authrole: Arc<str>,
+    /// As in its WELCOME.
+    pub authmethod: &'static str,
+    /// As in its WELCOME.
+    pub authprovider: &'static str,
+    /// Whether others hear of its coming and going (WAMP spec *Session Meta API*).
+    pub is_announced: bool,
+}
+
+impl SessionInfo {
+    /// As black- and whitelists see it.
+    #[must_use]
+    pub fn receiver(&self) -> Receiver<'_> {
+        Receiver { session: self.session.0, authid: &self.authid, authrole: &self.authrole }
+    }
+}
+
+/// What a session tells the core; `O` is the way back to it.
+#[derive(Debug)]
+pub enum SessionEvent<O> {
+    /// A session is welcome; first of its events.
+    Opened {
+        /// Who it is.
+        info: Arc<SessionInfo>,
+        /// The way back to it.
+        outbound: O,
+    },
+    /// Messages in the order the client sent them.
+    Publish {
+        /// The session.
+        session: SessionId,
+        /// At least one.
+        messages: Vec<Publish>,
+    },
+    /// Answered by `Outgoing::Subscribed`.
+    Subscribe {
+        /// The session.
+        session: SessionId,
+        /// Echoed.
+        request: RequestId,
+        /// Which topics.
+        pattern: TopicPattern,
+        /// How it begins.
+        mode: SubscribeMode,
+    },
+    /// The session has read what is stored, or nearly: live events are to come. Answered by
+    /// `Outgoing::Joined`.
+    Join {
+        /// The session.
+        session: SessionId,
+        /// Echoed.
+        join: JoinId,
+        /// Of `Subscribed` before, at least one; those that are over by now are left out.
+        subscriptions: Vec<SubscriptionId>,
+    },
+    /// Answered by `Outgoing::Unsubscribed`.
+    Unsubscribe {
+        /// The session.
+        session: SessionId,
+        /// Echoed.
+        request: RequestId,
+        /// Of a `Subscribed` before.
+        subscription: SubscriptionId,
+    },
+    /// The connection is gone; last of its events.
+    Closed {
+        /// The session.
+        session: SessionId,
+    },
+}
+
+/// How a subscription begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubscribeMode {
+    /// Live, and shared with all sessions that want the same.
+    #[default]
+    Live,
+    /// With what is stored, live after a `Join`. Shared, unless the session has the same already:
+    /// then it gets one of its own.
+    Replay,
+    /// As `Replay`, and one of its own in any case.
+    PrivateReplay,
+    /// With what is stored, and never live.
+    Snapshot,
+}
+
+/// Which of its joins a session means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JoinId(pub u64);
+
+/// When a publisher is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AckLevel {
+    /// The message has its place in the order, for ever.
+    #[default]
+    Canonical,
+    /// W nodes of a group have it on disk; its place comes later.
+    Durable,
+}
+
+/// One message of a client.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// Where to.
+    pub topic: Topic,
+    /// What the payload is.
+    pub content: Content,
+    /// What came after the topic in the PUBLISH, verbatim: nothing, the arguments, or both.
+    pub payload: Bytes,
+    /// Stored [`Attributes`](vixen_core::segment::Attributes).
+    pub attributes: Bytes,
+    /// What the publisher asked for.
+    pub flags: RecordFlags,
+    /// The request to acknowledge, if the client wants that.
+    pub acknowledge: Option<RequestId>,
+    /// When to acknowledge.
+    pub level: AckLevel,
+    /// The publish timeout does not count for it: it is resolved when it has its place.
+    pub wait: bool,
+}
+
+impl Publish {
+    /// What it counts against the bounds on unacknowledged bytes.
+    #[must_use]
+    pub fn counted_bytes(&self) -> usize {
+        const OVERHEAD: usize = 64;
+        OVERHEAD + self.payload.len() + self.attributes.len()
+    }
+}
+
+/// Where a message stands for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In the order of all messages.
+    pub position: Position,
+    /// Tells when it was elected, too.
+    pub id: PermanentId,
+}
+
+/// What a publisher is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// It has its place.
+    Canonical(Place),
+    /// It is safe; the number is of no use but to tell it from others.
+    Durable {
+        /// `2^52..2^53`: no position is as large.
+        publication: u64,
+    },
+}
+
+/// The answer to one request.
+pub type Answer = (RequestId, Result<Acknowledged, PublishError>);
+
+/// What the core tells a session.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// Messages of this session have their place, or were given up: oldest first, all outcomes in
+    /// publishing order, except that those with [`Publish::wait`] come after later ones that were
+    /// given up. Gives back their share of the bounds.
+    Resolved {
+        /// Number of messages, acknowledged or not.
+        messages: usize,
+        /// Their [`Publish::counted_bytes`].
+        bytes: usize,
+        /// The answers for those that wanted one.
+        answers: Vec<Answer>,
+    },
+    /// The subscription holds.
+    Subscribed {
+        /// Of the `Subscribe`.
+        request: RequestId,
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Whatever stands from here on will come, unless it has to be joined first.
+        live_from: Position,
+        /// The end of the order as far as this entry knows it.
+        end: Position,
+    },
+    /// Whatever stands from here on will come live.
+    Joined {
+        /// Of the `Join`.
+        join: JoinId,
+        /// The first position.
+        from: Position,
+    },
+    /// The session takes events too slowly: from here on nothing comes of these subscriptions
+    /// until they are joined again.
+    Lagging {
+        /// The first position that was left out.
+        from: Position,
+        /// All that were live.
+        subscriptions: Vec<SubscriptionId>,
+    },
+    /// The subscription is over.
+    Unsubscribed {
+        /// Of the `Unsubscribe`.
+        request: RequestId,
+    },
+    /// The request was refused.
+    Refused {
+        /// Of the `Subscribe` or `Unsubscribe`.
+        request: RequestId,
+        /// Which kind of request it was.
+        kind: RequestKind,
+        /// Why.
+        error: SubscribeError,
+    },
+    /// Events of one segment, shared by all sessions; each takes those of its subscriptions.
+    Events(Arc<EventBatch>),
+}
+
+/// Requests that may be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// To subscribe.
+    Subscribe,
+    /// To end a subscription.
+    Unsubscribe,
+}
+
+/// Why a message will not be acknowledged. It may still become canonical, once: the publisher
+/// does not know (`no quorum`), as after a lost connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// What is missing for longer than the publish timeout.
+    #[error(
+        "not acknowledged within {waited_ms} ms: {missing}. The outcome is not known: the message may \
+         still get its place, once"
+    )]
+    NoQuorum {
+        /// How long the message waited.
+        waited_ms: u64,
+        /// What it waits for, in words.
+        missing: String,
+    },
+}
+
+/// Why a subscription request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// No such subscription of this session.
+    #[error("no such subscription")]
+    NoSuchSubscription,
+    /// The session has as many as it may have.
+    #[error(
+        "the session has {max} subscriptions, as many as limits.subscriptions-per-session-max allows"
+    )]
+    TooMany {
+        /// The bound.
+        max: usize,
+    },
+    /// There are as many patterns as there may be. Exact topics may still be subscribed.
+    #[error(
+        "{} has {max} subscriptions by pattern, as many as {} allows: subscribe exact topics, or fewer patterns",
+        scope.name(), scope.key()
+    )]
+    TooManyPatterns {
+        /// Of whom.
+        scope: PatternScope,
+        /// The bound.
+        max: usize,
+    },
+    /// The wildcards of the realm leave too many components open, in too many ways.
+    #[error(
+        "the wildcards of the realm would take more than {max} steps a message (limits.wildcard-steps-max): \
+         use one that has its open components where others have them, or a prefix"
+    )]
+    TooManyShapes {
+        /// The bound.
+        max: usize,
+    },
+    /// The topics and patterns of all sessions of the entry take as much as they may.
+    #[error(
+        "the topics of all subscriptions of this entry would take more than {max} bytes \
+         (limits.interest-bytes-max): subscribe a pattern in place of many topics, or at another entry"
+    )]
+    InterestFull {
+        /// The bound.
+        max: usize,
+    },
+}
+
+/// Who has too many patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternScope {
+    /// The session.
+    Session,
+    /// All sessions of the realm at this entry.
+    Realm,
+    /// All sessions of the entry.
+    Entry,
+}
+
+impl PatternScope {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "the session",
+            Self::Realm => "the realm at this entry",
+            Self::Entry => "the entry",
+        }
+    }
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Session => "limits.patterns-per-session-max",
+            Self::Realm => "limits.patterns-per-realm-max",
+            Self::Entry => "limits.patterns-per-entry-max",
+        }
+    }
+}
+
+impl Outgoing {
+    /// What it counts against the room of its session's queue.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        const BASE: usize = 64;
+        BASE + match self {
+            Self::Events(events) => events.bytes(),
+            Self::Resolved { answers, .. } => answers.len() * 48,
+            Self::Lagging { subscriptions, .. } => subscriptions.len() * 8,
+            Self::Subscribed { .. }
+            | Self::Joined { .. }
+            | Self::Unsubscribed { .. }
+            | Self::Refused { .. } => 0,
+        }
+    }
+}
+
+/// What became of events for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// They wait for it, or it is gone.
+    Queued,
+    /// As much waits as may: they were not queued.
+    Full,
+}
+
+/// How much may wait for one session. What sends and what takes share it, from whatever tasks.
+#[derive(Debug)]
+pub struct QueueRoom {
+    waiting_bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl QueueRoom {
+    /// Room for so many bytes, and for one message in any case.
+    #[must_use]
+    pub const fn new(bytes_max: usize) -> Self {
+        Self { waiting_bytes: AtomicUsize::new(0), bytes_max }
+    }
+
+    /// Takes room for events, if there is any. For one sender.
+    #[must_use]
+    pub fn admit(&self, events: &Outgoing) -> Sent {
+        let bytes = events.queued_bytes();
+        let waiting = self.waiting_bytes.load(Ordering::Acquire);
+        if waiting > 0 && waiting + bytes > self.bytes_max {
+            return Sent::Full;
+        }
+        self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+        Sent::Queued
+    }
+
+    /// Takes room for what a session has asked for: its own bounds limit how much that is.
+    pub fn take(&self, outgoing: &Outgoing) {
+        self.waiting_bytes.fetch_add(outgoing.queued_bytes(), Ordering::AcqRel);
+    }
+
+    /// Gives room back, once what took it is written.
+    pub fn give_back(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}

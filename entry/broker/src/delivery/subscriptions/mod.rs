@@ -1,0 +1,554 @@
+//! Subscriptions: which session wants which topics, and since which interest.
+//!
+//! A pattern is *asked* for with a numbered change of the interest and *applied* once every tail
+//! carries that change. Only then do its sessions hear of their subscriptions. Each is one of two:
+//! - *live*: it gets the events as they come,
+//! - *replaying*: it reads what is stored, and gets nothing until it joins.
+//!
+//! Sessions that want the same pattern share a subscription. One of its own has a session that
+//! already has the shared one and wants to read the past beside it.
+
+mod interests;
+mod limits;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use vixen_core::id::Position;
+use vixen_core::patterns::{PatternIndex, Steps};
+use vixen_core::segment::{Match, Topic, TopicPattern};
+
+use super::numbers::{Numbering, Numbers};
+use crate::api::{
+    JoinId, Outgoing, PatternScope, RequestId, RequestKind, SessionId, SubscribeError,
+    SubscribeMode, SubscriptionId,
+};
+use crate::event::Target;
+use interests::Interests;
+use limits::PatternCounts;
+pub use limits::SubscriptionLimits;
+
+/// Where the answers to sessions go.
+type Answers = Vec<(SessionId, Outgoing)>;
+
+/// What happened to subscriptions that others may hear of (WAMP spec *Subscription Meta API*).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The first session has subscribed.
+    Created {
+        /// The session.
+        session: SessionId,
+        /// The new subscription.
+        subscription: SubscriptionId,
+        /// Its topics.
+        pattern: TopicPattern,
+    },
+    /// A session has subscribed.
+    Subscribed {
+        /// The session.
+        session: SessionId,
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Its topics.
+        pattern: TopicPattern,
+    },
+    /// A session has a subscription no more.
+    Unsubscribed {
+        /// The session.
+        session: SessionId,
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Its topics.
+        pattern: TopicPattern,
+    },
+    /// The last session is gone.
+    Deleted {
+        /// The session.
+        session: SessionId,
+        /// The subscription that was.
+        subscription: SubscriptionId,
+        /// Its topics.
+        pattern: TopicPattern,
+    },
+}
+
+/// Where the order stands at this entry.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Now {
+    /// The change of the interest that every tail carries.
+    pub(super) applied: u64,
+    /// Everything of interest before it is delivered.
+    pub(super) passed: Position,
+    /// No tail is further.
+    pub(super) furthest: Position,
+    /// The end of what is known to be placed.
+    pub(super) end: Position,
+}
+
+/// What sessions have subscribed.
+#[derive(Debug)]
+struct Wanted {
+    pattern: TopicPattern,
+    /// Of one session alone.
+    is_private: bool,
+    /// Tails need not carry it: it is never live.
+    is_snapshot: bool,
+    /// Get events.
+    live: BTreeSet<SessionId>,
+    /// Read what is stored.
+    replaying: BTreeSet<SessionId>,
+    /// To be told once the interest is applied, in order.
+    waiting: Vec<(SessionId, RequestId, SubscribeMode)>,
+}
+
+/// The subscriptions of one pattern.
+#[derive(Debug, Default)]
+struct OfPattern {
+    shared: Option<SubscriptionId>,
+    private: BTreeSet<SubscriptionId>,
+}
+
+/// What one session has, told or waiting.
+#[derive(Debug, Default)]
+struct Held {
+    all: BTreeSet<SubscriptionId>,
+    /// Number of those that are no exact topics.
+    patterns: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Subscriptions {
+    limits: SubscriptionLimits,
+    numbers: Numbers,
+    wanted: BTreeMap<SubscriptionId, Wanted>,
+    index: PatternIndex<OfPattern>,
+    sessions: BTreeMap<SessionId, Held>,
+    interests: Interests,
+    counts: PatternCounts,
+    /// Number of subscriptions of each realm that may have meta topics.
+    meta: BTreeMap<Arc<str>, usize>,
+    /// What others may hear of.
+    changes: Vec<Change>,
+}
+
+impl Wanted {
+    fn new(pattern: TopicPattern, is_private: bool, is_snapshot: bool) -> Self {
+        let (live, replaying) = (BTreeSet::new(), BTreeSet::new());
+        Self { pattern, is_private, is_snapshot, live, replaying, waiting: Vec::new() }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.live.is_empty() && self.replaying.is_empty() && self.waiting.is_empty()
+    }
+
+    fn has_told(&self) -> bool {
+        !self.live.is_empty() || !self.replaying.is_empty()
+    }
+}
+
+impl OfPattern {
+    fn ids(&self) -> impl Iterator<Item = SubscriptionId> {
+        self.shared.iter().chain(&self.private).copied()
+    }
+}
+
+impl Subscriptions {
+    pub(super) fn new(limits: SubscriptionLimits, numbering: &Numbering) -> Self {
+        Self {
+            limits,
+            numbers: Numbers::new(numbering),
+            wanted: BTreeMap::new(),
+            index: PatternIndex::new(),
+            sessions: BTreeMap::new(),
+            interests: Interests::default(),
+            counts: PatternCounts::default(),
+            meta: BTreeMap::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Takes a SUBSCRIBE. Without an answer it waits for the interest.
+    pub(super) fn subscribe(
+        &mut self,
+        session: SessionId,
+        request: RequestId,
+        pattern: TopicPattern,
+        mode: SubscribeMode,
+        now: Now,
+        answers: &mut Answers,
+    ) {
+        let shared = self.index.get(&pattern).and_then(|of_pattern| of_pattern.shared);
+        let has_shared = shared.is_some_and(|id| self.holds(session, id));
+        let is_private = match mode {
+            SubscribeMode::Live => false,
+            SubscribeMode::Replay => has_shared,
+            SubscribeMode::PrivateReplay | SubscribeMode::Snapshot => true,
+        };
+        let known = shared.filter(|_| !is_private);
+        let is_new_to_session = known.is_none() || !has_shared;
+        if is_new_to_session
+            && let Err(error) = self.admit(session, &pattern, mode, known.is_none())
+        {
+            answers.push((
+                session,
+                Outgoing::Refused { request, kind: RequestKind::Subscribe, error },
+            ));
+            return;
+        }
+        let is_exact = pattern.is_exact();
+        let id = known.unwrap_or_else(|| self.add(pattern, is_private, mode));
+        let held = self.sessions.entry(session).or_default();
+        if held.all.insert(id) && !is_exact {
+            held.patterns += 1;
+        }
+        let Some(wanted) = self.wanted.get_mut(&id) else { return };
+        wanted.waiting.push((session, request, mode));
+        self.tell(id, now, answers);
+    }
+
+    fn holds(&self, session: SessionId, id: SubscriptionId) -> bool {
+        self.sessions.get(&session).is_some_and(|held| held.all.contains(&id))
+    }
+
+    /// Whether a session may have one more subscription, and the entry, where it `is_new` to it.
+    fn admit(
+        &self,
+        session: SessionId,
+        pattern: &TopicPattern,
+        mode: SubscribeMode,
+        is_new: bool,
+    ) -> Result<(), SubscribeError> {
+        let limits = &self.limits;
+        let (all, patterns) =
+            self.sessions.get(&session).map_or((0, 0), |held| (held.all.len(), held.patterns));
+        if all >= limits.per_session_max {
+            return Err(SubscribeError::TooMany { max: limits.per_session_max });
+        }
+        let max = limits.patterns_per_session_max;
+        if !pattern.is_exact() && patterns >= max {
+            return Err(SubscribeError::TooManyPatterns { scope: PatternScope::Session, max });
+        }
+        if !is_new {
+            return Ok(());
+        }
+        self.counts.admit(pattern, limits)?;
+        let steps = self.index.cost_with(pattern);
+        let max = limits.wildcard_steps_max;
+        if steps > max && steps > self.index.cost(&pattern.realm) {
+            return Err(SubscribeError::TooManyShapes { max });
+        }
+        let max = limits.interest_bytes_max;
+        if mode != SubscribeMode::Snapshot && self.interests.bytes_with(pattern) > max {
+            return Err(SubscribeError::InterestFull { max });
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        pattern: TopicPattern,
+        is_private: bool,
+        mode: SubscribeMode,
+    ) -> SubscriptionId {
+        let id = self.numbers.next(|number| !self.wanted.contains_key(&SubscriptionId(number)));
+        let id = SubscriptionId(id);
+        if self.index.get(&pattern).is_none() {
+            self.index.insert(&pattern, OfPattern::default());
+        }
+        if let Some(of_pattern) = self.index.get_mut(&pattern) {
+            if is_private {
+                of_pattern.private.insert(id);
+            } else {
+                of_pattern.shared = Some(id);
+            }
+        }
+        self.counts.add(&pattern);
+        let is_snapshot = mode == SubscribeMode::Snapshot;
+        if !is_snapshot {
+            self.interests.add_user(&pattern);
+            if may_be_meta(&pattern) {
+                *self.meta.entry(Arc::clone(&pattern.realm)).or_default() += 1;
+            }
+        }
+        self.wanted.insert(id, Wanted::new(pattern, is_private, is_snapshot));
+        id
+    }
+
+    /// Answers those who wait for a subscription, if its interest is applied.
+    fn tell(&mut self, id: SubscriptionId, now: Now, answers: &mut Answers) {
+        let Some(wanted) = self.wanted.get_mut(&id) else { return };
+        if wanted.waiting.is_empty() {
+            return;
+        }
+        let live_from = if wanted.is_snapshot {
+            now.end
+        } else {
+            let Some(interest) = self.interests.applied(&wanted.pattern, now.applied) else {
+                self.interests.await_applied(&wanted.pattern);
+                return;
+            };
+            let complete_from = *interest.complete_from.get_or_insert(now.furthest);
+            complete_from.max(now.passed)
+        };
+        let is_heard = self.meta.contains_key(&wanted.pattern.realm);
+        for (session, request, mode) in std::mem::take(&mut wanted.waiting) {
+            let was_told = wanted.has_told();
+            let is_new = if mode == SubscribeMode::Live {
+                !wanted.replaying.contains(&session) && wanted.live.insert(session)
+            } else {
+                wanted.replaying.insert(session)
+            };
+            let end = now.end.max(now.passed);
+            let told = Outgoing::Subscribed { request, subscription: id, live_from, end };
+            answers.push((session, told));
+            if is_new && is_heard {
+                let pattern = || wanted.pattern.clone();
+                if !was_told {
+                    let pattern = pattern();
+                    self.changes.push(Change::Created { session, subscription: id, pattern });
+                }
+                let pattern = pattern();
+                self.changes.push(Change::Subscribed { session, subscription: id, pattern });
+            }
+        }
+    }
+
+    /// Makes subscriptions live that were replaying.
+    pub(super) fn join(
+        &mut self,
+        session: SessionId,
+        join: JoinId,
+        subscriptions: &[SubscriptionId],
+        now: Now,
+        answers: &mut Answers,
+    ) {
+        let mut from = now.passed;
+        for id in subscriptions {
+            let Some(wanted) = self.wanted.get_mut(id) else { continue };
+            if wanted.replaying.remove(&session) {
+                wanted.live.insert(session);
+            } else if !wanted.live.contains(&session) {
+                continue;
+            }
+            // Live already: by a join for what it had under the same number before.
+            // It was told of the subscription, so the interest was applied then.
+            let interest = self.interests.get(&wanted.pattern);
+            let complete_from = interest.and_then(|interest| interest.complete_from);
+            from = from.max(complete_from.unwrap_or(now.furthest));
+        }
+        answers.push((session, Outgoing::Joined { join, from }));
+    }
+
+    /// A session was left out from `from` on: all it had live is replaying now.
+    pub(super) fn lag(&mut self, session: SessionId, from: Position, answers: &mut Answers) {
+        let mut subscriptions = Vec::new();
+        for id in self.sessions.get(&session).into_iter().flat_map(|held| &held.all) {
+            let Some(wanted) = self.wanted.get_mut(id) else { continue };
+            if wanted.live.remove(&session) {
+                wanted.replaying.insert(session);
+                subscriptions.push(*id);
+            }
+        }
+        answers.push((session, Outgoing::Lagging { from, subscriptions }));
+    }
+
+    /// Takes an UNSUBSCRIBE. One whose SUBSCRIBED was not sent yet names nothing.
+    pub(super) fn unsubscribe(
+        &mut self,
+        session: SessionId,
+        request: RequestId,
+        subscription: SubscriptionId,
+    ) -> Outgoing {
+        let wanted = self.wanted.get_mut(&subscription);
+        let wanted = wanted
+            .filter(|wanted| wanted.live.contains(&session) || wanted.replaying.contains(&session));
+        let Some(wanted) = wanted else {
+            let error = SubscribeError::NoSuchSubscription;
+            return Outgoing::Refused { request, kind: RequestKind::Unsubscribe, error };
+        };
+        wanted.live.remove(&session);
+        wanted.replaying.remove(&session);
+        // One that has asked again meanwhile will be told, and holds it still.
+        let is_waiting = wanted.waiting.iter().any(|(waiting, _, _)| *waiting == session);
+        if let Some(held) = self.sessions.get_mut(&session).filter(|_| !is_waiting) {
+            held.all.remove(&subscription);
+            held.patterns -= usize::from(!wanted.pattern.is_exact());
+            if held.all.is_empty() {
+                self.sessions.remove(&session);
+            }
+        }
+        self.left(session, subscription);
+        Outgoing::Unsubscribed { request }
+    }
+
+    /// Forgets a session and all it wanted.
+    pub(super) fn remove_session(&mut self, session: SessionId) {
+        let held = self.sessions.remove(&session).unwrap_or_default();
+        for id in held.all {
+            let Some(wanted) = self.wanted.get_mut(&id) else { continue };
+            let was_told = wanted.live.remove(&session) | wanted.replaying.remove(&session);
+            wanted.waiting.retain(|(waiting, _, _)| *waiting != session);
+            if was_told {
+                self.left(session, id);
+            } else {
+                self.drop_idle(id);
+            }
+        }
+    }
+
+    /// A session has left a subscription that it was told of.
+    fn left(&mut self, session: SessionId, subscription: SubscriptionId) {
+        let heard = self.wanted.get(&subscription);
+        let heard = heard.filter(|wanted| self.meta.contains_key(&wanted.pattern.realm));
+        if let Some(wanted) = heard {
+            let pattern = || wanted.pattern.clone();
+            self.changes.push(Change::Unsubscribed { session, subscription, pattern: pattern() });
+            if !wanted.has_told() {
+                self.changes.push(Change::Deleted { session, subscription, pattern: pattern() });
+            }
+        }
+        self.drop_idle(subscription);
+    }
+
+    fn drop_idle(&mut self, id: SubscriptionId) {
+        if !self.wanted.get(&id).is_some_and(Wanted::is_idle) {
+            return;
+        }
+        let Some(Wanted { pattern, is_snapshot, .. }) = self.wanted.remove(&id) else { return };
+        if let Some(of_pattern) = self.index.get_mut(&pattern) {
+            of_pattern.private.remove(&id);
+            of_pattern.shared = of_pattern.shared.filter(|shared| *shared != id);
+            if of_pattern.ids().next().is_none() {
+                self.index.remove(&pattern);
+            }
+        }
+        self.counts.remove(&pattern);
+        if is_snapshot {
+            return;
+        }
+        self.interests.remove_user(&pattern);
+        if may_be_meta(&pattern)
+            && let Some(count) = self.meta.get_mut(&pattern.realm)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.meta.remove(&pattern.realm);
+            }
+        }
+    }
+
+    /// What the interest with number `version` adds and removes; `None` when nothing changed, and
+    /// the number is not used.
+    pub(super) fn change(
+        &mut self,
+        version: u64,
+    ) -> Option<(Vec<TopicPattern>, Vec<TopicPattern>)> {
+        self.interests.change(version)
+    }
+
+    /// Tells the waiting sessions whose patterns the interest has by now.
+    pub(super) fn apply(&mut self, now: Now, answers: &mut Answers) {
+        for pattern in self.interests.apply(now.applied, now.furthest) {
+            let ids: Vec<_> =
+                self.index.get(&pattern).into_iter().flat_map(OfPattern::ids).collect();
+            ids.into_iter().for_each(|id| self.tell(id, now, answers));
+        }
+    }
+
+    /// The subscriptions with live sessions that have the topic, and these sessions, by number; and
+    /// what it took to find them.
+    pub(super) fn of(&self, topic: &Topic) -> (Vec<(Target, &BTreeSet<SessionId>)>, Steps) {
+        let mut found = Vec::new();
+        let steps = self.index.for_each(topic, |of_pattern| {
+            for subscription in of_pattern.ids() {
+                let live = self.wanted.get(&subscription).filter(|wanted| !wanted.live.is_empty());
+                found.extend(live.map(|wanted| {
+                    let names_topic = wanted.pattern.matching != Match::Exact;
+                    (Target { subscription, names_topic }, &wanted.live)
+                }));
+            }
+        });
+        found.sort_unstable_by_key(|(target, _)| target.subscription);
+        (found, steps)
+    }
+
+    /// Whether anybody in a realm may have subscribed what the router says of itself.
+    pub(super) fn hears_meta(&self, realm: &str) -> bool {
+        self.meta.contains_key(realm)
+    }
+
+    /// What happened since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// All patterns asked for.
+    pub(super) fn interest(&self) -> Vec<TopicPattern> {
+        self.interests.all_asked()
+    }
+
+    /// Whether anything is asked for.
+    pub(super) const fn has_interest(&self) -> bool {
+        self.interests.is_any_asked()
+    }
+
+    /// Number of subscriptions.
+    pub(super) fn len(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// Number of subscriptions that are no exact topics.
+    pub(super) const fn patterns(&self) -> usize {
+        self.counts.all()
+    }
+
+    /// Bytes of all patterns that tails carry, or will.
+    pub(super) const fn interest_bytes(&self) -> usize {
+        self.interests.bytes()
+    }
+
+    /// Asserts what the module promises; walks everything.
+    pub(super) fn check(&self) {
+        let mut users = BTreeMap::new();
+        for (id, wanted) in &self.wanted {
+            let of_pattern = self.index.get(&wanted.pattern).expect("D1: patterns name their ids");
+            let is_shared = of_pattern.shared == Some(*id);
+            assert_eq!(is_shared, !wanted.is_private, "D1: shared or private");
+            assert!(is_shared || of_pattern.private.contains(id), "D1: patterns name their ids");
+            assert!(!wanted.is_idle(), "D1: what nobody wants is gone");
+            assert!(wanted.live.is_disjoint(&wanted.replaying), "D1: live or replaying");
+            let waiting = wanted.waiting.iter().map(|(session, _, _)| session);
+            for session in wanted.live.iter().chain(&wanted.replaying).chain(waiting) {
+                assert!(self.holds(*session, *id), "D1: both ways");
+            }
+            if !wanted.is_snapshot {
+                *users.entry(wanted.pattern.clone()).or_default() += 1;
+            }
+        }
+        for held in self.sessions.values() {
+            let patterns = held.all.iter().filter(|id| !self.wanted[id].pattern.is_exact());
+            assert_eq!(held.patterns, patterns.count(), "D1: patterns of a session");
+        }
+        self.interests.check(&users);
+        self.counts.check(self.wanted.values().map(|wanted| wanted.pattern.clone()));
+        let is_meta = |wanted: &&Wanted| !wanted.is_snapshot && may_be_meta(&wanted.pattern);
+        let meta = self.wanted.values().filter(is_meta).count();
+        assert_eq!(self.meta.values().sum::<usize>(), meta, "D1: who may hear of meta events");
+    }
+}
+
+/// Whether a topic of the router itself may match.
+fn may_be_meta(pattern: &TopicPattern) -> bool {
+    const META: &str = "wamp.";
+    let begins = |uri: &str| uri.starts_with(META) || META.starts_with(uri);
+    match pattern.matching {
+        Match::Exact => pattern.uri.starts_with(META),
+        Match::Prefix => begins(&pattern.uri),
+        Match::Wildcard => begins(pattern.fixed_prefix()),
+        Match::Dotted => {
+            let first = pattern.uri.split('.').next();
+            matches!(first, Some("*" | "#" | "wamp"))
+        }
+    }
+}
