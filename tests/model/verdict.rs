@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_core::frontier::{Frontier, Learned};
 use vixen_core::id::{SegmentId, Stamp};
+use vixen_core::order::{Frontier, Learned};
 use vixen_core::segment::{Elected, SegmentMeta};
 
 use crate::instance::{MEMBERS, NODES, membership};

@@ -1,4 +1,4 @@
-//! Simulation of the vote: the shipped `vixen_vote` and `vixen_core::frontier` under
+//! Simulation of the vote: the shipped `vixen_vote` and `vixen_core::order` under
 //! seeded loss, repetition, reordering, partitions, crashes with lost unsynced writes, pauses, and
 //! clocks that jump and run wild.
 //!

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use vixen_core::frontier::{Learned, Placed, Placing};
 use vixen_core::id::{Position, Stamp, SyncId};
 use vixen_core::membership::Membership;
+use vixen_core::order::{Learned, Placed, Sequencer};
 use vixen_core::segment::Elected;
 
 /// What a feed carries, in order.
@@ -16,7 +16,7 @@ pub(crate) enum Told {
 }
 
 pub(crate) struct Reader {
-    placing: Placing,
+    placing: Sequencer,
     feeds: BTreeMap<SyncId, VecDeque<Told>>,
     pub(crate) placed: Vec<Placed>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(membership: &Membership) -> Self {
         Self {
-            placing: Placing::new(membership, Stamp::ZERO, Position::FIRST),
+            placing: Sequencer::new(membership, Stamp::ZERO, Position::FIRST),
             feeds: BTreeMap::new(),
             placed: Vec::new(),
         }

@@ -3,9 +3,9 @@
 
 use tokio::time::Instant;
 
-use vixen_core::frontier::{Learned, Placed, Placing};
 use vixen_core::id::{NdbId, Position, Stamp, SyncId};
 use vixen_core::name::NodeName;
+use vixen_core::order::{Learned, Placed, Sequencer};
 use vixen_core::segment::Elected;
 use vixen_core::wire::{DISK_FULL, Message, OrderBase};
 use vixen_runtime::link::LinkId;
@@ -19,7 +19,7 @@ impl EntryNode {
             return;
         }
         tracing::info!(stamp = %after, position = %next, "the order begins here for this entry");
-        self.placing = Some(Placing::new(&self.options.membership, after, next));
+        self.placing = Some(Sequencer::new(&self.options.membership, after, next));
         for id in self.sync.linked() {
             self.sync.send(id, Message::FollowFeed { after });
         }

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use vixen_broker::api::{Outgoing, Sent, SessionId, SessionInfo};
 use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot};
 use vixen_broker::segmenter::{self, Segmenter, SegmenterOptions};
-use vixen_core::frontier::{CatchUp, Placed, Placing};
 use vixen_core::id::{NdbId, OwnerId, Position, SyncId};
 use vixen_core::name::NodeName;
+use vixen_core::order::{CatchUp, Placed, Sequencer};
 use vixen_core::segment::Challenger;
 use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
@@ -47,7 +47,7 @@ pub struct EntryNode {
     pub(super) sync: Peers<SyncId>,
     pub(super) ndb: Peers<NdbId>,
     /// Unknown until the first tail is open: positions count from somewhere.
-    pub(super) placing: Option<Placing>,
+    pub(super) placing: Option<Sequencer>,
     pub(super) catch_up: CatchUp<NdbId>,
     /// ndb nodes that have dropped what comes next here.
     pub(super) trimmed_at: BTreeSet<NdbId>,

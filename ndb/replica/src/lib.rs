@@ -22,9 +22,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use vixen_core::frontier::{Learned, Placed, Placing};
 use vixen_core::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
+use vixen_core::order::{Learned, Placed, Sequencer};
 use vixen_core::segment::{Blob, Elected, SegmentMeta, Topic};
 use vixen_core::wire::{Message, OrderBase, RefuseReason};
 
@@ -243,7 +243,7 @@ pub struct Replica {
     wanted: BTreeMap<SegmentId, SegmentMeta>,
     /// Highest placed seq of each owner: an owner's segments are placed in seq order.
     placed: BTreeMap<OwnerId, Seq>,
-    placing: Placing,
+    placing: Sequencer,
     chain: Digest,
     is_willing: bool,
 }
@@ -262,7 +262,7 @@ impl Replica {
             missing: recovered.missing.into_iter().map(|lost| (lost.meta.id, lost)).collect(),
             wanted: BTreeMap::new(),
             placed: recovered.owners.into_iter().collect(),
-            placing: Placing::new(&options.membership, recovered.head_stamp, recovered.head_next),
+            placing: Sequencer::new(&options.membership, recovered.head_stamp, recovered.head_next),
             chain: recovered.chain,
             is_willing: true,
             options,
@@ -442,7 +442,7 @@ impl Replica {
 
     fn on_rebase(&mut self, base: OrderBase) {
         if base.next > self.placing.next_position() {
-            self.placing = Placing::new(&self.options.membership, base.stamp, base.next);
+            self.placing = Sequencer::new(&self.options.membership, base.stamp, base.next);
             self.chain = base.chain;
         }
     }
@@ -548,7 +548,7 @@ impl Replica {
 
     /// The order as far as it is certain.
     #[must_use]
-    pub const fn placing(&self) -> &Placing {
+    pub const fn placing(&self) -> &Sequencer {
         &self.placing
     }
 

@@ -31,10 +31,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use vixen_core::frontier::CatchUp;
 use vixen_core::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
+use vixen_core::order::CatchUp;
 use vixen_core::roster::Roster;
 use vixen_core::skew::Skew;
 use vixen_core::wire::{Message, NdbStanding, Nowhere};

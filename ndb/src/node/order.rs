@@ -2,7 +2,7 @@
 //!
 //! Sync nodes forget what W nodes of its group have placed durably (DESIGN §4, *Retention*); a node
 //! that is further behind takes rows of the order from another ndb node. Whom to ask, and when, is
-//! [`CatchUp`](vixen_core::frontier::CatchUp).
+//! [`CatchUp`](vixen_core::order::CatchUp).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

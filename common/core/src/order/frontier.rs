@@ -16,17 +16,11 @@
 //! - F3: nothing is ever learned at or below `sigma` that was not known when sigma passed it; such
 //!   a message from a feed is counted as a violation and dropped, never delivered out of order.
 
-mod catch_up;
-mod placing;
-
 use std::collections::BTreeMap;
 
 use crate::id::{Stamp, SyncId};
 use crate::membership::Membership;
 use crate::segment::Elected;
-
-pub use catch_up::CatchUp;
-pub use placing::{Placed, Placing, TakenRows};
 
 /// What became of a message from a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +91,7 @@ impl Frontier {
     /// Takes the next segment of the order from somebody who has placed it durably, and whose order
     /// this is: then everything before it is delivered here as well. `false`, and nothing is taken,
     /// when that contradicts what is delivered or known here.
-    pub(crate) fn deliver(&mut self, elected: Elected) -> bool {
+    pub(super) fn deliver(&mut self, elected: Elected) -> bool {
         let stamp = elected.stamp();
         let agrees = match self.known.first_key_value() {
             Some((first, known)) if *first <= stamp => *known == elected,

@@ -1,4 +1,4 @@
-//! Placing: positions by running count along the frontier.
+//! Sequencer: positions by running count along the frontier.
 
 use crate::id::{Position, Stamp, SyncId};
 use crate::membership::Membership;
@@ -15,7 +15,7 @@ pub struct Placed {
     pub first: Position,
 }
 
-/// What [`Placing::take_rows`] took.
+/// What [`Sequencer::take_rows`] took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TakenRows {
     /// Segments that got their place by it.
@@ -26,12 +26,12 @@ pub struct TakenRows {
 
 /// A frontier that counts: the same base and the same feeds give the same positions everywhere.
 #[derive(Clone, Debug)]
-pub struct Placing {
+pub struct Sequencer {
     frontier: Frontier,
     next: Position,
 }
 
-impl Placing {
+impl Sequencer {
     /// Starts where all segments up to `after` are placed and `next` is the next position.
     #[must_use]
     pub fn new(membership: &Membership, after: Stamp, next: Position) -> Self {
@@ -124,13 +124,13 @@ mod tests {
         taken.placed.iter().map(|placed| placed.first.0).collect()
     }
 
-    fn placing() -> Placing {
-        Placing::new(&Membership::sized(1, [], 1), Stamp::ZERO, Position::FIRST)
+    fn sequencer() -> Sequencer {
+        Sequencer::new(&Membership::sized(1, [], 1), Stamp::ZERO, Position::FIRST)
     }
 
     #[test]
     fn rows_get_the_positions_that_feeds_would_give() {
-        let (mut by_rows, mut by_feed) = (placing(), placing());
+        let (mut by_rows, mut by_feed) = (sequencer(), sequencer());
         let rows = [elected(3), elected(5)];
         rows.iter().for_each(|row| assert_eq!(by_feed.learn(*row), Learned::New));
         by_feed.raise(SyncId(0), Stamp(5));
@@ -143,29 +143,29 @@ mod tests {
 
     #[test]
     fn rows_placed_meanwhile_are_passed_over_and_a_gap_is_not_jumped() {
-        let mut placing = placing();
+        let mut sequencer = sequencer();
         let rows = [elected(3), elected(5), elected(7)];
-        placing.learn(rows[0]);
-        placing.raise(SyncId(0), Stamp(3));
-        assert!(placing.take_next().is_some());
-        assert_eq!(positions(&placing.take_rows(Position(1), &rows)), [3, 5]);
-        assert_eq!(placing.take_rows(Position(1), &rows), TakenRows::default());
-        assert_eq!(placing.take_rows(Position(9), &rows), TakenRows::default());
-        assert_eq!(placing.take_rows(Position(u64::MAX), &rows), TakenRows::default());
+        sequencer.learn(rows[0]);
+        sequencer.raise(SyncId(0), Stamp(3));
+        assert!(sequencer.take_next().is_some());
+        assert_eq!(positions(&sequencer.take_rows(Position(1), &rows)), [3, 5]);
+        assert_eq!(sequencer.take_rows(Position(1), &rows), TakenRows::default());
+        assert_eq!(sequencer.take_rows(Position(9), &rows), TakenRows::default());
+        assert_eq!(sequencer.take_rows(Position(u64::MAX), &rows), TakenRows::default());
     }
 
     #[test]
     fn feeds_and_rows_mix_and_nothing_is_placed_twice() {
-        let mut placing = placing();
+        let mut sequencer = sequencer();
         let rows = [elected(3), elected(5), elected(7)];
-        placing.learn(rows[1]);
-        placing.learn(rows[2]);
-        assert_eq!(positions(&placing.take_rows(Position(1), &rows[..2])), [1, 3]);
-        assert_eq!(placing.learn(rows[1]), Learned::Known);
-        placing.raise(SyncId(0), Stamp(7));
-        let next = placing.take_next().map(|placed| (placed.first, placed.elected));
+        sequencer.learn(rows[1]);
+        sequencer.learn(rows[2]);
+        assert_eq!(positions(&sequencer.take_rows(Position(1), &rows[..2])), [1, 3]);
+        assert_eq!(sequencer.learn(rows[1]), Learned::Known);
+        sequencer.raise(SyncId(0), Stamp(7));
+        let next = sequencer.take_next().map(|placed| (placed.first, placed.elected));
         assert_eq!(next, Some((Position(5), rows[2])));
-        assert_eq!(placing.take_next(), None);
+        assert_eq!(sequencer.take_next(), None);
     }
 
     #[test]
@@ -177,19 +177,19 @@ mod tests {
         };
         // It jumps over a known segment, is another than the known one, or was never told of.
         for (known, row) in [(4, elected(5)), (5, other(5)), (9, elected(8))] {
-            let mut placing = placing();
-            placing.learn(elected(known));
+            let mut sequencer = sequencer();
+            sequencer.learn(elected(known));
             if known == 9 {
-                placing.raise(SyncId(0), Stamp(8));
+                sequencer.raise(SyncId(0), Stamp(8));
             }
-            let taken = placing.take_rows(Position(1), &[row]);
+            let taken = sequencer.take_rows(Position(1), &[row]);
             assert_eq!(taken, TakenRows { placed: vec![], violation: Some(row) });
-            placing.raise(SyncId(0), Stamp(9));
-            assert_eq!(placing.take_next().map(|placed| placed.elected), Some(elected(known)));
+            sequencer.raise(SyncId(0), Stamp(9));
+            assert_eq!(sequencer.take_next().map(|placed| placed.elected), Some(elected(known)));
         }
-        let mut placing = placing();
-        placing.take_rows(Position(1), &[elected(5)]);
-        let taken = placing.take_rows(Position(3), &[elected(5)]);
+        let mut sequencer = sequencer();
+        sequencer.take_rows(Position(1), &[elected(5)]);
+        let taken = sequencer.take_rows(Position(3), &[elected(5)]);
         assert_eq!(taken.violation, Some(elected(5)));
     }
 }
