@@ -12,8 +12,8 @@
 //! Feeds that are not trimmed go on meanwhile: they may bring what a feed waits for as well.
 //!
 //! Invariants:
-//! - C1: one ndb node is asked at a time, and none while no feed waits.
-//! - C2: a node that brings news is asked on; one that has none, is silent or goes away yields to
+//! - K1: one ndb node is asked at a time, and none while no feed waits.
+//! - K2: a node that brings news is asked on; one that has none, is silent or goes away yields to
 //!   the next, after a pause.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +41,7 @@ enum State<P> {
 /// Which feeds wait for the order up to where, and which ndb node `P` is asked for it. See the
 /// module doc.
 #[derive(Clone, Debug)]
-pub struct CatchUp<P> {
+pub(super) struct CatchUp<P> {
     feeds: BTreeMap<SyncId, Stamp>,
     peers: BTreeSet<P>,
     /// Where in the round of peers the next one to ask is looked for.
@@ -65,23 +65,24 @@ impl<P> Default for CatchUp<P> {
 
 impl<P: Ord + Copy> CatchUp<P> {
     /// A feed does not go on before everything up to `to` is delivered here.
-    pub fn trimmed(&mut self, feed: SyncId, to: Stamp, now: Instant) {
+    pub(super) fn trimmed(&mut self, feed: SyncId, to: Stamp, now: Instant) {
         let wanted = self.feeds.entry(feed).or_insert(to);
         *wanted = (*wanted).max(to);
         if matches!(self.state, State::Idle) {
             self.failures = 0;
             self.state = State::Pausing { until: now };
         }
+        self.check();
     }
 
     /// The feed's link is gone; on the next it is asked for anew.
-    pub fn feed_gone(&mut self, feed: SyncId) {
+    pub(super) fn feed_gone(&mut self, feed: SyncId) {
         self.feeds.remove(&feed);
         self.rest();
     }
 
     /// Takes the feeds that can be followed again now, after `delivered`.
-    pub fn take_caught_up(&mut self, delivered: Stamp) -> Vec<SyncId> {
+    pub(super) fn take_caught_up(&mut self, delivered: Stamp) -> Vec<SyncId> {
         let ready = self.feeds.iter().filter(|(_, to)| **to <= delivered).map(|(feed, _)| *feed);
         let ready: Vec<_> = ready.collect();
         for feed in &ready {
@@ -93,7 +94,7 @@ impl<P: Ord + Copy> CatchUp<P> {
 
     /// A node is linked, or linked anew: it may have what others lacked, and it has lost what it
     /// was asked before.
-    pub fn peer_up(&mut self, peer: P, now: Instant) {
+    pub(super) fn peer_up(&mut self, peer: P, now: Instant) {
         self.peers.insert(peer);
         let (waits, was_asked) = match self.state {
             State::Idle => (false, false),
@@ -107,16 +108,17 @@ impl<P: Ord + Copy> CatchUp<P> {
     }
 
     /// A node's link is gone.
-    pub fn peer_down(&mut self, peer: P, now: Instant) {
+    pub(super) fn peer_down(&mut self, peer: P, now: Instant) {
         self.peers.remove(&peer);
         if self.asked() == Some(peer) {
             self.fail(peer, now);
         }
+        self.check();
     }
 
     /// A node has answered; `is_news` when that brought the order on. An answer that is not waited
     /// for any more changes nothing.
-    pub fn answered(&mut self, peer: P, is_news: bool, now: Instant) {
+    pub(super) fn answered(&mut self, peer: P, is_news: bool, now: Instant) {
         if self.asked() != Some(peer) {
             return;
         }
@@ -131,7 +133,7 @@ impl<P: Ord + Copy> CatchUp<P> {
 
     /// When to call [`take_due`](Self::take_due); `None` while there is nothing to do.
     #[must_use]
-    pub fn due_at(&self) -> Option<Instant> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         match self.state {
             State::Idle => None,
             State::Pausing { until } => (!self.peers.is_empty()).then_some(until),
@@ -140,7 +142,7 @@ impl<P: Ord + Copy> CatchUp<P> {
     }
 
     /// Whom to ask now for the order from its next position on.
-    pub fn take_due(&mut self, now: Instant) -> Option<P> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<P> {
         if let State::Asked { peer, until } = self.state
             && until <= now
         {
@@ -153,18 +155,19 @@ impl<P: Ord + Copy> CatchUp<P> {
         let after = self.peers.range((self.turn, Bound::Unbounded)).next();
         let peer = after.or_else(|| self.peers.first()).copied()?;
         self.state = State::Asked { peer, until: now + ANSWER_MAX };
+        self.check();
         Some(peer)
     }
 
     /// The feeds that wait, each with the stamp that has to be delivered first.
     #[must_use]
-    pub const fn waiting(&self) -> &BTreeMap<SyncId, Stamp> {
+    pub(super) const fn waiting(&self) -> &BTreeMap<SyncId, Stamp> {
         &self.feeds
     }
 
     /// Whose answer is waited for.
     #[must_use]
-    pub const fn asked(&self) -> Option<P> {
+    pub(super) const fn asked(&self) -> Option<P> {
         match self.state {
             State::Idle | State::Pausing { .. } => None,
             State::Asked { peer, .. } => Some(peer),
@@ -175,6 +178,7 @@ impl<P: Ord + Copy> CatchUp<P> {
         if self.feeds.is_empty() {
             self.state = State::Idle;
         }
+        self.check();
     }
 
     fn fail(&mut self, peer: P, now: Instant) {
@@ -182,6 +186,13 @@ impl<P: Ord + Copy> CatchUp<P> {
         self.failures = self.failures.saturating_add(1);
         self.turn = Bound::Excluded(peer);
         self.state = State::Pausing { until: now + pause.min(PAUSE_MAX) };
+    }
+
+    fn check(&self) {
+        let rests = matches!(self.state, State::Idle);
+        assert_eq!(rests, self.feeds.is_empty(), "K1: nobody is asked while no feed waits");
+        let is_there = self.asked().is_none_or(|peer| self.peers.contains(&peer));
+        assert!(is_there, "K2: who is gone yields to the next");
     }
 }
 

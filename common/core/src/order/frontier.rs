@@ -17,6 +17,7 @@
 //!   a message from a feed is counted as a violation and dropped, never delivered out of order.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::id::{Stamp, SyncId};
 use crate::membership::Membership;
@@ -77,6 +78,7 @@ impl Frontier {
         let mark = self.watermarks.entry(from).or_insert(watermark);
         *mark = (*mark).max(watermark);
         self.sigma = self.sigma.max(self.majority_watermark());
+        self.check();
     }
 
     /// Takes the next segment of the order, if it is certain.
@@ -85,6 +87,7 @@ impl Frontier {
         let elected = first.remove();
         assert!(elected.stamp() > self.delivered, "F2: delivered stamps rise");
         self.delivered = elected.stamp();
+        self.check();
         Some(elected)
     }
 
@@ -104,7 +107,19 @@ impl Frontier {
         self.known.remove(&stamp);
         self.delivered = stamp;
         self.sigma = self.sigma.max(stamp);
+        self.check();
         true
+    }
+
+    /// Goes on after `stamp`, which is above what is delivered: what is before is not to be had any
+    /// more. What the feeds said of the rest stays true, and is kept: they do not say it again.
+    pub(super) fn skip_to(&mut self, stamp: Stamp) {
+        assert!(stamp > self.delivered, "F2: delivered stamps rise");
+        let beyond = (Bound::Excluded(stamp), Bound::Unbounded);
+        self.known = self.known.range(beyond).map(|(at, elected)| (*at, *elected)).collect();
+        self.delivered = stamp;
+        self.sigma = self.sigma.max(stamp);
+        self.check();
     }
 
     /// All segments up to here, now or ever, are known or delivered.
@@ -139,26 +154,18 @@ impl Frontier {
         marks.sort_unstable_by(|a, b| b.cmp(a));
         marks[self.quorum - 1]
     }
+
+    fn check(&self) {
+        assert!(self.delivered <= self.sigma, "F1: sigma never falls below what is delivered");
+        let waits = self.known.first_key_value().is_none_or(|(stamp, _)| *stamp > self.delivered);
+        assert!(waits, "F1: nothing is delivered twice");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard};
-    use crate::segment::{Challenger, SegmentMeta};
-
-    fn elected(stamp: u64) -> Elected {
-        let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(stamp) };
-        let meta = SegmentMeta {
-            id,
-            shard: Shard(0),
-            map: MapVersion(1),
-            count: 1,
-            bytes: 1,
-            digest: Digest([0; 16]),
-        };
-        Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
-    }
+    use crate::order::sample::elected;
 
     fn drain(frontier: &mut Frontier) -> Vec<u64> {
         std::iter::from_fn(|| frontier.take_next()).map(|e| e.stamp().0).collect()
@@ -167,7 +174,7 @@ mod tests {
     #[test]
     fn nothing_is_delivered_without_a_majority_of_watermarks() {
         let mut frontier = Frontier::new(&Membership::sized(3, [], 1), Stamp::ZERO);
-        assert_eq!(frontier.learn(elected(5)), Learned::New);
+        assert_eq!(frontier.learn(elected(5, 1)), Learned::New);
         frontier.raise(SyncId(0), Stamp(9));
         assert!(drain(&mut frontier).is_empty());
         frontier.raise(SyncId(1), Stamp(5));
@@ -178,7 +185,7 @@ mod tests {
     fn the_best_majority_counts_and_order_is_by_stamp() {
         let mut frontier = Frontier::new(&Membership::sized(3, [], 1), Stamp::ZERO);
         for stamp in [7, 3, 5] {
-            frontier.learn(elected(stamp));
+            frontier.learn(elected(stamp, 1));
         }
         frontier.raise(SyncId(0), Stamp(1));
         frontier.raise(SyncId(1), Stamp(6));
@@ -198,10 +205,25 @@ mod tests {
     #[test]
     fn a_repeat_is_known_and_a_late_stranger_is_a_violation() {
         let mut frontier = Frontier::new(&Membership::sized(1, [], 1), Stamp::ZERO);
-        frontier.learn(elected(4));
+        frontier.learn(elected(4, 1));
         frontier.raise(SyncId(0), Stamp(9));
         assert_eq!(drain(&mut frontier), [4]);
-        assert_eq!(frontier.learn(elected(4)), Learned::Known);
-        assert_eq!(frontier.learn(elected(6)), Learned::Violation);
+        assert_eq!(frontier.learn(elected(4, 1)), Learned::Known);
+        assert_eq!(frontier.learn(elected(6, 1)), Learned::Violation);
+    }
+
+    #[test]
+    fn what_feeds_said_beyond_a_skipped_part_stays_true() {
+        let mut frontier = Frontier::new(&Membership::sized(3, [], 1), Stamp::ZERO);
+        for stamp in [4, 7, 9] {
+            frontier.learn(elected(stamp, 1));
+        }
+        frontier.raise(SyncId(0), Stamp(9));
+        frontier.skip_to(Stamp(6));
+        assert_eq!((frontier.delivered(), frontier.sigma()), (Stamp(6), Stamp(6)));
+        assert_eq!(frontier.learn(elected(4, 1)), Learned::Known);
+        // The feed that said 9 says neither 7 nor 9 again.
+        frontier.raise(SyncId(1), Stamp(9));
+        assert_eq!(drain(&mut frontier), [7, 9]);
     }
 }

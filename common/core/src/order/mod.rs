@@ -1,9 +1,18 @@
-//! The order: the feeds of the sync nodes, merged into one sequence of segments and counted.
+//! The order: the feeds of the sync nodes, merged into one sequence of segments and counted. The
+//! [`Reader`] is what entries, ndb nodes and the simulation read it by.
 
 mod catch_up;
 mod frontier;
+mod io;
+mod reader;
 mod sequencer;
 
-pub use catch_up::CatchUp;
 pub use frontier::{Frontier, Learned};
-pub use sequencer::{Placed, Sequencer, TakenRows};
+pub use io::{Effects, Input, Note, Teller};
+pub use reader::Reader;
+pub use sequencer::Placed;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;

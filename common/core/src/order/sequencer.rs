@@ -3,6 +3,7 @@
 use crate::id::{Position, Stamp, SyncId};
 use crate::membership::Membership;
 use crate::segment::Elected;
+use crate::wire::OrderBase;
 
 use super::{Frontier, Learned};
 
@@ -17,16 +18,16 @@ pub struct Placed {
 
 /// What [`Sequencer::take_rows`] took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TakenRows {
+pub(super) struct TakenRows {
     /// Segments that got their place by it.
-    pub placed: Vec<Placed>,
+    pub(super) placed: Vec<Placed>,
     /// A row that stands next and cannot: the two orders differ. A person must look.
-    pub violation: Option<Elected>,
+    pub(super) violation: Option<Elected>,
 }
 
 /// A frontier that counts: the same base and the same feeds give the same positions everywhere.
 #[derive(Clone, Debug)]
-pub struct Sequencer {
+pub(super) struct Sequencer {
     frontier: Frontier,
     next: Position,
 }
@@ -34,22 +35,22 @@ pub struct Sequencer {
 impl Sequencer {
     /// Starts where all segments up to `after` are placed and `next` is the next position.
     #[must_use]
-    pub fn new(membership: &Membership, after: Stamp, next: Position) -> Self {
+    pub(super) fn new(membership: &Membership, after: Stamp, next: Position) -> Self {
         Self { frontier: Frontier::new(membership, after), next }
     }
 
     /// See [`Frontier::learn`].
-    pub fn learn(&mut self, elected: Elected) -> Learned {
+    pub(super) fn learn(&mut self, elected: Elected) -> Learned {
         self.frontier.learn(elected)
     }
 
     /// See [`Frontier::raise`].
-    pub fn raise(&mut self, from: SyncId, watermark: Stamp) {
+    pub(super) fn raise(&mut self, from: SyncId, watermark: Stamp) {
         self.frontier.raise(from, watermark);
     }
 
     /// Takes the next segment of the order, if it is certain, with its position.
-    pub fn take_next(&mut self) -> Option<Placed> {
+    pub(super) fn take_next(&mut self) -> Option<Placed> {
         let elected = self.frontier.take_next()?;
         let first = self.next;
         self.next = first.plus(elected.meta.count);
@@ -58,7 +59,7 @@ impl Sequencer {
 
     /// Takes a row of another node's order, which that node has on disk, if it is the next here and
     /// nothing here contradicts it.
-    pub fn take_row(&mut self, first: Position, elected: Elected) -> Option<Placed> {
+    fn take_row(&mut self, first: Position, elected: Elected) -> Option<Placed> {
         if first != self.next || !self.frontier.deliver(elected) {
             return None;
         }
@@ -68,7 +69,7 @@ impl Sequencer {
 
     /// Takes rows of another node's order, which that node has on disk; `first` is the position of
     /// the first of them. Rows that are placed here already are passed over.
-    pub fn take_rows(&mut self, first: Position, rows: &[Elected]) -> TakenRows {
+    pub(super) fn take_rows(&mut self, first: Position, rows: &[Elected]) -> TakenRows {
         let mut taken = TakenRows::default();
         let mut at = first;
         for elected in rows {
@@ -87,15 +88,25 @@ impl Sequencer {
         taken
     }
 
+    /// Goes on from `base`, if that is further on: what is between is not to be had any more.
+    pub(super) fn rebase(&mut self, base: OrderBase) -> bool {
+        let is_beyond = base.next > self.next && base.stamp > self.frontier.delivered();
+        if is_beyond {
+            self.frontier.skip_to(base.stamp);
+            self.next = base.next;
+        }
+        is_beyond
+    }
+
     /// The position after the last segment placed.
     #[must_use]
-    pub const fn next_position(&self) -> Position {
+    pub(super) const fn next_position(&self) -> Position {
         self.next
     }
 
     /// The frontier beneath.
     #[must_use]
-    pub const fn frontier(&self) -> &Frontier {
+    pub(super) const fn frontier(&self) -> &Frontier {
         &self.frontier
     }
 }
@@ -103,21 +114,12 @@ impl Sequencer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard};
-    use crate::segment::{Challenger, SegmentMeta};
+    use crate::id::Digest;
+    use crate::order::sample;
 
     /// Two messages.
     fn elected(stamp: u64) -> Elected {
-        let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(stamp) };
-        let meta = SegmentMeta {
-            id,
-            shard: Shard(0),
-            map: MapVersion(1),
-            count: 2,
-            bytes: 1,
-            digest: Digest([0; 16]),
-        };
-        Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
+        sample::elected(stamp, 2)
     }
 
     fn positions(taken: &TakenRows) -> Vec<u64> {
@@ -191,5 +193,21 @@ mod tests {
         sequencer.take_rows(Position(1), &[elected(5)]);
         let taken = sequencer.take_rows(Position(3), &[elected(5)]);
         assert_eq!(taken.violation, Some(elected(5)));
+    }
+
+    #[test]
+    fn an_order_that_goes_on_further_on_does_not_go_back() {
+        let mut sequencer = sequencer();
+        sequencer.take_rows(Position(1), &[elected(5)]);
+        for (next, stamp) in [(3, 9), (9, 5), (2, 4)] {
+            let base = sample::base(next, stamp);
+            assert!(!sequencer.rebase(base), "{base:?}");
+        }
+        assert!(sequencer.rebase(sample::base(9, 20)));
+        sequencer.learn(elected(20));
+        sequencer.learn(elected(30));
+        sequencer.raise(SyncId(0), Stamp(30));
+        let next = sequencer.take_next().map(|placed| (placed.first, placed.elected));
+        assert_eq!(next, Some((Position(9), elected(30))));
     }
 }

@@ -1,0 +1,241 @@
+//! Reader: the order, from the feeds of the sync nodes, and from ndb nodes for as far as those have
+//! forgotten it.
+//!
+//! Source: DESIGN §4, *Frontier* and *Retention*; `docs/protocol.md`.
+//!
+//! ```text
+//!  feeds of sync nodes --RESOLVED, WATERMARK--> frontier --> sequencer --> placed
+//!        ^     |                                               ^
+//!        |     FEED_TRIMMED --> catch-up --FETCH_ORDER--> ndb node: rows, or
+//!        |                         |                          ORDER_TRIMMED --> left behind?
+//!        +-------FOLLOW_FEED-------+
+//! ```
+//! Entries and ndb nodes read alike. What they do about it when all ndb nodes have dropped what comes
+//! next is theirs: an ndb node goes on from where the others begin, an entry ends.
+//!
+//! Invariants, with those of the frontier (F1 to F3) and of catch-up (K1, K2):
+//! - P1: what is placed is dense: each segment begins where the one before it ends.
+//! - P2: no feed waits for what is delivered.
+//! - P3: the order is left behind only when each linked ndb node has dropped what comes next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::id::{NdbId, Position, Stamp, SyncId};
+use crate::membership::Membership;
+use crate::segment::Elected;
+use crate::wire::OrderBase;
+
+use super::catch_up::CatchUp;
+use super::sequencer::Sequencer;
+use super::{Effects, Frontier, Input, Learned, Note, Placed, Teller};
+
+/// One node's reading of the order. See the module doc.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    sequencer: Sequencer,
+    catch_up: CatchUp<NdbId>,
+    /// The sync nodes that are linked.
+    feeds: BTreeSet<SyncId>,
+    /// The ndb nodes that are linked, silent ones as well.
+    peers: BTreeSet<NdbId>,
+    /// Linked ndb nodes that have dropped what was asked of them, and where their orders begin.
+    trimmed: BTreeMap<NdbId, OrderBase>,
+}
+
+impl Reader {
+    /// Starts where all segments up to `after` are placed and `next` is the next position, without a
+    /// link.
+    #[must_use]
+    pub fn new(membership: &Membership, after: Stamp, next: Position) -> Self {
+        Self {
+            sequencer: Sequencer::new(membership, after, next),
+            catch_up: CatchUp::default(),
+            feeds: BTreeSet::new(),
+            peers: BTreeSet::new(),
+            trimmed: BTreeMap::new(),
+        }
+    }
+
+    /// Advances by one input. Never blocks and never fails.
+    pub fn step(&mut self, input: Input, now: Instant, fx: &mut Effects) {
+        let (sigma, placed) = (self.frontier().sigma(), fx.placed.len());
+        let mut begin = self.next_position();
+        match input {
+            Input::FeedUp { feed } => self.on_feed_up(feed, fx),
+            Input::FeedDown { feed } => {
+                self.feeds.remove(&feed);
+                self.catch_up.feed_gone(feed);
+            }
+            Input::Resolved { from, elected } => self.on_resolved(from, elected, fx),
+            Input::Watermark { from, stamp } => self.sequencer.raise(from, stamp),
+            Input::FeedTrimmed { from, to } => self.on_feed_trimmed(from, to, now, fx),
+            Input::PeerUp { peer } => {
+                self.peers.insert(peer);
+                self.catch_up.peer_up(peer, now);
+            }
+            Input::PeerSilent { peer, is_silent: true } => self.catch_up.peer_down(peer, now),
+            Input::PeerSilent { peer, is_silent: false } => {
+                if self.peers.contains(&peer) {
+                    self.catch_up.peer_up(peer, now);
+                }
+            }
+            Input::PeerDown { peer } => {
+                self.peers.remove(&peer);
+                self.trimmed.remove(&peer);
+                self.catch_up.peer_down(peer, now);
+            }
+            Input::Rows { from, first, rows } => self.on_rows(from, first, &rows, now, fx),
+            Input::OrderTrimmed { from, asked, base } => {
+                self.on_order_trimmed(from, asked, base, now, fx);
+            }
+            Input::Rebase { base } => {
+                self.sequencer.rebase(base);
+                begin = self.next_position();
+            }
+            Input::Tick { takes_rows } => self.on_tick(takes_rows, now, fx),
+        }
+        fx.placed.extend(std::iter::from_fn(|| self.sequencer.take_next()));
+        self.follow_on(fx);
+        self.check(sigma, begin, &fx.placed[placed..]);
+    }
+
+    /// A new link has a new feed.
+    fn on_feed_up(&mut self, feed: SyncId, fx: &mut Effects) {
+        self.feeds.insert(feed);
+        self.catch_up.feed_gone(feed);
+        fx.follows.push((feed, self.delivered()));
+    }
+
+    fn on_resolved(&mut self, from: SyncId, elected: Elected, fx: &mut Effects) {
+        match self.sequencer.learn(elected) {
+            Learned::New => fx.learned.push(elected),
+            Learned::Known => {}
+            Learned::Violation => {
+                fx.notes.push(Note::Contradicts { from: Teller::Feed(from), elected });
+            }
+        }
+    }
+
+    fn on_feed_trimmed(&mut self, from: SyncId, to: Stamp, now: Instant, fx: &mut Effects) {
+        // On its next link it is asked for anew.
+        if self.feeds.contains(&from) {
+            fx.notes.push(Note::FeedTrimmed { feed: from, to, delivered: self.delivered() });
+            self.catch_up.trimmed(from, to, now);
+        }
+    }
+
+    fn on_rows(
+        &mut self,
+        from: NdbId,
+        first: Position,
+        rows: &[Elected],
+        now: Instant,
+        fx: &mut Effects,
+    ) {
+        let taken = self.sequencer.take_rows(first, rows);
+        if let Some(elected) = taken.violation {
+            fx.notes.push(Note::Contradicts { from: Teller::Order(from), elected });
+        }
+        let segments = taken.placed.len();
+        if segments > 0 {
+            fx.notes.push(Note::RowsTaken { from, segments });
+        }
+        self.catch_up.answered(from, segments > 0, now);
+        fx.placed.extend(taken.placed);
+    }
+
+    fn on_order_trimmed(
+        &mut self,
+        from: NdbId,
+        asked: Position,
+        base: OrderBase,
+        now: Instant,
+        fx: &mut Effects,
+    ) {
+        self.catch_up.answered(from, false, now);
+        // Asked before more was placed here, or of no use.
+        if asked != self.next_position() || base.next <= asked || !self.peers.contains(&from) {
+            return;
+        }
+        if base.stamp <= self.delivered() {
+            fx.notes.push(Note::BaseContradicts { from, base });
+            return;
+        }
+        self.trimmed.insert(from, base);
+        fx.left_behind = self.left_behind();
+    }
+
+    /// Asks for what feeds wait for, when it is time.
+    fn on_tick(&mut self, takes_rows: bool, now: Instant, fx: &mut Effects) {
+        let due = if takes_rows { self.catch_up.take_due(now) } else { None };
+        fx.fetches.extend(due.map(|peer| (peer, self.next_position())));
+    }
+
+    /// Follows the feeds that can go on.
+    fn follow_on(&mut self, fx: &mut Effects) {
+        let after = self.delivered();
+        for feed in self.catch_up.take_caught_up(after) {
+            fx.notes.push(Note::FeedResumed { feed, after });
+            fx.follows.push((feed, after));
+        }
+    }
+
+    /// Where the linked ndb node begins that has dropped least, when all have dropped what comes next.
+    fn left_behind(&self) -> Option<OrderBase> {
+        let next = self.next_position();
+        let bases = self.trimmed.values().filter(|base| base.next > next);
+        let all = bases.clone().count() == self.peers.len();
+        bases.min_by_key(|base| base.next).filter(|_| all).copied()
+    }
+
+    fn check(&self, sigma: Stamp, begin: Position, placed: &[Placed]) {
+        assert!(self.frontier().sigma() >= sigma, "F1: sigma never falls");
+        let end = placed.iter().fold(begin, |at, placed| {
+            assert_eq!(placed.first, at, "P1: each segment begins where the one before it ends");
+            at.plus(placed.elected.meta.count)
+        });
+        assert_eq!(end, self.next_position(), "P1: what is counted is placed");
+        let delivered = self.delivered();
+        let mut waiting = self.catch_up.waiting().iter();
+        assert!(waiting.all(|(_, to)| *to > delivered), "P2: no feed waits for what is delivered");
+        let are_linked = self.trimmed.keys().all(|peer| self.peers.contains(peer));
+        assert!(are_linked, "P3: only linked ndb nodes count");
+    }
+
+    /// The position after the last segment placed.
+    #[must_use]
+    pub const fn next_position(&self) -> Position {
+        self.sequencer.next_position()
+    }
+
+    /// Stamp of the last segment placed.
+    #[must_use]
+    pub const fn delivered(&self) -> Stamp {
+        self.frontier().delivered()
+    }
+
+    /// What the feeds have told; all that is certain is placed, so its sigma is what is passed here.
+    #[must_use]
+    pub const fn frontier(&self) -> &Frontier {
+        self.sequencer.frontier()
+    }
+
+    /// The feeds that are trimmed, each with the stamp that has to be delivered before it goes on.
+    #[must_use]
+    pub const fn waiting_feeds(&self) -> &BTreeMap<SyncId, Stamp> {
+        self.catch_up.waiting()
+    }
+
+    /// Whose rows are waited for.
+    #[must_use]
+    pub const fn asked(&self) -> Option<NdbId> {
+        self.catch_up.asked()
+    }
+
+    /// When [`Input::Tick`] has something to do, where there is room for rows.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Instant> {
+        self.catch_up.due_at()
+    }
+}
