@@ -18,6 +18,7 @@ pub mod health;
 pub mod ids;
 pub mod link;
 pub mod lmdb;
+pub mod order;
 pub mod process;
 pub mod redundancy;
 pub mod reload;

@@ -350,10 +350,10 @@ impl EntryNode {
 
     /// How far the order is known here.
     pub(super) fn known(&self) -> Option<Known> {
-        let placing = self.placing.as_ref()?;
-        let frontier = placing.frontier();
+        let reader = self.reader.as_ref()?;
+        let frontier = reader.frontier();
         // A tail may be ahead of the frontier: what is delivered is stored.
-        let next = Some(placing.next_position()).max(self.delivery.passed());
+        let next = Some(reader.next_position()).max(self.delivery.passed());
         Some(Known {
             next: next.unwrap_or_default(),
             delivered: frontier.delivered(),

@@ -69,8 +69,7 @@ impl EntryNode {
 
     /// Where the order stands, as far as it is known here.
     fn order_at(&self) -> Option<WallTime> {
-        let frontier = self.placing.as_ref()?.frontier();
-        Some(frontier.delivered().max(frontier.sigma()).wall_time())
+        Some(self.reader.as_ref()?.frontier().sigma().wall_time())
     }
 
     fn renew(&mut self, now: WallTime, fx: &mut Effects) {

@@ -92,6 +92,11 @@ impl<K: Ord + Copy> Peers<K> {
         heard.map(|(id, _)| *id)
     }
 
+    /// The linked nodes that are not heard.
+    pub(super) fn silent(&self) -> impl Iterator<Item = K> {
+        self.all.iter().filter(|(_, peer)| peer.is_up() && peer.is_silent).map(|(id, _)| *id)
+    }
+
     /// All nodes.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Peer)> {
         self.all.iter()

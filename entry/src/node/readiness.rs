@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use vixen_broker::{delivery, segmenter};
 use vixen_core::name::NodeName;
+use vixen_core::order;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{NdbStanding, PeerId};
 use vixen_core::words::{Absence, Words};
@@ -44,14 +45,12 @@ impl EntryNode {
                     self.segmenter.step(now, input, &mut fx.segmenter);
                     let input = delivery::Input::NdbSilent { ndb, is_silent };
                     self.delivery.step(now, input, &mut fx.delivery);
-                    let clock = Instant::now().into_std();
                     if is_silent {
                         self.reads.ndb_down(now, ndb);
-                        self.catch_up.peer_down(ndb, clock);
                     } else {
                         self.reads.ndb_up(now, ndb);
-                        self.catch_up.peer_up(ndb, clock);
                     }
+                    self.read_order(order::Input::PeerSilent { peer: ndb, is_silent }, fx);
                 }
             }
             PeerId::Entry { .. } => {}
@@ -138,7 +137,7 @@ impl EntryNode {
         let quorum = self.quorum();
         let redundancy = self.redundancy();
         redundancy.tell_metrics();
-        let base = || self.placing.is_none().then(|| Words::new("no ndb node has opened a tail"));
+        let base = || self.reader.is_none().then(|| Words::new("no ndb node has opened a tail"));
         let missing = quorum.missing_sync().or_else(|| quorum.missing_group()).or_else(base);
         let ready = match (missing, redundancy.lost()) {
             (Some(waits_for), _) => Readiness::NotReady { waits_for },

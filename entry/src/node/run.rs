@@ -1,6 +1,6 @@
 //! The loop of an entry's core.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rand::SeedableRng;
@@ -14,7 +14,7 @@ use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot};
 use vixen_broker::segmenter::{self, Segmenter, SegmenterOptions};
 use vixen_core::id::{NdbId, OwnerId, Position, SyncId};
 use vixen_core::name::NodeName;
-use vixen_core::order::{CatchUp, Placed, Sequencer};
+use vixen_core::order::{self, Placed, Reader};
 use vixen_core::segment::Challenger;
 use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
@@ -47,10 +47,7 @@ pub struct EntryNode {
     pub(super) sync: Peers<SyncId>,
     pub(super) ndb: Peers<NdbId>,
     /// Unknown until the first tail is open: positions count from somewhere.
-    pub(super) placing: Option<Sequencer>,
-    pub(super) catch_up: CatchUp<NdbId>,
-    /// ndb nodes that have dropped what comes next here.
-    pub(super) trimmed_at: BTreeSet<NdbId>,
+    pub(super) reader: Option<Reader>,
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
     pub(super) reads: Reads,
@@ -75,6 +72,7 @@ pub(super) struct Client {
 /// What a batch of events owes.
 #[derive(Default)]
 pub(super) struct Effects {
+    pub(super) order: order::Effects,
     pub(super) segmenter: segmenter::Effects,
     pub(super) delivery: delivery::Effects,
     meta: Vec<Meta>,
@@ -113,9 +111,7 @@ impl EntryNode {
             handle,
             inbox,
             clock: Clock::start(),
-            placing: None,
-            catch_up: CatchUp::default(),
-            trimmed_at: BTreeSet::new(),
+            reader: None,
             segmenter,
             delivery,
             reads: Reads::new(&options),
@@ -179,12 +175,11 @@ impl EntryNode {
             }
             self.renew_if_old(now, &mut fx);
             for event in events.drain(..) {
-                is_stopping |= self.on_event(now, event, &mut fx) || self.is_left_behind();
+                is_stopping |= self.on_event(now, event, &mut fx) || fx.order.left_behind.is_some();
             }
             self.note_silence(now, &mut fx);
             self.on_due(now, &mut fx);
-            self.place(now, &mut fx);
-            self.order_due();
+            self.settle_order(now, &mut fx);
             self.segmenter.step(now, segmenter::Input::Flush, &mut fx.segmenter);
             self.delivery.step(now, delivery::Input::Flush, &mut fx.delivery);
             self.settle(now, fx);
@@ -277,7 +272,9 @@ impl EntryNode {
                 }
                 match peer {
                     PeerId::Sync { id, .. } if self.sync.is_current(id, link) => {
-                        messages.into_iter().for_each(|message| self.on_sync(link, id, message));
+                        for message in messages {
+                            self.on_sync(link, id, message, fx);
+                        }
                     }
                     PeerId::Ndb { id, .. } if self.ndb.is_current(id, link) => {
                         for message in messages {
@@ -316,7 +313,7 @@ impl EntryNode {
         match peer {
             PeerId::Sync { id, .. } => {
                 if self.sync.up(id, link, sender) {
-                    self.on_sync_up(id);
+                    self.read_order(order::Input::FeedUp { feed: id }, fx);
                 }
             }
             PeerId::Ndb { id: ndb, .. } => {
@@ -325,7 +322,7 @@ impl EntryNode {
                     self.segmenter.step(now, input, &mut fx.segmenter);
                     self.delivery.step(now, delivery::Input::NdbUp { ndb }, &mut fx.delivery);
                     self.reads.ndb_up(now, ndb);
-                    self.catch_up.peer_up(ndb, Instant::now().into_std());
+                    self.read_order(order::Input::PeerUp { peer: ndb }, fx);
                 }
             }
             PeerId::Entry { .. } => sender.close("entries have no links to each other"),
@@ -344,7 +341,7 @@ impl EntryNode {
         match peer {
             PeerId::Sync { id, .. } => {
                 if self.sync.down(id, link, reason) {
-                    self.catch_up.feed_gone(id);
+                    self.read_order(order::Input::FeedDown { feed: id }, fx);
                     self.skew.forget(id);
                 }
             }
@@ -354,7 +351,7 @@ impl EntryNode {
                     self.segmenter.step(now, input, &mut fx.segmenter);
                     self.delivery.step(now, delivery::Input::NdbDown { ndb }, &mut fx.delivery);
                     self.reads.ndb_down(now, ndb);
-                    self.catch_up.peer_down(ndb, Instant::now().into_std());
+                    self.read_order(order::Input::PeerDown { peer: ndb }, fx);
                 }
             }
             PeerId::Entry { .. } => {}
@@ -394,18 +391,18 @@ impl EntryNode {
                 return self.tell_readiness();
             }
             Message::TailOpened { next, head_stamp, head_next } => {
-                self.begin(head_stamp, head_next);
+                self.begin(head_stamp, head_next, fx);
                 delivery::Input::TailOpened { from, next }
             }
             Message::InterestChanged { version, next } => {
                 delivery::Input::InterestChanged { from, version, next }
             }
             Message::OrderRows { first, rows } => {
-                let placed = self.take_rows(from, first, &rows);
-                return self.on_placed(now, placed, fx);
+                return self.read_order(order::Input::Rows { from, first, rows }, fx);
             }
             Message::OrderTrimmed { asked, base } => {
-                return self.on_order_trimmed(from, asked, base);
+                let input = order::Input::OrderTrimmed { from, asked, base };
+                return self.read_order(input, fx);
             }
             Message::TailSegment(segment) => delivery::Input::Segment { from, segment },
             Message::TailPosition { next } => delivery::Input::TailPosition { from, next },
@@ -417,15 +414,8 @@ impl EntryNode {
         self.delivery.step(now, input, &mut fx.delivery);
     }
 
-    /// Takes what the frontier has made certain.
-    fn place(&mut self, now: WallTime, fx: &mut Effects) {
-        let Some(placing) = &mut self.placing else { return };
-        let placed = std::iter::from_fn(|| placing.take_next()).collect();
-        self.on_placed(now, placed, fx);
-    }
-
     /// Acknowledges what is this entry's, and tells delivery the order.
-    fn on_placed(&mut self, now: WallTime, placed: Vec<Placed>, fx: &mut Effects) {
+    pub(super) fn on_placed(&mut self, now: WallTime, placed: Vec<Placed>, fx: &mut Effects) {
         if placed.is_empty() {
             return;
         }
@@ -450,7 +440,7 @@ impl EntryNode {
 
     /// Does what the steps owe.
     pub(super) fn settle(&mut self, now: WallTime, fx: Effects) {
-        let Effects { segmenter, delivery, mut meta } = fx;
+        let Effects { segmenter, delivery, mut meta, .. } = fx;
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
             self.ndb.send(to, message);
         }
@@ -469,7 +459,7 @@ impl EntryNode {
         self.note_moves(&segmenter.notes);
         segmenter.notes.into_iter().for_each(|note| self.note_segmenter(note));
         delivery.notes.into_iter().for_each(|note| self.note_delivery(note));
-        let position = self.placing.as_ref().map_or(0, |placing| placing.next_position().0);
+        let position = self.reader.as_ref().map_or(0, |reader| reader.next_position().0);
         self.metrics.levels(&Levels {
             unresolved_segments: self.segmenter.unresolved(),
             unacknowledged_bytes: self.segmenter.unacknowledged_bytes(),

@@ -60,13 +60,13 @@ impl EntryNode {
     }
 
     fn positions(&self) -> Value {
-        let Some(placing) = &self.placing else { return Value::Null };
-        let (frontier, roster) = (placing.frontier(), &self.options.roster);
+        let Some(reader) = &self.reader else { return Value::Null };
+        let (frontier, roster) = (reader.frontier(), &self.options.roster);
         let marks = frontier.watermarks().iter();
         let watermarks: serde_json::Map<_, _> =
             marks.map(|(id, stamp)| (roster.sync(*id).into(), json!(stamp.0))).collect();
         json!({
-            "next": placing.next_position().0,
+            "next": reader.next_position().0,
             "delivered": frontier.delivered().0,
             "sigma": frontier.sigma().0,
             "elected_not_placed": frontier.waiting(),
@@ -76,7 +76,8 @@ impl EntryNode {
 
     /// Which feeds wait for which stamp, and whose rows of the order are waited for.
     fn catch_up(&self) -> Value {
-        let (waiting, roster) = (self.catch_up.waiting(), &self.options.roster);
+        let Some(reader) = &self.reader else { return Value::Null };
+        let (waiting, roster) = (reader.waiting_feeds(), &self.options.roster);
         if waiting.is_empty() {
             return Value::Null;
         }
@@ -84,12 +85,12 @@ impl EntryNode {
             waiting.iter().map(|(feed, to)| (roster.sync(*feed).into(), json!(to.0))).collect();
         json!({
             "feeds_wait_for": feeds,
-            "asked": self.catch_up.asked().map(|ndb| roster.ndb(ndb)),
+            "asked": reader.asked().map(|ndb| roster.ndb(ndb)),
         })
     }
 
     fn tails(&self) -> Vec<Value> {
-        let head = self.placing.as_ref().map(|placing| placing.next_position().0);
+        let head = self.reader.as_ref().map(|reader| reader.next_position().0);
         let tails = self.delivery.tails().map(|tail| {
             let next = tail.next.map(|next| next.0);
             json!({

@@ -3,12 +3,13 @@
 //! Source: DESIGN §2 and §5; `docs/protocol.md`.
 //!
 //! ```text
-//!   BEGIN/KEEP      OVER             committed         frontier
+//!   BEGIN/KEEP      OVER             committed         the order
 //! incoming ------> writing --------> durable --------> placed
 //!                  TRIM at once      GENERATE_DRAFT    position, chain, temporary -> permanent
 //! ```
 //! A segment of this group that is placed before its bytes are here is *missing*: the driver asks
-//! peers, and the order goes on without waiting; only tails wait.
+//! peers, and the order goes on without waiting; only tails wait. The order is read beside it, by
+//! [`Reader`](vixen_core::order::Reader): what that has placed is an input here.
 //!
 //! Invariants:
 //! - R1: GENERATE_DRAFT is asked for only after the segment's commit.
@@ -22,9 +23,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use vixen_core::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, SyncId};
-use vixen_core::membership::Membership;
-use vixen_core::order::{Learned, Placed, Sequencer};
+use vixen_core::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq};
+use vixen_core::order::Placed;
 use vixen_core::segment::{Blob, Elected, SegmentMeta, Topic};
 use vixen_core::wire::{Message, OrderBase, RefuseReason};
 
@@ -34,13 +34,11 @@ pub use order::{Lost, Mark, OrderRow, Recovered};
 /// Unresolved segments that are asked for at most: what is beyond is offered again later.
 const WANTED_MAX: usize = 16_384;
 
-/// Bounds and membership of a replica.
+/// Bounds of a replica.
 #[derive(Clone, Debug)]
 pub struct ReplicaOptions {
     /// The group this node is of.
     pub group: GroupId,
-    /// Who votes.
-    pub membership: Membership,
     /// Largest segment taken, in bytes of its blob.
     pub segment_bytes_max: usize,
     /// Most bytes of incomplete segments.
@@ -112,24 +110,15 @@ pub enum Input {
         /// Its bytes, unverified.
         blob: Blob,
     },
-    /// A feed tells of an election.
-    Resolved {
+    /// A segment is elected; its place follows. Said once.
+    Elected {
         /// The outcome.
         elected: Elected,
     },
-    /// A feed tells its watermark.
-    Watermark {
-        /// Whose.
-        from: SyncId,
-        /// The stamp.
-        stamp: Stamp,
-    },
-    /// Another node's order, as far as it has it on disk.
-    OrderRows {
-        /// Position of the first row.
-        first: Position,
-        /// Its segments, without a gap.
-        rows: Vec<Elected>,
+    /// The next segment of the order has its place.
+    Placed {
+        /// The segment, and where.
+        placed: Placed,
     },
 }
 
@@ -152,8 +141,6 @@ pub struct Effects {
     pub dropped: Vec<SegmentId>,
     /// Inputs that were refused, by reason, for the metrics.
     pub refused: Vec<Refused>,
-    /// Messages of feeds and peers that contradict the order; a person must look.
-    pub violations: Vec<Elected>,
 }
 
 /// Why an input was refused.
@@ -243,7 +230,8 @@ pub struct Replica {
     wanted: BTreeMap<SegmentId, SegmentMeta>,
     /// Highest placed seq of each owner: an owner's segments are placed in seq order.
     placed: BTreeMap<OwnerId, Seq>,
-    placing: Sequencer,
+    /// The position after the last segment placed.
+    next: Position,
     chain: Digest,
     is_willing: bool,
 }
@@ -262,7 +250,7 @@ impl Replica {
             missing: recovered.missing.into_iter().map(|lost| (lost.meta.id, lost)).collect(),
             wanted: BTreeMap::new(),
             placed: recovered.owners.into_iter().collect(),
-            placing: Sequencer::new(&options.membership, recovered.head_stamp, recovered.head_next),
+            next: recovered.head_next,
             chain: recovered.chain,
             is_willing: true,
             options,
@@ -297,20 +285,13 @@ impl Replica {
             }
             Input::Rebase { base } => self.on_rebase(base),
             Input::Fetched { segment, blob } => self.on_fetched(segment, blob, fx),
-            Input::Resolved { elected } => self.on_resolved(elected, fx),
-            Input::Watermark { from, stamp } => {
-                self.placing.raise(from, stamp);
-                while let Some(placed) = self.placing.take_next() {
-                    self.place(placed, fx);
+            Input::Elected { elected } => {
+                // Fetched before the order passes it.
+                if elected.challenger.group == self.options.group {
+                    self.want(elected.meta, fx);
                 }
             }
-            Input::OrderRows { first, rows } => {
-                let taken = self.placing.take_rows(first, &rows);
-                fx.violations.extend(taken.violation);
-                for placed in taken.placed {
-                    self.place(placed, fx);
-                }
-            }
+            Input::Placed { placed } => self.place(placed, fx),
         }
     }
 
@@ -417,19 +398,6 @@ impl Replica {
         }
     }
 
-    fn on_resolved(&mut self, elected: Elected, fx: &mut Effects) {
-        match self.placing.learn(elected) {
-            Learned::New => {
-                // Fetched before the order passes it.
-                if elected.challenger.group == self.options.group {
-                    self.want(elected.meta, fx);
-                }
-            }
-            Learned::Known => {}
-            Learned::Violation => fx.violations.push(elected),
-        }
-    }
-
     /// Asks peers for a segment that has no place yet and is not here.
     fn want(&mut self, meta: SegmentMeta, fx: &mut Effects) {
         let is_here = self.held.contains_key(&meta.id) || self.is_placed(meta.id);
@@ -441,14 +409,16 @@ impl Replica {
     }
 
     fn on_rebase(&mut self, base: OrderBase) {
-        if base.next > self.placing.next_position() {
-            self.placing = Sequencer::new(&self.options.membership, base.stamp, base.next);
+        if base.next > self.next {
+            self.next = base.next;
             self.chain = base.chain;
         }
     }
 
     fn place(&mut self, placed: Placed, fx: &mut Effects) {
         let Elected { meta, challenger } = placed.elected;
+        assert_eq!(placed.first, self.next, "R2: positions are dense");
+        self.next = placed.first.plus(meta.count);
         let row = OrderRow::chained(self.chain, placed.elected);
         self.chain = row.chain;
         self.placed.insert(meta.id.owner, meta.id.seq);
@@ -544,12 +514,6 @@ impl Replica {
     #[must_use]
     pub const fn missing(&self) -> &BTreeMap<SegmentId, Lost> {
         &self.missing
-    }
-
-    /// The order as far as it is certain.
-    #[must_use]
-    pub const fn placing(&self) -> &Sequencer {
-        &self.placing
     }
 
     /// Hash of the order up to its head.

@@ -1,6 +1,9 @@
+use std::time::Instant;
+
 use super::*;
-use vixen_core::id::{MapVersion, Shard};
+use vixen_core::id::{MapVersion, NdbId, Shard, Stamp, SyncId};
 use vixen_core::membership::Membership;
+use vixen_core::order::{self, Note, Reader};
 use vixen_core::segment::{Challenger, Chunk, Encoding, Record, RecordFlags, SegmentBuilder};
 
 fn owner() -> OwnerId {
@@ -27,7 +30,6 @@ fn chunk(seq: u64, count: u32) -> Chunk {
 fn replica() -> Replica {
     let options = ReplicaOptions {
         group: GroupId(0),
-        membership: Membership::sized(3, [3], 2),
         segment_bytes_max: 1 << 20,
         incoming_bytes_max: 4 << 20,
     };
@@ -60,11 +62,44 @@ fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
     Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
 }
 
+/// It is elected, and is the next of the order.
 fn elect(replica: &mut Replica, meta: SegmentMeta, stamp: u64) -> Effects {
     let elected = elected(meta, stamp);
-    step(replica, Input::Resolved { elected });
-    step(replica, Input::Watermark { from: SyncId(0), stamp: Stamp(stamp) });
-    step(replica, Input::Watermark { from: SyncId(1), stamp: Stamp(stamp) })
+    step(replica, Input::Elected { elected });
+    place(replica, elected)
+}
+
+/// It is the next of the order, and was not heard of before.
+fn place(replica: &mut Replica, elected: Elected) -> Effects {
+    let placed = Placed { elected, first: replica.next };
+    step(replica, Input::Placed { placed })
+}
+
+/// A replica and what reads its order, as a node has them.
+struct Node {
+    reader: Reader,
+    replica: Replica,
+}
+
+impl Node {
+    fn new() -> Self {
+        let membership = Membership::sized(3, [3], 2);
+        let reader = Reader::new(&membership, Stamp::ZERO, Position::FIRST);
+        Self { reader, replica: replica() }
+    }
+
+    fn read(&mut self, input: order::Input) -> Effects {
+        let (mut read, mut fx) = (order::Effects::default(), Effects::default());
+        self.reader.step(input, Instant::now(), &mut read);
+        assert_eq!(read.notes.iter().find(|note| !matches!(note, Note::RowsTaken { .. })), None);
+        for elected in read.learned {
+            self.replica.step(Input::Elected { elected }, &mut fx);
+        }
+        for placed in read.placed {
+            self.replica.step(Input::Placed { placed }, &mut fx);
+        }
+        fx
+    }
 }
 
 const fn permanent(first: u64, stamp: u64) -> Mark {
@@ -207,12 +242,8 @@ fn a_keep_out_of_place_breaks_its_segment_only() {
 
 #[test]
 fn too_much_of_one_segment_is_refused_and_not_kept() {
-    let options = ReplicaOptions {
-        group: GroupId(0),
-        membership: Membership::sized(3, [3], 2),
-        segment_bytes_max: 8,
-        incoming_bytes_max: 1 << 20,
-    };
+    let options =
+        ReplicaOptions { group: GroupId(0), segment_bytes_max: 8, incoming_bytes_max: 1 << 20 };
     let mut replica = Replica::new(options, Recovered::default());
     let fx = send(&mut replica, &chunk(1, 9));
     assert_eq!(fx.refused, [Refused::TooLarge]);
@@ -251,7 +282,6 @@ fn a_restarted_replica_asks_again_for_drafts_and_goes_on_counting() {
     };
     let options = ReplicaOptions {
         group: GroupId(0),
-        membership: Membership::sized(3, [3], 2),
         segment_bytes_max: 1 << 20,
         incoming_bytes_max: 1 << 20,
     };
@@ -275,12 +305,8 @@ fn only_the_elected_bytes_fill_a_gap_whoever_sends_them() {
 
 #[test]
 fn a_full_node_asks_for_the_segment_again() {
-    let options = ReplicaOptions {
-        group: GroupId(0),
-        membership: Membership::sized(3, [3], 2),
-        segment_bytes_max: 1 << 20,
-        incoming_bytes_max: 8,
-    };
+    let options =
+        ReplicaOptions { group: GroupId(0), segment_bytes_max: 1 << 20, incoming_bytes_max: 8 };
     let mut replica = Replica::new(options, Recovered::default());
     assert_eq!(send(&mut replica, &chunk(1, 9)).refused, [Refused::Gap]);
     assert_eq!(replica.incoming_bytes(), 0);
@@ -288,9 +314,9 @@ fn a_full_node_asks_for_the_segment_again() {
 
 #[test]
 fn rows_of_a_peer_make_the_same_order_as_feeds() {
-    let (mut by_feed, mut by_rows) = (replica(), replica());
+    let (mut by_feed, mut by_rows) = (Node::new(), Node::new());
     let (held, stored, missed) = (chunk(1, 2), chunk(2, 3), chunk(3, 1));
-    for replica in [&mut by_feed, &mut by_rows] {
+    for replica in [&mut by_feed.replica, &mut by_rows.replica] {
         send(replica, &held);
         send(replica, &stored);
         step(replica, Input::Committed { segment: stored.meta.id });
@@ -302,57 +328,50 @@ fn rows_of_a_peer_make_the_same_order_as_feeds() {
     rows.push(other_group);
     let mut fed = Vec::new();
     for elected in &rows {
-        step(&mut by_feed, Input::Resolved { elected: *elected });
+        let (elected, stamp) = (*elected, elected.stamp());
+        by_feed.read(order::Input::Resolved { from: SyncId(0), elected });
         for from in [SyncId(0), SyncId(1)] {
-            let stamp = elected.stamp();
-            fed.extend(step(&mut by_feed, Input::Watermark { from, stamp }).placed);
+            fed.extend(by_feed.read(order::Input::Watermark { from, stamp }).placed);
         }
     }
-    let fx = step(&mut by_rows, Input::OrderRows { first: Position(1), rows: rows.clone() });
+    let from = NdbId { group: GroupId(0), member: 1 };
+    let input = order::Input::Rows { from, first: Position::FIRST, rows: rows.clone() };
+    let fx = by_rows.read(input);
     assert_eq!(fx.placed, fed);
-    assert_eq!(by_rows.chain(), by_feed.chain());
+    assert_eq!(by_rows.replica.chain(), by_feed.replica.chain());
     let bodies: Vec<_> = fx.placed.iter().map(|place| &place.body).collect();
     assert!(matches!(
         bodies[..],
         [Body::Memory(_), Body::Memory(_), Body::Missing, Body::Elsewhere]
     ));
-    assert_eq!(by_rows.missing().keys().collect::<Vec<_>>(), [&missed.meta.id]);
-    assert_eq!((by_rows.pending_count(), by_rows.placing().next_position()), (0, Position(8)));
+    assert_eq!(by_rows.replica.missing().keys().collect::<Vec<_>>(), [&missed.meta.id]);
+    assert_eq!(by_rows.replica.pending_count(), 0);
+    assert_eq!((by_rows.reader.next_position(), by_rows.replica.next), (Position(8), Position(8)));
     // The feed tells of them later, and nothing happens twice.
     for elected in rows {
-        let fx = step(&mut by_rows, Input::Resolved { elected });
-        assert!(fx.placed.is_empty() && fx.violations.is_empty());
+        let fx = by_rows.read(order::Input::Resolved { from: SyncId(0), elected });
+        assert!(fx.placed.is_empty() && fx.wanted.is_empty());
     }
-    assert!(trimmed(&send(&mut by_rows, &stored)), "known, and not stored again");
+    assert!(trimmed(&send(&mut by_rows.replica, &stored)), "known, and not stored again");
 }
 
 #[test]
-fn a_segment_held_since_before_a_restart_is_placed_by_a_row_as_stored() {
+fn a_segment_held_since_before_a_restart_is_placed_as_stored() {
     let chunk = chunk(1, 2);
     let recovered = Recovered { temporary: vec![chunk.meta], ..Recovered::default() };
     let mut replica = Replica::new(replica().options, recovered);
-    let rows = vec![elected(chunk.meta, 5)];
-    let fx = step(&mut replica, Input::OrderRows { first: Position(1), rows });
+    let fx = place(&mut replica, elected(chunk.meta, 5));
     assert_eq!(fx.placed[0].body, Body::Stored);
     assert!(replica.unresolved().next().is_none());
 }
 
 #[test]
-fn a_row_that_is_not_next_is_ignored_and_one_that_contradicts_is_told() {
+#[should_panic(expected = "R2")]
+fn a_place_that_is_not_the_next_stops_the_node() {
     let mut replica = replica();
-    let (placed, next) = (chunk(1, 2), chunk(2, 1));
-    elect(&mut replica, placed.meta, 5);
-    let chain = replica.chain();
-    let again = vec![elected(placed.meta, 5)];
-    for (first, rows) in [(1, again), (2, vec![elected(next.meta, 9)]), (4, vec![])] {
-        let fx = step(&mut replica, Input::OrderRows { first: Position(first), rows });
-        assert!(fx.placed.is_empty() && fx.violations.is_empty());
-    }
-    let contradiction = elected(next.meta, 4);
-    let rows = vec![contradiction];
-    let fx = step(&mut replica, Input::OrderRows { first: Position(3), rows });
-    assert_eq!((fx.placed.len(), fx.violations), (0, vec![contradiction]));
-    assert_eq!(replica.chain(), chain);
+    let elected = elected(chunk(1, 2).meta, 5);
+    let placed = Placed { elected, first: Position(2) };
+    step(&mut replica, Input::Placed { placed });
 }
 
 #[test]
@@ -390,14 +409,12 @@ fn what_was_offered_may_come_from_its_entry_as_well() {
 fn an_elected_segment_is_asked_for_before_it_is_placed() {
     let mut replica = replica();
     let (here, elsewhere) = (chunk(1, 2), chunk(2, 1));
-    let fx = step(&mut replica, Input::Resolved { elected: elected(here.meta, 5) });
+    let fx = step(&mut replica, Input::Elected { elected: elected(here.meta, 5) });
     assert_eq!((&fx.wanted[..], fx.placed.len()), (&[here.meta.id][..], 0));
     let mut other_group = elected(elsewhere.meta, 9);
     other_group.challenger.group = GroupId(1);
-    let fx = step(&mut replica, Input::Resolved { elected: other_group });
+    let fx = step(&mut replica, Input::Elected { elected: other_group });
     assert!(fx.wanted.is_empty());
-    let again = step(&mut replica, Input::Resolved { elected: elected(here.meta, 5) });
-    assert!(again.wanted.is_empty());
     let fx = fetch(&mut replica, &here);
     assert_eq!(fx.stores[0].mark, Mark::Temporary, "its row may come in the same commit");
     let fx = elect(&mut replica, here.meta, 5);
@@ -410,7 +427,7 @@ fn an_election_says_what_an_offer_got_wrong() {
     let mut replica = replica();
     let (right, wrong) = (chunk(1, 2), chunk(1, 3));
     offer(&mut replica, &[&wrong]);
-    step(&mut replica, Input::Resolved { elected: elected(right.meta, 5) });
+    step(&mut replica, Input::Elected { elected: elected(right.meta, 5) });
     assert_eq!(fetch(&mut replica, &wrong).refused, [Refused::Unwanted]);
     assert_eq!(fetch(&mut replica, &right).arrived, [right.meta.id]);
 }
@@ -422,8 +439,7 @@ fn what_was_wanted_and_is_placed_elsewhere_is_taken_from_nobody() {
     offer(&mut replica, &[&offered]);
     let mut other_group = elected(offered.meta, 5);
     other_group.challenger.group = GroupId(1);
-    let rows = vec![other_group];
-    let fx = step(&mut replica, Input::OrderRows { first: Position(1), rows });
+    let fx = place(&mut replica, other_group);
     assert_eq!(fx.placed[0].body, Body::Elsewhere);
     assert_eq!(fetch(&mut replica, &offered).refused, [Refused::Unwanted]);
 }
@@ -512,11 +528,11 @@ fn an_order_that_begins_anew_goes_on_from_its_base() {
     elect(&mut replica, before.meta, 5);
     let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
     step(&mut replica, Input::Rebase { base });
-    assert_eq!((replica.placing().next_position(), replica.chain()), (base.next, base.chain));
+    assert_eq!((replica.next, replica.chain()), (base.next, base.chain));
     // Not back.
     let low = OrderBase { next: Position(3), ..base };
     step(&mut replica, Input::Rebase { base: low });
-    assert_eq!(replica.placing().next_position(), base.next);
+    assert_eq!(replica.next, base.next);
     let fx = elect(&mut replica, next.meta, 60);
     assert_eq!(fx.placed[0].first, base.next);
     assert_eq!(fx.placed[0].row, OrderRow::chained(base.chain, elected(next.meta, 60)));
@@ -539,7 +555,7 @@ fn an_offer_does_not_change_what_an_election_said() {
     let mut replica = replica();
     let (right, wrong) = (chunk(1, 2), chunk(1, 3));
     let elected = elected(right.meta, 5);
-    assert_eq!(step(&mut replica, Input::Resolved { elected }).wanted, [right.meta.id]);
+    assert_eq!(step(&mut replica, Input::Elected { elected }).wanted, [right.meta.id]);
     let offer = Input::Offered { segments: vec![wrong.meta] };
     assert_eq!(step(&mut replica, offer).wanted, []);
     let fetched = |chunk: &Chunk| {

@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use vixen_core::id::{Digest, NdbId, Position, SegmentId};
 use vixen_core::segment::{Elected, SegmentMeta};
 use vixen_core::time::UtcDay;
-use vixen_core::wire::{Message, Nowhere, OrderBase, PeerId};
+use vixen_core::wire::{Message, Nowhere, PeerId};
 use vixen_runtime::disk::DISK_LOOK;
 
 use super::disk_wait::DiskNews;
 use super::{NdbError, NdbNode};
 use crate::store::{Finding, Job};
 use crate::tail::Trouble;
-use vixen_replica::{Effects, Input, Lost};
+use vixen_replica::{Effects, Lost};
 
 /// Between two rounds of audit and offers.
 const ROUND: Duration = Duration::from_secs(1);
@@ -46,8 +46,6 @@ pub(super) struct Care {
     repairs: std::collections::BTreeMap<Position, Option<Instant>>,
     /// Whose turn it is to be asked.
     turn: usize,
-    /// Peers that have dropped what comes next here.
-    trimmed_at: std::collections::BTreeMap<NdbId, OrderBase>,
     /// Days whose topic index was found at odds with the order since the start.
     indexed_anew: std::collections::BTreeSet<UtcDay>,
 }
@@ -62,7 +60,6 @@ impl Care {
             told: Position(0),
             repairs: std::collections::BTreeMap::new(),
             turn: 0,
-            trimmed_at: std::collections::BTreeMap::new(),
             indexed_anew: std::collections::BTreeSet::new(),
         }
     }
@@ -328,41 +325,6 @@ impl NdbNode {
         Ok(true)
     }
 
-    /// A peer has dropped what comes next here. When all have, the order goes on where they begin.
-    pub(super) fn on_order_trimmed(
-        &mut self,
-        from: NdbId,
-        asked: Position,
-        base: OrderBase,
-        fx: &mut Effects,
-    ) -> Result<(), NdbError> {
-        self.catch_up.answered(from, false, Instant::now().into_std());
-        let next = self.replica.placing().next_position();
-        if asked != next || base.next <= next {
-            return Ok(());
-        }
-        self.care.trimmed_at.insert(from, base);
-        let peers = self.ndb_peers();
-        self.care.trimmed_at.retain(|peer, base| peers.contains(peer) && base.next > next);
-        if self.care.trimmed_at.len() < peers.len() {
-            return Ok(());
-        }
-        let lowest = self.care.trimmed_at.values().min_by_key(|base| base.next).copied();
-        let Some(base) = lowest else { return Ok(()) };
-        tracing::warn!(
-            position = %next, first = %base.next,
-            "retention has dropped at all peers what comes next here: the order goes on after it"
-        );
-        self.care.trimmed_at.clear();
-        self.replica.step(Input::Rebase { base }, fx);
-        self.log.rebase(base.next, base.stamp);
-        let unwritten = self.unwritten.take_due(Instant::now(), true);
-        self.hand_over(unwritten)?;
-        self.hand_over(vec![Job::Rebase(base)])?;
-        self.tell_sync(&Message::FollowFeed { after: base.stamp });
-        Ok(())
-    }
-
     /// The order begins here now: what is before is nobody's business any more.
     pub(super) fn on_trimmed_to(&mut self, first: Position) {
         let gone = self.replica.missing().values().filter(|lost| lost.first < first);
@@ -413,7 +375,7 @@ impl NdbNode {
                 mib_to_go = report.bytes >> 20,
                 segments_per_second = report.per_second,
                 seconds_to_go = report.seconds_to_go,
-                position = %self.replica.placing().next_position(),
+                position = %self.reader.next_position(),
                 "catching up"
             );
         }

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use vixen_core::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
-use vixen_core::order::CatchUp;
+use vixen_core::order::Reader;
 use vixen_core::roster::Roster;
 use vixen_core::skew::Skew;
 use vixen_core::wire::{Message, NdbStanding, Nowhere};
@@ -165,6 +165,7 @@ pub struct NdbNode {
     store: Arc<Store>,
     _lock: DirLock,
     replica: Replica,
+    reader: Reader,
     log: Arc<TailLog>,
     writer: Writer,
     reports: mpsc::UnboundedReceiver<Result<Committed, StoreError>>,
@@ -196,7 +197,6 @@ pub struct NdbNode {
     /// Parts of an interest whose end has not come.
     parts: BTreeMap<LinkId, Change>,
     fetching: Fetching,
-    catch_up: CatchUp<NdbId>,
     /// Stamp of the last row of the order that is on disk.
     applied: Stamp,
     /// Pending segments whose owner sync nodes have forgotten, and which have.
@@ -229,11 +229,11 @@ impl NdbNode {
             TailLog::new(recovered.head_next, recovered.head_stamp, options.tail_cache_bytes_max);
         let replica = ReplicaOptions {
             group: options.id.group,
-            membership: options.membership.clone(),
             segment_bytes_max: options.segment_bytes_max,
             incoming_bytes_max: options.segment_bytes_max.saturating_mul(INCOMING_SEGMENTS),
         };
-        let applied = recovered.head_stamp;
+        let (applied, next) = (recovered.head_stamp, recovered.head_next);
+        let reader = Reader::new(&options.membership, applied, next);
         let replica = Replica::new(replica, recovered);
         let mut fetching = Fetching::default();
         replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
@@ -251,6 +251,7 @@ impl NdbNode {
             store,
             _lock: lock,
             replica,
+            reader,
             log: Arc::new(log),
             writer,
             reports,
@@ -275,7 +276,6 @@ impl NdbNode {
             tails: BTreeMap::new(),
             parts: BTreeMap::new(),
             fetching,
-            catch_up: CatchUp::default(),
             applied,
             expired: BTreeMap::new(),
             unwritten,
@@ -314,7 +314,7 @@ impl NdbNode {
         tracing::info!(
             node = %self.options.name,
             store = %self.store_id(),
-            position = %self.replica.placing().next_position(),
+            position = %self.reader.next_position(),
             pending = self.replica.pending_count(),
             "ndb node runs"
         );
@@ -355,12 +355,12 @@ impl NdbNode {
                     NdbEvent::Stop => stop = true,
                 }
             }
-            self.note_silence();
+            self.note_silence(&mut fx);
+            self.order_due(&mut fx);
             let news = self.disk_wait.look(Instant::now());
             self.tell_disk(news);
             self.settle(fx, stop)?;
             self.fetch_due();
-            self.order_due();
             self.care()?;
             if stop {
                 return self.finish().await;
@@ -418,13 +418,6 @@ impl NdbNode {
     fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), NdbError> {
         for refused in &fx.refused {
             self.metrics.refused(*refused);
-        }
-        for elected in &fx.violations {
-            self.metrics.violations.increment(1);
-            tracing::error!(
-                segment = %elected.meta.id, stamp = %elected.stamp(),
-                "a feed, or the order of a peer, contradicts the order here"
-            );
         }
         self.note_placed(&fx);
         self.write(fx.stores, stop)?;
@@ -531,7 +524,7 @@ impl NdbNode {
             reason = "a gauge is a float; positions are below 2^53"
         )]
         {
-            self.metrics.position.set(self.replica.placing().next_position().0 as f64);
+            self.metrics.position.set(self.reader.next_position().0 as f64);
             self.metrics.pending.set(self.replica.pending_count() as f64);
             self.metrics.missing.set(self.fetching.len() as f64);
         }

@@ -1,8 +1,8 @@
 //! The order between nodes: how far it is on disk here, and its rows from and for others.
 //!
 //! Sync nodes forget what W nodes of its group have placed durably (DESIGN §4, *Retention*); a node
-//! that is further behind takes rows of the order from another ndb node. Whom to ask, and when, is
-//! [`CatchUp`](vixen_core::order::CatchUp).
+//! that is further behind takes rows of the order from another ndb node. What is read, and whom to
+//! ask for it, is [`Reader`](vixen_core::order::Reader)'s.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use vixen_core::id::{NdbId, Position, SegmentId, Stamp, SyncId};
-use vixen_core::segment::Elected;
-use vixen_core::wire::{DraftAnswer, Message};
+use vixen_core::order::{self, Note};
+use vixen_core::wire::{DraftAnswer, Message, OrderBase};
 use vixen_runtime::link::LinkId;
+use vixen_runtime::order::log_note;
 
-use super::NdbNode;
-use crate::store::StoreError;
+use super::{NdbError, NdbNode};
+use crate::store::{Job, StoreError};
 use vixen_replica::{Effects, Input};
 
 /// Rows in one answer: about 300 KiB in a frame.
@@ -32,26 +33,80 @@ impl NdbNode {
         self.tell_sync(&Message::OrderApplied { stamp });
     }
 
-    pub(super) fn on_feed_trimmed(&mut self, from: SyncId, to: Stamp) {
-        self.metrics.feeds_trimmed.increment(1);
-        let delivered = self.replica.placing().frontier().delivered();
-        let peer = self.options.roster.sync(from);
-        tracing::info!(%peer, stamp = %to, %delivered, "feed has forgotten what comes next");
-        self.catch_up.trimmed(from, to, Instant::now().into_std());
+    /// Steps what reads the order, and the replica with what that has learned.
+    pub(super) fn read_order(&mut self, input: order::Input, fx: &mut Effects) {
+        let read = self.step_reader(input);
+        self.settle_order(read, fx);
     }
 
-    pub(super) fn on_order_rows(
+    fn step_reader(&mut self, input: order::Input) -> order::Effects {
+        let mut read = order::Effects::default();
+        self.reader.step(input, Instant::now().into_std(), &mut read);
+        read
+    }
+
+    fn settle_order(&mut self, read: order::Effects, fx: &mut Effects) {
+        for elected in read.learned {
+            self.replica.step(Input::Elected { elected }, fx);
+        }
+        for placed in read.placed {
+            self.replica.step(Input::Placed { placed }, fx);
+        }
+        for (feed, after) in read.follows {
+            for sender in self.senders_of_sync(feed) {
+                let _down_follows = sender.send(Message::FollowFeed { after });
+            }
+        }
+        for (peer, from) in read.fetches {
+            let name = self.options.roster.ndb(peer);
+            tracing::debug!(peer = %name, position = %from, "asking for the order");
+            if let Some(sender) = self.senders_of_peer(peer).next() {
+                let _down_follows = sender.send(Message::FetchOrder { from });
+            }
+        }
+        read.notes.iter().for_each(|note| self.note_order(note));
+    }
+
+    fn note_order(&self, note: &Note) {
+        match note {
+            Note::FeedTrimmed { .. } => self.metrics.feeds_trimmed.increment(1),
+            Note::FeedResumed { .. } => {}
+            Note::RowsTaken { segments, .. } => {
+                self.metrics.order_rows_fetched.increment(*segments as u64);
+            }
+            Note::Contradicts { .. } | Note::BaseContradicts { .. } => {
+                self.metrics.violations.increment(1);
+            }
+        }
+        log_note(note, &self.options.roster);
+    }
+
+    /// A peer has dropped what comes next here. When all have, the order goes on where they begin.
+    pub(super) fn on_order_trimmed(
         &mut self,
         from: NdbId,
-        first: Position,
-        rows: Vec<Elected>,
+        asked: Position,
+        base: OrderBase,
         fx: &mut Effects,
-    ) {
-        let before = fx.placed.len();
-        self.replica.step(Input::OrderRows { first, rows }, fx);
-        let placed = fx.placed.len() - before;
-        self.metrics.order_rows_fetched.increment(placed as u64);
-        self.catch_up.answered(from, placed > 0, Instant::now().into_std());
+    ) -> Result<(), NdbError> {
+        let read = self.step_reader(order::Input::OrderTrimmed { from, asked, base });
+        let left_behind = read.left_behind;
+        self.settle_order(read, fx);
+        left_behind.map_or(Ok(()), |base| self.rebase(base, fx))
+    }
+
+    fn rebase(&mut self, base: OrderBase, fx: &mut Effects) -> Result<(), NdbError> {
+        tracing::warn!(
+            position = %self.reader.next_position(), first = %base.next,
+            "retention has dropped at all peers what comes next here: the order goes on after it"
+        );
+        self.replica.step(Input::Rebase { base }, fx);
+        self.log.rebase(base.next, base.stamp);
+        let unwritten = self.unwritten.take_due(Instant::now(), true);
+        self.hand_over(unwritten)?;
+        self.hand_over(vec![Job::Rebase(base)])?;
+        self.read_order(order::Input::Rebase { base }, fx);
+        Ok(())
     }
 
     /// A segment that is held here gets no draft.
@@ -97,7 +152,7 @@ impl NdbNode {
 
     /// When [`order_due`](Self::order_due) has something to do.
     pub(super) fn order_due_at(&self) -> Option<Instant> {
-        self.has_room_for_rows().then(|| self.catch_up.due_at().map(Instant::from_std)).flatten()
+        self.has_room_for_rows().then(|| self.reader.due_at().map(Instant::from_std)).flatten()
     }
 
     /// The order does not run far ahead of its bytes: what is missing is kept in memory.
@@ -105,27 +160,10 @@ impl NdbNode {
         self.writing_rows <= WRITING_ROWS_MAX && self.replica.missing().len() <= MISSING_MAX
     }
 
-    /// Follows the feeds that can go on, and asks for what the others wait for.
-    pub(super) fn order_due(&mut self) {
-        let after = self.replica.placing().frontier().delivered();
-        for feed in self.catch_up.take_caught_up(after) {
-            let peer = self.options.roster.sync(feed);
-            tracing::info!(%peer, stamp = %after, "feed is followed again");
-            for sender in self.senders_of_sync(feed) {
-                let _down_follows = sender.send(Message::FollowFeed { after });
-            }
-        }
-        if !self.has_room_for_rows() {
-            return;
-        }
-        if let Some(peer) = self.catch_up.take_due(Instant::now().into_std()) {
-            let from = self.replica.placing().next_position();
-            let name = self.options.roster.ndb(peer);
-            tracing::debug!(peer = %name, position = %from, "asking for the order");
-            if let Some(sender) = self.senders_of_peer(peer).next() {
-                let _down_follows = sender.send(Message::FetchOrder { from });
-            }
-        }
+    /// Asks for what feeds wait for, when it is time.
+    pub(super) fn order_due(&mut self, fx: &mut Effects) {
+        let takes_rows = self.has_room_for_rows();
+        self.read_order(order::Input::Tick { takes_rows }, fx);
     }
 
     /// Answers a reader that is behind, from the store, outside the loop.

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
+use vixen_core::order;
 use vixen_core::wire::PeerId;
 use vixen_core::words::{Absence, Words};
 use vixen_runtime::link::LinkId;
@@ -11,27 +12,27 @@ use vixen_runtime::redundancy::Redundancy;
 use vixen_runtime::telemetry::Readiness;
 
 use super::NdbNode;
+use vixen_replica::Effects;
 
 impl NdbNode {
     /// Beats, and takes note of who has fallen silent.
-    pub(super) fn note_silence(&mut self) {
+    pub(super) fn note_silence(&mut self, fx: &mut Effects) {
         for link in self.links.take_due(Instant::now().into_std()) {
-            self.on_silence(link, true);
+            self.on_silence(link, true, fx);
         }
     }
 
     /// The peer of a link fell silent, or is heard again: nothing is asked of who is silent.
-    pub(super) fn on_silence(&mut self, link: LinkId, is_silent: bool) {
+    pub(super) fn on_silence(&mut self, link: LinkId, is_silent: bool, fx: &mut Effects) {
         let Some(peer) = self.links.get(link).map(|linked| linked.peer) else { return };
         if let PeerId::Ndb { id, .. } = peer {
-            let now = Instant::now();
             if is_silent {
-                self.fetching.peer_down(id, now);
+                self.fetching.peer_down(id, Instant::now());
                 self.note_present();
-                self.catch_up.peer_down(id, now.into_std());
             } else {
-                self.on_ndb_peer(id, now);
+                self.on_ndb_peer(id, Instant::now());
             }
+            self.read_order(order::Input::PeerSilent { peer: id, is_silent }, fx);
         }
         self.tell_readiness();
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use vixen_core::id::NdbId;
+use vixen_core::order;
 use vixen_core::segment::{Blob, TopicPattern};
 use vixen_core::wire::{DISK_FULL, Message, PeerId};
 use vixen_runtime::link::{LinkEvent, LinkId, Linked};
@@ -17,11 +18,11 @@ impl NdbNode {
     pub(super) fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) -> Result<(), NdbError> {
         match event {
             LinkEvent::Up { link, peer, name, sender } => {
-                self.on_up(link, Linked { peer, name, sender });
+                self.on_up(link, Linked { peer, name, sender }, fx);
             }
             LinkEvent::Messages { link, peer, messages } => {
                 if self.links.heard(link, Instant::now().into_std()).is_some() {
-                    self.on_silence(link, false);
+                    self.on_silence(link, false, fx);
                 }
                 self.metrics.messages_received.increment(messages.len() as u64);
                 for message in messages {
@@ -52,15 +53,14 @@ impl NdbNode {
     fn on_down(&mut self, peer: PeerId, fx: &mut Effects) {
         match peer {
             PeerId::Sync { id, .. } if self.senders_of_sync(id).next().is_none() => {
-                self.catch_up.feed_gone(id);
+                self.read_order(order::Input::FeedDown { feed: id }, fx);
                 self.skew.forget(id);
             }
             PeerId::Ndb { id, .. } if self.senders_of_peer(id).next().is_none() => {
-                let now = Instant::now();
                 self.retaining.gone(id);
                 self.note_present();
-                self.fetching.peer_down(id, now);
-                self.catch_up.peer_down(id, now.into_std());
+                self.fetching.peer_down(id, Instant::now());
+                self.read_order(order::Input::PeerDown { peer: id }, fx);
             }
             PeerId::Entry { owner } if self.senders_of(owner).next().is_none() => {
                 self.awaited.owner_gone(owner);
@@ -71,7 +71,7 @@ impl NdbNode {
     }
 
     /// On a new link everything unresolved that is the peer's business is said again.
-    fn on_up(&mut self, link: LinkId, linked: Linked) {
+    fn on_up(&mut self, link: LinkId, linked: Linked, fx: &mut Effects) {
         let Linked { peer, sender, .. } = linked.clone();
         self.links.up(link, linked, Instant::now().into_std());
         self.tell_readiness();
@@ -81,9 +81,7 @@ impl NdbNode {
         }
         match peer {
             PeerId::Sync { id, .. } => {
-                self.catch_up.feed_gone(id);
-                let after = self.replica.placing().frontier().delivered();
-                let _down_follows = sender.send(Message::FollowFeed { after });
+                self.read_order(order::Input::FeedUp { feed: id }, fx);
                 let _down_follows = sender.send(Message::OrderApplied { stamp: self.applied });
                 for meta in self.replica.unresolved() {
                     let _down_follows = sender.send(Message::GenerateDraft { meta });
@@ -91,6 +89,7 @@ impl NdbNode {
             }
             PeerId::Ndb { id, .. } => {
                 self.on_ndb_peer(id, Instant::now());
+                self.read_order(order::Input::PeerUp { peer: id }, fx);
                 if id.group == self.options.id.group
                     && let Some(retained) = self.told_retained()
                 {
@@ -107,14 +106,13 @@ impl NdbNode {
         self.tell_readiness();
     }
 
-    /// Another ndb node can be asked.
+    /// Another ndb node can be asked for segments.
     pub(super) fn on_ndb_peer(&mut self, id: NdbId, now: Instant) {
         // Other groups hold none of this group's segments.
         if id.group == self.options.id.group {
             self.fetching.peer_up(id, now);
             self.note_present();
         }
-        self.catch_up.peer_up(id, now.into_std());
     }
 
     /// What a word about the interest says, with the parts that came before it.
@@ -196,14 +194,16 @@ impl NdbNode {
                 self.on_unable(link, Some(DISK_FULL));
                 return Ok(());
             }
-            (PeerId::Sync { .. }, Message::AdvanceSegmentResolved { elected }) => {
-                Input::Resolved { elected }
+            (PeerId::Sync { id: from, .. }, Message::AdvanceSegmentResolved { elected }) => {
+                self.read_order(order::Input::Resolved { from, elected }, fx);
+                return Ok(());
             }
             (PeerId::Sync { id: from, .. }, Message::Watermark { stamp }) => {
-                Input::Watermark { from, stamp }
+                self.read_order(order::Input::Watermark { from, stamp }, fx);
+                return Ok(());
             }
             (PeerId::Sync { id: from, .. }, Message::FeedTrimmed { to }) => {
-                self.on_feed_trimmed(from, to);
+                self.read_order(order::Input::FeedTrimmed { from, to }, fx);
                 return Ok(());
             }
             (PeerId::Sync { id, .. }, Message::SyncTime { time, ahead_ms_max }) => {
@@ -221,7 +221,7 @@ impl NdbNode {
             }
             (PeerId::Ndb { id: from, .. }, Message::OrderRows { first, rows }) => {
                 if !self.on_repair_rows(first, &rows)? {
-                    self.on_order_rows(from, first, rows, fx);
+                    self.read_order(order::Input::Rows { from, first, rows }, fx);
                 }
                 return Ok(());
             }

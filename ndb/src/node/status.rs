@@ -13,8 +13,7 @@ const LISTED_MAX: usize = 100;
 
 impl NdbNode {
     pub(super) fn status(&self) -> Value {
-        let placing = self.replica.placing();
-        let frontier = placing.frontier();
+        let frontier = self.reader.frontier();
         let roster = &self.options.roster;
         let marks = frontier.watermarks().iter();
         let watermarks: serde_json::Map<String, Value> =
@@ -33,7 +32,7 @@ impl NdbNode {
                 "members": self.options.membership.sync().len(),
             },
             "links": self.links_status(),
-            "next_position": placing.next_position().0,
+            "next_position": self.reader.next_position().0,
             "delivered": frontier.delivered().0,
             "sigma": frontier.sigma().0,
             "watermarks": watermarks,
@@ -99,7 +98,7 @@ impl NdbNode {
     /// Which feeds wait for which stamp, and whose rows of the order are waited for.
     fn catch_up_status(&self) -> Value {
         let roster = &self.options.roster;
-        let waiting = self.catch_up.waiting();
+        let waiting = self.reader.waiting_feeds();
         if waiting.is_empty() {
             return Value::Null;
         }
@@ -107,7 +106,7 @@ impl NdbNode {
             waiting.iter().map(|(feed, to)| (roster.sync(*feed).into(), json!(to.0))).collect();
         json!({
             "feeds_wait_for": feeds,
-            "asked": self.catch_up.asked().map(|peer| roster.ndb(peer)),
+            "asked": self.reader.asked().map(|peer| roster.ndb(peer)),
         })
     }
 

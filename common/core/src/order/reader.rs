@@ -163,7 +163,7 @@ impl Reader {
             return;
         }
         self.trimmed.insert(from, base);
-        fx.left_behind = self.left_behind();
+        fx.left_behind = self.left_behind().or(fx.left_behind);
     }
 
     /// Asks for what feeds wait for, when it is time.

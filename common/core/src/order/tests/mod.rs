@@ -231,6 +231,15 @@ fn a_feed_whose_link_is_gone_waits_for_nothing() {
 }
 
 #[test]
+fn a_new_link_to_a_feed_that_waits_is_followed_at_once() {
+    let mut bench = Bench::behind();
+    bench.step(Input::FeedUp { feed: S0 });
+    assert_eq!(bench.take().follows, [(S0, Stamp(10))]);
+    assert!(bench.reader.waiting_feeds().is_empty());
+    assert_eq!(bench.fetches(), []);
+}
+
+#[test]
 fn a_reader_is_left_behind_when_all_linked_nodes_have_dropped_what_comes_next() {
     let mut bench = Bench::behind();
     bench.order_trimmed(D0, 5, base(70, 60));
