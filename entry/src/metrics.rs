@@ -9,6 +9,7 @@ use metrics::{
 
 use vixen_broker::history::HistoryError;
 use vixen_core::wire::RefuseReason;
+use vixen_runtime::order::ReaderCounters;
 
 const SEGMENTS_CLOSED: &str = "vixen_entry_segments_closed_total";
 const SEGMENTS_RESENT: &str = "vixen_entry_segments_resent_total";
@@ -55,9 +56,7 @@ pub(crate) struct Metrics {
     pub(crate) tail_malformed: Counter,
     pub(crate) positions_missed: Counter,
     pub(crate) events: Counter,
-    pub(crate) frontier_violations: Counter,
-    pub(crate) feeds_trimmed: Counter,
-    pub(crate) order_rows_fetched: Counter,
+    pub(crate) reader: ReaderCounters,
     pub(crate) messages_refused: Counter,
     pub(crate) slow_sessions: Counter,
     pub(crate) history_reads: Counter,
@@ -103,9 +102,11 @@ impl Metrics {
             tail_malformed: drops("malformed"),
             positions_missed: counter!(POSITIONS_MISSED),
             events: counter!(EVENTS),
-            frontier_violations: counter!(FRONTIER_VIOLATIONS),
-            feeds_trimmed: counter!(FEEDS_TRIMMED),
-            order_rows_fetched: counter!(ORDER_ROWS_FETCHED),
+            reader: ReaderCounters {
+                feeds_trimmed: counter!(FEEDS_TRIMMED),
+                rows_fetched: counter!(ORDER_ROWS_FETCHED),
+                violations: counter!(FRONTIER_VIOLATIONS),
+            },
             messages_refused: counter!(MESSAGES_REFUSED),
             slow_sessions: counter!(SLOW_SESSIONS),
             history_reads: counter!(HISTORY_READS),

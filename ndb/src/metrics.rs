@@ -5,6 +5,7 @@ use metrics::{describe_histogram, gauge, histogram};
 
 use vixen_core::id::Position;
 use vixen_core::wire::DraftAnswer;
+use vixen_runtime::order::ReaderCounters;
 
 use vixen_replica::Refused;
 
@@ -30,10 +31,8 @@ pub(crate) struct Metrics {
     pub(crate) missing: Gauge,
     pub(crate) fetched: Counter,
     pub(crate) damaged: Counter,
-    pub(crate) violations: Counter,
     pub(crate) refused_messages: Counter,
-    pub(crate) feeds_trimmed: Counter,
-    pub(crate) order_rows_fetched: Counter,
+    pub(crate) reader: ReaderCounters,
     drafts_elected: Counter,
     drafts_owner_expired: Counter,
     pub(crate) tail: TailMetrics,
@@ -166,10 +165,12 @@ impl Metrics {
             missing: gauge!("vixen_ndb_missing_segments"),
             fetched: counter!("vixen_ndb_segments_fetched_total"),
             damaged: counter!("vixen_ndb_segments_damaged_total"),
-            violations: counter!("vixen_ndb_frontier_violations_total"),
             refused_messages: counter!("vixen_ndb_messages_refused_total"),
-            feeds_trimmed: counter!("vixen_ndb_feeds_trimmed_total"),
-            order_rows_fetched: counter!("vixen_ndb_order_rows_fetched_total"),
+            reader: ReaderCounters {
+                feeds_trimmed: counter!("vixen_ndb_feeds_trimmed_total"),
+                rows_fetched: counter!("vixen_ndb_order_rows_fetched_total"),
+                violations: counter!("vixen_ndb_frontier_violations_total"),
+            },
             drafts_elected: counter!("vixen_ndb_drafts_answered_total", "answer" => "elected"),
             drafts_owner_expired: counter!(
                 "vixen_ndb_drafts_answered_total", "answer" => "owner_expired"

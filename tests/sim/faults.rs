@@ -168,7 +168,7 @@ impl World {
     pub(crate) fn note_crash(&mut self, at: usize) {
         self.stats.crashes += 1;
         self.nodes[at].restart_at_ms = self.now_ms + self.rng.random_range(1..400);
-        self.readers.iter_mut().for_each(|reader| reader.close(id_of(at)));
+        (0..self.readers.len()).for_each(|which| self.unlink(which, at));
         for peer in (0..self.nodes.len()).filter(|peer| *peer != at) {
             if !self.chance(300) {
                 self.step(peer, vec![Input::PeerDown { peer: id_of(at) }], None);

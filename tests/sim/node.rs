@@ -274,6 +274,11 @@ impl Node {
         self.disk.forget(upto);
     }
 
+    /// Up to where elections are forgotten.
+    pub(crate) const fn trimmed_to(&self) -> Stamp {
+        self.disk.trimmed_to
+    }
+
     /// A peer has forgotten up to here.
     pub(crate) fn trim(&mut self, trimmed_to: Stamp) {
         self.disk.trimmed_to = self.disk.trimmed_to.max(trimmed_to);

@@ -1,12 +1,14 @@
 //! The world: sync nodes, owners whose segments ndb nodes have stored, and readers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use vixen_core::id::{Digest, GroupId, MapVersion, NdbId, SegmentId, Shard, Stamp, SyncId};
 use vixen_core::membership::Membership;
+use vixen_core::order;
 use vixen_core::segment::{Elected, SegmentMeta};
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
@@ -18,7 +20,7 @@ use crate::faults::Notice;
 use crate::mutant::Mutant;
 use crate::network::{Faults, Network, Parcel};
 use crate::node::{Crash, Node};
-use crate::reader::{Reader, Told};
+use crate::reader::Reader;
 use crate::trace;
 
 const START_MS: u64 = 1_800_000_000_000;
@@ -36,7 +38,7 @@ const WRITE_QUORUM: u8 = 2;
 /// How often ndb nodes ask again for drafts, as links that come and go make them do.
 const ASK_AGAIN_MS: u64 = 100;
 /// Readers that count for retention, as ndb nodes do; one more may be far behind.
-const READERS: usize = 2;
+pub(crate) const READERS: usize = 2;
 
 pub(crate) struct Segment {
     pub(crate) meta: SegmentMeta,
@@ -72,6 +74,8 @@ pub(crate) struct Stats {
     pub(crate) cuts: u64,
     pub(crate) ballots: u64,
     pub(crate) trims: u64,
+    /// Segments that readers placed by rows of another one.
+    pub(crate) by_rows: u64,
     /// Owners that entries took because the order had left the one before behind.
     pub(crate) renewed: u64,
     /// Segments that were refused, and went on under another owner.
@@ -89,6 +93,7 @@ impl Stats {
         self.cuts += other.cuts;
         self.ballots += other.ballots;
         self.trims += other.trims;
+        self.by_rows += other.by_rows;
         self.renewed += other.renewed;
         self.sent_again += other.sent_again;
         self.ended += other.ended;
@@ -98,19 +103,21 @@ impl Stats {
 impl std::fmt::Display for Stats {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { simulated_ms, segments, crashes, restarts, cuts, ballots, trims, .. } = self;
-        let Self { renewed, sent_again, ended, .. } = self;
+        let Self { by_rows, renewed, sent_again, ended, .. } = self;
         let minutes = simulated_ms / 60_000;
         write!(
             f,
             "{minutes} simulated minutes, {segments} segments elected, {crashes} crashes, \
              {restarts} restarts, {cuts} partitions, {ballots} ballots above 0, {trims} trims, \
-             {renewed} owners renewed, {sent_again} segments sent again, {ended} votes ended"
+             {by_rows} places by rows, {renewed} owners renewed, {sent_again} segments sent again, {ended} votes ended"
         )
     }
 }
 
 pub(crate) struct World {
     pub(crate) rng: StdRng,
+    /// When it began, for machines whose time is the monotonic clock's.
+    begin: Instant,
     pub(crate) now_ms: u64,
     faults: Faults,
     pub(crate) is_faulty: bool,
@@ -159,6 +166,7 @@ impl World {
         };
         let node = |id: &SyncId| Node::new(*id, membership.clone(), mutant);
         let mut world = Self {
+            begin: Instant::now(),
             now_ms: START_MS,
             faults,
             is_faulty: true,
@@ -204,6 +212,11 @@ impl World {
         self.calm();
         self.stats.simulated_ms = self.now_ms - START_MS;
         self.stats.segments = self.segments.len() as u64;
+        self.stats.by_rows = self.readers.iter().map(|reader| reader.by_rows).sum();
+    }
+
+    pub(crate) fn instant(&self) -> Instant {
+        self.begin + Duration::from_millis(self.now_ms - START_MS)
     }
 
     /// A line of the trace, where one is kept.
@@ -260,7 +273,7 @@ impl World {
             self.run_entries();
         }
         if (self.forgets || self.clocks.leap_weeks()) && self.now_ms.is_multiple_of(300) {
-            let applied = self.readers[..READERS].iter().map(Reader::resume).min();
+            let applied = self.readers[..READERS].iter().map(Reader::delivered).min();
             for node in self.nodes.iter_mut().filter(|node| node.is_up()) {
                 node.forget(applied.unwrap_or_default());
             }
@@ -380,7 +393,7 @@ impl World {
         self.stats.ballots += output.ballots;
         if output.ends_feeds {
             self.stats.trims += 1;
-            self.readers.iter_mut().for_each(|reader| reader.close(id_of(at)));
+            self.end_feeds(at);
         }
         for id in output.refused {
             let entry = self.entries.iter_mut().find(|entry| entry.owner == id.owner);
@@ -393,12 +406,12 @@ impl World {
         for elected in output.elected {
             self.check_elected(at, elected);
             for reader in &mut self.readers {
-                reader.tell(id_of(at), Told::Resolved(elected));
+                reader.tell(id_of(at), order::Input::Resolved { from: id_of(at), elected });
             }
         }
-        if let Some(watermark) = output.watermark {
+        if let Some(stamp) = output.watermark {
             for reader in &mut self.readers {
-                reader.tell(id_of(at), Told::Watermark(watermark));
+                reader.tell(id_of(at), order::Input::Watermark { from: id_of(at), stamp });
             }
         }
     }
@@ -436,69 +449,6 @@ impl World {
         );
         self.clocks.check(self.now_ms, stamp);
         assert!(stamp > segment.after, "{id} was submitted after {} was elected", segment.after);
-    }
-
-    fn run_readers(&mut self) {
-        for which in 0..self.readers.len() {
-            // The last one is away for long, so that feeds are trimmed before it comes back.
-            let is_late =
-                which == READERS && self.is_faulty && (self.now_ms / 700).is_multiple_of(2);
-            for at in 0..self.nodes.len() {
-                let node = id_of(at);
-                if self.readers[which].follows(node) {
-                    if is_late || self.chance(2) {
-                        self.readers[which].close(node);
-                    } else if self.readers[which].has_news(node) {
-                        let count = self.rng.random_range(0..20);
-                        self.readers[which].read(node, count);
-                    }
-                } else if self.nodes[at].is_up() && !is_late && !self.chance(900) {
-                    self.follow(which, at);
-                }
-            }
-        }
-        self.check_order();
-    }
-
-    /// A reader's link to a node comes up.
-    fn follow(&mut self, which: usize, at: usize) {
-        match self.nodes[at].elected_after(self.readers[which].resume()) {
-            Ok(begin) => {
-                let watermark = self.nodes[at].watermark();
-                self.readers[which].open(id_of(at), begin, watermark);
-            }
-            Err(trimmed_to) => {
-                // Another has placed it: that is why it is forgotten.
-                let ahead = self.readers.iter().max_by_key(|reader| reader.placed.len());
-                let rows = ahead.map(|reader| reader.placed.clone()).unwrap_or_default();
-                self.readers[which].take_rows(&rows);
-                assert!(self.readers[which].resume() >= trimmed_to, "forgotten before it was read");
-            }
-        }
-    }
-
-    fn check_order(&mut self) {
-        for reader in &mut self.readers {
-            for placed in &reader.placed[self.order.len().min(reader.placed.len())..] {
-                self.order.push(placed.elected.meta.id);
-            }
-        }
-        for reader in &self.readers {
-            let Some(last) = reader.placed.last() else { continue };
-            let at = reader.placed.len() - 1;
-            assert_eq!(self.order[at], last.elected.meta.id, "two readers place differently");
-            assert_eq!(last.first.0, at as u64 + 1, "positions are dense");
-        }
-        self.check_reached();
-    }
-
-    /// Whatever was placed, any quorum that is asked from now on knows how far that is.
-    fn check_reached(&self) {
-        let Some(placed) = self.readers.iter().map(Reader::resume).max() else { return };
-        let reached = self.nodes.iter().filter_map(Node::reached);
-        let behind = reached.filter(|reached| *reached < placed).count();
-        let quorum = self.nodes.len() / 2 + 1;
-        assert!(behind < quorum, "{behind} nodes do not know of {placed}");
     }
 }
 

@@ -4,11 +4,10 @@
 use tokio::time::Instant;
 
 use vixen_core::id::{Position, Stamp, SyncId};
-use vixen_core::order::{Input, Note, Reader};
+use vixen_core::order::{Input, Reader};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{DISK_FULL, Message};
 use vixen_runtime::link::LinkId;
-use vixen_runtime::order::log_note;
 
 use super::run::{Effects, EntryNode};
 
@@ -78,7 +77,8 @@ impl EntryNode {
             tracing::debug!(peer = %name, position = %from, "asking for the order");
             self.ndb.send(peer, Message::FetchOrder { from });
         }
-        read.notes.iter().for_each(|note| self.note_order(note));
+        let roster = &self.options.roster;
+        read.notes.iter().for_each(|note| self.metrics.reader.note(note, roster));
         if let (Some(base), Some(reader)) = (read.left_behind, &self.reader) {
             tracing::error!(
                 position = %reader.next_position(), first = %base.next,
@@ -87,20 +87,6 @@ impl EntryNode {
             );
         }
         self.on_placed(now, read.placed, fx);
-    }
-
-    fn note_order(&self, note: &Note) {
-        match note {
-            Note::FeedTrimmed { .. } => self.metrics.feeds_trimmed.increment(1),
-            Note::FeedResumed { .. } => {}
-            Note::RowsTaken { segments, .. } => {
-                self.metrics.order_rows_fetched.increment(*segments as u64);
-            }
-            Note::Contradicts { .. } | Note::BaseContradicts { .. } => {
-                self.metrics.frontier_violations.increment(1);
-            }
-        }
-        log_note(note, &self.options.roster);
     }
 
     /// When [`settle_order`](Self::settle_order) has something to do without an event.

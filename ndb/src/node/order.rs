@@ -10,10 +10,9 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use vixen_core::id::{NdbId, Position, SegmentId, Stamp, SyncId};
-use vixen_core::order::{self, Note};
+use vixen_core::order;
 use vixen_core::wire::{DraftAnswer, Message, OrderBase};
 use vixen_runtime::link::LinkId;
-use vixen_runtime::order::log_note;
 
 use super::{NdbError, NdbNode};
 use crate::store::{Job, StoreError};
@@ -64,21 +63,8 @@ impl NdbNode {
                 let _down_follows = sender.send(Message::FetchOrder { from });
             }
         }
-        read.notes.iter().for_each(|note| self.note_order(note));
-    }
-
-    fn note_order(&self, note: &Note) {
-        match note {
-            Note::FeedTrimmed { .. } => self.metrics.feeds_trimmed.increment(1),
-            Note::FeedResumed { .. } => {}
-            Note::RowsTaken { segments, .. } => {
-                self.metrics.order_rows_fetched.increment(*segments as u64);
-            }
-            Note::Contradicts { .. } | Note::BaseContradicts { .. } => {
-                self.metrics.violations.increment(1);
-            }
-        }
-        log_note(note, &self.options.roster);
+        let roster = &self.options.roster;
+        read.notes.iter().for_each(|note| self.metrics.reader.note(note, roster));
     }
 
     /// A peer has dropped what comes next here. When all have, the order goes on where they begin.

@@ -227,7 +227,7 @@ impl NdbNode {
             self.replica.lose(lost);
             self.fetching.want(lost.meta.id, now);
         }
-        self.metrics.order_rows_fetched.increment(extended.rows as u64);
+        self.metrics.reader.rows_fetched.increment(extended.rows as u64);
         self.metrics.first_position(extended.base.next);
         tracing::info!(position = %extended.base.next, "the order begins here now, as at peers");
         self.retaining.asked = None;
