@@ -362,7 +362,7 @@ fn member(at: usize) -> NdbId {
     ndb(u8::try_from(at).expect("few"))
 }
 
-/// Without these, what is above shows nothing.
+/// Else a printed seed would show nothing.
 #[test]
 fn a_seed_gives_one_run() {
     let run = |seed| {
