@@ -43,15 +43,18 @@ pub enum OpenError {
     /// LMDB failed.
     #[error("LMDB cannot open the store")]
     Lmdb(#[from] heed::Error),
-    /// The store has rows of another version.
-    #[error("the store in {path} has format version {found}, this version reads {wanted}")]
+    /// The store has rows of a version that is not read.
+    #[error(
+        "the store in {path} has format version {found}, and this version of vixen reads {formats}: start {}",
+        formats.advice(*found)
+    )]
     Format {
         /// The directory.
         path: PathBuf,
         /// Its version.
         found: u8,
         /// What this node reads.
-        wanted: u8,
+        formats: Formats,
     },
     /// The row that identifies the store does not parse.
     #[error("the store in {path} has a malformed store id")]
@@ -74,6 +77,57 @@ impl OpenError {
     }
 }
 
+/// The versions of rows that a store may have. A node writes the newest and reads that and the one
+/// before, so that nodes can be updated one after the other, each with the store it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Formats {
+    newest: u8,
+    oldest: u8,
+}
+
+impl Formats {
+    /// The newest, and the one before, unless that is older than `kept_since`.
+    ///
+    /// # Panics
+    /// `kept_since` is beyond the newest: in a constant, which does not compile then.
+    #[must_use]
+    pub const fn new(newest: u8, kept_since: u8) -> Self {
+        assert!(kept_since <= newest, "the newest is read");
+        Self { newest, oldest: if kept_since < newest { newest - 1 } else { newest } }
+    }
+
+    /// Whether a store with rows of this version can be read.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check(self, dir: &Path, found: u8) -> Result<(), OpenError> {
+        if (self.oldest..=self.newest).contains(&found) {
+            Ok(())
+        } else {
+            Err(OpenError::Format { path: dir.to_owned(), found, formats: self })
+        }
+    }
+
+    /// What to start where a store is not read.
+    const fn advice(self, found: u8) -> &'static str {
+        if found > self.newest {
+            "the later version that wrote it"
+        } else {
+            "a version that reads it, or this one with an empty directory"
+        }
+    }
+}
+
+impl std::fmt::Display for Formats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.oldest == self.newest {
+            write!(f, "{}", self.newest)
+        } else {
+            write!(f, "{} and {}", self.oldest, self.newest)
+        }
+    }
+}
+
 /// Makes an environment in `dir`, unless there is one: `databases`, all empty but `meta`, which has the
 /// format version and the store id, `new_id` or a random one. Its names are durable on return (with `fsync`). Blocking.
 /// The caller must hold the directory's `DirLock`.
@@ -85,7 +139,7 @@ impl OpenError {
 /// When the directory or LMDB's files cannot be had.
 pub fn make(
     dir: &Path,
-    format: u8,
+    formats: Formats,
     new_id: Option<StoreId>,
     databases: &[&str],
     fsync: bool,
@@ -106,7 +160,7 @@ pub fn make(
         for name in databases {
             let _empty: Database<Bytes, Bytes> = env.create_database(&mut txn, Some(name))?;
         }
-        identify(&mut txn, meta, dir, format, new_id)?;
+        identify(&mut txn, meta, dir, formats, new_id)?;
         txn.commit()?;
         env.prepare_for_closing().wait();
         std::fs::rename(making.join(DATA_FILE), &file).map_err(failed)?;
@@ -158,21 +212,23 @@ pub fn resize(env: &Env<WithoutTls>, bytes: u64) -> Result<(), heed::Error> {
 }
 
 /// Checks the format version and reads the store id from `meta`, or writes both into a new store: `new_id`,
-/// or a random one.
+/// or a random one. A store of the version before is one of the newest from then on: what is written into
+/// it is.
 ///
 /// # Errors
-/// When the store is of another version, or unreadable.
+/// When the store is of a version that is not read, or unreadable.
 pub fn identify(
     txn: &mut RwTxn<'_>,
     meta: Database<Bytes, Bytes>,
     dir: &Path,
-    format: u8,
+    formats: Formats,
     new_id: Option<StoreId>,
 ) -> Result<StoreId, OpenError> {
     if let Some(found) = meta.get(txn, KEY_FORMAT)? {
         let found = found.first().copied().unwrap_or(0);
-        if found != format {
-            return Err(OpenError::Format { path: dir.to_owned(), found, wanted: format });
+        formats.check(dir, found)?;
+        if found != formats.newest {
+            meta.put(txn, KEY_FORMAT, &[formats.newest])?;
         }
     }
     if let Some(id) = meta.get(txn, KEY_STORE_ID)? {
@@ -180,7 +236,7 @@ pub fn identify(
         return id.map(StoreId).map_err(|_length| OpenError::StoreId { path: dir.to_owned() });
     }
     let id = new_id.unwrap_or_else(new_store_id);
-    meta.put(txn, KEY_FORMAT, &[format])?;
+    meta.put(txn, KEY_FORMAT, &[formats.newest])?;
     meta.put(txn, KEY_STORE_ID, id.0.as_bytes())?;
     Ok(id)
 }
@@ -190,6 +246,7 @@ mod tests {
     use super::*;
 
     const BYTES_MAX: u64 = 1 << 20;
+    const FIRST: Formats = Formats::new(1, 1);
 
     #[test]
     fn what_was_stopped_on_the_way_is_made_again_and_what_is_whole_stays() {
@@ -199,28 +256,42 @@ mod tests {
         // As a power cut may leave it.
         std::fs::write(making.join(DATA_FILE), [0; 8_192]).expect("written");
         let id = new_store_id();
-        make(dir.path(), 1, Some(id), &[], true).expect("made");
+        make(dir.path(), FIRST, Some(id), &[], true).expect("made");
         assert!(!making.exists());
-        assert_eq!(identified(dir.path(), 1).expect("whole"), id);
-        make(dir.path(), 1, None, &[], true).expect("there");
-        assert_eq!(identified(dir.path(), 1).expect("the same"), id);
+        assert_eq!(identified(dir.path(), FIRST).expect("whole"), id);
+        make(dir.path(), FIRST, None, &[], true).expect("there");
+        assert_eq!(identified(dir.path(), FIRST).expect("the same"), id);
     }
 
-    fn identified(dir: &Path, format: u8) -> Result<StoreId, OpenError> {
+    fn identified(dir: &Path, formats: Formats) -> Result<StoreId, OpenError> {
         let env = open(dir, BYTES_MAX, true)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some("meta"))?;
-        let id = identify(&mut txn, meta, dir, format, None)?;
+        let id = identify(&mut txn, meta, dir, formats, None)?;
         txn.commit()?;
         Ok(id)
     }
 
     #[test]
-    fn a_store_keeps_its_id_and_another_format_is_refused() {
+    fn a_store_keeps_its_id_and_goes_on_with_the_next_format() {
         let dir = tempfile::tempdir().expect("dir");
-        let id = identified(dir.path(), 1).expect("new");
-        assert_eq!(identified(dir.path(), 1).expect("known"), id);
-        let error = identified(dir.path(), 2).expect_err("other");
-        assert!(matches!(error, OpenError::Format { found: 1, wanted: 2, .. }), "{error}");
+        let id = identified(dir.path(), FIRST).expect("new");
+        assert_eq!(identified(dir.path(), FIRST).expect("known"), id);
+        // The next version reads it, and makes it its own.
+        assert_eq!(identified(dir.path(), Formats::new(2, 1)).expect("read"), id);
+        let error = identified(dir.path(), FIRST).expect_err("written by a later version");
+        let text = error.to_string();
+        assert!(
+            text.contains("version 2, and this version of vixen reads 1: start the later"),
+            "{text}"
+        );
+        assert_eq!(identified(dir.path(), Formats::new(3, 1)).expect("read"), id);
+        // The one after the next does not, nor does one that begins anew.
+        for formats in [Formats::new(5, 1), Formats::new(4, 4)] {
+            let error = identified(dir.path(), formats).expect_err("too old");
+            assert!(matches!(error, OpenError::Format { found: 3, .. }), "{error}");
+        }
+        let text = identified(dir.path(), Formats::new(5, 1)).expect_err("too old").to_string();
+        assert!(text.contains("reads 4 and 5: start a version that reads it"), "{text}");
     }
 }

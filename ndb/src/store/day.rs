@@ -17,13 +17,14 @@ use vixen_core::segment::{SegmentMeta, Topic};
 use vixen_core::time::UtcDay;
 use vixen_core::wire::OrderBase;
 use vixen_runtime::durable;
-use vixen_runtime::lmdb;
+use vixen_runtime::lmdb::{self, Formats};
 
 use super::{StoreError, row};
 use vixen_replica::{Lost, OrderRow};
 
-/// Version of all rows; a store of another version is refused, not guessed at.
-pub(super) const FORMAT: u8 = 3;
+/// Versions of all rows. A store of a version that is not read is refused, not guessed at; golden rows of
+/// each that is are in `store/tests/basics.rs`.
+pub(super) const FORMATS: Formats = Formats::new(3, 3);
 
 /// The map of a day begins with this and grows with the data; small in tests, so that they grow it.
 const MAP_BYTES_MIN: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
@@ -145,7 +146,7 @@ impl DayEnv {
         let found = Self::assemble(day, dir, &env, bytes_max, &mut |name| {
             Ok(env.create_database(&mut txn, Some(name))?)
         })?;
-        let store_id = lmdb::identify(&mut txn, found.meta, &found.dir, FORMAT, store_id)?;
+        let store_id = lmdb::identify(&mut txn, found.meta, &found.dir, FORMATS, store_id)?;
         txn.commit()?;
         // Also where the file was there: whoever made it may have had no room, or no time, for this.
         if fsync {
@@ -163,7 +164,7 @@ impl DayEnv {
         fsync: bool,
     ) -> Result<PathBuf, StoreError> {
         let dir = store_dir.join(day.to_string());
-        lmdb::make(&dir, FORMAT, store_id, &db_name::ALL, fsync)?;
+        lmdb::make(&dir, FORMATS, store_id, &db_name::ALL, fsync)?;
         Ok(dir)
     }
 

@@ -22,7 +22,7 @@ use vixen_core::time::UtcDay;
 use vixen_core::wire::OrderBase;
 use vixen_runtime::lmdb::OpenError;
 
-use super::day::{DayEnv, FORMAT, db_name};
+use super::day::{DayEnv, FORMATS, db_name};
 use super::{BEGINNING, StoreError, days_in, row, topics};
 use vixen_replica::{Lost, OrderRow};
 
@@ -245,10 +245,7 @@ impl DayEnv {
             found.ok_or(StoreError::Row { database: name, key: Vec::new() })
         })?;
         let found = day.meta.get(&txn, KEY_FORMAT)?.and_then(|value| value.first().copied());
-        if found != Some(FORMAT) {
-            let (path, found) = (day.dir, found.unwrap_or(0));
-            return Err(OpenError::Format { path, found, wanted: FORMAT }.into());
-        }
+        FORMATS.check(&day.dir, found.unwrap_or(0))?;
         // Without this the handles would end with the transaction.
         txn.commit()?;
         Ok(Some(day))

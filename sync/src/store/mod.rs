@@ -16,15 +16,15 @@ use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 use vixen_core::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::{UtcDay, WallTime};
-use vixen_runtime::lmdb;
+use vixen_runtime::lmdb::{self, Formats};
 
 use crate::node::Standing;
 use vixen_vote::{OWNER_IDLE_MS, OwnerRow, Recovered, VoteState, Write};
 
 pub use error::StoreError;
 
-/// Version of all rows; a store of another version is refused, not guessed at.
-const FORMAT: u8 = 3;
+/// Versions of all rows; a store of a version that is not read is refused, not guessed at.
+const FORMATS: Formats = Formats::new(3, 3);
 
 mod db_name {
     pub(super) const META: &str = "meta";
@@ -100,7 +100,7 @@ impl Store {
         if holds_days(dir) {
             return Err(StoreError::OfNdb { path: dir.to_owned() });
         }
-        lmdb::make(dir, FORMAT, None, &db_name::ALL, fsync)?;
+        lmdb::make(dir, FORMATS, None, &db_name::ALL, fsync)?;
         let env = lmdb::open(dir, bytes_max, fsync)?;
         let mut txn = env.write_txn()?;
         let meta = env.create_database(&mut txn, Some(db_name::META))?;
@@ -109,7 +109,7 @@ impl Store {
         let by_stamp = env.create_database(&mut txn, Some(db_name::BY_STAMP))?;
         let owners = env.create_database(&mut txn, Some(db_name::OWNERS))?;
         let peers = env.create_database(&mut txn, Some(db_name::PEERS))?;
-        let store_id = lmdb::identify(&mut txn, meta, dir, FORMAT, None)?;
+        let store_id = lmdb::identify(&mut txn, meta, dir, FORMATS, None)?;
         let commits = meta.get(&txn, KEY_COMMITS)?.map_or(Ok(0), keys::number_from)?;
         let trimmed_to = meta.get(&txn, KEY_TRIMMED)?.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
         if meta.get(&txn, KEY_FORGOTTEN)?.is_none() {
