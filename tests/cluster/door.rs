@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use vixen_core::wire::{Hello, PROTOCOL_VERSION, PeerId};
+use vixen_core::wire::{Hello, PeerId, SPOKEN};
 use vixen_runtime::ids::new_owner_id;
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Usage, wait_until};
@@ -259,7 +259,7 @@ async fn a_link_without_a_proof_takes_little_memory_and_few_lines() -> anyhow::R
 
 fn false_hello(number: u32) -> anyhow::Result<Vec<u8>> {
     let hello = Hello {
-        version: PROTOCOL_VERSION,
+        version: SPOKEN.newest,
         cluster: "test".to_owned(),
         peer: PeerId::Entry { owner: new_owner_id() },
         name: format!("E{number}").parse()?,

@@ -10,7 +10,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use vixen_core::id::{GroupId, NdbId};
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
-    Assent, Greeting, Hello, PROTOCOL_VERSION, PeerId, Refusal, Welcome, proof_of,
+    Assent, Exchange, Greeting, Hello, PeerId, Refusal, SPOKEN, Welcome, proof_of,
 };
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::ids::new_store_id;
@@ -48,7 +48,7 @@ struct Words {
 
 fn honest() -> Words {
     let peer = PeerId::Entry { owner: new_owner_id() };
-    Words { version: PROTOCOL_VERSION, cluster: CLUSTER, secret: SECRET, peer, name: "E9" }
+    Words { version: SPOKEN.newest, cluster: CLUSTER, secret: SECRET, peer, name: "E9" }
 }
 
 /// Dials `node` and says HELLO.
@@ -59,7 +59,14 @@ async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome
     let nonce = [7; 32];
     let Words { version, cluster, secret, peer, name } = words;
     let name: NodeName = name.parse().expect("a name");
-    let proof = proof_of(secret, true, cluster, (peer, &name), &greeting.nonce, &nonce);
+    let exchange = Exchange {
+        cluster,
+        offered: greeting.versions(),
+        version: *version,
+        listener_nonce: &greeting.nonce,
+        dialer_nonce: &nonce,
+    };
+    let proof = proof_of(secret, true, &exchange, (peer, &name));
     let cluster = (*cluster).to_owned();
     let hello = Hello { version: *version, cluster, peer: *peer, name, nonce, proof };
     let hello = postcard::to_stdvec(&hello).expect("encodes");
@@ -116,8 +123,8 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
     let lies = |by: NodeName| {
         [
             (
-                Words { version: PROTOCOL_VERSION + 1, ..honest() },
-                Refusal::Version { ours: PROTOCOL_VERSION, theirs: PROTOCOL_VERSION + 1 },
+                Words { version: SPOKEN.newest + 1, ..honest() },
+                Refusal::Version { ours: SPOKEN.newest, theirs: SPOKEN.newest + 1 },
             ),
             (Words { cluster: "other", ..honest() }, Refusal::Cluster),
             (Words { secret: b"test-secret-124", ..honest() }, Refusal::Proof),

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! listener                       dialer
-//!    | Greeting{version, nonce}    |
+//!    | Greeting{versions, nonce}   |
 //!    |---------------------------->|
-//!    |  Hello{…, name, nonce, proof}
+//!    |  Hello{version, …, name, nonce, proof}
 //!    |<----------------------------|
 //!    | Accepted{…, name, proof, terms} or Welcome::Refused{reason}, then close
 //!    |---------------------------->|
@@ -12,15 +12,15 @@
 //!    |<----------------------------|
 //! ```
 //! A proof is HMAC-SHA256 (RFC 2104) keyed with the secret over the role in the exchange, the
-//! protocol version, the cluster, the speaker with its name, and both nonces: it is worthless on
-//! another link.
+//! versions that were offered and the one that is spoken, the cluster, the speaker with its name, and both
+//! nonces: it is worthless on another link, and nobody in between talks two nodes into an older version.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::PROTOCOL_VERSION;
 use super::terms::{Difference, Terms, told};
+use super::versions::Versions;
 use crate::id::{NdbId, OwnerId, StoreId, SyncId};
 use crate::name::NodeName;
 use crate::tier::Tier;
@@ -64,16 +64,32 @@ impl PeerId {
 /// First word, from the listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
-    /// Its protocol version.
-    pub version: u16,
+    /// The newest version that it speaks: where the versions before this had their only one.
+    pub newest: u16,
     /// Fresh randomness that the dialer's proof must cover.
     pub nonce: [u8; 32],
+    /// The oldest version that it speaks.
+    pub oldest: u16,
+}
+
+impl Greeting {
+    /// The first word of a listener that speaks `versions`.
+    #[must_use]
+    pub const fn new(versions: Versions, nonce: [u8; 32]) -> Self {
+        Self { newest: versions.newest, nonce, oldest: versions.oldest }
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub const fn versions(&self) -> Versions {
+        Versions { newest: self.newest, oldest: self.oldest }
+    }
 }
 
 /// Second word, from the dialer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Its protocol version.
+    /// The newest version that both speak, or its own newest where they have none in common.
     pub version: u16,
     /// The cluster it belongs to.
     pub cluster: String,
@@ -123,10 +139,13 @@ pub enum Assent {
 /// Why a HELLO was refused. The texts tell the operator what to change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// Another protocol version.
-    #[error("protocol version {theirs} where this node speaks {ours}; run one vixen version")]
+    /// No protocol version in common.
+    #[error(
+        "protocol version {theirs} where this node speaks {ours}; run one vixen version, or two that follow \
+         each other"
+    )]
     Version {
-        /// The refusing node's version.
+        /// The refusing node's newest version.
         ours: u16,
         /// The refused node's version.
         theirs: u16,
@@ -214,18 +233,31 @@ pub enum Refusal {
     },
 }
 
+/// What both sides of a HELLO have said and heard, and proofs cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange<'a> {
+    /// The cluster, as the dialler calls it.
+    pub cluster: &'a str,
+    /// What the listener offered.
+    pub offered: Versions,
+    /// What the dialler chose.
+    pub version: u16,
+    /// Of the greeting.
+    pub listener_nonce: &'a [u8; 32],
+    /// Of the HELLO.
+    pub dialer_nonce: &'a [u8; 32],
+}
+
 /// Computes the proof that `speaker` gives; `dialer` tells which side of the exchange it speaks
 /// for.
 #[must_use]
 pub fn proof_of(
     secret: &[u8],
     dialer: bool,
-    cluster: &str,
+    exchange: &Exchange<'_>,
     speaker: (&PeerId, &NodeName),
-    listener_nonce: &[u8; 32],
-    dialer_nonce: &[u8; 32],
 ) -> [u8; 32] {
-    mac_of(secret, dialer, cluster, speaker, listener_nonce, dialer_nonce)
+    mac_of(secret, dialer, exchange, speaker)
         .map_or([0; 32], |mac| mac.finalize().into_bytes().into())
 }
 
@@ -234,25 +266,22 @@ pub fn proof_of(
 pub fn proof_holds(
     secret: &[u8],
     dialer: bool,
-    cluster: &str,
+    exchange: &Exchange<'_>,
     speaker: (&PeerId, &NodeName),
-    nonces: (&[u8; 32], &[u8; 32]),
     proof: &[u8; 32],
 ) -> bool {
-    mac_of(secret, dialer, cluster, speaker, nonces.0, nonces.1)
-        .is_some_and(|mac| mac.verify_slice(proof).is_ok())
+    mac_of(secret, dialer, exchange, speaker).is_some_and(|mac| mac.verify_slice(proof).is_ok())
 }
 
 fn mac_of(
     secret: &[u8],
     dialer: bool,
-    cluster: &str,
+    exchange: &Exchange<'_>,
     speaker: (&PeerId, &NodeName),
-    listener_nonce: &[u8; 32],
-    dialer_nonce: &[u8; 32],
 ) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    let spoken = (dialer, PROTOCOL_VERSION, cluster, speaker, listener_nonce, dialer_nonce);
+    let Exchange { cluster, offered, version, listener_nonce, dialer_nonce } = exchange;
+    let spoken = (dialer, offered, version, cluster, speaker, listener_nonce, dialer_nonce);
     mac.update(&postcard::to_stdvec(&spoken).ok()?);
     Some(mac)
 }
@@ -265,18 +294,32 @@ mod tests {
     fn a_proof_holds_for_its_own_exchange_only() {
         let peer = PeerId::Entry { owner: OwnerId(uuid::Uuid::from_u128(1)) };
         let name = |name: &str| -> NodeName { name.parse().expect("a name") };
-        let proof = proof_of(b"secret", true, "c", (&peer, &name("E1")), &[1; 32], &[2; 32]);
-        let holds = |secret: &[u8], dialer, cluster, a: u8, b: u8| {
-            let speaker = (&peer, &name("E1"));
-            proof_holds(secret, dialer, cluster, speaker, (&[a; 32], &[b; 32]), &proof)
+        let (e1, e2) = (name("E1"), name("E2"));
+        let said = Exchange {
+            cluster: "c",
+            offered: Versions { newest: 3, oldest: 2 },
+            version: 3,
+            listener_nonce: &[1; 32],
+            dialer_nonce: &[2; 32],
         };
-        let of_another = (&peer, &name("E2"));
-        assert!(!proof_holds(b"secret", true, "c", of_another, (&[1; 32], &[2; 32]), &proof));
-        assert!(holds(b"secret", true, "c", 1, 2));
-        assert!(!holds(b"other", true, "c", 1, 2));
-        assert!(!holds(b"secret", false, "c", 1, 2));
-        assert!(!holds(b"secret", true, "d", 1, 2));
-        assert!(!holds(b"secret", true, "c", 3, 2));
-        assert!(!holds(b"secret", true, "c", 1, 3));
+        let proof = proof_of(b"secret", true, &said, (&peer, &e1));
+        let holds = |secret: &[u8], dialer, said: &Exchange<'_>, name: &NodeName| {
+            proof_holds(secret, dialer, said, (&peer, name), &proof)
+        };
+        assert!(holds(b"secret", true, &said, &e1));
+        assert!(!holds(b"secret", true, &said, &e2));
+        assert!(!holds(b"other", true, &said, &e1));
+        assert!(!holds(b"secret", false, &said, &e1));
+        let offered = Versions { newest: 2, oldest: 2 };
+        for other in [
+            Exchange { cluster: "d", ..said },
+            Exchange { listener_nonce: &[3; 32], ..said },
+            Exchange { dialer_nonce: &[3; 32], ..said },
+            // Somebody in between who would have an older version spoken.
+            Exchange { offered, ..said },
+            Exchange { version: 2, ..said },
+        ] {
+            assert!(!holds(b"secret", true, &other, &e1), "{other:?}");
+        }
     }
 }

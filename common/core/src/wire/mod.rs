@@ -6,10 +6,13 @@
 
 mod conduct;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod hello;
 mod nowhere;
 mod speakers;
 mod terms;
+mod versions;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -22,12 +25,12 @@ use crate::time::{UtcDay, WallTime};
 
 pub use conduct::{Misconduct, judge};
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_frame, encode_message};
-pub use hello::{Assent, Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of};
+pub use hello::{
+    Assent, Exchange, Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of,
+};
 pub use nowhere::Nowhere;
 pub use terms::{Difference, Party, Terms};
-
-/// Version of the messages below; both ends of a link must speak the same.
-pub const PROTOCOL_VERSION: u16 = 8;
+pub use versions::{SPOKEN, Versions};
 
 /// Everything nodes say to each other after HELLO. Any message may arrive twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

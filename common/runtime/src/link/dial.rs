@@ -12,7 +12,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
-    Assent, FRAME_BYTES_MAX, Greeting, Hello, PROTOCOL_VERSION, Party, PeerId, Refusal, Terms,
+    Assent, Exchange, FRAME_BYTES_MAX, Greeting, Hello, Party, PeerId, Refusal, SPOKEN, Terms,
     Welcome, proof_holds, proof_of,
 };
 
@@ -184,9 +184,18 @@ async fn greet(
     let nonce = fresh_nonce();
     let speaker = (&identity.peer, &identity.name);
     let secret = identity.secrets.with(target.expected.tier()).ok_or(DialError::Proof)?;
-    let proof = proof_of(secret, true, &identity.cluster, speaker, &greeting.nonce, &nonce);
+    let offered = greeting.versions();
+    let common = SPOKEN.common(offered);
+    let exchange = Exchange {
+        cluster: &identity.cluster,
+        offered,
+        version: common.unwrap_or(SPOKEN.newest),
+        listener_nonce: &greeting.nonce,
+        dialer_nonce: &nonce,
+    };
+    let proof = proof_of(secret, true, &exchange, speaker);
     let hello = Hello {
-        version: PROTOCOL_VERSION,
+        version: exchange.version,
         cluster: identity.cluster.to_string(),
         peer: identity.peer,
         name: identity.name.clone(),
@@ -195,17 +204,16 @@ async fn greet(
     };
     let word = WsMessage::Binary(encode(&hello));
     socket.send(word).await.map_err(|_closed| DialError::Malformed)?;
-    // A listener that speaks another version may not be understood.
-    if greeting.version != PROTOCOL_VERSION {
-        let (ours, theirs) = (greeting.version, PROTOCOL_VERSION);
+    // A listener that speaks other versions may not be understood.
+    if common.is_none() {
+        let (ours, theirs) = (greeting.newest, SPOKEN.newest);
         return Err(DialError::Refused(Refusal::Version { ours, theirs }));
     }
     let (peer, name, proof, terms) = match receive(socket).await? {
         Welcome::Accepted { peer, name, proof, terms } => (peer, name, proof, terms),
         Welcome::Refused { reason } => return Err(DialError::Refused(reason)),
     };
-    let nonces = (&greeting.nonce, &nonce);
-    if !proof_holds(secret, false, &identity.cluster, (&peer, &name), nonces, &proof) {
+    if !proof_holds(secret, false, &exchange, (&peer, &name), &proof) {
         return Err(DialError::Proof);
     }
     if !target.expected.is(&peer) {
@@ -273,6 +281,7 @@ where
 #[cfg(test)]
 mod tests {
     use vixen_core::id::SyncId;
+    use vixen_core::wire::Versions;
 
     use super::*;
     use crate::ids::new_owner_id;
@@ -306,6 +315,43 @@ mod tests {
                 assert!(said.contains(word), "{name}: no {word:?} in: {said}");
             }
         }
+    }
+
+    /// A listener of another version, played: what the dialler says to it, and what it makes of it.
+    async fn dial_one_that_speaks(offered: Versions) -> (u16, DialError) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let heard = tokio::spawn(async move {
+            let (stream, _from) = listener.accept().await.expect("dialled");
+            let mut socket = tokio_tungstenite::accept_async(stream).await.expect("a WebSocket");
+            let greeting = Greeting::new(offered, [7; 32]);
+            socket.send(WsMessage::Binary(encode(&greeting))).await.expect("sent");
+            let Some(Ok(WsMessage::Binary(hello))) = socket.next().await else { panic!("HELLO") };
+            let hello: Hello =
+                postcard::from_bytes(&hello).expect("of a version that is read here");
+            let refused = Welcome::Refused { reason: Refusal::Cluster };
+            // One that has gone already needs no answer.
+            let _gone = socket.send(WsMessage::Binary(encode(&refused))).await;
+            hello.version
+        });
+        let identity = identity(PeerId::Entry { owner: new_owner_id() }, None);
+        let target = DialTarget { address, expected: Expected::Sync(SyncId(0)) };
+        let Err(error) = connect(&identity, &target).await else { panic!("linked") };
+        (heard.await.expect("played to its end"), error)
+    }
+
+    /// The nodes of a cluster are updated one after the other, so versions that follow each other link.
+    #[tokio::test]
+    async fn a_listener_that_speaks_a_newer_version_too_is_spoken_to_in_the_common_one() {
+        let next = Versions { newest: SPOKEN.newest + 1, oldest: SPOKEN.newest };
+        let (version, error) = dial_one_that_speaks(next).await;
+        assert_eq!(version, SPOKEN.newest);
+        assert!(matches!(error, DialError::Refused(Refusal::Cluster)), "it was answered: {error}");
+        let later = Versions { newest: SPOKEN.newest + 2, oldest: SPOKEN.newest + 1 };
+        let (version, error) = dial_one_that_speaks(later).await;
+        assert_eq!(version, SPOKEN.newest);
+        let text = error.to_string();
+        assert!(text.contains("or two that follow each other"), "{text}");
     }
 
     #[tokio::test]

@@ -17,8 +17,8 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
-    Assent, FRAME_BYTES_MAX, Greeting, Hello, Message, Misconduct, PROTOCOL_VERSION, PeerId,
-    Refusal, Welcome, decode_frame, encode_message, judge, proof_of,
+    Assent, Exchange, FRAME_BYTES_MAX, Greeting, Hello, Message, Misconduct, PeerId, Refusal,
+    SPOKEN, Welcome, decode_frame, encode_message, judge, proof_holds, proof_of,
 };
 
 use super::misconduct;
@@ -154,7 +154,7 @@ async fn greet(
     socket: &mut WebSocket,
 ) -> Result<(PeerId, NodeName), (Refusal, Option<NodeName>)> {
     let nonce = fresh_nonce();
-    let greeting = Greeting { version: PROTOCOL_VERSION, nonce };
+    let greeting = Greeting::new(SPOKEN, nonce);
     let malformed = |_any| (Refusal::Malformed, None);
     socket.send(WsMessage::Binary(encode(&greeting))).await.map_err(malformed)?;
     let Some(Ok(WsMessage::Binary(frame))) = socket.recv().await else {
@@ -162,10 +162,17 @@ async fn greet(
     };
     let hello = read_hello(&frame).map_err(|refusal| (refusal, None))?;
     let named = |refusal| (refusal, Some(hello.name.clone()));
-    let secret = check_hello(identity, &hello, &nonce).map_err(named)?;
+    let exchange = Exchange {
+        cluster: &hello.cluster,
+        offered: SPOKEN,
+        version: hello.version,
+        listener_nonce: &nonce,
+        dialer_nonce: &hello.nonce,
+    };
+    let secret = check_hello(identity, &hello, &exchange).map_err(named)?;
     check_claims((identity, owners, certified), &hello).map_err(named)?;
     let speaker = (&identity.peer, &identity.name);
-    let proof = proof_of(secret, false, &identity.cluster, speaker, &nonce, &hello.nonce);
+    let proof = proof_of(secret, false, &exchange, speaker);
     let (name, terms) = (identity.name.clone(), identity.terms.clone());
     let welcome = Welcome::Accepted { peer: identity.peer, name, proof, terms };
     socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
@@ -182,12 +189,12 @@ async fn take_assent(socket: &mut WebSocket) -> Result<(), Refusal> {
     }
 }
 
-/// Reads a HELLO of this protocol version. What follows the version is for nobody else to read.
+/// Reads a HELLO of a version that is spoken here. What follows the version is for nobody else to read.
 fn read_hello(frame: &[u8]) -> Result<Hello, Refusal> {
     let (theirs, _rest) =
         postcard::take_from_bytes::<u16>(frame).map_err(|_any| Refusal::Malformed)?;
-    if theirs != PROTOCOL_VERSION {
-        return Err(Refusal::Version { ours: PROTOCOL_VERSION, theirs });
+    if !SPOKEN.has(theirs) {
+        return Err(Refusal::Version { ours: SPOKEN.newest, theirs });
     }
     postcard::from_bytes(frame).map_err(|_any| Refusal::Malformed)
 }
@@ -196,23 +203,14 @@ fn read_hello(frame: &[u8]) -> Result<Hello, Refusal> {
 fn check_hello<'a>(
     identity: &'a Identity,
     hello: &Hello,
-    nonce: &[u8; 32],
+    exchange: &Exchange<'_>,
 ) -> Result<&'a [u8], Refusal> {
     if hello.cluster != *identity.cluster {
         return Err(Refusal::Cluster);
     }
     // That of the tier that it says it is of: who lies has another.
     let secret = identity.secrets.with(hello.peer.tier()).ok_or(Refusal::Proof)?;
-    let nonces = (nonce, &hello.nonce);
-    let holds = vixen_core::wire::proof_holds(
-        secret,
-        true,
-        &hello.cluster,
-        (&hello.peer, &hello.name),
-        nonces,
-        &hello.proof,
-    );
-    if !holds {
+    if !proof_holds(secret, true, exchange, (&hello.peer, &hello.name), &hello.proof) {
         return Err(Refusal::Proof);
     }
     Ok(secret)
