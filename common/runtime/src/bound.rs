@@ -14,7 +14,8 @@ use std::fmt;
 
 use vixen_core::tier::Tier;
 
-use crate::config::{Config, Limits};
+use crate::address::WideBlock;
+use crate::config::{Config, Limits, QuotaConfig, RealmConfig};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -30,6 +31,10 @@ const READS_MAX: u64 = 64;
 const READ_BYTES: u64 = 4 * MIB;
 /// What comes in a frame of a link and waits to be taken.
 const INBOX_BYTES: u64 = 32 * MIB;
+/// A topic that a quota knows: a digest of 8 bytes, in a tree whose nodes may be half full.
+const QUOTA_TOPIC_BYTES: u64 = 32;
+/// A user that has a quota, beside the topics: names, and what was published of late.
+const QUOTA_USER_BYTES: u64 = KIB;
 /// What is counted for a topic and a row in the tail cache is less than what they take.
 const TAIL_CACHE_FACTOR: u64 = 7;
 
@@ -85,7 +90,10 @@ impl MemoryBound {
         match tier {
             Tier::Sync => {}
             Tier::Ndb => parts.extend(Self::of_ndb(limits, config.entries.len() + 1)),
-            Tier::Entry => parts.extend(Self::of_entry(limits)),
+            Tier::Entry => {
+                parts.extend(Self::of_entry(limits));
+                parts.extend(quotas(&config.realms));
+            }
         }
         Self { parts }
     }
@@ -160,6 +168,41 @@ impl MemoryBound {
     }
 }
 
+/// What is remembered for quotas: of realms, and of users. Those without a name are one for each
+/// address, and one for each site of IPv6 with as many topics as eight.
+fn quotas(realms: &[RealmConfig]) -> Vec<Part> {
+    let topics = |quota: &QuotaConfig| quota.topics_kept().unwrap_or(0);
+    let of_realms = realms.iter().map(|realm| topics(&realm.quota)).sum::<u64>();
+    let (mut users, mut of_users) = (0, 0_u64);
+    let mut topics_of_address = 0;
+    for realm in realms {
+        let quota_of = |role: &String| {
+            let role = realm.roles.iter().find(|known| known.name == *role);
+            role.map(|role| role.quota).filter(|quota| !quota.is_unlimited())
+        };
+        for quota in realm.users.iter().filter_map(|user| quota_of(&user.role)) {
+            users += 1;
+            of_users = of_users.saturating_add(topics(&quota));
+        }
+        if let Some(quota) = realm.anonymous.as_ref().and_then(quota_of) {
+            users = QuotaConfig::USERS_MAX;
+            topics_of_address = topics(&quota).max(topics_of_address);
+        }
+    }
+    // All realms together remember so many users, and no more.
+    let of_addresses = topics_of_address
+        .saturating_mul(WideBlock::SHARES as u64)
+        .saturating_mul(QuotaConfig::USERS_MAX as u64);
+    let users = (users.min(QuotaConfig::USERS_MAX) as u64).saturating_mul(QUOTA_USER_BYTES);
+    let topics = of_users.saturating_add(of_addresses).saturating_mul(QUOTA_TOPIC_BYTES);
+    let parts = [
+        ("realm.quota", "topics of late, by realm", of_realms.saturating_mul(QUOTA_TOPIC_BYTES)),
+        ("realm.role.quota × users", "their topics of late", users.saturating_add(topics)),
+    ];
+    let parts = parts.into_iter().filter(|(_, _, bytes)| *bytes > 0);
+    parts.map(|(limits, what, bytes)| Part { limits: limits.to_owned(), what, bytes }).collect()
+}
+
 /// For people, the largest part first; the first line has the number for programs.
 impl fmt::Display for MemoryBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,6 +237,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Credential, RoleConfig, UserConfig};
 
     fn nearcast() -> Config {
         Config::nearcast("unused".into(), ([127, 0, 0, 1], 0).into())
@@ -220,6 +264,51 @@ mod tests {
             change(&mut config.limits);
             assert!(MemoryBound::of(&config, tier).bytes() > before, "{name}");
         }
+    }
+
+    /// Those of realms, of users, and of whoever has no name: at most as many as are remembered.
+    #[test]
+    fn topics_that_quotas_remember_are_part_of_the_bound() {
+        let quota = |topics_max| QuotaConfig { topics_max, ..QuotaConfig::UNLIMITED };
+        let role = |name: &str, topics_max| RoleConfig {
+            name: name.to_owned(),
+            permissions: Vec::new(),
+            quota: quota(topics_max),
+        };
+        let user = |authid: &str| UserConfig {
+            authid: authid.to_owned(),
+            role: "user".to_owned(),
+            credential: Credential::Cryptosign(Vec::new()),
+        };
+        let realm = |of_realm, of_user, of_guest| RealmConfig {
+            name: "realm1".to_owned(),
+            roles: vec![role("user", of_user), role("guest", of_guest)],
+            users: vec![user("alice"), user("bob")],
+            anonymous: Some("guest".to_owned()),
+            quota: quota(of_realm),
+        };
+        let bytes = |realms: Vec<RealmConfig>| {
+            let mut config = nearcast();
+            config.realms = realms;
+            let bound = |tier| MemoryBound::of(&config, tier);
+            assert_eq!(
+                bound(Tier::Ndb),
+                MemoryBound::of(&nearcast(), Tier::Ndb),
+                "of entries alone"
+            );
+            let sum = |parts: &[Part]| parts.iter().map(|part| part.bytes).sum::<u64>();
+            sum(&bound(Tier::Entry).parts) - sum(&MemoryBound::of(&nearcast(), Tier::Entry).parts)
+        };
+        assert_eq!(bytes(vec![realm(None, None, None)]), 0, "without quotas nothing is remembered");
+        assert_eq!(bytes(vec![realm(Some(1_000), None, None)]), 1_000 * 32);
+        assert_eq!(bytes(vec![realm(None, Some(10), None)]), 2 * (10 * 32 + KIB));
+        let guests = (1 << 16) * (8 * 10 * 32 + KIB);
+        assert_eq!(bytes(vec![realm(None, None, Some(10))]), guests);
+        let two = vec![realm(None, None, Some(10)), realm(None, None, Some(9))];
+        assert_eq!(bytes(two), guests, "all realms together remember so many");
+        let mut new_ones = realm(None, None, None);
+        new_ones.quota.topics_per_second = Some(1);
+        assert_eq!(bytes(vec![new_ones]), (1 << 14) * 32, "new ones are told from others");
     }
 
     #[test]

@@ -24,13 +24,8 @@ use vixen_runtime::config::QuotaConfig;
 use bucket::Bucket;
 use topics::KnownTopics;
 
-/// Users that are remembered: some megabytes. The one that has published nothing for the longest is
-/// forgotten first.
-const USERS_MAX: usize = 1 << 16;
 /// How often it is noted that a user is there.
 const SEEN_EVERY: Duration = Duration::from_secs(1);
-/// Topics of each that are told apart where only new ones a second are bounded.
-const TOPICS_KNOWN: usize = 1 << 14;
 
 /// What a role and its realm allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -251,8 +246,9 @@ impl Meters {
         key
     }
 
+    /// The one that has published nothing for the longest is forgotten first.
     fn make_room(&mut self) {
-        while self.users.len() >= USERS_MAX
+        while self.users.len() >= QuotaConfig::USERS_MAX
             && let Some((_, first)) = self.by_time.pop_first()
         {
             self.users.remove(&first);
@@ -284,7 +280,7 @@ impl Meter {
                 return Err(exceeded(kind, max, wait));
             }
         }
-        if !has_topics(quota) || self.topics.knows(now, cost.topic) {
+        if quota.topics_kept().is_none() || self.topics.knows(now, cost.topic) {
             return Ok(());
         }
         if let Some(max) = quota.topics_max
@@ -306,19 +302,13 @@ impl Meter {
         if let Some(rate) = quota.bytes_per_second {
             self.bytes.take(now, cost.bytes, rate);
         }
-        if !has_topics(quota) {
-            return;
-        }
-        let max = quota.topics_max.and_then(|max| usize::try_from(max).ok());
-        let is_new = self.topics.add(now, cost.topic, max.unwrap_or(TOPICS_KNOWN));
+        let Some(max) = quota.topics_kept() else { return };
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let is_new = self.topics.add(now, cost.topic, max);
         if let Some(rate) = quota.topics_per_second.filter(|_| is_new) {
             self.new_topics.take(now, 1, rate);
         }
     }
-}
-
-const fn has_topics(quota: &QuotaConfig) -> bool {
-    quota.topics_per_second.is_some() || quota.topics_max.is_some()
 }
 
 #[cfg(test)]

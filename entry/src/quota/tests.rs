@@ -144,16 +144,19 @@ fn the_addresses_of_a_site_have_eight_times_as_much_together() {
 fn users_that_are_remembered_are_bounded_and_the_quiet_ones_go_first() {
     let quotas = user(QuotaConfig { bytes_per_second: Some(1), ..QuotaConfig::default() });
     let (mut meters, start) = (Meters::default(), Instant::now());
-    for n in 0..USERS_MAX + 10 {
+    for n in 0..QuotaConfig::USERS_MAX + 10 {
         let now = start + Duration::from_micros(n as u64);
         let who = named(&n.to_string());
         assert!(meters.spend(now, &realm(), &who, &quotas, message(1, 100)).is_ok(), "{n}");
     }
-    assert_eq!((meters.users.len(), meters.by_time.len()), (USERS_MAX, USERS_MAX));
-    let end = start + Duration::from_micros(USERS_MAX as u64 + 10);
+    assert_eq!(
+        (meters.users.len(), meters.by_time.len()),
+        (QuotaConfig::USERS_MAX, QuotaConfig::USERS_MAX)
+    );
+    let end = start + Duration::from_micros(QuotaConfig::USERS_MAX as u64 + 10);
     let again = |meters: &mut Meters, n: usize| {
         meters.spend(end, &realm(), &named(&n.to_string()), &quotas, message(1, 100)).is_ok()
     };
     assert!(again(&mut meters, 0), "it was forgotten");
-    assert!(!again(&mut meters, USERS_MAX + 9), "the last one is known");
+    assert!(!again(&mut meters, QuotaConfig::USERS_MAX + 9), "the last one is known");
 }

@@ -34,6 +34,18 @@ impl QuotaConfig {
         topics_max: None,
     };
 
+    /// Users of an entry whose quotas are remembered.
+    pub const USERS_MAX: usize = 1 << 16;
+
+    /// Topics that are told apart where only new ones a second are bounded.
+    const TOPICS_KNOWN: u64 = 1 << 14;
+
+    /// How many topics are remembered for it at most; `None`: it bounds none.
+    #[must_use]
+    pub fn topics_kept(&self) -> Option<u64> {
+        self.topics_max.or(self.topics_per_second.map(|_bound| Self::TOPICS_KNOWN))
+    }
+
     /// Whether nothing is bounded.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
