@@ -12,6 +12,7 @@ use metrics::{counter, describe_counter};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use vixen_broker::api::Origin;
 use vixen_core::tier::Tier;
 use vixen_core::time::WallTime;
 use vixen_runtime::address::{AddressBlock, AddressCounts};
@@ -262,6 +263,12 @@ impl Drop for Admission {
     }
 }
 
+/// Where a client at `address` is, for what the broker bounds by it.
+pub(crate) fn origin_of(address: IpAddr) -> Origin {
+    let block = AddressBlock::of(address);
+    Origin { client: block.first(), site: (!block.is_site()).then(|| block.wide().first()) }
+}
+
 /// Takes the realms of a configuration that was read again; where there is none, what was before
 /// holds.
 pub(crate) fn reload_realms(door: &Door, config: Result<&Config, &str>) {
@@ -358,6 +365,16 @@ mod tests {
         assert_eq!(door.admit(at(8, 1)).map(drop), full, "of the same site");
         let elsewhere = IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 1]);
         assert!(door.admit(elsewhere).is_ok(), "another site");
+    }
+
+    #[test]
+    fn the_broker_knows_networks_and_sites_as_the_door_does() {
+        let of = |text: &str| origin_of(text.parse().expect("an address"));
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let one = Origin { client: ip("10.0.0.1"), site: None };
+        assert_eq!([of("10.0.0.1"), of("::ffff:10.0.0.1")], [one, one]);
+        let network = Origin { client: ip("2001:db8:1:2::"), site: Some(ip("2001:db8:1::")) };
+        assert_eq!([of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9")], [network, network]);
     }
 
     #[test]

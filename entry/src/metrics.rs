@@ -37,6 +37,7 @@ const SLOW_SESSIONS: &str = "vixen_entry_slow_sessions_total";
 const SUBSCRIPTIONS: &str = "vixen_entry_subscriptions";
 const PATTERNS: &str = "vixen_entry_patterns";
 const INTEREST_BYTES: &str = "vixen_entry_interest_bytes";
+const SUBSCRIPTIONS_REFUSED: &str = "vixen_entry_subscriptions_refused_total";
 const PATTERN_STEPS: &str = "vixen_entry_pattern_steps_total";
 const HISTORY_READS: &str = "vixen_entry_history_reads_total";
 const HISTORY_MESSAGES: &str = "vixen_entry_history_messages_total";
@@ -148,6 +149,11 @@ impl Metrics {
         counter!(SEGMENTS_REFUSED, "reason" => reason).increment(1);
     }
 
+    /// Counts a subscription refused for a limit, by its key.
+    pub(crate) fn subscription_refused(&self, limit: &'static str) {
+        counter!(SUBSCRIPTIONS_REFUSED, "limit" => limit).increment(1);
+    }
+
     pub(crate) fn history_failed(&self, error: &HistoryError) {
         counter!(HISTORY_ERRORS, "reason" => error.label()).increment(1);
     }
@@ -212,6 +218,7 @@ fn describe() {
     describe_gauge!(SUBSCRIPTIONS, "Topics with subscribers");
     describe_gauge!(PATTERNS, "Subscriptions that are no exact topics");
     describe_gauge!(INTEREST_BYTES, Unit::Bytes, "Topics and patterns of all subscriptions");
+    describe_counter!(SUBSCRIPTIONS_REFUSED, "Subscriptions refused for a limit, by its key");
     describe_counter!(PATTERN_STEPS, "Nodes of the index looked at to find subscribers");
     describe_counter!(HISTORY_READS, "Reads of stored messages begun");
     describe_counter!(HISTORY_MESSAGES, "Stored messages given to those who read them");

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use vixen_broker::api::{
-    AckLevel, Acknowledged, Answer, JoinId, Outgoing, Place, Publish, PublishError, RequestId,
-    SessionId, SessionInfo, SubscribeMode, SubscriptionId,
+    AckLevel, Acknowledged, Answer, JoinId, Origin, Outgoing, Place, Publish, PublishError,
+    RequestId, SessionId, SessionInfo, SubscribeMode, SubscriptionId,
 };
 use vixen_core::id::{
     Digest, GroupId, NdbId, OwnerId, PermanentId, Position, SegmentId, Seq, Stamp, StoreId, SyncId,
@@ -204,6 +204,7 @@ impl Cluster {
             authrole: "anonymous".into(),
             authmethod: "anonymous",
             authprovider: "static",
+            origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
         };
         self.tell(SessionEvent::Opened { info: Arc::new(info), outbound }).await;

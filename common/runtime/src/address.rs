@@ -30,6 +30,12 @@ impl AddressBlock {
         Self(network(address.to_canonical(), BLOCK_BITS))
     }
 
+    /// Its first address.
+    #[must_use]
+    pub fn first(self) -> IpAddr {
+        self.0.addr()
+    }
+
     /// Whether it is a site by itself.
     #[must_use]
     pub const fn is_site(self) -> bool {
@@ -46,6 +52,12 @@ impl AddressBlock {
 impl WideBlock {
     /// A site may have so many times as much of anything as a client.
     pub const SHARES: usize = 8;
+
+    /// Its first address.
+    #[must_use]
+    pub fn first(self) -> IpAddr {
+        self.0.addr()
+    }
 }
 
 impl From<IpAddr> for AddressBlock {

@@ -9,6 +9,7 @@
 //! from the store when it can, and joins again (`replay`). How a session is reached is the driver's,
 //! [`SessionEvent`] carries it along.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,6 +32,15 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub u64);
 
+/// Where a client is, as everything that is bounded by address counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// Its address, or the first one of the network where all of that is one client's.
+    pub client: IpAddr,
+    /// The first address of its site, where that may have many such networks.
+    pub site: Option<IpAddr>,
+}
+
 /// Who a session is; fixed when it is welcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
@@ -46,6 +56,8 @@ pub struct SessionInfo {
     pub authmethod: &'static str,
     /// As in its WELCOME.
     pub authprovider: &'static str,
+    /// Where its client is, as everything that is bounded by address counts it.
+    pub origin: Origin,
     /// Whether others hear of its coming and going (WAMP spec *Session Meta API*).
     pub is_announced: bool,
 }
@@ -293,14 +305,24 @@ pub enum SubscribeError {
         /// The bound.
         max: usize,
     },
+    /// The session has as many patterns as it may have. Exact topics may still be subscribed.
+    #[error(
+        "the session has {max} subscriptions by pattern, as many as limits.patterns-per-session-max allows: \
+         subscribe exact topics, or fewer patterns"
+    )]
+    TooManyPatternsOfSession {
+        /// The bound.
+        max: usize,
+    },
     /// There are as many patterns as there may be. Exact topics may still be subscribed.
     #[error(
-        "{} has {max} subscriptions by pattern, as many as {} allows: subscribe exact topics, or fewer patterns",
-        scope.name(), scope.key()
+        "{} has {max} subscriptions by pattern, as many as {} allows: subscribe exact topics, or fewer \
+         patterns{}",
+        holder.name(), holder.said(holder.patterns_key()), holder.elsewhere()
     )]
     TooManyPatterns {
-        /// Of whom.
-        scope: PatternScope,
+        /// Who has them.
+        holder: Holder,
         /// The bound.
         max: usize,
     },
@@ -313,42 +335,86 @@ pub enum SubscribeError {
         /// The bound.
         max: usize,
     },
-    /// The topics and patterns of all sessions of the entry take as much as they may.
+    /// Topics and patterns take as much as they may.
     #[error(
-        "the topics of all subscriptions of this entry would take more than {max} bytes \
-         (limits.interest-bytes-max): subscribe a pattern in place of many topics, or at another entry"
+        "the topics of all subscriptions of {} would take more than {max} bytes ({}): subscribe a pattern in \
+         place of many topics, or fewer of them{}",
+        holder.name(), holder.said(holder.interest_key()), holder.elsewhere()
     )]
     InterestFull {
+        /// Whose they are.
+        holder: Holder,
         /// The bound.
         max: usize,
     },
 }
 
-/// Who has too many patterns.
+impl SubscribeError {
+    /// The key in `[limits]` of what is reached, if it is a limit.
+    #[must_use]
+    pub const fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::NoSuchSubscription => None,
+            Self::TooMany { .. } => Some("subscriptions-per-session-max"),
+            Self::TooManyPatternsOfSession { .. } => Some("patterns-per-session-max"),
+            Self::TooManyPatterns { holder, .. } => Some(holder.patterns_key()),
+            Self::TooManyShapes { .. } => Some("wildcard-steps-max"),
+            Self::InterestFull { holder, .. } => Some(holder.interest_key()),
+        }
+    }
+}
+
+/// Who has all that there may be, of what sessions have together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatternScope {
-    /// The session.
-    Session,
+pub enum Holder {
+    /// All sessions of the client's address, or of its IPv6 network of 64 bits.
+    Address,
+    /// All sessions of its IPv6 network of 48 bits.
+    Site,
     /// All sessions of the realm at this entry.
     Realm,
     /// All sessions of the entry.
     Entry,
 }
 
-impl PatternScope {
+impl Holder {
     const fn name(self) -> &'static str {
         match self {
-            Self::Session => "the session",
+            Self::Address => "this client's address at this entry",
+            Self::Site => "this client's IPv6 network (48 bits) at this entry",
             Self::Realm => "the realm at this entry",
-            Self::Entry => "the entry",
+            Self::Entry => "this entry",
         }
     }
 
-    const fn key(self) -> &'static str {
+    const fn patterns_key(self) -> &'static str {
         match self {
-            Self::Session => "limits.patterns-per-session-max",
-            Self::Realm => "limits.patterns-per-realm-max",
-            Self::Entry => "limits.patterns-per-entry-max",
+            Self::Address | Self::Site => "patterns-per-address-max",
+            Self::Realm => "patterns-per-realm-max",
+            Self::Entry => "patterns-per-entry-max",
+        }
+    }
+
+    const fn interest_key(self) -> &'static str {
+        match self {
+            Self::Address | Self::Site => "interest-bytes-per-address-max",
+            Self::Realm => "interest-bytes-per-realm-max",
+            Self::Entry => "interest-bytes-max",
+        }
+    }
+
+    fn said(self, key: &str) -> String {
+        match self {
+            Self::Address | Self::Realm | Self::Entry => format!("limits.{key}"),
+            Self::Site => format!("limits.{key} for a network of 48 bits"),
+        }
+    }
+
+    /// What helps besides, where others have a part in it.
+    const fn elsewhere(self) -> &'static str {
+        match self {
+            Self::Address | Self::Site => "",
+            Self::Realm | Self::Entry => ", or at another entry",
         }
     }
 }

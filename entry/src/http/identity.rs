@@ -54,7 +54,7 @@ pub(super) fn identify(
         }
         (Step::Refused(refusal), _) => return Err(problem_of_login(refusal)),
     };
-    let info = Arc::new(info_of(session, &identity, false));
+    let info = Arc::new(info_of(session, &identity, address, false));
     let edge = Edge::new(&context.door, identity, address, Arc::clone(&info), &context.limits);
     let edge = edge.map_err(|ending: Ending| {
         let uri = ending.uri().unwrap_or_default();

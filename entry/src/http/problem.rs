@@ -76,6 +76,7 @@ impl Problem {
         let status = match error {
             SubscribeError::NoSuchSubscription => StatusCode::BAD_REQUEST,
             SubscribeError::TooMany { .. }
+            | SubscribeError::TooManyPatternsOfSession { .. }
             | SubscribeError::TooManyPatterns { .. }
             | SubscribeError::TooManyShapes { .. }
             | SubscribeError::InterestFull { .. } => StatusCode::TOO_MANY_REQUESTS,

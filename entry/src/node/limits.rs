@@ -1,15 +1,50 @@
 //! The bounds of subscriptions, as the configuration says them.
 
 use vixen_broker::delivery::SubscriptionLimits;
+use vixen_runtime::address::WideBlock;
 use vixen_runtime::config::Limits;
 
-pub(super) const fn subscription_limits(limits: &Limits) -> SubscriptionLimits {
+pub(super) fn subscription_limits(limits: &Limits) -> SubscriptionLimits {
+    let patterns = limits.patterns_per_address_max;
+    let bytes = limits.interest_bytes_per_address_max;
     SubscriptionLimits {
         per_session_max: limits.subscriptions_per_session_max,
         patterns_per_session_max: limits.patterns_per_session_max,
         patterns_per_realm_max: limits.patterns_per_realm_max,
         patterns_per_entry_max: limits.patterns_per_entry_max,
+        patterns_per_address_max: patterns,
+        patterns_per_site_max: of_site(patterns, limits.patterns_per_entry_max),
         wildcard_steps_max: limits.wildcard_steps_max,
         interest_bytes_max: limits.interest_bytes_max,
+        interest_bytes_per_address_max: bytes,
+        interest_bytes_per_site_max: of_site(bytes, limits.interest_bytes_max),
+        interest_bytes_per_realm_max: limits.interest_bytes_per_realm_max,
+    }
+}
+
+/// What a site of IPv6 may have: as many times an address's share as elsewhere, and yet not all. Who has
+/// a site has more addresses than shares make a whole.
+fn of_site(share: usize, whole: usize) -> usize {
+    share.saturating_mul(WideBlock::SHARES).min(share.max(whole / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where one address may have everything, as behind a proxy that is not trusted, so may its site.
+    #[test]
+    fn a_site_has_no_less_than_an_address_and_no_more_than_eight_or_half() {
+        let limits = Limits {
+            patterns_per_entry_max: 100,
+            patterns_per_address_max: 80,
+            interest_bytes_max: 100,
+            interest_bytes_per_address_max: 3,
+            ..Limits::default()
+        };
+        let of = subscription_limits(&limits);
+        assert_eq!((of.patterns_per_site_max, of.interest_bytes_per_site_max), (80, 24));
+        let of = subscription_limits(&Limits::default());
+        assert_eq!((of.patterns_per_site_max, of.interest_bytes_per_site_max), (50_000, 16 << 20));
     }
 }

@@ -239,7 +239,10 @@ impl EntryNode {
                 return self.segmenter.step(now, input, &mut fx.segmenter);
             }
             SessionEvent::Subscribe { session, request, pattern, mode } => {
-                delivery::Input::Subscribe { session, request, pattern, mode }
+                // One that is gone wants no answer.
+                let Some(client) = self.sessions.get(&session) else { return };
+                let origin = client.info.origin;
+                delivery::Input::Subscribe { session, origin, request, pattern, mode }
             }
             SessionEvent::Join { session, join, subscriptions } => {
                 delivery::Input::Join { session, join, subscriptions }
@@ -494,6 +497,12 @@ impl EntryNode {
                     // It may have missed something before.
                     let from = lagging.get(&session).map_or(from, |missed| from.min(*missed));
                     outbound.send(Outgoing::Lagging { from, subscriptions });
+                }
+                Outgoing::Refused { request, kind, error } => {
+                    if let Some(limit) = error.limit() {
+                        self.metrics.subscription_refused(limit);
+                    }
+                    outbound.send(Outgoing::Refused { request, kind, error });
                 }
                 other => outbound.send(other),
             }

@@ -172,7 +172,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use vixen_broker::api::SessionId;
+    use vixen_broker::api::{Origin, SessionId};
 
     fn frame(encode: impl FnOnce(&mut BytesMut)) -> String {
         let mut out = BytesMut::new();
@@ -207,6 +207,7 @@ mod tests {
             authrole: "us\\er".into(),
             authmethod: "anonymous",
             authprovider: "static",
+            origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
         };
         let text = frame(|out| welcome(out, &info, &"E1".parse().expect("a name"), &Map::new()));

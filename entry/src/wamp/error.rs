@@ -211,9 +211,9 @@ pub(crate) const fn subscribe_error_uri(error: &SubscribeError) -> &'static str 
     match error {
         SubscribeError::NoSuchSubscription => "wamp.error.no_such_subscription",
         SubscribeError::TooMany { .. } => "vixen.error.too_many_subscriptions",
-        SubscribeError::TooManyPatterns { .. } | SubscribeError::TooManyShapes { .. } => {
-            "vixen.error.too_many_patterns"
-        }
+        SubscribeError::TooManyPatternsOfSession { .. }
+        | SubscribeError::TooManyPatterns { .. }
+        | SubscribeError::TooManyShapes { .. } => "vixen.error.too_many_patterns",
         SubscribeError::InterestFull { .. } => "vixen.error.interest_full",
     }
 }

@@ -38,7 +38,7 @@ use super::serializer::{RECORD_SEPARATOR, Serializer};
 use super::topics::{RawUri, TopicCache};
 use super::uri::is_realm;
 use crate::auth::{Hello, Identity, Nonce, Pending, Permissions, Step};
-use crate::door::Door;
+use crate::door::{Door, origin_of};
 use crate::rights::Rights;
 
 const PUBLISH: u8 = 16;
@@ -283,9 +283,9 @@ impl Session {
     }
 
     fn open(&mut self, identity: Identity, takes_revocation: bool) -> Result<Action, Ending> {
-        let info = Arc::new(info_of(self.id, &identity, true));
-        encode::welcome(&mut self.buffer, &info, &self.guest.node, &identity.authextra);
-        let Guest { address, door, .. } = &self.guest;
+        let Guest { address, door, node, .. } = &self.guest;
+        let info = Arc::new(info_of(self.id, &identity, *address, true));
+        encode::welcome(&mut self.buffer, &info, node, &identity.authextra);
         let edge = Edge::new(door, identity, *address, Arc::clone(&info), &self.limits)?;
         let permissions = edge.rights.permissions().clone();
         self.state = State::Open(Box::new(edge));
@@ -486,7 +486,12 @@ impl Edge {
 }
 
 /// Who a session is, for the core and for others.
-pub(crate) fn info_of(session: SessionId, identity: &Identity, is_announced: bool) -> SessionInfo {
+pub(crate) fn info_of(
+    session: SessionId,
+    identity: &Identity,
+    address: IpAddr,
+    is_announced: bool,
+) -> SessionInfo {
     SessionInfo {
         session,
         realm: Arc::clone(&identity.realm),
@@ -494,6 +499,7 @@ pub(crate) fn info_of(session: SessionId, identity: &Identity, is_announced: boo
         authrole: Arc::clone(&identity.authrole),
         authmethod: identity.authmethod.as_str(),
         authprovider: identity.authprovider,
+        origin: origin_of(address),
         is_announced,
     }
 }

@@ -1,6 +1,7 @@
 //! One session over one WebSocket.
 
 use std::future::poll_fn;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -24,12 +25,14 @@ pub struct SocketOptions {
     pub input_bytes: usize,
     /// SO_RCVBUF: what the kernel takes for a client that does not read; `None`: as it likes.
     pub kernel_receive_bytes: Option<u32>,
+    /// The address of the client's end; `None`: as the kernel likes.
+    pub from: Option<Ipv4Addr>,
 }
 
 impl Default for SocketOptions {
     /// For a client with much traffic.
     fn default() -> Self {
-        Self { input_bytes: 256 << 10, kernel_receive_bytes: None }
+        Self { input_bytes: 256 << 10, kernel_receive_bytes: None, from: None }
     }
 }
 
@@ -47,11 +50,19 @@ pub struct Connection {
     scratch: Vec<u8>,
 }
 
-async fn connect(address: &str, receive_bytes: Option<u32>) -> std::io::Result<TcpStream> {
-    let Some(receive_bytes) = receive_bytes else { return TcpStream::connect(address).await };
-    // Before the connection is made, for the window is announced with it.
+async fn connect(address: &str, options: SocketOptions) -> std::io::Result<TcpStream> {
+    let SocketOptions { kernel_receive_bytes, from, .. } = options;
+    if kernel_receive_bytes.is_none() && from.is_none() {
+        return TcpStream::connect(address).await;
+    }
     let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(receive_bytes)?;
+    if let Some(bytes) = kernel_receive_bytes {
+        // Before the connection is made, for the window is announced with it.
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(from) = from {
+        socket.bind((from, 0).into())?;
+    }
     let mut addresses = tokio::net::lookup_host(address).await?;
     let first = addresses.find(std::net::SocketAddr::is_ipv4);
     let first = first.ok_or_else(|| std::io::Error::other("no IPv4 address"))?;
@@ -96,7 +107,7 @@ impl Connection {
         request
             .headers_mut()
             .insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
-        let stream = connect(&address, socket.kernel_receive_bytes)
+        let stream = connect(&address, socket)
             .await
             .map_err(|source| ClientError::Connect { address, source })?;
         stream.set_nodelay(true)?;

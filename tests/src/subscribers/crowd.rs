@@ -118,7 +118,7 @@ impl Crowd {
         });
         let (target, _) = watch::channel(None);
         let (reads, _) = watch::channel(true);
-        let small = SocketOptions { input_bytes: INPUT_BYTES, kernel_receive_bytes: None };
+        let small = SocketOptions { input_bytes: INPUT_BYTES, ..SocketOptions::default() };
         let opened = open_all(&options, options.steady, small).await?;
         let member = |(connection, subscription)| Member {
             connection,
@@ -129,7 +129,11 @@ impl Crowd {
         };
         let steady = opened.into_iter().map(member).map(|one| tokio::spawn(one.run())).collect();
         let narrow = Some(KERNEL_RECEIVE_BYTES);
-        let narrow = SocketOptions { input_bytes: INPUT_BYTES, kernel_receive_bytes: narrow };
+        let narrow = SocketOptions {
+            input_bytes: INPUT_BYTES,
+            kernel_receive_bytes: narrow,
+            ..SocketOptions::default()
+        };
         let opened = open_all(&options, options.stalling, narrow).await?;
         let topics = vec![options.topic.to_owned()];
         let stream = Stream::new(Wanted::Topic(0), topics, options.payload_bytes);

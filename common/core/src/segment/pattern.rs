@@ -36,6 +36,10 @@ pub struct TopicPattern {
 }
 
 impl TopicPattern {
+    /// What an interest in it counts beside its realm and text: in queues, and in the messages that
+    /// carry it.
+    pub const INTEREST_BYTES: usize = 64;
+
     /// A pattern in a realm.
     #[must_use]
     pub fn new(realm: &str, uri: &str, matching: Match) -> Self {

@@ -215,6 +215,7 @@ pub(super) fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), Co
             ),
         ));
     }
+    check_shares(limits, source)?;
     check_connections(limits, source)?;
     if limits.keep_alive_timeout <= limits.keep_alive_interval {
         return Err(source.refuse(
@@ -230,6 +231,43 @@ pub(super) fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), Co
             format!("{store} bytes cannot be the size of a map"),
             "set it to a multiple of 4KiB, at least 1MiB",
         ));
+    }
+    Ok(())
+}
+
+/// Shares of what subscriptions may take: none is more than the whole, and none so little that it is
+/// nobody's.
+fn check_shares(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
+    let patterns = ("patterns-per-entry-max", limits.patterns_per_entry_max);
+    let bytes = ("interest-bytes-max", limits.interest_bytes_max);
+    let topic = limits.topic_interest_bytes_max();
+    let session = (
+        "patterns-per-session-max",
+        limits.patterns_per_session_max,
+        "a session must be able to have its own",
+    );
+    let topic =
+        ("one topic, which has its realm and 64 bytes beside it", topic, "it would hold none");
+    let shares = [
+        ("patterns-per-address-max", limits.patterns_per_address_max, patterns, session),
+        ("interest-bytes-per-address-max", limits.interest_bytes_per_address_max, bytes, topic),
+        ("interest-bytes-per-realm-max", limits.interest_bytes_per_realm_max, bytes, topic),
+    ];
+    for (key, share, (whole_key, whole), (least_name, least, why)) in shares {
+        if share > whole {
+            return Err(source.refuse(
+                format!("limits.{key}"),
+                format!("{share} is more than {whole_key} ({whole}), of which it is a share"),
+                format!("set it to {whole} or less, or raise {whole_key}"),
+            ));
+        }
+        if share < least.min(whole) {
+            return Err(source.refuse(
+                format!("limits.{key}"),
+                format!("{share} is less than {least_name} ({least}): {why}"),
+                format!("set it to {} or more", least.min(whole)),
+            ));
+        }
     }
     Ok(())
 }

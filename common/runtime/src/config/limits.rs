@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use vixen_core::segment::TopicPattern;
+
 use super::error::ConfigError;
 use super::read::TableReader;
 
@@ -13,6 +15,11 @@ const MIB: usize = 1 << 20;
 /// Connections beside those of sessions: idle ones, which clients and proxies keep for later.
 const MORE_CONNECTIONS: usize = 4096;
 const MORE_CONNECTIONS_OF_ADDRESS: usize = 256;
+
+/// An address may have one of so many parts of what subscriptions may take, and a realm, where there are
+/// several.
+const ADDRESS_PART: usize = 4;
+const REALM_PART: usize = 2;
 
 /// Table `[limits]`. None of them may be 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +48,9 @@ pub struct Limits {
     pub patterns_per_realm_max: usize,
     /// `patterns-per-entry-max`: of all sessions of an entry. Default 100000.
     pub patterns_per_entry_max: usize,
+    /// `patterns-per-address-max`: of these, those of all sessions of one address. Default a quarter of
+    /// `patterns-per-entry-max`, or `patterns-per-session-max` where that is more; not below that.
+    pub patterns_per_address_max: usize,
     /// `wildcard-steps-max`: what the wildcards of a realm may cost each of its messages at an
     /// entry: the components of all shapes that they have. Default 256.
     pub wildcard_steps_max: usize,
@@ -48,6 +58,12 @@ pub struct Limits {
     /// their texts: what is told to an ndb node on a new link. Default 32 MiB, or half of
     /// `link-queue-bytes-max` where that is less; not above that half.
     pub interest_bytes_max: usize,
+    /// `interest-bytes-per-address-max`: of these, those of all sessions of one address. Default a
+    /// quarter of `interest-bytes-max`, or one topic where that is more; not below that.
+    pub interest_bytes_per_address_max: usize,
+    /// `interest-bytes-per-realm-max`: of these, those of one realm. Default half of
+    /// `interest-bytes-max` where there are several realms, else all of it; not below one topic.
+    pub interest_bytes_per_realm_max: usize,
     /// `session-unacknowledged-bytes-max`: with more on its way, a session's socket is not read.
     /// Default 4 MiB; not below `message-bytes-max`.
     pub session_unacknowledged_bytes_max: usize,
@@ -128,8 +144,11 @@ impl Default for Limits {
             patterns_per_session_max: 250,
             patterns_per_realm_max: 50_000,
             patterns_per_entry_max: 100_000,
+            patterns_per_address_max: 100_000 / ADDRESS_PART,
             wildcard_steps_max: 256,
             interest_bytes_max: 32 * MIB,
+            interest_bytes_per_address_max: 32 * MIB / ADDRESS_PART,
+            interest_bytes_per_realm_max: 32 * MIB,
             session_unacknowledged_bytes_max: 4 * MIB,
             session_unacknowledged_messages_max: 16_384,
             entry_unacknowledged_bytes_max: 64 * MIB,
@@ -168,8 +187,11 @@ impl Limits {
         "patterns-per-session-max",
         "patterns-per-realm-max",
         "patterns-per-entry-max",
+        "patterns-per-address-max",
         "wildcard-steps-max",
         "interest-bytes-max",
+        "interest-bytes-per-address-max",
+        "interest-bytes-per-realm-max",
         "session-unacknowledged-bytes-max",
         "session-unacknowledged-messages-max",
         "entry-unacknowledged-bytes-max",
@@ -195,8 +217,14 @@ impl Limits {
         "feed-retention",
     ];
 
-    /// Takes what the table sets and leaves the rest at its default.
-    pub(super) fn read(mut table: TableReader<'_>) -> Result<Self, ConfigError> {
+    /// The most that one topic takes of `interest-bytes-max`.
+    pub(super) const fn topic_interest_bytes_max(&self) -> usize {
+        TopicPattern::INTEREST_BYTES.saturating_add(self.topic_bytes_max.saturating_mul(2))
+    }
+
+    /// Takes what the table sets and leaves the rest at its default, which may depend on how many
+    /// `realms` there are.
+    pub(super) fn read(mut table: TableReader<'_>, realms: usize) -> Result<Self, ConfigError> {
         let mut l = Self::default();
         table.count("segment-messages-max", &mut l.segment_messages_max)?;
         table.size("segment-bytes-max", &mut l.segment_bytes_max)?;
@@ -207,6 +235,10 @@ impl Limits {
         table.count("patterns-per-session-max", &mut l.patterns_per_session_max)?;
         table.count("patterns-per-realm-max", &mut l.patterns_per_realm_max)?;
         table.count("patterns-per-entry-max", &mut l.patterns_per_entry_max)?;
+        l.patterns_per_address_max = (l.patterns_per_entry_max / ADDRESS_PART)
+            .max(l.patterns_per_session_max)
+            .min(l.patterns_per_entry_max);
+        table.count("patterns-per-address-max", &mut l.patterns_per_address_max)?;
         table.count("wildcard-steps-max", &mut l.wildcard_steps_max)?;
         table.size("session-unacknowledged-bytes-max", &mut l.session_unacknowledged_bytes_max)?;
         table.count(
@@ -218,6 +250,15 @@ impl Limits {
         table.size("link-queue-bytes-max", &mut l.link_queue_bytes_max)?;
         l.interest_bytes_max = l.interest_bytes_max.min(l.link_queue_bytes_max / 2);
         table.size("interest-bytes-max", &mut l.interest_bytes_max)?;
+        let part = |of: usize| {
+            (l.interest_bytes_max / of).max(l.topic_interest_bytes_max()).min(l.interest_bytes_max)
+        };
+        let of_address = part(ADDRESS_PART);
+        // The only realm may have everything. Whoever makes one up has the share of his address.
+        let of_realm = if realms > 1 { part(REALM_PART) } else { l.interest_bytes_max };
+        (l.interest_bytes_per_address_max, l.interest_bytes_per_realm_max) = (of_address, of_realm);
+        table.size("interest-bytes-per-address-max", &mut l.interest_bytes_per_address_max)?;
+        table.size("interest-bytes-per-realm-max", &mut l.interest_bytes_per_realm_max)?;
         table.size("tail-cache-bytes-max", &mut l.tail_cache_bytes_max)?;
         table.duration("hello-timeout", &mut l.hello_timeout)?;
         table.duration("keep-alive-interval", &mut l.keep_alive_interval)?;

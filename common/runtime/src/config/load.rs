@@ -80,6 +80,11 @@ impl Config {
         refuse_unknown_variables(source)?;
         let mut root = TableReader::open(source, String::new(), ROOT_KEYS, table)?;
         let [tls, cluster_tls] = TlsFiles::read(source, &mut root)?;
+        let realms: Vec<_> = root
+            .tables("realm", "[[realm]]", realm::REALM_KEYS)?
+            .into_iter()
+            .map(|table| realm::realm(source, table))
+            .collect::<Result<_, _>>()?;
         let config = Self {
             file: Some(file.to_owned()),
             cluster: cluster(source, root.table("cluster", CLUSTER_KEYS)?)?,
@@ -98,15 +103,11 @@ impl Config {
                 .into_iter()
                 .map(entry_member)
                 .collect::<Result<_, _>>()?,
-            realms: root
-                .tables("realm", "[[realm]]", realm::REALM_KEYS)?
-                .into_iter()
-                .map(|table| realm::realm(source, table))
-                .collect::<Result<_, _>>()?,
             access: Access::read(root.table("access", Access::KEYS)?)?,
             tls,
             cluster_tls,
-            limits: Limits::read(root.table("limits", Limits::KEYS)?)?,
+            limits: Limits::read(root.table("limits", Limits::KEYS)?, realms.len())?,
+            realms,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             wamp: Wamp::read(root.table("wamp", Wamp::KEYS)?)?,
             web: Web::read(source, root.table("web", Web::KEYS)?)?,

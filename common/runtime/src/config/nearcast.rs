@@ -103,7 +103,7 @@ impl Config {
         if let Some(durability) = cluster.optional("durability")? {
             config.cluster.durability = durability;
         }
-        config.limits = Limits::read(table("limits", Limits::KEYS)?)?;
+        config.limits = Limits::read(table("limits", Limits::KEYS)?, 0)?;
         config.storage = Storage::read(table("storage", Storage::KEYS)?)?;
         config.wamp = Wamp::read(table("wamp", Wamp::KEYS)?)?;
         config.web = Web::read(source, table("web", Web::KEYS)?)?;

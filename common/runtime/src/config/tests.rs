@@ -303,6 +303,36 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "limits.link-queue-bytes-max: 1 bytes",
         "or lower segment-bytes-max",
     ),
+    (
+        "segment-messages-max = 100",
+        "interest-bytes-max = 4096\ninterest-bytes-per-address-max = 5000",
+        "limits.interest-bytes-per-address-max: 5000 is more than interest-bytes-max (4096)",
+        "set it to 4096 or less, or raise interest-bytes-max",
+    ),
+    (
+        "segment-messages-max = 100",
+        "interest-bytes-per-address-max = 1000",
+        "limits.interest-bytes-per-address-max: 1000 is less than one topic",
+        "set it to 1088 or more",
+    ),
+    (
+        "segment-messages-max = 100",
+        "interest-bytes-max = 4096\ninterest-bytes-per-realm-max = 5000",
+        "limits.interest-bytes-per-realm-max: 5000 is more than interest-bytes-max (4096)",
+        "set it to 4096 or less, or raise interest-bytes-max",
+    ),
+    (
+        "segment-messages-max = 100",
+        "patterns-per-entry-max = 1000\npatterns-per-address-max = 1001",
+        "limits.patterns-per-address-max: 1001 is more than patterns-per-entry-max (1000)",
+        "set it to 1000 or less, or raise patterns-per-entry-max",
+    ),
+    (
+        "segment-messages-max = 100",
+        "patterns-per-address-max = 249",
+        "limits.patterns-per-address-max: 249 is less than patterns-per-session-max (250)",
+        "set it to 250 or more",
+    ),
     ("[log]", "[tls]\n[log]", "tls.certificate-file: is missing", "a path in quotes"),
     (
         "[log]",
@@ -407,6 +437,48 @@ fn entries_may_share_a_wildcard_address_on_machines_of_their_own() {
     let second = "[[entry]]\nid = \"E2\"\nlisten = \"0.0.0.0:9031\"\n";
     let text = good_but("\"127.0.0.1:9031\"", "\"0.0.0.0:9031\"") + second;
     assert_eq!(parse(&text).expect("good").entries.len(), 2);
+}
+
+fn realm_tables(count: usize) -> String {
+    let realm = |n| {
+        format!(
+            "[[realm]]\nname = \"r{n}\"\nanonymous.role = \"any\"\n[[realm.role]]\nname = \"any\"\n"
+        )
+    };
+    (0..count).map(realm).collect()
+}
+
+#[test]
+fn shares_of_subscriptions_go_by_what_they_are_shares_of() {
+    let shares = |limits: &str, realms: usize| {
+        let text = good_but("segment-messages-max = 100", limits);
+        let limits = parse(&(text + &realm_tables(realms))).expect("good").limits;
+        let Limits { interest_bytes_per_address_max, interest_bytes_per_realm_max, .. } = limits;
+        let bytes = [interest_bytes_per_address_max, interest_bytes_per_realm_max];
+        (limits.patterns_per_address_max, bytes.map(|bytes| bytes >> 10))
+    };
+    let [entry, half, quarter] = [32 << 10, 16 << 10, 8 << 10];
+    assert_eq!(shares("", 0), (25_000, [quarter, entry]), "whoever may make up realms");
+    assert_eq!(shares("", 1), (25_000, [quarter, entry]), "the only realm may have all of it");
+    assert_eq!(shares("", 2), (25_000, [quarter, half]));
+    let small = "interest-bytes-max = \"8KiB\"\npatterns-per-entry-max = 400";
+    assert_eq!(shares(small, 2), (250, [2, 4]), "no less than of a session");
+    let smallest = "interest-bytes-max = \"1KiB\"\npatterns-per-entry-max = 10";
+    assert_eq!(shares(smallest, 2), (10, [1, 1]), "no more than there is");
+    let queue = "link-queue-bytes-max = \"4MiB\"";
+    assert_eq!(shares(queue, 2), (25_000, [512, 1024]));
+    let given = "interest-bytes-per-address-max = \"32MiB\"\npatterns-per-address-max = 100000\n\
+                 interest-bytes-per-realm-max = \"31MiB\"";
+    assert_eq!(shares(given, 1), (100_000, [entry, 31 << 10]));
+    let env = [
+        ("VIXEN_LIMITS_PATTERNS_PER_ADDRESS_MAX", "251"),
+        ("VIXEN_LIMITS_INTEREST_BYTES_PER_ADDRESS_MAX", "1MiB"),
+        ("VIXEN_LIMITS_INTEREST_BYTES_PER_REALM_MAX", "2MiB"),
+    ];
+    let limits = parse_with(GOOD, &env).expect("good").limits;
+    assert_eq!(limits.patterns_per_address_max, 251);
+    assert_eq!(limits.interest_bytes_per_address_max, 1 << 20);
+    assert_eq!(limits.interest_bytes_per_realm_max, 2 << 20);
 }
 
 #[test]

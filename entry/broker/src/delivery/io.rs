@@ -5,7 +5,7 @@ use vixen_core::segment::TopicPattern;
 use vixen_core::wire::{Message, TailSegment};
 
 use super::Change;
-use crate::api::{JoinId, Outgoing, RequestId, SessionId, SubscribeMode, SubscriptionId};
+use crate::api::{JoinId, Origin, Outgoing, RequestId, SessionId, SubscribeMode, SubscriptionId};
 
 /// A segment of the order, as far as delivery needs to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Input {
     Subscribe {
         /// The session.
         session: SessionId,
+        /// Where its client is.
+        origin: Origin,
         /// Echoed in the answer.
         request: RequestId,
         /// Which topics.

@@ -50,8 +50,8 @@ pub use io::{Effects, Input, Note, Slot, TailStatus};
 use merge::{Merge, Taken};
 pub use numbers::Numbering;
 use parts::send_parts;
+use subscriptions::{Asker, Now, Subscriptions};
 pub use subscriptions::{Change, SubscriptionLimits};
-use subscriptions::{Now, Subscriptions};
 use tail::{Interest, Tail};
 
 /// What does not change while an entry runs.
@@ -104,10 +104,10 @@ impl Delivery {
     /// Advances by one input. Never blocks and never fails.
     pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
         match input {
-            Input::Subscribe { session, request, pattern, mode } => {
+            Input::Subscribe { session, origin, request, pattern, mode } => {
                 let now = self.now();
-                let answers = &mut fx.outgoing;
-                self.subscriptions.subscribe(session, request, pattern, mode, now, answers);
+                let asker = Asker { session, origin, request };
+                self.subscriptions.subscribe(asker, pattern, mode, now, &mut fx.outgoing);
             }
             Input::Join { session, join, subscriptions } => {
                 let now = self.now();

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 mod order;
 mod patterns;
+mod shares;
 mod subscriptions;
 
 use bytes::Bytes;
@@ -11,7 +12,9 @@ use vixen_core::membership::Membership;
 use vixen_core::segment::{Encoding, Match, Receiver, Record, RecordFlags, Topic, TopicPattern};
 
 use super::*;
-use crate::api::{JoinId, RequestId, RequestKind, SubscribeError, SubscribeMode, SubscriptionId};
+use crate::api::{
+    JoinId, Origin, RequestId, RequestKind, SubscribeError, SubscribeMode, SubscriptionId,
+};
 use crate::event::Event;
 
 fn ndb(member: u8) -> NdbId {
@@ -20,6 +23,12 @@ fn ndb(member: u8) -> NdbId {
 
 fn at(ms: u64) -> WallTime {
     WallTime(1_000_000 + ms)
+}
+
+/// A hundred sessions have one.
+pub(crate) fn address_of(session: u64) -> Origin {
+    let last = u8::try_from(session / 100).expect("few addresses");
+    Origin { client: [10, 0, 0, last].into(), site: None }
 }
 
 fn topic(uri: &str) -> TopicPattern {
@@ -89,8 +98,9 @@ impl Bench {
         pattern: TopicPattern,
         mode: SubscribeMode,
     ) -> Effects {
-        let (session, request) = (SessionId(session), RequestId(request));
-        self.step(Input::Subscribe { session, request, pattern, mode })
+        let (session, origin) = (SessionId(session), address_of(session));
+        let request = RequestId(request);
+        self.step(Input::Subscribe { session, origin, request, pattern, mode })
     }
 
     fn unsubscribe(&mut self, session: u64, request: u64, subscription: u64) -> Effects {

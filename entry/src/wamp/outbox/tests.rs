@@ -2,7 +2,7 @@ use axum::extract::ws::Message;
 use bytes::Bytes;
 use serde_json::Value;
 
-use vixen_broker::api::{JoinId, Place, PublishError};
+use vixen_broker::api::{JoinId, Origin, Place, PublishError};
 use vixen_broker::event::{RouterEvent, Target, build};
 use vixen_broker::history::{Bound, RefPoint, Start, Trouble};
 use vixen_broker::replay::After;
@@ -38,6 +38,7 @@ impl Bench {
             authrole: "user".into(),
             authmethod: "anonymous",
             authprovider: "static",
+            origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
         };
         outbox.on_opened(Arc::new(info), Permissions::OPEN, takes_revocation);

@@ -69,7 +69,10 @@ async fn measure(args: &PatternsArgs, count: usize) -> anyhow::Result<()> {
         entries: 2,
         write_quorum: 1,
         durability: Durability::Memory,
-        extra: format!("[limits]\npatterns-per-session-max = {PER_SESSION}\n"),
+        // All sessions are at one address.
+        extra: format!(
+            "[limits]\npatterns-per-session-max = {PER_SESSION}\npatterns-per-address-max = 100000\n"
+        ),
         ..ClusterOptions::default()
     };
     let mut cluster = Cluster::start(options).await?;

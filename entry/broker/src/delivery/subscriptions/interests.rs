@@ -1,16 +1,17 @@
 //! Interests: the patterns that tails carry, or will.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use vixen_core::id::Position;
 use vixen_core::segment::TopicPattern;
 
-/// Bytes of a pattern beside its texts: in queues, and in the messages that carry it.
-const PATTERN_BYTES: usize = 64;
+use super::limits::SubscriptionLimits;
+use crate::api::{Holder, SubscribeError};
 
-/// What an interest in `pattern` counts against the bound of an entry.
+/// What an interest in `pattern` counts against the bounds of an entry and of shares.
 pub(super) fn bytes_of(pattern: &TopicPattern) -> usize {
-    PATTERN_BYTES + pattern.realm.len() + pattern.uri.len()
+    TopicPattern::INTEREST_BYTES + pattern.realm.len() + pattern.uri.len()
 }
 
 /// A pattern that tails carry, or will.
@@ -32,6 +33,8 @@ pub(super) struct Interests {
     asked: usize,
     /// Of all.
     bytes: usize,
+    /// Of those of each realm.
+    realms: BTreeMap<Arc<str>, usize>,
     /// Patterns whose place may change at the next flush.
     touched: BTreeSet<TopicPattern>,
     /// By the change that asked for them: what is to be looked at when that is applied.
@@ -43,10 +46,27 @@ impl Interests {
         self.bytes
     }
 
-    /// [`bytes`](Self::bytes), with `pattern` as well.
-    pub(super) fn bytes_with(&self, pattern: &TopicPattern) -> usize {
-        let is_known = self.patterns.contains_key(pattern);
-        self.bytes + if is_known { 0 } else { bytes_of(pattern) }
+    /// Whether `pattern` may be among them.
+    pub(super) fn admit(
+        &self,
+        pattern: &TopicPattern,
+        limits: &SubscriptionLimits,
+    ) -> Result<(), SubscribeError> {
+        if self.patterns.contains_key(pattern) {
+            return Ok(());
+        }
+        let of_realm = self.realms.get(&pattern.realm).copied().unwrap_or(0);
+        // The only realm may have all of it: when that is full, it is the entry that is.
+        let bounds = [
+            (Holder::Entry, self.bytes, limits.interest_bytes_max),
+            (Holder::Realm, of_realm, limits.interest_bytes_per_realm_max),
+        ];
+        for (holder, bytes, max) in bounds {
+            if bytes + bytes_of(pattern) > max {
+                return Err(SubscribeError::InterestFull { holder, max });
+            }
+        }
+        Ok(())
     }
 
     /// Whether anything is asked for.
@@ -56,7 +76,10 @@ impl Interests {
 
     /// One more subscription needs it.
     pub(super) fn add_user(&mut self, pattern: &TopicPattern) {
-        self.bytes = self.bytes_with(pattern);
+        if !self.patterns.contains_key(pattern) {
+            self.bytes += bytes_of(pattern);
+            *self.realms.entry(Arc::clone(&pattern.realm)).or_default() += bytes_of(pattern);
+        }
         self.patterns.entry(pattern.clone()).or_default().users += 1;
         self.touched.insert(pattern.clone());
     }
@@ -102,7 +125,7 @@ impl Interests {
             match (interest.users, interest.asked) {
                 (0, asked) => {
                     self.patterns.remove(&pattern);
-                    self.bytes -= bytes_of(&pattern);
+                    self.give_back(&pattern);
                     if asked.is_some() {
                         self.asked -= 1;
                         remove.push(pattern);
@@ -123,6 +146,17 @@ impl Interests {
             self.pending.entry(version).or_default().extend(add.iter().cloned());
         }
         Some((add, remove))
+    }
+
+    /// It is there no more.
+    fn give_back(&mut self, pattern: &TopicPattern) {
+        self.bytes -= bytes_of(pattern);
+        if let Some(bytes) = self.realms.get_mut(&pattern.realm) {
+            *bytes -= bytes_of(pattern);
+            if *bytes == 0 {
+                self.realms.remove(&pattern.realm);
+            }
+        }
     }
 
     /// Every tail carries the changes up to `applied`, and none is beyond `furthest`: the patterns
@@ -153,6 +187,11 @@ impl Interests {
         assert_eq!(self.asked, asked, "D1: patterns asked for");
         let bytes: usize = self.patterns.keys().map(bytes_of).sum();
         assert_eq!(self.bytes, bytes, "D1: bytes of patterns");
+        let mut realms = BTreeMap::new();
+        for pattern in self.patterns.keys() {
+            *realms.entry(Arc::clone(&pattern.realm)).or_default() += bytes_of(pattern);
+        }
+        assert_eq!(self.realms, realms, "D1: bytes of realms");
         for (pattern, interest) in &self.patterns {
             let needed = users.get(pattern).copied().unwrap_or(0);
             assert_eq!(interest.users, needed, "D1: who needs a pattern");

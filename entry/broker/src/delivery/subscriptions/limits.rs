@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use vixen_core::segment::TopicPattern;
 
-use crate::api::{PatternScope, SubscribeError};
+use super::shares::Taken;
+use crate::api::{Holder, SubscribeError};
 
 /// The bounds of subscriptions; see `[limits]` in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +22,20 @@ pub struct SubscriptionLimits {
     pub patterns_per_realm_max: usize,
     /// Most that are no exact topics, of the entry.
     pub patterns_per_entry_max: usize,
+    /// Most that are no exact topics, of an address.
+    pub patterns_per_address_max: usize,
+    /// Most that are no exact topics, of a site of many addresses.
+    pub patterns_per_site_max: usize,
     /// Most steps that the wildcards of a realm may cost a message.
     pub wildcard_steps_max: usize,
     /// Most bytes of all patterns, exact topics included.
     pub interest_bytes_max: usize,
+    /// Of these, most of an address.
+    pub interest_bytes_per_address_max: usize,
+    /// Of these, most of a site of many addresses.
+    pub interest_bytes_per_site_max: usize,
+    /// Of these, most of a realm.
+    pub interest_bytes_per_realm_max: usize,
 }
 
 impl SubscriptionLimits {
@@ -34,9 +45,27 @@ impl SubscriptionLimits {
         patterns_per_session_max: usize::MAX,
         patterns_per_realm_max: usize::MAX,
         patterns_per_entry_max: usize::MAX,
+        patterns_per_address_max: usize::MAX,
+        patterns_per_site_max: usize::MAX,
         wildcard_steps_max: usize::MAX,
         interest_bytes_max: usize::MAX,
+        interest_bytes_per_address_max: usize::MAX,
+        interest_bytes_per_site_max: usize::MAX,
+        interest_bytes_per_realm_max: usize::MAX,
     };
+
+    /// What an address may have.
+    pub(super) const fn of_address(&self) -> Taken {
+        Taken {
+            patterns: self.patterns_per_address_max,
+            bytes: self.interest_bytes_per_address_max,
+        }
+    }
+
+    /// What a site may have.
+    pub(super) const fn of_site(&self) -> Taken {
+        Taken { patterns: self.patterns_per_site_max, bytes: self.interest_bytes_per_site_max }
+    }
 }
 
 /// How many subscriptions there are that are no exact topics.
@@ -78,12 +107,12 @@ impl PatternCounts {
     ) -> Result<(), SubscribeError> {
         let of_realm = self.realms.get(&pattern.realm).copied().unwrap_or(0);
         let bounds = [
-            (PatternScope::Realm, of_realm, limits.patterns_per_realm_max),
-            (PatternScope::Entry, self.all, limits.patterns_per_entry_max),
+            (Holder::Realm, of_realm, limits.patterns_per_realm_max),
+            (Holder::Entry, self.all, limits.patterns_per_entry_max),
         ];
-        for (scope, count, max) in bounds {
+        for (holder, count, max) in bounds {
             if !pattern.is_exact() && count >= max {
-                return Err(SubscribeError::TooManyPatterns { scope, max });
+                return Err(SubscribeError::TooManyPatterns { holder, max });
             }
         }
         Ok(())

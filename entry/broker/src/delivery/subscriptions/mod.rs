@@ -10,6 +10,7 @@
 
 mod interests;
 mod limits;
+mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,13 +21,14 @@ use vixen_core::segment::{Match, Topic, TopicPattern};
 
 use super::numbers::{Numbering, Numbers};
 use crate::api::{
-    JoinId, Outgoing, PatternScope, RequestId, RequestKind, SessionId, SubscribeError,
-    SubscribeMode, SubscriptionId,
+    JoinId, Origin, Outgoing, RequestId, RequestKind, SessionId, SubscribeError, SubscribeMode,
+    SubscriptionId,
 };
 use crate::event::Target;
 use interests::Interests;
 use limits::PatternCounts;
 pub use limits::SubscriptionLimits;
+use shares::{Part, Shares};
 
 /// Where the answers to sessions go.
 type Answers = Vec<(SessionId, Outgoing)>;
@@ -85,6 +87,15 @@ pub(super) struct Now {
     pub(super) end: Position,
 }
 
+/// Who sends a SUBSCRIBE.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) session: SessionId,
+    /// Where its client is; the same for all that it sends.
+    pub(super) origin: Origin,
+    pub(super) request: RequestId,
+}
+
 /// What sessions have subscribed.
 #[derive(Debug)]
 struct Wanted {
@@ -109,8 +120,10 @@ struct OfPattern {
 }
 
 /// What one session has, told or waiting.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
+    /// Where its client is.
+    origin: Origin,
     all: BTreeSet<SubscriptionId>,
     /// Number of those that are no exact topics.
     patterns: usize,
@@ -126,6 +139,7 @@ pub(super) struct Subscriptions {
     sessions: BTreeMap<SessionId, Held>,
     interests: Interests,
     counts: PatternCounts,
+    shares: Shares,
     /// Number of subscriptions of each realm that may have meta topics.
     meta: BTreeMap<Arc<str>, usize>,
     /// What others may hear of.
@@ -138,12 +152,23 @@ impl Wanted {
         Self { pattern, is_private, is_snapshot, live, replaying, waiting: Vec::new() }
     }
 
+    /// What a session that has it has of it.
+    const fn part(&self, origin: Origin) -> Part<'_> {
+        Part { origin, pattern: &self.pattern, is_snapshot: self.is_snapshot }
+    }
+
     fn is_idle(&self) -> bool {
         self.live.is_empty() && self.replaying.is_empty() && self.waiting.is_empty()
     }
 
     fn has_told(&self) -> bool {
         !self.live.is_empty() || !self.replaying.is_empty()
+    }
+}
+
+impl Held {
+    const fn new(origin: Origin) -> Self {
+        Self { origin, all: BTreeSet::new(), patterns: 0 }
     }
 }
 
@@ -163,6 +188,7 @@ impl Subscriptions {
             sessions: BTreeMap::new(),
             interests: Interests::default(),
             counts: PatternCounts::default(),
+            shares: Shares::default(),
             meta: BTreeMap::new(),
             changes: Vec::new(),
         }
@@ -171,13 +197,13 @@ impl Subscriptions {
     /// Takes a SUBSCRIBE. Without an answer it waits for the interest.
     pub(super) fn subscribe(
         &mut self,
-        session: SessionId,
-        request: RequestId,
+        asker: Asker,
         pattern: TopicPattern,
         mode: SubscribeMode,
         now: Now,
         answers: &mut Answers,
     ) {
+        let Asker { session, origin, request } = asker;
         let shared = self.index.get(&pattern).and_then(|of_pattern| of_pattern.shared);
         let has_shared = shared.is_some_and(|id| self.holds(session, id));
         let is_private = match mode {
@@ -187,22 +213,20 @@ impl Subscriptions {
         };
         let known = shared.filter(|_| !is_private);
         let is_new_to_session = known.is_none() || !has_shared;
-        if is_new_to_session
-            && let Err(error) = self.admit(session, &pattern, mode, known.is_none())
-        {
+        if is_new_to_session && let Err(error) = self.admit(asker, &pattern, mode, known) {
             answers.push((
                 session,
                 Outgoing::Refused { request, kind: RequestKind::Subscribe, error },
             ));
             return;
         }
-        let is_exact = pattern.is_exact();
         let id = known.unwrap_or_else(|| self.add(pattern, is_private, mode));
-        let held = self.sessions.entry(session).or_default();
-        if held.all.insert(id) && !is_exact {
-            held.patterns += 1;
-        }
         let Some(wanted) = self.wanted.get_mut(&id) else { return };
+        let held = self.sessions.entry(session).or_insert_with(|| Held::new(origin));
+        if held.all.insert(id) {
+            held.patterns += usize::from(!wanted.pattern.is_exact());
+            self.shares.add(id, wanted.part(held.origin));
+        }
         wanted.waiting.push((session, request, mode));
         self.tell(id, now, answers);
     }
@@ -211,13 +235,14 @@ impl Subscriptions {
         self.sessions.get(&session).is_some_and(|held| held.all.contains(&id))
     }
 
-    /// Whether a session may have one more subscription, and the entry, where it `is_new` to it.
+    /// Whether a session may have one more subscription: this `known` one, or one that is new to the
+    /// entry.
     fn admit(
         &self,
-        session: SessionId,
+        Asker { session, origin, .. }: Asker,
         pattern: &TopicPattern,
         mode: SubscribeMode,
-        is_new: bool,
+        known: Option<SubscriptionId>,
     ) -> Result<(), SubscribeError> {
         let limits = &self.limits;
         let (all, patterns) =
@@ -227,9 +252,11 @@ impl Subscriptions {
         }
         let max = limits.patterns_per_session_max;
         if !pattern.is_exact() && patterns >= max {
-            return Err(SubscribeError::TooManyPatterns { scope: PatternScope::Session, max });
+            return Err(SubscribeError::TooManyPatternsOfSession { max });
         }
-        if !is_new {
+        let is_snapshot = mode == SubscribeMode::Snapshot;
+        self.shares.admit(known, Part { origin, pattern, is_snapshot }, limits)?;
+        if known.is_some() {
             return Ok(());
         }
         self.counts.admit(pattern, limits)?;
@@ -238,11 +265,7 @@ impl Subscriptions {
         if steps > max && steps > self.index.cost(&pattern.realm) {
             return Err(SubscribeError::TooManyShapes { max });
         }
-        let max = limits.interest_bytes_max;
-        if mode != SubscribeMode::Snapshot && self.interests.bytes_with(pattern) > max {
-            return Err(SubscribeError::InterestFull { max });
-        }
-        Ok(())
+        if is_snapshot { Ok(()) } else { self.interests.admit(pattern, limits) }
     }
 
     fn add(
@@ -372,7 +395,9 @@ impl Subscriptions {
         // One that has asked again meanwhile will be told, and holds it still.
         let is_waiting = wanted.waiting.iter().any(|(waiting, _, _)| *waiting == session);
         if let Some(held) = self.sessions.get_mut(&session).filter(|_| !is_waiting) {
-            held.all.remove(&subscription);
+            if held.all.remove(&subscription) {
+                self.shares.remove(subscription, wanted.part(held.origin));
+            }
             held.patterns -= usize::from(!wanted.pattern.is_exact());
             if held.all.is_empty() {
                 self.sessions.remove(&session);
@@ -384,9 +409,10 @@ impl Subscriptions {
 
     /// Forgets a session and all it wanted.
     pub(super) fn remove_session(&mut self, session: SessionId) {
-        let held = self.sessions.remove(&session).unwrap_or_default();
+        let Some(held) = self.sessions.remove(&session) else { return };
         for id in held.all {
             let Some(wanted) = self.wanted.get_mut(&id) else { continue };
+            self.shares.remove(id, wanted.part(held.origin));
             let was_told = wanted.live.remove(&session) | wanted.replaying.remove(&session);
             wanted.waiting.retain(|(waiting, _, _)| *waiting != session);
             if was_told {
@@ -530,6 +556,11 @@ impl Subscriptions {
             let patterns = held.all.iter().filter(|id| !self.wanted[id].pattern.is_exact());
             assert_eq!(held.patterns, patterns.count(), "D1: patterns of a session");
         }
+        let parts = self
+            .sessions
+            .values()
+            .flat_map(|held| held.all.iter().map(|id| (*id, self.wanted[id].part(held.origin))));
+        self.shares.check(parts);
         self.interests.check(&users);
         self.counts.check(self.wanted.values().map(|wanted| wanted.pattern.clone()));
         let is_meta = |wanted: &&Wanted| !wanted.is_snapshot && may_be_meta(&wanted.pattern);

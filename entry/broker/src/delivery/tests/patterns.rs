@@ -2,11 +2,11 @@
 
 use super::subscriptions::{changes, pattern};
 use super::*;
-use crate::api::PatternScope;
+use crate::api::Holder;
 use vixen_core::membership::Membership;
 
 /// Without bounds but these, all replicas linked, and the tail open.
-fn bench(subscriptions: SubscriptionLimits, numbering: Numbering) -> Bench {
+pub(super) fn bench(subscriptions: SubscriptionLimits, numbering: Numbering) -> Bench {
     let options = DeliveryOptions {
         owner: OwnerId(uuid::Uuid::from_u128(0)),
         membership: Membership::sized(3, [3], 2),
@@ -28,8 +28,9 @@ fn quick(bench: &mut Bench, input: Input) -> Effects {
 }
 
 fn subscribe(bench: &mut Bench, session: u64, request: u64, pattern: TopicPattern) -> Effects {
+    let (origin, mode) = (address_of(session), SubscribeMode::Live);
     let (session, request) = (SessionId(session), RequestId(request));
-    quick(bench, Input::Subscribe { session, request, pattern, mode: SubscribeMode::Live })
+    quick(bench, Input::Subscribe { session, origin, request, pattern, mode })
 }
 
 /// Session 7 has `count` patterns, none of which matches `com.growth.none7.x`; and session 8 that
@@ -121,7 +122,7 @@ fn without_a_subscriber_of_meta_topics_nothing_is_made_for_them() {
     assert_eq!(changes(&bench.close(7)), []);
 }
 
-fn refusal(fx: &Effects) -> SubscribeError {
+pub(super) fn refusal(fx: &Effects) -> SubscribeError {
     match words(fx).as_slice() {
         [(_, Word::Refused(_, RequestKind::Subscribe, error))] => *error,
         other => panic!("{other:?}"),
@@ -138,7 +139,7 @@ fn patterns_have_bounds_of_session_realm_and_entry_that_exact_topics_do_not_coun
     };
     let mut bench = bench(limits, Numbering::Counted);
     let prefix = |n: u64| pattern(&format!("p{n}."), Match::Prefix);
-    let too_many = |scope, max| SubscribeError::TooManyPatterns { scope, max };
+    let too_many = |holder, max| SubscribeError::TooManyPatterns { holder, max };
     let fill = |bench: &mut Bench, session, n| {
         let live = SubscribeMode::Live;
         let fx = bench.subscribe_as(session, n, prefix(n), live);
@@ -148,23 +149,22 @@ fn patterns_have_bounds_of_session_realm_and_entry_that_exact_topics_do_not_coun
     fill(&mut bench, 1, 2);
     let live = SubscribeMode::Live;
     let fx = bench.subscribe_as(1, 3, prefix(3), live);
-    assert_eq!(refusal(&fx), too_many(PatternScope::Session, 2));
+    assert_eq!(refusal(&fx), SubscribeError::TooManyPatternsOfSession { max: 2 });
     assert!(bench.subscribe(1, 3, "exact").outgoing.is_empty(), "an exact topic is none");
     // What others have is shared, and counts for the session alone.
     fill(&mut bench, 2, 1);
     fill(&mut bench, 2, 3);
     let fx = bench.subscribe_as(3, 1, prefix(4), live);
-    assert_eq!(refusal(&fx), too_many(PatternScope::Realm, 3));
+    assert_eq!(refusal(&fx), too_many(Holder::Realm, 3));
     let elsewhere = |n: u64| TopicPattern::new("s", &format!("p{n}."), Match::Prefix);
     assert!(bench.subscribe_as(4, 1, elsewhere(1), live).outgoing.is_empty());
     let fx = bench.subscribe_as(5, 1, elsewhere(2), live);
-    assert_eq!(refusal(&fx), too_many(PatternScope::Entry, 4));
+    assert_eq!(refusal(&fx), too_many(Holder::Entry, 4));
     // Who leaves makes room.
     bench.close(1);
     fill(&mut bench, 3, 4);
     assert!(
-        SubscribeError::to_string(&too_many(PatternScope::Realm, 3))
-            .contains("patterns-per-realm-max")
+        SubscribeError::to_string(&too_many(Holder::Realm, 3)).contains("patterns-per-realm-max")
     );
 }
 
@@ -191,7 +191,7 @@ fn the_interest_of_an_entry_has_a_bound_in_bytes() {
     assert!(bench.subscribe(1, 1, "a").outgoing.is_empty());
     assert!(bench.subscribe(2, 1, "b").outgoing.is_empty());
     assert_eq!(bench.delivery.interest_bytes(), 2 * 66);
-    let full = SubscribeError::InterestFull { max: 2 * 66 };
+    let full = SubscribeError::InterestFull { holder: Holder::Entry, max: 2 * 66 };
     assert_eq!(refusal(&bench.subscribe(3, 1, "c")), full);
     assert!(bench.subscribe(3, 2, "a").outgoing.is_empty(), "it is there already");
     bench.close(2);

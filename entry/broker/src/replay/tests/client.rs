@@ -9,6 +9,7 @@ use vixen_core::id::PermanentId;
 use super::*;
 use crate::api::{Outgoing, QueueRoom, RequestId, Sent, SessionId};
 use crate::delivery::Input;
+use crate::delivery::tests::address_of;
 use crate::delivery::tests::cluster::{Cluster, Row};
 
 /// Of an UNSUBSCRIBE that the session makes itself.
@@ -109,7 +110,8 @@ impl Client {
 
     fn ask(&mut self, request: RequestId, wish: Wish) {
         let (session, pattern, mode) = (self.session, wish.pattern.clone(), wish.mode());
-        self.to_core.push_back(Input::Subscribe { session, request, pattern, mode });
+        let origin = address_of(0);
+        self.to_core.push_back(Input::Subscribe { session, origin, request, pattern, mode });
         self.subscribing.push((request, wish));
     }
 
