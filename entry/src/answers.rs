@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
 
-use vixen_runtime::address::{AddressBlock, AddressCounts};
+use vixen_runtime::address::{AddressBlock, AddressCounts, WideBlock};
 use vixen_runtime::config::Limits;
 
 const UNDER_WAY: &str = "vixen_entry_history_answers";
@@ -36,6 +36,7 @@ struct Bounds {
     total: usize,
     per_realm: usize,
     per_address: usize,
+    per_site: usize,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +61,11 @@ impl Answers {
             total: limits.history_answers_max,
             per_realm: limits.history_answers_per_realm_max,
             per_address: limits.history_answers_per_address_max,
+            // Of a realm's places as of all.
+            per_site: WideBlock::share_of(
+                limits.history_answers_per_address_max,
+                limits.history_answers_per_realm_max.min(limits.history_answers_max),
+            ),
         };
         Self(Arc::new(Shared { bounds, counts: Mutex::default() }))
     }
@@ -81,7 +87,7 @@ impl Answers {
         } else if of_realm >= bounds.per_realm {
             Some("history-answers-per-realm-max")
         } else {
-            let counted = counts.addresses.take(block, bounds.per_address);
+            let counted = counts.addresses.take_within(block, bounds.per_address, bounds.per_site);
             counted.err().map(|_full| "history-answers-per-address-max")
         };
         if let Some(limit) = reached {
@@ -144,5 +150,17 @@ mod tests {
         let again = answers.admit(a, &one).expect("its place is free");
         drop(again);
         assert_eq!(lock(&answers.0.counts).realms.len(), 2);
+    }
+
+    /// Eight networks of one site had all places of an entry.
+    #[test]
+    fn a_site_has_half_of_a_realm_at_most() {
+        let answers = Answers::new(&Limits::default());
+        let realm: Arc<str> = "one".into();
+        let at = |network: u16| IpAddr::from([0x2001, 0xdb8, 7, network, 0, 0, 0, 1]);
+        let admitted = (0..8).flat_map(|network| std::iter::repeat_n(at(network), 32));
+        let held: Vec<_> = admitted.filter_map(|at| answers.admit(at, &realm).ok()).collect();
+        assert_eq!(held.len(), Limits::default().history_answers_per_realm_max / 2);
+        answers.admit(IpAddr::from([10, 0, 0, 1]), &realm).expect("another has a place");
     }
 }

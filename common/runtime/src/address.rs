@@ -53,6 +53,13 @@ impl WideBlock {
     /// A site may have so many times as much of anything as a client.
     pub const SHARES: usize = 8;
 
+    /// What a site may have of a whole of which an address may have `share`: as many shares as elsewhere, and
+    /// not more than half, nor less than one address. Who has a site has more addresses than shares make a whole.
+    #[must_use]
+    pub fn share_of(share: usize, whole: usize) -> usize {
+        share.saturating_mul(Self::SHARES).min(share.max(whole / 2))
+    }
+
     /// Its first address.
     #[must_use]
     pub fn first(self) -> IpAddr {
@@ -110,8 +117,21 @@ impl AddressCounts {
     /// # Errors
     /// There are `max` of it already, or [`WideBlock::SHARES`] times as many of its site.
     pub fn take(&mut self, block: AddressBlock, max: usize) -> Result<(), AddressFull> {
+        self.take_within(block, max, max.saturating_mul(WideBlock::SHARES))
+    }
+
+    /// As [`take`](Self::take), with `site_max` for a site.
+    ///
+    /// # Errors
+    /// There are `max` of it already, or `site_max` of its site.
+    pub fn take_within(
+        &mut self,
+        block: AddressBlock,
+        max: usize,
+        site_max: usize,
+    ) -> Result<(), AddressFull> {
         let of_site = self.sites.get(&block.wide()).copied().unwrap_or(0);
-        if self.of(block) >= max || of_site >= max.saturating_mul(WideBlock::SHARES) {
+        if self.of(block) >= max || of_site >= site_max {
             return Err(AddressFull);
         }
         *self.blocks.entry(block).or_default() += 1;

@@ -46,7 +46,7 @@ use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
 use crate::metrics::count_unsayable;
 use crate::outbound::SessionEvent;
-use crate::reads::{ReadContext, read};
+use crate::reads::{Reader, read};
 use crate::rights::{Rights, RightsLost};
 use crate::wamp::{RawUri, SessionContext};
 
@@ -176,7 +176,7 @@ async fn open(
         rights: edge.into_rights(),
         wish,
         subscriber: Subscriber::default(),
-        reads: context.reads.clone(),
+        reads: context.reads.of(address),
         stopping: context.stopping.clone(),
         incoming: VecDeque::new(),
         unwritten_bytes: 0,
@@ -224,7 +224,7 @@ struct EventStream {
     rights: Rights,
     wish: Wish,
     subscriber: Subscriber,
-    reads: ReadContext,
+    reads: Reader,
     stopping: watch::Receiver<bool>,
     incoming: VecDeque<Outgoing>,
     unwritten_bytes: usize,

@@ -36,7 +36,7 @@ use super::publish::{REALM, problem_of};
 use crate::answers::AnswerPlace;
 use crate::door::Admission;
 use crate::node::EntryHandle;
-use crate::reads::{ReadContext, read_page};
+use crate::reads::{Reader as StoreReader, read_page};
 use crate::rights::{Rights, RightsLost};
 use crate::wamp::{RawUri, Refusal, SessionContext};
 
@@ -117,7 +117,7 @@ fn admitted(
     let place = place.map_err(Problem::too_many_answers)?;
     Ok(Lines {
         pages: Pages::new(request, PAGE_MESSAGES_MAX),
-        reads: context.reads.clone(),
+        reads: context.reads.of(address),
         rights: edge.into_rights(),
         stopping: context.stopping.clone(),
         reader,
@@ -157,7 +157,7 @@ impl Failed {
 /// A body under way.
 struct Lines {
     pages: Pages,
-    reads: ReadContext,
+    reads: StoreReader,
     rights: Rights,
     stopping: watch::Receiver<bool>,
     reader: Arc<SessionInfo>,

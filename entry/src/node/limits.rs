@@ -7,25 +7,22 @@ use vixen_runtime::config::Limits;
 pub(super) fn subscription_limits(limits: &Limits) -> SubscriptionLimits {
     let patterns = limits.patterns_per_address_max;
     let bytes = limits.interest_bytes_per_address_max;
+    // Of a realm as of the entry: one site shuts nobody out.
+    let patterns_of_all = limits.patterns_per_realm_max.min(limits.patterns_per_entry_max);
+    let bytes_of_all = limits.interest_bytes_per_realm_max.min(limits.interest_bytes_max);
     SubscriptionLimits {
         per_session_max: limits.subscriptions_per_session_max,
         patterns_per_session_max: limits.patterns_per_session_max,
         patterns_per_realm_max: limits.patterns_per_realm_max,
         patterns_per_entry_max: limits.patterns_per_entry_max,
         patterns_per_address_max: patterns,
-        patterns_per_site_max: of_site(patterns, limits.patterns_per_entry_max),
+        patterns_per_site_max: WideBlock::share_of(patterns, patterns_of_all),
         wildcard_steps_max: limits.wildcard_steps_max,
         interest_bytes_max: limits.interest_bytes_max,
         interest_bytes_per_address_max: bytes,
-        interest_bytes_per_site_max: of_site(bytes, limits.interest_bytes_max),
+        interest_bytes_per_site_max: WideBlock::share_of(bytes, bytes_of_all),
         interest_bytes_per_realm_max: limits.interest_bytes_per_realm_max,
     }
-}
-
-/// What a site of IPv6 may have: as many times an address's share as elsewhere, and yet not all. Who has
-/// a site has more addresses than shares make a whole.
-fn of_site(share: usize, whole: usize) -> usize {
-    share.saturating_mul(WideBlock::SHARES).min(share.max(whole / 2))
 }
 
 #[cfg(test)]
@@ -45,6 +42,6 @@ mod tests {
         let of = subscription_limits(&limits);
         assert_eq!((of.patterns_per_site_max, of.interest_bytes_per_site_max), (80, 24));
         let of = subscription_limits(&Limits::default());
-        assert_eq!((of.patterns_per_site_max, of.interest_bytes_per_site_max), (50_000, 16 << 20));
+        assert_eq!((of.patterns_per_site_max, of.interest_bytes_per_site_max), (25_000, 16 << 20));
     }
 }

@@ -51,7 +51,7 @@ use crate::auth::Nonce;
 use crate::door::{Admission, Door};
 use crate::node::EntryEvent;
 use crate::outbound::{Outbound, OutboundReceiver, SessionEvent, outbound};
-use crate::reads::{ReadContext, read};
+use crate::reads::{ReadContext, Reader, read};
 use steps::Step;
 
 /// Frames read in one go: enough to make a batch worth it, few enough to keep answers flowing.
@@ -181,6 +181,8 @@ struct Connection {
     steps: VecDeque<Step>,
     /// The first step waits for room.
     waiting: Option<Room>,
+    /// With which it reads the store.
+    reader: Reader,
     /// A read of the store that is under way.
     reading: Option<Reading>,
     /// No read begins before.
@@ -202,6 +204,7 @@ impl Connection {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let (now, hello_timeout) = (Instant::now(), context.limits.hello_timeout);
         let alive = Alive::new(&context.limits, now);
+        let reader = context.reads.of(guest.address);
         Self {
             socket,
             meter,
@@ -217,6 +220,7 @@ impl Connection {
             unwritten_bytes: 0,
             steps: VecDeque::new(),
             waiting: None,
+            reader,
             reading: None,
             read_at: None,
             was_opened: false,
@@ -398,7 +402,7 @@ impl Connection {
             && self.read_at.is_none()
             && let Some(request) = self.outbox.next_read()
         {
-            self.reading = Some(Box::pin(read(self.context.reads.clone(), request)));
+            self.reading = Some(Box::pin(read(self.reader.clone(), request)));
         }
     }
 
