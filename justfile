@@ -30,8 +30,8 @@ model *SETS="large":
 
 # Each rule of the vote broken in turn: the simulation and the model checker must notice.
 mutations:
-    cargo test --release --locked -p vixen-tests --features mutate --test sim -- --nocapture mutations
-    cargo test --release --locked -p vixen-tests --features mutate --test model -- --nocapture
+    cargo test --release --locked -p vixen-tests --test sim -- --nocapture mutations
+    cargo test --release --locked -p vixen-tests --test model -- --nocapture
 
 # How long clients wait when nodes die or pause; `just faults --fault pause --rounds 10`.
 faults *ARGS:

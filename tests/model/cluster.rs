@@ -77,7 +77,8 @@ impl Cluster {
             let lane = Lane::new(id.0).filter(|_| self.instance.ahead == Some(id.0));
             lane.map_or(newest, |lane| Stamp::at(WALL.plus_millis(AHEAD_MS), lane))
         };
-        Node::new(id, ceiling, newest, self.instance.wild >> id.0 & 1 == 1)
+        let is_wild = self.instance.wild >> id.0 & 1 == 1;
+        Node::new(id, ceiling, newest, is_wild, self.tables.fault())
     }
 
     /// Whether a stamp may be elected by rule 8: no quorum's clocks were ahead of it.

@@ -69,7 +69,13 @@ pub(crate) type Sends = Vec<(SyncId, Input)>;
 impl Node {
     /// A node, up, without links, whose disk has nothing but a ceiling of the clock, and the newest
     /// election of an owner that is not of the instance; both may be zero.
-    pub(crate) fn new(id: SyncId, ceiling: Stamp, newest: Stamp, is_wild: bool) -> Self {
+    pub(crate) fn new(
+        id: SyncId,
+        ceiling: Stamp,
+        newest: Stamp,
+        is_wild: bool,
+        fault: Option<Fault>,
+    ) -> Self {
         let mut disk = Disk::default();
         disk.apply(Write::Ceiling(ceiling));
         if newest > Stamp::ZERO {
@@ -78,7 +84,7 @@ impl Node {
         }
         Self {
             id,
-            votes: Some(Votes::new(options(id), disk.recover(None))),
+            votes: Some(Votes::with_rules(Fault::rules(fault), options(id), disk.recover(None))),
             is_wild,
             disk,
             unwritten: Unwritten::default(),
@@ -133,7 +139,9 @@ impl Node {
                 Sends::new()
             }
             Event::Restart => {
-                self.votes = Some(Votes::new(options(self.id), self.disk.recover(fault)));
+                let recovered = self.disk.recover(fault);
+                let votes = Votes::with_rules(Fault::rules(fault), options(self.id), recovered);
+                self.votes = Some(votes);
                 self.tell_watermark(fault);
                 Sends::new()
             }
@@ -236,7 +244,6 @@ impl Node {
     fn tell_watermark(&mut self, fault: Option<Fault>) {
         let Some(votes) = &self.votes else { return };
         let watermark = match fault {
-            Some(Fault::WatermarkIgnoresDrafts) => Some(votes.clock()),
             Some(Fault::DraftsForgottenAtRestart) => {
                 let drafts = votes.report(WALL).pending.into_iter().filter_map(|p| p.draft);
                 Some(drafts.min().map_or(votes.clock(), Stamp::just_below))

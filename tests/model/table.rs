@@ -130,6 +130,10 @@ impl Tables {
         }
     }
 
+    pub(crate) const fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
     pub(crate) fn segments(&self) -> &[SegmentMeta] {
         &self.segments
     }

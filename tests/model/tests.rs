@@ -1,7 +1,6 @@
 //! The model checker on instances that take no time, and what it finds when a rule is broken.
 //!
 //! The larger instances: `cargo run --release -p vixen-tests --bin vixen-model -- check --set small`.
-//! The broken rules: `cargo test -p vixen-tests --features mutate --test model`.
 
 mod actions;
 mod cache;
@@ -11,6 +10,8 @@ mod disk;
 mod event;
 mod fault;
 mod instance;
+#[path = "../mutants.rs"]
+mod mutants;
 mod node;
 mod parcels;
 mod run;
@@ -20,22 +21,14 @@ mod table;
 mod verdict;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use fault::Fault;
 use instance::Instance;
 use run::{Report, Search, check};
 
-/// Rules of the vote are broken for the whole process: one check at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 fn run(name: &str, fault: Option<Fault>, search: Search) -> Report {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    assert!(Fault::switch(fault), "the fault needs the feature `mutate`");
     let instance: Instance = name.parse().expect("an instance");
-    let report = check(instance, fault, search, None);
-    assert!(Fault::switch(None));
-    report
+    check(instance, fault, search, None)
 }
 
 /// Checks all states, and that there were some worth checking.
@@ -81,8 +74,9 @@ fn instances_have_their_parameters_for_names() {
 
 #[test]
 fn faults_go_by_different_names() {
-    let names: BTreeSet<_> = Fault::ALL.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names.len(), Fault::ALL.len());
+    let faults = Fault::all();
+    let names: BTreeSet<_> = faults.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names.len(), faults.len());
 }
 
 #[test]
@@ -133,11 +127,6 @@ fn a_bound_of_depth_is_said() {
 }
 
 #[test]
-fn a_watermark_that_ignores_drafts_is_noticed() {
-    breaks("one-b0-c0-o1", Fault::WatermarkIgnoresDrafts, "the frontier is certain");
-}
-
-#[test]
 fn drafts_forgotten_at_a_restart_are_noticed() {
     breaks("one-b0-c1-o0", Fault::DraftsForgottenAtRestart, "the frontier is certain");
 }
@@ -152,50 +141,56 @@ fn a_reply_before_its_commit_is_noticed() {
     breaks("one-b0-c1-o0", Fault::ReplyBeforeCommit, "watermarks never fall");
 }
 
-#[cfg(feature = "mutate")]
 mod mutations {
     use super::*;
-    use vixen_vote::Mutation;
+    use crate::mutants::Mutation;
+
+    fn is_noticed(name: &str, mutation: Mutation, property: &str) {
+        breaks(name, Fault::Vote(mutation), property);
+    }
 
     #[test]
     fn the_minimum_of_drafts_is_noticed() {
-        let fault = Fault::Vote(Mutation::MinimumOfDrafts);
-        breaks("one-b0-c0-o1", fault, "the frontier is certain");
+        is_noticed("one-b0-c0-o1", Mutation::MinimumOfDrafts, "the frontier is certain");
     }
 
     #[test]
     fn a_recovery_that_ignores_what_was_accepted_is_noticed() {
-        let fault = Fault::Vote(Mutation::RecoveryIgnoresAccepted);
-        breaks("one-b1-c1-o0", fault, "one value a segment");
+        is_noticed("one-b1-c1-o0", Mutation::RecoveryIgnoresAccepted, "one value a segment");
     }
 
     #[test]
     fn two_values_at_one_ballot_are_noticed() {
-        let fault = Fault::Vote(Mutation::TwoValuesOneBallot);
-        breaks("one-b0-c0-o1", fault, "one value a segment");
+        is_noticed("one-b0-c0-o1", Mutation::TwoValuesOneBallot, "one value a segment");
     }
 
     #[test]
     fn a_missing_floor_is_noticed() {
-        let fault = Fault::Vote(Mutation::NoFloor);
-        breaks("chain-b0-c0-o1-ahead2", fault, "one owner's order");
+        is_noticed("chain-b0-c0-o1-ahead2", Mutation::NoFloor, "one owner's order");
     }
 
     #[test]
     fn accepting_without_raising_the_clock_is_noticed() {
-        let fault = Fault::Vote(Mutation::AcceptLeavesClock);
-        breaks("together-b0-c0-o1-ahead1", fault, "real-time order");
+        is_noticed("together-b0-c0-o1-ahead1", Mutation::AcceptLeavesClock, "real-time order");
+    }
+
+    #[test]
+    fn an_election_by_too_few_is_noticed() {
+        is_noticed("one-b1-c0-o1", Mutation::FewerElect, "one value a segment");
+    }
+
+    #[test]
+    fn a_watermark_that_ignores_drafts_is_noticed() {
+        is_noticed("one-b0-c0-o1", Mutation::WatermarkIgnoresDrafts, "the frontier is certain");
     }
 
     #[test]
     fn stamps_without_a_bound_are_noticed() {
-        let fault = Fault::Vote(Mutation::NoBound);
-        breaks("one-b0-c0-o0-wild1", fault, "no wrong clock is followed");
+        is_noticed("one-b0-c0-o0-wild1", Mutation::NoBound, "no wrong clock is followed");
     }
 
     #[test]
     fn an_order_that_leaps_is_noticed() {
-        let fault = Fault::Vote(Mutation::ReachLeaps);
-        breaks("one-b0-c0-o0-order-wild1", fault, "no wrong clock is followed");
+        is_noticed("one-b0-c0-o0-order-wild1", Mutation::ReachLeaps, "no wrong clock is followed");
     }
 }

@@ -13,7 +13,8 @@ mod clocks;
 mod entry;
 mod faults;
 mod mutant;
-#[cfg(feature = "mutate")]
+#[path = "../mutants.rs"]
+mod mutants;
 mod mutations;
 mod network;
 mod node;

@@ -145,7 +145,11 @@ impl Node {
         assert!(Lane::new(id.0).is_some());
         let options = VoteOptions { id, membership, clock_ahead_max_ms: AHEAD_MS_MAX };
         Self {
-            votes: Some(Votes::new(options.clone(), Recovered::default())),
+            votes: Some(Votes::with_rules(
+                Mutant::rules(mutant),
+                options.clone(),
+                Recovered::default(),
+            )),
             options,
             disk: Disk::default(),
             mutant,
@@ -309,11 +313,7 @@ impl Node {
     }
 
     pub(crate) fn watermark(&self) -> Option<Stamp> {
-        let votes = self.votes.as_ref()?;
-        match self.mutant {
-            Some(Mutant::WatermarkIgnoresDrafts) => Some(votes.clock()),
-            _ => votes.watermark(),
-        }
+        self.votes.as_ref()?.watermark()
     }
 
     pub(crate) fn crash(&mut self) {
@@ -329,6 +329,7 @@ impl Node {
             Some(Mutant::DraftsForgotten) => recovered.votes.clear(),
             _ => {}
         }
-        self.votes = Some(Votes::new(self.options.clone(), recovered));
+        let rules = Mutant::rules(self.mutant);
+        self.votes = Some(Votes::with_rules(rules, self.options.clone(), recovered));
     }
 }

@@ -32,14 +32,15 @@ impl Votes {
         if self.is_late(now, from, segment, fx) {
             return;
         }
+        let rules = self.rules;
         let Some(pending) = self.pending_of(proposal.meta, fx) else { return };
         let promised = pending.vote.promised;
-        if promised > proposal.ballot {
+        if !rules.may_accept(promised, proposal.ballot) {
             fx.dropped.push(Drop::StaleBallot);
             fx.sends.push((from, Message::Reject { segment, promised }));
             return;
         }
-        if pending.has_accepted_at(proposal.ballot) {
+        if pending.vote.has_accepted_at(proposal.ballot) {
             // A repeat: the coordinator may have missed the vote.
             fx.sends.push((from, Message::Vote { proposal }));
         } else if !self.offer(now, proposal) {
@@ -65,7 +66,7 @@ impl Votes {
         proposal: Proposal,
         fx: &mut Effects,
     ) {
-        let quorum = self.quorum();
+        let (rules, quorum) = (self.rules, self.quorum());
         if self.is_late(now, from, proposal.meta.id, fx) {
             return;
         }
@@ -78,7 +79,7 @@ impl Votes {
             return;
         }
         voters.insert(from.0);
-        if voters.len() >= quorum {
+        if rules.elects(voters.len(), quorum) {
             let elected = Elected { meta: proposal.meta, challenger: proposal.challenger };
             self.elect(now, elected, fx);
         }

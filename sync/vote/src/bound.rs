@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use vixen_core::id::{Stamp, SyncId};
 use vixen_core::time::WallTime;
 
-use super::Mutation;
+use super::rules::GoesBy;
 
 /// Longest time that counts as passed between two looks: wall time may have been set meanwhile.
 const PASSED_MS_MAX: u64 = 1_000;
@@ -27,6 +27,7 @@ const PASSED_MS_MAX: u64 = 1_000;
 /// See the module doc.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Bound {
+    rules: GoesBy,
     ahead_ms_max: u64,
     quorum: usize,
     /// The newest stamp known elected.
@@ -43,8 +44,14 @@ pub(super) struct Bound {
 
 impl Bound {
     /// A node that knows nothing newer than `elected` to be elected.
-    pub(super) const fn new(ahead_ms_max: u64, quorum: usize, elected: Stamp) -> Self {
+    pub(super) const fn new(
+        rules: GoesBy,
+        ahead_ms_max: u64,
+        quorum: usize,
+        elected: Stamp,
+    ) -> Self {
         Self {
+            rules,
             ahead_ms_max,
             quorum,
             elected,
@@ -69,14 +76,11 @@ impl Bound {
 
     /// Whether a stamp may be used and accepted by a node whose own clock is at `own`.
     pub(super) fn admits(&mut self, now: WallTime, own: Stamp, stamp: Stamp) -> bool {
-        if !self.is_ahead(now, stamp) || Mutation::NoBound.is_on() {
-            return true;
+        let is_ahead = self.is_ahead(now, stamp);
+        if is_ahead {
+            self.look(now, own);
         }
-        if Mutation::WallTimeOnly.is_on() {
-            return false;
-        }
-        self.look(now, own);
-        stamp.wall_time() <= self.reach
+        self.rules.admits(is_ahead, stamp.wall_time() <= self.reach)
     }
 
     /// Whether a stamp, or a clock, is further ahead of wall time than one node's word allows.
@@ -100,13 +104,10 @@ impl Bound {
         let passed_ms = now.millis_since(self.looked_at).min(PASSED_MS_MAX);
         self.looked_at = now;
         let order = self.order.wall_time();
-        let furthest = order.plus_millis(self.ahead_ms_max);
         self.reach = if !self.is_ahead(now, self.order) {
             WallTime(0)
-        } else if Mutation::ReachLeaps.is_on() {
-            furthest
         } else {
-            self.reach.plus_millis(passed_ms).clamp(order, furthest)
+            self.rules.reach(order, self.reach, passed_ms, self.ahead_ms_max)
         };
     }
 
@@ -121,8 +122,10 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Proven;
     use vixen_core::id::Lane;
 
+    const PROVEN: GoesBy = GoesBy(&Proven);
     const NOW: WallTime = WallTime(1_800_000_000_000);
     const AHEAD_MS: u64 = 10_000;
     const HOUR_MS: u64 = 3_600_000;
@@ -132,7 +135,7 @@ mod tests {
     }
 
     fn bound() -> Bound {
-        Bound::new(AHEAD_MS, 2, Stamp::ZERO)
+        Bound::new(PROVEN, AHEAD_MS, 2, Stamp::ZERO)
     }
 
     #[test]
@@ -198,7 +201,7 @@ mod tests {
         bound.hear(SyncId(2), at(HOUR_MS));
         assert!(bound.admits(NOW, Stamp::ZERO, at(HOUR_MS)), "any quorum has one of them");
         assert!(!bound.admits(NOW, Stamp::ZERO, at(HOUR_MS + 1)));
-        let mut alone = Bound::new(AHEAD_MS, 1, Stamp::ZERO);
+        let mut alone = Bound::new(PROVEN, AHEAD_MS, 1, Stamp::ZERO);
         assert!(alone.admits(NOW, at(HOUR_MS), at(HOUR_MS)));
     }
 

@@ -5,8 +5,8 @@ use vixen_core::segment::{Challenger, Proposal, SegmentMeta};
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
-use super::state::{Pick, Write};
-use super::{Drop, Effects, Mutation, Votes};
+use super::state::Write;
+use super::{Drop, Effects, Pick, Votes};
 
 impl Votes {
     pub(super) fn on_pick_challenger(
@@ -56,9 +56,7 @@ impl Votes {
         let quorum = self.quorum();
         let Some(pending) = self.pending.get(&segment) else { return false };
         let ballot = pending.picking;
-        let is_used = pending.has_accepted_at(ballot) && !Mutation::TwoValuesOneBallot.is_on();
-        let waits = pending.picks.len() < quorum || is_used || pending.vote.promised > ballot;
-        if waits {
+        if pending.picks.len() < quorum || !self.rules.may_propose(&pending.vote, ballot) {
             return false;
         }
         let Some(floor) = self.floor_of(segment) else { return false };
@@ -68,10 +66,8 @@ impl Votes {
         if picks.len() < quorum {
             return false;
         }
-        let accepted = picks.iter().filter_map(|p| p.accepted).max_by_key(|a| a.0);
-        let accepted = accepted.filter(|_| !Mutation::RecoveryIgnoresAccepted.is_on());
-        let challenger = match accepted {
-            Some((_, challenger)) => challenger,
+        let challenger = match self.rules.adopted(&picks) {
+            Some(challenger) => challenger,
             None => self.challenge(now, picks, floor),
         };
         if self.is_wild(challenger.stamp, now) {
@@ -101,16 +97,13 @@ impl Votes {
     fn challenge(&mut self, now: WallTime, mut picks: Vec<Pick>, floor: Stamp) -> Challenger {
         let quorum = self.quorum();
         picks.sort_unstable_by_key(|pick| pick.draft);
-        if Mutation::MinimumOfDrafts.is_on() {
-            return Challenger { stamp: picks[0].draft, group: picks[0].group };
-        }
-        let highest = picks[quorum - 1];
-        let stamp = if highest.draft > floor || Mutation::NoFloor.is_on() {
-            highest.draft
+        let drafted = self.rules.drafted(&picks, quorum);
+        let stamp = if self.rules.clears(drafted.draft, floor) {
+            drafted.draft
         } else {
             self.fresh(now, floor)
         };
-        Challenger { stamp, group: highest.group }
+        Challenger { stamp, group: drafted.group }
     }
 
     /// A stamp above this node's clock and the floor, that no other segment is given. One that is
@@ -131,8 +124,7 @@ impl Votes {
         pending.vote.accepted = Some((proposal.ballot, proposal.challenger));
         pending.vote.count_as_proposed();
         fx.writes.push(Write::Vote(pending.vote));
-        if !Mutation::AcceptLeavesClock.is_on() {
-            self.clock.raise(proposal.challenger.stamp);
-        }
+        let clock = self.clock.value();
+        self.clock.raise(self.rules.clock_after_accepting(clock, proposal.challenger.stamp));
     }
 }

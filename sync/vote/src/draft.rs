@@ -5,8 +5,7 @@ use vixen_core::segment::SegmentMeta;
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
-use super::state::Pick;
-use super::{Drop, Effects, Votes};
+use super::{Drop, Effects, Pick, Votes};
 
 impl Votes {
     pub(super) fn on_generate_draft(
@@ -21,8 +20,9 @@ impl Votes {
             return;
         }
         let write_quorum = self.members().write_quorum();
+        let rules = self.rules;
         let pending = self.pending_of_any(meta);
-        pending.store(from, meta, write_quorum);
+        pending.store(from, meta, write_quorum, rules.0);
         if pending.vote.meta != meta {
             fx.dropped.push(Drop::Conflict);
         }

@@ -21,13 +21,13 @@ mod coordinate;
 mod draft;
 mod hedge;
 mod input;
-mod mutation;
 mod owners;
 mod presence;
 mod reached;
 mod report;
 mod resend;
 mod reserve;
+mod rules;
 mod state;
 mod takeover;
 
@@ -43,14 +43,13 @@ use bound::Bound;
 use clock::Clock;
 use hedge::Hedges;
 use presence::Presence;
+use rules::GoesBy;
 use state::{NodeSet, Owner, Pending};
 
 pub use input::Input;
-pub use mutation::Mutation;
-#[cfg(feature = "mutate")]
-pub use mutation::mutate;
 pub use owners::OWNER_IDLE_MS;
 pub use report::{PendingReport, VoteReport, Waiting, WaitsFor};
+pub use rules::{Pick, Proven, Rules};
 pub use state::{OwnerRow, Recovered, VoteState, Write};
 
 /// Age from which a pending segment is said again, and who asks about an elected one is told the
@@ -142,6 +141,7 @@ impl Drop {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Votes {
     options: VoteOptions,
+    rules: GoesBy,
     clock: Clock,
     bound: Bound,
     /// When peers were last told that this node's clock is ahead.
@@ -168,6 +168,20 @@ impl Votes {
     /// When `options.id` is not a lane; the configuration has checked it.
     #[must_use]
     pub fn new(options: VoteOptions, recovered: Recovered) -> Self {
+        Self::with_rules(&Proven, options, recovered)
+    }
+
+    /// The same by other rules: for tests, which break one and look who notices.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn with_rules(
+        rules: &'static dyn Rules,
+        options: VoteOptions,
+        recovered: Recovered,
+    ) -> Self {
+        let rules = GoesBy(rules);
         let lane = Lane::new(options.id.0);
         assert!(lane.is_some(), "the id of a sync node is a lane");
         let lane = lane.unwrap_or(Stamp::ZERO.lane());
@@ -185,7 +199,7 @@ impl Votes {
         let elected = owners.values().map(Owner::newest).max().unwrap_or_default();
         let votes = Self {
             clock: Clock::new(lane, recovered.ceiling),
-            bound: Bound::new(options.clock_ahead_max_ms, quorum, elected),
+            bound: Bound::new(rules, options.clock_ahead_max_ms, quorum, elected),
             clock_told_at: WallTime(0),
             owners,
             forgotten_to: recovered.forgotten_to,
@@ -197,6 +211,7 @@ impl Votes {
             presence: Presence::default(),
             hedges: Hedges::default(),
             options,
+            rules,
         };
         votes.check();
         votes
@@ -227,7 +242,7 @@ impl Votes {
         match input {
             Input::GenerateDraft { from, meta } => self.on_generate_draft(now, from, meta, fx),
             Input::PickChallenger { from, meta, ballot, draft, group, accepted } => {
-                let pick = state::Pick { draft, group, accepted };
+                let pick = Pick { draft, group, accepted };
                 self.on_pick_challenger(now, from, meta, ballot, pick, fx);
             }
             Input::ElectSegment { from, proposal } => {
@@ -286,7 +301,7 @@ impl Votes {
         if !self.unsettled.is_empty() {
             return None;
         }
-        Some(self.drafts.first().map_or(self.clock.value(), |draft| draft.just_below()))
+        Some(self.rules.watermark(self.clock.value(), self.drafts.first().copied()))
     }
 
     /// The highest stamp seen or made.

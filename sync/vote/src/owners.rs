@@ -27,7 +27,7 @@ use vixen_core::time::WallTime;
 use vixen_core::wire::DraftAnswer;
 
 use super::state::{NodeSet, Owner, OwnerRow, Write};
-use super::{Drop, Effects, Input, Mutation, Votes, is_recent};
+use super::{Drop, Effects, Input, Votes, is_recent};
 
 /// An owner is forgotten after this long without a segment: seven days.
 pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
@@ -84,9 +84,10 @@ impl Votes {
     /// later was. What is pending was taken up while it was remembered, or young.
     pub(super) fn is_forgotten(&self, owner: OwnerId) -> bool {
         !self.owners.contains_key(&owner)
-            && owner.made_at().is_some_and(|made| made <= self.forgotten_to)
+            && owner
+                .made_at()
+                .is_some_and(|made| self.rules.may_be_forgotten(made, self.forgotten_to))
             && self.pending_of_owner(owner).next().is_none()
-            && !Mutation::ForgottenOwnerIsNew.is_on()
     }
 
     /// Something is said of such an owner (O1).

@@ -6,8 +6,8 @@ use vixen_core::id::{Ballot, OwnerId, SegmentId, Stamp, SyncId};
 use vixen_core::roster::Roster;
 use vixen_core::time::WallTime;
 
-use super::Votes;
-use super::state::{Pending, Pick};
+use super::state::Pending;
+use super::{Pick, Votes};
 
 /// Pending segments a report lists at most.
 const LISTED_MAX: usize = 100;

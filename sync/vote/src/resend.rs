@@ -103,7 +103,7 @@ impl Votes {
             };
             fx.sends.push((peer, message));
         }
-        if pending.picking > Ballot(0) && !pending.has_accepted_at(pending.picking) {
+        if pending.picking > Ballot(0) && !vote.has_accepted_at(pending.picking) {
             let message = Message::Prepare { meta: vote.meta, ballot: pending.picking };
             fx.sends.push((peer, message));
         }

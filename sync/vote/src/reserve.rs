@@ -75,8 +75,9 @@ impl Votes {
         let offer = self.release(now, segment);
         self.draft_from(now, segment, fx);
         let Some(proposal) = offer else { return };
+        let pending = self.pending.get(&segment);
         let may_accept =
-            self.pending.get(&segment).is_some_and(|p| p.vote.promised <= proposal.ballot);
+            pending.is_some_and(|p| self.rules.may_accept(p.vote.promised, proposal.ballot));
         if may_accept {
             self.accept_and_tell(now, proposal, fx);
         }

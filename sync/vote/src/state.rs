@@ -9,6 +9,7 @@ use vixen_core::segment::{Challenger, Elected, SegmentMeta};
 use vixen_core::time::WallTime;
 
 use super::hedge::Hedge;
+use super::rules::{Pick, Rules};
 
 /// What must survive a restart of one segment's vote; one row of the database `votes`.
 ///
@@ -37,6 +38,12 @@ impl VoteState {
     #[must_use]
     pub const fn new(meta: SegmentMeta) -> Self {
         Self { meta, draft: None, group: None, promised: Ballot(0), accepted: None }
+    }
+
+    /// Whether the last value accepted is one of `ballot`.
+    #[must_use]
+    pub fn has_accepted_at(&self, ballot: Ballot) -> bool {
+        self.accepted.is_some_and(|(at, _)| at == ballot)
     }
 
     /// Who proposed has heard from a node that counted W durable votes of the group. They count here
@@ -122,22 +129,6 @@ impl Owner {
     }
 }
 
-/// What a coordinator got in stage one from one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Pick {
-    pub(super) draft: Stamp,
-    pub(super) group: GroupId,
-    pub(super) accepted: Option<(Ballot, Challenger)>,
-}
-
-impl Pick {
-    /// What a proposal that follows it is not below; its node's clock is there.
-    pub(super) fn highest(&self) -> Stamp {
-        let accepted = self.accepted.map(|(_, challenger)| challenger.stamp);
-        accepted.unwrap_or_default().max(self.draft)
-    }
-}
-
 /// A set of node numbers below 64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct NodeSet(u64);
@@ -198,14 +189,20 @@ impl Pending {
 
     /// Counts a durable vote for a content; the group once it has `write_quorum` of them. A content
     /// that was heard of first, and of which nothing was said, yields to the one that is so stored.
-    pub(super) fn store(&mut self, from: NdbId, meta: SegmentMeta, write_quorum: usize) {
+    pub(super) fn store(
+        &mut self,
+        from: NdbId,
+        meta: SegmentMeta,
+        write_quorum: usize,
+        rules: &dyn Rules,
+    ) {
         let key = (meta, from.group);
         if self.stored_by.len() >= CONTENTS_MAX && !self.stored_by.contains_key(&key) {
             return;
         }
         let stored = self.stored_by.entry(key).or_default();
         stored.insert(from.member);
-        let is_stored = stored.len() >= write_quorum;
+        let is_stored = rules.is_durable(stored.len(), write_quorum);
         if is_stored && self.vote.group.is_none() && self.takes(meta) {
             self.vote.group = Some(from.group);
         }
@@ -225,11 +222,6 @@ impl Pending {
             self.vote.meta = meta;
         }
         self.vote.meta == meta
-    }
-
-    /// Whether this node has proposed at `ballot` itself: it accepts before it proposes.
-    pub(super) fn has_accepted_at(&self, ballot: Ballot) -> bool {
-        self.vote.accepted.is_some_and(|(at, _)| at == ballot)
     }
 }
 
@@ -266,6 +258,7 @@ pub enum Write {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Proven;
 
     #[test]
     fn an_owner_counts_its_contiguous_prefix_and_remembers_what_is_beyond() {
@@ -328,12 +321,12 @@ mod tests {
         };
         let mut pending = Pending::new(VoteState::new(meta));
         let node = |member| NdbId { group: GroupId(0), member };
-        pending.store(node(1), meta, 2);
-        pending.store(node(1), meta, 2);
+        pending.store(node(1), meta, 2, &Proven);
+        pending.store(node(1), meta, 2, &Proven);
         assert_eq!(pending.vote.group, None);
-        pending.store(NdbId { group: GroupId(1), member: 2 }, meta, 2);
+        pending.store(NdbId { group: GroupId(1), member: 2 }, meta, 2, &Proven);
         assert_eq!(pending.vote.group, None);
-        pending.store(node(2), meta, 2);
+        pending.store(node(2), meta, 2, &Proven);
         assert_eq!(pending.vote.group, Some(GroupId(0)));
     }
 }

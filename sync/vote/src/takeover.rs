@@ -219,9 +219,10 @@ impl Votes {
             fx.catch_ups.push((from, segment.owner, segment.seq.before()));
             return;
         }
+        let rules = self.rules;
         let Some(pending) = self.pending_of(meta, fx) else { return };
         let promised = pending.vote.promised;
-        if promised > ballot {
+        if !rules.may_promise(promised, ballot) {
             fx.dropped.push(Drop::StaleBallot);
             fx.sends.push((from, Message::Reject { segment, promised }));
             return;

@@ -39,6 +39,11 @@ fn meta(owner: u128, seq: u64) -> SegmentMeta {
     }
 }
 
+/// The row of a segment that was just heard of.
+pub(super) fn row() -> VoteState {
+    VoteState::new(meta(1, 1))
+}
+
 fn ndb(member: u8) -> NdbId {
     NdbId { group: GroupId(0), member }
 }

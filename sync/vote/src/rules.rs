@@ -1,0 +1,179 @@
+//! The decisions of the protocol, one function each, named by their rules in `docs/protocol.md`.
+//!
+//! Nothing here has a state. The machines ask, and go by the answer; [`Proven`] answers as the rules
+//! say, and tests answer one question wrongly, to see that the model checker and the simulation
+//! notice. So what is broken on purpose is in tests only.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use vixen_core::id::{Ballot, GroupId, Stamp};
+use vixen_core::segment::Challenger;
+use vixen_core::time::WallTime;
+
+use super::state::VoteState;
+
+/// What a coordinator got in stage one from one node.
+///
+/// Source: Lamport, *Paxos Made Simple* (2001), §2.2, phase 1b, and the draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pick {
+    /// The stamp that the node promises.
+    pub draft: Stamp,
+    /// A group of which it counted W durable votes.
+    pub group: GroupId,
+    /// The last value it accepted, and its ballot.
+    pub accepted: Option<(Ballot, Challenger)>,
+}
+
+impl Pick {
+    /// What a proposal that follows it is not below; its node's clock is there.
+    #[must_use]
+    pub fn highest(&self) -> Stamp {
+        let accepted = self.accepted.map(|(_, challenger)| challenger.stamp);
+        accepted.unwrap_or_default().max(self.draft)
+    }
+}
+
+/// The decisions of the protocol; see the module doc. What a function is given is all that its rule
+/// looks at.
+pub trait Rules: fmt::Debug + Sync {
+    /// Rule 1: whether so many nodes of a group that have a segment on disk are enough.
+    fn is_durable(&self, stored: usize, write_quorum: usize) -> bool {
+        stored >= write_quorum
+    }
+
+    /// Rule 6, the acceptor: whether it may promise `ballot`. *Paxos Made Simple*, P1a.
+    fn may_promise(&self, promised: Ballot, ballot: Ballot) -> bool {
+        promised <= ballot
+    }
+
+    /// Rule 5, the acceptor: whether it may accept a proposal of `ballot`. *Paxos Made Simple*, P1a.
+    fn may_accept(&self, promised: Ballot, ballot: Ballot) -> bool {
+        promised <= ballot
+    }
+
+    /// Rule 5, the acceptor: where its clock is once it has accepted a stamp.
+    fn clock_after_accepting(&self, clock: Stamp, accepted: Stamp) -> Stamp {
+        clock.max(accepted)
+    }
+
+    /// Rule 3: whether a coordinator with this row may propose at `ballot`, which is its own: once.
+    /// It accepts what it proposes, so its row tells.
+    fn may_propose(&self, row: &VoteState, ballot: Ballot) -> bool {
+        row.promised <= ballot && !row.has_accepted_at(ballot)
+    }
+
+    /// Rule 4: the value that must be proposed again, of what a quorum has accepted. *Paxos Made
+    /// Simple*, P2c.
+    fn adopted(&self, picks: &[Pick]) -> Option<Challenger> {
+        let accepted = picks.iter().filter_map(|pick| pick.accepted);
+        accepted.max_by_key(|(ballot, _)| *ballot).map(|(_, challenger)| challenger)
+    }
+
+    /// Rule 4 where nothing was accepted: the highest of the q lowest drafts, of which there are
+    /// q or more, in rising order.
+    fn drafted(&self, rising: &[Pick], quorum: usize) -> Pick {
+        rising[quorum - 1]
+    }
+
+    /// Rule 4: whether a draft may be proposed where the owner's previous segment is elected at
+    /// `floor`; else the coordinator gives a fresh stamp.
+    fn clears(&self, draft: Stamp, floor: Stamp) -> bool {
+        draft > floor
+    }
+
+    /// Rule 5, the learner: whether the votes of so many nodes at one ballot elect.
+    fn elects(&self, voters: usize, quorum: usize) -> bool {
+        voters >= quorum
+    }
+
+    /// Rule 7: what the feeds may be promised.
+    fn watermark(&self, clock: Stamp, lowest_draft: Option<Stamp>) -> Stamp {
+        lowest_draft.map_or(clock, Stamp::just_below)
+    }
+
+    /// Rule 8: whether a stamp may be used that is ahead of wall time by more than the bound, or is
+    /// not; where it is, the reach of the order may cover it.
+    fn admits(&self, is_ahead: bool, is_in_reach: bool) -> bool {
+        !is_ahead || is_in_reach
+    }
+
+    /// Rule 8: how far an order that is ahead may reach, `passed_ms` after it reached to `reach`.
+    fn reach(&self, order: WallTime, reach: WallTime, passed_ms: u64, ahead_ms: u64) -> WallTime {
+        reach.plus_millis(passed_ms).clamp(order, order.plus_millis(ahead_ms))
+    }
+
+    /// Rule 10: whether an owner that is not remembered may have been forgotten.
+    fn may_be_forgotten(&self, made_at: WallTime, forgotten_to: WallTime) -> bool {
+        made_at <= forgotten_to
+    }
+}
+
+/// The rules as `docs/protocol.md` has them, and proves them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Proven;
+
+impl Rules for Proven {}
+
+/// The rules that a machine goes by. They are no part of its state: all machines of one cluster go by
+/// the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GoesBy(pub(super) &'static dyn Rules);
+
+impl PartialEq for GoesBy {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for GoesBy {}
+
+impl Hash for GoesBy {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl std::ops::Deref for GoesBy {
+    type Target = dyn Rules;
+
+    fn deref(&self) -> &Self::Target {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pick(draft: u64, accepted: Option<(u32, u64)>) -> Pick {
+        let group = GroupId(0);
+        let accepted = accepted
+            .map(|(ballot, stamp)| (Ballot(ballot), Challenger { stamp: Stamp(stamp), group }));
+        Pick { draft: Stamp(draft), group, accepted }
+    }
+
+    #[test]
+    fn the_value_of_the_highest_ballot_is_adopted() {
+        let picks = [pick(9, Some((1, 40))), pick(7, None), pick(8, Some((2, 30)))];
+        assert_eq!(Proven.adopted(&picks).map(|value| value.stamp), Some(Stamp(30)));
+        assert_eq!(Proven.adopted(&[pick(9, None), pick(7, None)]), None);
+    }
+
+    #[test]
+    fn of_drafts_the_highest_of_the_quorum_of_lowest_is_taken() {
+        let rising = [pick(3, None), pick(5, None), pick(9, None)];
+        assert_eq!(Proven.drafted(&rising, 2).draft, Stamp(5));
+        assert!(Proven.clears(Stamp(5), Stamp(4)) && !Proven.clears(Stamp(5), Stamp(5)));
+    }
+
+    #[test]
+    fn a_coordinator_proposes_once_a_ballot_and_below_no_promise() {
+        let mut row = crate::tests::row();
+        assert!(Proven.may_propose(&row, Ballot(1)));
+        row.promised = Ballot(1);
+        row.accepted = Some((Ballot(1), Challenger { stamp: Stamp(1), group: GroupId(0) }));
+        assert!(!Proven.may_propose(&row, Ballot(1)));
+        row.promised = Ballot(3);
+        assert!(!Proven.may_propose(&row, Ballot(2)) && Proven.may_propose(&row, Ballot(4)));
+    }
+}

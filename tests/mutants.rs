@@ -1,0 +1,172 @@
+//! Rules of the vote that are broken on purpose, one each, to see that the model checker and the
+//! simulation notice. The vote that ships asks [`Rules`]; these answer one question wrongly.
+
+use vixen_core::id::{Ballot, Stamp};
+use vixen_core::segment::Challenger;
+use vixen_core::time::WallTime;
+use vixen_vote::{Pick, Proven, Rules, VoteState};
+
+/// A rule that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutation {
+    /// Rule 4: the lowest draft is proposed instead of the highest of the q lowest.
+    MinimumOfDrafts,
+    /// Rule 4: what nodes of the quorum have accepted is not looked at.
+    RecoveryIgnoresAccepted,
+    /// Rule 3: a coordinator proposes again at a ballot that it has used.
+    TwoValuesOneBallot,
+    /// Rule 4: the stamp of the owner's previous segment is not looked at.
+    NoFloor,
+    /// Rule 5: accepting does not raise the clock.
+    AcceptLeavesClock,
+    /// Rule 5: the votes of one node less than a quorum elect.
+    FewerElect,
+    /// Rule 7: the watermark is the clock, whatever is pending.
+    WatermarkIgnoresDrafts,
+    /// Rule 8: stamps are used and accepted however far ahead they are.
+    NoBound,
+    /// Rule 8: an order that is ahead may go on by the whole bound at each election.
+    ReachLeaps,
+    /// Rule 8: wall time is the bound, wherever the order is.
+    WallTimeOnly,
+    /// O1: an owner that is not remembered is taken for a new one.
+    ForgottenOwnerIsNew,
+}
+
+impl Mutation {
+    /// All, by the names of the command line.
+    pub(crate) const ALL: [(&'static str, Self); 11] = [
+        ("minimum-of-drafts", Self::MinimumOfDrafts),
+        ("recovery-ignores-accepted", Self::RecoveryIgnoresAccepted),
+        ("two-values-one-ballot", Self::TwoValuesOneBallot),
+        ("no-floor", Self::NoFloor),
+        ("accept-leaves-clock", Self::AcceptLeavesClock),
+        ("fewer-elect", Self::FewerElect),
+        ("watermark-ignores-drafts", Self::WatermarkIgnoresDrafts),
+        ("no-bound", Self::NoBound),
+        ("reach-leaps", Self::ReachLeaps),
+        ("wall-time-only", Self::WallTimeOnly),
+        ("forgotten-owner-is-new", Self::ForgottenOwnerIsNew),
+    ];
+
+    /// The rules with this one broken.
+    pub(crate) fn rules(self) -> &'static dyn Rules {
+        match self {
+            Self::MinimumOfDrafts => &MinimumOfDrafts,
+            Self::RecoveryIgnoresAccepted => &RecoveryIgnoresAccepted,
+            Self::TwoValuesOneBallot => &TwoValuesOneBallot,
+            Self::NoFloor => &NoFloor,
+            Self::AcceptLeavesClock => &AcceptLeavesClock,
+            Self::FewerElect => &FewerElect,
+            Self::WatermarkIgnoresDrafts => &WatermarkIgnoresDrafts,
+            Self::NoBound => &NoBound,
+            Self::ReachLeaps => &ReachLeaps,
+            Self::WallTimeOnly => &WallTimeOnly,
+            Self::ForgottenOwnerIsNew => &ForgottenOwnerIsNew,
+        }
+    }
+
+    /// The rules with this one broken, or as they are.
+    pub(crate) fn rules_of(mutation: Option<Self>) -> &'static dyn Rules {
+        mutation.map_or(&Proven, Self::rules)
+    }
+}
+
+#[derive(Debug)]
+struct MinimumOfDrafts;
+
+impl Rules for MinimumOfDrafts {
+    fn drafted(&self, rising: &[Pick], _: usize) -> Pick {
+        rising[0]
+    }
+}
+
+#[derive(Debug)]
+struct RecoveryIgnoresAccepted;
+
+impl Rules for RecoveryIgnoresAccepted {
+    fn adopted(&self, _: &[Pick]) -> Option<Challenger> {
+        None
+    }
+}
+
+#[derive(Debug)]
+struct TwoValuesOneBallot;
+
+impl Rules for TwoValuesOneBallot {
+    fn may_propose(&self, row: &VoteState, ballot: Ballot) -> bool {
+        row.promised <= ballot
+    }
+}
+
+#[derive(Debug)]
+struct NoFloor;
+
+impl Rules for NoFloor {
+    fn clears(&self, _: Stamp, _: Stamp) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct AcceptLeavesClock;
+
+impl Rules for AcceptLeavesClock {
+    fn clock_after_accepting(&self, clock: Stamp, _: Stamp) -> Stamp {
+        clock
+    }
+}
+
+#[derive(Debug)]
+struct FewerElect;
+
+impl Rules for FewerElect {
+    fn elects(&self, voters: usize, quorum: usize) -> bool {
+        voters + 1 >= quorum
+    }
+}
+
+#[derive(Debug)]
+struct WatermarkIgnoresDrafts;
+
+impl Rules for WatermarkIgnoresDrafts {
+    fn watermark(&self, clock: Stamp, _: Option<Stamp>) -> Stamp {
+        clock
+    }
+}
+
+#[derive(Debug)]
+struct NoBound;
+
+impl Rules for NoBound {
+    fn admits(&self, _: bool, _: bool) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct ReachLeaps;
+
+impl Rules for ReachLeaps {
+    fn reach(&self, order: WallTime, _: WallTime, _: u64, ahead_ms: u64) -> WallTime {
+        order.plus_millis(ahead_ms)
+    }
+}
+
+#[derive(Debug)]
+struct WallTimeOnly;
+
+impl Rules for WallTimeOnly {
+    fn admits(&self, is_ahead: bool, _: bool) -> bool {
+        !is_ahead
+    }
+}
+
+#[derive(Debug)]
+struct ForgottenOwnerIsNew;
+
+impl Rules for ForgottenOwnerIsNew {
+    fn may_be_forgotten(&self, _: WallTime, _: WallTime) -> bool {
+        false
+    }
+}
