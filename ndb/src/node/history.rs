@@ -1,16 +1,14 @@
 //! Answers readers of stored messages, one batch a request, outside the loop.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use vixen_core::id::Position;
 use vixen_core::wire::{HistoryEnd, HistoryQuery, Message};
 use vixen_runtime::link::LinkId;
 
 use super::NdbNode;
-use crate::store::{Finding, StoreError};
+use crate::store::StoreError;
 use crate::tail::Trouble;
-use vixen_replica::Lost;
+use vixen_replica::{Finding, Lost};
 
 /// Whatever a reader asks for, a batch has not more bytes.
 const BYTES_MAX: u32 = 4 << 20;
@@ -19,14 +17,13 @@ impl NdbNode {
     pub(super) fn serve_history(&self, link: LinkId, request: u64, mut query: HistoryQuery) {
         let Some(linked) = self.links.get(link) else { return };
         let (sender, store, trouble) =
-            (linked.sender.clone(), Arc::clone(&self.store), self.trouble.clone());
-        let log = Arc::clone(&self.log);
+            (linked.sender.clone(), Arc::clone(&self.store), self.tails.trouble().clone());
+        let log = Arc::clone(self.tails.log());
         self.metrics.history_batches.increment(1);
         query.bytes_max = query.bytes_max.min(BYTES_MAX);
-        let trusted_to = self.trusted_to.load(Ordering::Relaxed);
-        if trusted_to < u64::MAX && !query.is_backward {
-            let until = query.until.map_or(trusted_to, |until| until.0.min(trusted_to));
-            query.until = Some(Position(until));
+        let trusted_to = self.core.trusted_to();
+        if trusted_to.0 < u64::MAX && !query.is_backward {
+            query.until = Some(query.until.map_or(trusted_to, |until| until.min(trusted_to)));
         }
         let metrics = self.metrics.history.clone();
         tokio::spawn(async move {
@@ -47,7 +44,7 @@ impl NdbNode {
                         let _node_has_ended = trouble.send(Trouble::Found(Finding::AtOdds(day)));
                     }
                     let is_trusted =
-                        batch.segments.iter().all(|s| s.first.plus(s.count).0 <= trusted_to);
+                        batch.segments.iter().all(|s| s.first.plus(s.count) <= trusted_to);
                     if is_trusted {
                         for segment in batch.segments {
                             metrics.segments.increment(1);
@@ -76,22 +73,5 @@ impl NdbNode {
             };
             let _link_is_down = sender.send_paced(Message::HistoryEnd { request, end }).await;
         });
-    }
-
-    /// Where the order is trusted to, for tails that are started.
-    pub(super) fn trust_to(&self, distrusted_from: Option<Position>) {
-        let to = distrusted_from.map_or(u64::MAX, |position| position.0);
-        if self.trusted_to.swap(to, Ordering::Relaxed) == to {
-            return;
-        }
-        if to != u64::MAX {
-            tracing::error!(
-                position = to,
-                "most ndb nodes have another order from here on: this node does not give it out; \
-                 stop it, keep its directory for analysis, and rebuild it from its peers"
-            );
-        }
-        // Tails that waited for trust go on.
-        self.log.wake();
     }
 }

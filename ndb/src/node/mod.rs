@@ -1,66 +1,47 @@
-//! The driver of an ndb node: I/O into inputs, effects into I/O.
+//! The driver of an ndb node: I/O into inputs, effects into I/O. It decides nothing:
+//! [`NdbCore`](vixen_replica::NdbCore) does.
 //!
-//! One loop: drain the inbox, step everything, hand the writes to the writer thread in one batch,
-//! then answer. TRIM does not wait for the disk, so the loop must not either: commits come back as
-//! events, and only then GENERATE_DRAFT leaves. Rows of the order ride with the next segments, or
-//! go by themselves after a short while: they can be had again from the feeds.
+//! One loop: drain the inbox, step everything, hand the jobs to the writer thread in one batch, then
+//! send. TRIM does not wait for the disk, so the loop must not either: commits come back as events, and
+//! what waits for them, GENERATE_DRAFT above all, is an effect of that event.
 
-mod audit;
-mod awaited;
-mod blobs;
-mod care;
-mod disk_wait;
-mod fetch;
 mod history;
 mod links;
-mod order;
-mod progress;
+mod notes;
 mod readiness;
 mod receive;
-mod retaining;
 mod scrub;
+mod serve;
 mod status;
-mod unwritten;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
-use vixen_core::id::{NdbId, SegmentId, Stamp, StoreId, SyncId};
+use vixen_core::id::{NdbId, StoreId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
-use vixen_core::order::Reader;
 use vixen_core::roster::Roster;
 use vixen_core::skew::Skew;
-use vixen_core::wire::{Message, NdbStanding, Nowhere};
+use vixen_replica::{
+    Committed, CoreOptions, DiskRoom, Effects, Finding, Input, Job, Look, NdbCore, Note,
+    RetentionPolicy,
+};
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
-use vixen_runtime::disk::Room;
-use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Links};
+use vixen_runtime::disk::{DISK_LOOK, Room};
+use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, Links};
 use vixen_runtime::telemetry::Readiness;
 
 use crate::metrics::Metrics;
-use crate::store::{Committed, Job, StartError, Store, StoreError, StoreOptions, Writer};
-use crate::tail::{Change, TailHandle, TailLog, Trouble, TroubleReport};
-use audit::Audit;
-use awaited::Awaited;
-use care::Care;
-use disk_wait::DiskWait;
-use fetch::Fetching;
-use progress::Progress;
-use retaining::Retaining;
-use unwritten::Unwritten;
-use vixen_replica::{Body, Effects, Input, Replica, ReplicaOptions};
+use crate::store::{StartError, Store, StoreError, StoreOptions, Writer};
+use crate::tail::{TailContext, TailLog, Tails, Trouble};
 
 /// The inbox is not read while the writer has more than this before it.
 const WRITER_BYTES_MAX: usize = 64 << 20;
-/// Bytes of incomplete segments, as a multiple of the largest segment.
-const INCOMING_SEGMENTS: usize = 64;
 
 /// How an ndb node runs.
 #[derive(Clone, Debug)]
@@ -162,56 +143,27 @@ impl NdbHandle {
 /// One ndb node.
 pub struct NdbNode {
     options: NdbOptions,
+    core: NdbCore,
     store: Arc<Store>,
     _lock: DirLock,
-    replica: Replica,
-    reader: Reader,
-    log: Arc<TailLog>,
     writer: Writer,
     reports: mpsc::UnboundedReceiver<Result<Committed, StoreError>>,
-    trouble: TroubleReport,
     troubles: mpsc::UnboundedReceiver<Trouble>,
+    tails: Tails,
     scrub: scrub::SharedProgress,
-    audit: Audit,
-    /// Nothing from this position on is given out.
-    trusted_to: Arc<AtomicU64>,
-    care: Care,
-    retaining: Retaining,
-    progress: Progress,
-    /// Segments that were missing and came, since the start.
-    fetched_total: u64,
     room: Room,
-    /// Placed segments that no node of the group has.
-    nowhere: Nowhere,
-    disk_wait: DiskWait,
-    standing: NdbStanding,
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
     links: Links,
     /// Whose stamps are left out.
     skew: Skew,
-    awaited: Awaited,
     /// Why the last link to a sync or ndb node ended.
     last_down: BTreeMap<NodeName, String>,
-    tails: BTreeMap<LinkId, TailHandle>,
-    /// Parts of an interest whose end has not come.
-    parts: BTreeMap<LinkId, Change>,
-    fetching: Fetching,
-    /// Stamp of the last row of the order that is on disk.
-    applied: Stamp,
-    /// Pending segments whose owner sync nodes have forgotten, and which have.
-    expired: BTreeMap<SegmentId, BTreeSet<SyncId>>,
-    /// Not yet handed to the writer.
-    unwritten: Unwritten,
-    writing_bytes: usize,
-    writing_rows: usize,
-    /// Jobs that mend, at the writer and not yet on disk.
-    mending: usize,
     metrics: Metrics,
 }
 
 impl NdbNode {
-    /// Takes the directory, opens the store and recovers the replica. Blocking.
+    /// Takes the directory, opens the store and recovers what it holds. Blocking.
     ///
     /// # Errors
     /// When the directory is taken or the store is unusable.
@@ -225,64 +177,35 @@ impl NdbNode {
         let store = Arc::new(Store::open(&options.dir, of_store, wall_time())?);
         let recovered = store.recover()?;
         let (writer, reports) = Writer::start(Arc::clone(&store))?;
-        let log =
-            TailLog::new(recovered.head_next, recovered.head_stamp, options.tail_cache_bytes_max);
-        let replica = ReplicaOptions {
-            group: options.id.group,
-            segment_bytes_max: options.segment_bytes_max,
-            incoming_bytes_max: options.segment_bytes_max.saturating_mul(INCOMING_SEGMENTS),
-        };
-        let (applied, next) = (recovered.head_stamp, recovered.head_next);
-        let reader = Reader::new(&options.membership, applied, next);
-        let replica = Replica::new(replica, recovered);
-        let mut fetching = Fetching::default();
-        replica.missing().keys().for_each(|segment| fetching.want(*segment, Instant::now()));
-        let retaining = Retaining::new(options.membership.group_majority(options.id.group));
-        let unwritten = Unwritten::new(options.id, options.membership.clone());
-        let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
+        let (metrics, now) = (Metrics::new(), Instant::now());
         let (trouble, troubles) = mpsc::unbounded_channel();
+        let head = recovered.head;
+        let log = TailLog::new(head.next, head.stamp, options.tail_cache_bytes_max);
+        let tails = Tails::new(TailContext {
+            log: Arc::new(log),
+            store: Arc::clone(&store),
+            trouble,
+            metrics: metrics.tail.clone(),
+        });
+        let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Readiness::starting()));
-        let links =
-            Links::new(options.name.clone(), options.roster.clone(), Instant::now().into_std());
-        let room = Room::new(options.dir.clone(), options.disk_reserve);
-        let mut node = Self {
-            options,
-            skew: Skew::default(),
+        let node = Self {
+            core: NdbCore::new(core_options(&options), recovered, now),
             store,
             _lock: lock,
-            replica,
-            reader,
-            log: Arc::new(log),
             writer,
             reports,
-            trouble,
             troubles,
+            tails,
             scrub: scrub::SharedProgress::default(),
-            audit: Audit::default(),
-            trusted_to: Arc::new(AtomicU64::new(u64::MAX)),
-            care: Care::new(Instant::now()),
-            retaining,
-            progress: Progress::default(),
-            fetched_total: 0,
-            room,
-            nowhere: Nowhere::default(),
-            disk_wait: DiskWait::default(),
-            standing: NdbStanding::NoFeeds,
+            room: Room::new(options.dir.clone(), options.disk_reserve),
             inbox,
             handle: NdbHandle { inbox: sender, ready },
-            links,
-            awaited: Awaited::default(),
+            links: Links::new(options.name.clone(), options.roster.clone(), now),
+            skew: Skew::default(),
             last_down: BTreeMap::new(),
-            tails: BTreeMap::new(),
-            parts: BTreeMap::new(),
-            fetching,
-            applied,
-            expired: BTreeMap::new(),
-            unwritten,
-            writing_bytes: 0,
-            writing_rows: 0,
-            mending: 0,
-            metrics: Metrics::new(),
+            metrics,
+            options,
         };
         node.tell_readiness();
         Ok(node)
@@ -314,41 +237,42 @@ impl NdbNode {
         tracing::info!(
             node = %self.options.name,
             store = %self.store_id(),
-            position = %self.reader.next_position(),
-            pending = self.replica.pending_count(),
+            position = %self.core.reader().next_position(),
+            pending = self.core.replica().pending_count(),
             "ndb node runs"
         );
         tokio::spawn(scrub::run(
             Arc::clone(&self.store),
             self.options.scrub_period,
-            self.trouble.clone(),
+            self.tails.trouble().clone(),
             Arc::clone(&self.scrub),
         ));
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
         loop {
-            let due = self.next_timer();
-            let has_room = self.writing_bytes < WRITER_BYTES_MAX;
+            let due = self.core.due_at().min(self.links.due_at());
+            let has_room = self.core.writing_bytes() < WRITER_BYTES_MAX;
             if !has_room {
                 // What peers say waits in the inbox.
-                self.links.forgive(Instant::now().into_std());
+                self.links.forgive(Instant::now());
             }
             let mut fx = Effects::default();
             tokio::select! {
                 biased;
                 report = self.reports.recv() => {
-                    self.on_report(report.ok_or(NdbError::WriterGone)??, &mut fx)?;
+                    let committed = report.ok_or(NdbError::WriterGone)??;
+                    self.step(Input::Committed(committed), &mut fx);
                 }
                 Some(trouble) = self.troubles.recv() => self.on_trouble(trouble, &mut fx)?,
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX), if has_room => {}
-                () = tokio::time::sleep_until(due) => {}
+                () = tokio::time::sleep_until(due.into()) => {}
             }
-            if self.links.stalled(Instant::now().into_std()).is_some() {
+            if self.links.stalled(Instant::now()).is_some() {
                 self.metrics.stalls.increment(1);
             }
             let mut stop = false;
             for event in events.drain(..) {
                 match event {
-                    NdbEvent::Link(event) => self.on_link(event, &mut fx)?,
+                    NdbEvent::Link(event) => self.on_link(event, &mut fx),
                     NdbEvent::Status(answer) => {
                         let _asker_left = answer.send(self.status());
                     }
@@ -356,12 +280,12 @@ impl NdbNode {
                 }
             }
             self.note_silence(&mut fx);
-            self.order_due(&mut fx);
-            let news = self.disk_wait.look(Instant::now());
-            self.tell_disk(news);
-            self.settle(fx, stop)?;
-            self.fetch_due();
-            self.care()?;
+            if stop {
+                self.step(Input::Stop, &mut fx);
+            }
+            self.step(Input::Tick, &mut fx);
+            self.look(&mut fx)?;
+            self.settle(fx)?;
             if stop {
                 return self.finish().await;
             }
@@ -379,143 +303,94 @@ impl NdbNode {
         Ok(())
     }
 
-    fn next_timer(&self) -> Instant {
-        let fetching = self.fetching.due_at().filter(|_| self.may_fetch());
-        let beat = Some(Instant::from_std(self.links.due_at()));
-        let disk = self.disk_wait.due_at();
-        let due = [self.unwritten.due_at(), fetching, self.order_due_at(), beat, disk];
-        due.into_iter().flatten().fold(self.care.due_at(), Instant::min)
+    fn step(&mut self, input: Input, fx: &mut Effects) {
+        self.core.step(input, Instant::now(), fx);
     }
 
-    fn on_report(&mut self, committed: Committed, fx: &mut Effects) -> Result<(), NdbError> {
-        let news = self.disk_wait.answered(committed.batches, Instant::now());
-        self.tell_disk(news);
-        self.metrics.commits.increment(1);
-        self.metrics.commit_seconds.record(committed.elapsed.as_secs_f64());
-        self.metrics.segments_stored.increment(committed.stored.len() as u64);
-        self.metrics.bytes_stored.increment(committed.bytes as u64);
-        self.writing_bytes = self.writing_bytes.saturating_sub(committed.bytes);
-        self.writing_rows = self.writing_rows.saturating_sub(committed.rows);
-        self.mending = self.mending.saturating_sub(committed.mending);
-        for segment in committed.stored {
-            self.replica.step(Input::Committed { segment }, fx);
+    fn on_trouble(&mut self, trouble: Trouble, fx: &mut Effects) -> Result<(), NdbError> {
+        match trouble {
+            Trouble::Found(finding) => self.step(Input::Found(finding), fx),
+            Trouble::Failed(error) => return Err(error.into()),
         }
-        self.metrics.rows_repaired.increment(committed.repaired as u64);
-        if let Some(first) = committed.trimmed_to {
-            self.on_trimmed_to(first);
+        Ok(())
+    }
+
+    /// Looks at the disk, as the core asks.
+    fn look(&mut self, fx: &mut Effects) -> Result<(), NdbError> {
+        while !fx.looks.is_empty() {
+            for look in std::mem::take(&mut fx.looks) {
+                let seen = self.look_at(look)?;
+                seen.into_iter().for_each(|input| self.step(input, fx));
+            }
         }
-        if let Some((stamp, position)) = committed.placed_to {
-            self.log.written(position);
-            self.tell_applied(stamp);
-        } else if committed.filled || committed.repaired > 0 {
-            self.log.wake();
+        Ok(())
+    }
+
+    fn look_at(&mut self, look: Look) -> Result<Option<Input>, NdbError> {
+        match look {
+            Look::Room => {
+                self.room.look();
+                let (free, reserve) = (self.room.free(), self.room.reserve());
+                self.metrics.disk_free(free);
+                let is_low = self.room.is_low();
+                Ok(Some(Input::Room(DiskRoom { free, reserve, is_low })))
+            }
+            Look::Days => {
+                self.store.clear_stale_readers()?;
+                let days = self.store.day_bytes();
+                self.metrics.store_bytes(days.iter().map(|(_, bytes)| bytes).sum());
+                Ok(Some(Input::Days { days, now: wall_time() }))
+            }
+            Look::Chain { peer, next, chain } => {
+                // One read of a row that was written lately; dropped or damaged, there is nothing to
+                // compare.
+                let row = self.store.row_before(next).ok().flatten();
+                Ok(row.map(|row| Input::Compared { peer, next, agrees: row.chain == chain }))
+            }
+            Look::Index { day } => {
+                let (store, trouble) = (Arc::clone(&self.store), self.tails.trouble().clone());
+                tokio::task::spawn_blocking(move || {
+                    let looked_up = store.look_up(day, |finding| {
+                        let _node_has_ended = trouble.send(Trouble::Found(finding));
+                    });
+                    let _node_has_ended = trouble.send(match looked_up {
+                        Ok(()) => Trouble::Found(Finding::LookedUp(day)),
+                        Err(error) => Trouble::Failed(error),
+                    });
+                });
+                Ok(None)
+            }
         }
-        committed.extended.into_iter().try_for_each(|extended| self.on_extended(extended))
     }
 
     /// Does what the steps owe: writes to the writer first, so that nothing answered is unwritten
     /// for longer than it must.
-    fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), NdbError> {
-        for refused in &fx.refused {
-            self.metrics.refused(*refused);
+    fn settle(&mut self, fx: Effects) -> Result<(), NdbError> {
+        self.tails.log().apply(&fx.changes);
+        self.hand_over(fx.jobs)?;
+        for (to, message) in fx.sends {
+            self.send(to, message);
         }
-        self.note_placed(&fx);
-        self.write(fx.stores, stop)?;
-        if !fx.dropped.is_empty() {
-            self.metrics.dropped.increment(fx.dropped.len() as u64);
-            fx.dropped.iter().for_each(|segment| {
-                self.awaited.take(*segment);
-            });
-            self.hand_over(fx.dropped.into_iter().map(Job::Drop).collect())?;
-        }
-        for (owner, message) in fx.answers {
-            for sender in self.senders_of(owner) {
-                let _down_follows = sender.send(message.clone());
-            }
-        }
-        for meta in fx.drafts {
-            if self.awaited.take(meta.id) {
-                self.say_durable(meta.id);
-            }
-            self.tell_sync(&Message::GenerateDraft { meta });
+        let is_of_readiness =
+            |note: &Note| matches!(note, Note::DiskRoom(_) | Note::Disk(_) | Note::Nowhere { .. });
+        let has_changed = fx.notes.iter().any(is_of_readiness);
+        fx.notes.into_iter().for_each(|note| self.note(note));
+        if has_changed {
+            self.tell_readiness();
         }
         self.tell_metrics();
         Ok(())
     }
 
-    /// An entry wants to know when a segment is on disk.
-    fn on_await_durable(&mut self, segment: SegmentId) {
-        if self.replica.is_durable(segment) {
-            self.say_durable(segment);
-        } else if !self.replica.is_placed(segment) {
-            self.awaited.wait_for(segment);
-        }
-    }
-
-    fn say_durable(&self, segment: SegmentId) {
-        for sender in self.senders_of(segment.owner) {
-            let _down_follows = sender.send(Message::SegmentDurable { segment });
-        }
-    }
-
-    fn note_placed(&mut self, fx: &Effects) {
-        let now = Instant::now();
-        if !fx.placed.is_empty() {
-            self.log.push(&fx.placed);
-            self.unwritten.add_rows(&fx.placed, now);
-        }
-        for place in &fx.placed {
-            self.metrics.messages_placed.increment(u64::from(place.row.elected.meta.count));
-            let segment = place.row.elected.meta.id;
-            self.awaited.placed(segment);
-            if place.body == Body::Missing {
-                self.fetching.want(segment, now);
-            } else {
-                // It was offered, and is of no use, or came by itself.
-                self.fetching.got(segment);
-            }
-        }
-        for segment in &fx.wanted {
-            self.fetching.want(*segment, now);
-        }
-        for segment in &fx.arrived {
-            self.fetching.got(*segment);
-            self.fetched_total += 1;
-            self.metrics.fetched.increment(1);
-            let stored = fx.stores.iter().find(|store| store.meta.id == *segment);
-            if let Some(store) = stored {
-                self.log.arrive(*segment, &store.blob);
-            }
-        }
-    }
-
-    /// Hands what is due to the writer.
-    fn write(&mut self, stores: Vec<vixen_replica::Store>, stop: bool) -> Result<(), NdbError> {
-        let now = Instant::now();
-        self.writing_bytes += stores.iter().map(|store| store.blob.as_bytes().len()).sum::<usize>();
-        self.unwritten.add_stores(stores, now);
-        let jobs = self.unwritten.take_due(now, stop);
-        self.hand_over(jobs)
-    }
-
     /// Hands jobs to the writer.
     fn hand_over(&mut self, jobs: Vec<Job>) -> Result<(), NdbError> {
-        if jobs.is_empty() {
+        if jobs.is_empty() || self.writer.write(jobs) {
             return Ok(());
         }
-        self.writing_rows += jobs.iter().filter(|job| matches!(job, Job::Place(_))).count();
-        self.mending += jobs.iter().filter(|job| job.is_mending()).count();
-        self.disk_wait.handed_over(Instant::now());
-        if self.writer.write(jobs) { Ok(()) } else { Err(self.writer_error()) }
-    }
-
-    fn writer_error(&mut self) -> NdbError {
         while let Ok(report) = self.reports.try_recv() {
-            if let Err(error) = report {
-                return error.into();
-            }
+            report?;
         }
-        NdbError::WriterGone
+        Err(NdbError::WriterGone)
     }
 
     fn tell_metrics(&self) {
@@ -524,9 +399,19 @@ impl NdbNode {
             reason = "a gauge is a float; positions are below 2^53"
         )]
         {
-            self.metrics.position.set(self.reader.next_position().0 as f64);
-            self.metrics.pending.set(self.replica.pending_count() as f64);
-            self.metrics.missing.set(self.fetching.len() as f64);
+            self.metrics.position.set(self.core.reader().next_position().0 as f64);
+            self.metrics.pending.set(self.core.replica().pending_count() as f64);
+            self.metrics.missing.set(self.core.wanted() as f64);
         }
+    }
+}
+
+fn core_options(options: &NdbOptions) -> CoreOptions {
+    CoreOptions {
+        id: options.id,
+        membership: options.membership.clone(),
+        segment_bytes_max: options.segment_bytes_max,
+        retention: RetentionPolicy { age: options.retention_age, bytes: options.retention_bytes },
+        room_look: DISK_LOOK,
     }
 }

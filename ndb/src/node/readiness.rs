@@ -1,61 +1,52 @@
 //! Who is silent, what is missed, and whether that leaves enough feeds.
 
 use std::sync::PoisonError;
+use std::time::Instant;
 
-use tokio::time::Instant;
-
-use vixen_core::order;
-use vixen_core::wire::PeerId;
 use vixen_core::words::{Absence, Words};
+use vixen_replica::{Effects, Input};
 use vixen_runtime::link::LinkId;
 use vixen_runtime::redundancy::Redundancy;
 use vixen_runtime::telemetry::Readiness;
 
 use super::NdbNode;
-use vixen_replica::Effects;
 
 impl NdbNode {
     /// Beats, and takes note of who has fallen silent.
     pub(super) fn note_silence(&mut self, fx: &mut Effects) {
-        for link in self.links.take_due(Instant::now().into_std()) {
-            self.on_silence(link, true, fx);
+        for link in self.links.take_due(Instant::now()) {
+            self.on_silence(link, fx);
         }
     }
 
-    /// The peer of a link fell silent, or is heard again: nothing is asked of who is silent.
-    pub(super) fn on_silence(&mut self, link: LinkId, is_silent: bool, fx: &mut Effects) {
+    /// The peer of a link fell silent on it, or is heard again.
+    pub(super) fn on_silence(&mut self, link: LinkId, fx: &mut Effects) {
         let Some(peer) = self.links.get(link).map(|linked| linked.peer) else { return };
-        if let PeerId::Ndb { id, .. } = peer {
-            if is_silent {
-                self.fetching.peer_down(id, Instant::now());
-                self.note_present();
-            } else {
-                self.on_ndb_peer(id, Instant::now());
-            }
-            self.read_order(order::Input::PeerSilent { peer: id, is_silent }, fx);
-        }
+        let is_silent = !self.is_heard(&peer);
+        self.step(Input::Silent { peer, is_silent }, fx);
         self.tell_readiness();
     }
 
     pub(super) fn redundancy(&self) -> Redundancy {
         let (membership, roster) = (&self.options.membership, &self.options.roster);
-        let own = self.standing_now().unable().map(Absence::Unable);
+        let own = self.core.standing().unable().map(Absence::Unable);
         let mut nowhere = self.links.nowhere();
-        if self.nowhere.segments > 0 {
+        let own_nowhere = self.core.nowhere();
+        if own_nowhere.segments > 0 {
             let group = nowhere.entry(self.options.id.group).or_default();
-            *group = group.or(self.nowhere);
+            *group = group.or(own_nowhere);
         }
         let redundancy = Redundancy::of(membership, roster, |name| {
             let own = own.clone().filter(|_| *name == self.options.name);
             own.or_else(|| self.links.absence(name)).or_else(|| {
                 let id = roster.sync_id(name)?;
-                self.skew.absence(id, Instant::now().into_std())
+                self.skew.absence(id, Instant::now())
             })
         });
         redundancy.with_nowhere(nowhere)
     }
 
-    pub(super) fn tell_readiness(&mut self) {
+    pub(super) fn tell_readiness(&self) {
         let redundancy = self.redundancy();
         redundancy.tell_metrics();
         let sync = &redundancy.sync;
@@ -68,13 +59,10 @@ impl NdbNode {
         } else {
             Readiness::Ready
         };
-        {
-            let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
-            if *told != ready {
-                ready.say_change(&told);
-                *told = ready;
-            }
+        let mut told = self.handle.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != ready {
+            ready.say_change(&told);
+            *told = ready;
         }
-        self.tell_standing();
     }
 }

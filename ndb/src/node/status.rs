@@ -1,10 +1,10 @@
 //! The status page of an ndb node.
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
+use vixen_core::id::{NdbId, Position};
 use vixen_core::name::NodeName;
-use vixen_core::wire::PeerId;
+use vixen_core::wire::{PeerId, Retained};
 
 use super::NdbNode;
 
@@ -13,7 +13,9 @@ const LISTED_MAX: usize = 100;
 
 impl NdbNode {
     pub(super) fn status(&self) -> Value {
-        let frontier = self.reader.frontier();
+        let core = &self.core;
+        let (reader, replica, room) = (core.reader(), core.replica(), core.room());
+        let frontier = reader.frontier();
         let roster = &self.options.roster;
         let marks = frontier.watermarks().iter();
         let watermarks: serde_json::Map<String, Value> =
@@ -27,41 +29,41 @@ impl NdbNode {
             "durability": if self.options.fsync { "fsync" } else { "memory" },
             "ready": self.handle.readiness().text(),
             "quorum": {
-                "needed": self.feeds_needed(),
-                "up": self.feeds_up(),
+                "needed": self.options.membership.quorum(),
+                "up": core.feeds_up(),
                 "members": self.options.membership.sync().len(),
             },
             "links": self.links_status(),
-            "next_position": self.reader.next_position().0,
+            "next_position": reader.next_position().0,
             "delivered": frontier.delivered().0,
             "sigma": frontier.sigma().0,
             "watermarks": watermarks,
             "elected_waiting": frontier.waiting(),
-            "chain": self.replica.chain().to_string(),
-            "pending_total": self.replica.pending_count(),
+            "chain": replica.chain().to_string(),
+            "pending_total": replica.pending_count(),
             "pending": self.pending_status(),
-            "applied": self.applied.0,
+            "applied": core.applied().0,
             "order_catch_up": self.catch_up_status(),
             "first_position": self.store.base().next.0,
-            "standing": self.standing.name(),
+            "standing": core.standing().name(),
             "days": self.days_status(),
             "retention": self.retention_status(),
             "disk": {
-                "free_bytes": self.room.free(),
-                "reserve_bytes": self.room.reserve(),
-                "is_full": self.room.is_low(),
-                "stalled_ms": self.disk_wait.stalled_for(Instant::now()).map(|owed| owed.as_millis()),
+                "free_bytes": room.free,
+                "reserve_bytes": room.reserve,
+                "is_full": room.is_low,
+                "stalled_ms": core.disk_stalled_since().map(|since| since.elapsed().as_millis()),
             },
             "catch_up": self.bytes_status(),
             "audit": self.audit_status(),
             "scrub": self.scrub_status(),
-            "missing_segments": self.fetching.len(),
+            "missing_segments": core.wanted(),
             "segments_nowhere": self.redundancy().nowhere_status(),
-            "awaited_segments": self.awaited.len(),
-            "incoming_bytes": self.replica.incoming_bytes(),
-            "writing_bytes": self.writing_bytes,
-            "unwritten_rows": self.unwritten.rows(),
-            "tail_cache_bytes": self.log.bytes(),
+            "awaited_segments": core.awaited(),
+            "incoming_bytes": replica.incoming_bytes(),
+            "writing_bytes": core.writing_bytes(),
+            "unwritten_rows": core.waiting_rows(),
+            "tail_cache_bytes": self.tails.log().bytes(),
             "tails": self.tails_status(),
         })
     }
@@ -98,7 +100,7 @@ impl NdbNode {
     /// Which feeds wait for which stamp, and whose rows of the order are waited for.
     fn catch_up_status(&self) -> Value {
         let roster = &self.options.roster;
-        let waiting = self.reader.waiting_feeds();
+        let waiting = self.core.reader().waiting_feeds();
         if waiting.is_empty() {
             return Value::Null;
         }
@@ -106,7 +108,7 @@ impl NdbNode {
             waiting.iter().map(|(feed, to)| (roster.sync(*feed).into(), json!(to.0))).collect();
         json!({
             "feeds_wait_for": feeds,
-            "asked": self.reader.asked().map(|peer| roster.ndb(peer)),
+            "asked": self.core.reader().asked().map(|peer| roster.ndb(peer)),
         })
     }
 
@@ -118,22 +120,22 @@ impl NdbNode {
 
     /// Placed segments whose bytes are still to come, and how fast they do.
     fn bytes_status(&self) -> Value {
-        let report = self.progress.report();
+        let report = self.core.catch_up();
         json!({
             "segments_to_go": report.segments,
             "bytes_to_go": report.bytes,
             "segments_per_second": report.per_second,
             "seconds_to_go": report.seconds_to_go,
-            "order_rows_in_repair": self.care.repairs(),
-            "mending_writes": self.mending + self.unwritten.mending(),
+            "order_rows_in_repair": self.core.repairs(),
+            "mending_writes": self.core.mending(),
         })
     }
 
     /// The comparisons of this node's order with those of the others.
     fn audit_status(&self) -> Value {
         let peers: serde_json::Map<String, Value> = self
-            .audit
-            .peers()
+            .core
+            .compared()
             .iter()
             .map(|(peer, compared)| {
                 let differs_at = compared.differs_at.map(|at| at.0);
@@ -142,8 +144,8 @@ impl NdbNode {
             })
             .collect();
         json!({
-            "alarm": self.audit.differing().next().is_some(),
-            "distrusted_from": self.audit.distrusted_from().map(|position| position.0),
+            "alarm": self.core.compared().values().any(|compared| compared.differs_at.is_some()),
+            "distrusted_from": self.core.distrusted_from().map(|position| position.0),
             "peers": peers,
         })
     }
@@ -161,7 +163,7 @@ impl NdbNode {
 
     fn pending_status(&self) -> Vec<Value> {
         let line = |(meta, is_durable): (vixen_core::segment::SegmentMeta, bool)| {
-            let waits_for = if self.expired.contains_key(&meta.id) {
+            let waits_for = if self.core.is_expiring(meta.id) {
                 "a majority of sync nodes to say that its entry was away for too long"
             } else if is_durable {
                 "its place: the vote, or a watermark of a majority of feeds"
@@ -175,7 +177,7 @@ impl NdbNode {
                 "waits_for": waits_for,
             })
         };
-        let missing = self.replica.missing().values().map(|lost| {
+        let missing = self.core.replica().missing().values().map(|lost| {
             let meta = lost.meta;
             json!({
                 "segment": meta.id.to_string(),
@@ -184,21 +186,37 @@ impl NdbNode {
                 "waits_for": "its bytes, from the entry or a peer of the group",
             })
         });
-        self.replica.pending().map(line).chain(missing).take(LISTED_MAX).collect()
+        self.core.replica().pending().map(line).chain(missing).take(LISTED_MAX).collect()
+    }
+
+    /// What the group keeps, and why.
+    fn retention_status(&self) -> Value {
+        let state = self.core.retention();
+        let line = |(peer, retained): (&NdbId, &Retained)| {
+            let (first, keep_from) = (retained.first.0, retained.keep_from.to_string());
+            let line = json!({ "first_position": first, "keep_from": keep_from });
+            (self.options.roster.ndb(*peer).into(), line)
+        };
+        let peers: serde_json::Map<_, _> = state.peers.iter().map(line).collect();
+        json!({
+            "keep_from": state.keep_from.to_string(),
+            "agreed": state.agreed.to_string(),
+            "needed": state.needed,
+            "peers": peers,
+        })
     }
 
     fn tails_status(&self) -> Vec<Value> {
-        let head = self.log.head().0;
-        let line = |(link, tail): (&_, &crate::tail::TailHandle)| {
-            let peer = self.links.get(*link).map(|linked| &linked.name);
-            let cursor = tail.cursor();
+        let head = self.tails.log().head().0.0;
+        let line = |(link, cursor): (_, Position)| {
+            let peer = self.links.get(link).map(|linked| &linked.name);
             json!({
                 "link": format!("{link}"),
                 "reader": peer,
                 "next_position": cursor.0,
-                "lag": head.0.saturating_sub(cursor.0),
+                "lag": head.saturating_sub(cursor.0),
             })
         };
-        self.tails.iter().map(line).collect()
+        self.tails.cursors().map(line).collect()
     }
 }

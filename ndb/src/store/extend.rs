@@ -22,18 +22,7 @@ use vixen_core::wire::OrderBase;
 use super::day::DayEnv;
 use super::write::index;
 use super::{Store, StoreError, read, row};
-use vixen_replica::{Lost, OrderRow};
-
-/// The order begins earlier than it did.
-#[derive(Debug)]
-pub(crate) struct Extended {
-    /// Where.
-    pub(crate) base: OrderBase,
-    /// Rows that came.
-    pub(crate) rows: usize,
-    /// Segments of this group among them, whose bytes are to be fetched.
-    pub(crate) lost: Vec<Lost>,
-}
+use vixen_replica::{Extended, Lost, OrderRow};
 
 type Rows = Vec<(Position, OrderRow)>;
 

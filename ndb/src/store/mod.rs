@@ -30,23 +30,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use vixen_core::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
+use vixen_core::id::{GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
 use vixen_core::time::{UtcDay, WallTime};
 use vixen_core::wire::OrderBase;
 use vixen_runtime::ids::new_store_id;
 use vixen_runtime::lmdb;
 
-use vixen_replica::Recovered;
+use vixen_replica::{BEGINNING, Recovered};
 
 use day::DayEnv;
 pub use error::StoreError;
-pub(crate) use extend::Extended;
 pub(crate) use history::Recent;
-pub(crate) use retention::{Retention, trim_to};
-pub(crate) use scrub::{Finding, ScrubStep};
-pub(crate) use write::Job;
+pub(crate) use scrub::ScrubStep;
 pub use writer::StartError;
-pub(crate) use writer::{Committed, Writer};
+pub(crate) use writer::Writer;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -77,10 +74,6 @@ struct Days {
     /// Where it ends: what the next row is chained to.
     head: OrderBase,
 }
-
-/// Before the first row ever.
-const BEGINNING: OrderBase =
-    OrderBase { next: Position::FIRST, stamp: Stamp::ZERO, chain: Digest([0; 16]) };
 
 impl Store {
     /// Opens or creates the store in `dir`; a new one gets its first day, that of `now`. Blocking.
@@ -175,12 +168,7 @@ impl Store {
     /// Reads what the replica starts from. Blocking, proportional to what is unresolved.
     pub(crate) fn recover(&self) -> Result<Recovered, StoreError> {
         let days = self.days();
-        let mut recovered = Recovered {
-            head_stamp: days.head.stamp,
-            head_next: days.head.next,
-            chain: days.head.chain,
-            ..Recovered::default()
-        };
+        let mut recovered = Recovered { base: days.base, head: days.head, ..Recovered::default() };
         recovered.owners =
             days.placed_owners()?.into_iter().map(|(o, (seq, _))| (o, seq)).collect();
         let placed: BTreeMap<OwnerId, Seq> = recovered.owners.iter().copied().collect();

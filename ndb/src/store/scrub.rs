@@ -3,44 +3,17 @@
 use std::sync::Arc;
 
 use vixen_core::id::{Digest, Position};
-use vixen_core::segment::{Blob, Elected, SegmentMeta};
+use vixen_core::segment::Blob;
 use vixen_core::time::UtcDay;
 
 use super::day::DayEnv;
 use super::{Store, StoreError, read};
-use vixen_replica::{Lost, OrderRow};
+use vixen_replica::{Finding, Lost, OrderRow};
 
 /// Rows looked at in one transaction.
 const ROWS_BATCH: usize = 128;
 /// Bytes read at a time when a day is looked up in its index.
 const LOOK_UP_BYTES: u64 = 8 << 20;
-
-/// Something that is not as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
-    /// The row that should begin here is damaged, gone, or not chained to the one before.
-    Row {
-        /// Where it should begin.
-        at: Position,
-    },
-    /// The bytes of a placed segment are damaged, and not noted as missing.
-    Blob(Lost),
-    /// The bytes of a placed segment are not here, and not noted as missing.
-    NoBlob(Lost),
-    /// The topic index lacks the segment.
-    NotIndexed {
-        /// Position of its first message.
-        first: Position,
-        /// The segment.
-        elected: Elected,
-    },
-    /// The bytes of a segment without a place are damaged.
-    Temporary(SegmentMeta),
-    /// The topic index of a day and the order are at odds.
-    AtOdds(UtcDay),
-    /// The segments of such a day were all looked up in its index.
-    LookedUp(UtcDay),
-}
 
 /// What one step of a scrub read.
 #[derive(Clone, Debug, Default)]

@@ -11,85 +11,17 @@ use bytes::Bytes;
 use heed::RwTxn;
 
 use vixen_core::id::{OwnerId, Position, SegmentId, Seq, Stamp};
-use vixen_core::segment::{Blob, Elected, SegmentMeta};
+use vixen_core::segment::{Blob, SegmentMeta};
 use vixen_core::time::{UtcDay, WallTime};
 use vixen_core::wire::OrderBase;
 use vixen_runtime::disk::has_no_room;
 
 use super::day::{DayEnv, db_name};
-use super::writer::Committed;
 use super::{Store, StoreError, read, row};
-use vixen_replica::{Body, Lost, Mark};
+use vixen_replica::{Body, Committed, Job, Lost, Mark};
 
 /// An owner that placed nothing for so long before a day began is not carried into it.
 const OWNERS_CARRIED_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
-
-/// Something to write.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// A segment's bytes.
-    Store(vixen_replica::Store),
-    /// Its place.
-    Place(vixen_replica::Place),
-    /// The bytes of a placed segment are damaged: they are missing from now on.
-    Lose(Lost),
-    /// A segment that never gets a place.
-    Drop(SegmentId),
-    /// The topics of a placed segment are not in the index.
-    Index {
-        /// Position of its first message.
-        first: Position,
-        /// What it is, and when.
-        elected: Elected,
-    },
-    /// Rows of a peer's order for where this one is damaged.
-    Repair {
-        /// Position of the first.
-        first: Position,
-        /// The rows, without a gap.
-        rows: Vec<Elected>,
-    },
-    /// Days before this one go.
-    Trim {
-        /// The first that stays.
-        keep_from: UtcDay,
-    },
-    /// The order here is too old to go on: it begins anew.
-    Rebase(OrderBase),
-    /// Rows of a peer from before the order begins here.
-    Extend {
-        /// Where they begin.
-        base: OrderBase,
-        /// The rows, without a gap, up to where the order begins here.
-        rows: Vec<Elected>,
-    },
-    /// Peers of the group have the order from here on, and this node does not.
-    KeptByGroup(Position),
-    /// The segments of a day are indexed anew from here on, or have been.
-    IndexAnew {
-        /// The day.
-        day: UtcDay,
-        /// Whether it begins.
-        begins: bool,
-    },
-}
-
-impl Job {
-    /// Whether it brings what was found missing or damaged nearer to being whole.
-    pub(crate) const fn is_mending(&self) -> bool {
-        match self {
-            Self::Store(store) => matches!(store.mark, Mark::Permanent { .. }),
-            Self::Lose(_) | Self::Index { .. } | Self::Repair { .. } => true,
-            Self::Place(_)
-            | Self::Drop(_)
-            | Self::Trim { .. }
-            | Self::Rebase(_)
-            | Self::Extend { .. }
-            | Self::IndexAnew { .. }
-            | Self::KeptByGroup(_) => false,
-        }
-    }
-}
 
 /// What the writer knows beside the store.
 #[derive(Debug, Default)]
@@ -151,7 +83,7 @@ impl Store {
         now: WallTime,
     ) -> Result<Committed, StoreError> {
         let mending = jobs.iter().filter(|job| job.is_mending()).count();
-        let mut committed = Committed { mending, ..Committed::default() };
+        let mut committed = Committed { jobs: jobs.len(), mending, ..Committed::default() };
         let mut run = Vec::new();
         for job in jobs {
             match job {
@@ -204,6 +136,7 @@ impl Store {
             }
         }
         self.commit_run(memory, run, now, &mut committed)?;
+        (committed.base, committed.head) = (self.base(), self.head());
         Ok(committed)
     }
 

@@ -5,44 +5,16 @@
 
 use std::sync::Arc;
 use std::sync::mpsc as jobs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use vixen_core::id::{Position, SegmentId, Stamp};
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::disk::DISK_LOOK;
 
-use super::extend::Extended;
-use super::write::{Job, Memory};
+use super::write::Memory;
 use super::{Store, StoreError};
-
-/// One commit, durable (unless the store was opened without fsync).
-#[derive(Debug, Default)]
-pub(crate) struct Committed {
-    /// Segments stored.
-    pub(crate) stored: Vec<SegmentId>,
-    /// Bytes of their blobs.
-    pub(crate) bytes: usize,
-    /// Whether bytes of segments that had their place already were among them.
-    pub(crate) filled: bool,
-    /// Rows of the order written.
-    pub(crate) rows: usize,
-    /// The stamp of the last of them, and the position after it.
-    pub(crate) placed_to: Option<(Stamp, Position)>,
-    /// Jobs that mend were among them, so many.
-    pub(crate) mending: usize,
-    /// Rows of the order that were damaged and are not any more.
-    pub(crate) repaired: usize,
-    /// The order begins here now.
-    pub(crate) trimmed_to: Option<Position>,
-    /// It begins earlier than it did.
-    pub(crate) extended: Vec<Extended>,
-    /// Batches of jobs, as they were handed over, that it took.
-    pub(crate) batches: usize,
-    /// How long it took.
-    pub(crate) elapsed: Duration,
-}
+use vixen_replica::{Committed, Job};
 
 /// Why the writer cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +69,7 @@ fn write_all(
     report: &mpsc::UnboundedSender<Result<Committed, StoreError>>,
 ) {
     while let Ok(mut batch) = waiting.recv() {
-        let mut batches = 1;
-        for more in waiting.try_iter() {
-            batch.extend(more);
-            batches += 1;
-        }
+        batch.extend(waiting.try_iter().flatten());
         let begun = Instant::now();
         let mut committed = store.commit(&mut memory, &batch, wall_time());
         let mut waits = false;
@@ -111,10 +79,7 @@ fn write_all(
             }
             // Nothing of the batch is lost: it is written again, what of it is on disk as well.
             match wait_for_space(waiting) {
-                More::Jobs(more) => {
-                    batch.extend(more);
-                    batches += 1;
-                }
+                More::Jobs(more) => batch.extend(more),
                 More::Nothing => {}
                 More::Stops => break,
             }
@@ -126,8 +91,8 @@ fn write_all(
         if waits && committed.is_ok() {
             tracing::info!("what waited for room on the disk is written");
         }
-        let committed =
-            committed.map(|committed| Committed { batches, elapsed: begun.elapsed(), ..committed });
+        let elapsed = begun.elapsed();
+        let committed = committed.map(|committed| Committed { elapsed, ..committed });
         let failed = committed.is_err();
         if report.send(committed).is_err() || failed {
             return;

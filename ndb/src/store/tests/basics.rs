@@ -23,8 +23,8 @@ fn a_reopened_store_gives_back_segments_order_and_chain() {
     let lost = Lost { meta: b, first: Position(4), stamp: stamp(0, 20) };
     assert_eq!(recovered.missing, [lost]);
     assert_eq!(recovered.owners, [(a.id.owner, Seq(2))]);
-    assert_eq!((recovered.head_stamp, recovered.head_next), (stamp(0, 20), Position(6)));
-    assert_eq!(recovered.chain, order.chain);
+    assert_eq!((recovered.head.stamp, recovered.head.next), (stamp(0, 20), Position(6)));
+    assert_eq!(recovered.head.chain, order.chain);
     assert_eq!(bench.store.head(), order.head());
     assert_eq!(bench.placed_blob(stamp(0, 10), &a), Some(blob_a));
     assert_eq!(bench.placed_blob(stamp(0, 20), &b), None);

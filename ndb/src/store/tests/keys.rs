@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
 
-use crate::store::Finding;
-
 use super::*;
 
 const SEGMENTS: u64 = 24;

@@ -17,14 +17,14 @@ mod topics;
 use heed::Database;
 use heed::types::Bytes as Raw;
 
-use vixen_core::id::{Lane, MapVersion, Shard};
+use vixen_core::id::{Digest, Lane, MapVersion, Shard};
 use vixen_core::segment::{
     Blob, Challenger, Elected, Encoding, Record, RecordFlags, SegmentBuilder, SegmentMeta, Topic,
 };
 
 use super::write::Memory;
 use super::*;
-use vixen_replica::{self, Body, Lost, Mark, OrderRow, Place};
+use vixen_replica::{self, Body, Committed, Finding, Job, Lost, Mark, OrderRow, Place};
 
 const BYTES_MAX: u64 = 256 << 20;
 

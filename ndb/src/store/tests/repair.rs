@@ -1,7 +1,5 @@
 //! Scrub and repair: rows and bytes damaged on disk are found, all of them and nothing else.
 
-use crate::store::Finding;
-
 use super::*;
 
 const SEGMENTS: u64 = 12;

@@ -190,7 +190,7 @@ fn owners_outlive_the_last_day_with_rows() {
         let recovered = bench.recovered();
         assert_eq!(recovered.owners, [(owner(1), Seq(8))]);
         assert_eq!(recovered.temporary, [waiting]);
-        assert_eq!((recovered.head_next, recovered.chain), (order.next, order.chain));
+        assert_eq!((recovered.head.next, recovered.head.chain), (order.next, order.chain));
         assert_eq!(bench.rows(order.next), []);
         wait_for_names(dir.path(), &[day(5)]);
         bench = bench.reopen(dir.path(), at(5, 2));
@@ -248,7 +248,7 @@ fn an_order_that_begins_anew_keeps_what_waits_and_goes_on_from_its_base() {
     for _ in 0..2 {
         assert_eq!((bench.store.base(), bench.store.head()), (base, base));
         let recovered = bench.recovered();
-        assert_eq!((recovered.head_next, recovered.chain), (base.next, base.chain));
+        assert_eq!((recovered.head.next, recovered.head.chain), (base.next, base.chain));
         assert_eq!(recovered.temporary, [waiting]);
         assert_eq!(recovered.owners, [(owner(1), Seq(8))], "their segments do not come again");
         let read = bench.store.rows_from(old.rows[7].0, 1);

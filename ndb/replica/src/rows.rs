@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{Digest, OwnerId, Position, Seq, Stamp};
 use vixen_core::segment::{Elected, SegmentMeta};
+use vixen_core::wire::OrderBase;
+
+/// An order without a row, from the first position on.
+pub const BEGINNING: OrderBase =
+    OrderBase { next: Position::FIRST, stamp: Stamp::ZERO, chain: Digest([0; 16]) };
 
 /// One segment's place in the order, chained to all rows before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +64,10 @@ pub struct Recovered {
     pub missing: Vec<Lost>,
     /// Highest placed seq of each owner.
     pub owners: Vec<(OwnerId, Seq)>,
-    /// Stamp of the last placed segment.
-    pub head_stamp: Stamp,
-    /// The position after it.
-    pub head_next: Position,
-    /// The chain up to it.
-    pub chain: Digest,
+    /// Where the order begins.
+    pub base: OrderBase,
+    /// Where it ends: what the next row is chained to.
+    pub head: OrderBase,
 }
 
 impl Default for Recovered {
@@ -73,9 +76,8 @@ impl Default for Recovered {
             temporary: Vec::new(),
             missing: Vec::new(),
             owners: Vec::new(),
-            head_stamp: Stamp::ZERO,
-            head_next: Position::FIRST,
-            chain: Digest::default(),
+            base: BEGINNING,
+            head: BEGINNING,
         }
     }
 }

@@ -11,16 +11,16 @@ use vixen_core::id::{Digest, NdbId, Position};
 
 /// What the comparisons with one peer said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Compared {
+pub struct Compared {
     /// The highest position up to which the orders agree; 0 before any comparison.
-    pub(super) agreed_to: Position,
+    pub agreed_to: Position,
     /// The lowest position at which they differ.
-    pub(super) differs_at: Option<Position>,
+    pub differs_at: Option<Position>,
 }
 
 /// See the module doc.
 #[derive(Debug, Default)]
-pub(super) struct Audit {
+pub(crate) struct Audit {
     peers: BTreeMap<NdbId, Compared>,
     /// Chains at positions that this node has not reached.
     ahead: BTreeMap<NdbId, (Position, Digest)>,
@@ -29,7 +29,7 @@ pub(super) struct Audit {
 impl Audit {
     /// Takes a peer's chain. `Some` when it can be compared now, with this node's order ending at
     /// `head`.
-    pub(super) fn heard(
+    pub(crate) fn heard(
         &mut self,
         peer: NdbId,
         next: Position,
@@ -45,7 +45,7 @@ impl Audit {
     }
 
     /// What can be compared now that the order ends at `head`.
-    pub(super) fn take_reached(&mut self, head: Position) -> Vec<(NdbId, Position, Digest)> {
+    pub(crate) fn take_reached(&mut self, head: Position) -> Vec<(NdbId, Position, Digest)> {
         let reached = self.ahead.iter().filter(|(_, (next, _))| *next <= head);
         let reached: Vec<_> = reached.map(|(peer, (next, chain))| (*peer, *next, *chain)).collect();
         for (peer, _, _) in &reached {
@@ -55,7 +55,7 @@ impl Audit {
     }
 
     /// Takes the outcome of a comparison; whether it is a new difference.
-    pub(super) fn compared(&mut self, peer: NdbId, next: Position, agrees: bool) -> bool {
+    pub(crate) fn compared(&mut self, peer: NdbId, next: Position, agrees: bool) -> bool {
         let compared = self.peers.entry(peer).or_default();
         if agrees {
             compared.agreed_to = compared.agreed_to.max(next);
@@ -73,17 +73,17 @@ impl Audit {
     }
 
     /// The peers whose order differs.
-    pub(super) fn differing(&self) -> impl Iterator<Item = (NdbId, Position)> {
+    pub(crate) fn differing(&self) -> impl Iterator<Item = (NdbId, Position)> {
         self.peers.iter().filter_map(|(peer, compared)| Some((*peer, compared.differs_at?)))
     }
 
     /// All that was compared.
-    pub(super) const fn peers(&self) -> &BTreeMap<NdbId, Compared> {
+    pub(crate) const fn peers(&self) -> &BTreeMap<NdbId, Compared> {
         &self.peers
     }
 
     /// From here on most nodes have another order; `None` while this node is not in the minority.
-    pub(super) fn distrusted_from(&self) -> Option<Position> {
+    pub(crate) fn distrusted_from(&self) -> Option<Position> {
         let differing = self.differing().count();
         let agreeing = self.peers.values().filter(|c| c.differs_at.is_none()).count();
         // This node is one of those that agree with it.

@@ -1,31 +1,12 @@
 use std::time::Instant;
 
 use super::*;
-use vixen_core::id::{MapVersion, NdbId, Shard, Stamp, SyncId};
+use crate::rows::OrderRow;
+use crate::sample::{blob, chunk, elected, owner};
+use vixen_core::id::{NdbId, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::order::{self, Note, Reader};
-use vixen_core::segment::{Challenger, Chunk, Encoding, Record, RecordFlags, SegmentBuilder};
-
-fn owner() -> OwnerId {
-    OwnerId(uuid::Uuid::from_u128(1))
-}
-
-fn chunk(seq: u64, count: u32) -> Chunk {
-    let id = SegmentId { owner: owner(), seq: Seq(seq) };
-    let mut builder = SegmentBuilder::new(id, Shard(0), MapVersion(1));
-    for _ in 0..count {
-        let record = Record {
-            topic: 0,
-            content: Encoding::Json.into(),
-            flags: RecordFlags::default(),
-            session: 1,
-            attributes: &[],
-            payload: b"[1]",
-        };
-        builder.push(&Topic::new("r", "t"), record);
-    }
-    builder.close()
-}
+use vixen_core::segment::Chunk;
 
 fn replica() -> Replica {
     let options = ReplicaOptions {
@@ -34,6 +15,10 @@ fn replica() -> Replica {
         incoming_bytes_max: 4 << 20,
     };
     Replica::new(options, Recovered::default())
+}
+
+fn metas(durable: impl IntoIterator<Item = Durable<SegmentMeta>>) -> Vec<SegmentMeta> {
+    durable.into_iter().map(|meta| meta.get()).collect()
 }
 
 fn step(replica: &mut Replica, input: Input) -> Effects {
@@ -58,10 +43,6 @@ fn send(replica: &mut Replica, chunk: &Chunk) -> Effects {
     step(replica, Input::Over { from: owner(), meta: chunk.meta })
 }
 
-fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
-    Elected { meta, challenger: Challenger { stamp: Stamp(stamp), group: GroupId(0) } }
-}
-
 /// It is elected, and is the next of the order.
 fn elect(replica: &mut Replica, meta: SegmentMeta, stamp: u64) -> Effects {
     let elected = elected(meta, stamp);
@@ -71,7 +52,7 @@ fn elect(replica: &mut Replica, meta: SegmentMeta, stamp: u64) -> Effects {
 
 /// It is the next of the order, and was not heard of before.
 fn place(replica: &mut Replica, elected: Elected) -> Effects {
-    let placed = Placed { elected, first: replica.next };
+    let placed = Placed { elected, first: replica.head.next };
     step(replica, Input::Placed { placed })
 }
 
@@ -106,10 +87,6 @@ const fn permanent(first: u64, stamp: u64) -> Mark {
     Mark::Permanent { first: Position(first), stamp: Stamp(stamp) }
 }
 
-fn blob(chunk: &Chunk) -> Blob {
-    Blob::assemble(&chunk.topics, &[&chunk.records])
-}
-
 fn offer(replica: &mut Replica, chunks: &[&Chunk]) -> Effects {
     let segments = chunks.iter().map(|chunk| chunk.meta).collect();
     step(replica, Input::Offered { segments })
@@ -132,8 +109,8 @@ fn a_segment_is_trimmed_at_once_and_drafted_after_its_commit() {
     assert_eq!(fx.stores.len(), 1);
     assert_eq!(fx.stores[0].mark, Mark::Temporary);
     let fx = step(&mut replica, Input::Committed { segment: chunk.meta.id });
-    assert_eq!(fx.drafts, [chunk.meta]);
-    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [chunk.meta]);
+    assert_eq!(metas(fx.drafts), [chunk.meta]);
+    assert_eq!(metas(replica.unresolved()), [chunk.meta]);
 }
 
 /// It would share its position with the next one, and one row of the two would be lost.
@@ -276,8 +253,7 @@ fn a_restarted_replica_asks_again_for_drafts_and_goes_on_counting() {
     let recovered = Recovered {
         temporary: vec![b.meta],
         owners: vec![(owner(), Seq(1))],
-        head_stamp: Stamp(5),
-        head_next: Position(3),
+        head: OrderBase { next: Position(3), stamp: Stamp(5), chain: Digest::default() },
         ..Recovered::default()
     };
     let options = ReplicaOptions {
@@ -286,7 +262,7 @@ fn a_restarted_replica_asks_again_for_drafts_and_goes_on_counting() {
         incoming_bytes_max: 1 << 20,
     };
     let mut replica = Replica::new(options, recovered);
-    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [b.meta]);
+    assert_eq!(metas(replica.unresolved()), [b.meta]);
     assert!(send(&mut replica, &a).stores.is_empty(), "placed before the restart");
     let fx = elect(&mut replica, b.meta, 9);
     assert_eq!((fx.placed[0].first, &fx.placed[0].body), (Position(3), &Body::Stored));
@@ -346,7 +322,10 @@ fn rows_of_a_peer_make_the_same_order_as_feeds() {
     ));
     assert_eq!(by_rows.replica.missing().keys().collect::<Vec<_>>(), [&missed.meta.id]);
     assert_eq!(by_rows.replica.pending_count(), 0);
-    assert_eq!((by_rows.reader.next_position(), by_rows.replica.next), (Position(8), Position(8)));
+    assert_eq!(
+        (by_rows.reader.next_position(), by_rows.replica.head().next),
+        (Position(8), Position(8))
+    );
     // The feed tells of them later, and nothing happens twice.
     for elected in rows {
         let fx = by_rows.read(order::Input::Resolved { from: SyncId(0), elected });
@@ -386,7 +365,7 @@ fn an_offered_segment_is_asked_for_stored_without_a_place_and_drafted() {
     assert_eq!((fx.stores[0].mark, &fx.arrived[..]), (Mark::Temporary, &[offered.meta.id][..]));
     assert!(fx.drafts.is_empty(), "not before its commit");
     let fx = step(&mut replica, Input::Committed { segment: offered.meta.id });
-    assert_eq!(fx.drafts, [offered.meta]);
+    assert_eq!(metas(fx.drafts), [offered.meta]);
     // Once is enough.
     assert_eq!(fetch(&mut replica, &offered).refused, [Refused::Unwanted]);
     assert!(offer(&mut replica, &[&offered]).wanted.is_empty());
@@ -491,7 +470,7 @@ fn damaged_bytes_without_a_place_are_asked_for_or_written_again_from_memory() {
     let mut fx = Effects::default();
     assert!(replica.lose_pending(stored.meta, &mut fx));
     assert_eq!((&fx.wanted[..], fx.stores.len()), (&[stored.meta.id][..], 0));
-    assert_eq!(replica.unresolved().collect::<Vec<_>>(), [in_memory.meta]);
+    assert_eq!(metas(replica.unresolved()), [in_memory.meta]);
     let mut fx = Effects::default();
     assert!(!replica.lose_pending(in_memory.meta, &mut fx));
     assert!(fx.wanted.is_empty());
@@ -502,7 +481,7 @@ fn damaged_bytes_without_a_place_are_asked_for_or_written_again_from_memory() {
     // It is drafted again when it is here again.
     fetch(&mut replica, &stored);
     let fx = step(&mut replica, Input::Committed { segment: stored.meta.id });
-    assert_eq!(fx.drafts, [stored.meta]);
+    assert_eq!(metas(fx.drafts), [stored.meta]);
 }
 
 #[test]
@@ -528,11 +507,11 @@ fn an_order_that_begins_anew_goes_on_from_its_base() {
     elect(&mut replica, before.meta, 5);
     let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
     step(&mut replica, Input::Rebase { base });
-    assert_eq!((replica.next, replica.chain()), (base.next, base.chain));
+    assert_eq!((replica.head().next, replica.chain()), (base.next, base.chain));
     // Not back.
     let low = OrderBase { next: Position(3), ..base };
     step(&mut replica, Input::Rebase { base: low });
-    assert_eq!(replica.next, base.next);
+    assert_eq!(replica.head().next, base.next);
     let fx = elect(&mut replica, next.meta, 60);
     assert_eq!(fx.placed[0].first, base.next);
     assert_eq!(fx.placed[0].row, OrderRow::chained(base.chain, elected(next.meta, 60)));
@@ -564,4 +543,15 @@ fn an_offer_does_not_change_what_an_election_said() {
     };
     assert_eq!(step(&mut replica, fetched(&wrong)).refused, [Refused::Unwanted]);
     assert_eq!(step(&mut replica, fetched(&right)).stores.len(), 1);
+}
+
+/// It would be stored without a place, and stay for ever.
+#[test]
+fn what_was_wanted_and_is_behind_its_owners_place_is_wanted_no_more() {
+    let mut replica = replica();
+    let (skipped, next) = (chunk(1, 2), chunk(2, 1));
+    assert_eq!(offer(&mut replica, &[&skipped]).wanted, [skipped.meta.id]);
+    assert_eq!(place(&mut replica, elected(next.meta, 60)).unwanted, [skipped.meta.id]);
+    let fx = fetch(&mut replica, &skipped);
+    assert_eq!((fx.refused, fx.stores.len()), (vec![Refused::Unwanted], 0));
 }

@@ -5,25 +5,25 @@ use vixen_core::segment::{Topic, TopicPattern};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Interest {
+pub(crate) struct Interest {
     patterns: PatternIndex<()>,
 }
 
 impl Interest {
-    pub(super) fn add(&mut self, pattern: &TopicPattern) {
+    pub(crate) fn add(&mut self, pattern: &TopicPattern) {
         self.patterns.insert(pattern, ());
     }
 
-    pub(super) fn remove(&mut self, pattern: &TopicPattern) {
+    pub(crate) fn remove(&mut self, pattern: &TopicPattern) {
         self.patterns.remove(pattern);
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
     /// And what it took to find out.
-    pub(super) fn contains(&self, topic: &Topic) -> (bool, Steps) {
+    pub(crate) fn contains(&self, topic: &Topic) -> (bool, Steps) {
         self.patterns.contains(topic)
     }
 }

@@ -6,12 +6,12 @@ use vixen_core::id::Position;
 use vixen_core::segment::{Record, Records, Topic};
 use vixen_core::wire::TailSegment;
 
-use super::log::Entry;
+use super::recent::Entry;
 
 /// The part of a segment that is of interest and at or after `from`; `None` when that is nothing.
 /// The decision is by topic of the table (`wanted`, one for each), so a segment wanted whole is passed
 /// on unread. A part has the topics that it needs, and no others.
-pub(super) fn filter(
+pub(crate) fn filter(
     entry: &Entry,
     topics: &[Topic],
     records: &Bytes,
@@ -59,10 +59,10 @@ pub(super) fn filter(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tail::log::EntryBody;
+    use crate::OrderRow;
+    use crate::tail::recent::EntryBody;
     use vixen_core::id::{Digest, GroupId, MapVersion, OwnerId, SegmentId, Seq, Shard, Stamp};
     use vixen_core::segment::{Challenger, Elected, Encoding, RecordFlags, SegmentBuilder};
-    use vixen_replica::OrderRow;
 
     fn entry() -> (Entry, Vec<Topic>, Bytes) {
         let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(1) };

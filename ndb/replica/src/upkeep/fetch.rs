@@ -8,11 +8,13 @@
 //! ```
 //! A node that was away may lack very many segments. Only so many are asked for at a time: no peer
 //! is flooded, and nothing is asked for again because its turn had not come yet.
+//!
+//! Invariants:
+//! - L1: what is wanted waits, or is asked of one peer; never both.
+//! - L2: no more is asked for at a time than the bound.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use vixen_core::id::{NdbId, SegmentId};
 
@@ -43,7 +45,7 @@ struct Want {
 
 /// The missing segments, and the peers that may have them.
 #[derive(Debug, Default)]
-pub(super) struct Fetching {
+pub(crate) struct Fetch {
     wanted: BTreeMap<SegmentId, Want>,
     /// By when they may be asked for.
     waiting: BTreeSet<(Instant, SegmentId)>,
@@ -54,20 +56,20 @@ pub(super) struct Fetching {
     lacked: BTreeMap<SegmentId, BTreeSet<NdbId>>,
 }
 
-impl Fetching {
-    pub(super) fn want(&mut self, segment: SegmentId, now: Instant) {
+impl Fetch {
+    pub(crate) fn want(&mut self, segment: SegmentId, now: Instant) {
         if !self.wanted.contains_key(&segment) {
             self.put(segment, Want { since: now, at: now + GRACE, tries: 0, asked: None });
         }
     }
 
-    pub(super) fn got(&mut self, segment: SegmentId) {
+    pub(crate) fn got(&mut self, segment: SegmentId) {
         self.lacked.remove(&segment);
         self.take(segment);
     }
 
     /// A peer does not have them: another is asked after a pause.
-    pub(super) fn lacks(&mut self, peer: NdbId, segments: &[SegmentId], now: Instant) {
+    pub(crate) fn lacks(&mut self, peer: NdbId, segments: &[SegmentId], now: Instant) {
         for segment in segments {
             if self.wanted.get(segment).is_some_and(|want| want.asked == Some(peer)) {
                 self.lacked.entry(*segment).or_default().insert(peer);
@@ -78,7 +80,7 @@ impl Fetching {
 
     /// Segments that are at no node of a group with `others` nodes beside this one: each has said that
     /// it lacks them, and their entries have had time to bring them. One that is not there may have them.
-    pub(super) fn nowhere(&self, others: usize, now: Instant) -> impl Iterator<Item = SegmentId> {
+    pub(crate) fn nowhere(&self, others: usize, now: Instant) -> impl Iterator<Item = SegmentId> {
         let is_lacked = move |segment| {
             others == 0 || self.lacked.get(segment).is_some_and(|peers| peers.len() >= others)
         };
@@ -89,7 +91,7 @@ impl Fetching {
     }
 
     /// A peer came up: it may have what others lacked.
-    pub(super) fn peer_up(&mut self, peer: NdbId, now: Instant) {
+    pub(crate) fn peer_up(&mut self, peer: NdbId, now: Instant) {
         self.peers.insert(peer);
         self.lacked.values_mut().for_each(|peers| _ = peers.remove(&peer));
         let pausing = self.waiting.iter().map(|(_, segment)| *segment);
@@ -100,7 +102,7 @@ impl Fetching {
     }
 
     /// A peer is gone, and what it was asked for is asked of another.
-    pub(super) fn peer_down(&mut self, peer: NdbId, now: Instant) {
+    pub(crate) fn peer_down(&mut self, peer: NdbId, now: Instant) {
         self.peers.remove(&peer);
         let asked = self.asked.iter().map(|(_, segment)| *segment);
         let of_peer = |segment: &SegmentId| self.wanted.get(segment)?.asked;
@@ -110,12 +112,12 @@ impl Fetching {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.wanted.len()
     }
 
     /// When to call [`take_due`](Self::take_due); `None` while there is nothing to do.
-    pub(super) fn due_at(&self) -> Option<Instant> {
+    pub(crate) fn due_at(&self) -> Option<Instant> {
         let has_room = self.asked.len() + BATCH <= ASKED_MAX;
         let can_ask = has_room && !self.peers.is_empty();
         let next = self.waiting.first().filter(|_| can_ask);
@@ -123,7 +125,7 @@ impl Fetching {
     }
 
     /// What to ask whom now, at most one request a peer.
-    pub(super) fn take_due(&mut self, now: Instant) -> BTreeMap<NdbId, Vec<SegmentId>> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> BTreeMap<NdbId, Vec<SegmentId>> {
         while let Some((_, segment)) = self.asked.first().copied().filter(|(at, _)| *at <= now) {
             self.retry(segment, now);
         }
@@ -146,10 +148,11 @@ impl Fetching {
                 self.put(segment, Want { at, tries: tries + 1, asked, ..want });
             }
         }
+        self.check();
         requests
     }
 
-    pub(super) fn tries_of(&self, segment: SegmentId) -> u32 {
+    pub(crate) fn tries_of(&self, segment: SegmentId) -> u32 {
         self.wanted.get(&segment).map_or(0, |want| want.tries)
     }
 
@@ -178,59 +181,66 @@ impl Fetching {
         queue.insert((want.at, segment));
         self.wanted.insert(segment, want);
     }
+
+    fn check(&self) {
+        let queued = self.waiting.len() + self.asked.len();
+        assert_eq!(self.wanted.len(), queued, "L1: what is wanted waits, or is asked for");
+        assert!(self.asked.len() <= ASKED_MAX, "L2: no more is asked for than the bound");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_core::id::{GroupId, OwnerId, Seq};
+    use crate::sample;
+    use vixen_core::id::GroupId;
 
     fn peer(member: u8) -> NdbId {
         NdbId { group: GroupId(0), member }
     }
 
     fn segment(seq: u64) -> SegmentId {
-        SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(seq) }
+        sample::segment(1, seq)
     }
 
     /// Wants segments `0..count` of peers 1 and 2.
-    fn fetching(now: Instant, count: u64) -> Fetching {
-        let mut fetching = Fetching::default();
-        fetching.peer_up(peer(1), now);
-        fetching.peer_up(peer(2), now);
-        (0..count).for_each(|seq| fetching.want(segment(seq), now));
-        fetching
+    fn wanting(now: Instant, count: u64) -> Fetch {
+        let mut fetch = Fetch::default();
+        fetch.peer_up(peer(1), now);
+        fetch.peer_up(peer(2), now);
+        (0..count).for_each(|seq| fetch.want(segment(seq), now));
+        fetch
     }
 
     #[test]
     fn a_segment_is_asked_for_after_its_grace_and_then_elsewhere() {
         let now = Instant::now();
-        let mut fetching = fetching(now, 1);
-        assert_eq!(fetching.due_at(), Some(now + GRACE));
-        assert!(fetching.take_due(now).is_empty());
+        let mut fetch = wanting(now, 1);
+        assert_eq!(fetch.due_at(), Some(now + GRACE));
+        assert!(fetch.take_due(now).is_empty());
         let now = now + GRACE;
-        assert_eq!(fetching.take_due(now), BTreeMap::from([(peer(1), vec![segment(0)])]));
-        fetching.lacks(peer(2), &[segment(0)], now);
-        assert_eq!(fetching.due_at(), Some(now + ANSWER_MAX), "it was not peer 2 that was asked");
-        fetching.lacks(peer(1), &[segment(0)], now);
+        assert_eq!(fetch.take_due(now), BTreeMap::from([(peer(1), vec![segment(0)])]));
+        fetch.lacks(peer(2), &[segment(0)], now);
+        assert_eq!(fetch.due_at(), Some(now + ANSWER_MAX), "it was not peer 2 that was asked");
+        fetch.lacks(peer(1), &[segment(0)], now);
         let now = now + PAUSE_MIN;
-        assert_eq!(fetching.take_due(now), BTreeMap::from([(peer(2), vec![segment(0)])]));
-        fetching.got(segment(0));
-        assert_eq!((fetching.due_at(), fetching.len()), (None, 0));
+        assert_eq!(fetch.take_due(now), BTreeMap::from([(peer(2), vec![segment(0)])]));
+        fetch.got(segment(0));
+        assert_eq!((fetch.due_at(), fetch.len()), (None, 0));
     }
 
     #[test]
     fn only_so_many_are_asked_for_until_some_have_come() {
         let now = Instant::now();
-        let mut fetching = fetching(now, 1000);
+        let mut fetch = wanting(now, 1000);
         let now = now + GRACE;
-        let requests = fetching.take_due(now);
+        let requests = fetch.take_due(now);
         assert_eq!(requests.values().map(Vec::len).collect::<Vec<_>>(), [BATCH, BATCH]);
-        assert_eq!(fetching.due_at(), Some(now + ANSWER_MAX));
-        assert!(fetching.take_due(now).is_empty());
-        requests[&peer(1)].iter().for_each(|segment| fetching.got(*segment));
-        assert_eq!(fetching.due_at(), Some(now));
-        let again = fetching.take_due(now);
+        assert_eq!(fetch.due_at(), Some(now + ANSWER_MAX));
+        assert!(fetch.take_due(now).is_empty());
+        requests[&peer(1)].iter().for_each(|segment| fetch.got(*segment));
+        assert_eq!(fetch.due_at(), Some(now));
+        let again = fetch.take_due(now);
         assert_eq!(again.values().map(Vec::len).sum::<usize>(), BATCH);
         assert!(again.values().flatten().all(|segment| !requests[&peer(2)].contains(segment)));
     }
@@ -238,43 +248,43 @@ mod tests {
     #[test]
     fn a_segment_is_nowhere_only_when_all_others_have_said_so_and_it_had_time_to_come() {
         let begin = Instant::now();
-        let mut fetching = fetching(begin, 1);
+        let mut fetch = wanting(begin, 1);
         let late = begin + NOWHERE_AFTER;
-        let nowhere = |fetching: &Fetching, others, now| fetching.nowhere(others, now).count();
-        assert_eq!(nowhere(&fetching, 0, begin), 0, "its entry may bring it");
-        assert_eq!(nowhere(&fetching, 0, late), 1, "there is nobody to ask");
+        let nowhere = |fetch: &Fetch, others, now| fetch.nowhere(others, now).count();
+        assert_eq!(nowhere(&fetch, 0, begin), 0, "its entry may bring it");
+        assert_eq!(nowhere(&fetch, 0, late), 1, "there is nobody to ask");
         let mut now = begin + GRACE;
         for asked in [peer(1), peer(2)] {
-            assert_eq!(nowhere(&fetching, 2, late), 0, "nobody has asked {asked:?}");
-            assert!(fetching.take_due(now).contains_key(&asked));
-            fetching.lacks(asked, &[segment(0)], now);
+            assert_eq!(nowhere(&fetch, 2, late), 0, "nobody has asked {asked:?}");
+            assert!(fetch.take_due(now).contains_key(&asked));
+            fetch.lacks(asked, &[segment(0)], now);
             now += PAUSE_MAX;
         }
-        assert_eq!(nowhere(&fetching, 2, now), 0);
-        assert_eq!(nowhere(&fetching, 3, late), 0, "the third is not there");
-        assert_eq!(nowhere(&fetching, 2, late), 1);
+        assert_eq!(nowhere(&fetch, 2, now), 0);
+        assert_eq!(nowhere(&fetch, 3, late), 0, "the third is not there");
+        assert_eq!(nowhere(&fetch, 2, late), 1);
         // Its disk may have been put back.
-        fetching.peer_up(peer(2), late);
-        assert_eq!(nowhere(&fetching, 2, late), 0);
-        fetching.got(segment(0));
-        assert_eq!(nowhere(&fetching, 0, late), 0);
+        fetch.peer_up(peer(2), late);
+        assert_eq!(nowhere(&fetch, 2, late), 0);
+        fetch.got(segment(0));
+        assert_eq!(nowhere(&fetch, 0, late), 0);
     }
 
     #[test]
     fn a_silent_peer_and_one_that_is_gone_are_not_waited_for() {
         let now = Instant::now();
-        let mut fetching = fetching(now, 1);
+        let mut fetch = wanting(now, 1);
         let now = now + GRACE;
-        assert!(fetching.take_due(now).contains_key(&peer(1)));
+        assert!(fetch.take_due(now).contains_key(&peer(1)));
         let now = now + ANSWER_MAX;
-        assert!(fetching.take_due(now).is_empty());
+        assert!(fetch.take_due(now).is_empty());
         let now = now + PAUSE_MIN;
-        assert!(fetching.take_due(now).contains_key(&peer(2)));
-        fetching.peer_down(peer(2), now);
-        assert!(fetching.take_due(now).contains_key(&peer(1)));
-        fetching.peer_down(peer(1), now);
-        assert_eq!(fetching.due_at(), None, "nobody to ask, no timer");
-        fetching.peer_up(peer(2), now);
-        assert!(fetching.take_due(now).contains_key(&peer(2)));
+        assert!(fetch.take_due(now).contains_key(&peer(2)));
+        fetch.peer_down(peer(2), now);
+        assert!(fetch.take_due(now).contains_key(&peer(1)));
+        fetch.peer_down(peer(1), now);
+        assert_eq!(fetch.due_at(), None, "nobody to ask, no timer");
+        fetch.peer_up(peer(2), now);
+        assert!(fetch.take_due(now).contains_key(&peer(2)));
     }
 }

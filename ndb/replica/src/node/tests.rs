@@ -1,0 +1,340 @@
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::rows::BEGINNING;
+use crate::sample::{self, chunk, elected, owner};
+use vixen_core::id::{Digest, GroupId, Seq, StoreId, SyncId};
+use vixen_core::segment::{Chunk, Elected};
+use vixen_core::wire::DraftAnswer;
+
+const ENTRY: PeerId = PeerId::Entry { owner: owner() };
+const STORE: StoreId = StoreId(uuid::Uuid::from_u128(1));
+
+const fn ndb(group: u16, member: u8) -> PeerId {
+    PeerId::Ndb { id: NdbId { group: GroupId(group), member }, store: STORE }
+}
+
+const fn sync(id: u8) -> PeerId {
+    PeerId::Sync { id: SyncId(id), store: STORE }
+}
+
+/// The core of one node of three in group 0, and a store that commits when it is told to.
+struct Node {
+    core: NdbCore,
+    now: Instant,
+    /// Handed over, and not on disk.
+    jobs: Vec<Job>,
+    head: OrderBase,
+}
+
+impl Node {
+    fn new(member: u8) -> Self {
+        let now = Instant::now();
+        let options = CoreOptions {
+            id: NdbId { group: GroupId(0), member },
+            membership: Membership::sized(3, [3, 3], 2),
+            segment_bytes_max: 1 << 20,
+            retention: RetentionPolicy::default(),
+            room_look: Duration::from_millis(200),
+        };
+        let core = NdbCore::new(options, Recovered::default(), now);
+        Self { core, now, jobs: Vec::new(), head: BEGINNING }
+    }
+
+    fn step(&mut self, input: Input) -> Effects {
+        let mut fx = Effects::default();
+        self.core.step(input, self.now, &mut fx);
+        self.jobs.extend(std::mem::take(&mut fx.jobs));
+        fx
+    }
+
+    fn said(&mut self, from: PeerId, message: Message) -> Effects {
+        self.step(Input::Said { from, message })
+    }
+
+    fn up(&mut self, peers: &[PeerId]) {
+        peers.iter().for_each(|peer| drop(self.step(Input::Up { peer: *peer })));
+    }
+
+    fn tick_after(&mut self, pause: Duration) -> Effects {
+        self.now += pause;
+        self.step(Input::Tick)
+    }
+
+    /// BEGIN, KEEP, OVER.
+    fn send(&mut self, chunk: &Chunk) -> Effects {
+        let (segment, shard) = (chunk.meta.id, chunk.meta.shard);
+        self.said(ENTRY, Message::BeginAdvanceSegment { segment, shard });
+        let keep = Message::KeepAdvanceHistory {
+            segment,
+            offset: 0,
+            topics: chunk.topics.clone(),
+            count: chunk.meta.count,
+            records: chunk.records.clone(),
+        };
+        self.said(ENTRY, keep);
+        self.said(ENTRY, Message::AdvanceSegmentOver { meta: chunk.meta })
+    }
+
+    /// It is elected, and two feeds are past it.
+    fn place(&mut self, elected: Elected) -> Vec<Effects> {
+        let mut all = vec![self.said(sync(0), Message::AdvanceSegmentResolved { elected })];
+        for feed in 0..2 {
+            let watermark = Message::Watermark { stamp: elected.stamp() };
+            all.push(self.said(sync(feed), watermark));
+        }
+        all
+    }
+
+    /// All that was handed over is on disk.
+    fn commit(&mut self) -> Effects {
+        let mut committed = Committed { jobs: self.jobs.len(), ..Committed::default() };
+        for job in self.jobs.drain(..) {
+            committed.mending += usize::from(job.is_mending());
+            match job {
+                Job::Store(store) => {
+                    committed.bytes += store.blob.as_bytes().len();
+                    committed.stored.push(store.meta.id);
+                }
+                Job::Place(place) => {
+                    let (stamp, meta) = (place.row.elected.stamp(), place.row.elected.meta);
+                    let next = place.first.plus(meta.count);
+                    committed.rows += 1;
+                    committed.placed_to = Some((stamp, next));
+                    self.head = OrderBase { next, stamp, chain: place.row.chain };
+                }
+                Job::Rebase(base) => {
+                    self.head = base;
+                    committed.trimmed_to = Some(base.next);
+                    committed.placed_to = Some((base.stamp, base.next));
+                }
+                other => panic!("this store does not know {other:?}"),
+            }
+        }
+        committed.head = self.head;
+        self.step(Input::Committed(committed))
+    }
+}
+
+fn names(fx: &Effects) -> Vec<&'static str> {
+    fx.sends.iter().map(|(_, message)| message.name()).collect()
+}
+
+#[test]
+fn a_draft_leaves_with_the_commit_and_what_waits_for_it_as_well() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ENTRY]);
+    let chunk = chunk(1, 2);
+    assert_eq!(names(&node.send(&chunk)), ["trim_advance_segment"]);
+    assert!(node.said(ENTRY, Message::AwaitDurable { segment: chunk.meta.id }).sends.is_empty());
+    let fx = node.tick_after(Duration::ZERO);
+    assert!(matches!(node.jobs[..], [Job::Store(_)]) && names(&fx).is_empty());
+    let draft = (To::AllSync, Message::GenerateDraft { meta: chunk.meta });
+    let durable = (To::Entry(owner()), Message::SegmentDurable { segment: chunk.meta.id });
+    assert_eq!(node.commit().sends, [durable.clone(), draft]);
+    let again = node.said(ENTRY, Message::AwaitDurable { segment: chunk.meta.id });
+    assert_eq!(again.sends, [durable], "it is on disk already");
+}
+
+#[test]
+fn what_is_applied_is_told_when_it_is_on_disk() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1)]);
+    let all = node.place(elected(chunk(1, 2).meta, 9));
+    assert!(all.iter().all(|fx| !names(fx).contains(&"order_applied")));
+    assert!(node.jobs.is_empty(), "rows go with others");
+    node.tick_after(Duration::from_millis(100));
+    assert_eq!(node.commit().sends, [(To::AllSync, Message::OrderApplied { stamp: Stamp(9) })]);
+    assert_eq!((node.core.applied(), node.core.stored_head().next), (Stamp(9), Position(3)));
+}
+
+/// More than so many are not waited for: they would have been told of early no more.
+#[test]
+fn however_many_are_placed_before_their_own_commit_the_next_one_is_told_of_early() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ENTRY]);
+    for seq in 1..=70_000 {
+        let meta = sample::meta(1, seq, 1);
+        node.said(ENTRY, Message::AwaitDurable { segment: meta.id });
+        node.place(elected(meta, seq));
+    }
+    assert_eq!(node.core.awaited(), 0);
+    let next = chunk(70_001, 1);
+    node.send(&next);
+    node.said(ENTRY, Message::AwaitDurable { segment: next.meta.id });
+    assert_eq!(node.core.awaited(), 1);
+    node.tick_after(Duration::ZERO);
+    node.jobs.retain(|job| matches!(job, Job::Store(_)));
+    let told = Message::SegmentDurable { segment: next.meta.id };
+    let committed = Committed { jobs: 1, stored: vec![next.meta.id], ..Committed::default() };
+    assert!(node.step(Input::Committed(committed)).sends.contains(&(To::Entry(owner()), told)));
+}
+
+#[test]
+fn what_is_dropped_is_not_awaited_nor_written_any_more() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), sync(2), ENTRY]);
+    let chunk = chunk(1, 2);
+    let segment = chunk.meta.id;
+    node.send(&chunk);
+    node.said(ENTRY, Message::AwaitDurable { segment });
+    let answer = DraftAnswer::OwnerExpired;
+    let answered = Message::DraftAnswered { segment, answer };
+    assert!(node.said(sync(0), answered.clone()).sends.is_empty());
+    assert!(node.core.is_expiring(segment));
+    let fx = node.said(sync(2), answered.clone());
+    assert_eq!(fx.sends, [(To::Entry(owner()), answered)]);
+    node.tick_after(Duration::from_millis(3));
+    assert!(matches!(node.jobs[..], [Job::Drop(dropped)] if dropped == segment));
+    assert_eq!((node.core.awaited(), node.core.is_expiring(segment)), (0, false));
+}
+
+#[test]
+fn a_spare_waits_for_the_others_and_for_nobody_who_is_silent_or_gone() {
+    let at_once = |member: u8, other: fn(u8) -> Option<Input>| {
+        let mut node = Node::new(member);
+        let others: Vec<_> = (0..3).filter(|of| *of != member).collect();
+        others.iter().for_each(|of| node.up(&[ndb(0, *of), ndb(1, *of)]));
+        others.iter().filter_map(|of| other(*of)).for_each(|input| drop(node.step(input)));
+        node.send(&chunk(1, 1));
+        node.tick_after(Duration::ZERO);
+        !node.jobs.is_empty()
+    };
+    let count = |other: fn(u8) -> Option<Input>| (0..3).filter(|of| at_once(*of, other)).count();
+    assert_eq!(count(|_| None), 2, "two of three are enough");
+    assert_eq!(count(|of| Some(Input::Silent { peer: ndb(0, of), is_silent: true })), 3);
+    assert_eq!(count(|of| Some(Input::Down { peer: ndb(0, of) })), 3);
+    assert_eq!(count(|of| Some(Input::Down { peer: ndb(1, of) })), 2, "of another group");
+}
+
+#[test]
+fn what_a_node_can_do_is_said_first_on_each_link_and_to_all_when_it_changes() {
+    let mut node = Node::new(0);
+    let standing = |standing| Message::NdbStanding { standing };
+    let fx = node.step(Input::Up { peer: sync(0) });
+    assert_eq!(fx.sends[0], (To::Newest(sync(0)), standing(NdbStanding::NoFeeds)));
+    let fx = node.step(Input::Up { peer: sync(1) });
+    assert_eq!(fx.sends[0], (To::All, standing(NdbStanding::Willing)));
+    assert_eq!(fx.sends[1], (To::Newest(sync(1)), standing(NdbStanding::Willing)));
+    let low = DiskRoom { free: 1, reserve: 100, is_low: true };
+    let fx = node.step(Input::Room(low));
+    assert_eq!(fx.sends, [(To::All, standing(NdbStanding::DiskFull))]);
+    assert_eq!(fx.notes, [Note::DiskRoom(low)]);
+    assert!(names(&node.send(&chunk(1, 1))).contains(&"refuse_advance_segment"));
+    let fx = node.step(Input::Room(DiskRoom { is_low: false, ..low }));
+    assert_eq!(fx.sends, [(To::All, standing(NdbStanding::Willing))]);
+    let fx = node.step(Input::Silent { peer: sync(1), is_silent: true });
+    assert_eq!(fx.sends, [(To::All, standing(NdbStanding::NoFeeds))]);
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_told_of() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ENTRY]);
+    node.send(&chunk(1, 1));
+    node.tick_after(Duration::ZERO);
+    let stalled = Message::NdbStanding { standing: NdbStanding::DiskStalled };
+    assert!(node.tick_after(Duration::from_secs(2)).sends.contains(&(To::All, stalled)));
+    let back = Message::NdbStanding { standing: NdbStanding::Willing };
+    assert!(node.commit().sends.contains(&(To::All, back)));
+}
+
+#[test]
+fn a_new_link_hears_again_what_is_unresolved() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ENTRY]);
+    let chunk = chunk(1, 2);
+    node.send(&chunk);
+    node.tick_after(Duration::ZERO);
+    node.commit();
+    let fx = node.step(Input::Up { peer: sync(0) });
+    let drafts = |fx: &Effects| names(fx).iter().filter(|name| **name == "generate_draft").count();
+    assert_eq!((drafts(&fx), fx.sends.len()), (1, 4));
+    node.place(elected(chunk.meta, 9));
+    assert_eq!(drafts(&node.step(Input::Up { peer: sync(0) })), 0, "it has its place");
+}
+
+#[test]
+fn an_order_that_is_left_behind_goes_on_after_what_was_placed_is_written() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ndb(0, 1)]);
+    node.place(elected(chunk(1, 2).meta, 9));
+    let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
+    let trimmed = Message::OrderTrimmed { asked: Position(3), base };
+    let fx = node.said(ndb(0, 1), trimmed);
+    assert!(matches!(node.jobs[..], [Job::Place(_), Job::Rebase(to)] if to == base));
+    assert!(matches!(fx.changes[..], [Change::Rebased(to)] if to == base));
+    node.commit();
+    assert_eq!((node.core.base().next, node.core.applied()), (BEGINNING.next, Stamp(40)));
+    let placed = node.place(elected(chunk(9, 1).meta, 60));
+    let firsts = placed.iter().flat_map(|fx| &fx.changes).filter_map(|change| match change {
+        Change::Placed(place) => Some(place.first),
+        _ => None,
+    });
+    assert_eq!(firsts.collect::<Vec<_>>(), [base.next]);
+}
+
+#[test]
+fn a_missing_segment_is_asked_of_the_group_and_comes() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ndb(0, 1), ndb(1, 1)]);
+    let chunk = chunk(1, 2);
+    node.place(elected(chunk.meta, 9));
+    assert!(names(&node.tick_after(Duration::ZERO)).is_empty(), "it may be on its way");
+    let segments = vec![chunk.meta.id];
+    let fx = node.tick_after(Duration::from_millis(10));
+    let peer = NdbId { group: GroupId(0), member: 1 };
+    assert_eq!(fx.sends, [(To::Ndb(peer), Message::FetchSegments { segments })]);
+    let (segment, blob) = (chunk.meta.id, sample::blob(&chunk));
+    let blob = Message::SegmentBlob { segment, blob: blob.as_bytes().clone() };
+    let fx = node.said(ndb(0, 1), blob);
+    assert!(matches!(fx.changes[..], [Change::Arrived(arrived, _)] if arrived == segment));
+    assert_eq!((node.core.wanted(), node.core.mending()), (0, 1));
+    node.tick_after(Duration::from_millis(100));
+    node.commit();
+    assert_eq!(node.core.mending(), 0);
+}
+
+#[test]
+fn rows_that_mend_the_order_are_not_read_as_what_comes_next() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ndb(0, 1)]);
+    node.place(elected(chunk(1, 2).meta, 9));
+    let at = Position(1);
+    let fx = node.step(Input::Found(crate::Finding::Row { at }));
+    assert_eq!(fx.notes, [Note::DamagedRow { at }]);
+    let asked = node.tick_after(Duration::from_secs(1));
+    let peer = NdbId { group: GroupId(0), member: 1 };
+    assert!(asked.sends.contains(&(To::Ndb(peer), Message::FetchOrder { from: at })));
+    node.jobs.clear();
+    let rows = vec![elected(chunk(1, 2).meta, 9)];
+    node.said(ndb(0, 1), Message::OrderRows { first: at, rows });
+    assert!(matches!(&node.jobs[..], [Job::Repair { first, .. }] if *first == at));
+}
+
+#[test]
+fn a_node_that_most_others_contradict_gives_nothing_out_from_there() {
+    let mut node = Node::new(0);
+    let peer = |member| NdbId { group: GroupId(0), member };
+    let differs = |member| Input::Compared { peer: peer(member), next: Position(9), agrees: false };
+    assert!(node.step(differs(1)).changes.is_empty());
+    let fx = node.step(differs(2));
+    assert!(matches!(fx.changes[..], [Change::Trusted(Position(1))]));
+    let fx = node.said(ENTRY, Message::FetchOrder { from: Position(1) });
+    assert!(matches!(fx.reads[..], [Read::Order { rows_max: 0, .. }]));
+    let agrees = Input::Compared { peer: peer(2), next: Position(9), agrees: true };
+    assert!(matches!(node.step(agrees).changes[..], [Change::Trusted(Position(u64::MAX))]));
+}
+
+#[test]
+fn what_is_not_for_an_ndb_node_is_noted() {
+    let mut node = Node::new(0);
+    let to = Stamp(1);
+    let note = |from, message| [Note::NotForNdb { from, message }];
+    let fx = node.said(ENTRY, Message::FeedTrimmed { to });
+    assert_eq!(fx.notes, note(ENTRY, "feed_trimmed"));
+    let offer = Message::OfferSegments { segments: vec![sample::meta(1, Seq(1).0, 1)] };
+    let fx = node.said(ndb(1, 1), offer);
+    assert_eq!(fx.notes, note(ndb(1, 1), "offer_segments"), "of another group");
+    assert_eq!(node.said(ENTRY, Message::Heartbeat).notes, []);
+}
