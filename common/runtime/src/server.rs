@@ -3,6 +3,7 @@
 mod bounds;
 mod connection;
 mod connections;
+mod dropping;
 mod errors;
 mod intake;
 mod places;

@@ -10,7 +10,7 @@
 //! So a connection whose other end acknowledges that it lives, and takes nothing of an answer for long
 //! enough, is given up as well.
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::connections::Place;
+use super::dropping::Dropping;
 use super::intake::Meter;
 use crate::tls::Stream;
 
@@ -41,14 +42,14 @@ const SILENCE_MIN: Duration = Duration::from_secs(2);
 /// So long somebody whose input was ended may take to read why. Closing with bytes unread would
 /// reset the connection, and might take the answer with it.
 const LINGER_TIME: Duration = Duration::from_secs(2);
-/// Of what is dropped, so much is read at once.
-const DROPPED_BYTES: usize = 4 << 10;
 
 /// See the module.
 pub(super) struct Watched {
     /// `None` while it is being dropped.
     stream: Option<Stream>,
     meter: Meter,
+    /// What comes after the meter is over.
+    dropping: Dropping,
     /// It holds its place as long as it is open, whatever it is spoken with.
     place: Arc<Place>,
     silence_max: Duration,
@@ -94,6 +95,7 @@ impl Watched {
         Self {
             stream: Some(stream),
             meter,
+            dropping: Dropping::new(),
             place,
             silence_max: silence_max.max(SILENCE_MIN),
             look: None,
@@ -112,18 +114,6 @@ impl Watched {
 
     fn stream(&mut self) -> Pin<&mut Stream> {
         Pin::new(self.stream.as_mut().expect("only its drop takes it"))
-    }
-
-    /// Reads, and drops what came.
-    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut bytes = [0; DROPPED_BYTES];
-        loop {
-            let mut buffer = ReadBuf::new(&mut bytes);
-            ready!(self.stream().poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-        }
     }
 
     /// What becomes of a write: one that waits does so no longer than there is somebody.
@@ -227,7 +217,8 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.meter.is_over().is_some() {
-            return self.poll_drop(cx);
+            let Self { stream, dropping, .. } = &mut *self;
+            return dropping.poll(stream.as_mut().expect("only its drop takes it"), cx);
         }
         let before = buffer.filled().len();
         ready!(self.stream().poll_read(cx, buffer))?;
@@ -281,16 +272,17 @@ impl Drop for Watched {
             && let Some(stream) = self.stream.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(linger(stream, Arc::clone(&self.place)));
+            let dropping = std::mem::replace(&mut self.dropping, Dropping::new());
+            runtime.spawn(linger(stream, dropping, Arc::clone(&self.place)));
         }
     }
 }
 
 /// Lets the other end read its answer: says that nothing more follows, and drops what comes.
-async fn linger(mut stream: Stream, _place: Arc<Place>) {
+async fn linger(mut stream: Stream, mut dropping: Dropping, _place: Arc<Place>) {
     let until_it_closes = async {
         stream.shutdown().await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        poll_fn(|cx| dropping.poll(&mut stream, cx)).await
     };
     let _or_not = timeout(LINGER_TIME, until_it_closes).await;
 }
