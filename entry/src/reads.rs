@@ -26,11 +26,11 @@ const REPLAY_READS_MAX: usize = 32;
 /// Of these, for one client address.
 const REPLAY_READS_PER_ADDRESS_MAX: usize = 8;
 /// Bytes of messages after which a page stops.
-const PAGE_BYTES: usize = 512 << 10;
+const PAGE_BYTES: usize = 128 << 10;
 /// Reads of pages at a time.
-const PAGE_READS_MAX: usize = 16;
+const PAGE_READS_MAX: usize = 4;
 /// Of these, for one client address.
-const PAGE_READS_PER_ADDRESS_MAX: usize = 4;
+const PAGE_READS_PER_ADDRESS_MAX: usize = 2;
 /// What a segment takes beside its records.
 const SEGMENT_BYTES: usize = 128;
 
