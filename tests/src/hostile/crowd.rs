@@ -25,6 +25,8 @@ const STORED_BYTES: usize = 256 << 10;
 const LARGE: usize = 4 << 20;
 /// How long a client that only holds something holds it.
 const HOLD: Duration = Duration::from_secs(20);
+/// The priority of the crowd's thread, see `setpriority(2)`: the last.
+const NICEST: i32 = 19;
 /// Between two attempts of a client.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -101,7 +103,8 @@ impl fmt::Display for Counts {
     }
 }
 
-/// The crowd at work, in a thread of its own: honest clients are not to wait for it.
+/// The crowd at work, in a thread of its own, which has a processor when nobody else wants it: a crowd
+/// comes from other machines, and honest clients and nodes are not to wait for what it does itself.
 pub(super) struct Crowd {
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
@@ -127,6 +130,10 @@ impl Crowd {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let of_thread = tallies.clone();
         let thread = std::thread::Builder::new().name("crowd".to_owned()).spawn(move || {
+            // Of this thread only, on Linux.
+            if let Err(error) = rustix::process::setpriority_process(None, NICEST) {
+                eprintln!("the crowd takes as much of the processor as others: {error}");
+            }
             runtime.block_on(async move {
                 let mut tasks = tokio::task::JoinSet::new();
                 for (kind, count) in KINDS {
