@@ -1,7 +1,7 @@
 //! Whole clusters of real processes, from the outside: loads go on while nodes are killed and
 //! started, and the checker judges what clients saw and what the ndb nodes hold.
 //!
-//! Every wait has an end. One cluster runs at a time.
+//! Every wait has an end. Two clusters run at a time, or one that looks at times.
 
 mod amnesia;
 mod clocks;

@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{
-    Binaries, Cluster, ClusterOptions, NodeSetup, Tier, free_ports, get, wait_until,
+    Binaries, Cluster, ClusterOptions, NodeSetup, Ports, Tier, free_ports, get, wait_until,
 };
 
 use crate::config::{closed_pipe, ends_into, full_disk, text};
@@ -274,9 +274,14 @@ fn is_full(reader: &File) -> bool {
 }
 
 /// Nearcast, with its banner and its log at `output`.
-async fn nearcast(dir: &Path, output: &Path, filter: &str) -> anyhow::Result<(Child, String)> {
+async fn nearcast(
+    dir: &Path,
+    output: &Path,
+    filter: &str,
+) -> anyhow::Result<(Child, String, Ports)> {
     let binaries = tokio::task::spawn_blocking(Binaries::find).await??;
-    let address = format!("127.0.0.1:{}", free_ports(1)?[0]);
+    let port = free_ports(1)?;
+    let address = format!("127.0.0.1:{}", port[0]);
     let out = File::options().append(true).open(output)?;
     let child = Command::new(binaries.program(Tier::Entry))
         .args(["--listen", &address, "--data-dir"])
@@ -287,7 +292,7 @@ async fn nearcast(dir: &Path, output: &Path, filter: &str) -> anyhow::Result<(Ch
         .stderr(out)
         .kill_on_drop(true)
         .spawn()?;
-    Ok((child, address))
+    Ok((child, address, port))
 }
 
 async fn serves(address: &str) -> anyhow::Result<()> {
@@ -314,7 +319,7 @@ async fn nearcast_serves_and_stops_whatever_becomes_of_its_output() -> anyhow::R
     let dir = tempfile::tempdir()?;
     for (name, is_read, filter) in [("closed", false, "info"), ("stalled", true, "trace")] {
         let reader = pipes.make(name);
-        let (child, address) = nearcast(dir.path(), &pipes.path(name), filter).await?;
+        let (child, address, _port) = nearcast(dir.path(), &pipes.path(name), filter).await?;
         let reader = is_read.then_some(reader);
         serves(&address).await?;
         if let Some(reader) = &reader {
@@ -325,7 +330,7 @@ async fn nearcast_serves_and_stops_whatever_becomes_of_its_output() -> anyhow::R
         }
         stops(child).await?;
     }
-    let (child, address) = nearcast(dir.path(), Path::new("/dev/full"), "info").await?;
+    let (child, address, _port) = nearcast(dir.path(), Path::new("/dev/full"), "info").await?;
     serves(&address).await?;
     stops(child).await
 }

@@ -243,7 +243,8 @@ async fn no_log_of_a_cluster_at_trace_has_a_ticket_a_payload_or_a_secret() -> an
 #[tokio::test]
 async fn no_log_of_nearcast_at_trace_has_a_payload() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let address = format!("127.0.0.1:{}", free_ports(1)?[0]);
+    let port = free_ports(1)?;
+    let address = format!("127.0.0.1:{}", port[0]);
     let binaries = tokio::task::spawn_blocking(Binaries::find).await??;
     let log = dir.path().join("log");
     let mut node = Command::new(binaries.program(Tier::Entry))

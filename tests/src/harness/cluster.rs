@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::rustls::ClientConfig;
 
 use vixen_core::wire::Terms;
 use vixen_runtime::config::Config;
 
-use super::ports::free_ports;
+use super::ports::{Ports, free_ports};
 use super::process::{Node, NodeSetup};
 use super::{Binaries, ClusterOptions, Tier, http};
 
@@ -25,13 +25,17 @@ const READY_PAUSE: Duration = Duration::from_millis(20);
 /// Attempts to find ports that stay free until the nodes have bound them.
 const PORT_ATTEMPTS: usize = 3;
 
-/// One cluster at a time in a process: they would take each other's processors.
-static ONE: Mutex<()> = Mutex::const_new(());
+/// So many clusters at a time in a process: tests of faults wait most of the time, but more of them would
+/// take each other's processors.
+const CLUSTERS_MAX: u32 = 2;
+static CLUSTERS: Semaphore = Semaphore::const_new(CLUSTERS_MAX as usize);
 
 /// Real processes on loopback. Dropping it kills them; while a test panics their logs are printed.
 #[derive(Debug)]
 pub struct Cluster {
     pub(super) nodes: Vec<Node>,
+    /// Of all its nodes, those that come later or are down included.
+    ports: Ports,
     pub(super) binaries: Binaries,
     dir: PathBuf,
     pub(super) config: PathBuf,
@@ -41,7 +45,7 @@ pub struct Cluster {
     /// How pages are read, when not without TLS.
     pub(super) tls: Option<Arc<ClientConfig>>,
     temporary: Option<TempDir>,
-    _only: MutexGuard<'static, ()>,
+    _place: SemaphorePermit<'static>,
 }
 
 impl Cluster {
@@ -62,7 +66,8 @@ impl Cluster {
         options: ClusterOptions,
         setup: impl Fn(&str, &Path) -> NodeSetup,
     ) -> anyhow::Result<Self> {
-        let only = ONE.lock().await;
+        let places = if options.is_alone { CLUSTERS_MAX } else { 1 };
+        let place = CLUSTERS.acquire_many(places).await?;
         let binaries = tokio::task::spawn_blocking(Binaries::find).await??;
         let (dir, temporary) = match &options.dir {
             Some(dir) => {
@@ -76,6 +81,7 @@ impl Cluster {
         };
         let mut cluster = Self {
             nodes: Vec::new(),
+            ports: Ports::default(),
             binaries,
             config: dir.join("vixen.toml"),
             dir,
@@ -83,7 +89,7 @@ impl Cluster {
             late: Vec::new(),
             tls: options.tls.clone(),
             temporary,
-            _only: only,
+            _place: place,
         };
         for attempt in 1.. {
             cluster.place(&options, &setup)?;
@@ -103,9 +109,9 @@ impl Cluster {
         options: &ClusterOptions,
         setup: impl Fn(&str, &Path) -> NodeSetup,
     ) -> anyhow::Result<()> {
-        let ports = free_ports(options.nodes().count())?;
-        std::fs::write(&self.config, options.config(&ports, false))?;
-        self.full_config = options.config(&ports, true);
+        self.ports = free_ports(options.nodes().count())?;
+        std::fs::write(&self.config, options.config(&self.ports, false))?;
+        self.full_config = options.config(&self.ports, true);
         self.late = options
             .nodes()
             .filter(|(tier, id)| options.is_late(*tier, id))
@@ -113,7 +119,7 @@ impl Cluster {
             .collect();
         self.nodes = options
             .nodes()
-            .zip(ports)
+            .zip(self.ports.iter().copied())
             .map(|((tier, id), port)| {
                 let setup = setup(&id, &self.store_dir(&id));
                 Node::new(tier, id, port, &self.dir, setup)

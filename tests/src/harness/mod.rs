@@ -17,7 +17,7 @@ pub use binaries::{Binaries, Tier};
 pub use cluster::Cluster;
 pub use http::{HttpAnswer, get, get_within};
 pub use options::{ClusterOptions, Durability};
-pub use ports::free_ports;
+pub use ports::{Ports, free_ports};
 pub(crate) use process::is_root;
 pub use process::{Disk, NodeSetup};
 pub use tool::ToolOutput;

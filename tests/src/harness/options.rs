@@ -70,6 +70,8 @@ pub struct ClusterOptions {
     pub extra: String,
     /// With the tables `[tls]` and `[cluster-tls]` in `extra`: how the harness reads the pages.
     pub tls: Option<Arc<ClientConfig>>,
+    /// No other cluster of this process runs beside it: for what looks at times.
+    pub is_alone: bool,
 }
 
 impl Default for ClusterOptions {
@@ -87,6 +89,7 @@ impl Default for ClusterOptions {
             publish_timeout: Duration::from_secs(10),
             extra: String::new(),
             tls: None,
+            is_alone: false,
         }
     }
 }
