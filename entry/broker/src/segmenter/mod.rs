@@ -33,6 +33,7 @@
 //!   until its segment is placed, for until then its bytes are held. A message with
 //!   [`Publish::wait`] is never given up.
 //! - S5: an unresolved segment is with a willing group whenever there is one.
+//! - S6: a message is called durable only when its segment and all before it are.
 
 mod groups;
 mod io;
@@ -331,7 +332,8 @@ impl Segmenter {
         let meta = chunk.meta;
         let own = meta.map.group_of(meta.shard);
         let group = self.groups.first_willing(own).unwrap_or(own);
-        let parcel = parcel::messages_of(chunk, pending.awaits_durable());
+        let awaits_durable = pending.awaits_durable();
+        let parcel = parcel::messages_of(chunk, awaits_durable);
         let closed = Closed {
             meta,
             opened_at,
@@ -346,6 +348,10 @@ impl Segmenter {
         };
         closed.send_to_group(&self.groups, fx);
         fx.notes.push(Note::Closed { meta });
+        if awaits_durable {
+            // Without them it would never get its place, whoever has it on disk.
+            self.closed.iter_mut().for_each(|earlier| earlier.await_durable(&self.groups, fx));
+        }
         self.closed.push_back(closed);
     }
 
@@ -422,13 +428,14 @@ impl Segmenter {
         let Some(closed) = here else { return };
         closed.durable.insert(from);
         closed.is_durable |= closed.durable.len() >= write_quorum;
-        // In publishing order: not before those of earlier segments.
-        for closed in &mut self.closed {
-            if closed.is_durable {
-                closed.pending.be_durable(closed.meta.id, &mut fx.outgoing);
-            } else if closed.pending.awaits_durable() {
-                return;
-            }
+        self.tell_durable(fx);
+    }
+
+    /// In publishing order, and not before all earlier segments are durable or placed: one that is lost
+    /// takes the places of all that follow it (rule 1 of the vote).
+    fn tell_durable(&mut self, fx: &mut Effects) {
+        for closed in self.closed.iter_mut().take_while(|closed| closed.is_durable) {
+            closed.pending.be_durable(closed.meta.id, &mut fx.outgoing);
         }
     }
 
@@ -506,6 +513,7 @@ impl Segmenter {
         self.elected_at = Some(stamp.wall_time());
         fx.permits += closed.pending.bytes();
         self.unacknowledged_bytes -= closed.pending.bytes();
+        self.tell_durable(fx);
     }
 
     fn on_renew(&mut self, now: WallTime, owner: OwnerId, fx: &mut Effects) {
@@ -591,7 +599,20 @@ impl Closed {
         }
         self.trims.clear();
         self.durable.clear();
+        self.is_durable = false;
         self.refusals.clear();
+    }
+
+    /// Somebody waits for it to be durable, if nobody did before.
+    fn await_durable(&mut self, groups: &Groups, fx: &mut Effects) {
+        let last = self.parcel.last();
+        if self.is_durable || matches!(last, Some(Message::AwaitDurable { .. })) {
+            return;
+        }
+        let message = Message::AwaitDurable { segment: self.meta.id };
+        let linked = groups.linked(self.group);
+        fx.sends.extend(linked.map(|ndb| (ndb, message.clone())));
+        self.parcel.push(message);
     }
 
     fn send(&self, ndb: NdbId, fx: &mut Effects) {

@@ -80,6 +80,43 @@ fn answers_come_in_publishing_order() {
     assert_eq!(requests, [1, 1, 1, 1, 2, 2, 2, 2]);
 }
 
+/// Found by the World: a power cut took the earlier segment, whose entry was gone, and the one that was
+/// called durable had its place for ever after it.
+#[test]
+fn a_segment_is_not_called_durable_while_one_before_it_may_be_lost() {
+    let mut bench = Bench::with_nodes(&[0, 1]);
+    let messages = (0..4).map(|n| publish("[]", n + 1)).collect();
+    bench.publish(1, messages);
+    bench.publish(1, vec![durable("[]", 5)]);
+    let messages = (0..3).map(|n| durable("[]", n + 6)).collect();
+    let fx = bench.publish(1, messages);
+    let asked = |seq| {
+        let is_asked = |message: &Message| matches!(message, Message::AwaitDurable { segment } if *segment == id(seq));
+        fx.sends.iter().filter(|(_, message)| is_asked(message)).count()
+    };
+    assert_eq!((asked(1), asked(2)), (2, 2), "nodes are asked about the earlier one as well");
+    bench.durable(0, 2);
+    assert_eq!(told(&bench.durable(1, 2)), [], "the first may be lost, and the second with it");
+    bench.durable(0, 1);
+    assert_eq!(told(&bench.durable(1, 1)).len(), 4);
+}
+
+#[test]
+fn a_place_makes_durable_what_waited_for_it_alone() {
+    let mut bench = Bench::with_nodes(&[0, 1]);
+    let messages = (0..4).map(|n| publish("[]", n + 1)).collect();
+    bench.publish(1, messages);
+    let messages = (0..4).map(|n| durable("[]", n + 5)).collect();
+    bench.publish(1, messages);
+    bench.durable(0, 2);
+    assert_eq!(told(&bench.durable(1, 2)), []);
+    let (first, stamp) = (Position(10), stamp_of(1));
+    let fx = bench.step(Input::Placed { segment: id(1), first, stamp });
+    let requests: Vec<_> = told(&fx).iter().map(|(_, request, has)| (*request, *has)).collect();
+    let places = (1..5).map(|request| (request, true));
+    assert_eq!(requests, places.chain((5..9).map(|r| (r, false))).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_place_that_comes_first_is_as_good_and_a_quorum_that_does_not_come_is_told() {
     let mut bench = Bench::with_nodes(&[0, 1]);
