@@ -69,7 +69,10 @@ impl EntryNode {
             delivery::Note::PositionsMissed { from, count } => {
                 self.metrics.positions_missed.increment(count);
                 let peer = roster.ndb(from);
-                tracing::error!(%peer, count, "no replica has what subscribers missed");
+                tracing::warn!(
+                    %peer, count,
+                    "a replica has dropped what comes next: subscribers read it from the store, or are told"
+                );
             }
             delivery::Note::Repeated => self.metrics.tail_repeats.increment(1),
             delivery::Note::Delivered { events } => self.metrics.events.increment(events as u64),

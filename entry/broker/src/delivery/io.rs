@@ -147,7 +147,7 @@ pub enum Note {
         /// The replica followed.
         to: NdbId,
     },
-    /// A replica could not give what the entry had not seen: subscribers missed it.
+    /// A replica does not have what the entry has not seen: live subscribers read it from the store.
     PositionsMissed {
         /// The replica.
         from: NdbId,

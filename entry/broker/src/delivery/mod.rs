@@ -25,6 +25,8 @@
 //! - D2: positions of delivered segments rise, whatever replica they come from.
 //! - D3: what a replica says that is not followed now changes nothing.
 //! - D4: nothing is queued without interest.
+//! - D5: what a replica turns out to have dropped, live subscribers read from the store: nobody goes
+//!   without a word past what another replica may have.
 
 mod fan_out;
 mod io;
@@ -79,6 +81,8 @@ pub struct Delivery {
     /// The position after the last placed segment. Unknown until the first tail is open.
     frontier: Option<Position>,
     merge: Merge,
+    /// Before it, a replica had dropped something that no tail has brought: nobody is live there.
+    complete_from: Position,
     waiting_bytes_max: usize,
 }
 
@@ -97,6 +101,7 @@ impl Delivery {
             version: 0,
             frontier: None,
             merge: Merge::default(),
+            complete_from: Position::default(),
             waiting_bytes_max: options.waiting_bytes_max,
         }
     }
@@ -232,7 +237,7 @@ impl Delivery {
     fn now(&self) -> Now {
         Now {
             applied: self.applied(),
-            passed: self.merge.passed().unwrap_or_default(),
+            passed: self.merge.passed().unwrap_or_default().max(self.complete_from),
             furthest: self.tails.values().filter_map(Tail::next).max().unwrap_or_default(),
             end: self.frontier.unwrap_or_default(),
         }
@@ -284,9 +289,20 @@ impl Delivery {
         let Some(count) = tail.opened(now, from, next) else { return };
         if count > 0 {
             fx.notes.push(Note::PositionsMissed { from, count });
+            self.leave_out_all(next, fx);
         }
         self.apply(fx);
         self.deliver(fx);
+    }
+
+    /// A replica has nothing before `next` of what comes next for those who are live; another one of its
+    /// group may. They read it from the store, or are told that it is gone.
+    fn leave_out_all(&mut self, next: Position, fx: &mut Effects) {
+        self.complete_from = self.complete_from.max(next);
+        let from = self.merge.passed().unwrap_or_default();
+        for session in self.subscriptions.live_sessions() {
+            self.subscriptions.lag(session, from, &mut fx.outgoing);
+        }
     }
 
     fn on_interest_changed(

@@ -431,6 +431,24 @@ fn a_replica_that_cannot_give_everything_is_reported() {
     assert_eq!(fx.notes, [Note::PositionsMissed { from: ndb(1), count: 5 }]);
 }
 
+/// Found by the World: another replica may have it, as when this one alone has gone on where the orders
+/// of its peers began.
+#[test]
+fn what_a_replica_has_dropped_is_read_from_the_store_by_all_who_are_live() {
+    let mut bench = Bench::subscribed();
+    bench.subscribe_as(8, 1, topic("t"), SubscribeMode::Replay);
+    bench.step(Input::Flush);
+    bench.step(Input::NdbDown { ndb: ndb(0) });
+    let fx = bench.opened(1, 15);
+    assert_eq!(words(&fx), [(7, Word::Lagging(10, vec![1]))], "who replays reads it anyhow");
+    let input = Input::Join {
+        session: SessionId(7),
+        join: JoinId(1),
+        subscriptions: vec![SubscriptionId(1)],
+    };
+    assert_eq!(words(&bench.step(input)), [(7, Word::Joined(1, 15))]);
+}
+
 #[test]
 fn interest_that_was_on_its_way_holds_at_the_new_replica() {
     let mut bench = Bench::subscribed();

@@ -363,6 +363,16 @@ impl Subscriptions {
         answers.push((session, Outgoing::Joined { join, from }));
     }
 
+    /// Sessions that get something live.
+    pub(super) fn live_sessions(&self) -> Vec<SessionId> {
+        let is_live = |id: &SubscriptionId, session: &SessionId| {
+            self.wanted.get(id).is_some_and(|wanted| wanted.live.contains(session))
+        };
+        let live = self.sessions.iter();
+        let live = live.filter(|(session, held)| held.all.iter().any(|id| is_live(id, session)));
+        live.map(|(session, _)| *session).collect()
+    }
+
     /// A session was left out from `from` on: all it had live is replaying now.
     pub(super) fn lag(&mut self, session: SessionId, from: Position, answers: &mut Answers) {
         let mut subscriptions = Vec::new();
