@@ -242,14 +242,19 @@ impl Replica {
     /// Starts from what the store holds.
     #[must_use]
     pub fn new(options: ReplicaOptions, recovered: Recovered) -> Self {
-        let held = recovered.temporary.into_iter().map(|meta| {
+        let missing: BTreeMap<_, _> =
+            recovered.missing.into_iter().map(|lost| (lost.meta.id, lost)).collect();
+        // Its bytes were found damaged before the row of its place was on disk, which was lost: the mark
+        // of what has no place is still there.
+        let held = recovered.temporary.into_iter().filter(|meta| !missing.contains_key(&meta.id));
+        let held = held.map(|meta| {
             let held = Held { meta, blob: None, durable: Some(Durable::committed(meta)) };
             (meta.id, held)
         });
         Self {
             incoming: Incoming::new(options.segment_bytes_max, options.incoming_bytes_max),
             held: held.collect(),
-            missing: recovered.missing.into_iter().map(|lost| (lost.meta.id, lost)).collect(),
+            missing,
             wanted: BTreeMap::new(),
             placed: recovered.owners.into_iter().collect(),
             head: recovered.head,

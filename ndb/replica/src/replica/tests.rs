@@ -344,6 +344,21 @@ fn a_segment_held_since_before_a_restart_is_placed_as_stored() {
     assert!(replica.unresolved().next().is_none());
 }
 
+/// Found by the World: the node read its own damaged bytes between the place and the commit of its row,
+/// and started again before that. It waited for these bytes ever after, and asked nobody.
+#[test]
+fn what_was_lost_before_its_row_was_on_disk_is_missing_after_a_restart() {
+    let chunk = chunk(1, 2);
+    let lost = Lost { meta: chunk.meta, first: Position::FIRST, stamp: Stamp(5) };
+    let recovered =
+        Recovered { temporary: vec![chunk.meta], missing: vec![lost], ..Recovered::default() };
+    let mut replica = Replica::new(replica().options, recovered);
+    let fx = elect(&mut replica, chunk.meta, 5);
+    assert_eq!(fx.placed[0].body, Body::Missing, "so it is asked of peers");
+    assert_eq!(send(&mut replica, &chunk).arrived, [chunk.meta.id]);
+    assert!(replica.missing().is_empty());
+}
+
 #[test]
 #[should_panic(expected = "R2")]
 fn a_place_that_is_not_the_next_stops_the_node() {
