@@ -24,6 +24,14 @@ sim SEEDS="20000":
 replay SEED:
     VIXEN_SIM_SEED={{SEED}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture every_seed
 
+# All machines of all tiers under faults, with more seeds, judged by what clients see.
+world SEEDS="50000":
+    VIXEN_WORLD_SEEDS={{SEEDS}} cargo test --release --locked -p vixen-kit --test world -- --nocapture every_seed
+
+# One seed of that again, with its trace.
+world-replay SEED:
+    VIXEN_WORLD_SEED={{SEED}} cargo test --release --locked -p vixen-kit --test world -- --nocapture every_seed
+
 # Every state of the shipped vote in larger instances, some minutes; or `just model small`, or names.
 model *SETS="large":
     cargo run --release --locked -p vixen-tests --bin vixen-model -- check --set {{SETS}}
@@ -31,6 +39,7 @@ model *SETS="large":
 # Each rule of the vote broken in turn: the simulation and the model checker must notice.
 mutations:
     cargo test --release --locked -p vixen-tests --test sim -- --nocapture mutations
+    cargo test --release --locked -p vixen-kit --test world -- --nocapture every_broken
     cargo test --release --locked -p vixen-tests --test model -- --nocapture
 
 # How long clients wait when nodes die or pause; `just faults --fault pause --rounds 10`.

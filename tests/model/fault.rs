@@ -2,7 +2,7 @@
 
 use vixen_vote::Rules;
 
-use crate::mutants::Mutation;
+use vixen_kit::mutations::Mutation;
 
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

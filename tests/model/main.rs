@@ -8,8 +8,6 @@ mod disk;
 mod event;
 mod fault;
 mod instance;
-#[path = "../mutants.rs"]
-mod mutants;
 mod node;
 mod parcels;
 mod run;

@@ -10,8 +10,6 @@ mod disk;
 mod event;
 mod fault;
 mod instance;
-#[path = "../mutants.rs"]
-mod mutants;
 mod node;
 mod parcels;
 mod run;
@@ -143,7 +141,7 @@ fn a_reply_before_its_commit_is_noticed() {
 
 mod mutations {
     use super::*;
-    use crate::mutants::Mutation;
+    use vixen_kit::mutations::Mutation;
 
     fn is_noticed(name: &str, mutation: Mutation, property: &str) {
         breaks(name, Fault::Vote(mutation), property);

@@ -13,8 +13,6 @@ mod clocks;
 mod entry;
 mod faults;
 mod mutant;
-#[path = "../mutants.rs"]
-mod mutants;
 mod mutations;
 mod network;
 mod node;

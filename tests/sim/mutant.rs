@@ -1,8 +1,7 @@
 //! Rules broken on purpose: the simulation must notice each.
 
+use vixen_kit::mutations::Mutation;
 use vixen_vote::Rules;
-
-use crate::mutants::Mutation;
 
 /// A rule that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

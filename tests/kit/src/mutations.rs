@@ -8,7 +8,7 @@ use vixen_vote::{Pick, Proven, Rules, VoteState};
 
 /// A rule that is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutation {
+pub enum Mutation {
     /// Rule 4: the lowest draft is proposed instead of the highest of the q lowest.
     MinimumOfDrafts,
     /// Rule 4: what nodes of the quorum have accepted is not looked at.
@@ -35,7 +35,7 @@ pub(crate) enum Mutation {
 
 impl Mutation {
     /// All, by the names of the command line.
-    pub(crate) const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("minimum-of-drafts", Self::MinimumOfDrafts),
         ("recovery-ignores-accepted", Self::RecoveryIgnoresAccepted),
         ("two-values-one-ballot", Self::TwoValuesOneBallot),
@@ -50,7 +50,8 @@ impl Mutation {
     ];
 
     /// The rules with this one broken.
-    pub(crate) fn rules(self) -> &'static dyn Rules {
+    #[must_use]
+    pub fn rules(self) -> &'static dyn Rules {
         match self {
             Self::MinimumOfDrafts => &MinimumOfDrafts,
             Self::RecoveryIgnoresAccepted => &RecoveryIgnoresAccepted,
@@ -67,7 +68,8 @@ impl Mutation {
     }
 
     /// The rules with this one broken, or as they are.
-    pub(crate) fn rules_of(mutation: Option<Self>) -> &'static dyn Rules {
+    #[must_use]
+    pub fn rules_of(mutation: Option<Self>) -> &'static dyn Rules {
         mutation.map_or(&Proven, Self::rules)
     }
 }

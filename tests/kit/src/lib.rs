@@ -1,0 +1,9 @@
+//! What tests of several crates share: builders of what flows through vixen, and the [`world`], which runs
+//! all pure machines of all tiers in one seeded, deterministic loop. The rules of the vote that are broken on
+//! purpose, for the model checker and the simulations, are in [`mutations`].
+//!
+//! Pure as the machines are: no socket, no file, no thread; time is what a test says it is.
+
+pub mod build;
+pub mod mutations;
+pub mod world;

@@ -1,0 +1,379 @@
+//! What goes wrong in the World, and how it ends.
+
+use std::collections::BTreeSet;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use vixen_broker::api::SessionId;
+use vixen_core::id::{NdbId, Stamp};
+
+use super::clocks::Skew;
+use super::hosts::{Host, Machine};
+use super::io::{Arrived, Name};
+use super::sync::Crash;
+use super::{Event, START_MS, World};
+
+/// Who hears nothing for so long takes note of it: some say at once, some late.
+const SILENT_US: std::ops::Range<u64> = 150_000..500_000;
+/// A cut that lasts for longer than this ends its links.
+const CLOSE_US: std::ops::Range<u64> = 100_000..2_000_000;
+
+/// What a seed has of which fault.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Of the messages between sync nodes, in percent.
+    loss: u32,
+    repeat: u32,
+    /// These overtake each other as well.
+    pub(super) mixes: bool,
+    pub(super) delay_us_max: u64,
+    pub(super) commit_us_max: u64,
+    pub(super) write_us_max: u64,
+    /// About how long there is between two faults.
+    pause_us: u64,
+    /// Retention drops the beginning of the order.
+    drops: bool,
+    /// It has dropped what was elected up to then.
+    pub(super) too_old: Stamp,
+    cuts: u64,
+}
+
+impl Plan {
+    pub(super) fn new(rng: &mut StdRng) -> Self {
+        let is_lossy = rng.random_bool(0.5);
+        Self {
+            loss: if is_lossy { rng.random_range(0..25) } else { 0 },
+            repeat: if is_lossy { rng.random_range(0..20) } else { 0 },
+            mixes: is_lossy,
+            delay_us_max: [300, 3_000, 30_000][rng.random_range(0..3)],
+            commit_us_max: [100, 3_000][rng.random_range(0..2)],
+            write_us_max: [200, 5_000, 60_000][rng.random_range(0..3)],
+            pause_us: [20_000, 60_000, 200_000][rng.random_range(0..3)],
+            drops: rng.random_range(0..3) == 0,
+            too_old: Stamp::ZERO,
+            cuts: 0,
+        }
+    }
+
+    pub(super) const fn calm(&mut self) {
+        (self.loss, self.repeat, self.mixes, self.drops) = (0, 0, false, false);
+        (self.delay_us_max, self.commit_us_max, self.write_us_max) = (2_000, 1_000, 2_000);
+    }
+
+    /// How often a message arrives.
+    pub(super) fn copies(&self, rng: &mut StdRng) -> usize {
+        let dice = rng.random_range(0..100);
+        match dice {
+            _ if dice < self.loss => 0,
+            _ if dice < self.loss + self.repeat => 2,
+            _ => 1,
+        }
+    }
+}
+
+impl World {
+    /// Something goes wrong, and the next thing later.
+    pub(super) fn fault(&mut self) {
+        if !self.is_faulty {
+            return;
+        }
+        match self.rng.random_range(0..100) {
+            0..12 => self.crash_one(|name| matches!(name, Name::Sync(_))),
+            12..24 => self.crash_one(|name| matches!(name, Name::Ndb(_))),
+            24..28 => self.crash_one(|name| matches!(name, Name::Entry(_))),
+            28..30 => self.power_cut(),
+            30..42 => self.break_link(),
+            42..52 => self.cut(),
+            52..60 => self.pause(),
+            60..68 => self.set_clock(),
+            68..70 => self.set_all_clocks(),
+            70..76 => self.damage(),
+            76..80 => self.fill_disk(),
+            80..84 => self.stall_disk(),
+            84..90 => self.retain(),
+            90..94 => self.expire_owners(),
+            _ => self.cut_client(),
+        }
+        let after_us = self.rng.random_range(1..2 * self.plan.pause_us);
+        self.at(after_us, Event::Fault);
+    }
+
+    fn one_of(&mut self, of: impl Fn(&Name) -> bool) -> Option<Name> {
+        let names = self.names_up(of);
+        let at = self.rng.random_range(0..names.len().max(1));
+        names.get(at).copied()
+    }
+
+    fn crash_one(&mut self, of: impl Fn(&Name) -> bool) {
+        if let Some(name) = self.one_of(of) {
+            self.crash(name);
+        }
+    }
+
+    /// A process ends. What is not on disk is lost, and its peers learn of it in their own time.
+    pub(super) fn crash(&mut self, name: Name) {
+        let Some(host) = self.hosts.get_mut(&name) else { return };
+        if !host.is_up {
+            return;
+        }
+        host.crash();
+        self.stats.crashes += 1;
+        self.note(|| format!("{name:?} is gone"));
+        let slow_us = if self.rng.random_bool(0.2) { 1_500_000 } else { 50_000 };
+        for (link, end) in self.links.process_gone(name) {
+            if let Some((own, peer)) = self.links.ends(link, end) {
+                self.dial(own, peer);
+            }
+            let after_us = self.rng.random_range(100..slow_us);
+            self.at(after_us, Event::LinkDown { link, end });
+        }
+        let others: Vec<Name> = self.hosts.keys().copied().filter(|other| *other != name).collect();
+        for other in others {
+            if !matches!((name, other), (Name::Entry(_), Name::Entry(_))) {
+                self.dial(name, other);
+            }
+        }
+        if matches!(name, Name::Entry(_)) {
+            self.entry_gone(name);
+        }
+        let away_us = if self.is_faulty { 500_000 } else { 20_000 };
+        let after_us = self.rng.random_range(1_000..away_us);
+        self.at(after_us, Event::Start { name });
+    }
+
+    fn power_cut(&mut self) {
+        self.note(|| "the power is gone".to_owned());
+        self.stats.power_cuts += 1;
+        for name in self.names_up(|_| true) {
+            self.crash(name);
+        }
+    }
+
+    fn break_link(&mut self) {
+        let links = self.links.whole();
+        if links.is_empty() {
+            return;
+        }
+        let link = links[self.rng.random_range(0..links.len())];
+        let after_us = self.rng.random_range(0..30_000);
+        let end = self.rng.random_range(0..2);
+        self.at(0, Event::LinkDown { link, end });
+        self.at(after_us, Event::LinkDown { link, end: 1 - end });
+    }
+
+    /// Some are cut off from the others.
+    fn cut(&mut self) {
+        if self.links.has_cut() {
+            return;
+        }
+        let names: Vec<Name> = self.hosts.keys().copied().collect();
+        let count = match self.rng.random_range(0..2) {
+            0 => 1,
+            _ => self.rng.random_range(1..names.len()),
+        };
+        let side: BTreeSet<Name> =
+            (0..count).map(|_| names[self.rng.random_range(0..names.len())]).collect();
+        self.stats.cuts += 1;
+        self.note(|| format!("{side:?} are cut off"));
+        self.plan.cuts += 1;
+        let cut = self.plan.cuts;
+        self.links.cut(cut, side);
+        for (link, end) in self.links.through_cuts() {
+            let after_us = self.rng.random_range(SILENT_US);
+            self.at(after_us, Event::LinkSilent { link, end, is_silent: true });
+        }
+        let lasts_us = [20_000, 400_000, 1_500_000][self.rng.random_range(0..3)];
+        let lasts_us = self.rng.random_range(1_000..lasts_us);
+        if self.rng.random_bool(0.5) {
+            for (link, end) in self.links.through_cuts() {
+                let after_us = self.rng.random_range(CLOSE_US);
+                if after_us < lasts_us {
+                    self.at(after_us, Event::LinkDown { link, end });
+                }
+            }
+        }
+        self.at(lasts_us, Event::Heal { cut });
+    }
+
+    /// What was kept back arrives, and whoever was silent is heard.
+    pub(super) fn heal(&mut self, cut: u64) {
+        self.note(|| format!("cut {cut} is over"));
+        for (link, end, kept) in self.links.heal(cut) {
+            for message in kept {
+                let delay_us = self.rng.random_range(20..self.plan.delay_us_max);
+                let route = self.links.route(self.now_us, link, end, message, delay_us);
+                if let super::links::Route::At(link, end, at_us, message) = route {
+                    self.at_us(at_us, Event::Message { link, end, message });
+                }
+            }
+            let after_us = self.rng.random_range(100..50_000);
+            self.at(after_us, Event::LinkSilent { link, end, is_silent: false });
+        }
+    }
+
+    fn pause(&mut self) {
+        let Some(name) = self.one_of(|_| true) else { return };
+        let pause_us = self.rng.random_range(1_000..400_000);
+        let until_us = self.now_us + pause_us;
+        self.note(|| format!("{name:?} pauses for {} ms", pause_us / 1_000));
+        if let Some(host) = self.hosts.get_mut(&name) {
+            host.busy_until_us = host.busy_until_us.max(until_us);
+        }
+    }
+
+    fn set_clock(&mut self) {
+        let Some(name) = self.one_of(|name| matches!(name, Name::Sync(_))) else { return };
+        self.set_clock_of(name);
+    }
+
+    fn set_clock_of(&mut self, name: Name) {
+        let Name::Sync(id) = name else { return };
+        let (off_ms, drift) = self.clocks.set_one(id.0.into(), &mut self.rng);
+        self.note(|| format!("the clock of {name:?} is off by {off_ms} ms, {drift} ms a ms"));
+        let since_ms = START_MS + self.now_us / 1_000;
+        if let Some(host) = self.hosts.get_mut(&name) {
+            host.skew = Skew::set(off_ms, drift, since_ms);
+        }
+        self.arrange_due(name);
+    }
+
+    fn set_all_clocks(&mut self) {
+        if self.clocks.set_all() {
+            let names: Vec<Name> = self.hosts.keys().copied().collect();
+            names.into_iter().for_each(|name| self.set_clock_of(name));
+        }
+    }
+
+    /// Bytes on a disk are others from now on, of a segment that another node of the group has whole.
+    fn damage(&mut self) {
+        let Some(name) = self.one_of(|name| matches!(name, Name::Ndb(_))) else { return };
+        let Name::Ndb(id) = name else { return };
+        let Some(Host { machine: Machine::Ndb(node), .. }) = self.hosts.get(&name) else { return };
+        let has_too = |meta: &vixen_core::segment::SegmentMeta| {
+            let others = self.hosts.iter().filter(|(other, _)| {
+                matches!(other, Name::Ndb(other) if other.group == id.group && *other != id)
+            });
+            let mut disks = others.filter_map(|(_, host)| match &host.machine {
+                Machine::Ndb(node) => Some(&node.disk),
+                Machine::Sync(_) | Machine::Entry(_) => None,
+            });
+            disks.any(|disk| disk.holds(meta))
+        };
+        let may: Vec<_> = node.disk.whole().filter(has_too).map(|meta| meta.id).collect();
+        if may.is_empty() {
+            return;
+        }
+        let segment = may[self.rng.random_range(0..may.len())];
+        self.note(|| format!("{segment:?} is damaged at {name:?}"));
+        self.stats.damages += 1;
+        if let Some(Host { machine: Machine::Ndb(node), .. }) = self.hosts.get_mut(&name) {
+            node.disk.damage(segment);
+        }
+    }
+
+    fn fill_disk(&mut self) {
+        let Some(name) = self.one_of(|name| matches!(name, Name::Ndb(_))) else { return };
+        self.note(|| format!("the disk of {name:?} is full"));
+        self.arrive(name, Arrived::DiskFull { is_full: true });
+        let after_us = self.rng.random_range(10_000..500_000);
+        self.at(after_us, Event::HasRoom { name });
+    }
+
+    fn stall_disk(&mut self) {
+        let Some(name) = self.one_of(|name| matches!(name, Name::Ndb(_))) else { return };
+        let stall_us = self.rng.random_range(10_000..500_000);
+        self.note(|| format!("the disk of {name:?} stalls for {} ms", stall_us / 1_000));
+        let until_us = self.now_us + stall_us;
+        if let Some(host) = self.hosts.get_mut(&name) {
+            host.disk_free_at_us = host.disk_free_at_us.max(until_us);
+        }
+    }
+
+    /// Retention drops the beginning of the order where it is on disk: who is further behind has to go
+    /// on without.
+    fn retain(&mut self) {
+        let order = self.judge.order();
+        if !self.plan.drops || order.is_empty() {
+            return;
+        }
+        let upto = order[self.rng.random_range(0..order.len())].elected.stamp();
+        let upto = upto.min(self.kept_by_majorities());
+        self.plan.too_old = self.plan.too_old.max(upto);
+        self.note(|| format!("what was elected up to {upto:?} is too old"));
+        for name in self.names_up(|name| matches!(name, Name::Ndb(_))) {
+            self.arrive(name, Arrived::TooOld { upto });
+        }
+    }
+
+    /// Up to where a majority of each group has the order on disk: a group that is away for longer than
+    /// all others keep messages does not come back by itself.
+    fn kept_by_majorities(&self) -> Stamp {
+        let head = |id: &NdbId| match self.hosts.get(&Name::Ndb(*id)).map(|host| &host.machine) {
+            Some(Machine::Ndb(node)) => node.disk.head.stamp,
+            Some(Machine::Sync(_) | Machine::Entry(_)) | None => Stamp::ZERO,
+        };
+        let kept = self.membership.groups().map(|(group, nodes)| {
+            let mut heads: Vec<Stamp> = nodes.iter().map(head).collect();
+            heads.sort_unstable_by(|a, b| b.cmp(a));
+            heads[self.membership.group_majority(group) - 1]
+        });
+        kept.min().unwrap_or_default()
+    }
+
+    fn expire_owners(&mut self) {
+        if !self.clocks.leap_weeks() {
+            return;
+        }
+        for name in self.names_up(|name| matches!(name, Name::Sync(_))) {
+            let Name::Sync(id) = name else { continue };
+            let keeps = self.clocks.keeps_entries(id.0.into());
+            if self.rng.random_bool(0.5) {
+                self.arrive(name, Arrived::ExpireOwners { keeps });
+            }
+        }
+    }
+
+    fn cut_client(&mut self) {
+        let sessions: Vec<SessionId> = self.people.sessions.keys().copied().collect();
+        if !sessions.is_empty() {
+            let session = sessions[self.rng.random_range(0..sessions.len())];
+            self.note(|| format!("{session:?} is cut off"));
+            self.cut_session(session);
+        }
+    }
+
+    /// Where a turn is cut off, if it is.
+    pub(super) fn crash_of_turn(&mut self, name: Name, inbox: &[Arrived]) -> Option<Crash> {
+        let may = self.is_faulty && matches!(name, Name::Sync(_)) && !inbox.is_empty();
+        if !may || self.rng.random_range(0..1_500) > 0 {
+            return None;
+        }
+        Some(match self.rng.random_range(0..2) {
+            0 => Crash::BeforeCommit,
+            _ => Crash::AfterCommit(self.rng.random_range(0..4)),
+        })
+    }
+
+    /// All cuts heal, all disks have room, all clocks are right, and all processes go on.
+    pub(super) fn stop_faults(&mut self) {
+        for cut in 1..=self.plan.cuts {
+            self.heal(cut);
+        }
+        let off_ms = self.clocks.calm_ms();
+        for (name, host) in &mut self.hosts {
+            if matches!(name, Name::Sync(_)) {
+                host.skew = Skew::set(off_ms, 0, 0);
+            }
+            host.busy_until_us = 0;
+            host.disk_free_at_us = self.now_us;
+        }
+        for name in self.hosts.keys().copied().collect::<Vec<_>>() {
+            if matches!(name, Name::Ndb(_)) {
+                self.at(1_000, Event::HasRoom { name });
+            }
+            self.at(1_000, Event::Start { name });
+            self.arrange_due(name);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Rules broken on purpose, from outside of the machines: the World must notice each.
+
+use vixen_vote::Rules;
+
+use crate::mutations::Mutation;
+
+/// Where a rule is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A rule inside of the vote.
+    Vote(Mutation),
+    /// Vote: rows of votes are not read at a restart.
+    DraftsForgotten,
+    /// Vote: the ceiling of the clock is not read at a restart.
+    ClockForgotten,
+    /// Vote: messages leave, and then a crash takes the rows they depend on.
+    ReplyBeforeCommit,
+    /// Segmenter: a group that has a segment in memory counts as one that has it on disk.
+    TrimIsDurable,
+    /// Segmenter: what a new link has lost is not sent again.
+    NothingIsSentAgain,
+    /// Segmenter: answers name the position after that of the message.
+    AnswersOneOff,
+    /// Replica, R1: drafts are asked for before the commit.
+    DraftBeforeCommit,
+    /// Replica: segments without a place are not read at a restart.
+    TemporaryForgotten,
+    /// Replica: that placed segments lack their bytes is not read at a restart.
+    MissingForgotten,
+    /// Store: damaged bytes are given out.
+    DamageUnnoticed,
+    /// Order: a feed is followed from the watermark on, not from what is delivered.
+    FollowsFromAhead,
+    /// Delivery: a tail is opened at the end of the order, wherever it was left.
+    TailBeginsAtEnd,
+    /// Delivery, D3: a tail that is not followed any more is taken for the one that is.
+    StaleTailCounts,
+    /// Resume: who takes events too slowly is left out, and not told.
+    LagUnsaid,
+    /// Resume: a join names an earlier position than the first that comes live.
+    JoinedTooEarly,
+    /// Resume: live events are taken while the last part of a replay is read.
+    LiveBeforeLast,
+}
+
+impl Mutant {
+    /// Rules around the vote, and those of the other machines.
+    const OTHERS: [Self; 16] = [
+        Self::DraftsForgotten,
+        Self::ClockForgotten,
+        Self::ReplyBeforeCommit,
+        Self::TrimIsDurable,
+        Self::NothingIsSentAgain,
+        Self::AnswersOneOff,
+        Self::DraftBeforeCommit,
+        Self::TemporaryForgotten,
+        Self::MissingForgotten,
+        Self::DamageUnnoticed,
+        Self::FollowsFromAhead,
+        Self::TailBeginsAtEnd,
+        Self::StaleTailCounts,
+        Self::LagUnsaid,
+        Self::JoinedTooEarly,
+        Self::LiveBeforeLast,
+    ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_the_vote = Mutation::ALL.into_iter().map(|(_, mutation)| Self::Vote(mutation));
+        of_the_vote.chain(Self::OTHERS)
+    }
+
+    /// The rules that votes go by.
+    pub(super) fn rules(mutant: Option<Self>) -> &'static dyn Rules {
+        match mutant {
+            Some(Self::Vote(mutation)) => mutation.rules(),
+            _ => Mutation::rules_of(None),
+        }
+    }
+}

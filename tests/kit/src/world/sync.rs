@@ -1,0 +1,422 @@
+//! A sync node of the World: the shipped vote, and what its driver does about it, as thin as can be.
+//!
+//! To be replaced by the pure machines of `sync/` wherever those do the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vixen_core::id::{GroupId, Lane, NdbId, OwnerId, Seq, Stamp, SyncId};
+use vixen_core::membership::Membership;
+use vixen_core::segment::Elected;
+use vixen_core::wire::{DraftAnswer, Message};
+use vixen_vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+
+use super::io::{Arrived, Counted, Fact, Name, Now, Out};
+use super::mutant::Mutant;
+use super::sync_disk::SyncDisk;
+
+/// Rows that nothing sent depends on wait at most so long, as in the driver.
+const LAZY_WRITE_US: u64 = 200_000;
+/// Pause between looks at segments that have been pending for long, as in the driver.
+const RETRY_US: u64 = 1_000_000;
+
+/// Where a turn is cut off by a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Crash {
+    /// Stepped, nothing committed, nothing sent.
+    BeforeCommit,
+    /// Committed, and only this many messages left.
+    AfterCommit(usize),
+}
+
+/// See the module.
+pub(super) struct SyncNode {
+    options: VoteOptions,
+    mutant: Option<Mutant>,
+    disk: SyncDisk,
+    process: Option<Process>,
+    /// The highest watermark ever told.
+    told: Stamp,
+    /// Elections are forgotten when W nodes of their group have applied them.
+    forgets: bool,
+}
+
+/// What a crash takes.
+struct Process {
+    votes: Votes,
+    /// Rows that nothing sent depends on.
+    unwritten: Vec<Write>,
+    /// Elections after them.
+    elections: Vec<Write>,
+    unwritten_since_us: Option<u64>,
+    retry_at_us: Option<u64>,
+    linked: BTreeMap<Name, Option<OwnerId>>,
+    /// Who follows the feed, and the watermark that it was told last.
+    followers: BTreeMap<Name, Stamp>,
+    elected_to: Stamp,
+    applied: BTreeMap<NdbId, Stamp>,
+    trimmed_by_peer: Option<Stamp>,
+    /// The newest election at the commit before the last: what is up to it is old enough to go.
+    forget_to: (Stamp, Stamp),
+    /// A look for idle owners is due, and whether those of linked entries are kept.
+    expires: Option<bool>,
+}
+
+fn elected_of(writes: &[Write]) -> impl Iterator<Item = &Elected> {
+    writes.iter().filter_map(|write| match write {
+        Write::Elected(elected, _) => Some(elected),
+        Write::Vote(_) | Write::Ceiling(_) | Write::OwnerSettled(..) | Write::DropOwner(_) => None,
+    })
+}
+
+impl SyncNode {
+    pub(super) fn new(
+        id: SyncId,
+        membership: Membership,
+        clock_ahead_max_ms: u64,
+        forgets: bool,
+        mutant: Option<Mutant>,
+    ) -> Self {
+        assert!(Lane::new(id.0).is_some());
+        Self {
+            options: VoteOptions { id, membership, clock_ahead_max_ms },
+            mutant,
+            disk: SyncDisk::default(),
+            process: None,
+            told: Stamp::ZERO,
+            forgets,
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        let mut recovered = self.disk.recover();
+        match self.mutant {
+            Some(Mutant::ClockForgotten) => recovered.ceiling = Stamp::ZERO,
+            Some(Mutant::DraftsForgotten) => recovered.votes.clear(),
+            _ => {}
+        }
+        let rules = Mutant::rules(self.mutant);
+        let votes = Votes::with_rules(rules, self.options.clone(), recovered);
+        self.process = Some(Process {
+            elected_to: votes.clock(),
+            votes,
+            unwritten: Vec::new(),
+            elections: Vec::new(),
+            unwritten_since_us: None,
+            retry_at_us: None,
+            linked: BTreeMap::new(),
+            followers: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            trimmed_by_peer: None,
+            forget_to: (Stamp::ZERO, Stamp::ZERO),
+            expires: None,
+        });
+    }
+
+    pub(super) fn crash(&mut self) {
+        self.process = None;
+    }
+
+    /// When it has something to do without an event.
+    pub(super) fn due_us(&self, now: Now) -> Option<u64> {
+        let process = self.process.as_ref()?;
+        let hedge = process.votes.due_in_ms(now.wall).map(|ms| now.us + ms * 1_000);
+        let lazy = process.unwritten_since_us.map(|since| since + LAZY_WRITE_US);
+        [hedge, lazy, process.retry_at_us].into_iter().flatten().min()
+    }
+
+    /// One turn of the loop: step all, commit, send.
+    pub(super) fn turn(
+        &mut self,
+        now: Now,
+        arrived: Vec<Arrived>,
+        crash: Option<Crash>,
+        out: &mut Out,
+    ) {
+        let mut fx = Effects::default();
+        let mut follows = Vec::new();
+        for one in arrived {
+            if let Some(input) = self.input_of(one, &mut follows, out) {
+                self.step(now, input, &mut fx);
+            }
+        }
+        self.on_timers(now, &mut fx);
+        self.settle(now, fx, crash, &follows, out);
+    }
+
+    fn step(&mut self, now: Now, input: Input, fx: &mut Effects) {
+        if let Some(process) = &mut self.process {
+            process.votes.step(now.wall, input, fx);
+        }
+    }
+
+    fn input_of(
+        &mut self,
+        arrived: Arrived,
+        follows: &mut Vec<(Name, Stamp)>,
+        out: &mut Out,
+    ) -> Option<Input> {
+        let trimmed_to = self.trimmed_to();
+        let process = self.process.as_mut()?;
+        match arrived {
+            Arrived::Up { peer, owner } => {
+                process.linked.insert(peer, owner);
+                process.followers.remove(&peer);
+                let Name::Sync(peer) = peer else { return None };
+                Some(Input::PeerUp { peer })
+            }
+            Arrived::Down { peer } => {
+                process.linked.remove(&peer);
+                process.followers.remove(&peer);
+                let Name::Sync(peer) = peer else { return None };
+                Some(Input::PeerDown { peer })
+            }
+            Arrived::Silent { peer, is_silent } => {
+                let Name::Sync(peer) = peer else { return None };
+                Some(Input::PeerSilent { peer, is_silent })
+            }
+            Arrived::ExpireOwners { keeps } => {
+                process.expires = Some(keeps);
+                None
+            }
+            Arrived::Message { from: Name::Sync(from), message } => {
+                if let Message::OwnerSettled { trimmed_to: to, .. }
+                | Message::OwnerForgotten { trimmed_to: to, .. } = message
+                    && to > trimmed_to
+                {
+                    process.trimmed_by_peer = Some(to);
+                }
+                Input::from_peer(from, message)
+            }
+            Arrived::Message { from, message } => match (from, message) {
+                (Name::Ndb(from), Message::GenerateDraft { meta }) => {
+                    Some(Input::GenerateDraft { from, meta })
+                }
+                (Name::Ndb(id), Message::OrderApplied { stamp }) => {
+                    process.applied.insert(id, stamp);
+                    None
+                }
+                (_, Message::FollowFeed { after }) => {
+                    process.followers.remove(&from);
+                    follows.push((from, after));
+                    None
+                }
+                (_, Message::AskReached { request }) => {
+                    let stamp = process.votes.reached().max(trimmed_to);
+                    out.send(from, Message::Reached { request, stamp });
+                    None
+                }
+                (_, Message::NdbStanding { .. }) => None,
+                (from, other) => panic!("{from:?} says {} to a sync node", other.name()),
+            },
+            Arrived::Written { .. }
+            | Arrived::DiskFull { .. }
+            | Arrived::TooOld { .. }
+            | Arrived::Asked { .. } => unreachable!("not of a sync node"),
+        }
+    }
+
+    fn on_timers(&mut self, now: Now, fx: &mut Effects) {
+        while let Some(segment) = self.process.as_ref().and_then(|p| p.votes.overdue(now.wall)) {
+            self.step(now, Input::Overdue { segment }, fx);
+        }
+        let trimmed_to = self.trimmed_to();
+        let Some(process) = &mut self.process else { return };
+        if process.votes.pending_segments() == 0 {
+            process.retry_at_us = None;
+        } else if process.retry_at_us.is_some_and(|at| at <= now.us) {
+            process.votes.step(now.wall, Input::Retry, fx);
+            process.retry_at_us = Some(now.us + RETRY_US);
+        } else {
+            process.retry_at_us.get_or_insert(now.us + RETRY_US);
+        }
+        // The last of what is stepped: nothing is refused for it before it is durable.
+        let expires = process.expires.take();
+        if expires.is_some() || process.votes.has_ended_owners() {
+            let linked = process.linked.values().copied().flatten();
+            let keep: BTreeSet<OwnerId> = linked.filter(|_| expires != Some(false)).collect();
+            process.votes.step(now.wall, Input::ExpireOwners { keep, trimmed_to }, fx);
+        }
+    }
+
+    /// What steps owe: one commit, then everything that depends on it.
+    fn settle(
+        &mut self,
+        now: Now,
+        fx: Effects,
+        crash: Option<Crash>,
+        follows: &[(Name, Stamp)],
+        out: &mut Out,
+    ) {
+        if crash == Some(Crash::BeforeCommit) {
+            if self.mutant == Some(Mutant::ReplyBeforeCommit) {
+                out.sends.extend(fx.sends.into_iter().map(|(to, what)| (Name::Sync(to), what)));
+            } else {
+                out.sends.clear();
+            }
+            return self.crash();
+        }
+        let Some(process) = &mut self.process else { return };
+        let is_lazy = process.unwritten_since_us.is_some_and(|at| at + LAZY_WRITE_US <= now.us);
+        let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
+        let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
+        let is_awaited = has_ceiling || (leaves && !fx.writes.is_empty());
+        let is_trimmed = process.trimmed_by_peer.is_some();
+        process.unwritten.extend_from_slice(&fx.writes);
+        if !fx.writes.is_empty() {
+            process.unwritten_since_us.get_or_insert(now.us);
+        }
+        if is_lazy || is_awaited || is_trimmed {
+            self.commit(is_lazy);
+        }
+        self.finish(now, fx, follows, out);
+        if let Some(Crash::AfterCommit(sent)) = crash {
+            out.sends.truncate(sent);
+            self.crash();
+        }
+    }
+
+    fn commit(&mut self, all: bool) {
+        let Some(process) = &mut self.process else { return };
+        process.unwritten.drain(..).for_each(|write| self.disk.apply(write));
+        if let Some(to) = process.trimmed_by_peer.take() {
+            self.disk.trimmed_to = self.disk.trimmed_to.max(to);
+        }
+        if !all {
+            return;
+        }
+        process.elections.drain(..).for_each(|write| self.disk.apply(write));
+        process.unwritten_since_us = None;
+        if self.forgets {
+            let floors = floors(&process.applied, &self.options.membership);
+            self.disk.forget(process.forget_to.0, &floors);
+            process.forget_to = (process.forget_to.1, process.votes.newest_elected());
+        }
+    }
+
+    fn finish(&mut self, now: Now, fx: Effects, follows: &[(Name, Stamp)], out: &mut Out) {
+        let trimmed_to = self.trimmed_to();
+        let Some(process) = &mut self.process else { return };
+        if fx.ends_feeds {
+            for (name, _) in std::mem::take(&mut process.followers) {
+                out.send(name, Message::FeedTrimmed { to: trimmed_to });
+            }
+        }
+        out.sends.extend(fx.sends.into_iter().map(|(to, message)| (Name::Sync(to), message)));
+        for (to, owner) in fx.forgotten {
+            out.send(Name::Sync(to), Message::OwnerForgotten { owner, trimmed_to });
+        }
+        for (to, segment, answer) in fx.answers {
+            let known = self.disk.get(segment).copied();
+            let known = known
+                .or_else(|| elected_of(&process.elections).find(|e| e.meta.id == segment).copied());
+            if answer == DraftAnswer::OwnerExpired {
+                out.count(Counted::Refused);
+            }
+            let message = match known {
+                Some(elected) => Message::AdvanceSegmentResolved { elected },
+                None => Message::DraftAnswered { segment, answer },
+            };
+            out.send(Name::Ndb(to), message);
+        }
+        for (elected, owner) in fx.elected {
+            out.facts.push(Fact::Elected(elected));
+            process.elected_to = process.elected_to.max(elected.stamp());
+            process.elections.push(Write::Elected(elected, owner));
+            process.unwritten_since_us.get_or_insert(now.us);
+            for follower in process.followers.keys() {
+                out.send(*follower, Message::AdvanceSegmentResolved { elected });
+            }
+        }
+        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
+        if !fx.later.is_empty() {
+            process.unwritten_since_us.get_or_insert(now.us);
+            process.elections.extend(fx.later);
+        }
+        (0..fx.ballots_started).for_each(|_| out.count(Counted::Ballot));
+        for (to, owner, after) in fx.catch_ups {
+            self.catch_up(to, owner, after, out);
+        }
+        for (name, after) in follows {
+            self.follow(*name, *after, out);
+        }
+        self.tell_watermark(out);
+        if forgets {
+            self.commit(true);
+        }
+    }
+
+    fn follow(&mut self, name: Name, after: Stamp, out: &mut Out) {
+        let trimmed_to = self.trimmed_to();
+        let Some(process) = self.process.as_mut() else { return };
+        if after < trimmed_to {
+            out.send(name, Message::FeedTrimmed { to: trimmed_to });
+            return;
+        }
+        let known = self.disk.elected().chain(elected_of(&process.elections));
+        for elected in known.filter(|elected| elected.stamp() > after) {
+            out.send(name, Message::AdvanceSegmentResolved { elected: *elected });
+        }
+        process.followers.insert(name, Stamp::ZERO);
+    }
+
+    fn tell_watermark(&mut self, out: &mut Out) {
+        let Some(process) = &mut self.process else { return };
+        let Some(stamp) = process.votes.watermark() else { return };
+        assert!(stamp >= self.told, "V3: the watermark never falls, restarts included");
+        self.told = stamp;
+        for (follower, told) in &mut process.followers {
+            if *told < process.elected_to && stamp > *told {
+                *told = stamp;
+                out.send(*follower, Message::Watermark { stamp });
+            }
+        }
+    }
+
+    /// What a peer is told of an owner.
+    fn catch_up(&self, to: SyncId, owner: OwnerId, after: Seq, out: &mut Out) {
+        let Some(process) = &self.process else { return };
+        let unwritten = elected_of(&process.elections)
+            .filter(|elected| elected.meta.id.owner == owner && elected.meta.id.seq > after);
+        let mut known: Vec<Elected> =
+            self.disk.of_owner(owner, after).chain(unwritten).copied().collect();
+        known.sort_unstable_by_key(|elected| elected.meta.id.seq);
+        let row = process.votes.owner_row(owner).unwrap_or_default();
+        let settled = OwnerRow::forgotten(after, known.first().copied(), row);
+        for elected in known {
+            out.send(Name::Sync(to), Message::AdvanceSegmentResolved { elected });
+        }
+        if let Some(OwnerRow { contiguous, stamp }) = settled {
+            let trimmed_to = self.trimmed_to();
+            let message = Message::OwnerSettled { owner, contiguous, stamp, trimmed_to };
+            out.send(Name::Sync(to), message);
+        }
+    }
+
+    fn trimmed_to(&self) -> Stamp {
+        let by_peer = self.process.as_ref().and_then(|process| process.trimmed_by_peer);
+        self.disk.trimmed_to.max(by_peer.unwrap_or_default())
+    }
+
+    /// How far the order can go, as it tells entries; `None` while it is down.
+    pub(super) fn reached(&self) -> Option<Stamp> {
+        Some(self.process.as_ref()?.votes.reached().max(self.trimmed_to()))
+    }
+
+    /// Whether its watermark is held by nothing: whatever it drafted is elected, or never will be.
+    pub(super) fn holds_nothing_up(&self) -> bool {
+        self.process.as_ref().is_some_and(|p| p.votes.watermark() == Some(p.votes.clock()))
+    }
+}
+
+/// For each group, up to where W of its nodes have the order.
+fn floors(applied: &BTreeMap<NdbId, Stamp>, membership: &Membership) -> BTreeMap<GroupId, Stamp> {
+    let mut groups: BTreeMap<GroupId, Vec<Stamp>> = BTreeMap::new();
+    for (node, stamp) in applied {
+        groups.entry(node.group).or_default().push(*stamp);
+    }
+    let floor = |mut stamps: Vec<Stamp>| {
+        stamps.sort_unstable_by(|a, b| b.cmp(a));
+        stamps.get(membership.write_quorum().max(1) - 1).copied()
+    };
+    groups.into_iter().filter_map(|(group, stamps)| Some((group, floor(stamps)?))).collect()
+}
