@@ -1,9 +1,8 @@
 //! The entry tier of vixen: WAMP clients on one side, ndb and sync nodes on the other.
 //!
-//! What it does between the two is `vixen-broker`, which is pure. `node` drives it, `wamp` and `http`
-//! face the clients, `serve` runs an entry of a cluster, and `nearcast` runs all three tiers in one
-//! process. Nothing here stores a message or has a part in
-//! the vote.
+//! What it does between the two is `vixen-broker`, which is pure. `node` drives it, `gates` face the clients,
+//! `serve` runs an entry of a cluster, and `nearcast` runs all three tiers in one process. Nothing here stores
+//! a message or has a part in the vote.
 
 // They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -11,7 +10,7 @@
 mod answers;
 pub mod auth;
 mod door;
-pub mod http;
+pub mod gates;
 mod metrics;
 mod nearcast;
 mod node;
@@ -21,7 +20,6 @@ mod reads;
 mod rights;
 mod serve;
 mod text;
-pub mod wamp;
 
 pub use nearcast::Nearcast;
 pub use node::{EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream};

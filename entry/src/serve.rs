@@ -27,13 +27,13 @@ use vixen_runtime::tls::Tls;
 
 use crate::answers::{Answers, describe_answer_metrics};
 use crate::door::{Door, describe_door_metrics, reload_realms, tell_exposure};
-use crate::http::{
+use crate::gates::http::{
     client_router, describe_host_metrics, describe_http_metrics, describe_web_metrics,
     pages_of_known_hosts,
 };
 use crate::node::{EntryNode, EntryOptions};
 use crate::reads::ReadContext;
-use crate::wamp::{SessionContext, SessionLimits, describe_session_metrics};
+use crate::gates::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
 /// Time for the sessions to get their last answers and close. Whatever starts a node again waits
 /// for this, so it is below the patience of all usual ones.

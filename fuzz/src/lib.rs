@@ -12,7 +12,7 @@ use vixen_core::payload::{
 };
 use vixen_core::segment::{Attributes, Blob, Encoding, Receiver, Records};
 use vixen_core::wire::{Greeting, Hello, Welcome, decode_frame, encode_message};
-use vixen_entry::wamp::fuzz::{hello, take_frames};
+use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
 use vixen_runtime::config::Config;
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgPack, Encoding::Cbor];

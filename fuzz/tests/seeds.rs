@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use vixen_entry::wamp::fuzz::{hello, take_frames};
+use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
 use vixen_fuzz::TARGETS;
 
 #[test]

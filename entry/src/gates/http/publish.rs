@@ -32,7 +32,7 @@ use super::visitor::{REQUEST, Visitor};
 use crate::door::Admission;
 use crate::outbound::SessionEvent;
 use crate::text::time_text;
-use crate::wamp::{
+use crate::gates::wamp::{
     RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
     publish_error_uri,
 };

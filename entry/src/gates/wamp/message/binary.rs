@@ -10,8 +10,8 @@ use vixen_core::payload::transcode_value;
 use vixen_core::segment::Encoding;
 
 use super::{ClientMessage, ID_MAX, RawPublish, refuse_code};
-use crate::wamp::error::Violation;
-use crate::wamp::topics::RawUri;
+use crate::gates::wamp::error::Violation;
+use crate::gates::wamp::topics::RawUri;
 
 /// Parses one message.
 pub(super) fn parse(frame: &[u8], encoding: Encoding) -> Result<ClientMessage<'_>, Violation> {
@@ -162,7 +162,7 @@ impl<'a> Message<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wamp::message::parse as parse_any;
+    use crate::gates::wamp::message::parse as parse_any;
 
     /// The message `json` in another encoding.
     fn encoded(json: &str, encoding: Encoding) -> Vec<u8> {

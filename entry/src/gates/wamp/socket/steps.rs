@@ -11,9 +11,9 @@ use vixen_broker::api::Publish;
 use super::{BATCH_BYTES, Connection};
 use crate::auth::Permissions;
 use crate::outbound::SessionEvent;
-use crate::wamp::error::{Ending, Refusal};
-use crate::wamp::metrics::{count_refusal, count_subscribe_error};
-use crate::wamp::session::Action;
+use crate::gates::wamp::error::{Ending, Refusal};
+use crate::gates::wamp::metrics::{count_refusal, count_subscribe_error};
+use crate::gates::wamp::session::Action;
 
 /// One effect of the client's frames.
 pub(super) enum Step {

@@ -38,7 +38,7 @@ use crate::door::Door;
 use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
 use crate::outbound::{Outbound, SessionEvent};
 use crate::reads::ReadContext;
-use crate::wamp::SessionLimits;
+use crate::gates::wamp::SessionLimits;
 
 /// Lets one strange origin in.
 fn web() -> Arc<Web> {

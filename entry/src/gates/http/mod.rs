@@ -38,7 +38,7 @@ pub(crate) use refusals::describe_http_metrics;
 
 use vixen_runtime::tls::ClientAddress;
 
-use crate::wamp::{SUBPROTOCOLS, Serializer, SessionContext, serve_session};
+use crate::gates::wamp::{SUBPROTOCOLS, Serializer, SessionContext, serve_session};
 
 /// One read of a socket: some dozens of small messages. Every session keeps one, idle or not: with
 /// 16 KiB it was most of what an idle session costs.

@@ -14,7 +14,7 @@ use vixen_core::wire::{HistoryPlace, TailSegment};
 use vixen_runtime::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
 
 use super::*;
-use crate::wamp::serializer::Serializer;
+use crate::gates::wamp::serializer::Serializer;
 
 const ME: SessionId = SessionId(1);
 const OTHER: SessionId = SessionId(2);

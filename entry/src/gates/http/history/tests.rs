@@ -24,7 +24,7 @@ use crate::answers::Answers;
 use crate::door::Door;
 use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
 use crate::reads::ReadContext;
-use crate::wamp::SessionLimits;
+use crate::gates::wamp::SessionLimits;
 
 const READ: ReadId = ReadId(3);
 const ORDER_END: Position = Position(1 << 53);

@@ -38,7 +38,7 @@ use crate::door::Admission;
 use crate::node::EntryHandle;
 use crate::reads::{Reader as StoreReader, read_page};
 use crate::rights::{Rights, RightsLost};
-use crate::wamp::{RawUri, Refusal, SessionContext};
+use crate::gates::wamp::{RawUri, Refusal, SessionContext};
 
 /// Messages of one read at most.
 const PAGE_MESSAGES_MAX: u64 = 8_192;

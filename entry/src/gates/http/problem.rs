@@ -15,7 +15,7 @@ use vixen_runtime::server::Over;
 
 use crate::quota::Exceeded;
 use crate::rights::RightsLost;
-use crate::wamp::{UNFINISHED_INPUT, history_error_uri, subscribe_error_uri};
+use crate::gates::wamp::{UNFINISHED_INPUT, history_error_uri, subscribe_error_uri};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 /// What an answer of the router itself has at most.

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::door::Admission;
 use crate::node::EntryEvent;
 use crate::outbound::{OutboundReceiver, SessionEvent, outbound};
-use crate::wamp::{ID_MAX, SessionContext};
+use crate::gates::wamp::{ID_MAX, SessionContext};
 
 /// The only request that a visitor numbers.
 pub(super) const REQUEST: RequestId = RequestId(1);

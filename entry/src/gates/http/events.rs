@@ -48,7 +48,7 @@ use crate::metrics::count_unsayable;
 use crate::outbound::SessionEvent;
 use crate::reads::{Reader, read};
 use crate::rights::{Rights, RightsLost};
-use crate::wamp::{RawUri, SessionContext};
+use crate::gates::wamp::{RawUri, SessionContext};
 
 /// Without an event for so long a comment is sent: whoever is gone is noticed, and proxies see that
 /// the stream lives.

@@ -14,7 +14,7 @@ use vixen_runtime::clock::wall_time;
 use super::problem::Problem;
 use super::visitor::random_session;
 use crate::auth::{Hello, Identity, Nonce, Refusal, Step};
-use crate::wamp::{Edge, Ending, SessionContext, info_of, is_realm};
+use crate::gates::wamp::{Edge, Ending, SessionContext, info_of, is_realm};
 
 /// The session that an HTTP request stands for, and what it may do.
 ///
