@@ -7,17 +7,14 @@
 // They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod answers;
+mod admission;
 pub mod auth;
-mod door;
 pub mod gates;
 mod metrics;
 mod nearcast;
 mod node;
 pub mod outbound;
-pub mod quota;
 mod reads;
-mod rights;
 mod serve;
 mod text;
 

@@ -22,7 +22,7 @@ use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
 use vixen_runtime::telemetry::install_metrics;
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
-use crate::door::{Door, tell_exposure};
+use crate::admission::{Admission, tell_exposure};
 use crate::node::{EntryHandle, EntryNode};
 use crate::serve::{self, Ports};
 
@@ -117,8 +117,8 @@ impl Nearcast {
         if let Ok(address) = ports.clients.local_addr() {
             tell_exposure(&config, address);
         }
-        let door = Arc::new(Door::new(&config));
-        let outcome = serve::run(entry, ports, None, &config, door, stop).await;
+        let admission = Arc::new(Admission::new(&config));
+        let outcome = serve::run(entry, ports, None, &config, admission, stop).await;
         let _ended_already = ndb.inbox.send(NdbEvent::Stop).await;
         let _ended_already = sync.inbox.send(SyncEvent::Stop).await;
         let joined = tokio::task::spawn_blocking(move || {

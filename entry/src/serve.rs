@@ -25,15 +25,17 @@ use vixen_runtime::telemetry::{
 };
 use vixen_runtime::tls::Tls;
 
-use crate::answers::{Answers, describe_answer_metrics};
-use crate::door::{Door, describe_door_metrics, reload_realms, tell_exposure};
-use crate::gates::http::{
-    client_router, describe_host_metrics, describe_http_metrics, describe_web_metrics,
-    pages_of_known_hosts,
+use crate::admission::{
+    Admission, Answers, describe_admission_metrics, describe_answer_metrics, reload_realms,
+    tell_exposure,
+};
+use crate::gates::wamp::describe_session_metrics;
+use crate::gates::{
+    SessionContext, SessionLimits, client_router, describe_host_metrics, describe_http_metrics,
+    describe_request_metrics, describe_web_metrics, pages_of_known_hosts,
 };
 use crate::node::{EntryNode, EntryOptions};
 use crate::reads::ReadContext;
-use crate::gates::wamp::{SessionContext, SessionLimits, describe_session_metrics};
 
 /// Time for the sessions to get their last answers and close. Whatever starts a node again waits
 /// for this, so it is below the patience of all usual ones.
@@ -92,11 +94,11 @@ pub async fn serve(
     config.tell_secret_and_name_concerns(Tier::Entry, name, links.as_deref());
     let ports = Ports::bind(&member).await?;
     // Before the node, which would be stalled while a key is made.
-    let door = Arc::new(Door::new(config));
+    let admission = Arc::new(Admission::new(config));
     let node = EntryNode::new(options_of(config, name));
     dial_all(config, links.clone(), &node);
     let (realms, certificates) =
-        (Arc::clone(&door), Certificates { has_clients: true, clients: tls.clone(), links });
+        (Arc::clone(&admission), Certificates { has_clients: true, clients: tls.clone(), links });
     let running = Running { config: config.clone(), tier: Tier::Entry };
     tokio::spawn(reload_on_hangup(load, running, certificates, move |config| {
         reload_realms(&realms, config)
@@ -104,7 +106,7 @@ pub async fn serve(
     let address = ports.clients.local_addr()?;
     tell_exposure(config, address);
     tracing::info!(%address, owner = %node.owner(), "listening");
-    run(node, ports, tls, config, door, async {
+    run(node, ports, tls, config, admission, async {
         shutdown_signal().await;
         Ok(())
     })
@@ -170,13 +172,13 @@ pub(crate) async fn run(
     ports: Ports,
     tls: Option<Arc<Tls>>,
     config: &Config,
-    door: Arc<Door>,
+    admission: Arc<Admission>,
     stop: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let handle = node.handle();
     let (stopping, is_stopping) = watch::channel(false);
     let Ports { clients, admin } = ports;
-    let routers = routers_of(&node, config, door, is_stopping, admin.is_some());
+    let routers = routers_of(&node, config, admission, is_stopping, admin.is_some());
     let limits = &config.limits;
     let timeouts = Timeouts {
         first_head: limits.hello_timeout,
@@ -237,24 +239,25 @@ struct Routers {
 fn routers_of(
     node: &EntryNode,
     config: &Config,
-    door: Arc<Door>,
+    admission: Arc<Admission>,
     stopping: watch::Receiver<bool>,
     has_admin: bool,
 ) -> Routers {
+    describe_request_metrics();
     describe_session_metrics();
     describe_answer_metrics();
-    describe_door_metrics();
+    describe_admission_metrics();
     describe_web_metrics();
     describe_host_metrics();
     describe_http_metrics();
-    let entrance = Arc::clone(&door);
+    let access = Arc::clone(&admission);
     let context = SessionContext {
         events: node.inbox(),
         limits: Arc::new(SessionLimits::of_config(config)),
         room: node.room(),
         stopping,
         reads: ReadContext::new(node.handle()),
-        door,
+        admission,
         answers: Answers::new(&config.limits),
         node: node.name().clone(),
     };
@@ -262,10 +265,10 @@ fn routers_of(
     let (ready, status) = (handle.clone(), handle);
     let ready: ReadyFn = Arc::new(move || ready.readiness());
     let status: StatusFn = Arc::new(move || {
-        let (status, door) = (status.clone(), Arc::clone(&entrance));
+        let (status, admission) = (status.clone(), Arc::clone(&access));
         Box::pin(async move {
             let mut page = status.status().await;
-            page["access"] = door.status();
+            page["access"] = admission.status();
             page
         })
     });
@@ -318,8 +321,8 @@ mod tests {
                 stopped.await.expect("told to stop");
                 Ok(())
             };
-            let door = Arc::new(Door::new(&config));
-            run(node, ports, None, &config, door, stop).await
+            let admission = Arc::new(Admission::new(&config));
+            run(node, ports, None, &config, admission, stop).await
         });
         // The core says what it waits for with its first turn; the status page takes one.
         let status = get_page(address, "/status").await;
@@ -353,12 +356,12 @@ mod tests {
         let node = EntryNode::new(options_of(&config, &config.entries[0].id));
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
-            let door = Arc::new(Door::new(&config));
+            let admission = Arc::new(Admission::new(&config));
             let stop = async {
                 stopped.await.expect("told to stop");
                 Ok(())
             };
-            run(node, ports, None, &config, door, stop).await
+            run(node, ports, None, &config, admission, stop).await
         });
         let status = get_page(admin, "/status").await;
         assert!(status.contains("\"access\""), "{status}");

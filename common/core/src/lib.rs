@@ -5,6 +5,7 @@
 //! Pure: no socket, no file, no clock is read here, and nothing in the dependency tree could. What
 //! touches the system is in `vixen-runtime`.
 
+pub mod access;
 pub mod durability;
 pub mod id;
 pub mod membership;

@@ -10,6 +10,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use vixen_core::access::SITE_SHARES;
+
 /// Bits of an IPv6 address that tell one client from another.
 const BLOCK_BITS: u8 = 64;
 /// Bits of an IPv6 address that tell one site from another: what providers give at most (RFC 6177).
@@ -51,7 +53,7 @@ impl AddressBlock {
 
 impl WideBlock {
     /// A site may have so many times as much of anything as a client.
-    pub const SHARES: usize = 8;
+    pub const SHARES: usize = SITE_SHARES;
 
     /// What a site may have of a whole of which an address may have `share`: as many shares as elsewhere, and
     /// not more than half, nor less than one address. Who has a site has more addresses than shares make a whole.

@@ -15,7 +15,7 @@ use std::fmt;
 use vixen_core::tier::Tier;
 
 use crate::address::WideBlock;
-use crate::config::{Config, Limits, QuotaConfig, RealmConfig};
+use crate::config::{Config, Limits, Quota, RealmConfig};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -171,7 +171,7 @@ impl MemoryBound {
 /// What is remembered for quotas: of realms, and of users. Those without a name are one for each
 /// address, and one for each site of IPv6 with as many topics as eight.
 fn quotas(realms: &[RealmConfig]) -> Vec<Part> {
-    let topics = |quota: &QuotaConfig| quota.topics_kept().unwrap_or(0);
+    let topics = |quota: &Quota| quota.topics_kept().unwrap_or(0);
     let of_realms = realms.iter().map(|realm| topics(&realm.quota)).sum::<u64>();
     let (mut users, mut of_users) = (0, 0_u64);
     let mut topics_of_address = 0;
@@ -185,15 +185,15 @@ fn quotas(realms: &[RealmConfig]) -> Vec<Part> {
             of_users = of_users.saturating_add(topics(&quota));
         }
         if let Some(quota) = realm.anonymous.as_ref().and_then(quota_of) {
-            users = QuotaConfig::USERS_MAX;
+            users = Quota::USERS_MAX;
             topics_of_address = topics(&quota).max(topics_of_address);
         }
     }
     // All realms together remember so many users, and no more.
     let of_addresses = topics_of_address
         .saturating_mul(WideBlock::SHARES as u64)
-        .saturating_mul(QuotaConfig::USERS_MAX as u64);
-    let users = (users.min(QuotaConfig::USERS_MAX) as u64).saturating_mul(QUOTA_USER_BYTES);
+        .saturating_mul(Quota::USERS_MAX as u64);
+    let users = (users.min(Quota::USERS_MAX) as u64).saturating_mul(QUOTA_USER_BYTES);
     let topics = of_users.saturating_add(of_addresses).saturating_mul(QUOTA_TOPIC_BYTES);
     let parts = [
         ("realm.quota", "topics of late, by realm", of_realms.saturating_mul(QUOTA_TOPIC_BYTES)),
@@ -269,7 +269,7 @@ mod tests {
     /// Those of realms, of users, and of whoever has no name: at most as many as are remembered.
     #[test]
     fn topics_that_quotas_remember_are_part_of_the_bound() {
-        let quota = |topics_max| QuotaConfig { topics_max, ..QuotaConfig::UNLIMITED };
+        let quota = |topics_max| Quota { topics_max, ..Quota::UNLIMITED };
         let role = |name: &str, topics_max| RoleConfig {
             name: name.to_owned(),
             permissions: Vec::new(),

@@ -175,6 +175,12 @@ pub struct Publish {
 }
 
 impl Publish {
+    /// What it counts against the bound of a message, and against quotas.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        self.topic.uri.len() + self.payload.len() + self.attributes.len()
+    }
+
     /// What it counts against the bounds on unacknowledged bytes.
     #[must_use]
     pub fn counted_bytes(&self) -> usize {

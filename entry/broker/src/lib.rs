@@ -7,6 +7,7 @@
 //! `api` is what gates and these machines say to each other. Sockets, frames, codes and URIs are the
 //! gates' (`vixen-entry`), and so are the channels between them.
 
+pub mod access;
 pub mod api;
 pub mod delivery;
 pub mod event;

@@ -3,12 +3,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use subtle::{Choice, ConstantTimeEq};
 
 use vixen_broker::api::SessionId;
 use vixen_core::time::WallTime;
-use vixen_runtime::config::Salting;
 
 use super::identity::{Identity, Method};
 use super::stand_in::hmac_sha256;
@@ -24,15 +23,14 @@ impl Expected {
     }
 }
 
-/// The `Extra` of CHALLENGE, and the signature that answers it.
+/// The text of the challenge, and the signature that answers it.
 pub(super) fn challenge(
     identity: &Identity,
     session: SessionId,
     nonce: &[u8],
     now: WallTime,
     secret: &[u8],
-    salting: Option<&Salting>,
-) -> (Map<String, Value>, Expected) {
+) -> (String, Expected) {
     let challenge = json!({
         "authid": &*identity.authid,
         "authrole": &*identity.authrole,
@@ -44,14 +42,7 @@ pub(super) fn challenge(
     })
     .to_string();
     let expected = Expected(STANDARD.encode(hmac_sha256(secret, &[challenge.as_bytes()])));
-    let mut extra = Map::new();
-    extra.insert("challenge".to_owned(), challenge.into());
-    if let Some(salting) = salting {
-        extra.insert("salt".to_owned(), salting.salt.as_str().into());
-        extra.insert("iterations".to_owned(), salting.iterations.into());
-        extra.insert("keylen".to_owned(), salting.key_bytes.into());
-    }
-    (extra, expected)
+    (challenge, expected)
 }
 
 /// `2014-06-22T16:51:41.643Z`; a time that no calendar has becomes the start of 1970.

@@ -2,11 +2,7 @@
 //! Authentication*).
 
 use ed25519_dalek::{Signature, VerifyingKey};
-use serde_json::{Map, Value};
 use subtle::{Choice, ConstantTimeEq};
-
-use super::hello::Details;
-use super::refusal::Refusal;
 
 /// Signature and message.
 const ANSWER_BYTES: usize = 96;
@@ -15,30 +11,8 @@ const ANSWER_BYTES: usize = 96;
 #[derive(Clone)]
 pub(super) struct Expected {
     /// The client's key, whether any user has it or not.
-    public_key: [u8; 32],
-    challenge: [u8; 32],
-}
-
-/// The client's public key from HELLO.
-pub(super) fn public_key(details: &Details<'_>) -> Result<[u8; 32], Refusal> {
-    details.refuse_channel_binding()?;
-    let mut key = [0; 32];
-    details
-        .extra_text("pubkey", "HELLO.Details.authextra.pubkey")?
-        .and_then(|text| hex::decode_to_slice(text, &mut key).ok())
-        .ok_or(Refusal::Incomplete("authextra.pubkey: an Ed25519 public key, 32 bytes in hex"))?;
-    Ok(key)
-}
-
-/// The `Extra` of CHALLENGE, and what its answer is checked with.
-pub(super) fn challenge(
-    public_key: [u8; 32],
-    challenge: [u8; 32],
-) -> (Map<String, Value>, Expected) {
-    let mut extra = Map::new();
-    extra.insert("challenge".to_owned(), hex::encode(challenge).into());
-    extra.insert("channel_binding".to_owned(), Value::Null);
-    (extra, Expected { public_key, challenge })
+    pub(super) public_key: [u8; 32],
+    pub(super) challenge: [u8; 32],
 }
 
 impl Expected {

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 /// How a client logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
@@ -46,7 +44,8 @@ impl Method {
     }
 
     /// The method of that name.
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
 }
@@ -64,8 +63,8 @@ pub struct Identity {
     pub authmethod: Method,
     /// Where users come from: always `static`, the configuration.
     pub authprovider: &'static str,
-    /// `authextra` of WELCOME: the server's proof of SCRAM, else empty.
-    pub authextra: Map<String, Value>,
+    /// SCRAM: the server's own proof, in base64.
+    pub server_proof: Option<String>,
     /// What it logged in with.
     pub(super) proof: ProofTag,
 }

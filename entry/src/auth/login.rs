@@ -1,60 +1,87 @@
-//! From HELLO to WELCOME or CHALLENGE.
+//! From what a client says first to its welcome or a challenge.
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use vixen_core::time::WallTime;
 
-use super::hello::{Details, Hello};
+use super::challenge::Challenge;
 use super::identity::{Identity, Method, PROVIDER, ProofTag};
 use super::pending::{Expected, Pending};
 use super::realm::{Found, OPEN_ROLE, Proof, Realm, State};
-use super::realms::{Nonce, Step};
-use super::refusal::Refusal;
+use super::refusal::{Needed, Refusal};
+use super::request::{LoginRequest, Offer};
 use super::stand_in::StandIns;
 use super::{cra, cryptosign, scram};
 
 /// Random bytes in a challenge with a text nonce: 24 characters of base64 without padding.
 const NONCE_BYTES: usize = 18;
 
-/// From HELLO to the next message.
+/// 32 random bytes, fresh for each login, from the operating system.
+#[derive(Clone, Copy)]
+pub struct Nonce(pub [u8; 32]);
+
+/// Shows nothing: it is a part of proofs.
+impl std::fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Nonce(…)")
+    }
+}
+
+/// How a login goes on.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// The session is open.
+    Welcome(Identity),
+    /// Ask the client for a proof, and hand its answer to
+    /// [`Realms::authenticate`](super::Realms::authenticate).
+    Challenge {
+        /// The method.
+        method: Method,
+        /// What is asked.
+        challenge: Challenge,
+        /// What the answer is checked with.
+        pending: Box<Pending>,
+    },
+    /// It may not come in.
+    Refused(Refusal),
+}
+
+/// Begins a login.
 pub(super) fn begin(
     stand_ins: &StandIns,
     state: &State,
-    hello: &Hello<'_>,
+    request: &LoginRequest<'_>,
     nonce: &Nonce,
     now: WallTime,
 ) -> Result<Step, Refusal> {
-    let details = Details::parse(hello.details)?;
     let realm = match state {
         State::Open => {
-            choose(&details, |method| method == Method::Anonymous)?;
-            return Ok(Step::Welcome(anonymous(hello.realm.into(), OPEN_ROLE.into(), nonce)));
+            choose(request, |method| method == Method::Anonymous)?;
+            return Ok(Step::Welcome(anonymous(request.realm.into(), OPEN_ROLE.into(), nonce)));
         }
-        State::Configured(realms) => realms.get(hello.realm).ok_or(Refusal::NoSuchRealm)?,
+        State::Configured(realms) => realms.get(request.realm).ok_or(Refusal::NoSuchRealm)?,
     };
-    let login = Login { stand_ins, realm, details, hello, nonce, now };
-    let method = choose(&details, |method| realm.has(method))?;
-    let (extra, pending) = match method {
-        Method::Anonymous => {
+    let login = Login { stand_ins, realm, request, nonce, now };
+    let offer = choose(request, |method| realm.has(method))?;
+    let (challenge, pending) = match offer {
+        Offer::Anonymous => {
             let role = realm.anonymous.clone().ok_or(Refusal::AuthenticationRequired)?;
             return Ok(Step::Welcome(anonymous(Arc::clone(&realm.name), role, nonce)));
         }
-        Method::Ticket | Method::WampCra | Method::Scram | Method::WampScram => {
-            login.with_secret(method)?
-        }
-        Method::Cryptosign => login.with_key()?,
+        Offer::Ticket | Offer::WampCra | Offer::Scram { .. } => login.with_secret(offer)?,
+        Offer::Cryptosign { public_key } => login.with_key((*public_key)?)?,
     };
-    Ok(Step::Challenge { method, extra, pending })
+    Ok(Step::Challenge { method: offer.method(), challenge, pending: Box::new(pending) })
 }
 
-/// The first method that the client offers and `has` accepts. What is not known here is passed
-/// over.
-fn choose(details: &Details<'_>, has: impl Fn(Method) -> bool) -> Result<Method, Refusal> {
-    let chosen = details.methods().filter_map(Method::parse).find(|method| has(*method));
+/// The first way that the client offers and `has` accepts. What is not known here is passed over.
+fn choose<'r, 'a>(
+    request: &'r LoginRequest<'a>,
+    has: impl Fn(Method) -> bool,
+) -> Result<&'r Offer<'a>, Refusal> {
+    let chosen = request.offers.iter().find(|offer| has(offer.method()));
     chosen.ok_or_else(|| {
-        if details.methods().all(|method| method == Method::Anonymous.as_str()) {
+        if request.is_anonymous_only() {
             Refusal::AuthenticationRequired
         } else {
             Refusal::NoMatchingMethod
@@ -71,7 +98,7 @@ fn anonymous(realm: Arc<str>, authrole: Arc<str>, nonce: &Nonce) -> Identity {
         authrole,
         authmethod: Method::Anonymous,
         authprovider: PROVIDER,
-        authextra: Map::new(),
+        server_proof: None,
         proof: ProofTag::NONE,
     }
 }
@@ -80,19 +107,19 @@ fn anonymous(realm: Arc<str>, authrole: Arc<str>, nonce: &Nonce) -> Identity {
 struct Login<'a> {
     stand_ins: &'a StandIns,
     realm: &'a Realm,
-    details: Details<'a>,
-    hello: &'a Hello<'a>,
+    request: &'a LoginRequest<'a>,
     nonce: &'a Nonce,
     now: WallTime,
 }
 
 impl Login<'_> {
     /// The methods by which a user with a name proves to know a secret.
-    fn with_secret(&self, method: Method) -> Result<(Map<String, Value>, Pending), Refusal> {
-        let authid = self.details.authid().ok_or(Refusal::Incomplete("HELLO.Details.authid"))?;
-        let client_nonce = match method {
-            Method::Scram | Method::WampScram => scram::client_nonce(&self.details)?,
-            Method::Anonymous | Method::Ticket | Method::WampCra | Method::Cryptosign => "",
+    fn with_secret(&self, offer: &Offer<'_>) -> Result<(Challenge, Pending), Refusal> {
+        let authid = self.request.name().ok_or(Refusal::Incomplete(Needed::Name))?;
+        let method = offer.method();
+        let client_nonce = match offer {
+            Offer::Scram { nonce, .. } => (*nonce)?,
+            Offer::Anonymous | Offer::Ticket | Offer::WampCra | Offer::Cryptosign { .. } => "",
         };
         let found = self.realm.find(method, authid, self.stand_ins);
         let Found { user, model } = found.ok_or(Refusal::NoMatchingMethod)?;
@@ -105,33 +132,33 @@ impl Login<'_> {
             authrole: Arc::clone(&user.unwrap_or(model).role),
             authmethod: method,
             authprovider: PROVIDER,
-            authextra: Map::new(),
+            server_proof: None,
             proof: proof.tag(self.stand_ins),
         };
         let nonce = &self.nonce.0[..NONCE_BYTES];
-        let (extra, expected) = match proof {
-            Proof::Ticket(expected) => (Map::new(), Expected::Ticket(expected.clone())),
+        let (challenge, expected) = match proof {
+            Proof::Ticket(expected) => (Challenge::Ticket, Expected::Ticket(expected.clone())),
             Proof::WampCra { secret, salting } => {
-                let (session, salting) = (self.hello.session, salting.as_ref());
-                let (extra, expected) =
-                    cra::challenge(&identity, session, nonce, self.now, secret, salting);
-                (extra, Expected::WampCra(expected))
+                let session = self.request.session;
+                let (text, expected) = cra::challenge(&identity, session, nonce, self.now, secret);
+                let salting = salting.clone();
+                (Challenge::WampCra { text, salting }, Expected::WampCra(expected))
             }
             Proof::Scram(credential) => {
                 let credential = credential.clone();
-                let (extra, expected) = scram::challenge(authid, client_nonce, nonce, credential);
-                (extra, Expected::Scram(expected))
+                let (challenge, expected) =
+                    scram::challenge(authid, client_nonce, nonce, credential);
+                (challenge, Expected::Scram(expected))
             }
             Proof::Cryptosign(_) => return Err(Refusal::NoMatchingMethod),
         };
-        Ok((extra, Pending { identity, is_known: user.is_some(), expected }))
+        Ok((challenge, Pending { identity, is_known: user.is_some(), expected }))
     }
 
     /// Cryptosign: the key says who it is, and a name must agree.
-    fn with_key(&self) -> Result<(Map<String, Value>, Pending), Refusal> {
-        let public_key = cryptosign::public_key(&self.details)?;
+    fn with_key(&self, public_key: [u8; 32]) -> Result<(Challenge, Pending), Refusal> {
         let owner = self.realm.owner(&public_key);
-        let named = self.details.authid();
+        let named = self.request.name();
         let user = owner.filter(|user| named.is_none_or(|authid| *user.authid == *authid));
         let identity = Identity {
             realm: Arc::clone(&self.realm.name),
@@ -143,11 +170,12 @@ impl Login<'_> {
             authrole: user.map_or_else(|| "".into(), |user| Arc::clone(&user.role)),
             authmethod: Method::Cryptosign,
             authprovider: PROVIDER,
-            authextra: Map::new(),
+            server_proof: None,
             proof: ProofTag(public_key),
         };
-        let (extra, expected) = cryptosign::challenge(public_key, self.nonce.0);
-        let expected = Expected::Cryptosign(expected);
-        Ok((extra, Pending { identity, is_known: user.is_some(), expected }))
+        let expected =
+            Expected::Cryptosign(cryptosign::Expected { public_key, challenge: self.nonce.0 });
+        let challenge = Challenge::Cryptosign { bytes: self.nonce.0 };
+        Ok((challenge, Pending { identity, is_known: user.is_some(), expected }))
     }
 }

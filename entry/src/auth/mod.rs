@@ -4,13 +4,13 @@
 //! static authentication and authorization.
 //!
 //! ```text
-//! HELLO --Realms::hello--> Welcome(Identity)
-//!                     \--> Challenge(Pending) --Realms::authenticate--> Identity
-//!                      \-> Refused                                 \--> Refusal
-//! Identity --Realms::permissions--> Permissions: publish(topic), subscribe(pattern)
+//! LoginRequest --Realms::log_in--> Welcome(Identity)
+//!                             \--> Challenge(Pending) --Realms::authenticate--> Identity
+//!                              \-> Refused                                 \--> Refusal
+//! Identity --Realms::permissions--> Permissions of `vixen_broker::access`
 //! ```
-//! All of it is pure: the driver brings session ids, random bytes and the time. [`FailureGate`]
-//! slows down those who guess.
+//! All of it is pure: the driver brings session ids, random bytes and the time. [`LoginThrottle`] slows
+//! down those who guess. Gates read requests and answers of their protocols, and say refusals in it.
 //!
 //! Invariants:
 //! - A1: an [`Identity`] comes from a realm without users, or from a login that was proven against
@@ -20,29 +20,29 @@
 //!   cluster has, so that it is the same each time and at every entry.
 //! - A3: no secret is in a `Debug`, an error or a [`Refusal`].
 
+mod challenge;
 mod cra;
 pub mod credential;
 mod cryptosign;
-mod gate;
-mod hello;
 mod identity;
 mod login;
-mod pattern;
 mod pending;
-mod permission;
 mod realm;
 mod realms;
 mod refusal;
+mod request;
 mod scram;
 mod stand_in;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod ticket;
 
-pub use gate::{Account, FailureGate, FailureLimits};
-pub use hello::Hello;
+pub use challenge::Challenge;
 pub use identity::{Identity, Method};
+pub use login::{Nonce, Step};
 pub use pending::Pending;
-pub use permission::Permissions;
-pub use realms::{Nonce, Realms, Step};
-pub use refusal::Refusal;
+pub use realms::Realms;
+pub use refusal::{Needed, Refusal};
+pub use request::{Answer, LoginRequest, Offer, checked_nonce, public_key_of};
+pub use throttle::{Account, FailureLimits, LoginThrottle, NowWaits};

@@ -1,12 +1,11 @@
-//! A login between CHALLENGE and AUTHENTICATE.
+//! A login between a challenge and its answer.
 
 use std::fmt;
 
-use serde_json::{Map, Value};
-
-use super::gate::Account;
 use super::identity::Identity;
 use super::refusal::Refusal;
+use super::request::Answer;
+use super::throttle::Account;
 use super::{cra, cryptosign, scram, ticket};
 
 /// A client that was challenged. [`Realms::authenticate`](super::Realms::authenticate) takes its
@@ -36,20 +35,22 @@ impl Pending {
         Account::of(&self.identity.realm, &self.identity.authid)
     }
 
+    /// The name that it is for, whether there is such a user or not.
+    #[must_use]
+    pub fn name(&self) -> std::sync::Arc<str> {
+        std::sync::Arc::clone(&self.identity.authid)
+    }
+
     /// Checks the answer. An unknown user's is checked as well, for the time that it takes.
-    pub(super) fn verify(
-        self,
-        signature: &str,
-        extra: &Map<String, Value>,
-    ) -> Result<Identity, Refusal> {
+    pub(super) fn verify(self, answer: &Answer<'_>) -> Result<Identity, Refusal> {
         let Self { mut identity, is_known, expected } = self;
         let is_right = match expected {
-            Expected::Ticket(expected) => expected.verify(signature),
-            Expected::WampCra(expected) => expected.verify(signature),
-            Expected::Cryptosign(expected) => expected.verify(signature),
+            Expected::Ticket(expected) => expected.verify(answer.proof),
+            Expected::WampCra(expected) => expected.verify(answer.proof),
+            Expected::Cryptosign(expected) => expected.verify(answer.proof),
             Expected::Scram(expected) => {
-                let (is_right, authextra) = expected.verify(signature, extra)?;
-                identity.authextra = authextra;
+                let (is_right, server_proof) = expected.verify(answer)?;
+                identity.server_proof = Some(server_proof);
                 is_right
             }
         };

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use vixen_broker::access::{Permission, Permissions, Quotas};
+use vixen_core::access::Quota;
 use vixen_runtime::config::{
-    Access, Credential, RealmConfig, Salting, ScramConfig, SecretKey, UserConfig,
+    Access, Credential, RealmConfig, RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
 };
 
 use super::identity::{Identity, Method, ProofTag};
-use super::permission::Permissions;
 use super::stand_in::StandIns;
 use super::ticket;
 
@@ -74,7 +75,7 @@ impl Realm {
         let roles = config
             .roles
             .iter()
-            .map(|role| (role.name.as_str().into(), Permissions::new(role, config.quota)));
+            .map(|role| (role.name.as_str().into(), permissions_of(role, config.quota)));
         let mut realm = Self {
             name: config.name.as_str().into(),
             anonymous: config.anonymous.as_deref().map(Into::into),
@@ -147,6 +148,17 @@ impl Realm {
         };
         self.roles.get(&*identity.authrole).filter(|_| is_there).cloned()
     }
+}
+
+/// What a role of the configuration may do, in a realm with this quota.
+fn permissions_of(role: &RoleConfig, realm: Quota) -> Permissions {
+    let permissions = role.permissions.iter().map(|permission| Permission {
+        uri: permission.uri.clone(),
+        matching: permission.matching,
+        publish: permission.publish.then_some(permission.disclose_publisher),
+        subscribe: permission.subscribe,
+    });
+    Permissions::new(permissions, Quotas { user: role.quota, realm })
 }
 
 /// Where in a list of that length a digest points to.

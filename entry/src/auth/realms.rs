@@ -3,48 +3,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde_json::{Map, Value};
-
+use vixen_broker::access::Permissions;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::{Access, RealmConfig, Secret};
 
-use super::hello::Hello;
 use super::identity::{Identity, Method};
-use super::login;
+use super::login::{self, Nonce, Step};
 use super::pending::Pending;
-use super::permission::Permissions;
 use super::realm::{OPEN_ROLE, State};
 use super::refusal::Refusal;
+use super::request::{Answer, LoginRequest};
 use super::stand_in::StandIns;
-
-/// 32 random bytes, fresh for each HELLO, from the operating system.
-#[derive(Clone, Copy)]
-pub struct Nonce(pub [u8; 32]);
-
-/// Shows nothing: it is a part of proofs.
-impl std::fmt::Debug for Nonce {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Nonce(…)")
-    }
-}
-
-/// How a login goes on after HELLO.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// The session is open: send WELCOME.
-    Welcome(Identity),
-    /// Send `[CHALLENGE, method, extra]`, and hand the AUTHENTICATE to [`Realms::authenticate`].
-    Challenge {
-        /// The method.
-        method: Method,
-        /// Its `Extra`.
-        extra: Map<String, Value>,
-        /// What the answer is checked with.
-        pending: Pending,
-    },
-    /// Send ABORT.
-    Refused(Refusal),
-}
 
 /// The realms as of the newest configuration. Clones are the same realms.
 #[derive(Clone)]
@@ -116,24 +85,18 @@ impl Realms {
     /// The first method that the client offers and the realm has is the one: whether the user has
     /// it would tell whether there is such a user.
     #[must_use]
-    pub fn hello(&self, hello: &Hello<'_>, nonce: &Nonce, now: WallTime) -> Step {
+    pub fn log_in(&self, request: &LoginRequest<'_>, nonce: &Nonce, now: WallTime) -> Step {
         let state = self.state();
-        login::begin(&self.0.stand_ins, &state, hello, nonce, now).unwrap_or_else(Step::Refused)
+        login::begin(&self.0.stand_ins, &state, request, nonce, now).unwrap_or_else(Step::Refused)
     }
 
-    /// Takes the answer to a challenge: the elements of AUTHENTICATE.
+    /// Takes the answer to a challenge.
     ///
     /// # Errors
     /// [`Refusal::Denied`] when the proof is wrong, there is no such user, or the configuration has
-    /// meanwhile lost or changed it; [`Refusal::Malformed`] and [`Refusal::ChannelBinding`] by what
-    /// `extra` holds.
-    pub fn authenticate(
-        &self,
-        pending: Pending,
-        signature: &str,
-        extra: &Map<String, Value>,
-    ) -> Result<Identity, Refusal> {
-        let identity = pending.verify(signature, extra)?;
+    /// meanwhile lost or changed it; [`Refusal::ChannelBinding`] when it is bound to a channel.
+    pub fn authenticate(&self, pending: Pending, answer: &Answer<'_>) -> Result<Identity, Refusal> {
+        let identity = pending.verify(answer)?;
         if self.permissions(&identity).is_some() { Ok(identity) } else { Err(Refusal::Denied) }
     }
 

@@ -1,12 +1,27 @@
 //! Why somebody is not let in.
 
-/// A login that did not succeed. The texts are for the client and tell nothing about users.
+/// What a way to log in needs, and the client does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Needed {
+    /// Who it is.
+    #[error("a name")]
+    Name,
+    /// For cryptosign.
+    #[error("an Ed25519 public key, 32 bytes in hex")]
+    PublicKey,
+    /// For SCRAM.
+    #[error("random bytes in base64, 256 characters at most")]
+    Nonce,
+}
+
+/// A login that did not succeed. The texts are for the client and tell nothing about users; where a gate
+/// can name what is missing as its protocol does, it has texts of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The details of HELLO, or of AUTHENTICATE, are not what the specification says.
+    /// Something that the client says is not what its protocol wants: the gate cannot read it.
     #[error("{field} is not {expected}")]
     Malformed {
-        /// The field, with its dictionaries.
+        /// What it is, as the protocol calls it.
         field: &'static str,
         /// What it should be.
         expected: &'static str,
@@ -15,16 +30,16 @@ pub enum Refusal {
     #[error("no such realm here")]
     NoSuchRealm,
     /// The client wants to be anonymous, and the realm does not have that.
-    #[error("this realm has no anonymous sessions: offer a method in HELLO.Details.authmethods")]
+    #[error("this realm has no anonymous sessions")]
     AuthenticationRequired,
-    /// The method needs something that HELLO does not have.
+    /// The method needs something that the client does not say.
     #[error("this method of authentication needs {0}")]
-    Incomplete(&'static str),
+    Incomplete(Needed),
     /// The realm has none of the methods that the client offers.
-    #[error("this realm has none of the methods in HELLO.Details.authmethods")]
+    #[error("this realm has none of the methods that are offered")]
     NoMatchingMethod,
     /// The client wants its proof bound to a TLS channel.
-    #[error("channel binding is not supported: leave authextra.channel_binding out, or null")]
+    #[error("channel binding is not supported")]
     ChannelBinding,
     /// The proof is wrong, or there is no such user: which one is not told.
     #[error("authentication denied")]
@@ -35,22 +50,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason of ABORT (WAMP spec, *Advanced Profile URIs*).
-    #[must_use]
-    pub const fn uri(self) -> &'static str {
-        match self {
-            Self::Malformed { .. } => "wamp.error.protocol_violation",
-            Self::NoSuchRealm => "wamp.error.no_such_realm",
-            Self::AuthenticationRequired | Self::Incomplete(_) => {
-                "wamp.error.authentication_required"
-            }
-            Self::NoMatchingMethod => "wamp.error.no_matching_auth_method",
-            Self::ChannelBinding => "wamp.error.authentication_failed",
-            Self::Denied => "wamp.error.authentication_denied",
-            Self::Throttled => "vixen.error.too_many_failed_logins",
-        }
-    }
-
     /// Value of a metric label `reason`.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -81,7 +80,7 @@ impl Refusal {
         }
     }
 
-    /// Whether it may be a guess, which [`FailureGate`](super::FailureGate) is to count.
+    /// Whether it may be a guess, which [`LoginThrottle`](super::LoginThrottle) is to count.
     #[must_use]
     pub const fn is_failed_proof(self) -> bool {
         match self {

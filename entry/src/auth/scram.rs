@@ -17,18 +17,15 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use vixen_runtime::config::ScramConfig;
 
-use super::hello::{Details, text};
+use super::challenge::Challenge;
 use super::refusal::Refusal;
+use super::request::Answer;
 use super::stand_in::hmac_sha256;
-
-/// The longest nonce of a client, in characters.
-const NONCE_CHARS_MAX: usize = 256;
 
 /// The two ways to write "no channel binding": the header `n,,` of RFC 5802 in base64, and that of
 /// the draft.
@@ -43,60 +40,33 @@ pub(super) struct Expected {
     nonce: String,
 }
 
-/// The client's nonce from HELLO.
-pub(super) fn client_nonce<'a>(details: &Details<'a>) -> Result<&'a str, Refusal> {
-    details.refuse_channel_binding()?;
-    let nonce = details.extra_text("nonce", "HELLO.Details.authextra.nonce")?;
-    nonce
-        .filter(|nonce| (1..=NONCE_CHARS_MAX).contains(&nonce.len()))
-        .filter(|nonce| STANDARD.decode(nonce).is_ok())
-        .ok_or(Refusal::Incomplete(
-            "authextra.nonce: random bytes in base64, 256 characters at most",
-        ))
-}
-
-/// The `Extra` of CHALLENGE, and what its answer is checked with.
+/// The challenge, and what its answer is checked with.
 pub(super) fn challenge(
     authid: &str,
     client_nonce: &str,
     server_nonce: &[u8],
     credential: ScramConfig,
-) -> (Map<String, Value>, Expected) {
+) -> (Challenge, Expected) {
     let nonce = format!("{client_nonce}{}", STANDARD.encode(server_nonce));
     let salt = STANDARD.encode(&credential.salt);
     let iterations = credential.kdf.iterations();
     let messages =
         format!("n={},r={client_nonce},r={nonce},s={salt},i={iterations}", escaped(authid));
-    let mut extra = Map::new();
-    extra.insert("nonce".to_owned(), nonce.as_str().into());
-    extra.insert("salt".to_owned(), salt.into());
-    extra.insert("kdf".to_owned(), credential.kdf.name().into());
-    extra.insert("iterations".to_owned(), iterations.into());
-    // Absent, not null, without one: Autobahn takes it for a number when it is there.
-    if let Some(memory_kib) = credential.kdf.memory_kib() {
-        extra.insert("memory".to_owned(), memory_kib.into());
-    }
-    (extra, Expected { credential, messages, nonce })
+    let challenge = Challenge::Scram { nonce: nonce.clone(), salt, kdf: credential.kdf };
+    (challenge, Expected { credential, messages, nonce })
 }
 
 impl Expected {
-    /// Checks the client's proof. With it comes the server's, for `authextra` of WELCOME, which is
-    /// only of use when the client's is right.
-    pub(super) fn verify(
-        &self,
-        signature: &str,
-        extra: &Map<String, Value>,
-    ) -> Result<(Choice, Map<String, Value>), Refusal> {
-        let binding = text(extra, "channel_binding", "AUTHENTICATE.Extra.channel_binding")?;
-        let data = text(extra, "cbind_data", "AUTHENTICATE.Extra.cbind_data")?;
-        if binding.or(data).is_some() {
+    /// Checks the client's proof. With it comes the server's, which is only of use when the client's is
+    /// right.
+    pub(super) fn verify(&self, answer: &Answer<'_>) -> Result<(Choice, String), Refusal> {
+        if answer.is_bound {
             return Err(Refusal::ChannelBinding);
         }
         // The proof is over the nonce as well, so that an absent one is no loss.
-        let nonce = text(extra, "nonce", "AUTHENTICATE.Extra.nonce")?;
-        let is_ours = nonce.is_none_or(|nonce| nonce == self.nonce);
+        let is_ours = answer.nonce.is_none_or(|nonce| nonce == self.nonce);
         let proof: Option<[u8; 32]> =
-            STANDARD.decode(signature).ok().and_then(|proof| proof.try_into().ok());
+            STANDARD.decode(answer.proof).ok().and_then(|proof| proof.try_into().ok());
         let Some(proof) = proof.filter(|_| is_ours) else { return Err(Refusal::Denied) };
         let mut is_right = Choice::from(0);
         let mut server_signature = [0; 32];
@@ -109,11 +79,7 @@ impl Expected {
             }
             is_right |= right;
         }
-        let verifier = Value::from(STANDARD.encode(server_signature));
-        let mut extra = Map::new();
-        extra.insert("verifier".to_owned(), verifier.clone());
-        extra.insert("scram_server_signature".to_owned(), verifier);
-        Ok((is_right, extra))
+        Ok((is_right, STANDARD.encode(server_signature)))
     }
 
     /// RFC 5802 §3: a key that hashes to the stored one made the proof.
@@ -153,11 +119,11 @@ mod tests {
             format!("n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
         let expected = Expected { credential, messages, nonce: nonce.to_owned() };
         let proof = "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
-        let (is_right, extra) = expected.verify(proof, &Map::new()).expect("well formed");
+        let (is_right, server) = expected.verify(&Answer::of(proof)).expect("well formed");
         assert!(bool::from(is_right));
-        assert_eq!(extra["verifier"], "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+        assert_eq!(server, "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
         let other = "eHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
-        let (is_right, _) = expected.verify(other, &Map::new()).expect("well formed");
+        let (is_right, _) = expected.verify(&Answer::of(other)).expect("well formed");
         assert!(!bool::from(is_right));
     }
 

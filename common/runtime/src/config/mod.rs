@@ -50,15 +50,16 @@ pub use error::ConfigError;
 pub use limits::Limits;
 pub use listen::parse_listen;
 pub use realm::{
-    AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Disclosure, Kdf, PermissionConfig, QuotaConfig,
-    RealmConfig, RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
+    AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig,
+    Salting, ScramConfig, SecretKey, UserConfig,
 };
 pub use secret::Secret;
 pub use secrets::{STRONG_BITS, SecretConcern, Secrets};
 pub use storage::Storage;
 pub use tls::TlsFiles;
+pub use vixen_core::access::{Disclosure, Quota, UriCheck};
 pub use vixen_core::durability::Durability;
-pub use wamp::{Goodbye, UriCheck, Wamp};
+pub use wamp::{Goodbye, Wamp};
 pub use web::{
     AllowedHosts, AllowedOrigins, ClientAddressHeader, ParseHostError, ParseOriginError,
     TrustedProxies, Web,

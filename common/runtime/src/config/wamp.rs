@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use vixen_core::access::UriCheck;
+
 use super::error::ConfigError;
 use super::read::TableReader;
 
@@ -29,26 +31,6 @@ pub enum Goodbye {
     Final,
     /// Always.
     Always,
-}
-
-/// The two rules of the specification for URIs (WAMP spec §2.1.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UriCheck {
-    /// Components without whitespace, `.` and `#`.
-    #[default]
-    Loose,
-    /// Components of small letters, digits and `_`.
-    Strict,
-}
-
-impl fmt::Display for UriCheck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Loose => "loose",
-            Self::Strict => "strict",
-        })
-    }
 }
 
 impl fmt::Display for Goodbye {

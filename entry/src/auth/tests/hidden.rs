@@ -74,7 +74,7 @@ fn unknown_users_are_challenged_like_known_ones_each_time_the_same_and_denied() 
             assert_eq!(extra, again, "{method} {name}: the same each time and at each entry");
             forms.insert(form(&extra));
             let answer = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-            let denied = realms.authenticate(pending, answer, &Map::new());
+            let denied = authenticate(&realms, pending, answer, &Map::new());
             assert_eq!(denied, Err(Refusal::Denied), "{method} {name}");
         }
         assert!(forms.is_subset(&known_forms), "{method}: {forms:?} {known_forms:?}");

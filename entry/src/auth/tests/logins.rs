@@ -19,7 +19,7 @@ fn a_ticket_is_compared() {
     let identity = log_in(&realms, TICKET, "secret-of-joe").expect("right");
     assert_eq!((&*identity.realm, &*identity.authid), ("full", "joe"));
     assert_eq!((&*identity.authrole, identity.authmethod), ("user", Method::Ticket));
-    assert!(identity.authextra.is_empty());
+    assert!(login::authextra(&identity).is_empty());
     for wrong in ["", "secret-of-jo", "secret-of-joe ", "Secret-of-joe", "secret-of-peter", "ß"] {
         assert_eq!(log_in(&realms, TICKET, wrong), Err(Refusal::Denied), "{wrong}");
     }
@@ -62,9 +62,8 @@ fn a_signature_of_wampcra_is_good_for_one_session_time_and_nonce() {
     let realms = realms_of(FULL);
     let details = dict(CRA);
     let log_in = |session, nonce: &Nonce, now| {
-        let hello = Hello { realm: "full", details: &details, session };
-        let (_, pending) = challenged(realms.hello(&hello, nonce, now));
-        realms.authenticate(pending, CRA_SIGNATURE, &Map::new()).is_ok()
+        let (_, pending) = challenged(hello_with(&realms, "full", &details, session, nonce, now));
+        authenticate(&realms, pending, CRA_SIGNATURE, &Map::new()).is_ok()
     };
     assert!(log_in(SESSION, &nonce(), NOW));
     assert!(!log_in(SessionId(1), &nonce(), NOW));
@@ -82,8 +81,9 @@ fn autobahn_and_the_server_prove_each_other_by_scram() {
     let identity = log_in(&realms, SCRAM, SCRAM_PROOF).expect("right");
     assert_eq!((&*identity.authid, identity.authmethod), ("anna@example.com", Method::Scram));
     let signature = "W6czlBUrajCj5KhqSGdgg933ejJgXN3XbodXP63qnOs=";
-    assert_eq!(identity.authextra["scram_server_signature"], signature);
-    assert_eq!(identity.authextra["verifier"], signature);
+    let authextra = login::authextra(&identity);
+    assert_eq!(authextra["scram_server_signature"], signature);
+    assert_eq!(authextra["verifier"], signature);
     let identity = log_in(&realms, &SCRAM.replace("scram", "wamp-scram"), SCRAM_PROOF);
     assert_eq!(identity.expect("right").authmethod, Method::WampScram);
     let others_nonce = SCRAM.replace("MTIz", "MTIy");
@@ -111,7 +111,7 @@ fn what_scram_answers_must_agree_with_the_challenge() {
     ];
     for (extra, wanted) in table {
         let (_, pending) = challenged(hello(&realms, "full", SCRAM));
-        let got = realms.authenticate(pending, SCRAM_PROOF, &dict(&extra));
+        let got = authenticate(&realms, pending, SCRAM_PROOF, &dict(&extra));
         assert_eq!(got.err().map(Refusal::label), wanted, "{extra}");
     }
 }
@@ -147,11 +147,10 @@ fn sign_in(
     details.insert("authextra".to_owned(), authextra.into());
     let mut nonce = Nonce([0; 32]);
     hex::decode_to_slice(challenge, &mut nonce.0).expect("hex");
-    let hello = Hello { realm: "full", details: &details, session: SESSION };
-    let (extra, pending) = challenged(realms.hello(&hello, &nonce, NOW));
+    let (extra, pending) = challenged(hello_with(&realms, "full", &details, SESSION, &nonce, NOW));
     assert_eq!(extra["challenge"], challenge);
     assert_eq!(extra["channel_binding"], Value::Null);
-    realms.authenticate(pending, answer, &Map::new())
+    authenticate(&realms, pending, answer, &Map::new())
 }
 
 #[test]

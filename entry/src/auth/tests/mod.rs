@@ -1,9 +1,8 @@
-//! Logins and permissions from the outside, with configurations as text.
+//! Logins from the outside, with configurations and HELLOs as text.
 
 mod hello;
 mod hidden;
 mod logins;
-mod permissions;
 mod reload;
 
 use std::collections::BTreeMap;
@@ -17,7 +16,8 @@ use vixen_core::time::WallTime;
 use vixen_runtime::config::{Access, Config, RealmConfig};
 
 use super::stand_in::{Cost, StandIns};
-use super::{Hello, Identity, Nonce, Pending, Realms, Refusal, Step};
+use super::{Identity, Nonce, Pending, Realms, Refusal, Step};
+use crate::gates::wamp::login;
 
 const CLUSTER: &str = r#"
 cluster = { name = "test", secret = "a-long-secret", data-dir = "data", write-quorum = 1 }
@@ -106,14 +106,38 @@ fn dict(text: &str) -> Map<String, Value> {
 }
 
 fn hello(realms: &Realms, realm: &str, details: &str) -> Step {
-    let details = dict(details);
-    realms.hello(&Hello { realm, details: &details, session: SESSION }, &nonce(), NOW)
+    hello_with(realms, realm, &dict(details), SESSION, &nonce(), NOW)
+}
+
+fn hello_with(
+    realms: &Realms,
+    realm: &str,
+    details: &Map<String, Value>,
+    session: SessionId,
+    nonce: &Nonce,
+    now: WallTime,
+) -> Step {
+    match login::request(realm, details, session) {
+        Ok(request) => realms.log_in(&request, nonce, now),
+        Err(refusal) => Step::Refused(refusal),
+    }
+}
+
+/// An AUTHENTICATE.
+fn authenticate(
+    realms: &Realms,
+    pending: Pending,
+    signature: &str,
+    extra: &Map<String, Value>,
+) -> Result<Identity, Refusal> {
+    let answer = login::answer(pending.identity.authmethod, signature, extra)?;
+    realms.authenticate(pending, &answer)
 }
 
 #[track_caller]
 fn challenged(step: Step) -> (Map<String, Value>, Pending) {
     match step {
-        Step::Challenge { extra, pending, .. } => (extra, pending),
+        Step::Challenge { challenge, pending, .. } => (login::extra_of(&challenge), *pending),
         other => panic!("no challenge: {other:?}"),
     }
 }
@@ -129,7 +153,7 @@ fn welcomed(step: Step) -> Identity {
 /// Logs in to realm `full`.
 fn log_in(realms: &Realms, details: &str, signature: &str) -> Result<Identity, Refusal> {
     let (_, pending) = challenged(hello(realms, "full", details));
-    realms.authenticate(pending, signature, &Map::new())
+    authenticate(realms, pending, signature, &Map::new())
 }
 
 /// How a HELLO is answered, in words that fit a table.

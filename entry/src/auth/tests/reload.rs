@@ -72,9 +72,9 @@ fn a_login_under_way_must_hold_in_the_new_configuration() {
     let (_, pending) = challenged(hello(&realms, "full", TICKET));
     let same = pending.clone();
     realms.replace(&configured(&FULL.replace("a.*", "b.*")), CLOSED);
-    assert!(realms.authenticate(same, "secret-of-joe", &Map::new()).is_ok());
+    assert!(authenticate(&realms, same, "secret-of-joe", &Map::new()).is_ok());
     realms.replace(&configured(&FULL.replace("secret-of-joe", "another-of-joe")), CLOSED);
-    let late = realms.authenticate(pending, "secret-of-joe", &Map::new());
+    let late = authenticate(&realms, pending, "secret-of-joe", &Map::new());
     assert_eq!(late, Err(Refusal::Denied));
 }
 

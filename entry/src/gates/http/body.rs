@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::problem::Problem;
+use crate::gates::web::Problem;
 
 const EXAMPLE: &str =
     r#"send a JSON object such as {"topic": "com.example.hello", "args": ["hello"]}"#;

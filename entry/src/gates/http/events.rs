@@ -17,6 +17,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -25,30 +26,33 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use futures_util::stream;
-use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use vixen_broker::access::SubscribeOptions;
 use vixen_broker::api::{Outgoing, SubscribeError, SubscriptionId};
 use vixen_broker::event::EventBatch;
 use vixen_broker::history::HistoryError;
 use vixen_broker::replay::{After, Effects, ReadPart, Subscriber, Wish};
 use vixen_core::id::Position;
+use vixen_core::segment::Match;
+use vixen_core::time::WallTime;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::tls::ClientAddress;
 
 use super::object::put_object;
-use super::problem::Problem;
-use super::publish::{REALM, admitted, problem_of};
-use super::refusals;
+use super::publish::{REALM, problem_of};
 use super::resume::{LastEventId, Reset};
 use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
+use crate::admission::{Rights, RightsLost};
+use crate::gates::context::SessionContext;
+use crate::gates::options::{after, matching_of};
+use crate::gates::refusal::OptionError;
+use crate::gates::web::{self, Problem, admitted};
 use crate::metrics::count_unsayable;
 use crate::outbound::SessionEvent;
 use crate::reads::{Reader, read};
-use crate::rights::{Rights, RightsLost};
-use crate::gates::wamp::{RawUri, SessionContext};
 
 /// Without an event for so long a comment is sent: whoever is gone is noticed, and proxies see that
 /// the stream lives.
@@ -67,7 +71,7 @@ pub(super) async fn events(
     match open(&context, &query, &headers, client.ip).await {
         Ok(stream) => answer(Body::from_stream(body(stream))),
         Err(problem) if problem.is_temporary() && wants_stream(&headers) => {
-            refusals::count(problem.status());
+            web::count(problem.status());
             answer(come_back(&problem).into())
         }
         Err(problem) => problem.into_response(),
@@ -108,44 +112,75 @@ fn error_event(problem: &Problem) -> String {
     format!("event: error\ndata: {}\n\n", problem.object())
 }
 
-/// The realm and the wish of a query: parameters are the options of a WAMP SUBSCRIBE.
-fn parse(query: &[(String, String)]) -> Result<(String, String, Map<String, Value>), Problem> {
-    let (mut realm, mut topic) = (REALM.to_owned(), None);
-    let mut options = Map::new();
-    for (index, (key, text)) in query.iter().enumerate() {
-        if query[..index].iter().any(|(other, _)| other == key) {
-            return Err(Problem::bad_request(&format!("{key} is given twice: give it once")));
+/// What a query asks for. Its parameters are called as the options of a WAMP SUBSCRIBE.
+#[derive(Debug)]
+struct Asked<'q> {
+    realm: &'q str,
+    topic: &'q str,
+    matching: Option<&'q str>,
+    after: Option<&'q str>,
+    limit: Option<u64>,
+    is_snapshot: bool,
+}
+
+impl<'q> Asked<'q> {
+    fn parse(query: &'q [(String, String)]) -> Result<Self, Problem> {
+        let mut topic = None;
+        let mut asked = Self {
+            realm: REALM,
+            topic: "",
+            matching: None,
+            after: None,
+            limit: None,
+            is_snapshot: false,
+        };
+        for (index, (key, text)) in query.iter().enumerate() {
+            if query[..index].iter().any(|(other, _)| other == key) {
+                return Err(Problem::bad_request(&format!("{key} is given twice: give it once")));
+            }
+            match key.as_str() {
+                "realm" => asked.realm = text,
+                "topic" => topic = Some(text),
+                "match" => asked.matching = Some(text),
+                "after" => asked.after = Some(text),
+                "limit" => {
+                    let number = text.parse::<u64>();
+                    let number = number.map_err(|_| Problem::bad_request("limit is not a number"));
+                    asked.limit = Some(number?);
+                }
+                "snapshot" => {
+                    asked.is_snapshot = match text.as_str() {
+                        "" | "true" | "1" => true,
+                        "false" | "0" => false,
+                        _ => {
+                            return Err(Problem::bad_request("snapshot is neither true nor false"));
+                        }
+                    };
+                }
+                other => {
+                    let message = format!(
+                        "{other} is no parameter: use topic, match, after, limit, snapshot, realm"
+                    );
+                    return Err(Problem::bad_request(&message));
+                }
+            }
         }
-        let text = text.clone();
-        match key.as_str() {
-            "realm" => realm = text,
-            "topic" => topic = Some(text),
-            "match" | "after" => {
-                options.insert(key.clone(), text.into());
-            }
-            "limit" => {
-                let number = text.parse::<u64>().map(Value::from);
-                let number = number.map_err(|_| Problem::bad_request("limit is not a number"))?;
-                options.insert(key.clone(), number);
-            }
-            "snapshot" => {
-                let is_on = match text.as_str() {
-                    "" | "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => return Err(Problem::bad_request("snapshot is neither true nor false")),
-                };
-                options.insert(key.clone(), is_on.into());
-            }
-            other => {
-                let message = format!(
-                    "{other} is no parameter: use topic, match, after, limit, snapshot, realm"
-                );
-                return Err(Problem::bad_request(&message));
-            }
-        }
+        asked.topic = topic.ok_or_else(|| Problem::bad_request("topic is missing"))?;
+        Ok(asked)
     }
-    let topic = topic.ok_or_else(|| Problem::bad_request("topic is missing"))?;
-    Ok((realm, topic, options))
+
+    fn options(&self, now: WallTime) -> Result<SubscribeOptions, OptionError> {
+        let matching = match self.matching {
+            None => Match::Exact,
+            Some(name) => matching_of(name).ok_or(OptionError::Invalid("match"))?,
+        };
+        let after = self.after.map(|text| after(text, now)).transpose()?;
+        if self.limit == Some(0) {
+            return Err(OptionError::Invalid("limit"));
+        }
+        let (limit, is_snapshot) = (self.limit, self.is_snapshot);
+        Ok(SubscribeOptions { matching, after, limit, is_snapshot })
+    }
 }
 
 /// Subscribes, and waits until the subscription stands.
@@ -156,11 +191,12 @@ async fn open(
     address: IpAddr,
 ) -> Result<EventStream, Problem> {
     admitted(context)?;
-    let (realm, topic, options) = parse(query)?;
-    let (info, edge) = super::identity::identify(context, headers, address, &realm)?;
-    let options = Value::Object(options).to_string();
-    let wish = edge.wish(wall_time(), &options, &RawUri::Text(topic.into()));
-    let mut wish = wish.map_err(problem_of)?;
+    let asked = Asked::parse(query)?;
+    let admitted = super::identity::identify(context, headers, address, asked.realm)?;
+    let options = asked.options(wall_time()).map_err(|error| problem_of(error.into()))?;
+    let wish = admitted.subscribe(&asked.topic, &options);
+    let mut wish = wish.map_err(|refusal| problem_of(refusal.into()))?;
+    let info = Arc::clone(admitted.info());
     let last = LastEventId::of(headers);
     match last {
         LastEventId::Absent => {}
@@ -173,7 +209,7 @@ async fn open(
     visitor.tell(subscribe).await?;
     let mut stream = EventStream {
         visitor,
-        rights: edge.into_rights(),
+        rights: admitted.into_rights(),
         wish,
         subscriber: Subscriber::default(),
         reads: context.reads.of(address),
@@ -328,7 +364,7 @@ impl EventStream {
         }
         if let Some(end) = self.reset_after.take() {
             self.may_reset = false;
-            refusals::count(StatusCode::BAD_REQUEST);
+            web::count(StatusCode::BAD_REQUEST);
             self.reset(Reset::after(end), &Problem::last_event_id(end)).await?;
         }
         match self.incoming.front() {

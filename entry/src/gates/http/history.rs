@@ -23,6 +23,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use vixen_broker::access::Refusal;
 use vixen_broker::api::SessionInfo;
 use vixen_broker::history::{HistoryError, HistoryRequest, Pages};
 use vixen_core::segment::TopicPattern;
@@ -31,14 +32,13 @@ use vixen_runtime::clock::wall_time;
 use vixen_runtime::tls::ClientAddress;
 
 use super::identity::identify;
-use super::problem::Problem;
 use super::publish::{REALM, problem_of};
-use crate::answers::AnswerPlace;
-use crate::door::Admission;
+use crate::admission::{AnswerPlace, Permit, Rights, RightsLost};
+use crate::gates::context::SessionContext;
+use crate::gates::uris;
+use crate::gates::web::Problem;
 use crate::node::EntryHandle;
 use crate::reads::{Reader as StoreReader, read_page};
-use crate::rights::{Rights, RightsLost};
-use crate::gates::wamp::{RawUri, Refusal, SessionContext};
 
 /// Messages of one read at most.
 const PAGE_MESSAGES_MAX: u64 = 8_192;
@@ -102,41 +102,41 @@ fn admitted(
     mut request: HistoryRequest,
 ) -> Result<Lines, Problem> {
     let realm = request.topics.first().map_or(REALM, |pattern| &*pattern.realm);
-    let (reader, edge) = identify(context, headers, address, realm)?;
+    let admitted = identify(context, headers, address, realm)?;
+    let reader = Arc::clone(admitted.info());
     for pattern in &mut request.topics {
-        let uri = RawUri::Text((&*pattern.uri).into());
         let is_all = *pattern == TopicPattern::all(&pattern.realm);
-        let allowed = edge.pattern(&uri, pattern.matching);
+        let allowed = admitted.pattern(&&*pattern.uri, pattern.matching);
         *pattern = allowed.map_err(|refusal| match refusal {
-            Refusal::NotAuthorized(_) if is_all => not_all(refusal, &reader),
-            other => problem_of(other),
+            Refusal::NotAuthorized(_) if is_all => not_all(&reader),
+            other => problem_of(other.into()),
         })?;
     }
-    let admission = context.door.admit(address).map_err(Problem::too_many_sessions)?;
+    let permit = context.admission.admit(address).map_err(Problem::too_many_sessions)?;
     let place = context.answers.admit(address, &reader.realm);
     let place = place.map_err(Problem::too_many_answers)?;
     Ok(Lines {
         pages: Pages::new(request, PAGE_MESSAGES_MAX),
         reads: context.reads.of(address),
-        rights: edge.into_rights(),
+        rights: admitted.into_rights(),
         stopping: context.stopping.clone(),
         reader,
         segments: Vec::new().into_iter(),
         out: BytesMut::new(),
         is_over: false,
-        _places: (admission, place),
+        _places: (permit, place),
     })
 }
 
 /// Who reads may not read all topics of the realm.
-fn not_all(refusal: Refusal, reader: &SessionInfo) -> Problem {
+fn not_all(reader: &SessionInfo) -> Problem {
     let message = format!(
         "not all topics of this realm may be read: name one, as in topic=com.example, or those that \
          begin alike, as in topic=com.example.&match=prefix. For all of them the role {} needs a \
          permission with uri \"\", match \"prefix\" and subscribe, and none below it that denies",
         reader.authrole
     );
-    Problem::new(StatusCode::FORBIDDEN, refusal.uri(), &message)
+    Problem::new(StatusCode::FORBIDDEN, uris::NOT_AUTHORIZED, &message)
 }
 
 /// Why an answer breaks off.
@@ -166,7 +166,7 @@ struct Lines {
     out: BytesMut,
     /// Its last word is said.
     is_over: bool,
-    _places: (Admission, AnswerPlace),
+    _places: (Permit, AnswerPlace),
 }
 
 fn body(lines: Lines) -> impl stream::Stream<Item = Result<Bytes, Infallible>> + Send {

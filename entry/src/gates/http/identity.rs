@@ -1,22 +1,24 @@
 //! Who makes an HTTP request: nobody in particular, or a user with a ticket (`Authorization: Basic`).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
 
-use vixen_broker::api::SessionInfo;
+use vixen_broker::access::is_realm;
+use vixen_broker::api::SessionId;
 use vixen_runtime::clock::wall_time;
+use vixen_runtime::config::AUTH_NAME_BYTES_MAX;
 
-use super::problem::Problem;
-use super::visitor::random_session;
-use crate::auth::{Hello, Identity, Nonce, Refusal, Step};
-use crate::gates::wamp::{Edge, Ending, SessionContext, info_of, is_realm};
+use crate::admission::AdmittedSession;
+use crate::auth::{Answer, LoginRequest, Needed, Refusal, Step};
+use crate::gates::context::SessionContext;
+use crate::gates::ids::random_session;
+use crate::gates::uris;
+use crate::gates::web::Problem;
 
-/// The session that an HTTP request stands for, and what it may do.
+/// The session that an HTTP request stands for.
 ///
 /// # Errors
 /// It may not enter the realm.
@@ -25,42 +27,32 @@ pub(super) fn identify(
     headers: &HeaderMap,
     address: IpAddr,
     realm: &str,
-) -> Result<(Arc<SessionInfo>, Edge), Problem> {
+) -> Result<AdmittedSession, Problem> {
+    let limits = context.limits.ingress();
     // Before anything is made of it: a realm is stored with each of its messages.
-    if !is_realm(realm, &context.limits) {
-        let ending = Ending::InvalidRealm;
-        let uri = ending.uri().unwrap_or_default();
-        return Err(Problem::new(StatusCode::BAD_REQUEST, uri, &ending.to_string()));
+    if !is_realm(realm, &limits) {
+        let message = "the realm is no URI, or too long";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, uris::INVALID_URI, message));
     }
-    let randomness = |error: getrandom::Error| {
+    let (session, nonce) = random_session().map_err(|error| {
         let message = format!("no randomness for a session id: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "vixen.error.internal", &message)
-    };
-    let session = random_session().map_err(randomness)?;
-    let mut nonce = Nonce([0; 32]);
-    getrandom::fill(&mut nonce.0).map_err(randomness)?;
+    })?;
     let login = Login::of(headers)?;
-    let details = login.details();
-    let hello = Hello { realm, details: &details, session };
-    let step = context.door.hello(address, &hello, &nonce, wall_time());
-    let identity: Identity = match (step, login) {
+    let admission = &context.admission;
+    let request = login.request(realm, session);
+    let identity = match (admission.log_in(address, request, &nonce, wall_time()), &login) {
         (Step::Welcome(identity), _) => identity,
-        (Step::Challenge { pending, .. }, Login::Ticket { ticket, .. }) => context
-            .door
-            .authenticate(address, pending, &ticket, &Map::new())
+        (Step::Challenge { pending, .. }, Login::Ticket { ticket, .. }) => admission
+            .authenticate(address, *pending, Ok(Answer::of(ticket)))
             .map_err(problem_of_login)?,
         (Step::Challenge { .. }, Login::Anonymous) => {
             return Err(problem_of_login(Refusal::AuthenticationRequired));
         }
         (Step::Refused(refusal), _) => return Err(problem_of_login(refusal)),
     };
-    let info = Arc::new(info_of(session, &identity, address, false));
-    let edge = Edge::new(&context.door, identity, address, Arc::clone(&info), &context.limits);
-    let edge = edge.map_err(|ending: Ending| {
-        let uri = ending.uri().unwrap_or_default();
-        Problem::new(StatusCode::UNAUTHORIZED, uri, &ending.to_string())
-    })?;
-    Ok((info, edge))
+    AdmittedSession::new(admission, session, identity, address, false, limits)
+        .map_err(Problem::of_rights)
 }
 
 enum Login {
@@ -82,14 +74,18 @@ impl Login {
         Ok(Self::Ticket { authid: authid.to_owned(), ticket: ticket.to_owned() })
     }
 
-    fn details(&self) -> Map<String, Value> {
-        let details = match self {
-            Self::Anonymous => json!({"authmethods": ["anonymous"]}),
-            Self::Ticket { authid, .. } => json!({"authmethods": ["ticket"], "authid": authid}),
-        };
-        match details {
-            Value::Object(details) => details,
-            _ => Map::new(),
+    fn request<'a>(
+        &'a self,
+        realm: &'a str,
+        session: SessionId,
+    ) -> Result<LoginRequest<'a>, Refusal> {
+        match self {
+            Self::Anonymous => Ok(LoginRequest::anonymous(realm, session)),
+            Self::Ticket { authid, .. } if authid.len() > AUTH_NAME_BYTES_MAX => {
+                let expected = "a string of at most 256 bytes";
+                Err(Refusal::Malformed { field: "authid", expected })
+            }
+            Self::Ticket { authid, .. } => Ok(LoginRequest::by_ticket(realm, session, authid)),
         }
     }
 }
@@ -101,7 +97,6 @@ fn problem_of_login(refusal: Refusal) -> Problem {
         Refusal::Malformed { .. } => StatusCode::BAD_REQUEST,
         _ => StatusCode::UNAUTHORIZED,
     };
-    // The others' texts name elements of HELLO, which no request has.
     let message = match refusal {
         Refusal::AuthenticationRequired => {
             "this realm lets nobody in without a login: send Authorization: Basic with a user's \
@@ -113,7 +108,10 @@ fn problem_of_login(refusal: Refusal) -> Problem {
              user a ticket in the configuration, or use WAMP"
                 .to_owned()
         }
+        Refusal::Incomplete(Needed::Name) => {
+            "Authorization: Basic needs an authid before its colon".to_owned()
+        }
         other => other.to_string(),
     };
-    Problem::new(status, refusal.uri(), &message)
+    Problem::new(status, uris::of_login(refusal), &message)
 }

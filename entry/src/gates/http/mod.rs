@@ -1,116 +1,37 @@
-//! The client port: WAMP at `/ws`, `/publish`, `/events` and `/history` for HTTP clients, described
-//! at `/openapi.json`, and at `/` a console to try it with.
+//! HTTP: `/publish`, `/events` and `/history`, described at `/openapi.json`, and at `/` a console to try it
+//! with.
 
 mod body;
-mod cors;
 mod events;
 mod history;
-mod hosts;
 mod identity;
 mod object;
 mod openapi;
 mod page;
-mod problem;
 mod publish;
-mod refusals;
 mod resume;
 mod visitor;
 mod waiting;
 
-use std::sync::Arc;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::map_response;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, options, post};
-use axum::{Extension, Router};
-use vixen_runtime::config::Web;
-use vixen_runtime::server::Meter;
+use super::context::SessionContext;
 
-pub(crate) use cors::describe_web_metrics;
-pub use cors::origin_allowed;
-use hosts::of_known_hosts;
-pub(crate) use hosts::{describe_host_metrics, pages_of_known_hosts};
-use problem::Problem;
-pub(crate) use refusals::describe_http_metrics;
-
-use vixen_runtime::tls::ClientAddress;
-
-use crate::gates::wamp::{SUBPROTOCOLS, Serializer, SessionContext, serve_session};
-
-/// One read of a socket: some dozens of small messages. Every session keeps one, idle or not: with
-/// 16 KiB it was most of what an idle session costs.
-const READ_BUFFER_BYTES: usize = 8 << 10;
-/// Frames are collected until a flush, or until they are this much.
-const WRITE_BUFFER_BYTES: usize = 128 << 10;
-
-/// Routes of the client port, for the pages that `web` allows, and the console.
-pub fn client_router(context: SessionContext, web: &Arc<Web>) -> Router {
+/// Routes of the interface, for programs and for web pages.
+pub(super) fn interface_router(context: SessionContext) -> Router {
     // A message and what stands around it.
     let body_limit = DefaultBodyLimit::max(context.limits.frame_bytes_max);
-    let sessions = Router::new().route("/ws", get(accept)).with_state(context.clone());
-    let checks = Router::new().route("/", options(check)).with_state(context.clone());
-    let interface = Router::new()
+    Router::new()
         .route("/publish", post(publish::publish).layer(body_limit))
         .route("/events", get(events::events))
         .route("/history", get(history::history))
         .with_state(context)
-        .merge(openapi::openapi_router());
-    let routes = cors::guarded(sessions, web)
-        .merge(cors::shared_with_pages(interface, web))
-        .merge(page::page_router())
-        .merge(checks)
-        .fallback(|| std::future::ready(StatusCode::NOT_FOUND));
-    let routes = of_known_hosts(routes, web);
-    // As a whole: a layer of its own would see answers before `Allow` is in them.
-    Router::new()
-        .fallback_service(routes)
-        .layer(map_response(problem::explain))
-        .layer(map_response(refusals::count_refusal))
+        .merge(openapi::openapi_router())
 }
 
-/// `OPTIONS /`, which load balancers ask unless told otherwise (haproxy's `option httpchk`): whether
-/// clients are well served here.
-async fn check(State(context): State<SessionContext>) -> Response {
-    if *context.stopping.borrow() {
-        return Problem::shutting_down().into_response();
-    }
-    match context.reads.core().ready() {
-        Ok(()) => (StatusCode::NO_CONTENT, [(header::ALLOW, "GET,HEAD,OPTIONS")]).into_response(),
-        Err(reason) => Problem::not_ready(&reason).into_response(),
-    }
+/// The console, for people.
+pub(super) fn console_router() -> Router {
+    page::page_router()
 }
-
-async fn accept(
-    State(context): State<SessionContext>,
-    ConnectInfo(client): ConnectInfo<ClientAddress>,
-    Extension(meter): Extension<Meter>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    if let Err(problem) = publish::admitted(&context) {
-        return problem.into_response();
-    }
-    let upgrade = upgrade.protocols(SUBPROTOCOLS);
-    let selected = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
-    let Some(serializer) = selected.and_then(Serializer::of_subprotocol) else {
-        let known = SUBPROTOCOLS.join(", ");
-        let message = format!("no common WebSocket subprotocol: this entry speaks {known}");
-        return Problem::bad_request(&message).into_response();
-    };
-    let admission = match context.door.admit(client.ip) {
-        Ok(admission) => admission,
-        Err(limit) => return Problem::too_many_sessions(limit).into_response(),
-    };
-    let frame_bytes_max = context.limits.frame_bytes_max;
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_message_size(frame_bytes_max)
-        .max_frame_size(frame_bytes_max)
-        .on_upgrade(move |socket| serve_session(socket, context, serializer, admission, meter))
-}
-
-#[cfg(test)]
-mod tests;

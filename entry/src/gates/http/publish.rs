@@ -8,7 +8,6 @@
 //! a WAMP PUBLISH. The answer waits for the level of `options.ack`.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -21,37 +20,27 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use vixen_broker::access::{self, Message, PublishOptions};
 use vixen_broker::api::{Acknowledged, Outgoing, Publish, PublishError};
 use vixen_core::segment::Encoding;
 use vixen_runtime::server::{Meter, Over};
 use vixen_runtime::tls::ClientAddress;
 
 use super::body::{self, Body};
-use super::problem::Problem;
 use super::visitor::{REQUEST, Visitor};
-use crate::door::Admission;
+use crate::admission::Permit;
+use crate::gates::context::SessionContext;
+use crate::gates::metrics::{count_publish_error, count_refusal};
+use crate::gates::options::publish_options;
+use crate::gates::raw::RawText;
+use crate::gates::refusal::Refusal;
+use crate::gates::uris;
+use crate::gates::web::{Problem, admitted};
 use crate::outbound::SessionEvent;
 use crate::text::time_text;
-use crate::gates::wamp::{
-    RawPublish, RawUri, Refusal, SessionContext, count_publish_error, count_refusal,
-    publish_error_uri,
-};
 
 /// The realm of requests that name none.
 pub(super) const REALM: &str = "realm1";
-
-/// Whether requests are taken: not before the entry is ready for the first time, and not when it
-/// stops. Lost later, readiness comes back or the request is answered with what is missing.
-///
-/// # Errors
-/// Why not.
-pub(super) fn admitted(context: &SessionContext) -> Result<(), Problem> {
-    if *context.stopping.borrow() {
-        return Err(Problem::shutting_down());
-    }
-    let ready = context.reads.core().was_ready();
-    ready.map_err(|reason| Problem::not_ready(&reason))
-}
 
 /// In this order: a place, the body, who it is, room for the message, and the message. Whoever has no
 /// place holds nothing, and until the message is handed over its body counts as unfinished.
@@ -62,16 +51,16 @@ pub(super) async fn publish(
     request: Request,
 ) -> Response {
     let headers = request.headers().clone();
-    let admission = admitted(&context)
+    let permit = admitted(&context)
         .and_then(|()| body::check_headers(&headers))
-        .and_then(|()| context.door.admit(client.ip).map_err(Problem::too_many_sessions));
-    let admission = match admission {
-        Ok(admission) => admission,
+        .and_then(|()| context.admission.admit(client.ip).map_err(Problem::too_many_sessions));
+    let permit = match permit {
+        Ok(permit) => permit,
         Err(problem) => return problem.into_response(),
     };
     let taking = async {
         let body = receive(&context, &meter, request).await?;
-        take(&context, &headers, admission, &body).await
+        take(&context, &headers, permit, &body).await
     };
     let taken = tokio::select! {
         biased;
@@ -115,39 +104,41 @@ struct Taken {
 async fn take(
     context: &SessionContext,
     headers: &HeaderMap,
-    admission: Admission,
+    permit: Permit,
     body: &Bytes,
 ) -> Result<Taken, Problem> {
     // It may have stopped while the body came.
     admitted(context)?;
     let parsed = body::parse(headers, body)?;
-    let realm = parsed.realm.map(|raw| RawUri::Json(raw.get()));
+    let realm = parsed.realm.map(|raw| RawText::Json(raw.get()));
     let realm = match &realm {
         None => REALM.into(),
         Some(realm) => realm.decode().ok_or_else(|| Problem::bad_request("realm is not a text"))?,
     };
-    let address = admission.address();
-    let (info, mut edge) = super::identity::identify(context, headers, address, &realm)?;
+    let address = permit.address();
+    let mut admitted = super::identity::identify(context, headers, address, &realm)?;
     let options = parsed.options.map_or("{}", RawValue::get);
     if !options.starts_with('{') {
         return Err(Problem::bad_request("options are not an object"));
     }
-    let (payload, range) = payload_of(&parsed)?;
-    let raw = RawPublish {
-        request: REQUEST,
-        options: options.into(),
-        topic: RawUri::Json(parsed.topic.get()),
-        encoding: Encoding::Json,
-        payload: range,
-    };
-    let mut message = edge.publish(&payload, &raw).map_err(|(refusal, _)| {
+    let payload = payload_of(&parsed)?;
+    let refused = |refusal| {
         count_refusal(refusal);
         problem_of(refusal)
-    })?;
-    // The answer of HTTP is the acknowledgement, asked for or not.
-    message.acknowledge = Some(REQUEST);
-    let mut rights = edge.into_rights();
-    let visitor = Visitor::open_admitted(context, info, admission).await?;
+    };
+    let options = publish_options(options).map_err(|(error, _)| refused(error.into()))?;
+    let message = Message {
+        request: REQUEST,
+        topic: &RawText::Json(parsed.topic.get()),
+        content: Encoding::Json.into(),
+        payload,
+        // The answer of HTTP is the acknowledgement, asked for or not.
+        options: PublishOptions { acknowledge: true, ..options },
+    };
+    let message = admitted.publish(message).map_err(|refusal| refused(refusal.into()))?;
+    let info = Arc::clone(admitted.info());
+    let mut rights = admitted.into_rights();
+    let visitor = Visitor::open_admitted(context, info, permit).await?;
     let permits = u32::try_from(message.counted_bytes()).unwrap_or(u32::MAX);
     let mut waiting = std::pin::pin!(Arc::clone(&context.room).acquire_many_owned(permits));
     let room = loop {
@@ -164,7 +155,7 @@ async fn take(
 }
 
 /// The payload of a PUBLISH with these arguments.
-fn payload_of(body: &Body<'_>) -> Result<(Bytes, Range<usize>), Problem> {
+fn payload_of(body: &Body<'_>) -> Result<Bytes, Problem> {
     let args = match body.args.map(RawValue::get) {
         Some(args) if args.starts_with('[') => Some(args),
         None | Some("null") => None,
@@ -180,8 +171,7 @@ fn payload_of(body: &Body<'_>) -> Result<(Bytes, Range<usize>), Problem> {
         (Some(args), None) => args.to_owned(),
         (args, Some(kwargs)) => format!("{},{kwargs}", args.unwrap_or("[]")),
     };
-    let range = 0..payload.len();
-    Ok((payload.into(), range))
+    Ok(payload.into())
 }
 
 /// Hands the message to the core, and waits for what becomes of it.
@@ -222,17 +212,21 @@ fn problem_of_publish(error: &PublishError) -> Problem {
     let status = match error {
         PublishError::NoQuorum { .. } => StatusCode::GATEWAY_TIMEOUT,
     };
-    Problem::new(status, publish_error_uri(error), &error.to_string())
+    Problem::new(status, uris::of_publish(error), &error.to_string())
 }
 
 pub(super) fn problem_of(refusal: Refusal) -> Problem {
-    if let Refusal::Quota(exceeded) = refusal {
-        return Problem::of_quota(exceeded, refusal.uri());
-    }
+    use access::Refusal as Why;
     let status = match refusal {
-        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::NotAuthorized(_) | Refusal::DisclosureNotAllowed => StatusCode::FORBIDDEN,
-        _ => StatusCode::BAD_REQUEST,
+        Refusal::Access(Why::Quota(exceeded)) => {
+            return Problem::of_quota(exceeded, refusal.uri());
+        }
+        Refusal::Access(Why::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Access(Why::NotAuthorized(_) | Why::DisclosureNotAllowed) => StatusCode::FORBIDDEN,
+        Refusal::Access(
+            Why::InvalidTopic | Why::InvalidPattern | Why::TopicTooLong { .. } | Why::ReservedTopic,
+        )
+        | Refusal::Option(_) => StatusCode::BAD_REQUEST,
     };
     Problem::new(status, refusal.uri(), &refusal.to_string())
 }

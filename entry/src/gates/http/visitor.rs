@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use vixen_broker::api::{Outgoing, RequestId, SessionId, SessionInfo};
+use vixen_broker::api::{Outgoing, RequestId, SessionInfo};
 
-use super::problem::Problem;
-use crate::door::Admission;
+use crate::admission::Permit;
+use crate::gates::context::SessionContext;
+use crate::gates::web::Problem;
 use crate::node::EntryEvent;
 use crate::outbound::{OutboundReceiver, SessionEvent, outbound};
-use crate::gates::wamp::{ID_MAX, SessionContext};
 
 /// The only request that a visitor numbers.
 pub(super) const REQUEST: RequestId = RequestId(1);
@@ -24,7 +24,7 @@ pub(super) struct Visitor {
     info: Arc<SessionInfo>,
     events: mpsc::Sender<EntryEvent>,
     receiver: OutboundReceiver,
-    _admission: Admission,
+    _admission: Permit,
 }
 
 /// The node stops.
@@ -47,8 +47,8 @@ impl Visitor {
         info: Arc<SessionInfo>,
         address: IpAddr,
     ) -> Result<Self, Problem> {
-        let admission = context.door.admit(address).map_err(Problem::too_many_sessions)?;
-        Self::open_admitted(context, info, admission).await
+        let permit = context.admission.admit(address).map_err(Problem::too_many_sessions)?;
+        Self::open_admitted(context, info, permit).await
     }
 
     /// As [`open`](Self::open), for a client that has its place.
@@ -58,11 +58,11 @@ impl Visitor {
     pub(super) async fn open_admitted(
         context: &SessionContext,
         info: Arc<SessionInfo>,
-        admission: Admission,
+        permit: Permit,
     ) -> Result<Self, Problem> {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let events = context.events.clone();
-        let visitor = Self { info: Arc::clone(&info), events, receiver, _admission: admission };
+        let visitor = Self { info: Arc::clone(&info), events, receiver, _admission: permit };
         visitor.tell(SessionEvent::Opened { info, outbound }).await?;
         Ok(visitor)
     }
@@ -95,9 +95,4 @@ impl Drop for Visitor {
             tokio::spawn(async move { events.send(closed).await });
         }
     }
-}
-
-/// A random session id.
-pub(super) fn random_session() -> Result<SessionId, getrandom::Error> {
-    Ok(SessionId(getrandom::u64()? % ID_MAX + 1))
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::SessionLimits;
+use crate::gates::limits::SessionLimits;
 
 /// What is to be done about a silent client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn frames_share_one_buffer() {
         let mut out = BytesMut::with_capacity(2 * PUBLISHED_BYTES_MAX);
-        let id = super::super::message::ID_MAX;
+        let id = crate::gates::ids::ID_MAX;
         for _twice in 0..2 {
             published(&mut out, RequestId(id), id);
             assert_eq!(take_text(&mut out).len(), PUBLISHED_BYTES_MAX);

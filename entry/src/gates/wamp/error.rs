@@ -1,20 +1,13 @@
-//! What goes wrong with a client, and what it is told: the one place that knows error URIs and
-//! close codes.
-//!
-//! URIs of the WAMP specification where it has one, `vixen.error.…` elsewhere.
+//! How a connection ends, and what its client is told: the one place that knows close codes.
 
-use vixen_broker::api::{PublishError, SubscribeError};
-use vixen_broker::history::HistoryError;
 use vixen_core::id::Position;
 
+use super::login;
 use crate::auth;
-use crate::quota::Exceeded;
-
-const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
-const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
-const INVALID_URI: &str = "wamp.error.invalid_uri";
-/// What somebody is told whose input ended for that of all.
-pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
+use crate::gates::uris::{
+    INVALID_URI, KILLED, PAYLOAD_SIZE_EXCEEDED, PROTOCOL_VIOLATION, SYSTEM_SHUTDOWN, TIMEOUT,
+    UNFINISHED_INPUT, of_login,
+};
 
 /// The client broke the protocol: its session is aborted, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,142 +90,6 @@ impl Violation {
     }
 }
 
-/// One request cannot be served; the session goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// The topic is no URI.
-    #[error("topic is no URI: components without whitespace or '#', separated by single dots")]
-    InvalidUri,
-    /// The topic is longer than `limits.topic-bytes-max`.
-    #[error("topic has more than {max} bytes, as many as limits.topic-bytes-max allows")]
-    TopicTooLong {
-        /// The bound.
-        max: usize,
-    },
-    /// Topics under `wamp.` belong to the router.
-    #[error("topics that start with 'wamp.' are reserved")]
-    ReservedUri,
-    /// Topic and payload are larger than `limits.message-bytes-max`.
-    #[error("message has more than {max} bytes, as many as limits.message-bytes-max allows")]
-    TooLarge {
-        /// The bound.
-        max: usize,
-    },
-    /// An option has the wrong type or value.
-    #[error("option '{0}' takes {wanted}", wanted = wanted(.0))]
-    InvalidOption(&'static str),
-    /// Options that no dictionary can hold: a key twice.
-    #[error("the options hold a key twice")]
-    InvalidOptions,
-    /// A black- or whitelist is longer than anybody needs.
-    #[error("option '{0}' has more than 1000 elements")]
-    ListTooLong(&'static str),
-    /// The option `after` names no place.
-    #[error(
-        "option 'after' is no position such as 42, no permanent id such as 2611210830e1a2b3a0, no \
-         RFC 3339 time such as 2026-11-21T10:00:00Z, and not 'today'"
-    )]
-    InvalidAfter,
-    /// The pattern is no URI by the rule of its kind of matching.
-    #[error(
-        "pattern is no URI: for match 'prefix' its last component may be empty, for 'wildcard' any"
-    )]
-    InvalidPattern,
-    /// A quota of the realm, or of the role for each user, is used up.
-    #[error(transparent)]
-    Quota(#[from] Exceeded),
-    /// The role of the session does not allow it.
-    #[error("the role of this session may not {0} this topic")]
-    NotAuthorized(&'static str),
-    /// The role of the session may not say who it is, or must not hide.
-    #[error("option 'disclose_me': the role of this session may not disclose itself here")]
-    DisclosureNotAllowed,
-}
-
-impl Refusal {
-    /// The error URI.
-    #[must_use]
-    pub(crate) const fn uri(self) -> &'static str {
-        match self {
-            Self::InvalidUri
-            | Self::InvalidPattern
-            | Self::TopicTooLong { .. }
-            | Self::ReservedUri => INVALID_URI,
-            Self::TooLarge { .. } => PAYLOAD_SIZE_EXCEEDED,
-            Self::InvalidOption(_)
-            | Self::InvalidOptions
-            | Self::InvalidAfter
-            | Self::ListTooLong(_) => "wamp.error.invalid_argument",
-            Self::Quota(_) => "vixen.error.quota_exceeded",
-            Self::NotAuthorized(_) => "wamp.error.not_authorized",
-            Self::DisclosureNotAllowed => "wamp.error.option_disallowed.disclose_me",
-        }
-    }
-
-    /// Value of the metric label `reason`.
-    #[must_use]
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::InvalidUri => "invalid_uri",
-            Self::TopicTooLong { .. } => "topic_too_long",
-            Self::ReservedUri => "reserved_uri",
-            Self::TooLarge { .. } => "too_large",
-            Self::InvalidOption(_)
-            | Self::InvalidOptions
-            | Self::InvalidAfter
-            | Self::ListTooLong(_) => "invalid_option",
-            Self::InvalidPattern => "invalid_pattern",
-            Self::Quota(_) => "quota_exceeded",
-            Self::NotAuthorized(_) => "not_authorized",
-            Self::DisclosureNotAllowed => "disclosure_not_allowed",
-        }
-    }
-}
-
-/// The error URI for a message that was not acknowledged.
-#[must_use]
-pub(crate) const fn publish_error_uri(error: &PublishError) -> &'static str {
-    match error {
-        PublishError::NoQuorum { .. } => "vixen.error.no_quorum",
-    }
-}
-
-/// Value of the metric label `reason` for a message that was not acknowledged.
-#[must_use]
-pub(super) const fn publish_error_label(error: &PublishError) -> &'static str {
-    match error {
-        PublishError::NoQuorum { .. } => "no_quorum",
-    }
-}
-
-/// The error URI for a subscription that was refused.
-#[must_use]
-pub(crate) const fn subscribe_error_uri(error: &SubscribeError) -> &'static str {
-    match error {
-        SubscribeError::NoSuchSubscription => "wamp.error.no_such_subscription",
-        SubscribeError::TooMany { .. } => "vixen.error.too_many_subscriptions",
-        SubscribeError::TooManyPatternsOfSession { .. }
-        | SubscribeError::TooManyPatterns { .. }
-        | SubscribeError::TooManyShapes { .. } => "vixen.error.too_many_patterns",
-        SubscribeError::InterestFull { .. } => "vixen.error.interest_full",
-    }
-}
-
-/// The error URI for a subscription whose past cannot be read.
-#[must_use]
-pub(crate) const fn history_error_uri(error: &HistoryError) -> &'static str {
-    match error {
-        HistoryError::Busy { .. } => "vixen.error.too_many_reads",
-        HistoryError::NotReady => "vixen.error.not_ready",
-        HistoryError::Trimmed { .. } => "vixen.error.trimmed",
-        HistoryError::Beyond { .. } => "vixen.error.beyond_end",
-        HistoryError::NotOfThisOrder { .. } => "vixen.error.not_of_this_order",
-        HistoryError::EndUnknown { .. } => "vixen.error.unavailable",
-        HistoryError::Unavailable { .. } => "vixen.error.unavailable",
-        HistoryError::Stopped => "vixen.error.shutting_down",
-    }
-}
-
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Ending {
@@ -252,7 +109,7 @@ pub(crate) enum Ending {
     #[error("the realm is no URI, or too long")]
     InvalidRealm,
     /// The client may not come in.
-    #[error(transparent)]
+    #[error("{}", login::words(*.0))]
     LoginRefused(auth::Refusal),
     /// The realms were read again, and do not know the session any more.
     #[error("the configuration of the realm does not know this session any more")]
@@ -299,13 +156,13 @@ impl Ending {
             Self::Goodbye => "wamp.close.goodbye_and_out",
             Self::Violation(_) | Self::HelloTimeout => PROTOCOL_VIOLATION,
             Self::InvalidRealm => INVALID_URI,
-            Self::LoginRefused(refusal) => refusal.uri(),
-            Self::RoleGone => "wamp.close.killed",
+            Self::LoginRefused(refusal) => of_login(refusal),
+            Self::RoleGone => KILLED,
             Self::FrameTooLarge | Self::HelloTooLarge => PAYLOAD_SIZE_EXCEEDED,
             Self::UnfinishedCrowded => UNFINISHED_INPUT,
             Self::Trimmed { .. } => "vixen.error.trimmed",
-            Self::KeepAliveTimeout | Self::UnfinishedTimeout => "wamp.close.timeout",
-            Self::Shutdown => "wamp.close.system_shutdown",
+            Self::KeepAliveTimeout | Self::UnfinishedTimeout => TIMEOUT,
+            Self::Shutdown => SYSTEM_SHUTDOWN,
             Self::ClientAborted | Self::Disconnected | Self::NoSessionId => return None,
         })
     }
@@ -396,63 +253,9 @@ impl Ending {
     }
 }
 
-/// What an option takes, in words.
-fn wanted(option: &str) -> &'static str {
-    match option {
-        "ack" => "'canonical' or 'durable'",
-        "match" => "'exact', 'prefix' or 'wildcard'",
-        "limit" => "a whole number from 1 on",
-        "exclude" | "eligible" => "a list of session ids",
-        list if list.contains("_auth") => "a list of texts",
-        _switch => "true or false",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use vixen_core::id::GroupId;
-
     use super::*;
-    use vixen_broker::history::Trouble;
-
-    #[test]
-    fn refusals_have_the_uris_of_the_specification_and_few_labels() {
-        let argument = "wamp.error.invalid_argument";
-        let table = [
-            (Refusal::InvalidUri, INVALID_URI, "invalid_uri"),
-            (Refusal::InvalidPattern, INVALID_URI, "invalid_pattern"),
-            (Refusal::TopicTooLong { max: 9 }, INVALID_URI, "topic_too_long"),
-            (Refusal::ReservedUri, INVALID_URI, "reserved_uri"),
-            (Refusal::TooLarge { max: 9 }, "wamp.error.payload_size_exceeded", "too_large"),
-            (Refusal::InvalidOption("match"), argument, "invalid_option"),
-            (Refusal::InvalidOptions, argument, "invalid_option"),
-            (Refusal::InvalidAfter, argument, "invalid_option"),
-            (Refusal::ListTooLong("exclude"), argument, "invalid_option"),
-            (Refusal::NotAuthorized("publish"), "wamp.error.not_authorized", "not_authorized"),
-            (
-                Refusal::DisclosureNotAllowed,
-                "wamp.error.option_disallowed.disclose_me",
-                "disclosure_not_allowed",
-            ),
-        ];
-        for (refusal, uri, label) in table {
-            assert_eq!((refusal.uri(), refusal.label()), (uri, label), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn what_a_client_can_mend_is_named() {
-        let table = [
-            (Refusal::InvalidOption("limit"), "'limit'"),
-            (Refusal::ListTooLong("eligible"), "'eligible' has more than 1000"),
-            (Refusal::TopicTooLong { max: 512 }, "512 bytes"),
-            (Refusal::InvalidAfter, "not 'today'"),
-            (Refusal::NotAuthorized("subscribe"), "may not subscribe"),
-        ];
-        for (refusal, part) in table {
-            assert!(refusal.to_string().contains(part), "{refusal}");
-        }
-    }
 
     #[test]
     fn violations_are_told_apart_by_their_labels() {
@@ -563,28 +366,6 @@ mod tests {
         ];
         for (ending, is_final) in table {
             assert_eq!(ending.is_final(), is_final, "{ending}");
-        }
-    }
-
-    #[test]
-    fn a_past_that_cannot_be_read_has_the_uri_of_the_history_route() {
-        let (group, waited_ms, trouble) = (GroupId(2), 10_000, Trouble::Behind);
-        let nodes = "D7, D8, D9".to_owned();
-        let table = [
-            (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
-            (HistoryError::NotReady, "vixen.error.not_ready"),
-            (HistoryError::Trimmed { first: Position(17) }, "vixen.error.trimmed"),
-            (HistoryError::Beyond { end: Position(5) }, "vixen.error.beyond_end"),
-            (HistoryError::NotOfThisOrder { end: Position(5) }, "vixen.error.not_of_this_order"),
-            (HistoryError::EndUnknown { waited_ms }, "vixen.error.unavailable"),
-            (
-                HistoryError::Unavailable { group, nodes, waited_ms, trouble },
-                "vixen.error.unavailable",
-            ),
-            (HistoryError::Stopped, "vixen.error.shutting_down"),
-        ];
-        for (error, uri) in table {
-            assert_eq!(history_error_uri(&error), uri);
         }
     }
 }

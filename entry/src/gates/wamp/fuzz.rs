@@ -15,11 +15,11 @@ use vixen_core::segment::Content;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::Config;
 
-use super::limits::SessionLimits;
 use super::serializer::Serializer;
-use super::session::{Action, Guest, Session};
+use super::session::{Action, Remote, Session};
+use crate::admission::Admission;
 use crate::auth::Nonce;
-use crate::door::Door;
+use crate::gates::limits::SessionLimits;
 
 /// 2026-11-21T10:00:00Z.
 const NOW: WallTime = WallTime(1_795_255_200_000);
@@ -37,14 +37,14 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
     let serializer = Serializer::of_subprotocol(subprotocol).expect("a subprotocol");
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = Config::nearcast(PathBuf::from("unused"), listen);
-    let guest = Guest {
+    let remote = Remote {
         address: IpAddr::from(Ipv4Addr::LOCALHOST),
         nonce: Nonce([0; 32]),
-        door: Arc::new(Door::new(&config)),
+        admission: Arc::new(Admission::new(&config)),
         node: config.entries[0].id.clone(),
     };
     let limits = Arc::new(SessionLimits::of_config(&config));
-    let mut session = Session::new(SessionId(1), guest, serializer, limits);
+    let mut session = Session::new(SessionId(1), remote, serializer, limits);
     let mut published = Vec::new();
     let mut actions = Vec::new();
     for frame in frames {

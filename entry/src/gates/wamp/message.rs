@@ -18,10 +18,8 @@ use vixen_broker::api::{RequestId, SubscriptionId};
 use vixen_core::segment::Encoding;
 
 use super::error::Violation;
-use super::topics::RawUri;
-
-/// Largest id: 2^53 (WAMP spec §2.1.2).
-pub(crate) const ID_MAX: u64 = 1 << 53;
+use crate::gates::ids::ID_MAX;
+use crate::gates::raw::RawText;
 
 /// PUBLISH with arguments and keyword arguments.
 const ELEMENTS_MAX: usize = 6;
@@ -32,14 +30,14 @@ pub(super) enum ClientMessage<'a> {
     /// `[1, Realm, Details]`
     Hello {
         /// Its name.
-        realm: RawUri<'a>,
+        realm: RawText<'a>,
         /// JSON object.
         details: Cow<'a, str>,
     },
     /// `[5, Signature, Extra]`
     Authenticate {
         /// Its text.
-        signature: RawUri<'a>,
+        signature: RawText<'a>,
         /// JSON object.
         extra: Cow<'a, str>,
     },
@@ -56,7 +54,7 @@ pub(super) enum ClientMessage<'a> {
         /// JSON object.
         options: Cow<'a, str>,
         /// The topic or pattern.
-        topic: RawUri<'a>,
+        topic: RawText<'a>,
     },
     /// `[34, Request, Subscription]`
     Unsubscribe {
@@ -69,17 +67,17 @@ pub(super) enum ClientMessage<'a> {
 
 /// A PUBLISH.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RawPublish<'a> {
+pub(super) struct RawPublish<'a> {
     /// Session scope.
-    pub(crate) request: RequestId,
+    pub(super) request: RequestId,
     /// JSON object.
-    pub(crate) options: Cow<'a, str>,
+    pub(super) options: Cow<'a, str>,
     /// The topic.
-    pub(crate) topic: RawUri<'a>,
+    pub(super) topic: RawText<'a>,
     /// Of the payload.
-    pub(crate) encoding: Encoding,
+    pub(super) encoding: Encoding,
     /// Where `Arguments` begins and the last element ends, in the frame; empty without them.
-    pub(crate) payload: Range<usize>,
+    pub(super) payload: Range<usize>,
 }
 
 impl ClientMessage<'_> {
@@ -158,7 +156,7 @@ fn publish<'a>(frame: &str, elements: &Elements<'a>) -> Result<ClientMessage<'a>
     elements.check_count(NAME, 4, 6)?;
     let request = RequestId(elements.id(NAME, 1)?);
     let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?.into();
-    let topic = RawUri::Json(elements.typed(NAME, 3, "Topic", JsonType::String)?);
+    let topic = RawText::Json(elements.typed(NAME, 3, "Topic", JsonType::String)?);
     let mut payload = 0..0;
     if elements.count > 4 {
         let args = elements.typed(NAME, 4, "Arguments", JsonType::List)?;
@@ -178,7 +176,7 @@ fn subscribe<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation
     elements.check_count(NAME, 4, 4)?;
     let request = RequestId(elements.id(NAME, 1)?);
     let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?.into();
-    let topic = RawUri::Json(elements.typed(NAME, 3, "Topic", JsonType::String)?);
+    let topic = RawText::Json(elements.typed(NAME, 3, "Topic", JsonType::String)?);
     Ok(ClientMessage::Subscribe { request, options, topic })
 }
 
@@ -193,7 +191,7 @@ fn unsubscribe<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violati
 fn hello<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
     const NAME: &str = "HELLO";
     elements.check_count(NAME, 3, 3)?;
-    let realm = RawUri::Json(elements.typed(NAME, 1, "Realm", JsonType::String)?);
+    let realm = RawText::Json(elements.typed(NAME, 1, "Realm", JsonType::String)?);
     let details = elements.typed(NAME, 2, "Details", JsonType::Dict)?.into();
     Ok(ClientMessage::Hello { realm, details })
 }
@@ -201,7 +199,7 @@ fn hello<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
 fn authenticate<'a>(elements: &Elements<'a>) -> Result<ClientMessage<'a>, Violation> {
     const NAME: &str = "AUTHENTICATE";
     elements.check_count(NAME, 3, 3)?;
-    let signature = RawUri::Json(elements.typed(NAME, 1, "Signature", JsonType::String)?);
+    let signature = RawText::Json(elements.typed(NAME, 1, "Signature", JsonType::String)?);
     let extra = elements.typed(NAME, 2, "Extra", JsonType::Dict)?.into();
     Ok(ClientMessage::Authenticate { signature, extra })
 }
@@ -334,7 +332,7 @@ mod tests {
         assert_eq!(
             parse_json(r#"[1,"realm1",{"roles":{}}]"#),
             Ok(ClientMessage::Hello {
-                realm: RawUri::Json(r#""realm1""#),
+                realm: RawText::Json(r#""realm1""#),
                 details: r#"{"roles":{}}"#.into()
             })
         );
@@ -345,7 +343,7 @@ mod tests {
             Ok(ClientMessage::Publish(RawPublish {
                 request: RequestId(7),
                 options: r#"{"acknowledge":true}"#.into(),
-                topic: RawUri::Json(r#""a.b""#),
+                topic: RawText::Json(r#""a.b""#),
                 encoding: Encoding::Json,
                 payload: 0..0
             }))
@@ -355,7 +353,7 @@ mod tests {
             Ok(ClientMessage::Subscribe {
                 request: RequestId(ID_MAX),
                 options: "{}".into(),
-                topic: RawUri::Json(r#""a.b""#)
+                topic: RawText::Json(r#""a.b""#)
             })
         );
         assert_eq!(

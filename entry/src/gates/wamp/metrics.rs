@@ -2,9 +2,7 @@
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
-use vixen_broker::api::PublishError;
-
-use super::error::{Ending, Refusal, publish_error_label};
+use super::error::Ending;
 
 const SESSIONS: &str = "vixen_entry_sessions";
 const SESSIONS_TOTAL: &str = "vixen_entry_sessions_total";
@@ -12,7 +10,6 @@ const ENDED: &str = "vixen_entry_sessions_ended_total";
 const VIOLATIONS: &str = "vixen_entry_protocol_violations_total";
 const PUBLISHES: &str = "vixen_entry_publishes_received_total";
 const EVENTS: &str = "vixen_entry_events_sent_total";
-const PUBLISH_ERRORS: &str = "vixen_entry_publish_errors_total";
 const SUBSCRIBE_ERRORS: &str = "vixen_entry_subscribe_errors_total";
 
 /// Gives the metrics of sessions their help texts; once, when the node starts.
@@ -23,7 +20,6 @@ pub fn describe_session_metrics() {
     describe_counter!(VIOLATIONS, "Sessions aborted because the client broke the protocol");
     describe_counter!(PUBLISHES, "PUBLISH messages taken from clients");
     describe_counter!(EVENTS, "EVENT messages sent to clients");
-    describe_counter!(PUBLISH_ERRORS, "Messages refused or not acknowledged");
     describe_counter!(SUBSCRIBE_ERRORS, "SUBSCRIBE and UNSUBSCRIBE messages refused");
 }
 
@@ -52,15 +48,6 @@ pub(super) fn count_ending(ending: Ending) {
     if let Ending::Violation(violation) = ending {
         counter!(VIOLATIONS, "reason" => violation.label()).increment(1);
     }
-}
-
-/// Counts a message refused at the edge.
-pub(crate) fn count_refusal(refusal: Refusal) {
-    counter!(PUBLISH_ERRORS, "reason" => refusal.label()).increment(1);
-}
-
-pub(crate) fn count_publish_error(error: &PublishError) {
-    counter!(PUBLISH_ERRORS, "reason" => publish_error_label(error)).increment(1);
 }
 
 /// Counts a SUBSCRIBE or UNSUBSCRIBE answered with the error of this URI.

@@ -10,27 +10,15 @@ mod event;
 mod frames;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
-mod limits;
+mod hello;
+pub(crate) mod login;
 mod message;
 mod metrics;
-mod options;
 mod outbox;
 mod serializer;
 mod session;
 mod socket;
-mod topics;
-mod uri;
 
-pub(crate) use error::{
-    Ending, Refusal, UNFINISHED_INPUT, history_error_uri, publish_error_uri, subscribe_error_uri,
-};
-pub use limits::SessionLimits;
-pub(crate) use message::{ID_MAX, RawPublish};
 pub use metrics::describe_session_metrics;
-pub(crate) use metrics::{count_publish_error, count_refusal};
 pub(crate) use serializer::{SUBPROTOCOLS, Serializer};
-pub(crate) use session::{Edge, info_of};
-pub use socket::SessionContext;
 pub(crate) use socket::serve_session;
-pub(crate) use topics::RawUri;
-pub(crate) use uri::is_realm;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use serde_json::Map;
 
+use vixen_broker::access::Permissions;
 use vixen_broker::api::{
     Acknowledged, Answer, Outgoing, RequestId, RequestKind, SessionId, SessionInfo, SubscribeError,
     SubscriptionId,
@@ -17,11 +18,12 @@ use vixen_broker::history::{HistoryError, HistoryRequest};
 use vixen_broker::replay::{self, ReadPart, Subscriber, Wish};
 
 use super::encode;
-use super::error::{Ending, history_error_uri, publish_error_uri, subscribe_error_uri};
+use super::error::Ending;
 use super::frames::Frames;
-use super::limits::SessionLimits;
-use super::metrics::{count_publish_error, count_subscribe_error};
-use crate::auth::Permissions;
+use super::metrics::count_subscribe_error;
+use crate::gates::limits::SessionLimits;
+use crate::gates::metrics::count_publish_error;
+use crate::gates::uris;
 use crate::metrics::count_unsayable;
 use crate::outbound::SessionEvent;
 
@@ -32,7 +34,6 @@ const UNSUBSCRIBE: u8 = 34;
 const OWN_REQUEST: RequestId = RequestId(0);
 /// Why the router ends a subscription (WAMP spec *Subscription Revocation*).
 const COMPLETE: &str = "vixen.close.complete";
-const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
 const NOT_ANY_MORE: &str = "the role of this session may not subscribe this topic any more";
 
 /// What the driver owes beside frames.
@@ -163,7 +164,7 @@ impl Outbox {
                     if !self.leaving.contains(&subscription) && !self.subscriber.has(subscription) {
                         self.tell_unsubscribe(subscription, owed);
                     }
-                    self.put_error(SUBSCRIBE, request, NOT_AUTHORIZED, NOT_ANY_MORE, out);
+                    self.put_error(SUBSCRIBE, request, uris::NOT_AUTHORIZED, NOT_ANY_MORE, out);
                 } else if self.leaving.contains(&subscription) {
                     // The core shares a subscription that it has not heard the end of.
                     self.ask_again(request, wish, owed);
@@ -275,7 +276,7 @@ impl Outbox {
     ) {
         self.permissions = Some(permissions.clone());
         for subscription in self.subscriber.unlike(|pattern| permissions.may_read(pattern)) {
-            self.put_end(subscription, NOT_AUTHORIZED, out, owed);
+            self.put_end(subscription, uris::NOT_AUTHORIZED, out, owed);
         }
         // The core may have answered these already, and gets to hear of it then. A later reload may
         // allow them again.
@@ -336,7 +337,7 @@ impl Outbox {
                 }
                 Err(error) => {
                     count_publish_error(error);
-                    let uri = publish_error_uri(error);
+                    let uri = uris::of_publish(error);
                     encode::error(&mut self.buffer, PUBLISH, *request, uri, &error.to_string());
                 }
             }
@@ -367,7 +368,7 @@ impl Outbox {
                 SUBSCRIBE
             }
         };
-        let uri = subscribe_error_uri(error);
+        let uri = uris::of_subscription(error);
         self.put_error(code, request, uri, &error.to_string(), out);
     }
 
@@ -387,7 +388,7 @@ impl Outbox {
 
     /// A SUBSCRIBE cannot begin where it was to.
     fn put_history_error(&mut self, request: RequestId, error: &HistoryError, out: &mut Frames) {
-        let uri = history_error_uri(error);
+        let uri = uris::of_history(error);
         count_subscribe_error(uri);
         let mut details = Map::new();
         details.extend(error.end().map(|end| ("end".to_owned(), end.0.into())));

@@ -22,24 +22,25 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
+use vixen_broker::access::{Message, Permissions, is_realm};
 use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
 use vixen_broker::replay::Wish;
 use vixen_core::name::NodeName;
-use vixen_core::segment::{Attributes, Match, Publisher, RecordFlags, TopicPattern};
 use vixen_core::time::WallTime;
-use vixen_runtime::config::{Disclosure, Goodbye};
+use vixen_runtime::config::Goodbye;
 
 use super::encode::{self, take_text};
-use super::error::{Ending, Refusal, Violation};
-use super::limits::SessionLimits;
+use super::error::{Ending, Violation};
+use super::hello::{HelloDetails, check_hello_details};
+use super::login;
 use super::message::{ClientMessage, RawPublish, parse};
-use super::options::{HelloDetails, PublishOptions, SubscribeOptions, check_hello_details};
 use super::serializer::{RECORD_SEPARATOR, Serializer};
-use super::topics::{RawUri, TopicCache};
-use super::uri::is_realm;
-use crate::auth::{Hello, Identity, Nonce, Pending, Permissions, Step};
-use crate::door::{Door, origin_of};
-use crate::rights::Rights;
+use crate::admission::{Admission, AdmittedSession};
+use crate::auth::{Identity, Method, Nonce, Pending, Step};
+use crate::gates::limits::SessionLimits;
+use crate::gates::options::{publish_options, subscribe_options};
+use crate::gates::raw::RawText;
+use crate::gates::refusal::Refusal;
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;
@@ -99,35 +100,27 @@ enum State {
     Establishing,
     /// A CHALLENGE was sent.
     Challenged(Box<Challenged>),
-    Open(Box<Edge>),
+    Open(Box<AdmittedSession>),
     Closed,
 }
 
 /// A session that has to prove who it is.
 #[derive(Debug)]
 struct Challenged {
+    method: Method,
     pending: Pending,
     takes_revocation: bool,
 }
 
-/// Where what a welcome session publishes and subscribes is checked.
-#[derive(Debug)]
-pub(crate) struct Edge {
-    info: Arc<SessionInfo>,
-    rights: Rights,
-    topics: TopicCache,
-    limits: Arc<SessionLimits>,
-}
-
-/// Who is at the other end, and who lets it in.
+/// Who is at the other end, and what lets it in.
 #[derive(Clone, Debug)]
-pub(crate) struct Guest {
+pub(crate) struct Remote {
     /// Where it comes from.
     pub(crate) address: IpAddr,
     /// Of this session alone.
     pub(crate) nonce: Nonce,
     /// Who lets it in.
-    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<Admission>,
     /// What this entry is called.
     pub(crate) node: NodeName,
 }
@@ -136,7 +129,7 @@ pub(crate) struct Guest {
 #[derive(Debug)]
 pub(super) struct Session {
     id: SessionId,
-    guest: Guest,
+    remote: Remote,
     serializer: Serializer,
     limits: Arc<SessionLimits>,
     state: State,
@@ -148,12 +141,12 @@ impl Session {
     #[must_use]
     pub(super) fn new(
         id: SessionId,
-        guest: Guest,
+        remote: Remote,
         serializer: Serializer,
         limits: Arc<SessionLimits>,
     ) -> Self {
         let state = State::Establishing;
-        Self { id, guest, serializer, limits, state, buffer: BytesMut::new() }
+        Self { id, remote, serializer, limits, state, buffer: BytesMut::new() }
     }
 
     /// The session's id.
@@ -231,9 +224,9 @@ impl Session {
                 let parsed = parse(message, encoding);
                 parsed.map_err(Ending::from).and_then(|parsed| self.on_answer(&parsed))
             }
-            State::Open(edge) => parse(message, encoding)
+            State::Open(admitted) => parse(message, encoding)
                 .map_err(Ending::from)
-                .and_then(|parsed| edge.on_message(now, &mut self.buffer, message, parsed)),
+                .and_then(|parsed| on_request(admitted, now, &mut self.buffer, message, parsed)),
         };
         Some(taken.unwrap_or_else(Action::End))
     }
@@ -242,17 +235,18 @@ impl Session {
         let ClientMessage::Hello { realm, details } = message else {
             return Err(unexpected(message));
         };
-        let realm = realm.decode().filter(|realm| is_realm(realm, &self.limits));
+        let realm = realm.decode().filter(|realm| is_realm(realm, &self.limits.ingress()));
         let realm = realm.ok_or(Ending::InvalidRealm)?;
         let HelloDetails { takes_revocation } = check_hello_details(details)?;
         let details = dict_of(details, "HELLO", "Details")?;
-        let hello = Hello { realm: &realm, details: &details, session: self.id };
-        let Guest { address, nonce, door, .. } = &self.guest;
-        match door.hello(*address, &hello, nonce, now) {
+        let request = login::request(&realm, &details, self.id);
+        let Remote { address, nonce, admission, .. } = &self.remote;
+        match admission.log_in(*address, request, nonce, now) {
             Step::Welcome(identity) => self.open(identity, takes_revocation),
-            Step::Challenge { method, extra, pending } => {
+            Step::Challenge { method, challenge, pending } => {
+                let extra = login::extra_of(&challenge);
                 encode::challenge(&mut self.buffer, method.as_str(), &extra);
-                let challenged = Challenged { pending, takes_revocation };
+                let challenged = Challenged { method, pending: *pending, takes_revocation };
                 self.state = State::Challenged(Box::new(challenged));
                 Ok(Action::Challenge(take_text(&mut self.buffer)))
             }
@@ -276,19 +270,21 @@ impl Session {
         else {
             return Err(unexpected(message));
         };
-        let Challenged { pending, takes_revocation } = *challenged;
-        let Guest { address, door, .. } = &self.guest;
-        let identity = door.authenticate(*address, pending, &signature, &extra);
+        let Challenged { method, pending, takes_revocation } = *challenged;
+        let Remote { address, admission, .. } = &self.remote;
+        let answer = login::answer(method, &signature, &extra);
+        let identity = admission.authenticate(*address, pending, answer);
         self.open(identity.map_err(Ending::LoginRefused)?, takes_revocation)
     }
 
     fn open(&mut self, identity: Identity, takes_revocation: bool) -> Result<Action, Ending> {
-        let Guest { address, door, node, .. } = &self.guest;
-        let info = Arc::new(info_of(self.id, &identity, *address, true));
-        encode::welcome(&mut self.buffer, &info, node, &identity.authextra);
-        let edge = Edge::new(door, identity, *address, Arc::clone(&info), &self.limits)?;
-        let permissions = edge.rights.permissions().clone();
-        self.state = State::Open(Box::new(edge));
+        let Remote { address, admission, node, .. } = &self.remote;
+        let (authextra, limits) = (login::authextra(&identity), self.limits.ingress());
+        let admitted = AdmittedSession::new(admission, self.id, identity, *address, true, limits);
+        let admitted = admitted.map_err(|_lost| Ending::RoleGone)?;
+        let (info, permissions) = (Arc::clone(admitted.info()), admitted.permissions().clone());
+        encode::welcome(&mut self.buffer, &info, node, &authextra);
+        self.state = State::Open(Box::new(admitted));
         let welcome = take_text(&mut self.buffer);
         Ok(Action::Open { info, permissions, takes_revocation, welcome })
     }
@@ -299,7 +295,9 @@ impl Session {
     /// The configuration does not know it any more.
     pub(super) fn on_reload(&mut self) -> Result<Option<&Permissions>, Ending> {
         match &mut self.state {
-            State::Open(edge) => Ok(Some(edge.rights.judge().map_err(|_lost| Ending::RoleGone)?)),
+            State::Open(admitted) => {
+                Ok(Some(admitted.rights().judge().map_err(|_lost| Ending::RoleGone)?))
+            }
             State::Establishing | State::Challenged(_) | State::Closed => Ok(None),
         }
     }
@@ -308,7 +306,7 @@ impl Session {
     /// well. Cancel safe.
     pub(super) async fn gone(&mut self) {
         match &mut self.state {
-            State::Open(edge) => edge.rights.gone().await,
+            State::Open(admitted) => admitted.rights().gone().await,
             State::Establishing | State::Challenged(_) | State::Closed => {
                 std::future::pending().await
             }
@@ -341,167 +339,72 @@ impl Session {
     }
 }
 
-impl Edge {
-    /// # Errors
-    /// The configuration does not know the identity, just now.
-    pub(crate) fn new(
-        door: &Arc<Door>,
-        identity: Identity,
-        address: IpAddr,
-        info: Arc<SessionInfo>,
-        limits: &Arc<SessionLimits>,
-    ) -> Result<Self, Ending> {
-        let rights = Rights::new(door, identity, address).map_err(|_lost| Ending::RoleGone)?;
-        let topics = TopicCache::new(Arc::clone(&info.realm), limits);
-        Ok(Self { info, rights, topics, limits: Arc::clone(limits) })
-    }
-
-    /// What is left to hold on to, once everything that comes in is checked.
-    pub(crate) fn into_rights(self) -> Rights {
-        self.rights
-    }
-
-    /// Takes one message, which stands in `frame`.
-    fn on_message(
-        &mut self,
-        now: WallTime,
-        buffer: &mut BytesMut,
-        frame: &Bytes,
-        message: ClientMessage<'_>,
-    ) -> Result<Action, Ending> {
-        match message {
-            ClientMessage::Publish(publish) => {
-                let request = publish.request;
-                Ok(match self.publish(frame, &publish) {
-                    Ok(publish) => Action::Publish(publish),
-                    Err((refusal, is_wanted)) => {
-                        let answer = is_wanted.then(|| refused(buffer, PUBLISH, request, refusal));
-                        Action::PublishRefused { refusal, answer }
-                    }
-                })
-            }
-            ClientMessage::Subscribe { request, options, topic } => {
-                Ok(match self.wish(now, &options, &topic) {
-                    Ok(wish) => Action::Subscribe { request, wish: Box::new(wish) },
-                    Err(refusal) => {
-                        let answer = refused(buffer, SUBSCRIBE, request, refusal);
-                        Action::SubscribeRefused { refusal, answer }
-                    }
-                })
-            }
-            ClientMessage::Unsubscribe { request, subscription } => {
-                Ok(Action::Unsubscribe { request, subscription })
-            }
-            ClientMessage::Goodbye => Err(Ending::Goodbye),
-            ClientMessage::Abort => Err(Ending::ClientAborted),
-            ClientMessage::Hello { .. } => Err(Violation::Unexpected("a second HELLO").into()),
-            ClientMessage::Authenticate { .. } => Err(Violation::Unexpected("AUTHENTICATE").into()),
+/// Takes one message of somebody who was let in, which stands in `frame`.
+fn on_request(
+    admitted: &mut AdmittedSession,
+    now: WallTime,
+    buffer: &mut BytesMut,
+    frame: &Bytes,
+    message: ClientMessage<'_>,
+) -> Result<Action, Ending> {
+    match message {
+        ClientMessage::Publish(publish) => {
+            let request = publish.request;
+            Ok(match publish_of(admitted, frame, publish) {
+                Ok(publish) => Action::Publish(publish),
+                Err((refusal, is_wanted)) => {
+                    let answer = is_wanted.then(|| refused(buffer, PUBLISH, request, refusal));
+                    Action::PublishRefused { refusal, answer }
+                }
+            })
         }
-    }
-
-    /// What a SUBSCRIBE with these options, a JSON object, wants.
-    pub(crate) fn wish(
-        &self,
-        now: WallTime,
-        options: &str,
-        topic: &RawUri<'_>,
-    ) -> Result<Wish, Refusal> {
-        let SubscribeOptions { matching, after, limit, is_snapshot } =
-            SubscribeOptions::parse(options, now)?;
-        let pattern = self.pattern(topic, matching)?;
-        Ok(Wish { pattern, after, limit, is_snapshot })
-    }
-
-    /// The topics that the session may read by this pattern.
-    pub(crate) fn pattern(
-        &self,
-        topic: &RawUri<'_>,
-        matching: Match,
-    ) -> Result<TopicPattern, Refusal> {
-        let pattern = self.topics.subscribed(topic, matching)?;
-        if !self.rights.permissions().subscribe(&pattern.uri, pattern.matching) {
-            return Err(Refusal::NotAuthorized("subscribe"));
+        ClientMessage::Subscribe { request, options, topic } => {
+            Ok(match wish_of(admitted, now, &options, &topic) {
+                Ok(wish) => Action::Subscribe { request, wish: Box::new(wish) },
+                Err(refusal) => {
+                    let answer = refused(buffer, SUBSCRIBE, request, refusal);
+                    Action::SubscribeRefused { refusal, answer }
+                }
+            })
         }
-        Ok(pattern)
-    }
-
-    /// The message to publish, or why it is refused and whether the client is to be told.
-    pub(crate) fn publish(
-        &mut self,
-        frame: &Bytes,
-        publish: &RawPublish<'_>,
-    ) -> Result<Publish, (Refusal, bool)> {
-        let options = PublishOptions::parse(&publish.options)?;
-        let is_wanted = options.acknowledge;
-        let topic =
-            self.topics.published(&publish.topic).map_err(|refusal| (refusal, is_wanted))?;
-        let refuse = |refusal| (refusal, is_wanted);
-        let disclosure = self.rights.permissions().publish(&topic.uri);
-        let disclosure = disclosure.ok_or(refuse(Refusal::NotAuthorized("publish to")))?;
-        let is_disclosed = match disclosure {
-            Disclosure::Never if options.disclose_me => {
-                return Err(refuse(Refusal::DisclosureNotAllowed));
-            }
-            Disclosure::Never => false,
-            Disclosure::OnRequest => options.disclose_me,
-            Disclosure::Always => true,
-        };
-        let attributes = self.attributes(&options, is_disclosed);
-        let max = self.limits.publish_bytes_max();
-        let bytes = topic.uri.len() + publish.payload.len() + attributes.len();
-        if bytes > max {
-            return Err((Refusal::TooLarge { max }, is_wanted));
+        ClientMessage::Unsubscribe { request, subscription } => {
+            Ok(Action::Unsubscribe { request, subscription })
         }
-        // Last: what is refused otherwise uses nothing up.
-        self.rights.spend(&topic.uri, bytes).map_err(|exceeded| refuse(exceeded.into()))?;
-        Ok(Publish {
-            topic,
-            content: publish.encoding.into(),
-            payload: frame.slice(publish.payload.clone()),
-            attributes,
-            flags: match options.include_me {
-                true => RecordFlags::default(),
-                false => RecordFlags::EXCLUDE_ME,
-            },
-            acknowledge: is_wanted.then_some(publish.request),
-            level: options.level,
-            wait: options.wait,
-        })
-    }
-
-    fn attributes(&self, options: &PublishOptions, is_disclosed: bool) -> Bytes {
-        if !is_disclosed && options.lists.is_none() {
-            return Bytes::new();
-        }
-        let (exclude, eligible) = match &options.lists {
-            Some(lists) => (lists.exclude.clone(), lists.eligible.clone()),
-            None => Default::default(),
-        };
-        let publisher = is_disclosed.then(|| Publisher {
-            authid: self.info.authid.to_string(),
-            authrole: self.info.authrole.to_string(),
-        });
-        Attributes { publisher, exclude, eligible, ..Attributes::default() }.to_bytes().into()
+        ClientMessage::Goodbye => Err(Ending::Goodbye),
+        ClientMessage::Abort => Err(Ending::ClientAborted),
+        ClientMessage::Hello { .. } => Err(Violation::Unexpected("a second HELLO").into()),
+        ClientMessage::Authenticate { .. } => Err(Violation::Unexpected("AUTHENTICATE").into()),
     }
 }
 
-/// Who a session is, for the core and for others.
-pub(crate) fn info_of(
-    session: SessionId,
-    identity: &Identity,
-    address: IpAddr,
-    is_announced: bool,
-) -> SessionInfo {
-    SessionInfo {
-        session,
-        realm: Arc::clone(&identity.realm),
-        authid: Arc::clone(&identity.authid),
-        authrole: Arc::clone(&identity.authrole),
-        authmethod: identity.authmethod.as_str(),
-        authprovider: identity.authprovider,
-        origin: origin_of(address),
-        is_announced,
-    }
+/// The message to publish, or why it is refused and whether the client is to be told.
+fn publish_of(
+    admitted: &mut AdmittedSession,
+    frame: &Bytes,
+    publish: RawPublish<'_>,
+) -> Result<Publish, (Refusal, bool)> {
+    let options = publish_options(&publish.options);
+    let options = options.map_err(|(error, is_wanted)| (error.into(), is_wanted))?;
+    let is_wanted = options.acknowledge;
+    let message = Message {
+        request: publish.request,
+        topic: &publish.topic,
+        content: publish.encoding.into(),
+        payload: frame.slice(publish.payload),
+        options,
+    };
+    admitted.publish(message).map_err(|refusal| (refusal.into(), is_wanted))
+}
+
+/// What a SUBSCRIBE with these options, a JSON object, wants.
+fn wish_of(
+    admitted: &AdmittedSession,
+    now: WallTime,
+    options: &str,
+    topic: &RawText<'_>,
+) -> Result<Wish, Refusal> {
+    let options = subscribe_options(options, now)?;
+    Ok(admitted.subscribe(topic, &options)?)
 }
 
 /// Why a message that comes before the session is open is not taken.

@@ -27,31 +27,27 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use vixen_broker::api::{Outgoing, SessionId};
 use vixen_broker::history::HistoryError;
 use vixen_broker::replay::ReadPart;
-use vixen_core::name::NodeName;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::server::{Meter, Over};
 
 use super::alive::{Alive, Silence};
 use super::error::{Ending, Violation};
 use super::frames::Frames;
-use super::limits::SessionLimits;
-use super::message::ID_MAX;
 use super::metrics::{SessionMetrics, count_ending};
 use super::outbox::{Outbox, Owed};
 use super::serializer::Serializer;
-use super::session::{Guest, Session};
-use crate::answers::Answers;
-use crate::auth::Nonce;
-use crate::door::{Admission, Door};
-use crate::node::EntryEvent;
+use super::session::{Remote, Session};
+use crate::admission::Permit;
+use crate::gates::context::SessionContext;
+use crate::gates::ids::random_session;
 use crate::outbound::{Outbound, OutboundReceiver, SessionEvent, outbound};
-use crate::reads::{ReadContext, Reader, read};
+use crate::reads::{Reader, read};
 use steps::Step;
 
 /// Frames read in one go: enough to make a batch worth it, few enough to keep answers flowing.
@@ -69,48 +65,24 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How long a client may take for its part of closing.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
-/// What all sessions of an entry share.
-#[derive(Clone, Debug)]
-pub struct SessionContext {
-    /// To the core.
-    pub events: mpsc::Sender<EntryEvent>,
-    /// Bounds of each session.
-    pub limits: Arc<SessionLimits>,
-    /// Bytes that the whole entry may yet have unacknowledged, with
-    /// [`SessionLimits::entry_unacknowledged_bytes_max`] permits in all. Sessions only take: the
-    /// core gives back a message's [`Publish::counted_bytes`](vixen_broker::api::Publish) when it is
-    /// resolved.
-    pub room: Arc<Semaphore>,
-    /// True, or dropped, once the node stops.
-    pub stopping: watch::Receiver<bool>,
-    /// The store.
-    pub(crate) reads: ReadContext,
-    /// Who lets clients in.
-    pub(crate) door: Arc<Door>,
-    /// The places of long answers.
-    pub(crate) answers: Answers,
-    /// What this entry is called.
-    pub(crate) node: NodeName,
-}
-
 /// Serves one client until its session ends, for whatever reason.
 pub(crate) async fn serve_session(
     socket: WebSocket,
     context: SessionContext,
     serializer: Serializer,
-    admission: Admission,
+    permit: Permit,
     meter: Meter,
 ) {
     meter.allow(LOGIN_BYTES_MAX);
-    let mut connection = match random_ids() {
+    let mut connection = match random_session() {
         Ok((id, nonce)) => {
-            let guest = Guest {
-                address: admission.address(),
+            let remote = Remote {
+                address: permit.address(),
                 nonce,
-                door: Arc::clone(&context.door),
+                admission: Arc::clone(&context.admission),
                 node: context.node.clone(),
             };
-            Box::new(Connection::new((socket, meter), context, serializer, id, guest))
+            Box::new(Connection::new((socket, meter), context, serializer, id, remote))
         }
         Err(error) => {
             tracing::error!(%error, "no randomness for a session id");
@@ -121,14 +93,7 @@ pub(crate) async fn serve_session(
     };
     let ending = connection.run().await;
     connection.close(ending).await;
-    drop(admission);
-}
-
-fn random_ids() -> Result<(SessionId, Nonce), getrandom::Error> {
-    let id = getrandom::u64()? % ID_MAX + 1;
-    let mut nonce = Nonce([0; 32]);
-    getrandom::fill(&mut nonce.0)?;
-    Ok((SessionId(id), nonce))
+    drop(permit);
 }
 
 fn close_frame(ending: Ending) -> Message {
@@ -199,17 +164,17 @@ impl Connection {
         context: SessionContext,
         serializer: Serializer,
         id: SessionId,
-        guest: Guest,
+        remote: Remote,
     ) -> Self {
         let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let (now, hello_timeout) = (Instant::now(), context.limits.hello_timeout);
         let alive = Alive::new(&context.limits, now);
-        let reader = context.reads.of(guest.address);
+        let reader = context.reads.of(remote.address);
         Self {
             socket,
             meter,
             unfinished_at: now + context.limits.unfinished_timeout,
-            session: Session::new(id, guest, serializer, Arc::clone(&context.limits)),
+            session: Session::new(id, remote, serializer, Arc::clone(&context.limits)),
             context,
             outbox: Outbox::new(id),
             frames: Frames::new(serializer),
@@ -231,7 +196,7 @@ impl Connection {
 
     async fn run(&mut self) -> Ending {
         let mut stopping = self.context.stopping.clone();
-        let mut reloads = self.context.door.reloads();
+        let mut reloads = self.context.admission.reloads();
         loop {
             self.begin_read();
             let may_read = self.steps.is_empty() && self.outbox.is_below(&self.context.limits);

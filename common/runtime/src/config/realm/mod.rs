@@ -14,11 +14,10 @@ mod value;
 
 use std::fmt;
 
+use vixen_core::access::{Disclosure, Quota};
 use vixen_core::segment::Match;
 
 use super::Secret;
-
-pub use quota::QuotaConfig;
 
 pub(super) use check::check;
 #[cfg(test)]
@@ -46,7 +45,7 @@ pub struct RealmConfig {
     /// does.
     pub anonymous: Option<String>,
     /// Table `quota`: for all that is published in the realm through one entry.
-    pub quota: QuotaConfig,
+    pub quota: Quota,
 }
 
 /// One `[[realm.role]]` table.
@@ -58,7 +57,7 @@ pub struct RoleConfig {
     pub permissions: Vec<PermissionConfig>,
     /// Table `quota`: for what each user of the role publishes through one entry; those without a
     /// name are one for each address.
-    pub quota: QuotaConfig,
+    pub quota: Quota,
 }
 
 /// One `[[realm.role.permission]]` table: what holds for the topics that match it, unless a more
@@ -76,29 +75,6 @@ pub struct PermissionConfig {
     pub subscribe: bool,
     /// `disclose-publisher`: whether subscribers are told who published. Default `on-request`.
     pub disclose_publisher: Disclosure,
-}
-
-/// Whether the subscribers of a message are told its publisher (WAMP spec, *Publisher
-/// Identification*).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Disclosure {
-    /// `never`: a publisher who asks for it is refused.
-    Never,
-    /// `on-request`: when the publisher asks, with `disclose_me`.
-    #[default]
-    OnRequest,
-    /// `always`: asked or not.
-    Always,
-}
-
-impl fmt::Display for Disclosure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Never => "never",
-            Self::OnRequest => "on-request",
-            Self::Always => "always",
-        })
-    }
 }
 
 /// One `[[realm.user]]` table.

@@ -1,5 +1,7 @@
 //! Tables `quota` of a realm and of a role: how much may be published.
 
+use vixen_core::access::Quota;
+
 use super::super::error::ConfigError;
 use super::super::read::{Source, TableReader};
 use super::super::value::{Count, Size};
@@ -10,66 +12,22 @@ pub(in super::super) const QUOTA_KEYS: &[&str] =
 /// More topics than these are not told apart: each takes some bytes of the entry's memory.
 const TOPICS_MAX: u64 = 1_000_000;
 
-/// Table `realm.quota`, for all that is published in a realm through one entry, or
-/// `realm.role.quota`, for what each user of the role publishes there. `None`, the default of each:
-/// without bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QuotaConfig {
-    /// `messages-per-second`.
-    pub messages_per_second: Option<u64>,
-    /// `bytes-per-second`: of topics and payloads.
-    pub bytes_per_second: Option<u64>,
-    /// `topics-per-second`: topics that were not published before.
-    pub topics_per_second: Option<u64>,
-    /// `topics-max`: different topics of one to two days.
-    pub topics_max: Option<u64>,
-}
-
-impl QuotaConfig {
-    /// Without bound.
-    pub const UNLIMITED: Self = Self {
-        messages_per_second: None,
-        bytes_per_second: None,
-        topics_per_second: None,
-        topics_max: None,
+/// Reads a table `realm.quota`, for all that is published in a realm through one entry, or
+/// `realm.role.quota`, for what each user of the role publishes there.
+pub(super) fn quota(source: Source<'_>, mut table: TableReader<'_>) -> Result<Quota, ConfigError> {
+    let messages_per_second = positive(source, &mut table, "messages-per-second")?;
+    let bytes_per_second = match table.optional::<Size>("bytes-per-second")? {
+        Some(Size(0)) => return Err(nothing(source, &table, "bytes-per-second")),
+        bytes => bytes.map(|Size(bytes)| bytes),
     };
-
-    /// Users of an entry whose quotas are remembered.
-    pub const USERS_MAX: usize = 1 << 16;
-
-    /// Topics that are told apart where only new ones a second are bounded.
-    const TOPICS_KNOWN: u64 = 1 << 14;
-
-    /// How many topics are remembered for it at most; `None`: it bounds none.
-    #[must_use]
-    pub fn topics_kept(&self) -> Option<u64> {
-        self.topics_max.or(self.topics_per_second.map(|_bound| Self::TOPICS_KNOWN))
+    let topics_per_second = positive(source, &mut table, "topics-per-second")?;
+    let topics_max = positive(source, &mut table, "topics-max")?;
+    if topics_max.is_some_and(|max| max > TOPICS_MAX) {
+        let problem = format!("no more than {TOPICS_MAX} topics are told apart");
+        let fix = "set a smaller number, or leave it out";
+        return Err(source.refuse(table.place("topics-max"), problem, fix));
     }
-
-    /// Whether nothing is bounded.
-    #[must_use]
-    pub fn is_unlimited(&self) -> bool {
-        *self == Self::UNLIMITED
-    }
-
-    pub(super) fn read(
-        source: Source<'_>,
-        mut table: TableReader<'_>,
-    ) -> Result<Self, ConfigError> {
-        let messages_per_second = positive(source, &mut table, "messages-per-second")?;
-        let bytes_per_second = match table.optional::<Size>("bytes-per-second")? {
-            Some(Size(0)) => return Err(nothing(source, &table, "bytes-per-second")),
-            bytes => bytes.map(|Size(bytes)| bytes),
-        };
-        let topics_per_second = positive(source, &mut table, "topics-per-second")?;
-        let topics_max = positive(source, &mut table, "topics-max")?;
-        if topics_max.is_some_and(|max| max > TOPICS_MAX) {
-            let problem = format!("no more than {TOPICS_MAX} topics are told apart");
-            let fix = "set a smaller number, or leave it out";
-            return Err(source.refuse(table.place("topics-max"), problem, fix));
-        }
-        Ok(Self { messages_per_second, bytes_per_second, topics_per_second, topics_max })
-    }
+    Ok(Quota { messages_per_second, bytes_per_second, topics_per_second, topics_max })
 }
 
 fn positive(

@@ -11,7 +11,7 @@ use super::super::read::{Source, TableReader};
 use super::super::text::read;
 use super::super::value::{Count, Flag, SecretText, Value};
 use super::pattern::pattern;
-use super::quota::{QUOTA_KEYS, QuotaConfig};
+use super::quota::{QUOTA_KEYS, quota};
 use super::value::{AuthName, KdfName, PatternText, PublicKeys, Realm, Salt};
 use super::{
     Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig, Salting, ScramConfig,
@@ -89,7 +89,7 @@ pub(in super::super) fn realm(
         roles: roles.into_iter().map(|table| role(source, table)).collect::<Result<_, _>>()?,
         users: users.into_iter().map(|table| user(source, table)).collect::<Result<_, _>>()?,
         anonymous,
-        quota: QuotaConfig::read(source, table.table("quota", QUOTA_KEYS)?)?,
+        quota: quota(source, table.table("quota", QUOTA_KEYS)?)?,
     })
 }
 
@@ -98,7 +98,7 @@ fn role(source: Source<'_>, mut table: TableReader<'_>) -> Result<RoleConfig, Co
     let permissions = table.tables("permission", "[[realm.role.permission]]", PERMISSION_KEYS)?;
     let permissions = permissions.into_iter().map(|table| permission(source, table));
     let permissions = permissions.collect::<Result<_, _>>()?;
-    let quota = QuotaConfig::read(source, table.table("quota", QUOTA_KEYS)?)?;
+    let quota = quota(source, table.table("quota", QUOTA_KEYS)?)?;
     Ok(RoleConfig { name, permissions, quota })
 }
 

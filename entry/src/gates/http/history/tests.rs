@@ -20,11 +20,10 @@ use vixen_runtime::server::{self, Timeouts};
 use vixen_runtime::telemetry::Readiness;
 
 use super::*;
-use crate::answers::Answers;
-use crate::door::Door;
+use crate::admission::{Admission, Answers};
+use crate::gates::limits::SessionLimits;
 use crate::node::{EntryEvent, EntryHandle, HistoryEvent};
 use crate::reads::ReadContext;
-use crate::gates::wamp::SessionLimits;
 
 const READ: ReadId = ReadId(3);
 const ORDER_END: Position = Position(1 << 53);
@@ -54,7 +53,7 @@ impl Port {
             limits: Arc::new(limits),
             stopping,
             reads: ReadContext::new(handle.clone()),
-            door: Door::of_tests(),
+            admission: Admission::of_tests(),
             answers,
             node: "E1".parse().expect("a name"),
         };

@@ -9,9 +9,10 @@ use vixen_core::payload::scan::{Elements, Kind, ScanError};
 use vixen_core::payload::transcode_value;
 use vixen_core::segment::Encoding;
 
-use super::{ClientMessage, ID_MAX, RawPublish, refuse_code};
+use super::{ClientMessage, RawPublish, refuse_code};
+use crate::gates::ids::ID_MAX;
+use crate::gates::raw::RawText;
 use crate::gates::wamp::error::Violation;
-use crate::gates::wamp::topics::RawUri;
 
 /// Parses one message.
 pub(super) fn parse(frame: &[u8], encoding: Encoding) -> Result<ClientMessage<'_>, Violation> {
@@ -134,10 +135,10 @@ impl<'a> Message<'a> {
         message: &'static str,
         index: usize,
         element: &'static str,
-    ) -> Result<RawUri<'a>, Violation> {
+    ) -> Result<RawText<'a>, Violation> {
         let expected = "a string";
         let text = self.elements.as_str(index);
-        text.map(RawUri::Text).ok_or(Violation::Type { message, element, expected })
+        text.map(RawText::Text).ok_or(Violation::Type { message, element, expected })
     }
 
     /// A dictionary as JSON.
@@ -173,7 +174,7 @@ mod tests {
 
     /// What a message is, apart from where its parts stand.
     fn shown(frame: &[u8], encoding: Encoding) -> String {
-        let uri = |uri: RawUri<'_>| uri.decode().expect("text").into_owned();
+        let uri = |uri: RawText<'_>| uri.decode().expect("text").into_owned();
         match parse_any(frame, encoding) {
             Err(violation) => violation.label().to_owned(),
             Ok(ClientMessage::Hello { realm, details }) => format!("{} {details}", uri(realm)),

@@ -2,6 +2,7 @@ use axum::extract::ws::Message;
 use bytes::Bytes;
 use serde_json::Value;
 
+use vixen_broker::access::{Permission, Quotas};
 use vixen_broker::api::{JoinId, Origin, Place, PublishError};
 use vixen_broker::event::{RouterEvent, Target, build};
 use vixen_broker::history::{Bound, RefPoint, Start, Trouble};
@@ -11,7 +12,6 @@ use vixen_core::segment::{
     Attributes, Audience, Eligible, Encoding, Match, Record, RecordFlags, Topic, TopicPattern,
 };
 use vixen_core::wire::{HistoryPlace, TailSegment};
-use vixen_runtime::config::{Disclosure, PermissionConfig, QuotaConfig, RoleConfig};
 
 use super::*;
 use crate::gates::wamp::serializer::Serializer;
@@ -248,23 +248,15 @@ fn black_and_whitelists_are_kept() {
 /// Who listens to `wamp.` is told of topics that it may subscribe, and of no others.
 #[test]
 fn events_of_the_router_about_topics_come_only_to_those_who_may_subscribe_them() {
-    let permission = |uri: &str, subscribe| PermissionConfig {
-        uri: uri.into(),
-        matching: Match::Prefix,
-        publish: false,
-        subscribe,
-        disclose_publisher: Disclosure::Never,
+    let permission = |uri: &str, subscribe| {
+        let (uri, matching) = (uri.to_owned(), Match::Prefix);
+        Permission { uri, matching, publish: None, subscribe }
     };
-    let permissions = vec![
-        permission("wamp.", true),
-        permission("plant.", true),
-        permission("plant.secret.", false),
-    ];
-    let quota = QuotaConfig::UNLIMITED;
-    let role = RoleConfig { name: "watcher".into(), permissions, quota };
+    let permissions =
+        [permission("wamp.", true), permission("plant.", true), permission("plant.secret.", false)];
     let mut bench = Bench::new(false);
     bench.subscribe(1, 7, live());
-    bench.outbox.permissions = Some(Permissions::new(&role, quota));
+    bench.outbox.permissions = Some(Permissions::new(permissions, Quotas::UNLIMITED));
     let targets = [Target { subscription: SubscriptionId(7), names_topic: false }];
     let mut told = |about: &str, matching| {
         let event = RouterEvent {

@@ -2,7 +2,7 @@ use vixen_broker::api::AckLevel;
 use vixen_broker::history::RefPoint;
 use vixen_broker::replay::After;
 use vixen_core::id::Position;
-use vixen_core::segment::{Encoding, Match, TopicPattern};
+use vixen_core::segment::{Attributes, Encoding, Match, Publisher, TopicPattern};
 use vixen_runtime::config::Goodbye;
 
 use super::*;
@@ -13,18 +13,18 @@ const JSON: Serializer = Serializer { encoding: Encoding::Json, is_batched: fals
 const BATCHED: Serializer = Serializer { is_batched: true, ..JSON };
 const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
 
-fn guest() -> Guest {
-    Guest {
+fn remote() -> Remote {
+    Remote {
         address: [127, 0, 0, 1].into(),
         nonce: Nonce([7; 32]),
-        door: Door::of_tests(),
+        admission: Admission::of_tests(),
         node: "E1".parse().expect("a name"),
     }
 }
 
 fn of(serializer: Serializer) -> Session {
     let limits = SessionLimits { message_bytes_max: 64, ..SessionLimits::of_tests() };
-    Session::new(SessionId(4711), guest(), serializer, Arc::new(limits))
+    Session::new(SessionId(4711), remote(), serializer, Arc::new(limits))
 }
 
 fn establishing() -> Session {
@@ -40,7 +40,7 @@ fn open() -> Session {
 /// With room for attributes.
 fn open_wide() -> Session {
     let limits = Arc::new(SessionLimits::of_tests());
-    let mut session = Session::new(SessionId(7), guest(), JSON, limits);
+    let mut session = Session::new(SessionId(7), remote(), JSON, limits);
     assert!(matches!(actions(&mut session, HELLO)[..], [Action::Open { .. }]));
     session
 }

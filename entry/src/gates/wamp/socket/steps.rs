@@ -6,14 +6,17 @@ use bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::Instant;
 
+use vixen_broker::access::Permissions;
 use vixen_broker::api::Publish;
 
 use super::{BATCH_BYTES, Connection};
-use crate::auth::Permissions;
-use crate::outbound::SessionEvent;
-use crate::gates::wamp::error::{Ending, Refusal};
-use crate::gates::wamp::metrics::{count_refusal, count_subscribe_error};
+use crate::admission::AdmittedSession;
+use crate::gates::metrics::count_refusal;
+use crate::gates::refusal::Refusal;
+use crate::gates::wamp::error::Ending;
+use crate::gates::wamp::metrics::count_subscribe_error;
 use crate::gates::wamp::session::Action;
+use crate::outbound::SessionEvent;
 
 /// One effect of the client's frames.
 pub(super) enum Step {
@@ -131,7 +134,7 @@ impl Connection {
     /// Refuses the messages that wait for room and may not be published any more. The rest waits
     /// anew: it is less now.
     pub(super) fn refuse_steps(&mut self, permissions: &Permissions) {
-        let refusal = Refusal::NotAuthorized("publish to");
+        let refusal = Refusal::from(AdmittedSession::not_any_more());
         for step in &mut self.steps {
             let Step::Publish { messages, bytes } = step else { continue };
             let may = |message: &mut Publish| permissions.publish(&message.topic.uri).is_none();

@@ -1,0 +1,164 @@
+//! Ingress: where what a session publishes and subscribes is checked.
+//!
+//! Invariants:
+//! - I1: what it lets pass is a good topic of its session's realm, that the permissions allow, and not larger
+//!   than may be.
+//! - I2: a publisher is named in a message only where the permission that holds for the topic lets it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use vixen_core::access::{Disclosure, UriCheck};
+use vixen_core::segment::{
+    Attributes, Content, Match, Publisher, RecordFlags, Topic, TopicPattern,
+};
+
+use super::options::{PublishOptions, SubscribeOptions};
+use super::permission::Permissions;
+use super::refusal::{Act, Refusal};
+use super::topics::{TopicCache, TopicText};
+use crate::api::{Publish, RequestId, SessionInfo};
+use crate::replay::Wish;
+
+/// What is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IngressLimits {
+    /// Longest topic or pattern.
+    pub topic_bytes_max: usize,
+    /// Largest topic, payload and attributes together.
+    pub publish_bytes_max: usize,
+    /// Which topics are good.
+    pub uri_check: UriCheck,
+}
+
+/// A message that a client wants published.
+#[derive(Clone, Debug)]
+pub struct Message<'a, T> {
+    /// Which request it is.
+    pub request: RequestId,
+    /// Where to, as the client said it.
+    pub topic: &'a T,
+    /// What the payload is.
+    pub content: Content,
+    /// The payload, verbatim.
+    pub payload: Bytes,
+    /// What is asked for.
+    pub options: PublishOptions,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Ingress {
+    info: Arc<SessionInfo>,
+    topics: TopicCache,
+    limits: IngressLimits,
+}
+
+impl Ingress {
+    /// Of a session.
+    #[must_use]
+    pub fn new(info: Arc<SessionInfo>, limits: IngressLimits) -> Self {
+        let topics = TopicCache::new(Arc::clone(&info.realm), &limits);
+        Self { info, topics, limits }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn info(&self) -> &Arc<SessionInfo> {
+        &self.info
+    }
+
+    /// The message as it is published. Quotas are not asked.
+    ///
+    /// # Errors
+    /// It may not be.
+    pub fn publish(
+        &mut self,
+        permissions: &Permissions,
+        message: Message<'_, impl TopicText>,
+    ) -> Result<Publish, Refusal> {
+        let Message { request, topic, content, payload, options } = message;
+        let topic = self.topics.published(topic)?;
+        let disclosure = permissions.publish(&topic.uri);
+        let disclosure = disclosure.ok_or(Refusal::NotAuthorized(Act::Publish))?;
+        let is_disclosed = match disclosure {
+            Disclosure::Never if options.disclose_me => return Err(Refusal::DisclosureNotAllowed),
+            Disclosure::Never => false,
+            Disclosure::OnRequest => options.disclose_me,
+            Disclosure::Always => true,
+        };
+        let publish = Publish {
+            attributes: self.attributes(&options, is_disclosed),
+            topic,
+            content,
+            payload,
+            flags: match options.include_me {
+                true => RecordFlags::default(),
+                false => RecordFlags::EXCLUDE_ME,
+            },
+            acknowledge: options.acknowledge.then_some(request),
+            level: options.level,
+            wait: options.wait,
+        };
+        let max = self.limits.publish_bytes_max;
+        if publish.message_bytes() > max {
+            return Err(Refusal::TooLarge { max });
+        }
+        self.check(&publish.topic);
+        Ok(publish)
+    }
+
+    /// What the client wants to get.
+    ///
+    /// # Errors
+    /// It may not have it.
+    pub fn subscribe(
+        &self,
+        permissions: &Permissions,
+        topic: &impl TopicText,
+        options: &SubscribeOptions,
+    ) -> Result<Wish, Refusal> {
+        let SubscribeOptions { matching, after, limit, is_snapshot } = *options;
+        let pattern = self.pattern(permissions, topic, matching)?;
+        Ok(Wish { pattern, after, limit, is_snapshot })
+    }
+
+    /// The topics that the client may read by this pattern.
+    ///
+    /// # Errors
+    /// It is none, or not all of it may be read.
+    pub fn pattern(
+        &self,
+        permissions: &Permissions,
+        topic: &impl TopicText,
+        matching: Match,
+    ) -> Result<TopicPattern, Refusal> {
+        let pattern = self.topics.subscribed(topic, matching)?;
+        if permissions.may_read(&pattern) {
+            Ok(pattern)
+        } else {
+            Err(Refusal::NotAuthorized(Act::Subscribe))
+        }
+    }
+
+    fn attributes(&self, options: &PublishOptions, is_disclosed: bool) -> Bytes {
+        if !is_disclosed && options.lists.is_none() {
+            return Bytes::new();
+        }
+        let (exclude, eligible) = match &options.lists {
+            Some(lists) => (lists.exclude.clone(), lists.eligible.clone()),
+            None => Default::default(),
+        };
+        let publisher = is_disclosed.then(|| Publisher {
+            authid: self.info.authid.to_string(),
+            authrole: self.info.authrole.to_string(),
+        });
+        Attributes { publisher, exclude, eligible, ..Attributes::default() }.to_bytes().into()
+    }
+
+    /// I1, as far as it costs nothing.
+    fn check(&self, topic: &Topic) {
+        assert!(Arc::ptr_eq(&topic.realm, &self.info.realm), "I1: a topic of its session's realm");
+    }
+}

@@ -1,0 +1,29 @@
+//! Access: what somebody may do here who was let in, and how much of it, in words of no protocol.
+//!
+//! ```text
+//! Permissions ──┐
+//! message ──> Ingress ──> Publish ──> Meters (quotas) ──> broker
+//! topic   ──> Ingress ──> TopicPattern, Subscribe
+//!               └──> Refusal, which each gate says in its own words
+//! ```
+//! Who somebody is, a gate finds out before (`entry/src/auth`); how a gate says options, topics and
+//! refusals is its own.
+
+mod ingress;
+mod options;
+mod pattern;
+mod permission;
+mod quota;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod uri;
+
+pub use ingress::{Ingress, IngressLimits, Message};
+pub use options::{Lists, PublishOptions, SubscribeOptions};
+pub use permission::{Permission, Permissions};
+pub use quota::{Cost, Exceeded, Kind, Meters, Publisher, Quotas, Scope};
+pub use refusal::{Act, Refusal};
+pub use topics::TopicText;
+pub use uri::is_realm;

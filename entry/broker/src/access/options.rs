@@ -1,0 +1,45 @@
+//! What a client may ask for beside a message or a topic.
+
+use vixen_core::segment::{Audience, Eligible, Match};
+
+use crate::api::AckLevel;
+use crate::replay::After;
+
+/// What a publisher asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// Tell the publisher what becomes of it.
+    pub acknowledge: bool,
+    /// When to tell.
+    pub level: AckLevel,
+    /// Send the event back to its publisher as well.
+    pub include_me: bool,
+    /// Tell subscribers who published.
+    pub disclose_me: bool,
+    /// Who else does not get it, or who alone does; boxed, for hardly anybody asks.
+    pub lists: Option<Box<Lists>>,
+    /// Tell the message's place only, however long that takes, and never an error for lack of a quorum.
+    pub wait: bool,
+}
+
+/// Subscriber black- and whitelists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// Who does not get it.
+    pub exclude: Audience,
+    /// Who alone does.
+    pub eligible: Eligible,
+}
+
+/// What a subscriber asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// How the topic is compared.
+    pub matching: Match,
+    /// Where in the past to begin.
+    pub after: Option<After>,
+    /// No more events than these.
+    pub limit: Option<u64>,
+    /// Only what is stored.
+    pub is_snapshot: bool,
+}

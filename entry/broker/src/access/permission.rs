@@ -1,0 +1,113 @@
+//! What a role may do.
+
+use std::sync::Arc;
+
+use vixen_core::access::Disclosure;
+use vixen_core::segment::{Match, TopicPattern};
+
+use super::pattern::Pattern;
+use super::quota::Quotas;
+
+/// What holds for the topics that match it, unless a more specific one of the role matches them too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// The topics.
+    pub uri: String,
+    /// How they are compared.
+    pub matching: Match,
+    /// Whether the role may publish there, and who is then told who it is.
+    pub publish: Option<Disclosure>,
+    /// Whether the role may subscribe there.
+    pub subscribe: bool,
+}
+
+/// What a session may do, as of one configuration. Cheap to clone.
+///
+/// A topic is governed by the most specific permission of the role that matches it: the exact one,
+/// else the one with the longer start that has no gap (`a.b.*` before `a.*`), else a wildcard
+/// before a prefix, else the wildcard that is filled in further to the left. That one allows or
+/// denies; without any, everything is denied.
+#[derive(Clone, Debug)]
+pub struct Permissions {
+    rules: Rules,
+    quotas: Quotas,
+}
+
+#[derive(Clone, Debug)]
+enum Rules {
+    /// An open realm: everything is allowed.
+    Open,
+    /// The most specific first.
+    Listed(Arc<[Rule]>),
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    pattern: Pattern,
+    publish: Option<Disclosure>,
+    subscribe: bool,
+}
+
+impl Permissions {
+    /// Everything is allowed; publishers are disclosed when they ask for it.
+    pub const OPEN: Self = Self { rules: Rules::Open, quotas: Quotas::UNLIMITED };
+
+    /// Those of a role. The order of its permissions means nothing.
+    #[must_use]
+    pub fn new(permissions: impl IntoIterator<Item = Permission>, quotas: Quotas) -> Self {
+        let rules = permissions.into_iter().map(|permission| Rule {
+            pattern: Pattern::new(&permission.uri, permission.matching),
+            publish: permission.publish,
+            subscribe: permission.subscribe,
+        });
+        let mut rules: Vec<_> = rules.collect();
+        rules.sort_by_cached_key(|rule| std::cmp::Reverse(rule.pattern.rank()));
+        Self { rules: Rules::Listed(rules.into()), quotas }
+    }
+
+    /// How much the session may publish.
+    #[must_use]
+    pub const fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// Whether the session may publish to `topic`, and who is then told who it is. Topics under
+    /// `wamp.` are like any other here: that nobody publishes there is for the caller to see to.
+    #[must_use]
+    pub fn publish(&self, topic: &str) -> Option<Disclosure> {
+        match &self.rules {
+            Rules::Open => Some(Disclosure::OnRequest),
+            Rules::Listed(rules) => rules.iter().find(|rule| rule.pattern.matches(topic))?.publish,
+        }
+    }
+
+    /// [`subscribe`](Self::subscribe) of a pattern of its realm.
+    #[must_use]
+    pub fn may_read(&self, pattern: &TopicPattern) -> bool {
+        self.subscribe(&pattern.uri, pattern.matching)
+    }
+
+    /// Whether the session may subscribe to the topics of a pattern.
+    ///
+    /// A pattern is allowed when the most specific permission that covers all of it allows it, and
+    /// no more specific one, which governs a part of it, denies. So nobody gets by a pattern what
+    /// would be denied topic by topic.
+    #[must_use]
+    pub fn subscribe(&self, uri: &str, matching: Match) -> bool {
+        let rules = match &self.rules {
+            Rules::Open => return true,
+            Rules::Listed(rules) => rules,
+        };
+        let wanted = Pattern::new(uri, matching);
+        for rule in rules.iter().filter(|rule| rule.pattern.overlaps(&wanted)) {
+            if !rule.subscribe {
+                return false;
+            }
+            if rule.pattern.covers(&wanted) {
+                // What is less specific governs no topic of it.
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,2 @@
+mod ingress;
+mod permissions;

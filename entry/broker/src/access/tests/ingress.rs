@@ -1,0 +1,115 @@
+//! What ingress lets pass.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use vixen_core::access::{Disclosure, UriCheck};
+use vixen_core::segment::{Attributes, Encoding, Match};
+
+use crate::access::{
+    Act, Ingress, IngressLimits, Message, Permission, Permissions, PublishOptions, Quotas, Refusal,
+    SubscribeOptions,
+};
+use crate::api::{Origin, RequestId, SessionId, SessionInfo};
+
+fn ingress() -> Ingress {
+    let info = SessionInfo {
+        session: SessionId(7),
+        realm: "r".into(),
+        authid: "joe".into(),
+        authrole: "user".into(),
+        authmethod: "ticket",
+        authprovider: "static",
+        origin: Origin { client: [127, 0, 0, 1].into(), site: None },
+        is_announced: true,
+    };
+    let uri_check = UriCheck::Loose;
+    let limits = IngressLimits { topic_bytes_max: 10, publish_bytes_max: 32, uri_check };
+    Ingress::new(Arc::new(info), limits)
+}
+
+/// May publish below `never.`, `asked.` and `always.`, and subscribe below `read.`.
+fn permissions() -> Permissions {
+    let below = |uri: &str, publish, subscribe| Permission {
+        uri: uri.to_owned(),
+        matching: Match::Prefix,
+        publish,
+        subscribe,
+    };
+    let permissions = [
+        below("never.", Some(Disclosure::Never), false),
+        below("asked.", Some(Disclosure::OnRequest), false),
+        below("always.", Some(Disclosure::Always), false),
+        below("read.", None, true),
+    ];
+    Permissions::new(permissions, Quotas::UNLIMITED)
+}
+
+fn message<'a>(
+    topic: &'a &'a str,
+    payload: &'static str,
+    disclose_me: bool,
+) -> Message<'a, &'a str> {
+    Message {
+        request: RequestId(9),
+        topic,
+        content: Encoding::Json.into(),
+        payload: Bytes::from_static(payload.as_bytes()),
+        options: PublishOptions { acknowledge: true, disclose_me, ..PublishOptions::default() },
+    }
+}
+
+#[test]
+fn a_publisher_is_named_where_the_permission_that_holds_lets_it() {
+    let table = [
+        ("never.x", false, Ok(false)),
+        ("never.x", true, Err(Refusal::DisclosureNotAllowed)),
+        ("asked.x", false, Ok(false)),
+        ("asked.x", true, Ok(true)),
+        ("always.x", false, Ok(true)),
+        ("read.x", false, Err(Refusal::NotAuthorized(Act::Publish))),
+        ("a b", false, Err(Refusal::InvalidTopic)),
+        ("wamp.x", false, Err(Refusal::ReservedTopic)),
+        ("asked.long.", false, Err(Refusal::TopicTooLong { max: 10 })),
+    ];
+    for (topic, disclose_me, wanted) in table {
+        let passed = ingress().publish(&permissions(), message(&topic, "", disclose_me));
+        let is_named = passed.map(|publish| {
+            assert_eq!((&*publish.topic.realm, &*publish.topic.uri), ("r", topic));
+            assert_eq!(publish.acknowledge, Some(RequestId(9)));
+            let attributes = Attributes::from_bytes(&publish.attributes).expect("attributes");
+            attributes.publisher.is_some()
+        });
+        assert_eq!(is_named, wanted, "{topic}");
+    }
+}
+
+#[test]
+fn topic_payload_and_attributes_count_against_the_bound() {
+    let mut ingress = ingress();
+    let mut publish = |payload, disclose_me| {
+        let passed = ingress.publish(&permissions(), message(&"asked.x", payload, disclose_me));
+        passed.map(|publish| publish.message_bytes())
+    };
+    let (fits, max) = ("[\"0123456789abcdefghij\"]", 32);
+    assert_eq!(publish(fits, false), Ok(31));
+    assert_eq!(publish(fits, true), Err(Refusal::TooLarge { max }));
+    assert_eq!(publish("[\"0123456789abcdefghijkl\"]", false), Err(Refusal::TooLarge { max }));
+}
+
+#[test]
+fn a_pattern_is_of_the_sessions_realm_and_permitted_as_a_whole() {
+    let ingress = ingress();
+    let of = |topic: &'static str, matching| {
+        let options = SubscribeOptions { matching, limit: Some(3), ..SubscribeOptions::default() };
+        let wish = ingress.subscribe(&permissions(), &topic, &options);
+        wish.map(|wish| (wish.pattern.realm.to_string(), wish.pattern.matching, wish.limit))
+    };
+    assert_eq!(of("read.x", Match::Exact), Ok(("r".to_owned(), Match::Exact, Some(3))));
+    assert_eq!(of("read.x.#", Match::Exact), Ok(("r".to_owned(), Match::Dotted, Some(3))));
+    // `read` itself is of it.
+    assert_eq!(of("read.#", Match::Exact), Err(Refusal::NotAuthorized(Act::Subscribe)));
+    assert_eq!(of("", Match::Prefix), Err(Refusal::NotAuthorized(Act::Subscribe)));
+    assert_eq!(of("read..", Match::Prefix), Err(Refusal::InvalidPattern));
+}

@@ -1,0 +1,112 @@
+//! Somebody who was let in: who it is, what it may do for now, and where what it does is checked.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use vixen_broker::access::{
+    Act, Ingress, IngressLimits, Message, Permissions, Refusal, SubscribeOptions, TopicText,
+};
+use vixen_broker::api::{Publish, SessionId, SessionInfo};
+use vixen_broker::replay::Wish;
+use vixen_core::segment::{Match, TopicPattern};
+
+use super::{Admission, Rights, RightsLost, origin_of};
+use crate::auth::Identity;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct AdmittedSession {
+    ingress: Ingress,
+    rights: Rights,
+}
+
+impl AdmittedSession {
+    /// Somebody who has just logged in, at this address; `is_announced` where others are to hear of it.
+    ///
+    /// # Errors
+    /// The configuration does not know it, just now.
+    pub(crate) fn new(
+        admission: &Arc<Admission>,
+        session: SessionId,
+        identity: Identity,
+        address: IpAddr,
+        is_announced: bool,
+        limits: IngressLimits,
+    ) -> Result<Self, RightsLost> {
+        let info = Arc::new(SessionInfo {
+            session,
+            realm: Arc::clone(&identity.realm),
+            authid: Arc::clone(&identity.authid),
+            authrole: Arc::clone(&identity.authrole),
+            authmethod: identity.authmethod.as_str(),
+            authprovider: identity.authprovider,
+            origin: origin_of(address),
+            is_announced,
+        });
+        let rights = Rights::new(admission, identity, address)?;
+        Ok(Self { ingress: Ingress::new(info, limits), rights })
+    }
+
+    /// Who it is.
+    pub(crate) const fn info(&self) -> &Arc<SessionInfo> {
+        self.ingress.info()
+    }
+
+    /// What it may do, as of the last judgement.
+    pub(crate) const fn permissions(&self) -> &Permissions {
+        self.rights.permissions()
+    }
+
+    /// What it may do, to be judged again.
+    pub(crate) const fn rights(&mut self) -> &mut Rights {
+        &mut self.rights
+    }
+
+    /// What is left to hold on to, once everything that comes in is checked.
+    pub(crate) fn into_rights(self) -> Rights {
+        self.rights
+    }
+
+    /// The message as it is published.
+    ///
+    /// # Errors
+    /// It may not be.
+    pub(crate) fn publish(
+        &mut self,
+        message: Message<'_, impl TopicText>,
+    ) -> Result<Publish, Refusal> {
+        let publish = self.ingress.publish(self.rights.permissions(), message)?;
+        // Last: what is refused otherwise uses nothing up.
+        self.rights.spend(&publish.topic.uri, publish.message_bytes())?;
+        Ok(publish)
+    }
+
+    /// Why a message that was to be published may not be any more.
+    pub(crate) const fn not_any_more() -> Refusal {
+        Refusal::NotAuthorized(Act::Publish)
+    }
+
+    /// What it wants to get.
+    ///
+    /// # Errors
+    /// It may not have it.
+    pub(crate) fn subscribe(
+        &self,
+        topic: &impl TopicText,
+        options: &SubscribeOptions,
+    ) -> Result<Wish, Refusal> {
+        self.ingress.subscribe(self.permissions(), topic, options)
+    }
+
+    /// The topics that it may read by this pattern.
+    ///
+    /// # Errors
+    /// It is none, or not all of it may be read.
+    pub(crate) fn pattern(
+        &self,
+        topic: &impl TopicText,
+        matching: Match,
+    ) -> Result<TopicPattern, Refusal> {
+        self.ingress.pattern(self.permissions(), topic, matching)
+    }
+}

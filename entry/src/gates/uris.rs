@@ -1,0 +1,148 @@
+//! Error URIs: how errors are named to clients of WAMP, and in the JSON of HTTP. This is the one place that
+//! knows them.
+//!
+//! URIs of the WAMP specification where it has one, `vixen.error.…` elsewhere.
+
+use vixen_broker::access;
+use vixen_broker::api::{PublishError, SubscribeError};
+use vixen_broker::history::HistoryError;
+
+use crate::admission::RightsLost;
+use crate::auth;
+
+pub(crate) const INVALID_ARGUMENT: &str = "wamp.error.invalid_argument";
+pub(crate) const INVALID_URI: &str = "wamp.error.invalid_uri";
+pub(crate) const KILLED: &str = "wamp.close.killed";
+pub(crate) const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
+pub(crate) const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
+pub(crate) const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
+pub(crate) const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
+pub(crate) const TIMEOUT: &str = "wamp.close.timeout";
+/// What somebody is told whose input ended for that of all.
+pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
+
+/// Of a request that is not served.
+#[must_use]
+pub(crate) const fn of_refusal(refusal: access::Refusal) -> &'static str {
+    match refusal {
+        access::Refusal::InvalidTopic
+        | access::Refusal::InvalidPattern
+        | access::Refusal::TopicTooLong { .. }
+        | access::Refusal::ReservedTopic => INVALID_URI,
+        access::Refusal::TooLarge { .. } => PAYLOAD_SIZE_EXCEEDED,
+        access::Refusal::Quota(_) => "vixen.error.quota_exceeded",
+        access::Refusal::NotAuthorized(_) => NOT_AUTHORIZED,
+        access::Refusal::DisclosureNotAllowed => "wamp.error.option_disallowed.disclose_me",
+    }
+}
+
+/// Of a login that did not succeed (WAMP spec, *Advanced Profile URIs*).
+#[must_use]
+pub(crate) const fn of_login(refusal: auth::Refusal) -> &'static str {
+    match refusal {
+        auth::Refusal::Malformed { .. } => PROTOCOL_VIOLATION,
+        auth::Refusal::NoSuchRealm => "wamp.error.no_such_realm",
+        auth::Refusal::AuthenticationRequired | auth::Refusal::Incomplete(_) => {
+            "wamp.error.authentication_required"
+        }
+        auth::Refusal::NoMatchingMethod => "wamp.error.no_matching_auth_method",
+        auth::Refusal::ChannelBinding => "wamp.error.authentication_failed",
+        auth::Refusal::Denied => "wamp.error.authentication_denied",
+        auth::Refusal::Throttled => "vixen.error.too_many_failed_logins",
+    }
+}
+
+/// Of what a reload has taken away.
+#[must_use]
+pub(crate) const fn of_rights(lost: RightsLost) -> &'static str {
+    match lost {
+        RightsLost::Session => KILLED,
+        RightsLost::Topic(_) => NOT_AUTHORIZED,
+    }
+}
+
+/// Of a message that was not acknowledged.
+#[must_use]
+pub(crate) const fn of_publish(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::NoQuorum { .. } => "vixen.error.no_quorum",
+    }
+}
+
+/// Of a subscription that was refused.
+#[must_use]
+pub(crate) const fn of_subscription(error: &SubscribeError) -> &'static str {
+    match error {
+        SubscribeError::NoSuchSubscription => "wamp.error.no_such_subscription",
+        SubscribeError::TooMany { .. } => "vixen.error.too_many_subscriptions",
+        SubscribeError::TooManyPatternsOfSession { .. }
+        | SubscribeError::TooManyPatterns { .. }
+        | SubscribeError::TooManyShapes { .. } => "vixen.error.too_many_patterns",
+        SubscribeError::InterestFull { .. } => "vixen.error.interest_full",
+    }
+}
+
+/// Of a past that cannot be read.
+#[must_use]
+pub(crate) const fn of_history(error: &HistoryError) -> &'static str {
+    match error {
+        HistoryError::Busy { .. } => "vixen.error.too_many_reads",
+        HistoryError::NotReady => "vixen.error.not_ready",
+        HistoryError::Trimmed { .. } => "vixen.error.trimmed",
+        HistoryError::Beyond { .. } => "vixen.error.beyond_end",
+        HistoryError::NotOfThisOrder { .. } => "vixen.error.not_of_this_order",
+        HistoryError::EndUnknown { .. } => "vixen.error.unavailable",
+        HistoryError::Unavailable { .. } => "vixen.error.unavailable",
+        HistoryError::Stopped => "vixen.error.shutting_down",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vixen_broker::history::Trouble;
+    use vixen_core::id::{GroupId, Position};
+
+    use super::*;
+    use crate::auth::Needed;
+
+    #[test]
+    fn logins_that_are_refused_have_the_uris_of_the_specification() {
+        use auth::Refusal;
+        let table = [
+            (Refusal::NoSuchRealm, "wamp.error.no_such_realm"),
+            (Refusal::NoMatchingMethod, "wamp.error.no_matching_auth_method"),
+            (Refusal::AuthenticationRequired, "wamp.error.authentication_required"),
+            (Refusal::Incomplete(Needed::Name), "wamp.error.authentication_required"),
+            (Refusal::Denied, "wamp.error.authentication_denied"),
+            (Refusal::ChannelBinding, "wamp.error.authentication_failed"),
+            (Refusal::Malformed { field: "x", expected: "y" }, "wamp.error.protocol_violation"),
+            (Refusal::Throttled, "vixen.error.too_many_failed_logins"),
+        ];
+        for (refusal, uri) in table {
+            assert_eq!(of_login(refusal), uri);
+            assert_eq!(refusal.is_failed_proof(), refusal == Refusal::Denied);
+        }
+    }
+
+    #[test]
+    fn a_past_that_cannot_be_read_has_one_uri_in_all_gates() {
+        let (group, waited_ms, trouble) = (GroupId(2), 10_000, Trouble::Behind);
+        let nodes = "D7, D8, D9".to_owned();
+        let table = [
+            (HistoryError::Busy { max: 64 }, "vixen.error.too_many_reads"),
+            (HistoryError::NotReady, "vixen.error.not_ready"),
+            (HistoryError::Trimmed { first: Position(17) }, "vixen.error.trimmed"),
+            (HistoryError::Beyond { end: Position(5) }, "vixen.error.beyond_end"),
+            (HistoryError::NotOfThisOrder { end: Position(5) }, "vixen.error.not_of_this_order"),
+            (HistoryError::EndUnknown { waited_ms }, "vixen.error.unavailable"),
+            (
+                HistoryError::Unavailable { group, nodes, waited_ms, trouble },
+                "vixen.error.unavailable",
+            ),
+            (HistoryError::Stopped, "vixen.error.shutting_down"),
+        ];
+        for (error, uri) in table {
+            assert_eq!(of_history(&error), uri);
+        }
+    }
+}
