@@ -80,6 +80,25 @@ mod tests {
         }
     }
 
+    /// What a client may get where it has to wait, and was not told of.
+    #[test]
+    fn what_is_too_many_is_named() {
+        let description = description();
+        let all = ["too_many_sessions", "too_many_failed_logins"];
+        let table = [
+            ("/publish", "post", &["quota_exceeded"][..]),
+            ("/events", "get", &["too_many_patterns", "interest_full", "too_many_reads"]),
+            ("/history", "get", &["too_many_reads"]),
+        ];
+        for (path, method, own) in table {
+            let answer = &description["paths"][path][method]["responses"]["429"]["description"];
+            let words = answer.as_str().expect("words");
+            for name in own.iter().chain(&all) {
+                assert!(words.contains(&format!("`vixen.error.{name}`")), "{path}: {name}");
+            }
+        }
+    }
+
     #[test]
     fn every_reference_leads_somewhere() {
         fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
