@@ -18,6 +18,75 @@ const REFUSALS: [Refused; 6] = [
     Refused::Unwanted,
 ];
 
+/// Names of counters, and what they count.
+const COUNTERS: [(&str, &str); 27] = [
+    ("vixen_ndb_commits_total", "Group commits of the store"),
+    ("vixen_ndb_segments_stored_total", "Segments written"),
+    ("vixen_ndb_bytes_stored_total", "Bytes of segments written"),
+    ("vixen_ndb_messages_placed_total", "Messages given their position"),
+    ("vixen_ndb_messages_received_total", "Messages received from nodes"),
+    ("vixen_ndb_segments_fetched_total", "Segments got from peers"),
+    ("vixen_ndb_segments_damaged_total", "Stored segments found unreadable"),
+    ("vixen_ndb_frontier_violations_total", "Elections that contradict the order; must stay 0"),
+    ("vixen_ndb_messages_refused_total", "Messages that a peer of its kind must not send"),
+    ("vixen_ndb_feeds_trimmed_total", "Times a sync node had forgotten what its feed should tell"),
+    ("vixen_ndb_order_rows_fetched_total", "Segments placed by the order of another ndb node"),
+    (
+        "vixen_ndb_drafts_answered_total",
+        "Segments held that get no draft, by the sync node's answer",
+    ),
+    ("vixen_ndb_order_rows_damaged_total", "Rows of the order found damaged"),
+    ("vixen_ndb_order_rows_repaired_total", "Damaged rows of the order written anew from a peer"),
+    (
+        "vixen_ndb_segments_reindexed_total",
+        "Segments whose entries of the topic index were written anew",
+    ),
+    (
+        "vixen_ndb_index_at_odds_total",
+        "Reads that found the topic index of a day and its order at odds",
+    ),
+    ("vixen_ndb_segments_offered_total", "Unresolved segments offered to the group"),
+    ("vixen_ndb_segments_dropped_total", "Segments dropped since they never get a place"),
+    ("vixen_ndb_history_batches_total", "Batches of stored messages asked for"),
+    ("vixen_ndb_chain_differences_total", "Times a peer's order was found to differ; must stay 0"),
+    ("vixen_ndb_history_segments_total", "Segments sent to readers of history"),
+    ("vixen_ndb_history_bytes_total", "Bytes of records sent to such readers"),
+    ("vixen_ndb_tail_segments_total", "Segments sent to entries"),
+    ("vixen_ndb_tail_bytes_total", "Bytes of records sent to entries"),
+    ("vixen_ndb_segments_refused_total", "Segments refused, by reason"),
+    (
+        "vixen_ndb_stalls_total",
+        "Times the node's loop came 200 ms or more late to its beat: it was paused, or its machine \
+             is slow",
+    ),
+    (
+        "vixen_ndb_disk_stalls_total",
+        "Times the disk did not answer for two seconds while something was to be written",
+    ),
+];
+
+/// Names of gauges, and what they say.
+const GAUGES: [(&str, &str); 9] = [
+    ("vixen_ndb_position", "The next position of the order"),
+    ("vixen_ndb_pending_segments", "Segments held without a place"),
+    ("vixen_ndb_missing_segments", "Placed segments whose bytes are not here"),
+    ("vixen_ndb_chains_differing", "Peers whose order differs; must stay 0"),
+    ("vixen_ndb_store_bytes", "Bytes of all days of the store"),
+    (
+        "vixen_ndb_nowhere_segments",
+        "Placed segments that every other node of the group has said it lacks",
+    ),
+    ("vixen_ndb_disk_free_bytes", "Bytes free on the disk of the store"),
+    ("vixen_ndb_first_position", "The first position that retention has left"),
+    ("vixen_ndb_missing_bytes", "Bytes of placed segments that are not here"),
+];
+
+fn describe() {
+    COUNTERS.iter().for_each(|(name, help)| describe_counter!(*name, *help));
+    GAUGES.iter().for_each(|(name, help)| describe_gauge!(*name, *help));
+    describe_histogram!("vixen_ndb_commit_seconds", "Duration of a group commit");
+}
+
 /// Handles of the node's loop.
 pub(crate) struct Metrics {
     pub(crate) commits: Counter,
@@ -65,92 +134,7 @@ pub(crate) struct TailMetrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        describe_counter!("vixen_ndb_commits_total", "Group commits of the store");
-        describe_histogram!("vixen_ndb_commit_seconds", "Duration of a group commit");
-        describe_counter!("vixen_ndb_segments_stored_total", "Segments written");
-        describe_counter!("vixen_ndb_bytes_stored_total", "Bytes of segments written");
-        describe_counter!("vixen_ndb_messages_placed_total", "Messages given their position");
-        describe_counter!("vixen_ndb_messages_received_total", "Messages received from nodes");
-        describe_gauge!("vixen_ndb_position", "The next position of the order");
-        describe_gauge!("vixen_ndb_pending_segments", "Segments held without a place");
-        describe_gauge!("vixen_ndb_missing_segments", "Placed segments whose bytes are not here");
-        describe_counter!("vixen_ndb_segments_fetched_total", "Segments got from peers");
-        describe_counter!("vixen_ndb_segments_damaged_total", "Stored segments found unreadable");
-        describe_counter!(
-            "vixen_ndb_frontier_violations_total",
-            "Elections that contradict the order; must stay 0"
-        );
-        describe_counter!(
-            "vixen_ndb_messages_refused_total",
-            "Messages that a peer of its kind must not send"
-        );
-        describe_counter!(
-            "vixen_ndb_feeds_trimmed_total",
-            "Times a sync node had forgotten what its feed should tell"
-        );
-        describe_counter!(
-            "vixen_ndb_order_rows_fetched_total",
-            "Segments placed by the order of another ndb node"
-        );
-        describe_counter!(
-            "vixen_ndb_drafts_answered_total",
-            "Segments held that get no draft, by the sync node's answer"
-        );
-        describe_counter!("vixen_ndb_order_rows_damaged_total", "Rows of the order found damaged");
-        describe_counter!(
-            "vixen_ndb_order_rows_repaired_total",
-            "Damaged rows of the order written anew from a peer"
-        );
-        describe_counter!(
-            "vixen_ndb_segments_reindexed_total",
-            "Segments whose entries of the topic index were written anew"
-        );
-        describe_counter!(
-            "vixen_ndb_index_at_odds_total",
-            "Reads that found the topic index of a day and its order at odds"
-        );
-        describe_counter!(
-            "vixen_ndb_segments_offered_total",
-            "Unresolved segments offered to the group"
-        );
-        describe_counter!(
-            "vixen_ndb_segments_dropped_total",
-            "Segments dropped since they never get a place"
-        );
-        describe_counter!(
-            "vixen_ndb_history_batches_total",
-            "Batches of stored messages asked for"
-        );
-        describe_counter!(
-            "vixen_ndb_chain_differences_total",
-            "Times a peer's order was found to differ; must stay 0"
-        );
-        describe_counter!(
-            "vixen_ndb_history_segments_total",
-            "Segments sent to readers of history"
-        );
-        describe_counter!("vixen_ndb_history_bytes_total", "Bytes of records sent to such readers");
-        describe_gauge!("vixen_ndb_chains_differing", "Peers whose order differs; must stay 0");
-        describe_gauge!("vixen_ndb_store_bytes", "Bytes of all days of the store");
-        describe_gauge!(
-            "vixen_ndb_nowhere_segments",
-            "Placed segments that every other node of the group has said it lacks"
-        );
-        describe_gauge!("vixen_ndb_disk_free_bytes", "Bytes free on the disk of the store");
-        describe_gauge!("vixen_ndb_first_position", "The first position that retention has left");
-        describe_gauge!("vixen_ndb_missing_bytes", "Bytes of placed segments that are not here");
-        describe_counter!("vixen_ndb_tail_segments_total", "Segments sent to entries");
-        describe_counter!("vixen_ndb_tail_bytes_total", "Bytes of records sent to entries");
-        describe_counter!("vixen_ndb_segments_refused_total", "Segments refused, by reason");
-        describe_counter!(
-            "vixen_ndb_stalls_total",
-            "Times the node's loop came 200 ms or more late to its beat: it was paused, or its machine \
-             is slow"
-        );
-        describe_counter!(
-            "vixen_ndb_disk_stalls_total",
-            "Times the disk did not answer for two seconds while something was to be written"
-        );
+        describe();
         Self {
             stalls: counter!("vixen_ndb_stalls_total"),
             disk_stalls: counter!("vixen_ndb_disk_stalls_total"),

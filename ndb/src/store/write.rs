@@ -18,7 +18,7 @@ use vixen_runtime::disk::has_no_room;
 
 use super::day::{DayEnv, db_name};
 use super::{Store, StoreError, read, row};
-use vixen_replica::{Body, Committed, Job, Lost, Mark};
+use vixen_replica::{Body, Committed, Job, Lost, Mark, Place};
 
 /// An owner that placed nothing for so long before a day began is not carried into it.
 const OWNERS_CARRIED_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
@@ -37,7 +37,7 @@ pub(super) struct Memory {
 /// One change of one day.
 enum Change<'j> {
     Store { meta: &'j SegmentMeta, blob: &'j Blob, mark: Mark },
-    Place { place: &'j vixen_replica::Place, owner: (OwnerId, (Seq, Stamp)), from: Option<Source> },
+    Place { place: &'j Place, owner: (OwnerId, (Seq, Stamp)), from: Option<Source> },
     Lose(&'j Lost),
     Index { first: Position, meta: &'j SegmentMeta },
 }
@@ -48,6 +48,54 @@ enum Source {
     Here,
     /// In another day; these are they, unless they are at hand or of no use.
     Elsewhere(Option<Bytes>),
+}
+
+/// Jobs that go together, by the days that they change.
+struct Run<'j> {
+    days: BTreeMap<UtcDay, Vec<Change<'j>>>,
+    /// What leaves its day, after all else.
+    leave: BTreeMap<UtcDay, Vec<SegmentId>>,
+}
+
+impl<'j> Run<'j> {
+    /// Something in the day of its stamp.
+    fn change(&mut self, stamp: Stamp, change: Change<'j>) {
+        self.days.entry(UtcDay::of(stamp.wall_time())).or_default().push(change);
+    }
+
+    /// A segment's bytes.
+    fn store(
+        &mut self,
+        store: &'j vixen_replica::Store,
+        today: UtcDay,
+        base: Position,
+        memory: &mut Memory,
+        committed: &mut Committed,
+    ) {
+        let vixen_replica::Store { meta, blob, mark } = store;
+        committed.stored.push(meta.id);
+        committed.bytes += blob.as_bytes().len();
+        let change = Change::Store { meta, blob, mark: *mark };
+        match mark {
+            Mark::Temporary => {
+                memory.temporary.insert(meta.id, today);
+                self.days.entry(today).or_default().push(change);
+            }
+            Mark::Permanent { first, stamp } => {
+                committed.filled = true;
+                if *first >= base {
+                    self.change(*stamp, change);
+                }
+            }
+        }
+    }
+
+    /// A segment without a place goes.
+    fn leave(&mut self, segment: SegmentId, memory: &mut Memory) {
+        if let Some(day) = memory.temporary.remove(&segment) {
+            self.leave.entry(day).or_default().push(segment);
+        }
+    }
 }
 
 impl Memory {
@@ -150,77 +198,20 @@ impl Store {
         if jobs.is_empty() {
             return Ok(());
         }
-        let mut days: BTreeMap<UtcDay, Vec<Change<'_>>> = BTreeMap::new();
-        // What leaves its day, after all else.
-        let mut leave: BTreeMap<UtcDay, Vec<SegmentId>> = BTreeMap::new();
-        let oldest = self.days().envs.keys().next().copied().unwrap_or_default();
-        // A clock that goes back does not bring back a day that was dropped, and what arrives is placed
-        // above the order's head, which may be ahead of wall time.
-        let head = UtcDay::of(self.head().stamp.wall_time());
-        let today = UtcDay::of(now).max(oldest).max(head);
+        let (today, base) = (self.today(now), self.base().next);
+        let mut run = Run { days: BTreeMap::new(), leave: BTreeMap::new() };
         for job in jobs {
             match job {
-                Job::Store(vixen_replica::Store { meta, blob, mark }) => {
-                    committed.stored.push(meta.id);
-                    committed.bytes += blob.as_bytes().len();
-                    let day = match mark {
-                        Mark::Temporary => {
-                            memory.temporary.insert(meta.id, today);
-                            today
-                        }
-                        Mark::Permanent { first, stamp } => {
-                            committed.filled = true;
-                            if *first < self.base().next {
-                                continue;
-                            }
-                            UtcDay::of(stamp.wall_time())
-                        }
-                    };
-                    let change = Change::Store { meta, blob, mark: *mark };
-                    days.entry(day).or_default().push(change);
-                }
-                Job::Place(place) => {
-                    let elected = place.row.elected;
-                    let meta = elected.meta;
-                    committed.rows += 1;
-                    committed.placed_to = Some((elected.stamp(), place.first.plus(meta.count)));
-                    if place.first < self.base().next {
-                        // Written before, and its day dropped: this is a repetition.
-                        if let Some(day) = memory.temporary.remove(&meta.id) {
-                            leave.entry(day).or_default().push(meta.id);
-                        }
-                        continue;
-                    }
-                    let day = UtcDay::of(elected.stamp().wall_time());
-                    let from = match memory.temporary.remove(&meta.id) {
-                        None => None,
-                        Some(other) if other == day => Some(Source::Here),
-                        Some(other) => {
-                            leave.entry(other).or_default().push(meta.id);
-                            Some(Source::Elsewhere(self.bytes_to_move(other, place, &days)?))
-                        }
-                    };
-                    let owner = (meta.id.owner, (meta.id.seq, elected.stamp()));
-                    memory.owners.insert(owner.0, owner.1);
-                    days.entry(day).or_default().push(Change::Place { place, owner, from });
-                }
+                Job::Store(store) => run.store(store, today, base, memory, committed),
+                Job::Place(place) => self.place(place, base, memory, &mut run, committed)?,
                 // What retention has dropped meanwhile does not come back.
-                Job::Lose(Lost { first, .. }) | Job::Index { first, .. }
-                    if *first < self.base().next => {}
-                Job::Lose(lost) => {
-                    let day = UtcDay::of(lost.stamp.wall_time());
-                    days.entry(day).or_default().push(Change::Lose(lost));
-                }
+                Job::Lose(Lost { first, .. }) | Job::Index { first, .. } if *first < base => {}
+                Job::Lose(lost) => run.change(lost.stamp, Change::Lose(lost)),
                 Job::Index { first, elected } => {
-                    let day = UtcDay::of(elected.stamp().wall_time());
                     let change = Change::Index { first: *first, meta: &elected.meta };
-                    days.entry(day).or_default().push(change);
+                    run.change(elected.stamp(), change);
                 }
-                Job::Drop(segment) => {
-                    if let Some(day) = memory.temporary.remove(segment) {
-                        leave.entry(day).or_default().push(*segment);
-                    }
-                }
+                Job::Drop(segment) => run.leave(*segment, memory),
                 Job::Repair { .. }
                 | Job::Trim { .. }
                 | Job::Rebase(_)
@@ -229,7 +220,52 @@ impl Store {
                 | Job::KeptByGroup(_) => {}
             }
         }
-        for (day, changes) in &days {
+        self.write_run(&run, memory)
+    }
+
+    /// The day in which segments arrive. A clock that goes back does not bring back a day that was
+    /// dropped, and what arrives is placed above the order's head, which may be ahead of wall time.
+    fn today(&self, now: WallTime) -> UtcDay {
+        let oldest = self.days().envs.keys().next().copied().unwrap_or_default();
+        let head = UtcDay::of(self.head().stamp.wall_time());
+        UtcDay::of(now).max(oldest).max(head)
+    }
+
+    fn place<'j>(
+        &self,
+        place: &'j Place,
+        base: Position,
+        memory: &mut Memory,
+        run: &mut Run<'j>,
+        committed: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let elected = place.row.elected;
+        let (meta, stamp) = (elected.meta, elected.stamp());
+        committed.rows += 1;
+        committed.placed_to = Some((stamp, place.first.plus(meta.count)));
+        if place.first < base {
+            // Written before, and its day dropped: this is a repetition.
+            run.leave(meta.id, memory);
+            return Ok(());
+        }
+        let day = UtcDay::of(stamp.wall_time());
+        let from = match memory.temporary.remove(&meta.id) {
+            None => None,
+            Some(other) if other == day => Some(Source::Here),
+            Some(other) => {
+                run.leave.entry(other).or_default().push(meta.id);
+                Some(Source::Elsewhere(self.bytes_to_move(other, place, &run.days)?))
+            }
+        };
+        let owner = (meta.id.owner, (meta.id.seq, stamp));
+        memory.owners.insert(owner.0, owner.1);
+        run.change(stamp, Change::Place { place, owner, from });
+        Ok(())
+    }
+
+    /// One transaction a day, the older first; then what leaves its day.
+    fn write_run(&self, run: &Run<'_>, memory: &Memory) -> Result<(), StoreError> {
+        for (day, changes) in &run.days {
             let env = self.day(*day)?;
             env.write(&mut |env, txn| {
                 self.start_day(env, txn, memory, changes)?;
@@ -237,7 +273,7 @@ impl Store {
             })?;
             self.note_rows(*day, changes);
         }
-        for (day, segments) in &leave {
+        for (day, segments) in &run.leave {
             let env = self.day(*day)?;
             env.write(&mut |env, txn| {
                 segments.iter().try_for_each(|segment| remove(env, txn, *segment))
@@ -250,7 +286,7 @@ impl Store {
     fn bytes_to_move(
         &self,
         from: UtcDay,
-        place: &vixen_replica::Place,
+        place: &Place,
         days: &BTreeMap<UtcDay, Vec<Change<'_>>>,
     ) -> Result<Option<Bytes>, StoreError> {
         match place.body {
@@ -343,7 +379,7 @@ impl Store {
         &self,
         env: &DayEnv,
         txn: &mut RwTxn<'_>,
-        place: &vixen_replica::Place,
+        place: &Place,
         (owner, placed): (OwnerId, (Seq, Stamp)),
         from: &Option<Source>,
     ) -> Result<(), StoreError> {
