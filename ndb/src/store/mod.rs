@@ -9,22 +9,14 @@
 //! midnight (by the stamp) lies between arrival and place, the bytes move to the day of the row.
 //! Only the writer thread writes; readers are short and cross no await.
 
-mod blobs;
 mod day;
 mod error;
-mod extend;
-mod history;
 pub(crate) mod inspect;
-mod purge;
+mod keys;
+mod mend;
 mod read;
-mod repair;
-mod retention;
 mod row;
-mod scrub;
-mod topics;
-mod tree;
 mod write;
-mod writer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,10 +32,10 @@ use vixen_replica::{BEGINNING, Recovered};
 
 use day::DayEnv;
 pub use error::StoreError;
-pub(crate) use history::Recent;
-pub(crate) use scrub::ScrubStep;
-pub use writer::StartError;
-pub(crate) use writer::Writer;
+pub(crate) use mend::ScrubStep;
+pub(crate) use read::Recent;
+pub use write::StartError;
+pub(crate) use write::Writer;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -87,7 +79,7 @@ impl Store {
         }
         let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(failed)?;
-        retention::finish_interrupted(dir)?;
+        write::finish_interrupted(dir)?;
         let mut names = days_in(dir)?;
         if names.is_empty() {
             names.push(UtcDay::of(now));

@@ -9,7 +9,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use vixen_core::id::{Digest, Position};
+use vixen_core::id::Digest;
 
 use super::StoreError;
 
@@ -36,9 +36,4 @@ pub(super) fn decode<T: DeserializeOwned>(
         return Err(damaged());
     }
     postcard::from_bytes(value).map_err(|_malformed| damaged())
-}
-
-pub(super) fn position_of(database: &'static str, key: &[u8]) -> Result<Position, StoreError> {
-    let number = key.try_into().map(u64::from_be_bytes);
-    number.map(Position).map_err(|_length| StoreError::Row { database, key: key.to_vec() })
 }

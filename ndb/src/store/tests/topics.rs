@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use vixen_core::segment::{Match, TopicPattern};
 use vixen_core::wire::{HistoryPlace, HistoryQuery};
 
-use super::super::topics::TopicNumber;
+use super::super::day::TopicNumber;
 use super::*;
 
 /// The numbers of topics that match, by the index; `None` when they are more than `max`.

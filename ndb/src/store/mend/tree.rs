@@ -14,8 +14,8 @@ use heed::{AnyTls, RoTxn, WithoutTls};
 
 use vixen_core::id::Position;
 
-use super::day::DayEnv;
-use super::{Store, StoreError};
+use crate::store::day::DayEnv;
+use crate::store::{Store, StoreError};
 use vixen_replica::OrderRow;
 
 /// A day with more rows is not written anew: it would have to be held in memory.
@@ -72,7 +72,7 @@ impl DayEnv {
 
 impl Store {
     /// Whether searches around the row that begins at `position` end where they cannot.
-    pub(super) fn leads_astray(&self, position: Position) -> Result<bool, StoreError> {
+    pub(in crate::store) fn leads_astray(&self, position: Position) -> Result<bool, StoreError> {
         let Some(env) = self.days().day_at(position).cloned() else { return Ok(false) };
         let txn = env.read()?;
         env.leads_astray(&txn, position)
@@ -83,7 +83,7 @@ impl Store {
     ///
     /// # Errors
     /// When LMDB itself fails.
-    pub(super) fn write_tree_anew(&self, position: Position) -> Result<bool, StoreError> {
+    pub(in crate::store) fn write_tree_anew(&self, position: Position) -> Result<bool, StoreError> {
         let Some(env) = self.days().day_at(position).cloned() else { return Ok(false) };
         env.write(&mut |env, txn| {
             let Some(rows) = env.all_rows(txn)? else { return Ok(false) };

@@ -3,18 +3,23 @@
 //! Few topics are read by the topic index: only the segments that have them. Many, or all, by the
 //! order itself.
 
+mod batch;
+mod lookup;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use vixen_core::id::{Position, SegmentId, Stamp};
-use vixen_core::segment::{Blob, Records, SegmentMeta, Topic};
+use vixen_core::id::Position;
+use vixen_core::segment::Topic;
 use vixen_core::time::UtcDay;
 use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, TailSegment};
 
-use super::day::DayEnv;
-use super::topics::TopicNumber;
-use super::{Store, StoreError, read};
+use crate::store::day::{DayEnv, TopicNumber};
+use crate::store::{Store, StoreError, read};
+use lookup::{
+    Found, blob_of, find_recent, last_of_topics, next_of, next_of_topics, numbers_of, row_at,
+};
 use vixen_replica::OrderRow;
 
 /// With more topics than this, the order is read instead of the index.
@@ -365,214 +370,4 @@ impl Recent {
     const fn end(&self) -> Position {
         self.first.plus(self.row.elected.meta.count)
     }
-}
-
-impl Reader<'_> {
-    /// Begins with a segment: where the next batch would begin with it.
-    fn begin(&mut self, first: Position, count: u32) -> Result<Position, Stop> {
-        let here = if self.query.is_backward {
-            Position(first.plus(count).0 - 1).min(self.from)
-        } else {
-            first.max(self.from)
-        };
-        self.rows += 1;
-        // Each batch brings the reader on.
-        let bytes_max = u64::from(self.query.bytes_max).max(1);
-        let is_full = self.messages >= self.query.messages_max
-            || self.bytes >= bytes_max
-            || self.bytes_read >= bytes_max.saturating_mul(READ_FACTOR)
-            || self.rows > ROWS_MAX;
-        if is_full { Err(Stop::Full(here)) } else { Ok(here) }
-    }
-
-    /// Adds what is wanted of a segment's messages.
-    fn add(
-        &mut self,
-        first: Position,
-        row: &OrderRow,
-        topics: Vec<Topic>,
-        records: Bytes,
-    ) -> Option<Stop> {
-        let meta = row.elected.meta;
-        let wanted: Vec<bool> = topics
-            .iter()
-            .map(|topic| self.query.topics.iter().any(|pattern| pattern.matches(topic)))
-            .collect();
-        if !wanted.contains(&true) {
-            return None;
-        }
-        let range = self.range();
-        let last = first.plus(meta.count.saturating_sub(1));
-        let is_whole = !wanted.contains(&false)
-            && range.0 <= first
-            && last < range.1
-            && meta.count <= self.query.messages_max - self.messages;
-        let mut segment = TailSegment {
-            first,
-            count: meta.count,
-            stamp: row.elected.stamp(),
-            topics,
-            offsets: Vec::new(),
-            records,
-        };
-        if is_whole {
-            self.push(segment, meta.count);
-            return None;
-        }
-        let mut offsets: Vec<u32> = Vec::new();
-        for (offset, record) in (0u32..).zip(Records::new(&segment.records)) {
-            let at = first.plus(offset);
-            let is_wanted = wanted.get(usize::from(record.topic)).copied().unwrap_or(false);
-            if is_wanted && at >= range.0 && at < range.1 {
-                offsets.push(offset);
-            }
-        }
-        if offsets.is_empty() {
-            return None;
-        }
-        let room = usize::try_from(self.query.messages_max - self.messages).unwrap_or(usize::MAX);
-        let cut = offsets.len() > room;
-        if cut {
-            if self.query.is_backward {
-                offsets.drain(..offsets.len() - room);
-            } else {
-                offsets.truncate(room);
-            }
-        }
-        let mut kept = Vec::new();
-        let mut wanted = offsets.iter().peekable();
-        for (offset, record) in (0u32..).zip(Records::new(&segment.records)) {
-            if wanted.next_if_eq(&&offset).is_some() {
-                record.write_to(&mut kept);
-            }
-        }
-        let (lowest, highest) = (offsets.first().copied(), offsets.last().copied());
-        let count = u32::try_from(offsets.len()).unwrap_or(u32::MAX);
-        segment.records = kept.into();
-        segment.offsets = offsets;
-        self.push(segment, count);
-        if !cut {
-            return None;
-        }
-        let next = if self.query.is_backward {
-            Position(first.plus(lowest.unwrap_or(0)).0.saturating_sub(1))
-        } else {
-            next_of(first.plus(highest.unwrap_or(0)))
-        };
-        Some(Stop::Full(next))
-    }
-    /// The positions wanted: first, and the one after the last.
-    fn range(&self) -> (Position, Position) {
-        let until = self.query.until;
-        if self.query.is_backward {
-            (until.unwrap_or(Position::FIRST), next_of(self.from))
-        } else {
-            (self.from, until.unwrap_or(Position(u64::MAX)))
-        }
-    }
-
-    fn push(&mut self, segment: TailSegment, messages: u32) {
-        self.messages += messages;
-        self.bytes += segment.records.len() as u64;
-        self.segments.push(segment);
-    }
-}
-
-/// As [`Store::resolve`], beyond the order on disk.
-fn find_recent(
-    recent: &[Recent],
-    stamp: Stamp,
-    offset: u32,
-    end: Position,
-    is_backward: bool,
-) -> Position {
-    let at = recent.partition_point(|recent| recent.row.elected.stamp() < stamp);
-    let Some(found) = recent.get(at) else { return read::backward_or(end, is_backward) };
-    if found.row.elected.stamp() != stamp {
-        return read::backward_or(found.first, is_backward);
-    }
-    if offset < found.row.elected.meta.count {
-        return found.first.plus(offset);
-    }
-    read::backward_or(found.end(), is_backward)
-}
-
-enum Found {
-    Blob(Blob),
-    Missing,
-    Damaged,
-}
-
-fn blob_of(env: &DayEnv, meta: &SegmentMeta) -> Result<Found, StoreError> {
-    let txn = env.read()?;
-    let segment: SegmentId = meta.id;
-    let Some(bytes) = env.blob(&txn, segment)? else { return Ok(Found::Missing) };
-    match read::check(&bytes, meta) {
-        Ok(()) => Ok(Found::Blob(Blob::from_bytes(bytes))),
-        Err(_damaged) => Ok(Found::Damaged),
-    }
-}
-
-/// The topics to look up in the index; `None` when the order is to be read.
-///
-/// A segment whose bytes are missing is not in the index yet: a day with such segments is read by its
-/// order, which stops at them. What is placed later lies beyond the end that the reader took before.
-fn numbers_of(
-    env: &DayEnv,
-    reader: &mut Reader<'_>,
-) -> Result<Option<Vec<TopicNumber>>, StoreError> {
-    let txn = env.read()?;
-    if !env.is_index_sound(&txn)? {
-        reader.at_odds = Some(env.day);
-        return Ok(None);
-    }
-    if !env.missing.is_empty(&txn)? {
-        return Ok(None);
-    }
-    match env.matching_topics(&txn, &reader.query.topics, TOPICS_MAX) {
-        // A damaged name is found by reading everything.
-        Err(StoreError::Row { .. }) => {
-            reader.at_odds = Some(env.day);
-            Ok(None)
-        }
-        outcome => outcome,
-    }
-}
-
-/// The first segment with any of the topics that begins at or after `from`.
-fn next_of_topics(
-    env: &DayEnv,
-    numbers: &[TopicNumber],
-    from: Position,
-) -> Result<Option<Position>, StoreError> {
-    let txn = env.read()?;
-    let mut next: Option<Position> = None;
-    for number in numbers {
-        let found = env.next_of_topic(&txn, *number, from)?;
-        next = [next, found].into_iter().flatten().min();
-    }
-    Ok(next)
-}
-
-/// The last segment with any of the topics that begins before `below`.
-fn last_of_topics(
-    env: &DayEnv,
-    numbers: &[TopicNumber],
-    below: Position,
-) -> Result<Option<Position>, StoreError> {
-    let txn = env.read()?;
-    let mut last: Option<Position> = None;
-    for number in numbers {
-        last = last.max(env.last_of_topic(&txn, *number, below)?);
-    }
-    Ok(last)
-}
-
-fn row_at(env: &Arc<DayEnv>, first: Position) -> Result<Option<(Position, OrderRow)>, StoreError> {
-    let rows = read::rows_of_day(env, first, 1)?;
-    Ok(rows.into_iter().next().filter(|(at, _)| *at == first))
-}
-
-const fn next_of(position: Position) -> Position {
-    Position(position.0.saturating_add(1))
 }

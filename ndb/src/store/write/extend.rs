@@ -19,9 +19,9 @@ use vixen_core::segment::{Blob, Elected};
 use vixen_core::time::UtcDay;
 use vixen_core::wire::OrderBase;
 
-use super::day::DayEnv;
-use super::write::index;
-use super::{Store, StoreError, read, row};
+use crate::store::day::DayEnv;
+use crate::store::write::index;
+use crate::store::{Store, StoreError, read, row};
 use vixen_replica::{Extended, Lost, OrderRow};
 
 type Rows = Vec<(Position, OrderRow)>;
@@ -31,7 +31,11 @@ impl Store {
     ///
     /// # Errors
     /// `Misfit` when they do not lead to it: nothing is written.
-    pub(super) fn extend(&self, base: OrderBase, rows: &[Elected]) -> Result<Extended, StoreError> {
+    pub(in crate::store) fn extend(
+        &self,
+        base: OrderBase,
+        rows: &[Elected],
+    ) -> Result<Extended, StoreError> {
         let by_day = self.fitting(base, rows)?;
         let mut lost = Vec::new();
         let last = self.holder_of_base()?;
@@ -126,7 +130,7 @@ impl Store {
         if at == here.next && leads_here { Ok(by_day) } else { Err(StoreError::Misfit(at)) }
     }
 
-    pub(super) fn put_rows_before(
+    pub(in crate::store) fn put_rows_before(
         &self,
         env: &DayEnv,
         txn: &mut RwTxn<'_>,
@@ -154,7 +158,7 @@ impl Store {
     }
 
     /// Peers of the group have the order from `first` on, and here it begins later.
-    pub(super) fn note_kept_by_group(&self, first: Position) -> Result<(), StoreError> {
+    pub(in crate::store) fn note_kept_by_group(&self, first: Position) -> Result<(), StoreError> {
         if first >= self.base().next {
             return Ok(());
         }

@@ -20,9 +20,10 @@ use std::sync::{Arc, PoisonError};
 use vixen_core::id::{Digest, Position};
 use vixen_core::segment::{Topic, TopicPattern};
 
-use super::day::{DayEnv, db_name};
-use super::purge::purge;
-use super::{StoreError, row};
+use crate::store::day::DayEnv;
+use crate::store::day::purge;
+use crate::store::keys::{db_name, position_of};
+use crate::store::{StoreError, row};
 
 /// In `meta`: how many numbers are given.
 const KEY_TOPICS: &[u8] = b"topics";
@@ -35,7 +36,7 @@ const NUMBERS_MAX: usize = 65_536;
 
 /// Number of a topic within its day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct TopicNumber(pub(super) u32);
+pub(in crate::store) struct TopicNumber(pub(in crate::store) u32);
 
 #[derive(Serialize, Deserialize)]
 struct TopicRow {
@@ -74,7 +75,10 @@ fn row_check(key: &[u8]) -> [u8; 4] {
 impl DayEnv {
     /// Whether reads may go by the index, as far as that can be told at once: no row has a number that was
     /// never given, and nothing is being indexed anew.
-    pub(super) fn is_index_sound(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<bool, StoreError> {
+    pub(in crate::store) fn is_index_sound(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<bool, StoreError> {
         if self.meta.get(txn, KEY_AT_ODDS)?.is_some() {
             return Ok(false);
         }
@@ -83,7 +87,7 @@ impl DayEnv {
     }
 
     /// The segments of the day are indexed anew from here on: no number that a row has is given again.
-    pub(super) fn begin_index(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+    pub(in crate::store) fn begin_index(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
         self.forget_topics();
         let last = self.topic_rows.last(txn)?.and_then(|(key, _)| number_in(key));
         let given = self.counter(txn, KEY_TOPICS).unwrap_or_default();
@@ -94,13 +98,13 @@ impl DayEnv {
     }
 
     /// They are.
-    pub(super) fn end_index(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+    pub(in crate::store) fn end_index(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
         self.meta.delete(txn, KEY_AT_ODDS)?;
         Ok(())
     }
 
     /// Notes that the segment at `first` has messages of `topics`.
-    pub(super) fn index_topics(
+    pub(in crate::store) fn index_topics(
         &self,
         txn: &mut RwTxn<'_>,
         first: Position,
@@ -114,7 +118,7 @@ impl DayEnv {
     }
 
     /// Deletes rows that are damaged where those of these topics are, or should be.
-    pub(super) fn purge_topics(
+    pub(in crate::store) fn purge_topics(
         &self,
         txn: &mut RwTxn<'_>,
         first: Position,
@@ -162,7 +166,7 @@ impl DayEnv {
     }
 
     /// The numbers of all topics that match, if they are not more than `max`.
-    pub(super) fn matching_topics(
+    pub(in crate::store) fn matching_topics(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         patterns: &[TopicPattern],
@@ -189,7 +193,7 @@ impl DayEnv {
     }
 
     /// The first segment with a topic that begins at or after `from`.
-    pub(super) fn next_of_topic(
+    pub(in crate::store) fn next_of_topic(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         number: TopicNumber,
@@ -202,7 +206,7 @@ impl DayEnv {
     }
 
     /// The last segment with a topic that begins before `before`.
-    pub(super) fn last_of_topic(
+    pub(in crate::store) fn last_of_topic(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         number: TopicNumber,
@@ -215,7 +219,7 @@ impl DayEnv {
     }
 
     /// Whether the index has the segment under all its topics.
-    pub(super) fn is_indexed(
+    pub(in crate::store) fn is_indexed(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         first: Position,
@@ -236,7 +240,10 @@ impl DayEnv {
     }
 
     /// Number of topics.
-    pub(super) fn topics_len(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<u64, StoreError> {
+    pub(in crate::store) fn topics_len(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<u64, StoreError> {
         Ok(self.topics.len(txn)?)
     }
 }
@@ -257,12 +264,12 @@ fn read_row_between(
     read_row(&key, check)
 }
 
-pub(super) fn read_row(key: &[u8], check: &[u8]) -> Result<Position, StoreError> {
+pub(in crate::store) fn read_row(key: &[u8], check: &[u8]) -> Result<Position, StoreError> {
     let damaged = || StoreError::Row { database: db_name::TOPIC_ROWS, key: key.to_vec() };
     // A copy: what is verified is what is used, whatever the page is by then.
     let copied: [u8; 12] = key.try_into().map_err(|_length| damaged())?;
     if *check != row_check(&copied) {
         return Err(damaged());
     }
-    row::position_of(db_name::TOPIC_ROWS, &copied[4..])
+    position_of(db_name::TOPIC_ROWS, &copied[4..])
 }

@@ -9,7 +9,7 @@ use std::ops::Bound::{self, Included, Unbounded};
 use heed::types::Bytes as Raw;
 use heed::{Database, RwTxn};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Whole rows looked at before and behind: more than a page of a tree holds, so that a search that
 /// leads there does not come by the damage.
@@ -17,7 +17,7 @@ const AROUND: usize = 512;
 
 /// Deletes all rows from `low` to `high` (inclusive), and around, that are not to be kept or stand
 /// there twice. Returns how many.
-pub(super) fn purge(
+pub(in crate::store) fn purge(
     txn: &mut RwTxn<'_>,
     table: Database<Raw, Raw>,
     (low, high): (&[u8], &[u8]),

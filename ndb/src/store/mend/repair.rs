@@ -6,10 +6,10 @@ use vixen_core::id::{Digest, Position};
 use vixen_core::segment::Elected;
 use vixen_core::time::UtcDay;
 
-use super::day::DayEnv;
-use super::purge::purge;
-use super::write::Memory;
-use super::{Store, StoreError, row};
+use crate::store::day::DayEnv;
+use crate::store::day::purge;
+use crate::store::write::Memory;
+use crate::store::{Store, StoreError, row};
 use vixen_replica::OrderRow;
 
 /// A peer with more rows sends so many in one answer.
@@ -23,7 +23,7 @@ impl Store {
     ///
     /// # Errors
     /// As for [`repair_order`](Self::repair_order).
-    pub(super) fn repair(
+    pub(in crate::store) fn repair(
         &self,
         memory: &mut Memory,
         first: Position,
@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// `Misfit` when the rows do not lead from the row before to the one behind: nothing is written.
-    pub(super) fn repair_order(
+    pub(in crate::store) fn repair_order(
         &self,
         first: Position,
         rows: &[Elected],

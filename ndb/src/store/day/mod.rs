@@ -4,6 +4,10 @@
 //! going back; its blobs are those of its rows, and those that arrived in it and have no place yet.
 //! A day needs no other: dropping one is deleting its directory.
 
+mod blobs;
+mod purge;
+mod topics;
+
 use std::collections::HashMap;
 use std::ops::{Bound, Deref};
 use std::path::{Path, PathBuf};
@@ -19,31 +23,20 @@ use vixen_core::wire::OrderBase;
 use vixen_runtime::durable;
 use vixen_runtime::lmdb::{self, Formats};
 
-use super::{StoreError, row};
+pub(in crate::store) use purge::purge;
+pub(in crate::store) use topics::{TopicNumber, read_row};
+
+use crate::store::keys::{db_name, position_of};
+use crate::store::{StoreError, row};
 use vixen_replica::{Lost, OrderRow};
 
 /// Versions of all rows. A store of a version that is not read is refused, not guessed at; golden rows of
 /// each that is are in `store/tests/basics.rs`.
-pub(super) const FORMATS: Formats = Formats::new(3, 3);
+pub(in crate::store) const FORMATS: Formats = Formats::new(3, 3);
 
 /// The map of a day begins with this and grows with the data; small in tests, so that they grow it.
 const MAP_BYTES_MIN: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 const MAP_GROWTH: u64 = 4;
-
-pub(super) mod db_name {
-    pub(in crate::store) const META: &str = "meta";
-    pub(in crate::store) const TEMPORARY: &str = "temporary";
-    pub(in crate::store) const BLOBS: &str = "blobs";
-    pub(in crate::store) const ORDER: &str = "order";
-    pub(in crate::store) const MISSING: &str = "missing";
-    pub(in crate::store) const OWNERS: &str = "owners";
-    pub(in crate::store) const TOPICS: &str = "topics";
-    pub(in crate::store) const TOPIC_ROWS: &str = "topic-rows";
-
-    /// All of them: who looks at a day that has only been made finds each.
-    pub(in crate::store) const ALL: [&str; 8] =
-        [META, TEMPORARY, BLOBS, ORDER, MISSING, OWNERS, TOPICS, TOPIC_ROWS];
-}
 
 /// In `meta`: where the order begins when what is before was dropped ([`OrderBase`]).
 const KEY_BASE: &[u8] = b"base";
@@ -53,37 +46,37 @@ const KEY_KEPT_BY_GROUP: &[u8] = b"kept-by-group";
 
 /// Databases of one day. Keys are big-endian, so byte order is log order.
 pub(crate) struct DayEnv {
-    pub(super) day: UtcDay,
-    pub(super) dir: PathBuf,
-    pub(super) env: Env<WithoutTls>,
+    pub(in crate::store) day: UtcDay,
+    pub(in crate::store) dir: PathBuf,
+    pub(in crate::store) env: Env<WithoutTls>,
     /// Held for writing while the map grows: no transaction may live then.
-    pub(super) growth: RwLock<()>,
-    pub(super) bytes_max: u64,
-    pub(super) meta: Database<Raw, Raw>,
+    pub(in crate::store) growth: RwLock<()>,
+    pub(in crate::store) bytes_max: u64,
+    pub(in crate::store) meta: Database<Raw, Raw>,
     /// Segment id → [`SegmentMeta`]: stored, without a place.
-    pub(super) temporary: Database<Raw, Raw>,
-    /// See [`super::blobs`]. A blob's checksum is the digest in its segment's meta.
-    pub(super) blobs: Database<Raw, Raw>,
+    pub(in crate::store) temporary: Database<Raw, Raw>,
+    /// See [`blobs`]. A blob's checksum is the digest in its segment's meta.
+    pub(in crate::store) blobs: Database<Raw, Raw>,
     /// Position of the first message (u64) → [`OrderRow`].
-    pub(super) order: Database<Raw, Raw>,
+    pub(in crate::store) order: Database<Raw, Raw>,
     /// Segment id → [`Lost`]: placed, of this group, without bytes.
-    pub(super) missing: Database<Raw, Raw>,
+    pub(in crate::store) missing: Database<Raw, Raw>,
     /// Owner id → highest placed seq and its stamp.
-    pub(super) owners: Database<Raw, Raw>,
-    /// See [`super::topics`].
-    pub(super) topics: Database<Raw, Raw>,
-    pub(super) topic_rows: Database<Raw, Raw>,
+    pub(in crate::store) owners: Database<Raw, Raw>,
+    /// See [`topics`].
+    pub(in crate::store) topics: Database<Raw, Raw>,
+    pub(in crate::store) topic_rows: Database<Raw, Raw>,
     /// Numbers of topics of this day that were used lately; for the writer.
-    pub(super) topic_numbers: Mutex<HashMap<Topic, u32>>,
+    pub(in crate::store) topic_numbers: Mutex<HashMap<Topic, u32>>,
 }
 
 /// Highest placed seq of an owner, with its stamp.
-pub(super) type PlacedOwner = (OwnerId, (Seq, Stamp));
+pub(in crate::store) type PlacedOwner = (OwnerId, (Seq, Stamp));
 
 /// A read transaction; the map does not grow while it lives. Never kept across an await, and never
 /// two of a day on one thread: a map that is about to grow between them waits for the first, and the
 /// second for it.
-pub(super) struct Reading<'e> {
+pub(in crate::store) struct Reading<'e> {
     txn: RoTxn<'e, WithoutTls>,
     _no_growth: RwLockReadGuard<'e, ()>,
     #[cfg(debug_assertions)]
@@ -99,10 +92,10 @@ mod alone {
         static DAYS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     }
 
-    pub(super) struct Alone(usize);
+    pub(in crate::store) struct Alone(usize);
 
     impl Alone {
-        pub(super) fn at(day: &super::DayEnv) -> Self {
+        pub(in crate::store) fn at(day: &super::DayEnv) -> Self {
             let day = std::ptr::from_ref(day).addr();
             DAYS.with_borrow_mut(|days| {
                 assert!(!days.contains(&day), "this thread reads the day already");
@@ -129,7 +122,7 @@ impl<'e> Deref for Reading<'e> {
 
 impl DayEnv {
     /// Opens or creates the day below `store_dir`; a new one gets `store_id`. Blocking.
-    pub(super) fn open(
+    pub(in crate::store) fn open(
         store_dir: &Path,
         day: UtcDay,
         store_id: Option<StoreId>,
@@ -157,7 +150,7 @@ impl DayEnv {
     }
 
     /// Makes the day below `store_dir`, unless it is there; its directory.
-    pub(super) fn make(
+    pub(in crate::store) fn make(
         store_dir: &Path,
         day: UtcDay,
         store_id: Option<StoreId>,
@@ -169,7 +162,7 @@ impl DayEnv {
     }
 
     /// A day of an environment whose databases `database` finds or makes, by name.
-    pub(super) fn assemble(
+    pub(in crate::store) fn assemble(
         day: UtcDay,
         dir: PathBuf,
         env: &Env<WithoutTls>,
@@ -194,7 +187,7 @@ impl DayEnv {
         })
     }
 
-    pub(super) fn read(&self) -> Result<Reading<'_>, StoreError> {
+    pub(in crate::store) fn read(&self) -> Result<Reading<'_>, StoreError> {
         #[cfg(debug_assertions)]
         let alone = alone::Alone::at(self);
         let no_growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +202,7 @@ impl DayEnv {
     /// Runs `change` in a write transaction and commits it; durable on return (with fsync). When
     /// the map is full it grows, and `change` runs again. Whatever ends a transaction without its
     /// commit, nothing that was remembered in it outlives it.
-    pub(super) fn write<T>(
+    pub(in crate::store) fn write<T>(
         &self,
         change: &mut dyn FnMut(&Self, &mut RwTxn<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -242,11 +235,11 @@ impl DayEnv {
     }
 
     /// Numbers of topics are read from disk again.
-    pub(super) fn forget_topics(&self) {
+    pub(in crate::store) fn forget_topics(&self) {
         self.topic_numbers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    pub(super) fn base(
+    pub(in crate::store) fn base(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<Option<OrderBase>, StoreError> {
@@ -254,7 +247,11 @@ impl DayEnv {
         base.map(|value| row::decode(db_name::META, KEY_BASE, value)).transpose()
     }
 
-    pub(super) fn put_base(&self, txn: &mut RwTxn<'_>, base: OrderBase) -> Result<(), StoreError> {
+    pub(in crate::store) fn put_base(
+        &self,
+        txn: &mut RwTxn<'_>,
+        base: OrderBase,
+    ) -> Result<(), StoreError> {
         self.meta.put(txn, KEY_BASE, &row::encode(KEY_BASE, &base)?)?;
         // What peers have beyond is to be seen anew.
         self.meta.delete(txn, KEY_KEPT_BY_GROUP)?;
@@ -262,13 +259,13 @@ impl DayEnv {
     }
 
     /// The order begins elsewhere now.
-    pub(super) fn delete_base(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+    pub(in crate::store) fn delete_base(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
         self.meta.delete(txn, KEY_BASE)?;
         self.meta.delete(txn, KEY_KEPT_BY_GROUP)?;
         Ok(())
     }
 
-    pub(super) fn kept_by_group(
+    pub(in crate::store) fn kept_by_group(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<Option<Position>, StoreError> {
@@ -276,7 +273,7 @@ impl DayEnv {
         first.map(|value| row::decode(db_name::META, KEY_KEPT_BY_GROUP, value)).transpose()
     }
 
-    pub(super) fn put_kept_by_group(
+    pub(in crate::store) fn put_kept_by_group(
         &self,
         txn: &mut RwTxn<'_>,
         first: Position,
@@ -286,7 +283,7 @@ impl DayEnv {
     }
 
     /// A number kept in `meta`; 0 when there is none.
-    pub(super) fn counter(
+    pub(in crate::store) fn counter(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         key: &[u8],
@@ -295,7 +292,7 @@ impl DayEnv {
         value.map_or(Ok(0), |value| row::decode(db_name::META, key, value))
     }
 
-    pub(super) fn put_counter(
+    pub(in crate::store) fn put_counter(
         &self,
         txn: &mut RwTxn<'_>,
         key: &[u8],
@@ -306,23 +303,26 @@ impl DayEnv {
     }
 
     /// The order's row at a key that was read.
-    pub(super) fn order_row(key: &[u8], value: &[u8]) -> Result<(Position, OrderRow), StoreError> {
-        let first = row::position_of(db_name::ORDER, key)?;
+    pub(in crate::store) fn order_row(
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(Position, OrderRow), StoreError> {
+        let first = position_of(db_name::ORDER, key)?;
         // Verified with the position that was read, whatever the key is by now.
         Ok((first, row::decode(db_name::ORDER, &first.0.to_be_bytes(), value)?))
     }
 
     /// The lowest key of the order, whether or not its row is whole.
-    pub(super) fn first_key(
+    pub(in crate::store) fn first_key(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<Option<Position>, StoreError> {
         let first = self.order.first(txn)?;
-        Ok(first.and_then(|(key, _)| row::position_of(db_name::ORDER, key).ok()))
+        Ok(first.and_then(|(key, _)| position_of(db_name::ORDER, key).ok()))
     }
 
     /// The first whole row: a damaged one must not keep the store from being opened.
-    pub(super) fn first_row(
+    pub(in crate::store) fn first_row(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<Option<(Position, OrderRow)>, StoreError> {
@@ -330,7 +330,7 @@ impl DayEnv {
     }
 
     /// The last whole row.
-    pub(super) fn last_row(
+    pub(in crate::store) fn last_row(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<Option<(Position, OrderRow)>, StoreError> {
@@ -338,7 +338,7 @@ impl DayEnv {
     }
 
     /// The last whole row that begins at or before `position`.
-    pub(super) fn last_row_upto(
+    pub(in crate::store) fn last_row_upto(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         position: Position,
@@ -351,7 +351,7 @@ impl DayEnv {
     /// Where a row is to be mended so that `position` can be read, by looking at all from the first one
     /// on, for when searches are led astray: where the row that holds it begins, or else the end of
     /// the last whole one before.
-    pub(super) fn mend_from(
+    pub(in crate::store) fn mend_from(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         position: Position,
@@ -374,7 +374,7 @@ impl DayEnv {
 
     /// Whether a search for the row that begins at `position` ends at it. Where a key between the pages
     /// of the tree is damaged it does not, though the row stands there whole.
-    pub(super) fn finds_row(
+    pub(in crate::store) fn finds_row(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         position: Position,
@@ -384,7 +384,7 @@ impl DayEnv {
 
     /// Reads rows of a database whose keys are segment ids. One that is damaged is left out and
     /// counted: what it stood for is fetched again, or offered by a peer.
-    pub(super) fn temporaries(
+    pub(in crate::store) fn temporaries(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<(Vec<SegmentMeta>, usize), StoreError> {
@@ -392,14 +392,14 @@ impl DayEnv {
     }
 
     /// As [`temporaries`](Self::temporaries).
-    pub(super) fn missing(
+    pub(in crate::store) fn missing(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<(Vec<Lost>, usize), StoreError> {
         read_all(db_name::MISSING, self.missing, txn)
     }
 
-    pub(super) fn owners(
+    pub(in crate::store) fn owners(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
     ) -> Result<Vec<PlacedOwner>, StoreError> {
@@ -413,7 +413,7 @@ impl DayEnv {
         Ok(owners)
     }
 
-    pub(super) fn put_owner(
+    pub(in crate::store) fn put_owner(
         &self,
         txn: &mut RwTxn<'_>,
         owner: OwnerId,
@@ -425,7 +425,7 @@ impl DayEnv {
     }
 
     /// Bytes of its file.
-    pub(super) fn disk_bytes(&self) -> u64 {
+    pub(in crate::store) fn disk_bytes(&self) -> u64 {
         std::fs::metadata(self.dir.join("data.mdb")).map_or(0, |file| file.len())
     }
 }
@@ -460,7 +460,7 @@ fn first_whole<'t>(
 }
 
 /// Makes what was created or removed in a directory durable.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
     durable::sync_dir(dir).map_err(failed)
 }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::disk::DISK_LOOK;
 
-use super::write::Memory;
-use super::{Store, StoreError};
+use crate::store::write::Memory;
+use crate::store::{Store, StoreError};
 use vixen_replica::{Committed, Job};
 
 /// Why the writer cannot start.

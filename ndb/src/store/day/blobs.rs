@@ -19,8 +19,8 @@ use heed::{MdbError, PutFlags, RoTxn, RwTxn, WithoutTls};
 use vixen_core::id::SegmentId;
 use vixen_core::segment::SegmentMeta;
 
-use super::day::DayEnv;
-use super::{StoreError, read};
+use crate::store::day::DayEnv;
+use crate::store::{StoreError, read};
 
 const COPIES: u8 = 0;
 
@@ -47,7 +47,7 @@ fn number_of(key: &[u8]) -> Option<u32> {
 impl DayEnv {
     /// The segment's blob as it is stored, unchecked. A copy: the pages of the file may change between
     /// two looks, and what is verified must be what is used.
-    pub(super) fn blob(
+    pub(in crate::store) fn blob(
         &self,
         txn: &RoTxn<'_, WithoutTls>,
         segment: SegmentId,
@@ -62,7 +62,7 @@ impl DayEnv {
     }
 
     /// Writes a segment's blob, unless it is there and whole.
-    pub(super) fn put_blob(
+    pub(in crate::store) fn put_blob(
         &self,
         txn: &mut RwTxn<'_>,
         meta: &SegmentMeta,
@@ -88,7 +88,7 @@ impl DayEnv {
 
     /// The blob is damaged, or gone where nobody removed it: what comes for it is a new copy. The
     /// bytes stay until then: they may be all there is.
-    pub(super) fn lose_blob(
+    pub(in crate::store) fn lose_blob(
         &self,
         txn: &mut RwTxn<'_>,
         segment: SegmentId,
@@ -103,7 +103,7 @@ impl DayEnv {
 
     /// Deletes a segment's blob. What of it is damaged stays, and so does all of it where no meta
     /// tells whether it is.
-    pub(super) fn delete_blob(
+    pub(in crate::store) fn delete_blob(
         &self,
         txn: &mut RwTxn<'_>,
         segment: SegmentId,
@@ -130,7 +130,10 @@ impl DayEnv {
     }
 
     /// Whether damaged blobs are known to be among the pages.
-    pub(super) fn has_copies(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<bool, StoreError> {
+    pub(in crate::store) fn has_copies(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<bool, StoreError> {
         for blob in self.blobs.prefix_iter(txn, &[COPIES])? {
             if number_of(blob?.0).is_some() {
                 return Ok(true);

@@ -1,5 +1,7 @@
 //! Reading the order and its blobs.
 
+mod history;
+
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
@@ -10,8 +12,9 @@ use vixen_core::segment::{Blob, Elected, SegmentMeta};
 use vixen_core::time::UtcDay;
 use vixen_core::wire::HistoryPlace;
 
-use super::day::DayEnv;
-use super::{Store, StoreError};
+use crate::store::day::DayEnv;
+use crate::store::{Store, StoreError};
+pub(crate) use history::Recent;
 use vixen_replica::OrderRow;
 
 impl Store {
@@ -76,7 +79,7 @@ impl Store {
 
     /// No whole row holds `position`: tells where the one that should begins, so that it can be had
     /// from a peer.
-    pub(super) fn no_row_at(&self, position: Position) -> StoreError {
+    pub(in crate::store) fn no_row_at(&self, position: Position) -> StoreError {
         match self.end_of_whole(position) {
             Ok(at) => StoreError::Order(at),
             Err(error) => error,
@@ -198,12 +201,12 @@ impl Store {
 }
 
 /// The message at `next`, or the one before it.
-pub(super) const fn backward_or(next: Position, is_backward: bool) -> Position {
+pub(in crate::store) const fn backward_or(next: Position, is_backward: bool) -> Position {
     if is_backward { Position(next.0.saturating_sub(1)) } else { next }
 }
 
 /// The bytes are those that the meta names. They are a copy: what LMDB lends may change afterwards.
-pub(super) fn check(bytes: &Bytes, meta: &SegmentMeta) -> Result<(), StoreError> {
+pub(in crate::store) fn check(bytes: &Bytes, meta: &SegmentMeta) -> Result<(), StoreError> {
     let is_whole = bytes.len() as u64 == u64::from(meta.bytes);
     if is_whole && Digest::of(&[bytes]) == meta.digest {
         Ok(())
@@ -214,7 +217,7 @@ pub(super) fn check(bytes: &Bytes, meta: &SegmentMeta) -> Result<(), StoreError>
 
 /// Rows of one day from the one that holds `position` on, without a gap; stops before a damaged
 /// one. None when the first is damaged.
-pub(super) fn rows_of_day(
+pub(in crate::store) fn rows_of_day(
     env: &Arc<DayEnv>,
     position: Position,
     limit: usize,
@@ -249,7 +252,7 @@ pub(super) fn rows_of_day(
 }
 
 /// Whether a whole row of the day holds `position`.
-pub(super) fn holds(env: &Arc<DayEnv>, position: Position) -> Result<bool, StoreError> {
+pub(in crate::store) fn holds(env: &Arc<DayEnv>, position: Position) -> Result<bool, StoreError> {
     Ok(!rows_of_day(env, position, 1)?.is_empty())
 }
 

@@ -16,9 +16,9 @@ use vixen_core::id::{Digest, Position};
 use vixen_core::time::{UtcDay, WallTime};
 use vixen_core::wire::OrderBase;
 
-use super::day::{DayEnv, sync_dir};
-use super::write::Memory;
-use super::{Store, StoreError};
+use crate::store::day::{DayEnv, sync_dir};
+use crate::store::write::Memory;
+use crate::store::{Store, StoreError};
 
 /// Directories of days that are being deleted.
 const TRIMMED_PREFIX: &str = "trimmed-";
@@ -28,7 +28,7 @@ const READERS_MAX: Duration = Duration::from_secs(10);
 
 impl Store {
     /// Drops the days before `keep_from`; the order begins after them. Returns its first position.
-    pub(super) fn trim(
+    pub(in crate::store) fn trim(
         &self,
         memory: &mut Memory,
         keep_from: UtcDay,
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// The order begins anew at `base`: everything placed goes.
-    pub(super) fn rebase(
+    pub(in crate::store) fn rebase(
         &self,
         memory: &mut Memory,
         base: OrderBase,
@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// LMDB opens no directory that is still open; readers of a day that was dropped end soon.
-    pub(super) fn wait_until_closed(&self, day: UtcDay) {
+    pub(in crate::store) fn wait_until_closed(&self, day: UtcDay) {
         let Ok(dir) = self.dir.canonicalize() else { return };
         if let Some(closing) = heed::env_closing_event(dir.join(day.to_string())) {
             let _or_a_reader_lasts = closing.wait_timeout(READERS_MAX);
@@ -160,7 +160,7 @@ impl Store {
 }
 
 /// Deletes what a stop kept from being deleted.
-pub(super) fn finish_interrupted(dir: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn finish_interrupted(dir: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -6,8 +6,8 @@ use vixen_core::id::{Digest, Position};
 use vixen_core::segment::Blob;
 use vixen_core::time::UtcDay;
 
-use super::day::DayEnv;
-use super::{Store, StoreError, read};
+use crate::store::day::DayEnv;
+use crate::store::{Store, StoreError, read};
 use vixen_replica::{Finding, Lost, OrderRow};
 
 /// Rows looked at in one transaction.
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Where the day after the one that begins at `first` does.
-    fn first_after(days: &super::Days, first: Position) -> Position {
+    fn first_after(days: &crate::store::Days, first: Position) -> Position {
         let next = days.firsts.range(Position(first.0.saturating_add(1))..).next();
         next.map_or(days.head.next, |(next, _)| *next)
     }
