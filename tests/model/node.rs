@@ -11,7 +11,7 @@ use vixen_core::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
-use vixen_vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+use vixen_vote::{Effects, Election, Input, Orderer, OwnerRow, VoteOptions, Write};
 
 use crate::disk::{Disk, Unwritten};
 use crate::event::Event;
@@ -49,7 +49,7 @@ pub(crate) struct Feed {
 pub(crate) struct Node {
     id: SyncId,
     /// `None` while it is down.
-    votes: Option<Votes>,
+    votes: Option<Orderer>,
     /// Whether its wall time is wrong.
     is_wild: bool,
     disk: Disk,
@@ -84,7 +84,7 @@ impl Node {
         }
         Self {
             id,
-            votes: Some(Votes::with_rules(Fault::rules(fault), options(id), disk.recover(None))),
+            votes: Some(Orderer::with_rules(Fault::rules(fault), options(id), &disk.recover(None))),
             is_wild,
             disk,
             unwritten: Unwritten::default(),
@@ -140,7 +140,7 @@ impl Node {
             }
             Event::Restart => {
                 let recovered = self.disk.recover(fault);
-                let votes = Votes::with_rules(Fault::rules(fault), options(self.id), recovered);
+                let votes = Orderer::with_rules(Fault::rules(fault), options(self.id), &recovered);
                 self.votes = Some(votes);
                 self.tell_watermark(fault);
                 Sends::new()
@@ -211,15 +211,16 @@ impl Node {
         }
         debug_assert!(fx.later.is_empty(), "nothing is forgotten in the model");
         self.commit(&fx, fault);
-        self.feed.elected.extend(fx.elected.iter().map(|(elected, _)| *elected));
-        self.elections.append(&mut fx.elected);
+        self.feed.elected.extend(fx.elected.iter().map(|election| election.elected));
+        self.elections.extend(fx.elected.iter().map(|e: &Election| (e.elected, e.owner)));
         let catch_ups = fx.catch_ups.iter().flat_map(|(to, owner, after)| {
             let waiting = self.elections.iter().map(|(elected, _)| *elected);
             let waiting = waiting.filter(|e| e.meta.id.owner == *owner && e.meta.id.seq > *after);
             let known = self.disk.elected_of(*owner, *after).chain(waiting);
             known.map(|elected| (*to, Message::AdvanceSegmentResolved { elected }))
         });
-        let leaving = fx.sends.iter().cloned().chain(catch_ups);
+        let said = fx.sends.iter().map(|sent| (sent.to, sent.message.clone()));
+        let leaving = said.chain(catch_ups);
         let linked = leaving.filter(|(to, _)| self.links.contains(to));
         let sends =
             linked.filter_map(|(to, message)| Some((to, Input::from_peer(self.id, message)?)));

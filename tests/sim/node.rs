@@ -8,7 +8,9 @@ use vixen_core::membership::Membership;
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{DraftAnswer, Message};
-use vixen_vote::{Effects, Input, OwnerRow, Recovered, VoteOptions, VoteState, Votes, Write};
+use vixen_vote::{
+    Effects, Election, Envelope, Input, Orderer, OwnerRow, Recovered, VoteOptions, VoteState, Write,
+};
 
 use crate::clocks::AHEAD_MS_MAX;
 use crate::mutant::Mutant;
@@ -111,6 +113,10 @@ pub(crate) struct Output {
     pub(crate) refused: Vec<SegmentId>,
 }
 
+fn plain(sends: Vec<Envelope>) -> Vec<(SyncId, Message)> {
+    sends.into_iter().map(|sent| (sent.to, sent.message)).collect()
+}
+
 fn refused_of(fx: &Effects) -> Vec<SegmentId> {
     let expired = fx.answers.iter().filter(|(.., answer)| *answer == DraftAnswer::OwnerExpired);
     expired.map(|(_, segment, _)| *segment).collect()
@@ -125,7 +131,7 @@ fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> {
 
 pub(crate) struct Node {
     options: VoteOptions,
-    pub(crate) votes: Option<Votes>,
+    pub(crate) votes: Option<Orderer>,
     disk: Disk,
     mutant: Option<Mutant>,
     /// Rows that nothing sent depends on, as in the driver: votes, and elections after them.
@@ -145,10 +151,10 @@ impl Node {
         assert!(Lane::new(id.0).is_some());
         let options = VoteOptions { id, membership, clock_ahead_max_ms: AHEAD_MS_MAX };
         Self {
-            votes: Some(Votes::with_rules(
+            votes: Some(Orderer::with_rules(
                 Mutant::rules(mutant),
                 options.clone(),
-                Recovered::default(),
+                &Recovered::default(),
             )),
             options,
             disk: Disk::default(),
@@ -188,7 +194,7 @@ impl Node {
         if crash == Some(Crash::BeforeCommit) {
             self.crash();
             let leaks = self.mutant == Some(Mutant::ReplyBeforeCommit);
-            let sends = if leaks { fx.sends } else { Vec::new() };
+            let sends = if leaks { plain(fx.sends) } else { Vec::new() };
             return Output { sends, ..Output::default() };
         }
         let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
@@ -204,15 +210,13 @@ impl Node {
         }
         let mut output = Output {
             refused: refused_of(&fx),
-            sends: fx.sends,
+            sends: plain(fx.sends),
             ends_feeds: fx.ends_feeds,
             ballots: fx.ballots_started,
             ..Output::default()
         };
         // Before peers are told what they missed: it may be among that.
-        for (elected, owner) in &fx.elected {
-            self.elections.push(Write::Elected(*elected, *owner));
-        }
+        self.elections.extend(fx.elected.iter().map(Election::write));
         let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
         self.elections.extend(fx.later);
         let trimmed_to = self.disk.trimmed_to;
@@ -235,7 +239,7 @@ impl Node {
                 self.disk.apply(write);
             }
         }
-        output.elected = fx.elected.into_iter().map(|(elected, _)| elected).collect();
+        output.elected = fx.elected.into_iter().map(|election| election.elected).collect();
         output.watermark = self.watermark();
         if let Some(watermark) = output.watermark {
             assert!(watermark >= self.told, "V3: the watermark fell, restarts included");
@@ -294,7 +298,7 @@ impl Node {
     }
 
     pub(crate) fn has_ended_owners(&self) -> bool {
-        self.votes.as_ref().is_some_and(Votes::has_ended_owners)
+        self.votes.as_ref().is_some_and(Orderer::has_ended_owners)
     }
 
     /// Whether its watermark is held by nothing: whatever it drafted is elected, or never will be.
@@ -330,6 +334,6 @@ impl Node {
             _ => {}
         }
         let rules = Mutant::rules(self.mutant);
-        self.votes = Some(Votes::with_rules(rules, self.options.clone(), recovered));
+        self.votes = Some(Orderer::with_rules(rules, self.options.clone(), &recovered));
     }
 }

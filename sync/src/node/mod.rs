@@ -45,7 +45,7 @@ use catch_up::Told;
 use pending_ages::PendingAges;
 use retention::Applied;
 use standing::Standings;
-use vixen_vote::{Effects, Input, VoteOptions, Votes, Write};
+use vixen_vote::{Effects, Input, Orderer, VoteOptions, Write};
 
 pub(crate) use standing::Standing;
 
@@ -171,7 +171,7 @@ pub struct SyncNode {
     options: SyncOptions,
     store: Store,
     _lock: DirLock,
-    votes: Votes,
+    votes: Orderer,
     inbox: mpsc::Receiver<SyncEvent>,
     handle: SyncHandle,
     peers: BTreeMap<SyncId, Peer>,
@@ -237,7 +237,7 @@ impl SyncNode {
             clock_ahead_max_ms: u64::try_from(options.clock_ahead_max.as_millis())
                 .unwrap_or(u64::MAX),
         };
-        let votes = Votes::new(vote, store.recover()?);
+        let votes = Orderer::new(vote, &store.recover()?);
         let metrics = Metrics::new(options.membership.sync(), &options.roster);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Readiness::starting()));

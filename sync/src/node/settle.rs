@@ -11,7 +11,7 @@ use vixen_core::wire::Message;
 use super::timers::LAZY_WRITE;
 use super::{SyncError, SyncNode};
 use crate::store::{Beside, Retention, StoreError};
-use vixen_vote::{Effects, Write};
+use vixen_vote::{Effects, Envelope, Write};
 
 /// More elections than this do not wait.
 const ELECTIONS_MAX: usize = 4_096;
@@ -56,7 +56,7 @@ impl SyncNode {
         if fx.ends_feeds {
             self.feeds.trim(self.trimmed_to());
         }
-        for (to, message) in fx.sends {
+        for Envelope { to, message, .. } in fx.sends {
             self.tell_peer(to, message);
         }
         for (to, owner) in fx.forgotten {
@@ -67,10 +67,11 @@ impl SyncNode {
             self.answer(to, segment, answer)?;
         }
         let now = Instant::now();
-        for (elected, owner) in fx.elected {
+        for election in fx.elected {
+            let elected = election.elected;
             self.feeds.publish(elected, !self.votes.is_reserve_of(elected.meta.id.owner), now);
             self.metrics.elected.increment(1);
-            self.elections.push(Write::Elected(elected, owner));
+            self.elections.push(election.write());
             self.unwritten_since.get_or_insert_with(Instant::now);
         }
         let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));

@@ -47,8 +47,10 @@ impl Clock {
 
     /// Makes the lowest stamp of this lane above the clock, above `floor`, and not below `now`.
     pub(super) fn make(&mut self, now: WallTime, floor: Stamp) -> Stamp {
-        self.value = self.next(now, floor);
-        self.value
+        let made = self.next(now, floor);
+        assert!(made > self.value, "C1");
+        self.value = made;
+        made
     }
 
     /// What [`make`](Self::make) would make.
@@ -64,6 +66,7 @@ impl Clock {
         let beyond = self.value.wall_time().plus_millis(CEILING_BEYOND_MS);
         let ahead = Stamp::at(beyond.max(now.plus_millis(CEILING_AHEAD_MS)), self.lane);
         self.ceiling = ahead.max(self.value);
+        assert!(self.ceiling >= self.value, "C2");
         Some(self.ceiling)
     }
 }

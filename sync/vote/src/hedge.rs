@@ -10,13 +10,11 @@
 //! owner's home, so nodes come one after the other, not all at once. Whatever moves the segment on
 //! starts the delay anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vixen_core::id::SegmentId;
 use vixen_core::segment::Proposal;
 use vixen_core::time::WallTime;
-
-use super::Votes;
 
 const HEDGE_MS_MIN: u64 = 10;
 const HEDGE_MS_MAX: u64 = 50;
@@ -39,9 +37,10 @@ pub(super) struct Hedge {
     pub(super) offer: Option<Proposal>,
 }
 
-/// All clocks by time, and the pace of elections.
+/// All clocks, and the pace of elections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Hedges {
+    clocks: BTreeMap<SegmentId, Hedge>,
     by_time: BTreeSet<(WallTime, SegmentId)>,
     /// Smoothed milliseconds from W durable votes to the election, times eight.
     pace_ms_x8: u64,
@@ -52,16 +51,66 @@ impl Hedges {
         (self.pace_ms_x8 / 2).clamp(HEDGE_MS_MIN, HEDGE_MS_MAX)
     }
 
-    pub(super) fn remove(&mut self, segment: SegmentId, hedge: &Hedge) {
-        self.by_time.remove(&(hedge.due, segment));
+    /// The clock of a segment, if it runs.
+    pub(super) fn get(&self, segment: SegmentId) -> Option<Hedge> {
+        self.clocks.get(&segment).copied()
     }
 
-    /// The segment is elected.
-    pub(super) fn settled(&mut self, now: WallTime, segment: SegmentId, hedge: &Hedge) {
-        self.remove(segment, hedge);
+    /// Whether the segment is left to its first quorum.
+    pub(super) fn is_held(&self, segment: SegmentId) -> bool {
+        self.get(segment).is_some_and(|hedge| hedge.is_held)
+    }
+
+    /// Clocks of segments that are not left to others.
+    pub(super) fn driven(&self) -> Vec<(SegmentId, Hedge)> {
+        let driven = self.clocks.iter().filter(|(_, hedge)| !hedge.is_held);
+        driven.map(|(segment, hedge)| (*segment, *hedge)).collect()
+    }
+
+    /// Sets the clock of a pending segment.
+    pub(super) fn set(&mut self, segment: SegmentId, hedge: Hedge) {
+        if let Some(before) = self.clocks.insert(segment, hedge) {
+            self.by_time.remove(&(before.due, segment));
+        }
+        self.by_time.insert((hedge.due, segment));
+    }
+
+    /// The segment is pending no more.
+    pub(super) fn remove(&mut self, segment: SegmentId) -> Option<Hedge> {
+        let hedge = self.clocks.remove(&segment)?;
+        self.by_time.remove(&(hedge.due, segment));
+        Some(hedge)
+    }
+
+    /// The segment is elected; its clock, if that ran.
+    pub(super) fn elected(&mut self, now: WallTime, segment: SegmentId) -> Option<Hedge> {
+        let hedge = self.remove(segment)?;
         let took = now.millis_since(hedge.since).min(HEDGE_MS_MAX);
         self.pace_ms_x8 = self.pace_ms_x8 - self.pace_ms_x8 / 8 + took;
+        Some(hedge)
     }
+
+    /// Milliseconds until [`overdue`](Self::overdue) has a segment.
+    pub(super) fn due_in_ms(&self, now: WallTime) -> Option<u64> {
+        let (first, _) = self.by_time.first()?;
+        let (last, _) = self.by_time.last()?;
+        Some(remaining_ms(*first, now).min(remaining_ms(*last, now)))
+    }
+
+    /// A segment whose clock has gone off.
+    pub(super) fn overdue(&self, now: WallTime) -> Option<SegmentId> {
+        // Those that were set before wall time was turned back come last.
+        let ends = [self.by_time.first()?, self.by_time.last()?];
+        let (_, segment) = ends.into_iter().find(|(due, _)| remaining_ms(*due, now) == 0)?;
+        Some(*segment)
+    }
+}
+
+/// How long a node waits that has `rank` present nodes before it, after `attempts` of its own.
+pub(super) fn patience_ms(hedge_ms: u64, rank: usize, attempts: u8) -> u64 {
+    let rank = u64::try_from(rank).unwrap_or(u64::MAX).max(1);
+    let once = hedge_ms.saturating_mul(rank);
+    (once << attempts.min(DOUBLINGS_MAX)).min(DELAY_MS_MAX)
 }
 
 /// What is left until `due`. Nothing, when that is further off than any pause: wall time was
@@ -69,59 +118,6 @@ impl Hedges {
 const fn remaining_ms(due: WallTime, now: WallTime) -> u64 {
     let millis = due.millis_since(now);
     if millis > DELAY_MS_MAX { 0 } else { millis }
-}
-
-impl Votes {
-    /// Milliseconds until [`Votes::overdue`] has a segment; `None` while nothing is pending.
-    #[must_use]
-    pub fn due_in_ms(&self, now: WallTime) -> Option<u64> {
-        let (first, _) = self.hedges.by_time.first()?;
-        let (last, _) = self.hedges.by_time.last()?;
-        Some(remaining_ms(*first, now).min(remaining_ms(*last, now)))
-    }
-
-    /// A segment that has waited long enough: give [`Input::Overdue`](super::Input::Overdue).
-    #[must_use]
-    pub fn overdue(&self, now: WallTime) -> Option<SegmentId> {
-        // Those that were set before wall time was turned back come last.
-        let ends = [self.hedges.by_time.first()?, self.hedges.by_time.last()?];
-        let (_, segment) = ends.into_iter().find(|(due, _)| remaining_ms(*due, now) == 0)?;
-        Some(*segment)
-    }
-
-    /// Starts the clock of a segment, if it does not run.
-    pub(super) fn arm(&mut self, now: WallTime, segment: SegmentId) {
-        if self.pending.get(&segment).is_none_or(|pending| pending.hedge.is_some()) {
-            return;
-        }
-        let due = now.plus_millis(self.patience_ms(segment, 0));
-        let hedge = Hedge { since: now, due, attempts: 0, is_held: false, offer: None };
-        self.set_hedge(segment, hedge);
-    }
-
-    /// Starts the delay anew: something moved the segment on.
-    pub(super) fn postpone(&mut self, now: WallTime, segment: SegmentId) {
-        let hedge = self.pending.get(&segment).and_then(|pending| pending.hedge);
-        if let Some(hedge) = hedge.filter(|hedge| !hedge.is_held) {
-            let due = now.plus_millis(self.patience_ms(segment, hedge.attempts));
-            self.set_hedge(segment, Hedge { due, ..hedge });
-        }
-    }
-
-    pub(super) fn set_hedge(&mut self, segment: SegmentId, hedge: Hedge) {
-        let Some(pending) = self.pending.get_mut(&segment) else { return };
-        if let Some(before) = pending.hedge.replace(hedge) {
-            self.hedges.remove(segment, &before);
-        }
-        self.hedges.by_time.insert((hedge.due, segment));
-    }
-
-    /// How long this node waits before it takes over a segment, after `attempts` of its own.
-    pub(super) fn patience_ms(&self, segment: SegmentId, attempts: u8) -> u64 {
-        let rank = u64::try_from(self.rank(segment.owner)).unwrap_or(u64::MAX).max(1);
-        let once = self.hedges.hedge_ms().saturating_mul(rank);
-        (once << attempts.min(DOUBLINGS_MAX)).min(DELAY_MS_MAX)
-    }
 }
 
 #[cfg(test)]
@@ -150,17 +146,21 @@ mod tests {
             is_held: false,
             offer: None,
         };
+        let elected = |hedges: &mut Hedges, at: u64| {
+            hedges.set(segment, hedge);
+            hedges.elected(WallTime(at), segment);
+        };
         for _ in 0..100 {
-            hedges.settled(WallTime(6), segment, &hedge);
+            elected(&mut hedges, 6);
         }
         let at_six = hedges.hedge_ms();
         assert!((20..=24).contains(&at_six), "four times six, smoothed: {at_six}");
         for _ in 0..100 {
-            hedges.settled(WallTime(700), segment, &hedge);
+            elected(&mut hedges, 700);
         }
         assert_eq!(hedges.hedge_ms(), HEDGE_MS_MAX);
         for _ in 0..30 {
-            hedges.settled(WallTime(2), segment, &hedge);
+            elected(&mut hedges, 2);
         }
         assert!(hedges.hedge_ms() < 15, "a stall is soon forgotten: {}", hedges.hedge_ms());
     }

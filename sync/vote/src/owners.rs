@@ -19,15 +19,19 @@
 //! A week is one of the order's clock, the newest stamp known elected. A wall clock that is ahead for
 //! a while would forget owners that live.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_core::id::{NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use serde::{Deserialize, Serialize};
+
+use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_core::membership::Membership;
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
-use vixen_core::wire::DraftAnswer;
 
-use super::state::{NodeSet, Owner, OwnerRow, Write};
-use super::{Drop, Effects, Input, Votes, is_recent};
+use super::effects::{Recovered, Write};
+use super::nodes::NodeSet;
+use super::orderer::is_recent;
+use super::rules::GoesBy;
 
 /// An owner is forgotten after this long without a segment: seven days.
 pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
@@ -35,6 +39,79 @@ pub const OWNER_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// Segments of an owner that a message may be behind its last elected one without being an answer's
 /// worth: feeds and votes have just told, or tell just now.
 const FRESH_SEGMENTS: u64 = 64;
+
+/// What must survive of an owner; one row of the database `owners`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct OwnerRow {
+    /// All segments up to this one are known elected.
+    pub contiguous: Seq,
+    /// The stamp of that one.
+    pub stamp: Stamp,
+}
+
+/// One owner's elected segments: a prefix, and what is known beyond the first gap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Owner {
+    pub(crate) row: OwnerRow,
+    pub(crate) beyond: BTreeMap<Seq, Stamp>,
+    /// Volatile: when this node last learned an election; stamps say nothing of that, where the
+    /// order is ahead of wall time.
+    pub(crate) elected_at: WallTime,
+}
+
+impl Owner {
+    pub(crate) fn is_elected(&self, seq: Seq) -> bool {
+        seq <= self.row.contiguous || self.beyond.contains_key(&seq)
+    }
+
+    /// Notes an election; `false` when it was known.
+    pub(crate) fn elect(&mut self, seq: Seq, stamp: Stamp) -> bool {
+        if self.is_elected(seq) {
+            return false;
+        }
+        self.beyond.insert(seq, stamp);
+        self.close_gap();
+        true
+    }
+
+    /// Takes over a longer prefix; `false` when this one is as long.
+    pub(crate) fn settle(&mut self, row: OwnerRow) -> bool {
+        if row.contiguous <= self.row.contiguous {
+            return false;
+        }
+        self.row = row;
+        self.beyond = self.beyond.split_off(&row.contiguous.next());
+        self.close_gap();
+        true
+    }
+
+    /// The highest stamp known elected of it.
+    pub(crate) fn newest(&self) -> Stamp {
+        self.beyond.values().copied().max().unwrap_or_default().max(self.row.stamp)
+    }
+
+    fn close_gap(&mut self) {
+        while let Some(stamp) = self.beyond.remove(&self.row.contiguous.next()) {
+            self.row = OwnerRow { contiguous: self.row.contiguous.next(), stamp };
+        }
+    }
+
+    /// The floor for the stamp of segment `seq`: the stamp of the one before it, zero for the
+    /// first. `None` while that is not known elected, or is so far back that only its successors'
+    /// stamps are remembered (then `seq` is elected itself).
+    pub(crate) fn floor_of(&self, seq: Seq) -> Option<Stamp> {
+        if seq == Seq::FIRST {
+            return Some(Stamp::ZERO);
+        }
+        let previous = Seq(seq.0.checked_sub(1)?);
+        if previous == self.row.contiguous {
+            return Some(self.row.stamp);
+        }
+        self.beyond.get(&previous).copied()
+    }
+}
 
 impl OwnerRow {
     /// What of an owner's elections beyond `after` is forgotten where this is its `row`: up to the
@@ -56,203 +133,190 @@ impl OwnerRow {
     }
 }
 
-impl Votes {
-    /// A draft is asked for of an elected segment: normal while others are quicker, worth an
-    /// answer when the node seems to have missed the outcome.
-    pub(super) fn answer_late(
-        &self,
-        now: WallTime,
-        from: NdbId,
-        segment: SegmentId,
-        fx: &mut Effects,
-    ) {
-        fx.dropped.push(Drop::Late);
-        if self.has_missed(now, segment) {
-            fx.answers.push((from, segment, DraftAnswer::Elected));
+/// All owners that are remembered, and who is dead to whom. See the module doc.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Owners {
+    rules: GoesBy,
+    known: BTreeMap<OwnerId, Owner>,
+    /// An owner made up to then may have been forgotten.
+    forgotten_to: WallTime,
+    /// Peers that have forgotten, for good, owners of which something is pending here.
+    forgotten_by: BTreeMap<OwnerId, NodeSet>,
+}
+
+impl Owners {
+    /// What the store gives back.
+    pub(crate) fn new(rules: GoesBy, recovered: &Recovered) -> Self {
+        let known =
+            recovered.owners.iter().map(|(id, row)| (*id, Owner { row: *row, ..Owner::default() }));
+        let mut known: BTreeMap<OwnerId, Owner> = known.collect();
+        for (segment, stamp) in &recovered.beyond {
+            known.entry(segment.owner).or_default().elect(segment.seq, *stamp);
         }
+        let forgotten_to = recovered.forgotten_to;
+        Self { rules, known, forgotten_to, forgotten_by: BTreeMap::new() }
+    }
+
+    /// The newest stamp known elected.
+    pub(crate) fn newest(&self) -> Stamp {
+        self.known.values().map(Owner::newest).max().unwrap_or_default()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// The owners, the latest first.
+    pub(crate) fn latest(&self) -> impl Iterator<Item = OwnerId> {
+        self.known.keys().rev().copied()
+    }
+
+    pub(crate) fn is_elected(&self, segment: SegmentId) -> bool {
+        self.known.get(&segment.owner).is_some_and(|owner| owner.is_elected(segment.seq))
+    }
+
+    /// How far the owner's segments are elected without a gap, and the stamp of the last.
+    pub(crate) fn row(&self, owner: OwnerId) -> Option<OwnerRow> {
+        self.known.get(&owner).map(|owner| owner.row)
+    }
+
+    /// The stamp of the owner's previous segment, once it is known elected.
+    pub(crate) fn floor_of(&self, segment: SegmentId) -> Option<Stamp> {
+        self.known.get(&segment.owner).map_or_else(
+            || (segment.previous().is_none()).then_some(Stamp::ZERO),
+            |owner| owner.floor_of(segment.seq),
+        )
+    }
+
+    /// Notes an election; how far the owner is elected then.
+    pub(crate) fn elect(&mut self, now: WallTime, elected: &Elected) -> OwnerRow {
+        let owner = self.known.entry(elected.meta.id.owner).or_default();
+        owner.elect(elected.meta.id.seq, elected.stamp());
+        owner.elected_at = now;
+        owner.row
+    }
+
+    /// Takes over a longer prefix, and how far the owner is elected then; nothing where it is not.
+    pub(crate) fn settle(&mut self, owner: OwnerId, row: OwnerRow) -> Option<OwnerRow> {
+        let known = self.known.entry(owner).or_default();
+        known.settle(row).then_some(known.row)
+    }
+
+    /// How far each owner is elected without a gap.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = (OwnerId, Seq)> {
+        self.known.iter().map(|(id, owner)| (*id, owner.row.contiguous))
+    }
+
+    /// Owners of which more is elected here than in `theirs`, and how far that goes.
+    pub(crate) fn beyond(
+        &self,
+        theirs: &BTreeMap<OwnerId, Seq>,
+    ) -> impl Iterator<Item = (OwnerId, Seq)> {
+        self.known.iter().filter_map(|(id, owner)| {
+            let theirs = theirs.get(id).copied().unwrap_or_default();
+            let is_more = owner.row.contiguous > theirs || !owner.beyond.is_empty();
+            is_more.then_some((*id, theirs))
+        })
     }
 
     /// Whether a node that speaks of this segment as pending seems to have missed its election.
-    pub(super) fn has_missed(&self, now: WallTime, segment: SegmentId) -> bool {
-        self.owners.get(&segment.owner).is_some_and(|owner| {
+    pub(crate) fn has_missed(&self, now: WallTime, segment: SegmentId) -> bool {
+        self.known.get(&segment.owner).is_some_and(|owner| {
             let behind = owner.row.contiguous.0.saturating_sub(segment.seq.0);
             !is_recent(now, owner.elected_at) || behind > FRESH_SEGMENTS
         })
     }
 
-    /// Whether the owner may have been forgotten: it is not remembered, and one that was made then or
-    /// later was. What is pending was taken up while it was remembered, or young.
-    pub(super) fn is_forgotten(&self, owner: OwnerId) -> bool {
-        !self.owners.contains_key(&owner)
-            && owner
-                .made_at()
-                .is_some_and(|made| self.rules.may_be_forgotten(made, self.forgotten_to))
-            && self.pending_of_owner(owner).next().is_none()
+    /// Whether the owner is not remembered, and one that was made then or later was forgotten.
+    pub(crate) fn may_be_forgotten(&self, owner: OwnerId) -> bool {
+        let is_old = |made| self.rules.may_be_forgotten(made, self.forgotten_to);
+        !self.known.contains_key(&owner) && owner.made_at().is_some_and(is_old)
     }
 
-    /// Something is said of such an owner (O1).
-    pub(super) fn on_forgotten(&mut self, input: &Input, fx: &mut Effects) {
-        fx.dropped.push(Drop::OwnerExpired);
-        match input {
-            Input::GenerateDraft { from, meta } => {
-                fx.answers.push((*from, meta.id, DraftAnswer::OwnerExpired));
-            }
-            // It may wait for this node, and for others that have forgotten the owner.
-            Input::PickChallenger { from, meta, .. } | Input::Prepare { from, meta, .. } => {
-                self.tell_forgotten(*from, meta.id.owner, fx);
-            }
-            Input::ElectSegment { from, proposal } | Input::Vote { from, proposal } => {
-                self.tell_forgotten(*from, proposal.meta.id.owner, fx);
-            }
-            // Where the order is, it tells nevertheless.
-            Input::Resolved { elected } => self.follow_order(elected.stamp()),
-            Input::OwnerSettled { row, .. } => self.follow_order(row.stamp),
-            Input::Reject { .. }
-            | Input::Digest { .. }
-            | Input::PeerUp { .. }
-            | Input::PeerDown { .. }
-            | Input::PeerSilent { .. }
-            | Input::PeerAside { .. }
-            | Input::PeerClock { .. }
-            | Input::OwnerForgotten { .. }
-            | Input::Overdue { .. }
-            | Input::Retry
-            | Input::ExpireOwners { .. } => {}
-        }
+    /// A peer is dead to an owner of which something is pending here.
+    pub(crate) fn forgotten_by(&mut self, from: SyncId, owner: OwnerId) {
+        self.forgotten_by.entry(owner).or_default().insert(from.0);
     }
 
-    /// Takes note of a stamp that is elected.
-    fn follow_order(&mut self, elected: Stamp) {
-        self.clock.raise(elected);
-        self.bound.elect(elected);
+    /// Whether something is pending of which nothing is elected any more.
+    pub(crate) fn has_ended(&self, members: &Membership) -> bool {
+        self.forgotten_by.values().any(|peers| is_ended(*peers, members))
     }
 
-    fn tell_forgotten(&self, peer: SyncId, owner: OwnerId, fx: &mut Effects) {
-        let told = (peer, owner);
-        if peer != self.options.id && !fx.forgotten.contains(&told) {
-            fx.forgotten.push(told);
-        }
-    }
-
-    /// Whether the order's clock is more than [`OWNER_IDLE_MS`] beyond `time`.
-    fn is_week_past(&self, time: WallTime) -> bool {
-        self.bound.elected().wall_time().millis_since(time) > OWNER_IDLE_MS
-    }
-
-    fn pending_of_owner(&self, owner: OwnerId) -> impl Iterator<Item = SegmentId> {
-        let from = SegmentId { owner, seq: Seq(0) };
-        let to = SegmentId { owner, seq: Seq(u64::MAX) };
-        self.pending.range(from..=to).map(|(segment, _)| *segment)
-    }
-
-    /// A peer has forgotten the owner's segments up to `row`: they are elected, and W ndb nodes of
-    /// their group have applied them.
-    pub(super) fn on_owner_settled(
+    /// Those of which something is pending and nothing is elected any more; what others have said of
+    /// owners of which nothing is pending is not kept.
+    pub(crate) fn take_ended(
         &mut self,
-        now: WallTime,
-        owner: OwnerId,
-        row: OwnerRow,
-        fx: &mut Effects,
-    ) {
-        let known = self.owners.entry(owner).or_default();
-        if !known.settle(row) {
-            return;
-        }
-        let row = known.row;
-        let settled: Vec<SegmentId> =
-            self.pending_of_owner(owner).take_while(|s| s.seq <= row.contiguous).collect();
-        settled.into_iter().for_each(|segment| self.drop_pending(segment));
-        self.follow_order(row.stamp);
-        fx.ends_feeds = true;
-        fx.later.push(Write::OwnerSettled(owner, row));
-        let next = SegmentId { owner, seq: row.contiguous.next() };
-        self.draft_from(now, next, fx);
-        self.try_propose(now, next, fx);
-        self.revive(now, next);
+        members: &Membership,
+        has_pending: impl Fn(OwnerId) -> bool,
+    ) -> Vec<OwnerId> {
+        self.forgotten_by.retain(|owner, _| has_pending(*owner));
+        let is_ended = |(_, peers): &(&OwnerId, &NodeSet)| is_ended(**peers, members);
+        let ended: Vec<_> =
+            self.forgotten_by.iter().filter(is_ended).map(|(owner, _)| *owner).collect();
+        self.forgotten_by.retain(|owner, _| !ended.contains(owner));
+        ended
     }
 
-    /// Nothing of the segment is to be done here any more.
-    fn drop_pending(&mut self, segment: SegmentId) {
-        let Some(pending) = self.pending.remove(&segment) else { return };
-        if let Some(draft) = pending.vote.draft {
-            self.drafts.remove(&draft);
-        }
-        if let Some(hedge) = pending.hedge {
-            self.hedges.remove(segment, &hedge);
-        }
-        self.unsettled.remove(&segment);
-    }
-
-    /// A peer is dead to an owner of which something may be pending here.
-    pub(super) fn on_owner_forgotten(&mut self, from: SyncId, owner: OwnerId) {
-        if self.pending_of_owner(owner).next().is_some() {
-            self.forgotten_by.entry(owner).or_default().insert(from.0);
-        }
-    }
-
-    /// Whether something is pending of which nothing is elected any more: so many peers have forgotten
-    /// its owner that no quorum is without one of them. [`Input::ExpireOwners`] ends it.
-    #[must_use]
-    pub fn has_ended_owners(&self) -> bool {
-        self.forgotten_by.values().any(|peers| self.is_ended(*peers))
-    }
-
-    fn is_ended(&self, forgotten_by: NodeSet) -> bool {
-        forgotten_by.len() > self.members().sync().len() - self.members().quorum()
-    }
-
-    /// Forgets owners that are idle, and those that cannot go on. Of the latter something may be
-    /// elected that this node never knew of, and its watermark passes it now: so its feeds end. Who
-    /// forgot it, knowing it, has forgotten no less than its elections (`trimmed_to`), and said so.
-    pub(super) fn expire_owners(
-        &mut self,
+    /// Owners that may be forgotten where the newest election is `newest`, and elections up to
+    /// `trimmed_to` are.
+    pub(crate) fn idle(
+        &self,
         keep: &BTreeSet<OwnerId>,
         trimmed_to: Stamp,
-        fx: &mut Effects,
-    ) {
-        let known_by_peers = std::mem::take(&mut self.forgotten_by);
-        for (owner, peers) in known_by_peers {
-            let pending: Vec<SegmentId> = self.pending_of_owner(owner).collect();
-            if pending.is_empty() {
-                continue;
-            }
-            if !self.is_ended(peers) {
-                self.forgotten_by.insert(owner, peers);
-                continue;
-            }
-            pending.into_iter().for_each(|segment| self.drop_pending(segment));
-            fx.ends_feeds = true;
-            self.drop_owner(owner, fx);
-        }
-        for owner in self.idle_owners(keep, trimmed_to) {
-            self.drop_owner(owner, fx);
-        }
-    }
-
-    fn idle_owners(&self, keep: &BTreeSet<OwnerId>, trimmed_to: Stamp) -> Vec<OwnerId> {
+        newest: Stamp,
+        has_pending: impl Fn(OwnerId) -> bool,
+    ) -> Vec<OwnerId> {
+        let is_week_past = |time| newest.wall_time().millis_since(time) > OWNER_IDLE_MS;
         // The newest election is never that old: from it a start knows the order's clock.
         let is_idle = |id: OwnerId, owner: &Owner| {
             owner.beyond.is_empty()
                 && owner.row.stamp <= trimmed_to
-                && self.is_week_past(owner.row.stamp.wall_time())
+                && is_week_past(owner.row.stamp.wall_time())
                 // One made ahead of the order would take along all that are made until the order
                 // has come there; one without a time could not be told from a new one.
-                && id.made_at().is_some_and(|made| self.is_week_past(made))
-                && self.pending_of_owner(id).next().is_none()
+                && id.made_at().is_some_and(is_week_past)
+                && !has_pending(id)
                 && !keep.iter().any(|kept| id.is_of_entry(*kept))
         };
-        self.owners.iter().filter(|(id, owner)| is_idle(**id, owner)).map(|(id, _)| *id).collect()
+        self.known.iter().filter(|(id, owner)| is_idle(**id, owner)).map(|(id, _)| *id).collect()
     }
 
-    fn drop_owner(&mut self, owner: OwnerId, fx: &mut Effects) {
-        self.owners.remove(&owner);
+    /// Forgets the owner: it is dead to this node, for good (O1).
+    pub(crate) fn forget(&mut self, owner: OwnerId) -> Write {
+        self.known.remove(&owner);
         self.forgotten_to = owner.made_at().unwrap_or_default().max(self.forgotten_to);
-        fx.later.push(Write::DropOwner(owner));
+        Write::DropOwner(owner)
+    }
+}
+
+/// Whether so many have forgotten an owner that no quorum is without one of them.
+fn is_ended(forgotten_by: NodeSet, members: &Membership) -> bool {
+    forgotten_by.len() > members.sync().len() - members.quorum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_counts_its_contiguous_prefix_and_remembers_what_is_beyond() {
+        let mut owner = Owner::default();
+        assert!(owner.elect(Seq(2), Stamp(20)));
+        assert_eq!(owner.row.contiguous, Seq(0));
+        assert_eq!(owner.floor_of(Seq(3)), Some(Stamp(20)));
+        assert_eq!(owner.floor_of(Seq(2)), None);
+        assert!(owner.elect(Seq(1), Stamp(10)));
+        assert_eq!(owner.row, OwnerRow { contiguous: Seq(2), stamp: Stamp(20) });
+        assert!(!owner.elect(Seq(1), Stamp(10)));
+        assert_eq!(owner.floor_of(Seq(1)), Some(Stamp::ZERO));
+        assert_eq!(owner.floor_of(Seq(3)), Some(Stamp(20)));
     }
 
-    /// How far the owner's segments are elected without a gap, and the stamp of the last.
-    #[must_use]
-    pub fn owner_row(&self, owner: OwnerId) -> Option<OwnerRow> {
-        self.owners.get(&owner).map(|owner| owner.row)
+    /// Golden: what is on disk stays readable.
+    #[test]
+    fn a_row_has_these_bytes() {
+        let row = OwnerRow { contiguous: Seq(300), stamp: Stamp(9) };
+        assert_eq!(postcard::to_stdvec(&row), Ok(vec![0xac, 2, 9]));
     }
 }

@@ -11,7 +11,7 @@ use vixen_core::id::{Ballot, GroupId, Stamp};
 use vixen_core::segment::Challenger;
 use vixen_core::time::WallTime;
 
-use super::state::VoteState;
+use super::acceptor::VoteState;
 
 /// What a coordinator got in stage one from one node.
 ///
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_coordinator_proposes_once_a_ballot_and_below_no_promise() {
-        let mut row = crate::tests::row();
+        let mut row = VoteState::new(crate::orderer::tests::meta(1, 1));
         assert!(Proven.may_propose(&row, Ballot(1)));
         row.promised = Ballot(1);
         row.accepted = Some((Ballot(1), Challenger { stamp: Stamp(1), group: GroupId(0) }));

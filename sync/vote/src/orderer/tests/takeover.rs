@@ -121,7 +121,7 @@ fn a_take_over_proposes_what_the_quorum_may_have_elected() {
     };
     let recovered =
         Recovered { ceiling: elected.stamp(), votes: vec![accepted], ..Recovered::default() };
-    bench.nodes[usize::from(second.0)] = Votes::new(options(second.0, 3), recovered);
+    bench.nodes[usize::from(second.0)] = Orderer::new(options(second.0, 3), &recovered);
     bench.step(third.0, Input::PeerDown { peer: home });
     bench.step(second.0, Input::PeerUp { peer: third });
     bench.step(third.0, Input::PeerUp { peer: second });
@@ -177,7 +177,7 @@ fn a_restarted_coordinator_goes_on_with_the_ballot_it_promised() {
         votes: rows,
         ..Recovered::default()
     };
-    bench.nodes[usize::from(second.0)] = Votes::new(options(second.0, 3), recovered);
+    bench.nodes[usize::from(second.0)] = Orderer::new(options(second.0, 3), &recovered);
     bench.step(second.0, Input::PeerUp { peer: third });
     bench.step(third.0, Input::PeerUp { peer: second });
     bench.deliver_without(home);
@@ -231,8 +231,8 @@ fn a_home_that_stands_aside_leaves_its_segments_to_the_next() {
     }
     bench.step(home.0, Input::GenerateDraft { from: ndb(0), meta: meta(1, 1) });
     let fx = bench.step(home.0, Input::GenerateDraft { from: ndb(1), meta: meta(1, 1) });
-    let [(to, Message::PickChallenger { ballot: Ballot(1), .. })] = fx.sends[..] else {
-        panic!("a draft for the second, not {:?}", fx.sends)
+    let [(to, Message::PickChallenger { ballot: Ballot(1), .. })] = said(&fx)[..] else {
+        panic!("a draft for the second, not {fx:?}")
     };
     assert_eq!(to, second);
 }

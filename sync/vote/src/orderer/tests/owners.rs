@@ -177,7 +177,7 @@ fn a_home_that_missed_the_outcome_asks_for_it() {
 #[test]
 fn a_restart_refuses_who_was_forgotten_before_it() {
     let recovered = Recovered { forgotten_to: NOW, ..Recovered::default() };
-    let mut votes = Votes::new(options(0, 3), recovered);
+    let mut votes = Orderer::new(options(0, 3), &recovered);
     let mut ask = |owner| {
         let mut fx = Effects::default();
         votes.step(NOW, Input::GenerateDraft { from: ndb(0), meta: first_of(owner) }, &mut fx);

@@ -8,16 +8,16 @@
 //! Nothing here decides anything: any node may start any ballot of its own at any time, and the
 //! value is safe by rules 4 and 5 (`docs/protocol.md`).
 
-use vixen_core::id::{Ballot, OwnerId, SegmentId, Stamp, SyncId};
-use vixen_core::segment::{Proposal, SegmentMeta};
+use vixen_core::id::{Ballot, OwnerId, SegmentId, SyncId};
+use vixen_core::segment::Proposal;
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
-use super::hedge::Hedge;
-use super::state::Write;
-use super::{Drop, Effects, Votes};
+use crate::hedge::{Hedge, patience_ms};
 
-impl Votes {
+use super::{After, Effects, Orderer};
+
+impl Orderer {
     /// Nodes before this one in the owner's ring that may act.
     pub(super) fn rank(&self, owner: OwnerId) -> usize {
         let is_enough = self.is_enough_present();
@@ -73,7 +73,7 @@ impl Votes {
 
     /// The segment has waited long enough.
     pub(super) fn on_overdue(&mut self, now: WallTime, segment: SegmentId, fx: &mut Effects) {
-        let Some(hedge) = self.pending.get(&segment).and_then(|p| p.hedge) else { return };
+        let Some(hedge) = self.hedges.get(segment) else { return };
         self.tell_clock(now, fx);
         if hedge.is_held {
             self.step_in(now, segment, fx);
@@ -86,7 +86,7 @@ impl Votes {
         // Where nothing can be done yet, what changes that revives the clock.
         let attempts = hedge.attempts.saturating_add(1);
         let due = now.plus_millis(self.patience_ms(segment, attempts));
-        self.set_hedge(segment, Hedge { due, attempts, ..hedge });
+        self.hedges.set(segment, Hedge { due, attempts, ..hedge });
         if is_my_turn {
             self.push(now, segment, fx);
         }
@@ -95,24 +95,24 @@ impl Votes {
     /// Starts a segment's clock anew, because what it waited for is there: its predecessor is
     /// elected. It goes off at once if the coordinator is absent and this node is next.
     pub(super) fn revive(&mut self, now: WallTime, segment: SegmentId) {
-        let Some(pending) = self.pending.get(&segment) else { return };
-        let Some(hedge) = pending.hedge.filter(|hedge| !hedge.is_held) else { return };
-        let leader = self.members().coordinator(segment.owner, pending.vote.promised);
+        let Some(hedge) = self.hedges.get(segment).filter(|hedge| !hedge.is_held) else { return };
+        let leader = self.members().coordinator(segment.owner, self.promised(segment));
         let is_led = leader == self.options.id || self.presence.is_present(leader);
         let patience_ms = match is_led || self.rank(segment.owner) > 0 {
             true => self.patience_ms(segment, 0),
             false => 0,
         };
-        self.set_hedge(segment, Hedge { attempts: 0, due: now.plus_millis(patience_ms), ..hedge });
+        self.hedges.set(segment, Hedge { attempts: 0, due: now.plus_millis(patience_ms), ..hedge });
     }
 
     /// Drives a segment on: says this node's own ballot again, or overtakes another's. One whose own
     /// stamps are too far ahead leaves it to others: it may have none to propose.
     fn push(&mut self, now: WallTime, segment: SegmentId, fx: &mut Effects) {
-        let is_wild = self.is_wild(self.clock.value(), now);
-        let Some(pending) = self.pending.get(&segment) else { return };
-        let promised = pending.vote.promised;
-        let highest = promised.max(pending.picking).max(pending.outbid);
+        let is_wild = self.is_wild(self.acceptor.clock(), now);
+        let Some(promised) = self.acceptor.vote(segment).map(|vote| vote.promised) else { return };
+        let (picking, outbid) =
+            (self.coordinator.ballot(segment), self.coordinator.outbid(segment));
+        let highest = promised.max(picking).max(outbid);
         let leader = self.members().coordinator(segment.owner, promised);
         if leader == self.options.id && highest == promised {
             // What was too far ahead may be admitted by now.
@@ -123,7 +123,7 @@ impl Votes {
             return;
         }
         if leader != self.options.id {
-            let since = pending.hedge.map_or(now, |hedge| hedge.since);
+            let since = self.hedges.get(segment).map_or(now, |hedge| hedge.since);
             self.presence.suspect(now, leader, since);
         }
         if is_wild {
@@ -136,20 +136,20 @@ impl Votes {
     }
 
     /// Asks again those who have not answered this node's ballot.
-    fn insist(&mut self, segment: SegmentId, fx: &mut Effects) {
-        let Some(pending) = self.pending.get(&segment) else { return };
-        let vote = &pending.vote;
+    fn insist(&self, segment: SegmentId, fx: &mut Effects) {
+        let Some(vote) = self.acceptor.vote(segment) else { return };
         let others = self.members().sync_peers(self.options.id);
+        let after = After::Vote(segment);
         if let Some((ballot, challenger)) = vote.accepted.filter(|(at, _)| *at == vote.promised) {
-            let voters = pending.votes.get(&ballot).map(|(voters, _)| *voters).unwrap_or_default();
+            let voters = self.learner.voters(segment, ballot);
             let proposal = Proposal { meta: vote.meta, ballot, challenger };
             for peer in others.filter(|id| !voters.contains(id.0)) {
-                fx.sends.push((peer, Message::ElectSegment { proposal }));
+                self.say(peer, Message::ElectSegment { proposal }, after, fx);
             }
         } else if vote.promised > Ballot(0) {
             let message = Message::Prepare { meta: vote.meta, ballot: vote.promised };
-            for peer in others.filter(|id| !pending.picks.contains_key(id)) {
-                fx.sends.push((peer, message.clone()));
+            for peer in others.filter(|id| !self.coordinator.has_pick(segment, *id)) {
+                self.say(peer, message.clone(), after, fx);
             }
         }
     }
@@ -163,92 +163,10 @@ impl Votes {
         fx: &mut Effects,
     ) {
         fx.ballots_started += 1;
-        self.promise(now, segment, ballot, fx);
+        fx.writes.extend(self.acceptor.promise(now, segment, ballot));
         self.send_prepare(segment, ballot, fx);
         self.send_pick(now, segment, ballot, fx);
         self.draft_from(now, segment.next(), fx);
-    }
-
-    pub(super) fn send_prepare(&self, segment: SegmentId, ballot: Ballot, fx: &mut Effects) {
-        let Some(pending) = self.pending.get(&segment) else { return };
-        let message = Message::Prepare { meta: pending.vote.meta, ballot };
-        for peer in self.members().sync_peers(self.options.id) {
-            fx.sends.push((peer, message.clone()));
-        }
-    }
-
-    /// Promises `ballot`, with a draft, into the row of an eligible segment.
-    pub(super) fn promise(
-        &mut self,
-        now: WallTime,
-        segment: SegmentId,
-        ballot: Ballot,
-        fx: &mut Effects,
-    ) {
-        let Some(pending) = self.pending.get_mut(&segment) else { return };
-        debug_assert!(pending.vote.promised <= ballot, "B1");
-        let before = pending.vote;
-        pending.vote.promised = ballot;
-        if pending.vote.draft.is_none() {
-            let draft = self.clock.make(now, Stamp::ZERO);
-            pending.vote.draft = Some(draft);
-            self.drafts.insert(draft);
-        }
-        if pending.vote != before {
-            fx.writes.push(Write::Vote(pending.vote));
-        }
-    }
-
-    /// The acceptor's half: promise, and answer with the draft (made now if there is none) and
-    /// what was accepted.
-    pub(super) fn on_prepare(
-        &mut self,
-        now: WallTime,
-        from: SyncId,
-        meta: SegmentMeta,
-        ballot: Ballot,
-        fx: &mut Effects,
-    ) {
-        let segment = meta.id;
-        if ballot == Ballot(0) || self.members().coordinator(segment.owner, ballot) != from {
-            fx.dropped.push(Drop::NotCoordinator);
-            return;
-        }
-        if self.is_elected(segment) {
-            // Who prepares does not know: its feeds and digests do, but it asks now.
-            fx.catch_ups.push((from, segment.owner, segment.seq.before()));
-            return;
-        }
-        let rules = self.rules;
-        let Some(pending) = self.pending_of(meta, fx) else { return };
-        let promised = pending.vote.promised;
-        if !rules.may_promise(promised, ballot) {
-            fx.dropped.push(Drop::StaleBallot);
-            fx.sends.push((from, Message::Reject { segment, promised }));
-            return;
-        }
-        // Not eligible here yet: the answer comes with the draft.
-        pending.asked = pending.asked.max(ballot);
-        if !self.is_eligible(segment) {
-            return;
-        }
-        self.release(now, segment);
-        self.promise(now, segment, ballot, fx);
-        self.send_pick(now, segment, ballot, fx);
-        if ballot > promised {
-            // One that only repeats its ballot may have no stamp to propose: it holds nobody up.
-            self.postpone(now, segment);
-        }
-        self.draft_from(now, segment.next(), fx);
-    }
-
-    /// A ballot of this node is lost. Who holds the higher one drives it, and this node votes in
-    /// that; if nobody does, the next attempt here goes above it.
-    pub(super) fn on_reject(&mut self, segment: SegmentId, promised: Ballot, fx: &mut Effects) {
-        if let Some(pending) = self.pending.get_mut(&segment) {
-            pending.outbid = pending.outbid.max(promised);
-            fx.dropped.push(Drop::StaleBallot);
-        }
     }
 
     /// A link came up: what waited for a majority goes on soon.
@@ -260,10 +178,8 @@ impl Votes {
 
     /// A peer is there again: what is pending is tried as if for the first time.
     fn take_heart(&mut self, now: WallTime) {
-        let waiting: Vec<_> =
-            self.pending.iter().filter_map(|(id, pending)| Some((*id, pending.hedge?))).collect();
-        for (segment, hedge) in waiting.into_iter().filter(|(_, hedge)| !hedge.is_held) {
-            self.set_hedge(segment, Hedge { attempts: 0, ..hedge });
+        for (segment, hedge) in self.hedges.driven() {
+            self.hedges.set(segment, Hedge { attempts: 0, ..hedge });
             self.postpone(now, segment);
         }
     }
@@ -307,17 +223,18 @@ impl Votes {
 
     /// Does, or waits no longer for, what an absent peer had to do.
     fn replace(&mut self, now: WallTime, peer: SyncId, fx: &mut Effects) {
-        let pending: Vec<SegmentId> = self.pending.keys().copied().collect();
+        let pending: Vec<SegmentId> = self.acceptor.segments().collect();
         for segment in pending {
-            if self.is_held(segment) {
+            if self.hedges.is_held(segment) {
                 if !self.is_reserve_of(segment.owner) {
                     self.step_in(now, segment, fx);
                 }
                 continue;
             }
-            let Some(pending) = self.pending.get(&segment) else { continue };
-            let leader = self.members().coordinator(segment.owner, pending.vote.promised);
-            if leader != peer {
+            let Some(promised) = self.acceptor.vote(segment).map(|vote| vote.promised) else {
+                continue;
+            };
+            if self.members().coordinator(segment.owner, promised) != peer {
                 continue;
             }
             if self.rank(segment.owner) == 0 {
@@ -326,5 +243,40 @@ impl Votes {
                 self.postpone(now, segment);
             }
         }
+    }
+
+    /// Milliseconds until [`Orderer::overdue`] has a segment; `None` while nothing is pending.
+    #[must_use]
+    pub fn due_in_ms(&self, now: WallTime) -> Option<u64> {
+        self.hedges.due_in_ms(now)
+    }
+
+    /// A segment that has waited long enough: give [`Input::Overdue`](super::Input::Overdue).
+    #[must_use]
+    pub fn overdue(&self, now: WallTime) -> Option<SegmentId> {
+        self.hedges.overdue(now)
+    }
+
+    /// Starts the clock of a pending segment, if it does not run.
+    pub(super) fn arm(&mut self, now: WallTime, segment: SegmentId) {
+        if self.acceptor.vote(segment).is_none() || self.hedges.get(segment).is_some() {
+            return;
+        }
+        let due = now.plus_millis(self.patience_ms(segment, 0));
+        let hedge = Hedge { since: now, due, attempts: 0, is_held: false, offer: None };
+        self.hedges.set(segment, hedge);
+    }
+
+    /// Starts the delay anew: something moved the segment on.
+    pub(super) fn postpone(&mut self, now: WallTime, segment: SegmentId) {
+        if let Some(hedge) = self.hedges.get(segment).filter(|hedge| !hedge.is_held) {
+            let due = now.plus_millis(self.patience_ms(segment, hedge.attempts));
+            self.hedges.set(segment, Hedge { due, ..hedge });
+        }
+    }
+
+    /// How long this node waits before it takes over a segment, after `attempts` of its own.
+    pub(super) fn patience_ms(&self, segment: SegmentId, attempts: u8) -> u64 {
+        patience_ms(self.hedges.hedge_ms(), self.rank(segment.owner), attempts)
     }
 }

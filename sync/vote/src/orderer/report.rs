@@ -6,8 +6,9 @@ use vixen_core::id::{Ballot, OwnerId, SegmentId, Stamp, SyncId};
 use vixen_core::roster::Roster;
 use vixen_core::time::WallTime;
 
-use super::state::Pending;
-use super::{Pick, Votes};
+use crate::VoteState;
+
+use super::{Orderer, Pick};
 
 /// Pending segments a report lists at most.
 const LISTED_MAX: usize = 100;
@@ -126,9 +127,9 @@ pub struct PendingReport {
 pub struct VoteReport {
     /// The clock.
     pub clock: Stamp,
-    /// See [`Votes::watermark`].
+    /// See [`Orderer::watermark`].
     pub watermark: Option<Stamp>,
-    /// See [`Votes::newest_elected`].
+    /// See [`Orderer::newest_elected`].
     pub newest_elected: Stamp,
     /// Segments pending at a restart and not settled yet; no watermark until there are none.
     pub unsettled: usize,
@@ -155,31 +156,32 @@ pub struct Waiting {
     pub by_node: BTreeMap<SyncId, u64>,
 }
 
-impl Votes {
+impl Orderer {
     /// Takes a snapshot of the votes for the status page.
     #[must_use]
     pub fn report(&self, now: WallTime) -> VoteReport {
         let members = self.members();
-        let pending = self.pending.iter().take(LISTED_MAX).map(|(segment, pending)| {
-            let promised = pending.vote.promised;
+        let pending = self.acceptor.votes().take(LISTED_MAX).map(|vote| {
+            let segment = vote.meta.id;
+            let hedge = self.hedges.get(segment);
             PendingReport {
-                segment: *segment,
-                draft: pending.vote.draft,
-                promised,
-                coordinator: members.coordinator(segment.owner, promised),
-                age_ms: pending.hedge.map_or(0, |hedge| now.millis_since(hedge.since)),
-                waits_for: self.waits_for(now, *segment, pending),
+                segment,
+                draft: vote.draft,
+                promised: vote.promised,
+                coordinator: members.coordinator(segment.owner, vote.promised),
+                age_ms: hedge.map_or(0, |hedge| now.millis_since(hedge.since)),
+                waits_for: self.waits_for(now, vote),
             }
         });
-        let latest = self.owners.keys().rev().take(LISTED_MAX);
+        let latest = self.owners.latest().take(LISTED_MAX);
         VoteReport {
-            clock: self.clock.value(),
+            clock: self.clock(),
             watermark: self.watermark(),
             newest_elected: self.newest_elected(),
-            unsettled: self.unsettled.len(),
-            pending_total: self.pending.len(),
+            unsettled: self.acceptor.unsettled(),
+            pending_total: self.acceptor.len(),
             pending: pending.collect(),
-            homes: latest.map(|id| (*id, members.home(*id))).collect(),
+            homes: latest.map(|id| (id, members.home(id))).collect(),
             owners: self.owners.len(),
             suspected: self.presence.suspects().collect(),
             hedge_ms: self.hedges.hedge_ms(),
@@ -190,8 +192,8 @@ impl Votes {
     #[must_use]
     pub fn waiting(&self, now: WallTime) -> Waiting {
         let mut waiting = Waiting::default();
-        for (segment, pending) in &self.pending {
-            let waits_for = self.waits_for(now, *segment, pending);
+        for vote in self.acceptor.votes() {
+            let waits_for = self.waits_for(now, vote);
             *waiting.by_kind.entry(waits_for.kind()).or_default() += 1;
             for node in waits_for.nodes() {
                 *waiting.by_node.entry(*node).or_default() += 1;
@@ -200,8 +202,8 @@ impl Votes {
         waiting
     }
 
-    fn waits_for(&self, now: WallTime, segment: SegmentId, pending: &Pending) -> WaitsFor {
-        let vote = &pending.vote;
+    fn waits_for(&self, now: WallTime, vote: &VoteState) -> WaitsFor {
+        let segment = vote.meta.id;
         let members = self.members();
         let missing = |has: &dyn Fn(SyncId) -> bool| -> Vec<SyncId> {
             members.sync().iter().copied().filter(|id| !has(*id)).collect()
@@ -211,14 +213,14 @@ impl Votes {
             return WaitsFor::Majority(missing(&is_linked));
         }
         if let Some((ballot, _)) = vote.accepted {
-            let voters = pending.votes.get(&ballot).map(|v| v.0).unwrap_or_default();
+            let voters = self.learner.voters(segment, ballot);
             return WaitsFor::Votes(ballot, missing(&|id| voters.contains(id.0)));
         }
         if vote.group.is_none() {
-            let have = pending.stored_by.values().map(|set| set.len()).max().unwrap_or(0);
+            let have = self.eligibility.most(segment);
             return WaitsFor::DurableVotes { have, needed: members.write_quorum() };
         }
-        if self.is_held(segment) {
+        if self.hedges.is_held(segment) {
             return WaitsFor::FirstQuorum(self.first_quorum(segment.owner).collect());
         }
         if vote.draft.is_none() {
@@ -228,16 +230,17 @@ impl Votes {
         if leader != self.options.id {
             return WaitsFor::Proposal(leader);
         }
-        if pending.picks.len() < self.quorum() {
-            return WaitsFor::Drafts(missing(&|id| pending.picks.contains_key(&id)));
+        if self.coordinator.picks(segment) < self.quorum() {
+            return WaitsFor::Drafts(missing(&|id| self.coordinator.has_pick(segment, id)));
         }
-        if self.floor_of(segment).is_none() {
+        if self.owners.floor_of(segment).is_none() {
             return WaitsFor::PreviousElection;
         }
         let is_ahead = |(id, pick): (&SyncId, &Pick)| {
             (!self.bound.seems_admitted(now, pick.highest())).then_some(*id)
         };
-        let ahead: Vec<SyncId> = pending.picks.iter().filter_map(is_ahead).collect();
+        let picks = self.coordinator.round(segment).into_iter().flat_map(|round| &round.picks);
+        let ahead: Vec<SyncId> = picks.filter_map(is_ahead).collect();
         // Else the stamp that this coordinator would give is.
         WaitsFor::Clock(if ahead.is_empty() { vec![self.options.id] } else { ahead })
     }

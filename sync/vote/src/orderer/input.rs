@@ -6,7 +6,7 @@ use vixen_core::id::{Ballot, GroupId, NdbId, OwnerId, SegmentId, Seq, Stamp, Syn
 use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta};
 use vixen_core::wire::Message;
 
-use super::state::OwnerRow;
+use crate::owners::OwnerRow;
 
 /// Everything that can happen to the votes of a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,14 +123,14 @@ pub enum Input {
         /// Where its clock is, durably.
         clock: Stamp,
     },
-    /// [`Votes::overdue`](super::Votes::overdue) names this segment: a reserve steps in, or this node takes over.
+    /// [`Orderer::overdue`](super::Orderer::overdue) names this segment: a reserve steps in, or this node takes over.
     Overdue {
         /// The segment.
         segment: SegmentId,
     },
     /// Segments have been pending for long: send again what may have been refused or lost.
     Retry,
-    /// Time to forget owners that have been idle for [`OWNER_IDLE_MS`](super::OWNER_IDLE_MS), and those
+    /// Time to forget owners that have been idle for [`OWNER_IDLE_MS`](crate::OWNER_IDLE_MS), and those
     /// that so many peers have forgotten that nothing of them is elected any more.
     ExpireOwners {
         /// Owners whose entries are linked: they are kept, with all that these entries made.

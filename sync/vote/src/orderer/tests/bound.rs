@@ -12,7 +12,7 @@ fn restart(bench: &mut Bench, node: u8, ceiling: Stamp) {
         ..Recovered::default()
     };
     let n = u8::try_from(bench.nodes.len()).expect("few");
-    bench.nodes[at] = Votes::new(options(node, n), recovered);
+    bench.nodes[at] = Orderer::new(options(node, n), &recovered);
 }
 
 /// A store whose newest election is `stamp`.
@@ -81,7 +81,7 @@ fn a_restart_knows_that_the_order_is_ahead() {
     let mut bench = Bench::new(3);
     let order = at(HOUR_MS, 1);
     for node in 0..3 {
-        bench.nodes[usize::from(node)] = Votes::new(options(node, 3), after(order));
+        bench.nodes[usize::from(node)] = Orderer::new(options(node, 3), &after(order));
         assert_eq!(bench.nodes[usize::from(node)].newest_elected(), order);
     }
     link(&mut bench, &[0, 1, 2]);
@@ -119,10 +119,10 @@ fn drafts_that_were_made_ahead_and_never_elected_stop_nobody() {
 fn clocks_that_were_ahead_by_different_times_agree_when_the_lower_has_run_on() {
     let mut bench = Bench::new(3);
     bench.nodes[0] =
-        Votes::new(options(0, 3), Recovered { ceiling: at(HOUR_MS, 0), ..Recovered::default() });
-    bench.nodes[1] = Votes::new(
+        Orderer::new(options(0, 3), &Recovered { ceiling: at(HOUR_MS, 0), ..Recovered::default() });
+    bench.nodes[1] = Orderer::new(
         options(1, 3),
-        Recovered { ceiling: at(HOUR_MS + 4_000, 1), ..Recovered::default() },
+        &Recovered { ceiling: at(HOUR_MS + 4_000, 1), ..Recovered::default() },
     );
     link(&mut bench, &[0, 1]);
     bench.store(meta(1, 1));
@@ -135,7 +135,7 @@ fn one_node_whose_clock_is_ahead_is_not_followed_whoever_is_down() {
     for wild in 0..3 {
         let mut bench = Bench::new(3);
         let ahead = Recovered { ceiling: at(HOUR_MS, wild), ..Recovered::default() };
-        bench.nodes[usize::from(wild)] = Votes::new(options(wild, 3), ahead);
+        bench.nodes[usize::from(wild)] = Orderer::new(options(wild, 3), &ahead);
         link(&mut bench, &[0, 1, 2]);
         for owner in 1..5 {
             bench.store(meta(owner, 1));
@@ -174,7 +174,7 @@ fn one_node_whose_clock_runs_away_does_not_move_an_order_that_is_ahead() {
     let mut bench = Bench::new(3);
     let order = at(HOUR_MS, 1);
     for node in 0..3 {
-        bench.nodes[usize::from(node)] = Votes::new(options(node, 3), after(order));
+        bench.nodes[usize::from(node)] = Orderer::new(options(node, 3), &after(order));
     }
     link(&mut bench, &[0, 2]);
     bench.queue.clear();
@@ -237,7 +237,7 @@ fn what_is_pending_is_said_again_though_its_draft_is_ahead() {
     let (home, second, _) = roles();
     let fx = bench.step(second.0, Input::Retry);
     assert!(
-        fx.sends
+        said(&fx)
             .iter()
             .any(|(to, message)| *to == home && matches!(message, Message::PickChallenger { .. }))
     );

@@ -11,10 +11,11 @@ use vixen_core::id::{Ballot, OwnerId, SegmentId, SyncId};
 use vixen_core::segment::Proposal;
 use vixen_core::time::WallTime;
 
-use super::hedge::Hedge;
-use super::{Effects, Votes};
+use crate::hedge::Hedge;
 
-impl Votes {
+use super::{Effects, Orderer};
+
+impl Orderer {
     /// Whether the owner's first quorum is all present here and does without this node.
     #[must_use]
     pub fn is_reserve_of(&self, owner: OwnerId) -> bool {
@@ -25,15 +26,13 @@ impl Votes {
         self.members().ring(owner).take(self.quorum())
     }
 
-    pub(super) fn is_held(&self, segment: SegmentId) -> bool {
-        self.pending.get(&segment).and_then(|p| p.hedge).is_some_and(|hedge| hedge.is_held)
-    }
-
     /// Leaves the draft of a segment that W ndb nodes have to its first quorum, if there is one.
     pub(super) fn hold_back(&mut self, now: WallTime, segment: SegmentId) {
-        let is_open = self.pending.get(&segment).is_some_and(|p| {
-            p.vote.draft.is_none() && p.vote.promised == Ballot(0) && p.asked == Ballot(0)
-        });
+        let is_open = self
+            .acceptor
+            .vote(segment)
+            .is_some_and(|vote| vote.draft.is_none() && vote.promised == Ballot(0))
+            && self.acceptor.asked(segment) == Ballot(0);
         if is_open && self.is_reserve_of(segment.owner) {
             self.hold(now, segment, None);
         }
@@ -41,27 +40,27 @@ impl Votes {
 
     fn hold(&mut self, now: WallTime, segment: SegmentId, offer: Option<Proposal>) {
         self.arm(now, segment);
-        let Some(hedge) = self.pending.get(&segment).and_then(|p| p.hedge) else { return };
+        let Some(hedge) = self.hedges.get(segment) else { return };
         if hedge.is_held {
-            self.set_hedge(segment, Hedge { offer: offer.or(hedge.offer), ..hedge });
+            self.hedges.set(segment, Hedge { offer: offer.or(hedge.offer), ..hedge });
         } else {
             let due = now.plus_millis(self.hedges.hedge_ms());
-            self.set_hedge(segment, Hedge { due, is_held: true, offer, ..hedge });
+            self.hedges.set(segment, Hedge { due, is_held: true, offer, ..hedge });
         }
     }
 
     /// Ends the holding back; what was offered.
     pub(super) fn release(&mut self, now: WallTime, segment: SegmentId) -> Option<Proposal> {
-        let hedge = self.pending.get(&segment)?.hedge.filter(|hedge| hedge.is_held)?;
+        let hedge = self.hedges.get(segment).filter(|hedge| hedge.is_held)?;
         let due = hedge.since.plus_millis(self.patience_ms(segment, 0)).max(now.plus_millis(1));
-        self.set_hedge(segment, Hedge { due, is_held: false, offer: None, ..hedge });
+        self.hedges.set(segment, Hedge { due, is_held: false, offer: None, ..hedge });
         hedge.offer
     }
 
     /// Leaves a proposal to the first quorum; `false` when this node must accept it now.
     pub(super) fn offer(&mut self, now: WallTime, proposal: Proposal) -> bool {
         let segment = proposal.meta.id;
-        let is_open = self.pending.get(&segment).is_some_and(|p| p.vote.draft.is_none());
+        let is_open = self.acceptor.vote(segment).is_some_and(|vote| vote.draft.is_none());
         if proposal.ballot != Ballot(0) || !is_open || !self.is_reserve_of(segment.owner) {
             self.release(now, segment);
             return false;
@@ -75,9 +74,9 @@ impl Votes {
         let offer = self.release(now, segment);
         self.draft_from(now, segment, fx);
         let Some(proposal) = offer else { return };
-        let pending = self.pending.get(&segment);
+        let vote = self.acceptor.vote(segment);
         let may_accept =
-            pending.is_some_and(|p| self.rules.may_accept(p.vote.promised, proposal.ballot));
+            vote.is_some_and(|vote| self.rules.may_accept(vote.promised, proposal.ballot));
         if may_accept {
             self.accept_and_tell(now, proposal, fx);
         }

@@ -2,14 +2,18 @@ mod bound;
 mod owners;
 mod takeover;
 
+use std::collections::BTreeMap;
+
 use super::*;
-use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, Shard};
-use vixen_core::membership::Membership;
-use vixen_core::segment::Challenger;
+use crate::effects::{Election, Write};
+use crate::{OWNER_IDLE_MS, VoteState};
+use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, NdbId, Shard};
+use vixen_core::segment::{Challenger, Elected};
+use vixen_core::wire::DraftAnswer;
 
 /// Three machines on one bench; messages move only when a test says so.
 struct Bench {
-    nodes: Vec<Votes>,
+    nodes: Vec<Orderer>,
     stores: Vec<BTreeMap<SegmentId, VoteState>>,
     queue: Vec<(SyncId, SyncId, Message)>,
     elected: Vec<Vec<Elected>>,
@@ -26,7 +30,7 @@ fn options(id: u8, n: u8) -> VoteOptions {
     }
 }
 
-fn meta(owner: u128, seq: u64) -> SegmentMeta {
+pub(crate) fn meta(owner: u128, seq: u64) -> SegmentMeta {
     let owner = OwnerId(uuid::Uuid::from_u128(owner));
     let id = SegmentId { owner, seq: Seq(seq) };
     SegmentMeta {
@@ -39,13 +43,13 @@ fn meta(owner: u128, seq: u64) -> SegmentMeta {
     }
 }
 
-/// The row of a segment that was just heard of.
-pub(super) fn row() -> VoteState {
-    VoteState::new(meta(1, 1))
-}
-
 fn ndb(member: u8) -> NdbId {
     NdbId { group: GroupId(0), member }
+}
+
+/// What leaves, and to whom.
+fn said(fx: &Effects) -> Vec<(SyncId, Message)> {
+    fx.sends.iter().map(|sent| (sent.to, sent.message.clone())).collect()
 }
 
 fn input_of(from: SyncId, message: Message) -> Input {
@@ -55,7 +59,7 @@ fn input_of(from: SyncId, message: Message) -> Input {
 impl Bench {
     fn new(n: u8) -> Self {
         Self {
-            nodes: (0..n).map(|id| Votes::new(options(id, n), Recovered::default())).collect(),
+            nodes: (0..n).map(|id| Orderer::new(options(id, n), &Recovered::default())).collect(),
             stores: vec![BTreeMap::new(); n.into()],
             queue: Vec::new(),
             elected: vec![Vec::new(); n.into()],
@@ -72,11 +76,11 @@ impl Bench {
                 self.stores[at].insert(vote.meta.id, *vote);
             }
         }
-        for (elected, _) in &fx.elected {
+        for Election { elected, .. } in &fx.elected {
             self.stores[at].remove(&elected.meta.id);
             self.elected[at].push(*elected);
         }
-        for (to, message) in &fx.sends {
+        for Envelope { to, message, .. } in &fx.sends {
             self.queue.push((SyncId(node), *to, message.clone()));
         }
         for (to, owner, after) in &fx.catch_ups {
@@ -171,8 +175,8 @@ fn a_draft_is_durable_before_the_pick_leaves_and_made_once() {
     let [Write::Vote(row), Write::Ceiling(_)] = fx.writes[..] else {
         panic!("one row and the ceiling, not {:?}", fx.writes)
     };
-    assert_eq!(fx.sends.len(), 1);
-    assert_eq!(fx.sends[0].0, home);
+    let [Envelope { to, after, .. }] = &fx.sends[..] else { panic!("one pick, not {fx:?}") };
+    assert_eq!((*to, *after), (home, After::Vote(meta(1, 1).id)));
     let again = bench.step(other, Input::GenerateDraft { from: ndb(2), meta: meta(1, 1) });
     assert!(again.writes.is_empty() && again.sends.is_empty());
     assert_eq!(row.draft, bench.nodes[usize::from(other)].report(NOW).pending[0].draft);
@@ -199,7 +203,7 @@ fn a_restarted_node_keeps_its_drafts_and_is_silent_until_they_are_settled() {
         votes: bench.stores[0].values().copied().collect(),
         ..Recovered::default()
     };
-    bench.nodes[0] = Votes::new(options(0, 3), recovered);
+    bench.nodes[0] = Orderer::new(options(0, 3), &recovered);
     assert_eq!(bench.nodes[0].watermark(), None);
     assert_eq!(bench.nodes[0].report(NOW).pending[0].draft, before.pending[0].draft);
     bench.deliver_all();
@@ -230,7 +234,7 @@ fn a_coordinator_that_restarts_proposes_the_value_it_accepted() {
         votes: bench.stores[usize::from(home.0)].values().copied().collect(),
         ..Recovered::default()
     };
-    bench.nodes[usize::from(home.0)] = Votes::new(options(home.0, 3), recovered);
+    bench.nodes[usize::from(home.0)] = Orderer::new(options(home.0, 3), &recovered);
     for peer in members.sync().iter().filter(|id| **id != home) {
         bench.step(home.0, Input::PeerUp { peer: *peer });
     }
@@ -242,7 +246,7 @@ fn a_coordinator_that_restarts_proposes_the_value_it_accepted() {
 
 #[test]
 fn the_challenger_is_the_highest_of_the_lowest_quorum_of_drafts() {
-    let mut votes = Votes::new(options(0, 3), Recovered::default());
+    let mut votes = Orderer::new(options(0, 3), &Recovered::default());
     let owner = (1..)
         .map(|n| meta(n, 1))
         .find(|m| options(0, 3).membership.home(m.id.owner) == SyncId(0))
@@ -260,7 +264,8 @@ fn the_challenger_is_the_highest_of_the_lowest_quorum_of_drafts() {
         };
         votes.step(NOW, input, &mut fx);
     }
-    let Some((_, Message::ElectSegment { proposal })) = fx.sends.first() else {
+    let Some(Envelope { message: Message::ElectSegment { proposal }, .. }) = fx.sends.first()
+    else {
         panic!("a proposal")
     };
     assert_eq!(proposal.challenger.stamp, at(5));
@@ -303,14 +308,14 @@ fn a_stale_proposal_is_rejected_and_writes_nothing() {
         members.sync().iter().find(|id| **id != next && **id != home).copied().expect("three");
     let fx =
         bench.step(third.0, Input::Prepare { from: next, meta: meta(1, 1), ballot: Ballot(1) });
-    assert!(matches!(fx.sends[..], [(to, Message::PickChallenger { .. })] if to == next));
+    assert!(matches!(said(&fx)[..], [(to, Message::PickChallenger { .. })] if to == next));
     let challenger =
         Challenger { stamp: Stamp::at(NOW, Lane::new(0).expect("lane")), group: GroupId(0) };
     let proposal = Proposal { meta: meta(1, 1), ballot: Ballot(0), challenger };
     let fx = bench.step(third.0, Input::ElectSegment { from: home, proposal });
     assert!(fx.writes.is_empty());
     assert!(
-        matches!(fx.sends[..], [(to, Message::Reject { promised: Ballot(1), .. })] if to == home)
+        matches!(said(&fx)[..], [(to, Message::Reject { promised: Ballot(1), .. })] if to == home)
     );
 }
 
@@ -331,7 +336,7 @@ fn who_accepted_answers_a_higher_ballot_without_a_durable_vote_of_its_own() {
     let prepare = Input::Prepare { from: next, meta: segment, ballot: Ballot(1) };
     let says_accepted = |fx: &Effects| {
         matches!(
-            fx.sends[..],
+            said(fx)[..],
             [(to, Message::PickChallenger { accepted: Some((Ballot(0), c)), group, .. })]
                 if to == next && c == challenger && group == challenger.group
         )
@@ -341,7 +346,7 @@ fn who_accepted_answers_a_higher_ballot_without_a_durable_vote_of_its_own() {
     // The same from a row that an earlier version wrote.
     let mut votes: Vec<_> = bench.stores[usize::from(third)].values().copied().collect();
     votes.iter_mut().for_each(|vote| vote.group = None);
-    let mut node = Votes::new(options(third, 5), Recovered { votes, ..Recovered::default() });
+    let mut node = Orderer::new(options(third, 5), &Recovered { votes, ..Recovered::default() });
     let mut fx = Effects::default();
     node.step(NOW, Input::Retry, &mut Effects::default());
     node.step(NOW, prepare, &mut fx);
@@ -475,7 +480,7 @@ fn a_reserve_steps_in_at_once_when_the_first_quorum_is_not_all_linked() {
     bench.store(meta(1, 1));
     let fx = bench.step(reserve.0, Input::PeerDown { peer: second });
     assert!(matches!(fx.writes[..], [Write::Vote(VoteState { draft: Some(_), .. }), ..]));
-    assert!(matches!(fx.sends[..], [(_, Message::PickChallenger { .. })]));
+    assert!(matches!(said(&fx)[..], [(_, Message::PickChallenger { .. })]));
 }
 
 #[test]
@@ -504,9 +509,9 @@ fn what_was_accepted_without_a_draft_is_asked_for_again() {
     let challenger =
         Challenger { stamp: Stamp::at(NOW, Lane::new(1).expect("lane")), group: GroupId(0) };
     let proposal = Proposal { meta: meta(1, 1), ballot: Ballot(0), challenger };
-    bench.nodes[usize::from(third.0)] = Votes::new(
+    bench.nodes[usize::from(third.0)] = Orderer::new(
         options(third.0, 3),
-        Recovered {
+        &Recovered {
             votes: vec![VoteState {
                 accepted: Some((Ballot(0), challenger)),
                 ..VoteState::new(meta(1, 1))
@@ -518,7 +523,7 @@ fn what_was_accepted_without_a_draft_is_asked_for_again() {
     bench.now = bench.now.plus_millis(5_000);
     let fx = bench.step(third.0, Input::Retry);
     for peer in [home, second] {
-        assert!(fx.sends.contains(&(peer, Message::Vote { proposal })));
+        assert!(said(&fx).contains(&(peer, Message::Vote { proposal })));
     }
 }
 
@@ -536,7 +541,7 @@ fn a_node_alone_elects_after_a_restart_what_it_had_accepted() {
         ..VoteState::new(meta(1, 1))
     };
     let recovered = Recovered { votes: vec![vote], ceiling: stamp, ..Recovered::default() };
-    bench.nodes[0] = Votes::new(options(0, 1), recovered);
+    bench.nodes[0] = Orderer::new(options(0, 1), &recovered);
     bench.elected[0].clear();
     bench.step(0, Input::PeerAside { peer: SyncId(0), is_aside: false });
     assert_eq!(bench.elected[0].iter().map(Elected::stamp).collect::<Vec<_>>(), [stamp]);
