@@ -7,7 +7,6 @@
 // They panic where nobody reads, and wait where somebody reads slowly: `telemetry::print`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod feed;
 mod forget;
 mod metrics;
 mod node;

@@ -1,10 +1,11 @@
-//! What a node of the model has on disk, and the rows on their way there.
+//! What a node of the model has on disk.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp};
 use vixen_core::segment::Elected;
-use vixen_vote::{OwnerRow, Recovered, VoteState, Write};
+use vixen_vote::{Batch, OwnerRow, Recovered, VoteState, Write};
 
 use crate::fault::Fault;
 
@@ -84,36 +85,11 @@ impl Disk {
     }
 }
 
-/// Rows that no commit has taken yet, the last of each key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Unwritten {
-    votes: BTreeMap<SegmentId, VoteState>,
-    ceiling: Option<Stamp>,
-}
+impl vixen_vote::Disk for Disk {
+    type Error = Infallible;
 
-impl Unwritten {
-    /// Takes the rows of one step that may wait.
-    pub(crate) fn put(&mut self, writes: &[Write], disk: &mut Disk) {
-        for write in writes {
-            match write {
-                Write::Vote(vote) => {
-                    self.votes.insert(vote.meta.id, *vote);
-                }
-                Write::Ceiling(ceiling) => self.ceiling = Some(*ceiling),
-                Write::Elected(..) | Write::OwnerSettled(..) | Write::DropOwner(_) => {
-                    disk.apply(*write);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn commit(&mut self, disk: &mut Disk) {
-        let Self { votes, ceiling } = std::mem::take(self);
-        votes.into_values().for_each(|vote| disk.apply(Write::Vote(vote)));
-        ceiling.into_iter().for_each(|ceiling| disk.apply(Write::Ceiling(ceiling)));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.votes.is_empty() && self.ceiling.is_none()
+    fn write(&mut self, batch: &Batch) -> Result<bool, Infallible> {
+        batch.writes.iter().for_each(|write| self.apply(*write));
+        Ok(true)
     }
 }

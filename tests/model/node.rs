@@ -1,19 +1,21 @@
 //! One sync node of the model: the shipped vote, its disk, and what its feed has told.
 //!
-//! The order of a step is the driver's: step, commit what is awaited, send, put elections on the
-//! feed, tell the watermark. Rows that nothing sent depends on wait, as in the driver: a crash
-//! chooses which of them had been written.
+//! The order of a step is the driver's, by the same [`Commits`]: step, commit what something waits for,
+//! send, put elections on the feed, tell the watermark. A crash chooses which of the rows that wait had
+//! been written.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use vixen_core::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
-use vixen_vote::{Effects, Election, Input, Orderer, OwnerRow, VoteOptions, Write};
+use vixen_vote::{After, Commits, Effects, Input, Orderer, OwnerRow, VoteOptions, Write};
 
-use crate::disk::{Disk, Unwritten};
+use crate::disk::Disk;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::instance::membership;
@@ -30,6 +32,10 @@ pub(crate) const LATE: WallTime = WallTime(WALL.0 + 3_600_000);
 
 /// Wall time that is wrong: an order that is ahead is less than the bound behind it.
 const WILD: WallTime = WallTime(LATE.0 + 5_000);
+
+/// The monotonic clock of all nodes, which stands still as well: no row waits for so long that it is
+/// written for that.
+static CLOCK: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What readers have heard of a node: crashes do not take it back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -53,9 +59,7 @@ pub(crate) struct Node {
     /// Whether its wall time is wrong.
     is_wild: bool,
     disk: Disk,
-    unwritten: Unwritten,
-    /// Election rows that are not on disk, oldest first.
-    elections: Vec<(Elected, OwnerRow)>,
+    commits: Commits,
     /// Peers to which it has a link, as it knows.
     links: BTreeSet<SyncId>,
     /// It cannot crash any more.
@@ -87,8 +91,7 @@ impl Node {
             votes: Some(Orderer::with_rules(Fault::rules(fault), options(id), &disk.recover(None))),
             is_wild,
             disk,
-            unwritten: Unwritten::default(),
-            elections: Vec::new(),
+            commits: Commits::default(),
             links: BTreeSet::new(),
             is_settled: false,
             feed: Feed::default(),
@@ -114,7 +117,7 @@ impl Node {
 
     /// Election rows, and whether vote rows, that a crash may lose.
     pub(crate) fn waiting(&self) -> (usize, bool) {
-        (self.elections.len(), !self.unwritten.is_empty())
+        (self.commits.waiting_elections().len(), self.commits.waiting_votes().next().is_some())
     }
 
     /// Advances by one event; what leaves.
@@ -170,22 +173,19 @@ impl Node {
     }
 
     fn crash(&mut self, elections: usize, votes: bool) {
+        let commits = std::mem::take(&mut self.commits);
         if votes {
-            self.unwritten.commit(&mut self.disk);
+            commits.waiting_votes().for_each(|write| self.disk.apply(write));
         }
-        for (elected, owner) in self.elections.drain(..).take(elections) {
-            self.disk.apply(Write::Elected(elected, owner));
-        }
-        self.unwritten = Unwritten::default();
+        let elections = commits.waiting_elections().iter().take(elections);
+        elections.for_each(|write| self.disk.apply(*write));
         self.votes = None;
         self.links.clear();
     }
 
     fn settle(&mut self) {
-        for (elected, owner) in self.elections.drain(..) {
-            self.disk.apply(Write::Elected(elected, owner));
-        }
-        self.unwritten = Unwritten::default();
+        let commits = std::mem::take(&mut self.commits);
+        commits.waiting_elections().iter().for_each(|write| self.disk.apply(*write));
         self.disk = std::mem::take(&mut self.disk).reduced();
     }
 
@@ -209,37 +209,27 @@ impl Node {
             self.votes = None;
             return Sends::new();
         }
-        debug_assert!(fx.later.is_empty(), "nothing is forgotten in the model");
-        self.commit(&fx, fault);
+        assert!(fx.later.is_empty(), "nothing is forgotten in the model");
+        if fault == Some(Fault::ReplyBeforeCommit) {
+            fx.sends.iter_mut().for_each(|sent| sent.after = After::Nothing);
+            fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
+        }
+        let Ok(left) = self.commits.turn(*CLOCK, fx, false, &mut self.disk);
+        let fx = left.expect("the disk has room");
         self.feed.elected.extend(fx.elected.iter().map(|election| election.elected));
-        self.elections.extend(fx.elected.iter().map(|e: &Election| (e.elected, e.owner)));
         let catch_ups = fx.catch_ups.iter().flat_map(|(to, owner, after)| {
-            let waiting = self.elections.iter().map(|(elected, _)| *elected);
+            let waiting = self.commits.elections();
             let waiting = waiting.filter(|e| e.meta.id.owner == *owner && e.meta.id.seq > *after);
             let known = self.disk.elected_of(*owner, *after).chain(waiting);
             known.map(|elected| (*to, Message::AdvanceSegmentResolved { elected }))
         });
         let said = fx.sends.iter().map(|sent| (sent.to, sent.message.clone()));
-        let leaving = said.chain(catch_ups);
-        let linked = leaving.filter(|(to, _)| self.links.contains(to));
+        let linked = said.chain(catch_ups).filter(|(to, _)| self.links.contains(to));
         let sends =
             linked.filter_map(|(to, message)| Some((to, Input::from_peer(self.id, message)?)));
         let sends = sends.collect();
         self.tell_watermark(fault);
         sends
-    }
-
-    fn commit(&mut self, fx: &Effects, fault: Option<Fault>) {
-        let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
-        let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
-        let is_awaited = has_ceiling || (leaves && !fx.writes.is_empty());
-        if is_awaited && fault == Some(Fault::ReplyBeforeCommit) {
-            self.unwritten.commit(&mut self.disk);
-        }
-        self.unwritten.put(&fx.writes, &mut self.disk);
-        if is_awaited && fault != Some(Fault::ReplyBeforeCommit) {
-            self.unwritten.commit(&mut self.disk);
-        }
     }
 
     fn tell_watermark(&mut self, fault: Option<Fault>) {

@@ -136,7 +136,7 @@ fn a_clock_that_is_not_restored_is_noticed() {
 
 #[test]
 fn a_reply_before_its_commit_is_noticed() {
-    breaks("one-b0-c1-o0", Fault::ReplyBeforeCommit, "watermarks never fall");
+    breaks("one-b0-c1-o1", Fault::ReplyBeforeCommit, "one value a segment");
 }
 
 mod mutations {

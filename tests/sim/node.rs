@@ -2,6 +2,8 @@
 //! committed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::time::Instant;
 
 use vixen_core::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
@@ -9,7 +11,8 @@ use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{DraftAnswer, Message};
 use vixen_vote::{
-    Effects, Election, Envelope, Input, Orderer, OwnerRow, Recovered, VoteOptions, VoteState, Write,
+    After, Batch, Commits, Disk, Effects, Elections, Envelope, Input, Orderer, OwnerRow, Recovered,
+    VoteOptions, VoteState, Write, caught_up,
 };
 
 use crate::clocks::AHEAD_MS_MAX;
@@ -17,7 +20,7 @@ use crate::mutant::Mutant;
 
 /// What a node has on disk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Disk {
+pub(crate) struct Store {
     ceiling: Stamp,
     votes: BTreeMap<SegmentId, VoteState>,
     elected: BTreeMap<SegmentId, Elected>,
@@ -26,7 +29,40 @@ pub(crate) struct Disk {
     forgotten_to: WallTime,
 }
 
-impl Disk {
+impl Disk for Store {
+    type Error = Infallible;
+
+    fn write(&mut self, batch: &Batch) -> Result<bool, Infallible> {
+        batch.writes.iter().for_each(|write| self.apply(*write));
+        self.trimmed_to = self.trimmed_to.max(batch.trimmed_to.unwrap_or_default());
+        Ok(true)
+    }
+}
+
+impl Elections for Store {
+    type Error = Infallible;
+
+    fn elected_after(&self, after: Stamp, limit: usize) -> Result<Vec<Elected>, Infallible> {
+        let mut known: Vec<_> =
+            self.elected.values().filter(|e| e.stamp() > after).copied().collect();
+        known.sort_unstable_by_key(Elected::stamp);
+        known.truncate(limit);
+        Ok(known)
+    }
+
+    fn elected_of(
+        &self,
+        owner: OwnerId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Elected>, Infallible> {
+        let first = SegmentId { owner, seq: after.next() };
+        let last = SegmentId { owner, seq: Seq(u64::MAX) };
+        Ok(self.elected.range(first..=last).map(|(_, e)| *e).take(limit).collect())
+    }
+}
+
+impl Store {
     fn apply(&mut self, write: Write) {
         match write {
             Write::Vote(vote) => {
@@ -122,21 +158,12 @@ fn refused_of(fx: &Effects) -> Vec<SegmentId> {
     expired.map(|(_, segment, _)| *segment).collect()
 }
 
-fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> {
-    unwritten.iter().filter_map(|write| match write {
-        Write::Elected(elected, _) => Some(*elected),
-        _ => None,
-    })
-}
-
 pub(crate) struct Node {
     options: VoteOptions,
     pub(crate) votes: Option<Orderer>,
-    disk: Disk,
+    disk: Store,
     mutant: Option<Mutant>,
-    /// Rows that nothing sent depends on, as in the driver: votes, and elections after them.
-    unwritten: Vec<Write>,
-    elections: Vec<Write>,
+    commits: Commits,
     told: Stamp,
     /// Wall time minus true time.
     pub(crate) skew_ms: i64,
@@ -157,10 +184,9 @@ impl Node {
                 &Recovered::default(),
             )),
             options,
-            disk: Disk::default(),
+            disk: Store::default(),
             mutant,
-            unwritten: Vec::new(),
-            elections: Vec::new(),
+            commits: Commits::default(),
             told: Stamp::ZERO,
             skew_ms: 0,
             drift_ms: 0,
@@ -177,10 +203,11 @@ impl Node {
         WallTime(now_ms.saturating_add_signed(self.skew_ms))
     }
 
-    /// Steps a drained inbox as the driver does. `None` when the crash took everything.
+    /// Steps a drained inbox as the driver does. What was said with a commit that a crash took is not
+    /// said.
     pub(crate) fn batch(
         &mut self,
-        now_ms: u64,
+        (now_ms, clock): (u64, Instant),
         inputs: Vec<Input>,
         crash: Option<Crash>,
         flush: bool,
@@ -193,54 +220,20 @@ impl Node {
         }
         if crash == Some(Crash::BeforeCommit) {
             self.crash();
-            let leaks = self.mutant == Some(Mutant::ReplyBeforeCommit);
-            let sends = if leaks { plain(fx.sends) } else { Vec::new() };
-            return Output { sends, ..Output::default() };
+            return Output::default();
         }
-        let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
-        let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
-        self.unwritten.extend_from_slice(&fx.writes);
-        if flush {
-            self.unwritten.append(&mut self.elections);
+        if self.mutant == Some(Mutant::ReplyBeforeCommit) {
+            fx.sends.iter_mut().for_each(|sent| sent.after = After::Nothing);
+            fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
         }
-        if flush || has_ceiling || (leaves && !fx.writes.is_empty()) {
-            for write in self.unwritten.drain(..) {
-                self.disk.apply(write);
-            }
-        }
-        let mut output = Output {
-            refused: refused_of(&fx),
-            sends: plain(fx.sends),
-            ends_feeds: fx.ends_feeds,
-            ballots: fx.ballots_started,
-            ..Output::default()
-        };
-        // Before peers are told what they missed: it may be among that.
-        self.elections.extend(fx.elected.iter().map(Election::write));
-        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
-        self.elections.extend(fx.later);
-        let trimmed_to = self.disk.trimmed_to;
-        let forgotten = fx.forgotten.into_iter();
-        output.sends.extend(
-            forgotten.map(|(to, owner)| (to, Message::OwnerForgotten { owner, trimmed_to })),
-        );
-        for (to, owner, after) in fx.catch_ups {
-            let messages = self.catch_up(owner, after).into_iter().map(|message| (to, message));
-            output.sends.extend(messages);
-        }
+        let Ok(left) = self.commits.turn(clock, fx, flush, &mut self.disk);
+        let output = self.leave(left.expect("the disk has room"));
         if let Some(Crash::AfterCommit(sent)) = crash {
-            output.sends.truncate(sent);
             self.crash();
-            return output;
+            let sends = output.sends.into_iter().take(sent).collect();
+            let Output { ends_feeds, ballots, refused, .. } = output;
+            return Output { sends, ends_feeds, ballots, refused, ..Output::default() };
         }
-        if forgets {
-            self.unwritten.append(&mut self.elections);
-            for write in self.unwritten.drain(..) {
-                self.disk.apply(write);
-            }
-        }
-        output.elected = fx.elected.into_iter().map(|election| election.elected).collect();
-        output.watermark = self.watermark();
         if let Some(watermark) = output.watermark {
             assert!(watermark >= self.told, "V3: the watermark fell, restarts included");
             self.told = watermark;
@@ -248,32 +241,45 @@ impl Node {
         output
     }
 
-    /// What a peer is told of an owner, as the driver tells it.
-    fn catch_up(&self, owner: OwnerId, after: Seq) -> Vec<Message> {
-        let written = self.disk.elected.values().copied();
-        let known = written.chain(elected_of(&self.elections));
-        let mut known: Vec<_> =
-            known.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after).collect();
-        known.sort_unstable_by_key(|elected| elected.meta.id.seq);
-        let row = self.votes.as_ref().and_then(|votes| votes.owner_row(owner)).unwrap_or_default();
-        let settled = OwnerRow::forgotten(after, known.first().copied(), row);
-        let mut messages: Vec<_> =
-            known.into_iter().map(|elected| Message::AdvanceSegmentResolved { elected }).collect();
-        if let Some(OwnerRow { contiguous, stamp }) = settled {
-            let trimmed_to = self.disk.trimmed_to;
-            messages.push(Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
+    /// What leaves once it may.
+    fn leave(&self, fx: Effects) -> Output {
+        let refused = refused_of(&fx);
+        let mut sends = plain(fx.sends);
+        let trimmed_to = self.trimmed_to();
+        let forgotten = fx.forgotten.into_iter();
+        sends.extend(
+            forgotten.map(|(to, owner)| (to, Message::OwnerForgotten { owner, trimmed_to })),
+        );
+        for (to, owner, after) in fx.catch_ups {
+            let row = self.votes.as_ref().and_then(|votes| votes.owner_row(owner));
+            let known = (owner, row.unwrap_or_default());
+            let unwritten = self.commits.elections();
+            let Ok(told) = caught_up(&self.disk, unwritten, known, after, trimmed_to);
+            sends.extend(told.into_iter().map(|message| (to, message)));
         }
-        messages
+        Output {
+            sends,
+            elected: fx.elected.into_iter().map(|election| election.elected).collect(),
+            watermark: self.watermark(),
+            ends_feeds: fx.ends_feeds,
+            ballots: fx.ballots_started,
+            refused,
+        }
+    }
+
+    /// Whether rows have waited for long enough.
+    pub(crate) fn is_due(&self, clock: Instant) -> bool {
+        self.is_up() && self.commits.due_at().is_some_and(|due| due <= clock)
     }
 
     /// Everything elected that a feed from `after` on begins with; the other way round, up to where
     /// elections are forgotten.
     pub(crate) fn elected_after(&self, after: Stamp) -> Result<Vec<Elected>, Stamp> {
-        if after < self.disk.trimmed_to {
-            return Err(self.disk.trimmed_to);
+        if after < self.trimmed_to() {
+            return Err(self.trimmed_to());
         }
         let written = self.disk.elected.values().copied();
-        let known = written.chain(elected_of(&self.elections));
+        let known = written.chain(self.commits.elections());
         Ok(known.filter(|elected| elected.stamp() > after).collect())
     }
 
@@ -283,18 +289,20 @@ impl Node {
     }
 
     /// Up to where elections are forgotten.
-    pub(crate) const fn trimmed_to(&self) -> Stamp {
-        self.disk.trimmed_to
+    pub(crate) fn trimmed_to(&self) -> Stamp {
+        self.disk.trimmed_to.max(self.commits.trimmed_to())
     }
 
     /// A peer has forgotten up to here.
     pub(crate) fn trim(&mut self, trimmed_to: Stamp) {
-        self.disk.trimmed_to = self.disk.trimmed_to.max(trimmed_to);
+        if trimmed_to > self.trimmed_to() {
+            self.commits.trim(trimmed_to);
+        }
     }
 
     /// Looks for owners to forget.
     pub(crate) fn expire_owners(&self, keep: BTreeSet<OwnerId>) -> Input {
-        Input::ExpireOwners { keep, trimmed_to: self.disk.trimmed_to }
+        Input::ExpireOwners { keep, trimmed_to: self.trimmed_to() }
     }
 
     pub(crate) fn has_ended_owners(&self) -> bool {
@@ -308,7 +316,7 @@ impl Node {
 
     /// How far the order can go, as it tells entries; `None` while it is down.
     pub(crate) fn reached(&self) -> Option<Stamp> {
-        Some(self.votes.as_ref()?.reached().max(self.disk.trimmed_to))
+        Some(self.votes.as_ref()?.reached().max(self.trimmed_to()))
     }
 
     /// A segment that has waited for long enough.
@@ -322,8 +330,7 @@ impl Node {
 
     pub(crate) fn crash(&mut self) {
         self.votes = None;
-        self.unwritten.clear();
-        self.elections.clear();
+        self.commits = Commits::default();
     }
 
     pub(crate) fn restart(&mut self) {

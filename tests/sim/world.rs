@@ -362,7 +362,7 @@ impl World {
             inputs.push(Input::Retry);
         }
         let crash = self.crash_of_batch(&inputs);
-        if !inputs.is_empty() {
+        if !inputs.is_empty() || self.nodes[at].is_due(self.instant()) {
             self.step(at, inputs, crash);
         }
         if crash.is_some() {
@@ -389,7 +389,8 @@ impl World {
             }
         }
         let flush = self.rng.random_range(0..50) == 0;
-        let output = self.nodes[at].batch(self.now_ms, inputs, crash, flush);
+        let now = (self.now_ms, self.instant());
+        let output = self.nodes[at].batch(now, inputs, crash, flush);
         self.stats.ballots += output.ballots;
         if output.ends_feeds {
             self.stats.trims += 1;

@@ -1,12 +1,13 @@
 //! What people are told of clocks: how far the order's stamps, and this node's own, are ahead of
 //! its wall time.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use vixen_core::id::{Stamp, SyncId};
+use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, PeerId};
 use vixen_runtime::clock::wall_time;
@@ -16,9 +17,10 @@ use super::SyncNode;
 /// Pause between looks, also in a node that has nothing to do: wall time may have been set.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// What was told last.
+/// What nodes say of their clocks, and what people were told last.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Clocks {
+    pub(super) skew: Skew,
     order_is_ahead: bool,
     clock_is_ahead: bool,
     /// Nodes whose stamps are left out.
@@ -40,7 +42,7 @@ impl SyncNode {
     /// How far the newest election, and this node's clock, are ahead of wall time, in milliseconds.
     pub(super) fn leads_ms(&self, now: WallTime) -> (u64, u64) {
         let lead = |stamp: Stamp| stamp.wall_time().millis_since(now);
-        (lead(self.votes.newest_elected()), lead(self.votes.clock()))
+        (lead(self.orderer.newest_elected()), lead(self.orderer.clock()))
     }
 
     /// Tells when stamps begin and cease to be far ahead of wall time.
@@ -50,56 +52,56 @@ impl SyncNode {
         self.metrics.clock_ahead.set(seconds(clock_ms));
         let ahead_ms_max =
             u64::try_from(self.options.clock_ahead_max.as_millis()).unwrap_or(u64::MAX);
-        let order_is_ahead = is_ahead(self.clocks_told.order_is_ahead, order_ms, ahead_ms_max);
+        let order_is_ahead = is_ahead(self.clocks.order_is_ahead, order_ms, ahead_ms_max);
         // An order that is ahead takes all clocks along: one thing to tell.
         let of_its_own = clock_ms.saturating_sub(order_ms.max(1));
-        let clock_is_ahead = is_ahead(self.clocks_told.clock_is_ahead, of_its_own, ahead_ms_max);
-        if order_is_ahead && !self.clocks_told.order_is_ahead {
+        let clock_is_ahead = is_ahead(self.clocks.clock_is_ahead, of_its_own, ahead_ms_max);
+        if order_is_ahead && !self.clocks.order_is_ahead {
             tracing::warn!(
                 ahead_s = order_ms / 1_000,
                 "the order's stamps are ahead of this node's wall clock: clocks of sync nodes were \
                  ahead, or this one is behind; publishing goes on, and message times stand almost \
                  still until wall time has caught up; check NTP"
             );
-        } else if !order_is_ahead && self.clocks_told.order_is_ahead {
+        } else if !order_is_ahead && self.clocks.order_is_ahead {
             tracing::info!("wall time has caught up with the order's stamps");
         }
-        if clock_is_ahead && !self.clocks_told.clock_is_ahead {
+        if clock_is_ahead && !self.clocks.clock_is_ahead {
             tracing::warn!(
                 ahead_s = clock_ms / 1_000,
                 "this node's own stamps are ahead of its wall clock, which was ahead once, and of \
                  the order: others do without its drafts until wall time has caught up, so another \
                  node down may stop publishing; see \"Clocks\" in docs/operations.md"
             );
-        } else if !clock_is_ahead && self.clocks_told.clock_is_ahead {
+        } else if !clock_is_ahead && self.clocks.clock_is_ahead {
             tracing::info!("this node's own stamps are not far ahead any more");
         }
-        self.clocks_told.order_is_ahead = order_is_ahead;
-        self.clocks_told.clock_is_ahead = clock_is_ahead;
+        self.clocks.order_is_ahead = order_is_ahead;
+        self.clocks.clock_is_ahead = clock_is_ahead;
     }
 
     /// Tells everybody which time this node would stamp with now.
     pub(super) fn tell_time(&mut self, now: WallTime) {
-        let time = now.max(self.votes.clock().wall_time());
+        let time = now.max(self.orderer.clock().wall_time());
         let ahead_ms_max =
             u64::try_from(self.options.clock_ahead_max.as_millis()).unwrap_or(u64::MAX);
-        self.skew.note(self.options.id, time, ahead_ms_max, Instant::now().into_std());
+        self.clocks.skew.note(self.options.id, time, ahead_ms_max, Instant::now().into_std());
         let counts = |peer: &PeerId| match peer {
-            PeerId::Sync { id, .. } => self.has_taken(*id),
+            PeerId::Sync { id, .. } => self.peers.has_taken(*id),
             PeerId::Ndb { .. } | PeerId::Entry { .. } => true,
         };
-        for linked in self.links.values().filter(|linked| counts(&linked.peer)) {
-            let _down_follows = linked.sender.send(Message::SyncTime { time, ahead_ms_max });
-        }
+        let links = self.links.iter().filter(|(_, linked)| counts(&linked.peer));
+        let links = links.map(|(link, _)| (link, Message::SyncTime { time, ahead_ms_max }));
+        self.out.extend(links);
         self.look_at_skew();
     }
 
     /// Tells whose stamps begin and cease to be left out.
     pub(super) fn look_at_skew(&mut self) {
-        let ahead = self.skew.ahead(Instant::now().into_std());
+        let ahead = self.clocks.skew.ahead(Instant::now().into_std());
         let left_out: BTreeSet<SyncId> = ahead.keys().copied().collect();
         for (id, ahead_ms) in ahead {
-            if !self.clocks_told.left_out.contains(&id) {
+            if !self.clocks.left_out.contains(&id) {
                 tracing::warn!(
                     node = %self.options.roster.sync(id),
                     ahead_s = ahead_ms / 1_000,
@@ -108,62 +110,31 @@ impl SyncNode {
                 );
             }
         }
-        for id in self.clocks_told.left_out.difference(&left_out) {
+        for id in self.clocks.left_out.difference(&left_out) {
             let node = self.options.roster.sync(*id);
             tracing::info!(%node, "the stamps of this sync node are not left out any more");
         }
-        self.clocks_told.left_out = left_out;
+        self.clocks.left_out = left_out;
         self.tell_readiness();
     }
 
     /// For the status page; `null` while nothing is far ahead.
     pub(super) fn clock_line(&self) -> Option<String> {
         let (order_ms, clock_ms) = self.leads_ms(wall_time());
-        if self.clocks_told.order_is_ahead {
+        if self.clocks.order_is_ahead {
             let seconds = order_ms / 1_000;
             return Some(format!(
                 "the order's stamps are {seconds} s ahead of this node's wall clock; publishing \
                  goes on"
             ));
         }
-        self.clocks_told.clock_is_ahead.then(|| {
+        self.clocks.clock_is_ahead.then(|| {
             let seconds = clock_ms / 1_000;
             format!(
                 "this node's own stamps are {seconds} s ahead of its wall clock; others do without \
                  them"
             )
         })
-    }
-}
-
-/// When elections became known, by the monotonic clock: their stamps do not tell where the order
-/// is ahead of wall time, or wall time was set.
-#[derive(Debug)]
-pub(super) struct Ages {
-    /// All that was known elected then is at or below the stamp; oldest first.
-    looks: VecDeque<(Instant, Stamp)>,
-}
-
-/// Looks are no closer to each other than this.
-const AGES_APART: Duration = Duration::from_secs(1);
-
-impl Ages {
-    pub(super) fn new() -> Self {
-        Self { looks: VecDeque::new() }
-    }
-
-    /// Takes note of the newest election known; elections up to the stamp returned have been known
-    /// for `age`.
-    pub(super) fn older_than(&mut self, age: Duration, newest: Stamp, now: Instant) -> Stamp {
-        if self.looks.back().is_none_or(|(at, _)| now.duration_since(*at) >= AGES_APART.min(age)) {
-            self.looks.push_back((now, newest));
-        }
-        let is_old = |(at, _): &(Instant, Stamp)| now.duration_since(*at) >= age;
-        // The last one that is old enough stays in front.
-        while self.looks.get(1).is_some_and(is_old) {
-            self.looks.pop_front();
-        }
-        self.looks.front().filter(|look| is_old(look)).map_or(Stamp::ZERO, |(_, stamp)| *stamp)
     }
 }
 
@@ -177,25 +148,5 @@ mod tests {
         assert!(is_ahead(false, 10_001, 10_000));
         assert!(is_ahead(true, 5_001, 10_000));
         assert!(!is_ahead(true, 5_000, 10_000));
-    }
-
-    #[test]
-    fn what_was_known_long_enough_is_old_whatever_its_stamp() {
-        let mut ages = Ages::new();
-        let minute = Duration::from_secs(60);
-        let begun = Instant::now();
-        let mut older = |after_s: u64, newest: u64| {
-            ages.older_than(minute, Stamp(newest), begun + Duration::from_secs(after_s)).0
-        };
-        assert_eq!(older(0, 100), 0);
-        assert_eq!(older(30, 200), 0);
-        assert_eq!(older(59, 300), 0);
-        assert_eq!(older(60, 300), 100);
-        assert_eq!(older(89, 400), 100);
-        assert_eq!(older(95, 400), 200);
-        assert_eq!(older(1_000, 900), 400);
-        let mut at_once = Ages::new();
-        assert_eq!(at_once.older_than(Duration::ZERO, Stamp(7), begun), Stamp(7));
-        assert_eq!(at_once.older_than(Duration::ZERO, Stamp(9), begun), Stamp(9));
     }
 }

@@ -1,19 +1,18 @@
 //! The driver of a sync node: I/O into inputs, effects into I/O.
 //!
-//! One loop: drain the inbox, step everything, commit all writes in one LMDB transaction, then
-//! send. Nothing leaves before the commit it depends on (DESIGN §4), and what waits during a
-//! commit shares the next: that is the group commit. The loop blocks its thread while it commits,
-//! so a node has a runtime of its own, on one thread.
+//! One loop: drain the inbox, step everything, let [`Commits`] write what something waits for in one
+//! LMDB transaction, then send: in `deliver`, and nowhere else. Nothing leaves before the commit it
+//! depends on (DESIGN §4), and what waits during a commit shares the next: that is the group commit. The
+//! loop blocks its thread while it commits, so a node has a runtime of its own, on one thread.
+//!
+//! The state of the protocol is in the machines of `vixen_vote`; the node keeps the store, the links,
+//! the inbox, and what people are told.
 
-mod catch_up;
 mod clocks;
 mod peers;
-mod pending_ages;
 mod readiness;
-mod retention;
 mod room;
 mod settle;
-mod standing;
 mod status;
 mod timers;
 
@@ -25,32 +24,25 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use vixen_core::id::{OwnerId, Stamp, StoreId, SyncId};
+use vixen_core::id::{StoreId, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
-use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, PeerId};
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
-use vixen_runtime::disk::Room;
-use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
+use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Linked, Links};
 use vixen_runtime::telemetry::Readiness;
 
-use crate::feed::Feeds;
 use crate::metrics::Metrics;
-use crate::store::{Beside, Store, StoreError};
-use catch_up::Told;
-use pending_ages::PendingAges;
-use retention::Applied;
-use standing::Standings;
-use vixen_vote::{Effects, Input, Orderer, VoteOptions, Write};
-
-pub(crate) use standing::Standing;
-
-/// Drafts put off during a stall; more are made at once.
-const DEFERRED_MAX: usize = 16_384;
+use crate::store::{Store, StoreError};
+use clocks::Clocks;
+use room::DiskRoom;
+use vixen_vote::{
+    Batch, Commits, Effects, Feeds, Health, Input, Orderer, Outbox, Peers, Retention, Retries,
+    Standings, VoteOptions,
+};
 
 /// How a sync node runs.
 #[derive(Clone, Debug)]
@@ -152,68 +144,28 @@ impl SyncHandle {
     }
 }
 
-struct Peer {
-    link: LinkId,
-    store: StoreId,
-    sender: LinkSender,
-    /// Its standing was taken: its messages count.
-    is_taken: bool,
-    /// It has taken this node's standing.
-    has_taken: bool,
-    /// Commits of this node that it was told.
-    told_commits: u64,
-    /// What it was told of each owner's elections on this link: not twice without need.
-    caught_up: BTreeMap<OwnerId, Told>,
-}
-
 /// One sync node.
 pub struct SyncNode {
     options: SyncOptions,
     store: Store,
     _lock: DirLock,
-    votes: Orderer,
     inbox: mpsc::Receiver<SyncEvent>,
     handle: SyncHandle,
-    peers: BTreeMap<SyncId, Peer>,
-    last_down: BTreeMap<SyncId, String>,
     links: Links,
-    feeds: Feeds,
-    /// Random number of this process.
-    run: u64,
-    standings: Standings,
-    /// Enough peers have taken this node's standing: its promises stand.
-    has_joined: bool,
+    /// Why links to peers went down last, for people.
+    last_down: BTreeMap<SyncId, String>,
+    orderer: Orderer,
+    commits: Commits,
+    peers: Peers<LinkId>,
+    feeds: Feeds<LinkId>,
+    health: Health,
+    retention: Retention,
+    retries: Retries,
+    /// What leaves at the end of this turn.
+    out: Outbox<LinkId>,
     refused: Option<SyncError>,
-    /// Peers do not wait for this node: W ndb nodes of no group are linked, or it stalled.
-    is_aside: bool,
-    stalled_until: Option<Instant>,
-    room: Room,
-    disk_at: Instant,
-    /// It does not vote: its disk has no room.
-    is_full: bool,
-    /// What steps owe whose writes found no room.
-    held: Option<Effects>,
-    /// This start is among the commits on disk.
-    is_counted: bool,
-    /// Drafts asked for while this node was stalled: most are elected by now, and it reads so first.
-    deferred: Vec<Input>,
-    applied: Applied,
-    /// A peer has forgotten elections up to here, and this is not on disk yet.
-    trimmed_by_peer: Option<Stamp>,
-    owners_expired_at: Instant,
-    /// Vote rows that nothing sent depends on; they go with the next commit.
-    unwritten: Vec<Write>,
-    /// Elections that are not in the store, oldest first. They touch more of the store than votes
-    /// do, so they go together, after a while; a segment's vote row is always written before. What
-    /// is settled about owners goes with them.
-    elections: Vec<Write>,
-    unwritten_since: Option<Instant>,
-    retry_at: Option<Instant>,
-    pending_ages: PendingAges,
-    told: Stamp,
-    clocks_told: clocks::Told,
-    skew: Skew,
-    ages: clocks::Ages,
+    room: DiskRoom,
+    clocks: Clocks,
     metrics: Metrics,
 }
 
@@ -225,8 +177,8 @@ impl SyncNode {
     pub fn open(options: SyncOptions) -> Result<Self, SyncError> {
         let lock = DirLock::take(&options.dir)?;
         let mut store = Store::open(&options.dir, options.store_bytes_max, options.fsync)?;
-        // Each start counts as a commit: see `standing`.
-        let is_counted = match store.commit([], &Beside::default(), None) {
+        // Each start counts as a commit: see `Standings`.
+        let is_counted = match store.commit(&Batch::default(), None) {
             Ok(()) => true,
             Err(error) if error.is_of_room(&options.dir) => false,
             Err(error) => return Err(error.into()),
@@ -237,49 +189,32 @@ impl SyncNode {
             clock_ahead_max_ms: u64::try_from(options.clock_ahead_max.as_millis())
                 .unwrap_or(u64::MAX),
         };
-        let votes = Orderer::new(vote, &store.recover()?);
+        let orderer = Orderer::new(vote, &store.recover()?);
         let metrics = Metrics::new(options.membership.sync(), &options.roster);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Readiness::starting()));
-        let links =
-            Links::new(options.name.clone(), options.roster.clone(), Instant::now().into_std());
-        let room = Room::new(options.dir.clone(), options.disk_reserve);
+        let now = Instant::now().into_std();
+        let run = uuid::Uuid::now_v7().as_u64_pair().1;
         let node = Self {
-            options,
             _lock: lock,
-            feeds: Feeds::new(votes.clock()),
-            run: uuid::Uuid::now_v7().as_u64_pair().1,
-            standings: Standings::new(store.standings()?),
-            has_joined: votes.has_quorum(),
-            refused: None,
-            is_aside: true,
-            stalled_until: None,
-            room,
-            disk_at: Instant::now(),
-            is_full: false,
-            held: None,
-            is_counted,
-            deferred: Vec::new(),
-            applied: Applied::default(),
-            trimmed_by_peer: None,
-            owners_expired_at: Instant::now(),
-            store,
-            votes,
             inbox,
             handle: SyncHandle { inbox: sender, ready },
-            peers: BTreeMap::new(),
+            links: Links::new(options.name.clone(), options.roster.clone(), now),
             last_down: BTreeMap::new(),
-            links,
-            unwritten: Vec::new(),
-            elections: Vec::new(),
-            unwritten_since: None,
-            retry_at: None,
-            pending_ages: PendingAges::default(),
-            told: Stamp::ZERO,
-            clocks_told: clocks::Told::default(),
-            skew: Skew::default(),
-            ages: clocks::Ages::new(),
+            commits: Commits::new(Standings::new(store.standings()?), is_counted),
+            peers: Peers::new(run, options.membership.quorum()),
+            feeds: Feeds::new(orderer.clock()),
+            health: Health::default(),
+            retention: Retention::new(now),
+            retries: Retries::default(),
+            out: Outbox::new(),
+            refused: None,
+            room: DiskRoom::new(options.dir.clone(), options.disk_reserve),
+            clocks: Clocks::default(),
             metrics,
+            orderer,
+            store,
+            options,
         };
         node.tell_readiness();
         Ok(node)
@@ -311,12 +246,12 @@ impl SyncNode {
         tracing::info!(
             node = %self.options.name,
             store = %self.store_id(),
-            pending = self.votes.pending_segments(),
+            pending = self.orderer.pending_segments(),
             "sync node runs"
         );
         let mut fx = Effects::default();
         let aside = Input::PeerAside { peer: self.options.id, is_aside: true };
-        self.votes.step(wall_time(), aside, &mut fx);
+        self.orderer.step(wall_time(), aside, &mut fx);
         self.settle(fx, false)?;
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
         let mut look = tokio::time::interval(clocks::LOOK);
@@ -330,20 +265,21 @@ impl SyncNode {
                 _at = look.tick() => {
                     self.look_at_clocks(wall_time());
                     self.tell_time(wall_time());
+                    self.deliver();
                     continue;
                 }
             }
             let now = wall_time();
             self.links.stalled(Instant::now().into_std());
             self.look_at_disk(now)?;
-            if self.is_full {
+            if self.room.is_full() {
                 if self.turn_while_full(&mut events)? {
                     return Ok(());
                 }
                 continue;
             }
             let mut fx = Effects::default();
-            self.note_stall(due, now, &mut fx);
+            self.begin_turn(due, now, &mut fx);
             let mut stop = false;
             for event in events.drain(..) {
                 match event {
@@ -370,12 +306,10 @@ impl SyncNode {
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
         match event {
             LinkEvent::Up { link, peer, name, sender } => {
-                let linked = Linked { peer, name, sender: sender.clone() };
+                let linked = Linked { peer, name, sender };
                 self.links.up(link, linked, Instant::now().into_std());
                 match peer {
-                    PeerId::Sync { id, store } => {
-                        self.on_peer_link(now, link, id, store, sender, fx);
-                    }
+                    PeerId::Sync { id, store } => self.on_peer_link(now, link, id, store, fx),
                     PeerId::Ndb { .. } => self.tell_aside(now, fx),
                     PeerId::Entry { .. } => {}
                 }
@@ -402,7 +336,7 @@ impl SyncNode {
                 if let PeerId::Sync { id, .. } = peer {
                     self.last_down.insert(id, reason);
                     // A newer link of the same peer may be up already.
-                    if self.peers.get(&id).is_some_and(|peer| peer.link == link) {
+                    if self.peers.link(id) == Some(link) {
                         self.drop_peer(now, id, fx);
                     }
                 }
@@ -429,19 +363,17 @@ impl SyncNode {
         }
         let input = match (peer, message) {
             (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
-                let input = Input::GenerateDraft { from, meta };
-                if self.is_stalled() && self.deferred.len() < DEFERRED_MAX {
-                    self.deferred.push(input);
-                    return;
+                match self.health.defer(Input::GenerateDraft { from, meta }) {
+                    Some(input) => input,
+                    None => return,
                 }
-                input
             }
             (PeerId::Sync { id, .. }, message) => {
                 if let Message::OwnerSettled { trimmed_to, .. }
                 | Message::OwnerForgotten { trimmed_to, .. } = message
                     && trimmed_to > self.trimmed_to()
                 {
-                    self.trimmed_by_peer = Some(trimmed_to);
+                    self.commits.trim(trimmed_to);
                 }
                 let name = message.name();
                 match Input::from_peer(id, message) {
@@ -451,7 +383,7 @@ impl SyncNode {
             }
             (_, other) => return self.refuse(link, other.name()),
         };
-        self.votes.step(now, input, fx);
+        self.orderer.step(now, input, fx);
     }
 
     /// Takes what is no input of the vote; `false` when it is one.
@@ -468,29 +400,34 @@ impl SyncNode {
                 self.tell_readiness();
             }
             (PeerId::Sync { id, .. }, Message::SyncTime { time, ahead_ms_max }) => {
-                self.skew.note(*id, *time, *ahead_ms_max, Instant::now().into_std());
+                let clock = Instant::now().into_std();
+                self.clocks.skew.note(*id, *time, *ahead_ms_max, clock);
                 self.look_at_skew();
             }
             (PeerId::Ndb { id, .. }, Message::OrderApplied { stamp }) => {
-                self.applied.note(*id, *stamp);
+                self.retention.applied(*id, *stamp);
             }
             (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
-                if let Some(reader) = self.links.get(link) {
-                    let trimmed_to = self.trimmed_to();
-                    self.feeds.follow(link, reader, *after, trimmed_to);
-                }
+                let trimmed_to = self.trimmed_to();
+                self.feeds.follow(link, *after, trimmed_to, &mut self.out);
             }
             (PeerId::Entry { .. }, Message::AskReached { request }) => {
-                if let Some(reader) = self.links.get(link) {
-                    // What owners were forgotten with is at or below the trimmed part.
-                    let stamp = self.votes.reached().max(self.trimmed_to());
-                    let request = *request;
-                    let _down_follows = reader.sender.send(Message::Reached { request, stamp });
-                }
+                // What owners were forgotten with is at or below the trimmed part.
+                let stamp = self.orderer.reached().max(self.trimmed_to());
+                self.out.push((link, Message::Reached { request: *request, stamp }));
             }
             _ => return false,
         }
         true
+    }
+
+    /// Sends what this turn has said. A link that is gone has said so.
+    fn deliver(&mut self) {
+        for (link, message) in std::mem::take(&mut self.out) {
+            if let Some(linked) = self.links.get(link) {
+                let _down_follows = linked.sender.send(message);
+            }
+        }
     }
 
     fn refuse(&self, link: LinkId, message: &str) {
@@ -502,9 +439,9 @@ impl SyncNode {
     fn tell_metrics(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these are small")]
         {
-            self.metrics.pending.set(self.votes.pending_segments() as f64);
-            self.metrics.watermark.set(self.told.wall_time().0 as f64 / 1e3);
-            self.metrics.feeds.set(self.feeds.len() as f64);
+            self.metrics.pending.set(self.orderer.pending_segments() as f64);
+            self.metrics.watermark.set(self.feeds.told().wall_time().0 as f64 / 1e3);
+            self.metrics.feeds.set(self.feeds.followers() as f64);
         }
     }
 }

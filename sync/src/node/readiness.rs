@@ -36,10 +36,8 @@ impl SyncNode {
     ) {
         match peer {
             PeerId::Sync { id, .. } => {
-                let is_present =
-                    self.peers.get(&id).is_some_and(|peer| peer.link == link && peer.is_taken);
-                if is_present {
-                    self.votes.step(now, Input::PeerSilent { peer: id, is_silent }, fx);
+                if self.peers.link(id) == Some(link) && self.peers.has_taken(id) {
+                    self.orderer.step(now, Input::PeerSilent { peer: id, is_silent }, fx);
                 }
             }
             PeerId::Ndb { .. } => self.tell_aside(now, fx),
@@ -51,23 +49,23 @@ impl SyncNode {
     /// How a sync node is missed whose stamps are left out.
     fn clock_absence(&self, name: &NodeName) -> Option<Absence> {
         let id = self.options.roster.sync_id(name)?;
-        self.skew.absence(id, Instant::now().into_std())
+        self.clocks.skew.absence(id, Instant::now().into_std())
     }
 
     /// How a node is missed here; a sync node also while its store is not taken.
     fn absence(&self, name: &NodeName) -> Option<Absence> {
         if *name == self.options.name {
-            let is_full = self.is_full.then_some(Absence::Unable(DISK_FULL));
+            let is_full = self.room.is_full().then_some(Absence::Unable(DISK_FULL));
             return is_full.or_else(|| self.clock_absence(name));
         }
         let absence = self.links.absence(name).or_else(|| self.clock_absence(name));
         // Who is full itself takes no peer's standing.
-        if absence.is_some() || self.is_full {
+        if absence.is_some() || self.room.is_full() {
             return absence;
         }
         let mut linked = self.links.values().filter(|linked| linked.name == *name);
         let is_refused = linked.any(|linked| match linked.peer {
-            PeerId::Sync { id, .. } => !self.has_taken(id),
+            PeerId::Sync { id, .. } => !self.peers.has_taken(id),
             PeerId::Ndb { .. } | PeerId::Entry { .. } => false,
         });
         is_refused.then_some(Absence::Unable("its store is not taken"))

@@ -6,72 +6,101 @@
 //! unresolved is said again, so nothing that came meanwhile needs to be kept. To its peers it is like
 //! a node that was cut off.
 
+use std::path::PathBuf;
+
 use tokio::time::Instant;
 
 use vixen_core::time::WallTime;
 use vixen_core::wire::{DISK_FULL, Message, PeerId};
-use vixen_runtime::disk::DISK_LOOK;
+use vixen_runtime::disk::{DISK_LOOK, Room};
 use vixen_runtime::link::LinkEvent;
 
-use super::settle::elected_of;
 use super::{SyncError, SyncEvent, SyncNode};
 use vixen_vote::Effects;
 
-impl SyncNode {
-    /// Keeps what steps owe whose writes found no room.
-    pub(super) fn hold(&mut self, fx: Effects) {
-        assert!(self.held.is_none(), "nothing steps while something is held");
-        self.held = Some(fx);
-        self.cease();
+/// The room on the disk, and whether this node does without.
+#[derive(Debug)]
+pub(super) struct DiskRoom {
+    room: Room,
+    look_at: Instant,
+    /// It does not vote: its disk has no room.
+    is_full: bool,
+}
+
+impl DiskRoom {
+    /// Of the disk that `dir` is on, of which `reserve` bytes are to stay free.
+    pub(super) fn new(dir: PathBuf, reserve: u64) -> Self {
+        Self { room: Room::new(dir, reserve), look_at: Instant::now(), is_full: false }
     }
 
+    /// Whether the node does not vote for want of room.
+    pub(super) const fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// When to look again.
+    pub(super) const fn due_at(&self) -> Instant {
+        self.look_at
+    }
+
+    pub(super) fn report(&self) -> serde_json::Value {
+        serde_json::json!({
+            "free_bytes": self.room.free(),
+            "reserve_bytes": self.room.reserve(),
+            "is_full": self.is_full,
+        })
+    }
+}
+
+impl SyncNode {
     /// Looks at the room when that is due: ceases to vote, or goes on.
     pub(super) fn look_at_disk(&mut self, now: WallTime) -> Result<(), SyncError> {
         let clock = Instant::now();
-        if self.disk_at > clock {
+        if self.room.look_at > clock {
             return Ok(());
         }
-        self.disk_at = clock + DISK_LOOK;
-        self.room.look();
+        self.room.look_at = clock + DISK_LOOK;
+        self.room.room.look();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        self.metrics.disk_free.set(self.room.free() as f64);
-        match (self.is_full, self.room.is_low()) {
-            (false, true) => self.cease(),
+        self.metrics.disk_free.set(self.room.room.free() as f64);
+        match (self.room.is_full, self.room.room.is_low()) {
+            (false, true) => {
+                self.cease();
+                self.deliver();
+            }
             (true, false) => self.go_on(now)?,
             (false, false) | (true, true) => {}
         }
         Ok(())
     }
 
-    fn cease(&mut self) {
-        if std::mem::replace(&mut self.is_full, true) {
+    /// Ceases to vote, and says so.
+    pub(super) fn cease(&mut self) {
+        if std::mem::replace(&mut self.room.is_full, true) {
             return;
         }
-        self.room.look();
+        self.room.room.look();
         tracing::error!(
             path = %self.options.dir.display(),
-            free_bytes = self.room.free(),
-            reserve_bytes = self.room.reserve(),
+            free_bytes = self.room.room.free(),
+            reserve_bytes = self.room.room.reserve(),
             "the disk is full: this node does not vote until there is room"
         );
-        for linked in self.links.values() {
-            let _down_follows = linked.sender.send(Message::SyncDiskFull);
-        }
+        self.out.extend(self.links.iter().map(|(link, _)| (link, Message::SyncDiskFull)));
         self.tell_readiness();
     }
 
     /// Writes what waited, if it can.
     fn go_on(&mut self, now: WallTime) -> Result<(), SyncError> {
-        if !self.commit(true)? {
-            return Ok(());
-        }
-        self.is_full = false;
-        if let Some(fx) = self.held.take() {
-            self.finish(fx)?;
-        }
+        let clock = Instant::now().into_std();
+        let (commits, mut writer) = self.writer();
+        let Some(held) = commits.go_on(clock, &mut writer)? else { return Ok(()) };
+        self.room.is_full = false;
+        self.leave(held)?;
+        self.deliver();
         tracing::info!(
             path = %self.options.dir.display(),
-            free_bytes = self.room.free(),
+            free_bytes = self.room.room.free(),
             "the disk has room again: this node votes"
         );
         let mut fx = Effects::default();
@@ -103,13 +132,15 @@ impl SyncNode {
         if !self.links.take_due(Instant::now().into_std()).is_empty() {
             self.tell_readiness();
         }
-        if self.feeds.is_reading() {
-            self.feeds.read_on(&self.store, elected_of(&self.elections))?;
-        }
-        if stop && !self.commit(true)? {
-            tracing::warn!("what waits for room on the disk is given up: nobody was told of it");
-        }
+        self.read_on()?;
+        self.deliver();
         if stop {
+            let (commits, mut writer) = self.writer();
+            if commits.go_on(Instant::now().into_std(), &mut writer)?.is_none() {
+                tracing::warn!(
+                    "what waits for room on the disk is given up: nobody was told of it"
+                );
+            }
             tracing::info!(node = %self.options.name, "sync node stopped");
         }
         Ok(stop)
@@ -118,7 +149,7 @@ impl SyncNode {
     fn on_link_while_full(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up { link, peer, name, sender } => {
-                let _down_follows = sender.send(Message::SyncDiskFull);
+                self.out.push((link, Message::SyncDiskFull));
                 let linked = vixen_runtime::link::Linked { peer, name, sender };
                 self.links.up(link, linked, Instant::now().into_std());
             }

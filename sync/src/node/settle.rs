@@ -1,4 +1,4 @@
-//! What steps owe: one commit, then everything that depends on it.
+//! What steps owe: one commit, if something waits for it, then everything that leaves.
 
 use std::time::Duration;
 
@@ -6,35 +6,77 @@ use tokio::time::Instant;
 
 use vixen_core::id::Stamp;
 use vixen_core::segment::Elected;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, PeerId};
+use vixen_runtime::link::Links;
 
-use super::timers::LAZY_WRITE;
-use super::{SyncError, SyncNode};
-use crate::store::{Beside, Retention, StoreError};
-use vixen_vote::{Effects, Envelope, Write};
+use super::{SyncError, SyncNode, SyncOptions};
+use crate::metrics::Metrics;
+use crate::store::{Forgetting, Store, StoreError};
+use vixen_vote::{Batch, Commits, Disk, Effects, Envelope, Orderer, Retention, answer, caught_up};
 
-/// More elections than this do not wait.
-const ELECTIONS_MAX: usize = 4_096;
 /// Elections that took longer are worth a line of a debugging log.
 const SLOW_MS: u64 = 100;
 /// Elections that one commit looks at for forgetting.
 const FORGET_ROWS_MAX: usize = 2_048;
+/// No more is read for a reader whose link has this much waiting.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// The store, and what says which elections may go with a commit.
+pub(super) struct Writer<'a> {
+    store: &'a mut Store,
+    orderer: &'a Orderer,
+    retention: &'a mut Retention,
+    options: &'a SyncOptions,
+    metrics: &'a Metrics,
+}
+
+impl Disk for Writer<'_> {
+    type Error = StoreError;
+
+    fn write(&mut self, batch: &Batch) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        let (age, newest) = (self.options.feed_retention, self.orderer.newest_elected());
+        let upto = self.retention.known_for(age, newest, begun.into_std());
+        let floors = self.retention.floors(&self.options.membership);
+        let may_go = |elected: &Elected| {
+            let owner = self.orderer.owner_row(elected.meta.id.owner);
+            Retention::may_go(&floors, owner, elected)
+        };
+        let forgetting = Forgetting { upto, may_go: &may_go, rows_max: FORGET_ROWS_MAX };
+        match self.store.commit(batch, batch.has_elections.then_some(forgetting)) {
+            Ok(()) => {}
+            Err(error) if error.is_of_room(&self.options.dir) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        self.metrics.commits.increment(1);
+        self.metrics.commit_rows.increment(batch.writes.len() as u64);
+        self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
+        Ok(true)
+    }
+}
 
 impl SyncNode {
-    /// Does what the steps owe, in the order the vote asks for.
-    pub(super) fn settle(&mut self, fx: Effects, stop: bool) -> Result<(), SyncError> {
+    /// Does what the steps of a turn owe, and writes all that waits if so asked.
+    pub(super) fn settle(&mut self, fx: Effects, writes_all: bool) -> Result<(), SyncError> {
+        self.count(&fx);
+        let now = Instant::now().into_std();
+        let (commits, mut writer) = self.writer();
+        match commits.turn(now, fx, writes_all, &mut writer)? {
+            Some(fx) => self.leave(fx)?,
+            None => self.cease(),
+        }
+        self.deliver();
+        Ok(())
+    }
+
+    pub(super) fn writer(&mut self) -> (&mut Commits, Writer<'_>) {
+        let Self { commits, store, orderer, retention, options, metrics, .. } = self;
+        (commits, Writer { store, orderer, retention, options, metrics })
+    }
+
+    fn count(&self, fx: &Effects) {
         for drop in &fx.dropped {
             self.metrics.dropped(*drop);
-        }
-        let is_overdue = self.unwritten_since.is_some_and(|since| since.elapsed() >= LAZY_WRITE);
-        // A peer's vote counts from its first word on: its store must be remembered by then.
-        let has_stranger = self.standings.has_stranger();
-        let is_uncounted = !self.is_counted;
-        let is_many = self.elections.len() >= ELECTIONS_MAX;
-        let all = is_overdue || stop || has_stranger || is_uncounted || is_many;
-        if !fx.writes.is_empty() {
-            self.unwritten.extend_from_slice(&fx.writes);
-            self.unwritten_since.get_or_insert_with(Instant::now);
         }
         self.metrics.ballots_started.increment(fx.ballots_started);
         for (segment, waited_ms) in &fx.waited {
@@ -43,127 +85,69 @@ impl SyncNode {
                 tracing::debug!(%segment, waited_ms, "slow election");
             }
         }
-        let must_commit = all || is_awaited(&fx) || self.trimmed_by_peer.is_some();
-        if must_commit && !self.commit(all)? {
-            self.hold(fx);
-            return Ok(());
-        }
-        self.finish(fx)
     }
 
-    /// Does what steps owe once their writes are durable.
-    pub(super) fn finish(&mut self, fx: Effects) -> Result<(), SyncError> {
+    /// Says what may leave, now that what it depends on is durable.
+    pub(super) fn leave(&mut self, fx: Effects) -> Result<(), SyncError> {
+        let (now, trimmed_to) = (Instant::now().into_std(), self.trimmed_to());
+        let commits = self.store.commits();
         if fx.ends_feeds {
-            self.feeds.trim(self.trimmed_to());
+            self.feeds.trim(trimmed_to, &mut self.out);
         }
-        for Envelope { to, message, .. } in fx.sends {
-            self.tell_peer(to, message);
+        for Envelope { to, message, after: _ } in fx.sends {
+            self.peers.tell(to, message, commits, &mut self.out);
         }
         for (to, owner) in fx.forgotten {
-            let trimmed_to = self.trimmed_to();
-            self.tell_peer(to, Message::OwnerForgotten { owner, trimmed_to });
+            let message = Message::OwnerForgotten { owner, trimmed_to };
+            self.peers.tell(to, message, commits, &mut self.out);
         }
-        for (to, segment, answer) in fx.answers {
-            self.answer(to, segment, answer)?;
+        for (to, segment, said) in fx.answers {
+            let message = answer(&self.store, self.commits.elections(), segment, said)?;
+            let is_of = |peer: &PeerId| matches!(peer, PeerId::Ndb { id, .. } if *id == to);
+            let links = self.links.iter().filter(|(_, linked)| is_of(&linked.peer));
+            self.out.extend(links.map(|(link, _)| (link, message.clone())));
         }
-        let now = Instant::now();
         for election in fx.elected {
             let elected = election.elected;
-            self.feeds.publish(elected, !self.votes.is_reserve_of(elected.meta.id.owner), now);
+            let is_urgent = !self.orderer.is_reserve_of(elected.meta.id.owner);
+            self.feeds.publish(elected, is_urgent, now);
             self.metrics.elected.increment(1);
-            self.elections.push(election.write());
-            self.unwritten_since.get_or_insert_with(Instant::now);
-        }
-        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
-        if !fx.later.is_empty() {
-            self.elections.extend(fx.later);
-            self.unwritten_since.get_or_insert_with(Instant::now);
         }
         for (to, owner, after) in fx.catch_ups {
-            self.catch_up(to, owner, after)?;
+            let row = self.orderer.owner_row(owner).unwrap_or_default();
+            let Some(after) = self.peers.catch_up(to, owner, after, row.contiguous) else {
+                continue;
+            };
+            let unwritten = self.commits.elections();
+            for message in caught_up(&self.store, unwritten, (owner, row), after, trimmed_to)? {
+                self.peers.tell(to, message, commits, &mut self.out);
+            }
         }
-        if self.feeds.is_reading() {
-            self.feeds.read_on(&self.store, elected_of(&self.elections))?;
-        }
-        let watermark = self.votes.watermark().filter(|_| self.has_joined);
-        if let Some(watermark) = watermark {
-            assert!(watermark >= self.told, "V3: the watermark never falls");
-            self.told = watermark;
-        }
-        self.feeds.tell(watermark, now);
-        // A refusal is for good: none may leave while a crash can bring the owner back.
-        if forgets && !self.commit(true)? {
-            self.hold(Effects::default());
-        }
+        self.read_on()?;
+        let watermark = self.orderer.watermark().filter(|_| self.peers.has_joined());
+        self.feeds.tell(watermark, now, &mut self.out);
         self.tell_metrics();
         Ok(())
     }
 
-    /// Commits the votes that wait, and `all`: the elections after them, and what may be forgotten.
-    /// `false` when the disk has no room for it: then all of it waits on.
-    pub(super) fn commit(&mut self, all: bool) -> Result<bool, StoreError> {
-        let elections = if all { self.elections.as_slice() } else { &[] };
-        let standings = if all { self.standings.unwritten() } else { Vec::new() };
-        let beside = Beside { standings, trimmed_to: self.trimmed_by_peer };
-        let rows = self.unwritten.len() + elections.len();
-        let has_stranger = self.standings.has_stranger();
-        if rows == 0 && beside.trimmed_to.is_none() && !has_stranger && self.is_counted {
-            self.unwritten_since = self.unwritten_since.filter(|_| !all);
-            return Ok(true);
+    /// Reads on in the store for readers that have not come to its end.
+    pub(super) fn read_on(&mut self) -> Result<(), StoreError> {
+        if !self.feeds.is_reading() {
+            return Ok(());
         }
-        let begun = Instant::now();
-        let floors = self.applied.floors(&self.options.membership);
-        let votes = &self.votes;
-        let may_go = |elected: &Elected| {
-            let owner = votes.owner_row(elected.meta.id.owner);
-            floors.get(&elected.challenger.group).is_some_and(|floor| elected.stamp() <= *floor)
-                // An owner that was dropped has been elected to its end.
-                && owner.is_none_or(|row| elected.meta.id.seq <= row.contiguous)
-        };
-        let retention = Retention {
-            upto: self.ages.older_than(self.options.feed_retention, votes.newest_elected(), begun),
-            may_go: &may_go,
-            rows_max: FORGET_ROWS_MAX,
-        };
-        let writes = self.unwritten.iter().chain(elections);
-        match self.store.commit(writes, &beside, all.then_some(retention)) {
-            Ok(()) => {}
-            Err(error) if error.is_of_room(&self.options.dir) => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        self.unwritten.clear();
-        self.trimmed_by_peer = None;
-        self.is_counted = true;
-        if all {
-            self.elections.clear();
-            self.standings.written();
-            self.unwritten_since = None;
-        }
-        self.metrics.commits.increment(1);
-        self.metrics.commit_rows.increment(rows as u64);
-        self.metrics.commit_seconds.record(begun.elapsed().as_secs_f64());
-        Ok(true)
+        let Self { feeds, store, commits, links, out, .. } = self;
+        let has_room = |link| has_room(links, link);
+        feeds.read_on(&*store, store.trimmed_to(), commits.elections(), has_room, out)
     }
 
     /// Elections up to here may be forgotten here.
     pub(super) fn trimmed_to(&self) -> Stamp {
-        self.store.trimmed_to().max(self.trimmed_by_peer.unwrap_or_default())
+        self.store.trimmed_to().max(self.commits.trimmed_to())
     }
 }
 
-/// Whether something that leaves depends on the writes of these steps. A draft of the home itself
-/// goes to nobody: it may ride with the proposal that follows it. A ceiling is awaited by the
-/// watermark, an election by the feeds if this node's own vote is in it.
-fn is_awaited(fx: &Effects) -> bool {
-    let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
-    let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
-    has_ceiling || (leaves && !fx.writes.is_empty())
-}
-
-/// The elections among rows that wait.
-pub(super) fn elected_of(unwritten: &[Write]) -> impl Iterator<Item = Elected> + Clone {
-    unwritten.iter().filter_map(|write| match write {
-        Write::Elected(elected, _) => Some(*elected),
-        _ => None,
+fn has_room(links: &Links, link: vixen_runtime::link::LinkId) -> bool {
+    links.get(link).is_some_and(|linked| {
+        linked.sender.waiting_bytes() <= WAITING_BYTES_MAX && !linked.sender.is_closed()
     })
 }

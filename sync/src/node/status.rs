@@ -6,16 +6,17 @@ use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
 use vixen_core::wire::PeerId;
 use vixen_runtime::clock::wall_time;
+use vixen_runtime::link::LinkId;
 
 use super::SyncNode;
-use vixen_vote::PendingReport;
+use vixen_vote::{FeedReport, PendingReport};
 
 impl SyncNode {
     pub(super) fn status(&self) -> serde_json::Value {
         let roster = &self.options.roster;
         let redundancy = self.redundancy();
         let now = wall_time();
-        let report = self.votes.report(now);
+        let report = self.orderer.report(now);
         let (order_ahead_ms, clock_ahead_ms) = self.leads_ms(now);
         let pending: Vec<_> =
             report.pending.iter().map(|pending| self.pending_line(pending)).collect();
@@ -35,22 +36,23 @@ impl SyncNode {
             .membership
             .sync_peers(self.options.id)
             .map(|id| {
-                let peer = self.peers.get(&id);
+                let link = self.peers.link(id);
+                let linked = link.and_then(|link| self.links.get(link));
                 serde_json::json!({
                     "peer": roster.sync(id),
-                    "up": peer.is_some(),
-                    "silent": peer.is_some_and(|peer| self.links.is_silent(peer.link)),
-                    "taken": peer.is_some_and(|peer| peer.is_taken),
+                    "up": link.is_some(),
+                    "silent": link.is_some_and(|link| self.links.is_silent(link)),
+                    "taken": self.peers.has_taken(id),
                     "suspected": report.suspected.contains(&id),
-                    "commits": self.standings.get(id).map(|standing| standing.commits),
-                    "store": peer.map(|peer| peer.store.to_string()),
-                    "waiting_bytes": peer.map(|peer| peer.sender.waiting_bytes()),
+                    "commits": self.commits.standing(id).map(|standing| standing.commits),
+                    "store": self.peers.store(id).map(|store| store.to_string()),
+                    "waiting_bytes": linked.map(|linked| linked.sender.waiting_bytes()),
                     "last_down": self.last_down.get(&id),
                 })
             })
             .collect();
         let applied: Vec<_> = self
-            .applied
+            .retention
             .nodes()
             .iter()
             .map(|(id, stamp)| serde_json::json!({"ndb": roster.ndb(*id), "stamp": stamp.0}))
@@ -68,8 +70,8 @@ impl SyncNode {
                 "members": redundancy.sync.members,
             },
             "links": links,
-            "joined": self.has_joined,
-            "aside": self.is_aside,
+            "joined": self.peers.has_joined(),
+            "aside": self.health.is_aside(),
             "commits": self.store.commits(),
             "hedge_ms": report.hedge_ms,
             "clock": report.clock.0,
@@ -85,14 +87,10 @@ impl SyncNode {
             "pending": pending,
             "trimmed_to": self.trimmed_to().0,
             "applied": applied,
-            "feeds": self.feeds.report(),
+            "feeds": self.feeds_report(),
             "segments_nowhere": redundancy.nowhere_status(),
-            "disk": {
-                "free_bytes": self.room.free(),
-                "reserve_bytes": self.room.reserve(),
-                "is_full": self.is_full,
-            },
-            "unwritten_rows": self.unwritten.len() + self.elections.len(),
+            "disk": self.room.report(),
+            "unwritten_rows": self.commits.rows(),
         })
     }
 }
@@ -107,11 +105,25 @@ impl SyncNode {
             "draft": pending.draft.map(|draft| draft.0),
             "promised": pending.promised.0,
             "coordinator": roster.sync(pending.coordinator),
-            "age_ms": pending.age_ms.max(self.pending_ages.age_ms(pending.segment, Instant::now())),
+            "age_ms": pending.age_ms.max(self.retries.age_ms(pending.segment, Instant::now().into_std())),
             "waits_for": pending.waits_for.text(roster),
             "waits_for_kind": pending.waits_for.kind(),
             "waits_for_nodes": from,
         })
+    }
+
+    fn feeds_report(&self) -> Vec<serde_json::Value> {
+        let line = |feed: FeedReport<LinkId>| {
+            let linked = self.links.get(feed.link);
+            serde_json::json!({
+                "link": feed.link.to_string(),
+                "reader": linked.map(|linked| &linked.name),
+                "reading_from_store": feed.is_reading,
+                "told_watermark": feed.told.0,
+                "waiting_bytes": linked.map(|linked| linked.sender.waiting_bytes()),
+            })
+        };
+        self.feeds.report().map(line).collect()
     }
 
     /// What the entry of an owner is called, while it is linked.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, NdbId, SegmentId, Seq, Shard};
+use vixen_core::id::{
+    Ballot, Digest, GroupId, MapVersion, NdbId, OwnerId, SegmentId, Seq, Shard, Stamp,
+};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::segment::{Challenger, Elected, SegmentMeta};
 use vixen_core::wire::DraftAnswer;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::ids::new_store_id;
-use vixen_runtime::link::{End, join};
+use vixen_runtime::link::{End, LinkSender, join};
 
 use super::*;
 

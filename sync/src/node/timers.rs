@@ -1,4 +1,4 @@
-//! What a sync node does without a message: hedges, retries, standing aside after a stall.
+//! What a sync node does without a message: hedges, retries, commits of what waited for long.
 
 use std::time::Duration;
 
@@ -9,84 +9,47 @@ use vixen_core::wire::PeerId;
 use vixen_runtime::clock::wall_time;
 
 use super::SyncNode;
-use vixen_vote::{Effects, Input};
-
-/// Rows that nothing sent depends on wait at most this long for a commit that is needed anyway.
-pub(super) const LAZY_WRITE: Duration = Duration::from_millis(200);
-/// Pause between looks at segments that have been pending for long.
-const RETRY: Duration = Duration::from_secs(1);
-/// A loop that comes this late to what was due has been paused, or its disk or machine is slow.
-const STALL: Duration = Duration::from_millis(200);
-/// How long a node stands aside then: it has to read what came meanwhile, and others need not wait.
-const STALLED_ASIDE: Duration = Duration::from_millis(200);
-/// Pause between reads of the store for followers whose links were full.
-const READ_ON: Duration = Duration::from_millis(2);
-/// Pause between looks for owners that are idle, in a node that is not.
-const EXPIRE_OWNERS: Duration = Duration::from_secs(600);
+use vixen_vote::{Effects, Input, Look, READ_ON};
 
 impl SyncNode {
     pub(super) fn next_timer(&self) -> Option<Instant> {
-        let looks = [self.disk_at, Instant::from_std(self.links.due_at())];
-        if self.is_full {
+        let looks = [self.room.due_at(), Instant::from_std(self.links.due_at())];
+        if self.room.is_full() {
             return looks.into_iter().min();
         }
-        let unwritten = self.unwritten_since.map(|since| since + LAZY_WRITE);
-        let hedge = self.votes.due_in_ms(wall_time()).filter(|_| !self.is_stalled());
+        let hedge = self.orderer.due_in_ms(wall_time()).filter(|_| !self.health.is_stalled());
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
-        let timers =
-            [unwritten, hedge, self.feeds.due_at(), self.retry_at, reading, self.stalled_until];
-        timers.into_iter().flatten().chain(looks).min()
-    }
-
-    /// Stands aside for a while when the loop comes very late to what was due.
-    pub(super) fn note_stall(&mut self, due: Option<Instant>, wall: WallTime, fx: &mut Effects) {
-        let now = Instant::now();
-        if due.is_some_and(|due| now > due + STALL) {
-            self.metrics.stalls.increment(1);
-            self.stalled_until = Some(now + STALLED_ASIDE);
-            self.tell_aside(wall, fx);
-        } else if self.stalled_until.is_some_and(|until| until <= now) {
-            self.stalled_until = None;
-            self.tell_aside(wall, fx);
-            for input in std::mem::take(&mut self.deferred) {
-                self.votes.step(wall, input, fx);
-            }
-        }
-    }
-
-    pub(super) const fn is_stalled(&self) -> bool {
-        self.stalled_until.is_some()
+        let machines = [
+            self.commits.due_at(),
+            self.feeds.due_at(),
+            self.retries.due_at(),
+            self.health.due_at(),
+        ];
+        let machines = machines.into_iter().flatten().map(Instant::from_std);
+        machines.chain(hedge).chain(reading).chain(looks).min()
     }
 
     pub(super) fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
-        let clock = Instant::now();
-        while let Some(segment) = self.votes.overdue(now).filter(|_| !self.is_stalled()) {
-            self.votes.step(now, Input::Overdue { segment }, fx);
+        let clock = Instant::now().into_std();
+        while let Some(segment) = self.orderer.overdue(now).filter(|_| !self.health.is_stalled()) {
+            self.orderer.step(now, Input::Overdue { segment }, fx);
         }
-        if self.votes.pending_segments() == 0 {
-            if self.retry_at.take().is_some() {
-                self.pending_ages.note(std::iter::empty(), clock);
-                self.metrics.waiting(&self.votes.waiting(now));
+        match self.retries.look(self.orderer.pending_ids(), clock) {
+            Look::Nothing => {}
+            Look::Retry => {
+                self.orderer.step(now, Input::Retry, fx);
+                self.metrics.waiting(&self.orderer.waiting(now));
             }
-        } else if self.retry_at.is_some_and(|at| at <= clock) {
-            self.votes.step(now, Input::Retry, fx);
-            self.retry_at = Some(clock + RETRY);
-            self.pending_ages.note(self.votes.pending_ids(), clock);
-            self.metrics.waiting(&self.votes.waiting(now));
-        } else if self.retry_at.is_none() {
-            self.retry_at = Some(clock + RETRY);
-            self.pending_ages.note(self.votes.pending_ids(), clock);
+            Look::Over => self.metrics.waiting(&self.orderer.waiting(now)),
         }
-        // The last of what is stepped: nothing is refused for it before it is durable.
-        if self.votes.has_ended_owners() || self.owners_expired_at.elapsed() >= EXPIRE_OWNERS {
-            self.owners_expired_at = clock;
+        if self.retention.looks_for_owners(self.orderer.has_ended_owners(), clock) {
             let linked = self.links.values().filter_map(|linked| match linked.peer {
                 PeerId::Entry { owner } => Some(owner),
                 PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
             });
             let (keep, trimmed_to) = (linked.collect(), self.trimmed_to());
-            self.votes.step(now, Input::ExpireOwners { keep, trimmed_to }, fx);
+            self.orderer.step(now, Input::ExpireOwners { keep, trimmed_to }, fx);
         }
     }
 }

@@ -18,8 +18,9 @@ use vixen_core::segment::Elected;
 use vixen_core::time::{UtcDay, WallTime};
 use vixen_runtime::lmdb::{self, Formats};
 
-use crate::node::Standing;
-use vixen_vote::{OWNER_IDLE_MS, OwnerRow, Recovered, VoteState, Write};
+use vixen_vote::{
+    Batch, Elections, OWNER_IDLE_MS, OwnerRow, Recovered, Standing, VoteState, Write,
+};
 
 pub use error::StoreError;
 
@@ -68,22 +69,13 @@ pub(crate) struct Store {
 }
 
 /// Which elections go with a commit.
-pub(crate) struct Retention<'a> {
+pub(crate) struct Forgetting<'a> {
     /// None above this stamp.
     pub(crate) upto: Stamp,
     /// Whether this one may.
     pub(crate) may_go: &'a dyn Fn(&Elected) -> bool,
     /// Elections looked at, so that a commit does not take long.
     pub(crate) rows_max: usize,
-}
-
-/// What a commit writes besides the rows of the vote.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Beside {
-    /// Standings of peers.
-    pub(crate) standings: Vec<(SyncId, Standing)>,
-    /// A peer has forgotten elections up to here.
-    pub(crate) trimmed_to: Option<Stamp>,
 }
 
 /// Whether an ndb node keeps its messages there.
@@ -214,24 +206,23 @@ impl Store {
     /// the store was opened without fsync. Blocking. After an error nothing is certain but what is
     /// on disk; of one [of room](StoreError::is_of_room) the same commit is to be tried again, before
     /// any other.
-    pub(crate) fn commit<'a>(
+    pub(crate) fn commit(
         &mut self,
-        writes: impl IntoIterator<Item = &'a Write>,
-        beside: &Beside,
-        retention: Option<Retention<'_>>,
+        batch: &Batch,
+        retention: Option<Forgetting<'_>>,
     ) -> Result<(), StoreError> {
         let mut txn = self.env.write_txn()?;
-        for write in writes {
+        for write in &batch.writes {
             self.put(&mut txn, write)?;
         }
-        for (peer, standing) in &beside.standings {
+        for (peer, standing) in &batch.standings {
             self.peers.put(&mut txn, &[peer.0], &encode(standing)?)?;
         }
         let forgotten = match retention {
             Some(retention) => self.forget(&mut txn, &retention)?,
             None => None,
         };
-        let trimmed_to = self.trimmed_to.max(beside.trimmed_to.max(forgotten).unwrap_or_default());
+        let trimmed_to = self.trimmed_to.max(batch.trimmed_to.max(forgotten).unwrap_or_default());
         if trimmed_to > self.trimmed_to {
             self.meta.put(&mut txn, KEY_TRIMMED, &keys::stamp(trimmed_to))?;
         }
@@ -246,7 +237,7 @@ impl Store {
     fn forget(
         &self,
         txn: &mut RwTxn<'_>,
-        retention: &Retention<'_>,
+        retention: &Forgetting<'_>,
     ) -> Result<Option<Stamp>, StoreError> {
         let upto = keys::stamp(retention.upto);
         let mut goes = Vec::new();
@@ -316,21 +307,19 @@ impl Store {
         }
         Ok(())
     }
+}
 
-    /// Elected segments above `after`, by stamp, at most `limit`.
-    pub(crate) fn elected_after(
-        &self,
-        after: Stamp,
-        limit: usize,
-    ) -> Result<Vec<Elected>, StoreError> {
+impl Elections for Store {
+    type Error = StoreError;
+
+    fn elected_after(&self, after: Stamp, limit: usize) -> Result<Vec<Elected>, StoreError> {
         let txn = self.env.read_txn()?;
         let from = keys::stamp(Stamp(after.0.saturating_add(1)));
         let rows = self.by_stamp.range(&txn, &(Included(from.as_slice()), Unbounded))?;
         rows.take(limit).map(|row| decode(row?.1)).collect()
     }
 
-    /// Elected segments of `owner` above `after`, by seq, at most `limit`.
-    pub(crate) fn elected_of(
+    fn elected_of(
         &self,
         owner: OwnerId,
         after: Seq,
@@ -412,8 +401,8 @@ mod tests {
     }
 
     fn commit(store: &mut Store, writes: impl IntoIterator<Item = Write>) {
-        let writes: Vec<_> = writes.into_iter().collect();
-        store.commit(&writes, &Beside::default(), None).expect("commits");
+        let batch = Batch { writes: writes.into_iter().collect(), ..Batch::default() };
+        store.commit(&batch, None).expect("commits");
     }
 
     #[test]
@@ -433,8 +422,8 @@ mod tests {
         commit(&mut store, all.map(|e| Write::Elected(e, OwnerRow::default())));
         let kept = all[1].meta.id;
         let may_go = |elected: &Elected| elected.meta.id != kept;
-        let retention = Retention { upto: Stamp(20), may_go: &may_go, rows_max: 9 };
-        store.commit([], &Beside::default(), Some(retention)).expect("commits");
+        let retention = Forgetting { upto: Stamp(20), may_go: &may_go, rows_max: 9 };
+        store.commit(&Batch::default(), Some(retention)).expect("commits");
         assert_eq!(store.elected_after(Stamp::ZERO, 9).expect("reads"), [all[1], all[3]]);
         let owner = meta(1, 1).id.owner;
         assert_eq!(store.elected_of(owner, Seq(0), 9).expect("reads"), [all[3]]);
@@ -442,8 +431,8 @@ mod tests {
         // Looking at few rows at a time comes to the same.
         let may_go = |_: &Elected| true;
         for _ in 0..2 {
-            let retention = Retention { upto: Stamp(u64::MAX), may_go: &may_go, rows_max: 1 };
-            store.commit([], &Beside::default(), Some(retention)).expect("commits");
+            let retention = Forgetting { upto: Stamp(u64::MAX), may_go: &may_go, rows_max: 1 };
+            store.commit(&Batch::default(), Some(retention)).expect("commits");
         }
         assert!(store.elected_after(Stamp::ZERO, 9).expect("reads").is_empty());
         assert_eq!((store.trimmed_to(), store.commits()), (Stamp(30), 4));
@@ -471,8 +460,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
         let standing = Standing { store: store.store_id(), run: 3, commits: 4 };
-        let beside = Beside { standings: vec![(SyncId(2), standing)], trimmed_to: None };
-        store.commit([], &beside, None).expect("commits");
+        let batch = Batch { standings: vec![(SyncId(2), standing)], ..Batch::default() };
+        store.commit(&batch, None).expect("commits");
         assert!(store.forget_peer(SyncId(2)).expect("forgets"));
         assert!(!store.forget_peer(SyncId(2)).expect("forgets"));
         assert!(store.standings().expect("reads").is_empty());
@@ -492,8 +481,13 @@ mod tests {
             Write::Elected(elected(1, 3, 30), row(1, 10)),
         ];
         let standing = Standing { store: id, run: 3, commits: 4 };
-        let beside = Beside { standings: vec![(SyncId(2), standing)], trimmed_to: Some(Stamp(5)) };
-        store.commit(&writes, &beside, None).expect("commits");
+        let batch = Batch {
+            writes: writes.to_vec(),
+            standings: vec![(SyncId(2), standing)],
+            trimmed_to: Some(Stamp(5)),
+            ..Batch::default()
+        };
+        store.commit(&batch, None).expect("commits");
         drop(store);
         let store = Store::open(dir.path(), BYTES_MAX, true).expect("opens again");
         assert_eq!((store.store_id(), store.commits(), store.trimmed_to()), (id, 1, Stamp(5)));

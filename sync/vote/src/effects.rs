@@ -55,7 +55,7 @@ impl Election {
 /// rest, then `elected` on the feeds, then [`Orderer::watermark`](super::Orderer::watermark), which
 /// depends on the ceiling, if it has risen. Elected rows may be written later than that: they follow
 /// from votes that are durable at a quorum.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// Rows of the vote.
     pub writes: Vec<Write>,

@@ -14,11 +14,14 @@
 //!    watermark
 //!    Eligibility (durable votes)  Bound (rule 8)  Hedges, Presence (pace, never safety)
 //! ```
-//! Each machine owns its state and keeps its invariants; [`Orderer`] is all that a driver sees.
+//! Each machine owns its state and keeps its invariants; [`Orderer`] is all of the vote that a driver
+//! sees. What it owes goes through [`Commits`], which says when it is written and what leaves then. What a
+//! node keeps of peers and readers beside the vote is in `peers`, pure as well.
 
 mod acceptor;
 mod bound;
 mod clock;
+mod commit;
 mod coordinator;
 mod effects;
 mod eligibility;
@@ -27,12 +30,18 @@ mod learner;
 mod nodes;
 mod orderer;
 mod owners;
+mod peers;
 mod presence;
 mod rules;
 mod watermark;
 
 pub use acceptor::VoteState;
+pub use commit::{Batch, Commits, Disk, LAZY_WRITE};
 pub use effects::{After, Drop, Effects, Election, Envelope, Recovered, Write};
 pub use orderer::{Input, Orderer, PendingReport, VoteOptions, VoteReport, Waiting, WaitsFor};
 pub use owners::{OWNER_IDLE_MS, OwnerRow};
+pub use peers::{
+    Elections, FeedReport, Feeds, Health, Heard, Look, Outbox, Peers, READ_ON, Retention, Retries,
+    Standing, Standings, answer, caught_up,
+};
 pub use rules::{Pick, Proven, Rules};

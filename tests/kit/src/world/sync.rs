@@ -1,21 +1,22 @@
-//! A sync node of the World: the shipped vote, and what its driver does about it, as thin as can be.
+//! A sync node of the World: the shipped vote and the shipped policy of commits, and what their driver
+//! does about links, as thin as can be.
 //!
 //! To be replaced by the pure machines of `sync/` wherever those do the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use vixen_core::id::{GroupId, Lane, NdbId, OwnerId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
-use vixen_core::segment::Elected;
 use vixen_core::wire::{DraftAnswer, Message};
-use vixen_vote::{Effects, Input, OwnerRow, VoteOptions, Votes, Write};
+use vixen_vote::{
+    After, Batch, Commits, Disk, Effects, Input, Orderer, VoteOptions, answer, caught_up,
+};
 
 use super::io::{Arrived, Counted, Fact, Name, Now, Out};
 use super::mutant::Mutant;
 use super::sync_disk::SyncDisk;
 
-/// Rows that nothing sent depends on wait at most so long, as in the driver.
-const LAZY_WRITE_US: u64 = 200_000;
 /// Pause between looks at segments that have been pending for long, as in the driver.
 const RETRY_US: u64 = 1_000_000;
 
@@ -42,30 +43,39 @@ pub(super) struct SyncNode {
 
 /// What a crash takes.
 struct Process {
-    votes: Votes,
-    /// Rows that nothing sent depends on.
-    unwritten: Vec<Write>,
-    /// Elections after them.
-    elections: Vec<Write>,
-    unwritten_since_us: Option<u64>,
+    votes: Orderer,
+    commits: Commits,
     retry_at_us: Option<u64>,
     linked: BTreeMap<Name, Option<OwnerId>>,
     /// Who follows the feed, and the watermark that it was told last.
     followers: BTreeMap<Name, Stamp>,
     elected_to: Stamp,
     applied: BTreeMap<NdbId, Stamp>,
-    trimmed_by_peer: Option<Stamp>,
     /// The newest election at the commit before the last: what is up to it is old enough to go.
     forget_to: (Stamp, Stamp),
     /// A look for idle owners is due, and whether those of linked entries are kept.
     expires: Option<bool>,
 }
 
-fn elected_of(writes: &[Write]) -> impl Iterator<Item = &Elected> {
-    writes.iter().filter_map(|write| match write {
-        Write::Elected(elected, _) => Some(elected),
-        Write::Vote(_) | Write::Ceiling(_) | Write::OwnerSettled(..) | Write::DropOwner(_) => None,
-    })
+/// The disk of a node, and which elections may go with a commit; none do while `upto` is nothing.
+struct Writer<'a> {
+    disk: &'a mut SyncDisk,
+    floors: BTreeMap<GroupId, Stamp>,
+    upto: Option<Stamp>,
+}
+
+impl Disk for Writer<'_> {
+    type Error = Infallible;
+
+    fn write(&mut self, batch: &Batch) -> Result<bool, Infallible> {
+        batch.writes.iter().for_each(|write| self.disk.apply(*write));
+        let trimmed_to = batch.trimmed_to.unwrap_or_default();
+        self.disk.trimmed_to = self.disk.trimmed_to.max(trimmed_to);
+        if let Some(upto) = self.upto.filter(|_| batch.has_elections) {
+            self.disk.forget(upto, &self.floors);
+        }
+        Ok(true)
+    }
 }
 
 impl SyncNode {
@@ -95,18 +105,15 @@ impl SyncNode {
             _ => {}
         }
         let rules = Mutant::rules(self.mutant);
-        let votes = Votes::with_rules(rules, self.options.clone(), recovered);
+        let votes = Orderer::with_rules(rules, self.options.clone(), &recovered);
         self.process = Some(Process {
             elected_to: votes.clock(),
             votes,
-            unwritten: Vec::new(),
-            elections: Vec::new(),
-            unwritten_since_us: None,
+            commits: Commits::default(),
             retry_at_us: None,
             linked: BTreeMap::new(),
             followers: BTreeMap::new(),
             applied: BTreeMap::new(),
-            trimmed_by_peer: None,
             forget_to: (Stamp::ZERO, Stamp::ZERO),
             expires: None,
         });
@@ -120,7 +127,10 @@ impl SyncNode {
     pub(super) fn due_us(&self, now: Now) -> Option<u64> {
         let process = self.process.as_ref()?;
         let hedge = process.votes.due_in_ms(now.wall).map(|ms| now.us + ms * 1_000);
-        let lazy = process.unwritten_since_us.map(|since| since + LAZY_WRITE_US);
+        let lazy = process.commits.due_at().map(|due| {
+            let left = due.saturating_duration_since(now.instant);
+            now.us + u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
+        });
         [hedge, lazy, process.retry_at_us].into_iter().flatten().min()
     }
 
@@ -183,7 +193,7 @@ impl SyncNode {
                 | Message::OwnerForgotten { trimmed_to: to, .. } = message
                     && to > trimmed_to
                 {
-                    process.trimmed_by_peer = Some(to);
+                    process.commits.trim(to);
                 }
                 Input::from_peer(from, message)
             }
@@ -242,58 +252,36 @@ impl SyncNode {
     fn settle(
         &mut self,
         now: Now,
-        fx: Effects,
+        mut fx: Effects,
         crash: Option<Crash>,
         follows: &[(Name, Stamp)],
         out: &mut Out,
     ) {
         if crash == Some(Crash::BeforeCommit) {
-            if self.mutant == Some(Mutant::ReplyBeforeCommit) {
-                out.sends.extend(fx.sends.into_iter().map(|(to, what)| (Name::Sync(to), what)));
-            } else {
-                out.sends.clear();
-            }
+            out.sends.clear();
             return self.crash();
         }
+        if self.mutant == Some(Mutant::ReplyBeforeCommit) {
+            fx.sends.iter_mut().for_each(|sent| sent.after = After::Nothing);
+            fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
+        }
         let Some(process) = &mut self.process else { return };
-        let is_lazy = process.unwritten_since_us.is_some_and(|at| at + LAZY_WRITE_US <= now.us);
-        let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
-        let leaves = !fx.sends.is_empty() || !fx.elected.is_empty();
-        let is_awaited = has_ceiling || (leaves && !fx.writes.is_empty());
-        let is_trimmed = process.trimmed_by_peer.is_some();
-        process.unwritten.extend_from_slice(&fx.writes);
-        if !fx.writes.is_empty() {
-            process.unwritten_since_us.get_or_insert(now.us);
+        let floors = floors(&process.applied, &self.options.membership);
+        let upto = self.forgets.then_some(process.forget_to.0);
+        let mut writer = Writer { disk: &mut self.disk, floors, upto };
+        let is_due = process.commits.due_at().is_some_and(|due| due <= now.instant);
+        let Ok(left) = process.commits.turn(now.instant, fx, false, &mut writer);
+        if is_due {
+            process.forget_to = (process.forget_to.1, process.votes.newest_elected());
         }
-        if is_lazy || is_awaited || is_trimmed {
-            self.commit(is_lazy);
-        }
-        self.finish(now, fx, follows, out);
+        self.leave(left.expect("the disk has room"), follows, out);
         if let Some(Crash::AfterCommit(sent)) = crash {
             out.sends.truncate(sent);
             self.crash();
         }
     }
 
-    fn commit(&mut self, all: bool) {
-        let Some(process) = &mut self.process else { return };
-        process.unwritten.drain(..).for_each(|write| self.disk.apply(write));
-        if let Some(to) = process.trimmed_by_peer.take() {
-            self.disk.trimmed_to = self.disk.trimmed_to.max(to);
-        }
-        if !all {
-            return;
-        }
-        process.elections.drain(..).for_each(|write| self.disk.apply(write));
-        process.unwritten_since_us = None;
-        if self.forgets {
-            let floors = floors(&process.applied, &self.options.membership);
-            self.disk.forget(process.forget_to.0, &floors);
-            process.forget_to = (process.forget_to.1, process.votes.newest_elected());
-        }
-    }
-
-    fn finish(&mut self, now: Now, fx: Effects, follows: &[(Name, Stamp)], out: &mut Out) {
+    fn leave(&mut self, fx: Effects, follows: &[(Name, Stamp)], out: &mut Out) {
         let trimmed_to = self.trimmed_to();
         let Some(process) = &mut self.process else { return };
         if fx.ends_feeds {
@@ -301,36 +289,24 @@ impl SyncNode {
                 out.send(name, Message::FeedTrimmed { to: trimmed_to });
             }
         }
-        out.sends.extend(fx.sends.into_iter().map(|(to, message)| (Name::Sync(to), message)));
+        out.sends.extend(fx.sends.into_iter().map(|sent| (Name::Sync(sent.to), sent.message)));
         for (to, owner) in fx.forgotten {
             out.send(Name::Sync(to), Message::OwnerForgotten { owner, trimmed_to });
         }
-        for (to, segment, answer) in fx.answers {
-            let known = self.disk.get(segment).copied();
-            let known = known
-                .or_else(|| elected_of(&process.elections).find(|e| e.meta.id == segment).copied());
-            if answer == DraftAnswer::OwnerExpired {
+        for (to, segment, said) in fx.answers {
+            if said == DraftAnswer::OwnerExpired {
                 out.count(Counted::Refused);
             }
-            let message = match known {
-                Some(elected) => Message::AdvanceSegmentResolved { elected },
-                None => Message::DraftAnswered { segment, answer },
-            };
+            let Ok(message) = answer(&self.disk, process.commits.elections(), segment, said);
             out.send(Name::Ndb(to), message);
         }
-        for (elected, owner) in fx.elected {
+        for election in fx.elected {
+            let elected = election.elected;
             out.facts.push(Fact::Elected(elected));
             process.elected_to = process.elected_to.max(elected.stamp());
-            process.elections.push(Write::Elected(elected, owner));
-            process.unwritten_since_us.get_or_insert(now.us);
             for follower in process.followers.keys() {
                 out.send(*follower, Message::AdvanceSegmentResolved { elected });
             }
-        }
-        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
-        if !fx.later.is_empty() {
-            process.unwritten_since_us.get_or_insert(now.us);
-            process.elections.extend(fx.later);
         }
         (0..fx.ballots_started).for_each(|_| out.count(Counted::Ballot));
         for (to, owner, after) in fx.catch_ups {
@@ -340,9 +316,6 @@ impl SyncNode {
             self.follow(*name, *after, out);
         }
         self.tell_watermark(out);
-        if forgets {
-            self.commit(true);
-        }
     }
 
     fn follow(&mut self, name: Name, after: Stamp, out: &mut Out) {
@@ -352,9 +325,9 @@ impl SyncNode {
             out.send(name, Message::FeedTrimmed { to: trimmed_to });
             return;
         }
-        let known = self.disk.elected().chain(elected_of(&process.elections));
+        let known = self.disk.elected().copied().chain(process.commits.elections());
         for elected in known.filter(|elected| elected.stamp() > after) {
-            out.send(name, Message::AdvanceSegmentResolved { elected: *elected });
+            out.send(name, Message::AdvanceSegmentResolved { elected });
         }
         process.followers.insert(name, Stamp::ZERO);
     }
@@ -375,25 +348,14 @@ impl SyncNode {
     /// What a peer is told of an owner.
     fn catch_up(&self, to: SyncId, owner: OwnerId, after: Seq, out: &mut Out) {
         let Some(process) = &self.process else { return };
-        let unwritten = elected_of(&process.elections)
-            .filter(|elected| elected.meta.id.owner == owner && elected.meta.id.seq > after);
-        let mut known: Vec<Elected> =
-            self.disk.of_owner(owner, after).chain(unwritten).copied().collect();
-        known.sort_unstable_by_key(|elected| elected.meta.id.seq);
-        let row = process.votes.owner_row(owner).unwrap_or_default();
-        let settled = OwnerRow::forgotten(after, known.first().copied(), row);
-        for elected in known {
-            out.send(Name::Sync(to), Message::AdvanceSegmentResolved { elected });
-        }
-        if let Some(OwnerRow { contiguous, stamp }) = settled {
-            let trimmed_to = self.trimmed_to();
-            let message = Message::OwnerSettled { owner, contiguous, stamp, trimmed_to };
-            out.send(Name::Sync(to), message);
-        }
+        let known = (owner, process.votes.owner_row(owner).unwrap_or_default());
+        let unwritten = process.commits.elections();
+        let Ok(told) = caught_up(&self.disk, unwritten, known, after, self.trimmed_to());
+        told.into_iter().for_each(|message| out.send(Name::Sync(to), message));
     }
 
     fn trimmed_to(&self) -> Stamp {
-        let by_peer = self.process.as_ref().and_then(|process| process.trimmed_by_peer);
+        let by_peer = self.process.as_ref().map(|process| process.commits.trimmed_to());
         self.disk.trimmed_to.max(by_peer.unwrap_or_default())
     }
 

@@ -1,11 +1,12 @@
 //! What a sync node of the World has on disk: the rows of the vote.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use vixen_core::id::{GroupId, OwnerId, SegmentId, Seq, Stamp};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
-use vixen_vote::{OwnerRow, Recovered, VoteState, Write};
+use vixen_vote::{Elections, OwnerRow, Recovered, VoteState, Write};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -67,17 +68,6 @@ impl SyncDisk {
         self.elected.values()
     }
 
-    pub(super) fn get(&self, segment: SegmentId) -> Option<&Elected> {
-        self.elected.get(&segment)
-    }
-
-    /// Of one owner, beyond a seq, in order.
-    pub(super) fn of_owner(&self, owner: OwnerId, after: Seq) -> impl Iterator<Item = &Elected> {
-        let from = SegmentId { owner, seq: after.next() };
-        let to = SegmentId { owner, seq: Seq(u64::MAX) };
-        self.elected.range(from..=to).map(|(_, elected)| elected)
-    }
-
     /// Forgets elections up to a stamp that W nodes of their group have applied, as far as owners are
     /// elected without a gap.
     pub(super) fn forget(&mut self, upto: Stamp, floors: &BTreeMap<GroupId, Stamp>) {
@@ -91,5 +81,28 @@ impl SyncDisk {
         let gone = self.elected.extract_if(.., |id, elected| goes(id, elected));
         let newest = gone.map(|(_, elected)| elected.stamp()).max().unwrap_or_default();
         self.trimmed_to = self.trimmed_to.max(newest);
+    }
+}
+
+impl Elections for SyncDisk {
+    type Error = Infallible;
+
+    fn elected_after(&self, after: Stamp, limit: usize) -> Result<Vec<Elected>, Infallible> {
+        let mut known: Vec<_> =
+            self.elected().filter(|elected| elected.stamp() > after).copied().collect();
+        known.sort_unstable_by_key(Elected::stamp);
+        known.truncate(limit);
+        Ok(known)
+    }
+
+    fn elected_of(
+        &self,
+        owner: OwnerId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Elected>, Infallible> {
+        let from = SegmentId { owner, seq: after.next() };
+        let to = SegmentId { owner, seq: Seq(u64::MAX) };
+        Ok(self.elected.range(from..=to).map(|(_, elected)| *elected).take(limit).collect())
     }
 }

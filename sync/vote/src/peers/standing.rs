@@ -13,16 +13,18 @@ use vixen_core::wire::StandingRefusal;
 
 /// What is remembered of a peer; one row of the database `peers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Standing {
-    pub(crate) store: StoreId,
-    /// Of its process.
-    pub(crate) run: u64,
-    pub(crate) commits: u64,
+pub struct Standing {
+    /// Its store.
+    pub store: StoreId,
+    /// Random number of its process.
+    pub run: u64,
+    /// Commits of that store.
+    pub commits: u64,
 }
 
 /// What is remembered of all peers, and what of that is not on disk yet.
-#[derive(Debug, Default)]
-pub(crate) struct Standings {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standings {
     known: BTreeMap<SyncId, Standing>,
     unwritten: BTreeMap<SyncId, Standing>,
     /// A peer of which nothing is on disk is among the unwritten.
@@ -30,7 +32,9 @@ pub(crate) struct Standings {
 }
 
 impl Standings {
-    pub(crate) fn new(known: Vec<(SyncId, Standing)>) -> Self {
+    /// What is on disk.
+    #[must_use]
+    pub fn new(known: Vec<(SyncId, Standing)>) -> Self {
         Self { known: known.into_iter().collect(), unwritten: BTreeMap::new(), has_stranger: false }
     }
 
@@ -38,7 +42,7 @@ impl Standings {
     ///
     /// # Errors
     /// When it contradicts what is remembered; that stays remembered.
-    pub(crate) fn take(&mut self, peer: SyncId, said: Standing) -> Result<(), StandingRefusal> {
+    pub fn take(&mut self, peer: SyncId, said: Standing) -> Result<(), StandingRefusal> {
         if let Some(known) = self.known.get(&peer) {
             judge(known, &said)?;
             if *known == said {
@@ -52,22 +56,26 @@ impl Standings {
         Ok(())
     }
 
-    pub(crate) fn get(&self, peer: SyncId) -> Option<&Standing> {
+    /// What is remembered of a peer.
+    #[must_use]
+    pub fn get(&self, peer: SyncId) -> Option<&Standing> {
         self.known.get(&peer)
     }
 
     /// Whether a peer counts that nobody here would remember after a crash: that cannot wait.
-    pub(crate) const fn has_stranger(&self) -> bool {
+    #[must_use]
+    pub const fn has_stranger(&self) -> bool {
         self.has_stranger
     }
 
     /// What is to be written with the next commit.
-    pub(crate) fn unwritten(&self) -> Vec<(SyncId, Standing)> {
+    #[must_use]
+    pub fn unwritten(&self) -> Vec<(SyncId, Standing)> {
         self.unwritten.iter().map(|(peer, standing)| (*peer, *standing)).collect()
     }
 
     /// All of that is on disk.
-    pub(crate) fn written(&mut self) {
+    pub fn written(&mut self) {
         self.has_stranger = false;
         self.unwritten.clear();
     }

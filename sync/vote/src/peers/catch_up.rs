@@ -1,0 +1,101 @@
+//! What peers and ndb nodes are told of elections that they missed.
+
+use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp};
+use vixen_core::segment::Elected;
+use vixen_core::wire::{DraftAnswer, Message};
+
+use super::{BATCH, Elections};
+use crate::owners::OwnerRow;
+
+/// Of an owner, what a peer was told on its link: all beyond `from`, up to `to`, without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    from: Seq,
+    to: Seq,
+}
+
+impl Told {
+    /// What is told to a peer that wants all beyond `after`, when elections are known here without
+    /// a gap up to `contiguous`: the place to go on from, and what it has been told then. Who wants
+    /// what is beyond a segment does not say that it has that segment.
+    pub(super) fn go_on(before: Option<Self>, after: Seq, contiguous: Seq) -> (Seq, Self) {
+        match before.filter(|told| (told.from..=told.to).contains(&after)) {
+            Some(told) => (told.to, Self { from: told.from, to: contiguous.max(told.to) }),
+            None => (after, Self { from: after, to: contiguous.max(after) }),
+        }
+    }
+}
+
+/// Everything of an owner beyond `after`: the elections that are still known, in the store or
+/// `unwritten`, and where there is a gap before them, that all up to it are settled. `row` is how far
+/// the owner is elected, and elections up to `trimmed_to` are forgotten.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn caught_up<S: Elections>(
+    store: &S,
+    unwritten: impl Iterator<Item = Elected>,
+    (owner, row): (OwnerId, OwnerRow),
+    after: Seq,
+    trimmed_to: Stamp,
+) -> Result<Vec<Message>, S::Error> {
+    let mut known = Vec::new();
+    let mut read_to = after;
+    loop {
+        let batch = store.elected_of(owner, read_to, BATCH)?;
+        let Some(last) = batch.last().map(|elected| elected.meta.id.seq) else { break };
+        read_to = last;
+        known.extend(batch);
+    }
+    known.extend(unwritten.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after));
+    let first = known.iter().min_by_key(|elected| elected.meta.id.seq).copied();
+    let resolved = |elected| Message::AdvanceSegmentResolved { elected };
+    let mut told: Vec<Message> = known.into_iter().map(resolved).collect();
+    if let Some(OwnerRow { contiguous, stamp }) = OwnerRow::forgotten(after, first, row) {
+        told.push(Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
+    }
+    Ok(told)
+}
+
+/// Answers an ndb node that asks for a draft of a segment that needs none: with its election, where that
+/// is known.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn answer<S: Elections>(
+    store: &S,
+    unwritten: impl Iterator<Item = Elected>,
+    segment: SegmentId,
+    answer: DraftAnswer,
+) -> Result<Message, S::Error> {
+    let stored = store.elected_of(segment.owner, segment.seq.before(), 1)?;
+    let mut known = stored.into_iter().chain(unwritten);
+    Ok(match known.find(|elected| elected.meta.id == segment) {
+        Some(elected) => Message::AdvanceSegmentResolved { elected },
+        None => Message::DraftAnswered { segment, answer },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn go_on(told: Option<(u64, u64)>, after: u64, contiguous: u64) -> (u64, (u64, u64)) {
+        let told = told.map(|(from, to)| Told { from: Seq(from), to: Seq(to) });
+        let (from, Told { from: begin, to }) = Told::go_on(told, Seq(after), Seq(contiguous));
+        (from.0, (begin.0, to.0))
+    }
+
+    #[test]
+    fn a_peer_is_told_what_it_was_not_told_and_nothing_twice() {
+        assert_eq!(go_on(None, 3, 9), (3, (3, 9)));
+        assert_eq!(go_on(Some((3, 9)), 3, 9), (9, (3, 9)));
+        assert_eq!(go_on(Some((3, 9)), 5, 12), (9, (3, 12)));
+        // It wants what is before all that it was told.
+        assert_eq!(go_on(Some((3, 9)), 1, 12), (1, (1, 12)));
+        // It had what lies between by other ways, or will ask.
+        assert_eq!(go_on(Some((3, 9)), 10, 12), (10, (10, 12)));
+        // Beyond a gap: these elections are sent, and counted when the gap is closed.
+        assert_eq!(go_on(None, 7, 5), (7, (7, 7)));
+    }
+}
