@@ -50,6 +50,10 @@ impl NdbCore {
 
     /// All linked ndb nodes have dropped what comes next here: the order goes on where they begin.
     fn rebase(&mut self, base: OrderBase, now: Instant, fx: &mut Effects) {
+        // What a peer said before more was placed here, and contradicts it: its reader does not go there.
+        if base.stamp <= self.reader.delivered() {
+            return;
+        }
         fx.notes.push(Note::LeftBehind { next: self.reader.next_position(), first: base.next });
         // What was placed before is written before.
         self.flush(now, true, fx);

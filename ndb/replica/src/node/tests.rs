@@ -274,6 +274,24 @@ fn an_order_that_is_left_behind_goes_on_after_what_was_placed_is_written() {
     assert_eq!(firsts.collect::<Vec<_>>(), [base.next]);
 }
 
+/// A peer's word stops no node: its replica would have gone where its reader does not.
+#[test]
+fn a_base_that_contradicts_what_was_placed_since_is_not_gone_to() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ndb(0, 1), ndb(0, 2)]);
+    let base = |next, stamp| OrderBase {
+        next: Position(next),
+        stamp: Stamp(stamp),
+        chain: Digest([7; 16]),
+    };
+    let trimmed = |asked, base| Message::OrderTrimmed { asked: Position(asked), base };
+    node.said(ndb(0, 1), trimmed(1, base(50, 40)));
+    node.place(elected(chunk(1, 2).meta, 60));
+    let fx = node.said(ndb(0, 2), trimmed(3, base(70, 80)));
+    assert!(node.jobs.is_empty() && fx.changes.is_empty());
+    assert_eq!(node.core.reader().next_position(), Position(3));
+}
+
 #[test]
 fn a_missing_segment_is_asked_of_the_group_and_comes() {
     let mut node = Node::new(0);
