@@ -37,8 +37,8 @@
 
 mod groups;
 mod io;
-mod parcel;
 mod pending;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -103,7 +103,7 @@ struct Closed {
     /// When that group got it.
     given_at: WallTime,
     /// BEGIN, KEEPs, OVER.
-    parcel: Vec<Message>,
+    sealed: Vec<Message>,
     pending: Pending,
     trims: BTreeSet<NdbId>,
     /// Those of the group that said it is on their disk.
@@ -333,13 +333,13 @@ impl Segmenter {
         let own = meta.map.group_of(meta.shard);
         let group = self.groups.first_willing(own).unwrap_or(own);
         let awaits_durable = pending.awaits_durable();
-        let parcel = parcel::messages_of(chunk, awaits_durable);
+        let sealed = sealed::messages_of(chunk, awaits_durable);
         let closed = Closed {
             meta,
             opened_at,
             group,
             given_at: now,
-            parcel,
+            sealed,
             pending,
             trims: BTreeSet::new(),
             durable: BTreeSet::new(),
@@ -588,13 +588,13 @@ impl Closed {
     /// The same messages as another segment, which nobody has yet.
     fn rename(&mut self, id: SegmentId) {
         self.meta.id = id;
-        for message in &mut self.parcel {
+        for message in &mut self.sealed {
             match message {
                 Message::BeginAdvanceSegment { segment, .. }
                 | Message::KeepAdvanceHistory { segment, .. }
                 | Message::AwaitDurable { segment } => *segment = id,
                 Message::AdvanceSegmentOver { meta } => meta.id = id,
-                other => unreachable!("{} is in no parcel", other.name()),
+                other => unreachable!("{} is in no sealed segment", other.name()),
             }
         }
         self.trims.clear();
@@ -605,18 +605,18 @@ impl Closed {
 
     /// Somebody waits for it to be durable, if nobody did before.
     fn await_durable(&mut self, groups: &Groups, fx: &mut Effects) {
-        let last = self.parcel.last();
+        let last = self.sealed.last();
         if self.is_durable || matches!(last, Some(Message::AwaitDurable { .. })) {
             return;
         }
         let message = Message::AwaitDurable { segment: self.meta.id };
         let linked = groups.linked(self.group);
         fx.sends.extend(linked.map(|ndb| (ndb, message.clone())));
-        self.parcel.push(message);
+        self.sealed.push(message);
     }
 
     fn send(&self, ndb: NdbId, fx: &mut Effects) {
-        fx.sends.extend(self.parcel.iter().map(|message| (ndb, message.clone())));
+        fx.sends.extend(self.sealed.iter().map(|message| (ndb, message.clone())));
     }
 
     fn send_again(&self, ndb: NdbId, fx: &mut Effects) {

@@ -78,7 +78,7 @@ impl Bench {
 }
 
 /// Segments sent whole: group, member, seq.
-fn parcels(fx: &Effects) -> Vec<(u16, u8, u64)> {
+fn sealed(fx: &Effects) -> Vec<(u16, u8, u64)> {
     let over = fx.sends.iter().filter_map(|(to, message)| match message {
         Message::AdvanceSegmentOver { meta } => Some((to.group.0, to.member, meta.id.seq.0)),
         Message::BeginAdvanceSegment { .. } | Message::KeepAdvanceHistory { .. } => None,
@@ -101,7 +101,7 @@ fn moved(seq: u64, from: u16, to: u16) -> Note {
 fn segments_go_round_the_willing_groups() {
     let mut bench = all_willing(3);
     for (seq, group) in [(1, 0), (2, 1), (3, 2), (4, 0)] {
-        assert_eq!(parcels(&bench.close_one()), to_group(group, &[0, 1, 2], seq));
+        assert_eq!(sealed(&bench.close_one()), to_group(group, &[0, 1, 2], seq));
     }
 }
 
@@ -111,14 +111,14 @@ fn a_node_is_not_willing_before_it_says_so() {
     bench.step(Input::NdbUp { ndb: of(0, 0) });
     bench.step(Input::NdbUp { ndb: of(0, 1) });
     bench.up(1, &[0, 1]);
-    assert_eq!(parcels(&bench.close_one()), to_group(1, &[0, 1], 1), "passed over");
+    assert_eq!(sealed(&bench.close_one()), to_group(1, &[0, 1], 1), "passed over");
     bench.stands(0, 0, NdbStanding::Willing);
     bench.placed(1, 1);
     bench.close_one();
-    assert_eq!(parcels(&bench.close_one()), to_group(1, &[0, 1], 3), "one is not W");
+    assert_eq!(sealed(&bench.close_one()), to_group(1, &[0, 1], 3), "one is not W");
     bench.stands(0, 1, NdbStanding::Willing);
     bench.close_one();
-    assert_eq!(parcels(&bench.close_one()), to_group(0, &[0, 1], 5));
+    assert_eq!(sealed(&bench.close_one()), to_group(0, &[0, 1], 5));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_new_link_has_to_say_it_anew() {
     let fx = bench.step(Input::NdbUp { ndb: of(0, 1) });
     assert!(fx.notes.is_empty());
     assert_eq!(bench.segmenter.standing(of(0, 1)), None);
-    assert_eq!(parcels(&bench.close_one()), to_group(1, &[0, 1, 2], 1));
+    assert_eq!(sealed(&bench.close_one()), to_group(1, &[0, 1, 2], 1));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_standing_of_a_node_that_is_not_linked_says_nothing() {
         bench.stands(0, member, NdbStanding::Willing);
         bench.stands(9, member, NdbStanding::Willing);
     }
-    assert_eq!(parcels(&bench.close_one()), to_group(1, &[0, 1], 1));
+    assert_eq!(sealed(&bench.close_one()), to_group(1, &[0, 1], 1));
 }
 
 #[test]
@@ -147,14 +147,14 @@ fn with_no_willing_group_a_segment_stays_with_its_own_and_all_linked_nodes_get_i
     let mut bench = bench(2);
     bench.step(Input::NdbUp { ndb: of(0, 2) });
     bench.up(1, &[1]);
-    assert_eq!(parcels(&bench.close_one()), to_group(0, &[2], 1));
-    assert_eq!(parcels(&bench.close_one()), to_group(1, &[1], 2));
+    assert_eq!(sealed(&bench.close_one()), to_group(0, &[2], 1));
+    assert_eq!(sealed(&bench.close_one()), to_group(1, &[1], 2));
     let fx = bench.step(Input::NdbUp { ndb: of(0, 0) });
-    assert_eq!(parcels(&fx), to_group(0, &[0], 1), "as on every new link");
-    assert!(parcels(&bench.stands(0, 0, NdbStanding::Willing)).is_empty());
+    assert_eq!(sealed(&fx), to_group(0, &[0], 1), "as on every new link");
+    assert!(sealed(&bench.stands(0, 0, NdbStanding::Willing)).is_empty());
     // Its own group has W now: it is there, and the other one comes.
     let fx = bench.stands(0, 2, NdbStanding::Willing);
-    assert_eq!(parcels(&fx), to_group(0, &[0, 2], 2));
+    assert_eq!(sealed(&fx), to_group(0, &[0, 2], 2));
     assert_eq!(fx.notes, [moved(2, 1, 0)]);
     assert_eq!(bench.groups(), [0, 0]);
 }
@@ -168,7 +168,7 @@ fn a_group_that_loses_its_quorum_loses_its_unresolved_segments_in_order() {
     assert!(bench.down(0, 0).notes.is_empty(), "two are W");
     let fx = bench.down(0, 1);
     let wanted = [1, 4, 7].map(|seq| to_group(1, &[0, 1, 2], seq)).concat();
-    assert_eq!(parcels(&fx), wanted);
+    assert_eq!(sealed(&fx), wanted);
     assert_eq!(fx.notes, [1, 4, 7].map(|seq| moved(seq, 0, 1)));
     assert_eq!(bench.groups(), [1, 1, 2, 1, 1, 2, 1]);
     let first = bench.oldest().expect("unresolved");
@@ -178,7 +178,7 @@ fn a_group_that_loses_its_quorum_loses_its_unresolved_segments_in_order() {
     // The next group goes as well: everything is with the last, in order.
     bench.down(1, 0);
     let fx = bench.down(1, 1);
-    let seqs: Vec<_> = parcels(&fx).into_iter().map(|(_, _, seq)| seq).collect();
+    let seqs: Vec<_> = sealed(&fx).into_iter().map(|(_, _, seq)| seq).collect();
     assert!(seqs.is_sorted() && seqs.len() == 5 * 3, "{seqs:?}");
     assert_eq!(bench.groups(), [2; 7]);
 }
@@ -190,12 +190,12 @@ fn a_silent_node_counts_as_unwilling_and_gets_nothing_twice_when_it_is_heard_aga
     bench.close_one();
     let fx = bench.step(Input::NdbSilent { ndb: of(0, 0), is_silent: true });
     assert_eq!(fx.notes, [moved(1, 0, 1)], "one that is heard is not W");
-    assert_eq!(parcels(&fx), to_group(1, &[0, 1, 2], 1));
+    assert_eq!(sealed(&fx), to_group(1, &[0, 1, 2], 1));
     let fx = bench.step(Input::NdbSilent { ndb: of(0, 0), is_silent: false });
-    assert!(fx.sends.is_empty(), "its link has all that was sent: {:?}", parcels(&fx));
+    assert!(fx.sends.is_empty(), "its link has all that was sent: {:?}", sealed(&fx));
     bench.close_one();
     let fx = bench.close_one();
-    assert_eq!(parcels(&fx), to_group(0, &[0, 1], 3), "its group gets segments again");
+    assert_eq!(sealed(&fx), to_group(0, &[0, 1], 3), "its group gets segments again");
     let fx = bench.step(Input::NdbSilent { ndb: of(0, 2), is_silent: true });
     assert!(fx.notes.is_empty(), "one without a link is not silent");
 }
@@ -236,7 +236,7 @@ fn what_waits_without_any_willing_group_goes_to_the_first_that_becomes_willing()
     assert!(bench.step(Input::NdbUp { ndb: of(1, 0) }).sends.is_empty());
     let fx = bench.stands(1, 0, NdbStanding::Willing);
     let wanted = [1, 2, 3].map(|seq| to_group(1, &[0, 2], seq)).concat();
-    assert_eq!(parcels(&fx), wanted);
+    assert_eq!(sealed(&fx), wanted);
     assert_eq!(bench.groups(), [1, 1, 1]);
 }
 
@@ -253,14 +253,14 @@ fn a_refusing_node_is_unwilling_until_it_says_otherwise() {
     assert_eq!(bench.segmenter.standing(of(0, 0)), Some(NdbStanding::DiskFull));
     assert_eq!(bench.oldest().map(|s| s.trims), Some(vec![]));
     let fx = bench.stands(0, 0, NdbStanding::Willing);
-    assert_eq!(parcels(&fx), [(0, 0, 1), (0, 0, 2)], "it has thrown them away");
+    assert_eq!(sealed(&fx), [(0, 0, 1), (0, 0, 2)], "it has thrown them away");
     let again = |seq| Note::SentAgain { segment: id(seq), to: of(0, 0) };
     assert_eq!(fx.notes, [again(1), again(2)]);
     assert!(bench.stands(0, 0, NdbStanding::Willing).sends.is_empty(), "nothing new");
     // What it took while it was unwilling it is not sent again.
     bench.stands(0, 0, NdbStanding::NoFeeds);
     bench.took(0, 0, 2);
-    assert_eq!(parcels(&bench.stands(0, 0, NdbStanding::Willing)), [(0, 0, 1)]);
+    assert_eq!(sealed(&bench.stands(0, 0, NdbStanding::Willing)), [(0, 0, 1)]);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn refusals_of_w_nodes_move_the_segments() {
     bench.close_one();
     bench.unwilling(0, 0, 1);
     let fx = bench.unwilling(0, 2, 1);
-    assert_eq!(parcels(&fx), to_group(1, &[0, 1, 2], 1));
+    assert_eq!(sealed(&fx), to_group(1, &[0, 1, 2], 1));
     let refused = Note::Unwilling { segment: id(1), at: of(0, 2) };
     assert_eq!(fx.notes, [refused, moved(1, 0, 1)]);
     // Late words of the group it left are of no matter to it.
@@ -299,17 +299,17 @@ fn a_silent_group_is_stalled_and_passed_over_until_it_answers() {
     let fx = bench.timeout(STALL_MS - 1);
     assert!(fx.sends.is_empty() && fx.notes.is_empty());
     let fx = bench.timeout(STALL_MS);
-    assert_eq!(parcels(&fx), to_group(1, &[0, 1, 2], 1));
+    assert_eq!(sealed(&fx), to_group(1, &[0, 1, 2], 1));
     assert_eq!(fx.notes, [Note::Stalled { group: GroupId(0) }, moved(1, 0, 1)]);
     assert!(bench.segmenter.is_stalled(GroupId(0)));
     bench.close_one();
-    assert_eq!(parcels(&bench.close_one()), to_group(1, &[0, 1, 2], 3), "passed over");
+    assert_eq!(sealed(&bench.close_one()), to_group(1, &[0, 1, 2], 3), "passed over");
     // An answer, even of what was resolved in the meantime.
     bench.placed(1, 1);
     bench.took(0, 2, 1);
     assert!(!bench.segmenter.is_stalled(GroupId(0)));
     bench.close_one();
-    assert_eq!(parcels(&bench.close_one()), to_group(0, &[0, 1, 2], 5));
+    assert_eq!(sealed(&bench.close_one()), to_group(0, &[0, 1, 2], 5));
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn with_all_groups_stalled_the_segment_stays_and_goes_to_the_first_that_answers(
     assert_eq!(bench.segmenter.timeout_at(), Some(at(60_000)), "no group is waited for");
     bench.now = at(5_000);
     let fx = bench.took(0, 0, 1);
-    assert_eq!(parcels(&fx), to_group(0, &[0, 1, 2], 1));
+    assert_eq!(sealed(&fx), to_group(0, &[0, 1, 2], 1));
     assert_eq!(bench.segmenter.timeout_at(), Some(at(5_000 + STALL_MS)));
 }
 

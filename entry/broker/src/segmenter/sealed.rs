@@ -1,4 +1,4 @@
-//! Parcel: a closed segment as the messages that carry it.
+//! Sealed: a closed segment as the messages that carry it.
 
 use vixen_core::segment::{Chunk, Records};
 use vixen_core::wire::Message;
@@ -8,7 +8,7 @@ use vixen_core::wire::Message;
 const KEEP_BYTES_MAX: usize = 512 << 10;
 
 /// BEGIN, KEEPs and OVER of `chunk`, to be sent back to back; and, where somebody waits for that, the
-/// wish to hear when it is durable.
+/// request to hear when it is durable.
 pub(super) fn messages_of(chunk: Chunk, awaits_durable: bool) -> Vec<Message> {
     let Chunk { meta, topics, records } = chunk;
     let mut messages = vec![Message::BeginAdvanceSegment { segment: meta.id, shard: meta.shard }];
