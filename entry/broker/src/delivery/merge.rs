@@ -125,6 +125,7 @@ impl Merge {
                     return Some(Taken::Overlaps);
                 }
                 if at == passed || at < self.horizon {
+                    assert!(at >= passed, "D2: positions of delivered segments rise");
                     let segment = first.remove();
                     self.waiting_bytes -= segment.records.len();
                     self.passed = Some(segment.first.plus(segment.count));

@@ -316,7 +316,7 @@ impl Delivery {
         let Some(tail) = self.tails.get_mut(&from.group) else { return };
         if tail.is_open_at(from) && version <= self.version {
             tail.interest_changed(version);
-            let is_news = tail.raise(now, next);
+            let is_news = tail.raise(now, from, next);
             self.apply(fx);
             if is_news {
                 self.deliver(fx);
@@ -341,7 +341,7 @@ impl Delivery {
         }
         if self.merge.is_full_at(first, self.waiting_bytes_max) {
             // The tail has gone by all that is before. That may be what the others wait for.
-            if tail.raise(now, first) {
+            if tail.raise(now, from, first) {
                 self.deliver(fx);
             }
             if self.merge.is_full_at(first, self.waiting_bytes_max) {
@@ -353,7 +353,7 @@ impl Delivery {
             }
         }
         let Some(tail) = self.tails.get_mut(&from.group) else { return };
-        tail.raise(now, first.plus(segment.count));
+        tail.raise(now, from, first.plus(segment.count));
         if !self.subscriptions.has_interest() {
             return;
         }
@@ -366,7 +366,7 @@ impl Delivery {
 
     fn on_tail_position(&mut self, now: WallTime, from: NdbId, next: Position, fx: &mut Effects) {
         let Some(tail) = self.tails.get_mut(&from.group) else { return };
-        if tail.is_open_at(from) && tail.raise(now, next) {
+        if tail.is_open_at(from) && tail.raise(now, from, next) {
             self.deliver(fx);
         }
     }

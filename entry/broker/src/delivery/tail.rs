@@ -199,7 +199,7 @@ impl Tail {
         self.applied = self.applied.max(self.asked);
         let missed = self.asked_from.map_or(0, |asked| next.0.saturating_sub(asked.0));
         self.waits_since = Some(now);
-        self.raise(now, next);
+        self.raise(now, from, next);
         Some(missed)
     }
 
@@ -209,7 +209,8 @@ impl Tail {
     }
 
     /// Everything before `next` has been received or is of no interest. Whether that is news.
-    pub(super) fn raise(&mut self, now: WallTime, next: Position) -> bool {
+    pub(super) fn raise(&mut self, now: WallTime, from: NdbId, next: Position) -> bool {
+        assert!(self.is_open_at(from), "D3: only who is followed moves its tail");
         let is_news = self.next.is_none_or(|before| next > before);
         if is_news {
             self.next = Some(next);

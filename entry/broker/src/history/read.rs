@@ -240,6 +240,10 @@ impl Read {
         {
             // H1: what has been given out has left the window, whoever sends it again.
             let Some(piece) = piece.cut(self.direction, self.window, self.left) else { continue };
+            assert!(
+                self.window.start <= piece.lowest() && piece.highest() < self.window.end,
+                "H1: positions rise, or fall, strictly"
+            );
             self.left -= piece.len() as u64;
             let after = piece.after(self.direction);
             match self.direction {
@@ -257,7 +261,13 @@ impl Read {
         // Of equal ranks the one at hand: the other source has nothing before it.
         let first = |source: &&mut Source| (source.rank(), !source.is_ready());
         let source = self.sources.values_mut().min_by_key(first)?;
-        source.take()
+        let rank = source.rank();
+        let piece = source.take();
+        debug_assert!(
+            self.sources.values().all(|other| other.is_ready() || other.rank() >= rank),
+            "H2: every group has sent all it has before what is given out"
+        );
+        piece
     }
 
     /// Asks for what is due. Whether a group turned out to have nothing of it any more.
