@@ -8,15 +8,14 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use rand::RngExt;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use vixen_broker::api::{Outgoing, SessionId, SessionInfo};
+use vixen_broker::api::SessionInfo;
 use vixen_broker::delivery::Change;
 use vixen_broker::event::RouterEvent;
 use vixen_core::segment::{Match, Topic, TopicPattern};
 use vixen_core::time::WallTime;
-
-use super::run::EntryNode;
 
 /// Publications of the router have random numbers from here on: no position is as large.
 const PUBLICATION_MIN: u64 = 1 << 52;
@@ -76,6 +75,13 @@ impl Meta {
         Some(Self { about, ..Self::new(&pattern.realm, name, arguments) })
     }
 
+    /// As it is delivered; `numbers` are random, and tell nobody how many there are.
+    pub(super) fn event(self, numbers: &mut StdRng) -> RouterEvent {
+        let Self { topic, about, arguments } = self;
+        let publication = numbers.random_range(PUBLICATION_MIN..2 * PUBLICATION_MIN);
+        RouterEvent { topic, about, publication, payload: Bytes::from(arguments.to_string()) }
+    }
+
     fn new(realm: &std::sync::Arc<str>, uri: &str, arguments: Value) -> Self {
         let topic = Topic { realm: std::sync::Arc::clone(realm), uri: uri.into() };
         Self { topic, about: None, arguments }
@@ -95,18 +101,4 @@ fn details(now: WallTime, subscription: u64, pattern: &TopicPattern) -> Value {
             Match::Wildcard => "wildcard",
         },
     })
-}
-
-impl EntryNode {
-    /// The events of `meta` for all who have subscribed them.
-    pub(super) fn meta_events(&mut self, meta: Vec<Meta>) -> Vec<(SessionId, Outgoing)> {
-        let mut outgoing = Vec::new();
-        for Meta { topic, about, arguments } in meta {
-            let publication = self.meta_numbers.random_range(PUBLICATION_MIN..2 * PUBLICATION_MIN);
-            let payload = Bytes::from(arguments.to_string());
-            let event = RouterEvent { topic, about, publication, payload };
-            self.delivery.router_event(&event, &mut outgoing);
-        }
-        outgoing
-    }
 }

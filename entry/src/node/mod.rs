@@ -14,7 +14,11 @@ mod owner;
 mod peers;
 mod quorum;
 mod readiness;
+mod reading;
+mod reads;
+mod refused;
 mod run;
+mod settle;
 mod status;
 
 use std::sync::Arc;

@@ -12,10 +12,9 @@
 //! an owner has done so for good. Only then the messages are sent again, as segments of a new owner
 //! (`docs/design/011-the-orders-clock.md`, *Owners*).
 
-use vixen_broker::history::{End, RefPoint, Verdict};
+use vixen_broker::history::Verdict;
 use vixen_broker::segmenter::Input;
-use vixen_core::id::{OwnerId, Position, SegmentId, Stamp, SyncId};
-use vixen_core::membership::Membership;
+use vixen_core::id::SegmentId;
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
@@ -23,39 +22,6 @@ use super::run::{Effects, EntryNode};
 
 /// An owner is used for this long after its last segment, by the order's clock.
 const OWNER_FRESH_MS: u64 = 24 * 60 * 60 * 1_000;
-
-/// Questions about owners have numbers from here on; those about places count from 0.
-const FIRST_QUESTION: u64 = 1 << 62;
-
-/// Owners that sync nodes have forgotten; whether anything of them was elected before.
-#[derive(Debug)]
-pub(super) struct Refused {
-    latest: Option<OwnerId>,
-    end: End<OwnerId>,
-}
-
-impl Refused {
-    pub(super) fn new(membership: &Membership) -> Self {
-        Self { latest: None, end: End::numbered_from(FIRST_QUESTION, membership) }
-    }
-
-    /// When [`EntryNode::settle_refused`] has something to do without an event.
-    pub(super) fn timeout_at(&self) -> Option<WallTime> {
-        self.end.timeout_at()
-    }
-
-    /// How far a sync node has come, as it was asked.
-    pub(super) fn reached(&mut self, from: SyncId, request: u64, stamp: Stamp) {
-        self.end.answered(from, request, stamp);
-    }
-
-    fn ask(&mut self, now: WallTime, owner: OwnerId) {
-        // Nothing in the order is there.
-        let beyond = RefPoint::Position(Position(u64::MAX));
-        // One owner waits at a time.
-        let _has_room = self.end.wait(now, beyond, owner);
-    }
-}
 
 impl EntryNode {
     /// Takes a new owner when the present one is old and nothing of it is under way.

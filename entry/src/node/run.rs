@@ -1,6 +1,6 @@
 //! The loop of an entry's core.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rand::SeedableRng;
@@ -9,10 +9,10 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use vixen_broker::api::{Outgoing, Sent, SessionId, SessionInfo};
+use vixen_broker::api::{SessionId, SessionInfo};
 use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot};
 use vixen_broker::segmenter::{self, Segmenter, SegmenterOptions};
-use vixen_core::id::{NdbId, OwnerId, Position, SyncId};
+use vixen_core::id::{NdbId, OwnerId, SyncId};
 use vixen_core::name::NodeName;
 use vixen_core::order::{self, Placed, Reader};
 use vixen_core::segment::Challenger;
@@ -22,13 +22,13 @@ use vixen_core::wire::{DraftAnswer, Message, PeerId};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 
 use super::clock::Clock;
-use super::history::Reads;
 use super::limits::subscription_limits;
 use super::meta::Meta;
-use super::owner::Refused;
 use super::peers::Peers;
+use super::reads::Reads;
+use super::refused::Refused;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
-use crate::metrics::{Levels, Metrics};
+use crate::metrics::Metrics;
 use crate::outbound::{Outbound, SessionEvent};
 
 /// A group that takes no segment for so long is passed over. Well above what a loaded group needs to
@@ -40,7 +40,7 @@ pub struct EntryNode {
     pub(super) options: EntryOptions,
     pub(super) handle: EntryHandle,
     inbox: mpsc::Receiver<EntryEvent>,
-    room: Arc<Semaphore>,
+    pub(super) room: Arc<Semaphore>,
     pub(super) clock: Clock,
     /// All links, and who is silent.
     pub(super) links: Links,
@@ -66,7 +66,7 @@ pub struct EntryNode {
 /// An open session.
 pub(super) struct Client {
     info: Arc<SessionInfo>,
-    outbound: Outbound,
+    pub(super) outbound: Outbound,
 }
 
 /// What a batch of events owes.
@@ -75,7 +75,7 @@ pub(super) struct Effects {
     pub(super) order: order::Effects,
     pub(super) segmenter: segmenter::Effects,
     pub(super) delivery: delivery::Effects,
-    meta: Vec<Meta>,
+    pub(super) meta: Vec<Meta>,
 }
 
 impl EntryNode {
@@ -439,92 +439,6 @@ impl EntryNode {
             }
         }
         self.delivery.step(now, delivery::Input::Placed { slots }, &mut fx.delivery);
-    }
-
-    /// Does what the steps owe.
-    pub(super) fn settle(&mut self, now: WallTime, fx: Effects) {
-        let Effects { segmenter, delivery, mut meta, .. } = fx;
-        for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
-            self.ndb.send(to, message);
-        }
-        if segmenter.permits > 0 {
-            self.room.add_permits(segmenter.permits);
-        }
-        let changes = delivery.notes.iter().filter_map(|note| match note {
-            delivery::Note::Changed(change) => Meta::changed(now, change),
-            _ => None,
-        });
-        meta.extend(changes);
-        let meta = self.meta_events(meta);
-        let outgoing = segmenter.outgoing.into_iter().chain(delivery.outgoing).chain(meta);
-        self.tell_all(now, outgoing);
-        self.metrics.pattern_steps.increment(delivery.steps as u64);
-        self.note_moves(&segmenter.notes);
-        segmenter.notes.into_iter().for_each(|note| self.note_segmenter(note));
-        delivery.notes.into_iter().for_each(|note| self.note_delivery(note));
-        let position = self.reader.as_ref().map_or(0, |reader| reader.next_position().0);
-        self.metrics.levels(&Levels {
-            unresolved_segments: self.segmenter.unresolved(),
-            unacknowledged_bytes: self.segmenter.unacknowledged_bytes(),
-            position,
-            tail_lag: self.tail_lag(position),
-            subscriptions: self.delivery.subscriptions(),
-            patterns: self.delivery.patterns(),
-            interest_bytes: self.delivery.interest_bytes(),
-        });
-    }
-
-    /// Hands everything to its session. One that has no room for events gets none of this turn's
-    /// any more, and is left out from there on.
-    fn tell_all(&mut self, now: WallTime, outgoing: impl Iterator<Item = (SessionId, Outgoing)>) {
-        let mut lagging: BTreeMap<SessionId, Position> = BTreeMap::new();
-        for (session, outgoing) in outgoing {
-            // One that is gone wants no answer.
-            let Some(Client { outbound, .. }) = self.sessions.get(&session) else { continue };
-            match outgoing {
-                Outgoing::Events(batch) => {
-                    let is_left_out = lagging.contains_key(&session);
-                    if !is_left_out && outbound.send_events(&batch) == Sent::Queued {
-                        continue;
-                    }
-                    // Events that are not stored are lost to it: they are of the moment.
-                    if let Some(first) = batch.first_position() {
-                        lagging.entry(session).or_insert(first);
-                    }
-                }
-                Outgoing::Lagging { from, subscriptions } => {
-                    self.metrics.slow_sessions.increment(1);
-                    // It may have missed something before.
-                    let from = lagging.get(&session).map_or(from, |missed| from.min(*missed));
-                    outbound.send(Outgoing::Lagging { from, subscriptions });
-                }
-                Outgoing::Refused { request, kind, error } => {
-                    if let Some(limit) = error.limit() {
-                        self.metrics.subscription_refused(limit);
-                    }
-                    outbound.send(Outgoing::Refused { request, kind, error });
-                }
-                other => outbound.send(other),
-            }
-        }
-        for (session, from) in lagging {
-            self.metrics.slow_sessions.increment(1);
-            tracing::debug!(session = session.0, %from, "session lags: it goes on from the store");
-            let mut fx = delivery::Effects::default();
-            self.delivery.step(now, delivery::Input::Lag { session, from }, &mut fx);
-            if let Some(Client { outbound, .. }) = self.sessions.get(&session) {
-                fx.outgoing.into_iter().for_each(|(_, outgoing)| outbound.send(outgoing));
-            }
-        }
-    }
-
-    /// Positions by which the slowest tail is behind `position`; 0 where nobody listens.
-    fn tail_lag(&self, position: u64) -> u64 {
-        if self.delivery.subscriptions() == 0 {
-            return 0;
-        }
-        let nexts = self.delivery.tails().filter_map(|tail| tail.next);
-        nexts.map(|next| position.saturating_sub(next.0)).max().unwrap_or(0)
     }
 }
 
