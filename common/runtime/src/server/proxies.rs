@@ -75,13 +75,26 @@ impl Proxies {
 }
 
 /// The parts between separators that are not quoted, the last one first. Quotes are counted from the
-/// end as well: a client may have opened one that its proxy's word would be within.
+/// end as well: a client may have opened one that its proxy's word would be within. One that is escaped
+/// is none: a proxy writes so what the client has called its host.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    text.rsplit(move |letter| {
-        is_quoted ^= letter == '"';
-        letter == separator && !is_quoted
-    })
+    let (mut is_quoted, mut end) = (false, text.len());
+    let mut parts = Vec::new();
+    for (index, letter) in text.char_indices().rev() {
+        if letter == '"' {
+            is_quoted ^= !is_escaped(&text[..index]);
+        } else if letter == separator && !is_quoted {
+            parts.push(&text[index + letter.len_utf8()..end]);
+            end = index;
+        }
+    }
+    parts.push(&text[..end]);
+    parts.into_iter()
+}
+
+/// Whether what follows is escaped: after an odd number of backslashes.
+fn is_escaped(before: &str) -> bool {
+    before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
 /// What a pair says that is `for=…`.
@@ -165,6 +178,16 @@ mod tests {
                 let told = client(&proxies, "10.0.0.1", "forwarded", &values);
                 assert_eq!(told, wanted, "{values:?}");
             }
+        }
+    }
+
+    /// A proxy that tells the host writes the client's own word into a quoted text.
+    #[test]
+    fn a_quote_in_what_the_client_calls_its_host_ends_no_quoted_text() {
+        let proxies = proxies(ClientAddressHeader::Forwarded);
+        for host in [r#"a\",for=198.51.100.1;x=\""#, r#"\""#, r#"a\\\",for=198.51.100.1"#, r"a\\"] {
+            let values = [&*format!("for=192.0.2.7;host=\"{host}\";proto=https")];
+            assert_eq!(client(&proxies, "10.0.0.1", "forwarded", &values), "192.0.2.7", "{host}");
         }
     }
 

@@ -78,11 +78,15 @@ fn unknown_host(request: &Request, allowed: &AllowedHosts) -> Option<String> {
 }
 
 fn is_known(host: &str, allowed: &AllowedHosts) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, port)) if port.is_empty() || port.starts_with(':') => address,
-        Some(_neither) => return *allowed == AllowedHosts::Any,
-        None => host.rsplit_once(':').map_or(host, |(name, _port)| name),
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => {
+            (address, rest.strip_prefix(':').or(rest.is_empty().then_some("")))
+        }
+        None => host.split_once(':').map_or((host, Some("")), |(name, port)| (name, Some(port))),
     };
+    if !port.is_some_and(is_port) {
+        return *allowed == AllowedHosts::Any;
+    }
     let name = name.strip_suffix('.').unwrap_or(name);
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok()
@@ -92,6 +96,11 @@ fn is_known(host: &str, allowed: &AllowedHosts) -> bool {
                 listed.iter().any(|known| known.eq_ignore_ascii_case(name))
             }
         }
+}
+
+/// A port, which may be left out behind its colon (RFC 3986 §3.2.3).
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -117,6 +126,15 @@ mod tests {
             ("127.0.0.1.evil.example", false),
             ("127.1", false),
             ("[::1].evil.example", false),
+            // What stands where a port does.
+            ("localhost:", true),
+            ("localhost:65536", false),
+            ("localhost:+80", false),
+            ("localhost:80:80", false),
+            ("localhost:evil.example", false),
+            ("localhost:80@evil.example", false),
+            ("[::1]:evil.example", false),
+            ("127.0.0.1:80/evil", false),
             ("", false),
         ];
         for (host, known) in table {
