@@ -19,6 +19,7 @@ use vixen_core::id::{PermanentId, Position};
 use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
 
 use crate::event::EventBatch;
+use crate::history::RefPoint;
 
 /// A session id: random, `1..=2^53`, so that every gate can say it (WAMP spec §2.1.2, global scope).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,6 +138,44 @@ pub enum SubscribeMode {
     PrivateReplay,
     /// With what is stored, and never live.
     Snapshot,
+}
+
+/// What a subscriber wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribe {
+    /// Which topics.
+    pub pattern: TopicPattern,
+    /// Where to begin; `None`: with what is published from now on.
+    pub after: Option<After>,
+    /// No more events than these.
+    pub limit: Option<u64>,
+    /// Only what is stored.
+    pub is_snapshot: bool,
+}
+
+/// Where in the past to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// With the first message that there is.
+    Beginning,
+    /// After this.
+    Point(RefPoint),
+}
+
+impl Subscribe {
+    /// How the broker is asked.
+    #[must_use]
+    pub const fn mode(&self) -> SubscribeMode {
+        if self.is_snapshot {
+            SubscribeMode::Snapshot
+        } else if self.limit.is_some() {
+            SubscribeMode::PrivateReplay
+        } else if self.after.is_some() {
+            SubscribeMode::Replay
+        } else {
+            SubscribeMode::Live
+        }
+    }
 }
 
 /// Which of its joins a session means.
@@ -384,7 +423,9 @@ pub enum Holder {
 }
 
 impl Holder {
-    const fn name(self) -> &'static str {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Address => "this client's address at this entry",
             Self::Site => "this client's IPv6 network (48 bits) at this entry",
@@ -409,7 +450,9 @@ impl Holder {
         }
     }
 
-    fn said(self, key: &str) -> String {
+    /// A key of `[limits]` that bounds what it has, in words.
+    #[must_use]
+    pub fn said(self, key: &str) -> String {
         match self {
             Self::Address | Self::Realm | Self::Entry => format!("limits.{key}"),
             Self::Site => format!("limits.{key} for a network of 48 bits"),
@@ -417,7 +460,8 @@ impl Holder {
     }
 
     /// What helps besides, where others have a part in it.
-    const fn elsewhere(self) -> &'static str {
+    #[must_use]
+    pub const fn elsewhere(self) -> &'static str {
         match self {
             Self::Address | Self::Site => "",
             Self::Realm | Self::Entry => ", or at another entry",

@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod api;
+pub mod client;
 pub mod delivery;
 pub mod event;
 pub mod history;

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 
 use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
 
+use vixen_broker::api::Holder;
 use vixen_runtime::address::{AddressBlock, AddressCounts, WideBlock};
 use vixen_runtime::config::Limits;
 
-use super::lock;
+use super::{Full, Kind, lock};
 
 const UNDER_WAY: &str = "vixen_entry_history_answers";
 const REFUSED: &str = "vixen_entry_history_answers_refused_total";
@@ -75,26 +76,28 @@ impl Answers {
     /// Takes a place for an answer to `address` out of `realm`.
     ///
     /// # Errors
-    /// The key of the limit that is reached.
-    pub(crate) fn admit(
-        &self,
-        address: IpAddr,
-        realm: &Arc<str>,
-    ) -> Result<AnswerPlace, &'static str> {
+    /// The limit that is reached.
+    pub(crate) fn admit(&self, address: IpAddr, realm: &Arc<str>) -> Result<AnswerPlace, Full> {
         let (bounds, block) = (self.0.bounds, AddressBlock::of(address));
         let mut counts = lock(&self.0.counts);
         let of_realm = counts.realms.get(realm).copied().unwrap_or(0);
+        let full = |holder, max, limit| Full { kind: Kind::Answers, holder, max, limit };
         let reached = if counts.total >= bounds.total {
-            Some("history-answers-max")
+            Some(full(Holder::Entry, bounds.total, "history-answers-max"))
         } else if of_realm >= bounds.per_realm {
-            Some("history-answers-per-realm-max")
+            Some(full(Holder::Realm, bounds.per_realm, "history-answers-per-realm-max"))
         } else {
+            let is_own = counts.addresses.of(block) >= bounds.per_address;
+            let (holder, max) = match is_own {
+                true => (Holder::Address, bounds.per_address),
+                false => (Holder::Site, bounds.per_site),
+            };
             let counted = counts.addresses.take_within(block, bounds.per_address, bounds.per_site);
-            counted.err().map(|_full| "history-answers-per-address-max")
+            counted.err().map(|_full| full(holder, max, "history-answers-per-address-max"))
         };
-        if let Some(limit) = reached {
-            counter!(REFUSED, "limit" => limit).increment(1);
-            return Err(limit);
+        if let Some(full) = reached {
+            counter!(REFUSED, "limit" => full.limit).increment(1);
+            return Err(full);
         }
         counts.total += 1;
         counts.realms.insert(Arc::clone(realm), of_realm + 1);
@@ -136,7 +139,8 @@ mod tests {
         let answers = Answers::new(&limits);
         let [a, b, c] = [1, 2, 3].map(|last| IpAddr::from([10, 0, 0, last]));
         let [one, other]: [Arc<str>; 2] = ["one".into(), "other".into()];
-        let refused = |address, realm| answers.admit(address, realm).map(drop).expect_err("full");
+        let refused =
+            |address, realm| answers.admit(address, realm).map(drop).expect_err("full").limit;
         let first = answers.admit(a, &one).expect("the first");
         let _second = answers.admit(a, &one).expect("the second");
         assert_eq!(refused(a, &other), "history-answers-per-address-max");

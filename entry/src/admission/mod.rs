@@ -5,6 +5,7 @@
 //! clients. Whoever is let in is a [`AdmittedSession`], which checks what it publishes and subscribes.
 
 mod answers;
+mod full;
 mod reload;
 mod rights;
 mod session;
@@ -19,10 +20,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use vixen_broker::access::{Cost, Exceeded, Meters, Permissions, Publisher, Quotas};
-use vixen_broker::api::Origin;
+use vixen_broker::api::{Holder, Origin};
 use vixen_core::tier::Tier;
 use vixen_core::time::WallTime;
-use vixen_runtime::address::{AddressBlock, AddressCounts};
+use vixen_runtime::address::{AddressBlock, AddressCounts, WideBlock};
 use vixen_runtime::config::Config;
 
 use crate::auth::{
@@ -30,6 +31,7 @@ use crate::auth::{
     Refusal, Step,
 };
 pub(crate) use answers::{AnswerPlace, Answers, describe_answer_metrics};
+pub(crate) use full::{Full, Kind};
 use reload::ReloadRefused;
 pub(crate) use reload::{reload_realms, tell_exposure};
 pub(crate) use rights::{Rights, RightsLost};
@@ -104,18 +106,24 @@ impl Admission {
     /// Lets one more connection of an address in.
     ///
     /// # Errors
-    /// The key of the limit that is reached.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, &'static str> {
+    /// The limit that is reached.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
         let mut present = lock(&self.present);
+        let full = |holder, max, limit| Full { kind: Kind::Sessions, holder, max, limit };
         let reached = if present.total >= self.present_max {
-            Some("sessions-max")
+            Some(full(Holder::Entry, self.present_max, "sessions-max"))
         } else {
-            let counted = present.of.take(AddressBlock::of(address), self.per_address_max);
-            counted.err().map(|_full| "sessions-per-address-max")
+            let (block, max) = (AddressBlock::of(address), self.per_address_max);
+            let site_max = max.saturating_mul(WideBlock::SHARES);
+            let is_own = present.of.of(block) >= max;
+            let (holder, of_holder) =
+                if is_own { (Holder::Address, max) } else { (Holder::Site, site_max) };
+            let counted = present.of.take_within(block, max, site_max);
+            counted.err().map(|_full| full(holder, of_holder, "sessions-per-address-max"))
         };
-        if let Some(limit) = reached {
-            counter!(CONNECTIONS_REFUSED, "limit" => limit).increment(1);
-            return Err(limit);
+        if let Some(full) = reached {
+            counter!(CONNECTIONS_REFUSED, "limit" => full.limit).increment(1);
+            return Err(full);
         }
         present.total += 1;
         drop(present);

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use vixen_broker::access::{
     Act, Ingress, IngressLimits, Message, Permissions, Refusal, SubscribeOptions, TopicText,
 };
-use vixen_broker::api::{Publish, SessionId, SessionInfo};
-use vixen_broker::replay::Wish;
+use vixen_broker::api::{Publish, SessionId, SessionInfo, Subscribe};
 use vixen_core::segment::{Match, TopicPattern};
 
 use super::{Admission, Rights, RightsLost, origin_of};
@@ -94,7 +93,7 @@ impl AdmittedSession {
         &self,
         topic: &impl TopicText,
         options: &SubscribeOptions,
-    ) -> Result<Wish, Refusal> {
+    ) -> Result<Subscribe, Refusal> {
         self.ingress.subscribe(self.permissions(), topic, options)
     }
 

@@ -11,9 +11,14 @@ fn places_are_counted_by_address_and_in_all() {
     let [a, b, c] = [1, 2, 3].map(|last| IpAddr::from([10, 0, 0, last]));
     let first = admission.admit(a).expect("the first");
     let _second = admission.admit(a).expect("the second");
-    assert_eq!(admission.admit(a).map(drop), Err("sessions-per-address-max"));
+    let full = admission.admit(a).map(drop).expect_err("its address is full");
+    assert_eq!(
+        (full.limit, full.holder, full.max),
+        ("sessions-per-address-max", Holder::Address, 2)
+    );
     let _third = admission.admit(b).expect("another address");
-    assert_eq!(admission.admit(c).map(drop), Err("sessions-max"));
+    let full = admission.admit(c).map(drop).expect_err("the entry is full");
+    assert_eq!((full.limit, full.holder, full.max), ("sessions-max", Holder::Entry, 3));
     drop(first);
     assert!(admission.admit(a).is_ok(), "the place is free again");
 }
@@ -24,13 +29,16 @@ fn a_network_of_ipv6_has_the_places_of_one_address_and_a_site_those_of_eight() {
     config.limits.sessions_per_address_max = 1;
     let admission = Arc::new(Admission::new(&config));
     let at = |network: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 1, network, 0, 0, 0, host]);
-    let full = Err("sessions-per-address-max");
+    let full = |address| {
+        let full = admission.admit(address).map(drop).expect_err("full");
+        (full.holder, full.max)
+    };
     let mut inside = Vec::new();
     for network in 0..8 {
         inside.push(admission.admit(at(network, 1)).expect("the first of its network"));
-        assert_eq!(admission.admit(at(network, 2)).map(drop), full, "of the same network");
+        assert_eq!(full(at(network, 2)), (Holder::Address, 1), "of the same network");
     }
-    assert_eq!(admission.admit(at(8, 1)).map(drop), full, "of the same site");
+    assert_eq!(full(at(8, 1)), (Holder::Site, 8), "of the same site");
     let elsewhere = IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 1]);
     assert!(admission.admit(elsewhere).is_ok(), "another site");
 }

@@ -8,6 +8,7 @@
 //! ```
 
 mod context;
+mod driver;
 mod http;
 mod ids;
 mod limits;

@@ -7,9 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use vixen_broker::access::{Lists, PublishOptions, SubscribeOptions};
-use vixen_broker::api::AckLevel;
+use vixen_broker::api::{AckLevel, After};
 use vixen_broker::history::RefPoint;
-use vixen_broker::replay::After;
 use vixen_core::id::Position;
 use vixen_core::segment::{Audience, Eligible, Match};
 use vixen_core::time::WallTime;

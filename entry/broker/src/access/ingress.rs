@@ -18,8 +18,7 @@ use super::options::{PublishOptions, SubscribeOptions};
 use super::permission::Permissions;
 use super::refusal::{Act, Refusal};
 use super::topics::{TopicCache, TopicText};
-use crate::api::{Publish, RequestId, SessionInfo};
-use crate::replay::Wish;
+use crate::api::{Publish, RequestId, SessionInfo, Subscribe};
 
 /// What is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,10 +117,10 @@ impl Ingress {
         permissions: &Permissions,
         topic: &impl TopicText,
         options: &SubscribeOptions,
-    ) -> Result<Wish, Refusal> {
+    ) -> Result<Subscribe, Refusal> {
         let SubscribeOptions { matching, after, limit, is_snapshot } = *options;
         let pattern = self.pattern(permissions, topic, matching)?;
-        Ok(Wish { pattern, after, limit, is_snapshot })
+        Ok(Subscribe { pattern, after, limit, is_snapshot })
     }
 
     /// The topics that the client may read by this pattern.

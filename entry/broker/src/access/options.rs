@@ -2,8 +2,7 @@
 
 use vixen_core::segment::{Audience, Eligible, Match};
 
-use crate::api::AckLevel;
-use crate::replay::After;
+use crate::api::{AckLevel, After};
 
 /// What a publisher asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

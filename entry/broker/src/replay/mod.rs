@@ -26,7 +26,7 @@ use vixen_core::id::{PermanentId, Position};
 use vixen_core::segment::{Receiver, TopicPattern};
 use vixen_core::wire::{HistoryPlace, TailSegment};
 
-use crate::api::{JoinId, SubscribeMode, SubscriptionId};
+use crate::api::{After, JoinId, Subscribe, SubscribeMode, SubscriptionId};
 use crate::event::{Built, EventBatch, Target, build};
 use crate::history::{Bound, Direction, HistoryError, HistoryRequest, RefPoint, Start};
 
@@ -44,28 +44,6 @@ const REPLAY_OVERLAPS_MAX: usize = 8;
 const PAUSE_BEHIND: Duration = Duration::from_millis(10);
 /// Before a read is tried again that failed; it has waited long itself.
 const PAUSE_FAILED: Duration = Duration::from_secs(1);
-
-/// What a subscriber wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// Which topics.
-    pub pattern: TopicPattern,
-    /// Where to begin; `None`: with what is published from now on.
-    pub after: Option<After>,
-    /// No more events than these.
-    pub limit: Option<u64>,
-    /// Only what is stored.
-    pub is_snapshot: bool,
-}
-
-/// Where in the past to begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
-    /// With the first message that there is.
-    Beginning,
-    /// After this.
-    Point(RefPoint),
-}
 
 /// What a read brought.
 #[derive(Debug)]
@@ -145,66 +123,50 @@ pub struct Subscriber {
     is_reading: bool,
 }
 
-impl Wish {
-    /// How the core is asked.
-    pub const fn mode(&self) -> SubscribeMode {
-        if self.is_snapshot {
-            SubscribeMode::Snapshot
-        } else if self.limit.is_some() {
-            SubscribeMode::PrivateReplay
-        } else if self.after.is_some() {
-            SubscribeMode::Replay
-        } else {
-            SubscribeMode::Live
-        }
-    }
-
-    /// Where its replay begins, and the first position and id that it may get.
-    fn start(&self, live_from: Position) -> (Start, Position, Option<PermanentId>) {
-        match self.after {
-            None if self.is_snapshot => (Start::Anywhere, Position::FIRST, None),
-            None => (Start::At(HistoryPlace::Position(live_from)), live_from, None),
-            Some(After::Beginning) => (Start::Anywhere, Position::FIRST, None),
-            Some(After::Point(point)) => {
-                let bound = point.after();
-                let (next, begin) = match bound {
-                    Bound::Position(position) => (position, None),
-                    Bound::Id(id) => (Position::FIRST, Some(id)),
-                };
-                (Start::At(bound.place()), next, begin)
-            }
+/// Where a replay begins, and the first position and id that it may get.
+fn start_of(wanted: &Subscribe, live_from: Position) -> (Start, Position, Option<PermanentId>) {
+    match wanted.after {
+        None if wanted.is_snapshot => (Start::Anywhere, Position::FIRST, None),
+        None => (Start::At(HistoryPlace::Position(live_from)), live_from, None),
+        Some(After::Beginning) => (Start::Anywhere, Position::FIRST, None),
+        Some(After::Point(point)) => {
+            let bound = point.after();
+            let (next, begin) = match bound {
+                Bound::Position(position) => (position, None),
+                Bound::Id(id) => (Position::FIRST, Some(id)),
+            };
+            (Start::At(bound.place()), next, begin)
         }
     }
 }
 
 impl Subscriber {
-    /// The core has answered: the subscription is live from `live_from` on, unless the wish is for
-    /// more; the order ends at `end`. `true`: it stands at once.
+    /// The core has answered: the subscription is live from `live_from` on, unless more is wanted; the order ends at `end`. `true`: it stands at once.
     pub fn subscribed(
         &mut self,
         id: SubscriptionId,
-        wish: &Wish,
+        wanted: &Subscribe,
         live_from: Position,
         end: Position,
     ) -> bool {
         if let Some(known) = self.subscriptions.get(&id) {
             return known.is_announced;
         }
-        let is_live = wish.mode() == SubscribeMode::Live;
-        let (start, next, begin) = wish.start(live_from);
+        let is_live = wanted.mode() == SubscribeMode::Live;
+        let (start, next, begin) = start_of(wanted, live_from);
         let subscription = Subscription {
-            pattern: wish.pattern.clone(),
+            pattern: wanted.pattern.clone(),
             is_live,
             next: if is_live { live_from } else { next },
             begin,
-            left: wish.limit,
+            left: wanted.limit,
             is_announced: is_live,
         };
         self.subscriptions.insert(id, subscription);
         if !is_live {
             let stage =
-                if wish.is_snapshot { Stage::Snapshot { until: end } } else { Stage::Reading };
-            let named = match wish.after {
+                if wanted.is_snapshot { Stage::Snapshot { until: end } } else { Stage::Reading };
+            let named = match wanted.after {
                 Some(After::Point(point)) => Some(point),
                 Some(After::Beginning) | None => None,
             };
@@ -238,6 +200,11 @@ impl Subscriber {
     pub fn unlike(&self, may: impl Fn(&TopicPattern) -> bool) -> Vec<SubscriptionId> {
         let refused = self.subscriptions.iter().filter(|(_, known)| !may(&known.pattern));
         refused.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether nothing is to be read any more.
+    pub fn is_live(&self) -> bool {
+        self.replays.is_empty()
     }
 
     /// Whether everything that comes live has to wait (F3).

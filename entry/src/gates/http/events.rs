@@ -12,11 +12,8 @@
 //! While what comes next is in a group of which no node is there, or no ndb node is there at all,
 //! `event: waiting` says so, with the nodes.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +24,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use futures_util::stream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
-use vixen_broker::access::SubscribeOptions;
-use vixen_broker::api::{Outgoing, SubscribeError, SubscriptionId};
+use vixen_broker::access::{Act, SubscribeOptions};
+use vixen_broker::api::{After, RequestId, SessionInfo, Subscribe, SubscribeError, SubscriptionId};
+use vixen_broker::client::{Effects, EndReason, RequestError, Told};
 use vixen_broker::event::EventBatch;
 use vixen_broker::history::HistoryError;
-use vixen_broker::replay::{After, Effects, ReadPart, Subscriber, Wish};
 use vixen_core::id::Position;
 use vixen_core::segment::Match;
 use vixen_core::time::WallTime;
@@ -43,24 +40,19 @@ use vixen_runtime::tls::ClientAddress;
 use super::object::put_object;
 use super::publish::{REALM, problem_of};
 use super::resume::{LastEventId, Reset};
-use super::visitor::{REQUEST, Visitor};
 use super::waiting::Waiting;
-use crate::admission::{Rights, RightsLost};
+use crate::admission::{Permit, Rights, RightsLost};
 use crate::gates::context::SessionContext;
+use crate::gates::driver::{Driver, Next, Stopped, Wake};
 use crate::gates::options::{after, matching_of};
 use crate::gates::refusal::OptionError;
 use crate::gates::web::{self, Problem, admitted};
-use crate::metrics::count_unsayable;
-use crate::outbound::SessionEvent;
-use crate::reads::{Reader, read};
 
 /// Without an event for so long a comment is sent: whoever is gone is noticed, and proxies see that
 /// the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What browsers wait before they reconnect.
 const RETRY: &str = "retry: 1000\n\n";
-
-type Reading = Pin<Box<dyn Future<Output = Result<ReadPart, HistoryError>> + Send>>;
 
 pub(super) async fn events(
     State(context): State<SessionContext>,
@@ -192,41 +184,37 @@ async fn open(
 ) -> Result<EventStream, Problem> {
     admitted(context)?;
     let asked = Asked::parse(query)?;
-    let admitted = super::identity::identify(context, headers, address, asked.realm)?;
+    let session = super::identity::identify(context, headers, address, asked.realm)?;
     let options = asked.options(wall_time()).map_err(|error| problem_of(error.into()))?;
-    let wish = admitted.subscribe(&asked.topic, &options);
-    let mut wish = wish.map_err(|refusal| problem_of(refusal.into()))?;
-    let info = Arc::clone(admitted.info());
+    let wanted = session.subscribe(&asked.topic, &options);
+    let mut wanted = wanted.map_err(|refusal| problem_of(refusal.into()))?;
     let last = LastEventId::of(headers);
     match last {
         LastEventId::Absent => {}
-        LastEventId::Point(point) => wish.after = Some(After::Point(point)),
-        LastEventId::Unreadable => wish.after = None,
+        LastEventId::Point(point) => wanted.after = Some(After::Point(point)),
+        LastEventId::Unreadable => wanted.after = None,
     }
-    let (session, pattern, mode) = (info.session, wish.pattern.clone(), wish.mode());
-    let visitor = Visitor::open(context, info, address).await?;
-    let subscribe = SessionEvent::Subscribe { session, request: REQUEST, pattern, mode };
-    visitor.tell(subscribe).await?;
+    let info = Arc::clone(session.info());
+    let permit = context.admission.admit(address).map_err(Problem::of_full)?;
+    let mut driver = Driver::new(context, info.session, address);
+    driver.open(Arc::clone(&info), session.permissions().clone());
     let mut stream = EventStream {
-        visitor,
-        rights: admitted.into_rights(),
-        wish,
-        subscriber: Subscriber::default(),
-        reads: context.reads.of(address),
-        stopping: context.stopping.clone(),
-        incoming: VecDeque::new(),
-        unwritten_bytes: 0,
-        reading: None,
-        read_at: None,
+        driver,
+        info,
+        rights: session.into_rights(),
+        wanted,
+        request: RequestId(0),
         subscription: None,
         stands: false,
         may_reset: last != LastEventId::Absent,
         knows_not_where: last == LastEventId::Unreadable,
-        reset_after: None,
+        stopping: context.stopping.clone(),
         is_over: false,
         waiting: Waiting::new(context.reads.core()),
         out: BytesMut::from(RETRY),
+        _permit: permit,
     };
+    stream.subscribe().await?;
     // Whoever has to wait for a group that is gone is told by the stream. A browser that waits for long,
     // as while a whole tier is away, gets a comment: a proxy would give up with a status of its own.
     while !stream.stands && !stream.is_over && stream.out.len() == RETRY.len() {
@@ -243,6 +231,12 @@ enum End {
     Lost(RightsLost),
 }
 
+impl From<Stopped> for End {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
 impl End {
     fn problem(&self) -> Problem {
         match self {
@@ -256,17 +250,12 @@ impl End {
 
 /// A subscription as a body.
 struct EventStream {
-    visitor: Visitor,
+    driver: Driver<Infallible>,
+    info: Arc<SessionInfo>,
     rights: Rights,
-    wish: Wish,
-    subscriber: Subscriber,
-    reads: Reader,
-    stopping: watch::Receiver<bool>,
-    incoming: VecDeque<Outgoing>,
-    unwritten_bytes: usize,
-    reading: Option<Reading>,
-    /// No read begins before.
-    read_at: Option<Instant>,
+    wanted: Subscribe,
+    /// The last subscribe.
+    request: RequestId,
     subscription: Option<SubscriptionId>,
     /// Whether the subscription stands.
     stands: bool,
@@ -274,10 +263,11 @@ struct EventStream {
     may_reset: bool,
     /// Where it was cannot be read: it goes on after the end of the order, once that is told.
     knows_not_where: bool,
-    reset_after: Option<Position>,
+    stopping: watch::Receiver<bool>,
     is_over: bool,
     waiting: Waiting,
     out: BytesMut,
+    _permit: Permit,
 }
 
 fn body(stream: EventStream) -> impl stream::Stream<Item = Result<Bytes, Infallible>> + Send {
@@ -290,7 +280,7 @@ fn body(stream: EventStream) -> impl stream::Stream<Item = Result<Bytes, Infalli
 impl EventStream {
     async fn next_chunk(&mut self) -> Option<Bytes> {
         // What was given before is written: the body is asked for more when there is room.
-        self.visitor.give_back(std::mem::take(&mut self.unwritten_bytes));
+        self.driver.give_back();
         // Nobody may have asked for more in a long time.
         if !self.is_over
             && self.rights.have_changed()
@@ -311,14 +301,17 @@ impl EventStream {
 
     /// The realms were read again.
     fn judge(&mut self) -> Result<(), End> {
-        self.rights.judge_reader(std::slice::from_ref(&self.wish.pattern)).map_err(End::Lost)
+        self.rights.judge_reader(std::slice::from_ref(&self.wanted.pattern)).map_err(End::Lost)?;
+        // Its only subscription may stand, as was just found.
+        let _nothing = self.driver.on_reload(self.rights.permissions());
+        Ok(())
     }
 
     /// The stream ends with this.
     fn fail(&mut self, end: &End) {
         self.is_over = true;
         if let End::Lost(lost) = end {
-            tracing::debug!(session = self.visitor.info().session.0, %lost, "stream of events over");
+            tracing::debug!(session = self.info.session.0, %lost, "stream of events over");
             // What is made and not given out.
             self.out.clear();
         }
@@ -327,142 +320,130 @@ impl EventStream {
 
     /// Waits for the next thing, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
-        if self.reading.is_none()
-            && self.read_at.is_none()
-            && let Some(request) = self.subscriber.next_read()
-        {
-            self.reading = Some(Box::pin(read(self.reads.clone(), request)));
-        }
-        let reads = self.reading.is_some() || self.read_at.is_some();
-        if let Some(waiting) = self.waiting.news(reads) {
+        self.driver.begin_read();
+        if let Some(waiting) = self.waiting.news(self.driver.is_reading()) {
             self.out.put_slice(format!("event: waiting\ndata: {waiting}\n\n").as_bytes());
             return Ok(());
         }
-        let heartbeat = Instant::now() + HEARTBEAT;
         let mut stopping = self.stopping.clone();
-        let is_blocked = self.subscriber.is_blocked();
         tokio::select! {
             biased;
             () = stopped(&mut stopping) => return Err(End::Stopped),
             // Before anything is taken that came after it.
             () = self.rights.changed() => self.judge()?,
-            outcome = done(&mut self.reading) => {
-                self.reading = None;
-                let fx = self.subscriber.on_read(outcome);
-                self.settle(fx).await?;
-                self.take_incoming();
-            }
-            received = self.visitor.receive(&mut self.incoming), if !is_blocked => {
-                received.map_err(|_stopped| End::Stopped)?;
-                self.take_incoming();
-            }
-            () = sleep_until(self.read_at.unwrap_or(heartbeat)), if self.read_at.is_some() => {
-                self.read_at = None;
-            }
+            wake = self.driver.wake() => self.on_wake(wake).await?,
             () = self.waiting.changed() => {}
-            () = sleep_until(heartbeat) => self.out.put_slice(b":\n\n"),
+            () = sleep(HEARTBEAT) => self.out.put_slice(b":\n\n"),
         }
-        if let Some(end) = self.reset_after.take() {
-            self.may_reset = false;
-            web::count(StatusCode::BAD_REQUEST);
-            self.reset(Reset::after(end), &Problem::last_event_id(end)).await?;
-        }
-        match self.incoming.front() {
-            Some(Outgoing::Refused { error, .. }) => Err(End::Refused(*error)),
-            _ => Ok(()),
-        }
-    }
-
-    fn take_incoming(&mut self) {
-        while !self.subscriber.is_blocked()
-            && let Some(outgoing) = self.incoming.pop_front()
-        {
-            self.unwritten_bytes += outgoing.queued_bytes();
-            match outgoing {
-                Outgoing::Events(batch) => self.put(&batch, true),
-                Outgoing::Subscribed { subscription, end, .. }
-                    if std::mem::take(&mut self.knows_not_where) =>
-                {
-                    self.subscription = Some(subscription);
-                    // What is told is the position after it.
-                    self.reset_after = Some(Position(end.0.saturating_sub(1)));
-                    return;
-                }
-                Outgoing::Subscribed { subscription, live_from, end, .. } => {
-                    self.subscription = Some(subscription);
-                    self.stands =
-                        self.subscriber.subscribed(subscription, &self.wish, live_from, end);
-                }
-                Outgoing::Joined { join, from } => self.subscriber.on_joined(join, from),
-                Outgoing::Lagging { from, subscriptions } => {
-                    self.subscriber.on_lagging(from, &subscriptions);
-                }
-                refused @ Outgoing::Refused { .. } => {
-                    self.incoming.push_front(refused);
-                    return;
-                }
-                Outgoing::Resolved { .. } | Outgoing::Unsubscribed { .. } => {}
-            }
-        }
-    }
-
-    async fn settle(&mut self, fx: Effects) -> Result<(), End> {
-        let Effects { announce, batches, join, ended, refused, lost, pause, failed, left_out } = fx;
-        count_unsayable(left_out);
-        self.waiting.read(failed.as_ref());
-        if let Some(error) = refused.into_iter().map(|(_, error)| error).chain(lost).next() {
-            let may_reset = std::mem::take(&mut self.may_reset);
-            return match Reset::of(&error).filter(|_| may_reset) {
-                Some(reset) => self.reset(reset, &Problem::of_history(&error)).await,
-                None => Err(End::Failed(error)),
-            };
-        }
-        // A client that is there and too slow is told as others are, and comes back.
-        self.may_reset &= announce.is_empty();
-        self.stands |= !announce.is_empty();
-        for batch in &batches {
-            self.put(batch, false);
-        }
-        if !ended.is_empty() {
-            self.end();
-        }
-        if let Some((join, subscriptions)) = join {
-            let session = self.visitor.info().session;
-            let join = SessionEvent::Join { session, join, subscriptions };
-            self.visitor.tell(join).await.map_err(|_stopped| End::Stopped)?;
-        }
-        self.read_at = pause.map(|pause| Instant::now() + pause);
         Ok(())
+    }
+
+    async fn on_wake(&mut self, wake: Wake) -> Result<(), End> {
+        let is_read = matches!(wake, Wake::Read(_));
+        let mut fx = Effects::default();
+        let next = self.driver.on_wake(wake, &mut fx).await?;
+        if is_read {
+            self.waiting.read(fx.failed.as_ref());
+        }
+        match next {
+            Next::Take => {
+                self.take(&mut fx).await?;
+                // One by one: what is told may make it subscribe anew.
+                while !self.is_over && self.driver.take_one(&mut fx) {
+                    self.take(&mut fx).await?;
+                }
+                Ok(())
+            }
+            Next::Steps => Ok(self.do_steps().await?),
+            Next::Wait => Ok(()),
+        }
+    }
+
+    async fn do_steps(&mut self) -> Result<(), Stopped> {
+        self.driver.do_steps(|never| match never {}).await
+    }
+
+    /// Does what effects owe.
+    async fn take(&mut self, fx: &mut Effects) -> Result<(), End> {
+        self.driver.settle(fx).await?;
+        for told in fx.told.drain(..) {
+            self.tell(told).await?;
+        }
+        match fx.lost.take() {
+            Some(error) => self.reset_or_fail(error).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell(&mut self, told: Told) -> Result<(), End> {
+        match told {
+            Told::Events { batch, taken } => self.put(&batch, taken),
+            Told::Subscribed { request, subscription, end } if request == self.request => {
+                self.subscription = Some(subscription);
+                if std::mem::take(&mut self.knows_not_where) {
+                    self.may_reset = false;
+                    web::count(StatusCode::BAD_REQUEST);
+                    // What is told is the position after it.
+                    let end = Position(end.0.saturating_sub(1));
+                    return self.reset(Reset::after(end), &Problem::last_event_id(end)).await;
+                }
+                // A client that is there and too slow is told as others are, and comes back.
+                self.may_reset = false;
+                self.stands = true;
+            }
+            Told::Refused { error, .. } => {
+                return match error {
+                    RequestError::Subscribe(error) => Err(End::Refused(error)),
+                    RequestError::History(error) => self.reset_or_fail(error).await,
+                    RequestError::Ended(EndReason::Complete) => {
+                        self.end();
+                        Ok(())
+                    }
+                    RequestError::Ended(EndReason::NotAuthorized) | RequestError::NotAuthorized => {
+                        Err(lost())
+                    }
+                };
+            }
+            Told::Ended { reason: EndReason::Complete, .. } => self.end(),
+            Told::Ended { reason: EndReason::NotAuthorized, .. } => return Err(lost()),
+            Told::Subscribed { .. } | Told::Resolved(_) | Told::Unsubscribed { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// It cannot go on where it was, or begin there.
+    async fn reset_or_fail(&mut self, error: HistoryError) -> Result<(), End> {
+        let may_reset = std::mem::take(&mut self.may_reset);
+        match Reset::of(&error).filter(|_| may_reset) {
+            Some(reset) => self.reset(reset, &Problem::of_history(&error)).await,
+            None => Err(End::Failed(error)),
+        }
     }
 
     /// Tells the client, and subscribes again.
     async fn reset(&mut self, reset: Reset, problem: &Problem) -> Result<(), End> {
         let event = format!("event: reset\nid: {}\ndata: {}\n\n", reset.last, problem.object());
         self.out.put_slice(event.as_bytes());
-        self.subscriber = Subscriber::default();
-        self.wish.after = Some(reset.after);
-        let (session, request) = (self.visitor.info().session, REQUEST);
-        let (pattern, mode) = (self.wish.pattern.clone(), self.wish.mode());
-        let unsubscribe = self.subscription.take();
-        let unsubscribe = unsubscribe.map(|subscription| SessionEvent::Unsubscribe {
-            session,
-            request,
-            subscription,
-        });
-        let subscribe = SessionEvent::Subscribe { session, request, pattern, mode };
-        for event in unsubscribe.into_iter().chain([subscribe]) {
-            self.visitor.tell(event).await.map_err(|_stopped| End::Stopped)?;
+        if let Some(subscription) = self.subscription.take() {
+            self.driver.leave(subscription);
         }
-        Ok(())
+        self.wanted.after = Some(reset.after);
+        Ok(self.subscribe().await?)
     }
 
-    fn put(&mut self, batch: &EventBatch, is_live: bool) {
-        if batch.about().is_some_and(|about| !self.rights.permissions().may_read(about)) {
-            return;
-        }
-        let receiver = self.visitor.info().receiver();
-        let mut ended = Vec::new();
-        for index in self.subscriber.take(batch, is_live, &receiver, &mut ended) {
+    async fn subscribe(&mut self) -> Result<(), Stopped> {
+        self.request = RequestId(self.request.0 + 1);
+        let wanted = match self.knows_not_where {
+            // Only where the order ends is to be learnt.
+            true => Subscribe { limit: None, is_snapshot: false, ..self.wanted.clone() },
+            false => self.wanted.clone(),
+        };
+        self.driver.subscribe(self.request, wanted);
+        self.do_steps().await
+    }
+
+    fn put(&mut self, batch: &EventBatch, taken: Vec<usize>) {
+        for index in taken {
             let mark = self.out.len();
             if let Some(id) = batch.events().get(index).and_then(|event| batch.id_of(event)) {
                 self.out.put_slice(format!("id: {id}\n").as_bytes());
@@ -473,9 +454,6 @@ impl EventStream {
             } else {
                 self.out.truncate(mark);
             }
-        }
-        if !ended.is_empty() {
-            self.end();
         }
     }
 
@@ -488,12 +466,9 @@ impl EventStream {
     }
 }
 
-/// Resolves once the read is done; never without one.
-async fn done(reading: &mut Option<Reading>) -> Result<ReadPart, HistoryError> {
-    match reading {
-        Some(reading) => reading.await,
-        None => std::future::pending().await,
-    }
+/// The client may not read its topic any more.
+const fn lost() -> End {
+    End::Lost(RightsLost::Topic(Act::Subscribe))
 }
 
 /// Ends once the node stops, or is gone.

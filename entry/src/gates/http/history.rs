@@ -112,9 +112,9 @@ fn admitted(
             other => problem_of(other.into()),
         })?;
     }
-    let permit = context.admission.admit(address).map_err(Problem::too_many_sessions)?;
+    let permit = context.admission.admit(address).map_err(Problem::of_full)?;
     let place = context.answers.admit(address, &reader.realm);
-    let place = place.map_err(Problem::too_many_answers)?;
+    let place = place.map_err(Problem::of_full)?;
     Ok(Lines {
         pages: Pages::new(request, PAGE_MESSAGES_MAX),
         reads: context.reads.of(address),

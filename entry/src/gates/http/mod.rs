@@ -10,7 +10,6 @@ mod openapi;
 mod page;
 mod publish;
 mod resume;
-mod visitor;
 mod waiting;
 
 use axum::Router;

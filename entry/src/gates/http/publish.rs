@@ -7,7 +7,7 @@
 //! `args` and `kwargs` are stored as they were sent, character by character; `options` are those of
 //! a WAMP PUBLISH. The answer waits for the level of `options.ack`.
 
-use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -17,28 +17,29 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use vixen_broker::access::{self, Message, PublishOptions};
-use vixen_broker::api::{Acknowledged, Outgoing, Publish, PublishError};
+use vixen_broker::api::{Acknowledged, PublishError, RequestId};
+use vixen_broker::client::{Effects, Told};
 use vixen_core::segment::Encoding;
 use vixen_runtime::server::{Meter, Over};
 use vixen_runtime::tls::ClientAddress;
 
 use super::body::{self, Body};
-use super::visitor::{REQUEST, Visitor};
 use crate::admission::Permit;
 use crate::gates::context::SessionContext;
+use crate::gates::driver::{Driver, Stopped};
 use crate::gates::metrics::{count_publish_error, count_refusal};
 use crate::gates::options::publish_options;
 use crate::gates::raw::RawText;
 use crate::gates::refusal::Refusal;
 use crate::gates::uris;
 use crate::gates::web::{Problem, admitted};
-use crate::outbound::SessionEvent;
 use crate::text::time_text;
 
+/// The only request of its session.
+const REQUEST: RequestId = RequestId(1);
 /// The realm of requests that name none.
 pub(super) const REALM: &str = "realm1";
 
@@ -53,7 +54,7 @@ pub(super) async fn publish(
     let headers = request.headers().clone();
     let permit = admitted(&context)
         .and_then(|()| body::check_headers(&headers))
-        .and_then(|()| context.admission.admit(client.ip).map_err(Problem::too_many_sessions));
+        .and_then(|()| context.admission.admit(client.ip).map_err(Problem::of_full));
     let permit = match permit {
         Ok(permit) => permit,
         Err(problem) => return problem.into_response(),
@@ -94,11 +95,16 @@ async fn receive(
     }
 }
 
-/// A message that is about to be handed over, with the room that it takes.
+/// A message that was handed over, and who waits for what becomes of it.
 struct Taken {
-    visitor: Visitor,
-    message: Publish,
-    room: OwnedSemaphorePermit,
+    driver: Driver<Infallible>,
+    _permit: Permit,
+}
+
+impl From<Stopped> for Problem {
+    fn from(Stopped: Stopped) -> Self {
+        Self::shutting_down()
+    }
 }
 
 async fn take(
@@ -137,21 +143,24 @@ async fn take(
     };
     let message = admitted.publish(message).map_err(|refusal| refused(refusal.into()))?;
     let info = Arc::clone(admitted.info());
+    let mut driver = Driver::new(context, info.session, address);
+    driver.open(info, admitted.permissions().clone());
     let mut rights = admitted.into_rights();
-    let visitor = Visitor::open_admitted(context, info, permit).await?;
-    let permits = u32::try_from(message.counted_bytes()).unwrap_or(u32::MAX);
-    let mut waiting = std::pin::pin!(Arc::clone(&context.room).acquire_many_owned(permits));
-    let room = loop {
+    let topic = Arc::clone(&message.topic.uri);
+    driver.publish(message);
+    loop {
+        driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
+        if driver.has_no_steps() {
+            return Ok(Taken { driver, _permit: permit });
+        }
         tokio::select! {
             biased;
-            () = rights.changed() => {
-                rights.judge_publisher(&message.topic.uri).map_err(Problem::of_rights)?;
+            () = rights.changed() => rights.judge_publisher(&topic).map_err(Problem::of_rights)?,
+            wake = driver.wake() => {
+                driver.on_wake(wake, &mut Effects::default()).await?;
             }
-            room = &mut waiting => break room,
         }
-    };
-    let room = room.map_err(|_closed| Problem::shutting_down())?;
-    Ok(Taken { visitor, message, room })
+    }
 }
 
 /// The payload of a PUBLISH with these arguments.
@@ -174,23 +183,20 @@ fn payload_of(body: &Body<'_>) -> Result<Bytes, Problem> {
     Ok(payload.into())
 }
 
-/// Hands the message to the core, and waits for what becomes of it.
+/// Waits for what becomes of the message.
 async fn resolve(taken: Taken) -> Result<Response, Problem> {
-    let Taken { mut visitor, message, room } = taken;
-    let session = visitor.info().session;
-    let publish = SessionEvent::Publish { session, messages: vec![message] };
-    visitor.tell(publish).await?;
-    // The core gives it back.
-    room.forget();
-    let mut received = VecDeque::new();
+    let Taken { mut driver, _permit } = taken;
     loop {
-        visitor.receive(&mut received).await?;
-        for outgoing in received.drain(..) {
-            if let Outgoing::Resolved { answers, .. } = outgoing
-                && let Some((_, outcome)) = answers.into_iter().next()
-            {
-                return outcome.map(answer_of).map_err(|error| problem_of_publish(&error));
-            }
+        let mut fx = Effects::default();
+        let wake = driver.wake().await;
+        driver.on_wake(wake, &mut fx).await?;
+        driver.take_incoming(&mut fx);
+        let answers = fx.told.into_iter().filter_map(|told| match told {
+            Told::Resolved(answers) => Some(answers),
+            _of_no_subscription => None,
+        });
+        if let Some((_, outcome)) = answers.flatten().next() {
+            return outcome.map(answer_of).map_err(|error| problem_of_publish(&error));
         }
     }
 }

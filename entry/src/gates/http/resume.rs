@@ -2,8 +2,8 @@
 
 use axum::http::HeaderMap;
 
+use vixen_broker::api::After;
 use vixen_broker::history::{HistoryError, RefPoint};
-use vixen_broker::replay::After;
 use vixen_core::id::Position;
 use vixen_core::time::WallTime;
 

@@ -73,7 +73,7 @@ async fn accept(
     };
     let permit = match context.admission.admit(client.ip) {
         Ok(permit) => permit,
-        Err(limit) => return Problem::too_many_sessions(limit).into_response(),
+        Err(full) => return Problem::of_full(full).into_response(),
     };
     let frame_bytes_max = context.limits.frame_bytes_max;
     upgrade

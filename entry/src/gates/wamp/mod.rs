@@ -1,7 +1,7 @@
 //! WAMP v2 (wamp-proto.org), broker role, over WebSocket. `docs/wamp.md` says what of it.
 //!
 //! `socket` drives one connection; what it answers is decided in `session`, which is pure, and what
-//! it gets in `outbox`.
+//! it is told in `told`.
 
 mod alive;
 mod encode;
@@ -14,10 +14,10 @@ mod hello;
 pub(crate) mod login;
 mod message;
 mod metrics;
-mod outbox;
 mod serializer;
 mod session;
 mod socket;
+mod told;
 
 pub use metrics::describe_session_metrics;
 pub(crate) use serializer::{SUBPROTOCOLS, Serializer};

@@ -23,8 +23,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 use vixen_broker::access::{Message, Permissions, is_realm};
-use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, SubscriptionId};
-use vixen_broker::replay::Wish;
+use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, Subscribe, SubscriptionId};
 use vixen_core::name::NodeName;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::Goodbye;
@@ -75,7 +74,7 @@ pub(super) enum Action {
         /// Echoed in the answer.
         request: RequestId,
         /// What is wanted.
-        wish: Box<Wish>,
+        wanted: Box<Subscribe>,
     },
     /// Ask the core to end this subscription.
     Unsubscribe {
@@ -359,8 +358,8 @@ fn on_request(
             })
         }
         ClientMessage::Subscribe { request, options, topic } => {
-            Ok(match wish_of(admitted, now, &options, &topic) {
-                Ok(wish) => Action::Subscribe { request, wish: Box::new(wish) },
+            Ok(match wanted_of(admitted, now, &options, &topic) {
+                Ok(wanted) => Action::Subscribe { request, wanted: Box::new(wanted) },
                 Err(refusal) => {
                     let answer = refused(buffer, SUBSCRIBE, request, refusal);
                     Action::SubscribeRefused { refusal, answer }
@@ -397,12 +396,12 @@ fn publish_of(
 }
 
 /// What a SUBSCRIBE with these options, a JSON object, wants.
-fn wish_of(
+fn wanted_of(
     admitted: &AdmittedSession,
     now: WallTime,
     options: &str,
     topic: &RawText<'_>,
-) -> Result<Wish, Refusal> {
+) -> Result<Subscribe, Refusal> {
     let options = subscribe_options(options, now)?;
     Ok(admitted.subscribe(topic, &options)?)
 }

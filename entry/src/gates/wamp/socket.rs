@@ -1,58 +1,51 @@
-//! The task of one client connection: WebSocket, [`Session`], core.
+//! The task of one client connection: WebSocket, [`Session`], [`Driver`].
 //!
 //! One loop, one socket, no lock: it waits for whatever comes first and deals with all of it that
 //! is at hand, so that work goes by batches under load and at once without.
 //!
 //! ```text
-//! socket -> frames -> Session -> steps -> (room) -> core
-//! socket <- flush  <- Outbox  <- Outgoing          <-
-//!                             <- reads of the store
+//! socket -> frames -> Session -> Driver -> broker
+//! socket <- flush  <- Encoder <- Driver <- broker, store
 //! ```
-//! - Frames are read until none is at hand or a batch is full. Their effects are `steps`, done in
-//!   order: a batch of publishes goes before the SUBSCRIBE or GOODBYE that follows it.
-//! - A batch waits for room in the entry's bound. Nothing is read meanwhile, nor while the session
-//!   has too much unresolved; events and answers go on.
+//! - Frames are read until none is at hand or a batch is full. Their effects are steps of the [`Driver`],
+//!   done in order: a batch of publishes goes before the SUBSCRIBE or GOODBYE that follows it.
+//! - Nothing is read while there are steps, or the session has too much unresolved; events and answers go on.
 //! - Nothing is read while the client does not take what is written, and the store is not read for
-//!   it either. What the core has for it piles up in its [`Outbound`], up to a bound; then the core
-//!   leaves it out, and it gets the rest from the store.
+//!   it either.
 
+mod closing;
 mod steps;
 
-use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use vixen_broker::api::{Outgoing, SessionId};
-use vixen_broker::history::HistoryError;
-use vixen_broker::replay::ReadPart;
+use vixen_broker::api::SessionId;
+use vixen_broker::client::Effects;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::server::{Meter, Over};
 
 use super::alive::{Alive, Silence};
-use super::error::{Ending, Violation};
+use super::error::Ending;
 use super::frames::Frames;
 use super::metrics::{SessionMetrics, count_ending};
-use super::outbox::{Outbox, Owed};
 use super::serializer::Serializer;
 use super::session::{Remote, Session};
+use super::told::Encoder;
 use crate::admission::Permit;
 use crate::gates::context::SessionContext;
+use crate::gates::driver::{BATCH_BYTES, Driver, Next, Stopped, Wake};
 use crate::gates::ids::random_session;
-use crate::outbound::{Outbound, OutboundReceiver, SessionEvent, outbound};
-use crate::reads::{Reader, read};
-use steps::Step;
+use closing::{close_frame, ending_of, say_goodbye};
 
 /// Frames read in one go: enough to make a batch worth it, few enough to keep answers flowing.
 const BATCH_FRAMES: usize = 256;
-const BATCH_BYTES: usize = 256 << 10;
 
 /// A frame or message before WELCOME: HELLO and AUTHENTICATE need a small part of it.
 pub(crate) const LOGIN_BYTES_MAX: usize = 16 << 10;
@@ -96,33 +89,24 @@ pub(crate) async fn serve_session(
     drop(permit);
 }
 
-fn close_frame(ending: Ending) -> Message {
-    // A control frame holds 125 bytes; the whole reason is in the WAMP message before it.
-    let reason = Utf8Bytes::from_static(ending.uri().unwrap_or_default());
-    Message::Close(Some(CloseFrame { code: ending.close_code(), reason }))
-}
-
-type Room = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
-type Reading = Pin<Box<dyn Future<Output = Result<ReadPart, HistoryError>> + Send>>;
-
 /// What a connection waits for.
 enum Event {
     /// The next frame of the client, or its end.
     Message(Option<Result<Message, axum::Error>>),
-    /// Something of the core waits in `incoming`; the last of it where the core has stopped.
-    Incoming {
-        is_last: bool,
-    },
-    /// What the first step has waited for.
-    Room(Result<OwnedSemaphorePermit, AcquireError>),
-    /// A read of the store is back.
-    Read(Result<ReadPart, HistoryError>),
-    /// The next one may begin.
-    ReadDue,
+    /// Something of the broker, or of the store.
+    Wake(Wake),
     /// The realms were read again.
     Reload,
     UnfinishedDue,
     AliveDue,
+}
+
+/// What is done in its place among the effects of a client's frames.
+#[derive(Debug)]
+enum Own {
+    /// A WAMP message as JSON.
+    Write(Bytes),
+    End(Ending),
 }
 
 struct Connection {
@@ -133,29 +117,20 @@ struct Connection {
     unfinished_at: Instant,
     context: SessionContext,
     session: Session,
-    outbox: Outbox,
+    driver: Driver<Own>,
+    encoder: Encoder,
     frames: Frames,
     metrics: SessionMetrics,
-    /// For the core; it has it once the session is open.
-    outbound: Option<Outbound>,
-    receiver: OutboundReceiver,
-    /// Taken from the core and not looked at.
-    incoming: VecDeque<Outgoing>,
-    /// Made frames of, and not written; the bound of [`Outbound`] still counts it.
-    unwritten_bytes: usize,
-    steps: VecDeque<Step>,
-    /// The first step waits for room.
-    waiting: Option<Room>,
-    /// With which it reads the store.
-    reader: Reader,
-    /// A read of the store that is under way.
-    reading: Option<Reading>,
-    /// No read begins before.
-    read_at: Option<Instant>,
     was_opened: bool,
     /// Until then HELLO has to come, or the answer to CHALLENGE.
     login_by: Instant,
     alive: Alive,
+}
+
+impl From<Stopped> for Ending {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Shutdown
+    }
 }
 
 impl Connection {
@@ -166,28 +141,19 @@ impl Connection {
         id: SessionId,
         remote: Remote,
     ) -> Self {
-        let (outbound, receiver) = outbound(context.limits.subscriber_buffer_bytes_max);
         let (now, hello_timeout) = (Instant::now(), context.limits.hello_timeout);
         let alive = Alive::new(&context.limits, now);
-        let reader = context.reads.of(remote.address);
+        let driver = Driver::new(&context, id, remote.address);
         Self {
             socket,
             meter,
             unfinished_at: now + context.limits.unfinished_timeout,
             session: Session::new(id, remote, serializer, Arc::clone(&context.limits)),
             context,
-            outbox: Outbox::new(id),
+            driver,
+            encoder: Encoder::default(),
             frames: Frames::new(serializer),
             metrics: SessionMetrics::new(),
-            outbound: Some(outbound),
-            receiver,
-            incoming: VecDeque::new(),
-            unwritten_bytes: 0,
-            steps: VecDeque::new(),
-            waiting: None,
-            reader,
-            reading: None,
-            read_at: None,
             was_opened: false,
             login_by: now + hello_timeout,
             alive,
@@ -198,20 +164,12 @@ impl Connection {
         let mut stopping = self.context.stopping.clone();
         let mut reloads = self.context.admission.reloads();
         loop {
-            self.begin_read();
-            let may_read = self.steps.is_empty() && self.outbox.is_below(&self.context.limits);
+            let may_read = self.driver.may_read();
             let alive_at = self.alive.due_at();
             let begun = Instant::now();
             let event = tokio::select! {
                 message = self.socket.next(), if may_read => Event::Message(message),
-                alive = self.receiver.receive(&mut self.incoming), if !self.outbox.is_blocked() => {
-                    Event::Incoming { is_last: !alive }
-                }
-                room = acquired(&mut self.waiting) => Event::Room(room),
-                outcome = done(&mut self.reading) => Event::Read(outcome),
-                () = sleep_until(self.read_at.unwrap_or(alive_at)), if self.read_at.is_some() => {
-                    Event::ReadDue
-                }
+                wake = self.driver.wake() => Event::Wake(wake),
                 () = stopped(&mut stopping) => return self.drain().await,
                 Ok(()) = reloads.changed() => Event::Reload,
                 over = self.meter.over() => return ending_of_input(over),
@@ -244,7 +202,7 @@ impl Connection {
         self.on_reload().await?;
         match event {
             // What waited for it waits anew, for it may be less now.
-            Event::Room(_stale) => Ok(()),
+            Event::Wake(Wake::Room(_stale)) => Ok(()),
             event => self.on_event(event).await,
         }
     }
@@ -252,14 +210,7 @@ impl Connection {
     async fn on_event(&mut self, event: Event) -> Result<(), Ending> {
         match event {
             Event::Message(message) => self.on_message(message).await,
-            Event::Incoming { is_last: false } => self.take_incoming().await,
-            Event::Incoming { is_last: true } => Err(Ending::Shutdown),
-            Event::Room(room) => self.on_room(room).await,
-            Event::Read(outcome) => self.on_read(outcome).await,
-            Event::ReadDue => {
-                self.read_at = None;
-                Ok(())
-            }
+            Event::Wake(wake) => self.on_wake(wake).await,
             Event::Reload => self.on_reload().await,
             Event::UnfinishedDue => {
                 self.check_unfinished();
@@ -289,10 +240,8 @@ impl Connection {
     /// The realms were read again.
     async fn on_reload(&mut self) -> Result<(), Ending> {
         let Some(permissions) = self.session.on_reload()?.cloned() else { return Ok(()) };
-        let mut owed = Owed::default();
-        self.outbox.on_reload(&permissions, &mut self.frames, &mut owed);
-        self.refuse_steps(&permissions);
-        self.settle(owed).await?;
+        let fx = self.driver.on_reload(&permissions);
+        self.settle(fx, |connection| connection.refuse_steps(&permissions)).await?;
         self.do_steps().await
     }
 
@@ -361,48 +310,18 @@ impl Connection {
         self.do_steps().await
     }
 
-    /// Begins a read of the store, if one is to be made.
-    fn begin_read(&mut self) {
-        if self.reading.is_none()
-            && self.read_at.is_none()
-            && let Some(request) = self.outbox.next_read()
-        {
-            self.reading = Some(Box::pin(read(self.reader.clone(), request)));
+    async fn on_wake(&mut self, wake: Wake) -> Result<(), Ending> {
+        let mut fx = Effects::default();
+        match self.driver.on_wake(wake, &mut fx).await? {
+            Next::Take => {
+                self.settle(fx, |_| {}).await?;
+                let mut fx = Effects::default();
+                self.driver.take_incoming(&mut fx);
+                self.settle(fx, |_| {}).await
+            }
+            Next::Steps => self.do_steps().await,
+            Next::Wait => Ok(()),
         }
-    }
-
-    async fn on_read(&mut self, outcome: Result<ReadPart, HistoryError>) -> Result<(), Ending> {
-        self.reading = None;
-        let mut owed = Owed::default();
-        self.outbox.on_read(outcome, &mut self.frames, &mut owed);
-        self.settle(owed).await?;
-        // What waited while the read was under way.
-        self.take_incoming().await
-    }
-
-    /// Makes frames of what the core has sent, and writes them.
-    async fn take_incoming(&mut self) -> Result<(), Ending> {
-        let mut owed = Owed::default();
-        while !self.outbox.is_blocked()
-            && let Some(outgoing) = self.incoming.pop_front()
-        {
-            self.unwritten_bytes += outgoing.queued_bytes();
-            self.outbox.on_outgoing(outgoing, &mut self.frames, &mut owed);
-        }
-        self.settle(owed).await
-    }
-
-    /// Does what the outbox owes, and writes what it has made.
-    async fn settle(&mut self, owed: Owed) -> Result<(), Ending> {
-        let Owed { tell, ending, pause } = owed;
-        for event in tell {
-            self.tell(event).await?;
-        }
-        if let Some(pause) = pause {
-            self.read_at = Some(Instant::now() + pause);
-        }
-        self.write().await?;
-        ending.map_or(Ok(()), Err)
     }
 
     /// Writes all frames, and flushes.
@@ -417,41 +336,24 @@ impl Connection {
                 () = self.session.gone() => return Err(Ending::RoleGone),
             }
             self.excuse(begun);
-            self.metrics.events.increment(self.outbox.take_events_sent());
+            self.metrics.events.increment(self.encoder.take_events_sent());
         }
-        self.receiver.give_back(std::mem::take(&mut self.unwritten_bytes));
-        Ok(())
-    }
-
-    async fn tell(&mut self, event: SessionEvent) -> Result<(), Ending> {
-        let is_opening = matches!(event, SessionEvent::Opened { .. });
-        // Waits when the core is behind. The core never waits for a session, so this ends.
-        self.context.events.send(event.into()).await.map_err(|_stopped| Ending::Shutdown)?;
-        if is_opening {
-            self.was_opened = true;
-            self.meter.allow(usize::MAX);
-            self.metrics.sessions.increment(1.0);
-            self.metrics.sessions_total.increment(1);
-            tracing::debug!(session = self.session.id().0, "session opened");
-        }
+        self.driver.give_back();
         Ok(())
     }
 
     /// The node stops: nothing more is read, but what was taken is answered if it can be.
     async fn drain(&mut self) -> Ending {
-        self.steps.clear();
-        self.waiting = None;
         let deadline = Instant::now() + DRAIN_TIME;
-        while !self.outbox.is_settled() {
-            let receiving = self.receiver.receive(&mut self.incoming);
-            match timeout_at(deadline, receiving).await {
+        while !self.driver.is_settled() {
+            match timeout_at(deadline, self.driver.drain()).await {
                 Ok(true) => {}
                 Ok(false) | Err(_) => break,
             }
-            let mut owed = Owed::default();
-            while let Some(outgoing) = self.incoming.pop_front() {
-                self.unwritten_bytes += outgoing.queued_bytes();
-                self.outbox.on_outgoing(outgoing, &mut self.frames, &mut owed);
+            let mut fx = Effects::default();
+            self.driver.take_rest(&mut fx);
+            for told in fx.told {
+                self.encoder.put(told, &mut self.frames);
             }
             if let Err(ending) = self.write().await {
                 return ending;
@@ -468,11 +370,8 @@ impl Connection {
         tracing::debug!(session = session.0, reason = %ending, "session over");
         if self.was_opened {
             self.metrics.sessions.decrement(1.0);
-            let closed = SessionEvent::Closed { session };
-            let _stopped = self.context.events.send(closed.into()).await;
         }
-        // What the core still had for the session is of no use to anyone.
-        drop(self.receiver);
+        self.driver.close().await;
         let last = last.map(|last| {
             self.frames.text(last);
             self.frames.take()
@@ -481,22 +380,6 @@ impl Connection {
         let is_over = self.meter.is_over().is_some();
         let goodbye = say_goodbye(&mut self.socket, last, ending, is_over);
         let _in_time = timeout(CLOSE_TIME, goodbye).await;
-    }
-}
-
-/// Resolves once the room is there; never without a wait for it.
-async fn acquired(waiting: &mut Option<Room>) -> Result<OwnedSemaphorePermit, AcquireError> {
-    match waiting {
-        Some(room) => room.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Resolves once the read is done; never without one.
-async fn done(reading: &mut Option<Reading>) -> Result<ReadPart, HistoryError> {
-    match reading {
-        Some(reading) => reading.await,
-        None => std::future::pending().await,
     }
 }
 
@@ -541,46 +424,11 @@ async fn write_all(socket: &mut WebSocket, frames: Vec<Message>) -> Result<(), a
     socket.flush().await
 }
 
-async fn say_goodbye(socket: &mut WebSocket, last: Vec<Message>, ending: Ending, is_over: bool) {
-    for frame in last {
-        if socket.feed(frame).await.is_err() {
-            return;
-        }
-    }
-    if ending != Ending::Disconnected && socket.send(close_frame(ending)).await.is_err() {
-        return;
-    }
-    if is_over {
-        // What it has unfinished goes at once; what still comes is dropped behind it.
-        return;
-    }
-    // Reading on until the client closes: closing with unread input would reset the connection,
-    // and the client would not see what was written.
-    while let Some(Ok(_ignored)) = socket.next().await {}
-}
-
 /// Of its payload.
 fn bytes_of(message: &Message) -> usize {
     match message {
         Message::Text(text) => text.len(),
         Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
         Message::Close(_) => 0,
-    }
-}
-
-/// What a failed read means.
-fn ending_of(error: &axum::Error) -> Ending {
-    // The error inside is of a crate that axum does not export, so only its text tells its kind; a
-    // test holds it.
-    let text = error.to_string();
-    if text.ends_with("without closing handshake") {
-        // A client that is gone, which its network may be to blame for.
-        Ending::Disconnected
-    } else if text.starts_with("Space limit exceeded") {
-        Ending::FrameTooLarge
-    } else if text.starts_with("UTF-8") || text.starts_with("WebSocket protocol error") {
-        Violation::Framing.into()
-    } else {
-        Ending::Disconnected
     }
 }

@@ -14,7 +14,7 @@ use vixen_broker::history::HistoryError;
 use vixen_core::id::Position;
 use vixen_runtime::server::Over;
 
-use crate::admission::RightsLost;
+use crate::admission::{Full, Kind, RightsLost};
 use crate::gates::uris;
 
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -65,10 +65,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "vixen.error.not_ready", &message)
     }
 
-    /// As many sessions are open as the limit of this key allows.
-    pub(in crate::gates) fn too_many_sessions(limit: &str) -> Self {
-        let message = format!("as many sessions are open as limits.{limit} allows");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_sessions", &message)
+    /// A limit on sessions, requests or answers is reached.
+    pub(in crate::gates) fn of_full(full: Full) -> Self {
+        let uri = match full.kind {
+            Kind::Sessions => "vixen.error.too_many_sessions",
+            Kind::Answers => "vixen.error.too_many_reads",
+        };
+        Self::new(StatusCode::TOO_MANY_REQUESTS, uri, &full.to_string())
     }
 
     /// A subscription is refused: the entry has as many as it may have.
@@ -82,12 +85,6 @@ impl Problem {
             | SubscribeError::InterestFull { .. } => StatusCode::TOO_MANY_REQUESTS,
         };
         Self::new(status, uris::of_subscription(error), &error.to_string())
-    }
-
-    /// As many answers are under way as the limit of this key allows.
-    pub(in crate::gates) fn too_many_answers(limit: &str) -> Self {
-        let message = format!("as many answers are under way as limits.{limit} allows");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "vixen.error.too_many_reads", &message)
     }
 
     /// A quota is used up.

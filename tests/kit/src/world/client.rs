@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use vixen_broker::api::{
-    AckLevel, Acknowledged, JoinId, Outgoing, QueueRoom, RequestId, Sent, SessionId, SubscriptionId,
+    AckLevel, Acknowledged, JoinId, Outgoing, QueueRoom, RequestId, Sent, SessionId, Subscribe,
+    SubscriptionId,
 };
 use vixen_broker::event::EventBatch;
 use vixen_broker::history::{
     HistoryError, HistoryItem, HistoryRequest, ReadId, end_of, messages_of,
 };
-use vixen_broker::replay::{Effects, ReadPart, Subscriber, Wish};
+use vixen_broker::replay::{Effects, ReadPart, Subscriber};
 use vixen_core::id::Position;
 use vixen_core::segment::{Receiver, TopicPattern};
 use vixen_core::wire::TailSegment;
@@ -28,7 +29,7 @@ const OWN_REQUEST: RequestId = RequestId(0);
 /// What it tells the core.
 #[derive(Debug)]
 pub(super) enum Word {
-    Subscribe(RequestId, Wish),
+    Subscribe(RequestId, Subscribe),
     Join(JoinId, Vec<SubscriptionId>),
     Unsubscribe(RequestId, SubscriptionId),
     Read(HistoryRequest),
@@ -59,7 +60,7 @@ pub(super) struct Client {
     unwritten_bytes: usize,
     pub(super) to_core: VecDeque<Word>,
     /// What is asked for, and for which plant.
-    subscribing: BTreeMap<RequestId, (Wish, usize)>,
+    subscribing: BTreeMap<RequestId, (Subscribe, usize)>,
     /// Which plant a subscription is of.
     plants: BTreeMap<SubscriptionId, usize>,
     reading: Option<Reading>,
@@ -97,10 +98,10 @@ impl Client {
         }
     }
 
-    pub(super) fn subscribe(&mut self, plant: usize, wish: Wish) {
+    pub(super) fn subscribe(&mut self, plant: usize, wanted: Subscribe) {
         let request = RequestId(1 + plant as u64);
-        self.subscribing.insert(request, (wish.clone(), plant));
-        self.to_core.push_back(Word::Subscribe(request, wish));
+        self.subscribing.insert(request, (wanted.clone(), plant));
+        self.to_core.push_back(Word::Subscribe(request, wanted));
     }
 
     /// What the core sends: queued, unless it is events without room.
@@ -172,8 +173,8 @@ impl Client {
         match outgoing {
             Outgoing::Events(batch) => self.put_events(&batch, true, out),
             Outgoing::Subscribed { request, subscription, live_from, end } => {
-                let Some((wish, plant)) = self.subscribing.remove(&request) else { return };
-                let is_live = self.subscriber.subscribed(subscription, &wish, live_from, end);
+                let Some((wanted, plant)) = self.subscribing.remove(&request) else { return };
+                let is_live = self.subscriber.subscribed(subscription, &wanted, live_from, end);
                 self.plants.insert(subscription, plant);
                 if is_live {
                     out.facts.push(Fact::Begins { plant, from: live_from });

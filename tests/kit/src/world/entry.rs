@@ -322,9 +322,9 @@ impl Turn<'_> {
 
     fn on_word(&mut self, session: SessionId, word: Word, fx: &mut Effects) {
         let input = match word {
-            Word::Subscribe(request, wish) => {
+            Word::Subscribe(request, wanted) => {
                 let origin = Origin { client: IpAddr::from([10, 0, 0, 1]), site: None };
-                let (mode, pattern) = (wish.mode(), wish.pattern);
+                let (mode, pattern) = (wanted.mode(), wanted.pattern);
                 delivery::Input::Subscribe { session, origin, request, pattern, mode }
             }
             Word::Join(join, subscriptions) => {

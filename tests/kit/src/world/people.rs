@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 
-use vixen_broker::api::{AckLevel, Publish, RequestId, SessionId};
+use vixen_broker::api::{AckLevel, After, Publish, RequestId, SessionId, Subscribe};
 use vixen_broker::history::RefPoint;
-use vixen_broker::replay::{After, Wish};
 use vixen_core::id::Position;
 use vixen_core::segment::{Encoding, Match, RecordFlags, Topic, TopicPattern};
 
@@ -143,7 +142,7 @@ impl World {
         };
         let mut client = Client::new(session, publisher, queue_bytes_max, read_max, self.mutant);
         for plant in plants {
-            client.subscribe(plant, self.wish_of(plant));
+            client.subscribe(plant, self.wanted_of(plant));
         }
         self.note(|| format!("{session:?} of client {person} at {entry:?}"));
         self.people.persons[person].session = Some(session);
@@ -156,7 +155,7 @@ impl World {
     }
 
     /// It goes on where it has come to.
-    fn wish_of(&mut self, plant: usize) -> Wish {
+    fn wanted_of(&mut self, plant: usize) -> Subscribe {
         let plant = &mut self.judge.plants[plant];
         let after = match plant.next {
             None => None,
@@ -167,7 +166,7 @@ impl World {
             }
         };
         let pattern: TopicPattern = plant.pattern.clone();
-        Wish { pattern, after, limit: None, is_snapshot: false }
+        Subscribe { pattern, after, limit: None, is_snapshot: false }
     }
 
     fn publish(&mut self, person: usize) {

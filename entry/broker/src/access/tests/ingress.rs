@@ -103,8 +103,9 @@ fn a_pattern_is_of_the_sessions_realm_and_permitted_as_a_whole() {
     let ingress = ingress();
     let of = |topic: &'static str, matching| {
         let options = SubscribeOptions { matching, limit: Some(3), ..SubscribeOptions::default() };
-        let wish = ingress.subscribe(&permissions(), &topic, &options);
-        wish.map(|wish| (wish.pattern.realm.to_string(), wish.pattern.matching, wish.limit))
+        let wanted = ingress.subscribe(&permissions(), &topic, &options);
+        wanted
+            .map(|wanted| (wanted.pattern.realm.to_string(), wanted.pattern.matching, wanted.limit))
     };
     assert_eq!(of("read.x", Match::Exact), Ok(("r".to_owned(), Match::Exact, Some(3))));
     assert_eq!(of("read.x.#", Match::Exact), Ok(("r".to_owned(), Match::Dotted, Some(3))));

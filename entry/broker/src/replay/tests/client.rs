@@ -1,19 +1,18 @@
-//! A session with the real subscriber, and what its client must get. It keeps the books that
-//! `wamp::outbox` keeps, over a queue with the bound that ships.
+//! A session with the books that ship, and what its client must get, over a queue with the bound that ships.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 use vixen_core::id::PermanentId;
 
 use super::*;
-use crate::api::{Outgoing, QueueRoom, RequestId, Sent, SessionId};
+use crate::access::Permissions;
+use crate::api::{Outgoing, QueueRoom, RequestId, RequestKind, Sent, SessionId, SessionInfo};
+use crate::client::{self, Ask, EndReason, RequestError, Told};
 use crate::delivery::Input;
 use crate::delivery::tests::address_of;
 use crate::delivery::tests::cluster::{Cluster, Row};
-
-/// Of an UNSUBSCRIBE that the session makes itself.
-const OWN_REQUEST: RequestId = RequestId(0);
 
 /// What it takes at a time.
 const BATCH: usize = 256;
@@ -45,10 +44,17 @@ pub(super) struct Seen {
 
 /// A subscription that the client has, and what it got.
 struct Held {
-    wish: Wish,
+    wanted: Subscribe,
     live_from: Position,
     until: Option<Position>,
     received: Vec<Position>,
+}
+
+/// A subscribe without an answer.
+struct Asked {
+    wanted: Subscribe,
+    /// As the core has answered.
+    live_from: Position,
 }
 
 /// A read of the store that is under way.
@@ -60,7 +66,7 @@ pub(super) struct Reading {
 
 pub(super) struct Client {
     pub(super) session: SessionId,
-    feed: Subscriber,
+    books: client::Client,
     room: QueueRoom,
     /// On its way from the core.
     queue: VecDeque<Outgoing>,
@@ -68,10 +74,8 @@ pub(super) struct Client {
     unwritten_bytes: usize,
     /// On its way to the core.
     pub(super) to_core: VecDeque<Input>,
-    subscribing: Vec<(RequestId, Wish)>,
-    unsubscribing: Vec<(RequestId, SubscriptionId)>,
-    /// Unsubscribed by the session itself, without an answer.
-    leaving: VecDeque<SubscriptionId>,
+    subscribing: BTreeMap<RequestId, Asked>,
+    unsubscribing: BTreeMap<RequestId, SubscriptionId>,
     pub(super) reading: Option<Reading>,
     is_pausing: bool,
     held: BTreeMap<SubscriptionId, Held>,
@@ -82,15 +86,14 @@ impl Client {
     pub(super) fn new(session: SessionId, queue_bytes_max: usize) -> Self {
         Self {
             session,
-            feed: Subscriber::default(),
+            books: client::Client::new(info_of(session), Permissions::OPEN),
             room: QueueRoom::new(queue_bytes_max),
             queue: VecDeque::new(),
             incoming: VecDeque::new(),
             unwritten_bytes: 0,
             to_core: VecDeque::new(),
-            subscribing: Vec::new(),
-            unsubscribing: Vec::new(),
-            leaving: VecDeque::new(),
+            subscribing: BTreeMap::new(),
+            unsubscribing: BTreeMap::new(),
             reading: None,
             is_pausing: false,
             held: BTreeMap::new(),
@@ -103,31 +106,38 @@ impl Client {
         RequestId(self.last_request)
     }
 
-    pub(super) fn subscribe(&mut self, wish: Wish) {
+    pub(super) fn subscribe(&mut self, wanted: Subscribe) {
         let request = self.next_request();
-        self.ask(request, wish);
-    }
-
-    fn ask(&mut self, request: RequestId, wish: Wish) {
-        let (session, pattern, mode) = (self.session, wish.pattern.clone(), wish.mode());
-        let origin = address_of(0);
-        self.to_core.push_back(Input::Subscribe { session, origin, request, pattern, mode });
-        self.subscribing.push((request, wish));
+        let mut fx = client::Effects::default();
+        self.books.subscribe(request, wanted.clone(), &mut fx);
+        self.subscribing.insert(request, Asked { wanted, live_from: Position::FIRST });
+        self.ask(fx.ask);
     }
 
     /// Subscriptions that the client knows of.
     pub(super) fn known(&self) -> Vec<SubscriptionId> {
-        self.held.keys().copied().filter(|id| self.is_announced(*id)).collect()
-    }
-
-    fn is_announced(&self, id: SubscriptionId) -> bool {
-        self.feed.subscriptions.get(&id).is_some_and(|known| known.is_announced)
+        self.held.keys().copied().collect()
     }
 
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
-        let (session, request) = (self.session, self.next_request());
-        self.unsubscribing.push((request, subscription));
-        self.to_core.push_back(Input::Unsubscribe { session, request, subscription });
+        let request = self.next_request();
+        let mut fx = client::Effects::default();
+        self.books.unsubscribe(request, subscription, &mut fx);
+        self.unsubscribing.insert(request, subscription);
+        self.ask(fx.ask);
+    }
+
+    fn ask(&mut self, asked: Vec<Ask>) {
+        let (session, origin) = (self.session, address_of(0));
+        self.to_core.extend(asked.into_iter().map(|ask| match ask {
+            Ask::Subscribe { request, pattern, mode } => {
+                Input::Subscribe { session, origin, request, pattern, mode }
+            }
+            Ask::Join { join, subscriptions } => Input::Join { session, join, subscriptions },
+            Ask::Unsubscribe { request, subscription } => {
+                Input::Unsubscribe { session, request, subscription }
+            }
+        }));
     }
 
     /// What the core sends: queued, unless it is events without room.
@@ -146,7 +156,7 @@ impl Client {
     /// Takes what the core has sent.
     pub(super) fn receive(&mut self) -> bool {
         let before = self.incoming.len();
-        if !self.feed.is_blocked() {
+        if !self.books.is_blocked() {
             let batch = self.queue.len().min(BATCH);
             self.incoming.extend(self.queue.drain(..batch));
         }
@@ -155,7 +165,7 @@ impl Client {
 
     /// Deals with one word of the core, if it may.
     pub(super) fn take_incoming(&mut self, cluster: &Cluster, seen: &mut Seen) -> bool {
-        if self.feed.is_blocked() {
+        if self.books.is_blocked() {
             return false;
         }
         let Some(outgoing) = self.incoming.pop_front() else { return false };
@@ -173,7 +183,7 @@ impl Client {
 
     pub(super) fn begin_read(&mut self) -> bool {
         if self.reading.is_none() && !self.is_pausing {
-            let request = self.feed.next_read();
+            let request = self.books.next_read();
             self.reading = request.map(|request| Reading { request, end: None });
             return self.reading.is_some();
         }
@@ -185,44 +195,27 @@ impl Client {
     }
 
     fn on_outgoing(&mut self, outgoing: Outgoing, cluster: &Cluster, seen: &mut Seen) {
-        match outgoing {
-            Outgoing::Events(batch) => self.put_events(&batch, true, cluster, seen),
-            Outgoing::Subscribed { request, subscription, live_from, end } => {
-                let asked = self.subscribing.iter().position(|(asked, _)| *asked == request);
-                let (_, wish) = self.subscribing.remove(asked.expect("asked for"));
-                if self.leaving.contains(&subscription) {
-                    seen.again += 1;
-                    return self.ask(request, wish);
-                }
-                self.feed.subscribed(subscription, &wish, live_from, end);
-                let until = wish.is_snapshot.then_some(end);
-                let held = Held { wish, live_from, until, received: Vec::new() };
-                self.held.entry(subscription).or_insert(held);
+        match &outgoing {
+            Outgoing::Subscribed { request, live_from, .. } => {
+                let asked = self.subscribing.get_mut(request).expect("asked for");
+                asked.live_from = *live_from;
             }
-            Outgoing::Joined { join, from } => {
-                self.feed.on_joined(join, from);
-                seen.gaps += u64::from(self.feed.is_blocked());
-            }
-            Outgoing::Lagging { from, subscriptions } => {
+            Outgoing::Lagging { subscriptions, .. } => {
                 seen.lags += u64::from(!subscriptions.is_empty());
-                self.feed.on_lagging(from, &subscriptions);
-            }
-            Outgoing::Unsubscribed { request: OWN_REQUEST }
-            | Outgoing::Refused { request: OWN_REQUEST, .. } => {
-                self.leaving.pop_front();
-            }
-            Outgoing::Unsubscribed { request } => {
-                let at = self.unsubscribing.iter().position(|(asked, _)| *asked == request);
-                let (_, subscription) = self.unsubscribing.remove(at.expect("asked for"));
-                self.feed.remove(subscription);
-                self.forget(subscription, cluster, false);
-            }
-            Outgoing::Refused { request, .. } => {
-                self.subscribing.retain(|(asked, _)| *asked != request);
-                self.unsubscribing.retain(|(asked, _)| *asked != request);
             }
             Outgoing::Resolved { .. } => panic!("not of delivery"),
+            Outgoing::Events(_)
+            | Outgoing::Joined { .. }
+            | Outgoing::Unsubscribed { .. }
+            | Outgoing::Refused { .. } => {}
         }
+        let is_joined = matches!(outgoing, Outgoing::Joined { .. });
+        let mut fx = client::Effects::default();
+        self.books.on_outgoing(outgoing, &mut fx);
+        seen.gaps += u64::from(is_joined && self.books.is_blocked());
+        let again = fx.ask.iter().filter(|ask| matches!(ask, Ask::Subscribe { .. }));
+        seen.again += again.count() as u64;
+        self.settle(fx, cluster, seen);
     }
 
     /// The read ends: as `segments` of the store, or in vain.
@@ -233,70 +226,56 @@ impl Client {
         seen: &mut Seen,
     ) {
         seen.failed += u64::from(outcome.is_err());
-        let Effects {
-            announce,
-            batches,
-            join,
-            ended,
-            refused,
-            lost,
-            pause,
-            failed: _,
-            left_out: _,
-        } = self.feed.on_read(outcome);
-        assert_eq!(lost, None, "nothing is trimmed here");
-        assert!(announce.iter().all(|id| self.is_announced(*id)));
-        for batch in &batches {
-            self.put_events(batch, false, cluster, seen);
-        }
-        for subscription in ended {
-            self.put_end(subscription, cluster, seen);
-        }
-        for (subscription, _error) in refused {
-            seen.refused += 1;
-            self.held.remove(&subscription);
-            self.leave(subscription);
-        }
-        let session = self.session;
-        if let Some((join, subscriptions)) = join {
-            self.to_core.push_back(Input::Join { session, join, subscriptions });
-        }
-        seen.behind += u64::from(pause == Some(PAUSE_BEHIND));
-        self.is_pausing = pause.is_some();
+        let mut fx = client::Effects::default();
+        self.books.on_read(outcome, &mut fx);
+        assert_eq!(fx.lost, None, "nothing is trimmed here");
+        seen.behind += u64::from(fx.pause == Some(PAUSE_BEHIND));
+        self.is_pausing = fx.pause.is_some();
+        self.settle(fx, cluster, seen);
     }
 
-    fn put_events(
-        &mut self,
-        batch: &EventBatch,
-        is_live: bool,
-        cluster: &Cluster,
-        seen: &mut Seen,
-    ) {
-        let receiver = Receiver { session: self.session.0, authid: "a", authrole: "anonymous" };
-        let mut ended = Vec::new();
-        for index in self.feed.take(batch, is_live, &receiver, &mut ended) {
-            let event = &batch.events()[index];
-            let held = self.held.get_mut(&event.subscription).expect("a subscription");
-            held.received.push(event.position);
-            seen.events += 1;
-        }
-        for subscription in ended {
-            self.put_end(subscription, cluster, seen);
+    fn settle(&mut self, fx: client::Effects, cluster: &Cluster, seen: &mut Seen) {
+        self.ask(fx.ask);
+        for told in fx.told {
+            match told {
+                Told::Events { batch, taken } => {
+                    for index in taken {
+                        let event = &batch.events()[index];
+                        let held = self.held.get_mut(&event.subscription).expect("a subscription");
+                        held.received.push(event.position);
+                        seen.events += 1;
+                    }
+                }
+                Told::Subscribed { request, subscription, end } => {
+                    let Asked { wanted, live_from } = self.answered(request);
+                    let until = wanted.is_snapshot.then_some(end);
+                    let held = Held { wanted, live_from, until, received: Vec::new() };
+                    self.held.entry(subscription).or_insert(held);
+                }
+                Told::Unsubscribed { request } => {
+                    let subscription = self.unsubscribing.remove(&request).expect("asked for");
+                    self.forget(subscription, cluster, false);
+                }
+                Told::Refused { request, kind: RequestKind::Subscribe, error } => {
+                    self.answered(request);
+                    seen.refused += u64::from(matches!(error, RequestError::History(_)));
+                }
+                Told::Refused { request, kind: RequestKind::Unsubscribe, .. } => {
+                    self.unsubscribing.remove(&request).expect("asked for");
+                }
+                Told::Ended { subscription, reason } => {
+                    assert_eq!(reason, EndReason::Complete);
+                    seen.ended += 1;
+                    self.forget(subscription, cluster, true);
+                }
+                Told::Resolved(_) => panic!("nothing is published"),
+            }
         }
     }
 
-    fn put_end(&mut self, subscription: SubscriptionId, cluster: &Cluster, seen: &mut Seen) {
-        if self.feed.remove(subscription) {
-            seen.ended += 1;
-            self.forget(subscription, cluster, true);
-            self.leave(subscription);
-        }
-    }
-
-    fn leave(&mut self, subscription: SubscriptionId) {
-        let (session, request) = (self.session, OWN_REQUEST);
-        self.leaving.push_back(subscription);
-        self.to_core.push_back(Input::Unsubscribe { session, request, subscription });
+    /// C1: each request is answered once.
+    fn answered(&mut self, request: RequestId) -> Asked {
+        self.subscribing.remove(&request).expect("asked for, and not answered")
     }
 
     fn forget(&mut self, subscription: SubscriptionId, cluster: &Cluster, is_complete: bool) {
@@ -311,18 +290,29 @@ impl Client {
             held.check(*id, self.session, cluster, is_complete);
         }
         if is_complete {
-            assert!(self.feed.replays.is_empty(), "{:?} {:?}", self.session, self.feed);
-            assert!(self.subscribing.is_empty(), "{:?} {:?}", self.session, self.subscribing);
-            assert_eq!(self.known().len(), self.held.len(), "{:?}", self.session);
-            assert!(self.unsubscribing.is_empty() && self.leaving.is_empty());
+            assert!(self.books.is_quiet(), "{:?} {:?}", self.session, self.books);
+            assert!(self.subscribing.is_empty() && self.unsubscribing.is_empty());
         }
     }
 }
 
+fn info_of(session: SessionId) -> Arc<SessionInfo> {
+    Arc::new(SessionInfo {
+        session,
+        realm: "r".into(),
+        authid: "a".into(),
+        authrole: "anonymous".into(),
+        authmethod: "anonymous",
+        authprovider: "static",
+        origin: address_of(0),
+        is_announced: true,
+    })
+}
+
 impl Held {
     fn check(&self, id: SubscriptionId, session: SessionId, cluster: &Cluster, is_complete: bool) {
-        let start = match self.wish.after {
-            None if self.wish.is_snapshot => Position::FIRST,
+        let start = match self.wanted.after {
+            None if self.wanted.is_snapshot => Position::FIRST,
             None => self.live_from,
             Some(After::Beginning) => Position::FIRST,
             Some(After::Point(point)) => match point.after() {
@@ -335,11 +325,11 @@ impl Held {
             *position >= start
                 && self.until.is_none_or(|until| *position < until)
                 && *publisher != session.0
-                && self.wish.pattern.matches(&vixen_core::segment::Topic::new("r", uri))
+                && self.wanted.pattern.matches(&vixen_core::segment::Topic::new("r", uri))
         });
-        let limit = self.wish.limit.map_or(usize::MAX, |limit| limit.try_into().expect("small"));
+        let limit = self.wanted.limit.map_or(usize::MAX, |limit| limit.try_into().expect("small"));
         let wanted: Vec<Position> = wanted.map(|(position, _)| position).take(limit).collect();
-        let what = || format!("{session:?} {id:?} {:?} from {start}", self.wish);
+        let what = || format!("{session:?} {id:?} {:?} from {start}", self.wanted);
         assert!(wanted.starts_with(&self.received), "{}: {self:?} {wanted:?}", what());
         assert!(!is_complete || wanted == self.received, "{}: {self:?} {wanted:?}", what());
     }

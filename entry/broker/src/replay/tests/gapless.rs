@@ -248,7 +248,7 @@ impl World {
             let session = SessionId(self.last_session);
             self.clients.insert(session, Client::new(session, self.queue_bytes_max));
         }
-        let wish = self.any_wish();
+        let wanted = self.any_wanted();
         let subscriptions_max = self.subscriptions_max;
         let Some(client) = any_of(&mut self.clients, &mut self.rng) else { return };
         let known = client.known();
@@ -261,18 +261,18 @@ impl World {
                 client.unsubscribe(known[self.rng.random_range(0..known.len())]);
             }
             _ if known.len() < subscriptions_max => {
-                seen.live += u64::from(wish.mode() == SubscribeMode::Live);
-                seen.replays += u64::from(wish.mode() == SubscribeMode::Replay);
-                seen.snapshots += u64::from(wish.is_snapshot);
-                seen.limits += u64::from(wish.limit.is_some());
-                seen.patterns += u64::from(!wish.pattern.is_exact());
-                client.subscribe(wish);
+                seen.live += u64::from(wanted.mode() == SubscribeMode::Live);
+                seen.replays += u64::from(wanted.mode() == SubscribeMode::Replay);
+                seen.snapshots += u64::from(wanted.is_snapshot);
+                seen.limits += u64::from(wanted.limit.is_some());
+                seen.patterns += u64::from(!wanted.pattern.is_exact());
+                client.subscribe(wanted);
             }
             _ => {}
         }
     }
 
-    fn any_wish(&mut self) -> Wish {
+    fn any_wanted(&mut self) -> Subscribe {
         let rng = &mut self.rng;
         let (uri, matching) = self.patterns[rng.random_range(0..self.patterns.len())];
         // Places that are, and some that are not yet.
@@ -290,7 +290,7 @@ impl World {
         };
         let limit = rng.random_bool(0.2).then(|| rng.random_range(1..12));
         let is_snapshot = rng.random_bool(0.15);
-        Wish { pattern: TopicPattern::new("r", uri, matching), after, limit, is_snapshot }
+        Subscribe { pattern: TopicPattern::new("r", uri, matching), after, limit, is_snapshot }
     }
 
     /// What it has told arrives before its end.

@@ -17,19 +17,19 @@ fn id(n: u64) -> SubscriptionId {
     SubscriptionId(n)
 }
 
-fn live() -> Wish {
+fn live() -> Subscribe {
     let pattern = TopicPattern::new("r", "t", Match::Exact);
-    Wish { pattern, after: None, limit: None, is_snapshot: false }
+    Subscribe { pattern, after: None, limit: None, is_snapshot: false }
 }
 
-fn after(position: u64) -> Wish {
+fn after(position: u64) -> Subscribe {
     let point = RefPoint::Position(Position(position));
-    Wish { after: Some(After::Point(point)), ..live() }
+    Subscribe { after: Some(After::Point(point)), ..live() }
 }
 
-fn after_id(stamp: u64, offset: u32) -> Wish {
+fn after_id(stamp: u64, offset: u32) -> Subscribe {
     let point = RefPoint::Id(PermanentId { stamp: Stamp(stamp), offset });
-    Wish { after: Some(After::Point(point)), ..live() }
+    Subscribe { after: Some(After::Point(point)), ..live() }
 }
 
 fn at(position: u64) -> Start {
@@ -83,8 +83,8 @@ struct Bench {
 
 impl Bench {
     /// The core has answered: live from 50 on, of an order up to 100.
-    fn subscribed(&mut self, n: u64, wish: &Wish) -> bool {
-        self.feed.subscribed(id(n), wish, Position(50), END)
+    fn subscribed(&mut self, n: u64, wanted: &Subscribe) -> bool {
+        self.feed.subscribed(id(n), wanted, Position(50), END)
     }
 
     /// Subscription and position of what is taken.
@@ -137,28 +137,28 @@ fn wishes_tell_how_the_core_is_asked_and_where_a_replay_begins() {
         (after(7), SubscribeMode::Replay, Some((at(8), None))),
         (after_id(7, 2), SubscribeMode::Replay, Some((bound(7, 3), None))),
         (
-            Wish { after: Some(After::Beginning), ..live() },
+            Subscribe { after: Some(After::Beginning), ..live() },
             SubscribeMode::Replay,
             Some((Start::Anywhere, None)),
         ),
-        (Wish { limit, ..live() }, SubscribeMode::PrivateReplay, Some((at(50), None))),
-        (Wish { limit, ..after(7) }, SubscribeMode::PrivateReplay, Some((at(8), None))),
+        (Subscribe { limit, ..live() }, SubscribeMode::PrivateReplay, Some((at(50), None))),
+        (Subscribe { limit, ..after(7) }, SubscribeMode::PrivateReplay, Some((at(8), None))),
         (
-            Wish { is_snapshot: true, ..live() },
+            Subscribe { is_snapshot: true, ..live() },
             SubscribeMode::Snapshot,
             Some((Start::Anywhere, Some(100))),
         ),
         (
-            Wish { is_snapshot: true, limit, ..after(7) },
+            Subscribe { is_snapshot: true, limit, ..after(7) },
             SubscribeMode::Snapshot,
             Some((at(8), Some(100))),
         ),
     ];
-    for (wish, mode, read) in table {
+    for (wanted, mode, read) in table {
         let mut bench = Bench::default();
-        assert_eq!(wish.mode(), mode, "{wish:?}");
-        assert_eq!(bench.subscribed(3, &wish), read.is_none(), "it stands at once: {wish:?}");
-        assert_eq!(bench.next(), read, "{wish:?}");
+        assert_eq!(wanted.mode(), mode, "{wanted:?}");
+        assert_eq!(bench.subscribed(3, &wanted), read.is_none(), "it stands at once: {wanted:?}");
+        assert_eq!(bench.next(), read, "{wanted:?}");
     }
 }
 
@@ -246,9 +246,9 @@ fn positions_of_a_subscription_rise() {
 #[test]
 fn nothing_before_a_permanent_id_is_taken_wherever_the_read_ended() {
     // Segments that begin at 10, 20 and 30 have these stamps.
-    for (wish, wanted) in [(after_id(20, 1), 22..24), (after_id(19, 0), 20..24)] {
+    for (asked, wanted) in [(after_id(20, 1), 22..24), (after_id(19, 0), 20..24)] {
         let mut bench = Bench::default();
-        bench.subscribed(3, &wish);
+        bench.subscribed(3, &asked);
         bench.next();
         // This entry does not know of it yet: the read finds nothing, and ends early.
         let join = bench.read_to_end(12);
@@ -260,7 +260,7 @@ fn nothing_before_a_permanent_id_is_taken_wherever_the_read_ended() {
         assert_eq!(bench.live(30..31, &[3]), of(3, 30..31));
     }
     let mut bench = Bench::default();
-    bench.subscribed(3, &Wish { limit: Some(2), ..after_id(20, 0) });
+    bench.subscribed(3, &Subscribe { limit: Some(2), ..after_id(20, 0) });
     bench.next();
     assert_eq!(bench.read(part(10..15, 15, false)).0, [], "and it counts for no limit");
     bench.next();
@@ -325,7 +325,7 @@ fn everything_waits_for_the_last_part_of_a_replay() {
 fn a_snapshot_ends_where_the_order_ended() {
     for (next, is_complete, is_over) in [(60, false, false), (100, false, true), (90, true, true)] {
         let mut bench = Bench::default();
-        bench.subscribed(3, &Wish { is_snapshot: true, ..live() });
+        bench.subscribed(3, &Subscribe { is_snapshot: true, ..live() });
         bench.next();
         let (taken, fx) = bench.read(part(50..60, next, is_complete));
         assert_eq!((taken, fx.announce), (of(3, 50..60), vec![id(3)]));
@@ -339,7 +339,7 @@ fn a_snapshot_ends_where_the_order_ended() {
 #[test]
 fn a_limit_counts_what_is_taken_stored_and_live() {
     let mut bench = Bench::default();
-    bench.subscribed(3, &Wish { limit: Some(5), ..after(9) });
+    bench.subscribed(3, &Subscribe { limit: Some(5), ..after(9) });
     bench.next();
     let (taken, fx) = bench.read(part(10..13, 13, true));
     assert_eq!((taken, bench.ended.len()), (of(3, 10..13), 0));
@@ -354,7 +354,7 @@ fn a_limit_counts_what_is_taken_stored_and_live() {
 #[test]
 fn what_is_not_for_the_subscriber_counts_for_nothing() {
     let mut bench = Bench::default();
-    bench.subscribed(3, &Wish { limit: Some(2), ..after(9) });
+    bench.subscribed(3, &Subscribe { limit: Some(2), ..after(9) });
     bench.next();
     let exclude = Audience { authids: vec!["joe".to_owned()], ..Audience::default() };
     let not_for_me = Attributes { exclude, ..Attributes::default() };
@@ -451,9 +451,9 @@ fn a_subscription_that_is_known_is_not_begun_again() {
 fn a_replay_of_several_reads_each_pattern_once() {
     let mut bench = Bench::default();
     let prefix = TopicPattern::new("r", "", Match::Prefix);
-    let other = Wish { pattern: prefix.clone(), ..live() };
-    for (n, wish) in [(1, live()), (2, other), (3, live())] {
-        bench.subscribed(n, &wish);
+    let other = Subscribe { pattern: prefix.clone(), ..live() };
+    for (n, wanted) in [(1, live()), (2, other), (3, live())] {
+        bench.subscribed(n, &wanted);
     }
     bench.feed.on_lagging(Position(60), &[id(1), id(2), id(3)]);
     let request = bench.feed.next_read().expect("a read");
@@ -485,12 +485,12 @@ fn events_of_the_router_have_no_place_and_come_to_what_is_live() {
 #[test]
 fn topics_of_many_bytes_are_read_in_several_replays() {
     let mut bench = Bench::default();
-    let wish = |n: u64| Wish {
+    let asked = |n: u64| Subscribe {
         pattern: TopicPattern::new("r", &format!("{n}{}", "-".repeat(1_500_000)), Match::Exact),
         ..live()
     };
     for n in 1..=5 {
-        bench.subscribed(n, &wish(n));
+        bench.subscribed(n, &asked(n));
     }
     bench.feed.on_lagging(Position(60), &[id(1), id(2), id(3), id(4), id(5)]);
     let mut read = Vec::new();
@@ -502,7 +502,7 @@ fn topics_of_many_bytes_are_read_in_several_replays() {
         let (segments, next) = (Vec::new(), Position(60));
         bench.feed.on_read(Ok(ReadPart { segments, next, is_complete: true }));
     }
-    let mut wanted: Vec<_> = (1..=5).map(|n| wish(n).pattern).collect();
+    let mut wanted: Vec<_> = (1..=5).map(|n| asked(n).pattern).collect();
     read.sort_unstable();
     wanted.sort_unstable();
     assert!(read == wanted, "each is in exactly one");
@@ -515,11 +515,11 @@ fn patterns_that_a_message_may_all_match_are_read_a_few_at_a_time() {
     for n in 1..=20 {
         uri.push('t');
         let pattern = TopicPattern::new("r", &uri, Match::Prefix);
-        bench.subscribed(n, &Wish { pattern, ..live() });
+        bench.subscribed(n, &Subscribe { pattern, ..live() });
     }
     for n in 21..=40 {
         let pattern = TopicPattern::new("r", &n.to_string(), Match::Exact);
-        bench.subscribed(n, &Wish { pattern, ..live() });
+        bench.subscribed(n, &Subscribe { pattern, ..live() });
     }
     bench.feed.on_lagging(Position(60), &(1..=40).map(id).collect::<Vec<_>>());
     let mut reads = Vec::new();

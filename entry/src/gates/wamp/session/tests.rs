@@ -1,6 +1,5 @@
-use vixen_broker::api::AckLevel;
+use vixen_broker::api::{AckLevel, After};
 use vixen_broker::history::RefPoint;
-use vixen_broker::replay::After;
 use vixen_core::id::Position;
 use vixen_core::segment::{Attributes, Encoding, Match, Publisher, TopicPattern};
 use vixen_runtime::config::Goodbye;
@@ -97,9 +96,9 @@ fn in_words(action: &Action) -> String {
             let end = answer.find(",[").expect("an ERROR with arguments");
             answer[..end].to_owned()
         }
-        Action::Subscribe { request, wish } => {
-            let Wish { pattern, after, limit, is_snapshot } = &**wish;
-            assert_eq!((*after, *limit, *is_snapshot), (None, None, false), "{wish:?}");
+        Action::Subscribe { request, wanted } => {
+            let Subscribe { pattern, after, limit, is_snapshot } = &**wanted;
+            assert_eq!((*after, *limit, *is_snapshot), (None, None, false), "{wanted:?}");
             let TopicPattern { realm, uri, matching } = pattern;
             format!("subscribe {} {realm} {uri} {matching:?}", request.0)
         }
@@ -407,23 +406,23 @@ fn an_open_session_knows_who_it_is_and_whether_it_takes_revocations() {
 
 #[test]
 fn a_subscription_takes_its_past_its_limit_and_its_end() {
-    let wish = |options: &str| {
+    let wanted = |options: &str| {
         let frame = format!("[32,9,{options},\"a.b\"]");
         match actions(&mut open(), &frame).pop() {
-            Some(Action::Subscribe { request: RequestId(9), wish }) => *wish,
+            Some(Action::Subscribe { request: RequestId(9), wanted }) => *wanted,
             other => panic!("{frame}: {other:?}"),
         }
     };
     let pattern = TopicPattern::new("realm1", "a.b", Match::Exact);
-    let live = Wish { pattern, after: None, limit: None, is_snapshot: false };
-    assert_eq!(wish("{}"), live);
+    let live = Subscribe { pattern, after: None, limit: None, is_snapshot: false };
+    assert_eq!(wanted("{}"), live);
     let after = Some(After::Point(RefPoint::Position(Position(42))));
-    assert_eq!(wish(r#"{"after":42}"#), Wish { after, ..live.clone() });
+    assert_eq!(wanted(r#"{"after":42}"#), Subscribe { after, ..live.clone() });
     let midnight = WallTime(NOW.0 - 10 * 60 * 60 * 1_000);
     let after = Some(After::Point(RefPoint::Time(midnight)));
     assert_eq!(
-        wish(r#"{"after":"today","limit":3,"snapshot":true}"#),
-        Wish { after, limit: Some(3), is_snapshot: true, ..live }
+        wanted(r#"{"after":"today","limit":3,"snapshot":true}"#),
+        Subscribe { after, limit: Some(3), is_snapshot: true, ..live }
     );
 }
 

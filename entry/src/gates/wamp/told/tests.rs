@@ -1,12 +1,18 @@
+use std::sync::Arc;
+
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use serde_json::Value;
 
-use vixen_broker::access::{Permission, Quotas};
-use vixen_broker::api::{JoinId, Origin, Place, PublishError};
-use vixen_broker::event::{RouterEvent, Target, build};
-use vixen_broker::history::{Bound, RefPoint, Start, Trouble};
-use vixen_broker::replay::After;
+use vixen_broker::access::{Permission, Permissions, Quotas};
+use vixen_broker::api::{
+    After, JoinId, Origin, Outgoing, Place, PublishError, SessionId, SessionInfo, Subscribe,
+    SubscribeError, SubscriptionId,
+};
+use vixen_broker::client::{Ask, Client, Effects};
+use vixen_broker::event::{EventBatch, RouterEvent, Target, build};
+use vixen_broker::history::{Bound, HistoryError, RefPoint, Start, Trouble};
+use vixen_broker::replay::ReadPart;
 use vixen_core::id::{GroupId, PermanentId, Position, Stamp};
 use vixen_core::segment::{
     Attributes, Audience, Eligible, Encoding, Match, Record, RecordFlags, Topic, TopicPattern,
@@ -20,17 +26,17 @@ const ME: SessionId = SessionId(1);
 const OTHER: SessionId = SessionId(2);
 const END: Position = Position(100);
 
-/// An outbox, the frames it makes, and what it owes.
+/// The books of a session, the frames that what it is told becomes, and what is owed.
 struct Bench {
-    outbox: Outbox,
+    client: Client,
+    encoder: Encoder,
     frames: Frames,
-    owed: Owed,
+    fx: Effects,
 }
 
 impl Bench {
     fn new(takes_revocation: bool) -> Self {
         let serializer = Serializer { encoding: Encoding::Json, is_batched: false };
-        let mut outbox = Outbox::new(ME);
         let info = SessionInfo {
             session: ME,
             realm: "r".into(),
@@ -41,18 +47,20 @@ impl Bench {
             origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
         };
-        outbox.on_opened(Arc::new(info), Permissions::OPEN, takes_revocation);
-        Self { outbox, frames: Frames::new(serializer), owed: Owed::default() }
+        let mut encoder = Encoder::default();
+        encoder.on_opened(takes_revocation);
+        let client = Client::new(Arc::new(info), Permissions::OPEN);
+        Self { client, encoder, frames: Frames::new(serializer), fx: Effects::default() }
     }
 
     /// The frames that `outgoing` becomes; EVENTs in few words.
     fn outgoing(&mut self, outgoing: Outgoing) -> Vec<String> {
-        self.outbox.on_outgoing(outgoing, &mut self.frames, &mut self.owed);
+        self.client.on_outgoing(outgoing, &mut self.fx);
         self.texts()
     }
 
     fn read(&mut self, outcome: Result<ReadPart, HistoryError>) -> Vec<String> {
-        self.outbox.on_read(outcome, &mut self.frames, &mut self.owed);
+        self.client.on_read(outcome, &mut self.fx);
         self.texts()
     }
 
@@ -61,33 +69,45 @@ impl Bench {
             Message::Text(text) => in_words(text.as_str()),
             other => panic!("{other:?}"),
         };
-        self.frames.take().into_iter().map(text).collect()
+        self.taken().into_iter().map(text).collect()
+    }
+
+    fn taken(&mut self) -> Vec<Message> {
+        for told in self.fx.told.drain(..) {
+            self.encoder.put(told, &mut self.frames);
+        }
+        self.frames.take()
+    }
+
+    /// What the broker is asked of its own accord is left out.
+    fn on_unsubscribing(&mut self, request: u64, subscription: u64) {
+        let (request, subscription) = (RequestId(request), SubscriptionId(subscription));
+        self.client.unsubscribe(request, subscription, &mut self.fx);
+        self.fx.ask.pop();
     }
 
     /// A SUBSCRIBE and the answer of the core: live from position 50 on, of an order up to 100.
-    fn subscribe(&mut self, request: u64, subscription: u64, wish: Wish) -> Vec<String> {
+    fn subscribe(&mut self, request: u64, subscription: u64, wanted: Subscribe) -> Vec<String> {
         let (request, subscription) = (RequestId(request), SubscriptionId(subscription));
-        self.outbox.on_subscribing(request, wish);
+        self.client.subscribe(request, wanted, &mut self.fx);
+        self.fx.ask.pop();
         let live_from = Position(50);
         self.outgoing(Outgoing::Subscribed { request, subscription, live_from, end: END })
     }
 
     /// What was told to the core since the last call, in words.
     fn told(&mut self) -> Vec<String> {
-        let word = |event| match event {
-            SessionEvent::Unsubscribe { session: ME, request, subscription } => {
+        let word = |ask| match ask {
+            Ask::Unsubscribe { request, subscription } => {
                 format!("unsubscribe {} {}", request.0, subscription.0)
             }
-            SessionEvent::Join { session: ME, join, subscriptions } => {
+            Ask::Join { join, subscriptions } => {
                 let ids: Vec<_> = subscriptions.iter().map(|id| id.0).collect();
                 format!("join {} {ids:?}", join.0)
             }
-            SessionEvent::Subscribe { session: ME, request, mode, .. } => {
-                format!("subscribe {} {mode:?}", request.0)
-            }
-            other => panic!("{other:?}"),
+            Ask::Subscribe { request, mode, .. } => format!("subscribe {} {mode:?}", request.0),
         };
-        std::mem::take(&mut self.owed.tell).into_iter().map(word).collect()
+        std::mem::take(&mut self.fx.ask).into_iter().map(word).collect()
     }
 }
 
@@ -101,18 +121,18 @@ fn in_words(text: &str) -> String {
     format!("event {} {} {}", message[1], message[2], message[4])
 }
 
-fn live() -> Wish {
+fn live() -> Subscribe {
     let pattern = TopicPattern::new("r", "t", Match::Exact);
-    Wish { pattern, after: None, limit: None, is_snapshot: false }
+    Subscribe { pattern, after: None, limit: None, is_snapshot: false }
 }
 
-fn after(position: u64) -> Wish {
+fn after(position: u64) -> Subscribe {
     let point = RefPoint::Position(Position(position));
-    Wish { after: Some(After::Point(point)), ..live() }
+    Subscribe { after: Some(After::Point(point)), ..live() }
 }
 
-fn snapshot() -> Wish {
-    Wish { is_snapshot: true, ..live() }
+fn snapshot() -> Subscribe {
+    Subscribe { is_snapshot: true, ..live() }
 }
 
 /// One message of a segment: its publisher, flags and attributes, and `[position]` as payload.
@@ -190,12 +210,12 @@ fn events_come_from_subscribed_to_unsubscribed_and_not_to_the_excluded() {
     assert_eq!(bench.subscribe(1, 7, live()), ["[33,1,7]"]);
     assert_eq!(bench.subscribe(2, 7, live()), ["[33,2,7]"]);
     assert_eq!(bench.outgoing(some(60)), taken(60));
-    bench.outbox.on_unsubscribing(RequestId(3), SubscriptionId(7));
+    bench.on_unsubscribing(3, 7);
     assert_eq!(bench.outgoing(some(70)), taken(70));
     let over = Outgoing::Unsubscribed { request: RequestId(3) };
     assert_eq!(bench.outgoing(over), ["[35,3]"]);
     assert_eq!(bench.outgoing(some(80)), [""; 0]);
-    assert_eq!((bench.outbox.take_events_sent(), bench.outbox.take_events_sent()), (6, 0));
+    assert_eq!((bench.encoder.take_events_sent(), bench.encoder.take_events_sent()), (6, 0));
     assert!(bench.told().is_empty());
 }
 
@@ -252,11 +272,17 @@ fn events_of_the_router_about_topics_come_only_to_those_who_may_subscribe_them()
         let (uri, matching) = (uri.to_owned(), Match::Prefix);
         Permission { uri, matching, publish: None, subscribe }
     };
-    let permissions =
-        [permission("wamp.", true), permission("plant.", true), permission("plant.secret.", false)];
+    let permissions = [
+        permission("t", true),
+        permission("wamp.", true),
+        permission("plant.", true),
+        permission("plant.secret.", false),
+    ];
     let mut bench = Bench::new(false);
     bench.subscribe(1, 7, live());
-    bench.outbox.permissions = Some(Permissions::new(permissions, Quotas::UNLIMITED));
+    let permissions = Permissions::new(permissions, Quotas::UNLIMITED);
+    bench.client.on_reload(&permissions, &mut bench.fx);
+    bench.fx = Effects::default();
     let targets = [Target { subscription: SubscriptionId(7), names_topic: false }];
     let mut told = |about: &str, matching| {
         let event = RouterEvent {
@@ -266,8 +292,8 @@ fn events_of_the_router_about_topics_come_only_to_those_who_may_subscribe_them()
             payload: Bytes::from_static(b"[9]"),
         };
         let batch = Arc::new(EventBatch::of_router(&event, &targets));
-        bench.outbox.on_outgoing(Outgoing::Events(batch), &mut bench.frames, &mut bench.owed);
-        bench.frames.take().len()
+        bench.client.on_outgoing(Outgoing::Events(batch), &mut bench.fx);
+        bench.taken().len()
     };
     assert_eq!(told("plant.open", Match::Exact), 1);
     assert_eq!(told("plant.secret.plans", Match::Exact), 0);
@@ -291,8 +317,8 @@ fn events_of_the_router_come_to_those_who_are_live() {
     let batch = Arc::new(batch);
     for _twice in 0..2 {
         let outgoing = Outgoing::Events(Arc::clone(&batch));
-        bench.outbox.on_outgoing(outgoing, &mut bench.frames, &mut bench.owed);
-        let frames = bench.frames.take();
+        bench.client.on_outgoing(outgoing, &mut bench.fx);
+        let frames = bench.taken();
         let [Message::Text(text)] = &frames[..] else { panic!("{frames:?}") };
         assert_eq!(text.as_str(), "[36,7,4503599627370496,{},[9]]");
     }
@@ -303,7 +329,7 @@ fn events_of_the_router_come_to_those_who_are_live() {
 fn a_refused_request_changes_nothing() {
     let mut bench = Bench::new(false);
     bench.subscribe(1, 7, live());
-    bench.outbox.on_unsubscribing(RequestId(2), SubscriptionId(9));
+    bench.on_unsubscribing(2, 9);
     let refused = Outgoing::Refused {
         request: RequestId(2),
         kind: RequestKind::Unsubscribe,
@@ -313,8 +339,8 @@ fn a_refused_request_changes_nothing() {
         bench.outgoing(refused),
         [r#"[8,34,2,{},"wamp.error.no_such_subscription",["no such subscription"]]"#]
     );
-    assert!(bench.outbox.unsubscribing.is_empty());
-    bench.outbox.on_subscribing(RequestId(3), snapshot());
+    assert!(bench.client.is_quiet(), "nothing waits for an answer");
+    bench.client.subscribe(RequestId(3), snapshot(), &mut bench.fx);
     let error = SubscribeError::TooMany { max: 9 };
     let refused = Outgoing::Refused { request: RequestId(3), kind: RequestKind::Subscribe, error };
     let answer = bench.outgoing(refused);
@@ -322,17 +348,15 @@ fn a_refused_request_changes_nothing() {
         matches!(&answer[..], [one] if one.starts_with(r#"[8,32,3,{},"vixen.error.too_many_sub"#)),
         "{answer:?}"
     );
-    assert!(bench.outbox.subscribing.is_empty() && bench.outbox.next_read().is_none());
+    assert!(bench.client.is_quiet() && bench.client.next_read().is_none());
     assert_eq!(bench.outgoing(events(&segment(60..61), &[7])), ["event 7 60 [60]"]);
 }
 
 #[test]
 fn answers_give_back_their_share_of_the_bounds() {
     let mut bench = Bench::new(false);
-    let limits =
-        SessionLimits { session_unacknowledged_messages_max: 4, ..SessionLimits::of_tests() };
-    bench.outbox.on_handed_over(4, 300);
-    assert!(!bench.outbox.is_below(&limits) && !bench.outbox.is_settled());
+    bench.client.on_handed_over(4, 300);
+    assert!(!bench.client.is_below(4, 1 << 20) && !bench.client.is_settled());
     let missing = "2 of 3 ndb nodes".to_owned();
     let id = PermanentId { stamp: Stamp(3), offset: 1 };
     let place = Place { position: Position(9), id };
@@ -354,44 +378,43 @@ fn answers_give_back_their_share_of_the_bounds() {
             "[17,7,4503599627370503]",
         ]
     );
-    assert!(bench.outbox.is_below(&limits) && !bench.outbox.is_settled());
-    let tight = SessionLimits { session_unacknowledged_bytes_max: 100, ..limits };
-    assert!(!bench.outbox.is_below(&tight), "a hundred bytes are on their way");
+    assert!(bench.client.is_below(4, 1 << 20) && !bench.client.is_settled());
+    assert!(!bench.client.is_below(4, 100), "a hundred bytes are on their way");
     let answers = vec![];
     assert!(bench.outgoing(Outgoing::Resolved { messages: 1, bytes: 100, answers }).is_empty());
-    assert!(bench.outbox.is_below(&tight) && bench.outbox.is_settled());
+    assert!(bench.client.is_below(4, 100) && bench.client.is_settled());
 }
 
 #[test]
 fn a_replay_is_announced_with_its_first_read_and_goes_on_live_without_a_gap() {
     let mut bench = Bench::new(true);
     assert_eq!(bench.subscribe(1, 7, after(10)), [""; 0], "the past may be gone");
-    let request = bench.outbox.next_read().expect("a read");
+    let request = bench.client.next_read().expect("a read");
     assert_eq!((request.start, request.until), (at(11), None));
     assert_eq!(request.topics, [live().pattern]);
-    assert!(bench.outbox.next_read().is_none(), "one at a time");
+    assert!(bench.client.next_read().is_none(), "one at a time");
     // Not live yet.
     assert_eq!(bench.outgoing(events(&segment(60..61), &[7])), [""; 0]);
     let texts = bench.read(Ok(part(11..13, 40, false)));
     assert_eq!(texts, ["[33,1,7]", "event 7 11 [11]", "event 7 12 [12]"]);
-    assert_eq!(bench.outbox.next_read().map(|request| request.start), Some(at(40)));
+    assert_eq!(bench.client.next_read().map(|request| request.start), Some(at(40)));
     assert_eq!(bench.read(Ok(part(60..61, 100, true))), ["event 7 60 [60]"]);
     assert_eq!(bench.told(), ["join 1 [7]"]);
-    assert!(bench.outbox.next_read().is_none() && !bench.outbox.is_blocked());
+    assert!(bench.client.next_read().is_none() && !bench.client.is_blocked());
     let joined = Outgoing::Joined { join: JoinId(1), from: Position(105) };
     assert_eq!(bench.outgoing(joined), [""; 0]);
-    assert!(bench.outbox.is_blocked(), "what comes live waits for the last part");
-    let request = bench.outbox.next_read().expect("the last part");
+    assert!(bench.client.is_blocked(), "what comes live waits for the last part");
+    let request = bench.client.next_read().expect("the last part");
     let until = Some(Bound::Position(Position(105)));
     assert_eq!((request.start, request.until), (at(100), until));
     assert_eq!(
         bench.read(Ok(part(103..105, 105, true))),
         ["event 7 103 [103]", "event 7 104 [104]"]
     );
-    assert!(!bench.outbox.is_blocked() && bench.outbox.next_read().is_none());
+    assert!(!bench.client.is_blocked() && bench.client.next_read().is_none());
     assert_eq!(bench.outgoing(events(&segment(104..106), &[7])), ["event 7 105 [105]"]);
-    assert_eq!(bench.outbox.take_events_sent(), 6);
-    assert!(bench.told().is_empty() && bench.owed.ending.is_none());
+    assert_eq!(bench.encoder.take_events_sent(), 6);
+    assert!(bench.told().is_empty() && bench.fx.lost.is_none());
 }
 
 #[test]
@@ -400,12 +423,12 @@ fn a_snapshot_ends_by_a_revocation_for_clients_that_announced_to_take_it() {
     for takes_revocation in [true, false] {
         let mut bench = Bench::new(takes_revocation);
         assert_eq!(bench.subscribe(1, 7, snapshot()), [""; 0]);
-        let request = bench.outbox.next_read().expect("a read");
+        let request = bench.client.next_read().expect("a read");
         let until = Some(Bound::Position(END));
         assert_eq!((request.start, request.until), (Start::Anywhere, until));
         assert_eq!(bench.read(Ok(part(5..6, 6, false))), ["[33,1,7]", "event 7 5 [5]"]);
         assert!(bench.told().is_empty());
-        assert!(bench.outbox.next_read().is_some());
+        assert!(bench.client.next_read().is_some());
         let texts = bench.read(Ok(part(99..100, END.0, true)));
         let wanted = ["event 7 99 [99]", revoked];
         assert_eq!(texts, wanted[..if takes_revocation { 2 } else { 1 }]);
@@ -417,7 +440,7 @@ fn a_snapshot_ends_by_a_revocation_for_clients_that_announced_to_take_it() {
         let refused =
             Outgoing::Refused { request: RequestId(0), kind: RequestKind::Unsubscribe, error };
         assert_eq!(bench.outgoing(refused), [""; 0]);
-        assert!(bench.outbox.next_read().is_none());
+        assert!(bench.client.next_read().is_none());
         assert_eq!(bench.outgoing(events(&segment(100..101), &[7])), [""; 0]);
     }
 }
@@ -426,7 +449,7 @@ fn a_snapshot_ends_by_a_revocation_for_clients_that_announced_to_take_it() {
 fn nothing_stored_is_announced_and_over() {
     let mut bench = Bench::new(true);
     bench.subscribe(1, 7, snapshot());
-    assert!(bench.outbox.next_read().is_some());
+    assert!(bench.client.next_read().is_some());
     let texts = bench.read(Ok(part(0..0, END.0, true)));
     assert_eq!(texts, ["[33,1,7]", r#"[35,0,{"subscription":7,"reason":"vixen.close.complete"}]"#]);
 }
@@ -436,21 +459,21 @@ fn a_limit_ends_a_subscription_once_read_or_live() {
     let revoked = r#"[35,0,{"subscription":7,"reason":"vixen.close.complete"}]"#;
     // By the last read of a snapshot, which would end it as well.
     let mut bench = Bench::new(true);
-    bench.subscribe(1, 7, Wish { limit: Some(2), ..snapshot() });
-    assert!(bench.outbox.next_read().is_some());
+    bench.subscribe(1, 7, Subscribe { limit: Some(2), ..snapshot() });
+    assert!(bench.client.next_read().is_some());
     let texts = bench.read(Ok(part(5..9, END.0, true)));
     assert_eq!(texts, ["[33,1,7]", "event 7 5 [5]", "event 7 6 [6]", revoked]);
     assert_eq!(bench.told(), ["unsubscribe 0 7"]);
-    assert!(bench.outbox.next_read().is_none());
+    assert!(bench.client.next_read().is_none());
 
     // Live; messages that are not for this session do not count.
     let mut bench = Bench::new(true);
-    bench.subscribe(1, 7, Wish { limit: Some(2), ..after(99) });
-    assert_eq!(bench.outbox.next_read().map(|request| request.start), Some(at(100)));
+    bench.subscribe(1, 7, Subscribe { limit: Some(2), ..after(99) });
+    assert_eq!(bench.client.next_read().map(|request| request.start), Some(at(100)));
     assert_eq!(bench.read(Ok(part(0..0, 100, true))), ["[33,1,7]"]);
     assert_eq!(bench.told(), ["join 1 [7]"]);
     bench.outgoing(Outgoing::Joined { join: JoinId(1), from: Position(100) });
-    assert!(!bench.outbox.is_blocked(), "it is there already");
+    assert!(!bench.client.is_blocked(), "it is there already");
     let flags = RecordFlags::EXCLUDE_ME;
     let own = Sent { publisher: ME.0, flags, ..Sent::default() };
     let messages = [Sent::default(), own, Sent::default(), Sent::default()];
@@ -465,7 +488,7 @@ fn an_end_concerns_its_own_subscription_only() {
     let mut bench = Bench::new(false);
     bench.subscribe(1, 7, live());
     bench.subscribe(2, 8, snapshot());
-    assert!(bench.outbox.next_read().is_some());
+    assert!(bench.client.next_read().is_some());
     assert_eq!(bench.read(Ok(part(5..6, END.0, true))), ["[33,2,8]", "event 8 5 [5]"]);
     assert_eq!(bench.told(), ["unsubscribe 0 8"]);
     assert_eq!(bench.outgoing(events(&segment(60..61), &[7, 8])), ["event 7 60 [60]"]);
@@ -490,12 +513,12 @@ fn a_past_that_cannot_be_read_refuses_the_subscription_and_nothing_else() {
         let mut bench = Bench::new(true);
         bench.subscribe(1, 7, live());
         bench.subscribe(2, 8, after(3));
-        assert!(bench.outbox.next_read().is_some());
+        assert!(bench.client.next_read().is_some());
         let texts = bench.read(Err(error.clone()));
         assert_eq!(texts, [format!("[8,32,2,{details},\"{uri}\",[\"{error}\"]]")]);
         assert_eq!(bench.told(), ["unsubscribe 0 8"]);
-        assert_eq!((bench.owed.ending, bench.owed.pause), (None, None));
-        assert!(bench.outbox.next_read().is_none() && bench.outbox.announcing.is_empty());
+        assert_eq!((bench.fx.lost.take(), bench.fx.pause), (None, None));
+        assert!(bench.client.next_read().is_none());
         assert_eq!(bench.outgoing(events(&segment(60..61), &[7, 8])), ["event 7 60 [60]"]);
     }
 }
@@ -515,7 +538,7 @@ fn lagging() -> Bench {
 fn a_session_that_was_left_out_gets_the_rest_from_the_store_and_joins_again() {
     let mut bench = lagging();
     assert_eq!(bench.outgoing(events(&segment(70..71), &[7])), [""; 0], "it is live no more");
-    let request = bench.outbox.next_read().expect("a read");
+    let request = bench.client.next_read().expect("a read");
     assert_eq!((request.start, request.until), (at(60), None));
     assert_eq!(bench.read(Ok(part(60..62, 90, true))), ["event 7 60 [60]", "event 7 61 [61]"]);
     assert_eq!(bench.told(), ["join 1 [7]"]);
@@ -526,26 +549,26 @@ fn a_session_that_was_left_out_gets_the_rest_from_the_store_and_joins_again() {
 #[test]
 fn what_retention_has_taken_from_a_session_ends_it() {
     let mut bench = lagging();
-    assert!(bench.outbox.next_read().is_some());
+    assert!(bench.client.next_read().is_some());
     assert_eq!(bench.read(Err(HistoryError::Trimmed { first: Position(80) })), [""; 0]);
-    assert_eq!(bench.owed.ending, Some(Ending::Trimmed { first: Position(80) }));
+    assert_eq!(bench.fx.lost, Some(HistoryError::Trimmed { first: Position(80) }));
     assert!(bench.told().is_empty());
 }
 
 #[test]
 fn a_store_that_stops_ends_the_session_and_one_that_cannot_answer_is_asked_again() {
     let mut bench = lagging();
-    assert!(bench.outbox.next_read().is_some());
+    assert!(bench.client.next_read().is_some());
     assert_eq!(bench.read(Err(HistoryError::Stopped)), [""; 0]);
-    assert_eq!(bench.owed.ending, Some(Ending::Shutdown));
+    assert_eq!(bench.fx.lost, Some(HistoryError::Stopped));
 
     let mut bench = lagging();
-    assert!(bench.outbox.next_read().is_some());
+    assert!(bench.client.next_read().is_some());
     assert_eq!(bench.read(Err(HistoryError::Busy { max: 64 })), [""; 0]);
-    assert!(bench.owed.pause.is_some() && bench.owed.ending.is_none());
-    assert_eq!(bench.outbox.next_read().map(|request| request.start), Some(at(60)));
+    assert!(bench.fx.pause.is_some() && bench.fx.lost.is_none());
+    assert_eq!(bench.client.next_read().map(|request| request.start), Some(at(60)));
     assert_eq!(bench.read(Ok(part(60..61, 61, false))), ["event 7 60 [60]"]);
-    assert_eq!(bench.owed.pause, None);
+    assert_eq!(bench.fx.pause, None);
 }
 
 #[test]
@@ -554,7 +577,7 @@ fn two_requests_that_share_a_replay_are_both_answered() {
         let mut bench = Bench::new(false);
         assert_eq!(bench.subscribe(1, 7, after(10)), [""; 0]);
         assert_eq!(bench.subscribe(2, 7, live()), [""; 0], "the same, and not sure yet");
-        bench.outbox.next_read().expect("a read");
+        bench.client.next_read().expect("a read");
         let answers = bench.read(outcome);
         assert_eq!(answers.len(), 2, "{answers:?}");
         assert!(answers.iter().all(|text| text.starts_with(&format!("[{code},"))), "{answers:?}");
@@ -566,15 +589,27 @@ fn two_requests_that_share_a_replay_are_both_answered() {
 fn an_answer_that_names_what_the_session_has_left_is_asked_for_again() {
     let mut bench = Bench::new(false);
     bench.subscribe(1, 7, after(10));
-    bench.outbox.next_read().expect("a read");
+    bench.client.next_read().expect("a read");
     bench.read(Err(HistoryError::NotReady));
     assert_eq!(bench.told(), ["unsubscribe 0 7"]);
     assert_eq!(bench.subscribe(2, 7, live()), [""; 0]);
     assert_eq!(bench.told(), ["subscribe 2 Live"]);
-    bench.outgoing(Outgoing::Unsubscribed { request: OWN_REQUEST });
+    bench.outgoing(Outgoing::Unsubscribed { request: RequestId(0) });
     let (request, subscription) = (RequestId(2), SubscriptionId(8));
     let live_from = Position(50);
     let told = Outgoing::Subscribed { request, subscription, live_from, end: END };
     assert_eq!(bench.outgoing(told), ["[33,2,8]"]);
     assert_eq!(bench.outgoing(events(&segment(60..61), &[7, 8])), ["event 8 60 [60]"]);
+}
+
+/// Ids of subscriptions are told by meta events, so others may name one before its session has heard of it.
+#[test]
+fn what_is_unsubscribed_before_it_was_told_is_refused() {
+    let mut bench = Bench::new(true);
+    assert_eq!(bench.subscribe(1, 7, after(10)), [""; 0], "it waits for its first read");
+    bench.on_unsubscribing(2, 7);
+    let texts = bench.outgoing(Outgoing::Unsubscribed { request: RequestId(2) });
+    let refused = r#"[8,32,1,{},"vixen.close.complete",["it ended before it began"]]"#;
+    assert_eq!(texts, [refused, "[35,2]"]);
+    assert!(bench.client.is_quiet());
 }
