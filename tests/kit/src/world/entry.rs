@@ -393,6 +393,8 @@ impl Turn<'_> {
             }
             Message::TailPosition { next } => {
                 let from = self.followed_for(from);
+                let more = u32::from(self.mutant == Some(Mutant::TailGoesBy));
+                let next = next.plus(more);
                 self.delivery(delivery::Input::TailPosition { from, next }, fx);
             }
             Message::HistorySegment { request, segment } => {
@@ -507,7 +509,6 @@ impl Turn<'_> {
         for note in &segmenter.notes {
             match note {
                 segmenter::Note::Moved { .. } => self.out.count(Counted::Moved),
-                segmenter::Note::GaveUp { .. } => self.out.count(Counted::GaveUp),
                 _ => {}
             }
         }

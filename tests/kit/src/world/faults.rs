@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 
 use vixen_broker::api::SessionId;
 use vixen_core::id::{NdbId, Stamp};
+use vixen_core::wire::Message;
 
 use super::clocks::Skew;
 use super::hosts::{Host, Machine};
@@ -43,7 +44,7 @@ impl Plan {
     pub(super) fn new(rng: &mut StdRng) -> Self {
         let is_lossy = rng.random_bool(0.5);
         Self {
-            loss: if is_lossy { rng.random_range(0..25) } else { 0 },
+            loss: if is_lossy { rng.random_range(0..40) } else { 0 },
             repeat: if is_lossy { rng.random_range(0..20) } else { 0 },
             mixes: is_lossy,
             delay_us_max: [300, 3_000, 30_000][rng.random_range(0..3)],
@@ -79,6 +80,7 @@ impl World {
             return;
         }
         match self.rng.random_range(0..100) {
+            _ if self.clocks.leap_weeks() && self.rng.random_bool(0.4) => self.leap(),
             0..12 => self.crash_one(|name| matches!(name, Name::Sync(_))),
             12..24 => self.crash_one(|name| matches!(name, Name::Ndb(_))),
             24..28 => self.crash_one(|name| matches!(name, Name::Entry(_))),
@@ -92,7 +94,6 @@ impl World {
             76..80 => self.fill_disk(),
             80..84 => self.stall_disk(),
             84..90 => self.retain(),
-            90..94 => self.expire_owners(),
             _ => self.cut_client(),
         }
         let after_us = self.rng.random_range(1..2 * self.plan.pause_us);
@@ -321,10 +322,40 @@ impl World {
         kept.min().unwrap_or_default()
     }
 
-    fn expire_owners(&mut self) {
-        if !self.clocks.leap_weeks() {
+    /// All sync nodes are asked again for a draft of what was elected long ago, as by a storage node that
+    /// was away.
+    fn ask_late(&mut self) {
+        let order = self.judge.order();
+        if order.is_empty() {
             return;
         }
+        let elected = order[self.rng.random_range(0..order.len())].elected;
+        self.note(|| format!("late drafts of {:?} are asked for", elected.meta.id));
+        let nodes = self.membership.group(elected.challenger.group).to_vec();
+        for name in self.names_up(|name| matches!(name, Name::Sync(_))) {
+            for from in &nodes {
+                let message = Message::GenerateDraft { meta: elected.meta };
+                self.arrive(name, Arrived::Message { from: Name::Ndb(*from), message });
+            }
+        }
+    }
+
+    /// Weeks go by, or nodes look for owners that are idle since.
+    fn leap(&mut self) {
+        if self.rng.random_bool(0.4) {
+            self.ask_late();
+        } else if self.rng.random_bool(0.3) {
+            self.set_all_clocks();
+            for _ in 0..self.rng.random_range(0..12) {
+                let after_us = self.rng.random_range(1_000..200_000);
+                self.at(after_us, Event::Expire);
+            }
+        } else {
+            self.expire_owners();
+        }
+    }
+
+    pub(super) fn expire_owners(&mut self) {
         for name in self.names_up(|name| matches!(name, Name::Sync(_))) {
             let Name::Sync(id) = name else { continue };
             let keeps = self.clocks.keeps_entries(id.0.into());

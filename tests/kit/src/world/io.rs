@@ -118,11 +118,10 @@ pub(super) enum Counted {
     SentAgain,
     Refused,
     OwnerExpired,
-    GaveUp,
 }
 
 impl Counted {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Ballot,
         Self::ByRows,
         Self::Fetched,
@@ -138,7 +137,6 @@ impl Counted {
         Self::SentAgain,
         Self::Refused,
         Self::OwnerExpired,
-        Self::GaveUp,
     ];
 }
 

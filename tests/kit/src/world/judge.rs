@@ -6,7 +6,8 @@
 //! - *one value*: a segment is elected with one stamp into one group, and no stamp twice;
 //! - *once*: a message stands in the order once at most, and only if it was published;
 //! - *own order*: messages of one session stand in the order in which it published them;
-//! - *real time*: what was acknowledged to anybody before a message was sent stands before it;
+//! - *real time*: what was acknowledged to anybody, or known elected anywhere, before a message was sent
+//!   or its segment made, stands before it;
 //! - *truly acknowledged*: the position and the id of an answer are those of the message;
 //! - *known*: how far the order goes, any quorum of sync nodes knows that is asked from then on;
 //! - *gapless*: a subscriber gets each message that it wants once, in order, across cuts of its
@@ -59,7 +60,8 @@ pub(super) struct Plant {
 pub(super) struct Judge {
     order: Vec<Placed>,
     stored: Vec<Stored>,
-    contents: BTreeMap<SegmentMeta, Vec<(Topic, Mark)>>,
+    /// What segments say, and the newest stamp that was known elected anywhere when each was made.
+    contents: BTreeMap<SegmentMeta, (Stamp, Vec<(Topic, Mark)>)>,
     elected: BTreeMap<SegmentId, Elected>,
     stamps: BTreeMap<Stamp, SegmentId>,
     sent: BTreeMap<Mark, Sent>,
@@ -100,7 +102,9 @@ impl Judge {
             Fact::Placed(placed) => self.on_placed(who, placed),
             Fact::Contradiction(what) => panic!("one order: {who:?}: {what}"),
             Fact::Closed { meta, messages } => {
-                let known = self.contents.entry(meta).or_insert_with(|| messages.clone());
+                let newest = self.stamps.last_key_value().map_or(Stamp::ZERO, |(stamp, _)| *stamp);
+                let known = self.contents.entry(meta);
+                let (_, known) = known.or_insert_with(|| (newest, messages.clone()));
                 assert!(*known == messages, "a segment says one thing");
             }
             Fact::GivenUp { owner } => {
@@ -136,7 +140,12 @@ impl Judge {
         }
         let other = self.stamps.insert(stamp, id);
         assert_eq!(other, None, "one value: {id} and another are elected at {stamp}");
-        assert!(self.contents.contains_key(&elected.meta), "{id} is elected, and nobody made it");
+        let made = self.contents.get(&elected.meta).map(|(newest, _)| *newest);
+        let newest = made.expect("what is elected was made by an entry");
+        assert!(
+            stamp > newest,
+            "real time: {id} is elected at {stamp}, and made after {newest} was"
+        );
         self.elected.insert(id, elected);
         let neighbours = [id.previous().map(|previous| (previous, id)), Some((id, id.next()))];
         for (earlier, later) in neighbours.into_iter().flatten() {
@@ -160,7 +169,8 @@ impl Judge {
             "once: {id} gets its place, and goes on under another owner"
         );
         self.on_elected(who, elected);
-        let messages = self.contents.get(&elected.meta).expect("what is elected was made").clone();
+        let (_, messages) = &self.contents[&elected.meta];
+        let messages = messages.clone();
         assert_eq!(messages.len(), usize::try_from(elected.meta.count).expect("few"));
         self.order.push(placed);
         for (offset, (topic, mark)) in (0..).zip(messages) {

@@ -31,8 +31,8 @@ pub enum Mutant {
     DamageUnnoticed,
     /// Order: a feed is followed from the watermark on, not from what is delivered.
     FollowsFromAhead,
-    /// Delivery: a tail is opened at the end of the order, wherever it was left.
-    TailBeginsAtEnd,
+    /// Delivery: a tail says that it has gone by one position more than it has.
+    TailGoesBy,
     /// Delivery, D3: a tail that is not followed any more is taken for the one that is.
     StaleTailCounts,
     /// Resume: who takes events too slowly is left out, and not told.
@@ -57,7 +57,7 @@ impl Mutant {
         Self::MissingForgotten,
         Self::DamageUnnoticed,
         Self::FollowsFromAhead,
-        Self::TailBeginsAtEnd,
+        Self::TailGoesBy,
         Self::StaleTailCounts,
         Self::LagUnsaid,
         Self::JoinedTooEarly,

@@ -358,7 +358,6 @@ impl Turn<'_> {
             Message::FollowTail { from, topics } => {
                 let (mut all, _) = self.process.parts.remove(&peer).unwrap_or_default();
                 all.extend(topics);
-                let from = from.filter(|_| self.mutant != Some(Mutant::TailBeginsAtEnd));
                 let mut sends = Vec::new();
                 let tail = Tail::open(&self.process.view, from, &all, &mut sends);
                 self.process.tails.insert(peer, tail);
