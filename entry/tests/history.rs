@@ -12,7 +12,9 @@ use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
 use vixen_core::segment::{Encoding, Record, RecordFlags, Topic, TopicPattern};
-use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, PeerId, TailSegment};
+use vixen_core::wire::{
+    HistoryEnd, HistoryPlace, HistoryQuery, Message, NodeMessage, PeerId, ReadMessage, TailSegment,
+};
 use vixen_entry::{EntryHandle, EntryNode, EntryOptions, HistoryStream};
 use vixen_runtime::config::{Durability, Limits};
 use vixen_runtime::link::{BEAT_EVERY, End, LinkEvent, LinkSender, join};
@@ -35,7 +37,7 @@ impl Ndb {
             let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("in time");
             let Some(LinkEvent::Messages { messages, .. }) = event else { panic!("{event:?}") };
             for message in messages {
-                if let Message::ReadHistory { request, query } = message {
+                if let Message::Read(ReadMessage::ReadHistory { request, query }) = message {
                     return (request, query);
                 }
             }
@@ -46,10 +48,10 @@ impl Ndb {
     fn answer(&self, request: u64, positions: &[u64], next: u64, is_end: bool) {
         for position in positions {
             let segment = message_at(*position);
-            self.send(Message::HistorySegment { request, segment });
+            self.send(Message::Read(ReadMessage::HistorySegment { request, segment }));
         }
         let end = HistoryEnd::Next { next: Position(next), is_end };
-        self.send(Message::HistoryEnd { request, end });
+        self.send(Message::Read(ReadMessage::HistoryEnd { request, end }));
     }
 }
 
@@ -81,7 +83,7 @@ struct Cluster {
 
 /// Lets a peer live, until its link ends.
 async fn beat(sender: LinkSender) {
-    while sender.send(Message::Heartbeat).is_ok() {
+    while sender.send(Message::Node(NodeMessage::Heartbeat)).is_ok() {
         tokio::time::sleep(BEAT_EVERY).await;
     }
 }
@@ -124,7 +126,11 @@ impl Cluster {
         let cluster = Self::start().await;
         let (next, head_stamp) = (Position(9), Stamp(1_000));
         for group in &cluster.groups {
-            group.send(Message::TailOpened { next, head_stamp, head_next: next });
+            group.send(Message::Read(ReadMessage::TailOpened {
+                next,
+                head_stamp,
+                head_next: next,
+            }));
         }
         // Known once the status page tells; each turn of it is one of the core.
         while cluster.handle.status().await["positions"].is_null() {}

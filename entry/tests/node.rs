@@ -22,7 +22,10 @@ use vixen_core::roster::Roster;
 use vixen_core::segment::{
     Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentMeta, Topic, TopicPattern,
 };
-use vixen_core::wire::{Message, NdbStanding, OrderBase, PeerId, RefuseReason, TailSegment};
+use vixen_core::wire::{
+    FeedMessage, Message, NdbStanding, NodeMessage, OrderBase, PeerId, PublishMessage, ReadMessage,
+    RefuseReason, ReplicaMessage, TailSegment,
+};
 use vixen_entry::outbound::{OutboundReceiver, SessionEvent, outbound};
 use vixen_entry::{EntryEvent, EntryHandle, EntryNode, EntryOptions};
 use vixen_runtime::config::{Durability, Limits};
@@ -51,7 +54,7 @@ fn name_of(peer: PeerId) -> NodeName {
 /// Lets a peer live, until the link ends or the handle is aborted.
 fn beat(sender: LinkSender) -> JoinHandle<()> {
     tokio::spawn(async move {
-        while sender.send(Message::Heartbeat).is_ok() {
+        while sender.send(Message::Node(NodeMessage::Heartbeat)).is_ok() {
             tokio::time::sleep(BEAT_EVERY).await;
         }
     })
@@ -83,7 +86,7 @@ impl Peer {
             let Some(LinkEvent::Messages { mut messages, .. }) = event else {
                 panic!("unexpected {event:?}");
             };
-            messages.retain(|message| *message != Message::Heartbeat);
+            messages.retain(|message| *message != Message::Node(NodeMessage::Heartbeat));
             if !messages.is_empty() {
                 return messages;
             }
@@ -144,7 +147,7 @@ impl Cluster {
         }
         for id in (0..groups).flat_map(|group| [ndb(group, 0), ndb(group, 1)]) {
             let node = Peer::link(PeerId::Ndb { id, store }, entry()).await;
-            node.send(Message::NdbStanding { standing: NdbStanding::Willing });
+            node.send(Message::Node(NodeMessage::NdbStanding { standing: NdbStanding::Willing }));
             nodes.push(node);
         }
         Self { owner, inbox, handle, room, running, sync, ndb: nodes }
@@ -159,11 +162,11 @@ impl Cluster {
         let mut cluster = Self::start(groups, publish_timeout).await;
         assert!(cluster.handle.ready().is_err(), "nobody has told where the order stands");
         let follow = cluster.ndb[0].receive().await;
-        assert_eq!(follow, [Message::FollowTail { from: None, topics: vec![] }]);
+        assert_eq!(follow, [Message::Read(ReadMessage::FollowTail { from: None, topics: vec![] })]);
         cluster.opened(0);
         for sync in &mut cluster.sync {
             let after = Stamp(1_000);
-            assert_eq!(sync.receive().await, [Message::FollowFeed { after }]);
+            assert_eq!(sync.receive().await, [Message::Feed(FeedMessage::FollowFeed { after })]);
         }
         tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
         cluster
@@ -171,7 +174,11 @@ impl Cluster {
 
     fn opened(&self, member: usize) {
         let (next, head_stamp) = (Position(51), Stamp(1_000));
-        self.ndb[member].send(Message::TailOpened { next, head_stamp, head_next: next });
+        self.ndb[member].send(Message::Read(ReadMessage::TailOpened {
+            next,
+            head_stamp,
+            head_next: next,
+        }));
     }
 
     /// Waits until the entry is not ready any more; why not.
@@ -246,7 +253,7 @@ impl Cluster {
 /// The segments of a frame, by their OVER.
 fn overs(messages: &[Message]) -> Vec<SegmentMeta> {
     let over = |message: &Message| match message {
-        Message::AdvanceSegmentOver { meta } => Some(*meta),
+        Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => Some(*meta),
         _other => None,
     };
     messages.iter().filter_map(over).collect()
@@ -257,7 +264,7 @@ fn elected(meta: SegmentMeta, stamp: u64) -> Elected {
 }
 
 fn resolved(meta: SegmentMeta, stamp: u64) -> Message {
-    Message::AdvanceSegmentResolved { elected: elected(meta, stamp) }
+    Message::Feed(FeedMessage::AdvanceSegmentResolved { elected: elected(meta, stamp) })
 }
 
 async fn next(receiver: &mut OutboundReceiver) -> Vec<Outgoing> {
@@ -292,7 +299,7 @@ async fn a_message_is_acknowledged_once_a_majority_of_feeds_has_passed_it() {
     for sync in &cluster.sync {
         sync.send(resolved(metas[0], 2_002));
         sync.send(resolved(other, 2_001));
-        sync.send(Message::Watermark { stamp: Stamp(2_002) });
+        sync.send(Message::Feed(FeedMessage::Watermark { stamp: Stamp(2_002) }));
     }
     match &next(&mut receiver).await[..] {
         [Outgoing::Resolved { messages: 1, answers, .. }] => {
@@ -317,18 +324,19 @@ async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged(
     let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(4)), ..own.id };
     let other = SegmentMeta { id, count: 3, ..own };
     let to = Stamp(2_002);
-    cluster.sync[0].send(Message::FeedTrimmed { to });
-    let fetch = [Message::FetchOrder { from: Position(51) }];
+    cluster.sync[0].send(Message::Feed(FeedMessage::FeedTrimmed { to }));
+    let fetch = [Message::Replica(ReplicaMessage::FetchOrder { from: Position(51) })];
     assert_eq!(cluster.ndb[0].receive().await, fetch);
     let status = cluster.handle.status().await;
     let wanted = serde_json::json!({ "feeds_wait_for": { "S1": to.0 }, "asked": "D1" });
     assert_eq!(status["order_catch_up"], wanted, "{status:#}");
     // One is no further, and the other has it in two parts.
-    let rows = |first, rows| Message::OrderRows { first: Position(first), rows };
+    let rows =
+        |first, rows| Message::Replica(ReplicaMessage::OrderRows { first: Position(first), rows });
     cluster.ndb[0].send(rows(51, vec![]));
     assert_eq!(cluster.ndb[1].receive().await, fetch);
     cluster.ndb[1].send(rows(51, vec![elected(other, 2_001)]));
-    let fetch = [Message::FetchOrder { from: Position(54) }];
+    let fetch = [Message::Replica(ReplicaMessage::FetchOrder { from: Position(54) })];
     assert_eq!(cluster.ndb[1].receive().await, fetch);
     cluster.ndb[1].send(rows(54, vec![elected(own, 2_002)]));
     match &next(&mut receiver).await[..] {
@@ -337,11 +345,14 @@ async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged(
         }
         unexpected => panic!("{unexpected:?}"),
     }
-    assert_eq!(cluster.sync[0].receive().await, [Message::FollowFeed { after: to }]);
+    assert_eq!(
+        cluster.sync[0].receive().await,
+        [Message::Feed(FeedMessage::FollowFeed { after: to })]
+    );
     // Feeds that tell the same change nothing.
     for sync in &cluster.sync {
         sync.send(resolved(own, 2_002));
-        sync.send(Message::Watermark { stamp: to });
+        sync.send(Message::Feed(FeedMessage::Watermark { stamp: to }));
     }
     let status = cluster.handle.status().await;
     assert_eq!(status["positions"]["next"], 55, "{status:#}");
@@ -352,13 +363,16 @@ async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged(
 #[tokio::test]
 async fn an_entry_that_was_away_for_longer_than_messages_are_kept_ends() {
     let mut cluster = Cluster::open(PATIENCE).await;
-    cluster.sync[0].send(Message::FeedTrimmed { to: Stamp(9_000) });
+    cluster.sync[0].send(Message::Feed(FeedMessage::FeedTrimmed { to: Stamp(9_000) }));
     let asked = Position(51);
     let base = OrderBase { next: Position(90), stamp: Stamp(8_000), chain: Digest([1; 16]) };
     for member in 0..2 {
-        assert_eq!(cluster.ndb[member].receive().await, [Message::FetchOrder { from: asked }]);
+        assert_eq!(
+            cluster.ndb[member].receive().await,
+            [Message::Replica(ReplicaMessage::FetchOrder { from: asked })]
+        );
         assert!(!cluster.running.is_finished(), "another may have it still");
-        cluster.ndb[member].send(Message::OrderTrimmed { asked, base });
+        cluster.ndb[member].send(Message::Replica(ReplicaMessage::OrderTrimmed { asked, base }));
     }
     tokio::time::timeout(PATIENCE, cluster.running).await.expect("in time").expect("no panic");
 }
@@ -387,7 +401,8 @@ async fn without_a_quorum_the_publisher_is_told_what_is_missing() {
 async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have_some() {
     let cluster = Cluster::open(Duration::from_millis(50)).await;
     let mut receiver = cluster.session(1 << 20).await;
-    cluster.ndb[1].send(Message::NdbStanding { standing: NdbStanding::DiskFull });
+    cluster.ndb[1]
+        .send(Message::Node(NodeMessage::NdbStanding { standing: NdbStanding::DiskFull }));
     let reason = "1 of 2 ndb nodes of group 0 willing, disk full at D2, D3 down";
     assert_eq!(cluster.not_ready().await, reason);
     cluster.publish(1).await;
@@ -398,7 +413,7 @@ async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have
     let status = cluster.handle.status().await;
     let standings = serde_json::json!({ "D1": "willing", "D2": "disk full" });
     assert_eq!(status["quorum"]["ndb"][0]["standings"], standings, "{status:#}");
-    cluster.ndb[1].send(Message::NdbStanding { standing: NdbStanding::Willing });
+    cluster.ndb[1].send(Message::Node(NodeMessage::NdbStanding { standing: NdbStanding::Willing }));
     tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
     cluster.stop().await;
 }
@@ -407,13 +422,13 @@ async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have
 async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group() {
     let mut cluster = Cluster::open_groups(2, PATIENCE).await;
     let mut receiver = cluster.session(1 << 20).await;
-    let follow = [Message::FollowTail { from: None, topics: vec![] }];
+    let follow = [Message::Read(ReadMessage::FollowTail { from: None, topics: vec![] })];
     assert_eq!(cluster.ndb[2].receive().await, follow);
     cluster.publish(1).await;
     let metas = overs(&cluster.ndb[0].receive().await);
     assert_eq!((metas.len(), overs(&cluster.ndb[1].receive().await)), (1, metas.clone()));
     let (segment, reason) = (metas[0].id, RefuseReason::Unwilling);
-    cluster.ndb[1].send(Message::RefuseAdvanceSegment { segment, reason });
+    cluster.ndb[1].send(Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason }));
     for member in [2, 3] {
         assert_eq!(overs(&cluster.ndb[member].receive().await), metas, "the same segment");
     }
@@ -425,8 +440,8 @@ async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group()
     let challenger = Challenger { stamp: Stamp(2_002), group: GroupId(1) };
     for sync in &cluster.sync {
         let elected = Elected { meta: metas[0], challenger };
-        sync.send(Message::AdvanceSegmentResolved { elected });
-        sync.send(Message::Watermark { stamp: Stamp(2_002) });
+        sync.send(Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }));
+        sync.send(Message::Feed(FeedMessage::Watermark { stamp: Stamp(2_002) }));
     }
     match &next(&mut receiver).await[..] {
         [Outgoing::Resolved { messages: 1, answers, .. }] => {
@@ -467,7 +482,7 @@ async fn a_silent_ndb_node_takes_no_segments_and_the_tail_leaves_it() {
     assert_eq!(reason, wanted);
     // The other one is followed, and this one is to send nothing.
     for member in [1, 0] {
-        let follow = Message::FollowTail { from: None, topics: vec![] };
+        let follow = Message::Read(ReadMessage::FollowTail { from: None, topics: vec![] });
         assert_eq!(cluster.ndb[member].receive().await, [follow], "member {member}");
     }
     cluster.ndb[0].beating = beat(cluster.ndb[0].sender.clone());
@@ -509,14 +524,14 @@ fn tail_segment(position: u64) -> Message {
         payload: b"[\"a message\"]",
     };
     record.write_to(&mut records);
-    Message::TailSegment(TailSegment {
+    Message::Read(ReadMessage::TailSegment(TailSegment {
         first: Position(position),
         count: 1,
         stamp: Stamp(2_000 + position),
         topics: vec![Topic::new("realm1", "t")],
         offsets: vec![],
         records: records.into(),
-    })
+    }))
 }
 
 /// Positions of events, which are all that a session was told.
@@ -538,7 +553,8 @@ async fn a_session_that_does_not_read_is_left_out_until_it_joins_and_hinders_nob
     let mut good = cluster.session_of(GOOD, 1 << 20).await;
     let pattern = TopicPattern::new("realm1", "t", Match::Exact);
     cluster.subscribe(SESSION, &pattern).await;
-    let follow = Message::FollowTail { from: None, topics: vec![pattern.clone()] };
+    let follow =
+        Message::Read(ReadMessage::FollowTail { from: None, topics: vec![pattern.clone()] });
     assert_eq!(cluster.ndb[0].receive().await, [follow]);
     cluster.opened(0);
     let mut subscription = SubscriptionId(0);

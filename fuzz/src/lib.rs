@@ -11,7 +11,7 @@ use vixen_core::payload::{
     PayloadError, as_json, opaque_members, split, transcode, transcode_value,
 };
 use vixen_core::segment::{Attributes, Blob, Encoding, Receiver, Records};
-use vixen_core::wire::{Greeting, Hello, Welcome, decode_frame, encode_message};
+use vixen_core::wire::{FrameReader, FrameWriter, Greeting, Hello, Message, Welcome};
 use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
 use vixen_runtime::config::Config;
 
@@ -100,15 +100,34 @@ pub fn transcode_payload(data: &[u8]) {
     }
 }
 
-/// Messages on a link.
+/// Messages on a link: heads and bodies of frames, each after its length in two bytes.
 pub fn link_frame(data: &[u8]) {
-    let Ok(messages) = decode_frame(data) else { return };
-    let frame = messages.iter().fold(Vec::new(), |frame, message| {
+    let mut reader = FrameReader::default();
+    let mut rest = data;
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
+        let (part, after) = after.split_at(length);
+        rest = after;
+        match reader.take(Bytes::copy_from_slice(part)) {
+            Ok(Some(messages)) => again(messages),
+            Ok(None) => {}
+            Err(_ends_the_link) => return,
+        }
+    }
+}
+
+/// What was read is written and read the same.
+fn again(messages: Vec<Message>) {
+    let mut writer = FrameWriter::default();
+    for message in &messages {
         // What a node does with all of them.
         assert!(message.queued_bytes() > 0 && !message.name().is_empty());
-        encode_message(message, frame)
-    });
-    assert_eq!(decode_frame(&frame).as_ref(), Ok(&messages));
+        writer.push(message.clone());
+    }
+    let mut reader = FrameReader::default();
+    let read: Vec<_> =
+        writer.take().filter_map(|part| reader.take(part).expect("was written")).collect();
+    assert_eq!(read, [messages]);
 }
 
 /// A word of the HELLO between nodes; the first byte tells which.

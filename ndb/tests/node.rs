@@ -5,7 +5,10 @@ mod support;
 use support::{Fake, Feeds, Running, chunk, chunk_of, elected, options, said, topic};
 use vixen_core::id::{GroupId, Position, Stamp};
 use vixen_core::segment::Blob;
-use vixen_core::wire::{DraftAnswer, Message, NdbStanding, RefuseReason};
+use vixen_core::wire::{
+    DraftAnswer, DraftMessage, FeedMessage, Message, NdbStanding, PublishMessage, ReadMessage,
+    RefuseReason, ReplicaMessage,
+};
 
 #[tokio::test]
 async fn segments_are_trimmed_drafted_placed_and_delivered_in_order() {
@@ -60,7 +63,10 @@ async fn a_segment_sent_again_is_trimmed_and_bad_ones_are_refused() {
     entry.expect_trim(good.meta).await;
     entry.send_segment(&bad);
     let reason = RefuseReason::Mismatch;
-    assert_eq!(entry.next().await, Message::RefuseAdvanceSegment { segment: bad.meta.id, reason });
+    assert_eq!(
+        entry.next().await,
+        Message::Publish(PublishMessage::RefuseAdvanceSegment { segment: bad.meta.id, reason })
+    );
     node.wait_for("next_position", 2).await;
     node.stop().await;
 }
@@ -138,17 +144,25 @@ async fn a_changed_interest_holds_from_its_answer_on() {
     // Without interest nothing is sent.
     place(0).await;
     node.wait_for("next_position", 4).await;
-    let change = |version, add: &[&str], remove: &[&str]| Message::ChangeInterest {
-        version,
-        add: add.iter().map(|uri| topic(uri).into()).collect(),
-        remove: remove.iter().map(|uri| topic(uri).into()).collect(),
+    let change = |version, add: &[&str], remove: &[&str]| {
+        Message::Read(ReadMessage::ChangeInterest {
+            version,
+            add: add.iter().map(|uri| topic(uri).into()).collect(),
+            remove: remove.iter().map(|uri| topic(uri).into()).collect(),
+        })
     };
     entry.send(change(1, &["a", "b"], &[]));
-    assert_eq!(entry.next().await, Message::InterestChanged { version: 1, next: Position(4) });
+    assert_eq!(
+        entry.next().await,
+        Message::Read(ReadMessage::InterestChanged { version: 1, next: Position(4) })
+    );
     place(1).await;
     assert_eq!(entry.messages(2).await, [said(4, "a", 2), said(5, "b", 2)]);
     entry.send(change(2, &["c"], &["a", "b"]));
-    assert_eq!(entry.next().await, Message::InterestChanged { version: 2, next: Position(7) });
+    assert_eq!(
+        entry.next().await,
+        Message::Read(ReadMessage::InterestChanged { version: 2, next: Position(7) })
+    );
     place(2).await;
     assert_eq!(entry.messages(1).await, [said(9, "c", 3)]);
     node.stop().await;
@@ -169,7 +183,7 @@ async fn an_uninteresting_stretch_is_told_once_as_a_position() {
     node.wait_for("next_position", 21).await;
     entry.follow(Some(1), &["z"]);
     assert_eq!(entry.expect_opened().await, (1, 21));
-    assert_eq!(entry.next().await, Message::TailPosition { next: Position(21) });
+    assert_eq!(entry.next().await, Message::Read(ReadMessage::TailPosition { next: Position(21) }));
     node.stop().await;
 }
 
@@ -196,7 +210,7 @@ async fn a_tail_opened_again_says_nothing_of_the_one_before() {
     reader.follow(Some(2), &["a"]);
     // Both are answered, since the entry counts answers.
     for next in [40, 2] {
-        while !matches!(reader.next().await, Message::TailOpened { next: Position(n), .. } if n == next)
+        while !matches!(reader.next().await, Message::Read(ReadMessage::TailOpened { next: Position(n), .. }) if n == next)
         {
         }
     }
@@ -255,15 +269,21 @@ async fn a_tail_that_reads_the_store_goes_on_when_a_missing_segment_comes() {
     assert_eq!(entry.expect_opened().await, (1, 2));
     let mut peer = Fake::peer(&node, 1).await;
     let segments = vec![missed.meta.id];
-    assert_eq!(peer.next().await, Message::FetchSegments { segments: segments.clone() });
+    assert_eq!(
+        peer.next().await,
+        Message::Replica(ReplicaMessage::FetchSegments { segments: segments.clone() })
+    );
     // Wrong bytes and no bytes change nothing: the node asks again.
     let wrong = chunk(9, &["b"]);
     let wrong = Blob::assemble(&wrong.topics, &[&wrong.records]).as_bytes().clone();
-    peer.send(Message::SegmentBlob { segment: missed.meta.id, blob: wrong });
-    peer.send(Message::SegmentsMissing { segments: segments.clone() });
-    assert_eq!(peer.next().await, Message::FetchSegments { segments });
+    peer.send(Message::Replica(ReplicaMessage::SegmentBlob {
+        segment: missed.meta.id,
+        blob: wrong,
+    }));
+    peer.send(Message::Replica(ReplicaMessage::SegmentsMissing { segments: segments.clone() }));
+    assert_eq!(peer.next().await, Message::Replica(ReplicaMessage::FetchSegments { segments }));
     let blob = Blob::assemble(&missed.topics, &[&missed.records]).as_bytes().clone();
-    peer.send(Message::SegmentBlob { segment: missed.meta.id, blob });
+    peer.send(Message::Replica(ReplicaMessage::SegmentBlob { segment: missed.meta.id, blob }));
     assert_eq!(entry.messages(1).await, [said(1, "a", 1)]);
     node.stop().await;
 
@@ -289,14 +309,17 @@ async fn a_peer_gets_what_is_held_and_hears_what_is_not() {
     node.wait_for("writing_bytes", 0).await;
     let mut peer = Fake::peer(&node, 1).await;
     let segments = [&placed, &held, &unknown].map(|chunk| chunk.meta.id).to_vec();
-    peer.send(Message::FetchSegments { segments });
+    peer.send(Message::Replica(ReplicaMessage::FetchSegments { segments }));
     for chunk in [&placed, &held] {
-        let Message::SegmentBlob { segment, blob } = peer.next().await else { panic!("no blob") };
+        let Message::Replica(ReplicaMessage::SegmentBlob { segment, blob }) = peer.next().await
+        else {
+            panic!("no blob")
+        };
         assert_eq!(segment, chunk.meta.id);
         Blob::from_bytes(blob).verify(&chunk.meta).expect("the right bytes");
     }
     let segments = vec![unknown.meta.id];
-    assert_eq!(peer.next().await, Message::SegmentsMissing { segments });
+    assert_eq!(peer.next().await, Message::Replica(ReplicaMessage::SegmentsMissing { segments }));
     node.stop().await;
 }
 
@@ -373,8 +396,11 @@ async fn the_order_is_given_from_the_beginning_of_a_segment_on() {
     let mut peer = Fake::peer_of(&node, GroupId(1), 0).await;
     for (from, wanted) in [(1, &rows[..]), (2, &[]), (3, &rows[1..]), (4, &[])] {
         for reader in [&mut entry, &mut peer] {
-            reader.send(Message::FetchOrder { from: Position(from) });
-            let answer = Message::OrderRows { first: Position(from), rows: wanted.to_vec() };
+            reader.send(Message::Replica(ReplicaMessage::FetchOrder { from: Position(from) }));
+            let answer = Message::Replica(ReplicaMessage::OrderRows {
+                first: Position(from),
+                rows: wanted.to_vec(),
+            });
             assert_eq!(reader.next().await, answer);
         }
     }
@@ -405,7 +431,7 @@ async fn a_node_whose_feeds_are_trimmed_takes_the_order_of_a_peer_and_follows_ag
     for feed in [&mut feeds.1.0, &mut feeds.1.1] {
         feed.expect_feed(0).await;
         feed.expect_draft(held.meta).await;
-        feed.send(Message::FeedTrimmed { to: Stamp(20) });
+        feed.send(Message::Feed(FeedMessage::FeedTrimmed { to: Stamp(20) }));
     }
     let waits = [("S0", 20), ("S1", 20)];
     behind
@@ -417,8 +443,8 @@ async fn a_node_whose_feeds_are_trimmed_takes_the_order_of_a_peer_and_follows_ag
     // A first peer has nothing newer, and the next is asked.
     let mut empty = Fake::peer(&behind, 2).await;
     let (first, rows) = (Position(1), vec![]);
-    assert_eq!(empty.next().await, Message::FetchOrder { from: first });
-    empty.send(Message::OrderRows { first, rows });
+    assert_eq!(empty.next().await, Message::Replica(ReplicaMessage::FetchOrder { from: first }));
+    empty.send(Message::Replica(ReplicaMessage::OrderRows { first, rows }));
     ahead.link(&behind);
     for feed in [&mut feeds.1.0, &mut feeds.1.1] {
         feed.expect_feed(20).await;
@@ -444,7 +470,7 @@ async fn a_feed_trimmed_to_what_is_placed_is_followed_again_at_once() {
     feeds.0.expect_feed(0).await;
     feeds.elect(chunk(1, &["a"]).meta, 10);
     node.wait_for("next_position", 2).await;
-    feeds.0.send(Message::FeedTrimmed { to: Stamp(10) });
+    feeds.0.send(Message::Feed(FeedMessage::FeedTrimmed { to: Stamp(10) }));
     feeds.0.expect_feed(10).await;
     node.stop().await;
 }
@@ -461,7 +487,7 @@ async fn a_segment_whose_owner_a_majority_has_forgotten_is_dropped() {
     feeds.0.expect_feed(0).await;
     feeds.0.expect_draft(chunk.meta).await;
     let answer = DraftAnswer::OwnerExpired;
-    let forgotten = Message::DraftAnswered { segment: chunk.meta.id, answer };
+    let forgotten = Message::Draft(DraftMessage::DraftAnswered { segment: chunk.meta.id, answer });
     // One alone, however often it says so, is not enough.
     feeds.0.send(forgotten.clone());
     feeds.0.send(forgotten.clone());
@@ -490,13 +516,17 @@ async fn nobody_waits_to_hear_of_what_has_its_place_already_or_of_a_gone_entrys_
     feeds.elect(placed.meta, 10);
     node.wait_for("applied", 10).await;
     // Its place came first: that is what the entry hears.
-    entry.send(Message::AwaitDurable { segment: placed.meta.id });
+    entry.send(Message::Publish(PublishMessage::AwaitDurable { segment: placed.meta.id }));
     entry.send_segment(&next);
-    entry.send(Message::AwaitDurable { segment: next.meta.id });
+    entry.send(Message::Publish(PublishMessage::AwaitDurable { segment: next.meta.id }));
     entry.expect_trim(next.meta).await;
-    assert_eq!(entry.next().await, Message::SegmentDurable { segment: next.meta.id });
+    assert_eq!(
+        entry.next().await,
+        Message::Publish(PublishMessage::SegmentDurable { segment: next.meta.id })
+    );
     node.wait_for("awaited_segments", 0).await;
-    entry.send(Message::AwaitDurable { segment: chunk(9, &["a"]).meta.id });
+    entry
+        .send(Message::Publish(PublishMessage::AwaitDurable { segment: chunk(9, &["a"]).meta.id }));
     node.wait_for("awaited_segments", 1).await;
     // It does not live to hear the answer.
     entry.send_segment(&chunk(3, &["a"]));

@@ -13,7 +13,8 @@ use vixen_core::membership::Membership;
 use vixen_core::segment::{Blob, Chunk, Elected, Match, TopicPattern};
 use vixen_core::time::UtcDay;
 use vixen_core::wire::{
-    HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, OrderBase, Retained,
+    FeedMessage, HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, OrderBase,
+    PublishMessage, ReadMessage, ReplicaMessage, Retained,
 };
 use vixen_ndb::NdbOptions;
 use vixen_replica::OrderRow;
@@ -46,7 +47,7 @@ fn chain(rows: &[Elected]) -> Digest {
 
 fn blob_of(chunk: &Chunk) -> Message {
     let blob = Blob::assemble(&chunk.topics, &[&chunk.records]).as_bytes().clone();
-    Message::SegmentBlob { segment: chunk.meta.id, blob }
+    Message::Replica(ReplicaMessage::SegmentBlob { segment: chunk.meta.id, blob })
 }
 
 /// Changes one bit of a value in the store of a node that is stopped.
@@ -104,13 +105,16 @@ async fn a_node_that_most_others_contradict_gives_out_nothing_from_there_on() {
     let (agreed, right) = (chain(&rows[..1]), chain(&rows));
     let peers = [Fake::peer(&node, 1).await, Fake::peer(&node, 2).await];
     let say = |next, chain| {
-        let message = Message::ChainAt { next: Position(next), chain };
+        let message = Message::Replica(ReplicaMessage::ChainAt { next: Position(next), chain });
         peers.iter().for_each(|peer| peer.send(message.clone()));
     };
     say(3, agreed);
     node.wait_until(|page| page["audit"]["peers"]["D2"]["agreed_to"] == 3).await;
     // One against one is a difference, and nobody knows whose.
-    peers[0].send(Message::ChainAt { next: Position(4), chain: Digest([1; 16]) });
+    peers[0].send(Message::Replica(ReplicaMessage::ChainAt {
+        next: Position(4),
+        chain: Digest([1; 16]),
+    }));
     node.wait_until(|page| page["audit"]["alarm"] == true).await;
     assert!(node.handle.status().await["audit"]["distrusted_from"].is_null());
     say(4, Digest([1; 16]));
@@ -120,10 +124,14 @@ async fn a_node_that_most_others_contradict_gives_out_nothing_from_there_on() {
     reader.follow(Some(3), &["a"]);
     assert_eq!(reader.expect_opened().await, (3, 4));
     for version in [1, 2] {
-        reader.send(Message::ChangeInterest { version, add: vec![], remove: vec![] });
+        reader.send(Message::Read(ReadMessage::ChangeInterest {
+            version,
+            add: vec![],
+            remove: vec![],
+        }));
         let after = reader.next().await;
         assert!(
-            matches!(after, Message::InterestChanged { version: said, .. } if said == version),
+            matches!(after, Message::Read(ReadMessage::InterestChanged { version: said, .. }) if said == version),
             "and nothing else: {after:?}"
         );
     }
@@ -134,8 +142,11 @@ async fn a_node_that_most_others_contradict_gives_out_nothing_from_there_on() {
     assert_eq!(other.history(query(1, false)).await.1, nothing, "up to there");
     assert_eq!(other.history(query(3, false)).await, (vec![], nothing));
     assert_eq!(other.history(query(3, true)).await, (vec![], HistoryEnd::Failed));
-    other.send(Message::FetchOrder { from: Position(3) });
-    assert_eq!(other.next().await, Message::OrderRows { first: Position(3), rows: vec![] });
+    other.send(Message::Replica(ReplicaMessage::FetchOrder { from: Position(3) }));
+    assert_eq!(
+        other.next().await,
+        Message::Replica(ReplicaMessage::OrderRows { first: Position(3), rows: vec![] })
+    );
     // The others have mended theirs.
     say(4, right);
     node.wait_until(|page| page["audit"]["alarm"] == false).await;
@@ -153,8 +164,13 @@ async fn an_unresolved_segment_is_offered_to_the_group() {
     let lingers = chunk(1, &["a"]);
     entry.send_segment(&lingers);
     entry.expect_trim(lingers.meta).await;
-    let offered = peer.next_where(|said| matches!(said, Message::OfferSegments { .. })).await;
-    assert_eq!(offered, Message::OfferSegments { segments: vec![lingers.meta] });
+    let offered = peer
+        .next_where(|said| matches!(said, Message::Replica(ReplicaMessage::OfferSegments { .. })))
+        .await;
+    assert_eq!(
+        offered,
+        Message::Replica(ReplicaMessage::OfferSegments { segments: vec![lingers.meta] })
+    );
     node.stop().await;
 }
 
@@ -166,9 +182,9 @@ async fn an_offered_segment_is_fetched_drafted_and_becomes_canonical() {
     feeds.0.expect_feed(0).await;
     let mut peer = Fake::peer(&node, 1).await;
     let offered = chunk(1, &["a"]);
-    peer.send(Message::OfferSegments { segments: vec![offered.meta] });
+    peer.send(Message::Replica(ReplicaMessage::OfferSegments { segments: vec![offered.meta] }));
     let segments = vec![offered.meta.id];
-    assert_eq!(peer.next().await, Message::FetchSegments { segments });
+    assert_eq!(peer.next().await, Message::Replica(ReplicaMessage::FetchSegments { segments }));
     peer.send(blob_of(&offered));
     feeds.0.expect_draft(offered.meta).await;
     feeds.elect(offered.meta, 10);
@@ -201,7 +217,7 @@ async fn damaged_bytes_are_fetched_from_a_peer_and_served_right() {
     assert_eq!(reader.messages(1).await, [said(1, "a", 1)]);
     let mut peer = Fake::peer(&node, 1).await;
     let segments = vec![chunks[1].meta.id];
-    assert_eq!(peer.next().await, Message::FetchSegments { segments });
+    assert_eq!(peer.next().await, Message::Replica(ReplicaMessage::FetchSegments { segments }));
     peer.send(blob_of(&chunks[1]));
     assert_eq!(reader.messages(3).await, [said(2, "a", 2), said(3, "a", 2), said(4, "a", 3)]);
     node.wait_for("missing_segments", 0).await;
@@ -230,8 +246,11 @@ async fn a_damaged_row_of_the_order_is_mended_by_a_peer() {
     let (got, end) = reader.history(query(3, false)).await;
     assert_eq!((got, end), (vec![], HistoryEnd::Failed));
     let from = Position(2);
-    assert_eq!(peer.next().await, Message::FetchOrder { from });
-    peer.send(Message::OrderRows { first: from, rows: rows(&chunks.each_ref())[1..].to_vec() });
+    assert_eq!(peer.next().await, Message::Replica(ReplicaMessage::FetchOrder { from }));
+    peer.send(Message::Replica(ReplicaMessage::OrderRows {
+        first: from,
+        rows: rows(&chunks.each_ref())[1..].to_vec(),
+    }));
     // Mended or not yet: a tail waits for it.
     reader.follow(Some(1), &["a"]);
     assert_eq!(reader.expect_opened().await, (1, 5));
@@ -303,10 +322,14 @@ async fn a_day_goes_only_when_a_majority_of_the_group_would_drop_it() {
     let mut peers = [Fake::peer(&node, 1).await, Fake::peer(&node, 2).await];
     let would = |day: &str| {
         let keep_from = day.parse().expect("a date");
-        Message::Retaining { retained: Retained { first: Position(1), keep_from } }
+        Message::Replica(ReplicaMessage::Retaining {
+            retained: Retained { first: Position(1), keep_from },
+        })
     };
     for peer in &mut peers {
-        let said = peer.next_where(|m| matches!(m, Message::Retaining { .. })).await;
+        let said = peer
+            .next_where(|m| matches!(m, Message::Replica(ReplicaMessage::Retaining { .. })))
+            .await;
         assert_eq!(said, would("2020-01-03"));
     }
     // By the clock of this one nothing is old.
@@ -356,7 +379,9 @@ async fn what_is_too_old_to_stay_is_not_taken_back() {
     let node = Running::start(aged);
     let mut peer = Fake::peer(&node, 1).await;
     let keep_from = "2019-01-01".parse().expect("a date");
-    peer.send(Message::Retaining { retained: Retained { first: Position(1), keep_from } });
+    peer.send(Message::Replica(ReplicaMessage::Retaining {
+        retained: Retained { first: Position(1), keep_from },
+    }));
     node.wait_until(|page| page["retention"]["peers"]["D1"]["first_position"] == 1).await;
     // With a new end of the order it tells its chain, and then asks; each time in one round.
     let feeds = Feeds::up(&node).await;
@@ -367,9 +392,15 @@ async fn what_is_too_old_to_stay_is_not_taken_back() {
         entry.expect_trim(next.meta).await;
         feeds.elect(next.meta, stamp_of(3) + 64 * (n + 1));
         let said = peer
-            .next_where(|m| matches!(m, Message::ChainAt { .. } | Message::FetchOrderBefore { .. }))
+            .next_where(|m| {
+                matches!(
+                    m,
+                    Message::Replica(ReplicaMessage::ChainAt { .. })
+                        | Message::Replica(ReplicaMessage::FetchOrderBefore { .. })
+                )
+            })
             .await;
-        assert!(matches!(said, Message::ChainAt { .. }), "{said:?}");
+        assert!(matches!(said, Message::Replica(ReplicaMessage::ChainAt { .. })), "{said:?}");
     }
     node.stop().await;
 }
@@ -392,12 +423,18 @@ async fn what_retention_dropped_is_answered_with_where_the_order_begins() {
     };
     let mut peer = Fake::peer(&node, 1).await;
     for asked in [Position(1), Position(2), Position(3)] {
-        peer.send(Message::FetchOrder { from: asked });
-        assert_eq!(peer.next().await, Message::OrderTrimmed { asked, base });
+        peer.send(Message::Replica(ReplicaMessage::FetchOrder { from: asked }));
+        assert_eq!(
+            peer.next().await,
+            Message::Replica(ReplicaMessage::OrderTrimmed { asked, base })
+        );
     }
-    peer.send(Message::FetchOrder { from: base.next });
+    peer.send(Message::Replica(ReplicaMessage::FetchOrder { from: base.next }));
     let left = vec![elected(chunks[2].meta, stamp_of(3))];
-    assert_eq!(peer.next().await, Message::OrderRows { first: base.next, rows: left });
+    assert_eq!(
+        peer.next().await,
+        Message::Replica(ReplicaMessage::OrderRows { first: base.next, rows: left })
+    );
     let mut reader = Fake::reader(&node, 64).await;
     let trimmed = HistoryEnd::Trimmed { first: base.next };
     for is_backward in [false, true] {
@@ -425,7 +462,7 @@ async fn a_node_whose_next_rows_all_peers_have_dropped_goes_on_from_their_base()
     let mut peers = [Fake::peer(&node, 1).await, Fake::peer(&node, 2).await];
     for feed in [&mut feeds.0, &mut feeds.1] {
         feed.expect_feed(0).await;
-        feed.send(Message::FeedTrimmed { to: Stamp(40) });
+        feed.send(Message::Feed(FeedMessage::FeedTrimmed { to: Stamp(40) }));
     }
     let base = |next, stamp| OrderBase {
         next: Position(next),
@@ -435,8 +472,8 @@ async fn a_node_whose_next_rows_all_peers_have_dropped_goes_on_from_their_base()
     let asked = Position(1);
     // The one that has dropped less counts.
     for (peer, base) in peers.iter_mut().zip([base(70, 60), base(50, 40)]) {
-        assert_eq!(peer.next().await, Message::FetchOrder { from: asked });
-        peer.send(Message::OrderTrimmed { asked, base });
+        assert_eq!(peer.next().await, Message::Replica(ReplicaMessage::FetchOrder { from: asked }));
+        peer.send(Message::Replica(ReplicaMessage::OrderTrimmed { asked, base }));
     }
     for feed in [&mut feeds.0, &mut feeds.1] {
         feed.expect_feed(40).await;
@@ -478,6 +515,9 @@ async fn entries_hear_whether_segments_are_taken_first_and_when_it_changes() {
     entry.send_segment(&refused);
     let reason = vixen_core::wire::RefuseReason::Unwilling;
     let segment = refused.meta.id;
-    assert_eq!(entry.next().await, Message::RefuseAdvanceSegment { segment, reason });
+    assert_eq!(
+        entry.next().await,
+        Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason })
+    );
     node.stop().await;
 }

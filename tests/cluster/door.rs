@@ -265,6 +265,7 @@ fn false_hello(number: u32) -> anyhow::Result<Vec<u8>> {
         name: format!("E{number}").parse()?,
         nonce: [0; 32],
         proof: [0; 32],
+        offers: Vec::new(),
     };
     let hello = postcard::to_stdvec(&hello)?;
     Ok([header(0x82, hello.len()), hello].concat())

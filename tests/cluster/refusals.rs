@@ -9,8 +9,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use vixen_core::id::{GroupId, NdbId};
 use vixen_core::name::NodeName;
+use vixen_core::tier::Tier;
 use vixen_core::wire::{
-    Assent, Exchange, Greeting, Hello, PeerId, Refusal, SPOKEN, Welcome, proof_of,
+    Assent, Dialect, Exchange, Greeting, Hello, Offer, PeerId, Refusal, SPOKEN, Versions, Welcome,
+    offers, proof_of,
 };
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::ids::new_store_id;
@@ -24,6 +26,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const REFUSED: &str = "vixen_common_links_refused_total";
 const MALFORMED: &str = "vixen_common_frames_malformed_total";
+/// Of a node that nobody of today can speak to.
+const LATER: Versions = Versions::new(9, 8);
 const NODES: [&str; 2] = ["S1", "D1"];
 
 /// The next frame of a server that must not stay silent.
@@ -44,11 +48,20 @@ struct Words {
     secret: &'static [u8],
     peer: PeerId,
     name: &'static str,
+    /// Whether it speaks only later versions of what nodes say of themselves.
+    is_far_ahead: bool,
 }
 
 fn honest() -> Words {
     let peer = PeerId::Entry { owner: new_owner_id() };
-    Words { version: SPOKEN.newest, cluster: CLUSTER, secret: SECRET, peer, name: "E9" }
+    Words {
+        version: SPOKEN.newest,
+        cluster: CLUSTER,
+        secret: SECRET,
+        peer,
+        name: "E9",
+        is_far_ahead: false,
+    }
 }
 
 /// Dials `node` and says HELLO.
@@ -57,7 +70,13 @@ async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome
     let (mut socket, _response) = connect_async(url).await.expect("a WebSocket");
     let greeting: Greeting = word(&mut socket).await;
     let nonce = [7; 32];
-    let Words { version, cluster, secret, peer, name } = words;
+    let Words { version, cluster, secret, peer, name, is_far_ahead } = words;
+    let tier = if node.starts_with('S') { Tier::Sync } else { Tier::Ndb };
+    let mut offers = offers(peer.tier(), tier);
+    if *is_far_ahead {
+        let of_nodes = |offer: &&mut Offer| offer.dialect == Dialect::Node as u8;
+        offers.iter_mut().find(of_nodes).expect("offered").versions = LATER;
+    }
     let name: NodeName = name.parse().expect("a name");
     let exchange = Exchange {
         cluster,
@@ -65,10 +84,12 @@ async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome
         version: *version,
         listener_nonce: &greeting.nonce,
         dialer_nonce: &nonce,
+        dialer_offers: &offers,
+        listener_offers: &[],
     };
     let proof = proof_of(secret, true, &exchange, (peer, &name));
     let cluster = (*cluster).to_owned();
-    let hello = Hello { version: *version, cluster, peer: *peer, name, nonce, proof };
+    let hello = Hello { version: *version, cluster, peer: *peer, name, nonce, proof, offers };
     let hello = postcard::to_stdvec(&hello).expect("encodes");
     socket.send(Frame::Binary(hello.into())).await.expect("sent");
     let welcome = word(&mut socket).await;
@@ -169,6 +190,12 @@ async fn links_of_strangers_are_refused_with_the_reason_and_counted() {
         let refused = log.lines().filter(|line| line.contains("link refused"));
         let by_name = refused.filter(|line| line.contains("peer=\"E9\" from=127.0.0.1"));
         assert_eq!(by_name.count(), 2, "another cluster, another secret: {log}");
+
+        let far_ahead = Words { is_far_ahead: true, ..honest() };
+        let (_socket, welcome) = greet(&cluster, node, &far_ahead).await;
+        let (ours, theirs) = (Dialect::Node.versions().newest, LATER.newest);
+        let reason = Refusal::Dialect { dialect: "node".to_owned(), ours, theirs };
+        assert_eq!(welcome, Welcome::Refused { reason }, "{node}");
     }
     assert_works(&cluster, "vixen.refusals.strangers").await;
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use vixen_core::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{FeedMessage, Message};
 use vixen_vote::{After, Commits, Effects, Input, Orderer, OwnerRow, VoteOptions, Write};
 
 use crate::disk::Disk;
@@ -221,7 +221,9 @@ impl Node {
             let waiting = self.commits.elections();
             let waiting = waiting.filter(|e| e.meta.id.owner == *owner && e.meta.id.seq > *after);
             let known = self.disk.elected_of(*owner, *after).chain(waiting);
-            known.map(|elected| (*to, Message::AdvanceSegmentResolved { elected }))
+            known.map(|elected| {
+                (*to, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }))
+            })
         });
         let said = fx.sends.iter().map(|sent| (sent.to, sent.message.clone()));
         let linked = said.chain(catch_ups).filter(|(to, _)| self.links.contains(to));

@@ -9,7 +9,7 @@ use vixen_core::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DraftAnswer, Message};
+use vixen_core::wire::{DraftAnswer, Message, VoteMessage};
 use vixen_vote::{
     After, Batch, Commits, Disk, Effects, Elections, Envelope, Input, Orderer, OwnerRow, Recovered,
     VoteOptions, VoteState, Write, caught_up,
@@ -247,9 +247,9 @@ impl Node {
         let mut sends = plain(fx.sends);
         let trimmed_to = self.trimmed_to();
         let forgotten = fx.forgotten.into_iter();
-        sends.extend(
-            forgotten.map(|(to, owner)| (to, Message::OwnerForgotten { owner, trimmed_to })),
-        );
+        sends.extend(forgotten.map(|(to, owner)| {
+            (to, Message::Vote(VoteMessage::OwnerForgotten { owner, trimmed_to }))
+        }));
         for (to, owner, after) in fx.catch_ups {
             let row = self.votes.as_ref().and_then(|votes| votes.owner_row(owner));
             let known = (owner, row.unwrap_or_default());

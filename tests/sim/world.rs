@@ -11,7 +11,7 @@ use vixen_core::membership::Membership;
 use vixen_core::order;
 use vixen_core::segment::{Elected, SegmentMeta};
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, VoteMessage};
 use vixen_vote::Input;
 
 use crate::clocks::Clocks;
@@ -351,8 +351,8 @@ impl World {
             }
         }
         for parcel in self.network.arrived(self.now_ms, id_of(at)) {
-            if let Message::OwnerSettled { trimmed_to, .. }
-            | Message::OwnerForgotten { trimmed_to, .. } = parcel.message
+            if let Message::Vote(VoteMessage::OwnerSettled { trimmed_to, .. })
+            | Message::Vote(VoteMessage::OwnerForgotten { trimmed_to, .. }) = parcel.message
             {
                 self.nodes[at].trim(trimmed_to);
             }

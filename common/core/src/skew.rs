@@ -4,7 +4,7 @@
 //!    S2  S3 |<------ bound ------>|                 S1
 //!    -----------------------------------------------x---->   the time that each would stamp with now
 //! ```
-//! Each sync node says every second which time that is ([`Message::SyncTime`](crate::wire::Message)): its wall
+//! Each sync node says every second which time that is ([`NodeMessage::SyncTime`](crate::wire::Message)): its wall
 //! clock, or the last stamp it made, if that is later. Nodes within the bound of each other elect
 //! together; the most that are so are counted on, the lower ones of as many. Who is beyond them is
 //! left out. Who is behind them is not: it follows the order.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use vixen_core::id::{Position, Stamp, SyncId};
 use vixen_core::order::{Input, Reader};
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DISK_FULL, Message};
+use vixen_core::wire::{DISK_FULL, FeedMessage, Message, NodeMessage, ReplicaMessage};
 use vixen_runtime::link::LinkId;
 
 use super::run::{Effects, EntryNode};
@@ -44,22 +44,24 @@ impl EntryNode {
     ) {
         let input = match message {
             // It has said so by coming.
-            Message::Heartbeat => return,
-            Message::SyncDiskFull => {
+            Message::Node(NodeMessage::Heartbeat) => return,
+            Message::Node(NodeMessage::SyncDiskFull) => {
                 self.links.set_unable(link, Some(DISK_FULL));
                 return self.tell_readiness();
             }
-            Message::Reached { request, stamp } => {
+            Message::Feed(FeedMessage::Reached { request, stamp }) => {
                 self.refused.reached(from, request, stamp);
                 return self.reads.reached(from, request, stamp);
             }
-            Message::SyncTime { time, ahead_ms_max } => {
+            Message::Node(NodeMessage::SyncTime { time, ahead_ms_max }) => {
                 self.skew.note(from, time, ahead_ms_max, Instant::now().into_std());
                 return self.tell_readiness();
             }
-            Message::AdvanceSegmentResolved { elected } => Input::Resolved { from, elected },
-            Message::Watermark { stamp } => Input::Watermark { from, stamp },
-            Message::FeedTrimmed { to } => Input::FeedTrimmed { from, to },
+            Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
+                Input::Resolved { from, elected }
+            }
+            Message::Feed(FeedMessage::Watermark { stamp }) => Input::Watermark { from, stamp },
+            Message::Feed(FeedMessage::FeedTrimmed { to }) => Input::FeedTrimmed { from, to },
             other => return self.on_stranger(&self.options.roster.sync(from), &other),
         };
         self.read_order(input, fx);
@@ -70,12 +72,12 @@ impl EntryNode {
         self.read_order(Input::Tick { takes_rows: true }, fx);
         let read = std::mem::take(&mut fx.order);
         for (feed, after) in read.follows {
-            self.sync.send(feed, Message::FollowFeed { after });
+            self.sync.send(feed, Message::Feed(FeedMessage::FollowFeed { after }));
         }
         for (peer, from) in read.fetches {
             let name = self.options.roster.ndb(peer);
             tracing::debug!(peer = %name, position = %from, "asking for the order");
-            self.ndb.send(peer, Message::FetchOrder { from });
+            self.ndb.send(peer, Message::Replica(ReplicaMessage::FetchOrder { from }));
         }
         let roster = &self.options.roster;
         read.notes.iter().for_each(|note| self.metrics.reader.note(note, roster));

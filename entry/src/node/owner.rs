@@ -16,7 +16,7 @@ use vixen_broker::history::Verdict;
 use vixen_broker::segmenter::Input;
 use vixen_core::id::SegmentId;
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{FeedMessage, Message};
 
 use super::run::{Effects, EntryNode};
 
@@ -74,7 +74,7 @@ impl EntryNode {
         }
         if let Some(request) = question {
             for id in self.sync.linked() {
-                self.sync.send(id, Message::AskReached { request });
+                self.sync.send(id, Message::Feed(FeedMessage::AskReached { request }));
             }
         }
     }

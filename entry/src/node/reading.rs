@@ -8,7 +8,7 @@ use vixen_broker::history::{
 };
 use vixen_core::id::NdbId;
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{FeedMessage, Message, ReadMessage};
 use vixen_runtime::clock::wall_time;
 
 use super::history::{HistoryEvent, HistoryStream};
@@ -91,7 +91,7 @@ impl EntryNode {
         }
         if let Some(request) = question {
             for id in self.sync.linked() {
-                self.sync.send(id, Message::AskReached { request });
+                self.sync.send(id, Message::Feed(FeedMessage::AskReached { request }));
             }
         }
     }
@@ -99,10 +99,12 @@ impl EntryNode {
     /// Takes `HistorySegment` and `HistoryEnd`.
     pub(super) fn on_history_message(&mut self, now: WallTime, from: NdbId, message: Message) {
         let input = match message {
-            Message::HistorySegment { request, segment } => {
+            Message::Read(ReadMessage::HistorySegment { request, segment }) => {
                 Input::Segment { from, request, segment }
             }
-            Message::HistoryEnd { request, end } => Input::End { from, request, end },
+            Message::Read(ReadMessage::HistoryEnd { request, end }) => {
+                Input::End { from, request, end }
+            }
             other => return self.on_stranger(&self.options.roster.ndb(from), &other),
         };
         self.reads.step(now, input);

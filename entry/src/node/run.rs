@@ -18,7 +18,10 @@ use vixen_core::order::{self, Placed, Reader};
 use vixen_core::segment::Challenger;
 use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DraftAnswer, Message, PeerId};
+use vixen_core::wire::{
+    DraftAnswer, DraftMessage, Message, NodeMessage, PeerId, PublishMessage, ReadMessage,
+    ReplicaMessage,
+};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 
 use super::clock::Clock;
@@ -281,7 +284,7 @@ impl EntryNode {
                     }
                     PeerId::Ndb { id, .. } if self.ndb.is_current(id, link) => {
                         for message in messages {
-                            if let Message::NdbNowhere { nowhere } = message {
+                            if let Message::Node(NodeMessage::NdbNowhere { nowhere }) = message {
                                 self.links.set_nowhere(link, nowhere);
                                 self.tell_readiness();
                             } else {
@@ -370,46 +373,54 @@ impl EntryNode {
     fn on_ndb(&mut self, now: WallTime, from: NdbId, message: Message, fx: &mut Effects) {
         let input = match message {
             // It has said so by coming.
-            Message::Heartbeat => return,
-            Message::TrimAdvanceSegment { segment } => {
+            Message::Node(NodeMessage::Heartbeat) => return,
+            Message::Publish(PublishMessage::TrimAdvanceSegment { segment }) => {
                 let input = segmenter::Input::Trim { from, segment };
                 return self.segmenter.step(now, input, &mut fx.segmenter);
             }
-            Message::SegmentDurable { segment } => {
+            Message::Publish(PublishMessage::SegmentDurable { segment }) => {
                 let input = segmenter::Input::Durable { from, segment };
                 return self.segmenter.step(now, input, &mut fx.segmenter);
             }
-            Message::DraftAnswered { segment, answer: DraftAnswer::OwnerExpired } => {
+            Message::Draft(DraftMessage::DraftAnswered {
+                segment,
+                answer: DraftAnswer::OwnerExpired,
+            }) => {
                 return self.on_owner_refused(now, segment);
             }
-            Message::RefuseAdvanceSegment { segment, reason } => {
+            Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason }) => {
                 let input = segmenter::Input::Refused { from, segment, reason };
                 self.segmenter.step(now, input, &mut fx.segmenter);
                 return self.tell_readiness();
             }
-            Message::NdbStanding { standing } => {
+            Message::Node(NodeMessage::NdbStanding { standing }) => {
                 tracing::info!(peer = %self.options.roster.ndb(from), standing = standing.name(), "ndb node stands");
                 let input = segmenter::Input::Standing { from, standing };
                 self.segmenter.step(now, input, &mut fx.segmenter);
                 return self.tell_readiness();
             }
-            Message::TailOpened { next, head_stamp, head_next } => {
+            Message::Read(ReadMessage::TailOpened { next, head_stamp, head_next }) => {
                 self.begin(head_stamp, head_next, fx);
                 delivery::Input::TailOpened { from, next }
             }
-            Message::InterestChanged { version, next } => {
+            Message::Read(ReadMessage::InterestChanged { version, next }) => {
                 delivery::Input::InterestChanged { from, version, next }
             }
-            Message::OrderRows { first, rows } => {
+            Message::Replica(ReplicaMessage::OrderRows { first, rows }) => {
                 return self.read_order(order::Input::Rows { from, first, rows }, fx);
             }
-            Message::OrderTrimmed { asked, base } => {
+            Message::Replica(ReplicaMessage::OrderTrimmed { asked, base }) => {
                 let input = order::Input::OrderTrimmed { from, asked, base };
                 return self.read_order(input, fx);
             }
-            Message::TailSegment(segment) => delivery::Input::Segment { from, segment },
-            Message::TailPosition { next } => delivery::Input::TailPosition { from, next },
-            message @ (Message::HistorySegment { .. } | Message::HistoryEnd { .. }) => {
+            Message::Read(ReadMessage::TailSegment(segment)) => {
+                delivery::Input::Segment { from, segment }
+            }
+            Message::Read(ReadMessage::TailPosition { next }) => {
+                delivery::Input::TailPosition { from, next }
+            }
+            message @ (Message::Read(ReadMessage::HistorySegment { .. })
+            | Message::Read(ReadMessage::HistoryEnd { .. })) => {
                 return self.on_history_message(now, from, message);
             }
             other => return self.on_stranger(&self.options.roster.ndb(from), &other),

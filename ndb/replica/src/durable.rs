@@ -7,7 +7,7 @@
 
 use vixen_core::id::{SegmentId, Stamp};
 use vixen_core::segment::SegmentMeta;
-use vixen_core::wire::Message;
+use vixen_core::wire::{DraftMessage, Message, PublishMessage};
 
 /// See the module doc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Durable<SegmentMeta> {
     /// To sync nodes: one more node of the group has it.
     #[must_use]
     pub const fn generate_draft(self) -> Message {
-        Message::GenerateDraft { meta: self.0 }
+        Message::Draft(DraftMessage::GenerateDraft { meta: self.0 })
     }
 }
 
@@ -46,7 +46,7 @@ impl Durable<SegmentId> {
     /// To its entry, which waits to hear of it.
     #[must_use]
     pub const fn segment_durable(self) -> Message {
-        Message::SegmentDurable { segment: self.0 }
+        Message::Publish(PublishMessage::SegmentDurable { segment: self.0 })
     }
 }
 
@@ -54,6 +54,6 @@ impl Durable<Stamp> {
     /// To sync nodes: they may forget the order up to here.
     #[must_use]
     pub const fn order_applied(self) -> Message {
-        Message::OrderApplied { stamp: self.0 }
+        Message::Draft(DraftMessage::OrderApplied { stamp: self.0 })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vixen_core::wire::{HistoryEnd, HistoryQuery, Message};
+use vixen_core::wire::{HistoryEnd, HistoryQuery, Message, ReadMessage};
 use vixen_runtime::link::LinkId;
 
 use super::NdbNode;
@@ -49,7 +49,8 @@ impl NdbNode {
                         for segment in batch.segments {
                             metrics.segments.increment(1);
                             metrics.bytes.increment(segment.records.len() as u64);
-                            let message = Message::HistorySegment { request, segment };
+                            let message =
+                                Message::Read(ReadMessage::HistorySegment { request, segment });
                             if sender.send_paced(message).await.is_err() {
                                 return;
                             }
@@ -71,7 +72,8 @@ impl NdbNode {
                 }
                 Err(_node_ended) => return,
             };
-            let _link_is_down = sender.send_paced(Message::HistoryEnd { request, end }).await;
+            let _link_is_down =
+                sender.send_paced(Message::Read(ReadMessage::HistoryEnd { request, end })).await;
         });
     }
 }

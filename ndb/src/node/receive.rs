@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use vixen_core::wire::{DISK_FULL, Message, PeerId};
+use vixen_core::wire::{DISK_FULL, Message, NodeMessage, PeerId, ReadMessage};
 use vixen_replica::{Effects, Input};
 use vixen_runtime::link::{LinkEvent, LinkId, Linked};
 
@@ -74,14 +74,18 @@ impl NdbNode {
     fn on_reader(&mut self, link: LinkId, message: Message) {
         let Some(linked) = self.links.get(link) else { return };
         match message {
-            Message::InterestPart { add, remove } => self.tails.part(link, add, remove),
-            Message::FollowTail { from, topics } => {
+            Message::Read(ReadMessage::InterestPart { add, remove }) => {
+                self.tails.part(link, add, remove)
+            }
+            Message::Read(ReadMessage::FollowTail { from, topics }) => {
                 self.tails.follow(link, linked.sender.clone(), from, topics);
             }
-            Message::ChangeInterest { version, add, remove } => {
+            Message::Read(ReadMessage::ChangeInterest { version, add, remove }) => {
                 self.tails.change(link, version, add, remove);
             }
-            Message::ReadHistory { request, query } => self.serve_history(link, request, query),
+            Message::Read(ReadMessage::ReadHistory { request, query }) => {
+                self.serve_history(link, request, query)
+            }
             _not_of_readers => {}
         }
     }
@@ -90,17 +94,20 @@ impl NdbNode {
     fn on_health(&mut self, link: LinkId, peer: PeerId, message: Message, fx: &mut Effects) {
         match (peer, message) {
             // It has said so by coming.
-            (_, Message::Heartbeat) => return,
-            (PeerId::Ndb { .. }, Message::NdbStanding { standing }) => {
+            (_, Message::Node(NodeMessage::Heartbeat)) => return,
+            (PeerId::Ndb { .. }, Message::Node(NodeMessage::NdbStanding { standing })) => {
                 self.links.set_unable(link, standing.unable());
             }
-            (PeerId::Ndb { .. }, Message::NdbNowhere { nowhere }) => {
+            (PeerId::Ndb { .. }, Message::Node(NodeMessage::NdbNowhere { nowhere })) => {
                 self.links.set_nowhere(link, nowhere);
             }
-            (PeerId::Sync { .. }, Message::SyncDiskFull) => {
+            (PeerId::Sync { .. }, Message::Node(NodeMessage::SyncDiskFull)) => {
                 self.links.set_unable(link, Some(DISK_FULL));
             }
-            (PeerId::Sync { id, .. }, Message::SyncTime { time, ahead_ms_max }) => {
+            (
+                PeerId::Sync { id, .. },
+                Message::Node(NodeMessage::SyncTime { time, ahead_ms_max }),
+            ) => {
                 self.skew.note(id, time, ahead_ms_max, Instant::now());
             }
             (from, message) => return self.step(Input::Said { from, message }, fx),
@@ -112,20 +119,20 @@ impl NdbNode {
 const fn is_of_readers(message: &Message) -> bool {
     matches!(
         message,
-        Message::InterestPart { .. }
-            | Message::FollowTail { .. }
-            | Message::ChangeInterest { .. }
-            | Message::ReadHistory { .. }
+        Message::Read(ReadMessage::InterestPart { .. })
+            | Message::Read(ReadMessage::FollowTail { .. })
+            | Message::Read(ReadMessage::ChangeInterest { .. })
+            | Message::Read(ReadMessage::ReadHistory { .. })
     )
 }
 
 const fn is_of_health(message: &Message) -> bool {
     matches!(
         message,
-        Message::Heartbeat
-            | Message::NdbStanding { .. }
-            | Message::NdbNowhere { .. }
-            | Message::SyncDiskFull
-            | Message::SyncTime { .. }
+        Message::Node(NodeMessage::Heartbeat)
+            | Message::Node(NodeMessage::NdbStanding { .. })
+            | Message::Node(NodeMessage::NdbNowhere { .. })
+            | Message::Node(NodeMessage::SyncDiskFull)
+            | Message::Node(NodeMessage::SyncTime { .. })
     )
 }

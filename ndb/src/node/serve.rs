@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use vixen_core::id::{Position, SegmentId};
 use vixen_core::segment::Blob;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, ReplicaMessage};
 use vixen_replica::Read;
 use vixen_runtime::link::{LinkId, LinkSender};
 
@@ -47,7 +47,11 @@ async fn serve_segments(
         match blob {
             Some(blob) => {
                 let blob = blob.as_bytes().clone();
-                if sender.send_paced(Message::SegmentBlob { segment, blob }).await.is_err() {
+                if sender
+                    .send_paced(Message::Replica(ReplicaMessage::SegmentBlob { segment, blob }))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -55,7 +59,8 @@ async fn serve_segments(
         }
     }
     if !absent.is_empty() {
-        let _link_is_down = sender.send(Message::SegmentsMissing { segments: absent });
+        let _link_is_down =
+            sender.send(Message::Replica(ReplicaMessage::SegmentsMissing { segments: absent }));
     }
 }
 
@@ -77,7 +82,7 @@ async fn serve_order(sender: LinkSender, store: Arc<Store>, from: Position, rows
     let rows = match spawn_blocking(move || store.order_from(from, rows_max)).await {
         Ok(Ok(rows)) => rows,
         Ok(Err(StoreError::Trimmed { .. })) => {
-            let trimmed = Message::OrderTrimmed { asked: from, base };
+            let trimmed = Message::Replica(ReplicaMessage::OrderTrimmed { asked: from, base });
             let _link_is_down = sender.send_paced(trimmed).await;
             return;
         }
@@ -87,7 +92,8 @@ async fn serve_order(sender: LinkSender, store: Arc<Store>, from: Position, rows
         }
         Err(_node_ended) => return,
     };
-    let _link_is_down = sender.send_paced(Message::OrderRows { first: from, rows }).await;
+    let _link_is_down =
+        sender.send_paced(Message::Replica(ReplicaMessage::OrderRows { first: from, rows })).await;
 }
 
 /// To a peer that has dropped more than this node.
@@ -105,5 +111,7 @@ async fn serve_order_before(
         }
         Err(_node_ended) => return,
     };
-    let _link_is_down = sender.send_paced(Message::OrderBefore { before, base, rows }).await;
+    let _link_is_down = sender
+        .send_paced(Message::Replica(ReplicaMessage::OrderBefore { before, base, rows }))
+        .await;
 }

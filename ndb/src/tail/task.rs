@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 
 use vixen_core::id::Position;
 use vixen_core::segment::{Blob, TopicPattern};
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, ReadMessage};
 use vixen_replica::OrderRow;
 use vixen_replica::tail::{InterestChange, Step, StoredBody, StoredRow, Tail};
 use vixen_runtime::link::{LinkSender, SendError};
@@ -140,7 +140,7 @@ impl TailTask {
 
     /// Sends when the link has little before it; nothing once the handle is dropped.
     async fn send(&mut self, message: Message) -> Result<(), Ended> {
-        if let Message::TailSegment(part) = &message {
+        if let Message::Read(ReadMessage::TailSegment(part)) = &message {
             self.context.metrics.segments.increment(1);
             self.context.metrics.bytes.increment(part.records.len() as u64);
         }

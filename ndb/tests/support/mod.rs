@@ -19,7 +19,8 @@ use vixen_core::segment::{
     SegmentMeta, Topic, TopicPattern,
 };
 use vixen_core::wire::{
-    HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding, PeerId, TailSegment,
+    DraftMessage, FeedMessage, HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding,
+    NodeMessage, PeerId, PublishMessage, ReadMessage, ReplicaMessage, TailSegment,
 };
 use vixen_ndb::{NdbEvent, NdbHandle, NdbNode, NdbOptions};
 use vixen_runtime::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
@@ -178,7 +179,7 @@ pub(crate) struct Fake {
 
 /// Lets a peer live, until its link ends.
 async fn beat(sender: LinkSender) {
-    while sender.send(Message::Heartbeat).is_ok() {
+    while sender.send(Message::Node(NodeMessage::Heartbeat)).is_ok() {
         tokio::time::sleep(BEAT_EVERY).await;
     }
 }
@@ -225,7 +226,7 @@ impl Fake {
     async fn entry_of(node: &Running, n: u128, frames: usize) -> Self {
         let mut fake = Self::link(node, PeerId::Entry { owner: owner(n) }, frames).await;
         match fake.take().await {
-            Message::NdbStanding { standing } => fake.standing = Some(standing),
+            Message::Node(NodeMessage::NdbStanding { standing }) => fake.standing = Some(standing),
             other => panic!("expected NdbStanding, got {other:?}"),
         }
         fake
@@ -253,26 +254,31 @@ impl Fake {
     /// Sends a whole segment.
     pub(crate) fn send_segment(&self, chunk: &Chunk) {
         let segment = chunk.meta.id;
-        self.send(Message::BeginAdvanceSegment { segment, shard: chunk.meta.shard });
-        self.send(Message::KeepAdvanceHistory {
+        self.send(Message::Publish(PublishMessage::BeginAdvanceSegment {
+            segment,
+            shard: chunk.meta.shard,
+        }));
+        self.send(Message::Publish(PublishMessage::KeepAdvanceHistory {
             segment,
             offset: 0,
             topics: chunk.topics.clone(),
             count: chunk.meta.count,
             records: chunk.records.clone(),
-        });
-        self.send(Message::AdvanceSegmentOver { meta: chunk.meta });
+        }));
+        self.send(Message::Publish(PublishMessage::AdvanceSegmentOver { meta: chunk.meta }));
     }
 
     /// Says as a sync node that the segment is elected, and that nothing below it follows.
     pub(crate) fn elect(&self, meta: SegmentMeta, stamp: u64) {
-        self.send(Message::AdvanceSegmentResolved { elected: elected(meta, stamp) });
-        self.send(Message::Watermark { stamp: Stamp(stamp) });
+        self.send(Message::Feed(FeedMessage::AdvanceSegmentResolved {
+            elected: elected(meta, stamp),
+        }));
+        self.send(Message::Feed(FeedMessage::Watermark { stamp: Stamp(stamp) }));
     }
 
     pub(crate) fn follow(&self, from: Option<u64>, uris: &[&str]) {
         let topics = uris.iter().map(|uri| topic(uri).into()).collect();
-        self.send(Message::FollowTail { from: from.map(Position), topics });
+        self.send(Message::Read(ReadMessage::FollowTail { from: from.map(Position), topics }));
     }
 
     /// The next message of the node, past news of what it has on disk and takes, and what it tells
@@ -280,11 +286,13 @@ impl Fake {
     pub(crate) async fn next(&mut self) -> Message {
         loop {
             match self.take().await {
-                Message::OrderApplied { stamp } => self.applied = stamp,
-                Message::NdbStanding { standing } => self.standing = Some(standing),
-                Message::ChainAt { .. }
-                | Message::OfferSegments { .. }
-                | Message::Retaining { .. } => {}
+                Message::Draft(DraftMessage::OrderApplied { stamp }) => self.applied = stamp,
+                Message::Node(NodeMessage::NdbStanding { standing }) => {
+                    self.standing = Some(standing)
+                }
+                Message::Replica(ReplicaMessage::ChainAt { .. })
+                | Message::Replica(ReplicaMessage::OfferSegments { .. })
+                | Message::Replica(ReplicaMessage::Retaining { .. }) => {}
                 message => return message,
             }
         }
@@ -302,7 +310,7 @@ impl Fake {
 
     pub(crate) async fn expect_standing(&mut self, wanted: NdbStanding) {
         while self.standing != Some(wanted) {
-            if let Message::NdbStanding { standing } = self.take().await {
+            if let Message::Node(NodeMessage::NdbStanding { standing }) = self.take().await {
                 self.standing = Some(standing);
             }
         }
@@ -314,14 +322,18 @@ impl Fake {
         query: HistoryQuery,
     ) -> (Vec<(u64, String, u64)>, HistoryEnd) {
         let request = 7;
-        self.send(Message::ReadHistory { request, query });
+        self.send(Message::Read(ReadMessage::ReadHistory { request, query }));
         let mut got = Vec::new();
         loop {
             match self.next().await {
-                Message::HistorySegment { request: of, segment } if of == request => {
+                Message::Read(ReadMessage::HistorySegment { request: of, segment })
+                    if of == request =>
+                {
                     got.extend(messages_of(&segment));
                 }
-                Message::HistoryEnd { request: of, end } if of == request => return (got, end),
+                Message::Read(ReadMessage::HistoryEnd { request: of, end }) if of == request => {
+                    return (got, end);
+                }
                 other => panic!("expected history, got {other:?}"),
             }
         }
@@ -333,7 +345,9 @@ impl Fake {
             match event.expect("the node says something in time") {
                 Some(LinkEvent::Messages { messages, .. }) => {
                     let words = messages.into_iter();
-                    self.waiting.extend(words.filter(|word| *word != Message::Heartbeat));
+                    self.waiting.extend(
+                        words.filter(|word| *word != Message::Node(NodeMessage::Heartbeat)),
+                    );
                 }
                 other => panic!("expected messages, got {other:?}"),
             }
@@ -342,23 +356,31 @@ impl Fake {
     }
 
     pub(crate) async fn expect_trim(&mut self, meta: SegmentMeta) {
-        assert_eq!(self.next().await, Message::TrimAdvanceSegment { segment: meta.id });
+        assert_eq!(
+            self.next().await,
+            Message::Publish(PublishMessage::TrimAdvanceSegment { segment: meta.id })
+        );
     }
 
     pub(crate) async fn expect_draft(&mut self, meta: SegmentMeta) {
-        assert_eq!(self.next().await, Message::GenerateDraft { meta });
+        assert_eq!(self.next().await, Message::Draft(DraftMessage::GenerateDraft { meta }));
     }
 
     pub(crate) async fn expect_feed(&mut self, after: u64) {
-        assert_eq!(self.next().await, Message::FollowFeed { after: Stamp(after) });
+        assert_eq!(
+            self.next().await,
+            Message::Feed(FeedMessage::FollowFeed { after: Stamp(after) })
+        );
     }
 
     /// The order is on the node's disk up to `stamp`, and that is what it says next.
     pub(crate) async fn expect_applied(&mut self, stamp: u64) {
         while self.applied < Stamp(stamp) {
             match self.take().await {
-                Message::OrderApplied { stamp } => self.applied = stamp,
-                Message::NdbStanding { standing } => self.standing = Some(standing),
+                Message::Draft(DraftMessage::OrderApplied { stamp }) => self.applied = stamp,
+                Message::Node(NodeMessage::NdbStanding { standing }) => {
+                    self.standing = Some(standing)
+                }
                 other => panic!("expected OrderApplied, got {other:?}"),
             }
         }
@@ -368,7 +390,7 @@ impl Fake {
     /// Next and head of the opened tail.
     pub(crate) async fn expect_opened(&mut self) -> (u64, u64) {
         match self.next().await {
-            Message::TailOpened { next, head_next, .. } => (next.0, head_next.0),
+            Message::Read(ReadMessage::TailOpened { next, head_next, .. }) => (next.0, head_next.0),
             other => panic!("expected TailOpened, got {other:?}"),
         }
     }
@@ -377,8 +399,8 @@ impl Fake {
     pub(crate) async fn next_segment(&mut self) -> TailSegment {
         loop {
             match self.next().await {
-                Message::TailSegment(segment) => return segment,
-                Message::TailPosition { .. } => {}
+                Message::Read(ReadMessage::TailSegment(segment)) => return segment,
+                Message::Read(ReadMessage::TailPosition { .. }) => {}
                 other => panic!("expected TailSegment, got {other:?}"),
             }
         }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use vixen_core::id::{Stamp, SyncId};
 use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{Message, PeerId};
+use vixen_core::wire::{Message, NodeMessage, PeerId};
 use vixen_runtime::clock::wall_time;
 
 use super::SyncNode;
@@ -91,7 +91,8 @@ impl SyncNode {
             PeerId::Ndb { .. } | PeerId::Entry { .. } => true,
         };
         let links = self.links.iter().filter(|(_, linked)| counts(&linked.peer));
-        let links = links.map(|(link, _)| (link, Message::SyncTime { time, ahead_ms_max }));
+        let links = links
+            .map(|(link, _)| (link, Message::Node(NodeMessage::SyncTime { time, ahead_ms_max })));
         self.out.extend(links);
         self.look_at_skew();
     }

@@ -29,7 +29,7 @@ use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{Message, PeerId};
+use vixen_core::wire::{DraftMessage, FeedMessage, Message, NodeMessage, PeerId, VoteMessage};
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Linked, Links};
@@ -362,15 +362,16 @@ impl SyncNode {
             return;
         }
         let input = match (peer, message) {
-            (PeerId::Ndb { id: from, .. }, Message::GenerateDraft { meta }) => {
-                match self.health.defer(Input::GenerateDraft { from, meta }) {
-                    Some(input) => input,
-                    None => return,
-                }
-            }
+            (
+                PeerId::Ndb { id: from, .. },
+                Message::Draft(DraftMessage::GenerateDraft { meta }),
+            ) => match self.health.defer(Input::GenerateDraft { from, meta }) {
+                Some(input) => input,
+                None => return,
+            },
             (PeerId::Sync { id, .. }, message) => {
-                if let Message::OwnerSettled { trimmed_to, .. }
-                | Message::OwnerForgotten { trimmed_to, .. } = message
+                if let Message::Vote(VoteMessage::OwnerSettled { trimmed_to, .. })
+                | Message::Vote(VoteMessage::OwnerForgotten { trimmed_to, .. }) = message
                     && trimmed_to > self.trimmed_to()
                 {
                     self.commits.trim(trimmed_to);
@@ -390,31 +391,38 @@ impl SyncNode {
     fn takes_aside_from_votes(&mut self, link: LinkId, peer: &PeerId, message: &Message) -> bool {
         match (peer, message) {
             // It has said so by coming.
-            (_, Message::Heartbeat) => {}
-            (PeerId::Ndb { .. }, Message::NdbStanding { standing }) => {
+            (_, Message::Node(NodeMessage::Heartbeat)) => {}
+            (PeerId::Ndb { .. }, Message::Node(NodeMessage::NdbStanding { standing })) => {
                 self.links.set_unable(link, standing.unable());
                 self.tell_readiness();
             }
-            (PeerId::Ndb { .. }, Message::NdbNowhere { nowhere }) => {
+            (PeerId::Ndb { .. }, Message::Node(NodeMessage::NdbNowhere { nowhere })) => {
                 self.links.set_nowhere(link, *nowhere);
                 self.tell_readiness();
             }
-            (PeerId::Sync { id, .. }, Message::SyncTime { time, ahead_ms_max }) => {
+            (
+                PeerId::Sync { id, .. },
+                Message::Node(NodeMessage::SyncTime { time, ahead_ms_max }),
+            ) => {
                 let clock = Instant::now().into_std();
                 self.clocks.skew.note(*id, *time, *ahead_ms_max, clock);
                 self.look_at_skew();
             }
-            (PeerId::Ndb { id, .. }, Message::OrderApplied { stamp }) => {
+            (PeerId::Ndb { id, .. }, Message::Draft(DraftMessage::OrderApplied { stamp })) => {
                 self.retention.applied(*id, *stamp);
             }
-            (PeerId::Ndb { .. } | PeerId::Entry { .. }, Message::FollowFeed { after }) => {
+            (
+                PeerId::Ndb { .. } | PeerId::Entry { .. },
+                Message::Feed(FeedMessage::FollowFeed { after }),
+            ) => {
                 let trimmed_to = self.trimmed_to();
                 self.feeds.follow(link, *after, trimmed_to, &mut self.out);
             }
-            (PeerId::Entry { .. }, Message::AskReached { request }) => {
+            (PeerId::Entry { .. }, Message::Feed(FeedMessage::AskReached { request })) => {
                 // What owners were forgotten with is at or below the trimmed part.
                 let stamp = self.orderer.reached().max(self.trimmed_to());
-                self.out.push((link, Message::Reached { request: *request, stamp }));
+                self.out
+                    .push((link, Message::Feed(FeedMessage::Reached { request: *request, stamp })));
             }
             _ => return false,
         }

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use vixen_core::id::{StoreId, SyncId};
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DISK_FULL, Message, PeerId, StandingRefusal};
+use vixen_core::wire::{DISK_FULL, Message, PeerId, StandingRefusal, VoteMessage};
 use vixen_runtime::link::LinkId;
 
 use super::{SyncError, SyncNode};
@@ -81,7 +81,7 @@ impl SyncNode {
         }
         if is_changed && taken.is_ok() {
             if self.health.is_aside() {
-                self.out.push((link, Message::SyncAside { is_aside: true }));
+                self.out.push((link, Message::Vote(VoteMessage::SyncAside { is_aside: true })));
             }
             self.orderer.step(now, Input::PeerUp { peer: id }, fx);
         } else if is_changed {
@@ -112,7 +112,11 @@ impl SyncNode {
         });
         let Some(is_aside) = self.health.look(heard, &self.options.membership) else { return };
         self.orderer.step(now, Input::PeerAside { peer: self.options.id, is_aside }, fx);
-        self.out.extend(self.peers.taken().map(|link| (link, Message::SyncAside { is_aside })));
+        self.out.extend(
+            self.peers
+                .taken()
+                .map(|link| (link, Message::Vote(VoteMessage::SyncAside { is_aside }))),
+        );
     }
 
     /// A turn begins that was due at `due`, or was not: the node stands aside for a while when it comes

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tokio::time::Instant;
 
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DISK_FULL, Message, PeerId};
+use vixen_core::wire::{DISK_FULL, Message, NodeMessage, PeerId};
 use vixen_runtime::disk::{DISK_LOOK, Room};
 use vixen_runtime::link::LinkEvent;
 
@@ -86,7 +86,9 @@ impl SyncNode {
             reserve_bytes = self.room.room.reserve(),
             "the disk is full: this node does not vote until there is room"
         );
-        self.out.extend(self.links.iter().map(|(link, _)| (link, Message::SyncDiskFull)));
+        self.out.extend(
+            self.links.iter().map(|(link, _)| (link, Message::Node(NodeMessage::SyncDiskFull))),
+        );
         self.tell_readiness();
     }
 
@@ -149,7 +151,7 @@ impl SyncNode {
     fn on_link_while_full(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up { link, peer, name, sender } => {
-                self.out.push((link, Message::SyncDiskFull));
+                self.out.push((link, Message::Node(NodeMessage::SyncDiskFull)));
                 let linked = vixen_runtime::link::Linked { peer, name, sender };
                 self.links.up(link, linked, Instant::now().into_std());
             }
@@ -158,7 +160,7 @@ impl SyncNode {
                 let change = self.links.heard(link, Instant::now().into_std());
                 for message in messages {
                     let is_taken = self.takes_aside_from_votes(link, &peer, &message);
-                    if !is_taken && matches!(message, Message::SyncDiskFull) {
+                    if !is_taken && matches!(message, Message::Node(NodeMessage::SyncDiskFull)) {
                         self.links.set_unable(link, Some(DISK_FULL));
                         self.tell_readiness();
                     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use vixen_core::id::Stamp;
 use vixen_core::segment::Elected;
-use vixen_core::wire::{Message, PeerId};
+use vixen_core::wire::{Message, PeerId, VoteMessage};
 use vixen_runtime::link::Links;
 
 use super::{SyncError, SyncNode, SyncOptions};
@@ -98,7 +98,7 @@ impl SyncNode {
             self.peers.tell(to, message, commits, &mut self.out);
         }
         for (to, owner) in fx.forgotten {
-            let message = Message::OwnerForgotten { owner, trimmed_to };
+            let message = Message::Vote(VoteMessage::OwnerForgotten { owner, trimmed_to });
             self.peers.tell(to, message, commits, &mut self.out);
         }
         for (to, segment, said) in fx.answers {

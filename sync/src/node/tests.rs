@@ -8,7 +8,7 @@ use vixen_core::id::{
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::segment::{Challenger, Elected, SegmentMeta};
-use vixen_core::wire::DraftAnswer;
+use vixen_core::wire::{DraftAnswer, DraftMessage, FeedMessage, VoteMessage};
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::ids::new_store_id;
 use vixen_runtime::link::{End, LinkSender, join};
@@ -61,8 +61,8 @@ impl Played {
     async fn link(id: SyncId, node: &SyncHandle, store: StoreId) -> Self {
         let own = peer_id(id, new_store_id());
         let played = Self::link_as(own, name(id), node, store).await;
-        played.say(Message::SyncStanding { run: 1, commits: 1 });
-        played.say(Message::SyncDigest { owners: Vec::new() });
+        played.say(Message::Vote(VoteMessage::SyncStanding { run: 1, commits: 1 }));
+        played.say(Message::Vote(VoteMessage::SyncDigest { owners: Vec::new() }));
         played
     }
 
@@ -106,7 +106,7 @@ impl Played {
         for elected in segments {
             // One of these ballots is its own.
             for ballot in (1..=3).map(Ballot) {
-                self.say(Message::Prepare { meta: elected.meta, ballot });
+                self.say(Message::Vote(VoteMessage::Prepare { meta: elected.meta, ballot }));
             }
         }
     }
@@ -119,10 +119,10 @@ impl Played {
             let Some(LinkEvent::Messages { messages, .. }) = event else { panic!("{event:?}") };
             for message in messages {
                 match message {
-                    Message::AdvanceSegmentResolved { elected } => {
+                    Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                         missing.remove(&elected.meta.id);
                     }
-                    Message::OwnerSettled { owner, contiguous, .. } => {
+                    Message::Vote(VoteMessage::OwnerSettled { owner, contiguous, .. }) => {
                         self.settled.insert((owner, contiguous));
                     }
                     _other => {}
@@ -167,7 +167,7 @@ async fn a_peer_that_asks_for_a_later_segment_first_is_told_of_those_before_it_t
     let owner = OwnerId(uuid::Uuid::now_v7());
     let elections: Vec<Elected> = (1..=3).map(|seq| elected(owner, seq)).collect();
     for elected in &elections {
-        third.say(Message::AdvanceSegmentResolved { elected: *elected });
+        third.say(Message::Feed(FeedMessage::AdvanceSegmentResolved { elected: *elected }));
     }
     let last = elections[2];
     until(&node, |status| status["clock"].as_u64() >= Some(last.stamp().0)).await;
@@ -186,12 +186,12 @@ async fn what_is_elected_beyond_a_gap_settles_nothing_before_it() {
     let mut third = Played::link(MEMBERS[2], &node, store).await;
     let owner = OwnerId(uuid::Uuid::now_v7());
     let elections: Vec<Elected> = (1..=2).map(|seq| elected(owner, seq)).collect();
-    third.say(Message::AdvanceSegmentResolved { elected: elections[1] });
+    third.say(Message::Feed(FeedMessage::AdvanceSegmentResolved { elected: elections[1] }));
     until(&node, |status| status["clock"].as_u64() >= Some(elections[1].stamp().0)).await;
     let mut behind = Played::link(MEMBERS[1], &node, store).await;
     behind.told_of([elections[1].meta.id].into()).await;
     // What is said after the answer to the digest comes after it.
-    third.say(Message::AdvanceSegmentResolved { elected: elections[0] });
+    third.say(Message::Feed(FeedMessage::AdvanceSegmentResolved { elected: elections[0] }));
     third.asks_for(&elections[..1]);
     third.told_of([elections[0].meta.id].into()).await;
     behind.asks_for(&elections[..1]);
@@ -214,25 +214,31 @@ async fn what_peers_have_forgotten_the_owner_of_holds_up_no_watermark() {
     for member in 0..2 {
         readers.push(Played::link_ndb(member, &node, store).await);
     }
-    readers[0].say(Message::FollowFeed { after: Stamp::ZERO });
+    readers[0].say(Message::Feed(FeedMessage::FollowFeed { after: Stamp::ZERO }));
     let owner = OwnerId(uuid::Uuid::now_v7());
     let meta = elected(owner, 1).meta;
-    readers.iter().for_each(|reader| reader.say(Message::GenerateDraft { meta }));
+    readers
+        .iter()
+        .for_each(|reader| reader.say(Message::Draft(DraftMessage::GenerateDraft { meta })));
     until(&node, |status| status["pending"][0]["draft"].is_u64()).await;
     let trimmed_to = Stamp::before(wall_time());
-    peers[0].say(Message::OwnerForgotten { owner, trimmed_to });
-    peers[1].say(Message::OwnerForgotten { owner, trimmed_to });
-    readers[0].told(|told| *told == Message::FeedTrimmed { to: trimmed_to }).await;
+    peers[0].say(Message::Vote(VoteMessage::OwnerForgotten { owner, trimmed_to }));
+    peers[1].say(Message::Vote(VoteMessage::OwnerForgotten { owner, trimmed_to }));
+    readers[0]
+        .told(|told| *told == Message::Feed(FeedMessage::FeedTrimmed { to: trimmed_to }))
+        .await;
     until(&node, |status| status["pending_total"] == 0).await;
     // For good: also when it is asked again, by whomever.
-    readers[1].say(Message::GenerateDraft { meta });
+    readers[1].say(Message::Draft(DraftMessage::GenerateDraft { meta }));
     let (segment, answer) = (meta.id, DraftAnswer::OwnerExpired);
-    readers[1].told(|told| *told == Message::DraftAnswered { segment, answer }).await;
-    peers[0].say(Message::Prepare { meta, ballot: Ballot(1) });
-    peers[0].say(Message::Prepare { meta, ballot: Ballot(2) });
+    readers[1]
+        .told(|told| *told == Message::Draft(DraftMessage::DraftAnswered { segment, answer }))
+        .await;
+    peers[0].say(Message::Vote(VoteMessage::Prepare { meta, ballot: Ballot(1) }));
+    peers[0].say(Message::Vote(VoteMessage::Prepare { meta, ballot: Ballot(2) }));
     peers[0]
         .told(
-            |told| matches!(told, Message::OwnerForgotten { owner: named, .. } if *named == owner),
+            |told| matches!(told, Message::Vote(VoteMessage::OwnerForgotten { owner: named, .. }) if *named == owner),
         )
         .await;
 }

@@ -12,7 +12,7 @@ use vixen_core::id::{NdbId, PermanentId, Position};
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
 use vixen_core::segment::{Records, Topic};
-use vixen_core::wire::{Message, PeerId, TailSegment, Terms};
+use vixen_core::wire::{Message, NodeMessage, PeerId, ReadMessage, TailSegment, Terms};
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, dial};
 
@@ -83,7 +83,10 @@ async fn read(
         match link.recv().await.context("the dialler ended")? {
             LinkEvent::Up { sender, .. } => {
                 let topics = topics.iter().cloned().map(Into::into).collect();
-                sender.send(Message::FollowTail { from: Some(Position::FIRST), topics })?;
+                sender.send(Message::Read(ReadMessage::FollowTail {
+                    from: Some(Position::FIRST),
+                    topics,
+                }))?;
                 open = Some(sender);
             }
             LinkEvent::Failed { .. } => {}
@@ -91,21 +94,25 @@ async fn read(
             LinkEvent::Messages { messages, .. } => {
                 for message in messages {
                     match message {
-                        Message::TailOpened { next: first, head_next, .. } => {
+                        Message::Read(ReadMessage::TailOpened {
+                            next: first, head_next, ..
+                        }) => {
                             ensure!(first == Position::FIRST, "the tail begins at {first}");
                             end = Some(head_next);
                         }
-                        Message::TailSegment(segment) => {
+                        Message::Read(ReadMessage::TailSegment(segment)) => {
                             let first = segment.first;
                             ensure!(next <= first, "the tail went back from {next} to {first}");
                             next = first.plus(segment.count);
                             open_segment(&segment, topics, found)?;
                         }
-                        Message::TailPosition { next: position } => next = position,
+                        Message::Read(ReadMessage::TailPosition { next: position }) => {
+                            next = position
+                        }
                         // For who places segments.
-                        Message::NdbStanding { .. }
-                        | Message::NdbNowhere { .. }
-                        | Message::Heartbeat => {}
+                        Message::Node(NodeMessage::NdbStanding { .. })
+                        | Message::Node(NodeMessage::NdbNowhere { .. })
+                        | Message::Node(NodeMessage::Heartbeat) => {}
                         other => anyhow::bail!("{} on a tail", other.name()),
                     }
                 }

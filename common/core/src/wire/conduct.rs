@@ -3,12 +3,13 @@
 //! HELLO has proved which tier the peer is of, and, with names in certificates, which node. Here it is
 //! held to that: an entry neither votes nor elects nor answers reads, and opens no segments of other
 //! entries. A message that is not the peer's to say ends the link, with the reason in its last word,
-//! [`Message::LinkRefused`].
+//! [`LinkRefused`](super::NodeMessage::LinkRefused).
 
 use serde::{Deserialize, Serialize};
 
+use crate::segment::SegmentMeta;
 use crate::tier::Tier;
-use crate::wire::{Message, PeerId};
+use crate::wire::{Message, PeerId, PublishMessage, ReplicaMessage};
 
 /// What a peer has said that was not its to say. Why its link ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -62,16 +63,19 @@ pub fn judge(own: &PeerId, peer: &PeerId, message: &Message) -> Result<(), Misco
     match (peer, message) {
         (
             PeerId::Entry { owner },
-            Message::BeginAdvanceSegment { segment, .. }
-            | Message::KeepAdvanceHistory { segment, .. }
-            | Message::AwaitDurable { segment }
-            | Message::AdvanceSegmentOver { meta: crate::segment::SegmentMeta { id: segment, .. } },
+            Message::Publish(
+                PublishMessage::BeginAdvanceSegment { segment, .. }
+                | PublishMessage::KeepAdvanceHistory { segment, .. }
+                | PublishMessage::AwaitDurable { segment }
+                | PublishMessage::AdvanceSegmentOver { meta: SegmentMeta { id: segment, .. } },
+            ),
         ) if !segment.owner.is_of_entry(*owner) => Err(Misconduct::OtherOwner { message: name() }),
-        (PeerId::Ndb { id, .. }, Message::OfferSegments { .. } | Message::Retaining { .. })
-            if !is_of_group(own, id.group) =>
-        {
-            Err(Misconduct::OtherGroup { message: name() })
-        }
+        (
+            PeerId::Ndb { id, .. },
+            Message::Replica(
+                ReplicaMessage::OfferSegments { .. } | ReplicaMessage::Retaining { .. },
+            ),
+        ) if !is_of_group(own, id.group) => Err(Misconduct::OtherGroup { message: name() }),
         _ => Ok(()),
     }
 }

@@ -12,13 +12,14 @@
 //!    |<----------------------------|
 //! ```
 //! A proof is HMAC-SHA256 (RFC 2104) keyed with the secret over the role in the exchange, the
-//! versions that were offered and the one that is spoken, the cluster, the speaker with its name, and both
+//! versions and dialects that were offered and the version that is spoken, the cluster, the speaker with its name, and both
 //! nonces: it is worthless on another link, and nobody in between talks two nodes into an older version.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use super::dialects::{Disagreement, Offer};
 use super::terms::{Difference, Terms, told};
 use super::versions::Versions;
 use crate::id::{NdbId, OwnerId, StoreId, SyncId};
@@ -101,6 +102,8 @@ pub struct Hello {
     pub nonce: [u8; 32],
     /// Its proof.
     pub proof: [u8; 32],
+    /// The dialects that it speaks with the listener's tier.
+    pub offers: Vec<Offer>,
 }
 
 /// Third word, from the listener.
@@ -116,6 +119,9 @@ pub enum Welcome {
         proof: [u8; 32],
         /// What it must have in common with the dialler.
         terms: Terms,
+        /// The dialects that it speaks with the dialler's tier: each is spoken in the newest version that both
+        /// offer.
+        offers: Vec<Offer>,
     },
     /// They may not.
     Refused {
@@ -148,6 +154,19 @@ pub enum Refusal {
         /// The refusing node's newest version.
         ours: u16,
         /// The refused node's version.
+        theirs: u16,
+    },
+    /// No version in common of what the two tiers speak about.
+    #[error(
+        "version {theirs} of the dialect {dialect} where this node speaks {ours}; run one vixen version, or \
+         two that follow each other"
+    )]
+    Dialect {
+        /// Which.
+        dialect: String,
+        /// The refusing node's newest version.
+        ours: u16,
+        /// The refused node's.
         theirs: u16,
     },
     /// Another cluster; which one is not for somebody who has proven nothing.
@@ -233,6 +252,12 @@ pub enum Refusal {
     },
 }
 
+impl From<Disagreement> for Refusal {
+    fn from(Disagreement { dialect, ours, theirs }: Disagreement) -> Self {
+        Self::Dialect { dialect: dialect.name().to_owned(), ours, theirs }
+    }
+}
+
 /// What both sides of a HELLO have said and heard, and proofs cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange<'a> {
@@ -246,6 +271,10 @@ pub struct Exchange<'a> {
     pub listener_nonce: &'a [u8; 32],
     /// Of the HELLO.
     pub dialer_nonce: &'a [u8; 32],
+    /// What the dialler speaks.
+    pub dialer_offers: &'a [Offer],
+    /// What the listener speaks; nothing in the dialler's proof, who has not heard it.
+    pub listener_offers: &'a [Offer],
 }
 
 /// Computes the proof that `speaker` gives; `dialer` tells which side of the exchange it speaks
@@ -280,8 +309,10 @@ fn mac_of(
     speaker: (&PeerId, &NodeName),
 ) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    let Exchange { cluster, offered, version, listener_nonce, dialer_nonce } = exchange;
-    let spoken = (dialer, offered, version, cluster, speaker, listener_nonce, dialer_nonce);
+    let Exchange { cluster, offered, version, listener_nonce, dialer_nonce, .. } = exchange;
+    let offers = (exchange.dialer_offers, exchange.listener_offers);
+    let nonces = (listener_nonce, dialer_nonce);
+    let spoken = (dialer, offered, version, cluster, speaker, nonces, offers);
     mac.update(&postcard::to_stdvec(&spoken).ok()?);
     Some(mac)
 }
@@ -289,6 +320,7 @@ fn mac_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::offers;
 
     #[test]
     fn a_proof_holds_for_its_own_exchange_only() {
@@ -301,6 +333,8 @@ mod tests {
             version: 3,
             listener_nonce: &[1; 32],
             dialer_nonce: &[2; 32],
+            dialer_offers: &offers(Tier::Entry, Tier::Sync),
+            listener_offers: &[],
         };
         let proof = proof_of(b"secret", true, &said, (&peer, &e1));
         let holds = |secret: &[u8], dialer, said: &Exchange<'_>, name: &NodeName| {
@@ -318,6 +352,8 @@ mod tests {
             // Somebody in between who would have an older version spoken.
             Exchange { offered, ..said },
             Exchange { version: 2, ..said },
+            Exchange { dialer_offers: &[], ..said },
+            Exchange { listener_offers: said.dialer_offers, ..said },
         ] {
             assert!(!holds(b"secret", true, &other, &e1), "{other:?}");
         }

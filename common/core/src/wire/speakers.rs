@@ -1,54 +1,104 @@
-//! Who says which message to whom. A receiver holds every peer to it: see `link/conduct.rs`.
+//! Who says which message to whom. A receiver holds every peer to it: see `conduct.rs`.
 
-use super::Message;
+use super::{
+    DraftMessage, FeedMessage, Message, NodeMessage, PublishMessage, ReadMessage, ReplicaMessage,
+    VoteMessage,
+};
 use crate::tier::Tier;
+use Tier::{Entry, Ndb, Sync};
 
 impl Message {
     /// Whether a node of tier `from` says this to one of tier `to`.
     #[must_use]
     pub const fn is_said(&self, from: Tier, to: Tier) -> bool {
-        use Tier::{Entry, Ndb, Sync};
+        match self {
+            Self::Node(message) => message.is_said(from),
+            Self::Publish(message) => message.is_said(from, to),
+            Self::Draft(message) => message.is_said(from, to),
+            Self::Vote(message) => message.is_said(from, to),
+            Self::Feed(message) => message.is_said(from, to),
+            Self::Read(message) => message.is_said(from, to),
+            Self::Replica(message) => message.is_said(from, to),
+        }
+    }
+}
+
+impl NodeMessage {
+    const fn is_said(&self, from: Tier) -> bool {
+        match self {
+            Self::Heartbeat | Self::LinkRefused { .. } => true,
+            Self::SyncDiskFull | Self::SyncTime { .. } => matches!(from, Sync),
+            Self::NdbStanding { .. } | Self::NdbNowhere { .. } => matches!(from, Ndb),
+        }
+    }
+}
+
+impl PublishMessage {
+    const fn is_said(&self, from: Tier, to: Tier) -> bool {
         match self {
             Self::BeginAdvanceSegment { .. }
             | Self::KeepAdvanceHistory { .. }
             | Self::AdvanceSegmentOver { .. }
-            | Self::FollowTail { .. }
-            | Self::ChangeInterest { .. }
-            | Self::InterestPart { .. }
-            | Self::ReadHistory { .. }
             | Self::AwaitDurable { .. } => matches!((from, to), (Entry, Ndb)),
             Self::TrimAdvanceSegment { .. }
             | Self::RefuseAdvanceSegment { .. }
-            | Self::TailOpened { .. }
+            | Self::SegmentDurable { .. } => matches!((from, to), (Ndb, Entry)),
+        }
+    }
+}
+
+impl DraftMessage {
+    const fn is_said(&self, from: Tier, to: Tier) -> bool {
+        match self {
+            Self::GenerateDraft { .. } | Self::OrderApplied { .. } => {
+                matches!((from, to), (Ndb, Sync))
+            }
+            Self::DraftAnswered { .. } => matches!((from, to), (Sync, Ndb) | (Ndb, Entry)),
+        }
+    }
+}
+
+impl VoteMessage {
+    const fn is_said(&self, from: Tier, to: Tier) -> bool {
+        // All of it: whatever is added is for sync nodes as well.
+        matches!((from, to), (Sync, Sync))
+    }
+}
+
+impl FeedMessage {
+    const fn is_said(&self, from: Tier, to: Tier) -> bool {
+        match self {
+            Self::FollowFeed { .. } => matches!((from, to), (Ndb | Entry, Sync)),
+            Self::AskReached { .. } => matches!((from, to), (Entry, Sync)),
+            Self::Reached { .. } => matches!((from, to), (Sync, Entry)),
+            Self::AdvanceSegmentResolved { .. } => matches!(from, Sync),
+            Self::Watermark { .. } | Self::FeedTrimmed { .. } => {
+                matches!((from, to), (Sync, Ndb | Entry))
+            }
+        }
+    }
+}
+
+impl ReadMessage {
+    const fn is_said(&self, from: Tier, to: Tier) -> bool {
+        match self {
+            Self::FollowTail { .. }
+            | Self::ChangeInterest { .. }
+            | Self::InterestPart { .. }
+            | Self::ReadHistory { .. } => matches!((from, to), (Entry, Ndb)),
+            Self::TailOpened { .. }
             | Self::InterestChanged { .. }
             | Self::TailSegment(_)
             | Self::TailPosition { .. }
             | Self::HistorySegment { .. }
-            | Self::HistoryEnd { .. }
-            | Self::SegmentDurable { .. } => matches!((from, to), (Ndb, Entry)),
-            Self::GenerateDraft { .. } | Self::OrderApplied { .. } => {
-                matches!((from, to), (Ndb, Sync))
-            }
-            Self::PickChallenger { .. }
-            | Self::ElectSegment { .. }
-            | Self::Vote { .. }
-            | Self::Prepare { .. }
-            | Self::Reject { .. }
-            | Self::SyncDigest { .. }
-            | Self::SyncStanding { .. }
-            | Self::SyncRefused { .. }
-            | Self::SyncAside { .. }
-            | Self::OwnerSettled { .. }
-            | Self::OwnerForgotten { .. }
-            | Self::SyncClock { .. } => matches!((from, to), (Sync, Sync)),
-            Self::FollowFeed { .. } => matches!((from, to), (Ndb | Entry, Sync)),
-            Self::AskReached { .. } => matches!((from, to), (Entry, Sync)),
-            Self::Reached { .. } => matches!((from, to), (Sync, Entry)),
-            Self::AdvanceSegmentResolved { .. } | Self::SyncTime { .. } => matches!(from, Sync),
-            Self::Watermark { .. } | Self::FeedTrimmed { .. } => {
-                matches!((from, to), (Sync, Ndb | Entry))
-            }
-            Self::DraftAnswered { .. } => matches!((from, to), (Sync, Ndb) | (Ndb, Entry)),
+            | Self::HistoryEnd { .. } => matches!((from, to), (Ndb, Entry)),
+        }
+    }
+}
+
+impl ReplicaMessage {
+    const fn is_said(&self, from: Tier, to: Tier) -> bool {
+        match self {
             Self::FetchSegments { .. }
             | Self::SegmentBlob { .. }
             | Self::SegmentsMissing { .. }
@@ -61,9 +111,6 @@ impl Message {
             Self::OrderRows { .. } | Self::OrderTrimmed { .. } => {
                 matches!((from, to), (Ndb, Ndb | Entry))
             }
-            Self::NdbStanding { .. } | Self::NdbNowhere { .. } => matches!(from, Ndb),
-            Self::SyncDiskFull => matches!(from, Sync),
-            Self::Heartbeat | Self::LinkRefused { .. } => true,
         }
     }
 }

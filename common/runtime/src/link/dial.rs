@@ -13,7 +13,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
     Assent, Exchange, FRAME_BYTES_MAX, Greeting, Hello, Party, PeerId, Refusal, SPOKEN, Terms,
-    Welcome, proof_holds, proof_of,
+    Welcome, agree, offers, proof_holds, proof_of,
 };
 
 use super::socket::{HELLO_TIMEOUT, READ_BUFFER_BYTES, encode, end_of, fresh_nonce, run};
@@ -186,12 +186,16 @@ async fn greet(
     let secret = identity.secrets.with(target.expected.tier()).ok_or(DialError::Proof)?;
     let offered = greeting.versions();
     let common = SPOKEN.common(offered);
+    let tiers = (identity.peer.tier(), target.expected.tier());
+    let own_offers = offers(tiers.0, tiers.1);
     let exchange = Exchange {
         cluster: &identity.cluster,
         offered,
         version: common.unwrap_or(SPOKEN.newest),
         listener_nonce: &greeting.nonce,
         dialer_nonce: &nonce,
+        dialer_offers: &own_offers,
+        listener_offers: &[],
     };
     let proof = proof_of(secret, true, &exchange, speaker);
     let hello = Hello {
@@ -201,6 +205,7 @@ async fn greet(
         name: identity.name.clone(),
         nonce,
         proof,
+        offers: own_offers.clone(),
     };
     let word = WsMessage::Binary(encode(&hello));
     socket.send(word).await.map_err(|_closed| DialError::Malformed)?;
@@ -209,10 +214,13 @@ async fn greet(
         let (ours, theirs) = (greeting.newest, SPOKEN.newest);
         return Err(DialError::Refused(Refusal::Version { ours, theirs }));
     }
-    let (peer, name, proof, terms) = match receive(socket).await? {
-        Welcome::Accepted { peer, name, proof, terms } => (peer, name, proof, terms),
+    let (peer, name, proof, terms, offers) = match receive(socket).await? {
+        Welcome::Accepted { peer, name, proof, terms, offers } => {
+            (peer, name, proof, terms, offers)
+        }
         Welcome::Refused { reason } => return Err(DialError::Refused(reason)),
     };
+    let exchange = Exchange { listener_offers: &offers, ..exchange };
     if !proof_holds(secret, false, &exchange, (&peer, &name), &proof) {
         return Err(DialError::Proof);
     }
@@ -220,6 +228,8 @@ async fn greet(
         let expected = target.expected.name(&identity.roster);
         return Err(DialError::Stranger { expected, found: name });
     }
+    agree((tiers.0, &own_offers), (tiers.1, &offers))
+        .map_err(|without| DialError::Disagreed(without.into()))?;
     // The listener has checked this node's name, and this one checks the listener's.
     let certified = socket.get_ref().certified_names();
     certified.check(&identity.cluster, &peer, &name).map_err(DialError::Disagreed)?;

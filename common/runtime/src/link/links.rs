@@ -12,7 +12,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use vixen_core::id::GroupId;
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
-use vixen_core::wire::{Message, Nowhere, PeerId};
+use vixen_core::wire::{Message, NodeMessage, Nowhere, PeerId};
 use vixen_core::words::Absence;
 
 use super::liveness::{Due, Liveness};
@@ -182,7 +182,8 @@ impl Links {
             match due {
                 Due::Beat => {
                     for linked in self.all.values() {
-                        let _down_follows = linked.sender.send(Message::Heartbeat);
+                        let _down_follows =
+                            linked.sender.send(Message::Node(NodeMessage::Heartbeat));
                     }
                 }
                 Due::Silent { link, since } => {

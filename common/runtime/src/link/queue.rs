@@ -155,9 +155,10 @@ mod tests {
     use vixen_core::id::Stamp;
 
     use super::*;
+    use vixen_core::wire::{FeedMessage, ReplicaMessage};
 
     fn message() -> Message {
-        Message::Watermark { stamp: Stamp(1) }
+        Message::Feed(FeedMessage::Watermark { stamp: Stamp(1) })
     }
 
     #[tokio::test]
@@ -180,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_paced_sender_goes_on_when_the_carrier_took_enough() {
         let (sender, mut receiver) = queue(64 << 20);
-        let big = Message::SegmentsMissing {
+        let big = Message::Replica(ReplicaMessage::SegmentsMissing {
             segments: vec![
                 vixen_core::id::SegmentId {
                     owner: vixen_core::id::OwnerId(uuid::Uuid::from_u128(1)),
@@ -188,7 +189,7 @@ mod tests {
                 };
                 60_000
             ],
-        };
+        });
         sender.send(big.clone()).expect("room");
         let paced = tokio::spawn({
             let sender = sender.clone();

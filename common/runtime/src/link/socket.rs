@@ -1,4 +1,4 @@
-//! Links over WebSocket (RFC 6455), binary messages, one frame each.
+//! Links over WebSocket (RFC 6455): binary messages, each the head of a frame or a body of one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,8 +17,9 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
-    Assent, Exchange, FRAME_BYTES_MAX, Greeting, Hello, Message, Misconduct, PeerId, Refusal,
-    SPOKEN, Welcome, decode_frame, encode_message, judge, proof_holds, proof_of,
+    Assent, Exchange, FRAME_BYTES_MAX, FrameReader, FrameWriter, Greeting, Hello, Message,
+    Misconduct, NodeMessage, PeerId, Refusal, SPOKEN, Welcome, agree, judge, offers, proof_holds,
+    proof_of,
 };
 
 use super::misconduct;
@@ -168,13 +169,19 @@ async fn greet(
         version: hello.version,
         listener_nonce: &nonce,
         dialer_nonce: &hello.nonce,
+        dialer_offers: &hello.offers,
+        listener_offers: &[],
     };
     let secret = check_hello(identity, &hello, &exchange).map_err(named)?;
     check_claims((identity, owners, certified), &hello).map_err(named)?;
+    let (own, peer) = (identity.peer.tier(), hello.peer.tier());
+    let offers = offers(own, peer);
+    agree((own, &offers), (peer, &hello.offers)).map_err(|without| named(without.into()))?;
     let speaker = (&identity.peer, &identity.name);
+    let exchange = Exchange { listener_offers: &offers, ..exchange };
     let proof = proof_of(secret, false, &exchange, speaker);
     let (name, terms) = (identity.name.clone(), identity.terms.clone());
-    let welcome = Welcome::Accepted { peer: identity.peer, name, proof, terms };
+    let welcome = Welcome::Accepted { peer: identity.peer, name, proof, terms, offers };
     socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
     Ok((hello.peer, hello.name))
 }
@@ -289,9 +296,11 @@ pub(super) async fn run<E>(
         End::Misconduct(misconduct) => {
             misconduct::tell(&misconduct, &name, peer.tier());
             let reason = format!("refused: {misconduct}");
-            let word = encode_message(&Message::LinkRefused { misconduct }, Vec::new());
+            let mut word = FrameWriter::default();
+            word.push(NodeMessage::LinkRefused { misconduct }.into());
+            let mut parts = futures_util::stream::iter(word.take().map(Ok));
             // Whether the peer hears it is all the same to this node.
-            let _heard = tokio::time::timeout(LAST_WORD_TIMEOUT, sink.send(word.into())).await;
+            let _heard = tokio::time::timeout(LAST_WORD_TIMEOUT, sink.send_all(&mut parts)).await;
             reason
         }
     };
@@ -303,20 +312,21 @@ async fn write(
     mut receiver: LinkReceiver,
     sink: &mut (impl Sink<Bytes, Error = String> + Unpin),
 ) -> String {
-    let mut messages = Vec::new();
+    let (mut messages, mut frame) = (Vec::new(), FrameWriter::default());
     loop {
         if let Err(reason) = receiver.receive(&mut messages).await {
             return reason;
         }
-        let mut frame = Vec::new();
         let mut taken = 0;
         let mut waiting = messages.drain(..).peekable();
         while let Some(message) = waiting.next() {
             taken += message.queued_bytes();
-            frame = encode_message(&message, frame);
-            if frame.len() >= FRAME_BYTES_GOAL || waiting.peek().is_none() {
-                if let Err(error) = sink.feed(std::mem::take(&mut frame).into()).await {
-                    return error;
+            frame.push(message);
+            if frame.bytes() >= FRAME_BYTES_GOAL || waiting.peek().is_none() {
+                for part in frame.take() {
+                    if let Err(error) = sink.feed(part).await {
+                        return error;
+                    }
                 }
                 receiver.taken(std::mem::take(&mut taken));
             }
@@ -345,21 +355,23 @@ async fn read<E>(
 where
     E: From<LinkEvent> + Send + 'static,
 {
+    let mut frames = FrameReader::default();
     loop {
-        let frame = match stream.next().await {
-            Some(Ok(frame)) => frame,
+        let part = match stream.next().await {
+            Some(Ok(part)) => part,
             Some(Err(reason)) => return End::Gone(reason),
             None => return End::Gone("closed by the peer".to_owned()),
         };
-        let messages: Vec<Message> = match decode_frame(&frame) {
-            Ok(messages) => messages,
+        let messages = match frames.take(part) {
+            Ok(Some(messages)) => messages,
+            Ok(None) => continue,
             Err(error) => {
                 metrics::counter!("vixen_common_frames_malformed_total").increment(1);
                 return End::Gone(error.to_string());
             }
         };
         for message in &messages {
-            if let Message::LinkRefused { misconduct } = message {
+            if let Message::Node(NodeMessage::LinkRefused { misconduct }) = message {
                 return End::Gone(format!("refused by the peer: {misconduct}"));
             }
             if let Err(misconduct) = judge(own, &peer, message) {

@@ -44,7 +44,7 @@ use std::sync::Arc;
 use vixen_core::id::{GroupId, NdbId, OwnerId, Position};
 use vixen_core::membership::Membership;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{Message, TailSegment};
+use vixen_core::wire::{Message, ReadMessage, TailSegment};
 
 use crate::api::{Outgoing, SessionId};
 use crate::event::{Built, EventBatch, RouterEvent, Target, build};
@@ -479,7 +479,10 @@ impl Delivery {
         } else {
             for to in self.tails.values().filter_map(Tail::at) {
                 let (add, remove) = send_parts(to, add.clone(), remove.clone(), &mut fx.sends);
-                fx.sends.push((to, Message::ChangeInterest { version, add, remove }));
+                fx.sends.push((
+                    to,
+                    Message::Read(ReadMessage::ChangeInterest { version, add, remove }),
+                ));
             }
         }
         if !self.tails.values().any(Tail::is_linked) {

@@ -2,7 +2,7 @@
 
 use vixen_core::id::NdbId;
 use vixen_core::segment::TopicPattern;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, ReadMessage};
 
 /// Bytes of the texts of one message, about: some fill a frame.
 const PART_BYTES: usize = 128 << 10;
@@ -24,7 +24,7 @@ pub(super) fn send_parts(
         let own = pattern.realm.len() + pattern.uri.len() + PATTERN_BYTES;
         if bytes > 0 && bytes + own > PART_BYTES {
             let (add, remove) = (std::mem::take(&mut part_add), std::mem::take(&mut part_remove));
-            sends.push((to, Message::InterestPart { add, remove }));
+            sends.push((to, Message::Read(ReadMessage::InterestPart { add, remove })));
             bytes = 0;
         }
         bytes += own;
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use vixen_core::id::GroupId;
     use vixen_core::segment::Match;
-    use vixen_core::wire::encode_message;
+    use vixen_core::wire::FrameWriter;
 
     const TO: NdbId = NdbId { group: GroupId(0), member: 0 };
 
@@ -64,8 +64,12 @@ mod tests {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for (to, message) in sends {
             assert_eq!(to, TO);
-            assert!(encode_message(&message, Vec::new()).len() <= PART_BYTES);
-            let Message::InterestPart { add, remove } = message else { panic!("{message:?}") };
+            let mut frame = FrameWriter::default();
+            frame.push(message.clone());
+            assert!(frame.bytes() <= PART_BYTES);
+            let Message::Read(ReadMessage::InterestPart { add, remove }) = message else {
+                panic!("{message:?}")
+            };
             assert!(!add.is_empty() || !remove.is_empty());
             added.extend(add);
             removed.extend(remove);

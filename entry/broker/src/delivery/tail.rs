@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vixen_core::id::{GroupId, NdbId, Position};
 use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, ReadMessage};
 
 use super::parts::send_parts;
 
@@ -183,7 +183,7 @@ impl Tail {
         if let Some(unanswered) = self.up.get_mut(&ndb) {
             *unanswered += 1;
             let (topics, _none) = send_parts(ndb, topics, Vec::new(), sends);
-            sends.push((ndb, Message::FollowTail { from, topics }));
+            sends.push((ndb, Message::Read(ReadMessage::FollowTail { from, topics })));
         }
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use vixen_core::id::Stamp;
 use vixen_core::membership::Membership;
 use vixen_core::segment::{Encoding, Match, Receiver, Record, RecordFlags, Topic, TopicPattern};
+use vixen_core::wire::ReadMessage;
 
 use super::*;
 use crate::api::{
@@ -209,13 +210,13 @@ fn events(fx: &Effects) -> &[Event] {
 
 fn follow(member: u8, from: Option<u64>, uris: &[&str]) -> (NdbId, Message) {
     let topics = uris.iter().map(|uri| topic(uri)).collect();
-    (ndb(member), Message::FollowTail { from: from.map(Position), topics })
+    (ndb(member), Message::Read(ReadMessage::FollowTail { from: from.map(Position), topics }))
 }
 
 fn change(member: u8, version: u64, add: &[&str], remove: &[&str]) -> (NdbId, Message) {
     let add = add.iter().map(|uri| topic(uri)).collect();
     let remove = remove.iter().map(|uri| topic(uri)).collect();
-    (ndb(member), Message::ChangeInterest { version, add, remove })
+    (ndb(member), Message::Read(ReadMessage::ChangeInterest { version, add, remove }))
 }
 
 #[test]
@@ -395,7 +396,7 @@ fn a_silent_replica_is_left_and_what_it_says_later_is_not_taken() {
     let mut bench = Bench::subscribed();
     bench.segment(0, 10, &[("t", 0, b"[1]")]);
     let fx = bench.step(Input::NdbSilent { ndb: ndb(0), is_silent: true });
-    let none = (ndb(0), Message::FollowTail { from: None, topics: vec![] });
+    let none = (ndb(0), Message::Read(ReadMessage::FollowTail { from: None, topics: vec![] }));
     assert_eq!(fx.sends, [none, follow(1, Some(11), &["t"])]);
     bench.opened(1, 11);
     bench.step(Input::NdbSilent { ndb: ndb(0), is_silent: false });
@@ -552,7 +553,9 @@ fn a_scenario_of_moves_delivers_each_position_once_in_order() {
             // A replica is lost, comes back, and the new one overlaps by two positions.
             let lost = ndb(follower);
             let fx = bench.step(Input::NdbDown { ndb: lost });
-            let Some((to, Message::FollowTail { .. })) = fx.sends.first() else { panic!("moved") };
+            let Some((to, Message::Read(ReadMessage::FollowTail { .. }))) = fx.sends.first() else {
+                panic!("moved")
+            };
             follower = to.member;
             bench.step(Input::NdbUp { ndb: lost });
             bench.opened(follower, next - 2);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vixen_core::id::{GroupId, NdbId, PermanentId, Position};
 use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
+use vixen_core::wire::{HistoryEnd, HistoryPlace, Message, ReadMessage, TailSegment};
 
 use super::merge::{Piece, Window};
 use super::source::{Due, Source, Verdict, Wanted};
@@ -280,7 +280,7 @@ impl Read {
                 Ok(None) => {}
                 Ok(Some(Due::Ask(to, query))) => {
                     self.asks = self.asks.wrapping_add(1);
-                    fx.sends.push((to, Message::ReadHistory { request, query }));
+                    fx.sends.push((to, Message::Read(ReadMessage::ReadHistory { request, query })));
                 }
                 Ok(Some(Due::Judge(verdict))) => {
                     judged = Some((*group, verdict));

@@ -48,7 +48,7 @@ use vixen_core::id::{GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, S
 use vixen_core::membership::Membership;
 use vixen_core::segment::{Record, SegmentBuilder, SegmentMeta, Topic};
 use vixen_core::time::WallTime;
-use vixen_core::wire::{Message, NdbStanding, RefuseReason};
+use vixen_core::wire::{Message, NdbStanding, PublishMessage, RefuseReason};
 
 use crate::api::{Publish, SessionId};
 use groups::Groups;
@@ -590,10 +590,10 @@ impl Closed {
         self.meta.id = id;
         for message in &mut self.sealed {
             match message {
-                Message::BeginAdvanceSegment { segment, .. }
-                | Message::KeepAdvanceHistory { segment, .. }
-                | Message::AwaitDurable { segment } => *segment = id,
-                Message::AdvanceSegmentOver { meta } => meta.id = id,
+                Message::Publish(PublishMessage::BeginAdvanceSegment { segment, .. })
+                | Message::Publish(PublishMessage::KeepAdvanceHistory { segment, .. })
+                | Message::Publish(PublishMessage::AwaitDurable { segment }) => *segment = id,
+                Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => meta.id = id,
                 other => unreachable!("{} is in no sealed segment", other.name()),
             }
         }
@@ -606,10 +606,12 @@ impl Closed {
     /// Somebody waits for it to be durable, if nobody did before.
     fn await_durable(&mut self, groups: &Groups, fx: &mut Effects) {
         let last = self.sealed.last();
-        if self.is_durable || matches!(last, Some(Message::AwaitDurable { .. })) {
+        if self.is_durable
+            || matches!(last, Some(Message::Publish(PublishMessage::AwaitDurable { .. })))
+        {
             return;
         }
-        let message = Message::AwaitDurable { segment: self.meta.id };
+        let message = Message::Publish(PublishMessage::AwaitDurable { segment: self.meta.id });
         let linked = groups.linked(self.group);
         fx.sends.extend(linked.map(|ndb| (ndb, message.clone())));
         self.sealed.push(message);

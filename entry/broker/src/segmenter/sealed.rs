@@ -1,7 +1,7 @@
 //! Sealed: a closed segment as the messages that carry it.
 
 use vixen_core::segment::{Chunk, Records};
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, PublishMessage};
 
 /// Records of one KEEP, in bytes: well below a frame's bound, and small enough that votes and
 /// tails on the same link do not wait long behind it.
@@ -11,25 +11,28 @@ const KEEP_BYTES_MAX: usize = 512 << 10;
 /// request to hear when it is durable.
 pub(super) fn messages_of(chunk: Chunk, awaits_durable: bool) -> Vec<Message> {
     let Chunk { meta, topics, records } = chunk;
-    let mut messages = vec![Message::BeginAdvanceSegment { segment: meta.id, shard: meta.shard }];
+    let mut messages = vec![Message::Publish(PublishMessage::BeginAdvanceSegment {
+        segment: meta.id,
+        shard: meta.shard,
+    })];
     // The first KEEP brings the whole topic table.
     let mut topics = Some(topics);
     let mut offset = 0;
     let mut start = 0;
     for (count, end) in keeps_of(&records, meta.count) {
-        messages.push(Message::KeepAdvanceHistory {
+        messages.push(Message::Publish(PublishMessage::KeepAdvanceHistory {
             segment: meta.id,
             offset,
             topics: topics.take().unwrap_or_default(),
             count,
             records: records.slice(start..end),
-        });
+        }));
         offset += count;
         start = end;
     }
-    messages.push(Message::AdvanceSegmentOver { meta });
+    messages.push(Message::Publish(PublishMessage::AdvanceSegmentOver { meta }));
     if awaits_durable {
-        messages.push(Message::AwaitDurable { segment: meta.id });
+        messages.push(Message::Publish(PublishMessage::AwaitDurable { segment: meta.id }));
     }
     messages
 }
@@ -86,7 +89,14 @@ mod tests {
         let mut parts = Vec::new();
         let mut table = Vec::new();
         for message in messages_of(chunk, false) {
-            if let Message::KeepAdvanceHistory { offset, topics, count, records, .. } = message {
+            if let Message::Publish(PublishMessage::KeepAdvanceHistory {
+                offset,
+                topics,
+                count,
+                records,
+                ..
+            }) = message
+            {
                 assert_eq!(offset, counts.iter().sum::<u32>());
                 table.extend(topics);
                 counts.push(count);

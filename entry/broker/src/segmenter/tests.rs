@@ -7,6 +7,7 @@ use bytes::Bytes;
 use vixen_core::id::PermanentId;
 use vixen_core::membership::Membership;
 use vixen_core::segment::{Attributes, Blob, Encoding, Publisher, RecordFlags, Records};
+use vixen_core::wire::PublishMessage;
 
 use super::*;
 use crate::api::{AckLevel, Acknowledged, Outgoing, Place, PublishError, RequestId};
@@ -122,9 +123,9 @@ fn places(fx: &Effects) -> Vec<Place> {
 /// What was sent: node, name, seq.
 fn sent(fx: &Effects) -> Vec<(u8, &'static str, u64)> {
     let seq = |message: &Message| match message {
-        Message::BeginAdvanceSegment { segment, .. }
-        | Message::KeepAdvanceHistory { segment, .. } => segment.seq.0,
-        Message::AdvanceSegmentOver { meta } => meta.id.seq.0,
+        Message::Publish(PublishMessage::BeginAdvanceSegment { segment, .. })
+        | Message::Publish(PublishMessage::KeepAdvanceHistory { segment, .. }) => segment.seq.0,
+        Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => meta.id.seq.0,
         other => panic!("unexpected {}", other.name()),
     };
     fx.sends.iter().map(|(to, message)| (to.member, message.name(), seq(message))).collect()
@@ -224,10 +225,16 @@ fn what_is_sent_is_what_was_published() {
     let (mut table, mut bytes, mut over) = (Vec::new(), Bytes::new(), None);
     for (_to, message) in fx.sends {
         match message {
-            Message::KeepAdvanceHistory { topics, records, offset: 0, count: 2, .. } => {
+            Message::Publish(PublishMessage::KeepAdvanceHistory {
+                topics,
+                records,
+                offset: 0,
+                count: 2,
+                ..
+            }) => {
                 (table, bytes) = (topics, records);
             }
-            Message::AdvanceSegmentOver { meta } => over = Some(meta),
+            Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => over = Some(meta),
             other => assert_eq!(other.name(), "begin_advance_segment"),
         }
     }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use vixen_core::id::{NdbId, OwnerId, Position, SegmentId, Stamp};
 use vixen_core::membership::Membership;
 use vixen_core::order::{self, Reader};
-use vixen_core::wire::{Message, NdbStanding, OrderBase, PeerId};
+use vixen_core::wire::{Message, NdbStanding, NodeMessage, OrderBase, PeerId, ReplicaMessage};
 
 use crate::awaiting::Awaiting;
 use crate::disk::{DiskRoom, DiskWait};
@@ -291,10 +291,10 @@ impl NdbCore {
         self.peers.up(&peer);
         self.tell_standing(fx);
         let greet = |message| (To::Newest(peer), message);
-        fx.sends.push(greet(Message::NdbStanding { standing: self.standing }));
+        fx.sends.push(greet(Message::Node(NodeMessage::NdbStanding { standing: self.standing })));
         let nowhere = self.upkeep.nowhere;
         if nowhere.segments > 0 {
-            fx.sends.push(greet(Message::NdbNowhere { nowhere }));
+            fx.sends.push(greet(Message::Node(NodeMessage::NdbNowhere { nowhere })));
         }
         match peer {
             PeerId::Sync { id, .. } => {
@@ -307,7 +307,9 @@ impl NdbCore {
                 self.on_ndb_peer(id, now);
                 self.read_order(order::Input::PeerUp { peer: id }, now, fx);
                 let told = self.upkeep.retention.told().filter(|_| id.group == self.id.group);
-                fx.sends.extend(told.map(|retained| greet(Message::Retaining { retained })));
+                fx.sends.extend(told.map(|retained| {
+                    greet(Message::Replica(ReplicaMessage::Retaining { retained }))
+                }));
             }
             PeerId::Entry { .. } => {}
         }
@@ -381,7 +383,7 @@ impl NdbCore {
         if standing != self.standing {
             self.standing = standing;
             self.replica.set_willing(standing != NdbStanding::DiskFull);
-            fx.sends.push((To::All, Message::NdbStanding { standing }));
+            fx.sends.push((To::All, Message::Node(NodeMessage::NdbStanding { standing })));
         }
     }
 

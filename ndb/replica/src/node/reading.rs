@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use vixen_core::id::{Position, SegmentId, SyncId};
 use vixen_core::order;
-use vixen_core::wire::{DraftAnswer, Message, OrderBase};
+use vixen_core::wire::{
+    DraftAnswer, DraftMessage, FeedMessage, Message, OrderBase, ReplicaMessage,
+};
 
 use super::{Effects, NdbCore, Note, Read, To};
 use crate::replica;
@@ -36,11 +38,11 @@ impl NdbCore {
             self.step_replica(replica::Input::Placed { placed }, now, fx);
         }
         for (feed, after) in read.follows {
-            fx.sends.push((To::Sync(feed), Message::FollowFeed { after }));
+            fx.sends.push((To::Sync(feed), Message::Feed(FeedMessage::FollowFeed { after })));
         }
         for (peer, from) in read.fetches {
             fx.notes.push(Note::AskingForOrder { peer, from });
-            fx.sends.push((To::Ndb(peer), Message::FetchOrder { from }));
+            fx.sends.push((To::Ndb(peer), Message::Replica(ReplicaMessage::FetchOrder { from })));
         }
         fx.notes.extend(read.notes.into_iter().map(Note::Order));
         if let Some(base) = read.left_behind {
@@ -86,7 +88,7 @@ impl NdbCore {
                 let quorum = self.membership.quorum();
                 if self.upkeep.expiry.said(segment, from, quorum) {
                     fx.notes.push(Note::Expired { segment });
-                    let answered = Message::DraftAnswered { segment, answer };
+                    let answered = Message::Draft(DraftMessage::DraftAnswered { segment, answer });
                     fx.sends.push((To::Entry(segment.owner), answered));
                     self.upkeep.fetch.got(segment);
                     self.step_replica(replica::Input::Expired { segment }, now, fx);

@@ -9,7 +9,10 @@ use std::time::Instant;
 use vixen_core::id::{NdbId, OwnerId, SegmentId, SyncId};
 use vixen_core::order;
 use vixen_core::segment::Blob;
-use vixen_core::wire::{Message, PeerId};
+use vixen_core::wire::{
+    DraftMessage, FeedMessage, Message, NodeMessage, PeerId, PublishMessage, ReadMessage,
+    ReplicaMessage,
+};
 
 use super::{Effects, NdbCore, Note, Read};
 use crate::replica::Input;
@@ -27,7 +30,7 @@ impl NdbCore {
     ) {
         let taken = match from {
             // It has said so by coming.
-            _ if matches!(message, Message::Heartbeat) => Ok(()),
+            _ if matches!(message, Message::Node(NodeMessage::Heartbeat)) => Ok(()),
             PeerId::Entry { owner } => self.on_entry(owner, message, now, fx),
             PeerId::Sync { id, .. } => self.on_sync(id, message, now, fx),
             PeerId::Ndb { id, .. } => self.on_ndb(id, message, now, fx),
@@ -45,24 +48,32 @@ impl NdbCore {
         fx: &mut Effects,
     ) -> Result<(), NotForNdb> {
         let input = match message {
-            Message::BeginAdvanceSegment { segment, .. } => Input::Begin { from, segment },
-            Message::KeepAdvanceHistory { segment, offset, topics, count, records } => {
-                Input::Keep { from, segment, offset, topics, count, records }
+            Message::Publish(PublishMessage::BeginAdvanceSegment { segment, .. }) => {
+                Input::Begin { from, segment }
             }
-            Message::AdvanceSegmentOver { meta } => Input::Over { from, meta },
-            Message::AwaitDurable { segment } => {
+            Message::Publish(PublishMessage::KeepAdvanceHistory {
+                segment,
+                offset,
+                topics,
+                count,
+                records,
+            }) => Input::Keep { from, segment, offset, topics, count, records },
+            Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => {
+                Input::Over { from, meta }
+            }
+            Message::Publish(PublishMessage::AwaitDurable { segment }) => {
                 self.on_await_durable(segment, fx);
                 return Ok(());
             }
-            Message::FetchOrder { from } => {
+            Message::Replica(ReplicaMessage::FetchOrder { from }) => {
                 self.on_fetch_order(from, fx);
                 return Ok(());
             }
             // For its tail, or for the store.
-            Message::InterestPart { .. }
-            | Message::FollowTail { .. }
-            | Message::ChangeInterest { .. }
-            | Message::ReadHistory { .. } => return Ok(()),
+            Message::Read(ReadMessage::InterestPart { .. })
+            | Message::Read(ReadMessage::FollowTail { .. })
+            | Message::Read(ReadMessage::ChangeInterest { .. })
+            | Message::Read(ReadMessage::ReadHistory { .. }) => return Ok(()),
             other => return Err(NotForNdb(other.name())),
         };
         self.step_replica(input, now, fx);
@@ -77,15 +88,22 @@ impl NdbCore {
         fx: &mut Effects,
     ) -> Result<(), NotForNdb> {
         let input = match message {
-            Message::AdvanceSegmentResolved { elected } => order::Input::Resolved { from, elected },
-            Message::Watermark { stamp } => order::Input::Watermark { from, stamp },
-            Message::FeedTrimmed { to } => order::Input::FeedTrimmed { from, to },
-            Message::DraftAnswered { segment, answer } => {
+            Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
+                order::Input::Resolved { from, elected }
+            }
+            Message::Feed(FeedMessage::Watermark { stamp }) => {
+                order::Input::Watermark { from, stamp }
+            }
+            Message::Feed(FeedMessage::FeedTrimmed { to }) => {
+                order::Input::FeedTrimmed { from, to }
+            }
+            Message::Draft(DraftMessage::DraftAnswered { segment, answer }) => {
                 self.on_draft_answered(from, segment, answer, now, fx);
                 return Ok(());
             }
             // For people.
-            Message::SyncDiskFull | Message::SyncTime { .. } => return Ok(()),
+            Message::Node(NodeMessage::SyncDiskFull)
+            | Message::Node(NodeMessage::SyncTime { .. }) => return Ok(()),
             other => return Err(NotForNdb(other.name())),
         };
         self.read_order(input, now, fx);
@@ -101,39 +119,48 @@ impl NdbCore {
     ) -> Result<(), NotForNdb> {
         let is_of_group = from.group == self.id.group;
         match message {
-            Message::OrderRows { first, rows } => {
+            Message::Replica(ReplicaMessage::OrderRows { first, rows }) => {
                 if rows.is_empty() || !self.upkeep.repairs.answered(first) {
                     self.read_order(order::Input::Rows { from, first, rows }, now, fx);
                 } else {
                     self.on_repair_rows(first, rows, now, fx);
                 }
             }
-            Message::OrderTrimmed { asked, base } => {
+            Message::Replica(ReplicaMessage::OrderTrimmed { asked, base }) => {
                 self.read_order(order::Input::OrderTrimmed { from, asked, base }, now, fx);
             }
-            Message::FetchOrder { from } => self.on_fetch_order(from, fx),
-            Message::FetchOrderBefore { before } => self.on_fetch_order_before(before, fx),
-            Message::OrderBefore { before, base, rows } => {
+            Message::Replica(ReplicaMessage::FetchOrder { from }) => self.on_fetch_order(from, fx),
+            Message::Replica(ReplicaMessage::FetchOrderBefore { before }) => {
+                self.on_fetch_order_before(before, fx)
+            }
+            Message::Replica(ReplicaMessage::OrderBefore { before, base, rows }) => {
                 self.on_order_before(before, base, rows, now, fx);
             }
-            Message::FetchSegments { segments } => self.on_fetch_segments(segments, fx),
-            Message::SegmentBlob { segment, blob } => {
+            Message::Replica(ReplicaMessage::FetchSegments { segments }) => {
+                self.on_fetch_segments(segments, fx)
+            }
+            Message::Replica(ReplicaMessage::SegmentBlob { segment, blob }) => {
                 let blob = Blob::from_bytes(blob);
                 if !self.step_replica(Input::Fetched { segment, blob }, now, fx) {
                     // Damaged there as well: the next peer is asked.
                     self.upkeep.fetch.lacks(from, &[segment], now);
                 }
             }
-            Message::SegmentsMissing { segments } => self.on_segments_missing(from, &segments, now),
-            Message::OfferSegments { segments } if is_of_group => {
+            Message::Replica(ReplicaMessage::SegmentsMissing { segments }) => {
+                self.on_segments_missing(from, &segments, now)
+            }
+            Message::Replica(ReplicaMessage::OfferSegments { segments }) if is_of_group => {
                 self.step_replica(Input::Offered { segments }, now, fx);
             }
-            Message::ChainAt { next, chain } => self.on_chain(from, next, chain, fx),
-            Message::Retaining { retained } if is_of_group => {
+            Message::Replica(ReplicaMessage::ChainAt { next, chain }) => {
+                self.on_chain(from, next, chain, fx)
+            }
+            Message::Replica(ReplicaMessage::Retaining { retained }) if is_of_group => {
                 self.on_retaining(from, retained, now);
             }
             // For people.
-            Message::NdbStanding { .. } | Message::NdbNowhere { .. } => {}
+            Message::Node(NodeMessage::NdbStanding { .. })
+            | Message::Node(NodeMessage::NdbNowhere { .. }) => {}
             other => return Err(NotForNdb(other.name())),
         }
         Ok(())

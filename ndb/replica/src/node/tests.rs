@@ -5,7 +5,9 @@ use crate::rows::BEGINNING;
 use crate::sample::{self, chunk, elected, owner};
 use vixen_core::id::{Digest, GroupId, Seq, StoreId, SyncId};
 use vixen_core::segment::{Chunk, Elected};
-use vixen_core::wire::DraftAnswer;
+use vixen_core::wire::{
+    DraftAnswer, DraftMessage, FeedMessage, NodeMessage, PublishMessage, ReplicaMessage,
+};
 
 const ENTRY: PeerId = PeerId::Entry { owner: owner() };
 const STORE: StoreId = StoreId(uuid::Uuid::from_u128(1));
@@ -64,23 +66,25 @@ impl Node {
     /// BEGIN, KEEP, OVER.
     fn send(&mut self, chunk: &Chunk) -> Effects {
         let (segment, shard) = (chunk.meta.id, chunk.meta.shard);
-        self.said(ENTRY, Message::BeginAdvanceSegment { segment, shard });
-        let keep = Message::KeepAdvanceHistory {
+        self.said(ENTRY, Message::Publish(PublishMessage::BeginAdvanceSegment { segment, shard }));
+        let keep = Message::Publish(PublishMessage::KeepAdvanceHistory {
             segment,
             offset: 0,
             topics: chunk.topics.clone(),
             count: chunk.meta.count,
             records: chunk.records.clone(),
-        };
+        });
         self.said(ENTRY, keep);
-        self.said(ENTRY, Message::AdvanceSegmentOver { meta: chunk.meta })
+        self.said(ENTRY, Message::Publish(PublishMessage::AdvanceSegmentOver { meta: chunk.meta }))
     }
 
     /// It is elected, and two feeds are past it.
     fn place(&mut self, elected: Elected) -> Vec<Effects> {
-        let mut all = vec![self.said(sync(0), Message::AdvanceSegmentResolved { elected })];
+        let mut all = vec![
+            self.said(sync(0), Message::Feed(FeedMessage::AdvanceSegmentResolved { elected })),
+        ];
         for feed in 0..2 {
-            let watermark = Message::Watermark { stamp: elected.stamp() };
+            let watermark = Message::Feed(FeedMessage::Watermark { stamp: elected.stamp() });
             all.push(self.said(sync(feed), watermark));
         }
         all
@@ -126,13 +130,21 @@ fn a_draft_leaves_with_the_commit_and_what_waits_for_it_as_well() {
     node.up(&[sync(0), sync(1), ENTRY]);
     let chunk = chunk(1, 2);
     assert_eq!(names(&node.send(&chunk)), ["trim_advance_segment"]);
-    assert!(node.said(ENTRY, Message::AwaitDurable { segment: chunk.meta.id }).sends.is_empty());
+    assert!(
+        node.said(ENTRY, Message::Publish(PublishMessage::AwaitDurable { segment: chunk.meta.id }))
+            .sends
+            .is_empty()
+    );
     let fx = node.tick_after(Duration::ZERO);
     assert!(matches!(node.jobs[..], [Job::Store(_)]) && names(&fx).is_empty());
-    let draft = (To::AllSync, Message::GenerateDraft { meta: chunk.meta });
-    let durable = (To::Entry(owner()), Message::SegmentDurable { segment: chunk.meta.id });
+    let draft = (To::AllSync, Message::Draft(DraftMessage::GenerateDraft { meta: chunk.meta }));
+    let durable = (
+        To::Entry(owner()),
+        Message::Publish(PublishMessage::SegmentDurable { segment: chunk.meta.id }),
+    );
     assert_eq!(node.commit().sends, [durable.clone(), draft]);
-    let again = node.said(ENTRY, Message::AwaitDurable { segment: chunk.meta.id });
+    let again =
+        node.said(ENTRY, Message::Publish(PublishMessage::AwaitDurable { segment: chunk.meta.id }));
     assert_eq!(again.sends, [durable], "it is on disk already");
 }
 
@@ -144,7 +156,10 @@ fn what_is_applied_is_told_when_it_is_on_disk() {
     assert!(all.iter().all(|fx| !names(fx).contains(&"order_applied")));
     assert!(node.jobs.is_empty(), "rows go with others");
     node.tick_after(Duration::from_millis(100));
-    assert_eq!(node.commit().sends, [(To::AllSync, Message::OrderApplied { stamp: Stamp(9) })]);
+    assert_eq!(
+        node.commit().sends,
+        [(To::AllSync, Message::Draft(DraftMessage::OrderApplied { stamp: Stamp(9) }))]
+    );
     assert_eq!((node.core.applied(), node.core.stored_head().next), (Stamp(9), Position(3)));
 }
 
@@ -155,17 +170,17 @@ fn however_many_are_placed_before_their_own_commit_the_next_one_is_told_of_early
     node.up(&[sync(0), sync(1), ENTRY]);
     for seq in 1..=70_000 {
         let meta = sample::meta(1, seq, 1);
-        node.said(ENTRY, Message::AwaitDurable { segment: meta.id });
+        node.said(ENTRY, Message::Publish(PublishMessage::AwaitDurable { segment: meta.id }));
         node.place(elected(meta, seq));
     }
     assert_eq!(node.core.awaited(), 0);
     let next = chunk(70_001, 1);
     node.send(&next);
-    node.said(ENTRY, Message::AwaitDurable { segment: next.meta.id });
+    node.said(ENTRY, Message::Publish(PublishMessage::AwaitDurable { segment: next.meta.id }));
     assert_eq!(node.core.awaited(), 1);
     node.tick_after(Duration::ZERO);
     node.jobs.retain(|job| matches!(job, Job::Store(_)));
-    let told = Message::SegmentDurable { segment: next.meta.id };
+    let told = Message::Publish(PublishMessage::SegmentDurable { segment: next.meta.id });
     let committed = Committed { jobs: 1, stored: vec![next.meta.id], ..Committed::default() };
     assert!(node.step(Input::Committed(committed)).sends.contains(&(To::Entry(owner()), told)));
 }
@@ -177,9 +192,9 @@ fn what_is_dropped_is_not_awaited_nor_written_any_more() {
     let chunk = chunk(1, 2);
     let segment = chunk.meta.id;
     node.send(&chunk);
-    node.said(ENTRY, Message::AwaitDurable { segment });
+    node.said(ENTRY, Message::Publish(PublishMessage::AwaitDurable { segment }));
     let answer = DraftAnswer::OwnerExpired;
-    let answered = Message::DraftAnswered { segment, answer };
+    let answered = Message::Draft(DraftMessage::DraftAnswered { segment, answer });
     assert!(node.said(sync(0), answered.clone()).sends.is_empty());
     assert!(node.core.is_expiring(segment));
     let fx = node.said(sync(2), answered.clone());
@@ -210,7 +225,7 @@ fn a_spare_waits_for_the_others_and_for_nobody_who_is_silent_or_gone() {
 #[test]
 fn what_a_node_can_do_is_said_first_on_each_link_and_to_all_when_it_changes() {
     let mut node = Node::new(0);
-    let standing = |standing| Message::NdbStanding { standing };
+    let standing = |standing| Message::Node(NodeMessage::NdbStanding { standing });
     let fx = node.step(Input::Up { peer: sync(0) });
     assert_eq!(fx.sends[0], (To::Newest(sync(0)), standing(NdbStanding::NoFeeds)));
     let fx = node.step(Input::Up { peer: sync(1) });
@@ -233,9 +248,9 @@ fn a_disk_that_does_not_answer_is_told_of() {
     node.up(&[sync(0), sync(1), ENTRY]);
     node.send(&chunk(1, 1));
     node.tick_after(Duration::ZERO);
-    let stalled = Message::NdbStanding { standing: NdbStanding::DiskStalled };
+    let stalled = Message::Node(NodeMessage::NdbStanding { standing: NdbStanding::DiskStalled });
     assert!(node.tick_after(Duration::from_secs(2)).sends.contains(&(To::All, stalled)));
-    let back = Message::NdbStanding { standing: NdbStanding::Willing };
+    let back = Message::Node(NodeMessage::NdbStanding { standing: NdbStanding::Willing });
     assert!(node.commit().sends.contains(&(To::All, back)));
 }
 
@@ -260,7 +275,7 @@ fn an_order_that_is_left_behind_goes_on_after_what_was_placed_is_written() {
     node.up(&[sync(0), sync(1), ndb(0, 1)]);
     node.place(elected(chunk(1, 2).meta, 9));
     let base = OrderBase { next: Position(50), stamp: Stamp(40), chain: Digest([7; 16]) };
-    let trimmed = Message::OrderTrimmed { asked: Position(3), base };
+    let trimmed = Message::Replica(ReplicaMessage::OrderTrimmed { asked: Position(3), base });
     let fx = node.said(ndb(0, 1), trimmed);
     assert!(matches!(node.jobs[..], [Job::Place(_), Job::Rebase(to)] if to == base));
     assert!(matches!(fx.changes[..], [Change::Rebased(to)] if to == base));
@@ -284,7 +299,9 @@ fn a_base_that_contradicts_what_was_placed_since_is_not_gone_to() {
         stamp: Stamp(stamp),
         chain: Digest([7; 16]),
     };
-    let trimmed = |asked, base| Message::OrderTrimmed { asked: Position(asked), base };
+    let trimmed = |asked, base| {
+        Message::Replica(ReplicaMessage::OrderTrimmed { asked: Position(asked), base })
+    };
     node.said(ndb(0, 1), trimmed(1, base(50, 40)));
     node.place(elected(chunk(1, 2).meta, 60));
     let fx = node.said(ndb(0, 2), trimmed(3, base(70, 80)));
@@ -302,9 +319,13 @@ fn a_missing_segment_is_asked_of_the_group_and_comes() {
     let segments = vec![chunk.meta.id];
     let fx = node.tick_after(Duration::from_millis(10));
     let peer = NdbId { group: GroupId(0), member: 1 };
-    assert_eq!(fx.sends, [(To::Ndb(peer), Message::FetchSegments { segments })]);
+    assert_eq!(
+        fx.sends,
+        [(To::Ndb(peer), Message::Replica(ReplicaMessage::FetchSegments { segments }))]
+    );
     let (segment, blob) = (chunk.meta.id, sample::blob(&chunk));
-    let blob = Message::SegmentBlob { segment, blob: blob.as_bytes().clone() };
+    let blob =
+        Message::Replica(ReplicaMessage::SegmentBlob { segment, blob: blob.as_bytes().clone() });
     let fx = node.said(ndb(0, 1), blob);
     assert!(matches!(fx.changes[..], [Change::Arrived(arrived, _)] if arrived == segment));
     assert_eq!((node.core.wanted(), node.core.mending()), (0, 1));
@@ -323,10 +344,14 @@ fn rows_that_mend_the_order_are_not_read_as_what_comes_next() {
     assert_eq!(fx.notes, [Note::DamagedRow { at }]);
     let asked = node.tick_after(Duration::from_secs(1));
     let peer = NdbId { group: GroupId(0), member: 1 };
-    assert!(asked.sends.contains(&(To::Ndb(peer), Message::FetchOrder { from: at })));
+    assert!(
+        asked
+            .sends
+            .contains(&(To::Ndb(peer), Message::Replica(ReplicaMessage::FetchOrder { from: at })))
+    );
     node.jobs.clear();
     let rows = vec![elected(chunk(1, 2).meta, 9)];
-    node.said(ndb(0, 1), Message::OrderRows { first: at, rows });
+    node.said(ndb(0, 1), Message::Replica(ReplicaMessage::OrderRows { first: at, rows }));
     assert!(matches!(&node.jobs[..], [Job::Repair { first, .. }] if *first == at));
 }
 
@@ -338,7 +363,7 @@ fn a_node_that_most_others_contradict_gives_nothing_out_from_there() {
     assert!(node.step(differs(1)).changes.is_empty());
     let fx = node.step(differs(2));
     assert!(matches!(fx.changes[..], [Change::Trusted(Position(1))]));
-    let fx = node.said(ENTRY, Message::FetchOrder { from: Position(1) });
+    let fx = node.said(ENTRY, Message::Replica(ReplicaMessage::FetchOrder { from: Position(1) }));
     assert!(matches!(fx.reads[..], [Read::Order { rows_max: 0, .. }]));
     let agrees = Input::Compared { peer: peer(2), next: Position(9), agrees: true };
     assert!(matches!(node.step(agrees).changes[..], [Change::Trusted(Position(u64::MAX))]));
@@ -349,10 +374,12 @@ fn what_is_not_for_an_ndb_node_is_noted() {
     let mut node = Node::new(0);
     let to = Stamp(1);
     let note = |from, message| [Note::NotForNdb { from, message }];
-    let fx = node.said(ENTRY, Message::FeedTrimmed { to });
+    let fx = node.said(ENTRY, Message::Feed(FeedMessage::FeedTrimmed { to }));
     assert_eq!(fx.notes, note(ENTRY, "feed_trimmed"));
-    let offer = Message::OfferSegments { segments: vec![sample::meta(1, Seq(1).0, 1)] };
+    let offer = Message::Replica(ReplicaMessage::OfferSegments {
+        segments: vec![sample::meta(1, Seq(1).0, 1)],
+    });
     let fx = node.said(ndb(1, 1), offer);
     assert_eq!(fx.notes, note(ndb(1, 1), "offer_segments"), "of another group");
-    assert_eq!(node.said(ENTRY, Message::Heartbeat).notes, []);
+    assert_eq!(node.said(ENTRY, Message::Node(NodeMessage::Heartbeat)).notes, []);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use vixen_core::id::{Digest, NdbId, Position, SegmentId};
 use vixen_core::segment::{Blob, Elected, SegmentMeta};
 use vixen_core::time::{UtcDay, WallTime};
-use vixen_core::wire::{Message, Nowhere, OrderBase, Retained};
+use vixen_core::wire::{Message, NodeMessage, Nowhere, OrderBase, ReplicaMessage, Retained};
 
 use super::reading::ROWS_BEFORE_MAX;
 use super::{Effects, Look, NdbCore, Note, To};
@@ -120,7 +120,10 @@ impl NdbCore {
         let segments = self.upkeep.offers.round(&unresolved);
         if !segments.is_empty() {
             fx.notes.push(Note::Offered { segments: segments.len() });
-            fx.sends.push((To::Group(self.id.group), Message::OfferSegments { segments }));
+            fx.sends.push((
+                To::Group(self.id.group),
+                Message::Replica(ReplicaMessage::OfferSegments { segments }),
+            ));
         }
     }
 
@@ -129,7 +132,7 @@ impl NdbCore {
         let OrderBase { next, chain, .. } = self.stored.head;
         if next != self.upkeep.told && next != Position::FIRST {
             self.upkeep.told = next;
-            fx.sends.push((To::AllNdb, Message::ChainAt { next, chain }));
+            fx.sends.push((To::AllNdb, Message::Replica(ReplicaMessage::ChainAt { next, chain })));
         }
     }
 
@@ -219,7 +222,7 @@ impl NdbCore {
 
     fn ask_for_repairs(&mut self, now: Instant, fx: &mut Effects) {
         for (peer, from) in self.upkeep.repairs.take_due(now, &self.peers.ndb()) {
-            fx.sends.push((To::Ndb(peer), Message::FetchOrder { from }));
+            fx.sends.push((To::Ndb(peer), Message::Replica(ReplicaMessage::FetchOrder { from })));
         }
     }
 
@@ -254,7 +257,10 @@ impl NdbCore {
         let (base, head) = (self.stored.base, self.stored.head);
         let looked = self.upkeep.retention.look(wall, Days { days, base, head });
         if let Some(retained) = looked.tell {
-            fx.sends.push((To::Group(self.id.group), Message::Retaining { retained }));
+            fx.sends.push((
+                To::Group(self.id.group),
+                Message::Replica(ReplicaMessage::Retaining { retained }),
+            ));
         }
         if let Some(keep_from) = looked.trim {
             self.hand_over([Job::Trim { keep_from }], now, fx);
@@ -284,7 +290,10 @@ impl NdbCore {
             self.hand_over([Job::KeptByGroup(first)], now, fx);
         }
         if let Some(peer) = taken.ask {
-            fx.sends.push((To::Ndb(peer), Message::FetchOrderBefore { before: base.next }));
+            fx.sends.push((
+                To::Ndb(peer),
+                Message::Replica(ReplicaMessage::FetchOrderBefore { before: base.next }),
+            ));
         }
     }
 
@@ -326,7 +335,10 @@ impl NdbCore {
         }
         for (peer, segments) in fetch.take_due(now) {
             fx.notes.push(Note::AskingForSegments { peer, segments: segments.len() });
-            fx.sends.push((To::Ndb(peer), Message::FetchSegments { segments }));
+            fx.sends.push((
+                To::Ndb(peer),
+                Message::Replica(ReplicaMessage::FetchSegments { segments }),
+            ));
         }
     }
 
@@ -366,7 +378,7 @@ impl NdbCore {
         let nowhere = Nowhere::of(lost.map(|lost| lost.first));
         let before = std::mem::replace(&mut self.upkeep.nowhere, nowhere);
         if nowhere != before {
-            fx.sends.push((To::All, Message::NdbNowhere { nowhere }));
+            fx.sends.push((To::All, Message::Node(NodeMessage::NdbNowhere { nowhere })));
             fx.notes.push(Note::Nowhere { before, now: nowhere });
         }
     }

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use vixen_core::id::{Digest, GroupId, OwnerId, Position, SegmentId, Seq};
 use vixen_core::order::Placed;
 use vixen_core::segment::{Blob, Elected, SegmentMeta};
-use vixen_core::wire::{Message, OrderBase, RefuseReason};
+use vixen_core::wire::{Message, OrderBase, PublishMessage, RefuseReason};
 
 use crate::durable::Durable;
 use crate::rows::{Lost, Mark, OrderRow, Recovered};
@@ -164,7 +164,7 @@ impl Replica {
         if !self.is_from_owner(from, meta.id, fx) {
             return;
         }
-        let trim = Message::TrimAdvanceSegment { segment: meta.id };
+        let trim = Message::Publish(PublishMessage::TrimAdvanceSegment { segment: meta.id });
         if self.is_known(meta.id) {
             fx.answers.push((from, trim));
             return;
@@ -195,7 +195,8 @@ impl Replica {
             RefuseReason::Unwilling => Refused::Unwilling,
             RefuseReason::Mismatch => Refused::Mismatch,
         });
-        fx.answers.push((to, Message::RefuseAdvanceSegment { segment, reason }));
+        fx.answers
+            .push((to, Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason })));
     }
 
     /// Whether new segments are taken. What is placed here is taken in any case: its bytes are

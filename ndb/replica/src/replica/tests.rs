@@ -7,6 +7,7 @@ use vixen_core::id::{NdbId, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::order::{self, Note, Reader};
 use vixen_core::segment::Chunk;
+use vixen_core::wire::PublishMessage;
 
 fn replica() -> Replica {
     let options = ReplicaOptions {
@@ -97,7 +98,7 @@ fn fetch(replica: &mut Replica, chunk: &Chunk) -> Effects {
 }
 
 fn trimmed(fx: &Effects) -> bool {
-    matches!(fx.answers[..], [(_, Message::TrimAdvanceSegment { .. })])
+    matches!(fx.answers[..], [(_, Message::Publish(PublishMessage::TrimAdvanceSegment { .. }))])
 }
 
 #[test]
@@ -464,7 +465,8 @@ fn an_unwilling_node_refuses_what_is_new_and_takes_what_is_placed_here() {
     let fx = send(&mut replica, &new);
     assert_eq!((fx.refused, fx.stores.len()), (vec![Refused::Unwilling], 0));
     let reason = RefuseReason::Unwilling;
-    let answer = Message::RefuseAdvanceSegment { segment: new.meta.id, reason };
+    let answer =
+        Message::Publish(PublishMessage::RefuseAdvanceSegment { segment: new.meta.id, reason });
     assert_eq!(fx.answers, [(owner(), answer)]);
     assert_eq!(replica.incoming_bytes(), 0);
     assert!(trimmed(&send(&mut replica, &known)), "it is on this disk already");

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use vixen_core::id::{Position, SegmentId, Stamp};
 use vixen_core::segment::{Blob, TopicPattern};
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, ReadMessage};
 
 use crate::rows::{Lost, OrderRow};
 use crate::storage::Finding;
@@ -224,7 +224,7 @@ impl Tail {
             Next::Store => Some(Step::ReadStore { from: self.cursor }),
             Next::Stalled if self.told < self.cursor && !self.interest.is_empty() => {
                 self.told = self.cursor;
-                Some(Step::Send(Message::TailPosition { next: self.cursor }))
+                Some(Step::Send(Message::Read(ReadMessage::TailPosition { next: self.cursor })))
             }
             Next::Stalled => {
                 self.next = Next::Find;
@@ -249,7 +249,10 @@ impl Tail {
                 if let Some(version) = changing.version {
                     self.told = self.cursor;
                     let next = self.cursor;
-                    self.due.push_back(Step::Send(Message::InterestChanged { version, next }));
+                    self.due.push_back(Step::Send(Message::Read(ReadMessage::InterestChanged {
+                        version,
+                        next,
+                    })));
                 }
                 return;
             }
@@ -305,7 +308,7 @@ impl Tail {
                 // Since it was begun.
                 return self.stall();
             }
-            self.due.push_back(Step::Send(Message::TailSegment(part)));
+            self.due.push_back(Step::Send(Message::Read(ReadMessage::TailSegment(part))));
             self.told = entry.end();
         }
         self.pass(&entry);
@@ -378,5 +381,5 @@ impl Tail {
 }
 
 const fn opened(next: Position, (head_next, head_stamp): (Position, Stamp)) -> Message {
-    Message::TailOpened { next, head_stamp, head_next }
+    Message::Read(ReadMessage::TailOpened { next, head_stamp, head_next })
 }

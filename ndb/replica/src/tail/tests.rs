@@ -2,6 +2,7 @@ use super::*;
 use crate::replica::Body;
 use crate::sample;
 use vixen_core::segment::{Chunk, Match, Records};
+use vixen_core::wire::ReadMessage;
 
 const EVERYWHERE: Position = Position(u64::MAX);
 
@@ -58,7 +59,9 @@ impl Reader {
     /// First positions of the segments that were sent, each with how many messages of it.
     fn segments(&self) -> Vec<(u64, usize)> {
         let of = |message: &Message| match message {
-            Message::TailSegment(part) => Some((part.first.0, Records::new(&part.records).count())),
+            Message::Read(ReadMessage::TailSegment(part)) => {
+                Some((part.first.0, Records::new(&part.records).count()))
+            }
             _ => None,
         };
         self.sent.iter().filter_map(of).collect()
@@ -78,7 +81,10 @@ fn what_is_wanted_is_sent_once_as_it_comes_and_the_rest_told_of() {
     reader.place_whole(&sample::chunk_of(3, &["b"]));
     assert!(reader.waits() && reader.waits());
     assert_eq!(reader.segments(), [(5, 2)]);
-    assert_eq!(reader.sent.last(), Some(&Message::TailPosition { next: Position(10) }));
+    assert_eq!(
+        reader.sent.last(),
+        Some(&Message::Read(ReadMessage::TailPosition { next: Position(10) }))
+    );
     assert_eq!((reader.sent.len(), reader.tail.cursor()), (3, Position(10)));
 }
 
@@ -125,7 +131,7 @@ fn a_changed_interest_holds_for_all_after_the_answer() {
     reader.place_whole(&sample::chunk_of(2, &["a", "b", "b"]));
     assert!(reader.waits());
     assert_eq!(reader.segments(), [(1, 1), (3, 2)]);
-    let answer = Message::InterestChanged { version: 7, next: Position(3) };
+    let answer = Message::Read(ReadMessage::InterestChanged { version: 7, next: Position(3) });
     assert_eq!(reader.sent[2], answer, "before the first that it judges");
 }
 
@@ -194,10 +200,12 @@ fn a_store_that_has_dropped_it_or_cannot_read_it_says_so() {
     assert!(matches!(reader.run(), Step::ReadStore { .. }));
     reader.tail.trimmed(Position(9), reader.recent.head());
     assert!(reader.waits());
-    let opened = |next| Message::TailOpened {
-        next: Position(next),
-        head_stamp: Stamp(0),
-        head_next: Position(9),
+    let opened = |next| {
+        Message::Read(ReadMessage::TailOpened {
+            next: Position(next),
+            head_stamp: Stamp(0),
+            head_next: Position(9),
+        })
     };
     assert_eq!(reader.sent, [opened(1), opened(9)]);
 }

@@ -6,7 +6,7 @@ use crate::orderer::tests::meta;
 use crate::owners::OwnerRow;
 use vixen_core::id::{GroupId, Seq, StoreId};
 use vixen_core::segment::Challenger;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, NodeMessage};
 
 /// A disk of which all commits are kept, with room or without.
 #[derive(Default)]
@@ -31,7 +31,7 @@ fn vote(seq: u64) -> Write {
 }
 
 fn send(after: After) -> Envelope {
-    Envelope { to: SyncId(1), message: Message::Heartbeat, after }
+    Envelope { to: SyncId(1), message: Message::Node(NodeMessage::Heartbeat), after }
 }
 
 fn election(seq: u64, after: After) -> Election {

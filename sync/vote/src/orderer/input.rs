@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vixen_core::id::{Ballot, GroupId, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta};
-use vixen_core::wire::Message;
+use vixen_core::wire::{FeedMessage, Message, VoteMessage};
 
 use crate::owners::OwnerRow;
 
@@ -145,20 +145,32 @@ impl Input {
     #[must_use]
     pub fn from_peer(from: SyncId, message: Message) -> Option<Self> {
         Some(match message {
-            Message::PickChallenger { meta, ballot, draft, group, accepted } => {
+            Message::Vote(VoteMessage::PickChallenger { meta, ballot, draft, group, accepted }) => {
                 Self::PickChallenger { from, meta, ballot, draft, group, accepted }
             }
-            Message::ElectSegment { proposal } => Self::ElectSegment { from, proposal },
-            Message::Vote { proposal } => Self::Vote { from, proposal },
-            Message::Prepare { meta, ballot } => Self::Prepare { from, meta, ballot },
-            Message::Reject { segment, promised } => Self::Reject { from, segment, promised },
-            Message::SyncDigest { owners } => Self::Digest { from, owners },
-            Message::AdvanceSegmentResolved { elected } => Self::Resolved { elected },
-            Message::OwnerSettled { owner, contiguous, stamp, .. } => {
+            Message::Vote(VoteMessage::ElectSegment { proposal }) => {
+                Self::ElectSegment { from, proposal }
+            }
+            Message::Vote(VoteMessage::Vote { proposal }) => Self::Vote { from, proposal },
+            Message::Vote(VoteMessage::Prepare { meta, ballot }) => {
+                Self::Prepare { from, meta, ballot }
+            }
+            Message::Vote(VoteMessage::Reject { segment, promised }) => {
+                Self::Reject { from, segment, promised }
+            }
+            Message::Vote(VoteMessage::SyncDigest { owners }) => Self::Digest { from, owners },
+            Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
+                Self::Resolved { elected }
+            }
+            Message::Vote(VoteMessage::OwnerSettled { owner, contiguous, stamp, .. }) => {
                 Self::OwnerSettled { owner, row: OwnerRow { contiguous, stamp } }
             }
-            Message::OwnerForgotten { owner, .. } => Self::OwnerForgotten { from, owner },
-            Message::SyncClock { stamp } => Self::PeerClock { peer: from, clock: stamp },
+            Message::Vote(VoteMessage::OwnerForgotten { owner, .. }) => {
+                Self::OwnerForgotten { from, owner }
+            }
+            Message::Vote(VoteMessage::SyncClock { stamp }) => {
+                Self::PeerClock { peer: from, clock: stamp }
+            }
             _ => return None,
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vixen_core::id::{Ballot, OwnerId, SegmentId, Seq, SyncId};
 use vixen_core::segment::Proposal;
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, VoteMessage};
 
 use super::stage_one::pick_message;
 use super::{After, Effects, Orderer, is_recent};
@@ -21,13 +21,13 @@ impl Orderer {
     pub(super) fn on_peer_up(&self, now: WallTime, peer: SyncId, fx: &mut Effects) {
         let owners = self.owners.prefixes().collect();
         // What it counts as elected may rest on this node's own votes.
-        self.say(peer, Message::SyncDigest { owners }, After::All, fx);
+        self.say(peer, Message::Vote(VoteMessage::SyncDigest { owners }), After::All, fx);
         for segment in self.acceptor.segments() {
             self.say_again(segment, peer, fx);
         }
         let stamp = self.acceptor.clock();
         if self.bound.is_ahead(now, stamp) {
-            self.say(peer, Message::SyncClock { stamp }, After::Clock, fx);
+            self.say(peer, Message::Vote(VoteMessage::SyncClock { stamp }), After::Clock, fx);
         }
     }
 
@@ -41,7 +41,7 @@ impl Orderer {
         }
         self.clock_told_at = now;
         let stamp = self.acceptor.clock();
-        self.say_to_all(&Message::SyncClock { stamp }, After::Clock, fx);
+        self.say_to_all(&Message::Vote(VoteMessage::SyncClock { stamp }), After::Clock, fx);
     }
 
     pub(super) fn on_retry(&self, now: WallTime, fx: &mut Effects) {
@@ -86,15 +86,15 @@ impl Orderer {
             let proposal = Proposal { meta: vote.meta, ballot, challenger };
             let leads = members.coordinator(segment.owner, ballot) == self.options.id;
             let message = if leads && ballot >= vote.promised {
-                Message::ElectSegment { proposal }
+                Message::Vote(VoteMessage::ElectSegment { proposal })
             } else {
-                Message::Vote { proposal }
+                Message::Vote(VoteMessage::Vote { proposal })
             };
             self.say(peer, message, after, fx);
         }
         let picking = self.coordinator.ballot(segment);
         if picking > Ballot(0) && !vote.has_accepted_at(picking) {
-            let message = Message::Prepare { meta: vote.meta, ballot: picking };
+            let message = Message::Vote(VoteMessage::Prepare { meta: vote.meta, ballot: picking });
             self.say(peer, message, after, fx);
         }
     }

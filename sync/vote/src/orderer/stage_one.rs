@@ -4,7 +4,7 @@
 use vixen_core::id::{Ballot, NdbId, SegmentId, SyncId};
 use vixen_core::segment::SegmentMeta;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DraftAnswer, Message};
+use vixen_core::wire::{DraftAnswer, Message, VoteMessage};
 
 use super::{After, Drop, Effects, Orderer, Pick};
 
@@ -93,7 +93,7 @@ impl Orderer {
     /// Asks all others to promise a ballot of this node, which it has promised itself.
     pub(super) fn send_prepare(&self, segment: SegmentId, ballot: Ballot, fx: &mut Effects) {
         let Some(vote) = self.acceptor.vote(segment) else { return };
-        let message = Message::Prepare { meta: vote.meta, ballot };
+        let message = Message::Vote(VoteMessage::Prepare { meta: vote.meta, ballot });
         self.say_to_all(&message, After::Vote(segment), fx);
     }
 
@@ -172,7 +172,7 @@ impl Orderer {
         fx: &mut Effects,
     ) {
         fx.dropped.push(Drop::StaleBallot);
-        let message = Message::Reject { segment, promised };
+        let message = Message::Vote(VoteMessage::Reject { segment, promised });
         self.say(from, message, After::Vote(segment), fx);
     }
 
@@ -222,5 +222,5 @@ impl Orderer {
 /// A pick, as it travels.
 pub(super) const fn pick_message(meta: SegmentMeta, ballot: Ballot, pick: Pick) -> Message {
     let Pick { draft, group, accepted } = pick;
-    Message::PickChallenger { meta, ballot, draft, group, accepted }
+    Message::Vote(VoteMessage::PickChallenger { meta, ballot, draft, group, accepted })
 }

@@ -4,7 +4,7 @@
 use vixen_core::id::{SegmentId, Stamp, SyncId};
 use vixen_core::segment::{Challenger, Elected, Proposal};
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, VoteMessage};
 
 use crate::coordinator::Choice;
 use crate::effects::Election;
@@ -43,7 +43,11 @@ impl Orderer {
             return false;
         }
         let proposal = Proposal { meta, ballot, challenger };
-        self.say_to_all(&Message::ElectSegment { proposal }, After::Vote(segment), fx);
+        self.say_to_all(
+            &Message::Vote(VoteMessage::ElectSegment { proposal }),
+            After::Vote(segment),
+            fx,
+        );
         fx.writes.extend(self.acceptor.accept(&proposal));
         self.on_vote(now, self.options.id, proposal, fx);
         true
@@ -91,7 +95,7 @@ impl Orderer {
         let has_accepted = |vote: &crate::VoteState| vote.has_accepted_at(proposal.ballot);
         if self.acceptor.vote(segment).is_some_and(has_accepted) {
             // A repeat: the coordinator may have missed the vote.
-            self.say(from, Message::Vote { proposal }, After::Vote(segment), fx);
+            self.say(from, Message::Vote(VoteMessage::Vote { proposal }), After::Vote(segment), fx);
         } else if !self.offer(now, proposal) {
             self.accept_and_tell(now, proposal, fx);
         }
@@ -103,7 +107,7 @@ impl Orderer {
         let segment = proposal.meta.id;
         fx.writes.extend(self.acceptor.accept(&proposal));
         self.postpone(now, segment);
-        self.say_to_all(&Message::Vote { proposal }, After::Vote(segment), fx);
+        self.say_to_all(&Message::Vote(VoteMessage::Vote { proposal }), After::Vote(segment), fx);
         self.on_vote(now, self.options.id, proposal, fx);
     }
 

@@ -11,7 +11,7 @@
 use vixen_core::id::{Ballot, OwnerId, SegmentId, SyncId};
 use vixen_core::segment::Proposal;
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, VoteMessage};
 
 use crate::hedge::{Hedge, patience_ms};
 
@@ -144,10 +144,11 @@ impl Orderer {
             let voters = self.learner.voters(segment, ballot);
             let proposal = Proposal { meta: vote.meta, ballot, challenger };
             for peer in others.filter(|id| !voters.contains(id.0)) {
-                self.say(peer, Message::ElectSegment { proposal }, after, fx);
+                self.say(peer, Message::Vote(VoteMessage::ElectSegment { proposal }), after, fx);
             }
         } else if vote.promised > Ballot(0) {
-            let message = Message::Prepare { meta: vote.meta, ballot: vote.promised };
+            let message =
+                Message::Vote(VoteMessage::Prepare { meta: vote.meta, ballot: vote.promised });
             for peer in others.filter(|id| !self.coordinator.has_pick(segment, *id)) {
                 self.say(peer, message.clone(), after, fx);
             }

@@ -2,7 +2,7 @@
 
 use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp};
 use vixen_core::segment::Elected;
-use vixen_core::wire::{DraftAnswer, Message};
+use vixen_core::wire::{DraftAnswer, DraftMessage, FeedMessage, Message, VoteMessage};
 
 use super::{BATCH, Elections};
 use crate::owners::OwnerRow;
@@ -49,10 +49,15 @@ pub fn caught_up<S: Elections>(
     }
     known.extend(unwritten.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after));
     let first = known.iter().min_by_key(|elected| elected.meta.id.seq).copied();
-    let resolved = |elected| Message::AdvanceSegmentResolved { elected };
+    let resolved = |elected| Message::Feed(FeedMessage::AdvanceSegmentResolved { elected });
     let mut told: Vec<Message> = known.into_iter().map(resolved).collect();
     if let Some(OwnerRow { contiguous, stamp }) = OwnerRow::forgotten(after, first, row) {
-        told.push(Message::OwnerSettled { owner, contiguous, stamp, trimmed_to });
+        told.push(Message::Vote(VoteMessage::OwnerSettled {
+            owner,
+            contiguous,
+            stamp,
+            trimmed_to,
+        }));
     }
     Ok(told)
 }
@@ -71,8 +76,8 @@ pub fn answer<S: Elections>(
     let stored = store.elected_of(segment.owner, segment.seq.before(), 1)?;
     let mut known = stored.into_iter().chain(unwritten);
     Ok(match known.find(|elected| elected.meta.id == segment) {
-        Some(elected) => Message::AdvanceSegmentResolved { elected },
-        None => Message::DraftAnswered { segment, answer },
+        Some(elected) => Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }),
+        None => Message::Draft(DraftMessage::DraftAnswered { segment, answer }),
     })
 }
 

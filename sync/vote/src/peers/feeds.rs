@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use vixen_core::id::Stamp;
 use vixen_core::segment::Elected;
-use vixen_core::wire::Message;
+use vixen_core::wire::{FeedMessage, Message};
 
 use super::{BATCH, Elections, Outbox};
 
@@ -64,7 +64,7 @@ impl<L: Copy + Ord> Feeds<L> {
     pub fn follow(&mut self, link: L, after: Stamp, trimmed_to: Stamp, out: &mut Outbox<L>) {
         if after < trimmed_to {
             self.followers.remove(&link);
-            out.push((link, Message::FeedTrimmed { to: trimmed_to }));
+            out.push((link, Message::Feed(FeedMessage::FeedTrimmed { to: trimmed_to })));
             return;
         }
         self.followers.insert(link, Follower { reading: Some(after), told: Stamp::ZERO });
@@ -75,7 +75,7 @@ impl<L: Copy + Ord> Feeds<L> {
     /// further on follow again at once.
     pub fn trim(&mut self, trimmed_to: Stamp, out: &mut Outbox<L>) {
         for (link, _) in std::mem::take(&mut self.followers) {
-            out.push((link, Message::FeedTrimmed { to: trimmed_to }));
+            out.push((link, Message::Feed(FeedMessage::FeedTrimmed { to: trimmed_to })));
         }
     }
 
@@ -128,7 +128,7 @@ impl<L: Copy + Ord> Feeds<L> {
         self.followers.retain(|link, follower| {
             let is_overtaken = follower.reading.is_some_and(|after| after < trimmed_to);
             if is_overtaken {
-                out.push((*link, Message::FeedTrimmed { to: trimmed_to }));
+                out.push((*link, Message::Feed(FeedMessage::FeedTrimmed { to: trimmed_to })));
             }
             !is_overtaken
         });
@@ -138,7 +138,8 @@ impl<L: Copy + Ord> Feeds<L> {
             follower.reading =
                 (rows.len() == BATCH).then(|| rows.last().map(Elected::stamp)).flatten();
             let rest = unwritten.clone().filter(|_| follower.reading.is_none());
-            let resolved = |elected| (*link, Message::AdvanceSegmentResolved { elected });
+            let resolved =
+                |elected| (*link, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }));
             out.extend(rows.into_iter().chain(rest).map(resolved));
         }
         Ok(())
@@ -158,14 +159,16 @@ impl<L: Copy + Ord> Feeds<L> {
         self.untold_due = None;
         for elected in self.untold.drain(..) {
             let links = self.followers.keys();
-            out.extend(links.map(|link| (*link, Message::AdvanceSegmentResolved { elected })));
+            out.extend(links.map(|link| {
+                (*link, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }))
+            }));
         }
         let Some(stamp) = watermark else { return };
         for (link, follower) in &mut self.followers {
             let is_of_use = follower.told < self.elected_to && stamp > follower.told;
             if follower.reading.is_none() && is_of_use {
                 follower.told = stamp;
-                out.push((*link, Message::Watermark { stamp }));
+                out.push((*link, Message::Feed(FeedMessage::Watermark { stamp })));
             }
         }
     }
@@ -214,11 +217,11 @@ mod tests {
     }
 
     fn resolved(seq: u64) -> (u8, Message) {
-        (1, Message::AdvanceSegmentResolved { elected: elected(seq) })
+        (1, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected: elected(seq) }))
     }
 
     const fn watermark(stamp: u64) -> (u8, Message) {
-        (1, Message::Watermark { stamp: Stamp(stamp) })
+        (1, Message::Feed(FeedMessage::Watermark { stamp: Stamp(stamp) }))
     }
 
     #[test]
@@ -252,7 +255,7 @@ mod tests {
     fn who_is_behind_what_is_remembered_is_told_so() {
         let (mut feeds, mut out) = (Feeds::new(Stamp::ZERO), Vec::new());
         feeds.follow(1, Stamp(5), Stamp(6), &mut out);
-        assert_eq!(out, [(1, Message::FeedTrimmed { to: Stamp(6) })]);
+        assert_eq!(out, [(1, Message::Feed(FeedMessage::FeedTrimmed { to: Stamp(6) }))]);
         assert_eq!(feeds.followers(), 0);
     }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use vixen_core::id::{OwnerId, Seq, StoreId, SyncId};
-use vixen_core::wire::{Message, StandingRefusal};
+use vixen_core::wire::{Message, NodeMessage, StandingRefusal, VoteMessage};
 
 use super::catch_up::Told;
 use super::{Outbox, Standing};
@@ -91,7 +91,7 @@ impl<L: Copy + Eq> Peers<L> {
     }
 
     const fn standing(&self, commits: u64) -> Message {
-        Message::SyncStanding { run: self.run, commits }
+        Message::Vote(VoteMessage::SyncStanding { run: self.run, commits })
     }
 
     /// The link of a peer.
@@ -129,14 +129,14 @@ impl<L: Copy + Eq> Peers<L> {
             return Heard::Stale;
         };
         match message {
-            Message::SyncStanding { run, commits } => {
+            Message::Vote(VoteMessage::SyncStanding { run, commits }) => {
                 Heard::Standing(Standing { store: peer.store, run: *run, commits: *commits })
             }
-            Message::SyncRefused { reason } => Heard::Refused(*reason),
-            Message::SyncDiskFull => Heard::DiskFull(peer.is_taken),
+            Message::Vote(VoteMessage::SyncRefused { reason }) => Heard::Refused(*reason),
+            Message::Node(NodeMessage::SyncDiskFull) => Heard::DiskFull(peer.is_taken),
             _ if !peer.is_taken => Heard::Uncounted,
-            Message::SyncAside { is_aside } => Heard::Aside(*is_aside),
-            Message::SyncDigest { .. } => {
+            Message::Vote(VoteMessage::SyncAside { is_aside }) => Heard::Aside(*is_aside),
+            Message::Vote(VoteMessage::SyncDigest { .. }) => {
                 peer.has_taken = true;
                 let taken_by = self.peers.values().filter(|peer| peer.has_taken).count();
                 self.has_joined |= taken_by + 1 >= self.quorum;
@@ -155,7 +155,7 @@ impl<L: Copy + Eq> Peers<L> {
     ) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         if let Err(reason) = taken {
-            out.push((peer.link, Message::SyncRefused { reason }));
+            out.push((peer.link, Message::Vote(VoteMessage::SyncRefused { reason })));
         }
         std::mem::replace(&mut peer.is_taken, taken.is_ok()) != taken.is_ok()
     }
@@ -197,7 +197,7 @@ mod tests {
     const STORE: StoreId = StoreId(uuid::Uuid::from_u128(7));
 
     fn digest() -> Message {
-        Message::SyncDigest { owners: Vec::new() }
+        Message::Vote(VoteMessage::SyncDigest { owners: Vec::new() })
     }
 
     /// A node of three, and one link.
@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn a_peer_counts_once_its_standing_is_taken_and_joins_once_it_answers() {
         let (mut peers, mut out) = linked();
-        assert_eq!(out, [(4, Message::SyncStanding { run: 9, commits: 10 })]);
+        assert_eq!(out, [(4, Message::Vote(VoteMessage::SyncStanding { run: 9, commits: 10 }))]);
         assert_eq!(peers.hear(PEER, 4, &digest()), Heard::Uncounted);
-        let standing = Message::SyncStanding { run: 1, commits: 5 };
+        let standing = Message::Vote(VoteMessage::SyncStanding { run: 1, commits: 5 });
         let said = Standing { store: STORE, run: 1, commits: 5 };
         assert_eq!(peers.hear(PEER, 4, &standing), Heard::Standing(said));
         assert!(peers.judged(PEER, Ok(()), &mut out) && !peers.judged(PEER, Ok(()), &mut out));
@@ -228,7 +228,7 @@ mod tests {
         peers.judged(PEER, Ok(()), &mut out);
         let reason = StandingRefusal::OlderStore { remembered: 9 };
         assert!(peers.judged(PEER, Err(reason), &mut out));
-        assert_eq!(out.last(), Some(&(4, Message::SyncRefused { reason })));
+        assert_eq!(out.last(), Some(&(4, Message::Vote(VoteMessage::SyncRefused { reason }))));
         assert!(!peers.has_taken(PEER));
     }
 
@@ -240,7 +240,7 @@ mod tests {
         peers.judged(PEER, Ok(()), &mut out);
         peers.tell(PEER, digest(), 11, &mut out);
         peers.tell(PEER, digest(), 11, &mut out);
-        let standing = Message::SyncStanding { run: 9, commits: 11 };
+        let standing = Message::Vote(VoteMessage::SyncStanding { run: 9, commits: 11 });
         assert_eq!(out[1..], [(4, standing), (4, digest()), (4, digest())]);
     }
 

@@ -21,7 +21,10 @@ use vixen_core::order::{self, Placed, Reader};
 use vixen_core::roster::Roster;
 use vixen_core::segment::Topic;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{DraftAnswer, Message};
+use vixen_core::wire::{
+    DraftAnswer, DraftMessage, FeedMessage, Message, NodeMessage, PublishMessage, ReadMessage,
+    ReplicaMessage,
+};
 
 use super::client::{Client, Word};
 use super::io::{Arrived, Ask, Counted, Fact, Name, Now, Out};
@@ -345,13 +348,19 @@ impl Turn<'_> {
 
     fn on_sync(&mut self, from: SyncId, message: Message, fx: &mut Effects) {
         let input = match message {
-            Message::Reached { request, stamp } => {
+            Message::Feed(FeedMessage::Reached { request, stamp }) => {
                 self.process.refused.answered(from, request, stamp);
                 return self.process.ahead.answered(from, request, stamp);
             }
-            Message::AdvanceSegmentResolved { elected } => order::Input::Resolved { from, elected },
-            Message::Watermark { stamp } => order::Input::Watermark { from, stamp },
-            Message::FeedTrimmed { to } => order::Input::FeedTrimmed { from, to },
+            Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
+                order::Input::Resolved { from, elected }
+            }
+            Message::Feed(FeedMessage::Watermark { stamp }) => {
+                order::Input::Watermark { from, stamp }
+            }
+            Message::Feed(FeedMessage::FeedTrimmed { to }) => {
+                order::Input::FeedTrimmed { from, to }
+            }
             other => panic!("a sync node says {} to an entry", other.name()),
         };
         self.read_order(input, fx);
@@ -359,48 +368,51 @@ impl Turn<'_> {
 
     fn on_ndb(&mut self, from: NdbId, message: Message, fx: &mut Effects) {
         match message {
-            Message::TrimAdvanceSegment { segment } => {
+            Message::Publish(PublishMessage::TrimAdvanceSegment { segment }) => {
                 self.segmenter(segmenter::Input::Trim { from, segment }, fx);
             }
-            Message::SegmentDurable { segment } => {
+            Message::Publish(PublishMessage::SegmentDurable { segment }) => {
                 self.segmenter(segmenter::Input::Durable { from, segment }, fx);
             }
-            Message::DraftAnswered { segment, answer: DraftAnswer::OwnerExpired } => {
+            Message::Draft(DraftMessage::DraftAnswered {
+                segment,
+                answer: DraftAnswer::OwnerExpired,
+            }) => {
                 self.on_owner_refused(segment);
             }
-            Message::RefuseAdvanceSegment { segment, reason } => {
+            Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason }) => {
                 self.segmenter(segmenter::Input::Refused { from, segment, reason }, fx);
             }
-            Message::NdbStanding { standing } => {
+            Message::Node(NodeMessage::NdbStanding { standing }) => {
                 self.segmenter(segmenter::Input::Standing { from, standing }, fx);
             }
-            Message::TailOpened { next, head_stamp, head_next } => {
+            Message::Read(ReadMessage::TailOpened { next, head_stamp, head_next }) => {
                 self.begin(head_stamp, head_next, fx);
                 self.delivery(delivery::Input::TailOpened { from, next }, fx);
             }
-            Message::InterestChanged { version, next } => {
+            Message::Read(ReadMessage::InterestChanged { version, next }) => {
                 self.delivery(delivery::Input::InterestChanged { from, version, next }, fx);
             }
-            Message::OrderRows { first, rows } => {
+            Message::Replica(ReplicaMessage::OrderRows { first, rows }) => {
                 self.read_order(order::Input::Rows { from, first, rows }, fx);
             }
-            Message::OrderTrimmed { asked, base } => {
+            Message::Replica(ReplicaMessage::OrderTrimmed { asked, base }) => {
                 self.read_order(order::Input::OrderTrimmed { from, asked, base }, fx);
             }
-            Message::TailSegment(segment) => {
+            Message::Read(ReadMessage::TailSegment(segment)) => {
                 let from = self.followed_for(from);
                 self.delivery(delivery::Input::Segment { from, segment }, fx);
             }
-            Message::TailPosition { next } => {
+            Message::Read(ReadMessage::TailPosition { next }) => {
                 let from = self.followed_for(from);
                 let more = u32::from(self.mutant == Some(Mutant::TailGoesBy));
                 let next = next.plus(more);
                 self.delivery(delivery::Input::TailPosition { from, next }, fx);
             }
-            Message::HistorySegment { request, segment } => {
+            Message::Read(ReadMessage::HistorySegment { request, segment }) => {
                 self.history(history::Input::Segment { from, request, segment }, fx);
             }
-            Message::HistoryEnd { request, end } => {
+            Message::Read(ReadMessage::HistoryEnd { request, end }) => {
                 self.history(history::Input::End { from, request, end }, fx);
             }
             other => panic!("an ndb node says {} to an entry", other.name()),
@@ -462,10 +474,10 @@ impl Turn<'_> {
                 Some(Mutant::FollowsFromAhead) => after.max(self.process.learned_to),
                 _ => after,
             };
-            self.out.send(Name::Sync(feed), Message::FollowFeed { after });
+            self.out.send(Name::Sync(feed), Message::Feed(FeedMessage::FollowFeed { after }));
         }
         for (peer, from) in read.fetches {
-            self.out.send(Name::Ndb(peer), Message::FetchOrder { from });
+            self.out.send(Name::Ndb(peer), Message::Replica(ReplicaMessage::FetchOrder { from }));
         }
         super::note_order(&read.notes, self.out);
         if read.left_behind.is_some() {
@@ -529,10 +541,15 @@ impl Turn<'_> {
     /// For the judge: what the segments that are sent say.
     fn note_parcel(&mut self, message: &Message) {
         match message {
-            Message::KeepAdvanceHistory { segment, topics, records, .. } => {
+            Message::Publish(PublishMessage::KeepAdvanceHistory {
+                segment,
+                topics,
+                records,
+                ..
+            }) => {
                 self.process.parcels.insert(*segment, (topics.clone(), records.clone()));
             }
-            Message::AdvanceSegmentOver { meta } => {
+            Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => {
                 if let Some((topics, records)) = self.process.parcels.remove(&meta.id) {
                     let messages = tail::open(&topics, &records);
                     self.out.facts.push(Fact::Closed { meta: *meta, messages });
@@ -669,7 +686,9 @@ impl Turn<'_> {
     fn ask_reached(&mut self, question: Option<u64>) {
         let Some(request) = question else { return };
         for id in &self.process.sync {
-            self.out.sends.push((Name::Sync(*id), Message::AskReached { request }));
+            self.out
+                .sends
+                .push((Name::Sync(*id), Message::Feed(FeedMessage::AskReached { request })));
         }
     }
 

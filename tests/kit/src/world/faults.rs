@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 
 use vixen_broker::api::SessionId;
 use vixen_core::id::{NdbId, Stamp};
-use vixen_core::wire::Message;
+use vixen_core::wire::{DraftMessage, Message};
 
 use super::clocks::Skew;
 use super::hosts::{Host, Machine};
@@ -334,7 +334,7 @@ impl World {
         let nodes = self.membership.group(elected.challenger.group).to_vec();
         for name in self.names_up(|name| matches!(name, Name::Sync(_))) {
             for from in &nodes {
-                let message = Message::GenerateDraft { meta: elected.meta };
+                let message = Message::Draft(DraftMessage::GenerateDraft { meta: elected.meta });
                 self.arrive(name, Arrived::Message { from: Name::Ndb(*from), message });
             }
         }

@@ -9,7 +9,10 @@ use vixen_core::id::{NdbId, OwnerId, SegmentId, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::order::{self, Reader};
 use vixen_core::segment::{Blob, TopicPattern};
-use vixen_core::wire::{DraftAnswer, Message, NdbStanding, OrderBase};
+use vixen_core::wire::{
+    DraftAnswer, DraftMessage, FeedMessage, Message, NdbStanding, NodeMessage, OrderBase,
+    PublishMessage, ReadMessage, ReplicaMessage,
+};
 use vixen_replica::replica::{Effects, Input};
 use vixen_replica::{Body, Lost, Place, Refused, Replica, ReplicaOptions};
 
@@ -206,11 +209,17 @@ impl Turn<'_> {
         self.process.silent.remove(&peer);
         self.process.tails.remove(&peer);
         self.process.parts.remove(&peer);
-        self.out.send(peer, Message::NdbStanding { standing: self.process.standing });
+        self.out.send(
+            peer,
+            Message::Node(NodeMessage::NdbStanding { standing: self.process.standing }),
+        );
         match peer {
             Name::Sync(feed) => {
                 self.read_order(order::Input::FeedUp { feed }, fx);
-                self.out.send(peer, Message::OrderApplied { stamp: self.disk.head.stamp });
+                self.out.send(
+                    peer,
+                    Message::Draft(DraftMessage::OrderApplied { stamp: self.disk.head.stamp }),
+                );
                 for durable in self.process.replica.unresolved() {
                     self.out.sends.push((peer, durable.generate_draft()));
                 }
@@ -269,16 +278,16 @@ impl Turn<'_> {
 
     fn on_sync(&mut self, from: SyncId, message: Message, fx: &mut Effects) {
         match message {
-            Message::AdvanceSegmentResolved { elected } => {
+            Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                 self.read_order(order::Input::Resolved { from, elected }, fx);
             }
-            Message::Watermark { stamp } => {
+            Message::Feed(FeedMessage::Watermark { stamp }) => {
                 self.read_order(order::Input::Watermark { from, stamp }, fx);
             }
-            Message::FeedTrimmed { to } => {
+            Message::Feed(FeedMessage::FeedTrimmed { to }) => {
                 self.read_order(order::Input::FeedTrimmed { from, to }, fx);
             }
-            Message::DraftAnswered { segment, answer } => {
+            Message::Draft(DraftMessage::DraftAnswered { segment, answer }) => {
                 self.on_draft_answered(from, segment, answer, fx);
             }
             other => panic!("a sync node says {} to an ndb node", other.name()),
@@ -302,7 +311,10 @@ impl Turn<'_> {
         }
         self.process.expired.remove(&segment);
         self.out.count(Counted::OwnerExpired);
-        self.tell_owner(segment.owner, &Message::DraftAnswered { segment, answer });
+        self.tell_owner(
+            segment.owner,
+            &Message::Draft(DraftMessage::DraftAnswered { segment, answer }),
+        );
         self.process.fetch.got(segment);
         self.process.replica.step(Input::Expired { segment }, fx);
     }
@@ -310,21 +322,25 @@ impl Turn<'_> {
     fn on_ndb(&mut self, from: NdbId, message: Message, fx: &mut Effects) {
         let peer = Name::Ndb(from);
         match message {
-            Message::NdbStanding { .. } => {}
-            Message::FetchOrder { from: first } => self.serve_order(peer, first),
-            Message::OrderRows { first, rows } => {
+            Message::Node(NodeMessage::NdbStanding { .. }) => {}
+            Message::Replica(ReplicaMessage::FetchOrder { from: first }) => {
+                self.serve_order(peer, first)
+            }
+            Message::Replica(ReplicaMessage::OrderRows { first, rows }) => {
                 self.read_order(order::Input::Rows { from, first, rows }, fx);
             }
-            Message::OrderTrimmed { asked, base } => {
+            Message::Replica(ReplicaMessage::OrderTrimmed { asked, base }) => {
                 self.read_order(order::Input::OrderTrimmed { from, asked, base }, fx);
             }
-            Message::FetchSegments { segments } => self.serve_segments(peer, segments),
-            Message::SegmentBlob { segment, blob } => {
+            Message::Replica(ReplicaMessage::FetchSegments { segments }) => {
+                self.serve_segments(peer, segments)
+            }
+            Message::Replica(ReplicaMessage::SegmentBlob { segment, blob }) => {
                 self.process
                     .replica
                     .step(Input::Fetched { segment, blob: Blob::from_bytes(blob) }, fx);
             }
-            Message::SegmentsMissing { segments } => {
+            Message::Replica(ReplicaMessage::SegmentsMissing { segments }) => {
                 for segment in segments {
                     let is_placed = self.process.replica.missing().contains_key(&segment);
                     if !is_placed && self.process.fetch.is_tired_of(segment) {
@@ -333,7 +349,7 @@ impl Turn<'_> {
                     }
                 }
             }
-            Message::OfferSegments { segments } => {
+            Message::Replica(ReplicaMessage::OfferSegments { segments }) => {
                 self.process.replica.step(Input::Offered { segments }, fx);
             }
             other => panic!("an ndb node says {} to an ndb node", other.name()),
@@ -343,19 +359,29 @@ impl Turn<'_> {
     fn on_entry(&mut self, peer: Name, message: Message, fx: &mut Effects) {
         let Some(from) = self.process.linked.get(&peer).copied().flatten() else { return };
         let input = match message {
-            Message::BeginAdvanceSegment { segment, .. } => Input::Begin { from, segment },
-            Message::KeepAdvanceHistory { segment, offset, topics, count, records } => {
-                Input::Keep { from, segment, offset, topics, count, records }
+            Message::Publish(PublishMessage::BeginAdvanceSegment { segment, .. }) => {
+                Input::Begin { from, segment }
             }
-            Message::AdvanceSegmentOver { meta } => Input::Over { from, meta },
-            Message::AwaitDurable { segment } => return self.on_await_durable(segment),
-            Message::InterestPart { add, remove } => {
+            Message::Publish(PublishMessage::KeepAdvanceHistory {
+                segment,
+                offset,
+                topics,
+                count,
+                records,
+            }) => Input::Keep { from, segment, offset, topics, count, records },
+            Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => {
+                Input::Over { from, meta }
+            }
+            Message::Publish(PublishMessage::AwaitDurable { segment }) => {
+                return self.on_await_durable(segment);
+            }
+            Message::Read(ReadMessage::InterestPart { add, remove }) => {
                 let parts = self.process.parts.entry(peer).or_default();
                 parts.0.extend(add);
                 parts.1.extend(remove);
                 return;
             }
-            Message::FollowTail { from, topics } => {
+            Message::Read(ReadMessage::FollowTail { from, topics }) => {
                 let (mut all, _) = self.process.parts.remove(&peer).unwrap_or_default();
                 all.extend(topics);
                 let mut sends = Vec::new();
@@ -363,7 +389,7 @@ impl Turn<'_> {
                 self.process.tails.insert(peer, tail);
                 return self.tell_all(peer, sends);
             }
-            Message::ChangeInterest { version, add, remove } => {
+            Message::Read(ReadMessage::ChangeInterest { version, add, remove }) => {
                 let (mut adds, mut removes) = self.process.parts.remove(&peer).unwrap_or_default();
                 adds.extend(add);
                 removes.extend(remove);
@@ -373,16 +399,21 @@ impl Turn<'_> {
                 }
                 return self.tell_all(peer, sends);
             }
-            Message::ReadHistory { request, query } => {
+            Message::Read(ReadMessage::ReadHistory { request, query }) => {
                 let mut findings = Findings::default();
                 let (segments, end) = tail::history(self.source(), &query, &mut findings);
                 for segment in segments {
-                    self.out.send(peer, Message::HistorySegment { request, segment });
+                    self.out.send(
+                        peer,
+                        Message::Read(ReadMessage::HistorySegment { request, segment }),
+                    );
                 }
-                self.out.send(peer, Message::HistoryEnd { request, end });
+                self.out.send(peer, Message::Read(ReadMessage::HistoryEnd { request, end }));
                 return findings.damaged.into_iter().for_each(|lost| self.lose_once(lost));
             }
-            Message::FetchOrder { from: first } => return self.serve_order(peer, first),
+            Message::Replica(ReplicaMessage::FetchOrder { from: first }) => {
+                return self.serve_order(peer, first);
+            }
             other => panic!("an entry says {} to an ndb node", other.name()),
         };
         self.process.replica.step(input, fx);
@@ -407,7 +438,10 @@ impl Turn<'_> {
 
     fn on_await_durable(&mut self, segment: SegmentId) {
         if self.process.replica.durable(segment).is_some() {
-            self.tell_owner(segment.owner, &Message::SegmentDurable { segment });
+            self.tell_owner(
+                segment.owner,
+                &Message::Publish(PublishMessage::SegmentDurable { segment }),
+            );
         } else if !self.process.replica.is_placed(segment) {
             self.process.awaited.insert(segment);
         }
@@ -430,10 +464,10 @@ impl Turn<'_> {
                 Some(Mutant::FollowsFromAhead) => after.max(self.process.learned_to),
                 _ => after,
             };
-            self.out.send(Name::Sync(feed), Message::FollowFeed { after });
+            self.out.send(Name::Sync(feed), Message::Feed(FeedMessage::FollowFeed { after }));
         }
         for (peer, from) in read.fetches {
-            self.out.send(Name::Ndb(peer), Message::FetchOrder { from });
+            self.out.send(Name::Ndb(peer), Message::Replica(ReplicaMessage::FetchOrder { from }));
         }
         super::note_order(&read.notes, self.out);
         if let Some(base) = read.left_behind {
@@ -491,7 +525,9 @@ impl Turn<'_> {
             self.process.view.trim(self.disk.base);
         }
         if self.disk.head != head {
-            self.tell_sync(&Message::OrderApplied { stamp: self.disk.head.stamp });
+            self.tell_sync(&Message::Draft(DraftMessage::OrderApplied {
+                stamp: self.disk.head.stamp,
+            }));
         }
     }
 
@@ -520,10 +556,15 @@ impl Turn<'_> {
         self.hand_over(fx.dropped.into_iter().map(Job::Drop).collect());
         for (owner, message) in fx.answers {
             self.tell_owner(owner, &message);
-            if let (Some(Mutant::TrimIsDurable), Message::TrimAdvanceSegment { segment }) =
-                (self.mutant, message)
+            if let (
+                Some(Mutant::TrimIsDurable),
+                Message::Publish(PublishMessage::TrimAdvanceSegment { segment }),
+            ) = (self.mutant, message)
             {
-                self.tell_owner(owner, &Message::SegmentDurable { segment });
+                self.tell_owner(
+                    owner,
+                    &Message::Publish(PublishMessage::SegmentDurable { segment }),
+                );
             }
         }
         for durable in fx.drafts {
@@ -580,7 +621,8 @@ impl Turn<'_> {
 
     fn fetch_due(&mut self) {
         for (to, segments) in self.process.fetch.take_due(self.now.us) {
-            self.out.send(Name::Ndb(to), Message::FetchSegments { segments });
+            self.out
+                .send(Name::Ndb(to), Message::Replica(ReplicaMessage::FetchSegments { segments }));
         }
     }
 
@@ -632,15 +674,17 @@ impl Turn<'_> {
         for peer in self.process.linked.keys() {
             if matches!(peer, Name::Ndb(id) if id.group == self.id.group) {
                 let segments = segments.clone();
-                self.out.sends.push((*peer, Message::OfferSegments { segments }));
+                self.out
+                    .sends
+                    .push((*peer, Message::Replica(ReplicaMessage::OfferSegments { segments })));
             }
         }
     }
 
     fn serve_order(&mut self, peer: Name, from: vixen_core::id::Position) {
         let message = match self.disk.order_from(from, ROWS_MAX) {
-            Ok(rows) => Message::OrderRows { first: from, rows },
-            Err(base) => Message::OrderTrimmed { asked: from, base },
+            Ok(rows) => Message::Replica(ReplicaMessage::OrderRows { first: from, rows }),
+            Err(base) => Message::Replica(ReplicaMessage::OrderTrimmed { asked: from, base }),
         };
         self.out.send(peer, message);
     }
@@ -652,13 +696,17 @@ impl Turn<'_> {
             match held.or_else(|| tail::whole(self.disk, segment)) {
                 Some(blob) => {
                     let blob = blob.as_bytes().clone();
-                    self.out.send(peer, Message::SegmentBlob { segment, blob });
+                    self.out.send(
+                        peer,
+                        Message::Replica(ReplicaMessage::SegmentBlob { segment, blob }),
+                    );
                 }
                 None => absent.push(segment),
             }
         }
         if !absent.is_empty() {
-            self.out.send(peer, Message::SegmentsMissing { segments: absent });
+            self.out
+                .send(peer, Message::Replica(ReplicaMessage::SegmentsMissing { segments: absent }));
         }
     }
 
@@ -713,7 +761,10 @@ impl Turn<'_> {
         if standing != process.standing {
             process.standing = standing;
             process.replica.set_willing(standing != NdbStanding::DiskFull);
-            let told = process.linked.keys().map(|peer| (*peer, Message::NdbStanding { standing }));
+            let told = process
+                .linked
+                .keys()
+                .map(|peer| (*peer, Message::Node(NodeMessage::NdbStanding { standing })));
             self.out.sends.extend(told);
         }
     }

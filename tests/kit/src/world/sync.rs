@@ -8,7 +8,7 @@ use std::convert::Infallible;
 
 use vixen_core::id::{GroupId, Lane, NdbId, OwnerId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
-use vixen_core::wire::{DraftAnswer, Message};
+use vixen_core::wire::{DraftAnswer, DraftMessage, FeedMessage, Message, NodeMessage, VoteMessage};
 use vixen_vote::{
     After, Batch, Commits, Disk, Effects, Input, Orderer, VoteOptions, answer, caught_up,
 };
@@ -189,8 +189,8 @@ impl SyncNode {
                 None
             }
             Arrived::Message { from: Name::Sync(from), message } => {
-                if let Message::OwnerSettled { trimmed_to: to, .. }
-                | Message::OwnerForgotten { trimmed_to: to, .. } = message
+                if let Message::Vote(VoteMessage::OwnerSettled { trimmed_to: to, .. })
+                | Message::Vote(VoteMessage::OwnerForgotten { trimmed_to: to, .. }) = message
                     && to > trimmed_to
                 {
                     process.commits.trim(to);
@@ -198,24 +198,24 @@ impl SyncNode {
                 Input::from_peer(from, message)
             }
             Arrived::Message { from, message } => match (from, message) {
-                (Name::Ndb(from), Message::GenerateDraft { meta }) => {
+                (Name::Ndb(from), Message::Draft(DraftMessage::GenerateDraft { meta })) => {
                     Some(Input::GenerateDraft { from, meta })
                 }
-                (Name::Ndb(id), Message::OrderApplied { stamp }) => {
+                (Name::Ndb(id), Message::Draft(DraftMessage::OrderApplied { stamp })) => {
                     process.applied.insert(id, stamp);
                     None
                 }
-                (_, Message::FollowFeed { after }) => {
+                (_, Message::Feed(FeedMessage::FollowFeed { after })) => {
                     process.followers.remove(&from);
                     follows.push((from, after));
                     None
                 }
-                (_, Message::AskReached { request }) => {
+                (_, Message::Feed(FeedMessage::AskReached { request })) => {
                     let stamp = process.votes.reached().max(trimmed_to);
-                    out.send(from, Message::Reached { request, stamp });
+                    out.send(from, Message::Feed(FeedMessage::Reached { request, stamp }));
                     None
                 }
-                (_, Message::NdbStanding { .. }) => None,
+                (_, Message::Node(NodeMessage::NdbStanding { .. })) => None,
                 (from, other) => panic!("{from:?} says {} to a sync node", other.name()),
             },
             Arrived::Written { .. }
@@ -286,12 +286,15 @@ impl SyncNode {
         let Some(process) = &mut self.process else { return };
         if fx.ends_feeds {
             for (name, _) in std::mem::take(&mut process.followers) {
-                out.send(name, Message::FeedTrimmed { to: trimmed_to });
+                out.send(name, Message::Feed(FeedMessage::FeedTrimmed { to: trimmed_to }));
             }
         }
         out.sends.extend(fx.sends.into_iter().map(|sent| (Name::Sync(sent.to), sent.message)));
         for (to, owner) in fx.forgotten {
-            out.send(Name::Sync(to), Message::OwnerForgotten { owner, trimmed_to });
+            out.send(
+                Name::Sync(to),
+                Message::Vote(VoteMessage::OwnerForgotten { owner, trimmed_to }),
+            );
         }
         for (to, segment, said) in fx.answers {
             if said == DraftAnswer::OwnerExpired {
@@ -305,7 +308,7 @@ impl SyncNode {
             out.facts.push(Fact::Elected(elected));
             process.elected_to = process.elected_to.max(elected.stamp());
             for follower in process.followers.keys() {
-                out.send(*follower, Message::AdvanceSegmentResolved { elected });
+                out.send(*follower, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }));
             }
         }
         (0..fx.ballots_started).for_each(|_| out.count(Counted::Ballot));
@@ -322,12 +325,12 @@ impl SyncNode {
         let trimmed_to = self.trimmed_to();
         let Some(process) = self.process.as_mut() else { return };
         if after < trimmed_to {
-            out.send(name, Message::FeedTrimmed { to: trimmed_to });
+            out.send(name, Message::Feed(FeedMessage::FeedTrimmed { to: trimmed_to }));
             return;
         }
         let known = self.disk.elected().copied().chain(process.commits.elections());
         for elected in known.filter(|elected| elected.stamp() > after) {
-            out.send(name, Message::AdvanceSegmentResolved { elected });
+            out.send(name, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }));
         }
         process.followers.insert(name, Stamp::ZERO);
     }
@@ -340,7 +343,7 @@ impl SyncNode {
         for (follower, told) in &mut process.followers {
             if *told < process.elected_to && stamp > *told {
                 *told = stamp;
-                out.send(*follower, Message::Watermark { stamp });
+                out.send(*follower, Message::Feed(FeedMessage::Watermark { stamp }));
             }
         }
     }

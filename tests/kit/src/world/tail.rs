@@ -9,7 +9,9 @@ use bytes::Bytes;
 use vixen_core::id::{GroupId, Position, SegmentId};
 use vixen_core::patterns::PatternIndex;
 use vixen_core::segment::{Blob, Record, Records, Topic, TopicPattern};
-use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, OrderBase, TailSegment};
+use vixen_core::wire::{
+    HistoryEnd, HistoryPlace, HistoryQuery, Message, OrderBase, ReadMessage, TailSegment,
+};
 use vixen_replica::{Body, Lost, OrderRow};
 
 use super::ndb_disk::{NdbDisk, Read};
@@ -153,7 +155,7 @@ impl Tail {
     ) -> Self {
         let (head_next, head_stamp) = (view.head.next, view.head.stamp);
         let next = from.unwrap_or(head_next);
-        sends.push(Message::TailOpened { next, head_stamp, head_next });
+        sends.push(Message::Read(ReadMessage::TailOpened { next, head_stamp, head_next }));
         let mut interest = PatternIndex::default();
         for pattern in topics {
             interest.insert(pattern, ());
@@ -175,7 +177,7 @@ impl Tail {
             self.interest.insert(pattern, ());
         }
         self.told = self.cursor;
-        sends.push(Message::InterestChanged { version, next: self.cursor });
+        sends.push(Message::Read(ReadMessage::InterestChanged { version, next: self.cursor }));
     }
 
     /// Goes on as far as it can.
@@ -194,7 +196,7 @@ impl Tail {
             if self.cursor < view.base.next {
                 let (head_next, head_stamp) = (view.head.next, view.head.stamp);
                 let next = view.base.next;
-                sends.push(Message::TailOpened { next, head_stamp, head_next });
+                sends.push(Message::Read(ReadMessage::TailOpened { next, head_stamp, head_next }));
                 (self.cursor, self.told) = (next, next);
                 continue;
             }
@@ -205,7 +207,7 @@ impl Tail {
                     let wants = |topic: &Topic| self.interest.contains(topic).0;
                     let part = part(first, &seen.row, &topics, &records, self.cursor, wants);
                     if let Some(part) = part {
-                        sends.push(Message::TailSegment(part));
+                        sends.push(Message::Read(ReadMessage::TailSegment(part)));
                         self.told = end;
                     }
                 }
@@ -216,7 +218,7 @@ impl Tail {
         }
         if self.told < self.cursor {
             self.told = self.cursor;
-            sends.push(Message::TailPosition { next: self.cursor });
+            sends.push(Message::Read(ReadMessage::TailPosition { next: self.cursor }));
         }
     }
 }

@@ -153,11 +153,11 @@ impl Cluster {
 impl Link {
     fn take(&mut self, known: &[Row], ndb: NdbId, message: Message) {
         match message {
-            Message::InterestPart { add, remove } => {
+            Message::Read(ReadMessage::InterestPart { add, remove }) => {
                 self.parts.0.extend(add);
                 self.parts.1.extend(remove);
             }
-            Message::FollowTail { from, topics } => {
+            Message::Read(ReadMessage::FollowTail { from, topics }) => {
                 let (mut interest, _) = std::mem::take(&mut self.parts);
                 interest.extend(topics);
                 let end = known.last().map_or(Position::FIRST, |row| row.slot.end());
@@ -165,7 +165,7 @@ impl Link {
                 self.tail = Some(FollowedTail { cursor: next, told: next, interest });
                 self.answers.push_back(Input::TailOpened { from: ndb, next });
             }
-            Message::ChangeInterest { version, add, remove } => {
+            Message::Read(ReadMessage::ChangeInterest { version, add, remove }) => {
                 let (parts_add, parts_remove) = std::mem::take(&mut self.parts);
                 // Without a tail there is nobody to answer.
                 let Some(tail) = &mut self.tail else { return };

@@ -82,8 +82,10 @@ fn positions(fx: &Effects) -> Vec<u64> {
 /// What a node is asked for, in `fx`.
 fn asked(fx: &Effects) -> Vec<(u16, Option<u64>)> {
     let each = fx.sends.iter().filter_map(|(to, message)| match message {
-        Message::FollowTail { from, .. } => Some((to.group.0, from.map(|from| from.0))),
-        Message::ChangeInterest { .. } => None,
+        Message::Read(ReadMessage::FollowTail { from, .. }) => {
+            Some((to.group.0, from.map(|from| from.0)))
+        }
+        Message::Read(ReadMessage::ChangeInterest { .. }) => None,
         other => panic!("unexpected {}", other.name()),
     });
     each.collect()
@@ -179,7 +181,7 @@ fn what_waits_for_a_dead_group_is_bounded_and_comes_in_the_end() {
     // It is followed again from where it was not taken on; what is too early is not taken either.
     bench.now = bench.delivery.timeout_at().expect("the patience ends");
     let from = Some(Position(again));
-    let follow = Message::FollowTail { from, topics: vec![topic("t")] };
+    let follow = Message::Read(ReadMessage::FollowTail { from, topics: vec![topic("t")] });
     assert_eq!(bench.step(Input::Timeout).sends, [(of(1), follow.clone())]);
     bench.tail(1, again);
     assert_eq!(positions(&bench.sent(1, again)), NONE);
@@ -245,7 +247,10 @@ fn a_group_without_a_link_keeps_no_subscriber_waiting_and_misses_nothing() {
     assert_eq!(positions(&bench.sent(0, 17)), NONE, "16 was published after SUBSCRIBED");
     let fx = bench.up(1);
     let from = Some(Position(16));
-    assert_eq!(fx.sends, [(of(1), Message::FollowTail { from, topics: vec![topic("t")] })]);
+    assert_eq!(
+        fx.sends,
+        [(of(1), Message::Read(ReadMessage::FollowTail { from, topics: vec![topic("t")] }))]
+    );
     bench.tail(1, 16);
     assert_eq!(positions(&bench.sent(1, 16)), [16, 17]);
 }

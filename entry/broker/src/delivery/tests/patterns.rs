@@ -78,8 +78,8 @@ fn fifty_thousand_subscribes_are_told_to_the_tail_once_each() {
         let fx = quick(&mut bench, Input::Flush);
         for (_, message) in &fx.sends {
             told += match message {
-                Message::FollowTail { topics, .. } => topics.len(),
-                Message::ChangeInterest { add, .. } => add.len(),
+                Message::Read(ReadMessage::FollowTail { topics, .. }) => topics.len(),
+                Message::Read(ReadMessage::ChangeInterest { add, .. }) => add.len(),
                 other => panic!("{other:?}"),
             };
         }

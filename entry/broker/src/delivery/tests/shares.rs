@@ -263,7 +263,9 @@ impl Run {
         let asked = self.bench.step(Input::Flush).sends;
         match asked.last() {
             None => Effects::default(),
-            Some((_, Message::ChangeInterest { version, .. })) => self.bench.changed(0, *version),
+            Some((_, Message::Read(ReadMessage::ChangeInterest { version, .. }))) => {
+                self.bench.changed(0, *version)
+            }
             Some(_) => self.bench.opened(0, 10),
         }
     }

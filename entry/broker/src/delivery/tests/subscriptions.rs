@@ -88,7 +88,7 @@ fn patterns_have_the_topics_that_match_and_their_events_say_which() {
     let topics = patterns.to_vec();
     assert_eq!(
         bench.step(Input::Flush).sends,
-        [(ndb(0), Message::FollowTail { from: None, topics })]
+        [(ndb(0), Message::Read(ReadMessage::FollowTail { from: None, topics }))]
     );
     assert_eq!(bench.opened(0, 10).outgoing.len(), 4);
     let table: [(&str, &[u64]); 6] = [
@@ -119,11 +119,19 @@ fn a_pattern_and_an_exact_topic_of_one_text_are_two() {
     let mut bench = Bench::subscribed();
     let prefix = pattern("t", Match::Prefix);
     bench.subscribe_as(8, 1, prefix.clone(), SubscribeMode::Live);
-    let add = Message::ChangeInterest { version: 2, add: vec![prefix.clone()], remove: vec![] };
+    let add = Message::Read(ReadMessage::ChangeInterest {
+        version: 2,
+        add: vec![prefix.clone()],
+        remove: vec![],
+    });
     assert_eq!(bench.step(Input::Flush).sends, [(ndb(0), add)]);
     assert_eq!(words(&bench.changed(0, 2)), [(8, Word::Subscribed(1, 2))]);
     bench.unsubscribe(8, 2, 2);
-    let remove = Message::ChangeInterest { version: 3, add: vec![], remove: vec![prefix] };
+    let remove = Message::Read(ReadMessage::ChangeInterest {
+        version: 3,
+        add: vec![],
+        remove: vec![prefix],
+    });
     assert_eq!(bench.step(Input::Flush).sends, [(ndb(0), remove)]);
     assert_eq!(got(&bench.segment(0, 10, &[("t", 0, b"[1]")])), [(7, vec![1])]);
 }

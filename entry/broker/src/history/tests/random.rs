@@ -8,6 +8,7 @@ use vixen_core::segment::Match;
 
 use super::world::{Stored, World, positions_of};
 use super::*;
+use vixen_core::wire::ReadMessage;
 
 fn random_request(rng: &mut StdRng, world: &World) -> HistoryRequest {
     let direction = if rng.random_bool(0.5) { Direction::Forward } else { Direction::Backward };
@@ -164,7 +165,9 @@ impl Run {
     /// Nodes answer; some break off, some fail, some say it twice, and some never end.
     fn questions_go(&mut self) {
         for (to, message) in std::mem::take(&mut self.fx.sends) {
-            let Message::ReadHistory { request, query } = message else { panic!("{message:?}") };
+            let Message::Read(ReadMessage::ReadHistory { request, query }) = message else {
+                panic!("{message:?}")
+            };
             assert!(self.linked.contains(&to), "asked a node that is not linked");
             let (mut segments, mut end) =
                 self.world.answer(&mut self.rng, to.group, self.known[&to], &query);

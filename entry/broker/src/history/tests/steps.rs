@@ -6,6 +6,7 @@ use vixen_core::segment::{Encoding, Record, RecordFlags, Topic};
 use super::super::source::PATIENCE_MS;
 use super::world::Stored;
 use super::*;
+use vixen_core::wire::ReadMessage;
 
 /// A read over one group of two, by hand.
 struct Bench {
@@ -68,7 +69,9 @@ impl Bench {
 /// Whom the only query asks, its number, and where it begins.
 fn asked(fx: &Effects) -> ((NdbId, u64), HistoryPlace) {
     match &fx.sends[..] {
-        [(to, Message::ReadHistory { request, query })] => ((*to, *request), query.from),
+        [(to, Message::Read(ReadMessage::ReadHistory { request, query }))] => {
+            ((*to, *request), query.from)
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -158,7 +161,9 @@ fn a_consumer_that_takes_nothing_is_not_read_ahead_for() {
         let fx = bench.end((from, request), next);
         match &fx.sends[..] {
             [] => break,
-            [(_, Message::ReadHistory { request: again, .. })] => request = *again,
+            [(_, Message::Read(ReadMessage::ReadHistory { request: again, .. }))] => {
+                request = *again
+            }
             other => panic!("{other:?}"),
         }
     }

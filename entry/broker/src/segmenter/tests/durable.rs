@@ -36,8 +36,9 @@ fn nodes_are_asked_only_where_somebody_waits_for_it() {
     let mut bench = Bench::with_nodes(&[0, 1]);
     bench.publish(1, vec![publish("[1]", 1)]);
     let asked = |fx: &Effects| {
-        let is_asked =
-            |(_, message): &&(NdbId, Message)| matches!(message, Message::AwaitDurable { .. });
+        let is_asked = |(_, message): &&(NdbId, Message)| {
+            matches!(message, Message::Publish(PublishMessage::AwaitDurable { .. }))
+        };
         fx.sends.iter().filter(is_asked).count()
     };
     assert_eq!(asked(&bench.step(Input::Flush)), 0);
@@ -91,7 +92,7 @@ fn a_segment_is_not_called_durable_while_one_before_it_may_be_lost() {
     let messages = (0..3).map(|n| durable("[]", n + 6)).collect();
     let fx = bench.publish(1, messages);
     let asked = |seq| {
-        let is_asked = |message: &Message| matches!(message, Message::AwaitDurable { segment } if *segment == id(seq));
+        let is_asked = |message: &Message| matches!(message, Message::Publish(PublishMessage::AwaitDurable { segment }) if *segment == id(seq));
         fx.sends.iter().filter(|(_, message)| is_asked(message)).count()
     };
     assert_eq!((asked(1), asked(2)), (2, 2), "nodes are asked about the earlier one as well");

@@ -80,8 +80,11 @@ impl Bench {
 /// Segments sent whole: group, member, seq.
 fn sealed(fx: &Effects) -> Vec<(u16, u8, u64)> {
     let over = fx.sends.iter().filter_map(|(to, message)| match message {
-        Message::AdvanceSegmentOver { meta } => Some((to.group.0, to.member, meta.id.seq.0)),
-        Message::BeginAdvanceSegment { .. } | Message::KeepAdvanceHistory { .. } => None,
+        Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => {
+            Some((to.group.0, to.member, meta.id.seq.0))
+        }
+        Message::Publish(PublishMessage::BeginAdvanceSegment { .. })
+        | Message::Publish(PublishMessage::KeepAdvanceHistory { .. }) => None,
         other => panic!("unexpected {}", other.name()),
     });
     let over: Vec<_> = over.collect();

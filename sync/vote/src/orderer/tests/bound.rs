@@ -236,11 +236,8 @@ fn what_is_pending_is_said_again_though_its_draft_is_ahead() {
     bench.now = NOW;
     let (home, second, _) = roles();
     let fx = bench.step(second.0, Input::Retry);
-    assert!(
-        said(&fx)
-            .iter()
-            .any(|(to, message)| *to == home && matches!(message, Message::PickChallenger { .. }))
-    );
+    assert!(said(&fx).iter().any(|(to, message)| *to == home
+        && matches!(message, Message::Vote(VoteMessage::PickChallenger { .. }))));
 }
 
 /// Found by the simulation: with others that were due sooner, those waited for wall time.

@@ -9,7 +9,7 @@ use crate::effects::{Election, Write};
 use crate::{OWNER_IDLE_MS, VoteState};
 use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, NdbId, Shard};
 use vixen_core::segment::{Challenger, Elected};
-use vixen_core::wire::DraftAnswer;
+use vixen_core::wire::{DraftAnswer, FeedMessage, VoteMessage};
 
 /// Three machines on one bench; messages move only when a test says so.
 struct Bench {
@@ -86,7 +86,8 @@ impl Bench {
         for (to, owner, after) in &fx.catch_ups {
             for elected in &self.elected[at] {
                 if elected.meta.id.owner == *owner && elected.meta.id.seq > *after {
-                    let message = Message::AdvanceSegmentResolved { elected: *elected };
+                    let message =
+                        Message::Feed(FeedMessage::AdvanceSegmentResolved { elected: *elected });
                     self.queue.push((SyncId(node), *to, message));
                 }
             }
@@ -264,7 +265,8 @@ fn the_challenger_is_the_highest_of_the_lowest_quorum_of_drafts() {
         };
         votes.step(NOW, input, &mut fx);
     }
-    let Some(Envelope { message: Message::ElectSegment { proposal }, .. }) = fx.sends.first()
+    let Some(Envelope { message: Message::Vote(VoteMessage::ElectSegment { proposal }), .. }) =
+        fx.sends.first()
     else {
         panic!("a proposal")
     };
@@ -308,14 +310,16 @@ fn a_stale_proposal_is_rejected_and_writes_nothing() {
         members.sync().iter().find(|id| **id != next && **id != home).copied().expect("three");
     let fx =
         bench.step(third.0, Input::Prepare { from: next, meta: meta(1, 1), ballot: Ballot(1) });
-    assert!(matches!(said(&fx)[..], [(to, Message::PickChallenger { .. })] if to == next));
+    assert!(
+        matches!(said(&fx)[..], [(to, Message::Vote(VoteMessage::PickChallenger { .. }))] if to == next)
+    );
     let challenger =
         Challenger { stamp: Stamp::at(NOW, Lane::new(0).expect("lane")), group: GroupId(0) };
     let proposal = Proposal { meta: meta(1, 1), ballot: Ballot(0), challenger };
     let fx = bench.step(third.0, Input::ElectSegment { from: home, proposal });
     assert!(fx.writes.is_empty());
     assert!(
-        matches!(said(&fx)[..], [(to, Message::Reject { promised: Ballot(1), .. })] if to == home)
+        matches!(said(&fx)[..], [(to, Message::Vote(VoteMessage::Reject { promised: Ballot(1), .. }))] if to == home)
     );
 }
 
@@ -337,7 +341,7 @@ fn who_accepted_answers_a_higher_ballot_without_a_durable_vote_of_its_own() {
     let says_accepted = |fx: &Effects| {
         matches!(
             said(fx)[..],
-            [(to, Message::PickChallenger { accepted: Some((Ballot(0), c)), group, .. })]
+            [(to, Message::Vote(VoteMessage::PickChallenger { accepted: Some((Ballot(0), c)), group, .. }))]
                 if to == next && c == challenger && group == challenger.group
         )
     };
@@ -480,7 +484,7 @@ fn a_reserve_steps_in_at_once_when_the_first_quorum_is_not_all_linked() {
     bench.store(meta(1, 1));
     let fx = bench.step(reserve.0, Input::PeerDown { peer: second });
     assert!(matches!(fx.writes[..], [Write::Vote(VoteState { draft: Some(_), .. }), ..]));
-    assert!(matches!(said(&fx)[..], [(_, Message::PickChallenger { .. })]));
+    assert!(matches!(said(&fx)[..], [(_, Message::Vote(VoteMessage::PickChallenger { .. }))]));
 }
 
 #[test]
@@ -523,7 +527,7 @@ fn what_was_accepted_without_a_draft_is_asked_for_again() {
     bench.now = bench.now.plus_millis(5_000);
     let fx = bench.step(third.0, Input::Retry);
     for peer in [home, second] {
-        assert!(said(&fx).contains(&(peer, Message::Vote { proposal })));
+        assert!(said(&fx).contains(&(peer, Message::Vote(VoteMessage::Vote { proposal }))));
     }
 }
 

@@ -201,7 +201,11 @@ fn a_peer_that_stands_aside_is_passed_over() {
     bench.deliver_all();
     bench.store(meta(1, 2));
     assert!(bench.queue.iter().all(|(_, to, message)| {
-        *to == home && matches!(message, Message::PickChallenger { ballot: Ballot(0), .. })
+        *to == home
+            && matches!(
+                message,
+                Message::Vote(VoteMessage::PickChallenger { ballot: Ballot(0), .. })
+            )
     }));
 }
 
@@ -231,7 +235,9 @@ fn a_home_that_stands_aside_leaves_its_segments_to_the_next() {
     }
     bench.step(home.0, Input::GenerateDraft { from: ndb(0), meta: meta(1, 1) });
     let fx = bench.step(home.0, Input::GenerateDraft { from: ndb(1), meta: meta(1, 1) });
-    let [(to, Message::PickChallenger { ballot: Ballot(1), .. })] = said(&fx)[..] else {
+    let [(to, Message::Vote(VoteMessage::PickChallenger { ballot: Ballot(1), .. }))] =
+        said(&fx)[..]
+    else {
         panic!("a draft for the second, not {fx:?}")
     };
     assert_eq!(to, second);

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use vixen_core::id::{GroupId, NdbId, Position};
 use vixen_core::segment::{Records, TopicPattern};
-use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message};
+use vixen_core::wire::{HistoryEnd, HistoryPlace, HistoryQuery, Message, NodeMessage, ReadMessage};
 use vixen_runtime::link::{LinkEvent, LinkSender};
 use vixen_tests::harness::Cluster;
 use vixen_tests::storage::link_to;
@@ -42,7 +42,7 @@ async fn read(events: &mut mpsc::Receiver<LinkEvent>, total: u64) -> anyhow::Res
             LinkEvent::Messages { messages, .. } => {
                 for message in messages {
                     match message {
-                        Message::HistorySegment { segment, .. } => {
+                        Message::Read(ReadMessage::HistorySegment { segment, .. }) => {
                             ensure!(segment.first == next, "{} after {next}", segment.first);
                             let count = Records::new(&segment.records).count();
                             ensure!(count == segment.count as usize, "a whole segment");
@@ -50,7 +50,7 @@ async fn read(events: &mut mpsc::Receiver<LinkEvent>, total: u64) -> anyhow::Res
                             reading.messages += u64::from(segment.count);
                             reading.bytes += segment.records.len() as u64;
                         }
-                        Message::HistoryEnd { end, .. } => match end {
+                        Message::Read(ReadMessage::HistoryEnd { end, .. }) => match end {
                             HistoryEnd::Next { next, .. } if next.0 > total => {
                                 ensure!(reading.messages == total, "{} messages", reading.messages);
                                 reading.elapsed = begun.elapsed();
@@ -61,9 +61,9 @@ async fn read(events: &mut mpsc::Receiver<LinkEvent>, total: u64) -> anyhow::Res
                             }
                             other => bail!("the reading ended: {other:?}"),
                         },
-                        Message::NdbStanding { .. }
-                        | Message::NdbNowhere { .. }
-                        | Message::Heartbeat => {}
+                        Message::Node(NodeMessage::NdbStanding { .. })
+                        | Message::Node(NodeMessage::NdbNowhere { .. })
+                        | Message::Node(NodeMessage::Heartbeat) => {}
                         other => bail!("{} for a reader", other.name()),
                     }
                 }
@@ -81,6 +81,6 @@ fn ask(link: &LinkSender, from: Position) -> anyhow::Result<()> {
         messages_max: u32::MAX,
         bytes_max: BATCH_BYTES,
     };
-    link.send(Message::ReadHistory { request: from.0, query })?;
+    link.send(Message::Read(ReadMessage::ReadHistory { request: from.0, query }))?;
     Ok(())
 }
