@@ -519,9 +519,8 @@ impl Turn<'_> {
         let sends = segmenter.sends.into_iter().chain(delivery.sends);
         self.out.sends.extend(sends.map(|(to, message)| (Name::Ndb(to), message)));
         for note in &segmenter.notes {
-            match note {
-                segmenter::Note::Moved { .. } => self.out.count(Counted::Moved),
-                _ => {}
+            if let segmenter::Note::Moved { .. } = note {
+                self.out.count(Counted::Moved);
             }
         }
         for note in &delivery.notes {
