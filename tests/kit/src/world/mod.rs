@@ -12,7 +12,7 @@
 //! Faults: links break, and stall while they are cut; processes crash, pause and start again, alone or all
 //! at once; what was not on disk is lost; disks stall, are full, and damage what is on them; clocks jump and
 //! run wild; retention drops the beginning of the order; clients are cut off. At the end faults stop, and
-//! everything must come to an end. The [`Judge`](judge) sees what clients see; its module says by which
+//! everything must come to an end. The judge (`judge.rs`) sees what clients see; its module says by which
 //! sentences it judges.
 
 mod client;
