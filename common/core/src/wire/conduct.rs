@@ -7,9 +7,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::{SegmentId, Seq};
 use crate::segment::SegmentMeta;
 use crate::tier::Tier;
-use crate::wire::{Message, PeerId, PublishMessage, ReplicaMessage};
+use crate::wire::{
+    DraftMessage, FeedMessage, Message, PeerId, PublishMessage, ReplicaMessage, VoteMessage,
+};
 
 /// What a peer has said that was not its to say. Why its link ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -36,6 +39,12 @@ pub enum Misconduct {
         /// Which.
         message: String,
     },
+    /// A segment that no owner has: they count from 1.
+    #[error("{message} is about a segment without a number")]
+    NoSeq {
+        /// Which.
+        message: String,
+    },
 }
 
 impl Misconduct {
@@ -46,6 +55,7 @@ impl Misconduct {
             Self::OtherTier { .. } => "tier",
             Self::OtherOwner { .. } => "owner",
             Self::OtherGroup { .. } => "group",
+            Self::NoSeq { .. } => "seq",
         }
     }
 }
@@ -59,6 +69,9 @@ pub fn judge(own: &PeerId, peer: &PeerId, message: &Message) -> Result<(), Misco
     let name = || message.name().to_owned();
     if !message.is_said(from, to) {
         return Err(Misconduct::OtherTier { message: name(), from, to });
+    }
+    if has_no_seq(message) {
+        return Err(Misconduct::NoSeq { message: name() });
     }
     match (peer, message) {
         (
@@ -80,6 +93,70 @@ pub fn judge(own: &PeerId, peer: &PeerId, message: &Message) -> Result<(), Misco
     }
 }
 
+/// Whether a segment that would be stored or voted on by it has no number. It would count as elected with the
+/// first one of its owner, and be pending for ever.
+fn has_no_seq(message: &Message) -> bool {
+    let is_none = |segment: &SegmentId| segment.seq < Seq::FIRST;
+    match message {
+        Message::Publish(
+            PublishMessage::BeginAdvanceSegment { segment, .. }
+            | PublishMessage::KeepAdvanceHistory { segment, .. },
+        )
+        | Message::Vote(VoteMessage::Reject { segment, .. }) => is_none(segment),
+        Message::Publish(PublishMessage::AdvanceSegmentOver { meta })
+        | Message::Draft(DraftMessage::GenerateDraft { meta })
+        | Message::Vote(
+            VoteMessage::PickChallenger { meta, .. } | VoteMessage::Prepare { meta, .. },
+        ) => is_none(&meta.id),
+        Message::Vote(VoteMessage::ElectSegment { proposal } | VoteMessage::Vote { proposal }) => {
+            is_none(&proposal.meta.id)
+        }
+        Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => is_none(&elected.meta.id),
+        Message::Replica(ReplicaMessage::OfferSegments { segments }) => {
+            segments.iter().any(|meta| is_none(&meta.id))
+        }
+        Message::Replica(
+            ReplicaMessage::OrderRows { rows, .. } | ReplicaMessage::OrderBefore { rows, .. },
+        ) => rows.iter().any(|row| is_none(&row.meta.id)),
+        _ => false,
+    }
+}
+
 fn is_of_group(own: &PeerId, group: crate::id::GroupId) -> bool {
     matches!(own, PeerId::Ndb { id, .. } if id.group == group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Digest, GroupId, MapVersion, NdbId, OwnerId, Shard, StoreId, SyncId};
+
+    /// An entry gave one to storage nodes after its first: it was pending for ever, and the sync nodes that had
+    /// voted on it did not start again.
+    #[test]
+    fn a_segment_without_a_number_is_nobodys_to_speak_of() {
+        let owner = OwnerId(uuid::Uuid::from_u128(1));
+        let store = StoreId(uuid::Uuid::from_u128(2));
+        let entry = PeerId::Entry { owner };
+        let ndb = PeerId::Ndb { id: NdbId { group: GroupId(0), member: 0 }, store };
+        let sync = PeerId::Sync { id: SyncId(0), store };
+        let meta = |seq| SegmentMeta {
+            id: SegmentId { owner, seq: Seq(seq) },
+            shard: Shard(0),
+            map: MapVersion(1),
+            count: 1,
+            bytes: 1,
+            digest: Digest([0; 16]),
+        };
+        let over = |seq| PublishMessage::AdvanceSegmentOver { meta: meta(seq) }.into();
+        let draft = |seq| DraftMessage::GenerateDraft { meta: meta(seq) }.into();
+        assert_eq!(
+            (judge(&ndb, &entry, &over(1)), judge(&sync, &ndb, &draft(1))),
+            (Ok(()), Ok(()))
+        );
+        for (own, peer, message) in [(&ndb, &entry, over(0)), (&sync, &ndb, draft(0))] {
+            let told = judge(own, peer, &message).expect_err("refused");
+            assert_eq!(told.reason(), "seq", "{told}");
+        }
+    }
 }

@@ -108,10 +108,13 @@ impl Orderer {
         assert!(lane.is_some(), "the id of a sync node is a lane");
         let lane = lane.unwrap_or(Stamp::ZERO.lane());
         let owners = Owners::new(rules, recovered);
+        // A row of before that is settled all the same has nothing to wait for.
+        let is_pending = |vote: &&crate::VoteState| !owners.is_elected(vote.meta.id);
+        let votes: Vec<_> = recovered.votes.iter().filter(is_pending).copied().collect();
         let quorum = options.membership.quorum();
         let orderer = Self {
             rules,
-            acceptor: Acceptor::new(rules, Clock::new(lane, recovered.ceiling), &recovered.votes),
+            acceptor: Acceptor::new(rules, Clock::new(lane, recovered.ceiling), &votes),
             coordinator: Coordinator::new(rules),
             learner: Learner::new(rules),
             bound: Bound::new(rules, options.clock_ahead_max_ms, quorum, owners.newest()),
@@ -120,7 +123,7 @@ impl Orderer {
             presence: Presence::default(),
             hedges: Hedges::default(),
             clock_told_at: WallTime(0),
-            is_fresh: !recovered.votes.is_empty(),
+            is_fresh: !votes.is_empty(),
             options,
         };
         orderer.check();

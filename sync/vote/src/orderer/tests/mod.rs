@@ -551,3 +551,14 @@ fn a_node_alone_elects_after_a_restart_what_it_had_accepted() {
     assert_eq!(bench.elected[0].iter().map(Elected::stamp).collect::<Vec<_>>(), [stamp]);
     assert!(bench.nodes[0].watermark().is_some());
 }
+
+/// One that is left of a segment which is settled was taken for a broken store: the node did not start.
+#[test]
+fn a_row_of_a_settled_segment_is_dropped_at_a_start() {
+    let stamp = Stamp::at(NOW, Lane::new(0).expect("a lane"));
+    let owners = vec![(meta(1, 1).id.owner, OwnerRow { contiguous: Seq(2), stamp })];
+    let votes = vec![VoteState::new(meta(1, 2)), VoteState::new(meta(1, 3))];
+    let recovered = Recovered { votes, owners, ceiling: stamp, ..Recovered::default() };
+    let orderer = Orderer::new(options(0, 3), &recovered);
+    assert_eq!(orderer.pending_ids().collect::<Vec<_>>(), [meta(1, 3).id]);
+}
