@@ -17,13 +17,14 @@ use bytes::Bytes;
 
 use super::Message;
 
-/// Largest head or body a node accepts, and all bodies of a head together, in bytes. A frame is sent when it passes a quarter of
+/// Largest frame a node accepts, its bodies included, in bytes. A frame is sent when it passes a quarter of
 /// a MiB, and the largest message (a segment's blob) is far below the rest. What grows with what clients do goes
 /// in parts ([`ReadMessage::InterestPart`](super::ReadMessage)), or has a bound of its own.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
-/// Less is carried in the head: it costs more to be told apart than to be copied.
-pub const BODY_BYTES_MIN: usize = 2 << 10;
+/// Less is carried in the head: it costs little to be copied, and a body keeps all of the buffer that it was read
+/// into, which may be some 16 KiB more than itself.
+pub const BODY_BYTES_MIN: usize = 64 << 10;
 
 /// A frame that is not a run of messages with their bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,15 +112,15 @@ impl FrameReader {
     }
 
     fn read_head(&mut self, head: &[u8]) -> Result<(), FrameError> {
-        let (length, mut rest, mut body_bytes) = (head.len(), head, 0_usize);
+        let (length, mut rest, mut frame_bytes) = (head.len(), head, head.len());
         while !rest.is_empty() {
             let error = FrameError::Head { at: length - rest.len(), length };
             let ((announced, mut message), after) =
                 postcard::take_from_bytes::<(usize, Message)>(rest).map_err(|_malformed| error)?;
             if announced > 0 {
-                body_bytes = body_bytes.saturating_add(announced);
+                frame_bytes = frame_bytes.saturating_add(announced);
                 let is_bare = message.body_mut().is_some_and(|body| body.is_empty());
-                if !is_bare || body_bytes > FRAME_BYTES_MAX {
+                if !is_bare || announced < BODY_BYTES_MIN || frame_bytes > FRAME_BYTES_MAX {
                     return Err(error);
                 }
                 self.awaited.push_back((self.messages.len(), announced));
@@ -235,7 +236,10 @@ mod tests {
         let short = read([parts[0].clone(), parts[1].slice(1..)]);
         assert_eq!(short, Err(FrameError::Body { announced, found }));
         let beat = Message::Node(NodeMessage::Heartbeat);
-        for (announced, message) in [(5, beat), (5, blob(1)), (FRAME_BYTES_MAX + 1, blob(0))] {
+        let least = BODY_BYTES_MIN;
+        for (announced, message) in
+            [(least, beat), (least, blob(1)), (least - 1, blob(0)), (FRAME_BYTES_MAX, blob(0))]
+        {
             let head = postcard::to_stdvec(&(announced, &message)).expect("encodes");
             let length = head.len();
             assert_eq!(read([head.into()]), Err(FrameError::Head { at: 0, length }), "{message:?}");
@@ -255,8 +259,8 @@ mod tests {
         let watermark = FeedMessage::Watermark { stamp: Stamp(5) };
         assert_eq!(head(Message::Feed(watermark)), [0, 4, 2, 5]);
         let body = parts_of([blob(BODY_BYTES_MIN)]);
-        let announced = [0x80, 0x10];
-        assert_eq!(body[0][..4], [announced[0], announced[1], 6, 1]);
+        let announced = [0x80, 0x80, 0x04];
+        assert_eq!(body[0][..5], [announced[0], announced[1], announced[2], 6, 1]);
     }
 
     proptest! {

@@ -156,19 +156,6 @@ pub enum Refusal {
         /// The refused node's version.
         theirs: u16,
     },
-    /// No version in common of what the two tiers speak about.
-    #[error(
-        "version {theirs} of the dialect {dialect} where this node speaks {ours}; run one vixen version, or \
-         two that follow each other"
-    )]
-    Dialect {
-        /// Which.
-        dialect: String,
-        /// The refusing node's newest version.
-        ours: u16,
-        /// The refused node's.
-        theirs: u16,
-    },
     /// Another cluster; which one is not for somebody who has proven nothing.
     #[error("this node belongs to another cluster; check cluster.name and the address")]
     Cluster,
@@ -249,6 +236,19 @@ pub enum Refusal {
         name: NodeName,
         /// The name that it would need.
         wanted: String,
+    },
+    /// No version in common of what the two tiers speak about.
+    #[error(
+        "version {theirs} of the dialect {dialect} where this node speaks {ours}; run one vixen version, or \
+         two that follow each other"
+    )]
+    Dialect {
+        /// Which.
+        dialect: String,
+        /// The refusing node's newest version.
+        ours: u16,
+        /// The refused node's.
+        theirs: u16,
     },
 }
 

@@ -17,7 +17,7 @@ pub struct Versions {
 }
 
 /// What this node speaks.
-pub const SPOKEN: Versions = Versions::new(9, 9);
+pub const SPOKEN: Versions = Versions::new(10, 10);
 
 impl Versions {
     /// The newest, and the one before, unless that is older than `kept_since`.

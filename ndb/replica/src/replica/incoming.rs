@@ -70,7 +70,8 @@ impl Incoming {
             open.bytes += added;
             self.bytes += added;
             open.topics.extend(topics);
-            open.records.push(records);
+            // What came may be a part of a far larger buffer, which it would keep.
+            open.records.push(Bytes::copy_from_slice(&records));
         }
     }
 
