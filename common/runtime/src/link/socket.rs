@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::ws::{Message as WsMessage, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
@@ -287,8 +288,9 @@ pub(super) async fn run<E>(
     if inbox.send(up.into()).await.is_err() {
         return;
     }
+    let is_within_frame = AtomicBool::new(false);
     let end = tokio::select! {
-        reason = write(receiver, &mut sink) => End::Gone(reason),
+        reason = write(receiver, &mut sink, &is_within_frame) => End::Gone(reason),
         end = read(link, (&identity.peer, peer), stream, inbox) => end,
     };
     let reason = match end {
@@ -299,8 +301,12 @@ pub(super) async fn run<E>(
             let mut word = FrameWriter::default();
             word.push(NodeMessage::LinkRefused { misconduct }.into());
             let mut parts = futures_util::stream::iter(word.take().map(Ok));
-            // Whether the peer hears it is all the same to this node.
-            let _heard = tokio::time::timeout(LAST_WORD_TIMEOUT, sink.send_all(&mut parts)).await;
+            // Whether the peer hears it is all the same to this node. One that waits for a body would take it
+            // for that.
+            if !is_within_frame.load(Ordering::Relaxed) {
+                let said = sink.send_all(&mut parts);
+                let _heard = tokio::time::timeout(LAST_WORD_TIMEOUT, said).await;
+            }
             reason
         }
     };
@@ -311,6 +317,7 @@ pub(super) async fn run<E>(
 async fn write(
     mut receiver: LinkReceiver,
     sink: &mut (impl Sink<Bytes, Error = String> + Unpin),
+    is_within_frame: &AtomicBool,
 ) -> String {
     let (mut messages, mut frame) = (Vec::new(), FrameWriter::default());
     loop {
@@ -323,10 +330,12 @@ async fn write(
             taken += message.queued_bytes();
             frame.push(message);
             if frame.bytes() >= FRAME_BYTES_GOAL || waiting.peek().is_none() {
-                for part in frame.take() {
+                let mut parts = frame.take().peekable();
+                while let Some(part) = parts.next() {
                     if let Err(error) = sink.feed(part).await {
                         return error;
                     }
+                    is_within_frame.store(parts.peek().is_some(), Ordering::Relaxed);
                 }
                 receiver.taken(std::mem::take(&mut taken));
             }

@@ -40,8 +40,9 @@ const LOOKS: u32 = 4;
 const SILENCE_MIN: Duration = Duration::from_secs(2);
 
 /// So long somebody whose input was ended may take to read why. Closing with bytes unread would
-/// reset the connection, and might take the answer with it.
-const LINGER_TIME: Duration = Duration::from_secs(2);
+/// reset the connection, and might take the answer with it. At the pace of what is dropped, that is more than the
+/// largest message that clients may send by default.
+const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Watched {
