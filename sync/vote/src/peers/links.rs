@@ -181,7 +181,8 @@ impl<L: Copy + Eq> Peers<L> {
         after: Seq,
         contiguous: Seq,
     ) -> Option<Seq> {
-        let peer = self.peers.get_mut(&to)?;
+        // To one whose standing was not taken nothing is said: it must not count as told.
+        let peer = self.peers.get_mut(&to).filter(|peer| peer.is_taken)?;
         let before = peer.caught_up.get(&owner).copied();
         let (after, told) = Told::go_on(before, after, contiguous);
         peer.caught_up.insert(owner, told);
@@ -242,6 +243,17 @@ mod tests {
         peers.tell(PEER, digest(), 11, &mut out);
         let standing = Message::Vote(VoteMessage::SyncStanding { run: 9, commits: 11 });
         assert_eq!(out[1..], [(4, standing), (4, digest()), (4, digest())]);
+    }
+
+    /// It counted as told, though nothing is said to one whose standing was not taken: its questions for the same
+    /// were answered by nothing for as long as the link lasted.
+    #[test]
+    fn what_was_not_said_to_a_peer_does_not_count_as_told() {
+        let (mut peers, mut out) = linked();
+        let (owner, contiguous) = (OwnerId(uuid::Uuid::from_u128(1)), Seq(9));
+        assert_eq!(peers.catch_up(PEER, owner, Seq(3), contiguous), None);
+        peers.judged(PEER, Ok(()), &mut out);
+        assert_eq!(peers.catch_up(PEER, owner, Seq(3), contiguous), Some(Seq(3)));
     }
 
     #[test]
