@@ -59,6 +59,9 @@ impl SyncNode {
     /// Does what the steps of a turn owe, and writes all that waits if so asked.
     pub(super) fn settle(&mut self, fx: Effects, writes_all: bool) -> Result<(), SyncError> {
         self.count(&fx);
+        // What was said in the turn depends on no commit, and must not wait for a slow disk: that this node is
+        // aside, above all.
+        self.deliver();
         let now = Instant::now().into_std();
         let (commits, mut writer) = self.writer();
         match commits.turn(now, fx, writes_all, &mut writer)? {
