@@ -203,9 +203,10 @@ impl NdbCore {
     fn on_lost(&mut self, lost: Lost, are_gone: bool, now: Instant, fx: &mut Effects) {
         if !self.replica.missing().contains_key(&lost.meta.id) {
             fx.notes.push(Note::Damaged { lost, are_gone });
-            self.replica.lose(lost);
+            let was_held = self.replica.lose(lost);
+            let dropped = was_held.then_some(Job::Drop(lost.meta.id));
             self.upkeep.fetch.want(lost.meta.id, now);
-            self.hand_over([Job::Lose(lost)], now, fx);
+            self.hand_over(dropped.into_iter().chain([Job::Lose(lost)]), now, fx);
         }
     }
 
@@ -317,7 +318,10 @@ impl NdbCore {
     /// The order begins earlier now; its bytes there are to come.
     pub(super) fn on_extended(&mut self, extended: Extended, now: Instant, fx: &mut Effects) {
         for lost in extended.lost {
-            self.replica.lose(lost);
+            // One that was held while the order that has its place was not here.
+            if self.replica.lose(lost) {
+                self.hand_over([Job::Drop(lost.meta.id)], now, fx);
+            }
             self.upkeep.fetch.want(lost.meta.id, now);
         }
         let (first, rows) = (extended.base.next, extended.rows);

@@ -328,9 +328,11 @@ impl Replica {
         self.held.get(&segment)?.blob.clone()
     }
 
-    /// A placed segment's blob turned out unreadable: it is missing from now on.
-    pub fn lose(&mut self, lost: Lost) {
+    /// A placed segment's blob turned out unreadable: it is missing from now on. Whether it was held as one
+    /// without a place: what is on disk of it without one is to go.
+    pub fn lose(&mut self, lost: Lost) -> bool {
         self.missing.insert(lost.meta.id, lost);
+        self.held.remove(&lost.meta.id).is_some()
     }
 
     /// A segment without a place is not asked for any more.

@@ -508,13 +508,26 @@ fn lost_bytes_of_a_placed_segment_are_taken_again() {
     send(&mut replica, &placed);
     elect(&mut replica, placed.meta, 5);
     let lost = Lost { meta: placed.meta, first: Position(1), stamp: Stamp(5) };
-    replica.lose(lost);
+    assert!(!replica.lose(lost), "it has a place");
     let fx = fetch(&mut replica, &placed);
     assert_eq!((fx.stores[0].mark, &fx.arrived[..]), (permanent(1, 5), &[placed.meta.id][..]));
-    replica.lose(lost);
+    assert!(!replica.lose(lost));
     replica.trim(Position(3));
     assert!(replica.missing().is_empty());
     assert_eq!(fetch(&mut replica, &placed).refused, [Refused::Unwanted]);
+}
+
+/// A node that was left behind held a segment whose row came later, with an older part of the order: its bytes
+/// from a peer ended the node.
+#[test]
+fn a_held_segment_whose_place_came_without_bytes_is_taken_from_a_peer() {
+    let mut replica = replica();
+    let held = chunk(1, 2);
+    send(&mut replica, &held);
+    let lost = Lost { meta: held.meta, first: Position(1), stamp: Stamp(5) };
+    assert!(replica.lose(lost), "what is on disk of it goes");
+    assert_eq!(replica.pending_count(), 0);
+    assert_eq!(fetch(&mut replica, &held).stores[0].mark, permanent(1, 5));
 }
 
 #[test]

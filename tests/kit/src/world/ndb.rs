@@ -72,10 +72,8 @@ impl NdbNode {
 
     pub(super) fn start(&mut self, now: Now) {
         let mut recovered = self.disk.recover();
-        match self.mutant {
-            Some(Mutant::TemporaryForgotten) => recovered.temporary.clear(),
-            Some(Mutant::MissingForgotten) => recovered.missing.clear(),
-            _ => {}
+        if self.mutant == Some(Mutant::TemporaryForgotten) {
+            recovered.temporary.clear();
         }
         let reader = Reader::new(&self.membership, recovered.head.stamp, recovered.head.next);
         let options = ReplicaOptions {
@@ -737,7 +735,7 @@ impl Turn<'_> {
             return;
         }
         self.out.count(Counted::Damaged);
-        self.process.replica.lose(lost);
+        let _a_place_is_lost = self.process.replica.lose(lost);
         self.process.fetch.want(lost.meta.id, self.now.us);
         if let Some(seen) = self.process.view.rows.get_mut(&lost.first) {
             seen.body = Body::Missing;
