@@ -1,7 +1,7 @@
 //! The links of a node: whom they lead to.
 
 use vixen_core::wire::{Message, PeerId};
-use vixen_replica::To;
+use vixen_replica::{Effects, To};
 use vixen_runtime::link::{LinkId, Linked};
 
 use super::NdbNode;
@@ -18,6 +18,14 @@ impl NdbNode {
         }
         for (_, linked) in meant {
             let _down_follows = linked.sender.send(message.clone());
+        }
+    }
+
+    /// Sends all that steps have said so far. It waits for nothing: what depends on a commit is said once that is
+    /// there.
+    pub(super) fn send_all(&self, fx: &mut Effects) {
+        for (to, message) in std::mem::take(&mut fx.sends) {
+            self.send(to, message);
         }
     }
 

@@ -365,12 +365,10 @@ impl NdbNode {
 
     /// Does what the steps owe: writes to the writer first, so that nothing answered is unwritten
     /// for longer than it must.
-    fn settle(&mut self, fx: Effects) -> Result<(), NdbError> {
+    fn settle(&mut self, mut fx: Effects) -> Result<(), NdbError> {
         self.tails.log().apply(&fx.changes);
-        self.hand_over(fx.jobs)?;
-        for (to, message) in fx.sends {
-            self.send(to, message);
-        }
+        self.hand_over(std::mem::take(&mut fx.jobs))?;
+        self.send_all(&mut fx);
         let is_of_readiness =
             |note: &Note| matches!(note, Note::DiskRoom(_) | Note::Disk(_) | Note::Nowhere { .. });
         let has_changed = fx.notes.iter().any(is_of_readiness);

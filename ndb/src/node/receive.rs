@@ -14,6 +14,8 @@ impl NdbNode {
             LinkEvent::Up { link, peer, name, sender } => {
                 self.links.up(link, Linked { peer, name, sender }, Instant::now());
                 self.step(Input::Up { peer }, fx);
+                // A greeting is for this link: the next of the same turn may be another to the same peer.
+                self.send_all(fx);
                 self.tell_readiness();
             }
             LinkEvent::Messages { link, peer, messages } => {

@@ -76,6 +76,23 @@ fn damaged_bytes_are_never_given_out() {
     assert!(matches!(read, Err(StoreError::Damaged(id)) if id == meta.id));
 }
 
+/// Damaged bytes were dropped and fetched ones stored in one commit: what leaves goes last, and took them with it.
+#[test]
+fn what_is_stored_after_it_was_dropped_stays() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut bench = Bench::open(dir.path(), at(0, 0));
+    let (meta, blob) = segment(1, 1);
+    bench.commit(&[temporary(meta, &blob)], at(0, 5));
+    bench.commit(&[Job::Drop(meta.id), temporary(meta, &blob)], at(0, 6));
+    let held = |bench: &Bench| {
+        let recovered = bench.store.recover().expect("reads");
+        recovered.temporary.contains(&meta)
+    };
+    assert!(held(&bench));
+    bench.commit(&[Job::Drop(meta.id)], at(0, 7));
+    assert!(!held(&bench));
+}
+
 #[test]
 fn a_chain_tells_orders_apart() {
     let ((a, _), (b, _)) = (segment(1, 1), segment(2, 1));

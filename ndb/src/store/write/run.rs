@@ -61,18 +61,24 @@ impl<'j> Run<'j> {
         committed.stored.push(meta.id);
         committed.bytes += blob.as_bytes().len();
         let change = Change::Store { meta, blob, mark: *mark };
-        match mark {
+        let day = match mark {
             Mark::Temporary => {
                 memory.temporary.insert(meta.id, today);
-                self.days.entry(today).or_default().push(change);
+                today
             }
             Mark::Permanent { first, stamp } => {
                 committed.filled = true;
-                if *first >= base {
-                    self.change(*stamp, change);
+                if *first < base {
+                    return;
                 }
+                UtcDay::of(stamp.wall_time())
             }
+        };
+        // What was dropped before does not take what is stored now with it.
+        if let Some(leaving) = self.leave.get_mut(&day) {
+            leaving.retain(|segment| *segment != meta.id);
         }
+        self.days.entry(day).or_default().push(change);
     }
 
     /// A segment without a place goes.
