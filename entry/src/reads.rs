@@ -28,7 +28,7 @@ const REPLAY_READS_PER_ADDRESS_MAX: usize = 8;
 /// Bytes of messages after which a page stops.
 const PAGE_BYTES: usize = 128 << 10;
 /// Reads of pages at a time.
-const PAGE_READS_MAX: usize = 4;
+const PAGE_READS_MAX: usize = 8;
 /// Of these, for one client address.
 const PAGE_READS_PER_ADDRESS_MAX: usize = 2;
 /// What a segment takes beside its records.

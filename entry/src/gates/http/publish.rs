@@ -15,6 +15,7 @@ use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures_util::FutureExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
@@ -147,6 +148,11 @@ async fn take(
     driver.open(info, admitted.permissions().clone());
     let mut rights = admitted.into_rights();
     let topic = Arc::clone(&message.topic.uri);
+    // There may have been no room for that for long, and realms were read anew meanwhile.
+    driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
+    if rights.changed().now_or_never().is_some() {
+        rights.judge_publisher(&topic).map_err(Problem::of_rights)?;
+    }
     driver.publish(message);
     loop {
         driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
