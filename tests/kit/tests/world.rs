@@ -12,8 +12,8 @@ use vixen_kit::world::{Mutant, Stats, World};
 const SEEDS_DEFAULT: u64 = 50;
 /// So many seeds together have everything that is worth proving.
 const SEEDS_MANY: u64 = 2_000;
-/// Seeds tried for one broken rule at most.
-const BROKEN_SEEDS_MAX: u64 = 2_000;
+/// Seeds tried for one broken rule at most. Most are noticed by one of the first fifty.
+const BROKEN_SEEDS_MAX: u64 = 10_000;
 
 fn env_number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

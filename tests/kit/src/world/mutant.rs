@@ -25,8 +25,6 @@ pub enum Mutant {
     DraftBeforeCommit,
     /// Replica: segments without a place are not read at a restart.
     TemporaryForgotten,
-    /// Replica: that placed segments lack their bytes is not read at a restart.
-    MissingForgotten,
     /// Store: damaged bytes are given out.
     DamageUnnoticed,
     /// Order: a feed is followed from the watermark on, not from what is delivered.
@@ -45,7 +43,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Rules around the vote, and those of the other machines.
-    const OTHERS: [Self; 16] = [
+    const OTHERS: [Self; 15] = [
         Self::DraftsForgotten,
         Self::ClockForgotten,
         Self::ReplyBeforeCommit,
@@ -54,7 +52,6 @@ impl Mutant {
         Self::AnswersOneOff,
         Self::DraftBeforeCommit,
         Self::TemporaryForgotten,
-        Self::MissingForgotten,
         Self::DamageUnnoticed,
         Self::FollowsFromAhead,
         Self::TailGoesBy,
