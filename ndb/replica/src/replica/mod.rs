@@ -8,7 +8,7 @@
 //!                  TRIM at once      GENERATE_DRAFT    position, chain, temporary -> permanent
 //! ```
 //! A segment of this group that is placed before its bytes are here is *missing*: peers are asked
-//! ([`upkeep`](crate::upkeep)), and the order goes on without waiting; only tails wait. The order is
+//! (`upkeep`), and the order goes on without waiting; only tails wait. The order is
 //! read beside it, by [`Reader`](vixen_core::order::Reader): what that has placed is an input here.
 //!
 //! Invariants, asserted where they are named:

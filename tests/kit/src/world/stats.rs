@@ -6,6 +6,9 @@ use std::fmt;
 use super::io::Counted;
 use super::judge::Judge;
 
+/// What a few of 2,000 seeds have, or none: tests of the machines alone hold it.
+const RARE: [Counted; 2] = [Counted::LeftBehind, Counted::SentAgain];
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -52,10 +55,11 @@ impl Stats {
         }
     }
 
-    /// What never happened: it is not tested.
+    /// What never happened, though it should have: it is not tested.
     #[must_use]
     pub fn never(&self) -> Vec<String> {
-        let all = Counted::ALL.into_iter().filter(|counted| !self.counts.contains_key(counted));
+        let all = Counted::ALL.into_iter().filter(|counted| !RARE.contains(counted));
+        let all = all.filter(|counted| !self.counts.contains_key(counted));
         all.map(|counted| format!("{counted:?}")).collect()
     }
 }
