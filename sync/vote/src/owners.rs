@@ -114,22 +114,27 @@ impl Owner {
 }
 
 impl OwnerRow {
-    /// What of an owner's elections beyond `after` is forgotten where this is its `row`: up to the
-    /// `first` that is remembered, never more, since what is remembered must reach a peer's feeds.
-    /// Its stamp is an upper bound then; the one after it is elected, so nothing is proposed above it.
+    /// What of an owner's elections beyond `after` is forgotten where this is its `row` and these are
+    /// `known`, in any order: up to the last that is forgotten, never more, since what is remembered
+    /// must reach a peer's feeds. Its stamp is an upper bound then; the one after it is elected, so
+    /// nothing is proposed above it.
     ///
-    /// An election beyond a gap says nothing of what is before it: that is elected as well, and not
-    /// known here, so it is not forgotten. Who took it as settled would drop its vote, and with the
-    /// votes of a quorum the segment.
+    /// Each group lets its elections go by itself, so what is remembered may stand before what is
+    /// forgotten. An election beyond a gap says nothing of what is before it: that is elected as well,
+    /// and not known here, so it is not forgotten. Who took it as settled would drop its vote, and with
+    /// the votes of a quorum the segment.
     #[must_use]
-    pub fn forgotten(after: Seq, first: Option<Elected>, row: Self) -> Option<Self> {
-        let row = match first {
-            Some(first) if first.meta.id.seq <= row.contiguous => {
-                Self { contiguous: first.meta.id.seq.before(), stamp: first.stamp().just_below() }
+    pub fn forgotten(after: Seq, known: &[Elected], row: Self) -> Option<Self> {
+        let known: BTreeMap<Seq, Stamp> =
+            known.iter().map(|elected| (elected.meta.id.seq, elected.stamp())).collect();
+        let mut forgotten = row;
+        for (seq, stamp) in known.range(..=row.contiguous).rev() {
+            if *seq != forgotten.contiguous {
+                break;
             }
-            Some(_) | None => row,
-        };
-        (row.contiguous > after).then_some(row)
+            forgotten = Self { contiguous: seq.before(), stamp: stamp.just_below() };
+        }
+        (forgotten.contiguous > after).then_some(forgotten)
     }
 }
 

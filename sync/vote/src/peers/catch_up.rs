@@ -27,7 +27,7 @@ impl Told {
 }
 
 /// Everything of an owner beyond `after`: the elections that are still known, in the store or
-/// `unwritten`, and where there is a gap before them, that all up to it are settled. `row` is how far
+/// `unwritten`, and where some are forgotten, that all up to the last of these are settled. `row` is how far
 /// the owner is elected, and elections up to `trimmed_to` are forgotten.
 ///
 /// # Errors
@@ -48,10 +48,10 @@ pub fn caught_up<S: Elections>(
         known.extend(batch);
     }
     known.extend(unwritten.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after));
-    let first = known.iter().min_by_key(|elected| elected.meta.id.seq).copied();
+    let forgotten = OwnerRow::forgotten(after, &known, row);
     let resolved = |elected| Message::Feed(FeedMessage::AdvanceSegmentResolved { elected });
     let mut told: Vec<Message> = known.into_iter().map(resolved).collect();
-    if let Some(OwnerRow { contiguous, stamp }) = OwnerRow::forgotten(after, first, row) {
+    if let Some(OwnerRow { contiguous, stamp }) = forgotten {
         told.push(Message::Vote(VoteMessage::OwnerSettled {
             owner,
             contiguous,
@@ -84,6 +84,48 @@ pub fn answer<S: Elections>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orderer::tests::meta;
+    use vixen_core::id::GroupId;
+    use vixen_core::segment::Challenger;
+
+    /// Elections of an owner, by seq, at these stamps; a store that has them.
+    struct Stored(Vec<Elected>);
+
+    impl Elections for Stored {
+        type Error = std::convert::Infallible;
+
+        fn elected_after(&self, _: Stamp, _: usize) -> Result<Vec<Elected>, Self::Error> {
+            unreachable!("an owner is caught up with")
+        }
+
+        fn elected_of(
+            &self,
+            _: OwnerId,
+            after: Seq,
+            limit: usize,
+        ) -> Result<Vec<Elected>, Self::Error> {
+            let beyond = self.0.iter().filter(|elected| elected.meta.id.seq > after);
+            Ok(beyond.take(limit).copied().collect())
+        }
+    }
+
+    /// The World, seed 551: two groups, of which one was behind. Its peers had forgotten the last
+    /// election, not the one before, and told of that alone; a node held its watermark for ever.
+    #[test]
+    fn a_peer_is_told_that_all_is_settled_where_only_the_last_is_forgotten() {
+        let known = Elected {
+            meta: meta(1, 41),
+            challenger: Challenger { stamp: Stamp(141), group: GroupId(1) },
+        };
+        let (owner, row) =
+            (known.meta.id.owner, OwnerRow { contiguous: Seq(42), stamp: Stamp(142) });
+        let store = Stored(vec![known]);
+        let Ok(told) = caught_up(&store, std::iter::empty(), (owner, row), Seq(40), row.stamp);
+        let (contiguous, stamp, trimmed_to) = (row.contiguous, row.stamp, row.stamp);
+        let settled = VoteMessage::OwnerSettled { owner, contiguous, stamp, trimmed_to };
+        let resolved = FeedMessage::AdvanceSegmentResolved { elected: known };
+        assert_eq!(told, [Message::Feed(resolved), Message::Vote(settled)]);
+    }
 
     fn go_on(told: Option<(u64, u64)>, after: u64, contiguous: u64) -> (u64, (u64, u64)) {
         let told = told.map(|(from, to)| Told { from: Seq(from), to: Seq(to) });

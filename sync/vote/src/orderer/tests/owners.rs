@@ -244,20 +244,25 @@ fn an_owner_that_is_forgotten_is_refused_whatever_wall_clocks_say_then() {
 }
 
 #[test]
-fn what_is_forgotten_ends_before_the_first_that_is_remembered_and_at_a_gap() {
-    let elected = |seq| Elected {
-        meta: meta(1, seq),
+fn what_is_forgotten_ends_with_the_last_that_is_not_remembered_and_at_a_gap() {
+    let elected = |seq: &u64| Elected {
+        meta: meta(1, *seq),
         challenger: Challenger { stamp: Stamp(100 + seq), group: GroupId(0) },
     };
     let row = OwnerRow { contiguous: Seq(5), stamp: Stamp(105) };
-    let forgotten = |after, first: Option<u64>| {
-        OwnerRow::forgotten(Seq(after), first.map(elected), row).map(|row| row.contiguous.0)
+    let forgotten = |after, known: &[u64]| {
+        let known: Vec<_> = known.iter().map(elected).collect();
+        OwnerRow::forgotten(Seq(after), &known, row).map(|row| (row.contiguous.0, row.stamp))
     };
-    assert_eq!(forgotten(0, None), Some(5));
-    assert_eq!(forgotten(5, None), None);
-    assert_eq!(forgotten(0, Some(4)), Some(3));
-    assert_eq!(forgotten(3, Some(4)), None);
+    let (all, three) = (Some((5, Stamp(105))), Some((3, Stamp(104).just_below())));
+    assert_eq!(forgotten(0, &[]), all);
+    assert_eq!(forgotten(5, &[]), None);
+    assert_eq!(forgotten(0, &[5, 4]), three);
+    assert_eq!(forgotten(3, &[4, 5]), None);
+    // Of another group, which has come further.
+    assert_eq!(forgotten(3, &[4]), all);
+    assert_eq!(forgotten(0, &[2, 4, 5]), three);
     // The sixth is not known here: nobody may take it as settled.
-    assert_eq!(forgotten(0, Some(7)), Some(5));
-    assert_eq!(forgotten(5, Some(7)), None);
+    assert_eq!(forgotten(0, &[7]), all);
+    assert_eq!(forgotten(5, &[7]), None);
 }
