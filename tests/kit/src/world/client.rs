@@ -1,21 +1,21 @@
-//! A session of an entry of the World: what an entry's client task does for one client, over the shipped
-//! subscriber.
-//!
-//! To be replaced by the one client machine of `entry/broker` when there is one.
+//! A session of an entry of the World: the shipped books of a session, over a queue with the bound that
+//! ships, as the client task of `entry/src/gates/driver.rs` drives them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
 
+use vixen_broker::access::Permissions;
 use vixen_broker::api::{
-    AckLevel, Acknowledged, JoinId, Outgoing, QueueRoom, RequestId, Sent, SessionId, Subscribe,
-    SubscriptionId,
+    AckLevel, Acknowledged, Answer, Origin, Outgoing, Publish, QueueRoom, RequestId, Sent,
+    SessionId, SessionInfo, Subscribe, SubscriptionId,
 };
-use vixen_broker::event::EventBatch;
+use vixen_broker::client::{Ask, Client as Books, Effects, RequestError, Told};
 use vixen_broker::history::{
     HistoryError, HistoryItem, HistoryRequest, ReadId, end_of, messages_of,
 };
-use vixen_broker::replay::{Effects, ReadPart, Subscriber};
+use vixen_broker::replay::ReadPart;
 use vixen_core::id::Position;
-use vixen_core::segment::{Receiver, TopicPattern};
 use vixen_core::wire::TailSegment;
 
 use super::io::{Counted, Fact, Mark, Out};
@@ -23,15 +23,11 @@ use super::mutant::Mutant;
 
 /// What it takes from its queue at a time.
 const BATCH: usize = 16;
-/// Of the UNSUBSCRIBE that follows a subscription that could not begin.
-const OWN_REQUEST: RequestId = RequestId(0);
 
 /// What it tells the core.
 #[derive(Debug)]
 pub(super) enum Word {
-    Subscribe(RequestId, Subscribe),
-    Join(JoinId, Vec<SubscriptionId>),
-    Unsubscribe(RequestId, SubscriptionId),
+    Ask(Ask),
     Read(HistoryRequest),
     Took(ReadId),
     Cancel(ReadId),
@@ -45,22 +41,28 @@ struct Reading {
     segments: Vec<TailSegment>,
 }
 
+/// A subscribe, and which plant of the judge it is for.
+#[derive(Debug)]
+struct Asked {
+    plant: usize,
+    /// As the core has answered.
+    live_from: Position,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Client {
-    session: SessionId,
+    books: Books,
     mutant: Option<Mutant>,
     /// Whose messages it publishes.
     publisher: u32,
-    subscriber: Subscriber,
     room: QueueRoom,
     /// From the core.
     queue: VecDeque<Outgoing>,
     items: VecDeque<(ReadId, HistoryItem)>,
     unwritten_bytes: usize,
     pub(super) to_core: VecDeque<Word>,
-    /// What is asked for, and for which plant.
-    subscribing: BTreeMap<RequestId, (Subscribe, usize)>,
+    asked: BTreeMap<RequestId, Asked>,
     /// Which plant a subscription is of.
     plants: BTreeMap<SubscriptionId, usize>,
     reading: Option<Reading>,
@@ -80,16 +82,15 @@ impl Client {
         mutant: Option<Mutant>,
     ) -> Self {
         Self {
-            session,
+            books: Books::new(Arc::new(info_of(session)), Permissions::OPEN),
             mutant,
             publisher,
-            subscriber: Subscriber::default(),
             room: QueueRoom::new(queue_bytes_max),
             queue: VecDeque::new(),
             items: VecDeque::new(),
             unwritten_bytes: 0,
             to_core: VecDeque::new(),
-            subscribing: BTreeMap::new(),
+            asked: BTreeMap::new(),
             plants: BTreeMap::new(),
             reading: None,
             pauses_until_us: 0,
@@ -98,10 +99,23 @@ impl Client {
         }
     }
 
+    /// Who it is.
+    pub(super) fn info(&self) -> &SessionInfo {
+        self.books.info()
+    }
+
     pub(super) fn subscribe(&mut self, plant: usize, wanted: Subscribe) {
         let request = RequestId(1 + plant as u64);
-        self.subscribing.insert(request, (wanted.clone(), plant));
-        self.to_core.push_back(Word::Subscribe(request, wanted));
+        self.asked.insert(request, Asked { plant, live_from: Position::FIRST });
+        let mut fx = Effects::default();
+        self.books.subscribe(request, wanted, &mut fx);
+        self.to_core.extend(fx.ask.into_iter().map(Word::Ask));
+    }
+
+    /// Its messages are handed to the core.
+    pub(super) fn handed_over(&mut self, messages: &[Publish]) {
+        let bytes = messages.iter().map(Publish::counted_bytes).sum();
+        self.books.on_handed_over(messages.len(), bytes);
     }
 
     /// What the core sends: queued, unless it is events without room.
@@ -129,7 +143,7 @@ impl Client {
     }
 
     fn may_take(&self) -> bool {
-        !self.subscriber.is_blocked() || self.mutant == Some(Mutant::LiveBeforeLast)
+        !self.books.is_blocked() || self.mutant == Some(Mutant::LiveBeforeLast)
     }
 
     /// Whether there is anything to do, now or at a time.
@@ -154,14 +168,14 @@ impl Client {
             }
             let Some(outgoing) = self.queue.pop_front() else { break };
             self.unwritten_bytes += outgoing.queued_bytes();
-            self.on_outgoing(outgoing, out);
+            self.on_outgoing(now_us, outgoing, out);
         }
         while let Some((read, item)) = self.items.pop_front() {
             self.on_item(now_us, read, item, out);
         }
         if self.reading.is_none()
             && self.pauses_until_us <= now_us
-            && let Some(request) = self.subscriber.next_read()
+            && let Some(request) = self.books.next_read()
         {
             let limit = request.limit;
             self.reading = Some(Reading { limit, read: None, segments: Vec::new() });
@@ -169,58 +183,31 @@ impl Client {
         }
     }
 
-    fn on_outgoing(&mut self, outgoing: Outgoing, out: &mut Out) {
-        match outgoing {
-            Outgoing::Events(batch) => self.put_events(&batch, true, out),
-            Outgoing::Subscribed { request, subscription, live_from, end } => {
-                let Some((wanted, plant)) = self.subscribing.remove(&request) else { return };
-                let is_live = self.subscriber.subscribed(subscription, &wanted, live_from, end);
-                self.plants.insert(subscription, plant);
-                if is_live {
-                    out.facts.push(Fact::Begins { plant, from: live_from });
+    fn on_outgoing(&mut self, now_us: u64, mut outgoing: Outgoing, out: &mut Out) {
+        match &mut outgoing {
+            Outgoing::Subscribed { request, live_from, .. } => {
+                if let Some(asked) = self.asked.get_mut(request) {
+                    asked.live_from = *live_from;
                 }
             }
-            Outgoing::Joined { join, from } => {
+            Outgoing::Joined { from, .. } => {
                 out.count(Counted::Joined);
-                let from = match self.mutant {
-                    Some(Mutant::JoinedTooEarly) => Position(from.0.saturating_sub(1).max(1)),
-                    _ => from,
-                };
-                self.subscriber.on_joined(join, from);
-            }
-            Outgoing::Lagging { from, subscriptions } => {
-                if !subscriptions.is_empty() {
-                    out.count(Counted::Lagged);
-                }
-                self.subscriber.on_lagging(from, &subscriptions);
-            }
-            Outgoing::Resolved { answers, .. } => {
-                for (request, answer) in answers {
-                    let number = u32::try_from(request.0).expect("a number of a message");
-                    let mark = Mark { publisher: self.publisher, number };
-                    out.facts.push(match answer {
-                        Ok(Acknowledged::Canonical(place)) => Fact::Answered {
-                            mark,
-                            level: AckLevel::Canonical,
-                            place: Some((self.told(place.position), place.id)),
-                        },
-                        Ok(Acknowledged::Durable { .. }) => {
-                            Fact::Answered { mark, level: AckLevel::Durable, place: None }
-                        }
-                        Err(_no_quorum) => Fact::NotAnswered { mark },
-                    });
+                if self.mutant == Some(Mutant::JoinedTooEarly) {
+                    *from = Position(from.0.saturating_sub(1).max(1));
                 }
             }
-            Outgoing::Unsubscribed { .. } | Outgoing::Refused { request: OWN_REQUEST, .. } => {}
-            Outgoing::Refused { error, .. } => panic!("nothing is bounded here: {error}"),
+            Outgoing::Lagging { subscriptions, .. } if !subscriptions.is_empty() => {
+                out.count(Counted::Lagged);
+            }
+            Outgoing::Lagging { .. }
+            | Outgoing::Events(_)
+            | Outgoing::Resolved { .. }
+            | Outgoing::Unsubscribed { .. }
+            | Outgoing::Refused { .. } => {}
         }
-    }
-
-    fn told(&self, position: Position) -> Position {
-        match self.mutant {
-            Some(Mutant::AnswersOneOff) => position.plus(1),
-            _ => position,
-        }
+        let mut fx = Effects::default();
+        self.books.on_outgoing(outgoing, &mut fx);
+        self.settle(now_us, fx, out);
     }
 
     fn on_item(&mut self, now_us: u64, read: ReadId, item: HistoryItem, out: &mut Out) {
@@ -248,21 +235,16 @@ impl Client {
             HistoryItem::Failed(error) => Err(error),
         };
         self.reading = None;
-        self.on_read(now_us, outcome, out);
+        let mut fx = Effects::default();
+        self.books.on_read(outcome, &mut fx);
+        self.settle(now_us, fx, out);
     }
 
-    fn on_read(&mut self, now_us: u64, outcome: Result<ReadPart, HistoryError>, out: &mut Out) {
-        let fx: Effects = self.subscriber.on_read(outcome);
-        for batch in &fx.batches {
-            self.put_events(batch, false, out);
-        }
-        for (subscription, error) in fx.refused {
-            if let Some(plant) = self.plants.remove(&subscription) {
-                note_dropped(plant, &error, out);
-            }
-            self.to_core.push_back(Word::Unsubscribe(OWN_REQUEST, subscription));
-            self.is_over = true;
-        }
+    /// Does what the books owe: the core is told, then the client.
+    fn settle(&mut self, now_us: u64, fx: Effects, out: &mut Out) {
+        assert_eq!(fx.left_out, 0, "all messages are of this version");
+        self.to_core.extend(fx.ask.into_iter().map(Word::Ask));
+        fx.told.into_iter().for_each(|told| self.on_told(told, out));
         if let Some(error) = fx.lost {
             // All that it was to get next is gone.
             for plant in self.plants.values() {
@@ -270,25 +252,75 @@ impl Client {
             }
             self.is_over = true;
         }
-        if let Some((join, subscriptions)) = fx.join {
-            self.to_core.push_back(Word::Join(join, subscriptions));
-        }
         if let Some(pause) = fx.pause {
             let pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX / 2);
             self.pauses_until_us = now_us + pause_us;
         }
     }
 
-    fn put_events(&mut self, batch: &EventBatch, is_live: bool, out: &mut Out) {
-        let receiver = Receiver { session: self.session.0, authid: "a", authrole: "anonymous" };
-        let mut ended = Vec::new();
-        for index in self.subscriber.take(batch, is_live, &receiver, &mut ended) {
-            let event = &batch.events()[index];
-            let plant = self.plants.get(&event.subscription).copied();
-            let plant = plant.expect("events come of subscriptions that are known");
-            let (position, mark) = (event.position, Mark::of(&event.payload));
-            out.facts.push(Fact::Event { plant, position, mark });
+    fn on_told(&mut self, told: Told, out: &mut Out) {
+        match told {
+            Told::Events { batch, taken } => {
+                for index in taken {
+                    let event = &batch.events()[index];
+                    let plant = self.plants.get(&event.subscription).copied();
+                    let plant = plant.expect("C2: events come of what stands");
+                    let (position, mark) = (event.position, Mark::of(&event.payload));
+                    out.facts.push(Fact::Event { plant, position, mark });
+                }
+            }
+            Told::Resolved(answers) => {
+                out.facts.extend(answers.into_iter().map(|answer| self.answered(answer)));
+            }
+            Told::Subscribed { request, subscription, .. } => {
+                let Asked { plant, live_from } =
+                    self.asked.remove(&request).expect("C1: each request is answered once");
+                self.plants.insert(subscription, plant);
+                out.facts.push(Fact::Begins { plant, from: live_from });
+            }
+            Told::Refused { request, error: RequestError::History(error), .. } => {
+                let asked = self.asked.remove(&request).expect("C1: each request is answered once");
+                note_dropped(asked.plant, &error, out);
+                self.is_over = true;
+            }
+            Told::Refused { error, .. } => panic!("nothing is bounded here: {error}"),
+            Told::Unsubscribed { .. } | Told::Ended { .. } => {
+                panic!("nobody has asked for the end of a subscription: {told:?}")
+            }
         }
+    }
+
+    fn answered(&self, (request, answer): Answer) -> Fact {
+        let number = u32::try_from(request.0).expect("a number of a message");
+        let mark = Mark { publisher: self.publisher, number };
+        match answer {
+            Ok(Acknowledged::Canonical(place)) => {
+                let position = match self.mutant {
+                    Some(Mutant::AnswersOneOff) => place.position.plus(1),
+                    _ => place.position,
+                };
+                let place = Some((position, place.id));
+                Fact::Answered { mark, level: AckLevel::Canonical, place }
+            }
+            Ok(Acknowledged::Durable { .. }) => {
+                Fact::Answered { mark, level: AckLevel::Durable, place: None }
+            }
+            Err(_no_quorum) => Fact::NotAnswered { mark },
+        }
+    }
+}
+
+/// An anonymous session of the realm of all.
+fn info_of(session: SessionId) -> SessionInfo {
+    SessionInfo {
+        session,
+        realm: "r".into(),
+        authid: "a".into(),
+        authrole: "anonymous".into(),
+        authmethod: "anonymous",
+        authprovider: "static",
+        origin: Origin { client: IpAddr::from([10, 0, 0, 1]), site: None },
+        is_announced: false,
     }
 }
 
@@ -305,9 +337,4 @@ fn note_dropped(plant: usize, error: &HistoryError, out: &mut Out) {
             panic!("a place that a client was told is called another order's: {error}")
         }
     }
-}
-
-/// Subscribes one pattern of the realm of all.
-pub(super) fn pattern(uri: &str, matching: vixen_core::segment::Match) -> TopicPattern {
-    TopicPattern::new("r", uri, matching)
 }

@@ -41,7 +41,7 @@ enum Kind {
 pub(super) struct Skew {
     off_ms: i64,
     drift: i64,
-    /// Since when it drifts, in milliseconds of true time.
+    /// Since when it drifts, in milliseconds since the World began.
     since_ms: u64,
 }
 
@@ -50,7 +50,7 @@ impl Skew {
         Self { off_ms, drift, since_ms }
     }
 
-    /// What is added to true time.
+    /// What is added to true time, so many milliseconds after the World began.
     pub(super) const fn at(self, now_ms: u64) -> i64 {
         self.off_ms.saturating_add(
             self.drift.saturating_mul(now_ms.saturating_sub(self.since_ms).cast_signed()),

@@ -7,18 +7,22 @@ use rand::rngs::StdRng;
 
 use vixen_broker::api::SessionId;
 use vixen_core::id::{NdbId, Stamp};
+use vixen_core::order::Placed;
+use vixen_core::time::{UtcDay, WallTime};
 use vixen_core::wire::{DraftMessage, Message};
 
 use super::clocks::Skew;
 use super::hosts::{Host, Machine};
-use super::io::{Arrived, Name};
+use super::io::{Arrived, Name, Room};
 use super::sync::Crash;
-use super::{Event, START_MS, World};
+use super::{Event, World};
 
 /// Who hears nothing for so long takes note of it: some say at once, some late.
 const SILENT_US: std::ops::Range<u64> = 150_000..500_000;
 /// A cut that lasts for longer than this ends its links.
 const CLOSE_US: std::ops::Range<u64> = 100_000..2_000_000;
+/// Fewer than owners that are idle are remembered for.
+const DAYS_MAX: u64 = 6;
 
 /// What a seed has of which fault.
 #[derive(Debug)]
@@ -33,10 +37,10 @@ pub(super) struct Plan {
     pub(super) write_us_max: u64,
     /// About how long there is between two faults.
     pause_us: u64,
-    /// Retention drops the beginning of the order.
-    drops: bool,
-    /// It has dropped what was elected up to then.
-    pub(super) too_old: Stamp,
+    /// Days go by, and retention drops the older ones.
+    pub(super) drops: bool,
+    /// So many have gone by.
+    pub(super) days: u64,
     cuts: u64,
 }
 
@@ -52,7 +56,7 @@ impl Plan {
             write_us_max: [200, 5_000, 60_000][rng.random_range(0..3)],
             pause_us: [20_000, 60_000, 200_000][rng.random_range(0..3)],
             drops: rng.random_range(0..3) == 0,
-            too_old: Stamp::ZERO,
+            days: 0,
             cuts: 0,
         }
     }
@@ -81,6 +85,7 @@ impl World {
         }
         match self.rng.random_range(0..100) {
             _ if self.clocks.leap_weeks() && self.rng.random_bool(0.4) => self.leap(),
+            _ if self.plan.drops && self.rng.random_bool(0.2) => self.next_day(),
             0..12 => self.crash_one(|name| matches!(name, Name::Sync(_))),
             12..24 => self.crash_one(|name| matches!(name, Name::Ndb(_))),
             24..28 => self.crash_one(|name| matches!(name, Name::Entry(_))),
@@ -93,7 +98,7 @@ impl World {
             70..76 => self.damage(),
             76..80 => self.fill_disk(),
             80..84 => self.stall_disk(),
-            84..90 => self.retain(),
+            84..88 => self.take_away(),
             _ => self.cut_client(),
         }
         let after_us = self.rng.random_range(1..2 * self.plan.pause_us);
@@ -114,6 +119,22 @@ impl World {
 
     /// A process ends. What is not on disk is lost, and its peers learn of it in their own time.
     pub(super) fn crash(&mut self, name: Name) {
+        let away_us = if self.is_faulty { 500_000 } else { 20_000 };
+        self.crash_for(name, 1_000..away_us);
+    }
+
+    /// A storage node is away for long. Not where clocks leap by weeks: what it alone has may come back when
+    /// some nodes have forgotten its owner, and others drafted it in another week.
+    fn take_away(&mut self) {
+        if self.clocks.leap_weeks() {
+            return;
+        }
+        if let Some(name) = self.one_of(|name| matches!(name, Name::Ndb(_))) {
+            self.crash_for(name, 500_000..3_000_000);
+        }
+    }
+
+    fn crash_for(&mut self, name: Name, away_us: std::ops::Range<u64>) {
         let Some(host) = self.hosts.get_mut(&name) else { return };
         if !host.is_up {
             return;
@@ -138,8 +159,7 @@ impl World {
         if matches!(name, Name::Entry(_)) {
             self.entry_gone(name);
         }
-        let away_us = if self.is_faulty { 500_000 } else { 20_000 };
-        let after_us = self.rng.random_range(1_000..away_us);
+        let after_us = self.rng.random_range(away_us);
         self.at(after_us, Event::Start { name });
     }
 
@@ -232,7 +252,7 @@ impl World {
         let Name::Sync(id) = name else { return };
         let (off_ms, drift) = self.clocks.set_one(id.0.into(), &mut self.rng);
         self.note(|| format!("the clock of {name:?} is off by {off_ms} ms, {drift} ms a ms"));
-        let since_ms = START_MS + self.now_us / 1_000;
+        let since_ms = self.now_us / 1_000;
         if let Some(host) = self.hosts.get_mut(&name) {
             host.skew = Skew::set(off_ms, drift, since_ms);
         }
@@ -273,17 +293,28 @@ impl World {
         }
     }
 
+    /// A disk has less than its reserve, or no room at all.
     fn fill_disk(&mut self) {
-        let Some(name) = self.one_of(|name| matches!(name, Name::Ndb(_))) else { return };
-        self.note(|| format!("the disk of {name:?} is full"));
-        self.arrive(name, Arrived::DiskFull { is_full: true });
-        let after_us = self.rng.random_range(10_000..500_000);
+        let Some(name) = self.one_of(|name| !matches!(name, Name::Entry(_))) else { return };
+        let room = [Room::Low, Room::Little, Room::Nothing][self.rng.random_range(0..3)];
+        self.note(|| format!("the disk of {name:?}: room {room:?}"));
+        self.set_room(name, room);
+        let after_us = self.rng.random_range(10_000..1_000_000);
         self.at(after_us, Event::HasRoom { name });
+    }
+
+    pub(super) fn set_room(&mut self, name: Name, room: Room) {
+        match self.hosts.get_mut(&name).map(|host| &mut host.machine) {
+            Some(Machine::Ndb(node)) => node.disk.room = room,
+            Some(Machine::Sync(node)) => node.disk.room = room,
+            Some(Machine::Entry(_)) | None => {}
+        }
     }
 
     fn stall_disk(&mut self) {
         let Some(name) = self.one_of(|name| matches!(name, Name::Ndb(_))) else { return };
-        let stall_us = self.rng.random_range(10_000..500_000);
+        let stall_us = [50_000, 500_000, 3_000_000][self.rng.random_range(0..3)];
+        let stall_us = self.rng.random_range(10_000..stall_us);
         self.note(|| format!("the disk of {name:?} stalls for {} ms", stall_us / 1_000));
         let until_us = self.now_us + stall_us;
         if let Some(host) = self.hosts.get_mut(&name) {
@@ -291,19 +322,32 @@ impl World {
         }
     }
 
-    /// Retention drops the beginning of the order where it is on disk: who is further behind has to go
-    /// on without.
-    fn retain(&mut self) {
+    /// It is the next day, where the last one has had its messages: storage nodes keep that one and this.
+    /// Who is further behind than that when they have dropped the others has to go on without.
+    fn next_day(&mut self) {
+        let day_of = |placed: &Placed| UtcDay::of(placed.elected.stamp().wall_time());
         let order = self.judge.order();
-        if !self.plan.drops || order.is_empty() {
+        let (Some(last), today) = (order.last(), UtcDay::of(WallTime(self.true_ms()))) else {
+            return;
+        };
+        let may = self.plan.drops && self.plan.days < DAYS_MAX && !self.clocks.leap_weeks();
+        if !may || day_of(last) != today {
             return;
         }
-        let upto = order[self.rng.random_range(0..order.len())].elected.stamp();
-        let upto = upto.min(self.kept_by_majorities());
-        self.plan.too_old = self.plan.too_old.max(upto);
-        self.note(|| format!("what was elected up to {upto:?} is too old"));
-        for name in self.names_up(|name| matches!(name, Name::Ndb(_))) {
-            self.arrive(name, Arrived::TooOld { upto });
+        let begins = order.partition_point(|placed| day_of(placed) < today);
+        let dropped = order[..begins].last().map_or(Stamp::ZERO, |last| last.elected.stamp());
+        if self.kept_by_majorities() >= dropped {
+            self.plan.days += 1;
+            self.note(|| "a day goes by".to_owned());
+            // Who starts looks at its days at once, and tells the others.
+            for name in self.names_up(|name| matches!(name, Name::Ndb(_))) {
+                if self.rng.random_bool(0.3) {
+                    self.crash_for(name, 1_000..20_000);
+                }
+            }
+            for name in self.names_up(|_| true) {
+                self.arrange_due(name);
+            }
         }
     }
 
@@ -400,9 +444,7 @@ impl World {
             host.disk_free_at_us = self.now_us;
         }
         for name in self.hosts.keys().copied().collect::<Vec<_>>() {
-            if matches!(name, Name::Ndb(_)) {
-                self.at(1_000, Event::HasRoom { name });
-            }
+            self.at(1_000, Event::HasRoom { name });
             self.at(1_000, Event::Start { name });
             self.arrange_due(name);
         }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Instant;
 
 use vixen_broker::api::{AckLevel, Publish, SessionId};
-use vixen_core::id::{NdbId, OwnerId, PermanentId, Position, Stamp, SyncId};
+use vixen_core::id::{NdbId, OwnerId, PermanentId, Position, SyncId};
 use vixen_core::order::Placed;
-use vixen_core::segment::{Elected, SegmentMeta, Topic};
+use vixen_core::segment::{Elected, Records, SegmentMeta, Topic};
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, PeerId};
 
 /// A process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,23 +39,40 @@ pub(super) struct Now {
     pub(super) us: u64,
 }
 
+impl Now {
+    /// When it will be that time, by the same number.
+    pub(super) fn us_of(self, at: Instant) -> u64 {
+        let wait = at.saturating_duration_since(self.instant).as_micros();
+        self.us.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))
+    }
+}
+
+/// How much room a disk has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Room {
+    #[default]
+    Enough,
+    /// Less than its reserve.
+    Low,
+    /// So little that storage nodes fetch nothing.
+    Little,
+    /// None: what is to be written waits.
+    Nothing,
+}
+
 /// What has come to a node since its last turn.
 #[derive(Debug)]
 pub(super) enum Arrived {
-    /// A new link, which has lost what was said on the one before; and whose, if it is an entry's.
-    Up { peer: Name, owner: Option<OwnerId> },
+    /// A new link, which has lost what was said on the one before; and whose.
+    Up { name: Name, peer: PeerId },
     /// The link is gone.
-    Down { peer: Name },
+    Down { name: Name },
     /// Nothing comes on the link any more, or something comes again.
-    Silent { peer: Name, is_silent: bool },
+    Silent { name: Name, is_silent: bool },
     /// Said on the present link.
     Message { from: Name, message: Message },
     /// Of a storage node: so many of its oldest jobs are on disk.
     Written { jobs: usize },
-    /// Of a storage node: there is no room on its disk, or there is again.
-    DiskFull { is_full: bool },
-    /// Of a storage node: what was elected up to this stamp is too old to be kept.
-    TooOld { upto: Stamp },
     /// Of a sync node: a look for owners that are idle; those of linked entries are kept, or not.
     ExpireOwners { keeps: bool },
     /// Of an entry: what one of its sessions asks.
@@ -114,6 +131,11 @@ pub(super) enum Counted {
     Rebased,
     LeftBehind,
     Trimmed,
+    Extended,
+    DiskStalled,
+    Offered,
+    SyncStalled,
+    SyncFull,
     Renewed,
     SentAgain,
     Refused,
@@ -121,7 +143,7 @@ pub(super) enum Counted {
 }
 
 impl Counted {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Ballot,
         Self::ByRows,
         Self::Fetched,
@@ -133,6 +155,11 @@ impl Counted {
         Self::Rebased,
         Self::LeftBehind,
         Self::Trimmed,
+        Self::Extended,
+        Self::DiskStalled,
+        Self::Offered,
+        Self::SyncStalled,
+        Self::SyncFull,
         Self::Renewed,
         Self::SentAgain,
         Self::Refused,
@@ -148,6 +175,13 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// What the records of a segment say.
+    pub(super) fn all_of(topics: &[Topic], records: &[u8]) -> Vec<(Topic, Self)> {
+        let each = Records::new(records);
+        each.map(|record| (topics[usize::from(record.topic)].clone(), Self::of(record.payload)))
+            .collect()
+    }
+
     /// As a payload.
     pub(super) fn payload(self) -> bytes::Bytes {
         let mut bytes = Vec::with_capacity(8);
@@ -176,6 +210,8 @@ pub(super) struct Out {
     pub(super) facts: Vec<Fact>,
     /// Jobs that were handed to the disk.
     pub(super) jobs: usize,
+    /// All links of the process are to be made anew.
+    pub(super) unlinks: bool,
     /// The process ends by itself.
     pub(super) ends: bool,
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vixen_core::wire::Message;
+use vixen_core::wire::{Message, PeerId};
 
 use super::io::Name;
 
@@ -21,6 +21,8 @@ pub(super) type End = usize;
 #[derive(Debug)]
 struct Link {
     ends: [Name; 2],
+    /// As whom each end comes.
+    peers: [PeerId; 2],
     /// The end knows of it.
     is_up: [bool; 2],
     /// The end is done with it.
@@ -85,11 +87,17 @@ impl Links {
     }
 
     /// A new link is made; each end learns of it at its time.
-    pub(super) fn make(&mut self, ends: [Name; 2], up_us: [u64; 2]) -> LinkNumber {
+    pub(super) fn make(
+        &mut self,
+        ends: [Name; 2],
+        peers: [PeerId; 2],
+        up_us: [u64; 2],
+    ) -> LinkNumber {
         self.last += 1;
         let number = LinkNumber(self.last);
         let link = Link {
             ends,
+            peers,
             is_up: [false; 2],
             is_down: [false; 2],
             is_silent: [false; 2],
@@ -104,6 +112,11 @@ impl Links {
     pub(super) fn ends(&self, number: LinkNumber, end: End) -> Option<(Name, Name)> {
         let link = self.links.get(&number)?;
         Some((link.ends[end], link.ends[1 - end]))
+    }
+
+    /// Who is opposite to an end.
+    pub(super) fn peer(&self, number: LinkNumber, end: End) -> Option<PeerId> {
+        self.links.get(&number).map(|link| link.peers[1 - end])
     }
 
     /// Whether a link of the two is known to either, and not done with.
@@ -213,6 +226,13 @@ impl Links {
     pub(super) fn is_current(&self, number: LinkNumber, end: End) -> bool {
         let ends = self.ends(number, end);
         ends.is_some_and(|(own, peer)| self.current.get(&(own, peer)) == Some(&number))
+    }
+
+    /// The links that a process has at present: its ends of them.
+    pub(super) fn of(&self, name: Name) -> Vec<(LinkNumber, End)> {
+        let own = self.current.iter().filter(|((own, _), _)| *own == name);
+        let end_of = |number| Some(usize::from(self.links.get(number)?.ends[1] == name));
+        own.filter_map(|(_, number)| Some((*number, end_of(number)?))).collect()
     }
 
     /// All links that both ends know.

@@ -9,7 +9,7 @@ use vixen_broker::history::RefPoint;
 use vixen_core::id::Position;
 use vixen_core::segment::{Encoding, Match, RecordFlags, Topic, TopicPattern};
 
-use super::client::{Client, pattern};
+use super::client::Client;
 use super::io::{Ask, Mark, Name};
 use super::{Event, World};
 
@@ -250,4 +250,9 @@ impl World {
     pub(super) fn is_alive(&self, session: SessionId) -> bool {
         self.people.sessions.get(&session).is_some_and(|one| !one.is_cut)
     }
+}
+
+/// Of the one realm.
+fn pattern(uri: &str, matching: Match) -> TopicPattern {
+    TopicPattern::new("r", uri, matching)
 }

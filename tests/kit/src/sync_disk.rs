@@ -1,26 +1,26 @@
-//! What a sync node of the World has on disk: the rows of the vote.
+//! What a sync node has on disk of the vote: its rows, written as the store of `sync/src/store` writes them.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use vixen_core::id::{GroupId, OwnerId, SegmentId, Seq, Stamp};
+use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
-use vixen_vote::{Elections, OwnerRow, Recovered, VoteState, Write};
+use vixen_vote::{Batch, Disk, Elections, OwnerRow, Recovered, VoteState, Write};
 
-/// See the module.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SyncDisk {
-    pub(super) ceiling: Stamp,
+/// See the module. Where a test needs more, as room that ends, it wraps this.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SyncDisk {
+    ceiling: Stamp,
     votes: BTreeMap<SegmentId, VoteState>,
     elected: BTreeMap<SegmentId, Elected>,
     owners: BTreeMap<OwnerId, OwnerRow>,
-    pub(super) trimmed_to: Stamp,
+    trimmed_to: Stamp,
     forgotten_to: WallTime,
 }
 
 impl SyncDisk {
-    pub(super) fn apply(&mut self, write: Write) {
+    fn put(&mut self, write: Write) {
         match write {
             Write::Vote(vote) => {
                 self.votes.insert(vote.meta.id, vote);
@@ -38,8 +38,8 @@ impl SyncDisk {
             Write::DropOwner(owner) => {
                 self.owners.remove(&owner);
                 self.votes.retain(|id, _| id.owner != owner);
-                let made = owner.made_at().expect("one without a time is not forgotten");
-                self.forgotten_to = self.forgotten_to.max(made);
+                self.forgotten_to =
+                    self.forgotten_to.max(owner.made_at().unwrap_or(WallTime(u64::MAX)));
             }
         }
     }
@@ -49,8 +49,9 @@ impl SyncDisk {
         *known = (*known).max(row);
     }
 
-    /// As the store does: elections of an owner that is forgotten do not bring it back.
-    pub(super) fn recover(&self) -> Recovered {
+    /// What a start finds. Elections of an owner that is forgotten do not bring it back.
+    #[must_use]
+    pub fn recover(&self) -> Recovered {
         let beyond = |(id, elected): (&SegmentId, &Elected)| {
             let row = self.owners.get(&id.owner)?;
             (id.seq > row.contiguous).then_some((*id, elected.stamp()))
@@ -64,23 +65,46 @@ impl SyncDisk {
         }
     }
 
-    pub(super) fn elected(&self) -> impl Iterator<Item = &Elected> {
-        self.elected.values()
+    /// Elections up to here are forgotten.
+    #[must_use]
+    pub const fn trimmed_to(&self) -> Stamp {
+        self.trimmed_to
     }
 
-    /// Forgets elections up to a stamp that W nodes of their group have applied, as far as owners are
-    /// elected without a gap.
-    pub(super) fn forget(&mut self, upto: Stamp, floors: &BTreeMap<GroupId, Stamp>) {
-        let owners = &self.owners;
-        let goes = |id: &SegmentId, elected: &Elected| {
-            let floor = floors.get(&elected.challenger.group);
-            elected.stamp() <= upto
-                && floor.is_some_and(|floor| elected.stamp() <= *floor)
-                && owners.get(&id.owner).is_none_or(|row| id.seq <= row.contiguous)
-        };
-        let gone = self.elected.extract_if(.., |id, elected| goes(id, elected));
+    /// How many elections there are.
+    #[must_use]
+    pub fn elections(&self) -> usize {
+        self.elected.len()
+    }
+
+    /// Whether a segment is known elected.
+    #[must_use]
+    pub fn is_elected(&self, segment: SegmentId) -> bool {
+        self.elected.contains_key(&segment)
+    }
+
+    /// Forgets elections up to a stamp, those that may go.
+    pub fn forget(&mut self, upto: Stamp, may_go: impl Fn(&Elected) -> bool) {
+        let goes = |elected: &Elected| elected.stamp() <= upto && may_go(elected);
+        let gone = self.elected.extract_if(.., |_, elected| goes(elected));
         let newest = gone.map(|(_, elected)| elected.stamp()).max().unwrap_or_default();
         self.trimmed_to = self.trimmed_to.max(newest);
+    }
+
+    /// Only what peers can ask for: for a node that cannot crash any more.
+    #[must_use]
+    pub fn reduced(self) -> Self {
+        Self { elected: self.elected, ..Self::default() }
+    }
+}
+
+impl Disk for SyncDisk {
+    type Error = Infallible;
+
+    fn write(&mut self, batch: &Batch) -> Result<bool, Infallible> {
+        batch.writes.iter().for_each(|write| self.put(*write));
+        self.trimmed_to = self.trimmed_to.max(batch.trimmed_to.unwrap_or_default());
+        Ok(true)
     }
 }
 
@@ -88,8 +112,8 @@ impl Elections for SyncDisk {
     type Error = Infallible;
 
     fn elected_after(&self, after: Stamp, limit: usize) -> Result<Vec<Elected>, Infallible> {
-        let mut known: Vec<_> =
-            self.elected().filter(|elected| elected.stamp() > after).copied().collect();
+        let known = self.elected.values().filter(|elected| elected.stamp() > after);
+        let mut known: Vec<Elected> = known.copied().collect();
         known.sort_unstable_by_key(Elected::stamp);
         known.truncate(limit);
         Ok(known)
