@@ -287,7 +287,8 @@ impl Delivery {
         self.begin_order(next);
         let Some(tail) = self.tails.get_mut(&from.group) else { return };
         let Some(count) = tail.opened(now, from, next) else { return };
-        if count > 0 {
+        // Without interest, nothing was wanted of what it lost.
+        if count > 0 && self.subscriptions.has_interest() {
             fx.notes.push(Note::PositionsMissed { from, count });
             self.leave_out_all(next, fx);
         }

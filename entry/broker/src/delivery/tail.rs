@@ -187,17 +187,25 @@ impl Tail {
         }
     }
 
-    /// Takes `TailOpened`. Returns the number of positions that the replica cannot give, or `None`
-    /// when it answers a `FollowTail` before the last.
+    /// Takes `TailOpened`: the answer to a `FollowTail`, or the word that the replica has lost what comes next.
+    /// Returns the number of positions that it cannot give, or `None` when it answers a `FollowTail`
+    /// before the last.
     pub(super) fn opened(&mut self, now: WallTime, from: NdbId, next: Position) -> Option<u64> {
-        if let Some(unanswered) = self.up.get_mut(&from) {
+        let is_answer = self.up.get_mut(&from).is_some_and(|unanswered| {
+            let is_asked = *unanswered > 0;
             *unanswered = unanswered.saturating_sub(1);
-        }
+            is_asked
+        });
         if !self.is_open_at(from) {
             return None;
         }
-        self.applied = self.applied.max(self.asked);
-        let missed = self.asked_from.map_or(0, |asked| next.0.saturating_sub(asked.0));
+        let wanted = if is_answer {
+            self.applied = self.applied.max(self.asked);
+            self.asked_from
+        } else {
+            self.next
+        };
+        let missed = wanted.map_or(0, |wanted| next.0.saturating_sub(wanted.0));
         self.waits_since = Some(now);
         self.raise(now, from, next);
         Some(missed)

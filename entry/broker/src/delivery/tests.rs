@@ -392,6 +392,17 @@ fn a_lost_replica_is_replaced_from_the_next_position() {
 }
 
 #[test]
+fn a_replica_that_loses_what_comes_next_leaves_no_gap_unsaid() {
+    let mut bench = Bench::subscribed();
+    bench.segment(0, 10, &[("t", 0, b"[1]")]);
+    // Nobody asked: its only copy of 11 to 14 is gone, and it goes on behind them.
+    let fx = bench.opened(0, 15);
+    assert_eq!(fx.notes, [Note::PositionsMissed { from: ndb(0), count: 4 }]);
+    assert_eq!(words(&fx), [(7, Word::Lagging(11, vec![1]))]);
+    assert_eq!(bench.opened(0, 15).notes, [], "said once");
+}
+
+#[test]
 fn a_silent_replica_is_left_and_what_it_says_later_is_not_taken() {
     let mut bench = Bench::subscribed();
     bench.segment(0, 10, &[("t", 0, b"[1]")]);
