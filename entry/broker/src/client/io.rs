@@ -129,6 +129,9 @@ pub enum RequestError {
     /// It cannot begin where it was to.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// Another request of this id waits for its answer.
+    #[error("another request of this id still waits for its answer; number requests from 1 on")]
+    Repeated,
     /// It was over before it stood.
     #[error("it ended before it began")]
     Ended(EndReason),

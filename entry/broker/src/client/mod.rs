@@ -18,7 +18,7 @@
 
 mod io;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vixen_core::id::Position;
@@ -43,8 +43,6 @@ pub struct Client {
     subscriber: Subscriber,
     /// Subscribes without an answer of the broker, oldest first.
     subscribing: Vec<(RequestId, Subscribe)>,
-    /// Those of them that may not stand any more.
-    revoked: BTreeSet<RequestId>,
     /// Subscribes that wait for the first read, and where the order ended when the broker took them.
     announcing: BTreeMap<SubscriptionId, Vec<(RequestId, Position)>>,
     /// Unsubscribes without an answer, oldest first.
@@ -65,7 +63,6 @@ impl Client {
             permissions,
             subscriber: Subscriber::default(),
             subscribing: Vec::new(),
-            revoked: BTreeSet::new(),
             announcing: BTreeMap::new(),
             unsubscribing: Vec::new(),
             leaving: VecDeque::new(),
@@ -119,20 +116,28 @@ impl Client {
         self.bytes_in_flight += bytes;
     }
 
-    /// The client subscribes.
+    /// The client subscribes. Its request's id is of no request that waits, or it is refused: which of two an
+    /// answer is for could not be told.
     pub fn subscribe(&mut self, request: RequestId, wanted: Subscribe, fx: &mut Effects) {
+        if self.subscribing.iter().any(|(waits, _)| *waits == request) {
+            return refuse(request, RequestError::Repeated, fx);
+        }
         let (pattern, mode) = (wanted.pattern.clone(), wanted.mode());
         fx.ask.push(Ask::Subscribe { request, pattern, mode });
         self.subscribing.push((request, wanted));
     }
 
-    /// The client unsubscribes.
+    /// The client unsubscribes, with a request's id as [`subscribe`](Self::subscribe) wants it.
     pub fn unsubscribe(
         &mut self,
         request: RequestId,
         subscription: SubscriptionId,
         fx: &mut Effects,
     ) {
+        if self.unsubscribing.iter().any(|(waits, _)| *waits == request) {
+            let (kind, error) = (RequestKind::Unsubscribe, RequestError::Repeated);
+            return fx.told.push(Told::Refused { request, kind, error });
+        }
         fx.ask.push(Ask::Unsubscribe { request, subscription });
         self.unsubscribing.push((request, subscription));
     }
@@ -157,7 +162,8 @@ impl Client {
             }
             Outgoing::Subscribed { request, subscription, live_from, end } => {
                 let Some(wanted) = self.take_subscribing(request) else { return };
-                if self.revoked.remove(&request) {
+                if !self.permissions.may_read(&wanted.pattern) {
+                    // The realms were read again meanwhile.
                     if !self.leaving.contains(&subscription) && !self.subscriber.has(subscription) {
                         self.tell_unsubscribe(subscription, fx);
                     }
@@ -235,11 +241,7 @@ impl Client {
         for subscription in self.subscriber.unlike(|pattern| permissions.may_read(pattern)) {
             self.end(subscription, EndReason::NotAuthorized, fx);
         }
-        // The broker may have answered these already, and gets to hear of it then. A later reload may
-        // allow them again.
-        let refused =
-            self.subscribing.iter().filter(|(_, wanted)| !permissions.may_read(&wanted.pattern));
-        self.revoked = refused.map(|(request, _)| *request).collect();
+        // What waits for the broker's answer is judged when that comes.
         self.check();
     }
 
@@ -304,7 +306,6 @@ impl Client {
             }
             RequestKind::Subscribe => {
                 self.take_subscribing(request);
-                self.revoked.remove(&request);
             }
         }
         fx.told.push(Told::Refused { request, kind, error: RequestError::Subscribe(error) });
@@ -322,10 +323,6 @@ impl Client {
 
     /// What costs nothing that shows.
     fn check(&self) {
-        assert!(
-            self.revoked.len() <= self.subscribing.len(),
-            "C1: what is revoked waits for its answer"
-        );
         debug_assert!(
             self.announcing.keys().all(|waits| self.subscriber.has(*waits)),
             "C1: what waits for its first read is read"

@@ -402,6 +402,7 @@ impl EventStream {
                     RequestError::Ended(EndReason::NotAuthorized) | RequestError::NotAuthorized => {
                         Err(lost())
                     }
+                    RequestError::Repeated => unreachable!("each request here has its own number"),
                 };
             }
             Told::Ended { reason: EndReason::Complete, .. } => self.end(),

@@ -106,6 +106,7 @@ impl Encoder {
             }
             RequestError::Ended(reason) => uri_of(*reason),
             RequestError::NotAuthorized => uris::NOT_AUTHORIZED,
+            RequestError::Repeated => uris::INVALID_ARGUMENT,
         };
         count_subscribe_error(uri);
         let message = error.to_string();
