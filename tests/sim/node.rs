@@ -11,8 +11,8 @@ use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{DraftAnswer, Message, VoteMessage};
 use vixen_vote::{
-    After, Batch, Commits, Disk, Effects, Elections, Envelope, Input, Orderer, OwnerRow, Recovered,
-    VoteOptions, VoteState, Write, caught_up,
+    After, Batch, CaughtUp, Commits, Disk, Effects, Elections, Envelope, Input, Orderer, OwnerRow,
+    Recovered, VoteOptions, VoteState, Write, caught_up,
 };
 
 use crate::clocks::AHEAD_MS_MAX;
@@ -253,9 +253,14 @@ impl Node {
         for (to, owner, after) in fx.catch_ups {
             let row = self.votes.as_ref().and_then(|votes| votes.owner_row(owner));
             let known = (owner, row.unwrap_or_default());
-            let unwritten = self.commits.elections();
-            let Ok(told) = caught_up(&self.disk, unwritten, known, after, trimmed_to);
-            sends.extend(told.into_iter().map(|message| (to, message)));
+            let mut after = Some(after);
+            while let Some(from) = after {
+                let unwritten = self.commits.elections();
+                let Ok(CaughtUp { told, next }) =
+                    caught_up(&self.disk, unwritten, known, from, trimmed_to);
+                sends.extend(told.into_iter().map(|message| (to, message)));
+                after = next;
+            }
         }
         Output {
             sends,

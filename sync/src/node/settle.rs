@@ -12,7 +12,7 @@ use vixen_runtime::link::Links;
 use super::{SyncError, SyncNode, SyncOptions};
 use crate::metrics::Metrics;
 use crate::store::{Forgetting, Store, StoreError};
-use vixen_vote::{Batch, Commits, Disk, Effects, Envelope, Orderer, Retention, answer, caught_up};
+use vixen_vote::{Batch, Commits, Disk, Effects, Envelope, Known, Orderer, Retention, answer};
 
 /// Elections that took longer are worth a line of a debugging log.
 const SLOW_MS: u64 = 100;
@@ -118,13 +118,7 @@ impl SyncNode {
         }
         for (to, owner, after) in fx.catch_ups {
             let row = self.orderer.owner_row(owner).unwrap_or_default();
-            let Some(after) = self.peers.catch_up(to, owner, after, row.contiguous) else {
-                continue;
-            };
-            let unwritten = self.commits.elections();
-            for message in caught_up(&self.store, unwritten, (owner, row), after, trimmed_to)? {
-                self.peers.tell(to, message, commits, &mut self.out);
-            }
+            self.peers.catch_up(to, owner, after, row.contiguous);
         }
         self.read_on()?;
         let watermark = self.orderer.watermark().filter(|_| self.peers.has_joined());
@@ -133,14 +127,25 @@ impl SyncNode {
         Ok(())
     }
 
-    /// Reads on in the store for readers that have not come to its end.
+    /// Reads on in the store for readers that have not come to its end, and peers that missed some of it.
     pub(super) fn read_on(&mut self) -> Result<(), StoreError> {
-        if !self.feeds.is_reading() {
-            return Ok(());
-        }
-        let Self { feeds, store, commits, links, out, .. } = self;
+        let (is_reading, trimmed_to) = (self.feeds.is_reading(), self.trimmed_to());
+        let Self { feeds, peers, orderer, store, commits, links, out, .. } = self;
         let has_room = |link| has_room(links, link);
-        feeds.read_on(&*store, store.trimmed_to(), commits.elections(), has_room, out)
+        if peers.is_catching_up() {
+            let known = Known {
+                store: &*store,
+                unwritten: || commits.elections(),
+                row: |owner| orderer.owner_row(owner).unwrap_or_default(),
+                trimmed_to,
+                commits: store.commits(),
+            };
+            peers.read_on(&known, has_room, out)?;
+        }
+        if is_reading {
+            feeds.read_on(&*store, store.trimmed_to(), commits.elections(), has_room, out)?;
+        }
+        Ok(())
     }
 
     /// Elections up to here may be forgotten here.

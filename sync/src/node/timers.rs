@@ -19,7 +19,8 @@ impl SyncNode {
         }
         let hedge = self.orderer.due_in_ms(wall_time()).filter(|_| !self.health.is_stalled());
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
-        let reading = self.feeds.is_reading().then(|| Instant::now() + READ_ON);
+        let is_reading = self.feeds.is_reading() || self.peers.is_catching_up();
+        let reading = is_reading.then(|| Instant::now() + READ_ON);
         let machines = [
             self.commits.due_at(),
             self.feeds.due_at(),

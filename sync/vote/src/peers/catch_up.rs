@@ -26,9 +26,18 @@ impl Told {
     }
 }
 
-/// Everything of an owner beyond `after`: the elections that are still known, in the store or
-/// `unwritten`, and where some are forgotten, that all up to the last of these are settled. `row` is how far
-/// the owner is elected, and elections up to `trimmed_to` are forgotten.
+/// A part of what a peer is told of an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaughtUp {
+    /// What it is told.
+    pub told: Vec<Message>,
+    /// Beyond which segment there is more to tell; `None` at the end.
+    pub next: Option<Seq>,
+}
+
+/// What is known of an owner beyond `after`, [`BATCH`] elections of the store at a time: those of them that are
+/// still known, in the store or `unwritten`, and where some are forgotten, that all up to the last of these
+/// are settled. `row` is how far the owner is elected, and elections up to `trimmed_to` are forgotten.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -38,16 +47,18 @@ pub fn caught_up<S: Elections>(
     (owner, row): (OwnerId, OwnerRow),
     after: Seq,
     trimmed_to: Stamp,
-) -> Result<Vec<Message>, S::Error> {
-    let mut known = Vec::new();
-    let mut read_to = after;
-    loop {
-        let batch = store.elected_of(owner, read_to, BATCH)?;
-        let Some(last) = batch.last().map(|elected| elected.meta.id.seq) else { break };
-        read_to = last;
-        known.extend(batch);
-    }
-    known.extend(unwritten.filter(|e| e.meta.id.owner == owner && e.meta.id.seq > after));
+) -> Result<CaughtUp, S::Error> {
+    let mut known = store.elected_of(owner, after, BATCH)?;
+    let last = known.last().filter(|_| known.len() == BATCH).copied();
+    let next = last.map(|last| last.meta.id.seq);
+    let part = |seq: Seq| seq > after && next.is_none_or(|next| seq <= next);
+    known.extend(unwritten.filter(|e| e.meta.id.owner == owner && part(e.meta.id.seq)));
+    let row = match last {
+        Some(last) if last.meta.id.seq <= row.contiguous => {
+            OwnerRow { contiguous: last.meta.id.seq, stamp: last.stamp() }
+        }
+        Some(_) | None => row,
+    };
     let forgotten = OwnerRow::forgotten(after, &known, row);
     let resolved = |elected| Message::Feed(FeedMessage::AdvanceSegmentResolved { elected });
     let mut told: Vec<Message> = known.into_iter().map(resolved).collect();
@@ -59,7 +70,7 @@ pub fn caught_up<S: Elections>(
             trimmed_to,
         }));
     }
-    Ok(told)
+    Ok(CaughtUp { told, next })
 }
 
 /// Answers an ndb node that asks for a draft of a segment that needs none: with its election, where that
@@ -120,11 +131,41 @@ mod tests {
         let (owner, row) =
             (known.meta.id.owner, OwnerRow { contiguous: Seq(42), stamp: Stamp(142) });
         let store = Stored(vec![known]);
-        let Ok(told) = caught_up(&store, std::iter::empty(), (owner, row), Seq(40), row.stamp);
+        let Ok(CaughtUp { told, next: None }) =
+            caught_up(&store, std::iter::empty(), (owner, row), Seq(40), row.stamp)
+        else {
+            panic!("one part");
+        };
         let (contiguous, stamp, trimmed_to) = (row.contiguous, row.stamp, row.stamp);
         let settled = VoteMessage::OwnerSettled { owner, contiguous, stamp, trimmed_to };
         let resolved = FeedMessage::AdvanceSegmentResolved { elected: known };
         assert_eq!(told, [Message::Feed(resolved), Message::Vote(settled)]);
+    }
+
+    #[test]
+    fn a_part_tells_what_is_forgotten_in_it_and_not_what_is_not_written_yet() {
+        let elected = |seq: u64| Elected {
+            meta: meta(1, seq),
+            challenger: Challenger { stamp: Stamp(100 + seq), group: GroupId(0) },
+        };
+        let owner = meta(1, 1).id.owner;
+        let end = 5 + u64::try_from(BATCH).expect("few");
+        // 1 is forgotten, 3 is not on disk yet; 4,099 is forgotten as well.
+        let store =
+            Stored((2..=end).filter(|seq| ![3, 4_099].contains(seq)).map(elected).collect());
+        let row = OwnerRow { contiguous: Seq(end), stamp: Stamp(100 + end) };
+        let part = |after| {
+            let unwritten = std::iter::once(elected(3));
+            let Ok(part) = caught_up(&store, unwritten, (owner, row), after, row.stamp);
+            let settled = part.told.iter().find_map(|message| match message {
+                Message::Vote(VoteMessage::OwnerSettled { contiguous, .. }) => Some(contiguous.0),
+                _ => None,
+            });
+            (part.told.len(), settled, part.next)
+        };
+        let (told, settled, next) = part(Seq(0));
+        assert_eq!((told, settled, next), (BATCH + 2, Some(1), Some(Seq(4_098))));
+        assert_eq!(part(Seq(4_098)), (3, Some(4_099), None));
     }
 
     fn go_on(told: Option<(u64, u64)>, after: u64, contiguous: u64) -> (u64, (u64, u64)) {

@@ -8,11 +8,13 @@
 
 use std::collections::BTreeMap;
 
-use vixen_core::id::{OwnerId, Seq, StoreId, SyncId};
+use vixen_core::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
+use vixen_core::segment::Elected;
 use vixen_core::wire::{Message, NodeMessage, StandingRefusal, VoteMessage};
 
-use super::catch_up::Told;
-use super::{Outbox, Standing};
+use super::catch_up::{CaughtUp, Told, caught_up};
+use super::{BATCH, Elections, Outbox, Standing};
+use crate::owners::OwnerRow;
 
 #[derive(Debug)]
 struct Peer<L> {
@@ -26,6 +28,8 @@ struct Peer<L> {
     told_commits: u64,
     /// What it was told of each owner's elections on this link: not twice without need.
     caught_up: BTreeMap<OwnerId, Told>,
+    /// Owners of which it is being told, from the store: what comes next is beyond this segment.
+    catching_up: BTreeMap<OwnerId, Seq>,
 }
 
 /// What a message on a peer's link is to this node.
@@ -81,6 +85,7 @@ impl<L: Copy + Eq> Peers<L> {
             has_taken: false,
             told_commits: commits,
             caught_up: BTreeMap::new(),
+            catching_up: BTreeMap::new(),
         };
         self.peers.insert(id, peer);
     }
@@ -172,27 +177,77 @@ impl<L: Copy + Eq> Peers<L> {
         out.push((peer.link, message));
     }
 
-    /// A peer is told all of an owner beyond `after`, of which elections are known without a gap up to
-    /// `contiguous`: where to begin, since it was told a part on this link. Nothing where it has none.
-    pub fn catch_up(
-        &mut self,
-        to: SyncId,
-        owner: OwnerId,
-        after: Seq,
-        contiguous: Seq,
-    ) -> Option<Seq> {
+    /// A peer is to be told all of an owner beyond `after`, of which elections are known without a gap up to
+    /// `contiguous`, but for the part that it was told on this link: [`read_on`](Self::read_on) tells it.
+    pub fn catch_up(&mut self, to: SyncId, owner: OwnerId, after: Seq, contiguous: Seq) {
         // To one whose standing was not taken nothing is said: it must not count as told.
-        let peer = self.peers.get_mut(&to).filter(|peer| peer.is_taken)?;
+        let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_taken) else { return };
         let before = peer.caught_up.get(&owner).copied();
         let (after, told) = Told::go_on(before, after, contiguous);
         peer.caught_up.insert(owner, told);
-        Some(after)
+        let next = peer.catching_up.entry(owner).or_insert(after);
+        *next = after.min(*next);
     }
+
+    /// Whether some peer is not told all of what it missed: call [`read_on`](Self::read_on) again soon.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.peers.values().any(|peer| !peer.catching_up.is_empty())
+    }
+
+    /// Tells peers whose links have room the next part of what they missed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn read_on<S: Elections, I: Iterator<Item = Elected>>(
+        &mut self,
+        known: &Known<'_, S, impl Fn() -> I, impl Fn(OwnerId) -> OwnerRow>,
+        has_room: impl Fn(L) -> bool,
+        out: &mut Outbox<L>,
+    ) -> Result<(), S::Error> {
+        let ids: Vec<SyncId> = self.peers.keys().copied().collect();
+        for id in ids {
+            let mut rows = 0;
+            while rows < BATCH
+                && let Some(peer) = self.peers.get_mut(&id).filter(|peer| has_room(peer.link))
+                && let Some((owner, after)) = peer.catching_up.pop_first()
+            {
+                let of_owner = (owner, (known.row)(owner));
+                let CaughtUp { told, next } =
+                    caught_up(known.store, (known.unwritten)(), of_owner, after, known.trimmed_to)?;
+                peer.catching_up.extend(next.map(|next| (owner, next)));
+                rows += told.len().max(1);
+                for message in told {
+                    self.tell(id, message, known.commits, out);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What this node knows of elections.
+#[derive(Debug)]
+pub struct Known<'a, S, U, R> {
+    /// Those on its disk.
+    pub store: &'a S,
+    /// Those that are not on it yet.
+    pub unwritten: U,
+    /// How far an owner's are known without a gap.
+    pub row: R,
+    /// Up to where they are forgotten.
+    pub trimmed_to: Stamp,
+    /// Commits of its store.
+    pub commits: u64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orderer::tests::meta;
+    use vixen_core::id::GroupId;
+    use vixen_core::segment::Challenger;
+    use vixen_core::wire::FeedMessage;
 
     const PEER: SyncId = SyncId(1);
     const STORE: StoreId = StoreId(uuid::Uuid::from_u128(7));
@@ -245,15 +300,104 @@ mod tests {
         assert_eq!(out[1..], [(4, standing), (4, digest()), (4, digest())]);
     }
 
+    fn owner() -> OwnerId {
+        meta(1, 1).id.owner
+    }
+
+    /// Elections of one owner up to this one, in a store.
+    struct Stored(u64);
+
+    impl Elections for Stored {
+        type Error = std::convert::Infallible;
+
+        fn elected_after(&self, _: Stamp, _: usize) -> Result<Vec<Elected>, Self::Error> {
+            Ok(Vec::new())
+        }
+
+        fn elected_of(
+            &self,
+            _: OwnerId,
+            after: Seq,
+            limit: usize,
+        ) -> Result<Vec<Elected>, Self::Error> {
+            Ok((after.0 + 1..=self.0).take(limit).map(elected).collect())
+        }
+    }
+
+    fn elected(seq: u64) -> Elected {
+        let challenger = Challenger { stamp: Stamp(seq * 10), group: GroupId(0) };
+        Elected { meta: meta(1, seq), challenger }
+    }
+
+    /// Which elections the peer is told now, of a store up to `stored` and one more that is not in it.
+    fn read(peers: &mut Peers<u8>, stored: u64) -> Vec<u64> {
+        let row = OwnerRow { contiguous: Seq(stored + 1), stamp: Stamp(stored * 10 + 10) };
+        let known = Known {
+            store: &Stored(stored),
+            unwritten: || std::iter::once(elected(stored + 1)),
+            row: |_| row,
+            trimmed_to: Stamp::ZERO,
+            commits: 10,
+        };
+        let mut out = Vec::new();
+        let Ok(()) = peers.read_on(&known, |_| true, &mut out);
+        let told = out.into_iter().map(|(_, message)| match message {
+            Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => elected.meta.id.seq.0,
+            other => panic!("{other:?}"),
+        });
+        told.collect()
+    }
+
+    /// All that a peer missed was read and queued in one turn: more than a link may have waiting ended the link,
+    /// and the next one, for ever.
+    #[test]
+    fn what_a_peer_missed_is_told_in_parts() {
+        let (mut peers, mut out) = linked();
+        peers.judged(PEER, Ok(()), &mut out);
+        let stored = u64::try_from(2 * BATCH + 1).expect("few");
+        peers.catch_up(PEER, owner(), Seq(0), Seq(stored + 1));
+        let mut told = Vec::new();
+        for part in [BATCH, BATCH, 2] {
+            assert!(peers.is_catching_up());
+            let read = read(&mut peers, stored);
+            assert_eq!(read.len(), part);
+            told.extend(read);
+        }
+        assert!(!peers.is_catching_up());
+        assert!(told.into_iter().eq(1..=stored + 1), "each once, those that are not written last");
+    }
+
+    #[test]
+    fn a_link_without_room_is_told_later() {
+        let (mut peers, mut out) = linked();
+        peers.judged(PEER, Ok(()), &mut out);
+        peers.catch_up(PEER, owner(), Seq(2), Seq(4));
+        let known = Known {
+            store: &Stored(4),
+            unwritten: std::iter::empty,
+            row: |_| OwnerRow { contiguous: Seq(4), stamp: Stamp(40) },
+            trimmed_to: Stamp::ZERO,
+            commits: 10,
+        };
+        let (begun, mut out) = (out.len(), out);
+        let Ok(()) = peers.read_on(&known, |_| false, &mut out);
+        assert!(out.len() == begun && peers.is_catching_up());
+        assert_eq!(read(&mut peers, 3), [3, 4]);
+        // Asked for again, it is told what it was not told.
+        peers.catch_up(PEER, owner(), Seq(3), Seq(6));
+        assert_eq!(read(&mut peers, 5), [5, 6]);
+    }
+
     /// It counted as told, though nothing is said to one whose standing was not taken: its questions for the same
     /// were answered by nothing for as long as the link lasted.
     #[test]
     fn what_was_not_said_to_a_peer_does_not_count_as_told() {
         let (mut peers, mut out) = linked();
-        let (owner, contiguous) = (OwnerId(uuid::Uuid::from_u128(1)), Seq(9));
-        assert_eq!(peers.catch_up(PEER, owner, Seq(3), contiguous), None);
+        peers.catch_up(PEER, owner(), Seq(3), Seq(9));
+        assert!(!peers.is_catching_up());
         peers.judged(PEER, Ok(()), &mut out);
-        assert_eq!(peers.catch_up(PEER, owner, Seq(3), contiguous), Some(Seq(3)));
+        peers.catch_up(PEER, owner(), Seq(3), Seq(9));
+        assert_eq!(read(&mut peers, 8), [4, 5, 6, 7, 8, 9]);
     }
 
     #[test]

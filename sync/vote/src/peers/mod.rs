@@ -26,10 +26,10 @@ use vixen_core::id::{OwnerId, Seq, Stamp};
 use vixen_core::segment::Elected;
 use vixen_core::wire::Message;
 
-pub use catch_up::{answer, caught_up};
+pub use catch_up::{CaughtUp, answer, caught_up};
 pub use feeds::{FeedReport, Feeds};
 pub use health::Health;
-pub use links::{Heard, Peers};
+pub use links::{Heard, Known, Peers};
 pub use retention::Retention;
 pub use retries::{Look, Retries};
 pub use standing::{Standing, Standings};

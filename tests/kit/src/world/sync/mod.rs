@@ -12,8 +12,8 @@ use vixen_core::id::{Lane, NdbId, OwnerId, Stamp, StoreId, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::wire::{DraftAnswer, DraftMessage, FeedMessage, Message, PeerId, VoteMessage};
 use vixen_vote::{
-    After, Commits, Effects, Envelope, Feeds, Health, Input, Look, Orderer, Outbox, Peers,
-    Retention, Retries, VoteOptions, answer, caught_up,
+    After, Commits, Effects, Envelope, Feeds, Health, Input, Known, Look, Orderer, Outbox, Peers,
+    Retention, Retries, VoteOptions, answer,
 };
 
 use super::io::{Arrived, Counted, Fact, Name, Now, Out};
@@ -388,14 +388,7 @@ impl Turn<'_> {
         (0..fx.ballots_started).for_each(|_| self.out.count(Counted::Ballot));
         for (to, owner, after) in fx.catch_ups {
             let row = process.orderer.owner_row(owner).unwrap_or_default();
-            let Some(after) = process.peers.catch_up(to, owner, after, row.contiguous) else {
-                continue;
-            };
-            let unwritten = process.commits.elections();
-            let Ok(told) = caught_up(&self.disk.rows, unwritten, (owner, row), after, trimmed_to);
-            for message in told {
-                process.peers.tell(to, message, commits, &mut process.out);
-            }
+            process.peers.catch_up(to, owner, after, row.contiguous);
         }
         self.read_on();
         let process = &mut *self.process;
@@ -403,10 +396,18 @@ impl Turn<'_> {
         process.feeds.tell(watermark, now, &mut process.out);
     }
 
-    /// Reads on in the store for readers that have not come to its end.
+    /// Reads on in the store for readers that have not come to its end, and peers that missed some of it.
     fn read_on(&mut self) {
         let trimmed_to = self.trimmed_to();
-        let Process { feeds, commits, out, .. } = &mut *self.process;
+        let Process { peers, feeds, orderer, commits, out, .. } = &mut *self.process;
+        let known = Known {
+            store: &self.disk.rows,
+            unwritten: || commits.elections(),
+            row: |owner| orderer.owner_row(owner).unwrap_or_default(),
+            trimmed_to,
+            commits: self.disk.commits,
+        };
+        let Ok(()) = peers.read_on(&known, |_| true, out);
         let Ok(()) = feeds.read_on(&self.disk.rows, trimmed_to, commits.elections(), |_| true, out);
     }
 
