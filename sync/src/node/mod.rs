@@ -373,6 +373,7 @@ impl SyncNode {
                 if let Message::Vote(VoteMessage::OwnerSettled { trimmed_to, .. })
                 | Message::Vote(VoteMessage::OwnerForgotten { trimmed_to, .. }) = message
                     && trimmed_to > self.trimmed_to()
+                    && !trimmed_to.is_of_the_last_year()
                 {
                     self.commits.trim(trimmed_to);
                 }

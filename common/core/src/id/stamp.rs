@@ -92,6 +92,13 @@ impl Stamp {
         WallTime((self.0 >> (TICK_BITS + LANE_BITS)) + EPOCH_MS)
     }
 
+    /// Whether it is of the last year that stamps can tell, 2158 and 2159: no clock may go there, since nothing could
+    /// follow in the end.
+    #[must_use]
+    pub const fn is_of_the_last_year(self) -> bool {
+        self.0 >> (TICK_BITS + LANE_BITS) > MS_MAX - 366 * 24 * 3_600_000
+    }
+
     /// The part below the millisecond: counter and lane, 22 bits.
     #[must_use]
     pub(crate) const fn below_ms(self) -> u64 {
@@ -134,6 +141,13 @@ mod tests {
 
     fn lane(n: u8) -> Lane {
         Lane::new(n).expect("a lane of the test")
+    }
+
+    #[test]
+    fn the_last_year_is_far_from_now_and_ends_with_the_last_stamp() {
+        let of_year = |year: u64| Stamp::at(WallTime((year - 1970) * 31_556_952_000), lane(0));
+        assert!(!of_year(2150).is_of_the_last_year() && of_year(2159).is_of_the_last_year());
+        assert!(Stamp(u64::MAX).is_of_the_last_year());
     }
 
     #[test]

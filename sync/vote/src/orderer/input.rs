@@ -223,4 +223,32 @@ impl Input {
             | Self::ExpireOwners { .. } => None,
         }
     }
+
+    /// The highest stamp that it would raise this node's clock to, or make something follow.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::PickChallenger { draft, accepted, .. } => {
+                let accepted = accepted.map(|(_, challenger)| challenger.stamp);
+                Some(accepted.map_or(*draft, |stamp| stamp.max(*draft)))
+            }
+            Self::ElectSegment { proposal, .. } | Self::Vote { proposal, .. } => {
+                Some(proposal.challenger.stamp)
+            }
+            Self::Resolved { elected } => Some(elected.stamp()),
+            Self::OwnerSettled { row, .. } => Some(row.stamp),
+            Self::PeerClock { clock, .. } => Some(*clock),
+            Self::GenerateDraft { .. }
+            | Self::Prepare { .. }
+            | Self::Reject { .. }
+            | Self::Digest { .. }
+            | Self::PeerUp { .. }
+            | Self::PeerDown { .. }
+            | Self::PeerSilent { .. }
+            | Self::PeerAside { .. }
+            | Self::OwnerForgotten { .. }
+            | Self::Overdue { .. }
+            | Self::Retry
+            | Self::ExpireOwners { .. } => None,
+        }
+    }
 }

@@ -138,7 +138,10 @@ impl Orderer {
         if let Some(from) = input.sender() {
             self.presence.heard(now, from);
         }
-        if input.owner().is_some_and(|owner| self.is_forgotten(owner)) {
+        if input.stamp().is_some_and(Stamp::is_of_the_last_year) {
+            // Of a node that is broken: an order that went there could not go on.
+            fx.dropped.push(Drop::WildClock);
+        } else if input.owner().is_some_and(|owner| self.is_forgotten(owner)) {
             self.on_forgotten(&input, fx);
         } else {
             self.take(now, input, fx);

@@ -227,6 +227,40 @@ fn who_asks_late_is_answered_though_stamps_are_ahead() {
     assert_eq!(fx.catch_ups, [(SyncId(1), meta(1, 1).id.owner, Seq(0))]);
 }
 
+/// A stamp at the end of the numbers, from a peer that is broken, stopped the clock of whoever took it.
+#[test]
+fn a_stamp_after_which_nothing_could_follow_is_not_taken_from_anybody() {
+    let last = Stamp(u64::MAX - 7);
+    let (from, challenger) = (SyncId(1), Challenger { stamp: last, group: GroupId(0) });
+    let proposal = Proposal { meta: meta(1, 1), ballot: Ballot(0), challenger };
+    let said = [
+        Input::Resolved { elected: Elected { meta: meta(1, 1), challenger } },
+        Input::PeerClock { peer: from, clock: last },
+        Input::ElectSegment { from, proposal },
+        Input::Vote { from, proposal },
+        Input::OwnerSettled {
+            owner: meta(1, 1).id.owner,
+            row: OwnerRow { contiguous: Seq(1), stamp: last },
+        },
+        Input::PickChallenger {
+            from,
+            meta: meta(1, 1),
+            ballot: Ballot(0),
+            draft: Stamp(9),
+            group: GroupId(0),
+            accepted: Some((Ballot(0), challenger)),
+        },
+    ];
+    let mut bench = Bench::new(3);
+    for input in said {
+        let fx = bench.step(0, input);
+        assert_eq!(fx.dropped, [Drop::WildClock]);
+    }
+    bench.store(meta(1, 1));
+    bench.deliver_all();
+    assert!(bench.elected.iter().all(|elected| elected.len() == 1), "the order goes on");
+}
+
 #[test]
 fn what_is_pending_is_said_again_though_its_draft_is_ahead() {
     let mut bench = Bench::new(3);
