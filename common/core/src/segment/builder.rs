@@ -1,8 +1,7 @@
 //! Builds a segment at its owner, message by message.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
+use indexmap::IndexSet;
 
 use super::blob::Blob;
 use super::record::Record;
@@ -15,9 +14,8 @@ pub struct SegmentBuilder {
     id: SegmentId,
     shard: Shard,
     map: MapVersion,
-    topics: Vec<Topic>,
-    /// Not hashed: topics are chosen by clients, who could make them collide.
-    indices: BTreeMap<Topic, u16>,
+    /// Hashed with a key of this process: topics are chosen by clients, who could make them collide.
+    topics: IndexSet<Topic>,
     records: Vec<u8>,
     count: u32,
     last: Option<u16>,
@@ -40,17 +38,8 @@ impl SegmentBuilder {
 
     /// Opens a segment.
     #[must_use]
-    pub const fn new(id: SegmentId, shard: Shard, map: MapVersion) -> Self {
-        Self {
-            id,
-            shard,
-            map,
-            topics: Vec::new(),
-            indices: BTreeMap::new(),
-            records: Vec::new(),
-            count: 0,
-            last: None,
-        }
+    pub fn new(id: SegmentId, shard: Shard, map: MapVersion) -> Self {
+        Self { id, shard, map, topics: IndexSet::new(), records: Vec::new(), count: 0, last: None }
     }
 
     /// Gives the segment another id.
@@ -78,7 +67,7 @@ impl SegmentBuilder {
 
     /// Whether it takes no message of a topic it has not seen.
     #[must_use]
-    pub const fn is_topic_table_full(&self) -> bool {
+    pub fn is_topic_table_full(&self) -> bool {
         self.topics.len() >= Self::TOPICS_MAX
     }
 
@@ -98,12 +87,9 @@ impl SegmentBuilder {
         {
             return last;
         }
-        let index = self.indices.get(topic).copied().unwrap_or_else(|| {
-            let next = u16::try_from(self.topics.len()).unwrap_or(u16::MAX);
-            self.indices.insert(topic.clone(), next);
-            self.topics.push(topic.clone());
-            next
-        });
+        let index = self.topics.get_index_of(topic);
+        let index = index.unwrap_or_else(|| self.topics.insert_full(topic.clone()).0);
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
         self.last = Some(index);
         index
     }
@@ -111,12 +97,13 @@ impl SegmentBuilder {
     /// Closes the segment: its meta is final from here on.
     #[must_use]
     pub fn close(self) -> Chunk {
-        let prefix = Blob::prefix(&self.topics);
-        let bytes = u32::try_from(prefix.len() + self.records.len()).unwrap_or(u32::MAX);
-        let digest = Digest::of(&[&prefix, &self.records]);
-        let Self { id, shard, map, count, .. } = self;
+        let Self { id, shard, map, topics, records, count, .. } = self;
+        let topics: Vec<Topic> = topics.into_iter().collect();
+        let prefix = Blob::prefix(&topics);
+        let bytes = u32::try_from(prefix.len() + records.len()).unwrap_or(u32::MAX);
+        let digest = Digest::of(&[&prefix, &records]);
         let meta = SegmentMeta { id, shard, map, count, bytes, digest };
-        Chunk { meta, topics: self.topics, records: self.records.into() }
+        Chunk { meta, topics, records: records.into() }
     }
 }
 
