@@ -28,9 +28,9 @@ const REPLAY_READS_PER_ADDRESS_MAX: usize = 8;
 /// Bytes of messages after which a page stops.
 const PAGE_BYTES: usize = 128 << 10;
 /// Reads of pages at a time.
-const PAGE_READS_MAX: usize = 8;
+const PAGE_READS_MAX: usize = 4;
 /// Of these, for one client address.
-const PAGE_READS_PER_ADDRESS_MAX: usize = 2;
+const PAGE_READS_PER_ADDRESS_MAX: usize = 1;
 /// What a segment takes beside its records.
 const SEGMENT_BYTES: usize = 128;
 
