@@ -45,62 +45,7 @@ const DROPS: [Drop; 6] = [
 
 impl Metrics {
     pub(crate) fn new(members: &[SyncId], roster: &Roster) -> Self {
-        describe_counter!("vixen_sync_commits_total", "Group commits of the vote's store");
-        describe_histogram!("vixen_sync_commit_seconds", "Duration of a group commit");
-        describe_counter!("vixen_sync_commit_rows_total", "Rows written by group commits");
-        describe_counter!(
-            "vixen_sync_segments_elected_total",
-            "Segments this node learned elected"
-        );
-        describe_histogram!(
-            "vixen_sync_election_seconds",
-            "Time from W durable votes known here to the election known here"
-        );
-        describe_counter!(
-            "vixen_sync_messages_received_total",
-            "Messages received, by the tier of the sender"
-        );
-        describe_gauge!("vixen_sync_pending_segments", "Segments known and not known elected");
-        describe_gauge!("vixen_sync_watermark_seconds", "Wall time of the watermark, Unix seconds");
-        describe_gauge!(
-            "vixen_sync_order_ahead_seconds",
-            "How far the newest elected stamp is ahead of wall time"
-        );
-        describe_gauge!(
-            "vixen_sync_clock_ahead_seconds",
-            "How far this node's own stamps are ahead of wall time"
-        );
-        describe_gauge!("vixen_sync_feeds", "Readers that follow this node's feed");
-        describe_counter!(
-            "vixen_sync_inputs_dropped_total",
-            "Inputs that changed nothing, by reason"
-        );
-        describe_counter!(
-            "vixen_sync_messages_refused_total",
-            "Messages that a peer of its kind must not send"
-        );
-        describe_counter!(
-            "vixen_sync_ballots_started_total",
-            "Ballots above 0 that this node began, because others were absent or slow"
-        );
-        describe_counter!(
-            "vixen_sync_peers_refused_total",
-            "Times a peer came with a store that was wiped, copied or rolled back"
-        );
-        describe_counter!(
-            "vixen_sync_stalls_total",
-            "Times the node came 200 ms or more late to what was due: it was paused, or its disk or \
-             machine is slow"
-        );
-        describe_gauge!("vixen_sync_disk_free_bytes", "Bytes free on the disk of the vote's store");
-        describe_gauge!(
-            "vixen_sync_waiting_segments",
-            "Segments pending for about a second or longer, by what they wait for"
-        );
-        describe_gauge!(
-            "vixen_sync_waiting_for_node_segments",
-            "Segments pending for about a second or longer, by the sync node they wait for"
-        );
+        describe();
         Self {
             commits: counter!("vixen_sync_commits_total"),
             commit_seconds: histogram!("vixen_sync_commit_seconds"),
@@ -161,4 +106,58 @@ impl Metrics {
             counter.increment(1);
         }
     }
+}
+
+/// What each of them is, for whoever reads the page.
+fn describe() {
+    describe_counter!("vixen_sync_commits_total", "Group commits of the vote's store");
+    describe_histogram!("vixen_sync_commit_seconds", "Duration of a group commit");
+    describe_counter!("vixen_sync_commit_rows_total", "Rows written by group commits");
+    describe_counter!("vixen_sync_segments_elected_total", "Segments this node learned elected");
+    describe_histogram!(
+        "vixen_sync_election_seconds",
+        "Time from W durable votes known here to the election known here"
+    );
+    describe_counter!(
+        "vixen_sync_messages_received_total",
+        "Messages received, by the tier of the sender"
+    );
+    describe_gauge!("vixen_sync_pending_segments", "Segments known and not known elected");
+    describe_gauge!("vixen_sync_watermark_seconds", "Wall time of the watermark, Unix seconds");
+    describe_gauge!(
+        "vixen_sync_order_ahead_seconds",
+        "How far the newest elected stamp is ahead of wall time"
+    );
+    describe_gauge!(
+        "vixen_sync_clock_ahead_seconds",
+        "How far this node's own stamps are ahead of wall time"
+    );
+    describe_gauge!("vixen_sync_feeds", "Readers that follow this node's feed");
+    describe_counter!("vixen_sync_inputs_dropped_total", "Inputs that changed nothing, by reason");
+    describe_counter!(
+        "vixen_sync_messages_refused_total",
+        "Messages that a peer of its kind must not send"
+    );
+    describe_counter!(
+        "vixen_sync_ballots_started_total",
+        "Ballots above 0 that this node began, because others were absent or slow"
+    );
+    describe_counter!(
+        "vixen_sync_peers_refused_total",
+        "Times a peer came with a store that was wiped, copied or rolled back"
+    );
+    describe_counter!(
+        "vixen_sync_stalls_total",
+        "Times the node came 200 ms or more late to what was due: it was paused, or its disk or \
+         machine is slow"
+    );
+    describe_gauge!("vixen_sync_disk_free_bytes", "Bytes free on the disk of the vote's store");
+    describe_gauge!(
+        "vixen_sync_waiting_segments",
+        "Segments pending for about a second or longer, by what they wait for"
+    );
+    describe_gauge!(
+        "vixen_sync_waiting_for_node_segments",
+        "Segments pending for about a second or longer, by the sync node they wait for"
+    );
 }

@@ -9,7 +9,7 @@ use vixen_runtime::clock::wall_time;
 use vixen_runtime::link::LinkId;
 
 use super::SyncNode;
-use vixen_vote::{FeedReport, PendingReport};
+use vixen_vote::{FeedReport, PendingReport, VoteReport};
 
 impl SyncNode {
     pub(super) fn status(&self) -> serde_json::Value {
@@ -31,26 +31,6 @@ impl SyncNode {
                 })
             })
             .collect();
-        let links: Vec<_> = self
-            .options
-            .membership
-            .sync_peers(self.options.id)
-            .map(|id| {
-                let link = self.peers.link(id);
-                let linked = link.and_then(|link| self.links.get(link));
-                serde_json::json!({
-                    "peer": roster.sync(id),
-                    "up": link.is_some(),
-                    "silent": link.is_some_and(|link| self.links.is_silent(link)),
-                    "taken": self.peers.has_taken(id),
-                    "suspected": report.suspected.contains(&id),
-                    "commits": self.commits.standing(id).map(|standing| standing.commits),
-                    "store": self.peers.store(id).map(|store| store.to_string()),
-                    "waiting_bytes": linked.map(|linked| linked.sender.waiting_bytes()),
-                    "last_down": self.last_down.get(&id),
-                })
-            })
-            .collect();
         let applied: Vec<_> = self
             .retention
             .nodes()
@@ -69,7 +49,7 @@ impl SyncNode {
                 "up": redundancy.sync.up(),
                 "members": redundancy.sync.members,
             },
-            "links": links,
+            "links": self.links_report(&report),
             "joined": self.peers.has_joined(),
             "aside": self.health.is_aside(),
             "commits": self.store.commits(),
@@ -96,6 +76,30 @@ impl SyncNode {
 }
 
 impl SyncNode {
+    /// Of each peer: whether it is there, and what is known of it.
+    fn links_report(&self, report: &VoteReport) -> Vec<serde_json::Value> {
+        let roster = &self.options.roster;
+        self.options
+            .membership
+            .sync_peers(self.options.id)
+            .map(|id| {
+                let link = self.peers.link(id);
+                let linked = link.and_then(|link| self.links.get(link));
+                serde_json::json!({
+                    "peer": roster.sync(id),
+                    "up": link.is_some(),
+                    "silent": link.is_some_and(|link| self.links.is_silent(link)),
+                    "taken": self.peers.has_taken(id),
+                    "suspected": report.suspected.contains(&id),
+                    "commits": self.commits.standing(id).map(|standing| standing.commits),
+                    "store": self.peers.store(id).map(|store| store.to_string()),
+                    "waiting_bytes": linked.map(|linked| linked.sender.waiting_bytes()),
+                    "last_down": self.last_down.get(&id),
+                })
+            })
+            .collect()
+    }
+
     fn pending_line(&self, pending: &PendingReport) -> serde_json::Value {
         let roster = &self.options.roster;
         let from: Vec<_> = pending.waits_for.nodes().iter().map(|id| roster.sync(*id)).collect();

@@ -153,6 +153,43 @@ fn check_addresses(config: &Config, source: Source<'_>) -> Result<(), ConfigErro
 }
 
 pub(super) fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
+    check_sizes(limits, source)?;
+    if limits.interest_bytes_max > limits.link_queue_bytes_max / 2 {
+        return Err(source.refuse(
+            "limits.interest-bytes-max",
+            format!(
+                "{} bytes are more than half of link-queue-bytes-max ({}), and a new link is told all of \
+                 it, beside what it carries else",
+                limits.interest_bytes_max, limits.link_queue_bytes_max
+            ),
+            format!(
+                "set it to {} or less, or raise link-queue-bytes-max",
+                limits.link_queue_bytes_max / 2
+            ),
+        ));
+    }
+    check_shares(limits, source)?;
+    check_connections(limits, source)?;
+    if limits.keep_alive_timeout <= limits.keep_alive_interval {
+        return Err(source.refuse(
+            "limits.keep-alive-timeout",
+            "leaves no time to answer a ping, which is sent after keep-alive-interval",
+            "set it to a longer time than keep-alive-interval",
+        ));
+    }
+    let store = limits.store_bytes_max;
+    if store < 1 << 20 || !store.is_multiple_of(4096) {
+        return Err(source.refuse(
+            "limits.store-bytes-max",
+            format!("{store} bytes cannot be the size of a map"),
+            "set it to a multiple of 4KiB, at least 1MiB",
+        ));
+    }
+    Ok(())
+}
+
+/// What has to hold one of what is within it.
+fn check_sizes(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
     let message = ("message-bytes-max", limits.message_bytes_max);
     let segment = ("segment-bytes-max", limits.segment_bytes_max);
     let at_least = [
@@ -199,37 +236,6 @@ pub(super) fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), Co
             "limits.segment-bytes-max",
             format!("a segment of {} bytes fits no frame between nodes", limits.segment_bytes_max),
             "set it to 32MiB or less",
-        ));
-    }
-    if limits.interest_bytes_max > limits.link_queue_bytes_max / 2 {
-        return Err(source.refuse(
-            "limits.interest-bytes-max",
-            format!(
-                "{} bytes are more than half of link-queue-bytes-max ({}), and a new link is told all of \
-                 it, beside what it carries else",
-                limits.interest_bytes_max, limits.link_queue_bytes_max
-            ),
-            format!(
-                "set it to {} or less, or raise link-queue-bytes-max",
-                limits.link_queue_bytes_max / 2
-            ),
-        ));
-    }
-    check_shares(limits, source)?;
-    check_connections(limits, source)?;
-    if limits.keep_alive_timeout <= limits.keep_alive_interval {
-        return Err(source.refuse(
-            "limits.keep-alive-timeout",
-            "leaves no time to answer a ping, which is sent after keep-alive-interval",
-            "set it to a longer time than keep-alive-interval",
-        ));
-    }
-    let store = limits.store_bytes_max;
-    if store < 1 << 20 || !store.is_multiple_of(4096) {
-        return Err(source.refuse(
-            "limits.store-bytes-max",
-            format!("{store} bytes cannot be the size of a map"),
-            "set it to a multiple of 4KiB, at least 1MiB",
         ));
     }
     Ok(())
