@@ -35,35 +35,33 @@
 //! - S5: an unresolved segment is with a willing group whenever there is one.
 //! - S6: a message is called durable only when its segment and all before it are.
 
+mod closed;
 mod groups;
 mod io;
+mod open;
 mod pending;
 mod sealed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use vixen_core::id::{GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
 use vixen_core::membership::Membership;
-use vixen_core::segment::{Record, SegmentBuilder, SegmentMeta, Topic};
+use vixen_core::segment::Record;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{Message, NdbStanding, PublishMessage, RefuseReason};
+use vixen_core::wire::{NdbStanding, RefuseReason};
 
 use crate::api::{Publish, SessionId};
+use closed::Closed;
 use groups::Groups;
 pub use io::{Effects, Input, Note, Unresolved};
+use open::Open;
 use pending::Pending;
 
 /// How often a segment is sent again to one ndb node that refuses it, until that node's next
 /// link: a node that refuses a whole segment three times has another trouble than a gap.
 const RESENDS_MAX: u8 = 3;
-
-/// Bytes of a blob before its topics and records, generously.
-const BLOB_PREFIX_BYTES: usize = 16;
-
-/// Bytes a topic takes in the table beside its two texts.
-const TOPIC_OVERHEAD_BYTES: usize = 8;
 
 /// What does not change while an entry runs.
 #[derive(Clone, Debug)]
@@ -83,37 +81,6 @@ pub struct SegmenterOptions {
     pub bytes_max: usize,
 }
 
-#[derive(Debug)]
-struct Open {
-    builder: SegmentBuilder,
-    shard: Shard,
-    pending: Pending,
-    opened_at: WallTime,
-    /// Upper bound of the blob's size.
-    bytes: usize,
-    last_topic: Option<Topic>,
-}
-
-#[derive(Debug)]
-struct Closed {
-    meta: SegmentMeta,
-    opened_at: WallTime,
-    /// Where it is at present.
-    group: GroupId,
-    /// When that group got it.
-    given_at: WallTime,
-    /// BEGIN, KEEPs, OVER.
-    sealed: Vec<Message>,
-    pending: Pending,
-    trims: BTreeSet<NdbId>,
-    /// Those of the group that said it is on their disk.
-    durable: BTreeSet<NdbId>,
-    /// W of one group have said so.
-    is_durable: bool,
-    /// Resends for refusals on the node's present link.
-    refusals: BTreeMap<NdbId, u8>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Segmenter {
@@ -126,28 +93,6 @@ pub struct Segmenter {
     unacknowledged_bytes: usize,
     /// When the last segment of the present owner was elected.
     elected_at: Option<WallTime>,
-}
-
-impl Open {
-    fn new(id: SegmentId, shard: Shard, map: MapVersion) -> Self {
-        Self {
-            builder: SegmentBuilder::new(id, shard, map),
-            shard,
-            pending: Pending::default(),
-            opened_at: WallTime(0),
-            bytes: BLOB_PREFIX_BYTES,
-            last_topic: None,
-        }
-    }
-
-    /// Upper bound of what `record` of `topic` adds to the blob: a topic that is in the table
-    /// already, but was not the last one, is counted again.
-    fn added_bytes(&self, topic: &Topic, record: &Record<'_>) -> usize {
-        let known = self.last_topic.as_ref() == Some(topic);
-        let table =
-            if known { 0 } else { topic.realm.len() + topic.uri.len() + TOPIC_OVERHEAD_BYTES };
-        table + record.stored_bytes()
-    }
 }
 
 impl Segmenter {
@@ -333,19 +278,7 @@ impl Segmenter {
         let own = meta.map.group_of(meta.shard);
         let group = self.groups.first_willing(own).unwrap_or(own);
         let awaits_durable = pending.awaits_durable();
-        let sealed = sealed::messages_of(chunk, awaits_durable);
-        let closed = Closed {
-            meta,
-            opened_at,
-            group,
-            given_at: now,
-            sealed,
-            pending,
-            trims: BTreeSet::new(),
-            durable: BTreeSet::new(),
-            is_durable: false,
-            refusals: BTreeMap::new(),
-        };
+        let closed = Closed::new(chunk, pending, opened_at, (group, now));
         closed.send_to_group(&self.groups, fx);
         fx.notes.push(Note::Closed { meta });
         if awaits_durable {
@@ -581,52 +514,5 @@ impl Segmenter {
             self.unacknowledged_bytes,
             "S4: room is held until a segment is placed"
         );
-    }
-}
-
-impl Closed {
-    /// The same messages as another segment, which nobody has yet.
-    fn rename(&mut self, id: SegmentId) {
-        self.meta.id = id;
-        for message in &mut self.sealed {
-            match message {
-                Message::Publish(PublishMessage::BeginAdvanceSegment { segment, .. })
-                | Message::Publish(PublishMessage::KeepAdvanceHistory { segment, .. })
-                | Message::Publish(PublishMessage::AwaitDurable { segment }) => *segment = id,
-                Message::Publish(PublishMessage::AdvanceSegmentOver { meta }) => meta.id = id,
-                other => unreachable!("{} is in no sealed segment", other.name()),
-            }
-        }
-        self.trims.clear();
-        self.durable.clear();
-        self.is_durable = false;
-        self.refusals.clear();
-    }
-
-    /// Somebody waits for it to be durable, if nobody did before.
-    fn await_durable(&mut self, groups: &Groups, fx: &mut Effects) {
-        let last = self.sealed.last();
-        if self.is_durable
-            || matches!(last, Some(Message::Publish(PublishMessage::AwaitDurable { .. })))
-        {
-            return;
-        }
-        let message = Message::Publish(PublishMessage::AwaitDurable { segment: self.meta.id });
-        let linked = groups.linked(self.group);
-        fx.sends.extend(linked.map(|ndb| (ndb, message.clone())));
-        self.sealed.push(message);
-    }
-
-    fn send(&self, ndb: NdbId, fx: &mut Effects) {
-        fx.sends.extend(self.sealed.iter().map(|message| (ndb, message.clone())));
-    }
-
-    fn send_again(&self, ndb: NdbId, fx: &mut Effects) {
-        self.send(ndb, fx);
-        fx.notes.push(Note::SentAgain { segment: self.meta.id, to: ndb });
-    }
-
-    fn send_to_group(&self, groups: &Groups, fx: &mut Effects) {
-        groups.linked(self.group).for_each(|ndb| self.send(ndb, fx));
     }
 }

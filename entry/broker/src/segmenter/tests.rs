@@ -6,8 +6,10 @@ mod placement;
 use bytes::Bytes;
 use vixen_core::id::PermanentId;
 use vixen_core::membership::Membership;
-use vixen_core::segment::{Attributes, Blob, Encoding, Publisher, RecordFlags, Records};
-use vixen_core::wire::PublishMessage;
+use vixen_core::segment::{
+    Attributes, Blob, Encoding, Publisher, RecordFlags, Records, SegmentMeta, Topic,
+};
+use vixen_core::wire::{Message, PublishMessage};
 
 use super::*;
 use crate::api::{AckLevel, Acknowledged, Outgoing, Place, PublishError, RequestId};

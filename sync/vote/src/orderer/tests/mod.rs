@@ -1,5 +1,6 @@
 mod bound;
 mod owners;
+mod reserve;
 mod takeover;
 
 use std::collections::BTreeMap;
@@ -443,48 +444,6 @@ fn roles() -> (SyncId, SyncId, SyncId) {
     let owner = meta(1, 1).id.owner;
     let at = |ballot| members.coordinator(owner, Ballot(ballot));
     (at(0), at(1), at(2))
-}
-
-#[test]
-fn a_reserve_writes_nothing_and_learns_the_election() {
-    let mut bench = Bench::new(3);
-    link_all(&mut bench);
-    let (_, _, reserve) = roles();
-    bench.store(meta(1, 1));
-    assert!(bench.stores[usize::from(reserve.0)].is_empty(), "no draft of the reserve");
-    bench.deliver_all();
-    assert!(bench.elected.iter().all(|elected| elected.len() == 1));
-    let stamp = bench.elected[0][0].stamp();
-    assert!(bench.nodes.iter().all(|node| node.watermark().is_some_and(|w| w >= stamp)));
-    assert_eq!(bench.nodes[usize::from(reserve.0)].due_in_ms(bench.now), None);
-}
-
-#[test]
-fn a_reserve_steps_in_when_the_hedge_is_over() {
-    let mut bench = Bench::new(3);
-    link_all(&mut bench);
-    let (_, second, reserve) = roles();
-    bench.store(meta(1, 1));
-    // The second of the first quorum is paused: what goes to it and comes from it waits.
-    bench.queue.retain(|(from, to, _)| *from != second && *to != second);
-    let wait = bench.nodes[usize::from(reserve.0)].due_in_ms(bench.now).expect("held back");
-    assert!((1..=50).contains(&wait));
-    bench.now = bench.now.plus_millis(wait);
-    bench.overdue(reserve.0);
-    bench.deliver_without(second);
-    // It has drafted, so it is no reserve for this segment any more and accepts at once.
-    assert_eq!(bench.elected[usize::from(reserve.0)].len(), 1);
-}
-
-#[test]
-fn a_reserve_steps_in_at_once_when_the_first_quorum_is_not_all_linked() {
-    let mut bench = Bench::new(3);
-    link_all(&mut bench);
-    let (_, second, reserve) = roles();
-    bench.store(meta(1, 1));
-    let fx = bench.step(reserve.0, Input::PeerDown { peer: second });
-    assert!(matches!(fx.writes[..], [Write::Vote(VoteState { draft: Some(_), .. }), ..]));
-    assert!(matches!(said(&fx)[..], [(_, Message::Vote(VoteMessage::PickChallenger { .. }))]));
 }
 
 #[test]

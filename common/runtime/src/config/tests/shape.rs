@@ -1,0 +1,123 @@
+//! How many nodes of what kind, and who is which.
+
+use super::*;
+
+/// `GOOD` with this many sync nodes.
+fn with_sync_nodes(count: usize) -> String {
+    let member = "[[sync]]\nid = \"S1\"\nlane = 0\naddress = \"127.0.0.1:9041\"\n";
+    let members: String = (0..count)
+        .map(|i| format!("[[sync]]\nid = \"S{i}\"\nlane = {i}\naddress = \"s{i}:9041\"\n"))
+        .collect();
+    good_but(member, &members)
+}
+
+#[test]
+fn sync_clusters_have_one_three_five_or_seven_nodes() {
+    for count in [1, 3, 5, 7] {
+        let config = parse(&with_sync_nodes(count)).expect("good");
+        assert_eq!(config.membership().quorum(), count / 2 + 1);
+    }
+    for (count, why) in [
+        (0, "no sync node"),
+        (2, "even number adds no safety"),
+        (4, "even"),
+        (9, "slow every vote"),
+    ] {
+        let error = parse(&with_sync_nodes(count)).expect_err("refused").to_string();
+        assert!(error.starts_with("etc/vixen.toml: sync: "), "{error}");
+        assert!(error.contains(why), "no {why} in: {error}");
+        assert!(error.ends_with("have 1, 3, 5 or 7 [[sync]] tables"), "{error}");
+    }
+}
+
+#[test]
+fn lanes_are_unique() {
+    let text = with_sync_nodes(3).replace("lane = 2", "lane = 1");
+    let error = parse(&text).expect_err("refused").to_string();
+    assert!(error.contains("sync[2].lane: 1 is also the lane of S1"), "{error}");
+    assert!(error.contains("of its own"), "{error}");
+}
+
+#[test]
+fn groups_have_one_to_five_members() {
+    let head = GOOD.split("[[ndb-group]]").next().expect("a first part");
+    let none = parse(head).expect_err("no group").to_string();
+    assert!(none.contains("ndb-group: there is no ndb group"), "{none}");
+    assert!(none.contains("add [[ndb-group]]"), "{none}");
+    let empty = parse(&format!("{head}[[ndb-group]]\n")).expect_err("no member").to_string();
+    assert!(empty.contains("ndb-group[0].member: the group has 0 members"), "{empty}");
+    let six: String = (0..6)
+        .map(|i| format!("[[ndb-group.member]]\nid = \"D{i}\"\naddress = \"d{i}:9051\"\n"))
+        .collect();
+    let six = parse(&format!("{head}[[ndb-group]]\n{six}")).expect_err("too many").to_string();
+    assert!(six.contains("the group has 6 members; have 1 to 5"), "{six}");
+}
+
+#[test]
+fn every_group_must_reach_the_write_quorum() {
+    let second = "[[ndb-group]]\n[[ndb-group.member]]\nid = \"D9\"\naddress = \"d9:9051\"\n";
+    let error = parse(&format!("{GOOD}{second}")).expect_err("refused").to_string();
+    assert!(error.contains("2 of 1 members in ndb-group 1"), "{error}");
+}
+
+#[test]
+fn entries_may_share_a_wildcard_address_on_machines_of_their_own() {
+    let second = "[[entry]]\nid = \"E2\"\nlisten = \"0.0.0.0:9031\"\n";
+    let text = good_but("\"127.0.0.1:9031\"", "\"0.0.0.0:9031\"") + second;
+    assert_eq!(parse(&text).expect("good").entries.len(), 2);
+}
+
+#[test]
+fn nodes_find_themselves_and_strangers_are_told_who_is_known() {
+    let config = parse(GOOD).expect("good");
+    assert_eq!(config.sync_member(&name("S1")).expect("listed").lane.index(), 0);
+    let (id, member) = config.ndb_member(&name("D3")).expect("listed");
+    assert_eq!(id, NdbId { group: GroupId(0), member: 2 });
+    assert_eq!(config.ndb_name(id), Some(&member.id));
+    assert_eq!(config.ndb_name(NdbId { group: GroupId(1), member: 0 }), None);
+    assert_eq!(config.node_dir(&name("D3")), PathBuf::from("etc/data/D3"));
+
+    let sync = config.sync_member(&name("S9")).expect_err("absent").to_string();
+    assert!(sync.contains("sync.id: no node here is called `S9`; known are S1"), "{sync}");
+    let ndb = config.ndb_member(&name("S1")).expect_err("another tier").to_string();
+    assert_eq!(
+        ndb,
+        "etc/vixen.toml: S1 is a sync node: run `vixen-sync --config etc/vixen.toml --node S1`"
+    );
+    let tool = config.ndb_member(&name("S1")).expect_err("another tier").of_tool().to_string();
+    assert_eq!(tool, "etc/vixen.toml: S1 is a sync node, and this is for ndb nodes: D1, D2, D3");
+    let ndb = config.ndb_member(&name("D9")).expect_err("absent").to_string();
+    assert!(ndb.contains("known are D1, D2, D3") && ndb.contains("[[ndb-group.member]]"), "{ndb}");
+    let entry = config.sync_member(&name("E1")).expect_err("another tier").to_string();
+    assert!(entry.contains("E1 is an entry node: run `vixen-entry "), "{entry}");
+}
+
+#[test]
+fn an_entry_that_is_not_listed_only_needs_an_address() {
+    let config = parse(GOOD).expect("good");
+    let given: SocketAddr = "127.0.0.1:9999".parse().expect("an address");
+    assert_eq!(config.entry_member(&name("E1"), None).expect("listed").listen.port(), 9031);
+    assert_eq!(config.entry_member(&name("E1"), Some(given)).expect("listed").listen, given);
+    assert_eq!(config.entry_member(&name("E7"), Some(given)).expect("joins").listen, given);
+    let error = config.entry_member(&name("E7"), None).expect_err("no address").to_string();
+    assert!(error.contains("entry.id: no node here is called `E7`; known are E1"), "{error}");
+    assert!(error.contains("make E7 an entry without one by --listen"), "{error}");
+    let error = config.entry_member(&name("S1"), Some(given)).expect_err("taken").to_string();
+    assert!(error.contains("S1 is a sync node: run `vixen-sync"), "{error}");
+    let error = config.entry_member(&name("D1"), None).expect_err("another tier").to_string();
+    assert!(error.contains("D1 is an ndb node: run `vixen-ndb"), "{error}");
+}
+
+#[test]
+fn missing_arguments_are_refused_with_an_example() {
+    let none = NodeArgs::default();
+    let error = none.load_required("sync").expect_err("no file").to_string();
+    assert!(error.contains("--config (VIXEN_CONFIG): is missing"), "{error}");
+    assert!(error.contains("`vixen-sync --config vixen.toml --node S1`"), "{error}");
+    let file = NodeArgs { config: Some("vixen.toml".into()), ..NodeArgs::default() };
+    let error = file.load_required("ndb").expect_err("no node").to_string();
+    assert!(error.contains("--node (VIXEN_NODE): is missing"), "{error}");
+    let bad = NodeArgs { node: Some("a b".to_owned()), ..file };
+    let error = bad.load_required("ndb").expect_err("bad name").to_string();
+    assert!(error.contains("`a b` is no node name"), "{error}");
+}
