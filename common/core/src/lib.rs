@@ -13,6 +13,7 @@ pub mod name;
 pub mod order;
 pub mod patterns;
 pub mod payload;
+pub mod recording;
 pub mod roster;
 pub mod segment;
 pub mod skew;
