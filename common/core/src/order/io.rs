@@ -1,13 +1,15 @@
 //! What goes into the reader of the order, and what comes out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{NdbId, Position, Stamp, SyncId};
 use crate::segment::Elected;
 use crate::wire::OrderBase;
 
 use super::Placed;
 
-/// Everything that can happen to a reader.
-#[derive(Clone, Debug)]
+/// Everything that can happen to a reader. Recorded: the order of the variants is their number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A new link to a sync node: it follows nothing yet.
     FeedUp {

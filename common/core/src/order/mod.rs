@@ -5,11 +5,13 @@ mod catch_up;
 mod frontier;
 mod io;
 mod reader;
+mod recorded;
 mod sequencer;
 
 pub use frontier::{Frontier, Learned};
 pub use io::{Effects, Input, Note, Teller};
 pub use reader::Reader;
+pub use recorded::ReaderStart;
 pub use sequencer::Placed;
 
 #[cfg(test)]

@@ -17,13 +17,16 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes before the payload.
 pub(super) const HEADER_BYTES: usize = 16;
 /// Of the length before attributes.
 const LENGTH_BYTES: usize = 4;
 
 /// What a payload is. Numbers are stored; never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub enum Content {
     /// 1 to 3: the arguments of a PUBLISH, in the encoding of its serializer.
     Arguments(Encoding),
@@ -56,6 +59,18 @@ impl Content {
             Self::Raw => Self::RAW,
             Self::Later(number) => number,
         }
+    }
+}
+
+impl From<u8> for Content {
+    fn from(number: u8) -> Self {
+        Self::from_number(number)
+    }
+}
+
+impl From<Content> for u8 {
+    fn from(content: Content) -> Self {
+        content.number()
     }
 }
 
@@ -100,7 +115,7 @@ impl Encoding {
 }
 
 /// What the publisher asked for this message. Bits are stored; never reuse one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordFlags(pub u8);
 
 impl RecordFlags {
