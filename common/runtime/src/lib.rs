@@ -20,6 +20,7 @@ pub mod link;
 pub mod lmdb;
 pub mod order;
 pub mod process;
+pub mod recording;
 pub mod redundancy;
 pub mod reload;
 pub mod server;

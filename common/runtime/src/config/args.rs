@@ -4,9 +4,11 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::recording::RecordArgs;
 use crate::reload::Load;
 use crate::telemetry::remark;
 
+use super::value::{Size, Value as _};
 use super::{Config, ConfigError, NodeName};
 
 /// Reads the command line. `--help`, `--version` and mistakes end the process; help that cannot be
@@ -27,6 +29,14 @@ pub fn parse_args<T: clap::Parser>() -> T {
     })
 }
 
+/// A number of bytes, as an argument: `64MiB`, or plain bytes.
+///
+/// # Errors
+/// What may be written, for people.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    Size::from_text(text).map(|Size(bytes)| bytes).ok_or_else(|| format!("not {}", Size::FORM))
+}
+
 /// The arguments of every node; binaries flatten it into their own.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct NodeArgs {
@@ -43,6 +53,9 @@ pub struct NodeArgs {
     /// 1, and a line that says why. For health checks of containers.
     #[arg(long, conflicts_with = "check_config")]
     pub health: bool,
+    /// Whether it records, and where.
+    #[command(flatten)]
+    pub recording: RecordArgs,
 }
 
 impl NodeArgs {

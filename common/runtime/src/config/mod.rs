@@ -45,7 +45,7 @@ use vixen_core::id::Lane;
 use vixen_core::name::{NodeName, ParseNodeNameError};
 
 pub use access::Access;
-pub use args::{NodeArgs, parse_args};
+pub use args::{NodeArgs, parse_args, parse_bytes};
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use listen::parse_listen;

@@ -59,6 +59,7 @@ pub fn exit_code<E: Display>(program: &str, outcome: Result<(), E>) -> ExitCode 
             ExitCode::FAILURE
         }
     };
+    crate::recording::flush();
     flush();
     code
 }

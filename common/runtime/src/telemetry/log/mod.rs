@@ -162,7 +162,10 @@ fn tell_panic(node: &str, info: &PanicHookInfo<'_>) {
         _ => "note: run with `RUST_BACKTRACE=1` to see a backtrace\n".to_owned(),
     };
     push(format!("[{node}] thread '{name}' {info}\n{backtrace}").into_bytes());
-    // The process may be about to abort. The writer itself cannot wait for itself.
+    // The process may be about to abort. A writer itself cannot wait for itself.
+    if name != crate::recording::THREAD {
+        crate::recording::flush();
+    }
     if name != "log" {
         flush();
     }

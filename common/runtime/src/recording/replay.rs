@@ -1,0 +1,223 @@
+//! The subcommand `replay` of the binaries.
+
+use std::fmt::{Debug, Write as _};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use vixen_core::recording::{
+    Ending, Header, Listener, Moment, Player, Recording, RecordingError, Replay, Summary, Verdict,
+};
+use vixen_core::tier::Tier;
+
+use super::lines::{has_word, shown, time};
+use crate::telemetry::{PrintError, print, remark};
+
+/// Give a recording to this program's state machines again, and show what they do.
+///
+/// A node that was started with --record FILE has written there what its machines were given. They have
+/// no clock and no randomness of their own: given the same they do the same, step by step. Each input is a
+/// line with its number, its time and its machine, and its effects are below it. Nothing is sent or stored.
+///
+/// What each step owes is compared with what the running node had. The first input with other effects
+/// ends the replay: another version, or a machine that is not deterministic, which is a bug.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Exit codes:
+  0  all that was replayed does as it had done; a node that was killed may have left the end of an entry
+     unwritten, and the last line says so
+  1  an input has other effects than it had: the last line says which one
+  2  the file is no recording of a node of this tier, or damaged: the last line says from where on"
+)]
+pub struct ReplayArgs {
+    /// The recording.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Show inputs from this one on. Those before are replayed, and not shown.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    from: u64,
+    /// Replay up to this input.
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+    /// Show inputs with this word in their line: a machine, an input, the name of the message in it.
+    #[arg(long, value_name = "KIND")]
+    only: Option<String>,
+    /// Show all of each input and effect, and not the beginning: payloads may be long.
+    #[arg(long)]
+    full: bool,
+    /// Show nothing but how it ends.
+    #[arg(long, conflicts_with_all = ["only", "full"])]
+    quiet: bool,
+}
+
+/// Everything as it was.
+const AGREES: u8 = 0;
+/// Something was otherwise.
+const DIVERGES: u8 = 1;
+/// It cannot be read, or not to its end.
+const UNREADABLE: u8 = 2;
+
+/// Why a file is not replayed.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    #[error("is a recording of {}: replay it with `vixen-{of} replay`", of.one())]
+    OfAnotherTier { of: Tier },
+}
+
+impl ReplayArgs {
+    /// Replays, and says how it went. Blocking.
+    #[must_use]
+    pub fn run(&self, tier: Tier, player: &mut dyn Player) -> ExitCode {
+        match self.open(tier) {
+            Ok(recording) => self.replay(recording, player).into(),
+            Err(error) => {
+                let error = with_causes(&error);
+                remark(&format!("vixen-{tier}: {} {error}", self.file.display()));
+                UNREADABLE.into()
+            }
+        }
+    }
+
+    fn open(&self, tier: Tier) -> Result<Recording<BufReader<File>>, OpenError> {
+        let file = File::open(&self.file).map_err(RecordingError::from)?;
+        let recording = Recording::open(BufReader::new(file))?;
+        let of = recording.header().tier;
+        if of == tier { Ok(recording) } else { Err(OpenError::OfAnotherTier { of }) }
+    }
+
+    fn replay(&self, recording: Recording<BufReader<File>>, player: &mut dyn Player) -> u8 {
+        let header = recording.header().clone();
+        warn_of_version(&header);
+        let mut shown = Shown { args: self, text: String::new(), is_shown: false, failed: None };
+        if !self.quiet {
+            shown.text = heading(&header);
+        }
+        let summary = Replay::new(recording, player, Instant::now()).run(self.to, &mut shown);
+        shown.print();
+        let last = print(&format!("{}\n", last_line(&summary))).err();
+        match shown.failed.or(last) {
+            None => code_of(&summary),
+            Some(error) => {
+                remark(&format!("vixen-{}: {}", header.tier, with_causes(&error)));
+                UNREADABLE
+            }
+        }
+    }
+}
+
+fn heading(header: &Header) -> String {
+    let begun = time(Moment { wall: header.begun, since_ns: 0 });
+    let Header { tier, product, node, .. } = header;
+    format!("{node}, {} of vixen {product}, recorded from {begun} on\n", tier.one())
+}
+
+fn warn_of_version(header: &Header) {
+    let own = env!("CARGO_PKG_VERSION");
+    if header.product != own {
+        remark(&format!(
+            "warning: recorded by vixen {}, and replayed by {own}, which may do otherwise",
+            header.product
+        ));
+    }
+}
+
+fn code_of(summary: &Summary) -> u8 {
+    match summary.verdict {
+        Verdict::Diverges { .. } => DIVERGES,
+        Verdict::Agrees if summary.ending.is_natural() => AGREES,
+        Verdict::Agrees => UNREADABLE,
+    }
+}
+
+/// How it went, in one line.
+pub(super) fn last_line(summary: &Summary) -> String {
+    let Summary { inputs, effects, verdict, ending } = summary;
+    let taken = format!("{inputs} inputs, {effects} effects");
+    if let Verdict::Diverges { input, recorded, replayed } = verdict {
+        return format!(
+            "DIVERGES at input {input}: {} effects ({:016x}) were recorded, and these are {} \
+             ({:016x}); {taken} until then",
+            recorded.count, recorded.digest, replayed.count, replayed.digest
+        );
+    }
+    let ending = match ending {
+        Ending::Said(reason) => format!("the recording ends here: {}", reason.told()),
+        Ending::Enough => "as far as was asked for".to_owned(),
+        Ending::Cut => {
+            "the recording ends without a word: the node was killed, or runs on".to_owned()
+        }
+        Ending::InStep => {
+            "the recording ends within the last input: the node ended in that step, or was killed"
+                .to_owned()
+        }
+        Ending::Broken(error) => format!("the recording {}", with_causes(error)),
+    };
+    format!("agrees: {taken}; {ending}")
+}
+
+/// An error with its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // A transparent one says what its cause says.
+        if !text.ends_with(&error.to_string()) {
+            let _in_memory = write!(text, ": {error}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Prints what is to be shown: an input before its step, which may end in a panic.
+struct Shown<'a> {
+    args: &'a ReplayArgs,
+    text: String,
+    /// Whether the last input is shown.
+    is_shown: bool,
+    failed: Option<PrintError>,
+}
+
+impl Shown<'_> {
+    fn print(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        if !text.is_empty() && self.failed.is_none() {
+            self.failed = print(&text).err();
+        }
+    }
+}
+
+impl Listener for Shown<'_> {
+    fn begins(&mut self, machine: &'static str, at: Moment) {
+        if !self.args.quiet {
+            let _in_memory = writeln!(self.text, "{} {machine} begins", time(at));
+        }
+    }
+
+    fn input(&mut self, number: u64, machine: &'static str, at: Moment, input: &dyn Debug) {
+        self.is_shown = false;
+        if self.args.quiet || number < self.args.from {
+            return;
+        }
+        let line = format!("{machine} {}", shown(input, self.args.full));
+        if self.args.only.as_ref().is_some_and(|only| !has_word(&line, only)) {
+            return;
+        }
+        self.is_shown = true;
+        let _in_memory = writeln!(self.text, "#{number} {} {line}", time(at));
+        self.print();
+    }
+
+    fn effect(&mut self, kind: &'static str, effect: &dyn Debug) {
+        if self.is_shown {
+            let effect = shown(effect, self.args.full);
+            let _in_memory = writeln!(self.text, "    {kind} {effect}");
+        }
+    }
+}
