@@ -1,5 +1,7 @@
 //! What a step owes to the disk, to others, and to the feeds.
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
@@ -117,7 +119,7 @@ impl Drop {
 }
 
 /// What the store gives back at a start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Recovered {
     /// The clock's ceiling.
     pub ceiling: Stamp,

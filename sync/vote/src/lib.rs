@@ -32,6 +32,7 @@ mod orderer;
 mod owners;
 mod peers;
 mod presence;
+mod recorded;
 mod rules;
 mod watermark;
 
@@ -43,5 +44,8 @@ pub use owners::{OWNER_IDLE_MS, OwnerRow};
 pub use peers::{
     CaughtUp, Elections, FeedReport, Feeds, Health, Heard, Known, Look, Outbox, Peers, READ_ON,
     Retention, Retries, Standing, Standings, answer, caught_up,
+};
+pub use recorded::{
+    COMMITS, CommitInput, CommitOutcome, CommitStart, ORDERER, OrdererStart, VotePlayer, Witness,
 };
 pub use rules::{Pick, Proven, Rules};

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{Ballot, GroupId, NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta};
 use vixen_core::wire::{FeedMessage, Message, VoteMessage};
 
 use crate::owners::OwnerRow;
 
-/// Everything that can happen to the votes of a node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Everything that can happen to the votes of a node. Recorded: the order of the variants is their number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Input {
     /// An ndb node has the segment on disk.
     GenerateDraft {

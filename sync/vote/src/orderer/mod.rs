@@ -20,6 +20,8 @@ mod stage_one;
 mod stage_two;
 mod takeover;
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::segment::{Proposal, SegmentMeta};
@@ -54,7 +56,7 @@ pub(super) const fn is_recent(now: WallTime, at: WallTime) -> bool {
 const CHECKED_MAX: usize = 16;
 
 /// Who votes, and within which bounds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VoteOptions {
     /// This node.
     pub id: SyncId,
