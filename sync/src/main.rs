@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
@@ -13,13 +13,15 @@ use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::config::{NodeArgs, parse_args};
 use vixen_runtime::health::HealthTarget;
+use vixen_runtime::recording::ReplayArgs;
 use vixen_runtime::telemetry::{exit_code, init_tracing, print, remark};
 use vixen_runtime::tls::Tls;
+use vixen_vote::VotePlayer;
 
 /// A sync node of a vixen cluster: takes part in the vote that gives every message its place in
 /// the one order.
 #[derive(Debug, Parser)]
-#[command(name = "vixen-sync", version)]
+#[command(name = "vixen-sync", version, args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(flatten)]
     node: NodeArgs,
@@ -28,10 +30,21 @@ struct Args {
     /// store" in docs/operations.md.
     #[arg(long, value_name = "ID")]
     forget_peer: Option<NodeName>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Replay(ReplayArgs),
 }
 
 fn main() -> ExitCode {
-    exit_code("vixen-sync", run(&parse_args::<Args>()))
+    let args: Args = parse_args();
+    match &args.command {
+        Some(Command::Replay(replay)) => replay.run(Tier::Sync, &mut VotePlayer::default()),
+        None => exit_code("vixen-sync", run(&args)),
+    }
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
@@ -61,5 +74,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
     init_tracing(&config.log, name.as_str());
     // One thread: the node's loop commits on it, and everything else waits for the commit anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(vixen_sync::serve(&config, &name, args.node.reloader("sync")))
+    let load = args.node.reloader("sync");
+    runtime.block_on(vixen_sync::serve(&config, &name, &args.node.recording, load))
 }

@@ -11,6 +11,7 @@ use vixen_core::wire::PeerId;
 use vixen_runtime::config::Config;
 use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_runtime::process::outlive_file_size_limit;
+use vixen_runtime::recording::RecordArgs;
 use vixen_runtime::reload::Load;
 use vixen_runtime::server;
 use vixen_runtime::telemetry::install_metrics;
@@ -18,12 +19,18 @@ use vixen_runtime::tls::Tls;
 
 use crate::node::{SyncEvent, SyncNode, SyncOptions};
 
-/// Runs the sync node `name` of `config` until SIGTERM or SIGINT. At SIGHUP `load` reads
+/// Runs the sync node `name` of `config` until SIGTERM or SIGINT, and records it if asked to. At SIGHUP `load` reads
 /// the configuration again, for the names of its certificates.
 ///
 /// # Errors
-/// When the node is not in the configuration, its port or directory is taken, or its store fails.
-pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Result<()> {
+/// When the node is not in the configuration, its port or directory is taken, its store fails, or it
+/// cannot be recorded.
+pub async fn serve(
+    config: &Config,
+    name: &NodeName,
+    recording: &RecordArgs,
+    load: Load,
+) -> anyhow::Result<()> {
     install_metrics();
     outlive_file_size_limit();
     let member = config.sync_member(name)?;
@@ -33,7 +40,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
     let listener = server::listen(&address).await?;
     let id = member.sync_id();
     let roster = config.roster();
-    let node = SyncNode::open(SyncOptions {
+    let options = SyncOptions {
         id,
         name: name.clone(),
         roster: roster.clone(),
@@ -44,8 +51,10 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
         clock_ahead_max: config.cluster.max_clock_ahead,
         feed_retention: config.limits.feed_retention,
         disk_reserve: config.storage.sync_reserve(),
-    })
-    .with_context(|| format!("cannot start {name}"))?;
+    };
+    let recorder = recording.recorder(Tier::Sync, name)?;
+    let node = SyncNode::open_recorded(options, recorder)
+        .with_context(|| format!("cannot start {name}"))?;
     let (inbox, handle) = (node.inbox(), node.handle());
 
     let identity = Identity {

@@ -11,6 +11,7 @@
 mod clocks;
 mod peers;
 mod readiness;
+mod recorded;
 mod room;
 mod settle;
 mod status;
@@ -33,6 +34,7 @@ use vixen_core::wire::{DraftMessage, FeedMessage, Message, NodeMessage, PeerId, 
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Linked, Links};
+use vixen_runtime::recording::Recorder;
 use vixen_runtime::telemetry::Readiness;
 
 use crate::metrics::Metrics;
@@ -156,6 +158,7 @@ pub struct SyncNode {
     last_down: BTreeMap<SyncId, String>,
     orderer: Orderer,
     commits: Commits,
+    recorder: Recorder,
     peers: Peers<LinkId>,
     feeds: Feeds<LinkId>,
     health: Health,
@@ -175,6 +178,14 @@ impl SyncNode {
     /// # Errors
     /// When the directory is taken or the store is unusable.
     pub fn open(options: SyncOptions) -> Result<Self, SyncError> {
+        Self::open_recorded(options, Recorder::off())
+    }
+
+    /// The same, and records what its machines are given. Blocking.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_recorded(options: SyncOptions, mut recorder: Recorder) -> Result<Self, SyncError> {
         let lock = DirLock::take(&options.dir)?;
         let mut store = Store::open(&options.dir, options.store_bytes_max, options.fsync)?;
         // Each start counts as a commit: see `Standings`.
@@ -189,7 +200,9 @@ impl SyncNode {
             clock_ahead_max_ms: u64::try_from(options.clock_ahead_max.as_millis())
                 .unwrap_or(u64::MAX),
         };
-        let orderer = Orderer::new(vote, &store.recover()?);
+        let (recovered, standings) = (store.recover()?, store.standings()?);
+        recorded::begin(&mut recorder, &vote, &recovered, (&standings, is_counted));
+        let orderer = Orderer::new(vote, &recovered);
         let metrics = Metrics::new(options.membership.sync(), &options.roster);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Readiness::starting()));
@@ -201,7 +214,8 @@ impl SyncNode {
             handle: SyncHandle { inbox: sender, ready },
             links: Links::new(options.name.clone(), options.roster.clone(), now),
             last_down: BTreeMap::new(),
-            commits: Commits::new(Standings::new(store.standings()?), is_counted),
+            commits: Commits::new(Standings::new(standings), is_counted),
+            recorder,
             peers: Peers::new(run, options.membership.quorum()),
             feeds: Feeds::new(orderer.clock()),
             health: Health::default(),
@@ -251,7 +265,7 @@ impl SyncNode {
         );
         let mut fx = Effects::default();
         let aside = Input::PeerAside { peer: self.options.id, is_aside: true };
-        self.orderer.step(wall_time(), aside, &mut fx);
+        self.step(wall_time(), aside, &mut fx);
         self.settle(fx, false)?;
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
         let mut look = tokio::time::interval(clocks::LOOK);
@@ -297,6 +311,7 @@ impl SyncNode {
                 return Err(refused);
             }
             if stop {
+                self.recorder.finish();
                 tracing::info!(node = %self.options.name, "sync node stopped");
                 return Ok(());
             }
@@ -375,7 +390,7 @@ impl SyncNode {
                     && trimmed_to > self.trimmed_to()
                     && !trimmed_to.is_of_the_last_year()
                 {
-                    self.commits.trim(trimmed_to);
+                    self.trim(now, trimmed_to);
                 }
                 let name = message.name();
                 match Input::from_peer(id, message) {
@@ -385,7 +400,7 @@ impl SyncNode {
             }
             (_, other) => return self.refuse(link, other.name()),
         };
-        self.orderer.step(now, input, fx);
+        self.step(now, input, fx);
     }
 
     /// Takes what is no input of the vote; `false` when it is one.

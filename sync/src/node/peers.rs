@@ -30,7 +30,7 @@ impl SyncNode {
     pub(super) fn drop_peer(&mut self, now: WallTime, id: SyncId, fx: &mut Effects) {
         self.clocks.skew.forget(id);
         if self.peers.remove(id) {
-            self.orderer.step(now, Input::PeerDown { peer: id }, fx);
+            self.step(now, Input::PeerDown { peer: id }, fx);
         }
         self.tell_readiness();
     }
@@ -61,12 +61,12 @@ impl SyncNode {
                 self.links.set_unable(link, Some(DISK_FULL));
                 if is_taken {
                     let input = Input::PeerAside { peer: id, is_aside: true };
-                    self.orderer.step(now, input, fx);
+                    self.step(now, input, fx);
                 }
                 self.tell_readiness();
             }
             Heard::Aside(is_aside) => {
-                self.orderer.step(now, Input::PeerAside { peer: id, is_aside }, fx);
+                self.step(now, Input::PeerAside { peer: id, is_aside }, fx);
             }
         }
         false
@@ -74,7 +74,7 @@ impl SyncNode {
 
     fn on_standing(&mut self, now: WallTime, id: SyncId, said: Standing, fx: &mut Effects) {
         let Some(link) = self.peers.link(id) else { return };
-        let taken = self.commits.take_standing(id, said);
+        let taken = self.take_standing(now, id, said);
         let is_changed = self.peers.judged(id, taken, &mut self.out);
         if taken.is_err() {
             self.tell_refused(id, said);
@@ -83,9 +83,9 @@ impl SyncNode {
             if self.health.is_aside() {
                 self.out.push((link, Message::Vote(VoteMessage::SyncAside { is_aside: true })));
             }
-            self.orderer.step(now, Input::PeerUp { peer: id }, fx);
+            self.step(now, Input::PeerUp { peer: id }, fx);
         } else if is_changed {
-            self.orderer.step(now, Input::PeerDown { peer: id }, fx);
+            self.step(now, Input::PeerDown { peer: id }, fx);
         }
         self.tell_readiness();
     }
@@ -111,7 +111,7 @@ impl SyncNode {
             PeerId::Sync { .. } | PeerId::Entry { .. } => None,
         });
         let Some(is_aside) = self.health.look(heard, &self.options.membership) else { return };
-        self.orderer.step(now, Input::PeerAside { peer: self.options.id, is_aside }, fx);
+        self.step(now, Input::PeerAside { peer: self.options.id, is_aside }, fx);
         self.out.extend(
             self.peers
                 .taken()
@@ -129,7 +129,7 @@ impl SyncNode {
         } else if let Some(deferred) = self.health.end_stall(now) {
             self.tell_aside(wall, fx);
             for input in deferred {
-                self.orderer.step(wall, input, fx);
+                self.step(wall, input, fx);
             }
         }
     }

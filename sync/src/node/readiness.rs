@@ -37,7 +37,7 @@ impl SyncNode {
         match peer {
             PeerId::Sync { id, .. } => {
                 if self.peers.link(id) == Some(link) && self.peers.has_taken(id) {
-                    self.orderer.step(now, Input::PeerSilent { peer: id, is_silent }, fx);
+                    self.step(now, Input::PeerSilent { peer: id, is_silent }, fx);
                 }
             }
             PeerId::Ndb { .. } => self.tell_aside(now, fx),

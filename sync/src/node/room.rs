@@ -94,9 +94,7 @@ impl SyncNode {
 
     /// Writes what waited, if it can.
     fn go_on(&mut self, now: WallTime) -> Result<(), SyncError> {
-        let clock = Instant::now().into_std();
-        let (commits, mut writer) = self.writer();
-        let Some(held) = commits.go_on(clock, &mut writer)? else { return Ok(()) };
+        let Some(held) = self.try_again()? else { return Ok(()) };
         self.room.is_full = false;
         self.leave(held)?;
         self.deliver();
@@ -137,12 +135,12 @@ impl SyncNode {
         self.read_on()?;
         self.deliver();
         if stop {
-            let (commits, mut writer) = self.writer();
-            if commits.go_on(Instant::now().into_std(), &mut writer)?.is_none() {
+            if self.try_again()?.is_none() {
                 tracing::warn!(
                     "what waits for room on the disk is given up: nobody was told of it"
                 );
             }
+            self.recorder.finish();
             tracing::info!(node = %self.options.name, "sync node stopped");
         }
         Ok(stop)

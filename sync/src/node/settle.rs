@@ -62,9 +62,7 @@ impl SyncNode {
         // What was said in the turn depends on no commit, and must not wait for a slow disk: that this node is
         // aside, above all.
         self.deliver();
-        let now = Instant::now().into_std();
-        let (commits, mut writer) = self.writer();
-        match commits.turn(now, fx, writes_all, &mut writer)? {
+        match self.turn(fx, writes_all)? {
             Some(fx) => self.leave(fx)?,
             None => self.cease(),
         }

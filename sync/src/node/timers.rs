@@ -34,12 +34,12 @@ impl SyncNode {
     pub(super) fn on_timers(&mut self, now: WallTime, fx: &mut Effects) {
         let clock = Instant::now().into_std();
         while let Some(segment) = self.orderer.overdue(now).filter(|_| !self.health.is_stalled()) {
-            self.orderer.step(now, Input::Overdue { segment }, fx);
+            self.step(now, Input::Overdue { segment }, fx);
         }
         match self.retries.look(self.orderer.pending_ids(), clock) {
             Look::Nothing => {}
             Look::Retry => {
-                self.orderer.step(now, Input::Retry, fx);
+                self.step(now, Input::Retry, fx);
                 self.metrics.waiting(&self.orderer.waiting(now));
             }
             Look::Over => self.metrics.waiting(&self.orderer.waiting(now)),
@@ -50,7 +50,7 @@ impl SyncNode {
                 PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
             });
             let (keep, trimmed_to) = (linked.collect(), self.trimmed_to());
-            self.orderer.step(now, Input::ExpireOwners { keep, trimmed_to }, fx);
+            self.step(now, Input::ExpireOwners { keep, trimmed_to }, fx);
         }
     }
 }
