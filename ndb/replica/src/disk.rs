@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 /// With less than this part of the reserve left, nothing is fetched.
 const FETCH_PART: u64 = 4;
 
@@ -13,7 +15,7 @@ const FETCH_PART: u64 = 4;
 const DISK_SILENCE: Duration = Duration::from_secs(2);
 
 /// The room on the disk of a store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskRoom {
     /// Bytes free.
     pub free: u64,

@@ -29,7 +29,9 @@ mod sample;
 
 pub use disk::{DiskNews, DiskRoom};
 pub use durable::Durable;
-pub use node::{CoreOptions, Effects, Input, Look, NdbCore, Note, Read, RetentionState, To};
+pub use node::{
+    CORE, CoreOptions, CoreStart, Effects, Input, Look, NdbCore, Note, Read, RetentionState, To,
+};
 pub use replica::{Body, Place, Refused, Replica, ReplicaOptions, Store};
 pub use rows::{BEGINNING, Lost, Mark, OrderRow, Recovered};
 pub use storage::{Committed, Extended, Finding, Job};

@@ -56,7 +56,7 @@ pub struct Lost {
 }
 
 /// What a replica starts from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
     /// Stored segments without a place.
     pub temporary: Vec<SegmentMeta>,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{Position, SegmentId, Stamp};
 use vixen_core::segment::{Elected, SegmentMeta};
 use vixen_core::time::UtcDay;
@@ -79,7 +81,7 @@ impl Job {
 }
 
 /// One commit, durable (unless the store was opened without fsync).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Committed {
     /// Where the order on disk begins now.
     pub base: OrderBase,
@@ -131,7 +133,7 @@ impl Default for Committed {
 }
 
 /// The order begins earlier than it did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Extended {
     /// Where.
     pub base: OrderBase,
@@ -142,7 +144,7 @@ pub struct Extended {
 }
 
 /// Something stored that is not as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
     /// The row that should begin here is damaged, gone, or not chained to the one before.
     Row {

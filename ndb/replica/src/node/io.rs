@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{Digest, GroupId, NdbId, OwnerId, Position, SegmentId, SyncId};
 use vixen_core::order;
 use vixen_core::segment::Blob;
@@ -15,8 +17,8 @@ use crate::storage::{Committed, Finding, Job};
 use crate::tail::Change;
 use crate::upkeep::CatchUpReport;
 
-/// Everything that can happen to an ndb node.
-#[derive(Clone, Debug)]
+/// Everything that can happen to an ndb node. Recorded: the order of the variants is their number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A new link to a peer; there may be another one.
     Up {

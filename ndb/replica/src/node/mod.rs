@@ -11,12 +11,15 @@ mod io;
 mod peers;
 mod reading;
 mod receive;
+mod recorded;
 mod state;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{NdbId, OwnerId, Position, SegmentId, Stamp};
 use vixen_core::membership::Membership;
@@ -34,6 +37,7 @@ use crate::upkeep::RetentionPolicy;
 use crate::write_buffer::WriteBuffer;
 pub use io::{Effects, Input, Look, Note, Read, To};
 use peers::Peers;
+pub use recorded::{CORE, CoreStart};
 pub use state::RetentionState;
 use upkeep::Upkeep;
 
@@ -41,7 +45,7 @@ use upkeep::Upkeep;
 const INCOMING_SEGMENTS: usize = 64;
 
 /// What an ndb node is, and its bounds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CoreOptions {
     /// This node: its group and its place in it.
     pub id: NdbId,

@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::time::{UtcDay, WallTime};
 
 /// How long days stay.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct RetentionPolicy {
     /// A day that ended longer ago goes.
     pub age: Option<Duration>,
