@@ -82,7 +82,8 @@ fn run(args: &NodeArgs) -> anyhow::Result<()> {
     fault::answer_for(&problem, &remedy, EXIT_FAULT);
     // One thread for the node and its links; the writer and slow reads have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(vixen_ndb::serve(&config, &name, args.reloader("ndb")));
+    let load = args.reloader("ndb");
+    let served = runtime.block_on(vixen_ndb::serve(&config, &name, &args.recording, load));
     // A read of a damaged store may never end: the process does not wait for it.
     runtime.shutdown_timeout(READS_MAX);
     served.map_err(|error| {

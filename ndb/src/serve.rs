@@ -11,6 +11,7 @@ use vixen_core::wire::PeerId;
 use vixen_runtime::config::Config;
 use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_runtime::process::outlive_file_size_limit;
+use vixen_runtime::recording::RecordArgs;
 use vixen_runtime::reload::Load;
 use vixen_runtime::server;
 use vixen_runtime::telemetry::install_metrics;
@@ -18,12 +19,18 @@ use vixen_runtime::tls::Tls;
 
 use crate::node::{NdbEvent, NdbNode, NdbOptions};
 
-/// Runs the ndb node `name` of `config` until SIGTERM or SIGINT. At SIGHUP `load` reads
+/// Runs the ndb node `name` of `config` until SIGTERM or SIGINT, and records it if asked to. At SIGHUP `load` reads
 /// the configuration again, for the names of its certificates.
 ///
 /// # Errors
-/// When the node is not in the configuration, its port or directory is taken, or its store fails.
-pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Result<()> {
+/// When the node is not in the configuration, its port or directory is taken, its store fails, or it
+/// cannot be recorded.
+pub async fn serve(
+    config: &Config,
+    name: &NodeName,
+    recording: &RecordArgs,
+    load: Load,
+) -> anyhow::Result<()> {
     install_metrics();
     outlive_file_size_limit();
     let (id, member) = config.ndb_member(name)?;
@@ -32,7 +39,7 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
     config.tell_secret_and_name_concerns(Tier::Ndb, name, tls.as_deref());
     let address = member.bind_address();
     let listener = server::listen(&address).await?;
-    let node = NdbNode::open(NdbOptions {
+    let options = NdbOptions {
         id,
         name: name.clone(),
         roster: roster.clone(),
@@ -46,8 +53,10 @@ pub async fn serve(config: &Config, name: &NodeName, load: Load) -> anyhow::Resu
         scrub_period: config.storage.scrub_period,
         tail_cache_bytes_max: config.limits.tail_cache_bytes_max,
         segment_bytes_max: config.limits.segment_bytes_max,
-    })
-    .with_context(|| format!("cannot start {name}"))?;
+    };
+    let recorder = recording.recorder(Tier::Ndb, name)?;
+    let node = NdbNode::open_recorded(options, recorder)
+        .with_context(|| format!("cannot start {name}"))?;
     let (inbox, handle) = (node.inbox(), node.handle());
 
     let identity = Identity {

@@ -24,16 +24,18 @@ use tokio::sync::{mpsc, oneshot};
 use vixen_core::id::{NdbId, StoreId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
+use vixen_core::recording::Now;
 use vixen_core::roster::Roster;
 use vixen_core::skew::Skew;
 use vixen_replica::{
-    Committed, CoreOptions, DiskRoom, Effects, Finding, Input, Job, Look, NdbCore, Note,
-    RetentionPolicy,
+    CORE, Committed, CoreOptions, CoreStart, DiskRoom, Effects, Finding, Input, Job, Look, NdbCore,
+    Note, RetentionPolicy,
 };
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
 use vixen_runtime::disk::{DISK_LOOK, Room};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, Links};
+use vixen_runtime::recording::Recorder;
 use vixen_runtime::telemetry::Readiness;
 
 use crate::metrics::Metrics;
@@ -144,6 +146,7 @@ impl NdbHandle {
 pub struct NdbNode {
     options: NdbOptions,
     core: NdbCore,
+    recorder: Recorder,
     store: Arc<Store>,
     _lock: DirLock,
     writer: Writer,
@@ -168,6 +171,14 @@ impl NdbNode {
     /// # Errors
     /// When the directory is taken or the store is unusable.
     pub fn open(options: NdbOptions) -> Result<Self, NdbError> {
+        Self::open_recorded(options, Recorder::off())
+    }
+
+    /// The same, and records what its core is given. Blocking.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_recorded(options: NdbOptions, mut recorder: Recorder) -> Result<Self, NdbError> {
         let lock = DirLock::take(&options.dir)?;
         let of_store = StoreOptions {
             group: options.id.group,
@@ -179,6 +190,12 @@ impl NdbNode {
         let (writer, reports) = Writer::start(Arc::clone(&store))?;
         let (metrics, now) = (Metrics::new(), Instant::now());
         let (trouble, troubles) = mpsc::unbounded_channel();
+        let of_core = core_options(&options);
+        let begun = || Now { wall: wall_time(), instant: now };
+        recorder.begin(CORE, begun, || CoreStart {
+            options: of_core.clone(),
+            recovered: recovered.clone(),
+        });
         let head = recovered.head;
         let log = TailLog::new(head.next, head.stamp, options.tail_cache_bytes_max);
         let tails = Tails::new(TailContext {
@@ -190,7 +207,8 @@ impl NdbNode {
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Readiness::starting()));
         let node = Self {
-            core: NdbCore::new(core_options(&options), recovered, now),
+            core: NdbCore::new(of_core, recovered, now),
+            recorder,
             store,
             _lock: lock,
             writer,
@@ -292,7 +310,8 @@ impl NdbNode {
         }
     }
 
-    async fn finish(self) -> Result<(), NdbError> {
+    async fn finish(mut self) -> Result<(), NdbError> {
+        self.recorder.finish();
         let (writer, mut reports) = (self.writer, self.reports);
         let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
         finished.map_err(|_panicked| NdbError::WriterGone)?;
@@ -304,7 +323,10 @@ impl NdbNode {
     }
 
     fn step(&mut self, input: Input, fx: &mut Effects) {
-        self.core.step(input, Instant::now(), fx);
+        let Self { core, recorder, .. } = self;
+        let now = Instant::now();
+        let step = |input, fx: &mut Effects| core.step(input, now, fx);
+        recorder.step(CORE, || Now { wall: wall_time(), instant: now }, input, fx, step);
     }
 
     fn on_trouble(&mut self, trouble: Trouble, fx: &mut Effects) -> Result<(), NdbError> {

@@ -16,6 +16,10 @@ mod verify;
 
 use std::process::ExitCode;
 
+use vixen_core::recording::Cast;
+use vixen_core::tier::Tier;
+use vixen_replica::{CORE, NdbCore};
+use vixen_runtime::recording::ReplayArgs;
 use vixen_runtime::telemetry::{print, remark};
 
 pub use place::Target;
@@ -30,6 +34,7 @@ pub enum Tool {
     Backup(backup::Args),
     Restore(restore::Args),
     Rebuild(rebuild::Args),
+    Replay(ReplayArgs),
 }
 
 /// How a tool ended, as the exit code says it.
@@ -64,6 +69,9 @@ impl Tool {
             Self::Backup(args) => args.run(),
             Self::Restore(args) => args.run(),
             Self::Rebuild(args) => args.run(),
+            Self::Replay(args) => {
+                return args.run(Tier::Ndb, &mut Cast::default().with::<NdbCore>(CORE));
+            }
         };
         match outcome {
             Ok(outcome) => outcome.into(),
