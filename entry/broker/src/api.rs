@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{PermanentId, Position};
 use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
@@ -22,19 +23,19 @@ use crate::event::EventBatch;
 use crate::history::RefPoint;
 
 /// A session id: random, `1..=2^53`, so that every gate can say it (WAMP spec §2.1.2, global scope).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
 
 /// A request of a session, by a number that its gate or client chose; session scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
 /// A subscription: one per pattern and entry, or of one session alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubscriptionId(pub u64);
 
 /// Where a client is, as everything that is bounded by address counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// Its address, or the first one of the network where all of that is one client's.
     pub client: IpAddr,
@@ -126,7 +127,7 @@ pub enum SessionEvent<O> {
 }
 
 /// How a subscription begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SubscribeMode {
     /// Live, and shared with all sessions that want the same.
     #[default]
@@ -179,11 +180,11 @@ impl Subscribe {
 }
 
 /// Which of its joins a session means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JoinId(pub u64);
 
 /// When a publisher is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AckLevel {
     /// The message has its place in the order, for ever.
     #[default]
@@ -193,7 +194,7 @@ pub enum AckLevel {
 }
 
 /// One message of a client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Publish {
     /// Where to.
     pub topic: Topic,

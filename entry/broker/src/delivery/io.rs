@@ -1,5 +1,7 @@
 //! What goes into delivery, and what comes out.
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{GroupId, NdbId, Position};
 use vixen_core::segment::TopicPattern;
 use vixen_core::wire::{Message, TailSegment};
@@ -8,7 +10,7 @@ use super::Change;
 use crate::api::{JoinId, Origin, Outgoing, RequestId, SessionId, SubscribeMode, SubscriptionId};
 
 /// A segment of the order, as far as delivery needs to know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// Position of its first message.
     pub first: Position,
@@ -18,8 +20,8 @@ pub struct Slot {
     pub group: GroupId,
 }
 
-/// Everything that can happen to delivery.
-#[derive(Debug)]
+/// Everything that can happen to delivery. Recorded: the order of the variants is their number.
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A session wants topics.
     Subscribe {
@@ -125,6 +127,8 @@ pub enum Input {
 /// What the driver owes after a step.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// Nodes with a new link: of what was said to them before in the same turn, nothing is left here.
+    pub anew: Vec<NdbId>,
     /// Messages to ndb nodes, in this order for each node.
     pub sends: Vec<(NdbId, Message)>,
     /// Words to sessions, in this order for each session.

@@ -33,6 +33,7 @@ mod io;
 mod merge;
 mod numbers;
 mod parts;
+mod recorded;
 mod subscriptions;
 mod tail;
 #[cfg(test)]
@@ -40,6 +41,8 @@ pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{GroupId, NdbId, OwnerId, Position};
 use vixen_core::membership::Membership;
@@ -57,7 +60,7 @@ pub use subscriptions::{Change, SubscriptionLimits};
 use tail::{Interest, Tail};
 
 /// What does not change while an entry runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryOptions {
     /// This entry; spreads entries over the replicas.
     pub owner: OwnerId,
@@ -248,6 +251,7 @@ impl Delivery {
         // What this turn has for the link before would be answered on this one, and its answers
         // taken for those to what follows.
         fx.sends.retain(|(to, _)| *to != ndb);
+        fx.anew.push(ndb);
         tail.node_up(ndb);
         self.follow_if_lost(now, ndb.group, fx);
     }

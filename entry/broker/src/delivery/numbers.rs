@@ -4,12 +4,13 @@ use std::fmt;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 /// The largest number of WAMP ids (WAMP spec §2.1.2).
 const ID_MAX: u64 = 1 << 53;
 
 /// How numbers are given out.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub enum Numbering {
     /// At random, by a secret of 32 bytes: a number tells nothing of the one before.
     Random([u8; 32]),

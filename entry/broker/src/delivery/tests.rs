@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 mod order;
 mod patterns;
+mod recorded;
 mod shares;
 mod subscriptions;
 

@@ -1,5 +1,7 @@
 //! What goes into the segmenter, and what comes out.
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{GroupId, NdbId, OwnerId, Position, SegmentId, Stamp};
 use vixen_core::segment::SegmentMeta;
 use vixen_core::time::WallTime;
@@ -7,8 +9,8 @@ use vixen_core::wire::{Message, NdbStanding, RefuseReason};
 
 use crate::api::{Outgoing, Publish, SessionId};
 
-/// Everything that can happen to the segmenter.
-#[derive(Debug)]
+/// Everything that can happen to the segmenter. Recorded: the order of the variants is their number.
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A session published, in this order.
     Publish {

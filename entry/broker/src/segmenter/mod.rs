@@ -40,11 +40,14 @@ mod groups;
 mod io;
 mod open;
 mod pending;
+mod recorded;
 mod sealed;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{GroupId, MapVersion, NdbId, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
 use vixen_core::membership::Membership;
@@ -64,7 +67,7 @@ use pending::Pending;
 const RESENDS_MAX: u8 = 3;
 
 /// What does not change while an entry runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SegmenterOptions {
     /// Owns the segments made here, until it is renewed.
     pub owner: OwnerId,

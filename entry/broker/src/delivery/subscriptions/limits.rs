@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::segment::TopicPattern;
 
 use super::shares::Taken;
 use crate::api::{Holder, SubscribeError};
 
 /// The bounds of subscriptions; see `[limits]` in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionLimits {
     /// Most subscriptions of a session.
     pub per_session_max: usize,
