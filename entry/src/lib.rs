@@ -19,5 +19,8 @@ mod serve;
 mod text;
 
 pub use nearcast::Nearcast;
-pub use node::{EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream};
+pub use node::{
+    EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream,
+    recorded_machines,
+};
 pub use serve::{Listens, serve};

@@ -18,13 +18,14 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use vixen_core::tier::Tier;
-use vixen_entry::{Listens, Nearcast};
+use vixen_entry::{Listens, Nearcast, recorded_machines};
 use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::config::{
     AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_args, parse_listen,
 };
 use vixen_runtime::health::HealthTarget;
+use vixen_runtime::recording::ReplayArgs;
 use vixen_runtime::reload::Load;
 use vixen_runtime::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
 use vixen_runtime::tls::Tls;
@@ -71,6 +72,7 @@ struct WebArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Passwd(passwd::Passwd),
+    Replay(ReplayArgs),
 }
 
 impl WebArgs {
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
     let args: Args = parse_args();
     let outcome = match &args.command {
         Some(Command::Passwd(passwd)) => passwd.run(),
+        Some(Command::Replay(replay)) => return replay.run(Tier::Entry, &mut recorded_machines()),
         None => run(&args),
     };
     exit_code("vixen-entry", outcome)
@@ -127,7 +130,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Ok(config)
     });
     let listens = Listens { clients: args.listen, admin: args.admin_listen };
-    runtime(args)?.block_on(vixen_entry::serve(&config, &name, listens, load))
+    runtime(args)?.block_on(vixen_entry::serve(&config, &name, listens, &args.node.recording, load))
 }
 
 fn run_nearcast(args: &Args) -> anyhow::Result<()> {
@@ -146,7 +149,7 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
     init_tracing(&config.log, "nearcast");
     runtime(args)?.block_on(async {
         let (data_dir, durability) = (args.data_dir.clone(), config.cluster.durability);
-        let nearcast = Nearcast::open(config).await?;
+        let nearcast = Nearcast::open_recorded(config, &args.node.recording).await?;
         let (address, handle) = (nearcast.address()?, nearcast.handle());
         let greeting = tokio::spawn(async move {
             handle.until_ready().await;

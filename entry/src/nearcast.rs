@@ -13,12 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use vixen_core::id::{GroupId, NdbId, SyncId};
 use vixen_core::name::NodeName;
+use vixen_core::tier::Tier as Role;
 use vixen_core::wire::PeerId;
 use vixen_ndb::{NdbEvent, NdbNode, NdbOptions};
 use vixen_runtime::config::Config;
 use vixen_runtime::dirlock::DirLock;
 use vixen_runtime::link::{End, Inbox, LinkEvent, join};
 use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
+use vixen_runtime::recording::RecordArgs;
 use vixen_runtime::telemetry::install_metrics;
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
@@ -61,6 +63,14 @@ impl Nearcast {
     /// # Errors
     /// When the data directory is in use or unusable, or the port is taken.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
+        Self::open_recorded(config, &RecordArgs::default()).await
+    }
+
+    /// The same, and records its nodes if asked to.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when they cannot be recorded.
+    pub async fn open_recorded(config: Config, recording: &RecordArgs) -> anyhow::Result<Self> {
         // Before the nodes, which take their handles from the recorder.
         install_metrics();
         outlive_file_size_limit();
@@ -76,9 +86,10 @@ impl Nearcast {
             .await
             .map_err(|error| anyhow!("{error} (--listen 127.0.0.1:PORT)"))?;
         let (ended_sender, ended) = mpsc::channel(2);
-        let sync = start_sync(&config, ended_sender.clone()).await?;
-        let ndb = start_ndb(&config, ended_sender).await?;
-        let entry = EntryNode::new(serve::options_of(&config, &member.id));
+        let sync = start_sync(&config, recording, ended_sender.clone()).await?;
+        let ndb = start_ndb(&config, recording, ended_sender).await?;
+        let recorder = recording.recorder_of_several(Role::Entry, &member.id)?;
+        let entry = EntryNode::recorded(serve::options_of(&config, &member.id), recorder);
         let peer = PeerId::Entry { owner: entry.owner() };
         let end = || End { peer, name: member.id.clone(), inbox: entry.inbox() };
         let bytes_max = config.limits.link_queue_bytes_max;
@@ -143,6 +154,7 @@ where
 
 async fn start_sync(
     config: &Config,
+    recording: &RecordArgs,
     ended: mpsc::Sender<anyhow::Error>,
 ) -> anyhow::Result<Tier<SyncEvent>> {
     let member = config.sync.first().context("nearcast has a sync node")?;
@@ -158,8 +170,10 @@ async fn start_sync(
         feed_retention: config.limits.feed_retention,
         disk_reserve: config.storage.sync_reserve(),
     };
+    let recorder = recording.recorder_of_several(Role::Sync, &member.id)?;
     let open = move || {
-        let node = SyncNode::open(options).context("the sync node cannot start")?;
+        let node =
+            SyncNode::open_recorded(options, recorder).context("the sync node cannot start")?;
         let peer = PeerId::Sync { id: SYNC, store: node.store_id() };
         let inbox = node.inbox();
         let run = async move { node.run().await.context("the sync node had to stop") };
@@ -170,6 +184,7 @@ async fn start_sync(
 
 async fn start_ndb(
     config: &Config,
+    recording: &RecordArgs,
     ended: mpsc::Sender<anyhow::Error>,
 ) -> anyhow::Result<Tier<NdbEvent>> {
     let (_, member) = config.ndb_members().next().context("nearcast has an ndb node")?;
@@ -188,8 +203,10 @@ async fn start_ndb(
         tail_cache_bytes_max: config.limits.tail_cache_bytes_max,
         segment_bytes_max: config.limits.segment_bytes_max,
     };
+    let recorder = recording.recorder_of_several(Role::Ndb, &member.id)?;
     let open = move || {
-        let node = NdbNode::open(options).context("the ndb node cannot start")?;
+        let node =
+            NdbNode::open_recorded(options, recorder).context("the ndb node cannot start")?;
         let peer = PeerId::Ndb { id: NDB, store: node.store_id() };
         let inbox = node.inbox();
         let run = async move { node.run().await.context("the ndb node had to stop") };

@@ -17,6 +17,7 @@ use vixen_runtime::config::{Config, EntryMember};
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
+use vixen_runtime::recording::RecordArgs;
 use vixen_runtime::reload::{Certificates, Load, Running, reload_on_hangup};
 use vixen_runtime::server::{self, ListenError, PortBounds, Proxies, Timeouts};
 use vixen_runtime::telemetry::{
@@ -76,11 +77,12 @@ impl Ports {
 ///
 /// # Errors
 /// When the entry is not in the configuration and has no `listen`, or its port is taken; or nothing
-/// says who may use it.
+/// says who may use it; or it cannot be recorded.
 pub async fn serve(
     config: &Config,
     name: &NodeName,
     listens: Listens,
+    recording: &RecordArgs,
     load: Load,
 ) -> anyhow::Result<()> {
     // Before the node, which takes its handles from the recorder.
@@ -95,7 +97,8 @@ pub async fn serve(
     let ports = Ports::bind(&member).await?;
     // Before the node, which would be stalled while a key is made.
     let admission = Arc::new(Admission::new(config));
-    let node = EntryNode::new(options_of(config, name));
+    let recorder = recording.recorder(Tier::Entry, name)?;
+    let node = EntryNode::recorded(options_of(config, name), recorder);
     dial_all(config, links.clone(), &node);
     let (realms, certificates) =
         (Arc::clone(&admission), Certificates { has_clients: true, clients: tls.clone(), links });

@@ -16,6 +16,7 @@ mod quorum;
 mod readiness;
 mod reading;
 mod reads;
+mod recorded;
 mod refused;
 mod run;
 mod settle;
@@ -39,6 +40,7 @@ use vixen_runtime::telemetry::Readiness;
 use crate::outbound::SessionEvent;
 
 pub use history::{HistoryEvent, HistoryStream};
+pub use recorded::recorded_machines;
 pub use run::EntryNode;
 
 /// How an entry runs.

@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use vixen_core::id::{Position, Stamp, SyncId};
-use vixen_core::order::{Input, Reader};
+use vixen_core::order::Input;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{DISK_FULL, FeedMessage, Message, NodeMessage, ReplicaMessage};
 use vixen_runtime::link::LinkId;
@@ -18,7 +18,7 @@ impl EntryNode {
             return;
         }
         tracing::info!(stamp = %after, position = %next, "the order begins here for this entry");
-        self.reader = Some(Reader::new(&self.options.membership, after, next));
+        self.begin_reader(after, next);
         let feeds = self.sync.linked().map(|feed| Input::FeedUp { feed });
         let peers = self.ndb.linked().map(|peer| Input::PeerUp { peer });
         let silent = self.ndb.silent().map(|peer| Input::PeerSilent { peer, is_silent: true });
@@ -30,9 +30,7 @@ impl EntryNode {
 
     /// Before the base is known there is nothing to read.
     pub(super) fn read_order(&mut self, input: Input, fx: &mut Effects) {
-        if let Some(reader) = &mut self.reader {
-            reader.step(input, Instant::now().into_std(), &mut fx.order);
-        }
+        self.step_reader(input, &mut fx.order);
     }
 
     pub(super) fn on_sync(

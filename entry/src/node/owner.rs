@@ -45,7 +45,7 @@ impl EntryNode {
         // Not before the order: it would be as old as the one before.
         let owner = before.made_anew(now.max(order).max(made));
         tracing::info!(%owner, %before, "this entry goes on as a new owner");
-        self.segmenter.step(now, Input::Renew { owner }, &mut fx.segmenter);
+        self.step_segmenter(now, Input::Renew { owner }, &mut fx.segmenter);
     }
 
     /// A segment is never elected any more, and may have been before.

@@ -42,9 +42,9 @@ impl EntryNode {
             PeerId::Ndb { id: ndb, .. } => {
                 if self.ndb.fall_silent(ndb, link, is_silent) {
                     let input = segmenter::Input::NdbSilent { ndb, is_silent };
-                    self.segmenter.step(now, input, &mut fx.segmenter);
+                    self.step_segmenter(now, input, &mut fx.segmenter);
                     let input = delivery::Input::NdbSilent { ndb, is_silent };
-                    self.delivery.step(now, input, &mut fx.delivery);
+                    self.step_delivery(now, input, &mut fx.delivery);
                     if is_silent {
                         self.reads.ndb_down(now, ndb);
                     } else {

@@ -23,12 +23,14 @@ use vixen_core::wire::{
     ReplicaMessage,
 };
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
+use vixen_runtime::recording::Recorder;
 
 use super::clock::Clock;
 use super::limits::subscription_limits;
 use super::meta::Meta;
 use super::peers::Peers;
 use super::reads::Reads;
+use super::recorded;
 use super::refused::Refused;
 use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
 use crate::metrics::Metrics;
@@ -53,6 +55,7 @@ pub struct EntryNode {
     pub(super) reader: Option<Reader>,
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
+    pub(super) recorder: Recorder,
     pub(super) reads: Reads,
     /// Whose stamps are left out.
     pub(super) skew: Skew,
@@ -85,23 +88,30 @@ impl EntryNode {
     /// An entry that knows nobody yet.
     #[must_use]
     pub fn new(options: EntryOptions) -> Self {
+        Self::recorded(options, Recorder::off())
+    }
+
+    /// The same, and records what its machines are given.
+    #[must_use]
+    pub fn recorded(options: EntryOptions, mut recorder: Recorder) -> Self {
         let (handle, inbox) = EntryHandle::new();
         let timeout = options.publish_timeout.as_millis();
-        let segmenter = Segmenter::new(SegmenterOptions {
+        let of_segmenter = SegmenterOptions {
             owner: options.owner,
             membership: options.membership.clone(),
             stall_ms: STALL_MS,
             publish_timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX),
             messages_max: options.limits.segment_messages_max,
             bytes_max: options.limits.segment_bytes_max,
-        });
-        let delivery = Delivery::new(&DeliveryOptions {
+        };
+        let of_delivery = DeliveryOptions {
             owner: options.owner,
             membership: options.membership.clone(),
             subscriptions: subscription_limits(&options.limits),
             numbering: Numbering::Random(fresh_seed()),
             waiting_bytes_max: options.limits.link_queue_bytes_max,
-        });
+        };
+        recorded::begin(&mut recorder, &of_segmenter, &of_delivery);
         Self {
             room: room_of(&options.limits),
             links: Links::new(
@@ -115,8 +125,9 @@ impl EntryNode {
             inbox,
             clock: Clock::start(),
             reader: None,
-            segmenter,
-            delivery,
+            segmenter: Segmenter::new(of_segmenter),
+            delivery: Delivery::new(&of_delivery),
+            recorder,
             reads: Reads::new(&options),
             skew: Skew::default(),
             refused: Refused::new(&options.membership),
@@ -183,13 +194,14 @@ impl EntryNode {
             self.note_silence(now, &mut fx);
             self.on_due(now, &mut fx);
             self.settle_order(now, &mut fx);
-            self.segmenter.step(now, segmenter::Input::Flush, &mut fx.segmenter);
-            self.delivery.step(now, delivery::Input::Flush, &mut fx.delivery);
+            self.step_segmenter(now, segmenter::Input::Flush, &mut fx.segmenter);
+            self.step_delivery(now, delivery::Input::Flush, &mut fx.delivery);
             self.settle(now, fx);
             self.settle_history(now);
             self.settle_refused(now);
             self.tell_waits();
         }
+        self.recorder.finish();
         tracing::info!(unresolved = self.segmenter.unresolved(), "entry stopped");
     }
 
@@ -208,10 +220,10 @@ impl EntryNode {
         if self.segmenter.timeout_at().is_some_and(|at| at <= now) {
             let missing = self.missing();
             let input = segmenter::Input::Timeout { missing };
-            self.segmenter.step(now, input, &mut fx.segmenter);
+            self.step_segmenter(now, input, &mut fx.segmenter);
         }
         if self.delivery.timeout_at().is_some_and(|at| at <= now) {
-            self.delivery.step(now, delivery::Input::Timeout, &mut fx.delivery);
+            self.step_delivery(now, delivery::Input::Timeout, &mut fx.delivery);
         }
     }
 
@@ -239,7 +251,7 @@ impl EntryNode {
             }
             SessionEvent::Publish { session, messages } => {
                 let input = segmenter::Input::Publish { session, messages };
-                return self.segmenter.step(now, input, &mut fx.segmenter);
+                return self.step_segmenter(now, input, &mut fx.segmenter);
             }
             SessionEvent::Subscribe { session, request, pattern, mode } => {
                 // One that is gone wants no answer.
@@ -261,7 +273,7 @@ impl EntryNode {
                 delivery::Input::SessionClosed { session }
             }
         };
-        self.delivery.step(now, input, &mut fx.delivery);
+        self.step_delivery(now, input, &mut fx.delivery);
     }
 
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
@@ -325,8 +337,8 @@ impl EntryNode {
             PeerId::Ndb { id: ndb, .. } => {
                 if self.ndb.up(ndb, link, sender) {
                     let input = segmenter::Input::NdbUp { ndb };
-                    self.segmenter.step(now, input, &mut fx.segmenter);
-                    self.delivery.step(now, delivery::Input::NdbUp { ndb }, &mut fx.delivery);
+                    self.step_segmenter(now, input, &mut fx.segmenter);
+                    self.step_delivery(now, delivery::Input::NdbUp { ndb }, &mut fx.delivery);
                     self.reads.ndb_up(now, ndb);
                     self.read_order(order::Input::PeerUp { peer: ndb }, fx);
                 }
@@ -354,8 +366,8 @@ impl EntryNode {
             PeerId::Ndb { id: ndb, .. } => {
                 if self.ndb.down(ndb, link, reason) {
                     let input = segmenter::Input::NdbDown { ndb };
-                    self.segmenter.step(now, input, &mut fx.segmenter);
-                    self.delivery.step(now, delivery::Input::NdbDown { ndb }, &mut fx.delivery);
+                    self.step_segmenter(now, input, &mut fx.segmenter);
+                    self.step_delivery(now, delivery::Input::NdbDown { ndb }, &mut fx.delivery);
                     self.reads.ndb_down(now, ndb);
                     self.read_order(order::Input::PeerDown { peer: ndb }, fx);
                 }
@@ -376,11 +388,11 @@ impl EntryNode {
             Message::Node(NodeMessage::Heartbeat) => return,
             Message::Publish(PublishMessage::TrimAdvanceSegment { segment }) => {
                 let input = segmenter::Input::Trim { from, segment };
-                return self.segmenter.step(now, input, &mut fx.segmenter);
+                return self.step_segmenter(now, input, &mut fx.segmenter);
             }
             Message::Publish(PublishMessage::SegmentDurable { segment }) => {
                 let input = segmenter::Input::Durable { from, segment };
-                return self.segmenter.step(now, input, &mut fx.segmenter);
+                return self.step_segmenter(now, input, &mut fx.segmenter);
             }
             Message::Draft(DraftMessage::DraftAnswered {
                 segment,
@@ -390,13 +402,13 @@ impl EntryNode {
             }
             Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason }) => {
                 let input = segmenter::Input::Refused { from, segment, reason };
-                self.segmenter.step(now, input, &mut fx.segmenter);
+                self.step_segmenter(now, input, &mut fx.segmenter);
                 return self.tell_readiness();
             }
             Message::Node(NodeMessage::NdbStanding { standing }) => {
                 tracing::info!(peer = %self.options.roster.ndb(from), standing = standing.name(), "ndb node stands");
                 let input = segmenter::Input::Standing { from, standing };
-                self.segmenter.step(now, input, &mut fx.segmenter);
+                self.step_segmenter(now, input, &mut fx.segmenter);
                 return self.tell_readiness();
             }
             Message::Read(ReadMessage::TailOpened { next, head_stamp, head_next }) => {
@@ -425,7 +437,7 @@ impl EntryNode {
             }
             other => return self.on_stranger(&self.options.roster.ndb(from), &other),
         };
-        self.delivery.step(now, input, &mut fx.delivery);
+        self.step_delivery(now, input, &mut fx.delivery);
     }
 
     /// Acknowledges what is this entry's, and tells delivery the order.
@@ -444,12 +456,12 @@ impl EntryNode {
                 let (segment, first) = (meta.id, placed.first);
                 let stamp = placed.elected.stamp();
                 let input = segmenter::Input::Placed { segment, first, stamp };
-                self.segmenter.step(now, input, &mut fx.segmenter);
+                self.step_segmenter(now, input, &mut fx.segmenter);
                 let waited = self.closed_at.pop_front().map(|at| at.elapsed());
                 self.metrics.placed(meta.count, waited);
             }
         }
-        self.delivery.step(now, delivery::Input::Placed { slots }, &mut fx.delivery);
+        self.step_delivery(now, delivery::Input::Placed { slots }, &mut fx.delivery);
     }
 }
 

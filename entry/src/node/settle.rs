@@ -86,7 +86,7 @@ impl EntryNode {
             self.metrics.slow_sessions.increment(1);
             tracing::debug!(session = session.0, %from, "session lags: it goes on from the store");
             let mut fx = delivery::Effects::default();
-            self.delivery.step(now, delivery::Input::Lag { session, from }, &mut fx);
+            self.step_delivery(now, delivery::Input::Lag { session, from }, &mut fx);
             if let Some(Client { outbound, .. }) = self.sessions.get(&session) {
                 fx.outgoing.into_iter().for_each(|(_, outgoing)| outbound.send(outgoing));
             }
