@@ -24,6 +24,7 @@ mod orphans;
 mod output;
 mod power;
 mod power_cut;
+mod recording;
 mod refusals;
 mod resume;
 mod retention;
