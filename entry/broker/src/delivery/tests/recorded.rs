@@ -27,8 +27,8 @@ fn input() -> impl Strategy<Value = Input> {
             mode: SubscribeMode::Live,
         }),
         (1..3_u64).prop_map(|session| Input::SessionClosed { session: SessionId(session) }),
-        Just(Input::Flush),
-        Just(Input::Timeout),
+        Just(()).prop_map(|()| Input::Flush),
+        Just(()).prop_map(|()| Input::Timeout),
     ]
 }
 
