@@ -2,9 +2,10 @@
 
 mod another_order;
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -15,8 +16,10 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use vixen_entry::Nearcast;
+use vixen_core::recording::{EndReason, Ending, Recording, Replay, Verdict};
+use vixen_entry::{Nearcast, recorded_machines};
 use vixen_runtime::config::Config;
+use vixen_runtime::recording::RecordArgs;
 
 /// Nothing here takes long: a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +32,12 @@ struct Running {
 
 impl Running {
     async fn start(dir: &Path) -> Self {
-        let nearcast = Nearcast::open(config(dir)).await.expect("free");
+        Self::start_recorded(dir, &RecordArgs::default()).await
+    }
+
+    async fn start_recorded(dir: &Path, recording: &RecordArgs) -> Self {
+        let opened = Nearcast::open_recorded(config(dir), recording).await;
+        let nearcast = opened.expect("free");
         let address = nearcast.address().expect("bound");
         let handle = nearcast.handle();
         let (stop, stopped) = oneshot::channel();
@@ -257,4 +265,33 @@ async fn a_data_directory_and_a_port_are_for_one_nearcast() {
     let error = Nearcast::open(config).await.err().expect("taken").to_string();
     assert!(error.contains("cannot listen") && error.contains("--listen"), "{error}");
     nearcast.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_three_nodes_are_recorded_into_a_directory() {
+    let (dir, recordings) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let args = RecordArgs { record: Some(recordings.path().to_owned()), ..RecordArgs::default() };
+    let nearcast = Running::start_recorded(dir.path(), &args).await;
+    let mut client = Client::join(nearcast.address).await;
+    assert_eq!(client.publish(1, "a", &json!([1])).await, 1);
+    drop(client);
+    nearcast.stop().await;
+    let files = std::fs::read_dir(recordings.path()).expect("there");
+    let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    let first = |path: &std::path::PathBuf| {
+        path.file_name().expect("a name").to_string_lossy()[..3].to_owned()
+    };
+    assert_eq!(files.iter().map(first).collect::<Vec<_>>(), ["D1-", "E1-", "S1-"]);
+    let recording = Recording::open(File::open(&files[1]).expect("there")).expect("a recording");
+    let mut machines = recorded_machines();
+    let summary = Replay::new(recording, &mut machines, Instant::now()).run(None, &mut ());
+    assert_eq!(summary.verdict, Verdict::Agrees);
+    assert!(matches!(summary.ending, Ending::Said(EndReason::Stopped)), "{summary:?}");
+    assert!(summary.inputs > 0);
+
+    let file = RecordArgs { record: Some(files[1].clone()), ..args };
+    let other = tempfile::tempdir().expect("dir");
+    let error = Nearcast::open_recorded(config(other.path()), &file).await.err().expect("refused");
+    assert!(error.to_string().contains("is not a directory that exists"), "{error:#}");
 }
