@@ -22,7 +22,7 @@ use crate::telemetry::{PrintError, print, remark};
 /// line with its number, its time and its machine, and its effects are below it. Nothing is sent or stored.
 ///
 /// What each step owes is compared with what the running node had. The first input with other effects
-/// ends the replay: another version, or a machine that is not deterministic, which is a bug.
+/// ends the replay, and is shown: another version, or a machine that is not deterministic, which is a bug.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -49,7 +49,7 @@ pub struct ReplayArgs {
     /// Show all of each input and effect, and not the beginning: payloads may be long.
     #[arg(long)]
     full: bool,
-    /// Show nothing but how it ends.
+    /// Show nothing but how it ends, and the input that has other effects, if one has.
     #[arg(long, conflicts_with_all = ["only", "full"])]
     quiet: bool,
 }
@@ -94,11 +94,14 @@ impl ReplayArgs {
     fn replay(&self, recording: Recording<BufReader<File>>, player: &mut dyn Player) -> u8 {
         let header = recording.header().clone();
         warn_of_version(&header);
-        let mut shown = Shown { args: self, text: String::new(), is_shown: false, failed: None };
+        let mut shown = Shown::new(self);
         if !self.quiet {
             shown.text = heading(&header);
         }
         let summary = Replay::new(recording, player, Instant::now()).run(self.to, &mut shown);
+        if matches!(summary.verdict, Verdict::Diverges { .. }) {
+            shown.show_last();
+        }
         shown.print();
         let last = print(&format!("{}\n", last_line(&summary))).err();
         match shown.failed.or(last) {
@@ -181,10 +184,32 @@ struct Shown<'a> {
     text: String,
     /// Whether the last input is shown.
     is_shown: bool,
+    /// The last input with its effects, where it is not shown: it may be the one that has others.
+    last: String,
     failed: Option<PrintError>,
 }
 
-impl Shown<'_> {
+impl<'a> Shown<'a> {
+    const fn new(args: &'a ReplayArgs) -> Self {
+        Self { args, text: String::new(), is_shown: false, last: String::new(), failed: None }
+    }
+
+    fn is_wanted(&self, number: u64, line: &str) -> bool {
+        let has_kind = |only: &String| has_word(line, only);
+        !self.args.quiet && number >= self.args.from && self.args.only.as_ref().is_none_or(has_kind)
+    }
+
+    fn take(&mut self, number: u64, at: Moment, line: &str) {
+        self.last.clear();
+        self.is_shown = self.is_wanted(number, line);
+        let text = if self.is_shown { &mut self.text } else { &mut self.last };
+        let _in_memory = writeln!(text, "#{number} {} {line}", time(at));
+    }
+
+    fn show_last(&mut self) {
+        self.text.push_str(&std::mem::take(&mut self.last));
+    }
+
     fn print(&mut self) {
         let text = std::mem::take(&mut self.text);
         if !text.is_empty() && self.failed.is_none() {
@@ -201,23 +226,48 @@ impl Listener for Shown<'_> {
     }
 
     fn input(&mut self, number: u64, machine: &'static str, at: Moment, input: &dyn Debug) {
-        self.is_shown = false;
-        if self.args.quiet || number < self.args.from {
-            return;
-        }
-        let line = format!("{machine} {}", shown(input, self.args.full));
-        if self.args.only.as_ref().is_some_and(|only| !has_word(&line, only)) {
-            return;
-        }
-        self.is_shown = true;
-        let _in_memory = writeln!(self.text, "#{number} {} {line}", time(at));
+        self.take(number, at, &format!("{machine} {}", shown(input, self.args.full)));
         self.print();
     }
 
     fn effect(&mut self, kind: &'static str, effect: &dyn Debug) {
-        if self.is_shown {
-            let effect = shown(effect, self.args.full);
-            let _in_memory = writeln!(self.text, "    {kind} {effect}");
+        let effect = shown(effect, self.args.full);
+        let text = if self.is_shown { &mut self.text } else { &mut self.last };
+        let _in_memory = writeln!(text, "    {kind} {effect}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        replay: ReplayArgs,
+    }
+
+    /// What would be printed of three inputs, where the last has other effects than it had.
+    fn text(words: &[&str]) -> String {
+        let words = [&["replay", "file"], words].concat();
+        let args = Command::try_parse_from(words).expect("arguments").replay;
+        let mut shown = Shown::new(&args);
+        for number in 1..=3 {
+            shown.take(number, Moment::default(), &format!("vote Retry({number})"));
+            shown.effect("send", &number);
         }
+        shown.show_last();
+        shown.text.replace(" 1970-01-01T00:00:00.000Z vote", "")
+    }
+
+    #[test]
+    fn an_input_with_other_effects_is_shown_once_and_in_any_case() {
+        assert_eq!(text(&["--quiet"]), "#3 Retry(3)\n    send 3\n");
+        assert_eq!(text(&["--only", "prepare"]), "#3 Retry(3)\n    send 3\n");
+        assert_eq!(text(&["--from", "3"]), "#3 Retry(3)\n    send 3\n");
+        assert_eq!(text(&["--only", "2"]), "#2 Retry(2)\n    send 2\n#3 Retry(3)\n    send 3\n");
+        assert_eq!(text(&["--from", "2"]), "#2 Retry(2)\n    send 2\n#3 Retry(3)\n    send 3\n");
     }
 }
