@@ -23,7 +23,8 @@ impl Now {
     /// The moment of a recording that began at `base`.
     #[must_use]
     pub fn of(base: Instant, at: Moment) -> Self {
-        Self { wall: at.wall, instant: base + Duration::from_nanos(at.since_ns) }
+        let since = Duration::from_nanos(at.since_ns);
+        Self { wall: at.wall, instant: base.checked_add(since).unwrap_or(base) }
     }
 
     /// How a recording that began at `base` keeps it: before, there is nothing.
