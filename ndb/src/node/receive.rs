@@ -14,9 +14,10 @@ impl NdbNode {
             LinkEvent::Up { link, peer, name, sender } => {
                 self.links.up(link, Linked { peer, name, sender }, Instant::now());
                 self.step(Input::Up { peer }, fx);
-                // A greeting is for this link: the next of the same turn may be another to the same peer.
-                self.send_all(fx);
+                // Before the greeting, which tells others that the link counts here.
                 self.tell_readiness();
+                // It is for this link: the next of the same turn may be another to the same peer.
+                self.send_all(fx);
             }
             LinkEvent::Messages { link, peer, messages } => {
                 if self.links.heard(link, Instant::now()).is_some() {
