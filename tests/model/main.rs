@@ -4,7 +4,6 @@ mod actions;
 mod cache;
 mod cluster;
 mod describe;
-mod disk;
 mod event;
 mod fault;
 mod instance;

@@ -13,9 +13,11 @@ use vixen_core::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{FeedMessage, Message};
-use vixen_vote::{After, Commits, Effects, Input, Orderer, OwnerRow, VoteOptions, Write};
+use vixen_kit::sync_disk::SyncDisk;
+use vixen_vote::{
+    After, Commits, Effects, Elections, Input, Orderer, OwnerRow, Recovered, VoteOptions, Write,
+};
 
-use crate::disk::Disk;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::instance::membership;
@@ -58,7 +60,7 @@ pub(crate) struct Node {
     votes: Option<Orderer>,
     /// Whether its wall time is wrong.
     is_wild: bool,
-    disk: Disk,
+    disk: SyncDisk,
     commits: Commits,
     /// Peers to which it has a link, as it knows.
     links: BTreeSet<SyncId>,
@@ -80,7 +82,7 @@ impl Node {
         is_wild: bool,
         fault: Option<Fault>,
     ) -> Self {
-        let mut disk = Disk::default();
+        let mut disk = SyncDisk::default();
         disk.apply(Write::Ceiling(ceiling));
         if newest > Stamp::ZERO {
             let row = OwnerRow { contiguous: Seq::FIRST, stamp: newest };
@@ -88,7 +90,7 @@ impl Node {
         }
         Self {
             id,
-            votes: Some(Orderer::with_rules(Fault::rules(fault), options(id), &disk.recover(None))),
+            votes: Some(Orderer::with_rules(Fault::rules(fault), options(id), &disk.recover())),
             is_wild,
             disk,
             commits: Commits::default(),
@@ -142,7 +144,7 @@ impl Node {
                 Sends::new()
             }
             Event::Restart => {
-                let recovered = self.disk.recover(fault);
+                let recovered = recovered(&self.disk, fault);
                 let votes = Orderer::with_rules(Fault::rules(fault), options(self.id), &recovered);
                 self.votes = Some(votes);
                 self.tell_watermark(fault);
@@ -220,8 +222,8 @@ impl Node {
         let catch_ups = fx.catch_ups.iter().flat_map(|(to, owner, after)| {
             let waiting = self.commits.elections();
             let waiting = waiting.filter(|e| e.meta.id.owner == *owner && e.meta.id.seq > *after);
-            let known = self.disk.elected_of(*owner, *after).chain(waiting);
-            known.map(|elected| {
+            let Ok(stored) = self.disk.elected_of(*owner, *after, usize::MAX);
+            stored.into_iter().chain(waiting).map(|elected| {
                 (*to, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }))
             })
         });
@@ -248,6 +250,18 @@ impl Node {
             self.feed.told = self.feed.told.max(watermark);
         }
     }
+}
+
+/// What the vote starts from, as the fault has it.
+fn recovered(disk: &SyncDisk, fault: Option<Fault>) -> Recovered {
+    let mut recovered = disk.recover();
+    if fault == Some(Fault::ClockNotRestored) {
+        recovered.ceiling = Stamp::ZERO;
+    }
+    if fault == Some(Fault::DraftsForgottenAtRestart) {
+        recovered.votes.iter_mut().for_each(|vote| vote.draft = None);
+    }
+    recovered
 }
 
 /// A message that changes nothing but that its sender has been heard: ballot 0 rejects nothing.

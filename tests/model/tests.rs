@@ -6,7 +6,6 @@ mod actions;
 mod cache;
 mod cluster;
 mod describe;
-mod disk;
 mod event;
 mod fault;
 mod instance;

@@ -20,7 +20,8 @@ pub struct SyncDisk {
 }
 
 impl SyncDisk {
-    fn put(&mut self, write: Write) {
+    /// Writes a row.
+    pub fn apply(&mut self, write: Write) {
         match write {
             Write::Vote(vote) => {
                 self.votes.insert(vote.meta.id, vote);
@@ -102,7 +103,7 @@ impl Disk for SyncDisk {
     type Error = Infallible;
 
     fn write(&mut self, batch: &Batch) -> Result<bool, Infallible> {
-        batch.writes.iter().for_each(|write| self.put(*write));
+        batch.writes.iter().for_each(|write| self.apply(*write));
         self.trimmed_to = self.trimmed_to.max(batch.trimmed_to.unwrap_or_default());
         Ok(true)
     }
