@@ -87,11 +87,16 @@ impl Clocks {
         matches!(self.kind, Kind::Weeks { .. })
     }
 
+    /// Whether any number of nodes may forget owners of entries that live: no clock runs wild besides.
+    pub(super) fn forget_all(&self) -> bool {
+        self.kind == Kind::Weeks { has_wild: false }
+    }
+
     /// By how much all clocks are off when faults have stopped. They are right, but where nodes forget
     /// owners of entries that live: who has, is as good as gone for them, and so is one whose clock
     /// was ahead when others were not there to follow; both together may be too many.
     pub(super) fn calm_ms(&mut self) -> i64 {
-        if self.kind == (Kind::Weeks { has_wild: false }) {
+        if self.forget_all() {
             self.ahead_ms_max += WEEK_MS;
             return self.ahead_ms_max;
         }

@@ -37,6 +37,10 @@ pub(super) struct Plan {
     pub(super) write_us_max: u64,
     /// About how long there is between two faults.
     pause_us: u64,
+    /// Nodes say another content of a segment than their peers.
+    pub(super) lies: bool,
+    /// Segments reach nodes of two groups.
+    pub(super) strays: bool,
     /// Days go by, and retention drops the older ones.
     pub(super) drops: bool,
     /// So many have gone by.
@@ -55,6 +59,8 @@ impl Plan {
             commit_us_max: [100, 3_000][rng.random_range(0..2)],
             write_us_max: [200, 5_000, 60_000][rng.random_range(0..3)],
             pause_us: [20_000, 60_000, 200_000][rng.random_range(0..3)],
+            lies: rng.random_bool(0.5),
+            strays: rng.random_bool(0.3),
             drops: rng.random_range(0..3) == 0,
             days: 0,
             cuts: 0,
@@ -195,6 +201,12 @@ impl World {
         };
         let side: BTreeSet<Name> =
             (0..count).map(|_| names[self.rng.random_range(0..names.len())]).collect();
+        let lasts_us = [20_000, 400_000, 1_500_000][self.rng.random_range(0..3)];
+        let lasts_us = self.rng.random_range(1_000..lasts_us);
+        self.cut_off(side, lasts_us);
+    }
+
+    fn cut_off(&mut self, side: BTreeSet<Name>, lasts_us: u64) {
         self.stats.cuts += 1;
         self.note(|| format!("{side:?} are cut off"));
         self.plan.cuts += 1;
@@ -204,8 +216,6 @@ impl World {
             let after_us = self.rng.random_range(SILENT_US);
             self.at(after_us, Event::LinkSilent { link, end, is_silent: true });
         }
-        let lasts_us = [20_000, 400_000, 1_500_000][self.rng.random_range(0..3)];
-        let lasts_us = self.rng.random_range(1_000..lasts_us);
         if self.rng.random_bool(0.5) {
             for (link, end) in self.links.through_cuts() {
                 let after_us = self.rng.random_range(CLOSE_US);
@@ -336,7 +346,7 @@ impl World {
         }
         let begins = order.partition_point(|placed| day_of(placed) < today);
         let dropped = order[..begins].last().map_or(Stamp::ZERO, |last| last.elected.stamp());
-        if self.kept_by_majorities() >= dropped {
+        if self.has_most(dropped) {
             self.plan.days += 1;
             self.note(|| "a day goes by".to_owned());
             // Who starts looks at its days at once, and tells the others.
@@ -351,19 +361,22 @@ impl World {
         }
     }
 
-    /// Up to where a majority of each group has the order on disk: a group that is away for longer than
-    /// all others keep messages does not come back by itself.
-    fn kept_by_majorities(&self) -> Stamp {
-        let head = |id: &NdbId| match self.hosts.get(&Name::Ndb(*id)).map(|host| &host.machine) {
-            Some(Machine::Ndb(node)) => node.disk.head.stamp,
-            Some(Machine::Sync(_) | Machine::Entry(_)) | None => Stamp::ZERO,
-        };
-        let kept = self.membership.groups().map(|(group, nodes)| {
-            let mut heads: Vec<Stamp> = nodes.iter().map(head).collect();
-            heads.sort_unstable_by(|a, b| b.cmp(a));
-            heads[self.membership.group_majority(group) - 1]
+    /// Whether a majority of each group has the order up to a stamp on disk, and all nodes but one: nodes that
+    /// are away for longer than the others keep messages wait for one another.
+    fn has_most(&self, upto: Stamp) -> bool {
+        let is_behind =
+            |id: &&NdbId| match self.hosts.get(&Name::Ndb(**id)).map(|host| &host.machine) {
+                Some(Machine::Ndb(node)) => node.disk.head.stamp < upto,
+                Some(Machine::Sync(_) | Machine::Entry(_)) | None => true,
+            };
+        let behind = |nodes: &[NdbId]| nodes.iter().filter(is_behind).count();
+        let mut groups = self.membership.groups().map(|(group, nodes)| {
+            let behind = behind(nodes);
+            (behind, behind + self.membership.group_majority(group) <= nodes.len())
         });
-        kept.min().unwrap_or_default()
+        groups
+            .try_fold(0, |all, (behind, has_most)| has_most.then_some(all + behind))
+            .is_some_and(|all| all <= 1)
     }
 
     /// All sync nodes are asked again for a draft of what was elected long ago, as by a storage node that
@@ -384,8 +397,22 @@ impl World {
         }
     }
 
+    /// An entry is cut off while weeks go by, and comes back with segments of an owner that is forgotten.
+    fn strand(&mut self) {
+        let entry = self.one_of(|name| matches!(name, Name::Entry(_)));
+        let Some(entry) = entry.filter(|_| !self.links.has_cut()) else { return };
+        self.cut_off(BTreeSet::from([entry]), 1_000_000);
+        self.set_all_clocks();
+        for after_us in (2..10).map(|each| each * 100_000) {
+            self.at(after_us, Event::Expire);
+        }
+    }
+
     /// Weeks go by, or nodes look for owners that are idle since.
     fn leap(&mut self) {
+        if self.clocks.forget_all() && self.rng.random_bool(0.1) {
+            return self.strand();
+        }
         if self.rng.random_bool(0.4) {
             self.ask_late();
         } else if self.rng.random_bool(0.3) {

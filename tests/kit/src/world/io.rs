@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use vixen_broker::api::{AckLevel, Publish, SessionId};
-use vixen_core::id::{NdbId, OwnerId, PermanentId, Position, SyncId};
+use vixen_core::id::{NdbId, OwnerId, PermanentId, Position, SegmentId, Stamp, SyncId};
 use vixen_core::order::Placed;
 use vixen_core::segment::{Elected, Records, SegmentMeta, Topic};
 use vixen_core::time::WallTime;
@@ -111,6 +111,13 @@ pub(super) enum Fact {
     Begins { plant: usize, from: Position },
     /// What a subscriber was to get next is dropped: it goes on from here.
     Dropped { plant: usize, first: Position },
+    /// A storage node has these on disk.
+    Held(Vec<SegmentMeta>),
+    /// A reader is told that a sync node has forgotten elections up to here.
+    Forgotten { to: Stamp },
+    /// A storage node gives up a segment, since so many sync nodes have forgotten its owner that none is left to
+    /// elect it.
+    Expired { segment: SegmentId },
     /// The order of a storage node begins here.
     Trimmed { first: Position },
     /// For the sum at the end.
@@ -136,6 +143,10 @@ pub(super) enum Counted {
     Offered,
     SyncStalled,
     SyncFull,
+    FeedTrimmed,
+    Ended,
+    Lied,
+    Astray,
     Renewed,
     SentAgain,
     Refused,
@@ -143,7 +154,7 @@ pub(super) enum Counted {
 }
 
 impl Counted {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Ballot,
         Self::ByRows,
         Self::Fetched,
@@ -160,6 +171,10 @@ impl Counted {
         Self::Offered,
         Self::SyncStalled,
         Self::SyncFull,
+        Self::FeedTrimmed,
+        Self::Ended,
+        Self::Lied,
+        Self::Astray,
         Self::Renewed,
         Self::SentAgain,
         Self::Refused,

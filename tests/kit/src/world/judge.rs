@@ -4,21 +4,23 @@
 //! asserts after each turn, in these words:
 //! - *there is one order*: whoever places a segment places it where all others do, dense from 1 on;
 //! - *one value*: a segment is elected with one stamp into one group, and no stamp twice;
+//! - *held*: what is elected into a group, W of its nodes have had on disk, with this content;
 //! - *once*: a message stands in the order once at most, and only if it was published;
 //! - *own order*: messages of one session stand in the order in which it published them;
 //! - *real time*: what was acknowledged to anybody, or known elected anywhere, before a message was sent
 //!   or its segment made, stands before it;
 //! - *truly acknowledged*: the position and the id of an answer are those of the message;
+//! - *read*: what sync nodes have forgotten, somebody has placed;
 //! - *known*: how far the order goes, any quorum of sync nodes knows that is asked from then on;
 //! - *gapless*: a subscriber gets each message that it wants once, in order, across cuts of its
 //!   connection; what retention has dropped meanwhile is the only exception, and it is told.
 //!
-//! And when faults are over: *nothing acknowledged is missing*, and everything comes to an end.
+//! And when faults are over: *nothing acknowledged is missing* (but what was only on disk while weeks went by), and everything comes to an end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vixen_broker::api::{AckLevel, SessionId};
-use vixen_core::id::{OwnerId, PermanentId, Position, SegmentId, Stamp};
+use vixen_core::id::{NdbId, OwnerId, PermanentId, Position, SegmentId, Stamp};
 use vixen_core::order::Placed;
 use vixen_core::segment::{Elected, SegmentMeta, Topic, TopicPattern};
 
@@ -58,6 +60,10 @@ pub(super) struct Plant {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
+    /// W.
+    write_quorum: usize,
+    /// Who has ever had a segment on disk.
+    held: BTreeMap<SegmentMeta, BTreeSet<NdbId>>,
     order: Vec<Placed>,
     stored: Vec<Stored>,
     /// What segments say, and the newest stamp that was known elected anywhere when each was made.
@@ -70,6 +76,8 @@ pub(super) struct Judge {
     /// After everything that was acknowledged.
     acknowledged_to: Position,
     given_up: BTreeSet<OwnerId>,
+    /// On disk, of owners that were forgotten before: their entries send these again, if they are there.
+    expired: BTreeSet<Mark>,
     pub(super) plants: Vec<Plant>,
     /// Retention has dropped up to here, somewhere.
     pub(super) trimmed_to: Position,
@@ -77,6 +85,11 @@ pub(super) struct Judge {
 }
 
 impl Judge {
+    /// Of an order whose segments so many nodes have on disk.
+    pub(super) fn new(write_quorum: usize) -> Self {
+        Self { write_quorum, ..Self::default() }
+    }
+
     /// A subscriber that begins with whatever there is, or with what is published from some time on.
     pub(super) fn add_plant(&mut self, pattern: TopicPattern, begins_anywhere: bool) {
         let next = begins_anywhere.then_some(Position::FIRST);
@@ -124,6 +137,25 @@ impl Judge {
                 let next = &mut self.plants[plant].next;
                 *next = (*next).max(Some(first));
             }
+            Fact::Held(metas) => {
+                let Name::Ndb(id) = who else { unreachable!("storage nodes have segments") };
+                for meta in metas {
+                    self.held.entry(meta).or_default().insert(id);
+                }
+            }
+            Fact::Forgotten { to } => {
+                let placed_to = self.placed_to();
+                assert!(
+                    to <= placed_to,
+                    "read: forgotten up to {to}, and placed up to {placed_to}"
+                );
+            }
+            Fact::Expired { segment } => {
+                let of_segment = self.contents.iter().filter(|(meta, _)| meta.id == segment);
+                let marks = of_segment.flat_map(|(_, (_, messages))| messages);
+                let marks: Vec<Mark> = marks.map(|(_, mark)| *mark).collect();
+                self.expired.extend(marks);
+            }
             Fact::Trimmed { first } => self.trimmed_to = self.trimmed_to.max(first),
             Fact::Count(counted) => *self.counts.entry(counted).or_default() += 1,
         }
@@ -145,6 +177,13 @@ impl Judge {
         assert!(
             stamp > newest,
             "real time: {id} is elected at {stamp}, and made after {newest} was"
+        );
+        let group = elected.challenger.group;
+        let held = self.held.get(&elected.meta).into_iter().flatten();
+        let held = held.filter(|node| node.group == group).count();
+        assert!(
+            held >= self.write_quorum,
+            "held: {id} is elected into {group}, where {held} have it"
         );
         self.elected.insert(id, elected);
         let neighbours = [id.previous().map(|previous| (previous, id)), Some((id, id.next()))];
@@ -271,7 +310,10 @@ impl Judge {
 
     /// Answers that were given must stand; `None` when they do.
     pub(super) fn missing(&self) -> Option<String> {
-        let lost = self.sent.iter().find(|(_, sent)| sent.is_answered && sent.place.is_none());
+        let is_lost = |(mark, sent): &(&Mark, &Sent)| {
+            sent.is_answered && sent.place.is_none() && !self.expired.contains(mark)
+        };
+        let lost = self.sent.iter().find(is_lost);
         lost.map(|(mark, _)| {
             format!("nothing acknowledged is missing: {mark:?} was acknowledged, and has no place")
         })

@@ -185,12 +185,20 @@ impl World {
         let sizes = [rng.random_range(2..4u8), rng.random_range(2..4u8)];
         let membership = Membership::sized(sync_nodes, sizes, 2);
         let plan = Plan::new(&mut rng);
+        let clocks = Clocks::new(seed, sync_nodes.into(), &mut rng);
+        let bounds = [1, 200, 1 << 20];
         let options = EntryOptions {
             publish_timeout_ms: [300, 2_000, 60_000][rng.random_range(0..3)],
             messages_max: [1, 3, 64][rng.random_range(0..3)],
-            waiting_bytes_max: [1, 200, 1 << 20][rng.random_range(0..3)],
+            // Where segments of groups alternate each turn of a tail brings no more than this, and may take seconds.
+            waiting_bytes_max: if plan.strays { 1 << 20 } else { bounds[rng.random_range(0..3)] },
         };
-        let keeps = [None, Some(Duration::from_millis(200))][rng.random_range(0..2)];
+        let keeps = match rng.random_range(0..2) {
+            // Owners are forgotten after their elections.
+            _ if clocks.leap_weeks() => Some(Duration::from_millis(50)),
+            0 => None,
+            _ => Some(Duration::from_millis(200)),
+        };
         let ndb_options = NdbOptions {
             keeps: plan.drops.then_some(DAY),
             recent_bytes_max: [0, 500, 1 << 20][rng.random_range(0..3)],
@@ -208,19 +216,18 @@ impl World {
             let node = EntryNode::new(membership.clone(), options, mutant);
             hosts.insert(Name::Entry(number), Host::new(Machine::Entry(Box::new(node))));
         }
-        let clocks = Clocks::new(seed, sync_nodes.into(), &mut rng);
         let mut world = Self {
             mutant,
             begin: Instant::now(),
             now_us: 0,
             events: BTreeMap::new(),
             arranged: 0,
-            membership,
             hosts,
             links: Links::default(),
             dialled: BTreeSet::new(),
             people: People::default(),
-            judge: Judge::default(),
+            judge: Judge::new(membership.write_quorum()),
+            membership,
             clocks,
             plan,
             is_faulty: true,

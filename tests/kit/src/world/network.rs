@@ -2,16 +2,65 @@
 
 use rand::RngExt;
 
-use vixen_core::id::StoreId;
-use vixen_core::wire::{Message, PeerId, VoteMessage};
+use vixen_core::id::{GroupId, NdbId, StoreId};
+use vixen_core::segment::SegmentMeta;
+use vixen_core::wire::{DraftMessage, Message, PeerId, PublishMessage, VoteMessage};
 
 use super::hosts::Machine;
-use super::io::{Arrived, Name};
+use super::io::{Arrived, Counted, Fact, Name};
 use super::links::{End, LinkNumber, Route};
 use super::{Event, World};
 
+/// Of one segment in so many a node says another content.
+const LIES_EACH: u64 = 5;
+/// One segment in so many is sent to two groups.
+const STRAYS_EACH: u64 = 4;
+
 impl World {
-    pub(super) fn send(&mut self, from: Name, to: Name, lasts_us: u64, message: Message) {
+    /// What a process says is on its way, as its peers are to hear it.
+    pub(super) fn send(&mut self, from: Name, to: Name, lasts_us: u64, mut message: Message) {
+        self.lie(from, &mut message);
+        if let Some(astray) = self.astray(to, &message) {
+            self.judge.take(from, Fact::Count(Counted::Astray));
+            self.put(from, astray, lasts_us, message.clone());
+        }
+        self.put(from, to, lasts_us, message);
+    }
+
+    /// Of one segment in so many the first node of a group that has nodes to spare says that it has another
+    /// content than its peers have.
+    fn lie(&mut self, from: Name, message: &mut Message) {
+        let (
+            Name::Ndb(NdbId { group, member: 0 }),
+            Message::Draft(DraftMessage::GenerateDraft { meta }),
+        ) = (from, message)
+        else {
+            return;
+        };
+        let has_spare = self.membership.group(group).len() > self.membership.write_quorum();
+        if self.plan.lies && has_spare && meta.id.seq.0.is_multiple_of(LIES_EACH) {
+            meta.count += 1;
+            self.judge.take(from, Fact::Count(Counted::Lied));
+        }
+    }
+
+    /// Of one segment in so many a node of the other group gets what a node of its own does: then both may
+    /// have it, and the vote decides.
+    fn astray(&self, to: Name, message: &Message) -> Option<Name> {
+        let (Name::Ndb(id), Message::Publish(message)) = (to, message) else { return None };
+        let (PublishMessage::BeginAdvanceSegment { segment, .. }
+        | PublishMessage::KeepAdvanceHistory { segment, .. }
+        | PublishMessage::AdvanceSegmentOver { meta: SegmentMeta { id: segment, .. } }) = message
+        else {
+            return None;
+        };
+        let goes = self.plan.strays && segment.seq.0.is_multiple_of(STRAYS_EACH);
+        let other = NdbId { group: GroupId(1 - id.group.0), member: id.member };
+        let is_there = self.membership.group(other.group).contains(&other);
+        (goes && is_there).then_some(Name::Ndb(other))
+    }
+
+    fn put(&mut self, from: Name, to: Name, lasts_us: u64, message: Message) {
         let is_of_vote = matches!((from, to), (Name::Sync(_), Name::Sync(_)));
         let is_of_vote = is_of_vote && may_be_lost(&message);
         let copies = if is_of_vote && self.is_faulty { self.plan.copies(&mut self.rng) } else { 1 };

@@ -7,7 +7,7 @@ use super::io::Counted;
 use super::judge::Judge;
 
 /// What a few of 2,000 seeds have, or none: tests of the machines alone hold it.
-const RARE: [Counted; 3] = [Counted::LeftBehind, Counted::SentAgain, Counted::Extended];
+const RARE: [Counted; 2] = [Counted::LeftBehind, Counted::Extended];
 
 /// See the module.
 #[derive(Clone, Debug, Default)]

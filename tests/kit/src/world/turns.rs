@@ -178,7 +178,8 @@ pub(super) fn note_order(notes: &[Note], out: &mut Out) {
                 out.facts.push(Fact::Contradiction(format!("{note:?}")));
             }
             Note::RowsTaken { .. } => out.count(Counted::ByRows),
-            Note::FeedTrimmed { .. } | Note::FeedResumed { .. } => {}
+            Note::FeedTrimmed { .. } => out.count(Counted::FeedTrimmed),
+            Note::FeedResumed { .. } => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use vixen_core::id::{NdbId, SegmentId, Stamp};
 use vixen_core::membership::Membership;
 use vixen_core::order::Placed;
+use vixen_core::segment::SegmentMeta;
 use vixen_core::wire::{FeedMessage, Message, OrderBase, PeerId, PublishMessage, ReadMessage};
 use vixen_replica::tail::{Change, InterestChange, RecentOrder, Tail};
 use vixen_replica::{
@@ -19,6 +20,7 @@ use vixen_replica::{
 
 use super::io::{Arrived, Counted, Fact, Name, Now, Out};
 use super::mutant::Mutant;
+use super::note_order;
 use disk::NdbDisk;
 use reads::Source;
 
@@ -173,6 +175,10 @@ impl Turn<'_> {
             }
             Arrived::Message { from, message } => self.on_message(from, message, fx),
             Arrived::Written { jobs } => {
+                let held: Vec<_> = stored(self.process.writing.iter().take(jobs)).collect();
+                if !held.is_empty() {
+                    self.out.facts.push(Fact::Held(held));
+                }
                 let committed = self.disk.commit(self.process.writing.drain(..jobs));
                 self.step(Input::Committed(committed), fx);
             }
@@ -328,11 +334,7 @@ impl Turn<'_> {
 
     /// What is only handed over is told as if it were on disk.
     fn commit_early(&mut self, fx: &mut Effects) {
-        let stores = fx.jobs.iter().filter_map(|job| match job {
-            Job::Store(store) => Some(store.meta.id),
-            _ => None,
-        });
-        let stored: Vec<SegmentId> = stores.collect();
+        let stored: Vec<SegmentId> = stored(&fx.jobs).map(|meta| meta.id).collect();
         if !stored.is_empty() {
             let (base, head) = (self.disk.base, self.disk.head);
             let committed = Committed { base, head, stored, ..Committed::default() };
@@ -370,12 +372,15 @@ impl Turn<'_> {
     /// What the core tells people, as far as the World counts it, or allows it.
     fn note(&mut self, note: Note) {
         match note {
-            Note::Order(note) => super::note_order(&[note], self.out),
+            Note::Order(note) => note_order(&[note], self.out),
             Note::Refused(Refused::Unwanted) => {}
             Note::Refused(_) => self.out.count(Counted::Refused),
             Note::Fetched { .. } => self.out.count(Counted::Fetched),
             Note::Damaged { .. } | Note::DamagedPending { .. } => self.out.count(Counted::Damaged),
-            Note::Expired { .. } => self.out.count(Counted::OwnerExpired),
+            Note::Expired { segment } => {
+                self.out.count(Counted::OwnerExpired);
+                self.out.facts.push(Fact::Expired { segment });
+            }
             Note::LeftBehind { .. } => self.out.count(Counted::Rebased),
             Note::TrimmedTo { first } => {
                 self.out.count(Counted::Trimmed);
@@ -428,4 +433,10 @@ impl Turn<'_> {
         self.process.tails = tails;
         found
     }
+}
+
+/// What jobs store.
+fn stored<'j>(jobs: impl IntoIterator<Item = &'j Job>) -> impl Iterator<Item = SegmentMeta> {
+    jobs.into_iter()
+        .filter_map(|job| if let Job::Store(store) = job { Some(store.meta) } else { None })
 }

@@ -320,6 +320,9 @@ impl Turn<'_> {
         let process = &mut *self.process;
         let expires = process.expires.take();
         let has_ended = process.orderer.has_ended_owners();
+        if has_ended {
+            self.out.count(Counted::Ended);
+        }
         let is_due = process.retention.looks_for_owners(has_ended, self.now.instant);
         if expires.is_some() || is_due {
             let linked = process.linked.values().filter_map(|peer| match *peer {
@@ -418,6 +421,11 @@ impl Turn<'_> {
 
     /// Sends what was said so far.
     fn deliver(&mut self) {
+        for (_, message) in &self.process.out {
+            if let Message::Feed(FeedMessage::FeedTrimmed { to }) = message {
+                self.out.facts.push(Fact::Forgotten { to: *to });
+            }
+        }
         self.out.sends.append(&mut self.process.out);
     }
 
