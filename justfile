@@ -16,14 +16,6 @@ lint:
 test *ARGS:
     cargo test --workspace --locked {{ARGS}}
 
-# The simulation of the vote with more seeds.
-sim SEEDS="20000":
-    VIXEN_SIM_SEEDS={{SEEDS}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture
-
-# One seed of the simulation again, with its trace.
-replay SEED:
-    VIXEN_SIM_SEED={{SEED}} cargo test --release --locked -p vixen-tests --test sim -- --nocapture every_seed
-
 # All machines of all tiers under faults, with more seeds, judged by what clients see.
 world SEEDS="50000":
     VIXEN_WORLD_SEEDS={{SEEDS}} cargo test --release --locked -p vixen-kit --test world -- --nocapture every_seed
@@ -36,9 +28,8 @@ world-replay SEED:
 model *SETS="large":
     cargo run --release --locked -p vixen-tests --bin vixen-model -- check --set {{SETS}}
 
-# Each rule of the vote broken in turn: the simulation and the model checker must notice.
+# Each rule broken in turn: the World, and the model checker where it is the vote's, must notice.
 mutations:
-    cargo test --release --locked -p vixen-tests --test sim -- --nocapture mutations
     cargo test --release --locked -p vixen-kit --test world -- --nocapture every_broken
     cargo test --release --locked -p vixen-tests --test model -- --nocapture
 
