@@ -35,7 +35,7 @@ pub struct CaughtUp {
     pub next: Option<Seq>,
 }
 
-/// What is known of an owner beyond `after`, [`BATCH`] elections of the store at a time: those of them that are
+/// What is known of an owner beyond `after`, `BATCH` elections of the store at a time: those of them that are
 /// still known, in the store or `unwritten`, and where some are forgotten, that all up to the last of these
 /// are settled. `row` is how far the owner is elected, and elections up to `trimmed_to` are forgotten.
 ///
