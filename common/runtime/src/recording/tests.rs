@@ -144,6 +144,24 @@ fn a_recording_without_a_last_word_is_one_of_a_node_that_was_killed() {
 }
 
 #[test]
+fn the_input_of_a_step_that_panics_is_recorded() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("S1.vixenrec");
+    let mut recorder = recorder(&args(&path));
+    let _fx = count(&mut recorder, 2, 1);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let step = |_input, _fx: &mut Counts| panic!("told to");
+        recorder.step(COUNTER, now, vec![7_u8], &mut Counts::default(), step);
+    }));
+    assert!(panicked.is_err());
+    drop(recorder);
+    super::flush();
+    let summary = replay(&path);
+    assert_eq!((summary.inputs, summary.verdict), (3, Verdict::Agrees));
+    assert!(matches!(summary.ending, Ending::InStep), "{summary:?}");
+}
+
+#[test]
 fn nothing_is_overwritten_and_a_directory_gets_a_file_a_start() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("S1.vixenrec");
