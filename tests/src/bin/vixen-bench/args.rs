@@ -9,6 +9,7 @@ use vixen_tests::harness::{ClusterOptions, Durability};
 use vixen_tests::load::{Amount, LoadOptions, Pace};
 
 use crate::campaign::CampaignArgs;
+use crate::compare::CompareArgs;
 use crate::faults::FaultsArgs;
 use crate::history::HistoryArgs;
 use crate::hostile::HostileArgs;
@@ -49,6 +50,11 @@ pub(crate) enum Command {
     /// rising positions with rising permanent ids, in each publisher's own order, and in real
     /// time.
     Run(Box<RunArgs>),
+    /// Measure two builds under the same loads, in turns, and print both and their ratio.
+    ///
+    /// Each build starts its own clusters of nine nodes on this machine, by the vixen-bench in its folder.
+    /// Prints a markdown table: throughput, latencies, processor time and commits, medians with their spread.
+    Compare(CompareArgs),
     /// Kill or pause the nodes of a cluster in turns, and measure how long clients wait.
     ///
     /// Starts a cluster on this machine and publishes to every entry at a fixed rate, with a

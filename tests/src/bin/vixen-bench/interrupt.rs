@@ -37,7 +37,7 @@ impl Interrupts {
     ) -> anyhow::Result<T> {
         tokio::select! {
             biased;
-            how = self.told() => bail!("{how}; the cluster is stopped"),
+            how = self.told() => bail!("{how}; what it has started is stopped"),
             done = Box::pin(work) => done,
         }
     }

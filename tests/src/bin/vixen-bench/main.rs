@@ -3,6 +3,7 @@
 mod args;
 mod campaign;
 mod cluster;
+mod compare;
 mod demo;
 mod faults;
 mod history;
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let threads = match &args.command {
         Command::Run(run) => run.threads,
-        Command::Faults(_)
+        Command::Compare(_)
+        | Command::Faults(_)
         | Command::Storage(_)
         | Command::Subscribers(_)
         | Command::Campaign(_)
@@ -69,6 +71,7 @@ fn runtime(threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
 async fn execute(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Run(args) => run::run(&args).await,
+        Command::Compare(args) => compare::compare(&args).await,
         Command::Faults(args) => faults::faults(&args).await,
         Command::History(args) => history::history(&args).await,
         Command::Patterns(args) => patterns::patterns(&args).await,

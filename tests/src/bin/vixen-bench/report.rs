@@ -56,7 +56,7 @@ pub(crate) struct Outcome {
     check: Report,
     troubles: Vec<String>,
     first_error: Option<String>,
-    /// Processor seconds per process, and memory after the run.
+    /// Processor seconds and commits per process, and memory after the run.
     used: Vec<(String, Usage)>,
 }
 
@@ -78,7 +78,9 @@ impl Outcome {
     ) -> Self {
         let used = before.iter().zip(after).map(|((name, before), (_same, after))| {
             let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
-            (name.clone(), Usage { cpu_seconds, ..*after })
+            let commits = after.commits.zip(before.commits);
+            let commits = commits.map(|(after, before)| after.saturating_sub(before));
+            (name.clone(), Usage { cpu_seconds, commits, ..*after })
         });
         Self {
             setup,
@@ -107,7 +109,9 @@ impl Outcome {
             .iter()
             .map(|(name, usage)| {
                 let facts = json!({
-                    "cpu-seconds": usage.cpu_seconds, "resident-mib": usage.resident_mib
+                    "cpu-seconds": usage.cpu_seconds,
+                    "resident-mib": usage.resident_mib,
+                    "commits": usage.commits,
                 });
                 (name.clone(), facts)
             })
@@ -182,7 +186,11 @@ impl fmt::Display for Outcome {
         if !self.used.is_empty() {
             write!(f, "  processor        ")?;
             for (name, usage) in &self.used {
-                write!(f, "{name} {:.2} s ({:.0} MiB)  ", usage.cpu_seconds, usage.resident_mib)?;
+                write!(f, "{name} {:.2} s ({:.0} MiB", usage.cpu_seconds, usage.resident_mib)?;
+                usage
+                    .commits
+                    .map_or(Ok(()), |commits| write!(f, ", {} commits", grouped(commits)))?;
+                write!(f, ")  ")?;
             }
             writeln!(f)?;
         }

@@ -5,14 +5,20 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use vixen_tests::check::check;
-use vixen_tests::harness::{Cluster, Usage};
+use vixen_tests::harness::{Cluster, Tier, Usage};
 use vixen_tests::load::{Load, LoadOptions, LoadResult};
 
 use crate::args::RunArgs;
+use crate::interrupt::Interrupts;
 use crate::report::{self, Outcome};
 
-/// Runs the workload as often as asked; `true` when every run was in order.
+/// Runs the workload as often as asked; `true` when every run was in order. An interrupt ends it, and the cluster
+/// that it has started.
 pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<bool> {
+    Interrupts::new()?.bound(run_all(args)).await
+}
+
+async fn run_all(args: &RunArgs) -> anyhow::Result<bool> {
     let cluster = match args.cluster()? {
         None => None,
         Some(options) => {
@@ -37,9 +43,9 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<bool> {
         };
         let setup = report::setup(&options, number, args.runs);
         eprintln!("{setup}");
-        let before = usage(cluster.as_ref());
+        let before = usage(cluster.as_ref()).await?;
         let result = measure(options).await?;
-        let after = usage(cluster.as_ref());
+        let after = usage(cluster.as_ref()).await?;
         let outcome = Outcome::new(setup, &result, check(&result.history), &before, &after);
         if args.json {
             println!("{}", outcome.to_json());
@@ -100,8 +106,21 @@ async fn measure(options: LoadOptions) -> anyhow::Result<LoadResult> {
     }
 }
 
-/// Processor seconds so far of this process and of the cluster's nodes.
-fn usage(cluster: Option<&Cluster>) -> Vec<(String, Usage)> {
+/// Processor seconds and commits so far of this process and of the cluster's nodes.
+async fn usage(cluster: Option<&Cluster>) -> anyhow::Result<Vec<(String, Usage)>> {
     let own = Usage::of_this_process().map(|usage| ("generator".to_owned(), usage));
-    own.into_iter().chain(cluster.map(Cluster::usage).unwrap_or_default()).collect()
+    let mut used: Vec<_> =
+        own.into_iter().chain(cluster.map(Cluster::usage).unwrap_or_default()).collect();
+    let Some(cluster) = cluster else { return Ok(used) };
+    let stores = [(Tier::Sync, "vixen_sync_commits_total"), (Tier::Ndb, "vixen_ndb_commits_total")];
+    for (tier, metric) in stores {
+        for id in cluster.ids_of(tier) {
+            let commits = cluster.metric(&id, metric).await?;
+            if let Some((_, usage)) = used.iter_mut().find(|(name, _)| *name == id) {
+                // A count of the node's: far below 2^53, and whole.
+                usage.commits = format!("{commits:.0}").parse().ok();
+            }
+        }
+    }
+    Ok(used)
 }
