@@ -285,6 +285,7 @@ impl Client {
     }
 
     fn tell_unsubscribe(&mut self, subscription: SubscriptionId, fx: &mut Effects) {
+        assert!(!self.leaving.contains(&subscription), "C3: it is told once that it is left");
         self.leaving.push_back(subscription);
         fx.ask.push(Ask::Unsubscribe { request: OWN_REQUEST, subscription });
     }

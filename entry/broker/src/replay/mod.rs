@@ -406,6 +406,7 @@ impl Subscriber {
         receiver: &Receiver<'_>,
         ended: &mut Vec<SubscriptionId>,
     ) -> Vec<usize> {
+        assert!(!is_live || !self.is_blocked(), "F3: nothing live is taken during a last part");
         let mut taken = Vec::new();
         for (index, event) in batch.events().iter().enumerate() {
             let Some(known) = self.subscriptions.get_mut(&event.subscription) else { continue };

@@ -308,6 +308,7 @@ impl Tail {
                 // Since it was begun.
                 return self.stall();
             }
+            assert!(part.first.plus(part.count) <= trusted_to, "T3: what is sent is trusted");
             self.due.push_back(Step::Send(Message::Read(ReadMessage::TailSegment(part))));
             self.told = entry.end();
         }
