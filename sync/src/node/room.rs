@@ -132,7 +132,7 @@ impl SyncNode {
         if !self.links.take_due(Instant::now().into_std()).is_empty() {
             self.tell_readiness();
         }
-        self.read_on()?;
+        self.read_feeds()?;
         self.deliver();
         if stop {
             if self.try_again()?.is_none() {

@@ -125,11 +125,10 @@ impl SyncNode {
         Ok(())
     }
 
-    /// Reads on in the store for readers that have not come to its end, and peers that missed some of it.
-    pub(super) fn read_on(&mut self) -> Result<(), StoreError> {
-        let (is_reading, trimmed_to) = (self.feeds.is_reading(), self.trimmed_to());
-        let Self { feeds, peers, orderer, store, commits, links, out, .. } = self;
-        let has_room = |link| has_room(links, link);
+    /// Reads on in the store for peers that missed some of it, and for readers that have not come to its end.
+    fn read_on(&mut self) -> Result<(), StoreError> {
+        let trimmed_to = self.trimmed_to();
+        let Self { peers, orderer, store, commits, links, out, .. } = self;
         if peers.is_catching_up() {
             let known = Known {
                 store: &*store,
@@ -137,13 +136,21 @@ impl SyncNode {
                 row: |owner| orderer.owner_row(owner).unwrap_or_default(),
                 trimmed_to,
                 commits: store.commits(),
+                is_holding: commits.is_holding(),
             };
-            peers.read_on(&known, has_room, out)?;
+            peers.read_on(&known, |link| has_room(links, link), out)?;
         }
-        if is_reading {
-            feeds.read_on(&*store, store.trimmed_to(), commits.elections(), has_room, out)?;
+        self.read_feeds()
+    }
+
+    /// The same for readers alone, who are told nothing but elections: also while there is no room.
+    pub(super) fn read_feeds(&mut self) -> Result<(), StoreError> {
+        if !self.feeds.is_reading() {
+            return Ok(());
         }
-        Ok(())
+        let Self { feeds, store, commits, links, out, .. } = self;
+        let has_room = |link| has_room(links, link);
+        feeds.read_on(&*store, store.trimmed_to(), commits.elections(), has_room, out)
     }
 
     /// Elections up to here may be forgotten here.

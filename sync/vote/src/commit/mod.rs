@@ -281,6 +281,12 @@ impl Commits {
         self.trimmed_to = self.trimmed_to.max(Some(trimmed_to));
     }
 
+    /// Whether a turn is held while there is no room. The vote is ahead then of what may be told.
+    #[must_use]
+    pub const fn is_holding(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Up to where elections are forgotten, where that is not on disk yet.
     #[must_use]
     pub fn trimmed_to(&self) -> Stamp {

@@ -195,16 +195,21 @@ impl<L: Copy + Eq> Peers<L> {
         self.peers.values().any(|peer| !peer.catching_up.is_empty())
     }
 
-    /// Tells peers whose links have room the next part of what they missed.
+    /// Tells peers whose links have room the next part of what they missed. Not while a turn is held: what
+    /// that elects is neither in the store nor `unwritten`, and would be told as settled.
     ///
     /// # Errors
     /// When the store cannot be read.
+    ///
+    /// # Panics
+    /// While a turn is held.
     pub fn read_on<S: Elections, I: Iterator<Item = Elected>>(
         &mut self,
         known: &Known<'_, S, impl Fn() -> I, impl Fn(OwnerId) -> OwnerRow>,
         has_room: impl Fn(L) -> bool,
         out: &mut Outbox<L>,
     ) -> Result<(), S::Error> {
+        assert!(!known.is_holding, "what is held is not told");
         let ids: Vec<SyncId> = self.peers.keys().copied().collect();
         for id in ids {
             let mut rows = 0;
@@ -239,6 +244,8 @@ pub struct Known<'a, S, U, R> {
     pub trimmed_to: Stamp,
     /// Commits of its store.
     pub commits: u64,
+    /// A turn is held ([`Commits::is_holding`](crate::Commits::is_holding)): `row` is ahead of what may be told.
+    pub is_holding: bool,
 }
 
 #[cfg(test)]
@@ -338,6 +345,7 @@ mod tests {
             row: |_| row,
             trimmed_to: Stamp::ZERO,
             commits: 10,
+            is_holding: false,
         };
         let mut out = Vec::new();
         let Ok(()) = peers.read_on(&known, |_| true, &mut out);
@@ -367,6 +375,22 @@ mod tests {
         assert!(told.into_iter().eq(1..=stored + 1), "each once, those that are not written last");
     }
 
+    /// Elections of a turn for which the disk has no room were told as settled, though they were nowhere but in memory.
+    #[test]
+    #[should_panic(expected = "what is held is not told")]
+    fn nothing_is_told_while_a_turn_is_held() {
+        let (mut peers, _) = linked();
+        let known = Known {
+            store: &Stored(0),
+            unwritten: std::iter::empty,
+            row: |_| OwnerRow { contiguous: Seq(2), stamp: Stamp(20) },
+            trimmed_to: Stamp::ZERO,
+            commits: 10,
+            is_holding: true,
+        };
+        let Ok(()) = peers.read_on(&known, |_| true, &mut Vec::new());
+    }
+
     #[test]
     fn a_link_without_room_is_told_later() {
         let (mut peers, mut out) = linked();
@@ -378,6 +402,7 @@ mod tests {
             row: |_| OwnerRow { contiguous: Seq(4), stamp: Stamp(40) },
             trimmed_to: Stamp::ZERO,
             commits: 10,
+            is_holding: false,
         };
         let (begun, mut out) = (out.len(), out);
         let Ok(()) = peers.read_on(&known, |_| false, &mut out);

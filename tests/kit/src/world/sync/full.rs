@@ -88,7 +88,7 @@ impl Turn<'_> {
                 }
             }
         }
-        self.read_on();
+        self.read_feeds();
         self.deliver();
     }
 }
