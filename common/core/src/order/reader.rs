@@ -41,7 +41,13 @@ pub struct Reader {
     peers: BTreeSet<NdbId>,
     /// Linked ndb nodes that have dropped what was asked of them, and where their orders begin.
     trimmed: BTreeMap<NdbId, OrderBase>,
+    /// Linked ndb nodes that have not come to what was asked of them, and how often they said so.
+    behind: BTreeMap<NdbId, (Position, u32)>,
 }
+
+/// Who says so often that it has not come to what is next here waits as this reader does, and is not
+/// on its way there.
+const BEHIND_ANSWERS_MIN: u32 = 2;
 
 impl Reader {
     /// Starts where all segments up to `after` are placed and `next` is the next position, without a
@@ -54,6 +60,7 @@ impl Reader {
             feeds: BTreeSet::new(),
             peers: BTreeSet::new(),
             trimmed: BTreeMap::new(),
+            behind: BTreeMap::new(),
         }
     }
 
@@ -83,6 +90,7 @@ impl Reader {
             Input::PeerDown { peer } => {
                 self.peers.remove(&peer);
                 self.trimmed.remove(&peer);
+                self.behind.remove(&peer);
                 self.catch_up.peer_down(peer, now);
             }
             Input::Rows { from, first, rows } => self.on_rows(from, first, &rows, now, fx),
@@ -140,9 +148,19 @@ impl Reader {
         let segments = taken.placed.len();
         if segments > 0 {
             fx.notes.push(Note::RowsTaken { from, segments });
+        } else if rows.is_empty() && first == self.next_position() && self.asked() == Some(from) {
+            self.on_behind(from, first, fx);
         }
         self.catch_up.answered(from, segments > 0, now);
         fx.placed.extend(taken.placed);
+    }
+
+    /// A node that was asked has not come to what is next here.
+    fn on_behind(&mut self, from: NdbId, asked: Position, fx: &mut Effects) {
+        let (at, answers) = self.behind.entry(from).or_default();
+        *answers = if *at == asked { answers.saturating_add(1) } else { 1 };
+        *at = asked;
+        fx.left_behind = self.left_behind().or(fx.left_behind);
     }
 
     fn on_order_trimmed(
@@ -181,12 +199,18 @@ impl Reader {
         }
     }
 
-    /// Where the linked ndb node begins that has dropped least, when all have dropped what comes next.
+    /// Where the linked ndb node begins that has dropped least, when some have dropped what comes next, and
+    /// none has it: the others have not come so far, and wait as this reader does.
     fn left_behind(&self) -> Option<OrderBase> {
         let next = self.next_position();
+        let has_dropped = |peer| self.trimmed.get(peer).is_some_and(|base| base.next > next);
+        let is_behind = |peer| {
+            let said = self.behind.get(peer);
+            said.is_some_and(|(at, answers)| *at == next && *answers >= BEHIND_ANSWERS_MIN)
+        };
+        let none_has_it = self.peers.iter().all(|peer| has_dropped(peer) || is_behind(peer));
         let bases = self.trimmed.values().filter(|base| base.next > next);
-        let all = bases.clone().count() == self.peers.len();
-        bases.min_by_key(|base| base.next).filter(|_| all).copied()
+        bases.min_by_key(|base| base.next).filter(|_| none_has_it).copied()
     }
 
     fn check(&self, sigma: Stamp, begin: Position, placed: &[Placed]) {
@@ -199,7 +223,8 @@ impl Reader {
         let delivered = self.delivered();
         let mut waiting = self.catch_up.waiting().iter();
         assert!(waiting.all(|(_, to)| *to > delivered), "P2: no feed waits for what is delivered");
-        let are_linked = self.trimmed.keys().all(|peer| self.peers.contains(peer));
+        let mut who_count = self.trimmed.keys().chain(self.behind.keys());
+        let are_linked = who_count.all(|peer| self.peers.contains(peer));
         assert!(are_linked, "P3: only linked ndb nodes count");
     }
 

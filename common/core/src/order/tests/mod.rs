@@ -260,6 +260,26 @@ fn a_reader_is_left_behind_when_all_linked_nodes_have_dropped_what_comes_next() 
     assert_eq!(bench.reader.next_position(), Position(51));
 }
 
+/// Found by the World, seed 692: two nodes of different groups were away for longer than messages are kept, and came
+/// back to the same place. Each waited for the other, for ever.
+#[test]
+fn who_has_not_come_to_what_is_next_either_is_not_waited_for() {
+    let mut bench = Bench::behind();
+    bench.order_trimmed(D0, 5, base(50, 40));
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        // Until it is the other's turn.
+        while !bench.fetches().iter().any(|(peer, _)| *peer == D1) {
+            let asked = bench.reader.asked();
+            asked.into_iter().for_each(|peer| bench.order_trimmed(peer, 5, base(50, 40)));
+            bench.now += Duration::from_secs(1);
+        }
+        bench.step(Input::Rows { from: D1, first: Position(5), rows: Vec::new() });
+        said.push(bench.take().left_behind);
+    }
+    assert_eq!(said, [None, Some(base(50, 40))], "the first time it may be on its way");
+}
+
 #[test]
 fn who_is_silent_or_has_what_comes_next_by_now_is_counted_on() {
     let mut bench = Bench::behind();
