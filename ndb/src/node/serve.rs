@@ -87,8 +87,9 @@ async fn serve_order(sender: LinkSender, store: Arc<Store>, from: Position, rows
             return;
         }
         Ok(Err(error)) => {
+            // No rows would say that there are none, and who has none is not waited for: it asks another.
             tracing::error!(position = %from, %error, "cannot read the order for a reader");
-            Vec::new()
+            return;
         }
         Err(_node_ended) => return,
     };

@@ -140,10 +140,7 @@ impl SyncNode {
         let machines = machines.into_iter().flatten().filter(|_| may).map(|at| now.us_of(at));
         let hedge = process.orderer.due_in_ms(now.wall);
         let hedge = hedge.filter(|_| may && !process.health.is_stalled());
-        let is_reading = process.feeds.is_reading() || process.peers.is_catching_up();
-        let reading = is_reading.then(|| now.us_of(now.instant + READ_ON)).filter(|_| may);
-        let due = machines.chain(hedge.map(|ms| now.us + ms * 1_000)).chain(reading);
-        let due = due.chain([process.room_look_us]);
+        let due = machines.chain(hedge.map(|ms| now.us + ms * 1_000)).chain([process.room_look_us]);
         process.due_us = due.min();
         process.due_us
     }
@@ -414,17 +411,15 @@ impl Turn<'_> {
             commits: self.disk.commits,
             is_holding: commits.is_holding(),
         };
-        let has_room = has_room(self.now);
-        let Ok(()) = peers.read_on(&known, |_| has_room, out);
+        let Ok(()) = peers.read_on(&known, |_| true, out);
         self.read_feeds();
     }
 
     /// The same for readers alone: also while there is no room.
     fn read_feeds(&mut self) {
-        let (trimmed_to, has_room) = (self.trimmed_to(), has_room(self.now));
+        let trimmed_to = self.trimmed_to();
         let Process { feeds, commits, out, .. } = &mut *self.process;
-        let unwritten = commits.elections();
-        let Ok(()) = feeds.read_on(&self.disk.rows, trimmed_to, unwritten, |_| has_room, out);
+        let Ok(()) = feeds.read_on(&self.disk.rows, trimmed_to, commits.elections(), |_| true, out);
     }
 
     /// Elections up to here may be forgotten here.
@@ -457,9 +452,4 @@ impl Turn<'_> {
 /// For `Health`, whose times are the monotonic clock's.
 fn before(now: Now, at_us: u64) -> Option<Instant> {
     now.instant.checked_sub(Duration::from_micros(now.us.saturating_sub(at_us)))
-}
-
-/// Whether links take more of what is read from the store: not for a third of the time.
-const fn has_room(now: Now) -> bool {
-    !(now.us / 700).is_multiple_of(3)
 }
