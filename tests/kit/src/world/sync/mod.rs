@@ -13,7 +13,7 @@ use vixen_core::membership::Membership;
 use vixen_core::wire::{DraftAnswer, DraftMessage, FeedMessage, Message, PeerId, VoteMessage};
 use vixen_vote::{
     After, Commits, Effects, Envelope, Feeds, Health, Input, Known, Look, Orderer, Outbox, Peers,
-    READ_ON, Retention, Retries, VoteOptions, answer,
+    Retention, Retries, VoteOptions, answer,
 };
 
 use super::io::{Arrived, Counted, Fact, Name, Now, Out};
