@@ -186,7 +186,7 @@ impl World {
         let membership = Membership::sized(sync_nodes, sizes, 2);
         let plan = Plan::new(&mut rng);
         let clocks = Clocks::new(seed, sync_nodes.into(), &mut rng);
-        let bounds = [1, 200, 1 << 20];
+        let bounds = [1_000, 10_000, 1 << 20];
         let options = EntryOptions {
             publish_timeout_ms: [300, 2_000, 60_000][rng.random_range(0..3)],
             messages_max: [1, 3, 64][rng.random_range(0..3)],
