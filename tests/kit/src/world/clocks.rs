@@ -92,11 +92,11 @@ impl Clocks {
         self.kind == Kind::Weeks { has_wild: false }
     }
 
-    /// By how much all clocks are off when faults have stopped. They are right, but where nodes forget
-    /// owners of entries that live: who has, is as good as gone for them, and so is one whose clock
-    /// was ahead when others were not there to follow; both together may be too many.
+    /// By how much all clocks are off when faults have stopped. They are right, but where weeks went by: who has
+    /// forgotten an owner of an entry that lives is as good as gone, and so is one that drafted in a week in
+    /// which others were not there; both together may be too many.
     pub(super) fn calm_ms(&mut self) -> i64 {
-        if self.forget_all() {
+        if self.leap_weeks() {
             self.ahead_ms_max += WEEK_MS;
             return self.ahead_ms_max;
         }
