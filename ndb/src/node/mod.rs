@@ -311,13 +311,14 @@ impl NdbNode {
     }
 
     async fn finish(mut self) -> Result<(), NdbError> {
-        self.recorder.finish();
         let (writer, mut reports) = (self.writer, self.reports);
         let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
         finished.map_err(|_panicked| NdbError::WriterGone)?;
         while let Ok(report) = reports.try_recv() {
             report?;
         }
+        // Last: what is recorded waits for another disk, and the store does not wait for that.
+        self.recorder.finish();
         tracing::info!(node = %self.options.name, "ndb node stopped");
         Ok(())
     }

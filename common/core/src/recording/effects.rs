@@ -1,10 +1,8 @@
 //! What a step owes, as far as a recording knows it.
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::{self, Debug, Write as _};
 
 use serde::{Deserialize, Serialize};
-
-use crate::id::Digest;
 
 /// What a step has led to.
 pub trait Tell {
@@ -37,11 +35,39 @@ pub struct Sum {
     pub digest: u64,
 }
 
+/// So much text is hashed at a time: pieces are as small as a digit, and all of it as large as messages are.
+const HASHED_BYTES: usize = 16 << 10;
+
 /// Sums effects up. Keeps its memory between steps.
 #[derive(Debug, Default)]
 pub struct Summer {
-    text: String,
+    text: Text,
     count: u32,
+}
+
+/// Text on its way into a hash.
+#[derive(Debug, Default)]
+struct Text {
+    waiting: String,
+    hasher: blake3::Hasher,
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        self.waiting.push_str(more);
+        if self.waiting.len() >= HASHED_BYTES {
+            self.hash();
+        }
+        Ok(())
+    }
+}
+
+impl Text {
+    fn hash(&mut self) {
+        self.hasher.update(self.waiting.as_bytes());
+        self.waiting.clear();
+        self.waiting.shrink_to(2 * HASHED_BYTES);
+    }
 }
 
 impl Summer {
@@ -54,11 +80,11 @@ impl Summer {
 
     /// What was added since the last time.
     pub fn take(&mut self) -> Sum {
-        let digest = Digest::of(&[self.text.as_bytes()]).0;
-        let digest = digest.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
-        let sum = Sum { count: std::mem::take(&mut self.count), digest };
-        self.text.clear();
-        sum
+        self.text.hash();
+        let digest = self.text.hasher.finalize();
+        let digest = digest.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+        self.text.hasher.reset();
+        Sum { count: std::mem::take(&mut self.count), digest }
     }
 
     /// The sum of a step's effects.

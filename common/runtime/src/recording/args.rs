@@ -42,11 +42,21 @@ impl RecordArgs {
     /// Begins the recording of a node, if there is to be one. Blocking.
     ///
     /// # Errors
-    /// When the file is there already, or cannot be created.
+    /// When the file is there already, or cannot be created, other than in a directory.
     pub fn recorder(&self, tier: Tier, node: &NodeName) -> Result<Recorder, RecordError> {
         let Some(path) = &self.record else { return Ok(Recorder::off()) };
-        let (file, path) = file::create(path, node)?;
-        Recorder::begin_in(file, &path, tier, node, self.record_bytes_max)
+        let is_in_directory = path.is_dir();
+        let begun = file::create(path, node).and_then(|(file, path)| {
+            Recorder::begin_in(file, &path, tier, node, self.record_bytes_max)
+        });
+        match begun {
+            // Each start makes a file there, whoever starts the node: it is not to stay down for that.
+            Err(error) if is_in_directory => {
+                tracing::warn!(%error, "nothing is recorded; the node goes on");
+                Ok(Recorder::off())
+            }
+            begun => begun,
+        }
     }
 
     /// The same for one of several nodes of a process.

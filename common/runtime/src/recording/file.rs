@@ -26,6 +26,12 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no directory for the file.
+    #[error("--record: {} is no directory that exists: make it first", path.display())]
+    NoParent {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file cannot be made.
     #[error("--record: cannot create {}", path.display())]
     Create {
@@ -60,8 +66,20 @@ pub(super) fn create(path: &Path, node: &NodeName) -> Result<(File, PathBuf), Re
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(RecordError::Exists { path })
         }
-        Err(source) => Err(RecordError::Create { path, source }),
+        Err(source) => match missing_directory(&path) {
+            Some(path) => Err(RecordError::NoParent { path }),
+            None => Err(RecordError::Create { path, source }),
+        },
     }
+}
+
+/// The directory that the file was to be in, or that was meant, if it is not there.
+fn missing_directory(path: &Path) -> Option<PathBuf> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Some(path.to_owned());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
+    (!parent.is_dir()).then(|| parent.to_owned())
 }
 
 /// `S1-20261130T034501.007Z.vixenrec`.

@@ -49,10 +49,14 @@ pub(super) fn time(at: Moment) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Whether `word` is one of the words of a text, whatever its case.
-pub(super) fn has_word(text: &str, word: &str) -> bool {
-    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.any(|one| one.eq_ignore_ascii_case(word))
+/// Whether `wanted` is in a text, whatever its case, and begins and ends where words do: a name, an id with its
+/// dashes, a topic with its dots.
+pub(super) fn has_word(text: &str, wanted: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (text, wanted) = (text.to_ascii_lowercase(), wanted.to_ascii_lowercase());
+    text.match_indices(&wanted).any(|(at, found)| {
+        !text[..at].ends_with(is_part) && !text[at + found.len()..].starts_with(is_part)
+    })
 }
 
 #[cfg(test)]
@@ -72,5 +76,9 @@ mod tests {
     fn words_are_whole() {
         assert!(has_word("Said { message: Vote(Prepare { .. }) }", "prepare"));
         assert!(!has_word("Said { message: Vote(Prepare { .. }) }", "prep"));
+        let ids = "segment: 01a22ab9-74ab-708b-a73a-08dacd50e49b/12, uri: \"com.example.a\"";
+        assert!(has_word(ids, "01a22ab9-74ab-708b-a73a-08dacd50e49b/12"));
+        assert!(!has_word(ids, "01a22ab9-74ab-708b-a73a-08dacd50e49b/1"));
+        assert!(has_word(ids, "com.example.a") && has_word(ids, "com.example"));
     }
 }

@@ -47,6 +47,8 @@ struct Live {
     base: Instant,
     bytes: u64,
     bytes_max: u64,
+    /// Nothing but the header is in it: no machine has begun, and it has not ended.
+    is_bare: bool,
 }
 
 impl Recorder {
@@ -74,7 +76,7 @@ impl Recorder {
             begun: wall_time(),
         };
         let (encoder, first) = EntryEncoder::begin(&header)?;
-        let sink = Sink::start(file).map_err(RecordError::Thread)?;
+        let sink = Sink::start(file, path).map_err(RecordError::Thread)?;
         gauge!(RECORDINGS).increment(1.0);
         tracing::warn!(
             path = %path.display(), bytes_max,
@@ -90,6 +92,7 @@ impl Recorder {
             base: Instant::now(),
             bytes: first.len() as u64,
             bytes_max,
+            is_bare: true,
         }))))
     }
 
@@ -169,6 +172,7 @@ impl Recorder {
 
     fn end(&mut self, reason: EndReason) {
         let Some(mut live) = self.0.take() else { return };
+        live.is_bare = false;
         let (path, bytes) = (live.path.display().to_string(), live.bytes);
         match reason {
             EndReason::Stopped | EndReason::Full => {
@@ -178,12 +182,13 @@ impl Recorder {
                 tracing::warn!(path, bytes, "recording ended: {}", reason.told());
             }
         }
-        count_end(reason.as_str());
         let last = match live.encoder.entry(&Head::End(reason), &()) {
             Ok(last) => last.to_vec(),
             Err(_unencodable) => Vec::new(),
         };
-        live.sink.close(&last);
+        if live.sink.close(&last) {
+            count_end(reason.as_str());
+        }
         if reason == EndReason::Stopped && !live.sink.wait_empty(FINISH_TIME) {
             tracing::warn!(path, "the end of the recording is not written");
         }
@@ -213,16 +218,20 @@ impl Live {
             })
         };
         match pushed {
-            Ok(()) => self.bytes = bytes,
+            Ok(()) => (self.bytes, self.is_bare) = (bytes, false),
             Err(_) => self.encoder.take_back(),
         }
         pushed
     }
 }
 
-/// A node that ends without a word leaves a recording without one; what there is is written.
+/// A node that ends without a word leaves a recording without one; what there is is written. One that did not
+/// come to begin leaves none: the next start finds no file that is there already.
 impl Drop for Live {
     fn drop(&mut self) {
         self.sink.close(&[]);
+        if self.is_bare {
+            let _gone_already = std::fs::remove_file(&self.path);
+        }
     }
 }

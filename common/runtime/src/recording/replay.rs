@@ -23,6 +23,8 @@ use crate::telemetry::{PrintError, print, remark};
 ///
 /// What each step owes is compared with what the running node had. The first input with other effects
 /// ends the replay, and is shown: another version, or a machine that is not deterministic, which is a bug.
+///
+/// Replay what you trust: a recording that somebody made up is given to the machines as well.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -43,14 +45,18 @@ pub struct ReplayArgs {
     /// Replay up to this input.
     #[arg(long, value_name = "N")]
     to: Option<u64>,
-    /// Show inputs with this word in their line: a machine, an input, the name of the message in it.
-    #[arg(long, value_name = "KIND")]
+    /// Show inputs with this word in them, or in one of their effects: a machine, an input, the name of a message, a
+    /// segment, a topic.
+    #[arg(long, value_name = "WORD")]
     only: Option<String>,
+    /// Show inputs as well that only say that time has passed, and that have led to nothing.
+    #[arg(long)]
+    all: bool,
     /// Show all of each input and effect, and not the beginning: payloads may be long.
     #[arg(long)]
     full: bool,
     /// Show nothing but how it ends, and the input that has other effects, if one has.
-    #[arg(long, conflicts_with_all = ["only", "full"])]
+    #[arg(long, conflicts_with_all = ["only", "full", "all"])]
     quiet: bool,
 }
 
@@ -66,6 +72,8 @@ const UNREADABLE: u8 = 2;
 enum OpenError {
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    #[error("is empty: there was no room for it, or the node was killed as it began")]
+    Empty,
     #[error("is a recording of {}: replay it with `vixen-{of} replay`", of.one())]
     OfAnotherTier { of: Tier },
 }
@@ -86,6 +94,9 @@ impl ReplayArgs {
 
     fn open(&self, tier: Tier) -> Result<Recording<BufReader<File>>, OpenError> {
         let file = File::open(&self.file).map_err(RecordingError::from)?;
+        if file.metadata().is_ok_and(|file| file.is_file() && file.len() == 0) {
+            return Err(OpenError::Empty);
+        }
         let recording = Recording::open(BufReader::new(file))?;
         let of = recording.header().tier;
         if of == tier { Ok(recording) } else { Err(OpenError::OfAnotherTier { of }) }
@@ -103,6 +114,9 @@ impl ReplayArgs {
             shown.show_last();
         }
         shown.print();
+        if let Some(why) = self.why_nothing(shown.inputs_shown, summary.inputs) {
+            remark(&why);
+        }
         let last = print(&format!("{}\n", last_line(&summary))).err();
         match shown.failed.or(last) {
             None => code_of(&summary),
@@ -111,6 +125,25 @@ impl ReplayArgs {
                 UNREADABLE
             }
         }
+    }
+}
+
+impl ReplayArgs {
+    /// Why no input was shown, where that may not be what was wanted.
+    fn why_nothing(&self, shown: u64, inputs: u64) -> Option<String> {
+        if self.quiet || shown > 0 {
+            return None;
+        }
+        if self.to.is_some_and(|to| to < self.from) {
+            return Some("nothing is shown: --to is before --from".to_owned());
+        }
+        if self.from > inputs {
+            return Some(format!(
+                "nothing is shown: these are {inputs} inputs, and --from is beyond them"
+            ));
+        }
+        let word = self.only.as_ref()?;
+        Some(format!("nothing is shown: no input has the word \"{word}\", and no effect of one"))
     }
 }
 
@@ -184,26 +217,51 @@ struct Shown<'a> {
     text: String,
     /// Whether the last input is shown.
     is_shown: bool,
+    /// Whether one of its effects may let it be shown.
+    is_within: bool,
     /// The last input with its effects, where it is not shown: it may be the one that has others.
     last: String,
+    inputs_shown: u64,
     failed: Option<PrintError>,
 }
 
 impl<'a> Shown<'a> {
     const fn new(args: &'a ReplayArgs) -> Self {
-        Self { args, text: String::new(), is_shown: false, last: String::new(), failed: None }
+        Self {
+            args,
+            text: String::new(),
+            is_shown: false,
+            is_within: false,
+            last: String::new(),
+            inputs_shown: 0,
+            failed: None,
+        }
     }
 
-    fn is_wanted(&self, number: u64, line: &str) -> bool {
-        let has_kind = |only: &String| has_word(line, only);
-        !self.args.quiet && number >= self.args.from && self.args.only.as_ref().is_none_or(has_kind)
+    /// Whether this is what is asked for, by itself.
+    fn is_wanted(&self, machine: &str, input: &dyn Debug) -> bool {
+        match &self.args.only {
+            Some(word) => has_word(&format!("{machine} {}", shown(input, true)), word),
+            None => self.args.all || !is_of_time(&shown(input, false)),
+        }
     }
 
-    fn take(&mut self, number: u64, at: Moment, line: &str) {
+    fn take(&mut self, number: u64, machine: &str, at: Moment, input: &dyn Debug) {
         self.last.clear();
-        self.is_shown = self.is_wanted(number, line);
-        let text = if self.is_shown { &mut self.text } else { &mut self.last };
-        let _in_memory = writeln!(text, "#{number} {} {line}", time(at));
+        self.is_within = !self.args.quiet && number >= self.args.from;
+        let input_line = shown(input, self.args.full);
+        let _in_memory = writeln!(self.last, "#{number} {} {machine} {input_line}", time(at));
+        self.is_shown = false;
+        if self.is_within && self.is_wanted(machine, input) {
+            self.show();
+        }
+    }
+
+    /// Shows the last input, and its effects so far.
+    fn show(&mut self) {
+        self.is_shown = true;
+        self.inputs_shown += 1;
+        self.show_last();
     }
 
     fn show_last(&mut self) {
@@ -226,15 +284,25 @@ impl Listener for Shown<'_> {
     }
 
     fn input(&mut self, number: u64, machine: &'static str, at: Moment, input: &dyn Debug) {
-        self.take(number, at, &format!("{machine} {}", shown(input, self.args.full)));
+        self.take(number, machine, at, input);
         self.print();
     }
 
     fn effect(&mut self, kind: &'static str, effect: &dyn Debug) {
-        let effect = shown(effect, self.args.full);
+        let line = shown(effect, self.args.full);
         let text = if self.is_shown { &mut self.text } else { &mut self.last };
-        let _in_memory = writeln!(text, "    {kind} {effect}");
+        let _in_memory = writeln!(text, "    {kind} {line}");
+        let is_wanted = |word: &String| has_word(&format!("{kind} {}", shown(effect, true)), word);
+        if self.is_within && !self.is_shown && self.args.only.as_ref().is_none_or(is_wanted) {
+            self.show();
+        }
     }
+}
+
+/// Whether an input only says that time has passed.
+fn is_of_time(input: &str) -> bool {
+    let name = input.split(|c: char| !c.is_ascii_alphanumeric()).next();
+    matches!(name, Some("Tick" | "Turn" | "Flush"))
 }
 
 #[cfg(test)]
@@ -255,11 +323,53 @@ mod tests {
         let args = Command::try_parse_from(words).expect("arguments").replay;
         let mut shown = Shown::new(&args);
         for number in 1..=3 {
-            shown.take(number, Moment::default(), &format!("vote Retry({number})"));
+            shown.take(number, "vote", Moment::default(), &Retry(number));
             shown.effect("send", &number);
         }
         shown.show_last();
         shown.text.replace(" 1970-01-01T00:00:00.000Z vote", "")
+    }
+
+    #[derive(Debug)]
+    #[expect(dead_code, reason = "shown by its debug text")]
+    struct Retry(u64);
+
+    #[derive(Debug)]
+    struct Tick;
+
+    /// What is shown of a tick that leads to nothing, and of one that leads to something.
+    fn ticks(words: &[&str]) -> String {
+        let words = [&["replay", "file"], words].concat();
+        let args = Command::try_parse_from(words).expect("arguments").replay;
+        let mut shown = Shown::new(&args);
+        shown.take(1, "vote", Moment::default(), &Tick);
+        shown.take(2, "vote", Moment::default(), &Tick);
+        shown.effect("send", &"TrimAdvanceSegment");
+        shown.effect("send", &"other");
+        shown.text.replace(" 1970-01-01T00:00:00.000Z vote", "")
+    }
+
+    #[test]
+    fn what_only_says_that_time_has_passed_is_shown_with_what_it_leads_to() {
+        let second = "#2 Tick\n    send \"TrimAdvanceSegment\"\n    send \"other\"\n";
+        assert_eq!(ticks(&[]), second);
+        assert_eq!(ticks(&["--all"]), format!("#1 Tick\n{second}"));
+        assert_eq!(ticks(&["--only", "trimadvancesegment"]), second, "an effect has it");
+        assert_eq!(ticks(&["--only", "Prepare"]), "");
+    }
+
+    #[test]
+    fn it_is_told_why_nothing_is_shown() {
+        let why = |words: &[&str], shown, inputs| {
+            let words = [&["replay", "file"], words].concat();
+            let args = Command::try_parse_from(words).expect("arguments").replay;
+            args.why_nothing(shown, inputs).unwrap_or_default()
+        };
+        assert!(why(&["--only", "nonsense"], 0, 9).contains("\"nonsense\""));
+        assert!(why(&["--from", "10"], 0, 9).contains("these are 9 inputs"));
+        assert!(why(&["--from", "5", "--to", "3"], 0, 9).contains("--to is before --from"));
+        assert_eq!(why(&["--only", "some"], 1, 9), "");
+        assert_eq!(why(&["--quiet", "--from", "10"], 0, 9), "");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ pub(super) struct Sink {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
-    /// The writer has taken something and is not done with it.
-    is_busy: bool,
+    /// Bytes that the writer has taken and is not done with.
+    busy_bytes: usize,
     /// Nothing more comes.
     is_over: bool,
     /// It cannot be written.
@@ -63,12 +64,12 @@ impl Sink {
     }
 
     /// A sink into a file, by a thread of its own.
-    pub(super) fn start(file: File) -> io::Result<Arc<Self>> {
+    pub(super) fn start(file: File, path: &Path) -> io::Result<Arc<Self>> {
         let sink = Arc::new(Self::new(QUEUE_BYTES_MAX));
-        let writing = Arc::clone(&sink);
+        let (writing, path) = (Arc::clone(&sink), path.display().to_string());
         std::thread::Builder::new()
             .name(THREAD.to_owned())
-            .spawn(move || writing.write_to(file))?;
+            .spawn(move || writing.write_to(file, &path))?;
         let mut sinks = SINKS.lock().unwrap_or_else(PoisonError::into_inner);
         sinks.retain(|sink| sink.strong_count() > 0);
         sinks.push(Arc::downgrade(&sink));
@@ -81,7 +82,8 @@ impl Sink {
         if state.has_failed {
             return Err(Refused::Failed);
         }
-        if !state.waiting.is_empty() && state.waiting.len() + bytes.len() > self.bytes_max {
+        let held = state.waiting.len() + state.busy_bytes;
+        if held > 0 && held + bytes.len() > self.bytes_max {
             return Err(Refused::Full);
         }
         state.waiting.extend_from_slice(bytes);
@@ -90,34 +92,41 @@ impl Sink {
         Ok(())
     }
 
-    /// Takes the last bytes, for which there is room in any case. Nothing more comes.
-    pub(super) fn close(&self, last: &[u8]) {
+    /// Takes the last bytes, for which there is room in any case. Nothing more comes. Whether it could be written
+    /// so far: else the writer has counted its end.
+    pub(super) fn close(&self, last: &[u8]) -> bool {
         let mut state = self.lock();
-        if !state.has_failed {
+        let is_written = !state.has_failed;
+        if is_written {
             state.waiting.extend_from_slice(last);
         }
         state.is_over = true;
         drop(state);
         self.filled.notify_one();
+        is_written
     }
 
     /// Waits until all is written, for `patience` at most; whether it is.
     pub(super) fn wait_empty(&self, patience: Duration) -> bool {
         let is_pending =
-            |state: &mut State| !state.has_failed && (state.is_busy || !state.waiting.is_empty());
+            |state: &mut State| !state.has_failed && state.busy_bytes + state.waiting.len() > 0;
         let waited = self.emptied.wait_timeout_while(self.lock(), patience, is_pending);
         let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out() && !state.has_failed
     }
 
     /// The writer.
-    pub(super) fn write_to(&self, mut file: impl Write) {
+    pub(super) fn write_to(&self, mut file: impl Write, path: &str) {
         let mut buffer = Vec::new();
         while self.swap(&mut buffer) {
             if let Err(error) = file.write_all(&buffer) {
-                self.fail();
-                count_end("failed");
-                tracing::warn!(%error, "recording ended: it cannot be written; the node goes on");
+                if self.fail() {
+                    count_end("failed");
+                }
+                tracing::warn!(
+                    path, %error,
+                    "recording ended: it cannot be written, and ends in the middle of an entry; the node goes on"
+                );
                 return;
             }
             counter!(RECORDED_BYTES).increment(buffer.len() as u64);
@@ -129,24 +138,27 @@ impl Sink {
         buffer.clear();
         buffer.shrink_to(BUFFER_BYTES_KEPT);
         let mut state = self.lock();
-        state.is_busy = false;
+        state.busy_bytes = 0;
         if state.waiting.is_empty() {
             self.emptied.notify_all();
         }
         let is_idle = |state: &mut State| state.waiting.is_empty() && !state.is_over;
         let waited = self.filled.wait_while(state, is_idle);
         state = waited.unwrap_or_else(PoisonError::into_inner);
-        state.is_busy = !state.waiting.is_empty();
         std::mem::swap(&mut state.waiting, buffer);
-        state.is_busy
+        state.busy_bytes = buffer.len();
+        !buffer.is_empty()
     }
 
-    fn fail(&self) {
+    /// Whether its end is not counted yet.
+    fn fail(&self) -> bool {
         let mut state = self.lock();
-        (state.has_failed, state.is_busy) = (true, false);
+        (state.has_failed, state.busy_bytes) = (true, 0);
         state.waiting = Vec::new();
+        let is_first = !state.is_over;
         drop(state);
         self.emptied.notify_all();
+        is_first
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -188,9 +200,9 @@ mod tests {
         let sink = Sink::new(4);
         assert_eq!(sink.push(b"larger than all"), Ok(()), "when nothing waits");
         assert_eq!(sink.push(b"x"), Err(Refused::Full));
-        sink.close(b", end");
+        assert!(sink.close(b", end"));
         let mut written = Vec::new();
-        sink.write_to(&mut written);
+        sink.write_to(&mut written, "here");
         assert_eq!(written, b"larger than all, end");
         assert!(sink.wait_empty(Duration::ZERO));
     }
@@ -199,8 +211,20 @@ mod tests {
     fn a_disk_that_takes_nothing_ends_it_and_nobody_waits() {
         let sink = Sink::new(16);
         assert_eq!(sink.push(b"one"), Ok(()));
-        sink.write_to(Broken);
+        sink.write_to(Broken, "here");
         assert_eq!(sink.push(b"two"), Err(Refused::Failed));
+        assert!(!sink.close(b"end"), "its end is counted once");
         assert!(!sink.wait_empty(Duration::from_secs(3600)), "and it says so at once");
+    }
+
+    /// It took twice as much: what the writer was at did not count.
+    #[test]
+    fn what_is_being_written_counts_as_waiting() {
+        let sink = Sink::new(8);
+        assert_eq!(sink.push(b"writing"), Ok(()));
+        let mut taken = Vec::new();
+        assert!(sink.swap(&mut taken));
+        assert_eq!(sink.push(b"xx"), Err(Refused::Full));
+        assert_eq!(sink.push(b"x"), Ok(()));
     }
 }

@@ -161,6 +161,15 @@ fn the_input_of_a_step_that_panics_is_recorded() {
     assert!(matches!(summary.ending, Ending::InStep), "{summary:?}");
 }
 
+/// Its file was in the way of the next start.
+#[test]
+fn a_start_that_fails_before_any_machine_begins_leaves_no_recording() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("S1.vixenrec");
+    drop(recorder(&args(&path)));
+    assert!(!path.exists());
+}
+
 #[test]
 fn nothing_is_overwritten_and_a_directory_gets_a_file_a_start() {
     let dir = tempfile::tempdir().expect("dir");
@@ -174,7 +183,7 @@ fn nothing_is_overwritten_and_a_directory_gets_a_file_a_start() {
     assert!(matches!(error, RecordError::NoDirectory { .. }), "{error}");
     let missing = dir.path().join("missing/S1.vixenrec");
     let error = args(&missing).recorder(Tier::Sync, &name).expect_err("refused");
-    assert!(matches!(error, RecordError::Create { .. }), "{error}");
+    assert!(matches!(error, RecordError::NoParent { .. }), "{error}");
 
     fs::remove_file(&path).expect("removed");
     recorder(&args(dir.path())).finish();
