@@ -16,7 +16,8 @@
 //! Invariants, with those of the frontier (F1 to F3) and of catch-up (K1, K2):
 //! - P1: what is placed is dense: each segment begins where the one before it ends.
 //! - P2: no feed waits for what is delivered.
-//! - P3: the order is left behind only when each linked ndb node has dropped what comes next.
+//! - P3: the order is left behind only when some linked ndb node has dropped what comes next, and each other one has
+//!   as well, or has said twice that it has not come so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
