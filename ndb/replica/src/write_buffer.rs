@@ -50,6 +50,8 @@ pub(crate) struct WriteBuffer {
     /// Where the next row stands.
     next: Position,
     under_way: UnderWay,
+    /// Bytes that came after their place, and are not on disk.
+    late: BTreeSet<SegmentId>,
 }
 
 impl WriteBuffer {
@@ -65,6 +67,7 @@ impl WriteBuffer {
             rows_due: None,
             next,
             under_way: UnderWay { bytes: 0, rows: 0, mending: 0 },
+            late: BTreeSet::new(),
         }
     }
 
@@ -92,6 +95,9 @@ impl WriteBuffer {
     pub(crate) fn add_stores(&mut self, stores: Vec<Store>, now: Instant) {
         for store in stores {
             let is_late = store.mark != Mark::Temporary;
+            if is_late {
+                self.late.insert(store.meta.id);
+            }
             let may_wait = is_late || self.is_spare_of(store.meta.id.owner);
             let due = if may_wait { now + GATHER } else { now };
             self.stores_due = Some(self.stores_due.map_or(due, |before| before.min(due)));
@@ -115,6 +121,11 @@ impl WriteBuffer {
     /// A segment never gets a place: if it waits here, it is not written.
     pub(crate) fn forget(&mut self, segment: SegmentId) {
         self.stores.retain(|store| store.meta.id != segment);
+    }
+
+    /// Whether bytes of a placed segment are on their way to the disk: what a reader finds there is not what will be.
+    pub(crate) fn brings(&self, segment: SegmentId) -> bool {
+        self.late.contains(&segment)
     }
 
     pub(crate) fn due_at(&self) -> Option<Instant> {
@@ -164,7 +175,8 @@ impl WriteBuffer {
     }
 
     /// They are on disk.
-    pub(crate) const fn committed(&mut self, committed: &Committed) {
+    pub(crate) fn committed(&mut self, committed: &Committed) {
+        committed.stored.iter().for_each(|segment| _ = self.late.remove(segment));
         let UnderWay { bytes, rows, mending } = &mut self.under_way;
         *bytes = bytes.saturating_sub(committed.bytes);
         *rows = rows.saturating_sub(committed.rows);

@@ -1,8 +1,9 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::rows::BEGINNING;
+use crate::rows::{BEGINNING, Lost};
 use crate::sample::{self, chunk, elected, owner};
+use crate::storage::Finding;
 use vixen_core::id::{Digest, GroupId, Seq, StoreId, SyncId};
 use vixen_core::segment::{Chunk, Elected};
 use vixen_core::wire::{
@@ -112,6 +113,7 @@ impl Node {
                     committed.trimmed_to = Some(base.next);
                     committed.placed_to = Some((base.stamp, base.next));
                 }
+                Job::Lose(_) => {}
                 other => panic!("this store does not know {other:?}"),
             }
         }
@@ -382,4 +384,33 @@ fn what_is_not_for_an_ndb_node_is_noted() {
     let fx = node.said(ndb(1, 1), offer);
     assert_eq!(fx.notes, note(ndb(1, 1), "offer_segments"), "of another group");
     assert_eq!(node.said(ENTRY, Message::Node(NodeMessage::Heartbeat)).notes, []);
+}
+
+/// The World, seed 13363: found damaged again while its bytes were on their way to the disk, a segment was lost with
+/// them, and another node's copy was damaged meanwhile.
+#[test]
+fn what_is_being_mended_is_not_lost_again_before_it_is_on_disk() {
+    let mut node = Node::new(0);
+    node.up(&[sync(0), sync(1), ndb(0, 1), ENTRY]);
+    let chunk = chunk(1, 2);
+    let (meta, stamp) = (chunk.meta, Stamp(9));
+    node.send(&chunk);
+    node.place(elected(meta, stamp.0));
+    node.tick_after(Duration::from_millis(100));
+    node.commit();
+    let found = || Input::Found(Finding::Blob(Lost { meta, first: Position(1), stamp }));
+    node.step(found());
+    assert!(matches!(node.jobs[..], [Job::Lose(_)]));
+    let blob = sample::blob(&chunk).as_bytes().clone();
+    let fetched = ReplicaMessage::SegmentBlob { segment: meta.id, blob };
+    node.said(ndb(0, 1), Message::Replica(fetched));
+    for _ in 0..2 {
+        node.step(found());
+        assert!(node.core.replica().missing().is_empty());
+        node.tick_after(Duration::from_millis(3));
+        assert!(matches!(node.jobs[..], [Job::Lose(_), Job::Store(_)]));
+    }
+    node.commit();
+    node.step(found());
+    assert!(matches!(node.jobs[..], [Job::Lose(_)]), "damaged anew");
 }

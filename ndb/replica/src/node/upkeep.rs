@@ -201,7 +201,9 @@ impl NdbCore {
     }
 
     fn on_lost(&mut self, lost: Lost, are_gone: bool, now: Instant, fx: &mut Effects) {
-        if !self.replica.missing().contains_key(&lost.meta.id) {
+        // A reader may find again what is being mended: to lose it then would take the good bytes.
+        let is_news = !self.replica.missing().contains_key(&lost.meta.id);
+        if is_news && !self.buffer.brings(lost.meta.id) {
             fx.notes.push(Note::Damaged { lost, are_gone });
             let was_held = self.replica.lose(lost);
             let dropped = was_held.then_some(Job::Drop(lost.meta.id));
