@@ -121,6 +121,7 @@ impl WriteBuffer {
     /// A segment never gets a place: if it waits here, it is not written.
     pub(crate) fn forget(&mut self, segment: SegmentId) {
         self.stores.retain(|store| store.meta.id != segment);
+        self.late.remove(&segment);
     }
 
     /// Whether bytes of a placed segment are on their way to the disk: what a reader finds there is not what will be.
