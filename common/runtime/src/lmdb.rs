@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, RwTxn, WithoutTls};
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
 
 use vixen_core::id::StoreId;
 
@@ -211,6 +211,17 @@ pub fn resize(env: &Env<WithoutTls>, bytes: u64) -> Result<(), heed::Error> {
     }
 }
 
+/// The format version of a store; `None` in one that has none yet.
+///
+/// # Errors
+/// When `meta` cannot be read.
+pub fn format(
+    txn: &RoTxn<'_, WithoutTls>,
+    meta: Database<Bytes, Bytes>,
+) -> Result<Option<u8>, heed::Error> {
+    Ok(meta.get(txn, KEY_FORMAT)?.map(|found| found.first().copied().unwrap_or(0)))
+}
+
 /// Checks the format version and reads the store id from `meta`, or writes both into a new store: `new_id`,
 /// or a random one. A store of the version before is one of the newest from then on: what is written into
 /// it is.
@@ -224,8 +235,7 @@ pub fn identify(
     formats: Formats,
     new_id: Option<StoreId>,
 ) -> Result<StoreId, OpenError> {
-    if let Some(found) = meta.get(txn, KEY_FORMAT)? {
-        let found = found.first().copied().unwrap_or(0);
+    if let Some(found) = format(txn, meta)? {
         formats.check(dir, found)?;
         if found != formats.newest {
             meta.put(txn, KEY_FORMAT, &[formats.newest])?;

@@ -107,6 +107,10 @@ pub struct Committed {
     pub trimmed_to: Option<Position>,
     /// It begins earlier than it did.
     pub extended: Vec<Extended>,
+    /// Days whose segments are indexed anew from here on.
+    pub index_begun: Vec<UtcDay>,
+    /// Days of which it turned out that their topic index is at odds with the order.
+    pub index_at_odds: Vec<UtcDay>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -127,6 +131,8 @@ impl Default for Committed {
             repaired: 0,
             trimmed_to: None,
             extended: Vec::new(),
+            index_begun: Vec::new(),
+            index_at_odds: Vec::new(),
             elapsed: Duration::ZERO,
         }
     }

@@ -235,6 +235,12 @@ impl Report {
                 self.problem(Some(day.day()), None, None, what);
             }
         })?;
+        if !day.has_index()? {
+            self.notes.push(format!(
+                "day {}: the topic index is to be made anew, and reads by topic go by the order",
+                day.day()
+            ));
+        }
         day.check_tables(|table, key| {
             let what = format!("a row of {table} is damaged (key {key:02x?})");
             self.problem(Some(day.day()), None, None, &what);

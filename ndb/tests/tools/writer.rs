@@ -18,7 +18,7 @@ use vixen_replica::{Lost, OrderRow};
 
 const DATABASES: [&str; 8] =
     ["meta", "temporary", "blobs", "order", "missing", "owners", "topics", "topic-rows"];
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 const MAP_BYTES: usize = 1 << 30;
 
 /// One day of a store, open for writing.
@@ -31,13 +31,16 @@ pub(crate) struct Day {
 pub(crate) struct Writer {
     pub(crate) dir: PathBuf,
     pub(crate) days: BTreeMap<UtcDay, Day>,
-    pub(crate) topics: BTreeMap<(UtcDay, String), u32>,
+    pub(crate) topics: BTreeMap<UtcDay, Indexed>,
     pub(crate) next: Position,
     pub(crate) chain: Digest,
     pub(crate) seq: u64,
     /// What a dump should print.
     pub(crate) lines: Vec<String>,
 }
+
+/// The topics of a day: the number of each, and where its segments begin.
+type Indexed = BTreeMap<String, (u32, Vec<Position>)>;
 
 /// What becomes of a segment.
 #[derive(Clone, Copy, PartialEq)]
@@ -73,6 +76,31 @@ impl Day {
 
     pub(crate) fn put(&self, txn: &mut RwTxn<'_>, database: &str, key: &[u8], value: &[u8]) {
         self.databases[database].put(txn, key, value).expect("puts");
+    }
+
+    /// Writes all of the topic index.
+    fn put_index(&self, txn: &mut RwTxn<'_>, indexed: &Indexed) {
+        let numbers = u32::try_from(indexed.len()).expect("few");
+        self.put(txn, "meta", b"index", &encode(b"index", &(0u32, 0u32, numbers)));
+        let mut link = [0; 8];
+        let end = (String::new(), u32::MAX, b"\xff\0\0\0\0\xff".to_vec());
+        let named = indexed.iter().map(|(uri, (number, _))| {
+            (uri.clone(), *number, [b"\xff\0\0\0\0realm1\0", uri.as_bytes()].concat())
+        });
+        for (uri, number, key) in named.chain([end]) {
+            let realm = if uri.is_empty() { "" } else { "realm1" };
+            self.put(txn, "topics", &key, &encode(&key, &(number, realm, uri, link)));
+            link.copy_from_slice(&Digest::of(&[&key]).0[..8]);
+        }
+        for (number, rows) in indexed.values() {
+            let mut before = 0u64.to_be_bytes();
+            for first in rows.iter().copied().chain([Position(u64::MAX)]) {
+                let key = [&number.to_be_bytes()[..], &first.0.to_be_bytes()].concat();
+                let check = Digest::of(&[&key, &before]).0;
+                self.put(txn, "topic-rows", &key, &[&check[..4], &before].concat());
+                before = first.0.to_be_bytes();
+            }
+        }
     }
 
     /// One change by itself.
@@ -138,13 +166,15 @@ impl Writer {
         let group = GroupId(u16::from(fate == Fate::OtherGroup));
         let elected = Elected { meta, challenger: Challenger { stamp, group } };
         let (first, row) = (self.next, OrderRow::chained(self.chain, elected));
-        let numbers: Vec<_> = topics
-            .iter()
-            .map(|topic| {
-                let next = u32::try_from(self.topics.len()).expect("few");
-                *self.topics.entry((name, topic.uri.to_string())).or_insert(next)
-            })
-            .collect();
+        if fate == Fate::Whole {
+            let indexed = self.topics.entry(name).or_default();
+            for topic in &topics {
+                let next = u32::try_from(indexed.len()).expect("few");
+                let of_topic = indexed.entry(topic.uri.to_string());
+                of_topic.or_insert((next, Vec::new())).1.push(first);
+            }
+        }
+        let indexed = self.topics.get(&name).cloned().unwrap_or_default();
         let day = self.day(name);
         day.change(|day, txn| {
             let (key, segment) = (first.0.to_be_bytes(), meta.id.to_key());
@@ -159,13 +189,7 @@ impl Writer {
                 }
                 Fate::Whole => {
                     day.put(txn, "blobs", &segment, blob.as_bytes());
-                    for (topic, number) in topics.iter().zip(&numbers) {
-                        let name = [topic.realm.as_bytes(), topic.uri.as_bytes()].join(&0);
-                        let value = (number, topic.realm.clone(), topic.uri.clone());
-                        day.put(txn, "topics", &name, &encode(&name, &value));
-                        let key = [&number.to_be_bytes()[..], &first.0.to_be_bytes()].concat();
-                        day.put(txn, "topic-rows", &key, &Digest::of(&[&key]).0[..4]);
-                    }
+                    day.put_index(txn, &indexed);
                 }
             }
         });

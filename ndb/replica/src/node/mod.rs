@@ -200,6 +200,12 @@ impl NdbCore {
         } else if committed.filled || repaired > 0 {
             fx.changes.push(Change::Filled);
         }
+        for day in committed.index_begun {
+            fx.looks.push(Look::Index { day });
+        }
+        for day in committed.index_at_odds {
+            self.index_anew(day, now, fx);
+        }
         for extended in committed.extended {
             self.on_extended(extended, now, fx);
         }

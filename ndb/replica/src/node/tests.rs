@@ -6,6 +6,7 @@ use crate::sample::{self, chunk, elected, owner};
 use crate::storage::Finding;
 use vixen_core::id::{Digest, GroupId, Seq, StoreId, SyncId};
 use vixen_core::segment::{Chunk, Elected};
+use vixen_core::time::UtcDay;
 use vixen_core::wire::{
     DraftAnswer, DraftMessage, FeedMessage, NodeMessage, PublishMessage, ReplicaMessage,
 };
@@ -114,6 +115,9 @@ impl Node {
                     committed.placed_to = Some((base.stamp, base.next));
                 }
                 Job::Lose(_) => {}
+                Job::IndexAnew { day, begins } => {
+                    committed.index_begun.extend(begins.then_some(day))
+                }
                 other => panic!("this store does not know {other:?}"),
             }
         }
@@ -413,4 +417,27 @@ fn what_is_being_mended_is_not_lost_again_before_it_is_on_disk() {
     node.commit();
     node.step(found());
     assert!(matches!(node.jobs[..], [Job::Lose(_)]), "damaged anew");
+}
+
+/// Reads by the order cost more, and are right: a store that cannot be mended so is not indexed for ever.
+#[test]
+fn a_day_at_odds_is_indexed_anew_once_at_a_time_and_three_times_at_most() {
+    let day = UtcDay::default();
+    let mut node = Node::new(0);
+    for time in 1..=3 {
+        for _reader in 0..2 {
+            node.step(Input::Found(Finding::AtOdds(day)));
+        }
+        assert!(matches!(node.jobs[..], [Job::IndexAnew { begins: true, .. }]), "time {time}");
+        let fx = node.commit();
+        assert!(
+            fx.looks.iter().any(|look| matches!(look, Look::Index { .. })),
+            "not before it has begun"
+        );
+        node.step(Input::Found(Finding::LookedUp(day)));
+        assert!(matches!(node.jobs[..], [Job::IndexAnew { begins: false, .. }]), "time {time}");
+        node.commit();
+    }
+    node.step(Input::Found(Finding::AtOdds(day)));
+    assert!(node.jobs.is_empty());
 }

@@ -1,6 +1,6 @@
 //! What an ndb node does now and then, and what its readers find.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use vixen_core::id::{Digest, NdbId, Position, SegmentId};
@@ -26,6 +26,17 @@ const OFFERED_TRIES_MAX: u32 = 10;
 /// No more rows from before the order begins are asked for while so many placed segments lack their
 /// bytes.
 const MISSING_MAX: usize = 2 * ROWS_BEFORE_MAX;
+
+/// A day is indexed anew so often; where that does not help, reads go by its order until the next start.
+const INDEXED_ANEW_MAX: u32 = 3;
+
+/// A day whose topic index was found at odds with the order.
+#[derive(Clone, Copy, Debug, Default)]
+struct Anew {
+    /// How often it was made anew, this time included.
+    times: u32,
+    is_under_way: bool,
+}
 
 /// When what is due next.
 #[derive(Debug)]
@@ -62,7 +73,7 @@ pub(super) struct Upkeep {
     /// Segments that were missing and came, since the start.
     fetched_total: u64,
     /// Days whose topic index was found at odds with the order since the start.
-    indexed_anew: BTreeSet<UtcDay>,
+    indexed_anew: BTreeMap<UtcDay, Anew>,
 }
 
 impl Upkeep {
@@ -86,7 +97,7 @@ impl Upkeep {
             trusted_to: Position(u64::MAX),
             nowhere: Nowhere::default(),
             fetched_total: 0,
-            indexed_anew: BTreeSet::new(),
+            indexed_anew: BTreeMap::new(),
         }
     }
 }
@@ -185,6 +196,9 @@ impl NdbCore {
             }
             Finding::AtOdds(day) => self.index_anew(day, now, fx),
             Finding::LookedUp(day) => {
+                if let Some(anew) = self.upkeep.indexed_anew.get_mut(&day) {
+                    anew.is_under_way = false;
+                }
                 fx.notes.push(Note::IndexMended { day });
                 self.hand_over([Job::IndexAnew { day, begins: false }], now, fx);
             }
@@ -212,14 +226,16 @@ impl NdbCore {
         }
     }
 
-    /// A read by topic found the index and the order of a day at odds; it went by the order.
-    fn index_anew(&mut self, day: UtcDay, now: Instant, fx: &mut Effects) {
-        // Many readers come across it, and what is odd and harmless is left over.
-        let is_new = self.upkeep.indexed_anew.insert(day);
+    /// The index and the order of a day were found at odds by a read by topic, which went by the order, or
+    /// by the writer.
+    pub(super) fn index_anew(&mut self, day: UtcDay, now: Instant, fx: &mut Effects) {
+        // Many readers come across it.
+        let anew = self.upkeep.indexed_anew.entry(day).or_default();
+        let is_new = !anew.is_under_way && anew.times < INDEXED_ANEW_MAX;
         fx.notes.push(Note::IndexAtOdds { day, is_new });
         if is_new {
+            *anew = Anew { times: anew.times + 1, is_under_way: true };
             self.hand_over([Job::IndexAnew { day, begins: true }], now, fx);
-            fx.looks.push(Look::Index { day });
         }
     }
 

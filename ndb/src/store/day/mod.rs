@@ -12,6 +12,7 @@ mod topics;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use heed::types::Bytes as Raw;
@@ -24,14 +25,18 @@ use vixen_runtime::durable;
 use vixen_runtime::lmdb::{self, Formats};
 
 pub(in crate::store) use purge::purge;
-pub(in crate::store) use topics::{TopicNumber, read_row};
+pub(in crate::store) use topics::{NameRow, Named, TopicNumber, TopicRow, is_of, read_row};
 
 use crate::store::StoreError;
 use crate::store::keys::db_name;
 
 /// Versions of all rows. A store of a version that is not read is refused, not guessed at; golden rows of
 /// each that is are in `store/tests/basics.rs`.
-pub(in crate::store) const FORMATS: Formats = Formats::new(3, 3);
+///
+/// - 4: the rows of the topic index are linked. One of format 3 is made anew.
+pub(in crate::store) const FORMATS: Formats = Formats::new(4, 3);
+/// The first whose topic index is read.
+const FORMAT_LINKED: u8 = 4;
 
 /// The map of a day begins with this and grows with the data; small in tests, so that they grow it.
 const MAP_BYTES_MIN: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
@@ -59,8 +64,10 @@ pub(crate) struct DayEnv {
     /// See [`topics`].
     pub(in crate::store) topics: Database<Raw, Raw>,
     pub(in crate::store) topic_rows: Database<Raw, Raw>,
-    /// Numbers of topics of this day that were used lately; for the writer.
-    pub(in crate::store) topic_numbers: Mutex<HashMap<Topic, u32>>,
+    /// Topics of this day that were used lately; for the writer.
+    pub(in crate::store) topic_numbers: Mutex<HashMap<Topic, Named>>,
+    /// The writer has found the topic index at odds, and nobody has been told yet.
+    pub(in crate::store) is_at_odds: AtomicBool,
 }
 
 /// Highest placed seq of an owner, with its stamp.
@@ -132,6 +139,9 @@ impl DayEnv {
         let found = Self::assemble(day, dir, &env, bytes_max, &mut |name| {
             Ok(env.create_database(&mut txn, Some(name))?)
         })?;
+        if lmdb::format(&txn, found.meta)?.is_some_and(|format| format < FORMAT_LINKED) {
+            found.mark_at_odds(&mut txn)?;
+        }
         let store_id = lmdb::identify(&mut txn, found.meta, &found.dir, FORMATS, store_id)?;
         txn.commit()?;
         // Also where the file was there: whoever made it may have had no room, or no time, for this.
@@ -177,6 +187,7 @@ impl DayEnv {
             topics: database(db_name::TOPICS)?,
             topic_rows: database(db_name::TOPIC_ROWS)?,
             topic_numbers: Mutex::default(),
+            is_at_odds: AtomicBool::new(false),
         })
     }
 
@@ -225,6 +236,13 @@ impl DayEnv {
         let wanted = (self.env.info().map_size as u64).saturating_mul(MAP_GROWTH);
         lmdb::resize(&self.env, wanted.min(self.bytes_max))?;
         Ok(())
+    }
+
+    /// Whether readers may be shown what the topic index says.
+    pub(in crate::store) fn has_index(&self) -> Result<bool, StoreError> {
+        let txn = self.read()?;
+        let is_linked = lmdb::format(&txn, self.meta)?.is_some_and(|found| found >= FORMAT_LINKED);
+        Ok(is_linked && !self.is_index_due(&txn)?)
     }
 
     /// Numbers of topics are read from disk again.

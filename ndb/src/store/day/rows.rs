@@ -64,26 +64,6 @@ impl DayEnv {
         Ok(())
     }
 
-    /// A number kept in `meta`; 0 when there is none.
-    pub(in crate::store) fn counter(
-        &self,
-        txn: &RoTxn<'_, WithoutTls>,
-        key: &[u8],
-    ) -> Result<u32, StoreError> {
-        let value = self.meta.get(txn, key)?;
-        value.map_or(Ok(0), |value| row::decode(db_name::META, key, value))
-    }
-
-    pub(in crate::store) fn put_counter(
-        &self,
-        txn: &mut RwTxn<'_>,
-        key: &[u8],
-        value: u32,
-    ) -> Result<(), StoreError> {
-        self.meta.put(txn, key, &row::encode(key, &value)?)?;
-        Ok(())
-    }
-
     /// The order's row at a key that was read.
     pub(in crate::store) fn order_row(
         key: &[u8],

@@ -16,7 +16,7 @@ use vixen_core::time::UtcDay;
 use super::{
     BYTES_BATCH, Batch, Cursor, Day, DayBounds, DayNumbers, ROWS_BATCH, Read, SMALL_BATCH, Segment,
 };
-use crate::store::day::{DayEnv, read_row};
+use crate::store::day::{DayEnv, NameRow, TopicNumber, TopicRow, is_of, read_row};
 use crate::store::keys::{db_name, position_of};
 use crate::store::{StoreError, row};
 use vixen_replica::Lost;
@@ -139,13 +139,14 @@ impl Day {
         Ok(batch)
     }
 
-    /// Whether the topic index has the segment under all its topics.
+    /// Whether the topic index has the segment under all its topics, or readers do not go by it.
     ///
     /// # Errors
     /// When LMDB fails.
     pub(crate) fn is_indexed(&self, first: Position, topics: &[Topic]) -> Result<bool, StoreError> {
-        let txn = self.0.read()?;
-        self.0.is_indexed(&txn, first, topics)
+        let look = || self.0.is_indexed(&*self.0.read()?, first, topics);
+        // It may have been made anew between two looks.
+        Ok(look()? || !self.has_index()? || look()?)
     }
 
     /// Hands over each segment without a place, with its bytes; `None` for one whose row is
@@ -199,12 +200,13 @@ impl Day {
         let env = &self.0;
         {
             let txn = env.read()?;
-            if env.base(&txn).is_err() || env.counter(&txn, b"topics").is_err() {
+            if env.base(&txn).is_err() || env.index(&txn).is_err() {
                 damaged(db_name::META, &[]);
             }
         }
+        self.check_index(&mut damaged)?;
         type Check = fn(&[u8], &[u8]) -> bool;
-        let tables: [(&'static str, Database<Raw, Raw>, Check); 4] = [
+        let tables: [(&'static str, Database<Raw, Raw>, Check); 2] = [
             (db_name::MISSING, env.missing, |key, value| {
                 let lost = row::decode::<Lost>(db_name::MISSING, key, value);
                 lost.is_ok_and(|lost| SegmentId::from_key(key) == Some(lost.meta.id))
@@ -212,10 +214,6 @@ impl Day {
             (db_name::OWNERS, env.owners, |key, value| {
                 row::decode::<(Seq, Stamp)>(db_name::OWNERS, key, value).is_ok()
             }),
-            (db_name::TOPICS, env.topics, |key, value| {
-                row::decode::<(u32, Arc<str>, Arc<str>)>(db_name::TOPICS, key, value).is_ok()
-            }),
-            (db_name::TOPIC_ROWS, env.topic_rows, |key, value| read_row(key, value).is_ok()),
         ];
         for (name, table, is_good) in tables {
             self.each(table, |key, value| {
@@ -225,6 +223,39 @@ impl Day {
             })?;
         }
         Ok(())
+    }
+
+    /// Checks the rows of the topic index. What generations before have left stands first.
+    fn check_index(&self, damaged: &mut impl FnMut(&'static str, &[u8])) -> Result<(), StoreError> {
+        let env = &self.0;
+        let Ok(index) = env.index(&*env.read()?) else { return Ok(()) };
+        if !env.has_index()? {
+            return Ok(());
+        }
+        let mut is_newest = index.generation == 0;
+        self.each(env.topics, |key, value| {
+            is_newest |= is_of(index.generation, key);
+            if is_newest && row::decode::<NameRow>(db_name::TOPICS, key, value).is_err() {
+                damaged(db_name::TOPICS, key);
+            }
+        })?;
+        let mut is_newest = index.first == 0;
+        self.each(env.topic_rows, |key, value| {
+            let row = read_row(key, value);
+            is_newest |= row.as_ref().is_ok_and(|row| row.number.0 >= index.first);
+            if is_newest && row.is_err() {
+                damaged(db_name::TOPIC_ROWS, key);
+            }
+        })
+    }
+
+    /// Whether readers by topic go by the topic index. It is made anew in a store of the format before, and
+    /// where something of it was lost.
+    ///
+    /// # Errors
+    /// When LMDB fails.
+    pub(crate) fn has_index(&self) -> Result<bool, StoreError> {
+        self.0.has_index()
     }
 
     /// Runs through a table, a transaction a batch.
@@ -260,16 +291,21 @@ impl Day {
         &self,
         into: &mut BTreeMap<(Arc<str>, Arc<str>), u64>,
     ) -> Result<(), StoreError> {
-        let mut by_number: HashMap<u32, u64> = HashMap::new();
-        self.each(self.0.topic_rows, |key, _| {
-            if let Some(number) = key.first_chunk::<4>() {
-                *by_number.entry(u32::from_be_bytes(*number)).or_default() += 1;
+        let Ok(index) = self.0.index(&*self.0.read()?) else { return Ok(()) };
+        let mut by_number: HashMap<TopicNumber, u64> = HashMap::new();
+        self.each(self.0.topic_rows, |key, value| {
+            if let Ok(TopicRow { number, first: Some(_), .. }) = read_row(key, value) {
+                *by_number.entry(number).or_default() += 1;
             }
         })?;
         self.each(self.0.topics, |key, value| {
-            type Named = (u32, Arc<str>, Arc<str>);
-            if let Ok((number, realm, uri)) = row::decode::<Named>(db_name::TOPICS, key, value) {
-                *into.entry((realm, uri)).or_default() += by_number.get(&number).unwrap_or(&0);
+            if !is_of(index.generation, key) {
+                return;
+            }
+            if let Ok(name) = row::decode::<NameRow>(db_name::TOPICS, key, value)
+                && let Some(segments) = by_number.get(&name.number)
+            {
+                *into.entry((name.realm, name.uri)).or_default() += segments;
             }
         })
     }

@@ -16,6 +16,7 @@ use heed::{EnvFlags, EnvOpenOptions};
 use vixen_core::id::{GroupId, Position};
 use vixen_core::time::UtcDay;
 use vixen_core::wire::OrderBase;
+use vixen_runtime::lmdb;
 
 use crate::store::day::{DayEnv, FORMATS};
 use crate::store::{BEGINNING, StoreError, days_in};
@@ -25,8 +26,6 @@ use vixen_replica::OrderRow;
 /// the number of reader slots for all.
 const READERS_MAX: u32 = 1_024;
 const DATABASES_MAX: u32 = 8;
-/// In `meta`, written by `vixen_runtime::lmdb::identify`.
-const KEY_FORMAT: &[u8] = b"format";
 
 /// One transaction reads so many rows, or so many bytes of blobs, at most.
 const ROWS_BATCH: usize = 512;
@@ -239,8 +238,7 @@ impl DayEnv {
             let found = env.open_database(&txn, Some(name))?;
             found.ok_or(StoreError::Row { database: name, key: Vec::new() })
         })?;
-        let found = day.meta.get(&txn, KEY_FORMAT)?.and_then(|value| value.first().copied());
-        FORMATS.check(&day.dir, found.unwrap_or(0))?;
+        FORMATS.check(&day.dir, lmdb::format(&txn, day.meta)?.unwrap_or(0))?;
         // Without this the handles would end with the transaction.
         txn.commit()?;
         Ok(Some(day))

@@ -169,14 +169,29 @@ fn the_topic_index_is_golden() {
     bench.put(&mut order, &segment_of(1, 1, &["b", "a"]), stamp(0, 1));
     bench.put(&mut order, &segment_of(1, 2, &["a"]), stamp(0, 2));
     let env = bench.env(0);
-    let names: Vec<_> = dump(&env, env.topics).into_iter().map(|(key, _)| key).collect();
-    assert_eq!(names, [b"r\0a".to_vec(), b"r\0b".to_vec()]);
-    let rows: Vec<_> = dump(&env, env.topic_rows).into_iter().map(|(key, _)| key).collect();
-    let key = |number: u8, first: u8| vec![0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, first];
-    assert_eq!(rows, [key(0, 1), key(1, 1), key(1, 3)]);
-    for (key, check) in dump(&env, env.topic_rows) {
-        assert_eq!(check, Digest::of(&[&key]).0[..4]);
-    }
+    let digest = |parts: &[&[u8]], bytes: usize| Digest::of(parts).0[..bytes].to_vec();
+    let checked = |key: &[u8], value: Vec<u8>| {
+        let check = digest(&[key, &value], 8);
+        (key.to_vec(), [value, check].concat())
+    };
+    // Number, realm and topic with their lengths, the hash of the name before.
+    let (a, b, end) = (b"\xff\0\0\0\0r\0a", b"\xff\0\0\0\0r\0b", b"\xff\0\0\0\0\xff");
+    let names = [
+        checked(a, [b"\x01\x01r\x01a".to_vec(), vec![0; 8]].concat()),
+        checked(b, [b"\x00\x01r\x01b".to_vec(), digest(&[a], 8)].concat()),
+        checked(end, [b"\xff\xff\xff\xff\x0f\0\0".to_vec(), digest(&[b], 8)].concat()),
+    ];
+    assert_eq!(dump(&env, env.topics), names);
+    let row = |number: u32, first: u64, before: u64| {
+        let key = [&number.to_be_bytes()[..], &first.to_be_bytes()].concat();
+        let before = before.to_be_bytes();
+        let check = digest(&[&key, &before], 4);
+        (key, [check, before.to_vec()].concat())
+    };
+    let rows = [row(0, 1, 0), row(0, u64::MAX, 1), row(1, 1, 0), row(1, 3, 1), row(1, u64::MAX, 3)];
+    assert_eq!(dump(&env, env.topic_rows), rows);
+    let index = dump(&env, env.meta).into_iter().find(|(key, _)| key == b"index");
+    assert_eq!(index, Some(checked(b"index", vec![0, 0, 2])));
 }
 
 #[test]

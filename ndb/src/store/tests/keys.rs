@@ -36,7 +36,6 @@ impl Stored {
         for finding in self.findings() {
             let job = match finding {
                 Finding::Row { at } => Job::Repair { first: at, rows: self.order.elected_from(at) },
-                Finding::NotIndexed { first, elected } => Job::Index { first, elected },
                 other => panic!("{other:?}"),
             };
             self.bench.commit(&[job], at(0, 1_000));
@@ -81,23 +80,6 @@ fn a_row_of_the_order_under_a_damaged_key_is_repaired_and_nothing_is_left_of_it(
             assert_eq!(dump(&env, env.order), before, "bit {bit} of {row:?}");
             assert_eq!(stored.findings(), [], "bit {bit} of {row:?}");
             assert_eq!(stored.bench.rows(Position::FIRST), stored.order.rows);
-        }
-    }
-}
-
-#[test]
-fn a_topic_of_a_segment_under_a_damaged_key_is_indexed_again_and_nothing_is_left_of_it() {
-    let dir = tempfile::tempdir().expect("dir");
-    let mut stored = Stored::new(dir.path());
-    let env = stored.bench.env(0);
-    let before = dump(&env, env.topic_rows);
-    assert_eq!(before.len() as u64, SEGMENTS * TOPICS.len() as u64);
-    for row in &before {
-        for bit in [0, 1, 3, 4, 6, 15, 63, 64] {
-            flip_key(&env, row, bit);
-            stored.mend();
-            assert_eq!(dump(&env, env.topic_rows), before, "bit {bit} of {row:?}");
-            assert_eq!(stored.findings(), [], "bit {bit} of {row:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ mod days;
 mod extend;
 mod growth;
 mod history;
+mod index;
 mod keys;
 mod places;
 mod repair;
@@ -151,6 +152,24 @@ impl Bench {
     fn put(&mut self, order: &mut Order, (meta, blob): &(SegmentMeta, Blob), stamp: Stamp) {
         let place = order.place(*meta, stamp, Body::Stored);
         self.commit(&[temporary(*meta, blob), place], stamp.wall_time());
+    }
+
+    /// What the node does when the index of day 0 is at odds. Whether that has helped.
+    #[must_use]
+    fn index_anew(&mut self, meanwhile: impl FnOnce(&Self)) -> bool {
+        let day = day(0);
+        let begun = self.commit(&[Job::IndexAnew { day, begins: true }], at(0, 98));
+        assert_eq!(begun.index_begun, [day]);
+        let mut jobs = Vec::new();
+        let look_up = |finding| match finding {
+            Finding::NotIndexed { first, elected } => jobs.push(Job::Index { first, elected }),
+            other => panic!("{other:?}"),
+        };
+        self.store.look_up(day, look_up).expect("reads");
+        self.commit(&jobs, at(0, 98));
+        meanwhile(self);
+        let ended = self.commit(&[Job::IndexAnew { day, begins: false }], at(0, 99));
+        ended.index_at_odds.is_empty()
     }
 
     fn env(&self, n: u32) -> Arc<DayEnv> {

@@ -131,21 +131,6 @@ fn read_all(store: &Store, uri: &str, is_backward: bool) -> (Vec<u64>, Option<Ut
     (batch.segments.iter().map(|segment| segment.first.0).collect(), batch.at_odds)
 }
 
-/// What a node does when a read is at odds.
-fn index_anew(bench: &mut Bench) {
-    let day = day(0);
-    let mut jobs = vec![Job::IndexAnew { day, begins: true }];
-    let look_up = |finding| match finding {
-        Finding::NotIndexed { first, elected } => jobs.push(Job::Index { first, elected }),
-        other => panic!("{other:?}"),
-    };
-    bench.store.look_up(day, look_up).expect("reads");
-    bench.commit(&jobs, at(0, 98));
-    // Until it is through, the order is read.
-    assert_eq!(read_all(&bench.store, "c", false), (vec![3], Some(day)));
-    bench.commit(&[Job::IndexAnew { day, begins: false }], at(0, 99));
-}
-
 /// Three segments, of topics a, b and c.
 fn three(dir: &Path) -> Bench {
     let mut bench = Bench::open(dir, at(0, 0));
@@ -164,7 +149,7 @@ fn an_index_whose_numbers_were_never_given_is_not_gone_by_and_is_made_anew() {
     let env = bench.env(0);
     let mut txn = env.env.write_txn().expect("a transaction");
     env.topics.clear(&mut txn).expect("clears");
-    env.put_counter(&mut txn, b"topics", 0).expect("writes");
+    env.meta.delete(&mut txn, b"index").expect("deletes");
     txn.commit().expect("a commit");
     env.forget_topics();
     for is_backward in [false, true] {
@@ -174,7 +159,11 @@ fn an_index_whose_numbers_were_never_given_is_not_gone_by_and_is_made_anew() {
         }
     }
     drop(env);
-    index_anew(&mut bench);
+    let is_mended = bench.index_anew(|bench| {
+        // Until it is through, the order is read.
+        assert_eq!(read_all(&bench.store, "c", false), (vec![3], Some(day(0))));
+    });
+    assert!(is_mended);
     let bench = bench.reopen(dir.path(), at(0, 100));
     for (position, uri) in (1..).zip(["a", "b", "c"]) {
         assert_eq!(read_all(&bench.store, uri, false), (vec![position], None), "{uri}");
@@ -192,16 +181,16 @@ fn rows_that_lead_elsewhere_leave_nothing_out_and_are_told_of() {
     for first in [1u64, 9] {
         let mut key = number.0.to_be_bytes().to_vec();
         key.extend_from_slice(&first.to_be_bytes());
-        let check = Digest::of(&[&key]).0;
+        let before = (first - 1).to_be_bytes();
+        let check = Digest::of(&[&key, &before]).0;
+        let value = [&check[..4], &before].concat();
         let mut txn = env.env.write_txn().expect("a transaction");
-        env.topic_rows.put(&mut txn, &key, &check[..4]).expect("writes");
+        env.topic_rows.put(&mut txn, &key, &value).expect("writes");
         txn.commit().expect("a commit");
         for is_backward in [false, true] {
-            assert_eq!(
-                read_all(&bench.store, "b", is_backward),
-                (vec![2], Some(day(0))),
-                "{first}"
-            );
+            // Backward, none of the rows leads to it.
+            let told = (!is_backward).then_some(day(0));
+            assert_eq!(read_all(&bench.store, "b", is_backward), (vec![2], told), "{first}");
         }
         // More of b, so that the second leads into the midst of a segment.
         let mut order = Order::new();

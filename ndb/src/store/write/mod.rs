@@ -10,6 +10,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use heed::RwTxn;
@@ -119,6 +120,11 @@ impl Store {
                         env.write(&mut |env, txn| {
                             if *begins { env.begin_index(txn) } else { env.end_index(txn) }
                         })?;
+                        if *begins {
+                            committed.index_begun.push(*day);
+                        } else if env.is_index_due(&*env.read()?)? {
+                            env.is_at_odds.store(true, Ordering::Relaxed);
+                        }
                     }
                 }
                 Job::KeptByGroup(first) => {
@@ -128,6 +134,10 @@ impl Store {
             }
         }
         self.commit_run(memory, run, now, &mut committed)?;
+        let is_at_odds = |env: &DayEnv| env.is_at_odds.swap(false, Ordering::Relaxed);
+        let days = self.days().envs.values().cloned().collect::<Vec<_>>();
+        let at_odds = days.iter().filter(|env| is_at_odds(env));
+        committed.index_at_odds.extend(at_odds.map(|env| env.day));
         (committed.base, committed.head) = (self.base(), self.head());
         Ok(committed)
     }

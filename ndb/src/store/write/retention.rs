@@ -109,7 +109,7 @@ impl Store {
             }
             env.order.clear(txn)?;
             env.missing.clear(txn)?;
-            env.topic_rows.clear(txn)?;
+            env.clear_index(txn)?;
             Self::carry_owners(env, txn, memory)?;
             env.put_base(txn, base)
         })?;

@@ -263,14 +263,22 @@ impl Store {
                 env.missing.put(txn, &key, &row::encode(&key, *lost)?)?;
             }
             Change::Index { first, meta } => {
-                // A number that is remembered may be one whose name is damaged on disk.
-                env.forget_topics();
-                if let Some(bytes) = env.blob(txn, meta.id)? {
-                    let blob = Blob::from_bytes(bytes);
-                    if let Ok((topics, _records)) = blob.open() {
-                        env.purge_topics(txn, *first, &topics)?;
+                let bytes = env.blob(txn, meta.id)?;
+                let blob = bytes.filter(|bytes| read::check(bytes, meta).is_ok());
+                match blob.map(Blob::from_bytes) {
+                    Some(blob) => {
+                        index(env, txn, *first, &blob)?;
+                        let is_indexed = match blob.open() {
+                            Ok((topics, _records)) => env.is_indexed(txn, *first, &topics)?,
+                            Err(_not_even_readers_can) => true,
+                        };
+                        if !is_indexed {
+                            env.mark_at_odds(txn)?;
+                        }
                     }
-                    index(env, txn, *first, &blob)?;
+                    // A day with missing segments is read by the order.
+                    None if env.missing.get(txn, &meta.id.to_key())?.is_some() => {}
+                    None => env.mark_at_odds(txn)?,
                 }
             }
         }

@@ -58,7 +58,8 @@ pub(super) fn numbers_of(
         reader.at_odds = Some(env.day);
         return Ok(None);
     }
-    if !env.missing.is_empty(&txn)? {
+    // Also where the row of one is damaged: it is counted.
+    if env.missing.len(&txn)? > 0 {
         return Ok(None);
     }
     match env.matching_topics(&txn, &reader.query.topics, TOPICS_MAX) {
