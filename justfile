@@ -53,6 +53,11 @@ campaign *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench campaign {{ARGS}}
 
+# This build, NATS and etcd under the same loads, in turns; needs Debian's nats-server and etcd-server.
+peers *ARGS:
+    cargo build --release --locked --workspace --bins --features vixen-tests/peers
+    target/release/vixen-bench compare target/release nats etcd {{ARGS}}
+
 # Two hundred hostile clients at one entry for ten minutes; `just hostile-hour --time 1m --no-latency`.
 hostile-hour *ARGS:
     cargo build --release --locked --workspace --bins

@@ -10,6 +10,7 @@
 //! - [`power_cut`] takes from killed nodes what they had not made durable.
 //! - [`storage`] makes the stores of ndb nodes suffer, and judges what they hold in the end.
 //! - [`hostile`] lets a crowd of hostile clients loose on an entry, and judges how honest ones fare.
+//! - `peers`, a feature, puts NATS and etcd under the generator's loads, for comparison.
 //! - [`campaign`] does all that can be done to nodes, for minutes, and judges from outside.
 //!
 //! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
@@ -22,6 +23,8 @@ pub mod harness;
 pub mod hostile;
 pub mod load;
 mod outcome;
+#[cfg(feature = "peers")]
+pub mod peers;
 pub mod power_cut;
 pub mod storage;
 pub mod subscribers;

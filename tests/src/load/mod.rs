@@ -20,7 +20,7 @@ mod publisher;
 mod roaming;
 mod run;
 mod subscriber;
-mod ticker;
+pub(crate) mod ticker;
 
 #[cfg(test)]
 mod fake;

@@ -13,21 +13,21 @@ const PERIOD_MIN: Duration = Duration::from_micros(500);
 
 /// The due times of one publisher's messages: `first_ns + k × interval_ns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     pub(super) first_ns: u64,
     pub(super) interval_ns: u64,
 }
 
 impl Schedule {
     /// Of publisher `index` among `count`, which share `per_second` and take turns.
-    pub(super) fn new(now_ns: u64, index: usize, count: usize, per_second: f64) -> Self {
+    pub(crate) fn new(now_ns: u64, index: usize, count: usize, per_second: f64) -> Self {
         let interval = Duration::from_secs_f64(count as f64 / per_second);
         let phase = interval.mul_f64(index as f64 / count as f64);
         Self { first_ns: now_ns + to_ns(phase), interval_ns: to_ns(interval).max(1) }
     }
 
     /// When message `seq` (from 1) is due.
-    pub(super) const fn due_ns(&self, seq: u64) -> u64 {
+    pub(crate) const fn due_ns(&self, seq: u64) -> u64 {
         self.first_ns + (seq - 1) * self.interval_ns
     }
 
@@ -94,7 +94,7 @@ mod exact {
 pub(super) use exact::Ticker;
 
 /// A ticker that wakes when the messages of `schedule` are due.
-pub(super) fn ticker_of(schedule: &Schedule, now_ns: u64) -> std::io::Result<Ticker> {
+pub(crate) fn ticker_of(schedule: &Schedule, now_ns: u64) -> std::io::Result<Ticker> {
     let first_in = Duration::from_nanos(schedule.first_ns.saturating_sub(now_ns));
     Ticker::new(first_in, schedule.period())
 }

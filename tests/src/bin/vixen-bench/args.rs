@@ -14,6 +14,7 @@ use crate::faults::FaultsArgs;
 use crate::history::HistoryArgs;
 use crate::hostile::HostileArgs;
 use crate::patterns::PatternsArgs;
+use crate::peer::PeerArgs;
 use crate::scaling::ScalingArgs;
 use crate::storage::StorageArgs;
 use crate::subscribers::SubscribersArgs;
@@ -50,11 +51,16 @@ pub(crate) enum Command {
     /// rising positions with rising permanent ids, in each publisher's own order, and in real
     /// time.
     Run(Box<RunArgs>),
-    /// Measure two builds under the same loads, in turns, and print both and their ratio.
+    /// Measure a build and others, NATS and etcd among them, under the same loads, in turns, and print all and
+    /// their ratios.
     ///
     /// Each build starts its own clusters of nine nodes on this machine, by the vixen-bench in its folder.
     /// Prints a markdown table: throughput, latencies, processor time and commits, medians with their spread.
     Compare(CompareArgs),
+    /// Start three nodes of NATS or etcd on this machine, and measure them under a load.
+    ///
+    /// Publishers wait for answers as those of `run` do; nobody subscribes.
+    Peer(PeerArgs),
     /// Kill or pause the nodes of a cluster in turns, and measure how long clients wait.
     ///
     /// Starts a cluster on this machine and publishes to every entry at a fixed rate, with a

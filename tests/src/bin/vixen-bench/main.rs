@@ -10,6 +10,7 @@ mod history;
 mod hostile;
 mod interrupt;
 mod patterns;
+mod peer;
 mod report;
 mod run;
 mod scaling;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         | Command::History(_)
         | Command::Patterns(_)
         | Command::Scaling(_)
+        | Command::Peer(_)
         | Command::Demo(_)
         | Command::Cluster(_) => 1,
     };
@@ -80,6 +82,7 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
         Command::Subscribers(args) => subscribers::subscribers(&args).await,
         Command::Campaign(args) => campaign::campaign(&args).await,
         Command::Hostile(args) => hostile::hostile(&args).await,
+        Command::Peer(args) => peer::peer(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Cluster(args) => cluster::hold(&args).await.map(|()| true),
     }
