@@ -141,6 +141,19 @@ fn bytes_noted_as_missing_are_found_once_and_for_all() {
     assert_eq!(stored.bench.placed_blob(stamp, &meta), Some(stored.segments[1].1.clone()));
 }
 
+/// A reader saw the damage before good bytes were written, and was heard afterwards.
+#[test]
+fn bytes_that_are_good_by_now_are_not_lost() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut stored = Stored::new(dir.path());
+    let lost = stored.lost(1);
+    stored.bench.commit(&[Job::Lose(lost)], at(2, 99));
+    assert_eq!(stored.bench.recovered().missing, []);
+    let blob = stored.bench.placed_blob(lost.stamp, &lost.meta);
+    assert_eq!(blob.as_ref(), Some(&stored.segments[1].1));
+    assert_eq!(stored.findings(), []);
+}
+
 #[test]
 fn a_segment_is_indexed_again_even_when_the_name_of_its_topic_is_damaged() {
     let dir = tempfile::tempdir().expect("dir");

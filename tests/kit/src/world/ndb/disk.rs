@@ -78,6 +78,8 @@ impl NdbDisk {
             Job::Place(place) => self.place(&place, committed),
             // What retention has dropped meanwhile does not come back.
             Job::Lose(Lost { first, .. }) if first < self.base.next => {}
+            // Good bytes may have come since the damage was seen.
+            Job::Lose(lost) if self.holds(&lost.meta) => {}
             Job::Lose(lost) => {
                 self.blobs.remove(&lost.meta.id);
                 self.missing.insert(lost.meta.id, lost);
