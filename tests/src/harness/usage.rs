@@ -15,6 +15,8 @@ pub struct Usage {
     pub resident_mib: f64,
     /// Commits of its store, each two syncs of the disk where durability is fsync; `None` where it has none.
     pub commits: Option<u64>,
+    /// Frames that it has sent to other nodes; `None` where that is not known.
+    pub frames: Option<u64>,
 }
 
 impl Usage {
@@ -54,6 +56,7 @@ fn parse(stat: &str) -> Option<Usage> {
         cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
         resident_mib: number(24)? * PAGE_MIB,
         commits: None,
+        frames: None,
     })
 }
 
@@ -84,7 +87,10 @@ mod tests {
     fn times_and_memory_are_read_past_any_name() {
         let fields: Vec<String> = (3..=52).map(|field| (field * 100).to_string()).collect();
         let usage = parse(&format!("42 (a b) c) {}", fields.join(" "))).expect("well-formed");
-        assert_eq!(usage, Usage { cpu_seconds: 29.0, resident_mib: 9.375, commits: None });
+        assert_eq!(
+            usage,
+            Usage { cpu_seconds: 29.0, resident_mib: 9.375, commits: None, frames: None }
+        );
         assert_eq!(parse("42"), None);
     }
 }

@@ -57,6 +57,15 @@ impl Links {
             "vixen_link_up",
             "1 while the sync or ndb node `peer` is linked to this node and heard, else 0"
         );
+        describe_counter!("vixen_link_messages_sent_total", "Messages sent to nodes of a tier");
+        describe_counter!(
+            "vixen_link_frames_sent_total",
+            "Frames sent to nodes of a tier, each of one message or several"
+        );
+        describe_counter!(
+            "vixen_link_writes_total",
+            "Times that frames which waited for a link were written to it"
+        );
         describe_counter!("vixen_common_silences_total", "Times a linked node fell silent");
         let links = Self {
             name,

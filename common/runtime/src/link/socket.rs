@@ -12,11 +12,13 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use metrics::Counter;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use vixen_core::name::NodeName;
+use vixen_core::tier::Tier;
 use vixen_core::wire::{
     Assent, Exchange, FRAME_BYTES_MAX, FrameReader, FrameWriter, Greeting, Hello, Message,
     Misconduct, NodeMessage, PeerId, Refusal, SPOKEN, Welcome, agree, judge, offers, proof_holds,
@@ -289,8 +291,9 @@ pub(super) async fn run<E>(
         return;
     }
     let is_within_frame = AtomicBool::new(false);
+    let traffic = Traffic::to(peer.tier());
     let end = tokio::select! {
-        reason = write(receiver, &mut sink, &is_within_frame) => End::Gone(reason),
+        reason = write(receiver, &mut sink, &is_within_frame, &traffic) => End::Gone(reason),
         end = read(link, (&identity.peer, peer), stream, inbox) => end,
     };
     let reason = match end {
@@ -314,22 +317,44 @@ pub(super) async fn run<E>(
     let _node_is_stopping = inbox.send(LinkEvent::Down { link, peer, name, reason }.into()).await;
 }
 
+/// What a link sends, as it is counted.
+struct Traffic {
+    messages: Counter,
+    frames: Counter,
+    writes: Counter,
+}
+
+impl Traffic {
+    /// To a peer of this tier.
+    fn to(tier: Tier) -> Self {
+        let to = tier.as_str();
+        Self {
+            messages: metrics::counter!("vixen_link_messages_sent_total", "to" => to),
+            frames: metrics::counter!("vixen_link_frames_sent_total", "to" => to),
+            writes: metrics::counter!("vixen_link_writes_total", "to" => to),
+        }
+    }
+}
+
 async fn write(
     mut receiver: LinkReceiver,
     sink: &mut (impl Sink<Bytes, Error = String> + Unpin),
     is_within_frame: &AtomicBool,
+    traffic: &Traffic,
 ) -> String {
     let (mut messages, mut frame) = (Vec::new(), FrameWriter::default());
     loop {
         if let Err(reason) = receiver.receive(&mut messages).await {
             return reason;
         }
+        traffic.messages.increment(messages.len() as u64);
         let mut taken = 0;
         let mut waiting = messages.drain(..).peekable();
         while let Some(message) = waiting.next() {
             taken += message.queued_bytes();
             frame.push(message);
             if frame.bytes() >= FRAME_BYTES_GOAL || waiting.peek().is_none() {
+                traffic.frames.increment(1);
                 let mut parts = frame.take().peekable();
                 while let Some(part) = parts.next() {
                     if let Err(error) = sink.feed(part).await {
@@ -341,6 +366,7 @@ async fn write(
             }
         }
         drop(waiting);
+        traffic.writes.increment(1);
         if let Err(error) = sink.flush().await {
             return error;
         }

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// their ratios.
     ///
     /// Each build starts its own clusters of nine nodes on this machine, by the vixen-bench in its folder.
-    /// Prints a markdown table: throughput, latencies, processor time and commits, medians with their spread.
+    /// Prints a markdown table: throughput, latencies, processor time, commits and frames, medians with their spread.
     Compare(CompareArgs),
     /// Start three nodes of NATS or etcd on this machine, and measure them under a load.
     ///

@@ -263,6 +263,8 @@ struct Figures {
     cpu_seconds_of: Option<[f64; 3]>,
     /// Commits of sync and ndb nodes a message; `None` where the build does not tell.
     commits: Option<f64>,
+    /// Frames between nodes a message, likewise.
+    frames: Option<f64>,
 }
 
 impl Figures {
@@ -295,6 +297,7 @@ impl Figures {
             cpu_seconds: cpu(None)?,
             cpu_seconds_of: if has_tiers { tiers() } else { None },
             commits: if has_tiers { commits() } else { None },
+            frames: of(None, "frames").map(|frames| frames / messages),
         })
     }
 }
@@ -308,7 +311,7 @@ struct Table<'a> {
 /// What a row shows of a run.
 type Get = fn(&Figures) -> Option<f64>;
 
-const ROWS: [(&str, Get); 11] = [
+const ROWS: [(&str, Get); 12] = [
     ("acknowledged/s", |f| Some(f.per_second)),
     ("ack p50, ms", |f| Some(f.acknowledged_ms[0])),
     ("ack p99, ms", |f| Some(f.acknowledged_ms[1])),
@@ -320,6 +323,7 @@ const ROWS: [(&str, Get); 11] = [
     ("of ndb nodes", |f| Some(f.cpu_seconds_of?[1])),
     ("of entries", |f| Some(f.cpu_seconds_of?[2])),
     ("commits a message", |f| f.commits),
+    ("frames a message", |f| f.frames),
 ];
 
 impl fmt::Display for Table<'_> {
@@ -383,7 +387,7 @@ mod tests {
 
     fn outcome(per_second: f64, commits: Option<u64>) -> Value {
         let node = |cpu: f64| match commits {
-            Some(commits) => json!({"cpu-seconds": cpu, "commits": commits}),
+            Some(commits) => json!({"cpu-seconds": cpu, "commits": commits, "frames": 2 * commits}),
             None => json!({"cpu-seconds": cpu}),
         };
         json!({
@@ -402,7 +406,7 @@ mod tests {
         let figures = Figures::of(&outcome(1_000.0, Some(4_000))).expect("figures");
         assert_eq!(figures.cpu_seconds, 300.0);
         assert_eq!(figures.cpu_seconds_of, Some([50.0, 100.0, 150.0]));
-        assert_eq!(figures.commits, Some(4.0));
+        assert_eq!((figures.commits, figures.frames), (Some(4.0), Some(12.0)));
         assert_eq!(Figures::of(&outcome(1_000.0, None)).expect("figures").commits, None);
         assert_eq!(Figures::of(&json!({"ok": true})), None);
     }
@@ -443,7 +447,7 @@ mod tests {
         let mut lines = text.lines();
         let first = "| flat out, 8 × 64 | acknowledged/s | 1,000 (900.0 to 1,100) | 2,000 (1,900 to 2,500) | 2.00 |";
         assert_eq!(lines.next(), Some(first));
-        let last = "|  | commits a message | – | 0.00 (0.00 to 0.00) | – |";
+        let last = "|  | frames a message | – | 0.00 (0.00 to 0.00) | – |";
         assert_eq!(lines.last(), Some(last));
     }
 }

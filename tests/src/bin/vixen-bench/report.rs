@@ -56,7 +56,7 @@ pub(crate) struct Outcome {
     check: Report,
     troubles: Vec<String>,
     first_error: Option<String>,
-    /// Processor seconds and commits per process, and memory after the run.
+    /// Processor seconds, commits and frames per process, and memory after the run.
     used: Vec<(String, Usage)>,
 }
 
@@ -78,9 +78,12 @@ impl Outcome {
     ) -> Self {
         let used = before.iter().zip(after).map(|((name, before), (_same, after))| {
             let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
-            let commits = after.commits.zip(before.commits);
-            let commits = commits.map(|(after, before)| after.saturating_sub(before));
-            (name.clone(), Usage { cpu_seconds, commits, ..*after })
+            let since = |after: Option<u64>, before: Option<u64>| {
+                after.zip(before).map(|(after, before)| after.saturating_sub(before))
+            };
+            let commits = since(after.commits, before.commits);
+            let frames = since(after.frames, before.frames);
+            (name.clone(), Usage { cpu_seconds, commits, frames, ..*after })
         });
         Self {
             setup,
@@ -112,6 +115,7 @@ impl Outcome {
                     "cpu-seconds": usage.cpu_seconds,
                     "resident-mib": usage.resident_mib,
                     "commits": usage.commits,
+                    "frames": usage.frames,
                 });
                 (name.clone(), facts)
             })
@@ -190,6 +194,7 @@ impl fmt::Display for Outcome {
                 usage
                     .commits
                     .map_or(Ok(()), |commits| write!(f, ", {} commits", grouped(commits)))?;
+                usage.frames.map_or(Ok(()), |frames| write!(f, ", {} frames", grouped(frames)))?;
                 write!(f, ")  ")?;
             }
             writeln!(f)?;

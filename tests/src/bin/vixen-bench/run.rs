@@ -106,21 +106,31 @@ async fn measure(options: LoadOptions) -> anyhow::Result<LoadResult> {
     }
 }
 
-/// Processor seconds and commits so far of this process and of the cluster's nodes.
+/// Processor seconds, commits and frames so far of this process and of the cluster's nodes.
 async fn usage(cluster: Option<&Cluster>) -> anyhow::Result<Vec<(String, Usage)>> {
     let own = Usage::of_this_process().map(|usage| ("generator".to_owned(), usage));
     let mut used: Vec<_> =
         own.into_iter().chain(cluster.map(Cluster::usage).unwrap_or_default()).collect();
     let Some(cluster) = cluster else { return Ok(used) };
-    let stores = [(Tier::Sync, "vixen_sync_commits_total"), (Tier::Ndb, "vixen_ndb_commits_total")];
-    for (tier, metric) in stores {
+    let commits = |tier| match tier {
+        Tier::Sync => Some("vixen_sync_commits_total"),
+        Tier::Ndb => Some("vixen_ndb_commits_total"),
+        Tier::Entry => None,
+    };
+    for tier in Tier::ALL {
         for id in cluster.ids_of(tier) {
-            let commits = cluster.metric(&id, metric).await?;
-            if let Some((_, usage)) = used.iter_mut().find(|(name, _)| *name == id) {
-                // A count of the node's: far below 2^53, and whole.
-                usage.commits = format!("{commits:.0}").parse().ok();
+            let Some((_, usage)) = used.iter_mut().find(|(name, _)| *name == id) else { continue };
+            usage.frames = count(cluster, &id, "vixen_link_frames_sent_total").await?;
+            if let Some(metric) = commits(tier) {
+                usage.commits = count(cluster, &id, metric).await?;
             }
         }
     }
     Ok(used)
+}
+
+/// A counter of a node.
+async fn count(cluster: &Cluster, id: &str, metric: &str) -> anyhow::Result<Option<u64>> {
+    // Far below 2^53, and whole.
+    Ok(format!("{:.0}", cluster.metric(id, metric).await?).parse().ok())
 }
