@@ -4,6 +4,7 @@
 //! Every wait has an end. Two clusters run at a time, or one that looks at times.
 
 mod amnesia;
+mod budget;
 mod clocks;
 mod config;
 mod door;
