@@ -75,12 +75,15 @@ impl Replica {
     /// Starts from what the store holds.
     #[must_use]
     pub fn new(options: ReplicaOptions, recovered: Recovered) -> Self {
-        let missing: BTreeMap<_, _> =
+        let mut missing: BTreeMap<_, _> =
             recovered.missing.into_iter().map(|lost| (lost.meta.id, lost)).collect();
         // Its bytes were found damaged before the row of its place was on disk, which was lost: the mark
         // of what has no place is still there.
         let held = recovered.temporary.into_iter().filter(|meta| !missing.contains_key(&meta.id));
-        let held = held.map(|meta| {
+        let held = held.collect::<Vec<_>>();
+        // Such a one has no place yet: its bytes are taken as those of any other that has none.
+        missing.retain(|_, lost| lost.first < recovered.head.next);
+        let held = held.into_iter().map(|meta| {
             let held = Held { meta, blob: None, durable: Some(Durable::committed(meta)) };
             (meta.id, held)
         });

@@ -360,6 +360,21 @@ fn what_was_lost_before_its_row_was_on_disk_is_missing_after_a_restart() {
     assert!(replica.missing().is_empty());
 }
 
+/// The World, seed 35942: bytes that came again before the order had come to their place again were on disk and
+/// counted as missing, and the only other copy was damaged meanwhile.
+#[test]
+fn what_comes_again_before_its_place_does_is_not_missing() {
+    let chunk = chunk(1, 2);
+    let lost = Lost { meta: chunk.meta, first: Position::FIRST, stamp: Stamp(5) };
+    let recovered = Recovered { missing: vec![lost], ..Recovered::default() };
+    let mut replica = Replica::new(replica().options, recovered);
+    let fx = send(&mut replica, &chunk);
+    assert_eq!(fx.stores[0].mark, Mark::Temporary, "it has no place yet");
+    let fx = elect(&mut replica, chunk.meta, 5);
+    assert!(matches!(fx.placed[0].body, Body::Memory(_)));
+    assert!(replica.missing().is_empty());
+}
+
 #[test]
 #[should_panic(expected = "R2")]
 fn a_place_that_is_not_the_next_stops_the_node() {

@@ -246,6 +246,7 @@ impl Store {
                 env.put_blob(txn, meta, blob.as_bytes())?;
                 match mark {
                     Mark::Temporary => {
+                        env.missing.delete(txn, &key)?;
                         env.temporary.put(txn, &key, &row::encode(&key, *meta)?)?;
                     }
                     Mark::Permanent { first, .. } => {
@@ -260,10 +261,7 @@ impl Store {
             Change::Lose(lost) => {
                 let key = lost.meta.id.to_key();
                 // Good bytes may have come since the damage was seen.
-                if env
-                    .blob(txn, lost.meta.id)?
-                    .is_some_and(|it| read::check(&it, &lost.meta).is_ok())
-                {
+                if Self::holds(env, txn, &lost.meta)? {
                     return Ok(());
                 }
                 env.lose_blob(txn, lost.meta.id)?;
@@ -307,6 +305,10 @@ impl Store {
         env.order.put(txn, &at, &row::encode(&at, &place.row)?)?;
         env.put_owner(txn, owner, placed)?;
         match (&place.body, from) {
+            // The same as was elected, whole.
+            (Body::Missing, Some(Source::Here)) if Self::holds(env, txn, &meta)? => {
+                env.temporary.delete(txn, &key)?;
+            }
             // The vote decided for another copy.
             (Body::Missing | Body::Elsewhere, Some(Source::Here)) => remove(env, txn, meta.id)?,
             (Body::Missing | Body::Elsewhere, Some(Source::Elsewhere(_)) | None) => {}
@@ -323,11 +325,15 @@ impl Store {
             }
         }
         match &place.body {
-            Body::Memory(blob) => index(env, txn, place.first, blob),
+            Body::Memory(blob) => {
+                env.missing.delete(txn, &key)?;
+                index(env, txn, place.first, blob)
+            }
             Body::Stored | Body::Missing => {
                 // Missing bytes may have come in the same batch, and stand before the row.
                 let bytes = env.blob(txn, meta.id)?;
                 if let Some(bytes) = bytes.filter(|bytes| read::check(bytes, &meta).is_ok()) {
+                    env.missing.delete(txn, &key)?;
                     return index(env, txn, place.first, &Blob::from_bytes(bytes));
                 }
                 let (first, stamp) = (place.first, elected.stamp());
@@ -337,6 +343,12 @@ impl Store {
             }
             Body::Elsewhere => Ok(()),
         }
+    }
+
+    /// Whether the bytes of just this segment are here, whole.
+    fn holds(env: &DayEnv, txn: &RwTxn<'_>, meta: &SegmentMeta) -> Result<bool, StoreError> {
+        let bytes = env.blob(txn, meta.id)?;
+        Ok(bytes.is_some_and(|bytes| read::check(&bytes, meta).is_ok()))
     }
 
     /// Readers see the rows of a day from now on.

@@ -10,6 +10,7 @@ use vixen_core::id::Position;
 use vixen_core::segment::{Encoding, Match, RecordFlags, Topic, TopicPattern};
 
 use super::client::Client;
+use super::hosts::{Host, Machine};
 use super::io::{Ask, Mark, Name};
 use super::{Event, World};
 
@@ -126,7 +127,11 @@ impl World {
     }
 
     fn come(&mut self, person: usize) {
-        let entries: Vec<Name> = self.names_up(|name| matches!(name, Name::Entry(_)));
+        // A driver lets clients in from the first readiness on.
+        let lets_in =
+            |host: &Host| matches!(&host.machine, Machine::Entry(node) if node.has_base());
+        let up = self.hosts.iter().filter(|(_, host)| host.is_up && lets_in(host));
+        let entries: Vec<Name> = up.map(|(name, _)| *name).collect();
         if entries.is_empty() {
             return;
         }

@@ -143,6 +143,11 @@ impl EntryNode {
         self.process.as_ref().map(|process| process.owner)
     }
 
+    /// Whether it knows where the order stands.
+    pub(super) fn has_base(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.reader.is_some())
+    }
+
     /// Segments that have no place, and where its order ends.
     pub(super) fn standing(&self) -> Option<(usize, Option<Position>)> {
         let process = self.process.as_ref()?;

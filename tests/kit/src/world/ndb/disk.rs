@@ -118,6 +118,7 @@ impl NdbDisk {
         committed.bytes += blob.as_bytes().len();
         match mark {
             Mark::Temporary => {
+                self.missing.remove(&meta.id);
                 self.temporary.insert(meta.id, meta);
             }
             Mark::Permanent { first, .. } => {
@@ -137,7 +138,7 @@ impl NdbDisk {
         assert_eq!(*first, self.head.next, "rows on disk have no gap");
         let was_temporary = self.temporary.remove(&meta.id).is_some();
         let is_of_no_use = matches!(body, Body::Missing | Body::Elsewhere);
-        if was_temporary && is_of_no_use {
+        if was_temporary && is_of_no_use && !(*body == Body::Missing && self.holds(&meta)) {
             // The vote decided for another copy.
             self.blobs.remove(&meta.id);
         }
