@@ -1,5 +1,7 @@
 //! `--forget-peer`: lets a peer come back with another store, on an operator's word.
 
+use tokio::time::Instant;
+
 use vixen_core::name::NodeName;
 use vixen_runtime::config::{Config, ConfigError};
 use vixen_runtime::dirlock::DirLock;
@@ -19,7 +21,8 @@ pub fn forget_peer(config: &Config, name: &NodeName, peer: &NodeName) -> anyhow:
     anyhow::ensure!(dir.is_dir(), "{name} has no store in {}", dir.display());
     let _lock = DirLock::take_for_tool(&dir, name.as_str())?;
     let fsync = config.cluster.durability.is_fsync();
-    let mut store = Store::open(&dir, config.limits.store_bytes_max, fsync)?;
+    let now = Instant::now().into_std();
+    let mut store = Store::open(&dir, config.limits.store_bytes_max, fsync, now)?;
     let pending = store.pending()?;
     anyhow::ensure!(
         pending == 0,
@@ -27,7 +30,7 @@ pub fn forget_peer(config: &Config, name: &NodeName, peer: &NodeName) -> anyhow:
          of their vote. Start all other nodes, stop the entries, wait until `pending_total` is 0 \
          on every sync node's /status, stop {name} again, and repeat this"
     );
-    let was_known = store.forget_peer(member.sync_id())?;
+    let was_known = store.forget_peer(member.sync_id(), now)?;
     Ok(if was_known {
         format!("{name} has forgotten the store of {peer}, and will take the next it comes with")
     } else {

@@ -108,6 +108,77 @@ impl Metrics {
     }
 }
 
+/// What the store counts itself.
+pub(crate) struct StoreMetrics {
+    /// LMDB syncs its commits.
+    is_durable: bool,
+    disk_syncs: Counter,
+    journal_bytes: Gauge,
+    pub(crate) full: Counter,
+    checkpoint_seconds: Histogram,
+    pub(crate) replayed: Gauge,
+}
+
+/// Syncs of a transaction of LMDB: of its pages, and of the page that says which they are.
+const LMDB_SYNCS: u64 = 2;
+
+impl StoreMetrics {
+    /// Of a store that is to be durable or not.
+    pub(crate) fn new(is_durable: bool) -> Self {
+        describe_of_store();
+        Self {
+            is_durable,
+            disk_syncs: counter!("vixen_sync_disk_syncs_total"),
+            journal_bytes: gauge!("vixen_sync_journal_bytes"),
+            full: counter!("vixen_sync_journal_full_total"),
+            checkpoint_seconds: histogram!("vixen_sync_journal_checkpoint_seconds"),
+            replayed: gauge!("vixen_sync_journal_replayed_records"),
+        }
+    }
+
+    /// A record was appended to a journal that has now so many bytes that LMDB has not.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these are small")]
+    pub(crate) fn journal_synced(&self, bytes: u64) {
+        self.disk_syncs.increment(1);
+        self.journal_bytes.set(bytes as f64);
+    }
+
+    /// A transaction of LMDB was committed.
+    pub(crate) fn lmdb_synced(&self) {
+        if self.is_durable {
+            self.disk_syncs.increment(LMDB_SYNCS);
+        }
+    }
+
+    /// Rows of the journal are in LMDB, which took so long at most; so many bytes are left.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these are small")]
+    pub(crate) fn checkpoint(&self, elapsed: std::time::Duration, bytes: u64) {
+        self.lmdb_synced();
+        self.checkpoint_seconds.record(elapsed.as_secs_f64());
+        self.journal_bytes.set(bytes as f64);
+    }
+}
+
+fn describe_of_store() {
+    describe_counter!(
+        "vixen_sync_disk_syncs_total",
+        "Syncs of the disk that the vote's store asked for: one a commit, two a checkpoint"
+    );
+    describe_gauge!("vixen_sync_journal_bytes", "Bytes of the journal that LMDB does not have yet");
+    describe_counter!(
+        "vixen_sync_journal_full_total",
+        "Commits that waited for a checkpoint, because the journal was full"
+    );
+    describe_histogram!(
+        "vixen_sync_journal_checkpoint_seconds",
+        "Duration of checkpoints, which write to LMDB what the journal has, up to the look that finds one done"
+    );
+    describe_gauge!(
+        "vixen_sync_journal_replayed_records",
+        "Records of the journal that LMDB did not have when the node started"
+    );
+}
+
 /// What each of them is, for whoever reads the page.
 fn describe() {
     describe_counter!("vixen_sync_commits_total", "Group commits of the vote's store");

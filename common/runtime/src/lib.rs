@@ -16,6 +16,7 @@ pub mod disk;
 pub mod durable;
 pub mod health;
 pub mod ids;
+pub mod journal;
 pub mod link;
 pub mod lmdb;
 pub mod order;

@@ -187,9 +187,10 @@ impl SyncNode {
     /// As [`open`](Self::open).
     pub fn open_recorded(options: SyncOptions, mut recorder: Recorder) -> Result<Self, SyncError> {
         let lock = DirLock::take(&options.dir)?;
-        let mut store = Store::open(&options.dir, options.store_bytes_max, options.fsync)?;
+        let now = Instant::now().into_std();
+        let mut store = Store::open(&options.dir, options.store_bytes_max, options.fsync, now)?;
         // Each start counts as a commit: see `Standings`.
-        let is_counted = match store.commit(&Batch::default(), None) {
+        let is_counted = match store.commit(&Batch::default(), None, now) {
             Ok(()) => true,
             Err(error) if error.is_of_room(&options.dir) => false,
             Err(error) => return Err(error.into()),
@@ -206,7 +207,6 @@ impl SyncNode {
         let metrics = Metrics::new(options.membership.sync(), &options.roster);
         let (sender, inbox) = mpsc::channel(INBOX_FRAMES_MAX);
         let ready = Arc::new(Mutex::new(Readiness::starting()));
-        let now = Instant::now().into_std();
         let run = uuid::Uuid::now_v7().as_u64_pair().1;
         let node = Self {
             _lock: lock,
@@ -311,6 +311,7 @@ impl SyncNode {
                 return Err(refused);
             }
             if stop {
+                self.close_store();
                 self.recorder.finish();
                 tracing::info!(node = %self.options.name, "sync node stopped");
                 return Ok(());

@@ -56,6 +56,7 @@ impl SyncNode {
     /// Looks at the room when that is due: ceases to vote, or goes on.
     pub(super) fn look_at_disk(&mut self, now: WallTime) -> Result<(), SyncError> {
         let clock = Instant::now();
+        self.store.tend(clock.into_std())?;
         if self.room.look_at > clock {
             return Ok(());
         }
@@ -140,6 +141,7 @@ impl SyncNode {
                     "what waits for room on the disk is given up: nobody was told of it"
                 );
             }
+            self.close_store();
             self.recorder.finish();
             tracing::info!(node = %self.options.name, "sync node stopped");
         }

@@ -43,7 +43,8 @@ impl Disk for Writer<'_> {
             Retention::may_go(&floors, owner, elected)
         };
         let forgetting = Forgetting { upto, may_go: &may_go, rows_max: FORGET_ROWS_MAX };
-        match self.store.commit(batch, batch.has_elections.then_some(forgetting)) {
+        match self.store.commit(batch, batch.has_elections.then_some(forgetting), begun.into_std())
+        {
             Ok(()) => {}
             Err(error) if error.is_of_room(&self.options.dir) => return Ok(false),
             Err(error) => return Err(error),
@@ -151,6 +152,14 @@ impl SyncNode {
         let Self { feeds, store, commits, links, out, .. } = self;
         let has_room = |link| has_room(links, link);
         feeds.read_on(&*store, store.trimmed_to(), commits.elections(), has_room, out)
+    }
+
+    /// LMDB has all at the end of a node: a start has less to do, and who looks at the file sees all. What cannot be
+    /// written is in the journal.
+    pub(super) fn close_store(&mut self) {
+        if let Err(error) = self.store.write_all(Instant::now().into_std()) {
+            tracing::warn!(%error, "the journal has what could not be written to the store");
+        }
     }
 
     /// Elections up to here may be forgotten here.

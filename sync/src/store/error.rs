@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use vixen_runtime::disk::has_no_room;
+use vixen_runtime::journal::JournalError;
 use vixen_runtime::lmdb::OpenError;
 
 /// Why a store cannot be used. Only for want of room on the disk is it tried again; else the node stops.
@@ -23,6 +24,23 @@ pub enum StoreError {
     /// LMDB failed.
     #[error("LMDB failed")]
     Lmdb(#[from] heed::Error),
+    /// The journal cannot be used.
+    #[error("the journal of the store failed")]
+    Journal(#[from] JournalError),
+    /// The journal has rows of a version that is not read.
+    #[error("the journal has rows of version {0}, which this version of vixen does not read")]
+    RowsVersion(u8),
+    /// What the journal has cannot be written to LMDB.
+    #[error(
+        "there is no room on the disk to write what the journal has, as durability = \"memory\" needs"
+    )]
+    NoRoomToReplay,
+    /// The thread of checkpoints cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    /// It has ended.
+    #[error("the thread of checkpoints has ended")]
+    NoCheckpoints,
     /// A row does not parse.
     #[error("a row is malformed")]
     Row(#[source] postcard::Error),
@@ -40,8 +58,13 @@ impl StoreError {
         match self {
             Self::Open(error) => error.of_the_disk(),
             Self::Lmdb(heed::Error::Io(error)) => Some(error),
+            Self::Journal(error) => error.of_the_disk(),
             Self::OfNdb { .. }
             | Self::Lmdb(_)
+            | Self::RowsVersion(_)
+            | Self::NoRoomToReplay
+            | Self::Thread(_)
+            | Self::NoCheckpoints
             | Self::Row(_)
             | Self::Key(_)
             | Self::Dangling(_) => None,

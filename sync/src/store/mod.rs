@@ -1,68 +1,59 @@
-//! The store of a sync node: one LMDB environment, written by the node's own loop.
+//! The store of a sync node: one LMDB environment with a journal in front of it, written by the node's own loop.
 //!
-//! A commit takes all writes of a drained inbox at once: that is the group commit. LMDB syncs data
-//! and then meta pages, so a commit is all there after a power cut, or not at all.
+//! ```text
+//!   commit ──> journal: one write, one fdatasync        durable on return
+//!          └─> rows in memory (`Rows`) ── now and then, one transaction on a thread of its own ──> LMDB
+//!   reads  ──> LMDB and the rows in memory, as one
+//! ```
+//! A commit takes all writes of a drained inbox at once: that is the group commit. It is one record of the journal, so it
+//! is all there after a power cut, or not at all; so is a transaction of LMDB, which has the number of the last record whose rows
+//! it has. A start writes what is beyond. Without fsync there is no journal, and commits are transactions.
 
+mod checkpoint;
+mod databases;
 mod error;
+mod journaled;
 mod keys;
+mod record;
+mod rows;
 
-use std::ops::Bound::{Included, Unbounded};
-use std::path::Path;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use heed::types::Bytes;
-use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
+use heed::{Env, RoTxn, WithoutTls};
 
-use vixen_core::id::{OwnerId, Seq, Stamp, StoreId, SyncId};
+use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp, StoreId, SyncId};
 use vixen_core::segment::Elected;
-use vixen_core::time::{UtcDay, WallTime};
+use vixen_core::time::UtcDay;
+use vixen_runtime::journal::Journal;
 use vixen_runtime::lmdb::{self, Formats};
 
-use vixen_vote::{
-    Batch, Elections, OWNER_IDLE_MS, OwnerRow, Recovered, Standing, VoteState, Write,
-};
+use vixen_vote::{Batch, Elections, Recovered, Standing};
 
 pub use error::StoreError;
 
-/// Versions of all rows; a store of a version that is not read is refused, not guessed at.
-const FORMATS: Formats = Formats::new(3, 3);
+use crate::metrics::StoreMetrics;
+use databases::Databases;
+use journaled::Journaled;
+use record::Record;
+use rows::Rows;
 
-mod db_name {
-    pub(super) const META: &str = "meta";
-    pub(super) const VOTES: &str = "votes";
-    pub(super) const ELECTED: &str = "elected";
-    pub(super) const BY_STAMP: &str = "by-stamp";
-    pub(super) const OWNERS: &str = "owners";
-    pub(super) const PEERS: &str = "peers";
+/// Versions of all rows; a store of a version that is not read is refused, not guessed at. In version 4 a store may have a
+/// journal.
+const FORMATS: Formats = Formats::new(ROWS, 3);
+/// The version of rows, also in the journal.
+const ROWS: u8 = 4;
+/// Of a new journal: some seconds of commits.
+const JOURNAL_BYTES: u64 = 8 << 20;
 
-    pub(super) const ALL: [&str; 6] = [META, VOTES, ELECTED, BY_STAMP, OWNERS, PEERS];
-}
-
-/// Key of the clock ceiling in `meta`.
-const KEY_CEILING: &[u8] = b"clock-ceiling";
-/// Key of the number of commits in `meta`.
-const KEY_COMMITS: &[u8] = b"commits";
-/// Key of the stamp up to which elections are forgotten, in `meta`.
-const KEY_TRIMMED: &[u8] = b"trimmed-to";
-
-/// Key of the time up to which owners were made that are forgotten, in `meta`.
-const KEY_FORGOTTEN: &[u8] = b"owners-forgotten-to";
-
-/// Databases of a sync node. Keys are big-endian, so byte order is id order.
+/// A sync node's rows. See the module.
 pub(crate) struct Store {
-    env: Env<WithoutTls>,
-    /// Text key → format version, store id, clock ceiling, commits, trimmed-to, owners-forgotten-to.
-    meta: Database<Bytes, Bytes>,
-    /// Segment id → [`VoteState`] (postcard): segments not known elected.
-    votes: Database<Bytes, Bytes>,
-    /// Segment id → stamp (8 bytes).
-    elected: Database<Bytes, Bytes>,
-    /// Stamp → [`Elected`] (postcard).
-    by_stamp: Database<Bytes, Bytes>,
-    /// Owner id → [`OwnerRow`] (postcard).
-    owners: Database<Bytes, Bytes>,
-    /// Lane (1 byte) → [`Standing`] (postcard).
-    peers: Database<Bytes, Bytes>,
+    dir: PathBuf,
+    databases: Databases,
+    /// With fsync.
+    journaled: Option<Journaled>,
+    metrics: StoreMetrics,
     store_id: StoreId,
     commits: u64,
     trimmed_to: Stamp,
@@ -87,40 +78,107 @@ fn holds_days(dir: &Path) -> bool {
 }
 
 impl Store {
-    /// Opens or creates the store in `dir`. Blocking.
-    pub(crate) fn open(dir: &Path, bytes_max: u64, fsync: bool) -> Result<Self, StoreError> {
+    /// Opens or creates the store in `dir`, and writes to LMDB what only its journal has, if there is room. Blocking.
+    pub(crate) fn open(
+        dir: &Path,
+        bytes_max: u64,
+        fsync: bool,
+        now: Instant,
+    ) -> Result<Self, StoreError> {
+        Self::open_with(dir, bytes_max, fsync.then_some(JOURNAL_BYTES), now)
+    }
+
+    /// The same, with a new journal of so many bytes where there is none; without, it is not durable.
+    fn open_with(
+        dir: &Path,
+        bytes_max: u64,
+        journal_bytes: Option<u64>,
+        now: Instant,
+    ) -> Result<Self, StoreError> {
         if holds_days(dir) {
             return Err(StoreError::OfNdb { path: dir.to_owned() });
         }
-        lmdb::make(dir, FORMATS, None, &db_name::ALL, fsync)?;
+        let fsync = journal_bytes.is_some();
+        lmdb::make(dir, FORMATS, None, &databases::NAMES, fsync)?;
         let env = lmdb::open(dir, bytes_max, fsync)?;
         let mut txn = env.write_txn()?;
-        let meta = env.create_database(&mut txn, Some(db_name::META))?;
-        let votes = env.create_database(&mut txn, Some(db_name::VOTES))?;
-        let elected = env.create_database(&mut txn, Some(db_name::ELECTED))?;
-        let by_stamp = env.create_database(&mut txn, Some(db_name::BY_STAMP))?;
-        let owners = env.create_database(&mut txn, Some(db_name::OWNERS))?;
-        let peers = env.create_database(&mut txn, Some(db_name::PEERS))?;
-        let store_id = lmdb::identify(&mut txn, meta, dir, FORMATS, None)?;
-        let commits = meta.get(&txn, KEY_COMMITS)?.map_or(Ok(0), keys::number_from)?;
-        let trimmed_to = meta.get(&txn, KEY_TRIMMED)?.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
-        if meta.get(&txn, KEY_FORGOTTEN)?.is_none() {
-            let forgotten_to = forgotten_by_age(&txn, owners)?;
-            meta.put(&mut txn, KEY_FORGOTTEN, &forgotten_to.0.to_be_bytes())?;
+        let databases = Databases::open(&env, &mut txn)?;
+        let store_id = lmdb::identify(&mut txn, databases.meta, dir, FORMATS, None)?;
+        databases.keep_forgotten_to(&mut txn)?;
+        let mut journal = databases.journal(&txn)?;
+        if let (None, Some(bytes)) = (journal, journal_bytes) {
+            // One that is there has nothing: a store that has something in one says so.
+            let id = Journal::create(dir, store_id, bytes)?;
+            databases.set_journal(&mut txn, Some(id))?;
+            journal = Some((id, vixen_runtime::journal::Sequence::default()));
         }
+        let (commits, trimmed_to) = databases.counts(&txn)?;
         txn.commit()?;
-        Ok(Self {
-            env,
-            meta,
-            votes,
-            elected,
-            by_stamp,
-            owners,
-            peers,
+        let metrics = StoreMetrics::new(fsync);
+        let mut store = Self {
+            dir: dir.to_owned(),
+            databases,
+            journaled: None,
+            metrics,
             store_id,
             commits,
             trimmed_to,
-        })
+        };
+        if let Some((id, applied)) = journal {
+            let (journal, records) = Journal::open(dir, store_id, id, applied)?;
+            store.replay(journal, &records, &env, now)?;
+        }
+        if !fsync {
+            store.end_journal(&env)?;
+        }
+        Ok(store)
+    }
+
+    fn replay(
+        &mut self,
+        journal: Journal,
+        records: &[vixen_runtime::journal::Record],
+        env: &Env<WithoutTls>,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let mut rows = Rows::default();
+        for record in records {
+            let record = Record::decode(&record.body)?;
+            rows.add(&record, &[]);
+            self.commits = record.commits;
+            self.trimmed_to = self.trimmed_to.max(record.trimmed_to);
+        }
+        if !records.is_empty() {
+            tracing::info!(
+                path = %self.dir.display(),
+                records = records.len(),
+                bytes = journal.bytes(),
+                file_bytes = env.real_disk_size().unwrap_or_default(),
+                "commits that the journal has are written to the store"
+            );
+        }
+        self.metrics.replayed.set(f64::from(u32::try_from(records.len()).unwrap_or(u32::MAX)));
+        let journaled = Journaled::new(journal, self.databases.clone(), rows, now)?;
+        let journaled = self.journaled.insert(journaled);
+        match journaled.write_all(&self.metrics, now) {
+            // What is in the journal is durable: it can wait.
+            Err(error) if error.is_of_room(&self.dir) => Ok(()),
+            written => written,
+        }
+    }
+
+    /// A store that is not to be durable has no journal any more, and what it had is in LMDB.
+    fn end_journal(&mut self, env: &Env<WithoutTls>) -> Result<(), StoreError> {
+        let Some(journaled) = self.journaled.take() else { return Ok(()) };
+        if !journaled.is_empty() {
+            return Err(StoreError::NoRoomToReplay);
+        }
+        drop(journaled);
+        let mut txn = env.write_txn()?;
+        self.databases.set_journal(&mut txn, None)?;
+        txn.commit()?;
+        env.force_sync()?;
+        Ok(Journal::remove(&self.dir)?)
     }
 
     /// Commits so far.
@@ -133,76 +191,55 @@ impl Store {
         self.trimmed_to
     }
 
-    /// What is remembered of peers.
-    pub(crate) fn standings(&self) -> Result<Vec<(SyncId, Standing)>, StoreError> {
-        let txn = self.env.read_txn()?;
-        let mut standings = Vec::new();
-        for row in self.peers.iter(&txn)? {
-            let (key, value) = row?;
-            let lane = *key.first().ok_or_else(|| StoreError::Key(key.to_vec()))?;
-            standings.push((SyncId(lane), decode(value)?));
-        }
-        Ok(standings)
+    pub(crate) const fn store_id(&self) -> StoreId {
+        self.store_id
     }
 
-    /// Forgets what is remembered of a peer; `false` when nothing is. Durable on return.
-    pub(crate) fn forget_peer(&mut self, peer: SyncId) -> Result<bool, StoreError> {
-        let mut txn = self.env.write_txn()?;
-        let was_known = self.peers.delete(&mut txn, &[peer.0])?;
-        txn.commit()?;
-        Ok(was_known)
+    /// What is remembered of peers.
+    pub(crate) fn standings(&self) -> Result<Vec<(SyncId, Standing)>, StoreError> {
+        self.read(|databases, txn| databases.standings(txn))
     }
 
     /// Segments whose vote is on disk and which are not known elected.
     pub(crate) fn pending(&self) -> Result<u64, StoreError> {
-        let txn = self.env.read_txn()?;
-        Ok(self.votes.len(&txn)?)
-    }
-
-    pub(crate) const fn store_id(&self) -> StoreId {
-        self.store_id
+        self.read(|databases, txn| databases.pending(txn))
     }
 
     /// Reads everything the vote starts from. Blocking, proportional to owners and pending
     /// segments, not to history.
     pub(crate) fn recover(&self) -> Result<Recovered, StoreError> {
-        let txn = self.env.read_txn()?;
-        let ceiling = self.meta.get(&txn, KEY_CEILING)?;
-        let ceiling = ceiling.map_or(Ok(Stamp::ZERO), keys::stamp_from)?;
-        let forgotten_to = WallTime(self.forgotten_to(&txn)?);
-        let mut recovered = Recovered { ceiling, forgotten_to, ..Recovered::default() };
-        for row in self.owners.iter(&txn)? {
-            let (key, value) = row?;
-            let (owner, row) = (keys::owner_from(key)?, decode::<OwnerRow>(value)?);
-            recovered.owners.push((owner, row));
-            self.read_beyond(&txn, owner, row.contiguous, &mut recovered)?;
-        }
-        for row in self.votes.iter(&txn)? {
-            recovered.votes.push(decode::<VoteState>(row?.1)?);
-        }
-        Ok(recovered)
+        self.read(|databases, txn| databases.recover(txn))
     }
 
-    fn forgotten_to(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<u64, StoreError> {
-        self.meta.get(txn, KEY_FORGOTTEN)?.map_or(Ok(0), keys::number_from)
-    }
-
-    fn read_beyond(
+    /// What LMDB has once all rows are in it.
+    fn read<T>(
         &self,
-        txn: &RoTxn<'_, WithoutTls>,
-        owner: OwnerId,
-        contiguous: Seq,
-        recovered: &mut Recovered,
-    ) -> Result<(), StoreError> {
-        let (from, to) = keys::segments_after(owner, contiguous);
-        for row in self.elected.range(txn, &(Included(from.as_slice()), Included(to.as_slice())))? {
-            let (key, value) = row?;
-            recovered.beyond.push((keys::segment_from(key)?, keys::stamp_from(value)?));
+        read: impl FnOnce(&Databases, &RoTxn<'_, WithoutTls>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let waiting: Vec<&Rows> = self.journaled.iter().flat_map(Journaled::rows).collect();
+        if waiting.is_empty() {
+            return read(&self.databases, &*self.databases.env.read_txn()?);
         }
-        Ok(())
+        // Never committed: for that there may be no room.
+        let mut txn = self.databases.env.write_txn()?;
+        for rows in waiting {
+            self.databases.apply(&mut txn, rows)?;
+        }
+        let found = read(&self.databases, &txn);
+        txn.abort();
+        found
     }
 
-    /// Writes all in one transaction, and forgets what `retention` allows; durable on return unless
+    /// Forgets what is remembered of a peer; `false` when nothing is. Durable on return.
+    pub(crate) fn forget_peer(&mut self, peer: SyncId, now: Instant) -> Result<bool, StoreError> {
+        self.write_all(now)?;
+        let mut txn = self.databases.env.write_txn()?;
+        let was_known = self.databases.forget_peer(&mut txn, peer)?;
+        txn.commit()?;
+        Ok(was_known)
+    }
+
+    /// Writes all at once, and forgets what `retention` allows; durable on return unless
     /// the store was opened without fsync. Blocking. After an error nothing is certain but what is
     /// on disk; of one [of room](StoreError::is_of_room) the same commit is to be tried again, before
     /// any other.
@@ -210,102 +247,60 @@ impl Store {
         &mut self,
         batch: &Batch,
         retention: Option<Forgetting<'_>>,
+        now: Instant,
     ) -> Result<(), StoreError> {
-        let mut txn = self.env.write_txn()?;
-        for write in &batch.writes {
-            self.put(&mut txn, write)?;
-        }
-        for (peer, standing) in &batch.standings {
-            self.peers.put(&mut txn, &[peer.0], &encode(standing)?)?;
-        }
         let forgotten = match retention {
-            Some(retention) => self.forget(&mut txn, &retention)?,
-            None => None,
+            Some(retention) => self.forgets(&retention)?,
+            None => Vec::new(),
         };
-        let trimmed_to = self.trimmed_to.max(batch.trimmed_to.max(forgotten).unwrap_or_default());
-        if trimmed_to > self.trimmed_to {
-            self.meta.put(&mut txn, KEY_TRIMMED, &keys::stamp(trimmed_to))?;
+        let last = forgotten.last().map(Elected::stamp);
+        let trimmed_to = self.trimmed_to.max(batch.trimmed_to.max(last).unwrap_or_default());
+        let record = Record::new(self.commits + 1, batch, trimmed_to);
+        match &mut self.journaled {
+            Some(journaled) => journaled.commit(&record, &forgotten, &self.metrics, now)?,
+            None => {
+                let mut rows = Rows::default();
+                rows.add(&record, &forgotten);
+                self.databases.write(&rows, None)?;
+            }
         }
-        let commits = self.commits + 1;
-        self.meta.put(&mut txn, KEY_COMMITS, &commits.to_be_bytes())?;
-        txn.commit()?;
-        (self.commits, self.trimmed_to) = (commits, trimmed_to);
+        (self.commits, self.trimmed_to) = (record.commits, trimmed_to);
         Ok(())
     }
 
-    /// Removes elections; the stamp of the last one removed.
-    fn forget(
-        &self,
-        txn: &mut RwTxn<'_>,
-        retention: &Forgetting<'_>,
-    ) -> Result<Option<Stamp>, StoreError> {
-        let upto = keys::stamp(retention.upto);
-        let mut goes = Vec::new();
-        for row in self
-            .by_stamp
-            .range(txn, &(Unbounded, Included(upto.as_slice())))?
-            .take(retention.rows_max)
-        {
-            let elected = decode::<Elected>(row?.1)?;
-            if (retention.may_go)(&elected) {
-                goes.push(elected);
-            }
+    /// Looks after the journal: what it has had for some time goes to LMDB. For every turn of the loop; not blocking.
+    ///
+    /// # Errors
+    /// When LMDB has failed, but not for want of room: then it is tried again.
+    pub(crate) fn tend(&mut self, now: Instant) -> Result<(), StoreError> {
+        match &mut self.journaled {
+            Some(journaled) => match journaled.tend(&self.metrics, now) {
+                Err(error) if error.is_of_room(&self.dir) => Ok(()),
+                tended => tended,
+            },
+            None => Ok(()),
         }
-        for elected in &goes {
-            self.by_stamp.delete(txn, &keys::stamp(elected.stamp()))?;
-            self.elected.delete(txn, &elected.meta.id.to_key())?;
-        }
-        Ok(goes.last().map(Elected::stamp))
     }
 
-    fn put(&self, txn: &mut RwTxn<'_>, write: &Write) -> Result<(), StoreError> {
-        match write {
-            Write::Vote(vote) => {
-                self.votes.put(txn, &vote.meta.id.to_key(), &encode(vote)?)?;
-            }
-            Write::Ceiling(ceiling) => {
-                self.meta.put(txn, KEY_CEILING, &keys::stamp(*ceiling))?;
-            }
-            Write::Elected(elected, owner) => {
-                let segment = elected.meta.id.to_key();
-                let stamp = keys::stamp(elected.stamp());
-                self.votes.delete(txn, &segment)?;
-                self.elected.put(txn, &segment, &stamp)?;
-                self.by_stamp.put(txn, &stamp, &encode(elected)?)?;
-                self.put_owner(txn, elected.meta.id.owner, *owner)?;
-            }
-            Write::OwnerSettled(owner, row) => {
-                let (from, to) = keys::segments_up_to(*owner, row.contiguous);
-                let range = (Included(from.as_slice()), Included(to.as_slice()));
-                self.votes.delete_range(txn, &range)?;
-                self.put_owner(txn, *owner, *row)?;
-            }
-            Write::DropOwner(owner) => {
-                self.owners.delete(txn, owner.0.as_bytes())?;
-                let (from, to) = keys::segments_up_to(*owner, Seq(u64::MAX));
-                let range = (Included(from.as_slice()), Included(to.as_slice()));
-                self.votes.delete_range(txn, &range)?;
-                let known = self.meta.get(txn, KEY_FORGOTTEN)?.map_or(Ok(0), keys::number_from)?;
-                let made = owner.made_at().unwrap_or_default().0;
-                self.meta.put(txn, KEY_FORGOTTEN, &made.max(known).to_be_bytes())?;
-            }
+    /// Writes to LMDB all that only the journal has. Blocking.
+    pub(crate) fn write_all(&mut self, now: Instant) -> Result<(), StoreError> {
+        match &mut self.journaled {
+            Some(journaled) => journaled.write_all(&self.metrics, now),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Keeps the longer prefix: rows that wait for a commit may come in another order than made.
-    fn put_owner(
-        &self,
-        txn: &mut RwTxn<'_>,
-        owner: OwnerId,
-        row: OwnerRow,
-    ) -> Result<(), StoreError> {
-        let key = owner.0.as_bytes();
-        let known = self.owners.get(txn, key)?.map(decode::<OwnerRow>).transpose()?;
-        if known.is_none_or(|known| known.contiguous < row.contiguous) {
-            self.owners.put(txn, key, &encode(&row)?)?;
-        }
-        Ok(())
+    /// Elections in LMDB that are to go, and are not on their way out.
+    fn forgets(&self, retention: &Forgetting<'_>) -> Result<Vec<Elected>, StoreError> {
+        let stays = |elected: &Elected| !self.has_forgotten(elected);
+        let mut goes = self.databases.elected_up_to(retention.upto, stays, retention.rows_max)?;
+        goes.retain(|elected| (retention.may_go)(elected));
+        Ok(goes)
+    }
+
+    fn has_forgotten(&self, elected: &Elected) -> bool {
+        let mut rows = self.journaled.iter().flat_map(Journaled::rows);
+        rows.any(|rows| rows.has_forgotten(elected.stamp()))
     }
 }
 
@@ -313,10 +308,14 @@ impl Elections for Store {
     type Error = StoreError;
 
     fn elected_after(&self, after: Stamp, limit: usize) -> Result<Vec<Elected>, StoreError> {
-        let txn = self.env.read_txn()?;
-        let from = keys::stamp(Stamp(after.0.saturating_add(1)));
-        let rows = self.by_stamp.range(&txn, &(Included(from.as_slice()), Unbounded))?;
-        rows.take(limit).map(|row| decode(row?.1)).collect()
+        let rows = self.journaled.iter().flat_map(Journaled::rows);
+        let waiting = rows.flat_map(|rows| rows.elected_after(after).take(limit));
+        let mut found: BTreeMap<Stamp, Elected> =
+            waiting.map(|elected| (elected.stamp(), elected)).collect();
+        let stays = |elected: &Elected| !self.has_forgotten(elected);
+        let stored = self.databases.elected_after(after, stays, limit)?;
+        found.extend(stored.into_iter().map(|elected| (elected.stamp(), elected)));
+        Ok(found.into_values().take(limit).collect())
     }
 
     fn elected_of(
@@ -325,35 +324,15 @@ impl Elections for Store {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<Elected>, StoreError> {
-        let txn = self.env.read_txn()?;
-        let (from, to) = keys::segments_after(owner, after);
-        let mut found = Vec::new();
-        for row in self
-            .elected
-            .range(&txn, &(Included(from.as_slice()), Included(to.as_slice())))?
-            .take(limit)
-        {
-            let (key, stamp) = row?;
-            let elected = self.by_stamp.get(&txn, stamp)?;
-            let elected = elected.ok_or_else(|| StoreError::Dangling(key.to_vec()))?;
-            found.push(decode(elected)?);
-        }
-        Ok(found)
+        let rows = self.journaled.iter().flat_map(Journaled::rows);
+        let waiting = rows.flat_map(|rows| rows.elected_of(owner, after).take(limit));
+        let mut found: BTreeMap<SegmentId, Elected> =
+            waiting.map(|elected| (elected.meta.id, elected)).collect();
+        let stays = |elected: &Elected| !self.has_forgotten(elected);
+        let stored = self.databases.elected_of(owner, after, stays, limit)?;
+        found.extend(stored.into_iter().map(|elected| (elected.meta.id, elected)));
+        Ok(found.into_values().take(limit).collect())
     }
-}
-
-/// A store that was made before the time was kept refused owners by their age: those that were old
-/// then stay refused.
-fn forgotten_by_age(
-    txn: &RwTxn<'_>,
-    owners: Database<Bytes, Bytes>,
-) -> Result<WallTime, StoreError> {
-    let mut newest = Stamp::ZERO;
-    for row in owners.iter(txn)? {
-        newest = newest.max(decode::<OwnerRow>(row?.1)?.stamp);
-    }
-    let week = Duration::from_millis(OWNER_IDLE_MS);
-    Ok(if newest == Stamp::ZERO { WallTime(0) } else { newest.wall_time().minus(week) })
 }
 
 fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {

@@ -1,10 +1,19 @@
 //! The store: what it gives back after a commit, and what it refuses.
 
-use super::*;
 use vixen_core::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard};
 use vixen_core::segment::{Challenger, SegmentMeta};
+use vixen_core::time::WallTime;
+use vixen_vote::{OWNER_IDLE_MS, OwnerRow, VoteState, Write};
+
+use super::*;
+
+mod journal;
 
 const BYTES_MAX: u64 = 64 << 20;
+
+fn open(dir: &Path, fsync: bool) -> Result<Store, StoreError> {
+    Store::open(dir, BYTES_MAX, fsync, Instant::now())
+}
 
 fn meta(owner: u128, seq: u64) -> SegmentMeta {
     let owner = OwnerId(uuid::Uuid::from_u128(owner));
@@ -36,28 +45,35 @@ fn voted(owner: u128, seq: u64) -> VoteState {
 
 fn commit(store: &mut Store, writes: impl IntoIterator<Item = Write>) {
     let batch = Batch { writes: writes.into_iter().collect(), ..Batch::default() };
-    store.commit(&batch, None).expect("commits");
+    store.commit(&batch, None, Instant::now()).expect("commits");
 }
 
 #[test]
 fn the_directory_of_an_ndb_node_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().expect("dir");
     std::fs::create_dir(dir.path().join("2026-11-29")).expect("a day");
-    let refused = Store::open(dir.path(), BYTES_MAX, false).err().expect("refused").to_string();
+    let refused = open(dir.path(), false).err().expect("refused").to_string();
     assert!(refused.contains("as the store of an ndb node does"), "{refused}");
     assert!(!dir.path().join("data.mdb").exists(), "nothing was made");
 }
 
 #[test]
 fn what_retention_allows_is_forgotten_and_nothing_else() {
+    for fsync in [false, true] {
+        what_retention_allows_is_forgotten(fsync);
+    }
+}
+
+fn what_retention_allows_is_forgotten(fsync: bool) {
     let dir = tempfile::tempdir().expect("dir");
-    let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+    let mut store = open(dir.path(), fsync).expect("opens");
     let all = [elected(1, 1, 10), elected(2, 1, 15), elected(1, 2, 20), elected(1, 3, 30)];
     commit(&mut store, all.map(|e| Write::Elected(e, OwnerRow::default())));
+    store.write_all(Instant::now()).expect("writes");
     let kept = all[1].meta.id;
     let may_go = |elected: &Elected| elected.meta.id != kept;
     let retention = Forgetting { upto: Stamp(20), may_go: &may_go, rows_max: 9 };
-    store.commit(&Batch::default(), Some(retention)).expect("commits");
+    store.commit(&Batch::default(), Some(retention), Instant::now()).expect("commits");
     assert_eq!(store.elected_after(Stamp::ZERO, 9).expect("reads"), [all[1], all[3]]);
     let owner = meta(1, 1).id.owner;
     assert_eq!(store.elected_of(owner, Seq(0), 9).expect("reads"), [all[3]]);
@@ -66,7 +82,7 @@ fn what_retention_allows_is_forgotten_and_nothing_else() {
     let may_go = |_: &Elected| true;
     for _ in 0..2 {
         let retention = Forgetting { upto: Stamp(u64::MAX), may_go: &may_go, rows_max: 1 };
-        store.commit(&Batch::default(), Some(retention)).expect("commits");
+        store.commit(&Batch::default(), Some(retention), Instant::now()).expect("commits");
     }
     assert!(store.elected_after(Stamp::ZERO, 9).expect("reads").is_empty());
     assert_eq!((store.trimmed_to(), store.commits()), (Stamp(30), 4));
@@ -75,7 +91,7 @@ fn what_retention_allows_is_forgotten_and_nothing_else() {
 #[test]
 fn a_settled_owner_loses_its_votes_and_keeps_the_longer_prefix() {
     let dir = tempfile::tempdir().expect("dir");
-    let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+    let mut store = open(dir.path(), false).expect("opens");
     let owner = meta(1, 1).id.owner;
     let row = |seq, stamp| OwnerRow { contiguous: Seq(seq), stamp: Stamp(stamp) };
     commit(&mut store, [1, 2, 3].map(|seq| Write::Vote(voted(1, seq))));
@@ -92,19 +108,19 @@ fn a_settled_owner_loses_its_votes_and_keeps_the_longer_prefix() {
 #[test]
 fn a_peer_is_forgotten_once() {
     let dir = tempfile::tempdir().expect("dir");
-    let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+    let mut store = open(dir.path(), false).expect("opens");
     let standing = Standing { store: store.store_id(), run: 3, commits: 4 };
     let batch = Batch { standings: vec![(SyncId(2), standing)], ..Batch::default() };
-    store.commit(&batch, None).expect("commits");
-    assert!(store.forget_peer(SyncId(2)).expect("forgets"));
-    assert!(!store.forget_peer(SyncId(2)).expect("forgets"));
+    store.commit(&batch, None, Instant::now()).expect("commits");
+    assert!(store.forget_peer(SyncId(2), Instant::now()).expect("forgets"));
+    assert!(!store.forget_peer(SyncId(2), Instant::now()).expect("forgets"));
     assert!(store.standings().expect("reads").is_empty());
 }
 
 #[test]
 fn a_reopened_store_gives_back_what_was_committed() {
     let dir = tempfile::tempdir().expect("dir");
-    let mut store = Store::open(dir.path(), BYTES_MAX, true).expect("opens");
+    let mut store = open(dir.path(), true).expect("opens");
     let id = store.store_id();
     let row = |seq, stamp| OwnerRow { contiguous: Seq(seq), stamp: Stamp(stamp) };
     let writes = [
@@ -121,9 +137,9 @@ fn a_reopened_store_gives_back_what_was_committed() {
         trimmed_to: Some(Stamp(5)),
         ..Batch::default()
     };
-    store.commit(&batch, None).expect("commits");
+    store.commit(&batch, None, Instant::now()).expect("commits");
     drop(store);
-    let store = Store::open(dir.path(), BYTES_MAX, true).expect("opens again");
+    let store = open(dir.path(), true).expect("opens again");
     assert_eq!((store.store_id(), store.commits(), store.trimmed_to()), (id, 1, Stamp(5)));
     assert_eq!(store.standings().expect("reads"), [(SyncId(2), standing)]);
     let recovered = store.recover().expect("reads");
@@ -139,7 +155,7 @@ fn a_forgotten_owner_leaves_the_time_up_to_which_owners_are_refused() {
     let dir = tempfile::tempdir().expect("dir");
     let at = WallTime(1_800_000_000_000);
     let owner = |ms| OwnerId(uuid::Uuid::nil()).made_anew(at.plus_millis(ms));
-    let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+    let mut store = open(dir.path(), false).expect("opens");
     let forgotten = |store: &Store| store.recover().expect("reads").forgotten_to;
     assert_eq!(forgotten(&store), WallTime(0), "a new store has forgotten nobody");
     let of = |owner| SegmentMeta { id: SegmentId { owner, seq: Seq(3) }, ..meta(1, 3) };
@@ -149,27 +165,36 @@ fn a_forgotten_owner_leaves_the_time_up_to_which_owners_are_refused() {
     let left = store.recover().expect("reads").votes;
     assert_eq!(left.iter().map(|vote| vote.meta.id.owner).collect::<Vec<_>>(), [owner(8)]);
     drop(store);
-    let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens again");
+    let mut store = open(dir.path(), false).expect("opens again");
     assert_eq!(forgotten(&store), at.plus_millis(9));
     // One that was made before the time was kept goes by the age of its owners.
     let stamp = Stamp::at(at.plus_millis(OWNER_IDLE_MS), Lane::new(0).expect("a lane"));
     let row = OwnerRow { contiguous: Seq(1), stamp };
     commit(&mut store, [Write::OwnerSettled(owner(0), row)]);
-    let mut txn = store.env.write_txn().expect("begins");
-    store.meta.delete(&mut txn, KEY_FORGOTTEN).expect("deletes");
+    let mut txn = store.databases.env.write_txn().expect("begins");
+    store.databases.meta.delete(&mut txn, databases::KEY_FORGOTTEN).expect("deletes");
     txn.commit().expect("commits");
     drop(store);
-    let store = Store::open(dir.path(), BYTES_MAX, false).expect("opens again");
+    let store = open(dir.path(), false).expect("opens again");
     assert_eq!(forgotten(&store), at);
 }
 
 #[test]
 fn feeds_and_catch_ups_read_only_what_is_beyond() {
+    for (fsync, written) in [(false, 3), (true, 0), (true, 2), (true, 3)] {
+        feeds_and_catch_ups_read(fsync, written);
+    }
+}
+
+/// With so many of the elections in LMDB.
+fn feeds_and_catch_ups_read(fsync: bool, written: usize) {
     let dir = tempfile::tempdir().expect("dir");
-    let mut store = Store::open(dir.path(), BYTES_MAX, false).expect("opens");
+    let mut store = open(dir.path(), fsync).expect("opens");
     let all = [elected(1, 1, 10), elected(2, 1, 15), elected(1, 2, 20)];
     let row = OwnerRow::default();
-    commit(&mut store, all.map(|e| Write::Elected(e, row)));
+    commit(&mut store, all[..written].iter().map(|e| Write::Elected(*e, row)));
+    store.write_all(Instant::now()).expect("writes");
+    commit(&mut store, all[written..].iter().map(|e| Write::Elected(*e, row)));
     assert_eq!(store.elected_after(Stamp(10), 9).expect("reads"), [all[1], all[2]]);
     assert_eq!(store.elected_after(Stamp::ZERO, 1).expect("reads"), [all[0]]);
     let owner = meta(1, 1).id.owner;
