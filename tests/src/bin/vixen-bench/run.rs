@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use vixen_tests::check::check;
-use vixen_tests::harness::{Cluster, Tier, Usage};
+use vixen_tests::harness::{Cluster, Durability, Tier, Usage};
 use vixen_tests::load::{Load, LoadOptions, LoadResult};
 
 use crate::args::RunArgs;
