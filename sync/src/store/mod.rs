@@ -218,7 +218,8 @@ impl Store {
     ) -> Result<T, StoreError> {
         let waiting: Vec<&Rows> = self.journaled.iter().flat_map(Journaled::rows).collect();
         if waiting.is_empty() {
-            return read(&self.databases, &*self.databases.env.read_txn()?);
+            let txn = self.databases.env.read_txn()?;
+            return read(&self.databases, &txn);
         }
         // Never committed: for that there may be no room.
         let mut txn = self.databases.env.write_txn()?;
