@@ -13,8 +13,10 @@ pub struct Usage {
     pub cpu_seconds: f64,
     /// Resident memory in MiB.
     pub resident_mib: f64,
-    /// Commits of its store, each two syncs of the disk where durability is fsync; `None` where it has none.
+    /// Commits of its store; `None` where it has none.
     pub commits: Option<u64>,
+    /// Syncs of the disk that it asked for; `None` where nobody counts.
+    pub syncs: Option<u64>,
     /// Frames that it has sent to other nodes; `None` where that is not known.
     pub frames: Option<u64>,
 }
@@ -56,6 +58,7 @@ fn parse(stat: &str) -> Option<Usage> {
         cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
         resident_mib: number(24)? * PAGE_MIB,
         commits: None,
+        syncs: None,
         frames: None,
     })
 }
@@ -87,10 +90,7 @@ mod tests {
     fn times_and_memory_are_read_past_any_name() {
         let fields: Vec<String> = (3..=52).map(|field| (field * 100).to_string()).collect();
         let usage = parse(&format!("42 (a b) c) {}", fields.join(" "))).expect("well-formed");
-        assert_eq!(
-            usage,
-            Usage { cpu_seconds: 29.0, resident_mib: 9.375, commits: None, frames: None }
-        );
+        assert_eq!(usage, Usage { cpu_seconds: 29.0, resident_mib: 9.375, ..Usage::default() });
         assert_eq!(parse("42"), None);
     }
 }

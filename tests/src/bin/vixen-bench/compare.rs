@@ -263,6 +263,8 @@ struct Figures {
     cpu_seconds_of: Option<[f64; 3]>,
     /// Commits of sync and ndb nodes a message; `None` where the build does not tell.
     commits: Option<f64>,
+    /// The same of syncs of their disks.
+    syncs: Option<f64>,
     /// Frames between nodes a message, likewise.
     frames: Option<f64>,
 }
@@ -282,7 +284,10 @@ impl Figures {
         let cpu = |letter| Some(of(letter, "cpu-seconds")? * 1e5 / messages);
         let has_tiers = used.keys().any(|name| name.starts_with('E'));
         let tiers = || Some([cpu(Some('S'))?, cpu(Some('D'))?, cpu(Some('E'))?]);
-        let commits = || Some((of(Some('S'), "commits")? + of(Some('D'), "commits")?) / messages);
+        let of_stores = |key: &str| {
+            let (sync, ndb) = (of(Some('S'), key), of(Some('D'), key));
+            sync.zip(ndb).filter(|_| has_tiers).map(|(sync, ndb)| (sync + ndb) / messages)
+        };
         Some(Self {
             is_ok: outcome.get("ok")?.as_bool()?,
             per_second,
@@ -296,7 +301,8 @@ impl Figures {
                 .map(|(p50, p99)| [p50, p99]),
             cpu_seconds: cpu(None)?,
             cpu_seconds_of: if has_tiers { tiers() } else { None },
-            commits: if has_tiers { commits() } else { None },
+            commits: of_stores("commits"),
+            syncs: of_stores("syncs"),
             frames: of(None, "frames").map(|frames| frames / messages),
         })
     }
@@ -311,7 +317,7 @@ struct Table<'a> {
 /// What a row shows of a run.
 type Get = fn(&Figures) -> Option<f64>;
 
-const ROWS: [(&str, Get); 12] = [
+const ROWS: [(&str, Get); 13] = [
     ("acknowledged/s", |f| Some(f.per_second)),
     ("ack p50, ms", |f| Some(f.acknowledged_ms[0])),
     ("ack p99, ms", |f| Some(f.acknowledged_ms[1])),
@@ -323,6 +329,7 @@ const ROWS: [(&str, Get); 12] = [
     ("of ndb nodes", |f| Some(f.cpu_seconds_of?[1])),
     ("of entries", |f| Some(f.cpu_seconds_of?[2])),
     ("commits a message", |f| f.commits),
+    ("disk syncs a message", |f| f.syncs),
     ("frames a message", |f| f.frames),
 ];
 

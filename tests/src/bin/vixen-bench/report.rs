@@ -82,8 +82,9 @@ impl Outcome {
                 after.zip(before).map(|(after, before)| after.saturating_sub(before))
             };
             let commits = since(after.commits, before.commits);
+            let syncs = since(after.syncs, before.syncs);
             let frames = since(after.frames, before.frames);
-            (name.clone(), Usage { cpu_seconds, commits, frames, ..*after })
+            (name.clone(), Usage { cpu_seconds, commits, syncs, frames, ..*after })
         });
         Self {
             setup,
@@ -115,6 +116,7 @@ impl Outcome {
                     "cpu-seconds": usage.cpu_seconds,
                     "resident-mib": usage.resident_mib,
                     "commits": usage.commits,
+                    "syncs": usage.syncs,
                     "frames": usage.frames,
                 });
                 (name.clone(), facts)

@@ -32,6 +32,7 @@ async fn run_all(args: &RunArgs) -> anyhow::Result<bool> {
             Some(Cluster::start(options).await?)
         }
     };
+    let is_durable = matches!(args.durability, Durability::Fsync);
     let mut outcomes = Vec::new();
     for number in 1..=args.runs {
         let options = match &cluster {
@@ -43,9 +44,9 @@ async fn run_all(args: &RunArgs) -> anyhow::Result<bool> {
         };
         let setup = report::setup(&options, number, args.runs);
         eprintln!("{setup}");
-        let before = usage(cluster.as_ref()).await?;
+        let before = usage(cluster.as_ref(), is_durable).await?;
         let result = measure(options).await?;
-        let after = usage(cluster.as_ref()).await?;
+        let after = usage(cluster.as_ref(), is_durable).await?;
         let outcome = Outcome::new(setup, &result, check(&result.history), &before, &after);
         if args.json {
             println!("{}", outcome.to_json());
@@ -106,8 +107,14 @@ async fn measure(options: LoadOptions) -> anyhow::Result<LoadResult> {
     }
 }
 
-/// Processor seconds, commits and frames so far of this process and of the cluster's nodes.
-async fn usage(cluster: Option<&Cluster>) -> anyhow::Result<Vec<(String, Usage)>> {
+/// Syncs of a transaction of LMDB: of its pages, and of the page that says which they are.
+const LMDB_SYNCS: u64 = 2;
+
+/// Processor seconds, commits, syncs and frames so far of this process and of the cluster's nodes.
+async fn usage(
+    cluster: Option<&Cluster>,
+    is_durable: bool,
+) -> anyhow::Result<Vec<(String, Usage)>> {
     let own = Usage::of_this_process().map(|usage| ("generator".to_owned(), usage));
     let mut used: Vec<_> =
         own.into_iter().chain(cluster.map(Cluster::usage).unwrap_or_default()).collect();
@@ -123,6 +130,12 @@ async fn usage(cluster: Option<&Cluster>) -> anyhow::Result<Vec<(String, Usage)>
             usage.frames = count(cluster, &id, "vixen_link_frames_sent_total").await?;
             if let Some(metric) = commits(tier) {
                 usage.commits = count(cluster, &id, metric).await?;
+                usage.syncs = match tier {
+                    Tier::Sync => count(cluster, &id, "vixen_sync_disk_syncs_total").await?,
+                    Tier::Ndb | Tier::Entry => usage
+                        .commits
+                        .map(|commits| if is_durable { commits * LMDB_SYNCS } else { 0 }),
+                };
             }
         }
     }
