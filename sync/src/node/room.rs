@@ -64,7 +64,9 @@ impl SyncNode {
         self.room.room.look();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.metrics.disk_free.set(self.room.room.free() as f64);
-        match (self.room.is_full, self.room.room.is_low()) {
+        // While the journal still takes commits: what it has at the end is what must find room.
+        let has_no_room = self.room.room.is_low() || self.store.lacks_room();
+        match (self.room.is_full, has_no_room) {
             (false, true) => {
                 self.cease();
                 self.deliver();

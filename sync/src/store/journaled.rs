@@ -35,6 +35,8 @@ pub(super) struct Journaled {
     since: Option<Instant>,
     checkpoint: Option<Checkpoint>,
     began_at: Instant,
+    /// The last checkpoint has failed, for want of room or for good.
+    has_failed: bool,
     bytes: Vec<u8>,
 }
 
@@ -56,6 +58,7 @@ impl Journaled {
             since,
             checkpoint: None,
             began_at: now,
+            has_failed: false,
             bytes: Vec::new(),
         })
     }
@@ -69,6 +72,11 @@ impl Journaled {
     /// Whether LMDB has all.
     pub(super) const fn is_empty(&self) -> bool {
         self.since.is_none() && self.checkpoint.is_none()
+    }
+
+    /// Whether LMDB had no room for what the journal has when that was last tried.
+    pub(super) const fn lacks_room(&self) -> bool {
+        self.has_failed
     }
 
     /// Commits a record; durable on return.
@@ -155,6 +163,7 @@ impl Journaled {
         metrics: &StoreMetrics,
         now: Instant,
     ) -> Result<(), StoreError> {
+        self.has_failed = done.is_err();
         if let Some(checkpoint) = &mut self.checkpoint {
             checkpoint.is_running = false;
         }

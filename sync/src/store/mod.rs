@@ -283,6 +283,11 @@ impl Store {
         }
     }
 
+    /// Whether LMDB had no room for what the journal has when that was last tried. Commits go on until the journal is full.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.journaled.as_ref().is_some_and(Journaled::lacks_room)
+    }
+
     /// Writes to LMDB all that only the journal has. Blocking.
     pub(crate) fn write_all(&mut self, now: Instant) -> Result<(), StoreError> {
         match &mut self.journaled {
