@@ -170,7 +170,7 @@ proptest! {
         let mut applied = 0;
         let count = sizes.len();
         for (number, (size, releases)) in sizes.into_iter().enumerate() {
-            let body: Vec<u8> = (0..size).map(|at| (at * 31 + number * 7) as u8).collect();
+            let body: Vec<u8> = (0..size).map(|at| (at * 31 + number * 7).to_le_bytes()[0]).collect();
             let before = image.file.clone();
             if image.ring.place(blocks_of(size)).is_none() || releases == 0 {
                 let mark = image.ring.mark();
