@@ -109,6 +109,8 @@ pub struct Committed {
     pub extended: Vec<Extended>,
     /// Days whose segments are indexed anew from here on.
     pub index_begun: Vec<UtcDay>,
+    /// Days whose segments have been, or that are gone.
+    pub index_ended: Vec<UtcDay>,
     /// Days of which it turned out that their topic index is at odds with the order.
     pub index_at_odds: Vec<UtcDay>,
     /// How long it took.
@@ -132,6 +134,7 @@ impl Default for Committed {
             trimmed_to: None,
             extended: Vec::new(),
             index_begun: Vec::new(),
+            index_ended: Vec::new(),
             index_at_odds: Vec::new(),
             elapsed: Duration::ZERO,
         }
@@ -174,4 +177,6 @@ pub enum Finding {
     AtOdds(UtcDay),
     /// The segments of such a day were all looked up in its index.
     LookedUp(UtcDay),
+    /// Not all of them could be: a row of the order is damaged.
+    NotLookedUp(UtcDay),
 }

@@ -377,7 +377,8 @@ impl NdbNode {
                         let _node_has_ended = trouble.send(Trouble::Found(finding));
                     });
                     let _node_has_ended = trouble.send(match looked_up {
-                        Ok(()) => Trouble::Found(Finding::LookedUp(day)),
+                        Ok(true) => Trouble::Found(Finding::LookedUp(day)),
+                        Ok(false) => Trouble::Found(Finding::NotLookedUp(day)),
                         Err(error) => Trouble::Failed(error),
                     });
                 });

@@ -30,6 +30,17 @@ pub enum StoreError {
     /// The journal has rows of a version that is not read.
     #[error("the journal has rows of version {0}, which this version of vixen does not read")]
     RowsVersion(u8),
+    /// The journal does not go on where LMDB ends: files of different times.
+    #[error(
+        "data.mdb has {has} commits and its journal goes on with number {goes_on}: the two are of different times; put \
+         back those that belong together, or start with an empty directory"
+    )]
+    NotItsJournal {
+        /// Commits in LMDB.
+        has: u64,
+        /// The first in the journal.
+        goes_on: u64,
+    },
     /// What the journal has cannot be written to LMDB.
     #[error(
         "there is no room on the disk to write what the journal has, as durability = \"memory\" needs"
@@ -62,6 +73,7 @@ impl StoreError {
             Self::OfNdb { .. }
             | Self::Lmdb(_)
             | Self::RowsVersion(_)
+            | Self::NotItsJournal { .. }
             | Self::NoRoomToReplay
             | Self::Thread(_)
             | Self::NoCheckpoints

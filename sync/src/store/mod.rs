@@ -114,6 +114,10 @@ impl Store {
         }
         let (commits, trimmed_to) = databases.counts(&txn)?;
         txn.commit()?;
+        if fsync {
+            // What it says of the journal may be a process's before, which did not wait for the disk.
+            env.force_sync()?;
+        }
         let metrics = StoreMetrics::new(fsync);
         let mut store = Self {
             dir: dir.to_owned(),
@@ -144,6 +148,14 @@ impl Store {
         let mut rows = Rows::default();
         for record in records {
             let record = Record::decode(&record.body)?;
+            if record.commits <= self.commits {
+                // It found no room, and was written to LMDB with more.
+                continue;
+            }
+            if record.commits != self.commits + 1 {
+                let (has, goes_on) = (self.commits, record.commits);
+                return Err(StoreError::NotItsJournal { has, goes_on });
+            }
             rows.add(&record, &[]);
             self.commits = record.commits;
             self.trimmed_to = self.trimmed_to.max(record.trimmed_to);

@@ -109,7 +109,11 @@ impl Journal {
             fs::rename(&making, &path)?;
             durable::sync_dir(dir)
         };
-        made().map_err(|source| JournalError::Io { path: path.clone(), source })?;
+        made().map_err(|source| {
+            // It must not keep the room that was not enough.
+            let _may_not_be_there = fs::remove_file(&making);
+            JournalError::Io { path: path.clone(), source }
+        })?;
         Ok(id)
     }
 

@@ -203,8 +203,12 @@ impl NdbCore {
         for day in committed.index_begun {
             fx.looks.push(Look::Index { day });
         }
+        self.on_index_ended(&committed.index_ended, now, fx);
         for day in committed.index_at_odds {
             self.index_anew(day, now, fx);
+        }
+        if repaired > 0 {
+            self.look_up_again(fx);
         }
         for extended in committed.extended {
             self.on_extended(extended, now, fx);

@@ -115,9 +115,8 @@ impl Node {
                     committed.placed_to = Some((base.stamp, base.next));
                 }
                 Job::Lose(_) => {}
-                Job::IndexAnew { day, begins } => {
-                    committed.index_begun.extend(begins.then_some(day))
-                }
+                Job::IndexAnew { day, begins: true } => committed.index_begun.push(day),
+                Job::IndexAnew { day, begins: false } => committed.index_ended.push(day),
                 other => panic!("this store does not know {other:?}"),
             }
         }
@@ -432,12 +431,48 @@ fn a_day_at_odds_is_indexed_anew_once_at_a_time_and_three_times_at_most() {
         let fx = node.commit();
         assert!(
             fx.looks.iter().any(|look| matches!(look, Look::Index { .. })),
-            "not before it has begun"
+            "once it has begun"
         );
         node.step(Input::Found(Finding::LookedUp(day)));
+        // Until the end is on disk, all that is found is of before.
+        node.step(Input::Found(Finding::AtOdds(day)));
         assert!(matches!(node.jobs[..], [Job::IndexAnew { begins: false, .. }]), "time {time}");
         node.commit();
     }
     node.step(Input::Found(Finding::AtOdds(day)));
     assert!(node.jobs.is_empty());
+}
+
+#[test]
+fn days_at_odds_are_indexed_anew_one_after_the_other() {
+    let days = [UtcDay(7), UtcDay(8)];
+    let mut node = Node::new(0);
+    for day in days {
+        node.step(Input::Found(Finding::AtOdds(day)));
+    }
+    for day in days {
+        assert!(matches!(node.jobs[..], [Job::IndexAnew { day: of, begins: true }] if of == day));
+        node.commit();
+        node.step(Input::Found(Finding::LookedUp(day)));
+        node.commit();
+    }
+    assert!(node.jobs.is_empty());
+}
+
+/// A segment whose row is damaged while its day is looked through would be in no index.
+#[test]
+fn a_look_that_was_broken_off_is_made_again_once_rows_are_whole() {
+    let day = UtcDay(7);
+    let mut node = Node::new(0);
+    node.step(Input::Found(Finding::AtOdds(day)));
+    node.commit();
+    node.step(Input::Found(Finding::NotLookedUp(day)));
+    assert!(node.jobs.is_empty(), "it has not ended");
+    for is_first in [true, false] {
+        let repaired = Committed { repaired: 1, head: node.head, ..Committed::default() };
+        let fx = node.step(Input::Committed(repaired));
+        assert_eq!(fx.looks.iter().any(|look| matches!(look, Look::Index { .. })), is_first);
+    }
+    node.step(Input::Found(Finding::LookedUp(day)));
+    assert!(matches!(node.jobs[..], [Job::IndexAnew { begins: false, .. }]));
 }

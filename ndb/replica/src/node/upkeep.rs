@@ -1,6 +1,6 @@
 //! What an ndb node does now and then, and what its readers find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use vixen_core::id::{Digest, NdbId, Position, SegmentId};
@@ -30,12 +30,15 @@ const MISSING_MAX: usize = 2 * ROWS_BEFORE_MAX;
 /// A day is indexed anew so often; where that does not help, reads go by its order until the next start.
 const INDEXED_ANEW_MAX: u32 = 3;
 
-/// A day whose topic index was found at odds with the order.
-#[derive(Clone, Copy, Debug, Default)]
-struct Anew {
-    /// How often it was made anew, this time included.
-    times: u32,
-    is_under_way: bool,
+/// Days whose topic index was found at odds with the order since the start. One at a time is indexed anew.
+#[derive(Clone, Debug, Default)]
+struct Reindexing {
+    /// How often each was, the one under way included.
+    times: BTreeMap<UtcDay, u32>,
+    waiting: BTreeSet<UtcDay>,
+    under_way: Option<UtcDay>,
+    /// Its segments could not all be looked up.
+    is_broken_off: bool,
 }
 
 /// When what is due next.
@@ -72,8 +75,7 @@ pub(super) struct Upkeep {
     pub(super) nowhere: Nowhere,
     /// Segments that were missing and came, since the start.
     fetched_total: u64,
-    /// Days whose topic index was found at odds with the order since the start.
-    indexed_anew: BTreeMap<UtcDay, Anew>,
+    reindexing: Reindexing,
 }
 
 impl Upkeep {
@@ -97,7 +99,7 @@ impl Upkeep {
             trusted_to: Position(u64::MAX),
             nowhere: Nowhere::default(),
             fetched_total: 0,
-            indexed_anew: BTreeMap::new(),
+            reindexing: Reindexing::default(),
         }
     }
 }
@@ -196,11 +198,11 @@ impl NdbCore {
             }
             Finding::AtOdds(day) => self.index_anew(day, now, fx),
             Finding::LookedUp(day) => {
-                if let Some(anew) = self.upkeep.indexed_anew.get_mut(&day) {
-                    anew.is_under_way = false;
-                }
-                fx.notes.push(Note::IndexMended { day });
                 self.hand_over([Job::IndexAnew { day, begins: false }], now, fx);
+            }
+            Finding::NotLookedUp(day) => {
+                self.upkeep.reindexing.is_broken_off =
+                    self.upkeep.reindexing.under_way == Some(day);
             }
             Finding::Temporary(meta) => {
                 let mut asked = crate::replica::Effects::default();
@@ -230,12 +232,41 @@ impl NdbCore {
     /// by the writer.
     pub(super) fn index_anew(&mut self, day: UtcDay, now: Instant, fx: &mut Effects) {
         // Many readers come across it.
-        let anew = self.upkeep.indexed_anew.entry(day).or_default();
-        let is_new = !anew.is_under_way && anew.times < INDEXED_ANEW_MAX;
+        let all = &mut self.upkeep.reindexing;
+        let times = all.times.entry(day).or_default();
+        let is_due = *times < INDEXED_ANEW_MAX && all.under_way != Some(day);
+        let is_new = is_due && all.under_way.is_none();
+        if is_new {
+            *times += 1;
+            (all.under_way, all.is_broken_off) = (Some(day), false);
+        } else if is_due {
+            all.waiting.insert(day);
+        }
         fx.notes.push(Note::IndexAtOdds { day, is_new });
         if is_new {
-            *anew = Anew { times: anew.times + 1, is_under_way: true };
             self.hand_over([Job::IndexAnew { day, begins: true }], now, fx);
+        }
+    }
+
+    /// A new index is on disk to its end: what is found at odds from here on is new, and the next day may begin.
+    pub(super) fn on_index_ended(&mut self, days: &[UtcDay], now: Instant, fx: &mut Effects) {
+        for day in days {
+            fx.notes.push(Note::IndexMended { day: *day });
+            let all = &mut self.upkeep.reindexing;
+            if all.under_way == Some(*day) {
+                all.under_way = None;
+                if let Some(next) = all.waiting.pop_first() {
+                    self.index_anew(next, now, fx);
+                }
+            }
+        }
+    }
+
+    /// Rows of the order are whole again: segments that could not be looked up can be.
+    pub(super) fn look_up_again(&mut self, fx: &mut Effects) {
+        let all = &mut self.upkeep.reindexing;
+        if let Some(day) = all.under_way.filter(|_| std::mem::take(&mut all.is_broken_off)) {
+            fx.looks.push(Look::Index { day });
         }
     }
 

@@ -136,12 +136,14 @@ impl DayEnv {
         // A reader that was killed must not keep pages from being used again.
         env.clear_stale_readers()?;
         let mut txn = env.write_txn()?;
-        let found = Self::assemble(day, dir, &env, bytes_max, &mut |name| {
+        let mut found = Self::assemble(day, dir, &env, bytes_max, &mut |name| {
             Ok(env.create_database(&mut txn, Some(name))?)
         })?;
         if lmdb::format(&txn, found.meta)?.is_some_and(|format| format < FORMAT_LINKED) {
             found.mark_at_odds(&mut txn)?;
         }
+        // What a process before has not brought to its end.
+        *found.is_at_odds.get_mut() = found.is_index_due(&txn)?;
         let store_id = lmdb::identify(&mut txn, found.meta, &found.dir, FORMATS, store_id)?;
         txn.commit()?;
         // Also where the file was there: whoever made it may have had no room, or no time, for this.

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use vixen_core::id::{Digest, Position};
-use vixen_core::segment::Elected;
+use vixen_core::segment::{Blob, Elected};
 use vixen_core::time::UtcDay;
 
 use crate::store::day::DayEnv;
 use crate::store::day::purge;
-use crate::store::write::Memory;
-use crate::store::{Store, StoreError, row};
+use crate::store::write::{Memory, index};
+use crate::store::{Store, StoreError, read, row};
 use vixen_replica::OrderRow;
 
 /// A peer with more rows sends so many in one answer.
@@ -94,6 +94,7 @@ impl Store {
                 for (at, row) in rows {
                     let key = at.0.to_be_bytes();
                     env.order.put(txn, &key, &row::encode(&key, row)?)?;
+                    self.index_repaired(env, txn, *at, row)?;
                 }
                 Ok(())
             })?;
@@ -108,6 +109,26 @@ impl Store {
             }
         }
         Ok(written.len())
+    }
+
+    /// A row that was damaged while its day was indexed is in no index.
+    fn index_repaired(
+        &self,
+        env: &DayEnv,
+        txn: &mut heed::RwTxn<'_>,
+        at: Position,
+        row: &OrderRow,
+    ) -> Result<(), StoreError> {
+        let meta = row.elected.meta;
+        if row.elected.challenger.group != self.group() {
+            return Ok(());
+        }
+        let bytes = env.blob(txn, meta.id)?;
+        match bytes.filter(|bytes| read::check(bytes, &meta).is_ok()) {
+            Some(bytes) => index(env, txn, at, &Blob::from_bytes(bytes)),
+            None if env.missing.get(txn, &meta.id.to_key())?.is_some() => Ok(()),
+            None => env.mark_at_odds(txn),
+        }
     }
 
     /// Whether this node's own row at `at` is whole, chained to `chain`, and where a search finds it.

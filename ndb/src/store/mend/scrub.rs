@@ -126,7 +126,8 @@ impl Store {
         Ok(())
     }
 
-    /// Looks up all segments of a day in its topic index, and hands over those that it lacks.
+    /// Looks up all segments of a day in its topic index, and hands over those that it lacks. Whether it came by
+    /// all of them.
     ///
     /// # Errors
     /// When LMDB itself fails.
@@ -134,20 +135,22 @@ impl Store {
         &self,
         day: UtcDay,
         mut found: impl FnMut(Finding),
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let range = {
             let days = self.days();
             let first = days.firsts.iter().find(|(_, of)| **of == day).map(|(first, _)| *first);
             first.map(|first| (first, Self::first_after(&days, first)))
         };
-        let Some((mut at, end)) = range else { return Ok(()) };
+        let Some((mut at, end)) = range else { return Ok(true) };
+        let mut is_whole = true;
         while at < end {
             let step = self.scrub(at, None, LOOK_UP_BYTES)?;
+            is_whole &= !step.findings.iter().any(|found| matches!(found, Finding::Row { .. }));
             step.findings.into_iter().for_each(&mut found);
             let Some(next) = step.next else { break };
             at = next;
         }
-        Ok(())
+        Ok(is_whole)
     }
 
     /// Where the day after the one that begins at `first` does.

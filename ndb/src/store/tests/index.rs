@@ -114,6 +114,11 @@ impl Indexed {
     fn notice_and_mend(mut self, what: &str) {
         assert!(self.read(what), "{what}: no reader noticed");
         self.put(SEGMENTS + 1);
+        self.mend_and_read(what);
+    }
+
+    /// Nothing is left out until it is mended, and afterwards.
+    fn mend_and_read(mut self, what: &str) {
         self.read(what);
         self.mend(what);
         self.put(SEGMENTS + 2);
@@ -211,5 +216,9 @@ fn the_index_of_a_store_of_the_format_before_is_made_anew() {
     txn.commit().expect("a commit");
     drop(env);
     indexed.bench = indexed.bench.reopen(indexed.dir.path(), at(0, 99));
-    indexed.notice_and_mend("of format 3");
+    // Its first commit says so.
+    assert!(!indexed.read("of format 3"), "known from the start");
+    indexed.put(SEGMENTS + 1);
+    assert!(indexed.is_told);
+    indexed.mend_and_read("of format 3");
 }

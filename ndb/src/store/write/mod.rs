@@ -116,15 +116,20 @@ impl Store {
                 Job::IndexAnew { day, begins } => {
                     self.commit_run(memory, std::mem::take(&mut run), now, &mut committed)?;
                     let env = self.days().envs.get(day).cloned();
-                    if let Some(env) = env {
-                        env.write(&mut |env, txn| {
-                            if *begins { env.begin_index(txn) } else { env.end_index(txn) }
-                        })?;
-                        if *begins {
-                            committed.index_begun.push(*day);
-                        } else if env.is_index_due(&*env.read()?)? {
-                            env.is_at_odds.store(true, Ordering::Relaxed);
-                        }
+                    let Some(env) = env else {
+                        committed.index_ended.push(*day);
+                        continue;
+                    };
+                    env.write(&mut |env, txn| {
+                        if *begins { env.begin_index(txn) } else { env.end_index(txn) }
+                    })?;
+                    if *begins {
+                        committed.index_begun.push(*day);
+                        continue;
+                    }
+                    committed.index_ended.push(*day);
+                    if env.is_index_due(&*env.read()?)? {
+                        env.is_at_odds.store(true, Ordering::Relaxed);
                     }
                 }
                 Job::KeptByGroup(first) => {

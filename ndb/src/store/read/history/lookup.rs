@@ -54,6 +54,10 @@ pub(super) fn numbers_of(
     reader: &mut Reader<'_>,
 ) -> Result<Option<Vec<TopicNumber>>, StoreError> {
     let txn = env.read()?;
+    // Known, and being mended.
+    if env.is_index_due(&txn)? {
+        return Ok(None);
+    }
     if !env.is_index_sound(&txn)? {
         reader.at_odds = Some(env.day);
         return Ok(None);
