@@ -7,7 +7,7 @@
 //! ```
 //! The file is made whole and written once before it is used, so that a write changes none of the file system's own
 //! pages: `fdatasync` has one thing to do, and there is room for it however full the disk is (where the file system writes in
-//! place). What the bytes are, and how a torn tail is told from damage, is in [`format`](self::format).
+//! place). What the bytes are, and how a torn tail is told from damage, is in `format.rs`.
 //!
 //! One thread appends. Design: `docs/design/025-journal.md`.
 
