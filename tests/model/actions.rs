@@ -31,6 +31,7 @@ impl Cluster {
         }
         if state.crashes < self.instance.crashes_max {
             self.crash_actions(&facts, actions);
+            self.tear_actions(state, actions);
         }
         actions.extend((0..NODES).filter(|n| !is_up(n)).map(|node| Action::Restart { node }));
     }
@@ -49,6 +50,18 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    fn tear_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let taken = actions.iter().filter(|action| {
+            matches!(action, Action::Store { .. } | Action::Overdue { .. } | Action::Deliver(_))
+        });
+        let torn = taken.filter_map(|action| {
+            let (node, parcel) = self.parcel_of(*action);
+            self.tears(state.nodes[node], parcel).then_some(Action::Tear { node, parcel })
+        });
+        let torn: Vec<Action> = torn.collect();
+        actions.extend(torn);
     }
 
     fn crash_actions(&self, facts: &[Facts; NODES], actions: &mut Vec<Action>) {

@@ -17,17 +17,21 @@
 //!   happen. PREPARE and digests stay: they are answered.
 //! - *Who was heard* makes no difference while wall time stands still, but that it ends a
 //!   suspicion: see `Node::link_up`.
+//! - *A crash in a commit* (`Action::Tear`) is taken where something leaves before that. The node is blocked in it, so
+//!   whatever others do meanwhile may as well come after.
 //! - *The crash* that loses some rows chooses any prefix of the waiting elections, with or without
 //!   the waiting votes: more than a driver that writes them together can lose.
 //!
 //! What is not in the model: wall times that pass (retries, suspicions that last, a reach that runs),
 //! several groups, retention, peers that stand aside. The simulation has them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stateright::{Model, Property};
 use vixen_core::id::{Ballot, Lane, Stamp, SyncId};
 use vixen_core::segment::Elected;
+use vixen_vote::Input;
 
 use crate::cache::Step;
 use crate::event::Event;
@@ -94,7 +98,7 @@ impl Cluster {
     }
 
     /// The node of an action, and what reaches it; of a link the end `a`.
-    fn parcel_of(&self, action: Action) -> (usize, Number) {
+    pub(crate) fn parcel_of(&self, action: Action) -> (usize, Number) {
         let parcels = &self.parcels;
         match action {
             Action::Deliver(number) => (self.tables.receiver(number), number),
@@ -104,6 +108,7 @@ impl Cluster {
             Action::Crash { node, elections, votes } => {
                 (node, parcels.crash[node][usize::from(elections)][usize::from(votes)])
             }
+            Action::Tear { node, parcel } => (node, parcel),
             Action::Restart { node } => (node, parcels.restart[node]),
             Action::Jump { node } => (node, parcels.jump[node]),
             Action::LinkUp { a, b } => (a, parcels.link_up[a][b]),
@@ -132,27 +137,62 @@ impl Cluster {
         true
     }
 
+    /// Whether something leaves before the commit of the step.
+    pub(crate) fn tears(&self, node: Number, parcel: Number) -> bool {
+        match self.tables.step(node, parcel) {
+            Step::Change(outcome) => outcome.torn.is_some(),
+            Step::Nothing { .. } => false,
+        }
+    }
+
     /// Takes the action after its first step, which has this outcome.
     fn take(&self, state: &mut State, action: Action, node: usize, outcome: &Outcome) -> bool {
         match action {
-            Action::Store { segment, .. } if state.submitted[segment] == Submitted::No => {
-                let after = self.elected(state).iter().map(Elected::stamp).max();
-                state.submitted[segment] = Submitted::After(after.unwrap_or(Stamp::ZERO));
-            }
+            Action::Store { segment, .. } => self.submit(state, segment),
             Action::Overdue { .. } => state.overdues += 1,
             Action::Crash { .. } => state.crashes += 1,
+            Action::Tear { parcel, .. } => {
+                state.crashes += 1;
+                return self.tear(state, node, parcel, outcome);
+            }
             Action::Jump { node } => {
                 state.jumps += 1;
                 state.were_ahead |= 1 << node;
             }
             Action::LinkUp { a, b } => return self.link_other_end(state, (a, b), outcome),
-            Action::Store { .. }
-            | Action::Deliver(_)
+            Action::Deliver(_)
             | Action::Hear { .. }
             | Action::Restart { .. }
             | Action::LinkDown { .. } => {}
         }
         self.put(state, node, outcome)
+    }
+
+    /// The node dies in the commit of the step: what left before has left.
+    fn tear(&self, state: &mut State, node: usize, parcel: Number, outcome: &Outcome) -> bool {
+        let Some((after, sends)) = &outcome.torn else { return false };
+        if let Event::Input(Input::GenerateDraft { meta, .. }) = &self.tables.parcel(parcel).event {
+            let at = self.tables.segments().iter().position(|segment| segment == meta);
+            at.into_iter().for_each(|at| self.submit(state, at));
+        }
+        if matches!(&self.tables.parcel(parcel).event, Event::Input(Input::Overdue { .. })) {
+            state.overdues += 1;
+        }
+        let torn = Outcome {
+            node: *after,
+            sends: Some(Arc::clone(sends)),
+            torn: None,
+            is_taken_over: false,
+            ..outcome.clone()
+        };
+        self.put(state, node, &torn)
+    }
+
+    fn submit(&self, state: &mut State, segment: usize) {
+        if state.submitted[segment] == Submitted::No {
+            let after = self.elected(state).iter().map(Elected::stamp).max();
+            state.submitted[segment] = Submitted::After(after.unwrap_or(Stamp::ZERO));
+        }
     }
 
     fn link_other_end(&self, state: &mut State, (a, b): (usize, usize), first: &Outcome) -> bool {
@@ -254,7 +294,7 @@ impl Model for Cluster {
         let (node, parcel) = self.parcel_of(action);
         let Step::Change(outcome) = self.tables.step(last.nodes[node], parcel) else { return None };
         let sends = outcome.sends.as_deref().unwrap_or_default();
-        let is_same = !matches!(action, Action::LinkUp { .. })
+        let is_same = !matches!(action, Action::LinkUp { .. } | Action::Tear { .. })
             && outcome.node == last.nodes[node]
             && sends.iter().all(|parcel| last.network.binary_search(parcel).is_ok());
         if is_same {

@@ -47,6 +47,11 @@ impl Cluster {
                 let votes = if votes { "waiting votes written" } else { "waiting votes lost" };
                 format!("sync{node}: crash, {votes}, {elections} waiting elections written")
             }
+            Action::Tear { node, parcel } => {
+                let parcel = self.tables.parcel(parcel);
+                let Event::Input(input) = &parcel.event else { return "no message".to_owned() };
+                format!("sync{node}: {}, and dies before the commit", self.message(input))
+            }
             Action::Jump { node } => format!("sync{node}: its wall time is set"),
             Action::Restart { node } => format!("sync{node}: restart"),
             Action::LinkUp { a, b } => format!("sync{a} and sync{b}: link up"),
@@ -73,6 +78,18 @@ impl Cluster {
             Input::Vote { from, proposal } => self.proposal(*from, "VOTE", proposal),
             Input::Prepare { from, meta, ballot } => {
                 format!("sync{} PREPARE {} ballot {ballot}", from.0, self.name(meta.id))
+            }
+            Input::ProposeFast { from, meta, challenger } => {
+                let (name, at) = (self.name(meta.id), stamp(challenger.stamp));
+                format!("sync{} PROPOSE_FAST {name} at {at}", from.0)
+            }
+            Input::VoteFast { from, meta, ballot, challenger } => {
+                let (name, at) = (self.name(meta.id), stamp(challenger.stamp));
+                format!("sync{} VOTE_FAST {name} at {at}, promised {ballot}", from.0)
+            }
+            Input::GenerateDraft { meta, .. } => format!("GENERATE_DRAFT {}", self.name(meta.id)),
+            Input::Overdue { segment } => {
+                format!("the hedge delay of {} ends", self.name(*segment))
             }
             Input::Reject { from, segment, promised } => {
                 format!("sync{} REJECT {}, promised {promised}", from.0, self.name(*segment))

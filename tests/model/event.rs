@@ -30,7 +30,9 @@ pub(crate) enum Event {
 /// The ballot that a message belongs to; 0 where it has none.
 pub(crate) fn ballot_of(input: &Input) -> Ballot {
     match input {
-        Input::PickChallenger { ballot, .. } | Input::Prepare { ballot, .. } => *ballot,
+        Input::PickChallenger { ballot, .. }
+        | Input::Prepare { ballot, .. }
+        | Input::VoteFast { ballot, .. } => *ballot,
         Input::ElectSegment { proposal, .. } | Input::Vote { proposal, .. } => proposal.ballot,
         Input::Reject { promised, .. } => *promised,
         // Nothing else belongs to a ballot.

@@ -15,14 +15,20 @@ pub(crate) enum Fault {
     ClockNotRestored,
     /// Messages leave before the rows of their step are on disk.
     ReplyBeforeCommit,
+    /// Of these only votes in the fast round.
+    FastVoteBeforeCommit,
+    /// Of these only votes for what a coordinator has proposed.
+    VoteBeforeCommit,
 }
 
 impl Fault {
     /// Faults of a node around its vote, by the names of the command line.
-    const OF_NODES: [(&'static str, Self); 3] = [
+    const OF_NODES: [(&'static str, Self); 5] = [
         ("drafts-forgotten-at-restart", Self::DraftsForgottenAtRestart),
         ("clock-not-restored", Self::ClockNotRestored),
         ("reply-before-commit", Self::ReplyBeforeCommit),
+        ("fast-vote-before-commit", Self::FastVoteBeforeCommit),
+        ("vote-before-commit", Self::VoteBeforeCommit),
     ];
 
     /// All, by the names of the command line.
@@ -36,7 +42,11 @@ impl Fault {
         Mutation::rules_of(match fault {
             Some(Self::Vote(mutation)) => Some(mutation),
             Some(
-                Self::DraftsForgottenAtRestart | Self::ClockNotRestored | Self::ReplyBeforeCommit,
+                Self::DraftsForgottenAtRestart
+                | Self::ClockNotRestored
+                | Self::ReplyBeforeCommit
+                | Self::FastVoteBeforeCommit
+                | Self::VoteBeforeCommit,
             )
             | None => None,
         })

@@ -2,17 +2,17 @@
 //!
 //! The order of a step is the driver's, by the same [`Commits`]: step, commit what something waits for,
 //! send, put elections on the feed, tell the watermark. A crash chooses which of the rows that wait had
-//! been written.
+//! been written, or comes in a commit, when what does not wait for that has left.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use vixen_core::id::{Ballot, OwnerId, SegmentId, Seq, Stamp, SyncId};
+use vixen_core::id::{Ballot, Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{FeedMessage, Message};
+use vixen_core::wire::{FeedMessage, Message, VoteMessage};
 use vixen_kit::sync_disk::SyncDisk;
 use vixen_vote::{
     After, Commits, Effects, Elections, Input, Orderer, OwnerRow, Recovered, VoteOptions, Write,
@@ -25,6 +25,9 @@ use crate::instance::membership;
 /// Wall time of all nodes that is right, for ever: stamps rise by their counters, and hedge delays
 /// end when the checker says so.
 pub(crate) const WALL: WallTime = WallTime(1_800_000_000_000);
+
+/// When something was elected before.
+const BEFORE: WallTime = WallTime(WALL.0 - 1);
 
 /// Rule 8 draws the line here.
 pub(crate) const AHEAD_MS_MAX: u64 = 10_000;
@@ -72,6 +75,13 @@ pub(crate) struct Node {
 /// What an event lets out.
 pub(crate) type Sends = Vec<(SyncId, Input)>;
 
+/// What a node is, and has let out, that dies in the commit of a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Torn {
+    pub(crate) node: Node,
+    pub(crate) sends: Sends,
+}
+
 impl Node {
     /// A node, up, without links, whose disk has nothing but a ceiling of the clock, and the newest
     /// election of an owner that is not of the instance; both may be zero.
@@ -88,9 +98,18 @@ impl Node {
             let row = OwnerRow { contiguous: Seq::FIRST, stamp: newest };
             disk.apply(Write::OwnerSettled(OwnerId(uuid::Uuid::nil()), row));
         }
+        let mut votes = Orderer::with_rules(Fault::rules(fault), options(id), &disk.recover());
+        if ceiling == Stamp::ZERO {
+            // It runs for a while: its ceiling is ahead of its clock, which one that starts must write first.
+            let (owner, mut fx) = (OwnerId(uuid::Uuid::nil()), Effects::default());
+            let stamp = Lane::new(0).map_or(Stamp::ZERO, |lane| Stamp::at(BEFORE, lane));
+            let row = OwnerRow { contiguous: Seq::FIRST, stamp };
+            votes.step(WALL, Input::OwnerSettled { owner, row }, &mut fx);
+            fx.writes.into_iter().chain(fx.later).for_each(|write| disk.apply(write));
+        }
         Self {
             id,
-            votes: Some(Orderer::with_rules(Fault::rules(fault), options(id), &disk.recover())),
+            votes: Some(votes),
             is_wild,
             disk,
             commits: Commits::default(),
@@ -120,6 +139,18 @@ impl Node {
     /// Election rows, and whether vote rows, that a crash may lose.
     pub(crate) fn waiting(&self) -> (usize, bool) {
         (self.commits.waiting_elections().len(), self.commits.waiting_votes().next().is_some())
+    }
+
+    /// What comes of it when the node dies in the commit of this step: what leaves before that has left, and no row
+    /// of the step is on disk, nor one that waited. Nothing where nothing leaves before.
+    pub(crate) fn torn(&self, event: &Event, fault: Option<Fault>) -> Option<Torn> {
+        let (Event::Input(input), false) = (event, self.is_settled) else { return None };
+        let mut node = self.clone();
+        let mut fx = node.vote(input.clone(), fault)?;
+        let early = node.commits.early(&mut fx);
+        let sends = node.linked(early.into_iter().map(|sent| (sent.to, sent.message)));
+        node.crash(0, false);
+        (!sends.is_empty()).then_some(Torn { node, sends })
     }
 
     /// Advances by one event; what leaves.
@@ -164,7 +195,9 @@ impl Node {
     /// Whether the message is late for ever: see `cluster`.
     pub(crate) fn is_inert(&self, input: &Input) -> bool {
         let segment = match input {
-            Input::PickChallenger { meta, .. } => meta.id,
+            Input::PickChallenger { meta, .. }
+            | Input::ProposeFast { meta, .. }
+            | Input::VoteFast { meta, .. } => meta.id,
             Input::ElectSegment { proposal, .. } | Input::Vote { proposal, .. } => proposal.meta.id,
             Input::Reject { segment, .. } => *segment,
             Input::Resolved { elected } => elected.meta.id,
@@ -201,21 +234,45 @@ impl Node {
         sends
     }
 
-    fn input(&mut self, input: Input, fault: Option<Fault>) -> Sends {
+    /// The step of the vote; nothing where an assertion fails, or the node is down.
+    fn vote(&mut self, input: Input, fault: Option<Fault>) -> Option<Effects> {
         let wall = if self.is_wild { WILD } else { WALL };
-        let Some(votes) = &mut self.votes else { return Sends::new() };
+        let votes = self.votes.as_mut()?;
         let mut fx = Effects::default();
         let stepped = catch_unwind(AssertUnwindSafe(|| votes.step(wall, input, &mut fx)));
         if stepped.is_err() {
             self.feed.has_panicked = true;
             self.votes = None;
-            return Sends::new();
+            return None;
         }
         assert!(fx.later.is_empty(), "nothing is forgotten in the model");
+        let is_early = |message: &Message| match fault {
+            Some(Fault::ReplyBeforeCommit) => true,
+            Some(Fault::FastVoteBeforeCommit) => {
+                matches!(message, Message::Vote(VoteMessage::VoteFast { .. }))
+            }
+            Some(Fault::VoteBeforeCommit) => {
+                matches!(message, Message::Vote(VoteMessage::Vote { .. }))
+            }
+            _ => false,
+        };
+        let early = fx.sends.iter_mut().filter(|sent| is_early(&sent.message));
+        early.for_each(|sent| sent.after = After::Nothing);
         if fault == Some(Fault::ReplyBeforeCommit) {
-            fx.sends.iter_mut().for_each(|sent| sent.after = After::Nothing);
             fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
         }
+        Some(fx)
+    }
+
+    /// What of these goes out on links.
+    fn linked(&self, said: impl Iterator<Item = (SyncId, Message)>) -> Sends {
+        let linked = said.filter(|(to, _)| self.links.contains(to));
+        linked.filter_map(|(to, message)| Some((to, Input::from_peer(self.id, message)?))).collect()
+    }
+
+    fn input(&mut self, input: Input, fault: Option<Fault>) -> Sends {
+        let Some(mut fx) = self.vote(input, fault) else { return Sends::new() };
+        let early = self.commits.early(&mut fx);
         let Ok(left) = self.commits.turn(*CLOCK, fx, false, &mut self.disk);
         let fx = left.expect("the disk has room");
         self.feed.elected.extend(fx.elected.iter().map(|election| election.elected));
@@ -227,11 +284,8 @@ impl Node {
                 (*to, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }))
             })
         });
-        let said = fx.sends.iter().map(|sent| (sent.to, sent.message.clone()));
-        let linked = said.chain(catch_ups).filter(|(to, _)| self.links.contains(to));
-        let sends =
-            linked.filter_map(|(to, message)| Some((to, Input::from_peer(self.id, message)?)));
-        let sends = sends.collect();
+        let said = early.iter().chain(&fx.sends).map(|sent| (sent.to, sent.message.clone()));
+        let sends = self.linked(said.chain(catch_ups));
         self.tell_watermark(fault);
         sends
     }

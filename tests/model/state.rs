@@ -70,6 +70,8 @@ pub(crate) enum Action {
     Crash { node: usize, elections: u8, votes: bool },
     /// A node's wall time is set far ahead, or right again.
     Jump { node: usize },
+    /// A parcel reaches a node that dies in the commit of the step, when something has left already.
+    Tear { node: usize, parcel: Number },
     /// A node starts again.
     Restart { node: usize },
     /// A link comes up, at both ends.

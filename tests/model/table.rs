@@ -19,7 +19,7 @@ use crate::cache;
 use crate::event::{Event, ballot_of};
 use crate::fault::Fault;
 use crate::instance::NODES;
-use crate::node::{Feed, Node};
+use crate::node::{Feed, Node, Sends};
 use crate::verdict::{Verdict, judge};
 
 /// Number of a kept thing.
@@ -86,6 +86,8 @@ pub(crate) struct Outcome {
     /// A vote for a ballot above 0 leaves: with three nodes its sender and its coordinator are a
     /// quorum.
     pub(crate) is_taken_over: bool,
+    /// What comes of it when the node dies in the commit of the step: that node, and what left before.
+    pub(crate) torn: Option<(Number, Arc<[Number]>)>,
     /// The parcel never changes anything any more.
     pub(crate) is_inert: bool,
     /// Nothing changes at the node, and nothing leaves.
@@ -194,6 +196,10 @@ impl Tables {
         }
         let before = self.node(node);
         let event = &self.parcel(parcel).event;
+        let torn = before.torn(event, self.fault).map(|torn| {
+            let sends = self.keep_sends(torn.sends);
+            (self.keep_node(torn.node), sends)
+        });
         let mut next = Node::clone(&before);
         let sends = next.step(event, self.fault);
         let changes_nothing = sends.is_empty() && next == *before;
@@ -206,16 +212,25 @@ impl Tables {
             matches!(input, Input::Vote { .. }) && ballot_of(input) > Ballot(0)
         };
         let is_taken_over = sends.iter().any(is_late_vote);
-        let sends: Arc<[Number]> = sends
-            .into_iter()
-            .map(|(to, input)| self.keep_parcel(to.0.into(), Event::Input(input)))
-            .collect();
+        let sends = self.keep_sends(sends);
         let node_after = self.keep_node(next);
         let sends = (!sends.is_empty()).then_some(sends);
-        let outcome =
-            Outcome { node: node_after, sends, ballot, is_taken_over, is_inert, changes_nothing };
+        let outcome = Outcome {
+            node: node_after,
+            sends,
+            ballot,
+            is_taken_over,
+            torn,
+            is_inert,
+            changes_nothing,
+        };
         write(&self.steps).insert((node, parcel), outcome.clone());
         outcome
+    }
+
+    fn keep_sends(&self, sends: Sends) -> Arc<[Number]> {
+        let parcels = sends.into_iter();
+        parcels.map(|(to, input)| self.keep_parcel(to.0.into(), Event::Input(input))).collect()
     }
 
     /// Judges the feeds of all nodes.

@@ -9,7 +9,7 @@ use vixen_core::wire::StandingRefusal;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::recording::Recorder;
 use vixen_vote::{
-    COMMITS, CommitInput, CommitOutcome, CommitStart, Commits, Effects, Input, ORDERER,
+    COMMITS, CommitInput, CommitOutcome, CommitStart, Commits, Effects, Envelope, Input, ORDERER,
     OrdererStart, Recovered, Standing, VoteOptions, Witness,
 };
 
@@ -44,20 +44,22 @@ impl SyncNode {
         recorder.step(ORDERER, || now_at(now), input, fx, step);
     }
 
-    /// What the steps of a turn owe goes to the commits. What may leave then.
+    /// What the steps of a turn owe goes to the commits, but for what has left before. What may leave then.
     pub(super) fn turn(
         &mut self,
         fx: Effects,
+        early: &[Envelope],
         writes_all: bool,
     ) -> Result<Option<Effects>, StoreError> {
         let input = |wrote| CommitInput::Turn { writes_all, wrote };
-        self.commit(input, |commits, now, disk| commits.turn(now, fx, writes_all, disk))
+        self.commit(input, early, |commits, now, disk| commits.turn(now, fx, writes_all, disk))
     }
 
     /// What found no room is tried once more. What may leave then.
     pub(super) fn try_again(&mut self) -> Result<Option<Effects>, StoreError> {
         self.commit(
             |wrote| CommitInput::GoOn { wrote },
+            &[],
             |commits, now, disk| commits.go_on(now, disk),
         )
     }
@@ -65,6 +67,7 @@ impl SyncNode {
     fn commit(
         &mut self,
         input: impl FnOnce(Option<bool>) -> CommitInput,
+        early: &[Envelope],
         commit: impl FnOnce(
             &mut Commits,
             std::time::Instant,
@@ -79,7 +82,7 @@ impl SyncNode {
         let seen = witness.into_seen();
         let (batch, wrote) =
             (seen.as_ref().map(|(batch, _)| batch), seen.as_ref().map(|(_, w)| *w));
-        let outcome = CommitOutcome { batch, leaves: leaves.as_ref(), refusal: None };
+        let outcome = CommitOutcome { batch, early, leaves: leaves.as_ref(), refusal: None };
         self.committed(now, &input(wrote), outcome);
         Ok(leaves)
     }

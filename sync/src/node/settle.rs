@@ -58,12 +58,16 @@ impl Disk for Writer<'_> {
 
 impl SyncNode {
     /// Does what the steps of a turn owe, and writes all that waits if so asked.
-    pub(super) fn settle(&mut self, fx: Effects, writes_all: bool) -> Result<(), SyncError> {
+    pub(super) fn settle(&mut self, mut fx: Effects, writes_all: bool) -> Result<(), SyncError> {
         self.count(&fx);
+        let (early, commits) = (self.commits.early(&mut fx), self.store.commits());
+        for Envelope { to, message, after: _ } in early.iter().cloned() {
+            self.peers.tell(to, message, commits, &mut self.out);
+        }
         // What was said in the turn depends on no commit, and must not wait for a slow disk: that this node is
         // aside, above all.
         self.deliver();
-        match self.turn(fx, writes_all)? {
+        match self.turn(fx, &early, writes_all)? {
             Some(fx) => self.leave(fx)?,
             None => self.cease(),
         }

@@ -10,10 +10,10 @@ use vixen_core::id::{OwnerId, Seq, Stamp, SyncId};
 use vixen_core::segment::Elected;
 use vixen_core::time::WallTime;
 use vixen_runtime::journal::{JournalId, Sequence};
-use vixen_vote::{OWNER_IDLE_MS, OwnerRow, Recovered, Standing, VoteState, Write};
+use vixen_vote::{OWNER_IDLE_MS, OwnerRow, Recovered, Standing, Write};
 
 use super::rows::Rows;
-use super::{StoreError, decode, encode, keys};
+use super::{StoreError, decode, decode_vote, encode, keys};
 
 mod db_name {
     pub(super) const META: &str = "meta";
@@ -154,7 +154,7 @@ impl Databases {
             self.read_beyond(txn, owner, row.contiguous, &mut recovered)?;
         }
         for row in self.votes.iter(txn)? {
-            recovered.votes.push(decode::<VoteState>(row?.1)?);
+            recovered.votes.push(decode_vote(row?.1)?);
         }
         Ok(recovered)
     }

@@ -29,21 +29,21 @@ use vixen_core::time::UtcDay;
 use vixen_runtime::journal::Journal;
 use vixen_runtime::lmdb::{self, Formats};
 
-use vixen_vote::{Batch, Elections, Recovered, Standing};
+use vixen_vote::{Batch, Elections, Recovered, Standing, VoteState};
 
 pub use error::StoreError;
 
 use crate::metrics::StoreMetrics;
 use databases::Databases;
 use journaled::Journaled;
-use record::Record;
+use record::{Record, VoteBefore};
 use rows::Rows;
 
-/// Versions of all rows; a store of a version that is not read is refused, not guessed at. In version 4 a store may have a
-/// journal.
-const FORMATS: Formats = Formats::new(ROWS, 3);
+/// Versions of all rows; a store of a version that is not read is refused, not guessed at. From version 4 on a store may have
+/// a journal, from 5 on the row of a vote says what was accepted in the fast round.
+const FORMATS: Formats = Formats::new(ROWS, 4);
 /// The version of rows, also in the journal.
-const ROWS: u8 = 4;
+const ROWS: u8 = 5;
 /// Of a new journal: some seconds of commits.
 const JOURNAL_BYTES: u64 = 8 << 20;
 
@@ -355,6 +355,14 @@ impl Elections for Store {
 
 fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {
     postcard::to_stdvec(row).map_err(StoreError::Row)
+}
+
+/// The row of a vote. One that was written before version 5 ends before what was accepted in the fast round.
+fn decode_vote(row: &[u8]) -> Result<VoteState, StoreError> {
+    match postcard::from_bytes(row) {
+        Err(postcard::Error::DeserializeUnexpectedEnd) => decode::<VoteBefore>(row).map(Into::into),
+        vote => vote.map_err(StoreError::Row),
+    }
 }
 
 fn decode<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T, StoreError> {

@@ -210,6 +210,34 @@ fn rows_never_change_their_bytes() {
     wanted.extend_from_slice(uuid::Uuid::from_u128(1).as_bytes());
     wanted.extend_from_slice(&[2, 1, 1, 2, 3]);
     wanted.extend_from_slice(&[4; 16]);
-    wanted.extend_from_slice(&[1, 7, 1, 0, 2, 1, 1, 8, 0]);
+    wanted.extend_from_slice(&[1, 7, 1, 0, 2, 1, 1, 8, 0, 0]);
     assert_eq!(bytes, wanted);
+}
+
+/// Rows of before version 5 end before what was accepted in the fast round.
+#[test]
+fn a_vote_of_version_4_is_one_without_a_fast_round() {
+    let vote = voted(1, 1);
+    let row = postcard::to_stdvec(&vote).expect("encodes");
+    let (last, before) = row.split_last().expect("bytes");
+    assert_eq!((*last, vote.fast), (0, None));
+    assert_eq!(decode_vote(before).expect("reads"), vote);
+    assert_eq!(decode_vote(&row).expect("reads"), vote);
+    assert!(decode_vote(&before[..before.len() - 1]).is_err());
+}
+
+#[test]
+fn a_record_of_version_4_is_read_from_the_journal() {
+    let votes = [Write::Vote(voted(1, 1)), Write::Ceiling(Stamp(9))];
+    let batch = Batch { writes: votes.to_vec(), ..Batch::default() };
+    let record = Record::new(7, &batch, Stamp(3));
+    let bytes = record.encode(Vec::new()).expect("encodes");
+    assert_eq!(Record::decode(&bytes).expect("reads"), record);
+    // The same, without the last field of the vote; the ceiling's row follows it.
+    let vote = encode(&voted(1, 1)).expect("encodes");
+    let ends = bytes.windows(vote.len()).position(|part| part == vote).expect("is there") + vote.len();
+    let before = [&[4], &bytes[1..ends - 1], &bytes[ends..]].concat();
+    assert_eq!(Record::decode(&before).expect("reads"), record);
+    let newer = [&[6], &bytes[1..]].concat();
+    assert!(matches!(Record::decode(&newer), Err(StoreError::RowsVersion(6))));
 }

@@ -37,13 +37,21 @@ pub struct VoteState {
     pub promised: Ballot,
     /// The last value accepted, and its ballot.
     pub accepted: Option<(Ballot, Challenger)>,
+    /// The value accepted in the fast round, which comes before all ballots; its stamp is the draft.
+    pub fast: Option<Challenger>,
 }
 
 impl VoteState {
     /// A segment that was just heard of.
     #[must_use]
     pub const fn new(meta: SegmentMeta) -> Self {
-        Self { meta, draft: None, group: None, promised: Ballot(0), accepted: None }
+        Self { meta, draft: None, group: None, promised: Ballot(0), accepted: None, fast: None }
+    }
+
+    /// Whether nothing was promised, drafted or accepted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.draft.is_none() && self.accepted.is_none() && self.promised == Ballot(0)
     }
 
     /// Whether the last value accepted is one of `ballot`.
@@ -56,9 +64,8 @@ impl VoteState {
     /// as well: ndb nodes that know the outcome do not ask again, and this node answers a higher
     /// ballot only if the segment is eligible here.
     fn count_as_proposed(&mut self) {
-        if self.group.is_none() {
-            self.group = self.accepted.map(|(_, challenger)| challenger.group);
-        }
+        let accepted = self.accepted.map(|(_, challenger)| challenger).or(self.fast);
+        self.group = self.group.or(accepted.map(|challenger| challenger.group));
     }
 }
 
@@ -69,6 +76,8 @@ struct Row {
     vote: VoteState,
     /// Volatile: the highest ballot that was asked for before the segment was eligible here.
     asked: Ballot,
+    /// Volatile: what was promised in the store when this process began.
+    recovered: Option<Ballot>,
 }
 
 /// See the module doc.
@@ -77,6 +86,10 @@ pub(crate) struct Acceptor {
     rules: GoesBy,
     rows: BTreeMap<SegmentId, Row>,
     clock: Clock,
+    /// The watermark is never above it, and no draft is made at or below it: what is elected, accepted at a ballot,
+    /// or was seen before the start. What is accepted in the fast round is not in it before it is
+    /// elected, so that proposals of several homes may come in any order.
+    floor: Stamp,
     watermark: Watermark,
 }
 
@@ -86,10 +99,11 @@ impl Acceptor {
         let row = |vote: &VoteState| {
             let mut vote = *vote;
             vote.count_as_proposed();
-            (vote.meta.id, Row { vote, asked: Ballot(0) })
+            (vote.meta.id, Row { vote, asked: Ballot(0), recovered: Some(vote.promised) })
         };
         let watermark = Watermark::after_restart(votes.iter());
-        let acceptor = Self { rules, rows: votes.iter().map(row).collect(), clock, watermark };
+        let (rows, floor) = (votes.iter().map(row).collect(), clock.value());
+        let acceptor = Self { rules, rows, clock, floor, watermark };
         acceptor.check();
         acceptor
     }
@@ -126,7 +140,7 @@ impl Acceptor {
     /// content where nothing depends on another: as if what was heard of that had been lost on its way.
     /// Whether it is the content here.
     pub(crate) fn hear_of(&mut self, meta: SegmentMeta, is_untold: bool) -> bool {
-        let fresh = Row { vote: VoteState::new(meta), asked: Ballot(0) };
+        let fresh = Row { vote: VoteState::new(meta), asked: Ballot(0), recovered: None };
         let vote = &mut self.rows.entry(meta.id).or_insert(fresh).vote;
         if is_untold && *vote == VoteState::new(vote.meta) {
             vote.meta = meta;
@@ -139,6 +153,18 @@ impl Acceptor {
         if let Some(row) = self.rows.get_mut(&segment) {
             row.vote.group = Some(group);
         }
+    }
+
+    /// A coordinator has counted W nodes of this group.
+    pub(crate) fn take_group(&mut self, segment: SegmentId, group: GroupId) {
+        if let Some(row) = self.rows.get_mut(&segment) {
+            row.vote.group = row.vote.group.or(Some(group));
+        }
+    }
+
+    /// What was promised of the segment in the store when this process began.
+    pub(crate) fn recovered(&self, segment: SegmentId) -> Option<Ballot> {
+        self.rows.get(&segment).and_then(|row| row.recovered)
     }
 
     /// A coordinator asks for a promise that cannot be given yet; the highest so far.
@@ -177,7 +203,23 @@ impl Acceptor {
     /// What it says to the coordinator of a ballot that it has promised.
     pub(crate) fn pick(&self, segment: SegmentId) -> Option<Pick> {
         let vote = self.vote(segment)?;
-        Some(Pick { draft: vote.draft?, group: vote.group?, accepted: vote.accepted })
+        let fast = vote.fast.filter(|_| vote.accepted.is_none());
+        Some(Pick { draft: vote.draft?, group: vote.group?, accepted: vote.accepted, fast })
+    }
+
+    /// The fast round: accepts a value, whose stamp becomes the draft, where it [may](super::Rules::is_open). Its
+    /// row.
+    pub(crate) fn accept_fast(&mut self, segment: SegmentId, value: Challenger) -> Option<Write> {
+        let vote = &mut self.rows.get_mut(&segment)?.vote;
+        if vote.draft.is_none() {
+            self.watermark.hold(value.stamp);
+            vote.draft = Some(value.stamp);
+        }
+        vote.fast = Some(value);
+        vote.count_as_proposed();
+        let vote = *vote;
+        self.clock.raise(self.rules.clock_after_accepting(self.clock.value(), value.stamp));
+        Some(Write::Vote(vote))
     }
 
     /// Phase 2b: accepts a proposal that it [may](super::Rules::may_accept). Its row.
@@ -189,6 +231,7 @@ impl Acceptor {
         vote.count_as_proposed();
         let (vote, stamp) = (*vote, proposal.challenger.stamp);
         self.clock.raise(self.rules.clock_after_accepting(self.clock.value(), stamp));
+        self.floor = self.rules.clock_after_accepting(self.floor, stamp);
         Some(Write::Vote(vote))
     }
 
@@ -196,7 +239,21 @@ impl Acceptor {
     pub(crate) fn settle(&mut self, segment: SegmentId) -> Option<VoteState> {
         let vote = self.rows.remove(&segment)?.vote;
         self.watermark.settle(&vote);
+        if self.watermark.is_free() {
+            // Whoever waits for what was accepted in vain need not wait for the next election.
+            self.floor = self.clock.value();
+        }
         Some(vote)
+    }
+
+    /// Whether no pending draft, and no start, holds the watermark.
+    pub(crate) fn is_free(&self) -> bool {
+        self.watermark.is_free()
+    }
+
+    /// No draft is made at or below it.
+    pub(crate) const fn floor(&self) -> Stamp {
+        self.floor
     }
 
     /// The highest stamp seen or made.
@@ -204,9 +261,15 @@ impl Acceptor {
         self.clock.value()
     }
 
-    /// Sees the stamp of an election.
+    /// Sees a stamp that this node gives.
     pub(crate) fn see(&mut self, stamp: Stamp) {
         self.clock.raise(stamp);
+    }
+
+    /// Sees the stamp of an election.
+    pub(crate) fn pass(&mut self, stamp: Stamp) {
+        self.clock.raise(stamp);
+        self.floor = self.floor.max(stamp);
     }
 
     /// A stamp of this lane above the clock and `floor`, given to nobody until the clock has [seen](Self::see) it.
@@ -221,7 +284,7 @@ impl Acceptor {
 
     /// See [`Orderer::watermark`](super::Orderer::watermark).
     pub(crate) fn watermark(&self) -> Option<Stamp> {
-        self.watermark.at(self.clock.value(), self.rules.0)
+        self.watermark.at(self.floor, self.rules.0)
     }
 
     /// Segments that were pending at the start and are not known elected.
@@ -261,10 +324,28 @@ mod tests {
         let Some(Write::Vote(first)) = acceptor.promise(NOW, segment, Ballot(0)) else {
             panic!("a row")
         };
+        assert_eq!(acceptor.watermark(), Some(Stamp::ZERO), "nothing is elected");
+        acceptor.pass(Stamp::at(NOW.plus_millis(9), Lane::new(2).expect("a lane")));
         assert_eq!(acceptor.watermark(), first.draft.map(Stamp::just_below));
         assert_eq!(acceptor.promise(NOW, segment, Ballot(0)), None, "nothing changes");
         let second = VoteState { promised: Ballot(2), ..first };
         assert_eq!(acceptor.promise(NOW, segment, Ballot(2)), Some(Write::Vote(second)));
+    }
+
+    #[test]
+    fn the_watermark_is_the_last_election_until_nothing_is_pending() {
+        let (mut acceptor, at) =
+            (acceptor(&[]), |ms| Stamp::at(NOW.plus_millis(ms), Lane::new(2).expect("a lane")));
+        for (seq, ms) in [(1, 5), (2, 9)] {
+            acceptor.hear_of(meta(1, seq), true);
+            let value = Challenger { stamp: at(ms), group: GroupId(0) };
+            assert!(acceptor.accept_fast(meta(1, seq).id, value).is_some());
+        }
+        acceptor.pass(at(5));
+        acceptor.settle(meta(1, 1).id);
+        assert_eq!((acceptor.clock(), acceptor.watermark()), (at(9), Some(at(5))));
+        acceptor.settle(meta(1, 2).id);
+        assert_eq!(acceptor.watermark(), Some(at(9)), "elected or not");
     }
 
     #[test]
@@ -302,7 +383,7 @@ mod tests {
         };
         let meta_bytes =
             [&[16][..], &[0; 14], &[1, 2, 0xac, 2, 5, 2, 3, 0xc8, 1], &[7; 16]].concat();
-        let fresh = [&meta_bytes[..], &[0, 0, 0, 0]].concat();
+        let fresh = [&meta_bytes[..], &[0, 0, 0, 0, 0]].concat();
         assert_eq!(postcard::to_stdvec(&VoteState::new(meta)), Ok(fresh));
         let challenger = Challenger { stamp: Stamp(9), group: GroupId(1) };
         let vote = VoteState {
@@ -311,8 +392,9 @@ mod tests {
             group: Some(GroupId(1)),
             promised: Ballot(2),
             accepted: Some((Ballot(1), challenger)),
+            fast: Some(Challenger { stamp: Stamp(8), group: GroupId(1) }),
         };
-        let voted = [&meta_bytes[..], &[1, 8, 1, 1, 2, 1, 1, 9, 1]].concat();
+        let voted = [&meta_bytes[..], &[1, 8, 1, 1, 2, 1, 1, 9, 1, 1, 8, 1]].concat();
         assert_eq!(postcard::to_stdvec(&vote), Ok(voted));
         let elected = [&meta_bytes[..], &[9, 1]].concat();
         assert_eq!(postcard::to_stdvec(&Elected { meta, challenger }), Ok(elected));

@@ -23,6 +23,8 @@ pub(crate) struct Round {
     pub(crate) picks: BTreeMap<SyncId, Pick>,
     /// The highest promise that a ballot of this node was refused for.
     outbid: Ballot,
+    /// It waits for no more picks than it needs.
+    is_late: bool,
 }
 
 /// What a quorum's picks come to.
@@ -68,6 +70,22 @@ impl Coordinator {
         true
     }
 
+    /// The segment has waited long enough for the votes of all in the fast round.
+    pub(crate) fn hurry(&mut self, segment: SegmentId) {
+        if let Some(round) = self.rounds.get_mut(&segment) {
+            round.is_late = true;
+        }
+    }
+
+    /// Whether the fast round, in which this node has accepted `value`, may still elect: all that have said
+    /// their pick have accepted it as well, and it is not too late.
+    pub(crate) fn may_be_unanimous(&self, segment: SegmentId, value: Challenger) -> bool {
+        self.round(segment).is_none_or(|round| {
+            let mut picks = round.picks.values();
+            !round.is_late && picks.all(|pick| pick.fast == Some(value))
+        })
+    }
+
     /// A node has refused a ballot of this one for a higher promise.
     pub(crate) fn refuse(&mut self, segment: SegmentId, promised: Ballot) {
         if promised > self.outbid(segment) {
@@ -103,7 +121,7 @@ impl Coordinator {
     /// segment is elected at `floor`.
     pub(crate) fn choose(&self, mut picks: Vec<Pick>, quorum: usize, floor: Stamp) -> Choice {
         assert!(picks.len() >= quorum, "P2c: a value follows from a quorum's picks");
-        if let Some(adopted) = self.rules.adopted(&picks) {
+        if let Some(adopted) = self.rules.adopted(&picks, quorum) {
             return Choice::Value(adopted);
         }
         picks.sort_unstable_by_key(|pick| pick.draft);
@@ -127,7 +145,7 @@ mod tests {
     use crate::rules::Proven;
 
     fn pick(draft: u64) -> Pick {
-        Pick { draft: Stamp(draft), group: GroupId(0), accepted: None }
+        Pick { draft: Stamp(draft), group: GroupId(0), accepted: None, fast: None }
     }
 
     fn coordinator() -> Coordinator {

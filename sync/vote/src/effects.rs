@@ -17,6 +17,8 @@ pub enum After {
     Nothing,
     /// The row of this segment's vote, as it was left last.
     Vote(SegmentId),
+    /// The same row, as it was before it was written last.
+    Promise(SegmentId),
     /// The clock's ceiling.
     Clock,
     /// Everything that was written so far.

@@ -1,6 +1,9 @@
-//! Learner: counts who has accepted what. What q nodes accepted at one ballot is elected.
+//! Learner: counts who has accepted what. What q nodes accepted at one ballot is elected, and what all accepted
+//! in the fast round.
 //!
-//! Source: Lamport, *Paxos Made Simple* (2001), §2.3; rule 5. Every node learns from the votes of all.
+//! Source: Lamport, *Paxos Made Simple* (2001), §2.3; rule 5. Every node learns from the votes of all. Votes of the
+//! fast round are counted by value: a home that lost its row in a crash may have proposed two there, and
+//! never voted for the first.
 //!
 //! Invariant:
 //! - L1: the votes of one ballot that are counted are for one value.
@@ -36,11 +39,12 @@ pub(crate) enum Counted {
 pub(crate) struct Learner {
     rules: GoesBy,
     tallies: BTreeMap<SegmentId, BTreeMap<Ballot, Tally>>,
+    fast: BTreeMap<SegmentId, BTreeMap<Challenger, NodeSet>>,
 }
 
 impl Learner {
     pub(crate) const fn new(rules: GoesBy) -> Self {
-        Self { rules, tallies: BTreeMap::new() }
+        Self { rules, tallies: BTreeMap::new(), fast: BTreeMap::new() }
     }
 
     /// Counts the acceptance of a node.
@@ -59,6 +63,28 @@ impl Learner {
         }
     }
 
+    /// Counts the acceptance of a node in the fast round.
+    pub(crate) fn count_fast(
+        &mut self,
+        from: SyncId,
+        segment: SegmentId,
+        value: Challenger,
+        members: usize,
+    ) -> Counted {
+        let voters = self.fast.entry(segment).or_default().entry(value).or_default();
+        voters.insert(from.0);
+        match self.rules.elects_fast(voters.len(), members) {
+            true => Counted::Elected(*voters),
+            false => Counted::Waits,
+        }
+    }
+
+    /// Who voted for this value of the segment in the fast round.
+    pub(crate) fn fast_voters(&self, segment: SegmentId, value: Challenger) -> NodeSet {
+        let voters = self.fast.get(&segment).and_then(|values| values.get(&value));
+        voters.copied().unwrap_or_default()
+    }
+
     /// Who voted for the segment at a ballot.
     pub(crate) fn voters(&self, segment: SegmentId, ballot: Ballot) -> NodeSet {
         let tally = self.tallies.get(&segment).and_then(|ballots| ballots.get(&ballot));
@@ -67,12 +93,13 @@ impl Learner {
 
     /// Whether anybody voted for the segment.
     pub(crate) fn has_votes(&self, segment: SegmentId) -> bool {
-        self.tallies.contains_key(&segment)
+        self.tallies.contains_key(&segment) || self.fast.contains_key(&segment)
     }
 
     /// The segment is pending no more.
     pub(crate) fn settle(&mut self, segment: SegmentId) {
         self.tallies.remove(&segment);
+        self.fast.remove(&segment);
     }
 }
 
@@ -95,6 +122,18 @@ mod tests {
         assert_eq!(learner.count(SyncId(1), &proposal(1, 5), 2), Counted::Waits);
         assert_eq!(learner.count(SyncId(1), &proposal(1, 5), 2), Counted::Waits, "said again");
         assert!(matches!(learner.count(SyncId(2), &proposal(1, 5), 2), Counted::Elected(_)));
+    }
+
+    #[test]
+    fn the_fast_round_needs_all_for_one_value() {
+        let (mut learner, segment) = (Learner::new(GoesBy(&Proven)), meta(1, 1).id);
+        let value = |stamp| Challenger { stamp: Stamp(stamp), group: GroupId(0) };
+        let mut count = |from, stamp| learner.count_fast(SyncId(from), segment, value(stamp), 3);
+        assert_eq!(count(0, 5), Counted::Waits);
+        assert_eq!(count(1, 5), Counted::Waits);
+        assert_eq!(count(2, 4), Counted::Waits, "of an earlier proposal");
+        assert_eq!(count(1, 5), Counted::Waits, "said again");
+        assert!(matches!(count(2, 5), Counted::Elected(_)));
     }
 
     #[test]

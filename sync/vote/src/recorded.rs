@@ -11,7 +11,8 @@ use vixen_core::recording::{self, Machine, Now, PlayError, Played, Player, Tell,
 use vixen_core::wire::StandingRefusal;
 
 use super::{
-    Batch, Commits, Disk, Effects, Input, Orderer, Recovered, Standing, Standings, VoteOptions,
+    Batch, Commits, Disk, Effects, Envelope, Input, Orderer, Recovered, Standing, Standings,
+    VoteOptions,
 };
 
 /// Number of the vote in a recording.
@@ -129,6 +130,8 @@ pub enum CommitInput {
 pub struct CommitOutcome<'a> {
     /// What the disk was to write.
     pub batch: Option<&'a Batch>,
+    /// What has left before the commit.
+    pub early: &'a [Envelope],
     /// What may leave now; `None` where it is held for want of room.
     pub leaves: Option<&'a Effects>,
     /// The peer is refused.
@@ -137,7 +140,8 @@ pub struct CommitOutcome<'a> {
 
 impl Tell for CommitOutcome<'_> {
     fn tell(&self, told: &mut dyn FnMut(&'static str, &dyn Debug)) {
-        let Self { batch, leaves, refusal } = self;
+        let Self { batch, early, leaves, refusal } = self;
+        tell_all("send early", early, told);
         batch.iter().for_each(|batch| told("commit", batch));
         leaves.iter().for_each(|leaves| leaves.tell(told));
         refusal.iter().for_each(|refusal| told("refuse", refusal));
@@ -216,10 +220,11 @@ impl VotePlayer {
         told.input(COMMITS_NAME, &input);
         // A disk that was not asked, and is asked now, is told of by what it is to write.
         let disk = |wrote: Option<bool>| Witness::new(Said(wrote.unwrap_or(true)), true);
-        let (mut leaves, mut seen, mut refusal) = (None, None, None);
+        let (mut early, mut leaves, mut seen, mut refusal) = (Vec::new(), None, None, None);
         match input {
             CommitInput::Turn { writes_all, wrote } => {
-                let (owed, mut disk) = (std::mem::take(&mut self.owed), disk(wrote));
+                let (mut owed, mut disk) = (std::mem::take(&mut self.owed), disk(wrote));
+                early = commits.early(&mut owed);
                 let Ok(left) = commits.turn(now.instant, owed, writes_all, &mut disk);
                 (leaves, seen) = (left, disk.into_seen());
             }
@@ -234,7 +239,7 @@ impl VotePlayer {
             }
         }
         let batch = seen.as_ref().map(|(batch, _)| batch);
-        let outcome = CommitOutcome { batch, leaves: leaves.as_ref(), refusal };
+        let outcome = CommitOutcome { batch, early: &early, leaves: leaves.as_ref(), refusal };
         outcome.tell(&mut |kind, effect| told.effect(kind, effect));
         Ok(())
     }

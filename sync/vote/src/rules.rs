@@ -24,6 +24,8 @@ pub struct Pick {
     pub group: GroupId,
     /// The last value it accepted, and its ballot.
     pub accepted: Option<(Ballot, Challenger)>,
+    /// What it accepted in the fast round, where it has accepted nothing since.
+    pub fast: Option<Challenger>,
 }
 
 impl Pick {
@@ -58,17 +60,54 @@ pub trait Rules: fmt::Debug + Sync {
         clock.max(accepted)
     }
 
+    /// The fast round, the home: whether it may propose there, where a ballot of another was `asked` for. It has
+    /// done nothing about the segment yet.
+    fn may_propose_fast(&self, row: &VoteState, asked: Ballot) -> bool {
+        row.is_empty() && asked == Ballot(0)
+    }
+
+    /// The fast round, the acceptor: whether its row is what unanimity stands on. One that has promised,
+    /// drafted or accepted anything may be one of a quorum that another value follows from.
+    fn is_open(&self, row: &VoteState) -> bool {
+        row.is_empty()
+    }
+
+    /// The fast round, the acceptor: whether this stamp may be the draft of a node that has promised to make none at
+    /// or below `floor`. Its clock may be past the stamp.
+    fn may_draft(&self, floor: Stamp, stamp: Stamp) -> bool {
+        stamp > floor
+    }
+
+    /// The fast round, the learner: whether the votes of so many nodes for one value elect: all. With less, who
+    /// recovers could not tell what was elected from what a reader has passed.
+    fn elects_fast(&self, voters: usize, members: usize) -> bool {
+        voters >= members
+    }
+
+    /// Rule 3: whether a coordinator may begin to propose at `ballot`, its own, where its store had a promise of
+    /// `recovered` at the start of this process: it may have proposed there before, and not have got to
+    /// write it.
+    fn may_use(&self, ballot: Ballot, recovered: Option<Ballot>) -> bool {
+        recovered.is_none_or(|recovered| ballot > recovered)
+    }
+
     /// Rule 3: whether a coordinator with this row may propose at `ballot`, which is its own: once.
     /// It accepts what it proposes, so its row tells.
     fn may_propose(&self, row: &VoteState, ballot: Ballot) -> bool {
         row.promised <= ballot && !row.has_accepted_at(ballot)
     }
 
-    /// Rule 4: the value that must be proposed again, of what a quorum has accepted. *Paxos Made
-    /// Simple*, P2c.
-    fn adopted(&self, picks: &[Pick]) -> Option<Challenger> {
+    /// Rule 4: the value that must be proposed again, of what a quorum or more has accepted: that of the highest
+    /// ballot (*Paxos Made Simple*, P2c); else, of the fast round, what a quorum of them has accepted. One that has
+    /// not will never do so, and without it nothing is elected there.
+    fn adopted(&self, picks: &[Pick], quorum: usize) -> Option<Challenger> {
         let accepted = picks.iter().filter_map(|pick| pick.accepted);
-        accepted.max_by_key(|(ballot, _)| *ballot).map(|(_, challenger)| challenger)
+        let highest = accepted.max_by_key(|(ballot, _)| *ballot).map(|(_, challenger)| challenger);
+        highest.or_else(|| {
+            let votes =
+                |value: &Challenger| picks.iter().filter(|pick| pick.fast == Some(*value)).count();
+            picks.iter().filter_map(|pick| pick.fast).find(|value| votes(value) >= quorum)
+        })
     }
 
     /// Rule 4 where nothing was accepted: the highest of the q lowest drafts, of which there are
@@ -89,8 +128,8 @@ pub trait Rules: fmt::Debug + Sync {
     }
 
     /// Rule 7: what the feeds may be promised.
-    fn watermark(&self, clock: Stamp, lowest_draft: Option<Stamp>) -> Stamp {
-        lowest_draft.map_or(clock, Stamp::just_below)
+    fn watermark(&self, floor: Stamp, lowest_draft: Option<Stamp>) -> Stamp {
+        lowest_draft.map_or(floor, |draft| draft.just_below().min(floor))
     }
 
     /// Rule 8: whether a stamp may be used that is ahead of wall time by more than the bound, or is
@@ -149,14 +188,33 @@ mod tests {
         let group = GroupId(0);
         let accepted = accepted
             .map(|(ballot, stamp)| (Ballot(ballot), Challenger { stamp: Stamp(stamp), group }));
-        Pick { draft: Stamp(draft), group, accepted }
+        Pick { draft: Stamp(draft), group, accepted, fast: None }
     }
 
     #[test]
     fn the_value_of_the_highest_ballot_is_adopted() {
         let picks = [pick(9, Some((1, 40))), pick(7, None), pick(8, Some((2, 30)))];
-        assert_eq!(Proven.adopted(&picks).map(|value| value.stamp), Some(Stamp(30)));
-        assert_eq!(Proven.adopted(&[pick(9, None), pick(7, None)]), None);
+        assert_eq!(Proven.adopted(&picks, 2).map(|value| value.stamp), Some(Stamp(30)));
+        assert_eq!(Proven.adopted(&[pick(9, None), pick(7, None)], 2), None);
+    }
+
+    #[test]
+    fn of_the_fast_round_only_what_a_quorum_of_picks_has_is_adopted() {
+        let fast = |stamp: u64| {
+            let value = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
+            Pick { fast: Some(value), ..pick(stamp, None) }
+        };
+        let adopted = |picks: &[Pick]| Proven.adopted(picks, 2).map(|value| value.stamp.0);
+        assert_eq!(adopted(&[fast(5), pick(7, None)]), None);
+        assert_eq!(adopted(&[fast(5), fast(6)]), None, "two values of a home that was restarted");
+        assert_eq!(adopted(&[pick(7, None), fast(5), fast(5)]), Some(5));
+        assert_eq!(adopted(&[fast(5), fast(5), pick(7, Some((0, 9)))]), Some(9));
+    }
+
+    #[test]
+    fn ballots_that_a_store_has_are_not_used_again() {
+        assert!(Proven.may_use(Ballot(0), None) && Proven.may_use(Ballot(3), Some(Ballot(0))));
+        assert!(!Proven.may_use(Ballot(0), Some(Ballot(0))));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Watermark: what this node can promise to readers (rule 7).
 //!
 //! ```text
-//! stamps ----o--------x----------x-------|------>      o elected and told, x drafts of pending segments
-//!                    ^ watermark         clock
+//! stamps --------x-----o----x-------|------>      o elected and told, x drafts of pending segments
+//!               ^      floor       clock
+//!               watermark
 //! ```
 //! Source: Enes et al., *Efficient Replication via Timestamp Stability* (2021): a process promises not to
 //! use timestamps below a bound. Here a pending draft holds the bound back.
@@ -38,7 +39,7 @@ impl Watermark {
         watermark
     }
 
-    /// A draft is made: above the clock, so above every watermark so far (V3).
+    /// A draft is made: above the floor, so above every watermark so far (V3).
     pub(crate) fn hold(&mut self, draft: Stamp) {
         let is_new = self.drafts.insert(draft);
         assert!(is_new, "V2: a draft belongs to one segment");
@@ -58,9 +59,14 @@ impl Watermark {
         self.unsettled.len()
     }
 
-    /// The promise of a node whose clock is there.
-    pub(crate) fn at(&self, clock: Stamp, rules: &dyn Rules) -> Option<Stamp> {
-        self.unsettled.is_empty().then(|| rules.watermark(clock, self.drafts.first().copied()))
+    /// The promise of a node that makes no draft at or below `floor` any more.
+    pub(crate) fn at(&self, floor: Stamp, rules: &dyn Rules) -> Option<Stamp> {
+        self.unsettled.is_empty().then(|| rules.watermark(floor, self.drafts.first().copied()))
+    }
+
+    /// Whether nothing holds it.
+    pub(crate) fn is_free(&self) -> bool {
+        self.drafts.is_empty() && self.unsettled.is_empty()
     }
 
     /// Asserts V2 of all rows.

@@ -31,11 +31,25 @@ pub enum Mutation {
     WallTimeOnly,
     /// O1: an owner that is not remembered is taken for a new one.
     ForgottenOwnerIsNew,
+    /// The fast round: a stamp is accepted that the watermark, or an election, has passed.
+    FastBelowFloor,
+    /// The fast round: a value is accepted though something was promised or drafted before.
+    FastOverRow,
+    /// The fast round: the home proposes though it has promised another's ballot, and drafted.
+    FastAfterPromise,
+    /// The fast round: a quorum elects.
+    FastByQuorum,
+    /// The fast round: all but one elect.
+    FastByAllButOne,
+    /// Rule 4: what one node has accepted in the fast round is adopted.
+    FastAdoptedFromOne,
+    /// Rule 3: a ballot is used again after a restart that lost what was proposed there.
+    BallotUsedAgain,
 }
 
 impl Mutation {
     /// All, by the names of the command line.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 18] = [
         ("minimum-of-drafts", Self::MinimumOfDrafts),
         ("recovery-ignores-accepted", Self::RecoveryIgnoresAccepted),
         ("two-values-one-ballot", Self::TwoValuesOneBallot),
@@ -47,6 +61,13 @@ impl Mutation {
         ("reach-leaps", Self::ReachLeaps),
         ("wall-time-only", Self::WallTimeOnly),
         ("forgotten-owner-is-new", Self::ForgottenOwnerIsNew),
+        ("fast-below-floor", Self::FastBelowFloor),
+        ("fast-over-row", Self::FastOverRow),
+        ("fast-after-promise", Self::FastAfterPromise),
+        ("fast-by-quorum", Self::FastByQuorum),
+        ("fast-by-all-but-one", Self::FastByAllButOne),
+        ("fast-adopted-from-one", Self::FastAdoptedFromOne),
+        ("ballot-used-again", Self::BallotUsedAgain),
     ];
 
     /// The rules with this one broken.
@@ -64,6 +85,13 @@ impl Mutation {
             Self::ReachLeaps => &ReachLeaps,
             Self::WallTimeOnly => &WallTimeOnly,
             Self::ForgottenOwnerIsNew => &ForgottenOwnerIsNew,
+            Self::FastBelowFloor => &FastBelowFloor,
+            Self::FastOverRow => &FastOverRow,
+            Self::FastAfterPromise => &FastAfterPromise,
+            Self::FastByQuorum => &FastByQuorum,
+            Self::FastByAllButOne => &FastByAllButOne,
+            Self::FastAdoptedFromOne => &FastAdoptedFromOne,
+            Self::BallotUsedAgain => &BallotUsedAgain,
         }
     }
 
@@ -87,7 +115,7 @@ impl Rules for MinimumOfDrafts {
 struct RecoveryIgnoresAccepted;
 
 impl Rules for RecoveryIgnoresAccepted {
-    fn adopted(&self, _: &[Pick]) -> Option<Challenger> {
+    fn adopted(&self, _: &[Pick], _: usize) -> Option<Challenger> {
         None
     }
 }
@@ -170,5 +198,69 @@ struct ForgottenOwnerIsNew;
 impl Rules for ForgottenOwnerIsNew {
     fn may_be_forgotten(&self, _: WallTime, _: WallTime) -> bool {
         false
+    }
+}
+
+#[derive(Debug)]
+struct FastBelowFloor;
+
+impl Rules for FastBelowFloor {
+    fn may_draft(&self, _: Stamp, _: Stamp) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct FastOverRow;
+
+impl Rules for FastOverRow {
+    fn is_open(&self, row: &VoteState) -> bool {
+        row.accepted.is_none() && row.fast.is_none()
+    }
+}
+
+#[derive(Debug)]
+struct FastAfterPromise;
+
+impl Rules for FastAfterPromise {
+    fn may_propose_fast(&self, row: &VoteState, _: Ballot) -> bool {
+        row.accepted.is_none() && row.fast.is_none()
+    }
+}
+
+#[derive(Debug)]
+struct FastByQuorum;
+
+impl Rules for FastByQuorum {
+    fn elects_fast(&self, voters: usize, members: usize) -> bool {
+        voters > members / 2
+    }
+}
+
+#[derive(Debug)]
+struct FastByAllButOne;
+
+impl Rules for FastByAllButOne {
+    fn elects_fast(&self, voters: usize, members: usize) -> bool {
+        voters + 1 >= members
+    }
+}
+
+#[derive(Debug)]
+struct FastAdoptedFromOne;
+
+impl Rules for FastAdoptedFromOne {
+    fn adopted(&self, picks: &[Pick], quorum: usize) -> Option<Challenger> {
+        let fast = || picks.iter().find_map(|pick| pick.fast);
+        Proven.adopted(picks, quorum).or_else(fast)
+    }
+}
+
+#[derive(Debug)]
+struct BallotUsedAgain;
+
+impl Rules for BallotUsedAgain {
+    fn may_use(&self, _: Ballot, _: Option<Ballot>) -> bool {
+        true
     }
 }

@@ -106,7 +106,10 @@ fn has_no_seq(message: &Message) -> bool {
         Message::Publish(PublishMessage::AdvanceSegmentOver { meta })
         | Message::Draft(DraftMessage::GenerateDraft { meta })
         | Message::Vote(
-            VoteMessage::PickChallenger { meta, .. } | VoteMessage::Prepare { meta, .. },
+            VoteMessage::PickChallenger { meta, .. }
+            | VoteMessage::Prepare { meta, .. }
+            | VoteMessage::ProposeFast { meta, .. }
+            | VoteMessage::VoteFast { meta, .. },
         ) => is_none(&meta.id),
         Message::Vote(VoteMessage::ElectSegment { proposal } | VoteMessage::Vote { proposal }) => {
             is_none(&proposal.meta.id)

@@ -52,13 +52,11 @@ impl Dialect {
     #[must_use]
     pub const fn versions(self) -> Versions {
         match self {
-            Self::Node
-            | Self::Publish
-            | Self::Draft
-            | Self::Vote
-            | Self::Feed
-            | Self::Read
-            | Self::Replica => Versions::new(1, 1),
+            // ELECT_SEGMENT of version 1 was a vote: who counts it as one must not be told it before it is durable.
+            Self::Vote => Versions::new(2, 2),
+            Self::Node | Self::Publish | Self::Draft | Self::Feed | Self::Read | Self::Replica => {
+                Versions::new(1, 1)
+            }
         }
     }
 

@@ -24,7 +24,8 @@ pub enum VoteMessage {
         /// What it accepted at the highest ballot, if anything.
         accepted: Option<(Ballot, Challenger)>,
     },
-    /// coordinator → sync: stage two, accept this. It is also the coordinator's own vote.
+    /// coordinator → sync: stage two, accept this. It may leave before the coordinator's own acceptance is
+    /// durable, so it is no vote.
     ElectSegment {
         /// The value and its ballot.
         proposal: Proposal,
@@ -34,11 +35,11 @@ pub enum VoteMessage {
         /// The value and its ballot.
         proposal: Proposal,
     },
-    /// sync → sync: a higher ballot begins; promise it and say what you accepted.
+    /// coordinator → sync: a ballot begins; promise it and say what you accepted.
     Prepare {
         /// The segment.
         meta: SegmentMeta,
-        /// The ballot, above 0.
+        /// The ballot.
         ballot: Ballot,
     },
     /// sync → coordinator: promised to a higher ballot already.
@@ -99,6 +100,24 @@ pub enum VoteMessage {
         /// Where its clock is, durably.
         stamp: Stamp,
     },
+    /// home → sync: the fast round. Accept this if nothing else is known of the segment and the stamp is above your
+    /// clock; in any case it is the PREPARE of ballot 0. It leaves before anything of it is durable.
+    ProposeFast {
+        /// The segment.
+        meta: SegmentMeta,
+        /// The value.
+        challenger: Challenger,
+    },
+    /// sync → sync: this node has accepted the value in the fast round, durably, and nothing since: its vote there,
+    /// and its answer to the coordinator of `ballot`.
+    VoteFast {
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot promised.
+        ballot: Ballot,
+        /// The value; its stamp is the node's draft.
+        challenger: Challenger,
+    },
 }
 
 impl VoteMessage {
@@ -118,6 +137,8 @@ impl VoteMessage {
             Self::OwnerSettled { .. } => "owner_settled",
             Self::OwnerForgotten { .. } => "owner_forgotten",
             Self::SyncClock { .. } => "sync_clock",
+            Self::ProposeFast { .. } => "propose_fast",
+            Self::VoteFast { .. } => "vote_fast",
         }
     }
 
@@ -135,7 +156,9 @@ impl VoteMessage {
             | Self::SyncAside { .. }
             | Self::OwnerSettled { .. }
             | Self::OwnerForgotten { .. }
-            | Self::SyncClock { .. } => 0,
+            | Self::SyncClock { .. }
+            | Self::ProposeFast { .. }
+            | Self::VoteFast { .. } => 0,
         }
     }
 }

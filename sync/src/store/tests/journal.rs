@@ -96,7 +96,7 @@ fn a_store_of_the_version_before_gets_a_journal() {
     let mut store = open(dir.path(), false).expect("opens");
     commit(&mut store, [Write::Vote(voted(1, 1))]);
     let mut txn = store.databases.env.write_txn().expect("begins");
-    store.databases.meta.put(&mut txn, b"format", &[3]).expect("puts");
+    store.databases.meta.put(&mut txn, b"format", &[4]).expect("puts");
     txn.commit().expect("commits");
     // As one leaves it that was killed while it made its journal.
     std::fs::write(dir.path().join(JOURNAL_FILE), b"").expect("writes");
@@ -241,11 +241,11 @@ fn records_never_change_their_bytes() {
     let record = Record::new(7, &batch, Stamp(5));
     let bytes = record.encode(Vec::new()).expect("encodes");
     assert_eq!(Record::decode(&bytes).expect("decodes"), record);
-    assert!(matches!(Record::decode(&[5, 0]), Err(StoreError::RowsVersion(5))));
+    assert!(matches!(Record::decode(&[6, 0]), Err(StoreError::RowsVersion(6))));
     let owner = [&[16][..], owner.0.as_bytes()].concat();
     let rows = [encode(&voted(1, 2)), encode(&elected(1, 1, 10))].map(|row| row.expect("encodes"));
     let wanted = [
-        &[4, 7, 5, 0][..],
+        &[5, 7, 5, 0][..],
         &rows[0],
         &[1, 172, 2, 2],
         &rows[1],

@@ -17,6 +17,8 @@
 //!
 //! The driver, the simulation and the model checker run this code; each brings its [`Disk`].
 //!
+//! What depends on no row that waits may leave before the turn's commit ([`Commits::early`]).
+//!
 //! Invariant:
 //! - W1: nothing leaves before what it depends on is durable.
 
@@ -29,7 +31,7 @@ use vixen_core::segment::Elected;
 use vixen_core::wire::StandingRefusal;
 
 use super::acceptor::VoteState;
-use super::effects::{After, Effects, Write};
+use super::effects::{After, Effects, Envelope, Write};
 use super::peers::{Standing, Standings};
 
 /// Rows that nothing sent depends on wait at most this long for a commit that is needed anyway.
@@ -106,6 +108,34 @@ impl Commits {
         Self { standings, is_uncounted: !is_counted, ..Self::default() }
     }
 
+    /// Takes out what may leave before the turn ends, since its rows are none that it depends on: above all a
+    /// proposal, so that its coordinator and the others write at the same time. Nothing while a ceiling, or what is
+    /// remembered of peers or owners, is to be written, on which all may depend.
+    pub fn early(&self, fx: &mut Effects) -> Vec<Envelope> {
+        let has_ceiling = fx.writes.iter().any(|write| matches!(write, Write::Ceiling(_)));
+        if self.ceiling.is_some() || has_ceiling || self.is_urgent(fx) {
+            return Vec::new();
+        }
+        let (writes, votes) = (&fx.writes, &self.votes);
+        let rows = |segment: SegmentId| {
+            let of_turn = writes
+                .iter()
+                .filter(|write| matches!(write, Write::Vote(vote) if vote.meta.id == segment));
+            of_turn.count() + usize::from(votes.contains_key(&segment))
+        };
+        let may_leave = |sent: &Envelope| match sent.after {
+            After::Nothing | After::Clock => true,
+            After::Vote(segment) => rows(segment) == 0,
+            // The last of these is what it was before.
+            After::Promise(segment) => !votes.contains_key(&segment) && rows(segment) <= 1,
+            After::All => writes.is_empty() && votes.is_empty(),
+        };
+        let (early, later) =
+            std::mem::take(&mut fx.sends).into_iter().partition::<Vec<_>, _>(may_leave);
+        fx.sends = later;
+        early
+    }
+
     /// Does what the steps of a turn owe to the disk: their rows wait, or are written because something
     /// waits for them, or because all is to be written. What may leave then; nothing when there is no
     /// room, and it is held until [`go_on`](Self::go_on).
@@ -176,15 +206,20 @@ impl Commits {
     /// What must be written now.
     fn due(&self, now: Instant, fx: &Effects, writes_all: bool) -> Option<Scope> {
         let is_overdue = self.due_at().is_some_and(|due| due <= now);
-        // A refusal is for good: none may leave while a crash can bring the owner back.
-        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
-        // A peer's vote counts from its first word on: its store must be remembered by then.
-        let is_urgent = self.is_uncounted || self.standings.has_stranger() || forgets;
+        let is_urgent = self.is_urgent(fx);
         let is_many = self.elections.len() >= ELECTIONS_MAX;
         if (writes_all || is_overdue || is_urgent || is_many) && self.has_rows(fx) {
             return Some(Scope::All);
         }
         (self.is_awaited(fx) || self.trimmed_to.is_some()).then_some(Scope::Votes)
+    }
+
+    /// Whether something is to be on disk before anything leaves.
+    fn is_urgent(&self, fx: &Effects) -> bool {
+        // A refusal is for good: none may leave while a crash can bring the owner back.
+        let forgets = fx.later.iter().any(|write| matches!(write, Write::DropOwner(_)));
+        // A peer's vote counts from its first word on: its store must be remembered by then.
+        self.is_uncounted || self.standings.has_stranger() || forgets
     }
 
     /// Whether something that leaves depends on a row that is not on disk. The watermark, which
@@ -198,7 +233,7 @@ impl Commits {
     fn is_waiting(&self, after: After) -> bool {
         match after {
             After::Nothing => false,
-            After::Vote(segment) => self.votes.contains_key(&segment),
+            After::Vote(segment) | After::Promise(segment) => self.votes.contains_key(&segment),
             After::Clock => self.ceiling.is_some(),
             After::All => !self.votes.is_empty() || self.ceiling.is_some(),
         }

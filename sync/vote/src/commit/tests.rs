@@ -147,3 +147,27 @@ fn a_stranger_is_remembered_before_anything_is_said_to_it() {
     let Ok(_left) = commits.turn(now, Effects::default(), false, &mut disk);
     assert_eq!(disk.batches.len(), 1);
 }
+
+/// What leaves before the commit of a turn that owes this, by its place among the sends.
+fn early(commits: &Commits, writes: Vec<Write>, afters: &[After]) -> Vec<usize> {
+    let numbered =
+        afters.iter().zip(1..).map(|(after, at)| Envelope { to: SyncId(at), ..send(*after) });
+    let mut fx = Effects { writes, sends: numbered.collect(), ..Effects::default() };
+    let early = commits.early(&mut fx);
+    assert_eq!(early.len() + fx.sends.len(), afters.len());
+    early.iter().map(|sent| usize::from(sent.to.0) - 1).collect()
+}
+
+#[test]
+fn what_rests_on_no_row_of_the_turn_leaves_before_its_commit() {
+    let (mut commits, now) = (Commits::default(), Instant::now());
+    let (row, promise) = (After::Vote(id(1)), After::Promise(id(1)));
+    let all = [After::Nothing, row, promise, After::Clock, After::Vote(id(2)), After::All];
+    assert_eq!(early(&commits, vec![vote(1)], &all), [0, 2, 3, 4], "the promise is on disk");
+    assert_eq!(early(&commits, vec![vote(1), vote(1)], &all), [0, 3, 4], "both are of this turn");
+    assert_eq!(early(&commits, vec![], &all), [0, 1, 2, 3, 4, 5]);
+    assert!(early(&commits, vec![Write::Ceiling(Stamp(9))], &all).is_empty());
+    // One that an earlier turn left.
+    turn(&mut commits, now, Effects { writes: vec![vote(1)], ..Effects::default() });
+    assert_eq!(early(&commits, vec![vote(1)], &all), [0, 3, 4]);
+}

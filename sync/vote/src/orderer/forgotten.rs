@@ -27,7 +27,10 @@ impl Orderer {
                 fx.answers.push((*from, meta.id, DraftAnswer::OwnerExpired));
             }
             // It may wait for this node, and for others that have forgotten the owner.
-            Input::PickChallenger { from, meta, .. } | Input::Prepare { from, meta, .. } => {
+            Input::PickChallenger { from, meta, .. }
+            | Input::Prepare { from, meta, .. }
+            | Input::ProposeFast { from, meta, .. }
+            | Input::VoteFast { from, meta, .. } => {
                 self.tell_forgotten(*from, meta.id.owner, fx);
             }
             Input::ElectSegment { from, proposal } | Input::Vote { from, proposal } => {

@@ -49,7 +49,7 @@ pub enum Input {
         /// The value and its ballot.
         proposal: Proposal,
     },
-    /// A coordinator begins a ballot above 0.
+    /// A coordinator begins a ballot.
     Prepare {
         /// The coordinator.
         from: SyncId,
@@ -140,6 +140,26 @@ pub enum Input {
         /// Elections up to here are forgotten; idle owners with one above it are kept.
         trimmed_to: Stamp,
     },
+    /// The home's proposal in the fast round.
+    ProposeFast {
+        /// The home.
+        from: SyncId,
+        /// The segment.
+        meta: SegmentMeta,
+        /// The value.
+        challenger: Challenger,
+    },
+    /// A node has accepted in the fast round, and nothing since.
+    VoteFast {
+        /// The node.
+        from: SyncId,
+        /// The segment.
+        meta: SegmentMeta,
+        /// The ballot promised.
+        ballot: Ballot,
+        /// The value.
+        challenger: Challenger,
+    },
 }
 
 impl Input {
@@ -173,6 +193,12 @@ impl Input {
             Message::Vote(VoteMessage::SyncClock { stamp }) => {
                 Self::PeerClock { peer: from, clock: stamp }
             }
+            Message::Vote(VoteMessage::ProposeFast { meta, challenger }) => {
+                Self::ProposeFast { from, meta, challenger }
+            }
+            Message::Vote(VoteMessage::VoteFast { meta, ballot, challenger }) => {
+                Self::VoteFast { from, meta, ballot, challenger }
+            }
             _ => return None,
         })
     }
@@ -182,7 +208,9 @@ impl Input {
         match self {
             Self::GenerateDraft { meta, .. }
             | Self::PickChallenger { meta, .. }
-            | Self::Prepare { meta, .. } => Some(meta.id.owner),
+            | Self::Prepare { meta, .. }
+            | Self::ProposeFast { meta, .. }
+            | Self::VoteFast { meta, .. } => Some(meta.id.owner),
             Self::ElectSegment { proposal, .. } | Self::Vote { proposal, .. } => {
                 Some(proposal.meta.id.owner)
             }
@@ -212,6 +240,8 @@ impl Input {
             | Self::Reject { from, .. }
             | Self::Digest { from, .. }
             | Self::OwnerForgotten { from, .. }
+            | Self::ProposeFast { from, .. }
+            | Self::VoteFast { from, .. }
             | Self::PeerClock { peer: from, .. } => Some(*from),
             Self::GenerateDraft { .. }
             | Self::Resolved { .. }
@@ -235,6 +265,9 @@ impl Input {
             }
             Self::ElectSegment { proposal, .. } | Self::Vote { proposal, .. } => {
                 Some(proposal.challenger.stamp)
+            }
+            Self::ProposeFast { challenger, .. } | Self::VoteFast { challenger, .. } => {
+                Some(challenger.stamp)
             }
             Self::Resolved { elected } => Some(elected.stamp()),
             Self::OwnerSettled { row, .. } => Some(row.stamp),

@@ -77,20 +77,20 @@ impl Orderer {
     fn say_again(&self, segment: SegmentId, peer: SyncId, fx: &mut Effects) {
         let Some(vote) = self.acceptor.vote(segment) else { return };
         let (members, after) = (self.members(), After::Vote(segment));
-        if members.coordinator(segment.owner, vote.promised) == peer
-            && let Some(pick) = self.acceptor.pick(segment)
-        {
+        // In the fast round a pick is a vote, for all.
+        let leader = members.coordinator(segment.owner, vote.promised);
+        let pick = self.acceptor.pick(segment);
+        if let Some(pick) = pick.filter(|pick| leader == peer || pick.fast.is_some()) {
             self.say(peer, pick_message(vote.meta, vote.promised, pick), after, fx);
         }
+        self.send_fast_to(segment, peer, fx);
         if let Some((ballot, challenger)) = vote.accepted {
             let proposal = Proposal { meta: vote.meta, ballot, challenger };
             let leads = members.coordinator(segment.owner, ballot) == self.options.id;
-            let message = if leads && ballot >= vote.promised {
-                Message::Vote(VoteMessage::ElectSegment { proposal })
-            } else {
-                Message::Vote(VoteMessage::Vote { proposal })
-            };
-            self.say(peer, message, after, fx);
+            if leads && ballot >= vote.promised {
+                self.say(peer, Message::Vote(VoteMessage::ElectSegment { proposal }), after, fx);
+            }
+            self.say(peer, Message::Vote(VoteMessage::Vote { proposal }), after, fx);
         }
         let picking = self.coordinator.ballot(segment);
         if picking > Ballot(0) && !vote.has_accepted_at(picking) {

@@ -2,6 +2,7 @@
 //!
 //! | an input of | is taken in |
 //! |---|---|
+//! | the fast round | `fast` |
 //! | ndb nodes that have a segment; PREPARE; picks: drafts and promises | `stage_one` |
 //! | proposals, votes, elections | `stage_two` |
 //! | segments that waited for long, peers that come and go | `takeover`, `reserve` |
@@ -11,6 +12,7 @@
 //! Invariant, besides those of the machines:
 //! - V1: a segment is pending or elected at this node, never both.
 
+mod fast;
 mod forgotten;
 mod input;
 mod links;
@@ -158,7 +160,7 @@ impl Orderer {
         match input {
             Input::GenerateDraft { from, meta } => self.on_generate_draft(now, from, meta, fx),
             Input::PickChallenger { from, meta, ballot, draft, group, accepted } => {
-                let pick = Pick { draft, group, accepted };
+                let pick = Pick { draft, group, accepted, fast: None };
                 self.on_pick_challenger(now, from, meta, ballot, pick, fx);
             }
             Input::ElectSegment { from, proposal } => {
@@ -183,6 +185,12 @@ impl Orderer {
             Input::ExpireOwners { keep, trimmed_to } => {
                 self.expire_owners(&keep, trimmed_to, fx);
             }
+            Input::ProposeFast { from, meta, challenger } => {
+                self.on_propose_fast(now, from, meta, challenger, fx);
+            }
+            Input::VoteFast { from, meta, ballot, challenger } => {
+                self.on_vote_fast(now, (from, ballot), meta, challenger, fx);
+            }
         }
     }
 
@@ -196,6 +204,9 @@ impl Orderer {
                 // Its own vote counts again: in a cluster of one, nobody else can say it.
                 let proposal = Proposal { meta: vote.meta, ballot, challenger };
                 self.on_vote(now, self.options.id, proposal, fx);
+            } else if let Some(challenger) = vote.fast {
+                let own = (self.options.id, vote.promised);
+                self.on_vote_fast(now, own, vote.meta, challenger, fx);
             }
             if vote.group.is_none() || self.is_elected(segment) {
                 continue;
@@ -213,6 +224,12 @@ impl Orderer {
     #[must_use]
     pub fn watermark(&self) -> Option<Stamp> {
         self.acceptor.watermark()
+    }
+
+    /// Whether no draft of a pending segment holds the watermark back, nor a start.
+    #[must_use]
+    pub fn holds_nothing(&self) -> bool {
+        self.acceptor.is_free()
     }
 
     /// The highest stamp seen or made.
@@ -250,8 +267,11 @@ impl Orderer {
     /// only when a segment is elected with another stamp than the one accepted here. Walks all owners.
     #[must_use]
     pub fn reached(&self) -> Stamp {
-        let accepted = self.acceptor.votes().filter_map(|vote| vote.accepted);
-        let accepted = accepted.map(|(_, challenger)| challenger.stamp).max();
+        let accepted = self.acceptor.votes().flat_map(|vote| {
+            let accepted = vote.accepted.map(|(_, challenger)| challenger);
+            [accepted, vote.fast].into_iter().flatten()
+        });
+        let accepted = accepted.map(|challenger| challenger.stamp).max();
         accepted.unwrap_or(Stamp::ZERO).max(self.owners.newest())
     }
 
@@ -299,7 +319,7 @@ impl Orderer {
 
     /// Takes note of a stamp that is elected.
     fn follow_order(&mut self, elected: Stamp) {
-        self.acceptor.see(elected);
+        self.acceptor.pass(elected);
         self.bound.elect(elected);
     }
 

@@ -216,6 +216,12 @@ impl Orderer {
             let voters = self.learner.voters(segment, ballot);
             return WaitsFor::Votes(ballot, missing(&|id| voters.contains(id.0)));
         }
+        let is_home = members.home(segment.owner) == self.options.id;
+        let is_open = vote.promised == Ballot(0) && (!is_home || self.waits_for_all(segment));
+        if let Some(value) = vote.fast.filter(|_| is_open) {
+            let voters = self.learner.fast_voters(segment, value);
+            return WaitsFor::Votes(Ballot(0), missing(&|id| voters.contains(id.0)));
+        }
         if vote.group.is_none() {
             let have = self.eligibility.most(segment);
             return WaitsFor::DurableVotes { have, needed: members.write_quorum() };

@@ -1,5 +1,8 @@
 //! Reserves: who is not needed for a quorum waits a little before spending a disk sync.
 //!
+//! While all are present, every node leaves a segment to its home, which asks for it in the fast round. What
+//! follows is about the ballots, where somebody is absent.
+//!
 //! An owner's *first quorum* is its home and the q−1 members after it. While all of that quorum is
 //! present and this node is not of it, it leaves drafting and accepting to them, and learns the
 //! outcome from their votes: one commit in three less, in a cluster of three. It steps in when a
@@ -26,16 +29,21 @@ impl Orderer {
         self.members().ring(owner).take(self.quorum())
     }
 
-    /// Leaves the draft of a segment that W ndb nodes have to its first quorum, if there is one.
+    /// Leaves the draft of a segment that W ndb nodes have to its home, or its first quorum, if there is one.
     pub(super) fn hold_back(&mut self, now: WallTime, segment: SegmentId) {
         let is_open = self
             .acceptor
             .vote(segment)
             .is_some_and(|vote| vote.draft.is_none() && vote.promised == Ballot(0))
             && self.acceptor.asked(segment) == Ballot(0);
-        if is_open && self.is_reserve_of(segment.owner) {
+        if is_open && self.leaves_to_others(segment.owner) {
             self.hold(now, segment, None);
         }
+    }
+
+    /// Whether others draft, or ask for it, before this node does.
+    pub(super) fn leaves_to_others(&self, owner: OwnerId) -> bool {
+        self.is_led_fast(owner) || self.is_reserve_of(owner)
     }
 
     fn hold(&mut self, now: WallTime, segment: SegmentId, offer: Option<Proposal>) {
@@ -82,17 +90,12 @@ impl Orderer {
         }
     }
 
-    /// Passes over those of the first quorum that have said nothing since the segment came.
-    pub(super) fn suspect_first_quorum(
-        &mut self,
-        now: WallTime,
-        segment: SegmentId,
-        since: WallTime,
-    ) {
-        let silent: Vec<SyncId> = self
-            .first_quorum(segment.owner)
-            .filter(|id| self.presence.is_silent(*id, since))
-            .collect();
+    /// Passes over those to whom the segment was left, the home or the first quorum, and who have said nothing
+    /// since it came.
+    pub(super) fn suspect_awaited(&mut self, now: WallTime, segment: SegmentId, since: WallTime) {
+        let awaited = if self.is_led_fast(segment.owner) { 1 } else { self.quorum() };
+        let ring = self.members().ring(segment.owner).take(awaited);
+        let silent: Vec<SyncId> = ring.filter(|id| self.presence.is_silent(*id, since)).collect();
         for peer in silent {
             self.presence.suspect(now, peer, since);
         }

@@ -74,11 +74,19 @@ impl Orderer {
             return false;
         }
         let Some(vote) = self.acceptor.vote(segment) else { return false };
+        let (asked, acting) = (self.acceptor.asked(segment), self.acting_ballot(segment.owner));
+        let home = self.members().coordinator(segment.owner, Ballot(0));
+        if acting == Ballot(0)
+            && home == self.options.id
+            && self.rules.may_propose_fast(vote, asked)
+        {
+            return self.propose_fast(now, segment, fx);
+        }
         let is_settled = vote.draft.is_some() || vote.promised > Ballot(0);
         if is_settled || self.hedges.is_held(segment) {
             return false;
         }
-        let ballot = self.acceptor.asked(segment).max(self.acting_ballot(segment.owner));
+        let ballot = asked.max(acting);
         fx.writes.extend(self.acceptor.promise(now, segment, ballot));
         let leader = self.members().coordinator(segment.owner, ballot);
         if ballot > Ballot(0) && leader == self.options.id {
@@ -126,7 +134,7 @@ impl Orderer {
         fx: &mut Effects,
     ) {
         let segment = meta.id;
-        if ballot == Ballot(0) || self.members().coordinator(segment.owner, ballot) != from {
+        if self.members().coordinator(segment.owner, ballot) != from {
             fx.dropped.push(Drop::NotCoordinator);
             return;
         }
@@ -221,6 +229,9 @@ impl Orderer {
 
 /// A pick, as it travels.
 pub(super) const fn pick_message(meta: SegmentMeta, ballot: Ballot, pick: Pick) -> Message {
-    let Pick { draft, group, accepted } = pick;
-    Message::Vote(VoteMessage::PickChallenger { meta, ballot, draft, group, accepted })
+    let Pick { draft, group, accepted, fast } = pick;
+    Message::Vote(match fast {
+        Some(challenger) => VoteMessage::VoteFast { meta, ballot, challenger },
+        None => VoteMessage::PickChallenger { meta, ballot, draft, group, accepted },
+    })
 }

@@ -2,19 +2,21 @@
 //! and 7).
 
 use vixen_core::id::{SegmentId, Stamp, SyncId};
-use vixen_core::segment::{Challenger, Elected, Proposal};
+use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, VoteMessage};
 
 use crate::coordinator::Choice;
 use crate::effects::Election;
 use crate::learner::Counted;
+use crate::nodes::NodeSet;
 
 use super::{After, Drop, Effects, Orderer, Pick};
 
 impl Orderer {
-    /// Proposes once a quorum of picks and the floor are known, if it has not yet. Accepts the
-    /// proposal in the same step, so that its row is durable before ELECT_SEGMENT leaves (rule 3).
+    /// Proposes once a quorum of picks and the floor are known, if it has not yet. ELECT_SEGMENT leaves once
+    /// the promise of the ballot is durable: who starts again with it does not use the ballot (rule 3). The
+    /// vote of this node leaves once it is.
     pub(super) fn try_propose(
         &mut self,
         now: WallTime,
@@ -24,7 +26,12 @@ impl Orderer {
         let quorum = self.quorum();
         let Some(vote) = self.acceptor.vote(segment) else { return false };
         let Some(round) = self.coordinator.round(segment) else { return false };
-        if round.picks.len() < quorum || !self.rules.may_propose(vote, round.ballot) {
+        let recovered = self.acceptor.recovered(segment);
+        if round.picks.len() < quorum
+            || !self.rules.may_propose(vote, round.ballot)
+            || !self.rules.may_use(round.ballot, recovered)
+            || self.waits_for_all(segment)
+        {
             return false;
         }
         let Some(floor) = self.owners.floor_of(segment) else { return false };
@@ -43,19 +50,17 @@ impl Orderer {
             return false;
         }
         let proposal = Proposal { meta, ballot, challenger };
-        self.say_to_all(
-            &Message::Vote(VoteMessage::ElectSegment { proposal }),
-            After::Vote(segment),
-            fx,
-        );
+        let message = Message::Vote(VoteMessage::ElectSegment { proposal });
+        self.say_to_all(&message, After::Promise(segment), fx);
         fx.writes.extend(self.acceptor.accept(&proposal));
+        self.say_to_all(&Message::Vote(VoteMessage::Vote { proposal }), After::Vote(segment), fx);
         self.on_vote(now, self.options.id, proposal, fx);
         true
     }
 
     /// A stamp above this node's clock and the floor, that no other segment is given. One that is
     /// too far ahead will not be proposed, so the clock need not pass it.
-    fn fresh(&mut self, now: WallTime, floor: Stamp) -> Stamp {
+    pub(super) fn fresh(&mut self, now: WallTime, floor: Stamp) -> Stamp {
         let stamp = self.acceptor.next_stamp(now, floor);
         if !self.is_wild(stamp, now) {
             self.acceptor.see(stamp);
@@ -63,7 +68,7 @@ impl Orderer {
         stamp
     }
 
-    /// A coordinator's proposal, which is its own vote as well.
+    /// A coordinator's proposal.
     pub(super) fn on_elect_segment(
         &mut self,
         now: WallTime,
@@ -76,12 +81,10 @@ impl Orderer {
             fx.dropped.push(Drop::NotCoordinator);
             return;
         }
-        // Whoever proposes has accepted, durably: its clock is there.
+        // Whoever proposes has a ceiling above the stamp, durably.
         if self.is_wild_of(now, from, proposal.challenger.stamp) {
             fx.dropped.push(Drop::WildClock);
             self.presence.suspect_wild(now, from);
-            // It is a vote nevertheless: a quorum elects whatever this node thinks of it.
-            self.on_vote(now, from, proposal, fx);
             return;
         }
         if self.is_late(now, from, segment, fx) || !self.takes(proposal.meta, fx) {
@@ -99,7 +102,6 @@ impl Orderer {
         } else if !self.offer(now, proposal) {
             self.accept_and_tell(now, proposal, fx);
         }
-        self.on_vote(now, from, proposal, fx);
     }
 
     /// Accepts, tells all, and counts its own vote.
@@ -131,12 +133,23 @@ impl Orderer {
             Counted::Conflict => fx.dropped.push(Drop::Conflict),
             Counted::Waits => {}
             Counted::Elected(voters) => {
-                let elected = Elected { meta: proposal.meta, challenger: proposal.challenger };
-                let is_voter = voters.contains(self.options.id.0);
-                let after = if is_voter { After::Vote(segment) } else { After::Nothing };
-                self.elect(now, elected, after, fx);
+                self.elect_by(now, voters, proposal.meta, proposal.challenger, fx);
             }
         }
+    }
+
+    /// The votes of these nodes have elected.
+    pub(super) fn elect_by(
+        &mut self,
+        now: WallTime,
+        voters: NodeSet,
+        meta: SegmentMeta,
+        challenger: Challenger,
+        fx: &mut Effects,
+    ) {
+        let is_voter = voters.contains(self.options.id.0);
+        let after = if is_voter { After::Vote(meta.id) } else { After::Nothing };
+        self.elect(now, Elected { meta, challenger }, after, fx);
     }
 
     /// A peer knows the outcome.

@@ -76,8 +76,8 @@ impl Orderer {
         let Some(hedge) = self.hedges.get(segment) else { return };
         self.tell_clock(now, fx);
         if hedge.is_held {
+            self.suspect_awaited(now, segment, hedge.since);
             self.step_in(now, segment, fx);
-            self.suspect_first_quorum(now, segment, hedge.since);
             return;
         }
         let is_my_turn = self.has_quorum()
@@ -115,12 +115,18 @@ impl Orderer {
         let highest = promised.max(picking).max(outbid);
         let leader = self.members().coordinator(segment.owner, promised);
         if leader == self.options.id && highest == promised {
+            self.hurry(now, segment);
             // What was too far ahead may be admitted by now.
-            let is_proposed = self.try_propose(now, segment, fx);
-            if !is_proposed && !is_wild {
+            if self.try_propose(now, segment, fx) {
+                return;
+            }
+            let may_use = self.may_go_on(segment);
+            if may_use && !is_wild {
                 self.insist(segment, fx);
             }
-            return;
+            if may_use {
+                return;
+            }
         }
         if leader != self.options.id {
             let since = self.hedges.get(segment).map_or(now, |hedge| hedge.since);
@@ -135,6 +141,14 @@ impl Orderer {
         }
     }
 
+    /// Whether the ballot that this node has promised, its own, leads on: it has proposed there, or may.
+    fn may_go_on(&self, segment: SegmentId) -> bool {
+        let recovered = self.acceptor.recovered(segment);
+        self.acceptor.vote(segment).is_some_and(|vote| {
+            vote.has_accepted_at(vote.promised) || self.rules.may_use(vote.promised, recovered)
+        })
+    }
+
     /// Asks again those who have not answered this node's ballot.
     fn insist(&self, segment: SegmentId, fx: &mut Effects) {
         let Some(vote) = self.acceptor.vote(segment) else { return };
@@ -145,8 +159,11 @@ impl Orderer {
             let proposal = Proposal { meta: vote.meta, ballot, challenger };
             for peer in others.filter(|id| !voters.contains(id.0)) {
                 self.say(peer, Message::Vote(VoteMessage::ElectSegment { proposal }), after, fx);
+                self.say(peer, Message::Vote(VoteMessage::Vote { proposal }), after, fx);
             }
-        } else if vote.promised > Ballot(0) {
+        } else if vote.promised == Ballot(0) && vote.fast.is_some() {
+            self.send_fast(segment, fx);
+        } else {
             let message =
                 Message::Vote(VoteMessage::Prepare { meta: vote.meta, ballot: vote.promised });
             for peer in others.filter(|id| !self.coordinator.has_pick(segment, *id)) {
@@ -227,7 +244,7 @@ impl Orderer {
         let pending: Vec<SegmentId> = self.acceptor.segments().collect();
         for segment in pending {
             if self.hedges.is_held(segment) {
-                if !self.is_reserve_of(segment.owner) {
+                if !self.leaves_to_others(segment.owner) {
                     self.step_in(now, segment, fx);
                 }
                 continue;
@@ -235,7 +252,12 @@ impl Orderer {
             let Some(promised) = self.acceptor.vote(segment).map(|vote| vote.promised) else {
                 continue;
             };
-            if self.members().coordinator(segment.owner, promised) != peer {
+            let leader = self.members().coordinator(segment.owner, promised);
+            if leader == self.options.id {
+                // It may have waited for the peer's vote in the fast round.
+                self.try_propose(now, segment, fx);
+            }
+            if leader != peer {
                 continue;
             }
             if self.rank(segment.owner) == 0 {

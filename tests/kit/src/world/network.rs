@@ -156,6 +156,8 @@ const fn may_be_lost(message: &Message) -> bool {
         Message::Vote(VoteMessage::PickChallenger { .. })
             | Message::Vote(VoteMessage::ElectSegment { .. })
             | Message::Vote(VoteMessage::Vote { .. })
+            | Message::Vote(VoteMessage::ProposeFast { .. })
+            | Message::Vote(VoteMessage::VoteFast { .. })
             | Message::Vote(VoteMessage::Prepare { .. })
             | Message::Vote(VoteMessage::Reject { .. })
             | Message::Vote(VoteMessage::OwnerForgotten { .. })

@@ -307,6 +307,9 @@ fn a_coordinator_that_has_missed_the_election_before_is_told_of_it() {
     bench.queue.clear();
     bench.step(second.0, Input::PeerUp { peer: home });
     bench.queue.clear();
+    // The fast round is closed, so it drafts at once.
+    let third = (0..3).find(|id| *id != home.0 && *id != second.0).expect("three");
+    bench.step(second.0, Input::PeerAside { peer: SyncId(third), is_aside: true });
     bench.store(meta(1, 2));
     bench.now = bench.now.plus_millis(5_000);
     let fx = bench.step(second.0, Input::Retry);

@@ -107,6 +107,11 @@ fn a_take_over_proposes_what_the_quorum_may_have_elected() {
     bench.store(meta(1, 1));
     // The home elects with the second, and both die before anybody hears of it.
     bench.deliver_without(third);
+    assert!(bench.elected.iter().all(Vec::is_empty), "the fast round needs all");
+    let wait = bench.nodes[usize::from(home.0)].due_in_ms(bench.now).expect("a clock runs");
+    bench.now = bench.now.plus_millis(wait);
+    bench.overdue(home.0);
+    bench.deliver_without(third);
     let elected = bench.elected[usize::from(home.0)][0];
     bench.queue.clear();
     let rows = bench.stores[usize::from(second.0)].clone();
@@ -161,7 +166,7 @@ fn two_of_five_may_be_dead_at_once() {
 }
 
 #[test]
-fn a_restarted_coordinator_goes_on_with_the_ballot_it_promised() {
+fn a_restarted_coordinator_begins_a_ballot_above_the_one_it_promised() {
     let mut bench = Bench::new(3);
     link_all(&mut bench);
     let (home, second, third) = roles();
@@ -180,6 +185,13 @@ fn a_restarted_coordinator_goes_on_with_the_ballot_it_promised() {
     bench.nodes[usize::from(second.0)] = Orderer::new(options(second.0, 3), &recovered);
     bench.step(second.0, Input::PeerUp { peer: third });
     bench.step(third.0, Input::PeerUp { peer: second });
+    bench.deliver_without(home);
+    assert!(bench.elected[usize::from(third.0)].is_empty(), "it may have proposed there");
+    let wait = bench.nodes[usize::from(second.0)].due_in_ms(bench.now).expect("a clock runs");
+    bench.now = bench.now.plus_millis(wait);
+    bench.overdue(second.0);
+    let row = bench.stores[usize::from(second.0)][&meta(1, 1).id];
+    assert_eq!(row.promised, Ballot(4), "its next");
     bench.deliver_without(home);
     assert_eq!(bench.elected[usize::from(third.0)].len(), 1);
 }
@@ -200,13 +212,13 @@ fn a_peer_that_stands_aside_is_passed_over() {
     }
     bench.deliver_all();
     bench.store(meta(1, 2));
-    assert!(bench.queue.iter().all(|(_, to, message)| {
-        *to == home
-            && matches!(
-                message,
-                Message::Vote(VoteMessage::PickChallenger { ballot: Ballot(0), .. })
-            )
-    }));
+    let is_fast = |message: &Message| {
+        matches!(
+            message,
+            Message::Vote(VoteMessage::ProposeFast { .. } | VoteMessage::VoteFast { .. })
+        )
+    };
+    assert!(bench.queue.iter().all(|(from, _, message)| *from == home && is_fast(message)));
 }
 
 #[test]
@@ -220,7 +232,8 @@ fn where_everybody_is_suspected_the_ring_decides() {
         }
     }
     bench.store(meta(1, 1));
-    assert!(bench.queue.iter().all(|(_, to, _)| *to == home), "nobody begins a ballot");
+    let begins = |message: &Message| matches!(message, Message::Vote(VoteMessage::Prepare { .. }));
+    assert!(bench.queue.iter().all(|(_, _, message)| !begins(message)), "nobody begins a ballot");
     bench.deliver_all();
     assert!(bench.elected.iter().all(|elected| elected.len() == 1));
 }

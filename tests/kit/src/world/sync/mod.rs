@@ -180,10 +180,9 @@ impl SyncNode {
 
     /// Whether its watermark is held by nothing: whatever it drafted is elected, or never will be.
     pub(super) fn holds_nothing_up(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| {
-            process.orderer.watermark() == Some(process.orderer.clock())
-                && process.peers.has_joined()
-        })
+        self.process
+            .as_ref()
+            .is_some_and(|process| process.orderer.holds_nothing() && process.peers.has_joined())
     }
 }
 
@@ -216,6 +215,7 @@ impl Turn<'_> {
         }
         self.on_timers(&mut fx);
         // What depends on no commit does not wait for one.
+        self.leave_early(&mut fx);
         self.deliver();
         if crash == Some(Crash::BeforeCommit) {
             return true;
@@ -335,12 +335,21 @@ impl Turn<'_> {
         }
     }
 
-    /// What steps owe: a commit, if something waits for it, then everything that leaves.
-    fn settle(&mut self, mut fx: Effects) {
+    /// What may leave before the commit.
+    fn leave_early(&mut self, fx: &mut Effects) {
         if self.mutant == Some(Mutant::ReplyBeforeCommit) {
             fx.sends.iter_mut().for_each(|sent| sent.after = After::Nothing);
             fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
         }
+        let commits = self.disk.commits;
+        let process = &mut *self.process;
+        for Envelope { to, message, after: _ } in process.commits.early(fx) {
+            process.peers.tell(to, message, commits, &mut process.out);
+        }
+    }
+
+    /// What steps owe: a commit, if something waits for it, then everything that leaves.
+    fn settle(&mut self, fx: Effects) {
         let now = self.now.instant;
         let (commits, mut writer) = self.writer();
         let Ok(left) = commits.turn(now, fx, false, &mut writer);
