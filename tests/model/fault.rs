@@ -19,16 +19,19 @@ pub(crate) enum Fault {
     FastVoteBeforeCommit,
     /// Of these only votes for what a coordinator has proposed.
     VoteBeforeCommit,
+    /// The home says its value in the fast round before its vote for the segment before is on disk.
+    FastBeforePrevious,
 }
 
 impl Fault {
     /// Faults of a node around its vote, by the names of the command line.
-    const OF_NODES: [(&'static str, Self); 5] = [
+    const OF_NODES: [(&'static str, Self); 6] = [
         ("drafts-forgotten-at-restart", Self::DraftsForgottenAtRestart),
         ("clock-not-restored", Self::ClockNotRestored),
         ("reply-before-commit", Self::ReplyBeforeCommit),
         ("fast-vote-before-commit", Self::FastVoteBeforeCommit),
         ("vote-before-commit", Self::VoteBeforeCommit),
+        ("fast-before-previous", Self::FastBeforePrevious),
     ];
 
     /// All, by the names of the command line.
@@ -46,7 +49,8 @@ impl Fault {
                 | Self::ClockNotRestored
                 | Self::ReplyBeforeCommit
                 | Self::FastVoteBeforeCommit
-                | Self::VoteBeforeCommit,
+                | Self::VoteBeforeCommit
+                | Self::FastBeforePrevious,
             )
             | None => None,
         })

@@ -254,6 +254,9 @@ impl Node {
             Some(Fault::VoteBeforeCommit) => {
                 matches!(message, Message::Vote(VoteMessage::Vote { .. }))
             }
+            Some(Fault::FastBeforePrevious) => {
+                matches!(message, Message::Vote(VoteMessage::ProposeFast { .. }))
+            }
             _ => false,
         };
         let early = fx.sends.iter_mut().filter(|sent| is_early(&sent.message));

@@ -235,7 +235,8 @@ fn a_record_of_version_4_is_read_from_the_journal() {
     assert_eq!(Record::decode(&bytes).expect("reads"), record);
     // The same, without the last field of the vote; the ceiling's row follows it.
     let vote = encode(&voted(1, 1)).expect("encodes");
-    let ends = bytes.windows(vote.len()).position(|part| part == vote).expect("is there") + vote.len();
+    let ends =
+        bytes.windows(vote.len()).position(|part| part == vote).expect("is there") + vote.len();
     let before = [&[4], &bytes[1..ends - 1], &bytes[ends..]].concat();
     assert_eq!(Record::decode(&before).expect("reads"), record);
     let newer = [&[6], &bytes[1..]].concat();

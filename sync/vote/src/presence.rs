@@ -77,8 +77,8 @@ impl Presence {
         self.suspected.insert(peer, until);
     }
 
-    /// Passes over a peer whose stamps are wild.
-    pub(super) fn suspect_wild(&mut self, now: WallTime, peer: SyncId) {
+    /// Passes over a peer whose stamps are wild, or that is slower than the others, whatever it says meanwhile.
+    pub(super) fn pass_over(&mut self, now: WallTime, peer: SyncId) {
         self.suspected.insert(peer, now.plus_millis(SUSPICION_MS));
     }
 
@@ -178,7 +178,7 @@ mod tests {
         let mut presence = Presence::default();
         assert!(!presence.is_present(PEER));
         presence.link_up(PEER);
-        presence.suspect_wild(WallTime(20), PEER);
+        presence.pass_over(WallTime(20), PEER);
         presence.link_up(PEER);
         assert!(presence.is_present(PEER));
         presence.link_down(PEER);

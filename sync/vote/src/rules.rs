@@ -91,6 +91,12 @@ pub trait Rules: fmt::Debug + Sync {
         recovered.is_none_or(|recovered| ballot > recovered)
     }
 
+    /// Rule 3: whether a proposal at `ballot` may leave before its acceptance is durable: a promise of the ballot was
+    /// made before, which a start finds.
+    fn is_promised(&self, row: &VoteState, ballot: Ballot) -> bool {
+        row.promised == ballot && !row.is_empty()
+    }
+
     /// Rule 3: whether a coordinator with this row may propose at `ballot`, which is its own: once.
     /// It accepts what it proposes, so its row tells.
     fn may_propose(&self, row: &VoteState, ballot: Ballot) -> bool {

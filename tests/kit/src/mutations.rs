@@ -45,11 +45,13 @@ pub enum Mutation {
     FastAdoptedFromOne,
     /// Rule 3: a ballot is used again after a restart that lost what was proposed there.
     BallotUsedAgain,
+    /// Rule 3: a proposal leaves though no promise of its ballot is durable.
+    ElectBeforePromise,
 }
 
 impl Mutation {
     /// All, by the names of the command line.
-    pub const ALL: [(&'static str, Self); 18] = [
+    pub const ALL: [(&'static str, Self); 19] = [
         ("minimum-of-drafts", Self::MinimumOfDrafts),
         ("recovery-ignores-accepted", Self::RecoveryIgnoresAccepted),
         ("two-values-one-ballot", Self::TwoValuesOneBallot),
@@ -68,6 +70,7 @@ impl Mutation {
         ("fast-by-all-but-one", Self::FastByAllButOne),
         ("fast-adopted-from-one", Self::FastAdoptedFromOne),
         ("ballot-used-again", Self::BallotUsedAgain),
+        ("elect-before-promise", Self::ElectBeforePromise),
     ];
 
     /// The rules with this one broken.
@@ -92,6 +95,7 @@ impl Mutation {
             Self::FastByAllButOne => &FastByAllButOne,
             Self::FastAdoptedFromOne => &FastAdoptedFromOne,
             Self::BallotUsedAgain => &BallotUsedAgain,
+            Self::ElectBeforePromise => &ElectBeforePromise,
         }
     }
 
@@ -261,6 +265,15 @@ struct BallotUsedAgain;
 
 impl Rules for BallotUsedAgain {
     fn may_use(&self, _: Ballot, _: Option<Ballot>) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct ElectBeforePromise;
+
+impl Rules for ElectBeforePromise {
+    fn is_promised(&self, _: &VoteState, _: Ballot) -> bool {
         true
     }
 }

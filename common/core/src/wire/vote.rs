@@ -101,7 +101,7 @@ pub enum VoteMessage {
         stamp: Stamp,
     },
     /// home → sync: the fast round. Accept this if nothing else is known of the segment and the stamp is above your
-    /// clock; in any case it is the PREPARE of ballot 0. It leaves before anything of it is durable.
+    /// floor (what it promised readers to draft nothing at or below); in any case it is the PREPARE of ballot 0. It leaves before anything of it is durable.
     ProposeFast {
         /// The segment.
         meta: SegmentMeta,

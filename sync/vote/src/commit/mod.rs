@@ -126,8 +126,12 @@ impl Commits {
         let may_leave = |sent: &Envelope| match sent.after {
             After::Nothing | After::Clock => true,
             After::Vote(segment) => rows(segment) == 0,
-            // The last of these is what it was before.
-            After::Promise(segment) => !votes.contains_key(&segment) && rows(segment) <= 1,
+            // The last of these is what it was before. The election before it may rest on this node's own vote.
+            After::Promise(segment) => {
+                !votes.contains_key(&segment)
+                    && rows(segment) <= 1
+                    && segment.previous().is_none_or(|previous| rows(previous) == 0)
+            }
             After::All => writes.is_empty() && votes.is_empty(),
         };
         let (early, later) =

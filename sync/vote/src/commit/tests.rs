@@ -171,3 +171,12 @@ fn what_rests_on_no_row_of_the_turn_leaves_before_its_commit() {
     turn(&mut commits, now, Effects { writes: vec![vote(1)], ..Effects::default() });
     assert_eq!(early(&commits, vec![vote(1)], &all), [0, 3, 4]);
 }
+
+/// Found by reading: an election by this node's own vote, with that vote's row, is no floor for the next one yet.
+#[test]
+fn what_follows_an_election_waits_for_the_vote_that_it_rests_on() {
+    let (first, second) = (id(1), id(1).next());
+    let afters = [After::Promise(second), After::Vote(first)];
+    assert!(early(&Commits::default(), vec![vote(1)], &afters).is_empty());
+    assert_eq!(early(&Commits::default(), vec![], &afters), [0, 1]);
+}

@@ -17,9 +17,14 @@ use vixen_core::segment::{Challenger, SegmentMeta};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, VoteMessage};
 
+use crate::hedge::Hedge;
 use crate::learner::Counted;
 
 use super::{After, Drop, Effects, Orderer, Pick};
+
+/// Votes of the fast round beyond a quorum have at least so long: a sync of the disk is now and then a few
+/// milliseconds late, and going on without one costs another.
+const REST_MS_MIN: u64 = 5;
 
 impl Orderer {
     /// Whether a node leaves the segments of an owner to its home: all are there, so the home proposes in the
@@ -69,7 +74,9 @@ impl Orderer {
         let Some(challenger) = vote.fast.filter(|_| is_home && is_open) else { return };
         if !self.coordinator.has_pick(segment, peer) {
             let message = VoteMessage::ProposeFast { meta: vote.meta, challenger };
-            self.say(peer, Message::Vote(message), After::Clock, fx);
+            // The election before it may rest on this node's own vote.
+            let after = segment.previous().map_or(After::Clock, After::Vote);
+            self.say(peer, Message::Vote(message), after, fx);
         }
     }
 
@@ -108,13 +115,13 @@ impl Orderer {
         let is_wild = self.is_wild_of(now, from, challenger.stamp);
         if is_wild {
             fx.dropped.push(Drop::WildClock);
-            self.presence.suspect_wild(now, from);
+            self.presence.pass_over(now, from);
         }
         if !self.takes(meta, fx) {
             return;
         }
         let Some(vote) = self.acceptor.vote(segment) else { return };
-        let promised = vote.promised;
+        let (promised, has_draft) = (vote.promised, vote.draft.is_some());
         let is_accepted = !is_wild
             && self.rules.is_open(vote)
             && self.rules.may_draft(self.acceptor.floor(), challenger.stamp);
@@ -129,6 +136,9 @@ impl Orderer {
             self.postpone(now, segment);
             self.tell_fast(now, meta, challenger, fx);
         } else {
+            if !has_draft {
+                self.postpone(now, segment);
+            }
             // Who proposes has counted W durable votes.
             self.acceptor.take_group(segment, challenger.group);
             fx.writes.extend(self.acceptor.promise(now, segment, Ballot(0)));
@@ -152,7 +162,7 @@ impl Orderer {
         }
         if from != self.options.id && self.is_wild_of(now, from, challenger.stamp) {
             fx.dropped.push(Drop::WildClock);
-            self.presence.suspect_wild(now, from);
+            self.presence.pass_over(now, from);
         }
         if !self.takes(meta, fx) {
             return;
@@ -169,8 +179,8 @@ impl Orderer {
                 self.elect_by(now, voters, meta, challenger, fx);
             }
             Counted::Waits | Counted::Conflict => {
-                if leads {
-                    self.try_propose(now, segment, fx);
+                if leads && !self.try_propose(now, segment, fx) {
+                    self.expect_the_rest(now, segment);
                 }
             }
         }
@@ -188,15 +198,27 @@ impl Orderer {
             })
     }
 
+    /// A quorum has accepted in the fast round: the others have as long again, not the whole delay. One slow
+    /// disk of three is not what a publisher waits for.
+    fn expect_the_rest(&mut self, now: WallTime, segment: SegmentId) {
+        let picks = self.coordinator.picks(segment);
+        let Some(hedge) = self.hedges.get(segment) else { return };
+        if picks == self.quorum() && self.waits_for_all(segment) {
+            let took_ms = now.millis_since(hedge.since);
+            let due = now.plus_millis(took_ms.max(REST_MS_MIN)).min(hedge.due);
+            self.hedges.set(segment, Hedge { due, ..hedge });
+        }
+    }
+
     /// The home has waited long enough for the votes of all: those that are missing are passed over for a
     /// while.
     pub(super) fn hurry(&mut self, now: WallTime, segment: SegmentId) {
-        let since = self.hedges.get(segment).map_or(now, |hedge| hedge.since);
         if self.waits_for_all(segment) {
             let others = self.members().sync_peers(self.options.id);
             let late: Vec<SyncId> =
                 others.filter(|peer| !self.coordinator.has_pick(segment, *peer)).collect();
-            late.into_iter().for_each(|peer| self.presence.suspect(now, peer, since));
+            // Its late vote is a word, and none that clears it.
+            late.into_iter().for_each(|peer| self.presence.pass_over(now, peer));
         }
         self.coordinator.hurry(segment);
     }

@@ -168,7 +168,9 @@ impl Orderer {
             }
             Input::Vote { from, proposal } => self.on_vote(now, from, proposal, fx),
             Input::Prepare { from, meta, ballot } => self.on_prepare(now, from, meta, ballot, fx),
-            Input::Reject { from: _, segment, promised } => self.on_reject(segment, promised, fx),
+            Input::Reject { from: _, segment, promised } => {
+                self.on_reject(now, segment, promised, fx);
+            }
             Input::Resolved { elected } => self.on_resolved(now, elected, fx),
             Input::Digest { from, owners } => self.on_digest(from, &owners, fx),
             Input::PeerUp { peer } => self.on_link_up(now, peer, fx),

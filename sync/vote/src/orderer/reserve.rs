@@ -57,10 +57,11 @@ impl Orderer {
         }
     }
 
-    /// Ends the holding back; what was offered.
+    /// Ends the holding back; what was offered. Whoever leads now has a hedge delay to answer in.
     pub(super) fn release(&mut self, now: WallTime, segment: SegmentId) -> Option<Proposal> {
         let hedge = self.hedges.get(segment).filter(|hedge| hedge.is_held)?;
-        let due = hedge.since.plus_millis(self.patience_ms(segment, 0)).max(now.plus_millis(1));
+        let patience = hedge.since.plus_millis(self.patience_ms(segment, 0));
+        let due = patience.max(now.plus_millis(self.hedges.hedge_ms()));
         self.hedges.set(segment, Hedge { due, is_held: false, offer: None, ..hedge });
         hedge.offer
     }

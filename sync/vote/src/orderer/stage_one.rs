@@ -205,7 +205,7 @@ impl Orderer {
         if from != self.options.id && self.is_wild_of(now, from, pick.highest()) {
             // Kept, not used: it may be all that there is (rule 8).
             fx.dropped.push(Drop::WildClock);
-            self.presence.suspect_wild(now, from);
+            self.presence.pass_over(now, from);
         }
         if !self.takes(meta, fx) {
             return;
@@ -219,10 +219,19 @@ impl Orderer {
 
     /// A ballot of this node is lost. Who holds the higher one drives it, and this node votes in
     /// that; if nobody does, the next attempt here goes above it.
-    pub(super) fn on_reject(&mut self, segment: SegmentId, promised: Ballot, fx: &mut Effects) {
+    pub(super) fn on_reject(
+        &mut self,
+        now: WallTime,
+        segment: SegmentId,
+        promised: Ballot,
+        fx: &mut Effects,
+    ) {
         if self.acceptor.vote(segment).is_some() {
             self.coordinator.refuse(segment, promised);
             fx.dropped.push(Drop::StaleBallot);
+            // Nothing is elected in the fast round any more, and a quorum of others may do.
+            self.coordinator.hurry(segment);
+            self.try_propose(now, segment, fx);
         }
     }
 }

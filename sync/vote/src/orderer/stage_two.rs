@@ -15,8 +15,9 @@ use super::{After, Drop, Effects, Orderer, Pick};
 
 impl Orderer {
     /// Proposes once a quorum of picks and the floor are known, if it has not yet. ELECT_SEGMENT leaves once
-    /// the promise of the ballot is durable: who starts again with it does not use the ballot (rule 3). The
-    /// vote of this node leaves once it is.
+    /// a promise of the ballot is durable, made before: who starts again with it does not use the ballot (rule 3).
+    /// Where picks came that nobody asked for, there may be none; then it leaves once the acceptance is
+    /// durable, as the vote of this node does.
     pub(super) fn try_propose(
         &mut self,
         now: WallTime,
@@ -36,6 +37,7 @@ impl Orderer {
         }
         let Some(floor) = self.owners.floor_of(segment) else { return false };
         let (meta, ballot) = (vote.meta, round.ballot);
+        let is_promised = self.rules.is_promised(vote, ballot);
         let mut picks: Vec<Pick> = round.picks.values().copied().collect();
         picks.retain(|pick| !self.is_wild(pick.highest(), now));
         if picks.len() < quorum {
@@ -51,7 +53,8 @@ impl Orderer {
         }
         let proposal = Proposal { meta, ballot, challenger };
         let message = Message::Vote(VoteMessage::ElectSegment { proposal });
-        self.say_to_all(&message, After::Promise(segment), fx);
+        let after = if is_promised { After::Promise(segment) } else { After::Vote(segment) };
+        self.say_to_all(&message, after, fx);
         fx.writes.extend(self.acceptor.accept(&proposal));
         self.say_to_all(&Message::Vote(VoteMessage::Vote { proposal }), After::Vote(segment), fx);
         self.on_vote(now, self.options.id, proposal, fx);
@@ -84,7 +87,7 @@ impl Orderer {
         // Whoever proposes has a ceiling above the stamp, durably.
         if self.is_wild_of(now, from, proposal.challenger.stamp) {
             fx.dropped.push(Drop::WildClock);
-            self.presence.suspect_wild(now, from);
+            self.presence.pass_over(now, from);
             return;
         }
         if self.is_late(now, from, segment, fx) || !self.takes(proposal.meta, fx) {
@@ -95,8 +98,12 @@ impl Orderer {
             self.reject(from, segment, promised, fx);
             return;
         }
-        let has_accepted = |vote: &crate::VoteState| vote.has_accepted_at(proposal.ballot);
-        if self.acceptor.vote(segment).is_some_and(has_accepted) {
+        let accepted = self.acceptor.vote(segment).and_then(|vote| vote.accepted);
+        if let Some((_, challenger)) = accepted.filter(|(ballot, _)| *ballot == proposal.ballot) {
+            if challenger != proposal.challenger {
+                fx.dropped.push(Drop::Conflict);
+                return;
+            }
             // A repeat: the coordinator may have missed the vote.
             self.say(from, Message::Vote(VoteMessage::Vote { proposal }), After::Vote(segment), fx);
         } else if !self.offer(now, proposal) {

@@ -93,12 +93,14 @@ impl Orderer {
     }
 
     /// Starts a segment's clock anew, because what it waited for is there: its predecessor is
-    /// elected. It goes off at once if the coordinator is absent and this node is next.
+    /// elected. It goes off at once if the coordinator is absent and this node is next, or if it is this node and must
+    /// begin another ballot after its restart.
     pub(super) fn revive(&mut self, now: WallTime, segment: SegmentId) {
         let Some(hedge) = self.hedges.get(segment).filter(|hedge| !hedge.is_held) else { return };
         let leader = self.members().coordinator(segment.owner, self.promised(segment));
         let is_led = leader == self.options.id || self.presence.is_present(leader);
-        let patience_ms = match is_led || self.rank(segment.owner) > 0 {
+        let is_used_up = leader == self.options.id && !self.may_go_on(segment);
+        let patience_ms = match !is_used_up && (is_led || self.rank(segment.owner) > 0) {
             true => self.patience_ms(segment, 0),
             false => 0,
         };

@@ -175,3 +175,145 @@ fn the_home_proposes_the_next_when_the_one_before_it_is_elected() {
         assert_eq!(elected.iter().map(|e| e.meta.id.seq.0).collect::<Vec<_>>(), [1, 2]);
     }
 }
+
+/// The home's links are there, and it has heard of nothing: the picks of both others, that nobody asked for.
+fn unasked(bench: &mut Bench) -> [Input; 2] {
+    let (home, second, third) = roles();
+    link_all(bench);
+    bench.queue.clear();
+    let pick = |from: SyncId, ms| Input::PickChallenger {
+        from,
+        meta: meta(1, 1),
+        ballot: Ballot(0),
+        draft: Stamp::at(NOW.plus_millis(ms), Lane::new(from.0).expect("a lane")),
+        group: GroupId(0),
+        accepted: None,
+    };
+    assert!(bench.stores[usize::from(home.0)].is_empty());
+    [pick(second, 1), pick(third, 2)]
+}
+
+/// What ELECT_SEGMENT waits for.
+fn elect_waits_for(fx: &Effects) -> Vec<After> {
+    let is_elect = |m: &Message| matches!(m, Message::Vote(VoteMessage::ElectSegment { .. }));
+    fx.sends.iter().filter(|sent| is_elect(&sent.message)).map(|sent| sent.after).collect()
+}
+
+/// Found by reading: such a home died in the commit, had no promise in its store, and proposed another value at the
+/// same ballot.
+#[test]
+fn what_is_proposed_without_a_promise_of_before_waits_for_its_acceptance() {
+    let mut bench = Bench::new(3);
+    let (home, _, _) = roles();
+    let [first, second] = unasked(&mut bench);
+    assert_eq!(elect_waits_for(&bench.step(home.0, first)), []);
+    let fx = bench.step(home.0, second);
+    assert_eq!(elect_waits_for(&fx), [After::Vote(meta(1, 1).id); 2]);
+    // With a promise, or a draft, it need not.
+    let (mut bench, _) = begun();
+    let (home, _, third) = roles();
+    bench.deliver_without(third);
+    let fx = bench.step(home.0, Input::PeerDown { peer: third });
+    assert_eq!(elect_waits_for(&fx), [After::Promise(meta(1, 1).id); 2]);
+}
+
+/// Found by reading: the election of the one before may rest on this node's own vote, which a crash takes back.
+#[test]
+fn the_home_says_its_next_value_once_its_vote_for_the_one_before_is_durable() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, _) = roles();
+    bench.store(meta(1, 1));
+    bench.store(meta(1, 2));
+    bench.deliver_without(second);
+    bench.step(second.0, Input::PeerUp { peer: home });
+    let mut afters = Vec::new();
+    while !bench.queue.is_empty() {
+        let (from, to, message) = bench.queue.remove(0);
+        let fx = bench.step(to.0, input_of(from, message));
+        let of_next = |m: &Message| matches!(m, Message::Vote(VoteMessage::ProposeFast { meta: of, .. }) if *of == meta(1, 2));
+        afters.extend(fx.sends.iter().filter(|sent| of_next(&sent.message)).map(|s| s.after));
+    }
+    assert_eq!(afters, [After::Vote(meta(1, 1).id); 2]);
+}
+
+#[test]
+fn a_second_value_of_a_ballot_is_not_answered_with_a_vote() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    bench.queue.clear();
+    let (home, second, _) = roles();
+    let elect = |ms| Input::ElectSegment {
+        from: home,
+        proposal: Proposal {
+            meta: meta(1, 1),
+            ballot: Ballot(0),
+            challenger: Challenger {
+                stamp: Stamp::at(NOW.plus_millis(ms), Lane::new(home.0).expect("a lane")),
+                group: GroupId(0),
+            },
+        },
+    };
+    let votes = |fx: &Effects| {
+        said(fx)
+            .iter()
+            .filter(|(_, m)| matches!(m, Message::Vote(VoteMessage::Vote { .. })))
+            .count()
+    };
+    assert_eq!(votes(&bench.step(second.0, elect(1))), 2);
+    assert_eq!(votes(&bench.step(second.0, elect(1))), 1, "said again");
+    let fx = bench.step(second.0, elect(2));
+    assert_eq!((votes(&fx), fx.dropped), (0, vec![Drop::Conflict]));
+}
+
+#[test]
+fn a_home_whose_fast_round_is_refused_goes_on_with_those_that_have_answered() {
+    let (mut bench, stamp) = begun();
+    let (home, second, third) = roles();
+    bench.deliver_without(third);
+    assert!(bench.elected[usize::from(home.0)].is_empty());
+    let refusal = Input::Reject { from: third, segment: meta(1, 1).id, promised: Ballot(2) };
+    let fx = bench.step(home.0, refusal);
+    assert!(proposes(&fx));
+    bench.deliver_without(third);
+    for node in [home, second] {
+        assert_eq!(bench.elected[usize::from(node.0)][0].stamp(), stamp);
+    }
+}
+
+/// Found by reading: the slow one's late vote was the word that cleared it, so that each segment waited for it.
+#[test]
+fn one_that_is_slow_each_time_holds_up_one_segment_a_second() {
+    let (mut bench, _) = begun();
+    let (home, _, third) = roles();
+    bench.deliver_without(third);
+    let wait = bench.nodes[usize::from(home.0)].due_in_ms(bench.now).expect("a clock runs");
+    assert_eq!(wait, 5, "as long again as the quorum took, and not the whole delay");
+    bench.now = bench.now.plus_millis(wait);
+    bench.overdue(home.0);
+    bench.deliver_without(third);
+    assert_eq!(bench.elected[usize::from(home.0)].len(), 1);
+    // Now its vote comes.
+    bench.deliver_all();
+    bench.store(meta(1, 2));
+    bench.deliver_without(third);
+    assert_eq!(bench.elected[usize::from(home.0)].len(), 2, "passed over");
+}
+
+/// Found by reading: it took over a millisecond after it had said its draft.
+#[test]
+fn who_steps_in_gives_the_home_time_to_answer() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    let (home, second, _) = roles();
+    for member in 0..2 {
+        bench.step(second.0, Input::GenerateDraft { from: ndb(member), meta: meta(1, 1) });
+    }
+    let node = usize::from(second.0);
+    let hold = bench.nodes[node].due_in_ms(bench.now).expect("held");
+    bench.now = bench.now.plus_millis(hold);
+    let other = Input::Reject { from: home, segment: meta(7, 1).id, promised: Ballot(0) };
+    bench.step(second.0, other);
+    bench.overdue(second.0);
+    assert_eq!(bench.nodes[node].due_in_ms(bench.now), Some(hold), "it has drafted");
+}
