@@ -140,7 +140,7 @@ impl SyncNode {
         if stop {
             if self.try_again()?.is_none() {
                 tracing::warn!(
-                    "what waits for room on the disk is given up: nobody was told of it"
+                    "what waits for room on the disk is given up: nothing that was said counts on it"
                 );
             }
             self.close_store();

@@ -3,8 +3,9 @@
 //! ```text
 //! W durable votes here     1 hedge            rank hedges         doubling, up to a second
 //! ------|---------------------|--------------------|-------------------|------------->
-//!     since        reserves step in (rule 6)   take over          and again
+//!     since        who held back steps in      take over          and again
 //! ```
+//! Who steps in has drafted, and gives whoever leads a hedge delay more before it takes over.
 //! The hedge delay is four times the measured time from W durable votes to the election, 10 to
 //! 50 ms. A node's rank is the number of present nodes before it in the ring that begins at the
 //! owner's home, so nodes come one after the other, not all at once. Whatever moves the segment on

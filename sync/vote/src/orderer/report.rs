@@ -226,11 +226,16 @@ impl Orderer {
             let have = self.eligibility.most(segment);
             return WaitsFor::DurableVotes { have, needed: members.write_quorum() };
         }
+        if self.hedges.is_held(segment) && self.is_led_fast(segment.owner) {
+            return WaitsFor::Proposal(members.home(segment.owner));
+        }
         if self.hedges.is_held(segment) {
             return WaitsFor::FirstQuorum(self.first_quorum(segment.owner).collect());
         }
         if vote.draft.is_none() {
-            return WaitsFor::PreviousDraft;
+            // In the fast round a value is above the election before it.
+            let is_fast = is_home && self.is_eligible(segment);
+            return if is_fast { WaitsFor::PreviousElection } else { WaitsFor::PreviousDraft };
         }
         let leader = members.coordinator(segment.owner, vote.promised);
         if leader != self.options.id {

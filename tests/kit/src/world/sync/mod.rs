@@ -180,9 +180,15 @@ impl SyncNode {
 
     /// Whether its watermark is held by nothing: whatever it drafted is elected, or never will be.
     pub(super) fn holds_nothing_up(&self) -> bool {
-        self.process
-            .as_ref()
-            .is_some_and(|process| process.orderer.holds_nothing() && process.peers.has_joined())
+        self.process.as_ref().is_some_and(|process| {
+            let orderer = &process.orderer;
+            let is_free = orderer.holds_nothing() && process.peers.has_joined();
+            assert!(
+                !is_free || orderer.watermark() == Some(orderer.clock()),
+                "what nothing holds is where the clock is"
+            );
+            is_free
+        })
     }
 }
 
