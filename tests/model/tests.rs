@@ -186,7 +186,7 @@ mod mutations {
 
     #[test]
     fn accepting_without_raising_the_clock_is_noticed() {
-        is_noticed("apart-b0-c0-o0-ahead0", Mutation::AcceptLeavesClock, "real-time order");
+        is_noticed("apart-b0-c0-o0-cut12-ahead0", Mutation::AcceptLeavesClock, "real-time order");
     }
 
     #[test]

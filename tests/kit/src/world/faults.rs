@@ -448,7 +448,14 @@ impl World {
     /// Where a turn is cut off, if it is.
     pub(super) fn crash_of_turn(&mut self, name: Name, inbox: &[Arrived]) -> Option<Crash> {
         let may = self.is_faulty && matches!(name, Name::Sync(_)) && !inbox.is_empty();
-        if !may || self.rng.random_range(0..1_500) > 0 {
+        if !may {
+            return None;
+        }
+        // A proposal leaves before anything of it is durable: a moment worth dying in.
+        if self.rng.random_range(0..150) == 0 {
+            return Some(Crash::WithProposal);
+        }
+        if self.rng.random_range(0..1_500) > 0 {
             return None;
         }
         Some(match self.rng.random_range(0..2) {

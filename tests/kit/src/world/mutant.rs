@@ -63,9 +63,11 @@ impl Mutant {
 
     /// All that are looked for here.
     pub fn all() -> impl Iterator<Item = Self> {
-        // It needs a crash in the commit of one step of a segment, and other answers after the restart: the model
-        // has all of these, and hundreds of seeds had none.
-        let is_rare = |mutation: &Mutation| *mutation == Mutation::BallotUsedAgain;
+        // The first needs a crash in the commit of one step of a segment, and other answers after the restart; the other an
+        // election at a ballot between two of other owners: the model has all of these, and hundreds of seeds had none.
+        let is_rare = |mutation: &Mutation| {
+            matches!(mutation, Mutation::BallotUsedAgain | Mutation::AcceptLeavesClock)
+        };
         let of_the_vote = Mutation::ALL.into_iter().map(|(_, mutation)| mutation);
         let of_the_vote = of_the_vote.filter(move |mutation| !is_rare(mutation)).map(Self::Vote);
         of_the_vote.chain(Self::OTHERS)

@@ -25,6 +25,8 @@ use disk::{Stored, Writer};
 pub(super) enum Crash {
     /// Stepped, nothing committed, nothing that waits for a commit sent.
     BeforeCommit,
+    /// The same, where a proposal has left before the commit; else there is none.
+    WithProposal,
     /// Committed, and only this many messages left.
     AfterCommit(usize),
 }
@@ -221,17 +223,21 @@ impl Turn<'_> {
         }
         self.on_timers(&mut fx);
         // What depends on no commit does not wait for one.
-        self.leave_early(&mut fx);
+        let has_proposed = self.leave_early(&mut fx);
         self.deliver();
-        if crash == Some(Crash::BeforeCommit) {
+        let dies = match crash {
+            Some(Crash::BeforeCommit) => true,
+            Some(Crash::WithProposal) => has_proposed,
+            Some(Crash::AfterCommit(_)) | None => false,
+        };
+        if dies {
             return true;
         }
         let sent = self.out.sends.len();
         self.settle(fx);
-        if let Some(Crash::AfterCommit(more)) = crash {
-            self.out.sends.truncate(sent + more);
-        }
-        crash.is_some()
+        let Some(Crash::AfterCommit(more)) = crash else { return false };
+        self.out.sends.truncate(sent + more);
+        true
     }
 
     fn step(&mut self, input: Input, fx: &mut Effects) {
@@ -341,17 +347,23 @@ impl Turn<'_> {
         }
     }
 
-    /// What may leave before the commit.
-    fn leave_early(&mut self, fx: &mut Effects) {
+    /// What may leave before the commit. Whether a proposal did.
+    fn leave_early(&mut self, fx: &mut Effects) -> bool {
         if self.mutant == Some(Mutant::ReplyBeforeCommit) {
             fx.sends.iter_mut().for_each(|sent| sent.after = After::Nothing);
             fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
         }
         let commits = self.disk.commits;
         let process = &mut *self.process;
+        let mut has_proposed = false;
         for Envelope { to, message, after: _ } in process.commits.early(fx) {
+            has_proposed |= matches!(
+                message,
+                Message::Vote(VoteMessage::ProposeFast { .. } | VoteMessage::ElectSegment { .. })
+            );
             process.peers.tell(to, message, commits, &mut process.out);
         }
+        has_proposed
     }
 
     /// What steps owe: a commit, if something waits for it, then everything that leaves.
