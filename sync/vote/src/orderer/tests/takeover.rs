@@ -255,3 +255,31 @@ fn a_home_that_stands_aside_leaves_its_segments_to_the_next() {
     };
     assert_eq!(to, second);
 }
+
+/// Seed 967: elected by two, of whom one has lost the election in a crash, and the other has forgotten the owner. No ndb
+/// node asks any more, and the third knew nothing but what the first says again.
+#[test]
+fn who_is_asked_for_a_segment_that_nobody_else_knows_goes_by_the_vote_of_who_asks() {
+    let mut bench = Bench::new(3);
+    link_all(&mut bench);
+    bench.queue.clear();
+    let (home, second, third) = roles();
+    let challenger = Challenger {
+        stamp: Stamp::at(NOW.plus_millis(1), Lane::new(home.0).expect("a lane")),
+        group: GroupId(0),
+    };
+    let proposal = Proposal { meta: meta(1, 1), ballot: Ballot(0), challenger };
+    let prepare = Input::Prepare { from: second, meta: meta(1, 1), ballot: Ballot(4) };
+    let picks = |fx: &Effects| {
+        let is_pick = |(to, message): &(SyncId, Message)| {
+            let is_at = |ballot: &Ballot| *ballot == Ballot(4);
+            *to == second
+                && matches!(message, Message::Vote(VoteMessage::PickChallenger { ballot, .. }) if is_at(ballot))
+        };
+        said(fx).iter().filter(|sent| is_pick(sent)).count()
+    };
+    let fx = bench.step(third.0, prepare);
+    assert_eq!(picks(&fx), 0, "it has not heard of W nodes");
+    let fx = bench.step(third.0, Input::Vote { from: second, proposal });
+    assert_eq!(picks(&fx), 1);
+}
