@@ -200,7 +200,7 @@ fn every_message_of_the_wire_is_tried() {
         "ndb_nowhere",
         "segment_durable",
         "draft_answered",
-        "sync_clock",
+        "vote_fast",
         "reached",
         "history_end",
         "order_before",
