@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use stateright::{Model, Property};
 use vixen_core::id::{Ballot, Lane, Stamp, SyncId};
-use vixen_core::segment::Elected;
+use vixen_core::segment::{Elected, Proposal};
 use vixen_vote::Input;
 
 use crate::cache::Step;
@@ -128,6 +128,7 @@ impl Cluster {
         new.retain(|parcel| {
             state.network.binary_search(parcel).is_err() && self.is_live(state.nodes, *parcel)
         });
+        state.has_two_proposals.0 |= self.has_two_proposals(&state.network, &new);
         if !new.is_empty() {
             new.extend_from_slice(&state.network);
             new.sort_unstable();
@@ -135,6 +136,19 @@ impl Cluster {
             state.network = new.into();
         }
         true
+    }
+
+    /// Whether one of the new messages proposes another value than one before, in the same ballot.
+    fn has_two_proposals(&self, network: &[Number], new: &[Number]) -> bool {
+        let proposal = |parcel: &Number| match &self.tables.parcel(*parcel).event {
+            Event::Input(Input::ElectSegment { proposal, .. }) => Some(*proposal),
+            _ => None,
+        };
+        let ballot = |proposal: &Proposal| (proposal.meta.id, proposal.ballot);
+        new.iter().filter_map(proposal).any(|one| {
+            let mut others = network.iter().chain(new).filter_map(proposal);
+            others.any(|other| ballot(&other) == ballot(&one) && other != one)
+        })
     }
 
     /// Whether something leaves before the commit of the step.
@@ -281,6 +295,7 @@ impl Model for Cluster {
             submitted: vec![Submitted::No; self.tables.segments().len()].into(),
             verdict: Verdict::default(),
             is_taken_over: Note(false),
+            has_two_proposals: Note(false),
         };
         self.settle(&mut state);
         vec![state]
@@ -302,6 +317,7 @@ impl Model for Cluster {
         }
         let mut state = last.clone();
         state.is_taken_over = Note(false);
+        state.has_two_proposals = Note(false);
         if !self.take(&mut state, action, node, &outcome) {
             return None;
         }
@@ -314,6 +330,7 @@ impl Model for Cluster {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("one value a segment", |_, s: &State| !s.verdict.has_two_values),
+            Property::always("one value a ballot", |_, s: &State| !s.has_two_proposals.0),
             Property::always("unique stamps", |_, s: &State| !s.verdict.has_equal_stamps),
             Property::always("one owner's order", |_, s: &State| !s.verdict.breaks_owner_order),
             Property::always("real-time order", |_, s: &State| {

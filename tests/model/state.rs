@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) verdict: Verdict,
     /// The last step took a segment over: `Outcome::is_taken_over`.
     pub(crate) is_taken_over: Note,
+    /// The last step has proposed a second value in a ballot.
+    pub(crate) has_two_proposals: Note,
 }
 
 /// Something about the last step, of which a state knows nothing: all notes are equal.

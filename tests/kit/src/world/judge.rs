@@ -20,9 +20,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vixen_broker::api::{AckLevel, SessionId};
-use vixen_core::id::{NdbId, OwnerId, PermanentId, Position, SegmentId, Stamp};
+use vixen_core::id::{Ballot, NdbId, OwnerId, PermanentId, Position, SegmentId, Stamp};
 use vixen_core::order::Placed;
-use vixen_core::segment::{Elected, SegmentMeta, Topic, TopicPattern};
+use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta, Topic, TopicPattern};
 
 use super::io::{Counted, Fact, Mark, Name};
 
@@ -68,6 +68,8 @@ pub(super) struct Judge {
     stored: Vec<Stored>,
     /// What segments say, and the newest stamp that was known elected anywhere when each was made.
     contents: BTreeMap<SegmentMeta, (Stamp, Vec<(Topic, Mark)>)>,
+    /// What was proposed in which ballot.
+    proposals: BTreeMap<(SegmentId, Ballot), Challenger>,
     elected: BTreeMap<SegmentId, Elected>,
     stamps: BTreeMap<Stamp, SegmentId>,
     sent: BTreeMap<Mark, Sent>,
@@ -159,6 +161,13 @@ impl Judge {
             Fact::Trimmed { first } => self.trimmed_to = self.trimmed_to.max(first),
             Fact::Count(counted) => *self.counts.entry(counted).or_default() += 1,
         }
+    }
+
+    /// A coordinator says what is to be accepted.
+    pub(super) fn on_proposal(&mut self, who: Name, proposal: &Proposal) {
+        let Proposal { meta, ballot, challenger } = *proposal;
+        let said = *self.proposals.entry((meta.id, ballot)).or_insert(challenger);
+        assert_eq!(said, challenger, "one value a ballot: {who:?} proposes {} twice", meta.id);
     }
 
     fn on_elected(&mut self, who: Name, elected: Elected) {

@@ -20,6 +20,9 @@ impl World {
     /// What a process says is on its way, as its peers are to hear it.
     pub(super) fn send(&mut self, from: Name, to: Name, lasts_us: u64, mut message: Message) {
         self.lie(from, &mut message);
+        if let Message::Vote(VoteMessage::ElectSegment { proposal }) = &message {
+            self.judge.on_proposal(from, proposal);
+        }
         if let Some(astray) = self.astray(to, &message) {
             self.judge.take(from, Fact::Count(Counted::Astray));
             self.put(from, astray, lasts_us, message.clone());
