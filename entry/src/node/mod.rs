@@ -4,6 +4,7 @@
 //! then send. Everything that came together leaves together, and nothing here waits for anybody:
 //! links and sessions are bounded queues that end instead of blocking.
 
+mod awaited;
 mod clock;
 mod history;
 mod limits;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vixen_core::wire::Message;
-use vixen_runtime::link::{LinkId, LinkSender};
+use vixen_runtime::link::{Haste, LinkId, LinkSender};
 
 /// The nodes of the configuration, each with its present link.
 #[derive(Debug)]
@@ -78,6 +78,14 @@ impl<K: Ord + Copy> Peers<K> {
     pub(super) fn send(&self, id: K, message: Message) {
         if let Some((_, sender)) = self.all.get(&id).and_then(|peer| peer.link.as_ref()) {
             let _down_follows = sender.send(message);
+        }
+    }
+
+    /// The same of all messages of a turn, in one frame.
+    pub(super) fn send_all(&self, id: K, messages: Vec<Message>) {
+        if let Some((_, sender)) = self.all.get(&id).and_then(|peer| peer.link.as_ref()) {
+            let messages = messages.into_iter().map(|message| (message, Haste::Now));
+            let _down_follows = sender.send_all(messages);
         }
     }
 

@@ -42,6 +42,18 @@ impl EntryNode {
         request: HistoryRequest,
         answer: oneshot::Sender<HistoryStream>,
     ) {
+        // What this entry knows may be a little old while nobody waits for the order here.
+        let is_alone = self.sync.heard().count() < self.options.membership.quorum();
+        let is_current = is_alone || self.is_awaited() || self.known().is_none();
+        self.awaited.read(Instant::now());
+        let request = match (request.named, is_current) {
+            (None, false) => match self.reads.end.catch_up(now, (request, answer)) {
+                Ok(()) => return,
+                Err(back) => back,
+            },
+            (Some(_), _) | (None, true) => (request, answer),
+        };
+        let (request, answer) = request;
         let stream = match self.known() {
             None => self.reads.refuse(&self.handle, HistoryError::NotReady),
             Some(known) => match request.named.filter(|named| !is_known(*named, &known)) {
@@ -80,6 +92,10 @@ impl EntryNode {
         for ((request, answer), verdict) in told {
             let stream = match verdict {
                 Verdict::Within => self.reads.open(now, &self.handle, request, &known),
+                // It names no place, and gets what there is.
+                Verdict::Beyond | Verdict::Unknown { .. } if request.named.is_none() => {
+                    self.reads.open(now, &self.handle, request, &known)
+                }
                 Verdict::Beyond => {
                     self.reads.refuse(&self.handle, HistoryError::Beyond { end: known.end() })
                 }

@@ -25,6 +25,7 @@ use vixen_core::wire::{
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
 use vixen_runtime::recording::Recorder;
 
+use super::awaited::Awaited;
 use super::clock::Clock;
 use super::limits::subscription_limits;
 use super::meta::Meta;
@@ -61,6 +62,7 @@ pub struct EntryNode {
     pub(super) skew: Skew,
     /// Sync nodes have forgotten owners of the age of this one's.
     pub(super) refused: Refused,
+    pub(super) awaited: Awaited,
     pub(super) sessions: FxHashMap<SessionId, Client>,
     /// Numbers of meta events: they tell nobody how many there are.
     pub(super) meta_numbers: StdRng,
@@ -131,6 +133,7 @@ impl EntryNode {
             reads: Reads::new(&options),
             skew: Skew::default(),
             refused: Refused::new(&options.membership),
+            awaited: Awaited::default(),
             sessions: FxHashMap::default(),
             meta_numbers: StdRng::from_seed(fresh_seed()),
             closed_at: VecDeque::new(),
@@ -199,6 +202,7 @@ impl EntryNode {
             self.settle(now, fx);
             self.settle_history(now);
             self.settle_refused(now);
+            self.tell_awaited();
             self.tell_waits();
         }
         self.recorder.finish();
@@ -315,6 +319,7 @@ impl EntryNode {
             LinkEvent::Down { link, peer, name, reason } => {
                 tracing::info!(peer = %name, reason, "link down");
                 self.links.down(link);
+                self.awaited.down(link);
                 self.on_down(now, link, peer, reason, fx);
             }
         }

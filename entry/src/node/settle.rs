@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use vixen_broker::api::{Outgoing, Sent, SessionId};
 use vixen_broker::delivery;
-use vixen_core::id::Position;
+use vixen_core::id::{NdbId, Position};
 use vixen_core::time::WallTime;
+use vixen_core::wire::Message;
 
 use super::meta::Meta;
 use super::run::{Client, Effects, EntryNode};
@@ -15,8 +16,12 @@ impl EntryNode {
     /// Does what the steps owe.
     pub(super) fn settle(&mut self, now: WallTime, fx: Effects) {
         let Effects { segmenter, delivery, mut meta, .. } = fx;
+        let mut by_node: BTreeMap<NdbId, Vec<Message>> = BTreeMap::new();
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
-            self.ndb.send(to, message);
+            by_node.entry(to).or_default().push(message);
+        }
+        for (to, messages) in by_node {
+            self.ndb.send_all(to, messages);
         }
         if segmenter.permits > 0 {
             self.room.add_permits(segmenter.permits);

@@ -82,7 +82,7 @@ impl WriteBuffer {
 
     /// Whether the owner's write quorum does without this node: W replicas that are there come before
     /// it in the owner's ring.
-    fn is_spare_of(&self, owner: OwnerId) -> bool {
+    pub(crate) fn is_spare_of(&self, owner: OwnerId) -> bool {
         let size = self.membership.group(self.id.group).len();
         let members = u8::try_from(size).unwrap_or(u8::MAX).max(1);
         let first = Digest::of(&[owner.0.as_bytes()]).0[0] % members;

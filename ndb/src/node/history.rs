@@ -1,6 +1,7 @@
 //! Answers readers of stored messages, one batch a request, outside the loop.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use vixen_core::wire::{HistoryEnd, HistoryQuery, Message, ReadMessage};
 use vixen_runtime::link::LinkId;
@@ -14,8 +15,9 @@ use vixen_replica::{Finding, Lost};
 const BYTES_MAX: u32 = 4 << 20;
 
 impl NdbNode {
-    pub(super) fn serve_history(&self, link: LinkId, request: u64, mut query: HistoryQuery) {
+    pub(super) fn serve_history(&mut self, link: LinkId, request: u64, mut query: HistoryQuery) {
         let Some(linked) = self.links.get(link) else { return };
+        self.waits.read(Instant::now());
         let (sender, store, trouble) =
             (linked.sender.clone(), Arc::clone(&self.store), self.tails.trouble().clone());
         let log = Arc::clone(self.tails.log());

@@ -1,31 +1,138 @@
-//! The links of a node: whom they lead to.
+//! The links of a node: whom they lead to, and what on them may wait for company.
+//!
+//! What nobody waits for goes later and together (`docs/design/026-fewer-frames.md`): TRIM, ORDER_APPLIED, and
+//! GENERATE_DRAFT to sync nodes that leave the segment to its home, for as long as the home answers.
 
-use vixen_core::wire::{Message, PeerId};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use vixen_core::id::{OwnerId, SyncId};
+use vixen_core::wire::{DraftMessage, FeedMessage, Message, PeerId, PublishMessage};
 use vixen_replica::{Effects, To};
-use vixen_runtime::link::{LinkId, Linked};
+use vixen_runtime::link::{Haste, LinkId, Linked};
 
 use super::NdbNode;
 
-impl NdbNode {
-    /// Sends to those who are meant, and linked.
-    pub(super) fn send(&self, to: To, message: Message) {
-        let meant = self.links.iter().filter(|(_, linked)| to.is_meant(&linked.peer));
-        if to.is_one_link() {
-            if let Some((_, linked)) = meant.max_by_key(|(link, _)| *link) {
-                let _down_follows = linked.sender.send(message);
-            }
-            return;
-        }
-        for (_, linked) in meant {
-            let _down_follows = linked.sender.send(message.clone());
+/// A home that says nothing for so long after a draft was asked of it is late: what it says of an election at its
+/// leisure has come by then.
+const LATE: Duration = Duration::from_millis(150);
+/// Somebody waits for the order for so long after stored messages were read: more reads may follow.
+const READ_AWAITS: Duration = Duration::from_secs(2);
+
+/// Who waits for what on the links to sync nodes.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// Since when homes have said nothing, though a draft was asked of them.
+    asked: BTreeMap<SyncId, Instant>,
+    /// What was said last on links to sync nodes about whether their feed is awaited.
+    told: BTreeMap<LinkId, bool>,
+    /// When stored messages were read last.
+    read_at: Option<Instant>,
+}
+
+impl Waits {
+    /// A home is asked for an election.
+    fn ask(&mut self, home: SyncId, now: Instant) {
+        self.asked.entry(home).or_insert(now);
+    }
+
+    /// A sync node has said something.
+    pub(super) fn heard(&mut self, from: SyncId) {
+        self.asked.remove(&from);
+    }
+
+    /// A link is gone.
+    pub(super) fn down(&mut self, link: LinkId, peer: &PeerId) {
+        self.told.remove(&link);
+        if let PeerId::Sync { id, .. } = peer {
+            self.heard(*id);
         }
     }
 
-    /// Sends all that steps have said so far. It waits for nothing: what depends on a commit is said once that is
-    /// there.
-    pub(super) fn send_all(&self, fx: &mut Effects) {
+    /// Stored messages are read.
+    pub(super) const fn read(&mut self, now: Instant) {
+        self.read_at = Some(now);
+    }
+
+    fn is_late(&self, home: SyncId, now: Instant) -> bool {
+        self.asked.get(&home).is_some_and(|since| now.saturating_duration_since(*since) >= LATE)
+    }
+
+    fn is_read(&self, now: Instant) -> bool {
+        self.read_at.is_some_and(|at| now.saturating_duration_since(at) < READ_AWAITS)
+    }
+
+    /// Whether the link is to be told: nobody has to say that the feed is awaited on a new one.
+    fn tell(&mut self, link: LinkId, is_awaited: bool) -> bool {
+        self.told.insert(link, is_awaited).unwrap_or(true) != is_awaited
+    }
+}
+
+impl NdbNode {
+    /// Sends all that steps have said so far, in one go for each link. It waits for nothing: what depends on a commit
+    /// is said once that is there.
+    pub(super) fn send_all(&mut self, fx: &mut Effects) {
+        let now = Instant::now();
+        let mut by_link: BTreeMap<LinkId, Vec<(Message, Haste)>> = BTreeMap::new();
         for (to, message) in std::mem::take(&mut fx.sends) {
-            self.send(to, message);
+            let meant = self.links.iter().filter(|(_, linked)| to.is_meant(&linked.peer));
+            let meant = meant.map(|(link, linked)| (link, linked.peer));
+            let newest = to.is_one_link();
+            let mut meant: Vec<(LinkId, PeerId)> = meant.collect();
+            if newest {
+                meant.drain(..meant.len().saturating_sub(1));
+            }
+            for (link, peer) in meant {
+                let haste = self.haste(&peer, &message, now);
+                by_link.entry(link).or_default().push((message.clone(), haste));
+            }
+        }
+        for (link, messages) in by_link {
+            if let Some(linked) = self.links.get(link) {
+                let _down_follows = linked.sender.send_all(messages);
+            }
+        }
+    }
+
+    /// How long a message may wait for company.
+    fn haste(&mut self, peer: &PeerId, message: &Message, now: Instant) -> Haste {
+        match (message, *peer) {
+            // Only the patience of an entry with a whole group goes by it: half a second and more.
+            (Message::Publish(PublishMessage::TrimAdvanceSegment { .. }), _)
+            | (Message::Draft(DraftMessage::OrderApplied { .. }), _) => Haste::Later,
+            (Message::Draft(DraftMessage::GenerateDraft { meta }), PeerId::Sync { id, .. }) => {
+                self.haste_of_draft(meta.id.owner, id, now)
+            }
+            _ => Haste::Now,
+        }
+    }
+
+    /// The home of an owner proposes once W nodes of the group have asked it; the others only have to know when that is
+    /// absent or late, and spares are asked by nobody while W others are there.
+    fn haste_of_draft(&mut self, owner: OwnerId, to: SyncId, now: Instant) -> Haste {
+        let home = self.options.membership.home(owner);
+        let of_home = |linked: &&Linked| matches!(linked.peer, PeerId::Sync { id, .. } if id == home);
+        let is_there = self.links.heard_values().any(|linked| of_home(&linked));
+        if !is_there || self.waits.is_late(home, now) {
+            return Haste::Now;
+        }
+        if self.core.is_spare_of(owner) || to != home {
+            return Haste::Soon;
+        }
+        self.waits.ask(home, now);
+        Haste::Now
+    }
+
+    /// Tells sync nodes whether somebody waits for the order here: a tail that carries something, or who reads
+    /// what is stored.
+    pub(super) fn tell_awaited(&mut self) {
+        let is_awaited = self.tails.carry() || self.waits.is_read(Instant::now());
+        let haste = if is_awaited { Haste::Now } else { Haste::Later };
+        for (link, linked) in self.links.iter() {
+            if matches!(linked.peer, PeerId::Sync { .. }) && self.waits.tell(link, is_awaited) {
+                let message = Message::Feed(FeedMessage::AwaitFeed { is_awaited });
+                let _down_follows = linked.sender.send_all([(message, haste)]);
+            }
         }
     }
 
@@ -47,5 +154,30 @@ impl NdbNode {
     /// Whether a peer is linked, and heard on one of its links.
     pub(super) fn is_heard(&self, peer: &PeerId) -> bool {
         self.links_to(peer).any(|(link, _)| !self.links.is_silent(link))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_late_when_it_says_nothing_for_long_after_it_was_asked() {
+        let (mut waits, now, home) = (Waits::default(), Instant::now(), SyncId(1));
+        waits.ask(home, now);
+        waits.ask(home, now + LATE / 2);
+        assert!(!waits.is_late(home, now + LATE / 2));
+        assert!(waits.is_late(home, now + LATE), "since it was asked first");
+        assert!(!waits.is_late(SyncId(0), now + LATE), "nobody asked that one");
+        waits.heard(home);
+        assert!(!waits.is_late(home, now + LATE));
+    }
+
+    #[test]
+    fn reads_are_waited_for_a_while() {
+        let (mut waits, now) = (Waits::default(), Instant::now());
+        assert!(!waits.is_read(now));
+        waits.read(now);
+        assert!(waits.is_read(now) && !waits.is_read(now + READ_AWAITS));
     }
 }

@@ -158,6 +158,7 @@ pub struct NdbNode {
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
     links: Links,
+    waits: links::Waits,
     /// Whose stamps are left out.
     skew: Skew,
     /// Why the last link to a sync or ndb node ended.
@@ -220,6 +221,7 @@ impl NdbNode {
             inbox,
             handle: NdbHandle { inbox: sender, ready },
             links: Links::new(options.name.clone(), options.roster.clone(), now),
+            waits: links::Waits::default(),
             skew: Skew::default(),
             last_down: BTreeMap::new(),
             metrics,
@@ -393,6 +395,7 @@ impl NdbNode {
         self.tails.log().apply(&fx.changes);
         self.hand_over(std::mem::take(&mut fx.jobs))?;
         self.send_all(&mut fx);
+        self.tell_awaited();
         let is_of_readiness =
             |note: &Note| matches!(note, Note::DiskRoom(_) | Note::Disk(_) | Note::Nowhere { .. });
         let has_changed = fx.notes.iter().any(is_of_readiness);

@@ -23,6 +23,9 @@ impl NdbNode {
                 if self.links.heard(link, Instant::now()).is_some() {
                     self.on_silence(link, fx);
                 }
+                if let PeerId::Sync { id, .. } = peer {
+                    self.waits.heard(id);
+                }
                 self.metrics.messages_received.increment(messages.len() as u64);
                 for message in messages {
                     self.on_message(link, peer, message, fx);
@@ -36,6 +39,7 @@ impl NdbNode {
                 tracing::info!(peer = %name, reason, "link down");
                 self.links.down(link);
                 self.tails.end(link);
+                self.waits.down(link, &peer);
                 // Entries come under any names, and they would add up.
                 if !matches!(peer, PeerId::Entry { .. }) {
                     self.last_down.insert(name, reason);

@@ -51,6 +51,8 @@ impl TailContext {
 pub(crate) struct Tails {
     context: TailContext,
     tails: BTreeMap<LinkId, TailHandle>,
+    /// How many patterns each of them carries.
+    carried: BTreeMap<LinkId, usize>,
     /// Parts of an interest whose end has not come.
     parts: BTreeMap<LinkId, InterestChange>,
 }
@@ -58,7 +60,12 @@ pub(crate) struct Tails {
 impl Tails {
     /// None yet.
     pub(crate) const fn new(context: TailContext) -> Self {
-        Self { context, tails: BTreeMap::new(), parts: BTreeMap::new() }
+        Self {
+            context,
+            tails: BTreeMap::new(),
+            carried: BTreeMap::new(),
+            parts: BTreeMap::new(),
+        }
     }
 
     /// What they read first.
@@ -97,6 +104,7 @@ impl Tails {
         topics: Vec<TopicPattern>,
     ) {
         let topics = self.whole(link, topics, Vec::new()).add;
+        self.carried.insert(link, topics.len());
         let before = self.tails.remove(&link);
         let tail = task::start(self.context.clone(), sender, from, topics, before);
         self.tails.insert(link, tail);
@@ -111,6 +119,9 @@ impl Tails {
         remove: Vec<TopicPattern>,
     ) {
         let change = self.whole(link, add, remove);
+        if let Some(carried) = self.carried.get_mut(&link) {
+            *carried = (*carried + change.add.len()).saturating_sub(change.remove.len());
+        }
         if let Some(tail) = self.tails.get(&link) {
             tail.change(version, change);
         }
@@ -119,7 +130,13 @@ impl Tails {
     /// The link is gone.
     pub(crate) fn end(&mut self, link: LinkId) {
         self.tails.remove(&link);
+        self.carried.remove(&link);
         self.parts.remove(&link);
+    }
+
+    /// Whether any of them carries anything: then somebody waits for the order.
+    pub(crate) fn carry(&self) -> bool {
+        self.carried.values().any(|patterns| *patterns > 0)
     }
 
     /// Where each of them is.

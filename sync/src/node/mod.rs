@@ -9,6 +9,7 @@
 //! the inbox, and what people are told.
 
 mod clocks;
+mod haste;
 mod peers;
 mod readiness;
 mod recorded;
@@ -33,13 +34,14 @@ use vixen_core::time::WallTime;
 use vixen_core::wire::{DraftMessage, FeedMessage, Message, NodeMessage, PeerId, VoteMessage};
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
-use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Linked, Links};
+use vixen_runtime::link::{Haste, INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, Linked, Links};
 use vixen_runtime::recording::Recorder;
 use vixen_runtime::telemetry::Readiness;
 
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use clocks::Clocks;
+use haste::Hastes;
 use room::DiskRoom;
 use vixen_vote::{
     Batch, Commits, Effects, Feeds, Health, Input, Orderer, Outbox, Peers, Retention, Retries,
@@ -161,6 +163,8 @@ pub struct SyncNode {
     recorder: Recorder,
     peers: Peers<LinkId>,
     feeds: Feeds<LinkId>,
+    /// Which words of them are waited for.
+    hastes: Hastes<LinkId>,
     health: Health,
     retention: Retention,
     retries: Retries,
@@ -218,6 +222,7 @@ impl SyncNode {
             recorder,
             peers: Peers::new(run, options.membership.quorum()),
             feeds: Feeds::new(orderer.clock()),
+            hastes: Hastes::default(),
             health: Health::default(),
             retention: Retention::new(now),
             retries: Retries::default(),
@@ -266,7 +271,7 @@ impl SyncNode {
         let mut fx = Effects::default();
         let aside = Input::PeerAside { peer: self.options.id, is_aside: true };
         self.step(wall_time(), aside, &mut fx);
-        self.settle(fx, false)?;
+        self.settle(fx, false).await?;
         let mut events = Vec::with_capacity(INBOX_FRAMES_MAX);
         let mut look = tokio::time::interval(clocks::LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -285,7 +290,7 @@ impl SyncNode {
             }
             let now = wall_time();
             self.links.stalled(Instant::now().into_std());
-            self.look_at_disk(now)?;
+            self.look_at_disk(now).await?;
             if self.room.is_full() {
                 if self.turn_while_full(&mut events)? {
                     return Ok(());
@@ -306,7 +311,7 @@ impl SyncNode {
             }
             self.on_timers(now, &mut fx);
             self.note_silence(now, &mut fx);
-            self.settle(fx, stop)?;
+            self.settle(fx, stop).await?;
             if let Some(refused) = self.refused.take() {
                 return Err(refused);
             }
@@ -347,6 +352,7 @@ impl SyncNode {
             LinkEvent::Down { link, peer, name, reason } => {
                 self.links.down(link);
                 self.feeds.remove(link);
+                self.hastes.remove(link);
                 tracing::info!(peer = %name, reason, "link down");
                 self.tell_aside(now, fx);
                 if let PeerId::Sync { id, .. } = peer {
@@ -432,8 +438,22 @@ impl SyncNode {
                 PeerId::Ndb { .. } | PeerId::Entry { .. },
                 Message::Feed(FeedMessage::FollowFeed { after }),
             ) => {
+                let owner = match peer {
+                    PeerId::Entry { owner } => Some(*owner),
+                    PeerId::Sync { .. } | PeerId::Ndb { .. } => None,
+                };
+                self.hastes.follow(link, owner);
                 let trimmed_to = self.trimmed_to();
                 self.feeds.follow(link, *after, trimmed_to, &mut self.out);
+            }
+            (
+                PeerId::Ndb { .. } | PeerId::Entry { .. },
+                Message::Feed(FeedMessage::AwaitFeed { is_awaited }),
+            ) => {
+                self.hastes.set_awaited(link, *is_awaited);
+                if let Some(linked) = self.links.get(link).filter(|_| *is_awaited) {
+                    linked.sender.flush();
+                }
             }
             (PeerId::Entry { .. }, Message::Feed(FeedMessage::AskReached { request })) => {
                 // What owners were forgotten with is at or below the trimmed part.
@@ -446,13 +466,22 @@ impl SyncNode {
         true
     }
 
-    /// Sends what this turn has said. A link that is gone has said so.
-    fn deliver(&mut self) {
-        for (link, message) in std::mem::take(&mut self.out) {
+    /// Sends what this turn has said, in one go for each link. A link that is gone has said so.
+    /// Whether there was anything.
+    fn deliver(&mut self) -> bool {
+        let Self { out, hastes, orderer, .. } = self;
+        let mut by_link: BTreeMap<LinkId, Vec<(Message, Haste)>> = BTreeMap::new();
+        for (link, message) in out.drain(..) {
+            let haste = hastes.of(link, &message, |owner| orderer.is_reserve_of(owner));
+            by_link.entry(link).or_default().push((message, haste));
+        }
+        let is_any = !by_link.is_empty();
+        for (link, messages) in by_link {
             if let Some(linked) = self.links.get(link) {
-                let _down_follows = linked.sender.send(message);
+                let _down_follows = linked.sender.send_all(messages);
             }
         }
+        is_any
     }
 
     fn refuse(&self, link: LinkId, message: &str) {

@@ -54,7 +54,7 @@ impl DiskRoom {
 
 impl SyncNode {
     /// Looks at the room when that is due: ceases to vote, or goes on.
-    pub(super) fn look_at_disk(&mut self, now: WallTime) -> Result<(), SyncError> {
+    pub(super) async fn look_at_disk(&mut self, now: WallTime) -> Result<(), SyncError> {
         let clock = Instant::now();
         self.store.tend(clock.into_std())?;
         if self.room.look_at > clock {
@@ -71,7 +71,7 @@ impl SyncNode {
                 self.cease();
                 self.deliver();
             }
-            (true, false) => self.go_on(now)?,
+            (true, false) => self.go_on(now).await?,
             (false, false) | (true, true) => {}
         }
         Ok(())
@@ -96,7 +96,7 @@ impl SyncNode {
     }
 
     /// Writes what waited, if it can.
-    fn go_on(&mut self, now: WallTime) -> Result<(), SyncError> {
+    async fn go_on(&mut self, now: WallTime) -> Result<(), SyncError> {
         let Some(held) = self.try_again()? else { return Ok(()) };
         self.room.is_full = false;
         self.leave(held)?;
@@ -114,7 +114,7 @@ impl SyncNode {
             linked.sender.close("its disk was full and has room again");
         }
         self.tell_readiness();
-        self.settle(fx, false)
+        self.settle(fx, false).await
     }
 
     /// One turn of the loop while there is no room; whether the node is to end.

@@ -58,15 +58,22 @@ impl Disk for Writer<'_> {
 
 impl SyncNode {
     /// Does what the steps of a turn owe, and writes all that waits if so asked.
-    pub(super) fn settle(&mut self, mut fx: Effects, writes_all: bool) -> Result<(), SyncError> {
+    pub(super) async fn settle(
+        &mut self,
+        mut fx: Effects,
+        writes_all: bool,
+    ) -> Result<(), SyncError> {
         self.count(&fx);
         let (early, commits) = (self.commits.early(&mut fx), self.store.commits());
         for Envelope { to, message, after: _ } in early.iter().cloned() {
             self.peers.tell(to, message, commits, &mut self.out);
         }
         // What was said in the turn depends on no commit, and must not wait for a slow disk: that this node is
-        // aside, above all.
-        self.deliver();
+        // aside, above all. A commit blocks the thread that carries links as well, so they have their turn first:
+        // what leaves early is on its way while this node writes.
+        if self.deliver() {
+            tokio::task::yield_now().await;
+        }
         match self.turn(fx, &early, writes_all)? {
             Some(fx) => self.leave(fx)?,
             None => self.cease(),

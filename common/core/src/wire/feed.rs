@@ -43,6 +43,12 @@ pub enum FeedMessage {
         /// The stamp.
         stamp: Stamp,
     },
+    /// reader → sync: whether somebody waits for what it reads, or has begun to: what it was not told
+    /// yet goes at once. Until the first of these on a link, somebody does.
+    AwaitFeed {
+        /// Somebody does; else only what is of the reader's own segments is waited for.
+        is_awaited: bool,
+    },
 }
 
 impl FeedMessage {
@@ -56,6 +62,7 @@ impl FeedMessage {
             Self::FeedTrimmed { .. } => "feed_trimmed",
             Self::AskReached { .. } => "ask_reached",
             Self::Reached { .. } => "reached",
+            Self::AwaitFeed { .. } => "await_feed",
         }
     }
 }

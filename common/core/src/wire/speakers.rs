@@ -68,7 +68,9 @@ impl VoteMessage {
 impl FeedMessage {
     const fn is_said(&self, from: Tier, to: Tier) -> bool {
         match self {
-            Self::FollowFeed { .. } => matches!((from, to), (Ndb | Entry, Sync)),
+            Self::FollowFeed { .. } | Self::AwaitFeed { .. } => {
+                matches!((from, to), (Ndb | Entry, Sync))
+            }
             Self::AskReached { .. } => matches!((from, to), (Entry, Sync)),
             Self::Reached { .. } => matches!((from, to), (Sync, Entry)),
             Self::AdvanceSegmentResolved { .. } => matches!(from, Sync),

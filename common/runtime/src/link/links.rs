@@ -181,19 +181,17 @@ impl Links {
     /// When to call [`take_due`](Self::take_due).
     #[must_use]
     pub fn due_at(&self) -> Instant {
-        self.liveness.due_at()
+        self.liveness.due_at(|link| sent_at(&self.all, link))
     }
 
     /// Beats, and notices silence: the links whose peers fell silent.
     pub fn take_due(&mut self, now: Instant) -> Vec<LinkId> {
         let mut silent = Vec::new();
-        for due in self.liveness.take_due(now) {
+        for due in self.liveness.take_due(now, |link| sent_at(&self.all, link)) {
             match due {
-                Due::Beat => {
-                    for linked in self.all.values() {
-                        let _down_follows =
-                            linked.sender.send(Message::Node(NodeMessage::Heartbeat));
-                    }
+                Due::Beat { link } => {
+                    let Some(linked) = self.all.get(&link) else { continue };
+                    let _down_follows = linked.sender.send(Message::Node(NodeMessage::Heartbeat));
                 }
                 Due::Silent { link, since } => {
                     let Some(linked) = self.all.get(&link) else { continue };
@@ -218,6 +216,11 @@ impl Links {
             }
         }
         silent
+    }
+
+    /// What waits on any link for company goes now: somebody may wait for it from now on.
+    pub fn flush(&self) {
+        self.all.values().for_each(|linked| linked.sender.flush());
     }
 
     /// A link that is up.
@@ -282,6 +285,10 @@ impl Links {
             });
         }
     }
+}
+
+fn sent_at(all: &BTreeMap<LinkId, Linked>, link: LinkId) -> Option<Instant> {
+    all.get(&link).map(|linked| linked.sender.sent_at())
 }
 
 fn say_back(name: &NodeName, now: Instant, since: Instant) {

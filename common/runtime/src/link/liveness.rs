@@ -7,8 +7,9 @@
 //! ```
 //! Every node says something on each link at least once in [`BEAT_EVERY`], from its main loop: so a
 //! peer whose process is stopped, whose loop hangs or whose machine is gone is silent, though its
-//! system still answers for it. A silent peer keeps its link, for it may only be slow; what has been
-//! silent for [`CLOSE_AFTER`] is dialled anew, which is faster than TCP after a cut.
+//! system still answers for it. Whoever has said something else needs no beat. A silent peer keeps its
+//! link, for it may only be slow; what has been silent for [`CLOSE_AFTER`] is dialled anew, which is
+//! faster than TCP after a cut.
 //!
 //! A node that did not listen itself cannot call others silent: it [forgives](Liveness::forgive).
 
@@ -17,19 +18,25 @@ use std::time::{Duration, Instant};
 
 use super::LinkId;
 
-/// How often a node says something on each link.
-pub const BEAT_EVERY: Duration = Duration::from_millis(400);
-/// Who says nothing for so long is silent: several beats, and below the two seconds within which
-/// everybody is to know.
-pub const SILENT_AFTER: Duration = Duration::from_millis(1_600);
+/// How often a node says something on each link. A little more than a second: what sync nodes say every
+/// second is their beat.
+pub const BEAT_EVERY: Duration = Duration::from_millis(1_050);
+/// Who says nothing for so long is silent: a beat that is not much late, and below the two seconds
+/// within which everybody is to know.
+pub const SILENT_AFTER: Duration = Duration::from_millis(1_800);
+/// How often a node's loop looks whether it stood still.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// A link on which nothing has come for so long is closed.
 pub const CLOSE_AFTER: Duration = Duration::from_secs(10);
 
 /// What [`Liveness::take_due`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Say something on every link.
-    Beat,
+    /// Say something on this link: nothing has been said for so long.
+    Beat {
+        /// The link.
+        link: LinkId,
+    },
     /// Nothing has come on this link since then.
     Silent {
         /// The link.
@@ -49,6 +56,8 @@ pub enum Due {
 #[derive(Clone, Copy, Debug)]
 struct Link {
     heard: Instant,
+    /// When this node said something last that Liveness knows of.
+    said: Instant,
     is_silent: bool,
     is_closing: bool,
 }
@@ -57,19 +66,19 @@ struct Link {
 #[derive(Clone, Debug)]
 pub struct Liveness {
     links: BTreeMap<LinkId, Link>,
-    beat_at: Instant,
+    look_at: Instant,
 }
 
 impl Liveness {
     /// No links yet.
     #[must_use]
     pub const fn new(now: Instant) -> Self {
-        Self { links: BTreeMap::new(), beat_at: now }
+        Self { links: BTreeMap::new(), look_at: now }
     }
 
     /// A link came up: its peer has just spoken.
     pub fn up(&mut self, link: LinkId, now: Instant) {
-        self.links.insert(link, Link { heard: now, is_silent: false, is_closing: false });
+        self.links.insert(link, Link { heard: now, said: now, is_silent: false, is_closing: false });
     }
 
     /// A link is gone.
@@ -92,27 +101,35 @@ impl Liveness {
         }
     }
 
-    /// How late the beat is: so long the node's loop has stood still.
+    /// How late the look is: so long the node's loop has stood still.
     #[must_use]
     pub fn late(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.beat_at)
+        now.saturating_duration_since(self.look_at)
     }
 
-    /// When to call [`take_due`](Self::take_due).
-    #[must_use]
-    pub fn due_at(&self) -> Instant {
-        self.links.values().filter_map(Link::due_at).fold(self.beat_at, Instant::min)
+    /// When to call [`take_due`](Self::take_due); `sent` tells when something left on a link last.
+    pub fn due_at(&self, sent: impl Fn(LinkId) -> Option<Instant>) -> Instant {
+        let silences = self.links.values().filter_map(Link::due_at);
+        let beats = self.links.iter().map(|(id, link)| link.beat_at(sent(*id)));
+        silences.chain(beats).fold(self.look_at, Instant::min)
     }
 
-    /// What is to be done now.
-    pub fn take_due(&mut self, now: Instant) -> Vec<Due> {
+    /// What is to be done now; `sent` tells when something left on a link last.
+    pub fn take_due(
+        &mut self,
+        now: Instant,
+        sent: impl Fn(LinkId) -> Option<Instant>,
+    ) -> Vec<Due> {
         let mut due = Vec::new();
-        if self.beat_at <= now {
-            self.beat_at = now + BEAT_EVERY;
-            due.push(Due::Beat);
+        if self.look_at <= now {
+            self.look_at = now + LOOK_EVERY;
         }
         for (id, link) in &mut self.links {
             let (id, since) = (*id, link.heard);
+            if link.beat_at(sent(id)) <= now {
+                link.said = now;
+                due.push(Due::Beat { link: id });
+            }
             if !link.is_silent && since + SILENT_AFTER <= now {
                 link.is_silent = true;
                 due.push(Due::Silent { link: id, since });
@@ -139,6 +156,12 @@ impl Liveness {
 }
 
 impl Link {
+    /// A link on which something has left needs no beat, and one that takes nothing gets no second one before its
+    /// time.
+    fn beat_at(&self, sent: Option<Instant>) -> Instant {
+        self.said.max(sent.unwrap_or(self.said)) + BEAT_EVERY
+    }
+
     fn due_at(&self) -> Option<Instant> {
         match (self.is_silent, self.is_closing) {
             (false, _) => Some(self.heard + SILENT_AFTER),
@@ -161,21 +184,43 @@ mod tests {
         (liveness, link, now)
     }
 
-    /// What is due at `now`, but for the beat.
+    /// What is due at `now`, but for beats.
     fn due(liveness: &mut Liveness, now: Instant) -> Vec<Due> {
-        let mut due = liveness.take_due(now);
-        due.retain(|due| *due != Due::Beat);
+        let mut due = liveness.take_due(now, |_| None);
+        due.retain(|due| !matches!(due, Due::Beat { .. }));
         due
     }
 
     #[test]
     fn a_node_beats_again_and_again() {
+        let (mut liveness, link, now) = one_link();
+        assert!(liveness.take_due(now + BEAT_EVERY - MS, |_| None).is_empty());
+        let beat = now + BEAT_EVERY;
+        assert_eq!(liveness.take_due(beat, |_| None), [Due::Beat { link }]);
+        assert!(liveness.take_due(beat + MS, |_| None).is_empty(), "nor while the link takes nothing");
+        assert_eq!(liveness.heard(link, beat), None);
+        assert_eq!(liveness.take_due(beat + BEAT_EVERY, |_| None), [Due::Beat { link }]);
+    }
+
+    #[test]
+    fn what_is_said_anyway_is_a_beat() {
+        let (mut liveness, link, now) = one_link();
+        let sent = now + 700 * MS;
+        let due = |_: LinkId| Some(sent);
+        assert!(liveness.take_due(now + BEAT_EVERY, due).is_empty());
+        let heard = now + BEAT_EVERY;
+        assert_eq!(liveness.heard(link, heard), None);
+        assert!(liveness.due_at(due) < sent + BEAT_EVERY, "the loop looks at itself more often");
+        assert_eq!(liveness.take_due(sent + BEAT_EVERY, due), [Due::Beat { link }]);
+        assert!(SILENT_AFTER > BEAT_EVERY + BEAT_EVERY / 2, "a beat may be late");
+    }
+
+    #[test]
+    fn a_loop_that_stands_still_is_noticed() {
         let (mut liveness, _, now) = one_link();
-        assert_eq!(liveness.due_at(), now);
-        assert_eq!(liveness.take_due(now), [Due::Beat]);
-        assert_eq!(liveness.due_at(), now + BEAT_EVERY);
-        assert!(liveness.take_due(now + BEAT_EVERY - MS).is_empty());
-        assert_eq!(liveness.take_due(now + BEAT_EVERY), [Due::Beat]);
+        assert!(liveness.take_due(now, |_| None).is_empty());
+        assert_eq!(liveness.due_at(|_| None), now + LOOK_EVERY);
+        assert_eq!(liveness.late(now + LOOK_EVERY + 7 * MS), 7 * MS);
     }
 
     #[test]
@@ -198,12 +243,13 @@ mod tests {
     fn a_link_that_stays_silent_is_closed() {
         let (mut liveness, link, now) = one_link();
         assert_eq!(due(&mut liveness, now + SILENT_AFTER).len(), 1);
-        liveness.beat_at = now + 2 * CLOSE_AFTER;
-        assert_eq!(liveness.due_at(), now + CLOSE_AFTER);
+        let sent = |_: LinkId| Some(now + 2 * CLOSE_AFTER);
+        liveness.look_at = now + 2 * CLOSE_AFTER;
+        assert_eq!(liveness.due_at(sent), now + CLOSE_AFTER);
         assert_eq!(due(&mut liveness, now + CLOSE_AFTER), [Due::Close { link, since: now }]);
         assert!(due(&mut liveness, now + CLOSE_AFTER + MS).is_empty(), "once");
         liveness.down(link);
-        assert_eq!(liveness.due_at(), now + 2 * CLOSE_AFTER);
+        assert_eq!(liveness.due_at(sent), now + 2 * CLOSE_AFTER);
     }
 
     #[test]

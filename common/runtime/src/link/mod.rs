@@ -39,7 +39,7 @@ pub use dial::{DialTarget, dial};
 pub use links::{Change, Links};
 pub use liveness::{BEAT_EVERY, CLOSE_AFTER, Due, Liveness, SILENT_AFTER};
 pub use memory::{End, join};
-pub use queue::{LinkSender, SendError};
+pub use queue::{Haste, LinkSender, SendError};
 pub(crate) use refusals::RefusalLog;
 pub use secrets::LinkSecrets;
 pub use socket::link_router;

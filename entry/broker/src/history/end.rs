@@ -22,6 +22,9 @@ use super::RefPoint;
 const ASK_AGAIN_MS: u64 = 100;
 /// So long a place may wait.
 const PATIENCE_MS: u64 = 10_000;
+/// So long a read that names no place waits to know what others were told: two rounds of questions.
+const CATCH_UP_MS: u64 = 250;
+
 /// How far this entry knows the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -82,8 +85,10 @@ pub struct End<T> {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    named: RefPoint,
+    /// `None`: it waits for the end, wherever that is.
+    named: Option<RefPoint>,
     since: WallTime,
+    patience_ms: u64,
     /// Answers to earlier questions do not count (E1).
     round: u64,
     then: T,
@@ -120,8 +125,29 @@ impl<T> End<T> {
             return Err(then);
         }
         let round = self.round + 1;
-        self.waiting.push(Waiting { named, since: now, round, then });
+        let (named, patience_ms) = (Some(named), PATIENCE_MS);
+        self.waiting.push(Waiting { named, since: now, patience_ms, round, then });
         Ok(())
+    }
+
+    /// Takes one that names no place, and is to know all that anybody was told of before: its verdict is
+    /// [`Verdict::Beyond`], once the frontier has come so far. It does not wait long for that.
+    ///
+    /// # Errors
+    /// What was to wait, where too many do.
+    pub fn catch_up(&mut self, now: WallTime, then: T) -> Result<(), T> {
+        if self.waiting.len() >= Self::WAITING_MAX {
+            return Err(then);
+        }
+        let (round, patience_ms) = (self.round + 1, CATCH_UP_MS);
+        self.waiting.push(Waiting { named: None, since: now, patience_ms, round, then });
+        Ok(())
+    }
+
+    /// Whether anything waits for a verdict.
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Takes an answer; one to an earlier question is late.
@@ -138,12 +164,12 @@ impl<T> End<T> {
         let round = self.round;
         let verdict_of = |waiting: &Waiting<T>| {
             let waited_ms = now.millis_since(waiting.since);
-            if known.holds(waiting.named) {
+            if waiting.named.is_some_and(|named| known.holds(named)) {
                 Some(Verdict::Within)
             } else if is_passed && waiting.round <= round {
                 Some(Verdict::Beyond)
             } else {
-                (waited_ms >= PATIENCE_MS).then_some(Verdict::Unknown { waited_ms })
+                (waited_ms >= waiting.patience_ms).then_some(Verdict::Unknown { waited_ms })
             }
         };
         let mut told = Vec::new();
@@ -176,7 +202,8 @@ impl<T> End<T> {
     #[must_use]
     pub fn timeout_at(&self) -> Option<WallTime> {
         let oldest = self.waiting.first()?;
-        let patience = oldest.since.plus_millis(PATIENCE_MS);
+        let patience = |waiting: &Waiting<T>| waiting.since.plus_millis(waiting.patience_ms);
+        let patience = self.waiting.iter().map(patience).min()?;
         let is_new = self.waiting.iter().any(|waiting| waiting.round > self.round);
         match self.asked_at {
             // One that has come since is asked for when this question is done with.
@@ -232,6 +259,27 @@ mod tests {
         ] {
             assert_eq!(known.holds(named), holds, "{named:?}");
         }
+    }
+
+    #[test]
+    fn one_that_names_no_place_waits_until_all_that_was_told_is_known_and_not_long() {
+        let mut end = End::new(&Membership::sized(3, [3], 2));
+        end.catch_up(START, "a").expect("room");
+        assert!(end.is_waiting());
+        let round = ask(&mut end, START);
+        end.answered(SyncId(0), round, stamp(4));
+        end.answered(SyncId(1), round, stamp(6));
+        assert_eq!(end.poll(START, &known()), (vec![], None), "somebody was told of more");
+        let further = Known { sigma: stamp(6), ..known() };
+        assert_eq!(end.poll(START, &further), (vec![("a", Verdict::Beyond)], None));
+        assert!(!end.is_waiting());
+        end.catch_up(START, "b").expect("room");
+        end.wait(START, at(5000), "c").expect("room");
+        let _round = ask(&mut end, START);
+        let late = START.plus_millis(CATCH_UP_MS);
+        let (told, _again) = end.poll(late, &known());
+        assert_eq!(told, [("b", Verdict::Unknown { waited_ms: CATCH_UP_MS })], "nobody answers");
+        assert!(end.is_waiting(), "who names a place is more patient");
     }
 
     #[test]

@@ -155,6 +155,12 @@ impl NdbCore {
         self.upkeep_due(now, fx);
     }
 
+    /// Whether W other nodes that are there store the owner's segments before this one does.
+    #[must_use]
+    pub fn is_spare_of(&self, owner: OwnerId) -> bool {
+        self.buffer.is_spare_of(owner)
+    }
+
     /// When [`Input::Tick`] has something to do.
     #[must_use]
     pub fn due_at(&self) -> Instant {
