@@ -107,8 +107,8 @@ impl NdbNode {
         }
     }
 
-    /// The home of an owner proposes once W nodes of the group have asked it; the others only have to know when that is
-    /// absent or late, and spares are asked by nobody while W others are there.
+    /// The home of an owner proposes once W nodes of the group have asked it. The others have to know when it is absent or
+    /// late, and that from W nodes, of which a spare is none while all is well.
     fn haste_of_draft(&mut self, owner: OwnerId, to: SyncId, now: Instant) -> Haste {
         let home = self.options.membership.home(owner);
         let of_home = |linked: &&Linked| matches!(linked.peer, PeerId::Sync { id, .. } if id == home);
@@ -116,11 +116,14 @@ impl NdbNode {
         if !is_there || self.waits.is_late(home, now) {
             return Haste::Now;
         }
-        if self.core.is_spare_of(owner) || to != home {
-            return Haste::Soon;
+        match (to == home, self.core.is_spare_of(owner)) {
+            (true, false) => {
+                self.waits.ask(home, now);
+                Haste::Now
+            }
+            (true, true) | (false, false) => Haste::Soon,
+            (false, true) => Haste::Later,
         }
-        self.waits.ask(home, now);
-        Haste::Now
     }
 
     /// Tells sync nodes whether somebody waits for the order here: a tail that carries something, or who reads

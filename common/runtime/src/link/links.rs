@@ -114,6 +114,8 @@ impl Links {
             self.silent.remove(&gone.name);
         }
         self.tell_gauge(&gone.name);
+        // Others may have to do without it from now on.
+        self.flush();
     }
 
     /// The peer of a link says why it cannot do its part, or that it can (`None`).
@@ -214,6 +216,9 @@ impl Links {
                     linked.sender.close(&format!("silent for {seconds} s"));
                 }
             }
+        }
+        if !silent.is_empty() {
+            self.flush();
         }
         silent
     }
