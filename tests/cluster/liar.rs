@@ -201,7 +201,7 @@ fn every_message_of_the_wire_is_tried() {
         "segment_durable",
         "draft_answered",
         "vote_fast",
-        "reached",
+        "await_feed",
         "history_end",
         "order_before",
     ];

@@ -111,7 +111,8 @@ impl NdbNode {
     /// late, and that from W nodes, of which a spare is none while all is well.
     fn haste_of_draft(&mut self, owner: OwnerId, to: SyncId, now: Instant) -> Haste {
         let home = self.options.membership.home(owner);
-        let of_home = |linked: &&Linked| matches!(linked.peer, PeerId::Sync { id, .. } if id == home);
+        let of_home =
+            |linked: &&Linked| matches!(linked.peer, PeerId::Sync { id, .. } if id == home);
         let is_there = self.links.heard_values().any(|linked| of_home(&linked));
         if !is_there || self.waits.is_late(home, now) {
             return Haste::Now;

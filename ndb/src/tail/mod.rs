@@ -60,12 +60,7 @@ pub(crate) struct Tails {
 impl Tails {
     /// None yet.
     pub(crate) const fn new(context: TailContext) -> Self {
-        Self {
-            context,
-            tails: BTreeMap::new(),
-            carried: BTreeMap::new(),
-            parts: BTreeMap::new(),
-        }
+        Self { context, tails: BTreeMap::new(), carried: BTreeMap::new(), parts: BTreeMap::new() }
     }
 
     /// What they read first.

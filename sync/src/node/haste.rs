@@ -160,7 +160,11 @@ mod tests {
         assert_eq!(hastes.of(0, &watermark(5), |_| false), Haste::Later);
         assert_eq!(hastes.of(0, &resolved(MINE, 9), |_| false), Haste::Now);
         assert_eq!(hastes.of(0, &watermark(7), |_| false), Haste::Now, "held by a draft");
-        assert_eq!(hastes.of(0, &resolved(THEIRS, 8), |_| false), Haste::Later, "not in its own right");
+        assert_eq!(
+            hastes.of(0, &resolved(THEIRS, 8), |_| false),
+            Haste::Later,
+            "not in its own right"
+        );
         assert_eq!(hastes.of(0, &watermark(9), |_| false), Haste::Now, "this is what it waits for");
         assert_eq!(hastes.of(0, &watermark(10), |_| false), Haste::Later);
     }

@@ -78,7 +78,8 @@ impl Liveness {
 
     /// A link came up: its peer has just spoken.
     pub fn up(&mut self, link: LinkId, now: Instant) {
-        self.links.insert(link, Link { heard: now, said: now, is_silent: false, is_closing: false });
+        self.links
+            .insert(link, Link { heard: now, said: now, is_silent: false, is_closing: false });
     }
 
     /// A link is gone.
@@ -115,11 +116,7 @@ impl Liveness {
     }
 
     /// What is to be done now; `sent` tells when something left on a link last.
-    pub fn take_due(
-        &mut self,
-        now: Instant,
-        sent: impl Fn(LinkId) -> Option<Instant>,
-    ) -> Vec<Due> {
+    pub fn take_due(&mut self, now: Instant, sent: impl Fn(LinkId) -> Option<Instant>) -> Vec<Due> {
         let mut due = Vec::new();
         if self.look_at <= now {
             self.look_at = now + LOOK_EVERY;
@@ -197,7 +194,10 @@ mod tests {
         assert!(liveness.take_due(now + BEAT_EVERY - MS, |_| None).is_empty());
         let beat = now + BEAT_EVERY;
         assert_eq!(liveness.take_due(beat, |_| None), [Due::Beat { link }]);
-        assert!(liveness.take_due(beat + MS, |_| None).is_empty(), "nor while the link takes nothing");
+        assert!(
+            liveness.take_due(beat + MS, |_| None).is_empty(),
+            "nor while the link takes nothing"
+        );
         assert_eq!(liveness.heard(link, beat), None);
         assert_eq!(liveness.take_due(beat + BEAT_EVERY, |_| None), [Due::Beat { link }]);
     }
