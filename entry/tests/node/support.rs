@@ -82,7 +82,14 @@ impl Peer {
             let Some(LinkEvent::Messages { mut messages, .. }) = event else {
                 panic!("unexpected {event:?}");
             };
-            messages.retain(|message| *message != Message::Node(NodeMessage::Heartbeat));
+            // Neither says anything of the order.
+            messages.retain(|message| {
+                !matches!(
+                    message,
+                    Message::Node(NodeMessage::Heartbeat)
+                        | Message::Feed(FeedMessage::AwaitFeed { .. })
+                )
+            });
             if !messages.is_empty() {
                 return messages;
             }

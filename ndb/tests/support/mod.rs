@@ -345,9 +345,15 @@ impl Fake {
             match event.expect("the node says something in time") {
                 Some(LinkEvent::Messages { messages, .. }) => {
                     let words = messages.into_iter();
-                    self.waiting.extend(
-                        words.filter(|word| *word != Message::Node(NodeMessage::Heartbeat)),
-                    );
+                    // Neither says anything of the order.
+                    let is_said = |word: &Message| {
+                        !matches!(
+                            word,
+                            Message::Node(NodeMessage::Heartbeat)
+                                | Message::Feed(FeedMessage::AwaitFeed { .. })
+                        )
+                    };
+                    self.waiting.extend(words.filter(is_said));
                 }
                 other => panic!("expected messages, got {other:?}"),
             }
