@@ -19,7 +19,19 @@ const REFUSALS: [Refused; 6] = [
 ];
 
 /// Names of counters, and what they count.
-const COUNTERS: [(&str, &str); 27] = [
+const COUNTERS: [(&str, &str); 30] = [
+    (
+        "vixen_ndb_disk_syncs_total",
+        "Syncs of the disk that the store asked for: one a record of the journal, two a commit of LMDB",
+    ),
+    (
+        "vixen_ndb_journal_full_total",
+        "Groups of segments that LMDB took at once, because the journal had no place for them",
+    ),
+    (
+        "vixen_ndb_journal_refused_total",
+        "Journals that could not be used at a start: missing, damaged, or of another store",
+    ),
     ("vixen_ndb_commits_total", "Group commits of the store"),
     ("vixen_ndb_segments_stored_total", "Segments written"),
     ("vixen_ndb_bytes_stored_total", "Bytes of segments written"),
@@ -66,7 +78,12 @@ const COUNTERS: [(&str, &str); 27] = [
 ];
 
 /// Names of gauges, and what they say.
-const GAUGES: [(&str, &str); 9] = [
+const GAUGES: [(&str, &str); 11] = [
+    ("vixen_ndb_journal_bytes", "Bytes of the journal that LMDB does not have all of yet"),
+    (
+        "vixen_ndb_journal_replayed_records",
+        "Records of the journal that LMDB did not have all of when the node started",
+    ),
     ("vixen_ndb_position", "The next position of the order"),
     ("vixen_ndb_pending_segments", "Segments held without a place"),
     ("vixen_ndb_missing_segments", "Placed segments whose bytes are not here"),
@@ -85,6 +102,42 @@ fn describe() {
     COUNTERS.iter().for_each(|(name, help)| describe_counter!(*name, *help));
     GAUGES.iter().for_each(|(name, help)| describe_gauge!(*name, *help));
     describe_histogram!("vixen_ndb_commit_seconds", "Duration of a group commit");
+}
+
+/// Syncs of the disk that the store asked for.
+pub(crate) fn disk_syncs() -> Counter {
+    counter!("vixen_ndb_disk_syncs_total")
+}
+
+/// What the store counts of its journal itself.
+pub(crate) struct StoreMetrics {
+    syncs: Counter,
+    bytes: Gauge,
+    pub(crate) full: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) replayed: Gauge,
+}
+
+impl StoreMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            syncs: disk_syncs(),
+            bytes: gauge!("vixen_ndb_journal_bytes"),
+            full: counter!("vixen_ndb_journal_full_total"),
+            refused: counter!("vixen_ndb_journal_refused_total"),
+            replayed: gauge!("vixen_ndb_journal_replayed_records"),
+        }
+    }
+
+    /// A record was appended to the journal.
+    pub(crate) fn journal_synced(&self) {
+        self.syncs.increment(1);
+    }
+
+    /// So many bytes of it LMDB does not have yet.
+    pub(crate) fn journal_bytes(&self, bytes: u64) {
+        set(&self.bytes, bytes);
+    }
 }
 
 /// Handles of the node's loop.

@@ -96,6 +96,16 @@ impl Formats {
         Self { newest, oldest: if kept_since < newest { newest - 1 } else { newest } }
     }
 
+    /// The newest, and all from `oldest` on.
+    ///
+    /// # Panics
+    /// `oldest` is beyond the newest: in a constant, which does not compile then.
+    #[must_use]
+    pub const fn spanning(newest: u8, oldest: u8) -> Self {
+        assert!(oldest <= newest, "the newest is read");
+        Self { newest, oldest }
+    }
+
     /// Whether a store with rows of this version can be read.
     ///
     /// # Errors
@@ -123,7 +133,8 @@ impl std::fmt::Display for Formats {
         if self.oldest == self.newest {
             write!(f, "{}", self.newest)
         } else {
-            write!(f, "{} and {}", self.oldest, self.newest)
+            let word = if self.oldest + 1 == self.newest { "and" } else { "to" };
+            write!(f, "{} {word} {}", self.oldest, self.newest)
         }
     }
 }
@@ -222,6 +233,20 @@ pub fn format(
     Ok(meta.get(txn, KEY_FORMAT)?.map(|found| found.first().copied().unwrap_or(0)))
 }
 
+/// The id of a store; `None` in one that has none yet.
+///
+/// # Errors
+/// When `meta` cannot be read, or it is malformed.
+pub fn store_id(
+    txn: &RoTxn<'_, WithoutTls>,
+    meta: Database<Bytes, Bytes>,
+    dir: &Path,
+) -> Result<Option<StoreId>, OpenError> {
+    let id = meta.get(txn, KEY_STORE_ID)?.map(uuid::Uuid::from_slice).transpose();
+    let id = id.map_err(|_length| OpenError::StoreId { path: dir.to_owned() })?;
+    Ok(id.map(StoreId))
+}
+
 /// Checks the format version and reads the store id from `meta`, or writes both into a new store: `new_id`,
 /// or a random one. A store of the version before is one of the newest from then on: what is written into
 /// it is.
@@ -241,9 +266,8 @@ pub fn identify(
             meta.put(txn, KEY_FORMAT, &[formats.newest])?;
         }
     }
-    if let Some(id) = meta.get(txn, KEY_STORE_ID)? {
-        let id = uuid::Uuid::from_slice(id);
-        return id.map(StoreId).map_err(|_length| OpenError::StoreId { path: dir.to_owned() });
+    if let Some(id) = store_id(txn, meta, dir)? {
+        return Ok(id);
     }
     let id = new_id.unwrap_or_else(new_store_id);
     meta.put(txn, KEY_FORMAT, &[formats.newest])?;
@@ -303,5 +327,9 @@ mod tests {
         }
         let text = identified(dir.path(), Formats::new(5, 1)).expect_err("too old").to_string();
         assert!(text.contains("reads 4 and 5: start a version that reads it"), "{text}");
+        assert_eq!(identified(dir.path(), Formats::spanning(5, 3)).expect("read"), id);
+        let text =
+            identified(dir.path(), Formats::spanning(9, 7)).expect_err("too old").to_string();
+        assert!(text.contains("version 5, and this version of vixen reads 7 to 9"), "{text}");
     }
 }

@@ -357,7 +357,8 @@ impl NdbNode {
                 self.room.look();
                 let (free, reserve) = (self.room.free(), self.room.reserve());
                 self.metrics.disk_free(free);
-                let is_low = self.room.is_low();
+                // While the journal still takes segments: what it has at the end is what must find room.
+                let is_low = self.room.is_low() || self.writer.lacks_room();
                 Ok(Some(Input::Room(DiskRoom { free, reserve, is_low })))
             }
             Look::Days => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use vixen_core::id::{Position, SegmentId};
+use vixen_runtime::journal::JournalError;
 use vixen_runtime::lmdb::OpenError;
 
 /// Why a store cannot be used.
@@ -14,6 +15,15 @@ pub enum StoreError {
     /// LMDB failed.
     #[error("LMDB failed")]
     Lmdb(#[from] heed::Error),
+    /// The journal cannot be used.
+    #[error("the journal of the store failed")]
+    Journal(#[from] JournalError),
+    /// The journal has records of a version that is not read.
+    #[error("the journal has records of version {0}, which this version of vixen does not read")]
+    JournalVersion(u8),
+    /// A record of the journal is whole and does not parse.
+    #[error("a record of the journal is malformed")]
+    JournalRecord,
     /// A directory cannot be read or changed.
     #[error("cannot use {path}")]
     Directory {
@@ -65,10 +75,13 @@ impl StoreError {
     pub(super) const fn of_the_disk(&self) -> Option<&std::io::Error> {
         match self {
             Self::Open(error) => error.of_the_disk(),
+            Self::Journal(error) => error.of_the_disk(),
             Self::Lmdb(heed::Error::Io(error)) | Self::Directory { source: error, .. } => {
                 Some(error)
             }
             Self::Lmdb(_)
+            | Self::JournalVersion(_)
+            | Self::JournalRecord
             | Self::OldLayout { .. }
             | Self::Encode(_)
             | Self::Row { .. }

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! <dir>/2026-11-20/    rows and blobs of that day      <- dropped whole by retention
-//! <dir>/2026-11-21/    ...                             <- the newest: segments arrive here
+//! <dir>/2026-11-21/    ...                             <- the newest
+//! <dir>/journal        segments that have arrived, until their day has them (with fsync)
 //! ```
-//! A segment's bytes are written once, into `blobs`. The temporary table marks those that wait for
-//! their place; moving to permanent is a row of `order` and the removal of the mark. Only where
-//! midnight (by the stamp) lies between arrival and place, the bytes move to the day of the row.
-//! Only the writer thread writes; readers are short and cross no await.
+//! A segment's bytes are written into `journal` when they arrive, and into `blobs` of the day of its row with that row.
+//! What waits for its place for long, or arrives where there is no journal, is in `blobs` of the newest day before, and the
+//! temporary table marks it; moving to permanent is a row of `order` and the removal of the mark. Only where
+//! midnight (by the stamp) lies between that and its place, the bytes move to the day of the row.
+//! Only the writer thread writes to LMDB; readers are short and cross no await.
 
+mod arrivals;
 mod day;
 mod error;
 pub(crate) mod inspect;
@@ -18,18 +21,22 @@ mod read;
 mod row;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use vixen_core::id::{GroupId, OwnerId, Position, SegmentId, Seq, Stamp, StoreId};
 use vixen_core::time::{UtcDay, WallTime};
 use vixen_core::wire::OrderBase;
 use vixen_runtime::ids::new_store_id;
+use vixen_runtime::journal::Journal;
 use vixen_runtime::lmdb;
 
 use vixen_replica::{BEGINNING, Recovered};
 
+use crate::metrics::StoreMetrics;
+use arrivals::Arrivals;
+pub(crate) use arrivals::{JOURNAL_BYTES, JournalRow};
 use day::DayEnv;
 pub use error::StoreError;
 pub(crate) use mend::ScrubStep;
@@ -54,6 +61,10 @@ pub(crate) struct Store {
     options: StoreOptions,
     store_id: StoreId,
     days: RwLock<Days>,
+    arrivals: RwLock<Arrivals>,
+    /// Until the writer takes it.
+    journal: Mutex<Option<Journal>>,
+    metrics: StoreMetrics,
 }
 
 /// The days at hand, and where the order runs through them.
@@ -68,10 +79,21 @@ struct Days {
 }
 
 impl Store {
-    /// Opens or creates the store in `dir`; a new one gets its first day, that of `now`. Blocking.
+    /// Opens or creates the store in `dir`; a new one gets its first day, that of `now`. What only its journal has is
+    /// in LMDB then, if there is room. Blocking.
     pub(crate) fn open(
         dir: &Path,
         options: StoreOptions,
+        now: WallTime,
+    ) -> Result<Self, StoreError> {
+        Self::open_with(dir, options, JOURNAL_BYTES, now)
+    }
+
+    /// The same, with a new journal of so many bytes where there is none.
+    fn open_with(
+        dir: &Path,
+        options: StoreOptions,
+        journal_bytes: u64,
         now: WallTime,
     ) -> Result<Self, StoreError> {
         if dir.join("data.mdb").exists() {
@@ -95,7 +117,17 @@ impl Store {
         let days = Days::of(envs)?;
         // A store has at least one day.
         let store_id = store_id.unwrap_or_else(new_store_id);
-        Ok(Self { dir: dir.to_owned(), options, store_id, days: RwLock::new(days) })
+        let store = Self {
+            dir: dir.to_owned(),
+            options,
+            store_id,
+            days: RwLock::new(days),
+            arrivals: RwLock::default(),
+            journal: Mutex::default(),
+            metrics: StoreMetrics::new(),
+        };
+        store.begin_journal(journal_bytes, now)?;
+        Ok(store)
     }
 
     pub(crate) const fn store_id(&self) -> StoreId {
@@ -113,6 +145,23 @@ impl Store {
 
     fn days_mut(&self) -> RwLockWriteGuard<'_, Days> {
         self.days.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arrivals(&self) -> RwLockReadGuard<'_, Arrivals> {
+        self.arrivals.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arrivals_mut(&self) -> RwLockWriteGuard<'_, Arrivals> {
+        self.arrivals.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_journal(&self, journal: Option<Journal>) {
+        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = journal;
+    }
+
+    /// The journal, for the one thread that appends to it.
+    fn take_journal(&self) -> Option<Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Where the order begins here: retention has dropped what is before.
@@ -176,6 +225,10 @@ impl Store {
             // Rows that were on their way from a peer have not reached the order yet.
             recovered.missing.extend(missing.into_iter().filter(|l| l.first >= days.base.next));
         }
+        // For what the journal has there was no room in LMDB.
+        let known: BTreeSet<SegmentId> = recovered.temporary.iter().map(|meta| meta.id).collect();
+        let waiting = self.arrivals();
+        recovered.temporary.extend(waiting.metas().filter(|meta| !known.contains(&meta.id)));
         if damaged > 0 {
             tracing::error!(rows = damaged, "rows of unresolved or missing segments are damaged");
         }

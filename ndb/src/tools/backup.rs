@@ -22,7 +22,8 @@ const PARTIAL_WITHIN: &str = "backup.partial";
 ///
 /// The copy is as of one moment for each day, made by LMDB itself, so the node may run and write
 /// meanwhile. The newest day is copied first: the days before it are complete by then, so the copy
-/// never has a gap. The directory appears under its name only when the copy is whole and on disk.
+/// never has a gap. Segments that have arrived and have no place yet are not part of the order: those that
+/// wait in the journal are not copied. The directory appears under its name only when the copy is whole and on disk.
 /// Then it is verified, unless --no-verify.
 #[derive(Debug, clap::Args)]
 #[command(

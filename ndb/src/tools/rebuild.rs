@@ -7,6 +7,7 @@ use anyhow::Context;
 use vixen_core::time::UtcDay;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::DirLock;
+use vixen_runtime::journal::JOURNAL_FILE;
 
 use super::backup::sync;
 use super::place::Target;
@@ -18,7 +19,7 @@ pub(super) const ASIDE_PREFIX: &str = "damaged-";
 
 /// Put a store aside that cannot be used, so that the node fetches everything from its peers.
 ///
-/// For a store that cannot be opened or read. The node must not run. Its days are moved, within its
+/// For a store that cannot be opened or read. The node must not run. Its days and its journal are moved, within its
 /// directory, to damaged-<time>; nothing is deleted. At its next start the node is empty, takes new
 /// messages at once, and fetches the others from its peers in the background.
 ///
@@ -67,12 +68,16 @@ impl Args {
             place.name
         );
         let _lock = DirLock::take_for_tool(dir, &place.name)?;
-        let mut names = Vec::new();
+        let (mut names, mut days) = (Vec::new(), 0);
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
             let name = entry?.file_name();
             let is_day = name.to_str().is_some_and(|name| name.parse::<UtcDay>().is_ok());
             // The files of a store of the time before days, too.
             if is_day || name == "data.mdb" || name == "lock.mdb" {
+                days += 1;
+                names.push(name);
+            } else if name.to_string_lossy().starts_with(JOURNAL_FILE) {
+                // What is in it has no place yet: peers have it, or nobody was answered for it.
                 names.push(name);
             }
         }
@@ -98,7 +103,7 @@ impl Args {
              peers, and `missing_segments` is 0.\n\
              3. Only then rebuild another node of the group, if need be.\n\
              4. Delete {} when nobody wants to look at it any more.\n",
-            count(names.len() as u64, "day"),
+            count(days, "day"),
             aside.display(),
             aside.display(),
             name = place.name,

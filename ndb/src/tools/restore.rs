@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use vixen_runtime::dirlock::DirLock;
+use vixen_runtime::journal::Journal;
 use vixen_runtime::telemetry::remark;
 
 use super::backup::{is_of_a_volume, sync, verify};
 use super::place::{Place, Target, is_there, is_within};
 use super::text::{count, size};
 use super::{Outcome, say};
+use crate::store::JOURNAL_BYTES;
+use crate::store::inspect::journal_row;
 
 /// Days are copied into this directory, and leave it when all are whole.
 const PARTIAL: &str = "restoring";
@@ -81,6 +84,7 @@ impl Args {
         check_empty(&place.dir)?;
         let names: Vec<_> = days.into_iter().map(|(day, _)| day.to_string()).collect();
         let bytes = copy_days(&self.from, &place.dir, &names)?;
+        begin_journal(&place)?;
         say(&format!(
             "restored {}, {}, to {}\nStart {} now: {}.\n",
             count(names.len() as u64, "day"),
@@ -95,6 +99,20 @@ impl Args {
         ));
         Ok(Outcome::Good)
     }
+}
+
+/// Where the days say that there is a journal, which a backup does not have, the store has one with nothing in it.
+fn begin_journal(place: &Place) -> anyhow::Result<()> {
+    let (store, days) = place.survey()?;
+    let newest = days.last().map(|(day, _)| *day);
+    let newest = newest.map_or(Ok(None), |day| store.open(day));
+    // A damaged day says nothing of it: the node will.
+    if let (Some(_), Ok(Some(newest))) = (journal_row(&days), newest)
+        && let Ok(id) = newest.store_id()
+    {
+        Journal::create(&place.dir, id, JOURNAL_BYTES)?;
+    }
+    Ok(())
 }
 
 fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {

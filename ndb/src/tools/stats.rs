@@ -12,8 +12,10 @@ use vixen_runtime::telemetry::print;
 
 use super::Outcome;
 use super::place::Target;
-use super::text::{rfc3339, size};
-use crate::store::inspect::{Cursor, Day, DayNumbers, Read, base_of, end_of};
+use super::text::{count, rfc3339, size};
+use crate::store::inspect::{
+    Cursor, Day, DayNumbers, InJournal, JournalState, Read, base_of, end_of,
+};
 
 const TOPICS_LISTED: usize = 20;
 
@@ -31,7 +33,8 @@ Example:
   vixen-ndb stats --dir /backup/D1-2026-11-21 --json
 
 Columns: rows and messages are of all groups; own, bytes, missing and temporary are of the node's
-own group; free is what the file has and does not use now.
+own group; free is what the file has and does not use now. What has arrived, and is in no day
+yet, is in the journal and counted apart; what is on its way from there may be counted twice.
 
 Exit codes:
   0  printed
@@ -75,6 +78,13 @@ impl Args {
         let mut topics: Vec<_> = topics.into_iter().collect();
         topics.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         topics.truncate(TOPICS_LISTED);
+        let journal = match store.journal()? {
+            JournalState::Whole(found) => found,
+            JournalState::None
+            | JournalState::Missing
+            | JournalState::Unusable(_)
+            | JournalState::Damaged(_) => InJournal::default(),
+        };
         let damaged: u64 = days.iter().map(|(_, day)| day.damaged).sum();
         let head = json!({
             "name": place.name,
@@ -83,6 +93,8 @@ impl Args {
             "first_position": base.0,
             "next_position": end.0,
             "damaged_rows": damaged,
+            "journal_segments": journal.segments,
+            "journal_bytes": journal.bytes,
         });
         print(&if self.json {
             as_json(head, &days, &topics)
@@ -179,6 +191,9 @@ fn as_text(head: &serde_json::Value, days: &[(UtcDay, Counted)], topics: &[Topic
     ));
     let (first, next) = (&head["first_position"], &head["next_position"]);
     line(format!("first position {first}, next position {next}"));
+    let (segments, bytes) = (head["journal_segments"].as_u64(), head["journal_bytes"].as_u64());
+    let (segments, bytes) = (segments.unwrap_or_default(), bytes.unwrap_or_default());
+    line(format!("in the journal {}, {}", count(segments, "segment"), size(bytes)));
     let columns = |cells: [&str; 12]| {
         let [day, rest @ ..] = cells;
         let rest = rest.iter().map(|cell| format!(" {cell:>11}"));

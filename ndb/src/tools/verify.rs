@@ -13,7 +13,8 @@ use super::progress::Progress;
 use super::text::{count, size};
 use crate::store::StoreError;
 use crate::store::inspect::{
-    Day, Inspector, Read, Segment, Surveyed, base_of, end_of, kept_by_group,
+    Day, InJournal, Inspector, JournalState, Read, Segment, Surveyed, base_of, end_of,
+    kept_by_group,
 };
 use vixen_replica::OrderRow;
 
@@ -23,7 +24,8 @@ const LISTED_MAX: usize = 20;
 /// Read everything in a store, and tell what is not as it was written.
 ///
 /// Checks every row's checksum, that the order has no gap and its chain is whole, every message
-/// against its segment's digest, the topic index, and the segments that wait for their place.
+/// against its segment's digest, the topic index, the segments that wait for their place, and the
+/// journal with those that have arrived.
 /// Nothing is changed, and the node may run meanwhile: what it writes after the start is not
 /// looked at, and a day that retention drops is left out.
 ///
@@ -79,6 +81,7 @@ pub(super) struct Report {
     segment_messages: u64,
     bytes: u64,
     temporary: u64,
+    in_journal: InJournal,
     missing: u64,
     missing_messages: u64,
     missing_listed: Vec<String>,
@@ -151,7 +154,45 @@ impl Report {
         {
             report.problem(None, Some(next), None, "the order ends here, and should go on");
         }
+        report.journal(store);
         report
+    }
+
+    /// What has arrived, and is in no day yet.
+    fn journal(&mut self, store: &Inspector) {
+        let problem = match store.journal() {
+            Ok(JournalState::None) => return,
+            Ok(JournalState::Missing) => {
+                self.notes.push(
+                    "the journal is not here, and in a backup it is not; a node without it has lost what was \
+                     durable there alone, and gets it from its peers"
+                        .to_owned(),
+                );
+                return;
+            }
+            Ok(JournalState::Whole(found)) => {
+                self.in_journal = found;
+                if found.is_torn {
+                    self.notes.push(
+                        "the journal's last record was not written whole: nobody was answered for it"
+                            .to_owned(),
+                    );
+                }
+                if found.damaged == 0 {
+                    return;
+                }
+                format!("{} of the journal not as it was sent", count(found.damaged, "segment"))
+            }
+            Ok(JournalState::Damaged(record)) => {
+                format!("the journal is damaged: record {} is not whole", record.0)
+            }
+            Ok(JournalState::Unusable(error)) => error.to_string(),
+            Err(error) => {
+                self.unreadable.push(told("the journal", &error));
+                return;
+            }
+        };
+        self.problem(None, None, None, &problem);
     }
 
     /// A backup does not know what its first row follows when days were dropped as it was made.
@@ -348,14 +389,7 @@ impl Report {
     }
 
     fn unreadable(&mut self, day: UtcDay, error: &StoreError) {
-        let error: &dyn std::error::Error = error;
-        let mut what = format!("day {day}: cannot be read: {error}");
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let _to_memory = write!(what, ": {cause}");
-            source = cause.source();
-        }
-        self.unreadable.push(what);
+        self.unreadable.push(told(&format!("day {day}"), error));
     }
 
     /// How a tool that only verifies ends.
@@ -392,6 +426,8 @@ impl Report {
             size(self.bytes)
         ));
         lines.push(format!("temporary  {}", count(self.temporary, "segment")));
+        let InJournal { segments, bytes, .. } = self.in_journal;
+        lines.push(format!("journal    {}, {}", count(segments, "segment"), size(bytes)));
         lines.push(format!(
             "missing    {} of {}",
             count(self.missing, "segment"),
@@ -428,6 +464,17 @@ impl Report {
         });
         lines.join("\n") + "\n"
     }
+}
+
+/// That something cannot be read, and why.
+fn told(what: &str, error: &StoreError) -> String {
+    let mut text = format!("{what}: cannot be read: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let _to_memory = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 fn located(

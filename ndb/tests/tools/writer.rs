@@ -18,7 +18,7 @@ use vixen_replica::{Lost, OrderRow};
 
 const DATABASES: [&str; 8] =
     ["meta", "temporary", "blobs", "order", "missing", "owners", "topics", "topic-rows"];
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 const MAP_BYTES: usize = 1 << 30;
 
 /// One day of a store, open for writing.

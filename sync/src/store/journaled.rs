@@ -107,7 +107,7 @@ impl Journaled {
     /// `false` when the journal never has a place for it.
     fn append(&mut self, metrics: &StoreMetrics, now: Instant) -> Result<bool, StoreError> {
         for is_again in [false, true] {
-            match self.journal.append(&self.bytes) {
+            match self.journal.append(&[&self.bytes]) {
                 Ok(_) => {
                     metrics.journal_synced(self.journal.bytes());
                     return Ok(true);

@@ -40,8 +40,7 @@ pub enum JournalError {
     },
     /// What was durable cannot be read: this store has forgotten what it has told others.
     #[error(
-        "{path} is damaged: record {missing} is missing, and record {later}, which was written after it was durable, is there. What \
-         this node has told others may be lost, so it does not start"
+        "{path} is damaged: record {missing} is missing, and record {later}, which was written after it was durable, is there"
     )]
     Damaged {
         /// The file.
@@ -74,6 +73,13 @@ impl JournalError {
             | Self::Format { .. }
             | Self::Damaged { .. } => None,
         }
+    }
+
+    /// Whether the file is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+            || self.of_the_disk().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// Whether something in `dir` failed for want of room on the disk: it can be done again.

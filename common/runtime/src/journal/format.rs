@@ -164,10 +164,11 @@ pub(super) fn blocks_of(body_bytes: usize) -> u32 {
     u32::try_from((HEAD_BYTES + body_bytes).div_ceil(BLOCK_BYTES)).unwrap_or(u32::MAX)
 }
 
-struct Head {
+/// What a block that a record begins with says.
+pub(super) struct Head {
     sequence: Sequence,
-    found: Found,
-    is_whole: bool,
+    pub(super) found: Found,
+    pub(super) is_whole: bool,
 }
 
 /// Where a record is.
@@ -193,12 +194,8 @@ pub(super) struct Damage {
     pub(super) later: Sequence,
 }
 
-/// The records beyond `applied`, in their order, each following the one before it.
-pub(super) fn records(
-    file: &[u8],
-    header: &Header,
-    applied: Sequence,
-) -> Result<Vec<Found>, Damage> {
+/// The heads of records beyond `applied`, by their numbers.
+pub(super) fn heads(file: &[u8], header: &Header, applied: Sequence) -> BTreeMap<Sequence, Head> {
     let checks = header.checks();
     let mut heads: BTreeMap<Sequence, Head> = BTreeMap::new();
     for head in (1..header.blocks).filter_map(|block| checks.head_at(file, block)) {
@@ -208,6 +205,16 @@ pub(super) fn records(
             heads.insert(head.sequence, head);
         }
     }
+    heads
+}
+
+/// The records beyond `applied`, in their order, each following the one before it.
+pub(super) fn records(
+    file: &[u8],
+    header: &Header,
+    applied: Sequence,
+) -> Result<Vec<Found>, Damage> {
+    let heads = heads(file, header, applied);
     let mut found = Vec::new();
     let mut next = applied.next();
     while let Some(head) = heads.get(&next).filter(|head| head.is_whole) {

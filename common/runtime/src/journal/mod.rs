@@ -13,6 +13,7 @@
 
 mod error;
 mod format;
+mod look;
 mod ring;
 
 use std::fs::{self, File};
@@ -27,12 +28,15 @@ use crate::ids::new_store_id;
 pub use error::JournalError;
 pub use format::{BLOCK_BYTES, JournalId, Sequence};
 use format::{BadHeader, Checks, Found, HEAD_BYTES, Header, blocks_of, records};
+pub use look::Look;
 use ring::Ring;
 
 /// The file of a journal, in the directory of its store.
 pub const JOURNAL_FILE: &str = "journal";
 /// Its name until it is whole.
 const MAKING: &str = "journal.making";
+/// Where one goes that is not used any more, and is not to be lost to who wants to look at it.
+const ASIDE: &str = "journal.refused";
 /// Zeros that are written at once while one is made.
 const MAKING_BYTES: usize = 1 << 20;
 
@@ -128,22 +132,10 @@ impl Journal {
         id: JournalId,
         applied: Sequence,
     ) -> Result<(Self, Vec<Record>), JournalError> {
+        let (bytes, header) = read(dir)?;
         let path = dir.join(JOURNAL_FILE);
         let failed = |source| JournalError::Io { path: path.clone(), source };
-        let file = match File::options().read(true).write(true).open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(JournalError::Missing { path });
-            }
-            opened => opened.map_err(failed)?,
-        };
-        let bytes = fs::read(&path).map_err(failed)?;
-        let header = match Header::decode(&bytes) {
-            Ok(header) if bytes.len() as u64 == u64::from(header.blocks) * BLOCK_BYTES as u64 => {
-                header
-            }
-            Ok(_) | Err(BadHeader::Damaged) => return Err(JournalError::Header { path }),
-            Err(BadHeader::Format(found)) => return Err(JournalError::Format { path, found }),
-        };
+        let file = File::options().read(true).write(true).open(&path).map_err(failed)?;
         if (header.id, header.store) != (id, store) {
             return Err(JournalError::Foreign { path });
         }
@@ -174,12 +166,27 @@ impl Journal {
         fs::remove_file(&path).map_err(|source| JournalError::Io { path, source })
     }
 
-    /// Appends a record; durable on return. Blocking.
+    /// Puts the journal in `dir`, if there is one, aside under another name, in the place of one that was put
+    /// aside before.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn set_aside(dir: &Path) -> Result<(), JournalError> {
+        let path = dir.join(JOURNAL_FILE);
+        match fs::rename(&path, dir.join(ASIDE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            renamed => renamed
+                .and_then(|()| durable::sync_dir(dir))
+                .map_err(|source| JournalError::Io { path, source }),
+        }
+    }
+
+    /// Appends a record, whose body is all of the parts; durable on return. Blocking.
     ///
     /// # Errors
     /// When there is no place for it, or the disk fails.
-    pub fn append(&mut self, body: &[u8]) -> Result<Sequence, AppendError> {
-        let blocks = blocks_of(body.len());
+    pub fn append(&mut self, body: &[&[u8]]) -> Result<Sequence, AppendError> {
+        let blocks = blocks_of(body.iter().map(|part| part.len()).sum());
         if blocks > self.ring.size() {
             return Err(AppendError::TooLong);
         }
@@ -187,7 +194,7 @@ impl Journal {
         let sequence = self.last.next();
         self.whole.clear();
         self.whole.resize(HEAD_BYTES, 0);
-        self.whole.extend_from_slice(body);
+        body.iter().for_each(|part| self.whole.extend_from_slice(part));
         self.checks.seal(block, sequence, &mut self.whole);
         self.write(block).map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
         self.ring.take(block, blocks);
@@ -228,6 +235,24 @@ impl Journal {
     #[must_use]
     pub const fn bytes_max(&self) -> u64 {
         self.ring.size() as u64 * BLOCK_BYTES as u64
+    }
+}
+
+/// The bytes of the journal in `dir`, and what its first block says.
+fn read(dir: &Path) -> Result<(Vec<u8>, Header), JournalError> {
+    let path = dir.join(JOURNAL_FILE);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(JournalError::Missing { path });
+        }
+        read => read.map_err(|source| JournalError::Io { path: path.clone(), source })?,
+    };
+    match Header::decode(&bytes) {
+        Ok(header) if bytes.len() as u64 == u64::from(header.blocks) * BLOCK_BYTES as u64 => {
+            Ok((bytes, header))
+        }
+        Ok(_) | Err(BadHeader::Damaged) => Err(JournalError::Header { path }),
+        Err(BadHeader::Format(found)) => Err(JournalError::Format { path, found }),
     }
 }
 

@@ -222,24 +222,24 @@ fn open(dir: &Path, id: JournalId, applied: u64) -> Result<(Journal, Vec<Record>
 fn what_was_appended_is_there_until_it_is_applied() {
     let dir = tempfile::tempdir().expect("dir");
     let (id, mut journal) = new(dir.path(), 4);
-    assert_eq!(journal.append(b"a").expect("a place"), Sequence(1));
-    assert_eq!(journal.append(b"").expect("a place"), Sequence(2));
+    assert_eq!(journal.append(&[b"a"]).expect("a place"), Sequence(1));
+    assert_eq!(journal.append(&[b""]).expect("a place"), Sequence(2));
     let mark = journal.mark();
-    assert_eq!(journal.append(&[9; 100]).expect("a place"), Sequence(3));
+    assert_eq!(journal.append(&[&[9; 60], &[9; 40]]).expect("a place"), Sequence(3));
     assert_eq!((journal.bytes(), journal.bytes_max()), (3 * 4_096, 3 * 4_096));
-    assert!(matches!(journal.append(b"b"), Err(AppendError::Full)));
-    assert!(matches!(journal.append(&[0; 13_000]), Err(AppendError::TooLong)));
+    assert!(matches!(journal.append(&[b"b"]), Err(AppendError::Full)));
+    assert!(matches!(journal.append(&[&[0; 13_000]]), Err(AppendError::TooLong)));
     let record =
         |sequence, body: &[u8]| Record { sequence: Sequence(sequence), body: body.to_vec() };
     let (_, read) = open(dir.path(), id, 0).expect("opened");
     assert_eq!(read, [record(1, b"a"), record(2, b""), record(3, &[9; 100])]);
     journal.release(mark);
     // Past the end, before what is kept.
-    assert_eq!(journal.append(b"b").expect("a place"), Sequence(4));
+    assert_eq!(journal.append(&[b"b"]).expect("a place"), Sequence(4));
     let (mut journal, read) = open(dir.path(), id, 2).expect("opened");
     assert_eq!(read, [record(3, &[9; 100]), record(4, b"b")]);
-    assert_eq!(journal.append(b"c").expect("a place"), Sequence(5));
-    assert!(matches!(journal.append(b"d"), Err(AppendError::Full)));
+    assert_eq!(journal.append(&[b"c"]).expect("a place"), Sequence(5));
+    assert!(matches!(journal.append(&[b"d"]), Err(AppendError::Full)));
     journal.release(journal.mark());
     assert_eq!(journal.bytes(), 0);
 }
@@ -249,7 +249,7 @@ fn one_that_is_missing_or_another_or_damaged_is_told() {
     let dir = tempfile::tempdir().expect("dir");
     let (id, mut journal) = new(dir.path(), 4);
     for body in [b"a", b"b", b"c"] {
-        journal.append(body).expect("a place");
+        journal.append(&[body]).expect("a place");
     }
     drop(journal);
     let path = dir.path().join(JOURNAL_FILE);
@@ -275,6 +275,32 @@ fn one_that_is_missing_or_another_or_damaged_is_told() {
     let missing = open(dir.path(), id, 0).expect_err("missing");
     assert!(missing.to_string().contains("is missing"), "{missing}");
     assert!(!missing.is_of_room(dir.path()));
+}
+
+#[test]
+fn a_look_tells_whole_records_from_those_that_are_not_and_takes_none_of_another_journal() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (id, mut journal) = new(dir.path(), 8);
+    for body in [&b"a"[..], b"b", b"c", b"d"] {
+        journal.append(&[body]).expect("a place");
+    }
+    let look = Look::at(dir.path()).expect("reads");
+    assert_eq!((look.id, look.store, look.newest), (id, STORE, Sequence(4)));
+    assert_eq!(look.first_damaged(Sequence(0), Sequence(4)), None);
+    let path = dir.path().join(JOURNAL_FILE);
+    let mut bytes = fs::read(&path).expect("reads");
+    bytes[2 * BLOCK_BYTES + HEAD_BYTES] ^= 1;
+    fs::write(&path, bytes).expect("writes");
+    let look = Look::at(dir.path()).expect("reads");
+    assert_eq!(look.first_damaged(Sequence(0), look.newest), Some(Sequence(2)));
+    // Written after the look before, or in the store already.
+    assert_eq!(look.first_damaged(Sequence(0), Sequence(2)), None);
+    assert_eq!(look.first_damaged(Sequence(2), look.newest), None);
+    let bodies: Vec<_> = look.beyond(Sequence(1)).map(|record| record.body).collect();
+    assert_eq!(bodies, [b"c", b"d"]);
+    Journal::set_aside(dir.path()).expect("renamed");
+    Journal::set_aside(dir.path()).expect("nothing there");
+    assert!(matches!(Look::at(dir.path()), Err(JournalError::Missing { .. })));
 }
 
 #[test]

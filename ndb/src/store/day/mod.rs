@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use heed::types::Bytes as Raw;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
+use metrics::Counter;
 
 use vixen_core::id::{OwnerId, Seq, Stamp, StoreId};
 use vixen_core::segment::Topic;
@@ -27,6 +28,7 @@ use vixen_runtime::lmdb::{self, Formats};
 pub(in crate::store) use purge::purge;
 pub(in crate::store) use topics::{NameRow, Named, TopicNumber, TopicRow, is_of, read_row};
 
+use crate::metrics::disk_syncs;
 use crate::store::StoreError;
 use crate::store::keys::db_name;
 
@@ -34,13 +36,17 @@ use crate::store::keys::db_name;
 /// each that is are in `store/tests/basics.rs`.
 ///
 /// - 4: the rows of the topic index are linked. One of format 3 is made anew.
-pub(in crate::store) const FORMATS: Formats = Formats::new(4, 3);
+/// - 5: there may be a journal beside the days, with segments that they do not have.
+pub(in crate::store) const FORMATS: Formats = Formats::spanning(5, 3);
 /// The first whose topic index is read.
 const FORMAT_LINKED: u8 = 4;
 
 /// The map of a day begins with this and grows with the data; small in tests, so that they grow it.
 const MAP_BYTES_MIN: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 const MAP_GROWTH: u64 = 4;
+
+/// Syncs of a commit: of its pages, and of the page that says which they are.
+const LMDB_SYNCS: u64 = 2;
 
 /// Databases of one day. Keys are big-endian, so byte order is log order.
 pub(crate) struct DayEnv {
@@ -68,6 +74,8 @@ pub(crate) struct DayEnv {
     pub(in crate::store) topic_numbers: Mutex<HashMap<Topic, Named>>,
     /// The writer has found the topic index at odds, and nobody has been told yet.
     pub(in crate::store) is_at_odds: AtomicBool,
+    /// Syncs of the disk that commits asked for.
+    syncs: Counter,
 }
 
 /// Highest placed seq of an owner, with its stamp.
@@ -144,6 +152,9 @@ impl DayEnv {
         }
         // What a process before has not brought to its end.
         *found.is_at_odds.get_mut() = found.is_index_due(&txn)?;
+        if fsync {
+            found.syncs = disk_syncs();
+        }
         let store_id = lmdb::identify(&mut txn, found.meta, &found.dir, FORMATS, store_id)?;
         txn.commit()?;
         // Also where the file was there: whoever made it may have had no room, or no time, for this.
@@ -190,6 +201,7 @@ impl DayEnv {
             topic_rows: database(db_name::TOPIC_ROWS)?,
             topic_numbers: Mutex::default(),
             is_at_odds: AtomicBool::new(false),
+            syncs: Counter::noop(),
         })
     }
 
@@ -216,6 +228,7 @@ impl DayEnv {
             let mut txn = self.env.write_txn()?;
             let written = change(self, &mut txn).and_then(|done| {
                 txn.commit()?;
+                self.syncs.increment(LMDB_SYNCS);
                 Ok(done)
             });
             if written.is_err() {

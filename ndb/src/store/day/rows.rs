@@ -11,7 +11,7 @@ use vixen_core::wire::OrderBase;
 
 use super::{DayEnv, PlacedOwner};
 use crate::store::keys::{db_name, position_of};
-use crate::store::{StoreError, row};
+use crate::store::{JournalRow, StoreError, row};
 use vixen_replica::{Lost, OrderRow};
 
 /// In `meta`: where the order begins when what is before was dropped ([`OrderBase`]).
@@ -20,7 +20,28 @@ const KEY_BASE: &[u8] = b"base";
 /// In `meta`, beside the base: where the order begins at peers that have kept more ([`Position`]).
 const KEY_KEPT_BY_GROUP: &[u8] = b"kept-by-group";
 
+/// In `meta`: the store's journal, and up to where LMDB has all of it ([`JournalRow`]).
+const KEY_JOURNAL: &[u8] = b"journal";
+
 impl DayEnv {
+    /// What this day says of the store's journal: the highest of all days is so.
+    pub(in crate::store) fn journal(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+    ) -> Result<Option<JournalRow>, StoreError> {
+        let found = self.meta.get(txn, KEY_JOURNAL)?;
+        found.map(|value| row::decode(db_name::META, KEY_JOURNAL, value)).transpose()
+    }
+
+    pub(in crate::store) fn put_journal(
+        &self,
+        txn: &mut RwTxn<'_>,
+        row: JournalRow,
+    ) -> Result<(), StoreError> {
+        self.meta.put(txn, KEY_JOURNAL, &row::encode(KEY_JOURNAL, &row)?)?;
+        Ok(())
+    }
+
     pub(in crate::store) fn base(
         &self,
         txn: &RoTxn<'_, WithoutTls>,

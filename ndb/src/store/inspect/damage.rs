@@ -12,13 +12,16 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Open(OpenError::Lmdb(error)) | Self::Lmdb(error) => is_damage(error),
+            Self::Journal(error) => error.of_the_disk().is_none(),
             Self::Open(OpenError::StoreId { .. })
+            | Self::JournalRecord
             | Self::Row { .. }
             | Self::Order(_)
             | Self::Damaged(_) => true,
             Self::Open(OpenError::Directory { .. } | OpenError::Format { .. })
             | Self::Directory { .. }
             | Self::OldLayout { .. }
+            | Self::JournalVersion(_)
             | Self::Encode(_)
             | Self::Trimmed { .. }
             | Self::Misfit(_) => false,

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use heed::types::Bytes as Raw;
 use heed::{CompactionOption, Database};
 
-use vixen_core::id::{GroupId, Position, SegmentId, Seq, Stamp};
+use vixen_core::id::{GroupId, Position, SegmentId, Seq, Stamp, StoreId};
 use vixen_core::segment::{SegmentMeta, Topic};
 use vixen_core::time::UtcDay;
+use vixen_runtime::lmdb;
 
 use super::{
     BYTES_BATCH, Batch, Cursor, Day, DayBounds, DayNumbers, ROWS_BATCH, Read, SMALL_BATCH, Segment,
@@ -36,7 +37,8 @@ impl Day {
         let txn = env.read()?;
         let base = env.base(&txn)?;
         let kept_by_group = env.kept_by_group(&txn)?;
-        let without_rows = DayBounds { base, rows: None, kept_by_group };
+        let journal = env.journal(&txn)?;
+        let without_rows = DayBounds { base, rows: None, kept_by_group, journal };
         let Some((first, _)) = env.order.first(&txn)? else {
             return Ok(without_rows);
         };
@@ -50,6 +52,15 @@ impl Day {
             Err(_damaged) => position_of(db_name::ORDER, key)?.plus(1),
         };
         Ok(DayBounds { rows: Some((first, end)), ..without_rows })
+    }
+
+    /// The id of its store.
+    ///
+    /// # Errors
+    /// When LMDB fails, or it has none.
+    pub(crate) fn store_id(&self) -> Result<StoreId, StoreError> {
+        let id = lmdb::store_id(&*self.0.read()?, self.0.meta, &self.0.dir)?;
+        id.ok_or_else(|| StoreError::Row { database: db_name::META, key: Vec::new() })
     }
 
     pub(super) fn find_group(&self) -> Result<Option<GroupId>, StoreError> {
@@ -200,7 +211,7 @@ impl Day {
         let env = &self.0;
         {
             let txn = env.read()?;
-            if env.base(&txn).is_err() || env.index(&txn).is_err() {
+            if env.base(&txn).is_err() || env.index(&txn).is_err() || env.journal(&txn).is_err() {
                 damaged(db_name::META, &[]);
             }
         }

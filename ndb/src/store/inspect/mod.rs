@@ -6,6 +6,7 @@
 
 mod damage;
 mod day;
+mod journal;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,10 @@ use vixen_core::time::UtcDay;
 use vixen_core::wire::OrderBase;
 use vixen_runtime::lmdb;
 
+use crate::store::arrivals::JournalRow;
 use crate::store::day::{DayEnv, FORMATS};
 use crate::store::{BEGINNING, StoreError, days_in};
+pub(crate) use journal::{InJournal, JournalState, journal_row};
 use vixen_replica::OrderRow;
 
 /// As `vixen_runtime::lmdb` opens a node's environments: the first process that has one open sets
@@ -49,6 +52,8 @@ pub(crate) struct DayBounds {
     pub(crate) rows: Option<(Position, Position)>,
     /// Where peers of the group were known to begin, when that was earlier.
     pub(crate) kept_by_group: Option<Position>,
+    /// What its `meta` says of the journal.
+    pub(crate) journal: Option<JournalRow>,
 }
 
 /// One day that could be looked at, or why not.

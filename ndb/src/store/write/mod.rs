@@ -3,7 +3,9 @@
 //! One transaction a day that the jobs touch, the older day first: so the rows on disk never have a
 //! gap. What leaves a day because its row lies in another goes after the row is durable there.
 
+mod checkpoint;
 mod extend;
+mod lmdb;
 mod retention;
 mod run;
 mod writer;

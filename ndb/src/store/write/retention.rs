@@ -68,7 +68,10 @@ impl Store {
         }
         // With rows left, the owners stand beside them.
         let has_rows = first_left.is_some();
+        let journal = self.arrivals().row();
         staying.write(&mut |env, txn| {
+            // Only a day that goes may have said it.
+            journal.map_or(Ok(()), |row| env.put_journal(txn, row))?;
             if !has_rows {
                 Self::carry_owners(env, txn, memory)?;
             }

@@ -3,7 +3,7 @@
 //! The older day first: so the rows on disk never have a gap. What leaves a day because its row lies
 //! in another goes after the row is durable there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use heed::RwTxn;
@@ -21,10 +21,23 @@ use vixen_replica::{Body, Committed, Job, Lost, Mark, Place};
 
 /// One change of one day.
 pub(super) enum Change<'j> {
-    Store { meta: &'j SegmentMeta, blob: &'j Blob, mark: Mark },
-    Place { place: &'j Place, owner: (OwnerId, (Seq, Stamp)), from: Option<Source> },
+    Store {
+        meta: &'j SegmentMeta,
+        blob: &'j Blob,
+        mark: Mark,
+    },
+    Place {
+        place: &'j Place,
+        owner: (OwnerId, (Seq, Stamp)),
+        from: Option<Source>,
+        /// Its bytes, that arrived and are in no day yet.
+        arrived: Option<Blob>,
+    },
     Lose(&'j Lost),
-    Index { first: Position, meta: &'j SegmentMeta },
+    Index {
+        first: Position,
+        meta: &'j SegmentMeta,
+    },
 }
 
 /// Where the bytes of a segment that is placed have been.
@@ -36,10 +49,13 @@ pub(super) enum Source {
 }
 
 /// Jobs that go together, by the days that they change.
+#[derive(Default)]
 struct Run<'j> {
     days: BTreeMap<UtcDay, Vec<Change<'j>>>,
     /// What leaves its day, after all else.
     leave: BTreeMap<UtcDay, Vec<SegmentId>>,
+    /// What does not wait in the journal any more, after all else.
+    settled: BTreeSet<SegmentId>,
 }
 
 impl<'j> Run<'j> {
@@ -64,6 +80,7 @@ impl<'j> Run<'j> {
         let day = match mark {
             Mark::Temporary => {
                 memory.temporary.insert(meta.id, today);
+                self.settled.insert(meta.id);
                 today
             }
             Mark::Permanent { first, stamp } => {
@@ -83,6 +100,7 @@ impl<'j> Run<'j> {
 
     /// A segment without a place goes.
     fn leave(&mut self, segment: SegmentId, memory: &mut Memory) {
+        self.settled.insert(segment);
         if let Some(day) = memory.temporary.remove(&segment) {
             self.leave.entry(day).or_default().push(segment);
         }
@@ -101,7 +119,7 @@ impl Store {
             return Ok(());
         }
         let (today, base) = (self.today(now), self.base().next);
-        let mut run = Run { days: BTreeMap::new(), leave: BTreeMap::new() };
+        let mut run = Run::default();
         for job in jobs {
             match job {
                 Job::Store(store) => run.store(store, today, base, memory, committed),
@@ -151,27 +169,43 @@ impl Store {
             return Ok(());
         }
         let day = UtcDay::of(stamp.wall_time());
+        run.settled.insert(meta.id);
+        // Another content under this id is of no use: the vote decided for the other.
+        let is_of_use = place.body != Body::Elsewhere;
+        let arrived = self
+            .arrivals()
+            .get(meta.id)
+            .and_then(|(arrived, blob)| (is_of_use && *arrived == meta).then(|| blob.clone()));
         let from = match memory.temporary.remove(&meta.id) {
             None => None,
             Some(other) if other == day => Some(Source::Here),
             Some(other) => {
                 run.leave.entry(other).or_default().push(meta.id);
-                Some(Source::Elsewhere(self.bytes_to_move(other, place, &run.days)?))
+                let bytes = if arrived.is_some() {
+                    None
+                } else {
+                    self.bytes_to_move(other, place, &run.days)?
+                };
+                Some(Source::Elsewhere(bytes))
             }
         };
         let owner = (meta.id.owner, (meta.id.seq, stamp));
         memory.owners.insert(owner.0, owner.1);
-        run.change(stamp, Change::Place { place, owner, from });
+        run.change(stamp, Change::Place { place, owner, from, arrived });
         Ok(())
     }
 
-    /// One transaction a day, the older first; then what leaves its day.
+    /// One transaction a day, the older first, the last with what it makes of the journal; then what leaves its day.
     fn write_run(&self, run: &Run<'_>, memory: &Memory) -> Result<(), StoreError> {
+        let last = run.days.keys().next_back();
+        let row = last.and_then(|_| self.arrivals().row_without(&run.settled));
         for (day, changes) in &run.days {
             let env = self.day(*day)?;
             env.write(&mut |env, txn| {
                 self.start_day(env, txn, memory, changes)?;
-                changes.iter().try_for_each(|change| self.apply(env, txn, change))
+                changes.iter().try_for_each(|change| self.apply(env, txn, change))?;
+                let row = row.filter(|_| last == Some(day));
+                row.map_or(Ok(()), |row| env.put_journal(txn, row))
             })?;
             self.note_rows(*day, changes);
         }
@@ -181,6 +215,7 @@ impl Store {
                 segments.iter().try_for_each(|segment| remove(env, txn, *segment))
             })?;
         }
+        self.settled(&run.settled, row);
         Ok(())
     }
 
@@ -255,7 +290,10 @@ impl Store {
                     }
                 }
             }
-            Change::Place { place, owner, from } => {
+            Change::Place { place, owner, from, arrived } => {
+                if let Some(blob) = arrived {
+                    env.put_blob(txn, &place.row.elected.meta, blob.as_bytes())?;
+                }
                 self.put_place(env, txn, place, *owner, from)?
             }
             Change::Lose(lost) => {

@@ -1,17 +1,22 @@
-//! The writer: the one thread that writes, and its group commit.
+//! The writer: the threads that write.
 //!
-//! It takes all jobs that wait, writes them in one transaction, commits, and reports. What comes
-//! in during a commit shares the next one, so commits grow with the load.
+//! ```text
+//!   jobs ──> appender: what arrives goes into the journal ──> LMDB: all else, and what has arrived
+//!                └── a report a record                            └── a report a commit
+//! ```
+//! Without fsync there is no journal, and jobs go to LMDB at once.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as jobs;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
 use tokio::sync::mpsc;
 
-use vixen_runtime::clock::wall_time;
-use vixen_runtime::disk::DISK_LOOK;
+use vixen_core::wire::OrderBase;
 
+use super::lmdb::{LmdbThread, Work};
+use crate::store::arrivals::{Appender, Out};
 use crate::store::write::Memory;
 use crate::store::{Store, StoreError};
 use vixen_replica::{Committed, Job};
@@ -27,91 +32,130 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// The way to the writer thread. Dropping it lets the thread finish what waits, and end; nobody
+/// The way to the threads. Dropping it lets them finish what waits, and end; nobody
 /// waits for that, since a damaged store may hold it up for ever.
 pub(crate) struct Writer {
-    jobs: Option<jobs::Sender<Vec<Job>>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    way: Option<Way>,
+    threads: Vec<JoinHandle<()>>,
+    reports: Arc<Reports>,
+}
+
+enum Way {
+    Appender(jobs::Sender<Vec<Job>>),
+    Lmdb(jobs::Sender<Work>),
+}
+
+/// What the threads tell the node.
+pub(super) struct Reports {
+    sender: mpsc::UnboundedSender<Result<Committed, StoreError>>,
+    /// Where the order on disk begins and ends, as was told last: commits of the journal change nothing of that.
+    ends: Mutex<(OrderBase, OrderBase)>,
+    lacks_room: AtomicBool,
+}
+
+impl Reports {
+    /// LMDB has committed, or failed; `false` when nobody is there to hear it.
+    pub(super) fn committed(&self, committed: Result<Committed, StoreError>) -> bool {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Committed { base, head, .. }) = &committed {
+            *ends = (*base, *head);
+        }
+        self.sender.send(committed).is_ok()
+    }
+
+    /// The journal has segments, or has failed.
+    fn durable(&self, durable: Result<Committed, StoreError>) -> bool {
+        // Sent while the lock is held: what is told of the ends does not go back.
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let (base, head) = *ends;
+        self.sender.send(durable.map(|durable| Committed { base, head, ..durable })).is_ok()
+    }
+
+    pub(super) fn has_no_room(&self) {
+        if !self.lacks_room.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the disk has no room for what is to be written: it waits");
+        }
+    }
+
+    pub(super) fn has_room(&self) {
+        if self.lacks_room.swap(false, Ordering::Relaxed) {
+            tracing::info!("what waited for room on the disk is written");
+        }
+    }
 }
 
 impl Writer {
-    /// Starts the thread; its reports, and its last error, come by the channel.
+    /// Starts the threads; their reports, and the last error, come by the channel.
     pub(crate) fn start(
         store: Arc<Store>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Result<Committed, StoreError>>), StartError> {
         let memory = Memory::recover(&store)?;
-        let (sender, waiting) = jobs::channel();
-        let (report, reports) = mpsc::unbounded_channel();
-        let thread = std::thread::Builder::new()
-            .name("ndb-writer".to_owned())
-            .spawn(move || write_all(&store, memory, &waiting, &report))?;
-        Ok((Self { jobs: Some(sender), thread: Some(thread) }, reports))
+        let (sender, told) = mpsc::unbounded_channel();
+        let ends = Mutex::new((store.base(), store.head()));
+        let reports = Arc::new(Reports { sender, ends, lacks_room: AtomicBool::new(false) });
+        let (work, waiting) = jobs::channel();
+        let lmdb = LmdbThread::new(Arc::clone(&store), memory, waiting, Arc::clone(&reports));
+        let lmdb = Builder::new().name("ndb-writer".to_owned()).spawn(move || lmdb.run())?;
+        let mut threads = vec![lmdb];
+        let way = match store.take_journal() {
+            None => Way::Lmdb(work),
+            Some(journal) => {
+                let (sender, waiting) = jobs::channel();
+                let (appender, reports) = (Appender::new(store, journal), Arc::clone(&reports));
+                let append = move || append_all(appender, &waiting, &work, &reports);
+                threads.push(Builder::new().name("ndb-arrivals".to_owned()).spawn(append)?);
+                Way::Appender(sender)
+            }
+        };
+        Ok((Self { way: Some(way), threads, reports }, told))
     }
 
-    /// Hands jobs over; `false` when the thread has stopped, after its error was reported.
+    /// Hands jobs over; `false` when a thread has stopped, after its error was reported.
     pub(crate) fn write(&self, jobs: Vec<Job>) -> bool {
-        self.jobs.as_ref().is_some_and(|sender| sender.send(jobs).is_ok())
+        match &self.way {
+            Some(Way::Appender(sender)) => sender.send(jobs).is_ok(),
+            Some(Way::Lmdb(sender)) => sender.send(Work::Jobs(jobs)).is_ok(),
+            None => false,
+        }
     }
 
-    /// Waits until everything handed over is committed, and ends the thread. Blocking.
+    /// Whether LMDB had no room when it was last written to. The journal may take more nevertheless.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.reports.lacks_room.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything handed over is committed, and ends the threads. Blocking.
     pub(crate) fn finish(mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        self.way = None;
+        for thread in self.threads.drain(..) {
             let _panic_was_reported = thread.join();
         }
     }
 }
 
-fn write_all(
-    store: &Store,
-    mut memory: Memory,
+/// Appends until nobody hands over anything, or something fails.
+fn append_all(
+    mut appender: Appender,
     waiting: &jobs::Receiver<Vec<Job>>,
-    report: &mpsc::UnboundedSender<Result<Committed, StoreError>>,
+    work: &jobs::Sender<Work>,
+    reports: &Reports,
 ) {
     while let Ok(mut batch) = waiting.recv() {
         batch.extend(waiting.try_iter().flatten());
-        let begun = Instant::now();
-        let mut committed = store.commit(&mut memory, &batch, wall_time());
-        let mut waits = false;
-        while committed.as_ref().is_err_and(|error| store.has_no_room(error)) {
-            if !std::mem::replace(&mut waits, true) {
-                tracing::warn!("the disk has no room for what is to be written: it waits");
-            }
-            // Nothing of the batch is lost: it is written again, what of it is on disk as well.
-            match wait_for_space(waiting) {
-                More::Jobs(more) => batch.extend(more),
-                More::Nothing => {}
-                More::Stops => break,
-            }
-            committed = Memory::recover(store).and_then(|recovered| {
-                memory = recovered;
-                store.commit(&mut memory, &batch, wall_time())
-            });
-        }
-        if waits && committed.is_ok() {
-            tracing::info!("what waited for room on the disk is written");
-        }
-        let elapsed = begun.elapsed();
-        let committed = committed.map(|committed| Committed { elapsed, ..committed });
-        let failed = committed.is_err();
-        if report.send(committed).is_err() || failed {
+        let mut is_heard = true;
+        let taken = appender.take(batch, &mut |out| {
+            is_heard &= match out {
+                Out::Durable(committed) => reports.durable(Ok(committed)),
+                Out::Arrived(arrived) => work.send(Work::Arrived(arrived)).is_ok(),
+                Out::Jobs(jobs) => work.send(Work::Jobs(jobs)).is_ok(),
+            };
+        });
+        if let Err(error) = taken {
+            reports.durable(Err(error));
             return;
         }
-    }
-}
-
-enum More {
-    Jobs(Vec<Job>),
-    Nothing,
-    /// The node stops.
-    Stops,
-}
-
-/// What else comes while the disk is full, at most for a moment.
-fn wait_for_space(waiting: &jobs::Receiver<Vec<Job>>) -> More {
-    match waiting.recv_timeout(DISK_LOOK) {
-        Ok(more) => More::Jobs(more),
-        Err(jobs::RecvTimeoutError::Timeout) => More::Nothing,
-        Err(jobs::RecvTimeoutError::Disconnected) => More::Stops,
+        if !is_heard {
+            return;
+        }
     }
 }

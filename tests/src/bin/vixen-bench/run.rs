@@ -130,11 +130,13 @@ async fn usage(
             usage.frames = count(cluster, &id, "vixen_link_frames_sent_total").await?;
             if let Some(metric) = commits(tier) {
                 usage.commits = count(cluster, &id, metric).await?;
+                let syncs = count(cluster, &id, &metric.replace("commits", "disk_syncs")).await?;
                 usage.syncs = match tier {
-                    Tier::Sync => count(cluster, &id, "vixen_sync_disk_syncs_total").await?,
-                    Tier::Ndb | Tier::Entry => usage
-                        .commits
-                        .map(|commits| if is_durable { commits * LMDB_SYNCS } else { 0 }),
+                    // A version from before they were counted, beside which this one is measured.
+                    Tier::Ndb if is_durable && syncs == Some(0) => {
+                        usage.commits.map(|commits| commits * LMDB_SYNCS)
+                    }
+                    Tier::Sync | Tier::Ndb | Tier::Entry => syncs,
                 };
             }
         }
