@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// What the days say of the journal.
-    fn journal_row(&self) -> Result<Option<JournalRow>, StoreError> {
+    pub(in crate::store) fn journal_row(&self) -> Result<Option<JournalRow>, StoreError> {
         let mut row = None;
         for env in self.days().envs.values() {
             match env.read().and_then(|txn| env.journal(&txn)) {

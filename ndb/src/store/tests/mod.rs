@@ -8,6 +8,7 @@ mod extend;
 mod growth;
 mod history;
 mod index;
+mod journal;
 mod keys;
 mod places;
 mod repair;

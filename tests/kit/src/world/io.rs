@@ -71,8 +71,8 @@ pub(super) enum Arrived {
     Silent { name: Name, is_silent: bool },
     /// Said on the present link.
     Message { from: Name, message: Message },
-    /// Of a storage node: so many of its oldest jobs are on disk.
-    Written { jobs: usize },
+    /// Of a storage node: so many of its oldest jobs are on disk; or, before these, all segments that wait, by the journal.
+    Written { jobs: usize, by_journal: bool },
     /// Of a sync node: a look for owners that are idle; those of linked entries are kept, or not.
     ExpireOwners { keeps: bool },
     /// Of an entry: what one of its sessions asks.

@@ -17,10 +17,16 @@ impl World {
     pub(super) fn on_written(&mut self, name: Name, life: u64, jobs: usize) {
         let Some(host) = self.hosts.get(&name).filter(|host| host.life == life) else { return };
         let Machine::Ndb(node) = &host.machine else { return };
-        if node.disk.room == Room::Nothing {
-            return self.at(ROOM_LOOK_US, Event::Written { name, life, jobs });
+        let has_room = node.disk.room != Room::Nothing;
+        let by_journal = self.rng.random_bool(0.5);
+        if !has_room {
+            self.at(ROOM_LOOK_US, Event::Written { name, life, jobs });
         }
-        self.arrive(name, Arrived::Written { jobs });
+        // The blocks of the journal are there, however full the disk is.
+        if has_room || by_journal {
+            let jobs = if has_room { jobs } else { 0 };
+            self.arrive(name, Arrived::Written { jobs, by_journal });
+        }
     }
 
     /// Puts something into the inbox of a process that runs, and arranges a turn.

@@ -1,5 +1,6 @@
 //! What a storage node of the World has on disk: segments, and the order index. It does what the store of
-//! `ndb/src/store` promises, with a commit for each batch of jobs.
+//! `ndb/src/store` promises, with a commit for each batch of jobs. What comes by the journal is there at once, and
+//! may be there again after a crash when it was dropped.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,8 @@ pub(in crate::world) struct NdbDisk {
     missing: BTreeMap<SegmentId, Lost>,
     rows: BTreeMap<Position, OrderRow>,
     owners: BTreeMap<OwnerId, Seq>,
+    /// What a start finds in the journal.
+    journal: BTreeMap<SegmentId, Store>,
     pub(in crate::world) base: OrderBase,
     pub(in crate::world) head: OrderBase,
     pub(in crate::world) room: Room,
@@ -54,9 +57,41 @@ impl NdbDisk {
             missing: BTreeMap::new(),
             rows: BTreeMap::new(),
             owners: BTreeMap::new(),
+            journal: BTreeMap::new(),
             base: BEGINNING,
             head: BEGINNING,
             room: Room::Enough,
+        }
+    }
+
+    /// Segments among the jobs are in the journal.
+    pub(super) fn append(&mut self, jobs: &[Job]) {
+        for job in jobs {
+            if let Job::Store(store) = job {
+                self.journal.insert(store.meta.id, store.clone());
+            }
+        }
+    }
+
+    /// Now and then the journal is done with what it has.
+    pub(super) fn checkpoint(&mut self, now_us: u64) {
+        if now_us.is_multiple_of(5) {
+            self.journal.clear();
+        }
+    }
+
+    /// A start finds what the journal has: also what was dropped, if that was not yet known to it.
+    pub(super) fn replay(&mut self, now_us: u64) {
+        let journal = std::mem::take(&mut self.journal);
+        if now_us.is_multiple_of(2) {
+            return;
+        }
+        for (id, Store { meta, blob, .. }) in journal {
+            let is_placed = self.owners.get(&id.owner).is_some_and(|seq| id.seq <= *seq);
+            if !is_placed && !self.blobs.contains_key(&id) {
+                self.temporary.insert(id, meta);
+                self.blobs.insert(id, Kept { meta, blob, is_damaged: false });
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 pub(super) mod disk;
 mod reads;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use vixen_core::id::{NdbId, SegmentId, Stamp};
@@ -14,8 +14,8 @@ use vixen_core::segment::SegmentMeta;
 use vixen_core::wire::{FeedMessage, Message, OrderBase, PeerId, PublishMessage, ReadMessage};
 use vixen_replica::tail::{Change, InterestChange, RecentOrder, Tail};
 use vixen_replica::{
-    Committed, CoreOptions, DiskNews, Effects, Finding, Input, Job, Look, NdbCore, Note, Refused,
-    RetentionPolicy, To,
+    Committed, CoreOptions, DiskNews, Effects, Finding, Input, Job, Look, Mark, NdbCore, Note,
+    Refused, RetentionPolicy, To,
 };
 
 use super::io::{Arrived, Counted, Fact, Name, Now, Out};
@@ -54,6 +54,8 @@ struct Process {
     recent: RecentOrder,
     /// Handed to the disk, oldest first.
     writing: VecDeque<Job>,
+    /// So many jobs of what is still to be told as written are so already, by the journal.
+    ahead: usize,
     linked: BTreeMap<Name, PeerId>,
     tails: BTreeMap<Name, Tail>,
     parts: BTreeMap<Name, InterestChange>,
@@ -76,6 +78,7 @@ impl NdbNode {
     }
 
     pub(super) fn start(&mut self, now: Now) {
+        self.disk.replay(now.us);
         let mut recovered = self.disk.recover();
         if self.mutant == Some(Mutant::TemporaryForgotten) {
             recovered.temporary.clear();
@@ -92,6 +95,7 @@ impl NdbNode {
             core: NdbCore::new(options, recovered, now.instant),
             recent: RecentOrder::new(next, stamp, self.options.recent_bytes_max),
             writing: VecDeque::new(),
+            ahead: 0,
             linked: BTreeMap::new(),
             tails: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -149,6 +153,37 @@ impl NdbNode {
     }
 }
 
+/// Segments without a place go into the journal before all else is written, but not before what is to be done with
+/// one of the same id.
+fn take_arrived(writing: &mut VecDeque<Job>) -> Vec<Job> {
+    let mut passed = BTreeSet::new();
+    let (mut arrived, mut others) = (Vec::new(), VecDeque::new());
+    for job in std::mem::take(writing) {
+        let segment = match &job {
+            Job::Store(store) => Some(store.meta.id),
+            Job::Place(place) => Some(place.row.elected.meta.id),
+            Job::Lose(lost) => Some(lost.meta.id),
+            Job::Drop(segment) => Some(*segment),
+            Job::Index { .. }
+            | Job::Repair { .. }
+            | Job::Trim { .. }
+            | Job::Rebase(_)
+            | Job::Extend { .. }
+            | Job::KeptByGroup(_)
+            | Job::IndexAnew { .. } => None,
+        };
+        let arrives = matches!(&job, Job::Store(store) if store.mark == Mark::Temporary);
+        if arrives && segment.is_some_and(|segment| !passed.contains(&segment)) {
+            arrived.push(job);
+        } else {
+            passed.extend(segment);
+            others.push_back(job);
+        }
+    }
+    *writing = others;
+    arrived
+}
+
 /// A node at its turn.
 struct Turn<'a> {
     now: Now,
@@ -174,18 +209,35 @@ impl Turn<'_> {
                 }
             }
             Arrived::Message { from, message } => self.on_message(from, message, fx),
-            Arrived::Written { jobs } => {
-                let held: Vec<_> = stored(self.process.writing.iter().take(jobs)).collect();
-                if !held.is_empty() {
-                    self.out.facts.push(Fact::Held(held));
+            Arrived::Written { jobs, by_journal } => {
+                if by_journal {
+                    let arrived = take_arrived(&mut self.process.writing);
+                    self.process.ahead += arrived.len();
+                    self.disk.append(&arrived);
+                    self.commit(arrived, fx);
                 }
-                let committed = self.disk.commit(self.process.writing.drain(..jobs));
-                self.step(Input::Committed(committed), fx);
+                let ahead = jobs.min(self.process.ahead);
+                self.process.ahead -= ahead;
+                let jobs = self.process.writing.drain(..jobs - ahead).collect();
+                self.commit(jobs, fx);
+                self.disk.checkpoint(self.now.us);
             }
             Arrived::ExpireOwners { .. } | Arrived::Asked { .. } => {
                 unreachable!("not of an ndb node")
             }
         }
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>, fx: &mut Effects) {
+        if jobs.is_empty() {
+            return;
+        }
+        let held: Vec<_> = stored(&jobs).collect();
+        if !held.is_empty() {
+            self.out.facts.push(Fact::Held(held));
+        }
+        let committed = self.disk.commit(jobs.into_iter());
+        self.step(Input::Committed(committed), fx);
     }
 
     fn on_up(&mut self, name: Name, peer: PeerId, fx: &mut Effects) {
