@@ -12,7 +12,7 @@ use vixen_core::wire::OrderBase;
 use crate::replica::{Place, Store};
 use crate::rows::{BEGINNING, Lost, Mark};
 
-/// Something to write. Jobs are written in the order in which they were handed over.
+/// Something to write. Jobs are written in the order in which they were handed over, but for [arrivals](Self::is_arrival).
 #[derive(Clone, Debug)]
 pub enum Job {
     /// A segment's bytes.
@@ -76,6 +76,31 @@ impl Job {
             | Self::Extend { .. }
             | Self::IndexAnew { .. }
             | Self::KeptByGroup(_) => false,
+        }
+    }
+
+    /// Whether it brings a segment that waits for its place: such may be on disk before any other job that was handed over
+    /// earlier, but for one [about](Self::segment) the same segment.
+    #[must_use]
+    pub const fn is_arrival(&self) -> bool {
+        matches!(self, Self::Store(store) if matches!(store.mark, Mark::Temporary))
+    }
+
+    /// The one segment that it is about.
+    #[must_use]
+    pub const fn segment(&self) -> Option<SegmentId> {
+        match self {
+            Self::Store(store) => Some(store.meta.id),
+            Self::Place(place) => Some(place.row.elected.meta.id),
+            Self::Lose(lost) => Some(lost.meta.id),
+            Self::Drop(segment) => Some(*segment),
+            Self::Index { .. }
+            | Self::Repair { .. }
+            | Self::Trim { .. }
+            | Self::Rebase(_)
+            | Self::Extend { .. }
+            | Self::IndexAnew { .. }
+            | Self::KeptByGroup(_) => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod backup;
 mod dump;
+mod journal;
 mod rebuild;
 mod verify;
 mod writer;

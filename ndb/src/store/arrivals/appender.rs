@@ -60,7 +60,7 @@ impl Appender {
                     segments.push((store.meta, store.blob));
                 }
                 other => {
-                    of_others.extend(segment_of(&other));
+                    of_others.extend(other.segment());
                     others.push(other);
                 }
             }
@@ -130,23 +130,6 @@ impl Appender {
             |(meta, blob)| Job::Store(vixen_replica::Store { meta, blob, mark: Mark::Temporary });
         out(Out::Jobs(segments.into_iter().map(store).collect()));
         Ok(())
-    }
-}
-
-/// The segment that a job is about, if it must not change places with another job about that one.
-pub(in crate::store) const fn segment_of(job: &Job) -> Option<SegmentId> {
-    match job {
-        Job::Store(store) => Some(store.meta.id),
-        Job::Place(place) => Some(place.row.elected.meta.id),
-        Job::Lose(lost) => Some(lost.meta.id),
-        Job::Drop(segment) => Some(*segment),
-        Job::Index { .. }
-        | Job::Repair { .. }
-        | Job::Trim { .. }
-        | Job::Rebase(_)
-        | Job::Extend { .. }
-        | Job::KeptByGroup(_)
-        | Job::IndexAnew { .. } => None,
     }
 }
 

@@ -27,7 +27,7 @@ use vixen_core::id::SegmentId;
 use vixen_core::segment::{Blob, SegmentMeta};
 use vixen_runtime::journal::{BLOCK_BYTES, JournalId, Mark, Sequence};
 
-pub(in crate::store) use appender::{Appender, Out, segment_of};
+pub(in crate::store) use appender::{Appender, Out};
 pub(crate) use begin::JOURNAL_BYTES;
 pub(in crate::store) use record::segments_of;
 

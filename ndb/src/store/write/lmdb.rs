@@ -14,7 +14,7 @@ use vixen_runtime::clock::wall_time;
 use vixen_runtime::disk::DISK_LOOK;
 
 use super::writer::Reports;
-use crate::store::arrivals::{Arrived, segment_of};
+use crate::store::arrivals::Arrived;
 use crate::store::write::Memory;
 use crate::store::{Store, StoreError};
 use vixen_replica::{Committed, Job};
@@ -50,18 +50,14 @@ impl LmdbThread {
     /// Works until nobody hands over anything, or something fails.
     pub(super) fn run(mut self) {
         while self.wait() {
-            loop {
-                let mut jobs = Vec::new();
-                self.take_next(&mut jobs);
-                if jobs.is_empty() {
-                    break;
-                }
+            let mut jobs = Vec::new();
+            self.take_next(&mut jobs);
+            if !jobs.is_empty() {
                 let committed = self.commit(jobs);
                 let failed = committed.is_err();
                 if !self.reports.committed(committed) || failed {
                     return;
                 }
-                self.queue.extend(self.waiting.try_iter());
             }
             let is_due = self.checkpoint_at().is_some_and(|at| at <= Instant::now());
             if is_due && !self.checkpoint(false) {
@@ -74,14 +70,18 @@ impl LmdbThread {
 
     /// Waits for something to do; `false` when nothing comes any more.
     fn wait(&mut self) -> bool {
-        let waited = match self.checkpoint_at() {
-            Some(at) => self.waiting.recv_timeout(at.saturating_duration_since(Instant::now())),
-            None => self.waiting.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
-        };
-        let is_over = matches!(waited, Err(RecvTimeoutError::Disconnected));
-        self.queue.extend(waited.ok());
+        if self.queue.is_empty() {
+            let waited = match self.checkpoint_at() {
+                Some(at) => self.waiting.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => self.waiting.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
+            };
+            if matches!(waited, Err(RecvTimeoutError::Disconnected)) {
+                return false;
+            }
+            self.queue.extend(waited.ok());
+        }
         self.queue.extend(self.waiting.try_iter());
-        !is_over || !self.queue.is_empty()
+        true
     }
 
     fn checkpoint_at(&self) -> Option<Instant> {
@@ -91,11 +91,11 @@ impl LmdbThread {
 
     /// Adds the jobs that are next to those at hand, with what has arrived before them.
     fn take_next(&mut self, jobs: &mut Vec<Job>) {
-        let mut segments: BTreeSet<SegmentId> = jobs.iter().filter_map(segment_of).collect();
+        let mut segments: BTreeSet<SegmentId> = jobs.iter().filter_map(Job::segment).collect();
         while let Some(work) = self.queue.pop_front() {
             match work {
                 Work::Jobs(more) => {
-                    segments.extend(more.iter().filter_map(segment_of));
+                    segments.extend(more.iter().filter_map(Job::segment));
                     jobs.extend(more);
                 }
                 // What is to be done with one of the same id is about the one before.

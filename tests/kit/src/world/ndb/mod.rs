@@ -14,8 +14,8 @@ use vixen_core::segment::SegmentMeta;
 use vixen_core::wire::{FeedMessage, Message, OrderBase, PeerId, PublishMessage, ReadMessage};
 use vixen_replica::tail::{Change, InterestChange, RecentOrder, Tail};
 use vixen_replica::{
-    Committed, CoreOptions, DiskNews, Effects, Finding, Input, Job, Look, Mark, NdbCore, Note,
-    Refused, RetentionPolicy, To,
+    Committed, CoreOptions, DiskNews, Effects, Finding, Input, Job, Look, NdbCore, Note, Refused,
+    RetentionPolicy, To,
 };
 
 use super::io::{Arrived, Counted, Fact, Name, Now, Out};
@@ -159,24 +159,11 @@ fn take_arrived(writing: &mut VecDeque<Job>) -> Vec<Job> {
     let mut passed = BTreeSet::new();
     let (mut arrived, mut others) = (Vec::new(), VecDeque::new());
     for job in std::mem::take(writing) {
-        let segment = match &job {
-            Job::Store(store) => Some(store.meta.id),
-            Job::Place(place) => Some(place.row.elected.meta.id),
-            Job::Lose(lost) => Some(lost.meta.id),
-            Job::Drop(segment) => Some(*segment),
-            Job::Index { .. }
-            | Job::Repair { .. }
-            | Job::Trim { .. }
-            | Job::Rebase(_)
-            | Job::Extend { .. }
-            | Job::KeptByGroup(_)
-            | Job::IndexAnew { .. } => None,
-        };
-        let arrives = matches!(&job, Job::Store(store) if store.mark == Mark::Temporary);
-        if arrives && segment.is_some_and(|segment| !passed.contains(&segment)) {
+        let is_free = job.segment().is_some_and(|segment| !passed.contains(&segment));
+        if job.is_arrival() && is_free {
             arrived.push(job);
         } else {
-            passed.extend(segment);
+            passed.extend(job.segment());
             others.push_back(job);
         }
     }
