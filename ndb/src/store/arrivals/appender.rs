@@ -109,6 +109,7 @@ impl Appender {
         match self.journal.append(&parts) {
             Ok(_) => {
                 self.store.metrics.journal_synced();
+                self.store.arrivals_mut().comes(&segments);
                 let stored: Vec<SegmentId> = metas.iter().map(|meta| meta.id).collect();
                 out(Out::Durable(Committed {
                     jobs: stored.len(),

@@ -10,7 +10,7 @@
 //! ```
 //! A record is *settled* when each of its segments is placed, dropped, or in `temporary`, durably. Up to where all are
 //! is written in the transaction that makes it so, and only then are their blocks written over. What a start
-//! finds beyond, and placed nowhere, waits again. Only the thread that writes to LMDB changes what is here.
+//! finds beyond, and placed nowhere, waits again. Only the thread that writes to LMDB changes what waits.
 //!
 //! Design: `docs/design/025-journal.md`.
 
@@ -83,6 +83,8 @@ pub(in crate::store) struct Arrived {
 pub(in crate::store) struct Arrivals {
     row: Option<JournalRow>,
     bytes_max: u64,
+    /// Durable, and on their way to the thread that writes to LMDB: for readers.
+    coming: BTreeMap<SegmentId, (SegmentMeta, Blob)>,
     waiting: BTreeMap<SegmentId, Waiting>,
     /// Those that are not in `applied`.
     records: BTreeMap<Sequence, Unapplied>,
@@ -116,6 +118,12 @@ impl Arrivals {
         self.row
     }
 
+    /// A record is durable in the journal, and nobody knows yet.
+    fn comes(&mut self, segments: &[(SegmentMeta, Blob)]) {
+        let segments = segments.iter().map(|(meta, blob)| (meta.id, (*meta, blob.clone())));
+        self.coming.extend(segments);
+    }
+
     /// A record is durable in the journal.
     pub(in crate::store) fn arrived(&mut self, arrived: Arrived, now: Instant) {
         let Arrived { mark, segments } = arrived;
@@ -124,6 +132,7 @@ impl Arrivals {
         let bytes = bytes.next_multiple_of(BLOCK_BYTES) as u64;
         self.records.insert(record, Unapplied { mark, since: now, bytes, waiting });
         for (meta, blob) in segments {
+            self.coming.remove(&meta.id);
             let before = self.waiting.insert(meta.id, Waiting { meta, blob, record });
             // The same again: this record has it now.
             before.into_iter().for_each(|before| self.leaves(before.record));
@@ -139,6 +148,12 @@ impl Arrivals {
     /// A segment that waits.
     pub(in crate::store) fn get(&self, segment: SegmentId) -> Option<(&SegmentMeta, &Blob)> {
         self.waiting.get(&segment).map(|waiting| (&waiting.meta, &waiting.blob))
+    }
+
+    /// A segment that is in no day, for readers.
+    pub(in crate::store) fn find(&self, segment: SegmentId) -> Option<(SegmentMeta, Blob)> {
+        let waiting = self.get(segment).map(|(meta, blob)| (*meta, blob.clone()));
+        waiting.or_else(|| self.coming.get(&segment).cloned())
     }
 
     /// All of them.

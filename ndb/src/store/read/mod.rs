@@ -116,6 +116,11 @@ impl Store {
         stamp: Stamp,
         meta: &SegmentMeta,
     ) -> Result<Option<Blob>, StoreError> {
+        // Its row is not on disk yet.
+        let arrived = self.arrivals().find(meta.id).filter(|(arrived, _)| arrived == meta);
+        if let Some((_, blob)) = arrived {
+            return Ok(Some(blob));
+        }
         let env = self.days().envs.get(&UtcDay::of(stamp.wall_time())).cloned();
         let Some(env) = env else { return Ok(None) };
         let txn = env.read()?;
@@ -126,8 +131,8 @@ impl Store {
 
     /// The blob of a segment of whatever day, for a peer that verifies it.
     pub(crate) fn any_blob(&self, segment: SegmentId) -> Result<Option<Blob>, StoreError> {
-        if let Some((_, blob)) = self.arrivals().get(segment) {
-            return Ok(Some(blob.clone()));
+        if let Some((_, blob)) = self.arrivals().find(segment) {
+            return Ok(Some(blob));
         }
         let envs: Vec<_> = self.days().envs.values().rev().cloned().collect();
         for env in envs {

@@ -109,6 +109,7 @@ fn what_has_arrived_is_durable_before_lmdb_has_it_and_is_there_after_a_kill() {
     let ((a, blob_a), (b, blob_b)) = (segment(1, 1), segment(2, 3));
     node.give([temporary(a, &blob_a), temporary(b, &blob_b)]);
     assert_eq!(node.told, BTreeSet::from([a.id, b.id]));
+    assert_eq!(node.blob(a.id), Some(blob_a.clone()), "a peer gets what was told of");
     node.work(at(0, 1));
     assert_eq!(dump(&node.bench.env(0), node.bench.env(0).temporary), []);
     assert_eq!(node.temporary(), node.told, "and recovered as well");
