@@ -19,7 +19,7 @@ const RECORD_BYTES_MAX: usize = 2 << 20;
 /// What an appender owes.
 pub(in crate::store) enum Out {
     /// Segments that are durable in the journal: what a commit of them is, but for where the order begins and ends.
-    Durable(Committed),
+    Durable(Box<Committed>),
     /// For the thread that writes to LMDB: what waits for its place.
     Arrived(Arrived),
     /// For that thread: what is to be done there.
@@ -111,13 +111,14 @@ impl Appender {
                 self.store.metrics.journal_synced();
                 self.store.arrivals_mut().comes(&segments);
                 let stored: Vec<SegmentId> = metas.iter().map(|meta| meta.id).collect();
-                out(Out::Durable(Committed {
+                let elapsed = begun.elapsed();
+                out(Out::Durable(Box::new(Committed {
                     jobs: stored.len(),
                     stored,
                     bytes,
-                    elapsed: begun.elapsed(),
+                    elapsed,
                     ..Committed::default()
-                }));
+                })));
                 out(Out::Arrived(Arrived { mark: self.journal.mark(), segments }));
                 return Ok(());
             }

@@ -145,7 +145,7 @@ fn append_all(
         let mut is_heard = true;
         let taken = appender.take(batch, &mut |out| {
             is_heard &= match out {
-                Out::Durable(committed) => reports.durable(Ok(committed)),
+                Out::Durable(committed) => reports.durable(Ok(*committed)),
                 Out::Arrived(arrived) => work.send(Work::Arrived(arrived)).is_ok(),
                 Out::Jobs(jobs) => work.send(Work::Jobs(jobs)).is_ok(),
             };
