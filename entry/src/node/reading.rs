@@ -4,7 +4,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use vixen_broker::history::{
-    Effects, End, HistoryError, HistoryItem, HistoryRequest, Input, Known, Note, RefPoint, Verdict,
+    Bound, Direction, Effects, End, HistoryError, HistoryItem, HistoryRequest, Input, Known, Note,
+    RefPoint, Verdict,
 };
 use vixen_core::id::NdbId;
 use vixen_core::time::WallTime;
@@ -42,19 +43,21 @@ impl EntryNode {
         request: HistoryRequest,
         answer: oneshot::Sender<HistoryStream>,
     ) {
-        // What this entry knows may be a little old while nobody waits for the order here.
-        let is_alone = self.sync.heard().count() < self.options.membership.quorum();
-        let is_current = is_alone || self.is_awaited() || self.known().is_none();
         self.awaited.read(Instant::now());
-        let request = match (request.named, is_current) {
-            (None, false) => match self.reads.end.catch_up(now, (request, answer)) {
+        // What this entry knows may be a little old: nobody has waited for the order here, or another entry has just
+        // acknowledged something.
+        let is_alone = self.sync.heard().count() < self.options.membership.quorum();
+        let known = self.known();
+        let goes_to_end = known.is_some_and(|known| goes_to_end(&request, &known));
+        let (request, answer) = if is_alone || !goes_to_end {
+            (request, answer)
+        } else {
+            match self.reads.end.catch_up(now, (request, answer)) {
                 Ok(()) => return,
                 Err(back) => back,
-            },
-            (Some(_), _) | (None, true) => (request, answer),
+            }
         };
-        let (request, answer) = request;
-        let stream = match self.known() {
+        let stream = match known {
             None => self.reads.refuse(&self.handle, HistoryError::NotReady),
             Some(known) => match request.named.filter(|named| !is_known(*named, &known)) {
                 None => self.reads.open(now, &self.handle, request, &known),
@@ -92,8 +95,8 @@ impl EntryNode {
         for ((request, answer), verdict) in told {
             let stream = match verdict {
                 Verdict::Within => self.reads.open(now, &self.handle, request, &known),
-                // It names no place, and gets what there is.
-                Verdict::Beyond | Verdict::Unknown { .. } if request.named.is_none() => {
+                // It goes to the end, wherever that is.
+                Verdict::Beyond | Verdict::Unknown { .. } if goes_to_end(&request, &known) => {
                     self.reads.open(now, &self.handle, request, &known)
                 }
                 Verdict::Beyond => {
@@ -157,6 +160,21 @@ impl EntryNode {
     /// When [`settle_history`](Self::settle_history) is due without an event.
     pub(super) fn history_due_at(&self) -> Option<Instant> {
         self.reads.timeout_at().map(|at| self.clock.instant_of(at))
+    }
+}
+
+/// Whether a read gives out the newest that there is, and begins at a place that is known or at none.
+fn goes_to_end(request: &HistoryRequest, known: &Known) -> bool {
+    let is_within = |until: Bound| match until {
+        Bound::Position(position) => known.holds(RefPoint::Position(position)),
+        Bound::Id(id) => known.holds(RefPoint::Id(id)),
+    };
+    match (request.direction, request.named) {
+        (_, None) => !request.until.is_some_and(is_within),
+        (Direction::Forward, Some(named)) => {
+            is_known(named, known) && !request.until.is_some_and(is_within)
+        }
+        (Direction::Backward, Some(_)) => false,
     }
 }
 

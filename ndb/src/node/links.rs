@@ -36,7 +36,7 @@ impl Waits {
         self.asked.entry(home).or_insert(now);
     }
 
-    /// A sync node has said something.
+    /// A sync node has said what became of a segment.
     pub(super) fn heard(&mut self, from: SyncId) {
         self.asked.remove(&from);
     }
@@ -97,7 +97,7 @@ impl NdbNode {
     /// How long a message may wait for company.
     fn haste(&mut self, peer: &PeerId, message: &Message, now: Instant) -> Haste {
         match (message, *peer) {
-            // Only the patience of an entry with a whole group goes by it: half a second and more.
+            // Only the patience of an entry with a whole group goes by it: a second and more.
             (Message::Publish(PublishMessage::TrimAdvanceSegment { .. }), _)
             | (Message::Draft(DraftMessage::OrderApplied { .. }), _) => Haste::Later,
             (Message::Draft(DraftMessage::GenerateDraft { meta }), PeerId::Sync { id, .. }) => {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use vixen_core::wire::{DISK_FULL, Message, NodeMessage, PeerId, ReadMessage};
+use vixen_core::wire::{DISK_FULL, FeedMessage, Message, NodeMessage, PeerId, ReadMessage};
 use vixen_replica::{Effects, Input};
 use vixen_runtime::link::{LinkEvent, LinkId, Linked};
 
@@ -23,7 +23,13 @@ impl NdbNode {
                 if self.links.heard(link, Instant::now()).is_some() {
                     self.on_silence(link, fx);
                 }
-                if let PeerId::Sync { id, .. } = peer {
+                // Its beats say nothing of whether it can do its part.
+                let is_outcome = |message: &Message| {
+                    matches!(message, Message::Feed(FeedMessage::AdvanceSegmentResolved { .. }))
+                };
+                if let PeerId::Sync { id, .. } = peer
+                    && messages.iter().any(is_outcome)
+                {
                     self.waits.heard(id);
                 }
                 self.metrics.messages_received.increment(messages.len() as u64);

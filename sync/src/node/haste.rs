@@ -31,6 +31,8 @@ struct Reader {
     wanted_soon: Stamp,
     /// The last watermark.
     told: Stamp,
+    /// The highest that it was told elected.
+    resolved: Stamp,
 }
 
 impl Reader {
@@ -42,6 +44,7 @@ impl Reader {
         wanted: Stamp::ZERO,
         wanted_soon: Stamp::ZERO,
         told: Stamp::ZERO,
+        resolved: Stamp::ZERO,
     };
 }
 
@@ -67,7 +70,12 @@ impl<L: Copy + Ord> Hastes<L> {
     /// A reader says whether somebody waits for what it reads.
     pub(super) fn set_awaited(&mut self, link: L, is_awaited: bool) {
         // It may say so before it follows.
-        self.readers.entry(link).or_insert(Reader::NEW).is_awaited = is_awaited;
+        let reader = self.readers.entry(link).or_insert(Reader::NEW);
+        reader.is_awaited = is_awaited;
+        if is_awaited {
+            // Also the watermark of what was said before.
+            reader.wanted = reader.wanted.max(reader.resolved);
+        }
     }
 
     /// Its link is gone.
@@ -86,6 +94,7 @@ impl<L: Copy + Ord> Hastes<L> {
         match message {
             Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                 let (owner, stamp) = (elected.meta.id.owner, elected.stamp());
+                reader.resolved = reader.resolved.max(stamp);
                 let is_own = reader.owner.is_some_and(|entry| owner.is_of_entry(entry));
                 if !reader.is_awaited && !is_own {
                     return if reader.is_behind { Haste::Now } else { Haste::Later };
@@ -192,6 +201,14 @@ mod tests {
         assert_eq!(hastes.of(2, &watermark(7), |_| false), Haste::Now);
         hastes.remove(1);
         assert_eq!(hastes.of(1, &watermark(8), |_| false), Haste::Now, "no reader");
+    }
+
+    #[test]
+    fn who_begins_to_wait_waits_for_the_watermark_of_what_it_was_told_before() {
+        let mut hastes = idle();
+        assert_eq!(hastes.of(1, &resolved(THEIRS, 5), |_| false), Haste::Later);
+        hastes.set_awaited(1, true);
+        assert_eq!(hastes.of(1, &watermark(5), |_| false), Haste::Now);
     }
 
     #[test]

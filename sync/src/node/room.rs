@@ -175,6 +175,7 @@ impl SyncNode {
             LinkEvent::Down { link, peer, name, reason } => {
                 self.links.down(link);
                 self.feeds.remove(link);
+                self.hastes.remove(link);
                 tracing::info!(peer = %name, reason, "link down");
                 if let PeerId::Sync { id, .. } = peer {
                     self.last_down.insert(id, reason);

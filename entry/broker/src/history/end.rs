@@ -91,6 +91,8 @@ struct Waiting<T> {
     patience_ms: u64,
     /// Answers to earlier questions do not count (E1).
     round: u64,
+    /// The lowest that a quorum has answered since: the frontier has to come so far.
+    target: Option<Stamp>,
     then: T,
 }
 
@@ -126,11 +128,11 @@ impl<T> End<T> {
         }
         let round = self.round + 1;
         let (named, patience_ms) = (Some(named), PATIENCE_MS);
-        self.waiting.push(Waiting { named, since: now, patience_ms, round, then });
+        self.waiting.push(Waiting { named, since: now, patience_ms, round, target: None, then });
         Ok(())
     }
 
-    /// Takes one that names no place, and is to know all that anybody was told of before: its verdict is
+    /// Takes one that goes to the end, and is to know all that anybody was told of before: its verdict is
     /// [`Verdict::Beyond`], once the frontier has come so far. It does not wait long for that.
     ///
     /// # Errors
@@ -140,7 +142,8 @@ impl<T> End<T> {
             return Err(then);
         }
         let (round, patience_ms) = (self.round + 1, CATCH_UP_MS);
-        self.waiting.push(Waiting { named: None, since: now, patience_ms, round, then });
+        let since = now;
+        self.waiting.push(Waiting { named: None, since, patience_ms, round, target: None, then });
         Ok(())
     }
 
@@ -152,21 +155,28 @@ impl<T> End<T> {
 
     /// Takes an answer; one to an earlier question is late.
     pub fn answered(&mut self, from: SyncId, round: u64, stamp: Stamp) {
-        if round == self.round {
-            self.answers.insert(from, stamp);
+        if round != self.round {
+            return;
         }
+        self.answers.insert(from, stamp);
+        let Some(reached) = self.reached() else { return };
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.round <= round) {
+            waiting.target = Some(waiting.target.map_or(reached, |before| before.min(reached)));
+        }
+    }
+
+    /// The highest answer of this question, once a quorum has answered.
+    fn reached(&self) -> Option<Stamp> {
+        self.answers.values().max().copied().filter(|_| self.answers.len() >= self.quorum)
     }
 
     /// Gives out what is certain. Whether all linked sync nodes are to be asked, with this number.
     pub fn poll(&mut self, now: WallTime, known: &Known) -> (Vec<(T, Verdict)>, Option<u64>) {
-        let reached = self.answers.values().max().filter(|_| self.answers.len() >= self.quorum);
-        let is_passed = reached.is_some_and(|reached| known.has_passed(*reached));
-        let round = self.round;
         let verdict_of = |waiting: &Waiting<T>| {
             let waited_ms = now.millis_since(waiting.since);
             if waiting.named.is_some_and(|named| known.holds(named)) {
                 Some(Verdict::Within)
-            } else if is_passed && waiting.round <= round {
+            } else if waiting.target.is_some_and(|target| known.has_passed(target)) {
                 Some(Verdict::Beyond)
             } else {
                 (waited_ms >= waiting.patience_ms).then_some(Verdict::Unknown { waited_ms })
@@ -206,7 +216,8 @@ impl<T> End<T> {
         let patience = self.waiting.iter().map(patience).min()?;
         let is_new = self.waiting.iter().any(|waiting| waiting.round > self.round);
         match self.asked_at {
-            // One that has come since is asked for when this question is done with.
+            // One that has come since is asked for when this question is answered.
+            Some(asked) if is_new && self.reached().is_some() => Some(asked),
             Some(asked) => Some(asked.plus_millis(ASK_AGAIN_MS).min(patience)),
             None if is_new => Some(oldest.since),
             None => Some(patience),
@@ -283,6 +294,27 @@ mod tests {
     }
 
     #[test]
+    fn whoever_comes_meanwhile_is_asked_for_at_once_and_holds_up_nobody() {
+        let mut end = End::new(&Membership::sized(3, [3], 2));
+        end.catch_up(START, "a").expect("room");
+        let round = ask(&mut end, START);
+        end.catch_up(START, "b").expect("room");
+        assert_eq!(end.poll(START, &known()), (vec![], None), "the first is not answered");
+        end.answered(SyncId(0), round, stamp(6));
+        end.answered(SyncId(1), round, stamp(6));
+        assert_eq!(end.timeout_at(), Some(START));
+        let again = ask(&mut end, START);
+        for id in [0, 1] {
+            end.answered(SyncId(id), again, stamp(9));
+        }
+        let further = Known { sigma: stamp(6), ..known() };
+        let (told, _question) = end.poll(START, &further);
+        assert_eq!(told, [("a", Verdict::Beyond)], "what came later moves nobody's end");
+        let further = Known { sigma: stamp(9), ..known() };
+        assert_eq!(end.poll(START, &further), (vec![("b", Verdict::Beyond)], None));
+    }
+
+    #[test]
     fn a_place_is_beyond_when_a_quorum_asked_after_it_was_named_has_not_reached_it() {
         let mut end = End::new(&Membership::sized(3, [3], 2));
         assert_eq!(end.timeout_at(), None);
@@ -296,12 +328,13 @@ mod tests {
         // Too late for this question.
         end.wait(START, at(6000), "b").expect("room");
         end.answered(SyncId(2), round, stamp(4));
-        assert_eq!(end.poll(START, &known()), (vec![("a", Verdict::Beyond)], None));
-        let again = ask(&mut end, START.plus_millis(ASK_AGAIN_MS));
+        let (told, again) = end.poll(START, &known());
+        assert_eq!(told, [("a", Verdict::Beyond)]);
+        let again = again.expect("the first question is answered");
         assert_ne!(again, round);
         end.answered(SyncId(1), round, stamp(5));
         end.answered(SyncId(2), again, stamp(5));
-        let now = START.plus_millis(ASK_AGAIN_MS);
+        let now = START;
         assert_eq!(end.poll(now, &known()), (vec![], None), "a late answer does not count");
         end.answered(SyncId(1), again, stamp(5));
         assert_eq!(end.poll(now, &known()), (vec![("b", Verdict::Beyond)], None));
