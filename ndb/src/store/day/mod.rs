@@ -76,6 +76,9 @@ pub(crate) struct DayEnv {
     pub(in crate::store) is_at_odds: AtomicBool,
     /// Syncs of the disk that commits asked for.
     syncs: Counter,
+    /// Each write finds no room.
+    #[cfg(test)]
+    pub(in crate::store) has_no_room: AtomicBool,
 }
 
 /// Highest placed seq of an owner, with its stamp.
@@ -202,6 +205,8 @@ impl DayEnv {
             topic_numbers: Mutex::default(),
             is_at_odds: AtomicBool::new(false),
             syncs: Counter::noop(),
+            #[cfg(test)]
+            has_no_room: AtomicBool::new(false),
         })
     }
 
@@ -225,6 +230,11 @@ impl DayEnv {
         change: &mut dyn FnMut(&Self, &mut RwTxn<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         loop {
+            #[cfg(test)]
+            if self.has_no_room.load(std::sync::atomic::Ordering::Relaxed) {
+                let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+                return Err(StoreError::Lmdb(heed::Error::Io(full)));
+            }
             let mut txn = self.env.write_txn()?;
             let written = change(self, &mut txn).and_then(|done| {
                 txn.commit()?;

@@ -1,6 +1,7 @@
 //! The store with its journal: what is there after the process was killed, at any write.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -483,6 +484,39 @@ async fn the_writer_tells_of_a_record_and_then_of_the_commit_with_its_place() {
     assert_eq!((report.stored, report.head), (vec![meta.id], order.head()));
     assert!(reports.recv().await.is_none() && store.arrivals().metas().next().is_none());
     assert_eq!(store.recover().expect("reads").temporary, [meta]);
+}
+
+/// What the disk of the one day says to each write.
+fn set_full(store: &Store, is_full: bool) {
+    let envs = store.days();
+    envs.envs.values().for_each(|env| env.has_no_room.store(is_full, Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn room_is_told_of_by_a_commit_that_leaves_nothing_for_the_checkpoint_that_found_none() {
+    let dir = tempfile::tempdir().expect("dir");
+    let options = StoreOptions { fsync: true, ..options() };
+    // Of all days that the writer's clock may come to, the store's only one.
+    let store = Store::open_with(dir.path(), options, SMALL, at(36_500, 0)).expect("opens");
+    let store = Arc::new(store);
+    let (writer, mut reports) = Writer::start(Arc::clone(&store)).expect("threads");
+    set_full(&store, true);
+    let mut order = Order::new();
+    let (meta, blob) = segment(1, 1);
+    assert!(writer.write(vec![temporary(meta, &blob)]));
+    let report = reports.recv().await.expect("a report").expect("a record");
+    assert_eq!(report.stored, [meta.id], "the journal has its room");
+    while !writer.lacks_room() {
+        tokio::task::yield_now().await;
+    }
+    // It is written to LMDB by its place, and not by the checkpoint that is tried again.
+    let place = order.place(meta, stamp(36_500, 5), Body::Memory(blob.clone()));
+    assert!(writer.write(vec![place]));
+    set_full(&store, false);
+    let report = reports.recv().await.expect("a report").expect("a commit");
+    assert_eq!((report.rows, store.arrivals().due_at()), (1, None));
+    assert!(!writer.lacks_room(), "the node takes more");
+    writer.finish();
 }
 
 mod random;

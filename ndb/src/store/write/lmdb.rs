@@ -85,8 +85,11 @@ impl LmdbThread {
     }
 
     fn checkpoint_at(&self) -> Option<Instant> {
-        let due_at = self.store.arrivals().due_at()?;
-        Some(self.again_at.map_or(due_at, |again_at| due_at.max(again_at)))
+        match (self.store.arrivals().due_at(), self.again_at) {
+            (Some(due_at), Some(again_at)) => Some(due_at.max(again_at)),
+            // One that found no room, and nothing that waits for it any more: it is told that there is room.
+            (due_at, again_at) => due_at.or(again_at),
+        }
     }
 
     /// Adds the jobs that are next to those at hand, with what has arrived before them.
@@ -126,6 +129,10 @@ impl LmdbThread {
         }
         let elapsed = begun.elapsed();
         let committed = committed.map(|committed| Committed { elapsed, ..committed });
+        // Of what a checkpoint found no room for, nothing may be left.
+        if committed.is_ok() && self.store.arrivals().due_at().is_none() {
+            self.again_at = None;
+        }
         if committed.is_ok() && self.again_at.is_none() {
             self.reports.has_room();
         }
