@@ -58,6 +58,7 @@ impl Store {
                      nowhere, may be gone, and is fetched from its peers"
                 );
                 self.write_temporary(&mut Memory::recover(self)?, taken, now)?;
+                self.close_journal(row)?;
                 Journal::set_aside(&self.dir)?;
             }
         }
@@ -143,6 +144,17 @@ impl Store {
             }
         }
         Ok(segments.into_values().collect())
+    }
+
+    /// LMDB has what could be taken of a journal that is refused, and says so: a later start does not look for it,
+    /// whatever becomes of the next one.
+    fn close_journal(&self, row: Option<JournalRow>) -> Result<(), StoreError> {
+        let Some(row) = row.filter(|row| !row.is_closed()) else { return Ok(()) };
+        match self.put_journal(row.closed()) {
+            // Then that start tells of it again.
+            Err(error) if self.has_no_room(&error) => Ok(()),
+            written => written,
+        }
     }
 
     /// Writes what the journal had to LMDB. Where there is no room it waits, as what arrives does.

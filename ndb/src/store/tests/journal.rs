@@ -362,6 +362,39 @@ fn a_journal_that_is_missing_or_of_another_store_or_time_brings_nothing_in() {
 }
 
 #[test]
+fn a_journal_that_was_refused_once_is_not_looked_for_though_the_start_made_no_other() {
+    let dir = tempfile::tempdir().expect("dir");
+    three(dir.path());
+    let row_of = |left: &Path| {
+        let day = DayEnv::open(left, day(0), None, BYTES_MAX, true);
+        let (env, _store_id) = day.expect("opens");
+        let txn = env.read().expect("reads");
+        env.journal(&txn).expect("reads").expect("there is one")
+    };
+    for is_missing in [true, false] {
+        let left = killed(dir.path());
+        let path = left.path().join(JOURNAL_FILE);
+        let mut bytes = std::fs::read(&path).expect("reads");
+        bytes[2 * BLOCK_BYTES + 100] ^= 1;
+        std::fs::write(&path, bytes).expect("writes");
+        if is_missing {
+            std::fs::remove_file(&path).expect("removed");
+        }
+        // In the way of the next one, as the end of the process would be.
+        let in_the_way = left.path().join("journal.making");
+        std::fs::create_dir(&in_the_way).expect("a directory");
+        assert!(open_with(left.path(), true, SMALL, at(0, 0)).is_err());
+        assert!(row_of(left.path()).is_closed(), "nothing is missed a second time");
+        std::fs::remove_dir(&in_the_way).expect("removed");
+        let node = open(left.path());
+        assert_eq!(node.temporary().len(), if is_missing { 0 } else { 2 });
+        assert_eq!(left.path().join(ASIDE).exists(), !is_missing);
+        drop(node);
+        assert!(!row_of(left.path()).is_closed());
+    }
+}
+
+#[test]
 fn a_journal_of_a_later_version_is_refused_with_its_store() {
     let dir = tempfile::tempdir().expect("dir");
     three(dir.path());
