@@ -2,6 +2,7 @@
 
 use nix::libc::{EFBIG, EINVAL, EIO, ENOMEM};
 
+use vixen_runtime::journal::JournalError;
 use vixen_runtime::lmdb::OpenError;
 
 use crate::store::StoreError;
@@ -12,7 +13,13 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Open(OpenError::Lmdb(error)) | Self::Lmdb(error) => is_damage(error),
-            Self::Journal(error) => error.of_the_disk().is_none(),
+            Self::Journal(error) => match error {
+                JournalError::Missing { .. }
+                | JournalError::Foreign { .. }
+                | JournalError::Header { .. }
+                | JournalError::Damaged { .. } => true,
+                JournalError::Format { .. } | JournalError::Io { .. } => false,
+            },
             Self::Open(OpenError::StoreId { .. })
             | Self::JournalRecord
             | Self::Row { .. }

@@ -405,7 +405,9 @@ fn a_journal_of_a_later_version_is_refused_with_its_store() {
     bytes[48..64].copy_from_slice(&check);
     std::fs::write(&path, bytes).expect("writes");
     let refused = open_with(dir.path(), true, SMALL, at(0, 0)).err();
-    assert!(matches!(refused, Some(StoreError::Journal(JournalError::Format { found: 2, .. }))));
+    let refused = refused.expect("is refused");
+    assert!(matches!(refused, StoreError::Journal(JournalError::Format { found: 2, .. })));
+    assert!(!refused.is_damage(), "nothing is to be rebuilt");
 }
 
 /// The check of a journal's header.
