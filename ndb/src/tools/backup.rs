@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use vixen_runtime::config::Limits;
+use vixen_runtime::dirlock::DirLock;
+use vixen_runtime::journal::JOURNAL_FILE;
 use vixen_runtime::telemetry::remark;
 
 use super::place::{Place, Target, is_within};
 use super::text::{count, size};
 use super::verify::Report;
 use super::{Outcome, say};
-use crate::store::days_in;
-use crate::store::inspect::{Inspector, Surveyed};
+use crate::store::inspect::{InJournal, Inspector, JournalState, Surveyed, journal_row};
+use crate::store::{JournalRow, days_in};
 
 /// In the root of a volume, the copy is here until it is whole.
 const PARTIAL_WITHIN: &str = "backup.partial";
@@ -22,8 +24,9 @@ const PARTIAL_WITHIN: &str = "backup.partial";
 ///
 /// The copy is as of one moment for each day, made by LMDB itself, so the node may run and write
 /// meanwhile. The newest day is copied first: the days before it are complete by then, so the copy
-/// never has a gap. Segments that have arrived and have no place yet are not part of the order: those that
-/// wait in the journal are not copied. The directory appears under its name only when the copy is whole and on disk.
+/// never has a gap. Of a stopped node the journal is copied as well: after a kill it may be the only one that has
+/// what was acknowledged last. Of a running one it is left out, and it is said how much that is: such segments have
+/// no place yet, or get it a moment later. The directory appears under its name only when the copy is whole and on disk.
 /// Then it is verified, unless --no-verify.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -73,7 +76,12 @@ impl Args {
             "{} is what an interrupted backup has left: delete it, and start again",
             partial.display()
         );
-        let copied = copy_days(&store, &days, &partial).and_then(|copied| {
+        let made = fs::create_dir(&partial)
+            .with_context(|| format!("cannot create {}", partial.display()));
+        let copied = made
+            .and_then(|()| copy_journal(&store, &days, &partial))
+            .and_then(|()| copy_days(&store, &days, &partial));
+        let copied = copied.and_then(|copied| {
             if has_root {
                 move_out(&partial, &self.to)?;
                 return Ok(copied);
@@ -115,10 +123,39 @@ pub(super) fn verify(dir: &Path, place: &Place) -> anyhow::Result<Outcome> {
     })
 }
 
+/// Copies the journal, unless the node runs and writes it. What it has is in the days that are copied afterwards, or
+/// beyond what they say of it, also when the node starts meanwhile.
+fn copy_journal(store: &Inspector, days: &[Surveyed], to: &Path) -> anyhow::Result<()> {
+    let from = store.dir().join(JOURNAL_FILE);
+    if journal_row(days).is_none_or(JournalRow::is_closed) || !from.exists() {
+        return Ok(());
+    }
+    match DirLock::take(store.dir()) {
+        Ok(_lock) => copy_file(&from, &to.join(JOURNAL_FILE)).context("cannot copy the journal"),
+        // Its directory may be one that can only be read.
+        Err(_runs_or_not_to_be_had) => {
+            // Whatever else is to be said of it, verify says.
+            if let Ok(JournalState::Whole(InJournal { segments, bytes, .. })) = store.journal() {
+                say(&format!(
+                    "left out: the journal, which the node writes, with {}, {}\n",
+                    count(segments, "segment"),
+                    size(bytes)
+                ));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Copies a file; durable on return, but for its name.
+pub(super) fn copy_file(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::copy(from, to)?;
+    Ok(fs::File::open(to)?.sync_all()?)
+}
+
 /// Copies all days, the newest first; how many they were, and their bytes.
 fn copy_days(store: &Inspector, days: &[Surveyed], to: &Path) -> anyhow::Result<(u64, u64)> {
     let names: Vec<_> = days.iter().map(|(day, _)| *day).rev().collect();
-    fs::create_dir(to).with_context(|| format!("cannot create {}", to.display()))?;
     let (mut days, mut total) = (0, 0);
     for (n, name) in names.iter().enumerate() {
         let failed = || format!("cannot copy day {name}");
@@ -176,6 +213,10 @@ fn move_out(partial: &Path, to: &Path) -> anyhow::Result<()> {
         let name = day.to_string();
         fs::rename(partial.join(&name), to.join(&name))
             .with_context(|| format!("cannot put day {name} in its place"))?;
+    }
+    if partial.join(JOURNAL_FILE).exists() {
+        fs::rename(partial.join(JOURNAL_FILE), to.join(JOURNAL_FILE))
+            .context("cannot put the journal in its place")?;
     }
     sync(to)?;
     fs::remove_dir(partial)?;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use vixen_runtime::dirlock::DirLock;
-use vixen_runtime::journal::Journal;
+use vixen_runtime::journal::{JOURNAL_FILE, Journal};
 use vixen_runtime::telemetry::remark;
 
-use super::backup::{is_of_a_volume, sync, verify};
+use super::backup::{copy_file, is_of_a_volume, sync, verify};
 use super::place::{Place, Target, is_there, is_within};
 use super::text::{count, size};
 use super::{Outcome, say};
@@ -82,9 +82,13 @@ impl Args {
         let _lock = DirLock::take_for_tool(&place.dir, &place.name)?;
         // Again, now that nobody else can write.
         check_empty(&place.dir)?;
+        let has_journal = journal_row(&days).is_some_and(|row| !row.is_closed());
+        let copies_journal = has_journal && self.from.join(JOURNAL_FILE).exists();
         let names: Vec<_> = days.into_iter().map(|(day, _)| day.to_string()).collect();
-        let bytes = copy_days(&self.from, &place.dir, &names)?;
-        begin_journal(&place)?;
+        let bytes = copy_days(&self.from, &place.dir, &names, copies_journal)?;
+        if has_journal && !copies_journal {
+            begin_journal(&place)?;
+        }
         say(&format!(
             "restored {}, {}, to {}\nStart {} now: {}.\n",
             count(names.len() as u64, "day"),
@@ -101,13 +105,14 @@ impl Args {
     }
 }
 
-/// Where the days say that there is a journal, which a backup does not have, the store has one with nothing in it.
+/// Where the days say that there is a journal, which a backup of a running node does not have, the store gets one with
+/// nothing in it.
 fn begin_journal(place: &Place) -> anyhow::Result<()> {
     let (store, days) = place.survey()?;
     let newest = days.last().map(|(day, _)| *day);
     let newest = newest.map_or(Ok(None), |day| store.open(day));
     // A damaged day says nothing of it: the node will.
-    if let (Some(_), Ok(Some(newest))) = (journal_row(&days), newest)
+    if let Ok(Some(newest)) = newest
         && let Ok(id) = newest.store_id()
     {
         Journal::create(&place.dir, id, JOURNAL_BYTES)?;
@@ -115,7 +120,12 @@ fn begin_journal(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {
+fn copy_days(
+    from: &Path,
+    to: &Path,
+    names: &[String],
+    copies_journal: bool,
+) -> anyhow::Result<u64> {
     let partial = to.join(PARTIAL);
     if partial.exists() {
         // A restore that was interrupted has left it.
@@ -139,7 +149,17 @@ fn copy_days(from: &Path, to: &Path, names: &[String]) -> anyhow::Result<u64> {
             names.len()
         ));
     }
+    if copies_journal {
+        copy_file(&from.join(JOURNAL_FILE), &partial.join(JOURNAL_FILE))
+            .context("cannot copy the journal")?;
+    }
     sync(&partial)?;
+    if copies_journal {
+        // Before the days: a node that starts with them would miss it.
+        fs::rename(partial.join(JOURNAL_FILE), to.join(JOURNAL_FILE))
+            .context("cannot put the journal in its place")?;
+        sync(to)?;
+    }
     // The oldest first: whatever is there after a crash is a store as it once was.
     for name in names {
         fs::rename(partial.join(name), to.join(name))

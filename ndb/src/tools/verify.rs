@@ -164,8 +164,8 @@ impl Report {
             Ok(JournalState::None) => return,
             Ok(JournalState::Missing) => {
                 self.notes.push(
-                    "the journal is not here, and in a backup it is not; a node without it has lost what was \
-                     durable there alone, and gets it from its peers"
+                    "the journal is not here, nor is it in a backup of a running node; a node without it has lost \
+                     what was durable there alone, and gets it from its peers"
                         .to_owned(),
                 );
                 return;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use vixen_core::id::StoreId;
+use vixen_runtime::dirlock::DirLock;
 use vixen_runtime::journal::{BLOCK_BYTES, JOURNAL_FILE, Journal, JournalId, Sequence};
 
 use super::writer::{Writer, encode};
@@ -91,12 +92,38 @@ fn a_torn_tail_is_a_note_and_damage_is_a_problem() {
 }
 
 #[test]
-fn a_backup_has_none_a_restored_store_an_empty_one_and_rebuild_puts_it_aside() {
+fn a_backup_of_a_stopped_node_has_its_journal_and_so_has_the_restored_store() {
+    let dirs = tempfile::tempdir().expect("dir");
+    let [live, backup, volume, node] =
+        ["live", "backup", "volume", "node"].map(|name| dirs.path().join(name));
+    with_journal(&live);
+    std::fs::create_dir_all(volume.join("lost+found")).expect("a volume");
+    for to in [&backup, &volume] {
+        let (code, out, err) = tool("backup", &live, &["--to", text(to)]);
+        assert_eq!(code, 0, "{out}{err}");
+        assert!(out.contains("journal    2 segments,") && !out.contains("left out"), "{out}");
+    }
+    let (code, out, err) = tool("restore", &node, &["--from", text(&backup)]);
+    assert_eq!(code, 0, "{out}{err}");
+    let bytes = |dir: &Path| std::fs::read(dir.join(JOURNAL_FILE)).expect("reads");
+    assert!([&backup, &volume, &node].map(|dir| bytes(dir) == bytes(&live)) == [true; 3]);
+    let (code, out, _) = tool("verify", &node, &[]);
+    assert!(code == 0 && out.contains("journal    2 segments,"), "{out}");
+}
+
+#[test]
+fn a_backup_of_a_running_node_has_none_a_restored_store_an_empty_one_and_rebuild_puts_it_aside() {
     let dirs = tempfile::tempdir().expect("dir");
     let [live, backup, node] = ["live", "backup", "node"].map(|name| dirs.path().join(name));
     with_journal(&live);
+    let runs = DirLock::take(&live).expect("free");
     let (code, out, err) = tool("backup", &live, &["--to", text(&backup)]);
+    drop(runs);
     assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        out.contains("left out: the journal, which the node writes, with 2 segments,"),
+        "{out}"
+    );
     assert!(!backup.join(JOURNAL_FILE).exists());
     let (code, out, err) = tool("restore", &node, &["--from", text(&backup)]);
     assert_eq!(code, 0, "{out}{err}");
