@@ -1,6 +1,7 @@
 //! What the tools say of a store's journal, and what becomes of it.
 
 use std::path::Path;
+use std::process::Command;
 
 use vixen_core::id::StoreId;
 use vixen_runtime::dirlock::DirLock;
@@ -135,4 +136,30 @@ fn a_backup_of_a_running_node_has_none_a_restored_store_an_empty_one_and_rebuild
     assert!(!node.join(JOURNAL_FILE).exists());
     let (code, out, err) = tool("restore", &node, &["--from", text(&backup)]);
     assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn a_store_is_restored_though_there_is_no_room_for_its_journal_and_gets_none_where_it_had_ended() {
+    let dirs = tempfile::tempdir().expect("dir");
+    let [live, backup, node, closed] =
+        ["live", "backup", "node", "closed"].map(|name| dirs.path().join(name));
+    let (writer, id) = with_journal(&live);
+    std::fs::remove_file(live.join(JOURNAL_FILE)).expect("removed");
+    assert_eq!(tool("backup", &live, &["--to", text(&backup)]).0, 0);
+    // No file of some MiB: the days are smaller, the journal is not.
+    let limited = format!(
+        "trap '' XFSZ; ulimit -f 8192; exec {} restore --dir {} --from {}",
+        env!("CARGO_BIN_EXE_vixen-ndb"),
+        text(&node),
+        text(&backup)
+    );
+    let restored = Command::new("sh").args(["-c", &limited]).output().expect("runs");
+    let err = String::from_utf8_lossy(&restored.stderr);
+    assert!(restored.status.success() && err.contains("restore: no journal is made"), "{err}");
+    assert!(!node.join(JOURNAL_FILE).exists());
+    assert_eq!(lines_of(&node, &[]), writer.lines);
+    put_row(&writer, id, u64::MAX);
+    let (code, out, err) = tool("restore", &closed, &["--from", text(&live)]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!closed.join(JOURNAL_FILE).exists());
 }
