@@ -163,3 +163,16 @@ fn a_store_is_restored_though_there_is_no_room_for_its_journal_and_gets_none_whe
     assert_eq!(code, 0, "{out}{err}");
     assert!(!closed.join(JOURNAL_FILE).exists());
 }
+
+#[test]
+fn a_damaged_row_of_the_journal_is_a_problem_and_hides_no_row_of_the_order() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (writer, _) = with_journal(dir.path());
+    let day = &writer.days[&SECOND_DAY.parse().expect("a day")];
+    let mut row = day.value("meta", b"journal");
+    row[0] ^= 4;
+    day.change(|day, txn| day.put(txn, "meta", b"journal", &row));
+    let (code, out, _) = tool("verify", dir.path(), &[]);
+    assert!(code == 1 && out.contains("meta"), "{out}");
+    assert_eq!(lines_of(dir.path(), &[]), writer.lines);
+}
