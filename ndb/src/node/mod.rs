@@ -185,6 +185,7 @@ impl NdbNode {
             group: options.id.group,
             bytes_max: options.store_bytes_max,
             fsync: options.fsync,
+            has_peers: options.membership.group(options.id.group).len() > 1,
         };
         let store = Arc::new(Store::open(&options.dir, of_store, wall_time())?);
         let recovered = store.recover()?;

@@ -53,6 +53,8 @@ pub(crate) struct StoreOptions {
     pub(crate) bytes_max: u64,
     /// Whether commits are durable.
     pub(crate) fsync: bool,
+    /// Whether the group has other nodes.
+    pub(crate) has_peers: bool,
 }
 
 /// See the module doc.

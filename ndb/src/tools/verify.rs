@@ -165,7 +165,7 @@ impl Report {
             Ok(JournalState::Missing) => {
                 self.notes.push(
                     "the journal is not here, nor is it in a backup of a running node; a node without it has lost \
-                     what was durable there alone, and gets it from its peers"
+                     what was durable there alone, and gets from its peers, if it has any, what they have of it"
                         .to_owned(),
                 );
                 return;

@@ -29,6 +29,16 @@ enum Found {
     Refused(StoreError, Vec<Record>),
 }
 
+/// What a node may have lost with its journal, and who has it.
+const fn what_is_lost(has_peers: bool) -> &'static str {
+    if has_peers {
+        "what this node had durable there, and LMDB has not, may be gone, and is fetched from its peers"
+    } else {
+        "what this node had durable there, and LMDB has not, may be gone, also what was acknowledged: its group has \
+         no other node that has it"
+    }
+}
+
 impl Store {
     /// Brings in what only the journal has. With fsync the store has a journal afterwards, unless the disk has no
     /// room for one; without, it has none. Blocking.
@@ -54,8 +64,8 @@ impl Store {
                     path = %self.dir.display(),
                     error = &error as &dyn std::error::Error,
                     segments_taken = taken.len(),
-                    "the journal cannot be used, and is put aside: what this node had durable there, and placed \
-                     nowhere, may be gone, and is fetched from its peers"
+                    "the journal cannot be used, and is put aside: {}",
+                    what_is_lost(self.options.has_peers)
                 );
                 self.write_temporary(&mut Memory::recover(self)?, taken, now)?;
                 self.close_journal(row)?;
@@ -248,5 +258,17 @@ impl Store {
     fn sync_days(&self) -> Result<(), StoreError> {
         let days: Vec<_> = self.days().envs.values().cloned().collect();
         days.iter().try_for_each(|env| Ok(env.env.force_sync()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::what_is_lost;
+
+    #[test]
+    fn the_only_node_of_a_group_is_not_told_of_peers_that_have_what_it_lost() {
+        assert!(what_is_lost(true).ends_with("is fetched from its peers"));
+        let alone = what_is_lost(false);
+        assert!(!alone.contains("peers") && alone.contains("what was acknowledged"), "{alone}");
     }
 }

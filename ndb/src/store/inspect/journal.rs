@@ -14,7 +14,7 @@ use crate::store::arrivals::{JournalRow, segments_of};
 pub(crate) enum JournalState {
     /// The store says of none.
     None,
-    /// The store says of one, and it is not there: so it is in a backup.
+    /// The store says of one, and it is not there: so it is in a backup of a running node.
     Missing,
     /// It cannot be used.
     Unusable(JournalError),

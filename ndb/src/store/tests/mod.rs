@@ -31,7 +31,7 @@ use vixen_replica::{self, Body, Committed, Finding, Job, Lost, Mark, OrderRow, P
 const BYTES_MAX: u64 = 256 << 20;
 
 fn options() -> StoreOptions {
-    StoreOptions { group: GroupId(0), bytes_max: BYTES_MAX, fsync: false }
+    StoreOptions { group: GroupId(0), bytes_max: BYTES_MAX, fsync: false, has_peers: true }
 }
 
 fn owner(n: u128) -> OwnerId {
