@@ -24,7 +24,7 @@ use super::{EntryEvent, EntryHandle};
 /// What consumers of stored messages tell the core.
 #[derive(Debug)]
 pub enum HistoryEvent {
-    /// A new one; answered at once.
+    /// A new one; answered once its end is known, or at once where it ends before.
     Open {
         /// What it wants.
         request: HistoryRequest,

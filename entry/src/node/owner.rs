@@ -69,7 +69,9 @@ impl EntryNode {
                     self.renew(now, &mut fx);
                     self.settle(now, fx);
                 }
-                Verdict::Within | Verdict::Unknown { .. } => self.refused.ask(now, owner),
+                Verdict::Within | Verdict::Reached | Verdict::Unknown { .. } => {
+                    self.refused.ask(now, owner)
+                }
             }
         }
         if let Some(request) = question {

@@ -5,11 +5,11 @@ use tokio::time::Instant;
 
 use vixen_broker::history::{
     Bound, Direction, Effects, End, HistoryError, HistoryItem, HistoryRequest, Input, Known, Note,
-    RefPoint, Verdict,
+    RefPoint, Start, Verdict,
 };
 use vixen_core::id::NdbId;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{FeedMessage, Message, ReadMessage};
+use vixen_core::wire::{FeedMessage, HistoryPlace, Message, ReadMessage};
 use vixen_runtime::clock::wall_time;
 
 use super::history::{HistoryEvent, HistoryStream};
@@ -94,9 +94,7 @@ impl EntryNode {
         let (told, question) = self.reads.end.poll(now, &known);
         for ((request, answer), verdict) in told {
             let stream = match verdict {
-                Verdict::Within => self.reads.open(now, &self.handle, request, &known),
-                // It goes to the end, wherever that is.
-                Verdict::Beyond | Verdict::Unknown { .. } if goes_to_end(&request, &known) => {
+                Verdict::Within | Verdict::Reached => {
                     self.reads.open(now, &self.handle, request, &known)
                 }
                 Verdict::Beyond => {
@@ -163,18 +161,23 @@ impl EntryNode {
     }
 }
 
-/// Whether a read gives out the newest that there is, and begins at a place that is known or at none.
+/// Whether a read gives out the newest that there is, and what it names is known.
 fn goes_to_end(request: &HistoryRequest, known: &Known) -> bool {
-    let is_within = |until: Bound| match until {
-        Bound::Position(position) => known.holds(RefPoint::Position(position)),
-        Bound::Id(id) => known.holds(RefPoint::Id(id)),
-    };
-    match (request.direction, request.named) {
-        (_, None) => !request.until.is_some_and(is_within),
-        (Direction::Forward, Some(named)) => {
-            is_known(named, known) && !request.until.is_some_and(is_within)
-        }
-        (Direction::Backward, Some(_)) => false,
+    let HistoryRequest { start, direction, until, named, .. } = request;
+    if named.is_some_and(|named| !is_known(named, known)) {
+        return false;
+    }
+    match direction {
+        // It ends before its bound.
+        Direction::Forward => !until.is_some_and(|until| match until {
+            Bound::Position(position) => position <= known.next,
+            Bound::Id(id) => known.holds(RefPoint::Id(id)),
+        }),
+        Direction::Backward => match start {
+            Start::Anywhere | Start::At(HistoryPlace::End) => true,
+            Start::At(HistoryPlace::Position(position)) => *position >= known.next,
+            Start::At(HistoryPlace::Id { stamp, .. }) => *stamp > known.delivered,
+        },
     }
 }
 
@@ -186,4 +189,52 @@ fn is_known(named: RefPoint, known: &Known) -> bool {
         RefPoint::Position(_) | RefPoint::Id(_) => false,
     };
     is_time_by_now || known.holds(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use vixen_core::id::{Position, Stamp};
+
+    use super::*;
+
+    /// An order of five messages.
+    const KNOWN: Known = Known { next: Position(6), delivered: Stamp(50), sigma: Stamp(60) };
+
+    fn request(direction: Direction, until: Option<u64>, named: Option<u64>) -> HistoryRequest {
+        HistoryRequest {
+            start: Start::Anywhere,
+            direction,
+            until: until.map(|position| Bound::Position(Position(position))),
+            topics: Vec::new(),
+            limit: None,
+            named: named.map(|position| RefPoint::Position(Position(position))),
+        }
+    }
+
+    fn waits(request: &HistoryRequest) -> bool {
+        goes_to_end(request, &KNOWN)
+    }
+
+    #[test]
+    fn what_ends_before_the_end_that_is_known_waits_for_nothing() {
+        let forward = |until, named| request(Direction::Forward, until, named);
+        assert!(waits(&forward(None, None)) && waits(&forward(Some(7), None)));
+        assert!(waits(&forward(None, Some(5))), "it names a place that is known");
+        assert!(!waits(&forward(None, Some(6))), "first the place has to come");
+        // A snapshot, and pages after the first, end where the order did when they began.
+        assert!(!waits(&forward(Some(6), None)) && !waits(&forward(Some(3), Some(1))));
+    }
+
+    #[test]
+    fn what_goes_backward_waits_where_it_begins_at_the_end() {
+        let from = |place| HistoryRequest {
+            start: Start::At(place),
+            ..request(Direction::Backward, None, None)
+        };
+        assert!(waits(&request(Direction::Backward, None, Some(2))), "however far down it goes");
+        assert!(waits(&from(HistoryPlace::End)));
+        assert!(waits(&from(HistoryPlace::Position(Position(6)))));
+        assert!(!waits(&from(HistoryPlace::Position(Position(5)))));
+        assert!(!waits(&from(HistoryPlace::Id { stamp: Stamp(50), offset: 0 })));
+    }
 }

@@ -113,7 +113,10 @@ impl NdbNode {
         let home = self.options.membership.home(owner);
         let of_home =
             |linked: &&Linked| matches!(linked.peer, PeerId::Sync { id, .. } if id == home);
-        let is_there = self.links.heard_values().any(|linked| of_home(&linked));
+        // One that says that it cannot do its part, or whose clock is wild, is passed over by the others.
+        let is_able = self.links.absence(&self.options.roster.sync(home)).is_none()
+            && self.skew.absence(home, now).is_none();
+        let is_there = is_able && self.links.heard_values().any(|linked| of_home(&linked));
         if !is_there || self.waits.is_late(home, now) {
             return Haste::Now;
         }

@@ -22,7 +22,7 @@ use super::RefPoint;
 const ASK_AGAIN_MS: u64 = 100;
 /// So long a place may wait.
 const PATIENCE_MS: u64 = 10_000;
-/// So long a read that names no place waits to know what others were told: two rounds of questions.
+/// So long a read to the end waits to know what others were told: two rounds of questions.
 const CATCH_UP_MS: u64 = 250;
 
 /// How far this entry knows the order.
@@ -63,6 +63,8 @@ impl Known {
 pub enum Verdict {
     /// The order has come to it.
     Within,
+    /// It goes to the end, and that is known here, or has been waited for long enough.
+    Reached,
     /// The order ends before it.
     Beyond,
     /// Nobody can tell: too few sync nodes answer.
@@ -133,7 +135,7 @@ impl<T> End<T> {
     }
 
     /// Takes one that goes to the end, and is to know all that anybody was told of before: its verdict is
-    /// [`Verdict::Beyond`], once the frontier has come so far. It does not wait long for that.
+    /// [`Verdict::Reached`], once the frontier has come so far. It does not wait long for that.
     ///
     /// # Errors
     /// What was to wait, where too many do.
@@ -174,12 +176,13 @@ impl<T> End<T> {
     pub fn poll(&mut self, now: WallTime, known: &Known) -> (Vec<(T, Verdict)>, Option<u64>) {
         let verdict_of = |waiting: &Waiting<T>| {
             let waited_ms = now.millis_since(waiting.since);
-            if waiting.named.is_some_and(|named| known.holds(named)) {
-                Some(Verdict::Within)
-            } else if waiting.target.is_some_and(|target| known.has_passed(target)) {
-                Some(Verdict::Beyond)
-            } else {
-                (waited_ms >= waiting.patience_ms).then_some(Verdict::Unknown { waited_ms })
+            let has_passed = waiting.target.is_some_and(|target| known.has_passed(target));
+            let is_over = waited_ms >= waiting.patience_ms;
+            match waiting.named {
+                None => (has_passed || is_over).then_some(Verdict::Reached),
+                Some(named) if known.holds(named) => Some(Verdict::Within),
+                Some(_) if has_passed => Some(Verdict::Beyond),
+                Some(_) => is_over.then_some(Verdict::Unknown { waited_ms }),
             }
         };
         let mut told = Vec::new();
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_names_no_place_waits_until_all_that_was_told_is_known_and_not_long() {
+    fn one_to_the_end_waits_until_all_that_was_told_is_known_and_not_long() {
         let mut end = End::new(&Membership::sized(3, [3], 2));
         end.catch_up(START, "a").expect("room");
         assert!(end.is_waiting());
@@ -282,14 +285,14 @@ mod tests {
         end.answered(SyncId(1), round, stamp(6));
         assert_eq!(end.poll(START, &known()), (vec![], None), "somebody was told of more");
         let further = Known { sigma: stamp(6), ..known() };
-        assert_eq!(end.poll(START, &further), (vec![("a", Verdict::Beyond)], None));
+        assert_eq!(end.poll(START, &further), (vec![("a", Verdict::Reached)], None));
         assert!(!end.is_waiting());
         end.catch_up(START, "b").expect("room");
         end.wait(START, at(5000), "c").expect("room");
         let _round = ask(&mut end, START);
         let late = START.plus_millis(CATCH_UP_MS);
         let (told, _again) = end.poll(late, &known());
-        assert_eq!(told, [("b", Verdict::Unknown { waited_ms: CATCH_UP_MS })], "nobody answers");
+        assert_eq!(told, [("b", Verdict::Reached)], "nobody answers");
         assert!(end.is_waiting(), "who names a place is more patient");
     }
 
@@ -309,9 +312,9 @@ mod tests {
         }
         let further = Known { sigma: stamp(6), ..known() };
         let (told, _question) = end.poll(START, &further);
-        assert_eq!(told, [("a", Verdict::Beyond)], "what came later moves nobody's end");
+        assert_eq!(told, [("a", Verdict::Reached)], "what came later moves nobody's end");
         let further = Known { sigma: stamp(9), ..known() };
-        assert_eq!(end.poll(START, &further), (vec![("b", Verdict::Beyond)], None));
+        assert_eq!(end.poll(START, &further), (vec![("b", Verdict::Reached)], None));
     }
 
     #[test]
