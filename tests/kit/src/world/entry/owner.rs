@@ -56,7 +56,9 @@ impl Turn<'_> {
                     self.out.count(Counted::SentAgain);
                     self.renew(fx);
                 }
-                Verdict::Within | Verdict::Unknown { .. } => self.ask_about(owner),
+                Verdict::Within | Verdict::Reached | Verdict::Unknown { .. } => {
+                    self.ask_about(owner)
+                }
             }
         }
         self.ask_reached(question);

@@ -80,7 +80,9 @@ impl Turn<'_> {
             let (told, question) = self.process.ahead.poll(self.now.wall, &known);
             for ((session, request), verdict) in told {
                 match verdict {
-                    Verdict::Within => self.begin_read(session, request, &known, fx),
+                    Verdict::Within | Verdict::Reached => {
+                        self.begin_read(session, request, &known, fx);
+                    }
                     Verdict::Beyond => {
                         self.refuse(session, HistoryError::Beyond { end: known.end() });
                     }
