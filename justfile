@@ -53,6 +53,10 @@ campaign *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench campaign {{ARGS}}
 
+# Instructions of a message in each of its steps, by valgrind: the same on a busy machine.
+instructions:
+    micro/instructions
+
 # This build, NATS and etcd under the same loads, in turns; needs Debian's nats-server and etcd-server.
 peers *ARGS:
     cargo build --release --locked --workspace --bins --features vixen-tests/peers
