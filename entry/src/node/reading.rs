@@ -43,7 +43,7 @@ impl EntryNode {
         request: HistoryRequest,
         answer: oneshot::Sender<HistoryStream>,
     ) {
-        self.awaited.read(Instant::now());
+        self.awaited.read(std::time::Instant::now());
         // What this entry knows may be a little old: nobody has waited for the order here, or another entry has just
         // acknowledged something.
         let is_alone = self.sync.heard().count() < self.options.membership.quorum();

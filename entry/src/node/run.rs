@@ -22,10 +22,11 @@ use vixen_core::wire::{
     DraftAnswer, DraftMessage, Message, NodeMessage, PeerId, PublishMessage, ReadMessage,
     ReplicaMessage,
 };
-use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links};
+use vixen_runtime::link::{
+    Awaited, INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links,
+};
 use vixen_runtime::recording::Recorder;
 
-use super::awaited::Awaited;
 use super::clock::Clock;
 use super::limits::subscription_limits;
 use super::meta::Meta;

@@ -17,7 +17,7 @@ const BYTES_MAX: u32 = 4 << 20;
 impl NdbNode {
     pub(super) fn serve_history(&mut self, link: LinkId, request: u64, mut query: HistoryQuery) {
         let Some(linked) = self.links.get(link) else { return };
-        self.waits.read(Instant::now());
+        self.awaited.read(Instant::now());
         let (sender, store, trouble) =
             (linked.sender.clone(), Arc::clone(&self.store), self.tails.trouble().clone());
         let log = Arc::clone(self.tails.log());

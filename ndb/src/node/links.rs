@@ -7,30 +7,23 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use vixen_core::id::{OwnerId, SyncId};
-use vixen_core::wire::{DraftMessage, FeedMessage, Message, PeerId, PublishMessage};
+use vixen_core::wire::{DraftMessage, Message, PeerId, PublishMessage};
 use vixen_replica::{Effects, To};
 use vixen_runtime::link::{Haste, LinkId, Linked};
 
 use super::NdbNode;
 
-/// A home that says nothing for so long after a draft was asked of it is late: what it says of an election at its
-/// leisure has come by then.
+/// A home that tells of no election for so long after a draft was asked of it is late: what it says at its leisure has
+/// come by then.
 const LATE: Duration = Duration::from_millis(150);
-/// Somebody waits for the order for so long after stored messages were read: more reads may follow.
-const READ_AWAITS: Duration = Duration::from_secs(2);
 
-/// Who waits for what on the links to sync nodes.
+/// Since when homes have told of no election, though a draft was asked of them.
 #[derive(Debug, Default)]
-pub(super) struct Waits {
-    /// Since when homes have said nothing, though a draft was asked of them.
+pub(super) struct Homes {
     asked: BTreeMap<SyncId, Instant>,
-    /// What was said last on links to sync nodes about whether their feed is awaited.
-    told: BTreeMap<LinkId, bool>,
-    /// When stored messages were read last.
-    read_at: Option<Instant>,
 }
 
-impl Waits {
+impl Homes {
     /// A home is asked for an election.
     fn ask(&mut self, home: SyncId, now: Instant) {
         self.asked.entry(home).or_insert(now);
@@ -41,30 +34,8 @@ impl Waits {
         self.asked.remove(&from);
     }
 
-    /// A link is gone.
-    pub(super) fn down(&mut self, link: LinkId, peer: &PeerId) {
-        self.told.remove(&link);
-        if let PeerId::Sync { id, .. } = peer {
-            self.heard(*id);
-        }
-    }
-
-    /// Stored messages are read.
-    pub(super) const fn read(&mut self, now: Instant) {
-        self.read_at = Some(now);
-    }
-
     fn is_late(&self, home: SyncId, now: Instant) -> bool {
         self.asked.get(&home).is_some_and(|since| now.saturating_duration_since(*since) >= LATE)
-    }
-
-    fn is_read(&self, now: Instant) -> bool {
-        self.read_at.is_some_and(|at| now.saturating_duration_since(at) < READ_AWAITS)
-    }
-
-    /// Whether the link is to be told: nobody has to say that the feed is awaited on a new one.
-    fn tell(&mut self, link: LinkId, is_awaited: bool) -> bool {
-        self.told.insert(link, is_awaited).unwrap_or(true) != is_awaited
     }
 }
 
@@ -117,12 +88,12 @@ impl NdbNode {
         let is_able = self.links.absence(&self.options.roster.sync(home)).is_none()
             && self.skew.absence(home, now).is_none();
         let is_there = is_able && self.links.heard_values().any(|linked| of_home(&linked));
-        if !is_there || self.waits.is_late(home, now) {
+        if !is_there || self.homes.is_late(home, now) {
             return Haste::Now;
         }
         match (to == home, self.core.is_spare_of(owner)) {
             (true, false) => {
-                self.waits.ask(home, now);
+                self.homes.ask(home, now);
                 Haste::Now
             }
             (true, true) | (false, false) => Haste::Soon,
@@ -133,14 +104,8 @@ impl NdbNode {
     /// Tells sync nodes whether somebody waits for the order here: a tail that carries something, or who reads
     /// what is stored.
     pub(super) fn tell_awaited(&mut self) {
-        let is_awaited = self.tails.carry() || self.waits.is_read(Instant::now());
-        let haste = if is_awaited { Haste::Now } else { Haste::Later };
-        for (link, linked) in self.links.iter() {
-            if matches!(linked.peer, PeerId::Sync { .. }) && self.waits.tell(link, is_awaited) {
-                let message = Message::Feed(FeedMessage::AwaitFeed { is_awaited });
-                let _down_follows = linked.sender.send_all([(message, haste)]);
-            }
-        }
+        let is_awaited = self.tails.carry() || self.awaited.is_read(Instant::now());
+        self.awaited.tell(&self.links, is_awaited);
     }
 
     /// All links to the peer of one.
@@ -170,21 +135,13 @@ mod tests {
 
     #[test]
     fn a_home_is_late_when_it_says_nothing_for_long_after_it_was_asked() {
-        let (mut waits, now, home) = (Waits::default(), Instant::now(), SyncId(1));
-        waits.ask(home, now);
-        waits.ask(home, now + LATE / 2);
-        assert!(!waits.is_late(home, now + LATE / 2));
-        assert!(waits.is_late(home, now + LATE), "since it was asked first");
-        assert!(!waits.is_late(SyncId(0), now + LATE), "nobody asked that one");
-        waits.heard(home);
-        assert!(!waits.is_late(home, now + LATE));
-    }
-
-    #[test]
-    fn reads_are_waited_for_a_while() {
-        let (mut waits, now) = (Waits::default(), Instant::now());
-        assert!(!waits.is_read(now));
-        waits.read(now);
-        assert!(waits.is_read(now) && !waits.is_read(now + READ_AWAITS));
+        let (mut homes, now, home) = (Homes::default(), Instant::now(), SyncId(1));
+        homes.ask(home, now);
+        homes.ask(home, now + LATE / 2);
+        assert!(!homes.is_late(home, now + LATE / 2));
+        assert!(homes.is_late(home, now + LATE), "since it was asked first");
+        assert!(!homes.is_late(SyncId(0), now + LATE), "nobody asked that one");
+        homes.heard(home);
+        assert!(!homes.is_late(home, now + LATE));
     }
 }

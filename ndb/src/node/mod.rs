@@ -34,7 +34,7 @@ use vixen_replica::{
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::dirlock::{DirLock, DirLockError};
 use vixen_runtime::disk::{DISK_LOOK, Room};
-use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent, Links};
+use vixen_runtime::link::{Awaited, INBOX_FRAMES_MAX, Inbox, LinkEvent, Links};
 use vixen_runtime::recording::Recorder;
 use vixen_runtime::telemetry::Readiness;
 
@@ -158,7 +158,8 @@ pub struct NdbNode {
     inbox: mpsc::Receiver<NdbEvent>,
     handle: NdbHandle,
     links: Links,
-    waits: links::Waits,
+    awaited: Awaited,
+    homes: links::Homes,
     /// Whose stamps are left out.
     skew: Skew,
     /// Why the last link to a sync or ndb node ended.
@@ -222,7 +223,8 @@ impl NdbNode {
             inbox,
             handle: NdbHandle { inbox: sender, ready },
             links: Links::new(options.name.clone(), options.roster.clone(), now),
-            waits: links::Waits::default(),
+            awaited: Awaited::default(),
+            homes: links::Homes::default(),
             skew: Skew::default(),
             last_down: BTreeMap::new(),
             metrics,

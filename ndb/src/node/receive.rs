@@ -30,7 +30,7 @@ impl NdbNode {
                 if let PeerId::Sync { id, .. } = peer
                     && messages.iter().any(is_outcome)
                 {
-                    self.waits.heard(id);
+                    self.homes.heard(id);
                 }
                 self.metrics.messages_received.increment(messages.len() as u64);
                 for message in messages {
@@ -45,7 +45,10 @@ impl NdbNode {
                 tracing::info!(peer = %name, reason, "link down");
                 self.links.down(link);
                 self.tails.end(link);
-                self.waits.down(link, &peer);
+                self.awaited.down(link);
+                if let PeerId::Sync { id, .. } = peer {
+                    self.homes.heard(id);
+                }
                 // Entries come under any names, and they would add up.
                 if !matches!(peer, PeerId::Entry { .. }) {
                     self.last_down.insert(name, reason);

@@ -10,6 +10,7 @@
 //! Queues are bounded in bytes. A link whose queue passes its bound is closed, not waited for: the
 //! peer is dead or too slow, and comes back with a resend.
 
+mod awaited;
 mod dial;
 mod links;
 mod liveness;
@@ -35,6 +36,7 @@ use vixen_core::wire::{Message, PeerId, Refusal, Terms};
 
 use crate::tls::Tls;
 
+pub use awaited::Awaited;
 pub use dial::{DialTarget, dial};
 pub use links::{Change, Links};
 pub use liveness::{BEAT_EVERY, CLOSE_AFTER, Due, Liveness, SILENT_AFTER};
