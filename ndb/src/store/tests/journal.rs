@@ -86,11 +86,15 @@ impl Node {
     }
 }
 
-/// What the process leaves if it is killed now, in another directory.
+/// What the process leaves if it is killed now, in another directory. Dropped days, which a thread
+/// deletes meanwhile and a start would delete, are not in it.
 fn killed(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("dir");
     for entry in std::fs::read_dir(dir).expect("reads") {
         let (name, path) = entry.map(|e| (e.file_name(), e.path())).expect("an entry");
+        if name.to_string_lossy().starts_with(TRIMMED_PREFIX) {
+            continue;
+        }
         let data = path.join(lmdb::DATA_FILE);
         if data.exists() {
             std::fs::create_dir(copy.path().join(&name)).expect("a directory");

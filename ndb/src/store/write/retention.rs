@@ -21,7 +21,7 @@ use crate::store::write::Memory;
 use crate::store::{Store, StoreError};
 
 /// Directories of days that are being deleted.
-const TRIMMED_PREFIX: &str = "trimmed-";
+pub(in crate::store) const TRIMMED_PREFIX: &str = "trimmed-";
 
 /// Reads are short: one that lasts longer than this does not hold up the deletion.
 const READERS_MAX: Duration = Duration::from_secs(10);
