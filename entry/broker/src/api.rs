@@ -9,6 +9,8 @@
 //! from the store when it can, and joins again (`replay`). How a session is reached is the driver's,
 //! [`SessionEvent`] carries it along.
 
+pub mod calls;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,0 +1,393 @@
+//! What callers, callees and the broker say to each other of calls, in words of no protocol.
+//!
+//! ```text
+//!   caller --Call, Cancel--> dealer --Invocation, Interrupt--> callee
+//!   caller <--Result, Failed-- dealer <--Yield, Fail----------- callee
+//! ```
+//! A session hands its words over in batches, in the order in which its client said them; it is answered in
+//! batches as well. Rights are the gate's to
+//! check before (`access::Ingress`). Payloads are passed through as those of messages are: in the encoding of who
+//! sent them, transcoded by the gate of who gets them. Sources: WAMP spec §9 *Remote Procedure Calls* (basic), §11
+//! *Advanced RPC*.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use vixen_core::segment::{Content, Match};
+
+use super::{RequestId, SessionId};
+
+/// An invocation, by a number that the broker counts from 1 for each callee; session scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InvocationId(pub u64);
+
+/// A registration as its callee was told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RegistrationId(pub u64);
+
+/// What came after the last named element of CALL, YIELD or ERROR, verbatim: nothing, the arguments, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// What the bytes are.
+    pub content: Content,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl Payload {
+    /// What it counts against bounds on bytes.
+    #[must_use]
+    pub fn counted_bytes(&self) -> usize {
+        const OVERHEAD: usize = 64;
+        OVERHEAD + self.bytes.len()
+    }
+}
+
+/// What a client announced of calls in its HELLO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallFeatures {
+    /// As callee: it wants INTERRUPT (`call_canceling`).
+    pub is_interruptible: bool,
+    /// As callee: it keeps timeouts itself (`call_timeout`).
+    pub keeps_timeouts: bool,
+    /// As callee: it hears when a registration is taken from it (`registration_revocation`).
+    pub hears_revocation: bool,
+}
+
+/// How a call is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CancelMode {
+    /// The caller is answered at once, the callee hears nothing.
+    Skip,
+    /// The callee is interrupted, and its answer is passed on.
+    Kill,
+    /// The caller is answered at once, and the callee is interrupted.
+    KillNoWait,
+    /// As [`Self::KillNoWait`], where the caller named no mode: the callee is told none.
+    Unnamed,
+}
+
+/// Who of a shared registration is called (WAMP spec *Shared Registration*).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Invoke {
+    /// There is one callee.
+    #[default]
+    Single,
+    /// One after the other.
+    RoundRobin,
+    /// Any, alike.
+    Random,
+    /// Who registered first.
+    First,
+    /// Who registered last.
+    Last,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Of the caller; the request of an open call continues that.
+    pub request: RequestId,
+    /// What is called; checked by the gate.
+    pub procedure: Arc<str>,
+    /// Its arguments.
+    pub payload: Payload,
+    /// Whether the caller takes progressive results; passed on.
+    pub takes_progress: bool,
+    /// More of this call is to come (progressive invocations).
+    pub has_more: bool,
+    /// When the call is given up; `None`: not before the bound of the entry.
+    pub timeout_ms: Option<NonZeroU64>,
+    /// The callee is told who calls.
+    pub is_disclosed: bool,
+    /// Chooses among the callees of a shared registration, alike each time.
+    pub routing_key: Option<Arc<str>>,
+}
+
+/// What a callee asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// Of the callee.
+    pub request: RequestId,
+    /// A URI or a pattern; checked by the gate.
+    pub procedure: Arc<str>,
+    /// How it matches.
+    pub matching: Match,
+    /// Which callee is called, where there are several.
+    pub invoke: Invoke,
+    /// How many invocations of this registration it takes at once; `None`: any number.
+    pub concurrency: Option<NonZeroU32>,
+    /// Who holds it loses it.
+    pub is_forced: bool,
+    /// The callee is told the caller's timeout, and keeps it, if it announced that.
+    pub forwards_timeout: bool,
+}
+
+/// What a session says of calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallWord {
+    /// It calls, or goes on with a call. Answered by [`CallTold::Result`] or [`CallTold::Failed`].
+    Call(Call),
+    /// It gives up a call; nothing, if that is not open.
+    Cancel {
+        /// Of the call.
+        request: RequestId,
+        /// How.
+        mode: CancelMode,
+    },
+    /// Answered by [`CallTold::Registered`] or [`CallTold::Refused`].
+    Register(Register),
+    /// Answered by [`CallTold::Unregistered`] or [`CallTold::Refused`].
+    Unregister {
+        /// Of the callee.
+        request: RequestId,
+        /// As it was told.
+        registration: RegistrationId,
+    },
+    /// A result; ignored where the invocation is not known any more.
+    Yield {
+        /// Which invocation.
+        invocation: InvocationId,
+        /// More is to come.
+        is_progress: bool,
+        /// The result.
+        payload: Payload,
+    },
+    /// An invocation ends with an error; ignored where it is not known any more.
+    Fail {
+        /// Which invocation.
+        invocation: InvocationId,
+        /// The error's URI.
+        error: Arc<str>,
+        /// Its arguments.
+        payload: Payload,
+    },
+}
+
+impl CallWord {
+    /// What it counts against bounds on bytes.
+    #[must_use]
+    pub fn counted_bytes(&self) -> usize {
+        const BASE: usize = 64;
+        match self {
+            Self::Call(call) => call.procedure.len() + call.payload.counted_bytes(),
+            Self::Yield { payload, .. } => payload.counted_bytes(),
+            Self::Fail { error, payload, .. } => error.len() + payload.counted_bytes(),
+            Self::Register(register) => BASE + register.procedure.len(),
+            Self::Cancel { .. } | Self::Unregister { .. } => BASE,
+        }
+    }
+}
+
+/// Who is at the other end of a call, where that is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// Its session.
+    pub session: SessionId,
+    /// As in its WELCOME.
+    pub authid: Arc<str>,
+    /// As in its WELCOME.
+    pub authrole: Arc<str>,
+}
+
+/// What a session is told of calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallTold {
+    /// A result of its call: the last thing that it hears of it, unless it is progress.
+    Result {
+        /// Of the call.
+        request: RequestId,
+        /// More is to come.
+        is_progress: bool,
+        /// Who answered.
+        callee: Option<Party>,
+        /// The result.
+        payload: Payload,
+    },
+    /// Its call has failed: the last thing that it hears of it.
+    Failed {
+        /// Of the call.
+        request: RequestId,
+        /// Why.
+        error: CallError,
+    },
+    /// It is a callee of this registration.
+    Registered {
+        /// Of the register.
+        request: RequestId,
+        /// The registration.
+        registration: RegistrationId,
+    },
+    /// It is a callee no more, as it asked.
+    Unregistered {
+        /// Of the unregister.
+        request: RequestId,
+    },
+    /// Its register or unregister is refused.
+    Refused {
+        /// Of the request.
+        request: RequestId,
+        /// Which kind of request it was.
+        kind: CalleeRequest,
+        /// Why.
+        error: RegisterError,
+    },
+    /// It is called, or told more of a call.
+    Invocation {
+        /// The invocation.
+        invocation: InvocationId,
+        /// Of which registration.
+        registration: RegistrationId,
+        /// What was called, where the registration is a pattern.
+        procedure: Option<Arc<str>>,
+        /// Who calls, where that is told.
+        caller: Option<Party>,
+        /// The caller's timeout, where the callee keeps it.
+        timeout_ms: Option<NonZeroU64>,
+        /// The caller takes progressive results.
+        takes_progress: bool,
+        /// More of this call is to come.
+        has_more: bool,
+        /// The arguments.
+        payload: Payload,
+    },
+    /// Its answer to this invocation is waited for no longer.
+    Interrupt {
+        /// The invocation.
+        invocation: InvocationId,
+        /// As the call was cancelled.
+        mode: CancelMode,
+    },
+    /// A registration was taken from it.
+    Revoked {
+        /// Which one.
+        registration: RegistrationId,
+    },
+}
+
+impl CallTold {
+    /// What it counts against the room of its session's queue.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        const BASE: usize = 96;
+        BASE + match self {
+            Self::Result { payload, .. } | Self::Invocation { payload, .. } => payload.bytes.len(),
+            Self::Failed { error, .. } => error.queued_bytes(),
+            Self::Registered { .. }
+            | Self::Unregistered { .. }
+            | Self::Refused { .. }
+            | Self::Interrupt { .. }
+            | Self::Revoked { .. } => 0,
+        }
+    }
+}
+
+/// Why a call failed. Gates have an error URI for each kind; the text names the cause.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The callee said so.
+    #[error("the callee answered with {uri}")]
+    Callee {
+        /// The error's URI.
+        uri: Arc<str>,
+        /// Its arguments.
+        payload: Payload,
+    },
+    /// Nobody has registered it.
+    #[error("no callee registered for procedure {0}")]
+    NoSuchProcedure(Arc<str>),
+    /// Somebody has registered it, and nobody can be called.
+    #[error("no callee of procedure {procedure} can be called: {reason}")]
+    NoAvailableCallee {
+        /// What was called.
+        procedure: Arc<str>,
+        /// What is with the callees.
+        reason: Arc<str>,
+    },
+    /// The caller has cancelled it.
+    #[error("the call was cancelled")]
+    Canceled,
+    /// The callee is gone.
+    #[error("callee disconnected from in-flight request")]
+    CalleeGone {
+        /// The entry that is gone, where that is why.
+        entry: Option<Arc<str>>,
+    },
+    /// The caller takes its results too slowly.
+    #[error("the caller takes its results too slowly: limits.caller-queue-bytes-max")]
+    CallerTooSlow,
+    /// It was not answered in time.
+    #[error("no answer within {timeout_ms} ms")]
+    Timeout {
+        /// The time that it had.
+        timeout_ms: u64,
+    },
+    /// The entry cannot serve it now.
+    #[error("{0}")]
+    Unavailable(Arc<str>),
+    /// All callees have as many invocations as they take.
+    #[error("all callees of procedure {0} have as many invocations as they take at once")]
+    MaxConcurrency(Arc<str>),
+    /// There are as many open calls as there may be.
+    #[error("there are {max} open calls or bytes of them, as many as limits.{key} allows")]
+    TooMany {
+        /// The key in `[limits]`.
+        key: &'static str,
+        /// The bound.
+        max: usize,
+    },
+}
+
+impl CallError {
+    fn queued_bytes(&self) -> usize {
+        match self {
+            Self::Callee { uri, payload } => uri.len() + payload.bytes.len(),
+            Self::NoSuchProcedure(text) | Self::Unavailable(text) | Self::MaxConcurrency(text) => {
+                text.len()
+            }
+            Self::NoAvailableCallee { procedure, reason } => procedure.len() + reason.len(),
+            Self::Canceled
+            | Self::CalleeGone { .. }
+            | Self::CallerTooSlow
+            | Self::Timeout { .. }
+            | Self::TooMany { .. } => 0,
+        }
+    }
+}
+
+/// Requests of callees that may be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalleeRequest {
+    /// To register.
+    Register,
+    /// To end a registration.
+    Unregister,
+}
+
+/// Why a register or unregister is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// It has a callee already, and room for one.
+    #[error("procedure {0} is registered already")]
+    AlreadyExists(Arc<str>),
+    /// Its callees have agreed on another policy.
+    #[error("procedure {0} is registered with another invocation policy")]
+    OtherPolicy(Arc<str>),
+    /// No such registration of this session.
+    #[error("no such registration of this session")]
+    NoSuchRegistration,
+    /// The session has as many as it may have.
+    #[error(
+        "the session has {max} registrations, as many as limits.registrations-per-session-max allows"
+    )]
+    TooMany {
+        /// The bound.
+        max: usize,
+    },
+    /// The entry cannot decide it now.
+    #[error("{0}")]
+    Unavailable(Arc<str>),
+}
