@@ -204,6 +204,7 @@ fn every_message_of_the_wire_is_tried() {
         "await_feed",
         "history_end",
         "order_before",
+        "cancel_invoke",
     ];
     assert_eq!(lasts.iter().map(|last| last.name()).collect::<Vec<_>>(), wanted);
 }

@@ -45,6 +45,12 @@ pub enum Misconduct {
         /// Which.
         message: String,
     },
+    /// A life, a call or a registration that there cannot be: they count from 1.
+    #[error("{message} is about something without a number")]
+    NoNumber {
+        /// Which.
+        message: String,
+    },
 }
 
 impl Misconduct {
@@ -56,6 +62,7 @@ impl Misconduct {
             Self::OtherOwner { .. } => "owner",
             Self::OtherGroup { .. } => "group",
             Self::NoSeq { .. } => "seq",
+            Self::NoNumber { .. } => "number",
         }
     }
 }
@@ -72,6 +79,9 @@ pub fn judge(own: &PeerId, peer: &PeerId, message: &Message) -> Result<(), Misco
     }
     if has_no_seq(message) {
         return Err(Misconduct::NoSeq { message: name() });
+    }
+    if matches!(message, Message::Call(message) if message.has_no_number()) {
+        return Err(Misconduct::NoNumber { message: name() });
     }
     match (peer, message) {
         (
@@ -132,7 +142,9 @@ fn is_of_group(own: &PeerId, group: crate::id::GroupId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Digest, GroupId, MapVersion, NdbId, OwnerId, Shard, StoreId, SyncId};
+    use crate::id::{Digest, GroupId, Life, MapVersion, NdbId, OwnerId, Position, Shard};
+    use crate::id::{StoreId, SyncId};
+    use crate::wire::{CallMessage, Cancellation, DropMode};
 
     /// An entry gave one to storage nodes after its first: it was pending for ever, and the sync nodes that had
     /// voted on it did not start again.
@@ -161,5 +173,26 @@ mod tests {
             let told = judge(own, peer, &message).expect_err("refused");
             assert_eq!(told.reason(), "seq", "{told}");
         }
+    }
+
+    #[test]
+    fn entries_speak_of_calls_with_entries_alone_and_by_numbers_that_there_are() {
+        let uuid = uuid::Uuid::from_u128;
+        let [one, other] = [1, 2].map(|n| PeerId::Entry { owner: OwnerId(uuid(n)) });
+        let sync = PeerId::Sync { id: SyncId(0), store: StoreId(uuid(3)) };
+        let standing = |life| {
+            let (is_ready, is_draining, applied) = (true, false, Position(0));
+            CallMessage::CallStanding { life: Life(life), is_ready, is_draining, applied }.into()
+        };
+        let cancel = |number| {
+            CallMessage::CancelInvoke { number, what: Cancellation::Drop(DropMode::Skip) }.into()
+        };
+        let reason = |own, peer, message| judge(own, peer, &message).map_err(|told| told.reason());
+        assert_eq!(reason(&one, &other, standing(1)), Ok(()));
+        assert_eq!(reason(&one, &other, cancel(1)), Ok(()));
+        assert_eq!(reason(&one, &other, standing(0)), Err("number"));
+        assert_eq!(reason(&one, &other, cancel(0)), Err("number"));
+        assert_eq!(reason(&one, &sync, standing(1)), Err("tier"));
+        assert_eq!(reason(&sync, &one, cancel(1)), Err("tier"));
     }
 }

@@ -27,12 +27,22 @@ pub enum Dialect {
     Read = 5,
     /// Blobs and rows of the order: ndb, and who reads the order.
     Replica = 6,
+    /// Calls: entry and entry.
+    Call = 7,
 }
 
 impl Dialect {
     /// All of them, by number.
-    pub const ALL: [Self; 7] =
-        [Self::Node, Self::Publish, Self::Draft, Self::Vote, Self::Feed, Self::Read, Self::Replica];
+    pub const ALL: [Self; 8] = [
+        Self::Node,
+        Self::Publish,
+        Self::Draft,
+        Self::Vote,
+        Self::Feed,
+        Self::Read,
+        Self::Replica,
+        Self::Call,
+    ];
 
     /// Its name, for people.
     #[must_use]
@@ -45,6 +55,7 @@ impl Dialect {
             Self::Feed => "feed",
             Self::Read => "read",
             Self::Replica => "replica",
+            Self::Call => "call",
         }
     }
 
@@ -54,9 +65,13 @@ impl Dialect {
         match self {
             // ELECT_SEGMENT of version 1 was a vote: who counts it as one must not be told it before it is durable.
             Self::Vote => Versions::new(2, 2),
-            Self::Node | Self::Publish | Self::Draft | Self::Feed | Self::Read | Self::Replica => {
-                Versions::new(1, 1)
-            }
+            Self::Node
+            | Self::Publish
+            | Self::Draft
+            | Self::Feed
+            | Self::Read
+            | Self::Replica
+            | Self::Call => Versions::new(1, 1),
         }
     }
 
@@ -72,6 +87,7 @@ impl Dialect {
             // Sync nodes tell each other what is elected, too.
             Self::Feed => matches!((one, other), (Sync, _) | (_, Sync)),
             Self::Replica => matches!((one, other), (Ndb, Ndb | Entry) | (Entry, Ndb)),
+            Self::Call => matches!((one, other), (Entry, Entry)),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! each, to whom, and what is on disk before it leaves. Encoding is postcard: the order of the
 //! variants is their wire number, so new ones go at the end and none is reused.
 
+mod call;
 mod conduct;
 mod dialects;
 mod draft;
@@ -26,6 +27,10 @@ mod vote;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use call::{
+    AnswerKind, CallMessage, Cancellation, Disclosed, DropMode, InvokeFlags, InvokeRefusal,
+    Passthru,
+};
 pub use conduct::{Misconduct, judge};
 pub use dialects::{Dialect, Disagreement, Offer, agree, offers};
 pub use draft::{DraftAnswer, DraftMessage};
@@ -66,6 +71,8 @@ pub enum Message {
     Read(ReadMessage),
     /// Blobs and rows of the order.
     Replica(ReplicaMessage),
+    /// Calls between entries.
+    Call(CallMessage),
 }
 
 impl Message {
@@ -80,6 +87,7 @@ impl Message {
             Self::Feed(_) => Dialect::Feed,
             Self::Read(_) => Dialect::Read,
             Self::Replica(_) => Dialect::Replica,
+            Self::Call(_) => Dialect::Call,
         }
     }
 
@@ -94,6 +102,7 @@ impl Message {
             Self::Feed(message) => message.name(),
             Self::Read(message) => message.name(),
             Self::Replica(message) => message.name(),
+            Self::Call(message) => message.name(),
         }
     }
 
@@ -105,6 +114,7 @@ impl Message {
             Self::Vote(message) => message.heap_bytes(),
             Self::Read(message) => message.heap_bytes(),
             Self::Replica(message) => message.heap_bytes(),
+            Self::Call(message) => message.heap_bytes(),
             Self::Node(_) | Self::Draft(_) | Self::Feed(_) => 0,
         };
         MESSAGE_BYTES + heap_bytes
@@ -116,6 +126,7 @@ impl Message {
             Self::Publish(message) => message.body_mut(),
             Self::Read(message) => message.body_mut(),
             Self::Replica(message) => message.body_mut(),
+            Self::Call(message) => message.body_mut(),
             Self::Node(_) | Self::Draft(_) | Self::Vote(_) | Self::Feed(_) => None,
         }
     }
@@ -139,5 +150,6 @@ message_of!(
     Vote(VoteMessage),
     Feed(FeedMessage),
     Read(ReadMessage),
-    Replica(ReplicaMessage)
+    Replica(ReplicaMessage),
+    Call(CallMessage)
 );

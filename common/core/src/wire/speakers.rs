@@ -1,8 +1,8 @@
 //! Who says which message to whom. A receiver holds every peer to it: see `conduct.rs`.
 
 use super::{
-    DraftMessage, FeedMessage, Message, NodeMessage, PublishMessage, ReadMessage, ReplicaMessage,
-    VoteMessage,
+    CallMessage, DraftMessage, FeedMessage, Message, NodeMessage, PublishMessage, ReadMessage,
+    ReplicaMessage, VoteMessage,
 };
 use crate::tier::Tier;
 use Tier::{Entry, Ndb, Sync};
@@ -19,6 +19,7 @@ impl Message {
             Self::Feed(message) => message.is_said(from, to),
             Self::Read(message) => message.is_said(from, to),
             Self::Replica(message) => message.is_said(from, to),
+            Self::Call(message) => message.is_said(from, to),
         }
     }
 }
@@ -114,5 +115,12 @@ impl ReplicaMessage {
                 matches!((from, to), (Ndb, Ndb | Entry))
             }
         }
+    }
+}
+
+impl CallMessage {
+    const fn is_said(&self, from: Tier, to: Tier) -> bool {
+        // All of it: both of two entries may have callers and callees.
+        matches!((from, to), (Entry, Entry))
     }
 }

@@ -1,0 +1,378 @@
+//! Calls: what two entries say to each other of calls whose caller is at the one and whose callee at the other.
+//!
+//! The *origin* is the caller's entry, *serving* the callee's. The origin numbers its calls on each link from 1 on,
+//! and all of them end with the link: nothing is resumed (`docs/design/027-calls.md`). Nothing here is stored.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Life, Position};
+use crate::segment::Content;
+
+/// What entries say to each other of calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallMessage {
+    /// any → any, first on a link and on each change: what the sender can do for calls.
+    CallStanding {
+        /// What the registrations of the sender's sessions hang on.
+        life: Life,
+        /// Whether it takes invocations.
+        is_ready: bool,
+        /// Whether it is about to stop: it takes no new invocations.
+        is_draining: bool,
+        /// Its view of the registrations has applied all records below this position.
+        applied: Position,
+    },
+    /// origin → serving: give this call to one of your sessions.
+    Invoke {
+        /// Names the call on this link; from 1, rising.
+        number: u64,
+        /// The registration: the position of the record that made it.
+        registration: Position,
+        /// Session of the callee.
+        session: u64,
+        /// The procedure that was called, where the registration is of a pattern.
+        procedure: Option<Arc<str>>,
+        /// Who calls, where the callee may know that.
+        caller: Option<Box<Disclosed>>,
+        /// How long the caller will still wait, in ms; 0: without bound.
+        timeout_ms: u64,
+        /// What the caller asks for.
+        flags: InvokeFlags,
+        /// How the payload is packed, in payload passthru mode.
+        passthru: Option<Box<Passthru>>,
+        /// What the payload is.
+        content: Content,
+        /// The arguments of the call, as the caller sent them.
+        payload: Bytes,
+    },
+    /// origin → serving: the next arguments of a progressive call.
+    InvokeMore {
+        /// Of the `Invoke`.
+        number: u64,
+        /// Whether more follow.
+        flags: InvokeFlags,
+        /// What the payload is.
+        content: Content,
+        /// The arguments.
+        payload: Bytes,
+    },
+    /// serving → origin: the call has not come to the callee, and will not. Nothing more follows.
+    RefuseInvoke {
+        /// Of the `Invoke`.
+        number: u64,
+        /// Why.
+        reason: InvokeRefusal,
+    },
+    /// serving → origin: what the callee says. Nothing follows what is not progress.
+    Answer {
+        /// Of the `Invoke`.
+        number: u64,
+        /// What kind of answer it is.
+        kind: AnswerKind,
+        /// Who answers, where the caller may know that.
+        callee: Option<Box<Disclosed>>,
+        /// How the payload is packed, in payload passthru mode.
+        passthru: Option<Box<Passthru>>,
+        /// What the payload is.
+        content: Content,
+        /// The arguments of the answer, as the callee sent them.
+        payload: Bytes,
+    },
+    /// origin → serving: the call is cancelled, or nobody waits for it any more.
+    CancelInvoke {
+        /// Of the `Invoke`.
+        number: u64,
+        /// What is to become of it.
+        what: Cancellation,
+    },
+}
+
+/// A session that the other side of a call may know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disclosed {
+    /// WAMP session id.
+    pub session: u64,
+    /// As in the WELCOME of the session.
+    pub authid: String,
+    /// As in the WELCOME of the session.
+    pub authrole: String,
+}
+
+/// Options of payload passthru mode (WAMP spec *Payload Passthru Mode*), passed on as they came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passthru {
+    /// `ppt_scheme`.
+    pub scheme: String,
+    /// `ppt_serializer`.
+    pub serializer: Option<String>,
+    /// `ppt_cipher`.
+    pub cipher: Option<String>,
+    /// `ppt_keyid`.
+    pub keyid: Option<String>,
+}
+
+/// What the caller of an invocation asks for. Bits are on the wire, and unknown ones mean nothing; never reuse one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvokeFlags(pub u8);
+
+impl InvokeFlags {
+    /// The caller takes progressive results.
+    pub const RECEIVE_PROGRESS: Self = Self(1);
+    /// More arguments follow: the call is progressive itself.
+    pub const HAS_MORE: Self = Self(2);
+
+    /// Whether all bits of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Why a call did not come to its callee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum InvokeRefusal {
+    /// The callee is not in that registration, or its session is over.
+    Left,
+    /// It has as many calls as its registration lets it have.
+    Busy,
+    /// What waits for its socket has reached its bound.
+    Queue,
+    /// The callee's session ends, or its entry is about to stop.
+    Draining,
+    /// The entry has not heard from a quorum of sync nodes lately: it cannot tell who holds the registration.
+    Lease,
+    /// The entry's view of the registrations is not there yet.
+    NotReady,
+}
+
+/// What kind of answer one is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AnswerKind {
+    /// A progressive result: others follow.
+    Progress,
+    /// The result.
+    Result,
+    /// The callee answers with an error.
+    Error {
+        /// Its URI.
+        uri: Arc<str>,
+    },
+    /// The callee's session is over; whether it has done what was asked is not known.
+    CalleeGone,
+}
+
+/// What becomes of an invocation whose caller does not want it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cancellation {
+    /// The callee is interrupted, and what it says then is passed on.
+    Kill,
+    /// It is forgotten: whatever the callee says goes nowhere.
+    Drop(DropMode),
+}
+
+/// What the callee of a forgotten invocation is told, where it takes interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DropMode {
+    /// Nothing.
+    Skip,
+    /// An INTERRUPT with the mode `killnowait`.
+    KillNoWait,
+    /// An INTERRUPT without a mode.
+    NoMode,
+}
+
+impl CallMessage {
+    /// A short constant name for logs and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CallStanding { .. } => "call_standing",
+            Self::Invoke { .. } => "invoke",
+            Self::InvokeMore { .. } => "invoke_more",
+            Self::RefuseInvoke { .. } => "refuse_invoke",
+            Self::Answer { .. } => "answer",
+            Self::CancelInvoke { .. } => "cancel_invoke",
+        }
+    }
+
+    /// What it owns on the heap, roughly, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let disclosed = |who: &Option<Box<Disclosed>>| who.as_deref().map_or(0, Disclosed::bytes);
+        let passthru = |how: &Option<Box<Passthru>>| how.as_deref().map_or(0, Passthru::bytes);
+        match self {
+            Self::Invoke { procedure, caller, passthru: how, payload, .. } => {
+                let procedure_bytes = procedure.as_ref().map_or(0, |uri| uri.len());
+                procedure_bytes + disclosed(caller) + passthru(how) + payload.len()
+            }
+            Self::InvokeMore { payload, .. } => payload.len(),
+            Self::Answer { kind, callee, passthru: how, payload, .. } => {
+                kind.heap_bytes() + disclosed(callee) + passthru(how) + payload.len()
+            }
+            Self::CallStanding { .. } | Self::RefuseInvoke { .. } | Self::CancelInvoke { .. } => 0,
+        }
+    }
+
+    /// Bytes that are carried beside the head of a frame.
+    pub(super) const fn body_mut(&mut self) -> Option<&mut Bytes> {
+        match self {
+            Self::Invoke { payload, .. }
+            | Self::InvokeMore { payload, .. }
+            | Self::Answer { payload, .. } => Some(payload),
+            Self::CallStanding { .. } | Self::RefuseInvoke { .. } | Self::CancelInvoke { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Whether it names no life, call or registration that there can be: all of them count from 1.
+    pub(super) const fn has_no_number(&self) -> bool {
+        match self {
+            Self::CallStanding { life, .. } => life.0 == 0,
+            Self::Invoke { number, registration, .. } => *number == 0 || registration.0 == 0,
+            Self::InvokeMore { number, .. }
+            | Self::RefuseInvoke { number, .. }
+            | Self::Answer { number, .. }
+            | Self::CancelInvoke { number, .. } => *number == 0,
+        }
+    }
+}
+
+impl AnswerKind {
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Error { uri } => uri.len(),
+            Self::Progress | Self::Result | Self::CalleeGone => 0,
+        }
+    }
+}
+
+impl Disclosed {
+    const fn bytes(&self) -> usize {
+        size_of::<Self>() + self.authid.len() + self.authrole.len()
+    }
+}
+
+impl Passthru {
+    fn bytes(&self) -> usize {
+        let Self { scheme, serializer, cipher, keyid } = self;
+        let texts = [Some(scheme), serializer.as_ref(), cipher.as_ref(), keyid.as_ref()];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::Encoding;
+    use crate::wire::{BODY_BYTES_MIN, FrameError, FrameReader, FrameWriter, Message};
+
+    fn disclosed() -> Option<Box<Disclosed>> {
+        let (authid, authrole) = ("joe".to_owned(), "user".to_owned());
+        Some(Box::new(Disclosed { session: 7, authid, authrole }))
+    }
+
+    fn passthru() -> Option<Box<Passthru>> {
+        let (scheme, keyid) = ("x_mine".to_owned(), Some("k1".to_owned()));
+        Some(Box::new(Passthru { scheme, serializer: None, cipher: None, keyid }))
+    }
+
+    fn invoke(payload: Bytes) -> CallMessage {
+        CallMessage::Invoke {
+            number: 1,
+            registration: Position(2),
+            session: 3,
+            procedure: Some("a.b".into()),
+            caller: disclosed(),
+            timeout_ms: 4,
+            flags: InvokeFlags(1),
+            passthru: passthru(),
+            content: Encoding::Json.into(),
+            payload,
+        }
+    }
+
+    fn answer(payload: Bytes) -> CallMessage {
+        let kind = AnswerKind::Error { uri: "a.error".into() };
+        let (callee, passthru) = (disclosed(), passthru());
+        CallMessage::Answer { number: 1, kind, callee, passthru, content: Content::Raw, payload }
+    }
+
+    fn parts_of(message: CallMessage) -> Vec<Bytes> {
+        let mut writer = FrameWriter::default();
+        writer.push(message.into());
+        writer.take().collect()
+    }
+
+    fn read(head: &[u8]) -> Result<Option<Vec<Message>>, FrameError> {
+        FrameReader::default().take(Bytes::copy_from_slice(head))
+    }
+
+    #[test]
+    fn large_payloads_are_bodies_and_not_copied() {
+        let payload = Bytes::from(vec![b'7'; BODY_BYTES_MIN]);
+        let (number, flags) = (1, InvokeFlags::HAS_MORE);
+        let content = Encoding::Json.into();
+        let more = CallMessage::InvokeMore { number, flags, content, payload: payload.clone() };
+        for message in [invoke(payload.clone()), more, answer(payload.clone())] {
+            let parts = parts_of(message.clone());
+            assert_eq!(parts.len(), 2, "{message:?}");
+            assert_eq!(parts[1].as_ptr(), payload.as_ptr());
+            let mut reader = FrameReader::default();
+            assert_eq!(reader.take(parts[0].clone()), Ok(None));
+            assert_eq!(reader.take(parts[1].clone()), Ok(Some(vec![message.into()])));
+        }
+        let less = Bytes::from(vec![b'7'; BODY_BYTES_MIN - 1]);
+        assert_eq!(parts_of(invoke(less)).len(), 1);
+    }
+
+    #[test]
+    fn what_waits_in_a_queue_counts_with_all_that_it_owns() {
+        let bytes = |message: CallMessage| Message::from(message).queued_bytes();
+        let (none, some) = (Bytes::new(), Bytes::from_static(&[0; 100]));
+        assert_eq!(bytes(invoke(some.clone())), bytes(invoke(none.clone())) + 100);
+        assert_eq!(bytes(answer(some)), bytes(answer(none.clone())) + 100);
+        let CallMessage::Invoke { number, .. } = invoke(none.clone()) else { unreachable!() };
+        let bare = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::Busy };
+        let texts = "a.b".len() + "joeuser".len() + "x_minek1".len();
+        let owned = texts + size_of::<Disclosed>() + size_of::<Passthru>();
+        assert_eq!(bytes(invoke(none)), bytes(bare) + owned);
+    }
+
+    /// Kinds and numbers that this version has not, texts that are none, lengths without their bytes.
+    #[test]
+    fn bytes_that_no_entry_writes_end_the_link() {
+        let good = parts_of(invoke(Bytes::from_static(b"[1]")))[0].to_vec();
+        assert!(read(&good).is_ok());
+        for end in 1..good.len() {
+            let error = FrameError::Head { at: 0, length: end };
+            assert_eq!(read(&good[..end]), Err(error), "cut at {end}");
+        }
+        let mut no_text = good.clone();
+        let at = good.windows(3).position(|three| three == b"a.b").expect("the procedure");
+        no_text[at] = 0xff;
+        let mut too_long = good.clone();
+        too_long[at - 1] = 0x7f;
+        let (refuse, cancel) = ([0, 7, 3, 1, 6], [0, 7, 5, 1, 1, 3]);
+        let (kind, unknown) = ([0, 7, 4, 1, 4, 0, 0, 1, 0], [0, 7, 6, 1, 1, 1, 1, 1, 1, 1]);
+        let all: [&[u8]; 6] = [&no_text, &too_long, &refuse, &cancel, &kind, &unknown];
+        for bytes in all {
+            let error = FrameError::Head { at: 0, length: bytes.len() };
+            assert_eq!(read(bytes), Err(error), "{bytes:?}");
+        }
+    }
+
+    /// A later version may set more: what is known of them keeps its meaning.
+    #[test]
+    fn unknown_flags_and_contents_are_read_and_kept() {
+        let flags = InvokeFlags(0xfe);
+        assert!(flags.contains(InvokeFlags::HAS_MORE));
+        assert!(!flags.contains(InvokeFlags::RECEIVE_PROGRESS));
+        let (content, payload) = (Content::from_number(200), Bytes::from_static(b"x"));
+        let message = CallMessage::InvokeMore { number: 1, flags, content, payload };
+        let head = parts_of(message.clone());
+        assert_eq!(read(&head[0]), Ok(Some(vec![message.into()])));
+    }
+}
