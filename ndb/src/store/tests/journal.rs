@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::store::arrivals::{Appender, Out};
+use crate::store::write::TRIMMED_PREFIX;
 use vixen_runtime::journal::{BLOCK_BYTES, JOURNAL_FILE, Journal, JournalError};
 
 /// Some blocks, so that they are taken again and again.

@@ -24,6 +24,8 @@ use vixen_runtime::disk::has_no_room;
 
 use crate::store::day::DayEnv;
 use crate::store::{Store, StoreError};
+#[cfg(test)]
+pub(in crate::store) use retention::TRIMMED_PREFIX;
 pub(in crate::store) use retention::finish_interrupted;
 use run::Change;
 pub(in crate::store) use run::index;
