@@ -53,7 +53,12 @@ campaign *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench campaign {{ARGS}}
 
-# Instructions of a message in each of its steps, by valgrind: the same on a busy machine.
+# What slow messages wait for, stage by stage, by recordings of all nodes; `just trace --rate 10000 --duration 10s`.
+trace *ARGS:
+    cargo build --release --locked --workspace --bins
+    target/release/vixen-bench run --start-cluster --rate 2000 --trace {{ARGS}}
+
+# Instructions and allocations of a message in each of its steps, by valgrind: the same on a busy machine.
 instructions:
     micro/instructions
 

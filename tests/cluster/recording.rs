@@ -10,6 +10,7 @@ use vixen_kit::recorded::{core_after, vote_after};
 use vixen_tests::check::check;
 use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Tier};
 use vixen_tests::load::{Amount, Load};
+use vixen_tests::trace::trace;
 use vixen_vote::Orderer;
 
 use crate::config::{ends, text};
@@ -158,4 +159,25 @@ async fn a_node_that_would_overwrite_a_recording_does_not_start() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.starts_with("S1, a sync node of vixen "), "{said}");
     assert!(said.contains("#1 "), "{said}");
+}
+
+#[tokio::test]
+async fn the_recordings_of_a_cluster_tell_stage_by_stage_what_its_segments_waited_for() {
+    const MESSAGES: u64 = 300;
+    let dir = tempfile::tempdir().expect("a folder");
+    let cluster =
+        Cluster::start_with(ClusterOptions::default(), |_id, _store| records_at(dir.path()));
+    let mut cluster = cluster.await.expect("a cluster");
+    let load = Load::start(load_on(&cluster, Amount::Messages(MESSAGES))).await.expect("a load");
+    check(&load.finish().await.expect("the load ends").history).assert_ok();
+    cluster.stop_all().await.expect("clean exits");
+    let report = trace(dir.path(), 2, 3).expect("recordings");
+    let text = report.to_string();
+    eprintln!("{text}");
+    assert!(report.segments() > 0, "{text}");
+    // By whichever way they were elected.
+    let stages = ["its journal", "to the home", "wait for the segment before"];
+    assert!(stages.iter().all(|stage| text.contains(&format!("| {stage} |"))), "{text}");
+    assert!(["told, and its turn", "ballot"].iter().any(|stage| text.contains(stage)), "{text}");
+    assert!(text.contains(" at E"), "{text}");
 }

@@ -12,9 +12,10 @@
 //! - [`hostile`] lets a crowd of hostile clients loose on an entry, and judges how honest ones fare.
 //! - `peers`, a feature, puts NATS and etcd under the generator's loads, for comparison.
 //! - [`campaign`] does all that can be done to nodes, for minutes, and judges from outside.
+//! - [`trace`] reads what the nodes of a cluster have recorded, and says what slow messages waited for.
 //!
 //! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
-//! link: what a client sees is judged from outside.
+//! link, and [`trace`]: what a client sees is judged from outside.
 
 pub mod campaign;
 pub mod check;
@@ -28,3 +29,4 @@ pub mod peers;
 pub mod power_cut;
 pub mod storage;
 pub mod subscribers;
+pub mod trace;

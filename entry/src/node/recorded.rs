@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use vixen_broker::delivery::{self, DeliveryOptions};
-use vixen_broker::segmenter::{self, SegmenterOptions};
+use vixen_broker::segmenter::{self, SEGMENTER, SegmenterOptions};
 use vixen_core::id::{Position, Stamp};
 use vixen_core::order::{self, Reader, ReaderStart};
 use vixen_core::recording::{Cast, Now};
@@ -13,8 +13,6 @@ use vixen_runtime::recording::Recorder;
 
 use super::run::EntryNode;
 
-/// Number of the segmenter in a recording.
-const SEGMENTER: u8 = 1;
 /// Number of delivery.
 const DELIVERY: u8 = 2;
 /// Number of the reader of the order.

@@ -61,6 +61,7 @@ use groups::Groups;
 pub use io::{Effects, Input, Note, Unresolved};
 use open::Open;
 use pending::Pending;
+pub use recorded::SEGMENTER;
 
 /// How often a segment is sent again to one ndb node that refuses it, until that node's next
 /// link: a node that refuses a whole segment three times has another trouble than a gap.

@@ -6,6 +6,9 @@ use vixen_core::recording::{self, Machine, Now, Tell, tell_all};
 
 use super::{Effects, Input, Segmenter, SegmenterOptions};
 
+/// Number of the segmenter in the recording of an entry.
+pub const SEGMENTER: u8 = 1;
+
 impl Tell for Effects {
     fn tell(&self, told: &mut dyn FnMut(&'static str, &dyn Debug)) {
         let Self { sends, outgoing, permits, notes } = self;

@@ -31,6 +31,9 @@ Examples:
   2,000 messages/s whatever the answers, latencies from the time each message was due:
     vixen-bench run --start-cluster 3+3+3 --rate 2000
 
+  What the slowest of them waited for:
+    vixen-bench run --start-cluster 3+3+3 --rate 2000 --duration 5s --trace
+
 Exit codes: 0 all well; 1 a guarantee was broken, or a client did not get to its end;
 2 it could not be run at all.";
 
@@ -190,6 +193,10 @@ pub(crate) struct RunArgs {
     /// Silence after which a missing answer or event is given up.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
     pub(crate) patience: Duration,
+    /// Record all nodes of the started cluster, and print what messages waited for, stage by stage, of all and of
+    /// the slowest one in a thousand, and the N slowest segments one by one. Recording makes all slower.
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20", requires = "start_cluster")]
+    pub(crate) trace: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]

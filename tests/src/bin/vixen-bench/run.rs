@@ -1,12 +1,15 @@
 //! `vixen-bench run`.
 
+use std::path::Path;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use vixen_tests::check::check;
-use vixen_tests::harness::{Cluster, Durability, Tier, Usage};
+use vixen_tests::harness::{Cluster, Durability, NodeSetup, Tier, Usage};
 use vixen_tests::load::{Load, LoadOptions, LoadResult};
+use vixen_tests::trace::trace;
 
 use crate::args::RunArgs;
 use crate::interrupt::Interrupts;
@@ -19,6 +22,9 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<bool> {
 }
 
 async fn run_all(args: &RunArgs) -> anyhow::Result<bool> {
+    let recordings = args.trace.map(|_| tempfile::Builder::new().prefix("vixen-trace-").tempdir());
+    let recordings = recordings.transpose()?;
+    let mut write_quorum = 0;
     let cluster = match args.cluster()? {
         None => None,
         Some(options) => {
@@ -29,7 +35,9 @@ async fn run_all(args: &RunArgs) -> anyhow::Result<bool> {
                 options.entries,
                 options.durability.as_str()
             );
-            Some(Cluster::start(options).await?)
+            write_quorum = options.write_quorum;
+            let setup = node_setup(recordings.as_ref().map(TempDir::path));
+            Some(Cluster::start_with(options, |_id, _store| setup.clone()).await?)
         }
     };
     let is_durable = matches!(args.durability, Durability::Fsync);
@@ -66,7 +74,16 @@ async fn run_all(args: &RunArgs) -> anyhow::Result<bool> {
     if let Some(mut cluster) = cluster {
         cluster.stop_all().await?;
     }
+    if let (Some(recordings), Some(slowest)) = (recordings, args.trace) {
+        println!("{}", trace(recordings.path(), write_quorum, slowest)?);
+    }
     Ok(outcomes.iter().all(Outcome::is_ok))
+}
+
+/// Nodes that record into this directory, if there is one.
+fn node_setup(recordings: Option<&Path>) -> NodeSetup {
+    let record = recordings.map(|dir| ("VIXEN_RECORD".to_owned(), dir.display().to_string()));
+    NodeSetup { env: record.into_iter().collect(), ..NodeSetup::default() }
 }
 
 /// All entries but the last for publishers, the last for subscribers.
