@@ -31,15 +31,25 @@ fn built(topics: &[Topic], payload: &[u8]) -> Chunk {
     builder.close()
 }
 
+/// A payload of 128 bytes, in JSON.
+fn payload() -> Vec<u8> {
+    format!("[\"{}\"]", "x".repeat(124)).into_bytes()
+}
+
+/// A segment of all messages.
+pub(crate) fn packed() -> Chunk {
+    built(&topics(), &payload())
+}
+
 /// Messages of 128 bytes are packed, and the segment's digest is made.
 pub(crate) fn build() -> Case {
-    let (topics, payload) = (topics(), [b'x'; 128]);
+    let (topics, payload) = (topics(), payload());
     Box::new(move || built(&topics, &payload).records.len())
 }
 
 /// The blob of the same segment.
 pub(crate) fn verify() -> Case {
-    let chunk = built(&topics(), &[b'x'; 128]);
+    let chunk = packed();
     let records: [&[u8]; 1] = [&chunk.records];
     let blob = Blob::assemble(&chunk.topics, &records);
     Box::new(move || {

@@ -1,4 +1,5 @@
-//! A session without a socket, for the fuzz targets in `fuzz/`; there with feature `fuzz` only.
+//! A session without a socket, for the fuzz targets in `fuzz/` and the counts in `micro/`; there with feature `fuzz`
+//! only.
 //!
 //! What is fuzzed is everything between a frame and the core, and not the parser alone: the parser
 //! stays private, and what follows it has texts and numbers of a client to read as well. A feature
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use vixen_broker::api::SessionId;
+use vixen_broker::event::EventBatch;
 use vixen_core::segment::Content;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::Config;
@@ -71,6 +73,17 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
         }
     }
     published
+}
+
+/// Makes the EVENT frames of a batch for the sessions of one serializer; their bytes.
+///
+/// # Panics
+/// When `subprotocol` is none of an entry's.
+#[must_use]
+pub fn encode_events(subprotocol: &str, batch: &EventBatch) -> usize {
+    let serializer = Serializer::of_subprotocol(subprotocol).expect("a subprotocol");
+    let frames = super::event::frames(batch, serializer.encoding);
+    frames.iter().flatten().map(|frame| frame.clone().into_data().len()).sum()
 }
 
 /// A HELLO that is welcome, in a serializer, as the first frame.
