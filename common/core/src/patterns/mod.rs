@@ -155,6 +155,20 @@ impl<V> PatternIndex<V> {
         (found.is_break(), steps)
     }
 
+    /// What the one pattern stands for that says most of `topic`: the topic itself, else the longest
+    /// prefix, else the wildcard that has a filled component at the leftmost place where those that
+    /// match differ. Of dotted patterns none is more specific than another: for indexes without them.
+    #[must_use]
+    pub fn most_specific(&self, topic: &Topic) -> (Option<&V>, Steps) {
+        let (mut steps, mut most) = (Steps::default(), None);
+        // They come in this order, see the walks.
+        let _at_the_first = self.walk(topic, &mut steps, &mut |value| {
+            most = Some(value);
+            ControlFlow::Break(())
+        });
+        (most, steps)
+    }
+
     /// The most nodes of the tree of components that a topic of `realm` can take: the sum over the
     /// shapes of its patterns. Exact topics and prefixes cost nothing there.
     #[must_use]
@@ -174,6 +188,7 @@ impl<V> PatternIndex<V> {
         }
     }
 
+    /// The topic itself, then prefixes, longer ones first, then patterns of components.
     fn walk<'a>(
         &'a self,
         topic: &Topic,

@@ -1,5 +1,6 @@
 //! The index against trying each pattern, and what a look-up costs.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -92,6 +93,31 @@ proptest! {
             index.remove(pattern);
         }
         prop_assert!(index.is_empty() && index.realms.is_empty(), "nothing is left: {index:?}");
+    }
+
+    #[test]
+    fn the_most_specific_pattern_is_found(
+        patterns in prop::collection::vec(any_pattern(), 0..40),
+        topics in prop::collection::vec(any_topic(), 1..12),
+    ) {
+        let mut index = PatternIndex::new();
+        for pattern in patterns.iter().filter(|pattern| pattern.matching != Match::Dotted) {
+            index.insert(pattern, pattern.clone());
+        }
+        // Exact ones, then prefixes, then wildcards; longer prefixes, filled components first.
+        let rank = |pattern: &&TopicPattern| {
+            let open = pattern.uri.split('.').map(str::is_empty).collect::<Vec<_>>();
+            let is_wildcard = pattern.matching == Match::Wildcard;
+            (pattern.matching, Reverse(if is_wildcard { 0 } else { pattern.uri.len() }), open)
+        };
+        for topic in &topics {
+            let tried = patterns.iter().filter(|one| one.matching != Match::Dotted);
+            let best = tried.filter(|pattern| pattern.matches(topic)).min_by_key(rank);
+            let (found, steps) = index.most_specific(topic);
+            prop_assert_eq!(found, best, "{}", topic);
+            let all = index.for_each(topic, |_| {});
+            prop_assert!(steps <= all, "{:?} of {:?}", steps, all);
+        }
     }
 
     #[test]

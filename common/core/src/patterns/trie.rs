@@ -131,7 +131,8 @@ impl<X: Vacant> Trie<X> {
     }
 
     /// Calls `on_node` with every node that the first components of a topic lead to, and with how
-    /// many these are. `part` tells the component at an index below `count`.
+    /// many these are: filled components before any, so that of nodes of one depth those come first
+    /// that are filled where they part. `part` tells the component at an index below `count`.
     pub(super) fn walk<'a, 't>(
         &'a self,
         count: usize,
@@ -147,7 +148,7 @@ impl<X: Vacant> Trie<X> {
             if depth < count {
                 let filled =
                     if node.filled.is_empty() { None } else { node.filled.get(part(depth)) };
-                open.extend(filled.copied().into_iter().chain(node.any).map(|to| (to, depth + 1)));
+                open.extend(node.any.into_iter().chain(filled.copied()).map(|to| (to, depth + 1)));
             }
         }
         ControlFlow::Continue(())
