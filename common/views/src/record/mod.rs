@@ -1,0 +1,268 @@
+//! Records of realm `#calls`: what entries tell each other by the order of their lives and callees.
+//!
+//! Each is one message: [`Content::Raw`](vixen_core::segment::Content::Raw), no flags, no attributes, session 0.
+//! Its payload, little-endian:
+//!
+//! ```text
+//! +--------------+---------+----------------+----------+----------------+
+//! | version u8 1 | kind u8 | owner 16 bytes | life u32 | body, postcard |
+//! +--------------+---------+----------------+----------+----------------+
+//! ```
+//! Kinds below 128 that are not known are passed over; from 128 on, or with another version, the view stops
+//! ([`RecordError::stops`]). A record has one form: other bytes that would say the same are malformed.
+//!
+//! Source: `docs/design/027-calls.md`.
+
+mod bytes;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ::bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use vixen_core::id::{Digest, OwnerId, Position};
+use vixen_core::name::NodeName;
+use vixen_core::segment::TopicPattern;
+
+pub use error::RecordError;
+
+/// The realm of records. No client can name it.
+pub const REALM: &str = "#calls";
+
+/// Of what records are written, and what is read here.
+pub const VERSION: u8 = 1;
+
+/// The longest URI of a procedure or pattern, and the longest name of a realm.
+pub const URI_BYTES_MAX: usize = 64 << 10;
+
+/// The longest address of an entry's links.
+pub const ADDRESS_BYTES_MAX: usize = 512;
+
+/// The largest state in one part of a checkpoint.
+pub const STATE_BYTES_MAX: usize = 256 << 10;
+
+/// The highest session id (WAMP spec §2.1.2 *IDs*).
+pub const SESSION_MAX: u64 = 1 << 53;
+
+/// A life of an entry: what its registrations hang on. One that was called gone begins the next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Life {
+    /// The entry, as on its links.
+    pub owner: OwnerId,
+    /// Rises with each life of it.
+    pub number: u32,
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.number)
+    }
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A registration: the position of the record that made it. So it is the same at all entries, and rises with
+/// each new holder of a procedure.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RegistrationId(pub u64);
+
+impl From<Position> for RegistrationId {
+    fn from(made_at: Position) -> Self {
+        Self(made_at.0)
+    }
+}
+
+impl fmt::Display for RegistrationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for RegistrationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "registration {self}")
+    }
+}
+
+/// A record, and who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// A life of the entry that wrote it.
+    pub writer: Life,
+    /// What it says.
+    pub said: Said,
+}
+
+/// What a record says, by its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// 1, LIFE: the writer is alive from here on.
+    Life(Facts),
+    /// 2, REGISTER: a session of the writer wants to be callee.
+    Register(Register),
+    /// 3, UNREGISTER: a callee leaves a registration.
+    Unregister(Unregister),
+    /// 4, `SESSION_OVER`: a session of the writer leaves all its registrations.
+    SessionOver(SessionOver),
+    /// 5, GONE: a life is over, and so are earlier ones of its owner.
+    Gone(Gone),
+    /// 6, CHECKPOINT: a part of a whole view, for those who begin.
+    Checkpoint(CheckpointPart),
+}
+
+/// What others need to know of a life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Of its entry.
+    pub name: NodeName,
+    /// Where other entries dial it; `None`: they do not.
+    pub link_address: Option<Arc<str>>,
+    /// Versions of records that it reads.
+    pub reads: Reads,
+}
+
+/// Versions of records that an entry reads: these two, and all between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reads {
+    /// The first.
+    pub oldest: u8,
+    /// The last.
+    pub newest: u8,
+}
+
+impl Reads {
+    /// What this version reads.
+    pub const HERE: Self = Self { oldest: VERSION, newest: VERSION };
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub const fn has(self, version: u8) -> bool {
+        self.oldest <= version && version <= self.newest
+    }
+}
+
+/// Who is called, of the callees of a registration (WAMP spec *Shared Registration*). Numbers are stored; never
+/// reuse one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Invoke {
+    /// There is one callee.
+    #[default]
+    Single = 0,
+    /// One after the other.
+    RoundRobin = 1,
+    /// Any, alike.
+    Random = 2,
+    /// Who registered first.
+    First = 3,
+    /// Who registered last.
+    Last = 4,
+}
+
+impl Invoke {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Single, Self::RoundRobin, Self::Random, Self::First, Self::Last];
+}
+
+/// A session wants to be callee.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// The writer's own, by which it knows it again.
+    pub number: u64,
+    /// The session: 1 to [`SESSION_MAX`].
+    pub session: u64,
+    /// Of what: exact, prefix or wildcard. Its realm is in the topic.
+    pub pattern: TopicPattern,
+    /// Who is called, if there are several.
+    pub invoke: Invoke,
+    /// Those who hold it lose it.
+    pub is_forced: bool,
+}
+
+/// A callee leaves a registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unregister {
+    /// Of the registration; in the topic.
+    pub realm: Arc<str>,
+    /// The callee's: 1 to [`SESSION_MAX`].
+    pub session: u64,
+    /// The registration.
+    pub registration: RegistrationId,
+    /// Why.
+    pub why: UnregisterWhy,
+}
+
+/// Why a callee leaves a registration. Numbers are stored; never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum UnregisterWhy {
+    /// It asked to.
+    Asked = 0,
+    /// A meta procedure took it out: the session may be of any entry.
+    Removed = 1,
+    /// It was told before that it could not be registered.
+    Refused = 2,
+}
+
+impl UnregisterWhy {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Asked, Self::Removed, Self::Refused];
+}
+
+/// A session is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOver {
+    /// Of the session; in the topic.
+    pub realm: Arc<str>,
+    /// The session: 1 to [`SESSION_MAX`].
+    pub session: u64,
+}
+
+/// A life is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// It, and all lives of its owner before it.
+    pub life: Life,
+    /// Why.
+    pub why: GoneWhy,
+}
+
+/// Why a life is over. Numbers are stored; never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum GoneWhy {
+    /// It stops, and says so itself.
+    Stops = 0,
+    /// Nobody hears it.
+    NotHeard = 1,
+    /// Its name is another's now.
+    Renamed = 2,
+}
+
+impl GoneWhy {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Stops, Self::NotHeard, Self::Renamed];
+}
+
+/// A part of a whole view. All parts of a checkpoint have the same writer, place, chain and number of parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointPart {
+    /// Everything up to here is in it.
+    pub as_of: Position,
+    /// The view's chain there.
+    pub chain: Digest,
+    /// Which part, from 0.
+    pub part: u32,
+    /// How many there are.
+    pub parts: u32,
+    /// At most [`STATE_BYTES_MAX`].
+    pub state: Bytes,
+}
