@@ -74,8 +74,8 @@ impl VoteState {
 struct Row {
     /// Durable, once anything depends on it.
     vote: VoteState,
-    /// Volatile: the highest ballot that was asked for before the segment was eligible here.
-    asked: Ballot,
+    /// Volatile: the highest ballot that was asked for before the segment was eligible here, ballot 0 as well.
+    asked: Option<Ballot>,
     /// Volatile: what was promised in the store when this process began.
     recovered: Option<Ballot>,
 }
@@ -99,7 +99,7 @@ impl Acceptor {
         let row = |vote: &VoteState| {
             let mut vote = *vote;
             vote.count_as_proposed();
-            (vote.meta.id, Row { vote, asked: Ballot(0), recovered: Some(vote.promised) })
+            (vote.meta.id, Row { vote, asked: None, recovered: Some(vote.promised) })
         };
         let watermark = Watermark::after_restart(votes.iter());
         let (rows, floor) = (votes.iter().map(row).collect(), clock.value());
@@ -140,7 +140,7 @@ impl Acceptor {
     /// content where nothing depends on another: as if what was heard of that had been lost on its way.
     /// Whether it is the content here.
     pub(crate) fn hear_of(&mut self, meta: SegmentMeta, is_untold: bool) -> bool {
-        let fresh = Row { vote: VoteState::new(meta), asked: Ballot(0), recovered: None };
+        let fresh = Row { vote: VoteState::new(meta), asked: None, recovered: None };
         let vote = &mut self.rows.entry(meta.id).or_insert(fresh).vote;
         if is_untold && *vote == VoteState::new(vote.meta) {
             vote.meta = meta;
@@ -170,13 +170,13 @@ impl Acceptor {
     /// A coordinator asks for a promise that cannot be given yet; the highest so far.
     pub(crate) fn ask(&mut self, segment: SegmentId, ballot: Ballot) {
         if let Some(row) = self.rows.get_mut(&segment) {
-            row.asked = row.asked.max(ballot);
+            row.asked = row.asked.max(Some(ballot));
         }
     }
 
-    /// The highest ballot that was asked for before the segment was eligible.
-    pub(crate) fn asked(&self, segment: SegmentId) -> Ballot {
-        self.rows.get(&segment).map_or(Ballot(0), |row| row.asked)
+    /// The highest ballot that was asked for before the segment was eligible, if any was.
+    pub(crate) fn asked(&self, segment: SegmentId) -> Option<Ballot> {
+        self.rows.get(&segment).and_then(|row| row.asked)
     }
 
     /// Phase 1b: promises `ballot`, and a draft, which is made now if there is none. The row, if that

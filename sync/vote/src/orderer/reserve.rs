@@ -35,7 +35,7 @@ impl Orderer {
             .acceptor
             .vote(segment)
             .is_some_and(|vote| vote.draft.is_none() && vote.promised == Ballot(0))
-            && self.acceptor.asked(segment) == Ballot(0);
+            && self.acceptor.asked(segment).is_none();
         if is_open && self.leaves_to_others(segment.owner) {
             self.hold(now, segment, None);
         }

@@ -74,7 +74,8 @@ impl Orderer {
             return false;
         }
         let Some(vote) = self.acceptor.vote(segment) else { return false };
-        let (asked, acting) = (self.acceptor.asked(segment), self.acting_ballot(segment.owner));
+        let asked = self.acceptor.asked(segment).unwrap_or_default();
+        let acting = self.acting_ballot(segment.owner);
         let home = self.members().coordinator(segment.owner, Ballot(0));
         if acting == Ballot(0)
             && home == self.options.id
@@ -151,12 +152,12 @@ impl Orderer {
             self.reject(from, segment, promised, fx);
             return;
         }
-        // Not eligible here yet: the answer comes with the draft.
+        // Not eligible here yet: the answer comes with the draft, which nothing holds back any more.
         self.acceptor.ask(segment, ballot);
+        self.release(now, segment);
         if !self.is_eligible(segment) {
             return;
         }
-        self.release(now, segment);
         fx.writes.extend(self.acceptor.promise(now, segment, ballot));
         self.send_pick(now, segment, ballot, fx);
         if ballot > promised {

@@ -1,7 +1,7 @@
 //! Stage two: proposing, accepting, counting votes, and what follows from an election (rules 3, 4, 5
 //! and 7).
 
-use vixen_core::id::{Ballot, SegmentId, Stamp, SyncId};
+use vixen_core::id::{SegmentId, Stamp, SyncId};
 use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, VoteMessage};
@@ -136,7 +136,7 @@ impl Orderer {
         if !self.takes(proposal.meta, fx) {
             return;
         }
-        if self.acceptor.asked(segment) > Ballot(0) {
+        if self.acceptor.asked(segment).is_some() {
             // Who proposed has counted W durable votes, and ndb nodes that have its place do not say it again.
             self.acceptor.take_group(segment, proposal.challenger.group);
             self.draft_from(now, segment, fx);

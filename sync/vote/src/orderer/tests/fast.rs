@@ -317,3 +317,44 @@ fn who_steps_in_gives_the_home_time_to_answer() {
     bench.overdue(second.0);
     assert_eq!(bench.nodes[node].due_in_ms(bench.now), Some(hold), "it has drafted");
 }
+
+/// A home whose clock is wild asks for drafts at its ballot, with PREPARE.
+fn asked_at_zero(bench: &mut Bench) -> Effects {
+    link_all(bench);
+    let (home, second, _) = roles();
+    bench.step(second.0, Input::Prepare { from: home, meta: meta(1, 1), ballot: Ballot(0) })
+}
+
+fn stored(bench: &mut Bench, node: SyncId, meta: SegmentMeta) -> Effects {
+    bench.step(node.0, Input::GenerateDraft { from: ndb(0), meta });
+    bench.step(node.0, Input::GenerateDraft { from: ndb(1), meta })
+}
+
+fn picks(fx: &Effects) -> usize {
+    let is_pick = |m: &Message| matches!(m, Message::Vote(VoteMessage::PickChallenger { .. }));
+    said(fx).iter().filter(|(_, message)| is_pick(message)).count()
+}
+
+/// Found by reading: ballot 0 was taken for nothing asked, and the answer came a hedge delay later.
+#[test]
+fn a_prepare_of_ballot_0_that_came_first_is_answered_as_soon_as_the_segment_is_eligible() {
+    let mut bench = Bench::new(3);
+    let (_, second, _) = roles();
+    assert_eq!(picks(&asked_at_zero(&mut bench)), 0, "not eligible here");
+    assert_eq!(picks(&stored(&mut bench, second, meta(1, 1))), 1);
+    // Who was not asked leaves it to the home.
+    assert_eq!(picks(&stored(&mut bench, second, meta(2, 1))), 0);
+}
+
+/// The same where it had held back before it was asked, and waits for the segment before.
+#[test]
+fn who_is_asked_holds_nothing_back_once_the_segment_before_has_a_draft() {
+    let mut bench = Bench::new(3);
+    let (home, second, _) = roles();
+    link_all(&mut bench);
+    stored(&mut bench, second, meta(1, 2));
+    let next = Input::Prepare { from: home, meta: meta(1, 2), ballot: Ballot(0) };
+    assert_eq!(picks(&bench.step(second.0, next)), 0, "the first is not here");
+    asked_at_zero(&mut bench);
+    assert_eq!(picks(&stored(&mut bench, second, meta(1, 1))), 2);
+}
