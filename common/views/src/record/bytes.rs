@@ -138,15 +138,7 @@ impl Record {
         let is_name = |text: &str| (1..=URI_BYTES_MAX).contains(&text.len());
         let is_session = |session: &u64| (1..=SESSION_MAX).contains(session);
         let wrong = match &self.said {
-            Said::Life(Facts { link_address, reads, .. }) => {
-                let is_long =
-                    |address: &Arc<str>| !(1..=ADDRESS_BYTES_MAX).contains(&address.len());
-                if link_address.as_ref().is_some_and(is_long) {
-                    Some("the length of its address")
-                } else {
-                    (reads.oldest > reads.newest).then_some("it reads no version")
-                }
-            }
+            Said::Life(facts) => facts.wrong(),
             Said::Register(Register { session, pattern, .. }) => {
                 let TopicPattern { realm, uri, matching } = pattern;
                 if !is_session(session) || !is_name(realm) || uri.len() > URI_BYTES_MAX {
@@ -167,6 +159,19 @@ impl Record {
             }
         };
         wrong.map_or(Ok(()), |what| Err(malformed(self.kind(), what)))
+    }
+}
+
+impl Facts {
+    /// What is wrong with them.
+    pub(crate) fn wrong(&self) -> Option<&'static str> {
+        let Self { name: _, link_address, reads } = self;
+        let is_long = |address: &Arc<str>| !(1..=ADDRESS_BYTES_MAX).contains(&address.len());
+        if link_address.as_ref().is_some_and(is_long) {
+            Some("the length of its address")
+        } else {
+            (reads.oldest > reads.newest).then_some("it reads no version")
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
@@ -11,7 +13,7 @@ use super::KEPT_MS;
 use crate::record::{Life, RegistrationId};
 
 /// The end of a registration that had one callee, by a record of another entry than the callee's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// It.
     pub registration: RegistrationId,

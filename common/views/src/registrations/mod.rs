@@ -3,6 +3,7 @@
 //! ```text
 //!   record, position, time --> apply --> verdict and changes; chain
 //!   realm, procedure --> lookup --> registration, with its callees in the order of their places
+//!   everything --> checkpoint, in parts --> restore --> the same view
 //! ```
 //! | REGISTER finds | outcome |
 //! |---|---|
@@ -24,7 +25,9 @@
 mod apply;
 mod chain;
 mod check;
+mod checkpoint;
 mod ends;
+mod gather;
 mod lives;
 mod lookup;
 mod outcome;
@@ -43,7 +46,9 @@ use lives::Lives;
 use table::Table;
 
 pub use check::Broken;
+pub use checkpoint::CheckpointError;
 pub use ends::End;
+pub use gather::Gathered;
 pub use lives::Living;
 pub use lookup::Listed;
 pub use outcome::{Applied, Change, Compared, Ignored, LeftWhy, Outcome, Refusal, Verdict};

@@ -1,5 +1,6 @@
 //! The view: one test a row of its table, then what any records make of it.
 
+mod checkpoint;
 mod lives;
 mod lookup;
 mod naive;

@@ -44,7 +44,7 @@ fn any_record() -> impl Strategy<Value = Record> {
 }
 
 /// Records with the positions that they leave out, and the milliseconds between them.
-fn any_log(step_ms: u64) -> impl Strategy<Value = Vec<(u64, u64, Record)>> {
+pub(super) fn any_log(step_ms: u64) -> impl Strategy<Value = Vec<(u64, u64, Record)>> {
     prop::collection::vec((0_u64..3, 0..step_ms, any_record()), 0..60)
 }
 

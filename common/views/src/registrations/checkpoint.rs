@@ -1,0 +1,249 @@
+//! Checkpoints: a whole view as records, for those who begin.
+//!
+//! The state is a run of items in postcard, cut into parts between items:
+//!
+//! ```text
+//!   clock | lives and ends of lives, by owner | registrations by id, each with its callees | ends of holders
+//! ```
+//! A view has one form in bytes, whatever the size of the parts; what is in another form is none.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use vixen_core::id::Position;
+use vixen_core::segment::{Match, TopicPattern};
+use vixen_core::time::WallTime;
+
+use super::chain::Chain;
+use super::ends::{End, Ends};
+use super::lives::{Lives, Living, Standing};
+use super::table::{Callee, Callees, Registration, Table};
+use super::{Broken, KEPT_MS, Registrations};
+use crate::record::{
+    CheckpointPart, Facts, Invoke, Life, RegistrationId, SESSION_MAX, STATE_BYTES_MAX,
+    URI_BYTES_MAX,
+};
+
+/// One of the things that a view is made of. Variants are stored: they are only ever added, at the end, and
+/// with a new version. Each fits in a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Item {
+    Clock {
+        time: WallTime,
+    },
+    Alive {
+        life: Life,
+        facts: Facts,
+        told_at: Position,
+    },
+    Over {
+        life: Life,
+        at: WallTime,
+    },
+    Registration {
+        id: RegistrationId,
+        pattern: TopicPattern,
+        invoke: Invoke,
+        created: WallTime,
+    },
+    /// Of the registration before it.
+    Callee {
+        place: Position,
+        callee: Callee,
+    },
+    End {
+        pattern: TopicPattern,
+        end: End,
+    },
+}
+
+/// Why parts are no checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// They are not all parts of one checkpoint, in their order.
+    #[error("they are not all parts of one checkpoint")]
+    Parts,
+    /// A part is no run of items.
+    #[error("part {0} of the checkpoint is malformed")]
+    Malformed(u32),
+    /// What they say cannot be of a view.
+    #[error("the checkpoint is of no view: {0}")]
+    Wrong(&'static str),
+    /// What they say breaks an invariant.
+    #[error("the checkpoint is of no view")]
+    Broken(#[from] Broken),
+}
+
+impl Registrations {
+    /// The view as it is, in parts; never none.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<CheckpointPart> {
+        self.checkpoint_in(STATE_BYTES_MAX)
+    }
+
+    /// Number of things that a checkpoint has: what it costs.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let ends: usize = self.ends.by_pattern.values().map(|ends| ends.len()).sum();
+        1 + self.lives.by_owner.len() + self.table.by_id.len() + self.table.callees + ends
+    }
+
+    /// In parts of at most so many bytes, one item at least.
+    pub(super) fn checkpoint_in(&self, bytes_max: usize) -> Vec<CheckpointPart> {
+        let mut states = vec![Vec::new()];
+        self.for_each_item(|item| {
+            // Writing to a growing buffer has no way to fail.
+            let bytes = postcard::to_stdvec(&item).unwrap_or_default();
+            match states.last_mut() {
+                Some(state) if state.is_empty() || state.len() + bytes.len() <= bytes_max => {
+                    state.extend_from_slice(&bytes);
+                }
+                _ => states.push(bytes),
+            }
+        });
+        let (as_of, chain) = (self.position, self.chain());
+        let parts = u32::try_from(states.len()).unwrap_or(u32::MAX);
+        let numbered = (0..parts).zip(states);
+        let part =
+            |(part, state)| CheckpointPart { as_of, chain, part, parts, state: Bytes::from(state) };
+        numbered.map(part).collect()
+    }
+
+    fn for_each_item(&self, mut put: impl FnMut(Item)) {
+        put(Item::Clock { time: self.time });
+        for (owner, standing) in &self.lives.by_owner {
+            put(match standing {
+                Standing::Alive(Living { life, facts, told_at }) => {
+                    Item::Alive { life: *life, facts: facts.clone(), told_at: *told_at }
+                }
+                Standing::Over { number, at } => {
+                    Item::Over { life: Life { owner: *owner, number: *number }, at: *at }
+                }
+            });
+        }
+        for Registration { id, pattern, invoke, created, callees } in self.table.by_id.values() {
+            let (id, pattern) = (*id, pattern.clone());
+            put(Item::Registration { id, pattern, invoke: *invoke, created: *created });
+            callees.iter().for_each(|(place, callee)| put(Item::Callee { place, callee }));
+        }
+        for (pattern, ends) in &self.ends.by_pattern {
+            ends.values().for_each(|end| put(Item::End { pattern: pattern.clone(), end: *end }));
+        }
+    }
+
+    /// The view that was written: with all parts of a checkpoint in their order.
+    ///
+    /// # Errors
+    /// When they are something else. Then an older checkpoint may do.
+    pub fn restore(parts: &[CheckpointPart]) -> Result<Self, CheckpointError> {
+        let first = parts.first().ok_or(CheckpointError::Parts)?;
+        let is_of_it = |(number, part): (usize, &CheckpointPart)| {
+            (part.as_of, part.chain) == (first.as_of, first.chain)
+                && usize::try_from(part.part) == Ok(number)
+                && usize::try_from(part.parts) == Ok(parts.len())
+        };
+        if !parts.iter().enumerate().all(is_of_it) {
+            return Err(CheckpointError::Parts);
+        }
+        let mut restored = Restored::default();
+        for part in parts {
+            let mut rest = &part.state[..];
+            while !rest.is_empty() {
+                let (item, after) = postcard::take_from_bytes(rest)
+                    .map_err(|_malformed| CheckpointError::Malformed(part.part))?;
+                restored.take(item, first.as_of)?;
+                rest = after;
+            }
+        }
+        let view = restored.finish(first)?;
+        view.verify()?;
+        let written = parts.iter().flat_map(|part| &part.state);
+        let again = view.checkpoint();
+        if !written.eq(again.iter().flat_map(|part| &part.state)) {
+            return Err(CheckpointError::Wrong("it is not in its one form"));
+        }
+        Ok(view)
+    }
+}
+
+/// A view in the making. Items that come twice or out of order make no view that is written alike.
+#[derive(Default)]
+struct Restored {
+    time: Option<WallTime>,
+    lives: Lives,
+    table: Table,
+    ends: Ends,
+    places: BTreeSet<Position>,
+    last: Option<RegistrationId>,
+}
+
+const fn sure(is_so: bool, or_else: &'static str) -> Result<(), CheckpointError> {
+    if is_so { Ok(()) } else { Err(CheckpointError::Wrong(or_else)) }
+}
+
+fn is_registrable(pattern: &TopicPattern) -> bool {
+    let TopicPattern { realm, uri, matching } = pattern;
+    (1..=URI_BYTES_MAX).contains(&realm.len())
+        && uri.len() <= URI_BYTES_MAX
+        && *matching != Match::Dotted
+}
+
+impl Restored {
+    fn take(&mut self, item: Item, as_of: Position) -> Result<(), CheckpointError> {
+        if let Item::Clock { time } = item {
+            self.time = Some(time);
+            return Ok(());
+        }
+        let now = self.time.ok_or(CheckpointError::Wrong("it does not begin with its time"))?;
+        let is_kept = |at: WallTime| at <= now && now.millis_since(at) <= KEPT_MS;
+        match item {
+            Item::Clock { .. } => {}
+            Item::Alive { life, facts, told_at } => {
+                sure(facts.wrong().is_none() && told_at <= as_of, "facts of a life")?;
+                self.lives.live(Living { life, facts, told_at });
+            }
+            Item::Over { life, at } => {
+                sure(is_kept(at), "a life that was to be forgotten")?;
+                self.lives.end(life, at);
+            }
+            Item::Registration { id, pattern, invoke, created } => {
+                sure(is_registrable(&pattern) && created <= now, "what is registered")?;
+                sure(self.table.find(&pattern).is_none(), "registered twice")?;
+                let callees = Callees::default();
+                self.table.create(Registration { id, pattern, invoke, created, callees });
+                self.last = Some(id);
+            }
+            Item::Callee { place, callee } => {
+                let id = self.last.ok_or(CheckpointError::Wrong("a callee of nothing"))?;
+                let is_one = (1..=SESSION_MAX).contains(&callee.session);
+                sure(is_one && self.places.insert(place), "who has a place")?;
+                sure(!self.table.is_callee(id, &callee), "a callee that stands twice")?;
+                self.table.join(id, place, callee);
+            }
+            Item::End { pattern, end } => {
+                let is_past = end.at <= as_of && end.registration.0 < end.at.0;
+                sure(is_registrable(&pattern) && is_past && is_kept(end.time), "an end")?;
+                self.ends.keep(pattern, end);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, part: &CheckpointPart) -> Result<Registrations, CheckpointError> {
+        let time = self.time.ok_or(CheckpointError::Wrong("it has no time"))?;
+        let mut view = Registrations {
+            position: part.as_of,
+            time,
+            chain: Chain::new(part.as_of, part.chain),
+            lives: self.lives,
+            table: self.table,
+            ends: self.ends,
+            oldest: None,
+            stopped: None,
+        };
+        view.oldest = view.oldest_over();
+        Ok(view)
+    }
+}
