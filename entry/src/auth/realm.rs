@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vixen_broker::access::{Permission, Permissions, Quotas};
+use vixen_broker::access::{CalleeDisclosure, Permission, Permissions, Quotas};
 use vixen_core::access::Quota;
 use vixen_runtime::config::{
     Access, Credential, RealmConfig, RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
@@ -157,6 +157,11 @@ fn permissions_of(role: &RoleConfig, realm: Quota) -> Permissions {
         matching: permission.matching,
         publish: permission.publish.then_some(permission.disclose_publisher),
         subscribe: permission.subscribe,
+        call: permission.call.then_some(permission.disclose_caller),
+        register: permission.register.then_some(match permission.disclose_callee {
+            true => CalleeDisclosure::Told,
+            false => CalleeDisclosure::Hidden,
+        }),
     });
     Permissions::new(permissions, Quotas { user: role.quota, realm })
 }

@@ -22,7 +22,7 @@ mod uri;
 
 pub use ingress::{Ingress, IngressLimits, Message};
 pub use options::{Lists, PublishOptions, SubscribeOptions};
-pub use permission::{Permission, Permissions};
+pub use permission::{CalleeDisclosure, Permission, Permissions};
 pub use quota::{Cost, Exceeded, Kind, Meters, Publisher, Quotas, Scope};
 pub use refusal::{Act, Refusal};
 pub use topics::TopicText;

@@ -8,8 +8,9 @@ use vixen_core::segment::{Match, TopicPattern};
 use super::pattern::Pattern;
 use super::quota::Quotas;
 
-/// What holds for the topics that match it, unless a more specific one of the role matches them too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What holds for the topics and procedures that match it, unless a more specific one of the role matches
+/// them too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permission {
     /// The topics.
     pub uri: String,
@@ -19,11 +20,24 @@ pub struct Permission {
     pub publish: Option<Disclosure>,
     /// Whether the role may subscribe there.
     pub subscribe: bool,
+    /// Whether the role may call there, and who is then told who it is.
+    pub call: Option<Disclosure>,
+    /// Whether the role may register there, and whether callers are then told who answers.
+    pub register: Option<CalleeDisclosure>,
+}
+
+/// Whether callers are told who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalleeDisclosure {
+    /// They are not.
+    Hidden,
+    /// They are.
+    Told,
 }
 
 /// What a session may do, as of one configuration. Cheap to clone.
 ///
-/// A topic is governed by the most specific permission of the role that matches it: the exact one,
+/// A topic or procedure is governed by the most specific permission of the role that matches it: the exact one,
 /// else the one with the longer start that has no gap (`a.b.*` before `a.*`), else a wildcard
 /// before a prefix, else the wildcard that is filled in further to the left. That one allows or
 /// denies; without any, everything is denied.
@@ -46,6 +60,8 @@ struct Rule {
     pattern: Pattern,
     publish: Option<Disclosure>,
     subscribe: bool,
+    call: Option<Disclosure>,
+    register: Option<CalleeDisclosure>,
 }
 
 impl Permissions {
@@ -59,6 +75,8 @@ impl Permissions {
             pattern: Pattern::new(&permission.uri, permission.matching),
             publish: permission.publish,
             subscribe: permission.subscribe,
+            call: permission.call,
+            register: permission.register,
         });
         let mut rules: Vec<_> = rules.collect();
         rules.sort_by_cached_key(|rule| std::cmp::Reverse(rule.pattern.rank()));
@@ -87,6 +105,36 @@ impl Permissions {
         self.subscribe(&pattern.uri, pattern.matching)
     }
 
+    /// Whether the session may call `procedure`, and who is then told who it is.
+    #[must_use]
+    pub fn call(&self, procedure: &str) -> Option<Disclosure> {
+        match &self.rules {
+            Rules::Open => Some(Disclosure::OnRequest),
+            Rules::Listed(rules) => rules.iter().find(|rule| rule.pattern.matches(procedure))?.call,
+        }
+    }
+
+    /// Whether the session may register the procedures of a pattern, by the rule of
+    /// [`subscribe`](Self::subscribe), and whether callers are then told who answers: not, where they are not for
+    /// a part of it.
+    #[must_use]
+    pub fn register(&self, uri: &str, matching: Match) -> Option<CalleeDisclosure> {
+        let rules = match &self.rules {
+            Rules::Open => return Some(CalleeDisclosure::Told),
+            Rules::Listed(rules) => rules,
+        };
+        let mut disclosure = CalleeDisclosure::Told;
+        let is_allowed = all_of(rules, uri, matching, |rule| match rule.register {
+            Some(CalleeDisclosure::Told) => true,
+            Some(CalleeDisclosure::Hidden) => {
+                disclosure = CalleeDisclosure::Hidden;
+                true
+            }
+            None => false,
+        });
+        is_allowed.then_some(disclosure)
+    }
+
     /// Whether the session may subscribe to the topics of a pattern.
     ///
     /// A pattern is allowed when the most specific permission that covers all of it allows it, and
@@ -94,20 +142,29 @@ impl Permissions {
     /// would be denied topic by topic.
     #[must_use]
     pub fn subscribe(&self, uri: &str, matching: Match) -> bool {
-        let rules = match &self.rules {
-            Rules::Open => return true,
-            Rules::Listed(rules) => rules,
-        };
-        let wanted = Pattern::new(uri, matching);
-        for rule in rules.iter().filter(|rule| rule.pattern.overlaps(&wanted)) {
-            if !rule.subscribe {
-                return false;
-            }
-            if rule.pattern.covers(&wanted) {
-                // What is less specific governs no topic of it.
-                return true;
-            }
+        match &self.rules {
+            Rules::Open => true,
+            Rules::Listed(rules) => all_of(rules, uri, matching, |rule| rule.subscribe),
         }
-        false
     }
+}
+
+/// Whether all that governs a part of a pattern allows it, and all of it is governed.
+fn all_of(
+    rules: &[Rule],
+    uri: &str,
+    matching: Match,
+    mut is_allowed: impl FnMut(&Rule) -> bool,
+) -> bool {
+    let wanted = Pattern::new(uri, matching);
+    for rule in rules.iter().filter(|rule| rule.pattern.overlaps(&wanted)) {
+        if !is_allowed(rule) {
+            return false;
+        }
+        if rule.pattern.covers(&wanted) {
+            // What is less specific governs no topic of it.
+            return true;
+        }
+    }
+    false
 }

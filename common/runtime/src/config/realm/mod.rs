@@ -60,8 +60,8 @@ pub struct RoleConfig {
     pub quota: Quota,
 }
 
-/// One `[[realm.role.permission]]` table: what holds for the topics that match it, unless a more
-/// specific permission of the role matches them too.
+/// One `[[realm.role.permission]]` table: what holds for the topics and procedures that match it, unless a
+/// more specific permission of the role matches them too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermissionConfig {
     /// `uri`: the pattern, already without stars. Required.
@@ -75,6 +75,14 @@ pub struct PermissionConfig {
     pub subscribe: bool,
     /// `disclose-publisher`: whether subscribers are told who published. Default `on-request`.
     pub disclose_publisher: Disclosure,
+    /// `call`: whether the role may call there. Default `false`.
+    pub call: bool,
+    /// `register`: whether the role may register there. Default `false`.
+    pub register: bool,
+    /// `disclose-caller`: whether callees are told who calls. Default `never`.
+    pub disclose_caller: Disclosure,
+    /// `disclose-callee`: whether callers are told who answers. Default `true`.
+    pub disclose_callee: bool,
 }
 
 /// One `[[realm.user]]` table.

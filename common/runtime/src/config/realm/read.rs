@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use vixen_core::access::Disclosure;
 
 use super::super::error::ConfigError;
 use super::super::load::beside;
@@ -20,8 +21,17 @@ use super::{
 
 pub(in super::super) const REALM_KEYS: &[&str] = &["name", "role", "user", "anonymous", "quota"];
 pub(in super::super) const ROLE_KEYS: &[&str] = &["name", "permission", "quota"];
-pub(in super::super) const PERMISSION_KEYS: &[&str] =
-    &["uri", "match", "publish", "subscribe", "disclose-publisher"];
+pub(in super::super) const PERMISSION_KEYS: &[&str] = &[
+    "uri",
+    "match",
+    "publish",
+    "subscribe",
+    "disclose-publisher",
+    "call",
+    "register",
+    "disclose-caller",
+    "disclose-callee",
+];
 pub(in super::super) const USER_KEYS: &[&str] =
     &["authid", "role", "ticket", "ticket-file", "wampcra", "scram", "cryptosign"];
 pub(in super::super) const WAMPCRA_KEYS: &[&str] =
@@ -111,14 +121,48 @@ fn permission(
         .map_err(|(problem, fix)| source.refuse(table.place("uri"), problem, fix))?;
     let mut flag = |key| Ok(table.optional(key)?.is_some_and(|Flag(flag)| flag));
     let (publish, subscribe) = (flag("publish")?, flag("subscribe")?);
-    let disclose = table.optional("disclose-publisher")?;
-    if disclose.is_some() && !publish {
-        let key = table.place("disclose-publisher");
-        let problem = "stands where nothing may be published";
-        return Err(source.refuse(key, problem, "add publish = true, or remove it"));
+    let (call, register) = (flag("call")?, flag("register")?);
+    let publisher = table.optional("disclose-publisher")?;
+    let caller = table.optional("disclose-caller")?;
+    let callee = table.optional("disclose-callee")?.map(|Flag(flag)| flag);
+    for (key, is_set, of, problem, fix) in [
+        (
+            "disclose-publisher",
+            publisher.is_some(),
+            publish,
+            "stands where nothing may be published",
+            "add publish = true, or remove it",
+        ),
+        (
+            "disclose-caller",
+            caller.is_some(),
+            call,
+            "stands where nothing may be called",
+            "add call = true, or remove it",
+        ),
+        (
+            "disclose-callee",
+            callee.is_some(),
+            register,
+            "stands where nothing may be registered",
+            "add register = true, or remove it",
+        ),
+    ] {
+        if is_set && !of {
+            return Err(source.refuse(table.place(key), problem, fix));
+        }
     }
-    let disclose_publisher = disclose.unwrap_or_default();
-    Ok(PermissionConfig { uri, matching, publish, subscribe, disclose_publisher })
+    Ok(PermissionConfig {
+        uri,
+        matching,
+        publish,
+        subscribe,
+        disclose_publisher: publisher.unwrap_or_default(),
+        call,
+        register,
+        disclose_caller: caller.unwrap_or(Disclosure::Never),
+        disclose_callee: callee.unwrap_or(true),
+    })
 }
 
 fn user(source: Source<'_>, mut table: TableReader<'_>) -> Result<UserConfig, ConfigError> {

@@ -40,6 +40,10 @@ disclose-publisher = "always"
 uri = "plant..secret"
 match = "wildcard"
 subscribe = true
+call = true
+register = true
+disclose-caller = "always"
+disclose-callee = false
 
 [[realm.role]]
 name = "guest"
@@ -113,9 +117,26 @@ fn realms_are_read_with_defaults_for_what_they_leave_out() {
     assert_eq!((two.name.as_str(), two.users.len()), ("realm2", 0));
     let permission = |uri: &str, matching, publish, subscribe, disclose_publisher| {
         let uri = uri.to_owned();
-        PermissionConfig { uri, matching, publish, subscribe, disclose_publisher }
+        PermissionConfig {
+            uri,
+            matching,
+            publish,
+            subscribe,
+            disclose_publisher,
+            call: false,
+            register: false,
+            disclose_caller: Disclosure::Never,
+            disclose_callee: true,
+        }
     };
     let secret = permission("plant..secret", Match::Wildcard, false, true, Disclosure::OnRequest);
+    let secret = PermissionConfig {
+        call: true,
+        register: true,
+        disclose_caller: Disclosure::Always,
+        disclose_callee: false,
+        ..secret
+    };
     let plant = permission("plant.", Match::Prefix, true, false, Disclosure::Always);
     assert_eq!(one.roles[0].permissions, [plant, secret]);
     assert_eq!(one.roles[1].permissions, []);
@@ -156,10 +177,19 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("name = \"guest\"", "name = \"sensor\"", "realm[0].role[1].name: `sensor` is", "of its own"),
     ("name = \"guest\"", "name = \"\"", "realm[0].role[1].name: is empty", "1 to 256 bytes"),
     ("name = \"guest\"", "nam = \"x\"", "realm[0].role[1].nam:", "name, permission"),
-    ("publish = true\ndisclose", "call = true\ndisclose", "permission[0].call:", "uri, match"),
+    ("publish = true\ndisclose", "calls = true\ndisclose", "permission[0].calls:", "uri, match"),
     ("publish = true\ndisclose", "publish = \"yes\"\ndisclose", "cannot use `yes`", "true or"),
     ("publish = true\ndisclose", "disclose", "disclose-publisher: stands", "publish = true"),
-    ("\"always\"", "true", "disclose-publisher: cannot use `true`", "\"on-request\" or"),
+    ("call = true\n", "", "permission[1].disclose-caller: stands", "call = true"),
+    ("register = true\n", "", "permission[1].disclose-callee: stands", "register = true"),
+    ("caller = \"always\"", "caller = 1", "disclose-caller: cannot use `1`", "\"on-request\" or"),
+    ("callee = false", "callee = 1", "disclose-callee: cannot use `1`", "true or"),
+    (
+        "publisher = \"always\"",
+        "publisher = true",
+        "disclose-publisher: cannot use `true`",
+        "\"on-request\" or",
+    ),
     ("uri = \"plant.*\"", "", "realm[0].role[0].permission[0].uri: is missing", "a pattern"),
     ("\"plant.*\"", "\"plant.\"", "permission[0].uri: `plant.` matches no", "or set match"),
     ("\"wildcard\"", "\"regex\"", "permission[1].match: cannot use `regex`", "\"prefix\" or"),

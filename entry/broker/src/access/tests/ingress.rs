@@ -36,6 +36,7 @@ fn permissions() -> Permissions {
         matching: Match::Prefix,
         publish,
         subscribe,
+        ..Permission::default()
     };
     let permissions = [
         below("never.", Some(Disclosure::Never), false),

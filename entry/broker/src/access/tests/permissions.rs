@@ -6,11 +6,11 @@ use vixen_core::access::Disclosure;
 use vixen_core::segment::Match::{self, Exact, Prefix, Wildcard};
 
 use crate::access::pattern::Pattern;
-use crate::access::{Permission, Permissions, Quotas};
+use crate::access::{CalleeDisclosure, Permission, Permissions, Quotas};
 
 fn permission(uri: &str, matching: Match, publish: bool, subscribe: bool) -> Permission {
     let publish = publish.then_some(Disclosure::OnRequest);
-    Permission { uri: uri.to_owned(), matching, publish, subscribe }
+    Permission { uri: uri.to_owned(), matching, publish, subscribe, ..Permission::default() }
 }
 
 fn role(permissions: Vec<Permission>) -> Permissions {
@@ -83,6 +83,43 @@ fn publishing_and_subscribing_are_separate() {
         role(vec![permission("in.", Prefix, true, false), permission("out.", Prefix, false, true)]);
     assert!(permissions.publish("in.x").is_some() && !permissions.subscribe("in.x", Exact));
     assert!(permissions.publish("out.x").is_none() && permissions.subscribe("out.x", Exact));
+}
+
+#[test]
+fn calling_and_registering_are_separate_and_hidden_where_a_part_is() {
+    let of = |uri: &str, call, register| Permission {
+        uri: uri.to_owned(),
+        matching: Prefix,
+        call,
+        register,
+        ..Permission::default()
+    };
+    let (told, hidden) = (Some(CalleeDisclosure::Told), Some(CalleeDisclosure::Hidden));
+    let permissions = role(vec![
+        of("", Some(Disclosure::Never), told),
+        of("a.", Some(Disclosure::Always), hidden),
+        of("b.", None, told),
+        of("c.", Some(Disclosure::OnRequest), None),
+    ]);
+    assert_eq!(permissions.call("x"), Some(Disclosure::Never));
+    assert_eq!(permissions.call("a.x"), Some(Disclosure::Always));
+    assert_eq!(
+        (permissions.call("b.x"), permissions.call("c.x")),
+        (None, Some(Disclosure::OnRequest))
+    );
+    assert_eq!(
+        (permissions.register("x", Exact), permissions.register("a.x", Exact)),
+        (told, hidden)
+    );
+    assert_eq!(permissions.register("c.x", Exact), None);
+    // A part of it is denied, or hidden.
+    assert_eq!(permissions.register("", Prefix), None);
+    assert_eq!(permissions.register(".x", Wildcard), None);
+    assert_eq!(permissions.register("a..x", Wildcard), hidden);
+    let two = role(vec![of("", None, told), of("a.", None, hidden)]);
+    assert_eq!((two.register("", Prefix), two.register("b", Prefix)), (hidden, told));
+    assert_eq!(Permissions::OPEN.call("x"), Some(Disclosure::OnRequest));
+    assert_eq!(Permissions::OPEN.register("", Prefix), told);
 }
 
 #[test]

@@ -272,7 +272,7 @@ fn black_and_whitelists_are_kept() {
 fn events_of_the_router_about_topics_come_only_to_those_who_may_subscribe_them() {
     let permission = |uri: &str, subscribe| {
         let (uri, matching) = (uri.to_owned(), Match::Prefix);
-        Permission { uri, matching, publish: None, subscribe }
+        Permission { uri, matching, subscribe, ..Permission::default() }
     };
     let permissions = [
         permission("t", true),
