@@ -13,11 +13,13 @@ fn the_seeds_get_through_to_the_core() {
         ("wamp_msgpack", "wamp.2.msgpack"),
         ("wamp_cbor", "wamp.2.cbor"),
     ] {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name).join("publish");
-        let publish = std::fs::read(file).expect("a seed");
-        let published = take_frames(subprotocol, &[&hello(subprotocol), &publish]);
-        assert_eq!(published.len(), 1, "{name}");
-        assert!(publish.ends_with(&published[0].1[..]) || name == "wamp_json", "{name}");
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
+        for seed in ["publish", "call", "yield", "error"] {
+            let message = std::fs::read(dir.join(seed)).expect("a seed");
+            let taken = take_frames(subprotocol, &[&hello(subprotocol), &message]);
+            assert_eq!(taken.len(), 1, "{name} {seed}");
+            assert!(message.ends_with(&taken[0].1[..]) || name == "wamp_json", "{name} {seed}");
+        }
     }
 }
 

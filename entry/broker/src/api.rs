@@ -23,6 +23,7 @@ use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
 
 use crate::event::EventBatch;
 use crate::history::RefPoint;
+use calls::CallFeatures;
 
 /// A session id: random, `1..=2^53`, so that every gate can say it (WAMP spec §2.1.2, global scope).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,6 +65,8 @@ pub struct SessionInfo {
     pub origin: Origin,
     /// Whether others hear of its coming and going (WAMP spec *Session Meta API*).
     pub is_announced: bool,
+    /// What it announced of calls.
+    pub calls: CallFeatures,
 }
 
 impl SessionInfo {

@@ -34,7 +34,7 @@ pub(crate) enum RightsLost {
     #[error("the configuration of the realm does not know this session any more")]
     Session,
     /// The role may not do it with that topic any more.
-    #[error("the role of this session may not {0} this topic any more")]
+    #[error("the role of this session may not {0} any more")]
     Topic(Act),
 }
 

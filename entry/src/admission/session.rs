@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use vixen_broker::access::{
-    Act, Ingress, IngressLimits, Message, Permissions, Refusal, SubscribeOptions, TopicText,
+    Act, CallMessage, Ingress, IngressLimits, Message, Permissions, Refusal, RegisterOptions,
+    SubscribeOptions, TopicText,
 };
-use vixen_broker::api::{Publish, SessionId, SessionInfo, Subscribe};
+use vixen_broker::api::calls::{Call, CallFeatures, Register};
+use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, Subscribe};
 use vixen_core::segment::{Match, TopicPattern};
 
 use super::{Admission, Rights, RightsLost, origin_of};
@@ -20,7 +22,8 @@ pub(crate) struct AdmittedSession {
 }
 
 impl AdmittedSession {
-    /// Somebody who has just logged in, at this address; `is_announced` where others are to hear of it.
+    /// Somebody who has just logged in, at this address; `is_announced` where others are to hear of it, `calls`
+    /// what it announced.
     ///
     /// # Errors
     /// The configuration does not know it, just now.
@@ -30,6 +33,7 @@ impl AdmittedSession {
         identity: Identity,
         address: IpAddr,
         is_announced: bool,
+        calls: CallFeatures,
         limits: IngressLimits,
     ) -> Result<Self, RightsLost> {
         let info = Arc::new(SessionInfo {
@@ -41,6 +45,7 @@ impl AdmittedSession {
             authprovider: identity.authprovider,
             origin: origin_of(address),
             is_announced,
+            calls,
         });
         let rights = Rights::new(admission, identity, address)?;
         Ok(Self { ingress: Ingress::new(info, limits), rights })
@@ -83,6 +88,38 @@ impl AdmittedSession {
     /// Why a message that was to be published may not be any more.
     pub(crate) const fn not_any_more() -> Refusal {
         Refusal::NotAuthorized(Act::Publish)
+    }
+
+    /// The call as it is made.
+    ///
+    /// # Errors
+    /// It may not be.
+    pub(crate) fn call(
+        &mut self,
+        message: CallMessage<'_, impl TopicText>,
+    ) -> Result<Call, Refusal> {
+        self.ingress.call(self.rights.permissions(), message)
+    }
+
+    /// What it wants to answer.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(crate) fn register(
+        &self,
+        request: RequestId,
+        procedure: &impl TopicText,
+        options: &RegisterOptions,
+    ) -> Result<Register, Refusal> {
+        self.ingress.register(self.permissions(), request, procedure, options)
+    }
+
+    /// Whether an answer of so many bytes is let in.
+    ///
+    /// # Errors
+    /// It is larger than may be.
+    pub(crate) const fn check_bytes(&self, bytes: usize) -> Result<(), Refusal> {
+        self.ingress.check_bytes(bytes)
     }
 
     /// What it wants to get.

@@ -7,10 +7,14 @@ use vixen_broker::api::PublishError;
 use super::refusal::Refusal;
 
 const PUBLISH_ERRORS: &str = "vixen_entry_publish_errors_total";
+const CALLS: &str = "vixen_entry_calls_total";
+const REGISTRATIONS: &str = "vixen_entry_registrations_total";
 
 /// Gives the metrics their help texts.
 pub(crate) fn describe_request_metrics() {
     describe_counter!(PUBLISH_ERRORS, "Messages refused or not acknowledged");
+    describe_counter!(CALLS, "Calls answered, by what became of them");
+    describe_counter!(REGISTRATIONS, "Requests to register answered, by what became of them");
 }
 
 /// Counts a message that is refused before the broker hears of it.
@@ -24,4 +28,14 @@ pub(crate) fn count_publish_error(error: &PublishError) {
         PublishError::NoQuorum { .. } => "no_quorum",
     };
     counter!(PUBLISH_ERRORS, "reason" => reason).increment(1);
+}
+
+/// Counts a call that was answered.
+pub(crate) fn count_call(outcome: &'static str) {
+    counter!(CALLS, "outcome" => outcome).increment(1);
+}
+
+/// Counts a request to register that was answered.
+pub(crate) fn count_registration(outcome: &'static str) {
+    counter!(REGISTRATIONS, "outcome" => outcome).increment(1);
 }

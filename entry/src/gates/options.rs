@@ -1,5 +1,7 @@
-//! Options as JSON dictionaries: beside the payload of a WAMP PUBLISH or SUBSCRIBE, and in the body of
+//! Options as JSON dictionaries: beside the payload of a WAMP PUBLISH or SUBSCRIBE, of calls, and in the body of
 //! `POST /publish`. Unknown keys are ignored and null counts as absent.
+
+mod calls;
 
 use std::borrow::Cow;
 
@@ -15,6 +17,7 @@ use vixen_core::time::WallTime;
 
 use super::raw::decode_string;
 use super::refusal::OptionError;
+pub(crate) use calls::{call_options, cancel_options, register_options, yield_options};
 
 /// Elements of a black- or whitelist at most.
 const LIST_MAX: usize = 1_000;

@@ -4,6 +4,7 @@
 //! URIs of the WAMP specification where it has one, `vixen.error.…` elsewhere.
 
 use vixen_broker::access;
+use vixen_broker::api::calls::{CallError, RegisterError};
 use vixen_broker::api::{PublishError, SubscribeError};
 use vixen_broker::history::HistoryError;
 
@@ -18,6 +19,7 @@ pub(crate) const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded
 pub(crate) const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
 pub(crate) const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
 pub(crate) const TIMEOUT: &str = "wamp.close.timeout";
+const UNAVAILABLE: &str = "wamp.error.unavailable";
 /// What somebody is told whose input ended for that of all.
 pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
 
@@ -26,6 +28,8 @@ pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
 pub(crate) const fn of_refusal(refusal: access::Refusal) -> &'static str {
     match refusal {
         access::Refusal::InvalidTopic
+        | access::Refusal::InvalidProcedure
+        | access::Refusal::ReservedProcedure
         | access::Refusal::InvalidPattern
         | access::Refusal::TopicTooLong { .. }
         | access::Refusal::ReservedTopic => INVALID_URI,
@@ -66,6 +70,37 @@ pub(crate) const fn of_rights(lost: RightsLost) -> &'static str {
 pub(crate) const fn of_publish(error: &PublishError) -> &'static str {
     match error {
         PublishError::NoQuorum { .. } => "vixen.error.no_quorum",
+    }
+}
+
+/// Of a call that has failed.
+#[must_use]
+pub(crate) fn of_call(error: &CallError) -> &str {
+    match error {
+        CallError::Callee { uri, .. } => uri,
+        CallError::NoSuchProcedure(_) => "wamp.error.no_such_procedure",
+        CallError::NoAvailableCallee { .. } => "wamp.error.no_available_callee",
+        CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
+            "wamp.error.canceled"
+        }
+        CallError::Timeout { .. } => "wamp.error.timeout",
+        CallError::Unavailable(_) => UNAVAILABLE,
+        CallError::MaxConcurrency(_) => "crossbar.error.max_concurrency_reached",
+        CallError::TooMany { .. } => "vixen.error.too_many_calls",
+    }
+}
+
+/// Of a registration that was refused.
+#[must_use]
+pub(crate) const fn of_register(error: &RegisterError) -> &'static str {
+    match error {
+        RegisterError::AlreadyExists(_) => "wamp.error.procedure_already_exists",
+        RegisterError::OtherPolicy(_) => {
+            "wamp.error.procedure_exists_with_different_invocation_policy"
+        }
+        RegisterError::NoSuchRegistration => "wamp.error.no_such_registration",
+        RegisterError::TooMany { .. } => "vixen.error.too_many_registrations",
+        RegisterError::Unavailable(_) => UNAVAILABLE,
     }
 }
 

@@ -21,6 +21,20 @@ use peer::PATIENCE;
 use row::Row;
 use running::{Pair, Running};
 
+/// What is counted, in the order of the table.
+const FAMILIES: [&str; 10] = [
+    "violation ",
+    "publish ",
+    "subscribe ",
+    "call ",
+    "register ",
+    "login ",
+    "ended ",
+    "http ",
+    "malformed",
+    "silent",
+];
+
 const DOCUMENT: &str = "docs/hostile-inputs.md";
 
 const INTRODUCTION: &str = "# Hostile input
@@ -31,8 +45,8 @@ row two sessions that behave still get their messages.
 
 \"Goes on\": the connection, or session, is as good as before. `violation`, `publish`, `subscribe`,
 `login`, `ended`, `http`, `malformed` and `silent` are the counters `vixen_entry_protocol_violations_total`,
-`vixen_entry_publish_errors_total`, `vixen_entry_subscribe_errors_total`, `vixen_entry_login_failures_total`,
-`vixen_entry_sessions_ended_total`, `vixen_entry_http_refusals_total`,
+`vixen_entry_publish_errors_total`, `vixen_entry_subscribe_errors_total`, `vixen_entry_calls_total`,
+`vixen_entry_registrations_total`, `vixen_entry_login_failures_total`, `vixen_entry_sessions_ended_total`, `vixen_entry_http_refusals_total`,
 `vixen_common_malformed_requests_total` and
 `vixen_common_silent_connections_total` with the label that counts it; each rises by one and no other does. A session that goes on says GOODBYE afterwards.
 ";
@@ -101,9 +115,7 @@ async fn counted(
     let now = running.counters().await;
     let mut names = Vec::new();
     // In the order of the row.
-    for family in
-        ["violation ", "publish ", "subscribe ", "login ", "ended ", "http ", "malformed", "silent"]
-    {
+    for family in FAMILIES {
         for (name, count) in now.iter().filter(|(name, _)| name.starts_with(family)) {
             for _one in before.get(name).copied().unwrap_or(0)..*count {
                 names.push(name.clone());

@@ -125,6 +125,16 @@ impl Answer {
         Self::goes_on(text, &[&format!("subscribe {reason}")])
     }
 
+    /// A CALL gets this ERROR.
+    pub(crate) fn uncalled(uri: &str, outcome: &str) -> Self {
+        Self::goes_on(&format!("ERROR {uri}"), &[&format!("call {outcome}")])
+    }
+
+    /// A REGISTER gets this ERROR.
+    pub(crate) fn unregistered(uri: &str, outcome: &str) -> Self {
+        Self::goes_on(&format!("ERROR {uri}"), &[&format!("register {outcome}")])
+    }
+
     /// It is no mistake after all.
     pub(crate) fn taken(text: &str) -> Self {
         Self::goes_on(text, &[])

@@ -12,10 +12,12 @@ use vixen_runtime::config::{Config, Durability, Limits};
 use crate::peer::{PATIENCE, Peer};
 
 /// Counters of what is refused.
-const FAMILIES: [(&str, &str); 8] = [
+const FAMILIES: [(&str, &str); 10] = [
     ("vixen_entry_protocol_violations_total", "violation"),
     ("vixen_entry_publish_errors_total", "publish"),
     ("vixen_entry_subscribe_errors_total", "subscribe"),
+    ("vixen_entry_calls_total", "call"),
+    ("vixen_entry_registrations_total", "register"),
     ("vixen_entry_login_failures_total", "login"),
     ("vixen_entry_sessions_ended_total", "ended"),
     ("vixen_entry_http_refusals_total", "http"),

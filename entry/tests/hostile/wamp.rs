@@ -13,6 +13,8 @@ pub(crate) fn rows() -> Vec<Row> {
         ("Messages", messages()),
         ("PUBLISH", publishes()),
         ("SUBSCRIBE and UNSUBSCRIBE", subscribes()),
+        ("CALL and CANCEL", calls()),
+        ("REGISTER, UNREGISTER, YIELD and ERROR", callees()),
     ] {
         rows.extend(of_group.into_iter().map(|row| Row { group, ..row }));
     }
@@ -37,7 +39,8 @@ fn before_hello() -> Vec<Row> {
         first(r#"[6,{},"wamp.close.normal"]"#, unexpected()),
         first("[2,1,{}]", unexpected()),
         first(r#"[4,"ticket",{}]"#, unexpected()),
-        first("[48,1,{},\"a.b\"]", Answer::violation("no_dealer")),
+        first("[48,1,{},\"a.b\"]", unexpected()),
+        first("[70,1,{}]", unexpected()),
         first("[99]", Answer::violation("unknown_code")),
         first("[]", Answer::violation("not_list")),
         first(r#"[3,{},"wamp.close.normal"]"#, Answer::ends("close 1000", "client_aborted")),
@@ -90,7 +93,6 @@ fn hellos() -> Vec<Row> {
 
 fn messages() -> Vec<Row> {
     let unexpected = || Answer::violation("unexpected");
-    let no_dealer = || Answer::violation("no_dealer");
     let unknown = || Answer::violation("unknown_code");
     let not_list = || Answer::violation("not_list");
     let mut rows = vec![
@@ -101,9 +103,11 @@ fn messages() -> Vec<Row> {
         open("[17,1,1]", unexpected()),
         open("[33,1,1]", unexpected()),
         open("[36,1,1,{}]", unexpected()),
-        open(r#"[48,1,{},"a.b"]"#, no_dealer()),
-        open(r#"[64,1,{},"a.b"]"#, no_dealer()),
-        open("[70,1,{}]", no_dealer()),
+        open("[50,1,{}]", unexpected()),
+        open("[65,1,1]", unexpected()),
+        open("[67,1]", unexpected()),
+        open("[68,1,1,{}]", unexpected()),
+        open("[69,1,{}]", unexpected()),
         open("[0]", unknown()),
         open("[7]", unknown()),
         open("[99,1,{}]", unknown()),
@@ -267,6 +271,131 @@ fn subscribes() -> Vec<Row> {
                 ),
             )
         },
+    ]);
+    rows
+}
+
+fn calls() -> Vec<Row> {
+    let violation = Answer::violation;
+    let invalid =
+        |uri: &str| open(&format!("[48,1,{{}},{uri}]"), Answer::uncalled(INVALID_URI, "refused"));
+    let option = |option: &str| open(&format!(r#"[48,1,{{{option}}},"a.b"]"#), violation("option"));
+    let mode = |mode: &str| open(&format!(r#"[49,1,{{"mode":{mode}}}]"#), violation("option"));
+    vec![
+        open(
+            r#"[48,1,{},"a.b"]"#,
+            Answer::uncalled("wamp.error.no_such_procedure", "no_such_procedure"),
+        ),
+        open(
+            r#"[48,1,{},"wamp.no.such"]"#,
+            Answer::uncalled("wamp.error.no_such_procedure", "no_such_procedure"),
+        ),
+        invalid(r#""a b""#),
+        invalid(r#""a..b""#),
+        invalid(r##""a#b""##),
+        invalid(r#""""#),
+        Row {
+            name: "a procedure of 101 bytes".to_owned(),
+            ..invalid(&format!("\"{}\"", "a".repeat(101)))
+        },
+        Row {
+            name: "a call above `message-bytes-max`".to_owned(),
+            ..open(
+                &format!(r#"[48,1,{{}},"a.b",["{}"]]"#, "x".repeat(65 << 10)),
+                Answer::uncalled("wamp.error.payload_size_exceeded", "refused"),
+            )
+        },
+        option(r#""timeout":-1"#),
+        option(r#""timeout":1.5"#),
+        option(r#""timeout":"1""#),
+        option(r#""timeout":18446744073709551616"#),
+        option(r#""receive_progress":1"#),
+        option(r#""progress":"x""#),
+        option(r#""disclose_me":{}"#),
+        option(r#""rkey":7"#),
+        option(r#""timeout":1,"timeout":2"#),
+        mode(r#""bogus""#),
+        mode("7"),
+        open(r#"[49,1,{"mode":"kill"}]"#, Answer::taken("no answer")),
+        open("[48,1,{}]", violation("arity")),
+        open(r#"[48,1,{},"a.b",[],{},7]"#, violation("arity")),
+        open("[49,1]", violation("arity")),
+        open(r#"[48,0,{},"a.b"]"#, violation("id")),
+        open("[49,-1,{}]", violation("id")),
+        open(r#"[48,1,[],"a.b"]"#, violation("type")),
+        open("[48,1,{},7]", violation("type")),
+        open(r#"[48,1,{},"a.b",null]"#, violation("type")),
+        open(r#"[48,1,{},"a.b",[],null]"#, violation("type")),
+        open("[49,1,null]", violation("type")),
+    ]
+}
+
+fn callees() -> Vec<Row> {
+    let violation = Answer::violation;
+    let invalid = |options: &str, uri: &str| {
+        let json = format!("[64,1,{options},{uri}]");
+        open(&json, Answer::unregistered(INVALID_URI, "refused"))
+    };
+    let option = |option: &str| open(&format!(r#"[64,1,{{{option}}},"a.b"]"#), violation("option"));
+    let mut rows = vec![
+        invalid("{}", r#""a b""#),
+        invalid("{}", r#""a..b""#),
+        invalid("{}", r#""""#),
+        invalid("{}", r#""wamp""#),
+        invalid("{}", r#""wamp.session.get""#),
+        invalid(r#"{"match":"prefix"}"#, r#""wamp.""#),
+        invalid(r#"{"match":"prefix"}"#, r#""a..""#),
+        invalid(r#"{"match":"wildcard"}"#, r##""a.#""##),
+        Row {
+            name: "a procedure of 101 bytes".to_owned(),
+            ..invalid("{}", &format!("\"{}\"", "a".repeat(101)))
+        },
+    ];
+    for bad in [
+        r#""match":"regex""#,
+        r#""match":7"#,
+        r#""invoke":"bogus""#,
+        r#""invoke":1"#,
+        r#""concurrency":0"#,
+        r#""concurrency":-1"#,
+        r#""concurrency":"1""#,
+        r#""concurrency":4294967296"#,
+        r#""force_reregister":1"#,
+        r#""forward_timeout":"x""#,
+        r#""invoke":"first","invoke":"last""#,
+    ] {
+        rows.push(option(bad));
+    }
+    rows.extend([
+        open(r#"[70,1,{"progress":1}]"#, violation("option")),
+        open("[70,4711,{}]", Answer::taken("no answer")),
+        open(r#"[70,4711,{"progress":true},[1],{}]"#, Answer::taken("no answer")),
+        open(r#"[8,68,4711,{},"a.error"]"#, Answer::taken("no answer")),
+        Row {
+            name: "a YIELD above `message-bytes-max`".to_owned(),
+            ..open(
+                &format!(r#"[70,4711,{{}},["{}"]]"#, "x".repeat(65 << 10)),
+                Answer::taken("no answer"),
+            )
+        },
+        open("[64,1,{}]", violation("arity")),
+        open(r#"[64,1,{},"a.b",[]]"#, violation("arity")),
+        open("[66,1]", violation("arity")),
+        open("[70,1]", violation("arity")),
+        open("[70,1,{},[],{},7]", violation("arity")),
+        open("[8,68,1,{}]", violation("arity")),
+        open(r#"[8,68,1,{},"a.b",[],{},7]"#, violation("arity")),
+        open(r#"[8,48,1,{},"a.b"]"#, violation("unexpected")),
+        open(r#"[8,"68",1,{},"a.b"]"#, violation("id")),
+        open(r#"[64,0,{},"a.b"]"#, violation("id")),
+        open("[66,1,0]", violation("id")),
+        open("[70,0,{}]", violation("id")),
+        open(r#"[64,1,{},["a.b"]]"#, violation("type")),
+        open("[70,1,null]", violation("type")),
+        open("[70,1,{},{}]", violation("type")),
+        open("[70,1,{},[],null]", violation("type")),
+        open(r#"[8,68,1,[],"a.b"]"#, violation("type")),
+        open("[8,68,1,{},7]", violation("type")),
     ]);
     rows
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use vixen_broker::api::calls::CallFeatures;
 use vixen_broker::api::{
     AckLevel, Acknowledged, Answer, Origin, Outgoing, Place, Publish, RequestId, SessionId,
     SessionInfo, SubscribeMode,
@@ -220,6 +221,7 @@ impl Cluster {
             authprovider: "static",
             origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
+            calls: CallFeatures::default(),
         };
         self.tell(SessionEvent::Opened { info: Arc::new(info), outbound }).await;
         receiver

@@ -1,9 +1,10 @@
-//! Ingress: where what a session publishes and subscribes is checked.
+//! Ingress: where what a session publishes, subscribes, calls and registers is checked.
 //!
 //! Invariants:
-//! - I1: what it lets pass is a good topic of its session's realm, that the permissions allow, and not larger
-//!   than may be.
-//! - I2: a publisher is named in a message only where the permission that holds for the topic lets it.
+//! - I1: what it lets pass is a good topic of its session's realm, or a good procedure, that the permissions
+//!   allow, and not larger than may be.
+//! - I2: a publisher, caller or callee is named only where the permission that holds for the topic or procedure
+//!   lets it.
 
 use std::sync::Arc;
 
@@ -14,10 +15,11 @@ use vixen_core::segment::{
     Attributes, Content, Match, Publisher, RecordFlags, Topic, TopicPattern,
 };
 
-use super::options::{PublishOptions, SubscribeOptions};
-use super::permission::Permissions;
+use super::options::{CallOptions, PublishOptions, RegisterOptions, SubscribeOptions};
+use super::permission::{CalleeDisclosure, Permissions};
 use super::refusal::{Act, Refusal};
 use super::topics::{TopicCache, TopicText};
+use crate::api::calls::{Call, Payload, Register};
 use crate::api::{Publish, RequestId, SessionInfo, Subscribe};
 
 /// What is let in.
@@ -44,6 +46,19 @@ pub struct Message<'a, T> {
     pub payload: Bytes,
     /// What is asked for.
     pub options: PublishOptions,
+}
+
+/// A call that a client makes.
+#[derive(Clone, Debug)]
+pub struct CallMessage<'a, T> {
+    /// Which request it is.
+    pub request: RequestId,
+    /// What is called, as the client said it.
+    pub procedure: &'a T,
+    /// Its arguments.
+    pub payload: Payload,
+    /// What is asked for.
+    pub options: CallOptions,
 }
 
 /// See the module.
@@ -100,10 +115,7 @@ impl Ingress {
             level: options.level,
             wait: options.wait,
         };
-        let max = self.limits.publish_bytes_max;
-        if publish.message_bytes() > max {
-            return Err(Refusal::TooLarge { max });
-        }
+        self.check_bytes(publish.message_bytes())?;
         self.check(&publish.topic);
         Ok(publish)
     }
@@ -139,6 +151,74 @@ impl Ingress {
         } else {
             Err(Refusal::NotAuthorized(Act::Subscribe))
         }
+    }
+
+    /// The call as it is made.
+    ///
+    /// # Errors
+    /// It may not be.
+    pub fn call(
+        &mut self,
+        permissions: &Permissions,
+        message: CallMessage<'_, impl TopicText>,
+    ) -> Result<Call, Refusal> {
+        let CallMessage { request, procedure, payload, options } = message;
+        let procedure = self.topics.called(procedure)?;
+        let disclosure = permissions.call(&procedure);
+        let disclosure = disclosure.ok_or(Refusal::NotAuthorized(Act::Call))?;
+        let call = Call {
+            request,
+            procedure,
+            payload,
+            takes_progress: options.takes_progress,
+            has_more: options.has_more,
+            timeout_ms: options.timeout_ms,
+            is_disclosed: match disclosure {
+                Disclosure::Never => false,
+                Disclosure::OnRequest => options.disclose_me,
+                Disclosure::Always => true,
+            },
+            routing_key: options.routing_key,
+        };
+        self.check_bytes(call.procedure.len() + call.payload.bytes.len())?;
+        Ok(call)
+    }
+
+    /// What the client wants to answer.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn register(
+        &self,
+        permissions: &Permissions,
+        request: RequestId,
+        procedure: &impl TopicText,
+        options: &RegisterOptions,
+    ) -> Result<Register, Refusal> {
+        let RegisterOptions { matching, invoke, concurrency, is_forced, forwards_timeout } =
+            *options;
+        let procedure = self.topics.registered(procedure, matching)?;
+        let disclosure = permissions.register(&procedure, matching);
+        let disclosure = disclosure.ok_or(Refusal::NotAuthorized(Act::Register))?;
+        Ok(Register {
+            request,
+            procedure,
+            matching,
+            invoke,
+            concurrency,
+            is_forced,
+            is_disclosed: disclosure == CalleeDisclosure::Told,
+            forwards_timeout,
+        })
+    }
+
+    /// Whether a message of so many bytes is let in.
+    ///
+    /// # Errors
+    /// It is larger than may be.
+    pub const fn check_bytes(&self, bytes: usize) -> Result<(), Refusal> {
+        let max = self.limits.publish_bytes_max;
+        if bytes > max { Err(Refusal::TooLarge { max }) } else { Ok(()) }
     }
 
     fn attributes(&self, options: &PublishOptions, is_disclosed: bool) -> Bytes {

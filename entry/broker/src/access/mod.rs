@@ -20,8 +20,8 @@ mod tests;
 mod topics;
 mod uri;
 
-pub use ingress::{Ingress, IngressLimits, Message};
-pub use options::{Lists, PublishOptions, SubscribeOptions};
+pub use ingress::{CallMessage, Ingress, IngressLimits, Message};
+pub use options::{CallOptions, Lists, PublishOptions, RegisterOptions, SubscribeOptions};
 pub use permission::{CalleeDisclosure, Permission, Permissions};
 pub use quota::{Cost, Exceeded, Kind, Meters, Publisher, Quotas, Scope};
 pub use refusal::{Act, Refusal};

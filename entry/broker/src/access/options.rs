@@ -1,7 +1,11 @@
-//! What a client may ask for beside a message or a topic.
+//! What a client may ask for beside a message, a topic or a procedure.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
 
 use vixen_core::segment::{Audience, Eligible, Match};
 
+use crate::api::calls::Invoke;
 use crate::api::{AckLevel, After};
 
 /// What a publisher asks for.
@@ -41,4 +45,34 @@ pub struct SubscribeOptions {
     pub limit: Option<u64>,
     /// Only what is stored.
     pub is_snapshot: bool,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// When the call is given up.
+    pub timeout_ms: Option<NonZeroU64>,
+    /// Progressive results are taken.
+    pub takes_progress: bool,
+    /// More of the call is to come.
+    pub has_more: bool,
+    /// Tell the callee who calls.
+    pub disclose_me: bool,
+    /// Chooses among the callees of a shared registration.
+    pub routing_key: Option<Arc<str>>,
+}
+
+/// What a callee asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegisterOptions {
+    /// How the procedure is compared.
+    pub matching: Match,
+    /// Which callee is called.
+    pub invoke: Invoke,
+    /// How many invocations at once.
+    pub concurrency: Option<NonZeroU32>,
+    /// Who holds it loses it.
+    pub is_forced: bool,
+    /// The callee is told the caller's timeout.
+    pub forwards_timeout: bool,
 }

@@ -2,20 +2,26 @@
 
 use super::quota::Exceeded;
 
-/// What may be done with a topic.
+/// What may be done with a topic or procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     /// To publish to it.
     Publish,
     /// To subscribe to it, or to read what was published.
     Subscribe,
+    /// To call it.
+    Call,
+    /// To register it.
+    Register,
 }
 
 impl std::fmt::Display for Act {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Publish => "publish to",
-            Self::Subscribe => "subscribe",
+            Self::Publish => "publish to this topic",
+            Self::Subscribe => "subscribe this topic",
+            Self::Call => "call this procedure",
+            Self::Register => "register this procedure",
         })
     }
 }
@@ -26,8 +32,16 @@ pub enum Refusal {
     /// The topic is no name by the rule.
     #[error("topic is no URI: components without whitespace or '#', separated by single dots")]
     InvalidTopic,
-    /// The topic is longer than `limits.topic-bytes-max`.
-    #[error("topic has more than {max} bytes, as many as limits.topic-bytes-max allows")]
+    /// The procedure is no name by the rule.
+    #[error("procedure is no URI: components without whitespace or '#', separated by single dots")]
+    InvalidProcedure,
+    /// Procedures under `wamp.` belong to the router.
+    #[error("procedures that start with 'wamp.' are reserved")]
+    ReservedProcedure,
+    /// The topic or procedure is longer than `limits.topic-bytes-max`.
+    #[error(
+        "topic or procedure has more than {max} bytes, as many as limits.topic-bytes-max allows"
+    )]
     TopicTooLong {
         /// The bound.
         max: usize,
@@ -50,7 +64,7 @@ pub enum Refusal {
     #[error(transparent)]
     Quota(#[from] Exceeded),
     /// The role of the session does not allow it.
-    #[error("the role of this session may not {0} this topic")]
+    #[error("the role of this session may not {0}")]
     NotAuthorized(Act),
     /// The role of the session may not say who it is, or must not hide.
     #[error("the role of this session may not disclose itself here")]
@@ -62,9 +76,9 @@ impl Refusal {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::InvalidTopic => "invalid_uri",
+            Self::InvalidTopic | Self::InvalidProcedure => "invalid_uri",
             Self::TopicTooLong { .. } => "topic_too_long",
-            Self::ReservedTopic => "reserved_uri",
+            Self::ReservedTopic | Self::ReservedProcedure => "reserved_uri",
             Self::InvalidPattern => "invalid_pattern",
             Self::TooLarge { .. } => "too_large",
             Self::Quota(_) => "quota_exceeded",

@@ -104,6 +104,42 @@ impl TopicCache {
         if slot.is_reserved { Err(Refusal::ReservedTopic) } else { Ok(slot.topic.clone()) }
     }
 
+    /// The procedure to call.
+    ///
+    /// # Errors
+    /// It is no URI, or too long.
+    pub(super) fn called(&mut self, raw: &impl TopicText) -> Result<Arc<str>, Refusal> {
+        match self.slot(raw) {
+            Ok(slot) => Ok(Arc::clone(&slot.topic.uri)),
+            Err(Refusal::InvalidTopic) => Err(Refusal::InvalidProcedure),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The procedure or pattern to register.
+    ///
+    /// # Errors
+    /// It is no URI by the rule of its matching, too long, or reserved.
+    pub(super) fn registered(
+        &self,
+        raw: &impl TopicText,
+        matching: Match,
+    ) -> Result<Arc<str>, Refusal> {
+        let uri = raw.text().ok_or(Refusal::InvalidProcedure)?;
+        let max = self.topic_bytes_max;
+        if uri.len() > max {
+            return Err(Refusal::TopicTooLong { max });
+        }
+        if !is_pattern(&uri, matching, self.uri_check) {
+            let is_exact = matching == Match::Exact;
+            return Err(if is_exact { Refusal::InvalidProcedure } else { Refusal::InvalidPattern });
+        }
+        if is_reserved(&uri) {
+            return Err(Refusal::ReservedProcedure);
+        }
+        Ok(uri.as_ref().into())
+    }
+
     fn slot(&mut self, uri: &impl TopicText) -> Result<&Slot, Refusal> {
         let raw = uri.raw();
         let index = slot_index(raw);

@@ -122,6 +122,8 @@ pub struct Register {
     pub concurrency: Option<NonZeroU32>,
     /// Who holds it loses it.
     pub is_forced: bool,
+    /// Callers are told who answered.
+    pub is_disclosed: bool,
     /// The callee is told the caller's timeout, and keeps it, if it announced that.
     pub forwards_timeout: bool,
 }
@@ -173,7 +175,10 @@ impl CallWord {
     pub fn counted_bytes(&self) -> usize {
         const BASE: usize = 64;
         match self {
-            Self::Call(call) => call.procedure.len() + call.payload.counted_bytes(),
+            Self::Call(call) => {
+                let key = call.routing_key.as_ref().map_or(0, |key| key.len());
+                call.procedure.len() + key + call.payload.counted_bytes()
+            }
             Self::Yield { payload, .. } => payload.counted_bytes(),
             Self::Fail { error, payload, .. } => error.len() + payload.counted_bytes(),
             Self::Register(register) => BASE + register.procedure.len(),

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use vixen_broker::access::is_realm;
 use vixen_broker::api::SessionId;
+use vixen_broker::api::calls::CallFeatures;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::config::AUTH_NAME_BYTES_MAX;
 
@@ -51,7 +52,8 @@ pub(super) fn identify(
         }
         (Step::Refused(refusal), _) => return Err(problem_of_login(refusal)),
     };
-    AdmittedSession::new(admission, session, identity, address, false, limits)
+    let calls = CallFeatures::default();
+    AdmittedSession::new(admission, session, identity, address, false, calls, limits)
         .map_err(Problem::of_rights)
 }
 

@@ -236,7 +236,12 @@ pub(super) fn problem_of(refusal: Refusal) -> Problem {
         Refusal::Access(Why::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Access(Why::NotAuthorized(_) | Why::DisclosureNotAllowed) => StatusCode::FORBIDDEN,
         Refusal::Access(
-            Why::InvalidTopic | Why::InvalidPattern | Why::TopicTooLong { .. } | Why::ReservedTopic,
+            Why::InvalidTopic
+            | Why::InvalidProcedure
+            | Why::InvalidPattern
+            | Why::TopicTooLong { .. }
+            | Why::ReservedTopic
+            | Why::ReservedProcedure,
         )
         | Refusal::Option(_) => StatusCode::BAD_REQUEST,
     };

@@ -350,7 +350,7 @@ async fn a_violation_ends_its_own_session_only() {
     let mut port = Port::open(SessionLimits::of_tests()).await;
     let (mut good, _good_session, _good_outbound) = port.join().await;
     let (mut bad, bad_session, _outbound) = port.join().await;
-    bad.say("[48,1,{},\"a.b\"]").await;
+    bad.say("[68,1,1,{}]").await;
     let abort = bad.hear().await;
     assert!(abort.starts_with("[3,{\"message\":\"") && abort.ends_with("protocol_violation\"]"));
     assert_eq!(bad.hear_close().await, 1002);

@@ -172,6 +172,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use vixen_broker::api::calls::CallFeatures;
     use vixen_broker::api::{Origin, SessionId};
 
     fn frame(encode: impl FnOnce(&mut BytesMut)) -> String {
@@ -209,6 +210,7 @@ mod tests {
             authprovider: "static",
             origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
+            calls: CallFeatures::default(),
         };
         let text = frame(|out| welcome(out, &info, &"E1".parse().expect("a name"), &Map::new()));
         let parsed: Value = serde_json::from_str(&text).expect("JSON");

@@ -4,6 +4,7 @@ use vixen_core::id::Position;
 
 use super::login;
 use crate::auth;
+use crate::gates::refusal::OptionError;
 use crate::gates::uris::{
     INVALID_URI, KILLED, PAYLOAD_SIZE_EXCEEDED, PROTOCOL_VIOLATION, SYSTEM_SHUTDOWN, TIMEOUT,
     UNFINISHED_INPUT, of_login,
@@ -24,13 +25,14 @@ pub(crate) enum Violation {
     /// The message code is none of WAMP.
     #[error("unknown message code")]
     UnknownCode,
-    /// A message of a role that this router does not have.
-    ///
-    /// The specification calls a message that the receiver's role does not take a protocol error.
-    /// The broker role is all that WELCOME announces, so CALL, REGISTER and the like are answered
-    /// as such, and not by an ERROR that would suggest trying another procedure.
-    #[error("this router is a broker and no dealer: it takes no remote procedure calls")]
-    NoDealer,
+    /// An option of a message of calls has a value that it cannot have.
+    #[error("{message}: {error}")]
+    Option {
+        /// Name of the message.
+        message: &'static str,
+        /// Which one, and what it takes.
+        error: OptionError,
+    },
     /// A known message that a client may not send, or not now.
     #[error("{0} is not expected here")]
     Unexpected(&'static str),
@@ -76,7 +78,7 @@ impl Violation {
             Self::NotEncoded(_) => "not_encoded",
             Self::NotList => "not_list",
             Self::UnknownCode => "unknown_code",
-            Self::NoDealer => "no_dealer",
+            Self::Option { .. } => "option",
             Self::Unexpected(_) => "unexpected",
             Self::Arity(_) => "arity",
             Self::Type { .. } => "type",
@@ -264,7 +266,7 @@ mod tests {
             Violation::NotJson,
             Violation::NotList,
             Violation::UnknownCode,
-            Violation::NoDealer,
+            Violation::Option { message: "CALL", error: OptionError::Invalid("timeout") },
             Violation::Unexpected("HELLO"),
             Violation::Arity("HELLO"),
             Violation::Type { message, element, expected },

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use vixen_broker::api::SessionId;
+use vixen_broker::api::calls::{Call, CallWord};
 use vixen_broker::event::EventBatch;
 use vixen_core::segment::Content;
 use vixen_core::time::WallTime;
@@ -30,7 +31,7 @@ const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#
 /// Has a new session take frames, each as the kind its serializer uses; frames that are not UTF-8
 /// never come to one that uses text, and are left out. The first may be its HELLO.
 ///
-/// Returns the payloads that would be published: they are checked when they come, so that
+/// Returns the payloads that would be published, or go to callees and callers: they are checked when they come, so that
 /// everybody who reads them later can rely on it.
 ///
 /// # Panics
@@ -63,7 +64,16 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
                     let _last = session.farewell(ending);
                     return published;
                 }
-                Action::Open { .. }
+                Action::Call(
+                    CallWord::Call(Call { payload, .. })
+                    | CallWord::Yield { payload, .. }
+                    | CallWord::Fail { payload, .. },
+                ) => published.push((payload.content, payload.bytes)),
+                Action::Call(
+                    CallWord::Cancel { .. } | CallWord::Register(_) | CallWord::Unregister { .. },
+                )
+                | Action::CallRefused { .. }
+                | Action::Open { .. }
                 | Action::PublishRefused { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }

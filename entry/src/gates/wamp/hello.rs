@@ -1,7 +1,10 @@
 //! What the details of a HELLO say of the client. Null counts as absent.
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+use vixen_broker::api::calls::CallFeatures;
 
 use super::error::{Ending, Violation};
 
@@ -10,6 +13,8 @@ use super::error::{Ending, Violation};
 pub(super) struct HelloDetails {
     /// It takes an UNSUBSCRIBED that it has not asked for.
     pub takes_revocation: bool,
+    /// What it announces as a callee.
+    pub calls: CallFeatures,
 }
 
 #[derive(Deserialize)]
@@ -48,14 +53,24 @@ pub(super) fn check_hello_details(raw: &str) -> Result<HelloDetails, Ending> {
     if announced.iter().flatten().any(|role| !is_dict(role.get())) {
         return Err(MALFORMED.into());
     }
-    let takes_revocation = roles.subscriber.is_some_and(has_revocation);
-    Ok(HelloDetails { takes_revocation })
+    let takes_revocation = has(&features_of(roles.subscriber), "subscription_revocation");
+    let callee = features_of(roles.callee);
+    let calls = CallFeatures {
+        is_interruptible: has(&callee, "call_canceling"),
+        keeps_timeouts: has(&callee, "call_timeout"),
+        hears_revocation: has(&callee, "registration_revocation"),
+    };
+    Ok(HelloDetails { takes_revocation, calls })
 }
 
-/// Whether a role announces the feature; what is malformed does not.
-fn has_revocation(role: &RawValue) -> bool {
-    let role: Option<serde_json::Value> = serde_json::from_str(role.get()).ok();
-    role.is_some_and(|role| role["features"]["subscription_revocation"] == true)
+/// What a role announces; nothing, where it is malformed.
+fn features_of(role: Option<&RawValue>) -> Value {
+    let role = role.and_then(|role| serde_json::from_str::<Value>(role.get()).ok());
+    role.map(|mut role| role["features"].take()).unwrap_or_default()
+}
+
+fn has(features: &Value, name: &str) -> bool {
+    features[name] == true
 }
 
 fn is_dict(raw: &str) -> bool {
@@ -86,6 +101,22 @@ mod tests {
         }
         let publisher = r#"{"roles":{"publisher":{"features":{"subscription_revocation":true}}}}"#;
         assert_eq!(check_hello_details(publisher).map(|of| of.takes_revocation), Ok(false));
+    }
+
+    #[test]
+    fn callees_have_the_features_that_they_announce_as_callees() {
+        let features = |role: &str| {
+            let raw = format!(r#"{{"roles":{role}}}"#);
+            check_hello_details(&raw).expect("welcome").calls
+        };
+        let all = r#"{"features":{"call_canceling":true,"call_timeout":true,"registration_revocation":true}}"#;
+        let wanted =
+            CallFeatures { is_interruptible: true, keeps_timeouts: true, hears_revocation: true };
+        assert_eq!(features(&format!(r#"{{"callee":{all}}}"#)), wanted);
+        assert_eq!(features(&format!(r#"{{"caller":{all}}}"#)), CallFeatures::default());
+        let one = features(r#"{"callee":{"features":{"call_canceling":true,"call_timeout":1}}}"#);
+        assert_eq!(one, CallFeatures { is_interruptible: true, ..CallFeatures::default() });
+        assert_eq!(features(r#"{"callee":{"features":7}}"#), CallFeatures::default());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! they fit an array, and parsing allocates nothing for flat arguments.
 
 mod binary;
+mod calls;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use vixen_broker::api::calls::RegistrationId;
 use vixen_broker::api::{RequestId, SubscriptionId};
 use vixen_core::segment::Encoding;
 
@@ -21,10 +23,12 @@ use super::error::Violation;
 use crate::gates::ids::ID_MAX;
 use crate::gates::raw::RawText;
 
-/// PUBLISH with arguments and keyword arguments.
-const ELEMENTS_MAX: usize = 6;
+pub(super) use calls::{RawAnswer, RawCall, RawRequest};
 
-/// A message that a broker takes from a client.
+/// ERROR with arguments and keyword arguments.
+const ELEMENTS_MAX: usize = 7;
+
+/// A message that a router takes from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ClientMessage<'a> {
     /// `[1, Realm, Details]`
@@ -63,6 +67,38 @@ pub(super) enum ClientMessage<'a> {
         /// Router scope.
         subscription: SubscriptionId,
     },
+    /// `[48, Request, Options, Procedure, Arguments?, ArgumentsKw?]`
+    Call(RawCall<'a>),
+    /// `[49, Request, Options]`
+    Cancel(RawRequest<'a>),
+    /// `[64, Request, Options, Procedure]`
+    Register {
+        /// Session scope; JSON object.
+        request: RawRequest<'a>,
+        /// A URI or a pattern.
+        procedure: RawText<'a>,
+    },
+    /// `[66, Request, Registration]`
+    Unregister {
+        /// Session scope.
+        request: RequestId,
+        /// Router scope.
+        registration: RegistrationId,
+    },
+    /// `[70, Request, Options, Arguments?, ArgumentsKw?]`
+    Yield {
+        /// Of which invocation.
+        answer: RawAnswer,
+        /// JSON object.
+        options: Cow<'a, str>,
+    },
+    /// `[8, 68, Request, Details, Error, Arguments?, ArgumentsKw?]`
+    InvocationError {
+        /// Of which invocation.
+        answer: RawAnswer,
+        /// Its URI.
+        error: RawText<'a>,
+    },
 }
 
 /// A PUBLISH.
@@ -91,6 +127,12 @@ impl ClientMessage<'_> {
             Self::Publish(_) => "PUBLISH",
             Self::Subscribe { .. } => "SUBSCRIBE",
             Self::Unsubscribe { .. } => "UNSUBSCRIBE",
+            Self::Call(_) => calls::CALL,
+            Self::Cancel(_) => calls::CANCEL,
+            Self::Register { .. } => calls::REGISTER,
+            Self::Unregister { .. } => calls::UNREGISTER,
+            Self::Yield { .. } => calls::YIELD,
+            Self::InvocationError { .. } => calls::ERROR,
         }
     }
 }
@@ -119,12 +161,18 @@ fn parse_json(frame: &str) -> Result<ClientMessage<'_>, Violation> {
     let Some(number) = number_of(code) else { return Err(Violation::NotList) };
     match number {
         16 => publish(frame, &elements),
+        48 => calls::call(frame, &elements),
+        70 => calls::answer(frame, &elements),
         32 => subscribe(&elements),
         34 => unsubscribe(&elements),
         1 => hello(&elements),
         3 => farewell("ABORT", &elements, ClientMessage::Abort),
         6 => farewell("GOODBYE", &elements, ClientMessage::Goodbye),
         5 => authenticate(&elements),
+        8 => calls::invocation_error(frame, &elements),
+        49 => calls::cancel(&elements),
+        64 => calls::register(&elements),
+        66 => calls::unregister(&elements),
         other => Err(refuse_code(other)),
     }
 }
@@ -140,13 +188,15 @@ fn refuse_code(code: u64) -> Violation {
     match code {
         2 => Violation::Unexpected("WELCOME"),
         4 => Violation::Unexpected("CHALLENGE"),
-        8 => Violation::Unexpected("ERROR"),
         17 => Violation::Unexpected("PUBLISHED"),
         33 => Violation::Unexpected("SUBSCRIBED"),
         35 => Violation::Unexpected("UNSUBSCRIBED"),
         36 => Violation::Unexpected("EVENT"),
-        // CALL, CANCEL, RESULT, REGISTER … YIELD.
-        48..=50 | 64..=70 => Violation::NoDealer,
+        50 => Violation::Unexpected("RESULT"),
+        65 => Violation::Unexpected("REGISTERED"),
+        67 => Violation::Unexpected("UNREGISTERED"),
+        68 => Violation::Unexpected("INVOCATION"),
+        69 => Violation::Unexpected("INTERRUPT"),
         _ => Violation::UnknownCode,
     }
 }
@@ -157,16 +207,7 @@ fn publish<'a>(frame: &str, elements: &Elements<'a>) -> Result<ClientMessage<'a>
     let request = RequestId(elements.id(NAME, 1)?);
     let options = elements.typed(NAME, 2, "Options", JsonType::Dict)?.into();
     let topic = RawText::Json(elements.typed(NAME, 3, "Topic", JsonType::String)?);
-    let mut payload = 0..0;
-    if elements.count > 4 {
-        let args = elements.typed(NAME, 4, "Arguments", JsonType::List)?;
-        let last = if elements.count > 5 {
-            elements.typed(NAME, 5, "ArgumentsKw", JsonType::Dict)?
-        } else {
-            args
-        };
-        payload = offset_in(frame, args)..offset_in(frame, last) + last.len();
-    }
+    let payload = elements.payload(frame, NAME, 4)?;
     let encoding = Encoding::Json;
     Ok(ClientMessage::Publish(RawPublish { request, options, topic, encoding, payload }))
 }
@@ -268,6 +309,25 @@ impl<'a> Elements<'a> {
 
     fn id(&self, name: &'static str, index: usize) -> Result<u64, Violation> {
         self.raw(index).and_then(parse_id).ok_or(Violation::Id(name))
+    }
+
+    /// Where the arguments stand in the frame, of which the first is element `first`.
+    fn payload(
+        &self,
+        frame: &str,
+        name: &'static str,
+        first: usize,
+    ) -> Result<Range<usize>, Violation> {
+        if self.count <= first {
+            return Ok(0..0);
+        }
+        let args = self.typed(name, first, "Arguments", JsonType::List)?;
+        let last = if self.count > first + 1 {
+            self.typed(name, first + 1, "ArgumentsKw", JsonType::Dict)?
+        } else {
+            args
+        };
+        Ok(offset_in(frame, args)..offset_in(frame, last) + last.len())
     }
 
     fn typed(

@@ -15,6 +15,8 @@
 //! - S3: a request that cannot be served is answered by its own ERROR; only a broken protocol ends
 //!   the session.
 
+mod calls;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 use vixen_broker::access::{Message, Permissions, is_realm};
+use vixen_broker::api::calls::CallWord;
 use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, Subscribe, SubscriptionId};
 use vixen_core::name::NodeName;
 use vixen_core::time::WallTime;
@@ -40,6 +43,8 @@ use crate::gates::limits::SessionLimits;
 use crate::gates::options::{publish_options, subscribe_options};
 use crate::gates::raw::RawText;
 use crate::gates::refusal::Refusal;
+use calls::Frame;
+pub(super) use calls::{Kind, unserved};
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;
@@ -90,6 +95,15 @@ pub(super) enum Action {
         /// The ERROR.
         answer: Bytes,
     },
+    /// Something of a caller or callee.
+    Call(CallWord),
+    /// A CALL or REGISTER that the core does not hear of.
+    CallRefused {
+        /// Which of the two.
+        kind: Kind,
+        /// The ERROR.
+        answer: Bytes,
+    },
     /// The session is over: send [`Session::farewell`], and close.
     End(Ending),
 }
@@ -108,7 +122,7 @@ enum State {
 struct Challenged {
     method: Method,
     pending: Pending,
-    takes_revocation: bool,
+    details: HelloDetails,
 }
 
 /// Who is at the other end, and what lets it in.
@@ -223,9 +237,12 @@ impl Session {
                 let parsed = parse(message, encoding);
                 parsed.map_err(Ending::from).and_then(|parsed| self.on_answer(&parsed))
             }
-            State::Open(admitted) => parse(message, encoding)
-                .map_err(Ending::from)
-                .and_then(|parsed| on_request(admitted, now, &mut self.buffer, message, parsed)),
+            State::Open(admitted) => {
+                parse(message, encoding).map_err(Ending::from).and_then(|parsed| {
+                    let frame = Frame { bytes: message, encoding };
+                    on_request(admitted, now, &mut self.buffer, frame, parsed)
+                })
+            }
         };
         Some(taken.unwrap_or_else(Action::End))
     }
@@ -236,16 +253,16 @@ impl Session {
         };
         let realm = realm.decode().filter(|realm| is_realm(realm, &self.limits.ingress()));
         let realm = realm.ok_or(Ending::InvalidRealm)?;
-        let HelloDetails { takes_revocation } = check_hello_details(details)?;
+        let hello = check_hello_details(details)?;
         let details = dict_of(details, "HELLO", "Details")?;
         let request = login::request(&realm, &details, self.id);
         let Remote { address, nonce, admission, .. } = &self.remote;
         match admission.log_in(*address, request, nonce, now) {
-            Step::Welcome(identity) => self.open(identity, takes_revocation),
+            Step::Welcome(identity) => self.open(identity, hello),
             Step::Challenge { method, challenge, pending } => {
                 let extra = login::extra_of(&challenge);
                 encode::challenge(&mut self.buffer, method.as_str(), &extra);
-                let challenged = Challenged { method, pending: *pending, takes_revocation };
+                let challenged = Challenged { method, pending: *pending, details: hello };
                 self.state = State::Challenged(Box::new(challenged));
                 Ok(Action::Challenge(take_text(&mut self.buffer)))
             }
@@ -269,17 +286,19 @@ impl Session {
         else {
             return Err(unexpected(message));
         };
-        let Challenged { method, pending, takes_revocation } = *challenged;
+        let Challenged { method, pending, details } = *challenged;
         let Remote { address, admission, .. } = &self.remote;
         let answer = login::answer(method, &signature, &extra);
         let identity = admission.authenticate(*address, pending, answer);
-        self.open(identity.map_err(Ending::LoginRefused)?, takes_revocation)
+        self.open(identity.map_err(Ending::LoginRefused)?, details)
     }
 
-    fn open(&mut self, identity: Identity, takes_revocation: bool) -> Result<Action, Ending> {
+    fn open(&mut self, identity: Identity, hello: HelloDetails) -> Result<Action, Ending> {
+        let HelloDetails { takes_revocation, calls } = hello;
         let Remote { address, admission, node, .. } = &self.remote;
         let (authextra, limits) = (login::authextra(&identity), self.limits.ingress());
-        let admitted = AdmittedSession::new(admission, self.id, identity, *address, true, limits);
+        let admitted =
+            AdmittedSession::new(admission, self.id, identity, *address, true, calls, limits);
         let admitted = admitted.map_err(|_lost| Ending::RoleGone)?;
         let (info, permissions) = (Arc::clone(admitted.info()), admitted.permissions().clone());
         encode::welcome(&mut self.buffer, &info, node, &authextra);
@@ -338,18 +357,22 @@ impl Session {
     }
 }
 
-/// Takes one message of somebody who was let in, which stands in `frame`.
+/// Takes one message of somebody who was let in, which came as `frame`.
 fn on_request(
     admitted: &mut AdmittedSession,
     now: WallTime,
     buffer: &mut BytesMut,
-    frame: &Bytes,
+    frame: Frame<'_>,
     message: ClientMessage<'_>,
 ) -> Result<Action, Ending> {
     match message {
+        ClientMessage::Call(call) => Ok(calls::call(admitted, buffer, frame, call)?),
+        ClientMessage::Yield { answer, options } => {
+            Ok(calls::result(admitted, frame, answer, &options)?)
+        }
         ClientMessage::Publish(publish) => {
             let request = publish.request;
-            Ok(match publish_of(admitted, frame, publish) {
+            Ok(match publish_of(admitted, frame.bytes, publish) {
                 Ok(publish) => Action::Publish(publish),
                 Err((refusal, is_wanted)) => {
                     let answer = is_wanted.then(|| refused(buffer, PUBLISH, request, refusal));
@@ -368,6 +391,16 @@ fn on_request(
         }
         ClientMessage::Unsubscribe { request, subscription } => {
             Ok(Action::Unsubscribe { request, subscription })
+        }
+        ClientMessage::InvocationError { answer, error } => {
+            Ok(calls::error(admitted, frame, answer, &error)?)
+        }
+        ClientMessage::Cancel(cancel) => Ok(calls::cancel(&cancel)?),
+        ClientMessage::Register { request, procedure } => {
+            Ok(calls::register(admitted, buffer, &request, &procedure)?)
+        }
+        ClientMessage::Unregister { request, registration } => {
+            Ok(Action::Call(CallWord::Unregister { request, registration }))
         }
         ClientMessage::Goodbye => Err(Ending::Goodbye),
         ClientMessage::Abort => Err(Ending::ClientAborted),

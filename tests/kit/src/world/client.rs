@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use vixen_broker::access::Permissions;
+use vixen_broker::api::calls::CallFeatures;
 use vixen_broker::api::{
     AckLevel, Acknowledged, Answer, Origin, Outgoing, Publish, QueueRoom, RequestId, Sent,
     SessionId, SessionInfo, Subscribe, SubscriptionId,
@@ -321,6 +322,7 @@ fn info_of(session: SessionId) -> SessionInfo {
         authprovider: "static",
         origin: Origin { client: IpAddr::from([10, 0, 0, 1]), site: None },
         is_announced: false,
+        calls: CallFeatures::default(),
     }
 }
 

@@ -8,9 +8,10 @@ use vixen_core::access::{Disclosure, UriCheck};
 use vixen_core::segment::{Attributes, Encoding, Match};
 
 use crate::access::{
-    Act, Ingress, IngressLimits, Message, Permission, Permissions, PublishOptions, Quotas, Refusal,
-    SubscribeOptions,
+    Act, CallMessage, CallOptions, CalleeDisclosure, Ingress, IngressLimits, Message, Permission,
+    Permissions, PublishOptions, Quotas, Refusal, RegisterOptions, SubscribeOptions,
 };
+use crate::api::calls::{CallFeatures, Payload};
 use crate::api::{Origin, RequestId, SessionId, SessionInfo};
 
 fn ingress() -> Ingress {
@@ -23,6 +24,7 @@ fn ingress() -> Ingress {
         authprovider: "static",
         origin: Origin { client: [127, 0, 0, 1].into(), site: None },
         is_announced: true,
+        calls: CallFeatures::default(),
     };
     let uri_check = UriCheck::Loose;
     let limits = IngressLimits { topic_bytes_max: 10, publish_bytes_max: 32, uri_check };
@@ -114,4 +116,78 @@ fn a_pattern_is_of_the_sessions_realm_and_permitted_as_a_whole() {
     assert_eq!(of("read.#", Match::Exact), Err(Refusal::NotAuthorized(Act::Subscribe)));
     assert_eq!(of("", Match::Prefix), Err(Refusal::NotAuthorized(Act::Subscribe)));
     assert_eq!(of("read..", Match::Prefix), Err(Refusal::InvalidPattern));
+}
+
+fn call_of<'a>(procedure: &'a &'a str, disclose_me: bool) -> CallMessage<'a, &'a str> {
+    let payload = Payload { content: Encoding::Json.into(), bytes: Bytes::from_static(b"[]") };
+    let options = CallOptions { disclose_me, ..CallOptions::default() };
+    CallMessage { request: RequestId(9), procedure, payload, options }
+}
+
+/// May call below `never.`, `asked.` and `always.`, and register below `open.` and `hidden.`.
+fn permissions_of_calls() -> Permissions {
+    let below = |uri: &str, call, register| Permission {
+        uri: uri.to_owned(),
+        matching: Match::Prefix,
+        call,
+        register,
+        ..Permission::default()
+    };
+    let permissions = [
+        below("never.", Some(Disclosure::Never), None),
+        below("asked.", Some(Disclosure::OnRequest), None),
+        below("always.", Some(Disclosure::Always), None),
+        below("open.", None, Some(CalleeDisclosure::Told)),
+        below("hidden.", None, Some(CalleeDisclosure::Hidden)),
+    ];
+    Permissions::new(permissions, Quotas::UNLIMITED)
+}
+
+#[test]
+fn a_caller_is_named_where_the_permission_that_holds_lets_it() {
+    let table = [
+        ("never.x", true, Ok(false)),
+        ("asked.x", false, Ok(false)),
+        ("asked.x", true, Ok(true)),
+        ("always.x", false, Ok(true)),
+        ("open.x", false, Err(Refusal::NotAuthorized(Act::Call))),
+        ("wamp.x", false, Err(Refusal::NotAuthorized(Act::Call))),
+        ("a b", false, Err(Refusal::InvalidProcedure)),
+        ("", false, Err(Refusal::InvalidProcedure)),
+        ("asked.long.", false, Err(Refusal::TopicTooLong { max: 10 })),
+    ];
+    for (procedure, disclose_me, wanted) in table {
+        let called = ingress().call(&permissions_of_calls(), call_of(&procedure, disclose_me));
+        assert_eq!(called.map(|call| call.is_disclosed), wanted, "{procedure}");
+    }
+}
+
+#[test]
+fn a_registration_is_permitted_as_a_whole_and_never_below_wamp() {
+    let of = |procedure: &'static str, matching, permissions: &Permissions| {
+        let options = RegisterOptions { matching, ..RegisterOptions::default() };
+        let registered = ingress().register(permissions, RequestId(9), &procedure, &options);
+        registered.map(|register| (register.procedure.to_string(), register.is_disclosed))
+    };
+    let permissions = permissions_of_calls();
+    let denied = Err(Refusal::NotAuthorized(Act::Register));
+    let table = [
+        ("open.x", Match::Exact, Ok(("open.x".to_owned(), true))),
+        ("open.", Match::Prefix, Ok(("open.".to_owned(), true))),
+        ("hidden..x", Match::Wildcard, Ok(("hidden..x".to_owned(), false))),
+        ("ope", Match::Prefix, denied.clone()),
+        ("..x", Match::Wildcard, denied.clone()),
+        ("asked.x", Match::Exact, denied),
+        ("open..", Match::Prefix, Err(Refusal::InvalidPattern)),
+        ("open..x", Match::Exact, Err(Refusal::InvalidProcedure)),
+    ];
+    for (procedure, matching, wanted) in table {
+        assert_eq!(of(procedure, matching, &permissions), wanted, "{procedure}");
+    }
+    for (procedure, matching) in
+        [("wamp", Match::Exact), ("wamp.x", Match::Exact), ("wamp.", Match::Prefix)]
+    {
+        let reserved = Err(Refusal::ReservedProcedure);
+        assert_eq!(of(procedure, matching, &Permissions::OPEN), reserved, "{procedure}");
+    }
 }

@@ -8,6 +8,7 @@ use vixen_core::id::PermanentId;
 
 use super::*;
 use crate::access::Permissions;
+use crate::api::calls::CallFeatures;
 use crate::api::{Outgoing, QueueRoom, RequestId, RequestKind, Sent, SessionId, SessionInfo};
 use crate::client::{self, Ask, EndReason, RequestError, Told};
 use crate::delivery::Input;
@@ -306,6 +307,7 @@ fn info_of(session: SessionId) -> Arc<SessionInfo> {
         authprovider: "static",
         origin: address_of(0),
         is_announced: true,
+        calls: CallFeatures::default(),
     })
 }
 

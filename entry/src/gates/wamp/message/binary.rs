@@ -1,15 +1,18 @@
 //! Messages of a client as MessagePack or CBOR: the same as JSON, element by element.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::BytesMut;
 
+use vixen_broker::api::calls::{InvocationId, RegistrationId};
 use vixen_broker::api::{RequestId, SubscriptionId};
 use vixen_core::payload::scan::{Elements, Kind, ScanError};
 use vixen_core::payload::transcode_value;
 use vixen_core::segment::Encoding;
 
-use super::{ClientMessage, RawPublish, refuse_code};
+use super::calls::{CALL, CANCEL, ERROR, INVOCATION, REGISTER, UNREGISTER, YIELD};
+use super::{ClientMessage, RawAnswer, RawCall, RawPublish, RawRequest, refuse_code};
 use crate::gates::ids::ID_MAX;
 use crate::gates::raw::RawText;
 use crate::gates::wamp::error::Violation;
@@ -27,6 +30,8 @@ pub(super) fn parse(frame: &[u8], encoding: Encoding) -> Result<ClientMessage<'_
     // One that is negative or too large is none of the codes.
     match message.elements.as_u64(0).unwrap_or(u64::MAX) {
         16 => message.publish(),
+        48 => message.call(),
+        70 => message.answer(),
         32 => {
             const NAME: &str = "SUBSCRIBE";
             message.check_count(NAME, 4, 4)?;
@@ -58,6 +63,24 @@ pub(super) fn parse(frame: &[u8], encoding: Encoding) -> Result<ClientMessage<'_
         }
         3 => message.farewell("ABORT", ClientMessage::Abort),
         6 => message.farewell("GOODBYE", ClientMessage::Goodbye),
+        8 => message.invocation_error(),
+        49 => {
+            message.check_count(CANCEL, 3, 3)?;
+            Ok(ClientMessage::Cancel(message.request(CANCEL)?))
+        }
+        64 => {
+            message.check_count(REGISTER, 4, 4)?;
+            let request = message.request(REGISTER)?;
+            let procedure = message.text(REGISTER, 3, "Procedure")?;
+            Ok(ClientMessage::Register { request, procedure })
+        }
+        66 => {
+            message.check_count(UNREGISTER, 3, 3)?;
+            Ok(ClientMessage::Unregister {
+                request: RequestId(message.id(UNREGISTER, 1)?),
+                registration: RegistrationId(message.id(UNREGISTER, 2)?),
+            })
+        }
         other => Err(refuse_code(other)),
     }
 }
@@ -75,18 +98,57 @@ impl<'a> Message<'a> {
         let request = RequestId(self.id(NAME, 1)?);
         let options = self.dict(NAME, 2, "Options")?;
         let topic = self.text(NAME, 3, "Topic")?;
+        let payload = self.payload(NAME, 4)?;
+        let encoding = self.encoding;
+        Ok(ClientMessage::Publish(RawPublish { request, options, topic, encoding, payload }))
+    }
+
+    fn call(&self) -> Result<ClientMessage<'a>, Violation> {
+        self.check_count(CALL, 4, 6)?;
+        let request = self.request(CALL)?;
+        let procedure = self.text(CALL, 3, "Procedure")?;
+        let payload = self.payload(CALL, 4)?;
+        Ok(ClientMessage::Call(RawCall { request, procedure, payload }))
+    }
+
+    fn answer(&self) -> Result<ClientMessage<'a>, Violation> {
+        self.check_count(YIELD, 3, 5)?;
+        let invocation = InvocationId(self.id(YIELD, 1)?);
+        let options = self.dict(YIELD, 2, "Options")?;
+        let answer = RawAnswer { invocation, payload: self.payload(YIELD, 3)? };
+        Ok(ClientMessage::Yield { answer, options })
+    }
+
+    fn invocation_error(&self) -> Result<ClientMessage<'a>, Violation> {
+        self.check_count(ERROR, 5, 7)?;
+        if self.id(ERROR, 1)? != INVOCATION {
+            return Err(Violation::Unexpected(ERROR));
+        }
+        let invocation = InvocationId(self.id(ERROR, 2)?);
+        self.check_kind(ERROR, 3, "Details", Kind::Map)?;
+        let error = self.text(ERROR, 4, "Error")?;
+        let answer = RawAnswer { invocation, payload: self.payload(ERROR, 5)? };
+        Ok(ClientMessage::InvocationError { answer, error })
+    }
+
+    fn request(&self, name: &'static str) -> Result<RawRequest<'a>, Violation> {
+        let request = RequestId(self.id(name, 1)?);
+        Ok(RawRequest { request, options: self.dict(name, 2, "Options")? })
+    }
+
+    /// Where the arguments stand in the frame, of which the first is element `first`.
+    fn payload(&self, name: &'static str, first: usize) -> Result<Range<usize>, Violation> {
         let mut payload = 0..0;
-        for (index, element, kind) in [(4, "Arguments", Kind::List), (5, "ArgumentsKw", Kind::Map)]
-        {
+        let elements = [(first, "Arguments", Kind::List), (first + 1, "ArgumentsKw", Kind::Map)];
+        for (index, element, kind) in elements {
             if index >= self.elements.count() {
                 break;
             }
-            self.check_kind(NAME, index, element, kind)?;
+            self.check_kind(name, index, element, kind)?;
             let range = self.elements.range(index).unwrap_or_default();
             payload = if payload.is_empty() { range } else { payload.start..range.end };
         }
-        let encoding = self.encoding;
-        Ok(ClientMessage::Publish(RawPublish { request, options, topic, encoding, payload }))
+        Ok(payload)
     }
 
     fn farewell(
@@ -182,11 +244,7 @@ mod tests {
                 format!("{} {extra}", uri(signature))
             }
             Ok(ClientMessage::Publish(publish)) => {
-                let mut json = BytesMut::new();
-                let payload = &frame[publish.payload];
-                vixen_core::payload::transcode(payload, encoding, Encoding::Json, &mut json)
-                    .expect("a payload");
-                let payload = String::from_utf8(json.to_vec()).expect("text");
+                let payload = as_json(&frame[publish.payload], encoding);
                 format!(
                     "{} {} {} {payload}",
                     publish.request.0,
@@ -197,8 +255,31 @@ mod tests {
             Ok(ClientMessage::Subscribe { request, options, topic }) => {
                 format!("{} {options} {}", request.0, uri(topic))
             }
+            Ok(ClientMessage::Call(call)) => {
+                let RawRequest { request, options } = call.request;
+                let payload = as_json(&frame[call.payload], encoding);
+                format!("call {} {options} {} {payload}", request.0, uri(call.procedure))
+            }
+            Ok(ClientMessage::Register { request, procedure }) => {
+                format!("register {} {} {}", request.request.0, request.options, uri(procedure))
+            }
+            Ok(ClientMessage::Yield { answer, options }) => {
+                let payload = as_json(&frame[answer.payload], encoding);
+                format!("yield {} {options} {payload}", answer.invocation.0)
+            }
+            Ok(ClientMessage::InvocationError { answer, error }) => {
+                let payload = as_json(&frame[answer.payload], encoding);
+                format!("error {} {} {payload}", answer.invocation.0, uri(error))
+            }
             Ok(other) => format!("{other:?}"),
         }
+    }
+
+    fn as_json(payload: &[u8], encoding: Encoding) -> String {
+        let mut json = BytesMut::new();
+        vixen_core::payload::transcode(payload, encoding, Encoding::Json, &mut json)
+            .expect("a payload");
+        String::from_utf8(json.to_vec()).expect("text")
     }
 
     #[test]
@@ -213,13 +294,45 @@ mod tests {
             r#"[16,9007199254740992,{},"a.b",[],{"k":{"l":[]}}]"#,
             r#"[32,2,{"match":"prefix"},"a."]"#,
             "[34,3,4]",
+            r#"[48,1,{},"a.b"]"#,
+            r#"[48,1,{"timeout":7,"rkey":"k"},"a.b",[1],{"k":[null]}]"#,
+            r#"[49,1,{"mode":"kill"}]"#,
+            r#"[64,1,{"match":"prefix","concurrency":2},"a."]"#,
+            "[66,1,9007199254740992]",
+            "[70,1,{}]",
+            r#"[70,1,{"progress":true},["x"],{}]"#,
+            r#"[8,68,1,{},"a.b"]"#,
+            r#"[8,68,1,{"x":1},"a.b",[1],{"k":2}]"#,
+            r#"[48,1,{}]"#,
+            r#"[48,1,{},"a.b",[],{},7]"#,
+            r#"[48,1,{},7]"#,
+            r#"[48,1,{},"a.b",null]"#,
+            r#"[48,1,{},"a.b",[],null]"#,
+            r#"[49,1]"#,
+            r#"[49,1,{},7]"#,
+            r#"[49,1,[]]"#,
+            r#"[64,1,{}]"#,
+            r#"[64,1,{},"a.b",[]]"#,
+            "[66,1]",
+            "[66,1,0]",
+            "[70,1]",
+            "[70,0,{}]",
+            "[70,1,{},{}]",
+            r#"[70,1,{},[],{},7]"#,
+            r#"[8,68,1,{}]"#,
+            r#"[8,68,1,[],"a.b"]"#,
+            r#"[8,68,1,{},7]"#,
+            r#"[8,"68",1,{},"a.b"]"#,
+            r#"[8,48,1,{},"a.b"]"#,
+            r#"[8,68,1,{},"a.b",{}]"#,
+            r#"[8,68,1,{},"a.b",[],{},7]"#,
             "[]",
             "{}",
             "7",
             "null",
             r#"["16",1,{},"a.b"]"#,
             "[99]",
-            "[48,1,{}]",
+            "[68,1,{}]",
             "[36,1]",
             r#"[16,0,{},"a.b"]"#,
             r#"[16,9007199254740993,{},"a.b"]"#,

@@ -6,6 +6,8 @@ use vixen_runtime::config::Goodbye;
 
 use super::*;
 
+mod calls;
+
 /// 2026-11-21T10:00:00Z.
 const NOW: WallTime = WallTime(1_795_255_200_000);
 const JSON: Serializer = Serializer { encoding: Encoding::Json, is_batched: false };
@@ -91,7 +93,8 @@ fn in_words(action: &Action) -> String {
             format!("dropped {}", refusal.label())
         }
         Action::PublishRefused { answer: Some(answer), .. }
-        | Action::SubscribeRefused { answer, .. } => {
+        | Action::SubscribeRefused { answer, .. }
+        | Action::CallRefused { answer, .. } => {
             let answer = text(answer);
             let end = answer.find(",[").expect("an ERROR with arguments");
             answer[..end].to_owned()
@@ -105,6 +108,7 @@ fn in_words(action: &Action) -> String {
         Action::Unsubscribe { request, subscription } => {
             format!("unsubscribe {} {}", request.0, subscription.0)
         }
+        Action::Call(word) => calls::in_words(word),
         Action::End(Ending::Violation(violation)) => {
             format!("violation {}", violation.label())
         }
@@ -228,13 +232,15 @@ fn hostile_frames_get_the_answer_of_the_specification() {
         (HELLO, "violation unexpected"),
         ("[2,1,{}]", "violation unexpected"),
         ("[4,\"ticket\",{}]", "violation unexpected"),
-        ("[8,68,1,{},\"a.b\"]", "violation unexpected"),
+        ("[8,48,1,{},\"a.b\"]", "violation unexpected"),
         ("[17,1,1]", "violation unexpected"),
         ("[33,1,1]", "violation unexpected"),
         ("[36,1,1,{}]", "violation unexpected"),
-        ("[48,1,{},\"a.b\"]", "violation no_dealer"),
-        ("[64,1,{},\"a.b\"]", "violation no_dealer"),
-        ("[70,1,{}]", "violation no_dealer"),
+        ("[50,1,{}]", "violation unexpected"),
+        ("[65,1,1]", "violation unexpected"),
+        ("[67,1]", "violation unexpected"),
+        ("[68,1,1,{}]", "violation unexpected"),
+        ("[69,1,{}]", "violation unexpected"),
         // Wrong numbers of elements.
         ("[16]", "violation arity"),
         ("[16,1,{}]", "violation arity"),

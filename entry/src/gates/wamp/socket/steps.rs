@@ -1,18 +1,20 @@
 //! What a client's frames ask for, as steps; and what it is told, as frames.
 
+use bytes::BytesMut;
 use tokio::time::Instant;
 
 use vixen_broker::access::Permissions;
+use vixen_broker::api::calls::CallWord;
 use vixen_broker::client::Effects;
 use vixen_broker::history::HistoryError;
 
 use super::{Connection, Own};
 use crate::admission::AdmittedSession;
-use crate::gates::metrics::count_refusal;
+use crate::gates::metrics::{count_call, count_refusal, count_registration};
 use crate::gates::refusal::Refusal;
 use crate::gates::wamp::error::Ending;
 use crate::gates::wamp::metrics::count_subscribe_error;
-use crate::gates::wamp::session::Action;
+use crate::gates::wamp::session::{Action, Kind, unserved};
 
 impl Connection {
     /// Turns what the session wants into steps.
@@ -43,6 +45,23 @@ impl Connection {
             }
             Action::SubscribeRefused { refusal, answer } => {
                 count_subscribe_error(refusal.uri());
+                self.driver.gate(Own::Write(answer));
+            }
+            Action::Call(word) => {
+                match &word {
+                    CallWord::Call(_) => count_call("no_such_procedure"),
+                    CallWord::Register(_) => count_registration("unavailable"),
+                    _waits_for_nothing => {}
+                }
+                if let Some(answer) = unserved(&mut BytesMut::new(), &word) {
+                    self.driver.gate(Own::Write(answer));
+                }
+            }
+            Action::CallRefused { kind, answer } => {
+                match kind {
+                    Kind::Call => count_call("refused"),
+                    Kind::Register => count_registration("refused"),
+                }
                 self.driver.gate(Own::Write(answer));
             }
             Action::End(ending) => self.take_end(ending),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use vixen_broker::access::{Permission, Permissions, Quotas};
+use vixen_broker::api::calls::CallFeatures;
 use vixen_broker::api::{
     After, JoinId, Origin, Outgoing, Place, PublishError, SessionId, SessionInfo, Subscribe,
     SubscribeError, SubscriptionId,
@@ -48,6 +49,7 @@ impl Bench {
             authprovider: "static",
             origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
+            calls: CallFeatures::default(),
         };
         let mut encoder = Encoder::default();
         encoder.on_opened(takes_revocation);

@@ -1,0 +1,159 @@
+//! What callers and callees say, as words for the broker.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use serde_json::json;
+
+use vixen_broker::access::CallMessage;
+use vixen_broker::api::RequestId;
+use vixen_broker::api::calls::{CallError, CallWord, Payload, RegisterError};
+use vixen_core::segment::Encoding;
+
+use super::{Action, refused};
+use crate::admission::AdmittedSession;
+use crate::gates::options::{call_options, cancel_options, register_options, yield_options};
+use crate::gates::raw::RawText;
+use crate::gates::refusal::{OptionError, Refusal};
+use crate::gates::uris;
+use crate::gates::wamp::encode::{self, take_text};
+use crate::gates::wamp::error::Violation;
+use crate::gates::wamp::message::{RawAnswer, RawCall, RawRequest};
+
+/// What a request of a caller or callee is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gates::wamp) enum Kind {
+    /// A CALL.
+    Call,
+    /// A REGISTER.
+    Register,
+}
+
+impl Kind {
+    /// The message code.
+    pub(in crate::gates::wamp) const fn code(self) -> u8 {
+        match self {
+            Self::Call => 48,
+            Self::Register => 64,
+        }
+    }
+}
+
+/// A message as it came.
+#[derive(Clone, Copy)]
+pub(super) struct Frame<'a> {
+    pub(super) bytes: &'a Bytes,
+    pub(super) encoding: Encoding,
+}
+
+impl Frame<'_> {
+    fn payload(&self, range: Range<usize>) -> Payload {
+        Payload { content: self.encoding.into(), bytes: self.bytes.slice(range) }
+    }
+}
+
+pub(super) fn call(
+    admitted: &mut AdmittedSession,
+    buffer: &mut BytesMut,
+    frame: Frame<'_>,
+    call: RawCall<'_>,
+) -> Result<Action, Violation> {
+    let RawCall { request: RawRequest { request, options }, procedure, payload } = call;
+    let options = call_options(&options).map_err(bad_option("CALL"))?;
+    let payload = frame.payload(payload);
+    let message = CallMessage { request, procedure: &procedure, payload, options };
+    Ok(match admitted.call(message) {
+        Ok(call) => Action::Call(CallWord::Call(call)),
+        Err(refusal) => refuse(buffer, Kind::Call, request, refusal.into()),
+    })
+}
+
+pub(super) fn cancel(cancel: &RawRequest<'_>) -> Result<Action, Violation> {
+    let mode = cancel_options(&cancel.options).map_err(bad_option("CANCEL"))?;
+    Ok(Action::Call(CallWord::Cancel { request: cancel.request, mode }))
+}
+
+pub(super) fn register(
+    admitted: &AdmittedSession,
+    buffer: &mut BytesMut,
+    register: &RawRequest<'_>,
+    procedure: &RawText<'_>,
+) -> Result<Action, Violation> {
+    let request = register.request;
+    let options = register_options(&register.options).map_err(bad_option("REGISTER"))?;
+    Ok(match admitted.register(request, procedure, &options) {
+        Ok(register) => Action::Call(CallWord::Register(register)),
+        Err(refusal) => refuse(buffer, Kind::Register, request, refusal.into()),
+    })
+}
+
+pub(super) fn result(
+    admitted: &AdmittedSession,
+    frame: Frame<'_>,
+    answer: RawAnswer,
+    options: &str,
+) -> Result<Action, Violation> {
+    let is_progress = yield_options(options).map_err(bad_option("YIELD"))?;
+    let RawAnswer { invocation, payload } = answer;
+    let payload = frame.payload(payload);
+    Ok(Action::Call(match admitted.check_bytes(payload.bytes.len()) {
+        Ok(()) => CallWord::Yield { invocation, is_progress, payload },
+        Err(refusal) => {
+            let (error, payload) = (uris::PAYLOAD_SIZE_EXCEEDED.into(), text(&refusal));
+            CallWord::Fail { invocation, error, payload }
+        }
+    }))
+}
+
+pub(super) fn error(
+    admitted: &AdmittedSession,
+    frame: Frame<'_>,
+    answer: RawAnswer,
+    error: &RawText<'_>,
+) -> Result<Action, Violation> {
+    let (message, element, expected) = ("ERROR", "Error", "a string");
+    let uri = error.decode().ok_or(Violation::Type { message, element, expected })?;
+    let RawAnswer { invocation, payload } = answer;
+    let payload = frame.payload(payload);
+    let (error, payload) = match admitted.check_bytes(uri.len() + payload.bytes.len()) {
+        Ok(()) => (uri.as_ref().into(), payload),
+        Err(refusal) => (uris::PAYLOAD_SIZE_EXCEEDED.into(), text(&refusal)),
+    };
+    Ok(Action::Call(CallWord::Fail { invocation, error, payload }))
+}
+
+/// The answer to what nobody serves here; `None` where none is waited for.
+pub(in crate::gates::wamp) fn unserved(buffer: &mut BytesMut, word: &CallWord) -> Option<Bytes> {
+    match word {
+        CallWord::Call(call) => {
+            let error = CallError::NoSuchProcedure(call.procedure.clone());
+            let (code, uri) = (Kind::Call.code(), uris::of_call(&error));
+            encode::error(buffer, code, call.request, uri, &error.to_string());
+        }
+        CallWord::Register(register) => {
+            let error = RegisterError::Unavailable("this entry has no dealer".into());
+            let (code, uri) = (Kind::Register.code(), uris::of_register(&error));
+            encode::error(buffer, code, register.request, uri, &error.to_string());
+        }
+        CallWord::Cancel { .. }
+        | CallWord::Unregister { .. }
+        | CallWord::Yield { .. }
+        | CallWord::Fail { .. } => return None,
+    }
+    Some(take_text(buffer))
+}
+
+fn refuse(buffer: &mut BytesMut, kind: Kind, request: RequestId, refusal: Refusal) -> Action {
+    let answer = refused(buffer, kind.code(), request, refusal);
+    Action::CallRefused { kind, answer }
+}
+
+fn bad_option(message: &'static str) -> impl Fn(OptionError) -> Violation {
+    move |error| Violation::Option { message, error }
+}
+
+/// A text as the only argument.
+fn text(text: &impl ToString) -> Payload {
+    let bytes = json!([text.to_string()]).to_string().into();
+    Payload { content: Encoding::Json.into(), bytes }
+}
