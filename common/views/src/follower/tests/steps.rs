@@ -1,0 +1,245 @@
+//! One follower, or two: each way to a view, and when a checkpoint is written.
+
+use super::*;
+
+const HOUR_MS: u64 = 3_600_000;
+
+#[test]
+fn the_first_entry_begins_with_nothing_and_leaves_a_checkpoint() {
+    let mut log = Log::new();
+    let entry = Entry::begun(1, &mut log);
+    assert!(entry.is_ready() && entry.has_heard(&Effect::Follow(From::First)));
+    assert!(entry.has_heard(&Effect::Ready(life(1, 1))));
+    assert_eq!(log.checkpoints().len(), 1);
+    assert_eq!(entry.follower.view(), &log.read_whole());
+    let ready = entry.heard.iter().position(|effect| matches!(effect, Effect::Ready(_)));
+    let written = entry.heard.iter().position(
+        |effect| matches!(effect, Effect::Write(record) if matches!(record.said, Said::Checkpoint(_))),
+    );
+    assert!(ready < written, "W3");
+}
+
+#[test]
+fn whoever_comes_later_begins_by_the_checkpoint() {
+    let mut log = Log::new();
+    let mut one = Entry::begun(1, &mut log);
+    log.write(&register(life(1, 1), 7, "a"));
+    one.run(&mut log);
+    let whole = log.read_whole();
+    log.trim(Position(10));
+    let two = Entry::begun(2, &mut log);
+    assert!(two.is_ready() && two.has_heard(&Effect::Follow(From::After(Position(10)))));
+    one.run(&mut log);
+    assert_eq!(one.follower.view(), two.follower.view());
+    assert_eq!(two.follower.view().len(), whole.len());
+}
+
+#[test]
+fn what_is_no_checkpoint_is_passed_over_for_an_older_one() {
+    let mut log = Log::new();
+    let one = Entry::begun(1, &mut log);
+    let part = one.follower.view().checkpoint().remove(0);
+    let mut write = |part| log.write(&Record { writer: life(1, 1), said: Said::Checkpoint(part) });
+    write(CheckpointPart { state: Bytes::from_static(b"?"), ..part.clone() });
+    write(CheckpointPart { parts: 2, ..part });
+    log.add("checkpoint", vec![1, 2, 3]);
+    let two = Entry::begun(2, &mut log);
+    assert!(two.has_heard(&Effect::Unusable(CheckpointError::Malformed(0))));
+    assert!(two.is_ready() && two.has_heard(&Effect::Follow(From::After(Position(10)))));
+    assert_eq!(two.follower.view(), &log.read_whole());
+}
+
+#[test]
+fn life_is_written_again_if_it_was_not_placed() {
+    let mut log = Log::new();
+    let mut entry = Entry::new(1);
+    let mut nowhere = Log::new();
+    entry.step(Input::Begin, &mut nowhere);
+    entry.step(Input::Joined, &mut nowhere);
+    assert_eq!(entry.follower.stage(), Stage::Announcing);
+    entry.step(Input::NotWritten, &mut log);
+    assert_eq!(log.messages.len(), 1);
+    entry.run(&mut log);
+    assert!(entry.is_ready());
+    entry.step(Input::NotWritten, &mut log);
+    assert!(entry.is_ready(), "it was, after all");
+}
+
+#[test]
+fn who_reads_its_own_end_begins_the_next_life() {
+    let mut log = Log::new();
+    let mut one = Entry::begun(1, &mut log);
+    let mut two = Entry::begun(2, &mut log);
+    let gone = Gone { life: life(1, 1), why: GoneWhy::NotHeard };
+    log.write(&Record { writer: life(2, 1), said: Said::Gone(gone) });
+    one.heard.clear();
+    one.run(&mut log);
+    two.run(&mut log);
+    assert!(one.is_ready() && one.has_heard(&Effect::Ready(life(1, 2))));
+    assert_eq!(one.follower.life(), life(1, 2));
+    assert_eq!(one.follower.view(), two.follower.view());
+    assert!(two.follower.view().is_alive(life(1, 2)));
+}
+
+#[test]
+fn what_has_to_be_known_stops_the_view() {
+    let mut log = Log::new();
+    let mut entry = Entry::begun(1, &mut log);
+    log.add("lives", vec![2]);
+    log.write(&register(life(1, 1), 7, "a"));
+    entry.run(&mut log);
+    assert_eq!(entry.follower.stage(), Stage::Stopped(RecordError::Version(2)));
+    assert!(entry.follower.view().is_empty());
+    assert_eq!(entry.follower.deadline(), None);
+}
+
+#[test]
+fn a_view_that_lacks_a_part_is_mended_by_the_next_checkpoint() {
+    let mut log = Log::new();
+    let mut one = Entry::begun(1, &mut log);
+    let mut two = Entry::begun(2, &mut log);
+    log.write(&register(life(1, 1), 7, "a"));
+    one.run(&mut log);
+    log.trim(log.end);
+    two.step(Input::Dropped, &mut log);
+    assert!(two.has_heard(&Effect::Cut) && two.has_heard(&Effect::Follow(From::Now)));
+    log.write(&register(life(1, 1), 8, "b"));
+    two.run(&mut log);
+    assert!(matches!(two.follower.stage(), Stage::Cut(_)));
+    // One that the others have written as of a place before.
+    let part = one.follower.view().checkpoint().remove(0);
+    log.write(&Record { writer: life(1, 1), said: Said::Checkpoint(part) });
+    two.run(&mut log);
+    one.run(&mut log);
+    assert!(two.is_ready() && two.has_heard(&Effect::Follow(From::After(Position(40)))));
+    assert_eq!(one.follower.view(), two.follower.view());
+    assert_eq!(one.follower.view().len(), 2);
+}
+
+#[test]
+fn where_nobody_mends_it_a_view_begins_with_what_is_left() {
+    let mut log = Log::new();
+    let mut entry = Entry::begun(1, &mut log);
+    log.write(&register(life(1, 1), 7, "a"));
+    log.trim(log.end);
+    entry.step(Input::Dropped, &mut log);
+    assert!(entry.follower.deadline().is_some());
+    entry.wait(4_999, &mut log);
+    assert!(!entry.is_ready());
+    entry.wait(1, &mut log);
+    assert!(entry.is_ready() && entry.follower.view().is_empty());
+    assert_eq!(entry.follower.view(), &log.read_whole());
+}
+
+#[test]
+fn a_checkpoint_that_differs_is_told_once_and_the_view_begins_anew() {
+    let mut log = Log::new();
+    let mut entry = Entry::begun(1, &mut log);
+    let mut part = entry.follower.view().checkpoint().remove(0);
+    (part.chain.0[0], part.parts) = (part.chain.0[0] ^ 1, 2);
+    let place = log.write(&Record { writer: life(2, 1), said: Said::Checkpoint(part.clone()) });
+    entry.heard.clear();
+    entry.run(&mut log);
+    assert!(entry.is_ready(), "{:?}", entry.follower.stage());
+    let told: Vec<_> =
+        entry.heard.iter().filter(|effect| matches!(effect, Effect::Differs(_))).collect();
+    assert_eq!(told, [&Effect::Differs(place)]);
+    assert_eq!(entry.follower.view(), &log.read_whole());
+    log.write(&Record { writer: life(2, 1), said: Said::Checkpoint(part) });
+    entry.heard.clear();
+    entry.run(&mut log);
+    assert!(entry.has_heard(&Effect::Differs(log.messages[log.messages.len() - 2].0)));
+    assert!(entry.is_ready());
+}
+
+/// Writes none until it is due, and then does.
+fn is_due_after(change: impl Fn(&mut Log, &mut Entry)) -> bool {
+    let mut log = Log::new();
+    let mut entry = Entry::begun(1, &mut log);
+    entry.wait(100_000, &mut log);
+    assert_eq!(log.checkpoints().len(), 1, "not due");
+    change(&mut log, &mut entry);
+    entry.run(&mut log);
+    log.checkpoints().len() > 1
+}
+
+fn pass(ms: u64) -> impl Fn(&mut Log, &mut Entry) {
+    move |log, _entry| log.now = log.now.plus_millis(ms)
+}
+
+fn sessions_over(count: u64) -> impl Fn(&mut Log, &mut Entry) {
+    move |log, _entry| {
+        for session in 1..=count {
+            let over = SessionOver { realm: "r".into(), session };
+            log.write(&Record { writer: life(1, 1), said: Said::SessionOver(over) });
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_is_due_by_age_by_a_new_day_and_by_records() {
+    assert!(!is_due_after(pass(6 * HOUR_MS - 1_000)));
+    assert!(is_due_after(pass(6 * HOUR_MS)));
+    let late = |log: &mut Log, entry: &mut Entry| {
+        log.now = log.now.plus_millis(5 * HOUR_MS);
+        entry.run(log);
+        assert_eq!(log.checkpoints().len(), 1);
+    };
+    assert!(!is_due_after(late));
+    // The log begins with a day.
+    let next_day = |log: &mut Log, entry: &mut Entry| {
+        log.now = log.now.plus_millis(20 * HOUR_MS);
+        entry.run(log);
+        let before = log.checkpoints().len();
+        log.now = log.now.plus_millis(4 * HOUR_MS - 1_000);
+        entry.run(log);
+        assert_eq!(log.checkpoints().len(), before, "not due");
+        log.now = log.now.plus_millis(1_000);
+        entry.run(log);
+        assert_eq!(log.checkpoints().len(), before + 1);
+    };
+    assert!(is_due_after(next_day));
+    assert!(!is_due_after(sessions_over(4_095)));
+    assert!(is_due_after(sessions_over(4_096)));
+    // 4,003 things are in the view: twice as many records.
+    let large = |more: u64| {
+        move |log: &mut Log, _entry: &mut Entry| {
+            let sessions = (1..=4_000).chain(1..=4_000).chain(1..=more);
+            sessions.for_each(|session| _ = log.write(&register(life(1, 1), session, "a")));
+        }
+    };
+    assert!(!is_due_after(large(5)));
+    assert!(is_due_after(large(6)));
+}
+
+#[test]
+fn the_first_of_the_living_writes_and_the_next_if_it_does_not() {
+    let mut log = Log::new();
+    let mut entries: Vec<_> = (1..=3).map(|owner| Entry::begun(owner, &mut log)).collect();
+    entries.iter_mut().for_each(|entry| entry.run(&mut log));
+    let written = log.checkpoints().len();
+    log.now = log.now.plus_millis(7 * HOUR_MS);
+    // Each for itself: what it writes is not read by the others.
+    let end = log.end;
+    let mut waits = Vec::new();
+    for entry in &mut entries {
+        let mut own = Log { messages: log.messages.clone(), end, ..log };
+        entry.step(Input::Passed { position: end, at: own.now }, &mut own);
+        let mut waited = 0;
+        while own.checkpoints().len() == written {
+            waited += 50;
+            entry.wait(50, &mut own);
+        }
+        waits.push(waited);
+    }
+    waits.sort_unstable();
+    assert_eq!(waits, [0, 250, 500]);
+    // And where it is read, nobody else writes.
+    let mut log = Log { messages: log.messages.clone(), ..log };
+    let mut entries: Vec<_> = (1..=3).map(|owner| Entry::begun(owner, &mut log)).collect();
+    for entry in &mut entries {
+        entry.run(&mut log);
+        entry.wait(9_000, &mut log);
+    }
+    assert_eq!(log.checkpoints().len(), written + 1);
+}
