@@ -3,13 +3,15 @@
 //!
 //! Pure: each machine takes inputs and a time, and returns effects. `segmenter` turns what sessions
 //! publish into advance segments and acknowledges it; `delivery` turns the tails of the ndb nodes into
-//! events; `replay` is what one subscriber gets, from the past and live; `history` reads what is stored.
+//! events; `replay` is what one subscriber gets, from the past and live; `history` reads what is stored;
+//! `dealer` brings calls to callees and answers to callers.
 //! `api` is what gates and these machines say to each other. Sockets, frames, codes and URIs are the
 //! gates' (`vixen-entry`), and so are the channels between them.
 
 pub mod access;
 pub mod api;
 pub mod client;
+pub mod dealer;
 pub mod delivery;
 pub mod event;
 pub mod history;

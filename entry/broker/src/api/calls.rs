@@ -274,19 +274,24 @@ pub enum CallTold {
 }
 
 impl CallTold {
+    /// What each counts beside its payload.
+    pub const OVERHEAD_BYTES: usize = 96;
+
     /// What it counts against the room of its session's queue.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        const BASE: usize = 96;
-        BASE + match self {
-            Self::Result { payload, .. } | Self::Invocation { payload, .. } => payload.bytes.len(),
-            Self::Failed { error, .. } => error.queued_bytes(),
-            Self::Registered { .. }
-            | Self::Unregistered { .. }
-            | Self::Refused { .. }
-            | Self::Interrupt { .. }
-            | Self::Revoked { .. } => 0,
-        }
+        Self::OVERHEAD_BYTES
+            + match self {
+                Self::Result { payload, .. } | Self::Invocation { payload, .. } => {
+                    payload.bytes.len()
+                }
+                Self::Failed { error, .. } => error.queued_bytes(),
+                Self::Registered { .. }
+                | Self::Unregistered { .. }
+                | Self::Refused { .. }
+                | Self::Interrupt { .. }
+                | Self::Revoked { .. } => 0,
+            }
     }
 }
 

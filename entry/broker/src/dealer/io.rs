@@ -1,0 +1,233 @@
+//! What goes into the dealer, and what comes out.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vixen_core::id::{OwnerId, Position};
+use vixen_core::wire::InvokeRefusal;
+
+use super::words::PeerWord;
+use crate::api::calls::{CallTold, CallWord, RegistrationId};
+use crate::api::{RequestId, SessionId, SessionInfo};
+
+/// What a callee of this entry has agreed on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The registration, as the callee was told it.
+    pub told: RegistrationId,
+    /// How many of its invocations the callee takes at once.
+    pub concurrency: Option<NonZeroU32>,
+    /// Callers are told who it is.
+    pub is_disclosed: bool,
+    /// It is told the caller's timeout, if it announced that it keeps it.
+    pub forwards_timeout: bool,
+}
+
+/// Everything that can happen to the dealer.
+#[derive(Debug)]
+pub enum Input {
+    /// A session is welcome; first of its words.
+    Opened {
+        /// Who it is.
+        info: Arc<SessionInfo>,
+    },
+    /// A session speaks of a call. What it says of registrations is the registrar's, and passed over.
+    Word {
+        /// The session.
+        session: SessionId,
+        /// What it says.
+        word: CallWord,
+    },
+    /// A session has written some of what it was told; at the latest told when that is a quarter of the
+    /// smaller bound of its queue.
+    Written {
+        /// The session.
+        session: SessionId,
+        /// As [`CallTold::queued_bytes`] has them.
+        bytes: usize,
+    },
+    /// A session is gone; last of its words.
+    Closed {
+        /// The session.
+        session: SessionId,
+    },
+    /// A session of this entry is a callee, by the entry's own view. Told after its REGISTERED.
+    Serves {
+        /// The session.
+        session: SessionId,
+        /// The registration.
+        registration: Position,
+        /// What the two have agreed on.
+        terms: Terms,
+    },
+    /// It is not any more; its open invocations go on.
+    Leaves {
+        /// The session.
+        session: SessionId,
+        /// The registration.
+        registration: Position,
+    },
+    /// A registration has lost its last callee.
+    RegistrationEnded {
+        /// Which one.
+        registration: Position,
+    },
+    /// The view has applied more records.
+    Applied,
+    /// A new link to an entry.
+    LinkUp {
+        /// The entry.
+        peer: OwnerId,
+        /// What people call it.
+        name: Arc<str>,
+    },
+    /// The link is gone, and with it all that was said on it.
+    LinkDown {
+        /// The entry.
+        peer: OwnerId,
+    },
+    /// Nothing comes on a link any more, or something comes again.
+    LinkSilent {
+        /// The entry.
+        peer: OwnerId,
+        /// Nothing comes.
+        is_silent: bool,
+    },
+    /// What waits for a link.
+    LinkWaiting {
+        /// The entry.
+        peer: OwnerId,
+        /// Bytes that are not written.
+        bytes: usize,
+    },
+    /// Where a peer stands.
+    Standing {
+        /// The entry.
+        peer: OwnerId,
+        /// It takes calls.
+        is_ready: bool,
+        /// It is about to stop.
+        is_draining: bool,
+    },
+    /// A word of a peer.
+    Heard {
+        /// The entry.
+        from: OwnerId,
+        /// What it says.
+        word: PeerWord,
+    },
+    /// The entry is about to stop: its callees get no new calls.
+    Drain,
+    /// The entry stops: what is open ends.
+    Stop,
+    /// The time of [`Dealer::timeout_at`](super::Dealer::timeout_at) came.
+    Timeout,
+}
+
+/// What the driver owes after a step.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Words to sessions, in this order for each session.
+    pub told: Vec<(SessionId, CallTold)>,
+    /// Words to other entries, in this order for each.
+    pub sends: Vec<(OwnerId, PeerWord)>,
+    /// Sessions that have broken the rules of calls: they are to be ended.
+    pub breaches: Vec<(SessionId, Breach)>,
+    /// What happened, for metrics and the log.
+    pub notes: Vec<Note>,
+}
+
+/// What a session must not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Breach {
+    /// A call has the request of one that is open and complete.
+    #[error("CALL {} has the request id of an open call; number requests from 1 on", .0.0)]
+    RepeatedRequest(RequestId),
+}
+
+/// Facts for metrics and the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A call has ended.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Its callee was at another entry; `None`: it never came to one.
+        is_linked: Option<bool>,
+        /// How long it was open.
+        took: Duration,
+    },
+    /// A caller was told a part of a result.
+    Progress,
+    /// A call went to another callee than the first.
+    Rerouted(Missed),
+    /// A callee or an entry said something of a call that was over.
+    Late,
+}
+
+/// How a call ended, for the metric `calls_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// With the result.
+    Result,
+    /// With an error of the callee.
+    CalleeError,
+    /// Cancelled by the caller, or because one of both is gone or too slow.
+    Canceled,
+    /// Not answered in time.
+    Timeout,
+    /// Nobody has registered the procedure.
+    NoSuchProcedure,
+    /// Nobody of those who have could be called.
+    NoAvailableCallee,
+    /// The entry could not serve it.
+    Unavailable,
+    /// All callees had as many as they take.
+    MaxConcurrency,
+    /// Beyond a bound on open calls.
+    Refused,
+}
+
+impl Outcome {
+    /// As a label of metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Result => "result",
+            Self::CalleeError => "callee_error",
+            Self::Canceled => "canceled",
+            Self::Timeout => "timeout",
+            Self::NoSuchProcedure => "no_such_procedure",
+            Self::NoAvailableCallee => "no_available_callee",
+            Self::Unavailable => "unavailable",
+            Self::MaxConcurrency => "max_concurrency",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Why a callee did not answer a call, so that another may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Missed {
+    /// It was not invoked.
+    Refused(InvokeRefusal),
+    /// It answered that it is not available.
+    Unavailable,
+}
+
+impl Missed {
+    /// As a label of metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Refused(InvokeRefusal::Left) => "left",
+            Self::Refused(InvokeRefusal::Busy) => "busy",
+            Self::Refused(InvokeRefusal::Queue) => "queue",
+            Self::Refused(InvokeRefusal::Draining) => "draining",
+            Self::Refused(InvokeRefusal::Lease) => "lease",
+            Self::Refused(InvokeRefusal::NotReady) => "not_ready",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}

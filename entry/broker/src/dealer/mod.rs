@@ -1,0 +1,281 @@
+//! Dealer: which callee gets which call, and which answer ends it.
+//!
+//! Source: WAMP spec §9, §11; `docs/design/027-calls.md` *The dealer*, whose two tables are `origin` and `serving`.
+//!
+//! ```text
+//!   caller --Call--> origin --Invoke--> serving --Invocation--> callee
+//!   caller <-Result- origin <--Answer-- serving <-----Yield---- callee
+//!                      ^ routes: the view of the registrations
+//! ```
+//! Each call has two halves, one at the caller's entry and one at the callee's. Where both are the same entry the
+//! words between them are handed over within the step; else they go by a link, one hop, and all of a link ends
+//! with it. A call whose registration the serving entry's view does not know yet waits there.
+//!
+//! Invariants:
+//! - J1: each call gets one final answer and nothing after it (`origin`).
+//! - J2: each invocation that an origin asks for gets one refusal or final answer while its link stands (`serving`).
+//! - J3: a slot of a callee is taken exactly while its call is known (`serving`).
+//! - J4: calls and bytes stay below their bounds. What a session has not written is bounded but for the small
+//!   errors that end its own calls.
+//! - J5: a timeout fires once, and not before its time (`timers`).
+
+mod io;
+mod limits;
+mod origin;
+mod peers;
+mod routes;
+mod serving;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod turn;
+mod view;
+mod wire;
+mod words;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use vixen_core::id::OwnerId;
+
+use crate::api::calls::CallWord;
+pub use io::{Breach, Effects, Input, Missed, Note, Outcome, Terms};
+pub use limits::CallLimits;
+use limits::Usage;
+use origin::Origin;
+use peers::{Peers, Unreachable};
+pub use routes::{Callee, Route, Routes};
+use serving::Serving;
+use sessions::Sessions;
+use turn::Turn;
+pub use words::{Answer, CallNumber, Invoke, Part, PeerWord};
+
+/// The error of calls that were given up.
+const CANCELED: &str = "wamp.error.canceled";
+/// The error with which a callee passes a call on to the next one.
+const UNAVAILABLE: &str = "wamp.error.unavailable";
+
+/// Whether a caller is answered that cancels a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// Always, at once.
+    #[default]
+    Always,
+    /// Never, where the callee has not announced that it can be interrupted: for clients that forget a request as
+    /// they cancel it.
+    Announced,
+}
+
+/// What does not change while an entry runs.
+#[derive(Clone, Debug)]
+pub struct DealerOptions {
+    /// This entry, as callees of the view name it.
+    pub owner: OwnerId,
+    /// What people call it.
+    pub name: Arc<str>,
+    /// How much calls may take.
+    pub limits: CallLimits,
+    /// Whether those who cancel are answered.
+    pub cancel_answer: CancelAnswer,
+    /// For the policy `random`.
+    pub seed: [u8; 32],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Dealer {
+    options: DealerOptions,
+    sessions: Sessions,
+    peers: Peers,
+    usage: Usage,
+    origin: Origin,
+    serving: Serving,
+}
+
+impl Dealer {
+    /// Nobody calls, and nobody is called.
+    #[must_use]
+    pub fn new(options: DealerOptions) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            peers: Peers::default(),
+            usage: Usage::default(),
+            origin: Origin::new(options.seed),
+            serving: Serving::default(),
+            options,
+        }
+    }
+
+    /// Advances by one input. Never blocks and never fails.
+    pub fn step<R: Routes>(&mut self, now: Instant, routes: &R, input: Input, fx: &mut Effects) {
+        let Self { options, sessions, peers, usage, origin, serving } = self;
+        let own = VecDeque::new();
+        let mut turn = Turn { now, routes, options, sessions, peers, usage, own, fx };
+        let turn = &mut turn;
+        match input {
+            Input::Opened { info } => turn.sessions.open(&info),
+            Input::Word { session, word } => match word {
+                CallWord::Call(call) => origin.on_call(session, call, turn),
+                CallWord::Cancel { request, mode } => {
+                    origin.on_cancel(session, request, mode, turn)
+                }
+                CallWord::Yield { invocation, is_progress, payload } => {
+                    serving.on_yield(session, invocation, (is_progress, payload), turn);
+                }
+                CallWord::Fail { invocation, error, payload } => {
+                    serving.on_fail(session, invocation, (error, payload), turn);
+                }
+                CallWord::Register(_) | CallWord::Unregister { .. } => {}
+            },
+            Input::Written { session, bytes } => {
+                if let Some(open) = turn.sessions.get_mut(session) {
+                    let written = open.queued_bytes.min(bytes);
+                    open.queued_bytes -= written;
+                    turn.usage.queued_bytes -= written;
+                }
+            }
+            Input::Closed { session } => {
+                // Nobody is told anything more, itself not by its own calls either.
+                if let Some(closed) = turn.sessions.close(session) {
+                    turn.usage.queued_bytes -= closed.queued_bytes;
+                }
+                origin.on_closed(session, turn);
+                serving.on_closed(session, turn);
+            }
+            Input::Serves { session, registration, terms } => {
+                if let Some(callee) = turn.sessions.get_mut(session) {
+                    callee.forward(registration, terms.forwards_timeout);
+                    serving.on_serves(session, registration, terms);
+                }
+            }
+            Input::Leaves { session, registration } => {
+                if let Some(callee) = turn.sessions.get_mut(session) {
+                    callee.forward(registration, false);
+                }
+                serving.on_leaves(session, registration);
+            }
+            Input::RegistrationEnded { registration } => origin.on_registration_ended(registration),
+            Input::Applied => serving.on_applied(turn),
+            Input::LinkUp { peer, name } => {
+                link_gone(peer, origin, serving, turn);
+                turn.peers.up(peer, name);
+            }
+            Input::LinkDown { peer } => link_gone(peer, origin, serving, turn),
+            Input::LinkSilent { peer, is_silent } => {
+                if turn.peers.silent(peer, is_silent) {
+                    let why = Unreachable::Silent(turn.name(peer)).to_string().into();
+                    origin.on_peer_gone(peer, &why, turn);
+                    serving.on_peer_gone(peer, turn);
+                }
+            }
+            Input::LinkWaiting { peer, bytes } => turn.peers.waiting(peer, bytes),
+            Input::Standing { peer, is_ready, is_draining } => {
+                turn.peers.standing(peer, is_ready, is_draining);
+            }
+            Input::Heard { from, word } => hear(from, word, origin, serving, turn),
+            Input::Drain => serving.on_drain(),
+            Input::Stop => {
+                serving.on_drain();
+                origin.on_stop(turn);
+                serving.on_stop(turn);
+            }
+            Input::Timeout => origin.on_timeout(turn),
+        }
+        while let Some(word) = turn.own.pop_front() {
+            hear(turn.options.owner, word, origin, serving, turn);
+        }
+    }
+
+    /// When [`Input::Timeout`] is due: the first call that is to be given up.
+    #[must_use]
+    pub fn timeout_at(&self) -> Option<Instant> {
+        self.origin.timeout_at()
+    }
+
+    /// Open calls of the entry's own callers.
+    #[must_use]
+    pub fn open_calls(&self) -> usize {
+        self.origin.open()
+    }
+
+    /// Calls that are with callees of this entry, or wait for its view.
+    #[must_use]
+    pub fn open_invocations(&self) -> usize {
+        self.serving.open()
+    }
+
+    /// When the longest open call of its own callers began.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Instant> {
+        self.origin.oldest()
+    }
+
+    /// What waits for the sockets of callers and callees.
+    #[must_use]
+    pub const fn queued_bytes(&self) -> usize {
+        self.usage.queued_bytes
+    }
+
+    /// Asserts the invariants; looks at everything.
+    ///
+    /// # Panics
+    /// Where one does not hold.
+    pub fn check(&self) {
+        let limits = &self.options.limits;
+        let (of_sessions, own_kept) = self.origin.check();
+        let (brought, waiting) =
+            self.serving.check(self.options.owner, limits.invocations_per_session_max);
+        let mut queued_bytes = 0;
+        for (id, session) in self.sessions.iter() {
+            let counted = (session.open_calls, session.kept_bytes);
+            let known = of_sessions.get(&id).copied().unwrap_or_default();
+            assert_eq!(counted, known, "J4: calls and bytes of {id:?}");
+            assert!(session.open_calls <= limits.calls_per_session_max, "J4: calls of {id:?}");
+            assert!(
+                session.kept_bytes <= limits.calls_bytes_per_session_max,
+                "J4: bytes of {id:?}"
+            );
+            queued_bytes += session.queued_bytes;
+        }
+        let strangers = of_sessions.keys().find(|id| self.sessions.get(**id).is_none());
+        assert_eq!(strangers, None, "J1: a call without a caller");
+        assert_eq!(self.usage.queued_bytes, queued_bytes, "J4: bytes that wait for sockets");
+        assert_eq!(self.usage.kept_bytes, own_kept + waiting, "J4: bytes that are kept");
+        assert_eq!(self.usage.calls, self.origin.open() + brought, "J4: open calls");
+        assert!(self.usage.calls <= limits.calls_max, "J4: open calls");
+        assert!(self.usage.kept_bytes <= limits.calls_bytes_max, "J4: bytes that are kept");
+    }
+}
+
+/// All that was on a link is over.
+fn link_gone<R: Routes>(
+    peer: OwnerId,
+    origin: &mut Origin,
+    serving: &mut Serving,
+    turn: &mut Turn<'_, R>,
+) {
+    if let Some(name) = turn.peers.down(peer) {
+        let why = format!("the link to entry {name} is lost").into();
+        origin.on_peer_gone(peer, &why, turn);
+        serving.on_peer_gone(peer, turn);
+    }
+}
+
+/// A word from one half to the other.
+fn hear<R: Routes>(
+    from: OwnerId,
+    word: PeerWord,
+    origin: &mut Origin,
+    serving: &mut Serving,
+    turn: &mut Turn<'_, R>,
+) {
+    match word {
+        PeerWord::Invoke { number, invoke } => serving.on_invoke(from, number, invoke, turn),
+        PeerWord::More { number, part } => serving.on_more(from, number, part, turn),
+        PeerWord::Cancel { number, cancel } => serving.on_cancel(from, number, cancel, turn),
+        PeerWord::Refuse { number, reason } => origin.on_refuse(from, number, reason, turn),
+        PeerWord::Answer { number, answer } => origin.on_answer(from, number, answer, turn),
+    }
+}

@@ -1,0 +1,460 @@
+//! Origin: the caller's half of each call.
+//!
+//! Invariant J1: each call gets one final answer and nothing after it. A call is forgotten in the step that
+//! gives the answer: what comes later finds nothing.
+
+mod ending;
+mod placing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use vixen_core::id::{OwnerId, Position};
+use vixen_core::segment::Topic;
+use vixen_core::wire::{Cancellation, DropMode, InvokeRefusal};
+
+use super::io::{Breach, Missed, Note, Outcome};
+use super::limits::after;
+use super::routes::{Callee, Chooser, Routes};
+use super::timers::Timers;
+use super::turn::Turn;
+use super::words::{Answer, CallNumber, Part, PeerWord};
+use super::{CancelAnswer, UNAVAILABLE};
+use crate::api::calls::{Call, CallError, CallTold, CancelMode, Invoke as Policy, Party, Payload};
+use crate::api::{RequestId, SessionId};
+use ending::{answer_in_room, close, error_outcome, fail, refuse, release};
+
+/// Arguments that a second try would need.
+#[derive(Clone, Debug)]
+struct Kept {
+    first: Part,
+    rest: Vec<Part>,
+}
+
+/// A call without a final answer.
+#[derive(Debug)]
+struct Open {
+    session: SessionId,
+    request: RequestId,
+    /// In the realm of the caller.
+    procedure: Topic,
+    begun: Instant,
+    /// Its timeout, and when that ends; `None` for one beyond what the clock has.
+    timeout_ms: Option<u64>,
+    expires: Option<Instant>,
+    /// Who calls, where the callee is told.
+    caller: Option<Party>,
+    takes_progress: bool,
+    has_more: bool,
+    routing_key: Option<Arc<str>>,
+    /// Until the first answer.
+    kept: Option<Kept>,
+    kept_bytes: usize,
+    /// Callees that did not answer it.
+    tried: BTreeMap<(Position, Callee), Missed>,
+}
+
+/// One that is with a callee.
+#[derive(Debug)]
+struct Placed {
+    open: Open,
+    registration: Position,
+    policy: Policy,
+    callee: Callee,
+    /// CANCEL kill was passed on.
+    is_killing: bool,
+}
+
+impl Placed {
+    /// Whether no other callee is called where this one is busy.
+    const fn is_sole(&self) -> bool {
+        match self.policy {
+            Policy::Single => true,
+            Policy::First | Policy::Last => self.open.routing_key.is_none(),
+            Policy::RoundRobin | Policy::Random => false,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Origin {
+    calls: BTreeMap<CallNumber, Placed>,
+    by_request: BTreeMap<(SessionId, RequestId), CallNumber>,
+    last: CallNumber,
+    timers: Timers,
+    chooser: Chooser,
+    is_stopped: bool,
+}
+
+impl Origin {
+    pub(super) fn new(seed: [u8; 32]) -> Self {
+        Self {
+            calls: BTreeMap::new(),
+            by_request: BTreeMap::new(),
+            last: CallNumber(0),
+            timers: Timers::default(),
+            chooser: Chooser::new(seed),
+            is_stopped: false,
+        }
+    }
+
+    /// Calls that are open.
+    pub(super) fn open(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// When the longest open of them began.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.calls.values().map(|placed| placed.open.begun).min()
+    }
+
+    pub(super) fn timeout_at(&self) -> Option<Instant> {
+        self.timers.first()
+    }
+
+    pub(super) fn on_call<R: Routes>(
+        &mut self,
+        session: SessionId,
+        call: Call,
+        turn: &mut Turn<'_, R>,
+    ) {
+        if let Some(number) = self.by_request.get(&(session, call.request)).copied() {
+            return self.on_more(number, call, turn);
+        }
+        let Some(caller) = turn.sessions.get_mut(session) else { return };
+        if caller.is_left_over(call.request, call.has_more) {
+            return;
+        }
+        let realm = Arc::clone(&caller.realm);
+        let caller = call.is_disclosed.then(|| caller.party.clone());
+        let timeout_ms = turn.options.limits.timeout_ms(call.timeout_ms);
+        let kept_bytes = call.payload.counted_bytes();
+        let Call { request, procedure, payload, takes_progress, has_more, .. } = call;
+        let open = Open {
+            session,
+            request,
+            procedure: Topic { realm, uri: procedure },
+            begun: turn.now,
+            timeout_ms,
+            expires: timeout_ms.and_then(|ms| after(turn.now, ms)),
+            caller,
+            takes_progress,
+            has_more,
+            routing_key: call.routing_key,
+            kept: Some(Kept {
+                first: Part { payload, takes_progress, has_more },
+                rest: Vec::new(),
+            }),
+            kept_bytes,
+            tried: BTreeMap::new(),
+        };
+        if self.is_stopped {
+            let text = format!("entry {} stops", turn.options.name);
+            return refuse(open, CallError::Unavailable(text.into()), turn);
+        }
+        if let Some(error) = beyond(session, kept_bytes, turn) {
+            return refuse(open, error, turn);
+        }
+        if let Some(caller) = turn.sessions.get_mut(session) {
+            caller.open_calls += 1;
+            caller.kept_bytes += kept_bytes;
+        }
+        turn.usage.calls += 1;
+        turn.usage.kept_bytes += kept_bytes;
+        self.find(open, turn);
+    }
+
+    /// Goes on with an open call.
+    fn on_more<R: Routes>(&mut self, number: CallNumber, call: Call, turn: &mut Turn<'_, R>) {
+        let Some(placed) = self.calls.get_mut(&number) else { return };
+        let session = placed.open.session;
+        if placed.is_killing {
+            return;
+        }
+        if !placed.open.has_more {
+            return turn.fx.breaches.push((session, Breach::RepeatedRequest(call.request)));
+        }
+        placed.open.has_more = call.has_more;
+        let (takes_progress, has_more) = (placed.open.takes_progress, call.has_more);
+        let bytes = call.payload.counted_bytes();
+        let part = Part { payload: call.payload, takes_progress, has_more };
+        if beyond_bytes(session, bytes, turn).is_some() {
+            // It goes on, but not to another callee.
+            release(&mut placed.open, turn);
+        } else if let Some(kept) = &mut placed.open.kept {
+            kept.rest.push(part.clone());
+            placed.open.kept_bytes += bytes;
+            turn.usage.kept_bytes += bytes;
+            if let Some(caller) = turn.sessions.get_mut(session) {
+                caller.kept_bytes += bytes;
+            }
+        }
+        let to = placed.callee.owner;
+        turn.send(to, PeerWord::More { number, part });
+    }
+
+    pub(super) fn on_cancel<R: Routes>(
+        &mut self,
+        session: SessionId,
+        request: RequestId,
+        mode: CancelMode,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Some(number) = self.by_request.get(&(session, request)).copied() else { return };
+        let Some(placed) = self.calls.get_mut(&number).filter(|placed| !placed.is_killing) else {
+            return;
+        };
+        // What callees of other entries have announced is not known here: those who cancel are answered.
+        let is_plain =
+            turn.own_session(placed.callee).is_some_and(|own| !own.features.is_interruptible);
+        let is_silent = turn.options.cancel_answer == CancelAnswer::Announced && is_plain;
+        let mode = match mode {
+            CancelMode::Kill if !is_silent => {
+                placed.is_killing = true;
+                let to = placed.callee.owner;
+                return turn.send(to, PeerWord::Cancel { number, cancel: Cancellation::Kill });
+            }
+            CancelMode::Kill | CancelMode::Skip => DropMode::Skip,
+            CancelMode::KillNoWait => DropMode::KillNoWait,
+            CancelMode::Unnamed => DropMode::NoMode,
+        };
+        let Some(placed) = self.take(number) else { return };
+        let to = placed.callee.owner;
+        if is_silent {
+            close(placed, None, Outcome::Canceled, turn);
+        } else {
+            fail(placed, CallError::Canceled, turn);
+        }
+        turn.send(to, PeerWord::Cancel { number, cancel: Cancellation::Drop(mode) });
+    }
+
+    /// The serving entry has not invoked the callee.
+    pub(super) fn on_refuse<R: Routes>(
+        &mut self,
+        from: OwnerId,
+        number: CallNumber,
+        reason: InvokeRefusal,
+        turn: &mut Turn<'_, R>,
+    ) {
+        if !self.is_with(from, number) {
+            return turn.fx.notes.push(Note::Late);
+        }
+        let Some(placed) = self.take(number) else { return };
+        if placed.is_killing {
+            return fail(placed, CallError::Canceled, turn);
+        }
+        match reason {
+            InvokeRefusal::Lease | InvokeRefusal::NotReady => {
+                let (name, procedure) = (turn.name(from), &placed.open.procedure.uri);
+                let text = if reason == InvokeRefusal::Lease {
+                    format!(
+                        "entry {name} has not heard from a majority of sync nodes: it cannot tell who holds {procedure}"
+                    )
+                } else {
+                    format!("entry {name} is not ready for calls")
+                };
+                fail(placed, CallError::Unavailable(text.into()), turn);
+            }
+            InvokeRefusal::Busy if placed.is_sole() => {
+                let error = CallError::MaxConcurrency(Arc::clone(&placed.open.procedure.uri));
+                fail(placed, error, turn);
+            }
+            InvokeRefusal::Busy
+            | InvokeRefusal::Left
+            | InvokeRefusal::Queue
+            | InvokeRefusal::Draining => {
+                self.try_next(placed, Missed::Refused(reason), turn);
+            }
+        }
+    }
+
+    pub(super) fn on_answer<R: Routes>(
+        &mut self,
+        from: OwnerId,
+        number: CallNumber,
+        answer: Answer,
+        turn: &mut Turn<'_, R>,
+    ) {
+        if !self.is_with(from, number) {
+            return turn.fx.notes.push(Note::Late);
+        }
+        match answer {
+            Answer::Progress { callee, payload } => self.on_progress(number, callee, payload, turn),
+            Answer::Result { callee, payload } => {
+                let Some(placed) = self.take(number) else { return };
+                let request = placed.open.request;
+                let told = CallTold::Result { request, is_progress: false, callee, payload };
+                answer_in_room(placed, told, Outcome::Result, turn);
+            }
+            Answer::Error { uri, payload } => {
+                let Some(placed) = self.take(number) else { return };
+                let may_try = !placed.is_killing
+                    && placed.policy != Policy::Single
+                    && placed.open.kept.is_some();
+                if &*uri == UNAVAILABLE && may_try {
+                    return self.try_next(placed, Missed::Unavailable, turn);
+                }
+                let request = placed.open.request;
+                let outcome = error_outcome(&uri);
+                let error = CallError::Callee { uri, payload };
+                answer_in_room(placed, CallTold::Failed { request, error }, outcome, turn);
+            }
+            Answer::CalleeGone => {
+                let Some(placed) = self.take(number) else { return };
+                fail(placed, CallError::CalleeGone { entry: None }, turn);
+            }
+        }
+    }
+
+    fn on_progress<R: Routes>(
+        &mut self,
+        number: CallNumber,
+        callee: Option<Party>,
+        payload: Payload,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Some(placed) = self.calls.get_mut(&number).filter(|placed| !placed.is_killing) else {
+            return;
+        };
+        release(&mut placed.open, turn);
+        let Open { session, request, .. } = placed.open;
+        let told = CallTold::Result { request, is_progress: true, callee, payload };
+        if turn.has_room(session, told.queued_bytes(), turn.options.limits.caller_queue_bytes_max) {
+            turn.fx.notes.push(Note::Progress);
+            return turn.tell(session, told);
+        }
+        self.give_up(number, CallError::CallerTooSlow, turn);
+    }
+
+    /// Ends calls whose time has come.
+    pub(super) fn on_timeout<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
+        while let Some(number) = self.timers.take_due(turn.now) {
+            let Some(placed) = self.calls.get(&CallNumber(number)) else { continue };
+            let timeout_ms = placed.open.timeout_ms.unwrap_or_default();
+            self.give_up(CallNumber(number), CallError::Timeout { timeout_ms }, turn);
+        }
+    }
+
+    /// Nothing comes of calls to this entry any more. `why` names it; their callees are told where it can
+    /// still hear.
+    pub(super) fn on_peer_gone<R: Routes>(
+        &mut self,
+        peer: OwnerId,
+        why: &Arc<str>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let there = self.calls.iter().filter(|(_, placed)| placed.callee.owner == peer);
+        let numbers: Vec<_> = there.map(|(number, _)| *number).collect();
+        for number in numbers {
+            let entry = Some(Arc::clone(why));
+            self.give_up(number, CallError::CalleeGone { entry }, turn);
+        }
+    }
+
+    /// The caller is gone: nobody is answered.
+    pub(super) fn on_closed<R: Routes>(&mut self, session: SessionId, turn: &mut Turn<'_, R>) {
+        let all = (session, RequestId(0))..=(session, RequestId(u64::MAX));
+        let numbers: Vec<_> = self.by_request.range(all).map(|(_, number)| *number).collect();
+        for number in numbers {
+            let Some(placed) = self.take(number) else { continue };
+            let to = placed.callee.owner;
+            close(placed, None, Outcome::Canceled, turn);
+            let cancel = Cancellation::Drop(DropMode::KillNoWait);
+            turn.send(to, PeerWord::Cancel { number, cancel });
+        }
+    }
+
+    /// The entry stops: nothing is open afterwards.
+    pub(super) fn on_stop<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
+        self.is_stopped = true;
+        let text: Arc<str> = format!("entry {} stops", turn.options.name).into();
+        while let Some((&number, _)) = self.calls.first_key_value() {
+            self.give_up(number, CallError::Unavailable(Arc::clone(&text)), turn);
+        }
+    }
+
+    pub(super) fn on_registration_ended(&mut self, registration: Position) {
+        self.chooser.forget(registration);
+    }
+
+    /// Answers a call that its callee need not answer any more.
+    fn give_up<R: Routes>(&mut self, number: CallNumber, error: CallError, turn: &mut Turn<'_, R>) {
+        let Some(placed) = self.take(number) else { return };
+        let to = placed.callee.owner;
+        fail(placed, error, turn);
+        let cancel = Cancellation::Drop(DropMode::KillNoWait);
+        turn.send(to, PeerWord::Cancel { number, cancel });
+    }
+
+    /// Whether a call of this number is with that entry.
+    fn is_with(&self, from: OwnerId, number: CallNumber) -> bool {
+        self.calls.get(&number).is_some_and(|placed| placed.callee.owner == from)
+    }
+
+    /// Forgets a call.
+    fn take(&mut self, number: CallNumber) -> Option<Placed> {
+        let placed = self.calls.remove(&number)?;
+        self.by_request.remove(&(placed.open.session, placed.open.request));
+        self.timers.cancel(number.0);
+        Some(placed)
+    }
+
+    /// Asserts what holds between steps, with the calls of each session and the bytes that all of them keep.
+    pub(super) fn check(&self) -> (BTreeMap<SessionId, (usize, usize)>, usize) {
+        assert_eq!(self.calls.len(), self.by_request.len(), "J1: one number for each request");
+        let mut of_sessions: BTreeMap<SessionId, (usize, usize)> = BTreeMap::new();
+        let mut kept_bytes = 0;
+        for (number, Placed { open, .. }) in &self.calls {
+            let known = self.by_request.get(&(open.session, open.request));
+            assert_eq!(known, Some(number), "J1: the request of {open:?}");
+            let (calls, bytes) = of_sessions.entry(open.session).or_default();
+            *calls += 1;
+            *bytes += open.kept_bytes;
+            kept_bytes += open.kept_bytes;
+        }
+        for number in self.timers.numbers() {
+            assert!(self.calls.contains_key(&CallNumber(number)), "J5: a timer of an open call");
+        }
+        (of_sessions, kept_bytes)
+    }
+
+    /// Registrations of which something is remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.chooser.remembered()
+    }
+}
+
+/// Why a caller may not have one more call of so many bytes.
+fn beyond<R: Routes>(session: SessionId, bytes: usize, turn: &Turn<'_, R>) -> Option<CallError> {
+    let limits = &turn.options.limits;
+    let caller = turn.sessions.get(session)?;
+    let too_many = |key, max| Some(CallError::TooMany { key, max });
+    if caller.open_calls >= limits.calls_per_session_max {
+        return too_many("calls-per-session-max", limits.calls_per_session_max);
+    }
+    if turn.usage.calls >= limits.calls_max {
+        return too_many("calls-max", limits.calls_max);
+    }
+    beyond_bytes(session, bytes, turn)
+}
+
+/// Why so many bytes more of a caller may not be kept.
+fn beyond_bytes<R: Routes>(
+    session: SessionId,
+    bytes: usize,
+    turn: &Turn<'_, R>,
+) -> Option<CallError> {
+    let limits = &turn.options.limits;
+    let caller = turn.sessions.get(session)?;
+    let too_many = |key, max| Some(CallError::TooMany { key, max });
+    if caller.kept_bytes.saturating_add(bytes) > limits.calls_bytes_per_session_max {
+        return too_many("calls-bytes-per-session-max", limits.calls_bytes_per_session_max);
+    }
+    if turn.usage.bytes().saturating_add(bytes) > limits.calls_bytes_max {
+        return too_many("calls-bytes-max", limits.calls_bytes_max);
+    }
+    None
+}

@@ -1,0 +1,175 @@
+//! J4: what calls may take, and that nothing is left of them.
+
+use super::*;
+
+/// Caller 1, callee 7 of `p`.
+fn bench(limits: CallLimits) -> Bench {
+    let mut bench = Bench::new(limits);
+    bench.open(1);
+    bench.open(7);
+    bench.registry.add("p", 10, Policy::Single, vec![callee(1, 7)]);
+    bench.serve(7, 10, 0);
+    bench
+}
+
+fn sized(request: u64, bytes: usize) -> Input {
+    word(1, CallWord::Call(Call { payload: json(&"7".repeat(bytes)), ..call(request, "p") }))
+}
+
+fn refused(key: &str, max: usize) -> String {
+    format!(
+        "1 <- failed 9: there are {max} open calls or bytes of them, as many as limits.{key} allows"
+    )
+}
+
+#[test]
+fn calls_of_a_session_are_bounded_by_number_and_bytes() {
+    let mut bench = bench(CallLimits { calls_per_session_max: 2, ..roomy() });
+    bench.call(1, 1, "p");
+    bench.call(1, 2, "p");
+    assert_eq!(bench.call(1, 9, "p"), [refused("calls-per-session-max", 2)]);
+    bench.result(7, 1, "[2]");
+    assert_eq!(bench.call(1, 9, "p"), ["7 <- invocation 3 of 10 [1]"]);
+
+    let mut bench = self::bench(CallLimits { calls_bytes_per_session_max: 400, ..roomy() });
+    assert_eq!(bench.step(sized(1, 300)).len(), 1);
+    assert_eq!(bench.step(sized(9, 300)), [refused("calls-bytes-per-session-max", 400)]);
+    // What is answered is kept no longer.
+    bench.progress(7, 1, "[2]");
+    assert_eq!(bench.step(sized(9, 300)).len(), 1);
+}
+
+#[test]
+fn calls_of_an_entry_are_bounded_by_number_and_bytes() {
+    let mut bench = bench(CallLimits { calls_max: 1, ..roomy() });
+    bench.call(1, 1, "p");
+    assert_eq!(bench.call(1, 9, "p"), [refused("calls-max", 1)]);
+
+    let mut bench = self::bench(CallLimits { calls_bytes_max: 900, ..roomy() });
+    assert_eq!(bench.step(sized(1, 300)).len(), 1);
+    assert_eq!(bench.step(sized(9, 300)), [refused("calls-bytes-max", 900)]);
+    bench.step(Input::Written { session: SessionId(7), bytes: 10_000 });
+    assert_eq!(bench.step(sized(9, 300)).len(), 1);
+}
+
+/// The parts of a progressive call are kept for a second try, as long as there is room for them.
+#[test]
+fn parts_without_room_are_passed_on_and_not_kept() {
+    let mut bench = bench(CallLimits { calls_bytes_per_session_max: 200, ..roomy() });
+    bench.step(word(1, part(1, "p", true)));
+    assert_eq!(bench.dealer.usage.kept_bytes, 67);
+    bench.step(word(1, part(1, "p", true)));
+    assert_eq!(bench.dealer.usage.kept_bytes, 134);
+    assert_eq!(bench.step(word(1, part(1, "p", true))), ["7 <- invocation 1 of 10 has-more [1]"]);
+    bench.step(word(1, part(1, "p", true)));
+    assert_eq!(bench.dealer.usage.kept_bytes, 0);
+    // It cannot go to another any more.
+    bench.registry.add("p", 11, Policy::First, vec![callee(1, 7), callee(2, 20)]);
+    bench.link(2);
+    let told = ["1 <- failed 1 wamp.error.unavailable "];
+    assert_eq!(bench.fail(7, 1, "wamp.error.unavailable", ""), told);
+}
+
+#[test]
+fn parts_that_were_kept_go_to_the_next_callee_in_order() {
+    let mut bench = bench(roomy());
+    bench.link(2);
+    bench.link(3);
+    bench.registry.add("all", 11, Policy::RoundRobin, vec![callee(2, 20), callee(3, 30)]);
+    bench.step(word(1, part(1, "all", true)));
+    bench.step(word(1, part(1, "all", true)));
+    bench.step(word(1, part(1, "all", false)));
+    let told = [
+        "E3 <- invoke 2 of 30 in 11 has-more [1]",
+        "E3 <- more 2 has-more [1]",
+        "E3 <- more 2 [1]",
+    ];
+    assert_eq!(bench.hear(2, refuse(1, InvokeRefusal::Busy)), told);
+}
+
+/// A callee that does not read costs its bound, and nobody else a wait.
+#[test]
+fn a_callee_that_does_not_read_is_passed_over_once_its_queue_is_full() {
+    let mut bench = bench(CallLimits { callee_queue_bytes_max: 1000, ..roomy() });
+    bench.open(8);
+    bench.registry.add("all", 11, Policy::First, vec![callee(1, 7), callee(1, 8)]);
+    bench.serve(7, 11, 0);
+    bench.serve(8, 11, 0);
+    let mut asked = Vec::new();
+    for request in 1..=30 {
+        let fx = bench.effects(word(1, CallWord::Call(call(request, "all"))));
+        asked.extend(fx.told.iter().map(|(session, _)| session.0));
+        // The other one reads.
+        if let Some((session, told)) = fx.told.first().filter(|(session, _)| session.0 == 8) {
+            let (session, bytes) = (*session, told.queued_bytes());
+            bench.step(Input::Written { session, bytes });
+        }
+        assert!(bench.dealer.queued_bytes() <= 1000);
+    }
+    let first = asked.iter().take_while(|session| **session == 7).count();
+    assert_eq!(first, 10);
+    assert!(asked[first..].iter().all(|session| *session == 8), "{asked:?}");
+    bench.step(Input::Written { session: SessionId(7), bytes: 1000 });
+    assert_eq!(bench.call(1, 99, "all"), ["7 <- invocation 11 of 11 [1]"]);
+}
+
+/// What one caller leaves unread takes nothing from those who read.
+#[test]
+fn a_full_entry_still_answers_who_reads() {
+    let mut bench = bench(CallLimits { calls_bytes_max: 2000, ..roomy() });
+    bench.open(2);
+    bench.call(1, 1, "p");
+    bench.call(1, 2, "p");
+    bench.call(2, 1, "p");
+    bench.step(Input::Written { session: SessionId(7), bytes: 10_000 });
+    let large = "7".repeat(1500);
+    assert_eq!(bench.result(7, 1, &large).len(), 1);
+    let slow =
+        "1 <- failed 2: the caller takes its results too slowly: limits.caller-queue-bytes-max";
+    assert_eq!(bench.result(7, 2, &large), [slow]);
+    assert_eq!(bench.result(7, 3, &large), [format!("2 <- result 1 {large}")]);
+}
+
+/// Endings of every kind, again and again: the books are as empty as before.
+#[test]
+fn a_hundred_thousand_calls_leave_nothing_behind() {
+    let mut bench = bench(roomy());
+    let mut fx = Effects::default();
+    let mut step = |bench: &mut Bench, input| {
+        fx.told.clear();
+        fx.notes.clear();
+        bench.dealer.step(bench.now, &bench.registry, input, &mut fx);
+        let queued: Vec<_> =
+            fx.told.iter().map(|(session, told)| (*session, told.queued_bytes())).collect();
+        for (session, bytes) in queued {
+            let written = Input::Written { session, bytes };
+            bench.dealer.step(bench.now, &bench.registry, written, &mut Effects::default());
+        }
+    };
+    for number in 1..=100_000_u64 {
+        step(&mut bench, word(1, timed(number, "p", 50)));
+        let request = RequestId(number);
+        match number % 4 {
+            0 => step(&mut bench, word(7, result(number, false, "[2]"))),
+            1 => {
+                let mode = CancelMode::KillNoWait;
+                step(&mut bench, word(1, CallWord::Cancel { request, mode }));
+            }
+            2 => {
+                bench.now += Duration::from_millis(50);
+                step(&mut bench, Input::Timeout);
+            }
+            _ => {
+                step(&mut bench, word(7, result(number, true, "[2]")));
+                step(&mut bench, word(7, result(number, false, "[2]")));
+            }
+        }
+        if number % 10_000 == 0 {
+            bench.dealer.check();
+        }
+    }
+    bench.dealer.check();
+    assert_eq!((bench.dealer.open_calls(), bench.dealer.open_invocations()), (0, 0));
+    assert_eq!(bench.dealer.usage, limits::Usage::default());
+    assert_eq!(bench.dealer.timeout_at(), None);
+}

@@ -1,0 +1,115 @@
+//! Which callee of a registration is called.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+/// Three callees of this entry, and who gets each of so many calls: `A`, `B`, `C`.
+fn bench(policy: Policy) -> Bench {
+    let mut bench = Bench::new(roomy());
+    bench.open(1);
+    let all = [7, 8, 9];
+    bench.registry.add("p", 10, policy, all.map(|session| callee(1, session)).to_vec());
+    for session in all {
+        bench.open(session);
+        bench.serve(session, 10, 0);
+    }
+    bench
+}
+
+impl Bench {
+    fn asked(&mut self, request: u64, routing_key: Option<&str>) -> char {
+        let routing_key = routing_key.map(Into::into);
+        let call = Call { routing_key, ..call(request, "p") };
+        let fx = self.effects(word(1, CallWord::Call(call)));
+        let [(session, CallTold::Invocation { .. })] = fx.told[..] else {
+            panic!("{:?}", lines(&fx))
+        };
+        char::from(b'A' + u8::try_from(session.0 - 7).expect("one of three"))
+    }
+
+    fn served(&mut self, calls: std::ops::Range<u64>) -> String {
+        calls.map(|request| self.asked(request, None)).collect()
+    }
+}
+
+#[test]
+fn roundrobin_begins_with_the_first_and_is_not_reset_when_one_leaves() {
+    let mut bench = bench(Policy::RoundRobin);
+    assert_eq!(bench.served(0..5), "ABCAB");
+    bench.registry.remove(1, 8);
+    assert_eq!(bench.served(5..9), "CACA");
+}
+
+#[test]
+fn roundrobin_skips_who_is_busy_and_goes_on_behind_who_was_taken() {
+    let mut bench = bench(Policy::RoundRobin);
+    bench.serve(8, 10, 1);
+    assert_eq!(bench.served(0..7), "ABCACAC");
+}
+
+#[test]
+fn first_and_last_are_by_the_order_of_registering() {
+    let mut bench = bench(Policy::First);
+    assert_eq!(bench.served(0..3), "AAA");
+    bench.registry.remove(1, 7);
+    assert_eq!(bench.served(3..5), "BB");
+    let mut bench = self::bench(Policy::Last);
+    assert_eq!(bench.served(0..3), "CCC");
+    bench.registry.remove(1, 9);
+    assert_eq!(bench.served(3..5), "BB");
+}
+
+#[test]
+fn random_is_uniform_and_skips_who_is_busy() {
+    let mut bench = bench(Policy::Random);
+    let served = bench.served(0..3000);
+    for name in ['A', 'B', 'C'] {
+        let count = served.chars().filter(|one| *one == name).count();
+        assert!((800..1200).contains(&count), "{name}: {count} of 3000");
+    }
+    bench.serve(8, 10, 1);
+    let served = bench.served(3000..3300);
+    assert!(!served.contains('B'), "{served}");
+}
+
+#[test]
+fn a_routing_key_finds_the_same_callee_until_that_leaves() {
+    let mut random = StdRng::seed_from_u64(3);
+    for policy in [Policy::RoundRobin, Policy::Random, Policy::First, Policy::Last] {
+        let mut bench = bench(policy);
+        let keys: Vec<String> =
+            (0..60).map(|_| format!("key {}", random.random::<u32>())).collect();
+        let mut request = 0;
+        let mut who = |bench: &mut Bench| -> Vec<char> {
+            keys.iter()
+                .map(|key| {
+                    request += 1;
+                    bench.asked(request, Some(key))
+                })
+                .collect()
+        };
+        let before = who(&mut bench);
+        assert_eq!(who(&mut bench), before);
+        for name in ['A', 'B', 'C'] {
+            assert!(before.contains(&name), "{policy:?}: nobody is left out");
+        }
+        bench.registry.remove(1, 8);
+        let after = who(&mut bench);
+        let moved = before.iter().zip(&after).filter(|(before, after)| before != after);
+        assert!(
+            moved.into_iter().all(|(before, _)| *before == 'B'),
+            "{policy:?}: only its own keys move"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_remembered_of_registrations_that_have_ended() {
+    let mut bench = bench(Policy::RoundRobin);
+    bench.served(0..2);
+    assert_eq!(bench.dealer.origin.remembered(), 1);
+    bench.step(Input::RegistrationEnded { registration: Position(10) });
+    assert_eq!(bench.dealer.origin.remembered(), 0);
+}

@@ -1,0 +1,198 @@
+//! Caller and callee at the same entry: what both are told.
+
+use super::*;
+
+const NOBODY: [&str; 0] = [];
+
+/// Caller 1; callee 7 of `p`, one call at once.
+fn bench() -> Bench {
+    let mut bench = Bench::new(roomy());
+    bench.open(1);
+    bench.open(7);
+    bench.registry.add("p", 10, Policy::Single, vec![callee(1, 7)]);
+    bench.serve(7, 10, 1);
+    bench
+}
+
+fn open() -> Bench {
+    let mut bench = bench();
+    assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 1 of 10 [1]"]);
+    bench
+}
+
+fn assert_empty(bench: &Bench) {
+    assert_eq!((bench.dealer.open_calls(), bench.dealer.open_invocations()), (0, 0));
+    assert_eq!((bench.dealer.usage.calls, bench.dealer.usage.kept_bytes), (0, 0));
+    assert_eq!((bench.dealer.timeout_at(), bench.dealer.oldest()), (None, None));
+}
+
+#[test]
+fn a_call_is_answered_in_the_steps_in_which_it_is_said() {
+    let mut bench = open();
+    assert_eq!(bench.progress(7, 1, "[2]"), ["1 <- result 5 progress [2]"]);
+    assert_eq!(bench.result(7, 1, "[3]"), ["1 <- result 5 [3]"]);
+    assert_eq!(bench.result(7, 1, "[4]"), NOBODY);
+    assert_eq!(bench.outcomes(), ["progress", "result", "late"]);
+    assert_empty(&bench);
+}
+
+#[test]
+fn a_session_calls_itself() {
+    let mut bench = bench();
+    assert_eq!(bench.call(7, 5, "p"), ["7 <- invocation 1 of 10 [1]"]);
+    assert_eq!(bench.result(7, 1, "[2]"), ["7 <- result 5 [2]"]);
+    bench.call(7, 6, "p");
+    assert_eq!(bench.close(7), NOBODY);
+    assert_empty(&bench);
+}
+
+#[test]
+fn progressive_calls_reach_the_callee_in_parts() {
+    let mut bench = bench();
+    assert_eq!(bench.step(word(1, part(5, "p", true))), ["7 <- invocation 1 of 10 has-more [1]"]);
+    assert_eq!(bench.progress(7, 1, "[2]"), ["1 <- result 5 progress [2]"]);
+    assert_eq!(bench.step(word(1, part(5, "p", false))), ["7 <- invocation 1 of 10 [1]"]);
+    assert_eq!(bench.result(7, 1, "[3]"), ["1 <- result 5 [3]"]);
+    assert_empty(&bench);
+}
+
+#[test]
+fn a_pattern_tells_what_was_called_and_disclosure_who_calls() {
+    let mut bench = bench();
+    bench.registry.add("q.", 11, Policy::Single, vec![callee(1, 7)]);
+    bench.serve(7, 11, 0);
+    let call = Call { is_disclosed: true, ..call(5, "q.x") };
+    let told = ["7 <- invocation 1 of 11 q.x for 1 id1 role [1]"];
+    assert_eq!(bench.step(word(1, CallWord::Call(call))), told);
+}
+
+/// The slot ends with its call, whichever way: the next call always finds it free.
+#[test]
+fn slots_end_with_their_calls() {
+    type End = fn(&mut Bench) -> Vec<String>;
+    let ends: [(&str, End); 9] = [
+        ("result", |bench| bench.result(7, 1, "[2]")),
+        ("error", |bench| bench.fail(7, 1, "a.error", "")),
+        ("skip", |bench| bench.cancel(1, 5, CancelMode::Skip)),
+        ("killnowait", |bench| bench.cancel(1, 5, CancelMode::KillNoWait)),
+        ("no mode", |bench| bench.cancel(1, 5, CancelMode::Unnamed)),
+        ("kill, and an answer", |bench| {
+            bench.cancel(1, 5, CancelMode::Kill);
+            bench.fail(7, 1, "wamp.error.canceled", "")
+        }),
+        ("kill, and the caller leaves", |bench| {
+            bench.cancel(1, 5, CancelMode::Kill);
+            bench.close(1)
+        }),
+        ("the caller leaves", |bench| bench.close(1)),
+        ("timeout", |bench| bench.pass(300)),
+    ];
+    for (name, end) in ends {
+        let mut bench = bench();
+        bench.open(2);
+        bench.step(word(1, timed(5, "p", 300)));
+        let busy = "2 <- failed 1: all callees of procedure p have as many invocations as they take at once";
+        assert_eq!(bench.call(2, 1, "p"), [busy], "{name}");
+        end(&mut bench);
+        assert_empty(&bench);
+        assert_eq!(bench.call(2, 2, "p"), ["7 <- invocation 2 of 10 [1]"], "{name}");
+        assert_eq!(bench.result(7, 1, "[late]"), NOBODY, "{name}");
+    }
+}
+
+#[test]
+fn cancel_in_each_mode_tells_both() {
+    let canceled = "1 <- failed 5: the call was cancelled";
+    assert_eq!(open().cancel(1, 5, CancelMode::Skip), [canceled]);
+    let told = [canceled, "7 <- interrupt 1 KillNoWait"];
+    assert_eq!(open().cancel(1, 5, CancelMode::KillNoWait), told);
+    assert_eq!(open().cancel(1, 5, CancelMode::Unnamed), [canceled, "7 <- interrupt 1 Unnamed"]);
+    let mut bench = open();
+    assert_eq!(bench.cancel(1, 5, CancelMode::Kill), ["7 <- interrupt 1 Kill"]);
+    assert_eq!(bench.result(7, 1, "[2]"), ["1 <- result 5 [2]"]);
+    let mut bench = open();
+    bench.cancel(1, 5, CancelMode::Kill);
+    assert_eq!(bench.progress(7, 1, "[2]"), ["1 <- failed 5 wamp.error.canceled "]);
+    assert_empty(&bench);
+}
+
+#[test]
+fn whoever_leaves_the_other_hears_of_it() {
+    assert_eq!(open().close(1), ["7 <- interrupt 1 KillNoWait"]);
+    let gone = "1 <- failed 5: callee disconnected from in-flight request";
+    assert_eq!(open().close(7), [gone]);
+    let mut bench = open();
+    bench.cancel(1, 5, CancelMode::Kill);
+    assert_eq!(bench.close(7), [gone]);
+    assert_empty(&bench);
+}
+
+/// One that passes the call on, one that has left, one that serves: the caller hears of the last alone.
+#[test]
+fn a_call_of_a_shared_one_goes_on_to_the_next_within_the_step() {
+    let mut bench = bench();
+    bench.open(8);
+    bench.open(9);
+    let all = [7, 8, 9].map(|session| callee(1, session)).to_vec();
+    bench.registry.add("all", 11, Policy::First, all);
+    bench.serve(7, 11, 0);
+    bench.serve(9, 11, 0);
+    assert_eq!(bench.call(1, 5, "all"), ["7 <- invocation 1 of 11 [1]"]);
+    let next = ["9 <- invocation 1 of 11 [1]"];
+    assert_eq!(bench.fail(7, 1, "wamp.error.unavailable", ""), next);
+    assert_eq!(bench.outcomes(), ["unavailable", "left"]);
+    assert_eq!(bench.result(9, 1, "[2]"), ["1 <- result 5 [2]"]);
+    assert_empty(&bench);
+}
+
+#[test]
+fn a_callee_that_keeps_timeouts_has_500_ms_more() {
+    let mut bench = bench();
+    bench.registry.add("t", 11, Policy::Single, vec![callee(1, 7)]);
+    let terms = Terms { forwards_timeout: true, ..terms(11, 0) };
+    bench.step(Input::Serves { session: SessionId(7), registration: Position(11), terms });
+    assert_eq!(bench.step(word(1, timed(5, "t", 200))), ["7 <- invocation 1 of 11 200 ms [1]"]);
+    assert_eq!(bench.pass(699), NOBODY);
+    let told = ["1 <- failed 5: no answer within 200 ms", "7 <- interrupt 1 KillNoWait"];
+    assert_eq!(bench.pass(1), told);
+    assert_empty(&bench);
+}
+
+#[test]
+fn timeouts_are_those_of_the_configuration_where_none_or_more_is_asked() {
+    let (longest, default) = (Some(Duration::from_millis(900)), Some(Duration::from_millis(300)));
+    let limits = CallLimits { call_timeout_max: longest, call_timeout: default, ..roomy() };
+    assert_eq!(limits.timeout_ms(None), Some(300));
+    assert_eq!(limits.timeout_ms(NonZeroU64::new(600)), Some(600));
+    assert_eq!(limits.timeout_ms(NonZeroU64::new(901)), Some(900));
+    let limits = CallLimits { call_timeout: None, ..limits };
+    assert_eq!(limits.timeout_ms(None), Some(900));
+    assert_eq!(roomy().timeout_ms(None), None);
+    // One beyond what the clock has is none.
+    let mut bench = bench();
+    assert_eq!(bench.step(word(1, timed(5, "p", u64::MAX))), ["7 <- invocation 1 of 10 [1]"]);
+}
+
+#[test]
+fn calls_to_an_entry_that_drains_or_stops_are_refused() {
+    let mut bench = open();
+    bench.step(Input::Drain);
+    bench.open(2);
+    let told = "2 <- failed 1: no callee of procedure p can be called: the entry of a callee is about to stop";
+    assert_eq!(bench.call(2, 1, "p"), [told]);
+    assert_eq!(
+        bench.step(Input::Stop),
+        ["1 <- failed 5: entry E1 stops", "7 <- interrupt 1 KillNoWait"]
+    );
+    assert_empty(&bench);
+}
+
+#[test]
+fn words_of_sessions_that_are_not_there_change_nothing() {
+    let mut bench = bench();
+    assert_eq!(bench.call(3, 5, "p"), NOBODY);
+    assert_eq!(bench.result(3, 1, "[1]"), NOBODY);
+    bench.serve(3, 10, 0);
+    assert_eq!(bench.close(3), NOBODY);
+    assert_empty(&bench);
+}

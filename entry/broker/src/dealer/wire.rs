@@ -1,0 +1,139 @@
+//! The words of the dialect `call`, as links carry them and as the dealer takes them.
+
+use std::num::NonZeroU64;
+
+use bytes::Bytes;
+
+use vixen_core::id::OwnerId;
+use vixen_core::segment::Content;
+use vixen_core::wire::{AnswerKind, CallMessage, Disclosed, InvokeFlags};
+
+use super::io::Input;
+use super::words::{Answer, CallNumber, Invoke, Part, PeerWord};
+use crate::api::SessionId;
+use crate::api::calls::{Party, Payload};
+
+impl Input {
+    /// What the dealer is given where another entry has said this on its link.
+    #[must_use]
+    pub fn heard(from: OwnerId, message: CallMessage) -> Self {
+        let word = match message {
+            CallMessage::CallStanding { is_ready, is_draining, life: _, applied: _ } => {
+                return Self::Standing { peer: from, is_ready, is_draining };
+            }
+            CallMessage::Invoke {
+                number,
+                registration,
+                session,
+                procedure,
+                caller,
+                timeout_ms,
+                flags,
+                passthru: _,
+                content,
+                payload,
+            } => PeerWord::Invoke {
+                number: CallNumber(number),
+                invoke: Invoke {
+                    registration,
+                    session: SessionId(session),
+                    procedure,
+                    caller: party_of(caller),
+                    timeout_ms: NonZeroU64::new(timeout_ms),
+                    part: part_of(flags, content, payload),
+                },
+            },
+            CallMessage::InvokeMore { number, flags, content, payload } => {
+                let part = part_of(flags, content, payload);
+                PeerWord::More { number: CallNumber(number), part }
+            }
+            CallMessage::RefuseInvoke { number, reason } => {
+                PeerWord::Refuse { number: CallNumber(number), reason }
+            }
+            CallMessage::Answer { number, kind, callee, passthru: _, content, payload } => {
+                let payload = Payload { content, bytes: payload };
+                let answer = match kind {
+                    AnswerKind::Progress => Answer::Progress { callee: party_of(callee), payload },
+                    AnswerKind::Result => Answer::Result { callee: party_of(callee), payload },
+                    AnswerKind::Error { uri } => Answer::Error { uri, payload },
+                    AnswerKind::CalleeGone => Answer::CalleeGone,
+                };
+                PeerWord::Answer { number: CallNumber(number), answer }
+            }
+            CallMessage::CancelInvoke { number, what } => {
+                PeerWord::Cancel { number: CallNumber(number), cancel: what }
+            }
+        };
+        Self::Heard { from, word }
+    }
+}
+
+impl From<PeerWord> for CallMessage {
+    fn from(word: PeerWord) -> Self {
+        match word {
+            PeerWord::Invoke { number, invoke } => {
+                let Invoke { registration, session, procedure, caller, timeout_ms, part } = invoke;
+                let flags = flags_of(&part);
+                let Payload { content, bytes: payload } = part.payload;
+                Self::Invoke {
+                    number: number.0,
+                    registration,
+                    session: session.0,
+                    procedure,
+                    caller: caller.map(disclosed),
+                    timeout_ms: timeout_ms.map_or(0, NonZeroU64::get),
+                    flags,
+                    passthru: None,
+                    content,
+                    payload,
+                }
+            }
+            PeerWord::More { number, part } => {
+                let flags = flags_of(&part);
+                let Payload { content, bytes: payload } = part.payload;
+                Self::InvokeMore { number: number.0, flags, content, payload }
+            }
+            PeerWord::Cancel { number, cancel } => {
+                Self::CancelInvoke { number: number.0, what: cancel }
+            }
+            PeerWord::Refuse { number, reason } => Self::RefuseInvoke { number: number.0, reason },
+            PeerWord::Answer { number, answer } => {
+                let nothing = || Payload { content: Content::Raw, bytes: Bytes::new() };
+                let (kind, callee, payload) = match answer {
+                    Answer::Progress { callee, payload } => (AnswerKind::Progress, callee, payload),
+                    Answer::Result { callee, payload } => (AnswerKind::Result, callee, payload),
+                    Answer::Error { uri, payload } => (AnswerKind::Error { uri }, None, payload),
+                    Answer::CalleeGone => (AnswerKind::CalleeGone, None, nothing()),
+                };
+                let (callee, Payload { content, bytes: payload }) =
+                    (callee.map(disclosed), payload);
+                Self::Answer { number: number.0, kind, callee, passthru: None, content, payload }
+            }
+        }
+    }
+}
+
+fn disclosed(party: Party) -> Box<Disclosed> {
+    let Party { session, authid, authrole } = party;
+    let (authid, authrole) = (authid.to_string(), authrole.to_string());
+    Box::new(Disclosed { session: session.0, authid, authrole })
+}
+
+fn party_of(disclosed: Option<Box<Disclosed>>) -> Option<Party> {
+    let Disclosed { session, authid, authrole } = *disclosed?;
+    Some(Party { session: SessionId(session), authid: authid.into(), authrole: authrole.into() })
+}
+
+const fn flags_of(part: &Part) -> InvokeFlags {
+    let progress = if part.takes_progress { InvokeFlags::RECEIVE_PROGRESS.0 } else { 0 };
+    let more = if part.has_more { InvokeFlags::HAS_MORE.0 } else { 0 };
+    InvokeFlags(progress | more)
+}
+
+const fn part_of(flags: InvokeFlags, content: Content, bytes: Bytes) -> Part {
+    Part {
+        payload: Payload { content, bytes },
+        takes_progress: flags.contains(InvokeFlags::RECEIVE_PROGRESS),
+        has_more: flags.contains(InvokeFlags::HAS_MORE),
+    }
+}

@@ -1,0 +1,141 @@
+//! What the two halves of a call say to each other: within an entry as values, between entries by their link.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use vixen_core::id::Position;
+use vixen_core::wire::{Cancellation, InvokeRefusal};
+
+use crate::api::SessionId;
+use crate::api::calls::{Party, Payload};
+
+/// The number of a call at its origin, from 1 on and rising; each invocation that is tried has one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CallNumber(pub u64);
+
+/// What origin and serving say to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerWord {
+    /// Origin → serving: call this callee.
+    Invoke {
+        /// Of the call.
+        number: CallNumber,
+        /// Whom, and with what.
+        invoke: Invoke,
+    },
+    /// Origin → serving: more of a progressive call.
+    More {
+        /// Of the call.
+        number: CallNumber,
+        /// The part.
+        part: Part,
+    },
+    /// Origin → serving: the call is given up.
+    Cancel {
+        /// Of the call.
+        number: CallNumber,
+        /// How.
+        cancel: Cancellation,
+    },
+    /// Serving → origin: the callee was not invoked; the last word of this number.
+    Refuse {
+        /// Of the call.
+        number: CallNumber,
+        /// Why.
+        reason: InvokeRefusal,
+    },
+    /// Serving → origin: what the callee says; the last word of this number, unless it is progress.
+    Answer {
+        /// Of the call.
+        number: CallNumber,
+        /// What it is.
+        answer: Answer,
+    },
+}
+
+/// Arguments of a call, or one part of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The arguments.
+    pub payload: Payload,
+    /// The caller takes progressive results.
+    pub takes_progress: bool,
+    /// More of this call is to come.
+    pub has_more: bool,
+}
+
+/// Whom to call, and with what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invoke {
+    /// The registration: the position of the record that made it.
+    pub registration: Position,
+    /// The callee.
+    pub session: SessionId,
+    /// What was called, where the registration is a pattern.
+    pub procedure: Option<Arc<str>>,
+    /// Who calls, where that is told.
+    pub caller: Option<Party>,
+    /// What is left of the caller's timeout.
+    pub timeout_ms: Option<NonZeroU64>,
+    /// The arguments.
+    pub part: Part,
+}
+
+/// What a callee says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// A part of the result.
+    Progress {
+        /// Who answers, where that is told.
+        callee: Option<Party>,
+        /// The part.
+        payload: Payload,
+    },
+    /// The result, or the last part of it.
+    Result {
+        /// Who answers, where that is told.
+        callee: Option<Party>,
+        /// The result.
+        payload: Payload,
+    },
+    /// It has failed.
+    Error {
+        /// The error's URI.
+        uri: Arc<str>,
+        /// Its arguments.
+        payload: Payload,
+    },
+    /// It is gone.
+    CalleeGone,
+}
+
+impl PeerWord {
+    /// What it takes in the queue of a link, about.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        const BASE: usize = 96;
+        BASE + match self {
+            Self::Invoke { invoke, .. } => {
+                let procedure = invoke.procedure.as_ref().map_or(0, |uri| uri.len());
+                procedure
+                    + invoke.caller.as_ref().map_or(0, bytes)
+                    + invoke.part.payload.bytes.len()
+            }
+            Self::More { part, .. } => part.payload.bytes.len(),
+            Self::Answer { answer, .. } => match answer {
+                Answer::Progress { callee, payload } | Answer::Result { callee, payload } => {
+                    callee.as_ref().map_or(0, bytes) + payload.bytes.len()
+                }
+                Answer::Error { uri, payload } => uri.len() + payload.bytes.len(),
+                Answer::CalleeGone => 0,
+            },
+            Self::Cancel { .. } | Self::Refuse { .. } => 0,
+        }
+    }
+}
+
+fn bytes(party: &Party) -> usize {
+    party.authid.len() + party.authrole.len()
+}
