@@ -1,5 +1,7 @@
 //! Table `[limits]`: the bounds of everything that could grow.
 
+mod calls;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,6 +10,7 @@ use vixen_core::segment::TopicPattern;
 
 use super::error::ConfigError;
 use super::read::TableReader;
+pub use calls::CallBounds;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -64,6 +67,9 @@ pub struct Limits {
     /// `interest-bytes-per-realm-max`: of these, those of one realm. Default half of
     /// `interest-bytes-max` where there are several realms, else all of it; not below one topic.
     pub interest_bytes_per_realm_max: usize,
+    /// Bounds of calls.
+    #[serde(flatten)]
+    pub calls: CallBounds,
     /// `session-unacknowledged-bytes-max`: with more on its way, a session's socket is not read.
     /// Default 4 MiB; not below `message-bytes-max`.
     pub session_unacknowledged_bytes_max: usize,
@@ -149,6 +155,7 @@ impl Default for Limits {
             interest_bytes_max: 32 * MIB,
             interest_bytes_per_address_max: 32 * MIB / ADDRESS_PART,
             interest_bytes_per_realm_max: 32 * MIB,
+            calls: CallBounds::default(),
             session_unacknowledged_bytes_max: 4 * MIB,
             session_unacknowledged_messages_max: 16_384,
             entry_unacknowledged_bytes_max: 64 * MIB,
@@ -192,6 +199,16 @@ impl Limits {
         "interest-bytes-max",
         "interest-bytes-per-address-max",
         "interest-bytes-per-realm-max",
+        "calls-per-session-max",
+        "calls-bytes-per-session-max",
+        "calls-max",
+        "calls-bytes-max",
+        "invocations-per-session-max",
+        "callee-queue-bytes-max",
+        "caller-queue-bytes-max",
+        "registrations-per-session-max",
+        "call-timeout-max",
+        "call-timeout",
         "session-unacknowledged-bytes-max",
         "session-unacknowledged-messages-max",
         "entry-unacknowledged-bytes-max",
@@ -240,6 +257,7 @@ impl Limits {
             .min(l.patterns_per_entry_max);
         table.count("patterns-per-address-max", &mut l.patterns_per_address_max)?;
         table.count("wildcard-steps-max", &mut l.wildcard_steps_max)?;
+        l.calls = CallBounds::read(&mut table)?;
         table.size("session-unacknowledged-bytes-max", &mut l.session_unacknowledged_bytes_max)?;
         table.count(
             "session-unacknowledged-messages-max",

@@ -47,7 +47,7 @@ use vixen_core::name::{NodeName, ParseNodeNameError};
 pub use access::Access;
 pub use args::{NodeArgs, parse_args, parse_bytes};
 pub use error::ConfigError;
-pub use limits::Limits;
+pub use limits::{CallBounds, Limits};
 pub use listen::parse_listen;
 pub use realm::{
     AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig,
@@ -59,7 +59,7 @@ pub use storage::Storage;
 pub use tls::TlsFiles;
 pub use vixen_core::access::{Disclosure, Quota, UriCheck};
 pub use vixen_core::durability::Durability;
-pub use wamp::{Goodbye, Wamp};
+pub use wamp::{CancelAnswers, Goodbye, Wamp};
 pub use web::{
     AllowedHosts, AllowedOrigins, ClientAddressHeader, ParseHostError, ParseOriginError,
     TrustedProxies, Web,

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use vixen_core::id::Lane;
 
-use super::{Durability, Goodbye, LogFormat, NodeName, UriCheck, listen};
+use super::{CancelAnswers, Durability, Goodbye, LogFormat, NodeName, UriCheck, listen};
 
 /// A type that keys can have.
 pub(super) trait Value: Sized {
@@ -163,6 +163,18 @@ impl Value for Goodbye {
         match text {
             "final" => Some(Self::Final),
             "always" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
+
+impl Value for CancelAnswers {
+    const FORM: &'static str = "\"always\" or \"announced\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "always" => Some(Self::Always),
+            "announced" => Some(Self::Announced),
             _ => None,
         }
     }
