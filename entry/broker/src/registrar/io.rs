@@ -1,0 +1,47 @@
+//! What goes into the registrar, and what comes out.
+
+use std::sync::Arc;
+
+use crate::api::calls::{CallTold, Register, RegistrationId};
+use crate::api::{RequestId, SessionId, SessionInfo};
+use crate::dealer;
+
+/// Everything that can happen to the registrar.
+#[derive(Debug)]
+pub enum Input {
+    /// A session is welcome; first of its words.
+    Opened {
+        /// Who it is.
+        info: Arc<SessionInfo>,
+    },
+    /// A session wants to be callee. One that is gone is not answered.
+    Register {
+        /// The session.
+        session: SessionId,
+        /// Of what, and how.
+        register: Register,
+    },
+    /// A session wants to be one no more.
+    Unregister {
+        /// The session.
+        session: SessionId,
+        /// Echoed.
+        request: RequestId,
+        /// As it was told.
+        registration: RegistrationId,
+    },
+    /// A session is gone; last of its words.
+    Closed {
+        /// The session.
+        session: SessionId,
+    },
+}
+
+/// What the driver owes after a step: the words, and then the dealer's inputs.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// What the dealer is to know.
+    pub dealer: Vec<dealer::Input>,
+    /// Words to sessions, in this order for each.
+    pub told: Vec<(SessionId, CallTold)>,
+}

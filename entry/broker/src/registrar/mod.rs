@@ -1,0 +1,291 @@
+//! Registrar: who is callee of what at this entry.
+//!
+//! ```text
+//!   session ──REGISTER, UNREGISTER, its end──> Registrar ──record──> view (vixen-views)
+//!   session <────────answers, revocations───── Registrar <─changes── view
+//!   dealer  <──────whom it may call here────── Registrar
+//! ```
+//! It writes records of the realm `#calls` and reads what they make of each other. For now it gives them positions
+//! of its own and applies them at once: the view is of this entry alone.
+//!
+//! Source: `docs/design/027-calls.md`.
+//!
+//! Invariants:
+//! - R1: each REGISTER and UNREGISTER is answered once.
+//! - R2: what the dealer is told of callees here is what the view has.
+
+mod io;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vixen_core::id::{OwnerId, Position};
+use vixen_core::name::NodeName;
+use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
+use vixen_views::record::{self, Facts, Life, Reads, Record, Said};
+use vixen_views::registrations::{
+    Callee, Change, LeftWhy, Outcome, Refusal, Registrations, Verdict,
+};
+
+use crate::api::calls::{CallTold, CalleeRequest, Invoke, Register, RegisterError, RegistrationId};
+use crate::api::{RequestId, SessionId, SessionInfo};
+use crate::dealer::{self, Terms};
+
+pub use io::{Effects, Input};
+
+/// How a registrar runs.
+#[derive(Clone, Debug)]
+pub struct RegistrarOptions {
+    /// This incarnation of the entry.
+    pub owner: OwnerId,
+    /// What people call it.
+    pub name: NodeName,
+    /// Registrations of one session.
+    pub per_session_max: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Registrar {
+    options: RegistrarOptions,
+    life: Life,
+    view: Registrations,
+    sessions: BTreeMap<SessionId, Session>,
+}
+
+/// An open session.
+#[derive(Debug)]
+struct Session {
+    info: Arc<SessionInfo>,
+    /// What it has agreed on, by registration.
+    terms: BTreeMap<Position, Terms>,
+}
+
+impl Registrar {
+    /// One of a process that has just begun: nobody is callee of anything.
+    #[must_use]
+    pub fn new(now: WallTime, options: RegistrarOptions) -> Self {
+        let life = Life { owner: options.owner, number: 1 };
+        let facts = Facts { name: options.name.clone(), link_address: None, reads: Reads::HERE };
+        let (view, sessions) = (Registrations::new(), BTreeMap::new());
+        let mut registrar = Self { options, life, view, sessions };
+        let mut changes = Vec::new();
+        registrar.write(now, Said::Life(facts), &mut changes);
+        registrar
+    }
+
+    /// The registrations.
+    #[must_use]
+    pub const fn view(&self) -> &Registrations {
+        &self.view
+    }
+
+    /// Advances by one input.
+    pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
+        match input {
+            Input::Opened { info } => {
+                let terms = BTreeMap::new();
+                self.sessions.insert(info.session, Session { info, terms });
+            }
+            Input::Register { session, register } => {
+                self.on_register(now, session, register, fx);
+            }
+            Input::Unregister { session, request, registration } => {
+                self.on_unregister(now, session, request, registration, fx);
+            }
+            Input::Closed { session } => self.on_closed(now, session, fx),
+        }
+        self.check();
+    }
+
+    fn on_register(
+        &mut self,
+        now: WallTime,
+        session: SessionId,
+        register: Register,
+        fx: &mut Effects,
+    ) {
+        let Some(open) = self.sessions.get(&session) else { return };
+        let request = register.request;
+        let max = self.options.per_session_max;
+        if open.terms.len() >= max {
+            return refuse_register(session, request, RegisterError::TooMany { max }, fx);
+        }
+        let pattern = TopicPattern {
+            realm: Arc::clone(&open.info.realm),
+            uri: Arc::clone(&register.procedure),
+            matching: register.matching,
+        };
+        let said = Said::Register(record::Register {
+            number: request.0,
+            session: session.0,
+            pattern,
+            invoke: invoke_of(register.invoke),
+            is_forced: register.is_forced,
+        });
+        let mut changes = Vec::new();
+        let verdict = self.write(now, said, &mut changes);
+        match verdict {
+            Some(Verdict::Registered(id) | Verdict::Stays(id)) => {
+                self.seat(session, Position(id.0), &register, &changes, fx);
+            }
+            Some(Verdict::Refused(Refusal::AlreadyExists)) => {
+                let error = RegisterError::AlreadyExists(register.procedure);
+                refuse_register(session, request, error, fx);
+            }
+            Some(Verdict::Refused(Refusal::OtherPolicy)) => {
+                let error = RegisterError::OtherPolicy(register.procedure);
+                refuse_register(session, request, error, fx);
+            }
+            Some(Verdict::Done | Verdict::Ignored(_)) | None => {
+                let reason = "the entry's view of registrations stands still".into();
+                refuse_register(session, request, RegisterError::Unavailable(reason), fx);
+            }
+        }
+    }
+
+    /// The session is a callee of `registration`; who was one before may have lost it.
+    fn seat(
+        &mut self,
+        session: SessionId,
+        registration: Position,
+        register: &Register,
+        changes: &[Change],
+        fx: &mut Effects,
+    ) {
+        self.settle(changes, fx);
+        let told = RegistrationId(registration.0);
+        let request = register.request;
+        fx.told.push((session, CallTold::Registered { request, registration: told }));
+        let Some(open) = self.sessions.get_mut(&session) else { return };
+        let terms = Terms {
+            told,
+            concurrency: register.concurrency,
+            forwards_timeout: register.forwards_timeout,
+            is_disclosed: register.is_disclosed,
+        };
+        open.terms.insert(registration, terms);
+        fx.dealer.push(dealer::Input::Serves { session, registration, terms });
+    }
+
+    fn on_unregister(
+        &mut self,
+        now: WallTime,
+        session: SessionId,
+        request: RequestId,
+        registration: RegistrationId,
+        fx: &mut Effects,
+    ) {
+        let Some(open) = self.sessions.get(&session) else { return };
+        if !open.terms.contains_key(&Position(registration.0)) {
+            let (kind, error) = (CalleeRequest::Unregister, RegisterError::NoSuchRegistration);
+            return fx.told.push((session, CallTold::Refused { request, kind, error }));
+        }
+        let said = Said::Unregister(record::Unregister {
+            realm: Arc::clone(&open.info.realm),
+            session: session.0,
+            registration: record::RegistrationId(registration.0),
+            why: record::UnregisterWhy::Asked,
+        });
+        let mut changes = Vec::new();
+        self.write(now, said, &mut changes);
+        self.settle(&changes, fx);
+        fx.told.push((session, CallTold::Unregistered { request }));
+    }
+
+    fn on_closed(&mut self, now: WallTime, session: SessionId, fx: &mut Effects) {
+        let Some(open) = self.sessions.get(&session) else { return };
+        if !open.terms.is_empty() {
+            let realm = Arc::clone(&open.info.realm);
+            let said = Said::SessionOver(record::SessionOver { realm, session: session.0 });
+            let mut changes = Vec::new();
+            self.write(now, said, &mut changes);
+            self.settle(&changes, fx);
+        }
+        self.sessions.remove(&session);
+    }
+
+    /// Writes a record at the next position, and reads it.
+    fn write(&mut self, now: WallTime, said: Said, changes: &mut Vec<Change>) -> Option<Verdict> {
+        let position = self.view.position().plus(1);
+        let record = Record { writer: self.life, said };
+        match self.view.apply(position, now, &record) {
+            Outcome::Applied(applied) => {
+                changes.extend(applied.changes);
+                Some(applied.verdict)
+            }
+            Outcome::Checkpoint(_)
+            | Outcome::PassedOver(_)
+            | Outcome::Stopped(_)
+            | Outcome::Repeated => None,
+        }
+    }
+
+    /// Tells the dealer, and who has lost something, what the view has changed.
+    fn settle(&mut self, changes: &[Change], fx: &mut Effects) {
+        for change in changes {
+            match change {
+                Change::Left { registration, callee, why, .. } if callee.life == self.life => {
+                    self.leave(Position(registration.0), SessionId(callee.session), *why, fx);
+                }
+                Change::Deleted { registration, .. } => {
+                    let registration = Position(registration.0);
+                    fx.dealer.push(dealer::Input::RegistrationEnded { registration });
+                }
+                Change::Alive(_)
+                | Change::Over(_)
+                | Change::Created { .. }
+                | Change::Joined { .. }
+                | Change::Left { .. } => {}
+            }
+        }
+    }
+
+    fn leave(
+        &mut self,
+        registration: Position,
+        session: SessionId,
+        why: LeftWhy,
+        fx: &mut Effects,
+    ) {
+        fx.dealer.push(dealer::Input::Leaves { session, registration });
+        let open = self.sessions.get_mut(&session);
+        let Some(terms) = open.and_then(|open| open.terms.remove(&registration)) else { return };
+        if why == LeftWhy::Unseated {
+            fx.told.push((session, CallTold::Revoked { registration: terms.told }));
+        }
+    }
+
+    /// R2, as far as it costs little.
+    fn check(&self) {
+        debug_assert!(
+            self.sessions.iter().all(|(session, open)| {
+                let callee = Callee { life: self.life, session: session.0 };
+                let served = self.view.served_by(&callee).into_iter().map(|(_, id)| id.0);
+                let mut served: Vec<_> = served.collect();
+                served.sort_unstable();
+                served == open.terms.keys().map(|at| at.0).collect::<Vec<_>>()
+            }),
+            "R2: a session has terms for what it serves, and nothing else"
+        );
+    }
+}
+
+fn refuse_register(session: SessionId, request: RequestId, error: RegisterError, fx: &mut Effects) {
+    let kind = CalleeRequest::Register;
+    fx.told.push((session, CallTold::Refused { request, kind, error }));
+}
+
+const fn invoke_of(invoke: Invoke) -> record::Invoke {
+    match invoke {
+        Invoke::Single => record::Invoke::Single,
+        Invoke::RoundRobin => record::Invoke::RoundRobin,
+        Invoke::Random => record::Invoke::Random,
+        Invoke::First => record::Invoke::First,
+        Invoke::Last => record::Invoke::Last,
+    }
+}

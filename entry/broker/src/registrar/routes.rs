@@ -1,0 +1,64 @@
+//! The registrar's view, as the dealer asks it.
+
+use std::sync::Arc;
+
+use vixen_core::id::Position;
+use vixen_core::segment::{Match, Topic};
+use vixen_views::record::{self, RegistrationId};
+use vixen_views::registrations;
+
+use super::Registrar;
+use crate::api::SessionId;
+use crate::api::calls::Invoke;
+use crate::dealer::{Callee, Route, Routes};
+
+impl Routes for Registrar {
+    fn find(&self, procedure: &Topic) -> Result<Option<Route>, Arc<str>> {
+        if let Some(error) = self.view.stopped() {
+            return Err(format!("the entry's view of registrations stands still: {error}").into());
+        }
+        let found = self.view.lookup(procedure);
+        Ok(found.map(|registration| Route {
+            registration: Position(registration.id.0),
+            is_pattern: registration.pattern.matching != Match::Exact,
+            policy: policy_of(registration.invoke),
+        }))
+    }
+
+    fn callees(
+        &self,
+        registration: Position,
+    ) -> impl DoubleEndedIterator<Item = (Position, Callee)> {
+        let found = self.view.get(RegistrationId(registration.0));
+        let callees = found.into_iter().flat_map(|found| found.callees.iter());
+        callees.map(|(place, callee)| (place, callee_of(callee)))
+    }
+
+    fn callees_after(
+        &self,
+        registration: Position,
+        place: Position,
+    ) -> impl Iterator<Item = (Position, Callee)> {
+        let found = self.view.get(RegistrationId(registration.0));
+        let callees = found.into_iter().flat_map(move |found| found.callees.after(place));
+        callees.map(|(place, callee)| (place, callee_of(callee)))
+    }
+
+    fn applied(&self) -> Position {
+        self.view.position()
+    }
+}
+
+const fn callee_of(callee: registrations::Callee) -> Callee {
+    Callee { owner: callee.life.owner, session: SessionId(callee.session) }
+}
+
+const fn policy_of(invoke: record::Invoke) -> Invoke {
+    match invoke {
+        record::Invoke::Single => Invoke::Single,
+        record::Invoke::RoundRobin => Invoke::RoundRobin,
+        record::Invoke::Random => Invoke::Random,
+        record::Invoke::First => Invoke::First,
+        record::Invoke::Last => Invoke::Last,
+    }
+}

@@ -1,0 +1,197 @@
+use std::num::NonZeroU32;
+
+use vixen_core::segment::{Match, Topic};
+
+use super::*;
+use crate::api::Origin;
+use crate::api::calls::{CallFeatures, Invoke as Policy};
+use crate::dealer::Routes as _;
+
+const NOW: WallTime = WallTime(1_795_255_200_000);
+const PER_SESSION_MAX: usize = 3;
+
+fn info(session: u64, realm: &str) -> Arc<SessionInfo> {
+    Arc::new(SessionInfo {
+        session: SessionId(session),
+        realm: realm.into(),
+        authid: "joe".into(),
+        authrole: "user".into(),
+        authmethod: "ticket",
+        authprovider: "static",
+        origin: Origin { client: [127, 0, 0, 1].into(), site: None },
+        is_announced: true,
+        calls: CallFeatures::default(),
+    })
+}
+
+/// A registrar with sessions 1 to 3 of realm `r`, and 4 of another.
+struct Bench {
+    registrar: Registrar,
+    requests: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let owner = OwnerId(uuid::Uuid::from_u128(7));
+        let name = "E1".parse().expect("a name");
+        let options = RegistrarOptions { owner, name, per_session_max: PER_SESSION_MAX };
+        let mut bench = Self { registrar: Registrar::new(NOW, options), requests: 0 };
+        for (session, realm) in [(1, "r"), (2, "r"), (3, "r"), (4, "other")] {
+            let fx = bench.step(Input::Opened { info: info(session, realm) });
+            assert!(fx.told.is_empty() && fx.dealer.is_empty());
+        }
+        bench
+    }
+
+    fn step(&mut self, input: Input) -> Effects {
+        let mut fx = Effects::default();
+        self.registrar.step(NOW, input, &mut fx);
+        fx
+    }
+
+    fn register(&mut self, session: u64, uri: &str, invoke: Policy, is_forced: bool) -> Effects {
+        self.requests += 1;
+        let register = Register {
+            request: RequestId(self.requests),
+            procedure: uri.into(),
+            matching: Match::Exact,
+            invoke,
+            concurrency: NonZeroU32::new(2),
+            is_forced,
+            is_disclosed: true,
+            forwards_timeout: false,
+        };
+        self.step(Input::Register { session: SessionId(session), register })
+    }
+
+    /// Registers, and the id that is told.
+    fn registered(&mut self, session: u64, uri: &str, invoke: Policy) -> RegistrationId {
+        let fx = self.register(session, uri, invoke, false);
+        match &fx.told[..] {
+            [(to, CallTold::Registered { registration, .. })] if to.0 == session => *registration,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(&mut self, session: u64, uri: &str, invoke: Policy) -> RegisterError {
+        let fx = self.register(session, uri, invoke, false);
+        assert!(fx.dealer.is_empty());
+        match &fx.told[..] {
+            [(_, CallTold::Refused { kind: CalleeRequest::Register, error, .. })] => error.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn callees(&self, realm: &str, uri: &str) -> Vec<u64> {
+        let route = self.registrar.find(&Topic::new(realm, uri)).expect("a view");
+        let callees = route.into_iter().flat_map(|route| {
+            self.registrar.callees(route.registration).map(|(_, callee)| callee.session.0)
+        });
+        callees.collect()
+    }
+}
+
+#[test]
+fn a_callee_is_told_its_id_and_the_dealer_what_was_agreed() {
+    let mut bench = Bench::new();
+    let fx = bench.register(1, "a.b", Policy::Single, false);
+    let [(SessionId(1), CallTold::Registered { request: RequestId(1), registration })] =
+        fx.told[..]
+    else {
+        panic!("{:?}", fx.told);
+    };
+    let [dealer::Input::Serves { session: SessionId(1), registration: at, terms }] = fx.dealer[..]
+    else {
+        panic!("{:?}", fx.dealer);
+    };
+    assert_eq!((at.0, terms.told), (registration.0, registration));
+    assert_eq!((terms.concurrency, terms.is_disclosed), (NonZeroU32::new(2), true));
+    assert_eq!(bench.callees("r", "a.b"), [1]);
+    assert!(bench.callees("other", "a.b").is_empty(), "of its realm alone");
+}
+
+#[test]
+fn policies_are_agreed_on_and_ids_rise() {
+    let mut bench = Bench::new();
+    let exists = RegisterError::AlreadyExists("single".into());
+    let other = RegisterError::OtherPolicy("shared".into());
+    let first = bench.registered(1, "single", Policy::Single);
+    assert_eq!(bench.refused(1, "single", Policy::Single), exists);
+    assert_eq!(bench.refused(2, "single", Policy::RoundRobin), exists);
+    let shared = bench.registered(1, "shared", Policy::RoundRobin);
+    assert!(shared > first);
+    assert_eq!(bench.refused(2, "shared", Policy::Single), other);
+    assert_eq!(bench.registered(2, "shared", Policy::RoundRobin), shared);
+    assert_eq!(bench.registered(1, "shared", Policy::RoundRobin), shared, "it has its place");
+    assert_eq!(bench.callees("r", "shared"), [1, 2]);
+    assert!(bench.registered(4, "single", Policy::Single) > shared, "another realm");
+}
+
+#[test]
+fn force_unseats_all_and_tells_them() {
+    let mut bench = Bench::new();
+    let before = bench.registered(1, "a", Policy::First);
+    bench.registered(2, "a", Policy::First);
+    let fx = bench.register(3, "a", Policy::Single, true);
+    let told: Vec<_> = fx.told.iter().map(|(to, told)| (to.0, format!("{told:?}"))).collect();
+    let revoked = format!("{:?}", CallTold::Revoked { registration: before });
+    assert_eq!(told[..2], [(1, revoked.clone()), (2, revoked)]);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(bench.callees("r", "a"), [3]);
+}
+
+#[test]
+fn a_registration_is_left_by_who_holds_it_and_nobody_else() {
+    let mut bench = Bench::new();
+    let registration = bench.registered(1, "a", Policy::Single);
+    let unregister = |session| Input::Unregister {
+        session: SessionId(session),
+        request: RequestId(9),
+        registration,
+    };
+    let fx = bench.step(unregister(2));
+    assert!(matches!(
+        fx.told[..],
+        [(SessionId(2), CallTold::Refused { error: RegisterError::NoSuchRegistration, .. })]
+    ));
+    let fx = bench.step(unregister(1));
+    assert!(matches!(
+        fx.told[..],
+        [(SessionId(1), CallTold::Unregistered { request: RequestId(9) })]
+    ));
+    assert!(matches!(
+        fx.dealer[..],
+        [
+            dealer::Input::Leaves { session: SessionId(1), .. },
+            dealer::Input::RegistrationEnded { .. }
+        ]
+    ));
+    assert!(bench.callees("r", "a").is_empty());
+    assert!(matches!(bench.step(unregister(1)).told[..], [(_, CallTold::Refused { .. })]));
+}
+
+#[test]
+fn a_session_that_ends_leaves_everything_and_is_told_nothing() {
+    let mut bench = Bench::new();
+    bench.registered(1, "a", Policy::Single);
+    bench.registered(1, "b", Policy::Last);
+    bench.registered(2, "b", Policy::Last);
+    let fx = bench.step(Input::Closed { session: SessionId(1) });
+    assert!(fx.told.is_empty());
+    assert_eq!(bench.callees("r", "a"), [0; 0]);
+    assert_eq!(bench.callees("r", "b"), [2]);
+    // What it has said and was not looked at.
+    assert!(bench.register(1, "c", Policy::Single, false).told.is_empty());
+    assert!(bench.callees("r", "c").is_empty());
+}
+
+#[test]
+fn registrations_of_a_session_are_bounded() {
+    let mut bench = Bench::new();
+    for uri in ["a", "b", "c"] {
+        bench.registered(1, uri, Policy::Single);
+    }
+    let too_many = RegisterError::TooMany { max: PER_SESSION_MAX };
+    assert_eq!(bench.refused(1, "d", Policy::Single), too_many);
+    bench.registered(2, "d", Policy::Single);
+}
