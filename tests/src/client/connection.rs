@@ -89,7 +89,7 @@ impl Connection {
     ) -> Result<Self, ClientError> {
         let mut connection = Self::handshake(url, socket).await?;
         let hello = format!(
-            r#"[1,"{realm}",{{"agent":"vixen-bench","roles":{{"publisher":{{}},"subscriber":{{}}}}}}]"#
+            r#"[1,"{realm}",{{"agent":"vixen-bench","roles":{{"publisher":{{}},"subscriber":{{}},"caller":{{}},"callee":{{}}}}}}]"#
         );
         connection.send(hello.as_bytes());
         connection

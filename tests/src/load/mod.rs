@@ -11,6 +11,7 @@
 //! coordinated omission).
 
 mod arrivals;
+mod calls;
 mod clock;
 mod gaps;
 mod measure;
@@ -28,6 +29,7 @@ mod fake;
 mod tests;
 
 pub use arrivals::Arrivals;
+pub use calls::{CallOptions, CallResult, run_calls};
 pub use clock::RunClock;
 pub use gaps::Span;
 pub use measure::{Latency, LoadResult};

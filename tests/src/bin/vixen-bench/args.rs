@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use vixen_tests::harness::{ClusterOptions, Durability};
 use vixen_tests::load::{Amount, LoadOptions, Pace};
 
+use crate::calls::CallsArgs;
 use crate::campaign::CampaignArgs;
 use crate::compare::CompareArgs;
 use crate::faults::FaultsArgs;
@@ -79,6 +80,10 @@ pub(crate) enum Command {
     /// Every reader checks that each position comes once, in order. Prints markdown tables. Memory
     /// is what the processes allocate; LMDB's file in the page cache is not counted.
     History(HistoryArgs),
+    /// Let callers call through a router that runs, and print calls/s, latencies and its CPU.
+    ///
+    /// Callees and callers are in this process. Any router of WAMP will do, so that two can be compared.
+    Calls(CallsArgs),
     /// What subscriptions by pattern that match nothing cost publishers, few and many in turns.
     Patterns(PatternsArgs),
     /// Count what each ndb group writes and what the vote costs, with 1, 2 and 4 groups.

@@ -1,6 +1,7 @@
 //! Workload generator, fault measurement, demonstration and test clusters for vixen.
 
 mod args;
+mod calls;
 mod campaign;
 mod cluster;
 mod compare;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         | Command::Storage(_)
         | Command::Subscribers(_)
         | Command::Campaign(_)
+        | Command::Calls(_)
         | Command::Hostile(_)
         | Command::History(_)
         | Command::Patterns(_)
@@ -80,6 +82,7 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
         Command::Scaling(args) => scaling::scaling(&args).await,
         Command::Storage(args) => storage::storage(&args).await,
         Command::Subscribers(args) => subscribers::subscribers(&args).await,
+        Command::Calls(args) => calls::calls(&args).await,
         Command::Campaign(args) => campaign::campaign(&args).await,
         Command::Hostile(args) => hostile::hostile(&args).await,
         Command::Peer(args) => peer::peer(&args).await,
