@@ -1,11 +1,14 @@
-//! The broker's way to one session: a channel with a bound in bytes.
+//! The broker's way to one session: a channel with a bound in bytes, and one of its own for calls, which wait
+//! neither for events nor for what a session reads from the store.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use vixen_broker::api::calls::CallTold;
 use vixen_broker::api::{self, Outgoing, QueueRoom, Sent};
+use vixen_broker::dealer::Breach;
 use vixen_broker::event::EventBatch;
 
 /// What a session tells the broker of this entry.
@@ -14,11 +17,22 @@ pub type SessionEvent = api::SessionEvent<Outbound>;
 /// What a session takes at a time.
 const BATCH: usize = 256;
 
+/// What a session hears of calls.
+#[derive(Debug)]
+pub enum OfCalls {
+    /// It is told this.
+    Told(CallTold),
+    /// It has broken the rules, and is to be ended.
+    Broken(Breach),
+}
+
 /// The broker's way to one session: never blocks, bounded in bytes.
 #[derive(Clone, Debug)]
 pub struct Outbound {
     queue: mpsc::UnboundedSender<Outgoing>,
     room: Arc<QueueRoom>,
+    calls: mpsc::UnboundedSender<OfCalls>,
+    calls_room: Arc<QueueRoom>,
 }
 
 /// The session's end of an [`Outbound`].
@@ -26,15 +40,30 @@ pub struct Outbound {
 pub struct OutboundReceiver {
     queue: mpsc::UnboundedReceiver<Outgoing>,
     room: Arc<QueueRoom>,
+    calls: CallReceiver,
+}
+
+/// The session's end for calls.
+#[derive(Debug)]
+struct CallReceiver {
+    queue: mpsc::UnboundedReceiver<OfCalls>,
+    room: Arc<QueueRoom>,
+    /// The broker has stopped, and all is taken.
+    is_over: bool,
 }
 
 /// Makes the way from broker to session, holding at most `bytes_max` bytes of events.
 #[must_use]
 pub fn outbound(bytes_max: usize) -> (Outbound, OutboundReceiver) {
     let (queue, receiver) = mpsc::unbounded_channel();
+    let (calls, calls_receiver) = mpsc::unbounded_channel();
     let room = Arc::new(QueueRoom::new(bytes_max));
-    let sender = Outbound { queue, room: Arc::clone(&room) };
-    (sender, OutboundReceiver { queue: receiver, room })
+    // What calls may queue is decided where they are dealt with.
+    let calls_room = Arc::new(QueueRoom::new(usize::MAX));
+    let of_calls =
+        CallReceiver { queue: calls_receiver, room: Arc::clone(&calls_room), is_over: false };
+    let sender = Outbound { queue, room: Arc::clone(&room), calls, calls_room };
+    (sender, OutboundReceiver { queue: receiver, room, calls: of_calls })
 }
 
 impl Outbound {
@@ -51,28 +80,68 @@ impl Outbound {
 
     /// Queues what a session has asked for: its own bounds limit how much that is.
     pub fn send(&self, outgoing: Outgoing) {
-        self.room.take(&outgoing);
+        self.room.take(outgoing.queued_bytes());
         // One that is gone needs no answer.
         let _is_gone = self.queue.send(outgoing);
+    }
+
+    /// Queues something of calls.
+    pub fn send_call(&self, told: CallTold) {
+        self.calls_room.take(told.queued_bytes());
+        // As above.
+        let _is_gone = self.calls.send(OfCalls::Told(told));
+    }
+
+    /// The session has broken the rules of calls.
+    pub fn send_breach(&self, breach: Breach) {
+        // As above.
+        let _is_gone = self.calls.send(OfCalls::Broken(breach));
+    }
+
+    /// Bytes of calls that are not written yet.
+    #[must_use]
+    pub fn waiting_call_bytes(&self) -> usize {
+        self.calls_room.waiting_bytes()
     }
 }
 
 impl OutboundReceiver {
-    /// Takes all that waits, at least one, into `buffer`; `false` once the broker has stopped.
-    /// Cancel safe.
-    pub async fn receive(&mut self, buffer: &mut VecDeque<Outgoing>) -> bool {
-        let Some(first) = self.queue.recv().await else { return false };
-        buffer.push_back(first);
-        while buffer.len() < BATCH
-            && let Ok(next) = self.queue.try_recv()
-        {
-            buffer.push_back(next);
+    /// Takes what waits, at least one: of calls into `calls`, and else, if it may, into `buffer`; `false` once
+    /// the broker has stopped and all is taken. Cancel safe.
+    pub async fn receive(
+        &mut self,
+        may_take_events: bool,
+        buffer: &mut VecDeque<Outgoing>,
+        calls: &mut Vec<OfCalls>,
+    ) -> bool {
+        loop {
+            tokio::select! {
+                biased;
+                taken = self.calls.queue.recv_many(calls, BATCH), if !self.calls.is_over => {
+                    if taken > 0 {
+                        return true;
+                    }
+                    self.calls.is_over = true;
+                }
+                first = self.queue.recv(), if may_take_events => {
+                    let Some(first) = first else { return false };
+                    buffer.push_back(first);
+                    while buffer.len() < BATCH
+                        && let Ok(next) = self.queue.try_recv()
+                    {
+                        buffer.push_back(next);
+                    }
+                    return true;
+                }
+                else => std::future::pending().await,
+            }
         }
-        true
     }
 
-    /// Gives back the room of what [`receive`](Self::receive) took, once it is written.
-    pub fn give_back(&self, bytes: usize) {
+    /// Gives back the room of what [`receive`](Self::receive) took, once it is written: of events and answers,
+    /// and of calls.
+    pub fn give_back(&self, bytes: usize, call_bytes: usize) {
         self.room.give_back(bytes);
+        self.calls.room.give_back(call_bytes);
     }
 }

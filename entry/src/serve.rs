@@ -9,11 +9,12 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use vixen_broker::dealer::CancelAnswer;
 use vixen_core::id::NdbId;
 use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
 use vixen_core::wire::PeerId;
-use vixen_runtime::config::{Config, EntryMember};
+use vixen_runtime::config::{CancelAnswers, Config, EntryMember};
 use vixen_runtime::ids::new_owner_id;
 use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
 use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
@@ -141,6 +142,10 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
         publish_timeout: config.cluster.publish_timeout,
         durability: config.cluster.durability,
         limits: config.limits.clone(),
+        cancel_answer: match config.wamp.cancel_answer {
+            CancelAnswers::Always => CancelAnswer::Always,
+            CancelAnswers::Announced => CancelAnswer::Announced,
+        },
     }
 }
 

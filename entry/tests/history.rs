@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use vixen_broker::dealer::CancelAnswer;
 use vixen_broker::history::{Direction, HistoryError, HistoryRequest, Start};
 use vixen_core::id::{GroupId, NdbId, OwnerId, Position, Stamp, StoreId};
 use vixen_core::membership::Membership;
@@ -103,6 +104,7 @@ impl Cluster {
             publish_timeout: PATIENCE,
             durability: Durability::Fsync,
             limits: Limits::default(),
+            cancel_answer: CancelAnswer::Always,
         });
         let (inbox, handle) = (node.inbox(), node.handle());
         let running = tokio::spawn(node.run());

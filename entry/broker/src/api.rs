@@ -23,7 +23,7 @@ use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
 
 use crate::event::EventBatch;
 use crate::history::RefPoint;
-use calls::CallFeatures;
+use calls::{CallFeatures, CallWord};
 
 /// A session id: random, `1..=2^53`, so that every gate can say it (WAMP spec §2.1.2, global scope).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,6 +123,13 @@ pub enum SessionEvent<O> {
         request: RequestId,
         /// Of a `Subscribed` before.
         subscription: SubscriptionId,
+    },
+    /// What it says of calls, in the order in which its client did.
+    Calls {
+        /// The session.
+        session: SessionId,
+        /// At least one.
+        words: Vec<CallWord>,
     },
     /// The connection is gone; last of its events.
     Closed {
@@ -528,8 +535,14 @@ impl QueueRoom {
     }
 
     /// Takes room for what a session has asked for: its own bounds limit how much that is.
-    pub fn take(&self, outgoing: &Outgoing) {
-        self.waiting_bytes.fetch_add(outgoing.queued_bytes(), Ordering::AcqRel);
+    pub fn take(&self, bytes: usize) {
+        self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// How much waits.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Ordering::Acquire)
     }
 
     /// Gives room back, once what took it is written.

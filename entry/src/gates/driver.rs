@@ -27,10 +27,12 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError
 use tokio::time::{Instant, sleep_until};
 
 use vixen_broker::access::Permissions;
+use vixen_broker::api::calls::CallWord;
 use vixen_broker::api::{
     Outgoing, Publish, RequestId, SessionId, SessionInfo, Subscribe, SubscriptionId,
 };
 use vixen_broker::client::{Client, Effects};
+use vixen_broker::dealer::Breach;
 use vixen_broker::history::HistoryError;
 use vixen_broker::replay::ReadPart;
 
@@ -38,7 +40,7 @@ use super::context::SessionContext;
 use super::limits::SessionLimits;
 use crate::metrics::count_unsayable;
 use crate::node::EntryEvent;
-use crate::outbound::{Outbound, OutboundReceiver, SessionEvent, outbound};
+use crate::outbound::{OfCalls, Outbound, OutboundReceiver, SessionEvent, outbound};
 use crate::reads::{Reader, read};
 
 /// Bytes of messages that are handed over together.
@@ -52,6 +54,7 @@ pub(super) struct Stopped;
 #[derive(Debug)]
 enum Step<A> {
     Publish { messages: Vec<Publish>, bytes: usize },
+    Calls { words: Vec<CallWord>, bytes: usize },
     Tell(SessionEvent),
     Gate(A),
 }
@@ -97,8 +100,13 @@ pub(super) struct Driver<A> {
     receiver: OutboundReceiver,
     /// Taken from the broker and not looked at.
     incoming: VecDeque<Outgoing>,
+    /// The same of calls, which wait for nothing.
+    calls: Vec<OfCalls>,
     /// Looked at, and not written; the bound of [`Outbound`] still counts it.
     unwritten_bytes: usize,
+    unwritten_call_bytes: usize,
+    /// It has broken the rules of calls.
+    breach: Option<Breach>,
     steps: VecDeque<Step<A>>,
     /// The first step waits for room.
     waiting: Option<Room>,
@@ -125,7 +133,10 @@ impl<A> Driver<A> {
             outbound: Some(outbound),
             receiver,
             incoming: VecDeque::new(),
+            calls: Vec::new(),
             unwritten_bytes: 0,
+            unwritten_call_bytes: 0,
+            breach: None,
             steps: VecDeque::new(),
             waiting: None,
             reader: context.reads.of(address),
@@ -188,6 +199,19 @@ impl<A> Driver<A> {
         self.steps.push_back(Step::Publish { messages: vec![publish], bytes: more });
     }
 
+    /// Something of calls. It joins the batch that is being made, if that has room.
+    pub(super) fn call(&mut self, word: CallWord) {
+        let more = word.counted_bytes();
+        if let Some(Step::Calls { words, bytes }) = self.steps.back_mut()
+            && *bytes + more <= BATCH_BYTES
+        {
+            words.push(word);
+            *bytes += more;
+            return;
+        }
+        self.steps.push_back(Step::Calls { words: vec![word], bytes: more });
+    }
+
     /// The client subscribes.
     pub(super) fn subscribe(&mut self, request: RequestId, wanted: Subscribe) {
         self.with_client(|client, fx| client.subscribe(request, wanted, fx));
@@ -212,7 +236,7 @@ impl<A> Driver<A> {
     pub(super) fn last(&self) -> Option<&A> {
         match self.steps.back() {
             Some(Step::Gate(answer)) => Some(answer),
-            Some(Step::Publish { .. } | Step::Tell(_)) | None => None,
+            Some(Step::Publish { .. } | Step::Calls { .. } | Step::Tell(_)) | None => None,
         }
     }
 
@@ -247,7 +271,7 @@ impl<A> Driver<A> {
         let is_blocked = self.client.as_ref().is_some_and(Client::is_blocked);
         let (read_at, now) = (self.read_at, Instant::now());
         tokio::select! {
-            alive = self.receiver.receive(&mut self.incoming), if !is_blocked => {
+            alive = self.receiver.receive(!is_blocked, &mut self.incoming, &mut self.calls) => {
                 Wake::Incoming { is_last: !alive }
             }
             room = acquired(&mut self.waiting) => Wake::Room(room),
@@ -294,6 +318,7 @@ impl<A> Driver<A> {
 
     /// Takes all that the broker has told, as far as it may be taken now.
     pub(super) fn take_incoming(&mut self, fx: &mut Effects) {
+        self.take_calls(fx);
         while self.take_one(fx) {}
     }
 
@@ -306,6 +331,24 @@ impl<A> Driver<A> {
         self.unwritten_bytes += outgoing.queued_bytes();
         client.on_outgoing(outgoing, fx);
         true
+    }
+
+    fn take_calls(&mut self, fx: &mut Effects) {
+        let Some(client) = &mut self.client else { return };
+        for word in self.calls.drain(..) {
+            match word {
+                OfCalls::Told(told) => {
+                    self.unwritten_call_bytes += told.queued_bytes();
+                    client.on_call(told, fx);
+                }
+                OfCalls::Broken(breach) => self.breach = Some(breach),
+            }
+        }
+    }
+
+    /// What the client has done that it must not, if it has: its session is to be ended.
+    pub(super) const fn breach(&self) -> Option<Breach> {
+        self.breach
     }
 
     /// Does what effects owe, but for what the client is told.
@@ -325,7 +368,8 @@ impl<A> Driver<A> {
 
     /// What was taken is written.
     pub(super) fn give_back(&mut self) {
-        self.receiver.give_back(std::mem::take(&mut self.unwritten_bytes));
+        let bytes = std::mem::take(&mut self.unwritten_bytes);
+        self.receiver.give_back(bytes, std::mem::take(&mut self.unwritten_call_bytes));
     }
 
     /// Does the steps in order, until there is none or one has to wait for room. What the gate has to do
@@ -352,6 +396,7 @@ impl<A> Driver<A> {
                         Err(TryAcquireError::Closed) => return Err(Stopped.into()),
                     }
                 }
+                Step::Calls { words, bytes: _ } => self.hand_over_words(words).await?,
                 Step::Tell(event) => self.tell(event).await?,
                 Step::Gate(answer) => gate(answer)?,
             }
@@ -389,6 +434,13 @@ impl<A> Driver<A> {
         Ok(())
     }
 
+    async fn hand_over_words(&mut self, words: Vec<CallWord>) -> Result<(), Stopped> {
+        if let Some(client) = &mut self.client {
+            client.on_words(&words);
+        }
+        self.tell(SessionEvent::Calls { session: self.session, words }).await
+    }
+
     async fn tell(&mut self, event: SessionEvent) -> Result<(), Stopped> {
         let is_opening = matches!(event, SessionEvent::Opened { .. });
         send(&self.events, event).await?;
@@ -409,11 +461,12 @@ impl<A> Driver<A> {
     pub(super) async fn drain(&mut self) -> bool {
         self.steps.clear();
         self.waiting = None;
-        self.receiver.receive(&mut self.incoming).await
+        self.receiver.receive(true, &mut self.incoming, &mut self.calls).await
     }
 
     /// Takes what the broker has told, blocked or not.
     pub(super) fn take_rest(&mut self, fx: &mut Effects) {
+        self.take_calls(fx);
         let Some(client) = &mut self.client else { return };
         while let Some(outgoing) = self.incoming.pop_front() {
             self.unwritten_bytes += outgoing.queued_bytes();
@@ -427,6 +480,7 @@ impl<A> Driver<A> {
             let _stopped = send(&self.events, SessionEvent::Closed { session: self.session }).await;
         }
         self.incoming.clear();
+        self.calls.clear();
         self.receiver = outbound(0).1;
     }
 }

@@ -1,6 +1,6 @@
 //! Metrics of what clients ask for, whatever their gate.
 
-use metrics::{counter, describe_counter};
+use metrics::{Counter, counter, describe_counter};
 
 use vixen_broker::api::PublishError;
 
@@ -32,7 +32,12 @@ pub(crate) fn count_publish_error(error: &PublishError) {
 
 /// Counts a call that was answered.
 pub(crate) fn count_call(outcome: &'static str) {
-    counter!(CALLS, "outcome" => outcome).increment(1);
+    calls_counter(outcome).increment(1);
+}
+
+/// Of calls with this outcome.
+pub(crate) fn calls_counter(outcome: &'static str) -> Counter {
+    counter!(CALLS, "outcome" => outcome)
 }
 
 /// Counts a request to register that was answered.

@@ -12,7 +12,7 @@ mod driver;
 mod http;
 mod ids;
 mod limits;
-mod metrics;
+pub(crate) mod metrics;
 mod options;
 mod port;
 mod raw;

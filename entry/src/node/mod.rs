@@ -5,6 +5,7 @@
 //! links and sessions are bounded queues that end instead of blocking.
 
 mod awaited;
+mod calls;
 mod clock;
 mod history;
 mod limits;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use vixen_broker::dealer::CancelAnswer;
 use vixen_core::id::OwnerId;
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
@@ -61,6 +63,8 @@ pub struct EntryOptions {
     pub durability: Durability,
     /// Bounds of segments, subscriptions and unacknowledged bytes.
     pub limits: Limits,
+    /// Whether callers that cancel are answered.
+    pub cancel_answer: CancelAnswer,
 }
 
 /// Everything that reaches an entry's core.

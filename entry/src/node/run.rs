@@ -27,6 +27,7 @@ use vixen_runtime::link::{
 };
 use vixen_runtime::recording::Recorder;
 
+use super::calls::{CallEffects, Calls};
 use super::clock::Clock;
 use super::limits::subscription_limits;
 use super::meta::Meta;
@@ -64,6 +65,8 @@ pub struct EntryNode {
     /// Sync nodes have forgotten owners of the age of this one's.
     pub(super) refused: Refused,
     pub(super) awaited: Awaited,
+    /// Boxed: the future of a whole process would be too large for a stack.
+    pub(super) calls: Box<Calls>,
     pub(super) sessions: FxHashMap<SessionId, Client>,
     /// Numbers of meta events: they tell nobody how many there are.
     pub(super) meta_numbers: StdRng,
@@ -85,6 +88,7 @@ pub(super) struct Effects {
     pub(super) segmenter: segmenter::Effects,
     pub(super) delivery: delivery::Effects,
     pub(super) meta: Vec<Meta>,
+    pub(super) calls: CallEffects,
 }
 
 impl EntryNode {
@@ -135,6 +139,7 @@ impl EntryNode {
             skew: Skew::default(),
             refused: Refused::new(&options.membership),
             awaited: Awaited::default(),
+            calls: Box::new(Calls::new(&options)),
             sessions: FxHashMap::default(),
             meta_numbers: StdRng::from_seed(fresh_seed()),
             closed_at: VecDeque::new(),
@@ -217,7 +222,8 @@ impl EntryNode {
         let at = at.chain(self.refused.timeout_at()).min();
         let at = at.map(|at| self.clock.instant_of(at));
         let beat = Some(Instant::from_std(self.links.due_at()));
-        let due = [at, self.order_due_at(), self.history_due_at(), beat];
+        let calls = self.calls.due_at();
+        let due = [at, self.order_due_at(), self.history_due_at(), calls, beat];
         due.into_iter().flatten().min()
     }
 
@@ -251,6 +257,7 @@ impl EntryNode {
             SessionEvent::Opened { info, outbound } => {
                 let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
                 fx.meta.extend(is_heard.then(|| Meta::joined(&info)));
+                self.calls.opened(now, &info, &mut fx.calls);
                 self.sessions.insert(info.session, Client { info, outbound });
                 return;
             }
@@ -270,7 +277,11 @@ impl EntryNode {
             SessionEvent::Unsubscribe { session, request, subscription } => {
                 delivery::Input::Unsubscribe { session, request, subscription }
             }
+            SessionEvent::Calls { session, words } => {
+                return self.calls.words(now, session, words, &mut fx.calls);
+            }
             SessionEvent::Closed { session } => {
+                self.calls.closed(now, session, &mut fx.calls);
                 let client = self.sessions.remove(&session).map(|client| client.info);
                 let announced = client
                     .filter(|info| info.is_announced && self.delivery.hears_meta(&info.realm));
@@ -472,7 +483,7 @@ impl EntryNode {
 }
 
 /// 32 bytes of the system's randomness.
-fn fresh_seed() -> [u8; 32] {
+pub(super) fn fresh_seed() -> [u8; 32] {
     let mut seed = [0; 32];
     if let Err(error) = getrandom::fill(&mut seed) {
         // Numbers that others could foretell would be told to them all the same.

@@ -15,7 +15,8 @@ use crate::metrics::Levels;
 impl EntryNode {
     /// Does what the steps owe.
     pub(super) fn settle(&mut self, now: WallTime, fx: Effects) {
-        let Effects { segmenter, delivery, mut meta, .. } = fx;
+        let Effects { segmenter, delivery, mut meta, calls, .. } = fx;
+        self.settle_calls(calls);
         let mut by_node: BTreeMap<NdbId, Vec<Message>> = BTreeMap::new();
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
             by_node.entry(to).or_default().push(message);

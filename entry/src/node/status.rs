@@ -53,6 +53,8 @@ impl EntryNode {
             "delivery": self.merge(),
             "sessions": self.sessions.len(),
             "subscriptions": self.delivery.subscriptions(),
+            "calls": self.calls.status(std::time::Instant::now()),
+            "registrations": self.calls.registrations(),
             "unacknowledged_bytes": self.segmenter.unacknowledged_bytes(),
             "unresolved_total": self.segmenter.unresolved(),
             "unresolved": unresolved.map(|segment| self.segment(now, &segment)).collect::<Vec<_>>(),

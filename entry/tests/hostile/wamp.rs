@@ -378,6 +378,7 @@ fn callees() -> Vec<Row> {
                 Answer::taken("no answer"),
             )
         },
+        open("[66,1,4711]", Answer::taken("ERROR wamp.error.no_such_registration")),
         open("[64,1,{}]", violation("arity")),
         open(r#"[64,1,{},"a.b",[]]"#, violation("arity")),
         open("[66,1]", violation("arity")),

@@ -13,6 +13,7 @@ use vixen_broker::api::{
     AckLevel, Acknowledged, Answer, Origin, Outgoing, Place, Publish, RequestId, SessionId,
     SessionInfo, SubscribeMode,
 };
+use vixen_broker::dealer::CancelAnswer;
 use vixen_core::id::{GroupId, NdbId, OwnerId, PermanentId, Position, Stamp, StoreId, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
@@ -139,6 +140,7 @@ impl Cluster {
             publish_timeout,
             durability: Durability::Fsync,
             limits: Limits::default(),
+            cancel_answer: CancelAnswer::Always,
         });
         let (inbox, handle, room) = (node.inbox(), node.handle(), node.room());
         let running = tokio::spawn(node.run());
@@ -278,9 +280,11 @@ pub(crate) fn resolved(meta: SegmentMeta, stamp: u64) -> Message {
 
 pub(crate) async fn next(receiver: &mut OutboundReceiver) -> Vec<Outgoing> {
     let mut outgoing = VecDeque::new();
-    let alive = tokio::time::timeout(PATIENCE, receiver.receive(&mut outgoing)).await;
+    let alive =
+        tokio::time::timeout(PATIENCE, receiver.receive(true, &mut outgoing, &mut Vec::new()))
+            .await;
     assert!(alive.expect("in time"), "dropped");
-    receiver.give_back(outgoing.iter().map(Outgoing::queued_bytes).sum());
+    receiver.give_back(outgoing.iter().map(Outgoing::queued_bytes).sum(), 0);
     outgoing.into()
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use vixen_core::id::Position;
 use vixen_core::segment::TopicPattern;
 
+use super::OWN_REQUEST;
+use crate::api::calls::{CallTold, CallWord, RegistrationId};
 use crate::api::{
     Answer, JoinId, RequestId, RequestKind, SessionEvent, SessionId, SubscribeError, SubscribeMode,
     SubscriptionId,
@@ -56,6 +58,11 @@ pub enum Ask {
         /// Of a subscribe before.
         subscription: SubscriptionId,
     },
+    /// That it is no callee of this any more.
+    LeaveRegistration {
+        /// As the session was told.
+        registration: RegistrationId,
+    },
 }
 
 impl Ask {
@@ -71,6 +78,10 @@ impl Ask {
             }
             Self::Unsubscribe { request, subscription } => {
                 SessionEvent::Unsubscribe { session, request, subscription }
+            }
+            Self::LeaveRegistration { registration } => {
+                let word = CallWord::Unregister { request: OWN_REQUEST, registration };
+                SessionEvent::Calls { session, words: vec![word] }
             }
         }
     }
@@ -118,6 +129,8 @@ pub enum Told {
         /// Those that this client gets, by index into [`EventBatch::events`]; at least one.
         taken: Vec<usize>,
     },
+    /// Something of calls.
+    Call(CallTold),
 }
 
 /// Why a request about a subscription is refused.

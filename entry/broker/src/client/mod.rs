@@ -15,7 +15,9 @@
 //! - C3: what the session leaves by itself is told to the broker once, and asked for anew where the broker
 //!   shares it again before it has heard of that.
 //! - C4: what is unacknowledged never falls below nothing.
+//! - C5: of calls it is told what the broker says, but for answers to what the session itself has asked.
 
+mod callee;
 mod io;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,12 +26,14 @@ use std::sync::Arc;
 use vixen_core::id::Position;
 
 use crate::access::Permissions;
+use crate::api::calls::{CallTold, CallWord};
 use crate::api::{
     Outgoing, RequestId, RequestKind, SessionInfo, Subscribe, SubscribeError, SubscriptionId,
 };
 use crate::event::EventBatch;
 use crate::history::{HistoryError, HistoryRequest};
 use crate::replay::{self, ReadPart, Subscriber};
+use callee::Callee;
 pub use io::{Ask, Effects, EndReason, RequestError, Told};
 
 /// Of an unsubscribe that the session makes itself: gates number those of their clients from 1.
@@ -52,6 +56,7 @@ pub struct Client {
     /// Handed to the broker and not resolved.
     messages_in_flight: usize,
     bytes_in_flight: usize,
+    callee: Callee,
 }
 
 impl Client {
@@ -68,6 +73,7 @@ impl Client {
             leaving: VecDeque::new(),
             messages_in_flight: 0,
             bytes_in_flight: 0,
+            callee: Callee::default(),
         }
     }
 
@@ -197,6 +203,16 @@ impl Client {
         self.check();
     }
 
+    /// These words are handed to the broker.
+    pub fn on_words(&mut self, words: &[CallWord]) {
+        words.iter().for_each(|word| self.callee.on_word(word));
+    }
+
+    /// Takes what the broker tells of calls.
+    pub fn on_call(&mut self, told: CallTold, fx: &mut Effects) {
+        self.callee.on_told(told, &self.permissions, fx);
+    }
+
     /// Takes what a read brought.
     pub fn on_read(&mut self, outcome: Result<ReadPart, HistoryError>, fx: &mut Effects) {
         let replay::Effects {
@@ -241,6 +257,7 @@ impl Client {
         for subscription in self.subscriber.unlike(|pattern| permissions.may_read(pattern)) {
             self.end(subscription, EndReason::NotAuthorized, fx);
         }
+        self.callee.on_reload(&self.permissions, fx);
         // What waits for the broker's answer is judged when that comes.
         self.check();
     }

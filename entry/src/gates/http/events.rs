@@ -407,7 +407,10 @@ impl EventStream {
             }
             Told::Ended { reason: EndReason::Complete, .. } => self.end(),
             Told::Ended { reason: EndReason::NotAuthorized, .. } => return Err(lost()),
-            Told::Subscribed { .. } | Told::Resolved(_) | Told::Unsubscribed { .. } => {}
+            Told::Subscribed { .. }
+            | Told::Resolved(_)
+            | Told::Unsubscribed { .. }
+            | Told::Call(_) => {}
         }
         Ok(())
     }

@@ -14,8 +14,21 @@ use crate::text::{put_decimal, put_string};
 /// Most bytes of a PUBLISHED: code, two ids of 16 digits, and punctuation.
 pub(super) const PUBLISHED_BYTES_MAX: usize = 38;
 
-/// What this broker does of the Advanced Profile (WAMP spec *Feature Announcement*).
-const FEATURES: [&str; 7] = [
+/// What this dealer does of the Advanced Profile (WAMP spec *Feature Announcement*).
+const DEALER_FEATURES: [&str; 9] = [
+    "progressive_call_results",
+    "progressive_call_invocations",
+    "call_timeout",
+    "call_canceling",
+    "caller_identification",
+    "pattern_based_registration",
+    "shared_registration",
+    "call_reroute",
+    "registration_revocation",
+];
+
+/// What this broker does of it.
+const BROKER_FEATURES: [&str; 7] = [
     "publisher_exclusion",
     "publisher_identification",
     "subscriber_blackwhite_listing",
@@ -35,11 +48,9 @@ pub(super) fn welcome(
     out.put_slice(b"[2,");
     put_decimal(out, info.session.0);
     out.put_slice(b",{\"roles\":{\"broker\":{\"features\":{");
-    for (index, feature) in FEATURES.iter().enumerate() {
-        out.put_slice(if index == 0 { b"\"" } else { b",\"" });
-        out.put_slice(feature.as_bytes());
-        out.put_slice(b"\":true");
-    }
+    put_features(out, &BROKER_FEATURES);
+    out.put_slice(b"}},\"dealer\":{\"features\":{");
+    put_features(out, &DEALER_FEATURES);
     out.put_slice(b"}}}");
     out.put_slice(concat!(",\"agent\":\"vixen-", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
     for (key, value) in [
@@ -59,6 +70,14 @@ pub(super) fn welcome(
         put_dict(out, authextra);
     }
     out.put_slice(b"}]");
+}
+
+fn put_features(out: &mut BytesMut, features: &[&str]) {
+    for (index, feature) in features.iter().enumerate() {
+        out.put_slice(if index == 0 { b"\"" } else { b",\"" });
+        out.put_slice(feature.as_bytes());
+        out.put_slice(b"\":true");
+    }
 }
 
 /// `[4, AuthMethod, Extra]`
@@ -225,6 +244,16 @@ mod tests {
                     "session_meta_api": true,
                     "subscription_meta_api": true,
                     "subscription_revocation": true,
+                }}, "dealer": {"features": {
+                    "progressive_call_results": true,
+                    "progressive_call_invocations": true,
+                    "call_timeout": true,
+                    "call_canceling": true,
+                    "caller_identification": true,
+                    "pattern_based_registration": true,
+                    "shared_registration": true,
+                    "call_reroute": true,
+                    "registration_revocation": true,
                 }}},
                 "agent": concat!("vixen-", env!("CARGO_PKG_VERSION")),
                 "realm": "re\"alm",

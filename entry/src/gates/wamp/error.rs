@@ -52,6 +52,9 @@ pub(crate) enum Violation {
     /// An id is no integer of `1..=2^53`.
     #[error("{0}: an id is not an integer from 1 to 2^53")]
     Id(&'static str),
+    /// A CALL has the id of a call that is open and complete.
+    #[error("CALL has the request id {0} of an open call; number requests from 1 on")]
+    Repeated(u64),
     /// The details of HELLO announce no client role.
     #[error("HELLO announces no client role, as in {{\"roles\":{{\"publisher\":{{}}}}}}")]
     NoRole,
@@ -83,6 +86,7 @@ impl Violation {
             Self::Arity(_) => "arity",
             Self::Type { .. } => "type",
             Self::Id(_) => "id",
+            Self::Repeated(_) => "repeated",
             Self::NoRole => "no_role",
             Self::Binary => "binary",
             Self::Text => "text",
@@ -271,6 +275,7 @@ mod tests {
             Violation::Arity("HELLO"),
             Violation::Type { message, element, expected },
             Violation::Id("PUBLISH"),
+            Violation::Repeated(7),
             Violation::NoRole,
             Violation::Binary,
             Violation::Text,

@@ -50,6 +50,16 @@ impl Frames {
         self.push(message);
     }
 
+    /// Adds a WAMP message that stands in `buffer` in this serializer; the buffer is empty afterwards.
+    pub(super) fn encoded(&mut self, buffer: &mut BytesMut) {
+        let bytes = take_text(buffer);
+        self.push(match self.serializer.encoding {
+            // Arguments of JSON were checked when they came, or are made here.
+            Encoding::Json => Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_default()),
+            Encoding::MsgPack | Encoding::Cbor => Message::Binary(bytes),
+        });
+    }
+
     /// Adds a WAMP message that is encoded already.
     pub(super) fn message(&mut self, message: &Message) {
         self.push(message.clone());

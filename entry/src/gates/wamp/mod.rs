@@ -1,4 +1,4 @@
-//! WAMP v2 (wamp-proto.org), broker role, over WebSocket. `docs/wamp.md` says what of it.
+//! WAMP v2 (wamp-proto.org), roles broker and dealer, over WebSocket. `docs/wamp.md` says what of it.
 //!
 //! `socket` drives one connection; what it answers is decided in `session`, which is pure, and what
 //! it is told in `told`.
@@ -18,6 +18,7 @@ mod serializer;
 mod session;
 mod socket;
 mod told;
+mod writer;
 
 pub use metrics::describe_session_metrics;
 pub(crate) use serializer::{SUBPROTOCOLS, Serializer};

@@ -44,7 +44,7 @@ use crate::gates::options::{publish_options, subscribe_options};
 use crate::gates::raw::RawText;
 use crate::gates::refusal::Refusal;
 use calls::Frame;
-pub(super) use calls::{Kind, unserved};
+pub(super) use calls::{Kind, text_argument};
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;

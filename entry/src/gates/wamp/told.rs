@@ -1,39 +1,56 @@
 //! What a client is told, as frames.
 
+mod calls;
+
 use bytes::BytesMut;
 use serde_json::Map;
 
+use vixen_broker::api::calls::{CallFeatures, CallTold, CallWord};
 use vixen_broker::api::{Acknowledged, Answer, RequestId, RequestKind};
 use vixen_broker::client::{EndReason, RequestError, Told};
+use vixen_core::payload::PayloadError;
 
 use super::encode;
 use super::frames::Frames;
 use super::metrics::count_subscribe_error;
+use super::session::text_argument;
 use crate::gates::metrics::count_publish_error;
 use crate::gates::uris;
+use crate::metrics::count_unsayable;
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;
 const UNSUBSCRIBE: u8 = 34;
+const CALL: u8 = 48;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     /// Whether the client takes an UNSUBSCRIBED that it has not asked for.
     takes_revocation: bool,
+    /// Whether it hears that a registration was taken from it.
+    hears_revocation: bool,
     events_sent: u64,
+    /// What its invocations are answered with that cannot be said to it.
+    unsaid: Vec<CallWord>,
     buffer: BytesMut,
 }
 
 impl Encoder {
     /// The session is open.
-    pub(super) const fn on_opened(&mut self, takes_revocation: bool) {
+    pub(super) const fn on_opened(&mut self, takes_revocation: bool, calls: CallFeatures) {
         self.takes_revocation = takes_revocation;
+        self.hears_revocation = calls.hears_revocation;
     }
 
     /// Events since the last call.
     pub(super) const fn take_events_sent(&mut self) -> u64 {
         std::mem::replace(&mut self.events_sent, 0)
+    }
+
+    /// Answers to invocations that could not be said to the client.
+    pub(super) fn take_unsaid(&mut self) -> Vec<CallWord> {
+        std::mem::take(&mut self.unsaid)
     }
 
     /// Makes frames of what the client is told.
@@ -56,12 +73,51 @@ impl Encoder {
                 out.json(&mut self.buffer);
             }
             Told::Refused { request, kind, error } => self.put_refused(request, kind, &error, out),
+            Told::Call(told) => self.put_call(&told, out),
             Told::Ended { subscription, reason } => {
                 if self.takes_revocation {
                     encode::revoked(&mut self.buffer, subscription, uri_of(reason));
                     out.json(&mut self.buffer);
                 }
             }
+        }
+    }
+
+    fn put_call(&mut self, told: &CallTold, out: &mut Frames) {
+        if matches!(told, CallTold::Revoked { .. }) && !self.hears_revocation {
+            return;
+        }
+        match calls::put(&mut self.buffer, out.encoding(), told) {
+            Ok(()) => out.encoded(&mut self.buffer),
+            Err(error) => self.put_unsayable(told, &error, out),
+        }
+    }
+
+    /// Somebody waits for it all the same.
+    fn put_unsayable(&mut self, told: &CallTold, error: &PayloadError, out: &mut Frames) {
+        count_unsayable(1);
+        match told {
+            CallTold::Invocation { invocation, .. } => {
+                let text = format!("the arguments cannot be said to the callee: {error}");
+                self.unsaid.push(CallWord::Fail {
+                    invocation: *invocation,
+                    error: uris::INVALID_ARGUMENT.into(),
+                    payload: text_argument(&text),
+                });
+            }
+            CallTold::Result { request, is_progress: false, .. }
+            | CallTold::Failed { request, .. } => {
+                let text = format!("the answer cannot be said to the caller: {error}");
+                encode::error(&mut self.buffer, CALL, *request, uris::INVALID_ARGUMENT, &text);
+                out.json(&mut self.buffer);
+            }
+            // More will come. The others have no payload.
+            CallTold::Result { is_progress: true, .. }
+            | CallTold::Registered { .. }
+            | CallTold::Unregistered { .. }
+            | CallTold::Refused { .. }
+            | CallTold::Interrupt { .. }
+            | CallTold::Revoked { .. } => {}
         }
     }
 

@@ -126,7 +126,7 @@ impl Client {
                 return Sent::Full;
             }
         } else {
-            self.room.take(&outgoing);
+            self.room.take(outgoing.queued_bytes());
         }
         self.queue.push_back(outgoing);
         Sent::Queued
@@ -285,6 +285,7 @@ impl Client {
                 self.is_over = true;
             }
             Told::Refused { error, .. } => panic!("nothing is bounded here: {error}"),
+            Told::Call(_) => panic!("nobody calls: {told:?}"),
             Told::Unsubscribed { .. } | Told::Ended { .. } => {
                 panic!("nobody has asked for the end of a subscription: {told:?}")
             }

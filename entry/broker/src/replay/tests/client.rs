@@ -138,6 +138,7 @@ impl Client {
             Ask::Unsubscribe { request, subscription } => {
                 Input::Unsubscribe { session, request, subscription }
             }
+            Ask::LeaveRegistration { .. } => panic!("nobody registers"),
         }));
     }
 
@@ -148,7 +149,7 @@ impl Client {
             return Sent::Full;
         }
         if !is_events {
-            self.room.take(&outgoing);
+            self.room.take(outgoing.queued_bytes());
         }
         self.queue.push_back(outgoing);
         Sent::Queued
@@ -269,7 +270,7 @@ impl Client {
                     seen.ended += 1;
                     self.forget(subscription, cluster, true);
                 }
-                Told::Resolved(_) => panic!("nothing is published"),
+                Told::Resolved(_) | Told::Call(_) => panic!("nothing is published or called"),
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use vixen_broker::access::CallMessage;
 use vixen_broker::api::RequestId;
-use vixen_broker::api::calls::{CallError, CallWord, Payload, RegisterError};
+use vixen_broker::api::calls::{CallWord, Payload};
 use vixen_core::segment::Encoding;
 
 use super::{Action, refused};
@@ -16,7 +16,6 @@ use crate::gates::options::{call_options, cancel_options, register_options, yiel
 use crate::gates::raw::RawText;
 use crate::gates::refusal::{OptionError, Refusal};
 use crate::gates::uris;
-use crate::gates::wamp::encode::{self, take_text};
 use crate::gates::wamp::error::Violation;
 use crate::gates::wamp::message::{RawAnswer, RawCall, RawRequest};
 
@@ -99,7 +98,8 @@ pub(super) fn result(
     Ok(Action::Call(match admitted.check_bytes(payload.bytes.len()) {
         Ok(()) => CallWord::Yield { invocation, is_progress, payload },
         Err(refusal) => {
-            let (error, payload) = (uris::PAYLOAD_SIZE_EXCEEDED.into(), text(&refusal));
+            let (error, payload) =
+                (uris::PAYLOAD_SIZE_EXCEEDED.into(), text_argument(&refusal.to_string()));
             CallWord::Fail { invocation, error, payload }
         }
     }))
@@ -117,30 +117,9 @@ pub(super) fn error(
     let payload = frame.payload(payload);
     let (error, payload) = match admitted.check_bytes(uri.len() + payload.bytes.len()) {
         Ok(()) => (uri.as_ref().into(), payload),
-        Err(refusal) => (uris::PAYLOAD_SIZE_EXCEEDED.into(), text(&refusal)),
+        Err(refusal) => (uris::PAYLOAD_SIZE_EXCEEDED.into(), text_argument(&refusal.to_string())),
     };
     Ok(Action::Call(CallWord::Fail { invocation, error, payload }))
-}
-
-/// The answer to what nobody serves here; `None` where none is waited for.
-pub(in crate::gates::wamp) fn unserved(buffer: &mut BytesMut, word: &CallWord) -> Option<Bytes> {
-    match word {
-        CallWord::Call(call) => {
-            let error = CallError::NoSuchProcedure(call.procedure.clone());
-            let (code, uri) = (Kind::Call.code(), uris::of_call(&error));
-            encode::error(buffer, code, call.request, uri, &error.to_string());
-        }
-        CallWord::Register(register) => {
-            let error = RegisterError::Unavailable("this entry has no dealer".into());
-            let (code, uri) = (Kind::Register.code(), uris::of_register(&error));
-            encode::error(buffer, code, register.request, uri, &error.to_string());
-        }
-        CallWord::Cancel { .. }
-        | CallWord::Unregister { .. }
-        | CallWord::Yield { .. }
-        | CallWord::Fail { .. } => return None,
-    }
-    Some(take_text(buffer))
 }
 
 fn refuse(buffer: &mut BytesMut, kind: Kind, request: RequestId, refusal: Refusal) -> Action {
@@ -153,7 +132,7 @@ fn bad_option(message: &'static str) -> impl Fn(OptionError) -> Violation {
 }
 
 /// A text as the only argument.
-fn text(text: &impl ToString) -> Payload {
-    let bytes = json!([text.to_string()]).to_string().into();
+pub(in crate::gates::wamp) fn text_argument(text: &str) -> Payload {
+    let bytes = json!([text]).to_string().into();
     Payload { content: Encoding::Json.into(), bytes }
 }

@@ -1,20 +1,19 @@
 //! What a client's frames ask for, as steps; and what it is told, as frames.
 
-use bytes::BytesMut;
 use tokio::time::Instant;
 
 use vixen_broker::access::Permissions;
-use vixen_broker::api::calls::CallWord;
 use vixen_broker::client::Effects;
+use vixen_broker::dealer::Breach;
 use vixen_broker::history::HistoryError;
 
 use super::{Connection, Own};
 use crate::admission::AdmittedSession;
 use crate::gates::metrics::{count_call, count_refusal, count_registration};
 use crate::gates::refusal::Refusal;
-use crate::gates::wamp::error::Ending;
+use crate::gates::wamp::error::{Ending, Violation};
 use crate::gates::wamp::metrics::count_subscribe_error;
-use crate::gates::wamp::session::{Action, Kind, unserved};
+use crate::gates::wamp::session::{Action, Kind};
 
 impl Connection {
     /// Turns what the session wants into steps.
@@ -31,7 +30,7 @@ impl Connection {
                 }
             }
             Action::Open { info, permissions, takes_revocation, welcome } => {
-                self.encoder.on_opened(takes_revocation);
+                self.encoder.on_opened(takes_revocation, info.calls);
                 self.driver.open(info, permissions);
                 self.driver.gate(Own::Write(welcome));
             }
@@ -47,16 +46,7 @@ impl Connection {
                 count_subscribe_error(refusal.uri());
                 self.driver.gate(Own::Write(answer));
             }
-            Action::Call(word) => {
-                match &word {
-                    CallWord::Call(_) => count_call("no_such_procedure"),
-                    CallWord::Register(_) => count_registration("unavailable"),
-                    _waits_for_nothing => {}
-                }
-                if let Some(answer) = unserved(&mut BytesMut::new(), &word) {
-                    self.driver.gate(Own::Write(answer));
-                }
-            }
+            Action::Call(word) => self.driver.call(word),
             Action::CallRefused { kind, answer } => {
                 match kind {
                     Kind::Call => count_call("refused"),
@@ -128,7 +118,15 @@ impl Connection {
         }
         then(self);
         self.driver.settle(&mut fx).await?;
+        let unsaid = self.encoder.take_unsaid();
+        if !unsaid.is_empty() {
+            unsaid.into_iter().for_each(|word| self.driver.call(word));
+            self.do_steps().await?;
+        }
         self.write().await?;
+        if let Some(Breach::RepeatedRequest(request)) = self.driver.breach() {
+            return Err(Violation::Repeated(request.0).into());
+        }
         match fx.lost {
             None => Ok(()),
             Some(HistoryError::Trimmed { first }) => Err(Ending::Trimmed { first }),

@@ -61,6 +61,8 @@ impl Turn<'_> {
             books::Ask::Unsubscribe { request, subscription } => {
                 delivery::Input::Unsubscribe { session, request, subscription }
             }
+            // Nobody registers here.
+            books::Ask::LeaveRegistration { .. } => return,
         };
         self.delivery(input, fx);
     }

@@ -52,7 +52,7 @@ impl Bench {
             calls: CallFeatures::default(),
         };
         let mut encoder = Encoder::default();
-        encoder.on_opened(takes_revocation);
+        encoder.on_opened(takes_revocation, CallFeatures::default());
         let client = Client::new(Arc::new(info), Permissions::OPEN);
         Self { client, encoder, frames: Frames::new(serializer), fx: Effects::default() }
     }
@@ -109,6 +109,7 @@ impl Bench {
                 let ids: Vec<_> = subscriptions.iter().map(|id| id.0).collect();
                 format!("join {} {ids:?}", join.0)
             }
+            Ask::LeaveRegistration { registration } => format!("leave {}", registration.0),
             Ask::Subscribe { request, mode, .. } => format!("subscribe {} {mode:?}", request.0),
         };
         std::mem::take(&mut self.fx.ask).into_iter().map(word).collect()

@@ -1,0 +1,221 @@
+//! What a session is callee of, for the case that its rights change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vixen_core::segment::Match;
+
+use super::io::Ask;
+use super::{Effects, OWN_REQUEST, Told};
+use crate::access::Permissions;
+use crate::api::RequestId;
+use crate::api::calls::{CallTold, CallWord, RegistrationId};
+
+/// A procedure or pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    uri: Arc<str>,
+    matching: Match,
+}
+
+impl Wanted {
+    fn is_allowed(&self, permissions: &Permissions) -> bool {
+        permissions.register(&self.uri, self.matching).is_some()
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Callee {
+    /// Without an answer, oldest first.
+    registering: Vec<(RequestId, Wanted)>,
+    /// Without an answer, oldest first.
+    unregistering: Vec<(RequestId, RegistrationId)>,
+    holds: BTreeMap<RegistrationId, Wanted>,
+}
+
+impl Callee {
+    /// It is handed to the broker.
+    pub(super) fn on_word(&mut self, word: &CallWord) {
+        match word {
+            CallWord::Register(register) => {
+                let (uri, matching) = (Arc::clone(&register.procedure), register.matching);
+                self.registering.push((register.request, Wanted { uri, matching }));
+            }
+            CallWord::Unregister { request, registration } => {
+                self.unregistering.push((*request, *registration));
+            }
+            CallWord::Call(_)
+            | CallWord::Cancel { .. }
+            | CallWord::Yield { .. }
+            | CallWord::Fail { .. } => {}
+        }
+    }
+
+    pub(super) fn on_told(&mut self, told: CallTold, permissions: &Permissions, fx: &mut Effects) {
+        match &told {
+            CallTold::Registered { request, registration } => {
+                let wanted = take(&mut self.registering, *request);
+                let registration = *registration;
+                fx.told.push(Told::Call(told));
+                match wanted {
+                    // The realms were read again meanwhile.
+                    Some(wanted) if !wanted.is_allowed(permissions) => leave(registration, fx),
+                    Some(wanted) => {
+                        self.holds.insert(registration, wanted);
+                    }
+                    None => {}
+                }
+                return;
+            }
+            CallTold::Unregistered { request } | CallTold::Refused { request, .. }
+                if *request == OWN_REQUEST =>
+            {
+                return;
+            }
+            CallTold::Unregistered { request } => {
+                if let Some(registration) = take(&mut self.unregistering, *request) {
+                    self.holds.remove(&registration);
+                }
+            }
+            CallTold::Refused { request, .. } => {
+                take(&mut self.registering, *request);
+                take(&mut self.unregistering, *request);
+            }
+            CallTold::Revoked { registration } => {
+                self.holds.remove(registration);
+            }
+            CallTold::Result { .. }
+            | CallTold::Failed { .. }
+            | CallTold::Invocation { .. }
+            | CallTold::Interrupt { .. } => {}
+        }
+        fx.told.push(Told::Call(told));
+    }
+
+    /// Ends what the session may not have any more. What waits for its answer is judged when that comes.
+    pub(super) fn on_reload(&mut self, permissions: &Permissions, fx: &mut Effects) {
+        let lost = self.holds.extract_if(.., |_id, wanted| !wanted.is_allowed(permissions));
+        lost.for_each(|(registration, _)| leave(registration, fx));
+    }
+}
+
+/// Tells both sides that it is over.
+fn leave(registration: RegistrationId, fx: &mut Effects) {
+    fx.ask.push(Ask::LeaveRegistration { registration });
+    fx.told.push(Told::Call(CallTold::Revoked { registration }));
+}
+
+fn take<T>(waiting: &mut Vec<(RequestId, T)>, request: RequestId) -> Option<T> {
+    let index = waiting.iter().position(|(asked, _)| *asked == request)?;
+    Some(waiting.remove(index).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{CalleeDisclosure, Permission, Quotas};
+    use crate::api::calls::{CalleeRequest, Register, RegisterError};
+
+    fn register(request: u64, uri: &str) -> CallWord {
+        CallWord::Register(Register {
+            request: RequestId(request),
+            procedure: uri.into(),
+            matching: Match::Exact,
+            invoke: crate::api::calls::Invoke::Single,
+            concurrency: None,
+            is_forced: false,
+            is_disclosed: true,
+            forwards_timeout: false,
+        })
+    }
+
+    fn registered(request: u64, registration: u64) -> CallTold {
+        let registration = RegistrationId(registration);
+        CallTold::Registered { request: RequestId(request), registration }
+    }
+
+    /// May register below `a.`.
+    fn some() -> Permissions {
+        let register = Some(CalleeDisclosure::Told);
+        let (uri, matching) = ("a.".to_owned(), Match::Prefix);
+        let permission = Permission { uri, matching, register, ..Permission::default() };
+        Permissions::new([permission], Quotas::UNLIMITED)
+    }
+
+    fn told(callee: &mut Callee, told: CallTold, permissions: &Permissions) -> Effects {
+        let mut fx = Effects::default();
+        callee.on_told(told, permissions, &mut fx);
+        fx
+    }
+
+    fn revoked(fx: &Effects) -> Vec<u64> {
+        let revoked = fx.told.iter().filter_map(|told| match told {
+            Told::Call(CallTold::Revoked { registration }) => Some(registration.0),
+            _other => None,
+        });
+        revoked.collect()
+    }
+
+    fn left(fx: &Effects) -> Vec<u64> {
+        let left = fx.ask.iter().map(|ask| match ask {
+            Ask::LeaveRegistration { registration } => registration.0,
+            other => panic!("{other:?}"),
+        });
+        left.collect()
+    }
+
+    #[test]
+    fn a_registration_that_is_not_allowed_any_more_is_left_and_revoked() {
+        let mut callee = Callee::default();
+        for (request, uri) in [(1, "a.x"), (2, "b.x"), (3, "b.y")] {
+            callee.on_word(&register(request, uri));
+            let fx = told(&mut callee, registered(request, 10 + request), &Permissions::OPEN);
+            assert_eq!((fx.told.len(), fx.ask.len()), (1, 0));
+        }
+        callee.on_word(&CallWord::Unregister {
+            request: RequestId(4),
+            registration: RegistrationId(13),
+        });
+        told(&mut callee, CallTold::Unregistered { request: RequestId(4) }, &Permissions::OPEN);
+        let mut fx = Effects::default();
+        callee.on_reload(&some(), &mut fx);
+        assert_eq!((revoked(&fx), left(&fx)), (vec![12], vec![12]));
+        // The answer to that is for nobody.
+        let answer = CallTold::Unregistered { request: OWN_REQUEST };
+        assert!(told(&mut callee, answer, &some()).told.is_empty());
+        let mut fx = Effects::default();
+        callee.on_reload(&some(), &mut fx);
+        assert!(fx.told.is_empty() && fx.ask.is_empty(), "once");
+    }
+
+    #[test]
+    fn one_that_was_on_its_way_is_judged_when_it_stands() {
+        let mut callee = Callee::default();
+        callee.on_word(&register(1, "b.x"));
+        callee.on_word(&register(2, "a.x"));
+        let fx = told(&mut callee, registered(1, 11), &some());
+        assert_eq!((fx.told.len(), revoked(&fx), left(&fx)), (2, vec![11], vec![11]));
+        let fx = told(&mut callee, registered(2, 12), &some());
+        assert_eq!((fx.told.len(), left(&fx)), (1, vec![]));
+    }
+
+    #[test]
+    fn what_was_refused_or_revoked_is_not_held() {
+        let mut callee = Callee::default();
+        callee.on_word(&register(1, "b.x"));
+        callee.on_word(&register(2, "b.y"));
+        let refused = CallTold::Refused {
+            request: RequestId(1),
+            kind: CalleeRequest::Register,
+            error: RegisterError::AlreadyExists("b.x".into()),
+        };
+        told(&mut callee, refused, &Permissions::OPEN);
+        told(&mut callee, registered(2, 12), &Permissions::OPEN);
+        let revoked = CallTold::Revoked { registration: RegistrationId(12) };
+        told(&mut callee, revoked, &Permissions::OPEN);
+        let mut fx = Effects::default();
+        callee.on_reload(&some(), &mut fx);
+        assert!(fx.told.is_empty() && callee.registering.is_empty());
+    }
+}

@@ -1,0 +1,166 @@
+//! Calls: the registrar and the dealer, stepped by the loop of the entry.
+//!
+//! A turn: the words of all sessions are stepped in order as they came; what comes of them is told at the end of
+//! the turn, when the dealer also learns what sessions have written since the last one.
+
+mod limits;
+mod metrics;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use vixen_broker::api::calls::{CallTold, CallWord};
+use vixen_broker::api::{SessionId, SessionInfo};
+use vixen_broker::dealer::{self, Dealer, DealerOptions};
+use vixen_broker::registrar::{self, Registrar, RegistrarOptions};
+use vixen_core::time::WallTime;
+use vixen_runtime::clock::wall_time;
+
+use super::EntryOptions;
+use super::run::{EntryNode, fresh_seed};
+use metrics::CallMetrics;
+
+/// See the module.
+pub(super) struct Calls {
+    registrar: Registrar,
+    dealer: Dealer,
+    /// What sessions were told and have not written, as far as the dealer knows.
+    unwritten: BTreeMap<SessionId, usize>,
+    metrics: CallMetrics,
+}
+
+/// What a turn owes.
+#[derive(Default)]
+pub(super) struct CallEffects {
+    dealer: dealer::Effects,
+    /// Words of both machines in their order.
+    told: Vec<(SessionId, CallTold)>,
+}
+
+impl Calls {
+    pub(super) fn new(options: &EntryOptions) -> Self {
+        let (owner, name) = (options.owner, options.name.clone());
+        let per_session_max = options.limits.calls.registrations_per_session_max;
+        let of_registrar = RegistrarOptions { owner, name, per_session_max };
+        let of_dealer = DealerOptions {
+            owner,
+            name: options.name.as_str().into(),
+            limits: limits::call_limits(&options.limits),
+            cancel_answer: options.cancel_answer,
+            seed: fresh_seed(),
+        };
+        Self {
+            registrar: Registrar::new(wall_time(), of_registrar),
+            dealer: Dealer::new(of_dealer),
+            unwritten: BTreeMap::new(),
+            metrics: CallMetrics::new(),
+        }
+    }
+
+    /// The next moment at which something is to be done without an event.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.dealer.timeout_at().map(Instant::from_std)
+    }
+
+    pub(super) fn opened(&mut self, now: WallTime, info: &Arc<SessionInfo>, fx: &mut CallEffects) {
+        let info = Arc::clone(info);
+        self.step_registrar(now, registrar::Input::Opened { info: Arc::clone(&info) }, fx);
+        self.step_dealer(dealer::Input::Opened { info }, fx);
+    }
+
+    pub(super) fn closed(&mut self, now: WallTime, session: SessionId, fx: &mut CallEffects) {
+        self.unwritten.remove(&session);
+        self.step_registrar(now, registrar::Input::Closed { session }, fx);
+        self.step_dealer(dealer::Input::Closed { session }, fx);
+    }
+
+    pub(super) fn words(
+        &mut self,
+        now: WallTime,
+        session: SessionId,
+        words: Vec<CallWord>,
+        fx: &mut CallEffects,
+    ) {
+        for word in words {
+            match word {
+                CallWord::Register(register) => {
+                    let input = registrar::Input::Register { session, register };
+                    self.step_registrar(now, input, fx);
+                }
+                CallWord::Unregister { request, registration } => {
+                    let input = registrar::Input::Unregister { session, request, registration };
+                    self.step_registrar(now, input, fx);
+                }
+                word @ (CallWord::Call(_)
+                | CallWord::Cancel { .. }
+                | CallWord::Yield { .. }
+                | CallWord::Fail { .. }) => {
+                    self.step_dealer(dealer::Input::Word { session, word }, fx);
+                }
+            }
+        }
+    }
+
+    /// Does what is due.
+    fn on_due(&mut self, fx: &mut CallEffects) {
+        let now = Instant::now().into_std();
+        if self.dealer.timeout_at().is_some_and(|at| at <= now) {
+            self.step_dealer(dealer::Input::Timeout, fx);
+        }
+    }
+
+    fn step_registrar(&mut self, now: WallTime, input: registrar::Input, fx: &mut CallEffects) {
+        let mut of_registrar = registrar::Effects::default();
+        self.registrar.step(now, input, &mut of_registrar);
+        fx.told.extend(of_registrar.told);
+        for input in of_registrar.dealer {
+            self.step_dealer(input, fx);
+        }
+    }
+
+    fn step_dealer(&mut self, input: dealer::Input, fx: &mut CallEffects) {
+        let now = Instant::now().into_std();
+        self.dealer.step(now, &self.registrar, input, &mut fx.dealer);
+        fx.told.append(&mut fx.dealer.told);
+    }
+}
+
+impl EntryNode {
+    /// What the turn owes to sessions and metrics. Before it, the dealer is told what was written.
+    pub(super) fn settle_calls(&mut self, mut fx: CallEffects) {
+        let Self { calls, sessions, .. } = self;
+        calls.on_due(&mut fx);
+        let mut written = Vec::new();
+        calls.unwritten.retain(|session, known| {
+            let waiting =
+                sessions.get(session).map_or(0, |open| open.outbound.waiting_call_bytes());
+            if waiting < *known {
+                written.push((*session, *known - waiting));
+                *known = waiting;
+            }
+            *known > 0
+        });
+        for (session, bytes) in written {
+            calls.step_dealer(dealer::Input::Written { session, bytes }, &mut fx);
+        }
+        for (session, told) in fx.told {
+            // One that is gone wants no answer.
+            let Some(open) = sessions.get(&session) else { continue };
+            CallMetrics::told(&told);
+            *calls.unwritten.entry(session).or_default() += told.queued_bytes();
+            open.outbound.send_call(told);
+        }
+        for (session, breach) in fx.dealer.breaches {
+            if let Some(open) = sessions.get(&session) {
+                open.outbound.send_breach(breach);
+            }
+        }
+        for note in fx.dealer.notes {
+            calls.metrics.note(note);
+        }
+        calls.metrics.levels(&calls.registrar, &calls.dealer);
+    }
+}

@@ -1,0 +1,10 @@
+//! Calls as raw WAMP against a real entry: one test for each row of the table in `docs/design/027-calls.md`
+//! (*What each measured behaviour becomes*), by its words.
+
+mod callees;
+mod cancelling;
+mod peer;
+mod registrations;
+mod results;
+
+use peer::{Entry, Peer};

@@ -1,0 +1,182 @@
+//! An entry in this process, and clients that say what they are told to.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use vixen_entry::Nearcast;
+use vixen_runtime::config::{Config, Durability};
+
+/// Nothing here takes long: a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of every HELLO here that wants all that a callee can have.
+pub(crate) const ALL_FEATURES: &str = r#"{"roles":{"caller":{},"callee":{"features":
+    {"call_canceling":true,"call_timeout":true,"registration_revocation":true}}}}"#;
+
+pub(crate) struct Entry {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<anyhow::Result<()>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Entry {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Config::nearcast(dir.path().to_owned(), listen);
+        // Address space is what a small container has little of.
+        config.limits.store_bytes_max = 64 << 20;
+        config.cluster.durability = Durability::Memory;
+        change(&mut config);
+        let nearcast = Nearcast::open(config).await.expect("free");
+        let address = nearcast.address().expect("bound");
+        let handle = nearcast.handle();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(nearcast.run(async {
+            let _dropped = stopped.await;
+        }));
+        let ready = tokio::time::timeout(PATIENCE, handle.until_ready()).await;
+        assert!(ready.is_ok(), "not ready: {:?}", handle.ready());
+        Self { address, stop, running, _dir: dir }
+    }
+
+    /// A session without features.
+    pub(crate) async fn plain(&self) -> Peer {
+        self.join("wamp.2.json", r#"{"roles":{"caller":{},"callee":{}}}"#).await
+    }
+
+    /// A session with all features of a callee.
+    pub(crate) async fn full(&self) -> Peer {
+        self.join("wamp.2.json", ALL_FEATURES).await
+    }
+
+    pub(crate) async fn join(&self, subprotocol: &str, details: &str) -> Peer {
+        let url = format!("ws://{}/ws", self.address);
+        let mut request = url.into_client_request().expect("a URL");
+        let header = subprotocol.parse().expect("a header");
+        request.headers_mut().insert("sec-websocket-protocol", header);
+        let (socket, _response) = connect_async(request).await.expect("connected");
+        let mut peer = Peer { socket, session: 0, requests: 0 };
+        peer.say(&format!(r#"[1,"realm1",{details}]"#)).await;
+        let welcome = peer.hear().await;
+        assert_eq!(welcome[0], 2, "{welcome}");
+        peer.session = welcome[1].as_u64().expect("an id");
+        peer
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).expect("running");
+        self.running.await.expect("no panic").expect("a clean end");
+    }
+}
+
+pub(crate) struct Peer {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) session: u64,
+    requests: u64,
+}
+
+impl Peer {
+    /// A new request id, above those that tests write out.
+    pub(crate) const fn request(&mut self) -> u64 {
+        self.requests += 1;
+        1000 + self.requests
+    }
+
+    pub(crate) async fn say(&mut self, message: &str) {
+        self.socket.send(Message::text(message)).await.expect("sent");
+    }
+
+    pub(crate) async fn hear(&mut self) -> Value {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
+            match next.expect("open").expect("whole") {
+                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Hears exactly this next.
+    #[track_caller]
+    pub(crate) fn hears(&mut self, wanted: Value) -> impl Future<Output = ()> {
+        let from = std::panic::Location::caller();
+        async move {
+            let heard = self.hear().await;
+            assert_eq!(heard, wanted, "at {from}");
+        }
+    }
+
+    /// Hears nothing before the answer to a call that nobody serves.
+    #[track_caller]
+    pub(crate) fn hears_nothing(&mut self) -> impl Future<Output = ()> {
+        let from = std::panic::Location::caller();
+        async move {
+            let request = self.request();
+            self.say(&format!(r#"[48,{request},{{}},"nobody.serves.this"]"#)).await;
+            let heard = self.hear().await;
+            assert_eq!((&heard[0], &heard[2]), (&json!(8), &json!(request)), "{heard} at {from}");
+        }
+    }
+
+    /// Registers, and returns the id.
+    pub(crate) async fn register(&mut self, options: &str, procedure: &str) -> u64 {
+        let request = self.request();
+        self.say(&format!(r#"[64,{request},{options},"{procedure}"]"#)).await;
+        let registered = self.hear().await;
+        assert_eq!((&registered[0], &registered[1]), (&json!(65), &json!(request)), "{registered}");
+        registered[2].as_u64().expect("an id")
+    }
+
+    /// The next INVOCATION: its id, and its arguments.
+    pub(crate) async fn invoked(&mut self) -> (u64, Value) {
+        let invocation = self.hear().await;
+        assert_eq!(invocation[0], 68, "{invocation}");
+        (invocation[1].as_u64().expect("an id"), invocation[4].clone())
+    }
+
+    /// Answers the next INVOCATION with this.
+    pub(crate) async fn yields(&mut self, arguments: &str) {
+        let (invocation, _) = self.invoked().await;
+        self.say(&format!("[70,{invocation},{{}},{arguments}]")).await;
+    }
+
+    /// The socket is cut without a word.
+    pub(crate) fn cut(self) {
+        drop(self.socket);
+    }
+
+    /// GOODBYE, and its answer.
+    pub(crate) async fn leave(mut self) {
+        self.say(r#"[6,{},"wamp.close.normal"]"#).await;
+        let goodbye = self.hear().await;
+        assert_eq!(goodbye[0], 6, "{goodbye}");
+    }
+
+    /// ABORT with this URI, and the code of the close frame.
+    pub(crate) async fn aborted(mut self, uri: &str) -> u16 {
+        let abort = self.hear().await;
+        assert_eq!((&abort[0], &abort[2]), (&json!(3), &json!(uri)), "{abort}");
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
+            if let Some(Ok(Message::Close(Some(frame)))) = next {
+                return frame.code.into();
+            }
+        }
+    }
+}
