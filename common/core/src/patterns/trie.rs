@@ -114,7 +114,7 @@ impl<X: Vacant> Trie<X> {
         while let Some((from, part, to)) = edges.pop() {
             let node = &self.nodes[to];
             if !node.at.is_vacant() || !node.filled.is_empty() || node.any.is_some() {
-                return;
+                break;
             }
             match part {
                 Part::Is(text) => {
@@ -124,10 +124,33 @@ impl<X: Vacant> Trie<X> {
             }
             self.free.push(to);
         }
-        if self.nodes.len() == self.free.len() + 1 {
-            self.nodes.truncate(1);
-            self.free.clear();
+        // A move of what is left costs no more than what has gone since the last one.
+        if self.free.len() > self.nodes.len() / 2 {
+            self.compact();
         }
+    }
+
+    /// Gives back the room of free places.
+    fn compact(&mut self) {
+        let mut places = vec![ROOT];
+        let mut nodes = Vec::with_capacity(self.nodes.len() - self.free.len());
+        let mut at = 0;
+        while let Some(place) = places.get(at) {
+            let mut node = std::mem::take(&mut self.nodes[*place]);
+            for next in node.filled.values_mut().chain(&mut node.any) {
+                places.push(*next);
+                *next = places.len() - 1;
+            }
+            nodes.push(node);
+            at += 1;
+        }
+        (self.nodes, self.free) = (nodes, Vec::new());
+    }
+
+    /// Number of nodes that there is room for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.nodes.capacity() + self.free.capacity()
     }
 
     /// Calls `on_node` with every node that the first components of a topic lead to, and with how
@@ -152,5 +175,47 @@ impl<X: Vacant> Trie<X> {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug, Default)]
+    struct There(bool);
+
+    impl Vacant for There {
+        fn is_vacant(&self) -> bool {
+            !self.0
+        }
+    }
+
+    fn path(uri: &str) -> impl Iterator<Item = Part<'_>> {
+        uri.split('.').map(|part| if part.is_empty() { Part::Any } else { Part::Is(part) })
+    }
+
+    /// One small pattern was enough to keep the room of a very large one for good.
+    #[test]
+    fn what_a_large_pattern_took_is_given_back_while_others_stay() {
+        let mut tree = Trie::<There>::default();
+        let uris: Vec<_> = (0..50).map(|n| format!("a.{n}..b{}", ["", ".c"][n % 2])).collect();
+        for uri in &uris {
+            *tree.make(path(uri)) = There(true);
+        }
+        let before = tree.room();
+        let large = ["a"; 100_000].join(".");
+        *tree.make(path(&large)) = There(true);
+        assert!(tree.room() > 100_000);
+        *tree.at_mut(path(&large)).expect("is there") = There(false);
+        tree.prune(path(&large));
+        assert!(tree.room() <= 2 * before, "{} after {before}", tree.room());
+        for uri in &uris {
+            assert!(tree.at(path(uri)).is_some_and(|there| there.0), "{uri}");
+            *tree.at_mut(path(uri)).expect("is there") = There(false);
+            tree.prune(path(uri));
+            assert!(tree.at(path(uri)).is_none(), "{uri}");
+        }
+        assert!(tree.is_empty() && tree.room() <= 2, "{}", tree.room());
     }
 }
