@@ -22,6 +22,10 @@ use super::Message;
 /// in parts ([`ReadMessage::InterestPart`](super::ReadMessage)), or has a bound of its own.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
+/// Most messages of a frame. Those of a sender are a quarter of a MiB of heads, and none has less than three
+/// bytes; a head of [`FRAME_BYTES_MAX`] could have millions, each a hundred times its bytes once it is read.
+pub const FRAME_MESSAGES_MAX: usize = 128 << 10;
+
 /// Less is carried in the head: it costs little to be copied, and a body keeps all of the buffer that it was read
 /// into, which may be some 16 KiB more than itself.
 pub const BODY_BYTES_MIN: usize = 64 << 10;
@@ -36,6 +40,12 @@ pub enum FrameError {
         at: usize,
         /// Size of the head.
         length: usize,
+    },
+    /// It has more messages than any sender puts in.
+    #[error("frame has more than {max} messages")]
+    Messages {
+        /// So many may it have.
+        max: usize,
     },
     /// A body is not what the head has announced.
     #[error("frame has a body of {found} bytes where {announced} were announced")]
@@ -114,6 +124,9 @@ impl FrameReader {
     fn read_head(&mut self, head: &[u8]) -> Result<(), FrameError> {
         let (length, mut rest, mut frame_bytes) = (head.len(), head, head.len());
         while !rest.is_empty() {
+            if self.messages.len() == FRAME_MESSAGES_MAX {
+                return Err(FrameError::Messages { max: FRAME_MESSAGES_MAX });
+            }
             let error = FrameError::Head { at: length - rest.len(), length };
             let ((announced, mut message), after) =
                 postcard::take_from_bytes::<(usize, Message)>(rest).map_err(|_malformed| error)?;
@@ -248,6 +261,16 @@ mod tests {
         let half = FRAME_BYTES_MAX / 2 + 1;
         let head = postcard::to_stdvec(&((half, blob(0)), (half, blob(0)))).expect("encodes");
         assert!(matches!(read([head.into()]), Err(FrameError::Head { at: 1.., .. })));
+    }
+
+    /// A head of 64 MiB had 22 million of the smallest, and took gigabytes once it was read.
+    #[test]
+    fn very_many_small_messages_end_the_link() {
+        let beats = |count: usize| read([Bytes::from([0, 0, 0].repeat(count))]);
+        let frames = beats(FRAME_MESSAGES_MAX).expect("as many as may be");
+        assert_eq!(frames[0].len(), FRAME_MESSAGES_MAX);
+        let max = FRAME_MESSAGES_MAX;
+        assert_eq!(beats(FRAME_MESSAGES_MAX + 1), Err(FrameError::Messages { max }));
     }
 
     #[test]

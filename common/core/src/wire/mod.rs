@@ -35,7 +35,9 @@ pub use conduct::{Misconduct, judge};
 pub use dialects::{Dialect, Disagreement, Offer, agree, offers};
 pub use draft::{DraftAnswer, DraftMessage};
 pub use feed::FeedMessage;
-pub use frame::{BODY_BYTES_MIN, FRAME_BYTES_MAX, FrameError, FrameReader, FrameWriter};
+pub use frame::{
+    BODY_BYTES_MIN, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FrameError, FrameReader, FrameWriter,
+};
 pub use hello::{
     Assent, Exchange, Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of,
 };

@@ -20,9 +20,9 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
 use vixen_core::wire::{
-    Assent, Exchange, FRAME_BYTES_MAX, FrameReader, FrameWriter, Greeting, Hello, Message,
-    Misconduct, NodeMessage, PeerId, Refusal, SPOKEN, Welcome, agree, judge, offers, proof_holds,
-    proof_of,
+    Assent, Exchange, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FrameReader, FrameWriter, Greeting,
+    Hello, Message, Misconduct, NodeMessage, PeerId, Refusal, SPOKEN, Welcome, agree, judge,
+    offers, proof_holds, proof_of,
 };
 
 use super::misconduct;
@@ -39,6 +39,11 @@ pub(super) const READ_BUFFER_BYTES: usize = 16 << 10;
 
 /// Messages are put in one frame until it holds this much.
 const FRAME_BYTES_GOAL: usize = 256 << 10;
+/// The length of its body, its dialect, its number.
+const MESSAGE_BYTES_MIN: usize = 3;
+const _: () =
+    assert!(FRAME_BYTES_GOAL / MESSAGE_BYTES_MIN < FRAME_MESSAGES_MAX, "a peer takes what is sent");
+
 /// A frame before the proof: a HELLO has some 300 bytes, with the longest names.
 const HELLO_BYTES_MAX: usize = 1 << 10;
 /// Time for each step of the HELLO.
