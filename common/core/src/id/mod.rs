@@ -172,11 +172,6 @@ impl fmt::Debug for SegmentId {
     }
 }
 
-/// Number of an entry's life, from 1: what the registrations of its sessions hang on. An entry that others have called gone
-/// goes on with the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Life(pub u32);
-
 /// Number of a Paxos ballot; 0 is the home coordinator's.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -1,33 +1,38 @@
 //! Calls: what two entries say to each other of calls whose caller is at the one and whose callee at the other.
 //!
-//! The *origin* is the caller's entry, *serving* the callee's. The origin numbers its calls on each link from 1 on,
-//! and all of them end with the link: nothing is resumed (`docs/design/027-calls.md`). Nothing here is stored.
+//! The *origin* is the caller's entry, *serving* the callee's. An incarnation of an origin counts its calls from 1 on,
+//! over all its links: on one of them the numbers rise, with gaps, and on another they mean nothing. All calls of a
+//! link end with it: nothing is resumed (`docs/design/027-calls.md`). Nothing here is stored.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Life, Position};
+use crate::id::Position;
 use crate::segment::Content;
+
+/// The highest session id (WAMP spec §2.1.2 *IDs*).
+const SESSION_MAX: u64 = 1 << 53;
 
 /// What entries say to each other of calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallMessage {
     /// any → any, first on a link and on each change: what the sender can do for calls.
     CallStanding {
-        /// What the registrations of the sender's sessions hang on.
-        life: Life,
+        /// Number of the sender's life, from 1: what the registrations of its sessions hang on.
+        life: u32,
         /// Whether it takes invocations.
         is_ready: bool,
         /// Whether it is about to stop: it takes no new invocations.
         is_draining: bool,
-        /// Its view of the registrations has applied all records below this position.
-        applied: Position,
+        /// Its view of the registrations has applied all records below this position, and not the one at it.
+        applied_below: Position,
     },
     /// origin → serving: give this call to one of your sessions.
     Invoke {
-        /// Names the call on this link; from 1, rising.
+        /// Names the call on this link; above all before.
         number: u64,
         /// The registration: the position of the record that made it.
         registration: Position,
@@ -37,8 +42,8 @@ pub enum CallMessage {
         procedure: Option<Arc<str>>,
         /// Who calls, where the callee may know that.
         caller: Option<Box<Disclosed>>,
-        /// How long the caller will still wait, in ms; 0: without bound.
-        timeout_ms: u64,
+        /// How long the caller will still wait, in ms; `None`: without bound. A call whose time is over is not sent.
+        timeout_ms: Option<NonZeroU64>,
         /// What the caller asks for.
         flags: InvokeFlags,
         /// How the payload is packed, in payload passthru mode.
@@ -54,6 +59,8 @@ pub enum CallMessage {
         number: u64,
         /// Whether more follow.
         flags: InvokeFlags,
+        /// How the payload is packed, in payload passthru mode.
+        passthru: Option<Box<Passthru>>,
         /// What the payload is.
         content: Content,
         /// The arguments.
@@ -207,7 +214,7 @@ impl CallMessage {
                 let procedure_bytes = procedure.as_ref().map_or(0, |uri| uri.len());
                 procedure_bytes + disclosed(caller) + passthru(how) + payload.len()
             }
-            Self::InvokeMore { payload, .. } => payload.len(),
+            Self::InvokeMore { passthru: how, payload, .. } => passthru(how) + payload.len(),
             Self::Answer { kind, callee, passthru: how, payload, .. } => {
                 kind.heap_bytes() + disclosed(callee) + passthru(how) + payload.len()
             }
@@ -227,11 +234,15 @@ impl CallMessage {
         }
     }
 
-    /// Whether it names no life, call or registration that there can be: all of them count from 1.
+    /// Whether it names a life, call, registration or session that there cannot be: all of them count from 1,
+    /// and sessions end at [`SESSION_MAX`].
     pub(super) const fn has_no_number(&self) -> bool {
         match self {
-            Self::CallStanding { life, .. } => life.0 == 0,
-            Self::Invoke { number, registration, .. } => *number == 0 || registration.0 == 0,
+            Self::CallStanding { life, .. } => *life == 0,
+            Self::Invoke { number, registration, session, .. } => {
+                let is_session = 1 <= *session && *session <= SESSION_MAX;
+                *number == 0 || registration.0 == 0 || !is_session
+            }
             Self::InvokeMore { number, .. }
             | Self::RefuseInvoke { number, .. }
             | Self::Answer { number, .. }
@@ -286,7 +297,7 @@ mod tests {
             session: 3,
             procedure: Some("a.b".into()),
             caller: disclosed(),
-            timeout_ms: 4,
+            timeout_ms: NonZeroU64::new(4),
             flags: InvokeFlags(1),
             passthru: passthru(),
             content: Encoding::Json.into(),
@@ -298,6 +309,10 @@ mod tests {
         let kind = AnswerKind::Error { uri: "a.error".into() };
         let (callee, passthru) = (disclosed(), passthru());
         CallMessage::Answer { number: 1, kind, callee, passthru, content: Content::Raw, payload }
+    }
+
+    fn more(number: u64, flags: InvokeFlags, content: Content, payload: Bytes) -> CallMessage {
+        CallMessage::InvokeMore { number, flags, passthru: passthru(), content, payload }
     }
 
     fn parts_of(message: CallMessage) -> Vec<Bytes> {
@@ -315,7 +330,7 @@ mod tests {
         let payload = Bytes::from(vec![b'7'; BODY_BYTES_MIN]);
         let (number, flags) = (1, InvokeFlags::HAS_MORE);
         let content = Encoding::Json.into();
-        let more = CallMessage::InvokeMore { number, flags, content, payload: payload.clone() };
+        let more = more(number, flags, content, payload.clone());
         for message in [invoke(payload.clone()), more, answer(payload.clone())] {
             let parts = parts_of(message.clone());
             assert_eq!(parts.len(), 2, "{message:?}");
@@ -338,7 +353,42 @@ mod tests {
         let bare = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::Busy };
         let texts = "a.b".len() + "joeuser".len() + "x_minek1".len();
         let owned = texts + size_of::<Disclosed>() + size_of::<Passthru>();
-        assert_eq!(bytes(invoke(none)), bytes(bare) + owned);
+        assert_eq!(bytes(invoke(none.clone())), bytes(bare.clone()) + owned);
+        let owned = "x_minek1".len() + size_of::<Passthru>();
+        assert_eq!(bytes(more(1, InvokeFlags(0), Content::Raw, none)), bytes(bare) + owned);
+    }
+
+    /// 0 was "without bound": a call of which no time was left would have had no end.
+    #[test]
+    fn no_time_left_cannot_be_said_and_is_not_endless() {
+        let with = |timeout_ms| {
+            let CallMessage::Invoke { number, registration, session, payload, .. } =
+                invoke(Bytes::new())
+            else {
+                unreachable!()
+            };
+            let (procedure, caller, passthru) = (None, None, None);
+            let (flags, content) = (InvokeFlags(0), Content::Raw);
+            CallMessage::Invoke {
+                number,
+                registration,
+                session,
+                procedure,
+                caller,
+                timeout_ms,
+                flags,
+                passthru,
+                content,
+                payload,
+            }
+        };
+        let mut bytes = parts_of(with(NonZeroU64::new(1)))[0].to_vec();
+        assert_eq!(bytes[8..10], [1, 1], "some, and how much: {bytes:?}");
+        bytes[9] = 0;
+        assert_eq!(read(&bytes), Err(FrameError::Head { at: 0, length: bytes.len() }));
+        let endless = with(None);
+        let bytes = parts_of(endless.clone());
+        assert_eq!(read(&bytes[0]), Ok(Some(vec![endless.into()])));
     }
 
     /// Kinds and numbers that this version has not, texts that are none, lengths without their bytes.
@@ -371,7 +421,7 @@ mod tests {
         assert!(flags.contains(InvokeFlags::HAS_MORE));
         assert!(!flags.contains(InvokeFlags::RECEIVE_PROGRESS));
         let (content, payload) = (Content::from_number(200), Bytes::from_static(b"x"));
-        let message = CallMessage::InvokeMore { number: 1, flags, content, payload };
+        let message = more(1, flags, content, payload);
         let head = parts_of(message.clone());
         assert_eq!(read(&head[0]), Ok(Some(vec![message.into()])));
     }

@@ -45,7 +45,7 @@ pub enum Misconduct {
         /// Which.
         message: String,
     },
-    /// A life, a call or a registration that there cannot be: they count from 1.
+    /// A life, a call, a registration or a session that there cannot be: they count from 1.
     #[error("{message} is about something without a number")]
     NoNumber {
         /// Which.
@@ -142,9 +142,11 @@ fn is_of_group(own: &PeerId, group: crate::id::GroupId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Digest, GroupId, Life, MapVersion, NdbId, OwnerId, Position, Shard};
+    use crate::id::{Digest, GroupId, MapVersion, NdbId, OwnerId, Position, Shard};
     use crate::id::{StoreId, SyncId};
-    use crate::wire::{CallMessage, Cancellation, DropMode};
+    use crate::segment::Content;
+    use crate::wire::{CallMessage, Cancellation, DropMode, InvokeFlags};
+    use bytes::Bytes;
 
     /// An entry gave one to storage nodes after its first: it was pending for ever, and the sync nodes that had
     /// voted on it did not start again.
@@ -181,8 +183,26 @@ mod tests {
         let [one, other] = [1, 2].map(|n| PeerId::Entry { owner: OwnerId(uuid(n)) });
         let sync = PeerId::Sync { id: SyncId(0), store: StoreId(uuid(3)) };
         let standing = |life| {
-            let (is_ready, is_draining, applied) = (true, false, Position(0));
-            CallMessage::CallStanding { life: Life(life), is_ready, is_draining, applied }.into()
+            let (is_ready, is_draining, applied_below) = (true, false, Position(0));
+            CallMessage::CallStanding { life, is_ready, is_draining, applied_below }.into()
+        };
+        let invoke = |session| {
+            let (number, registration, timeout_ms) = (1, Position(1), None);
+            let (procedure, caller, passthru) = (None, None, None);
+            let (flags, content, payload) = (InvokeFlags(0), Content::Raw, Bytes::new());
+            CallMessage::Invoke {
+                number,
+                registration,
+                session,
+                procedure,
+                caller,
+                timeout_ms,
+                flags,
+                passthru,
+                content,
+                payload,
+            }
+            .into()
         };
         let cancel = |number| {
             CallMessage::CancelInvoke { number, what: Cancellation::Drop(DropMode::Skip) }.into()
@@ -192,6 +212,11 @@ mod tests {
         assert_eq!(reason(&one, &other, cancel(1)), Ok(()));
         assert_eq!(reason(&one, &other, standing(0)), Err("number"));
         assert_eq!(reason(&one, &other, cancel(0)), Err("number"));
+        for (session, told) in
+            [(0, Err("number")), (1, Ok(())), (1 << 53, Ok(())), ((1 << 53) + 1, Err("number"))]
+        {
+            assert_eq!(reason(&one, &other, invoke(session)), told, "{session}");
+        }
         assert_eq!(reason(&one, &sync, standing(1)), Err("tier"));
         assert_eq!(reason(&sync, &one, cancel(1)), Err("tier"));
     }

@@ -1,7 +1,5 @@
 //! The words of the dialect `call`, as links carry them and as the dealer takes them.
 
-use std::num::NonZeroU64;
-
 use bytes::Bytes;
 
 use vixen_core::id::OwnerId;
@@ -18,7 +16,7 @@ impl Input {
     #[must_use]
     pub fn heard(from: OwnerId, message: CallMessage) -> Self {
         let word = match message {
-            CallMessage::CallStanding { is_ready, is_draining, life: _, applied: _ } => {
+            CallMessage::CallStanding { is_ready, is_draining, life: _, applied_below: _ } => {
                 return Self::Standing { peer: from, is_ready, is_draining };
             }
             CallMessage::Invoke {
@@ -39,11 +37,11 @@ impl Input {
                     session: SessionId(session),
                     procedure,
                     caller: party_of(caller),
-                    timeout_ms: NonZeroU64::new(timeout_ms),
+                    timeout_ms,
                     part: part_of(flags, content, payload),
                 },
             },
-            CallMessage::InvokeMore { number, flags, content, payload } => {
+            CallMessage::InvokeMore { number, flags, passthru: _, content, payload } => {
                 let part = part_of(flags, content, payload);
                 PeerWord::More { number: CallNumber(number), part }
             }
@@ -81,7 +79,7 @@ impl From<PeerWord> for CallMessage {
                     session: session.0,
                     procedure,
                     caller: caller.map(disclosed),
-                    timeout_ms: timeout_ms.map_or(0, NonZeroU64::get),
+                    timeout_ms,
                     flags,
                     passthru: None,
                     content,
@@ -91,7 +89,7 @@ impl From<PeerWord> for CallMessage {
             PeerWord::More { number, part } => {
                 let flags = flags_of(&part);
                 let Payload { content, bytes: payload } = part.payload;
-                Self::InvokeMore { number: number.0, flags, content, payload }
+                Self::InvokeMore { number: number.0, flags, passthru: None, content, payload }
             }
             PeerWord::Cancel { number, cancel } => {
                 Self::CancelInvoke { number: number.0, what: cancel }
