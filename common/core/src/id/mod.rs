@@ -4,6 +4,7 @@ mod permanent;
 mod stamp;
 
 use std::fmt;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -270,13 +271,39 @@ impl Digest {
     /// Hashes the parts as one run of bytes.
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in parts {
-            hasher.update(part);
-        }
+        let mut digester = Digester::default();
+        parts.iter().for_each(|part| digester.update(part));
+        digester.finish()
+    }
+}
+
+/// A digest in the making, of bytes as they come.
+#[derive(Clone, Debug, Default)]
+pub struct Digester(blake3::Hasher);
+
+impl Digester {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// As [`Digest::of`] all bytes that came.
+    #[must_use]
+    pub fn finish(&self) -> Digest {
         let mut digest = [0; 16];
-        digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Self(digest)
+        digest.copy_from_slice(&self.0.finalize().as_bytes()[..16]);
+        Digest(digest)
+    }
+}
+
+impl io::Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -3,9 +3,12 @@
 //! ```text
 //!  Seeking --newest whole checkpoint, or none--> Reading --joined--> Announcing --own LIFE is read--> Ready
 //!     ^                                             ^
-//!     | a checkpoint differs                        | a checkpoint, or 5 s without one
-//!   any of those on the right                      Cut <--what comes next is dropped-- any of them
+//!     |                                             | a checkpoint, or 5 s without one
+//!   Begin                                          Cut <--what comes next is dropped-- any of them
 //! ```
+//! A checkpoint that differs from the view is told. The follower keeps beside it the view that the checkpoint is
+//! of, and goes over to that when a third writer agrees with it: then it reads on and announces itself again.
+//!
 //! The driver reads and writes for it. It gives the follower each message of the realm of records once, in the
 //! order of positions, from where [`Effect::Follow`] says on; nothing more of what was followed before.
 //!
@@ -14,10 +17,13 @@
 //! - W2: it is made of the newest whole checkpoint that could be read and of all records after its place, or of
 //!   all that are left where there is none.
 //! - W3: a checkpoint is written by a ready entry alone.
+//! - W4: a view is given up for a checkpoint that differs from it only when checkpoints of two other entries
+//!   agree with each other, and not with it.
 //!
 //! Source: `docs/design/027-calls.md`, *How an entry catches up, and when it is ready*.
 
 mod due;
+mod rival;
 #[cfg(test)]
 mod tests;
 
@@ -29,11 +35,12 @@ use bytes::Bytes;
 use vixen_core::id::Position;
 use vixen_core::time::WallTime;
 
-use crate::record::{Facts, Life, Record, RecordError, Said};
+use crate::record::{CheckpointPart, Facts, Life, Record, RecordError, Said};
 use crate::registrations::{
-    Change, CheckpointError, Compared, Gathered, Ignored, Outcome, Registrations, Verdict,
+    Change, Checked, CheckpointError, Compared, Gathered, Ignored, Outcome, Registrations, Verdict,
 };
 use due::Due;
+use rival::{Recent, Rival};
 
 /// So long a view that lacks a part waits for a checkpoint of another entry.
 pub const MENDED_WITHIN: Duration = Duration::from_secs(5);
@@ -45,6 +52,8 @@ pub enum Input {
     Begin,
     /// A message of the topic of checkpoints, read backward.
     Earlier {
+        /// Its place.
+        position: Position,
         /// Time of its stamp.
         at: WallTime,
         /// Its payload.
@@ -66,10 +75,10 @@ pub enum Input {
         /// Its payload.
         payload: Bytes,
     },
-    /// All messages up to here were given.
+    /// All messages below a place were given.
     Passed {
-        /// Of the order.
-        position: Position,
+        /// Of the order: what stands at it is not given yet.
+        below: Position,
         /// Time of the last stamp of the order.
         at: WallTime,
     },
@@ -106,8 +115,9 @@ pub enum Effect {
     Ready(Life),
     /// A checkpoint that was read is of no view; an older one is looked for.
     Unusable(CheckpointError),
-    /// A checkpoint at this place is not of the view that this entry had: one of the two is wrong.
-    Differs(Position),
+    /// A checkpoint is not of the view that this entry has: one of the two is wrong. Told once for each writer and
+    /// as-of.
+    Differs(Checked),
     /// What comes next is dropped: the view is not ready until a checkpoint mends it.
     Cut,
 }
@@ -150,8 +160,9 @@ pub struct Follower {
     /// Parts of the checkpoint that is read, or of those that come.
     gathered: Gathered,
     due: Due,
-    /// What differed up to here is known.
-    differed_at: Position,
+    recent: Recent,
+    /// Of a checkpoint that differs from the view.
+    rival: Option<Rival>,
 }
 
 impl Follower {
@@ -165,7 +176,8 @@ impl Follower {
             stage: Stage::Seeking,
             gathered: Gathered::default(),
             due: Due::default(),
-            differed_at: Position(0),
+            recent: Recent::default(),
+            rival: None,
         }
     }
 
@@ -201,14 +213,17 @@ impl Follower {
     pub fn step(&mut self, now: Instant, input: Input, fx: &mut Vec<Effect>) {
         match input {
             Input::Begin => self.seek(fx),
-            Input::Earlier { at, payload } => self.on_earlier(at, &payload, fx),
+            Input::Earlier { position, at, payload } => {
+                self.on_earlier(position, at, &payload, fx);
+            }
             Input::EarlierRead { is_all } => self.on_earlier_read(is_all, fx),
             Input::Message { position, at, topic, payload } => {
                 self.on_message(position, at, &topic, &payload, fx);
             }
-            Input::Passed { position, at } => {
+            Input::Passed { below, at } => {
                 if self.is_in_order() {
-                    self.view.pass(position);
+                    self.view.pass_below(below);
+                    self.rival.iter_mut().for_each(|rival| rival.view.pass_below(below));
                     self.due.at_least(at);
                 }
             }
@@ -251,6 +266,7 @@ impl Follower {
     }
 
     fn follow(&mut self, view: Registrations, from: From, fx: &mut Vec<Effect>) {
+        (self.recent, self.rival) = (Recent::after(view.position()), None);
         (self.view, self.stage, self.gathered) = (view, Stage::Reading, Gathered::default());
         fx.push(Effect::Follow(from));
     }
@@ -261,13 +277,19 @@ impl Follower {
         fx.push(Effect::Write(Record { writer: self.life, said }));
     }
 
-    fn on_earlier(&mut self, at: WallTime, payload: &[u8], fx: &mut Vec<Effect>) {
+    fn on_earlier(
+        &mut self,
+        position: Position,
+        at: WallTime,
+        payload: &[u8],
+        fx: &mut Vec<Effect>,
+    ) {
         if self.stage != Stage::Seeking {
             return;
         }
         // What is of no or of a later version is no checkpoint for this one.
         if let Ok(record) = Record::read(&Record::checkpoints().uri, payload) {
-            self.begin_by(at, record, fx);
+            self.begin_by(position, at, record, fx);
         }
     }
 
@@ -284,9 +306,12 @@ impl Follower {
     }
 
     /// Takes a part of a checkpoint; if that is whole now, the view begins with it.
-    fn begin_by(&mut self, at: WallTime, record: Record, fx: &mut Vec<Effect>) {
+    fn begin_by(&mut self, position: Position, at: WallTime, record: Record, fx: &mut Vec<Effect>) {
         let Said::Checkpoint(part) = record.said else { return };
-        let Some(parts) = self.gathered.add(record.writer, part) else { return };
+        let Some(parts) = self.gathered.add(position, at, record.writer, part) else { return };
+        if self.differs(&parts) {
+            return;
+        }
         match Registrations::restore(&parts) {
             Ok(view) => {
                 self.due = Due::since(at);
@@ -297,18 +322,24 @@ impl Follower {
         }
     }
 
+    /// Whether it is known that a checkpoint is of another view.
+    fn differs(&self, parts: &[CheckpointPart]) -> bool {
+        let Some(part) = parts.first() else { return false };
+        self.view.chain_at(part.as_of).is_some_and(|own| own != part.chain)
+    }
+
     fn on_message(
         &mut self,
         position: Position,
         at: WallTime,
-        topic: &str,
-        payload: &[u8],
+        topic: &Arc<str>,
+        payload: &Bytes,
         fx: &mut Vec<Effect>,
     ) {
         let read = Record::read(topic, payload);
         if let Stage::Cut(_) = self.stage {
             if let Ok(record) = read {
-                self.begin_by(at, record, fx);
+                self.begin_by(position, at, record, fx);
             }
             return;
         }
@@ -319,6 +350,8 @@ impl Follower {
             Ok(record) => self.view.apply(position, at, record),
             Err(_) => self.view.apply_message(position, at, topic, payload),
         };
+        let there = self.rival.as_mut().map(|rival| rival.take(position, at, topic, payload));
+        self.recent.push(position, at, Arc::clone(topic), payload.clone());
         self.due.at_least(at);
         fx.push(Effect::Told { position, outcome: outcome.clone() });
         match (outcome, read) {
@@ -333,8 +366,13 @@ impl Follower {
                     fx.push(Effect::Ready(self.life));
                 }
             }
-            (Outcome::Checkpoint(compared), Ok(record)) => {
-                self.on_checkpoint(position, at, compared, record, fx);
+            (Outcome::Checkpoint(checked), Ok(record)) => {
+                if checked.compared == Compared::Differs {
+                    fx.push(Effect::Differs(checked));
+                }
+                if !self.judge(checked, there, fx) {
+                    self.on_checkpoint(position, at, record, fx);
+                }
             }
             (Outcome::Stopped(error), _) => self.stage = Stage::Stopped(error),
             (Outcome::Applied(_) | Outcome::Checkpoint(_), Err(_))
@@ -349,23 +387,47 @@ impl Follower {
         }
     }
 
+    /// Which of two views another entry agrees with; whether the own is given up.
+    fn judge(&mut self, checked: Checked, there: Option<Outcome>, fx: &mut Vec<Effect>) -> bool {
+        let (Some(rival), Some(Outcome::Checkpoint(there))) = (self.rival.take(), there) else {
+            return false;
+        };
+        let (here, begun_by) = (self.life.owner, rival.begun_by);
+        if checked.is_outvoted(&there, begun_by, here) {
+            let from = From::After(rival.view.position());
+            self.follow(rival.view, from, fx);
+            return true;
+        }
+        // The other way round: then it is the other that is wrong.
+        if !there.is_outvoted(&checked, begun_by, here) {
+            self.rival = Some(rival);
+        }
+        false
+    }
+
     fn on_checkpoint(
         &mut self,
         position: Position,
         at: WallTime,
-        compared: Compared,
         record: Record,
         fx: &mut Vec<Effect>,
     ) {
-        if compared == Compared::Differs && position > self.differed_at {
-            // Once for each place: an unfinished one would be met again and again.
-            self.differed_at = position;
-            fx.push(Effect::Differs(position));
-            return self.seek(fx);
-        }
         let Said::Checkpoint(part) = record.said else { return };
-        if self.gathered.add(record.writer, part).is_some() {
+        let writer = record.writer;
+        let Some(parts) = self.gathered.add(position, at, writer, part) else { return };
+        if !self.differs(&parts) {
             self.due = Due::since(at);
+            return;
+        }
+        let is_of = |rival: &Rival| {
+            parts.first().is_some_and(|part| rival.view.chain_at(part.as_of) == Some(part.chain))
+        };
+        if self.rival.as_ref().is_some_and(is_of) {
+            return;
+        }
+        match Rival::begin(writer, &parts, &self.recent) {
+            Ok(rival) => self.rival = rival,
+            Err(error) => fx.push(Effect::Unusable(error)),
         }
     }
 

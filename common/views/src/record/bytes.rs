@@ -9,15 +9,20 @@ use vixen_core::id::OwnerId;
 use vixen_core::segment::{Match, Topic, TopicPattern};
 
 use super::{
-    ADDRESS_BYTES_MAX, CheckpointPart, Facts, Gone, GoneWhy, Invoke, Life, REALM, Record,
-    RecordError, Register, RegistrationId, SESSION_MAX, STATE_BYTES_MAX, Said, SessionOver,
-    URI_BYTES_MAX, Unregister, UnregisterWhy, VERSION,
+    ADDRESS_BYTES_MAX, CheckpointPart, Facts, Gone, GoneWhy, Invoke, Life, POSITION_END, REALM,
+    Record, RecordError, Register, RegistrationId, SESSION_MAX, STATE_BYTES_MAX, Said, SessionOver,
+    URI_BYTES_MAX, Unregister, UnregisterWhy, VERSION, check_pattern,
 };
 
 /// Version, kind, owner, life.
 const HEAD_BYTES: usize = 22;
 
-/// Kinds are stored; never reuse one. 7 is kept free for testaments of the crashed.
+/// Kinds are stored; never reuse one. 7 is kept free for testaments of the crashed, 128 for FORMAT: from here on
+/// another version is in force.
+///
+/// A kind below 128 that is added to these is passed over by entries that do not know it, which stay ready: so
+/// it never enters the chain, nor anything that a checkpoint has. What is to enter them gets a kind from 128 on,
+/// or waits for another version.
 mod kind {
     pub(super) const LIFE: u8 = 1;
     pub(super) const REGISTER: u8 = 2;
@@ -31,6 +36,13 @@ const LIVES: &str = "lives";
 const CHECKPOINT: &str = "checkpoint";
 /// Before the name of a realm.
 const OF_REALM: &str = "realm.";
+
+/// Numbers of [`UnregisterWhy`], which are stored; never reuse one.
+mod why {
+    pub(super) const ASKED: u8 = 0;
+    pub(super) const REMOVED: u8 = 1;
+    pub(super) const REFUSED: u8 = 2;
+}
 
 const FORCED: u8 = 1;
 const MATCHES: [Match; 3] = [Match::Exact, Match::Prefix, Match::Wildcard];
@@ -88,7 +100,12 @@ impl Record {
             Said::Life(facts) => postcard::to_extend(facts, bytes),
             Said::Register(register) => postcard::to_extend(&register.body(), bytes),
             Said::Unregister(Unregister { realm: _, session, registration, why }) => {
-                postcard::to_extend(&(session, registration, *why as u8), bytes)
+                let (number, life) = match why {
+                    UnregisterWhy::Asked => (why::ASKED, None),
+                    UnregisterWhy::Removed(life) => (why::REMOVED, Some(life)),
+                    UnregisterWhy::Refused => (why::REFUSED, None),
+                };
+                postcard::to_extend(&(session, registration, number, life), bytes)
             }
             Said::SessionOver(SessionOver { realm: _, session }) => {
                 postcard::to_extend(session, bytes)
@@ -105,6 +122,9 @@ impl Record {
     /// # Errors
     /// When it is no record to this version; [`RecordError::stops`] tells whether that matters.
     pub fn read(topic: &str, payload: &[u8]) -> Result<Self, RecordError> {
+        if !matches!(topic, LIVES | CHECKPOINT) && !topic.starts_with(OF_REALM) {
+            return Err(RecordError::Nowhere);
+        }
         match payload.first() {
             Some(&VERSION) => {}
             Some(&other) => return Err(RecordError::Version(other)),
@@ -135,17 +155,21 @@ impl Record {
     /// # Errors
     /// [`RecordError::Body`], with what is wrong.
     pub fn verify(&self) -> Result<(), RecordError> {
+        let is_life = |life: &Life| life.number > 0;
         let is_name = |text: &str| (1..=URI_BYTES_MAX).contains(&text.len());
         let is_session = |session: &u64| (1..=SESSION_MAX).contains(session);
         let wrong = match &self.said {
+            _ if !is_life(&self.writer) => Some("the number of its writer's life"),
             Said::Life(facts) => facts.wrong(),
-            Said::Register(Register { session, pattern, .. }) => {
-                let TopicPattern { realm, uri, matching } = pattern;
-                if !is_session(session) || !is_name(realm) || uri.len() > URI_BYTES_MAX {
-                    Some("its session, or the length of its URI or realm")
-                } else {
-                    (*matching == Match::Dotted).then_some("dotted patterns cannot be registered")
-                }
+            Said::Register(Register { session, pattern, .. }) => match check_pattern(pattern) {
+                Ok(()) => (!is_session(session)).then_some("its session"),
+                Err(wrong) => Some(wrong.what()),
+            },
+            Said::Unregister(Unregister { why: UnregisterWhy::Removed(life), .. })
+            | Said::Gone(Gone { life, .. })
+                if !is_life(life) =>
+            {
+                Some("the number of a life")
             }
             Said::Unregister(Unregister { realm, session, .. })
             | Said::SessionOver(SessionOver { realm, session }) => {
@@ -153,9 +177,9 @@ impl Record {
                 (!is_good).then_some("its session, or the length of its realm")
             }
             Said::Gone(_) => None,
-            Said::Checkpoint(CheckpointPart { part, parts, state, .. }) => {
+            Said::Checkpoint(CheckpointPart { as_of, part, parts, state, .. }) => {
                 let is_good = part < parts && state.len() <= STATE_BYTES_MAX;
-                (!is_good).then_some("its number or its size")
+                (!is_good || *as_of >= POSITION_END).then_some("its number, its place or its size")
             }
         };
         wrong.map_or(Ok(()), |what| Err(malformed(self.kind(), what)))
@@ -172,6 +196,13 @@ impl Facts {
         } else {
             (reads.oldest > reads.newest).then_some("it reads no version")
         }
+    }
+}
+
+impl CheckpointPart {
+    /// What one is that stands where it cannot, or in a message of another time.
+    pub(crate) const fn untimely() -> RecordError {
+        malformed(kind::CHECKPOINT, "its place, or its time")
     }
 }
 
@@ -230,8 +261,14 @@ fn said(kind: u8, topic: &str, body: &[u8]) -> Result<Said, RecordError> {
         }
         kind::UNREGISTER => {
             let realm = realm()?.into();
-            let (session, registration, why): (u64, RegistrationId, u8) = read(kind, body)?;
-            let why = one_of(kind, &UnregisterWhy::ALL, why)?;
+            let (session, registration, number, life): (u64, RegistrationId, u8, Option<Life>) =
+                read(kind, body)?;
+            let why = match (number, life) {
+                (why::ASKED, None) => UnregisterWhy::Asked,
+                (why::REMOVED, Some(life)) => UnregisterWhy::Removed(life),
+                (why::REFUSED, None) => UnregisterWhy::Refused,
+                _ => return Err(malformed(kind, "why, or whose")),
+            };
             Ok(Said::Unregister(Unregister { realm, session, registration, why }))
         }
         kind::SESSION_OVER => {

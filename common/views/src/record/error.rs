@@ -9,12 +9,15 @@ pub enum RecordError {
     /// It is shorter than what is before the body.
     #[error("a record of {0} bytes has no whole head")]
     Head(usize),
-    /// Of a later version, or of none.
-    #[error("a record of version {0}, which is not read here")]
+    /// Of a version that is not in force.
+    #[error("a record of version {0}, which is not in force")]
     Version(u8),
     /// Of a kind that this version does not know.
     #[error("a record of kind {0}, which is not known here")]
     Kind(u8),
+    /// In a topic where no record is written.
+    #[error("a message in a topic without records")]
+    Nowhere,
     /// In a topic where its kind is not written.
     #[error("a record of kind {0} in a topic of others")]
     Topic(u8),
@@ -34,9 +37,12 @@ impl RecordError {
     #[must_use]
     pub const fn stops(self) -> bool {
         match self {
-            Self::Version(_) => true,
             Self::Kind(kind) => kind >= MUST_BE_KNOWN,
-            Self::Head(_) | Self::Topic(_) | Self::Body { .. } => false,
+            Self::Head(_)
+            | Self::Version(_)
+            | Self::Nowhere
+            | Self::Topic(_)
+            | Self::Body { .. } => false,
         }
     }
 }

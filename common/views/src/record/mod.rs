@@ -8,13 +8,19 @@
 //! | version u8 1 | kind u8 | owner 16 bytes | life u32 | body, postcard |
 //! +--------------+---------+----------------+----------+----------------+
 //! ```
-//! Kinds below 128 that are not known are passed over; from 128 on, or with another version, the view stops
-//! ([`RecordError::stops`]). A record has one form: other bytes that would say the same are malformed.
+//! A record has one form: other bytes that would say the same are malformed. What is malformed, of another
+//! version, in a topic that is not known, or of a kind below 128 that is not known, is passed over by all. A kind
+//! from 128 on that is not known stops the view ([`RecordError::stops`]): 128, FORMAT, is kept free for it.
+//!
+//! A version is *in force* from the first FORMAT on that says so, which an entry writes when its operator asks,
+//! and only if all lives read it; before that, its records are passed over by those as well that know them. So
+//! a record of a later version alone, written by mistake, stops nobody.
 //!
 //! Source: `docs/design/027-calls.md`.
 
 mod bytes;
 mod error;
+mod pattern;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +33,10 @@ use serde::{Deserialize, Serialize};
 use vixen_core::id::{Digest, OwnerId, Position};
 use vixen_core::name::NodeName;
 use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
 
 pub use error::RecordError;
+pub use pattern::{NotRegistrable, check_pattern};
 
 /// The realm of records. No client can name it.
 pub const REALM: &str = "#calls";
@@ -38,6 +46,12 @@ pub const VERSION: u8 = 1;
 
 /// The longest URI of a procedure or pattern, and the longest name of a realm.
 pub const URI_BYTES_MAX: usize = 64 << 10;
+
+/// Most components of a wildcard: each costs some 200 bytes at every entry, however short it is.
+pub const COMPONENTS_MAX: usize = 64;
+
+/// Positions are below.
+pub const POSITION_END: Position = Position(1 << 53);
 
 /// The longest address of an entry's links.
 pub const ADDRESS_BYTES_MAX: usize = 512;
@@ -53,7 +67,7 @@ pub const SESSION_MAX: u64 = 1 << 53;
 pub struct Life {
     /// The entry, as on its links.
     pub owner: OwnerId,
-    /// Rises with each life of it.
+    /// From 1; rises with each life of it.
     pub number: u32,
 }
 
@@ -202,20 +216,16 @@ pub struct Unregister {
     pub why: UnregisterWhy,
 }
 
-/// Why a callee leaves a registration. Numbers are stored; never reuse one.
+/// Why a callee leaves a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UnregisterWhy {
-    /// It asked to.
-    Asked = 0,
-    /// A meta procedure took it out: the session may be of any entry.
-    Removed = 1,
-    /// It was told before that it could not be registered.
-    Refused = 2,
-}
-
-impl UnregisterWhy {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Asked, Self::Removed, Self::Refused];
+    /// 0: it asked to.
+    Asked,
+    /// 1: a meta procedure took it out. It may be of any entry, and sessions of two may have one number: this
+    /// is the life of its own.
+    Removed(Life),
+    /// 2: it was told before that it could not be registered.
+    Refused,
 }
 
 /// A session is over.
@@ -252,11 +262,18 @@ impl GoneWhy {
     pub const ALL: [Self; 3] = [Self::Stops, Self::NotHeard, Self::Renamed];
 }
 
-/// A part of a whole view. All parts of a checkpoint have the same writer, place, chain and number of parts.
+/// A part of a whole view. All parts of a checkpoint have everything alike but their number and their state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointPart {
-    /// Everything up to here is in it.
+    /// The highest version of records that the view rests on: who does not read it cannot go on from here.
+    pub version: u8,
+    /// Everything up to here is in it, itself included: below the place of each part, and below
+    /// [`POSITION_END`].
     pub as_of: Position,
+    /// The view's time there, not above that of each part's stamp.
+    pub time: WallTime,
+    /// How many records the view has applied.
+    pub records: u64,
     /// The view's chain there.
     pub chain: Digest,
     /// Which part, from 0.

@@ -4,19 +4,22 @@ use vixen_core::id::Position;
 use vixen_core::time::WallTime;
 
 use super::ends::End;
-use super::outcome::{Applied, Change, Compared, Ignored, LeftWhy, Outcome, Verdict};
+use super::outcome::{Applied, Change, Checked, Compared, Ignored, LeftWhy, Outcome, Verdict};
+use super::over::Moment;
 use super::table::{Callee, Callees, Registration};
-use super::{KEPT_MS, Living, Registrations};
+use super::{Living, Registrations};
 use crate::record::{
     CheckpointPart, Facts, Gone, Invoke, Life, Record, RecordError, Register, RegistrationId, Said,
     SessionOver, Unregister, UnregisterWhy,
 };
 
+/// Entries of which it is known which of their checkpoints was compared last.
+const COMPARED_MAX: usize = 1_024;
+
 /// A record that is being applied.
 #[derive(Clone, Copy)]
 struct Step {
-    position: Position,
-    now: WallTime,
+    now: Moment,
     writer: Life,
 }
 
@@ -41,10 +44,10 @@ impl Registrations {
         self.take(position, at, record.verify().map(|()| record))
     }
 
-    /// Everything up to `position` is applied, since no record was between.
-    pub fn pass(&mut self, position: Position) {
+    /// Everything below `next` is applied, since no record was between: `next` itself is not.
+    pub fn pass_below(&mut self, next: Position) {
         if self.stopped.is_none() {
-            self.position = self.position.max(position);
+            self.position = self.position.max(Position(next.0.saturating_sub(1)));
         }
     }
 
@@ -67,17 +70,29 @@ impl Registrations {
             return Outcome::Stopped(error);
         }
         self.position = position;
-        self.time = self.time.max(at);
-        self.forget();
+        if let Err(RecordError::Nowhere) = read {
+            // Not all readers read such topics.
+            return Outcome::PassedOver(RecordError::Nowhere);
+        }
+        let is_applied = read.is_ok_and(|record| !matches!(record.said, Said::Checkpoint(_)));
+        self.clock.time = self.clock.time.max(at);
+        self.clock.records += u64::from(is_applied);
+        self.lives.forget(&self.clock);
+        self.ends.forget(&self.clock);
         let record = match read {
             Ok(record) => record,
             // Leaves the chain as it is: a later version may know what this one does not.
             Err(error) => return Outcome::PassedOver(error),
         };
         if let Said::Checkpoint(part) = &record.said {
-            return Outcome::Checkpoint(self.compare(part));
+            return if part.may_stand(position, self.clock.time) {
+                Outcome::Checkpoint(self.compare(record.writer, part))
+            } else {
+                Outcome::PassedOver(CheckpointPart::untimely())
+            };
         }
-        let step = Step { position, now: self.time, writer: record.writer };
+        let now = Moment { at: position, time: self.clock.time, records: self.clock.records };
+        let step = Step { now, writer: record.writer };
         let mut changes = Vec::new();
         let verdict = self.said(step, &record.said, &mut changes);
         let applied = Applied { verdict, changes };
@@ -102,12 +117,24 @@ impl Registrations {
         }
     }
 
-    fn compare(&self, part: &CheckpointPart) -> Compared {
-        match self.chain_at(part.as_of) {
+    fn compare(&mut self, writer: Life, part: &CheckpointPart) -> Checked {
+        let (as_of, number, parts) = (part.as_of, part.part, part.parts);
+        let before = self.compared.get(&writer.owner).copied();
+        let compared = match self.chain_at(as_of) {
+            _ if before.is_some_and(|before| as_of <= before) => Compared::Again,
             Some(own) if own == part.chain => Compared::Same,
             Some(_) => Compared::Differs,
             None => Compared::Unknown,
+        };
+        if compared != Compared::Again {
+            self.compared.insert(writer.owner, as_of);
+            if self.compared.len() > COMPARED_MAX {
+                let oldest = self.compared.iter().min_by_key(|(_owner, as_of)| **as_of);
+                let oldest = oldest.map(|(owner, _as_of)| *owner);
+                oldest.and_then(|owner| self.compared.remove(&owner));
+            }
         }
+        Checked { writer, as_of, part: number, parts, compared }
     }
 
     fn on_life(&mut self, step: Step, facts: &Facts, changes: &mut Vec<Change>) -> Verdict {
@@ -121,7 +148,7 @@ impl Registrations {
             self.leave_all_of(step, before, LeftWhy::NewLife, changes);
             changes.push(Change::Over(before));
         }
-        self.lives.live(Living { life, facts: facts.clone(), told_at: step.position });
+        self.lives.live(Living { life, facts: facts.clone(), told_at: step.now.at });
         changes.push(Change::Alive(life));
         Verdict::Done
     }
@@ -150,8 +177,8 @@ impl Registrations {
             let places: Vec<_> = there.callees.iter().map(|(place, _)| (place, id)).collect();
             self.leave(step, &places, LeftWhy::Unseated, changes);
         }
-        let id = RegistrationId::from(step.position);
-        let (pattern, invoke, created) = (register.pattern.clone(), register.invoke, step.now);
+        let id = RegistrationId::from(step.now.at);
+        let (pattern, invoke, created) = (register.pattern.clone(), register.invoke, step.now.time);
         changes.push(Change::Created {
             registration: id,
             pattern: pattern.clone(),
@@ -174,7 +201,7 @@ impl Registrations {
         let Some(pattern) = self.get(registration).map(|there| there.pattern.clone()) else {
             return;
         };
-        self.table.join(registration, step.position, callee);
+        self.table.join(registration, step.now.at, callee);
         changes.push(Change::Joined { registration, pattern, callee });
     }
 
@@ -185,19 +212,15 @@ impl Registrations {
         changes: &mut Vec<Change>,
     ) -> Verdict {
         let Unregister { realm, session, registration, why } = unregister;
-        let there = self.get(*registration).filter(|there| there.pattern.realm == *realm);
-        let is_meant = |callee: &Callee| {
-            // Meta procedures name callees of all entries.
-            let is_any = *why == UnregisterWhy::Removed;
-            callee.session == *session && (is_any || callee.life == step.writer)
+        let life = match why {
+            UnregisterWhy::Removed(life) => *life,
+            UnregisterWhy::Asked | UnregisterWhy::Refused => step.writer,
         };
-        let callees = there.into_iter().flat_map(|there| there.callees.iter());
-        let meant = callees.filter(|(_, callee)| is_meant(callee));
-        let places: Vec<_> = meant.map(|(place, _)| (place, *registration)).collect();
-        if places.is_empty() {
-            return Verdict::Ignored(Ignored::NotCallee);
-        }
-        self.leave(step, &places, LeftWhy::Unregistered(*why), changes);
+        let callee = Callee { life, session: *session };
+        let there = self.get(*registration).filter(|there| there.pattern.realm == *realm);
+        let place = there.and_then(|there| self.table.place_in(there.id, &callee));
+        let Some(place) = place else { return Verdict::Ignored(Ignored::NotCallee) };
+        self.leave(step, &[(place, *registration)], LeftWhy::Unregistered(*why), changes);
         Verdict::Done
     }
 
@@ -222,7 +245,6 @@ impl Registrations {
             return Verdict::Ignored(Ignored::OverBefore);
         }
         self.leave_all_of(step, gone.life, LeftWhy::Gone(gone.why), changes);
-        self.was_over(step.now);
         if let Some(over) = self.lives.end(gone.life, step.now) {
             changes.push(Change::Over(over));
         }
@@ -249,35 +271,13 @@ impl Registrations {
             let pattern = departed.pattern;
             let is_by_another = callee.life.owner != step.writer.owner;
             if departed.invoke == Invoke::Single && is_by_another {
-                let (holder, at, time) = (callee.life, step.position, step.now);
-                self.ends.keep(pattern.clone(), End { registration, holder, at, time });
-                self.was_over(time);
+                let (holder, over) = (callee.life, step.now);
+                self.ends.keep(pattern.clone(), End { registration, holder, over });
             }
             changes.push(Change::Left { registration, pattern: pattern.clone(), callee, why });
             if departed.was_last {
                 changes.push(Change::Deleted { registration, pattern });
             }
         }
-    }
-
-    fn was_over(&mut self, at: WallTime) {
-        self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
-    }
-
-    /// Forgets what has been over for long, whenever there may be something.
-    fn forget(&mut self) {
-        if self.oldest.is_none_or(|oldest| self.time.millis_since(oldest) <= KEPT_MS) {
-            return;
-        }
-        self.lives.forget(self.time);
-        self.ends.forget(self.time);
-        self.oldest = self.oldest_over();
-    }
-
-    /// When the first of what is over and not forgotten was.
-    pub(super) fn oldest_over(&self) -> Option<WallTime> {
-        let ends = self.ends.by_pattern.values().flat_map(|ends| ends.values());
-        let ends = ends.map(|end| end.time);
-        ends.chain(self.lives.times_over()).min()
     }
 }

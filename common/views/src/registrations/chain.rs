@@ -2,18 +2,75 @@
 
 use std::collections::VecDeque;
 
-use vixen_core::id::{Digest, Position};
+use serde::Serialize;
 
-use super::outcome::Applied;
+use vixen_core::id::{Digest, Digester, Position};
+use vixen_core::segment::TopicPattern;
+use vixen_core::time::WallTime;
 
-/// As many places are kept at which the chain of a checkpoint can be compared.
-pub(super) const KEPT: usize = 4_096;
+use super::outcome::{Applied, Change, LeftWhy};
+use super::table::Callee;
+use crate::record::{Invoke, Life, RegistrationId};
+
+/// As many places are kept at which the chain of a checkpoint can be compared: more than there are records
+/// between two checkpoints, and between one's as-of and its place. Some 24 bytes each.
+pub(super) const KEPT: usize = 65_536;
 
 /// See the module; never empty.
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
     /// Where it changed, in rising order, and to what.
     links: VecDeque<(Position, Digest)>,
+}
+
+/// A change as it is hashed: patterns are large, and told once, where their registration gets its id. Variants
+/// are only ever added, at the end, and with a new version; so are those of what they have.
+#[derive(Serialize)]
+enum Hashed<'a> {
+    Alive(Life),
+    Over(Life),
+    Created {
+        registration: RegistrationId,
+        pattern: &'a TopicPattern,
+        invoke: Invoke,
+        created: WallTime,
+    },
+    Joined {
+        registration: RegistrationId,
+        callee: Callee,
+    },
+    Left {
+        registration: RegistrationId,
+        callee: Callee,
+        why: LeftWhy,
+    },
+    Deleted {
+        registration: RegistrationId,
+    },
+}
+
+impl<'a> From<&'a Change> for Hashed<'a> {
+    fn from(change: &'a Change) -> Self {
+        match change {
+            Change::Alive(life) => Self::Alive(*life),
+            Change::Over(life) => Self::Over(*life),
+            Change::Created { registration, pattern, invoke, created } => Self::Created {
+                registration: *registration,
+                pattern,
+                invoke: *invoke,
+                created: *created,
+            },
+            Change::Joined { registration, pattern: _, callee } => {
+                Self::Joined { registration: *registration, callee: *callee }
+            }
+            Change::Left { registration, pattern: _, callee, why } => {
+                Self::Left { registration: *registration, callee: *callee, why: *why }
+            }
+            Change::Deleted { registration, pattern: _ } => {
+                Self::Deleted { registration: *registration }
+            }
+        }
+    }
 }
 
 impl Chain {
@@ -28,13 +85,19 @@ impl Chain {
     }
 
     pub(super) fn push(&mut self, position: Position, applied: &Applied) {
-        // Writing to a growing buffer has no way to fail.
-        let outcome = postcard::to_stdvec(applied).unwrap_or_default();
-        let chain = Digest::of(&[&self.now().0, &position.0.to_le_bytes(), &outcome]);
+        let Applied { verdict, changes } = applied;
+        let mut digester = Digester::default();
+        digester.update(&self.now().0);
+        digester.update(&position.0.to_le_bytes());
+        // A digester takes everything: this has no way to fail.
+        let _infallible = postcard::to_io(&(verdict, changes.len() as u64), &mut digester);
+        for change in changes {
+            let _infallible = postcard::to_io(&Hashed::from(change), &mut digester);
+        }
         if self.links.len() == KEPT {
             self.links.pop_front();
         }
-        self.links.push_back((position, chain));
+        self.links.push_back((position, digester.finish()));
     }
 
     /// As it was when everything up to `position` was applied; `None` where that is not known any more.

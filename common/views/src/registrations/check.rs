@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::limits::Counts;
 use super::{Callee, Registration, Registrations};
 use crate::record::{Invoke, RegistrationId};
 
@@ -53,7 +54,14 @@ impl Registrations {
         }
         let callees: usize = table.by_id.values().map(|there| there.callees.len()).sum();
         let by_callee: usize = table.by_callee.values().map(|places| places.len()).sum();
+        let counted =
+            |all: &dyn Fn(&Counts) -> usize| table.realms.values().map(all).sum::<usize>();
+        let patterns = table.by_pattern.keys().filter(|pattern| !pattern.is_exact()).count();
         let is_all = table.by_pattern.len() == table.by_id.len()
+            && counted(&|of| of.all) == table.by_id.len()
+            && counted(&|of| of.patterns) == patterns
+            && self.lives.is_whole()
+            && self.ends.is_whole()
             && table.index.len() == table.by_id.len()
             && callees == table.callees
             && callees == by_callee;

@@ -3,36 +3,34 @@
 //! The state is a run of items in postcard, cut into parts between items:
 //!
 //! ```text
-//!   clock | lives and ends of lives, by owner | registrations by id, each with its callees | ends of holders
+//!   lives and ends of lives, by owner | registrations by id, each with its callees | ends of holders
 //! ```
 //! A view has one form in bytes, whatever the size of the parts; what is in another form is none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::Position;
-use vixen_core::segment::{Match, TopicPattern};
+use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
 
 use super::chain::Chain;
 use super::ends::{End, Ends};
 use super::lives::{Lives, Living, Standing};
+use super::over::{Clock, Moment};
 use super::table::{Callee, Callees, Registration, Table};
-use super::{Broken, KEPT_MS, Registrations};
+use super::{Broken, Registrations};
 use crate::record::{
-    CheckpointPart, Facts, Invoke, Life, RegistrationId, SESSION_MAX, STATE_BYTES_MAX,
-    URI_BYTES_MAX,
+    CheckpointPart, Facts, Invoke, Life, POSITION_END, RegistrationId, SESSION_MAX,
+    STATE_BYTES_MAX, VERSION, check_pattern,
 };
 
 /// One of the things that a view is made of. Variants are stored: they are only ever added, at the end, and
 /// with a new version. Each fits in a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Item {
-    Clock {
-        time: WallTime,
-    },
     Alive {
         life: Life,
         facts: Facts,
@@ -40,7 +38,7 @@ enum Item {
     },
     Over {
         life: Life,
-        at: WallTime,
+        over: Moment,
     },
     Registration {
         id: RegistrationId,
@@ -65,6 +63,9 @@ pub enum CheckpointError {
     /// They are not all parts of one checkpoint, in their order.
     #[error("they are not all parts of one checkpoint")]
     Parts,
+    /// It rests on a version of records that is not read here.
+    #[error("the checkpoint rests on records of version {0}, which is not read here")]
+    Version(u8),
     /// A part is no run of items.
     #[error("part {0} of the checkpoint is malformed")]
     Malformed(u32),
@@ -83,11 +84,11 @@ impl Registrations {
         self.checkpoint_in(STATE_BYTES_MAX)
     }
 
-    /// Number of things that a checkpoint has: what it costs.
+    /// Number of things that a checkpoint has, itself included: what it costs.
     #[must_use]
     pub fn size(&self) -> usize {
-        let ends: usize = self.ends.by_pattern.values().map(|ends| ends.len()).sum();
-        1 + self.lives.by_owner.len() + self.table.by_id.len() + self.table.callees + ends
+        let (lives, registrations) = (self.lives.by_owner.len(), self.table.by_id.len());
+        1 + lives + registrations + self.table.callees + self.ends.len()
     }
 
     /// In parts of at most so many bytes, one item at least.
@@ -103,23 +104,24 @@ impl Registrations {
                 _ => states.push(bytes),
             }
         });
+        let Clock { time, records } = self.clock;
         let (as_of, chain) = (self.position, self.chain());
         let parts = u32::try_from(states.len()).unwrap_or(u32::MAX);
-        let numbered = (0..parts).zip(states);
-        let part =
-            |(part, state)| CheckpointPart { as_of, chain, part, parts, state: Bytes::from(state) };
-        numbered.map(part).collect()
+        let part = |(part, state)| {
+            let (version, state) = (VERSION, Bytes::from(state));
+            CheckpointPart { version, as_of, time, records, chain, part, parts, state }
+        };
+        (0..parts).zip(states).map(part).collect()
     }
 
     fn for_each_item(&self, mut put: impl FnMut(Item)) {
-        put(Item::Clock { time: self.time });
         for (owner, standing) in &self.lives.by_owner {
             put(match standing {
                 Standing::Alive(Living { life, facts, told_at }) => {
                     Item::Alive { life: *life, facts: facts.clone(), told_at: *told_at }
                 }
-                Standing::Over { number, at } => {
-                    Item::Over { life: Life { owner: *owner, number: *number }, at: *at }
+                Standing::Over { number, over } => {
+                    Item::Over { life: Life { owner: *owner, number: *number }, over: *over }
                 }
             });
         }
@@ -128,8 +130,8 @@ impl Registrations {
             put(Item::Registration { id, pattern, invoke: *invoke, created: *created });
             callees.iter().for_each(|(place, callee)| put(Item::Callee { place, callee }));
         }
-        for (pattern, ends) in &self.ends.by_pattern {
-            ends.values().for_each(|end| put(Item::End { pattern: pattern.clone(), end: *end }));
+        for (pattern, end) in self.ends.iter() {
+            put(Item::End { pattern: pattern.clone(), end: *end });
         }
     }
 
@@ -140,24 +142,29 @@ impl Registrations {
     pub fn restore(parts: &[CheckpointPart]) -> Result<Self, CheckpointError> {
         let first = parts.first().ok_or(CheckpointError::Parts)?;
         let is_of_it = |(number, part): (usize, &CheckpointPart)| {
-            (part.as_of, part.chain) == (first.as_of, first.chain)
+            part.is_of_one_with(first)
                 && usize::try_from(part.part) == Ok(number)
                 && usize::try_from(part.parts) == Ok(parts.len())
         };
         if !parts.iter().enumerate().all(is_of_it) {
             return Err(CheckpointError::Parts);
         }
+        if first.version != VERSION {
+            return Err(CheckpointError::Version(first.version));
+        }
+        let is_possible = first.as_of < POSITION_END && first.records <= first.as_of.0;
+        sure(is_possible, "its place, or the number of its records")?;
         let mut restored = Restored::default();
         for part in parts {
             let mut rest = &part.state[..];
             while !rest.is_empty() {
                 let (item, after) = postcard::take_from_bytes(rest)
                     .map_err(|_malformed| CheckpointError::Malformed(part.part))?;
-                restored.take(item, first.as_of)?;
+                restored.take(item, first)?;
                 rest = after;
             }
         }
-        let view = restored.finish(first)?;
+        let view = restored.finish(first);
         view.verify()?;
         let written = parts.iter().flat_map(|part| &part.state);
         let again = view.checkpoint();
@@ -171,7 +178,6 @@ impl Registrations {
 /// A view in the making. Items that come twice or out of order make no view that is written alike.
 #[derive(Default)]
 struct Restored {
-    time: Option<WallTime>,
     lives: Lives,
     table: Table,
     ends: Ends,
@@ -183,33 +189,30 @@ const fn sure(is_so: bool, or_else: &'static str) -> Result<(), CheckpointError>
     if is_so { Ok(()) } else { Err(CheckpointError::Wrong(or_else)) }
 }
 
-fn is_registrable(pattern: &TopicPattern) -> bool {
-    let TopicPattern { realm, uri, matching } = pattern;
-    (1..=URI_BYTES_MAX).contains(&realm.len())
-        && uri.len() <= URI_BYTES_MAX
-        && *matching != Match::Dotted
+const fn clock_of(part: &CheckpointPart) -> Clock {
+    Clock { time: part.time, records: part.records }
 }
 
 impl Restored {
-    fn take(&mut self, item: Item, as_of: Position) -> Result<(), CheckpointError> {
-        if let Item::Clock { time } = item {
-            self.time = Some(time);
-            return Ok(());
-        }
-        let now = self.time.ok_or(CheckpointError::Wrong("it does not begin with its time"))?;
-        let is_kept = |at: WallTime| at <= now && now.millis_since(at) <= KEPT_MS;
+    fn take(&mut self, item: Item, part: &CheckpointPart) -> Result<(), CheckpointError> {
+        let (as_of, clock) = (part.as_of, clock_of(part));
+        let is_kept = |over: &Moment| {
+            let is_past = over.at <= as_of && over.time <= clock.time;
+            is_past && (1..=clock.records).contains(&over.records) && clock.is_kept(over)
+        };
         match item {
-            Item::Clock { .. } => {}
             Item::Alive { life, facts, told_at } => {
-                sure(facts.wrong().is_none() && told_at <= as_of, "facts of a life")?;
+                let is_one = life.number > 0 && facts.wrong().is_none() && told_at <= as_of;
+                sure(is_one, "facts of a life")?;
                 self.lives.live(Living { life, facts, told_at });
             }
-            Item::Over { life, at } => {
-                sure(is_kept(at), "a life that was to be forgotten")?;
-                self.lives.end(life, at);
+            Item::Over { life, over } => {
+                sure(life.number > 0 && is_kept(&over), "a life that was to be forgotten")?;
+                self.lives.end(life, over);
             }
             Item::Registration { id, pattern, invoke, created } => {
-                sure(is_registrable(&pattern) && created <= now, "what is registered")?;
+                let is_one = check_pattern(&pattern).is_ok() && created <= clock.time;
+                sure(is_one, "what is registered")?;
                 sure(self.table.find(&pattern).is_none(), "registered twice")?;
                 let callees = Callees::default();
                 self.table.create(Registration { id, pattern, invoke, created, callees });
@@ -223,27 +226,25 @@ impl Restored {
                 self.table.join(id, place, callee);
             }
             Item::End { pattern, end } => {
-                let is_past = end.at <= as_of && end.registration.0 < end.at.0;
-                sure(is_registrable(&pattern) && is_past && is_kept(end.time), "an end")?;
+                let is_one = end.holder.number > 0 && check_pattern(&pattern).is_ok();
+                let is_past = end.registration.0 < end.over.at.0;
+                sure(is_one && is_past && is_kept(&end.over), "an end")?;
                 self.ends.keep(pattern, end);
             }
         }
         Ok(())
     }
 
-    fn finish(self, part: &CheckpointPart) -> Result<Registrations, CheckpointError> {
-        let time = self.time.ok_or(CheckpointError::Wrong("it has no time"))?;
-        let mut view = Registrations {
+    fn finish(self, part: &CheckpointPart) -> Registrations {
+        Registrations {
             position: part.as_of,
-            time,
+            clock: clock_of(part),
             chain: Chain::new(part.as_of, part.chain),
             lives: self.lives,
             table: self.table,
             ends: self.ends,
-            oldest: None,
+            compared: BTreeMap::new(),
             stopped: None,
-        };
-        view.oldest = view.oldest_over();
-        Ok(view)
+        }
     }
 }

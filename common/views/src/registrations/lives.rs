@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use vixen_core::id::{OwnerId, Position};
-use vixen_core::time::WallTime;
 
-use super::KEPT_MS;
+use super::over::{Aged, Clock, Moment};
 use crate::record::{Facts, Life};
 
 /// A life that is alive.
@@ -26,7 +25,7 @@ pub(super) enum Standing {
     /// This number and all before it are over; forgotten some time after.
     Over {
         number: u32,
-        at: WallTime,
+        over: Moment,
     },
 }
 
@@ -34,6 +33,8 @@ pub(super) enum Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lives {
     pub(super) by_owner: BTreeMap<OwnerId, Standing>,
+    /// Owners of those that are over.
+    aged: Aged<OwnerId>,
 }
 
 impl Lives {
@@ -65,29 +66,33 @@ impl Lives {
     }
 
     pub(super) fn live(&mut self, living: Living) {
-        self.by_owner.insert(living.life.owner, Standing::Alive(living));
+        self.stand(living.life.owner, Standing::Alive(living));
     }
 
     /// Ends it and all before it; the one that was alive.
-    pub(super) fn end(&mut self, life: Life, at: WallTime) -> Option<Life> {
+    pub(super) fn end(&mut self, life: Life, over: Moment) -> Option<Life> {
         let was = self.living(life.owner).map(|living| living.life);
-        self.by_owner.insert(life.owner, Standing::Over { number: life.number, at });
+        self.stand(life.owner, Standing::Over { number: life.number, over });
+        self.aged.insert(over, life.owner);
         was
     }
 
-    /// When those that are over were ended.
-    pub(super) fn times_over(&self) -> impl Iterator<Item = WallTime> {
-        self.by_owner.values().filter_map(|standing| match standing {
-            Standing::Alive(_) => None,
-            Standing::Over { at, .. } => Some(*at),
-        })
+    fn stand(&mut self, owner: OwnerId, standing: Standing) {
+        if let Some(Standing::Over { over, .. }) = self.by_owner.insert(owner, standing) {
+            self.aged.remove(over, owner);
+        }
     }
 
     /// Forgets those that have been over for long.
-    pub(super) fn forget(&mut self, now: WallTime) {
-        self.by_owner.retain(|_owner, standing| match standing {
-            Standing::Alive(_) => true,
-            Standing::Over { at, .. } => now.millis_since(*at) <= KEPT_MS,
-        });
+    pub(super) fn forget(&mut self, clock: &Clock) {
+        while let Some(owner) = self.aged.pop(clock) {
+            self.by_owner.remove(&owner);
+        }
+    }
+
+    /// Whether what is to be forgotten is what is over, in its order.
+    pub(super) fn is_whole(&self) -> bool {
+        let over = self.by_owner.len() - self.all().count();
+        over == self.aged.len() && self.aged.is_rising()
     }
 }

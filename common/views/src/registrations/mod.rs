@@ -17,7 +17,8 @@
 //! Source: `docs/design/027-calls.md`, *Registrations, a view of the order*.
 //!
 //! Invariants:
-//! - G1: views that have applied the same position are equal, wherever they began; so are their chains.
+//! - G1: views that have applied the same position are equal, and so are their chains, wherever they began: at
+//!   the first record, or with a checkpoint that is true. Another is noticed by its chain ([`Checked`]).
 //! - G2: `single` has at most one callee; no callee stands twice in a registration, and none is of a life
 //!   that is not alive.
 //! - G3: ids are positions of the records that made them, and rise.
@@ -28,12 +29,16 @@ mod check;
 mod checkpoint;
 mod ends;
 mod gather;
+mod limits;
 mod lives;
 mod lookup;
 mod outcome;
+mod over;
 mod table;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use vixen_core::id::{Digest, OwnerId, Position};
 use vixen_core::segment::TopicPattern;
@@ -43,34 +48,35 @@ use crate::record::{Life, RecordError, Register, RegistrationId};
 use chain::Chain;
 use ends::Ends;
 use lives::Lives;
+use over::Clock;
 use table::Table;
 
 pub use check::Broken;
 pub use checkpoint::CheckpointError;
 pub use ends::End;
 pub use gather::Gathered;
+pub use limits::{NoRoom, RealmLimits};
 pub use lives::Living;
 pub use lookup::Listed;
-pub use outcome::{Applied, Change, Compared, Ignored, LeftWhy, Outcome, Refusal, Verdict};
+pub use outcome::{
+    Applied, Change, Checked, Compared, Ignored, LeftWhy, Outcome, Refusal, Verdict,
+};
+pub use over::{KEPT_MAX, KEPT_MS, KEPT_RECORDS, Moment};
 pub use table::{Callee, Callees, Registration};
-
-/// For how long ends and lives that are over are remembered, in milliseconds of the order's time: longer than
-/// any lease, and than a record of such a life may be under way.
-pub const KEPT_MS: u64 = 60_000;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Registrations {
     /// Everything up to here is applied.
     position: Position,
-    /// The highest time of a record so far.
-    time: WallTime,
+    /// The highest time of a record so far, and their number.
+    clock: Clock,
     chain: Chain,
     lives: Lives,
     table: Table,
     ends: Ends,
-    /// Nothing that is over is older.
-    oldest: Option<WallTime>,
+    /// As of what the last checkpoint was that was compared, by the entry that wrote it.
+    compared: BTreeMap<OwnerId, Position>,
     stopped: Option<RecordError>,
 }
 
@@ -80,10 +86,11 @@ impl Default for Registrations {
     }
 }
 
-/// What both know of the order is equal. Not compared: how far back their chains are known.
+/// What both know of the order is equal. Not compared: how far back their chains are known, and which checkpoints
+/// they have compared.
 impl PartialEq for Registrations {
     fn eq(&self, other: &Self) -> bool {
-        let facts = |view: &Self| (view.position, view.time, view.chain(), view.stopped);
+        let facts = |view: &Self| (view.position, view.clock, view.chain(), view.stopped);
         facts(self) == facts(other)
             && self.lives == other.lives
             && self.table.by_id == other.table.by_id
@@ -99,26 +106,38 @@ impl Registrations {
     pub fn new() -> Self {
         Self {
             position: Position(0),
-            time: WallTime(0),
+            clock: Clock { time: WallTime(0), records: 0 },
             chain: Chain::new(Position(0), Digest::default()),
             lives: Lives::default(),
             table: Table::default(),
             ends: Ends::default(),
-            oldest: None,
+            compared: BTreeMap::new(),
             stopped: None,
         }
     }
 
-    /// Everything up to here is applied.
+    /// Everything up to here is applied, itself included.
     #[must_use]
     pub const fn position(&self) -> Position {
         self.position
     }
 
+    /// Everything below is applied, and nothing else: as links and deliveries tell it.
+    #[must_use]
+    pub const fn applied_below(&self) -> Position {
+        Position(self.position.0.saturating_add(1))
+    }
+
+    /// How many records are applied.
+    #[must_use]
+    pub const fn records(&self) -> u64 {
+        self.clock.records
+    }
+
     /// The time of the order as far as it is applied; it never falls.
     #[must_use]
     pub const fn time(&self) -> WallTime {
-        self.time
+        self.clock.time
     }
 
     /// Hash over all that was applied.
@@ -127,7 +146,8 @@ impl Registrations {
         self.chain.now()
     }
 
-    /// The chain when everything up to `position` was applied; `None` if that is to come, or long ago.
+    /// The chain when everything up to `position` was applied, itself included; `None` if that is to come, or long
+    /// ago.
     #[must_use]
     pub fn chain_at(&self, position: Position) -> Option<Digest> {
         if position > self.position { None } else { self.chain.at(position) }
@@ -203,7 +223,7 @@ impl Registrations {
 
     /// Who held `pattern` alone before, and may not know yet that they do not: one end an owner.
     pub fn ends_of(&self, pattern: &TopicPattern) -> impl Iterator<Item = &End> {
-        self.ends.by_pattern.get(pattern).into_iter().flat_map(|ends| ends.values())
+        self.ends.of(pattern)
     }
 
     /// All lives that are alive, by owner.
@@ -223,9 +243,11 @@ impl Registrations {
         self.lives.is_alive(life)
     }
 
-    /// Whether a version of records may be written: all that are alive read it.
+    /// Whether all that are alive read a version of records, and there is one at least: before that, no operator
+    /// is to bring it into force.
     #[must_use]
     pub fn all_read(&self, version: u8) -> bool {
-        self.lives.all().all(|living| living.facts.reads.has(version))
+        let mut all = self.lives.all().map(|living| living.facts.reads.has(version)).peekable();
+        all.peek().is_some() && all.all(|reads| reads)
     }
 }

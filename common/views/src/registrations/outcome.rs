@@ -1,7 +1,8 @@
 //! What a record brings about.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
 
@@ -14,13 +15,41 @@ pub enum Outcome {
     /// The view has taken it into account.
     Applied(Applied),
     /// It is a part of a checkpoint, and changes nothing.
-    Checkpoint(Compared),
-    /// It is no record to this version, and none has to know it.
+    Checkpoint(Checked),
+    /// It is no record to this version, and none has to know it; or a checkpoint that cannot be true.
     PassedOver(RecordError),
     /// The view stands still from here on, or has before: a later version is needed to read on.
     Stopped(RecordError),
     /// Its position is not above what the view has applied: nothing is changed.
     Repeated,
+}
+
+/// A part of a checkpoint, and how the view finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Who wrote it.
+    pub writer: Life,
+    /// Of what it is.
+    pub as_of: Position,
+    /// Which part, from 0.
+    pub part: u32,
+    /// How many there are.
+    pub parts: u32,
+    /// Its chain, beside that of the view.
+    pub compared: Compared,
+}
+
+impl Checked {
+    /// Whether a view that was begun from a checkpoint of `begun_by`, which differs from the own one, is to take
+    /// its place: another writer, neither that one nor this entry, says the same as it, and not the same as the
+    /// own. `self` is what the own view finds of a part, `there` what that view finds.
+    #[must_use]
+    pub fn is_outvoted(&self, there: &Self, begun_by: OwnerId, here: OwnerId) -> bool {
+        let is_another = self.writer.owner != begun_by && self.writer.owner != here;
+        let is_one = (self.writer, self.as_of) == (there.writer, there.as_of);
+        let found = (self.compared, there.compared);
+        is_one && is_another && begun_by != here && found == (Compared::Differs, Compared::Same)
+    }
 }
 
 /// How a checkpoint's chain compares with that of the view at the same position.
@@ -30,13 +59,14 @@ pub enum Compared {
     Same,
     /// They were not: one of them is wrong.
     Differs,
-    /// The view does not know its chain at that position any more, or not yet.
+    /// The view does not know its chain at that position any more.
     Unknown,
+    /// It was compared before, by another part of it, or a later one of the same entry was.
+    Again,
 }
 
-/// What became of a record, and what has changed by it, in this order. Its bytes are part of the chain:
-/// variants are only ever added, at the end, and with a new version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What became of a record, and what has changed by it, in this order: what the chain is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// Of the record.
     pub verdict: Verdict,
@@ -44,8 +74,9 @@ pub struct Applied {
     pub changes: Vec<Change>,
 }
 
-/// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What became of a record. Its bytes, and those of what it has, are part of the chain: variants are only ever
+/// added, at the end, and with a new version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {
     /// It holds, also where there was nothing to end.
     Done,
@@ -60,7 +91,7 @@ pub enum Verdict {
 }
 
 /// Why a session is not taken as callee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Refusal {
     /// There is one callee, and room for one: `procedure_already_exists`.
     AlreadyExists,
@@ -69,18 +100,18 @@ pub enum Refusal {
 }
 
 /// Why a record says nothing that could hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Ignored {
     /// Its writer's life has not begun, or is over.
     NotAlive,
     /// There is no such registration, or the session is no callee of it.
     NotCallee,
-    /// The life that it ends is over, or never was the present one.
+    /// The life that it ends is over already, or one after it has begun.
     OverBefore,
 }
 
 /// A change of the view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The life is alive; again for one whose facts are told anew.
     Alive(Life),
@@ -127,7 +158,7 @@ pub enum Change {
 }
 
 /// Why a callee has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum LeftWhy {
     /// By a record of that kind.
     Unregistered(UnregisterWhy),

@@ -1,6 +1,7 @@
 //! Registrations and their callees, by everything that they are looked for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use vixen_core::patterns::PatternIndex;
 use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
 
+use super::limits::Counts;
 use crate::record::{Invoke, Life, RegistrationId};
 
 /// A session that serves a registration.
@@ -77,6 +79,8 @@ pub(super) struct Table {
     pub(super) index: PatternIndex<RegistrationId>,
     /// Number of all callees.
     pub(super) callees: usize,
+    /// Of each realm that has registrations.
+    pub(super) realms: BTreeMap<Arc<str>, Counts>,
 }
 
 /// A callee that has left.
@@ -95,6 +99,9 @@ impl Table {
 
     /// Puts in a registration; its callees are to follow.
     pub(super) fn create(&mut self, registration: Registration) {
+        let counts = self.realms.entry(Arc::clone(&registration.pattern.realm)).or_default();
+        counts.all += 1;
+        counts.patterns += usize::from(!registration.pattern.is_exact());
         self.by_pattern.insert(registration.pattern.clone(), registration.id);
         self.index.insert(&registration.pattern, registration.id);
         self.by_id.insert(registration.id, registration);
@@ -108,7 +115,7 @@ impl Table {
     }
 
     pub(super) fn is_callee(&self, id: RegistrationId, callee: &Callee) -> bool {
-        self.by_callee.get(callee).is_some_and(|all| all.contains_key(&id))
+        self.place_in(id, callee).is_some()
     }
 
     /// Takes a callee out, and with the last one its registration; `None` if nobody has that place.
@@ -121,6 +128,7 @@ impl Table {
             self.by_id.remove(&id);
             self.by_pattern.remove(&pattern);
             self.index.remove(&pattern);
+            self.uncount(&pattern);
         }
         if let Some(all) = self.by_callee.get_mut(&callee) {
             all.remove(&id);
@@ -130,6 +138,24 @@ impl Table {
         }
         self.callees -= 1;
         Some(Departed { callee, pattern, invoke, was_last })
+    }
+
+    pub(super) fn counts(&self, realm: &str) -> Counts {
+        self.realms.get(realm).copied().unwrap_or_default()
+    }
+
+    fn uncount(&mut self, pattern: &TopicPattern) {
+        let Some(counts) = self.realms.get_mut(&pattern.realm) else { return };
+        counts.all -= 1;
+        counts.patterns -= usize::from(!pattern.is_exact());
+        if counts.all == 0 {
+            self.realms.remove(&pattern.realm);
+        }
+    }
+
+    /// The place of a session in a registration.
+    pub(super) fn place_in(&self, id: RegistrationId, callee: &Callee) -> Option<Position> {
+        self.by_callee.get(callee)?.get(&id).copied()
     }
 
     /// Where a session is callee, in the order of its places.

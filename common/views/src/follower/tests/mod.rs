@@ -13,7 +13,7 @@ use vixen_core::segment::{Match, TopicPattern};
 use vixen_core::time::WallTime;
 
 use super::*;
-use crate::record::{CheckpointPart, Gone, GoneWhy, Invoke, Reads, Register, SessionOver};
+use crate::record::{Gone, GoneWhy, Invoke, Reads, Register, SessionOver, VERSION};
 
 fn life(owner: u128, number: u32) -> Life {
     Life { owner: OwnerId(uuid::Uuid::from_u128(owner)), number }
@@ -76,7 +76,7 @@ impl Log {
         for (position, at, topic, payload) in &self.messages {
             view.apply_message(*position, *at, topic, payload);
         }
-        view.pass(self.end);
+        view.pass_below(self.end.plus(1));
         view
     }
 }
@@ -147,7 +147,11 @@ impl Entry {
         let page: Vec<_> = all.take(2).collect();
         let is_all = page.len() < 2;
         self.earlier = page.last().map_or(Position(0), |(at, ..)| *at);
-        let given = page.into_iter().map(|(_, at, payload)| Input::Earlier { at, payload });
+        let given = page.into_iter().map(|(position, at, payload)| Input::Earlier {
+            position,
+            at,
+            payload,
+        });
         let mut inputs: Vec<_> = given.chain([Input::EarlierRead { is_all }]).collect();
         inputs.reverse();
         inputs
@@ -178,7 +182,7 @@ impl Entry {
             self.next = self.next.max(Some(log.end.plus(1)));
             self.step(Input::Joined, log);
             if !is_behind(self, log) {
-                self.step(Input::Passed { position: log.end, at: log.now }, log);
+                self.step(Input::Passed { below: log.end.plus(1), at: log.now }, log);
             }
             if !is_behind(self, log) {
                 break;

@@ -86,9 +86,10 @@ fn what_has_to_be_known_stops_the_view() {
     let mut log = Log::new();
     let mut entry = Entry::begun(1, &mut log);
     log.add("lives", vec![2]);
+    log.add("lives", [&[VERSION, 128][..], &[0; 20]].concat());
     log.write(&register(life(1, 1), 7, "a"));
     entry.run(&mut log);
-    assert_eq!(entry.follower.stage(), Stage::Stopped(RecordError::Version(2)));
+    assert_eq!(entry.follower.stage(), Stage::Stopped(RecordError::Kind(128)));
     assert!(entry.follower.view().is_empty());
     assert_eq!(entry.follower.deadline(), None);
 }
@@ -131,25 +132,93 @@ fn where_nobody_mends_it_a_view_begins_with_what_is_left() {
     assert_eq!(entry.follower.view(), &log.read_whole());
 }
 
-#[test]
-fn a_checkpoint_that_differs_is_told_once_and_the_view_begins_anew() {
+/// Entries whose views have read all of a log, but one that has missed a record of it.
+struct Apart {
+    log: Log,
+    entry: Entry,
+    /// As of the log's end.
+    missed: Registrations,
+}
+
+fn apart() -> Apart {
     let mut log = Log::new();
     let mut entry = Entry::begun(1, &mut log);
-    let mut part = entry.follower.view().checkpoint().remove(0);
-    (part.chain.0[0], part.parts) = (part.chain.0[0] ^ 1, 2);
-    let place = log.write(&Record { writer: life(2, 1), said: Said::Checkpoint(part.clone()) });
-    entry.heard.clear();
+    log.write(&register(life(1, 1), 7, "a"));
+    let mut missed = log.read_whole();
+    log.write(&register(life(1, 1), 8, "b"));
+    missed.pass_below(log.end.plus(1));
     entry.run(&mut log);
-    assert!(entry.is_ready(), "{:?}", entry.follower.stage());
-    let told: Vec<_> =
-        entry.heard.iter().filter(|effect| matches!(effect, Effect::Differs(_))).collect();
-    assert_eq!(told, [&Effect::Differs(place)]);
-    assert_eq!(entry.follower.view(), &log.read_whole());
-    log.write(&Record { writer: life(2, 1), said: Said::Checkpoint(part) });
     entry.heard.clear();
-    entry.run(&mut log);
-    assert!(entry.has_heard(&Effect::Differs(log.messages[log.messages.len() - 2].0)));
-    assert!(entry.is_ready());
+    Apart { log, entry, missed }
+}
+
+impl Apart {
+    /// A checkpoint of a view, by an entry; what is heard of it.
+    fn say(&mut self, owner: u128, view: &Registrations) -> Vec<Effect> {
+        self.entry.heard.clear();
+        for part in view.checkpoint() {
+            self.log.write(&Record { writer: life(owner, 1), said: Said::Checkpoint(part) });
+        }
+        self.entry.run(&mut self.log);
+        let is_more = |effect: &Effect| !matches!(effect, Effect::Told { .. } | Effect::Write(_));
+        self.entry.heard.iter().filter(|effect| is_more(effect)).cloned().collect()
+    }
+
+    /// The same records for a view that has missed one before.
+    fn catch_up(&self, view: &mut Registrations) {
+        for (position, at, topic, payload) in &self.log.messages {
+            view.apply_message(*position, *at, topic, payload);
+        }
+        view.pass_below(self.log.end.plus(1));
+    }
+}
+
+/// All good views took over the one bad one, by its next checkpoint.
+#[test]
+fn one_checkpoint_that_differs_is_told_and_not_believed() {
+    let mut apart = apart();
+    let mut missed = apart.missed.clone();
+    for _ in 0..3 {
+        let heard = apart.say(2, &missed);
+        let [Effect::Differs(found)] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!((found.writer, found.as_of), (life(2, 1), missed.position()));
+        assert!(apart.entry.is_ready());
+        assert_eq!(apart.entry.follower.view(), &apart.log.read_whole());
+        apart.catch_up(&mut missed);
+    }
+    // Another entry is of the same view as this one.
+    let own = apart.log.read_whole();
+    assert_eq!(apart.say(3, &own), []);
+    assert_eq!(apart.entry.follower.view(), &apart.log.read_whole());
+}
+
+#[test]
+fn a_view_that_two_others_agree_against_is_given_up() {
+    let mut apart = apart();
+    let mut missed = apart.missed.clone();
+    assert!(matches!(apart.say(2, &missed)[..], [Effect::Differs(_)]));
+    // It goes on: both views are told.
+    apart.log.write(&register(life(1, 1), 9, "c"));
+    apart.entry.run(&mut apart.log);
+    apart.catch_up(&mut missed);
+    let heard = apart.say(3, &missed);
+    let follow = Effect::Follow(From::After(missed.position().plus(10)));
+    assert_eq!(heard[1..], [follow, Effect::Ready(life(1, 1))]);
+    assert!(matches!(heard[0], Effect::Differs(_)) && apart.entry.is_ready());
+    apart.catch_up(&mut missed);
+    assert_eq!(apart.entry.follower.view(), &missed);
+}
+
+#[test]
+fn who_agrees_with_the_own_view_ends_the_other() {
+    let mut apart = apart();
+    let mut missed = apart.missed.clone();
+    apart.say(2, &missed);
+    let own = apart.log.read_whole();
+    assert_eq!(apart.say(3, &own), []);
+    apart.catch_up(&mut missed);
+    assert!(matches!(apart.say(4, &missed)[..], [Effect::Differs(_)]), "and begins another");
+    assert_eq!(apart.entry.follower.view(), &apart.log.read_whole());
 }
 
 /// Writes none until it is due, and then does.
@@ -224,7 +293,7 @@ fn the_first_of_the_living_writes_and_the_next_if_it_does_not() {
     let mut waits = Vec::new();
     for entry in &mut entries {
         let mut own = Log { messages: log.messages.clone(), end, ..log };
-        entry.step(Input::Passed { position: end, at: own.now }, &mut own);
+        entry.step(Input::Passed { below: end.plus(1), at: own.now }, &mut own);
         let mut waited = 0;
         while own.checkpoints().len() == written {
             waited += 50;

@@ -12,7 +12,7 @@ fn a_life_that_has_not_begun_says_nothing() {
     assert_eq!(desk.register(3, 7, "a", Invoke::Single), NOT_ALIVE);
     assert_eq!(desk.over(3, 7), NOT_ALIVE);
     assert_eq!(desk.gone(3, life(1, 1), GoneWhy::NotHeard), NOT_ALIVE);
-    assert_eq!(desk.unregister(3, 7, 30, UnregisterWhy::Removed), NOT_ALIVE);
+    assert_eq!(desk.unregister(3, 7, 30, UnregisterWhy::Removed(life(1, 1))), NOT_ALIVE);
     assert!(desk.view.is_alive(life(1, 1)) && desk.view.is_empty());
 }
 
@@ -88,6 +88,8 @@ fn facts_are_told_anew() {
     assert!(desk.view.all_read(1) && !desk.view.all_read(2), "entry 2 does not read it");
     desk.gone(1, life(2, 1), GoneWhy::Stops);
     assert!(desk.view.all_read(2));
+    desk.gone(1, life(1, 1), GoneWhy::Stops);
+    assert!(!desk.view.all_read(2) && !desk.view.all_read(1), "nobody reads anything");
 }
 
 #[test]
@@ -104,8 +106,7 @@ fn the_end_of_a_holder_by_another_is_kept_and_its_own_is_not() {
     let end = |registration, at: u64| End {
         registration: RegistrationId(registration),
         holder: life(1, 1),
-        at: Position(at),
-        time: WallTime(at * 100),
+        over: Moment { at: Position(at), time: WallTime(at * 100), records: at / 10 },
     };
     let mut desk = Desk::new();
     desk.register(1, 7, "a", Invoke::Single);
@@ -131,22 +132,112 @@ fn the_end_of_a_holder_by_another_is_kept_and_its_own_is_not() {
     assert_eq!(ends(&desk), [], "who says itself that it stops");
     let mut desk = Desk::new();
     desk.register(1, 7, "a", Invoke::Single);
-    desk.unregister(2, 7, 30, UnregisterWhy::Removed);
+    desk.unregister(2, 7, 30, UnregisterWhy::Removed(life(1, 1)));
     assert_eq!(ends(&desk), [end(30, 40)], "a meta procedure at another entry");
+    assert!(!end(30, 40).is_known_below(Position(40)) && end(30, 40).is_known_below(Position(41)));
 }
 
-#[test]
-fn what_is_over_is_forgotten_after_a_minute_of_the_order() {
+/// Records that change nothing.
+fn pass(desk: &mut Desk, records: u64, now: WallTime) {
+    let said = Said::SessionOver(SessionOver { realm: REALM.into(), session: 1 });
+    let record = Record { writer: life(2, 1), said };
+    for _ in 0..records {
+        desk.position += 10;
+        desk.view.apply(Position(desk.position), now, &record);
+    }
+    desk.now = now;
+    desk.view.check();
+}
+
+/// A view with one end and one life that is over, at 40.
+fn with_an_end() -> Desk {
     let mut desk = Desk::new();
     desk.register(1, 7, "a", Invoke::Single);
     desk.gone(2, life(1, 1), GoneWhy::NotHeard);
-    desk.now = desk.now.plus_millis(KEPT_MS - 2_000);
-    desk.over(2, 1);
-    assert_eq!(desk.live(life(1, 1)), NOT_ALIVE);
-    assert_eq!(desk.view.ends_of(&exact("a")).count(), 1, "a minute ago");
-    desk.over(2, 1);
-    assert_eq!(desk.view.ends_of(&exact("a")).count(), 0);
+    desk
+}
+
+fn ends_of_a(desk: &Desk) -> usize {
+    desk.view.ends_of(&exact("a")).count()
+}
+
+#[test]
+fn what_is_over_is_forgotten_after_a_minute_of_the_order_and_many_records() {
+    let mut desk = with_an_end();
+    let over = desk.now;
+    pass(&mut desk, KEPT_RECORDS, over.plus_millis(KEPT_MS));
+    assert_eq!(ends_of_a(&desk), 1, "a minute ago");
     assert_eq!(desk.live(life(1, 1)).verdict, Verdict::Done, "nobody remembers it");
+    let mut desk = with_an_end();
+    pass(&mut desk, KEPT_RECORDS - 1, over.plus_millis(KEPT_MS + 1));
+    assert_eq!(ends_of_a(&desk), 1, "some records ago");
+    pass(&mut desk, 1, over.plus_millis(KEPT_MS + 1));
+    assert_eq!(ends_of_a(&desk), 0);
+    assert_eq!(desk.view.size(), 1 + 1, "one life");
+}
+
+/// By the time alone whose clock was ahead by a minute made all forget who may still invoke.
+#[test]
+fn a_leap_of_the_clocks_forgets_nothing_and_one_that_stands_still_keeps_not_everything() {
+    let mut desk = with_an_end();
+    let leap = desk.now.plus_millis(1 << 40);
+    pass(&mut desk, 100, leap);
+    assert_eq!(ends_of_a(&desk), 1);
+    assert_eq!(desk.live(life(1, 1)), NOT_ALIVE);
+    let (mut desk, facts) = (Desk::new(), facts_of(3));
+    let now = desk.now;
+    let owners = 1_000..1_001 + u128::try_from(KEPT_MAX).expect("a number");
+    for owner in owners.clone() {
+        desk.position += 10;
+        let said = Said::Gone(Gone { life: life(owner, 1), why: GoneWhy::NotHeard });
+        let record = Record { writer: life(1, 1), said };
+        desk.view.apply(Position(desk.position), now, &record);
+    }
+    assert_eq!(desk.view.size(), 1 + 2 + KEPT_MAX + 1, "with those of the last record");
+    let writer = life(owners.start, 1);
+    assert_eq!(desk.say(writer, Said::Life(facts)).verdict, Verdict::Done, "the oldest");
+    assert_eq!(desk.live(life(owners.start + 1, 1)), NOT_ALIVE, "the next");
+    let again = Registrations::restore(&desk.view.checkpoint());
+    assert_eq!(again, Ok(desk.view));
+}
+
+/// All that was over was looked at with each record, once the first was a minute old.
+#[test]
+fn very_many_ends_are_forgotten_one_by_one_in_their_order() {
+    const ENDS: u64 = 20_000;
+    let mut desk = Desk::new();
+    for number in 0..ENDS {
+        let (session, pattern) = (7, exact(&format!("p{number}")));
+        let (invoke, is_forced) = (Invoke::Single, true);
+        let register = Register { number, session, pattern, invoke, is_forced };
+        for owner in [1, 2] {
+            desk.position += 10;
+            let said = Said::Register(register.clone());
+            let record = Record { writer: life(owner, 1), said };
+            desk.view.apply(Position(desk.position), desk.now, &record);
+        }
+    }
+    let ends = |desk: &Desk| {
+        let all = 0..ENDS;
+        let has = |number: &u64| desk.view.ends_of(&exact(&format!("p{number}"))).count() > 0;
+        (all.clone().find(has), all.filter(has).count() as u64)
+    };
+    assert_eq!(ends(&desk), (Some(0), ENDS));
+    let late = desk.now.plus_millis(KEPT_MS + 1);
+    let before = desk.view.records();
+    for records in [1, 1, 1, 2_000, 1] {
+        pass(&mut desk, records, late);
+        let forgotten = (desk.view.records() - KEPT_RECORDS - 2) / 2;
+        assert_eq!(ends(&desk), (Some(forgotten), ENDS - forgotten));
+    }
+    let rest = before + KEPT_RECORDS - desk.view.records();
+    pass(&mut desk, rest, late);
+    assert_eq!(ends(&desk), (None, 0));
+}
+
+fn facts_of(owner: u128) -> Facts {
+    let name = format!("E{owner}").parse().expect("a name");
+    Facts { name, link_address: None, reads: Reads::HERE }
 }
 
 #[test]
@@ -182,13 +273,15 @@ fn what_is_repeated_or_passed_over_changes_nothing_and_what_has_to_be_known_stop
     let outcome = view.apply_message(Position(23), at, &topic.uri, &bytes);
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     assert_ne!(view.chain(), before.chain(), "also of what changes nothing");
-    let later = RecordError::Version(2);
-    assert_eq!(view.apply_message(Position(24), at, "lives", &[2]), Outcome::Stopped(later));
+    let later = RecordError::Kind(128);
+    let bytes = [&[VERSION, 128][..], &[0; 20]].concat();
+    assert_eq!(view.apply_message(Position(24), at, "lives", &bytes), Outcome::Stopped(later));
     let stopped = view.clone();
     assert_eq!(view.apply(Position(25), at, &record), Outcome::Stopped(later));
-    view.pass(Position(30));
+    view.pass_below(Position(30));
     assert_eq!(*view, stopped);
     assert_eq!((view.position(), view.stopped()), (Position(23), Some(later)));
+    assert_eq!(view.applied_below(), Position(24));
 }
 
 #[test]
@@ -197,7 +290,7 @@ fn the_chain_is_known_at_the_last_places_where_it_changed() {
     let at_start = desk.view.chain_at(Position(0));
     assert_eq!(at_start, Some(vixen_core::id::Digest::default()));
     let second = desk.view.chain();
-    desk.view.pass(Position(25));
+    desk.view.pass_below(Position(26));
     assert_eq!(desk.view.chain_at(Position(25)), Some(second));
     assert_eq!(desk.view.chain_at(Position(20)), Some(second));
     assert_ne!(desk.view.chain_at(Position(19)), Some(second));

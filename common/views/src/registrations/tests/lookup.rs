@@ -82,3 +82,28 @@ fn a_realm_lists_its_own_by_match_in_rising_order() {
     assert_eq!(desk.view.list("none"), Listed::default());
     assert_eq!(desk.view.list("ra"), Listed { prefix: ids(&[70]), ..Listed::default() });
 }
+
+/// One session could make every call of its realm slow, at every entry.
+#[test]
+fn a_realm_has_room_for_so_many_patterns_of_so_many_shapes() {
+    use Match::{Exact, Prefix, Wildcard};
+    let desk = with(&[(Exact, "a"), (Wildcard, "a..c"), (Prefix, "a.")]);
+    let roomy = RealmLimits { registrations_max: 9, patterns_max: 9, wildcard_steps_max: 8 };
+    let admit = |limits, matching, uri: &str| {
+        desk.view.admit(&TopicPattern::new(REALM, uri, matching), &limits)
+    };
+    assert_eq!(admit(roomy, Wildcard, "x..y"), Ok(()), "of the same shape");
+    assert_eq!(admit(roomy, Wildcard, "x.y."), Ok(()));
+    assert_eq!(admit(roomy, Wildcard, "x.y.z."), Err(NoRoom::Shapes { max: 8 }));
+    let less = RealmLimits { wildcard_steps_max: 3, ..roomy };
+    assert_eq!(admit(less, Wildcard, "x..y"), Ok(()), "it costs nothing more");
+    assert_eq!(admit(less, Prefix, "x"), Ok(()));
+    let full = RealmLimits { patterns_max: 2, ..roomy };
+    assert_eq!(admit(full, Wildcard, "x..y"), Err(NoRoom::Patterns { max: 2 }));
+    assert_eq!(admit(full, Prefix, "a."), Ok(()), "it is there");
+    assert_eq!(admit(full, Exact, "b"), Ok(()));
+    let full = RealmLimits { registrations_max: 3, ..roomy };
+    assert_eq!(admit(full, Exact, "b"), Err(NoRoom::Registrations { max: 3 }));
+    let elsewhere = TopicPattern::new("s", "b", Exact);
+    assert_eq!(desk.view.admit(&elsewhere, &full), Ok(()), "of another realm");
+}

@@ -42,11 +42,10 @@ impl Naive {
         match said {
             Said::Register(register) => self.register(position, writer, register),
             Said::Unregister(Unregister { realm, session, registration, why }) => {
+                let life = if let UnregisterWhy::Removed(life) = why { *life } else { writer };
                 let is_meant = |seat: &Seat| {
-                    let is_writers = seat.callee.life == writer || *why == UnregisterWhy::Removed;
                     (seat.id, &seat.pattern.realm) == (registration.0, realm)
-                        && seat.callee.session == *session
-                        && is_writers
+                        && seat.callee == Callee { life, session: *session }
                 };
                 self.seats.retain(|seat| !is_meant(seat));
             }

@@ -130,9 +130,27 @@ fn unregister_is_of_a_callee_of_the_writer_unless_a_meta_procedure_says_it() {
         why: UnregisterWhy::Asked,
     };
     assert_eq!(desk.say(life(1, 1), Said::Unregister(elsewhere)), ignored, "of another realm");
-    let applied = desk.unregister(2, 7, 30, UnregisterWhy::Removed);
-    let why = LeftWhy::Unregistered(UnregisterWhy::Removed);
+    let why = UnregisterWhy::Removed(life(1, 1));
+    let applied = desk.unregister(2, 7, 30, why);
+    let why = LeftWhy::Unregistered(why);
     assert_eq!(applied.changes, [left(30, "a", callee(1, 7), why), deleted(30, "a")]);
+}
+
+/// Sessions are numbered by each entry for itself: whoever had the number lost its place.
+#[test]
+fn a_meta_procedure_takes_out_the_callee_of_one_entry_and_life() {
+    let mut desk = Desk::new();
+    desk.register(1, 7, "a", Invoke::Last);
+    desk.register(2, 7, "a", Invoke::Last);
+    let ignored = Verdict::Ignored(Ignored::NotCallee);
+    for other in [life(1, 2), life(3, 1)] {
+        let applied = desk.unregister(2, 7, 30, UnregisterWhy::Removed(other));
+        assert_eq!((applied.verdict, applied.changes), (ignored, vec![]));
+    }
+    let why = UnregisterWhy::Removed(life(1, 1));
+    let applied = desk.unregister(2, 7, 30, why);
+    assert_eq!(applied.changes, [left(30, "a", callee(1, 7), LeftWhy::Unregistered(why))]);
+    assert_eq!(desk.callees(30), [(40, callee(2, 7))]);
 }
 
 #[test]
