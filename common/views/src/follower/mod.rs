@@ -333,7 +333,7 @@ impl Follower {
         position: Position,
         at: WallTime,
         topic: &Arc<str>,
-        payload: &Bytes,
+        payload: &[u8],
         fx: &mut Vec<Effect>,
     ) {
         let read = Record::read(topic, payload);
@@ -351,7 +351,7 @@ impl Follower {
             Err(_) => self.view.apply_message(position, at, topic, payload),
         };
         let there = self.rival.as_mut().map(|rival| rival.take(position, at, topic, payload));
-        self.recent.push(position, at, Arc::clone(topic), payload.clone());
+        self.recent.push(position, at, Arc::clone(topic), payload);
         self.due.at_least(at);
         fx.push(Effect::Told { position, outcome: outcome.clone() });
         match (outcome, read) {

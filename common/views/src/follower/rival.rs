@@ -45,10 +45,11 @@ impl Recent {
         position: Position,
         at: WallTime,
         topic: Arc<str>,
-        payload: Bytes,
+        payload: &[u8],
     ) {
         let is_checkpoint = topic == Record::checkpoints().uri;
-        let payload = if is_checkpoint { Bytes::new() } else { payload };
+        // Copied: it is a small part of what it was read with, which would stay as long.
+        let payload = if is_checkpoint { Bytes::new() } else { Bytes::copy_from_slice(payload) };
         self.bytes += payload.len();
         self.messages.push_back(Message { position, at, topic, payload });
         while self.messages.len() > RECENT_MAX || self.bytes > RECENT_BYTES_MAX {
