@@ -3,6 +3,7 @@
 
 mod callees;
 mod cancelling;
+mod http;
 mod peer;
 mod registrations;
 mod results;

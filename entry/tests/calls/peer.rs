@@ -54,6 +54,11 @@ impl Entry {
         Self { address, stop, running, _dir: dir }
     }
 
+    /// Where clients connect.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A session without features.
     pub(crate) async fn plain(&self) -> Peer {
         self.join("wamp.2.json", r#"{"roles":{"caller":{},"callee":{}}}"#).await

@@ -1,5 +1,6 @@
-//! The body of `POST /publish`, and what is wrong with it, in words for who has sent it.
+//! The bodies of `POST /publish` and `POST /call`, and what is wrong with them, in words for who has sent it.
 
+use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse as _;
@@ -7,13 +8,19 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use super::publish::REALM;
+use crate::gates::raw::RawText;
 use crate::gates::web::Problem;
 
-const EXAMPLE: &str =
-    r#"send a JSON object such as {"topic": "com.example.hello", "args": ["hello"]}"#;
+/// A body as JSON.
+pub(super) trait Form<'a>: Deserialize<'a> {
+    /// What to send.
+    const EXAMPLE: &'static str;
+}
+
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Its members, each as it was sent.
+/// The members of a publish, each as it was sent.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Body<'a> {
@@ -27,6 +34,66 @@ pub(super) struct Body<'a> {
     pub(super) kwargs: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) options: Option<&'a RawValue>,
+}
+
+impl<'a> Form<'a> for Body<'a> {
+    const EXAMPLE: &'static str =
+        r#"send a JSON object such as {"topic": "com.example.hello", "args": ["hello"]}"#;
+}
+
+/// The members of a call, each as it was sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CallBody<'a> {
+    #[serde(borrow)]
+    pub(super) realm: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) procedure: &'a RawValue,
+    #[serde(borrow)]
+    pub(super) args: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) kwargs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) options: Option<&'a RawValue>,
+}
+
+impl<'a> Form<'a> for CallBody<'a> {
+    const EXAMPLE: &'static str =
+        r#"send a JSON object such as {"procedure": "com.example.add", "args": [1, 2]}"#;
+}
+
+/// The realm that a body names, or the one of those that name none.
+pub(super) fn realm(raw: Option<&RawValue>) -> Result<String, Problem> {
+    let raw = raw.map(|raw| RawText::Json(raw.get()));
+    let decoded = match &raw {
+        None => return Ok(REALM.to_owned()),
+        Some(realm) => realm.decode(),
+    };
+    let realm = decoded.ok_or_else(|| Problem::bad_request("realm is not a text"))?;
+    Ok(realm.into_owned())
+}
+
+/// The payload of a message with these arguments.
+pub(super) fn payload(
+    args: Option<&RawValue>,
+    kwargs: Option<&RawValue>,
+) -> Result<Bytes, Problem> {
+    let args = match args.map(RawValue::get) {
+        Some(args) if args.starts_with('[') => Some(args),
+        None | Some("null") => None,
+        Some(_) => return Err(Problem::bad_request("args are not a list")),
+    };
+    let kwargs = match kwargs.map(RawValue::get) {
+        Some(kwargs) if kwargs.starts_with('{') => Some(kwargs),
+        None | Some("null") => None,
+        Some(_) => return Err(Problem::bad_request("kwargs are not an object")),
+    };
+    let payload = match (args, kwargs) {
+        (None, None) => String::new(),
+        (Some(args), None) => args.to_owned(),
+        (args, Some(kwargs)) => format!("{},{kwargs}", args.unwrap_or("[]")),
+    };
+    Ok(payload.into())
 }
 
 /// Why the body did not come.
@@ -54,8 +121,7 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::unsupported(message).with_header(header::ACCEPT_ENCODING, identity));
     }
     if text_of(headers, "content-type").starts_with("multipart/") {
-        let message = format!("the body is of several parts: {EXAMPLE}");
-        return Err(Problem::unsupported(&message));
+        return Err(Problem::unsupported("the body is of several parts: send one JSON object"));
     }
     Ok(())
 }
@@ -64,7 +130,7 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Body<'a>, Problem> {
+pub(super) fn parse<'a, T: Form<'a>>(headers: &HeaderMap, body: &'a [u8]) -> Result<T, Problem> {
     // RFC 8259 §8.1 lets a reader ignore it.
     let body = body.strip_prefix(BOM).unwrap_or(body);
     if let Some(what) = coded(body) {
@@ -92,7 +158,7 @@ pub(super) fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Body<'a>,
         Some(b'"') => "a text, and not an object",
         Some(_) => "no JSON object",
     };
-    Err(Problem::bad_request(&format!("the body is {what}: {EXAMPLE}")))
+    Err(Problem::bad_request(&format!("the body is {what}: {}", T::EXAMPLE)))
 }
 
 /// What bytes begin like that are no text in UTF-8.
@@ -133,7 +199,7 @@ mod tests {
     fn refused(content_type: &str, body: &[u8]) -> (u16, String) {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().expect("a header"));
-        let Err(problem) = parse(&headers, body) else { panic!("{body:?} is taken") };
+        let Err(problem) = parse::<Body<'_>>(&headers, body) else { panic!("{body:?} is taken") };
         let message = problem.object()["message"].as_str().expect("a text").to_owned();
         (problem.status().as_u16(), message)
     }
@@ -187,13 +253,14 @@ mod tests {
         ] {
             headers.insert(header::CONTENT_TYPE, content_type.parse().expect("a header"));
             for body in [marked, b"\n {\"topic\":\"a\"}\n"] {
-                let body = parse(&headers, body).unwrap_or_else(|problem| panic!("{problem:?}"));
+                let body: Body<'_> =
+                    parse(&headers, body).unwrap_or_else(|problem| panic!("{problem:?}"));
                 assert_eq!(body.topic.get(), "\"a\"");
             }
         }
         let accented = "{\"topic\":\"\u{e9}\"}".as_bytes();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("a/b; charset=utf-8"));
-        assert!(parse(&headers, accented).is_ok());
+        assert!(parse::<Body<'_>>(&headers, accented).is_ok());
     }
 
     #[test]

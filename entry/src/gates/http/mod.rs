@@ -1,7 +1,8 @@
-//! HTTP: `/publish`, `/events` and `/history`, described at `/openapi.json`, and at `/` a console to try it
+//! HTTP: `/publish`, `/call`, `/events` and `/history`, described at `/openapi.json`, and at `/` a console to try it
 //! with.
 
 mod body;
+mod call;
 mod events;
 mod history;
 mod identity;
@@ -24,6 +25,7 @@ pub(super) fn interface_router(context: SessionContext) -> Router {
     let body_limit = DefaultBodyLimit::max(context.limits.frame_bytes_max);
     Router::new()
         .route("/publish", post(publish::publish).layer(body_limit))
+        .route("/call", post(call::call).layer(body_limit))
         .route("/events", get(events::events))
         .route("/history", get(history::history))
         .with_state(context)

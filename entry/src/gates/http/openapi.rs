@@ -42,6 +42,7 @@ mod tests {
         assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
         let routes = [
             ("/publish", "post"),
+            ("/call", "post"),
             ("/events", "get"),
             ("/history", "get"),
             ("/healthz", "get"),
@@ -66,7 +67,9 @@ mod tests {
     fn errors_are_problems_and_logins_are_described() {
         let description = description();
         assert_eq!(description["components"]["securitySchemes"]["basic"]["scheme"], "basic");
-        for (path, method) in [("/publish", "post"), ("/events", "get"), ("/history", "get")] {
+        let all =
+            [("/publish", "post"), ("/call", "post"), ("/events", "get"), ("/history", "get")];
+        for (path, method) in all {
             let operation = &description["paths"][path][method];
             assert_eq!(operation["security"], serde_json::json!([{}, {"basic": []}]), "{path}");
             let responses = operation["responses"].as_object().expect("responses");
@@ -87,6 +90,7 @@ mod tests {
         let all = ["too_many_sessions", "too_many_failed_logins"];
         let table = [
             ("/publish", "post", &["quota_exceeded"][..]),
+            ("/call", "post", &["too_many_calls"]),
             ("/events", "get", &["too_many_patterns", "interest_full", "too_many_reads"]),
             ("/history", "get", &["too_many_reads"]),
         ];

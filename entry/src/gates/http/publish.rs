@@ -80,7 +80,7 @@ pub(super) async fn publish(
 }
 
 /// The whole body. A connection is not kept for one that does not come.
-async fn receive(
+pub(super) async fn receive(
     context: &SessionContext,
     meter: &Meter,
     request: Request,
@@ -116,19 +116,15 @@ async fn take(
 ) -> Result<Taken, Problem> {
     // It may have stopped while the body came.
     admitted(context)?;
-    let parsed = body::parse(headers, body)?;
-    let realm = parsed.realm.map(|raw| RawText::Json(raw.get()));
-    let realm = match &realm {
-        None => REALM.into(),
-        Some(realm) => realm.decode().ok_or_else(|| Problem::bad_request("realm is not a text"))?,
-    };
+    let parsed: Body<'_> = body::parse(headers, body)?;
+    let realm = body::realm(parsed.realm)?;
     let address = permit.address();
     let mut admitted = super::identity::identify(context, headers, address, &realm)?;
     let options = parsed.options.map_or("{}", RawValue::get);
     if !options.starts_with('{') {
         return Err(Problem::bad_request("options are not an object"));
     }
-    let payload = payload_of(&parsed)?;
+    let payload = body::payload(parsed.args, parsed.kwargs)?;
     let refused = |refusal| {
         count_refusal(refusal);
         problem_of(refusal)
@@ -167,26 +163,6 @@ async fn take(
             }
         }
     }
-}
-
-/// The payload of a PUBLISH with these arguments.
-fn payload_of(body: &Body<'_>) -> Result<Bytes, Problem> {
-    let args = match body.args.map(RawValue::get) {
-        Some(args) if args.starts_with('[') => Some(args),
-        None | Some("null") => None,
-        Some(_) => return Err(Problem::bad_request("args are not a list")),
-    };
-    let kwargs = match body.kwargs.map(RawValue::get) {
-        Some(kwargs) if kwargs.starts_with('{') => Some(kwargs),
-        None | Some("null") => None,
-        Some(_) => return Err(Problem::bad_request("kwargs are not an object")),
-    };
-    let payload = match (args, kwargs) {
-        (None, None) => String::new(),
-        (Some(args), None) => args.to_owned(),
-        (args, Some(kwargs)) => format!("{},{kwargs}", args.unwrap_or("[]")),
-    };
-    Ok(payload.into())
 }
 
 /// Waits for what becomes of the message.

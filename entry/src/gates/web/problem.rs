@@ -158,6 +158,12 @@ impl Problem {
     }
 
     /// Adds a header to the answer.
+    pub(in crate::gates) fn with_member(mut self, key: &str, value: Value) -> Self {
+        self.object[key] = value;
+        self
+    }
+
+    /// With a header.
     pub(in crate::gates) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self

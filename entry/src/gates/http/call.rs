@@ -1,0 +1,196 @@
+//! `POST /call`: one call, answered with its result.
+//!
+//! ```text
+//! {"procedure":"a.b","args":[1],"kwargs":{"k":2},"options":{…},"realm":"realm1"}
+//!   -> 200 {"args":[3],"kwargs":{…}}
+//! ```
+//! `options` are those of a WAMP CALL. Of a progressive result only the end comes. Who hangs up gives the call up.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, BytesMut};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use vixen_broker::access::{CallMessage, CallOptions};
+use vixen_broker::api::RequestId;
+use vixen_broker::api::calls::{CallError, CallTold, CallWord, Payload};
+use vixen_broker::client::{Effects, Told};
+use vixen_core::payload::as_json;
+use vixen_core::segment::Encoding;
+use vixen_runtime::server::Meter;
+use vixen_runtime::tls::ClientAddress;
+
+use super::body::{self, CallBody};
+use super::publish::{problem_of, receive};
+use crate::admission::Permit;
+use crate::gates::context::SessionContext;
+use crate::gates::driver::{Driver, Stopped};
+use crate::gates::metrics::count_call;
+use crate::gates::options::call_options;
+use crate::gates::raw::RawText;
+use crate::gates::refusal::Refusal;
+use crate::gates::uris;
+use crate::gates::web::{Problem, admitted};
+
+/// The only request of its session.
+const REQUEST: RequestId = RequestId(1);
+
+/// In this order: a place, the body, who it is, and the call; until it is handed over its body counts as
+/// unfinished.
+pub(super) async fn call(
+    State(context): State<SessionContext>,
+    ConnectInfo(client): ConnectInfo<ClientAddress>,
+    Extension(meter): Extension<Meter>,
+    request: Request,
+) -> Response {
+    let headers = request.headers().clone();
+    let permit = admitted(&context)
+        .and_then(|()| body::check_headers(&headers))
+        .and_then(|()| context.admission.admit(client.ip).map_err(Problem::of_full));
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(problem) => return problem.into_response(),
+    };
+    let taking = async {
+        let body = receive(&context, &meter, request).await?;
+        take(&context, &headers, permit, &body).await
+    };
+    let taken = tokio::select! {
+        biased;
+        over = meter.over() => Err(Problem::unfinished(over)),
+        taken = taking => taken,
+    };
+    let answered = match taken {
+        Ok(taken) => {
+            meter.settle();
+            resolve(taken).await
+        }
+        Err(problem) => Err(problem),
+    };
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// A call that was handed over, and who waits for its answer.
+struct Taken {
+    driver: Driver<Infallible>,
+    _permit: Permit,
+}
+
+async fn take(
+    context: &SessionContext,
+    headers: &HeaderMap,
+    permit: Permit,
+    body: &[u8],
+) -> Result<Taken, Problem> {
+    // It may have stopped while the body came.
+    admitted(context)?;
+    let parsed: CallBody<'_> = body::parse(headers, body)?;
+    let realm = body::realm(parsed.realm)?;
+    let address = permit.address();
+    let mut admitted = super::identity::identify(context, headers, address, &realm)?;
+    let payload = body::payload(parsed.args, parsed.kwargs)?;
+    let refused = |refusal: Refusal| {
+        count_call("refused");
+        problem_of(refusal)
+    };
+    let options = options_of(parsed.options)?.map_err(|error| refused(error.into()))?;
+    let message = CallMessage {
+        request: REQUEST,
+        procedure: &RawText::Json(parsed.procedure.get()),
+        payload: Payload { content: Encoding::Json.into(), bytes: payload },
+        options,
+    };
+    let call = admitted.call(message).map_err(|refusal| refused(refusal.into()))?;
+    let info = Arc::clone(admitted.info());
+    let mut driver = Driver::new(context, info.session, address);
+    driver.open(info, admitted.permissions().clone());
+    driver.call(CallWord::Call(call));
+    driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
+    Ok(Taken { driver, _permit: permit })
+}
+
+/// What is asked for: the call is whole, and its result as well.
+fn options_of(
+    raw: Option<&RawValue>,
+) -> Result<Result<CallOptions, crate::gates::refusal::OptionError>, Problem> {
+    let raw = raw.map_or("{}", RawValue::get);
+    if !raw.starts_with('{') {
+        return Err(Problem::bad_request("options are not an object"));
+    }
+    Ok(call_options(raw).map(|options| CallOptions {
+        takes_progress: false,
+        has_more: false,
+        ..options
+    }))
+}
+
+/// Waits for the final answer.
+async fn resolve(taken: Taken) -> Result<Response, Problem> {
+    let Taken { mut driver, _permit } = taken;
+    loop {
+        let mut fx = Effects::default();
+        let wake = driver.wake().await;
+        driver.on_wake(wake, &mut fx).await?;
+        driver.take_incoming(&mut fx);
+        driver.give_back();
+        for told in fx.told {
+            match told {
+                Told::Call(CallTold::Result { is_progress: false, payload, .. }) => {
+                    return result_of(&payload);
+                }
+                Told::Call(CallTold::Failed { error, .. }) => return Err(problem_of_call(&error)),
+                _progress => {}
+            }
+        }
+    }
+}
+
+fn result_of(payload: &Payload) -> Result<Response, Problem> {
+    let mut scratch = BytesMut::new();
+    let (args, kwargs) =
+        as_json(&payload.bytes, payload.content, &mut scratch).map_err(|error| {
+            let message = format!("the result cannot be said in JSON: {error}");
+            Problem::new(StatusCode::BAD_GATEWAY, uris::INVALID_ARGUMENT, &message)
+        })?;
+    let mut object = BytesMut::from(&b"{\"args\":"[..]);
+    object.put_slice(args.unwrap_or(b"[]"));
+    if let Some(kwargs) = kwargs {
+        object.put_slice(b",\"kwargs\":");
+        object.put_slice(kwargs);
+    }
+    object.put_slice(b"}");
+    Ok(([(header::CONTENT_TYPE, "application/json")], object.freeze()).into_response())
+}
+
+fn problem_of_call(error: &CallError) -> Problem {
+    let status = match error {
+        CallError::Callee { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        CallError::NoSuchProcedure(_) => StatusCode::NOT_FOUND,
+        CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
+            StatusCode::BAD_GATEWAY
+        }
+        CallError::NoAvailableCallee { .. } | CallError::Unavailable(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        CallError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+        CallError::MaxConcurrency(_) | CallError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+    };
+    let problem = Problem::new(status, uris::of_call(error), &error.to_string());
+    let CallError::Callee { payload, .. } = error else { return problem };
+    let mut scratch = BytesMut::new();
+    // Where its arguments have no form in JSON, its URI has to do.
+    let parts = as_json(&payload.bytes, payload.content, &mut scratch).unwrap_or_default();
+    let value = |part: Option<&[u8]>| part.and_then(|json| serde_json::from_slice(json).ok());
+    let (args, kwargs): (Option<Value>, Option<Value>) = (value(parts.0), value(parts.1));
+    let with = |problem: Problem, key, value: Option<Value>| match value {
+        Some(value) => problem.with_member(key, value),
+        None => problem,
+    };
+    with(with(problem, "args", args), "kwargs", kwargs)
+}
