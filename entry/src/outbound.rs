@@ -20,8 +20,8 @@ const BATCH: usize = 256;
 /// What a session hears of calls.
 #[derive(Debug)]
 pub enum OfCalls {
-    /// It is told this.
-    Told(CallTold),
+    /// It is told this, of one turn: at least one.
+    Told(Vec<CallTold>),
     /// It has broken the rules, and is to be ended.
     Broken(Breach),
 }
@@ -85,11 +85,13 @@ impl Outbound {
         let _is_gone = self.queue.send(outgoing);
     }
 
-    /// Queues something of calls.
-    pub fn send_call(&self, told: CallTold) {
-        self.calls_room.take(told.queued_bytes());
+    /// Queues what a turn has of calls for the session; returns the bytes that wait with it.
+    pub fn send_calls(&self, told: Vec<CallTold>) -> usize {
+        let bytes = told.iter().map(CallTold::queued_bytes).sum();
+        self.calls_room.take(bytes);
         // As above.
         let _is_gone = self.calls.send(OfCalls::Told(told));
+        bytes
     }
 
     /// The session has broken the rules of calls.

@@ -337,9 +337,11 @@ impl<A> Driver<A> {
         let Some(client) = &mut self.client else { return };
         for word in self.calls.drain(..) {
             match word {
-                OfCalls::Told(told) => {
-                    self.unwritten_call_bytes += told.queued_bytes();
-                    client.on_call(told, fx);
+                OfCalls::Told(words) => {
+                    for told in words {
+                        self.unwritten_call_bytes += told.queued_bytes();
+                        client.on_call(told, fx);
+                    }
                 }
                 OfCalls::Broken(breach) => self.breach = Some(breach),
             }

@@ -146,12 +146,15 @@ impl EntryNode {
         for (session, bytes) in written {
             calls.step_dealer(dealer::Input::Written { session, bytes }, &mut fx);
         }
+        let mut by_session: BTreeMap<SessionId, Vec<CallTold>> = BTreeMap::new();
         for (session, told) in fx.told {
+            by_session.entry(session).or_default().push(told);
+        }
+        for (session, told) in by_session {
             // One that is gone wants no answer.
             let Some(open) = sessions.get(&session) else { continue };
-            CallMetrics::told(&told);
-            *calls.unwritten.entry(session).or_default() += told.queued_bytes();
-            open.outbound.send_call(told);
+            told.iter().for_each(CallMetrics::told);
+            *calls.unwritten.entry(session).or_default() += open.outbound.send_calls(told);
         }
         for (session, breach) in fx.dealer.breaches {
             if let Some(open) = sessions.get(&session) {
