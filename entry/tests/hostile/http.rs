@@ -1,4 +1,4 @@
-//! Requests: HTTP/1.1 (RFC 9112), the upgrade (RFC 6455 §4.2), `/publish`, `/events`, `/history`.
+//! Requests: HTTP/1.1 (RFC 9112), the upgrade (RFC 6455 §4.2), `/publish`, `/call`, `/events`, `/history`.
 
 use crate::peer::upgrade_request;
 use crate::row::{Answer, GOES_ON, On, Row, Sent};
@@ -14,6 +14,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ("Upgrade to WebSocket", upgrades()),
         ("Web pages", pages()),
         ("POST /publish", publishes()),
+        ("POST /call", calls()),
         ("GET /events", events()),
         ("GET /history", history()),
     ] {
@@ -308,6 +309,42 @@ fn publishes() -> Vec<Row> {
             nested(20_000).as_bytes(),
             Answer::uncounted("HTTP 200, goes on"),
         ),
+    ]
+}
+
+/// A body of a call that is its own name; `outcome` where the call was counted.
+fn call(json: &str, status: &str, outcome: Option<&str>) -> Row {
+    let length = json.len();
+    let head =
+        format!("POST /call HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+    let mut answer = Answer::http(status, GOES_ON);
+    answer.counted.splice(0..0, outcome.map(|outcome| format!("call {outcome}")));
+    row(&format!("`{json}`"), (head + json).into_bytes(), answer)
+}
+
+fn calls() -> Vec<Row> {
+    let too_large = format!(r#"{{"procedure":"a.b","args":["{}"]}}"#, "x".repeat(65 << 10));
+    let refused = Some("refused");
+    vec![
+        call("{}", INVALID_ARGUMENT, None),
+        call("[]", INVALID_ARGUMENT, None),
+        call(r#"{"topic":"a.b"}"#, INVALID_ARGUMENT, None),
+        call(r#"{"procedure":"a.b","args":{}}"#, INVALID_ARGUMENT, None),
+        call(r#"{"procedure":"a.b","kwargs":[]}"#, INVALID_ARGUMENT, None),
+        call(r#"{"procedure":"a.b","options":[]}"#, INVALID_ARGUMENT, None),
+        call(r#"{"procedure":"a.b","realm":"a b"}"#, INVALID_URI, None),
+        call(r#"{"procedure":7}"#, INVALID_URI, refused),
+        call(r#"{"procedure":"a b"}"#, INVALID_URI, refused),
+        call(r#"{"procedure":"a.b","options":{"timeout":-1}}"#, INVALID_ARGUMENT, refused),
+        call(
+            r#"{"procedure":"a.b"}"#,
+            "404 wamp.error.no_such_procedure",
+            Some("no_such_procedure"),
+        ),
+        Row {
+            name: "a call above `message-bytes-max`".to_owned(),
+            ..call(&too_large, "413 wamp.error.payload_size_exceeded", refused)
+        },
     ]
 }
 
