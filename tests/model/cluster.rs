@@ -22,6 +22,9 @@
 //! - *The crash* that loses some rows chooses any prefix of the waiting elections, with or without
 //!   the waiting votes: more than a driver that writes them together can lose.
 //!
+//! *Readers* have heard all that each node of a majority has told, or nothing of it; where they may be behind, each
+//! feed up to any moment, from its beginning or from there on.
+//!
 //! What is not in the model: wall times that pass (retries, suspicions that last, a reach that runs),
 //! several groups, retention, peers that stand aside. The simulation has them.
 
@@ -82,7 +85,7 @@ impl Cluster {
             lane.map_or(newest, |lane| Stamp::at(WALL.plus_millis(AHEAD_MS), lane))
         };
         let is_wild = self.instance.wild >> id.0 & 1 == 1;
-        Node::new(id, ceiling, newest, is_wild, self.tables.fault())
+        Node::new(id, ceiling, newest, (is_wild, self.instance.lags), self.tables.fault())
     }
 
     /// Whether a stamp may be elected by rule 8: no quorum's clocks were ahead of it.
@@ -219,10 +222,11 @@ impl Cluster {
         }
     }
 
-    /// All that is elected anywhere.
+    /// All that is known elected anywhere, by readers as well.
     fn elected(&self, state: &State) -> Vec<Elected> {
         let feeds = self.tables.facts(state.nodes).map(|facts| self.tables.feed(facts.feed));
-        crate::verdict::union(&[&feeds[0], &feeds[1], &feeds[2]]).into_iter().collect()
+        let known = crate::verdict::known(&[&feeds[0], &feeds[1], &feeds[2]], self.tables.fault());
+        known.into_iter().collect()
     }
 
     /// Forgets the disks of nodes that are up, when no crash is left.

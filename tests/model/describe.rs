@@ -123,8 +123,14 @@ impl Cluster {
                 let name = self.name(elected.meta.id);
                 lines.push(format!("sync{node} elects {name} at {}", stamp(elected.stamp())));
             }
-            if feeds[0].told != feeds[1].told {
-                lines.push(format!("sync{node} tells watermark {}", stamp(feeds[1].told)));
+            for accepted in feeds[1].votes.difference(&feeds[0].votes) {
+                let (name, at) = (self.name(accepted.meta.id), stamp(accepted.challenger.stamp));
+                let ballot = accepted.ballot.map_or("fast".to_owned(), |b| format!("ballot {b}"));
+                lines.push(format!("sync{node} tells {name} accepted at {at}, {ballot}"));
+            }
+            if let Some(marks) = feeds[1].marks.filter(|marks| feeds[0].marks != Some(*marks)) {
+                let [floor, clock, since] = [marks.floor, marks.clock, marks.since].map(stamp);
+                lines.push(format!("sync{node} tells floor {floor}, clock {clock} since {since}"));
             }
             if feeds[1].has_fallen && !feeds[0].has_fallen {
                 lines.push(format!("sync{node} tells a lower watermark than before"));

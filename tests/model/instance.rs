@@ -3,8 +3,9 @@
 //! An instance is named by its parameters, so that any can be asked for on the command line:
 //!
 //! ```text
-//! chain-b1-c1-o2-cut01-ahead2-late01-order-wild2-j1-d30
-//!   |    |  |  |   |     |      |      |     |   |  `-- bounded: no state further than 30 actions from the first
+//! chain-b1-c1-o2-cut01-ahead2-late01-order-wild2-j1-lag-d30
+//!   |    |  |  |   |     |      |      |     |   |  |   `-- bounded: no state further than 30 actions from the first
+//!   |    |  |  |   |     |      |      |     |   |  `------ readers have read each feed up to any moment, or follow it from there
 //!   |    |  |  |   |     |      |      |     |   `----- wall times are set far ahead, or right again, at most once
 //!   |    |  |  |   |     |      |      |     `--------- the wall time of sync2 is more than an hour ahead
 //!   |    |  |  |   |     |      |      `--------------- the newest election of all is an hour ahead
@@ -94,6 +95,8 @@ pub(crate) struct Instance {
     pub(crate) wild: u8,
     /// How often a wall time is set.
     pub(crate) jumps_max: u8,
+    /// Readers are judged with each feed read up to any moment, not up to now only.
+    pub(crate) lags: bool,
     /// Actions from the first state; without it the check is exhaustive.
     pub(crate) depth_max: Option<usize>,
 }
@@ -153,6 +156,9 @@ impl fmt::Display for Instance {
         if self.jumps_max > 0 {
             write!(f, "-j{}", self.jumps_max)?;
         }
+        if self.lags {
+            write!(f, "-lag")?;
+        }
         self.depth_max.map_or(Ok(()), |depth| write!(f, "-d{depth}"))
     }
 }
@@ -160,7 +166,7 @@ impl fmt::Display for Instance {
 /// The text names no instance.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "`{0}` is no instance: expected SHAPE[-bN][-cN][-oN][-cutXY][-aheadN][-lateN…][-order][-wildN…][-jN][-dN], \
+    "`{0}` is no instance: expected SHAPE[-bN][-cN][-oN][-cutXY][-aheadN][-lateN…][-order][-wildN…][-jN][-lag][-dN], \
      as in chain-b1-c1-o1"
 )]
 pub(crate) struct ParseInstanceError(String);
@@ -188,6 +194,7 @@ fn parse(text: &str) -> Option<Instance> {
         order: false,
         wild: 0,
         jumps_max: 0,
+        lags: false,
         depth_max: None,
     };
     for part in parts {
@@ -201,6 +208,8 @@ fn parse(text: &str) -> Option<Instance> {
             instance.wild = nodes(digits)?;
         } else if part == "order" {
             instance.order = true;
+        } else if part == "lag" {
+            instance.lags = true;
         } else if let Some(number) = part.strip_prefix('j') {
             instance.jumps_max = number.parse().ok()?;
         } else if let Some(number) = part.strip_prefix('b') {

@@ -39,10 +39,10 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Check {
-    /// `small`, `large`, or instances by name: `SHAPE-bN-cN-oN-cutXY-aheadN-lateN-order-wildN-jN-dN` with the shapes
+    /// `small`, `large`, or instances by name: `SHAPE-bN-cN-oN-cutXY-aheadN-lateN-order-wildN-jN-lag-dN` with the shapes
     /// one, chain, apart, together and mixed; at most ballot b, c crashes, o ends of hedge delays;
     /// without a link between X and Y; the clock of node N ahead; clocks or wall times of nodes far
-    /// ahead, or the order; wall times set so many times; bounded to N actions.
+    /// ahead, or the order; wall times set so many times; readers that have read each feed up to any moment; bounded to N actions.
     #[arg(long = "set", value_name = "small|large|NAME", num_args = 1.., default_value = "small")]
     sets: Vec<String>,
     /// Stops each instance after so many seconds.

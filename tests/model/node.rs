@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use vixen_core::id::{Ballot, Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
-use vixen_core::segment::Elected;
+use vixen_core::segment::{Acceptance, Elected};
 use vixen_core::time::WallTime;
-use vixen_core::wire::{FeedMessage, Message, VoteMessage};
+use vixen_core::wire::{FeedMessage, Marks, Message, VoteMessage};
 use vixen_kit::sync_disk::SyncDisk;
 use vixen_vote::{
     After, Commits, Effects, Elections, Input, Orderer, OwnerRow, Recovered, VoteOptions, Write,
@@ -42,17 +42,60 @@ const WILD: WallTime = WallTime(LATE.0 + 5_000);
 /// written for that.
 static CLOCK: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// What leaves for readers in one step, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Turn {
+    /// The node has started again: its feed is followed anew.
+    pub(crate) is_new: bool,
+    pub(crate) accepted: Vec<Acceptance>,
+    pub(crate) elected: Vec<Elected>,
+    pub(crate) marks: Option<Marks>,
+    /// What a feed that begins here is told accepted first.
+    pub(crate) pending: Vec<Acceptance>,
+}
+
 /// What readers have heard of a node: crashes do not take it back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Feed {
     /// Every segment that it ever told to be elected.
     pub(crate) elected: BTreeSet<Elected>,
-    /// The last watermark.
-    pub(crate) told: Stamp,
+    /// All that it ever told accepted.
+    pub(crate) votes: BTreeSet<Acceptance>,
+    /// What it has told accepted since it started last.
+    pub(crate) accepted: BTreeSet<Acceptance>,
+    /// The last watermark since it started last.
+    pub(crate) marks: Option<Marks>,
+    /// The highest floor and the highest clock that it ever told.
+    pub(crate) told: (Stamp, Stamp),
+    /// Step by step, where readers may be behind.
+    pub(crate) turns: Vec<Turn>,
     /// A watermark was below one before.
     pub(crate) has_fallen: bool,
     /// An assertion of the vote failed.
     pub(crate) has_panicked: bool,
+}
+
+impl Feed {
+    /// What is told in a step; `lags`: it is kept.
+    fn tell(&mut self, turn: Turn, lags: bool) {
+        if turn.is_new {
+            self.accepted.clear();
+            self.marks = None;
+        }
+        self.votes.extend(&turn.accepted);
+        self.accepted.extend(&turn.accepted);
+        self.elected.extend(&turn.elected);
+        if let Some(marks) = turn.marks {
+            let (floor, clock) = self.told;
+            self.has_fallen |= marks.floor < floor || marks.clock < clock;
+            self.told = (floor.max(marks.floor), clock.max(marks.clock));
+            self.marks = Some(marks);
+        }
+        let says_nothing = turn.accepted.is_empty() && turn.elected.is_empty();
+        if lags && !(says_nothing && turn.marks.is_none() && !turn.is_new) {
+            self.turns.push(turn);
+        }
+    }
 }
 
 /// See the module doc.
@@ -69,6 +112,8 @@ pub(crate) struct Node {
     links: BTreeSet<SyncId>,
     /// It cannot crash any more.
     is_settled: bool,
+    /// Readers may be behind.
+    lags: bool,
     pub(crate) feed: Feed,
 }
 
@@ -89,7 +134,7 @@ impl Node {
         id: SyncId,
         ceiling: Stamp,
         newest: Stamp,
-        is_wild: bool,
+        (is_wild, lags): (bool, bool),
         fault: Option<Fault>,
     ) -> Self {
         let mut disk = SyncDisk::default();
@@ -115,6 +160,7 @@ impl Node {
             commits: Commits::default(),
             links: BTreeSet::new(),
             is_settled: false,
+            lags,
             feed: Feed::default(),
         }
     }
@@ -149,8 +195,13 @@ impl Node {
         let mut fx = node.vote(input.clone(), fault)?;
         let early = node.commits.early(&mut fx);
         let sends = node.linked(early.into_iter().map(|sent| (sent.to, sent.message)));
+        let has_told = fault == Some(Fault::ToldBeforeCommit) && !fx.accepted.is_empty();
+        if has_told {
+            let accepted = fx.accepted.iter().map(|(acceptance, _)| *acceptance).collect();
+            node.feed.tell(Turn { accepted, ..Turn::default() }, node.lags);
+        }
         node.crash(0, false);
-        (!sends.is_empty()).then_some(Torn { node, sends })
+        (!sends.is_empty() || has_told).then_some(Torn { node, sends })
     }
 
     /// Advances by one event; what leaves.
@@ -178,7 +229,7 @@ impl Node {
                 let recovered = recovered(&self.disk, fault);
                 let votes = Orderer::with_rules(Fault::rules(fault), options(self.id), &recovered);
                 self.votes = Some(votes);
-                self.tell_watermark(fault);
+                self.tell(Turn { is_new: true, ..Turn::default() }, fault);
                 Sends::new()
             }
             Event::Jump => {
@@ -262,6 +313,7 @@ impl Node {
         let early = fx.sends.iter_mut().filter(|sent| is_early(&sent.message));
         early.for_each(|sent| sent.after = After::Nothing);
         if fault == Some(Fault::ReplyBeforeCommit) {
+            fx.accepted.iter_mut().for_each(|(_, after)| *after = After::Nothing);
             fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
         }
         Some(fx)
@@ -278,7 +330,11 @@ impl Node {
         let early = self.commits.early(&mut fx);
         let Ok(left) = self.commits.turn(*CLOCK, fx, false, &mut self.disk);
         let fx = left.expect("the disk has room");
-        self.feed.elected.extend(fx.elected.iter().map(|election| election.elected));
+        let turn = Turn {
+            accepted: fx.accepted.iter().map(|(acceptance, _)| *acceptance).collect(),
+            elected: fx.elected.iter().map(|election| election.elected).collect(),
+            ..Turn::default()
+        };
         let catch_ups = fx.catch_ups.iter().flat_map(|(to, owner, after)| {
             let waiting = self.commits.elections();
             let waiting = waiting.filter(|e| e.meta.id.owner == *owner && e.meta.id.seq > *after);
@@ -289,23 +345,26 @@ impl Node {
         });
         let said = early.iter().chain(&fx.sends).map(|sent| (sent.to, sent.message.clone()));
         let sends = self.linked(said.chain(catch_ups));
-        self.tell_watermark(fault);
+        self.tell(turn, fault);
         sends
     }
 
-    fn tell_watermark(&mut self, fault: Option<Fault>) {
+    /// Tells readers, the watermark last, if it has changed.
+    fn tell(&mut self, mut turn: Turn, fault: Option<Fault>) {
         let Some(votes) = &self.votes else { return };
-        let watermark = match fault {
+        let marks = match fault {
             Some(Fault::DraftsForgottenAtRestart) => {
                 let drafts = votes.report(WALL).pending.into_iter().filter_map(|p| p.draft);
-                Some(drafts.min().map_or(votes.clock(), Stamp::just_below))
+                Some(Marks::at(drafts.min().map_or(votes.clock(), Stamp::just_below)))
             }
             _ => votes.watermark(),
         };
-        if let Some(watermark) = watermark {
-            self.feed.has_fallen |= watermark < self.feed.told;
-            self.feed.told = self.feed.told.max(watermark);
+        let before = self.feed.marks.filter(|_| !turn.is_new);
+        turn.marks = marks.filter(|marks| before != Some(*marks));
+        if self.lags && fault != Some(Fault::NewFeedForgets) {
+            turn.pending = votes.told().collect();
         }
+        self.feed.tell(turn, self.lags);
     }
 }
 

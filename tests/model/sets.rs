@@ -4,14 +4,14 @@ use crate::instance::{Instance, ParseInstanceError};
 
 /// Exhaustive in about a minute together, for every change.
 const SMALL: [&str; 14] = [
-    "one-b0-c0-o1",
-    "one-b1-c0-o1",
-    "one-b1-c0-o1-cut01",
-    "one-b1-c0-o1-cut02",
-    "one-b1-c0-o1-cut12",
-    "one-b0-c1-o0",
+    "one-b0-c0-o1-lag",
+    "one-b1-c0-o1-lag",
+    "one-b1-c0-o1-cut01-lag",
+    "one-b1-c0-o1-cut02-lag",
+    "one-b1-c0-o1-cut12-lag",
+    "one-b0-c1-o0-lag",
     "one-b1-c1-o0-cut12",
-    "chain-b0-c0-o0",
+    "chain-b0-c0-o0-lag",
     "chain-b0-c0-o0-late012",
     "chain-b0-c0-o0-order",
     "apart-b0-c0-o0",
@@ -21,7 +21,9 @@ const SMALL: [&str; 14] = [
 ];
 
 /// Larger ones, for a change of the protocol: some are not done in an hour, so give a time.
-const LARGE: [&str; 17] = [
+const LARGE: [&str; 19] = [
+    "apart-b0-c0-o0-lag",
+    "together-b0-c0-o0-lag",
     "one-b1-c0-o2",
     "one-b1-c0-o2-late01",
     "one-b1-c0-o1-j1",

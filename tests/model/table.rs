@@ -239,7 +239,7 @@ impl Tables {
             return *verdict;
         }
         let kept = feeds.map(|number| self.feed(number));
-        let verdict = judge(&[&kept[0], &kept[1], &kept[2]], &self.segments);
+        let verdict = judge(&[&kept[0], &kept[1], &kept[2]], &self.segments, self.fault);
         write(&self.verdicts).insert(feeds, verdict);
         verdict
     }

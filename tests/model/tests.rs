@@ -54,7 +54,7 @@ fn instances_have_their_parameters_for_names() {
             assert_eq!(instance.to_string().parse::<Instance>().ok(), Some(instance));
         }
     }
-    let full = "mixed-b2-c1-o3-cut02-ahead1-late01-order-wild2-j3-d40";
+    let full = "mixed-b2-c1-o3-cut02-ahead1-late01-order-wild2-j3-lag-d40";
     assert_eq!(full.parse::<Instance>().expect("an instance").to_string(), full);
     for wrong in [
         "chains",
@@ -115,6 +115,13 @@ fn clocks_that_were_ahead_stop_nobody() {
     holds("one-b0-c0-o1-late012");
     holds("chain-b0-c0-o0-order");
     holds("one-b0-c0-o1-order-wild1");
+}
+
+/// Each feed is read up to any moment, or followed from there on.
+#[test]
+fn readers_that_are_behind_have_what_is_elected_up_to_where_they_are() {
+    holds("one-b0-c0-o1-lag");
+    holds("one-b1-c0-o1-cut01-lag");
 }
 
 #[test]
@@ -252,5 +259,43 @@ mod mutations {
     #[test]
     fn a_fast_value_that_not_all_of_a_quorum_have_is_not_to_be_adopted() {
         is_noticed("one-b0-c0-o1-ahead1", Mutation::FastAdoptedFromOne, "the frontier is certain");
+    }
+}
+
+/// Rules of those who read the order.
+mod readers {
+    use super::*;
+    use vixen_kit::mutations::Misreading;
+
+    #[test]
+    fn an_election_by_too_few_is_noticed() {
+        let fault = Fault::Reader(Misreading::FewerElect);
+        breaks("one-b1-c0-o1-ahead1-d10", fault, "the frontier is certain");
+    }
+
+    #[test]
+    fn a_fast_election_by_a_quorum_is_noticed() {
+        breaks("one-b1-c0-o1", Fault::Reader(Misreading::FastByQuorum), "one value a segment");
+    }
+
+    #[test]
+    fn acceptances_of_different_rounds_that_are_added_up_are_noticed() {
+        breaks("one-b1-c0-o1", Fault::BallotsAddUp, "the frontier is certain");
+    }
+
+    #[test]
+    fn what_was_told_accepted_and_holds_nothing_is_noticed() {
+        let fault = Fault::Reader(Misreading::ToldHoldsNothing);
+        breaks("apart-b0-c0-o0", fault, "the frontier is certain");
+    }
+
+    #[test]
+    fn a_new_feed_that_does_not_tell_what_is_pending_is_noticed() {
+        breaks("one-b0-c0-o1-lag", Fault::NewFeedForgets, "the frontier is certain");
+    }
+
+    #[test]
+    fn what_is_told_before_its_commit_is_noticed() {
+        breaks("one-b0-c1-o0", Fault::ToldBeforeCommit, "the frontier is certain");
     }
 }

@@ -17,6 +17,7 @@ pub mod recording;
 pub mod roster;
 pub mod segment;
 pub mod skew;
+pub mod tally;
 pub mod tier;
 pub mod time;
 pub mod wire;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use vixen_core::id::{OwnerId, Stamp, StoreId, SyncId};
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
-use vixen_core::wire::{FeedMessage, Message, NodeMessage, PeerId};
+use vixen_core::wire::{FeedMessage, Marks, Message, NodeMessage, PeerId};
 use vixen_runtime::link::{
     BEAT_EVERY, End, Haste, Inbox, LinkEvent, LinkId, Linked, Links, SILENT_AFTER, join,
 };
@@ -18,7 +18,7 @@ const LATE: Duration = Duration::from_millis(300);
 const NO_TIME: Duration = Duration::from_millis(100);
 
 const fn word(stamp: u64) -> Message {
-    Message::Feed(FeedMessage::Watermark { stamp: Stamp(stamp) })
+    Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(stamp)) })
 }
 
 fn name(text: &str) -> NodeName {

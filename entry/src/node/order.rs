@@ -58,7 +58,10 @@ impl EntryNode {
             Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                 Input::Resolved { from, elected }
             }
-            Message::Feed(FeedMessage::Watermark { stamp }) => Input::Watermark { from, stamp },
+            Message::Feed(FeedMessage::SegmentAccepted { acceptance }) => {
+                Input::Accepted { from, acceptance }
+            }
+            Message::Feed(FeedMessage::Watermark { marks }) => Input::Watermark { from, marks },
             Message::Feed(FeedMessage::FeedTrimmed { to }) => Input::FeedTrimmed { from, to },
             other => return self.on_stranger(&self.options.roster.sync(from), &other),
         };
@@ -71,6 +74,9 @@ impl EntryNode {
         let read = std::mem::take(&mut fx.order);
         for (feed, after) in read.follows {
             self.sync.send(feed, Message::Feed(FeedMessage::FollowFeed { after }));
+        }
+        for (feed, is_able) in read.counts {
+            self.sync.send(feed, Message::Feed(FeedMessage::CountElections { is_able }));
         }
         for (peer, from) in read.fetches {
             let name = self.options.roster.ndb(peer);

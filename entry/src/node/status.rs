@@ -64,9 +64,9 @@ impl EntryNode {
     fn positions(&self) -> Value {
         let Some(reader) = &self.reader else { return Value::Null };
         let (frontier, roster) = (reader.frontier(), &self.options.roster);
-        let marks = frontier.watermarks().iter();
+        let marks = frontier.watermarks();
         let watermarks: serde_json::Map<_, _> =
-            marks.map(|(id, stamp)| (roster.sync(*id).into(), json!(stamp.0))).collect();
+            marks.map(|(id, marks)| (roster.sync(id).into(), json!(marks.floor.0))).collect();
         json!({
             "next": reader.next_position().0,
             "delivered": frontier.delivered().0,

@@ -11,7 +11,7 @@ use vixen_core::segment::{
     Challenger, Elected, Encoding, Match, Record, RecordFlags, SegmentMeta, Topic, TopicPattern,
 };
 use vixen_core::wire::{
-    FeedMessage, Message, NdbStanding, NodeMessage, OrderBase, PublishMessage, ReadMessage,
+    FeedMessage, Marks, Message, NdbStanding, NodeMessage, OrderBase, PublishMessage, ReadMessage,
     RefuseReason, ReplicaMessage, TailSegment,
 };
 use vixen_entry::outbound::SessionEvent;
@@ -36,7 +36,7 @@ async fn a_message_is_acknowledged_once_a_majority_of_feeds_has_passed_it() {
     for sync in &cluster.sync {
         sync.send(resolved(metas[0], 2_002));
         sync.send(resolved(other, 2_001));
-        sync.send(Message::Feed(FeedMessage::Watermark { stamp: Stamp(2_002) }));
+        sync.send(Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(2_002)) }));
     }
     match &next(&mut receiver).await[..] {
         [Outgoing::Resolved { messages: 1, answers, .. }] => {
@@ -89,7 +89,7 @@ async fn a_trimmed_feed_goes_on_after_the_order_of_an_ndb_node_has_acknowledged(
     // Feeds that tell the same change nothing.
     for sync in &cluster.sync {
         sync.send(resolved(own, 2_002));
-        sync.send(Message::Feed(FeedMessage::Watermark { stamp: to }));
+        sync.send(Message::Feed(FeedMessage::Watermark { marks: Marks::at(to) }));
     }
     let status = cluster.handle.status().await;
     assert_eq!(status["positions"]["next"], 55, "{status:#}");
@@ -178,7 +178,7 @@ async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group()
     for sync in &cluster.sync {
         let elected = Elected { meta: metas[0], challenger };
         sync.send(Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }));
-        sync.send(Message::Feed(FeedMessage::Watermark { stamp: Stamp(2_002) }));
+        sync.send(Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(2_002)) }));
     }
     match &next(&mut receiver).await[..] {
         [Outgoing::Resolved { messages: 1, answers, .. }] => {

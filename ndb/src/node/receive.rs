@@ -25,7 +25,13 @@ impl NdbNode {
                 }
                 // Its beats say nothing of whether it can do its part.
                 let is_outcome = |message: &Message| {
-                    matches!(message, Message::Feed(FeedMessage::AdvanceSegmentResolved { .. }))
+                    matches!(
+                        message,
+                        Message::Feed(
+                            FeedMessage::AdvanceSegmentResolved { .. }
+                                | FeedMessage::SegmentAccepted { .. }
+                        )
+                    )
                 };
                 if let PeerId::Sync { id, .. } = peer
                     && messages.iter().any(is_outcome)

@@ -17,9 +17,9 @@ impl NdbNode {
         let (reader, replica, room) = (core.reader(), core.replica(), core.room());
         let frontier = reader.frontier();
         let roster = &self.options.roster;
-        let marks = frontier.watermarks().iter();
+        let marks = frontier.watermarks();
         let watermarks: serde_json::Map<String, Value> =
-            marks.map(|(id, w)| (roster.sync(*id).into(), json!(w.0))).collect();
+            marks.map(|(id, marks)| (roster.sync(id).into(), json!(marks.floor.0))).collect();
         json!({
             "node": self.options.name,
             "role": "ndb",

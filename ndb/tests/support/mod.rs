@@ -19,7 +19,7 @@ use vixen_core::segment::{
     SegmentMeta, Topic, TopicPattern,
 };
 use vixen_core::wire::{
-    DraftMessage, FeedMessage, HistoryEnd, HistoryPlace, HistoryQuery, Message, NdbStanding,
+    DraftMessage, FeedMessage, HistoryEnd, HistoryPlace, HistoryQuery, Marks, Message, NdbStanding,
     NodeMessage, PeerId, PublishMessage, ReadMessage, ReplicaMessage, TailSegment,
 };
 use vixen_ndb::{NdbEvent, NdbHandle, NdbNode, NdbOptions};
@@ -273,7 +273,7 @@ impl Fake {
         self.send(Message::Feed(FeedMessage::AdvanceSegmentResolved {
             elected: elected(meta, stamp),
         }));
-        self.send(Message::Feed(FeedMessage::Watermark { stamp: Stamp(stamp) }));
+        self.send(Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(stamp)) }));
     }
 
     pub(crate) fn follow(&self, from: Option<u64>, uris: &[&str]) {

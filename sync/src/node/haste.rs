@@ -1,19 +1,21 @@
 //! Haste: which words of a feed somebody waits for, and which may wait for company.
 //!
 //! A reader waits for what is of its own segments, and for all where somebody waits for what it reads
-//! (`AwaitFeed`). It needs one RESOLVED, and the watermarks of a quorum at or above it: those of the owner's first
-//! quorum, while all of that is there. What others say of the same goes at their leisure
-//! (`docs/design/026-fewer-frames.md`).
+//! (`AwaitFeed`). It needs to be told what each node accepts, and the watermark after it; then it counts, and the election
+//! may come later. One that has not all feeds (`CountElections`) needs one RESOLVED, and the watermarks of a quorum at or
+//! above it: those of the owner's first quorum, while all of that is there. What others say of the same goes at their
+//! leisure (`docs/design/026-fewer-frames.md`).
 //!
 //! ```text
-//!   RESOLVED at s, waited for     wanted = s
-//!   WATERMARK w                   now, while told < wanted; then told = w
+//!   ACCEPTED at s, waited for             clock_wanted = s
+//!   RESOLVED at s, waited for, no count   floor_wanted = s
+//!   WATERMARK w                           now, while one of its marks is below what is wanted
 //! ```
 
 use std::collections::BTreeMap;
 
 use vixen_core::id::{OwnerId, Stamp};
-use vixen_core::wire::{FeedMessage, Message};
+use vixen_core::wire::{FeedMessage, Marks, Message};
 use vixen_runtime::link::Haste;
 
 /// What is known of one reader.
@@ -25,12 +27,16 @@ struct Reader {
     is_awaited: bool,
     /// It has followed, and was not told a watermark since.
     is_behind: bool,
-    /// Somebody waits for a watermark up to here.
-    wanted: Stamp,
-    /// The same, of elections that others tell at once.
+    /// It counts what nodes accept.
+    counts: bool,
+    /// Somebody waits for a clock up to here.
+    clock_wanted: Stamp,
+    /// Somebody waits for a floor up to here.
+    floor_wanted: Stamp,
+    /// The same, of elections that others tell at once, or that it counts.
     wanted_soon: Stamp,
     /// The last watermark.
-    told: Stamp,
+    told: Marks,
     /// The highest that it was told elected.
     resolved: Stamp,
 }
@@ -41,11 +47,20 @@ impl Reader {
         owner: None,
         is_awaited: true,
         is_behind: true,
-        wanted: Stamp::ZERO,
+        counts: false,
+        clock_wanted: Stamp::ZERO,
+        floor_wanted: Stamp::ZERO,
         wanted_soon: Stamp::ZERO,
-        told: Stamp::ZERO,
+        told: Marks::at(Stamp::ZERO),
         resolved: Stamp::ZERO,
     };
+}
+
+impl Reader {
+    /// Whether somebody waits for the segments of an owner.
+    fn waits_for(&self, owner: OwnerId) -> bool {
+        self.is_awaited || self.owner.is_some_and(|entry| owner.is_of_entry(entry))
+    }
 }
 
 /// See the module doc. `L` is what a link is known by.
@@ -74,8 +89,13 @@ impl<L: Copy + Ord> Hastes<L> {
         reader.is_awaited = is_awaited;
         if is_awaited {
             // Also the watermark of what was said before.
-            reader.wanted = reader.wanted.max(reader.resolved);
+            reader.floor_wanted = reader.floor_wanted.max(reader.resolved);
         }
+    }
+
+    /// A reader says whether it has all feeds.
+    pub(super) fn set_counts(&mut self, link: L, counts: bool) {
+        self.readers.entry(link).or_insert(Reader::NEW).counts = counts;
     }
 
     /// Its link is gone.
@@ -92,26 +112,35 @@ impl<L: Copy + Ord> Hastes<L> {
     ) -> Haste {
         let Some(reader) = self.readers.get_mut(&link) else { return Haste::Now };
         match message {
+            Message::Feed(FeedMessage::SegmentAccepted { acceptance }) => {
+                let stamp = acceptance.challenger.stamp;
+                if !reader.waits_for(acceptance.meta.id.owner) {
+                    return if reader.is_behind { Haste::Now } else { Haste::Later };
+                }
+                reader.clock_wanted = reader.clock_wanted.max(stamp);
+                Haste::Now
+            }
             Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                 let (owner, stamp) = (elected.meta.id.owner, elected.stamp());
                 reader.resolved = reader.resolved.max(stamp);
-                let is_own = reader.owner.is_some_and(|entry| owner.is_of_entry(entry));
-                if !reader.is_awaited && !is_own {
+                if !reader.waits_for(owner) {
                     return if reader.is_behind { Haste::Now } else { Haste::Later };
                 }
-                if is_reserve_of(owner) && !reader.is_behind {
+                if (reader.counts || is_reserve_of(owner)) && !reader.is_behind {
                     reader.wanted_soon = reader.wanted_soon.max(stamp);
                     return Haste::Soon;
                 }
-                reader.wanted = reader.wanted.max(stamp);
+                reader.floor_wanted = reader.floor_wanted.max(stamp);
                 Haste::Now
             }
-            Message::Feed(FeedMessage::Watermark { stamp }) => {
+            Message::Feed(FeedMessage::Watermark { marks }) => {
                 let was_behind = std::mem::take(&mut reader.is_behind);
-                let told = std::mem::replace(&mut reader.told, *stamp);
-                if was_behind || told < reader.wanted {
+                let told = std::mem::replace(&mut reader.told, *marks);
+                let is_wanted =
+                    told.clock < reader.clock_wanted || told.floor < reader.floor_wanted;
+                if was_behind || is_wanted {
                     Haste::Now
-                } else if told < reader.wanted_soon {
+                } else if told.floor < reader.wanted_soon {
                     Haste::Soon
                 } else {
                     Haste::Later
@@ -147,7 +176,7 @@ mod tests {
     }
 
     const fn watermark(stamp: u64) -> Message {
-        Message::Feed(FeedMessage::Watermark { stamp: Stamp(stamp) })
+        Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(stamp)) })
     }
 
     /// An entry and an ndb node that have followed and caught up, and wait for nothing.

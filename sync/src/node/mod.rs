@@ -455,6 +455,10 @@ impl SyncNode {
                     linked.sender.flush();
                 }
             }
+            (
+                PeerId::Ndb { .. } | PeerId::Entry { .. },
+                Message::Feed(FeedMessage::CountElections { is_able }),
+            ) => self.hastes.set_counts(link, *is_able),
             (PeerId::Entry { .. }, Message::Feed(FeedMessage::AskReached { request })) => {
                 // What owners were forgotten with is at or below the trimmed part.
                 let stamp = self.orderer.reached().max(self.trimmed_to());

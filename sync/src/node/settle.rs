@@ -102,8 +102,7 @@ impl SyncNode {
 
     /// Says what may leave, now that what it depends on is durable.
     pub(super) fn leave(&mut self, fx: Effects) -> Result<(), SyncError> {
-        let (now, trimmed_to) = (Instant::now().into_std(), self.trimmed_to());
-        let commits = self.store.commits();
+        let (trimmed_to, commits) = (self.trimmed_to(), self.store.commits());
         if fx.ends_feeds {
             self.feeds.trim(trimmed_to, &mut self.out);
         }
@@ -120,10 +119,10 @@ impl SyncNode {
             let links = self.links.iter().filter(|(_, linked)| is_of(&linked.peer));
             self.out.extend(links.map(|(link, _)| (link, message.clone())));
         }
+        fx.accepted.into_iter().for_each(|(acceptance, _)| self.feeds.accept(acceptance));
         for election in fx.elected {
             let elected = election.elected;
-            let is_urgent = !self.orderer.is_reserve_of(elected.meta.id.owner);
-            self.feeds.publish(elected, is_urgent, now);
+            self.feeds.publish(elected);
             self.metrics.elected.increment(1);
         }
         for (to, owner, after) in fx.catch_ups {
@@ -132,7 +131,7 @@ impl SyncNode {
         }
         self.read_on()?;
         let watermark = self.orderer.watermark().filter(|_| self.peers.has_joined());
-        self.feeds.tell(watermark, now, &mut self.out);
+        self.feeds.tell(watermark, || self.orderer.told(), &mut self.out);
         self.tell_metrics();
         Ok(())
     }

@@ -21,12 +21,7 @@ impl SyncNode {
         let hedge = hedge.map(|millis| Instant::now() + Duration::from_millis(millis));
         let is_reading = self.feeds.is_reading() || self.peers.is_catching_up();
         let reading = is_reading.then(|| Instant::now() + READ_ON);
-        let machines = [
-            self.commits.due_at(),
-            self.feeds.due_at(),
-            self.retries.due_at(),
-            self.health.due_at(),
-        ];
+        let machines = [self.commits.due_at(), self.retries.due_at(), self.health.due_at()];
         let machines = machines.into_iter().flatten().map(Instant::from_std);
         machines.chain(hedge).chain(reading).chain(looks).min()
     }

@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{Ballot, GroupId, SegmentId, Stamp};
-use vixen_core::segment::{Challenger, Proposal, SegmentMeta};
+use vixen_core::segment::{Acceptance, Challenger, Proposal, SegmentMeta};
 use vixen_core::time::WallTime;
+use vixen_core::wire::Marks;
 
 use super::clock::Clock;
 use super::effects::Write;
@@ -78,6 +79,20 @@ struct Row {
     asked: Option<Ballot>,
     /// Volatile: what was promised in the store when this process began.
     recovered: Option<Ballot>,
+    /// Volatile: the lowest stamp that readers were told of, once they were told what was accepted.
+    told: Option<Stamp>,
+}
+
+impl Row {
+    /// What readers are to be told of what was accepted last.
+    fn acceptance(&self) -> Option<Acceptance> {
+        let vote = &self.vote;
+        let at_ballot = vote.accepted.map(|(ballot, value)| (Some(ballot), value));
+        let (ballot, challenger) = at_ballot.or(vote.fast.map(|value| (None, value)))?;
+        let stamps = [self.told, vote.draft, Some(challenger.stamp)];
+        let lowest = stamps.into_iter().flatten().min()?;
+        Some(Acceptance { meta: vote.meta, ballot, challenger, lowest })
+    }
 }
 
 /// See the module doc.
@@ -90,6 +105,8 @@ pub(crate) struct Acceptor {
     /// or was seen before the start. What is accepted in the fast round is not in it before it is
     /// elected, so that proposals of several homes may come in any order.
     floor: Stamp,
+    /// Where the clock stood at the start.
+    since: Stamp,
     watermark: Watermark,
 }
 
@@ -99,11 +116,11 @@ impl Acceptor {
         let row = |vote: &VoteState| {
             let mut vote = *vote;
             vote.count_as_proposed();
-            (vote.meta.id, Row { vote, asked: None, recovered: Some(vote.promised) })
+            (vote.meta.id, Row { vote, asked: None, recovered: Some(vote.promised), told: None })
         };
         let watermark = Watermark::after_restart(votes.iter());
         let (rows, floor) = (votes.iter().map(row).collect(), clock.value());
-        let acceptor = Self { rules, rows, clock, floor, watermark };
+        let acceptor = Self { rules, rows, clock, floor, since: floor, watermark };
         acceptor.check();
         acceptor
     }
@@ -140,7 +157,7 @@ impl Acceptor {
     /// content where nothing depends on another: as if what was heard of that had been lost on its way.
     /// Whether it is the content here.
     pub(crate) fn hear_of(&mut self, meta: SegmentMeta, is_untold: bool) -> bool {
-        let fresh = Row { vote: VoteState::new(meta), asked: None, recovered: None };
+        let fresh = Row { vote: VoteState::new(meta), asked: None, recovered: None, told: None };
         let vote = &mut self.rows.entry(meta.id).or_insert(fresh).vote;
         if is_untold && *vote == VoteState::new(vote.meta) {
             vote.meta = meta;
@@ -187,14 +204,15 @@ impl Acceptor {
         segment: SegmentId,
         ballot: Ballot,
     ) -> Option<Write> {
-        let vote = &mut self.rows.get_mut(&segment)?.vote;
+        let row = self.rows.get_mut(&segment)?;
+        let vote = &mut row.vote;
         assert!(vote.promised <= ballot, "B1");
         let before = *vote;
         vote.promised = ballot;
         if vote.draft.is_none() {
             let draft = self.clock.make(now, Stamp::ZERO);
             vote.draft = Some(draft);
-            self.watermark.hold(draft);
+            self.watermark.hold(draft, row.told.is_some());
         }
         assert!(before.draft.is_none() || before.draft == vote.draft, "B3");
         (*vote != before).then_some(Write::Vote(*vote))
@@ -212,7 +230,7 @@ impl Acceptor {
     pub(crate) fn accept_fast(&mut self, segment: SegmentId, value: Challenger) -> Option<Write> {
         let vote = &mut self.rows.get_mut(&segment)?.vote;
         if vote.draft.is_none() {
-            self.watermark.hold(value.stamp);
+            self.watermark.hold(value.stamp, false);
             vote.draft = Some(value.stamp);
         }
         vote.fast = Some(value);
@@ -233,6 +251,21 @@ impl Acceptor {
         self.clock.raise(self.rules.clock_after_accepting(self.clock.value(), stamp));
         self.floor = self.rules.clock_after_accepting(self.floor, stamp);
         Some(Write::Vote(vote))
+    }
+
+    /// What readers are told once the row is durable: what was accepted last. From then on they hold back for it, and
+    /// the watermark does not.
+    pub(crate) fn tell(&mut self, segment: SegmentId) -> Option<Acceptance> {
+        let row = self.rows.get_mut(&segment)?;
+        let acceptance = row.acceptance()?;
+        row.told = Some(acceptance.lowest);
+        row.vote.draft.iter().for_each(|draft| self.watermark.tell(*draft));
+        Some(acceptance)
+    }
+
+    /// What readers were told and do not know elected by it: a new feed tells it again.
+    pub(crate) fn told(&self) -> impl Iterator<Item = Acceptance> {
+        self.rows.values().filter(|row| row.told.is_some()).filter_map(Row::acceptance)
     }
 
     /// The segment is pending no more: elected, or nobody's any more. Its row.
@@ -283,8 +316,9 @@ impl Acceptor {
     }
 
     /// See [`Orderer::watermark`](super::Orderer::watermark).
-    pub(crate) fn watermark(&self) -> Option<Stamp> {
-        self.watermark.at(self.floor, self.rules.0)
+    pub(crate) fn watermark(&self) -> Option<Marks> {
+        let stamps = (self.floor, self.clock.value(), self.since);
+        self.watermark.at(stamps, self.clock.lane(), self.rules.0)
     }
 
     /// Segments that were pending at the start and are not known elected.
@@ -316,6 +350,10 @@ mod tests {
         Acceptor::new(GoesBy(&Proven), clock, votes)
     }
 
+    fn floor(acceptor: &Acceptor) -> Option<Stamp> {
+        acceptor.watermark().map(|marks| marks.floor)
+    }
+
     #[test]
     fn a_draft_is_made_with_the_first_promise_and_kept() {
         let (mut acceptor, segment) = (acceptor(&[]), meta(1, 1).id);
@@ -324,9 +362,9 @@ mod tests {
         let Some(Write::Vote(first)) = acceptor.promise(NOW, segment, Ballot(0)) else {
             panic!("a row")
         };
-        assert_eq!(acceptor.watermark(), Some(Stamp::ZERO), "nothing is elected");
+        assert_eq!(floor(&acceptor), Some(Stamp::ZERO), "nothing is elected");
         acceptor.pass(Stamp::at(NOW.plus_millis(9), Lane::new(2).expect("a lane")));
-        assert_eq!(acceptor.watermark(), first.draft.map(Stamp::just_below));
+        assert_eq!(floor(&acceptor), first.draft.map(Stamp::just_below));
         assert_eq!(acceptor.promise(NOW, segment, Ballot(0)), None, "nothing changes");
         let second = VoteState { promised: Ballot(2), ..first };
         assert_eq!(acceptor.promise(NOW, segment, Ballot(2)), Some(Write::Vote(second)));
@@ -343,9 +381,61 @@ mod tests {
         }
         acceptor.pass(at(5));
         acceptor.settle(meta(1, 1).id);
-        assert_eq!((acceptor.clock(), acceptor.watermark()), (at(9), Some(at(5))));
+        assert_eq!((acceptor.clock(), floor(&acceptor)), (at(9), Some(at(5))));
         acceptor.settle(meta(1, 2).id);
-        assert_eq!(acceptor.watermark(), Some(at(9)), "elected or not");
+        assert_eq!(floor(&acceptor), Some(at(9)), "elected or not");
+    }
+
+    /// What readers are told accepted they hold back for themselves; an own draft that they were not told of holds the
+    /// clock, and one of another lane does not.
+    #[test]
+    fn what_is_told_accepted_holds_no_watermark() {
+        let (mut acceptor, at) = (acceptor(&[]), |ms, lane| {
+            Stamp::at(NOW.plus_millis(ms), Lane::new(lane).expect("a lane"))
+        });
+        acceptor.pass(at(1, 0));
+        for seq in 1..=3 {
+            acceptor.hear_of(meta(1, seq), true);
+        }
+        let value = |stamp| Challenger { stamp, group: GroupId(0) };
+        let marks = |acceptor: &Acceptor| {
+            acceptor.watermark().map(|marks| (marks.floor, marks.clock)).expect("settled")
+        };
+        acceptor.accept_fast(meta(1, 1).id, value(at(5, 2)));
+        assert_eq!(marks(&acceptor), (at(1, 0), at(5, 2)), "of another's lane");
+        let proposal =
+            Proposal { meta: meta(1, 2), ballot: Ballot(0), challenger: value(at(9, 2)) };
+        acceptor.accept(&proposal);
+        assert_eq!(marks(&acceptor), (at(5, 2).just_below(), at(9, 2)), "not told");
+        let told = acceptor.tell(meta(1, 1).id).expect("accepted");
+        assert_eq!((told.ballot, told.lowest), (None, at(5, 2)));
+        assert_eq!(marks(&acceptor), (at(9, 2), at(9, 2)));
+        acceptor.promise(NOW.plus_millis(20), meta(1, 3).id, Ballot(0));
+        let draft = acceptor.vote(meta(1, 3).id).and_then(|vote| vote.draft).expect("made");
+        acceptor.pass(at(40, 2));
+        assert_eq!(marks(&acceptor), (draft.just_below(), draft.just_below()));
+        assert_eq!(acceptor.tell(meta(1, 3).id), None, "nothing is accepted");
+        assert_eq!(acceptor.told().count(), 1);
+    }
+
+    /// What readers were told once holds them below whatever the row had: a later value may be higher.
+    #[test]
+    fn what_is_told_again_is_no_higher_than_before() {
+        let (mut acceptor, segment) = (acceptor(&[]), meta(1, 1).id);
+        acceptor.hear_of(meta(1, 1), true);
+        for (ballot, stamp) in [(1, 900), (2, 950)] {
+            let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(1) };
+            acceptor.accept(&Proposal { meta: meta(1, 1), ballot: Ballot(ballot), challenger });
+            let told = acceptor.tell(segment).expect("accepted");
+            assert_eq!((told.ballot, told.lowest), (Some(Ballot(ballot)), Stamp(900)));
+        }
+        acceptor.promise(NOW, segment, Ballot(3));
+        assert_eq!(
+            acceptor.watermark().map(|marks| marks.floor),
+            Some(Stamp(950)),
+            "a draft is told"
+        );
+        assert_eq!(acceptor.told().map(|told| told.lowest).collect::<Vec<_>>(), [Stamp(900)]);
     }
 
     #[test]

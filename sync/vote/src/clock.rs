@@ -36,6 +36,10 @@ impl Clock {
         Self { lane, value: ceiling, ceiling }
     }
 
+    pub(super) const fn lane(&self) -> Lane {
+        self.lane
+    }
+
     pub(super) const fn value(&self) -> Stamp {
         self.value
     }

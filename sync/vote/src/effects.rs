@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{NdbId, OwnerId, SegmentId, Seq, Stamp, SyncId};
-use vixen_core::segment::Elected;
+use vixen_core::segment::{Acceptance, Elected};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{DraftAnswer, Message};
 
@@ -56,7 +56,7 @@ impl Election {
 }
 
 /// What steps owe. First `writes`, as [`After`] says of what depends on them; then `sends` and the
-/// rest, then `elected` on the feeds, then [`Orderer::watermark`](super::Orderer::watermark), which
+/// rest, then `accepted` and `elected` on the feeds, then [`Orderer::watermark`](super::Orderer::watermark), which
 /// depends on the ceiling, if it has risen. Elected rows may be written later than that: they follow
 /// from votes that are durable at a quorum.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub struct Effects {
     pub writes: Vec<Write>,
     /// To other sync nodes, in this order.
     pub sends: Vec<Envelope>,
+    /// What this node has accepted, for all feeds, before what became elected; each with the row that it depends on.
+    pub accepted: Vec<(Acceptance, After)>,
     /// What became elected.
     pub elected: Vec<Election>,
     /// For the store, in one transaction with the elections so far or after them, never before: a

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use vixen_core::id::{GroupId, NdbId, SegmentId};
 use vixen_core::segment::SegmentMeta;
-
-use super::nodes::NodeSet;
+use vixen_core::tally::NodeSet;
 
 /// Contents and groups of one segment that are counted.
 const CONTENTS_MAX: usize = 16;

@@ -27,7 +27,6 @@ mod effects;
 mod eligibility;
 mod hedge;
 mod learner;
-mod nodes;
 mod orderer;
 mod owners;
 mod peers;

@@ -26,10 +26,10 @@ use serde::{Deserialize, Serialize};
 use vixen_core::id::{OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::segment::Elected;
+use vixen_core::tally::NodeSet;
 use vixen_core::time::WallTime;
 
 use super::effects::{Recovered, Write};
-use super::nodes::NodeSet;
 use super::orderer::is_recent;
 use super::rules::GoesBy;
 

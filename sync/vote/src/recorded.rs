@@ -31,9 +31,11 @@ pub struct OrdererStart {
 
 impl Tell for Effects {
     fn tell(&self, told: &mut dyn FnMut(&'static str, &dyn Debug)) {
-        let Self { writes, sends, elected, later, catch_ups, forgotten, answers, .. } = self;
+        let Self { writes, sends, accepted, elected, later, catch_ups, .. } = self;
+        let Self { forgotten, answers, .. } = self;
         tell_all("write", writes, told);
         tell_all("send", sends, told);
+        tell_all("accepted", accepted, told);
         tell_all("elected", elected, told);
         tell_all("write later", later, told);
         tell_all("catch up", catch_ups, told);
@@ -55,6 +57,7 @@ impl recording::Effects for Effects {
     fn append(&mut self, later: Self) {
         self.writes.extend(later.writes);
         self.sends.extend(later.sends);
+        self.accepted.extend(later.accepted);
         self.elected.extend(later.elected);
         self.later.extend(later.later);
         self.catch_ups.extend(later.catch_ups);

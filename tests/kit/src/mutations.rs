@@ -1,7 +1,8 @@
-//! Rules of the vote that are broken on purpose, one each, to see that the model checker and the
-//! simulation notice. The vote that ships asks [`Rules`]; these answer one question wrongly.
+//! Rules of the vote, and of those who read the order, that are broken on purpose, one each, to see that the model checker
+//! and the simulation notice. What ships asks [`Rules`] and [`Reads`]; these answer one question wrongly.
 
 use vixen_core::id::{Ballot, Stamp};
+use vixen_core::order::{self, Reads};
 use vixen_core::segment::Challenger;
 use vixen_core::time::WallTime;
 use vixen_vote::{Pick, Proven, Rules, VoteState};
@@ -274,6 +275,77 @@ struct ElectBeforePromise;
 
 impl Rules for ElectBeforePromise {
     fn is_promised(&self, _: &VoteState, _: Ballot) -> bool {
+        true
+    }
+}
+
+/// A rule of readers that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misreading {
+    /// One node less than a quorum elects.
+    FewerElect,
+    /// In the fast round a quorum elects.
+    FastByQuorum,
+    /// What was told accepted, and is not known elected, holds nothing.
+    ToldHoldsNothing,
+    /// A clock counts though what was proposed before its node's start may be lost.
+    LostCounts,
+}
+
+impl Misreading {
+    /// All, by the names of the command line.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("reader-fewer-elect", Self::FewerElect),
+        ("reader-fast-by-quorum", Self::FastByQuorum),
+        ("reader-told-holds-nothing", Self::ToldHoldsNothing),
+        ("reader-lost-counts", Self::LostCounts),
+    ];
+
+    /// The rules with this one broken, or as they are.
+    #[must_use]
+    pub fn rules_of(misreading: Option<Self>) -> &'static dyn Reads {
+        match misreading {
+            None => &order::Proven,
+            Some(Self::FewerElect) => &ReadersFewerElect,
+            Some(Self::FastByQuorum) => &ReadersFastByQuorum,
+            Some(Self::ToldHoldsNothing) => &ToldHoldsNothing,
+            Some(Self::LostCounts) => &LostCounts,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ReadersFewerElect;
+
+impl Reads for ReadersFewerElect {
+    fn elects(&self, voters: usize, quorum: usize) -> bool {
+        voters + 1 >= quorum
+    }
+}
+
+#[derive(Debug)]
+struct ReadersFastByQuorum;
+
+impl Reads for ReadersFastByQuorum {
+    fn elects_fast(&self, voters: usize, members: usize) -> bool {
+        voters > members / 2
+    }
+}
+
+#[derive(Debug)]
+struct ToldHoldsNothing;
+
+impl Reads for ToldHoldsNothing {
+    fn held(&self, promise: Stamp, _: Option<Stamp>) -> Stamp {
+        promise
+    }
+}
+
+#[derive(Debug)]
+struct LostCounts;
+
+impl Reads for LostCounts {
+    fn covers(&self, _: Stamp, _: Stamp) -> bool {
         true
     }
 }

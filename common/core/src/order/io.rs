@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{NdbId, Position, Stamp, SyncId};
-use crate::segment::Elected;
-use crate::wire::OrderBase;
+use crate::segment::{Acceptance, Elected};
+use crate::wire::{Marks, OrderBase};
 
 use super::Placed;
 
@@ -32,8 +32,8 @@ pub enum Input {
     Watermark {
         /// Whose feed.
         from: SyncId,
-        /// The stamp.
-        stamp: Stamp,
+        /// What its node promises.
+        marks: Marks,
     },
     /// A sync node has forgotten what comes next here; its feed has ended.
     FeedTrimmed {
@@ -88,6 +88,13 @@ pub enum Input {
         /// Whether there is room for rows of an ndb node's order: without it none are asked for.
         takes_rows: bool,
     },
+    /// A feed tells what its node has accepted.
+    Accepted {
+        /// Whose feed.
+        from: SyncId,
+        /// Its vote.
+        acceptance: Acceptance,
+    },
 }
 
 /// What the driver owes after a step.
@@ -99,6 +106,8 @@ pub struct Effects {
     pub placed: Vec<Placed>,
     /// FOLLOW_FEED to sync nodes: each with the stamp that its feed is to begin after.
     pub follows: Vec<(SyncId, Stamp)>,
+    /// COUNT_ELECTIONS to sync nodes: whether their feeds are all here.
+    pub counts: Vec<(SyncId, bool)>,
     /// FETCH_ORDER to ndb nodes: each with the position that is asked for.
     pub fetches: Vec<(NdbId, Position)>,
     /// All linked ndb nodes have dropped what comes next here, and the one that has dropped least

@@ -24,12 +24,12 @@ use std::time::Instant;
 
 use crate::id::{NdbId, Position, Stamp, SyncId};
 use crate::membership::Membership;
-use crate::segment::Elected;
+use crate::segment::{Acceptance, Elected};
 use crate::wire::OrderBase;
 
 use super::catch_up::CatchUp;
 use super::sequencer::Sequencer;
-use super::{Effects, Frontier, Input, Learned, Note, Placed, Teller};
+use super::{Effects, Frontier, Input, Learned, Note, Placed, Proven, Reads, Teller};
 
 /// One node's reading of the order. See the module doc.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Reader {
     catch_up: CatchUp<NdbId>,
     /// The sync nodes that are linked.
     feeds: BTreeSet<SyncId>,
+    /// They know that all their feeds are here.
+    counts: bool,
     /// The ndb nodes that are linked, silent ones as well.
     peers: BTreeSet<NdbId>,
     /// Linked ndb nodes that have dropped what was asked of them, and where their orders begin.
@@ -55,10 +57,22 @@ impl Reader {
     /// link.
     #[must_use]
     pub fn new(membership: &Membership, after: Stamp, next: Position) -> Self {
+        Self::with_rules(&Proven, membership, after, next)
+    }
+
+    /// The same by other rules: for tests, which break one and look who notices.
+    #[must_use]
+    pub fn with_rules(
+        rules: &'static dyn Reads,
+        membership: &Membership,
+        after: Stamp,
+        next: Position,
+    ) -> Self {
         Self {
-            sequencer: Sequencer::new(membership, after, next),
+            sequencer: Sequencer::new(rules, membership, after, next),
             catch_up: CatchUp::default(),
             feeds: BTreeSet::new(),
+            counts: false,
             peers: BTreeSet::new(),
             trimmed: BTreeMap::new(),
             behind: BTreeMap::new(),
@@ -76,7 +90,8 @@ impl Reader {
                 self.catch_up.feed_gone(feed);
             }
             Input::Resolved { from, elected } => self.on_resolved(from, elected, fx),
-            Input::Watermark { from, stamp } => self.sequencer.raise(from, stamp),
+            Input::Watermark { from, marks } => self.sequencer.raise(from, marks),
+            Input::Accepted { from, acceptance } => self.on_accepted(from, &acceptance, fx),
             Input::FeedTrimmed { from, to } => self.on_feed_trimmed(from, to, now, fx),
             Input::PeerUp { peer } => {
                 self.peers.insert(peer);
@@ -106,6 +121,7 @@ impl Reader {
         }
         fx.placed.extend(std::iter::from_fn(|| self.sequencer.take_next()));
         self.follow_on(fx);
+        self.tell_count(fx);
         self.check(sigma, begin, &fx.placed[placed..]);
     }
 
@@ -113,11 +129,29 @@ impl Reader {
     fn on_feed_up(&mut self, feed: SyncId, fx: &mut Effects) {
         self.feeds.insert(feed);
         self.catch_up.feed_gone(feed);
+        self.follow(feed, fx);
+    }
+
+    /// A feed is followed from here on: it tells anew what its node has accepted.
+    fn follow(&mut self, feed: SyncId, fx: &mut Effects) {
+        self.sequencer.restart(feed);
         fx.follows.push((feed, self.delivered()));
     }
 
     fn on_resolved(&mut self, from: SyncId, elected: Elected, fx: &mut Effects) {
-        match self.sequencer.learn(elected) {
+        let learned = self.sequencer.learn(elected);
+        Self::on_learned(from, elected, learned, fx);
+    }
+
+    /// Enough feeds together may have told a segment elected.
+    fn on_accepted(&mut self, from: SyncId, acceptance: &Acceptance, fx: &mut Effects) {
+        if let Some((elected, learned)) = self.sequencer.accept(from, acceptance) {
+            Self::on_learned(from, elected, learned, fx);
+        }
+    }
+
+    fn on_learned(from: SyncId, elected: Elected, learned: Learned, fx: &mut Effects) {
+        match learned {
             Learned::New => fx.learned.push(elected),
             Learned::Known => {}
             Learned::Violation => {
@@ -130,6 +164,8 @@ impl Reader {
         // On its next link it is asked for anew.
         if self.feeds.contains(&from) {
             fx.notes.push(Note::FeedTrimmed { feed: from, to, delivered: self.delivered() });
+            // Some of what its node had accepted may be settled and never told.
+            self.sequencer.restart(from);
             self.catch_up.trimmed(from, to, now);
         }
     }
@@ -196,7 +232,15 @@ impl Reader {
         let after = self.delivered();
         for feed in self.catch_up.take_caught_up(after) {
             fx.notes.push(Note::FeedResumed { feed, after });
-            fx.follows.push((feed, after));
+            self.follow(feed, fx);
+        }
+    }
+
+    /// Tells sync nodes when all their feeds are here, or are no more.
+    fn tell_count(&mut self, fx: &mut Effects) {
+        let counts = self.frontier().is_whole(&self.feeds);
+        if std::mem::replace(&mut self.counts, counts) != counts {
+            fx.counts.extend(self.feeds.iter().map(|feed| (*feed, counts)));
         }
     }
 

@@ -22,10 +22,11 @@ pub struct ReaderStart {
 
 impl Tell for Effects {
     fn tell(&self, told: &mut dyn FnMut(&'static str, &dyn Debug)) {
-        let Self { learned, placed, follows, fetches, left_behind, notes } = self;
+        let Self { learned, placed, follows, counts, fetches, left_behind, notes } = self;
         tell_all("learned", learned, told);
         tell_all("placed", placed, told);
         tell_all("follow", follows, told);
+        tell_all("count", counts, told);
         tell_all("fetch", fetches, told);
         left_behind.iter().for_each(|base| told("left behind", base));
         tell_all("note", notes, told);
@@ -34,10 +35,11 @@ impl Tell for Effects {
 
 impl recording::Effects for Effects {
     fn append(&mut self, later: Self) {
-        let Self { learned, placed, follows, fetches, left_behind, notes } = later;
+        let Self { learned, placed, follows, counts, fetches, left_behind, notes } = later;
         self.learned.extend(learned);
         self.placed.extend(placed);
         self.follows.extend(follows);
+        self.counts.extend(counts);
         self.fetches.extend(fetches);
         self.left_behind = left_behind.or(self.left_behind);
         self.notes.extend(notes);

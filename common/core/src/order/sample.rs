@@ -5,7 +5,7 @@ use crate::segment::{Challenger, Elected, SegmentMeta};
 use crate::wire::OrderBase;
 
 /// A segment of so many messages, elected at a stamp.
-pub(super) fn elected(stamp: u64, count: u32) -> Elected {
+pub(crate) fn elected(stamp: u64, count: u32) -> Elected {
     let id = SegmentId { owner: OwnerId(uuid::Uuid::from_u128(1)), seq: Seq(stamp) };
     let meta = SegmentMeta {
         id,
@@ -19,6 +19,6 @@ pub(super) fn elected(stamp: u64, count: u32) -> Elected {
 }
 
 /// Where an order begins.
-pub(super) fn base(next: u64, stamp: u64) -> OrderBase {
+pub(crate) fn base(next: u64, stamp: u64) -> OrderBase {
     OrderBase { next: Position(next), stamp: Stamp(stamp), chain: Digest([7; 16]) }
 }

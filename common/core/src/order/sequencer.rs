@@ -2,10 +2,10 @@
 
 use crate::id::{Position, Stamp, SyncId};
 use crate::membership::Membership;
-use crate::segment::Elected;
-use crate::wire::OrderBase;
+use crate::segment::{Acceptance, Elected};
+use crate::wire::{Marks, OrderBase};
 
-use super::{Frontier, Learned};
+use super::{Frontier, Learned, Reads};
 
 /// A segment with its place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,13 @@ pub(super) struct Sequencer {
 impl Sequencer {
     /// Starts where all segments up to `after` are placed and `next` is the next position.
     #[must_use]
-    pub(super) fn new(membership: &Membership, after: Stamp, next: Position) -> Self {
-        Self { frontier: Frontier::new(membership, after), next }
+    pub(super) fn new(
+        rules: &'static dyn Reads,
+        membership: &Membership,
+        after: Stamp,
+        next: Position,
+    ) -> Self {
+        Self { frontier: Frontier::with_rules(rules, membership, after), next }
     }
 
     /// See [`Frontier::learn`].
@@ -44,9 +49,23 @@ impl Sequencer {
         self.frontier.learn(elected)
     }
 
+    /// See [`Frontier::accept`].
+    pub(super) fn accept(
+        &mut self,
+        from: SyncId,
+        acceptance: &Acceptance,
+    ) -> Option<(Elected, Learned)> {
+        self.frontier.accept(from, acceptance)
+    }
+
     /// See [`Frontier::raise`].
-    pub(super) fn raise(&mut self, from: SyncId, watermark: Stamp) {
-        self.frontier.raise(from, watermark);
+    pub(super) fn raise(&mut self, from: SyncId, marks: Marks) {
+        self.frontier.raise(from, marks);
+    }
+
+    /// See [`Frontier::restart`].
+    pub(super) fn restart(&mut self, feed: SyncId) {
+        self.frontier.restart(feed);
     }
 
     /// Takes the next segment of the order, if it is certain, with its position.
@@ -115,7 +134,7 @@ impl Sequencer {
 mod tests {
     use super::*;
     use crate::id::Digest;
-    use crate::order::sample;
+    use crate::order::{Proven, sample};
 
     /// Two messages.
     fn elected(stamp: u64) -> Elected {
@@ -127,7 +146,7 @@ mod tests {
     }
 
     fn sequencer() -> Sequencer {
-        Sequencer::new(&Membership::sized(1, [], 1), Stamp::ZERO, Position::FIRST)
+        Sequencer::new(&Proven, &Membership::sized(1, [], 1), Stamp::ZERO, Position::FIRST)
     }
 
     #[test]
@@ -135,7 +154,7 @@ mod tests {
         let (mut by_rows, mut by_feed) = (sequencer(), sequencer());
         let rows = [elected(3), elected(5)];
         rows.iter().for_each(|row| assert_eq!(by_feed.learn(*row), Learned::New));
-        by_feed.raise(SyncId(0), Stamp(5));
+        by_feed.raise(SyncId(0), Marks::at(Stamp(5)));
         let taken = by_rows.take_rows(Position(1), &rows);
         let fed: Vec<_> = std::iter::from_fn(|| by_feed.take_next()).collect();
         assert_eq!((taken.placed, taken.violation), (fed, None));
@@ -148,7 +167,7 @@ mod tests {
         let mut sequencer = sequencer();
         let rows = [elected(3), elected(5), elected(7)];
         sequencer.learn(rows[0]);
-        sequencer.raise(SyncId(0), Stamp(3));
+        sequencer.raise(SyncId(0), Marks::at(Stamp(3)));
         assert!(sequencer.take_next().is_some());
         assert_eq!(positions(&sequencer.take_rows(Position(1), &rows)), [3, 5]);
         assert_eq!(sequencer.take_rows(Position(1), &rows), TakenRows::default());
@@ -164,7 +183,7 @@ mod tests {
         sequencer.learn(rows[2]);
         assert_eq!(positions(&sequencer.take_rows(Position(1), &rows[..2])), [1, 3]);
         assert_eq!(sequencer.learn(rows[1]), Learned::Known);
-        sequencer.raise(SyncId(0), Stamp(7));
+        sequencer.raise(SyncId(0), Marks::at(Stamp(7)));
         let next = sequencer.take_next().map(|placed| (placed.first, placed.elected));
         assert_eq!(next, Some((Position(5), rows[2])));
         assert_eq!(sequencer.take_next(), None);
@@ -182,11 +201,11 @@ mod tests {
             let mut sequencer = sequencer();
             sequencer.learn(elected(known));
             if known == 9 {
-                sequencer.raise(SyncId(0), Stamp(8));
+                sequencer.raise(SyncId(0), Marks::at(Stamp(8)));
             }
             let taken = sequencer.take_rows(Position(1), &[row]);
             assert_eq!(taken, TakenRows { placed: vec![], violation: Some(row) });
-            sequencer.raise(SyncId(0), Stamp(9));
+            sequencer.raise(SyncId(0), Marks::at(Stamp(9)));
             assert_eq!(sequencer.take_next().map(|placed| placed.elected), Some(elected(known)));
         }
         let mut sequencer = sequencer();
@@ -206,7 +225,7 @@ mod tests {
         assert!(sequencer.rebase(sample::base(9, 20)));
         sequencer.learn(elected(20));
         sequencer.learn(elected(30));
-        sequencer.raise(SyncId(0), Stamp(30));
+        sequencer.raise(SyncId(0), Marks::at(Stamp(30)));
         let next = sequencer.take_next().map(|placed| (placed.first, placed.elected));
         assert_eq!(next, Some((Position(9), elected(30))));
     }

@@ -88,6 +88,28 @@ pub struct Elected {
     pub challenger: Challenger,
 }
 
+/// What a sync node has accepted, durably: its vote, as readers are told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// The segment.
+    pub meta: SegmentMeta,
+    /// The ballot; none: the fast round.
+    pub ballot: Option<Ballot>,
+    /// The value.
+    pub challenger: Challenger,
+    /// The lowest stamp that this node has drafted or accepted for the segment: while that is not known elected, a
+    /// reader takes the node to promise nothing at or above it.
+    pub lowest: Stamp,
+}
+
+impl Acceptance {
+    /// What is elected when enough nodes have accepted it.
+    #[must_use]
+    pub const fn value(&self) -> Elected {
+        Elected { meta: self.meta, challenger: self.challenger }
+    }
+}
+
 impl Elected {
     /// The elected stamp.
     #[must_use]

@@ -125,6 +125,7 @@ fn has_no_seq(message: &Message) -> bool {
             is_none(&proposal.meta.id)
         }
         Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => is_none(&elected.meta.id),
+        Message::Feed(FeedMessage::SegmentAccepted { acceptance }) => is_none(&acceptance.meta.id),
         Message::Replica(ReplicaMessage::OfferSegments { segments }) => {
             segments.iter().any(|meta| is_none(&meta.id))
         }

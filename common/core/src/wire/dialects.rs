@@ -65,13 +65,11 @@ impl Dialect {
         match self {
             // ELECT_SEGMENT of version 1 was a vote: who counts it as one must not be told it before it is durable.
             Self::Vote => Versions::new(2, 2),
-            Self::Node
-            | Self::Publish
-            | Self::Draft
-            | Self::Feed
-            | Self::Read
-            | Self::Replica
-            | Self::Call => Versions::new(1, 1),
+            // WATERMARK of version 1 was held by all that is pending; it is held by what was not told.
+            Self::Feed => Versions::new(2, 2),
+            Self::Node | Self::Publish | Self::Draft | Self::Read | Self::Replica | Self::Call => {
+                Versions::new(1, 1)
+            }
         }
     }
 

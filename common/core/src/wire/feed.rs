@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::Stamp;
-use crate::segment::Elected;
+use crate::segment::{Acceptance, Elected};
 
 /// What a sync node and a reader of the order say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,11 +18,11 @@ pub enum FeedMessage {
         /// The outcome.
         elected: Elected,
     },
-    /// sync → reader: no segment unknown to this feed will be elected at or below `stamp` with
-    /// this node's draft.
+    /// sync → reader: what this feed has told all of. What was told accepted on it, and is not known elected, holds a
+    /// reader back itself.
     Watermark {
-        /// The promise.
-        stamp: Stamp,
+        /// The promises.
+        marks: Marks,
     },
     /// sync → reader: the feed cannot go on from the stamp asked for; elections up to `to` are
     /// forgotten. Take the order from an ndb node, then follow again from there.
@@ -49,6 +49,38 @@ pub enum FeedMessage {
         /// Somebody does; else only what is of the reader's own segments is waited for.
         is_awaited: bool,
     },
+    /// sync → reader: this node has accepted a value for the segment, durably. It comes before any election of the
+    /// segment.
+    SegmentAccepted {
+        /// Its vote.
+        acceptance: Acceptance,
+    },
+    /// reader → sync, on each change: whether it has the feeds of all sync nodes, so that it counts what they accept, and
+    /// elections may come later. Until the first of these on a link, it has not.
+    CountElections {
+        /// It has.
+        is_able: bool,
+    },
+}
+
+/// What a sync node promises to a reader, of segments that were not told on its feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Marks {
+    /// None of them is elected at or below it with this node's draft: for readers of any quorum.
+    pub floor: Stamp,
+    /// None of them is elected at a stamp of this node's lane that is at or below it and above `since`: for readers of
+    /// all nodes. Never below `floor`.
+    pub clock: Stamp,
+    /// Where the clock stood when the process began: what was proposed before may have been lost with its row.
+    pub since: Stamp,
+}
+
+impl Marks {
+    /// All of what is at or below a stamp was told.
+    #[must_use]
+    pub const fn at(stamp: Stamp) -> Self {
+        Self { floor: stamp, clock: stamp, since: Stamp::ZERO }
+    }
 }
 
 impl FeedMessage {
@@ -63,6 +95,8 @@ impl FeedMessage {
             Self::AskReached { .. } => "ask_reached",
             Self::Reached { .. } => "reached",
             Self::AwaitFeed { .. } => "await_feed",
+            Self::SegmentAccepted { .. } => "segment_accepted",
+            Self::CountElections { .. } => "count_elections",
         }
     }
 }

@@ -151,7 +151,9 @@ mod tests {
     use crate::id::{Digest, GroupId, MapVersion, OwnerId, Position, SegmentId, Seq, Shard, Stamp};
     use crate::segment::{Challenger, Elected, SegmentMeta, Topic};
     use crate::wire::golden::samples;
-    use crate::wire::{FeedMessage, NodeMessage, PublishMessage, ReplicaMessage, TailSegment};
+    use crate::wire::{
+        FeedMessage, Marks, NodeMessage, PublishMessage, ReplicaMessage, TailSegment,
+    };
     use crate::wire::{ReadMessage, VoteMessage};
     use proptest::prelude::*;
 
@@ -279,8 +281,8 @@ mod tests {
         let vote = |message| head(Message::Vote(message));
         assert_eq!(head(Message::Node(NodeMessage::Heartbeat)), [0, 0, 0]);
         assert_eq!(vote(VoteMessage::SyncStanding { run: 7, commits: 9 }), [0, 3, 6, 7, 9]);
-        let watermark = FeedMessage::Watermark { stamp: Stamp(5) };
-        assert_eq!(head(Message::Feed(watermark)), [0, 4, 2, 5]);
+        let watermark = FeedMessage::Watermark { marks: Marks::at(Stamp(5)) };
+        assert_eq!(head(Message::Feed(watermark)), [0, 4, 2, 5, 5, 0]);
         let body = parts_of([blob(BODY_BYTES_MIN)]);
         let announced = [0x80, 0x80, 0x04];
         assert_eq!(body[0][..5], [announced[0], announced[1], announced[2], 6, 1]);

@@ -34,7 +34,7 @@ pub use call::{
 pub use conduct::{Misconduct, judge};
 pub use dialects::{Dialect, Disagreement, Offer, agree, offers};
 pub use draft::{DraftAnswer, DraftMessage};
-pub use feed::FeedMessage;
+pub use feed::{FeedMessage, Marks};
 pub use frame::{
     BODY_BYTES_MIN, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FrameError, FrameReader, FrameWriter,
 };

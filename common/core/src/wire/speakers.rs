@@ -69,13 +69,13 @@ impl VoteMessage {
 impl FeedMessage {
     const fn is_said(&self, from: Tier, to: Tier) -> bool {
         match self {
-            Self::FollowFeed { .. } | Self::AwaitFeed { .. } => {
+            Self::FollowFeed { .. } | Self::AwaitFeed { .. } | Self::CountElections { .. } => {
                 matches!((from, to), (Ndb | Entry, Sync))
             }
             Self::AskReached { .. } => matches!((from, to), (Entry, Sync)),
             Self::Reached { .. } => matches!((from, to), (Sync, Entry)),
             Self::AdvanceSegmentResolved { .. } => matches!(from, Sync),
-            Self::Watermark { .. } | Self::FeedTrimmed { .. } => {
+            Self::Watermark { .. } | Self::FeedTrimmed { .. } | Self::SegmentAccepted { .. } => {
                 matches!((from, to), (Sync, Ndb | Entry))
             }
         }

@@ -346,10 +346,10 @@ mod tests {
     use vixen_core::id::Stamp;
 
     use super::*;
-    use vixen_core::wire::{FeedMessage, ReplicaMessage};
+    use vixen_core::wire::{FeedMessage, Marks, ReplicaMessage};
 
     fn message() -> Message {
-        Message::Feed(FeedMessage::Watermark { stamp: Stamp(1) })
+        Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(1)) })
     }
 
     #[tokio::test]
@@ -393,7 +393,7 @@ mod tests {
     }
 
     const fn marked(stamp: u64) -> Message {
-        Message::Feed(FeedMessage::Watermark { stamp: Stamp(stamp) })
+        Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(stamp)) })
     }
 
     async fn taken(receiver: &mut LinkReceiver) -> Vec<Message> {

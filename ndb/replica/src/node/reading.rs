@@ -40,6 +40,9 @@ impl NdbCore {
         for (feed, after) in read.follows {
             fx.sends.push((To::Sync(feed), Message::Feed(FeedMessage::FollowFeed { after })));
         }
+        for (feed, is_able) in read.counts {
+            fx.sends.push((To::Sync(feed), Message::Feed(FeedMessage::CountElections { is_able })));
+        }
         for (peer, from) in read.fetches {
             fx.notes.push(Note::AskingForOrder { peer, from });
             fx.sends.push((To::Ndb(peer), Message::Replica(ReplicaMessage::FetchOrder { from })));

@@ -91,8 +91,11 @@ impl NdbCore {
             Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                 order::Input::Resolved { from, elected }
             }
-            Message::Feed(FeedMessage::Watermark { stamp }) => {
-                order::Input::Watermark { from, stamp }
+            Message::Feed(FeedMessage::SegmentAccepted { acceptance }) => {
+                order::Input::Accepted { from, acceptance }
+            }
+            Message::Feed(FeedMessage::Watermark { marks }) => {
+                order::Input::Watermark { from, marks }
             }
             Message::Feed(FeedMessage::FeedTrimmed { to }) => {
                 order::Input::FeedTrimmed { from, to }

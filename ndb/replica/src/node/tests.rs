@@ -8,7 +8,7 @@ use vixen_core::id::{Digest, GroupId, Seq, StoreId, SyncId};
 use vixen_core::segment::{Chunk, Elected};
 use vixen_core::time::UtcDay;
 use vixen_core::wire::{
-    DraftAnswer, DraftMessage, FeedMessage, NodeMessage, PublishMessage, ReplicaMessage,
+    DraftAnswer, DraftMessage, FeedMessage, Marks, NodeMessage, PublishMessage, ReplicaMessage,
 };
 
 const ENTRY: PeerId = PeerId::Entry { owner: owner() };
@@ -86,7 +86,8 @@ impl Node {
             self.said(sync(0), Message::Feed(FeedMessage::AdvanceSegmentResolved { elected })),
         ];
         for feed in 0..2 {
-            let watermark = Message::Feed(FeedMessage::Watermark { stamp: elected.stamp() });
+            let watermark =
+                Message::Feed(FeedMessage::Watermark { marks: Marks::at(elected.stamp()) });
             all.push(self.said(sync(feed), watermark));
         }
         all

@@ -7,7 +7,7 @@ use vixen_core::id::{NdbId, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::order::{self, Note, Reader};
 use vixen_core::segment::Chunk;
-use vixen_core::wire::PublishMessage;
+use vixen_core::wire::{Marks, PublishMessage};
 
 fn replica() -> Replica {
     let options = ReplicaOptions {
@@ -305,10 +305,10 @@ fn rows_of_a_peer_make_the_same_order_as_feeds() {
     rows.push(other_group);
     let mut fed = Vec::new();
     for elected in &rows {
-        let (elected, stamp) = (*elected, elected.stamp());
+        let (elected, marks) = (*elected, Marks::at(elected.stamp()));
         by_feed.read(order::Input::Resolved { from: SyncId(0), elected });
         for from in [SyncId(0), SyncId(1)] {
-            fed.extend(by_feed.read(order::Input::Watermark { from, stamp }).placed);
+            fed.extend(by_feed.read(order::Input::Watermark { from, marks }).placed);
         }
     }
     let from = NdbId { group: GroupId(0), member: 1 };

@@ -230,8 +230,10 @@ impl Commits {
     /// follows each turn, depends on the ceiling.
     fn is_awaited(&self, fx: &Effects) -> bool {
         let sends = fx.sends.iter().map(|sent| sent.after);
+        let accepted = fx.accepted.iter().map(|(_, after)| *after);
         let elected = fx.elected.iter().map(|election| election.after);
-        self.ceiling.is_some() || sends.chain(elected).any(|after| self.is_waiting(after))
+        let mut afters = sends.chain(accepted).chain(elected);
+        self.ceiling.is_some() || afters.any(|after| self.is_waiting(after))
     }
 
     fn is_waiting(&self, after: After) -> bool {

@@ -91,6 +91,7 @@ impl Orderer {
         let ballot = self.promised(meta.id);
         let message = Message::Vote(VoteMessage::VoteFast { meta, ballot, challenger });
         self.say_to_all(&message, After::Vote(meta.id), fx);
+        self.tell_accepted(meta.id, fx);
         self.on_vote_fast(now, (self.options.id, ballot), meta, challenger, fx);
     }
 
@@ -174,7 +175,7 @@ impl Orderer {
             fx.dropped.push(Drop::StaleBallot);
         }
         let members = self.members().sync().len();
-        match self.learner.count_fast(from, segment, challenger, members) {
+        match self.learner.count_fast(from, meta, challenger, members) {
             Counted::Elected(voters) => {
                 self.elect_by(now, voters, meta, challenger, fx);
             }

@@ -26,9 +26,9 @@ use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{Lane, OwnerId, SegmentId, Seq, Stamp, SyncId};
 use vixen_core::membership::Membership;
-use vixen_core::segment::{Proposal, SegmentMeta};
+use vixen_core::segment::{Acceptance, Proposal, SegmentMeta};
 use vixen_core::time::WallTime;
-use vixen_core::wire::Message;
+use vixen_core::wire::{Marks, Message};
 
 use super::acceptor::Acceptor;
 use super::bound::Bound;
@@ -224,8 +224,13 @@ impl Orderer {
     /// The promise for the feeds (rule 7); `None` while a restart is being settled. Publish it only
     /// after the writes of all steps before are durable and their elected segments are on the feed.
     #[must_use]
-    pub fn watermark(&self) -> Option<Stamp> {
+    pub fn watermark(&self) -> Option<Marks> {
         self.acceptor.watermark()
+    }
+
+    /// What feeds were told accepted, and is pending: a new feed tells it before its first watermark.
+    pub fn told(&self) -> impl Iterator<Item = Acceptance> {
+        self.acceptor.told()
     }
 
     /// Whether no draft of a pending segment holds the watermark back, nor a start.
@@ -352,6 +357,12 @@ impl Orderer {
         assert!(!self.is_elected(meta.id), "V1");
         let is_untold = self.coordinator.picks(meta.id) == 0 && !self.learner.has_votes(meta.id);
         self.acceptor.hear_of(meta, is_untold)
+    }
+
+    /// Has feeds told what was accepted last for a segment, once that is durable.
+    fn tell_accepted(&mut self, segment: SegmentId, fx: &mut Effects) {
+        let accepted = self.acceptor.tell(segment);
+        fx.accepted.extend(accepted.map(|acceptance| (acceptance, After::Vote(segment))));
     }
 
     /// Says something to a peer.

@@ -176,7 +176,7 @@ impl Orderer {
         let latest = self.owners.latest().take(LISTED_MAX);
         VoteReport {
             clock: self.clock(),
-            watermark: self.watermark(),
+            watermark: self.watermark().map(|marks| marks.floor),
             newest_elected: self.newest_elected(),
             unsettled: self.acceptor.unsettled(),
             pending_total: self.acceptor.len(),
@@ -219,7 +219,7 @@ impl Orderer {
         let is_home = members.home(segment.owner) == self.options.id;
         let is_open = vote.promised == Ballot(0) && (!is_home || self.waits_for_all(segment));
         if let Some(value) = vote.fast.filter(|_| is_open) {
-            let voters = self.learner.fast_voters(segment, value);
+            let voters = self.learner.fast_voters(vote.meta, value);
             return WaitsFor::Votes(Ballot(0), missing(&|id| voters.contains(id.0)));
         }
         if vote.group.is_none() {

@@ -3,13 +3,13 @@
 
 use vixen_core::id::{SegmentId, Stamp, SyncId};
 use vixen_core::segment::{Challenger, Elected, Proposal, SegmentMeta};
+use vixen_core::tally::NodeSet;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, VoteMessage};
 
 use crate::coordinator::Choice;
 use crate::effects::Election;
 use crate::learner::Counted;
-use crate::nodes::NodeSet;
 
 use super::{After, Drop, Effects, Orderer, Pick};
 
@@ -57,6 +57,7 @@ impl Orderer {
         self.say_to_all(&message, after, fx);
         fx.writes.extend(self.acceptor.accept(&proposal));
         self.say_to_all(&Message::Vote(VoteMessage::Vote { proposal }), After::Vote(segment), fx);
+        self.tell_accepted(segment, fx);
         self.on_vote(now, self.options.id, proposal, fx);
         true
     }
@@ -117,6 +118,7 @@ impl Orderer {
         fx.writes.extend(self.acceptor.accept(&proposal));
         self.postpone(now, segment);
         self.say_to_all(&Message::Vote(VoteMessage::Vote { proposal }), After::Vote(segment), fx);
+        self.tell_accepted(segment, fx);
         self.on_vote(now, self.options.id, proposal, fx);
     }
 

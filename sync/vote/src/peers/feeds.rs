@@ -1,30 +1,28 @@
-//! Feeds: what followers of this node are told of elections, and the watermark after them.
+//! Feeds: what followers of this node are told of what it accepts and of elections, and the watermark after them.
 //!
 //! A feed starts from the store at the follower's stamp, in bounded batches as its link drains.
-//! What is elected meanwhile goes out at once, so a stamp below the reading point is not missed;
-//! repeats are harmless. Watermarks begin when the store has been read to its end (rule 7: each
-//! RESOLVED goes out before any watermark at or above its stamp).
+//! What is accepted and elected meanwhile goes out at once, so a stamp below the reading point is not missed;
+//! repeats are harmless. Watermarks begin when the store has been read to its end, and what is accepted and pending has
+//! been told (rule 7: each RESOLVED goes out before any watermark at or above its stamp, and what was not told accepted
+//! holds the watermark).
 //!
 //! Invariant:
 //! - V3: the watermark that is told never falls.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use vixen_core::id::Stamp;
-use vixen_core::segment::Elected;
-use vixen_core::wire::{FeedMessage, Message};
+use vixen_core::segment::{Acceptance, Elected};
+use vixen_core::wire::{FeedMessage, Marks, Message};
 
 use super::{BATCH, Elections, Outbox};
-
-/// How long elections that others tell at once wait for company.
-const GATHER: Duration = Duration::from_millis(3);
 
 #[derive(Clone, Copy, Debug)]
 struct Follower {
     /// The store is read up to here; `None` once it has been read to its end.
     reading: Option<Stamp>,
-    told: Stamp,
+    /// The last watermark.
+    told: Option<Marks>,
 }
 
 /// One feed, for people.
@@ -34,7 +32,7 @@ pub struct FeedReport<L> {
     pub link: L,
     /// It is being told what is in the store.
     pub is_reading: bool,
-    /// The last watermark that it was told.
+    /// The floor of the last watermark that it was told.
     pub told: Stamp,
 }
 
@@ -42,21 +40,22 @@ pub struct FeedReport<L> {
 #[derive(Debug)]
 pub struct Feeds<L> {
     followers: BTreeMap<L, Follower>,
-    /// Elections not told yet, oldest first.
-    untold: Vec<Elected>,
-    untold_due: Option<Instant>,
-    /// A watermark up to here is of use: nothing is known elected above it.
+    /// What is not told yet, oldest first.
+    untold: Vec<FeedMessage>,
+    /// A floor up to here is of use: nothing is known elected above it.
     elected_to: Stamp,
+    /// A clock up to here is of use: nothing is known accepted or elected above it.
+    accepted_to: Stamp,
     /// The last watermark.
-    told: Stamp,
+    told: Option<Marks>,
 }
 
 impl<L: Copy + Ord> Feeds<L> {
     /// No followers yet; all that was ever elected is at or below `elected_to`.
     #[must_use]
     pub const fn new(elected_to: Stamp) -> Self {
-        let told = Stamp::ZERO;
-        Self { followers: BTreeMap::new(), untold: Vec::new(), untold_due: None, elected_to, told }
+        let followers = BTreeMap::new();
+        Self { followers, untold: Vec::new(), elected_to, accepted_to: elected_to, told: None }
     }
 
     /// Starts a feed, or starts it again from another stamp. Where elections after that stamp are
@@ -67,7 +66,7 @@ impl<L: Copy + Ord> Feeds<L> {
             out.push((link, Message::Feed(FeedMessage::FeedTrimmed { to: trimmed_to })));
             return;
         }
-        self.followers.insert(link, Follower { reading: Some(after), told: Stamp::ZERO });
+        self.followers.insert(link, Follower { reading: Some(after), told: None });
     }
 
     /// Ends all feeds: this node has learned that elections it does not know are settled up to
@@ -96,20 +95,17 @@ impl<L: Copy + Ord> Feeds<L> {
         self.followers.values().any(|follower| follower.reading.is_some())
     }
 
-    /// Takes an election to tell all followers. Where this node was a reserve, others of the
-    /// majority tell at once: then it waits a little for company, since a send costs the same for
-    /// many.
-    pub fn publish(&mut self, elected: Elected, is_urgent: bool, now: Instant) {
-        self.elected_to = self.elected_to.max(elected.stamp());
-        self.untold.push(elected);
-        let due = if is_urgent { now } else { now + GATHER };
-        self.untold_due = Some(self.untold_due.map_or(due, |before| before.min(due)));
+    /// Takes what this node has accepted, to tell all followers.
+    pub fn accept(&mut self, acceptance: Acceptance) {
+        self.accepted_to = self.accepted_to.max(acceptance.challenger.stamp);
+        self.untold.push(FeedMessage::SegmentAccepted { acceptance });
     }
 
-    /// When to call `tell`; `None` while nothing is untold.
-    #[must_use]
-    pub const fn due_at(&self) -> Option<Instant> {
-        self.untold_due
+    /// Takes an election to tell all followers. What this node has accepted for the segment was taken before.
+    pub fn publish(&mut self, elected: Elected) {
+        self.elected_to = self.elected_to.max(elected.stamp());
+        self.accepted_to = self.accepted_to.max(self.elected_to);
+        self.untold.push(FeedMessage::AdvanceSegmentResolved { elected });
     }
 
     /// Reads on in the store for followers whose links have room; `unwritten` are elections not in it
@@ -145,38 +141,45 @@ impl<L: Copy + Ord> Feeds<L> {
         Ok(())
     }
 
-    /// Tells followers the elections that are due, and then the watermark to those that have read
-    /// the store to its end. `watermark` must be of now: it covers elections that are not told yet.
-    pub fn tell(&mut self, watermark: Option<Stamp>, now: Instant, out: &mut Outbox<L>) {
-        if let Some(watermark) = watermark {
-            assert!(watermark >= self.told, "V3: the watermark never falls");
-            self.told = watermark;
-        }
-        if self.untold_due.is_some_and(|due| due > now) {
-            // A watermark must not go out before the elections it covers.
-            return;
-        }
-        self.untold_due = None;
-        for elected in self.untold.drain(..) {
+    /// Tells followers what is not told yet, and then the watermark to those that have read the store to its end; before
+    /// the first one on a feed all that is `accepted`: what feeds were told before it began, and is pending. `watermark`
+    /// must be of now: it covers what is not told yet.
+    pub fn tell<A: Iterator<Item = Acceptance>>(
+        &mut self,
+        watermark: Option<Marks>,
+        accepted: impl Fn() -> A,
+        out: &mut Outbox<L>,
+    ) {
+        for word in self.untold.drain(..) {
             let links = self.followers.keys();
-            out.extend(links.map(|link| {
-                (*link, Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }))
-            }));
+            out.extend(links.map(|link| (*link, Message::Feed(word.clone()))));
         }
-        let Some(stamp) = watermark else { return };
+        let Some(marks) = watermark else { return };
+        if let Some(told) = self.told.replace(marks) {
+            let has_fallen = marks.floor < told.floor || marks.clock < told.clock;
+            assert!(!has_fallen, "V3: the watermark never falls");
+        }
         for (link, follower) in &mut self.followers {
-            let is_of_use = follower.told < self.elected_to && stamp > follower.told;
-            if follower.reading.is_none() && is_of_use {
-                follower.told = stamp;
-                out.push((*link, Message::Feed(FeedMessage::Watermark { stamp })));
+            let is_of_use = follower.told.is_none_or(|told| {
+                let is_floor = told.floor < self.elected_to && marks.floor > told.floor;
+                is_floor || (told.clock < self.accepted_to && marks.clock > told.clock)
+            });
+            if follower.reading.is_some() || !is_of_use {
+                continue;
             }
+            if follower.told.replace(marks).is_none() {
+                out.extend(accepted().map(|acceptance| {
+                    (*link, Message::Feed(FeedMessage::SegmentAccepted { acceptance }))
+                }));
+            }
+            out.push((*link, Message::Feed(FeedMessage::Watermark { marks })));
         }
     }
 
-    /// The last watermark.
+    /// The floor of the last watermark.
     #[must_use]
-    pub const fn told(&self) -> Stamp {
-        self.told
+    pub fn told(&self) -> Stamp {
+        self.told.map_or(Stamp::ZERO, |marks| marks.floor)
     }
 
     /// For people.
@@ -184,7 +187,7 @@ impl<L: Copy + Ord> Feeds<L> {
         self.followers.iter().map(|(link, follower)| FeedReport {
             link: *link,
             is_reading: follower.reading.is_some(),
-            told: follower.told,
+            told: follower.told.map_or(Stamp::ZERO, |marks| marks.floor),
         })
     }
 }
@@ -221,34 +224,75 @@ mod tests {
     }
 
     const fn watermark(stamp: u64) -> (u8, Message) {
-        (1, Message::Feed(FeedMessage::Watermark { stamp: Stamp(stamp) }))
+        (1, Message::Feed(FeedMessage::Watermark { marks: Marks::at(Stamp(stamp)) }))
+    }
+
+    fn acceptance(seq: u64) -> Acceptance {
+        let Elected { meta, challenger } = elected(seq);
+        Acceptance { meta, ballot: None, challenger, lowest: challenger.stamp }
+    }
+
+    fn accepted(seq: u64) -> (u8, Message) {
+        let acceptance = acceptance(seq);
+        (1, Message::Feed(FeedMessage::SegmentAccepted { acceptance }))
+    }
+
+    fn tell(feeds: &mut Feeds<u8>, stamp: u64, out: &mut Outbox<u8>) {
+        feeds.tell(Some(Marks::at(Stamp(stamp))), std::iter::empty, out);
     }
 
     #[test]
     fn a_feed_begins_with_the_store_and_its_watermark_comes_last() {
-        let (mut feeds, now, mut out) = (Feeds::new(Stamp(20)), Instant::now(), Vec::new());
+        let (mut feeds, mut out) = (Feeds::new(Stamp(20)), Vec::new());
         feeds.follow(1, Stamp(10), Stamp::ZERO, &mut out);
-        feeds.publish(elected(3), true, now);
-        feeds.tell(Some(Stamp(35)), now, &mut out);
+        feeds.publish(elected(3));
+        tell(&mut feeds, 35, &mut out);
         assert_eq!(out, [resolved(3)], "no watermark before the store is read");
         let stored = Stored(vec![elected(1), elected(2)]);
         let unwritten = [elected(3)].into_iter();
         let Ok(()) = feeds.read_on(&stored, Stamp::ZERO, unwritten, |_| true, &mut out);
-        feeds.tell(Some(Stamp(36)), now, &mut out);
+        tell(&mut feeds, 36, &mut out);
         assert_eq!(out[1..], [resolved(2), resolved(3), watermark(36)]);
     }
 
     #[test]
-    fn no_watermark_overtakes_an_election_that_waits_for_company() {
-        let (mut feeds, now, mut out) = (Feeds::new(Stamp::ZERO), Instant::now(), Vec::new());
+    fn a_new_feed_tells_what_is_accepted_and_pending_before_its_first_watermark() {
+        let (mut feeds, mut out) = (Feeds::new(Stamp::ZERO), Vec::new());
+        feeds.accept(acceptance(1));
+        tell(&mut feeds, 15, &mut out);
+        assert_eq!(out, [], "nobody follows");
         feeds.follow(1, Stamp::ZERO, Stamp::ZERO, &mut out);
-        let Ok(()) =
-            feeds.read_on(&Stored(Vec::new()), Stamp::ZERO, std::iter::empty(), |_| true, &mut out);
-        feeds.publish(elected(1), false, now);
-        feeds.tell(Some(Stamp(15)), now, &mut out);
-        assert!(out.is_empty());
-        feeds.tell(Some(Stamp(15)), now + GATHER, &mut out);
-        assert_eq!(out, [resolved(1), watermark(15)]);
+        feeds.accept(acceptance(2));
+        let pending = || [acceptance(1), acceptance(2)].into_iter();
+        feeds.tell(Some(Marks::at(Stamp(25))), pending, &mut out);
+        let stored = Stored(Vec::new());
+        let Ok(()) = feeds.read_on(&stored, Stamp::ZERO, std::iter::empty(), |_| true, &mut out);
+        feeds.tell(None, pending, &mut out);
+        feeds.tell(Some(Marks::at(Stamp(25))), pending, &mut out);
+        feeds.tell(Some(Marks::at(Stamp(26))), pending, &mut out);
+        assert_eq!(out, [accepted(2), accepted(1), accepted(2), watermark(25)], "once");
+    }
+
+    #[test]
+    fn a_clock_is_of_use_for_what_is_accepted_and_a_floor_for_what_is_elected() {
+        let (mut feeds, mut out) = (Feeds::new(Stamp::ZERO), Vec::new());
+        feeds.follow(1, Stamp::ZERO, Stamp::ZERO, &mut out);
+        let stored = Stored(Vec::new());
+        let Ok(()) = feeds.read_on(&stored, Stamp::ZERO, std::iter::empty(), |_| true, &mut out);
+        tell(&mut feeds, 0, &mut out);
+        let marks =
+            |floor, clock| Marks { floor: Stamp(floor), clock: Stamp(clock), since: Stamp::ZERO };
+        let told = |out: &mut Outbox<u8>| std::mem::take(out).pop().map(|(_, message)| message);
+        let watermark = |marks| Some(Message::Feed(FeedMessage::Watermark { marks }));
+        assert_eq!(told(&mut out), watermark(marks(0, 0)));
+        feeds.accept(acceptance(1));
+        feeds.tell(Some(marks(5, 10)), std::iter::empty, &mut out);
+        assert_eq!(told(&mut out), watermark(marks(5, 10)));
+        feeds.tell(Some(marks(6, 12)), std::iter::empty, &mut out);
+        assert_eq!(told(&mut out), None, "nothing is elected, and nothing accepted above");
+        feeds.publish(elected(1));
+        feeds.tell(Some(marks(10, 12)), std::iter::empty, &mut out);
+        assert_eq!(told(&mut out), watermark(marks(10, 12)));
     }
 
     #[test]
@@ -262,8 +306,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "V3")]
     fn a_watermark_does_not_fall() {
-        let (mut feeds, now, mut out) = (Feeds::<u8>::new(Stamp::ZERO), Instant::now(), Vec::new());
-        feeds.tell(Some(Stamp(9)), now, &mut out);
-        feeds.tell(Some(Stamp(8)), now, &mut out);
+        let (mut feeds, mut out) = (Feeds::<u8>::new(Stamp::ZERO), Vec::new());
+        tell(&mut feeds, 9, &mut out);
+        tell(&mut feeds, 8, &mut out);
     }
 }

@@ -1,14 +1,21 @@
 //! Rules broken on purpose, from outside of the machines: the World must notice each.
 
+use vixen_core::order::Reads;
 use vixen_vote::Rules;
 
-use crate::mutations::Mutation;
+use crate::mutations::{Misreading, Mutation};
 
 /// Where a rule is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// A rule inside of the vote.
     Vote(Mutation),
+    /// A rule of those who read the order.
+    Reader(Misreading),
+    /// Reader: acceptances at different ballots, and in the fast round, are counted together.
+    BallotsAddUp,
+    /// Feeds: what is accepted and pending is not told on a new feed.
+    NewFeedForgets,
     /// Vote: rows of votes are not read at a restart.
     DraftsForgotten,
     /// Vote: the ceiling of the clock is not read at a restart.
@@ -43,7 +50,9 @@ pub enum Mutant {
 
 impl Mutant {
     /// Rules around the vote, and those of the other machines.
-    const OTHERS: [Self; 15] = [
+    const OTHERS: [Self; 17] = [
+        Self::BallotsAddUp,
+        Self::NewFeedForgets,
         Self::DraftsForgotten,
         Self::ClockForgotten,
         Self::ReplyBeforeCommit,
@@ -70,7 +79,19 @@ impl Mutant {
         };
         let of_the_vote = Mutation::ALL.into_iter().map(|(_, mutation)| mutation);
         let of_the_vote = of_the_vote.filter(move |mutation| !is_rare(mutation)).map(Self::Vote);
-        of_the_vote.chain(Self::OTHERS)
+        // That takes a home that dies in its commit, and a reader that is behind: a test of the vote has it.
+        let of_readers = Misreading::ALL.into_iter().map(|(_, misreading)| misreading);
+        let of_readers = of_readers.filter(|misreading| *misreading != Misreading::LostCounts);
+        let of_readers = of_readers.map(Self::Reader);
+        of_the_vote.chain(of_readers).chain(Self::OTHERS)
+    }
+
+    /// The rules that readers of the order go by.
+    pub(super) fn reads(mutant: Option<Self>) -> &'static dyn Reads {
+        Misreading::rules_of(match mutant {
+            Some(Self::Reader(misreading)) => Some(misreading),
+            _ => None,
+        })
     }
 
     /// The rules that votes go by.

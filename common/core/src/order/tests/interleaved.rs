@@ -260,7 +260,7 @@ impl Run {
             link.push_back(Input::Resolved { from, elected });
         }
         if self.rng.random_bool(0.7) {
-            link.push_back(Input::Watermark { from, stamp: elected.stamp() });
+            link.push_back(Input::Watermark { from, marks: Marks::at(elected.stamp()) });
         }
     }
 
@@ -316,7 +316,7 @@ impl Run {
         link.extend(told.into_iter().map(|elected| Input::Resolved { from, elected }));
         let stamp = self.stamp_before(self.feeds[at].at);
         let link = self.feeds[at].link.as_mut().expect("it is up");
-        link.push_back(Input::Watermark { from, stamp });
+        link.push_back(Input::Watermark { from, marks: Marks::at(stamp) });
     }
 
     fn answer(&mut self, at: usize, asked: Position) {

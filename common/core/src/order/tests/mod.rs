@@ -7,7 +7,7 @@ use super::*;
 use crate::id::{Digest, GroupId, NdbId, Position, Stamp, SyncId};
 use crate::membership::Membership;
 use crate::segment::Elected;
-use crate::wire::OrderBase;
+use crate::wire::{Marks, OrderBase};
 
 const S0: SyncId = SyncId(0);
 const S1: SyncId = SyncId(1);
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     fn watermark(&mut self, from: SyncId, stamp: u64) {
-        self.step(Input::Watermark { from, stamp: Stamp(stamp) });
+        self.step(Input::Watermark { from, marks: Marks::at(Stamp(stamp)) });
     }
 
     fn rows(&mut self, from: NdbId, first: u64, rows: &[Elected]) {

@@ -325,7 +325,7 @@ fn asked_at_zero(bench: &mut Bench) -> Effects {
     bench.step(second.0, Input::Prepare { from: home, meta: meta(1, 1), ballot: Ballot(0) })
 }
 
-fn stored(bench: &mut Bench, node: SyncId, meta: SegmentMeta) -> Effects {
+pub(super) fn stored(bench: &mut Bench, node: SyncId, meta: SegmentMeta) -> Effects {
     bench.step(node.0, Input::GenerateDraft { from: ndb(0), meta });
     bench.step(node.0, Input::GenerateDraft { from: ndb(1), meta })
 }

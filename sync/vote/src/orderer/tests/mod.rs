@@ -1,6 +1,7 @@
 mod bound;
 mod fast;
 mod owners;
+mod readers;
 mod reserve;
 mod takeover;
 
@@ -138,7 +139,7 @@ fn a_stored_segment_is_elected_everywhere_with_one_stamp() {
     assert_eq!(stamps.len(), 3);
     assert!(stamps.windows(2).all(|w| w[0] == w[1]));
     for node in &bench.nodes {
-        assert!(node.watermark().expect("settled") >= stamps[0]);
+        assert!(node.watermark().map(|marks| marks.floor).expect("settled") >= stamps[0]);
         assert_eq!(node.pending_segments(), 0);
     }
 }
@@ -191,7 +192,9 @@ fn the_watermark_stays_below_pending_drafts() {
     bench.store(meta(1, 1));
     for node in &bench.nodes {
         let draft = node.report(NOW).pending[0].draft.expect("drafted");
-        assert!(node.watermark().is_some_and(|watermark| watermark < draft));
+        assert!(
+            node.watermark().map(|marks| marks.floor).is_some_and(|watermark| watermark < draft)
+        );
     }
 }
 
@@ -207,7 +210,7 @@ fn a_restarted_node_keeps_its_drafts_and_is_silent_until_they_are_settled() {
         ..Recovered::default()
     };
     bench.nodes[0] = Orderer::new(options(0, 3), &recovered);
-    assert_eq!(bench.nodes[0].watermark(), None);
+    assert_eq!(bench.nodes[0].watermark().map(|marks| marks.floor), None);
     assert_eq!(bench.nodes[0].report(NOW).pending[0].draft, before.pending[0].draft);
     bench.deliver_all();
     for peer in 1..3 {
@@ -215,7 +218,7 @@ fn a_restarted_node_keeps_its_drafts_and_is_silent_until_they_are_settled() {
         bench.step(peer, Input::PeerUp { peer: SyncId(0) });
     }
     bench.deliver_all();
-    let watermark = bench.nodes[0].watermark();
+    let watermark = bench.nodes[0].watermark().map(|marks| marks.floor);
     assert!(watermark.is_some_and(|w| w >= ceiling), "{:?}", bench.nodes[0].report(NOW));
 }
 
@@ -509,7 +512,7 @@ fn a_node_alone_elects_after_a_restart_what_it_had_accepted() {
     bench.elected[0].clear();
     bench.step(0, Input::PeerAside { peer: SyncId(0), is_aside: false });
     assert_eq!(bench.elected[0].iter().map(Elected::stamp).collect::<Vec<_>>(), [stamp]);
-    assert!(bench.nodes[0].watermark().is_some());
+    assert!(bench.nodes[0].watermark().map(|marks| marks.floor).is_some());
 }
 
 /// One that is left of a segment which is settled was taken for a broken store: the node did not start.

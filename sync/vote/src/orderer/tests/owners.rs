@@ -14,7 +14,7 @@ fn an_owner_settled_by_a_peer_ends_its_pending_segments() {
     assert!(fx.later.contains(&Write::OwnerSettled(owner, row)));
     assert!(fx.ends_feeds, "nobody was told of these elections here");
     assert_eq!(bench.nodes[0].pending_segments(), 0);
-    assert_eq!(bench.nodes[0].watermark(), Some(stamp));
+    assert_eq!(bench.nodes[0].watermark().map(|marks| marks.floor), Some(stamp));
     let again = bench.step(0, Input::OwnerSettled { owner, row });
     assert!(again.later.is_empty() && !again.ends_feeds);
 }
@@ -135,7 +135,10 @@ fn what_is_pending_ends_when_every_quorum_has_one_that_forgot_its_owner() {
         bench.step(0, Input::GenerateDraft { from: ndb(member), meta });
     }
     let clock = bench.nodes[0].clock();
-    assert!(bench.nodes[0].watermark() < Some(clock), "its draft holds the watermark");
+    assert!(
+        bench.nodes[0].watermark().map(|marks| marks.floor) < Some(clock),
+        "its draft holds the watermark"
+    );
     let forgotten = |from, owner| Input::OwnerForgotten { from: SyncId(from), owner };
     for from in [1, 2, 2, 1] {
         bench.step(0, forgotten(from, owner));
@@ -147,7 +150,7 @@ fn what_is_pending_ends_when_every_quorum_has_one_that_forgot_its_owner() {
     assert!(bench.nodes[0].has_ended_owners());
     let fx = bench.step(0, expire());
     assert_eq!((fx.later, fx.ends_feeds), (vec![Write::DropOwner(owner)], true));
-    assert_eq!(bench.nodes[0].watermark(), Some(clock));
+    assert_eq!(bench.nodes[0].watermark().map(|marks| marks.floor), Some(clock));
     assert!(!bench.nodes[0].has_ended_owners());
     // And from now on this node takes no part either.
     let fx = bench.step(0, Input::GenerateDraft { from: ndb(0), meta: first_of(owner) });

@@ -12,7 +12,12 @@ fn a_reserve_writes_nothing_and_learns_the_election() {
     bench.deliver_all();
     assert!(bench.elected.iter().all(|elected| elected.len() == 1));
     let stamp = bench.elected[0][0].stamp();
-    assert!(bench.nodes.iter().all(|node| node.watermark().is_some_and(|w| w >= stamp)));
+    assert!(
+        bench
+            .nodes
+            .iter()
+            .all(|node| node.watermark().map(|marks| marks.floor).is_some_and(|w| w >= stamp))
+    );
     assert_eq!(bench.nodes[usize::from(reserve.0)].due_in_ms(bench.now), None);
 }
 

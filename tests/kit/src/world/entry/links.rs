@@ -1,8 +1,9 @@
 //! What comes to an entry of the World by its links.
 
 use vixen_broker::{delivery, history, segmenter};
-use vixen_core::id::{NdbId, SyncId};
+use vixen_core::id::{Ballot, NdbId, SyncId};
 use vixen_core::order;
+use vixen_core::segment::Acceptance;
 use vixen_core::wire::{
     DraftAnswer, DraftMessage, FeedMessage, Message, NodeMessage, PublishMessage, ReadMessage,
     ReplicaMessage,
@@ -80,8 +81,16 @@ impl Turn<'_> {
             Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                 order::Input::Resolved { from, elected }
             }
-            Message::Feed(FeedMessage::Watermark { stamp }) => {
-                order::Input::Watermark { from, stamp }
+            Message::Feed(FeedMessage::SegmentAccepted { acceptance }) => {
+                let ballot = match self.mutant {
+                    Some(Mutant::BallotsAddUp) => Some(Ballot(0)),
+                    _ => acceptance.ballot,
+                };
+                let acceptance = Acceptance { ballot, ..acceptance };
+                order::Input::Accepted { from, acceptance }
+            }
+            Message::Feed(FeedMessage::Watermark { marks }) => {
+                order::Input::Watermark { from, marks }
             }
             Message::Feed(FeedMessage::FeedTrimmed { to }) => {
                 order::Input::FeedTrimmed { from, to }

@@ -17,7 +17,8 @@ impl Turn<'_> {
         if self.process.reader.is_some() {
             return;
         }
-        self.process.reader = Some(Reader::new(self.membership, after, next));
+        let rules = Mutant::reads(self.mutant);
+        self.process.reader = Some(Reader::with_rules(rules, self.membership, after, next));
         let feeds = self.process.sync.iter().map(|feed| order::Input::FeedUp { feed: *feed });
         let ndb = self.process.ndb.iter();
         let peers = ndb.clone().map(|(peer, _)| order::Input::PeerUp { peer: *peer });
@@ -47,6 +48,10 @@ impl Turn<'_> {
                 _ => after,
             };
             self.out.send(Name::Sync(feed), Message::Feed(FeedMessage::FollowFeed { after }));
+        }
+        for (feed, is_able) in read.counts {
+            let count = FeedMessage::CountElections { is_able };
+            self.out.send(Name::Sync(feed), Message::Feed(count));
         }
         for (peer, from) in read.fetches {
             self.out.send(Name::Ndb(peer), Message::Replica(ReplicaMessage::FetchOrder { from }));

@@ -132,12 +132,8 @@ impl SyncNode {
     /// When it has something to do without an event.
     pub(super) fn due_us(&mut self, now: Now) -> Option<u64> {
         let process = self.process.as_mut()?;
-        let machines = [
-            process.commits.due_at(),
-            process.feeds.due_at(),
-            process.retries.due_at(),
-            process.health.due_at(),
-        ];
+        let machines =
+            [process.commits.due_at(), process.retries.due_at(), process.health.due_at()];
         let may = !process.is_full;
         let machines = machines.into_iter().flatten().filter(|_| may).map(|at| now.us_of(at));
         let hedge = process.orderer.due_in_ms(now.wall);
@@ -186,7 +182,7 @@ impl SyncNode {
             let orderer = &process.orderer;
             let is_free = orderer.holds_nothing() && process.peers.has_joined();
             assert!(
-                !is_free || orderer.watermark() == Some(orderer.clock()),
+                !is_free || orderer.watermark().map(|m| m.floor) == Some(orderer.clock()),
                 "what nothing holds is where the clock is"
             );
             is_free
@@ -306,6 +302,11 @@ impl Turn<'_> {
                 PeerId::Ndb { .. } | PeerId::Entry { .. },
                 Message::Feed(FeedMessage::FollowFeed { after }),
             ) => process.feeds.follow(name, *after, trimmed_to, &mut process.out),
+            // Here all that is said goes at once.
+            (
+                PeerId::Ndb { .. } | PeerId::Entry { .. },
+                Message::Feed(FeedMessage::CountElections { .. }),
+            ) => {}
             (PeerId::Entry { .. }, Message::Feed(FeedMessage::AskReached { request })) => {
                 let stamp = process.orderer.reached().max(trimmed_to);
                 let reached = FeedMessage::Reached { request: *request, stamp };
@@ -351,6 +352,7 @@ impl Turn<'_> {
     fn leave_early(&mut self, fx: &mut Effects) -> bool {
         if self.mutant == Some(Mutant::ReplyBeforeCommit) {
             fx.sends.iter_mut().for_each(|sent| sent.after = After::Nothing);
+            fx.accepted.iter_mut().for_each(|(_, after)| *after = After::Nothing);
             fx.elected.iter_mut().for_each(|election| election.after = After::Nothing);
         }
         let commits = self.disk.commits;
@@ -387,8 +389,7 @@ impl Turn<'_> {
 
     /// Says what may leave, now that what it depends on is durable.
     fn leave(&mut self, fx: Effects) {
-        let (now, trimmed_to) = (self.now.instant, self.trimmed_to());
-        let commits = self.disk.commits;
+        let (trimmed_to, commits) = (self.trimmed_to(), self.disk.commits);
         let process = &mut *self.process;
         if fx.ends_feeds {
             process.feeds.trim(trimmed_to, &mut process.out);
@@ -409,11 +410,11 @@ impl Turn<'_> {
                 process.out.push((Name::Ndb(to), message));
             }
         }
+        fx.accepted.into_iter().for_each(|(acceptance, _)| process.feeds.accept(acceptance));
         for election in fx.elected {
             let elected = election.elected;
             self.out.facts.push(Fact::Elected(elected));
-            let is_urgent = !process.orderer.is_reserve_of(elected.meta.id.owner);
-            process.feeds.publish(elected, is_urgent, now);
+            process.feeds.publish(elected);
         }
         (0..fx.ballots_started).for_each(|_| self.out.count(Counted::Ballot));
         for (to, owner, after) in fx.catch_ups {
@@ -423,7 +424,9 @@ impl Turn<'_> {
         self.read_on();
         let process = &mut *self.process;
         let watermark = process.orderer.watermark().filter(|_| process.peers.has_joined());
-        process.feeds.tell(watermark, now, &mut process.out);
+        let forgets = self.mutant == Some(Mutant::NewFeedForgets);
+        let accepted = || process.orderer.told().filter(|_| !forgets);
+        process.feeds.tell(watermark, accepted, &mut process.out);
     }
 
     /// Reads on in the store for peers that missed some of it, and for readers that have not come to its end.
