@@ -98,6 +98,7 @@ pub(crate) const fn of_register(error: &RegisterError) -> &'static str {
         RegisterError::OtherPolicy(_) => {
             "wamp.error.procedure_exists_with_different_invocation_policy"
         }
+        RegisterError::Invalid(_) => INVALID_URI,
         RegisterError::NoSuchRegistration => "wamp.error.no_such_registration",
         RegisterError::TooMany { .. } => "vixen.error.too_many_registrations",
         RegisterError::Unavailable(_) => UNAVAILABLE,

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use vixen_core::segment::{Content, Match};
+use vixen_views::record::NotRegistrable;
 
 use super::{RequestId, SessionId};
 
@@ -386,6 +387,9 @@ pub enum RegisterError {
     /// Its callees have agreed on another policy.
     #[error("procedure {0} is registered with another invocation policy")]
     OtherPolicy(Arc<str>),
+    /// No entry takes such a procedure or pattern.
+    #[error("the procedure cannot be registered: {0}")]
+    Invalid(NotRegistrable),
     /// No such registration of this session.
     #[error("no such registration of this session")]
     NoSuchRegistration,

@@ -120,6 +120,9 @@ impl Registrar {
             uri: Arc::clone(&register.procedure),
             matching: register.matching,
         };
+        if let Err(error) = record::check_pattern(&pattern) {
+            return refuse_register(session, request, RegisterError::Invalid(error), fx);
+        }
         let said = Said::Register(record::Register {
             number: request.0,
             session: session.0,

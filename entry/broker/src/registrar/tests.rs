@@ -6,6 +6,7 @@ use super::*;
 use crate::api::Origin;
 use crate::api::calls::{CallFeatures, Invoke as Policy};
 use crate::dealer::Routes as _;
+use vixen_views::record::{COMPONENTS_MAX, NotRegistrable};
 
 const NOW: WallTime = WallTime(1_795_255_200_000);
 const PER_SESSION_MAX: usize = 3;
@@ -183,6 +184,32 @@ fn a_session_that_ends_leaves_everything_and_is_told_nothing() {
     // What it has said and was not looked at.
     assert!(bench.register(1, "c", Policy::Single, false).told.is_empty());
     assert!(bench.callees("r", "c").is_empty());
+}
+
+/// It was "the entry's view of registrations stands still".
+#[test]
+fn a_wildcard_of_very_many_components_is_an_invalid_uri() {
+    let mut bench = Bench::new();
+    let mut register = |components: usize| {
+        let register = Register {
+            request: RequestId(1),
+            procedure: ".".repeat(components - 1).into(),
+            matching: Match::Wildcard,
+            invoke: Policy::Single,
+            concurrency: None,
+            is_forced: false,
+            is_disclosed: false,
+            forwards_timeout: false,
+        };
+        let fx = bench.step(Input::Register { session: SessionId(1), register });
+        fx.told.into_iter().map(|(_, told)| told).collect::<Vec<_>>()
+    };
+    let max = COMPONENTS_MAX;
+    let told = register(max + 1);
+    let error = RegisterError::Invalid(NotRegistrable::Deep { components: max + 1, max });
+    let (request, kind) = (RequestId(1), CalleeRequest::Register);
+    assert_eq!(told, [CallTold::Refused { request, kind, error }]);
+    assert!(matches!(register(max)[..], [CallTold::Registered { .. }]));
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl CallMetrics {
                 count_registration(match error {
                     RegisterError::AlreadyExists(_) => "already_exists",
                     RegisterError::OtherPolicy(_) => "other_policy",
+                    RegisterError::Invalid(_) => "invalid_uri",
                     RegisterError::NoSuchRegistration => "no_such_registration",
                     RegisterError::TooMany { .. } => "too_many",
                     RegisterError::Unavailable(_) => "unavailable",
