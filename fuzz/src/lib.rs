@@ -6,14 +6,18 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
+use vixen_core::id::Position;
 use vixen_core::payload::scan::Elements;
 use vixen_core::payload::{
     PayloadError, as_json, opaque_members, split, transcode, transcode_value,
 };
 use vixen_core::segment::{Attributes, Blob, Encoding, Receiver, Records};
+use vixen_core::time::WallTime;
 use vixen_core::wire::{FrameReader, FrameWriter, Greeting, Hello, Message, Welcome};
 use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
 use vixen_runtime::config::Config;
+use vixen_views::record::{Record, Said};
+use vixen_views::registrations::Registrations;
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgPack, Encoding::Cbor];
 const BATCHED: [&str; 3] = ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wamp.2.cbor.batched"];
@@ -22,7 +26,7 @@ const BATCHED: [&str; 3] = ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wa
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("wamp_json", wamp_json),
     ("wamp_msgpack", wamp_msgpack),
     ("wamp_cbor", wamp_cbor),
@@ -31,6 +35,8 @@ pub const TARGETS: [Target; 9] = [
     ("link_frame", link_frame),
     ("link_hello", link_hello),
     ("segment", segment),
+    ("calls_record", calls_record),
+    ("calls_checkpoint", calls_checkpoint),
     ("config", config),
 ];
 
@@ -176,6 +182,46 @@ fn attributes(bytes: &[u8]) {
     let Ok(attributes) = Attributes::from_bytes(bytes) else { return };
     assert_eq!(Attributes::from_bytes(&attributes.to_bytes()).as_ref(), Ok(&attributes));
     let _either = attributes.admit(&Receiver { session: 1, authid: "a", authrole: "b" });
+}
+
+/// Messages of realm `#calls`, each after its topic in a byte and its length in two.
+pub fn calls_messages(mut data: &[u8]) -> Vec<(&'static str, &[u8])> {
+    const TOPICS: [&str; 5] = ["lives", "checkpoint", "realm.r", "realm.", "waits"];
+    let mut messages = Vec::new();
+    while let Some(([topic, low, high], rest)) = data.split_first_chunk::<3>() {
+        let length = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
+        let (payload, rest) = rest.split_at(length);
+        data = rest;
+        messages.push((TOPICS[usize::from(*topic) % TOPICS.len()], payload));
+    }
+    messages
+}
+
+/// What a view makes of messages.
+pub fn calls_record(data: &[u8]) {
+    let mut view = Registrations::new();
+    let mut position = Position(0);
+    for (topic, payload) in calls_messages(data) {
+        position = position.plus(1);
+        if let Ok(record) = Record::read(topic, payload) {
+            assert_eq!(record.topic().uri.as_ref(), topic);
+            assert_eq!(record.to_bytes(), payload, "a record has one form");
+        }
+        let _any = view.apply_message(position, WallTime(position.0 * 20_000), topic, payload);
+        view.check();
+    }
+}
+
+/// A record that is a checkpoint in one part.
+pub fn calls_checkpoint(data: &[u8]) {
+    let Ok(Record { said: Said::Checkpoint(part), .. }) = Record::read("checkpoint", data) else {
+        return;
+    };
+    let state = part.state.clone();
+    let Ok(view) = Registrations::restore(&[part]) else { return };
+    view.check();
+    let written: Vec<_> = view.checkpoint().into_iter().flat_map(|part| part.state).collect();
+    assert_eq!(written, state, "a view has one form");
 }
 
 /// A configuration file.

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
-use vixen_fuzz::TARGETS;
+use vixen_fuzz::{TARGETS, calls_messages};
+use vixen_views::record::{Record, Said};
+use vixen_views::registrations::Registrations;
 
 #[test]
 fn the_seeds_get_through_to_the_core() {
@@ -20,6 +22,25 @@ fn the_seeds_get_through_to_the_core() {
             assert_eq!(taken.len(), 1, "{name} {seed}");
             assert!(message.ends_with(&taken[0].1[..]) || name == "wamp_json", "{name} {seed}");
         }
+    }
+}
+
+#[test]
+fn the_seeds_of_calls_are_records_and_a_checkpoint() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let seed = |name: &str| std::fs::read(seeds.join(name)).expect("a seed");
+    for (name, wanted) in
+        [("single", 5), ("shared", 6), ("gone", 7), ("checkpoint", 2), ("later", 1)]
+    {
+        let seed = seed(&format!("calls_record/{name}"));
+        let messages = calls_messages(&seed);
+        let read = messages.iter().filter(|(topic, bytes)| Record::read(topic, bytes).is_ok());
+        assert_eq!(read.count(), wanted, "{name}");
+    }
+    for name in ["full", "empty"] {
+        let record = Record::read("checkpoint", &seed(&format!("calls_checkpoint/{name}")));
+        let Ok(Record { said: Said::Checkpoint(part), .. }) = record else { panic!("{record:?}") };
+        assert!(Registrations::restore(&[part]).is_ok(), "{name}");
     }
 }
 
