@@ -22,6 +22,8 @@ pub(crate) const TIMEOUT: &str = "wamp.close.timeout";
 const UNAVAILABLE: &str = "wamp.error.unavailable";
 /// What somebody is told whose input ended for that of all.
 pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
+/// What a client is told that does not read what it is told of calls.
+pub(crate) const CALLS_UNREAD: &str = "vixen.error.calls_unread";
 
 /// Of a request that is not served.
 #[must_use]

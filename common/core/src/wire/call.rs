@@ -153,6 +153,8 @@ pub enum InvokeRefusal {
     Lease,
     /// The entry's view of the registrations is not there yet.
     NotReady,
+    /// The entry has as many calls, or bytes of them, as it may have, and who asks has its share.
+    EntryFull,
 }
 
 /// What kind of answer one is.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use vixen_core::id::Position;
 use vixen_core::segment::{Content, Match};
 use vixen_views::record::NotRegistrable;
 
@@ -44,6 +45,17 @@ impl Payload {
     pub fn counted_bytes(&self) -> usize {
         const OVERHEAD: usize = 64;
         OVERHEAD + self.bytes.len()
+    }
+
+    /// The same without what it was read from: a small slice would hold all of its frame, or of what a socket had
+    /// for several. What is larger is most of its frame.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        const SHARED_FROM: usize = 64 << 10;
+        if self.bytes.len() >= SHARED_FROM {
+            return self;
+        }
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
     }
 }
 
@@ -141,6 +153,18 @@ pub enum CallWord {
         /// How.
         mode: CancelMode,
     },
+    /// A call, or a part of one, that its gate has refused. With it ends what was open of the call; the caller is
+    /// answered with this error, unless it has its answer.
+    Spoiled {
+        /// Of the caller.
+        request: RequestId,
+        /// More of this call is to come.
+        has_more: bool,
+        /// The error's URI.
+        error: Arc<str>,
+        /// Its arguments.
+        payload: Payload,
+    },
     /// Answered by [`CallTold::Registered`] or [`CallTold::Refused`].
     Register(Register),
     /// Answered by [`CallTold::Unregistered`] or [`CallTold::Refused`].
@@ -181,7 +205,9 @@ impl CallWord {
                 call.procedure.len() + key + call.payload.counted_bytes()
             }
             Self::Yield { payload, .. } => payload.counted_bytes(),
-            Self::Fail { error, payload, .. } => error.len() + payload.counted_bytes(),
+            Self::Fail { error, payload, .. } | Self::Spoiled { error, payload, .. } => {
+                error.len() + payload.counted_bytes()
+            }
             Self::Register(register) => BASE + register.procedure.len(),
             Self::Cancel { .. } | Self::Unregister { .. } => BASE,
         }
@@ -247,6 +273,8 @@ pub enum CallTold {
         invocation: InvocationId,
         /// Of which registration.
         registration: RegistrationId,
+        /// What rises with each new holder of the registration, where `registration` does not: its present id.
+        fence: Option<Position>,
         /// What was called, where the registration is a pattern.
         procedure: Option<Arc<str>>,
         /// Who calls, where that is told.
@@ -260,7 +288,7 @@ pub enum CallTold {
         /// The arguments.
         payload: Payload,
     },
-    /// Its answer to this invocation is waited for no longer.
+    /// The call was cancelled. With the mode `kill` its answer is still passed on; else nobody waits for it.
     Interrupt {
         /// The invocation.
         invocation: InvocationId,
@@ -299,8 +327,8 @@ impl CallTold {
 /// Why a call failed. Gates have an error URI for each kind; the text names the cause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The callee said so.
-    #[error("the callee answered with {uri}")]
+    /// The callee said so, or whoever else has an error with a URI of its own.
+    #[error("the call was answered with {uri}")]
     Callee {
         /// The error's URI.
         uri: Arc<str>,
@@ -324,7 +352,7 @@ pub enum CallError {
     /// The callee is gone.
     #[error("callee disconnected from in-flight request")]
     CalleeGone {
-        /// The entry that is gone, where that is why.
+        /// What is with its entry, where that is why: a text for the caller.
         entry: Option<Arc<str>>,
     },
     /// The caller takes its results too slowly.

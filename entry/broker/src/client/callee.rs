@@ -46,6 +46,7 @@ impl Callee {
                 self.unregistering.push((*request, *registration));
             }
             CallWord::Call(_)
+            | CallWord::Spoiled { .. }
             | CallWord::Cancel { .. }
             | CallWord::Yield { .. }
             | CallWord::Fail { .. } => {}

@@ -24,6 +24,15 @@ pub struct Terms {
     pub forwards_timeout: bool,
 }
 
+/// A link to another entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The entry.
+    pub peer: OwnerId,
+    /// Which of all links to it: a later one has a higher number.
+    pub number: u64,
+}
+
 /// Everything that can happen to the dealer.
 #[derive(Debug)]
 pub enum Input {
@@ -39,8 +48,15 @@ pub enum Input {
         /// What it says.
         word: CallWord,
     },
-    /// A session has written some of what it was told; at the latest told when that is a quarter of the
-    /// smaller bound of its queue.
+    /// A session is told something by others than the dealer, as the registrar: it waits in the same queue.
+    Tell {
+        /// The session.
+        session: SessionId,
+        /// What it is told.
+        told: CallTold,
+    },
+    /// A session has written some of what it was told by [`Effects::told`]; at the latest told when that is a quarter
+    /// of the smaller bound of its queue.
     Written {
         /// The session.
         session: SessionId,
@@ -75,45 +91,51 @@ pub enum Input {
     },
     /// The view has applied more records.
     Applied,
+    /// Whether the entry's own view can be gone by; it can be at first. While it cannot, other entries are told so
+    /// where they bring calls.
+    View {
+        /// It can.
+        is_ready: bool,
+    },
     /// A new link to an entry.
     LinkUp {
-        /// The entry.
-        peer: OwnerId,
+        /// The link.
+        link: Link,
         /// What people call it.
         name: Arc<str>,
     },
     /// The link is gone, and with it all that was said on it.
     LinkDown {
-        /// The entry.
-        peer: OwnerId,
+        /// The link.
+        link: Link,
     },
     /// Nothing comes on a link any more, or something comes again.
     LinkSilent {
-        /// The entry.
-        peer: OwnerId,
+        /// The link.
+        link: Link,
         /// Nothing comes.
         is_silent: bool,
     },
     /// What waits for a link.
     LinkWaiting {
-        /// The entry.
-        peer: OwnerId,
+        /// The link.
+        link: Link,
         /// Bytes that are not written.
         bytes: usize,
     },
     /// Where a peer stands.
     Standing {
-        /// The entry.
-        peer: OwnerId,
+        /// The link.
+        link: Link,
         /// It takes calls.
         is_ready: bool,
         /// It is about to stop.
         is_draining: bool,
     },
-    /// A word of a peer.
+    /// A word of a peer; one of a link that is gone, or was before this one, is nobody's any more.
     Heard {
-        /// The entry.
-        from: OwnerId,
+        /// The link.
+        link: Link,
         /// What it says.
         word: PeerWord,
     },
@@ -144,6 +166,11 @@ pub enum Breach {
     /// A call has the request of one that is open and complete.
     #[error("CALL {} has the request id of an open call; number requests from 1 on", .0.0)]
     RepeatedRequest(RequestId),
+    /// Beyond the room of its queue, the session leaves as much unread again. It is told nothing more.
+    #[error(
+        "the session does not read what it is told of calls: limits.caller-queue-bytes-max, limits.callee-queue-bytes-max"
+    )]
+    Unread,
 }
 
 /// Facts for metrics and the log.
@@ -162,7 +189,7 @@ pub enum Note {
     Progress,
     /// A call went to another callee than the first.
     Rerouted(Missed),
-    /// A callee or an entry said something of a call that was over.
+    /// A callee or an entry said something of a call that was over, or a link that is gone.
     Late,
 }
 
@@ -227,6 +254,7 @@ impl Missed {
             Self::Refused(InvokeRefusal::Draining) => "draining",
             Self::Refused(InvokeRefusal::Lease) => "lease",
             Self::Refused(InvokeRefusal::NotReady) => "not_ready",
+            Self::Refused(InvokeRefusal::EntryFull) => "entry_full",
             Self::Unavailable => "unavailable",
         }
     }

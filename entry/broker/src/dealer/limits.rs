@@ -1,9 +1,12 @@
 //! How much calls may take.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+use vixen_core::id::OwnerId;
 
 /// Bounds, by the names of their keys in `[limits]`. Bytes are as
 /// [`counted_bytes`](crate::api::calls::Payload::counted_bytes) and
@@ -49,21 +52,37 @@ impl CallLimits {
         self.link_queue_bytes_max / 4
     }
 
+    /// Calls that were answered before they were complete, of which a session is remembered.
+    pub(super) const fn unfinished_max(&self) -> usize {
+        // A session may have as many open, and end them all at once.
+        const UNFINISHED_MIN: usize = 1024;
+        if self.calls_per_session_max > UNFINISHED_MIN {
+            self.calls_per_session_max
+        } else {
+            UNFINISHED_MIN
+        }
+    }
+
     /// Waiting bytes of a link above which final answers are made small.
     pub(super) const fn link_full_bytes(&self) -> usize {
         self.link_queue_bytes_max / 2
     }
 }
 
-/// What all calls of the entry take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What all calls of the entry take. Where that is as much as there is, those go on who have less than their share:
+/// the bound over the number of those who take something. All of them together have at most twice the bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     /// Calls of its own callers, and those that other entries have brought.
     pub(super) calls: usize,
-    /// Of payloads that are kept.
+    /// What calls hold: names, and payloads that are kept.
     pub(super) kept_bytes: usize,
     /// Of what waits for the sockets of sessions.
     pub(super) queued_bytes: usize,
+    /// Sessions that take something of this.
+    pub(super) sessions: usize,
+    /// How many calls each other entry has brought that has brought any.
+    pub(super) brought: BTreeMap<OwnerId, usize>,
 }
 
 impl Usage {
@@ -71,6 +90,33 @@ impl Usage {
     pub(super) const fn bytes(&self) -> usize {
         self.kept_bytes + self.queued_bytes
     }
+
+    /// The share of each, with one more if that takes nothing yet.
+    fn share(&self, own: usize, max: usize) -> usize {
+        let users = self.sessions + self.brought.len() + usize::from(own == 0);
+        max / users.max(1)
+    }
+
+    /// Whether who has so many calls may have one more.
+    pub(super) fn has_call_for(&self, own: usize, max: usize) -> bool {
+        let is_within_share = own < self.share(own, max) && self.calls < max.saturating_mul(2);
+        self.calls < max || is_within_share
+    }
+
+    /// Whether who takes so many bytes may take some more.
+    pub(super) fn has_bytes_for(&self, own: usize, more: usize, max: usize) -> bool {
+        let (own_then, all) = (own.saturating_add(more), self.bytes().saturating_add(more));
+        all <= max || (own_then <= self.share(own, max) && all <= max.saturating_mul(2))
+    }
+}
+
+/// Takes off what was counted.
+///
+/// # Panics
+/// It was not counted.
+pub(super) fn less(count: &mut usize, by: usize) {
+    assert!(*count >= by, "J4: {by} of {count} are taken off");
+    *count -= by;
 }
 
 /// When a call that begins now is given up; `None`: beyond what the clock has.

@@ -15,10 +15,11 @@
 //! - J1: each call gets one final answer and nothing after it (`origin`).
 //! - J2: each invocation that an origin asks for gets one refusal or final answer while its link stands (`serving`).
 //! - J3: a slot of a callee is taken exactly while its call is known (`serving`).
-//! - J4: calls and bytes stay below their bounds. What a session has not written is bounded but for the small
-//!   errors that end its own calls.
+//! - J4: calls and bytes stay below their bounds. A session that does not read the small errors that end its own
+//!   calls is ended.
 //! - J5: a timeout fires once, and not before its time (`timers`).
 
+mod books;
 mod io;
 mod limits;
 mod origin;
@@ -38,13 +39,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use vixen_core::id::OwnerId;
+use bytes::Bytes;
 
-use crate::api::calls::CallWord;
-pub use io::{Breach, Effects, Input, Missed, Note, Outcome, Terms};
+use vixen_core::id::OwnerId;
+use vixen_core::segment::{Content, Encoding};
+
+use crate::api::calls::{CallError, CallWord, Payload};
+use books::Callees;
+pub use io::{Breach, Effects, Input, Link, Missed, Note, Outcome, Terms};
 pub use limits::CallLimits;
 use limits::Usage;
-use origin::Origin;
+use origin::{Origin, Spoiled};
 use peers::{Peers, Unreachable};
 pub use routes::{Callee, Route, Routes};
 use serving::Serving;
@@ -56,6 +61,8 @@ pub use words::{Answer, CallNumber, Invoke, Part, PeerWord};
 const CANCELED: &str = "wamp.error.canceled";
 /// The error with which a callee passes a call on to the next one.
 const UNAVAILABLE: &str = "wamp.error.unavailable";
+/// The error with which a callee gives up a call whose time is over.
+const TIMEOUT: &str = "wamp.error.timeout";
 
 /// Whether a caller is answered that cancels a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +97,7 @@ pub struct Dealer {
     sessions: Sessions,
     peers: Peers,
     usage: Usage,
+    callees: Callees,
     origin: Origin,
     serving: Serving,
 }
@@ -102,6 +110,7 @@ impl Dealer {
             sessions: Sessions::default(),
             peers: Peers::default(),
             usage: Usage::default(),
+            callees: Callees::default(),
             origin: Origin::new(options.seed),
             serving: Serving::default(),
             options,
@@ -110,9 +119,9 @@ impl Dealer {
 
     /// Advances by one input. Never blocks and never fails.
     pub fn step<R: Routes>(&mut self, now: Instant, routes: &R, input: Input, fx: &mut Effects) {
-        let Self { options, sessions, peers, usage, origin, serving } = self;
+        let Self { options, sessions, peers, usage, callees, origin, serving } = self;
         let own = VecDeque::new();
-        let mut turn = Turn { now, routes, options, sessions, peers, usage, own, fx };
+        let mut turn = Turn { now, routes, options, sessions, peers, usage, callees, own, fx };
         let turn = &mut turn;
         match input {
             Input::Opened { info } => turn.sessions.open(&info),
@@ -127,71 +136,80 @@ impl Dealer {
                 CallWord::Fail { invocation, error, payload } => {
                     serving.on_fail(session, invocation, (error, payload), turn);
                 }
+                CallWord::Spoiled { request, has_more, error: uri, payload } => {
+                    let error = CallError::Callee { uri, payload };
+                    origin.on_spoiled(session, Spoiled { request, has_more, error }, turn);
+                }
                 CallWord::Register(_) | CallWord::Unregister { .. } => {}
             },
-            Input::Written { session, bytes } => {
-                if let Some(open) = turn.sessions.get_mut(session) {
-                    let written = open.queued_bytes.min(bytes);
-                    open.queued_bytes -= written;
-                    turn.usage.queued_bytes -= written;
-                }
-            }
+            Input::Tell { session, told } => turn.tell(session, told),
+            Input::Written { session, bytes } => turn.written(session, bytes),
             Input::Closed { session } => {
                 // Nobody is told anything more, itself not by its own calls either.
-                if let Some(closed) = turn.sessions.close(session) {
-                    turn.usage.queued_bytes -= closed.queued_bytes;
-                }
+                turn.close(session);
                 origin.on_closed(session, turn);
                 serving.on_closed(session, turn);
             }
             Input::Serves { session, registration, terms } => {
                 if let Some(callee) = turn.sessions.get_mut(session) {
                     callee.forward(registration, terms.forwards_timeout);
-                    serving.on_serves(session, registration, terms);
+                    turn.callees.serve(session, registration, terms);
                 }
             }
             Input::Leaves { session, registration } => {
                 if let Some(callee) = turn.sessions.get_mut(session) {
                     callee.forward(registration, false);
                 }
-                serving.on_leaves(session, registration);
+                turn.callees.leave(session, registration);
             }
             Input::RegistrationEnded { registration } => origin.on_registration_ended(registration),
             Input::Applied => serving.on_applied(turn),
-            Input::LinkUp { peer, name } => {
-                link_gone(peer, origin, serving, turn);
-                turn.peers.up(peer, name);
+            Input::View { is_ready } => serving.on_view(is_ready, turn),
+            Input::LinkUp { link, name } => {
+                if let Some(before) = turn.peers.before(link) {
+                    link_gone(before, origin, serving, turn);
+                }
+                turn.peers.up(link, name);
             }
-            Input::LinkDown { peer } => link_gone(peer, origin, serving, turn),
-            Input::LinkSilent { peer, is_silent } => {
-                if turn.peers.silent(peer, is_silent) {
-                    let why = Unreachable::Silent(turn.name(peer)).to_string().into();
-                    origin.on_peer_gone(peer, &why, turn);
-                    serving.on_peer_gone(peer, turn);
+            Input::LinkDown { link } => link_gone(link, origin, serving, turn),
+            Input::LinkSilent { link, is_silent } => {
+                if turn.peers.silent(link, is_silent) {
+                    let why = Unreachable::Silent(turn.name(link.peer)).to_string().into();
+                    origin.on_peer_gone(link.peer, &why, turn);
+                    serving.on_peer_gone(link.peer, turn);
                 }
             }
-            Input::LinkWaiting { peer, bytes } => turn.peers.waiting(peer, bytes),
-            Input::Standing { peer, is_ready, is_draining } => {
-                turn.peers.standing(peer, is_ready, is_draining);
+            Input::LinkWaiting { link, bytes } => turn.peers.waiting(link, bytes),
+            Input::Standing { link, is_ready, is_draining } => {
+                turn.peers.standing(link, is_ready, is_draining);
             }
-            Input::Heard { from, word } => hear(from, word, origin, serving, turn),
-            Input::Drain => serving.on_drain(),
+            Input::Heard { link, word } => {
+                if turn.peers.is_current(link) {
+                    hear(link.peer, word, origin, serving, turn);
+                } else {
+                    turn.fx.notes.push(Note::Late);
+                }
+            }
+            Input::Drain => serving.on_drain(turn),
             Input::Stop => {
-                serving.on_drain();
+                serving.on_drain(turn);
                 origin.on_stop(turn);
                 serving.on_stop(turn);
             }
-            Input::Timeout => origin.on_timeout(turn),
+            Input::Timeout => {
+                origin.on_timeout(turn);
+                serving.on_timeout(turn);
+            }
         }
         while let Some(word) = turn.own.pop_front() {
             hear(turn.options.owner, word, origin, serving, turn);
         }
     }
 
-    /// When [`Input::Timeout`] is due: the first call that is to be given up.
+    /// When [`Input::Timeout`] is due: the first call that is to be given up, or has waited for the view for too long.
     #[must_use]
     pub fn timeout_at(&self) -> Option<Instant> {
-        self.origin.timeout_at()
+        [self.origin.timeout_at(), self.serving.timeout_at()].into_iter().flatten().min()
     }
 
     /// Open calls of the entry's own callers.
@@ -225,9 +243,9 @@ impl Dealer {
     pub fn check(&self) {
         let limits = &self.options.limits;
         let (of_sessions, own_kept) = self.origin.check();
-        let (brought, waiting) =
-            self.serving.check(self.options.owner, limits.invocations_per_session_max);
-        let mut queued_bytes = 0;
+        self.callees.check(limits.invocations_per_session_max);
+        let (brought, waiting) = self.serving.check(self.options.owner, &self.callees);
+        let (mut queued_bytes, mut users) = (0, 0);
         for (id, session) in self.sessions.iter() {
             let counted = (session.open_calls, session.kept_bytes);
             let known = of_sessions.get(&id).copied().unwrap_or_default();
@@ -238,29 +256,39 @@ impl Dealer {
                 "J4: bytes of {id:?}"
             );
             queued_bytes += session.queued_bytes;
+            users += usize::from(session.is_user());
         }
         let strangers = of_sessions.keys().find(|id| self.sessions.get(**id).is_none());
         assert_eq!(strangers, None, "J1: a call without a caller");
-        assert_eq!(self.usage.queued_bytes, queued_bytes, "J4: bytes that wait for sockets");
-        assert_eq!(self.usage.kept_bytes, own_kept + waiting, "J4: bytes that are kept");
-        assert_eq!(self.usage.calls, self.origin.open() + brought, "J4: open calls");
-        assert!(self.usage.calls <= limits.calls_max, "J4: open calls");
-        assert!(self.usage.kept_bytes <= limits.calls_bytes_max, "J4: bytes that are kept");
+        let calls = self.origin.open() + brought.values().sum::<usize>();
+        let kept_bytes = own_kept + waiting;
+        let known = Usage { calls, kept_bytes, queued_bytes, sessions: users, brought };
+        assert_eq!(self.usage, known, "J4: what all calls take");
+        assert!(calls <= limits.calls_max.saturating_mul(2), "J4: open calls");
+        assert!(kept_bytes <= limits.calls_bytes_max.saturating_mul(2), "J4: bytes that are kept");
     }
 }
 
-/// All that was on a link is over.
+/// All that was on a link is over, unless there is another one by now.
 fn link_gone<R: Routes>(
-    peer: OwnerId,
+    link: Link,
     origin: &mut Origin,
     serving: &mut Serving,
     turn: &mut Turn<'_, R>,
 ) {
-    if let Some(name) = turn.peers.down(peer) {
+    if let Some(name) = turn.peers.down(link) {
         let why = format!("the link to entry {name} is lost").into();
-        origin.on_peer_gone(peer, &why, turn);
-        serving.on_peer_gone(peer, turn);
+        origin.on_peer_gone(link.peer, &why, turn);
+        serving.on_peer_gone(link.peer, turn);
     }
+}
+
+/// A text as the only argument; without one, no arguments.
+fn text_arguments(text: &str) -> Payload {
+    let plain: String = text.replace('"', "'").replace('\\', "/");
+    let plain: String = plain.chars().filter(|one| !one.is_control()).collect();
+    let json = if plain.is_empty() { plain } else { format!("[\"{plain}\"]") };
+    Payload { content: Content::Arguments(Encoding::Json), bytes: Bytes::from(json) }
 }
 
 /// A word from one half to the other.

@@ -6,9 +6,9 @@
 mod ending;
 mod placing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::Topic;
@@ -16,11 +16,12 @@ use vixen_core::wire::{Cancellation, DropMode, InvokeRefusal};
 
 use super::io::{Breach, Missed, Note, Outcome};
 use super::limits::after;
-use super::routes::{Callee, Chooser, Routes};
+use super::peers::Unreachable;
+use super::routes::{Callee, Chooser, Routes, RoutingKey};
 use super::timers::Timers;
 use super::turn::Turn;
 use super::words::{Answer, CallNumber, Part, PeerWord};
-use super::{CancelAnswer, UNAVAILABLE};
+use super::{CANCELED, CancelAnswer, UNAVAILABLE, text_arguments};
 use crate::api::calls::{Call, CallError, CallTold, CancelMode, Invoke as Policy, Party, Payload};
 use crate::api::{RequestId, SessionId};
 use ending::{answer_in_room, close, error_outcome, fail, refuse, release};
@@ -47,12 +48,22 @@ struct Open {
     caller: Option<Party>,
     takes_progress: bool,
     has_more: bool,
-    routing_key: Option<Arc<str>>,
+    routing_key: Option<RoutingKey>,
     /// Until the first answer.
     kept: Option<Kept>,
     kept_bytes: usize,
-    /// Callees that did not answer it.
-    tried: BTreeMap<(Position, Callee), Missed>,
+    /// What it holds until it is answered.
+    held_bytes: usize,
+    /// Callees that did not answer it, in which registration; few.
+    tried: Vec<(Position, Callee, Missed)>,
+}
+
+/// A call, or a part of one, that the caller's gate has refused.
+#[derive(Debug)]
+pub(super) struct Spoiled {
+    pub(super) request: RequestId,
+    pub(super) has_more: bool,
+    pub(super) error: CallError,
 }
 
 /// One that is with a callee.
@@ -67,21 +78,30 @@ struct Placed {
 }
 
 impl Placed {
-    /// Whether no other callee is called where this one is busy.
-    const fn is_sole(&self) -> bool {
-        match self.policy {
-            Policy::Single => true,
-            Policy::First | Policy::Last => self.open.routing_key.is_none(),
-            Policy::RoundRobin | Policy::Random => false,
-        }
+    fn is_sole(&self) -> bool {
+        is_sole(self.policy, self.open.routing_key.is_some())
     }
 }
+
+/// Whether no other callee is called where the one that would be is busy.
+const fn is_sole(policy: Policy, has_key: bool) -> bool {
+    match policy {
+        Policy::Single => true,
+        Policy::First | Policy::Last => !has_key,
+        Policy::RoundRobin | Policy::Random => false,
+    }
+}
+
+/// Calls that end in one step because their time has come; the others end in the next.
+const DUE_MAX: usize = 1024;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Origin {
     calls: BTreeMap<CallNumber, Placed>,
     by_request: BTreeMap<(SessionId, RequestId), CallNumber>,
+    /// By the entry of the callee.
+    by_owner: BTreeSet<(OwnerId, CallNumber)>,
     last: CallNumber,
     timers: Timers,
     chooser: Chooser,
@@ -93,6 +113,7 @@ impl Origin {
         Self {
             calls: BTreeMap::new(),
             by_request: BTreeMap::new(),
+            by_owner: BTreeSet::new(),
             last: CallNumber(0),
             timers: Timers::default(),
             chooser: Chooser::new(seed),
@@ -130,8 +151,10 @@ impl Origin {
         let realm = Arc::clone(&caller.realm);
         let caller = call.is_disclosed.then(|| caller.party.clone());
         let timeout_ms = turn.options.limits.timeout_ms(call.timeout_ms);
-        let kept_bytes = call.payload.counted_bytes();
+        let routing_key = call.routing_key.as_deref().map(RoutingKey::new);
         let Call { request, procedure, payload, takes_progress, has_more, .. } = call;
+        let payload = payload.detached();
+        let (kept_bytes, held_bytes) = (payload.counted_bytes(), procedure.len());
         let open = Open {
             session,
             request,
@@ -142,57 +165,91 @@ impl Origin {
             caller,
             takes_progress,
             has_more,
-            routing_key: call.routing_key,
+            routing_key,
             kept: Some(Kept {
                 first: Part { payload, takes_progress, has_more },
                 rest: Vec::new(),
             }),
             kept_bytes,
-            tried: BTreeMap::new(),
+            held_bytes,
+            tried: Vec::new(),
         };
         if self.is_stopped {
             let text = format!("entry {} stops", turn.options.name);
             return refuse(open, CallError::Unavailable(text.into()), turn);
         }
-        if let Some(error) = beyond(session, kept_bytes, turn) {
+        if let Some(error) = beyond(session, kept_bytes + held_bytes, turn) {
             return refuse(open, error, turn);
         }
-        if let Some(caller) = turn.sessions.get_mut(session) {
-            caller.open_calls += 1;
-            caller.kept_bytes += kept_bytes;
-        }
-        turn.usage.calls += 1;
-        turn.usage.kept_bytes += kept_bytes;
-        self.find(open, turn);
+        turn.count_call(session);
+        turn.keep(session, kept_bytes + held_bytes);
+        self.find(open, None, turn);
     }
 
     /// Goes on with an open call.
     fn on_more<R: Routes>(&mut self, number: CallNumber, call: Call, turn: &mut Turn<'_, R>) {
         let Some(placed) = self.calls.get_mut(&number) else { return };
         let session = placed.open.session;
+        if !placed.open.has_more && !placed.is_killing {
+            return turn.fx.breaches.push((session, Breach::RepeatedRequest(call.request)));
+        }
+        placed.open.has_more &= call.has_more;
         if placed.is_killing {
             return;
         }
-        if !placed.open.has_more {
-            return turn.fx.breaches.push((session, Breach::RepeatedRequest(call.request)));
+        let to = placed.callee.owner;
+        if turn.peers.waiting_bytes(to) > turn.options.limits.link_busy_bytes() {
+            let text = Unreachable::LinkFull(turn.name(to)).to_string();
+            let error = CallError::Callee { uri: CANCELED.into(), payload: text_arguments(&text) };
+            return self.give_up(number, error, turn);
         }
-        placed.open.has_more = call.has_more;
         let (takes_progress, has_more) = (placed.open.takes_progress, call.has_more);
-        let bytes = call.payload.counted_bytes();
-        let part = Part { payload: call.payload, takes_progress, has_more };
+        let payload = call.payload.detached();
+        let bytes = payload.counted_bytes();
+        let part = Part { payload, takes_progress, has_more };
         if beyond_bytes(session, bytes, turn).is_some() {
             // It goes on, but not to another callee.
             release(&mut placed.open, turn);
         } else if let Some(kept) = &mut placed.open.kept {
             kept.rest.push(part.clone());
             placed.open.kept_bytes += bytes;
-            turn.usage.kept_bytes += bytes;
-            if let Some(caller) = turn.sessions.get_mut(session) {
-                caller.kept_bytes += bytes;
-            }
+            turn.keep(session, bytes);
         }
-        let to = placed.callee.owner;
         turn.send(to, PeerWord::More { number, part });
+    }
+
+    /// The gate has refused a call, or a part of one: nothing more of it goes to anybody.
+    pub(super) fn on_spoiled<R: Routes>(
+        &mut self,
+        session: SessionId,
+        spoiled: Spoiled,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Spoiled { request, has_more, error } = spoiled;
+        let told = CallTold::Failed { request, error };
+        if let Some(number) = self.by_request.get(&(session, request)).copied() {
+            let Some(placed) = self.calls.get_mut(&number) else { return };
+            if !placed.open.has_more && !placed.is_killing {
+                return turn.fx.breaches.push((session, Breach::RepeatedRequest(request)));
+            }
+            placed.open.has_more &= has_more;
+            let Some(placed) = self.take(number) else { return };
+            let to = placed.callee.owner;
+            close(placed, Some(told), Outcome::Refused, turn);
+            let cancel = Cancellation::Drop(DropMode::KillNoWait);
+            return turn.send(to, PeerWord::Cancel { number, cancel });
+        }
+        let max = turn.options.limits.unfinished_max();
+        let Some(caller) = turn.sessions.get_mut(session) else { return };
+        if caller.is_left_over(request, has_more) {
+            return;
+        }
+        if has_more {
+            caller.leave_unfinished(request, max);
+        }
+        let took = Duration::ZERO;
+        turn.fx.notes.push(Note::Ended { outcome: Outcome::Refused, is_linked: None, took });
+        turn.tell(session, told);
     }
 
     pub(super) fn on_cancel<R: Routes>(
@@ -264,6 +321,7 @@ impl Origin {
             InvokeRefusal::Busy
             | InvokeRefusal::Left
             | InvokeRefusal::Queue
+            | InvokeRefusal::EntryFull
             | InvokeRefusal::Draining => {
                 self.try_next(placed, Missed::Refused(reason), turn);
             }
@@ -330,7 +388,8 @@ impl Origin {
 
     /// Ends calls whose time has come.
     pub(super) fn on_timeout<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
-        while let Some(number) = self.timers.take_due(turn.now) {
+        for _ in 0..DUE_MAX {
+            let Some(number) = self.timers.take_due(turn.now) else { return };
             let Some(placed) = self.calls.get(&CallNumber(number)) else { continue };
             let timeout_ms = placed.open.timeout_ms.unwrap_or_default();
             self.give_up(CallNumber(number), CallError::Timeout { timeout_ms }, turn);
@@ -345,8 +404,8 @@ impl Origin {
         why: &Arc<str>,
         turn: &mut Turn<'_, R>,
     ) {
-        let there = self.calls.iter().filter(|(_, placed)| placed.callee.owner == peer);
-        let numbers: Vec<_> = there.map(|(number, _)| *number).collect();
+        let all = (peer, CallNumber(0))..=(peer, CallNumber(u64::MAX));
+        let numbers: Vec<_> = self.by_owner.range(all).map(|(_, number)| *number).collect();
         for number in numbers {
             let entry = Some(Arc::clone(why));
             self.give_up(number, CallError::CalleeGone { entry }, turn);
@@ -397,6 +456,7 @@ impl Origin {
     fn take(&mut self, number: CallNumber) -> Option<Placed> {
         let placed = self.calls.remove(&number)?;
         self.by_request.remove(&(placed.open.session, placed.open.request));
+        self.by_owner.remove(&(placed.callee.owner, number));
         self.timers.cancel(number.0);
         Some(placed)
     }
@@ -404,15 +464,20 @@ impl Origin {
     /// Asserts what holds between steps, with the calls of each session and the bytes that all of them keep.
     pub(super) fn check(&self) -> (BTreeMap<SessionId, (usize, usize)>, usize) {
         assert_eq!(self.calls.len(), self.by_request.len(), "J1: one number for each request");
+        assert_eq!(self.calls.len(), self.by_owner.len(), "J1: each is with one entry");
         let mut of_sessions: BTreeMap<SessionId, (usize, usize)> = BTreeMap::new();
         let mut kept_bytes = 0;
-        for (number, Placed { open, .. }) in &self.calls {
+        for (number, Placed { open, callee, .. }) in &self.calls {
+            assert!(
+                self.by_owner.contains(&(callee.owner, *number)),
+                "J1: {callee:?} has {open:?}"
+            );
             let known = self.by_request.get(&(open.session, open.request));
             assert_eq!(known, Some(number), "J1: the request of {open:?}");
             let (calls, bytes) = of_sessions.entry(open.session).or_default();
             *calls += 1;
-            *bytes += open.kept_bytes;
-            kept_bytes += open.kept_bytes;
+            *bytes += open.kept_bytes + open.held_bytes;
+            kept_bytes += open.kept_bytes + open.held_bytes;
         }
         for number in self.timers.numbers() {
             assert!(self.calls.contains_key(&CallNumber(number)), "J5: a timer of an open call");
@@ -435,7 +500,7 @@ fn beyond<R: Routes>(session: SessionId, bytes: usize, turn: &Turn<'_, R>) -> Op
     if caller.open_calls >= limits.calls_per_session_max {
         return too_many("calls-per-session-max", limits.calls_per_session_max);
     }
-    if turn.usage.calls >= limits.calls_max {
+    if !turn.usage.has_call_for(caller.open_calls, limits.calls_max) {
         return too_many("calls-max", limits.calls_max);
     }
     beyond_bytes(session, bytes, turn)
@@ -453,7 +518,7 @@ fn beyond_bytes<R: Routes>(
     if caller.kept_bytes.saturating_add(bytes) > limits.calls_bytes_per_session_max {
         return too_many("calls-bytes-per-session-max", limits.calls_bytes_per_session_max);
     }
-    if turn.usage.bytes().saturating_add(bytes) > limits.calls_bytes_max {
+    if !turn.usage.has_bytes_for(caller.used_bytes(), bytes, limits.calls_bytes_max) {
         return too_many("calls-bytes-max", limits.calls_bytes_max);
     }
     None

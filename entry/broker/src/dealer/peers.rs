@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use vixen_core::id::OwnerId;
 
+use super::io::Link;
 use super::limits::CallLimits;
 
 /// An entry with a link.
 #[derive(Debug)]
 struct Peer {
+    /// Of its link.
+    number: u64,
     name: Arc<str>,
     is_silent: bool,
     is_ready: bool,
@@ -33,35 +36,55 @@ pub(super) enum Unreachable {
 pub(super) struct Peers(BTreeMap<OwnerId, Peer>);
 
 impl Peers {
-    /// A new link; nothing goes to the entry before it has said where it stands.
-    pub(super) fn up(&mut self, owner: OwnerId, name: Arc<str>) {
-        let peer =
-            Peer { name, is_silent: false, is_ready: false, is_draining: false, waiting_bytes: 0 };
-        self.0.insert(owner, peer);
+    /// The link to the same entry that this one takes the place of.
+    pub(super) fn before(&self, link: Link) -> Option<Link> {
+        let number = self.0.get(&link.peer)?.number;
+        (number < link.number).then_some(Link { peer: link.peer, number })
     }
 
-    /// The link is gone. Returns the name of the entry, if there was one.
-    pub(super) fn down(&mut self, owner: OwnerId) -> Option<Arc<str>> {
-        self.0.remove(&owner).map(|peer| peer.name)
+    /// A new link; nothing goes to the entry before it has said where it stands. One from before changes nothing.
+    pub(super) fn up(&mut self, link: Link, name: Arc<str>) {
+        self.0.entry(link.peer).or_insert(Peer {
+            number: link.number,
+            name,
+            is_silent: false,
+            is_ready: false,
+            is_draining: false,
+            waiting_bytes: 0,
+        });
+    }
+
+    /// The link is gone. Returns the name of the entry, if it was the one to it.
+    pub(super) fn down(&mut self, link: Link) -> Option<Arc<str>> {
+        if self.is_current(link) { self.0.remove(&link.peer).map(|peer| peer.name) } else { None }
+    }
+
+    /// Whether this is the link to its entry, and none that was before.
+    pub(super) fn is_current(&self, link: Link) -> bool {
+        self.0.get(&link.peer).is_some_and(|peer| peer.number == link.number)
+    }
+
+    fn of(&mut self, link: Link) -> Option<&mut Peer> {
+        self.0.get_mut(&link.peer).filter(|peer| peer.number == link.number)
     }
 
     /// Returns whether it has become silent with this.
-    pub(super) fn silent(&mut self, owner: OwnerId, is_silent: bool) -> bool {
-        self.0.get_mut(&owner).is_some_and(|peer| {
+    pub(super) fn silent(&mut self, link: Link, is_silent: bool) -> bool {
+        self.of(link).is_some_and(|peer| {
             let was_silent = std::mem::replace(&mut peer.is_silent, is_silent);
             is_silent && !was_silent
         })
     }
 
-    pub(super) fn standing(&mut self, owner: OwnerId, is_ready: bool, is_draining: bool) {
-        if let Some(peer) = self.0.get_mut(&owner) {
+    pub(super) fn standing(&mut self, link: Link, is_ready: bool, is_draining: bool) {
+        if let Some(peer) = self.of(link) {
             (peer.is_ready, peer.is_draining) = (is_ready, is_draining);
         }
     }
 
     /// What waits for the link, as its queue has it.
-    pub(super) fn waiting(&mut self, owner: OwnerId, bytes: usize) {
-        if let Some(peer) = self.0.get_mut(&owner) {
+    pub(super) fn waiting(&mut self, link: Link, bytes: usize) {
+        if let Some(peer) = self.of(link) {
             peer.waiting_bytes = bytes;
         }
     }
@@ -83,31 +106,38 @@ impl Peers {
         self.0.get(&owner).map_or_else(|| "without a link".into(), |peer| Arc::clone(&peer.name))
     }
 
-    /// Whether a call may go there.
-    pub(super) fn is_reachable(&self, owner: OwnerId, limits: &CallLimits) -> bool {
-        self.0.get(&owner).is_some_and(|peer| {
-            let is_free = peer.waiting_bytes <= limits.link_busy_bytes();
-            peer.is_ready && !peer.is_draining && !peer.is_silent && is_free
-        })
-    }
-
-    /// Why no call may go there, where none may.
-    pub(super) fn why_not(&self, owner: OwnerId, limits: &CallLimits) -> Option<Unreachable> {
-        if self.is_reachable(owner, limits) {
-            return None;
-        }
+    /// Why no call of so much may go there; `None`: it may.
+    pub(super) fn why_not(
+        &self,
+        owner: OwnerId,
+        load: Load,
+        limits: &CallLimits,
+    ) -> Option<Unreachable> {
         let Some(peer) = self.0.get(&owner) else { return Some(Unreachable::NoLink) };
-        let name = Arc::clone(&peer.name);
-        Some(if peer.is_silent {
-            Unreachable::Silent(name)
+        let is_busy = peer.waiting_bytes > limits.link_busy_bytes();
+        // One word goes over an empty link however large it is.
+        let fits = peer.waiting_bytes.saturating_add(load.bytes) <= limits.link_full_bytes()
+            || (peer.waiting_bytes == 0 && load.words == 1);
+        let why = if peer.is_silent {
+            Unreachable::Silent
         } else if peer.is_draining {
-            Unreachable::Draining(name)
-        } else if peer.is_ready {
-            Unreachable::LinkFull(name)
+            Unreachable::Draining
+        } else if !peer.is_ready {
+            Unreachable::NotReady
+        } else if is_busy || !fits {
+            Unreachable::LinkFull
         } else {
-            Unreachable::NotReady(name)
-        })
+            return None;
+        };
+        Some(why(Arc::clone(&peer.name)))
     }
+}
+
+/// What a call has to bring over a link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) words: usize,
+    pub(super) bytes: usize,
 }
 
 impl std::fmt::Display for Unreachable {

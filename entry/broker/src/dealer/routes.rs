@@ -3,13 +3,11 @@
 //! Source: WAMP spec *Shared Registration*; what routers really do, and what is left of it here, is in
 //! `docs/design/027-calls.md`.
 
-use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rustc_hash::FxHasher;
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::Topic;
@@ -38,6 +36,11 @@ pub trait Routes {
         place: Position,
     ) -> impl Iterator<Item = (Position, Callee)>;
 
+    /// How many callees a registration has.
+    fn number_of_callees(&self, registration: Position) -> usize {
+        self.callees(registration).count()
+    }
+
     /// All records up to this position are in the view.
     fn applied(&self) -> Position;
 }
@@ -62,6 +65,25 @@ pub struct Callee {
     pub session: SessionId,
 }
 
+/// What a look at a callee tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It may be called.
+    Able,
+    /// It was tried before, or its entry cannot be reached.
+    Away,
+    /// It is of this entry, and takes no more now.
+    Busy,
+    /// The same, and no other is called in its place.
+    Stop,
+}
+
+/// Callees of this entry that a call finds busy before it gives up: a look costs more than a step does.
+const LOOKS_MAX: usize = 1024;
+
+/// Draws of the policy `random` before it asks who is able at all.
+const DRAWS_MAX: usize = 16;
+
 /// What is remembered of how callees were chosen.
 #[derive(Debug)]
 pub(super) struct Chooser {
@@ -76,32 +98,54 @@ impl Chooser {
         Self { turns: BTreeMap::new(), random: StdRng::from_seed(seed) }
     }
 
-    /// Chooses among those who `may` be called.
+    /// Chooses among those of whom `look` says that they are able.
     pub(super) fn choose(
         &mut self,
         routes: &impl Routes,
         route: &Route,
-        routing_key: Option<&str>,
-        may: impl Fn(&Callee) -> bool,
+        routing_key: Option<RoutingKey>,
+        mut look: impl FnMut(&Callee) -> Look,
     ) -> Option<Callee> {
-        let all = || routes.callees(route.registration).map(|(_, callee)| callee).filter(&may);
-        if let Some(key) = routing_key.filter(|_| route.policy != Policy::Single) {
-            return all().max_by_key(|callee| weight(key, callee));
+        let Route { registration, policy, .. } = *route;
+        let all = || routes.callees(registration);
+        if let Some(key) = routing_key.filter(|_| policy != Policy::Single) {
+            let mut weights: BinaryHeap<_> = all().map(|(_, callee)| key.weight(callee)).collect();
+            let heaviest = std::iter::from_fn(|| weights.pop().map(|(_, callee)| ((), callee)));
+            return walk(heaviest, &mut look).found();
         }
-        match route.policy {
-            Policy::Single | Policy::First => all().next(),
-            Policy::Last => all().next_back(),
+        match policy {
+            Policy::Single | Policy::First => walk(all(), &mut look).found(),
+            Policy::Last => walk(all().rev(), &mut look).found(),
             Policy::RoundRobin => {
-                let last = self.turns.get(&route.registration).copied().unwrap_or_default();
-                let mut after = routes.callees_after(route.registration, last);
-                let (place, callee) = after.find(|(_, callee)| may(callee))?;
-                self.turns.insert(route.registration, place);
-                Some(callee)
+                let last = self.turns.get(&registration).copied().unwrap_or_default();
+                let walked = walk(routes.callees_after(registration, last), &mut look);
+                // Whom this call has looked at in vain, the next one does not look at first.
+                if let Some(place) = walked.last {
+                    self.turns.insert(registration, place);
+                }
+                walked.found()
             }
             Policy::Random => {
-                let able = all().count();
-                let nth = (able > 0).then(|| self.random.random_range(0..able))?;
-                all().nth(nth)
+                let callees = routes.number_of_callees(registration);
+                for _ in 0..DRAWS_MAX.min(callees) {
+                    let nth = self.random.random_range(0..callees);
+                    let (_, callee) = all().nth(nth)?;
+                    if look(&callee) == Look::Able {
+                        return Some(callee);
+                    }
+                }
+                // Few are able: any of those.
+                let mut able = Vec::new();
+                let is_able = |callee: &Callee| match look(callee) {
+                    Look::Able => {
+                        able.push(*callee);
+                        Look::Busy
+                    }
+                    not @ (Look::Away | Look::Busy | Look::Stop) => not,
+                };
+                walk(all(), is_able);
+                let nth = (!able.is_empty()).then(|| self.random.random_range(0..able.len()))?;
+                able.get(nth).copied()
             }
         }
     }
@@ -118,13 +162,58 @@ impl Chooser {
     }
 }
 
-/// Rendezvous: all entries find the same callee for a key, and one that leaves moves only its own keys.
-fn weight(key: &str, callee: &Callee) -> (u64, OwnerId, SessionId) {
-    let mut hasher = FxHasher::default();
-    key.hash(&mut hasher);
-    let (high, low) = callee.owner.0.as_u64_pair();
-    let mixed = mix(mix(mix(hasher.finish()) ^ high) ^ low);
-    (mix(mixed ^ callee.session.0), callee.owner, callee.session)
+/// How far callees were looked at, by their places.
+struct Walk<P> {
+    last: Option<P>,
+    found: Option<Callee>,
+}
+
+impl<P> Walk<P> {
+    fn found(self) -> Option<Callee> {
+        self.found
+    }
+}
+
+/// Looks at callees up to the first that is able.
+fn walk<P: Copy>(
+    all: impl Iterator<Item = (P, Callee)>,
+    mut look: impl FnMut(&Callee) -> Look,
+) -> Walk<P> {
+    let (mut last, mut busy) = (None, 0);
+    for (place, callee) in all {
+        last = Some(place);
+        match look(&callee) {
+            Look::Able => return Walk { last, found: Some(callee) },
+            Look::Away => {}
+            Look::Busy => {
+                busy += 1;
+                if busy == LOOKS_MAX {
+                    break;
+                }
+            }
+            Look::Stop => break,
+        }
+    }
+    Walk { last, found: None }
+}
+
+/// What a caller chooses a callee by, as a hash of it: the text need not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RoutingKey(u64);
+
+impl RoutingKey {
+    pub(super) fn new(key: &str) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(key.as_bytes()).as_bytes();
+        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    /// Rendezvous: all entries, of whatever version, find the same callee for a key, and one that leaves moves only
+    /// its own keys.
+    fn weight(self, callee: Callee) -> (u64, Callee) {
+        let (high, low) = callee.owner.0.as_u64_pair();
+        let mixed = mix(mix(mix(self.0) ^ high) ^ low);
+        (mix(mixed ^ callee.session.0), callee)
+    }
 }
 
 /// The finalizer of SplitMix64 (Steele et al., *Fast Splittable Pseudorandom Number Generators*, 2014).
@@ -133,4 +222,32 @@ const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries of all versions send a key to the same callee: what this says never changes.
+    #[test]
+    fn weights_of_routing_keys_are_golden() {
+        let callee = |owner: u128, session| Callee {
+            owner: OwnerId(uuid::Uuid::from_u128(owner)),
+            session: SessionId(session),
+        };
+        let weight = |(key, callee)| RoutingKey::new(key).weight(callee).0;
+        let asked = [
+            ("", callee(1, 1)),
+            ("key", callee(1, 1)),
+            ("key", callee(1, 2)),
+            ("key", callee(u128::MAX, 1)),
+        ];
+        let golden = [
+            10_963_261_064_954_876_315,
+            9_397_824_726_441_493_872,
+            11_201_997_352_552_976_897,
+            13_797_103_272_693_473_866,
+        ];
+        assert_eq!(asked.map(weight), golden);
+    }
 }

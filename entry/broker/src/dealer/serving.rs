@@ -4,34 +4,34 @@
 //! - J2: each invocation that an origin asks for gets one refusal or final answer while its link stands.
 //! - J3: a slot is taken exactly while its call is known.
 
-mod books;
 mod waiting;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-
-use bytes::Bytes;
+use std::time::{Duration, Instant};
 
 use vixen_core::id::{OwnerId, Position};
-use vixen_core::segment::{Content, Encoding};
 use vixen_core::wire::{Cancellation, DropMode, InvokeRefusal};
 
-use super::CANCELED;
+use super::books::{Callees, Invocation};
 use super::io::{Note, Terms};
-use super::routes::Routes;
+use super::limits::less;
+use super::routes::{Callee, Routes};
 use super::turn::Turn;
 use super::words::{Answer, CallNumber, Invoke, Part, PeerWord};
+use super::{CANCELED, text_arguments};
 use crate::api::SessionId;
-use crate::api::calls::{CallTold, CancelMode, InvocationId, Payload};
-use books::{Callees, Invocation};
-use waiting::Waiting;
+use crate::api::calls::{CallTold, CancelMode, InvocationId, Party, Payload};
+use waiting::{Call, Key, Waiting};
 
 /// What an origin is told in place of what the link has no room for.
-const LINK_FULL: &[u8] =
-    br#"["the link to the entry of the caller is full: limits.link-queue-bytes-max"]"#;
+const LINK_FULL: &str = "the link to the entry of the caller is full: limits.link-queue-bytes-max";
 /// What an origin is told where a progressive call is more than its callee reads.
-const CALLEE_FULL: &[u8] = br#"["queue of the callee is full: limits.callee-queue-bytes-max"]"#;
+const CALLEE_FULL: &str = "queue of the callee is full: limits.callee-queue-bytes-max";
+
+/// For how long a call waits for the view: longer than a view is behind while its entry is ready.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// Where a call of an origin is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +43,19 @@ enum Held {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Serving {
-    callees: Callees,
     /// All calls that are known, by who sent them.
     held: BTreeMap<(OwnerId, CallNumber), Held>,
     waiting: Waiting,
-    is_draining: bool,
+    /// The own view can be gone by.
+    is_ready: bool,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self { held: BTreeMap::new(), waiting: Waiting::default(), is_ready: true }
+    }
 }
 
 impl Serving {
@@ -58,16 +64,32 @@ impl Serving {
         self.held.len()
     }
 
-    pub(super) fn on_serves(&mut self, session: SessionId, registration: Position, terms: Terms) {
-        self.callees.serve(session, registration, terms);
+    /// When a call has waited for the view for too long.
+    pub(super) fn timeout_at(&self) -> Option<Instant> {
+        self.waiting.until()
     }
 
-    pub(super) fn on_leaves(&mut self, session: SessionId, registration: Position) {
-        self.callees.leave(session, registration);
+    /// What waits is refused: other entries may have callees for it.
+    pub(super) fn on_drain<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
+        turn.callees.is_draining = true;
+        while let Some(key) = self.waiting.first() {
+            self.refuse_waiting(key, InvokeRefusal::Draining, turn);
+        }
     }
 
-    pub(super) const fn on_drain(&mut self) {
-        self.is_draining = true;
+    /// Whether the own view can be gone by.
+    pub(super) fn on_view<R: Routes>(&mut self, is_ready: bool, turn: &mut Turn<'_, R>) {
+        self.is_ready = is_ready;
+        while let Some(key) = self.waiting.first().filter(|_| !is_ready) {
+            self.refuse_waiting(key, InvokeRefusal::NotReady, turn);
+        }
+    }
+
+    /// Refuses what has waited for too long.
+    pub(super) fn on_timeout<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
+        while let Some(key) = self.waiting.overdue(turn.now) {
+            self.refuse_waiting(key, InvokeRefusal::NotReady, turn);
+        }
     }
 
     pub(super) fn on_invoke<R: Routes>(
@@ -81,19 +103,27 @@ impl Serving {
             return;
         }
         let is_own = from == turn.options.owner;
-        if !is_own && turn.usage.calls >= turn.options.limits.calls_max {
-            return turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::Queue });
-        }
-        if !is_own && !self.is_draining && invoke.registration > turn.routes.applied() {
+        let is_behind = !is_own && invoke.registration > turn.routes.applied();
+        let reason = if turn.callees.is_draining {
+            Some(InvokeRefusal::Draining)
+        } else if !is_own && !self.is_ready {
+            Some(InvokeRefusal::NotReady)
+        } else if !turn.may_bring(from) {
+            Some(InvokeRefusal::EntryFull)
+        } else if is_behind || self.waiting.is_for(invoke.registration) {
             return self.wait(from, number, invoke, turn);
-        }
-        match self.reason_against(from, &invoke, turn) {
+        } else {
+            let callee = Callee { owner: turn.options.owner, session: invoke.session };
+            let bytes = CallTold::OVERHEAD_BYTES + invoke.part.payload.bytes.len();
+            turn.reason_against(from, callee, invoke.registration, bytes)
+        };
+        match reason {
             Some(reason) => turn.send(from, PeerWord::Refuse { number, reason }),
             None => self.invoke(from, number, invoke, turn),
         }
     }
 
-    /// Keeps an invocation until the view knows of its registration.
+    /// Keeps an invocation until the view knows of its registration, behind those that wait for the same.
     fn wait<R: Routes>(
         &mut self,
         from: OwnerId,
@@ -102,44 +132,15 @@ impl Serving {
         turn: &mut Turn<'_, R>,
     ) {
         let bytes = invoke.part.payload.counted_bytes();
-        if turn.usage.bytes().saturating_add(bytes) > turn.options.limits.calls_bytes_max {
-            return turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::Queue });
+        let max = turn.options.limits.calls_bytes_max;
+        if turn.usage.bytes().saturating_add(bytes) > max {
+            return turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::EntryFull });
         }
-        turn.usage.calls += 1;
+        turn.bring(from);
         turn.usage.kept_bytes += bytes;
         self.held.insert((from, number), Held::Waiting);
-        self.waiting.insert((from, number), invoke, bytes);
-    }
-
-    /// Why a callee may not be invoked.
-    fn reason_against<R: Routes>(
-        &self,
-        from: OwnerId,
-        invoke: &Invoke,
-        turn: &Turn<'_, R>,
-    ) -> Option<InvokeRefusal> {
-        if self.is_draining {
-            return Some(InvokeRefusal::Draining);
-        }
-        let limits = &turn.options.limits;
-        let Some(callee) = turn.sessions.get(invoke.session) else {
-            return Some(InvokeRefusal::Left);
-        };
-        let Some(service) = self.callees.service(invoke.session, invoke.registration) else {
-            return Some(InvokeRefusal::Left);
-        };
-        if service.is_full() {
-            return Some(InvokeRefusal::Busy);
-        }
-        let bytes = CallTold::OVERHEAD_BYTES + invoke.part.payload.bytes.len();
-        let has_room = callee.has_room(bytes, limits.callee_queue_bytes_max);
-        let is_own = from == turn.options.owner;
-        // What a caller of this entry has kept is counted already.
-        let all = turn.usage.bytes().saturating_add(if is_own { 0 } else { bytes });
-        let is_open_to_more =
-            self.callees.invocations(invoke.session) < limits.invocations_per_session_max;
-        let is_within = has_room && is_open_to_more && all <= limits.calls_bytes_max;
-        (!is_within).then_some(InvokeRefusal::Queue)
+        let until = turn.now.checked_add(WAIT).unwrap_or(turn.now);
+        self.waiting.insert((from, number), invoke, bytes, until);
     }
 
     fn invoke<R: Routes>(
@@ -151,18 +152,16 @@ impl Serving {
     ) {
         let Invoke { registration, session, procedure, caller, timeout_ms, part } = invoke;
         let call = Invocation { from, number, registration, is_interrupted: false };
-        let Some((invocation, terms)) = self.callees.invoke(session, call) else {
+        let Some((invocation, terms)) = turn.callees.invoke(session, call) else {
             return turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::Left });
         };
-        if from != turn.options.owner {
-            turn.usage.calls += 1;
-        }
+        turn.bring(from);
         self.held.insert((from, number), Held::Invoked(session, invocation));
         let callee = turn.sessions.get(session);
         let keeps = callee.is_some_and(|callee| callee.keeps_timeouts_of(registration));
         let timeout_ms = timeout_ms.filter(|_| keeps);
-        let parts = (procedure, caller, timeout_ms);
-        turn.tell(session, told(invocation, terms, parts, part));
+        let details = Details { procedure, caller, timeout_ms };
+        turn.tell(session, told(invocation, registration, terms, details, part));
     }
 
     pub(super) fn on_more<R: Routes>(
@@ -177,25 +176,27 @@ impl Serving {
         match self.held.get(&(from, number)).copied() {
             None => turn.fx.notes.push(Note::Late),
             Some(Held::Waiting) => {
-                let is_within = self.waiting.bytes((from, number)).saturating_add(bytes) <= max
-                    && turn.usage.bytes().saturating_add(bytes)
-                        <= turn.options.limits.calls_bytes_max;
-                if is_within {
-                    turn.usage.kept_bytes += bytes;
-                    self.waiting.append((from, number), part, bytes);
+                let key = (from, number);
+                let all = turn.usage.bytes().saturating_add(bytes);
+                if self.waiting.bytes(key).saturating_add(bytes) > max {
+                    self.refuse_waiting(key, InvokeRefusal::Queue, turn);
+                } else if all > turn.options.limits.calls_bytes_max {
+                    self.refuse_waiting(key, InvokeRefusal::EntryFull, turn);
                 } else {
-                    self.forget_waiting((from, number), turn);
-                    turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::Queue });
+                    turn.usage.kept_bytes += bytes;
+                    self.waiting.append(key, part, bytes);
                 }
             }
             Some(Held::Invoked(session, invocation)) => {
-                let Some((call, terms)) = self.callees.call(session, invocation) else { return };
+                let Some((call, terms)) = turn.callees.call(session, invocation) else { return };
                 if call.is_interrupted {
                     return;
                 }
                 let told_bytes = CallTold::OVERHEAD_BYTES + part.payload.bytes.len();
                 if turn.has_room(session, told_bytes, max) {
-                    turn.tell(session, told(invocation, terms, (None, None, None), part));
+                    let registration = call.registration;
+                    let more = told(invocation, registration, terms, Details::default(), part);
+                    turn.tell(session, more);
                 } else {
                     self.forget((from, number), turn);
                     interrupt(session, invocation, CancelMode::KillNoWait, turn);
@@ -217,22 +218,22 @@ impl Serving {
             Some(Held::Waiting) => {
                 self.forget_waiting((from, number), turn);
                 if cancel == Cancellation::Kill {
-                    turn.send(from, canceled(number, b""));
+                    turn.send(from, canceled(number, ""));
                 }
                 return;
             }
             Some(Held::Invoked(session, invocation)) => (session, invocation),
         };
         let was_interrupted =
-            self.callees.call(session, invocation).is_some_and(|(call, _)| call.is_interrupted);
+            turn.callees.call(session, invocation).is_some_and(|(call, _)| call.is_interrupted);
         match cancel {
             Cancellation::Kill if was_interrupted => {}
             Cancellation::Kill => {
                 if interrupt(session, invocation, CancelMode::Kill, turn) {
-                    self.callees.set_interrupted(session, invocation);
+                    turn.callees.set_interrupted(session, invocation);
                 } else {
                     self.forget((from, number), turn);
-                    turn.send(from, canceled(number, b""));
+                    turn.send(from, canceled(number, ""));
                 }
             }
             Cancellation::Drop(mode) => {
@@ -251,10 +252,11 @@ impl Serving {
         (is_progress, payload): (bool, Payload),
         turn: &mut Turn<'_, R>,
     ) {
-        let Some((call, terms)) = self.callees.call(session, invocation) else {
+        let Some((call, terms)) = turn.callees.call(session, invocation) else {
             return turn.fx.notes.push(Note::Late);
         };
         let Invocation { from, number, is_interrupted, .. } = call;
+        let payload = payload.detached();
         let callee = turn.sessions.get(session).filter(|_| terms.is_disclosed);
         let callee = callee.map(|callee| callee.party.clone());
         if !is_progress {
@@ -263,7 +265,7 @@ impl Serving {
         }
         if is_interrupted {
             self.forget((from, number), turn);
-            turn.send(from, canceled(number, b""));
+            turn.send(from, canceled(number, ""));
         } else if turn.peers.waiting_bytes(from) > turn.options.limits.link_busy_bytes() {
             self.forget((from, number), turn);
             interrupt(session, invocation, CancelMode::KillNoWait, turn);
@@ -283,19 +285,19 @@ impl Serving {
         (uri, payload): (Arc<str>, Payload),
         turn: &mut Turn<'_, R>,
     ) {
-        let Some((call, _)) = self.callees.call(session, invocation) else {
+        let Some((call, _)) = turn.callees.call(session, invocation) else {
             return turn.fx.notes.push(Note::Late);
         };
         let Invocation { from, number, .. } = call;
         self.forget((from, number), turn);
-        answer(from, number, Answer::Error { uri, payload }, turn);
+        answer(from, number, Answer::Error { uri, payload: payload.detached() }, turn);
     }
 
     /// The callee is gone.
     pub(super) fn on_closed<R: Routes>(&mut self, session: SessionId, turn: &mut Turn<'_, R>) {
-        for Invocation { from, number, .. } in self.callees.close(session) {
+        for Invocation { from, number, .. } in turn.callees.close(session) {
             self.held.remove(&(from, number));
-            self.uncount(from, turn);
+            turn.unbring(from);
             turn.send(from, PeerWord::Answer { number, answer: Answer::CalleeGone });
         }
     }
@@ -312,20 +314,21 @@ impl Serving {
 
     /// The entry stops: whoever still waits is told.
     pub(super) fn on_stop<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
-        self.is_draining = true;
+        self.on_drain(turn);
         while let Some((&(from, number), _)) = self.held.first_key_value() {
             self.on_cancel(from, number, Cancellation::Drop(DropMode::KillNoWait), turn);
             turn.send(from, PeerWord::Answer { number, answer: Answer::CalleeGone });
         }
     }
 
-    /// The view has come further: invokes what has waited for that, in the order in which it came.
+    /// The view has come further: invokes what has waited for that, of each registration in the order in which it
+    /// came.
     pub(super) fn on_applied<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
-        for ((from, number), invoke, rest, bytes) in self.waiting.take_up_to(turn.routes.applied())
-        {
-            self.held.remove(&(from, number));
-            turn.usage.calls -= 1;
-            turn.usage.kept_bytes -= bytes;
+        let mut ready = Vec::new();
+        while let Some(key) = self.waiting.first_up_to(turn.routes.applied()) {
+            ready.extend(self.forget_waiting(key, turn).map(|call| (key, call)));
+        }
+        for ((from, number), Call { invoke, rest, .. }) in ready {
             self.on_invoke(from, number, invoke, turn);
             for part in rest {
                 if self.held.contains_key(&(from, number)) {
@@ -338,62 +341,81 @@ impl Serving {
     /// Forgets a call that is with a callee; its slot is free.
     fn forget<R: Routes>(&mut self, key: (OwnerId, CallNumber), turn: &mut Turn<'_, R>) {
         if let Some(Held::Invoked(session, invocation)) = self.held.remove(&key) {
-            self.callees.end(session, invocation);
-            self.uncount(key.0, turn);
+            turn.callees.end(session, invocation);
+            turn.unbring(key.0);
         }
     }
 
-    fn forget_waiting<R: Routes>(&mut self, key: (OwnerId, CallNumber), turn: &mut Turn<'_, R>) {
+    fn forget_waiting<R: Routes>(&mut self, key: Key, turn: &mut Turn<'_, R>) -> Option<Call> {
+        let call = self.waiting.remove(key)?;
         self.held.remove(&key);
-        turn.usage.kept_bytes -= self.waiting.remove(key);
-        turn.usage.calls -= 1;
+        less(&mut turn.usage.kept_bytes, call.bytes);
+        turn.unbring(key.0);
+        Some(call)
     }
 
-    fn uncount<R: Routes>(&self, from: OwnerId, turn: &mut Turn<'_, R>) {
-        if from != turn.options.owner {
-            turn.usage.calls -= 1;
-        }
+    fn refuse_waiting<R: Routes>(
+        &mut self,
+        key: Key,
+        reason: InvokeRefusal,
+        turn: &mut Turn<'_, R>,
+    ) {
+        self.forget_waiting(key, turn);
+        turn.send(key.0, PeerWord::Refuse { number: key.1, reason });
     }
 
-    /// Asserts what holds between steps. Returns how many calls are of other entries, and the bytes that wait.
-    pub(super) fn check(&self, own: OwnerId, invocations_max: usize) -> (usize, usize) {
-        self.callees.check(invocations_max);
-        let mut invoked = 0;
+    /// Asserts what holds between steps. Returns how many calls each other entry has brought, and the bytes that
+    /// wait.
+    pub(super) fn check(
+        &self,
+        own: OwnerId,
+        callees: &Callees,
+    ) -> (BTreeMap<OwnerId, usize>, usize) {
+        let (mut invoked, mut brought) = (0, BTreeMap::new());
         for ((from, number), held) in &self.held {
+            if *from != own {
+                *brought.entry(*from).or_default() += 1;
+            }
             match held {
                 Held::Waiting => assert!(self.waiting.has((*from, *number)), "J2: it waits"),
                 Held::Invoked(session, invocation) => {
-                    let call = self.callees.call(*session, *invocation).map(|(call, _)| call);
+                    let call = callees.call(*session, *invocation).map(|(call, _)| call);
                     let of = call.map(|call| (call.from, call.number));
                     assert_eq!(of, Some((*from, *number)), "J2: {session:?} has {invocation:?}");
                     invoked += 1;
                 }
             }
         }
-        assert_eq!(
-            invoked,
-            self.callees.all_invocations(),
-            "J2: nobody has a call that is not known"
-        );
+        let known = callees.all_invocations();
+        assert_eq!(invoked, known, "J2: nobody has a call that is not known");
         assert_eq!(invoked + self.waiting.len(), self.held.len(), "J2: what waits is known");
-        (self.held.keys().filter(|(from, _)| *from != own).count(), self.waiting.all_bytes())
+        (brought, self.waiting.all_bytes())
     }
 }
 
-type Details = (Option<Arc<str>>, Option<crate::api::calls::Party>, Option<NonZeroU64>);
+/// What a callee may know of a call beside its arguments.
+#[derive(Default)]
+struct Details {
+    procedure: Option<Arc<str>>,
+    caller: Option<Party>,
+    timeout_ms: Option<NonZeroU64>,
+}
 
 /// An INVOCATION, or more of one.
 fn told(
     invocation: InvocationId,
+    present: Position,
     terms: Terms,
-    (procedure, caller, timeout_ms): Details,
+    details: Details,
     part: Part,
 ) -> CallTold {
+    let Details { procedure, caller, timeout_ms } = details;
     let Part { payload, takes_progress, has_more } = part;
     let registration = terms.told;
     CallTold::Invocation {
         invocation,
         registration,
+        fence: (registration.0 != present.0).then_some(present),
         procedure,
         caller,
         timeout_ms,
@@ -435,9 +457,8 @@ fn answer<R: Routes>(to: OwnerId, number: CallNumber, answer: Answer, turn: &mut
     }
 }
 
-/// ERROR `wamp.error.canceled`, with these arguments as JSON.
-fn canceled(number: CallNumber, arguments: &'static [u8]) -> PeerWord {
-    let (content, bytes) = (Content::Arguments(Encoding::Json), Bytes::from_static(arguments));
-    let answer = Answer::Error { uri: CANCELED.into(), payload: Payload { content, bytes } };
+/// ERROR `wamp.error.canceled`, with a text if there is one to say.
+fn canceled(number: CallNumber, text: &str) -> PeerWord {
+    let answer = Answer::Error { uri: CANCELED.into(), payload: text_arguments(text) };
     PeerWord::Answer { number, answer }
 }

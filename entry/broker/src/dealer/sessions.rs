@@ -8,10 +8,6 @@ use vixen_core::id::Position;
 use crate::api::calls::{CallFeatures, Party};
 use crate::api::{RequestId, SessionId, SessionInfo};
 
-/// Requests of progressive calls that ended early, kept for each session: so many of them may still have parts
-/// under way.
-const UNFINISHED_MAX: usize = 1024;
-
 /// One of the entry's own.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -23,20 +19,33 @@ pub(super) struct Session {
     pub(super) features: CallFeatures,
     /// Calls that it has open.
     pub(super) open_calls: usize,
-    /// Payloads of its calls that are kept.
+    /// What its open calls hold: names, and payloads that are kept.
     pub(super) kept_bytes: usize,
     /// What it was told and has not written.
     pub(super) queued_bytes: usize,
+    /// How much of that was told beyond the room of its queue.
+    pub(super) beyond_bytes: usize,
+    /// It does not read: it is told nothing more.
+    pub(super) is_ending: bool,
     /// Its registrations of whose calls it is told the timeout.
     forwards: BTreeSet<Position>,
-    /// Its calls that were answered before they were complete: what is left of them goes nowhere.
-    unfinished: BTreeSet<RequestId>,
+    unfinished: Unfinished,
 }
 
 impl Session {
     /// Whether so much more may wait for its socket; one message in any case.
     pub(super) const fn has_room(&self, bytes: usize, max: usize) -> bool {
         self.queued_bytes == 0 || self.queued_bytes.saturating_add(bytes) <= max
+    }
+
+    /// Whether it takes of what the entry has for calls.
+    pub(super) const fn is_user(&self) -> bool {
+        self.open_calls > 0 || self.used_bytes() > 0
+    }
+
+    /// What it takes of the bytes that the entry has for calls.
+    pub(super) const fn used_bytes(&self) -> usize {
+        self.kept_bytes + self.queued_bytes
     }
 
     /// Whether it is told the timeouts of calls to a registration, or not any more.
@@ -53,17 +62,46 @@ impl Session {
         self.features.keeps_timeouts && self.forwards.contains(&registration)
     }
 
-    /// A call was answered, and parts of it may still come.
-    pub(super) fn leave_unfinished(&mut self, request: RequestId) {
-        self.unfinished.insert(request);
-        if self.unfinished.len() > UNFINISHED_MAX {
-            self.unfinished.pop_first();
-        }
+    /// A call was answered, and parts of it may still come; of so many calls that is remembered.
+    pub(super) fn leave_unfinished(&mut self, request: RequestId, max: usize) {
+        self.unfinished.insert(request, max);
     }
 
     /// Whether this is a part of a call that was answered before.
     pub(super) fn is_left_over(&mut self, request: RequestId, has_more: bool) -> bool {
-        if has_more { self.unfinished.contains(&request) } else { self.unfinished.remove(&request) }
+        if has_more { self.unfinished.has(request) } else { self.unfinished.remove(request) }
+    }
+}
+
+/// Calls that were answered before they were complete: what is left of them goes nowhere.
+#[derive(Debug, Default)]
+struct Unfinished {
+    ages: BTreeMap<RequestId, u64>,
+    by_age: BTreeMap<u64, RequestId>,
+    last: u64,
+}
+
+impl Unfinished {
+    /// Where there are too many, those are forgotten that were answered first.
+    fn insert(&mut self, request: RequestId, max: usize) {
+        self.remove(request);
+        self.last += 1;
+        self.ages.insert(request, self.last);
+        self.by_age.insert(self.last, request);
+        if self.ages.len() > max
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.ages.remove(&oldest);
+        }
+    }
+
+    fn has(&self, request: RequestId) -> bool {
+        self.ages.contains_key(&request)
+    }
+
+    fn remove(&mut self, request: RequestId) -> bool {
+        let age = self.ages.remove(&request);
+        age.is_some_and(|age| self.by_age.remove(&age).is_some())
     }
 }
 
@@ -72,19 +110,22 @@ impl Session {
 pub(super) struct Sessions(BTreeMap<SessionId, Session>);
 
 impl Sessions {
+    /// One that is open already stays as it is.
     pub(super) fn open(&mut self, info: &SessionInfo) {
         let (authid, authrole) = (Arc::clone(&info.authid), Arc::clone(&info.authrole));
-        let session = Session {
+        let session = || Session {
             realm: Arc::clone(&info.realm),
             party: Party { session: info.session, authid, authrole },
             features: info.calls,
             open_calls: 0,
             kept_bytes: 0,
             queued_bytes: 0,
+            beyond_bytes: 0,
+            is_ending: false,
             forwards: BTreeSet::new(),
-            unfinished: BTreeSet::new(),
+            unfinished: Unfinished::default(),
         };
-        self.0.insert(info.session, session);
+        self.0.entry(info.session).or_insert_with(session);
     }
 
     pub(super) fn close(&mut self, session: SessionId) -> Option<Session> {

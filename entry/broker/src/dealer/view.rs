@@ -38,6 +38,10 @@ impl Routes for Registrations {
         found.into_iter().flat_map(move |found| found.callees.after(place)).map(callee_of)
     }
 
+    fn number_of_callees(&self, registration: Position) -> usize {
+        self.get(RegistrationId(registration.0)).map_or(0, |found| found.callees.len())
+    }
+
     fn applied(&self) -> Position {
         self.position()
     }

@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 
-use vixen_core::id::OwnerId;
 use vixen_core::segment::Content;
 use vixen_core::wire::{AnswerKind, CallMessage, Disclosed, InvokeFlags};
 
-use super::io::Input;
+use super::io::{Input, Link};
 use super::words::{Answer, CallNumber, Invoke, Part, PeerWord};
 use crate::api::SessionId;
 use crate::api::calls::{Party, Payload};
@@ -14,10 +13,10 @@ use crate::api::calls::{Party, Payload};
 impl Input {
     /// What the dealer is given where another entry has said this on its link.
     #[must_use]
-    pub fn heard(from: OwnerId, message: CallMessage) -> Self {
+    pub fn heard(link: Link, message: CallMessage) -> Self {
         let word = match message {
             CallMessage::CallStanding { is_ready, is_draining, life: _, applied_below: _ } => {
-                return Self::Standing { peer: from, is_ready, is_draining };
+                return Self::Standing { link, is_ready, is_draining };
             }
             CallMessage::Invoke {
                 number,
@@ -62,7 +61,7 @@ impl Input {
                 PeerWord::Cancel { number: CallNumber(number), cancel: what }
             }
         };
-        Self::Heard { from, word }
+        Self::Heard { link, word }
     }
 }
 

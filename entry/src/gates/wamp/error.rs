@@ -6,8 +6,8 @@ use super::login;
 use crate::auth;
 use crate::gates::refusal::OptionError;
 use crate::gates::uris::{
-    INVALID_URI, KILLED, PAYLOAD_SIZE_EXCEEDED, PROTOCOL_VIOLATION, SYSTEM_SHUTDOWN, TIMEOUT,
-    UNFINISHED_INPUT, of_login,
+    CALLS_UNREAD, INVALID_URI, KILLED, PAYLOAD_SIZE_EXCEEDED, PROTOCOL_VIOLATION, SYSTEM_SHUTDOWN,
+    TIMEOUT, UNFINISHED_INPUT, of_login,
 };
 
 /// The client broke the protocol: its session is aborted, and nothing else.
@@ -143,6 +143,11 @@ pub(crate) enum Ending {
         /// The first position that is left.
         first: Position,
     },
+    /// The client does not read what it is told of calls.
+    #[error(
+        "what the session is told of calls is not read: limits.caller-queue-bytes-max, limits.callee-queue-bytes-max"
+    )]
+    CallsUnread,
     /// The client answers no pings.
     #[error("nothing heard from the client for longer than limits.keep-alive-timeout")]
     KeepAliveTimeout,
@@ -167,6 +172,7 @@ impl Ending {
             Self::FrameTooLarge | Self::HelloTooLarge => PAYLOAD_SIZE_EXCEEDED,
             Self::UnfinishedCrowded => UNFINISHED_INPUT,
             Self::Trimmed { .. } => "vixen.error.trimmed",
+            Self::CallsUnread => CALLS_UNREAD,
             Self::KeepAliveTimeout | Self::UnfinishedTimeout => TIMEOUT,
             Self::Shutdown => SYSTEM_SHUTDOWN,
             Self::ClientAborted | Self::Disconnected | Self::NoSessionId => return None,
@@ -189,6 +195,7 @@ impl Ending {
             Self::UnfinishedCrowded => "unfinished_crowded",
             Self::UnfinishedTimeout => "unfinished_timeout",
             Self::Trimmed { .. } => "trimmed",
+            Self::CallsUnread => "calls_unread",
             Self::KeepAliveTimeout => "keep_alive_timeout",
             Self::Shutdown => "shutdown",
             Self::NoSessionId => "no_session_id",
@@ -212,6 +219,7 @@ impl Ending {
             Self::LoginRefused(refusal) => !refusal.is_temporary(),
             Self::HelloTimeout
             | Self::Trimmed { .. }
+            | Self::CallsUnread
             | Self::KeepAliveTimeout
             | Self::UnfinishedCrowded
             | Self::UnfinishedTimeout
@@ -227,6 +235,7 @@ impl Ending {
             self,
             Self::Goodbye
                 | Self::Trimmed { .. }
+                | Self::CallsUnread
                 | Self::RoleGone
                 | Self::KeepAliveTimeout
                 | Self::UnfinishedCrowded
@@ -252,6 +261,7 @@ impl Ending {
             Self::NoSessionId => 1011,
             Self::HelloTimeout
             | Self::Trimmed { .. }
+            | Self::CallsUnread
             | Self::KeepAliveTimeout
             | Self::UnfinishedCrowded
             | Self::UnfinishedTimeout => 1013,
@@ -333,6 +343,7 @@ mod tests {
                 true,
             ),
             (Ending::Trimmed { first }, Some("vixen.error.trimmed"), "trimmed", 1013, true),
+            (Ending::CallsUnread, Some("vixen.error.calls_unread"), "calls_unread", 1013, true),
             (
                 Ending::KeepAliveTimeout,
                 Some("wamp.close.timeout"),

@@ -67,7 +67,8 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
                 Action::Call(
                     CallWord::Call(Call { payload, .. })
                     | CallWord::Yield { payload, .. }
-                    | CallWord::Fail { payload, .. },
+                    | CallWord::Fail { payload, .. }
+                    | CallWord::Spoiled { payload, .. },
                 ) => published.push((payload.content, payload.bytes)),
                 Action::Call(
                     CallWord::Cancel { .. } | CallWord::Register(_) | CallWord::Unregister { .. },

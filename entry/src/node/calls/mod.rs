@@ -95,6 +95,7 @@ impl Calls {
                     self.step_registrar(now, input, fx);
                 }
                 word @ (CallWord::Call(_)
+                | CallWord::Spoiled { .. }
                 | CallWord::Cancel { .. }
                 | CallWord::Yield { .. }
                 | CallWord::Fail { .. }) => {
@@ -115,7 +116,10 @@ impl Calls {
     fn step_registrar(&mut self, now: WallTime, input: registrar::Input, fx: &mut CallEffects) {
         let mut of_registrar = registrar::Effects::default();
         self.registrar.step(now, input, &mut of_registrar);
-        fx.told.extend(of_registrar.told);
+        // They wait in the queue that the dealer keeps the count of.
+        for (session, told) in of_registrar.told {
+            self.step_dealer(dealer::Input::Tell { session, told }, fx);
+        }
         for input in of_registrar.dealer {
             self.step_dealer(input, fx);
         }

@@ -11,11 +11,7 @@ use crate::api::calls::{CallError, CallTold};
 /// What a second try would need is not kept any more.
 pub(super) fn release<R: Routes>(open: &mut Open, turn: &mut Turn<'_, R>) {
     open.kept = None;
-    let bytes = std::mem::take(&mut open.kept_bytes);
-    turn.usage.kept_bytes -= bytes;
-    if let Some(caller) = turn.sessions.get_mut(open.session) {
-        caller.kept_bytes -= bytes;
-    }
+    turn.unkeep(open.session, std::mem::take(&mut open.kept_bytes));
 }
 
 /// Answers a call with an error.
@@ -60,13 +56,9 @@ pub(super) fn end<R: Routes>(
     turn: &mut Turn<'_, R>,
 ) {
     release(&mut open, turn);
-    turn.usage.calls -= 1;
-    if let Some(caller) = turn.sessions.get_mut(open.session) {
-        caller.open_calls -= 1;
-        if open.has_more {
-            caller.leave_unfinished(open.request);
-        }
-    }
+    turn.unkeep(open.session, open.held_bytes);
+    turn.uncount_call(open.session);
+    leave_unfinished(&open, turn);
     note_end(&open, outcome, is_linked, turn);
     if let Some(told) = told {
         turn.tell(open.session, told);
@@ -75,11 +67,16 @@ pub(super) fn end<R: Routes>(
 
 /// The end of a call that was never counted.
 pub(super) fn refuse<R: Routes>(open: Open, error: CallError, turn: &mut Turn<'_, R>) {
-    if let Some(caller) = turn.sessions.get_mut(open.session).filter(|_| open.has_more) {
-        caller.leave_unfinished(open.request);
-    }
+    leave_unfinished(&open, turn);
     note_end(&open, outcome_of(&error), None, turn);
     turn.tell(open.session, CallTold::Failed { request: open.request, error });
+}
+
+fn leave_unfinished<R: Routes>(open: &Open, turn: &mut Turn<'_, R>) {
+    let max = turn.options.limits.unfinished_max();
+    if let Some(caller) = turn.sessions.get_mut(open.session).filter(|_| open.has_more) {
+        caller.leave_unfinished(open.request, max);
+    }
 }
 
 fn note_end<R>(open: &Open, outcome: Outcome, is_linked: Option<bool>, turn: &mut Turn<'_, R>) {
@@ -88,7 +85,12 @@ fn note_end<R>(open: &Open, outcome: Outcome, is_linked: Option<bool>, turn: &mu
 }
 
 pub(super) fn error_outcome(uri: &str) -> Outcome {
-    if uri == super::super::CANCELED { Outcome::Canceled } else { Outcome::CalleeError }
+    match uri {
+        super::super::CANCELED => Outcome::Canceled,
+        // As one says that keeps timeouts itself.
+        super::super::TIMEOUT => Outcome::Timeout,
+        _ => Outcome::CalleeError,
+    }
 }
 
 pub(super) fn outcome_of(error: &CallError) -> Outcome {

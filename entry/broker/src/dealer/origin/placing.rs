@@ -1,7 +1,7 @@
 //! Placing: which callee a call goes to, first and where one does not answer it.
 //!
 //! A second try is made only where the callee was never invoked, or where it answered itself that it is not
-//! available, and each callee gets a call once.
+//! available; each callee gets a call once, and a call goes to eight callees at most.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
@@ -11,24 +11,39 @@ use std::time::Duration;
 use vixen_core::wire::InvokeRefusal;
 
 use super::super::io::{Missed, Note};
-use super::super::peers::Unreachable;
-use super::super::routes::{Route, Routes};
+use super::super::peers::{Load, Unreachable};
+use super::super::routes::{Look, Route, Routes};
 use super::super::turn::Turn;
 use super::super::words::{CallNumber, Invoke, PeerWord};
 use super::ending::{end, outcome_of};
-use super::{CallError, CallTold, Open, Origin, Placed};
+use super::{CallError, CallTold, Kept, Open, Origin, Placed, is_sole};
 
 /// How much later than a callee that keeps the timeout itself the entry gives a call up.
 const CALLEE_FIRST: Duration = Duration::from_millis(500);
 
+/// Callees that one call is tried at: what is busy everywhere should not cross every link.
+const TRIES_MAX: usize = 8;
+
 /// Reasons that a caller is told.
 const REASONS_MAX: usize = 4;
 
+/// Callees whose entries are looked at for these reasons.
+const AWAY_MAX: usize = 1024;
+
 impl Origin {
-    /// Looks for a callee.
-    pub(super) fn find<R: Routes>(&mut self, open: Open, turn: &mut Turn<'_, R>) {
+    /// Looks for a callee, after another has `missed` the call.
+    pub(super) fn find<R: Routes>(
+        &mut self,
+        open: Open,
+        missed: Option<Missed>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        if open.expires.is_some_and(|at| at <= turn.now) {
+            let timeout_ms = open.timeout_ms.unwrap_or_default();
+            return fail(open, CallError::Timeout { timeout_ms }, turn);
+        }
         match turn.routes.find(&open.procedure) {
-            Ok(Some(route)) => self.place(open, route, turn),
+            Ok(Some(route)) => self.place(open, route, missed, turn),
             Ok(None) => {
                 let error = CallError::NoSuchProcedure(Arc::clone(&open.procedure.uri));
                 fail(open, error, turn);
@@ -45,37 +60,41 @@ impl Origin {
         turn: &mut Turn<'_, R>,
     ) {
         let Placed { mut open, registration, callee, .. } = placed;
-        open.tried.insert((registration, callee), missed);
-        if open.kept.is_some() {
-            return self.find(open, turn);
-        }
-        let error = none_left(&open, BTreeSet::new());
+        open.tried.push((registration, callee, missed));
+        let why = if open.kept.is_none() {
+            NOT_KEPT
+        } else if open.tried.len() >= TRIES_MAX {
+            TRIED_ENOUGH
+        } else {
+            return self.find(open, Some(missed), turn);
+        };
+        let error = none_left(&open, &Seen { beside: Some(why), ..Seen::default() });
         fail(open, error, turn);
     }
 
-    fn place<R: Routes>(&mut self, open: Open, route: Route, turn: &mut Turn<'_, R>) {
-        let (routes, peers) = (turn.routes, &*turn.peers);
-        let (own, limits) = (turn.options.owner, &turn.options.limits);
+    fn place<R: Routes>(
+        &mut self,
+        open: Open,
+        route: Route,
+        missed: Option<Missed>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Some(kept) = &open.kept else { return };
         let registration = route.registration;
-        let chosen = self.chooser.choose(routes, &route, open.routing_key.as_deref(), |callee| {
-            let is_new = !open.tried.contains_key(&(registration, *callee));
-            is_new && (callee.owner == own || peers.is_reachable(callee.owner, limits))
+        let mut seen = Seen::default();
+        let chosen = self.chooser.choose(turn.routes, &route, open.routing_key, |callee| {
+            look(&open, kept, &route, *callee, turn, &mut seen)
         });
         let Some(callee) = chosen else {
-            let all = routes.callees(registration).map(|(_, callee)| callee.owner);
-            let elsewhere = all.filter(|owner| *owner != own);
-            let away = elsewhere.filter_map(|owner| peers.why_not(owner, limits)).collect();
-            let error = none_left(&open, away);
+            let error = if seen.is_stopped {
+                CallError::MaxConcurrency(Arc::clone(&open.procedure.uri))
+            } else {
+                none_left(&open, &seen)
+            };
             return fail(open, error, turn);
         };
-        let left = open.expires.map(|at| at.saturating_duration_since(turn.now).as_millis());
-        if left == Some(0) {
-            let timeout_ms = open.timeout_ms.unwrap_or_default();
-            return fail(open, CallError::Timeout { timeout_ms }, turn);
-        }
-        let timeout_ms = left.and_then(|ms| NonZeroU64::new(u64::try_from(ms).unwrap_or(u64::MAX)));
-        if let Some((_, missed)) = open.tried.last_key_value() {
-            turn.fx.notes.push(Note::Rerouted(*missed));
+        if let Some(missed) = missed {
+            turn.fx.notes.push(Note::Rerouted(missed));
         }
         let number = CallNumber(self.last.0 + 1);
         self.last = number;
@@ -85,20 +104,78 @@ impl Origin {
             let later = if keeps { CALLEE_FIRST } else { Duration::ZERO };
             self.timers.set(number.0, expires.checked_add(later).unwrap_or(expires));
         }
-        if let Some(kept) = &open.kept {
-            let procedure = route.is_pattern.then(|| Arc::clone(&open.procedure.uri));
-            let (session, caller) = (callee.session, open.caller.clone());
-            let part = kept.first.clone();
-            let invoke = Invoke { registration, session, procedure, caller, timeout_ms, part };
-            turn.send(callee.owner, PeerWord::Invoke { number, invoke });
-            for part in &kept.rest {
-                turn.send(callee.owner, PeerWord::More { number, part: part.clone() });
-            }
+        let timeout_ms =
+            open.expires.and_then(|at| ms_left(at.saturating_duration_since(turn.now)));
+        let procedure = route.is_pattern.then(|| Arc::clone(&open.procedure.uri));
+        let (session, caller) = (callee.session, open.caller.clone());
+        let part = kept.first.clone();
+        let invoke = Invoke { registration, session, procedure, caller, timeout_ms, part };
+        turn.send(callee.owner, PeerWord::Invoke { number, invoke });
+        for part in &kept.rest {
+            turn.send(callee.owner, PeerWord::More { number, part: part.clone() });
         }
         self.by_request.insert((open.session, open.request), number);
+        self.by_owner.insert((callee.owner, number));
         let policy = route.policy;
         let placed = Placed { open, registration, policy, callee, is_killing: false };
         self.calls.insert(number, placed);
+    }
+}
+
+/// What a callee gets of the time that is left: never less than there is, or it would end a call too early.
+fn ms_left(left: Duration) -> Option<NonZeroU64> {
+    NonZeroU64::new(u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+}
+
+/// What was seen of the callees of a registration, as nobody was chosen.
+#[derive(Default)]
+struct Seen {
+    against: BTreeSet<Missed>,
+    away: BTreeSet<Unreachable>,
+    /// How many of them were away.
+    away_count: usize,
+    /// The one that would have been called is busy, and no other takes its place.
+    is_stopped: bool,
+    beside: Option<&'static str>,
+}
+
+/// Whether a callee may be given a call.
+fn look<R: Routes>(
+    open: &Open,
+    kept: &Kept,
+    route: &Route,
+    callee: super::super::Callee,
+    turn: &Turn<'_, R>,
+    seen: &mut Seen,
+) -> Look {
+    let has_tried = |(registration, tried, missed): &(_, _, Missed)| {
+        *tried == callee && (*registration == route.registration || *missed == Missed::Unavailable)
+    };
+    if open.tried.iter().any(has_tried) {
+        return Look::Away;
+    }
+    let parts = || std::iter::once(&kept.first).chain(&kept.rest);
+    let bytes = parts().map(|part| CallTold::OVERHEAD_BYTES + part.payload.bytes.len()).sum();
+    let own = turn.options.owner;
+    if callee.owner == own {
+        let Some(reason) = turn.reason_against(own, callee, route.registration, bytes) else {
+            return Look::Able;
+        };
+        seen.against.insert(Missed::Refused(reason));
+        seen.is_stopped =
+            reason == InvokeRefusal::Busy && is_sole(route.policy, open.routing_key.is_some());
+        return if seen.is_stopped { Look::Stop } else { Look::Busy };
+    }
+    let load = Load { words: 1 + kept.rest.len(), bytes };
+    match turn.peers.why_not(callee.owner, load, &turn.options.limits) {
+        None => Look::Able,
+        Some(why) => {
+            seen.away_count += 1;
+            if seen.away_count <= AWAY_MAX {
+                seen.away.insert(why);
+            }
+            Look::Away
+        }
     }
 }
 
@@ -108,19 +185,26 @@ fn fail<R: Routes>(open: Open, error: CallError, turn: &mut Turn<'_, R>) {
     end(open, Some(CallTold::Failed { request, error }), outcome, None, turn);
 }
 
-/// What a caller is told where all callees are tried, or `away`.
-fn none_left(open: &Open, away: BTreeSet<Unreachable>) -> CallError {
+/// What a caller is told where nobody is left to try.
+fn none_left(open: &Open, seen: &Seen) -> CallError {
     let procedure = Arc::clone(&open.procedure.uri);
-    let missed: BTreeSet<_> = open.tried.values().copied().collect();
-    if away.is_empty() && missed.iter().eq([&Missed::Refused(InvokeRefusal::Busy)]) {
+    let tried = open.tried.iter().map(|(_, _, missed)| *missed);
+    let missed: BTreeSet<_> = tried.chain(seen.against.iter().copied()).collect();
+    let is_busy = missed.iter().eq([&Missed::Refused(InvokeRefusal::Busy)]);
+    if is_busy && seen.away.is_empty() && seen.beside != Some(NOT_KEPT) {
         return CallError::MaxConcurrency(procedure);
     }
     let missed = missed.into_iter().map(|missed| why(missed).to_owned());
-    let reasons = missed.chain(away.iter().map(ToString::to_string)).take(REASONS_MAX);
-    let reasons: Vec<_> = reasons.collect();
+    let away = seen.away.iter().map(ToString::to_string);
+    let reasons = seen.beside.into_iter().map(str::to_owned).chain(missed).chain(away);
+    let reasons: Vec<_> = reasons.take(REASONS_MAX).collect();
     let reason = if reasons.is_empty() { "it has none".into() } else { reasons.join("; ").into() };
     CallError::NoAvailableCallee { procedure, reason }
 }
+
+/// Why no other callee gets a call whose first one did not take it.
+const NOT_KEPT: &str = "its arguments are more than is kept for a second try: limits.calls-bytes-per-session-max, limits.calls-bytes-max";
+const TRIED_ENOUGH: &str = "it was tried at 8 callees, as many as one call is";
 
 const fn why(missed: Missed) -> &'static str {
     match missed {
@@ -134,6 +218,9 @@ const fn why(missed: Missed) -> &'static str {
         Missed::Refused(InvokeRefusal::Draining) => "the entry of a callee is about to stop",
         Missed::Refused(InvokeRefusal::Lease | InvokeRefusal::NotReady) => {
             "the entry of a callee is not ready for calls"
+        }
+        Missed::Refused(InvokeRefusal::EntryFull) => {
+            "the entry of a callee has as many calls as it may have: limits.calls-max, limits.calls-bytes-max"
         }
         Missed::Unavailable => "a callee answered wamp.error.unavailable",
     }

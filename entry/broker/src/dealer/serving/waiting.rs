@@ -1,34 +1,49 @@
 //! Waiting: calls that came before the view knew of their registration.
 //!
-//! None of them is an invocation yet: who gives one up is answered at once, and its callee has heard nothing.
+//! None of them is an invocation yet: who gives one up is answered at once, and its callee has heard nothing. Those
+//! of one registration are invoked in the order in which they came.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use vixen_core::id::{OwnerId, Position};
 
+use super::super::limits::less;
 use super::super::words::{CallNumber, Invoke, Part};
 
-type Key = (OwnerId, CallNumber);
+pub(super) type Key = (OwnerId, CallNumber);
 
+/// One that waits.
 #[derive(Debug)]
-struct Call {
-    invoke: Invoke,
-    rest: Vec<Part>,
-    bytes: usize,
+pub(super) struct Call {
+    pub(super) invoke: Invoke,
+    /// What came after it.
+    pub(super) rest: Vec<Part>,
+    /// What both keep.
+    pub(super) bytes: usize,
+    came: u64,
+    until: Instant,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     calls: BTreeMap<Key, Call>,
-    /// In the order in which they may be invoked.
-    by_registration: BTreeSet<(Position, Key)>,
+    by_registration: BTreeSet<(Position, u64, Key)>,
+    /// How many wait for each.
+    of_registration: BTreeMap<Position, usize>,
+    by_time: BTreeSet<(Instant, u64, Key)>,
+    last: u64,
 }
 
 impl Waiting {
-    pub(super) fn insert(&mut self, key: Key, invoke: Invoke, bytes: usize) {
-        self.by_registration.insert((invoke.registration, key));
-        self.calls.insert(key, Call { invoke, rest: Vec::new(), bytes });
+    pub(super) fn insert(&mut self, key: Key, invoke: Invoke, bytes: usize, until: Instant) {
+        self.last += 1;
+        let came = self.last;
+        self.by_registration.insert((invoke.registration, came, key));
+        *self.of_registration.entry(invoke.registration).or_default() += 1;
+        self.by_time.insert((until, came, key));
+        self.calls.insert(key, Call { invoke, rest: Vec::new(), bytes, came, until });
     }
 
     pub(super) fn append(&mut self, key: Key, part: Part, bytes: usize) {
@@ -38,25 +53,45 @@ impl Waiting {
         }
     }
 
-    /// Returns the bytes that it had.
-    pub(super) fn remove(&mut self, key: Key) -> usize {
-        let Some(call) = self.calls.remove(&key) else { return 0 };
-        self.by_registration.remove(&(call.invoke.registration, key));
-        call.bytes
+    pub(super) fn remove(&mut self, key: Key) -> Option<Call> {
+        let call = self.calls.remove(&key)?;
+        let registration = call.invoke.registration;
+        self.by_registration.remove(&(registration, call.came, key));
+        if let Some(number) = self.of_registration.get_mut(&registration) {
+            less(number, 1);
+            if *number == 0 {
+                self.of_registration.remove(&registration);
+            }
+        }
+        self.by_time.remove(&(call.until, call.came, key));
+        Some(call)
     }
 
-    /// Takes the calls to registrations whose record is at or before this position.
-    pub(super) fn take_up_to(&mut self, applied: Position) -> Vec<(Key, Invoke, Vec<Part>, usize)> {
-        let mut taken = Vec::new();
-        while let Some(&(registration, key)) = self.by_registration.first() {
-            if registration > applied {
-                break;
-            }
-            self.by_registration.pop_first();
-            let call = self.calls.remove(&key);
-            taken.extend(call.map(|Call { invoke, rest, bytes }| (key, invoke, rest, bytes)));
-        }
-        taken
+    /// The first of the calls to registrations whose record is at or before this position.
+    pub(super) fn first_up_to(&self, applied: Position) -> Option<Key> {
+        let (registration, _, key) = self.by_registration.first()?;
+        (*registration <= applied).then_some(*key)
+    }
+
+    /// Whether one waits for this registration.
+    pub(super) fn is_for(&self, registration: Position) -> bool {
+        self.of_registration.contains_key(&registration)
+    }
+
+    /// When the first has waited for too long.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.by_time.first().map(|(until, _, _)| *until)
+    }
+
+    /// One that has waited for too long.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Key> {
+        let (until, _, key) = self.by_time.first()?;
+        (*until <= now).then_some(*key)
+    }
+
+    /// One of all, the one first that came first.
+    pub(super) fn first(&self) -> Option<Key> {
+        self.by_time.first().map(|(_, _, key)| *key)
     }
 
     pub(super) fn bytes(&self, key: Key) -> usize {
@@ -69,6 +104,7 @@ impl Waiting {
 
     pub(super) fn len(&self) -> usize {
         assert_eq!(self.calls.len(), self.by_registration.len(), "each waits for one record");
+        assert_eq!(self.calls.len(), self.by_time.len(), "each waits up to one moment");
         self.calls.len()
     }
 

@@ -57,12 +57,13 @@ fn calls_of_an_entry_are_bounded_by_number_and_bytes() {
 fn parts_without_room_are_passed_on_and_not_kept() {
     let mut bench = bench(CallLimits { calls_bytes_per_session_max: 200, ..roomy() });
     bench.step(word(1, part(1, "p", true)));
-    assert_eq!(bench.dealer.usage.kept_bytes, 67);
+    assert_eq!(bench.dealer.usage.kept_bytes, 68);
     bench.step(word(1, part(1, "p", true)));
-    assert_eq!(bench.dealer.usage.kept_bytes, 134);
+    assert_eq!(bench.dealer.usage.kept_bytes, 135);
     assert_eq!(bench.step(word(1, part(1, "p", true))), ["7 <- invocation 1 of 10 has-more [1]"]);
     bench.step(word(1, part(1, "p", true)));
-    assert_eq!(bench.dealer.usage.kept_bytes, 0);
+    // The name of the procedure is held to its end.
+    assert_eq!(bench.dealer.usage.kept_bytes, 1);
     // It cannot go to another any more.
     bench.registry.add("p", 11, Policy::First, vec![callee(1, 7), callee(2, 20)]);
     bench.link(2);
@@ -172,4 +173,149 @@ fn a_hundred_thousand_calls_leave_nothing_behind() {
     assert_eq!((bench.dealer.open_calls(), bench.dealer.open_invocations()), (0, 0));
     assert_eq!(bench.dealer.usage, limits::Usage::default());
     assert_eq!(bench.dealer.timeout_at(), None);
+}
+
+/// What is small is copied: else a few bytes would hold all that came with them.
+#[test]
+fn payloads_that_are_kept_hold_nothing_of_what_they_came_in() {
+    let frame = Bytes::from(vec![b'7'; 1 << 20]);
+    let sliced = || Payload { bytes: frame.slice(10..20), ..json("") };
+    let mut bench = bench(roomy());
+    let words = [
+        (1, CallWord::Call(Call { payload: sliced(), ..part_of(1, true) })),
+        (1, CallWord::Call(Call { payload: sliced(), ..part_of(1, false) })),
+        (7, CallWord::Yield { invocation: InvocationId(1), is_progress: true, payload: sliced() }),
+        (7, CallWord::Fail { invocation: InvocationId(1), error: "e".into(), payload: sliced() }),
+    ];
+    for (session, said) in words {
+        let fx = bench.effects(word(session, said));
+        let [(_, told)] = &fx.told[..] else { panic!("{:?}", lines(&fx)) };
+        let (CallTold::Invocation { payload, .. }
+        | CallTold::Result { payload, .. }
+        | CallTold::Failed { error: CallError::Callee { payload, .. }, .. }) = told
+        else {
+            panic!("{told:?}")
+        };
+        assert!(!frame.as_ptr_range().contains(&payload.bytes.as_ptr()), "{told:?}");
+    }
+    let large = Payload { bytes: frame.slice(..64 << 10), ..json("") };
+    assert_eq!(large.clone().detached().bytes.as_ptr(), large.bytes.as_ptr());
+}
+
+fn part_of(request: u64, has_more: bool) -> Call {
+    Call { has_more, ..call(request, "p") }
+}
+
+/// Names are held by open calls for as long as those are, whatever is answered.
+#[test]
+fn long_names_count_until_the_call_is_answered() {
+    let mut bench = bench(CallLimits { calls_bytes_per_session_max: 2000, ..roomy() });
+    let uri = "p".repeat(900);
+    bench.registry.add(&uri, 11, Policy::Single, vec![callee(1, 7)]);
+    bench.serve(7, 11, 0);
+    bench.call(1, 1, &uri);
+    bench.call(1, 2, &uri);
+    bench.progress(7, 1, "[2]");
+    bench.progress(7, 2, "[2]");
+    assert_eq!(bench.call(1, 9, &uri), [refused("calls-bytes-per-session-max", 2000)]);
+    bench.result(7, 1, "[2]");
+    assert_eq!(bench.call(1, 9, &uri), ["7 <- invocation 3 of 11 [1]"]);
+    // A routing key is held as a hash.
+    let routing_key = Some("k".repeat(1 << 16).into());
+    let keyed = CallWord::Call(Call { routing_key, ..call(10, "p") });
+    assert_eq!(bench.step(word(1, keyed)), ["7 <- invocation 4 of 10 [1]"]);
+}
+
+/// Errors come without a look at the room that there is for them.
+#[test]
+fn a_session_that_reads_no_errors_is_ended_at_twice_its_bound() {
+    let mut bench =
+        bench(CallLimits { caller_queue_bytes_max: 1000, callee_queue_bytes_max: 500, ..roomy() });
+    let mut told = Vec::new();
+    for request in 1..100 {
+        told = bench.call(1, request, "none");
+        if told.iter().any(|line| line.contains("ends")) {
+            break;
+        }
+        assert!(bench.dealer.queued_bytes() <= 2000);
+    }
+    let ends = "1 ends: the session does not read what it is told of calls: \
+                limits.caller-queue-bytes-max, limits.callee-queue-bytes-max";
+    assert_eq!(told, [ends]);
+    // Whatever comes of it until it is gone, it is told no more.
+    let before = bench.dealer.queued_bytes();
+    assert_eq!(bench.call(1, 500, "none"), [""; 0]);
+    assert_eq!(bench.dealer.queued_bytes(), before);
+    bench.close(1);
+    assert_eq!(bench.dealer.queued_bytes(), 0);
+}
+
+/// One large result is not held against who reads slowly.
+#[test]
+fn one_large_answer_ends_no_session() {
+    let mut bench = bench(CallLimits { caller_queue_bytes_max: 1000, ..roomy() });
+    bench.call(1, 1, "p");
+    assert_eq!(bench.result(7, 1, &"7".repeat(5000)).len(), 1);
+    let none = "1 <- failed 2: no callee registered for procedure none";
+    assert_eq!(bench.call(1, 2, "none"), [none]);
+}
+
+/// Words of others in the same queue count as the dealer's own do.
+#[test]
+fn what_others_tell_a_session_counts_until_it_is_written() {
+    let mut bench = bench(roomy());
+    let told = CallTold::Unregistered { request: RequestId(1) };
+    let bytes = told.queued_bytes();
+    let session = SessionId(1);
+    assert_eq!(bench.step(Input::Tell { session, told }).len(), 1);
+    assert_eq!(bench.dealer.queued_bytes(), bytes);
+    bench.step(Input::Written { session, bytes });
+    assert_eq!(bench.dealer.queued_bytes(), 0);
+}
+
+/// Whoever has all of an entry leaves the others their share.
+#[test]
+fn a_full_entry_refuses_those_alone_who_have_more_than_their_share() {
+    let mut bench = bench(CallLimits { calls_max: 4, ..roomy() });
+    bench.open(2);
+    for request in 1..=4 {
+        bench.call(1, request, "p");
+    }
+    assert_eq!(bench.call(1, 9, "p"), [refused("calls-max", 4)]);
+    assert_eq!(bench.call(2, 1, "p"), ["7 <- invocation 5 of 10 [1]"]);
+    let none: [&str; 0] = [];
+    assert_ne!(bench.call(1, 9, "p"), none);
+    assert_eq!(bench.dealer.open_calls(), 5);
+    // Another entry has a share as well, and no more than that.
+    bench.link(2);
+    assert_eq!(bench.hear(2, invoke(1, 7, 10)), ["7 <- invocation 6 of 10 [1]"]);
+    assert_eq!(bench.hear(2, invoke(2, 7, 10)), ["E2 <- refuse 2 EntryFull"]);
+
+    let mut bench = self::bench(CallLimits { calls_bytes_max: 2000, ..roomy() });
+    bench.open(2);
+    let sized = |request, bytes: usize| {
+        CallWord::Call(Call { payload: json(&"7".repeat(bytes)), ..call(request, "p") })
+    };
+    bench.step(word(1, sized(1, 800)));
+    assert_eq!(bench.step(word(1, sized(9, 800))), [refused("calls-bytes-max", 2000)]);
+    assert_eq!(bench.step(word(2, sized(1, 300))).len(), 1);
+}
+
+/// As many as a session may have open at once are remembered, and the oldest are forgotten first.
+#[test]
+fn calls_that_ended_early_are_remembered_by_age() {
+    let mut bench = Bench::new(CallLimits { calls_per_session_max: 3000, ..roomy() });
+    bench.open(1);
+    // Ids that fall: by id, the newest would be forgotten first.
+    let requests = || (1..=3000).rev();
+    for request in requests() {
+        bench.effects(word(1, part(request, "none", true)));
+        bench.effects(Input::Written { session: SessionId(1), bytes: 1000 });
+    }
+    for request in requests() {
+        assert_eq!(bench.step(word(1, part(request, "none", true))), [""; 0], "{request}");
+    }
+    bench.step(word(1, part(5000, "none", true)));
+    assert_eq!(bench.step(word(1, part(1, "none", true))), [""; 0]);
+    assert_eq!(bench.step(word(1, part(3000, "none", true))).len(), 1);
 }

@@ -1,5 +1,7 @@
 //! Two and three dealers: a cut at every step, and seeded runs.
 
+use std::collections::BTreeSet;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -133,11 +135,11 @@ fn a_silent_side_at_every_step_leaves_one_answer_and_no_slot() {
         for at in 0..=script.len() {
             for (own, peer) in [(1, 2), (2, 1)] {
                 let mut world = pair();
-                let peer = owner(peer);
                 for (step, act) in script.iter().enumerate() {
                     if step == at {
-                        world.step(own, Input::LinkSilent { peer, is_silent: true });
-                        world.step(own, Input::LinkSilent { peer, is_silent: false });
+                        let link = world.link_of(own, peer);
+                        world.step(own, Input::LinkSilent { link, is_silent: true });
+                        world.step(own, Input::LinkSilent { link, is_silent: false });
                     }
                     act(&mut world);
                 }
@@ -192,6 +194,8 @@ struct Run {
     next_session: u64,
     next_request: u64,
     next_registration: u64,
+    /// Calls that are not complete, whether they are open or not.
+    progressive: BTreeSet<(u8, u64, u64)>,
 }
 
 impl Run {
@@ -212,7 +216,14 @@ impl Run {
             world.link(one, other);
         }
         let random = StdRng::seed_from_u64(seed);
-        Self { random, world, next_session: 1, next_request: 1, next_registration: 1 }
+        Self {
+            random,
+            world,
+            next_session: 1,
+            next_request: 1,
+            next_registration: 1,
+            progressive: BTreeSet::new(),
+        }
     }
 
     fn go(&mut self, acts: usize) {
@@ -278,6 +289,9 @@ impl Run {
         let routing_key = self.random.random_bool(0.1).then(|| "key".into());
         let payload = json(&"7".repeat(self.random.random_range(0..300)));
         let call = call(request, uri);
+        if has_more {
+            self.progressive.insert((entry, session, request));
+        }
         self.world.call(
             entry,
             session,
@@ -298,7 +312,8 @@ impl Run {
                 }
             }
             50..70 => self.answer(),
-            70..77 => self.cancel(),
+            70..75 => self.cancel(),
+            75..77 => self.go_on(),
             77..82 => self.world.pass(self.random.random_range(1..30)),
             82..85 => self.register(),
             85..88 => self.apply(from),
@@ -314,18 +329,24 @@ impl Run {
             }
             92..94 => self.world.cut(from, to),
             94..96 => self.world.notice(from, to),
+            97 if self.random.random_bool(0.3) => {
+                let is_ready = self.random.random_bool(0.7);
+                self.world.step(from, Input::View { is_ready });
+            }
             96..98 => {
                 if !self.world.is_linked(from, to) {
                     self.world.link(from, to);
                 }
             }
             98 => {
-                let (peer, is_silent) = (owner(to), self.random.random_bool(0.5));
-                self.world.step(from, Input::LinkSilent { peer, is_silent });
+                let (link, is_silent) =
+                    (self.world.link_of(from, to), self.random.random_bool(0.5));
+                self.world.step(from, Input::LinkSilent { link, is_silent });
             }
             _ => {
-                let (peer, bytes) = (owner(to), [0, 0, 2500, 5000][self.random.random_range(0..4)]);
-                self.world.step(from, Input::LinkWaiting { peer, bytes });
+                let bytes = [0, 0, 2500, 5000][self.random.random_range(0..4)];
+                let link = self.world.link_of(from, to);
+                self.world.step(from, Input::LinkWaiting { link, bytes });
             }
         }
     }
@@ -343,6 +364,26 @@ impl Run {
             _ => fail("wamp.error.unavailable"),
         };
         self.world.say(entry, session, said);
+    }
+
+    /// More of a progressive call, or of one that was answered; its gate may refuse it.
+    fn go_on(&mut self) {
+        let all: Vec<_> = self.progressive.iter().copied().collect();
+        let Some((entry, session, request)) = self.one_of(&all) else { return };
+        let has_more = self.random.random_bool(0.6);
+        if !has_more {
+            self.progressive.remove(&(entry, session, request));
+        }
+        let said = if self.random.random_bool(0.3) {
+            let (request, error, payload) = (RequestId(request), "a.refusal".into(), json("[4]"));
+            CallWord::Spoiled { request, has_more, error, payload }
+        } else {
+            let payload = json(&"7".repeat(self.random.random_range(0..300)));
+            CallWord::Call(Call { payload, has_more, ..call(request, "a") })
+        };
+        if self.world.is_open(entry, session) {
+            self.world.step(entry, word(session, said));
+        }
     }
 
     fn cancel(&mut self) {

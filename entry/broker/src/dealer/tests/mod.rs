@@ -73,6 +73,11 @@ pub(super) fn options(entry: u8, limits: CallLimits) -> DealerOptions {
     }
 }
 
+/// The first link to an entry.
+pub(super) fn link(entry: u8) -> Link {
+    Link { peer: owner(entry), number: 1 }
+}
+
 pub(super) fn callee(entry: u8, session: u64) -> Callee {
     let (owner, session) = (owner(entry), SessionId(session));
     Callee { owner, session }
@@ -190,9 +195,9 @@ impl Bench {
 
     /// An entry is linked, and takes calls.
     pub(super) fn link(&mut self, entry: u8) {
-        let peer = owner(entry);
-        self.effects(Input::LinkUp { peer, name: format!("E{entry}").into() });
-        self.effects(Input::Standing { peer, is_ready: true, is_draining: false });
+        let link = link(entry);
+        self.effects(Input::LinkUp { link, name: format!("E{entry}").into() });
+        self.effects(Input::Standing { link, is_ready: true, is_draining: false });
     }
 
     pub(super) fn call(&mut self, session: u64, request: u64, uri: &str) -> Vec<String> {
@@ -228,7 +233,7 @@ impl Bench {
 
     /// An entry says something.
     pub(super) fn hear(&mut self, entry: u8, word: PeerWord) -> Vec<String> {
-        self.step(Input::Heard { from: owner(entry), word })
+        self.step(Input::Heard { link: link(entry), word })
     }
 
     /// Time passes, and the timeout fires if it is due.
@@ -382,6 +387,7 @@ fn said(told: &CallTold) -> String {
         CallTold::Invocation {
             invocation,
             registration,
+            fence,
             procedure,
             caller,
             timeout_ms,
@@ -389,7 +395,9 @@ fn said(told: &CallTold) -> String {
             has_more,
             payload,
         } => {
+            let fence = fence.map_or_else(String::new, |fence| format!(" fence {}", fence.0));
             let procedure = procedure.as_ref().map_or_else(String::new, |uri| format!(" {uri}"));
+            let procedure = fence + &procedure;
             let timeout = timeout_ms.map_or_else(String::new, |ms| format!(" {ms} ms"));
             let flags = flag("takes-progress", *takes_progress) + &flag("has-more", *has_more);
             let details = procedure + &party("for", caller) + &timeout + &flags;

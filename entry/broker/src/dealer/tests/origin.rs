@@ -55,17 +55,17 @@ fn call_unknown_without_a_registration_is_no_such_procedure() {
 #[test]
 fn call_unknown_without_a_candidate_is_no_available_callee() {
     let mut bench = bench();
-    bench.step(Input::LinkSilent { peer: owner(2), is_silent: true });
-    bench.step(Input::LinkDown { peer: owner(3) });
+    bench.step(Input::LinkSilent { link: link(2), is_silent: true });
+    bench.step(Input::LinkDown { link: link(3) });
     let told = "1 <- failed 5: no callee of procedure all can be called: \
                 no word of entry E2 for 1.8 s; no link to the entry of the callee: link-address";
     assert_eq!(bench.call(1, 5, "all"), [told]);
     assert_eq!(bench.outcomes(), ["no_available_callee"]);
-    bench.step(Input::LinkSilent { peer: owner(2), is_silent: false });
-    bench.step(Input::Standing { peer: owner(2), is_ready: true, is_draining: true });
+    bench.step(Input::LinkSilent { link: link(2), is_silent: false });
+    bench.step(Input::Standing { link: link(2), is_ready: true, is_draining: true });
     let told = "1 <- failed 6: no callee of procedure one can be called: entry E2 is about to stop";
     assert_eq!(bench.call(1, 6, "one"), [told]);
-    bench.step(Input::Standing { peer: owner(2), is_ready: false, is_draining: false });
+    bench.step(Input::Standing { link: link(2), is_ready: false, is_draining: false });
     let told =
         "1 <- failed 7: no callee of procedure one can be called: entry E2 is not ready for calls";
     assert_eq!(bench.call(1, 7, "one"), [told]);
@@ -108,6 +108,93 @@ fn call_open_continues_a_progressive_call() {
     assert_eq!(first, ["E2 <- invoke 1 of 20 in 10 has-more [1]"]);
     assert_eq!(bench.step(word(1, part(5, "one", true))), ["E2 <- more 1 has-more [1]"]);
     assert_eq!(bench.step(word(1, part(5, "one", false))), ["E2 <- more 1 [1]"]);
+}
+
+/// A link over its bound is closed, and with it all that is on it.
+#[test]
+fn call_open_whose_link_has_no_room_for_more_is_given_up() {
+    let mut bench = bench();
+    bench.step(word(1, part(5, "one", true)));
+    bench.step(Input::LinkWaiting { link: link(2), bytes: (1 << 20) + 1 });
+    let told = [
+        r#"1 <- failed 5 wamp.error.canceled ["the link to entry E2 is full: limits.link-queue-bytes-max"]"#,
+        "E2 <- drop 1 KillNoWait",
+    ];
+    assert_eq!(bench.step(word(1, part(5, "one", true))), told);
+    assert_eq!(bench.outcomes(), ["canceled"]);
+    assert_over(&mut bench);
+}
+
+/// All that is kept of a call goes over at once, as its second callee is asked.
+#[test]
+fn a_second_try_goes_where_the_link_has_room_for_all_parts() {
+    let mut bench = Bench::new(CallLimits { link_queue_bytes_max: 4000, ..roomy() });
+    bench.open(1);
+    for entry in [2, 3, 4] {
+        bench.link(entry);
+    }
+    let all = vec![callee(2, 20), callee(3, 30), callee(4, 40)];
+    bench.registry.add("all", 11, Policy::RoundRobin, all);
+    bench.step(word(1, part(5, "all", true)));
+    for has_more in [true, false] {
+        let payload = json(&"7".repeat(600));
+        let part = Call { payload, has_more, ..call(5, "all") };
+        assert_eq!(bench.step(word(1, CallWord::Call(part))).len(), 1);
+        bench.step(Input::LinkWaiting { link: link(2), bytes: 0 });
+    }
+    // Not busy, but with room for the half of it.
+    bench.step(Input::LinkWaiting { link: link(3), bytes: 900 });
+    let told = bench.hear(2, refuse(1, InvokeRefusal::Busy));
+    assert!(told.iter().all(|line| line.starts_with("E4 <- ")) && told.len() == 3, "{told:?}");
+}
+
+#[test]
+fn a_busy_registration_is_tried_at_eight_entries() {
+    let mut bench = Bench::new(roomy());
+    bench.open(1);
+    let entries = 2..=40;
+    for entry in entries.clone() {
+        bench.link(entry);
+    }
+    let all = entries.map(|entry| callee(entry, entry.into())).collect();
+    bench.registry.add("all", 11, Policy::RoundRobin, all);
+    bench.call(1, 5, "all");
+    for number in 1..8_u8 {
+        let told = bench.hear(number + 1, refuse(number.into(), InvokeRefusal::Busy));
+        assert_eq!(told, [format!("E{0} <- invoke {1} of {0} in 11 [1]", number + 2, number + 1)]);
+    }
+    let told =
+        "1 <- failed 5: all callees of procedure all have as many invocations as they take at once";
+    assert_eq!(bench.hear(9, refuse(8, InvokeRefusal::Busy)), [told]);
+    assert_over(&mut bench);
+}
+
+#[test]
+fn a_call_that_is_not_kept_says_so_where_it_cannot_go_on() {
+    let mut bench = Bench::new(CallLimits { calls_bytes_per_session_max: 150, ..roomy() });
+    bench.open(1);
+    bench.link(2);
+    bench.link(3);
+    bench.registry.add("all", 11, Policy::First, vec![callee(2, 20), callee(3, 30)]);
+    for _ in 0..3 {
+        bench.step(word(1, part(5, "all", true)));
+    }
+    let told = "1 <- failed 5: no callee of procedure all can be called: its arguments are more than is kept for a second try: \
+                limits.calls-bytes-per-session-max, limits.calls-bytes-max; a callee left as it was to be called";
+    assert_eq!(bench.hear(2, refuse(1, InvokeRefusal::Left)), [told]);
+}
+
+/// The last reason is told, not that of the callee with the highest number.
+#[test]
+fn a_call_that_goes_on_notes_why_it_does() {
+    let mut bench = bench();
+    bench.link(4);
+    let all = vec![callee(3, 30), callee(2, 20), callee(4, 40)];
+    bench.registry.add("three", 13, Policy::RoundRobin, all);
+    bench.call(1, 5, "three");
+    bench.hear(3, refuse(1, InvokeRefusal::Busy));
+    bench.hear(2, refuse(2, InvokeRefusal::Left));
+    assert_eq!(bench.outcomes(), ["busy", "left"]);
 }
 
 #[test]
@@ -393,6 +480,18 @@ fn cancel_is_not_answered_where_the_callee_has_not_announced_it_if_so_chosen() {
     }
 }
 
+/// What is due ends in bounded steps; the next is due at once.
+#[test]
+fn many_timeouts_end_over_several_steps() {
+    let mut bench = bench();
+    for request in 1..=1500 {
+        bench.effects(word(1, timed(request, "one", 200)));
+    }
+    assert_eq!(bench.pass(200).len(), 2 * 1024);
+    assert_eq!(bench.pass(0).len(), 2 * (1500 - 1024));
+    assert_eq!(bench.dealer.timeout_at(), None);
+}
+
 #[test]
 fn timeout_open_and_killing_is_answered_in_ms() {
     for is_killing in [false, true] {
@@ -417,7 +516,7 @@ fn timeout_open_and_killing_is_answered_in_ms() {
 fn link_lost_open_and_killing_is_canceled() {
     for mut bench in [open("all"), killing("all")] {
         let told = "1 <- failed 5: gone, the link to entry E2 is lost";
-        assert_eq!(bench.step(Input::LinkDown { peer: owner(2) }), [told]);
+        assert_eq!(bench.step(Input::LinkDown { link: link(2) }), [told]);
         assert_eq!(bench.outcomes(), ["canceled"]);
         assert_over(&mut bench);
     }
@@ -429,9 +528,9 @@ fn link_silent_open_and_killing_is_canceled() {
     for mut bench in [open("all"), killing("all")] {
         let told =
             ["1 <- failed 5: gone, no word of entry E2 for 1.8 s", "E2 <- drop 1 KillNoWait"];
-        assert_eq!(bench.step(Input::LinkSilent { peer: owner(2), is_silent: true }), told);
+        assert_eq!(bench.step(Input::LinkSilent { link: link(2), is_silent: true }), told);
         assert_over(&mut bench);
-        assert_eq!(bench.step(Input::LinkSilent { peer: owner(2), is_silent: true }), NOBODY);
+        assert_eq!(bench.step(Input::LinkSilent { link: link(2), is_silent: true }), NOBODY);
     }
 }
 

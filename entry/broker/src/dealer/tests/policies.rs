@@ -113,3 +113,27 @@ fn nothing_is_remembered_of_registrations_that_have_ended() {
     bench.step(Input::RegistrationEnded { registration: Position(10) });
     assert_eq!(bench.dealer.origin.remembered(), 0);
 }
+
+/// A thousand callees that are busy cost a look at each, and no more than that.
+#[test]
+fn callees_of_this_entry_that_are_busy_are_not_invoked_one_after_the_other() {
+    for policy in [Policy::RoundRobin, Policy::Random] {
+        let mut bench = Bench::new(roomy());
+        bench.open(1);
+        let all = || 100..1300_u64;
+        bench.registry.add("p", 10, policy, all().map(|session| callee(1, session)).collect());
+        for session in all() {
+            bench.open(session);
+            bench.serve(session, 10, 1);
+        }
+        for request in 0..1200_u64 {
+            let fx = bench.effects(word(1, CallWord::Call(call(request, "p"))));
+            let is_asked = matches!(fx.told[..], [(_, CallTold::Invocation { .. })]);
+            assert!(is_asked || policy == Policy::Random, "{request}: {:?}", lines(&fx));
+            assert_eq!(fx.notes.iter().filter(|note| matches!(note, Note::Rerouted(_))).count(), 0);
+        }
+        let told = bench.call(1, 5000, "p");
+        assert_eq!(told.len(), 1);
+        assert!(told[0].contains("as many invocations as they take at once"), "{told:?}");
+    }
+}

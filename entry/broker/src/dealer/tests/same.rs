@@ -140,7 +140,7 @@ fn a_call_of_a_shared_one_goes_on_to_the_next_within_the_step() {
     assert_eq!(bench.call(1, 5, "all"), ["7 <- invocation 1 of 11 [1]"]);
     let next = ["9 <- invocation 1 of 11 [1]"];
     assert_eq!(bench.fail(7, 1, "wamp.error.unavailable", ""), next);
-    assert_eq!(bench.outcomes(), ["unavailable", "left"]);
+    assert_eq!(bench.outcomes(), ["unavailable"]);
     assert_eq!(bench.result(9, 1, "[2]"), ["1 <- result 5 [2]"]);
     assert_empty(&bench);
 }
@@ -156,6 +156,123 @@ fn a_callee_that_keeps_timeouts_has_500_ms_more() {
     let told = ["1 <- failed 5: no answer within 200 ms", "7 <- interrupt 1 KillNoWait"];
     assert_eq!(bench.pass(1), told);
     assert_empty(&bench);
+}
+
+/// It was called in another registration then.
+#[test]
+fn a_callee_that_is_not_available_gets_the_call_once_whatever_it_registers() {
+    let mut bench = bench();
+    bench.registry.add("all", 11, Policy::First, vec![callee(1, 7)]);
+    bench.serve(7, 11, 0);
+    bench.call(1, 5, "all");
+    bench.registry.add("all", 12, Policy::First, vec![callee(1, 7)]);
+    bench.serve(7, 12, 0);
+    let told = "1 <- failed 5: no callee of procedure all can be called: a callee answered wamp.error.unavailable";
+    assert_eq!(bench.fail(7, 1, "wamp.error.unavailable", ""), [told]);
+    assert_empty(&bench);
+}
+
+#[test]
+fn a_callee_says_itself_that_the_time_is_over() {
+    let mut bench = open();
+    bench.fail(7, 1, "wamp.error.timeout", "");
+    assert_eq!(bench.outcomes(), ["timeout"]);
+}
+
+/// To the millisecond that the caller asked for, and not a part of one before it.
+#[test]
+fn a_second_try_in_the_last_millisecond_is_made() {
+    let mut bench = bench();
+    bench.open(8);
+    bench.registry.add("all", 11, Policy::RoundRobin, vec![callee(1, 7), callee(1, 8)]);
+    for session in [7, 8] {
+        let terms = Terms { forwards_timeout: true, ..terms(11, 0) };
+        let (session, registration) = (SessionId(session), Position(11));
+        bench.step(Input::Serves { session, registration, terms });
+    }
+    bench.step(word(1, timed(5, "all", 200)));
+    bench.now += Duration::from_micros(199_500);
+    let told = ["8 <- invocation 1 of 11 1 ms [1]"];
+    assert_eq!(bench.fail(7, 1, "wamp.error.unavailable", ""), told);
+    // Nobody's turn is taken by a call whose time is over.
+    bench.step(word(1, timed(6, "all", 200)));
+    bench.now += Duration::from_millis(200);
+    let late = bench.fail(7, 2, "wamp.error.unavailable", "");
+    assert_eq!(late, ["1 <- failed 6: no answer within 200 ms"]);
+    assert_eq!(bench.call(1, 7, "all"), ["8 <- invocation 2 of 11 [1]"]);
+}
+
+/// What an open session has is not forgotten by a second word of its beginning.
+#[test]
+fn a_session_that_is_open_is_not_opened_again() {
+    let mut bench = open();
+    bench.open(1);
+    bench.open(7);
+    assert_eq!(bench.result(7, 1, "[2]"), ["1 <- result 5 [2]"]);
+    assert_empty(&bench);
+}
+
+fn spoiled(request: u64, has_more: bool) -> Input {
+    let (request, error, payload) = (RequestId(request), "a.refusal".into(), json("[\"why\"]"));
+    word(1, CallWord::Spoiled { request, has_more, error, payload })
+}
+
+/// J1: the gate refuses a part of a call that is open.
+#[test]
+fn a_spoiled_part_ends_the_open_call() {
+    for (has_more, what) in [(true, "more to come"), (false, "the last one")] {
+        let mut bench = bench();
+        bench.step(word(1, part(5, "p", true)));
+        let told = [r#"1 <- failed 5 a.refusal ["why"]"#, "7 <- interrupt 1 KillNoWait"];
+        assert_eq!(bench.step(spoiled(5, has_more)), told, "{what}");
+        assert_eq!(bench.outcomes(), ["refused"]);
+        assert_empty(&bench);
+        assert_eq!(bench.result(7, 1, "[2]"), NOBODY);
+        if has_more {
+            assert_eq!(bench.step(word(1, part(5, "p", true))), NOBODY);
+            assert_eq!(bench.step(word(1, part(5, "p", false))), NOBODY);
+        }
+        assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 2 of 10 [1]"], "{what}");
+    }
+}
+
+/// J1: the first part is refused, and the others are no calls of their own.
+#[test]
+fn a_spoiled_first_part_is_answered_once_and_the_rest_dropped() {
+    let mut bench = bench();
+    let told = [r#"1 <- failed 5 a.refusal ["why"]"#];
+    assert_eq!(bench.step(spoiled(5, true)), told);
+    assert_eq!(bench.outcomes(), ["refused"]);
+    assert_eq!(bench.step(word(1, part(5, "p", true))), NOBODY);
+    assert_eq!(bench.step(spoiled(5, true)), NOBODY);
+    assert_eq!(bench.step(spoiled(5, false)), NOBODY);
+    // A call of one part.
+    assert_eq!(bench.step(spoiled(5, false)), told);
+    assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 1 of 10 [1]"]);
+    // One that is open and complete.
+    let breach = "1 ends: CALL 5 has the request id of an open call; number requests from 1 on";
+    assert_eq!(bench.step(spoiled(5, false)), [breach]);
+}
+
+#[test]
+fn a_spoiled_part_ends_a_call_that_is_killed() {
+    let mut bench = bench();
+    bench.step(word(1, part(5, "p", true)));
+    bench.cancel(1, 5, CancelMode::Kill);
+    assert_eq!(bench.step(spoiled(5, false)), [r#"1 <- failed 5 a.refusal ["why"]"#]);
+    assert_empty(&bench);
+    assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 2 of 10 [1]"]);
+}
+
+/// The last part came while the call was killed: nothing more is to come of it.
+#[test]
+fn a_request_whose_last_part_came_while_it_was_killed_is_free_again() {
+    let mut bench = bench();
+    bench.step(word(1, part(5, "p", true)));
+    bench.cancel(1, 5, CancelMode::Kill);
+    assert_eq!(bench.step(word(1, part(5, "p", false))), NOBODY);
+    bench.result(7, 1, "[2]");
+    assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 2 of 10 [1]"]);
 }
 
 #[test]

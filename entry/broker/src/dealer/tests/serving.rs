@@ -84,14 +84,14 @@ fn invoke_beyond_what_is_answered_or_read_is_refused_queue() {
     let unanswered = CallLimits { invocations_per_session_max: 1, ..roomy() };
     let unread = CallLimits { callee_queue_bytes_max: 150, ..roomy() };
     let full = CallLimits { calls_max: 1, ..roomy() };
-    for limits in [unanswered, unread, full] {
+    for (limits, reason) in [(unanswered, "Queue"), (unread, "Queue"), (full, "EntryFull")] {
         let mut bench = bench_with(limits, announced());
         bench.hear(2, invoke(1, 7, 11));
         let mut second = invoke(2, 7, 11);
         if let PeerWord::Invoke { invoke, .. } = &mut second {
             invoke.part.payload = json(&"7".repeat(100));
         }
-        assert_eq!(bench.hear(2, second), ["E2 <- refuse 2 Queue"]);
+        assert_eq!(bench.hear(2, second), [format!("E2 <- refuse 2 {reason}")]);
     }
 }
 
@@ -115,7 +115,7 @@ fn invoke_is_an_invocation_with_what_the_callee_may_know() {
     // A registration whose callee keeps timeouts, under the id that it was told once.
     let terms = Terms { forwards_timeout: true, told: RegistrationId(4), ..terms(11, 0) };
     bench.step(Input::Serves { session: SessionId(7), registration: Position(11), terms });
-    let told = ["7 <- invocation 2 of 4 all.x for 9 joe user 400 ms takes-progress [1]"];
+    let told = ["7 <- invocation 2 of 4 fence 11 all.x for 9 joe user 400 ms takes-progress [1]"];
     assert_eq!(bench.hear(2, full()), told);
 }
 
@@ -157,7 +157,96 @@ fn invoke_beyond_the_view_waits_for_it() {
 
     let mut bench = self::bench();
     wait(&mut bench);
-    assert_eq!(bench.step(Input::LinkDown { peer: owner(2) }), NOBODY);
+    assert_eq!(bench.step(Input::LinkDown { link: link(2) }), NOBODY);
+    assert_eq!(bench.dealer.open_invocations(), 0);
+}
+
+/// Three calls wait for a record that does not come.
+fn waiting() -> Bench {
+    let mut bench = bench();
+    for number in 1..=3 {
+        assert_eq!(bench.hear(2, invoke(number, 7, 12)), NOBODY);
+    }
+    bench
+}
+
+fn refusals(reason: &str) -> [String; 3] {
+    [1, 2, 3].map(|number| format!("E2 <- refuse {number} {reason}"))
+}
+
+#[test]
+fn what_waits_for_the_view_is_refused_as_the_entry_is_about_to_stop() {
+    let mut bench = waiting();
+    assert_eq!(bench.step(Input::Drain), refusals("Draining"));
+    assert_eq!(bench.dealer.open_invocations(), 0);
+}
+
+#[test]
+fn what_waits_for_the_view_is_refused_as_that_cannot_be_gone_by() {
+    let mut bench = waiting();
+    assert_eq!(bench.step(Input::View { is_ready: false }), refusals("NotReady"));
+    assert_eq!(bench.hear(2, invoke(4, 7, 11)), ["E2 <- refuse 4 NotReady"]);
+    assert_eq!(bench.step(Input::View { is_ready: true }), NOBODY);
+    assert_eq!(bench.hear(2, invoke(5, 7, 11)), ["7 <- invocation 1 of 11 [1]"]);
+}
+
+#[test]
+fn what_waits_for_the_view_does_so_for_five_seconds() {
+    let mut bench = waiting();
+    assert_eq!(bench.pass(4999), NOBODY);
+    assert_eq!(bench.pass(1), refusals("NotReady"));
+    assert_eq!(bench.dealer.timeout_at(), None);
+}
+
+/// The view has the registration, and what waited for it is still to be invoked.
+#[test]
+fn a_call_does_not_overtake_those_that_wait_for_the_same_registration() {
+    let mut bench = bench();
+    bench.link(3);
+    assert_eq!(bench.hear(3, invoke(1, 7, 12)), NOBODY);
+    bench.registry.applied = 12;
+    bench.serve(7, 12, 0);
+    assert_eq!(bench.hear(2, invoke(1, 7, 12)), NOBODY);
+    assert_eq!(bench.hear(2, invoke(2, 7, 11)), ["7 <- invocation 1 of 11 [1]"]);
+    bench.step(Input::Applied);
+    // First came that of entry 3.
+    assert_eq!(bench.result(7, 2, "[2]"), ["E3 <- result 1 [2]"]);
+    assert_eq!(bench.result(7, 3, "[2]"), ["E2 <- result 1 [2]"]);
+}
+
+/// Also one of a caller of this entry, which is counted once.
+#[test]
+fn an_own_call_does_not_overtake_those_that_wait_for_the_same_registration() {
+    let mut bench = bench();
+    bench.open(1);
+    assert_eq!(bench.hear(2, invoke(1, 7, 12)), NOBODY);
+    bench.registry.add("new", 12, Policy::Single, vec![callee(1, 7)]);
+    bench.serve(7, 12, 1);
+    assert_eq!(bench.call(1, 5, "new"), NOBODY);
+    let busy =
+        "1 <- failed 5: all callees of procedure new have as many invocations as they take at once";
+    assert_eq!(bench.step(Input::Applied), ["7 <- invocation 1 of 12 [1]", busy]);
+}
+
+/// A link that is gone, or was before the one that stands, may still have words under way.
+#[test]
+fn words_of_a_link_that_is_not_the_present_one_leave_nothing() {
+    let mut bench = bench();
+    let newer = Link { number: 2, ..link(2) };
+    bench.step(Input::LinkUp { link: newer, name: "E2".into() });
+    assert_eq!(bench.hear(2, invoke(1, 7, 11)), NOBODY);
+    assert_eq!(bench.hear(2, invoke(2, 7, 12)), NOBODY);
+    assert_eq!(bench.outcomes(), ["late", "late"]);
+    assert_eq!(bench.step(Input::LinkDown { link: link(2) }), NOBODY);
+    let word = invoke(1, 7, 11);
+    let told = ["7 <- invocation 1 of 11 [1]"];
+    assert_eq!(bench.step(Input::Heard { link: newer, word }), told);
+    // Nor does an older one take the place of a newer.
+    assert_eq!(bench.step(Input::LinkUp { link: link(2), name: "E2".into() }), NOBODY);
+    assert_eq!(bench.result(7, 1, "[2]"), ["E2 <- result 1 [2]"]);
+    bench.step(Input::LinkDown { link: newer });
+    let word = invoke(2, 7, 11);
+    assert_eq!(bench.step(Input::Heard { link: newer, word }), NOBODY);
     assert_eq!(bench.dealer.open_invocations(), 0);
 }
 
@@ -370,7 +459,7 @@ fn a_slot_that_is_taken_is_taken_after_the_callee_has_come_back() {
 fn origins_link_lost_invoked_interrupts_and_frees_the_slot() {
     let mut bench = invoked();
     let told = ["7 <- interrupt 1 KillNoWait"];
-    assert_eq!(bench.step(Input::LinkDown { peer: owner(2) }), told);
+    assert_eq!(bench.step(Input::LinkDown { link: link(2) }), told);
     bench.link(2);
     assert_over(&mut bench);
 }
@@ -378,7 +467,7 @@ fn origins_link_lost_invoked_interrupts_and_frees_the_slot() {
 #[test]
 fn origins_link_lost_interrupted_frees_the_slot() {
     let mut bench = interrupted();
-    assert_eq!(bench.step(Input::LinkDown { peer: owner(2) }), NOBODY);
+    assert_eq!(bench.step(Input::LinkDown { link: link(2) }), NOBODY);
     bench.link(2);
     assert_over(&mut bench);
 }
@@ -386,7 +475,7 @@ fn origins_link_lost_interrupted_frees_the_slot() {
 /// J2: the origin may still hear, and is not left waiting.
 #[test]
 fn origins_link_silent_invoked_and_interrupted_is_over_for_both() {
-    let silent = || Input::LinkSilent { peer: owner(2), is_silent: true };
+    let silent = || Input::LinkSilent { link: link(2), is_silent: true };
     let mut bench = invoked();
     assert_eq!(bench.step(silent()), ["7 <- interrupt 1 KillNoWait", "E2 <- gone 1"]);
     assert_over(&mut bench);
@@ -400,13 +489,13 @@ fn a_link_with_much_waiting_gets_no_progress_and_small_answers() {
     let mut bench = invoked();
     bench.hear(2, invoke(2, 7, 11));
     let full = r#"["the link to the entry of the caller is full: limits.link-queue-bytes-max"]"#;
-    bench.step(Input::LinkWaiting { peer: owner(2), bytes: (1 << 20) + 1 });
+    bench.step(Input::LinkWaiting { link: link(2), bytes: (1 << 20) + 1 });
     let told =
         ["7 <- interrupt 1 KillNoWait".into(), format!("E2 <- error 1 wamp.error.canceled {full}")];
     assert_eq!(bench.progress(7, 1, "[2]"), told);
     assert_eq!(bench.result(7, 2, "[2]"), ["E2 <- result 2 [2]"]);
     bench.hear(2, invoke(3, 7, 11));
-    bench.step(Input::LinkWaiting { peer: owner(2), bytes: (2 << 20) + 1 });
+    bench.step(Input::LinkWaiting { link: link(2), bytes: (2 << 20) + 1 });
     assert_eq!(bench.result(7, 3, "[2]"), [format!("E2 <- error 3 wamp.error.canceled {full}")]);
 }
 

@@ -151,8 +151,9 @@ impl World {
             self.epochs.insert((own, peer), self.last_epoch);
             self.known.insert((own, peer), self.last_epoch);
             let (peer, name) = (owner(peer), format!("E{peer}").into());
-            self.step(own, Input::LinkUp { peer, name });
-            self.step(own, Input::Standing { peer, is_ready: true, is_draining: false });
+            let link = Link { peer, number: self.last_epoch };
+            self.step(own, Input::LinkUp { link, name });
+            self.step(own, Input::Standing { link, is_ready: true, is_draining: false });
         }
     }
 
@@ -169,7 +170,8 @@ impl World {
         let known = self.known.get(&(own, peer)).copied();
         if known.is_some_and(|epoch| self.cut.contains(&epoch)) {
             self.known.remove(&(own, peer));
-            self.step(own, Input::LinkDown { peer: owner(peer) });
+            let number = known.unwrap_or_default();
+            self.step(own, Input::LinkDown { link: Link { peer: owner(peer), number } });
         }
     }
 
@@ -183,14 +185,18 @@ impl World {
         else {
             return false;
         };
-        if self.known.get(&(to, from)) == Some(&epoch) {
-            // As a link carries it.
-            let message = vixen_core::wire::CallMessage::from(word.clone());
-            let heard = Input::heard(owner(from), message);
-            assert!(matches!(&heard, Input::Heard { word: read, .. } if *read == word), "{word:?}");
-            self.step(to, heard);
-        }
+        // As a link carries it; what comes of one that is cut is for the dealer to pass over.
+        let message = vixen_core::wire::CallMessage::from(word.clone());
+        let heard = Input::heard(Link { peer: owner(from), number: epoch }, message);
+        assert!(matches!(&heard, Input::Heard { word: read, .. } if *read == word), "{word:?}");
+        self.step(to, heard);
         true
+    }
+
+    /// The link that a side knows, or one that never was.
+    pub(super) fn link_of(&self, own: u8, peer: u8) -> Link {
+        let number = self.known.get(&(own, peer)).copied().unwrap_or_default();
+        Link { peer: owner(peer), number }
     }
 
     pub(super) fn pairs(&self) -> Vec<Side> {

@@ -124,8 +124,12 @@ impl Connection {
             self.do_steps().await?;
         }
         self.write().await?;
-        if let Some(Breach::RepeatedRequest(request)) = self.driver.breach() {
-            return Err(Violation::Repeated(request.0).into());
+        match self.driver.breach() {
+            None => {}
+            Some(Breach::RepeatedRequest(request)) => {
+                return Err(Violation::Repeated(request.0).into());
+            }
+            Some(Breach::Unread) => return Err(Ending::CallsUnread),
         }
         match fx.lost {
             None => Ok(()),

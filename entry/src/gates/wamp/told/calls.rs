@@ -119,13 +119,13 @@ fn put_failed(
     }
     let text = error.to_string();
     let named = match error {
-        CallError::CalleeGone { entry: Some(entry) } => Some(format!("no word of entry {entry}")),
+        CallError::CalleeGone { entry } => entry.as_deref(),
         _ => None,
     };
     let texts: Vec<&str> = match error {
         // Bare, as other routers have it.
         CallError::Canceled => Vec::new(),
-        _ => std::iter::once(text.as_str()).chain(named.as_deref()).collect(),
+        _ => std::iter::once(text.as_str()).chain(named).collect(),
     };
     let elements = u32::from(!texts.is_empty());
     let mut message = begin_error(out, encoding, (CALL, request, uri), elements);
@@ -156,6 +156,7 @@ fn put_invocation(message: &mut Writer<'_>, told: &CallTold) {
     let CallTold::Invocation {
         invocation,
         registration,
+        fence,
         procedure,
         caller,
         timeout_ms,
@@ -171,6 +172,7 @@ fn put_invocation(message: &mut Writer<'_>, told: &CallTold) {
     message.uint(registration.0);
     let pairs = u32::from(procedure.is_some())
         + party_pairs(caller.as_ref())
+        + u32::from(fence.is_some())
         + u32::from(timeout_ms.is_some())
         + u32::from(*takes_progress)
         + u32::from(*has_more);
@@ -183,6 +185,10 @@ fn put_invocation(message: &mut Writer<'_>, told: &CallTold) {
         if let Some(timeout) = timeout_ms {
             details.key("timeout");
             details.uint(timeout.get());
+        }
+        if let Some(fence) = fence {
+            details.key("x_vixen_fence");
+            details.uint(fence.0);
         }
         put_flag(details, "receive_progress", *takes_progress);
         put_flag(details, "progress", *has_more);

@@ -91,11 +91,12 @@ fn no_reader_passes_what_a_home_proposed_and_lost() {
     let mut frontier = Frontier::new(&membership, Stamp::ZERO);
     [&mut broken, &mut frontier].into_iter().for_each(read);
     assert!(broken.sigma() >= value.stamp() && frontier.sigma() < value.stamp());
-    // A quorum has it, and says so on new links: it is adopted before its home proposes anything else.
+    // A quorum has it, so it is adopted.
     for peer in [second, third] {
         bench.step(home.0, Input::PeerUp { peer });
         bench.step(peer.0, Input::PeerUp { peer: home });
     }
+    stored(&mut bench, home, meta(1, 1));
     bench.deliver_all();
     let elected = bench.elected[usize::from(home.0)].iter().find(|e| e.meta == meta(1, 1));
     assert_eq!(elected, Some(&value));

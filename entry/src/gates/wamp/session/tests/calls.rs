@@ -22,6 +22,10 @@ pub(super) fn in_words(word: &CallWord) -> String {
             words + &routing_key.as_ref().map(|key| format!(" by {key}")).unwrap_or_default()
         }
         CallWord::Cancel { request, mode } => format!("cancel {} {mode:?}", request.0),
+        CallWord::Spoiled { request, has_more, error, payload } => {
+            let more = if *has_more { ", more to come:" } else { "" };
+            format!("spoiled {}{more} {error} {}", request.0, args(payload))
+        }
         CallWord::Register(register) => {
             let Register { request, procedure, matching, invoke, concurrency, .. } = register;
             let many = concurrency.map(|many| format!(" {many} at once")).unwrap_or_default();

@@ -3,6 +3,7 @@ use std::num::NonZeroU64;
 use bytes::Bytes;
 use serde_json::Value;
 use vixen_broker::api::calls::RegistrationId;
+use vixen_core::id::Position;
 use vixen_core::payload::transcode_value;
 
 use super::*;
@@ -64,6 +65,8 @@ fn what_is_told_of_calls_is_a_message_in_each_serializer() {
         |procedure: Option<&str>, caller, timeout_ms: u64, flag| CallTold::Invocation {
             invocation: INVOKED,
             registration: REGISTRATION,
+            // With a call that has all of its details.
+            fence: procedure.map(|_| Position(40)),
             procedure: procedure.map(Into::into),
             caller,
             timeout_ms: NonZeroU64::new(timeout_ms),
@@ -92,7 +95,7 @@ fn what_is_told_of_calls_is_a_message_in_each_serializer() {
         (invocation(None, None, 0, false), r#"[68,3,4,{},[],{"k":1}]"#),
         (
             invocation(Some("a.b"), Some(party()), 250, true),
-            r#"[68,3,4,{"procedure":"a.b","caller":9,"caller_authid":"jo\"e","caller_authrole":"user","timeout":250,"receive_progress":true,"progress":true},[],{"k":1}]"#,
+            r#"[68,3,4,{"procedure":"a.b","caller":9,"caller_authid":"jo\"e","caller_authrole":"user","timeout":250,"x_vixen_fence":40,"receive_progress":true,"progress":true},[],{"k":1}]"#,
         ),
         (interrupt(CancelMode::Unnamed), "[69,3,{}]"),
         (interrupt(CancelMode::KillNoWait), r#"[69,3,{"mode":"killnowait"}]"#),
@@ -100,6 +103,10 @@ fn what_is_told_of_calls_is_a_message_in_each_serializer() {
         (
             failed(CallError::CalleeGone { entry: None }),
             r#"[8,48,7,{},"wamp.error.canceled",["callee disconnected from in-flight request"]]"#,
+        ),
+        (
+            failed(CallError::CalleeGone { entry: Some("no word of entry E2 for 1.8 s".into()) }),
+            r#"[8,48,7,{},"wamp.error.canceled",["callee disconnected from in-flight request","no word of entry E2 for 1.8 s"]]"#,
         ),
         (failed(callee_error), r#"[8,48,7,{},"a.error",[1]]"#),
     ];

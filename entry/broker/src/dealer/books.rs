@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vixen_core::id::{OwnerId, Position};
 
-use super::super::io::Terms;
-use super::super::words::CallNumber;
+use super::io::Terms;
+use super::words::CallNumber;
 use crate::api::SessionId;
 use crate::api::calls::InvocationId;
 
@@ -47,17 +47,21 @@ struct Book {
 
 /// The books of all callees.
 #[derive(Debug, Default)]
-pub(super) struct Callees(BTreeMap<SessionId, Book>);
+pub(super) struct Callees {
+    books: BTreeMap<SessionId, Book>,
+    /// The entry is about to stop: none of them gets a new call.
+    pub(super) is_draining: bool,
+}
 
 impl Callees {
     pub(super) fn serve(&mut self, session: SessionId, registration: Position, terms: Terms) {
-        let services = &mut self.0.entry(session).or_default().services;
+        let services = &mut self.books.entry(session).or_default().services;
         let taken = services.get(&registration).map_or(0, |service| service.taken);
         services.insert(registration, Service { terms, taken, has_left: false });
     }
 
     pub(super) fn leave(&mut self, session: SessionId, registration: Position) {
-        let Some(book) = self.0.get_mut(&session) else { return };
+        let Some(book) = self.books.get_mut(&session) else { return };
         if let Some(service) = book.services.get_mut(&registration) {
             service.has_left = true;
         }
@@ -66,13 +70,13 @@ impl Callees {
 
     /// What the session serves now under this registration.
     pub(super) fn service(&self, session: SessionId, registration: Position) -> Option<&Service> {
-        let service = self.0.get(&session)?.services.get(&registration)?;
+        let service = self.books.get(&session)?.services.get(&registration)?;
         (!service.has_left).then_some(service)
     }
 
     /// Invocations that the session has not answered.
     pub(super) fn invocations(&self, session: SessionId) -> usize {
-        self.0.get(&session).map_or(0, |book| book.invocations.len())
+        self.books.get(&session).map_or(0, |book| book.invocations.len())
     }
 
     /// Gives a call to a session: it takes a slot.
@@ -81,7 +85,7 @@ impl Callees {
         session: SessionId,
         call: Invocation,
     ) -> Option<(InvocationId, Terms)> {
-        let book = self.0.get_mut(&session)?;
+        let book = self.books.get_mut(&session)?;
         let service = book.services.get_mut(&call.registration)?;
         service.taken += 1;
         book.last += 1;
@@ -96,13 +100,13 @@ impl Callees {
         session: SessionId,
         invocation: InvocationId,
     ) -> Option<(Invocation, Terms)> {
-        let book = self.0.get(&session)?;
+        let book = self.books.get(&session)?;
         let call = book.invocations.get(&invocation)?;
         Some((*call, book.services.get(&call.registration)?.terms))
     }
 
     pub(super) fn set_interrupted(&mut self, session: SessionId, invocation: InvocationId) {
-        let book = self.0.get_mut(&session);
+        let book = self.books.get_mut(&session);
         if let Some(call) = book.and_then(|book| book.invocations.get_mut(&invocation)) {
             call.is_interrupted = true;
         }
@@ -110,9 +114,10 @@ impl Callees {
 
     /// A call is with the session no more: its slot is free.
     pub(super) fn end(&mut self, session: SessionId, invocation: InvocationId) {
-        let Some(book) = self.0.get_mut(&session) else { return };
+        let Some(book) = self.books.get_mut(&session) else { return };
         let Some(call) = book.invocations.remove(&invocation) else { return };
         if let Some(service) = book.services.get_mut(&call.registration) {
+            assert!(service.taken > 0, "J3: a slot of {call:?}");
             service.taken -= 1;
         }
         book.tidy(call.registration);
@@ -120,16 +125,16 @@ impl Callees {
 
     /// The session is gone. Returns what it has not answered, oldest first.
     pub(super) fn close(&mut self, session: SessionId) -> impl Iterator<Item = Invocation> + use<> {
-        self.0.remove(&session).unwrap_or_default().invocations.into_values()
+        self.books.remove(&session).unwrap_or_default().invocations.into_values()
     }
 
     pub(super) fn all_invocations(&self) -> usize {
-        self.0.values().map(|book| book.invocations.len()).sum()
+        self.books.values().map(|book| book.invocations.len()).sum()
     }
 
     /// Asserts J3 and the bound of each callee.
     pub(super) fn check(&self, invocations_max: usize) {
-        for (session, book) in &self.0 {
+        for (session, book) in &self.books {
             assert!(book.invocations.len() <= invocations_max, "J4: invocations of {session:?}");
             let mut taken: BTreeMap<Position, u32> = BTreeMap::new();
             for call in book.invocations.values() {
