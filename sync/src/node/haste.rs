@@ -8,18 +8,22 @@
 //!
 //! ```text
 //!   ACCEPTED at s, waited for             clock_wanted = s
+//!   ... at a ballot                       floor_wanted = s as well: some node does not vote
 //!   RESOLVED at s, waited for, no count   floor_wanted = s
 //!   WATERMARK w                           now, while one of its marks is below what is wanted
+//!   of a segment that nobody waits for    now, where its feed is held by it below what is wanted
 //! ```
+//! The last is where segments of two owners cross: what was told accepted holds the feed below its lowest draft until
+//! it is known elected, and what is waited for may stand above.
 
 use std::collections::BTreeMap;
 
-use vixen_core::id::{OwnerId, Stamp};
+use vixen_core::id::{OwnerId, SegmentId, Stamp};
 use vixen_core::wire::{FeedMessage, Marks, Message};
 use vixen_runtime::link::Haste;
 
 /// What is known of one reader.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Reader {
     /// The entry that it is, if it is one.
     owner: Option<OwnerId>,
@@ -39,6 +43,8 @@ struct Reader {
     told: Marks,
     /// The highest that it was told elected.
     resolved: Stamp,
+    /// What it was told accepted and not elected, of owners that it does not wait for: each holds its feed below this.
+    holds: BTreeMap<SegmentId, Stamp>,
 }
 
 impl Reader {
@@ -53,6 +59,7 @@ impl Reader {
         wanted_soon: Stamp::ZERO,
         told: Marks::at(Stamp::ZERO),
         resolved: Stamp::ZERO,
+        holds: BTreeMap::new(),
     };
 }
 
@@ -60,6 +67,18 @@ impl Reader {
     /// Whether somebody waits for the segments of an owner.
     fn waits_for(&self, owner: OwnerId) -> bool {
         self.is_awaited || self.owner.is_some_and(|entry| owner.is_of_entry(entry))
+    }
+
+    /// How long a word may wait of a segment that nobody waits for in its own right, and that holds the feed below
+    /// `lowest`.
+    fn of_others(&self, lowest: Stamp) -> Haste {
+        if self.is_behind || lowest <= self.clock_wanted.max(self.floor_wanted) {
+            Haste::Now
+        } else if lowest <= self.wanted_soon {
+            Haste::Soon
+        } else {
+            Haste::Later
+        }
     }
 }
 
@@ -113,18 +132,25 @@ impl<L: Copy + Ord> Hastes<L> {
         let Some(reader) = self.readers.get_mut(&link) else { return Haste::Now };
         match message {
             Message::Feed(FeedMessage::SegmentAccepted { acceptance }) => {
-                let stamp = acceptance.challenger.stamp;
-                if !reader.waits_for(acceptance.meta.id.owner) {
-                    return if reader.is_behind { Haste::Now } else { Haste::Later };
+                let (segment, stamp) = (acceptance.meta.id, acceptance.challenger.stamp);
+                if !reader.waits_for(segment.owner) {
+                    let lowest = reader.holds.entry(segment).or_insert(acceptance.lowest);
+                    *lowest = acceptance.lowest.min(*lowest);
+                    let lowest = *lowest;
+                    return reader.of_others(lowest);
                 }
                 reader.clock_wanted = reader.clock_wanted.max(stamp);
+                if acceptance.ballot.is_some() {
+                    reader.floor_wanted = reader.floor_wanted.max(stamp);
+                }
                 Haste::Now
             }
             Message::Feed(FeedMessage::AdvanceSegmentResolved { elected }) => {
                 let (owner, stamp) = (elected.meta.id.owner, elected.stamp());
                 reader.resolved = reader.resolved.max(stamp);
+                let lowest = reader.holds.remove(&elected.meta.id).unwrap_or(stamp);
                 if !reader.waits_for(owner) {
-                    return if reader.is_behind { Haste::Now } else { Haste::Later };
+                    return reader.of_others(lowest);
                 }
                 if (reader.counts || is_reserve_of(owner)) && !reader.is_behind {
                     reader.wanted_soon = reader.wanted_soon.max(stamp);
@@ -153,25 +179,43 @@ impl<L: Copy + Ord> Hastes<L> {
 
 #[cfg(test)]
 mod tests {
+    use vixen_core::id::Ballot;
     use vixen_core::id::{Digest, GroupId, MapVersion, SegmentId, Seq, Shard};
-    use vixen_core::segment::{Challenger, Elected, SegmentMeta};
+    use vixen_core::segment::{Acceptance, Challenger, Elected, SegmentMeta};
 
     use super::*;
 
     const MINE: OwnerId = OwnerId(uuid::Uuid::from_u128(1));
     const THEIRS: OwnerId = OwnerId(uuid::Uuid::from_u128(2));
 
-    fn resolved(owner: OwnerId, stamp: u64) -> Message {
-        let meta = SegmentMeta {
+    fn meta(owner: OwnerId) -> SegmentMeta {
+        SegmentMeta {
             id: SegmentId { owner, seq: Seq(1) },
             shard: Shard(0),
             map: MapVersion(1),
             count: 1,
             bytes: 1,
             digest: Digest::of(&[]),
-        };
-        let challenger = Challenger { stamp: Stamp(stamp), group: GroupId(0) };
-        let elected = Elected { meta, challenger };
+        }
+    }
+
+    const fn challenger(stamp: u64) -> Challenger {
+        Challenger { stamp: Stamp(stamp), group: GroupId(0) }
+    }
+
+    fn accepted(owner: OwnerId, ballot: Option<Ballot>, stamp: u64, lowest: u64) -> Message {
+        let (meta, challenger, lowest) = (meta(owner), challenger(stamp), Stamp(lowest));
+        let acceptance = Acceptance { meta, ballot, challenger, lowest };
+        Message::Feed(FeedMessage::SegmentAccepted { acceptance })
+    }
+
+    const fn marks(floor: u64, clock: u64) -> Message {
+        let marks = Marks { floor: Stamp(floor), clock: Stamp(clock), since: Stamp::ZERO };
+        Message::Feed(FeedMessage::Watermark { marks })
+    }
+
+    fn resolved(owner: OwnerId, stamp: u64) -> Message {
+        let elected = Elected { meta: meta(owner), challenger: challenger(stamp) };
         Message::Feed(FeedMessage::AdvanceSegmentResolved { elected })
     }
 
@@ -198,13 +242,49 @@ mod tests {
         assert_eq!(hastes.of(0, &watermark(5), |_| false), Haste::Later);
         assert_eq!(hastes.of(0, &resolved(MINE, 9), |_| false), Haste::Now);
         assert_eq!(hastes.of(0, &watermark(7), |_| false), Haste::Now, "held by a draft");
-        assert_eq!(
-            hastes.of(0, &resolved(THEIRS, 8), |_| false),
-            Haste::Later,
-            "not in its own right"
-        );
+        assert_eq!(hastes.of(0, &resolved(THEIRS, 8), |_| false), Haste::Now, "what has held it");
+        assert_eq!(hastes.of(0, &resolved(THEIRS, 10), |_| false), Haste::Later, "beyond it");
         assert_eq!(hastes.of(0, &watermark(9), |_| false), Haste::Now, "this is what it waits for");
         assert_eq!(hastes.of(0, &watermark(10), |_| false), Haste::Later);
+    }
+
+    #[test]
+    fn the_floor_is_waited_for_where_a_node_does_not_vote() {
+        let mut hastes = idle();
+        hastes.set_counts(0, true);
+        assert_eq!(hastes.of(0, &accepted(MINE, None, 9, 9), |_| true), Haste::Now);
+        assert_eq!(hastes.of(0, &marks(3, 9), |_| true), Haste::Now, "its clock");
+        assert_eq!(hastes.of(0, &marks(4, 10), |_| true), Haste::Later, "which it has");
+        let again = accepted(MINE, Some(Ballot(0)), 9, 9);
+        assert_eq!(hastes.of(0, &again, |_| true), Haste::Now);
+        assert_eq!(hastes.of(0, &marks(9, 10), |_| true), Haste::Now, "its floor, not 20 ms later");
+        assert_eq!(hastes.of(0, &marks(10, 11), |_| true), Haste::Later);
+    }
+
+    #[test]
+    fn what_holds_a_feed_below_what_is_waited_for_does_not_wait() {
+        let theirs = || accepted(THEIRS, None, 8, 5);
+        for counts in [true, false] {
+            let mut hastes = idle();
+            hastes.set_counts(0, counts);
+            assert_eq!(hastes.of(0, &theirs(), |_| true), Haste::Later, "nobody waits yet");
+            assert_eq!(hastes.of(0, &accepted(MINE, None, 6, 6), |_| true), Haste::Now);
+            // Also from a draft below, whatever the stamp is.
+            assert_eq!(hastes.of(0, &resolved(THEIRS, 8), |_| true), Haste::Now);
+            assert_eq!(hastes.of(0, &theirs(), |_| true), Haste::Now, "of a node that is later");
+            assert_eq!(
+                hastes.of(0, &accepted(THEIRS, None, 9, 9), |_| true),
+                Haste::Now,
+                "as before"
+            );
+            assert_eq!(hastes.of(0, &resolved(THEIRS, 9), |_| true), Haste::Now);
+            assert_eq!(hastes.of(0, &accepted(THEIRS, None, 10, 10), |_| true), Haste::Later);
+            assert_eq!(
+                hastes.of(0, &resolved(THEIRS, 10), |_| true),
+                Haste::Later,
+                "not held by it"
+            );
+        }
     }
 
     #[test]

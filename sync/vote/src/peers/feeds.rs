@@ -42,7 +42,7 @@ pub struct Feeds<L> {
     followers: BTreeMap<L, Follower>,
     /// What is not told yet, oldest first.
     untold: Vec<FeedMessage>,
-    /// A floor up to here is of use: nothing is known elected above it.
+    /// A floor up to here is of use: nothing is known elected, or accepted at a ballot, above it.
     elected_to: Stamp,
     /// A clock up to here is of use: nothing is known accepted or elected above it.
     accepted_to: Stamp,
@@ -97,7 +97,12 @@ impl<L: Copy + Ord> Feeds<L> {
 
     /// Takes what this node has accepted, to tell all followers.
     pub fn accept(&mut self, acceptance: Acceptance) {
-        self.accepted_to = self.accepted_to.max(acceptance.challenger.stamp);
+        let stamp = acceptance.challenger.stamp;
+        self.accepted_to = self.accepted_to.max(stamp);
+        if acceptance.ballot.is_some() {
+            // It is in the floor, by which readers pass it where some node does not vote.
+            self.elected_to = self.elected_to.max(stamp);
+        }
         self.untold.push(FeedMessage::SegmentAccepted { acceptance });
     }
 
@@ -196,7 +201,7 @@ impl<L: Copy + Ord> Feeds<L> {
 mod tests {
     use super::*;
     use crate::orderer::tests::meta;
-    use vixen_core::id::{GroupId, OwnerId, Seq};
+    use vixen_core::id::{Ballot, GroupId, OwnerId, Seq};
     use vixen_core::segment::Challenger;
 
     /// A store of these elections, by stamp.
@@ -293,6 +298,26 @@ mod tests {
         feeds.publish(elected(1));
         feeds.tell(Some(marks(10, 12)), std::iter::empty, &mut out);
         assert_eq!(told(&mut out), watermark(marks(10, 12)));
+    }
+
+    #[test]
+    fn a_floor_is_told_with_what_is_accepted_at_a_ballot() {
+        let (mut feeds, mut out) = (Feeds::new(Stamp::ZERO), Vec::new());
+        feeds.follow(1, Stamp::ZERO, Stamp::ZERO, &mut out);
+        let stored = Stored(Vec::new());
+        let Ok(()) = feeds.read_on(&stored, Stamp::ZERO, std::iter::empty(), |_| true, &mut out);
+        tell(&mut feeds, 0, &mut out);
+        let marks = |floor| Marks { floor: Stamp(floor), clock: Stamp(10), since: Stamp::ZERO };
+        let mut told = |feeds: &mut Feeds<u8>, floor| {
+            feeds.tell(Some(marks(floor)), std::iter::empty, &mut out);
+            std::mem::take(&mut out).pop()
+        };
+        feeds.accept(acceptance(1));
+        let watermark =
+            |floor| Some((1, Message::Feed(FeedMessage::Watermark { marks: marks(floor) })));
+        assert_eq!(told(&mut feeds, 5), watermark(5), "for its clock");
+        feeds.accept(Acceptance { ballot: Some(Ballot(0)), ..acceptance(1) });
+        assert_eq!(told(&mut feeds, 10), watermark(10), "the same value, and now in the floor");
     }
 
     #[test]
