@@ -91,14 +91,11 @@ fn no_reader_passes_what_a_home_proposed_and_lost() {
     let mut frontier = Frontier::new(&membership, Stamp::ZERO);
     [&mut broken, &mut frontier].into_iter().for_each(read);
     assert!(broken.sigma() >= value.stamp() && frontier.sigma() < value.stamp());
-    // A quorum has it, so it is adopted.
-    for peer in [second, third] {
-        bench.step(home.0, Input::PeerUp { peer });
-        bench.step(peer.0, Input::PeerUp { peer: home });
-    }
-    stored(&mut bench, home, meta(1, 1));
-    bench.deliver_all();
-    let elected = bench.elected[usize::from(home.0)].iter().find(|e| e.meta == meta(1, 1));
-    assert_eq!(elected, Some(&value));
+    // A quorum has it: a ballot whose picks are theirs adopts it.
+    let of_quorum = [second, third].map(|node| {
+        let told = bench.nodes[usize::from(node.0)].told().find(|told| told.meta == meta(1, 1));
+        told.map(|told| (told.ballot, told.value()))
+    });
+    assert_eq!(of_quorum, [Some((None, value)); 2]);
     assert_eq!((frontier.learn(value), broken.learn(value)), (Learned::New, Learned::Violation));
 }
