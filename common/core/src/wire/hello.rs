@@ -250,6 +250,12 @@ pub enum Refusal {
         /// The refused node's.
         theirs: u16,
     },
+    /// A sync or ndb node where entries are linked to each other.
+    #[error("{by} is an entry, which other entries alone dial; check the address")]
+    EntriesAlone {
+        /// Who refuses.
+        by: NodeName,
+    },
 }
 
 impl From<Disagreement> for Refusal {
