@@ -22,7 +22,7 @@ use vixen_entry::{Listens, Nearcast, recorded_machines};
 use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::config::{
-    AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_args, parse_listen,
+    AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_address, parse_args, parse_listen,
 };
 use vixen_runtime::health::HealthTarget;
 use vixen_runtime::recording::ReplayArgs;
@@ -44,6 +44,8 @@ struct Args {
     /// configuration file
     #[arg(long, env = "VIXEN_ADMIN_LISTEN", value_name = "ADDR", value_parser = parse_listen)]
     admin_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    links: LinkArgs,
     /// Where nearcast keeps its data. An entry of a cluster keeps none
     #[arg(long, env = "VIXEN_DATA_DIR", value_name = "DIR", default_value = "./vixen-data")]
     data_dir: PathBuf,
@@ -54,6 +56,19 @@ struct Args {
     worker_threads: Option<NonZeroUsize>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+/// How other entries link to this one; these win over the configuration file.
+#[derive(Clone, Debug, clap::Args)]
+struct LinkArgs {
+    /// Host and port that other entries dial; without one they do not dial this entry. Wins over the
+    /// configuration file
+    #[arg(long, env = "VIXEN_LINK_ADDRESS", value_name = "HOST:PORT", value_parser = parse_address)]
+    link_address: Option<String>,
+    /// Where it listens for them; when not given, at the port of the link address on all networks. Wins over
+    /// the configuration file
+    #[arg(long, env = "VIXEN_LINK_LISTEN", value_name = "ADDR", value_parser = parse_listen)]
+    link_listen: Option<SocketAddr>,
 }
 
 /// Which web pages may use the entry; these win over the configuration file.
@@ -106,7 +121,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     args.web.apply(&mut config);
-    config.entry_member(&name, args.listen)?;
+    let listens = Listens {
+        clients: args.listen,
+        admin: args.admin_listen,
+        link_address: args.links.link_address.clone(),
+        links: args.links.link_listen,
+    };
+    listens.member_of(&config, &name)?;
     config.check_access()?;
     if args.node.check_config {
         let links = Tls::of_links(&config)?;
@@ -129,12 +150,16 @@ fn run(args: &Args) -> anyhow::Result<()> {
         web.apply(&mut config);
         Ok(config)
     });
-    let listens = Listens { clients: args.listen, admin: args.admin_listen };
     runtime(args)?.block_on(vixen_entry::serve(&config, &name, listens, &args.node.recording, load))
 }
 
 fn run_nearcast(args: &Args) -> anyhow::Result<()> {
     ensure!(!args.node.check_config, "--check-config needs --config FILE and --node ID");
+    let LinkArgs { link_address, link_listen } = &args.links;
+    ensure!(
+        link_address.is_none() && link_listen.is_none(),
+        "nearcast has no other entries: --link-address and --link-listen need --config FILE and --node ID"
+    );
     let listen = args.listen.unwrap_or(welcome::LISTEN);
     if args.node.health {
         let (node, address) = ("nearcast".to_owned(), listen.to_string());

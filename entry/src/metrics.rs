@@ -43,6 +43,7 @@ const HISTORY_READS: &str = "vixen_entry_history_reads_total";
 const HISTORY_MESSAGES: &str = "vixen_entry_history_messages_total";
 const HISTORY_ERRORS: &str = "vixen_entry_history_errors_total";
 const READY: &str = "vixen_entry_ready";
+const ENTRIES_LINKED: &str = "vixen_entry_entries_linked";
 const STALLS: &str = "vixen_entry_stalls_total";
 
 /// Handles to all metrics of one entry.
@@ -74,6 +75,7 @@ pub(crate) struct Metrics {
     patterns: Gauge,
     interest_bytes: Gauge,
     ready: Gauge,
+    entries_linked: Gauge,
 }
 
 /// What the gauges show.
@@ -124,6 +126,7 @@ impl Metrics {
             patterns: gauge!(PATTERNS),
             interest_bytes: gauge!(INTEREST_BYTES),
             ready: gauge!(READY),
+            entries_linked: gauge!(ENTRIES_LINKED),
         }
     }
 
@@ -160,6 +163,11 @@ impl Metrics {
 
     pub(crate) fn ready(&self, is_ready: bool) {
         self.ready.set(if is_ready { 1.0 } else { 0.0 });
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, exact up to 2^53")]
+    pub(crate) fn entries_linked(&self, entries: usize) {
+        self.entries_linked.set(entries as f64);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, exact up to 2^53")]
@@ -224,6 +232,7 @@ fn describe() {
     describe_counter!(HISTORY_MESSAGES, "Stored messages given to those who read them");
     describe_counter!(HISTORY_ERRORS, "Reads of stored messages that failed, by reason");
     describe_gauge!(READY, "1 while the entry has all it needs");
+    describe_gauge!(ENTRIES_LINKED, "Other entries that are linked to this one and heard");
     describe_counter!(
         STALLS,
         "Times the core came 200 ms or more late to its beat: it was paused, or its machine is slow"

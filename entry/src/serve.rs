@@ -10,17 +10,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use vixen_broker::dealer::CancelAnswer;
-use vixen_core::id::NdbId;
 use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
 use vixen_core::wire::PeerId;
-use vixen_runtime::config::{CancelAnswers, Config, EntryMember};
+use vixen_runtime::config::{CancelAnswers, Config, ConfigError, EntryMember};
 use vixen_runtime::ids::new_owner_id;
-use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, Owners, dial, dial_while};
 use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
 use vixen_runtime::recording::RecordArgs;
 use vixen_runtime::reload::{Certificates, Load, Running, reload_on_hangup};
-use vixen_runtime::server::{self, ListenError, PortBounds, Proxies, Timeouts};
+use vixen_runtime::server::{self, ListenError, PortBounds, Proxies, Timeouts, links_router};
 use vixen_runtime::telemetry::{
     ReadyFn, StatusFn, install_metrics, ops_router, probe_router, shutdown_signal,
     tell_service_manager, with_problems,
@@ -46,12 +45,28 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 const OTHER_FILES: u64 = 256;
 
 /// Where an entry listens, instead of where the file says.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Listens {
     /// For clients.
     pub clients: Option<SocketAddr>,
     /// For operators; without one they use the port of clients.
     pub admin: Option<SocketAddr>,
+    /// What other entries dial.
+    pub link_address: Option<String>,
+    /// For other entries.
+    pub links: Option<SocketAddr>,
+}
+
+impl Listens {
+    /// What the entry `name` of `config` is with these.
+    ///
+    /// # Errors
+    /// When it is not in the configuration and is told of no place for clients, or when two of its places are one.
+    pub fn member_of(&self, config: &Config, name: &NodeName) -> Result<EntryMember, ConfigError> {
+        let mut member = config.entry_member(name, self.clients)?;
+        member.admin_listen = self.admin.or(member.admin_listen);
+        member.with_link(self.link_address.clone(), self.links)
+    }
 }
 
 /// The bound ports of an entry.
@@ -91,16 +106,23 @@ pub async fn serve(
     outlive_file_size_limit();
     raise_files(config.limits.sessions_max);
     config.check_access()?;
-    let mut member = config.entry_member(name, listens.clients)?;
-    member.admin_listen = listens.admin.or(member.admin_listen);
+    let member = listens.member_of(config, name)?;
     let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
     config.tell_secret_and_name_concerns(Tier::Entry, name, links.as_deref());
     let ports = Ports::bind(&member).await?;
+    let link_port = match &member.link {
+        Some(link) => Some(server::listen(&link.bind_address().to_string()).await?),
+        None => None,
+    };
     // Before the node, which would be stalled while a key is made.
     let admission = Arc::new(Admission::new(config));
     let recorder = recording.recorder(Tier::Entry, name)?;
-    let node = EntryNode::recorded(options_of(config, name), recorder);
-    dial_all(config, links.clone(), &node);
+    let mut node = EntryNode::recorded(options_of(config, name), recorder);
+    let identity = identity_of(config, links.clone(), &node);
+    if let Some(port) = link_port {
+        tokio::spawn(serve_links(port, config, identity.clone(), &node));
+    }
+    dial_all(config, &identity, &mut node);
     let (realms, certificates) =
         (Arc::clone(&admission), Certificates { has_clients: true, clients: tls.clone(), links });
     let running = Running { config: config.clone(), tier: Tier::Entry };
@@ -149,9 +171,9 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
     }
 }
 
-/// Keeps links to all sync and ndb nodes up, until the node drops its inbox.
-fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
-    let identity = Identity {
+/// How the entry presents itself to other nodes, and lets other entries in.
+fn identity_of(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) -> Identity {
+    Identity {
         cluster: config.cluster.name.as_str().into(),
         secrets: LinkSecrets::of(&config.cluster.secrets, Tier::Entry),
         peer: PeerId::Entry { owner: node.owner() },
@@ -160,14 +182,42 @@ fn dial_all(config: &Config, tls: Option<Arc<Tls>>, node: &EntryNode) {
         terms: config.terms(),
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
-        // Entries dial and are never dialled.
-        admit: Arc::new(|_peer| false),
-    };
+        // Any entry that knows the secret, and no node of another tier.
+        admit: Arc::new(|_peer| true),
+        owners: Owners::default(),
+    }
+}
+
+/// Takes links of other entries.
+fn serve_links(
+    listener: TcpListener,
+    config: &Config,
+    identity: Identity,
+    node: &EntryNode,
+) -> impl Future<Output = ()> + Send + use<> {
+    let tls = identity.tls.clone();
+    let router = links_router(identity, node.inbox());
+    let files = raise_open_files().unwrap_or(u64::MAX);
+    let bounds = PortBounds::of(&config.limits, files);
+    server::serve(listener, tls, router, bounds, std::future::pending())
+}
+
+/// Keeps links to all sync and ndb nodes up, and to the other entries that have a place to be dialled, until the
+/// node drops its inbox.
+fn dial_all(config: &Config, identity: &Identity, node: &mut EntryNode) {
     let sync = config.sync.iter().map(|peer| (&peer.address, Expected::Sync(peer.sync_id())));
-    let ndb = config.ndb_members().map(|(id, peer): (NdbId, _)| (&peer.address, Expected::Ndb(id)));
+    let ndb = config.ndb_members().map(|(id, peer)| (&peer.address, Expected::Ndb(id)));
     for (address, expected) in sync.chain(ndb) {
         let target = DialTarget { address: address.clone(), expected };
         tokio::spawn(dial(identity.clone(), target, node.inbox()));
+    }
+    let own = node.name().clone();
+    for entry in config.entries.iter().filter(|entry| entry.id != own) {
+        let Some(link) = &entry.link else { continue };
+        let expected = Expected::Entry(entry.id.clone());
+        let target = DialTarget { address: link.address.clone(), expected };
+        let wish = node.expect_entry(entry.id.clone());
+        tokio::spawn(dial_while(identity.clone(), target, wish, node.inbox()));
     }
 }
 

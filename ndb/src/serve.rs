@@ -9,7 +9,7 @@ use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
 use vixen_core::wire::PeerId;
 use vixen_runtime::config::Config;
-use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, dial};
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkSecrets, Owners, dial};
 use vixen_runtime::process::outlive_file_size_limit;
 use vixen_runtime::recording::RecordArgs;
 use vixen_runtime::reload::Load;
@@ -69,6 +69,7 @@ pub async fn serve(
         queue_bytes_max: config.limits.link_queue_bytes_max,
         tls,
         admit: admission(config, id),
+        owners: Owners::default(),
     };
     let sync = config.sync.iter().map(|member| {
         let expected = Expected::Sync(member.sync_id());

@@ -11,13 +11,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 
-use vixen_core::id::{GroupId, NdbId, OwnerId, SegmentId, Seq, Shard, StoreId, SyncId};
+use vixen_core::id::{GroupId, NdbId, OwnerId, Position, SegmentId, Seq, Shard, StoreId, SyncId};
 use vixen_core::name::NodeName;
 use vixen_core::roster::Roster;
 use vixen_core::tier::Tier;
-use vixen_core::wire::{Dialect, Message, PeerId, PublishMessage};
+use vixen_core::wire::{CallMessage, Cancellation, Dialect, Message, PeerId, PublishMessage};
 use vixen_runtime::ids::new_owner_id;
-use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, LinkSender, dial};
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, LinkSender, Owners, dial};
 use vixen_runtime::server::{self, Timeouts, node_router};
 use vixen_runtime::telemetry::Readiness;
 use vixen_tests::client::Connection;
@@ -33,7 +33,7 @@ const D3: NdbId = NdbId { group: GroupId(0), member: 2 };
 
 /// A cluster whose entries have a secret of their own.
 async fn start() -> anyhow::Result<Cluster> {
-    let options = ClusterOptions { entries: 2, ..ClusterOptions::default() };
+    let options = ClusterOptions { entries: 2, linked_entries: 2, ..ClusterOptions::default() };
     let cluster = Cluster::start_with(options, |_id, _store| NodeSetup {
         env: vec![("VIXEN_CLUSTER_ENTRY_SECRET".to_owned(), ENTRY_SECRET.to_owned())],
         ..NodeSetup::default()
@@ -61,6 +61,10 @@ fn store() -> StoreId {
 
 /// Whom one meets, by name, and where.
 fn target_of(cluster: &Cluster, id: &str) -> anyhow::Result<DialTarget> {
+    if id.starts_with('E') {
+        let (address, expected) = (cluster.link_address(id)?, Expected::Entry(name(id)));
+        return Ok(DialTarget { address, expected });
+    }
     let number: u8 = id[1..].parse::<u8>()? - 1;
     let expected = if id.starts_with('S') {
         Expected::Sync(SyncId(number))
@@ -83,6 +87,7 @@ fn identity(cluster: &Cluster, peer: PeerId, id: &str, secret: &[u8]) -> Identit
         queue_bytes_max: 1 << 20,
         tls: None,
         admit: Arc::new(|_peer| true),
+        owners: Owners::default(),
     }
 }
 
@@ -214,7 +219,7 @@ async fn an_entry_that_votes_elects_or_answers_reads_is_cut_off_and_counted() ->
 {
     let cluster = start().await?;
     let peer = PeerId::Entry { owner: new_owner_id() };
-    for (to, tier) in [("S1", Tier::Sync), ("D1", Tier::Ndb)] {
+    for (to, tier) in [("S1", Tier::Sync), ("D1", Tier::Ndb), ("E1", Tier::Entry)] {
         let lies = lies(Tier::Entry, tier);
         #[expect(clippy::cast_precision_loss, reason = "some dozens")]
         let count = lies.len() as f64;
@@ -286,7 +291,7 @@ async fn an_entry_cannot_be_a_node_of_another_tier_or_another_entry() -> anyhow:
     // Nor as another entry: its owner id is on the status page for all.
     let owner = cluster.status("E1").await?["owner"].clone();
     let owner = OwnerId(owner.as_str().expect("an owner").parse()?);
-    for to in ["S1", "S2", "D1", "D2"] {
+    for to in ["S1", "S2", "D1", "D2", "E1", "E2"] {
         let peer = PeerId::Entry { owner };
         let refusal =
             Liar::dial(&cluster, identity(&cluster, peer, "E9", secret), to)?.refusal().await?;
@@ -299,6 +304,13 @@ async fn an_entry_cannot_be_a_node_of_another_tier_or_another_entry() -> anyhow:
     let lies = vec![begin, Message::Publish(PublishMessage::AwaitDurable { segment })];
     Liar::dial(&cluster, identity(&cluster, peer, "E9", secret), "D1")?.says(lies).await?;
     assert!(cluster.metric_with("D1", REFUSED, "reason=\"owner\"").await? > 1.0);
+    // Nor does it speak of lives and calls that there cannot be.
+    let (is_ready, is_draining, applied_below) = (true, false, Position(1));
+    let standing = CallMessage::CallStanding { life: 0, is_ready, is_draining, applied_below };
+    let more = CallMessage::CancelInvoke { number: 0, what: Cancellation::Kill };
+    let lies = vec![standing.into(), more.into()];
+    Liar::dial(&cluster, identity(&cluster, peer, "E9", secret), "E1")?.says(lies).await?;
+    assert!(cluster.metric_with("E1", REFUSED, "reason=\"number\"").await? > 1.0);
     is_well(&cluster).await
 }
 

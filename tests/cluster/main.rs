@@ -9,6 +9,7 @@ mod clocks;
 mod config;
 mod door;
 mod drain;
+mod entries;
 mod full;
 mod gone;
 mod groups;

@@ -22,9 +22,9 @@ use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, wait_until};
 use crate::link::{CLUSTER, SECRET};
 use crate::support::{SOON, logged};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-const REFUSED: &str = "vixen_common_links_refused_total";
+pub(crate) const REFUSED: &str = "vixen_common_links_refused_total";
 const MALFORMED: &str = "vixen_common_frames_malformed_total";
 /// Of a node that nobody of today can speak to.
 const LATER: Versions = Versions::new(9, 8);
@@ -42,17 +42,17 @@ async fn word<T: DeserializeOwned>(socket: &mut Socket) -> T {
 }
 
 /// What a test changes of an honest HELLO.
-struct Words {
-    version: u16,
-    cluster: &'static str,
-    secret: &'static [u8],
-    peer: PeerId,
-    name: &'static str,
+pub(crate) struct Words {
+    pub(crate) version: u16,
+    pub(crate) cluster: &'static str,
+    pub(crate) secret: &'static [u8],
+    pub(crate) peer: PeerId,
+    pub(crate) name: &'static str,
     /// Whether it speaks only later versions of what nodes say of themselves.
-    is_far_ahead: bool,
+    pub(crate) is_far_ahead: bool,
 }
 
-fn honest() -> Words {
+pub(crate) fn honest() -> Words {
     let peer = PeerId::Entry { owner: new_owner_id() };
     Words {
         version: SPOKEN.newest,
@@ -66,12 +66,17 @@ fn honest() -> Words {
 
 /// Dials `node` and says HELLO.
 async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome) {
-    let url = format!("ws://{}/link", cluster.address(node).expect("a node"));
+    let tier = if node.starts_with('S') { Tier::Sync } else { Tier::Ndb };
+    greet_at(&cluster.address(node).expect("a node"), tier, words).await
+}
+
+/// The same at an address where a node of that tier takes links.
+pub(crate) async fn greet_at(address: &str, tier: Tier, words: &Words) -> (Socket, Welcome) {
+    let url = format!("ws://{address}/link");
     let (mut socket, _response) = connect_async(url).await.expect("a WebSocket");
     let greeting: Greeting = word(&mut socket).await;
     let nonce = [7; 32];
     let Words { version, cluster, secret, peer, name, is_far_ahead } = words;
-    let tier = if node.starts_with('S') { Tier::Sync } else { Tier::Ndb };
     let mut offers = offers(peer.tier(), tier);
     if *is_far_ahead {
         let of_nodes = |offer: &&mut Offer| offer.dialect == Dialect::Node as u8;
@@ -101,7 +106,7 @@ async fn greet(cluster: &Cluster, node: &str, words: &Words) -> (Socket, Welcome
 }
 
 /// Waits until `metric` of `node` is `wanted`.
-async fn counted(cluster: &Cluster, node: &str, metric: &str, wanted: f64) {
+pub(crate) async fn counted(cluster: &Cluster, node: &str, metric: &str, wanted: f64) {
     wait_until(&format!("{metric} = {wanted} at {node}"), SOON, || async {
         let found = cluster.metric(node, metric).await?;
         anyhow::ensure!(found == wanted, "it is {found}");

@@ -27,14 +27,14 @@ use crate::support::{SOON, logged};
 const HOST: &str = "127.0.0.1";
 
 /// An authority, and a folder with its certificate and with one that it has issued.
-struct Certificates {
+pub(crate) struct Certificates {
     dir: TempDir,
     issuer: Issuer<'static, KeyPair>,
-    client: Arc<ClientConfig>,
+    pub(crate) client: Arc<ClientConfig>,
 }
 
 impl Certificates {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -68,14 +68,14 @@ impl Certificates {
     }
 
     /// Both tables of the configuration file.
-    fn tables(&self) -> String {
+    pub(crate) fn tables(&self) -> String {
         let dir = self.path().display();
         let pair =
             format!("certificate-file = \"{dir}/node.pem\"\nkey-file = \"{dir}/node.key\"\n");
         format!("[tls]\n{pair}[cluster-tls]\n{pair}ca-file = \"{dir}/ca.pem\"\n")
     }
 
-    async fn connect(&self, address: &str) -> anyhow::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, address: &str) -> anyhow::Result<TlsStream<TcpStream>> {
         let connector = TlsConnector::from(Arc::clone(&self.client));
         let stream = TcpStream::connect(address).await?;
         Ok(connector.connect(ServerName::try_from(HOST)?, stream).await?)

@@ -69,7 +69,11 @@ impl MemoryBound {
             Tier::Sync | Tier::Ndb => {
                 config.sync.len() + config.ndb_members().count() + config.entries.len() + 1
             }
-            Tier::Entry => config.sync.len() + config.ndb_members().count(),
+            // With those to other entries, where these have a place to be dialled.
+            Tier::Entry => {
+                let entries = config.entries.iter().filter(|entry| entry.link.is_some()).count();
+                config.sync.len() + config.ndb_members().count() + entries
+            }
         };
         let limits = &config.limits;
         let mut parts = vec![

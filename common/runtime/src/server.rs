@@ -155,12 +155,20 @@ pub fn node_router<E>(
 where
     E: From<LinkEvent> + Send + 'static,
 {
+    let links = links_router(identity, inbox);
+    with_index(links.merge(ops_router(install_metrics(), ready, status)))
+}
+
+/// `/link` into `inbox`, and nothing else. Where links have TLS, it is for those who show a certificate of the cluster.
+pub fn links_router<E>(identity: Identity, inbox: Inbox<E>) -> Router
+where
+    E: From<LinkEvent> + Send + 'static,
+{
     let has_tls = identity.tls.is_some();
-    let link = link_router(identity, inbox);
+    let links = link_router(identity, inbox);
     let refusals = Arc::new(RefusalLog::default());
     let demand = from_fn_with_state(refusals, demand_certificate);
-    let link = if has_tls { link.layer(demand) } else { link };
-    with_index(link.merge(ops_router(install_metrics(), ready, status)))
+    if has_tls { links.layer(demand) } else { links }
 }
 
 async fn demand_certificate(

@@ -49,7 +49,7 @@ async fn node(now: Instant) -> Node {
     for (named, id, far) in [("E1", 1, one_inbox), ("E2", 2, other_inbox)] {
         let (near, far) = (end(sync, "S1", inbox.clone()), end(entry(id), named, far));
         tokio::spawn(join(near, far, 1 << 20));
-        let Some(LinkEvent::Up { link, peer, name, sender }) = events.recv().await else {
+        let Some(LinkEvent::Up { link, peer, name, sender, .. }) = events.recv().await else {
             panic!("the link comes up first");
         };
         links.up(link, Linked { peer, name, sender }, now);

@@ -53,7 +53,7 @@ impl EntryNode {
                     self.read_order(order::Input::PeerSilent { peer: ndb, is_silent }, fx);
                 }
             }
-            PeerId::Entry { .. } => {}
+            PeerId::Entry { owner } => self.on_entry_silence(owner, link, is_silent),
         }
         self.tell_readiness();
     }

@@ -27,7 +27,7 @@ use vixen_runtime::link::{
 };
 use vixen_runtime::recording::Recorder;
 
-use super::calls::{CallEffects, Calls};
+use super::calls::{CallEffects, Calls, Entries};
 use super::clock::Clock;
 use super::limits::subscription_limits;
 use super::meta::Meta;
@@ -54,6 +54,7 @@ pub struct EntryNode {
     pub(super) links: Links,
     pub(super) sync: Peers<SyncId>,
     pub(super) ndb: Peers<NdbId>,
+    pub(super) entries: Entries,
     /// Unknown until the first tail is open: positions count from somewhere.
     pub(super) reader: Option<Reader>,
     pub(super) segmenter: Segmenter,
@@ -128,6 +129,7 @@ impl EntryNode {
             ),
             sync: Peers::new(options.membership.sync().iter().copied()),
             ndb: Peers::new(options.membership.ndb()),
+            entries: Entries::new(options.owner),
             handle,
             inbox,
             clock: Clock::start(),
@@ -294,11 +296,11 @@ impl EntryNode {
 
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
         match event {
-            LinkEvent::Up { link, peer, name, sender } => {
+            LinkEvent::Up { link, peer, name, sender, is_dialled } => {
                 tracing::debug!(peer = %name, %link, "link is mine");
                 let linked = Linked { peer, name, sender: sender.clone() };
                 self.links.up(link, linked, Instant::now().into_std());
-                self.on_up(now, link, peer, sender, fx);
+                self.on_up(now, link, (peer, is_dialled), sender, fx);
             }
             LinkEvent::Messages { link, peer, messages } => {
                 if self.links.heard(link, Instant::now().into_std()).is_some() {
@@ -320,8 +322,9 @@ impl EntryNode {
                             }
                         }
                     }
+                    PeerId::Entry { owner } => self.on_entry(owner, link, messages),
                     // Of a link that a newer one has replaced.
-                    PeerId::Sync { .. } | PeerId::Ndb { .. } | PeerId::Entry { .. } => {}
+                    PeerId::Sync { .. } | PeerId::Ndb { .. } => {}
                 }
             }
             LinkEvent::Failed { name, refusal } => {
@@ -341,7 +344,7 @@ impl EntryNode {
         &mut self,
         now: WallTime,
         link: LinkId,
-        peer: PeerId,
+        (peer, is_dialled): (PeerId, bool),
         sender: LinkSender,
         fx: &mut Effects,
     ) {
@@ -360,7 +363,7 @@ impl EntryNode {
                     self.read_order(order::Input::PeerUp { peer: ndb }, fx);
                 }
             }
-            PeerId::Entry { .. } => sender.close("entries have no links to each other"),
+            PeerId::Entry { owner } => self.on_entry_up(owner, link, sender, is_dialled),
         }
         self.tell_readiness();
     }
@@ -389,7 +392,7 @@ impl EntryNode {
                     self.read_order(order::Input::PeerDown { peer: ndb }, fx);
                 }
             }
-            PeerId::Entry { .. } => {}
+            PeerId::Entry { owner } => self.on_entry_down(owner, link, reason),
         }
         self.tell_readiness();
     }

@@ -46,6 +46,7 @@ impl EntryNode {
                 "ndb": groups.collect::<Vec<_>>(),
             },
             "links": links,
+            "entries": self.entries_status(),
             "segments_nowhere": self.redundancy().nowhere_status(),
             "positions": self.positions(),
             "order_catch_up": self.catch_up(),

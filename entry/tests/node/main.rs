@@ -1,6 +1,7 @@
 //! The driver between sessions and the peers of a cluster that the test plays by hand, over memory
 //! links.
 
+mod entries;
 mod support;
 
 use std::time::Duration;

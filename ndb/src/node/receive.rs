@@ -11,7 +11,7 @@ use super::NdbNode;
 impl NdbNode {
     pub(super) fn on_link(&mut self, event: LinkEvent, fx: &mut Effects) {
         match event {
-            LinkEvent::Up { link, peer, name, sender } => {
+            LinkEvent::Up { link, peer, name, sender, .. } => {
                 self.links.up(link, Linked { peer, name, sender }, Instant::now());
                 self.step(Input::Up { peer }, fx);
                 // Before the greeting, which tells others that the link counts here.

@@ -326,7 +326,7 @@ impl SyncNode {
 
     fn on_link(&mut self, now: WallTime, event: LinkEvent, fx: &mut Effects) {
         match event {
-            LinkEvent::Up { link, peer, name, sender } => {
+            LinkEvent::Up { link, peer, name, sender, .. } => {
                 let linked = Linked { peer, name, sender };
                 self.links.up(link, linked, Instant::now().into_std());
                 match peer {

@@ -152,7 +152,7 @@ impl SyncNode {
 
     fn on_link_while_full(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Up { link, peer, name, sender } => {
+            LinkEvent::Up { link, peer, name, sender, .. } => {
                 self.out.push((link, Message::Node(NodeMessage::SyncDiskFull)));
                 let linked = vixen_runtime::link::Linked { peer, name, sender };
                 self.links.up(link, linked, Instant::now().into_std());

@@ -109,7 +109,7 @@ impl Cluster {
         options: &ClusterOptions,
         setup: impl Fn(&str, &Path) -> NodeSetup,
     ) -> anyhow::Result<()> {
-        self.ports = free_ports(options.nodes().count())?;
+        self.ports = free_ports(options.ports())?;
         std::fs::write(&self.config, options.config(&self.ports, false))?;
         self.full_config = options.config(&self.ports, true);
         self.late = options
@@ -122,7 +122,8 @@ impl Cluster {
             .zip(self.ports.iter().copied())
             .map(|((tier, id), port)| {
                 let setup = setup(&id, &self.store_dir(&id));
-                Node::new(tier, id, port, &self.dir, setup)
+                let link = options.link_port(&id).and_then(|at| self.ports.get(at).copied());
+                Node::new(tier, id, (port, link), &self.dir, setup)
             })
             .collect();
         Ok(())

@@ -57,6 +57,8 @@ pub struct ClusterOptions {
     pub late_groups: usize,
     /// Number of entries: E1, E2, …
     pub entries: usize,
+    /// So many of the entries, the first, have an address for links of the others.
+    pub linked_entries: usize,
     /// W.
     pub write_quorum: usize,
     /// Where configuration, logs and stores go; `None`: a temporary folder that goes with the
@@ -83,6 +85,7 @@ impl Default for ClusterOptions {
             ndb: 3,
             late_groups: 0,
             entries: 3,
+            linked_entries: 0,
             write_quorum: 2,
             dir: None,
             durability: Durability::Fsync,
@@ -133,14 +136,25 @@ impl ClusterOptions {
         })
     }
 
+    /// Number of ports: of all nodes, and then those of the entries that are linked, for each other.
+    pub(super) fn ports(&self) -> usize {
+        self.nodes().count() + self.linked_entries
+    }
+
+    /// Which of the ports is an entry's for the others, if it has one.
+    pub(super) fn link_port(&self, id: &str) -> Option<usize> {
+        let number = id.strip_prefix(Tier::Entry.letter())?.parse::<usize>().ok()?;
+        (1..=self.linked_entries).contains(&number).then(|| self.nodes().count() + number - 1)
+    }
+
     /// Whether a node belongs to a group that comes later.
     pub(super) fn is_late(&self, tier: Tier, id: &str) -> bool {
         let number = id.trim_start_matches(tier.letter()).parse::<usize>();
         tier == Tier::Ndb && number.is_ok_and(|n| n > (self.groups - self.late_groups) * self.ndb)
     }
 
-    /// The configuration file, with one port for each of [`nodes`](Self::nodes), of the groups that
-    /// are there from the start or of all.
+    /// The configuration file, with [as many ports](Self::ports) as it takes, of the groups that are there from the
+    /// start or of all.
     pub(super) fn config(&self, ports: &[u16], with_late: bool) -> String {
         let mut text = format!(
             "[cluster]\nname = \"test\"\nsecret = \"test-secret-123\"\ndurability = \"{}\"\n\
@@ -168,6 +182,11 @@ impl ClusterOptions {
             };
             // Writing to a string has no failure.
             let _infallible = writeln!(text, "{table} = \"127.0.0.1:{port}\"");
+            if let Some(port) = self.link_port(&id).and_then(|at| ports.get(at)) {
+                let address = format!("127.0.0.1:{port}");
+                let _infallible =
+                    writeln!(text, "link-address = \"{address}\"\nlink-listen = \"{address}\"");
+            }
         }
         // Who says who may come in does not say that everybody may.
         let open = if self.extra.contains("[[realm]]") { "" } else { "[access]\nopen = true\n" };
@@ -192,6 +211,22 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn entries_that_are_linked_have_a_port_for_each_other() {
+        let options =
+            ClusterOptions { sync: 1, ndb: 1, linked_entries: 2, ..ClusterOptions::default() };
+        assert_eq!(options.ports(), 7);
+        let text = options.config(&[1, 2, 3, 4, 5, 6, 7], true);
+        for (id, listen, link) in [("E1", 3, 6), ("E2", 4, 7)] {
+            let table = format!(
+                "id = \"{id}\"\nlisten = \"127.0.0.1:{listen}\"\nlink-address = \"127.0.0.1:{link}\"\n\
+                 link-listen = \"127.0.0.1:{link}\"\n"
+            );
+            assert!(text.contains(&table), "{text}");
+        }
+        assert!(text.contains("id = \"E3\"\nlisten = \"127.0.0.1:5\"\n[access]"), "{text}");
     }
 
     #[test]

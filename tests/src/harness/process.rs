@@ -133,15 +133,25 @@ pub(super) struct Node {
     pub(super) id: String,
     /// `host:port` of its pages, and of its clients if it is an entry.
     pub(super) address: String,
+    /// `host:port` of an entry for other entries.
+    pub(super) link_address: Option<String>,
     pub(super) setup: NodeSetup,
     log: PathBuf,
     child: Option<Child>,
 }
 
 impl Node {
-    pub(super) fn new(tier: Tier, id: String, port: u16, dir: &Path, setup: NodeSetup) -> Self {
+    pub(super) fn new(
+        tier: Tier,
+        id: String,
+        (port, link): (u16, Option<u16>),
+        dir: &Path,
+        setup: NodeSetup,
+    ) -> Self {
         let log = dir.join(format!("{id}.log"));
-        Self { tier, id, address: format!("127.0.0.1:{port}"), setup, log, child: None }
+        let address = |port| format!("127.0.0.1:{port}");
+        let (address, link_address) = (address(port), link.map(address));
+        Self { tier, id, address, link_address, setup, log, child: None }
     }
 
     pub(super) fn spawn(&mut self, program: &Path, config: &Path) -> anyhow::Result<()> {

@@ -20,6 +20,15 @@ impl Cluster {
         Ok(self.node(id)?.address.clone())
     }
 
+    /// `host:port` where other entries dial an entry.
+    ///
+    /// # Errors
+    /// When there is no such node, or they do not.
+    pub fn link_address(&self, entry: &str) -> anyhow::Result<String> {
+        let address = self.node(entry)?.link_address.clone();
+        address.with_context(|| format!("{entry} is not dialled by other entries"))
+    }
+
     /// Where clients of an entry connect.
     ///
     /// # Errors

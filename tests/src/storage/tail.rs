@@ -14,7 +14,7 @@ use vixen_core::roster::Roster;
 use vixen_core::segment::{Records, Topic};
 use vixen_core::wire::{Message, NodeMessage, PeerId, ReadMessage, TailSegment, Terms};
 use vixen_runtime::ids::new_owner_id;
-use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, dial};
+use vixen_runtime::link::{DialTarget, Expected, Identity, LinkEvent, Owners, dial};
 
 use crate::check::{Event, IdKey};
 use crate::client::Payload;
@@ -63,6 +63,7 @@ pub fn link_to(
         queue_bytes_max: 1 << 20,
         tls: None,
         admit: Arc::new(|_peer| true),
+        owners: Owners::default(),
     };
     let target = DialTarget { address: address.to_owned(), expected: Expected::Ndb(node) };
     let (inbox, events) = mpsc::channel::<LinkEvent>(16);

@@ -6,7 +6,7 @@ use vixen_core::wire::FRAME_BYTES_MAX;
 
 use super::error::ConfigError;
 use super::read::Source;
-use super::{Config, Limits, NdbMember, NodeName, realm};
+use super::{Config, EntryMember, Limits, NdbMember, NodeName, realm};
 
 /// The largest ndb group. Each member stores every segment of its group: more copies cost more
 /// than they protect.
@@ -139,7 +139,11 @@ fn check_addresses(config: &Config, source: Source<'_>) -> Result<(), ConfigErro
         .filter(|(_, listen)| !listen.ip().is_unspecified() && listen.port() != 0)
         .map(|(place, listen)| (place, listen.to_string()));
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    for (place, address) in sync.chain(ndb).chain(entries) {
+    let links = config.entries.iter().enumerate().filter_map(|(i, member)| {
+        let link = member.link.as_ref()?;
+        Some((format!("entry[{i}].link-address"), link.address.clone()))
+    });
+    for (place, address) in sync.chain(ndb).chain(entries).chain(links) {
         if let Some(other) = seen.get(&address) {
             return Err(source.refuse(
                 place,
@@ -149,7 +153,22 @@ fn check_addresses(config: &Config, source: Source<'_>) -> Result<(), ConfigErro
         }
         seen.insert(address, place);
     }
+    for (i, member) in config.entries.iter().enumerate() {
+        check_link_port(member, i, source)?;
+    }
     Ok(())
+}
+
+/// Links of entries have a port of their own: that of clients takes none.
+fn check_link_port(member: &EntryMember, i: usize, source: Source<'_>) -> Result<(), ConfigError> {
+    let Some((other, port)) = member.link_clash() else { return Ok(()) };
+    let has_listen = member.link.as_ref().is_some_and(|link| link.listen.is_some());
+    let key = if has_listen { "link-listen" } else { "link-address" };
+    Err(source.refuse(
+        format!("entry[{i}].{key}"),
+        format!("port {port} is also that of entry[{i}].{other}"),
+        "give links between entries a port of their own",
+    ))
 }
 
 pub(super) fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {

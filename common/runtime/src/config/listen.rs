@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::value::{Address, Value as _};
+
 /// Reads where to listen: an IP address and a port. `localhost` is 127.0.0.1.
 ///
 /// # Errors
@@ -18,6 +20,15 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
          0.0.0.0:9031 for all networks"
             .to_owned()
     }))
+}
+
+/// Reads where others dial: a host, which may be a name, and a port.
+///
+/// # Errors
+/// What is wrong, with an example that is not.
+pub fn parse_address(text: &str) -> Result<String, String> {
+    let read = Address::from_text(text).map(|Address(address)| address);
+    read.ok_or_else(|| Address::hint(text).unwrap_or_else(|| format!("not {}", Address::FORM)))
 }
 
 /// What somebody has left out who wrote `text` for an IP address and a port.
@@ -85,6 +96,23 @@ mod tests {
             ("", "an IP address and a port, such as"),
         ] {
             let answer = parse_listen(text).expect_err(text);
+            assert!(answer.contains(words), "{text}: {answer}");
+        }
+    }
+
+    #[test]
+    fn where_others_dial_is_a_host_and_a_port() {
+        for (text, address) in [("E1.example:9061", "e1.example:9061"), ("[::1]:1", "[::1]:1")] {
+            assert_eq!(parse_address(text), Ok(address.to_owned()));
+        }
+        for (text, words) in [
+            ("9061", "others dial it, so it needs a host"),
+            ("e1", "a host and port such as"),
+            ("e1:0", "a host and port such as"),
+            ("0.0.0.0:9061", "a host and port such as"),
+            ("::1:9061", "brackets: [::1]:9061"),
+        ] {
+            let answer = parse_address(text).expect_err(text);
             assert!(answer.contains(words), "{text}: {answer}");
         }
     }

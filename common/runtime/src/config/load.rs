@@ -9,9 +9,9 @@ use super::read::{Source, TableReader};
 use super::secrets::Secrets;
 use super::value::{Address, Count, Filter};
 use super::{
-    Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, LogFormat, NdbGroup,
-    NdbMember, NodeName, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm, suggest,
-    text,
+    Access, ClusterConfig, Config, Durability, EntryLink, EntryMember, Limits, LogConfig,
+    LogFormat, NdbGroup, NdbMember, NodeName, Storage, SyncMember, TlsFiles, Wamp, Web, check, env,
+    realm, suggest, text,
 };
 
 const ROOT_KEYS: &[&str] = &[
@@ -48,7 +48,8 @@ pub(super) const CLUSTER_KEYS: &[&str] = &[
 pub(super) const SYNC_KEYS: &[&str] = &["id", "lane", "address", "listen"];
 const GROUP_KEYS: &[&str] = &["member"];
 pub(super) const MEMBER_KEYS: &[&str] = &["id", "address", "listen"];
-pub(super) const ENTRY_KEYS: &[&str] = &["id", "listen", "admin-listen"];
+pub(super) const ENTRY_KEYS: &[&str] =
+    &["id", "listen", "admin-listen", "link-address", "link-listen"];
 pub(super) const LOG_KEYS: &[&str] = &["filter", "format"];
 
 /// Default of `max-clock-ahead` and of `publish-timeout`.
@@ -101,7 +102,7 @@ impl Config {
             entries: root
                 .tables("entry", "[[entry]]", ENTRY_KEYS)?
                 .into_iter()
-                .map(entry_member)
+                .map(|table| entry_member(source, table))
                 .collect::<Result<_, _>>()?,
             access: Access::read(root.table("access", Access::KEYS)?)?,
             tls,
@@ -200,11 +201,22 @@ fn ndb_member(mut table: TableReader<'_>) -> Result<NdbMember, ConfigError> {
     })
 }
 
-fn entry_member(mut table: TableReader<'_>) -> Result<EntryMember, ConfigError> {
+fn entry_member(
+    source: Source<'_>,
+    mut table: TableReader<'_>,
+) -> Result<EntryMember, ConfigError> {
+    let address = table.optional("link-address")?.map(|Address(address)| address);
+    let listen = table.optional("link-listen")?;
+    if address.is_none() && listen.is_some() {
+        let fix = "set link-address to the host and port that other entries dial, or remove it";
+        let problem = "means nothing without link-address";
+        return Err(source.refuse(table.place("link-listen"), problem, fix));
+    }
     Ok(EntryMember {
         id: table.required("id")?,
         listen: table.required("listen")?,
         admin_listen: table.optional("admin-listen")?,
+        link: address.map(|address| EntryLink { address, listen }),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Finding one's own place in the configuration.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use vixen_core::id::{GroupId, NdbId, SyncId};
@@ -10,7 +10,7 @@ use vixen_core::tier::Tier;
 use vixen_core::wire::Terms;
 
 use super::error::ConfigError;
-use super::{Config, EntryMember, NdbGroup, NdbMember, NodeName, SyncMember};
+use super::{Config, EntryLink, EntryMember, NdbGroup, NdbMember, NodeName, SyncMember};
 
 impl Config {
     /// The sync node called `id`.
@@ -58,7 +58,7 @@ impl Config {
             (Some(member), None) => Ok(member.clone()),
             (Some(member), Some(listen)) => Ok(EntryMember { listen, ..member.clone() }),
             (None, Some(listen)) if self.tier_of(id).is_none() => {
-                Ok(EntryMember { id: id.clone(), listen, admin_listen: None })
+                Ok(EntryMember { id: id.clone(), listen, admin_listen: None, link: None })
             }
             (None, Some(_) | None) => {
                 let known = self.entries.iter().map(|member| &member.id);
@@ -193,5 +193,65 @@ impl NdbMember {
     #[must_use]
     pub fn bind_address(&self) -> String {
         self.listen.map_or_else(|| self.address.clone(), |listen| listen.to_string())
+    }
+}
+
+impl EntryMember {
+    /// `--link-address` and `--link-listen` win over the file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Argument`] when nothing says which address others dial, or when it is to listen where it does for
+    /// something else.
+    pub fn with_link(
+        mut self,
+        address: Option<String>,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, ConfigError> {
+        let refuse = |argument, problem| {
+            let example = "--link-address e1.example:9061 --link-listen 0.0.0.0:9061".to_owned();
+            ConfigError::Argument { argument, problem, example }
+        };
+        let of_file = self.link.take();
+        let in_file = of_file.as_ref().map(|link| link.address.clone());
+        let listen = listen.or_else(|| of_file.and_then(|link| link.listen));
+        self.link = address.or(in_file).map(|address| EntryLink { address, listen });
+        if self.link.is_none() && listen.is_some() {
+            let problem = "means nothing without an address that other entries dial".to_owned();
+            return Err(refuse("--link-listen (VIXEN_LINK_LISTEN)", problem));
+        }
+        match self.link_clash() {
+            None => Ok(self),
+            Some((key, port)) => {
+                let problem = format!("port {port} is also that of {key}: links need their own");
+                Err(refuse("--link-address (VIXEN_LINK_ADDRESS), --link-listen", problem))
+            }
+        }
+    }
+
+    /// The key of what listens on the port of links as well, and that port.
+    pub(super) fn link_clash(&self) -> Option<(&'static str, u16)> {
+        let link = self.link.as_ref()?.bind_address();
+        let clashes = |other: SocketAddr| {
+            let is_everywhere = link.ip().is_unspecified() || other.ip().is_unspecified();
+            link.port() == other.port() && (is_everywhere || link.ip() == other.ip())
+        };
+        let others = [("listen", Some(self.listen)), ("admin-listen", self.admin_listen)];
+        let clash = others.into_iter().find(|(_, other)| other.is_some_and(clashes))?;
+        Some((clash.0, link.port()))
+    }
+}
+
+impl EntryLink {
+    /// What to bind: `listen`, else the port of `address` on all addresses of the machine.
+    #[must_use]
+    pub fn bind_address(&self) -> SocketAddr {
+        let all: IpAddr = if self.address.starts_with('[') {
+            Ipv6Addr::UNSPECIFIED.into()
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
+        };
+        // What is no address was refused when it was read.
+        let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        self.listen.unwrap_or_else(|| (all, port.unwrap_or_default()).into())
     }
 }

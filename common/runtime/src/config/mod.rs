@@ -48,7 +48,7 @@ pub use access::Access;
 pub use args::{NodeArgs, parse_args, parse_bytes};
 pub use error::ConfigError;
 pub use limits::{CallBounds, Limits};
-pub use listen::parse_listen;
+pub use listen::{parse_address, parse_listen};
 pub use realm::{
     AUTH_NAME_BYTES_MAX, Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig,
     Salting, ScramConfig, SecretKey, UserConfig,
@@ -167,6 +167,17 @@ pub struct EntryMember {
     /// `admin-listen`: where `/status` and `/metrics` are, and then nowhere else. `None`, the
     /// default: on the client port.
     pub admin_listen: Option<SocketAddr>,
+    /// `link-address` and `link-listen`: where other entries find it. `None`, the default: they do not dial it.
+    pub link: Option<EntryLink>,
+}
+
+/// Where an entry is linked by others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryLink {
+    /// `link-address`: `host:port` that other entries dial.
+    pub address: String,
+    /// `link-listen`: where it listens for them. Default: the port of `address`, on all addresses of the machine.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Table `[log]`.

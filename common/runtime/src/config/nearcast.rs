@@ -58,7 +58,7 @@ impl Config {
                     listen: None,
                 }],
             }],
-            entries: vec![EntryMember { id: name("E1"), listen, admin_listen: None }],
+            entries: vec![EntryMember { id: name("E1"), listen, admin_listen: None, link: None }],
             realms: Vec::new(),
             // For a first try on one's own machine: its port is on loopback unless told otherwise.
             access: Access { open: true },

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use rand::RngExt;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
@@ -16,7 +17,7 @@ use vixen_core::wire::{
     Welcome, agree, offers, proof_holds, proof_of,
 };
 
-use super::socket::{HELLO_TIMEOUT, READ_BUFFER_BYTES, encode, end_of, fresh_nonce, run};
+use super::socket::{Far, HELLO_TIMEOUT, READ_BUFFER_BYTES, encode, end_of, fresh_nonce, run};
 use super::{Expected, Identity, Inbox, LinkEvent};
 use crate::tls::{Stream, Tls};
 
@@ -85,22 +86,46 @@ impl DialError {
 
 type Socket = WebSocketStream<Stream>;
 
+/// What its node wants of a dialler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialling {
+    /// It is to keep a link up.
+    On,
+    /// It is to make no new link: there is one already, which the other has dialled.
+    Paused,
+}
+
 /// Dials `target` again and again, feeding `inbox`, until the node drops its inbox. Run it as a
 /// task of its own.
 pub async fn dial<E>(identity: Identity, target: DialTarget, inbox: Inbox<E>)
 where
     E: From<LinkEvent> + Send + 'static,
 {
+    let (_forever, wish) = watch::channel(Dialling::On);
+    dial_while(identity, target, wish, inbox).await;
+}
+
+/// The same while `wish` says so, and until its sender is dropped. Neither ends a link that is up: that is for its
+/// node to close.
+pub async fn dial_while<E>(
+    identity: Identity,
+    target: DialTarget,
+    mut wish: watch::Receiver<Dialling>,
+    inbox: Inbox<E>,
+) where
+    E: From<LinkEvent> + Send + 'static,
+{
     let mut pause = BACKOFF_MIN;
     let mut said = String::new();
     let name = target.expected.name(&identity.roster);
-    while !inbox.is_closed() {
+    while is_wanted(&mut wish, &inbox).await {
         match connect(&identity, &target).await {
             Ok((peer, socket)) => {
                 tracing::info!(peer = %name, address = target.address, "link up");
                 pause = BACKOFF_MIN;
                 said.clear();
-                carry(&identity, &inbox, (peer, name.clone()), socket).await;
+                let far = Far { peer, name: name.clone(), is_dialled: true };
+                carry(&identity, &inbox, far, socket).await;
             }
             Err(error) => {
                 metrics::counter!("vixen_common_dials_failed_total").increment(1);
@@ -125,6 +150,21 @@ where
         }
         pause = (pause * 2).min(BACKOFF_MAX);
     }
+}
+
+/// Waits until a link is wanted; `false`: none will be.
+async fn is_wanted<E>(wish: &mut watch::Receiver<Dialling>, inbox: &Inbox<E>) -> bool {
+    // A last wish holds no longer than who had it.
+    while !inbox.is_closed() && wish.has_changed().is_ok() {
+        if *wish.borrow_and_update() == Dialling::On {
+            return true;
+        }
+        tokio::select! {
+            _or_dropped = wish.changed() => {}
+            () = inbox.closed() => {}
+        }
+    }
+    false
 }
 
 async fn connect(identity: &Identity, target: &DialTarget) -> Result<(PeerId, Socket), DialError> {
@@ -224,7 +264,7 @@ async fn greet(
     if !proof_holds(secret, false, &exchange, (&peer, &name), &proof) {
         return Err(DialError::Proof);
     }
-    if !target.expected.is(&peer) {
+    if !target.expected.is(&peer, &name) {
         let expected = target.expected.name(&identity.roster);
         return Err(DialError::Stranger { expected, found: name });
     }
@@ -234,6 +274,7 @@ async fn greet(
     let certified = socket.get_ref().certified_names();
     certified.check(&identity.cluster, &peer, &name).map_err(DialError::Disagreed)?;
     identity.roster.check(&identity.name, &peer, &name).map_err(DialError::Disagreed)?;
+    identity.check_owner(&peer, &name).map_err(DialError::Disagreed)?;
     compare_terms(identity, (&peer, &name, &terms), socket).await?;
     Ok(peer)
 }
@@ -267,7 +308,7 @@ async fn receive<T: serde::de::DeserializeOwned>(socket: &mut Socket) -> Result<
     postcard::from_bytes(&word).map_err(|_malformed| DialError::Malformed)
 }
 
-async fn carry<E>(identity: &Identity, inbox: &Inbox<E>, peer: (PeerId, NodeName), socket: Socket)
+async fn carry<E>(identity: &Identity, inbox: &Inbox<E>, far: Far, socket: Socket)
 where
     E: From<LinkEvent> + Send + 'static,
 {
@@ -285,11 +326,13 @@ where
             Err(error) => Some(Err(end_of(&error))),
         })
     }));
-    run(identity, inbox, peer, sink, stream).await;
+    run(identity, inbox, far, sink, stream).await;
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use vixen_core::id::SyncId;
     use vixen_core::wire::Versions;
 
@@ -325,6 +368,27 @@ mod tests {
                 assert!(said.contains(word), "{name}: no {word:?} in: {said}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_dialler_makes_no_link_while_it_is_paused_and_none_when_it_is_dismissed() {
+        let (address, mut there) = open_node(None).await;
+        let expected = Expected::Sync(SyncId(0));
+        let target = DialTarget { address: address.to_string(), expected };
+        let (wish, wished) = watch::channel(Dialling::Paused);
+        let (inbox, mut events) = mpsc::channel::<LinkEvent>(16);
+        let identity = identity(PeerId::Entry { owner: new_owner_id() }, None);
+        let dialler = tokio::spawn(dial_while(identity, target, wished, inbox));
+        for _turn in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        assert!(events.try_recv().is_err() && there.try_recv().is_err());
+        wish.send_replace(Dialling::On);
+        let up = tokio::time::timeout(HELLO_TIMEOUT, events.recv()).await.expect("in time");
+        let Some(LinkEvent::Up { sender, is_dialled: true, .. }) = up else { panic!("{up:?}") };
+        drop(wish);
+        sender.close("not wanted any more");
+        tokio::time::timeout(HELLO_TIMEOUT, dialler).await.expect("in time").expect("it ends");
     }
 
     /// A listener of another version, played: what the dialler says to it, and what it makes of it.

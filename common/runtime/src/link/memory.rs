@@ -37,12 +37,14 @@ where
             peer: b.peer,
             name: b.name.clone(),
             sender: to_b.clone(),
+            is_dialled: false,
         };
         let up_b = LinkEvent::Up {
             link: link_b,
             peer: a.peer,
             name: a.name.clone(),
             sender: to_a.clone(),
+            is_dialled: false,
         };
         if a.inbox.send(up_a.into()).await.is_err() || b.inbox.send(up_b.into()).await.is_err() {
             return;

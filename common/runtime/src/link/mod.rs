@@ -37,10 +37,11 @@ use vixen_core::wire::{Message, PeerId, Refusal, Terms};
 use crate::tls::Tls;
 
 pub use awaited::Awaited;
-pub use dial::{DialTarget, dial};
+pub use dial::{DialTarget, Dialling, dial, dial_while};
 pub use links::{Change, Links};
 pub use liveness::{BEAT_EVERY, CLOSE_AFTER, Due, Liveness, SILENT_AFTER};
 pub use memory::{End, join};
+pub use owners::Owners;
 pub use queue::{Haste, LinkSender, SendError};
 pub(crate) use refusals::RefusalLog;
 pub use secrets::LinkSecrets;
@@ -79,6 +80,8 @@ pub enum LinkEvent {
         name: NodeName,
         /// The way to it.
         sender: LinkSender,
+        /// Whether this node has dialled it.
+        is_dialled: bool,
     },
     /// Messages of one frame, in order.
     Messages {
@@ -147,34 +150,55 @@ pub struct Identity {
     pub tls: Option<Arc<Tls>>,
     /// Says whether a peer that proved the secret belongs here.
     pub admit: Arc<dyn Fn(&PeerId) -> bool + Send + Sync>,
+    /// Which entry an owner id belongs to, on all links of this node.
+    pub owners: Owners,
 }
 
 impl Identity {
     fn check_admission(&self, peer: &PeerId, name: &NodeName) -> Result<(), Refusal> {
+        if matches!(self.peer, PeerId::Entry { .. }) && !matches!(peer, PeerId::Entry { .. }) {
+            return Err(Refusal::EntriesAlone { by: self.name.clone() });
+        }
         if !(self.admit)(peer) {
             return Err(unknown(&self.name, peer, name));
         }
         self.roster.check(&self.name, peer, name)
     }
+
+    /// Whether a peer may have the owner id that it has, if it has one: from now on no other entry may.
+    fn check_owner(&self, peer: &PeerId, name: &NodeName) -> Result<(), Refusal> {
+        match (peer, &self.peer) {
+            (PeerId::Entry { owner }, PeerId::Entry { owner: own }) if owner == own => {
+                Err(Refusal::OwnerTaken { by: self.name.clone(), name: name.clone() })
+            }
+            (PeerId::Entry { owner }, _) if !self.owners.claim(*owner, name) => {
+                Err(Refusal::OwnerTaken { by: self.name.clone(), name: name.clone() })
+            }
+            (PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. }, _) => Ok(()),
+        }
+    }
 }
 
-/// Whom a dialler expects to find; the store id is learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whom a dialler expects to find; the store id, or the owner id, is learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// A sync node.
     Sync(SyncId),
     /// An ndb node.
     Ndb(NdbId),
+    /// An entry, by what it is called.
+    Entry(NodeName),
 }
 
 impl Expected {
-    /// Whether `peer` is the one.
+    /// Whether `peer`, which is called `name`, is the one.
     #[must_use]
-    pub fn is(&self, peer: &PeerId) -> bool {
+    pub fn is(&self, peer: &PeerId, name: &NodeName) -> bool {
         match (self, peer) {
             (Self::Sync(wanted), PeerId::Sync { id, .. }) => wanted == id,
             (Self::Ndb(wanted), PeerId::Ndb { id, .. }) => wanted == id,
-            (Self::Sync(_) | Self::Ndb(_), _) => false,
+            (Self::Entry(wanted), PeerId::Entry { .. }) => wanted == name,
+            (Self::Sync(_) | Self::Ndb(_) | Self::Entry(_), _) => false,
         }
     }
 
@@ -184,6 +208,7 @@ impl Expected {
         match self {
             Self::Sync(_) => Tier::Sync,
             Self::Ndb(_) => Tier::Ndb,
+            Self::Entry(_) => Tier::Entry,
         }
     }
 
@@ -193,6 +218,7 @@ impl Expected {
         match self {
             Self::Sync(id) => roster.sync(*id),
             Self::Ndb(id) => roster.ndb(*id),
+            Self::Entry(name) => name.clone(),
         }
     }
 }

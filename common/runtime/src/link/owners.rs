@@ -5,7 +5,7 @@
 //! name is proved; without them this holds between entries that say their own names.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
@@ -13,9 +13,9 @@ use vixen_core::name::NodeName;
 /// Owners that are remembered: an entry has a new one at each start.
 const OWNERS_MAX: usize = 4096;
 
-/// See the module doc.
-#[derive(Debug, Default)]
-pub(super) struct Owners(Mutex<BTreeMap<OwnerId, NodeName>>);
+/// See the module doc. All clones are of one memory.
+#[derive(Clone, Debug, Default)]
+pub struct Owners(Arc<Mutex<BTreeMap<OwnerId, NodeName>>>);
 
 impl Owners {
     /// Whether `name` may be `owner`; from now on nobody else may.

@@ -26,7 +26,6 @@ use vixen_core::wire::{
 };
 
 use super::misconduct;
-use super::owners::Owners;
 use super::queue::{LinkReceiver, queue};
 use super::unproven::{Unproven, UnprovenPlace};
 use super::{Identity, Inbox, LinkEvent, LinkId, RefusalLog};
@@ -56,9 +55,8 @@ pub fn link_router<E>(identity: Identity, inbox: Inbox<E>) -> Router
 where
     E: From<LinkEvent> + Send + 'static,
 {
-    let (refusals, owners) = (RefusalLog::default(), Owners::default());
-    let unproven = Unproven::default();
-    let state = Arc::new(Listener { identity, inbox, refusals, owners, unproven });
+    let (refusals, unproven) = (RefusalLog::default(), Unproven::default());
+    let state = Arc::new(Listener { identity, inbox, refusals, unproven });
     Router::new().route("/link", get(accept::<E>)).with_state(state)
 }
 
@@ -67,7 +65,6 @@ struct Listener<E> {
     identity: Identity,
     inbox: Inbox<E>,
     refusals: RefusalLog,
-    owners: Owners,
     unproven: Unproven,
 }
 
@@ -106,16 +103,16 @@ async fn serve<E>(
 ) where
     E: From<LinkEvent> + Send + 'static,
 {
-    let Listener { identity, inbox, refusals, owners, .. } = listener;
+    let Listener { identity, inbox, refusals, .. } = listener;
     let greeting = async {
         tokio::select! {
-            greeted = greet((identity, owners, &certified), &mut socket) => Some(greeted),
+            greeted = greet((identity, &certified), &mut socket) => Some(greeted),
             _too_large = meter.over() => Some(Err((Refusal::Malformed, None))),
             () = place.lost() => None,
         }
     };
     let greeted = tokio::time::timeout(HELLO_TIMEOUT, greeting).await;
-    let peer = match greeted.map(Option::transpose) {
+    let (peer, name) = match greeted.map(Option::transpose) {
         Ok(Ok(Some(peer))) => peer,
         Ok(Ok(None)) => {
             refusals.refused(from, None, "too many links without a proof: this one was the oldest");
@@ -137,7 +134,7 @@ async fn serve<E>(
     meter.trust();
     drop(place);
     if let Err(refusal) = take_assent(&mut socket).await {
-        refusals.refused(from, Some(&peer.1), &refusal.to_string());
+        refusals.refused(from, Some(&name), &refusal.to_string());
         return;
     }
     let (sink, stream) = socket.split();
@@ -154,12 +151,13 @@ async fn serve<E>(
             Err(error) => Some(Err(end_of(&*error.into_inner()))),
         })
     }));
-    run(identity, inbox, peer, sink, stream).await;
+    let far = Far { peer, name, is_dialled: false };
+    run(identity, inbox, far, sink, stream).await;
 }
 
 /// Says HELLO as the listener.
 async fn greet(
-    (identity, owners, certified): (&Identity, &Owners, &CertifiedNames),
+    (identity, certified): (&Identity, &CertifiedNames),
     socket: &mut WebSocket,
 ) -> Result<(PeerId, NodeName), (Refusal, Option<NodeName>)> {
     let nonce = fresh_nonce();
@@ -181,7 +179,7 @@ async fn greet(
         listener_offers: &[],
     };
     let secret = check_hello(identity, &hello, &exchange).map_err(named)?;
-    check_claims((identity, owners, certified), &hello).map_err(named)?;
+    check_claims(identity, certified, &hello).map_err(named)?;
     let (own, peer) = (identity.peer.tier(), hello.peer.tier());
     let offers = offers(own, peer);
     agree((own, &offers), (peer, &hello.offers)).map_err(|without| named(without.into()))?;
@@ -233,17 +231,13 @@ fn check_hello<'a>(
 
 /// Whether the dialler, who has proved its tier, may be the node that it says it is.
 fn check_claims(
-    (identity, owners, certified): (&Identity, &Owners, &CertifiedNames),
+    identity: &Identity,
+    certified: &CertifiedNames,
     hello: &Hello,
 ) -> Result<(), Refusal> {
     certified.check(&identity.cluster, &hello.peer, &hello.name)?;
     identity.check_admission(&hello.peer, &hello.name)?;
-    match hello.peer {
-        PeerId::Entry { owner } if !owners.claim(owner, &hello.name) => {
-            Err(Refusal::OwnerTaken { by: identity.name.clone(), name: hello.name.clone() })
-        }
-        PeerId::Entry { .. } | PeerId::Sync { .. } | PeerId::Ndb { .. } => Ok(()),
-    }
+    identity.check_owner(&hello.peer, &hello.name)
 }
 
 /// Why a link ended, in words. A process that ends, cleanly or not, leaves its connection: that is no
@@ -279,11 +273,19 @@ pub(super) fn fresh_nonce() -> [u8; 32] {
     nonce
 }
 
+/// The other end of a link.
+pub(super) struct Far {
+    pub(super) peer: PeerId,
+    pub(super) name: NodeName,
+    /// Whether this node has dialled it.
+    pub(super) is_dialled: bool,
+}
+
 /// Carries messages both ways until either side ends; reports `Up` and `Down`.
 pub(super) async fn run<E>(
     identity: &Identity,
     inbox: &Inbox<E>,
-    (peer, name): (PeerId, NodeName),
+    Far { peer, name, is_dialled }: Far,
     mut sink: impl Sink<Bytes, Error = String> + Unpin,
     stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
 ) where
@@ -291,7 +293,7 @@ pub(super) async fn run<E>(
 {
     let link = LinkId::fresh();
     let (sender, receiver) = queue(identity.queue_bytes_max);
-    let up = LinkEvent::Up { link, peer, name: name.clone(), sender: sender.clone() };
+    let up = LinkEvent::Up { link, peer, name: name.clone(), sender: sender.clone(), is_dialled };
     if inbox.send(up.into()).await.is_err() {
         return;
     }

@@ -3,7 +3,9 @@
 //! A turn: the words of all sessions are stepped in order as they came; what comes of them is told at the end of
 //! the turn, when the dealer also learns what sessions have written since the last one.
 
+mod entries;
 mod limits;
+mod links;
 mod metrics;
 mod status;
 
@@ -21,6 +23,7 @@ use vixen_runtime::clock::wall_time;
 
 use super::EntryOptions;
 use super::run::{EntryNode, fresh_seed};
+pub(super) use entries::Entries;
 use metrics::CallMetrics;
 
 /// See the module.

@@ -109,6 +109,35 @@ fn an_entry_that_is_not_listed_only_needs_an_address() {
 }
 
 #[test]
+fn links_of_entries_have_an_address_and_a_port_by_themselves_or_by_arguments() {
+    let listen = "listen = \"127.0.0.1:9031\"\n";
+    let linked = format!("{listen}link-address = \"E1.example:9061\"\n");
+    let config = parse(&good_but(listen, &linked)).expect("good");
+    let member = config.entry_member(&name("E1"), None).expect("listed");
+    let bound = |member: &EntryMember| {
+        let link = member.link.as_ref().expect("linked");
+        (link.address.clone(), link.bind_address().to_string())
+    };
+    let by_file = ("e1.example:9061".to_owned(), "0.0.0.0:9061".to_owned());
+    assert_eq!(bound(&member), by_file);
+    let given = |address: Option<&str>, listen: Option<&str>| {
+        let listen = listen.map(|listen| listen.parse().expect("an address"));
+        member.clone().with_link(address.map(str::to_owned), listen)
+    };
+    let bound_by = |address, listen| bound(&given(address, listen).expect("good"));
+    assert_eq!(bound_by(None, None), by_file);
+    assert_eq!(bound_by(None, Some("10.0.0.1:7")), (by_file.0, "10.0.0.1:7".to_owned()));
+    let six = ("[::1]:9062".to_owned(), "[::]:9062".to_owned());
+    assert_eq!(bound_by(Some("[::1]:9062"), None), six);
+    let error = given(None, Some("0.0.0.0:9031")).expect_err("of clients").to_string();
+    assert!(error.contains("port 9031 is also that of listen"), "{error}");
+    let alone = parse(GOOD).expect("good").entry_member(&name("E1"), None).expect("listed");
+    let error = alone.with_link(None, Some("0.0.0.0:9061".parse().expect("an address")));
+    let error = error.expect_err("nobody could dial it").to_string();
+    assert!(error.contains("--link-listen (VIXEN_LINK_LISTEN): means nothing"), "{error}");
+}
+
+#[test]
 fn missing_arguments_are_refused_with_an_example() {
     let none = NodeArgs::default();
     let error = none.load_required("sync").expect_err("no file").to_string();

@@ -13,7 +13,7 @@ use super::authority::{Authority, Folder, Issued};
 use super::*;
 use crate::config::Config;
 use crate::ids::new_owner_id;
-use crate::link::{DialTarget, Expected, Identity, LinkEvent, dial};
+use crate::link::{DialTarget, Expected, Identity, LinkEvent, Owners, dial};
 use crate::server::node_router;
 use crate::telemetry::Readiness;
 
@@ -34,6 +34,7 @@ pub(crate) fn identity(peer: PeerId, tls: Option<Arc<Tls>>) -> Identity {
         queue_bytes_max: 1 << 20,
         tls,
         admit: Arc::new(|_peer| true),
+        owners: Owners::default(),
     }
 }
 

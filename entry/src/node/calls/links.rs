@@ -1,0 +1,266 @@
+//! Links to other entries: one a pair, whoever has dialled it.
+//!
+//! While entries know each other by the configuration alone, both of a pair dial; who is linked already does not. Where both
+//! have dialled at the same time, the link that the lower owner id has dialled stays: both ends find the same.
+//!
+//! Invariants:
+//! - L1: an entry, by its owner id, has at most one present link, and what comes on another counts for nothing.
+//! - L2: the dialler of a name is paused exactly while an entry of that name is linked.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use vixen_core::id::OwnerId;
+use vixen_core::name::NodeName;
+use vixen_core::wire::Message;
+use vixen_runtime::link::{Dialling, Haste, LinkId, LinkSender};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct EntryLinks {
+    own: OwnerId,
+    linked: BTreeMap<OwnerId, Linked>,
+    diallers: BTreeMap<NodeName, watch::Sender<Dialling>>,
+    /// Why the last link to an entry that is dialled ended.
+    last_downs: BTreeMap<NodeName, String>,
+}
+
+/// A link that came up.
+#[derive(Debug)]
+pub(super) struct NewLink {
+    pub(super) link: LinkId,
+    pub(super) name: NodeName,
+    pub(super) sender: LinkSender,
+    /// By this entry.
+    pub(super) is_dialled: bool,
+}
+
+/// An entry with its present link.
+#[derive(Debug)]
+pub(super) struct Linked {
+    link: LinkId,
+    pub(super) name: NodeName,
+    sender: LinkSender,
+    pub(super) is_dialled: bool,
+    /// Nothing comes on it.
+    pub(super) is_silent: bool,
+}
+
+impl Linked {
+    /// Bytes that wait for it.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.sender.waiting_bytes()
+    }
+}
+
+impl EntryLinks {
+    pub(super) const fn new(own: OwnerId) -> Self {
+        Self {
+            own,
+            linked: BTreeMap::new(),
+            diallers: BTreeMap::new(),
+            last_downs: BTreeMap::new(),
+        }
+    }
+
+    /// The entry `name` is dialled. What its dialler is to do, from now on.
+    pub(super) fn expect(&mut self, name: NodeName) -> watch::Receiver<Dialling> {
+        let dialling = if self.is_linked(&name) { Dialling::Paused } else { Dialling::On };
+        let (wish, wished) = watch::channel(dialling);
+        self.diallers.insert(name, wish);
+        wished
+    }
+
+    /// Takes a new link to the entry `owner`. `false` when the one that it has stays.
+    pub(super) fn up(&mut self, owner: OwnerId, new: NewLink) -> bool {
+        let NewLink { link, name, sender, is_dialled } = new;
+        if self.linked.get(&owner).is_some_and(|old| self.stays(owner, old, is_dialled)) {
+            sender.close("both have dialled, and the other link stays");
+            return false;
+        }
+        let linked = Linked { link, name: name.clone(), sender, is_dialled, is_silent: false };
+        if let Some(old) = self.linked.insert(owner, linked) {
+            old.sender.close("replaced by another link");
+            self.direct(&old.name);
+        }
+        self.direct(&name);
+        true
+    }
+
+    /// Whether the link `old` is to stay although there is a new one to that entry.
+    fn stays(&self, owner: OwnerId, old: &Linked, is_new_dialled: bool) -> bool {
+        // Who dials anew has lost the one before, whether that has been noticed here or not.
+        let is_race = old.is_dialled != is_new_dialled && !old.is_silent;
+        let is_by_lower = (self.own < owner) == old.is_dialled;
+        is_race && is_by_lower
+    }
+
+    /// Takes the end of a link. `false` when it was not the present one.
+    pub(super) fn down(&mut self, owner: OwnerId, link: LinkId, reason: String) -> bool {
+        if !self.is_current(owner, link) {
+            return false;
+        }
+        let Some(gone) = self.linked.remove(&owner) else { return false };
+        if self.diallers.contains_key(&gone.name) {
+            self.last_downs.insert(gone.name.clone(), reason);
+        }
+        self.direct(&gone.name);
+        true
+    }
+
+    /// Nothing comes on a link any more, or something comes again.
+    pub(super) fn fall_silent(&mut self, owner: OwnerId, link: LinkId, is_silent: bool) {
+        if let Some(linked) = self.linked.get_mut(&owner).filter(|linked| linked.link == link) {
+            linked.is_silent = is_silent;
+        }
+    }
+
+    /// Whether `link` is the present link to the entry.
+    pub(super) fn is_current(&self, owner: OwnerId, link: LinkId) -> bool {
+        self.linked.get(&owner).is_some_and(|linked| linked.link == link)
+    }
+
+    /// Sends, if the entry is linked; all of it in one frame. What a broken link loses is lost.
+    pub(super) fn send(
+        &self,
+        owner: OwnerId,
+        messages: impl IntoIterator<Item = (Message, Haste)>,
+    ) {
+        if let Some(linked) = self.linked.get(&owner) {
+            let _down_follows = linked.sender.send_all(messages);
+        }
+    }
+
+    /// How many entries are linked and heard.
+    pub(super) fn heard(&self) -> usize {
+        self.linked.values().filter(|linked| !linked.is_silent).count()
+    }
+
+    /// All that are linked.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (OwnerId, &Linked)> {
+        self.linked.iter().map(|(owner, linked)| (*owner, linked))
+    }
+
+    /// Those that are dialled and not linked, with why their last link ended.
+    pub(super) fn missed(&self) -> impl Iterator<Item = (&NodeName, Option<&str>)> {
+        let missed = self.diallers.keys().filter(|name| !self.is_linked(name));
+        missed.map(|name| (name, self.last_down(name)))
+    }
+
+    /// Why the last link to an entry that is dialled ended.
+    pub(super) fn last_down(&self, name: &NodeName) -> Option<&str> {
+        self.last_downs.get(name).map(String::as_str)
+    }
+
+    fn is_linked(&self, name: &NodeName) -> bool {
+        self.linked.values().any(|linked| linked.name == *name)
+    }
+
+    /// Tells the dialler of a name what it is to do now.
+    fn direct(&self, name: &NodeName) {
+        let dialling = if self.is_linked(name) { Dialling::Paused } else { Dialling::On };
+        if let Some(wish) = self.diallers.get(name) {
+            wish.send_replace(dialling);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use vixen_core::wire::PeerId;
+    use vixen_runtime::link::{End, LinkEvent, join};
+
+    use super::*;
+
+    const LOW: OwnerId = OwnerId(uuid::Uuid::from_u128(1));
+    const HIGH: OwnerId = OwnerId(uuid::Uuid::from_u128(2));
+
+    fn name(text: &str) -> NodeName {
+        text.parse().expect("a name")
+    }
+
+    /// A link in memory to E2, and what the other end of it sees.
+    async fn link(is_dialled: bool) -> (NewLink, mpsc::Receiver<LinkEvent>) {
+        let (near, mut events) = mpsc::channel::<LinkEvent>(16);
+        let (far, far_events) = mpsc::channel(16);
+        let end = |inbox| End { peer: PeerId::Entry { owner: HIGH }, name: name("E2"), inbox };
+        tokio::spawn(join(end(near), end(far), 1 << 20));
+        let Some(LinkEvent::Up { link, name, sender, .. }) = events.recv().await else {
+            panic!("the link comes up first");
+        };
+        (NewLink { link, name, sender, is_dialled }, far_events)
+    }
+
+    /// Links E2 from the point of view of `own`: first one, then another; which one stays.
+    async fn race(own: OwnerId, other: OwnerId, first_is_dialled: bool) -> (bool, EntryLinks) {
+        let mut links = EntryLinks::new(own);
+        let (first, _far) = link(first_is_dialled).await;
+        let (second, _far) = link(!first_is_dialled).await;
+        let (first_link, second_link) = (first.link, second.link);
+        assert!(links.up(other, first));
+        let is_taken = links.up(other, second);
+        assert_eq!(links.is_current(other, second_link), is_taken);
+        assert_eq!(links.is_current(other, first_link), !is_taken);
+        (is_taken != first_is_dialled, links)
+    }
+
+    /// Whatever comes first, at either end: the link that stays is the one that the lower has dialled.
+    #[tokio::test]
+    async fn of_two_links_of_a_pair_both_ends_keep_that_of_the_lower_owner() {
+        for first_is_dialled in [true, false] {
+            let (is_own_dialled, links) = race(LOW, HIGH, first_is_dialled).await;
+            assert!(is_own_dialled, "the lower keeps what it has dialled");
+            assert_eq!(links.heard(), 1);
+            let (is_own_dialled, _) = race(HIGH, LOW, first_is_dialled).await;
+            assert!(!is_own_dialled, "the higher keeps what the other has dialled");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_dials_anew_or_is_silent_on_the_old_link_is_believed_to_have_lost_it() {
+        let mut links = EntryLinks::new(LOW);
+        let (old, _far) = link(true).await;
+        let (again, _far) = link(true).await;
+        assert!(links.up(HIGH, old) && links.up(HIGH, again));
+        let (by_the_other, _far) = link(false).await;
+        let silent = links.linked[&HIGH].link;
+        links.fall_silent(HIGH, silent, true);
+        assert_eq!(links.heard(), 0);
+        assert!(links.up(HIGH, by_the_other));
+        assert_eq!(links.heard(), 1);
+        assert!(!links.down(HIGH, silent, "late".to_owned()), "it was replaced");
+        assert_eq!(links.heard(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_dialler_is_paused_while_its_entry_is_linked() {
+        let mut links = EntryLinks::new(LOW);
+        let wish = links.expect(name("E2"));
+        let wished = || *wish.borrow();
+        assert_eq!(wished(), Dialling::On);
+        let (one, _far) = link(false).await;
+        let at = one.link;
+        assert!(links.up(HIGH, one));
+        assert_eq!((wished(), links.missed().count()), (Dialling::Paused, 0));
+        assert!(links.down(HIGH, at, "closed by the peer".to_owned()));
+        assert_eq!(wished(), Dialling::On);
+        let missed: Vec<_> = links.missed().collect();
+        assert_eq!(missed, [(&name("E2"), Some("closed by the peer"))]);
+    }
+
+    /// It was started again before its old process was known to be gone.
+    #[tokio::test]
+    async fn two_lives_of_one_name_have_a_link_each() {
+        let mut links = EntryLinks::new(OwnerId(uuid::Uuid::from_u128(3)));
+        let wish = links.expect(name("E2"));
+        let ((before, _far), (after, _after_far)) = (link(true).await, link(false).await);
+        let gone = before.link;
+        assert!(links.up(LOW, before) && links.up(HIGH, after));
+        assert_eq!(links.heard(), 2);
+        assert!(links.down(LOW, gone, "silent for 10 s".to_owned()));
+        assert_eq!((links.heard(), *wish.borrow()), (1, Dialling::Paused));
+    }
+}

@@ -1,0 +1,48 @@
+//! Another entry, which the test plays.
+
+use bytes::Bytes;
+
+use vixen_core::id::{OwnerId, Position};
+use vixen_core::segment::Encoding;
+use vixen_core::wire::{CallMessage, Cancellation, InvokeFlags, InvokeRefusal, PeerId};
+use vixen_runtime::link::End;
+
+use crate::support::{Cluster, PATIENCE, Peer, name};
+
+/// The dealer has no part in it yet: whoever asks is answered all the same.
+#[tokio::test]
+async fn an_entry_says_first_how_it_stands_and_refuses_what_it_is_asked_to_call() {
+    let cluster = Cluster::open(PATIENCE).await;
+    let (peer, inbox) = (PeerId::Entry { owner: cluster.owner }, cluster.inbox.clone());
+    let other = PeerId::Entry { owner: OwnerId(uuid::Uuid::from_u128(9)) };
+    let mut other = Peer::link(other, End { peer, name: name("E1"), inbox }).await;
+    let standing = |life, is_ready, applied_below| {
+        let applied_below = Position(applied_below);
+        CallMessage::CallStanding { life, is_ready, is_draining: false, applied_below }
+    };
+    assert_eq!(other.receive().await, [standing(1, false, 0).into()]);
+    other.send(standing(3, true, 8).into());
+    let number = 7;
+    let invoke = CallMessage::Invoke {
+        number,
+        registration: Position(4),
+        session: 5,
+        procedure: None,
+        caller: None,
+        timeout_ms: None,
+        flags: InvokeFlags::default(),
+        passthru: None,
+        content: Encoding::Json.into(),
+        payload: Bytes::new(),
+    };
+    other.send(invoke.into());
+    other.send(CallMessage::CancelInvoke { number, what: Cancellation::Kill }.into());
+    let refused = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::NotReady };
+    assert_eq!(other.receive().await, [refused.into()]);
+    let status = cluster.handle.status().await;
+    let seen = &status["entries"][0];
+    assert_eq!((&seen["up"], &seen["standing"]["life"]), (&true.into(), &3.into()), "{seen:#}");
+    assert_eq!(seen["standing"]["applied_below"], 8, "{seen:#}");
+    other.sender.close("stopped");
+    cluster.stop().await;
+}
