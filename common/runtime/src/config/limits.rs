@@ -44,7 +44,8 @@ pub struct Limits {
     /// `subscriptions-per-session-max`: further subscriptions of a session are refused. Default
     /// 1000.
     pub subscriptions_per_session_max: usize,
-    /// `patterns-per-session-max`: of these, those that are no exact topics. Default 250.
+    /// `patterns-per-session-max`: of these, those that are no exact topics. Default 250. This key, the next three
+    /// and `wildcard-steps-max` bound registrations that are no exact procedures as well, counted apart.
     pub patterns_per_session_max: usize,
     /// `patterns-per-realm-max`: subscriptions that are no exact topics, of all sessions of a realm
     /// at one entry. Default 50000.

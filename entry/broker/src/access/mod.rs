@@ -27,3 +27,4 @@ pub use quota::{Cost, Exceeded, Kind, Meters, Publisher, Quotas, Scope};
 pub use refusal::{Act, Refusal};
 pub use topics::TopicText;
 pub use uri::is_realm;
+pub(crate) use uri::is_reserved;

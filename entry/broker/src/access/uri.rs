@@ -78,7 +78,7 @@ fn is_loose_unicode_uri(uri: &str) -> bool {
 
 /// Whether the first component is `wamp`: reserved for the protocol itself.
 #[must_use]
-pub(super) fn is_reserved(uri: &str) -> bool {
+pub(crate) fn is_reserved(uri: &str) -> bool {
     uri.strip_prefix("wamp").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 

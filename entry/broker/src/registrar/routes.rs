@@ -8,6 +8,7 @@ use vixen_views::record::{self, RegistrationId};
 use vixen_views::registrations;
 
 use super::Registrar;
+use crate::access::is_reserved;
 use crate::api::SessionId;
 use crate::api::calls::Invoke;
 use crate::dealer::{Callee, Route, Routes};
@@ -17,7 +18,11 @@ impl Routes for Registrar {
         if let Some(error) = self.view.stopped() {
             return Err(format!("the entry's view of registrations stands still: {error}").into());
         }
-        let found = self.view.lookup(procedure);
+        // What the router serves itself is nobody's, also where a pattern has its name.
+        let is_served = |found: &&registrations::Registration| {
+            found.pattern.matching == Match::Exact || !is_reserved(&procedure.uri)
+        };
+        let found = self.view.lookup(procedure).filter(is_served);
         Ok(found.map(|registration| Route {
             registration: Position(registration.id.0),
             is_pattern: registration.pattern.matching != Match::Exact,

@@ -51,11 +51,21 @@ impl Bench {
     }
 
     fn register(&mut self, session: u64, uri: &str, invoke: Policy, is_forced: bool) -> Effects {
+        self.register_by(session, (uri, Match::Exact), invoke, is_forced)
+    }
+
+    fn register_by(
+        &mut self,
+        session: u64,
+        (uri, matching): (&str, Match),
+        invoke: Policy,
+        is_forced: bool,
+    ) -> Effects {
         self.requests += 1;
         let register = Register {
             request: RequestId(self.requests),
             procedure: uri.into(),
-            matching: Match::Exact,
+            matching,
             invoke,
             concurrency: NonZeroU32::new(2),
             is_forced,
@@ -221,4 +231,19 @@ fn registrations_of_a_session_are_bounded() {
     let too_many = RegisterError::TooMany { max: PER_SESSION_MAX };
     assert_eq!(bench.refused(1, "d", Policy::Single), too_many);
     bench.registered(2, "d", Policy::Single);
+}
+
+#[test]
+fn procedures_of_the_router_are_matched_by_no_pattern() {
+    let mut bench = Bench::new();
+    let patterns = [("", Match::Prefix), ("wam", Match::Prefix), (".session.count", Match::Wildcard)];
+    for (session, pattern) in (1..).zip(patterns) {
+        let fx = bench.register_by(session, pattern, Policy::Single, false);
+        assert!(matches!(fx.told[..], [(_, CallTold::Registered { .. })]), "{pattern:?}: {fx:?}");
+    }
+    for reserved in ["wamp", "wamp.session.count", "wamp.registration.list"] {
+        assert!(bench.callees("r", reserved).is_empty(), "{reserved}");
+    }
+    assert_eq!(bench.callees("r", "wampum.session"), [2]);
+    assert_eq!(bench.callees("r", "x.session.count"), [1], "a prefix, and the empty one is one");
 }
