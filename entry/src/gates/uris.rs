@@ -102,7 +102,10 @@ pub(crate) const fn of_register(error: &RegisterError) -> &'static str {
         }
         RegisterError::Invalid(_) => INVALID_URI,
         RegisterError::NoSuchRegistration => "wamp.error.no_such_registration",
-        RegisterError::TooMany { .. } => "vixen.error.too_many_registrations",
+        RegisterError::TooMany { .. }
+        | RegisterError::TooManyPatternsOfSession { .. }
+        | RegisterError::TooManyPatterns { .. }
+        | RegisterError::TooManyShapes { .. } => "vixen.error.too_many_registrations",
         RegisterError::Unavailable(_) => UNAVAILABLE,
     }
 }

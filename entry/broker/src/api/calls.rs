@@ -20,7 +20,7 @@ use vixen_core::id::Position;
 use vixen_core::segment::{Content, Match};
 use vixen_views::record::NotRegistrable;
 
-use super::{RequestId, SessionId};
+use super::{Holder, RequestId, SessionId};
 
 /// An invocation, by a number that the broker counts from 1 for each callee; session scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -426,6 +426,36 @@ pub enum RegisterError {
         "the session has {max} registrations, as many as limits.registrations-per-session-max allows"
     )]
     TooMany {
+        /// The bound.
+        max: usize,
+    },
+    /// The session has as many patterns as it may have. Exact procedures may still be registered.
+    #[error(
+        "the session has {max} registrations by pattern, as many as limits.patterns-per-session-max allows: \
+         register exact procedures, or fewer patterns"
+    )]
+    TooManyPatternsOfSession {
+        /// The bound.
+        max: usize,
+    },
+    /// There are as many patterns as there may be. Exact procedures may still be registered.
+    #[error(
+        "{} has {max} registrations by pattern, as many as {} allows: register exact procedures, or fewer \
+         patterns{}",
+        holder.name(), holder.said(holder.patterns_key()), holder.elsewhere()
+    )]
+    TooManyPatterns {
+        /// Who has them.
+        holder: Holder,
+        /// The bound.
+        max: usize,
+    },
+    /// The wildcards of the realm leave too many components open, in too many ways.
+    #[error(
+        "the wildcards of the realm would take more than {max} steps a call (limits.wildcard-steps-max): use one \
+         that has its open components where others have them, or a prefix"
+    )]
+    TooManyShapes {
         /// The bound.
         max: usize,
     },

@@ -13,18 +13,20 @@
 //! Invariants:
 //! - R1: each REGISTER and UNREGISTER is answered once.
 //! - R2: what the dealer is told of callees here is what the view has.
+//! - R3: patterns are counted as sessions have them (`limits`).
 
 mod io;
+mod limits;
 mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::name::NodeName;
-use vixen_core::segment::TopicPattern;
+use vixen_core::segment::{Match, TopicPattern};
 use vixen_core::time::WallTime;
 use vixen_views::record::{self, Facts, Life, Reads, Record, Said};
 use vixen_views::registrations::{
@@ -36,6 +38,8 @@ use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::dealer::{self, Terms};
 
 pub use io::{Effects, Input};
+use limits::Patterns;
+pub use limits::RegistrationLimits;
 
 /// How a registrar runs.
 #[derive(Clone, Debug)]
@@ -44,8 +48,8 @@ pub struct RegistrarOptions {
     pub owner: OwnerId,
     /// What people call it.
     pub name: NodeName,
-    /// Registrations of one session.
-    pub per_session_max: usize,
+    /// How much registrations may take.
+    pub limits: RegistrationLimits,
 }
 
 /// See the module.
@@ -55,6 +59,7 @@ pub struct Registrar {
     life: Life,
     view: Registrations,
     sessions: BTreeMap<SessionId, Session>,
+    patterns: Patterns,
 }
 
 /// An open session.
@@ -63,6 +68,8 @@ struct Session {
     info: Arc<SessionInfo>,
     /// What it has agreed on, by registration.
     terms: BTreeMap<Position, Terms>,
+    /// Those of its registrations that are no exact procedures.
+    patterns: BTreeSet<Position>,
 }
 
 impl Registrar {
@@ -72,7 +79,8 @@ impl Registrar {
         let life = Life { owner: options.owner, number: 1 };
         let facts = Facts { name: options.name.clone(), link_address: None, reads: Reads::HERE };
         let (view, sessions) = (Registrations::new(), BTreeMap::new());
-        let mut registrar = Self { options, life, view, sessions };
+        let patterns = Patterns::default();
+        let mut registrar = Self { options, life, view, sessions, patterns };
         let mut changes = Vec::new();
         registrar.write(now, Said::Life(facts), &mut changes);
         registrar
@@ -88,8 +96,8 @@ impl Registrar {
     pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
         match input {
             Input::Opened { info } => {
-                let terms = BTreeMap::new();
-                self.sessions.insert(info.session, Session { info, terms });
+                let (terms, patterns) = (BTreeMap::new(), BTreeSet::new());
+                self.sessions.insert(info.session, Session { info, terms, patterns });
             }
             Input::Register { session, register } => {
                 self.on_register(now, session, register, fx);
@@ -111,17 +119,13 @@ impl Registrar {
     ) {
         let Some(open) = self.sessions.get(&session) else { return };
         let request = register.request;
-        let max = self.options.per_session_max;
-        if open.terms.len() >= max {
-            return refuse_register(session, request, RegisterError::TooMany { max }, fx);
-        }
         let pattern = TopicPattern {
             realm: Arc::clone(&open.info.realm),
             uri: Arc::clone(&register.procedure),
             matching: register.matching,
         };
-        if let Err(error) = record::check_pattern(&pattern) {
-            return refuse_register(session, request, RegisterError::Invalid(error), fx);
+        if let Err(error) = self.admit(open, &pattern) {
+            return refuse_register(session, request, error, fx);
         }
         let said = Said::Register(record::Register {
             number: request.0,
@@ -151,6 +155,19 @@ impl Registrar {
         }
     }
 
+    /// Whether the session may have one more registration, of this pattern.
+    fn admit(&self, open: &Session, pattern: &TopicPattern) -> Result<(), RegisterError> {
+        let limits = &self.options.limits;
+        let max = limits.per_session_max;
+        if open.terms.len() >= max {
+            return Err(RegisterError::TooMany { max });
+        }
+        if !pattern.is_exact() {
+            self.patterns.admit(open.patterns.len(), open.info.origin, limits)?;
+        }
+        limits.admit(&self.view, pattern)
+    }
+
     /// The session is a callee of `registration`; who was one before may have lost it.
     fn seat(
         &mut self,
@@ -172,6 +189,9 @@ impl Registrar {
             is_disclosed: register.is_disclosed,
         };
         open.terms.insert(registration, terms);
+        if register.matching != Match::Exact && open.patterns.insert(registration) {
+            self.patterns.add(open.info.origin);
+        }
         fx.dealer.push(dealer::Input::Serves { session, registration, terms });
     }
 
@@ -256,15 +276,28 @@ impl Registrar {
         fx: &mut Effects,
     ) {
         fx.dealer.push(dealer::Input::Leaves { session, registration });
-        let open = self.sessions.get_mut(&session);
-        let Some(terms) = open.and_then(|open| open.terms.remove(&registration)) else { return };
+        let Some(open) = self.sessions.get_mut(&session) else { return };
+        if open.patterns.remove(&registration) {
+            self.patterns.remove(open.info.origin);
+        }
+        let Some(terms) = open.terms.remove(&registration) else { return };
         if why == LeftWhy::Unseated {
             fx.told.push((session, CallTold::Revoked { registration: terms.told }));
         }
     }
 
-    /// R2, as far as it costs little.
+    /// What R3 is about, from the sessions.
+    fn counted(&self) -> Patterns {
+        let mut counted = Patterns::default();
+        for open in self.sessions.values() {
+            open.patterns.iter().for_each(|_| counted.add(open.info.origin));
+        }
+        counted
+    }
+
+    /// R2 and R3, as far as they cost little.
     fn check(&self) {
+        debug_assert!(self.patterns == self.counted(), "R3: patterns are counted");
         debug_assert!(
             self.sessions.iter().all(|(session, open)| {
                 let callee = Callee { life: self.life, session: session.0 };

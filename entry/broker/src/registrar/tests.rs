@@ -3,13 +3,22 @@ use std::num::NonZeroU32;
 use vixen_core::segment::{Match, Topic};
 
 use super::*;
-use crate::api::Origin;
+use crate::api::{Holder, Origin};
 use crate::api::calls::{CallFeatures, Invoke as Policy};
 use crate::dealer::Routes as _;
 use vixen_views::record::{COMPONENTS_MAX, NotRegistrable};
 
 const NOW: WallTime = WallTime(1_795_255_200_000);
 const PER_SESSION_MAX: usize = 3;
+const LIMITS: RegistrationLimits = RegistrationLimits {
+    per_session_max: PER_SESSION_MAX,
+    patterns_per_session_max: usize::MAX,
+    patterns_per_address_max: usize::MAX,
+    patterns_per_site_max: usize::MAX,
+    patterns_per_realm_max: usize::MAX,
+    patterns_per_entry_max: usize::MAX,
+    wildcard_steps_max: usize::MAX,
+};
 
 fn info(session: u64, realm: &str) -> Arc<SessionInfo> {
     Arc::new(SessionInfo {
@@ -33,9 +42,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(LIMITS)
+    }
+
+    fn with(limits: RegistrationLimits) -> Self {
         let owner = OwnerId(uuid::Uuid::from_u128(7));
         let name = "E1".parse().expect("a name");
-        let options = RegistrarOptions { owner, name, per_session_max: PER_SESSION_MAX };
+        let options = RegistrarOptions { owner, name, limits };
         let mut bench = Self { registrar: Registrar::new(NOW, options), requests: 0 };
         for (session, realm) in [(1, "r"), (2, "r"), (3, "r"), (4, "other")] {
             let fx = bench.step(Input::Opened { info: info(session, realm) });
@@ -246,4 +259,94 @@ fn procedures_of_the_router_are_matched_by_no_pattern() {
     }
     assert_eq!(bench.callees("r", "wampum.session"), [2]);
     assert_eq!(bench.callees("r", "x.session.count"), [1], "a prefix, and the empty one is one");
+}
+
+/// Bounds of 2 for one holder; sessions 1 to 3 are of realm `r`, session 4 of another, all of one address.
+#[test]
+fn patterns_are_bounded_by_who_has_them_and_exact_procedures_are_not() {
+    let of = |holder| RegisterError::TooManyPatterns { holder, max: 2 };
+    let bounds = [
+        (
+            RegistrationLimits { patterns_per_session_max: 2, ..LIMITS },
+            [1, 1, 1],
+            2,
+            RegisterError::TooManyPatternsOfSession { max: 2 },
+        ),
+        (
+            RegistrationLimits { patterns_per_address_max: 2, ..LIMITS },
+            [1, 2, 4],
+            0,
+            of(Holder::Address),
+        ),
+        (
+            RegistrationLimits { patterns_per_realm_max: 2, ..LIMITS },
+            [1, 2, 3],
+            4,
+            of(Holder::Realm),
+        ),
+        (
+            RegistrationLimits { patterns_per_entry_max: 2, ..LIMITS },
+            [1, 2, 4],
+            0,
+            of(Holder::Entry),
+        ),
+    ];
+    for (limits, sessions, free, error) in bounds {
+        let mut bench = Bench::with(limits);
+        let mut by_pattern = |session, uri| {
+            let fx = bench.register_by(session, (uri, Match::Prefix), Policy::Single, false);
+            match &fx.told[..] {
+                [(_, CallTold::Registered { registration, .. })] => Ok(*registration),
+                [(_, CallTold::Refused { error, .. })] => Err(error.clone()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let first = by_pattern(sessions[0], "a").expect("below the bound");
+        by_pattern(sessions[1], "b").expect("below the bound");
+        assert_eq!(by_pattern(sessions[2], "c"), Err(error.clone()));
+        if free > 0 {
+            by_pattern(free, "d").expect("the bound of another");
+        }
+        bench.registered(sessions[2], "c", Policy::Single);
+        // What is left is free again.
+        bench.step(Input::Unregister {
+            session: SessionId(sessions[0]),
+            request: RequestId(9),
+            registration: first,
+        });
+        let fx =
+            bench.register_by(sessions[2], ("c", Match::Prefix), Policy::Single, false);
+        assert!(matches!(fx.told[..], [(_, CallTold::Registered { .. })]), "{error}: {fx:?}");
+    }
+}
+
+#[test]
+fn patterns_of_a_session_that_ends_are_free_again() {
+    let mut bench = Bench::with(RegistrationLimits { patterns_per_entry_max: 1, ..LIMITS });
+    bench.register_by(1, ("a", Match::Prefix), Policy::Single, false);
+    bench.step(Input::Closed { session: SessionId(1) });
+    let fx = bench.register_by(2, ("b", Match::Prefix), Policy::Single, false);
+    assert!(matches!(fx.told[..], [(_, CallTold::Registered { .. })]), "{fx:?}");
+    // Forced: who had it leaves, and the next one counts.
+    let fx = bench.register_by(2, ("c", Match::Prefix), Policy::Single, false);
+    assert!(matches!(fx.told[..], [(_, CallTold::Refused { .. })]), "{fx:?}");
+}
+
+#[test]
+fn wildcards_are_bounded_by_their_shapes_and_their_depth() {
+    let mut bench = Bench::with(RegistrationLimits { wildcard_steps_max: 4, ..LIMITS });
+    let mut by_wildcard = |uri: &str| {
+        let fx = bench.register_by(1, (uri, Match::Wildcard), Policy::Single, false);
+        match &fx.told[..] {
+            [(_, CallTold::Registered { .. })] => Ok(()),
+            [(_, CallTold::Refused { error, .. })] => Err(error.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(by_wildcard("a..c"), Ok(()));
+    assert_eq!(by_wildcard("d..f"), Ok(()), "of the same shape");
+    let shapes = Err(RegisterError::TooManyShapes { max: 4 });
+    assert_eq!(by_wildcard(".b.c"), shapes);
+    let deep = by_wildcard(&"..".repeat(64));
+    assert!(matches!(deep, Err(RegisterError::Invalid(_))), "{deep:?}");
 }

@@ -80,6 +80,9 @@ impl CallMetrics {
                     RegisterError::Invalid(_) => "invalid_uri",
                     RegisterError::NoSuchRegistration => "no_such_registration",
                     RegisterError::TooMany { .. } => "too_many",
+                    RegisterError::TooManyPatternsOfSession { .. }
+                    | RegisterError::TooManyPatterns { .. } => "too_many_patterns",
+                    RegisterError::TooManyShapes { .. } => "too_many_shapes",
                     RegisterError::Unavailable(_) => "unavailable",
                 });
             }

@@ -46,8 +46,8 @@ pub(super) struct CallEffects {
 impl Calls {
     pub(super) fn new(options: &EntryOptions) -> Self {
         let (owner, name) = (options.owner, options.name.clone());
-        let per_session_max = options.limits.calls.registrations_per_session_max;
-        let of_registrar = RegistrarOptions { owner, name, per_session_max };
+        let limits = limits::registration_limits(&options.limits);
+        let of_registrar = RegistrarOptions { owner, name, limits };
         let of_dealer = DealerOptions {
             owner,
             name: options.name.as_str().into(),
