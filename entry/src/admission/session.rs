@@ -114,6 +114,11 @@ impl AdmittedSession {
         self.ingress.register(self.permissions(), request, procedure, options)
     }
 
+    /// Whether a callee may name its error so.
+    pub(crate) fn is_error(&self, uri: &str) -> bool {
+        self.ingress.is_error(uri)
+    }
+
     /// Whether an answer of so many bytes is let in.
     ///
     /// # Errors

@@ -397,6 +397,7 @@ fn callees() -> Vec<Row> {
         open("[70,1,{},[],null]", violation("type")),
         open(r#"[8,68,1,[],"a.b"]"#, violation("type")),
         open("[8,68,1,{},7]", violation("type")),
+        open(r#"[8,68,1,{},"a error"]"#, violation("type")),
     ]);
     rows
 }

@@ -19,6 +19,7 @@ use super::options::{CallOptions, PublishOptions, RegisterOptions, SubscribeOpti
 use super::permission::{CalleeDisclosure, Permissions};
 use super::refusal::{Act, Refusal};
 use super::topics::{TopicCache, TopicText};
+use super::uri::is_uri;
 use crate::api::calls::{Call, Payload, Register};
 use crate::api::{Publish, RequestId, SessionInfo, Subscribe};
 
@@ -210,6 +211,12 @@ impl Ingress {
             is_disclosed: disclosure == CalleeDisclosure::Told,
             forwards_timeout,
         })
+    }
+
+    /// Whether this names an error, by the rule for topics.
+    #[must_use]
+    pub fn is_error(&self, uri: &str) -> bool {
+        is_uri(uri, self.limits.uri_check)
     }
 
     /// Whether a message of so many bytes is let in.

@@ -111,8 +111,10 @@ pub(super) fn error(
     answer: RawAnswer,
     error: &RawText<'_>,
 ) -> Result<Action, Violation> {
-    let (message, element, expected) = ("ERROR", "Error", "a string");
-    let uri = error.decode().ok_or(Violation::Type { message, element, expected })?;
+    let (message, element, expected) = ("ERROR", "Error", "a URI");
+    // It goes to the caller, whose client may hold on to what is none.
+    let uri = error.decode().filter(|uri| admitted.is_error(uri));
+    let uri = uri.ok_or(Violation::Type { message, element, expected })?;
     let RawAnswer { invocation, payload } = answer;
     let payload = frame.payload(payload);
     let (error, payload) = match admitted.check_bytes(uri.len() + payload.bytes.len()) {

@@ -72,7 +72,7 @@ fn good_messages_of_callers_and_callees_are_taken() {
         ("[70,10,{}]", "yield 10 "),
         (r#"[70,10,{"progress":true},[1],{}]"#, "yield 10 [1],{} more to come"),
         (r#"[8,68,11,{"x":1},"a.error",[1],{"k":2}]"#, r#"fail 11 a.error [1],{"k":2}"#),
-        (r#"[8,68,11,{},"not a URI"]"#, "fail 11 not a URI "),
+        (r#"[8,68,11,{},"wamp.error.unavailable"]"#, "fail 11 wamp.error.unavailable "),
     ];
     for (frame, wanted) in table {
         assert_eq!(outcome(&mut open(), frame), wanted, "{frame}");
@@ -95,6 +95,9 @@ fn a_bad_procedure_is_an_error_and_a_bad_option_ends_the_session() {
         (r#"[64,1,{"concurrency":0},"a"]"#, "violation option"),
         (r#"[70,1,{"progress":7}]"#, "violation option"),
         (r#"[8,68,1,{},"\ud800"]"#, "violation type"),
+        (r#"[8,68,1,{},""]"#, "violation type"),
+        (r#"[8,68,1,{},"not a URI"]"#, "violation type"),
+        (r#"[8,68,1,{},"a..error",[1]]"#, "violation type"),
     ];
     for (frame, wanted) in table {
         assert_eq!(outcome(&mut open(), frame), wanted, "{frame}");
