@@ -193,28 +193,36 @@ impl EntryNode {
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX) => {}
                 () = sleep_until(due) => {}
             }
-            let now = self.clock.now();
-            let mut fx = Effects::default();
-            if self.links.stalled(Instant::now().into_std()).is_some() {
-                self.metrics.stalls.increment(1);
-            }
-            self.renew_if_old(now, &mut fx);
-            for event in events.drain(..) {
-                is_stopping |= self.on_event(now, event, &mut fx) || fx.order.left_behind.is_some();
-            }
-            self.note_silence(now, &mut fx);
-            self.on_due(now, &mut fx);
-            self.settle_order(now, &mut fx);
-            self.step_segmenter(now, segmenter::Input::Flush, &mut fx.segmenter);
-            self.step_delivery(now, delivery::Input::Flush, &mut fx.delivery);
-            self.settle(now, fx);
-            self.settle_history(now);
-            self.settle_refused(now);
-            self.tell_awaited();
-            self.tell_waits();
+            is_stopping = self.turn(&mut events);
         }
         self.recorder.finish();
         tracing::info!(unresolved = self.segmenter.unresolved(), "entry stopped");
+    }
+
+    /// Steps what has come and what is due, and does what that owes; whether the node is to stop.
+    pub(super) fn turn(&mut self, events: &mut Vec<EntryEvent>) -> bool {
+        let now = self.clock.now();
+        let mut fx = Effects::default();
+        let mut is_stopping = false;
+        if self.links.stalled(Instant::now().into_std()).is_some() {
+            self.metrics.stalls.increment(1);
+        }
+        self.renew_if_old(now, &mut fx);
+        self.note_written(&mut fx.calls);
+        for event in events.drain(..) {
+            is_stopping |= self.on_event(now, event, &mut fx) || fx.order.left_behind.is_some();
+        }
+        self.note_silence(now, &mut fx);
+        self.on_due(now, &mut fx);
+        self.settle_order(now, &mut fx);
+        self.step_segmenter(now, segmenter::Input::Flush, &mut fx.segmenter);
+        self.step_delivery(now, delivery::Input::Flush, &mut fx.delivery);
+        self.settle(now, fx);
+        self.settle_history(now);
+        self.settle_refused(now);
+        self.tell_awaited();
+        self.tell_waits();
+        is_stopping
     }
 
     /// The next moment at which something is to be done without an event.

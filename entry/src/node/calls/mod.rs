@@ -1,13 +1,15 @@
 //! Calls: the registrar and the dealer, stepped by the loop of the entry.
 //!
-//! A turn: the words of all sessions are stepped in order as they came; what comes of them is told at the end of
-//! the turn, when the dealer also learns what sessions have written since the last one.
+//! A turn: the dealer learns what sessions have written since the last one; the words of all sessions are stepped
+//! in order as they came; what comes of them is told at the end of the turn.
 
 mod entries;
 mod limits;
 mod links;
 mod metrics;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -136,10 +138,10 @@ impl Calls {
 }
 
 impl EntryNode {
-    /// What the turn owes to sessions and metrics. Before it, the dealer is told what was written.
-    pub(super) fn settle_calls(&mut self, mut fx: CallEffects) {
+    /// The dealer is told what was written since the last turn: before it is asked, with the words of this one,
+    /// whether there is room.
+    pub(super) fn note_written(&mut self, fx: &mut CallEffects) {
         let Self { calls, sessions, .. } = self;
-        calls.on_due(&mut fx);
         let mut written = Vec::new();
         calls.unwritten.retain(|session, known| {
             let waiting =
@@ -151,8 +153,14 @@ impl EntryNode {
             *known > 0
         });
         for (session, bytes) in written {
-            calls.step_dealer(dealer::Input::Written { session, bytes }, &mut fx);
+            calls.step_dealer(dealer::Input::Written { session, bytes }, fx);
         }
+    }
+
+    /// What the turn owes to sessions and metrics.
+    pub(super) fn settle_calls(&mut self, mut fx: CallEffects) {
+        let Self { calls, sessions, .. } = self;
+        calls.on_due(&mut fx);
         let mut by_session: BTreeMap<SessionId, Vec<CallTold>> = BTreeMap::new();
         for (session, told) in fx.told {
             by_session.entry(session).or_default().push(told);
