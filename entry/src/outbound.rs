@@ -24,6 +24,8 @@ pub enum OfCalls {
     Told(Vec<CallTold>),
     /// It has broken the rules, and is to be ended.
     Broken(Breach),
+    /// The entry stops, and its calls have ended: nothing more of them comes.
+    Over,
 }
 
 /// The broker's way to one session: never blocks, bounded in bytes.
@@ -98,6 +100,12 @@ impl Outbound {
     pub fn send_breach(&self, breach: Breach) {
         // As above.
         let _is_gone = self.calls.send(OfCalls::Broken(breach));
+    }
+
+    /// The entry stops, and all that the session is told of calls is told.
+    pub fn send_calls_over(&self) {
+        // As above.
+        let _is_gone = self.calls.send(OfCalls::Over);
     }
 
     /// Bytes of calls that are not written yet.

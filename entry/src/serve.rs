@@ -223,8 +223,8 @@ fn dial_all(config: &Config, identity: &Identity, node: &mut EntryNode) {
 
 /// Runs `node` and its `ports`, with `tls` if given, until `stop`, whose error it returns.
 ///
-/// The order of the end: no new sessions, then the sessions' last answers and goodbyes, then the
-/// core.
+/// The order of the end: no new sessions and calls, then the sessions' last answers and goodbyes, then
+/// the core.
 pub(crate) async fn run(
     node: EntryNode,
     ports: Ports,
@@ -270,6 +270,9 @@ pub(crate) async fn run(
         }
     };
     stopping.send_replace(true);
+    if !has_ended {
+        handle.drain().await;
+    }
     let last_words = async {
         let _served = server.await;
         if let Some(pages) = pages {

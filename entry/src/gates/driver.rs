@@ -107,6 +107,10 @@ pub(super) struct Driver<A> {
     unwritten_call_bytes: usize,
     /// It has broken the rules of calls.
     breach: Option<Breach>,
+    /// It has to do with calls.
+    uses_calls: bool,
+    /// Nothing more of calls comes.
+    calls_are_over: bool,
     steps: VecDeque<Step<A>>,
     /// The first step waits for room.
     waiting: Option<Room>,
@@ -137,6 +141,8 @@ impl<A> Driver<A> {
             unwritten_bytes: 0,
             unwritten_call_bytes: 0,
             breach: None,
+            uses_calls: false,
+            calls_are_over: false,
             steps: VecDeque::new(),
             waiting: None,
             reader: context.reads.of(address),
@@ -170,6 +176,11 @@ impl<A> Driver<A> {
     /// Whether all messages that were handed to the broker are resolved.
     pub(super) fn is_settled(&self) -> bool {
         self.client.as_ref().is_none_or(Client::is_settled)
+    }
+
+    /// Whether the session may yet be told of calls while the node stops, and answer them.
+    pub(super) const fn awaits_calls(&self) -> bool {
+        self.uses_calls && !self.calls_are_over
     }
 
     /// Whether what the client waits for has to be read from the store first.
@@ -344,6 +355,7 @@ impl<A> Driver<A> {
                     }
                 }
                 OfCalls::Broken(breach) => self.breach = Some(breach),
+                OfCalls::Over => self.calls_are_over = true,
             }
         }
     }
@@ -436,7 +448,16 @@ impl<A> Driver<A> {
         Ok(())
     }
 
+    /// Answers of a callee, or for it, which wait for no step before them.
+    ///
+    /// # Errors
+    /// The broker has stopped.
+    pub(super) async fn answer(&mut self, answers: Vec<CallWord>) -> Result<(), Stopped> {
+        if answers.is_empty() { Ok(()) } else { self.hand_over_words(answers).await }
+    }
+
     async fn hand_over_words(&mut self, words: Vec<CallWord>) -> Result<(), Stopped> {
+        self.uses_calls = true;
         if let Some(client) = &mut self.client {
             client.on_words(&words);
         }
@@ -458,11 +479,25 @@ impl<A> Driver<A> {
         self.steps.extend(fx.ask.into_iter().map(|ask| Step::Tell(ask.of(session))));
     }
 
-    /// The node stops: nothing more is asked for, but what was taken is answered if it can be. Waits for more
-    /// of the broker; `false` once it has stopped. Cancel safe.
-    pub(super) async fn drain(&mut self) -> bool {
-        self.steps.clear();
+    /// The node stops: nothing more is asked for, but what was taken is answered if it can be; and answers of a
+    /// callee go where somebody waits for them.
+    ///
+    /// # Errors
+    /// The broker has stopped.
+    pub(super) async fn begin_drain(&mut self) -> Result<(), Stopped> {
         self.waiting = None;
+        for step in std::mem::take(&mut self.steps) {
+            let Step::Calls { mut words, bytes: _ } = step else { continue };
+            words.retain(is_answer);
+            if !words.is_empty() {
+                self.hand_over_words(words).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for more of the broker while the node stops; `false` once it has stopped. Cancel safe.
+    pub(super) async fn more(&mut self) -> bool {
         self.receiver.receive(true, &mut self.incoming, &mut self.calls).await
     }
 
@@ -519,6 +554,11 @@ async fn done(reading: &mut Option<Reading>) -> Result<ReadPart, HistoryError> {
         Some(reading) => reading.await,
         None => std::future::pending().await,
     }
+}
+
+/// Whether it is of a callee, about a call that is with it.
+pub(super) const fn is_answer(word: &CallWord) -> bool {
+    matches!(word, CallWord::Yield { .. } | CallWord::Fail { .. })
 }
 
 fn permits_of(bytes: usize) -> u32 {

@@ -78,6 +78,8 @@ pub enum EntryEvent {
     History(HistoryEvent),
     /// Answer with the status page.
     Status(oneshot::Sender<serde_json::Value>),
+    /// The end is near: no new calls, and an answer to those that are open.
+    Drain,
     /// End. What is not acknowledged stays so.
     Stop,
 }
@@ -173,6 +175,12 @@ impl EntryHandle {
             return serde_json::Value::Null;
         }
         answered.await.unwrap_or_default()
+    }
+
+    /// Ends all calls: at once if there is none, and else when they have their answers, or an error. Sessions that
+    /// have to do with calls wait for it.
+    pub async fn drain(&self) {
+        let _stopped_already = self.inbox.send(EntryEvent::Drain).await;
     }
 
     /// Ends the node.

@@ -257,6 +257,7 @@ impl EntryNode {
             EntryEvent::Status(answer) => {
                 let _asker_gone = answer.send(self.status(now));
             }
+            EntryEvent::Drain => self.calls.drain(&mut fx.calls),
             EntryEvent::Stop => return true,
         }
         false

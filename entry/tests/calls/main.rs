@@ -7,5 +7,6 @@ mod http;
 mod peer;
 mod registrations;
 mod results;
+mod stopping;
 
 use peer::{Entry, Peer};

@@ -84,7 +84,23 @@ impl Entry {
     }
 
     pub(crate) async fn stop(self) {
+        self.begin_stop().until_stopped().await;
+    }
+
+    /// It stops, and sessions see that in their own time.
+    pub(crate) fn begin_stop(self) -> Stopping {
         self.stop.send(()).expect("running");
+        Stopping { running: self.running, _dir: self._dir }
+    }
+}
+
+pub(crate) struct Stopping {
+    running: JoinHandle<anyhow::Result<()>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Stopping {
+    pub(crate) async fn until_stopped(self) {
         self.running.await.expect("no panic").expect("a clean end");
     }
 }
@@ -177,10 +193,17 @@ impl Peer {
     pub(crate) async fn aborted(mut self, uri: &str) -> u16 {
         let abort = self.hear().await;
         assert_eq!((&abort[0], &abort[2]), (&json!(3), &json!(uri)), "{abort}");
+        self.closed().await
+    }
+
+    /// The close frame comes next, with this code.
+    pub(crate) async fn closed(mut self) -> u16 {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
-            if let Some(Ok(Message::Close(Some(frame)))) = next {
-                return frame.code.into();
+            match next.expect("a close frame").expect("whole") {
+                Message::Close(Some(frame)) => return frame.code.into(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
             }
         }
     }

@@ -24,7 +24,7 @@ use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use vixen_broker::api::SessionId;
 use vixen_broker::client::Effects;
@@ -36,11 +36,11 @@ use super::error::Ending;
 use super::frames::Frames;
 use super::metrics::{SessionMetrics, count_ending};
 use super::serializer::Serializer;
-use super::session::{Remote, Session};
+use super::session::{Action, Remote, Session};
 use super::told::Encoder;
 use crate::admission::Permit;
 use crate::gates::context::SessionContext;
-use crate::gates::driver::{BATCH_BYTES, Driver, Next, Stopped, Wake};
+use crate::gates::driver::{BATCH_BYTES, Driver, Next, Stopped, Wake, is_answer};
 use crate::gates::ids::random_session;
 use closing::{close_frame, ending_of, say_goodbye};
 
@@ -342,24 +342,75 @@ impl Connection {
         Ok(())
     }
 
-    /// The node stops: nothing more is read, but what was taken is answered if it can be.
+    /// The node stops: what was taken is answered if it can be, and nothing more is read but what callees answer,
+    /// as long as there are calls.
     async fn drain(&mut self) -> Ending {
         let deadline = Instant::now() + DRAIN_TIME;
-        while !self.driver.is_settled() {
-            match timeout_at(deadline, self.driver.drain()).await {
-                Ok(true) => {}
-                Ok(false) | Err(_) => break,
-            }
-            let mut fx = Effects::default();
-            self.driver.take_rest(&mut fx);
-            for told in fx.told {
-                self.encoder.put(told, &mut self.frames);
-            }
-            if let Err(ending) = self.write().await {
+        if self.driver.begin_drain().await.is_err() {
+            return Ending::Shutdown;
+        }
+        while !self.driver.is_settled() || self.driver.awaits_calls() {
+            let done = tokio::select! {
+                alive = self.driver.more() => {
+                    if !alive {
+                        break;
+                    }
+                    self.write_rest().await
+                }
+                message = self.socket.next(), if self.driver.awaits_calls() => {
+                    self.take_answers(message).await
+                }
+                () = sleep_until(deadline) => break,
+            };
+            if let Err(ending) = done {
                 return ending;
             }
         }
         Ending::Shutdown
+    }
+
+    /// Writes what the broker has told while the node stops.
+    async fn write_rest(&mut self) -> Result<(), Ending> {
+        let mut fx = Effects::default();
+        self.driver.take_rest(&mut fx);
+        for told in fx.told {
+            self.encoder.put(told, &mut self.frames);
+        }
+        self.driver.answer(self.encoder.take_unsaid()).await?;
+        self.write().await
+    }
+
+    /// What a client says while the node stops: of it, answers of a callee are taken.
+    async fn take_answers(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+    ) -> Result<(), Ending> {
+        let mut actions = Vec::new();
+        match message {
+            Some(Ok(Message::Text(text))) => {
+                self.meter.settle();
+                self.session.on_text(wall_time(), &text, &mut actions);
+            }
+            Some(Ok(Message::Binary(data))) => {
+                self.meter.settle();
+                self.session.on_binary(wall_time(), &data, &mut actions);
+            }
+            Some(Ok(Message::Ping(bytes) | Message::Pong(bytes))) => {
+                self.meter.settle_part(CONTROL_HEADER_BYTES + bytes.len());
+            }
+            Some(Ok(Message::Close(_))) | None => return Err(Ending::Disconnected),
+            Some(Err(error)) => return Err(ending_of(&error)),
+        }
+        let (mut answers, mut ending) = (Vec::new(), Ok(()));
+        for action in actions {
+            match action {
+                Action::Call(word) if is_answer(&word) => answers.push(word),
+                Action::End(end) => ending = Err(end),
+                _too_late => {}
+            }
+        }
+        self.driver.answer(answers).await?;
+        ending
     }
 
     /// Says why, and lets the client read it.

@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -28,12 +29,29 @@ use super::run::{EntryNode, fresh_seed};
 pub(super) use entries::Entries;
 use metrics::CallMetrics;
 
+/// How long open calls are waited for when the entry stops. Below the time that its sessions wait for their last
+/// answers, which those are that come of this.
+const DRAIN_TIME: Duration = Duration::from_millis(1500);
+
+/// Whether the entry serves calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// It is about to stop: what is open may end until then.
+    Draining {
+        until: Instant,
+    },
+    /// What was open has ended.
+    Over,
+}
+
 /// See the module.
 pub(super) struct Calls {
     registrar: Registrar,
     dealer: Dealer,
     /// What sessions were told and have not written, as far as the dealer knows.
     unwritten: BTreeMap<SessionId, usize>,
+    phase: Phase,
     metrics: CallMetrics,
 }
 
@@ -43,6 +61,8 @@ pub(super) struct CallEffects {
     dealer: dealer::Effects,
     /// Words of both machines in their order.
     told: Vec<(SessionId, CallTold)>,
+    /// These were the last.
+    is_end: bool,
 }
 
 impl Calls {
@@ -61,13 +81,26 @@ impl Calls {
             registrar: Registrar::new(wall_time(), of_registrar),
             dealer: Dealer::new(of_dealer),
             unwritten: BTreeMap::new(),
+            phase: Phase::Serving,
             metrics: CallMetrics::new(),
         }
     }
 
     /// The next moment at which something is to be done without an event.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        self.dealer.timeout_at().map(Instant::from_std)
+        let end = match self.phase {
+            Phase::Draining { until } => Some(until),
+            Phase::Serving | Phase::Over => None,
+        };
+        self.dealer.timeout_at().map(Instant::from_std).into_iter().chain(end).min()
+    }
+
+    /// The entry is about to stop.
+    pub(super) fn drain(&mut self, fx: &mut CallEffects) {
+        if self.phase == Phase::Serving {
+            self.phase = Phase::Draining { until: Instant::now() + DRAIN_TIME };
+            self.step_dealer(dealer::Input::Drain, fx);
+        }
     }
 
     pub(super) fn opened(&mut self, now: WallTime, info: &Arc<SessionInfo>, fx: &mut CallEffects) {
@@ -115,6 +148,13 @@ impl Calls {
         let now = Instant::now().into_std();
         if self.dealer.timeout_at().is_some_and(|at| at <= now) {
             self.step_dealer(dealer::Input::Timeout, fx);
+        }
+        let Phase::Draining { until } = self.phase else { return };
+        let is_idle = self.dealer.open_calls() == 0 && self.dealer.open_invocations() == 0;
+        if is_idle || until <= Instant::now() {
+            self.phase = Phase::Over;
+            self.step_dealer(dealer::Input::Stop, fx);
+            fx.is_end = true;
         }
     }
 
@@ -175,6 +215,9 @@ impl EntryNode {
             if let Some(open) = sessions.get(&session) {
                 open.outbound.send_breach(breach);
             }
+        }
+        if fx.is_end {
+            sessions.values().for_each(|open| open.outbound.send_calls_over());
         }
         for note in fx.dealer.notes {
             calls.metrics.note(note);
