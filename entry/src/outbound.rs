@@ -116,8 +116,8 @@ impl Outbound {
 }
 
 impl OutboundReceiver {
-    /// Takes what waits, at least one: of calls into `calls`, and else, if it may, into `buffer`; `false` once
-    /// the broker has stopped and all is taken. Cancel safe.
+    /// Takes what waits, at least one: of calls into `calls`, and if it may, into `buffer`, of neither so much that
+    /// the other waits for it; `false` once the broker has stopped and all is taken. Cancel safe.
     pub async fn receive(
         &mut self,
         may_take_events: bool,
@@ -129,6 +129,9 @@ impl OutboundReceiver {
                 biased;
                 taken = self.calls.queue.recv_many(calls, BATCH), if !self.calls.is_over => {
                     if taken > 0 {
+                        if may_take_events {
+                            self.take_events(buffer);
+                        }
                         return true;
                     }
                     self.calls.is_over = true;
@@ -136,15 +139,19 @@ impl OutboundReceiver {
                 first = self.queue.recv(), if may_take_events => {
                     let Some(first) = first else { return false };
                     buffer.push_back(first);
-                    while buffer.len() < BATCH
-                        && let Ok(next) = self.queue.try_recv()
-                    {
-                        buffer.push_back(next);
-                    }
+                    self.take_events(buffer);
                     return true;
                 }
                 else => std::future::pending().await,
             }
+        }
+    }
+
+    fn take_events(&mut self, buffer: &mut VecDeque<Outgoing>) {
+        while buffer.len() < BATCH
+            && let Ok(next) = self.queue.try_recv()
+        {
+            buffer.push_back(next);
         }
     }
 
@@ -153,5 +160,27 @@ impl OutboundReceiver {
     pub fn give_back(&self, bytes: usize, call_bytes: usize) {
         self.room.give_back(bytes);
         self.calls.room.give_back(call_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vixen_broker::api::RequestId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_do_not_hold_up_what_else_there_is() {
+        let (sender, mut receiver) = outbound(1 << 20);
+        for request in 1..=2 * BATCH as u64 {
+            let told = CallTold::Unregistered { request: RequestId(request) };
+            sender.send_calls(vec![told]);
+        }
+        sender.send(Outgoing::Unsubscribed { request: RequestId(1) });
+        let (mut events, mut calls) = (VecDeque::new(), Vec::new());
+        assert!(receiver.receive(false, &mut events, &mut calls).await);
+        assert_eq!((events.len(), calls.len()), (0, BATCH), "it may not take events");
+        assert!(receiver.receive(true, &mut events, &mut calls).await);
+        assert_eq!((events.len(), calls.len()), (1, 2 * BATCH));
     }
 }

@@ -118,11 +118,7 @@ impl Connection {
         }
         then(self);
         self.driver.settle(&mut fx).await?;
-        let unsaid = self.encoder.take_unsaid();
-        if !unsaid.is_empty() {
-            unsaid.into_iter().for_each(|word| self.driver.call(word));
-            self.do_steps().await?;
-        }
+        self.driver.answer(self.encoder.take_unsaid()).await?;
         self.write().await?;
         match self.driver.breach() {
             None => {}
