@@ -30,7 +30,7 @@ use vixen_core::segment::{Match, TopicPattern};
 use vixen_core::time::WallTime;
 use vixen_views::record::{self, Facts, Life, Reads, Record, Said};
 use vixen_views::registrations::{
-    Callee, Change, LeftWhy, Outcome, Refusal, Registrations, Verdict,
+    Callee, Change, LeftWhy, Outcome, Refusal, Registration, Registrations, Verdict,
 };
 
 use crate::api::calls::{CallTold, CalleeRequest, Invoke, Register, RegisterError, RegistrationId};
@@ -157,6 +157,11 @@ impl Registrar {
 
     /// Whether the session may have one more registration, of this pattern.
     fn admit(&self, open: &Session, pattern: &TopicPattern) -> Result<(), RegisterError> {
+        let has_it = |found: &Registration| open.terms.contains_key(&Position(found.id.0));
+        if self.view.find(pattern).is_some_and(has_it) {
+            // It says so again, and gets no second place.
+            return Ok(());
+        }
         let limits = &self.options.limits;
         let max = limits.per_session_max;
         if open.terms.len() >= max {

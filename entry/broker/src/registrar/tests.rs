@@ -247,6 +247,24 @@ fn registrations_of_a_session_are_bounded() {
 }
 
 #[test]
+fn what_a_session_has_registered_it_may_register_again_at_the_bound() {
+    let limits = RegistrationLimits { patterns_per_session_max: 1, ..LIMITS };
+    let mut bench = Bench::with(limits);
+    let shared = bench.registered(1, "a", Policy::First);
+    let pattern = ("b", Match::Prefix);
+    bench.register_by(1, pattern, Policy::First, false);
+    bench.registered(1, "c", Policy::Single);
+    assert_eq!(bench.registered(1, "a", Policy::First), shared);
+    let fx = bench.register_by(1, pattern, Policy::First, false);
+    assert!(matches!(fx.told[..], [(_, CallTold::Registered { .. })]), "{fx:?}");
+    let fx = bench.register_by(1, pattern, Policy::First, true);
+    assert!(matches!(fx.told[..], [.., (_, CallTold::Registered { .. })]), "{fx:?}");
+    // It has none more by that.
+    let too_many = RegisterError::TooMany { max: PER_SESSION_MAX };
+    assert_eq!(bench.refused(1, "d", Policy::Single), too_many);
+}
+
+#[test]
 fn procedures_of_the_router_are_matched_by_no_pattern() {
     let mut bench = Bench::new();
     let patterns = [("", Match::Prefix), ("wam", Match::Prefix), (".session.count", Match::Wildcard)];

@@ -9,8 +9,9 @@ use vixen_views::record::Invoke;
 
 use super::Calls;
 
-/// Registrations that are listed.
+/// Registrations that are listed, and of each so many callees.
 const LISTED_MAX: usize = 100;
+const CALLEES_MAX: usize = 100;
 
 impl Calls {
     /// Open calls by side, and how old the oldest is.
@@ -29,6 +30,7 @@ impl Calls {
         let view = self.registrar.view();
         let listed = view.iter().take(LISTED_MAX).map(|registration| {
             let callees = registration.callees.iter().map(|(_, callee)| callee.session);
+            let callees = callees.take(CALLEES_MAX);
             json!({
                 "id": registration.id.0,
                 "realm": *registration.pattern.realm,
@@ -46,6 +48,7 @@ impl Calls {
                     Invoke::Last => "last",
                 },
                 "callees": callees.collect::<Vec<_>>(),
+                "callees_total": registration.callees.len(),
             })
         });
         json!({ "total": view.len(), "listed": listed.collect::<Vec<_>>() })
