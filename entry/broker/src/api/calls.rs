@@ -174,6 +174,12 @@ pub enum CallWord {
         /// As it was told.
         registration: RegistrationId,
     },
+    /// Callers are not told any more who answers for this registration: the callee's role has lost that. Not
+    /// answered.
+    Hide {
+        /// As it was told.
+        registration: RegistrationId,
+    },
     /// A result; ignored where the invocation is not known any more.
     Yield {
         /// Which invocation.
@@ -209,7 +215,7 @@ impl CallWord {
                 error.len() + payload.counted_bytes()
             }
             Self::Register(register) => BASE + register.procedure.len(),
-            Self::Cancel { .. } | Self::Unregister { .. } => BASE,
+            Self::Cancel { .. } | Self::Unregister { .. } | Self::Hide { .. } => BASE,
         }
     }
 }

@@ -7,7 +7,7 @@ use vixen_core::segment::Match;
 
 use super::io::Ask;
 use super::{Effects, OWN_REQUEST, Told};
-use crate::access::Permissions;
+use crate::access::{CalleeDisclosure, Permissions};
 use crate::api::RequestId;
 use crate::api::calls::{CallTold, CallWord, RegistrationId};
 
@@ -16,11 +16,19 @@ use crate::api::calls::{CallTold, CallWord, RegistrationId};
 struct Wanted {
     uri: Arc<str>,
     matching: Match,
+    /// Callers are told who answers.
+    is_disclosed: bool,
 }
 
 impl Wanted {
     fn is_allowed(&self, permissions: &Permissions) -> bool {
         permissions.register(&self.uri, self.matching).is_some()
+    }
+
+    /// Whether callers were told who answers, and are not to be any more.
+    fn is_to_hide(&self, permissions: &Permissions) -> bool {
+        let disclosure = permissions.register(&self.uri, self.matching);
+        self.is_disclosed && disclosure.is_some_and(|is| is != CalleeDisclosure::Told)
     }
 }
 
@@ -40,7 +48,8 @@ impl Callee {
         match word {
             CallWord::Register(register) => {
                 let (uri, matching) = (Arc::clone(&register.procedure), register.matching);
-                self.registering.push((register.request, Wanted { uri, matching }));
+                let wanted = Wanted { uri, matching, is_disclosed: register.is_disclosed };
+                self.registering.push((register.request, wanted));
             }
             CallWord::Unregister { request, registration } => {
                 self.unregistering.push((*request, *registration));
@@ -48,6 +57,7 @@ impl Callee {
             CallWord::Call(_)
             | CallWord::Spoiled { .. }
             | CallWord::Cancel { .. }
+            | CallWord::Hide { .. }
             | CallWord::Yield { .. }
             | CallWord::Fail { .. } => {}
         }
@@ -62,7 +72,8 @@ impl Callee {
                 match wanted {
                     // The realms were read again meanwhile.
                     Some(wanted) if !wanted.is_allowed(permissions) => leave(registration, fx),
-                    Some(wanted) => {
+                    Some(mut wanted) => {
+                        hide(registration, &mut wanted, permissions, fx);
                         self.holds.insert(registration, wanted);
                     }
                     None => {}
@@ -94,10 +105,27 @@ impl Callee {
         fx.told.push(Told::Call(told));
     }
 
-    /// Ends what the session may not have any more. What waits for its answer is judged when that comes.
+    /// Ends what the session may not have any more, and hides it where it is not to be seen. What waits for its
+    /// answer is judged when that comes.
     pub(super) fn on_reload(&mut self, permissions: &Permissions, fx: &mut Effects) {
         let lost = self.holds.extract_if(.., |_id, wanted| !wanted.is_allowed(permissions));
         lost.for_each(|(registration, _)| leave(registration, fx));
+        for (registration, wanted) in &mut self.holds {
+            hide(*registration, wanted, permissions, fx);
+        }
+    }
+}
+
+/// Callers are not told any more who answers, if they are not to be.
+fn hide(
+    registration: RegistrationId,
+    wanted: &mut Wanted,
+    permissions: &Permissions,
+    fx: &mut Effects,
+) {
+    if wanted.is_to_hide(permissions) {
+        wanted.is_disclosed = false;
+        fx.ask.push(Ask::HideRegistration { registration });
     }
 }
 
@@ -218,5 +246,32 @@ mod tests {
         let mut fx = Effects::default();
         callee.on_reload(&some(), &mut fx);
         assert!(fx.told.is_empty() && callee.registering.is_empty());
+    }
+
+    #[test]
+    fn a_callee_that_is_not_to_be_seen_any_more_is_hidden_once() {
+        let hidden = || {
+            let register = Some(CalleeDisclosure::Hidden);
+            let (uri, matching) = (String::new(), Match::Prefix);
+            let permission = Permission { uri, matching, register, ..Permission::default() };
+            Permissions::new([permission], Quotas::UNLIMITED)
+        };
+        let is_hidden = |fx: &Effects, id| match &fx.ask[..] {
+            [Ask::HideRegistration { registration }] => registration.0 == id,
+            _other => false,
+        };
+        let mut callee = Callee::default();
+        callee.on_word(&register(1, "a.x"));
+        told(&mut callee, registered(1, 11), &Permissions::OPEN);
+        // One that is on its way.
+        callee.on_word(&register(2, "a.y"));
+        let mut fx = Effects::default();
+        callee.on_reload(&hidden(), &mut fx);
+        assert!(is_hidden(&fx, 11) && fx.told.is_empty(), "{fx:?}");
+        let fx = told(&mut callee, registered(2, 12), &hidden());
+        assert!(is_hidden(&fx, 12), "{fx:?}");
+        let mut fx = Effects::default();
+        callee.on_reload(&hidden(), &mut fx);
+        assert!(fx.ask.is_empty(), "{fx:?}");
     }
 }

@@ -63,6 +63,11 @@ pub enum Ask {
         /// As the session was told.
         registration: RegistrationId,
     },
+    /// That callers are not told any more that it is.
+    HideRegistration {
+        /// As the session was told.
+        registration: RegistrationId,
+    },
 }
 
 impl Ask {
@@ -82,6 +87,10 @@ impl Ask {
             Self::LeaveRegistration { registration } => {
                 let word = CallWord::Unregister { request: OWN_REQUEST, registration };
                 SessionEvent::Calls { session, words: vec![word] }
+            }
+            Self::HideRegistration { registration } => {
+                let words = vec![CallWord::Hide { registration }];
+                SessionEvent::Calls { session, words }
             }
         }
     }

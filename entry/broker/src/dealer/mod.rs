@@ -140,7 +140,7 @@ impl Dealer {
                     let error = CallError::Callee { uri, payload };
                     origin.on_spoiled(session, Spoiled { request, has_more, error }, turn);
                 }
-                CallWord::Register(_) | CallWord::Unregister { .. } => {}
+                CallWord::Register(_) | CallWord::Unregister { .. } | CallWord::Hide { .. } => {}
             },
             Input::Tell { session, told } => turn.tell(session, told),
             Input::Written { session, bytes } => turn.written(session, bytes),

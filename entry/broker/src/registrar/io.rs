@@ -30,6 +30,13 @@ pub enum Input {
         /// As it was told.
         registration: RegistrationId,
     },
+    /// Callers are not told any more that a session answers.
+    Hide {
+        /// The session.
+        session: SessionId,
+        /// As it was told.
+        registration: RegistrationId,
+    },
     /// A session is gone; last of its words.
     Closed {
         /// The session.

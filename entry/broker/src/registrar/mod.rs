@@ -105,6 +105,7 @@ impl Registrar {
             Input::Unregister { session, request, registration } => {
                 self.on_unregister(now, session, request, registration, fx);
             }
+            Input::Hide { session, registration } => self.on_hide(session, registration, fx),
             Input::Closed { session } => self.on_closed(now, session, fx),
         }
         self.check();
@@ -223,6 +224,14 @@ impl Registrar {
         self.write(now, said, &mut changes);
         self.settle(&changes, fx);
         fx.told.push((session, CallTold::Unregistered { request }));
+    }
+
+    fn on_hide(&mut self, session: SessionId, registration: RegistrationId, fx: &mut Effects) {
+        let registration = Position(registration.0);
+        let open = self.sessions.get_mut(&session);
+        let Some(terms) = open.and_then(|open| open.terms.get_mut(&registration)) else { return };
+        terms.is_disclosed = false;
+        fx.dealer.push(dealer::Input::Serves { session, registration, terms: *terms });
     }
 
     fn on_closed(&mut self, now: WallTime, session: SessionId, fx: &mut Effects) {

@@ -195,6 +195,21 @@ fn a_registration_is_left_by_who_holds_it_and_nobody_else() {
 }
 
 #[test]
+fn a_callee_that_is_hidden_is_so_to_the_dealer() {
+    let mut bench = Bench::new();
+    let registration = bench.registered(1, "a", Policy::Single);
+    let fx = bench.step(Input::Hide { session: SessionId(1), registration });
+    let [dealer::Input::Serves { session: SessionId(1), registration: at, terms }] = fx.dealer[..]
+    else {
+        panic!("{:?}", fx.dealer);
+    };
+    assert_eq!((at.0, terms.is_disclosed), (registration.0, false));
+    assert_eq!(terms.concurrency, NonZeroU32::new(2), "the rest stays");
+    let fx = bench.step(Input::Hide { session: SessionId(2), registration });
+    assert!(fx.dealer.is_empty() && fx.told.is_empty(), "of another session: {fx:?}");
+}
+
+#[test]
 fn a_session_that_ends_leaves_everything_and_is_told_nothing() {
     let mut bench = Bench::new();
     bench.registered(1, "a", Policy::Single);

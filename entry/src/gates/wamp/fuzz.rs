@@ -71,7 +71,10 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
                     | CallWord::Spoiled { payload, .. },
                 ) => published.push((payload.content, payload.bytes)),
                 Action::Call(
-                    CallWord::Cancel { .. } | CallWord::Register(_) | CallWord::Unregister { .. },
+                    CallWord::Cancel { .. }
+                    | CallWord::Register(_)
+                    | CallWord::Unregister { .. }
+                    | CallWord::Hide { .. },
                 )
                 | Action::CallRefused { .. }
                 | Action::Open { .. }

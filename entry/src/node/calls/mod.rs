@@ -132,6 +132,9 @@ impl Calls {
                     let input = registrar::Input::Unregister { session, request, registration };
                     self.step_registrar(now, input, fx);
                 }
+                CallWord::Hide { registration } => {
+                    self.step_registrar(now, registrar::Input::Hide { session, registration }, fx);
+                }
                 word @ (CallWord::Call(_)
                 | CallWord::Spoiled { .. }
                 | CallWord::Cancel { .. }

@@ -138,7 +138,9 @@ impl Client {
             Ask::Unsubscribe { request, subscription } => {
                 Input::Unsubscribe { session, request, subscription }
             }
-            Ask::LeaveRegistration { .. } => panic!("nobody registers"),
+            Ask::LeaveRegistration { .. } | Ask::HideRegistration { .. } => {
+                panic!("nobody registers")
+            }
         }));
     }
 

@@ -62,7 +62,7 @@ impl Turn<'_> {
                 delivery::Input::Unsubscribe { session, request, subscription }
             }
             // Nobody registers here.
-            books::Ask::LeaveRegistration { .. } => return,
+            books::Ask::LeaveRegistration { .. } | books::Ask::HideRegistration { .. } => return,
         };
         self.delivery(input, fx);
     }

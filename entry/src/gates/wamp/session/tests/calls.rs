@@ -32,6 +32,7 @@ pub(super) fn in_words(word: &CallWord) -> String {
             let forced = if register.is_forced { " forced" } else { "" };
             format!("register {} {procedure} {matching:?} {invoke:?}{many}{forced}", request.0)
         }
+        CallWord::Hide { registration } => format!("hide {}", registration.0),
         CallWord::Unregister { request, registration } => {
             format!("unregister {} {}", request.0, registration.0)
         }

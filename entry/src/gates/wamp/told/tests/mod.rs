@@ -110,6 +110,7 @@ impl Bench {
                 format!("join {} {ids:?}", join.0)
             }
             Ask::LeaveRegistration { registration } => format!("leave {}", registration.0),
+            Ask::HideRegistration { registration } => format!("hide {}", registration.0),
             Ask::Subscribe { request, mode, .. } => format!("subscribe {} {mode:?}", request.0),
         };
         std::mem::take(&mut self.fx.ask).into_iter().map(word).collect()
