@@ -7,6 +7,7 @@ mod http;
 mod peer;
 mod registrations;
 mod results;
+mod serializers;
 mod stopping;
 
 use peer::{Entry, Peer};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -12,6 +13,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use vixen_core::payload::transcode_value;
+use vixen_core::segment::Encoding;
 use vixen_entry::Nearcast;
 use vixen_runtime::config::{Config, Durability};
 
@@ -70,13 +73,23 @@ impl Entry {
     }
 
     pub(crate) async fn join(&self, subprotocol: &str, details: &str) -> Peer {
+        self.join_realm("realm1", subprotocol, details).await
+    }
+
+    pub(crate) async fn join_realm(&self, realm: &str, subprotocol: &str, details: &str) -> Peer {
         let url = format!("ws://{}/ws", self.address);
         let mut request = url.into_client_request().expect("a URL");
         let header = subprotocol.parse().expect("a header");
         request.headers_mut().insert("sec-websocket-protocol", header);
         let (socket, _response) = connect_async(request).await.expect("connected");
-        let mut peer = Peer { socket, session: 0, requests: 0 };
-        peer.say(&format!(r#"[1,"realm1",{details}]"#)).await;
+        let encoding = match subprotocol {
+            "wamp.2.json" => Encoding::Json,
+            "wamp.2.msgpack" => Encoding::MsgPack,
+            "wamp.2.cbor" => Encoding::Cbor,
+            other => panic!("{other}"),
+        };
+        let mut peer = Peer { socket, encoding, session: 0, requests: 0 };
+        peer.say(&format!(r#"[1,"{realm}",{details}]"#)).await;
         let welcome = peer.hear().await;
         assert_eq!(welcome[0], 2, "{welcome}");
         peer.session = welcome[1].as_u64().expect("an id");
@@ -107,6 +120,7 @@ impl Stopping {
 
 pub(crate) struct Peer {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    encoding: Encoding,
     pub(crate) session: u64,
     requests: u64,
 }
@@ -118,8 +132,23 @@ impl Peer {
         1000 + self.requests
     }
 
+    /// Says this JSON in its own serializer.
     pub(crate) async fn say(&mut self, message: &str) {
-        self.socket.send(Message::text(message)).await.expect("sent");
+        let message = match self.encoding {
+            Encoding::Json => Message::text(message),
+            binary => {
+                let mut out = BytesMut::new();
+                transcode_value(message.as_bytes(), Encoding::Json, binary, &mut out)
+                    .expect("it has a form there");
+                Message::binary(out)
+            }
+        };
+        self.socket.send(message).await.expect("sent");
+    }
+
+    /// Says these bytes.
+    pub(crate) async fn say_bytes(&mut self, message: &[u8]) {
+        self.socket.send(Message::binary(message.to_owned())).await.expect("sent");
     }
 
     pub(crate) async fn hear(&mut self) -> Value {
@@ -127,6 +156,12 @@ impl Peer {
             let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
             match next.expect("open").expect("whole") {
                 Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                Message::Binary(bytes) => {
+                    let mut out = BytesMut::new();
+                    transcode_value(&bytes, self.encoding, Encoding::Json, &mut out)
+                        .expect("it has a form in JSON");
+                    return serde_json::from_slice(&out).expect("JSON");
+                }
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
             }

@@ -48,7 +48,14 @@ async fn round_robin_begins_with_the_first_and_is_not_reset_when_one_leaves() {
         callees.push(callee);
     }
     let mut caller = entry.plain().await;
-    for (request, turn) in [(1, 0), (2, 1), (3, 2), (4, 0)] {
+    for (request, turn) in [(1, 0), (2, 1)] {
+        caller.say(&format!(r#"[48,{request},{{}},"a.b"]"#)).await;
+        callees[turn].yields("[]").await;
+        assert_eq!(caller.hear().await[1], json!(request));
+    }
+    // Whose turn it was last, and after whom it goes on all the same.
+    callees.remove(1).leave().await;
+    for (request, turn) in [(3, 1), (4, 0), (5, 1)] {
         caller.say(&format!(r#"[48,{request},{{}},"a.b"]"#)).await;
         callees[turn].yields("[]").await;
         assert_eq!(caller.hear().await[1], json!(request));
@@ -171,7 +178,10 @@ async fn registrations_end_with_their_session() {
                 }
             }
         } else {
+            // Once it has its GOODBYE, at once.
             callee.leave().await;
+            caller.say(r#"[48,1,{},"a.b"]"#).await;
+            assert_eq!(caller.hear().await[4], json!("wamp.error.no_such_procedure"));
         }
     }
     entry.stop().await;
@@ -197,5 +207,27 @@ async fn calls_of_a_session_are_bounded() {
     }
     let error = caller.hear().await;
     assert_eq!((&error[2], &error[4]), (&json!(3), &json!("vixen.error.too_many_calls")));
+    entry.stop().await;
+}
+
+#[tokio::test]
+async fn a_procedure_of_one_realm_is_none_of_another() {
+    let entry = Entry::start().await;
+    let roles = r#"{"roles":{"caller":{},"callee":{}}}"#;
+    let (mut here, mut there) =
+        (entry.plain().await, entry.join_realm("realm2", "wamp.2.json", roles).await);
+    here.register("{}", "a.b").await;
+    there.say(r#"[48,1,{},"a.b"]"#).await;
+    assert_eq!(there.hear().await[4], json!("wamp.error.no_such_procedure"));
+    there.register("{}", "a.b").await;
+    for _ in 0..2 {
+        here.say(r#"[48,2,{},"a.b",["own"]]"#).await;
+        let (invocation, arguments) = here.invoked().await;
+        assert_eq!(arguments, json!(["own"]));
+        here.say(&format!("[70,{invocation},{{}}]")).await;
+        assert_eq!(here.hear().await[1], json!(2));
+        there.hears_nothing().await;
+        std::mem::swap(&mut here, &mut there);
+    }
     entry.stop().await;
 }

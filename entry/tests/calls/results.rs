@@ -232,3 +232,46 @@ async fn calls_of_a_session_that_come_together_are_answered_each_once() {
     caller.hears_nothing().await;
     entry.stop().await;
 }
+
+#[tokio::test]
+async fn calls_of_a_session_keep_their_order_with_what_it_publishes_and_subscribes() {
+    let entry = Entry::start().await;
+    let mut one = entry.plain().await;
+    let mut heard = entry.plain().await;
+    heard.say(r#"[32,1,{},"a.topic"]"#).await;
+    assert_eq!(heard.hear().await[0], json!(33));
+    heard.register("{}", "a.b").await;
+    // In one go: the subscription is younger than the first event and older than the second.
+    one.say(r#"[16,1,{},"a.topic",["first"]]"#).await;
+    one.say(r#"[48,2,{},"a.b"]"#).await;
+    one.say(r#"[32,3,{},"a.topic"]"#).await;
+    one.say(r#"[16,4,{"exclude_me":false},"a.topic",["second"]]"#).await;
+    one.say(r#"[48,5,{},"nobody.is.here"]"#).await;
+    let mut events = Vec::new();
+    let mut was_called = false;
+    while events.len() < 2 || !was_called {
+        let next = heard.hear().await;
+        match next[0].as_u64() {
+            Some(36) => events.push(next[4][0].clone()),
+            Some(68) => {
+                was_called = true;
+                heard.say(&format!("[70,{},{{}}]", next[1])).await;
+            }
+            _other => panic!("{next}"),
+        }
+    }
+    assert_eq!(events, [json!("first"), json!("second")]);
+    let (mut own, mut answers) = (Vec::new(), Vec::new());
+    while own.is_empty() || answers.len() < 3 {
+        let next = one.hear().await;
+        match next[0].as_u64() {
+            Some(36) => own.push(next[4][0].clone()),
+            Some(8) => answers.push(next[2].clone()),
+            _answer => answers.push(next[1].clone()),
+        }
+    }
+    assert_eq!(own, [json!("second")]);
+    answers.sort_by_key(serde_json::Value::as_u64);
+    assert_eq!(answers, [json!(2), json!(3), json!(5)]);
+    entry.stop().await;
+}

@@ -3,8 +3,8 @@ use std::num::NonZeroU32;
 use vixen_core::segment::{Match, Topic};
 
 use super::*;
-use crate::api::{Holder, Origin};
 use crate::api::calls::{CallFeatures, Invoke as Policy};
+use crate::api::{Holder, Origin};
 use crate::dealer::Routes as _;
 use vixen_views::record::{COMPONENTS_MAX, NotRegistrable};
 
@@ -282,7 +282,8 @@ fn what_a_session_has_registered_it_may_register_again_at_the_bound() {
 #[test]
 fn procedures_of_the_router_are_matched_by_no_pattern() {
     let mut bench = Bench::new();
-    let patterns = [("", Match::Prefix), ("wam", Match::Prefix), (".session.count", Match::Wildcard)];
+    let patterns =
+        [("", Match::Prefix), ("wam", Match::Prefix), (".session.count", Match::Wildcard)];
     for (session, pattern) in (1..).zip(patterns) {
         let fx = bench.register_by(session, pattern, Policy::Single, false);
         assert!(matches!(fx.told[..], [(_, CallTold::Registered { .. })]), "{pattern:?}: {fx:?}");
@@ -347,8 +348,7 @@ fn patterns_are_bounded_by_who_has_them_and_exact_procedures_are_not() {
             request: RequestId(9),
             registration: first,
         });
-        let fx =
-            bench.register_by(sessions[2], ("c", Match::Prefix), Policy::Single, false);
+        let fx = bench.register_by(sessions[2], ("c", Match::Prefix), Policy::Single, false);
         assert!(matches!(fx.told[..], [(_, CallTold::Registered { .. })]), "{error}: {fx:?}");
     }
 }

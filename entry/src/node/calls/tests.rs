@@ -122,10 +122,8 @@ async fn what_was_written_before_a_call_came_is_no_reason_against_it() {
     // Full, and then empty again.
     bench.say(CALLER, call(2, 900));
     let failed = bench.hear(CALLER).await;
-    let is_full = matches!(
-        failed[..],
-        [CallTold::Failed { error: CallError::NoAvailableCallee { .. }, .. }]
-    );
+    let is_full =
+        matches!(failed[..], [CallTold::Failed { error: CallError::NoAvailableCallee { .. }, .. }]);
     assert!(is_full, "{failed:?}");
     bench.wrote(CALLEE, &told);
     bench.say(CALLER, call(3, 900));
