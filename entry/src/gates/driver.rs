@@ -178,6 +178,11 @@ impl<A> Driver<A> {
         self.client.as_ref().is_none_or(Client::is_settled)
     }
 
+    /// Whether the session has to do with calls: others may wait for it.
+    pub(super) const fn uses_calls(&self) -> bool {
+        self.uses_calls
+    }
+
     /// Whether the session may yet be told of calls while the node stops, and answer them.
     pub(super) const fn awaits_calls(&self) -> bool {
         self.uses_calls && !self.calls_are_over

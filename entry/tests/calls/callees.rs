@@ -1,5 +1,8 @@
 //! What callees may say, and how many invocations they get.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::Entry;
@@ -90,6 +93,41 @@ async fn concurrency_holds_for_every_policy_and_shared_ones_go_to_the_next() {
         one.leave().await;
         two.leave().await;
     }
+    entry.stop().await;
+}
+
+/// It is stopped, or hangs: nothing comes from it, and its window is closed.
+#[tokio::test]
+async fn a_callee_that_does_not_read_is_given_up_and_its_callers_are_told() {
+    let entry = Entry::with(|config| {
+        config.limits.keep_alive_interval = Duration::from_millis(500);
+        config.limits.keep_alive_timeout = Duration::from_secs(2);
+        config.limits.calls.callee_queue_bytes_max = 1 << 20;
+        config.limits.calls.bytes_per_session_max = 128 << 20;
+    })
+    .await;
+    let (mut caller, mut callee) = (entry.plain().await, entry.plain().await);
+    callee.register("{}", "a.b").await;
+    let large = "x".repeat(512 << 10);
+    // Until its socket and its queue are full.
+    let (mut calls, mut answers) = (0, BTreeMap::new());
+    while answers.is_empty() {
+        calls += 1;
+        caller.say(&format!(r#"[48,{calls},{{}},"a.b",["{large}"]]"#)).await;
+        caller.say(r#"[48,1000,{},"nobody.is.here"]"#).await;
+        loop {
+            let error = caller.hear().await;
+            if error[2] == json!(1000) {
+                break;
+            }
+            answers.insert(error[2].as_u64(), error[4].clone());
+        }
+    }
+    while answers.len() < calls {
+        let error = caller.hear().await;
+        answers.insert(error[2].as_u64(), error[4].clone());
+    }
+    assert_eq!(answers[&Some(1)], json!("wamp.error.canceled"), "{answers:?}");
     entry.stop().await;
 }
 

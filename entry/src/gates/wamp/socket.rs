@@ -24,7 +24,7 @@ use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use vixen_broker::api::SessionId;
 use vixen_broker::client::Effects;
@@ -334,6 +334,10 @@ impl Connection {
                 biased;
                 written = while_running(writing, &self.context.stopping, &self.meter) => written?,
                 () = self.session.gone() => return Err(Ending::RoleGone),
+                // Nothing is read meanwhile, and callers wait for what a callee does not read.
+                () = sleep(self.context.limits.keep_alive_timeout), if self.driver.uses_calls() => {
+                    return Err(Ending::KeepAliveTimeout);
+                }
             }
             self.excuse(begun);
             self.metrics.events.increment(self.encoder.take_events_sent());
