@@ -272,6 +272,21 @@ impl<A> Driver<A> {
         refused
     }
 
+    /// Judges words of calls that wait behind something else. What `is_out` says is taken out; it may change the
+    /// others.
+    pub(super) fn refuse_words(
+        &mut self,
+        mut is_out: impl FnMut(&mut CallWord) -> bool,
+    ) -> Vec<CallWord> {
+        let mut refused = Vec::new();
+        for step in &mut self.steps {
+            let Step::Calls { words, .. } = step else { continue };
+            refused.extend(words.extract_if(.., |word| is_out(word)));
+        }
+        self.steps.retain(|step| !matches!(step, Step::Calls { words, .. } if words.is_empty()));
+        refused
+    }
+
     /// The realms were read again: what the client is told of that.
     pub(super) fn on_reload(&mut self, permissions: &Permissions) -> Effects {
         let mut fx = Effects::default();

@@ -336,6 +336,11 @@ impl Session {
         refused(&mut self.buffer, PUBLISH, request, refusal)
     }
 
+    /// The ERROR of a REGISTER that is refused after all.
+    pub(super) fn refuse_register(&mut self, request: RequestId, refusal: Refusal) -> Bytes {
+        refused(&mut self.buffer, Kind::Register.code(), request, refusal)
+    }
+
     /// Closes the session and returns its last message, if there is one to send: one that may come
     /// back gets none, unless the configuration wants it.
     pub(super) fn farewell(&mut self, ending: Ending) -> Option<Bytes> {

@@ -2,10 +2,12 @@
 
 use tokio::time::Instant;
 
-use vixen_broker::access::Permissions;
+use vixen_broker::access::{self as broker, Act, CalleeDisclosure, Permissions};
+use vixen_broker::api::calls::{CallWord, Register};
 use vixen_broker::client::Effects;
 use vixen_broker::dealer::Breach;
 use vixen_broker::history::HistoryError;
+use vixen_core::access::Disclosure;
 
 use super::{Connection, Own};
 use crate::admission::AdmittedSession;
@@ -13,7 +15,41 @@ use crate::gates::metrics::{count_call, count_refusal, count_registration};
 use crate::gates::refusal::Refusal;
 use crate::gates::wamp::error::{Ending, Violation};
 use crate::gates::wamp::metrics::count_subscribe_error;
-use crate::gates::wamp::session::{Action, Kind};
+use crate::gates::wamp::session::{Action, Kind, text_argument};
+
+/// Whether a word that the client has said before may not go on; one that may is as it may be now. A call stays, as
+/// what it has become: it may be a part of one that is open.
+fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool {
+    match word {
+        CallWord::Call(call) => {
+            match permissions.call(&call.procedure) {
+                Some(Disclosure::Never) => call.is_disclosed = false,
+                Some(Disclosure::OnRequest | Disclosure::Always) => {}
+                None => {
+                    let refusal = Refusal::from(broker::Refusal::NotAuthorized(Act::Call));
+                    *word = CallWord::Spoiled {
+                        request: call.request,
+                        has_more: call.has_more,
+                        error: refusal.uri().into(),
+                        payload: text_argument(&refusal.to_string()),
+                    };
+                }
+            }
+            false
+        }
+        CallWord::Register(register) => {
+            let disclosure = permissions.register(&register.procedure, register.matching);
+            register.is_disclosed &= disclosure == Some(CalleeDisclosure::Told);
+            disclosure.is_none()
+        }
+        CallWord::Spoiled { .. }
+        | CallWord::Cancel { .. }
+        | CallWord::Unregister { .. }
+        | CallWord::Hide { .. }
+        | CallWord::Yield { .. }
+        | CallWord::Fail { .. } => false,
+    }
+}
 
 impl Connection {
     /// Turns what the session wants into steps.
@@ -93,7 +129,7 @@ impl Connection {
         }
     }
 
-    /// Refuses the messages that wait for room and may not be published any more.
+    /// Refuses what waits for room and may not be any more: messages, calls and registrations.
     pub(super) fn refuse_steps(&mut self, permissions: &Permissions) {
         let refusal = Refusal::from(AdmittedSession::not_any_more());
         for message in
@@ -102,6 +138,13 @@ impl Connection {
             count_refusal(refusal);
             if let Some(request) = message.acknowledge {
                 self.frames.text(self.session.refuse_publish(request, refusal));
+            }
+        }
+        for word in self.driver.refuse_words(|word| is_refused(permissions, word)) {
+            if let CallWord::Register(Register { request, .. }) = word {
+                count_registration("refused");
+                let refusal = broker::Refusal::NotAuthorized(Act::Register).into();
+                self.frames.text(self.session.refuse_register(request, refusal));
             }
         }
     }
@@ -132,5 +175,75 @@ impl Connection {
             Some(HistoryError::Trimmed { first }) => Err(Ending::Trimmed { first }),
             Some(_stopped) => Err(Ending::Shutdown),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use vixen_broker::access::{Permission, Quotas};
+    use vixen_broker::api::RequestId;
+    use vixen_broker::api::calls::{Call, Invoke, Payload};
+    use vixen_core::segment::{Encoding, Match};
+
+    use super::*;
+
+    /// Below `a.` calls and registrations are allowed, and nobody is told of.
+    fn some() -> Permissions {
+        let permission = Permission {
+            uri: "a.".to_owned(),
+            matching: Match::Prefix,
+            call: Some(Disclosure::Never),
+            register: Some(CalleeDisclosure::Hidden),
+            ..Permission::default()
+        };
+        Permissions::new([permission], Quotas::UNLIMITED)
+    }
+
+    fn call(uri: &str) -> CallWord {
+        CallWord::Call(Call {
+            request: RequestId(7),
+            procedure: uri.into(),
+            payload: Payload { content: Encoding::Json.into(), bytes: Bytes::new() },
+            takes_progress: false,
+            has_more: true,
+            timeout_ms: None,
+            is_disclosed: true,
+            routing_key: None,
+        })
+    }
+
+    fn register(uri: &str) -> CallWord {
+        CallWord::Register(Register {
+            request: RequestId(7),
+            procedure: uri.into(),
+            matching: Match::Exact,
+            invoke: Invoke::Single,
+            concurrency: None,
+            is_forced: false,
+            is_disclosed: true,
+            forwards_timeout: false,
+        })
+    }
+
+    #[test]
+    fn words_that_wait_are_judged_by_the_rights_of_now() {
+        let (mut good, mut bad) = (call("a.x"), call("b.x"));
+        assert!(!is_refused(&some(), &mut good));
+        assert!(matches!(good, CallWord::Call(Call { is_disclosed: false, .. })), "{good:?}");
+        assert!(!is_refused(&some(), &mut bad));
+        let CallWord::Spoiled { request: RequestId(7), has_more: true, error, .. } = bad else {
+            panic!("{bad:?}");
+        };
+        assert_eq!(&*error, "wamp.error.not_authorized");
+        let (mut good, mut bad) = (register("a.x"), register("b.x"));
+        assert!(!is_refused(&some(), &mut good));
+        assert!(matches!(good, CallWord::Register(Register { is_disclosed: false, .. })));
+        assert!(is_refused(&some(), &mut bad));
+        let (mut as_it_was, mut too) = (call("b.x"), register("b.x"));
+        assert!(!is_refused(&Permissions::OPEN, &mut as_it_was));
+        assert!(!is_refused(&Permissions::OPEN, &mut too));
+        assert_eq!((as_it_was, too), (call("b.x"), register("b.x")));
     }
 }
