@@ -76,7 +76,7 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
                     | CallWord::Unregister { .. }
                     | CallWord::Hide { .. },
                 )
-                | Action::CallRefused { .. }
+                | Action::RegisterRefused { .. }
                 | Action::Open { .. }
                 | Action::PublishRefused { .. }
                 | Action::Subscribe { .. }

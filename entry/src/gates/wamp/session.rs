@@ -44,7 +44,7 @@ use crate::gates::options::{publish_options, subscribe_options};
 use crate::gates::raw::RawText;
 use crate::gates::refusal::Refusal;
 use calls::Frame;
-pub(super) use calls::{Kind, text_argument};
+pub(super) use calls::text_argument;
 
 const PUBLISH: u8 = 16;
 const SUBSCRIBE: u8 = 32;
@@ -97,10 +97,8 @@ pub(super) enum Action {
     },
     /// Something of a caller or callee.
     Call(CallWord),
-    /// A CALL or REGISTER that the core does not hear of.
-    CallRefused {
-        /// Which of the two.
-        kind: Kind,
+    /// A REGISTER that the core does not hear of.
+    RegisterRefused {
         /// The ERROR.
         answer: Bytes,
     },
@@ -338,7 +336,7 @@ impl Session {
 
     /// The ERROR of a REGISTER that is refused after all.
     pub(super) fn refuse_register(&mut self, request: RequestId, refusal: Refusal) -> Bytes {
-        refused(&mut self.buffer, Kind::Register.code(), request, refusal)
+        refused(&mut self.buffer, calls::REGISTER, request, refusal)
     }
 
     /// Closes the session and returns its last message, if there is one to send: one that may come
@@ -371,7 +369,7 @@ fn on_request(
     message: ClientMessage<'_>,
 ) -> Result<Action, Ending> {
     match message {
-        ClientMessage::Call(call) => Ok(calls::call(admitted, buffer, frame, call)?),
+        ClientMessage::Call(call) => Ok(calls::call(admitted, frame, call)?),
         ClientMessage::Yield { answer, options } => {
             Ok(calls::result(admitted, frame, answer, &options)?)
         }

@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
 use vixen_broker::access::CallMessage;
-use vixen_broker::api::RequestId;
 use vixen_broker::api::calls::{CallWord, Payload};
 use vixen_core::segment::Encoding;
 
@@ -19,24 +18,8 @@ use crate::gates::uris;
 use crate::gates::wamp::error::Violation;
 use crate::gates::wamp::message::{RawAnswer, RawCall, RawRequest};
 
-/// What a request of a caller or callee is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gates::wamp) enum Kind {
-    /// A CALL.
-    Call,
-    /// A REGISTER.
-    Register,
-}
-
-impl Kind {
-    /// The message code.
-    pub(in crate::gates::wamp) const fn code(self) -> u8 {
-        match self {
-            Self::Call => 48,
-            Self::Register => 64,
-        }
-    }
-}
+/// The message code of REGISTER.
+pub(super) const REGISTER: u8 = 64;
 
 /// A message as it came.
 #[derive(Clone, Copy)]
@@ -53,18 +36,22 @@ impl Frame<'_> {
 
 pub(super) fn call(
     admitted: &mut AdmittedSession,
-    buffer: &mut BytesMut,
     frame: Frame<'_>,
     call: RawCall<'_>,
 ) -> Result<Action, Violation> {
     let RawCall { request: RawRequest { request, options }, procedure, payload } = call;
     let options = call_options(&options).map_err(bad_option("CALL"))?;
-    let payload = frame.payload(payload);
+    let (payload, has_more) = (frame.payload(payload), options.has_more);
     let message = CallMessage { request, procedure: &procedure, payload, options };
-    Ok(match admitted.call(message) {
-        Ok(call) => Action::Call(CallWord::Call(call)),
-        Err(refusal) => refuse(buffer, Kind::Call, request, refusal.into()),
-    })
+    Ok(Action::Call(match admitted.call(message) {
+        Ok(call) => CallWord::Call(call),
+        Err(refusal) => {
+            // It may be a part of a call that is open: whose answer this is, the broker knows.
+            let refusal = Refusal::from(refusal);
+            let (error, payload) = (refusal.uri().into(), text_argument(&refusal.to_string()));
+            CallWord::Spoiled { request, has_more, error, payload }
+        }
+    }))
 }
 
 pub(super) fn cancel(cancel: &RawRequest<'_>) -> Result<Action, Violation> {
@@ -82,7 +69,10 @@ pub(super) fn register(
     let options = register_options(&register.options).map_err(bad_option("REGISTER"))?;
     Ok(match admitted.register(request, procedure, &options) {
         Ok(register) => Action::Call(CallWord::Register(register)),
-        Err(refusal) => refuse(buffer, Kind::Register, request, refusal.into()),
+        Err(refusal) => {
+            let answer = refused(buffer, REGISTER, request, refusal.into());
+            Action::RegisterRefused { answer }
+        }
     })
 }
 
@@ -122,11 +112,6 @@ pub(super) fn error(
         Err(refusal) => (uris::PAYLOAD_SIZE_EXCEEDED.into(), text_argument(&refusal.to_string())),
     };
     Ok(Action::Call(CallWord::Fail { invocation, error, payload }))
-}
-
-fn refuse(buffer: &mut BytesMut, kind: Kind, request: RequestId, refusal: Refusal) -> Action {
-    let answer = refused(buffer, kind.code(), request, refusal);
-    Action::CallRefused { kind, answer }
 }
 
 fn bad_option(message: &'static str) -> impl Fn(OptionError) -> Violation {

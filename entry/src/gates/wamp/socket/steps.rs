@@ -11,11 +11,11 @@ use vixen_core::access::Disclosure;
 
 use super::{Connection, Own};
 use crate::admission::AdmittedSession;
-use crate::gates::metrics::{count_call, count_refusal, count_registration};
+use crate::gates::metrics::{count_refusal, count_registration};
 use crate::gates::refusal::Refusal;
 use crate::gates::wamp::error::{Ending, Violation};
 use crate::gates::wamp::metrics::count_subscribe_error;
-use crate::gates::wamp::session::{Action, Kind, text_argument};
+use crate::gates::wamp::session::{Action, text_argument};
 
 /// Whether a word that the client has said before may not go on; one that may is as it may be now. A call stays, as
 /// what it has become: it may be a part of one that is open.
@@ -83,11 +83,8 @@ impl Connection {
                 self.driver.gate(Own::Write(answer));
             }
             Action::Call(word) => self.driver.call(word),
-            Action::CallRefused { kind, answer } => {
-                match kind {
-                    Kind::Call => count_call("refused"),
-                    Kind::Register => count_registration("refused"),
-                }
+            Action::RegisterRefused { answer } => {
+                count_registration("refused");
                 self.driver.gate(Own::Write(answer));
             }
             Action::End(ending) => self.take_end(ending),
