@@ -407,7 +407,7 @@ mod tests {
         no_text[at] = 0xff;
         let mut too_long = good.clone();
         too_long[at - 1] = 0x7f;
-        let (refuse, cancel) = ([0, 7, 3, 1, 6], [0, 7, 5, 1, 1, 3]);
+        let (refuse, cancel) = ([0, 7, 3, 1, 7], [0, 7, 5, 1, 1, 3]);
         let (kind, unknown) = ([0, 7, 4, 1, 4, 0, 0, 1, 0], [0, 7, 6, 1, 1, 1, 1, 1, 1, 1]);
         let all: [&[u8]; 6] = [&no_text, &too_long, &refuse, &cancel, &kind, &unknown];
         for bytes in all {
