@@ -476,23 +476,6 @@ async fn a_feed_trimmed_to_what_is_placed_is_followed_again_at_once() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_link_before_is_read_once_its_feed_has_begun_anew() {
-    let dir = tempfile::tempdir().expect("dir");
-    let node = Running::start(options(dir.path(), 0));
-    let mut feeds = Feeds::up(&node).await;
-    feeds.0.expect_feed(0).await;
-    feeds.1.expect_feed(0).await;
-    let mut newer = Fake::sync(&node, 0).await;
-    newer.expect_feed(0).await;
-    // Still on their way when the newer link came up.
-    feeds.elect(chunk(1, &["a"]).meta, 10);
-    assert_eq!(node.handle.status().await["next_position"], 1, "one feed alone is no majority");
-    newer.elect(chunk(1, &["a"]).meta, 10);
-    node.wait_for("next_position", 2).await;
-    node.stop().await;
-}
-
-#[tokio::test]
 async fn a_segment_whose_owner_a_majority_has_forgotten_is_dropped() {
     let dir = tempfile::tempdir().expect("dir");
     let node = Running::start(options(dir.path(), 0));

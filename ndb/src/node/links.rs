@@ -123,11 +123,6 @@ impl NdbNode {
         self.links_to(peer).next().is_some()
     }
 
-    /// Whether no newer link to the same peer is up.
-    pub(super) fn is_newest(&self, link: LinkId, peer: &PeerId) -> bool {
-        self.links_to(peer).last().is_none_or(|(newest, _)| newest == link)
-    }
-
     /// Whether a peer is linked, and heard on one of its links.
     pub(super) fn is_heard(&self, peer: &PeerId) -> bool {
         self.links_to(peer).any(|(link, _)| !self.links.is_silent(link))

@@ -83,10 +83,6 @@ impl NdbNode {
                 self.on_reader(link, message);
             }
             (_, message) if is_of_health(&message) => self.on_health(link, peer, message, fx),
-            // The feed began anew on another link, and what holds this one's watermarks was forgotten with it.
-            (PeerId::Sync { .. }, Message::Feed(_)) if !self.is_newest(link, &peer) => {
-                tracing::debug!(%link, "a feed of a link before is passed over");
-            }
             (from, message) => {
                 self.step(Input::Said { from, message }, fx);
                 for read in std::mem::take(&mut fx.reads) {
