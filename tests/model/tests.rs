@@ -133,7 +133,7 @@ fn a_bound_of_depth_is_said() {
 
 #[test]
 fn drafts_forgotten_at_a_restart_are_noticed() {
-    breaks("one-b0-c1-o0", Fault::DraftsForgottenAtRestart, "the frontier is certain");
+    breaks("one-b0-c1-o0-lag-d11", Fault::DraftsForgottenAtRestart, "the frontier is certain");
 }
 
 #[test]
@@ -178,7 +178,7 @@ mod mutations {
     #[test]
     fn the_minimum_of_drafts_is_noticed() {
         is_noticed(
-            "one-b0-c0-o0-cut12-ahead0",
+            "apart-b0-c0-o0-cut12-ahead0-lag-d10",
             Mutation::MinimumOfDrafts,
             "the frontier is certain",
         );
@@ -189,7 +189,7 @@ mod mutations {
         is_noticed(
             "one-b1-c0-o1-ahead1-d13",
             Mutation::RecoveryIgnoresAccepted,
-            "one value a segment",
+            "the frontier is certain",
         );
     }
 
@@ -219,7 +219,11 @@ mod mutations {
 
     #[test]
     fn a_watermark_that_ignores_drafts_is_noticed() {
-        is_noticed("one-b0-c0-o1", Mutation::WatermarkIgnoresDrafts, "the frontier is certain");
+        is_noticed(
+            "apart-b0-c0-o1-lag-d10",
+            Mutation::WatermarkIgnoresDrafts,
+            "the frontier is certain",
+        );
     }
 
     #[test]
@@ -238,7 +242,7 @@ mod mutations {
 
     #[test]
     fn a_fast_value_below_a_watermark_is_noticed() {
-        is_noticed("apart-b0-c0-o0", Mutation::FastBelowFloor, "watermarks never fall");
+        is_noticed("apart-b0-c0-o0-lag-d12", Mutation::FastBelowFloor, "the frontier is certain");
     }
 
     #[test]
@@ -258,7 +262,11 @@ mod mutations {
 
     #[test]
     fn a_fast_value_that_not_all_of_a_quorum_have_is_not_to_be_adopted() {
-        is_noticed("one-b0-c0-o1-ahead1", Mutation::FastAdoptedFromOne, "the frontier is certain");
+        is_noticed(
+            "apart-b0-c0-o0-ahead1-lag-d11",
+            Mutation::FastAdoptedFromOne,
+            "the frontier is certain",
+        );
     }
 }
 
