@@ -206,7 +206,7 @@ fn every_message_of_the_wire_is_tried() {
         "segment_durable",
         "draft_answered",
         "vote_fast",
-        "await_feed",
+        "count_elections",
         "history_end",
         "order_before",
         "cancel_invoke",
