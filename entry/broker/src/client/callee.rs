@@ -9,7 +9,7 @@ use super::io::Ask;
 use super::{Effects, OWN_REQUEST, Told};
 use crate::access::{CalleeDisclosure, Permissions};
 use crate::api::RequestId;
-use crate::api::calls::{CallTold, CallWord, RegistrationId};
+use crate::api::calls::{CallTold, CallWord, CalleeRequest, RegistrationId};
 
 /// A procedure or pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +90,11 @@ impl Callee {
                     self.holds.remove(&registration);
                 }
             }
-            CallTold::Refused { request, .. } => {
+            // A request's number may be that of one of the other kind.
+            CallTold::Refused { request, kind: CalleeRequest::Register, .. } => {
                 take(&mut self.registering, *request);
+            }
+            CallTold::Refused { request, kind: CalleeRequest::Unregister, .. } => {
                 take(&mut self.unregistering, *request);
             }
             CallTold::Revoked { registration } => {
@@ -144,7 +147,7 @@ fn take<T>(waiting: &mut Vec<(RequestId, T)>, request: RequestId) -> Option<T> {
 mod tests {
     use super::*;
     use crate::access::{CalleeDisclosure, Permission, Quotas};
-    use crate::api::calls::{CalleeRequest, Register, RegisterError};
+    use crate::api::calls::{Register, RegisterError};
 
     fn register(request: u64, uri: &str) -> CallWord {
         CallWord::Register(Register {
@@ -170,6 +173,20 @@ mod tests {
         let (uri, matching) = ("a.".to_owned(), Match::Prefix);
         let permission = Permission { uri, matching, register, ..Permission::default() };
         Permissions::new([permission], Quotas::UNLIMITED)
+    }
+
+    #[test]
+    fn a_refused_unregister_is_no_answer_to_a_register_of_its_number() {
+        let (mut callee, all) = (Callee::default(), Permissions::OPEN);
+        callee.on_word(&register(5, "b.x"));
+        let (request, registration) = (RequestId(5), RegistrationId(99));
+        callee.on_word(&CallWord::Unregister { request, registration });
+        let (kind, error) = (CalleeRequest::Unregister, RegisterError::NoSuchRegistration);
+        told(&mut callee, CallTold::Refused { request, kind, error }, &all);
+        told(&mut callee, registered(5, 11), &all);
+        let mut fx = Effects::default();
+        callee.on_reload(&some(), &mut fx);
+        assert_eq!(revoked(&fx), [11], "it is in the books, and is judged");
     }
 
     fn told(callee: &mut Callee, told: CallTold, permissions: &Permissions) -> Effects {
