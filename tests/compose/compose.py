@@ -145,7 +145,11 @@ def all_nine_become_healthy(expected):
 def what_is_published_at_one_entry_is_seen_at_another(expected):
     live = Live("e2")
     expected.publish("e1", "to others")
-    assert live.next() == "to others"
+    # An entry that nobody reads at hears of what others acknowledged within 100 ms: that may come as well.
+    texts = [live.next()]
+    if texts == ["first"]:
+        texts.append(live.next())
+    assert texts[-1] == "to others", texts
     expected.check("e1", "e2", "e3")
 
 
