@@ -27,7 +27,8 @@ use vixen_runtime::server::Meter;
 use vixen_runtime::tls::ClientAddress;
 
 use super::body::{self, CallBody};
-use super::publish::{problem_of, receive};
+use super::intake;
+use super::publish::problem_of;
 use crate::admission::Permit;
 use crate::gates::context::SessionContext;
 use crate::gates::driver::{Driver, Stopped};
@@ -50,27 +51,16 @@ pub(super) async fn call(
     request: Request,
 ) -> Response {
     let headers = request.headers().clone();
-    let permit = admitted(&context)
-        .and_then(|()| body::check_headers(&headers))
-        .and_then(|()| context.admission.admit(client.ip).map_err(Problem::of_full));
-    let permit = match permit {
+    let permit = match intake::place(&context, client.ip, &headers) {
         Ok(permit) => permit,
         Err(problem) => return problem.into_response(),
     };
     let taking = async {
-        let body = receive(&context, &meter, request).await?;
+        let body = intake::receive(&context, &meter, request).await?;
         take(&context, &headers, permit, &body).await
     };
-    let taken = tokio::select! {
-        biased;
-        over = meter.over() => Err(Problem::unfinished(over)),
-        taken = taking => taken,
-    };
-    let answered = match taken {
-        Ok(taken) => {
-            meter.settle();
-            resolve(taken).await
-        }
+    let answered = match intake::taken(&meter, taking).await {
+        Ok(taken) => resolve(taken).await,
         Err(problem) => Err(problem),
     };
     answered.unwrap_or_else(IntoResponse::into_response)

@@ -6,6 +6,7 @@ mod call;
 mod events;
 mod history;
 mod identity;
+mod intake;
 mod object;
 mod openapi;
 mod page;

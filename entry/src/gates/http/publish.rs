@@ -11,23 +11,23 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::FutureExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 
 use vixen_broker::access::{self, Message, PublishOptions};
 use vixen_broker::api::{Acknowledged, PublishError, RequestId};
 use vixen_broker::client::{Effects, Told};
 use vixen_core::segment::Encoding;
-use vixen_runtime::server::{Meter, Over};
+use vixen_runtime::server::Meter;
 use vixen_runtime::tls::ClientAddress;
 
 use super::body::{self, Body};
+use super::intake;
 use crate::admission::Permit;
 use crate::gates::context::SessionContext;
 use crate::gates::driver::{Driver, Stopped};
@@ -53,47 +53,19 @@ pub(super) async fn publish(
     request: Request,
 ) -> Response {
     let headers = request.headers().clone();
-    let permit = admitted(&context)
-        .and_then(|()| body::check_headers(&headers))
-        .and_then(|()| context.admission.admit(client.ip).map_err(Problem::of_full));
-    let permit = match permit {
+    let permit = match intake::place(&context, client.ip, &headers) {
         Ok(permit) => permit,
         Err(problem) => return problem.into_response(),
     };
     let taking = async {
-        let body = receive(&context, &meter, request).await?;
+        let body = intake::receive(&context, &meter, request).await?;
         take(&context, &headers, permit, &body).await
     };
-    let taken = tokio::select! {
-        biased;
-        over = meter.over() => Err(Problem::unfinished(over)),
-        taken = taking => taken,
-    };
-    let answered = match taken {
-        Ok(taken) => {
-            meter.settle();
-            resolve(taken).await
-        }
+    let answered = match intake::taken(&meter, taking).await {
+        Ok(taken) => resolve(taken).await,
         Err(problem) => Err(problem),
     };
     answered.unwrap_or_else(IntoResponse::into_response)
-}
-
-/// The whole body. A connection is not kept for one that does not come.
-pub(super) async fn receive(
-    context: &SessionContext,
-    meter: &Meter,
-    request: Request,
-) -> Result<Bytes, Problem> {
-    let reading = Bytes::from_request(request, &());
-    match timeout(context.limits.unfinished_timeout, reading).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) => Err(body::not_received(rejection, context.limits.frame_bytes_max)),
-        Err(_elapsed) => {
-            meter.end(Over::Late);
-            Err(Problem::unfinished(Over::Late))
-        }
-    }
 }
 
 /// A message that was handed over, and who waits for what becomes of it.
