@@ -6,7 +6,7 @@ use vixen_tests::harness::{Cluster, ClusterOptions, NodeSetup, Tier, wait_until}
 use vixen_tests::load::{Amount, Load, LoadOptions};
 
 use crate::silence::{self, readyz};
-use crate::support::{SOON, load_on, logged};
+use crate::support::{SOON, home_of, load_on, logged};
 
 const HOUR_MS: u64 = 3_600_000;
 const MESSAGES: u64 = 500;
@@ -149,7 +149,7 @@ async fn a_sync_node_whose_clock_is_ahead_is_told_and_counts_as_lost() {
     silence::publish(&cluster).await.expect("goes on without it");
     // With another one lost nothing is elected with a stamp of S1's, and who publishes is told why. S1 may accept
     // what S2 proposes before it has made a stamp of its own for it, where S2 is the home.
-    let home = cluster.home_of("E1").await.expect("a home");
+    let home = home_of(&cluster, "E1").await.expect("a home");
     cluster.kill("S3").await.expect("killed");
     let others: Vec<String> = all.iter().filter(|id| *id != "S3").cloned().collect();
     readyz(&cluster, &others, 503, &["S1 (clock 2 h ahead)", "S3 (no link"]).await;
