@@ -2,7 +2,7 @@
 //!
 //! A reader waits for what is of its own segments, and for all where somebody waits for what it reads
 //! (`AwaitFeed`). It needs to be told what each node accepts, and the watermark after it; then it counts, and the election
-//! may come later. One that has not all feeds (`CountElections`) needs one RESOLVED, and the watermarks of a quorum at or
+//! comes later, or as soon as it says that it cannot count. One that has not all feeds (`CountElections`) needs one RESOLVED, and the watermarks of a quorum at or
 //! above it: those of the owner's first quorum, while all of that is there. What others say of the same goes at their
 //! leisure (`docs/design/026-fewer-frames.md`).
 //!
@@ -37,7 +37,7 @@ struct Reader {
     clock_wanted: Stamp,
     /// Somebody waits for a floor up to here.
     floor_wanted: Stamp,
-    /// The same, of elections that others tell at once, or that it counts.
+    /// The same, of elections that others tell at once.
     wanted_soon: Stamp,
     /// The last watermark.
     told: Marks,
@@ -114,7 +114,12 @@ impl<L: Copy + Ord> Hastes<L> {
 
     /// A reader says whether it has all feeds.
     pub(super) fn set_counts(&mut self, link: L, counts: bool) {
-        self.readers.entry(link).or_insert(Reader::NEW).counts = counts;
+        let reader = self.readers.entry(link).or_insert(Reader::NEW);
+        reader.counts = counts;
+        if !counts {
+            // Without a count it is floors that it goes by, also of what it was told before.
+            reader.floor_wanted = reader.floor_wanted.max(reader.clock_wanted).max(reader.resolved);
+        }
     }
 
     /// Its link is gone.
@@ -152,7 +157,10 @@ impl<L: Copy + Ord> Hastes<L> {
                 if !reader.waits_for(owner) {
                     return reader.of_others(lowest);
                 }
-                if (reader.counts || is_reserve_of(owner)) && !reader.is_behind {
+                if reader.counts && !reader.is_behind {
+                    return Haste::Later;
+                }
+                if is_reserve_of(owner) && !reader.is_behind {
                     reader.wanted_soon = reader.wanted_soon.max(stamp);
                     return Haste::Soon;
                 }
@@ -246,6 +254,19 @@ mod tests {
         assert_eq!(hastes.of(0, &resolved(THEIRS, 10), |_| false), Haste::Later, "beyond it");
         assert_eq!(hastes.of(0, &watermark(9), |_| false), Haste::Now, "this is what it waits for");
         assert_eq!(hastes.of(0, &watermark(10), |_| false), Haste::Later);
+    }
+
+    #[test]
+    fn who_counts_is_told_elections_later_and_with_all_else_when_it_cannot() {
+        let mut hastes = idle();
+        hastes.set_counts(0, true);
+        assert_eq!(hastes.of(0, &accepted(MINE, None, 9, 9), |_| false), Haste::Now);
+        assert_eq!(hastes.of(0, &marks(3, 9), |_| false), Haste::Now);
+        assert_eq!(hastes.of(0, &resolved(MINE, 9), |_| false), Haste::Later);
+        assert_eq!(hastes.of(0, &marks(4, 10), |_| false), Haste::Later);
+        hastes.set_counts(0, false);
+        assert_eq!(hastes.of(0, &watermark(10), |_| false), Haste::Now, "of what it was told");
+        assert_eq!(hastes.of(0, &resolved(MINE, 11), |_| false), Haste::Now);
     }
 
     #[test]

@@ -458,7 +458,12 @@ impl SyncNode {
             (
                 PeerId::Ndb { .. } | PeerId::Entry { .. },
                 Message::Feed(FeedMessage::CountElections { is_able }),
-            ) => self.hastes.set_counts(link, *is_able),
+            ) => {
+                self.hastes.set_counts(link, *is_able);
+                if let Some(linked) = self.links.get(link).filter(|_| !*is_able) {
+                    linked.sender.flush();
+                }
+            }
             (PeerId::Entry { .. }, Message::Feed(FeedMessage::AskReached { request })) => {
                 // What owners were forgotten with is at or below the trimmed part.
                 let stamp = self.orderer.reached().max(self.trimmed_to());
