@@ -204,7 +204,8 @@ impl EntryNode {
         let now = self.clock.now();
         let mut fx = Effects::default();
         let mut is_stopping = false;
-        if self.links.stalled(Instant::now().into_std()).is_some() {
+        let at = Instant::now();
+        if self.links.stalled(at.into_std()).is_some() {
             self.metrics.stalls.increment(1);
         }
         self.renew_if_old(now, &mut fx);
@@ -212,7 +213,7 @@ impl EntryNode {
         for event in events.drain(..) {
             is_stopping |= self.on_event(now, event, &mut fx) || fx.order.left_behind.is_some();
         }
-        self.note_silence(now, &mut fx);
+        self.note_silence(now, at, &mut fx);
         self.on_due(now, &mut fx);
         self.settle_order(now, &mut fx);
         self.step_segmenter(now, segmenter::Input::Flush, &mut fx.segmenter);

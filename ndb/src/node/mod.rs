@@ -289,7 +289,8 @@ impl NdbNode {
                 _taken = self.inbox.recv_many(&mut events, INBOX_FRAMES_MAX), if has_room => {}
                 () = tokio::time::sleep_until(due.into()) => {}
             }
-            if self.links.stalled(Instant::now()).is_some() {
+            let at = Instant::now();
+            if self.links.stalled(at).is_some() {
                 self.metrics.stalls.increment(1);
             }
             let mut stop = false;
@@ -302,7 +303,7 @@ impl NdbNode {
                     NdbEvent::Stop => stop = true,
                 }
             }
-            self.note_silence(&mut fx);
+            self.note_silence(at, &mut fx);
             if stop {
                 self.step(Input::Stop, &mut fx);
             }

@@ -12,9 +12,10 @@ use vixen_runtime::telemetry::Readiness;
 use super::NdbNode;
 
 impl NdbNode {
-    /// Beats, and takes note of who has fallen silent.
-    pub(super) fn note_silence(&mut self, fx: &mut Effects) {
-        for link in self.links.take_due(Instant::now()) {
+    /// Beats, and takes note of who has fallen silent at `at`, the beginning of this turn: whoever is stopped later in it
+    /// was not listened to, and finds out in the next.
+    pub(super) fn note_silence(&mut self, at: Instant, fx: &mut Effects) {
+        for link in self.links.take_due(at) {
             self.on_silence(link, fx);
         }
     }

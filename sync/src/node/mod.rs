@@ -289,10 +289,11 @@ impl SyncNode {
                 }
             }
             let now = wall_time();
-            self.links.stalled(Instant::now().into_std());
+            let at = Instant::now();
+            self.links.stalled(at.into_std());
             self.look_at_disk(now).await?;
             if self.room.is_full() {
-                if self.turn_while_full(&mut events)? {
+                if self.turn_while_full(at, &mut events)? {
                     return Ok(());
                 }
                 continue;
@@ -310,7 +311,7 @@ impl SyncNode {
                 }
             }
             self.on_timers(now, &mut fx);
-            self.note_silence(now, &mut fx);
+            self.note_silence(now, at, &mut fx);
             self.settle(fx, stop).await?;
             if let Some(refused) = self.refused.take() {
                 return Err(refused);

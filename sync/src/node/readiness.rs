@@ -16,9 +16,10 @@ use super::SyncNode;
 use vixen_vote::{Effects, Input};
 
 impl SyncNode {
-    /// Beats, and takes note of who has fallen silent.
-    pub(super) fn note_silence(&mut self, now: WallTime, fx: &mut Effects) {
-        for link in self.links.take_due(Instant::now().into_std()) {
+    /// Beats, and takes note of who has fallen silent at `at`, the beginning of this turn: whoever is stopped later in it
+    /// was not listened to, and finds out in the next.
+    pub(super) fn note_silence(&mut self, now: WallTime, at: Instant, fx: &mut Effects) {
+        for link in self.links.take_due(at.into_std()) {
             if let Some(peer) = self.links.get(link).map(|linked| linked.peer) {
                 self.on_silence(now, link, peer, true, fx);
             }

@@ -117,9 +117,10 @@ impl SyncNode {
         self.settle(fx, false).await
     }
 
-    /// One turn of the loop while there is no room; whether the node is to end.
+    /// One turn of the loop, begun at `at`, while there is no room; whether the node is to end.
     pub(super) fn turn_while_full(
         &mut self,
+        at: Instant,
         events: &mut Vec<SyncEvent>,
     ) -> Result<bool, SyncError> {
         let mut stop = false;
@@ -132,7 +133,7 @@ impl SyncNode {
                 SyncEvent::Stop => stop = true,
             }
         }
-        if !self.links.take_due(Instant::now().into_std()).is_empty() {
+        if !self.links.take_due(at.into_std()).is_empty() {
             self.tell_readiness();
         }
         self.read_feeds()?;
