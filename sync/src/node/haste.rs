@@ -18,9 +18,22 @@
 
 use std::collections::BTreeMap;
 
-use vixen_core::id::{OwnerId, SegmentId, Stamp};
-use vixen_core::wire::{FeedMessage, Marks, Message};
+use vixen_core::id::{Ballot, OwnerId, SegmentId, Stamp};
+use vixen_core::wire::{FeedMessage, Marks, Message, VoteMessage};
 use vixen_runtime::link::Haste;
+
+/// How long a word to a sync node may wait; `gathers` tells whose votes of the fast round it waits for. The other nodes
+/// only learn from them, most often with what the same node says next.
+pub(super) fn of_vote(message: &Message, gathers: impl Fn(OwnerId, Ballot) -> bool) -> Haste {
+    match message {
+        Message::Vote(VoteMessage::VoteFast { meta, ballot, .. })
+            if !gathers(meta.id.owner, *ballot) =>
+        {
+            Haste::Next
+        }
+        _ => Haste::Now,
+    }
+}
 
 /// What is known of one reader.
 #[derive(Debug)]
@@ -187,7 +200,6 @@ impl<L: Copy + Ord> Hastes<L> {
 
 #[cfg(test)]
 mod tests {
-    use vixen_core::id::Ballot;
     use vixen_core::id::{Digest, GroupId, MapVersion, SegmentId, Seq, Shard};
     use vixen_core::segment::{Acceptance, Challenger, Elected, SegmentMeta};
 
@@ -254,6 +266,17 @@ mod tests {
         assert_eq!(hastes.of(0, &resolved(THEIRS, 10), |_| false), Haste::Later, "beyond it");
         assert_eq!(hastes.of(0, &watermark(9), |_| false), Haste::Now, "this is what it waits for");
         assert_eq!(hastes.of(0, &watermark(10), |_| false), Haste::Later);
+    }
+
+    #[test]
+    fn a_vote_goes_now_to_the_node_that_gathers_them() {
+        let (meta, challenger) = (meta(MINE), challenger(9));
+        let vote = |ballot| Message::Vote(VoteMessage::VoteFast { meta, ballot, challenger });
+        let leads_first = |owner, ballot| (owner, ballot) == (MINE, Ballot(0));
+        assert_eq!(of_vote(&vote(Ballot(0)), leads_first), Haste::Now);
+        assert_eq!(of_vote(&vote(Ballot(1)), leads_first), Haste::Next);
+        let proposal = Message::Vote(VoteMessage::ProposeFast { meta, challenger });
+        assert_eq!(of_vote(&proposal, |_, _| false), Haste::Now);
     }
 
     #[test]

@@ -479,10 +479,15 @@ impl SyncNode {
     /// Sends what this turn has said, in one go for each link. A link that is gone has said so.
     /// Whether there was anything.
     fn deliver(&mut self) -> bool {
-        let Self { out, hastes, orderer, .. } = self;
+        let Self { out, hastes, orderer, links, .. } = self;
         let mut by_link: BTreeMap<LinkId, Vec<(Message, Haste)>> = BTreeMap::new();
         for (link, message) in out.drain(..) {
-            let haste = hastes.of(link, &message, |owner| orderer.is_reserve_of(owner));
+            let haste = match links.get(link).map(|linked| linked.peer) {
+                Some(PeerId::Sync { id, .. }) => {
+                    haste::of_vote(&message, |owner, ballot| orderer.gathers(id, owner, ballot))
+                }
+                _ => hastes.of(link, &message, |owner| orderer.is_reserve_of(owner)),
+            };
             by_link.entry(link).or_default().push((message, haste));
         }
         let is_any = !by_link.is_empty();

@@ -29,6 +29,8 @@ const PACE_BYTES: usize = 1 << 20;
 const LAZY_BYTES_MAX: usize = 64 << 10;
 /// Nor do more messages: a receiver has not all of them to do at once.
 const LAZY_MESSAGES_MAX: usize = 256;
+/// How long a message waits by whose coming its receiver judges the pace of others.
+const NEXT: Duration = Duration::from_millis(5);
 /// How long a message waits that somebody may come to wait for.
 const SOON: Duration = Duration::from_millis(20);
 /// How long one waits that nobody waits for before he has said so.
@@ -39,6 +41,8 @@ const LATER: Duration = Duration::from_millis(100);
 pub enum Haste {
     /// Not at all: somebody waits for it.
     Now,
+    /// 5 ms: nobody waits for it, and there is most often a next message that takes it along.
+    Next,
     /// 20 ms: nobody waits for it while all goes well.
     Soon,
     /// 100 ms: nobody waits for it, and whoever begins to says so.
@@ -49,6 +53,7 @@ impl Haste {
     const fn patience(self) -> Option<Duration> {
         match self {
             Self::Now => None,
+            Self::Next => Some(NEXT),
             Self::Soon => Some(SOON),
             Self::Later => Some(LATER),
         }
@@ -443,8 +448,10 @@ mod tests {
         lazy(&sender, 1, Haste::Later);
         tokio::task::yield_now().await;
         lazy(&sender, 2, Haste::Soon);
-        assert_eq!(carrier.await.expect("no panic"), [1, 2].map(marked));
-        assert!(begun.elapsed() >= SOON);
+        tokio::task::yield_now().await;
+        lazy(&sender, 3, Haste::Next);
+        assert_eq!(carrier.await.expect("no panic"), [1, 2, 3].map(marked));
+        assert!(begun.elapsed() >= NEXT);
     }
 
     #[tokio::test]

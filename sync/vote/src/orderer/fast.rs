@@ -34,6 +34,12 @@ impl Orderer {
             && self.presence.present() + 1 == self.members().sync().len()
     }
 
+    /// Whether a node gathers the votes of a segment that were given with this ballot promised. The others only learn.
+    #[must_use]
+    pub fn gathers(&self, node: SyncId, owner: OwnerId, ballot: Ballot) -> bool {
+        self.members().coordinator(owner, ballot) == node
+    }
+
     /// The home's part, once the segment is eligible and its predecessor elected. `false` before.
     pub(super) fn propose_fast(
         &mut self,
