@@ -23,7 +23,8 @@ use vixen_core::wire::{FeedMessage, Marks, Message, VoteMessage};
 use vixen_runtime::link::Haste;
 
 /// How long a word to a sync node may wait; `gathers` tells whose votes of the fast round it waits for. The other nodes
-/// only learn from them, most often with what the same node says next.
+/// only learn from them, most often with what the same node says next. A standing comes before what depends on it, and
+/// goes with that.
 pub(super) fn of_vote(message: &Message, gathers: impl Fn(OwnerId, Ballot) -> bool) -> Haste {
     match message {
         Message::Vote(VoteMessage::VoteFast { meta, ballot, .. })
@@ -31,6 +32,7 @@ pub(super) fn of_vote(message: &Message, gathers: impl Fn(OwnerId, Ballot) -> bo
         {
             Haste::Next
         }
+        Message::Vote(VoteMessage::SyncStanding { .. }) => Haste::Next,
         _ => Haste::Now,
     }
 }
@@ -275,6 +277,8 @@ mod tests {
         let leads_first = |owner, ballot| (owner, ballot) == (MINE, Ballot(0));
         assert_eq!(of_vote(&vote(Ballot(0)), leads_first), Haste::Now);
         assert_eq!(of_vote(&vote(Ballot(1)), leads_first), Haste::Next);
+        let standing = Message::Vote(VoteMessage::SyncStanding { run: 1, commits: 1 });
+        assert_eq!(of_vote(&standing, leads_first), Haste::Next);
         let proposal = Message::Vote(VoteMessage::ProposeFast { meta, challenger });
         assert_eq!(of_vote(&proposal, |_, _| false), Haste::Now);
     }
