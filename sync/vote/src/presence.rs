@@ -4,7 +4,7 @@
 //! long that it counts as *silent*, when it has said that it stands
 //! *aside* because it cannot do its part, or when it is *suspected*: it did not do its part of a segment within the hedge delay. Suspicion of a silent peer ends with
 //! its next message; of one that speaks and yet does not do its part, or whose stamps are wild,
-//! after [`SUSPICION_MS`]. Being wrong costs an extra ballot, never safety: who is absent only
+//! after [`SUSPICION_MS`], and of one whose vote was late after [`LATE_MS`]. Being wrong costs an extra ballot, never safety: who is absent only
 //! decides whom this node asks (`docs/design/005-take-over.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,9 @@ use vixen_core::time::WallTime;
 
 /// How long a peer that speaks is passed over once it failed at its part.
 const SUSPICION_MS: u64 = 1_000;
+/// The same of one whose vote of the fast round was late. A disk that is late once should not cost a second of ballots,
+/// and one that always is should hold up few segments.
+const LATE_MS: u64 = 250;
 
 /// See the module doc.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,9 +80,15 @@ impl Presence {
         self.suspected.insert(peer, until);
     }
 
-    /// Passes over a peer whose stamps are wild, or that is slower than the others, whatever it says meanwhile.
+    /// Passes over a peer whose stamps are wild, whatever it says meanwhile.
     pub(super) fn pass_over(&mut self, now: WallTime, peer: SyncId) {
         self.suspected.insert(peer, now.plus_millis(SUSPICION_MS));
+    }
+
+    /// Does without the votes of a peer for a while, whatever it says meanwhile.
+    pub(super) fn be_late(&mut self, now: WallTime, peer: SyncId) {
+        let until = self.suspected.entry(peer).or_default();
+        *until = now.plus_millis(LATE_MS).max(*until);
     }
 
     /// Whether nothing came from the peer after `since`.
@@ -144,6 +153,21 @@ mod tests {
         assert!(!presence.is_present(PEER));
         presence.heard(WallTime(20 + SUSPICION_MS), PEER);
         assert!(presence.is_present(PEER));
+    }
+
+    #[test]
+    fn a_peer_that_was_late_is_passed_over_for_less_and_what_it_is_suspected_of_stays() {
+        let mut presence = Presence::default();
+        presence.link_up(PEER);
+        presence.be_late(WallTime(20), PEER);
+        presence.heard(WallTime(20 + LATE_MS - 1), PEER);
+        assert!(!presence.is_present(PEER));
+        presence.heard(WallTime(20 + LATE_MS), PEER);
+        assert!(presence.is_present(PEER));
+        presence.pass_over(WallTime(300), PEER);
+        presence.be_late(WallTime(310), PEER);
+        presence.heard(WallTime(310 + LATE_MS), PEER);
+        assert!(!presence.is_present(PEER));
     }
 
     #[test]

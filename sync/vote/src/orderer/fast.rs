@@ -225,7 +225,7 @@ impl Orderer {
             let late: Vec<SyncId> =
                 others.filter(|peer| !self.coordinator.has_pick(segment, *peer)).collect();
             // Its late vote is a word, and none that clears it.
-            late.into_iter().for_each(|peer| self.presence.pass_over(now, peer));
+            late.into_iter().for_each(|peer| self.presence.be_late(now, peer));
         }
         self.coordinator.hurry(segment);
     }
