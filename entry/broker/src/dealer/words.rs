@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::Position;
-use vixen_core::wire::{Cancellation, InvokeRefusal};
+use vixen_core::wire::{Cancellation, Disclosed, InvokeRefusal};
 
 use crate::api::SessionId;
 use crate::api::calls::{Party, Payload};
@@ -112,10 +112,10 @@ pub enum Answer {
 }
 
 impl PeerWord {
-    /// What it takes in the queue of a link, about.
+    /// What it takes in the queue of a link, about and not less.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        const BASE: usize = 96;
+        const BASE: usize = 128;
         BASE + match self {
             Self::Invoke { invoke, .. } => {
                 let procedure = invoke.procedure.as_ref().map_or(0, |uri| uri.len());
@@ -137,5 +137,51 @@ impl PeerWord {
 }
 
 fn bytes(party: &Party) -> usize {
-    party.authid.len() + party.authrole.len()
+    size_of::<Disclosed>() + party.authid.len() + party.authrole.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use vixen_core::segment::Encoding;
+    use vixen_core::wire::{CallMessage, Message};
+
+    use super::*;
+
+    /// The dealer counts by it what it has just put on a link: less than the link counts would let it pass the
+    /// bound, which ends all calls on it.
+    #[test]
+    fn a_word_counts_for_no_less_than_its_message() {
+        let payload = Payload { content: Encoding::Json.into(), bytes: Bytes::from_static(b"[1]") };
+        let party =
+            || Party { session: SessionId(7), authid: "joe".into(), authrole: "user".into() };
+        let (number, callee) = (CallNumber(1), Some(party()));
+        let part = Part { payload: payload.clone(), takes_progress: true, has_more: false };
+        let invoke = Invoke {
+            registration: Position(2),
+            session: SessionId(3),
+            procedure: Some("a.b".into()),
+            caller: Some(party()),
+            timeout_ms: NonZeroU64::new(4),
+            part: part.clone(),
+        };
+        let result = Answer::Result { callee: callee.clone(), payload: payload.clone() };
+        let progress = Answer::Progress { callee, payload: payload.clone() };
+        let error = Answer::Error { uri: "a.error".into(), payload };
+        let words = [
+            PeerWord::Invoke { number, invoke },
+            PeerWord::More { number, part },
+            PeerWord::Cancel { number, cancel: Cancellation::Kill },
+            PeerWord::Refuse { number, reason: InvokeRefusal::Busy },
+            PeerWord::Answer { number, answer: result },
+            PeerWord::Answer { number, answer: progress },
+            PeerWord::Answer { number, answer: error },
+            PeerWord::Answer { number, answer: Answer::CalleeGone },
+        ];
+        for word in words {
+            let message = Message::from(CallMessage::from(word.clone()));
+            assert!(word.queued_bytes() >= message.queued_bytes(), "{word:?}");
+        }
+    }
 }
