@@ -192,8 +192,9 @@ impl Dealer {
             }
             Input::Drain => serving.on_drain(turn),
             Input::Stop => {
-                serving.on_drain(turn);
                 origin.on_stop(turn);
+                // Of its own callers nothing is open any more: what is left is of other entries.
+                hear_own(origin, serving, turn);
                 serving.on_stop(turn);
             }
             Input::Timeout => {
@@ -201,9 +202,7 @@ impl Dealer {
                 serving.on_timeout(turn);
             }
         }
-        while let Some(word) = turn.own.pop_front() {
-            hear(turn.options.owner, word, origin, serving, turn);
-        }
+        hear_own(origin, serving, turn);
     }
 
     /// When [`Input::Timeout`] is due: the first call that is to be given up, or has waited for the view for too long.
@@ -289,6 +288,13 @@ fn text_arguments(text: &str) -> Payload {
     let plain: String = plain.chars().filter(|one| !one.is_control()).collect();
     let json = if plain.is_empty() { plain } else { format!("[\"{plain}\"]") };
     Payload { content: Content::Arguments(Encoding::Json), bytes: Bytes::from(json) }
+}
+
+/// What one half of this entry has said to the other.
+fn hear_own<R: Routes>(origin: &mut Origin, serving: &mut Serving, turn: &mut Turn<'_, R>) {
+    while let Some(word) = turn.own.pop_front() {
+        hear(turn.options.owner, word, origin, serving, turn);
+    }
 }
 
 /// A word from one half to the other.

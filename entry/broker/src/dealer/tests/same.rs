@@ -304,6 +304,16 @@ fn calls_to_an_entry_that_drains_or_stops_are_refused() {
     assert_empty(&bench);
 }
 
+/// Nothing of it is late: nobody has said anything that came too late.
+#[test]
+fn a_stop_counts_each_call_once_and_nothing_as_late() {
+    let mut bench = open();
+    bench.outcomes();
+    bench.step(Input::Stop);
+    assert_eq!(bench.outcomes(), ["unavailable"]);
+    assert_empty(&bench);
+}
+
 #[test]
 fn words_of_sessions_that_are_not_there_change_nothing() {
     let mut bench = bench();
