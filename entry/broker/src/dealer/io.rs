@@ -152,8 +152,8 @@ pub enum Input {
 pub struct Effects {
     /// Words to sessions, in this order for each session.
     pub told: Vec<(SessionId, CallTold)>,
-    /// Words to other entries, in this order for each.
-    pub sends: Vec<(OwnerId, PeerWord)>,
+    /// Words to other entries, in this order for each: each goes by its link, or nowhere if that is gone by then.
+    pub sends: Vec<(Link, PeerWord)>,
     /// Sessions that have broken the rules of calls: they are to be ended.
     pub breaches: Vec<(SessionId, Breach)>,
     /// What happened, for metrics and the log.

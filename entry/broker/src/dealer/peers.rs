@@ -28,7 +28,7 @@ pub(super) enum Unreachable {
     NotReady(Arc<str>),
     Silent(Arc<str>),
     LinkFull(Arc<str>),
-    NoLink,
+    NoLink(Arc<str>),
 }
 
 /// The entries with a link.
@@ -89,47 +89,45 @@ impl Peers {
         }
     }
 
-    /// So much more waits for the link. Returns whether there is one.
-    pub(super) fn add_waiting(&mut self, owner: OwnerId, bytes: usize) -> bool {
-        self.0.get_mut(&owner).is_some_and(|peer| {
-            peer.waiting_bytes = peer.waiting_bytes.saturating_add(bytes);
-            true
-        })
+    /// So much more waits for the link to an entry. Returns the link, if there is one.
+    pub(super) fn add_waiting(&mut self, owner: OwnerId, bytes: usize) -> Option<Link> {
+        let peer = self.0.get_mut(&owner)?;
+        peer.waiting_bytes = peer.waiting_bytes.saturating_add(bytes);
+        Some(Link { peer: owner, number: peer.number })
     }
 
     pub(super) fn waiting_bytes(&self, owner: OwnerId) -> usize {
         self.0.get(&owner).map_or(0, |peer| peer.waiting_bytes)
     }
 
-    /// What people call the entry.
-    pub(super) fn name(&self, owner: OwnerId) -> Arc<str> {
-        self.0.get(&owner).map_or_else(|| "without a link".into(), |peer| Arc::clone(&peer.name))
+    /// What people call the entry, if it is linked.
+    pub(super) fn name(&self, owner: OwnerId) -> Option<Arc<str>> {
+        self.0.get(&owner).map(|peer| Arc::clone(&peer.name))
     }
 
-    /// Why no call of so much may go there; `None`: it may.
+    /// Why no call of so much may go there, of which the name of the entry is a part; `None`: it may.
     pub(super) fn why_not(
         &self,
         owner: OwnerId,
         load: Load,
         limits: &CallLimits,
-    ) -> Option<Unreachable> {
+    ) -> Option<fn(Arc<str>) -> Unreachable> {
         let Some(peer) = self.0.get(&owner) else { return Some(Unreachable::NoLink) };
         let is_busy = peer.waiting_bytes > limits.link_busy_bytes();
         // One word goes over an empty link however large it is.
         let fits = peer.waiting_bytes.saturating_add(load.bytes) <= limits.link_full_bytes()
             || (peer.waiting_bytes == 0 && load.words == 1);
-        let why = if peer.is_silent {
-            Unreachable::Silent
+        if peer.is_silent {
+            Some(Unreachable::Silent)
         } else if peer.is_draining {
-            Unreachable::Draining
+            Some(Unreachable::Draining)
         } else if !peer.is_ready {
-            Unreachable::NotReady
+            Some(Unreachable::NotReady)
         } else if is_busy || !fits {
-            Unreachable::LinkFull
+            Some(Unreachable::LinkFull)
         } else {
-            return None;
-        };
-        Some(why(Arc::clone(&peer.name)))
+            None
+        }
     }
 }
 
@@ -149,7 +147,7 @@ impl std::fmt::Display for Unreachable {
             Self::LinkFull(name) => {
                 write!(f, "the link to entry {name} is full: limits.link-queue-bytes-max")
             }
-            Self::NoLink => f.write_str("no link to the entry of the callee: link-address"),
+            Self::NoLink(name) => write!(f, "no link to entry {name}: link-address"),
         }
     }
 }

@@ -41,6 +41,9 @@ pub trait Routes {
         self.callees(registration).count()
     }
 
+    /// What people call an entry, where the view has that.
+    fn name_of(&self, entry: OwnerId) -> Option<Arc<str>>;
+
     /// All records up to this position are in the view.
     fn applied(&self) -> Position;
 }

@@ -178,18 +178,18 @@ impl<R: Routes> Turn<'_, R> {
     pub(super) fn send(&mut self, to: OwnerId, word: PeerWord) {
         if to == self.options.owner {
             self.own.push_back(word);
-        } else if self.peers.add_waiting(to, word.queued_bytes()) {
-            self.fx.sends.push((to, word));
+        } else if let Some(link) = self.peers.add_waiting(to, word.queued_bytes()) {
+            self.fx.sends.push((link, word));
         }
     }
 
-    /// What people call an entry.
+    /// What people call an entry; one that nobody knows by a name goes by its owner id.
     pub(super) fn name(&self, owner: OwnerId) -> Arc<str> {
         if owner == self.options.owner {
-            Arc::clone(&self.options.name)
-        } else {
-            self.peers.name(owner)
+            return Arc::clone(&self.options.name);
         }
+        let known = self.peers.name(owner).or_else(|| self.routes.name_of(owner));
+        known.unwrap_or_else(|| owner.to_string().into())
     }
 
     /// Whether so much may wait for a session's socket besides what does, within the session's bound and its share

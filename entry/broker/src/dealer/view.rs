@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vixen_core::id::Position;
+use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::{Match, Topic};
 use vixen_views::record::{self, RegistrationId};
 use vixen_views::registrations::{self, Registrations};
@@ -40,6 +40,10 @@ impl Routes for Registrations {
 
     fn number_of_callees(&self, registration: Position) -> usize {
         self.get(RegistrationId(registration.0)).map_or(0, |found| found.callees.len())
+    }
+
+    fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {
+        self.living(entry).map(|living| living.facts.name.as_str().into())
     }
 
     fn applied(&self) -> Position {

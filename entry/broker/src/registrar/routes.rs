@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vixen_core::id::Position;
+use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::{Match, Topic};
 use vixen_views::record::{self, RegistrationId};
 use vixen_views::registrations;
@@ -47,6 +47,10 @@ impl Routes for Registrar {
         let found = self.view.get(RegistrationId(registration.0));
         let callees = found.into_iter().flat_map(move |found| found.callees.after(place));
         callees.map(|(place, callee)| (place, callee_of(callee)))
+    }
+
+    fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {
+        self.view.living(entry).map(|living| living.facts.name.as_str().into())
     }
 
     fn applied(&self) -> Position {

@@ -172,7 +172,7 @@ fn look<R: Routes>(
         Some(why) => {
             seen.away_count += 1;
             if seen.away_count <= AWAY_MAX {
-                seen.away.insert(why);
+                seen.away.insert(why(turn.name(callee.owner)));
             }
             Look::Away
         }

@@ -138,6 +138,10 @@ impl Routes for Registry {
         after.chain(self.callees(registration).filter(move |(at, _)| *at <= place))
     }
 
+    fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {
+        Some(format!("E{}", entry_of(entry)).into())
+    }
+
     fn applied(&self) -> Position {
         Position(self.applied)
     }
@@ -356,7 +360,8 @@ pub(super) fn cancel(number: u64, cancel: Cancellation) -> PeerWord {
 
 fn lines(fx: &Effects) -> Vec<String> {
     let told = fx.told.iter().map(|(session, told)| format!("{} <- {}", session.0, said(told)));
-    let sends = fx.sends.iter().map(|(to, word)| format!("E{} <- {}", entry_of(*to), spoken(word)));
+    let sends =
+        fx.sends.iter().map(|(to, word)| format!("E{} <- {}", entry_of(to.peer), spoken(word)));
     let breaches =
         fx.breaches.iter().map(|(session, breach)| format!("{} ends: {breach}", session.0));
     told.chain(sends).chain(breaches).collect()

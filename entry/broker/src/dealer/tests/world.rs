@@ -236,10 +236,11 @@ impl World {
         self.told.extend(lines(&fx).into_iter().map(|line| format!("    {line}")));
         assert!(fx.breaches.is_empty(), "nobody breaks the rules: {:?}", fx.breaches);
         for (to, word) in fx.sends {
-            let peer = u8::try_from(entry_of(to)).expect("few entries");
+            let peer = u8::try_from(entry_of(to.peer)).expect("few entries");
             let (side, known) = ((entry, peer), self.known.get(&(entry, peer)));
-            if let Some(epoch) = known.filter(|epoch| self.epochs.get(&side) == Some(epoch)) {
-                self.queues.entry(side).or_default().push_back((*epoch, word));
+            assert_eq!(known, Some(&to.number), "words go by the link that their sender knows");
+            if self.epochs.get(&side) == known {
+                self.queues.entry(side).or_default().push_back((to.number, word));
             }
         }
         let mut written = BTreeMap::new();
