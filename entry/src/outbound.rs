@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use vixen_broker::api::calls::CallTold;
 use vixen_broker::api::{self, Outgoing, QueueRoom, Sent};
@@ -35,6 +35,7 @@ pub struct Outbound {
     room: Arc<QueueRoom>,
     calls: mpsc::UnboundedSender<OfCalls>,
     calls_room: Arc<QueueRoom>,
+    unread: Arc<Notify>,
 }
 
 /// The session's end of an [`Outbound`].
@@ -50,6 +51,8 @@ pub struct OutboundReceiver {
 struct CallReceiver {
     queue: mpsc::UnboundedReceiver<OfCalls>,
     room: Arc<QueueRoom>,
+    /// The session leaves unread what it is told, and is told nothing more.
+    unread: Arc<Notify>,
     /// The broker has stopped, and all is taken.
     is_over: bool,
 }
@@ -62,9 +65,14 @@ pub fn outbound(bytes_max: usize) -> (Outbound, OutboundReceiver) {
     let room = Arc::new(QueueRoom::new(bytes_max));
     // What calls may queue is decided where they are dealt with.
     let calls_room = Arc::new(QueueRoom::new(usize::MAX));
-    let of_calls =
-        CallReceiver { queue: calls_receiver, room: Arc::clone(&calls_room), is_over: false };
-    let sender = Outbound { queue, room: Arc::clone(&room), calls, calls_room };
+    let unread = Arc::new(Notify::new());
+    let of_calls = CallReceiver {
+        queue: calls_receiver,
+        room: Arc::clone(&calls_room),
+        unread: Arc::clone(&unread),
+        is_over: false,
+    };
+    let sender = Outbound { queue, room: Arc::clone(&room), calls, calls_room, unread };
     (sender, OutboundReceiver { queue: receiver, room, calls: of_calls })
 }
 
@@ -98,6 +106,10 @@ impl Outbound {
 
     /// The session has broken the rules of calls.
     pub fn send_breach(&self, breach: Breach) {
+        if breach == Breach::Unread {
+            // What waits before it may wait for ever.
+            self.unread.notify_one();
+        }
         // As above.
         let _is_gone = self.calls.send(OfCalls::Broken(breach));
     }
@@ -144,6 +156,16 @@ impl OutboundReceiver {
                 }
                 else => std::future::pending().await,
             }
+        }
+    }
+
+    /// Resolves when the session leaves unread what it is told of calls, whatever waits. Cancel safe.
+    pub fn left_unread(&self) -> impl Future<Output = ()> + Send + use<> {
+        let unread = Arc::clone(&self.calls.unread);
+        async move {
+            unread.notified().await;
+            // It stays so.
+            unread.notify_one();
         }
     }
 

@@ -385,6 +385,11 @@ impl<A> Driver<A> {
         self.breach
     }
 
+    /// Resolves when the client leaves unread what it is told of calls: also while a write waits for it.
+    pub(super) fn left_unread(&self) -> impl Future<Output = ()> + Send + use<A> {
+        self.receiver.left_unread()
+    }
+
     /// Does what effects owe, but for what the client is told.
     ///
     /// # Errors

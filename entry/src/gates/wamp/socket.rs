@@ -24,7 +24,7 @@ use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use vixen_broker::api::SessionId;
 use vixen_broker::client::Effects;
@@ -250,6 +250,7 @@ impl Connection {
         match self.alive.due(now) {
             Silence::Ask => {
                 let ping = self.socket.send(Message::Ping(Bytes::new()));
+                let ping = async { ping.await.map_err(|_gone| Ending::Disconnected) };
                 while_running(ping, &self.context.stopping, &self.meter).await?;
                 self.alive.asked(now, Instant::now());
                 Ok(())
@@ -328,16 +329,16 @@ impl Connection {
     async fn write(&mut self) -> Result<(), Ending> {
         if !self.frames.is_empty() {
             let begun = Instant::now();
-            let writing = write_all(&mut self.socket, self.frames.take());
+            // Nothing is read meanwhile, and callers wait for what a callee does not read.
+            let patience =
+                self.driver.uses_calls().then_some(self.context.limits.keep_alive_timeout);
+            let writing = write_all(&mut self.socket, self.frames.take(), patience);
             // Its client may not read for long, and is not to get it then.
             tokio::select! {
                 biased;
                 written = while_running(writing, &self.context.stopping, &self.meter) => written?,
                 () = self.session.gone() => return Err(Ending::RoleGone),
-                // Nothing is read meanwhile, and callers wait for what a callee does not read.
-                () = sleep(self.context.limits.keep_alive_timeout), if self.driver.uses_calls() => {
-                    return Err(Ending::KeepAliveTimeout);
-                }
+                () = self.driver.left_unread() => return Err(Ending::CallsUnread),
             }
             self.excuse(begun);
             self.metrics.events.increment(self.encoder.take_events_sent());
@@ -440,13 +441,13 @@ impl Connection {
 
 /// Writes, unless the node has been stopping for [`DRAIN_TIME`], or the client's input is over.
 async fn while_running(
-    writing: impl Future<Output = Result<(), axum::Error>>,
+    writing: impl Future<Output = Result<(), Ending>>,
     stopping: &watch::Receiver<bool>,
     meter: &Meter,
 ) -> Result<(), Ending> {
     tokio::select! {
         biased;
-        written = writing => written.map_err(|_gone| Ending::Disconnected),
+        written = writing => written,
         () = grace_over(stopping) => Err(Ending::Shutdown),
         over = meter.over() => Err(ending_of_input(over)),
     }
@@ -472,11 +473,29 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _or_gone = stopping.wait_for(|stopping| *stopping).await;
 }
 
-async fn write_all(socket: &mut WebSocket, frames: Vec<Message>) -> Result<(), axum::Error> {
+/// Writes them all; with `patience`, none of them may wait for longer than that until the client takes it.
+async fn write_all(
+    socket: &mut WebSocket,
+    frames: Vec<Message>,
+    patience: Option<Duration>,
+) -> Result<(), Ending> {
     for frame in frames {
-        socket.feed(frame).await?;
+        in_time(socket.feed(frame), patience).await?;
     }
-    socket.flush().await
+    in_time(socket.flush(), patience).await
+}
+
+async fn in_time(
+    writing: impl Future<Output = Result<(), axum::Error>>,
+    patience: Option<Duration>,
+) -> Result<(), Ending> {
+    let written = match patience {
+        Some(patience) => {
+            timeout(patience, writing).await.map_err(|_elapsed| Ending::KeepAliveTimeout)?
+        }
+        None => writing.await,
+    };
+    written.map_err(|_gone| Ending::Disconnected)
 }
 
 /// Of its payload.

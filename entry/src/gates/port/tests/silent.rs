@@ -3,6 +3,9 @@
 use bytes::Bytes;
 use socket2::{SockFilter, SockRef};
 
+use vixen_broker::api::calls::{CallTold, Payload};
+use vixen_broker::dealer::Breach;
+
 use super::*;
 
 /// Sends events from position 1 on to a client that does not read, up to the bound; the first
@@ -176,4 +179,57 @@ async fn a_subscriber_whose_network_vanished_is_gone_though_much_waits_for_it() 
     overwhelm(&mut port, &outbound).await;
     let closed = port.event().await;
     assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+}
+
+/// Progressive results of so many bytes each, of the call with request 1.
+fn results(count: usize, bytes: usize) -> Vec<CallTold> {
+    let payload = || {
+        let text = format!("[\"{}\"]", "7".repeat(bytes));
+        Payload { content: Encoding::Json.into(), bytes: Bytes::from(text) }
+    };
+    let result = || CallTold::Result {
+        request: RequestId(1),
+        is_progress: true,
+        callee: None,
+        payload: payload(),
+    };
+    (0..count).map(|_| result()).collect()
+}
+
+/// Joins, and calls: from now on others may wait for what it does not read.
+async fn join_calling(port: &mut Port) -> (Client, SessionId, Outbound) {
+    let (mut client, me, outbound) = port.join().await;
+    client.say(r#"[48,1,{"receive_progress":true},"a.b"]"#).await;
+    let called = port.event().await;
+    assert!(matches!(called, Some(SessionEvent::Calls { .. })), "{called:?}");
+    (client, me, outbound)
+}
+
+#[tokio::test]
+async fn a_session_that_leaves_calls_unread_is_over_while_a_write_still_waits_for_it() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (mut client, me, outbound) = join_calling(&mut port).await;
+    outbound.send_calls(results(16, 1 << 20));
+    client.hear().await;
+    outbound.send_breach(Breach::Unread);
+    let closed = tokio::time::timeout(Duration::from_secs(20), port.event()).await;
+    let closed = closed.expect("it reads nothing, and is over");
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+}
+
+#[tokio::test]
+async fn a_session_that_takes_each_message_in_time_stays_however_long_all_of_them_take() {
+    let keep_alive_timeout = Duration::from_secs(2);
+    let limits = SessionLimits { keep_alive_timeout, ..SessionLimits::of_tests() };
+    let mut port = Port::open(limits).await;
+    let (mut client, _me, outbound) = join_calling(&mut port).await;
+    let begun = std::time::Instant::now();
+    outbound.send_calls(results(6, 8 << 20));
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert!(client.hear().await.starts_with("[50,1,"));
+    }
+    assert!(begun.elapsed() > keep_alive_timeout);
+    client.say(&acknowledged(1, "[]")).await;
+    assert_eq!(port.take(1).await.len(), 1, "the session goes on");
 }
