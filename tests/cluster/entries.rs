@@ -71,7 +71,7 @@ async fn entries_are_linked_once_a_pair_and_again_when_one_comes_back() -> anyho
     // E3 has no address: it dials the others.
     let mut cluster = Cluster::start(options(2)).await?;
     all_linked(&cluster).await;
-    let standing = json!({ "life": 1, "ready": false, "draining": false, "applied_below": 0 });
+    let standing = json!({ "life": 1, "ready": true, "draining": false, "applied_below": 2 });
     for (one, other) in [("E1", "E2"), ("E1", "E3"), ("E2", "E3")] {
         let stands = |seen: &Value| seen["up"] == true && seen["standing"] == standing;
         let there = sees(&cluster, other, one, stands).await?;

@@ -54,7 +54,9 @@ impl EntryNode {
                     self.read_order(order::Input::PeerSilent { peer: ndb, is_silent }, fx);
                 }
             }
-            PeerId::Entry { owner } => self.on_entry_silence(owner, link, is_silent),
+            PeerId::Entry { owner } => {
+                self.on_entry_silence(owner, link, is_silent, &mut fx.calls);
+            }
         }
         self.tell_readiness();
     }

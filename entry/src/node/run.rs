@@ -210,6 +210,7 @@ impl EntryNode {
         }
         self.renew_if_old(now, &mut fx);
         self.note_written(&mut fx.calls);
+        self.note_waiting(&mut fx.calls);
         for event in events.drain(..) {
             is_stopping |= self.on_event(now, event, &mut fx) || fx.order.left_behind.is_some();
         }
@@ -233,7 +234,7 @@ impl EntryNode {
         let at = at.chain(self.refused.timeout_at()).min();
         let at = at.map(|at| self.clock.instant_of(at));
         let beat = Some(Instant::from_std(self.links.due_at()));
-        let calls = self.calls.due_at();
+        let calls = self.calls.due_at().into_iter().chain(self.entries.due_at()).min();
         let due = [at, self.order_due_at(), self.history_due_at(), calls, beat];
         due.into_iter().flatten().min()
     }
@@ -332,7 +333,7 @@ impl EntryNode {
                             }
                         }
                     }
-                    PeerId::Entry { owner } => self.on_entry(owner, link, messages),
+                    PeerId::Entry { owner } => self.on_entry(owner, link, messages, &mut fx.calls),
                     // Of a link that a newer one has replaced.
                     PeerId::Sync { .. } | PeerId::Ndb { .. } => {}
                 }
@@ -373,7 +374,9 @@ impl EntryNode {
                     self.read_order(order::Input::PeerUp { peer: ndb }, fx);
                 }
             }
-            PeerId::Entry { owner } => self.on_entry_up(owner, link, sender, is_dialled),
+            PeerId::Entry { owner } => {
+                self.on_entry_up(owner, link, sender, is_dialled, &mut fx.calls);
+            }
         }
         self.tell_readiness();
     }
@@ -402,7 +405,7 @@ impl EntryNode {
                     self.read_order(order::Input::PeerDown { peer: ndb }, fx);
                 }
             }
-            PeerId::Entry { owner } => self.on_entry_down(owner, link, reason),
+            PeerId::Entry { owner } => self.on_entry_down(owner, link, reason, &mut fx.calls),
         }
         self.tell_readiness();
     }

@@ -9,9 +9,8 @@ use vixen_runtime::link::End;
 
 use crate::support::{Cluster, PATIENCE, Peer, name};
 
-/// The dealer has no part in it yet: whoever asks is answered all the same.
 #[tokio::test]
-async fn an_entry_says_first_how_it_stands_and_refuses_what_it_is_asked_to_call() {
+async fn an_entry_says_first_how_it_stands_and_refuses_to_call_who_is_no_callee() {
     let cluster = Cluster::open(PATIENCE).await;
     let (peer, inbox) = (PeerId::Entry { owner: cluster.owner }, cluster.inbox.clone());
     let other = PeerId::Entry { owner: OwnerId(uuid::Uuid::from_u128(9)) };
@@ -20,12 +19,12 @@ async fn an_entry_says_first_how_it_stands_and_refuses_what_it_is_asked_to_call(
         let applied_below = Position(applied_below);
         CallMessage::CallStanding { life, is_ready, is_draining: false, applied_below }
     };
-    assert_eq!(other.receive().await, [standing(1, false, 0).into()]);
+    assert_eq!(other.receive().await, [standing(1, true, 2).into()]);
     other.send(standing(3, true, 8).into());
     let number = 7;
     let invoke = CallMessage::Invoke {
         number,
-        registration: Position(4),
+        registration: Position(1),
         session: 5,
         procedure: None,
         caller: None,
@@ -37,7 +36,7 @@ async fn an_entry_says_first_how_it_stands_and_refuses_what_it_is_asked_to_call(
     };
     other.send(invoke.into());
     other.send(CallMessage::CancelInvoke { number, what: Cancellation::Kill }.into());
-    let refused = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::NotReady };
+    let refused = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::Left };
     assert_eq!(other.receive().await, [refused.into()]);
     let status = cluster.handle.status().await;
     let seen = &status["entries"][0];

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use vixen_core::id::Position;
+use vixen_core::time::WallTime;
+use vixen_views::record::Record;
+
 use crate::api::calls::{CallTold, Register, RegistrationId};
 use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::dealer;
@@ -41,6 +45,15 @@ pub enum Input {
     Closed {
         /// The session.
         session: SessionId,
+    },
+    /// A record of another entry, above all that are in the view.
+    Read {
+        /// Its place.
+        position: Position,
+        /// Time of its stamp.
+        at: WallTime,
+        /// What it says.
+        record: Record,
     },
 }
 

@@ -92,6 +92,12 @@ impl Registrar {
         &self.view
     }
 
+    /// The life of the entry that its registrations hang on.
+    #[must_use]
+    pub const fn life(&self) -> Life {
+        self.life
+    }
+
     /// Advances by one input.
     pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
         match input {
@@ -107,6 +113,11 @@ impl Registrar {
             }
             Input::Hide { session, registration } => self.on_hide(session, registration, fx),
             Input::Closed { session } => self.on_closed(now, session, fx),
+            Input::Read { position, at, record } => {
+                if let Outcome::Applied(applied) = self.view.apply(position, at, &record) {
+                    self.settle(&applied.changes, fx);
+                }
+            }
         }
         self.check();
     }

@@ -1,22 +1,23 @@
-//! Other entries, as this one is linked with them (`docs/design/027-calls.md`). The dealer has no part in it yet: entries
-//! say how they stand, and refuse what they are asked to call.
+//! Other entries: what links to them bring is the dealer's, and what the dealer says to them goes by their links
+//! (`docs/design/027-calls.md`).
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use vixen_core::id::{OwnerId, Position};
+use vixen_broker::dealer::{self, Link, PeerWord};
+use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
-use vixen_core::wire::{CallMessage, InvokeRefusal, Message, NodeMessage};
+use vixen_core::wire::{CallMessage, Message, NodeMessage};
 use vixen_core::words::Absence;
 use vixen_runtime::link::{Dialling, Haste, LinkId, LinkSender};
 
 use super::super::run::EntryNode;
+use super::CallEffects;
 use super::links::{EntryLinks, NewLink};
-
-/// Number of the life that a process begins with.
-const FIRST_LIFE: u32 = 1;
+use super::standing::{Standing, Told};
 
 /// The entries that are linked, and those that are dialled.
 #[derive(Debug)]
@@ -24,31 +25,19 @@ pub(in crate::node) struct Entries {
     links: EntryLinks,
     /// How other entries stand, as they say themselves.
     standings: BTreeMap<OwnerId, Standing>,
-}
-
-/// What an entry says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Standing {
-    life: u32,
-    is_ready: bool,
-    is_draining: bool,
-    applied_below: Position,
+    /// What they were told of this one.
+    told: Told,
 }
 
 impl Entries {
     /// Of the entry `own`, which is linked to nobody yet.
-    pub(in crate::node) const fn new(own: OwnerId) -> Self {
-        Self { links: EntryLinks::new(own), standings: BTreeMap::new() }
+    pub(in crate::node) fn new(own: OwnerId) -> Self {
+        Self { links: EntryLinks::new(own), standings: BTreeMap::new(), told: Told::default() }
     }
 
-    /// What this entry says of itself.
-    const fn standing() -> CallMessage {
-        CallMessage::CallStanding {
-            life: FIRST_LIFE,
-            is_ready: false,
-            is_draining: false,
-            applied_below: Position(0),
-        }
+    /// The next moment at which other entries are to be told something without an event.
+    pub(in crate::node) const fn due_at(&self) -> Option<Instant> {
+        self.told.due_at()
     }
 }
 
@@ -64,19 +53,33 @@ impl EntryNode {
         link: LinkId,
         sender: LinkSender,
         is_dialled: bool,
+        fx: &mut CallEffects,
     ) {
         let Some(name) = self.links.get(link).map(|linked| linked.name.clone()) else { return };
-        if self.entries.links.up(owner, NewLink { link, name, sender, is_dialled }) {
+        let new = NewLink { link, name: name.clone(), sender, is_dialled };
+        if self.entries.links.up(owner, new)
+            && let Some(link) = self.entries.links.present(owner, link)
+        {
             // Of the link before, whose end is not told apart from this one's.
             self.entries.standings.remove(&owner);
-            self.entries.links.send(owner, [(Entries::standing().into(), Haste::Now)]);
+            let standing = CallMessage::from(self.calls.standing());
+            self.entries.links.send(link, [(standing.into(), Haste::Now)]);
+            let name = name.as_str().into();
+            self.calls.step_dealer(dealer::Input::LinkUp { link, name }, fx);
         }
         self.tell_entries_linked();
     }
 
-    pub(in crate::node) fn on_entry_down(&mut self, owner: OwnerId, link: LinkId, reason: String) {
-        if self.entries.links.down(owner, link, reason) {
+    pub(in crate::node) fn on_entry_down(
+        &mut self,
+        owner: OwnerId,
+        link: LinkId,
+        reason: String,
+        fx: &mut CallEffects,
+    ) {
+        if let Some(link) = self.entries.links.down(owner, link, reason) {
             self.entries.standings.remove(&owner);
+            self.calls.step_dealer(dealer::Input::LinkDown { link }, fx);
         }
         self.tell_entries_linked();
     }
@@ -86,8 +89,11 @@ impl EntryNode {
         owner: OwnerId,
         link: LinkId,
         is_silent: bool,
+        fx: &mut CallEffects,
     ) {
-        self.entries.links.fall_silent(owner, link, is_silent);
+        if let Some(link) = self.entries.links.fall_silent(owner, link, is_silent) {
+            self.calls.step_dealer(dealer::Input::LinkSilent { link, is_silent }, fx);
+        }
         self.tell_entries_linked();
     }
 
@@ -96,14 +102,25 @@ impl EntryNode {
         owner: OwnerId,
         link: LinkId,
         messages: Vec<Message>,
+        fx: &mut CallEffects,
     ) {
-        // Of a link that another one has replaced.
-        if !self.entries.links.is_current(owner, link) {
-            return;
-        }
+        // Else of a link that another one has replaced.
+        let Some(present) = self.entries.links.present(owner, link) else { return };
         for message in messages {
             match message {
-                Message::Call(message) => self.on_call(owner, message),
+                Message::Call(message) => {
+                    if let CallMessage::CallStanding {
+                        life,
+                        is_ready,
+                        is_draining,
+                        applied_below,
+                    } = message
+                    {
+                        let standing = Standing { life, is_ready, is_draining, applied_below };
+                        self.entries.standings.insert(owner, standing);
+                    }
+                    self.calls.step_dealer(dealer::Input::heard(present, message), fx);
+                }
                 // It has said so by coming.
                 Message::Node(NodeMessage::Heartbeat) => {}
                 other => {
@@ -114,27 +131,39 @@ impl EntryNode {
         }
     }
 
-    fn on_call(&mut self, from: OwnerId, message: CallMessage) {
-        match message {
-            CallMessage::CallStanding { life, is_ready, is_draining, applied_below } => {
-                let standing = Standing { life, is_ready, is_draining, applied_below };
-                self.entries.standings.insert(from, standing);
+    /// The dealer is told what waits for links: before it is asked whether there is room.
+    pub(in crate::node) fn note_waiting(&mut self, fx: &mut CallEffects) {
+        for (link, bytes) in self.entries.links.take_waiting() {
+            self.calls.step_dealer(dealer::Input::LinkWaiting { link, bytes }, fx);
+        }
+    }
+
+    /// Other entries are told how this one stands, where that is news, and then what the dealer has for them.
+    pub(super) fn tell_entries(&mut self, words: Vec<(Link, PeerWord)>) {
+        let Self { entries, calls, .. } = self;
+        let standing = calls.standing();
+        if let Some(haste) = entries.told.news(Instant::now(), standing) {
+            for link in entries.links.all().collect::<Vec<_>>() {
+                entries.links.send(link, [(CallMessage::from(standing).into(), haste)]);
             }
-            CallMessage::Invoke { number, .. } => {
-                let refused = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::NotReady };
-                self.entries.links.send(from, [(refused.into(), Haste::Now)]);
+        }
+        let mut by_link: Vec<(Link, Vec<(Message, Haste)>)> = Vec::new();
+        for (link, word) in words {
+            let message = (CallMessage::from(word).into(), Haste::Now);
+            match by_link.iter_mut().find(|(to, _)| *to == link) {
+                Some((_, messages)) => messages.push(message),
+                None => by_link.push((link, vec![message])),
             }
-            // Of calls that are over, or never were.
-            CallMessage::InvokeMore { .. }
-            | CallMessage::RefuseInvoke { .. }
-            | CallMessage::Answer { .. }
-            | CallMessage::CancelInvoke { .. } => {}
+        }
+        for (link, messages) in by_link {
+            entries.links.send(link, messages);
         }
     }
 
     fn tell_entries_linked(&self) {
         self.metrics.entries_linked(self.entries.links.heard());
     }
+
     /// The entries that are linked, and those that are dialled.
     pub(in crate::node) fn entries_status(&self) -> Vec<Value> {
         let links = &self.entries.links;

@@ -6,11 +6,13 @@
 //! Invariants:
 //! - L1: an entry, by its owner id, has at most one present link, and what comes on another counts for nothing.
 //! - L2: the dialler of a name is paused exactly while an entry of that name is linked.
+//! - L3: what was to be said on a link is said on no other one.
 
 use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
+use vixen_broker::dealer::Link;
 use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
 use vixen_core::wire::Message;
@@ -21,6 +23,8 @@ use vixen_runtime::link::{Dialling, Haste, LinkId, LinkSender};
 pub(super) struct EntryLinks {
     own: OwnerId,
     linked: BTreeMap<OwnerId, Linked>,
+    /// Links that have been present.
+    last: u64,
     diallers: BTreeMap<NodeName, watch::Sender<Dialling>>,
     /// Why the last link to an entry that is dialled ended.
     last_downs: BTreeMap<NodeName, String>,
@@ -40,11 +44,15 @@ pub(super) struct NewLink {
 #[derive(Debug)]
 pub(super) struct Linked {
     link: LinkId,
+    /// Which of all links that have been present: later ones have higher numbers.
+    number: u64,
     pub(super) name: NodeName,
     sender: LinkSender,
     pub(super) is_dialled: bool,
     /// Nothing comes on it.
     pub(super) is_silent: bool,
+    /// Something may wait for it.
+    may_wait: bool,
 }
 
 impl Linked {
@@ -59,6 +67,7 @@ impl EntryLinks {
         Self {
             own,
             linked: BTreeMap::new(),
+            last: 0,
             diallers: BTreeMap::new(),
             last_downs: BTreeMap::new(),
         }
@@ -79,7 +88,16 @@ impl EntryLinks {
             sender.close("both have dialled, and the other link stays");
             return false;
         }
-        let linked = Linked { link, name: name.clone(), sender, is_dialled, is_silent: false };
+        self.last += 1;
+        let linked = Linked {
+            link,
+            number: self.last,
+            name: name.clone(),
+            sender,
+            is_dialled,
+            is_silent: false,
+            may_wait: false,
+        };
         if let Some(old) = self.linked.insert(owner, linked) {
             old.sender.close("replaced by another link");
             self.direct(&old.name);
@@ -96,40 +114,63 @@ impl EntryLinks {
         is_race && is_by_lower
     }
 
-    /// Takes the end of a link. `false` when it was not the present one.
-    pub(super) fn down(&mut self, owner: OwnerId, link: LinkId, reason: String) -> bool {
-        if !self.is_current(owner, link) {
-            return false;
-        }
-        let Some(gone) = self.linked.remove(&owner) else { return false };
+    /// Takes the end of a link; which one it was, if it was a present one.
+    pub(super) fn down(&mut self, owner: OwnerId, link: LinkId, reason: String) -> Option<Link> {
+        let ended = self.present(owner, link)?;
+        let gone = self.linked.remove(&owner)?;
         if self.diallers.contains_key(&gone.name) {
             self.last_downs.insert(gone.name.clone(), reason);
         }
         self.direct(&gone.name);
-        true
+        Some(ended)
     }
 
-    /// Nothing comes on a link any more, or something comes again.
-    pub(super) fn fall_silent(&mut self, owner: OwnerId, link: LinkId, is_silent: bool) {
-        if let Some(linked) = self.linked.get_mut(&owner).filter(|linked| linked.link == link) {
-            linked.is_silent = is_silent;
-        }
-    }
-
-    /// Whether `link` is the present link to the entry.
-    pub(super) fn is_current(&self, owner: OwnerId, link: LinkId) -> bool {
-        self.linked.get(&owner).is_some_and(|linked| linked.link == link)
-    }
-
-    /// Sends, if the entry is linked; all of it in one frame. What a broken link loses is lost.
-    pub(super) fn send(
-        &self,
+    /// Nothing comes on a link any more, or something comes again. Which one it is, if it is a present one.
+    pub(super) fn fall_silent(
+        &mut self,
         owner: OwnerId,
+        link: LinkId,
+        is_silent: bool,
+    ) -> Option<Link> {
+        let found = self.present(owner, link)?;
+        self.linked.get_mut(&owner)?.is_silent = is_silent;
+        Some(found)
+    }
+
+    /// The link, if it is the present one to the entry.
+    pub(super) fn present(&self, owner: OwnerId, link: LinkId) -> Option<Link> {
+        let linked = self.linked.get(&owner).filter(|linked| linked.link == link)?;
+        Some(Link { peer: owner, number: linked.number })
+    }
+
+    /// All present links.
+    pub(super) fn all(&self) -> impl Iterator<Item = Link> {
+        self.linked.iter().map(|(owner, linked)| Link { peer: *owner, number: linked.number })
+    }
+
+    /// Sends, if the link is still the present one to its entry; all of it in one frame. What a broken link loses is
+    /// lost.
+    pub(super) fn send(
+        &mut self,
+        link: Link,
         messages: impl IntoIterator<Item = (Message, Haste)>,
     ) {
-        if let Some(linked) = self.linked.get(&owner) {
+        let linked = self.linked.get_mut(&link.peer);
+        if let Some(linked) = linked.filter(|linked| linked.number == link.number) {
             let _down_follows = linked.sender.send_all(messages);
+            linked.may_wait = true;
         }
+    }
+
+    /// What waits for links, as far as that may have changed.
+    pub(super) fn take_waiting(&mut self) -> Vec<(Link, usize)> {
+        let changed = self.linked.iter_mut().filter(|(_, linked)| linked.may_wait);
+        let waiting = changed.map(|(owner, linked)| {
+            let bytes = linked.waiting_bytes();
+            linked.may_wait = bytes > 0;
+            (Link { peer: *owner, number: linked.number }, bytes)
+        });
+        waiting.collect()
     }
 
     /// How many entries are linked and heard.
@@ -202,8 +243,8 @@ mod tests {
         let (first_link, second_link) = (first.link, second.link);
         assert!(links.up(other, first));
         let is_taken = links.up(other, second);
-        assert_eq!(links.is_current(other, second_link), is_taken);
-        assert_eq!(links.is_current(other, first_link), !is_taken);
+        assert_eq!(links.present(other, second_link).is_some(), is_taken);
+        assert_eq!(links.present(other, first_link).is_some(), !is_taken);
         (is_taken != first_is_dialled, links)
     }
 
@@ -227,12 +268,40 @@ mod tests {
         assert!(links.up(HIGH, old) && links.up(HIGH, again));
         let (by_the_other, _far) = link(false).await;
         let silent = links.linked[&HIGH].link;
-        links.fall_silent(HIGH, silent, true);
+        assert!(links.fall_silent(HIGH, silent, true).is_some());
         assert_eq!(links.heard(), 0);
         assert!(links.up(HIGH, by_the_other));
         assert_eq!(links.heard(), 1);
-        assert!(!links.down(HIGH, silent, "late".to_owned()), "it was replaced");
+        assert_eq!(links.down(HIGH, silent, "late".to_owned()), None, "it was replaced");
         assert_eq!(links.heard(), 1);
+    }
+
+    /// L3, and what waits for a link is that link's.
+    #[tokio::test]
+    async fn nothing_of_a_link_is_said_on_the_one_that_replaces_it() {
+        let mut links = EntryLinks::new(LOW);
+        let ((before, _far), (after, mut far)) = (link(true).await, link(true).await);
+        assert!(links.up(HIGH, before));
+        let old: Vec<_> = links.all().collect();
+        assert!(links.up(HIGH, after));
+        let new: Vec<_> = links.all().collect();
+        assert!(old[0].number < new[0].number);
+        let beat = || [(Message::Node(vixen_core::wire::NodeMessage::Heartbeat), Haste::Now)];
+        links.send(old[0], beat());
+        assert_eq!(links.take_waiting(), []);
+        links.send(new[0], beat());
+        links.send(new[0], beat());
+        let told = links.take_waiting();
+        assert!(matches!(told[..], [(link, 1..)] if link == new[0]), "{told:?}");
+        let mut heard = 0;
+        while heard < 2 {
+            match far.recv().await.expect("linked") {
+                LinkEvent::Messages { messages, .. } => heard += messages.len(),
+                LinkEvent::Up { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(heard, 2);
     }
 
     #[tokio::test]
@@ -245,7 +314,7 @@ mod tests {
         let at = one.link;
         assert!(links.up(HIGH, one));
         assert_eq!((wished(), links.missed().count()), (Dialling::Paused, 0));
-        assert!(links.down(HIGH, at, "closed by the peer".to_owned()));
+        assert!(links.down(HIGH, at, "closed by the peer".to_owned()).is_some());
         assert_eq!(wished(), Dialling::On);
         let missed: Vec<_> = links.missed().collect();
         assert_eq!(missed, [(&name("E2"), Some("closed by the peer"))]);
@@ -260,7 +329,7 @@ mod tests {
         let gone = before.link;
         assert!(links.up(LOW, before) && links.up(HIGH, after));
         assert_eq!(links.heard(), 2);
-        assert!(links.down(LOW, gone, "silent for 10 s".to_owned()));
+        assert!(links.down(LOW, gone, "silent for 10 s".to_owned()).is_some());
         assert_eq!((links.heard(), *wish.borrow()), (1, Dialling::Paused));
     }
 }

@@ -25,7 +25,8 @@ const CALLEES: &str = "vixen_entry_callees";
 /// See the module.
 pub(super) struct CallMetrics {
     ended: BTreeMap<Outcome, Counter>,
-    seconds: Histogram,
+    seconds_same: Histogram,
+    seconds_link: Histogram,
     progress: Counter,
     late: Counter,
     callers: Gauge,
@@ -41,7 +42,8 @@ impl CallMetrics {
         describe();
         Self {
             ended: BTreeMap::new(),
-            seconds: histogram!(SECONDS, "hop" => "same"),
+            seconds_same: histogram!(SECONDS, "hop" => "same"),
+            seconds_link: histogram!(SECONDS, "hop" => "link"),
             progress: counter!(PROGRESS),
             late: counter!(LATE),
             callers: gauge!(OPEN, "side" => "origin"),
@@ -57,8 +59,10 @@ impl CallMetrics {
             Note::Ended { outcome, is_linked, took } => {
                 let ended = self.ended.entry(outcome);
                 ended.or_insert_with(|| calls_counter(outcome.label())).increment(1);
-                if is_linked == Some(false) {
-                    self.seconds.record(took.as_secs_f64());
+                match is_linked {
+                    Some(true) => self.seconds_link.record(took.as_secs_f64()),
+                    Some(false) => self.seconds_same.record(took.as_secs_f64()),
+                    None => {}
                 }
             }
             Note::Progress => self.progress.increment(1),

@@ -7,6 +7,7 @@ mod entries;
 mod limits;
 mod links;
 mod metrics;
+mod standing;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use super::EntryOptions;
 use super::run::{EntryNode, fresh_seed};
 pub(super) use entries::Entries;
 use metrics::CallMetrics;
+use standing::Standing;
 
 /// How long open calls are waited for when the entry stops. Below the time that its sessions wait for their last
 /// answers, which those are that come of this.
@@ -83,6 +85,17 @@ impl Calls {
             unwritten: BTreeMap::new(),
             phase: Phase::Serving,
             metrics: CallMetrics::new(),
+        }
+    }
+
+    /// How this entry stands, for others.
+    fn standing(&self) -> Standing {
+        let view = self.registrar.view();
+        Standing {
+            life: self.registrar.life().number,
+            is_ready: view.stopped().is_none(),
+            is_draining: self.phase != Phase::Serving,
+            applied_below: view.applied_below(),
         }
     }
 
@@ -163,6 +176,7 @@ impl Calls {
 
     fn step_registrar(&mut self, now: WallTime, input: registrar::Input, fx: &mut CallEffects) {
         let mut of_registrar = registrar::Effects::default();
+        let before = self.registrar.view().position();
         self.registrar.step(now, input, &mut of_registrar);
         // They wait in the queue that the dealer keeps the count of.
         for (session, told) in of_registrar.told {
@@ -170,6 +184,9 @@ impl Calls {
         }
         for input in of_registrar.dealer {
             self.step_dealer(input, fx);
+        }
+        if self.registrar.view().position() != before {
+            self.step_dealer(dealer::Input::Applied, fx);
         }
     }
 
@@ -222,6 +239,8 @@ impl EntryNode {
         if fx.is_end {
             sessions.values().for_each(|open| open.outbound.send_calls_over());
         }
+        self.tell_entries(fx.dealer.sends);
+        let Self { calls, .. } = self;
         for note in fx.dealer.notes {
             calls.metrics.note(note);
         }

@@ -1,4 +1,6 @@
-//! Turns of an entry that is not linked to anybody: calls need nobody else.
+//! Turns of an entry that is not linked to anybody: calls need nobody else. And of two that are (`linked`).
+
+mod linked;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -29,11 +31,7 @@ struct Bench {
 impl Bench {
     /// With a caller, and a callee of `a.b`.
     async fn new(change: impl FnOnce(&mut CallBounds)) -> Self {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut config = Config::nearcast(PathBuf::from("unused"), listen);
-        change(&mut config.limits.calls);
-        let node = EntryNode::new(options_of(&config, &config.entries[0].id));
-        let mut bench = Self { node, receivers: BTreeMap::new() };
+        let mut bench = Self::empty("E1", |config| change(&mut config.limits.calls));
         bench.open(CALLER);
         bench.open(CALLEE);
         bench.say(CALLEE, register());
@@ -41,6 +39,16 @@ impl Bench {
         assert!(matches!(told[..], [CallTold::Registered { .. }]), "{told:?}");
         bench.wrote(CALLEE, &told);
         bench
+    }
+
+    /// Without sessions.
+    fn empty(name: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Config::nearcast(PathBuf::from("unused"), listen);
+        change(&mut config);
+        let mut options = options_of(&config, &config.entries[0].id);
+        options.name = name.parse().expect("a name");
+        Self { node: EntryNode::new(options), receivers: BTreeMap::new() }
     }
 
     fn open(&mut self, session: SessionId) {
@@ -53,7 +61,7 @@ impl Bench {
             authprovider: "static",
             origin: Origin { client: [127, 0, 0, 1].into(), site: None },
             is_announced: true,
-            calls: CallFeatures::default(),
+            calls: CallFeatures { is_interruptible: true, ..CallFeatures::default() },
         });
         let (outbound, receiver) = outbound(1 << 20);
         self.receivers.insert(session, receiver);
