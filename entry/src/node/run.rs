@@ -271,6 +271,9 @@ impl EntryNode {
                 let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
                 fx.meta.extend(is_heard.then(|| Meta::joined(&info)));
                 self.calls.opened(now, &info, &mut fx.calls);
+                if self.calls.are_over() {
+                    outbound.send_calls_over();
+                }
                 self.sessions.insert(info.session, Client { info, outbound });
                 return;
             }

@@ -108,6 +108,11 @@ impl Calls {
         self.dealer.timeout_at().map(Instant::from_std).into_iter().chain(end).min()
     }
 
+    /// The entry stops, and nothing more comes of calls.
+    pub(super) fn are_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
     /// The entry is about to stop.
     pub(super) fn drain(&mut self, fx: &mut CallEffects) {
         if self.phase == Phase::Serving {

@@ -138,3 +138,15 @@ async fn what_was_written_before_a_call_came_is_no_reason_against_it() {
     let told = bench.hear(CALLEE).await;
     assert!(matches!(told[..], [CallTold::Invocation { .. }]), "{told:?}");
 }
+
+/// It waited two seconds for it.
+#[tokio::test]
+async fn a_session_that_comes_when_calls_have_ended_is_told_so() {
+    let mut bench = Bench::empty("E1", |_| {});
+    bench.turn(vec![EntryEvent::Drain]);
+    bench.open(CALLER);
+    let (mut events, mut calls) = (VecDeque::new(), Vec::new());
+    let receiver = bench.receivers.get_mut(&CALLER).expect("open");
+    assert!(receiver.receive(true, &mut events, &mut calls).await);
+    assert!(matches!(calls[..], [OfCalls::Over]), "{calls:?}");
+}
