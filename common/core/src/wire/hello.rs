@@ -206,10 +206,7 @@ pub enum Refusal {
     #[error("the greeting is malformed; is this a vixen node?")]
     Malformed,
     /// An entry with the owner id of another.
-    #[error(
-        "{name} claims an owner id that {by} knows of another entry: one of the two is not what it \
-         says"
-    )]
+    #[error("{}", owner_taken(.by, .name))]
     OwnerTaken {
         /// Who refuses.
         by: NodeName,
@@ -256,6 +253,18 @@ pub enum Refusal {
         /// Who refuses.
         by: NodeName,
     },
+}
+
+/// Who has the owner id of the one that it dials is that one.
+fn owner_taken(by: &NodeName, name: &NodeName) -> String {
+    if by == name {
+        return format!(
+            "{name} has dialled itself where it expects another node: check the addresses"
+        );
+    }
+    format!(
+        "{name} claims an owner id that {by} knows of another entry: one of the two is not what it says"
+    )
 }
 
 impl From<Disagreement> for Refusal {
@@ -327,6 +336,19 @@ fn mac_of(
 mod tests {
     use super::*;
     use crate::wire::offers;
+
+    /// It was told that somebody had taken its owner id.
+    #[test]
+    fn who_has_dialled_itself_is_told_so() {
+        let name = |name: &str| -> NodeName { name.parse().expect("a name") };
+        let told = |name| Refusal::OwnerTaken { by: e1(), name }.to_string();
+        assert!(told(name("E1")).contains("E1 has dialled itself"), "{}", told(name("E1")));
+        assert!(told(name("E2")).contains("E2 claims an owner id that E1 knows"));
+    }
+
+    fn e1() -> NodeName {
+        "E1".parse().expect("a name")
+    }
 
     #[test]
     fn a_proof_holds_for_its_own_exchange_only() {
