@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use rand::RngExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
@@ -26,6 +27,8 @@ use crate::tls::{Stream, Tls};
 /// the longest: knocking costs less than doing without it.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// A link that has stood for so long was one: what ends sooner is a failure like any other.
+const STANDS_AFTER: Duration = Duration::from_secs(1);
 
 /// Where to dial and whom to expect there.
 #[derive(Clone, Debug)]
@@ -118,14 +121,26 @@ pub async fn dial_while<E>(
     let mut pause = BACKOFF_MIN;
     let mut said = String::new();
     let name = target.expected.name(&identity.roster);
-    while is_wanted(&mut wish, &inbox).await {
+    loop {
+        match wanted(&mut wish, &inbox).await {
+            Wanted::Still => {}
+            // It was linked meanwhile: what was so before is no more, or is news again.
+            Wanted::Again => {
+                pause = BACKOFF_MIN;
+                said.clear();
+            }
+            Wanted::NoMore => return,
+        }
         match connect(&identity, &target).await {
             Ok((peer, socket)) => {
                 tracing::info!(peer = %name, address = target.address, "link up");
-                pause = BACKOFF_MIN;
                 said.clear();
                 let far = Far { peer, name: name.clone(), is_dialled: true };
+                let begun = Instant::now();
                 carry(&identity, &inbox, far, socket).await;
+                if begun.elapsed() >= STANDS_AFTER {
+                    pause = BACKOFF_MIN;
+                }
             }
             Err(error) => {
                 metrics::counter!("vixen_common_dials_failed_total").increment(1);
@@ -152,19 +167,32 @@ pub async fn dial_while<E>(
     }
 }
 
-/// Waits until a link is wanted; `false`: none will be.
-async fn is_wanted<E>(wish: &mut watch::Receiver<Dialling>, inbox: &Inbox<E>) -> bool {
+/// Whether a link is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// It was all the time.
+    Still,
+    /// It was not for a while.
+    Again,
+    /// None will be.
+    NoMore,
+}
+
+/// Waits until a link is wanted.
+async fn wanted<E>(wish: &mut watch::Receiver<Dialling>, inbox: &Inbox<E>) -> Wanted {
+    let mut wanted = Wanted::Still;
     // A last wish holds no longer than who had it.
     while !inbox.is_closed() && wish.has_changed().is_ok() {
         if *wish.borrow_and_update() == Dialling::On {
-            return true;
+            return wanted;
         }
+        wanted = Wanted::Again;
         tokio::select! {
             _or_dropped = wish.changed() => {}
             () = inbox.closed() => {}
         }
     }
-    false
+    Wanted::NoMore
 }
 
 async fn connect(identity: &Identity, target: &DialTarget) -> Result<(PeerId, Socket), DialError> {
@@ -388,6 +416,30 @@ mod tests {
         let Some(LinkEvent::Up { sender, is_dialled: true, .. }) = up else { panic!("{up:?}") };
         drop(wish);
         sender.close("not wanted any more");
+        tokio::time::timeout(HELLO_TIMEOUT, dialler).await.expect("in time").expect("it ends");
+    }
+
+    /// It has been linked meanwhile, and its node has forgotten why it was not.
+    #[tokio::test]
+    async fn a_dialler_that_was_paused_says_anew_why_there_is_no_link() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        drop(listener);
+        let target = DialTarget { address, expected: Expected::Sync(SyncId(0)) };
+        let (wish, wished) = watch::channel(Dialling::On);
+        let (inbox, mut events) = mpsc::channel::<LinkEvent>(16);
+        let identity = identity(PeerId::Entry { owner: new_owner_id() }, None);
+        let dialler = tokio::spawn(dial_while(identity, target, wished, inbox));
+        for _time in 0..2 {
+            let failed = tokio::time::timeout(HELLO_TIMEOUT, events.recv()).await.expect("in time");
+            assert!(matches!(failed, Some(LinkEvent::Failed { .. })), "{failed:?}");
+            wish.send_replace(Dialling::Paused);
+            // Longer than any pause between attempts: it has seen it.
+            tokio::time::sleep(2 * BACKOFF_MAX).await;
+            assert!(events.try_recv().is_err(), "the same is said once");
+            wish.send_replace(Dialling::On);
+        }
+        drop(wish);
         tokio::time::timeout(HELLO_TIMEOUT, dialler).await.expect("in time").expect("it ends");
     }
 
