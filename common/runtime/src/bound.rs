@@ -69,9 +69,11 @@ impl MemoryBound {
             Tier::Sync | Tier::Ndb => {
                 config.sync.len() + config.ndb_members().count() + config.entries.len() + 1
             }
-            // With those to other entries, where these have a place to be dialled.
+            // With those to other entries, where some have a place to be dialled: whoever has none dials them, and
+            // so may one that the file has not.
             Tier::Entry => {
-                let entries = config.entries.iter().filter(|entry| entry.link.is_some()).count();
+                let are_linked = config.entries.iter().any(|entry| entry.link.is_some());
+                let entries = if are_linked { config.entries.len() } else { 0 };
                 config.sync.len() + config.ndb_members().count() + entries
             }
         };
@@ -241,7 +243,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Credential, RoleConfig, UserConfig};
+    use crate::config::{Credential, EntryLink, RoleConfig, UserConfig};
 
     fn nearcast() -> Config {
         Config::nearcast("unused".into(), ([127, 0, 0, 1], 0).into())
@@ -313,6 +315,18 @@ mod tests {
         let mut new_ones = realm(None, None, None);
         new_ones.quota.topics_per_second = Some(1);
         assert_eq!(bytes(vec![new_ones]), (1 << 14) * 32, "new ones are told from others");
+    }
+
+    /// One has no address and dials, and one that is in no file may.
+    #[test]
+    fn links_of_all_entries_are_part_of_the_bound_where_some_are_dialled() {
+        let mut config = nearcast();
+        config.entries = vec![config.entries[0].clone(); 3];
+        let queues = |config: &Config| MemoryBound::of(config, Tier::Entry).parts[1].limits.clone();
+        assert_eq!(queues(&config), "limits.link-queue-bytes-max × 2 links");
+        let address = "e1.example:9061".to_owned();
+        config.entries[0].link = Some(EntryLink { address, listen: None });
+        assert_eq!(queues(&config), "limits.link-queue-bytes-max × 5 links");
     }
 
     #[test]
