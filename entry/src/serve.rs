@@ -111,7 +111,7 @@ pub async fn serve(
     config.tell_secret_and_name_concerns(Tier::Entry, name, links.as_deref());
     let ports = Ports::bind(&member).await?;
     let link_port = match &member.link {
-        Some(link) => Some(server::listen(&link.bind_address().to_string()).await?),
+        Some(link) => Some(server::listen_first(&link.bind_addresses()).await?),
         None => None,
     };
     // Before the node, which would be stalled while a key is made.

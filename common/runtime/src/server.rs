@@ -11,6 +11,7 @@ mod proxies;
 mod watched;
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -86,6 +87,18 @@ impl ListenError {
 /// When the address is taken, not of this machine, or does not resolve.
 pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|cause| ListenError::new(address, cause))
+}
+
+/// Binds the first of these that can be.
+///
+/// # Errors
+/// When none can be: why not the last.
+pub async fn listen_first(addresses: &[SocketAddr]) -> Result<TcpListener, ListenError> {
+    let of_last = |cause| {
+        let last = addresses.last().map(SocketAddr::to_string).unwrap_or_default();
+        ListenError::new(&last, cause)
+    };
+    TcpListener::bind(addresses).await.map_err(of_last)
 }
 
 /// Serves `router` until `stop` resolves; connections of links are cut then, requests finished.

@@ -133,7 +133,13 @@ fn check_addresses(config: &Config, source: Source<'_>) -> Result<(), ConfigErro
     // is never the same twice.
     let listens = config.entries.iter().enumerate().flat_map(|(i, member)| {
         let admin = member.admin_listen.map(|admin| (format!("entry[{i}].admin-listen"), admin));
-        std::iter::once((format!("entry[{i}].listen"), member.listen)).chain(admin)
+        // What others dial may be where it listens.
+        let link = member.link.as_ref().and_then(|link| {
+            let listen = link.listen.filter(|listen| listen.to_string() != link.address)?;
+            Some((format!("entry[{i}].link-listen"), listen))
+        });
+        let clients = (format!("entry[{i}].listen"), member.listen);
+        std::iter::once(clients).chain(admin).chain(link)
     });
     let entries = listens
         .filter(|(_, listen)| !listen.ip().is_unspecified() && listen.port() != 0)
@@ -161,6 +167,13 @@ fn check_addresses(config: &Config, source: Source<'_>) -> Result<(), ConfigErro
 
 /// Links of entries have a port of their own: that of clients takes none.
 fn check_link_port(member: &EntryMember, i: usize, source: Source<'_>) -> Result<(), ConfigError> {
+    if member.link.as_ref().is_some_and(|link| link.bind_port() == 0) {
+        return Err(source.refuse(
+            format!("entry[{i}].link-listen"),
+            "port 0 is any: other entries have to know it".to_owned(),
+            "write the port that they dial, or leave link-listen out",
+        ));
+    }
     let Some((other, port)) = member.link_clash() else { return Ok(()) };
     let has_listen = member.link.as_ref().is_some_and(|link| link.listen.is_some());
     let key = if has_listen { "link-listen" } else { "link-address" };

@@ -211,6 +211,7 @@ impl EntryMember {
             let example = "--link-address e1.example:9061 --link-listen 0.0.0.0:9061".to_owned();
             ConfigError::Argument { argument, problem, example }
         };
+        let (has_address, has_listen) = (address.is_some(), listen.is_some());
         let of_file = self.link.take();
         let in_file = of_file.as_ref().map(|link| link.address.clone());
         let listen = listen.or_else(|| of_file.and_then(|link| link.listen));
@@ -219,39 +220,67 @@ impl EntryMember {
             let problem = "means nothing without an address that other entries dial".to_owned();
             return Err(refuse("--link-listen (VIXEN_LINK_LISTEN)", problem));
         }
-        match self.link_clash() {
-            None => Ok(self),
-            Some((key, port)) => {
-                let problem = format!("port {port} is also that of {key}: links need their own");
-                Err(refuse("--link-address (VIXEN_LINK_ADDRESS), --link-listen", problem))
-            }
+        if self.link.as_ref().is_some_and(|link| link.bind_port() == 0) {
+            let problem = "port 0 is any: other entries have to know it".to_owned();
+            return Err(refuse("--link-listen (VIXEN_LINK_LISTEN)", problem));
         }
+        let Some((key, port)) = self.link_clash() else { return Ok(self) };
+        let link = self.link.as_ref().filter(|link| link.listen.is_some());
+        let of_link = if link.is_some() { "link-listen" } else { "link-address" };
+        // Whatever was given here, the file is good by itself.
+        let (argument, other) = if has_listen {
+            ("--link-listen (VIXEN_LINK_LISTEN)", key)
+        } else if has_address {
+            ("--link-address (VIXEN_LINK_ADDRESS)", key)
+        } else if key == "listen" {
+            ("--listen (VIXEN_LISTEN)", of_link)
+        } else {
+            ("--admin-listen (VIXEN_ADMIN_LISTEN)", of_link)
+        };
+        let problem = format!("port {port} is also that of {other}: links need their own");
+        Err(refuse(argument, problem))
     }
 
     /// The key of what listens on the port of links as well, and that port.
     pub(super) fn link_clash(&self) -> Option<(&'static str, u16)> {
-        let link = self.link.as_ref()?.bind_address();
+        let link = self.link.as_ref()?;
         let clashes = |other: SocketAddr| {
-            let is_everywhere = link.ip().is_unspecified() || other.ip().is_unspecified();
-            link.port() == other.port() && (is_everywhere || link.ip() == other.ip())
+            let is_same = |at: &SocketAddr| {
+                at.ip().is_unspecified() || other.ip().is_unspecified() || at.ip() == other.ip()
+            };
+            link.bind_port() == other.port() && link.bind_addresses().iter().any(is_same)
         };
         let others = [("listen", Some(self.listen)), ("admin-listen", self.admin_listen)];
         let clash = others.into_iter().find(|(_, other)| other.is_some_and(clashes))?;
-        Some((clash.0, link.port()))
+        Some((clash.0, link.bind_port()))
     }
 }
 
 impl EntryLink {
-    /// What to bind: `listen`, else the port of `address` on all addresses of the machine.
+    /// What to bind, the first that can be: `listen`, else the port of `address` on all addresses of the machine. A
+    /// host name may stand for addresses of both kinds; where the machine has no IPv6, it has those of IPv4.
     #[must_use]
-    pub fn bind_address(&self) -> SocketAddr {
-        let all: IpAddr = if self.address.starts_with('[') {
-            Ipv6Addr::UNSPECIFIED.into()
+    pub fn bind_addresses(&self) -> Vec<SocketAddr> {
+        if let Some(listen) = self.listen {
+            return vec![listen];
+        }
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        let host = self.address.rsplit_once(':').map_or("", |(host, _)| host);
+        let all: &[IpAddr] = if host.starts_with('[') {
+            &[v6]
+        } else if host.parse::<Ipv4Addr>().is_ok() {
+            &[v4]
         } else {
-            Ipv4Addr::UNSPECIFIED.into()
+            &[v6, v4]
         };
+        all.iter().map(|ip| (*ip, self.bind_port()).into()).collect()
+    }
+
+    /// The port of all of them.
+    #[must_use]
+    pub fn bind_port(&self) -> u16 {
         // What is no address was refused when it was read.
         let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        self.listen.unwrap_or_else(|| (all, port.unwrap_or_default()).into())
+        self.listen.map_or_else(|| port.unwrap_or_default(), |listen| listen.port())
     }
 }

@@ -89,6 +89,18 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "entry[0].link-address: 127.0.0.1:9041 is also sync[0].address",
         "of its own",
     ),
+    (
+        "listen = \"127.0.0.1:9031\"",
+        "listen = \"127.0.0.1:9031\"\nlink-address = \"e1.example:9061\"\nlink-listen = \"127.0.0.1:9041\"",
+        "entry[0].link-listen: 127.0.0.1:9041 is also sync[0].address",
+        "of its own",
+    ),
+    (
+        "listen = \"127.0.0.1:9031\"",
+        "listen = \"127.0.0.1:9031\"\nlink-address = \"e1.example:9061\"\nlink-listen = \"0.0.0.0:0\"",
+        "entry[0].link-listen: port 0 is any",
+        "write the port that they dial",
+    ),
     ("lane = 0", "lane = 64", "sync[0].lane: cannot use `64`", "from 0 to 63"),
     ("lane = 0", "lane = \"0\"", "sync[0].lane: cannot use `0`", "from 0 to 63"),
     ("lane = 0", "", "sync[0].lane: is missing", "from 0 to 63"),

@@ -116,9 +116,11 @@ fn links_of_entries_have_an_address_and_a_port_by_themselves_or_by_arguments() {
     let member = config.entry_member(&name("E1"), None).expect("listed");
     let bound = |member: &EntryMember| {
         let link = member.link.as_ref().expect("linked");
-        (link.address.clone(), link.bind_address().to_string())
+        let all: Vec<_> = link.bind_addresses().iter().map(ToString::to_string).collect();
+        (link.address.clone(), all.join(", "))
     };
-    let by_file = ("e1.example:9061".to_owned(), "0.0.0.0:9061".to_owned());
+    // A name may be of an address of either kind.
+    let by_file = ("e1.example:9061".to_owned(), "[::]:9061, 0.0.0.0:9061".to_owned());
     assert_eq!(bound(&member), by_file);
     let given = |address: Option<&str>, listen: Option<&str>| {
         let listen = listen.map(|listen| listen.parse().expect("an address"));
@@ -129,8 +131,31 @@ fn links_of_entries_have_an_address_and_a_port_by_themselves_or_by_arguments() {
     assert_eq!(bound_by(None, Some("10.0.0.1:7")), (by_file.0, "10.0.0.1:7".to_owned()));
     let six = ("[::1]:9062".to_owned(), "[::]:9062".to_owned());
     assert_eq!(bound_by(Some("[::1]:9062"), None), six);
-    let error = given(None, Some("0.0.0.0:9031")).expect_err("of clients").to_string();
-    assert!(error.contains("port 9031 is also that of listen"), "{error}");
+    let four = ("10.0.0.1:9062".to_owned(), "0.0.0.0:9062".to_owned());
+    assert_eq!(bound_by(Some("10.0.0.1:9062"), None), four);
+    for (address, listen, words) in [
+        (
+            None,
+            Some("0.0.0.0:9031"),
+            "--link-listen (VIXEN_LINK_LISTEN): port 9031 is also that of listen",
+        ),
+        (
+            Some("e1.example:9031"),
+            None,
+            "--link-address (VIXEN_LINK_ADDRESS): port 9031 is also that of listen",
+        ),
+        (None, Some("0.0.0.0:0"), "--link-listen (VIXEN_LINK_LISTEN): port 0 is any"),
+    ] {
+        let error = given(address, listen).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    // What the file has is good: it is what was given for clients that is not.
+    let moved = config.entry_member(&name("E1"), Some("127.0.0.1:9061".parse().expect("one")));
+    let error = moved.expect("listed").with_link(None, None).expect_err("of links").to_string();
+    assert!(
+        error.contains("--listen (VIXEN_LISTEN): port 9061 is also that of link-address"),
+        "{error}"
+    );
     let alone = parse(GOOD).expect("good").entry_member(&name("E1"), None).expect("listed");
     let error = alone.with_link(None, Some("0.0.0.0:9061".parse().expect("an address")));
     let error = error.expect_err("nobody could dial it").to_string();
