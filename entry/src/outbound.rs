@@ -10,6 +10,7 @@ use vixen_broker::api::calls::CallTold;
 use vixen_broker::api::{self, Outgoing, QueueRoom, Sent};
 use vixen_broker::dealer::Breach;
 use vixen_broker::event::EventBatch;
+use vixen_broker::meta::Goodbye;
 
 /// What a session tells the broker of this entry.
 pub type SessionEvent = api::SessionEvent<Outbound>;
@@ -24,6 +25,8 @@ pub enum OfCalls {
     Told(Vec<CallTold>),
     /// It has broken the rules, and is to be ended.
     Broken(Breach),
+    /// Somebody has ended it, and it is over for the broker: the last that it hears.
+    Killed(Arc<Goodbye>),
     /// The entry stops, and its calls have ended: nothing more of them comes.
     Over,
 }
@@ -112,6 +115,12 @@ impl Outbound {
         }
         // As above.
         let _is_gone = self.calls.send(OfCalls::Broken(breach));
+    }
+
+    /// The session is over, and is to be told why.
+    pub fn send_killed(&self, goodbye: Arc<Goodbye>) {
+        // As above.
+        let _is_gone = self.calls.send(OfCalls::Killed(goodbye));
     }
 
     /// The entry stops, and all that the session is told of calls is told.

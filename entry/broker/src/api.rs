@@ -206,7 +206,7 @@ pub enum AckLevel {
 }
 
 /// One message of a client.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publish {
     /// Where to.
     pub topic: Topic,

@@ -4,7 +4,8 @@
 //! Pure: each machine takes inputs and a time, and returns effects. `segmenter` turns what sessions
 //! publish into advance segments and acknowledges it; `delivery` turns the tails of the ndb nodes into
 //! events; `replay` is what one subscriber gets, from the past and live; `history` reads what is stored;
-//! `dealer` brings calls to callees and answers to callers, `registrar` knows who is callee of what.
+//! `dealer` brings calls to callees and answers to callers, `registrar` knows who is callee of what, `meta` is what
+//! the router itself answers.
 //! `api` is what gates and these machines say to each other. Sockets, frames, codes and URIs are the
 //! gates' (`vixen-entry`), and so are the channels between them.
 
@@ -15,6 +16,7 @@ pub mod dealer;
 pub mod delivery;
 pub mod event;
 pub mod history;
+pub mod meta;
 pub mod registrar;
 pub mod replay;
 pub mod segmenter;

@@ -34,6 +34,7 @@ use vixen_broker::api::{
 use vixen_broker::client::{Client, Effects};
 use vixen_broker::dealer::Breach;
 use vixen_broker::history::HistoryError;
+use vixen_broker::meta::Goodbye;
 use vixen_broker::replay::ReadPart;
 
 use super::context::SessionContext;
@@ -107,6 +108,8 @@ pub(super) struct Driver<A> {
     unwritten_call_bytes: usize,
     /// It has broken the rules of calls.
     breach: Option<Breach>,
+    /// Somebody has ended it.
+    killed: Option<Arc<Goodbye>>,
     /// It has to do with calls.
     uses_calls: bool,
     /// Nothing more of calls comes.
@@ -141,6 +144,7 @@ impl<A> Driver<A> {
             unwritten_bytes: 0,
             unwritten_call_bytes: 0,
             breach: None,
+            killed: None,
             uses_calls: false,
             calls_are_over: false,
             steps: VecDeque::new(),
@@ -375,6 +379,7 @@ impl<A> Driver<A> {
                     }
                 }
                 OfCalls::Broken(breach) => self.breach = Some(breach),
+                OfCalls::Killed(goodbye) => self.killed = Some(goodbye),
                 OfCalls::Over => self.calls_are_over = true,
             }
         }
@@ -388,6 +393,11 @@ impl<A> Driver<A> {
     /// Resolves when the client leaves unread what it is told of calls: also while a write waits for it.
     pub(super) fn left_unread(&self) -> impl Future<Output = ()> + Send + use<A> {
         self.receiver.left_unread()
+    }
+
+    /// What the client is to be told, if somebody has ended its session.
+    pub(super) const fn killed(&self) -> Option<&Arc<Goodbye>> {
+        self.killed.as_ref()
     }
 
     /// Does what effects owe, but for what the client is told.

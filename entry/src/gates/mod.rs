@@ -13,11 +13,12 @@ mod http;
 mod ids;
 mod limits;
 pub(crate) mod metrics;
-mod options;
+pub(crate) mod options;
 mod port;
 mod raw;
 mod refusal;
-mod uris;
+mod testament;
+pub(crate) mod uris;
 pub mod wamp;
 mod web;
 

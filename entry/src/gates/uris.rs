@@ -4,9 +4,10 @@
 //! URIs of the WAMP specification where it has one, `vixen.error.…` elsewhere.
 
 use vixen_broker::access;
-use vixen_broker::api::calls::{CallError, RegisterError};
+use vixen_broker::api::calls::{CallError, MetaError, RegisterError};
 use vixen_broker::api::{PublishError, SubscribeError};
 use vixen_broker::history::HistoryError;
+use vixen_broker::meta::Missing;
 
 use crate::admission::RightsLost;
 use crate::auth;
@@ -80,6 +81,7 @@ pub(crate) const fn of_publish(error: &PublishError) -> &'static str {
 pub(crate) fn of_call(error: &CallError) -> &str {
     match error {
         CallError::Callee { uri, .. } => uri,
+        CallError::Meta(error) => of_meta(error),
         CallError::NoSuchProcedure(_) => "wamp.error.no_such_procedure",
         CallError::NoAvailableCallee { .. } => "wamp.error.no_available_callee",
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
@@ -89,6 +91,19 @@ pub(crate) fn of_call(error: &CallError) -> &str {
         CallError::Unavailable(_) => UNAVAILABLE,
         CallError::MaxConcurrency(_) => "crossbar.error.max_concurrency_reached",
         CallError::TooMany { .. } => "vixen.error.too_many_calls",
+    }
+}
+
+/// Of a procedure of the router itself that does not do it.
+pub(super) const fn of_meta(error: &MetaError) -> &'static str {
+    match error {
+        MetaError::Argument(_) => INVALID_ARGUMENT,
+        MetaError::Uri(_) => INVALID_URI,
+        MetaError::Scope => "wamp.error.testament_error",
+        MetaError::TooManyTestaments { .. } => "vixen.error.too_many_testaments",
+        MetaError::NoSuch(Missing::Session(_)) => "wamp.error.no_such_session",
+        MetaError::NoSuch(Missing::Subscription(_)) => "wamp.error.no_such_subscription",
+        MetaError::NoSuch(Missing::Registration(_)) => "wamp.error.no_such_registration",
     }
 }
 

@@ -1,6 +1,7 @@
-//! The bounds of subscriptions, as the configuration says them.
+//! The bounds of subscriptions and testaments, as the configuration says them.
 
 use vixen_broker::delivery::SubscriptionLimits;
+use vixen_broker::meta::TestamentLimits;
 use vixen_runtime::address::WideBlock;
 use vixen_runtime::config::Limits;
 
@@ -22,6 +23,14 @@ pub(super) fn subscription_limits(limits: &Limits) -> SubscriptionLimits {
         interest_bytes_per_address_max: bytes,
         interest_bytes_per_site_max: WideBlock::share_of(bytes, bytes_of_all),
         interest_bytes_per_realm_max: limits.interest_bytes_per_realm_max,
+    }
+}
+
+pub(super) const fn testament_limits(limits: &Limits) -> TestamentLimits {
+    TestamentLimits {
+        per_session_max: limits.calls.testaments_per_session_max,
+        bytes_per_session_max: limits.calls.testaments_bytes_per_session_max,
+        bytes_max: limits.calls.testaments_bytes_max,
     }
 }
 

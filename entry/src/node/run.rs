@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -9,8 +10,9 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use vixen_broker::api::{SessionId, SessionInfo};
+use vixen_broker::api::{Publish, SessionId, SessionInfo};
 use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot};
+use vixen_broker::meta::{Goodbye, Meta};
 use vixen_broker::segmenter::{self, Segmenter, SegmenterOptions};
 use vixen_core::id::{NdbId, OwnerId, SyncId};
 use vixen_core::name::NodeName;
@@ -29,8 +31,8 @@ use vixen_runtime::recording::Recorder;
 
 use super::calls::{CallEffects, Calls, Entries};
 use super::clock::Clock;
-use super::limits::subscription_limits;
-use super::meta::Meta;
+use super::limits::{subscription_limits, testament_limits};
+use super::meta::Event;
 use super::peers::Peers;
 use super::reads::Reads;
 use super::recorded;
@@ -42,6 +44,9 @@ use crate::outbound::{Outbound, SessionEvent};
 /// A group that takes no segment for so long is passed over. Well above what a loaded group needs to
 /// answer from memory, well below what publishers wait for.
 const STALL_MS: u64 = 1_000;
+
+/// For so long, as the node stops, what sessions have left to be published at their end may still get its place.
+const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
 /// One entry: its core, which sessions and links talk to.
 pub struct EntryNode {
@@ -60,7 +65,7 @@ pub struct EntryNode {
     pub(super) segmenter: Segmenter,
     pub(super) delivery: Delivery,
     pub(super) recorder: Recorder,
-    pub(super) reads: Reads,
+    pub(super) reads: Box<Reads>,
     /// Whose stamps are left out.
     pub(super) skew: Skew,
     /// Sync nodes have forgotten owners of the age of this one's.
@@ -68,6 +73,14 @@ pub struct EntryNode {
     pub(super) awaited: Awaited,
     /// Boxed: the future of a whole process would be too large for a stack.
     pub(super) calls: Box<Calls>,
+    /// Who others hear of.
+    pub(super) meta: Box<Meta>,
+    /// What was published without room for it, as nobody could wait: it is not given back.
+    pub(super) owed_room: usize,
+    /// When sessions last left something to be published.
+    pub(super) last_words_at: Option<Instant>,
+    /// The node ends then, or when what it has taken has its place.
+    stop_by: Option<Instant>,
     pub(super) sessions: FxHashMap<SessionId, Client>,
     /// Numbers of meta events: they tell nobody how many there are.
     pub(super) meta_numbers: StdRng,
@@ -88,7 +101,7 @@ pub(super) struct Effects {
     pub(super) order: order::Effects,
     pub(super) segmenter: segmenter::Effects,
     pub(super) delivery: delivery::Effects,
-    pub(super) meta: Vec<Meta>,
+    pub(super) meta: Vec<Event>,
     pub(super) calls: CallEffects,
 }
 
@@ -137,11 +150,15 @@ impl EntryNode {
             segmenter: Segmenter::new(of_segmenter),
             delivery: Delivery::new(&of_delivery),
             recorder,
-            reads: Reads::new(&options),
+            reads: Box::new(Reads::new(&options)),
             skew: Skew::default(),
             refused: Refused::new(&options.membership),
             awaited: Awaited::default(),
             calls: Box::new(Calls::new(&options)),
+            meta: Box::new(Meta::new(testament_limits(&options.limits))),
+            owed_room: 0,
+            last_words_at: None,
+            stop_by: None,
             sessions: FxHashMap::default(),
             meta_numbers: StdRng::from_seed(fresh_seed()),
             closed_at: VecDeque::new(),
@@ -212,7 +229,8 @@ impl EntryNode {
         self.note_written(&mut fx.calls);
         self.note_waiting(&mut fx.calls);
         for event in events.drain(..) {
-            is_stopping |= self.on_event(now, event, &mut fx) || fx.order.left_behind.is_some();
+            self.on_event(now, event, &mut fx);
+            is_stopping |= fx.order.left_behind.is_some();
         }
         self.note_silence(now, at, &mut fx);
         self.on_due(now, &mut fx);
@@ -224,7 +242,13 @@ impl EntryNode {
         self.settle_refused(now);
         self.tell_awaited();
         self.tell_waits();
-        is_stopping
+        is_stopping || self.has_stopped()
+    }
+
+    /// Whether the node was to stop, and nothing keeps it.
+    fn has_stopped(&self) -> bool {
+        let is_done = self.segmenter.unacknowledged_bytes() == 0;
+        self.stop_by.is_some_and(|by| is_done || by <= Instant::now())
     }
 
     /// The next moment at which something is to be done without an event.
@@ -235,7 +259,7 @@ impl EntryNode {
         let at = at.map(|at| self.clock.instant_of(at));
         let beat = Some(Instant::from_std(self.links.due_at()));
         let calls = self.calls.due_at().into_iter().chain(self.entries.due_at()).min();
-        let due = [at, self.order_due_at(), self.history_due_at(), calls, beat];
+        let due = [at, self.order_due_at(), self.history_due_at(), calls, beat, self.stop_by];
         due.into_iter().flatten().min()
     }
 
@@ -250,8 +274,7 @@ impl EntryNode {
         }
     }
 
-    /// Whether the node is to stop.
-    fn on_event(&mut self, now: WallTime, event: EntryEvent, fx: &mut Effects) -> bool {
+    fn on_event(&mut self, now: WallTime, event: EntryEvent, fx: &mut Effects) {
         match event {
             EntryEvent::Session(event) => self.on_session(now, event, fx),
             EntryEvent::Link(event) => self.on_link(now, event, fx),
@@ -260,24 +283,32 @@ impl EntryNode {
                 let _asker_gone = answer.send(self.status(now));
             }
             EntryEvent::Drain => self.calls.drain(&mut fx.calls),
-            EntryEvent::Stop => return true,
+            EntryEvent::Stop => {
+                let by = self.last_words_at.map(|at| at + LAST_WORDS_TIME);
+                self.stop_by = Some(by.unwrap_or_else(Instant::now));
+            }
         }
-        false
     }
 
     fn on_session(&mut self, now: WallTime, event: SessionEvent, fx: &mut Effects) {
         let input = match event {
             SessionEvent::Opened { info, outbound } => {
                 let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
-                fx.meta.extend(is_heard.then(|| Meta::joined(&info)));
+                fx.meta.extend(is_heard.then(|| Event::joined(&info)));
                 self.calls.opened(now, &info, &mut fx.calls);
                 if self.calls.are_over() {
                     outbound.send_calls_over();
                 }
+                self.meta.open(&info);
                 self.sessions.insert(info.session, Client { info, outbound });
                 return;
             }
             SessionEvent::Publish { session, messages } => {
+                if !self.sessions.contains_key(&session) {
+                    // It was ended before it knew: what it has said since is not taken.
+                    let bytes = messages.iter().map(Publish::counted_bytes).sum();
+                    return self.room.add_permits(bytes);
+                }
                 let input = segmenter::Input::Publish { session, messages };
                 return self.step_segmenter(now, input, &mut fx.segmenter);
             }
@@ -294,17 +325,43 @@ impl EntryNode {
                 delivery::Input::Unsubscribe { session, request, subscription }
             }
             SessionEvent::Calls { session, words } => {
-                return self.calls.words(now, session, words, &mut fx.calls);
+                self.calls.words(now, session, words, &mut fx.calls);
+                return self.answer_meta(now, fx);
             }
             SessionEvent::Closed { session } => {
-                self.calls.closed(now, session, &mut fx.calls);
-                let client = self.sessions.remove(&session).map(|client| client.info);
-                let announced = client
-                    .filter(|info| info.is_announced && self.delivery.hears_meta(&info.realm));
-                fx.meta.extend(announced.map(|info| Meta::left(&info)));
-                delivery::Input::SessionClosed { session }
+                // One that was ended before is over already.
+                if let Some(client) = self.sessions.remove(&session) {
+                    self.on_closed(now, &client.info, fx);
+                }
+                return;
             }
         };
+        self.step_delivery(now, input, &mut fx.delivery);
+    }
+
+    /// Ends a session at once; its client hears why as soon as its task has read that.
+    pub(super) fn end_session(
+        &mut self,
+        now: WallTime,
+        session: SessionId,
+        goodbye: Arc<Goodbye>,
+        fx: &mut Effects,
+    ) {
+        if let Some(Client { info, outbound }) = self.sessions.remove(&session) {
+            tracing::info!(session = session.0, realm = %info.realm, "session killed");
+            outbound.send_killed(goodbye);
+            self.on_closed(now, &info, fx);
+        }
+    }
+
+    /// A session is over.
+    fn on_closed(&mut self, now: WallTime, info: &SessionInfo, fx: &mut Effects) {
+        let session = info.session;
+        self.calls.closed(now, session, &mut fx.calls);
+        self.publish_last(now, session, fx);
+        let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
+        fx.meta.extend(is_heard.then(|| Event::left(info)));
+        let input = delivery::Input::SessionClosed { session };
         self.step_delivery(now, input, &mut fx.delivery);
     }
 

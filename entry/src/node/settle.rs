@@ -8,14 +8,15 @@ use vixen_core::id::{NdbId, Position};
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
-use super::meta::Meta;
+use super::meta::{Event, of_registrations};
 use super::run::{Client, Effects, EntryNode};
 use crate::metrics::Levels;
 
 impl EntryNode {
     /// Does what the steps owe.
     pub(super) fn settle(&mut self, now: WallTime, fx: Effects) {
-        let Effects { segmenter, delivery, mut meta, calls, .. } = fx;
+        let Effects { segmenter, delivery, mut meta, mut calls, .. } = fx;
+        let registrations = calls.take_changes();
         self.settle_calls(calls);
         let mut by_node: BTreeMap<NdbId, Vec<Message>> = BTreeMap::new();
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {
@@ -24,14 +25,13 @@ impl EntryNode {
         for (to, messages) in by_node {
             self.ndb.send_all(to, messages);
         }
-        if segmenter.permits > 0 {
-            self.room.add_permits(segmenter.permits);
-        }
+        self.give_room_back(segmenter.permits);
         let changes = delivery.notes.iter().filter_map(|note| match note {
-            delivery::Note::Changed(change) => Meta::changed(now, change),
+            delivery::Note::Changed(change) => Event::changed(now, change),
             _ => None,
         });
         meta.extend(changes);
+        meta.extend(of_registrations(&registrations, |realm| self.delivery.hears_meta(realm)));
         let mut told_meta = Vec::new();
         for meta in meta {
             let event = meta.event(&mut self.meta_numbers);

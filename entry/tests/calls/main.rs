@@ -4,6 +4,7 @@
 mod callees;
 mod cancelling;
 mod http;
+mod meta;
 mod peer;
 mod registrations;
 mod results;

@@ -231,6 +231,7 @@ async fn a_silent_ndb_node_takes_no_segments_and_the_tail_leaves_it() {
 #[tokio::test]
 async fn a_lost_link_is_told_and_its_return_brings_the_unresolved_again() {
     let mut cluster = Cluster::open(PATIENCE).await;
+    let _receiver = cluster.session(1 << 20).await;
     cluster.publish(1).await;
     let metas = overs(&cluster.ndb[1].receive().await);
     // The joiner of a closed link makes a new one, as a dialler does.

@@ -180,6 +180,7 @@ impl Ingress {
                 Disclosure::Always => true,
             },
             routing_key: options.routing_key,
+            testament: None,
         };
         self.check_bytes(call.procedure.len() + call.payload.bytes.len())?;
         Ok(call)

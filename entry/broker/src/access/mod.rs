@@ -26,5 +26,5 @@ pub use permission::{CalleeDisclosure, Permission, Permissions};
 pub use quota::{Cost, Exceeded, Kind, Meters, Publisher, Quotas, Scope};
 pub use refusal::{Act, Refusal};
 pub use topics::TopicText;
-pub use uri::is_realm;
-pub(crate) use uri::is_reserved;
+pub(crate) use uri::{is_dotted, is_reserved};
+pub use uri::{is_loose_uri, is_realm};

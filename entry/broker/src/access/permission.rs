@@ -114,6 +114,17 @@ impl Permissions {
         }
     }
 
+    /// Whether the session may call all procedures of a pattern, by the rule of [`subscribe`](Self::subscribe).
+    #[must_use]
+    pub fn may_call(&self, pattern: &TopicPattern) -> bool {
+        match &self.rules {
+            Rules::Open => true,
+            Rules::Listed(rules) => {
+                all_of(rules, &pattern.uri, pattern.matching, |rule| rule.call.is_some())
+            }
+        }
+    }
+
     /// Whether the session may register the procedures of a pattern, by the rule of
     /// [`subscribe`](Self::subscribe), and whether callers are then told who answers: not, where they are not for
     /// a part of it.

@@ -12,11 +12,17 @@ pub fn is_realm(uri: &str, limits: &IngressLimits) -> bool {
     uri.len() <= limits.topic_bytes_max && is_uri(uri, limits.uri_check)
 }
 
+/// Whether `uri` is one by the loose rule, as each strict one is.
+#[must_use]
+pub fn is_loose_uri(uri: &str) -> bool {
+    is_uri(uri, UriCheck::Loose)
+}
+
 /// Whether `uri` is a realm or topic by the rule.
 #[must_use]
 pub(super) fn is_uri(uri: &str, rule: UriCheck) -> bool {
     match rule {
-        UriCheck::Loose => is_loose_uri(uri),
+        UriCheck::Loose => is_loose(uri),
         UriCheck::Strict => uri.split('.').all(|part| !part.is_empty() && is_strict(part)),
     }
 }
@@ -26,7 +32,7 @@ pub(super) fn is_uri(uri: &str, rule: UriCheck) -> bool {
 #[must_use]
 pub(super) fn is_pattern(uri: &str, matching: Match, rule: UriCheck) -> bool {
     let is_part = |part: &str| match rule {
-        UriCheck::Loose => is_loose_uri(part),
+        UriCheck::Loose => is_loose(part),
         UriCheck::Strict => is_strict(part),
     };
     match matching {
@@ -44,7 +50,7 @@ pub(super) fn is_pattern(uri: &str, matching: Match, rule: UriCheck) -> bool {
 
 /// Whether an exact topic is meant as a pattern: it has a component `*` or `#`.
 #[must_use]
-pub(super) fn is_dotted(uri: &str) -> bool {
+pub(crate) fn is_dotted(uri: &str) -> bool {
     uri.split('.').any(|part| matches!(part, "*" | "#"))
 }
 
@@ -52,7 +58,7 @@ fn is_strict(part: &str) -> bool {
     part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'_'))
 }
 
-fn is_loose_uri(uri: &str) -> bool {
+fn is_loose(uri: &str) -> bool {
     // ASCII first: a table walk without decoding, and nearly all URIs are ASCII.
     let mut component_empty = true;
     for byte in uri.bytes() {
@@ -166,7 +172,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_fast_rule_and_the_unicode_rule_agree(uri in "[a-c.# \\t\\x1c]{0,8}") {
-            prop_assert_eq!(is_loose_uri(&uri), is_loose_unicode_uri(&uri));
+            prop_assert_eq!(is_loose(&uri), is_loose_unicode_uri(&uri));
         }
     }
 }

@@ -20,7 +20,8 @@ use vixen_core::id::Position;
 use vixen_core::segment::{Content, Match};
 use vixen_views::record::NotRegistrable;
 
-use super::{Holder, RequestId, SessionId};
+use super::{Holder, Publish, RequestId, SessionId};
+use crate::meta::Missing;
 
 /// An invocation, by a number that the broker counts from 1 for each callee; session scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,6 +119,26 @@ pub struct Call {
     pub is_disclosed: bool,
     /// Chooses among the callees of a shared registration, alike each time.
     pub routing_key: Option<Arc<str>>,
+    /// What its gate has made of its arguments, if it is one to leave a testament.
+    pub testament: Option<Box<Testament>>,
+}
+
+/// A message that is published when the session ends (WAMP spec *Session Testament*).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Testament {
+    /// When.
+    pub scope: Scope,
+    /// What; checked by the gate.
+    pub message: Publish,
+}
+
+/// Of testaments: which come first, and are forgotten together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The client is gone.
+    Detached,
+    /// The session is over.
+    Destroyed,
 }
 
 /// What a callee asks for.
@@ -208,7 +229,9 @@ impl CallWord {
         match self {
             Self::Call(call) => {
                 let key = call.routing_key.as_ref().map_or(0, |key| key.len());
-                call.procedure.len() + key + call.payload.counted_bytes()
+                let testament = call.testament.as_ref();
+                let testament = testament.map_or(0, |left| left.message.message_bytes());
+                call.procedure.len() + key + testament + call.payload.counted_bytes()
             }
             Self::Yield { payload, .. } => payload.counted_bytes(),
             Self::Fail { error, payload, .. } | Self::Spoiled { error, payload, .. } => {
@@ -341,6 +364,9 @@ pub enum CallError {
         /// Its arguments.
         payload: Payload,
     },
+    /// The router itself serves it, and says no.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
     /// Nobody has registered it.
     #[error("no callee registered for procedure {0}")]
     NoSuchProcedure(Arc<str>),
@@ -394,11 +420,46 @@ impl CallError {
                 text.len()
             }
             Self::NoAvailableCallee { procedure, reason } => procedure.len() + reason.len(),
+            Self::Meta(error) => error.queued_bytes(),
             Self::Canceled
             | Self::CalleeGone { .. }
             | Self::CallerTooSlow
             | Self::Timeout { .. }
             | Self::TooMany { .. } => 0,
+        }
+    }
+}
+
+/// Why the router does not do what a procedure of its own was called for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetaError {
+    /// The arguments are not those of the procedure.
+    #[error("{0}")]
+    Argument(Arc<str>),
+    /// A reason is no URI.
+    #[error("{0}")]
+    Uri(Arc<str>),
+    /// There is nothing of that id.
+    #[error("{0}")]
+    NoSuch(Missing),
+    /// Of testaments.
+    #[error("scope is 'detached' or 'destroyed'")]
+    Scope,
+    /// There are as many testaments as there may be.
+    #[error("there are {max} testaments or bytes of them, as many as limits.{key} allows")]
+    TooManyTestaments {
+        /// The key in `[limits]`.
+        key: &'static str,
+        /// The bound.
+        max: usize,
+    },
+}
+
+impl MetaError {
+    fn queued_bytes(&self) -> usize {
+        match self {
+            Self::Argument(text) | Self::Uri(text) => text.len(),
+            Self::NoSuch(_) | Self::Scope | Self::TooManyTestaments { .. } => 0,
         }
     }
 }

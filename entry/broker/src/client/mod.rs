@@ -30,7 +30,7 @@ use crate::api::calls::{CallTold, CallWord};
 use crate::api::{
     Outgoing, RequestId, RequestKind, SessionInfo, Subscribe, SubscribeError, SubscriptionId,
 };
-use crate::event::EventBatch;
+use crate::event::{About, EventBatch};
 use crate::history::{HistoryError, HistoryRequest};
 use crate::replay::{self, ReadPart, Subscriber};
 use callee::Callee;
@@ -263,7 +263,7 @@ impl Client {
     }
 
     fn put_events(&mut self, batch: Arc<EventBatch>, is_live: bool, fx: &mut Effects) {
-        if batch.about().is_some_and(|about| !self.permissions.may_read(about)) {
+        if batch.about().is_some_and(|about| !may_hear(&self.permissions, about)) {
             return;
         }
         let mut ended = Vec::new();
@@ -349,6 +349,14 @@ impl Client {
             self.leaving.iter().all(|left| !self.subscriber.has(*left)),
             "C2: what was left gets nothing"
         );
+    }
+}
+
+/// Whether a session may hear of this.
+fn may_hear(permissions: &Permissions, about: &About) -> bool {
+    match about {
+        About::Topics(pattern) => permissions.may_read(pattern),
+        About::Procedures(pattern) => permissions.may_call(pattern),
     }
 }
 

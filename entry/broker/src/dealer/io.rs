@@ -7,9 +7,10 @@ use std::time::Duration;
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::wire::InvokeRefusal;
 
-use super::words::PeerWord;
-use crate::api::calls::{CallTold, CallWord, RegistrationId};
+use super::words::{CallNumber, PeerWord};
+use crate::api::calls::{CallTold, CallWord, MetaError, Payload, RegistrationId, Testament};
 use crate::api::{RequestId, SessionId, SessionInfo};
+use crate::meta::{Asker, Procedure};
 
 /// What a callee of this entry has agreed on with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +140,13 @@ pub enum Input {
         /// What it says.
         word: PeerWord,
     },
+    /// The router has an answer to a call of [`Effects::meta`]. One that is over is passed over.
+    Answered {
+        /// The call.
+        number: CallNumber,
+        /// The result, or why there is none.
+        answer: Result<Payload, MetaError>,
+    },
     /// The entry is about to stop: its callees get no new calls.
     Drain,
     /// The entry stops: what is open ends.
@@ -154,10 +162,27 @@ pub struct Effects {
     pub told: Vec<(SessionId, CallTold)>,
     /// Words to other entries, in this order for each: each goes by its link, or nowhere if that is gone by then.
     pub sends: Vec<(Link, PeerWord)>,
+    /// Calls of procedures that the router itself serves: each is to be answered by [`Input::Answered`].
+    pub meta: Vec<MetaCall>,
     /// Sessions that have broken the rules of calls: they are to be ended.
     pub breaches: Vec<(SessionId, Breach)>,
     /// What happened, for metrics and the log.
     pub notes: Vec<Note>,
+}
+
+/// A call of a procedure that the router itself serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaCall {
+    /// The call.
+    pub number: CallNumber,
+    /// Who calls, and where.
+    pub asker: Asker,
+    /// What is called.
+    pub procedure: Procedure,
+    /// Its arguments.
+    pub payload: Payload,
+    /// What its gate has made of them.
+    pub testament: Option<Box<Testament>>,
 }
 
 /// What a session must not do.

@@ -7,7 +7,7 @@
 //!   caller <-Result- origin <--Answer-- serving <-----Yield---- callee
 //!                      ^ routes: the view of the registrations
 //! ```
-//! Each call has two halves, one at the caller's entry and one at the callee's. Where both are the same entry the
+//! What the router itself serves goes to `meta`, and comes back as an answer. Each other call has two halves, one at the caller's entry and one at the callee's. Where both are the same entry the
 //! words between them are handed over within the step; else they go by a link, one hop, and all of a link ends
 //! with it. A call whose registration the serving entry's view does not know yet waits there.
 //!
@@ -46,7 +46,7 @@ use vixen_core::segment::{Content, Encoding};
 
 use crate::api::calls::{CallError, CallWord, Payload};
 use books::Callees;
-pub use io::{Breach, Effects, Input, Link, Missed, Note, Outcome, Terms};
+pub use io::{Breach, Effects, Input, Link, MetaCall, Missed, Note, Outcome, Terms};
 pub use limits::CallLimits;
 use limits::Usage;
 use origin::{Origin, Spoiled};
@@ -55,6 +55,7 @@ pub use routes::{Callee, Route, Routes};
 use serving::Serving;
 use sessions::Sessions;
 use turn::Turn;
+pub use view::policy_of;
 pub use words::{Answer, CallNumber, Invoke, Part, PeerWord};
 
 /// The error of calls that were given up.
@@ -190,6 +191,7 @@ impl Dealer {
                     turn.fx.notes.push(Note::Late);
                 }
             }
+            Input::Answered { number, answer } => origin.on_meta(number, answer, turn),
             Input::Drain => serving.on_drain(turn),
             Input::Stop => {
                 origin.on_stop(turn);

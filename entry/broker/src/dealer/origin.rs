@@ -5,6 +5,7 @@
 
 mod ending;
 mod placing;
+mod router;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::timers::Timers;
 use super::turn::Turn;
 use super::words::{Answer, CallNumber, Part, PeerWord};
 use super::{CANCELED, CancelAnswer, UNAVAILABLE, text_arguments};
+use crate::access::is_reserved;
 use crate::api::calls::{Call, CallError, CallTold, CancelMode, Invoke as Policy, Party, Payload};
 use crate::api::{RequestId, SessionId};
 use ending::{answer_in_room, close, error_outcome, fail, refuse, release};
@@ -152,7 +154,7 @@ impl Origin {
         let caller = call.is_disclosed.then(|| caller.party.clone());
         let timeout_ms = turn.options.limits.timeout_ms(call.timeout_ms);
         let routing_key = call.routing_key.as_deref().map(RoutingKey::new);
-        let Call { request, procedure, payload, takes_progress, has_more, .. } = call;
+        let Call { request, procedure, payload, takes_progress, has_more, testament, .. } = call;
         let payload = payload.detached();
         let (kept_bytes, held_bytes) = (payload.counted_bytes(), procedure.len());
         let open = Open {
@@ -183,7 +185,11 @@ impl Origin {
         }
         turn.count_call(session);
         turn.keep(session, kept_bytes + held_bytes);
-        self.find(open, None, turn);
+        if is_reserved(&open.procedure.uri) {
+            self.ask_router(open, testament, turn);
+        } else {
+            self.find(open, None, turn);
+        }
     }
 
     /// Goes on with an open call.
@@ -267,8 +273,10 @@ impl Origin {
         let is_plain =
             turn.own_session(placed.callee).is_some_and(|own| !own.features.is_interruptible);
         let is_silent = turn.options.cancel_answer == CancelAnswer::Announced && is_plain;
+        // The router itself is not interrupted.
+        let may_be_told = !is_silent && !placed.is_with_router();
         let mode = match mode {
-            CancelMode::Kill if !is_silent => {
+            CancelMode::Kill if may_be_told => {
                 placed.is_killing = true;
                 let to = placed.callee.owner;
                 return turn.send(to, PeerWord::Cancel { number, cancel: Cancellation::Kill });
@@ -450,6 +458,18 @@ impl Origin {
     /// Whether a call of this number is with that entry.
     fn is_with(&self, from: OwnerId, number: CallNumber) -> bool {
         self.calls.get(&number).is_some_and(|placed| placed.callee.owner == from)
+    }
+
+    fn next_number(&mut self) -> CallNumber {
+        self.last = CallNumber(self.last.0 + 1);
+        self.last
+    }
+
+    fn insert(&mut self, number: CallNumber, placed: Placed) {
+        let Open { session, request, .. } = placed.open;
+        self.by_request.insert((session, request), number);
+        self.by_owner.insert((placed.callee.owner, number));
+        self.calls.insert(number, placed);
     }
 
     /// Forgets a call.

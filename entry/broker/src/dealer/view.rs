@@ -56,7 +56,9 @@ const fn callee_of((place, callee): (Position, registrations::Callee)) -> (Posit
     (place, Callee { owner: life.owner, session: SessionId(session) })
 }
 
-const fn policy_of(invoke: record::Invoke) -> Policy {
+/// The policy of a record.
+#[must_use]
+pub const fn policy_of(invoke: record::Invoke) -> Policy {
     match invoke {
         record::Invoke::Single => Policy::Single,
         record::Invoke::RoundRobin => Policy::RoundRobin,

@@ -46,10 +46,11 @@ use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{GroupId, NdbId, OwnerId, Position};
 use vixen_core::membership::Membership;
+use vixen_core::segment::{Topic, TopicPattern};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, ReadMessage, TailSegment};
 
-use crate::api::{Outgoing, SessionId};
+use crate::api::{Outgoing, SessionId, SubscriptionId};
 use crate::event::{Built, EventBatch, RouterEvent, Target, build};
 pub use io::{Effects, Input, Note, Slot, TailStatus};
 use merge::{Merge, Taken};
@@ -113,12 +114,12 @@ impl Delivery {
     pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
         match input {
             Input::Subscribe { session, origin, request, pattern, mode } => {
-                let now = self.now();
+                let now = self.now(now);
                 let asker = Asker { session, origin, request };
                 self.subscriptions.subscribe(asker, pattern, mode, now, &mut fx.outgoing);
             }
             Input::Join { session, join, subscriptions } => {
-                let now = self.now();
+                let now = self.now(now);
                 self.subscriptions.join(session, join, &subscriptions, now, &mut fx.outgoing);
             }
             Input::Lag { session, from } => {
@@ -182,6 +183,35 @@ impl Delivery {
         self.subscriptions.hears_meta(realm)
     }
 
+    /// The subscriptions of a realm that others may know of, by rising ids.
+    pub fn all_of(&self, realm: &str) -> impl Iterator<Item = (SubscriptionId, &TopicPattern)> {
+        self.subscriptions.all_of(realm)
+    }
+
+    /// Of these, that of just this pattern.
+    #[must_use]
+    pub fn lookup(&self, pattern: &TopicPattern) -> Option<SubscriptionId> {
+        self.subscriptions.lookup(pattern)
+    }
+
+    /// Of these, all that have a topic, by rising ids.
+    #[must_use]
+    pub fn matching(&self, topic: &Topic) -> Vec<SubscriptionId> {
+        self.subscriptions.matching(topic)
+    }
+
+    /// What one of them is of, and when it was made.
+    #[must_use]
+    pub fn details(&self, realm: &str, id: SubscriptionId) -> Option<(&TopicPattern, WallTime)> {
+        self.subscriptions.details(realm, id)
+    }
+
+    /// Who has one of them, by rising sessions.
+    #[must_use]
+    pub fn subscribers(&self, realm: &str, id: SubscriptionId) -> Option<Vec<SessionId>> {
+        self.subscriptions.subscribers(realm, id)
+    }
+
     /// Where the tails stand.
     pub fn tails(&self) -> impl Iterator<Item = TailStatus> {
         self.tails.values().map(|tail| TailStatus {
@@ -237,12 +267,13 @@ impl Delivery {
     }
 
     /// Where the order stands.
-    fn now(&self) -> Now {
+    fn now(&self, time: WallTime) -> Now {
         Now {
             applied: self.applied(),
             passed: self.merge.passed().unwrap_or_default().max(self.complete_from),
             furthest: self.tails.values().filter_map(Tail::next).max().unwrap_or_default(),
             end: self.frontier.unwrap_or_default(),
+            time,
         }
     }
 
@@ -261,7 +292,7 @@ impl Delivery {
         tail.node_down(ndb);
         self.follow_if_lost(now, ndb.group, fx);
         // The last replica of a group keeps nobody waiting any more.
-        self.apply(fx);
+        self.apply(now, fx);
     }
 
     /// A silent replica is left for another; one that is heard again may be followed again.
@@ -270,7 +301,7 @@ impl Delivery {
         tail.node_silent(ndb, is_silent, &mut fx.sends);
         self.follow_if_lost(now, ndb.group, fx);
         // A group of which nobody is heard keeps nobody waiting.
-        self.apply(fx);
+        self.apply(now, fx);
     }
 
     /// Follows the best linked replica where none is followed.
@@ -296,7 +327,7 @@ impl Delivery {
             fx.notes.push(Note::PositionsMissed { from, count });
             self.leave_out_all(next, fx);
         }
-        self.apply(fx);
+        self.apply(now, fx);
         self.deliver(fx);
     }
 
@@ -322,15 +353,15 @@ impl Delivery {
         if tail.is_open_at(from) && version <= self.version {
             tail.interest_changed(version);
             let is_news = tail.raise(now, from, next);
-            self.apply(fx);
+            self.apply(now, fx);
             if is_news {
                 self.deliver(fx);
             }
         }
     }
 
-    fn apply(&mut self, fx: &mut Effects) {
-        let now = self.now();
+    fn apply(&mut self, now: WallTime, fx: &mut Effects) {
+        let now = self.now(now);
         self.subscriptions.apply(now, &mut fx.outgoing);
     }
 
@@ -492,7 +523,7 @@ impl Delivery {
         }
         if !self.tails.values().any(Tail::is_linked) {
             // Nobody will answer.
-            self.apply(fx);
+            self.apply(now, fx);
         }
     }
 

@@ -104,12 +104,21 @@ impl Form {
 pub struct RouterEvent {
     /// Of those reserved for routers.
     pub topic: Topic,
-    /// What it tells of: it is for those who may subscribe that.
-    pub about: Option<TopicPattern>,
+    /// What it tells of beside its own topic.
+    pub about: Option<About>,
     /// Any number that no position is.
     pub publication: u64,
     /// Arguments as JSON.
     pub payload: Bytes,
+}
+
+/// What an event of the router tells of: it is for those who may have to do with all of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Topics: for those who may subscribe them.
+    Topics(TopicPattern),
+    /// Procedures: for those who may call them.
+    Procedures(TopicPattern),
 }
 
 /// Canonical messages of one segment that somebody has subscribed, in order.
@@ -117,7 +126,7 @@ pub struct RouterEvent {
 pub struct EventBatch {
     /// `None`: they are not stored.
     stamp: Option<Stamp>,
-    about: Option<TopicPattern>,
+    about: Option<About>,
     events: Vec<Event>,
     /// What it counts in queues.
     bytes: usize,
@@ -258,9 +267,9 @@ impl EventBatch {
         Self { about: router.about.clone(), ..Self::new(None, events.collect()) }
     }
 
-    /// The topics that it tells of, beside its own: only who may subscribe them gets it.
+    /// What it tells of, beside its own topic.
     #[must_use]
-    pub const fn about(&self) -> Option<&TopicPattern> {
+    pub const fn about(&self) -> Option<&About> {
         self.about.as_ref()
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vixen_core::id::Position;
 use vixen_core::time::WallTime;
 use vixen_views::record::Record;
+use vixen_views::registrations::Change;
 
 use crate::api::calls::{CallTold, Register, RegistrationId};
 use crate::api::{RequestId, SessionId, SessionInfo};
@@ -41,6 +42,15 @@ pub enum Input {
         /// As it was told.
         registration: RegistrationId,
     },
+    /// A callee is taken out of a registration of a realm, wherever it is; nothing, if it is not in it.
+    Remove {
+        /// The realm.
+        realm: Arc<str>,
+        /// The registration.
+        registration: Position,
+        /// Session of the callee.
+        session: SessionId,
+    },
     /// A session is gone; last of its words.
     Closed {
         /// The session.
@@ -60,6 +70,8 @@ pub enum Input {
 /// What the driver owes after a step: the words, and then the dealer's inputs.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// What has changed, for those who want to hear of it.
+    pub changes: Vec<Change>,
     /// What the dealer is to know.
     pub dealer: Vec<dealer::Input>,
     /// Words to sessions, in this order for each.

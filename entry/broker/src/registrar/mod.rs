@@ -112,6 +112,9 @@ impl Registrar {
                 self.on_unregister(now, session, request, registration, fx);
             }
             Input::Hide { session, registration } => self.on_hide(session, registration, fx),
+            Input::Remove { realm, registration, session } => {
+                self.on_remove(now, realm, registration, session, fx);
+            }
             Input::Closed { session } => self.on_closed(now, session, fx),
             Input::Read { position, at, record } => {
                 if let Outcome::Applied(applied) = self.view.apply(position, at, &record) {
@@ -245,6 +248,32 @@ impl Registrar {
         fx.dealer.push(dealer::Input::Serves { session, registration, terms: *terms });
     }
 
+    fn on_remove(
+        &mut self,
+        now: WallTime,
+        realm: Arc<str>,
+        registration: Position,
+        session: SessionId,
+        fx: &mut Effects,
+    ) {
+        let registration = record::RegistrationId(registration.0);
+        let found = self.view.get(registration).filter(|found| found.pattern.realm == realm);
+        let callees = found.into_iter().flat_map(|found| found.callees.iter());
+        let lives = callees.filter(|(_, callee)| callee.session == session.0);
+        let lives: Vec<_> = lives.map(|(_, callee)| callee.life).collect();
+        for life in lives {
+            let said = Said::Unregister(record::Unregister {
+                realm: Arc::clone(&realm),
+                session: session.0,
+                registration,
+                why: record::UnregisterWhy::Removed(life),
+            });
+            let mut changes = Vec::new();
+            self.write(now, said, &mut changes);
+            self.settle(&changes, fx);
+        }
+    }
+
     fn on_closed(&mut self, now: WallTime, session: SessionId, fx: &mut Effects) {
         let Some(open) = self.sessions.get(&session) else { return };
         if !open.terms.is_empty() {
@@ -275,6 +304,7 @@ impl Registrar {
 
     /// Tells the dealer, and who has lost something, what the view has changed.
     fn settle(&mut self, changes: &[Change], fx: &mut Effects) {
+        fx.changes.extend_from_slice(changes);
         for change in changes {
             match change {
                 Change::Left { registration, callee, why, .. } if callee.life == self.life => {
@@ -306,7 +336,11 @@ impl Registrar {
             self.patterns.remove(open.info.origin);
         }
         let Some(terms) = open.terms.remove(&registration) else { return };
-        if why == LeftWhy::Unseated {
+        let is_taken = matches!(
+            why,
+            LeftWhy::Unseated | LeftWhy::Unregistered(record::UnregisterWhy::Removed(_))
+        );
+        if is_taken {
             fx.told.push((session, CallTold::Revoked { registration: terms.told }));
         }
     }

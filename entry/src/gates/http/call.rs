@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use vixen_broker::access::{CallMessage, CallOptions};
 use vixen_broker::api::RequestId;
-use vixen_broker::api::calls::{CallError, CallTold, CallWord, Payload};
+use vixen_broker::api::calls::{CallError, CallTold, CallWord, MetaError, Payload};
 use vixen_broker::client::{Effects, Told};
 use vixen_core::payload::as_json;
 use vixen_core::segment::Encoding;
@@ -161,7 +161,12 @@ fn result_of(payload: &Payload) -> Result<Response, Problem> {
 fn problem_of_call(error: &CallError) -> Problem {
     let status = match error {
         CallError::Callee { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        CallError::NoSuchProcedure(_) => StatusCode::NOT_FOUND,
+        CallError::NoSuchProcedure(_) | CallError::Meta(MetaError::NoSuch(_)) => {
+            StatusCode::NOT_FOUND
+        }
+        CallError::Meta(MetaError::Argument(_) | MetaError::Uri(_) | MetaError::Scope) => {
+            StatusCode::BAD_REQUEST
+        }
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
             StatusCode::BAD_GATEWAY
         }
@@ -169,7 +174,9 @@ fn problem_of_call(error: &CallError) -> Problem {
             StatusCode::SERVICE_UNAVAILABLE
         }
         CallError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-        CallError::MaxConcurrency(_) | CallError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        CallError::MaxConcurrency(_)
+        | CallError::TooMany { .. }
+        | CallError::Meta(MetaError::TooManyTestaments { .. }) => StatusCode::TOO_MANY_REQUESTS,
     };
     let problem = Problem::new(status, uris::of_call(error), &error.to_string());
     let CallError::Callee { payload, .. } = error else { return problem };

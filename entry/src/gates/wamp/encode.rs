@@ -15,7 +15,7 @@ use crate::text::{put_decimal, put_string};
 pub(super) const PUBLISHED_BYTES_MAX: usize = 38;
 
 /// What this dealer does of the Advanced Profile (WAMP spec *Feature Announcement*).
-const DEALER_FEATURES: [&str; 9] = [
+const DEALER_FEATURES: [&str; 12] = [
     "progressive_call_results",
     "progressive_call_invocations",
     "call_timeout",
@@ -25,6 +25,9 @@ const DEALER_FEATURES: [&str; 9] = [
     "shared_registration",
     "call_reroute",
     "registration_revocation",
+    "session_meta_api",
+    "registration_meta_api",
+    "testament_meta_api",
 ];
 
 /// What this broker does of it.
@@ -254,6 +257,9 @@ mod tests {
                     "shared_registration": true,
                     "call_reroute": true,
                     "registration_revocation": true,
+                    "session_meta_api": true,
+                    "registration_meta_api": true,
+                    "testament_meta_api": true,
                 }}},
                 "agent": concat!("vixen-", env!("CARGO_PKG_VERSION")),
                 "realm": "re\"alm",

@@ -120,6 +120,9 @@ pub(crate) enum Ending {
     /// The realms were read again, and do not know the session any more.
     #[error("the configuration of the realm does not know this session any more")]
     RoleGone,
+    /// Somebody has ended it by a procedure of the router. What its client is told is theirs to say.
+    #[error("ended by another session")]
+    Killed,
     /// No HELLO in time.
     #[error("no HELLO, or no answer to the CHALLENGE, in time")]
     HelloTimeout,
@@ -168,7 +171,7 @@ impl Ending {
             Self::Violation(_) | Self::HelloTimeout => PROTOCOL_VIOLATION,
             Self::InvalidRealm => INVALID_URI,
             Self::LoginRefused(refusal) => of_login(refusal),
-            Self::RoleGone => KILLED,
+            Self::RoleGone | Self::Killed => KILLED,
             Self::FrameTooLarge | Self::HelloTooLarge => PAYLOAD_SIZE_EXCEEDED,
             Self::UnfinishedCrowded => UNFINISHED_INPUT,
             Self::Trimmed { .. } => "vixen.error.trimmed",
@@ -190,6 +193,7 @@ impl Ending {
             Self::InvalidRealm => "invalid_realm",
             Self::LoginRefused(_) => "login_refused",
             Self::RoleGone => "role_gone",
+            Self::Killed => "killed",
             Self::HelloTimeout => "hello_timeout",
             Self::FrameTooLarge | Self::HelloTooLarge => "frame_too_large",
             Self::UnfinishedCrowded => "unfinished_crowded",
@@ -214,6 +218,7 @@ impl Ending {
             | Self::Violation(_)
             | Self::InvalidRealm
             | Self::RoleGone
+            | Self::Killed
             | Self::FrameTooLarge
             | Self::HelloTooLarge => true,
             Self::LoginRefused(refusal) => !refusal.is_temporary(),
@@ -237,6 +242,7 @@ impl Ending {
                 | Self::Trimmed { .. }
                 | Self::CallsUnread
                 | Self::RoleGone
+                | Self::Killed
                 | Self::KeepAliveTimeout
                 | Self::UnfinishedCrowded
                 | Self::UnfinishedTimeout
@@ -256,7 +262,7 @@ impl Ending {
             | Self::LoginRefused(_) => 1000,
             Self::Shutdown => 1001,
             Self::Violation(_) => 1002,
-            Self::RoleGone => 1008,
+            Self::RoleGone | Self::Killed => 1008,
             Self::FrameTooLarge | Self::HelloTooLarge => 1009,
             Self::NoSessionId => 1011,
             Self::HelloTimeout

@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 use vixen_broker::access::{Message, Permissions, is_realm};
 use vixen_broker::api::calls::CallWord;
 use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, Subscribe, SubscriptionId};
+use vixen_broker::meta;
 use vixen_core::name::NodeName;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::Goodbye;
@@ -337,6 +338,16 @@ impl Session {
     /// The ERROR of a REGISTER that is refused after all.
     pub(super) fn refuse_register(&mut self, request: RequestId, refusal: Refusal) -> Bytes {
         refused(&mut self.buffer, calls::REGISTER, request, refusal)
+    }
+
+    /// Closes the session, as somebody wants it who has ended it, and returns its GOODBYE.
+    pub(super) fn killed(&mut self, goodbye: &meta::Goodbye) -> Option<Bytes> {
+        if !matches!(std::mem::replace(&mut self.state, State::Closed), State::Open(_)) {
+            return None;
+        }
+        let message = goodbye.message.as_deref().unwrap_or_default();
+        encode::goodbye(&mut self.buffer, &goodbye.reason, message);
+        Some(take_text(&mut self.buffer))
     }
 
     /// Closes the session and returns its last message, if there is one to send: one that may come

@@ -422,7 +422,10 @@ impl Connection {
     async fn close(mut self: Box<Self>, ending: Ending) {
         count_ending(ending);
         let session = self.session.id();
-        let last = self.session.farewell(ending);
+        let last = match (ending, self.driver.killed()) {
+            (Ending::Killed, Some(goodbye)) => self.session.killed(goodbye),
+            (ending, _) => self.session.farewell(ending),
+        };
         tracing::debug!(session = session.0, reason = %ending, "session over");
         if self.was_opened {
             self.metrics.sessions.decrement(1.0);

@@ -18,12 +18,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_broker::api::calls::{CallTold, CallWord};
+use vixen_broker::api::calls::{CallTold, CallWord, MetaError, Payload};
 use vixen_broker::api::{SessionId, SessionInfo};
-use vixen_broker::dealer::{self, Dealer, DealerOptions};
+use vixen_broker::dealer::{self, CallNumber, Dealer, DealerOptions, MetaCall};
 use vixen_broker::registrar::{self, Registrar, RegistrarOptions};
+use vixen_core::id::Position;
 use vixen_core::time::WallTime;
 use vixen_runtime::clock::wall_time;
+use vixen_views::registrations::{Change, Registrations};
 
 use super::EntryOptions;
 use super::run::{EntryNode, fresh_seed};
@@ -61,10 +63,24 @@ pub(super) struct Calls {
 #[derive(Default)]
 pub(super) struct CallEffects {
     dealer: dealer::Effects,
+    /// What has changed of the registrations.
+    changes: Vec<Change>,
     /// Words of both machines in their order.
     told: Vec<(SessionId, CallTold)>,
     /// These were the last.
     is_end: bool,
+}
+
+impl CallEffects {
+    /// Calls that the router itself is to answer.
+    pub(super) fn take_meta(&mut self) -> Vec<MetaCall> {
+        std::mem::take(&mut self.dealer.meta)
+    }
+
+    /// What has changed of the registrations.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
 }
 
 impl Calls {
@@ -164,6 +180,33 @@ impl Calls {
         }
     }
 
+    /// The router has an answer to a call.
+    pub(super) fn answered(
+        &mut self,
+        number: CallNumber,
+        answer: Result<Payload, MetaError>,
+        fx: &mut CallEffects,
+    ) {
+        self.step_dealer(dealer::Input::Answered { number, answer }, fx);
+    }
+
+    /// A callee is taken out of a registration.
+    pub(super) fn remove_callee(
+        &mut self,
+        now: WallTime,
+        realm: &Arc<str>,
+        (registration, session): (Position, SessionId),
+        fx: &mut CallEffects,
+    ) {
+        let realm = Arc::clone(realm);
+        self.step_registrar(now, registrar::Input::Remove { realm, registration, session }, fx);
+    }
+
+    /// Who is callee of what.
+    pub(super) const fn view(&self) -> &Registrations {
+        self.registrar.view()
+    }
+
     /// Does what is due.
     fn on_due(&mut self, fx: &mut CallEffects) {
         let now = Instant::now().into_std();
@@ -183,6 +226,7 @@ impl Calls {
         let mut of_registrar = registrar::Effects::default();
         let before = self.registrar.view().position();
         self.registrar.step(now, input, &mut of_registrar);
+        fx.changes.append(&mut of_registrar.changes);
         // They wait in the queue that the dealer keeps the count of.
         for (session, told) in of_registrar.told {
             self.step_dealer(dealer::Input::Tell { session, told }, fx);

@@ -118,6 +118,7 @@ fn call(request: u64, bytes: usize) -> CallWord {
         timeout_ms: None,
         is_disclosed: false,
         routing_key: None,
+        testament: None,
     })
 }
 

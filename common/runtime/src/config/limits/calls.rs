@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{ConfigError, MIB, TableReader};
+use super::{ConfigError, KIB, MIB, TableReader};
 
 /// Keys of `[limits]` about calls. None of them may be 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +32,12 @@ pub struct CallBounds {
     pub caller_queue_bytes_max: usize,
     /// `registrations-per-session-max`: further ones are refused. Default 1000.
     pub registrations_per_session_max: usize,
+    /// `testaments-per-session-max`: what one session may leave to be published at its end. Default 100.
+    pub testaments_per_session_max: usize,
+    /// `testaments-bytes-per-session-max`: of it, topics and payloads. Default 256 KiB.
+    pub testaments_bytes_per_session_max: usize,
+    /// `testaments-bytes-max`: of all sessions of an entry. Default 64 MiB.
+    pub testaments_bytes_max: usize,
     /// `call-timeout-max`: the longest timeout of a call. Default: none.
     pub call_timeout_max: Option<Duration>,
     /// `call-timeout`: of calls that ask for none. Default: none.
@@ -49,6 +55,9 @@ impl Default for CallBounds {
             callee_queue_bytes_max: 4 * MIB,
             caller_queue_bytes_max: 4 * MIB,
             registrations_per_session_max: 1000,
+            testaments_per_session_max: 100,
+            testaments_bytes_per_session_max: 256 * KIB,
+            testaments_bytes_max: 64 * MIB,
             call_timeout_max: None,
             call_timeout: None,
         }
@@ -66,6 +75,9 @@ impl CallBounds {
         table.size("callee-queue-bytes-max", &mut c.callee_queue_bytes_max)?;
         table.size("caller-queue-bytes-max", &mut c.caller_queue_bytes_max)?;
         table.count("registrations-per-session-max", &mut c.registrations_per_session_max)?;
+        table.count("testaments-per-session-max", &mut c.testaments_per_session_max)?;
+        table.size("testaments-bytes-per-session-max", &mut c.testaments_bytes_per_session_max)?;
+        table.size("testaments-bytes-max", &mut c.testaments_bytes_max)?;
         for (key, slot) in
             [("call-timeout-max", &mut c.call_timeout_max), ("call-timeout", &mut c.call_timeout)]
         {

@@ -96,6 +96,7 @@ pub(super) fn error_outcome(uri: &str) -> Outcome {
 pub(super) fn outcome_of(error: &CallError) -> Outcome {
     match error {
         CallError::Callee { uri, .. } => error_outcome(uri),
+        CallError::Meta(_) => Outcome::CalleeError,
         CallError::NoSuchProcedure(_) => Outcome::NoSuchProcedure,
         CallError::NoAvailableCallee { .. } => Outcome::NoAvailableCallee,
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {

@@ -14,7 +14,7 @@ use super::super::io::{Missed, Note};
 use super::super::peers::{Load, Unreachable};
 use super::super::routes::{Look, Route, Routes};
 use super::super::turn::Turn;
-use super::super::words::{CallNumber, Invoke, PeerWord};
+use super::super::words::{Invoke, PeerWord};
 use super::ending::{end, outcome_of};
 use super::{CallError, CallTold, Kept, Open, Origin, Placed, is_sole};
 
@@ -40,15 +40,15 @@ impl Origin {
     ) {
         if open.expires.is_some_and(|at| at <= turn.now) {
             let timeout_ms = open.timeout_ms.unwrap_or_default();
-            return fail(open, CallError::Timeout { timeout_ms }, turn);
+            return fail_unplaced(open, CallError::Timeout { timeout_ms }, turn);
         }
         match turn.routes.find(&open.procedure) {
             Ok(Some(route)) => self.place(open, route, missed, turn),
             Ok(None) => {
                 let error = CallError::NoSuchProcedure(Arc::clone(&open.procedure.uri));
-                fail(open, error, turn);
+                fail_unplaced(open, error, turn);
             }
-            Err(why) => fail(open, CallError::Unavailable(why), turn),
+            Err(why) => fail_unplaced(open, CallError::Unavailable(why), turn),
         }
     }
 
@@ -69,7 +69,7 @@ impl Origin {
             return self.find(open, Some(missed), turn);
         };
         let error = none_left(&open, &Seen { beside: Some(why), ..Seen::default() });
-        fail(open, error, turn);
+        fail_unplaced(open, error, turn);
     }
 
     fn place<R: Routes>(
@@ -91,13 +91,12 @@ impl Origin {
             } else {
                 none_left(&open, &seen)
             };
-            return fail(open, error, turn);
+            return fail_unplaced(open, error, turn);
         };
         if let Some(missed) = missed {
             turn.fx.notes.push(Note::Rerouted(missed));
         }
-        let number = CallNumber(self.last.0 + 1);
-        self.last = number;
+        let number = self.next_number();
         if let Some(expires) = open.expires {
             let keeps =
                 turn.own_session(callee).is_some_and(|own| own.keeps_timeouts_of(registration));
@@ -114,11 +113,8 @@ impl Origin {
         for part in &kept.rest {
             turn.send(callee.owner, PeerWord::More { number, part: part.clone() });
         }
-        self.by_request.insert((open.session, open.request), number);
-        self.by_owner.insert((callee.owner, number));
         let policy = route.policy;
-        let placed = Placed { open, registration, policy, callee, is_killing: false };
-        self.calls.insert(number, placed);
+        self.insert(number, Placed { open, registration, policy, callee, is_killing: false });
     }
 }
 
@@ -180,7 +176,7 @@ fn look<R: Routes>(
 }
 
 /// Answers a call that is with no callee.
-fn fail<R: Routes>(open: Open, error: CallError, turn: &mut Turn<'_, R>) {
+pub(super) fn fail_unplaced<R: Routes>(open: Open, error: CallError, turn: &mut Turn<'_, R>) {
     let (request, outcome) = (open.request, outcome_of(&error));
     end(open, Some(CallTold::Failed { request, error }), outcome, None, turn);
 }

@@ -4,6 +4,7 @@ mod bounds;
 mod cluster;
 mod origin;
 mod policies;
+mod router;
 mod same;
 mod serving;
 mod view;
@@ -299,6 +300,7 @@ pub(super) fn call(request: u64, uri: &str) -> Call {
         timeout_ms: None,
         is_disclosed: false,
         routing_key: None,
+        testament: None,
     }
 }
 

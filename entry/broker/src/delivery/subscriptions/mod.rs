@@ -10,6 +10,7 @@
 
 mod interests;
 mod limits;
+mod look;
 mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use vixen_core::id::Position;
 use vixen_core::patterns::{PatternIndex, Steps};
 use vixen_core::segment::{Match, Topic, TopicPattern};
+use vixen_core::time::WallTime;
 
 use super::numbers::{Numbering, Numbers};
 use crate::api::{
@@ -85,6 +87,8 @@ pub(super) struct Now {
     pub(super) furthest: Position,
     /// The end of what is known to be placed.
     pub(super) end: Position,
+    /// The time.
+    pub(super) time: WallTime,
 }
 
 /// Who sends a SUBSCRIBE.
@@ -104,6 +108,8 @@ struct Wanted {
     is_private: bool,
     /// Tails need not carry it: it is never live.
     is_snapshot: bool,
+    /// When its first session was told of it.
+    created: WallTime,
     /// Get events.
     live: BTreeSet<SessionId>,
     /// Read what is stored.
@@ -135,6 +141,7 @@ pub(super) struct Subscriptions {
     limits: SubscriptionLimits,
     numbers: Numbers,
     wanted: BTreeMap<SubscriptionId, Wanted>,
+    by_realm: BTreeMap<Arc<str>, BTreeSet<SubscriptionId>>,
     index: PatternIndex<OfPattern>,
     sessions: BTreeMap<SessionId, Held>,
     interests: Interests,
@@ -149,7 +156,8 @@ pub(super) struct Subscriptions {
 impl Wanted {
     fn new(pattern: TopicPattern, is_private: bool, is_snapshot: bool) -> Self {
         let (live, replaying) = (BTreeSet::new(), BTreeSet::new());
-        Self { pattern, is_private, is_snapshot, live, replaying, waiting: Vec::new() }
+        let created = WallTime(0);
+        Self { pattern, is_private, is_snapshot, created, live, replaying, waiting: Vec::new() }
     }
 
     /// What a session that has it has of it.
@@ -184,6 +192,7 @@ impl Subscriptions {
             limits,
             numbers: Numbers::new(numbering),
             wanted: BTreeMap::new(),
+            by_realm: BTreeMap::new(),
             index: PatternIndex::new(),
             sessions: BTreeMap::new(),
             interests: Interests::default(),
@@ -287,6 +296,7 @@ impl Subscriptions {
             }
         }
         self.counts.add(&pattern);
+        self.enter_realm(&pattern.realm, id);
         let is_snapshot = mode == SubscribeMode::Snapshot;
         if !is_snapshot {
             self.interests.add_user(&pattern);
@@ -317,6 +327,9 @@ impl Subscriptions {
         let is_heard = self.meta.contains_key(&wanted.pattern.realm);
         for (session, request, mode) in std::mem::take(&mut wanted.waiting) {
             let was_told = wanted.has_told();
+            if !was_told {
+                wanted.created = now.time;
+            }
             let is_new = if mode == SubscribeMode::Live {
                 !wanted.replaying.contains(&session) && wanted.live.insert(session)
             } else {
@@ -460,6 +473,7 @@ impl Subscriptions {
             }
         }
         self.counts.remove(&pattern);
+        self.leave_realm(&pattern.realm, id);
         if is_snapshot {
             return;
         }
@@ -573,6 +587,12 @@ impl Subscriptions {
         self.shares.check(parts);
         self.interests.check(&users);
         self.counts.check(self.wanted.values().map(|wanted| wanted.pattern.clone()));
+        let of_realms = self.by_realm.iter();
+        let of_realms = of_realms.flat_map(|(realm, all)| all.iter().map(move |id| (realm, *id)));
+        let mut of_realms: Vec<_> = of_realms.map(|(realm, id)| (id, realm)).collect();
+        of_realms.sort_unstable();
+        let known = self.wanted.iter().map(|(id, wanted)| (*id, &wanted.pattern.realm));
+        assert!(known.eq(of_realms), "D1: each is of its realm");
         let is_meta = |wanted: &&Wanted| !wanted.is_snapshot && may_be_meta(&wanted.pattern);
         let meta = self.wanted.values().filter(is_meta).count();
         assert_eq!(self.meta.values().sum::<usize>(), meta, "D1: who may hear of meta events");

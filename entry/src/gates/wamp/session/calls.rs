@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
 use vixen_broker::access::CallMessage;
-use vixen_broker::api::calls::{CallWord, Payload};
+use vixen_broker::api::calls::{Call, CallWord, Payload, Testament};
 use vixen_core::segment::Encoding;
 
 use super::{Action, refused};
@@ -14,6 +14,7 @@ use crate::admission::AdmittedSession;
 use crate::gates::options::{call_options, cancel_options, register_options, yield_options};
 use crate::gates::raw::RawText;
 use crate::gates::refusal::{OptionError, Refusal};
+use crate::gates::testament::{ADD_TESTAMENT, testament};
 use crate::gates::uris;
 use crate::gates::wamp::error::Violation;
 use crate::gates::wamp::message::{RawAnswer, RawCall, RawRequest};
@@ -43,15 +44,30 @@ pub(super) fn call(
     let options = call_options(&options).map_err(bad_option("CALL"))?;
     let (payload, has_more) = (frame.payload(payload), options.has_more);
     let message = CallMessage { request, procedure: &procedure, payload, options };
-    Ok(Action::Call(match admitted.call(message) {
-        Ok(call) => CallWord::Call(call),
+    let made = match admitted.call(message) {
+        Ok(call) if &*call.procedure == ADD_TESTAMENT => {
+            testament(admitted, &call.payload).map(|left| leaving(call, left))
+        }
+        Ok(call) => Ok(call),
         Err(refusal) => {
-            // It may be a part of a call that is open: whose answer this is, the broker knows.
             let refusal = Refusal::from(refusal);
-            let (error, payload) = (refusal.uri().into(), text_argument(&refusal.to_string()));
+            Err((refusal.uri(), refusal.to_string()))
+        }
+    };
+    Ok(Action::Call(match made {
+        Ok(call) => CallWord::Call(call),
+        Err((uri, text)) => {
+            // It may be a part of a call that is open: whose answer this is, the broker knows.
+            let (error, payload) = (uri.into(), text_argument(&text));
             CallWord::Spoiled { request, has_more, error, payload }
         }
     }))
+}
+
+/// A call to leave a testament. Its arguments are in that.
+fn leaving(call: Call, left: Testament) -> Call {
+    let payload = Payload { bytes: Bytes::new(), ..call.payload };
+    Call { payload, testament: Some(Box::new(left)), ..call }
 }
 
 pub(super) fn cancel(cancel: &RawRequest<'_>) -> Result<Action, Violation> {

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use vixen_broker::access::{self as broker, Act, CalleeDisclosure, Permissions};
-use vixen_broker::api::calls::{CallWord, Register};
+use vixen_broker::api::calls::{CallWord, Register, Testament};
 use vixen_broker::client::Effects;
 use vixen_broker::dealer::Breach;
 use vixen_broker::history::HistoryError;
@@ -22,7 +22,9 @@ use crate::gates::wamp::session::{Action, text_argument};
 fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool {
     match word {
         CallWord::Call(call) => {
-            match permissions.call(&call.procedure) {
+            let is_left = |left: &Testament| permissions.publish(&left.message.topic.uri).is_some();
+            let may_leave = call.testament.as_deref().is_none_or(is_left);
+            match permissions.call(&call.procedure).filter(|_| may_leave) {
                 Some(Disclosure::Never) => call.is_disclosed = false,
                 Some(Disclosure::OnRequest | Disclosure::Always) => {}
                 None => {
@@ -160,6 +162,9 @@ impl Connection {
         self.driver.settle(&mut fx).await?;
         self.driver.answer(self.encoder.take_unsaid()).await?;
         self.write().await?;
+        if self.driver.killed().is_some() {
+            return Err(Ending::Killed);
+        }
         match self.driver.breach() {
             None => {}
             Some(Breach::RepeatedRequest(request)) => {
@@ -208,6 +213,7 @@ mod tests {
             timeout_ms: None,
             is_disclosed: true,
             routing_key: None,
+            testament: None,
         })
     }
 

@@ -13,7 +13,7 @@ use vixen_broker::api::{
     SubscribeError, SubscriptionId,
 };
 use vixen_broker::client::{Ask, Client, Effects};
-use vixen_broker::event::{EventBatch, RouterEvent, Target, build};
+use vixen_broker::event::{About, EventBatch, RouterEvent, Target, build};
 use vixen_broker::history::{Bound, HistoryError, RefPoint, Start, Trouble};
 use vixen_broker::replay::ReadPart;
 use vixen_core::id::{GroupId, PermanentId, Position, Stamp};
@@ -293,7 +293,7 @@ fn events_of_the_router_about_topics_come_only_to_those_who_may_subscribe_them()
     let mut told = |about: &str, matching| {
         let event = RouterEvent {
             topic: Topic::new("r", "wamp.subscription.on_create"),
-            about: Some(TopicPattern::new("r", about, matching)),
+            about: Some(About::Topics(TopicPattern::new("r", about, matching))),
             publication: 1 << 52,
             payload: Bytes::from_static(b"[9]"),
         };

@@ -1,0 +1,74 @@
+//! Calls of procedures that the router itself serves: open as others are, so that bounds, timeouts and CANCEL hold
+//! for them, and with no callee.
+
+use std::sync::Arc;
+
+use vixen_core::id::Position;
+
+use super::super::Outcome;
+use super::super::io::MetaCall;
+use super::super::routes::{Callee, Routes};
+use super::super::turn::Turn;
+use super::super::words::CallNumber;
+use super::ending::{answer_in_room, fail};
+use super::placing::fail_unplaced;
+use super::{CallError, CallTold, Open, Origin, Payload, Placed, Policy};
+use crate::api::SessionId;
+use crate::api::calls::{MetaError, Testament};
+use crate::meta::{Asker, Procedure};
+
+/// In place of a callee: clients have `1..=2^53`.
+const ROUTER: SessionId = SessionId(0);
+
+impl Placed {
+    pub(super) fn is_with_router(&self) -> bool {
+        self.callee.session == ROUTER
+    }
+}
+
+impl Origin {
+    /// Hands a call to the router itself.
+    pub(super) fn ask_router<R: Routes>(
+        &mut self,
+        open: Open,
+        testament: Option<Box<Testament>>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Some(procedure) = Procedure::of(&open.procedure.uri) else {
+            let error = CallError::NoSuchProcedure(Arc::clone(&open.procedure.uri));
+            return fail_unplaced(open, error, turn);
+        };
+        let Some(kept) = &open.kept else { return };
+        let payload = kept.first.payload.clone();
+        let number = self.next_number();
+        if let Some(expires) = open.expires {
+            self.timers.set(number.0, expires);
+        }
+        let asker = Asker { realm: Arc::clone(&open.procedure.realm), session: open.session };
+        turn.fx.meta.push(MetaCall { number, asker, procedure, payload, testament });
+        let callee = Callee { owner: turn.options.owner, session: ROUTER };
+        let (registration, policy) = (Position(0), Policy::Single);
+        self.insert(number, Placed { open, registration, policy, callee, is_killing: false });
+    }
+
+    /// The router has answered.
+    pub(in super::super) fn on_meta<R: Routes>(
+        &mut self,
+        number: CallNumber,
+        answer: Result<Payload, MetaError>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        if !self.calls.get(&number).is_some_and(Placed::is_with_router) {
+            return;
+        }
+        let Some(placed) = self.take(number) else { return };
+        match answer {
+            Ok(payload) => {
+                let (request, callee) = (placed.open.request, None);
+                let told = CallTold::Result { request, is_progress: false, callee, payload };
+                answer_in_room(placed, told, Outcome::Result, turn);
+            }
+            Err(error) => fail(placed, error.into(), turn),
+        }
+    }
+}

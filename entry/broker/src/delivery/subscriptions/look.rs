@@ -1,0 +1,87 @@
+//! What others may know of the subscriptions of a realm (WAMP spec *Subscription Meta API*): those that somebody
+//! was told of, without those of the router's own topics.
+
+use std::sync::Arc;
+
+use vixen_core::segment::{Topic, TopicPattern};
+use vixen_core::time::WallTime;
+
+use super::{OfPattern, Subscriptions, Wanted};
+use crate::api::{SessionId, SubscriptionId};
+
+/// Topics of the router itself, of which nothing is told.
+const META: &str = "wamp.";
+
+impl Wanted {
+    fn is_shown(&self) -> bool {
+        self.has_told() && !self.pattern.uri.starts_with(META)
+    }
+}
+
+impl Subscriptions {
+    fn shown(&self, realm: &str, id: SubscriptionId) -> Option<&Wanted> {
+        let wanted = self.wanted.get(&id)?;
+        (*wanted.pattern.realm == *realm && wanted.is_shown()).then_some(wanted)
+    }
+
+    /// All of a realm, by rising ids.
+    pub(in crate::delivery) fn all_of(
+        &self,
+        realm: &str,
+    ) -> impl Iterator<Item = (SubscriptionId, &TopicPattern)> {
+        let all = self.by_realm.get(realm).into_iter().flatten();
+        all.filter_map(|id| {
+            let wanted = self.wanted.get(id).filter(|wanted| wanted.is_shown())?;
+            Some((*id, &wanted.pattern))
+        })
+    }
+
+    /// That of just this pattern: the shared one, before those of sessions alone.
+    pub(in crate::delivery) fn lookup(&self, pattern: &TopicPattern) -> Option<SubscriptionId> {
+        let of_pattern = self.index.get(pattern)?;
+        of_pattern.ids().find(|id| self.shown(&pattern.realm, *id).is_some())
+    }
+
+    /// All that have a topic, by rising ids.
+    pub(in crate::delivery) fn matching(&self, topic: &Topic) -> Vec<SubscriptionId> {
+        let mut found = Vec::new();
+        let _steps = self.index.for_each(topic, |of_pattern: &OfPattern| {
+            found.extend(of_pattern.ids().filter(|id| self.shown(&topic.realm, *id).is_some()));
+        });
+        found.sort_unstable();
+        found
+    }
+
+    /// What one is of, and when its first session was told of it.
+    pub(in crate::delivery) fn details(
+        &self,
+        realm: &str,
+        id: SubscriptionId,
+    ) -> Option<(&TopicPattern, WallTime)> {
+        self.shown(realm, id).map(|wanted| (&wanted.pattern, wanted.created))
+    }
+
+    /// Who has one, rising.
+    pub(in crate::delivery) fn subscribers(
+        &self,
+        realm: &str,
+        id: SubscriptionId,
+    ) -> Option<Vec<SessionId>> {
+        let wanted = self.shown(realm, id)?;
+        let mut all: Vec<_> = wanted.live.union(&wanted.replaying).copied().collect();
+        all.sort_unstable();
+        Some(all)
+    }
+
+    pub(super) fn enter_realm(&mut self, realm: &Arc<str>, id: SubscriptionId) {
+        self.by_realm.entry(Arc::clone(realm)).or_default().insert(id);
+    }
+
+    pub(super) fn leave_realm(&mut self, realm: &Arc<str>, id: SubscriptionId) {
+        let Some(all) = self.by_realm.get_mut(realm) else { return };
+        all.remove(&id);
+        if all.is_empty() {
+            self.by_realm.remove(realm);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the router itself answers and publishes: procedures and events of `wamp.`.
+
+mod events;
+mod words;
+
+use tokio::time::Instant;
+
+use vixen_broker::api::calls::{MetaError, Payload};
+use vixen_broker::api::{Publish, SessionId};
+use vixen_broker::dealer::MetaCall;
+use vixen_broker::meta::{self, Asker, Missing, Reply};
+use vixen_broker::segmenter;
+use vixen_core::id::Position;
+use vixen_core::time::WallTime;
+use vixen_views::record::RegistrationId;
+
+use super::run::{Effects, EntryNode};
+pub(super) use events::{Event, of_registrations};
+use words::{Arguments, Asked, argument, asked, told};
+
+impl EntryNode {
+    /// Answers what callers have asked the router itself.
+    pub(super) fn answer_meta(&mut self, now: WallTime, fx: &mut Effects) {
+        for call in fx.calls.take_meta() {
+            let number = call.number;
+            let answer = self.answer(now, call, fx);
+            self.calls.answered(number, answer, &mut fx.calls);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: WallTime,
+        MetaCall { number: _, asker, procedure, payload, testament }: MetaCall,
+        fx: &mut Effects,
+    ) -> Result<Payload, MetaError> {
+        let reply = match asked(procedure, &Arguments::of(&payload)?)? {
+            Asked::Of(question) => {
+                let mut of_meta = meta::Effects::default();
+                let reply = self.meta.answer(&asker, question, &self.delivery, &mut of_meta);
+                for (session, goodbye) in of_meta.ends {
+                    self.end_session(now, session, goodbye, fx);
+                }
+                reply
+            }
+            Asked::Registrations(question) => {
+                meta::of_registrations(self.calls.view(), &asker.realm, &question)
+            }
+            Asked::RemoveCallee { registration, session } => {
+                self.remove_callee(now, &asker, registration, session, fx)
+            }
+            Asked::AddTestament => {
+                let none = || argument("testaments are left by WAMP sessions");
+                let left = *testament.ok_or_else(none)?;
+                Reply::Count(self.meta.add_testament(asker.session, left)?)
+            }
+            Asked::FlushTestaments(scope) => {
+                let flushed = self.meta.flush_testaments(asker.session, scope);
+                Reply::Count(u64::try_from(flushed).unwrap_or(u64::MAX))
+            }
+        };
+        told(procedure, reply)
+    }
+
+    fn remove_callee(
+        &mut self,
+        now: WallTime,
+        asker: &Asker,
+        registration: u64,
+        session: SessionId,
+        fx: &mut Effects,
+    ) -> Reply {
+        let found = self.calls.view().get(RegistrationId(registration));
+        let Some(found) = found.filter(|found| found.pattern.realm == asker.realm) else {
+            return Reply::NoSuch(Missing::Registration(registration));
+        };
+        if !found.callees.iter().any(|(_, callee)| callee.session == session.0) {
+            return Reply::NoSuch(Missing::Session(session.0));
+        }
+        let callee = (Position(registration), session);
+        self.calls.remove_callee(now, &asker.realm, callee, &mut fx.calls);
+        Reply::Done
+    }
+
+    /// A session is over: publishes what it has left for then. Nobody can wait for room, and what is not there is
+    /// not given back later.
+    pub(super) fn publish_last(&mut self, now: WallTime, session: SessionId, fx: &mut Effects) {
+        let messages = self.meta.close(session);
+        if messages.is_empty() {
+            return;
+        }
+        let bytes = messages.iter().map(Publish::counted_bytes).sum();
+        self.owed_room += bytes - self.room.forget_permits(bytes);
+        self.last_words_at = Some(Instant::now());
+        let input = segmenter::Input::Publish { session, messages };
+        self.step_segmenter(now, input, &mut fx.segmenter);
+    }
+
+    /// Gives back the room of messages that are resolved.
+    pub(super) fn give_room_back(&mut self, bytes: usize) {
+        let owed = self.owed_room.min(bytes);
+        self.owed_room -= owed;
+        self.room.add_permits(bytes - owed);
+    }
+}
