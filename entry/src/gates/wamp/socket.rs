@@ -249,9 +249,7 @@ impl Connection {
         let now = Instant::now();
         match self.alive.due(now) {
             Silence::Ask => {
-                let ping = self.socket.send(Message::Ping(Bytes::new()));
-                let ping = async { ping.await.map_err(|_gone| Ending::Disconnected) };
-                while_running(ping, &self.context.stopping, &self.meter).await?;
+                self.put(vec![Message::Ping(Bytes::new())]).await?;
                 self.alive.asked(now, Instant::now());
                 Ok(())
             }
@@ -329,22 +327,27 @@ impl Connection {
     async fn write(&mut self) -> Result<(), Ending> {
         if !self.frames.is_empty() {
             let begun = Instant::now();
-            // Nothing is read meanwhile, and callers wait for what a callee does not read.
-            let patience =
-                self.driver.uses_calls().then_some(self.context.limits.keep_alive_timeout);
-            let writing = write_all(&mut self.socket, self.frames.take(), patience);
-            // Its client may not read for long, and is not to get it then.
-            tokio::select! {
-                biased;
-                written = while_running(writing, &self.context.stopping, &self.meter) => written?,
-                () = self.session.gone() => return Err(Ending::RoleGone),
-                () = self.driver.left_unread() => return Err(Ending::CallsUnread),
-            }
+            let frames = self.frames.take();
+            self.put(frames).await?;
             self.excuse(begun);
             self.metrics.events.increment(self.encoder.take_events_sent());
         }
         self.driver.give_back();
         Ok(())
+    }
+
+    /// Writes these, and flushes.
+    async fn put(&mut self, frames: Vec<Message>) -> Result<(), Ending> {
+        // Nothing is read meanwhile, and callers wait for what a callee does not read.
+        let patience = self.driver.uses_calls().then_some(self.context.limits.keep_alive_timeout);
+        let writing = write_all(&mut self.socket, frames, patience);
+        // Its client may not read for long, and is not to get it then.
+        tokio::select! {
+            biased;
+            written = while_running(writing, &self.context.stopping, &self.meter) => written,
+            () = self.session.gone() => Err(Ending::RoleGone),
+            () = self.driver.left_unread() => Err(Ending::CallsUnread),
+        }
     }
 
     /// The node stops: what was taken is answered if it can be, and nothing more is read but what callees answer,
