@@ -131,8 +131,12 @@ impl EntryNode {
         }
     }
 
-    /// The dealer is told what waits for links: before it is asked whether there is room.
+    /// The dealer is told what waits for links, and which of them take nothing more: before it is asked whether there
+    /// is room.
     pub(in crate::node) fn note_waiting(&mut self, fx: &mut CallEffects) {
+        for link in self.entries.links.take_ended() {
+            self.calls.step_dealer(dealer::Input::LinkDown { link }, fx);
+        }
         for (link, bytes) in self.entries.links.take_waiting() {
             self.calls.step_dealer(dealer::Input::LinkWaiting { link, bytes }, fx);
         }

@@ -53,6 +53,17 @@ pub(super) struct Linked {
     pub(super) is_silent: bool,
     /// Something may wait for it.
     may_wait: bool,
+    end: End,
+}
+
+/// How far the end of a link has come, where that is noticed by sending before the link has told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    None,
+    /// It has taken nothing more.
+    Noticed,
+    /// Whoever sends has been told.
+    Told,
 }
 
 impl Linked {
@@ -97,6 +108,7 @@ impl EntryLinks {
             is_dialled,
             is_silent: false,
             may_wait: false,
+            end: End::None,
         };
         if let Some(old) = self.linked.insert(owner, linked) {
             old.sender.close("replaced by another link");
@@ -149,7 +161,7 @@ impl EntryLinks {
     }
 
     /// Sends, if the link is still the present one to its entry; all of it in one frame. What a broken link loses is
-    /// lost.
+    /// lost; that it is broken is told by [`take_ended`](Self::take_ended), and by its own end.
     pub(super) fn send(
         &mut self,
         link: Link,
@@ -157,9 +169,23 @@ impl EntryLinks {
     ) {
         let linked = self.linked.get_mut(&link.peer);
         if let Some(linked) = linked.filter(|linked| linked.number == link.number) {
-            let _down_follows = linked.sender.send_all(messages);
-            linked.may_wait = true;
+            let is_sent = linked.sender.send_all(messages).is_ok();
+            if !is_sent && linked.end == End::None {
+                linked.end = End::Noticed;
+            }
+            linked.may_wait = is_sent;
         }
+    }
+
+    /// Present links that have taken nothing more, each once: their own end may come much later, behind all that they
+    /// have brought.
+    pub(super) fn take_ended(&mut self) -> Vec<Link> {
+        let ended = self.linked.iter_mut().filter(|(_, linked)| linked.end == End::Noticed);
+        let ended = ended.map(|(owner, linked)| {
+            linked.end = End::Told;
+            Link { peer: *owner, number: linked.number }
+        });
+        ended.collect()
     }
 
     /// What waits for links, as far as that may have changed.
@@ -212,7 +238,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use vixen_core::wire::PeerId;
-    use vixen_runtime::link::{End, LinkEvent, join};
+    use vixen_runtime::link::{End as LinkEnd, LinkEvent, join};
 
     use super::*;
 
@@ -227,7 +253,7 @@ mod tests {
     async fn link(is_dialled: bool) -> (NewLink, mpsc::Receiver<LinkEvent>) {
         let (near, mut events) = mpsc::channel::<LinkEvent>(16);
         let (far, far_events) = mpsc::channel(16);
-        let end = |inbox| End { peer: PeerId::Entry { owner: HIGH }, name: name("E2"), inbox };
+        let end = |inbox| LinkEnd { peer: PeerId::Entry { owner: HIGH }, name: name("E2"), inbox };
         tokio::spawn(join(end(near), end(far), 1 << 20));
         let Some(LinkEvent::Up { link, name, sender, .. }) = events.recv().await else {
             panic!("the link comes up first");
@@ -302,6 +328,32 @@ mod tests {
             }
         }
         assert_eq!(heard, 2);
+    }
+
+    /// Calls went into its queue, which was nobody's any more, until the link had told its end itself.
+    #[tokio::test]
+    async fn a_link_that_takes_nothing_more_is_ended_before_it_says_so() {
+        let mut links = EntryLinks::new(LOW);
+        let (one, _far) = link(true).await;
+        let (at, sender) = (one.link, one.sender.clone());
+        assert!(links.up(HIGH, one));
+        let present: Vec<_> = links.all().collect();
+        let beat = || [(Message::Node(vixen_core::wire::NodeMessage::Heartbeat), Haste::Now)];
+        links.send(present[0], beat());
+        assert_eq!(links.take_ended(), []);
+        sender.close("the queue passed its bound");
+        links.send(present[0], beat());
+        assert_eq!(links.take_ended(), present);
+        links.send(present[0], beat());
+        assert_eq!((links.take_ended(), links.take_waiting()), (vec![], vec![]));
+        let ended = links.down(HIGH, at, "the queue passed its bound".to_owned());
+        assert_eq!(ended, Some(present[0]), "what it brings is told until then");
+        // The next one is not ended with it.
+        let (next, _far) = link(true).await;
+        assert!(links.up(HIGH, next));
+        let present: Vec<_> = links.all().collect();
+        links.send(present[0], beat());
+        assert_eq!(links.take_ended(), []);
     }
 
     #[tokio::test]
