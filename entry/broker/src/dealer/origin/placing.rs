@@ -3,11 +3,12 @@
 //! A second try is made only where the callee was never invoked, or where it answered itself that it is not
 //! available; each callee gets a call once, and a call goes to eight callees at most.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vixen_core::id::OwnerId;
 use vixen_core::wire::InvokeRefusal;
 
 use super::super::io::{Missed, Note};
@@ -26,9 +27,6 @@ const TRIES_MAX: usize = 8;
 
 /// Reasons that a caller is told.
 const REASONS_MAX: usize = 4;
-
-/// Callees whose entries are looked at for these reasons.
-const AWAY_MAX: usize = 1024;
 
 impl Origin {
     /// Looks for a callee, after another has `missed` the call.
@@ -82,8 +80,9 @@ impl Origin {
         let Some(kept) = &open.kept else { return };
         let registration = route.registration;
         let mut seen = Seen::default();
+        let load = load_of(kept);
         let chosen = self.chooser.choose(turn.routes, &route, open.routing_key, |callee| {
-            look(&open, kept, &route, *callee, turn, &mut seen)
+            look(&open, load, &route, *callee, turn, &mut seen)
         });
         let Some(callee) = chosen else {
             let error = if seen.is_stopped {
@@ -118,6 +117,13 @@ impl Origin {
     }
 }
 
+/// What a call has to bring to a callee.
+fn load_of(kept: &Kept) -> Load {
+    let parts = std::iter::once(&kept.first).chain(&kept.rest);
+    let bytes: usize = parts.map(|part| CallTold::OVERHEAD_BYTES + part.payload.bytes.len()).sum();
+    Load { words: 1 + kept.rest.len(), bytes }
+}
+
 /// What a callee gets of the time that is left: never less than there is, or it would end a call too early.
 fn ms_left(left: Duration) -> Option<NonZeroU64> {
     NonZeroU64::new(u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
@@ -127,9 +133,8 @@ fn ms_left(left: Duration) -> Option<NonZeroU64> {
 #[derive(Default)]
 struct Seen {
     against: BTreeSet<Missed>,
-    away: BTreeSet<Unreachable>,
-    /// How many of them were away.
-    away_count: usize,
+    /// Entries that calls cannot go to.
+    away: BTreeMap<OwnerId, Unreachable>,
     /// The one that would have been called is busy, and no other takes its place.
     is_stopped: bool,
     beside: Option<&'static str>,
@@ -138,7 +143,7 @@ struct Seen {
 /// Whether a callee may be given a call.
 fn look<R: Routes>(
     open: &Open,
-    kept: &Kept,
+    load: Load,
     route: &Route,
     callee: super::super::Callee,
     turn: &Turn<'_, R>,
@@ -150,11 +155,13 @@ fn look<R: Routes>(
     if open.tried.iter().any(has_tried) {
         return Look::Away;
     }
-    let parts = || std::iter::once(&kept.first).chain(&kept.rest);
-    let bytes = parts().map(|part| CallTold::OVERHEAD_BYTES + part.payload.bytes.len()).sum();
+    // Many callees may be of one entry, which is asked once.
+    if seen.away.contains_key(&callee.owner) {
+        return Look::Away;
+    }
     let own = turn.options.owner;
     if callee.owner == own {
-        let Some(reason) = turn.reason_against(own, callee, route.registration, bytes) else {
+        let Some(reason) = turn.reason_against(own, callee, route.registration, load.bytes) else {
             return Look::Able;
         };
         seen.against.insert(Missed::Refused(reason));
@@ -162,14 +169,10 @@ fn look<R: Routes>(
             reason == InvokeRefusal::Busy && is_sole(route.policy, open.routing_key.is_some());
         return if seen.is_stopped { Look::Stop } else { Look::Busy };
     }
-    let load = Load { words: 1 + kept.rest.len(), bytes };
     match turn.peers.why_not(callee.owner, load, &turn.options.limits) {
         None => Look::Able,
         Some(why) => {
-            seen.away_count += 1;
-            if seen.away_count <= AWAY_MAX {
-                seen.away.insert(why(turn.name(callee.owner)));
-            }
+            seen.away.insert(callee.owner, why(turn.name(callee.owner)));
             Look::Away
         }
     }
@@ -191,7 +194,8 @@ fn none_left(open: &Open, seen: &Seen) -> CallError {
         return CallError::MaxConcurrency(procedure);
     }
     let missed = missed.into_iter().map(|missed| why(missed).to_owned());
-    let away = seen.away.iter().map(ToString::to_string);
+    let away: BTreeSet<_> = seen.away.values().collect();
+    let away = away.into_iter().map(ToString::to_string);
     let reasons = seen.beside.into_iter().map(str::to_owned).chain(missed).chain(away);
     let reasons: Vec<_> = reasons.take(REASONS_MAX).collect();
     let reason = if reasons.is_empty() { "it has none".into() } else { reasons.join("; ").into() };

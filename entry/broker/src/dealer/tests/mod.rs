@@ -90,6 +90,8 @@ pub(super) struct Registry {
     pub(super) of: BTreeMap<String, (Route, Vec<(Position, Callee)>)>,
     pub(super) applied: u64,
     pub(super) not_ready: Option<Arc<str>>,
+    /// How many names it was asked for.
+    pub(super) named: std::cell::Cell<usize>,
 }
 
 impl Registry {
@@ -140,6 +142,7 @@ impl Routes for Registry {
     }
 
     fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {
+        self.named.set(self.named.get() + 1);
         Some(format!("E{}", entry_of(entry)).into())
     }
 

@@ -137,3 +137,23 @@ fn callees_of_this_entry_that_are_busy_are_not_invoked_one_after_the_other() {
         assert!(told[0].contains("as many invocations as they take at once"), "{told:?}");
     }
 }
+
+/// However many callees it has: a name was made for each of the first thousand, and each was asked about.
+#[test]
+fn an_entry_that_is_away_is_looked_at_once_for_a_call_whoever_is_there() {
+    for policy in [Policy::RoundRobin, Policy::Random, Policy::First, Policy::Last] {
+        let mut bench = Bench::new(roomy());
+        bench.open(1);
+        let of = |entry| (1..=10_000_u64).map(move |session| callee(entry, session));
+        bench.registry.add("p", 10, policy, of(2).chain(of(3)).collect());
+        let told = bench.call(1, 1, "p");
+        let why = "no link to entry E2: link-address; no link to entry E3: link-address";
+        assert!(told[0].ends_with(why), "{told:?}");
+        assert_eq!(bench.registry.named.get(), 2, "{policy:?}");
+        // Nobody is passed over for those.
+        bench.open(5000);
+        bench.registry.add("p", 11, policy, of(2).chain([callee(1, 5000)]).collect());
+        bench.serve(5000, 11, 0);
+        assert_eq!(bench.call(1, 2, "p"), ["5000 <- invocation 1 of 11 [1]"]);
+    }
+}
