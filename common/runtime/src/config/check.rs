@@ -220,6 +220,9 @@ pub(super) fn check_limits(limits: &Limits, source: Source<'_>) -> Result<(), Co
     Ok(())
 }
 
+/// Messages of clients that the queue of a link has to hold.
+const LINK_MESSAGES_MIN: usize = 4;
+
 /// What has to hold one of what is within it.
 fn check_sizes(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
     let message = ("message-bytes-max", limits.message_bytes_max);
@@ -262,6 +265,19 @@ fn check_sizes(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
                 format!("set it to {lower} or more, or lower {lower_key}"),
             ));
         }
+    }
+    // An answer goes on a link that is half full, and small words follow it: one that did not fit would end the link.
+    let (queue, message) = (limits.link_queue_bytes_max, limits.message_bytes_max);
+    let lower = message.saturating_mul(LINK_MESSAGES_MIN);
+    if queue < lower {
+        return Err(source.refuse(
+            "limits.link-queue-bytes-max",
+            format!(
+                "{queue} bytes are less than four times message-bytes-max ({message}), but an answer must fit a link \
+                 that is half full"
+            ),
+            format!("set it to {lower} or more, or lower message-bytes-max"),
+        ));
     }
     if limits.segment_bytes_max > SEGMENT_BYTES_MAX {
         return Err(source.refuse(

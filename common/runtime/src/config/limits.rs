@@ -84,7 +84,7 @@ pub struct Limits {
     /// ones from the store, when it has taken these. Default 1 MiB.
     pub subscriber_buffer_bytes_max: usize,
     /// `link-queue-bytes-max`: messages waiting for one link between nodes. Default 64 MiB; not
-    /// below `segment-bytes-max`.
+    /// below `segment-bytes-max`, nor four times `message-bytes-max`.
     pub link_queue_bytes_max: usize,
     /// `tail-cache-bytes-max`: recent segments an ndb node keeps in memory for its tails. Default
     /// 16 MiB.

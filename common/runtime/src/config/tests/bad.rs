@@ -182,6 +182,12 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "segment-messages-max = 100",
+        "link-queue-bytes-max = 4194303",
+        "limits.link-queue-bytes-max: 4194303 bytes are less than four times message-bytes-max (1048576)",
+        "set it to 4194304 or more, or lower message-bytes-max",
+    ),
+    (
+        "segment-messages-max = 100",
         "interest-bytes-max = 4096\ninterest-bytes-per-address-max = 5000",
         "limits.interest-bytes-per-address-max: 5000 is more than interest-bytes-max (4096)",
         "set it to 4096 or less, or raise interest-bytes-max",
