@@ -254,6 +254,14 @@ pub struct Party {
     pub authrole: Arc<str>,
 }
 
+impl Party {
+    /// Of its names.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.authid.len() + self.authrole.len()
+    }
+}
+
 /// What a session is told of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallTold {
@@ -332,7 +340,7 @@ pub enum CallTold {
 }
 
 impl CallTold {
-    /// What each counts beside its payload.
+    /// What each counts beside its payload and its texts.
     pub const OVERHEAD_BYTES: usize = 96;
 
     /// What it counts against the room of its session's queue.
@@ -340,8 +348,12 @@ impl CallTold {
     pub fn queued_bytes(&self) -> usize {
         Self::OVERHEAD_BYTES
             + match self {
-                Self::Result { payload, .. } | Self::Invocation { payload, .. } => {
-                    payload.bytes.len()
+                Self::Result { callee, payload, .. } => {
+                    bytes_of(callee.as_ref()) + payload.bytes.len()
+                }
+                Self::Invocation { procedure, caller, payload, .. } => {
+                    let procedure = procedure.as_ref().map_or(0, |uri| uri.len());
+                    procedure + bytes_of(caller.as_ref()) + payload.bytes.len()
                 }
                 Self::Failed { error, .. } => error.queued_bytes(),
                 Self::Registered { .. }
@@ -351,6 +363,10 @@ impl CallTold {
                 | Self::Revoked { .. } => 0,
             }
     }
+}
+
+fn bytes_of(party: Option<&Party>) -> usize {
+    party.map_or(0, Party::text_bytes)
 }
 
 /// Why a call failed. Gates have an error URI for each kind; the text names the cause.

@@ -114,7 +114,7 @@ impl Serving {
             return self.wait(from, number, invoke, turn);
         } else {
             let callee = Callee { owner: turn.options.owner, session: invoke.session };
-            let bytes = CallTold::OVERHEAD_BYTES + invoke.part.payload.bytes.len();
+            let bytes = invoke.told_bytes();
             turn.reason_against(from, callee, invoke.registration, bytes)
         };
         match reason {
@@ -131,9 +131,9 @@ impl Serving {
         invoke: Invoke,
         turn: &mut Turn<'_, R>,
     ) {
-        let bytes = invoke.part.payload.counted_bytes();
-        let max = turn.options.limits.calls_bytes_max;
-        if turn.usage.bytes().saturating_add(bytes) > max {
+        let bytes = invoke.kept_bytes();
+        let (own, max) = (self.waiting.bytes_of(from), turn.options.limits.calls_bytes_max);
+        if !turn.usage.has_bytes_for(own, bytes, max) {
             return turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::EntryFull });
         }
         turn.bring(from);
@@ -176,11 +176,11 @@ impl Serving {
         match self.held.get(&(from, number)).copied() {
             None => turn.fx.notes.push(Note::Late),
             Some(Held::Waiting) => {
-                let key = (from, number);
-                let all = turn.usage.bytes().saturating_add(bytes);
+                let (key, own) = ((from, number), self.waiting.bytes_of(from));
+                let bytes_max = turn.options.limits.calls_bytes_max;
                 if self.waiting.bytes(key).saturating_add(bytes) > max {
                     self.refuse_waiting(key, InvokeRefusal::Queue, turn);
-                } else if all > turn.options.limits.calls_bytes_max {
+                } else if !turn.usage.has_bytes_for(own, bytes, bytes_max) {
                     self.refuse_waiting(key, InvokeRefusal::EntryFull, turn);
                 } else {
                     turn.usage.kept_bytes += bytes;

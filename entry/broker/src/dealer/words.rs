@@ -9,7 +9,7 @@ use vixen_core::id::Position;
 use vixen_core::wire::{Cancellation, Disclosed, InvokeRefusal};
 
 use crate::api::SessionId;
-use crate::api::calls::{Party, Payload};
+use crate::api::calls::{CallTold, Party, Payload};
 
 /// The number of a call at its origin, from 1 on and rising; each invocation that is tried has one of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,6 +111,23 @@ pub enum Answer {
     CalleeGone,
 }
 
+impl Invoke {
+    /// What it counts while it waits.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.text_bytes() + self.part.payload.counted_bytes()
+    }
+
+    /// What its INVOCATION counts in the queue of the callee.
+    pub(super) fn told_bytes(&self) -> usize {
+        CallTold::OVERHEAD_BYTES + self.text_bytes() + self.part.payload.bytes.len()
+    }
+
+    fn text_bytes(&self) -> usize {
+        let procedure = self.procedure.as_ref().map_or(0, |uri| uri.len());
+        procedure + self.caller.as_ref().map_or(0, Party::text_bytes)
+    }
+}
+
 impl PeerWord {
     /// What it takes in the queue of a link, about and not less.
     #[must_use]
@@ -137,7 +154,7 @@ impl PeerWord {
 }
 
 fn bytes(party: &Party) -> usize {
-    size_of::<Disclosed>() + party.authid.len() + party.authrole.len()
+    size_of::<Disclosed>() + party.text_bytes()
 }
 
 #[cfg(test)]

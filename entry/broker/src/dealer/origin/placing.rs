@@ -17,7 +17,7 @@ use super::super::routes::{Look, Route, Routes};
 use super::super::turn::Turn;
 use super::super::words::{Invoke, PeerWord};
 use super::ending::{end, outcome_of};
-use super::{CallError, CallTold, Kept, Open, Origin, Placed, is_sole};
+use super::{CallError, CallTold, Kept, Open, Origin, Party, Placed, is_sole};
 
 /// How much later than a callee that keeps the timeout itself the entry gives a call up.
 const CALLEE_FIRST: Duration = Duration::from_millis(500);
@@ -80,7 +80,7 @@ impl Origin {
         let Some(kept) = &open.kept else { return };
         let registration = route.registration;
         let mut seen = Seen::default();
-        let load = load_of(kept);
+        let load = load_of(&open, kept, &route);
         let chosen = self.chooser.choose(turn.routes, &route, open.routing_key, |callee| {
             look(&open, load, &route, *callee, turn, &mut seen)
         });
@@ -118,10 +118,12 @@ impl Origin {
 }
 
 /// What a call has to bring to a callee.
-fn load_of(kept: &Kept) -> Load {
+fn load_of(open: &Open, kept: &Kept, route: &Route) -> Load {
+    let procedure = if route.is_pattern { open.procedure.uri.len() } else { 0 };
+    let texts = procedure + open.caller.as_ref().map_or(0, Party::text_bytes);
     let parts = std::iter::once(&kept.first).chain(&kept.rest);
     let bytes: usize = parts.map(|part| CallTold::OVERHEAD_BYTES + part.payload.bytes.len()).sum();
-    Load { words: 1 + kept.rest.len(), bytes }
+    Load { words: 1 + kept.rest.len(), bytes: texts + bytes }
 }
 
 /// What a callee gets of the time that is left: never less than there is, or it would end a call too early.

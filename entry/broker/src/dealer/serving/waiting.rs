@@ -33,6 +33,8 @@ pub(super) struct Waiting {
     /// How many wait for each.
     of_registration: BTreeMap<Position, usize>,
     by_time: BTreeSet<(Instant, u64, Key)>,
+    /// What those of each entry keep.
+    bytes_of: BTreeMap<OwnerId, usize>,
     last: u64,
 }
 
@@ -43,6 +45,7 @@ impl Waiting {
         self.by_registration.insert((invoke.registration, came, key));
         *self.of_registration.entry(invoke.registration).or_default() += 1;
         self.by_time.insert((until, came, key));
+        *self.bytes_of.entry(key.0).or_default() += bytes;
         self.calls.insert(key, Call { invoke, rest: Vec::new(), bytes, came, until });
     }
 
@@ -50,6 +53,7 @@ impl Waiting {
         if let Some(call) = self.calls.get_mut(&key) {
             call.rest.push(part);
             call.bytes += bytes;
+            *self.bytes_of.entry(key.0).or_default() += bytes;
         }
     }
 
@@ -64,6 +68,12 @@ impl Waiting {
             }
         }
         self.by_time.remove(&(call.until, call.came, key));
+        if let Some(bytes) = self.bytes_of.get_mut(&key.0) {
+            less(bytes, call.bytes);
+            if *bytes == 0 {
+                self.bytes_of.remove(&key.0);
+            }
+        }
         Some(call)
     }
 
@@ -98,6 +108,11 @@ impl Waiting {
         self.calls.get(&key).map_or(0, |call| call.bytes)
     }
 
+    /// What those of an entry keep.
+    pub(super) fn bytes_of(&self, from: OwnerId) -> usize {
+        self.bytes_of.get(&from).copied().unwrap_or_default()
+    }
+
     pub(super) fn has(&self, key: Key) -> bool {
         self.calls.contains_key(&key)
     }
@@ -109,6 +124,8 @@ impl Waiting {
     }
 
     pub(super) fn all_bytes(&self) -> usize {
-        self.calls.values().map(|call| call.bytes).sum()
+        let all = self.calls.values().map(|call| call.bytes).sum();
+        assert_eq!(self.bytes_of.values().sum::<usize>(), all, "J4: what those of each entry keep");
+        all
     }
 }

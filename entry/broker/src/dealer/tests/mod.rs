@@ -7,6 +7,7 @@ mod policies;
 mod router;
 mod same;
 mod serving;
+mod texts;
 mod view;
 mod world;
 
