@@ -64,7 +64,7 @@ use crate::segment::{Content, Encoding};
 
 pub use as_json::{as_json, opaque_members};
 pub use number::{INTEGER_BYTES_MAX, INTEGER_DIGITS_MAX};
-pub use split::{Parts, split};
+pub use split::{Parts, sole_value, split};
 
 /// Longest payload that is read: numbers and counts within are of 32 bits, with room to grow.
 const PAYLOAD_BYTES_MAX: usize = 1 << 30;

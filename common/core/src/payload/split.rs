@@ -1,7 +1,7 @@
 //! Arguments and keyword arguments of a payload.
 
-use super::event::skip;
-use super::scan::Kind;
+use super::event::{Event, Source, skip};
+use super::scan::{Elements, Kind, ScanError};
 use super::{PayloadError, cbor, json, msgpack, scan};
 use crate::segment::Encoding;
 
@@ -34,6 +34,37 @@ pub fn split(payload: &[u8], encoding: Encoding) -> Result<Parts<'_>, PayloadErr
         }
     };
     Ok((Some(args), Some(kwargs).filter(|kwargs| !kwargs.is_empty())))
+}
+
+/// The one value of a payload that has no other, and no keyword arguments but an empty dictionary: what it is.
+///
+/// # Errors
+/// As for [`split`].
+pub fn sole_value(payload: &[u8], encoding: Encoding) -> Result<Option<Kind>, PayloadError> {
+    let (Some(args), kwargs) = split(payload, encoding)? else { return Ok(None) };
+    if let Some(kwargs) = kwargs
+        && !is_empty(kwargs, encoding)?
+    {
+        return Ok(None);
+    }
+    match Elements::parse(args, encoding) {
+        Ok(elements) if elements.count() == 1 => Ok(elements.kind(0)),
+        Ok(_) | Err(ScanError::NotList) => Ok(None),
+        Err(ScanError::Malformed(error)) => Err(error),
+    }
+}
+
+/// Whether nothing is in a dictionary.
+fn is_empty(dict: &[u8], encoding: Encoding) -> Result<bool, PayloadError> {
+    fn second<'a>(mut source: impl Source<'a>) -> Result<bool, PayloadError> {
+        source.next()?;
+        Ok(matches!(source.next()?.map(|item| item.event), Some(Event::End { .. })))
+    }
+    match encoding {
+        Encoding::Json => second(json::Reader::new(scan::json_text(dict)?, 0)),
+        Encoding::MsgPack => second(msgpack::Reader::new(dict, 0)),
+        Encoding::Cbor => second(cbor::Reader::new(dict, 0)),
+    }
 }
 
 /// Where the binary value at `at` ends.

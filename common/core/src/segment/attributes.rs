@@ -16,6 +16,7 @@
 //! | tag | value, in postcard |
 //! |---|---|
 //! | 1 | [`Publisher`] |
+//! | 2 | [`Passthru`] |
 //! | 128 | [`Audience`]: who does not get it |
 //! | 129 | [`Eligible`]: who alone gets it |
 
@@ -23,11 +24,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Passthru;
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Whom subscribers may know as the publisher (WAMP spec *Publisher Identification*).
     pub publisher: Option<Publisher>,
+    /// How its payload is packed, where that is for its subscribers alone to know. Boxed: hardly any is.
+    pub passthru: Option<Box<Passthru>>,
     /// Who does not get it (WAMP spec *Subscriber Black- and Whitelisting*).
     pub exclude: Audience,
     /// Who alone gets it, as far as not excluded: each list that is there must have the session.
@@ -39,6 +44,7 @@ pub struct Attributes {
 /// Tags are stored; never reuse one.
 mod tag {
     pub(super) const PUBLISHER: u8 = 1;
+    pub(super) const PASSTHRU: u8 = 2;
     pub(super) const EXCLUDE: u8 = 128;
     pub(super) const ELIGIBLE: u8 = 129;
     /// From here on a reader has to know what the field says.
@@ -102,11 +108,14 @@ impl Attributes {
     /// As they are stored: nothing when they say nothing.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { publisher, exclude, eligible, unknown } = self;
+        let Self { publisher, passthru, exclude, eligible, unknown } = self;
         let mut fields = unknown.clone();
         // Writing to a growing buffer has no way to fail.
         if let Some(publisher) = publisher {
             fields.insert(tag::PUBLISHER, postcard::to_stdvec(publisher).unwrap_or_default());
+        }
+        if let Some(passthru) = passthru {
+            fields.insert(tag::PASSTHRU, postcard::to_stdvec(passthru).unwrap_or_default());
         }
         if *exclude != Audience::default() {
             fields.insert(tag::EXCLUDE, postcard::to_stdvec(exclude).unwrap_or_default());
@@ -135,6 +144,7 @@ impl Attributes {
             }
             match tag {
                 tag::PUBLISHER => attributes.publisher = Some(read(value)?),
+                tag::PASSTHRU => attributes.passthru = Some(read(value)?),
                 tag::EXCLUDE => attributes.exclude = read(value)?,
                 tag::ELIGIBLE => attributes.eligible = read(value)?,
                 later if later >= tag::MUST_BE_KNOWN => {
@@ -187,13 +197,16 @@ mod tests {
     #[test]
     fn attributes_have_these_bytes() {
         let publisher = Publisher { authid: "jo".to_owned(), authrole: "x".to_owned() };
+        let (scheme, serializer) = ("mqtt".to_owned(), Some("cbor".to_owned()));
+        let passthru = Passthru { scheme, serializer, cipher: None, keyid: None };
         let attributes = Attributes {
             publisher: Some(publisher),
+            passthru: Some(Box::new(passthru)),
             exclude: Audience { sessions: vec![7], ..Audience::default() },
             eligible: Eligible { authroles: Some(vec!["r".to_owned()]), ..Eligible::default() },
-            unknown: BTreeMap::from([(2, b"hm".to_vec())]),
+            unknown: BTreeMap::from([(3, b"hm".to_vec())]),
         };
-        let bytes = b"\x01\x05\x02jo\x01x\x02\x02hm\x80\x04\x01\x07\0\0\x81\x06\0\0\x01\x01\x01r";
+        let bytes = b"\x01\x05\x02jo\x01x\x02\x0d\x04mqtt\x01\x04cbor\0\0\x03\x02hm\x80\x04\x01\x07\0\0\x81\x06\0\0\x01\x01\x01r";
         assert_eq!(attributes.to_bytes(), bytes);
         assert_eq!(Attributes::from_bytes(bytes), Ok(attributes));
     }
@@ -209,12 +222,14 @@ mod tests {
 
     #[test]
     fn what_is_no_attributes_is_told_from_what_is_later() {
-        let malformed: [&[u8]; 6] = [
+        let malformed: [&[u8]; 8] = [
             b"\x09\x09",
             b"\x01",
             b"\x01\0",
-            b"\x02\x01a\x02\x01a",
-            b"\x03\0\x02\0",
+            b"\x03\x01a\x03\x01a",
+            b"\x04\0\x03\0",
+            b"\x02\x02hm",
+            b"\x02\x07\x01a\0\0\0\0\0",
             b"\x80\x05\x01\x07\0\0\0",
         ];
         for bytes in malformed {

@@ -3,6 +3,7 @@
 mod attributes;
 mod blob;
 mod builder;
+mod passthru;
 mod pattern;
 mod record;
 
@@ -16,6 +17,7 @@ use crate::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard, Stamp};
 pub use attributes::{Attributes, AttributesError, Audience, Eligible, Publisher, Receiver};
 pub use blob::{Blob, BlobError};
 pub use builder::{Chunk, SegmentBuilder};
+pub use passthru::Passthru;
 pub use pattern::{Match, TopicPattern};
 pub use record::{Content, Encoding, Record, RecordFlags, Records};
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Position;
-use crate::segment::Content;
+use crate::segment::{Content, Passthru};
 
 /// The highest session id (WAMP spec §2.1.2 *IDs*).
 const SESSION_MAX: u64 = 1 << 53;
@@ -108,19 +108,6 @@ pub struct Disclosed {
     pub authrole: String,
 }
 
-/// Options of payload passthru mode (WAMP spec *Payload Passthru Mode*), passed on as they came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Passthru {
-    /// `ppt_scheme`.
-    pub scheme: String,
-    /// `ppt_serializer`.
-    pub serializer: Option<String>,
-    /// `ppt_cipher`.
-    pub cipher: Option<String>,
-    /// `ppt_keyid`.
-    pub keyid: Option<String>,
-}
-
 /// What the caller of an invocation asks for. Bits are on the wire, and unknown ones mean nothing; never reuse one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvokeFlags(pub u8);
@@ -210,7 +197,7 @@ impl CallMessage {
     /// What it owns on the heap, roughly, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         let disclosed = |who: &Option<Box<Disclosed>>| who.as_deref().map_or(0, Disclosed::bytes);
-        let passthru = |how: &Option<Box<Passthru>>| how.as_deref().map_or(0, Passthru::bytes);
+        let passthru = |how: &Option<Box<Passthru>>| how.as_deref().map_or(0, bytes_of);
         match self {
             Self::Invoke { procedure, caller, passthru: how, payload, .. } => {
                 let procedure_bytes = procedure.as_ref().map_or(0, |uri| uri.len());
@@ -268,12 +255,8 @@ impl Disclosed {
     }
 }
 
-impl Passthru {
-    fn bytes(&self) -> usize {
-        let Self { scheme, serializer, cipher, keyid } = self;
-        let texts = [Some(scheme), serializer.as_ref(), cipher.as_ref(), keyid.as_ref()];
-        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
-    }
+fn bytes_of(passthru: &Passthru) -> usize {
+    size_of::<Passthru>() + passthru.text_bytes()
 }
 
 #[cfg(test)]

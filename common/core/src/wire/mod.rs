@@ -29,7 +29,6 @@ use serde::{Deserialize, Serialize};
 
 pub use call::{
     AnswerKind, CallMessage, Cancellation, Disclosed, DropMode, InvokeFlags, InvokeRefusal,
-    Passthru,
 };
 pub use conduct::{Misconduct, judge};
 pub use dialects::{Dialect, Disagreement, Offer, agree, offers};

@@ -1,7 +1,8 @@
 //! The table of the module: what becomes of a value.
 
 use super::super::{
-    INTEGER_BYTES_MAX, INTEGER_DIGITS_MAX, Parts, as_json, opaque_members, scan::Kind, split,
+    INTEGER_BYTES_MAX, INTEGER_DIGITS_MAX, Parts, as_json, opaque_members, scan::Kind, sole_value,
+    split,
 };
 use super::*;
 
@@ -421,6 +422,34 @@ fn payloads_are_split_verbatim() {
         assert!(matches!(found, Err(PayloadError::Malformed { .. })), "{bad}: {found:?}");
     }
     assert!(split(b"\x90\x81\x01", Encoding::MsgPack).is_err());
+}
+
+#[test]
+fn one_value_alone_is_told_by_what_it_is() {
+    let cases: [(Encoding, &[u8], Option<Kind>); 18] = [
+        (Encoding::Json, b"", None),
+        (Encoding::Json, b"[]", None),
+        (Encoding::Json, b"[\"a\"]", Some(Kind::Str)),
+        (Encoding::Json, b"[ {\"a\":[1,2]} ] , { }", Some(Kind::Map)),
+        (Encoding::Json, b"[1],{\"k\":2}", None),
+        (Encoding::Json, b"[1,2]", None),
+        (Encoding::MsgPack, b"", None),
+        (Encoding::MsgPack, b"\x90", None),
+        (Encoding::MsgPack, b"\x91\xc4\x01\xff", Some(Kind::Bytes)),
+        (Encoding::MsgPack, b"\x91\x01\x80", Some(Kind::Int)),
+        (Encoding::MsgPack, b"\x91\x01\xde\x00\x00", Some(Kind::Int)),
+        (Encoding::MsgPack, b"\x91\x01\x81\xa1k\x01", None),
+        (Encoding::MsgPack, b"\x92\x01\x02", None),
+        (Encoding::Cbor, b"\x81\x41\xff", Some(Kind::Bytes)),
+        (Encoding::Cbor, b"\x9f\x5f\x41\xff\xff\xff\xbf\xff", Some(Kind::Bytes)),
+        (Encoding::Cbor, b"\x81\xc1\x41\xff\xa0", Some(Kind::Bytes)),
+        (Encoding::Cbor, b"\x80\xa0", None),
+        (Encoding::Cbor, b"\x81\x01\xa1\x61k\x01", None),
+    ];
+    for (encoding, payload, wanted) in cases {
+        assert_eq!(sole_value(payload, encoding), Ok(wanted), "{payload:?}");
+    }
+    assert!(sole_value(b"\x91", Encoding::MsgPack).is_err());
 }
 
 #[test]
