@@ -16,7 +16,7 @@ fn the_seeds_get_through_to_the_core() {
         ("wamp_cbor", "wamp.2.cbor"),
     ] {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
-        for seed in ["publish", "call", "yield", "error"] {
+        for seed in ["publish", "call", "yield", "error", "packed"] {
             let message = std::fs::read(dir.join(seed)).expect("a seed");
             let taken = take_frames(subprotocol, &[&hello(subprotocol), &message]);
             assert_eq!(taken.len(), 1, "{name} {seed}");

@@ -7,7 +7,7 @@ use vixen_broker::access::{
     Act, CallMessage, Ingress, IngressLimits, Message, Permissions, Refusal, RegisterOptions,
     SubscribeOptions, TopicText,
 };
-use vixen_broker::api::calls::{Call, CallFeatures, Register};
+use vixen_broker::api::calls::{Call, CallFeatures, Payload, Register};
 use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, Subscribe};
 use vixen_core::segment::{Match, TopicPattern};
 
@@ -119,12 +119,12 @@ impl AdmittedSession {
         self.ingress.is_error(uri)
     }
 
-    /// Whether an answer of so many bytes is let in.
+    /// Whether an answer is let in, beside an error's URI of so many bytes.
     ///
     /// # Errors
-    /// It is larger than may be.
-    pub(crate) const fn check_bytes(&self, bytes: usize) -> Result<(), Refusal> {
-        self.ingress.check_bytes(bytes)
+    /// It is larger than may be, or not packed as it says.
+    pub(crate) fn check_answer(&self, uri_bytes: usize, payload: &Payload) -> Result<(), Refusal> {
+        self.ingress.check_payload(uri_bytes, payload)
     }
 
     /// What it wants to get.

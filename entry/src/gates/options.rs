@@ -2,6 +2,7 @@
 //! `POST /publish`. Unknown keys are ignored and null counts as absent.
 
 mod calls;
+mod passthru;
 
 use std::borrow::Cow;
 
@@ -17,7 +18,10 @@ use vixen_core::time::WallTime;
 
 use super::raw::decode_string;
 use super::refusal::OptionError;
-pub(crate) use calls::{call_options, cancel_options, register_options, yield_options};
+pub(crate) use calls::{
+    YieldOptions, call_options, cancel_options, error_details, register_options, yield_options,
+};
+use passthru::passthru_of;
 
 /// Elements of a black- or whitelist at most.
 const LIST_MAX: usize = 1_000;
@@ -65,7 +69,10 @@ pub(crate) fn publish_options(raw: &str) -> Result<PublishOptions, (OptionError,
         serde_json::from_str(raw).map_err(|_twice| (OptionError::Twice, true))?;
     let acknowledge = parse_bool(options.acknowledge, false)
         .ok_or((OptionError::Invalid("acknowledge"), true))?;
-    options.rest(acknowledge).map_err(|error| (error, acknowledge))
+    let rest = options
+        .rest(acknowledge)
+        .and_then(|rest| Ok(PublishOptions { passthru: passthru_of(raw)?, ..rest }));
+    rest.map_err(|error| (error, acknowledge))
 }
 
 impl RawPublishOptions<'_> {
@@ -86,6 +93,7 @@ impl RawPublishOptions<'_> {
             disclose_me: bool_of("disclose_me", self.disclose_me, false)?,
             lists: self.lists()?,
             wait: bool_of("_wait", self.wait, false)?,
+            passthru: None,
         })
     }
 

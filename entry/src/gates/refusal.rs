@@ -89,6 +89,10 @@ fn wanted(option: &str) -> &'static str {
         "mode" => "'skip', 'kill' or 'killnowait'",
         "invoke" => "'single', 'roundrobin', 'random', 'first' or 'last'",
         "rkey" => "a text",
+        "ppt_scheme" => {
+            "'wamp', 'mqtt' or a name that begins with 'x_', and is needed where other options of it are"
+        }
+        "ppt_serializer" | "ppt_cipher" | "ppt_keyid" => "a text of at most 256 bytes",
         "exclude" | "eligible" => "a list of session ids",
         list if list.contains("_auth") => "a list of texts",
         _switch => "true or false",

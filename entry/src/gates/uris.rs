@@ -12,6 +12,7 @@ use vixen_broker::meta::Missing;
 use crate::admission::RightsLost;
 use crate::auth;
 
+pub(crate) const FEATURE_NOT_SUPPORTED: &str = "wamp.error.feature_not_supported";
 pub(crate) const INVALID_ARGUMENT: &str = "wamp.error.invalid_argument";
 pub(crate) const INVALID_URI: &str = "wamp.error.invalid_uri";
 pub(crate) const KILLED: &str = "wamp.close.killed";
@@ -36,6 +37,7 @@ pub(crate) const fn of_refusal(refusal: access::Refusal) -> &'static str {
         | access::Refusal::InvalidPattern
         | access::Refusal::TopicTooLong { .. }
         | access::Refusal::ReservedTopic => INVALID_URI,
+        access::Refusal::NotPacked => INVALID_ARGUMENT,
         access::Refusal::TooLarge { .. } => PAYLOAD_SIZE_EXCEEDED,
         access::Refusal::Quota(_) => "vixen.error.quota_exceeded",
         access::Refusal::NotAuthorized(_) => NOT_AUTHORIZED,

@@ -80,6 +80,29 @@ async fn a_call_over_http_is_answered_with_its_result_or_the_error_of_its_kind()
     entry.stop().await;
 }
 
+/// HTTP has no HELLO: whoever packs over it, knows what for.
+#[tokio::test]
+async fn a_packed_call_over_http_and_its_answer_say_how() {
+    let entry = Entry::start().await;
+    let packs = r#"{"roles":{"callee":{"features":{"payload_passthru_mode":true}}}}"#;
+    let mut callee = entry.join("wamp.2.cbor", packs).await;
+    callee.register("{}", "a.b").await;
+    let options = json!({"ppt_scheme": "x_my", "ppt_serializer": "cbor"});
+    let call = json!({"procedure": "a.b", "args": ["\u{0}/wAB"], "options": options});
+    let request = begin(&entry, &call).await;
+    let invocation = callee.hear().await;
+    assert_eq!((&invocation[3], &invocation[4]), (&options, &call["args"]));
+    callee.say(r#"[70,1,{"ppt_scheme":"x_my"},["\u0000/wAC"]]"#).await;
+    let answer = json!({"args": ["\u{0}/wAC"], "ppt_scheme": "x_my"});
+    assert_eq!(end(request).await, (200, answer));
+    let request = begin(&entry, &call).await;
+    callee.invoked().await;
+    callee.say(r#"[8,68,2,{"ppt_scheme":"x_my"},"my.error",["\u0000/wAC"]]"#).await;
+    let (status, problem) = end(request).await;
+    assert_eq!((status, &problem["ppt_scheme"]), (422, &json!("x_my")), "{problem}");
+    entry.stop().await;
+}
+
 #[tokio::test]
 async fn who_hangs_up_gives_the_call_up() {
     let entry = Entry::start().await;

@@ -5,6 +5,7 @@ mod callees;
 mod cancelling;
 mod http;
 mod meta;
+mod passthru;
 mod peer;
 mod registrations;
 mod results;

@@ -161,6 +161,8 @@ fn publishes() -> Vec<Row> {
         r#""acknowledge":true,"exclude_authid":[7]"#,
         r#""acknowledge":true,"eligible_authrole":{}"#,
         r#""acknowledge":true,"acknowledge":false"#,
+        r#""acknowledge":true,"ppt_scheme":"amqp""#,
+        r#""acknowledge":true,"ppt_serializer":"cbor""#,
     ] {
         rows.push(open(
             &format!(r#"[16,1,{{{option}}},"a.b"]"#),
@@ -212,6 +214,8 @@ fn publishes() -> Vec<Row> {
             ..open(&deep(20_000), Answer::taken("PUBLISHED"))
         },
         open(r#"[16,1,{},"a b"]"#, Answer::dropped("invalid_uri")),
+        // Its HELLO has not announced that.
+        open(r#"[16,1,{"ppt_scheme":"wamp"},"a.b",["x"]]"#, Answer::violation("not_announced")),
         open(r#"[16,1,{"acknowledge":true,"x":[{}]},"a\u0000b"]"#, Answer::taken("PUBLISHED")),
         open(r#"[16,1,{"acknowledge":true},"a.b",[],{"k":1,"k":2}]"#, Answer::taken("PUBLISHED")),
         Row::said(
@@ -313,6 +317,7 @@ fn calls() -> Vec<Row> {
         option(r#""progress":"x""#),
         option(r#""disclose_me":{}"#),
         option(r#""rkey":7"#),
+        option(r#""ppt_scheme":"wamp","ppt_keyid":7"#),
         option(r#""timeout":1,"timeout":2"#),
         mode(r#""bogus""#),
         mode("7"),

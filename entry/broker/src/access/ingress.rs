@@ -11,11 +11,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use vixen_core::access::{Disclosure, UriCheck};
+use vixen_core::payload::scan::Kind;
+use vixen_core::payload::sole_value;
 use vixen_core::segment::{
-    Attributes, Content, Match, Publisher, RecordFlags, Topic, TopicPattern,
+    Attributes, Content, Match, Passthru, Publisher, RecordFlags, Topic, TopicPattern,
 };
 
-use super::options::{CallOptions, PublishOptions, RegisterOptions, SubscribeOptions};
+use super::options::{CallOptions, Lists, PublishOptions, RegisterOptions, SubscribeOptions};
 use super::permission::{CalleeDisclosure, Permissions};
 use super::refusal::{Act, Refusal};
 use super::topics::{TopicCache, TopicText};
@@ -95,6 +97,9 @@ impl Ingress {
     ) -> Result<Publish, Refusal> {
         let Message { request, topic, content, payload, options } = message;
         let topic = self.topics.published(topic)?;
+        if let Some(passthru) = &options.passthru {
+            check_packed(passthru, content, &payload)?;
+        }
         let disclosure = permissions.publish(&topic.uri);
         let disclosure = disclosure.ok_or(Refusal::NotAuthorized(Act::Publish))?;
         let is_disclosed = match disclosure {
@@ -104,7 +109,6 @@ impl Ingress {
             Disclosure::Always => true,
         };
         let publish = Publish {
-            attributes: self.attributes(&options, is_disclosed),
             topic,
             content,
             payload,
@@ -115,6 +119,7 @@ impl Ingress {
             acknowledge: options.acknowledge.then_some(request),
             level: options.level,
             wait: options.wait,
+            attributes: self.attributes(options, is_disclosed),
         };
         self.check_bytes(publish.message_bytes())?;
         self.check(&publish.topic);
@@ -170,7 +175,7 @@ impl Ingress {
         let call = Call {
             request,
             procedure,
-            payload,
+            payload: Payload { passthru: options.passthru, ..payload },
             takes_progress: options.takes_progress,
             has_more: options.has_more,
             timeout_ms: options.timeout_ms,
@@ -182,7 +187,7 @@ impl Ingress {
             routing_key: options.routing_key,
             testament: None,
         };
-        self.check_bytes(call.procedure.len() + call.payload.bytes.len())?;
+        self.check_payload(call.procedure.len(), &call.payload)?;
         Ok(call)
     }
 
@@ -220,32 +225,50 @@ impl Ingress {
         is_uri(uri, self.limits.uri_check)
     }
 
-    /// Whether a message of so many bytes is let in.
+    /// Whether the payload of a call, or of its answer, is let in beside a URI of so many bytes.
     ///
     /// # Errors
-    /// It is larger than may be.
-    pub const fn check_bytes(&self, bytes: usize) -> Result<(), Refusal> {
+    /// Both are larger than may be, or it is not packed as it says.
+    pub fn check_payload(&self, uri_bytes: usize, payload: &Payload) -> Result<(), Refusal> {
+        if let Some(passthru) = &payload.passthru {
+            check_packed(passthru, payload.content, &payload.bytes)?;
+        }
+        self.check_bytes(uri_bytes + payload.said_bytes())
+    }
+
+    const fn check_bytes(&self, bytes: usize) -> Result<(), Refusal> {
         let max = self.limits.publish_bytes_max;
         if bytes > max { Err(Refusal::TooLarge { max }) } else { Ok(()) }
     }
 
-    fn attributes(&self, options: &PublishOptions, is_disclosed: bool) -> Bytes {
-        if !is_disclosed && options.lists.is_none() {
+    fn attributes(&self, options: PublishOptions, is_disclosed: bool) -> Bytes {
+        let PublishOptions { lists, passthru, .. } = options;
+        if !is_disclosed && lists.is_none() && passthru.is_none() {
             return Bytes::new();
         }
-        let (exclude, eligible) = match &options.lists {
-            Some(lists) => (lists.exclude.clone(), lists.eligible.clone()),
-            None => Default::default(),
-        };
+        let Lists { exclude, eligible } = lists.map(|lists| *lists).unwrap_or_default();
         let publisher = is_disclosed.then(|| Publisher {
             authid: self.info.authid.to_string(),
             authrole: self.info.authrole.to_string(),
         });
-        Attributes { publisher, exclude, eligible, ..Attributes::default() }.to_bytes().into()
+        let attributes =
+            Attributes { publisher, passthru, exclude, eligible, ..Attributes::default() };
+        attributes.to_bytes().into()
     }
 
     /// I1, as far as it costs nothing.
     fn check(&self, topic: &Topic) {
         assert!(Arc::ptr_eq(&topic.realm, &self.info.realm), "I1: a topic of its session's realm");
+    }
+}
+
+/// Whether a payload is the one value that it is to be in payload passthru mode. Text counts as bytes: JSON has no
+/// others, and what is packed as JSON is text at its sender.
+fn check_packed(passthru: &Passthru, content: Content, payload: &[u8]) -> Result<(), Refusal> {
+    let Content::Arguments(encoding) = content else { return Ok(()) };
+    match sole_value(payload, encoding) {
+        Ok(Some(Kind::Bytes | Kind::Str)) => Ok(()),
+        Ok(Some(_any)) if !passthru.is_packed() => Ok(()),
+        Ok(_) | Err(_) => Err(Refusal::NotPacked),
     }
 }

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use vixen_core::segment::{Audience, Eligible, Match};
+use vixen_core::segment::{Audience, Eligible, Match, Passthru};
 
 use crate::api::calls::Invoke;
 use crate::api::{AckLevel, After};
@@ -21,6 +21,8 @@ pub struct PublishOptions {
     pub disclose_me: bool,
     /// Who else does not get it, or who alone does; boxed, for hardly anybody asks.
     pub lists: Option<Box<Lists>>,
+    /// The payload is packed, and subscribers are told how; boxed as well.
+    pub passthru: Option<Box<Passthru>>,
     /// Tell the message's place only, however long that takes, and never an error for lack of a quorum.
     pub wait: bool,
 }
@@ -60,6 +62,8 @@ pub struct CallOptions {
     pub disclose_me: bool,
     /// Chooses among the callees of a shared registration.
     pub routing_key: Option<Arc<str>>,
+    /// The payload is packed, and the callee is told how.
+    pub passthru: Option<Box<Passthru>>,
 }
 
 /// What a callee asks for.

@@ -60,6 +60,12 @@ pub enum Refusal {
         /// The bound.
         max: usize,
     },
+    /// In payload passthru mode there is one argument, and nothing else.
+    #[error(
+        "with option 'ppt_scheme' there is one argument and no keyword arguments; bytes, but where \
+         'ppt_serializer' is 'native' or left out"
+    )]
+    NotPacked,
     /// A quota of the realm, or of the role for each user, is used up.
     #[error(transparent)]
     Quota(#[from] Exceeded),
@@ -81,6 +87,7 @@ impl Refusal {
             Self::ReservedTopic | Self::ReservedProcedure => "reserved_uri",
             Self::InvalidPattern => "invalid_pattern",
             Self::TooLarge { .. } => "too_large",
+            Self::NotPacked => "not_packed",
             Self::Quota(_) => "quota_exceeded",
             Self::NotAuthorized(_) => "not_authorized",
             Self::DisclosureNotAllowed => "disclosure_not_allowed",

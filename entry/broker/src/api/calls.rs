@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::Position;
-use vixen_core::segment::{Content, Match};
+use vixen_core::segment::{Content, Match, Passthru};
 use vixen_views::record::NotRegistrable;
 
 use super::{Holder, Publish, RequestId, SessionId};
@@ -38,14 +38,30 @@ pub struct Payload {
     pub content: Content,
     /// The bytes.
     pub bytes: Bytes,
+    /// How they are packed, where that is for the other side alone to know; boxed, for hardly any are.
+    pub passthru: Option<Box<Passthru>>,
 }
 
 impl Payload {
+    /// One that is not packed.
+    #[must_use]
+    pub fn new(content: impl Into<Content>, bytes: impl Into<Bytes>) -> Self {
+        Self { content: content.into(), bytes: bytes.into(), passthru: None }
+    }
+
+    /// What it takes in a message, about and not less.
+    #[must_use]
+    pub fn said_bytes(&self) -> usize {
+        let passthru = self.passthru.as_deref();
+        self.bytes.len()
+            + passthru.map_or(0, |passthru| size_of::<Passthru>() + passthru.text_bytes())
+    }
+
     /// What it counts against bounds on bytes.
     #[must_use]
     pub fn counted_bytes(&self) -> usize {
         const OVERHEAD: usize = 64;
-        OVERHEAD + self.bytes.len()
+        OVERHEAD + self.said_bytes()
     }
 
     /// The same without what it was read from: a small slice would hold all of its frame, or of what a socket had
@@ -69,6 +85,10 @@ pub struct CallFeatures {
     pub keeps_timeouts: bool,
     /// As callee: it hears when a registration is taken from it (`registration_revocation`).
     pub hears_revocation: bool,
+    /// As callee: it takes and gives payloads that the router does not look into (`payload_passthru_mode`).
+    pub answers_packed: bool,
+    /// As caller: the same.
+    pub calls_packed: bool,
 }
 
 /// How a call is cancelled.
@@ -349,11 +369,11 @@ impl CallTold {
         Self::OVERHEAD_BYTES
             + match self {
                 Self::Result { callee, payload, .. } => {
-                    bytes_of(callee.as_ref()) + payload.bytes.len()
+                    bytes_of(callee.as_ref()) + payload.said_bytes()
                 }
                 Self::Invocation { procedure, caller, payload, .. } => {
                     let procedure = procedure.as_ref().map_or(0, |uri| uri.len());
-                    procedure + bytes_of(caller.as_ref()) + payload.bytes.len()
+                    procedure + bytes_of(caller.as_ref()) + payload.said_bytes()
                 }
                 Self::Failed { error, .. } => error.queued_bytes(),
                 Self::Registered { .. }
@@ -431,7 +451,7 @@ pub enum CallError {
 impl CallError {
     fn queued_bytes(&self) -> usize {
         match self {
-            Self::Callee { uri, payload } => uri.len() + payload.bytes.len(),
+            Self::Callee { uri, payload } => uri.len() + payload.said_bytes(),
             Self::NoSuchProcedure(text) | Self::Unavailable(text) | Self::MaxConcurrency(text) => {
                 text.len()
             }

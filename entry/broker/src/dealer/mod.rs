@@ -39,10 +39,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use vixen_core::id::OwnerId;
-use vixen_core::segment::{Content, Encoding};
+use vixen_core::segment::Encoding;
 
 use crate::api::calls::{CallError, CallWord, Payload};
 use books::Callees;
@@ -289,7 +287,7 @@ fn text_arguments(text: &str) -> Payload {
     let plain: String = text.replace('"', "'").replace('\\', "/");
     let plain: String = plain.chars().filter(|one| !one.is_control()).collect();
     let json = if plain.is_empty() { plain } else { format!("[\"{plain}\"]") };
-    Payload { content: Content::Arguments(Encoding::Json), bytes: Bytes::from(json) }
+    Payload::new(Encoding::Json, json)
 }
 
 /// What one half of this entry has said to the other.

@@ -192,7 +192,7 @@ impl Serving {
                 if call.is_interrupted {
                     return;
                 }
-                let told_bytes = CallTold::OVERHEAD_BYTES + part.payload.bytes.len();
+                let told_bytes = CallTold::OVERHEAD_BYTES + part.payload.said_bytes();
                 if turn.has_room(session, told_bytes, max) {
                     let registration = call.registration;
                     let more = told(invocation, registration, terms, Details::default(), part);

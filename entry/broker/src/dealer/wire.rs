@@ -26,7 +26,7 @@ impl Input {
                 caller,
                 timeout_ms,
                 flags,
-                passthru: _,
+                passthru,
                 content,
                 payload,
             } => PeerWord::Invoke {
@@ -37,18 +37,18 @@ impl Input {
                     procedure,
                     caller: party_of(caller),
                     timeout_ms,
-                    part: part_of(flags, content, payload),
+                    part: part_of(flags, Payload { content, bytes: payload, passthru }),
                 },
             },
-            CallMessage::InvokeMore { number, flags, passthru: _, content, payload } => {
-                let part = part_of(flags, content, payload);
+            CallMessage::InvokeMore { number, flags, passthru, content, payload } => {
+                let part = part_of(flags, Payload { content, bytes: payload, passthru });
                 PeerWord::More { number: CallNumber(number), part }
             }
             CallMessage::RefuseInvoke { number, reason } => {
                 PeerWord::Refuse { number: CallNumber(number), reason }
             }
-            CallMessage::Answer { number, kind, callee, passthru: _, content, payload } => {
-                let payload = Payload { content, bytes: payload };
+            CallMessage::Answer { number, kind, callee, passthru, content, payload } => {
+                let payload = Payload { content, bytes: payload, passthru };
                 let answer = match kind {
                     AnswerKind::Progress => Answer::Progress { callee: party_of(callee), payload },
                     AnswerKind::Result => Answer::Result { callee: party_of(callee), payload },
@@ -71,7 +71,7 @@ impl From<PeerWord> for CallMessage {
             PeerWord::Invoke { number, invoke } => {
                 let Invoke { registration, session, procedure, caller, timeout_ms, part } = invoke;
                 let flags = flags_of(&part);
-                let Payload { content, bytes: payload } = part.payload;
+                let Payload { content, bytes: payload, passthru } = part.payload;
                 Self::Invoke {
                     number: number.0,
                     registration,
@@ -80,31 +80,31 @@ impl From<PeerWord> for CallMessage {
                     caller: caller.map(disclosed),
                     timeout_ms,
                     flags,
-                    passthru: None,
+                    passthru,
                     content,
                     payload,
                 }
             }
             PeerWord::More { number, part } => {
                 let flags = flags_of(&part);
-                let Payload { content, bytes: payload } = part.payload;
-                Self::InvokeMore { number: number.0, flags, passthru: None, content, payload }
+                let Payload { content, bytes: payload, passthru } = part.payload;
+                Self::InvokeMore { number: number.0, flags, passthru, content, payload }
             }
             PeerWord::Cancel { number, cancel } => {
                 Self::CancelInvoke { number: number.0, what: cancel }
             }
             PeerWord::Refuse { number, reason } => Self::RefuseInvoke { number: number.0, reason },
             PeerWord::Answer { number, answer } => {
-                let nothing = || Payload { content: Content::Raw, bytes: Bytes::new() };
+                let nothing = || Payload::new(Content::Raw, Bytes::new());
                 let (kind, callee, payload) = match answer {
                     Answer::Progress { callee, payload } => (AnswerKind::Progress, callee, payload),
                     Answer::Result { callee, payload } => (AnswerKind::Result, callee, payload),
                     Answer::Error { uri, payload } => (AnswerKind::Error { uri }, None, payload),
                     Answer::CalleeGone => (AnswerKind::CalleeGone, None, nothing()),
                 };
-                let (callee, Payload { content, bytes: payload }) =
-                    (callee.map(disclosed), payload);
-                Self::Answer { number: number.0, kind, callee, passthru: None, content, payload }
+                let callee = callee.map(disclosed);
+                let Payload { content, bytes: payload, passthru } = payload;
+                Self::Answer { number: number.0, kind, callee, passthru, content, payload }
             }
         }
     }
@@ -127,10 +127,55 @@ const fn flags_of(part: &Part) -> InvokeFlags {
     InvokeFlags(progress | more)
 }
 
-const fn part_of(flags: InvokeFlags, content: Content, bytes: Bytes) -> Part {
+const fn part_of(flags: InvokeFlags, payload: Payload) -> Part {
     Part {
-        payload: Payload { content, bytes },
+        payload,
         takes_progress: flags.contains(InvokeFlags::RECEIVE_PROGRESS),
         has_more: flags.contains(InvokeFlags::HAS_MORE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vixen_core::id::{OwnerId, Position};
+    use vixen_core::segment::{Encoding, Passthru};
+
+    use super::*;
+
+    fn packed() -> Payload {
+        let (scheme, keyid) = ("x_mine".to_owned(), Some("k".to_owned()));
+        let passthru = Passthru { scheme, serializer: None, cipher: None, keyid };
+        let payload = Payload::new(Encoding::Json, Bytes::from_static(b"[1]"));
+        Payload { passthru: Some(Box::new(passthru)), ..payload }
+    }
+
+    #[test]
+    fn what_is_said_of_a_payload_crosses_a_link_with_it() {
+        let link = Link { peer: OwnerId(uuid::Uuid::from_u128(1)), number: 1 };
+        let number = CallNumber(7);
+        let part = Part { payload: packed(), takes_progress: true, has_more: true };
+        let invoke = Invoke {
+            registration: Position(2),
+            session: SessionId(3),
+            procedure: None,
+            caller: None,
+            timeout_ms: None,
+            part: part.clone(),
+        };
+        let party = Party { session: SessionId(4), authid: "joe".into(), authrole: "user".into() };
+        let (callee, payload) = (Some(party), packed());
+        let answers = [
+            Answer::Progress { callee: None, payload: packed() },
+            Answer::Result { callee, payload },
+            Answer::Error { uri: "a.b".into(), payload: packed() },
+        ];
+        let words = [PeerWord::Invoke { number, invoke }, PeerWord::More { number, part }];
+        let answers = answers.map(|answer| PeerWord::Answer { number, answer });
+        for word in words.into_iter().chain(answers) {
+            let Input::Heard { word: heard, .. } = Input::heard(link, word.clone().into()) else {
+                panic!("{word:?}");
+            };
+            assert_eq!(heard, word);
+        }
     }
 }

@@ -119,7 +119,7 @@ impl Invoke {
 
     /// What its INVOCATION counts in the queue of the callee.
     pub(super) fn told_bytes(&self) -> usize {
-        CallTold::OVERHEAD_BYTES + self.text_bytes() + self.part.payload.bytes.len()
+        CallTold::OVERHEAD_BYTES + self.text_bytes() + self.part.payload.said_bytes()
     }
 
     fn text_bytes(&self) -> usize {
@@ -138,14 +138,14 @@ impl PeerWord {
                 let procedure = invoke.procedure.as_ref().map_or(0, |uri| uri.len());
                 procedure
                     + invoke.caller.as_ref().map_or(0, bytes)
-                    + invoke.part.payload.bytes.len()
+                    + invoke.part.payload.said_bytes()
             }
-            Self::More { part, .. } => part.payload.bytes.len(),
+            Self::More { part, .. } => part.payload.said_bytes(),
             Self::Answer { answer, .. } => match answer {
                 Answer::Progress { callee, payload } | Answer::Result { callee, payload } => {
-                    callee.as_ref().map_or(0, bytes) + payload.bytes.len()
+                    callee.as_ref().map_or(0, bytes) + payload.said_bytes()
                 }
-                Answer::Error { uri, payload } => uri.len() + payload.bytes.len(),
+                Answer::Error { uri, payload } => uri.len() + payload.said_bytes(),
                 Answer::CalleeGone => 0,
             },
             Self::Cancel { .. } | Self::Refuse { .. } => 0,
@@ -161,7 +161,7 @@ fn bytes(party: &Party) -> usize {
 mod tests {
     use bytes::Bytes;
 
-    use vixen_core::segment::Encoding;
+    use vixen_core::segment::{Encoding, Passthru};
     use vixen_core::wire::{CallMessage, Message};
 
     use super::*;
@@ -170,7 +170,10 @@ mod tests {
     /// bound, which ends all calls on it.
     #[test]
     fn a_word_counts_for_no_less_than_its_message() {
-        let payload = Payload { content: Encoding::Json.into(), bytes: Bytes::from_static(b"[1]") };
+        let (scheme, keyid) = ("x_mine".to_owned(), Some("k1".to_owned()));
+        let passthru = Passthru { scheme, serializer: None, cipher: None, keyid };
+        let payload = Payload::new(Encoding::Json, Bytes::from_static(b"[1]"));
+        let payload = Payload { passthru: Some(Box::new(passthru)), ..payload };
         let party =
             || Party { session: SessionId(7), authid: "joe".into(), authrole: "user".into() };
         let (number, callee) = (CallNumber(1), Some(party()));

@@ -17,8 +17,8 @@ use bytes::{Bytes, BytesMut};
 
 use vixen_core::id::{PermanentId, Position, Stamp};
 use vixen_core::segment::{
-    Attributes, AttributesError, Content, Encoding, Publisher, Receiver, RecordFlags, Records,
-    Topic, TopicPattern,
+    Attributes, AttributesError, Content, Encoding, Passthru, Publisher, Receiver, RecordFlags,
+    Records, Topic, TopicPattern,
 };
 use vixen_core::wire::TailSegment;
 
@@ -77,6 +77,12 @@ impl Event {
     #[must_use]
     pub fn disclosed(&self) -> Option<&Publisher> {
         self.attributes.as_ref()?.publisher.as_ref()
+    }
+
+    /// How its payload is packed, where that is for its subscribers alone to know.
+    #[must_use]
+    pub fn passthru(&self) -> Option<&Passthru> {
+        self.attributes.as_ref()?.passthru.as_deref()
     }
 }
 

@@ -28,6 +28,7 @@ use vixen_runtime::tls::ClientAddress;
 
 use super::body::{self, CallBody};
 use super::intake;
+use super::object::put_passthru;
 use super::publish::problem_of;
 use crate::admission::Permit;
 use crate::gates::context::SessionContext;
@@ -93,7 +94,7 @@ async fn take(
     let message = CallMessage {
         request: REQUEST,
         procedure: &RawText::Json(parsed.procedure.get()),
-        payload: Payload { content: Encoding::Json.into(), bytes: payload },
+        payload: Payload::new(Encoding::Json, payload),
         options,
     };
     let call = admitted.call(message).map_err(|refusal| refused(refusal.into()))?;
@@ -154,6 +155,7 @@ fn result_of(payload: &Payload) -> Result<Response, Problem> {
         object.put_slice(b",\"kwargs\":");
         object.put_slice(kwargs);
     }
+    put_passthru(&mut object, payload.passthru.as_deref());
     object.put_slice(b"}");
     Ok(([(header::CONTENT_TYPE, "application/json")], object.freeze()).into_response())
 }
@@ -189,5 +191,7 @@ fn problem_of_call(error: &CallError) -> Problem {
         Some(value) => problem.with_member(key, value),
         None => problem,
     };
-    with(with(problem, "args", args), "kwargs", kwargs)
+    let problem = with(with(problem, "args", args), "kwargs", kwargs);
+    let packed = payload.passthru.iter().flat_map(|passthru| passthru.options());
+    packed.fold(problem, |problem, (key, text)| problem.with_member(key, text.into()))
 }

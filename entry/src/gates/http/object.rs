@@ -5,13 +5,14 @@ use bytes::{BufMut, BytesMut};
 use vixen_broker::event::EventBatch;
 use vixen_core::id::PermanentId;
 use vixen_core::payload::as_json;
+use vixen_core::segment::Passthru;
 
 use crate::text::{put_decimal, put_string, time_text};
 
 /// Appends the event at `index`:
 ///
 /// ```text
-/// {"position":n,"id":"…","time":"…","topic":"…","publisher":…,"args":[…],"kwargs":{…}}
+/// {"position":n,"id":"…","time":"…","topic":"…","publisher":…,"ppt_scheme":…,"args":[…],"kwargs":{…}}
 /// ```
 /// `false`: its payload cannot be said in JSON, or there is no such event; nothing is appended.
 pub(super) fn put_object(out: &mut BytesMut, batch: &EventBatch, index: usize) -> bool {
@@ -36,6 +37,7 @@ pub(super) fn put_object(out: &mut BytesMut, batch: &EventBatch, index: usize) -
         out.put_slice(b",\"publisher\":");
         put_decimal(out, event.publisher.0);
     }
+    put_passthru(out, event.passthru());
     for (key, value) in [(&b",\"args\":"[..], args), (b",\"kwargs\":", kwargs)] {
         if let Some(value) = value {
             out.put_slice(key);
@@ -45,4 +47,14 @@ pub(super) fn put_object(out: &mut BytesMut, batch: &EventBatch, index: usize) -
     }
     out.put_slice(b"}");
     true
+}
+
+/// Appends the members that say how a payload is packed, each after a comma: `,"ppt_scheme":"…"` and so on.
+pub(super) fn put_passthru(out: &mut BytesMut, passthru: Option<&Passthru>) {
+    for (key, text) in passthru.into_iter().flat_map(Passthru::options) {
+        out.put_slice(b",");
+        put_string(out, key);
+        out.put_slice(b":");
+        put_string(out, text);
+    }
 }

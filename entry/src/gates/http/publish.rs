@@ -189,7 +189,8 @@ pub(super) fn problem_of(refusal: Refusal) -> Problem {
             | Why::InvalidPattern
             | Why::TopicTooLong { .. }
             | Why::ReservedTopic
-            | Why::ReservedProcedure,
+            | Why::ReservedProcedure
+            | Why::NotPacked,
         )
         | Refusal::Option(_) => StatusCode::BAD_REQUEST,
     };

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 
 use vixen_broker::access::{CallOptions, RegisterOptions};
 use vixen_broker::api::calls::{CancelMode, Invoke};
-use vixen_core::segment::Match;
+use vixen_core::segment::{Match, Passthru};
 
-use super::{matching_of, parse_bool};
+use super::{matching_of, parse_bool, passthru_of};
 use crate::gates::raw::decode_string;
 use crate::gates::refusal::OptionError;
 
@@ -43,6 +43,7 @@ pub(crate) fn call_options(raw: &str) -> Result<CallOptions, OptionError> {
         has_more: switch("progress", options.progress)?,
         disclose_me: switch("disclose_me", options.disclose_me)?,
         routing_key: text("rkey", options.rkey)?,
+        passthru: passthru_of(raw)?,
     })
 }
 
@@ -84,16 +85,34 @@ struct RawYieldOptions<'a> {
     progress: Option<&'a RawValue>,
 }
 
-/// Reads the raw dictionary of a yield: whether more is to come.
+/// What a callee says beside a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct YieldOptions {
+    /// More is to come.
+    pub(crate) is_progress: bool,
+    /// The result is packed, and the caller is told how.
+    pub(crate) passthru: Option<Box<Passthru>>,
+}
+
+/// Reads the raw dictionary of a yield.
 ///
 /// # Errors
-/// The option is malformed.
-pub(crate) fn yield_options(raw: &str) -> Result<bool, OptionError> {
+/// The option that is malformed.
+pub(crate) fn yield_options(raw: &str) -> Result<YieldOptions, OptionError> {
     if raw == "{}" {
-        return Ok(false);
+        return Ok(YieldOptions::default());
     }
     let options: RawYieldOptions<'_> = read(raw)?;
-    switch("progress", options.progress)
+    let is_progress = switch("progress", options.progress)?;
+    Ok(YieldOptions { is_progress, passthru: passthru_of(raw)? })
+}
+
+/// Reads the raw details of a callee's error: how its arguments are packed.
+///
+/// # Errors
+/// The detail that is malformed.
+pub(crate) fn error_details(raw: &str) -> Result<Option<Box<Passthru>>, OptionError> {
+    passthru_of(raw)
 }
 
 #[derive(Deserialize)]
@@ -178,6 +197,7 @@ mod tests {
             has_more: true,
             disclose_me: true,
             routing_key: Some("a".into()),
+            passthru: None,
         };
         assert_eq!(call_options(all), Ok(wanted));
     }
@@ -208,8 +228,8 @@ mod tests {
 
     #[test]
     fn options_of_a_yield_and_a_cancel_are_read() {
-        assert_eq!(yield_options("{}"), Ok(false));
-        assert_eq!(yield_options(r#"{"progress":true}"#), Ok(true));
+        let of = |raw| yield_options(raw).map(|options| options.is_progress);
+        assert_eq!((of("{}"), of(r#"{"progress":true}"#)), (Ok(false), Ok(true)));
         let table = [
             ("{}", CancelMode::Unnamed),
             (r#"{"mode":null}"#, CancelMode::Unnamed),

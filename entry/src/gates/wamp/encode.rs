@@ -15,7 +15,7 @@ use crate::text::{put_decimal, put_string};
 pub(super) const PUBLISHED_BYTES_MAX: usize = 38;
 
 /// What this dealer does of the Advanced Profile (WAMP spec *Feature Announcement*).
-const DEALER_FEATURES: [&str; 12] = [
+const DEALER_FEATURES: [&str; 13] = [
     "progressive_call_results",
     "progressive_call_invocations",
     "call_timeout",
@@ -28,10 +28,11 @@ const DEALER_FEATURES: [&str; 12] = [
     "session_meta_api",
     "registration_meta_api",
     "testament_meta_api",
+    "payload_passthru_mode",
 ];
 
 /// What this broker does of it.
-const BROKER_FEATURES: [&str; 7] = [
+const BROKER_FEATURES: [&str; 8] = [
     "publisher_exclusion",
     "publisher_identification",
     "subscriber_blackwhite_listing",
@@ -39,6 +40,7 @@ const BROKER_FEATURES: [&str; 7] = [
     "session_meta_api",
     "subscription_meta_api",
     "subscription_revocation",
+    "payload_passthru_mode",
 ];
 
 /// `[2, Session, Details]`: announces what works, and no more.
@@ -247,6 +249,7 @@ mod tests {
                     "session_meta_api": true,
                     "subscription_meta_api": true,
                     "subscription_revocation": true,
+                    "payload_passthru_mode": true,
                 }}, "dealer": {"features": {
                     "progressive_call_results": true,
                     "progressive_call_invocations": true,
@@ -260,6 +263,7 @@ mod tests {
                     "session_meta_api": true,
                     "registration_meta_api": true,
                     "testament_meta_api": true,
+                    "payload_passthru_mode": true,
                 }}},
                 "agent": concat!("vixen-", env!("CARGO_PKG_VERSION")),
                 "realm": "re\"alm",

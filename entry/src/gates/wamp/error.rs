@@ -52,6 +52,11 @@ pub(crate) enum Violation {
     /// An id is no integer of `1..=2^53`.
     #[error("{0}: an id is not an integer from 1 to 2^53")]
     Id(&'static str),
+    /// A packed payload of a client that has not announced it in that role.
+    #[error(
+        "{0} has option 'ppt_scheme', and HELLO announces no payload_passthru_mode for its role"
+    )]
+    NotAnnounced(&'static str),
     /// A CALL has the id of a call that is open and complete.
     #[error("CALL has the request id {0} of an open call; number requests from 1 on")]
     Repeated(u64),
@@ -86,6 +91,7 @@ impl Violation {
             Self::Arity(_) => "arity",
             Self::Type { .. } => "type",
             Self::Id(_) => "id",
+            Self::NotAnnounced(_) => "not_announced",
             Self::Repeated(_) => "repeated",
             Self::NoRole => "no_role",
             Self::Binary => "binary",
@@ -291,6 +297,7 @@ mod tests {
             Violation::Arity("HELLO"),
             Violation::Type { message, element, expected },
             Violation::Id("PUBLISH"),
+            Violation::NotAnnounced("CALL"),
             Violation::Repeated(7),
             Violation::NoRole,
             Violation::Binary,

@@ -26,7 +26,8 @@ use crate::gates::limits::SessionLimits;
 
 /// 2026-11-21T10:00:00Z.
 const NOW: WallTime = WallTime(1_795_255_200_000);
-const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#;
+const HELLO: &str = r#"[1,"realm1",{"roles":{"publisher":{"features":{"payload_passthru_mode":true}},"subscriber":{},
+    "caller":{"features":{"payload_passthru_mode":true}},"callee":{"features":{"payload_passthru_mode":true}}}}]"#;
 
 /// Has a new session take frames, each as the kind its serializer uses; frames that are not UTF-8
 /// never come to one that uses text, and are left out. The first may be its HELLO.

@@ -13,7 +13,9 @@ use super::error::{Ending, Violation};
 pub(super) struct HelloDetails {
     /// It takes an UNSUBSCRIBED that it has not asked for.
     pub takes_revocation: bool,
-    /// What it announces as a callee.
+    /// As publisher, it packs what the router does not look into.
+    pub publishes_packed: bool,
+    /// What it announces of calls.
     pub calls: CallFeatures,
 }
 
@@ -54,13 +56,17 @@ pub(super) fn check_hello_details(raw: &str) -> Result<HelloDetails, Ending> {
         return Err(MALFORMED.into());
     }
     let takes_revocation = has(&features_of(roles.subscriber), "subscription_revocation");
+    let packs = |role| has(&features_of(role), "payload_passthru_mode");
     let callee = features_of(roles.callee);
     let calls = CallFeatures {
         is_interruptible: has(&callee, "call_canceling"),
         keeps_timeouts: has(&callee, "call_timeout"),
         hears_revocation: has(&callee, "registration_revocation"),
+        answers_packed: packs(roles.callee),
+        calls_packed: packs(roles.caller),
     };
-    Ok(HelloDetails { takes_revocation, calls })
+    let publishes_packed = packs(roles.publisher);
+    Ok(HelloDetails { takes_revocation, publishes_packed, calls })
 }
 
 /// What a role announces; nothing, where it is malformed.
@@ -110,13 +116,32 @@ mod tests {
             check_hello_details(&raw).expect("welcome").calls
         };
         let all = r#"{"features":{"call_canceling":true,"call_timeout":true,"registration_revocation":true}}"#;
-        let wanted =
-            CallFeatures { is_interruptible: true, keeps_timeouts: true, hears_revocation: true };
+        let wanted = CallFeatures {
+            is_interruptible: true,
+            keeps_timeouts: true,
+            hears_revocation: true,
+            ..CallFeatures::default()
+        };
         assert_eq!(features(&format!(r#"{{"callee":{all}}}"#)), wanted);
         assert_eq!(features(&format!(r#"{{"caller":{all}}}"#)), CallFeatures::default());
         let one = features(r#"{"callee":{"features":{"call_canceling":true,"call_timeout":1}}}"#);
         assert_eq!(one, CallFeatures { is_interruptible: true, ..CallFeatures::default() });
         assert_eq!(features(r#"{"callee":{"features":7}}"#), CallFeatures::default());
+    }
+
+    #[test]
+    fn payloads_are_packed_in_the_roles_that_announce_it() {
+        let of = |role: &str| {
+            let features = r#"{"features":{"payload_passthru_mode":true}}"#;
+            let raw = format!(r#"{{"roles":{{"subscriber":{{}},"{role}":{features}}}}}"#);
+            let HelloDetails { publishes_packed, calls, .. } =
+                check_hello_details(&raw).expect("welcome");
+            (publishes_packed, calls.calls_packed, calls.answers_packed)
+        };
+        assert_eq!(of("publisher"), (true, false, false));
+        assert_eq!(of("caller"), (false, true, false));
+        assert_eq!(of("callee"), (false, false, true));
+        assert_eq!(of("x"), (false, false, false));
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub(super) enum ClientMessage<'a> {
     InvocationError {
         /// Of which invocation.
         answer: RawAnswer,
+        /// JSON object.
+        details: Cow<'a, str>,
         /// Its URI.
         error: RawText<'a>,
     },

@@ -24,7 +24,7 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
-use vixen_broker::access::{Message, Permissions, is_realm};
+use vixen_broker::access::{Message, Permissions, PublishOptions, is_realm};
 use vixen_broker::api::calls::CallWord;
 use vixen_broker::api::{Publish, RequestId, SessionId, SessionInfo, Subscribe, SubscriptionId};
 use vixen_broker::meta;
@@ -43,7 +43,7 @@ use crate::auth::{Identity, Method, Nonce, Pending, Step};
 use crate::gates::limits::SessionLimits;
 use crate::gates::options::{publish_options, subscribe_options};
 use crate::gates::raw::RawText;
-use crate::gates::refusal::Refusal;
+use crate::gates::refusal::{OptionError, Refusal};
 use calls::Frame;
 pub(super) use calls::text_argument;
 
@@ -145,6 +145,8 @@ pub(super) struct Session {
     serializer: Serializer,
     limits: Arc<SessionLimits>,
     state: State,
+    /// It announced that it packs what it publishes.
+    publishes_packed: bool,
     buffer: BytesMut,
 }
 
@@ -157,8 +159,8 @@ impl Session {
         serializer: Serializer,
         limits: Arc<SessionLimits>,
     ) -> Self {
-        let state = State::Establishing;
-        Self { id, remote, serializer, limits, state, buffer: BytesMut::new() }
+        let (state, buffer) = (State::Establishing, BytesMut::new());
+        Self { id, remote, serializer, limits, state, publishes_packed: false, buffer }
     }
 
     /// The session's id.
@@ -239,7 +241,8 @@ impl Session {
             State::Open(admitted) => {
                 parse(message, encoding).map_err(Ending::from).and_then(|parsed| {
                     let frame = Frame { bytes: message, encoding };
-                    on_request(admitted, now, &mut self.buffer, frame, parsed)
+                    let client = Client { admitted, publishes_packed: self.publishes_packed };
+                    on_request(client, now, &mut self.buffer, frame, parsed)
                 })
             }
         };
@@ -293,7 +296,7 @@ impl Session {
     }
 
     fn open(&mut self, identity: Identity, hello: HelloDetails) -> Result<Action, Ending> {
-        let HelloDetails { takes_revocation, calls } = hello;
+        let HelloDetails { takes_revocation, publishes_packed, calls } = hello;
         let Remote { address, admission, node, .. } = &self.remote;
         let (authextra, limits) = (login::authextra(&identity), self.limits.ingress());
         let admitted =
@@ -302,6 +305,7 @@ impl Session {
         let (info, permissions) = (Arc::clone(admitted.info()), admitted.permissions().clone());
         encode::welcome(&mut self.buffer, &info, node, &authextra);
         self.state = State::Open(Box::new(admitted));
+        self.publishes_packed = publishes_packed;
         let welcome = take_text(&mut self.buffer);
         Ok(Action::Open { info, permissions, takes_revocation, welcome })
     }
@@ -371,9 +375,15 @@ impl Session {
     }
 }
 
+/// Somebody who was let in, and what it announced beside what the broker hears of.
+struct Client<'a> {
+    admitted: &'a mut AdmittedSession,
+    publishes_packed: bool,
+}
+
 /// Takes one message of somebody who was let in, which came as `frame`.
 fn on_request(
-    admitted: &mut AdmittedSession,
+    Client { admitted, publishes_packed }: Client<'_>,
     now: WallTime,
     buffer: &mut BytesMut,
     frame: Frame<'_>,
@@ -385,8 +395,12 @@ fn on_request(
             Ok(calls::result(admitted, frame, answer, &options)?)
         }
         ClientMessage::Publish(publish) => {
-            let request = publish.request;
-            Ok(match publish_of(admitted, frame.bytes, publish) {
+            let (request, options) = (publish.request, publish_options(&publish.options));
+            let is_packed = options.as_ref().is_ok_and(|options| options.passthru.is_some());
+            if is_packed && !publishes_packed {
+                return Err(Violation::NotAnnounced("PUBLISH").into());
+            }
+            Ok(match publish_of(admitted, frame.bytes, publish, options) {
                 Ok(publish) => Action::Publish(publish),
                 Err((refusal, is_wanted)) => {
                     let answer = is_wanted.then(|| refused(buffer, PUBLISH, request, refusal));
@@ -406,8 +420,8 @@ fn on_request(
         ClientMessage::Unsubscribe { request, subscription } => {
             Ok(Action::Unsubscribe { request, subscription })
         }
-        ClientMessage::InvocationError { answer, error } => {
-            Ok(calls::error(admitted, frame, answer, &error)?)
+        ClientMessage::InvocationError { answer, details, error } => {
+            Ok(calls::error(admitted, frame, answer, (&details, &error))?)
         }
         ClientMessage::Cancel(cancel) => Ok(calls::cancel(&cancel)?),
         ClientMessage::Register { request, procedure } => {
@@ -428,8 +442,8 @@ fn publish_of(
     admitted: &mut AdmittedSession,
     frame: &Bytes,
     publish: RawPublish<'_>,
+    options: Result<PublishOptions, (OptionError, bool)>,
 ) -> Result<Publish, (Refusal, bool)> {
-    let options = publish_options(&publish.options);
     let options = options.map_err(|(error, is_wanted)| (error.into(), is_wanted))?;
     let is_wanted = options.acknowledge;
     let message = Message {

@@ -28,19 +28,39 @@ const CALL: u8 = 48;
 pub(super) struct Encoder {
     /// Whether the client takes an UNSUBSCRIBED that it has not asked for.
     takes_revocation: bool,
-    /// Whether it hears that a registration was taken from it.
-    hears_revocation: bool,
+    /// What it announced of calls.
+    calls: CallFeatures,
     events_sent: u64,
     /// What its invocations are answered with that cannot be said to it.
     unsaid: Vec<CallWord>,
     buffer: BytesMut,
 }
 
+/// Why a client cannot be told something of a call.
+#[derive(Clone, Debug, thiserror::Error)]
+enum Unsayable {
+    /// It has no form in the client's serializer.
+    #[error(transparent)]
+    Payload(PayloadError),
+    /// It is packed (WAMP spec *Payload Passthru Mode*).
+    #[error("its payload is packed, and the client has not announced payload_passthru_mode")]
+    Packed,
+}
+
+impl Unsayable {
+    const fn uri(&self) -> &'static str {
+        match self {
+            Self::Payload(_) => uris::INVALID_ARGUMENT,
+            Self::Packed => uris::FEATURE_NOT_SUPPORTED,
+        }
+    }
+}
+
 impl Encoder {
     /// The session is open.
     pub(super) const fn on_opened(&mut self, takes_revocation: bool, calls: CallFeatures) {
         self.takes_revocation = takes_revocation;
-        self.hears_revocation = calls.hears_revocation;
+        self.calls = calls;
     }
 
     /// Events since the last call.
@@ -84,31 +104,42 @@ impl Encoder {
     }
 
     fn put_call(&mut self, told: &CallTold, out: &mut Frames) {
-        if matches!(told, CallTold::Revoked { .. }) && !self.hears_revocation {
+        if matches!(told, CallTold::Revoked { .. }) && !self.calls.hears_revocation {
             return;
+        }
+        if calls::is_packed(told) && !self.takes_packed(told) {
+            return self.put_unsayable(told, &Unsayable::Packed, out);
         }
         match calls::put(&mut self.buffer, out.encoding(), told) {
             Ok(()) => out.encoded(&mut self.buffer),
-            Err(error) => self.put_unsayable(told, &error, out),
+            Err(error) => self.put_unsayable(told, &Unsayable::Payload(error), out),
+        }
+    }
+
+    /// Whether the client has announced that it takes payloads that nobody looks into, in this role.
+    const fn takes_packed(&self, told: &CallTold) -> bool {
+        match told {
+            CallTold::Invocation { .. } => self.calls.answers_packed,
+            _of_a_caller => self.calls.calls_packed,
         }
     }
 
     /// Somebody waits for it all the same.
-    fn put_unsayable(&mut self, told: &CallTold, error: &PayloadError, out: &mut Frames) {
+    fn put_unsayable(&mut self, told: &CallTold, error: &Unsayable, out: &mut Frames) {
         count_unsayable(1);
         match told {
             CallTold::Invocation { invocation, .. } => {
                 let text = format!("the arguments cannot be said to the callee: {error}");
                 self.unsaid.push(CallWord::Fail {
                     invocation: *invocation,
-                    error: uris::INVALID_ARGUMENT.into(),
+                    error: error.uri().into(),
                     payload: text_argument(&text),
                 });
             }
             CallTold::Result { request, is_progress: false, .. }
             | CallTold::Failed { request, .. } => {
                 let text = format!("the answer cannot be said to the caller: {error}");
-                encode::error(&mut self.buffer, CALL, *request, uris::INVALID_ARGUMENT, &text);
+                encode::error(&mut self.buffer, CALL, *request, error.uri(), &text);
                 out.json(&mut self.buffer);
             }
             // More will come. The others have no payload.

@@ -112,7 +112,7 @@ fn call(request: u64, bytes: usize) -> CallWord {
     CallWord::Call(Call {
         request: RequestId(request),
         procedure: "a.b".into(),
-        payload: Payload { content: Encoding::Json.into(), bytes: Bytes::from(vec![b' '; bytes]) },
+        payload: Payload::new(Encoding::Json, Bytes::from(vec![b' '; bytes])),
         takes_progress: false,
         has_more: false,
         timeout_ms: None,

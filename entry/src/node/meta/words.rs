@@ -220,7 +220,7 @@ pub(super) fn told(procedure: Procedure, reply: Reply) -> Result<Payload, MetaEr
 /// One value as the only argument.
 pub(super) fn result(value: &Value) -> Payload {
     let bytes = Bytes::from(json!([value]).to_string());
-    Payload { content: Encoding::Json.into(), bytes }
+    Payload::new(Encoding::Json, bytes)
 }
 
 fn session_details(details: SessionDetails) -> Value {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use vixen_core::access::{Disclosure, UriCheck};
-use vixen_core::segment::{Attributes, Encoding, Match};
+use vixen_core::segment::{Attributes, Encoding, Match, Passthru};
 
 use crate::access::{
     Act, CallMessage, CallOptions, CalleeDisclosure, Ingress, IngressLimits, Message, Permission,
@@ -119,9 +119,41 @@ fn a_pattern_is_of_the_sessions_realm_and_permitted_as_a_whole() {
 }
 
 fn call_of<'a>(procedure: &'a &'a str, disclose_me: bool) -> CallMessage<'a, &'a str> {
-    let payload = Payload { content: Encoding::Json.into(), bytes: Bytes::from_static(b"[]") };
+    let payload = Payload::new(Encoding::Json, Bytes::from_static(b"[]"));
     let options = CallOptions { disclose_me, ..CallOptions::default() };
     CallMessage { request: RequestId(9), procedure, payload, options }
+}
+
+fn packed(serializer: Option<&str>) -> Option<Box<Passthru>> {
+    let (scheme, serializer) = ("x_a".to_owned(), serializer.map(str::to_owned));
+    Some(Box::new(Passthru { scheme, serializer, cipher: None, keyid: None }))
+}
+
+/// Whoever reads it later has nothing but its attributes.
+#[test]
+fn a_packed_payload_is_one_value_and_is_stored_with_how_it_is_packed() {
+    let of = |passthru: Option<Box<Passthru>>, payload: &'static [u8]| {
+        let options = PublishOptions { passthru, ..PublishOptions::default() };
+        let (content, payload) = (Encoding::Json.into(), Bytes::from_static(payload));
+        let message = Message { request: RequestId(1), topic: &"a.b", content, payload, options };
+        ingress().publish(&Permissions::OPEN, message)
+    };
+    let publish = of(packed(Some("x")), b"[\"\\u0000/w==\"],{}").expect("one value");
+    let stored = Attributes::from_bytes(&publish.attributes).expect("good");
+    assert_eq!(stored, Attributes { passthru: packed(Some("x")), ..Attributes::default() });
+    assert!(of(packed(None), b"[{\"k\":1}]").is_ok(), "nothing was packed before");
+    for (serializer, payload) in [
+        (Some("x"), &b"[7]"[..]),
+        (Some("x"), b"[\"a\",\"b\"]"),
+        (None, b"[\"a\",\"b\"]"),
+        (None, b"[\"a\"],{\"k\":1}"),
+        (None, b"[]"),
+        (None, b""),
+    ] {
+        let refused = of(packed(serializer), payload).expect_err("not one value");
+        assert_eq!(refused, Refusal::NotPacked, "{payload:?}");
+    }
+    assert_eq!(of(None, b"[1,2]").expect("not packed").attributes.len(), 0);
 }
 
 /// May call below `never.`, `asked.` and `always.`, and register below `open.` and `hidden.`.

@@ -122,7 +122,7 @@ fn load_of(open: &Open, kept: &Kept, route: &Route) -> Load {
     let procedure = if route.is_pattern { open.procedure.uri.len() } else { 0 };
     let texts = procedure + open.caller.as_ref().map_or(0, Party::text_bytes);
     let parts = std::iter::once(&kept.first).chain(&kept.rest);
-    let bytes: usize = parts.map(|part| CallTold::OVERHEAD_BYTES + part.payload.bytes.len()).sum();
+    let bytes: usize = parts.map(|part| CallTold::OVERHEAD_BYTES + part.payload.said_bytes()).sum();
     Load { words: 1 + kept.rest.len(), bytes: texts + bytes }
 }
 

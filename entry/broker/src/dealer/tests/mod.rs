@@ -41,7 +41,7 @@ fn entry_of(owner: OwnerId) -> u128 {
 
 pub(super) fn json(text: &str) -> Payload {
     let content = Content::Arguments(Encoding::Json);
-    Payload { content, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+    Payload::new(content, Bytes::copy_from_slice(text.as_bytes()))
 }
 
 fn text_of(payload: &Payload) -> &str {
@@ -185,8 +185,12 @@ impl Bench {
     }
 
     pub(super) fn open(&mut self, session: u64) {
-        let features =
-            CallFeatures { is_interruptible: true, keeps_timeouts: true, hears_revocation: true };
+        let features = CallFeatures {
+            is_interruptible: true,
+            keeps_timeouts: true,
+            hears_revocation: true,
+            ..CallFeatures::default()
+        };
         self.open_with(session, features);
     }
 

@@ -17,6 +17,7 @@ use vixen_core::payload;
 use vixen_core::segment::{Attributes, Receiver, Record, Records, Topic};
 use vixen_core::wire::TailSegment;
 
+use crate::gates::http::object::put_passthru;
 use crate::text::put_key;
 use crate::text::{put_decimal, put_string};
 
@@ -105,6 +106,7 @@ impl<'a> LineEncoder<'a> {
             out.put_slice(b",\"publisher_authrole\":");
             put_string(out, &publisher.authrole);
         }
+        put_passthru(out, attributes.passthru.as_deref());
         put_payload(out, record, &mut self.scratch);
         out.put_slice(b"}\n");
     }

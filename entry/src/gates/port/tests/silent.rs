@@ -185,7 +185,7 @@ async fn a_subscriber_whose_network_vanished_is_gone_though_much_waits_for_it() 
 fn results(count: usize, bytes: usize) -> Vec<CallTold> {
     let payload = || {
         let text = format!("[\"{}\"]", "7".repeat(bytes));
-        Payload { content: Encoding::Json.into(), bytes: Bytes::from(text) }
+        Payload::new(Encoding::Json, text)
     };
     let result = || CallTold::Result {
         request: RequestId(1),

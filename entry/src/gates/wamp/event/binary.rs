@@ -6,7 +6,7 @@ use vixen_broker::event::Event;
 use vixen_core::id::{PermanentId, Stamp};
 use vixen_core::payload::write::Binary;
 use vixen_core::payload::{PayloadError, split, transcode};
-use vixen_core::segment::Content;
+use vixen_core::segment::{Content, Passthru};
 
 use crate::text::time_text;
 
@@ -55,9 +55,11 @@ impl BinaryEncoder {
     fn put_details(&self, out: &mut BytesMut, event: &Event) {
         let binary = self.binary;
         let disclosed = event.disclosed();
+        let packed = || event.passthru().into_iter().flat_map(Passthru::options);
         let members = u32::from(self.stored.is_some()) * 3
             + u32::from(event.topic.is_some())
-            + u32::from(disclosed.is_some()) * 3;
+            + u32::from(disclosed.is_some()) * 3
+            + packed().map(|_pair| 1).sum::<u32>();
         binary.write_map_header(out, members);
         if let Some((stamp, time)) = &self.stored {
             let id = PermanentId { stamp: *stamp, offset: event.offset };
@@ -79,6 +81,10 @@ impl BinaryEncoder {
             binary.write_str(out, &publisher.authid);
             binary.write_str(out, "publisher_authrole");
             binary.write_str(out, &publisher.authrole);
+        }
+        for (key, text) in packed() {
+            binary.write_str(out, key);
+            binary.write_str(out, text);
         }
     }
 }

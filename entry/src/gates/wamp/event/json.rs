@@ -1,7 +1,7 @@
 //! EVENT as JSON text.
 //!
 //! ```text
-//! [36, Subscription, Position, {"id":"…","position":n,"time":"…","topic":…,"publisher":…},
+//! [36, Subscription, Position, {"id":"…","position":n,"time":"…","topic":…,"publisher":…,"ppt_scheme":…},
 //!     Arguments?, ArgumentsKw?]
 //! ```
 //! The messages of a segment differ in the last key of their permanent id only, so everything
@@ -12,7 +12,7 @@ use bytes::{BufMut, BytesMut};
 use vixen_broker::event::{EVENT_OVERHEAD_BYTES, Event};
 use vixen_core::id::Stamp;
 use vixen_core::payload::{PayloadError, has_arguments, transcode};
-use vixen_core::segment::Encoding;
+use vixen_core::segment::{Encoding, Passthru};
 
 use crate::text::{put_decimal, put_key, put_string, stamp_part, time_text};
 
@@ -86,6 +86,14 @@ impl JsonEncoder {
             put_string(out, &publisher.authid);
             out.put_slice(b",\"publisher_authrole\":");
             put_string(out, &publisher.authrole);
+            comma = b",";
+        }
+        for (key, text) in event.passthru().into_iter().flat_map(Passthru::options) {
+            out.put_slice(comma);
+            put_string(out, key);
+            out.put_slice(b":");
+            put_string(out, text);
+            comma = b",";
         }
         out.put_slice(b"}");
     }
@@ -151,6 +159,17 @@ mod tests {
             text(None, &event),
             r#"[36,5,9,{"topic":"a.b","publisher":7,"publisher_authid":"jo\"e","publisher_authrole":"user"},[]]"#
         );
+        let passthru = Passthru {
+            scheme: "x_\"a".to_owned(),
+            serializer: None,
+            cipher: Some("c".to_owned()),
+            keyid: None,
+        };
+        let passthru = Some(Box::new(passthru));
+        let packed = Attributes { passthru, ..Attributes::default() };
+        let packed = Event { attributes: Some(Arc::new(packed)), topic: None, ..event.clone() };
+        let wanted = r#"[36,5,9,{"ppt_scheme":"x_\"a","ppt_cipher":"c"},[]]"#;
+        assert_eq!(text(None, &packed), wanted);
         event.topic = None;
         let parsed: Value = serde_json::from_str(&text(Some(Stamp(0)), &event)).expect("JSON");
         assert_eq!(parsed[3]["publisher"], 7);

@@ -125,10 +125,10 @@ impl<'a> Message<'a> {
             return Err(Violation::Unexpected(ERROR));
         }
         let invocation = InvocationId(self.id(ERROR, 2)?);
-        self.check_kind(ERROR, 3, "Details", Kind::Map)?;
+        let details = self.dict(ERROR, 3, "Details")?;
         let error = self.text(ERROR, 4, "Error")?;
         let answer = RawAnswer { invocation, payload: self.payload(ERROR, 5)? };
-        Ok(ClientMessage::InvocationError { answer, error })
+        Ok(ClientMessage::InvocationError { answer, details, error })
     }
 
     fn request(&self, name: &'static str) -> Result<RawRequest<'a>, Violation> {
@@ -267,9 +267,9 @@ mod tests {
                 let payload = as_json(&frame[answer.payload], encoding);
                 format!("yield {} {options} {payload}", answer.invocation.0)
             }
-            Ok(ClientMessage::InvocationError { answer, error }) => {
+            Ok(ClientMessage::InvocationError { answer, details, error }) => {
                 let payload = as_json(&frame[answer.payload], encoding);
-                format!("error {} {} {payload}", answer.invocation.0, uri(error))
+                format!("error {} {details} {} {payload}", answer.invocation.0, uri(error))
             }
             Ok(other) => format!("{other:?}"),
         }

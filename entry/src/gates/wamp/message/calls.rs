@@ -110,8 +110,8 @@ pub(super) fn invocation_error<'a>(
         return Err(Violation::Unexpected(ERROR));
     }
     let invocation = InvocationId(elements.id(ERROR, 2)?);
-    elements.typed(ERROR, 3, "Details", JsonType::Dict)?;
+    let details = elements.typed(ERROR, 3, "Details", JsonType::Dict)?.into();
     let error = RawText::Json(elements.typed(ERROR, 4, "Error", JsonType::String)?);
     let answer = RawAnswer { invocation, payload: elements.payload(frame, ERROR, 5)? };
-    Ok(ClientMessage::InvocationError { answer, error })
+    Ok(ClientMessage::InvocationError { answer, details, error })
 }

@@ -1,21 +1,23 @@
 //! What callers and callees say, as words for the broker.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
-use vixen_broker::access::CallMessage;
+use vixen_broker::access::{self, CallMessage};
 use vixen_broker::api::calls::{Call, CallWord, Payload, Testament};
-use vixen_core::segment::Encoding;
+use vixen_core::segment::{Encoding, Passthru};
 
 use super::{Action, refused};
 use crate::admission::AdmittedSession;
-use crate::gates::options::{call_options, cancel_options, register_options, yield_options};
+use crate::gates::options::{
+    YieldOptions, call_options, cancel_options, error_details, register_options, yield_options,
+};
 use crate::gates::raw::RawText;
 use crate::gates::refusal::{OptionError, Refusal};
 use crate::gates::testament::{ADD_TESTAMENT, testament};
-use crate::gates::uris;
 use crate::gates::wamp::error::Violation;
 use crate::gates::wamp::message::{RawAnswer, RawCall, RawRequest};
 
@@ -31,7 +33,7 @@ pub(super) struct Frame<'a> {
 
 impl Frame<'_> {
     fn payload(&self, range: Range<usize>) -> Payload {
-        Payload { content: self.encoding.into(), bytes: self.bytes.slice(range) }
+        Payload::new(self.encoding, self.bytes.slice(range))
     }
 }
 
@@ -42,6 +44,9 @@ pub(super) fn call(
 ) -> Result<Action, Violation> {
     let RawCall { request: RawRequest { request, options }, procedure, payload } = call;
     let options = call_options(&options).map_err(bad_option("CALL"))?;
+    if options.passthru.is_some() && !admitted.info().calls.calls_packed {
+        return Err(Violation::NotAnnounced("CALL"));
+    }
     let (payload, has_more) = (frame.payload(payload), options.has_more);
     let message = CallMessage { request, procedure: &procedure, payload, options };
     let made = match admitted.call(message) {
@@ -98,34 +103,54 @@ pub(super) fn result(
     answer: RawAnswer,
     options: &str,
 ) -> Result<Action, Violation> {
-    let is_progress = yield_options(options).map_err(bad_option("YIELD"))?;
+    let options = yield_options(options).map_err(bad_option("YIELD"))?;
+    let YieldOptions { is_progress, passthru } = options;
     let RawAnswer { invocation, payload } = answer;
-    let payload = frame.payload(payload);
-    Ok(Action::Call(match admitted.check_bytes(payload.bytes.len()) {
+    let payload = packed(admitted, frame.payload(payload), passthru, "YIELD")?;
+    Ok(Action::Call(match admitted.check_answer(0, &payload) {
         Ok(()) => CallWord::Yield { invocation, is_progress, payload },
         Err(refusal) => {
-            let (error, payload) =
-                (uris::PAYLOAD_SIZE_EXCEEDED.into(), text_argument(&refusal.to_string()));
+            let (error, payload) = refused_answer(refusal);
             CallWord::Fail { invocation, error, payload }
         }
     }))
+}
+
+/// A payload of a callee, packed as it says.
+fn packed(
+    admitted: &AdmittedSession,
+    payload: Payload,
+    passthru: Option<Box<Passthru>>,
+    message: &'static str,
+) -> Result<Payload, Violation> {
+    if passthru.is_some() && !admitted.info().calls.answers_packed {
+        return Err(Violation::NotAnnounced(message));
+    }
+    Ok(Payload { passthru, ..payload })
+}
+
+/// The error that takes the place of an answer which is not let in.
+fn refused_answer(refusal: access::Refusal) -> (Arc<str>, Payload) {
+    let refusal = Refusal::from(refusal);
+    (refusal.uri().into(), text_argument(&refusal.to_string()))
 }
 
 pub(super) fn error(
     admitted: &AdmittedSession,
     frame: Frame<'_>,
     answer: RawAnswer,
-    error: &RawText<'_>,
+    (details, error): (&str, &RawText<'_>),
 ) -> Result<Action, Violation> {
     let (message, element, expected) = ("ERROR", "Error", "a URI");
     // It goes to the caller, whose client may hold on to what is none.
     let uri = error.decode().filter(|uri| admitted.is_error(uri));
     let uri = uri.ok_or(Violation::Type { message, element, expected })?;
     let RawAnswer { invocation, payload } = answer;
-    let payload = frame.payload(payload);
-    let (error, payload) = match admitted.check_bytes(uri.len() + payload.bytes.len()) {
+    let passthru = error_details(details).map_err(bad_option(message))?;
+    let payload = packed(admitted, frame.payload(payload), passthru, message)?;
+    let (error, payload) = match admitted.check_answer(uri.len(), &payload) {
         Ok(()) => (uri.as_ref().into(), payload),
-        Err(refusal) => (uris::PAYLOAD_SIZE_EXCEEDED.into(), text_argument(&refusal.to_string())),
+        Err(refusal) => refused_answer(refusal),
     };
     Ok(Action::Call(CallWord::Fail { invocation, error, payload }))
 }
@@ -136,6 +161,5 @@ fn bad_option(message: &'static str) -> impl Fn(OptionError) -> Violation {
 
 /// A text as the only argument.
 pub(in crate::gates::wamp) fn text_argument(text: &str) -> Payload {
-    let bytes = json!([text]).to_string().into();
-    Payload { content: Encoding::Json.into(), bytes }
+    Payload::new(Encoding::Json, json!([text]).to_string())
 }

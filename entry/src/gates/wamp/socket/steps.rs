@@ -207,7 +207,7 @@ mod tests {
         CallWord::Call(Call {
             request: RequestId(7),
             procedure: uri.into(),
-            payload: Payload { content: Encoding::Json.into(), bytes: Bytes::new() },
+            payload: Payload::new(Encoding::Json, Bytes::new()),
             takes_progress: false,
             has_more: true,
             timeout_ms: None,

@@ -55,10 +55,12 @@ fn put_message(
             let mut message = Writer::begin(out, encoding, 3 + arguments.elements);
             message.uint(RESULT);
             message.uint(request.0);
-            let pairs = u32::from(*is_progress) + party_pairs(callee.as_ref());
+            let pairs =
+                u32::from(*is_progress) + party_pairs(callee.as_ref()) + passthru_pairs(payload);
             message.dict(pairs, |details| {
                 put_flag(details, "progress", *is_progress);
                 put_party(details, CALLEE_KEYS, callee.as_ref());
+                put_passthru(details, payload);
             });
             arguments.end(message)
         }
@@ -114,7 +116,8 @@ fn put_failed(
     let uri = uris::of_call(error);
     if let CallError::Callee { payload, .. } = error {
         let arguments = Arguments::of(payload)?;
-        let message = begin_error(out, encoding, (CALL, request, uri), arguments.elements);
+        let elements = arguments.elements;
+        let message = begin_error(out, encoding, (CALL, request, uri), Some(payload), elements);
         return arguments.end(message);
     }
     let text = error.to_string();
@@ -128,7 +131,7 @@ fn put_failed(
         _ => std::iter::once(text.as_str()).chain(named).collect(),
     };
     let elements = u32::from(!texts.is_empty());
-    let mut message = begin_error(out, encoding, (CALL, request, uri), elements);
+    let mut message = begin_error(out, encoding, (CALL, request, uri), None, elements);
     if !texts.is_empty() {
         message.texts(&texts);
     }
@@ -147,7 +150,8 @@ fn put_refused(
         CalleeRequest::Register => REGISTER,
         CalleeRequest::Unregister => UNREGISTER,
     };
-    let mut message = begin_error(out, encoding, (code, request, uris::of_register(error)), 1);
+    let named = (code, request, uris::of_register(error));
+    let mut message = begin_error(out, encoding, named, None, 1);
     message.texts(&[&error.to_string()]);
     message.end();
 }
@@ -162,7 +166,7 @@ fn put_invocation(message: &mut Writer<'_>, told: &CallTold) {
         timeout_ms,
         takes_progress,
         has_more,
-        payload: _,
+        payload,
     } = told
     else {
         return;
@@ -175,7 +179,8 @@ fn put_invocation(message: &mut Writer<'_>, told: &CallTold) {
         + u32::from(fence.is_some())
         + u32::from(timeout_ms.is_some())
         + u32::from(*takes_progress)
-        + u32::from(*has_more);
+        + u32::from(*has_more)
+        + passthru_pairs(payload);
     message.dict(pairs, |details| {
         if let Some(procedure) = procedure {
             details.key("procedure");
@@ -192,6 +197,7 @@ fn put_invocation(message: &mut Writer<'_>, told: &CallTold) {
         }
         put_flag(details, "receive_progress", *takes_progress);
         put_flag(details, "progress", *has_more);
+        put_passthru(details, payload);
     });
 }
 
@@ -219,18 +225,23 @@ fn put_interrupt(
     message.end();
 }
 
-/// `[8, code, request, {}, uri` and so many more elements.
+/// `[8, code, request, {}, uri` and so many more elements; the details say how its arguments are packed.
 fn begin_error<'a>(
     out: &'a mut BytesMut,
     encoding: Encoding,
     (code, request, uri): (u64, RequestId, &str),
+    payload: Option<&Payload>,
     elements: u32,
 ) -> Writer<'a> {
     let mut message = Writer::begin(out, encoding, 5 + elements);
     message.uint(ERROR);
     message.uint(code);
     message.uint(request.0);
-    message.dict(0, |_nothing| {});
+    message.dict(payload.map_or(0, passthru_pairs), |details| {
+        if let Some(payload) = payload {
+            put_passthru(details, payload);
+        }
+    });
     message.text(uri);
     message
 }
@@ -248,6 +259,35 @@ fn put_flag(details: &mut Writer<'_>, key: &str, is_set: bool) {
     if is_set {
         details.key(key);
         details.flag(true);
+    }
+}
+
+/// Whether something has a payload that is packed.
+pub(super) const fn is_packed(told: &CallTold) -> bool {
+    match told {
+        CallTold::Result { payload, .. }
+        | CallTold::Invocation { payload, .. }
+        | CallTold::Failed { error: CallError::Callee { payload, .. }, .. } => {
+            payload.passthru.is_some()
+        }
+        CallTold::Failed { .. }
+        | CallTold::Registered { .. }
+        | CallTold::Unregistered { .. }
+        | CallTold::Refused { .. }
+        | CallTold::Interrupt { .. }
+        | CallTold::Revoked { .. } => false,
+    }
+}
+
+fn passthru_pairs(payload: &Payload) -> u32 {
+    let options = payload.passthru.iter().flat_map(|passthru| passthru.options());
+    options.map(|_pair| 1).sum()
+}
+
+fn put_passthru(details: &mut Writer<'_>, payload: &Payload) {
+    for (key, text) in payload.passthru.iter().flat_map(|passthru| passthru.options()) {
+        details.key(key);
+        details.text(text);
     }
 }
 

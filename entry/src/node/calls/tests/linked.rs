@@ -194,7 +194,7 @@ fn is_ready(side: &Side) -> bool {
 }
 
 fn payload(bytes: usize) -> Payload {
-    Payload { content: Encoding::Json.into(), bytes: Bytes::from(vec![b'7'; bytes]) }
+    Payload::new(Encoding::Json, vec![b'7'; bytes])
 }
 
 fn registers() -> Register {

@@ -13,7 +13,7 @@ const REGISTRATION: RegistrationId = RegistrationId(4);
 const INVOKED: InvocationId = InvocationId(3);
 
 fn payload(json: &'static str) -> Payload {
-    Payload { content: Encoding::Json.into(), bytes: Bytes::from_static(json.as_bytes()) }
+    Payload::new(Encoding::Json, Bytes::from_static(json.as_bytes()))
 }
 
 fn party() -> Party {
@@ -139,14 +139,14 @@ fn empty_arguments_are_left_off_and_others_are_not_touched() {
         (Encoding::Cbor, b"\x81\x01\xa0", "[50,7,{},[1]]"),
         (Encoding::Cbor, b"\x80\xa1\x61k\x01", r#"[50,7,{},[],{"k":1}]"#),
     ] {
-        let payload = Payload { content: encoding.into(), bytes: Bytes::from_static(bytes) };
+        let payload = Payload::new(encoding, Bytes::from_static(bytes));
         assert_eq!(text(&result(payload)), wanted, "{encoding:?}");
     }
 }
 
 #[test]
 fn what_cannot_be_said_leaves_nothing_behind() {
-    let payload = Payload { content: Content::Later(9), bytes: Bytes::from_static(b"x") };
+    let payload = Payload::new(Content::Later(9), Bytes::from_static(b"x"));
     let told = result(payload);
     let mut out = BytesMut::from("before");
     for encoding in [Encoding::Json, Encoding::MsgPack, Encoding::Cbor] {
