@@ -28,11 +28,11 @@ use crate::support::{SOON, logged};
 
 const REFUSED: &str = "vixen_common_messages_refused_total";
 /// What entries of these clusters know, and nothing else.
-const ENTRY_SECRET: &str = "secret-of-entries-1";
+pub(crate) const ENTRY_SECRET: &str = "secret-of-entries-1";
 const D3: NdbId = NdbId { group: GroupId(0), member: 2 };
 
 /// A cluster whose entries have a secret of their own.
-async fn start() -> anyhow::Result<Cluster> {
+pub(crate) async fn start() -> anyhow::Result<Cluster> {
     let options = ClusterOptions { entries: 2, linked_entries: 2, ..ClusterOptions::default() };
     let cluster = Cluster::start_with(options, |_id, _store| NodeSetup {
         env: vec![("VIXEN_CLUSTER_ENTRY_SECRET".to_owned(), ENTRY_SECRET.to_owned())],
@@ -74,7 +74,7 @@ fn target_of(cluster: &Cluster, id: &str) -> anyhow::Result<DialTarget> {
     Ok(DialTarget { address: cluster.address(id)?, expected })
 }
 
-fn identity(cluster: &Cluster, peer: PeerId, id: &str, secret: &[u8]) -> Identity {
+pub(crate) fn identity(cluster: &Cluster, peer: PeerId, id: &str, secret: &[u8]) -> Identity {
     let member = |n: u8| (NdbId { group: GroupId(0), member: n }, name(&format!("D{}", n + 1)));
     let lane = |n: u8| (SyncId(n), name(&format!("S{}", n + 1)));
     Identity {
@@ -92,24 +92,24 @@ fn identity(cluster: &Cluster, peer: PeerId, id: &str, secret: &[u8]) -> Identit
 }
 
 /// A link of the liar's, dialled.
-struct Liar {
+pub(crate) struct Liar {
     events: Receiver<LinkEvent>,
     task: JoinHandle<()>,
 }
 
 impl Liar {
-    fn dial(cluster: &Cluster, identity: Identity, to: &str) -> anyhow::Result<Self> {
+    pub(crate) fn dial(cluster: &Cluster, identity: Identity, to: &str) -> anyhow::Result<Self> {
         let (inbox, events) = channel::<LinkEvent>(16);
         let task = tokio::spawn(dial(identity, target_of(cluster, to)?, inbox));
         Ok(Self { events, task })
     }
 
-    async fn next(&mut self) -> anyhow::Result<LinkEvent> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<LinkEvent> {
         let event = tokio::time::timeout(SOON, self.events.recv()).await?;
         event.ok_or_else(|| anyhow::anyhow!("the dialler has ended"))
     }
 
-    async fn up(&mut self) -> anyhow::Result<LinkSender> {
+    pub(crate) async fn up(&mut self) -> anyhow::Result<LinkSender> {
         loop {
             match self.next().await? {
                 LinkEvent::Up { sender, .. } => return Ok(sender),
@@ -206,7 +206,7 @@ fn every_message_of_the_wire_is_tried() {
         "segment_durable",
         "draft_answered",
         "vote_fast",
-        "count_elections",
+        "heard",
         "history_end",
         "order_before",
         "cancel_invoke",

@@ -66,7 +66,7 @@ impl Dialect {
             // ELECT_SEGMENT of version 1 was a vote: who counts it as one must not be told it before it is durable.
             Self::Vote => Versions::new(2, 2),
             // WATERMARK of version 1 was held by all that is pending; it is held by what was not told.
-            Self::Feed => Versions::new(2, 2),
+            Self::Feed => Versions::new(3, 2),
             Self::Node | Self::Publish | Self::Draft | Self::Read | Self::Replica | Self::Call => {
                 Versions::new(1, 1)
             }
@@ -133,6 +133,34 @@ pub fn agree(
     agreed.collect()
 }
 
+/// What the two sides of a link have agreed on: what is new in a version is said where that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoken([u16; Dialect::ALL.len()]);
+
+impl Spoken {
+    /// What [`agree`] has found.
+    #[must_use]
+    pub fn of(agreed: &[(Dialect, u16)]) -> Self {
+        let mut versions = [0; Dialect::ALL.len()];
+        for (dialect, version) in agreed {
+            versions[*dialect as usize] = *version;
+        }
+        Self(versions)
+    }
+
+    /// Within a process, all is of one version.
+    #[must_use]
+    pub fn newest() -> Self {
+        Self(Dialect::ALL.map(|dialect| dialect.versions().newest))
+    }
+
+    /// Whether what a version of a dialect brought is understood.
+    #[must_use]
+    pub const fn has(self, dialect: Dialect, version: u16) -> bool {
+        self.0[dialect as usize] >= version
+    }
+}
+
 /// A dialect without a version that both speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disagreement {
@@ -187,6 +215,10 @@ mod tests {
                 .map(|dialect| (dialect, 1))
                 .to_vec();
         assert_eq!(agreed(&offers(Tier::Entry, Tier::Ndb)), Ok(all.clone()));
+        let spoken = Spoken::of(&agreed(&offers(Tier::Entry, Tier::Ndb)).expect("the same"));
+        assert!(spoken.has(Dialect::Read, 1) && !spoken.has(Dialect::Read, 2));
+        assert!(!spoken.has(Dialect::Feed, 1), "not between these two");
+        assert!(Spoken::newest().has(Dialect::Feed, 3) && !Spoken::newest().has(Dialect::Feed, 4));
         // A later entry that has a dialect more, and a newer version of one.
         let mut later = entry_offers(Versions { newest: 2, oldest: 1 });
         later.push(Offer { dialect: 200, versions: Versions::new(7, 7) });

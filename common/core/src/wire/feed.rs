@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Stamp;
+use crate::id::{OwnerId, Stamp};
 use crate::segment::{Acceptance, Elected};
+
+/// An entry whose link is silent for so long is gone, if a quorum of sync nodes has it so: about what makes a link
+/// silent.
+pub const GONE_SILENT_MS: u64 = 1_800;
+/// So long without a link does the same.
+pub const GONE_UNLINKED_MS: u64 = 500;
 
 /// What a sync node and a reader of the order say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +67,28 @@ pub enum FeedMessage {
         /// It has.
         is_able: bool,
     },
+    /// entry → sync, from version 3 on: since when is nothing heard of another entry?
+    AskHeard {
+        /// Names the answer; rising.
+        request: u64,
+        /// The entry, as on its links.
+        owner: OwnerId,
+    },
+    /// sync → entry, from version 3 on. A node that cannot know does not answer: one that was not heard of, of a node
+    /// that has not listened for as long as makes an entry gone ([`GONE_SILENT_MS`], [`GONE_UNLINKED_MS`]).
+    Heard {
+        /// Of the `AskHeard`.
+        request: u64,
+        /// Whether it has a link.
+        is_linked: bool,
+        /// Nothing has come for so long at least, or there was no link.
+        silent_ms: u64,
+    },
+}
+
+impl FeedMessage {
+    /// The version of the dialect that has `AskHeard` and `Heard`.
+    pub const HEARD_SINCE: u16 = 3;
 }
 
 /// What a sync node promises to a reader, of segments that were not told on its feed.
@@ -97,6 +125,8 @@ impl FeedMessage {
             Self::AwaitFeed { .. } => "await_feed",
             Self::SegmentAccepted { .. } => "segment_accepted",
             Self::CountElections { .. } => "count_elections",
+            Self::AskHeard { .. } => "ask_heard",
+            Self::Heard { .. } => "heard",
         }
     }
 }

@@ -31,9 +31,9 @@ pub use call::{
     AnswerKind, CallMessage, Cancellation, Disclosed, DropMode, InvokeFlags, InvokeRefusal,
 };
 pub use conduct::{Misconduct, judge};
-pub use dialects::{Dialect, Disagreement, Offer, agree, offers};
+pub use dialects::{Dialect, Disagreement, Offer, Spoken, agree, offers};
 pub use draft::{DraftAnswer, DraftMessage};
-pub use feed::{FeedMessage, Marks};
+pub use feed::{FeedMessage, GONE_SILENT_MS, GONE_UNLINKED_MS, Marks};
 pub use frame::{
     BODY_BYTES_MIN, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FrameError, FrameReader, FrameWriter,
 };

@@ -72,8 +72,8 @@ impl FeedMessage {
             Self::FollowFeed { .. } | Self::AwaitFeed { .. } | Self::CountElections { .. } => {
                 matches!((from, to), (Ndb | Entry, Sync))
             }
-            Self::AskReached { .. } => matches!((from, to), (Entry, Sync)),
-            Self::Reached { .. } => matches!((from, to), (Sync, Entry)),
+            Self::AskReached { .. } | Self::AskHeard { .. } => matches!((from, to), (Entry, Sync)),
+            Self::Reached { .. } | Self::Heard { .. } => matches!((from, to), (Sync, Entry)),
             Self::AdvanceSegmentResolved { .. } => matches!(from, Sync),
             Self::Watermark { .. } | Self::FeedTrimmed { .. } | Self::SegmentAccepted { .. } => {
                 matches!((from, to), (Sync, Ndb | Entry))

@@ -14,8 +14,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use vixen_core::name::NodeName;
 use vixen_core::wire::{
-    Assent, Exchange, FRAME_BYTES_MAX, Greeting, Hello, Party, PeerId, Refusal, SPOKEN, Terms,
-    Welcome, agree, offers, proof_holds, proof_of,
+    Assent, Exchange, FRAME_BYTES_MAX, Greeting, Hello, Party, PeerId, Refusal, SPOKEN, Spoken,
+    Terms, Welcome, agree, offers, proof_holds, proof_of,
 };
 
 use super::socket::{Far, HELLO_TIMEOUT, READ_BUFFER_BYTES, encode, end_of, fresh_nonce, run};
@@ -132,10 +132,10 @@ pub async fn dial_while<E>(
             Wanted::NoMore => return,
         }
         match connect(&identity, &target).await {
-            Ok((peer, socket)) => {
+            Ok((peer, spoken, socket)) => {
                 tracing::info!(peer = %name, address = target.address, "link up");
                 said.clear();
-                let far = Far { peer, name: name.clone(), is_dialled: true };
+                let far = Far { peer, name: name.clone(), is_dialled: true, spoken };
                 let begun = Instant::now();
                 carry(&identity, &inbox, far, socket).await;
                 if begun.elapsed() >= STANDS_AFTER {
@@ -195,7 +195,10 @@ async fn wanted<E>(wish: &mut watch::Receiver<Dialling>, inbox: &Inbox<E>) -> Wa
     Wanted::NoMore
 }
 
-async fn connect(identity: &Identity, target: &DialTarget) -> Result<(PeerId, Socket), DialError> {
+async fn connect(
+    identity: &Identity,
+    target: &DialTarget,
+) -> Result<(PeerId, Spoken, Socket), DialError> {
     // The scheme is for show: what carries the WebSocket is opened below.
     let scheme = if identity.tls.is_some() { "wss" } else { "ws" };
     let url = format!("{scheme}://{}/link", target.address);
@@ -207,8 +210,8 @@ async fn connect(identity: &Identity, target: &DialTarget) -> Result<(PeerId, So
         let stream = open(&target.address, identity.tls.as_deref()).await?;
         let upgrade = Box::pin(client_async_with_config(url, stream, Some(config)));
         let (mut socket, _response) = upgrade.await.map_err(no_websocket)?;
-        let peer = greet(identity, target, &mut socket).await?;
-        Ok((peer, socket))
+        let (peer, spoken) = greet(identity, target, &mut socket).await?;
+        Ok((peer, spoken, socket))
     };
     tokio::time::timeout(HELLO_TIMEOUT, attempt).await.map_err(|_elapsed| DialError::Timeout)?
 }
@@ -247,7 +250,7 @@ async fn greet(
     identity: &Identity,
     target: &DialTarget,
     socket: &mut Socket,
-) -> Result<PeerId, DialError> {
+) -> Result<(PeerId, Spoken), DialError> {
     let greeting: Greeting = receive(socket).await?;
     let nonce = fresh_nonce();
     let speaker = (&identity.peer, &identity.name);
@@ -296,7 +299,7 @@ async fn greet(
         let expected = target.expected.name(&identity.roster);
         return Err(DialError::Stranger { expected, found: name });
     }
-    agree((tiers.0, &own_offers), (tiers.1, &offers))
+    let agreed = agree((tiers.0, &own_offers), (tiers.1, &offers))
         .map_err(|without| DialError::Disagreed(without.into()))?;
     // The listener has checked this node's name, and this one checks the listener's.
     let certified = socket.get_ref().certified_names();
@@ -304,7 +307,7 @@ async fn greet(
     identity.roster.check(&identity.name, &peer, &name).map_err(DialError::Disagreed)?;
     identity.check_owner(&peer, &name).map_err(DialError::Disagreed)?;
     compare_terms(identity, (&peer, &name, &terms), socket).await?;
-    Ok(peer)
+    Ok((peer, Spoken::of(&agreed)))
 }
 
 /// Says whether this node has the same terms as the listener.

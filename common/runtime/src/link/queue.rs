@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use vixen_core::wire::Message;
+use vixen_core::wire::{Dialect, Message, Spoken};
 
 /// Waiting bytes below which a paced sender goes on: enough to fill a socket, little to hold.
 const PACE_BYTES: usize = 1 << 20;
@@ -69,6 +69,7 @@ pub struct SendError;
 #[derive(Clone, Debug)]
 pub struct LinkSender {
     end: Arc<SendingEnd>,
+    spoken: Spoken,
 }
 
 /// Dropped with the last sender.
@@ -135,7 +136,7 @@ pub(super) struct LinkReceiver {
     closed: watch::Receiver<Option<String>>,
 }
 
-/// Makes a queue that holds at most `bytes_max` bytes.
+/// Makes a queue that holds at most `bytes_max` bytes, to where all dialects are spoken in their newest versions.
 pub(super) fn queue(bytes_max: usize) -> (LinkSender, LinkReceiver) {
     let (closed, closed_reader) = watch::channel(None);
     let shared = Arc::new(Shared {
@@ -148,7 +149,8 @@ pub(super) fn queue(bytes_max: usize) -> (LinkSender, LinkReceiver) {
         begun: Instant::now(),
         taken_ms: AtomicU64::new(0),
     });
-    let sender = LinkSender { end: Arc::new(SendingEnd { shared: Arc::clone(&shared) }) };
+    let end = Arc::new(SendingEnd { shared: Arc::clone(&shared) });
+    let sender = LinkSender { end, spoken: Spoken::newest() };
     (sender, LinkReceiver { shared, closed: closed_reader })
 }
 
@@ -172,6 +174,17 @@ impl Drop for LinkReceiver {
 }
 
 impl LinkSender {
+    /// The same, where this is spoken.
+    pub(super) fn speaking(self, spoken: Spoken) -> Self {
+        Self { spoken, ..self }
+    }
+
+    /// Whether what a version of a dialect brought is understood at the other end.
+    #[must_use]
+    pub const fn speaks(&self, dialect: Dialect, version: u16) -> bool {
+        self.spoken.has(dialect, version)
+    }
+
     /// Queues a message that goes now, without waiting. A queue over its bound closes the link.
     ///
     /// # Errors

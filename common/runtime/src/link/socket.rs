@@ -21,8 +21,8 @@ use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
 use vixen_core::wire::{
     Assent, Exchange, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FrameReader, FrameWriter, Greeting,
-    Hello, Message, Misconduct, NodeMessage, PeerId, Refusal, SPOKEN, Welcome, agree, judge,
-    offers, proof_holds, proof_of,
+    Hello, Message, Misconduct, NodeMessage, PeerId, Refusal, SPOKEN, Spoken, Welcome, agree,
+    judge, offers, proof_holds, proof_of,
 };
 
 use super::misconduct;
@@ -112,7 +112,7 @@ async fn serve<E>(
         }
     };
     let greeted = tokio::time::timeout(HELLO_TIMEOUT, greeting).await;
-    let (peer, name) = match greeted.map(Option::transpose) {
+    let (peer, name, spoken) = match greeted.map(Option::transpose) {
         Ok(Ok(Some(peer))) => peer,
         Ok(Ok(None)) => {
             refusals.refused(from, None, "too many links without a proof: this one was the oldest");
@@ -151,7 +151,7 @@ async fn serve<E>(
             Err(error) => Some(Err(end_of(&*error.into_inner()))),
         })
     }));
-    let far = Far { peer, name, is_dialled: false };
+    let far = Far { peer, name, is_dialled: false, spoken };
     run(identity, inbox, far, sink, stream).await;
 }
 
@@ -159,7 +159,7 @@ async fn serve<E>(
 async fn greet(
     (identity, certified): (&Identity, &CertifiedNames),
     socket: &mut WebSocket,
-) -> Result<(PeerId, NodeName), (Refusal, Option<NodeName>)> {
+) -> Result<(PeerId, NodeName, Spoken), (Refusal, Option<NodeName>)> {
     let nonce = fresh_nonce();
     let greeting = Greeting::new(SPOKEN, nonce);
     let malformed = |_any| (Refusal::Malformed, None);
@@ -182,14 +182,15 @@ async fn greet(
     check_claims(identity, certified, &hello).map_err(named)?;
     let (own, peer) = (identity.peer.tier(), hello.peer.tier());
     let offers = offers(own, peer);
-    agree((own, &offers), (peer, &hello.offers)).map_err(|without| named(without.into()))?;
+    let agreed = agree((own, &offers), (peer, &hello.offers));
+    let spoken = Spoken::of(&agreed.map_err(|without| named(without.into()))?);
     let speaker = (&identity.peer, &identity.name);
     let exchange = Exchange { listener_offers: &offers, ..exchange };
     let proof = proof_of(secret, false, &exchange, speaker);
     let (name, terms) = (identity.name.clone(), identity.terms.clone());
     let welcome = Welcome::Accepted { peer: identity.peer, name, proof, terms, offers };
     socket.send(WsMessage::Binary(encode(&welcome))).await.map_err(malformed)?;
-    Ok((hello.peer, hello.name))
+    Ok((hello.peer, hello.name, spoken))
 }
 
 /// Waits for the dialler's last word: whether it has the same terms.
@@ -279,13 +280,15 @@ pub(super) struct Far {
     pub(super) name: NodeName,
     /// Whether this node has dialled it.
     pub(super) is_dialled: bool,
+    /// What both speak.
+    pub(super) spoken: Spoken,
 }
 
 /// Carries messages both ways until either side ends; reports `Up` and `Down`.
 pub(super) async fn run<E>(
     identity: &Identity,
     inbox: &Inbox<E>,
-    Far { peer, name, is_dialled }: Far,
+    Far { peer, name, is_dialled, spoken }: Far,
     mut sink: impl Sink<Bytes, Error = String> + Unpin,
     stream: impl Stream<Item = Result<Bytes, String>> + Unpin,
 ) where
@@ -293,6 +296,7 @@ pub(super) async fn run<E>(
 {
     let link = LinkId::fresh();
     let (sender, receiver) = queue(identity.queue_bytes_max);
+    let sender = sender.speaking(spoken);
     let up = LinkEvent::Up { link, peer, name: name.clone(), sender: sender.clone(), is_dialled };
     if inbox.send(up.into()).await.is_err() {
         return;
