@@ -13,6 +13,7 @@ mod entries;
 mod full;
 mod gone;
 mod groups;
+mod heard;
 mod interest;
 mod kept;
 mod kill;

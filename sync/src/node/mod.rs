@@ -44,8 +44,8 @@ use clocks::Clocks;
 use haste::Hastes;
 use room::DiskRoom;
 use vixen_vote::{
-    Batch, Commits, Effects, Feeds, Health, Input, Orderer, Outbox, Peers, Retention, Retries,
-    Standings, VoteOptions,
+    Batch, Commits, Effects, Feeds, Health, Hearing, Input, Orderer, Outbox, Peers, Retention,
+    Retries, Standings, VoteOptions,
 };
 
 /// How a sync node runs.
@@ -166,6 +166,9 @@ pub struct SyncNode {
     /// Which words of them are waited for.
     hastes: Hastes<LinkId>,
     health: Health,
+    /// What it hears of entries, as others ask; judged as of when a stall was looked for.
+    hearing: Hearing<LinkId>,
+    turn_at: Instant,
     retention: Retention,
     retries: Retries,
     /// What leaves at the end of this turn.
@@ -224,6 +227,8 @@ impl SyncNode {
             feeds: Feeds::new(orderer.clock()),
             hastes: Hastes::default(),
             health: Health::default(),
+            hearing: Hearing::new(now),
+            turn_at: Instant::now(),
             retention: Retention::new(now),
             retries: Retries::default(),
             out: Outbox::new(),
@@ -290,7 +295,10 @@ impl SyncNode {
             }
             let now = wall_time();
             let at = Instant::now();
-            self.links.stalled(at.into_std());
+            self.turn_at = at;
+            if self.links.stalled(at.into_std()).is_some() {
+                self.hearing.deaf_until(at.into_std());
+            }
             self.look_at_disk(now).await?;
             if self.room.is_full() {
                 if self.turn_while_full(at, &mut events)? {
@@ -333,12 +341,15 @@ impl SyncNode {
                 match peer {
                     PeerId::Sync { id, store } => self.on_peer_link(now, link, id, store, fx),
                     PeerId::Ndb { .. } => self.tell_aside(now, fx),
-                    PeerId::Entry { .. } => {}
+                    PeerId::Entry { owner } => {
+                        self.hearing.up(link, owner, Instant::now().into_std());
+                    }
                 }
                 self.tell_readiness();
             }
             LinkEvent::Messages { link, peer, messages } => {
                 self.metrics.received(&peer, messages.len());
+                self.hearing.heard(link, Instant::now().into_std());
                 if self.links.heard(link, Instant::now().into_std()).is_some() {
                     self.on_silence(now, link, peer, false, fx);
                 }
@@ -354,6 +365,7 @@ impl SyncNode {
                 self.links.down(link);
                 self.feeds.remove(link);
                 self.hastes.remove(link);
+                self.hearing.down(link, Instant::now().into_std());
                 tracing::info!(peer = %name, reason, "link down");
                 self.tell_aside(now, fx);
                 if let PeerId::Sync { id, .. } = peer {
@@ -470,6 +482,10 @@ impl SyncNode {
                 let stamp = self.orderer.reached().max(self.trimmed_to());
                 self.out
                     .push((link, Message::Feed(FeedMessage::Reached { request: *request, stamp })));
+            }
+            (PeerId::Entry { .. }, Message::Feed(FeedMessage::AskHeard { request, owner })) => {
+                let said = self.hearing.answer(*request, *owner, self.turn_at.into_std());
+                self.out.extend(said.map(|said| (link, Message::Feed(said))));
             }
             _ => return false,
         }

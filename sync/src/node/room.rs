@@ -155,11 +155,15 @@ impl SyncNode {
         match event {
             LinkEvent::Up { link, peer, name, sender, .. } => {
                 self.out.push((link, Message::Node(NodeMessage::SyncDiskFull)));
+                if let PeerId::Entry { owner } = peer {
+                    self.hearing.up(link, owner, Instant::now().into_std());
+                }
                 let linked = vixen_runtime::link::Linked { peer, name, sender };
                 self.links.up(link, linked, Instant::now().into_std());
             }
             LinkEvent::Messages { link, peer, messages } => {
                 self.metrics.received(&peer, messages.len());
+                self.hearing.heard(link, Instant::now().into_std());
                 let change = self.links.heard(link, Instant::now().into_std());
                 for message in messages {
                     let is_taken = self.takes_aside_from_votes(link, &peer, &message);
@@ -177,6 +181,7 @@ impl SyncNode {
                 self.links.down(link);
                 self.feeds.remove(link);
                 self.hastes.remove(link);
+                self.hearing.down(link, Instant::now().into_std());
                 tracing::info!(peer = %name, reason, "link down");
                 if let PeerId::Sync { id, .. } = peer {
                     self.last_down.insert(id, reason);

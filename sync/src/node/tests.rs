@@ -98,6 +98,34 @@ impl Played {
         }
     }
 
+    /// Asks whether an entry has a link, until it is told this.
+    async fn told_whether_linked(&mut self, owner: OwnerId, wanted: bool) {
+        let mut again = tokio::time::interval(Duration::from_millis(20));
+        let told = async {
+            loop {
+                let event = tokio::select! {
+                    event = self.inbox.recv() => event,
+                    _at = again.tick() => {
+                        let request = 7;
+                        self.sender
+                            .send(Message::Feed(FeedMessage::AskHeard { request, owner }))
+                            .expect("the link is up");
+                        continue;
+                    }
+                };
+                let Some(LinkEvent::Messages { messages, .. }) = event else { panic!("{event:?}") };
+                let is_told = |message: &Message| {
+                    matches!(message, Message::Feed(FeedMessage::Heard { request: 7, is_linked, .. })
+                        if *is_linked == wanted)
+                };
+                if messages.iter().any(is_told) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, told).await.expect("told in time");
+    }
+
     fn say(&self, message: Message) {
         self.sender.send(message).expect("the link is up");
     }
@@ -176,6 +204,20 @@ async fn a_peer_that_asks_for_a_later_segment_first_is_told_of_those_before_it_t
     behind.told_of(ids(&elections[2..])).await;
     behind.asks_for(&elections[..2]);
     behind.told_of(ids(&elections[..2])).await;
+}
+
+/// What an entry asks of another goes to it alone, and what a link says is taken into account at once.
+#[tokio::test]
+async fn an_entry_is_told_whether_another_is_heard() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (node, store) = start(dir.path());
+    let [asking, other] = [1, 2].map(|n| OwnerId(uuid::Uuid::from_u128(n)));
+    let named = |text: &str| text.parse().expect("a name");
+    let mut one = Played::link_as(PeerId::Entry { owner: asking }, named("E1"), &node, store).await;
+    let two = Played::link_as(PeerId::Entry { owner: other }, named("E2"), &node, store).await;
+    one.told_whether_linked(other, true).await;
+    drop(two);
+    one.told_whether_linked(other, false).await;
 }
 
 /// Who takes a segment as settled drops its vote: with those of a quorum it would be lost.

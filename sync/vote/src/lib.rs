@@ -41,8 +41,8 @@ pub use effects::{After, Drop, Effects, Election, Envelope, Recovered, Write};
 pub use orderer::{Input, Orderer, PendingReport, VoteOptions, VoteReport, Waiting, WaitsFor};
 pub use owners::{OWNER_IDLE_MS, OwnerRow};
 pub use peers::{
-    CaughtUp, Elections, FeedReport, Feeds, Health, Heard, Known, Look, Outbox, Peers, READ_ON,
-    Retention, Retries, Standing, Standings, answer, caught_up,
+    CaughtUp, Elections, FeedReport, Feeds, Health, Heard, Hearing, Known, Look, Outbox, Peers,
+    READ_ON, Retention, Retries, Standing, Standings, answer, caught_up,
 };
 pub use recorded::{
     COMMITS, CommitInput, CommitOutcome, CommitStart, ORDERER, OrdererStart, VotePlayer, Witness,

@@ -8,6 +8,7 @@
 //! | what readers are told: elections, and the watermark after them | `feeds` |
 //! | which elections may be forgotten | `retention` |
 //! | whether this node can do its part | `health` |
+//! | since when nothing came from an entry | `hearing` |
 //! | since when segments are pending, and when that is said again | `retries` |
 //!
 //! All of it is pure, as the vote is. `L` is what a driver knows a link by.
@@ -15,6 +16,7 @@
 mod catch_up;
 mod feeds;
 mod health;
+mod hearing;
 mod links;
 mod retention;
 mod retries;
@@ -29,6 +31,7 @@ use vixen_core::wire::Message;
 pub use catch_up::{CaughtUp, answer, caught_up};
 pub use feeds::{FeedReport, Feeds};
 pub use health::Health;
+pub use hearing::Hearing;
 pub use links::{Heard, Known, Peers};
 pub use retention::Retention;
 pub use retries::{Look, Retries};
