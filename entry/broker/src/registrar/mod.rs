@@ -15,6 +15,7 @@
 //! - R2: what the dealer is told of callees here is what the view has.
 //! - R3: patterns are counted as sessions have them (`limits`).
 
+mod gone;
 mod io;
 mod limits;
 mod routes;
@@ -37,6 +38,7 @@ use crate::api::calls::{CallTold, CalleeRequest, Invoke, Register, RegisterError
 use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::dealer::{self, Terms};
 
+pub use gone::{HeardOf, Owed, Suspects, Trust};
 pub use io::{Effects, Input};
 use limits::Patterns;
 pub use limits::RegistrationLimits;
