@@ -2,7 +2,7 @@
 //! neither for events nor for what a session reads from the store.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Notify, mpsc};
 
@@ -26,7 +26,7 @@ pub enum OfCalls {
     /// It has broken the rules, and is to be ended.
     Broken(Breach),
     /// Somebody has ended it, and it is over for the broker: the last that it hears.
-    Killed(Arc<Goodbye>),
+    Killed,
     /// The entry stops, and its calls have ended: nothing more of them comes.
     Over,
 }
@@ -38,7 +38,16 @@ pub struct Outbound {
     room: Arc<QueueRoom>,
     calls: mpsc::UnboundedSender<OfCalls>,
     calls_room: Arc<QueueRoom>,
-    unread: Arc<Notify>,
+    verdict: Arc<Verdict>,
+}
+
+/// What ends a session, whatever waits before it: that may wait for ever.
+#[derive(Debug, Default)]
+struct Verdict {
+    /// There is a reason.
+    told: Notify,
+    /// Somebody has ended it; what its client is to be told.
+    killed: OnceLock<Arc<Goodbye>>,
 }
 
 /// The session's end of an [`Outbound`].
@@ -54,8 +63,7 @@ pub struct OutboundReceiver {
 struct CallReceiver {
     queue: mpsc::UnboundedReceiver<OfCalls>,
     room: Arc<QueueRoom>,
-    /// The session leaves unread what it is told, and is told nothing more.
-    unread: Arc<Notify>,
+    verdict: Arc<Verdict>,
     /// The broker has stopped, and all is taken.
     is_over: bool,
 }
@@ -68,14 +76,14 @@ pub fn outbound(bytes_max: usize) -> (Outbound, OutboundReceiver) {
     let room = Arc::new(QueueRoom::new(bytes_max));
     // What calls may queue is decided where they are dealt with.
     let calls_room = Arc::new(QueueRoom::new(usize::MAX));
-    let unread = Arc::new(Notify::new());
+    let verdict = Arc::new(Verdict::default());
     let of_calls = CallReceiver {
         queue: calls_receiver,
         room: Arc::clone(&calls_room),
-        unread: Arc::clone(&unread),
+        verdict: Arc::clone(&verdict),
         is_over: false,
     };
-    let sender = Outbound { queue, room: Arc::clone(&room), calls, calls_room, unread };
+    let sender = Outbound { queue, room: Arc::clone(&room), calls, calls_room, verdict };
     (sender, OutboundReceiver { queue: receiver, room, calls: of_calls })
 }
 
@@ -110,8 +118,7 @@ impl Outbound {
     /// The session has broken the rules of calls.
     pub fn send_breach(&self, breach: Breach) {
         if breach == Breach::Unread {
-            // What waits before it may wait for ever.
-            self.unread.notify_one();
+            self.verdict.told.notify_one();
         }
         // As above.
         let _is_gone = self.calls.send(OfCalls::Broken(breach));
@@ -119,8 +126,11 @@ impl Outbound {
 
     /// The session is over, and is to be told why.
     pub fn send_killed(&self, goodbye: Arc<Goodbye>) {
+        // The first word stands.
+        let _is_told = self.verdict.killed.set(goodbye);
+        self.verdict.told.notify_one();
         // As above.
-        let _is_gone = self.calls.send(OfCalls::Killed(goodbye));
+        let _is_gone = self.calls.send(OfCalls::Killed);
     }
 
     /// The entry stops, and all that the session is told of calls is told.
@@ -168,14 +178,21 @@ impl OutboundReceiver {
         }
     }
 
-    /// Resolves when the session leaves unread what it is told of calls, whatever waits. Cancel safe.
-    pub fn left_unread(&self) -> impl Future<Output = ()> + Send + use<> {
-        let unread = Arc::clone(&self.calls.unread);
+    /// Resolves when the session is to be ended, whatever waits: it leaves unread what it is told of calls, or somebody
+    /// has [`killed`](Self::killed) it. Cancel safe.
+    pub fn must_end(&self) -> impl Future<Output = ()> + Send + use<> {
+        let verdict = Arc::clone(&self.calls.verdict);
         async move {
-            unread.notified().await;
+            verdict.told.notified().await;
             // It stays so.
-            unread.notify_one();
+            verdict.told.notify_one();
         }
+    }
+
+    /// What the client is to be told, if somebody has ended its session.
+    #[must_use]
+    pub fn killed(&self) -> Option<&Arc<Goodbye>> {
+        self.calls.verdict.killed.get()
     }
 
     fn take_events(&mut self, buffer: &mut VecDeque<Outgoing>) {
@@ -196,9 +213,23 @@ impl OutboundReceiver {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use vixen_broker::api::RequestId;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_is_killed_hears_it_whatever_waits_before() {
+        let (sender, receiver) = outbound(1 << 20);
+        sender.send(Outgoing::Unsubscribed { request: RequestId(1) });
+        assert!(receiver.must_end().now_or_never().is_none());
+        let goodbye = Arc::new(Goodbye { reason: "a.b".to_owned(), message: None });
+        sender.send_killed(Arc::clone(&goodbye));
+        for _ in 0..2 {
+            assert!(receiver.must_end().now_or_never().is_some(), "and stays so");
+        }
+        assert_eq!(receiver.killed(), Some(&goodbye));
+    }
 
     #[tokio::test]
     async fn calls_do_not_hold_up_what_else_there_is() {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use vixen_core::id::{PermanentId, Position};
 use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
 
+use crate::access::Permissions;
 use crate::event::EventBatch;
 use crate::history::RefPoint;
 use calls::{CallFeatures, CallWord};
@@ -130,6 +131,13 @@ pub enum SessionEvent<O> {
         session: SessionId,
         /// At least one.
         words: Vec<CallWord>,
+    },
+    /// What it may do has changed, and it has left testaments: those that it may not publish any more are forgotten.
+    Rights {
+        /// The session.
+        session: SessionId,
+        /// What it may; `None`: nothing.
+        permissions: Option<Permissions>,
     },
     /// The connection is gone; last of its events.
     Closed {

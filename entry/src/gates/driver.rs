@@ -108,10 +108,10 @@ pub(super) struct Driver<A> {
     unwritten_call_bytes: usize,
     /// It has broken the rules of calls.
     breach: Option<Breach>,
-    /// Somebody has ended it.
-    killed: Option<Arc<Goodbye>>,
     /// It has to do with calls.
     uses_calls: bool,
+    /// It has left testaments, which the broker keeps.
+    leaves_testaments: bool,
     /// Nothing more of calls comes.
     calls_are_over: bool,
     steps: VecDeque<Step<A>>,
@@ -144,8 +144,8 @@ impl<A> Driver<A> {
             unwritten_bytes: 0,
             unwritten_call_bytes: 0,
             breach: None,
-            killed: None,
             uses_calls: false,
+            leaves_testaments: false,
             calls_are_over: false,
             steps: VecDeque::new(),
             waiting: None,
@@ -379,7 +379,8 @@ impl<A> Driver<A> {
                     }
                 }
                 OfCalls::Broken(breach) => self.breach = Some(breach),
-                OfCalls::Killed(goodbye) => self.killed = Some(goodbye),
+                // Its words are where nothing waits before them.
+                OfCalls::Killed => {}
                 OfCalls::Over => self.calls_are_over = true,
             }
         }
@@ -390,14 +391,15 @@ impl<A> Driver<A> {
         self.breach
     }
 
-    /// Resolves when the client leaves unread what it is told of calls: also while a write waits for it.
-    pub(super) fn left_unread(&self) -> impl Future<Output = ()> + Send + use<A> {
-        self.receiver.left_unread()
+    /// Resolves when the session is to be ended, also while a write waits: its client leaves unread what it is told of
+    /// calls, or somebody has [`killed`](Self::killed) it.
+    pub(super) fn must_end(&self) -> impl Future<Output = ()> + Send + use<A> {
+        self.receiver.must_end()
     }
 
     /// What the client is to be told, if somebody has ended its session.
-    pub(super) const fn killed(&self) -> Option<&Arc<Goodbye>> {
-        self.killed.as_ref()
+    pub(super) fn killed(&self) -> Option<&Arc<Goodbye>> {
+        self.receiver.killed()
     }
 
     /// Does what effects owe, but for what the client is told.
@@ -493,10 +495,28 @@ impl<A> Driver<A> {
 
     async fn hand_over_words(&mut self, words: Vec<CallWord>) -> Result<(), Stopped> {
         self.uses_calls = true;
+        let leaves =
+            |word: &CallWord| matches!(word, CallWord::Call(call) if call.testament.is_some());
+        self.leaves_testaments |= words.iter().any(leaves);
         if let Some(client) = &mut self.client {
             client.on_words(&words);
         }
         self.tell(SessionEvent::Calls { session: self.session, words }).await
+    }
+
+    /// What the session may do has changed, `None`: it may nothing any more.
+    ///
+    /// # Errors
+    /// The broker has stopped.
+    pub(super) async fn tell_rights(
+        &mut self,
+        permissions: Option<&Permissions>,
+    ) -> Result<(), Stopped> {
+        if !self.leaves_testaments || !self.is_open {
+            return Ok(());
+        }
+        let permissions = permissions.cloned();
+        self.tell(SessionEvent::Rights { session: self.session, permissions }).await
     }
 
     async fn tell(&mut self, event: SessionEvent) -> Result<(), Stopped> {

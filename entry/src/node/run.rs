@@ -328,6 +328,9 @@ impl EntryNode {
                 self.calls.words(now, session, words, &mut fx.calls);
                 return self.answer_meta(now, fx);
             }
+            SessionEvent::Rights { session, permissions } => {
+                return self.meta.judge_testaments(session, permissions.as_ref());
+            }
             SessionEvent::Closed { session } => {
                 // One that was ended before is over already.
                 if let Some(client) = self.sessions.remove(&session) {

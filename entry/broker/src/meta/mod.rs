@@ -27,7 +27,7 @@ use vixen_core::segment::{Match, Topic, TopicPattern};
 use vixen_views::record::RegistrationId;
 use vixen_views::registrations::{Listed, Registrations};
 
-use crate::access::{is_dotted, is_reserved};
+use crate::access::{Permissions, is_dotted, is_reserved};
 use crate::api::calls::{MetaError, Scope, Testament};
 use crate::api::{Publish, SessionId, SessionInfo, SubscriptionId};
 use crate::delivery::Delivery;
@@ -40,6 +40,8 @@ use testaments::Testaments;
 
 /// Bytes of what is added to the details of a session at most.
 pub const ADDED_BYTES_MAX: usize = 4 << 10;
+/// What an entry of these takes beside its texts.
+const ADDED_ENTRY_BYTES: usize = 64;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,9 +112,18 @@ impl Meta {
         &mut self,
         session: SessionId,
         testament: Testament,
+        leaving: usize,
     ) -> Result<u64, MetaError> {
         let reached = |(key, max)| MetaError::TooManyTestaments { key, max };
-        self.testaments.add(session, testament).map_err(reached)
+        self.testaments.add(session, testament, leaving).map_err(reached)
+    }
+
+    /// What a session may do has changed, `None` that it may nothing: testaments that it may not publish are forgotten.
+    pub fn judge_testaments(&mut self, session: SessionId, permissions: Option<&Permissions>) {
+        let may = |permissions: &Permissions, left: &Publish| {
+            permissions.publish(&left.topic.uri).is_some()
+        };
+        self.testaments.retain(session, |left| permissions.is_some_and(|all| may(all, left)));
     }
 
     /// A session takes its testaments of a scope back; how many.
@@ -243,7 +254,8 @@ impl Meta {
                 None => added.remove(&key),
             };
         }
-        let bytes: usize = added.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let bytes: usize =
+            added.iter().map(|(key, value)| ADDED_ENTRY_BYTES + key.len() + value.len()).sum();
         if bytes > ADDED_BYTES_MAX {
             return Reply::TooMuch;
         }

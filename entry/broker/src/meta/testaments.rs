@@ -15,7 +15,7 @@ pub struct TestamentLimits {
     pub per_session_max: usize,
     /// `testaments-bytes-per-session-max`
     pub bytes_per_session_max: usize,
-    /// `testaments-bytes-max`: of all sessions of the entry.
+    /// `testaments-bytes-max`: of all sessions of the entry, those that are over and whose messages wait for room too.
     pub bytes_max: usize,
 }
 
@@ -63,11 +63,13 @@ impl Testaments {
         self.bytes
     }
 
-    /// Keeps one more; its number among those of the session.
+    /// Keeps one more, where `leaving` bytes of those that were left before are published and wait for room; its number
+    /// among those of the session.
     pub(super) fn add(
         &mut self,
         session: SessionId,
         Testament { scope, message }: Testament,
+        leaving: usize,
     ) -> Result<u64, Reached> {
         let limits = self.limits;
         let more = bytes_of(&message);
@@ -78,7 +80,7 @@ impl Testaments {
         if bytes.saturating_add(more) > limits.bytes_per_session_max {
             return Err(("testaments-bytes-per-session-max", limits.bytes_per_session_max));
         }
-        if self.bytes.saturating_add(more) > limits.bytes_max {
+        if self.bytes.saturating_add(leaving).saturating_add(more) > limits.bytes_max {
             return Err(("testaments-bytes-max", limits.bytes_max));
         }
         let will = self.of.entry(session).or_default();
@@ -97,6 +99,15 @@ impl Testaments {
         will.bytes -= bytes;
         self.bytes -= bytes;
         flushed.len()
+    }
+
+    /// Forgets those of a session that it may not publish any more.
+    pub(super) fn retain(&mut self, session: SessionId, may_publish: impl Fn(&Publish) -> bool) {
+        let Some(will) = self.of.get_mut(&session) else { return };
+        will.detached.retain(&may_publish);
+        will.destroyed.retain(&may_publish);
+        let bytes = will.detached.iter().chain(&will.destroyed).map(bytes_of).sum();
+        self.bytes -= std::mem::replace(&mut will.bytes, bytes) - bytes;
     }
 
     /// The session is over: what is to be published, in order.

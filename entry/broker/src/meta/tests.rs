@@ -140,7 +140,7 @@ fn testaments_come_detached_first_and_once() {
     for (scope, text) in
         [(Scope::Destroyed, "[1]"), (Scope::Detached, "[2]"), (Scope::Destroyed, "[3]")]
     {
-        meta.add_testament(one, testament(scope, text)).expect("room");
+        meta.add_testament(one, testament(scope, text), 0).expect("room");
     }
     let left = |messages: Vec<Publish>| {
         let texts = messages.into_iter().map(|message| message.payload);
@@ -157,19 +157,39 @@ fn testaments_are_bounded_and_flushed_by_scope() {
     let reached = |key, max| Err(MetaError::TooManyTestaments { key, max });
     // With its topic and what each counts, more than half of what a session may leave.
     let large = || testament(Scope::Destroyed, &"7".repeat(650));
-    assert_eq!(meta.add_testament(one, large()), Ok(1));
+    assert_eq!(meta.add_testament(one, large(), 0), Ok(1));
     let bytes = reached("testaments-bytes-per-session-max", 1000);
-    assert_eq!(meta.add_testament(one, large()), bytes);
-    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]")), Ok(2));
-    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]")), Ok(3));
+    assert_eq!(meta.add_testament(one, large(), 0), bytes);
+    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]"), 0), Ok(2));
+    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]"), 0), Ok(3));
     let count = reached("testaments-per-session-max", 3);
-    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]")), count);
+    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]"), 0), count);
     // Of all sessions.
-    assert_eq!(meta.add_testament(two, large()), reached("testaments-bytes-max", 1500));
+    assert_eq!(meta.add_testament(two, large(), 0), reached("testaments-bytes-max", 1500));
     assert_eq!(meta.flush_testaments(one, Scope::Destroyed), 1);
     assert_eq!(meta.flush_testaments(one, Scope::Destroyed), 0);
-    assert_eq!(meta.add_testament(two, large()), Ok(1));
+    // Those whose sessions are over count until they have room in the order.
+    assert_eq!(meta.add_testament(two, large(), 1_000), reached("testaments-bytes-max", 1500));
+    assert_eq!(meta.add_testament(two, large(), 0), Ok(1));
     assert_eq!(meta.close(one).len(), 2);
+    assert_eq!(meta.close(two).len(), 1);
+    assert_eq!(meta.testaments.bytes(), 0);
+}
+
+#[test]
+fn testaments_that_may_not_be_published_any_more_are_forgotten() {
+    let mut meta = meta();
+    let (one, two) = (SessionId(1), SessionId(2));
+    for (session, scope) in
+        [(one, Scope::Detached), (one, Scope::Destroyed), (two, Scope::Detached)]
+    {
+        meta.add_testament(session, testament(scope, "[]"), 0).expect("room");
+    }
+    meta.judge_testaments(one, Some(&Permissions::OPEN));
+    let before = meta.testaments.bytes();
+    meta.judge_testaments(one, None);
+    assert_eq!(meta.testaments.bytes() * 3, before);
+    assert!(meta.close(one).is_empty());
     assert_eq!(meta.close(two).len(), 1);
     assert_eq!(meta.testaments.bytes(), 0);
 }

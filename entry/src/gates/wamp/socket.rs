@@ -241,6 +241,7 @@ impl Connection {
     async fn on_reload(&mut self) -> Result<(), Ending> {
         let Some(permissions) = self.session.on_reload()?.cloned() else { return Ok(()) };
         let fx = self.driver.on_reload(&permissions);
+        self.driver.tell_rights(Some(&permissions)).await?;
         self.settle(fx, |connection| connection.refuse_steps(&permissions)).await?;
         self.do_steps().await
     }
@@ -346,7 +347,10 @@ impl Connection {
             biased;
             written = while_running(writing, &self.context.stopping, &self.meter) => written,
             () = self.session.gone() => Err(Ending::RoleGone),
-            () = self.driver.left_unread() => Err(Ending::CallsUnread),
+            () = self.driver.must_end() => Err(match self.driver.killed() {
+                Some(_goodbye) => Ending::Killed,
+                None => Ending::CallsUnread,
+            }),
         }
     }
 
@@ -385,7 +389,11 @@ impl Connection {
             self.encoder.put(told, &mut self.frames);
         }
         self.driver.answer(self.encoder.take_unsaid()).await?;
-        self.write().await
+        self.write().await?;
+        match self.driver.killed() {
+            Some(_goodbye) => Err(Ending::Killed),
+            None => Ok(()),
+        }
     }
 
     /// What a client says while the node stops: of it, answers of a callee are taken.
@@ -432,6 +440,9 @@ impl Connection {
         tracing::debug!(session = session.0, reason = %ending, "session over");
         if self.was_opened {
             self.metrics.sessions.decrement(1.0);
+        }
+        if ending == Ending::RoleGone {
+            let _stopped = self.driver.tell_rights(None).await;
         }
         self.driver.close().await;
         let last = last.map(|last| {

@@ -34,31 +34,33 @@ impl EntryNode {
         MetaCall { number: _, asker, procedure, payload, testament }: MetaCall,
         fx: &mut Effects,
     ) -> Result<Payload, MetaError> {
-        let reply = match asked(procedure, &Arguments::of(&payload)?)? {
-            Asked::Of(question) => {
-                let mut of_meta = meta::Effects::default();
-                let reply = self.meta.answer(&asker, question, &self.delivery, &mut of_meta);
-                for (session, goodbye) in of_meta.ends {
-                    self.end_session(now, session, goodbye, fx);
+        let reply =
+            match asked(procedure, &Arguments::of(&payload)?, self.options.limits.topic_bytes_max)?
+            {
+                Asked::Of(question) => {
+                    let mut of_meta = meta::Effects::default();
+                    let reply = self.meta.answer(&asker, question, &self.delivery, &mut of_meta);
+                    for (session, goodbye) in of_meta.ends {
+                        self.end_session(now, session, goodbye, fx);
+                    }
+                    reply
                 }
-                reply
-            }
-            Asked::Registrations(question) => {
-                meta::of_registrations(self.calls.view(), &asker.realm, &question)
-            }
-            Asked::RemoveCallee { registration, session } => {
-                self.remove_callee(now, &asker, registration, session, fx)
-            }
-            Asked::AddTestament => {
-                let none = || argument("testaments are left by WAMP sessions");
-                let left = *testament.ok_or_else(none)?;
-                Reply::Count(self.meta.add_testament(asker.session, left)?)
-            }
-            Asked::FlushTestaments(scope) => {
-                let flushed = self.meta.flush_testaments(asker.session, scope);
-                Reply::Count(u64::try_from(flushed).unwrap_or(u64::MAX))
-            }
-        };
+                Asked::Registrations(question) => {
+                    meta::of_registrations(self.calls.view(), &asker.realm, &question)
+                }
+                Asked::RemoveCallee { registration, session } => {
+                    self.remove_callee(now, &asker, registration, session, fx)
+                }
+                Asked::AddTestament => {
+                    let none = || argument("testaments are left by WAMP sessions");
+                    let left = *testament.ok_or_else(none)?;
+                    Reply::Count(self.meta.add_testament(asker.session, left, self.owed_room)?)
+                }
+                Asked::FlushTestaments(scope) => {
+                    let flushed = self.meta.flush_testaments(asker.session, scope);
+                    Reply::Count(u64::try_from(flushed).unwrap_or(u64::MAX))
+                }
+            };
         told(procedure, reply)
     }
 

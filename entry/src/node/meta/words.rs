@@ -26,6 +26,8 @@ use crate::gates::uris::KILLED;
 
 /// The longest reason and the longest message of a GOODBYE, in bytes: it goes to many.
 const REASON_BYTES_MAX: usize = 512;
+/// In a list of roles.
+const TEXTS_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
 /// What a session says of itself, and others may not say of it.
@@ -80,13 +82,26 @@ impl Arguments {
         self.at(index).and_then(Value::as_str).ok_or_else(|| wanted(index, name, "a text"))
     }
 
-    /// A list of texts, where there is one.
+    /// A URI or a pattern: what looking for it costs is bounded by its length.
+    fn uri(&self, index: usize, name: &'static str, bytes_max: usize) -> Result<&str, MetaError> {
+        let uri = self.text(index, name)?;
+        if uri.len() > bytes_max {
+            let said = format!("{name} has more than {bytes_max} bytes: limits.topic-bytes-max");
+            return Err(MetaError::Uri(said.into()));
+        }
+        Ok(uri)
+    }
+
+    /// A list of texts, where there is one. Each session is compared with each of them.
     fn texts(&self, index: usize, name: &'static str) -> Result<Option<Vec<String>>, MetaError> {
         let Some(value) = self.at(index).or_else(|| self.key(name)) else { return Ok(None) };
         let texts = value.as_array().map(|list| list.iter().map(Value::as_str));
         let texts: Option<Vec<_>> = texts.into_iter().flatten().collect();
         let texts = texts.filter(|_| value.is_array());
         let texts = texts.ok_or_else(|| wanted(index, name, "a list of texts"))?;
+        if texts.len() > TEXTS_MAX {
+            return Err(argument(&format!("{name} has more than {TEXTS_MAX} texts")));
+        }
         Ok(Some(texts.into_iter().map(str::to_owned).collect()))
     }
 
@@ -146,8 +161,12 @@ impl Arguments {
     }
 }
 
-/// What a procedure is called for.
-pub(super) fn asked(procedure: Procedure, of: &Arguments) -> Result<Asked, MetaError> {
+/// What a procedure is called for; no URI has more than `uri_bytes_max`.
+pub(super) fn asked(
+    procedure: Procedure,
+    of: &Arguments,
+    uri_bytes_max: usize,
+) -> Result<Asked, MetaError> {
     use Question as Q;
     use RegistrationQuestion as R;
     let session = || of.id(0, "session").map(SessionId);
@@ -155,8 +174,8 @@ pub(super) fn asked(procedure: Procedure, of: &Arguments) -> Result<Asked, MetaE
     let registration = || of.id(0, "registration");
     let kill =
         |whom, index| of.goodbye(index).map(|goodbye| Asked::Of(Question::Kill { whom, goodbye }));
-    let topic = || of.text(0, "topic").map(str::to_owned);
-    let called = || of.text(0, "procedure").map(Arc::from);
+    let topic = || of.uri(0, "topic", uri_bytes_max).map(str::to_owned);
+    let called = || of.uri(0, "procedure", uri_bytes_max).map(Arc::from);
     Ok(match procedure {
         Procedure::ListRegistrations => Asked::Registrations(R::List),
         Procedure::LookupRegistration => {

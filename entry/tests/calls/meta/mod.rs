@@ -102,6 +102,10 @@ async fn arguments_that_are_not_those_of_a_procedure_are_named() {
     // So deep that nobody reads it.
     let deep = format!("[{}{}]", "[".repeat(500), "]".repeat(500));
     assert_eq!(caller.is_refused("wamp.session.count", &deep).await, "wamp.error.invalid_argument");
+    let long = format!(r#"["{}"]"#, "a.".repeat(300));
+    for procedure in ["wamp.registration.match", "wamp.subscription.match"] {
+        assert_eq!(caller.is_refused(procedure, &long).await, "wamp.error.invalid_uri");
+    }
     entry.stop().await;
 }
 

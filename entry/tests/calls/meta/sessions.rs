@@ -20,6 +20,8 @@ async fn sessions_are_counted_listed_and_told_of() {
     assert_eq!(one.asks("wamp.session.count", r#"[["anonymous","x"]]"#).await, 2);
     assert_eq!(one.asks("wamp.session.count", r#"[["x"]]"#).await, 0);
     assert_eq!(one.asks("wamp.session.list", r#"[],{"filter_authroles":["x"]}"#).await, json!([]));
+    let roles = format!("[{}]", json!(vec!["x"; 65]));
+    assert_eq!(one.is_refused("wamp.session.count", &roles).await, "wamp.error.invalid_argument");
     let details = one.asks("wamp.session.get", &format!("[{}]", two.session)).await;
     for (key, wanted) in [
         ("session", json!(two.session)),

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::AsyncBufReadExt;
 use tokio::io::BufReader;
+use vixen_broker::meta::Goodbye;
 use vixen_runtime::config::Config;
 
 use super::*;
@@ -245,6 +246,51 @@ async fn a_session_whose_client_does_not_read_ends_with_the_rights_of_its_user()
     }
     reload(&admission, LOSSES[0].0, LOSSES[0].1);
     assert!(matches!(port.event().await, Some(SessionEvent::Closed { session }) if session == me));
+}
+
+#[tokio::test]
+async fn a_session_whose_client_does_not_read_ends_when_it_is_killed() {
+    let (mut port, _admission) = port().await;
+    let (mut client, me, outbound) = join(&mut port).await;
+    client.say(r#"[32,1,{},"a.b"]"#).await;
+    port.take_subscribe(me, 1).await;
+    outbound.send(subscribed(1, 1));
+    assert_eq!(client.hear().await, "[33,1,1]");
+    let mut position = 1;
+    while outbound.send_events(&events(&large(position), &[1])) == Sent::Queued || position < 400 {
+        position += 1;
+        tokio::task::yield_now().await;
+    }
+    let goodbye = Goodbye { reason: "a.b".to_owned(), message: None };
+    outbound.send_killed(Arc::new(goodbye));
+    assert!(matches!(port.event().await, Some(SessionEvent::Closed { session }) if session == me));
+}
+
+#[tokio::test]
+async fn testaments_are_judged_again_at_a_reload_and_at_the_end_of_a_user() {
+    let may_leave =
+        "[[realm.role.permission]]\nuri = \"wamp.session.*\"\ncall = true\n[[realm.user]]";
+    let cluster = CLUSTER.replace("[[realm.user]]", may_leave);
+    let (narrowed, gone) = (LOSSES[3], LOSSES[0]);
+    for (from, to, is_gone) in [(narrowed.0, narrowed.1, false), (gone.0, gone.1, true)] {
+        let admission = Arc::new(Admission::new(&configured(&cluster)));
+        let mut port = Port::open_with(SessionLimits::of_tests(), Arc::clone(&admission)).await;
+        let (mut client, me, _outbound) = join(&mut port).await;
+        client.say(r#"[48,1,{},"wamp.session.add_testament",["a.b",["bye"],{}]]"#).await;
+        assert!(matches!(port.event().await, Some(SessionEvent::Calls { .. })), "{from}");
+        admission.reload(&configured(&cluster.replacen(from, to, 1))).expect("taken");
+        match port.event().await {
+            Some(SessionEvent::Rights { session, permissions }) if session == me => {
+                assert_eq!(permissions.is_none(), is_gone, "{from}");
+                let may = permissions.and_then(|permissions| permissions.publish("a.b"));
+                assert_eq!(may, None, "{from}");
+            }
+            other => panic!("{from}: {other:?}"),
+        }
+        if is_gone {
+            assert!(matches!(port.event().await, Some(SessionEvent::Closed { .. })), "{from}");
+        }
+    }
 }
 
 /// How often something is tried that goes wrong by chance.
