@@ -219,6 +219,21 @@ async fn join(port: &mut Port) -> (Client, SessionId, Outbound) {
     }
 }
 
+/// Joe's session, which stands still in the middle of writing: there is more than sockets hold.
+async fn join_and_read_nothing(port: &mut Port) -> (Client, SessionId, Outbound) {
+    let (mut client, me, outbound) = join(port).await;
+    client.say(r#"[32,1,{},"a.b"]"#).await;
+    port.take_subscribe(me, 1).await;
+    outbound.send(subscribed(1, 1));
+    assert_eq!(client.hear().await, "[33,1,1]");
+    let mut position = 1;
+    while outbound.send_events(&events(&large(position), &[1])) == Sent::Queued || position < 400 {
+        position += 1;
+        tokio::task::yield_now().await;
+    }
+    (client, me, outbound)
+}
+
 #[tokio::test]
 async fn a_session_ends_with_the_rights_of_its_user() {
     for (from, to, _, uri) in LOSSES.into_iter().filter(|(.., uri)| uri.ends_with("killed")) {
@@ -233,17 +248,7 @@ async fn a_session_ends_with_the_rights_of_its_user() {
 #[tokio::test]
 async fn a_session_whose_client_does_not_read_ends_with_the_rights_of_its_user() {
     let (mut port, admission) = port().await;
-    let (mut client, me, outbound) = join(&mut port).await;
-    client.say(r#"[32,1,{},"a.b"]"#).await;
-    port.take_subscribe(me, 1).await;
-    outbound.send(subscribed(1, 1));
-    assert_eq!(client.hear().await, "[33,1,1]");
-    // More than sockets hold: the session stands still in the middle of writing.
-    let mut position = 1;
-    while outbound.send_events(&events(&large(position), &[1])) == Sent::Queued || position < 400 {
-        position += 1;
-        tokio::task::yield_now().await;
-    }
+    let (_client, me, _outbound) = join_and_read_nothing(&mut port).await;
     reload(&admission, LOSSES[0].0, LOSSES[0].1);
     assert!(matches!(port.event().await, Some(SessionEvent::Closed { session }) if session == me));
 }
@@ -251,16 +256,7 @@ async fn a_session_whose_client_does_not_read_ends_with_the_rights_of_its_user()
 #[tokio::test]
 async fn a_session_whose_client_does_not_read_ends_when_it_is_killed() {
     let (mut port, _admission) = port().await;
-    let (mut client, me, outbound) = join(&mut port).await;
-    client.say(r#"[32,1,{},"a.b"]"#).await;
-    port.take_subscribe(me, 1).await;
-    outbound.send(subscribed(1, 1));
-    assert_eq!(client.hear().await, "[33,1,1]");
-    let mut position = 1;
-    while outbound.send_events(&events(&large(position), &[1])) == Sent::Queued || position < 400 {
-        position += 1;
-        tokio::task::yield_now().await;
-    }
+    let (_client, me, outbound) = join_and_read_nothing(&mut port).await;
     let goodbye = Goodbye { reason: "a.b".to_owned(), message: None };
     outbound.send_killed(Arc::new(goodbye));
     assert!(matches!(port.event().await, Some(SessionEvent::Closed { session }) if session == me));
