@@ -51,7 +51,7 @@ impl TailContext {
 pub(crate) struct Tails {
     context: TailContext,
     tails: BTreeMap<LinkId, TailHandle>,
-    /// How many patterns each of them carries.
+    /// How many patterns each of them carries that somebody waits for.
     carried: BTreeMap<LinkId, usize>,
     /// Parts of an interest whose end has not come.
     parts: BTreeMap<LinkId, InterestChange>,
@@ -99,7 +99,7 @@ impl Tails {
         topics: Vec<TopicPattern>,
     ) {
         let topics = self.whole(link, topics, Vec::new()).add;
-        self.carried.insert(link, topics.len());
+        self.carried.insert(link, awaited(&topics));
         let before = self.tails.remove(&link);
         let tail = task::start(self.context.clone(), sender, from, topics, before);
         self.tails.insert(link, tail);
@@ -115,7 +115,7 @@ impl Tails {
     ) {
         let change = self.whole(link, add, remove);
         if let Some(carried) = self.carried.get_mut(&link) {
-            *carried = (*carried + change.add.len()).saturating_sub(change.remove.len());
+            *carried = (*carried + awaited(&change.add)).saturating_sub(awaited(&change.remove));
         }
         if let Some(tail) = self.tails.get(&link) {
             tail.change(version, change);
@@ -129,7 +129,7 @@ impl Tails {
         self.parts.remove(&link);
     }
 
-    /// Whether any of them carries anything: then somebody waits for the order.
+    /// Whether any of them carries anything that somebody waits for: then somebody waits for the order.
     pub(crate) fn carry(&self) -> bool {
         self.carried.values().any(|patterns| *patterns > 0)
     }
@@ -138,4 +138,9 @@ impl Tails {
     pub(crate) fn cursors(&self) -> impl Iterator<Item = (LinkId, Position)> {
         self.tails.iter().map(|(link, tail)| (*link, tail.cursor()))
     }
+}
+
+/// How many of them somebody waits for.
+fn awaited(patterns: &[TopicPattern]) -> usize {
+    patterns.iter().filter(|pattern| pattern.is_awaited()).count()
 }

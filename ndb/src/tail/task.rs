@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking, yield_now};
+use tokio::time::{Instant, sleep_until};
 
 use vixen_core::id::Position;
 use vixen_core::segment::{Blob, TopicPattern};
@@ -22,6 +24,9 @@ use crate::store::{Store, StoreError};
 /// Rows and bytes read from the store at a time.
 const ROWS_BATCH: usize = 256;
 const BYTES_BATCH: usize = 1 << 20;
+
+/// How long a tail keeps back where it is, while nobody waits for that: then its word is in place of a beat.
+const KEPT_BACK: Duration = Duration::from_secs(1);
 
 /// A change of the interest, to be answered with its version.
 #[derive(Debug)]
@@ -70,7 +75,9 @@ pub(super) fn start(
         }
         let (tail, opened) = Tail::open(from, context.log.head(), topics);
         if sender.send(opened).is_ok() {
-            let task = TailTask { context, sender, changes: waiting, ended, shared_cursor, tail };
+            let told_at = Instant::now();
+            let task =
+                TailTask { context, sender, changes: waiting, ended, shared_cursor, tail, told_at };
             // Ends with the link or the handle; both are normal.
             let _ended = task.run().await;
         }
@@ -86,6 +93,8 @@ struct TailTask {
     ended: oneshot::Receiver<()>,
     shared_cursor: Arc<AtomicU64>,
     tail: Tail,
+    /// When it said something last.
+    told_at: Instant,
 }
 
 /// The tail has nothing more to do.
@@ -116,6 +125,9 @@ impl TailTask {
                 Step::ReadStore { from } => self.read_store(from).await?,
                 Step::Report(finding) => self.context.report(Trouble::Found(finding)),
                 Step::Wait => tokio::select! {
+                    () = sleep_until(self.told_at + KEPT_BACK), if self.tail.keeps_back() => {
+                        self.tail.tell_kept_back();
+                    }
                     changed = log_changes.changed() => changed.map_err(|_node_ended| Ended)?,
                     change = self.changes.recv() => self.take(change.ok_or(Ended)?),
                     _reason = self.sender.closed() => return Err(Ended),
@@ -144,6 +156,7 @@ impl TailTask {
             self.context.metrics.segments.increment(1);
             self.context.metrics.bytes.increment(part.records.len() as u64);
         }
+        self.told_at = Instant::now();
         tokio::select! {
             biased;
             _dropped = &mut self.ended => Err(Ended),

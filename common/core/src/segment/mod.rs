@@ -18,7 +18,7 @@ pub use attributes::{Attributes, AttributesError, Audience, Eligible, Publisher,
 pub use blob::{Blob, BlobError};
 pub use builder::{Chunk, SegmentBuilder};
 pub use passthru::Passthru;
-pub use pattern::{Match, TopicPattern};
+pub use pattern::{CALLS_REALM, Match, TopicPattern, WAITS_TOPIC};
 pub use record::{Content, Encoding, Record, RecordFlags, Records};
 
 /// A topic in its realm.

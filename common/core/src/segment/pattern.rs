@@ -35,6 +35,12 @@ pub struct TopicPattern {
     pub matching: Match,
 }
 
+/// The realm in which entries tell each other who is callee of what. No client can name it.
+pub const CALLS_REALM: &str = "#calls";
+
+/// A topic of [`CALLS_REALM`] that nobody publishes: who wants it waits for what comes in that realm.
+pub const WAITS_TOPIC: &str = "waits";
+
 impl TopicPattern {
     /// What an interest in it counts beside its realm and text: in queues, and in the messages that
     /// carry it.
@@ -50,6 +56,25 @@ impl TopicPattern {
     #[must_use]
     pub fn all(realm: &str) -> Self {
         Self::new(realm, "", Match::Prefix)
+    }
+
+    /// What says that somebody waits for what comes in [`CALLS_REALM`].
+    #[must_use]
+    pub fn waits() -> Self {
+        Self::new(CALLS_REALM, WAITS_TOPIC, Match::Exact)
+    }
+
+    /// Whether it is of entries alone, and of no client.
+    #[must_use]
+    pub fn is_of_entries(&self) -> bool {
+        *self.realm == *CALLS_REALM
+    }
+
+    /// Whether who wants it waits for the order: what entries tell each other has time, but where somebody says that
+    /// it has not (`docs/design/027-calls.md`).
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !self.is_of_entries() || (self.is_exact() && *self.uri == *WAITS_TOPIC)
     }
 
     /// Whether the topic is of the set.

@@ -144,12 +144,13 @@ impl Delivery {
             Input::Timeout => self.on_timeout(now, fx),
         }
         fx.notes.extend(self.subscriptions.take_changes().into_iter().map(Note::Changed));
-        let has_interest = self.subscriptions.has_interest();
-        if !has_interest {
+        if !self.subscriptions.has_interest() {
             self.merge.clear();
         }
+        // Where nobody waits, a tail says where it is when it likes to.
+        let is_awaited = self.subscriptions.is_awaited();
         for tail in self.tails.values_mut() {
-            tail.watch(now, self.frontier, has_interest);
+            tail.watch(now, self.frontier, is_awaited);
         }
     }
 
@@ -159,7 +160,7 @@ impl Delivery {
         self.tails.values().filter_map(Tail::timeout_at).min()
     }
 
-    /// Number of topics that sessions want.
+    /// Number of topics that sessions of clients want.
     #[must_use]
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()

@@ -229,10 +229,10 @@ impl Tail {
     }
 
     /// Notes whether there is something to wait for: an answer to `FollowTail`, or, where somebody
-    /// is interested, positions that the frontier has.
-    pub(super) fn watch(&mut self, now: WallTime, frontier: Option<Position>, has_interest: bool) {
+    /// waits, positions that the frontier has.
+    pub(super) fn watch(&mut self, now: WallTime, frontier: Option<Position>, is_awaited: bool) {
         let opens = self.at.is_some_and(|at| !self.is_open_at(at));
-        let is_behind = has_interest && self.next.is_some() && self.next < frontier;
+        let is_behind = is_awaited && self.next.is_some() && self.next < frontier;
         let waits = self.at.is_some() && (opens || is_behind);
         self.waits_since = waits.then(|| self.waits_since.unwrap_or(now));
     }

@@ -7,19 +7,30 @@ use vixen_core::segment::{Topic, TopicPattern};
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
     patterns: PatternIndex<()>,
+    /// How many of them somebody waits for.
+    awaited: usize,
 }
 
 impl Interest {
     pub(crate) fn add(&mut self, pattern: &TopicPattern) {
-        self.patterns.insert(pattern, ());
+        if self.patterns.insert(pattern, ()).is_none() {
+            self.awaited += usize::from(pattern.is_awaited());
+        }
     }
 
     pub(crate) fn remove(&mut self, pattern: &TopicPattern) {
-        self.patterns.remove(pattern);
+        if self.patterns.remove(pattern).is_some() {
+            self.awaited -= usize::from(pattern.is_awaited());
+        }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.patterns.is_empty()
+    }
+
+    /// Whether somebody waits for what it brings.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.awaited > 0
     }
 
     /// And what it took to find out.
@@ -40,7 +51,7 @@ impl FromIterator<TopicPattern> for Interest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vixen_core::segment::Match;
+    use vixen_core::segment::{CALLS_REALM, Match};
 
     #[test]
     fn patterns_come_and_go() {
@@ -57,6 +68,21 @@ mod tests {
         assert!(has(&interest, "a.b") && !has(&interest, "a.bc"));
         interest.remove(&exact);
         assert!(interest.is_empty() && !has(&interest, "a.b"));
+    }
+
+    #[test]
+    fn what_entries_tell_each_other_is_awaited_where_they_say_so() {
+        let mut interest = Interest::default();
+        interest.add(&TopicPattern::all(CALLS_REALM));
+        assert!(!interest.is_empty() && !interest.is_awaited());
+        interest.add(&TopicPattern::waits());
+        interest.add(&TopicPattern::waits());
+        assert!(interest.is_awaited());
+        interest.remove(&TopicPattern::waits());
+        interest.remove(&TopicPattern::waits());
+        assert!(!interest.is_awaited());
+        interest.add(&TopicPattern::all("r"));
+        assert!(interest.is_awaited());
     }
 
     /// The same look-up as at the entry; only what this adds to it is counted here.

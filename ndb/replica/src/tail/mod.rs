@@ -222,14 +222,37 @@ impl Tail {
                 Some(Step::Find { from: self.cursor, limit })
             }
             Next::Store => Some(Step::ReadStore { from: self.cursor }),
-            Next::Stalled if self.told < self.cursor && !self.interest.is_empty() => {
-                self.told = self.cursor;
-                Some(Step::Send(Message::Read(ReadMessage::TailPosition { next: self.cursor })))
+            Next::Stalled if self.has_news() && self.interest.is_awaited() => {
+                Some(self.tell_position())
             }
             Next::Stalled => {
                 self.next = Next::Find;
                 Some(Step::Wait)
             }
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        self.told < self.cursor && !self.interest.is_empty()
+    }
+
+    fn tell_position(&mut self) -> Step {
+        self.told = self.cursor;
+        Step::Send(Message::Read(ReadMessage::TailPosition { next: self.cursor }))
+    }
+
+    /// Whether it has gone by something that nobody waits to hear of: that is told with
+    /// [`tell_kept_back`](Self::tell_kept_back), in a while.
+    #[must_use]
+    pub fn keeps_back(&self) -> bool {
+        self.has_news() && !self.interest.is_awaited()
+    }
+
+    /// Tells what it [`keeps_back`](Self::keeps_back) next.
+    pub fn tell_kept_back(&mut self) {
+        if self.has_news() {
+            let told = self.tell_position();
+            self.due.push_back(told);
         }
     }
 

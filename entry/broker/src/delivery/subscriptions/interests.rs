@@ -11,6 +11,9 @@ use crate::api::{Holder, SubscribeError};
 
 /// What an interest in `pattern` counts against the bounds of an entry and of shares.
 pub(super) fn bytes_of(pattern: &TopicPattern) -> usize {
+    if pattern.is_of_entries() {
+        return 0;
+    }
     TopicPattern::INTEREST_BYTES + pattern.realm.len() + pattern.uri.len()
 }
 
@@ -31,6 +34,8 @@ pub(super) struct Interests {
     patterns: BTreeMap<TopicPattern, Interest>,
     /// Number of those asked for.
     asked: usize,
+    /// Of these, those that somebody waits for.
+    awaited: usize,
     /// Of all.
     bytes: usize,
     /// Of those of each realm.
@@ -72,6 +77,11 @@ impl Interests {
     /// Whether anything is asked for.
     pub(super) const fn is_any_asked(&self) -> bool {
         self.asked > 0
+    }
+
+    /// Whether anything is asked for that somebody waits for.
+    pub(super) const fn is_any_awaited(&self) -> bool {
+        self.awaited > 0
     }
 
     /// One more subscription needs it.
@@ -128,12 +138,14 @@ impl Interests {
                     self.give_back(&pattern);
                     if asked.is_some() {
                         self.asked -= 1;
+                        self.awaited -= usize::from(pattern.is_awaited());
                         remove.push(pattern);
                     }
                 }
                 (_, None) => {
                     interest.asked = Some(version);
                     self.asked += 1;
+                    self.awaited += usize::from(pattern.is_awaited());
                     add.push(pattern);
                 }
                 (_, Some(_)) => {}
@@ -183,8 +195,11 @@ impl Interests {
     /// Asserts what the module promises; walks everything. `users` tells how many subscriptions need
     /// a pattern.
     pub(super) fn check(&self, users: &BTreeMap<TopicPattern, usize>) {
-        let asked = self.patterns.values().filter(|interest| interest.asked.is_some()).count();
-        assert_eq!(self.asked, asked, "D1: patterns asked for");
+        let asked = self.patterns.iter().filter(|(_, interest)| interest.asked.is_some());
+        let asked: Vec<_> = asked.map(|(pattern, _)| pattern.is_awaited()).collect();
+        assert_eq!(self.asked, asked.len(), "D1: patterns asked for");
+        let awaited = asked.into_iter().filter(|is_awaited| *is_awaited).count();
+        assert_eq!(self.awaited, awaited, "D1: patterns that somebody waits for");
         let bytes: usize = self.patterns.keys().map(bytes_of).sum();
         assert_eq!(self.bytes, bytes, "D1: bytes of patterns");
         let mut realms = BTreeMap::new();

@@ -70,7 +70,12 @@ impl SubscriptionLimits {
     }
 }
 
-/// How many subscriptions there are that are no exact topics.
+/// What entries want of each other is no client's.
+fn is_counted(pattern: &TopicPattern) -> bool {
+    !pattern.is_exact() && !pattern.is_of_entries()
+}
+
+/// How many subscriptions of clients there are that are no exact topics.
 #[derive(Debug, Default)]
 pub(super) struct PatternCounts {
     all: usize,
@@ -83,14 +88,14 @@ impl PatternCounts {
     }
 
     pub(super) fn add(&mut self, pattern: &TopicPattern) {
-        if !pattern.is_exact() {
+        if is_counted(pattern) {
             self.all += 1;
             *self.realms.entry(Arc::clone(&pattern.realm)).or_default() += 1;
         }
     }
 
     pub(super) fn remove(&mut self, pattern: &TopicPattern) {
-        if !pattern.is_exact()
+        if is_counted(pattern)
             && let Some(count) = self.realms.get_mut(&pattern.realm)
         {
             self.all -= 1;

@@ -147,6 +147,8 @@ pub(super) struct Subscriptions {
     interests: Interests,
     counts: PatternCounts,
     shares: Shares,
+    /// Number of those that are of entries alone.
+    of_entries: usize,
     /// Number of subscriptions of each realm that may have meta topics.
     meta: BTreeMap<Arc<str>, usize>,
     /// What others may hear of.
@@ -198,6 +200,7 @@ impl Subscriptions {
             interests: Interests::default(),
             counts: PatternCounts::default(),
             shares: Shares::default(),
+            of_entries: 0,
             meta: BTreeMap::new(),
             changes: Vec::new(),
         }
@@ -253,6 +256,10 @@ impl Subscriptions {
         mode: SubscribeMode,
         known: Option<SubscriptionId>,
     ) -> Result<(), SubscribeError> {
+        if pattern.is_of_entries() {
+            // It is this entry itself that wants it.
+            return Ok(());
+        }
         let limits = &self.limits;
         let (all, patterns) =
             self.sessions.get(&session).map_or((0, 0), |held| (held.all.len(), held.patterns));
@@ -297,6 +304,7 @@ impl Subscriptions {
         }
         self.counts.add(&pattern);
         self.enter_realm(&pattern.realm, id);
+        self.of_entries += usize::from(pattern.is_of_entries());
         let is_snapshot = mode == SubscribeMode::Snapshot;
         if !is_snapshot {
             self.interests.add_user(&pattern);
@@ -474,6 +482,7 @@ impl Subscriptions {
         }
         self.counts.remove(&pattern);
         self.leave_realm(&pattern.realm, id);
+        self.of_entries -= usize::from(pattern.is_of_entries());
         if is_snapshot {
             return;
         }
@@ -543,9 +552,14 @@ impl Subscriptions {
         self.interests.is_any_asked()
     }
 
-    /// Number of subscriptions.
+    /// Whether anything is asked for that somebody waits for.
+    pub(super) const fn is_awaited(&self) -> bool {
+        self.interests.is_any_awaited()
+    }
+
+    /// Number of subscriptions of clients.
     pub(super) fn len(&self) -> usize {
-        self.wanted.len()
+        self.wanted.len() - self.of_entries
     }
 
     /// Number of subscriptions that are no exact topics.
@@ -593,6 +607,8 @@ impl Subscriptions {
         of_realms.sort_unstable();
         let known = self.wanted.iter().map(|(id, wanted)| (*id, &wanted.pattern.realm));
         assert!(known.eq(of_realms), "D1: each is of its realm");
+        let of_entries = self.wanted.values().filter(|wanted| wanted.pattern.is_of_entries());
+        assert_eq!(self.of_entries, of_entries.count(), "D1: those of entries");
         let is_meta = |wanted: &&Wanted| !wanted.is_snapshot && may_be_meta(&wanted.pattern);
         let meta = self.wanted.values().filter(is_meta).count();
         assert_eq!(self.meta.values().sum::<usize>(), meta, "D1: who may hear of meta events");
@@ -602,6 +618,9 @@ impl Subscriptions {
 /// Whether a topic of the router itself may match.
 fn may_be_meta(pattern: &TopicPattern) -> bool {
     const META: &str = "wamp.";
+    if pattern.is_of_entries() {
+        return false;
+    }
     let begins = |uri: &str| uri.starts_with(META) || META.starts_with(uri);
     match pattern.matching {
         Match::Exact => pattern.uri.starts_with(META),
