@@ -16,6 +16,12 @@ use crate::segment::{Content, Passthru};
 /// The highest session id (WAMP spec §2.1.2 *IDs*).
 const SESSION_MAX: u64 = 1 << 53;
 
+/// The longest URI that entries tell each other of calls: that of a procedure that can be registered, or of an error.
+pub const CALL_URI_BYTES_MAX: usize = 64 << 10;
+
+/// The longest name of a session or role that they do: no longer than the HELLO that it comes from.
+const NAME_BYTES_MAX: usize = 16 << 10;
+
 /// What entries say to each other of calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallMessage {
@@ -240,6 +246,29 @@ impl CallMessage {
     }
 }
 
+impl CallMessage {
+    /// Whether a text is longer than any that an entry says: who gets it would keep it with the call.
+    pub(super) fn is_too_long(&self) -> bool {
+        let who = |who: &Option<Box<Disclosed>>| who.as_deref().is_some_and(Disclosed::is_too_long);
+        let how = |how: &Option<Box<Passthru>>| {
+            how.as_deref().is_some_and(|how| how.text_bytes() > CALL_URI_BYTES_MAX)
+        };
+        match self {
+            Self::Invoke { procedure, caller, passthru, .. } => {
+                let is_long = procedure.as_ref().is_some_and(|uri| uri.len() > CALL_URI_BYTES_MAX);
+                is_long || who(caller) || how(passthru)
+            }
+            Self::InvokeMore { passthru, .. } => how(passthru),
+            Self::Answer { kind, callee, passthru, .. } => {
+                kind.heap_bytes() > CALL_URI_BYTES_MAX || who(callee) || how(passthru)
+            }
+            Self::CallStanding { .. } | Self::RefuseInvoke { .. } | Self::CancelInvoke { .. } => {
+                false
+            }
+        }
+    }
+}
+
 impl AnswerKind {
     fn heap_bytes(&self) -> usize {
         match self {
@@ -250,6 +279,10 @@ impl AnswerKind {
 }
 
 impl Disclosed {
+    const fn is_too_long(&self) -> bool {
+        self.authid.len() > NAME_BYTES_MAX || self.authrole.len() > NAME_BYTES_MAX
+    }
+
     const fn bytes(&self) -> usize {
         size_of::<Self>() + self.authid.len() + self.authrole.len()
     }

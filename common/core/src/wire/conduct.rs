@@ -51,6 +51,12 @@ pub enum Misconduct {
         /// Which.
         message: String,
     },
+    /// A text that is longer than any that nodes say.
+    #[error("{message} has a text that is too long")]
+    TooLong {
+        /// Which.
+        message: String,
+    },
 }
 
 impl Misconduct {
@@ -63,6 +69,7 @@ impl Misconduct {
             Self::OtherGroup { .. } => "group",
             Self::NoSeq { .. } => "seq",
             Self::NoNumber { .. } => "number",
+            Self::TooLong { .. } => "length",
         }
     }
 }
@@ -82,6 +89,9 @@ pub fn judge(own: &PeerId, peer: &PeerId, message: &Message) -> Result<(), Misco
     }
     if matches!(message, Message::Call(message) if message.has_no_number()) {
         return Err(Misconduct::NoNumber { message: name() });
+    }
+    if matches!(message, Message::Call(message) if message.is_too_long()) {
+        return Err(Misconduct::TooLong { message: name() });
     }
     match (peer, message) {
         (
@@ -146,7 +156,7 @@ mod tests {
     use crate::id::{Digest, GroupId, MapVersion, NdbId, OwnerId, Position, Shard};
     use crate::id::{StoreId, SyncId};
     use crate::segment::Content;
-    use crate::wire::{CallMessage, Cancellation, DropMode, InvokeFlags};
+    use crate::wire::{AnswerKind, CallMessage, Cancellation, Disclosed, DropMode, InvokeFlags};
     use bytes::Bytes;
 
     /// An entry gave one to storage nodes after its first: it was pending for ever, and the sync nodes that had
@@ -220,5 +230,52 @@ mod tests {
         }
         assert_eq!(reason(&one, &sync, standing(1)), Err("tier"));
         assert_eq!(reason(&sync, &one, cancel(1)), Err("tier"));
+    }
+
+    /// They stay with the call for as long as that is open.
+    #[test]
+    fn texts_of_calls_are_no_longer_than_entries_write_them() {
+        let uuid = uuid::Uuid::from_u128;
+        let [one, other] = [1, 2].map(|n| PeerId::Entry { owner: OwnerId(uuid(n)) });
+        let invoke = |uri: usize, authid: usize, authrole: usize| -> Message {
+            let who = Disclosed {
+                session: 1,
+                authid: "a".repeat(authid),
+                authrole: "r".repeat(authrole),
+            };
+            CallMessage::Invoke {
+                number: 1,
+                registration: Position(1),
+                session: 1,
+                procedure: Some("p".repeat(uri).into()),
+                caller: Some(Box::new(who)),
+                timeout_ms: None,
+                flags: InvokeFlags(0),
+                passthru: None,
+                content: Content::Raw,
+                payload: Bytes::new(),
+            }
+            .into()
+        };
+        let error = |uri: usize| -> Message {
+            let kind = AnswerKind::Error { uri: "e".repeat(uri).into() };
+            let (callee, passthru, content) = (None, None, Content::Raw);
+            let payload = Bytes::new();
+            CallMessage::Answer { number: 1, kind, callee, passthru, content, payload }.into()
+        };
+        let (uri, name) = (64 << 10, 16 << 10);
+        for good in [invoke(uri, name, name), error(uri)] {
+            assert_eq!(judge(&one, &other, &good), Ok(()));
+        }
+        let long = [
+            invoke(uri + 1, name, name),
+            invoke(uri, name + 1, name),
+            invoke(uri, name, name + 1),
+            error(uri + 1),
+        ];
+        for message in long {
+            let told = judge(&one, &other, &message).map_err(|told| told.reason());
+            assert_eq!(told, Err("length"));
+        }
     }
 }

@@ -28,7 +28,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use call::{
-    AnswerKind, CallMessage, Cancellation, Disclosed, DropMode, InvokeFlags, InvokeRefusal,
+    AnswerKind, CALL_URI_BYTES_MAX, CallMessage, Cancellation, Disclosed, DropMode, InvokeFlags,
+    InvokeRefusal,
 };
 pub use conduct::{Misconduct, judge};
 pub use dialects::{Dialect, Disagreement, Offer, Spoken, agree, offers};

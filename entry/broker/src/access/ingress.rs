@@ -16,6 +16,7 @@ use vixen_core::payload::sole_value;
 use vixen_core::segment::{
     Attributes, Content, Match, Passthru, Publisher, RecordFlags, Topic, TopicPattern,
 };
+use vixen_core::wire::CALL_URI_BYTES_MAX;
 
 use super::options::{CallOptions, Lists, PublishOptions, RegisterOptions, SubscribeOptions};
 use super::permission::{CalleeDisclosure, Permissions};
@@ -219,10 +220,10 @@ impl Ingress {
         })
     }
 
-    /// Whether this names an error, by the rule for topics.
+    /// Whether this names an error, by the rule for topics, and is no longer than entries tell each other.
     #[must_use]
     pub fn is_error(&self, uri: &str) -> bool {
-        is_uri(uri, self.limits.uri_check)
+        uri.len() <= CALL_URI_BYTES_MAX && is_uri(uri, self.limits.uri_check)
     }
 
     /// Whether the payload of a call, or of its answer, is let in beside a URI of so many bytes.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vixen_core::id::OwnerId;
-use vixen_core::wire::InvokeRefusal;
+use vixen_core::wire::{CALL_URI_BYTES_MAX, InvokeRefusal};
 
 use super::super::io::{Missed, Note};
 use super::super::peers::{Load, Unreachable};
@@ -39,6 +39,11 @@ impl Origin {
         if open.expires.is_some_and(|at| at <= turn.now) {
             let timeout_ms = open.timeout_ms.unwrap_or_default();
             return fail_unplaced(open, CallError::Timeout { timeout_ms }, turn);
+        }
+        // No entry takes a longer one from another.
+        if open.procedure.uri.len() > CALL_URI_BYTES_MAX {
+            let error = CallError::NoSuchProcedure(Arc::clone(&open.procedure.uri));
+            return fail_unplaced(open, error, turn);
         }
         match turn.routes.find(&open.procedure) {
             Ok(Some(route)) => self.place(open, route, missed, turn),

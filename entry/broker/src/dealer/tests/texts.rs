@@ -55,3 +55,16 @@ fn texts_of_an_invocation_count_in_the_queue_of_its_callee() {
     assert_eq!(bench.hear(2, wordy(2, 11, 1000)).len(), 1);
     assert_eq!(bench.hear(2, wordy(3, 11, 1000)), ["E2 <- refuse 3 Queue"]);
 }
+
+/// Another entry would end the link that brings it one.
+#[test]
+fn what_no_entry_can_register_is_called_at_none() {
+    let mut bench = bench(roomy());
+    bench.open(1);
+    bench.registry.add("a.", 12, Policy::Single, vec![callee(2, 20)]);
+    let uri = |bytes: usize| format!("a.{}", "b".repeat(bytes - 2));
+    let (longest, longer) = (uri(64 << 10), uri((64 << 10) + 1));
+    assert!(bench.call(1, 1, &longest)[0].starts_with("E2 <- invoke 1 of 20 in 12 a.b"));
+    let none = format!("1 <- failed 2: no callee registered for procedure {longer}");
+    assert_eq!(bench.call(1, 2, &longer), [none]);
+}
