@@ -20,7 +20,7 @@ mod text;
 
 pub use nearcast::Nearcast;
 pub use node::{
-    EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream,
+    EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream, ViewEvent,
     recorded_machines,
 };
 pub use serve::{Listens, serve};

@@ -36,7 +36,6 @@ use crate::gates::{
     describe_request_metrics, describe_web_metrics, pages_of_known_hosts,
 };
 use crate::node::{EntryNode, EntryOptions};
-use crate::reads::ReadContext;
 
 /// Time for the sessions to get their last answers and close. Whatever starts a node again waits
 /// for this, so it is below the patience of all usual ones.
@@ -117,7 +116,9 @@ pub async fn serve(
     // Before the node, which would be stalled while a key is made.
     let admission = Arc::new(Admission::new(config));
     let recorder = recording.recorder(Tier::Entry, name)?;
-    let mut node = EntryNode::recorded(options_of(config, name), recorder);
+    let link_address = member.link.as_ref().map(|link| link.address.as_str().into());
+    let options = EntryOptions { link_address, ..options_of(config, name) };
+    let mut node = EntryNode::recorded(options, recorder);
     let identity = identity_of(config, links.clone(), &node);
     if let Some(port) = link_port {
         tokio::spawn(serve_links(port, config, identity.clone(), &node));
@@ -168,6 +169,8 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
             CancelAnswers::Always => CancelAnswer::Always,
             CancelAnswers::Announced => CancelAnswer::Announced,
         },
+        link_address: None,
+        is_alone: config.entries.iter().all(|entry| entry.id == *name),
     }
 }
 
@@ -317,7 +320,7 @@ fn routers_of(
         limits: Arc::new(SessionLimits::of_config(config)),
         room: node.room(),
         stopping,
-        reads: ReadContext::new(node.handle()),
+        reads: node.store(),
         admission,
         answers: Answers::new(&config.limits),
         node: node.name().clone(),

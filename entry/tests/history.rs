@@ -105,6 +105,8 @@ impl Cluster {
             durability: Durability::Fsync,
             limits: Limits::default(),
             cancel_answer: CancelAnswer::Always,
+            link_address: None,
+            is_alone: true,
         });
         let (inbox, handle) = (node.inbox(), node.handle());
         let running = tokio::spawn(node.run());

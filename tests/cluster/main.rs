@@ -5,6 +5,7 @@
 
 mod amnesia;
 mod budget;
+mod calls;
 mod clocks;
 mod config;
 mod door;

@@ -21,6 +21,7 @@ pub(crate) const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded
 pub(crate) const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
 pub(crate) const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
 pub(crate) const TIMEOUT: &str = "wamp.close.timeout";
+const NO_QUORUM: &str = "vixen.error.no_quorum";
 const UNAVAILABLE: &str = "wamp.error.unavailable";
 /// What somebody is told whose input ended for that of all.
 pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
@@ -74,7 +75,7 @@ pub(crate) const fn of_rights(lost: RightsLost) -> &'static str {
 #[must_use]
 pub(crate) const fn of_publish(error: &PublishError) -> &'static str {
     match error {
-        PublishError::NoQuorum { .. } => "vixen.error.no_quorum",
+        PublishError::NoQuorum { .. } => NO_QUORUM,
     }
 }
 
@@ -97,11 +98,14 @@ pub(crate) fn of_call(error: &CallError) -> &str {
 }
 
 /// Of a procedure of the router itself that does not do it.
-pub(super) const fn of_meta(error: &MetaError) -> &'static str {
+pub(super) fn of_meta(error: &MetaError) -> &'static str {
     match error {
         MetaError::Argument(_) => INVALID_ARGUMENT,
         MetaError::Uri(_) => INVALID_URI,
+        MetaError::NotAuthorized => NOT_AUTHORIZED,
+        MetaError::History(error) => of_history(error),
         MetaError::Scope => "wamp.error.testament_error",
+        MetaError::Unavailable(_) => UNAVAILABLE,
         MetaError::TooManyTestaments { .. } => "vixen.error.too_many_testaments",
         MetaError::NoSuch(Missing::Session(_)) => "wamp.error.no_such_session",
         MetaError::NoSuch(Missing::Subscription(_)) => "wamp.error.no_such_subscription",
@@ -120,10 +124,12 @@ pub(crate) const fn of_register(error: &RegisterError) -> &'static str {
         RegisterError::Invalid(_) => INVALID_URI,
         RegisterError::NoSuchRegistration => "wamp.error.no_such_registration",
         RegisterError::TooMany { .. }
+        | RegisterError::TooManyOfRealm { .. }
         | RegisterError::TooManyPatternsOfSession { .. }
         | RegisterError::TooManyPatterns { .. }
         | RegisterError::TooManyShapes { .. } => "vixen.error.too_many_registrations",
         RegisterError::Unavailable(_) => UNAVAILABLE,
+        RegisterError::NoQuorum { .. } => NO_QUORUM,
     }
 }
 

@@ -30,7 +30,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use vixen_broker::dealer::CancelAnswer;
+use vixen_broker::api::calls::MetaError;
+use vixen_broker::dealer::{CallNumber, CancelAnswer, MetaResult};
 use vixen_core::id::OwnerId;
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
@@ -42,6 +43,7 @@ use vixen_runtime::telemetry::Readiness;
 
 use crate::outbound::SessionEvent;
 
+pub use calls::ViewEvent;
 pub use history::{HistoryEvent, HistoryStream};
 pub use recorded::recorded_machines;
 pub use run::EntryNode;
@@ -65,6 +67,10 @@ pub struct EntryOptions {
     pub limits: Limits,
     /// Whether callers that cancel are answered.
     pub cancel_answer: CancelAnswer,
+    /// Where other entries dial it, if they do.
+    pub link_address: Option<Arc<str>>,
+    /// The configuration has no other entry.
+    pub is_alone: bool,
 }
 
 /// Everything that reaches an entry's core.
@@ -76,12 +82,28 @@ pub enum EntryEvent {
     Session(SessionEvent),
     /// From consumers of stored messages.
     History(HistoryEvent),
+    /// From tasks of its own reader of registrations.
+    View(ViewEvent),
+    /// From reads for callers of the router's own procedures.
+    Meta(MetaEvent),
     /// Answer with the status page.
     Status(oneshot::Sender<serde_json::Value>),
     /// The end is near: no new calls, and an answer to those that are open.
     Drain,
     /// End. What is not acknowledged stays so.
     Stop,
+}
+
+/// What comes of what a caller has asked the router itself.
+#[derive(Debug)]
+pub enum MetaEvent {
+    /// The answer is there.
+    Answered {
+        /// The call.
+        number: CallNumber,
+        /// The result, or why there is none.
+        answer: Result<MetaResult, MetaError>,
+    },
 }
 
 impl From<LinkEvent> for EntryEvent {
@@ -152,6 +174,11 @@ impl EntryHandle {
     /// What the entry waits for, for people.
     pub fn was_ready(&self) -> Result<(), String> {
         if self.was_ready.load(Ordering::Acquire) { Ok(()) } else { self.ready() }
+    }
+
+    /// Whether clients were let in once.
+    fn has_been_ready(&self) -> bool {
+        self.was_ready.load(Ordering::Acquire)
     }
 
     /// Waits until the entry cannot acknowledge; what it waits for.

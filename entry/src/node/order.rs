@@ -49,6 +49,7 @@ impl EntryNode {
             }
             Message::Feed(FeedMessage::Reached { request, stamp }) => {
                 self.refused.reached(from, request, stamp);
+                self.calls.complete.reached(from, request, stamp);
                 return self.reads.reached(from, request, stamp);
             }
             Message::Node(NodeMessage::SyncTime { time, ahead_ms_max }) => {

@@ -69,7 +69,7 @@ impl EntryNode {
                     self.renew(now, &mut fx);
                     self.settle(now, fx);
                 }
-                Verdict::Within | Verdict::Reached | Verdict::Unknown { .. } => {
+                Verdict::Within | Verdict::Reached | Verdict::Overdue | Verdict::Unknown { .. } => {
                     self.refused.ask(now, owner)
                 }
             }

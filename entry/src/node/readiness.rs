@@ -135,13 +135,27 @@ impl EntryNode {
         self.handle.tell_waits(Waits { gone, holds_up, nowhere });
     }
 
+    /// What the view of registrations waits for, where nothing else keeps clients out for the first time: it does so
+    /// for a while. See `docs/design/027-calls.md`, *How an entry catches up*.
+    fn view_waits(&mut self) -> Option<Words> {
+        if self.handle.has_been_ready() {
+            return None;
+        }
+        let waits_for = self.calls.keeps_out(Instant::now())?;
+        Some(Words::new(format!("calls: {waits_for}")))
+    }
+
     /// Says whether the entry can acknowledge.
-    pub(super) fn tell_readiness(&self) {
+    pub(super) fn tell_readiness(&mut self) {
         let quorum = self.quorum();
         let redundancy = self.redundancy();
         redundancy.tell_metrics();
         let base = || self.reader.is_none().then(|| Words::new("no ndb node has opened a tail"));
         let missing = quorum.missing_sync().or_else(|| quorum.missing_group()).or_else(base);
+        let missing = match missing {
+            Some(missing) => Some(missing),
+            None => self.view_waits(),
+        };
         let ready = match (missing, redundancy.lost()) {
             (Some(waits_for), _) => Readiness::NotReady { waits_for },
             (None, Some(lost)) => Readiness::Degraded { lost, missed: redundancy.missed() },

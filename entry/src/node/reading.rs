@@ -94,7 +94,7 @@ impl EntryNode {
         let (told, question) = self.reads.end.poll(now, &known);
         for ((request, answer), verdict) in told {
             let stream = match verdict {
-                Verdict::Within | Verdict::Reached => {
+                Verdict::Within | Verdict::Reached | Verdict::Overdue => {
                     self.reads.open(now, &self.handle, request, &known)
                 }
                 Verdict::Beyond => {

@@ -37,9 +37,10 @@ use super::peers::Peers;
 use super::reads::Reads;
 use super::recorded;
 use super::refused::Refused;
-use super::{EntryEvent, EntryHandle, EntryOptions, room_of};
+use super::{EntryEvent, EntryHandle, EntryOptions, MetaEvent, room_of};
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, SessionEvent};
+use crate::reads::ReadContext;
 
 /// A group that takes no segment for so long is passed over. Well above what a loaded group needs to
 /// answer from memory, well below what publishers wait for.
@@ -66,6 +67,8 @@ pub struct EntryNode {
     pub(super) delivery: Delivery,
     pub(super) recorder: Recorder,
     pub(super) reads: Box<Reads>,
+    /// With which clients read the store.
+    pub(super) store: ReadContext,
     /// Whose stamps are left out.
     pub(super) skew: Skew,
     /// Sync nodes have forgotten owners of the age of this one's.
@@ -133,6 +136,7 @@ impl EntryNode {
             waiting_bytes_max: options.limits.link_queue_bytes_max,
         };
         recorded::begin(&mut recorder, &of_segmenter, &of_delivery);
+        let calls = Box::new(Calls::new(&options, &handle));
         Self {
             room: room_of(&options.limits),
             links: Links::new(
@@ -143,6 +147,7 @@ impl EntryNode {
             sync: Peers::new(options.membership.sync().iter().copied()),
             ndb: Peers::new(options.membership.ndb()),
             entries: Entries::new(options.owner),
+            store: ReadContext::new(handle.clone()),
             handle,
             inbox,
             clock: Clock::start(),
@@ -154,7 +159,7 @@ impl EntryNode {
             skew: Skew::default(),
             refused: Refused::new(&options.membership),
             awaited: Awaited::default(),
-            calls: Box::new(Calls::new(&options)),
+            calls,
             meta: Box::new(Meta::new(testament_limits(&options.limits))),
             owed_room: 0,
             last_words_at: None,
@@ -191,6 +196,16 @@ impl EntryNode {
         self.handle.clone()
     }
 
+    /// With which its clients read the store.
+    pub(crate) fn store(&self) -> ReadContext {
+        self.store.clone()
+    }
+
+    /// Who an open session is.
+    pub(super) fn info_of(&self, session: SessionId) -> Option<&Arc<SessionInfo>> {
+        self.sessions.get(&session).map(|client| &client.info)
+    }
+
     /// Bytes that may still be published: sessions take and forget permits, and the core gives
     /// them back when messages have their place.
     #[must_use]
@@ -213,6 +228,12 @@ impl EntryNode {
             is_stopping = self.turn(&mut events);
         }
         self.recorder.finish();
+        if self.calls.follow.unsent() > 0 || self.segmenter.unacknowledged_bytes() > 0 {
+            tracing::warn!(
+                bytes = self.segmenter.unacknowledged_bytes(),
+                "the entry stops before all that it has written has a place: what was registered here may stay until an entry of its name begins"
+            );
+        }
         tracing::info!(unresolved = self.segmenter.unresolved(), "entry stopped");
     }
 
@@ -235,6 +256,7 @@ impl EntryNode {
         self.note_silence(now, at, &mut fx);
         self.on_due(now, &mut fx);
         self.settle_order(now, &mut fx);
+        self.settle_view(now, &mut fx);
         self.step_segmenter(now, segmenter::Input::Flush, &mut fx.segmenter);
         self.step_delivery(now, delivery::Input::Flush, &mut fx.delivery);
         self.settle(now, fx);
@@ -247,7 +269,7 @@ impl EntryNode {
 
     /// Whether the node was to stop, and nothing keeps it.
     fn has_stopped(&self) -> bool {
-        let is_done = self.segmenter.unacknowledged_bytes() == 0;
+        let is_done = self.segmenter.unacknowledged_bytes() == 0 && self.calls.follow.unsent() == 0;
         self.stop_by.is_some_and(|by| is_done || by <= Instant::now())
     }
 
@@ -255,7 +277,7 @@ impl EntryNode {
     fn due(&self) -> Option<Instant> {
         let segmenter = self.segmenter.timeout_at();
         let at = segmenter.into_iter().chain(self.delivery.timeout_at());
-        let at = at.chain(self.refused.timeout_at()).min();
+        let at = at.chain(self.refused.timeout_at()).chain(self.calls.complete.timeout_at()).min();
         let at = at.map(|at| self.clock.instant_of(at));
         let beat = Some(Instant::from_std(self.links.due_at()));
         let calls = self.calls.due_at().into_iter().chain(self.entries.due_at()).min();
@@ -272,6 +294,7 @@ impl EntryNode {
         if self.delivery.timeout_at().is_some_and(|at| at <= now) {
             self.step_delivery(now, delivery::Input::Timeout, &mut fx.delivery);
         }
+        self.on_registrar_due(fx);
     }
 
     fn on_event(&mut self, now: WallTime, event: EntryEvent, fx: &mut Effects) {
@@ -279,14 +302,31 @@ impl EntryNode {
             EntryEvent::Session(event) => self.on_session(now, event, fx),
             EntryEvent::Link(event) => self.on_link(now, event, fx),
             EntryEvent::History(event) => self.on_history(now, event),
+            EntryEvent::View(event) => self.on_view(event, fx),
+            EntryEvent::Meta(MetaEvent::Answered { number, answer }) => {
+                self.calls.answered(number, answer, &mut fx.calls);
+            }
             EntryEvent::Status(answer) => {
                 let _asker_gone = answer.send(self.status(now));
             }
-            EntryEvent::Drain => self.calls.drain(&mut fx.calls),
+            EntryEvent::Drain => {
+                self.calls.drain(&mut fx.calls);
+                self.end_registrations(fx);
+            }
             EntryEvent::Stop => {
+                self.end_registrations(fx);
                 let by = self.last_words_at.map(|at| at + LAST_WORDS_TIME);
                 self.stop_by = Some(by.unwrap_or_else(Instant::now));
             }
+        }
+    }
+
+    /// What is registered here ends in the order, and that is waited for, for a while.
+    fn end_registrations(&mut self, fx: &mut Effects) {
+        let before = self.calls.follow.unsent();
+        self.calls.stop(&mut fx.calls);
+        if self.calls.follow.unsent() > before {
+            self.last_words_at = Some(Instant::now());
         }
     }
 
@@ -295,7 +335,7 @@ impl EntryNode {
             SessionEvent::Opened { info, outbound } => {
                 let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
                 fx.meta.extend(is_heard.then(|| Event::joined(&info)));
-                self.calls.opened(now, &info, &mut fx.calls);
+                self.calls.opened(&info, &mut fx.calls);
                 if self.calls.are_over() {
                     outbound.send_calls_over();
                 }
@@ -325,7 +365,7 @@ impl EntryNode {
                 delivery::Input::Unsubscribe { session, request, subscription }
             }
             SessionEvent::Calls { session, words } => {
-                self.calls.words(now, session, words, &mut fx.calls);
+                self.calls.words(session, words, &mut fx.calls);
                 return self.answer_meta(now, fx);
             }
             SessionEvent::Rights { session, permissions } => {
@@ -360,7 +400,7 @@ impl EntryNode {
     /// A session is over.
     fn on_closed(&mut self, now: WallTime, info: &SessionInfo, fx: &mut Effects) {
         let session = info.session;
-        self.calls.closed(now, session, &mut fx.calls);
+        self.calls.closed(session, &mut fx.calls);
         self.publish_last(now, session, fx);
         let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
         fx.meta.extend(is_heard.then(|| Event::left(info)));

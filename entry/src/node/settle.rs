@@ -8,6 +8,7 @@ use vixen_core::id::{NdbId, Position};
 use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
+use super::calls::OWN_SESSION;
 use super::meta::{Event, of_registrations};
 use super::run::{Client, Effects, EntryNode};
 use crate::metrics::Levels;
@@ -60,6 +61,10 @@ impl EntryNode {
     fn tell_all(&mut self, now: WallTime, outgoing: impl Iterator<Item = (SessionId, Outgoing)>) {
         let mut lagging: BTreeMap<SessionId, Position> = BTreeMap::new();
         for (session, outgoing) in outgoing {
+            if session == OWN_SESSION {
+                self.calls.follow.tell(outgoing);
+                continue;
+            }
             // One that is gone wants no answer.
             let Some(Client { outbound, .. }) = self.sessions.get(&session) else { continue };
             match outgoing {

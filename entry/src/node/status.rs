@@ -56,6 +56,8 @@ impl EntryNode {
             "subscriptions": self.delivery.subscriptions(),
             "calls": self.calls.status(std::time::Instant::now()),
             "registrations": self.calls.registrations(),
+            "view": self.calls.view_status(),
+            "lives": self.calls.lives(),
             "unacknowledged_bytes": self.segmenter.unacknowledged_bytes(),
             "unresolved_total": self.segmenter.unresolved(),
             "unresolved": unresolved.map(|segment| self.segment(now, &segment)).collect::<Vec<_>>(),
@@ -111,10 +113,11 @@ impl EntryNode {
         // Without subscribers nothing is delivered, and so nothing is behind.
         let has_subscribers = self.delivery.subscriptions() > 0;
         let next = self.delivery.passed().filter(|_| has_subscribers);
+        let waits_for = self.delivery.waits_for().filter(|_| has_subscribers);
         json!({
             "next": next.map(|next| next.0),
             "segments_waiting": self.delivery.waiting(),
-            "waits_for_group": self.delivery.waits_for().map(|(group, _)| group.0),
+            "waits_for_group": waits_for.map(|(group, _)| group.0),
         })
     }
 

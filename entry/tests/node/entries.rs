@@ -19,7 +19,7 @@ async fn an_entry_says_first_how_it_stands_and_refuses_to_call_who_is_no_callee(
         let applied_below = Position(applied_below);
         CallMessage::CallStanding { life, is_ready, is_draining: false, applied_below }
     };
-    assert_eq!(other.receive().await, [standing(1, true, 2).into()]);
+    assert_eq!(other.receive().await, [standing(1, false, 1).into()]);
     other.send(standing(3, true, 8).into());
     let number = 7;
     let invoke = CallMessage::Invoke {
@@ -36,7 +36,7 @@ async fn an_entry_says_first_how_it_stands_and_refuses_to_call_who_is_no_callee(
     };
     other.send(invoke.into());
     other.send(CallMessage::CancelInvoke { number, what: Cancellation::Kill }.into());
-    let refused = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::Left };
+    let refused = CallMessage::RefuseInvoke { number, reason: InvokeRefusal::NotReady };
     assert_eq!(other.receive().await, [refused.into()]);
     let status = cluster.handle.status().await;
     let seen = &status["entries"][0];

@@ -3,6 +3,7 @@
 
 mod entries;
 mod support;
+mod view;
 
 use std::time::Duration;
 

@@ -84,12 +84,15 @@ impl Peer {
             let Some(LinkEvent::Messages { mut messages, .. }) = event else {
                 panic!("unexpected {event:?}");
             };
-            // Neither says anything of the order.
+            // None says anything of the order; nor does what the entry asks for calls, which nobody answers.
             messages.retain(|message| {
                 !matches!(
                     message,
                     Message::Node(NodeMessage::Heartbeat)
-                        | Message::Feed(FeedMessage::AwaitFeed { .. })
+                        | Message::Feed(
+                            FeedMessage::AwaitFeed { .. } | FeedMessage::AskReached { .. }
+                        )
+                        | Message::Read(ReadMessage::ReadHistory { .. })
                 )
             });
             if !messages.is_empty() {
@@ -141,6 +144,8 @@ impl Cluster {
             durability: Durability::Fsync,
             limits: Limits::default(),
             cancel_answer: CancelAnswer::Always,
+            link_address: None,
+            is_alone: true,
         });
         let (inbox, handle, room) = (node.inbox(), node.handle(), node.room());
         let running = tokio::spawn(node.run());

@@ -208,6 +208,7 @@ impl Limits {
         "callee-queue-bytes-max",
         "caller-queue-bytes-max",
         "registrations-per-session-max",
+        "registrations-per-realm-max",
         "testaments-per-session-max",
         "testaments-bytes-per-session-max",
         "testaments-bytes-max",

@@ -30,6 +30,8 @@ pub(super) struct Due {
     records: usize,
     /// When this entry writes, since one is due.
     writes_at: Option<Instant>,
+    /// Time of the order when it wrote one that it has not read yet.
+    written: Option<WallTime>,
 }
 
 impl Due {
@@ -67,11 +69,18 @@ impl Due {
         }
         let rank = || rank(own, self.last, view);
         let at = *self.writes_at.get_or_insert_with(|| now + STAGGER * rank());
-        let is_now = now >= at;
-        if is_now {
-            self.writes_at = Some(now + PATIENCE);
+        if now < at {
+            return false;
         }
-        is_now
+        self.writes_at = Some(now + PATIENCE);
+        // While the order stands still, what was written waits for its place.
+        let patience_ms = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
+        let is_under_way =
+            self.written.is_some_and(|written| self.time.millis_since(written) < patience_ms);
+        if !is_under_way {
+            self.written = Some(self.time);
+        }
+        !is_under_way
     }
 }
 

@@ -5,6 +5,7 @@
 //!     ^                                             ^
 //!     |                                             | a checkpoint, or 5 s without one
 //!   Begin                                          Cut <--what comes next is dropped-- any of them
+//!                                                  Over <--its own last word is read, as it stops-- any of them
 //! ```
 //! A checkpoint that differs from the view is told. The follower keeps beside it the view that the checkpoint is
 //! of, and goes over to that when a third writer agrees with it: then it reads on and announces itself again.
@@ -35,7 +36,9 @@ use bytes::Bytes;
 use vixen_core::id::Position;
 use vixen_core::time::WallTime;
 
-use crate::record::{CheckpointPart, Facts, Life, Record, RecordError, Said};
+use crate::record::{
+    CheckpointPart, Facts, Gone, GoneWhy, Life, Record, RecordError, STATE_BYTES_MAX, Said,
+};
 use crate::registrations::{
     Change, Checked, CheckpointError, Compared, Gathered, Ignored, Outcome, Registrations, Verdict,
 };
@@ -88,6 +91,8 @@ pub enum Input {
     Dropped,
     /// LIFE was not placed, as far as the entry knows.
     NotWritten,
+    /// The entry stops: it says that its life is over, and begins no other.
+    Stop,
     /// It is [`Follower::deadline`].
     Tick,
 }
@@ -148,6 +153,8 @@ pub enum Stage {
     Cut(Instant),
     /// What has to be known is of a later version.
     Stopped(RecordError),
+    /// The entry stops, and all have read that its life is over.
+    Over,
 }
 
 /// See the module.
@@ -163,6 +170,14 @@ pub struct Follower {
     recent: Recent,
     /// Of a checkpoint that differs from the view.
     rival: Option<Rival>,
+    /// The as-of of the checkpoint that the view began with.
+    began_with: Option<Position>,
+    /// Most bytes of state in a part of a checkpoint that it writes.
+    part_bytes_max: usize,
+    /// A record of its life is written: others may count on it.
+    has_announced: bool,
+    is_stopping: bool,
+    is_held_back: bool,
 }
 
 impl Follower {
@@ -178,7 +193,24 @@ impl Follower {
             due: Due::default(),
             recent: Recent::default(),
             rival: None,
+            began_with: None,
+            part_bytes_max: STATE_BYTES_MAX,
+            has_announced: false,
+            is_stopping: false,
+            is_held_back: false,
         }
+    }
+
+    /// The same, whose checkpoints come in parts of at most so many bytes of state.
+    #[must_use]
+    pub fn with_parts(self, bytes_max: usize) -> Self {
+        Self { part_bytes_max: bytes_max.min(STATE_BYTES_MAX), ..self }
+    }
+
+    /// Up to where it has the view of a checkpoint, if it began with one.
+    #[must_use]
+    pub const fn began_with(&self) -> Option<Position> {
+        self.began_with
     }
 
     /// As far as it is.
@@ -199,13 +231,29 @@ impl Follower {
         self.life
     }
 
+    /// While what it has written has no room on its way to the order, it writes no checkpoints.
+    pub const fn hold_back(&mut self, is_held_back: bool) {
+        self.is_held_back = is_held_back;
+    }
+
+    /// Whether nothing of this entry is left in the order, as it stops.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.is_stopping && (self.stage == Stage::Over || !self.has_announced)
+    }
+
     /// When [`Input::Tick`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Cut(since) => Some(since + MENDED_WITHIN),
-            Stage::Ready => self.due.deadline(),
-            Stage::Seeking | Stage::Reading | Stage::Announcing | Stage::Stopped(_) => None,
+            Stage::Ready if !self.is_held_back && !self.is_stopping => self.due.deadline(),
+            Stage::Ready
+            | Stage::Seeking
+            | Stage::Reading
+            | Stage::Announcing
+            | Stage::Stopped(_)
+            | Stage::Over => None,
         }
     }
 
@@ -243,6 +291,7 @@ impl Follower {
                     self.announce(fx);
                 }
             }
+            Input::Stop => self.stop(fx),
             Input::Tick => {
                 if let Stage::Cut(since) = self.stage
                     && now.saturating_duration_since(since) >= MENDED_WITHIN
@@ -267,12 +316,20 @@ impl Follower {
 
     fn follow(&mut self, view: Registrations, from: From, fx: &mut Vec<Effect>) {
         (self.recent, self.rival) = (Recent::after(view.position()), None);
+        self.began_with = match from {
+            From::After(as_of) => Some(as_of),
+            From::First | From::Now => None,
+        };
         (self.view, self.stage, self.gathered) = (view, Stage::Reading, Gathered::default());
         fx.push(Effect::Follow(from));
     }
 
     fn announce(&mut self, fx: &mut Vec<Effect>) {
-        self.stage = Stage::Announcing;
+        if self.is_stopping {
+            self.stage = Stage::Over;
+            return;
+        }
+        (self.stage, self.has_announced) = (Stage::Announcing, true);
         let said = Said::Life(self.facts.clone());
         fx.push(Effect::Write(Record { writer: self.life, said }));
     }
@@ -380,9 +437,18 @@ impl Follower {
         }
     }
 
+    /// Ends its life in the order, if it has begun there.
+    fn stop(&mut self, fx: &mut Vec<Effect>) {
+        let was_stopping = std::mem::replace(&mut self.is_stopping, true);
+        if !was_stopping && self.has_announced {
+            let gone = Gone { life: self.life, why: GoneWhy::Stops };
+            fx.push(Effect::Write(Record { writer: self.life, said: Said::Gone(gone) }));
+        }
+    }
+
     fn begin_next_life(&mut self, fx: &mut Vec<Effect>) {
         self.life.number = self.life.number.saturating_add(1);
-        if self.stage != Stage::Reading {
+        if self.stage != Stage::Reading || self.is_stopping {
             self.announce(fx);
         }
     }
@@ -432,8 +498,13 @@ impl Follower {
     }
 
     fn write_if_due(&mut self, now: Instant, fx: &mut Vec<Effect>) {
-        if self.stage == Stage::Ready && self.due.is_now(now, self.life, &self.view) {
-            let said = self.view.checkpoint().into_iter().map(Said::Checkpoint);
+        if self.stage == Stage::Ready
+            && !self.is_stopping
+            && !self.is_held_back
+            && self.due.is_now(now, self.life, &self.view)
+        {
+            let said =
+                self.view.checkpoint_in(self.part_bytes_max).into_iter().map(Said::Checkpoint);
             let record = |said| Effect::Write(Record { writer: self.life, said });
             fx.extend(said.map(record));
         }

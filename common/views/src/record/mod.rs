@@ -39,7 +39,7 @@ pub use error::RecordError;
 pub use pattern::{NotRegistrable, check_pattern};
 
 /// The realm of records. No client can name it.
-pub const REALM: &str = "#calls";
+pub const REALM: &str = vixen_core::segment::CALLS_REALM;
 
 /// Of what records are written, and what is read here.
 pub const VERSION: u8 = 1;

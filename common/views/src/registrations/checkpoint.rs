@@ -91,8 +91,9 @@ impl Registrations {
         1 + lives + registrations + self.table.callees + self.ends.len()
     }
 
-    /// In parts of at most so many bytes, one item at least.
-    pub(super) fn checkpoint_in(&self, bytes_max: usize) -> Vec<CheckpointPart> {
+    /// In parts of at most so many bytes of state, one item at least.
+    #[must_use]
+    pub fn checkpoint_in(&self, bytes_max: usize) -> Vec<CheckpointPart> {
         let mut states = vec![Vec::new()];
         self.for_each_item(|item| {
             // Writing to a growing buffer has no way to fail.

@@ -226,6 +226,11 @@ impl Registrations {
         self.ends.of(pattern)
     }
 
+    /// All ends of holders that are remembered, by pattern and owner.
+    pub fn ends(&self) -> impl Iterator<Item = (&TopicPattern, &End)> {
+        self.ends.iter()
+    }
+
     /// All lives that are alive, by owner.
     pub fn lives(&self) -> impl Iterator<Item = &Living> {
         self.lives.all()

@@ -17,10 +17,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::Position;
-use vixen_core::segment::{Content, Match, Passthru};
+use vixen_core::segment::{Content, Match, Passthru, TopicPattern};
 use vixen_views::record::NotRegistrable;
 
 use super::{Holder, Publish, RequestId, SessionId};
+use crate::history::HistoryError;
 use crate::meta::Missing;
 
 /// An invocation, by a number that the broker counts from 1 for each callee; session scope.
@@ -293,6 +294,8 @@ pub enum CallTold {
         is_progress: bool,
         /// Who answered.
         callee: Option<Party>,
+        /// Topics that it tells of: it is for those who may subscribe them.
+        about: Option<Box<TopicPattern>>,
         /// The result.
         payload: Payload,
     },
@@ -478,6 +481,15 @@ pub enum MetaError {
     /// There is nothing of that id.
     #[error("{0}")]
     NoSuch(Missing),
+    /// It cannot be done now.
+    #[error("{0}")]
+    Unavailable(Arc<str>),
+    /// Who asks may not have it.
+    #[error("the role of this session may not subscribe what it asks for")]
+    NotAuthorized,
+    /// What is stored cannot be read now.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Of testaments.
     #[error("scope is 'detached' or 'destroyed'")]
     Scope,
@@ -494,8 +506,12 @@ pub enum MetaError {
 impl MetaError {
     fn queued_bytes(&self) -> usize {
         match self {
-            Self::Argument(text) | Self::Uri(text) => text.len(),
-            Self::NoSuch(_) | Self::Scope | Self::TooManyTestaments { .. } => 0,
+            Self::Argument(text) | Self::Uri(text) | Self::Unavailable(text) => text.len(),
+            Self::NoSuch(_)
+            | Self::NotAuthorized
+            | Self::History(_)
+            | Self::Scope
+            | Self::TooManyTestaments { .. } => 0,
         }
     }
 }
@@ -532,6 +548,14 @@ pub enum RegisterError {
         /// The bound.
         max: usize,
     },
+    /// The realm has as many as it may have, over all entries. One that is there may still get callees.
+    #[error(
+        "the realm has {max} registrations, as many as limits.registrations-per-realm-max allows"
+    )]
+    TooManyOfRealm {
+        /// The bound.
+        max: usize,
+    },
     /// The session has as many patterns as it may have. Exact procedures may still be registered.
     #[error(
         "the session has {max} registrations by pattern, as many as limits.patterns-per-session-max allows: \
@@ -565,4 +589,14 @@ pub enum RegisterError {
     /// The entry cannot decide it now.
     #[error("{0}")]
     Unavailable(Arc<str>),
+    /// It has no place in the order yet. A register that gets one after all is taken back, an unregister holds.
+    #[error(
+        "no place in the order within {waited_ms} ms: {missing}. The session is not called by this registration"
+    )]
+    NoQuorum {
+        /// How long it was waited for.
+        waited_ms: u64,
+        /// What it waits for, in words.
+        missing: Arc<str>,
+    },
 }

@@ -1,4 +1,4 @@
-//! What a session is callee of, for the case that its rights change.
+//! What a session is callee of, for the case that its rights change; and what it may be told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::io::Ask;
 use super::{Effects, OWN_REQUEST, Told};
 use crate::access::{CalleeDisclosure, Permissions};
 use crate::api::RequestId;
-use crate::api::calls::{CallTold, CallWord, CalleeRequest, RegistrationId};
+use crate::api::calls::{CallTold, CallWord, CalleeRequest, MetaError, RegistrationId};
 
 /// A procedure or pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,12 @@ impl Callee {
             CallTold::Revoked { registration } => {
                 self.holds.remove(registration);
             }
+            CallTold::Result { request, about: Some(about), .. }
+                if !permissions.may_read(about) =>
+            {
+                let (request, error) = (*request, MetaError::NotAuthorized.into());
+                return fx.told.push(Told::Call(CallTold::Failed { request, error }));
+            }
             CallTold::Result { .. }
             | CallTold::Failed { .. }
             | CallTold::Invocation { .. }
@@ -147,7 +153,9 @@ fn take<T>(waiting: &mut Vec<(RequestId, T)>, request: RequestId) -> Option<T> {
 mod tests {
     use super::*;
     use crate::access::{CalleeDisclosure, Permission, Quotas};
-    use crate::api::calls::{Register, RegisterError};
+    use vixen_core::segment::{Content, TopicPattern};
+
+    use crate::api::calls::{Payload, Register, RegisterError};
 
     fn register(request: u64, uri: &str) -> CallWord {
         CallWord::Register(Register {
@@ -233,6 +241,25 @@ mod tests {
         let mut fx = Effects::default();
         callee.on_reload(&some(), &mut fx);
         assert!(fx.told.is_empty() && fx.ask.is_empty(), "once");
+    }
+
+    #[test]
+    fn a_result_about_topics_is_for_those_who_may_subscribe_them() {
+        let result = || CallTold::Result {
+            request: RequestId(7),
+            is_progress: false,
+            callee: None,
+            about: Some(Box::new(TopicPattern::new("r", "b.", Match::Prefix))),
+            payload: Payload { content: Content::Raw, bytes: bytes::Bytes::new() },
+        };
+        let mut callee = Callee::default();
+        let fx = told(&mut callee, result(), &Permissions::OPEN);
+        assert!(matches!(fx.told[..], [Told::Call(CallTold::Result { .. })]), "{fx:?}");
+        let fx = told(&mut callee, result(), &some());
+        let [Told::Call(CallTold::Failed { request: RequestId(7), error })] = &fx.told[..] else {
+            panic!("{fx:?}");
+        };
+        assert_eq!(*error, MetaError::NotAuthorized.into());
     }
 
     #[test]

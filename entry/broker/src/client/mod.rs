@@ -111,6 +111,12 @@ impl Client {
             && self.subscriber.is_live()
     }
 
+    /// Whether all that it has subscribed comes live.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.subscribing.is_empty() && self.subscriber.is_live()
+    }
+
     /// The next read of the store, if one is to be made. [`on_read`](Self::on_read) takes what it brings.
     pub fn next_read(&mut self) -> Option<HistoryRequest> {
         self.subscriber.next_read()

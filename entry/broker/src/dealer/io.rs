@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vixen_core::id::{OwnerId, Position};
+use vixen_core::segment::TopicPattern;
 use vixen_core::wire::InvokeRefusal;
 
 use super::words::{CallNumber, PeerWord};
@@ -92,6 +93,13 @@ pub enum Input {
     },
     /// The view has applied more records.
     Applied,
+    /// A question of [`Effects`] whether the view is complete has its answer.
+    Complete {
+        /// The view has all that was placed before this moment, when it was asked; `None`: nobody can tell in time.
+        at: Option<Instant>,
+        /// It was asked for calls of which the view knew nobody: the last that had come by then.
+        misses: Option<CallNumber>,
+    },
     /// Whether the entry's own view can be gone by; it can be at first. While it cannot, other entries are told so
     /// where they bring calls.
     View {
@@ -145,7 +153,7 @@ pub enum Input {
         /// The call.
         number: CallNumber,
         /// The result, or why there is none.
-        answer: Result<Payload, MetaError>,
+        answer: Result<MetaResult, MetaError>,
     },
     /// The entry is about to stop: its callees get no new calls.
     Drain,
@@ -164,10 +172,24 @@ pub struct Effects {
     pub sends: Vec<(Link, PeerWord)>,
     /// Calls of procedures that the router itself serves: each is to be answered by [`Input::Answered`].
     pub meta: Vec<MetaCall>,
+    /// A call waits until the view is complete up to now: answered by [`Input::Complete`], once.
+    pub is_asking: bool,
+    /// The entry wants to know that its view is complete, to invoke those who hold a procedure alone: answered by
+    /// [`Input::Complete`], once.
+    pub is_asking_lease: bool,
     /// Sessions that have broken the rules of calls: they are to be ended.
     pub breaches: Vec<(SessionId, Breach)>,
     /// What happened, for metrics and the log.
     pub notes: Vec<Note>,
+}
+
+/// What the router itself answers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaResult {
+    /// The result.
+    pub payload: Payload,
+    /// Topics that it tells of.
+    pub about: Option<TopicPattern>,
 }
 
 /// A call of a procedure that the router itself serves.

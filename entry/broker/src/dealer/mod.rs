@@ -44,12 +44,12 @@ use vixen_core::segment::Encoding;
 
 use crate::api::calls::{CallError, CallWord, Payload};
 use books::Callees;
-pub use io::{Breach, Effects, Input, Link, MetaCall, Missed, Note, Outcome, Terms};
+pub use io::{Breach, Effects, Input, Link, MetaCall, MetaResult, Missed, Note, Outcome, Terms};
 pub use limits::CallLimits;
 use limits::Usage;
 use origin::{Origin, Spoiled};
 use peers::{Peers, Unreachable};
-pub use routes::{Callee, Route, Routes};
+pub use routes::{Callee, Hold, Route, Routes};
 use serving::Serving;
 use sessions::Sessions;
 use turn::Turn;
@@ -163,6 +163,12 @@ impl Dealer {
             }
             Input::RegistrationEnded { registration } => origin.on_registration_ended(registration),
             Input::Applied => serving.on_applied(turn),
+            Input::Complete { at, misses } => {
+                if let Some(up_to) = misses {
+                    origin.on_complete(up_to, turn);
+                }
+                serving.on_complete(at, turn);
+            }
             Input::View { is_ready } => serving.on_view(is_ready, turn),
             Input::LinkUp { link, name } => {
                 if let Some(before) = turn.peers.before(link) {
@@ -215,6 +221,18 @@ impl Dealer {
     #[must_use]
     pub fn open_calls(&self) -> usize {
         self.origin.open()
+    }
+
+    /// The last number that a call of them was given.
+    #[must_use]
+    pub fn last_call(&self) -> CallNumber {
+        self.origin.last()
+    }
+
+    /// Of these, calls that wait until the view is complete.
+    #[must_use]
+    pub fn asked_calls(&self) -> usize {
+        self.origin.asked()
     }
 
     /// Calls that are with callees of this entry, or wait for its view.

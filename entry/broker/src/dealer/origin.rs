@@ -3,6 +3,7 @@
 //! Invariant J1: each call gets one final answer and nothing after it. A call is forgotten in the step that
 //! gives the answer: what comes later finds nothing.
 
+mod asked;
 mod ending;
 mod placing;
 mod router;
@@ -26,7 +27,8 @@ use super::{CANCELED, CancelAnswer, UNAVAILABLE, text_arguments};
 use crate::access::is_reserved;
 use crate::api::calls::{Call, CallError, CallTold, CancelMode, Invoke as Policy, Party, Payload};
 use crate::api::{RequestId, SessionId};
-use ending::{answer_in_room, close, error_outcome, fail, refuse, release};
+use asked::Asked;
+use ending::{answer_in_room, close, end, error_outcome, fail, refuse, release};
 
 /// Arguments that a second try would need.
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ struct Open {
     held_bytes: usize,
     /// Callees that did not answer it, in which registration; few.
     tried: Vec<(Position, Callee, Missed)>,
+    /// It came before a moment up to which the view is complete: what that does not know, nobody has registered.
+    is_asked: bool,
 }
 
 /// A call, or a part of one, that the caller's gate has refused.
@@ -101,6 +105,7 @@ const DUE_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Origin {
     calls: BTreeMap<CallNumber, Placed>,
+    asked: Asked,
     by_request: BTreeMap<(SessionId, RequestId), CallNumber>,
     /// By the entry of the callee.
     by_owner: BTreeSet<(OwnerId, CallNumber)>,
@@ -114,6 +119,7 @@ impl Origin {
     pub(super) fn new(seed: [u8; 32]) -> Self {
         Self {
             calls: BTreeMap::new(),
+            asked: Asked::default(),
             by_request: BTreeMap::new(),
             by_owner: BTreeSet::new(),
             last: CallNumber(0),
@@ -125,12 +131,22 @@ impl Origin {
 
     /// Calls that are open.
     pub(super) fn open(&self) -> usize {
-        self.calls.len()
+        self.calls.len() + self.asked.calls.len()
+    }
+
+    pub(super) const fn last(&self) -> CallNumber {
+        self.last
+    }
+
+    /// Calls that wait until the view is complete.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.calls.len()
     }
 
     /// When the longest open of them began.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.calls.values().map(|placed| placed.open.begun).min()
+        let placed = self.calls.values().map(|placed| &placed.open);
+        placed.chain(self.asked.calls.values()).map(|open| open.begun).min()
     }
 
     pub(super) fn timeout_at(&self) -> Option<Instant> {
@@ -175,6 +191,7 @@ impl Origin {
             kept_bytes,
             held_bytes,
             tried: Vec::new(),
+            is_asked: false,
         };
         if self.is_stopped {
             let text = format!("entry {} stops", turn.options.name);
@@ -194,6 +211,9 @@ impl Origin {
 
     /// Goes on with an open call.
     fn on_more<R: Routes>(&mut self, number: CallNumber, call: Call, turn: &mut Turn<'_, R>) {
+        if self.asked.calls.contains_key(&number) {
+            return self.more_of_asked(number, call, turn);
+        }
         let Some(placed) = self.calls.get_mut(&number) else { return };
         let session = placed.open.session;
         if !placed.open.has_more && !placed.is_killing {
@@ -234,6 +254,9 @@ impl Origin {
         let Spoiled { request, has_more, error } = spoiled;
         let told = CallTold::Failed { request, error };
         if let Some(number) = self.by_request.get(&(session, request)).copied() {
+            if self.spoil_asked(number, has_more, told.clone(), turn) {
+                return;
+            }
             let Some(placed) = self.calls.get_mut(&number) else { return };
             if !placed.open.has_more && !placed.is_killing {
                 return turn.fx.breaches.push((session, Breach::RepeatedRequest(request)));
@@ -266,6 +289,8 @@ impl Origin {
         turn: &mut Turn<'_, R>,
     ) {
         let Some(number) = self.by_request.get(&(session, request)).copied() else { return };
+        // Nobody was invoked.
+        self.end_asked(number, CallError::Canceled, turn);
         let Some(placed) = self.calls.get_mut(&number).filter(|placed| !placed.is_killing) else {
             return;
         };
@@ -351,7 +376,8 @@ impl Origin {
             Answer::Result { callee, payload } => {
                 let Some(placed) = self.take(number) else { return };
                 let request = placed.open.request;
-                let told = CallTold::Result { request, is_progress: false, callee, payload };
+                let (is_progress, about) = (false, None);
+                let told = CallTold::Result { request, is_progress, callee, about, payload };
                 answer_in_room(placed, told, Outcome::Result, turn);
             }
             Answer::Error { uri, payload } => {
@@ -386,7 +412,8 @@ impl Origin {
         };
         release(&mut placed.open, turn);
         let Open { session, request, .. } = placed.open;
-        let told = CallTold::Result { request, is_progress: true, callee, payload };
+        let about = None;
+        let told = CallTold::Result { request, is_progress: true, callee, about, payload };
         if turn.has_room(session, told.queued_bytes(), turn.options.limits.caller_queue_bytes_max) {
             turn.fx.notes.push(Note::Progress);
             return turn.tell(session, told);
@@ -398,9 +425,12 @@ impl Origin {
     pub(super) fn on_timeout<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
         for _ in 0..DUE_MAX {
             let Some(number) = self.timers.take_due(turn.now) else { return };
-            let Some(placed) = self.calls.get(&CallNumber(number)) else { continue };
-            let timeout_ms = placed.open.timeout_ms.unwrap_or_default();
-            self.give_up(CallNumber(number), CallError::Timeout { timeout_ms }, turn);
+            let number = CallNumber(number);
+            let placed = self.calls.get(&number).map(|placed| &placed.open);
+            let Some(open) = placed.or_else(|| self.asked.calls.get(&number)) else { continue };
+            let timeout_ms = open.timeout_ms.unwrap_or_default();
+            self.end_asked(number, CallError::Timeout { timeout_ms }, turn);
+            self.give_up(number, CallError::Timeout { timeout_ms }, turn);
         }
     }
 
@@ -425,6 +455,9 @@ impl Origin {
         let all = (session, RequestId(0))..=(session, RequestId(u64::MAX));
         let numbers: Vec<_> = self.by_request.range(all).map(|(_, number)| *number).collect();
         for number in numbers {
+            if let Some(open) = self.take_asked(number) {
+                end(open, None, Outcome::Canceled, None, turn);
+            }
             let Some(placed) = self.take(number) else { continue };
             let to = placed.callee.owner;
             close(placed, None, Outcome::Canceled, turn);
@@ -437,6 +470,9 @@ impl Origin {
     pub(super) fn on_stop<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
         self.is_stopped = true;
         let text: Arc<str> = format!("entry {} stops", turn.options.name).into();
+        while let Some((&number, _)) = self.asked.calls.first_key_value() {
+            self.end_asked(number, CallError::Unavailable(Arc::clone(&text)), turn);
+        }
         while let Some((&number, _)) = self.calls.first_key_value() {
             self.give_up(number, CallError::Unavailable(Arc::clone(&text)), turn);
         }
@@ -483,7 +519,7 @@ impl Origin {
 
     /// Asserts what holds between steps, with the calls of each session and the bytes that all of them keep.
     pub(super) fn check(&self) -> (BTreeMap<SessionId, (usize, usize)>, usize) {
-        assert_eq!(self.calls.len(), self.by_request.len(), "J1: one number for each request");
+        assert_eq!(self.open(), self.by_request.len(), "J1: one number for each request");
         assert_eq!(self.calls.len(), self.by_owner.len(), "J1: each is with one entry");
         let mut of_sessions: BTreeMap<SessionId, (usize, usize)> = BTreeMap::new();
         let mut kept_bytes = 0;
@@ -492,6 +528,9 @@ impl Origin {
                 self.by_owner.contains(&(callee.owner, *number)),
                 "J1: {callee:?} has {open:?}"
             );
+        }
+        let placed = self.calls.iter().map(|(number, placed)| (number, &placed.open));
+        for (number, open) in placed.chain(&self.asked.calls) {
             let known = self.by_request.get(&(open.session, open.request));
             assert_eq!(known, Some(number), "J1: the request of {open:?}");
             let (calls, bytes) = of_sessions.entry(open.session).or_default();
@@ -500,7 +539,10 @@ impl Origin {
             kept_bytes += open.kept_bytes + open.held_bytes;
         }
         for number in self.timers.numbers() {
-            assert!(self.calls.contains_key(&CallNumber(number)), "J5: a timer of an open call");
+            let number = CallNumber(number);
+            let is_open =
+                self.calls.contains_key(&number) || self.asked.calls.contains_key(&number);
+            assert!(is_open, "J5: a timer of an open call");
         }
         (of_sessions, kept_bytes)
     }

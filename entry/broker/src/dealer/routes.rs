@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -44,8 +45,27 @@ pub trait Routes {
     /// What people call an entry, where the view has that.
     fn name_of(&self, entry: OwnerId) -> Option<Arc<str>>;
 
+    /// Whether what the view does not know is registered nowhere: where nobody but this entry writes records.
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     /// All records up to this position are in the view.
     fn applied(&self) -> Position;
+
+    /// Why a callee of this entry may not be invoked yet by this registration, if it may not.
+    fn hold(&self, _now: Instant, _registration: Position) -> Option<Hold> {
+        None
+    }
+}
+
+/// What keeps a call from its only callee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Another entry may still invoke whoever had the procedure before.
+    HandOver,
+    /// It is invoked under a lease alone: while the view was complete a moment ago.
+    Lease,
 }
 
 /// A registration, as calls need to know it.

@@ -4,6 +4,7 @@
 //! - J2: each invocation that an origin asks for gets one refusal or final answer while its link stands.
 //! - J3: a slot is taken exactly while its call is known.
 
+mod lease;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -17,12 +18,13 @@ use vixen_core::wire::{Cancellation, DropMode, InvokeRefusal};
 use super::books::{Callees, Invocation};
 use super::io::{Note, Terms};
 use super::limits::less;
-use super::routes::{Callee, Routes};
+use super::routes::{Callee, Hold, Routes};
 use super::turn::Turn;
 use super::words::{Answer, CallNumber, Invoke, Part, PeerWord};
 use super::{CANCELED, text_arguments};
 use crate::api::SessionId;
 use crate::api::calls::{CallTold, CancelMode, InvocationId, Party, Payload};
+use lease::Lease;
 use waiting::{Call, Key, Waiting};
 
 /// What an origin is told in place of what the link has no room for.
@@ -50,11 +52,13 @@ pub(super) struct Serving {
     waiting: Waiting,
     /// The own view can be gone by.
     is_ready: bool,
+    lease: Lease,
 }
 
 impl Default for Serving {
     fn default() -> Self {
-        Self { held: BTreeMap::new(), waiting: Waiting::default(), is_ready: true }
+        let (held, waiting, lease) = (BTreeMap::new(), Waiting::default(), Lease::default());
+        Self { held, waiting, is_ready: true, lease }
     }
 }
 
@@ -80,6 +84,9 @@ impl Serving {
     /// Whether the own view can be gone by.
     pub(super) fn on_view<R: Routes>(&mut self, is_ready: bool, turn: &mut Turn<'_, R>) {
         self.is_ready = is_ready;
+        if !is_ready {
+            self.lease.end();
+        }
         while let Some(key) = self.waiting.first().filter(|_| !is_ready) {
             self.refuse_waiting(key, InvokeRefusal::NotReady, turn);
         }
@@ -110,7 +117,10 @@ impl Serving {
             Some(InvokeRefusal::NotReady)
         } else if !turn.may_bring(from) {
             Some(InvokeRefusal::EntryFull)
-        } else if is_behind || self.waiting.is_for(invoke.registration) {
+        } else if is_behind
+            || self.waiting.is_for(invoke.registration)
+            || self.hold(invoke.registration, turn).is_some()
+        {
             return self.wait(from, number, invoke, turn);
         } else {
             let callee = Callee { owner: turn.options.owner, session: invoke.session };
@@ -151,6 +161,14 @@ impl Serving {
         turn: &mut Turn<'_, R>,
     ) {
         let Invoke { registration, session, procedure, caller, timeout_ms, part } = invoke;
+        debug_assert!(
+            match turn.routes.hold(turn.now, registration) {
+                None => true,
+                Some(Hold::HandOver) => false,
+                Some(Hold::Lease) => self.lease.holds(turn.now),
+            },
+            "U1: who holds a procedure alone is invoked under a lease and after the hand-over"
+        );
         let call = Invocation { from, number, registration, is_interrupted: false };
         let Some((invocation, terms)) = turn.callees.invoke(session, call) else {
             return turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::Left });
@@ -321,12 +339,17 @@ impl Serving {
         }
     }
 
-    /// The view has come further: invokes what has waited for that, of each registration in the order in which it
-    /// came.
+    /// The view has come further, or what held calls may be over: invokes what has waited for that, of each
+    /// registration in the order in which it came.
     pub(super) fn on_applied<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
         let mut ready = Vec::new();
-        while let Some(key) = self.waiting.first_up_to(turn.routes.applied()) {
-            ready.extend(self.forget_waiting(key, turn).map(|call| (key, call)));
+        for registration in self.waiting.registrations_up_to(turn.routes.applied()) {
+            if self.hold(registration, turn).is_some() {
+                continue;
+            }
+            while let Some(key) = self.waiting.first_of(registration) {
+                ready.extend(self.forget_waiting(key, turn).map(|call| (key, call)));
+            }
         }
         for ((from, number), Call { invoke, rest, .. }) in ready {
             self.on_invoke(from, number, invoke, turn);

@@ -63,8 +63,10 @@ impl Known {
 pub enum Verdict {
     /// The order has come to it.
     Within,
-    /// It goes to the end, and that is known here, or has been waited for long enough.
+    /// It goes to the end, and that is known here.
     Reached,
+    /// It goes to the end, and has been waited for long enough: nobody can tell whether this is all.
+    Overdue,
     /// The order ends before it.
     Beyond,
     /// Nobody can tell: too few sync nodes answer.
@@ -135,7 +137,8 @@ impl<T> End<T> {
     }
 
     /// Takes one that goes to the end, and is to know all that anybody was told of before: its verdict is
-    /// [`Verdict::Reached`], once the frontier has come so far. It does not wait long for that.
+    /// [`Verdict::Reached`], once the frontier has come so far. It does not wait long for that, and is
+    /// [`Verdict::Overdue`] then.
     ///
     /// # Errors
     /// What was to wait, where too many do.
@@ -179,7 +182,8 @@ impl<T> End<T> {
             let has_passed = waiting.target.is_some_and(|target| known.has_passed(target));
             let is_over = waited_ms >= waiting.patience_ms;
             match waiting.named {
-                None => (has_passed || is_over).then_some(Verdict::Reached),
+                None if has_passed => Some(Verdict::Reached),
+                None => is_over.then_some(Verdict::Overdue),
                 Some(named) if known.holds(named) => Some(Verdict::Within),
                 Some(_) if has_passed => Some(Verdict::Beyond),
                 Some(_) => is_over.then_some(Verdict::Unknown { waited_ms }),
@@ -292,7 +296,7 @@ mod tests {
         let _round = ask(&mut end, START);
         let late = START.plus_millis(CATCH_UP_MS);
         let (told, _again) = end.poll(late, &known());
-        assert_eq!(told, [("b", Verdict::Reached)], "nobody answers");
+        assert_eq!(told, [("b", Verdict::Overdue)], "nobody answers");
         assert!(end.is_waiting(), "who names a place is more patient");
     }
 

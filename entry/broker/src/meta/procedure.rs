@@ -49,6 +49,8 @@ pub enum Procedure {
     ListSubscribers,
     /// `wamp.subscription.count_subscribers`
     CountSubscribers,
+    /// `wamp.subscription.get_events`
+    GetEvents,
 }
 
 impl Procedure {
@@ -79,6 +81,7 @@ impl Procedure {
             "subscription.get" => Self::GetSubscription,
             "subscription.list_subscribers" => Self::ListSubscribers,
             "subscription.count_subscribers" => Self::CountSubscribers,
+            "subscription.get_events" => Self::GetEvents,
             _ => return None,
         })
     }

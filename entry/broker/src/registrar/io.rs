@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use vixen_core::id::Position;
-use vixen_core::time::WallTime;
-use vixen_views::record::Record;
-use vixen_views::registrations::Change;
+use vixen_core::id::{OwnerId, Position};
+use vixen_views::follower::{self, From};
+use vixen_views::record::{Life, Record, RecordError};
+use vixen_views::registrations::{Change, Checked, CheckpointError};
 
 use crate::api::calls::{CallTold, Register, RegistrationId};
 use crate::api::{RequestId, SessionId, SessionInfo};
@@ -56,18 +56,35 @@ pub enum Input {
         /// The session.
         session: SessionId,
     },
-    /// A record of another entry, above all that are in the view.
-    Read {
-        /// Its place.
-        position: Position,
-        /// Time of its stamp.
-        at: WallTime,
-        /// What it says.
-        record: Record,
+    /// Something of the order, for the view.
+    View(follower::Input),
+    /// Another entry says on its link that it has applied all records below a position.
+    Standing {
+        /// The entry.
+        owner: OwnerId,
+        /// The position.
+        applied_below: Position,
+    },
+    /// There is no link to another entry any more.
+    Unlinked {
+        /// The entry.
+        owner: OwnerId,
+    },
+    /// So many records have no room yet on their way to the order.
+    Unsent {
+        /// Their number.
+        records: usize,
+    },
+    /// The entry stops: nobody registers here any more, and what is registered here ends in the order.
+    Stop,
+    /// The time of [`Registrar::timeout_at`](super::Registrar::timeout_at) came.
+    Timeout {
+        /// What keeps records from their places, in words.
+        missing: Arc<str>,
     },
 }
 
-/// What the driver owes after a step: the words, and then the dealer's inputs.
+/// What the driver owes after a step: the words, and then the dealer's inputs; records in their order.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// What has changed, for those who want to hear of it.
@@ -76,4 +93,39 @@ pub struct Effects {
     pub dealer: Vec<dealer::Input>,
     /// Words to sessions, in this order for each.
     pub told: Vec<(SessionId, CallTold)>,
+    /// What is to get a place in the order.
+    pub records: Vec<Record>,
+    /// What is to be read of the order.
+    pub reads: Vec<Read>,
+    /// What happened, for metrics and the log.
+    pub notes: Vec<Note>,
+}
+
+/// What the view wants to read: as [`follower::Effect`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Checkpoints, backward.
+    Earlier {
+        /// Not on from the last one.
+        from_end: bool,
+    },
+    /// All records from there on, and nothing more of what was followed before.
+    Follow(From),
+}
+
+/// Facts for metrics and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The view is ready, with this life.
+    Ready(Life),
+    /// This entry writes a checkpoint.
+    Checkpoint,
+    /// A checkpoint is of no view.
+    Unusable(CheckpointError),
+    /// A checkpoint is not of the view that this entry has.
+    Differs(Checked),
+    /// A part of the order cannot be read.
+    Cut,
+    /// What has to be known is of a later version.
+    Stopped(RecordError),
 }

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use vixen_core::patterns::PatternIndex;
 use vixen_core::segment::TopicPattern;
 use vixen_views::record::check_pattern;
 use vixen_views::registrations::{NoRoom, RealmLimits, Registrations};
@@ -20,7 +22,9 @@ use crate::api::{Holder, Origin};
 pub struct RegistrationLimits {
     /// Most registrations of a session.
     pub per_session_max: usize,
-    /// Of these, most that are no exact procedures.
+    /// Most registrations of a realm, over all entries. Where several entries ask at once, they may be a few more.
+    pub per_realm_max: usize,
+    /// Of those of a session, most that are no exact procedures.
     pub patterns_per_session_max: usize,
     /// Most that are no exact procedures, of an address.
     pub patterns_per_address_max: usize,
@@ -35,25 +39,87 @@ pub struct RegistrationLimits {
 }
 
 impl RegistrationLimits {
-    /// Whether the view has room for a registration of this pattern; one that is there needs none.
+    /// Whether the view has room for a registration of this pattern, besides those that are coming; one that is
+    /// there needs none.
     pub(super) fn admit(
         &self,
         view: &Registrations,
+        coming: &Coming,
         pattern: &TopicPattern,
     ) -> Result<(), RegisterError> {
         check_pattern(pattern).map_err(RegisterError::Invalid)?;
+        let Self { per_realm_max, patterns_per_realm_max, wildcard_steps_max, .. } = *self;
+        let realm = &pattern.realm;
         let limits = RealmLimits {
-            registrations_max: usize::MAX,
-            patterns_max: self.patterns_per_realm_max,
-            wildcard_steps_max: self.wildcard_steps_max,
+            registrations_max: per_realm_max.saturating_sub(coming.all_of_realm(realm)),
+            patterns_max: patterns_per_realm_max.saturating_sub(coming.of_realm(realm)),
+            wildcard_steps_max: wildcard_steps_max.saturating_sub(coming.steps(realm)),
         };
         view.admit(pattern, &limits).map_err(|error| match error {
-            NoRoom::Registrations { max } => RegisterError::TooMany { max },
-            NoRoom::Patterns { max } => {
-                RegisterError::TooManyPatterns { holder: Holder::Realm, max }
-            }
-            NoRoom::Shapes { max } => RegisterError::TooManyShapes { max },
+            NoRoom::Registrations { max } => RegisterError::TooManyOfRealm { max },
+            NoRoom::Patterns { .. } => RegisterError::TooManyPatterns {
+                holder: Holder::Realm,
+                max: patterns_per_realm_max,
+            },
+            NoRoom::Shapes { .. } => RegisterError::TooManyShapes { max: wildcard_steps_max },
         })
+    }
+}
+
+/// Patterns that are written and not in the view yet. Look-ups may take as many steps more as these alone would
+/// take, and not more.
+#[derive(Debug, Default)]
+pub(super) struct Coming {
+    /// With how many have written each.
+    index: PatternIndex<usize>,
+    realms: BTreeMap<Arc<str>, usize>,
+    /// Exact procedures that are written, whether or not the view has them.
+    exact: BTreeMap<Arc<str>, usize>,
+}
+
+impl Coming {
+    pub(super) fn add_exact(&mut self, realm: &Arc<str>) {
+        *self.exact.entry(Arc::clone(realm)).or_default() += 1;
+    }
+
+    pub(super) fn remove_exact(&mut self, realm: &Arc<str>) {
+        one_less(&mut self.exact, Arc::clone(realm));
+    }
+
+    fn all_of_realm(&self, realm: &str) -> usize {
+        self.of_realm(realm) + self.exact.get(realm).copied().unwrap_or_default()
+    }
+
+    pub(super) fn add(&mut self, pattern: &TopicPattern) {
+        match self.index.get_mut(pattern) {
+            Some(count) => *count += 1,
+            None => {
+                self.index.insert(pattern, 1);
+                *self.realms.entry(Arc::clone(&pattern.realm)).or_default() += 1;
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, pattern: &TopicPattern) {
+        let Some(count) = self.index.get_mut(pattern) else { return };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.index.remove(pattern);
+            one_less(&mut self.realms, Arc::clone(&pattern.realm));
+        }
+    }
+
+    fn of_realm(&self, realm: &str) -> usize {
+        self.realms.get(realm).copied().unwrap_or_default()
+    }
+
+    fn steps(&self, realm: &str) -> usize {
+        if self.realms.contains_key(realm) { self.index.cost(realm) } else { 0 }
+    }
+
+    /// Whether nothing is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.realms.is_empty() && self.exact.is_empty()
     }
 }
 
@@ -111,7 +177,7 @@ impl Patterns {
     }
 }
 
-fn one_less(counts: &mut BTreeMap<IpAddr, usize>, key: IpAddr) {
+fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
     let Some(count) = counts.get_mut(&key) else { return };
     *count = count.saturating_sub(1);
     if *count == 0 {

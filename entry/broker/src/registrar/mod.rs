@@ -1,47 +1,54 @@
 //! Registrar: who is callee of what at this entry.
 //!
 //! ```text
-//!   session ──REGISTER, UNREGISTER, its end──> Registrar ──record──> view (vixen-views)
-//!   session <────────answers, revocations───── Registrar <─changes── view
-//!   dealer  <──────whom it may call here────── Registrar
+//!   session ──REGISTER, UNREGISTER, its end──> Registrar ──record──────────> the order
+//!   session <────────answers, revocations───── Registrar <─what is read of it──┘
+//!   dealer  <──────whom it may call here────── Registrar (view: vixen-views)
 //! ```
-//! It writes records of the realm `#calls` and reads what they make of each other. For now it gives them positions
-//! of its own and applies them at once: the view is of this entry alone.
+//! It writes records of the realm `#calls`, and answers when its own view has applied them: then all entries find
+//! the same, each as it comes so far. The view is kept by the follower (`vixen_views::follower`), which it holds.
+//!
+//! A life that was called gone ends all registrations that hang on it, and so does a view that is given up for
+//! another where it has not got them. What sessions here had is registered anew then, in the order of its places,
+//! and keeps the id that they were told.
 //!
 //! Source: `docs/design/027-calls.md`.
 //!
 //! Invariants:
 //! - R1: each REGISTER and UNREGISTER is answered once.
 //! - R2: what the dealer is told of callees here is what the view has.
-//! - R3: patterns are counted as sessions have them (`limits`).
+//! - R3: patterns are counted as sessions have them, or have written them (`limits`).
 
+mod applied;
 mod gone;
 mod io;
 mod limits;
+mod requests;
 mod routes;
+mod tenure;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::name::NodeName;
 use vixen_core::segment::{Match, TopicPattern};
-use vixen_core::time::WallTime;
+use vixen_views::follower::{self, Follower, Stage};
 use vixen_views::record::{self, Facts, Life, Reads, Record, Said};
-use vixen_views::registrations::{
-    Callee, Change, LeftWhy, Outcome, Refusal, Registration, Registrations, Verdict,
-};
+use vixen_views::registrations::{Callee, Registrations};
 
 use crate::api::calls::{CallTold, CalleeRequest, Invoke, Register, RegisterError, RegistrationId};
 use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::dealer::{self, Terms};
 
 pub use gone::{HeardOf, Owed, Suspects, Trust};
-pub use io::{Effects, Input};
-use limits::Patterns;
+pub use io::{Effects, Input, Note, Read};
 pub use limits::RegistrationLimits;
+use limits::{Coming, Patterns};
+use tenure::Tenures;
 
 /// How a registrar runs.
 #[derive(Clone, Debug)]
@@ -50,330 +57,403 @@ pub struct RegistrarOptions {
     pub owner: OwnerId,
     /// What people call it.
     pub name: NodeName,
+    /// Where other entries dial it, if they do.
+    pub link_address: Option<Arc<str>>,
     /// How much registrations may take.
     pub limits: RegistrationLimits,
+    /// How long a session waits for its record's place.
+    pub timeout: Duration,
+    /// Most bytes of state in a part of a checkpoint.
+    pub part_bytes_max: usize,
+    /// The configuration has no other entry: until one joins, this one has all that is registered.
+    pub is_alone: bool,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Registrar {
-    options: RegistrarOptions,
-    life: Life,
-    view: Registrations,
+    name: NodeName,
+    limits: RegistrationLimits,
+    timeout: Duration,
+    follower: Follower,
+    /// It was, once: what was here before under this name is not any more.
+    was_ready: bool,
+    is_alone: bool,
+    /// Nobody registers any more, and nothing is registered anew.
+    is_stopping: bool,
+    /// Records that have no room on their way to the order, as it was told.
+    unsent: usize,
+    /// After the last record that was applied.
+    applied_below: Position,
     sessions: BTreeMap<SessionId, Session>,
+    /// REGISTERs that the view has not applied, by their numbers.
+    pending: BTreeMap<u64, Pending>,
+    last_number: u64,
+    /// What was registered, and hangs on nothing now: to be registered anew when the view is ready.
+    lost: Vec<(SessionId, Seat)>,
+    /// What sessions wait for, oldest first; some of it may be answered.
+    waits: VecDeque<(Instant, Wait)>,
+    /// Of all sessions.
+    seats: usize,
     patterns: Patterns,
+    coming: Coming,
+    tenures: Tenures,
 }
 
 /// An open session.
 #[derive(Debug)]
 struct Session {
     info: Arc<SessionInfo>,
-    /// What it has agreed on, by registration.
-    terms: BTreeMap<Position, Terms>,
-    /// Those of its registrations that are no exact procedures.
-    patterns: BTreeSet<Position>,
+    /// Where it is callee, by registration.
+    seats: BTreeMap<Position, Seat>,
+    /// Its REGISTERs that are pending, by their numbers.
+    registering: BTreeSet<u64>,
+    /// How many of both are no exact procedures.
+    patterns: usize,
+}
+
+/// A place of a session among the callees of a registration.
+#[derive(Clone, Debug)]
+struct Seat {
+    terms: Terms,
+    /// As it was asked for.
+    register: Register,
+    /// UNREGISTER is written: whom to answer when that is applied.
+    leaving: Option<Vec<RequestId>>,
+}
+
+/// A REGISTER that is written, or is to be when the view is ready.
+#[derive(Clone, Debug)]
+struct Pending {
+    session: SessionId,
+    register: Register,
+    /// It is counted among patterns.
+    is_counted: bool,
+    /// It is counted among the exact procedures that may be new to the realm.
+    is_coming: bool,
+    /// What the session was told before; `None`: it waits for an answer.
+    anew: Option<RegistrationId>,
+    /// It was told that it has failed, or wants it no more.
+    is_given_up: bool,
+}
+
+/// What a session waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Register(u64),
+    Unregister { session: SessionId, registration: RegistrationId, request: RequestId },
 }
 
 impl Registrar {
-    /// One of a process that has just begun: nobody is callee of anything.
+    /// One of a process that has just begun: it knows of no callee.
     #[must_use]
-    pub fn new(now: WallTime, options: RegistrarOptions) -> Self {
-        let life = Life { owner: options.owner, number: 1 };
-        let facts = Facts { name: options.name.clone(), link_address: None, reads: Reads::HERE };
-        let (view, sessions) = (Registrations::new(), BTreeMap::new());
-        let patterns = Patterns::default();
-        let mut registrar = Self { options, life, view, sessions, patterns };
-        let mut changes = Vec::new();
-        registrar.write(now, Said::Life(facts), &mut changes);
-        registrar
+    pub fn new(options: RegistrarOptions) -> Self {
+        let RegistrarOptions {
+            owner,
+            name,
+            link_address,
+            limits,
+            timeout,
+            part_bytes_max,
+            is_alone,
+        } = options;
+        let life = Life { owner, number: 1 };
+        let facts = Facts { name: name.clone(), link_address, reads: Reads::HERE };
+        Self {
+            name,
+            limits,
+            timeout,
+            follower: Follower::new(life, facts).with_parts(part_bytes_max),
+            was_ready: false,
+            is_alone,
+            is_stopping: false,
+            unsent: 0,
+            applied_below: Position(0),
+            sessions: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            last_number: 0,
+            lost: Vec::new(),
+            waits: VecDeque::new(),
+            seats: 0,
+            patterns: Patterns::default(),
+            coming: Coming::default(),
+            tenures: Tenures::default(),
+        }
     }
 
-    /// The registrations.
+    /// The registrations, as far as they are known here.
     #[must_use]
     pub const fn view(&self) -> &Registrations {
-        &self.view
+        self.follower.view()
     }
 
-    /// The life of the entry that its registrations hang on.
+    /// How the entry comes to them.
+    #[must_use]
+    pub const fn follower(&self) -> &Follower {
+        &self.follower
+    }
+
+    /// The present life of the entry.
     #[must_use]
     pub const fn life(&self) -> Life {
-        self.life
+        self.follower.life()
+    }
+
+    /// Whether the view may be gone by.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.follower.stage() == Stage::Ready
+    }
+
+    /// Whether nothing of this entry is left in the order, as it stops.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.follower.has_ended()
+    }
+
+    /// Why the view may not be gone by, in words.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<Arc<str>> {
+        let waits_for = match self.follower.stage() {
+            Stage::Ready => return None,
+            Stage::Seeking => "the entry looks for what is known of registrations",
+            Stage::Reading => "the entry reads the registrations",
+            Stage::Announcing => "the entry waits until its life has a place in the order",
+            Stage::Over => "the entry is about to stop",
+            Stage::Cut(_) => "retention has dropped a part of the registrations before it was read",
+            Stage::Stopped(error) => {
+                return Some(
+                    format!("the entry's view of registrations stands still: {error}").into(),
+                );
+            }
+        };
+        Some(waits_for.into())
+    }
+
+    /// Whether somebody here waits for what others register: a callee, or who is to be one, or all while the view
+    /// is not ready.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        match self.follower.stage() {
+            Stage::Ready => self.seats > 0 || !self.pending.is_empty(),
+            Stage::Reading | Stage::Announcing => true,
+            Stage::Seeking | Stage::Cut(_) | Stage::Stopped(_) | Stage::Over => false,
+        }
+    }
+
+    /// When [`Input::Timeout`] is due.
+    #[must_use]
+    pub fn timeout_at(&self) -> Option<Instant> {
+        let waits = self.waits.front().map(|(at, _)| *at);
+        waits.into_iter().chain(self.tenures.timeout_at()).chain(self.follower.deadline()).min()
+    }
+
+    /// Records that have no room on their way to the order, as far as it knows.
+    #[must_use]
+    pub const fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    /// Everything below is applied, as far as it is of the records: it rises with them alone.
+    #[must_use]
+    pub const fn applied_below(&self) -> Position {
+        self.applied_below
     }
 
     /// Advances by one input.
-    pub fn step(&mut self, now: WallTime, input: Input, fx: &mut Effects) {
+    pub fn step(&mut self, now: Instant, input: Input, fx: &mut Effects) {
+        // It comes with each turn, and changes nothing for sessions.
+        let is_passage = matches!(input, Input::View(follower::Input::Passed { .. }));
         match input {
             Input::Opened { info } => {
-                let (terms, patterns) = (BTreeMap::new(), BTreeSet::new());
-                self.sessions.insert(info.session, Session { info, terms, patterns });
+                let (seats, registering, patterns) = (BTreeMap::new(), BTreeSet::new(), 0);
+                let session = info.session;
+                self.sessions.insert(session, Session { info, seats, registering, patterns });
             }
-            Input::Register { session, register } => {
-                self.on_register(now, session, register, fx);
-            }
+            Input::Register { session, register } => self.on_register(now, session, register, fx),
             Input::Unregister { session, request, registration } => {
                 self.on_unregister(now, session, request, registration, fx);
             }
             Input::Hide { session, registration } => self.on_hide(session, registration, fx),
             Input::Remove { realm, registration, session } => {
-                self.on_remove(now, realm, registration, session, fx);
+                self.on_remove(&realm, registration, session, fx);
             }
-            Input::Closed { session } => self.on_closed(now, session, fx),
-            Input::Read { position, at, record } => {
-                if let Outcome::Applied(applied) = self.view.apply(position, at, &record) {
-                    self.settle(&applied.changes, fx);
+            Input::Closed { session } => self.on_closed(session, fx),
+            Input::View(input) => self.on_view(now, input, fx),
+            Input::Unsent { records } => {
+                self.unsent = records;
+                self.follower.hold_back(records > 0);
+            }
+            Input::Standing { owner, applied_below } => {
+                if self.tenures.applied(owner, applied_below) {
+                    fx.dealer.push(dealer::Input::Applied);
                 }
             }
+            Input::Unlinked { owner } => self.tenures.unlinked(owner),
+            Input::Stop => self.on_stop(now, fx),
+            Input::Timeout { missing } => self.on_timeout(now, &missing, fx),
         }
-        self.check();
+        while self.waits.front().is_some_and(|(_, wait)| self.is_answered(*wait)) {
+            self.waits.pop_front();
+        }
+        if !is_passage {
+            self.check();
+        }
     }
 
-    fn on_register(
-        &mut self,
-        now: WallTime,
-        session: SessionId,
-        register: Register,
-        fx: &mut Effects,
-    ) {
-        let Some(open) = self.sessions.get(&session) else { return };
-        let request = register.request;
-        let pattern = TopicPattern {
-            realm: Arc::clone(&open.info.realm),
-            uri: Arc::clone(&register.procedure),
-            matching: register.matching,
-        };
-        if let Err(error) = self.admit(open, &pattern) {
-            return refuse_register(session, request, error, fx);
-        }
-        let said = Said::Register(record::Register {
-            number: request.0,
-            session: session.0,
-            pattern,
-            invoke: invoke_of(register.invoke),
-            is_forced: register.is_forced,
-        });
-        let mut changes = Vec::new();
-        let verdict = self.write(now, said, &mut changes);
-        match verdict {
-            Some(Verdict::Registered(id) | Verdict::Stays(id)) => {
-                self.seat(session, Position(id.0), &register, &changes, fx);
+    fn is_answered(&self, wait: Wait) -> bool {
+        match wait {
+            Wait::Register(number) => {
+                self.pending.get(&number).is_none_or(|pending| pending.is_given_up)
             }
-            Some(Verdict::Refused(Refusal::AlreadyExists)) => {
-                let error = RegisterError::AlreadyExists(register.procedure);
-                refuse_register(session, request, error, fx);
-            }
-            Some(Verdict::Refused(Refusal::OtherPolicy)) => {
-                let error = RegisterError::OtherPolicy(register.procedure);
-                refuse_register(session, request, error, fx);
-            }
-            Some(Verdict::Done | Verdict::Ignored(_)) | None => {
-                let reason = "the entry's view of registrations stands still".into();
-                refuse_register(session, request, RegisterError::Unavailable(reason), fx);
+            Wait::Unregister { session, registration, request } => {
+                let leaving = self.seat_told(session, registration);
+                let leaving = leaving.and_then(|(_, seat)| seat.leaving.as_ref());
+                !leaving.is_some_and(|requests| requests.contains(&request))
             }
         }
     }
 
-    /// Whether the session may have one more registration, of this pattern.
-    fn admit(&self, open: &Session, pattern: &TopicPattern) -> Result<(), RegisterError> {
-        let has_it = |found: &Registration| open.terms.contains_key(&Position(found.id.0));
-        if self.view.find(pattern).is_some_and(has_it) {
-            // It says so again, and gets no second place.
-            return Ok(());
-        }
-        let limits = &self.options.limits;
-        let max = limits.per_session_max;
-        if open.terms.len() >= max {
-            return Err(RegisterError::TooMany { max });
-        }
-        if !pattern.is_exact() {
-            self.patterns.admit(open.patterns.len(), open.info.origin, limits)?;
-        }
-        limits.admit(&self.view, pattern)
+    /// The place of a session in the registration that it was told so.
+    fn seat_told(&self, session: SessionId, told: RegistrationId) -> Option<(Position, &Seat)> {
+        let seats = &self.sessions.get(&session)?.seats;
+        let is_it = |(_, seat): &(&Position, &Seat)| seat.terms.told == told;
+        // Most have the id that they were told.
+        let found = seats.get_key_value(&Position(told.0)).filter(is_it);
+        let found = found.or_else(|| seats.iter().find(is_it));
+        found.map(|(at, seat)| (*at, seat))
     }
 
-    /// The session is a callee of `registration`; who was one before may have lost it.
-    fn seat(
-        &mut self,
-        session: SessionId,
-        registration: Position,
-        register: &Register,
-        changes: &[Change],
-        fx: &mut Effects,
-    ) {
-        self.settle(changes, fx);
-        let told = RegistrationId(registration.0);
-        let request = register.request;
-        fx.told.push((session, CallTold::Registered { request, registration: told }));
-        let Some(open) = self.sessions.get_mut(&session) else { return };
-        let terms = Terms {
-            told,
-            concurrency: register.concurrency,
-            forwards_timeout: register.forwards_timeout,
-            is_disclosed: register.is_disclosed,
-        };
-        open.terms.insert(registration, terms);
-        if register.matching != Match::Exact && open.patterns.insert(registration) {
+    const fn callee(&self, session: SessionId) -> Callee {
+        Callee { life: self.life(), session: session.0 }
+    }
+
+    /// Writes a record of the present life.
+    fn write(&self, said: Said, fx: &mut Effects) {
+        fx.records.push(Record { writer: self.life(), said });
+    }
+
+    /// A session has one more pattern.
+    fn count_pattern(&mut self, session: SessionId) {
+        if let Some(open) = self.sessions.get_mut(&session) {
+            open.patterns += 1;
             self.patterns.add(open.info.origin);
         }
-        fx.dealer.push(dealer::Input::Serves { session, registration, terms });
     }
 
-    fn on_unregister(
-        &mut self,
-        now: WallTime,
-        session: SessionId,
-        request: RequestId,
-        registration: RegistrationId,
-        fx: &mut Effects,
-    ) {
-        let Some(open) = self.sessions.get(&session) else { return };
-        if !open.terms.contains_key(&Position(registration.0)) {
-            let (kind, error) = (CalleeRequest::Unregister, RegisterError::NoSuchRegistration);
-            return fx.told.push((session, CallTold::Refused { request, kind, error }));
-        }
-        let said = Said::Unregister(record::Unregister {
-            realm: Arc::clone(&open.info.realm),
-            session: session.0,
-            registration: record::RegistrationId(registration.0),
-            why: record::UnregisterWhy::Asked,
-        });
-        let mut changes = Vec::new();
-        self.write(now, said, &mut changes);
-        self.settle(&changes, fx);
-        fx.told.push((session, CallTold::Unregistered { request }));
-    }
-
-    fn on_hide(&mut self, session: SessionId, registration: RegistrationId, fx: &mut Effects) {
-        let registration = Position(registration.0);
-        let open = self.sessions.get_mut(&session);
-        let Some(terms) = open.and_then(|open| open.terms.get_mut(&registration)) else { return };
-        terms.is_disclosed = false;
-        fx.dealer.push(dealer::Input::Serves { session, registration, terms: *terms });
-    }
-
+    /// A callee is to leave, whose entry it is.
     fn on_remove(
-        &mut self,
-        now: WallTime,
-        realm: Arc<str>,
+        &self,
+        realm: &Arc<str>,
         registration: Position,
         session: SessionId,
         fx: &mut Effects,
     ) {
         let registration = record::RegistrationId(registration.0);
-        let found = self.view.get(registration).filter(|found| found.pattern.realm == realm);
+        let found = self.view().get(registration).filter(|found| found.pattern.realm == *realm);
         let callees = found.into_iter().flat_map(|found| found.callees.iter());
-        let lives = callees.filter(|(_, callee)| callee.session == session.0);
-        let lives: Vec<_> = lives.map(|(_, callee)| callee.life).collect();
-        for life in lives {
+        let of_session = callees.filter(|(_, callee)| callee.session == session.0);
+        for life in of_session.map(|(_, callee)| callee.life).collect::<Vec<_>>() {
             let said = Said::Unregister(record::Unregister {
-                realm: Arc::clone(&realm),
+                realm: Arc::clone(realm),
                 session: session.0,
                 registration,
                 why: record::UnregisterWhy::Removed(life),
             });
-            let mut changes = Vec::new();
-            self.write(now, said, &mut changes);
-            self.settle(&changes, fx);
+            self.write(said, fx);
         }
     }
 
-    fn on_closed(&mut self, now: WallTime, session: SessionId, fx: &mut Effects) {
-        let Some(open) = self.sessions.get(&session) else { return };
-        if !open.terms.is_empty() {
-            let realm = Arc::clone(&open.info.realm);
-            let said = Said::SessionOver(record::SessionOver { realm, session: session.0 });
-            let mut changes = Vec::new();
-            self.write(now, said, &mut changes);
-            self.settle(&changes, fx);
-        }
-        self.sessions.remove(&session);
-    }
-
-    /// Writes a record at the next position, and reads it.
-    fn write(&mut self, now: WallTime, said: Said, changes: &mut Vec<Change>) -> Option<Verdict> {
-        let position = self.view.position().plus(1);
-        let record = Record { writer: self.life, said };
-        match self.view.apply(position, now, &record) {
-            Outcome::Applied(applied) => {
-                changes.extend(applied.changes);
-                Some(applied.verdict)
-            }
-            Outcome::Checkpoint(_)
-            | Outcome::PassedOver(_)
-            | Outcome::Stopped(_)
-            | Outcome::Repeated => None,
-        }
-    }
-
-    /// Tells the dealer, and who has lost something, what the view has changed.
-    fn settle(&mut self, changes: &[Change], fx: &mut Effects) {
-        fx.changes.extend_from_slice(changes);
-        for change in changes {
-            match change {
-                Change::Left { registration, callee, why, .. } if callee.life == self.life => {
-                    self.leave(Position(registration.0), SessionId(callee.session), *why, fx);
-                }
-                Change::Deleted { registration, .. } => {
-                    let registration = Position(registration.0);
-                    fx.dealer.push(dealer::Input::RegistrationEnded { registration });
-                }
-                Change::Alive(_)
-                | Change::Over(_)
-                | Change::Created { .. }
-                | Change::Joined { .. }
-                | Change::Left { .. } => {}
-            }
-        }
-    }
-
-    fn leave(
-        &mut self,
-        registration: Position,
-        session: SessionId,
-        why: LeftWhy,
-        fx: &mut Effects,
-    ) {
-        fx.dealer.push(dealer::Input::Leaves { session, registration });
-        let Some(open) = self.sessions.get_mut(&session) else { return };
-        if open.patterns.remove(&registration) {
+    /// A session has one less.
+    fn uncount_pattern(&mut self, session: SessionId) {
+        if let Some(open) = self.sessions.get_mut(&session) {
+            open.patterns = open.patterns.saturating_sub(1);
             self.patterns.remove(open.info.origin);
         }
-        let Some(terms) = open.terms.remove(&registration) else { return };
-        let is_taken = matches!(
-            why,
-            LeftWhy::Unseated | LeftWhy::Unregistered(record::UnregisterWhy::Removed(_))
-        );
-        if is_taken {
-            fx.told.push((session, CallTold::Revoked { registration: terms.told }));
-        }
+    }
+
+    /// What a REGISTER of a session is of.
+    fn pattern_of(&self, session: SessionId, register: &Register) -> Option<TopicPattern> {
+        Some(TopicPattern {
+            realm: Arc::clone(&self.sessions.get(&session)?.info.realm),
+            uri: Arc::clone(&register.procedure),
+            matching: register.matching,
+        })
     }
 
     /// What R3 is about, from the sessions.
     fn counted(&self) -> Patterns {
         let mut counted = Patterns::default();
         for open in self.sessions.values() {
-            open.patterns.iter().for_each(|_| counted.add(open.info.origin));
+            (0..open.patterns).for_each(|_| counted.add(open.info.origin));
         }
         counted
+    }
+
+    /// How many patterns each session has, from what it has.
+    fn patterns_held(&self) -> BTreeMap<SessionId, usize> {
+        let mut held = BTreeMap::<_, usize>::new();
+        let seats = self.sessions.iter().flat_map(|(session, open)| {
+            open.seats.values().map(|seat| (*session, seat.is_pattern()))
+        });
+        let lost = self.lost.iter().map(|(session, seat)| (*session, seat.is_pattern()));
+        let pending = self.pending.values().map(|pending| (pending.session, pending.is_counted));
+        for (session, is_pattern) in seats.chain(lost).chain(pending) {
+            *held.entry(session).or_default() += usize::from(is_pattern);
+        }
+        held
     }
 
     /// R2 and R3, as far as they cost little.
     fn check(&self) {
         debug_assert!(self.patterns == self.counted(), "R3: patterns are counted");
         debug_assert!(
-            self.sessions.iter().all(|(session, open)| {
-                let callee = Callee { life: self.life, session: session.0 };
-                let served = self.view.served_by(&callee).into_iter().map(|(_, id)| id.0);
-                let mut served: Vec<_> = served.collect();
-                served.sort_unstable();
-                served == open.terms.keys().map(|at| at.0).collect::<Vec<_>>()
-            }),
-            "R2: a session has terms for what it serves, and nothing else"
+            {
+                let held = self.patterns_held();
+                let is_so = |(session, open): (&SessionId, &Session)| {
+                    open.patterns == held.get(session).copied().unwrap_or_default()
+                };
+                self.sessions.iter().all(is_so)
+            },
+            "R3: patterns are those of sessions"
+        );
+        debug_assert!(!self.pending.is_empty() || self.coming.is_empty(), "R3: nothing is coming");
+        debug_assert_eq!(
+            self.pending.len(),
+            self.sessions.values().map(|open| open.registering.len()).sum::<usize>(),
+            "R1: each is of a session"
+        );
+        debug_assert_eq!(
+            self.seats,
+            self.sessions.values().map(|open| open.seats.len()).sum::<usize>(),
+            "R2: seats are counted"
+        );
+        debug_assert!(
+            !self.is_ready()
+                || self.sessions.iter().all(|(session, open)| {
+                    let served = self.view().served_by(&self.callee(*session));
+                    let is_served = |at: &Position| {
+                        served.iter().any(|(_, registration)| registration.0 == at.0)
+                    };
+                    open.seats.keys().all(is_served)
+                }),
+            "R2: a session has terms for what it serves"
         );
     }
 }
 
-fn refuse_register(session: SessionId, request: RequestId, error: RegisterError, fx: &mut Effects) {
-    let kind = CalleeRequest::Register;
+impl Seat {
+    fn is_pattern(&self) -> bool {
+        self.register.matching != Match::Exact
+    }
+}
+
+fn refuse(
+    session: SessionId,
+    (kind, request): (CalleeRequest, RequestId),
+    error: RegisterError,
+    fx: &mut Effects,
+) {
     fx.told.push((session, CallTold::Refused { request, kind, error }));
 }
 

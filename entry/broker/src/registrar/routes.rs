@@ -1,6 +1,7 @@
 //! The registrar's view, as the dealer asks it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::{Match, Topic};
@@ -11,18 +12,19 @@ use super::Registrar;
 use crate::access::is_reserved;
 use crate::api::SessionId;
 use crate::api::calls::Invoke;
-use crate::dealer::{Callee, Route, Routes};
+use crate::dealer::{Callee, Hold, Route, Routes};
 
 impl Routes for Registrar {
     fn find(&self, procedure: &Topic) -> Result<Option<Route>, Arc<str>> {
-        if let Some(error) = self.view.stopped() {
-            return Err(format!("the entry's view of registrations stands still: {error}").into());
+        // As it stops, what is open may still find another callee.
+        if let Some(why) = self.waits_for().filter(|_| !self.is_over()) {
+            return Err(why);
         }
         // What the router serves itself is nobody's, also where a pattern has its name.
         let is_served = |found: &&registrations::Registration| {
             found.pattern.matching == Match::Exact || !is_reserved(&procedure.uri)
         };
-        let found = self.view.lookup(procedure).filter(is_served);
+        let found = self.view().lookup(procedure).filter(is_served);
         Ok(found.map(|registration| Route {
             registration: Position(registration.id.0),
             is_pattern: registration.pattern.matching != Match::Exact,
@@ -34,7 +36,7 @@ impl Routes for Registrar {
         &self,
         registration: Position,
     ) -> impl DoubleEndedIterator<Item = (Position, Callee)> {
-        let found = self.view.get(RegistrationId(registration.0));
+        let found = self.view().get(RegistrationId(registration.0));
         let callees = found.into_iter().flat_map(|found| found.callees.iter());
         callees.map(|(place, callee)| (place, callee_of(callee)))
     }
@@ -44,17 +46,36 @@ impl Routes for Registrar {
         registration: Position,
         place: Position,
     ) -> impl Iterator<Item = (Position, Callee)> {
-        let found = self.view.get(RegistrationId(registration.0));
+        let found = self.view().get(RegistrationId(registration.0));
         let callees = found.into_iter().flat_map(move |found| found.callees.after(place));
         callees.map(|(place, callee)| (place, callee_of(callee)))
     }
 
     fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {
-        self.view.living(entry).map(|living| living.facts.name.as_str().into())
+        self.view().living(entry).map(|living| living.facts.name.as_str().into())
+    }
+
+    fn is_complete(&self) -> bool {
+        if !self.is_alone || self.tenures.has_links() {
+            return false;
+        }
+        let own = self.life().owner;
+        self.view().lives().all(|living| living.life.owner == own)
     }
 
     fn applied(&self) -> Position {
-        self.view.position()
+        self.view().position()
+    }
+
+    fn hold(&self, now: Instant, registration: Position) -> Option<Hold> {
+        let found = self.view().get(RegistrationId(registration.0))?;
+        if found.invoke != record::Invoke::Single {
+            return None;
+        }
+        if self.tenures.is_held(now, &found.pattern, self.life().owner) {
+            return Some(Hold::HandOver);
+        }
+        (!self.is_complete()).then_some(Hold::Lease)
     }
 }
 

@@ -1,6 +1,13 @@
+mod again;
+mod holders;
+mod order;
+mod tenure;
+
 use std::num::NonZeroU32;
 
 use vixen_core::segment::{Match, Topic};
+use vixen_core::time::WallTime;
+use vixen_views::follower;
 
 use super::*;
 use crate::api::calls::{CallFeatures, Invoke as Policy};
@@ -9,9 +16,11 @@ use crate::dealer::Routes as _;
 use vixen_views::record::{COMPONENTS_MAX, NotRegistrable};
 
 const NOW: WallTime = WallTime(1_795_255_200_000);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const PER_SESSION_MAX: usize = 3;
 const LIMITS: RegistrationLimits = RegistrationLimits {
     per_session_max: PER_SESSION_MAX,
+    per_realm_max: usize::MAX,
     patterns_per_session_max: usize::MAX,
     patterns_per_address_max: usize::MAX,
     patterns_per_site_max: usize::MAX,
@@ -34,10 +43,17 @@ fn info(session: u64, realm: &str) -> Arc<SessionInfo> {
     })
 }
 
-/// A registrar with sessions 1 to 3 of realm `r`, and 4 of another.
+/// A registrar with sessions 1 to 3 of realm `r`, and 4 of another. What it writes gets its place at once, unless
+/// the order stands still.
 struct Bench {
     registrar: Registrar,
     requests: u64,
+    now: Instant,
+    /// Of the last record.
+    position: Position,
+    /// Written, and without a place.
+    written: VecDeque<Record>,
+    stands_still: bool,
 }
 
 impl Bench {
@@ -46,10 +62,17 @@ impl Bench {
     }
 
     fn with(limits: RegistrationLimits) -> Self {
-        let owner = OwnerId(uuid::Uuid::from_u128(7));
-        let name = "E1".parse().expect("a name");
-        let options = RegistrarOptions { owner, name, limits };
-        let mut bench = Self { registrar: Registrar::new(NOW, options), requests: 0 };
+        let mut bench = Self::seeking(limits);
+        assert!(!bench.registrar.is_ready());
+        let all_read = [
+            follower::Input::Begin,
+            follower::Input::EarlierRead { is_all: true },
+            follower::Input::Joined,
+        ];
+        for input in all_read {
+            bench.step(Input::View(input));
+        }
+        assert!(bench.registrar.is_ready());
         for (session, realm) in [(1, "r"), (2, "r"), (3, "r"), (4, "other")] {
             let fx = bench.step(Input::Opened { info: info(session, realm) });
             assert!(fx.told.is_empty() && fx.dealer.is_empty());
@@ -57,10 +80,60 @@ impl Bench {
         bench
     }
 
+    /// One that has read nothing yet.
+    fn seeking(limits: RegistrationLimits) -> Self {
+        let owner = OwnerId(uuid::Uuid::from_u128(7));
+        let name = "E1".parse().expect("a name");
+        let options = RegistrarOptions {
+            owner,
+            name,
+            link_address: None,
+            limits,
+            timeout: TIMEOUT,
+            part_bytes_max: usize::MAX,
+            is_alone: true,
+        };
+        Self {
+            registrar: Registrar::new(options),
+            requests: 0,
+            now: Instant::now(),
+            position: Position(0),
+            written: VecDeque::new(),
+            stands_still: false,
+        }
+    }
+
+    /// What comes of an input, and of the records that it has written.
     fn step(&mut self, input: Input) -> Effects {
         let mut fx = Effects::default();
-        self.registrar.step(NOW, input, &mut fx);
+        self.registrar.step(self.now, input, &mut fx);
+        self.written.extend(fx.records.drain(..));
+        if !self.stands_still {
+            self.place(&mut fx);
+        }
+        fx.dealer
+            .retain(|input| !matches!(input, dealer::Input::Applied | dealer::Input::View { .. }));
         fx
+    }
+
+    /// All that is written gets its place.
+    fn place(&mut self, fx: &mut Effects) {
+        while let Some(record) = self.written.pop_front() {
+            self.read(&record, fx);
+            self.written.extend(fx.records.drain(..));
+        }
+    }
+
+    /// The order has a record more.
+    fn read(&mut self, record: &Record, fx: &mut Effects) {
+        self.position = self.position.plus(1);
+        let message = follower::Input::Message {
+            position: self.position,
+            at: NOW,
+            topic: record.topic().uri,
+            payload: record.to_bytes().into(),
+        };
+        self.registrar.step(self.now, Input::View(message), fx);
     }
 
     fn register(&mut self, session: u64, uri: &str, invoke: Policy, is_forced: bool) -> Effects {

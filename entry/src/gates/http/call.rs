@@ -161,6 +161,9 @@ fn result_of(payload: &Payload) -> Result<Response, Problem> {
 }
 
 fn problem_of_call(error: &CallError) -> Problem {
+    if let CallError::Meta(MetaError::History(error)) = error {
+        return Problem::of_history(error);
+    }
     let status = match error {
         CallError::Callee { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         CallError::NoSuchProcedure(_) | CallError::Meta(MetaError::NoSuch(_)) => {
@@ -172,9 +175,10 @@ fn problem_of_call(error: &CallError) -> Problem {
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
             StatusCode::BAD_GATEWAY
         }
-        CallError::NoAvailableCallee { .. } | CallError::Unavailable(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        CallError::Meta(MetaError::NotAuthorized) => StatusCode::FORBIDDEN,
+        CallError::NoAvailableCallee { .. }
+        | CallError::Unavailable(_)
+        | CallError::Meta(MetaError::History(_)) => StatusCode::SERVICE_UNAVAILABLE,
         CallError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         CallError::MaxConcurrency(_)
         | CallError::TooMany { .. }

@@ -41,6 +41,7 @@ const BROKER_FEATURES: [&str; 8] = [
     "subscription_meta_api",
     "subscription_revocation",
     "payload_passthru_mode",
+    "event_history",
 ];
 
 /// `[2, Session, Details]`: announces what works, and no more.
@@ -250,6 +251,7 @@ mod tests {
                     "subscription_meta_api": true,
                     "subscription_revocation": true,
                     "payload_passthru_mode": true,
+                    "event_history": true,
                 }}, "dealer": {"features": {
                     "progressive_call_results": true,
                     "progressive_call_invocations": true,

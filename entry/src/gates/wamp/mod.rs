@@ -20,6 +20,7 @@ mod socket;
 mod told;
 mod writer;
 
+pub(crate) use event::stored_events;
 pub use metrics::describe_session_metrics;
 pub(crate) use serializer::{SUBPROTOCOLS, Serializer};
 pub(crate) use socket::serve_session;

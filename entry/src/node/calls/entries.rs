@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use vixen_broker::dealer::{self, Link, PeerWord};
+use vixen_broker::registrar;
 use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
 use vixen_core::wire::{CallMessage, Message, NodeMessage};
@@ -79,6 +80,7 @@ impl EntryNode {
     ) {
         if let Some(link) = self.entries.links.down(owner, link, reason) {
             self.entries.standings.remove(&owner);
+            self.calls.step_registrar(registrar::Input::Unlinked { owner }, fx);
             self.calls.step_dealer(dealer::Input::LinkDown { link }, fx);
         }
         self.tell_entries_linked();
@@ -118,6 +120,8 @@ impl EntryNode {
                     {
                         let standing = Standing { life, is_ready, is_draining, applied_below };
                         self.entries.standings.insert(owner, standing);
+                        let input = registrar::Input::Standing { owner, applied_below };
+                        self.calls.step_registrar(input, fx);
                     }
                     self.calls.step_dealer(dealer::Input::heard(present, message), fx);
                 }

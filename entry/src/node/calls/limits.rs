@@ -40,6 +40,7 @@ pub(super) fn registration_limits(limits: &Limits) -> RegistrationLimits {
     } = subscription_limits(limits);
     RegistrationLimits {
         per_session_max: limits.calls.registrations_per_session_max,
+        per_realm_max: limits.calls.registrations_per_realm_max,
         patterns_per_session_max,
         patterns_per_address_max,
         patterns_per_site_max,

@@ -9,7 +9,8 @@ use metrics::{
 
 use vixen_broker::api::calls::{CallTold, CalleeRequest, RegisterError};
 use vixen_broker::dealer::{Dealer, Note, Outcome};
-use vixen_broker::registrar::Registrar;
+use vixen_broker::registrar::{self, Registrar};
+use vixen_core::id::Position;
 
 use crate::gates::metrics::{calls_counter, count_registration};
 
@@ -21,6 +22,10 @@ const REROUTED: &str = "vixen_entry_calls_rerouted_total";
 const LATE: &str = "vixen_entry_invocations_dropped_late_total";
 const REGISTRATIONS: &str = "vixen_entry_registrations";
 const CALLEES: &str = "vixen_entry_callees";
+const POSITION: &str = "vixen_entry_view_position";
+const READY: &str = "vixen_entry_view_ready";
+const CHECKPOINTS: &str = "vixen_entry_view_checkpoints_total";
+const DIFFER: &str = "vixen_entry_views_differ_total";
 
 /// See the module.
 pub(super) struct CallMetrics {
@@ -34,6 +39,10 @@ pub(super) struct CallMetrics {
     queued: Gauge,
     registrations: Gauge,
     callees: Gauge,
+    position: Gauge,
+    ready: Gauge,
+    checkpoints: Counter,
+    differ: Counter,
 }
 
 impl CallMetrics {
@@ -51,6 +60,10 @@ impl CallMetrics {
             queued: gauge!(QUEUED),
             registrations: gauge!(REGISTRATIONS),
             callees: gauge!(CALLEES),
+            position: gauge!(POSITION),
+            ready: gauge!(READY),
+            checkpoints: counter!(CHECKPOINTS),
+            differ: counter!(DIFFER),
         }
     }
 
@@ -73,6 +86,30 @@ impl CallMetrics {
         }
     }
 
+    pub(super) fn note_registrar(&self, note: registrar::Note) {
+        use registrar::Note;
+        match note {
+            Note::Ready(life) => tracing::info!(%life, "the view of registrations is ready"),
+            Note::Checkpoint => self.checkpoints.increment(1),
+            Note::Unusable(error) => {
+                tracing::warn!(%error, "a checkpoint of registrations is passed over");
+            }
+            Note::Differs(checked) => {
+                self.differ.increment(1);
+                tracing::error!(
+                    writer = %checked.writer, as_of = %checked.as_of,
+                    "a checkpoint of registrations differs from the view of this entry: one of the two is wrong"
+                );
+            }
+            Note::Cut => tracing::error!(
+                "retention has dropped registrations before they were read here: calls wait for the next checkpoint"
+            ),
+            Note::Stopped(error) => tracing::error!(
+                %error, "registrations cannot be read on: a later version of vixen has written what is needed"
+            ),
+        }
+    }
+
     /// Counts what becomes of requests to register.
     pub(super) fn told(told: &CallTold) {
         match told {
@@ -84,10 +121,12 @@ impl CallMetrics {
                     RegisterError::Invalid(_) => "invalid_uri",
                     RegisterError::NoSuchRegistration => "no_such_registration",
                     RegisterError::TooMany { .. } => "too_many",
+                    RegisterError::TooManyOfRealm { .. } => "too_many_of_realm",
                     RegisterError::TooManyPatternsOfSession { .. }
                     | RegisterError::TooManyPatterns { .. } => "too_many_patterns",
                     RegisterError::TooManyShapes { .. } => "too_many_shapes",
                     RegisterError::Unavailable(_) => "unavailable",
+                    RegisterError::NoQuorum { .. } => "no_quorum",
                 });
             }
             CallTold::Refused { kind: CalleeRequest::Unregister, .. }
@@ -107,6 +146,9 @@ impl CallMetrics {
         self.queued.set(dealer.queued_bytes() as f64);
         self.registrations.set(registrar.view().len() as f64);
         self.callees.set(registrar.view().callees() as f64);
+        let Position(position) = registrar.view().position();
+        self.position.set(position as f64);
+        self.ready.set(f64::from(u8::from(registrar.is_ready())));
     }
 }
 
@@ -119,4 +161,8 @@ fn describe() {
     describe_counter!(LATE, "Answers to calls that were over");
     describe_gauge!(REGISTRATIONS, "Registrations");
     describe_gauge!(CALLEES, "Callees of all registrations");
+    describe_gauge!(POSITION, "The view of registrations has applied the order up to here");
+    describe_gauge!(READY, "1 while calls go by the view of registrations, else 0");
+    describe_counter!(CHECKPOINTS, "Checkpoints of registrations written");
+    describe_counter!(DIFFER, "Checkpoints that differ from the view of this entry");
 }

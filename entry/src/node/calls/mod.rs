@@ -1,9 +1,12 @@
 //! Calls: the registrar and the dealer, stepped by the loop of the entry.
 //!
 //! A turn: the dealer learns what sessions have written since the last one; the words of all sessions are stepped
-//! in order as they came; what comes of them is told at the end of the turn.
+//! in order as they came; what comes of them is told at the end of the turn. What the registrar writes and reads of
+//! the order goes by `follow`.
 
+mod complete;
 mod entries;
+mod follow;
 mod limits;
 mod links;
 mod metrics;
@@ -18,18 +21,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_broker::api::calls::{CallTold, CallWord, MetaError, Payload};
+use vixen_broker::api::calls::{CallTold, CallWord, MetaError};
 use vixen_broker::api::{SessionId, SessionInfo};
-use vixen_broker::dealer::{self, CallNumber, Dealer, DealerOptions, MetaCall};
+use vixen_broker::dealer::{self, CallNumber, Dealer, DealerOptions, MetaCall, MetaResult};
 use vixen_broker::registrar::{self, Registrar, RegistrarOptions};
 use vixen_core::id::Position;
-use vixen_core::time::WallTime;
-use vixen_runtime::clock::wall_time;
+use vixen_views::follower;
 use vixen_views::registrations::{Change, Registrations};
 
-use super::EntryOptions;
-use super::run::{EntryNode, fresh_seed};
+use super::run::{Effects, EntryNode, fresh_seed};
+use super::{EntryHandle, EntryOptions};
+use complete::Completeness;
 pub(super) use entries::Entries;
+use follow::Follow;
+pub(super) use follow::OWN_SESSION;
+pub use follow::ViewEvent;
 use metrics::CallMetrics;
 use standing::Standing;
 
@@ -52,6 +58,8 @@ enum Phase {
 /// See the module.
 pub(super) struct Calls {
     registrar: Registrar,
+    pub(super) follow: Follow,
+    pub(super) complete: Completeness,
     dealer: Dealer,
     /// What sessions were told and have not written, as far as the dealer knows.
     unwritten: BTreeMap<SessionId, usize>,
@@ -84,10 +92,20 @@ impl CallEffects {
 }
 
 impl Calls {
-    pub(super) fn new(options: &EntryOptions) -> Self {
+    pub(super) fn new(options: &EntryOptions, handle: &EntryHandle) -> Self {
         let (owner, name) = (options.owner, options.name.clone());
         let limits = limits::registration_limits(&options.limits);
-        let of_registrar = RegistrarOptions { owner, name, limits };
+        let link_address = options.link_address.clone();
+        let of_registrar = RegistrarOptions {
+            owner,
+            name,
+            link_address,
+            limits,
+            timeout: options.publish_timeout,
+            // A part is a message, with a head.
+            part_bytes_max: options.limits.message_bytes_max / 2,
+            is_alone: options.is_alone,
+        };
         let of_dealer = DealerOptions {
             owner,
             name: options.name.as_str().into(),
@@ -95,23 +113,27 @@ impl Calls {
             cancel_answer: options.cancel_answer,
             seed: fresh_seed(),
         };
-        Self {
-            registrar: Registrar::new(wall_time(), of_registrar),
+        let mut calls = Self {
+            registrar: Registrar::new(of_registrar),
+            follow: Follow::new(handle),
+            complete: Completeness::new(&options.membership),
             dealer: Dealer::new(of_dealer),
             unwritten: BTreeMap::new(),
             phase: Phase::Serving,
             metrics: CallMetrics::new(),
-        }
+        };
+        // Nobody calls yet, so nobody is told.
+        calls.step_dealer(dealer::Input::View { is_ready: false }, &mut CallEffects::default());
+        calls
     }
 
     /// How this entry stands, for others.
     fn standing(&self) -> Standing {
-        let view = self.registrar.view();
         Standing {
             life: self.registrar.life().number,
-            is_ready: view.stopped().is_none(),
+            is_ready: self.registrar.is_ready(),
             is_draining: self.phase != Phase::Serving,
-            applied_below: view.applied_below(),
+            applied_below: self.registrar.applied_below(),
         }
     }
 
@@ -121,7 +143,14 @@ impl Calls {
             Phase::Draining { until } => Some(until),
             Phase::Serving | Phase::Over => None,
         };
-        self.dealer.timeout_at().map(Instant::from_std).into_iter().chain(end).min()
+        let timeouts = [self.dealer.timeout_at(), self.registrar.timeout_at()];
+        let timeouts = timeouts.into_iter().flatten().map(Instant::from_std);
+        timeouts.chain(end).chain(self.follow.due_at()).chain(self.complete.due_at()).min()
+    }
+
+    /// Whether somebody waits for what others register.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.registrar.is_awaited() || self.dealer.asked_calls() > 0
     }
 
     /// The entry stops, and nothing more comes of calls.
@@ -137,37 +166,41 @@ impl Calls {
         }
     }
 
-    pub(super) fn opened(&mut self, now: WallTime, info: &Arc<SessionInfo>, fx: &mut CallEffects) {
+    /// Nobody registers here any more, and what is registered here ends in the order.
+    pub(super) fn stop(&mut self, fx: &mut CallEffects) {
+        self.step_registrar(registrar::Input::Stop, fx);
+    }
+
+    /// Why nothing more can be said of registrations now.
+    pub(super) fn cannot_register(&self) -> Option<Arc<str>> {
+        self.registrar.refuses_all()
+    }
+
+    pub(super) fn opened(&mut self, info: &Arc<SessionInfo>, fx: &mut CallEffects) {
         let info = Arc::clone(info);
-        self.step_registrar(now, registrar::Input::Opened { info: Arc::clone(&info) }, fx);
+        self.step_registrar(registrar::Input::Opened { info: Arc::clone(&info) }, fx);
         self.step_dealer(dealer::Input::Opened { info }, fx);
     }
 
-    pub(super) fn closed(&mut self, now: WallTime, session: SessionId, fx: &mut CallEffects) {
+    pub(super) fn closed(&mut self, session: SessionId, fx: &mut CallEffects) {
         self.unwritten.remove(&session);
-        self.step_registrar(now, registrar::Input::Closed { session }, fx);
+        self.step_registrar(registrar::Input::Closed { session }, fx);
         self.step_dealer(dealer::Input::Closed { session }, fx);
     }
 
-    pub(super) fn words(
-        &mut self,
-        now: WallTime,
-        session: SessionId,
-        words: Vec<CallWord>,
-        fx: &mut CallEffects,
-    ) {
+    pub(super) fn words(&mut self, session: SessionId, words: Vec<CallWord>, fx: &mut CallEffects) {
         for word in words {
             match word {
                 CallWord::Register(register) => {
                     let input = registrar::Input::Register { session, register };
-                    self.step_registrar(now, input, fx);
+                    self.step_registrar(input, fx);
                 }
                 CallWord::Unregister { request, registration } => {
                     let input = registrar::Input::Unregister { session, request, registration };
-                    self.step_registrar(now, input, fx);
+                    self.step_registrar(input, fx);
                 }
                 CallWord::Hide { registration } => {
-                    self.step_registrar(now, registrar::Input::Hide { session, registration }, fx);
+                    self.step_registrar(registrar::Input::Hide { session, registration }, fx);
                 }
                 word @ (CallWord::Call(_)
                 | CallWord::Spoiled { .. }
@@ -184,7 +217,7 @@ impl Calls {
     pub(super) fn answered(
         &mut self,
         number: CallNumber,
-        answer: Result<Payload, MetaError>,
+        answer: Result<MetaResult, MetaError>,
         fx: &mut CallEffects,
     ) {
         self.step_dealer(dealer::Input::Answered { number, answer }, fx);
@@ -193,13 +226,12 @@ impl Calls {
     /// A callee is taken out of a registration.
     pub(super) fn remove_callee(
         &mut self,
-        now: WallTime,
         realm: &Arc<str>,
         (registration, session): (Position, SessionId),
         fx: &mut CallEffects,
     ) {
         let realm = Arc::clone(realm);
-        self.step_registrar(now, registrar::Input::Remove { realm, registration, session }, fx);
+        self.step_registrar(registrar::Input::Remove { realm, registration, session }, fx);
     }
 
     /// Who is callee of what.
@@ -215,27 +247,38 @@ impl Calls {
         }
         let Phase::Draining { until } = self.phase else { return };
         let is_idle = self.dealer.open_calls() == 0 && self.dealer.open_invocations() == 0;
-        if is_idle || until <= Instant::now() {
+        if is_idle && self.registrar.is_over() || until <= Instant::now() {
             self.phase = Phase::Over;
             self.step_dealer(dealer::Input::Stop, fx);
             fx.is_end = true;
         }
     }
 
-    fn step_registrar(&mut self, now: WallTime, input: registrar::Input, fx: &mut CallEffects) {
+    /// Gives the view what was read of the order.
+    fn step_view(&mut self, inputs: Vec<follower::Input>, fx: &mut CallEffects) {
+        let followed = self.follow.followed();
+        for input in inputs {
+            // It follows from elsewhere by now: what is left is of the view before, and comes again if it is needed.
+            if self.follow.followed() != followed {
+                return;
+            }
+            self.step_registrar(registrar::Input::View(input), fx);
+        }
+    }
+
+    fn step_registrar(&mut self, input: registrar::Input, fx: &mut CallEffects) {
         let mut of_registrar = registrar::Effects::default();
-        let before = self.registrar.view().position();
-        self.registrar.step(now, input, &mut of_registrar);
+        self.registrar.step(Instant::now().into_std(), input, &mut of_registrar);
         fx.changes.append(&mut of_registrar.changes);
+        of_registrar.records.iter().for_each(|record| self.follow.write(record));
+        of_registrar.reads.into_iter().for_each(|read| self.follow.read(read));
+        of_registrar.notes.into_iter().for_each(|note| self.metrics.note_registrar(note));
         // They wait in the queue that the dealer keeps the count of.
         for (session, told) in of_registrar.told {
             self.step_dealer(dealer::Input::Tell { session, told }, fx);
         }
         for input in of_registrar.dealer {
             self.step_dealer(input, fx);
-        }
-        if self.registrar.view().position() != before {
-            self.step_dealer(dealer::Input::Applied, fx);
         }
     }
 
@@ -247,10 +290,23 @@ impl Calls {
 }
 
 impl EntryNode {
+    /// Sessions that have waited for long are told so, before records are published.
+    pub(super) fn on_registrar_due(&mut self, fx: &mut Effects) {
+        let now = Instant::now().into_std();
+        if self.calls.registrar.timeout_at().is_some_and(|at| at <= now) {
+            let missing = self.missing().into();
+            self.calls.step_registrar(registrar::Input::Timeout { missing }, &mut fx.calls);
+        }
+    }
+
     /// The dealer is told what was written since the last turn: before it is asked, with the words of this one,
     /// whether there is room.
     pub(super) fn note_written(&mut self, fx: &mut CallEffects) {
         let Self { calls, sessions, .. } = self;
+        let records = calls.follow.unsent();
+        if records != calls.registrar.unsent() {
+            calls.step_registrar(registrar::Input::Unsent { records }, fx);
+        }
         let mut written = Vec::new();
         calls.unwritten.retain(|session, known| {
             let waiting =
@@ -270,6 +326,7 @@ impl EntryNode {
     pub(super) fn settle_calls(&mut self, mut fx: CallEffects) {
         let Self { calls, sessions, .. } = self;
         calls.on_due(&mut fx);
+        calls.complete.want(&mut fx);
         let mut by_session: BTreeMap<SessionId, Vec<CallTold>> = BTreeMap::new();
         for (session, told) in fx.told {
             by_session.entry(session).or_default().push(told);

@@ -29,8 +29,10 @@ impl Calls {
     pub(in crate::node) fn registrations(&self) -> Value {
         let view = self.registrar.view();
         let listed = view.iter().take(LISTED_MAX).map(|registration| {
-            let callees = registration.callees.iter().map(|(_, callee)| callee.session);
-            let callees = callees.take(CALLEES_MAX);
+            let callees = registration.callees.iter().take(CALLEES_MAX).map(|(_, callee)| {
+                let entry = view.living(callee.life.owner).map(|living| &living.facts.name);
+                json!({ "entry": entry, "session": callee.session })
+            });
             json!({
                 "id": registration.id.0,
                 "realm": *registration.pattern.realm,
@@ -52,5 +54,33 @@ impl Calls {
             })
         });
         json!({ "total": view.len(), "listed": listed.collect::<Vec<_>>() })
+    }
+
+    /// How far the view of registrations has come. Where two entries have the same position and are well, they have
+    /// the same chain.
+    pub(in crate::node) fn view_status(&self) -> Value {
+        let view = self.registrar.view();
+        json!({
+            "ready": self.registrar.is_ready(),
+            "waits_for": self.registrar.waits_for().as_deref(),
+            "position": view.position().0,
+            "records": view.records(),
+            "chain": view.chain().to_string(),
+            "as_of": self.registrar.follower().began_with().map(|as_of| as_of.0),
+        })
+    }
+
+    /// Entries whose registrations count.
+    pub(in crate::node) fn lives(&self) -> Value {
+        let lives = self.registrar.view().lives().map(|living| {
+            json!({
+                "entry": living.facts.name,
+                "owner": living.life.owner.to_string(),
+                "life": living.life.number,
+                "link_address": living.facts.link_address.as_deref(),
+                "told_at": living.told_at.0,
+            })
+        });
+        lives.collect()
     }
 }

@@ -1,13 +1,14 @@
 //! What the router itself answers and publishes: procedures and events of `wamp.`.
 
 mod events;
+mod stored;
 mod words;
 
 use tokio::time::Instant;
 
-use vixen_broker::api::calls::{MetaError, Payload};
+use vixen_broker::api::calls::MetaError;
 use vixen_broker::api::{Publish, SessionId};
-use vixen_broker::dealer::MetaCall;
+use vixen_broker::dealer::{MetaCall, MetaResult};
 use vixen_broker::meta::{self, Asker, Missing, Reply};
 use vixen_broker::segmenter;
 use vixen_core::id::Position;
@@ -23,17 +24,19 @@ impl EntryNode {
     pub(super) fn answer_meta(&mut self, now: WallTime, fx: &mut Effects) {
         for call in fx.calls.take_meta() {
             let number = call.number;
-            let answer = self.answer(now, call, fx);
-            self.calls.answered(number, answer, &mut fx.calls);
+            if let Some(answer) = self.answer(now, call, fx).transpose() {
+                self.calls.answered(number, answer, &mut fx.calls);
+            }
         }
     }
 
+    /// `None`: later.
     fn answer(
         &mut self,
         now: WallTime,
-        MetaCall { number: _, asker, procedure, payload, testament }: MetaCall,
+        MetaCall { number, asker, procedure, payload, testament }: MetaCall,
         fx: &mut Effects,
-    ) -> Result<Payload, MetaError> {
+    ) -> Result<Option<MetaResult>, MetaError> {
         let reply =
             match asked(procedure, &Arguments::of(&payload)?, self.options.limits.topic_bytes_max)?
             {
@@ -49,7 +52,16 @@ impl EntryNode {
                     meta::of_registrations(self.calls.view(), &asker.realm, &question)
                 }
                 Asked::RemoveCallee { registration, session } => {
-                    self.remove_callee(now, &asker, registration, session, fx)
+                    self.remove_callee(&asker, registration, session, fx)?
+                }
+                Asked::Events { subscription, wanted } => {
+                    let found = self.delivery.details(&asker.realm, subscription);
+                    let (Some((pattern, _)), Some(info)) = (found, self.info_of(asker.session))
+                    else {
+                        return Err(MetaError::NoSuch(Missing::Subscription(subscription.0)));
+                    };
+                    self.read_events(number, info, subscription, pattern, &wanted);
+                    return Ok(None);
                 }
                 Asked::AddTestament => {
                     let none = || argument("testaments are left by WAMP sessions");
@@ -61,27 +73,29 @@ impl EntryNode {
                     Reply::Count(u64::try_from(flushed).unwrap_or(u64::MAX))
                 }
             };
-        told(procedure, reply)
+        told(procedure, reply).map(|payload| Some(MetaResult { payload, about: None }))
     }
 
     fn remove_callee(
         &mut self,
-        now: WallTime,
         asker: &Asker,
         registration: u64,
         session: SessionId,
         fx: &mut Effects,
-    ) -> Reply {
+    ) -> Result<Reply, MetaError> {
         let found = self.calls.view().get(RegistrationId(registration));
         let Some(found) = found.filter(|found| found.pattern.realm == asker.realm) else {
-            return Reply::NoSuch(Missing::Registration(registration));
+            return Ok(Reply::NoSuch(Missing::Registration(registration)));
         };
         if !found.callees.iter().any(|(_, callee)| callee.session == session.0) {
-            return Reply::NoSuch(Missing::Session(session.0));
+            return Ok(Reply::NoSuch(Missing::Session(session.0)));
+        }
+        if let Some(full) = self.calls.cannot_register() {
+            return Err(MetaError::Unavailable(full));
         }
         let callee = (Position(registration), session);
-        self.calls.remove_callee(now, &asker.realm, callee, &mut fx.calls);
-        Reply::Done
+        self.calls.remove_callee(&asker.realm, callee, &mut fx.calls);
+        Ok(Reply::Done)
     }
 
     /// A session is over: publishes what it has left for then. Nobody can wait for room, and what is not there is

@@ -21,6 +21,7 @@ use vixen_core::payload::as_json;
 use vixen_core::segment::{Encoding, Match};
 use vixen_core::time::WallTime;
 
+use super::stored::{Wanted, wanted_of};
 use crate::gates::options::matching_of;
 use crate::gates::uris::KILLED;
 
@@ -42,6 +43,8 @@ pub(super) enum Asked {
     Registrations(RegistrationQuestion),
     /// That a session is callee of a registration no more.
     RemoveCallee { registration: u64, session: SessionId },
+    /// What is stored of a subscription.
+    Events { subscription: SubscriptionId, wanted: Box<Wanted> },
     /// To leave what the gate has made of the arguments.
     AddTestament,
     /// To forget the testaments of a scope.
@@ -66,11 +69,11 @@ impl Arguments {
         })
     }
 
-    fn at(&self, index: usize) -> Option<&Value> {
+    pub(super) fn at(&self, index: usize) -> Option<&Value> {
         self.args.get(index).filter(|value| !value.is_null())
     }
 
-    fn key(&self, name: &str) -> Option<&Value> {
+    pub(super) fn key(&self, name: &str) -> Option<&Value> {
         self.kwargs.get(name).filter(|value| !value.is_null())
     }
 
@@ -207,6 +210,10 @@ pub(super) fn asked(
         Procedure::GetSubscription => Asked::Of(Q::GetSubscription(subscription()?)),
         Procedure::ListSubscribers => Asked::Of(Q::ListSubscribers(subscription()?)),
         Procedure::CountSubscribers => Asked::Of(Q::CountSubscribers(subscription()?)),
+        Procedure::GetEvents => {
+            let (subscription, wanted) = (subscription()?, Box::new(wanted_of(of)?));
+            Asked::Events { subscription, wanted }
+        }
     })
 }
 
@@ -240,6 +247,12 @@ pub(super) fn told(procedure: Procedure, reply: Reply) -> Result<Payload, MetaEr
 pub(super) fn result(value: &Value) -> Payload {
     let bytes = Bytes::from(json!([value]).to_string());
     Payload::new(Encoding::Json, bytes)
+}
+
+/// Texts of JSON as one list, the only argument.
+pub(super) fn results(all: &[String]) -> Payload {
+    let bytes = Bytes::from(format!("[[{}]]", all.join(",")));
+    Payload { content: Encoding::Json.into(), bytes }
 }
 
 fn session_details(details: SessionDetails) -> Value {

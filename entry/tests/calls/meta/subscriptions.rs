@@ -4,6 +4,93 @@ use serde_json::json;
 
 use crate::Entry;
 
+/// Publishes, and returns the publication.
+async fn publish(peer: &mut crate::Peer, topic: &str, arguments: &str) -> u64 {
+    let request = peer.request();
+    peer.say(&format!(r#"[16,{request},{{"acknowledge":true}},"{topic}",{arguments}]"#)).await;
+    let published = peer.hear().await;
+    assert_eq!((&published[0], &published[1]), (&json!(17), &json!(request)), "{published}");
+    published[2].as_u64().expect("a position")
+}
+
+#[tokio::test]
+async fn events_of_the_past_are_those_of_the_subscription() {
+    let entry = Entry::start().await;
+    let (mut publisher, mut reader) = (entry.client().await, entry.client().await);
+    let mut all = Vec::new();
+    for (topic, arguments) in
+        [("a.b", "[1]"), ("a.c", r#"[2],{"k":3}"#), ("x", "[9]"), ("a.b", "[4]")]
+    {
+        let publication = publish(&mut publisher, topic, arguments).await;
+        if topic != "x" {
+            all.push(publication);
+        }
+    }
+    // It was made after all of them.
+    let id = reader.subscribe(r#"{"match":"prefix"}"#, "a.").await;
+    let get = "wamp.subscription.get_events";
+    let events = reader.asks(get, &format!("[{id}]")).await;
+    let [one, two, three] = &events.as_array().expect("a list")[..] else { panic!("{events}") };
+    assert_eq!((&one["subscription"], &one["publication"]), (&json!(id), &json!(all[0])));
+    assert_eq!((&one["args"], one.get("kwargs")), (&json!([1]), None));
+    assert_eq!(
+        (&one["details"]["topic"], &one["details"]["position"]),
+        (&json!("a.b"), &json!(all[0]))
+    );
+    assert_eq!(one["timestamp"], one["details"]["time"]);
+    assert_eq!((&two["args"], &two["kwargs"]), (&json!([2]), &json!({"k": 3})));
+    assert_eq!(three["args"], json!([4]));
+    let [first, second, third] = all[..] else { panic!("{all:?}") };
+    let time = one["timestamp"].as_str().expect("a time").to_owned();
+    for (kwargs, wanted) in [
+        (r#"{"limit":2}"#.to_owned(), vec![first, second]),
+        (r#"{"reverse":true}"#.to_owned(), vec![third, second, first]),
+        (r#"{"reverse":true,"limit":1}"#.to_owned(), vec![third]),
+        (r#"{"topic":"a.b"}"#.to_owned(), vec![first, third]),
+        (r#"{"topic":"x"}"#.to_owned(), vec![]),
+        (format!(r#"{{"from_publication":{second}}}"#), vec![second, third]),
+        (format!(r#"{{"after_publication":{second}}}"#), vec![third]),
+        (format!(r#"{{"before_publication":{second}}}"#), vec![first]),
+        (format!(r#"{{"until_publication":{second}}}"#), vec![first, second]),
+        (format!(r#"{{"reverse":true,"before_publication":{third}}}"#), vec![second, first]),
+        (format!(r#"{{"from_time":"{time}"}}"#), vec![first, second, third]),
+        (format!(r#"{{"before_time":"{time}"}}"#), vec![]),
+        (r#"{"after_time":"2999-01-01T00:00:00Z"}"#.to_owned(), vec![]),
+        (r#"{"until_time":"2999-01-01T00:00:00Z"}"#.to_owned(), vec![first, second, third]),
+    ] {
+        let events = reader.asks(get, &format!("[{id}],{kwargs}")).await;
+        let events = events.as_array().expect("a list");
+        let found: Vec<_> = events.iter().map(|event| event["publication"].clone()).collect();
+        assert_eq!(json!(found), json!(wanted), "{kwargs}");
+    }
+    assert_eq!(reader.asks(get, &format!("[{id},1]")).await.as_array().map(Vec::len), Some(1));
+    for kwargs in [
+        r#"{"limit":0}"#,
+        r#"{"reverse":1}"#,
+        r#"{"from_time":"yesterday"}"#,
+        r#"{"from_time":"2026-01-01T00:00:00Z","after_publication":1}"#,
+        r#"{"until_publication":"1"}"#,
+    ] {
+        let error = reader.is_refused(get, &format!("[{id}],{kwargs}")).await;
+        assert_eq!(error, "wamp.error.invalid_argument", "{kwargs}");
+    }
+    assert_eq!(reader.is_refused(get, "[4711]").await, NO_SUCH_SUBSCRIPTION);
+    entry.stop().await;
+}
+
+#[tokio::test]
+async fn events_of_the_past_are_for_those_that_they_were_meant_for() {
+    let entry = Entry::start().await;
+    let (mut publisher, mut reader) = (entry.client().await, entry.client().await);
+    let only = format!(r#"{{"acknowledge":true,"eligible":[{}]}}"#, publisher.session);
+    publisher.say(&format!(r#"[16,1,{only},"a.b",[1]]"#)).await;
+    assert_eq!(publisher.hear().await[0], 17);
+    let id = reader.subscribe("{}", "a.b").await;
+    let events = reader.asks("wamp.subscription.get_events", &format!("[{id}]")).await;
+    assert_eq!(events, json!([]));
+    entry.stop().await;
+}
+
 const NO_SUCH_SUBSCRIPTION: &str = "wamp.error.no_such_subscription";
 
 #[tokio::test]

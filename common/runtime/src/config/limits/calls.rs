@@ -32,6 +32,9 @@ pub struct CallBounds {
     pub caller_queue_bytes_max: usize,
     /// `registrations-per-session-max`: further ones are refused. Default 1000.
     pub registrations_per_session_max: usize,
+    /// `registrations-per-realm-max`: of one realm, over all entries. Default 100000, or
+    /// `registrations-per-session-max` where that is more.
+    pub registrations_per_realm_max: usize,
     /// `testaments-per-session-max`: what one session may leave to be published at its end. Default 100.
     pub testaments_per_session_max: usize,
     /// `testaments-bytes-per-session-max`: of it, topics and payloads. Default 256 KiB.
@@ -55,6 +58,7 @@ impl Default for CallBounds {
             callee_queue_bytes_max: 4 * MIB,
             caller_queue_bytes_max: 4 * MIB,
             registrations_per_session_max: 1000,
+            registrations_per_realm_max: 100_000,
             testaments_per_session_max: 100,
             testaments_bytes_per_session_max: 256 * KIB,
             testaments_bytes_max: 64 * MIB,
@@ -75,6 +79,9 @@ impl CallBounds {
         table.size("callee-queue-bytes-max", &mut c.callee_queue_bytes_max)?;
         table.size("caller-queue-bytes-max", &mut c.caller_queue_bytes_max)?;
         table.count("registrations-per-session-max", &mut c.registrations_per_session_max)?;
+        c.registrations_per_realm_max =
+            c.registrations_per_realm_max.max(c.registrations_per_session_max);
+        table.count("registrations-per-realm-max", &mut c.registrations_per_realm_max)?;
         table.count("testaments-per-session-max", &mut c.testaments_per_session_max)?;
         table.size("testaments-bytes-per-session-max", &mut c.testaments_bytes_per_session_max)?;
         table.size("testaments-bytes-max", &mut c.testaments_bytes_max)?;

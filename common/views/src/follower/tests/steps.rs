@@ -82,6 +82,50 @@ fn who_reads_its_own_end_begins_the_next_life() {
 }
 
 #[test]
+fn who_stops_says_that_its_life_is_over_and_begins_no_other() {
+    let mut log = Log::new();
+    let mut one = Entry::begun(1, &mut log);
+    let mut two = Entry::begun(2, &mut log);
+    log.write(&register(life(1, 1), 7, "a"));
+    one.run(&mut log);
+    one.step(Input::Stop, &mut log);
+    one.step(Input::Stop, &mut log);
+    let end = log.end;
+    one.run(&mut log);
+    two.run(&mut log);
+    assert_eq!(one.follower.stage(), Stage::Over);
+    assert_eq!(log.end, end, "once, and nothing after it");
+    assert!(!two.follower.view().is_alive(life(1, 1)) && two.follower.view().is_empty());
+    // Before it has begun it has nothing to end.
+    let mut three = Entry::new(3);
+    three.step(Input::Stop, &mut log);
+    three.step(Input::Begin, &mut log);
+    three.run(&mut log);
+    assert_eq!((three.follower.stage(), log.end), (Stage::Over, end));
+}
+
+#[test]
+fn the_parts_of_a_checkpoint_are_as_large_as_they_may_be() {
+    let mut log = Log::new();
+    let mut one = Entry::new(1);
+    one.follower = one.follower.with_parts(64);
+    one.step(Input::Begin, &mut log);
+    (1..=9).for_each(|session| _ = log.write(&register(life(1, 1), session, "a")));
+    one.run(&mut log);
+    log.now = log.now.plus_millis(7 * HOUR_MS);
+    let before = log.checkpoints().len();
+    (1..=9).for_each(|session| _ = log.write(&register(life(1, 1), session, "a")));
+    one.run(&mut log);
+    let parts = log.checkpoints().len() - before;
+    assert!(parts > 1, "{parts}");
+    let two = Entry::begun(2, &mut log);
+    let by_it = |effect: &Effect| matches!(effect, Effect::Follow(From::After(at)) if at.0 > 100);
+    assert!(two.is_ready() && two.heard.iter().any(by_it));
+    one.run(&mut log);
+    assert_eq!(one.follower.view(), two.follower.view());
+}
+
+#[test]
 fn what_has_to_be_known_stops_the_view() {
     let mut log = Log::new();
     let mut entry = Entry::begun(1, &mut log);
@@ -279,6 +323,30 @@ fn a_checkpoint_is_due_by_age_by_a_new_day_and_by_records() {
     };
     assert!(!is_due_after(large(5)));
     assert!(is_due_after(large(6)));
+}
+
+#[test]
+fn while_the_order_stands_still_a_checkpoint_is_not_written_twice() {
+    let mut log = Log::new();
+    let mut entry = Entry::begun(1, &mut log);
+    // What it writes has no place.
+    let mut nowhere = Log::new();
+    let passed = |after_ms| Input::Passed {
+        below: log.end.plus(1),
+        at: log.now.plus_millis(7 * HOUR_MS + after_ms),
+    };
+    entry.step(passed(0), &mut nowhere);
+    assert_eq!(nowhere.checkpoints().len(), 1);
+    for _ in 0..10 {
+        entry.now += Duration::from_secs(60);
+        entry.step(Input::Tick, &mut nowhere);
+    }
+    assert_eq!(nowhere.checkpoints().len(), 1);
+    // All else has its place, and this has not.
+    entry.step(passed(10_000), &mut nowhere);
+    entry.now += Duration::from_secs(10);
+    entry.step(Input::Tick, &mut nowhere);
+    assert_eq!(nowhere.checkpoints().len(), 2);
 }
 
 #[test]

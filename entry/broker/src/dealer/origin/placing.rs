@@ -47,6 +47,7 @@ impl Origin {
         }
         match turn.routes.find(&open.procedure) {
             Ok(Some(route)) => self.place(open, route, missed, turn),
+            Ok(None) if !open.is_asked && !turn.routes.is_complete() => self.ask(open, turn),
             Ok(None) => {
                 let error = CallError::NoSuchProcedure(Arc::clone(&open.procedure.uri));
                 fail_unplaced(open, error, turn);

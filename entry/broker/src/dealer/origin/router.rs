@@ -6,13 +6,13 @@ use std::sync::Arc;
 use vixen_core::id::Position;
 
 use super::super::Outcome;
-use super::super::io::MetaCall;
+use super::super::io::{MetaCall, MetaResult};
 use super::super::routes::{Callee, Routes};
 use super::super::turn::Turn;
 use super::super::words::CallNumber;
 use super::ending::{answer_in_room, fail};
 use super::placing::fail_unplaced;
-use super::{CallError, CallTold, Open, Origin, Payload, Placed, Policy};
+use super::{CallError, CallTold, Open, Origin, Placed, Policy};
 use crate::api::SessionId;
 use crate::api::calls::{MetaError, Testament};
 use crate::meta::{Asker, Procedure};
@@ -55,7 +55,7 @@ impl Origin {
     pub(in super::super) fn on_meta<R: Routes>(
         &mut self,
         number: CallNumber,
-        answer: Result<Payload, MetaError>,
+        answer: Result<MetaResult, MetaError>,
         turn: &mut Turn<'_, R>,
     ) {
         if !self.calls.get(&number).is_some_and(Placed::is_with_router) {
@@ -63,9 +63,10 @@ impl Origin {
         }
         let Some(placed) = self.take(number) else { return };
         match answer {
-            Ok(payload) => {
-                let (request, callee) = (placed.open.request, None);
-                let told = CallTold::Result { request, is_progress: false, callee, payload };
+            Ok(MetaResult { payload, about }) => {
+                let (request, callee, about) = (placed.open.request, None, about.map(Box::new));
+                let is_progress = false;
+                let told = CallTold::Result { request, is_progress, callee, about, payload };
                 answer_in_room(placed, told, Outcome::Result, turn);
             }
             Err(error) => fail(placed, error.into(), turn),

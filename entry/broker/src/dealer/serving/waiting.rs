@@ -77,10 +77,17 @@ impl Waiting {
         Some(call)
     }
 
-    /// The first of the calls to registrations whose record is at or before this position.
-    pub(super) fn first_up_to(&self, applied: Position) -> Option<Key> {
-        let (registration, _, key) = self.by_registration.first()?;
-        (*registration <= applied).then_some(*key)
+    /// The registrations that calls wait for, whose record is at or before this position.
+    pub(super) fn registrations_up_to(&self, applied: Position) -> Vec<Position> {
+        self.of_registration.range(..=applied).map(|(registration, _)| *registration).collect()
+    }
+
+    /// The call to this registration that came first.
+    pub(super) fn first_of(&self, registration: Position) -> Option<Key> {
+        let lowest = (OwnerId(uuid::Uuid::nil()), CallNumber(0));
+        let mut all = self.by_registration.range((registration, 0, lowest)..);
+        let (of, _, key) = all.next()?;
+        (*of == registration).then_some(*key)
     }
 
     /// Whether one waits for this registration.

@@ -1,7 +1,9 @@
 //! One step, exact effects: each cell of both tables, policies, bounds; then dealers joined by links.
 
+mod asked;
 mod bounds;
 mod cluster;
+mod holds;
 mod origin;
 mod policies;
 mod router;
@@ -91,6 +93,9 @@ pub(super) struct Registry {
     pub(super) of: BTreeMap<String, (Route, Vec<(Position, Callee)>)>,
     pub(super) applied: u64,
     pub(super) not_ready: Option<Arc<str>>,
+    pub(super) may_be_behind: bool,
+    /// What keeps calls from callees.
+    pub(super) hold: Option<Hold>,
     /// How many names it was asked for.
     pub(super) named: std::cell::Cell<usize>,
 }
@@ -147,8 +152,16 @@ impl Routes for Registry {
         Some(format!("E{}", entry_of(entry)).into())
     }
 
+    fn is_complete(&self) -> bool {
+        !self.may_be_behind
+    }
+
     fn applied(&self) -> Position {
         Position(self.applied)
+    }
+
+    fn hold(&self, _now: Instant, _registration: Position) -> Option<Hold> {
+        self.hold
     }
 }
 
@@ -388,7 +401,7 @@ fn flag(name: &str, is_set: bool) -> String {
 
 fn said(told: &CallTold) -> String {
     match told {
-        CallTold::Result { request, is_progress, callee, payload } => {
+        CallTold::Result { request, is_progress, callee, about: _, payload } => {
             let (more, by) = (flag("progress", *is_progress), party("by", callee));
             format!("result {}{more}{by} {}", request.0, text_of(payload))
         }

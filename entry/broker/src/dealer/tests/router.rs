@@ -14,7 +14,11 @@ fn asked(bench: &mut Bench, word: CallWord) -> MetaCall {
 }
 
 fn answered(bench: &mut Bench, call: &MetaCall, text: &str) -> Vec<String> {
-    bench.step(Input::Answered { number: call.number, answer: Ok(json(text)) })
+    bench.step(Input::Answered { number: call.number, answer: result(text) })
+}
+
+fn result(text: &str) -> Result<MetaResult, MetaError> {
+    Ok(MetaResult { payload: json(text), about: None })
 }
 
 fn bench() -> Bench {
@@ -84,7 +88,7 @@ fn a_number_of_a_call_that_is_with_a_callee_is_not_its() {
     bench.registry.add("a", 5, Policy::Single, vec![callee(1, 1)]);
     bench.serve(1, 5, 1);
     bench.call(1, 1, "a");
-    let fx = bench.effects(Input::Answered { number: CallNumber(1), answer: Ok(json("[]")) });
+    let fx = bench.effects(Input::Answered { number: CallNumber(1), answer: result("[]") });
     assert!(fx.told.is_empty(), "{fx:?}");
     assert_eq!(bench.dealer.open_calls(), 1);
 }

@@ -2,6 +2,7 @@
 
 mod binary;
 mod json;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use vixen_core::segment::Encoding;
 use crate::metrics::count_unsayable;
 use binary::BinaryEncoder;
 use json::JsonEncoder;
+pub(crate) use stored::stored_events;
 
 /// The frames of all events for one serializer, in their order; `None` where the payload cannot be
 /// said in it.

@@ -50,7 +50,7 @@ fn put_message(
     told: &CallTold,
 ) -> Result<(), PayloadError> {
     match told {
-        CallTold::Result { request, is_progress, callee, payload } => {
+        CallTold::Result { request, is_progress, callee, about: _, payload } => {
             let arguments = Arguments::of(payload)?;
             let mut message = Writer::begin(out, encoding, 3 + arguments.elements);
             message.uint(RESULT);

@@ -87,19 +87,21 @@ impl Pair {
         };
         let (of_origin, of_serving) = (alive(&origin), alive(&serving));
         let writer = of_serving.writer;
-        read(&mut origin, 2, of_serving);
-        read(&mut serving, 2, of_origin);
+        read(&mut origin, &of_serving);
+        read(&mut serving, &of_origin);
         let pattern = TopicPattern::new("realm1", &options.procedure, options.matching);
         serving.bench.say(CALLEE, CallWord::Register(options));
         let registered = serving.told(CALLEE);
-        let Some(CallTold::Registered { registration: RegistrationId(3), .. }) = registered else {
+        let Some(CallTold::Registered { registration: RegistrationId(id), .. }) = registered else {
             panic!("{registered:?}");
         };
         let (number, session) = (1, CALLEE.0);
         let (invoke, is_forced) = (record::Invoke::Single, false);
         let register = record::Register { number, session, pattern, invoke, is_forced };
-        read(&mut origin, 3, Record { writer, said: Said::Register(register) });
-        let mut pair = Self { origin, serving, registration: Position(3), link };
+        read(&mut origin, &Record { writer, said: Said::Register(register) });
+        let registration = Position(id);
+        assert_eq!(origin.bench.position, registration, "it has the same place in both");
+        let mut pair = Self { origin, serving, registration, link };
         pair.until(|pair| is_ready(&pair.origin) && is_ready(&pair.serving)).await;
         pair
     }
@@ -179,11 +181,9 @@ impl Pair {
 }
 
 /// Gives the view of an entry a record of the other one.
-fn read(side: &mut Side, position: u64, record: Record) {
-    let mut fx = CallEffects::default();
-    let input = registrar::Input::Read { position: Position(position), at: wall_time(), record };
-    side.bench.node.calls.step_registrar(wall_time(), input, &mut fx);
-    side.bench.node.settle_calls(fx);
+fn read(side: &mut Side, record: &Record) {
+    let message = side.bench.message(record.topic().uri, record.to_bytes().into());
+    side.bench.place(vec![message]);
 }
 
 /// The other one takes calls, as far as the entry knows.

@@ -21,7 +21,7 @@ fn party() -> Party {
 }
 
 fn result(payload: Payload) -> CallTold {
-    CallTold::Result { request: REQUEST, is_progress: false, callee: None, payload }
+    CallTold::Result { request: REQUEST, is_progress: false, callee: None, about: None, payload }
 }
 
 fn failed(error: CallError) -> CallTold {
@@ -54,6 +54,7 @@ fn what_is_told_of_calls_is_a_message_in_each_serializer() {
         request: REQUEST,
         is_progress: true,
         callee: Some(party()),
+        about: None,
         payload: payload("[1]"),
     };
     let refused = CallTold::Refused {
