@@ -133,14 +133,14 @@ async fn entries_link_by_tls_as_all_nodes_do() -> anyhow::Result<()> {
 }
 
 /// What stands between an entry and those that dial it.
-struct Wire {
+pub(crate) struct Wire {
     is_cut: watch::Sender<bool>,
     connections: Arc<Mutex<Vec<AbortHandle>>>,
     task: JoinHandle<()>,
 }
 
 impl Wire {
-    async fn between(listen: &str, to: String) -> anyhow::Result<Self> {
+    pub(crate) async fn between(listen: &str, to: String) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let (is_cut, cut) = watch::channel(false);
         let connections = Arc::<Mutex<Vec<AbortHandle>>>::default();
@@ -154,12 +154,12 @@ impl Wire {
         Ok(Self { is_cut, connections, task })
     }
 
-    fn cut(&self, is_cut: bool) {
+    pub(crate) fn cut(&self, is_cut: bool) {
         self.is_cut.send_replace(is_cut);
     }
 
     /// Ends all connections.
-    fn reset(&self) {
+    pub(crate) fn reset(&self) {
         let ended: Vec<_> = self.connections.lock().expect("sound").drain(..).collect();
         ended.iter().for_each(AbortHandle::abort);
     }

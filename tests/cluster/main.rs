@@ -6,6 +6,7 @@
 mod amnesia;
 mod budget;
 mod calls;
+mod calls_across;
 mod clocks;
 mod config;
 mod door;
