@@ -19,7 +19,7 @@ use vixen_tests::harness::{self, Cluster, ClusterOptions, NodeSetup, free_ports,
 use crate::config::{ends, text};
 use crate::refusals::{REFUSED, Words, counted, greet_at, honest};
 use crate::silence::publish;
-use crate::support::{SOON, logged};
+use crate::support::{SOON, begun, logged};
 use crate::tls::Certificates;
 
 const ENTRIES: [&str; 3] = ["E1", "E2", "E3"];
@@ -71,9 +71,17 @@ async fn entries_are_linked_once_a_pair_and_again_when_one_comes_back() -> anyho
     // E3 has no address: it dials the others.
     let mut cluster = Cluster::start(options(2)).await?;
     all_linked(&cluster).await;
-    let standing = json!({ "life": 1, "ready": true, "draining": false, "applied_below": 2 });
+    begun(&cluster).await?;
+    let lives = cluster.status("E1").await?["lives"].clone();
+    let told_at = |life: &Value| life["told_at"].as_u64();
+    let last = lives.as_array().into_iter().flatten().filter_map(told_at).max();
     for (one, other) in [("E1", "E2"), ("E1", "E3"), ("E2", "E3")] {
-        let stands = |seen: &Value| seen["up"] == true && seen["standing"] == standing;
+        let stands = |seen: &Value| {
+            let standing = &seen["standing"];
+            let is_serving = standing["ready"] == true && standing["draining"] == false;
+            let has_read = last.is_some() && standing["applied_below"].as_u64() > last;
+            seen["up"] == true && standing["life"] == 1 && is_serving && has_read
+        };
         let there = sees(&cluster, other, one, stands).await?;
         // Where both have dialled, they agree on the link that stays.
         let by_one = |seen: &Value| stands(seen) && seen["dialled"] != there["dialled"];

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{Cluster, ClusterOptions, wait_until};
 
-use crate::support::SOON;
+use crate::support::{SOON, begun};
 
 const TOPIC: &str = "vixen.gone";
 
@@ -108,6 +108,21 @@ async fn publish(client: &mut Connection) -> Value {
     ask(client, json!([16, 2, {"acknowledge": true}, TOPIC, ["said"]])).await
 }
 
+/// Of an answer to PUBLISH.
+fn position_of(published: &Value) -> u64 {
+    assert_eq!(published[0], 17, "{published}");
+    published[2].as_u64().expect("a position")
+}
+
+/// The positions of the topic from then on.
+async fn stored_after(cluster: &Cluster, position: u64) -> Vec<u64> {
+    let path = format!("/history?topic={TOPIC}&after={position}");
+    let answer = cluster.get("E1", &path).await.expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let lines = answer.body.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.map(|line| line["position"].as_u64().expect("a position")).collect()
+}
+
 async fn next_position(client: &mut Connection) -> Value {
     hear(client, &[36]).await[2].clone()
 }
@@ -139,9 +154,11 @@ async fn while_every_ndb_node_is_gone_clients_are_answered_and_nothing_is_lost()
         ..ClusterOptions::default()
     };
     let mut cluster = Cluster::start(options).await.expect("a cluster");
+    begun(&cluster).await.expect("the beginning");
     let mut publisher = session(&cluster).await;
-    for position in 1..=5 {
-        assert_eq!(publish(&mut publisher).await, json!([17, 2, position]));
+    let mut end = 0;
+    for _ in 0..5 {
+        end = position_of(&publish(&mut publisher).await);
     }
     let mut before = session(&cluster).await;
     assert_eq!(subscribe(&mut before, json!({})).await[0], 33);
@@ -160,7 +177,7 @@ async fn while_every_ndb_node_is_gone_clients_are_answered_and_nothing_is_lost()
     Stream::open(&cluster, "&after=0", "").await.is_told_to_wait().await;
     let mut reset = Stream::open(&cluster, "", "Last-Event-ID: 5000\r\n").await;
     reset.is_told_to_wait().await;
-    reset.until("event: reset\nid: 5\n").await;
+    reset.until(&format!("event: reset\nid: {end}\n")).await;
 
     let mut during = session(&cluster).await;
     let subscribed = subscribe(&mut during, json!({})).await;
@@ -170,7 +187,7 @@ async fn while_every_ndb_node_is_gone_clients_are_answered_and_nothing_is_lost()
     assert_eq!(answer[0], 33, "{answer}");
     assert_eq!(ask(&mut other, json!([34, 3, answer[2]])).await, json!([35, 3]));
     let answer = subscribe(&mut other, json!({"after": 5000})).await;
-    names_error(&answer, "vixen.error.beyond_end", "position 5");
+    names_error(&answer, "vixen.error.beyond_end", &format!("position {end}"));
     let (after, snapshot) = (json!({"after": 0}), json!({"snapshot": true}));
     let mut third = session(&cluster).await;
     let (after, snapshot) =
@@ -183,15 +200,16 @@ async fn while_every_ndb_node_is_gone_clients_are_answered_and_nothing_is_lost()
     cluster.restart_together(&nodes).await.expect("ready again");
     told(&cluster, 200).await;
     // The one that was not acknowledged has its place by now, or will not have one before the next.
-    let answer = publish(&mut publisher).await;
-    let last = answer[2].as_u64().filter(|_| answer[0] == 17).expect("a position");
+    let last = position_of(&publish(&mut publisher).await);
+    let stored = stored_after(&cluster, end).await;
+    assert_eq!(stored.last(), Some(&last), "{stored:?}");
     for client in [&mut before, &mut during] {
-        for position in 6..=last {
+        for position in &stored {
             assert_eq!(next_position(client).await, json!(position));
         }
     }
     for stream in [&mut live, &mut plain, &mut source, &mut reset] {
-        for position in 6..=last {
+        for position in &stored {
             let between = stream.until(&format!("\"position\":{position},")).await;
             assert!(!between.contains("\"position\":"), "{between}");
         }

@@ -11,6 +11,8 @@ use crate::support::{
 
 /// Messages that must be acknowledged while a node is dead.
 const WHILE_DEAD: u64 = 5_000;
+/// Where the load publishes.
+const LOADED: [&str; 2] = ["E1", "E2"];
 
 #[tokio::test]
 async fn any_one_ndb_node_may_be_killed_and_catches_up() {
@@ -45,7 +47,7 @@ async fn a_sync_node_that_is_no_home_may_be_killed_and_catches_up() {
     let load = Load::start(load_on(&cluster, Amount::UntilStopped)).await.expect("a load");
     let progress = load.progress();
     acknowledged(&progress, WHILE_DEAD).await.expect("traffic before the kill");
-    let victim = cluster.sync_that_is_no_home().await.expect("a sync node that is no home");
+    let victim = cluster.sync_that_is_no_home(&LOADED).await.expect("a sync node that is no home");
     cluster.kill(&victim).await.expect("killed");
     acknowledged(&progress, WHILE_DEAD).await.expect("traffic with one sync node dead");
     cluster.restart(&victim).await.expect("ready again");
@@ -65,7 +67,7 @@ async fn a_paused_ndb_node_and_a_paused_sync_node_that_is_no_home_hold_nobody_up
     let load = Load::start(load_on(&cluster, Amount::UntilStopped)).await.expect("a load");
     let progress = load.progress();
     acknowledged(&progress, WHILE_DEAD).await.expect("traffic before the pause");
-    let sync = cluster.sync_that_is_no_home().await.expect("a sync node that is no home");
+    let sync = cluster.sync_that_is_no_home(&LOADED).await.expect("a sync node that is no home");
     for paused in ["D2", &sync] {
         cluster.pause(paused).expect("paused");
         acknowledged(&progress, WHILE_DEAD).await.expect("traffic with one node paused");

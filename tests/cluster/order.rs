@@ -6,6 +6,9 @@ use vixen_tests::load::{Amount, Load, LoadOptions};
 
 use crate::support::{acknowledged_positions, load_on};
 
+/// What entries tell each other where a day of the order begins: one message each, at most.
+const OF_ENTRIES_MAX: u64 = 3;
+
 #[tokio::test]
 async fn all_subscribers_get_one_order_which_goes_on_after_a_restart_of_everything() {
     const FIRST: u64 = 50_000;
@@ -17,7 +20,8 @@ async fn all_subscribers_get_one_order_which_goes_on_after_a_restart_of_everythi
     report.assert_ok();
     assert_eq!(before.troubles, Vec::<String>::new());
     assert_eq!((report.acknowledged, report.positions, report.subscribers), (FIRST, FIRST, 3));
-    assert_eq!(acknowledged_positions(&before.history), Some((1, FIRST)));
+    let (first, last) = acknowledged_positions(&before.history).expect("messages");
+    assert!(last - first < FIRST + OF_ENTRIES_MAX, "{first} to {last}, and no gaps");
     eprintln!("{:.0} acknowledged messages/s", before.acknowledged_per_second);
 
     cluster.stop_all().await.expect("clean exits");
@@ -30,7 +34,9 @@ async fn all_subscribers_get_one_order_which_goes_on_after_a_restart_of_everythi
     report.assert_ok();
     assert_eq!(after.troubles, Vec::<String>::new());
     assert_eq!((report.acknowledged, report.positions, report.subscribers), (SECOND, SECOND, 3));
-    assert_eq!(acknowledged_positions(&after.history), Some((FIRST + 1, FIRST + SECOND)));
+    let (first_after, last_after) = acknowledged_positions(&after.history).expect("messages");
+    assert!(first_after > last, "{first_after} after {last}");
+    assert!(last_after - first_after < SECOND + OF_ENTRIES_MAX, "{first_after} to {last_after}");
     let last_id = before.history.subscribers[0].events.last().map(|event| event.id);
     let first_id = after.history.subscribers[0].events.first().map(|event| event.id);
     assert!(last_id < first_id, "{last_id:?} {first_id:?}");

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde_json::Value;
+
 use vixen_core::id::Position;
 use vixen_core::recording::Verdict;
 use vixen_kit::recorded::{core_after, vote_after};
@@ -65,9 +67,11 @@ async fn what_nodes_of_all_tiers_have_recorded_is_replayed_with_the_same_effects
     all_settled(&cluster).await.expect("nothing is left over");
     // Of nobody who reads: feeds that nobody waits for come later.
     let (_first, last) = acknowledged_positions(&result.history).expect("messages");
-    let end = last + 1;
-    caught_up(&cluster, "D1", end).await.expect("all of it");
+    caught_up(&cluster, "D1", last + 1).await.expect("all of it");
     cluster.stop_all().await.expect("clean exits");
+    // With what entries write themselves.
+    let end = end_of(&cluster, "D1").await;
+    assert!(end > last, "{end} after {last}");
 
     for (tier, id, starts) in [(Tier::Sync, "S1", 2), (Tier::Ndb, "D1", 2), (Tier::Entry, "E1", 1)]
     {
@@ -115,6 +119,16 @@ async fn what_nodes_of_all_tiers_have_recorded_is_replayed_with_the_same_effects
         said.contains("is a recording of an entry: replay it with `vixen-entry replay`"),
         "{said}"
     );
+}
+
+/// The position after the last that a node's store has.
+async fn end_of(cluster: &Cluster, id: &str) -> u64 {
+    let rows = cluster.ndb_tool(id, &["dump", "--rows"]).await.expect("it runs");
+    assert!(rows.status.success(), "{}", rows.words());
+    let last = rows.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+    let last: Value = serde_json::from_slice(last.expect("a row")).expect("JSON");
+    let number = |name: &str| last[name].as_u64().expect("a number");
+    number("position") + number("count")
 }
 
 /// One byte that is changed, and an end that is cut off.

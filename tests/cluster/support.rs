@@ -57,6 +57,29 @@ pub(crate) async fn next_position(cluster: &Cluster, id: &str) -> anyhow::Result
     cluster.status_number(id, "/next_position").await
 }
 
+/// Waits until what entries write first into a new order has its place, and all of them have read it: from here on
+/// clients publish, and entries again when a day of the order begins. The position after it.
+pub(crate) async fn begun(cluster: &Cluster) -> anyhow::Result<u64> {
+    let entries = cluster.ids_of(Tier::Entry);
+    wait_until("all entries to have begun", SOON, || async {
+        let next = next_position(cluster, "D1").await?;
+        // A life each, and checkpoints: one, or more where an entry had not heard of the other's.
+        let (mut lives, mut checkpoints) = (0, 0.0);
+        for id in &entries {
+            let view = cluster.status(id).await?["view"].clone();
+            let is_read = view["ready"] == true && view["position"] == json!(next - 1);
+            anyhow::ensure!(is_read, "{id}, of all below {next}: {view:#}");
+            checkpoints += cluster.metric(id, "vixen_entry_view_checkpoints_total").await?;
+            lives += 1;
+        }
+        let written = f64::from(lives) + checkpoints;
+        let is_all = checkpoints >= 1.0 && written == f64::from(u32::try_from(next - 1)?);
+        anyhow::ensure!(is_all, "{lives} lives and {checkpoints} checkpoints, all below {next}");
+        Ok(Some(next))
+    })
+    .await
+}
+
 /// Waits until ndb node `id` has placed everything below `next`: in vain only when it comes no nearer
 /// for long.
 pub(crate) async fn caught_up(cluster: &Cluster, id: &str, next: u64) -> anyhow::Result<()> {

@@ -126,22 +126,18 @@ impl Cluster {
         Ok(home.to_owned())
     }
 
-    /// A sync node that is not the home of any active owner, as another one sees it.
+    /// A sync node that is the home of none of these entries, all of which have published.
     ///
     /// # Errors
     /// When there is none, or the status does not tell.
-    pub async fn sync_that_is_no_home(&self) -> anyhow::Result<String> {
-        let ids = self.ids_of(Tier::Sync);
-        let first = ids.first().context("no sync node")?;
-        let status = self.status(first).await?;
-        let homes = status.get("homes").and_then(Value::as_array);
-        let homes = homes.with_context(|| format!("no homes in /status of {first}: {status:#}"))?;
-        let homes: BTreeSet<&str> =
-            homes.iter().filter_map(|owner| owner.get("home").and_then(Value::as_str)).collect();
-        match ids.iter().find(|id| !homes.contains(id.as_str())) {
-            Some(id) => Ok(id.clone()),
-            None => bail!("every sync node is a home: {homes:?}"),
+    pub async fn sync_that_is_no_home(&self, entries: &[&str]) -> anyhow::Result<String> {
+        let mut homes = BTreeSet::new();
+        for entry in entries {
+            homes.insert(self.home_of(entry).await?);
         }
+        let ids = self.ids_of(Tier::Sync);
+        let other = ids.into_iter().find(|id| !homes.contains(id));
+        other.with_context(|| format!("every sync node is a home: {homes:?}"))
     }
 }
 
