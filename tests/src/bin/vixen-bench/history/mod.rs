@@ -9,14 +9,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use vixen_core::id::Position;
+use vixen_tests::check::Outcome;
 use vixen_tests::client::Connection;
-use vixen_tests::harness::{Cluster, ClusterOptions, Durability, Tier, Usage, anonymous_mib};
+use vixen_tests::harness::{
+    Cluster, ClusterOptions, Durability, Tier, Usage, anonymous_mib, wait_until,
+};
 use vixen_tests::load::{Amount, Load, LoadOptions, Pace};
 
 use crate::args::topic_or_new;
 
 /// Messages of the sparse topic.
 const SPARSE: u64 = 100;
+/// For an answer, and for all to be read.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at the memory of the nodes.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -55,8 +61,8 @@ pub(crate) async fn history(args: &HistoryArgs) -> anyhow::Result<bool> {
     let cluster = Cluster::start(ClusterOptions { durability: args.durability, ..size }).await?;
     let (dense, sparse) = (topic_or_new(None, "dense"), topic_or_new(None, "sparse"));
     let begun = Instant::now();
-    let sparse_positions = store(&cluster, args, &dense, &sparse).await?;
-    let total = cluster.status_number("D1", "/next_position").await? - 1;
+    let stored = store(&cluster, args, &dense, &sparse).await?;
+    let (total, end) = (stored.messages, stored.end);
     let segments = cluster.metric("D1", "vixen_ndb_segments_stored_total").await?;
     println!(
         "{total} messages of {} bytes in {segments} segments stored in {:.0} s; durability {}\n",
@@ -70,7 +76,7 @@ pub(crate) async fn history(args: &HistoryArgs) -> anyhow::Result<bool> {
     let entry = cluster.address("E1")?;
     for run in 1..=args.runs {
         let watch = Watch::start(&cluster)?;
-        let reading = over_link::read_all(&cluster, total).await?;
+        let reading = over_link::read_all(&cluster, total, end).await?;
         print_reading("one ndb node, by its link", run, &reading, &watch.stop());
         let watch = Watch::start(&cluster)?;
         let path = "/history?after=0&limit=all";
@@ -83,7 +89,7 @@ pub(crate) async fn history(args: &HistoryArgs) -> anyhow::Result<bool> {
         let begun = Instant::now();
         let found = over_http::positions(&entry, &path).await?;
         let elapsed = begun.elapsed();
-        ensure!(found == sparse_positions, "the sparse topic has other positions: {found:?}");
+        ensure!(found == stored.sparse, "the sparse topic has other positions: {found:?}");
         println!("| `GET /history?topic=…` | {run} | {:.1} |", elapsed.as_secs_f64() * 1e3);
     }
     let path = format!("/history?topic={sparse}&direction=backward&limit={SPARSE}");
@@ -91,11 +97,20 @@ pub(crate) async fn history(args: &HistoryArgs) -> anyhow::Result<bool> {
     let mut found = over_http::positions(&entry, &path).await?;
     let elapsed = begun.elapsed();
     found.reverse();
-    ensure!(found == sparse_positions, "backward, the sparse topic is another: {found:?}");
+    ensure!(found == stored.sparse, "backward, the sparse topic is another: {found:?}");
     println!("| the same, backward | 1 | {:.1} |", elapsed.as_secs_f64() * 1e3);
     let mut cluster = cluster;
     cluster.stop_all().await?;
     Ok(true)
+}
+
+/// What was published, and acknowledged. Entries have written a few messages of their own into the order as well.
+struct Stored {
+    messages: u64,
+    /// Where the order of D1 ends.
+    end: Position,
+    /// The positions of the sparse topic.
+    sparse: Vec<u64>,
 }
 
 /// Fills the store; the sparse topic's messages are spread over the time it takes.
@@ -104,7 +119,7 @@ async fn store(
     args: &HistoryArgs,
     dense: &str,
     sparse: &str,
-) -> anyhow::Result<Vec<u64>> {
+) -> anyhow::Result<Stored> {
     let urls = cluster.urls();
     let options = LoadOptions {
         publishers: 4,
@@ -115,7 +130,7 @@ async fn store(
         amount: Amount::Messages(args.messages),
         warmup: Duration::ZERO,
         acknowledge: true,
-        patience: Duration::from_secs(120),
+        patience: PATIENCE,
         ..LoadOptions::new(urls.clone(), Vec::new())
     };
     let load = Load::start(options).await?;
@@ -131,7 +146,18 @@ async fn store(
     }
     let result = load.finish().await?;
     ensure!(result.troubles.is_empty(), "{:?}", result.troubles);
-    Ok(positions)
+    let publications = result.history.publishers.iter().flat_map(|one| &one.publications);
+    let acknowledged = publications.filter_map(|publication| match publication.outcome {
+        Outcome::Acknowledged { position, .. } => Some(position),
+        Outcome::Refused | Outcome::Unknown => None,
+    });
+    let last = acknowledged.chain(positions.iter().copied()).max();
+    let end = wait_until("D1 to have all of it", PATIENCE, || async {
+        let next = cluster.status_number("D1", "/next_position").await?;
+        Ok((Some(next) > last).then_some(Position(next)))
+    });
+    let end = end.await?;
+    Ok(Stored { messages: progress.acknowledged() + SPARSE, end, sparse: positions })
 }
 
 fn print_usage(cluster: &Cluster, when: &str) {
