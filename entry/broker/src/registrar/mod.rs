@@ -168,7 +168,7 @@ impl Registrar {
             is_alone,
             is_stopping: false,
             unsent: 0,
-            applied_below: Position(0),
+            applied_below: Position(1),
             sessions: BTreeMap::new(),
             pending: BTreeMap::new(),
             last_number: 0,

@@ -89,6 +89,8 @@ impl Pair {
         let writer = of_serving.writer;
         read(&mut origin, &of_serving);
         read(&mut serving, &of_origin);
+        // A holder of `single` would wait for what sync nodes say.
+        let options = Register { invoke: Invoke::First, ..options };
         let pattern = TopicPattern::new("realm1", &options.procedure, options.matching);
         serving.bench.say(CALLEE, CallWord::Register(options));
         let registered = serving.told(CALLEE);
@@ -96,7 +98,7 @@ impl Pair {
             panic!("{registered:?}");
         };
         let (number, session) = (1, CALLEE.0);
-        let (invoke, is_forced) = (record::Invoke::Single, false);
+        let (invoke, is_forced) = (record::Invoke::First, false);
         let register = record::Register { number, session, pattern, invoke, is_forced };
         read(&mut origin, &Record { writer, said: Said::Register(register) });
         let registration = Position(id);
