@@ -32,7 +32,7 @@ use vixen_runtime::recording::Recorder;
 use super::calls::{CallEffects, Calls, Entries};
 use super::clock::Clock;
 use super::limits::{subscription_limits, testament_limits};
-use super::meta::Event;
+use super::meta::{Event, Removals};
 use super::peers::Peers;
 use super::reads::Reads;
 use super::recorded;
@@ -78,6 +78,7 @@ pub struct EntryNode {
     pub(super) calls: Box<Calls>,
     /// Who others hear of.
     pub(super) meta: Box<Meta>,
+    pub(super) removals: Removals,
     /// What was published without room for it, as nobody could wait: it is not given back.
     pub(super) owed_room: usize,
     /// When sessions last left something to be published.
@@ -161,6 +162,7 @@ impl EntryNode {
             awaited: Awaited::default(),
             calls,
             meta: Box::new(Meta::new(testament_limits(&options.limits))),
+            removals: Removals::default(),
             owed_room: 0,
             last_words_at: None,
             stop_by: None,
@@ -257,6 +259,7 @@ impl EntryNode {
         self.on_due(now, &mut fx);
         self.settle_order(now, &mut fx);
         self.settle_view(now, &mut fx);
+        self.settle_removals(&mut fx);
         self.step_segmenter(now, segmenter::Input::Flush, &mut fx.segmenter);
         self.step_delivery(now, delivery::Input::Flush, &mut fx.delivery);
         self.settle(now, fx);
@@ -280,7 +283,8 @@ impl EntryNode {
         let at = at.chain(self.refused.timeout_at()).chain(self.calls.complete.timeout_at()).min();
         let at = at.map(|at| self.clock.instant_of(at));
         let beat = Some(Instant::from_std(self.links.due_at()));
-        let calls = self.calls.due_at().into_iter().chain(self.entries.due_at()).min();
+        let calls = self.calls.due_at().into_iter().chain(self.entries.due_at());
+        let calls = calls.chain(self.removals.due_at()).min();
         let due = [at, self.order_due_at(), self.history_due_at(), calls, beat, self.stop_by];
         due.into_iter().flatten().min()
     }

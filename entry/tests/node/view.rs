@@ -27,7 +27,7 @@ fn words() -> Vec<CallWord> {
     let call = Call {
         request: RequestId(2),
         procedure: "a.b".into(),
-        payload: Payload { content: Encoding::Json.into(), bytes: b"[]"[..].into() },
+        payload: Payload::new(Encoding::Json, &b"[]"[..]),
         takes_progress: false,
         has_more: false,
         timeout_ms: None,

@@ -250,7 +250,7 @@ mod tests {
             is_progress: false,
             callee: None,
             about: Some(Box::new(TopicPattern::new("r", "b.", Match::Prefix))),
-            payload: Payload { content: Content::Raw, bytes: bytes::Bytes::new() },
+            payload: Payload::new(Content::Raw, bytes::Bytes::new()),
         };
         let mut callee = Callee::default();
         let fx = told(&mut callee, result(), &Permissions::OPEN);

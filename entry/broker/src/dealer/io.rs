@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::TopicPattern;

@@ -56,7 +56,7 @@ impl RegistrationLimits {
             wildcard_steps_max: wildcard_steps_max.saturating_sub(coming.steps(realm)),
         };
         view.admit(pattern, &limits).map_err(|error| match error {
-            NoRoom::Registrations { max } => RegisterError::TooManyOfRealm { max },
+            NoRoom::Registrations { .. } => RegisterError::TooManyOfRealm { max: per_realm_max },
             NoRoom::Patterns { .. } => RegisterError::TooManyPatterns {
                 holder: Holder::Realm,
                 max: patterns_per_realm_max,

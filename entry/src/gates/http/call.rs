@@ -178,7 +178,9 @@ fn problem_of_call(error: &CallError) -> Problem {
         CallError::Meta(MetaError::NotAuthorized) => StatusCode::FORBIDDEN,
         CallError::NoAvailableCallee { .. }
         | CallError::Unavailable(_)
-        | CallError::Meta(MetaError::History(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        | CallError::Meta(MetaError::History(_) | MetaError::Unavailable(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         CallError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         CallError::MaxConcurrency(_)
         | CallError::TooMany { .. }

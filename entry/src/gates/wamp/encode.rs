@@ -32,7 +32,7 @@ const DEALER_FEATURES: [&str; 13] = [
 ];
 
 /// What this broker does of it.
-const BROKER_FEATURES: [&str; 8] = [
+const BROKER_FEATURES: [&str; 9] = [
     "publisher_exclusion",
     "publisher_identification",
     "subscriber_blackwhite_listing",

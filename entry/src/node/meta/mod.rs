@@ -1,6 +1,7 @@
 //! What the router itself answers and publishes: procedures and events of `wamp.`.
 
 mod events;
+mod removals;
 mod stored;
 mod words;
 
@@ -17,6 +18,7 @@ use vixen_views::record::RegistrationId;
 
 use super::run::{Effects, EntryNode};
 pub(super) use events::{Event, of_registrations};
+pub(super) use removals::Removals;
 use words::{Arguments, Asked, argument, asked, told};
 
 impl EntryNode {
@@ -52,7 +54,13 @@ impl EntryNode {
                     meta::of_registrations(self.calls.view(), &asker.realm, &question)
                 }
                 Asked::RemoveCallee { registration, session } => {
-                    self.remove_callee(&asker, registration, session, fx)?
+                    match self.remove_callee(&asker, registration, session, fx)? {
+                        Reply::Done => {
+                            self.await_removal(number, RegistrationId(registration), session);
+                            return Ok(None);
+                        }
+                        reply => reply,
+                    }
                 }
                 Asked::Events { subscription, wanted } => {
                     let found = self.delivery.details(&asker.realm, subscription);

@@ -252,7 +252,7 @@ pub(super) fn result(value: &Value) -> Payload {
 /// Texts of JSON as one list, the only argument.
 pub(super) fn results(all: &[String]) -> Payload {
     let bytes = Bytes::from(format!("[[{}]]", all.join(",")));
-    Payload { content: Encoding::Json.into(), bytes }
+    Payload::new(Encoding::Json, bytes)
 }
 
 fn session_details(details: SessionDetails) -> Value {

@@ -110,11 +110,11 @@ fn the_parts_of_a_checkpoint_are_as_large_as_they_may_be() {
     let mut one = Entry::new(1);
     one.follower = one.follower.with_parts(64);
     one.step(Input::Begin, &mut log);
+    one.run(&mut log);
     (1..=9).for_each(|session| _ = log.write(&register(life(1, 1), session, "a")));
     one.run(&mut log);
     log.now = log.now.plus_millis(7 * HOUR_MS);
     let before = log.checkpoints().len();
-    (1..=9).for_each(|session| _ = log.write(&register(life(1, 1), session, "a")));
     one.run(&mut log);
     let parts = log.checkpoints().len() - before;
     assert!(parts > 1, "{parts}");

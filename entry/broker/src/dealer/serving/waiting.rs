@@ -29,7 +29,8 @@ pub(super) struct Call {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     calls: BTreeMap<Key, Call>,
-    by_registration: BTreeSet<(Position, u64, Key)>,
+    /// In the order in which they came.
+    by_registration: BTreeMap<(Position, u64), Key>,
     /// How many wait for each.
     of_registration: BTreeMap<Position, usize>,
     by_time: BTreeSet<(Instant, u64, Key)>,
@@ -42,7 +43,7 @@ impl Waiting {
     pub(super) fn insert(&mut self, key: Key, invoke: Invoke, bytes: usize, until: Instant) {
         self.last += 1;
         let came = self.last;
-        self.by_registration.insert((invoke.registration, came, key));
+        self.by_registration.insert((invoke.registration, came), key);
         *self.of_registration.entry(invoke.registration).or_default() += 1;
         self.by_time.insert((until, came, key));
         *self.bytes_of.entry(key.0).or_default() += bytes;
@@ -60,7 +61,7 @@ impl Waiting {
     pub(super) fn remove(&mut self, key: Key) -> Option<Call> {
         let call = self.calls.remove(&key)?;
         let registration = call.invoke.registration;
-        self.by_registration.remove(&(registration, call.came, key));
+        self.by_registration.remove(&(registration, call.came));
         if let Some(number) = self.of_registration.get_mut(&registration) {
             less(number, 1);
             if *number == 0 {
@@ -84,10 +85,9 @@ impl Waiting {
 
     /// The call to this registration that came first.
     pub(super) fn first_of(&self, registration: Position) -> Option<Key> {
-        let lowest = (OwnerId(uuid::Uuid::nil()), CallNumber(0));
-        let mut all = self.by_registration.range((registration, 0, lowest)..);
-        let (of, _, key) = all.next()?;
-        (*of == registration).then_some(*key)
+        let (_, key) =
+            self.by_registration.range((registration, 0)..=(registration, u64::MAX)).next()?;
+        Some(*key)
     }
 
     /// Whether one waits for this registration.

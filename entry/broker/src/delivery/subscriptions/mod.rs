@@ -344,6 +344,9 @@ impl Subscriptions {
                 wanted.replaying.insert(session)
             };
             let end = now.end.max(now.passed);
+            // A tail that nobody waited for is behind: what was placed before is of the past.
+            let live_from =
+                if mode == SubscribeMode::Live { live_from.max(end) } else { live_from };
             let told = Outgoing::Subscribed { request, subscription: id, live_from, end };
             answers.push((session, told));
             if is_new && is_heard {

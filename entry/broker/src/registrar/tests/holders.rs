@@ -13,7 +13,8 @@ use vixen_views::record::{Gone, GoneWhy};
 use super::*;
 use crate::api::calls::{Call, CallWord, Payload};
 use crate::dealer::{
-    CallLimits, Callee as At, CancelAnswer, Dealer, DealerOptions, Hold, Link, PeerWord, Route,
+    CallLimits, CallNumber, Callee as At, CancelAnswer, Dealer, DealerOptions, Hold, Link,
+    PeerWord, Route, Routes,
 };
 
 const SEEDS: u64 = 300;

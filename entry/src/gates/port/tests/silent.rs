@@ -191,6 +191,7 @@ fn results(count: usize, bytes: usize) -> Vec<CallTold> {
         request: RequestId(1),
         is_progress: true,
         callee: None,
+        about: None,
         payload: payload(),
     };
     (0..count).map(|_| result()).collect()

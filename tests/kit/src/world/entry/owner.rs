@@ -56,7 +56,7 @@ impl Turn<'_> {
                     self.out.count(Counted::SentAgain);
                     self.renew(fx);
                 }
-                Verdict::Within | Verdict::Reached | Verdict::Unknown { .. } => {
+                Verdict::Within | Verdict::Reached | Verdict::Overdue | Verdict::Unknown { .. } => {
                     self.ask_about(owner)
                 }
             }

@@ -80,7 +80,7 @@ impl Turn<'_> {
             let (told, question) = self.process.ahead.poll(self.now.wall, &known);
             for ((session, request), verdict) in told {
                 match verdict {
-                    Verdict::Within | Verdict::Reached => {
+                    Verdict::Within | Verdict::Reached | Verdict::Overdue => {
                         self.begin_read(session, request, &known, fx);
                     }
                     Verdict::Beyond => {
