@@ -17,8 +17,12 @@ use vixen_core::wire::{Message, ReadMessage};
 
 use super::parts::send_parts;
 
-/// A tail that makes no progress for this long, though there is some to make, is moved.
-const PATIENCE_MS_MIN: u64 = 100;
+/// A tail that makes no progress, though there is some to make, is moved after eight times as long as progress takes
+/// as a rule, within these bounds: whoever waits for a paused replica is not to notice, and one that is slow, as all are
+/// on a busy machine, is not to be left for that.
+const PATIENCE_MS_MIN: u64 = 25;
+/// The same where it is not known yet how long progress takes.
+const PATIENCE_MS_FIRST: u64 = 100;
 /// Every fruitless move doubles the patience up to here: a cluster in trouble is not helped by
 /// entries that keep opening tails.
 const PATIENCE_MS_MAX: u64 = 5_000;
@@ -49,6 +53,8 @@ pub(super) struct Tail {
     /// Start of the present wait, while there is one.
     waits_since: Option<WallTime>,
     patience_ms: u64,
+    /// Smoothed milliseconds that progress took, times eight.
+    pace_ms_x8: u64,
     /// What it carries is not taken: too much waits already. Followed anew, it goes on.
     is_paused: bool,
 }
@@ -69,7 +75,8 @@ impl Tail {
             asked_from: None,
             applied: 0,
             waits_since: None,
-            patience_ms: PATIENCE_MS_MIN,
+            patience_ms: PATIENCE_MS_FIRST,
+            pace_ms_x8: PATIENCE_MS_FIRST,
             is_paused: false,
         }
     }
@@ -222,8 +229,13 @@ impl Tail {
         let is_news = self.next.is_none_or(|before| next > before);
         if is_news {
             self.next = Some(next);
-            self.waits_since = self.waits_since.map(|_| now);
-            self.patience_ms = PATIENCE_MS_MIN;
+            if let Some(since) = self.waits_since.replace(now) {
+                let took_ms = now.millis_since(since).min(PATIENCE_MS_FIRST);
+                self.pace_ms_x8 = self.pace_ms_x8 - self.pace_ms_x8 / 8 + took_ms;
+            } else {
+                self.waits_since = None;
+            }
+            self.patience_ms = self.pace_ms_x8.clamp(PATIENCE_MS_MIN, PATIENCE_MS_FIRST);
         }
         is_news
     }

@@ -495,6 +495,27 @@ fn a_tail_that_is_behind_and_does_not_move_is_moved() {
 }
 
 #[test]
+fn patience_is_eight_times_what_progress_takes() {
+    let mut bench = Bench::subscribed();
+    let mut patience = Vec::new();
+    let mut place = |bench: &mut Bench, position, took_ms| {
+        bench.placed(position, 1, 0);
+        let due = bench.delivery.timeout_at().expect("behind");
+        patience.push(due.millis_since(bench.now));
+        bench.now = bench.now.plus_millis(took_ms);
+        bench.segment(0, position, &[("t", 0, b"[1]")]);
+    };
+    for position in 10..40 {
+        place(&mut bench, position, 2);
+    }
+    for position in 40..70 {
+        place(&mut bench, position, 30);
+    }
+    assert_eq!((patience[0], patience[29], patience[59]), (100, 25, 100), "{patience:?}");
+    assert!(patience[32] > 25 && patience[32] < 100, "{patience:?}");
+}
+
+#[test]
 fn patience_doubles_with_each_fruitless_move() {
     let mut bench = Bench::subscribed();
     bench.placed(10, 2, 0);
