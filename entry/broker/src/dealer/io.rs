@@ -227,8 +227,8 @@ pub enum Note {
     Ended {
         /// How.
         outcome: Outcome,
-        /// Its callee was at another entry; `None`: it never came to one.
-        is_linked: Option<bool>,
+        /// Where it was; `None`: it came to no callee, or to none that took it.
+        at: Option<CalledAt>,
         /// How long it was open.
         took: Duration,
     },
@@ -238,6 +238,15 @@ pub enum Note {
     Rerouted(Missed),
     /// A callee or an entry said something of a call that was over, or a link that is gone.
     Late,
+}
+
+/// Where a call was as it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CalledAt {
+    /// The registration; 0 for what the router itself serves.
+    pub registration: Position,
+    /// The callee is at another entry.
+    pub is_linked: bool,
 }
 
 /// How a call ended, for the metric `calls_total`.

@@ -44,7 +44,9 @@ use vixen_core::segment::Encoding;
 
 use crate::api::calls::{CallError, CallWord, Payload};
 use books::Callees;
-pub use io::{Breach, Effects, Input, Link, MetaCall, MetaResult, Missed, Note, Outcome, Terms};
+pub use io::{
+    Breach, CalledAt, Effects, Input, Link, MetaCall, MetaResult, Missed, Note, Outcome, Terms,
+};
 pub use limits::CallLimits;
 use limits::Usage;
 use origin::{Origin, Spoiled};

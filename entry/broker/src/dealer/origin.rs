@@ -277,7 +277,7 @@ impl Origin {
             caller.leave_unfinished(request, max);
         }
         let took = Duration::ZERO;
-        turn.fx.notes.push(Note::Ended { outcome: Outcome::Refused, is_linked: None, took });
+        turn.fx.notes.push(Note::Ended { outcome: Outcome::Refused, at: None, took });
         turn.tell(session, told);
     }
 

@@ -8,7 +8,7 @@ use metrics::{
 };
 
 use vixen_broker::api::calls::{CallTold, CalleeRequest, RegisterError};
-use vixen_broker::dealer::{Dealer, Note, Outcome};
+use vixen_broker::dealer::{CalledAt, Dealer, Note, Outcome};
 use vixen_broker::registrar::{self, Registrar};
 use vixen_core::id::Position;
 
@@ -69,12 +69,16 @@ impl CallMetrics {
 
     pub(super) fn note(&mut self, note: Note) {
         match note {
-            Note::Ended { outcome, is_linked, took } => {
+            Note::Ended { outcome, at, took } => {
                 let ended = self.ended.entry(outcome);
                 ended.or_insert_with(|| calls_counter(outcome.label())).increment(1);
-                match is_linked {
-                    Some(true) => self.seconds_link.record(took.as_secs_f64()),
-                    Some(false) => self.seconds_same.record(took.as_secs_f64()),
+                match at {
+                    Some(CalledAt { is_linked: true, .. }) => {
+                        self.seconds_link.record(took.as_secs_f64());
+                    }
+                    Some(CalledAt { is_linked: false, .. }) => {
+                        self.seconds_same.record(took.as_secs_f64());
+                    }
                     None => {}
                 }
             }

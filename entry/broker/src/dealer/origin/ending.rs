@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::io::{Note, Outcome};
+use super::super::io::{CalledAt, Note, Outcome};
 use super::super::routes::Routes;
 use super::super::turn::Turn;
 use super::{Open, Placed};
@@ -44,7 +44,8 @@ pub(super) fn close<R: Routes>(
     turn: &mut Turn<'_, R>,
 ) {
     let is_linked = placed.callee.owner != turn.options.owner;
-    end(placed.open, told, outcome, Some(is_linked), turn);
+    let at = CalledAt { registration: placed.registration, is_linked };
+    end(placed.open, told, outcome, Some(at), turn);
 }
 
 /// The end of a call that was counted.
@@ -52,14 +53,14 @@ pub(super) fn end<R: Routes>(
     mut open: Open,
     told: Option<CallTold>,
     outcome: Outcome,
-    is_linked: Option<bool>,
+    at: Option<CalledAt>,
     turn: &mut Turn<'_, R>,
 ) {
     release(&mut open, turn);
     turn.unkeep(open.session, open.held_bytes);
     turn.uncount_call(open.session);
     leave_unfinished(&open, turn);
-    note_end(&open, outcome, is_linked, turn);
+    note_end(&open, outcome, at, turn);
     if let Some(told) = told {
         turn.tell(open.session, told);
     }
@@ -79,9 +80,9 @@ fn leave_unfinished<R: Routes>(open: &Open, turn: &mut Turn<'_, R>) {
     }
 }
 
-fn note_end<R>(open: &Open, outcome: Outcome, is_linked: Option<bool>, turn: &mut Turn<'_, R>) {
+fn note_end<R>(open: &Open, outcome: Outcome, at: Option<CalledAt>, turn: &mut Turn<'_, R>) {
     let took = turn.now.checked_duration_since(open.begun).unwrap_or(Duration::ZERO);
-    turn.fx.notes.push(Note::Ended { outcome, is_linked, took });
+    turn.fx.notes.push(Note::Ended { outcome, at, took });
 }
 
 pub(super) fn error_outcome(uri: &str) -> Outcome {
