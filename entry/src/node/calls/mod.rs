@@ -10,6 +10,7 @@ mod follow;
 mod limits;
 mod links;
 mod metrics;
+mod procedures;
 mod standing;
 mod status;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use follow::Follow;
 pub(super) use follow::OWN_SESSION;
 pub use follow::ViewEvent;
 use metrics::CallMetrics;
+use procedures::Procedures;
 use standing::Standing;
 
 /// How long open calls are waited for when the entry stops. Below the time that its sessions wait for their last
@@ -65,6 +67,7 @@ pub(super) struct Calls {
     unwritten: BTreeMap<SessionId, usize>,
     phase: Phase,
     metrics: CallMetrics,
+    procedures: Procedures,
 }
 
 /// What a turn owes.
@@ -121,6 +124,7 @@ impl Calls {
             unwritten: BTreeMap::new(),
             phase: Phase::Serving,
             metrics: CallMetrics::new(),
+            procedures: Procedures::default(),
         };
         // Nobody calls yet, so nobody is told.
         calls.step_dealer(dealer::Input::View { is_ready: false }, &mut CallEffects::default());
@@ -269,6 +273,7 @@ impl Calls {
     fn step_registrar(&mut self, input: registrar::Input, fx: &mut CallEffects) {
         let mut of_registrar = registrar::Effects::default();
         self.registrar.step(Instant::now().into_std(), input, &mut of_registrar);
+        self.procedures.changed(&of_registrar.changes);
         fx.changes.append(&mut of_registrar.changes);
         of_registrar.records.iter().for_each(|record| self.follow.write(record));
         of_registrar.reads.into_iter().for_each(|read| self.follow.read(read));
@@ -348,6 +353,7 @@ impl EntryNode {
         self.tell_entries(fx.dealer.sends);
         let Self { calls, .. } = self;
         for note in fx.dealer.notes {
+            calls.procedures.note(note, calls.registrar.view());
             calls.metrics.note(note);
         }
         calls.metrics.levels(&calls.registrar, &calls.dealer);

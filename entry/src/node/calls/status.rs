@@ -8,6 +8,7 @@ use vixen_core::segment::Match;
 use vixen_views::record::Invoke;
 
 use super::Calls;
+use super::procedures::Taken;
 
 /// Registrations that are listed, and of each so many callees.
 const LISTED_MAX: usize = 100;
@@ -25,10 +26,11 @@ impl Calls {
         })
     }
 
-    /// The first registrations, and who serves them.
+    /// The first registrations, who serves them, and what calls of this entry's callers to them have taken.
     pub(in crate::node) fn registrations(&self) -> Value {
         let view = self.registrar.view();
         let listed = view.iter().take(LISTED_MAX).map(|registration| {
+            let taken = self.procedures.taken(registration.id);
             let callees = registration.callees.iter().take(CALLEES_MAX).map(|(_, callee)| {
                 let entry = view.living(callee.life.owner).map(|living| &living.facts.name);
                 json!({ "entry": entry, "session": callee.session })
@@ -51,6 +53,8 @@ impl Calls {
                 },
                 "callees": callees.collect::<Vec<_>>(),
                 "callees_total": registration.callees.len(),
+                "calls": taken.map_or(0, Taken::calls),
+                "latency": taken.map(Taken::status),
             })
         });
         json!({ "total": view.len(), "listed": listed.collect::<Vec<_>>() })

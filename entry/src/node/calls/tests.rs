@@ -2,6 +2,7 @@
 //! of two that are (`linked`). The order is played by hand.
 
 mod linked;
+mod procedures;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use futures_util::FutureExt as _;
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -225,6 +226,22 @@ async fn a_call_and_its_answers_go_by_the_link_whatever_their_size() {
         };
         assert_eq!((of, payload.bytes.len()), (RequestId(request), bytes));
     }
+    pair.end();
+}
+
+/// So that the numbers of all entries together have it once.
+#[tokio::test]
+async fn a_call_counts_at_the_entry_of_its_caller() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    pair.call(1, 3);
+    let (invocation, _) = pair.invoked().await;
+    pair.answer(invocation, false, 3);
+    let _result = pair.caller_hears().await;
+    let listed = |side: &Side| side.bench.node.calls.registrations()["listed"][0].clone();
+    let (origin, serving) = (listed(&pair.origin), listed(&pair.serving));
+    assert_eq!((&origin["calls"], &serving["calls"]), (&json!(1), &json!(0)));
+    let entry = &origin["callees"][0]["entry"];
+    assert_eq!((entry, &serving["latency"]), (&json!("E2"), &json!(null)));
     pair.end();
 }
 
