@@ -14,8 +14,9 @@ const ICON: &str = "image/svg+xml";
 const PAGE: &str = include_str!("console/index.html");
 
 /// Below `/console/`: name, content type and content.
-const PARTS: [(&str, &str, &str); 10] = [
+const PARTS: [(&str, &str, &str); 12] = [
     ("app.js", SCRIPT, include_str!("console/app.js")),
+    ("call.js", SCRIPT, include_str!("console/call.js")),
     ("console.css", CSS, include_str!("console/console.css")),
     ("feed.js", SCRIPT, include_str!("console/feed.js")),
     ("icon.svg", ICON, include_str!("console/icon.svg")),
@@ -24,6 +25,7 @@ const PARTS: [(&str, &str, &str); 10] = [
     ("list.js", SCRIPT, include_str!("console/list.js")),
     ("messages.js", SCRIPT, include_str!("console/messages.js")),
     ("permanent-id.js", SCRIPT, include_str!("console/permanent-id.js")),
+    ("procedures.js", SCRIPT, include_str!("console/procedures.js")),
     ("session.js", SCRIPT, include_str!("console/session.js")),
 ];
 

@@ -1,11 +1,13 @@
 // The console: forms, feeds and the list, held together.
 
+import { CallForm } from "./call.js";
 import { Feed, messageOf } from "./feed.js";
 import { showIdPanel } from "./id-panel.js";
 import { isObject, typedJson } from "./json.js";
 import { MessageList } from "./list.js";
 import { MessageLog } from "./messages.js";
 import { explainId } from "./permanent-id.js";
+import { ProcedureList } from "./procedures.js";
 import { Session } from "./session.js";
 
 const MESSAGES_MAX = 3_000;
@@ -32,14 +34,17 @@ const session = new Session(endpoint.href, {
   state(kind, text) {
     show(el("state"), kind, text);
     el("send").disabled = kind !== "open";
+    callForm.refresh();
     el("disconnect").hidden = session.login === null;
     el("connect").textContent = session.login === null ? "Connect" : "Reconnect";
   },
   open() {
     for (const feed of feeds) feed.begin();
+    procedures.begin(session.login.realm);
   },
   lost() {
     for (const feed of feeds) feed.onLost();
+    procedures.end();
   },
   async unreachable() {
     try {
@@ -56,6 +61,14 @@ const list = new MessageList({
   rows: el("rows"),
   onOlder: readOlder,
   onMessage: (message) => showIdPanel(el("id-panel"), session.login?.realm ?? realm(), message),
+});
+
+const callForm = new CallForm(el("call"), session);
+
+const procedures = new ProcedureList({
+  table: el("procedures"),
+  note: el("procedures-note"),
+  onProcedure: (uri) => callForm.choose(uri),
 });
 
 function realm() {
@@ -281,12 +294,14 @@ el("older").addEventListener("click", readOlder);
 el("newer").addEventListener("click", goToNewest);
 el("clear").addEventListener("click", clear);
 el("close-panel").addEventListener("click", () => el("id-panel").close());
-el("args").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-    event.preventDefault();
-    el("publish").requestSubmit();
-  }
-});
+for (const area of [el("args"), el("call-args")]) {
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      area.form.requestSubmit();
+    }
+  });
+}
 el("match").addEventListener("change", () => {
   el("topic").required = el("match").value === "exact";
 });

@@ -7,6 +7,8 @@ const RETRY_MS_MAX = 5_000;
 const PUBLISH = 16;
 const SUBSCRIBE = 32;
 const UNSUBSCRIBE = 34;
+const CALL = 48;
+const CANCEL = 49;
 /// Why an entry closes the socket of a session that may come back: reasons of the close frame, and
 /// of ABORT and GOODBYE where the operator wants these.
 const PASSING = new Map([
@@ -24,6 +26,8 @@ export class WampError extends Error {
     this.uri = uri;
     /// No answer came: whether it was done is not known.
     this.isLost = isLost;
+    /// Raw texts of its arguments, if it had any.
+    this.payload = null;
   }
 }
 
@@ -160,7 +164,9 @@ export class Session {
         return { text: reasonOf(message), isFinal: false };
       case 8:
         this.settle(message[2], ({ reject }) => {
-          reject(new WampError(message[4], String(message[5]?.[0] ?? message[4])));
+          const error = new WampError(message[4], String(message[5]?.[0] ?? message[4]));
+          if (message.length > 5) error.payload = payloadOf(elements(text), 5);
+          reject(error);
         });
         return null;
       case 17:
@@ -175,6 +181,13 @@ export class Session {
         return null;
       case 36:
         this.handlers.get(message[1])?.(eventOf(text, message));
+        return null;
+      case 50:
+        if (message[2].progress === true) {
+          this.waiting.get(message[1])?.onEvent(payloadOf(elements(text), 3));
+        } else {
+          this.settle(message[1], ({ resolve }) => resolve(payloadOf(elements(text), 3)));
+        }
         return null;
       default:
         return null;
@@ -219,6 +232,24 @@ export class Session {
     this.socket.send(frame(this.nextRequest++));
     return Promise.resolve(null);
   }
+
+  /// Calls with raw JSON texts, which may be empty. `answer` resolves to those of the result, parts that
+  /// come before it go to `onPart`. `cancel()` gives the call up, and `answer` says so.
+  call(procedure, args, kwargs, options, onPart) {
+    const payload = kwargs === "" ? args && `,${args}` : `,${args || "[]"},${kwargs}`;
+    const wanted = JSON.stringify({ ...options, receive_progress: true });
+    let number = null;
+    const answer = this.request((request) => {
+      number = request;
+      return `[${CALL},${request},${wanted},${JSON.stringify(procedure)}${payload}]`;
+    }, onPart);
+    const mine = this.waiting.get(number);
+    const cancel = () => {
+      // A session of later counts from 1 again.
+      if (mine && this.waiting.get(number) === mine) this.send([CANCEL, number, { mode: "killnowait" }]);
+    };
+    return { answer, cancel };
+  }
 }
 
 function base64(text) {
@@ -229,6 +260,7 @@ function hello({ realm, authid }) {
   const roles = {
     publisher: { features: { publisher_exclusion: true } },
     subscriber: { features: { pattern_based_subscription: true } },
+    caller: { features: { progressive_call_results: true, call_canceling: true, call_timeout: true } },
   };
   const login = authid === "" ? {} : { authmethods: ["ticket"], authid };
   return [1, realm, { roles, ...login }];
@@ -252,7 +284,11 @@ function eventOf(text, [, , position, details]) {
     id: details.id ?? "",
     time: details.time ?? null,
     topic: details.topic ?? null,
-    args: raw[4] ?? "",
-    kwargs: raw[5] ?? "",
+    ...payloadOf(raw, 4),
   };
+}
+
+/// Arguments and keyword arguments, from there on.
+function payloadOf(raw, from) {
+  return { args: raw[from] ?? "", kwargs: raw[from + 1] ?? "" };
 }
