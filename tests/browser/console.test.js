@@ -6,7 +6,7 @@ const http = require("node:http");
 const path = require("node:path");
 const { after, afterEach, before, test } = require("node:test");
 const {
-  Entry, Guarded, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil,
+  Entry, Guarded, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil, serve,
 } = require("./support.js");
 
 const { VIXEN_ENTRY, VIXEN_BENCH, DATA_DIR, VIXEN_BROWSER_SHOTS } = process.env;
@@ -49,6 +49,25 @@ async function publishByForm(page, topic, text, kwargs = "") {
   const sent = page.locator("#sent.good, #sent.bad");
   await sent.filter({ hasText: /, id |:/ }).waitFor();
   return sent.textContent();
+}
+
+/// What the form says in the end, the arguments that it shows, and the parts before them.
+async function callByForm(page, procedure, args = "", { kwargs = "", timeout = "" } = {}) {
+  await page.fill("#procedure", procedure);
+  await page.fill("#call-args", args);
+  await page.fill("#call-kwargs", kwargs);
+  await page.fill("#call-timeout", timeout);
+  await page.click("#do-call");
+  return answerOf(page);
+}
+
+async function answerOf(page) {
+  await page.locator("#called.good, #called.bad").waitFor();
+  return {
+    said: (await page.textContent("#called")).replace(/ after \d+ ms$/, ""),
+    answer: await page.textContent("#answer"),
+    parts: await page.locator("#parts li").allTextContents(),
+  };
 }
 
 /// Scrolls up, as with a wheel, until there is nothing older.
@@ -250,6 +269,139 @@ test("with a name and a ticket the console signs in, and reads the past as its u
   await isLive(page);
   assert.deepEqual((await rows(page)).map((row) => row.payload), ['["for members"]']);
   assert.deepEqual(watch.take(AWAY), []);
+});
+
+test("a procedure is called with what was typed, and its answer is shown as it came", async () => {
+  const page = await watch.tab(entry);
+  const callee = await watch.tab(entry, "#exact=test.other");
+  await serve(callee, {
+    "test.echo": { says: ["[70,ID,{},PAYLOAD]"] },
+    "test.parts": { says: [
+      '[70,ID,{"progress":true},["one"]]',
+      '[70,ID,{"progress":true},["<b>two</b>"]]',
+      '[70,ID,{},["three"]]',
+    ] },
+    "test.broken": { says: ['[8,68,ID,{},"com.example.broken",["<img src=x onerror=alert(1)>"],{"code": 7}]'] },
+    "test.silent": { says: [] },
+  });
+  const typed = '[12345678901234567890, 1e400, "<img src=x onerror=alert(1)>"]';
+  const echo = await callByForm(page, "test.echo", typed, { kwargs: '{"a": {"b": [1]}}' });
+  assert.deepEqual(echo, { said: "result", answer: `${typed} {"a": {"b": [1]}}`, parts: [] });
+  const kwargsOnly = await callByForm(page, "test.echo", "", { kwargs: '{"a": 1}' });
+  assert.deepEqual(kwargsOnly, { said: "result", answer: '{"a": 1}', parts: [] });
+
+  const parts = await callByForm(page, "test.parts");
+  assert.deepEqual(parts, { said: "result", answer: '["three"]', parts: ["one", "<b>two</b>"].map((one) => `["${one}"]`) });
+  await picture(page, "call");
+  const broken = await callByForm(page, "test.broken");
+  const answer = '["<img src=x onerror=alert(1)>"] {"code": 7}';
+  assert.deepEqual(broken, { said: "error com.example.broken", answer, parts: [] });
+
+  const unknown = await callByForm(page, "test.unknown");
+  assert.equal(unknown.said, "error wamp.error.no_such_procedure");
+  assert.match(unknown.answer, /test\.unknown/);
+  const late = await callByForm(page, "test.silent", "", { timeout: "50" });
+  assert.equal(late.said, "error wamp.error.timeout");
+
+  // By keys alone; and who waits for too long gives it up.
+  await page.fill("#call-timeout", "");
+  await page.press("#procedure", "Enter");
+  await page.locator("#called").filter({ hasText: "waiting for the result" }).waitFor();
+  assert.equal(await page.isDisabled("#do-call"), true);
+  await page.click("#give-up");
+  assert.equal((await answerOf(page)).said, "error wamp.error.canceled");
+  await page.fill("#procedure", "test.echo");
+  await page.press("#procedure", "Enter");
+  const none = await answerOf(page);
+  assert.deepEqual(none, { said: "result", answer: "(no arguments)", parts: [] });
+});
+
+test("arguments that are no JSON are told at their field, and nothing is called", async () => {
+  const page = await watch.tab(entry);
+  const callee = await watch.tab(entry, "#exact=test.other");
+  await serve(callee, { "test.echo": { says: ["[70,ID,{},PAYLOAD]"] } });
+  const fields = [["#call-args", "[1"], ["#call-args", '{"a": 1}'], ["#call-kwargs", "[1]"], ["#call-kwargs", "{a: 1}"]];
+  await page.fill("#procedure", "test.echo");
+  for (const [field, text] of fields) {
+    await page.fill(field, text);
+    await page.click("#do-call");
+    const complaint = page.locator(`${field}-bad`);
+    await complaint.filter({ hasText: /^not a JSON (list|object), as in / }).waitFor();
+    assert.equal(await page.getAttribute(field, "aria-invalid"), "true");
+    assert.equal(await page.evaluate(() => `#${document.activeElement.id}`), field);
+    assert.equal(await page.textContent("#called"), "");
+    await page.fill(field, "");
+    assert.equal(await complaint.textContent(), "");
+    assert.equal(await page.getAttribute(field, "aria-invalid"), "false");
+  }
+  const { said, answer } = await callByForm(page, "test.echo", "[1]");
+  assert.deepEqual([said, answer], ["result", "[1]"]);
+});
+
+test("procedures are listed with who serves them and what calls to them take", async () => {
+  const page = await watch.tab(entry);
+  const callee = await watch.tab(entry, "#exact=test.other");
+  const says = ["[70,ID,{},PAYLOAD]"];
+  const shared = { "test.list.": { options: { match: "prefix", invoke: "roundrobin" }, says } };
+  await serve(callee, { "test.<b>one</b>": { says }, ...shared });
+  await serve(callee, shared);
+  await serve(callee, { "test.elsewhere": { says } }, "elsewhere");
+  const { node } = await (await fetch(`${entry.url}/status`)).json();
+  const row = (uri) => page.locator("#procedures tbody tr")
+    .filter({ has: page.getByRole("button", { name: uri, exact: true }) });
+  const texts = (uri) => row(uri).locator("td").allTextContents();
+  const until = async (uri, index, text) => {
+    await row(uri).locator("td").nth(index).filter({ hasText: text }).waitFor().catch(async () => {
+      throw new Error(`not ${text}: ${await page.locator("#procedures").textContent()}`);
+    });
+  };
+  await until("test.list.", 3, `${node} ×2`);
+  assert.deepEqual((await texts("test.list.")).slice(0, 5), ["test.list.", "prefix", "roundrobin", `${node} ×2`, "0"]);
+  assert.deepEqual((await texts("test.<b>one</b>")).slice(0, 5), ["test.<b>one</b>", "exact", "single", node, "0"]);
+  assert.match(await page.textContent("#procedures-note"), / of realm realm1, as entry /);
+  for (let calls = 0; calls < 3; calls += 1) await callByForm(page, "test.list.any", "[1]");
+  await until("test.list.", 4, /^3$/);
+  const [rate, half, most] = (await texts("test.list.")).slice(5);
+  assert.match(rate, /^\d\.\d$/);
+  for (const latency of [half, most]) assert.match(latency, /^[\d.]+ (µs|ms|s)$/);
+  assert.equal(await row("test.elsewhere").count(), 0);
+  await picture(page, "procedures");
+
+  // What has the focus keeps it when counts change.
+  await row("test.list.").getByRole("button").focus();
+  await page.evaluate(() => { document.activeElement.isMarked = true; });
+  await page.request.post(`${entry.url}/call`, { data: { realm: "realm1", procedure: "test.list.any" } });
+  await until("test.list.", 4, /^4$/);
+  assert.equal(await page.evaluate(() => document.activeElement.isMarked), true);
+  await page.keyboard.press("Enter");
+  assert.equal(await page.inputValue("#procedure"), "test.list.");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "call-args");
+
+  await callee.close();
+  await row("test.list.").waitFor({ state: "detached" });
+});
+
+test("rates and latencies are of what has been between two looks", async () => {
+  const page = await watch.tab(entry);
+  const found = await page.evaluate(async () => {
+    const { between } = await import("/console/procedures.js");
+    const look = (at, ...below) => {
+      return { at, calls: below.reduce((sum, [, calls]) => sum + calls, 0), below: new Map(below) };
+    };
+    const then = look(1_000, [4, 1_000], [2_097_152, 7]);
+    return [
+      between(then, then),
+      between(then, look(11_000, [4, 1_000], [2_097_152, 7])),
+      between(then, look(11_000, [4, 1_001], [112, 50], [1_280, 49], [2_097_152, 7])),
+      between(then, look(2_000, [4, 3_000], [2_097_152, 28])),
+    ];
+  });
+  assert.deepEqual(found, [
+    { rate: "–", half: "–", most: "–" },
+    { rate: "0", half: "–", most: "–" },
+    { rate: "10.0", half: "112 µs", most: "1.3 ms" },
+    { rate: "2021", half: "4 µs", most: "2.1 s" },
+  ]);
 });
 
 test("pages of other hosts may use the entry when they are listed", async () => {

@@ -242,6 +242,45 @@ function publishNumbers(page, numbers, topics) {
   }, { numbers, topics, timeoutMs: WAIT_MS });
 }
 
+/// Registers procedures by their URIs, from a WebSocket in `page` that stays open. `says` are the raw
+/// messages that answer an invocation: ID is its id, PAYLOAD what it brought. Resolves when all are there.
+function serve(page, procedures, realm = "realm1") {
+  return page.evaluate(async ({ procedures, realm }) => {
+    const { elements } = await import("/console/json.js");
+    const uris = Object.keys(procedures);
+    const registered = new Map();
+    const socket = new WebSocket(`ws://${location.host}/ws`, "wamp.2.json");
+    const features = { progressive_call_results: true, call_canceling: true };
+    const answer = (text, [, invocation, registration]) => {
+      const payload = elements(text).slice(4).map((part) => `,${part}`).join("");
+      for (const said of registered.get(registration)) {
+        socket.send(said.replace("ID", invocation).replace(",PAYLOAD", () => payload));
+      }
+    };
+    await new Promise((resolve, reject) => {
+      socket.onclose = () => reject(new Error("closed"));
+      socket.onopen = () => socket.send(JSON.stringify([1, realm, { roles: { callee: { features } } }]));
+      socket.onmessage = ({ data }) => {
+        const message = JSON.parse(data);
+        if (message[0] === 2) {
+          uris.forEach((uri, index) => {
+            socket.send(JSON.stringify([64, index + 1, procedures[uri].options ?? {}, uri]));
+          });
+        } else if (message[0] === 65) {
+          registered.set(message[2], procedures[uris[message[1] - 1]].says);
+          if (registered.size === uris.length) resolve();
+        } else if (message[0] === 68) {
+          answer(data, message);
+        } else if (message[0] !== 69) {
+          reject(new Error(data));
+        }
+      };
+    });
+    socket.onclose = null;
+    window.callees = [...(window.callees ?? []), socket];
+  }, { procedures, realm });
+}
+
 function range(from, to) {
   return Array.from({ length: to - from }, (_, index) => from + index);
 }
@@ -253,4 +292,6 @@ function assertNumbers(rows, numbers) {
   assert.deepEqual(positions, [...new Set(positions)].sort((a, b) => a - b), "positions rise");
 }
 
-module.exports = { Entry, Guarded, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil };
+module.exports = {
+  Entry, Guarded, Watch, assertNumbers, isLive, publishNumbers, range, rows, rowsUntil, serve,
+};
