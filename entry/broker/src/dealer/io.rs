@@ -1,5 +1,6 @@
 //! What goes into the dealer, and what comes out.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -172,6 +173,8 @@ pub struct Effects {
     pub sends: Vec<(Link, PeerWord)>,
     /// Calls of procedures that the router itself serves: each is to be answered by [`Input::Answered`].
     pub meta: Vec<MetaCall>,
+    /// Of these, calls that are over, answered or not: nobody is told anything more of them.
+    pub meta_over: BTreeSet<CallNumber>,
     /// A call waits until the view is complete up to now: answered by [`Input::Complete`], once.
     pub is_asking: bool,
     /// The entry wants to know that its view is complete, to invoke those who hold a procedure alone: answered by

@@ -211,6 +211,7 @@ impl Dealer {
             }
         }
         hear_own(origin, serving, turn);
+        turn.fx.meta_over.extend(origin.meta_over.drain(..));
     }
 
     /// When [`Input::Timeout`] is due: the first call that is to be given up, or has waited for the view for too long.

@@ -113,6 +113,8 @@ pub(super) struct Origin {
     timers: Timers,
     chooser: Chooser,
     is_stopped: bool,
+    /// Calls of the router itself that this step has ended.
+    pub(super) meta_over: Vec<CallNumber>,
 }
 
 impl Origin {
@@ -126,6 +128,7 @@ impl Origin {
             timers: Timers::default(),
             chooser: Chooser::new(seed),
             is_stopped: false,
+            meta_over: Vec::new(),
         }
     }
 
@@ -514,6 +517,9 @@ impl Origin {
         self.by_request.remove(&(placed.open.session, placed.open.request));
         self.by_owner.remove(&(placed.callee.owner, number));
         self.timers.cancel(number.0);
+        if placed.is_with_router() {
+            self.meta_over.push(number);
+        }
         Some(placed)
     }
 

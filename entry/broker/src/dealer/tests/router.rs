@@ -82,6 +82,36 @@ fn cancel_timeout_and_the_end_of_the_session_end_it() {
     assert_eq!(bench.outcomes(), wanted);
 }
 
+/// What was read for such a call was read to its end, and took the turns of others.
+#[test]
+fn whoever_works_for_a_call_is_told_that_it_is_over() {
+    let mut bench = bench();
+    let over = |fx: Effects, call: &MetaCall| fx.meta_over.into_iter().eq([call.number]);
+    let call = asked(&mut bench, CallWord::Call(super::call(1, COUNT)));
+    let answer = result("[7]");
+    assert!(over(bench.effects(Input::Answered { number: call.number, answer }), &call));
+    let call = asked(&mut bench, CallWord::Call(super::call(2, COUNT)));
+    let (request, mode) = (RequestId(2), CancelMode::Skip);
+    assert!(over(bench.effects(word(1, CallWord::Cancel { request, mode })), &call));
+    let call = asked(&mut bench, timed(3, COUNT, 100));
+    bench.now += Duration::from_millis(100);
+    assert!(over(bench.effects(Input::Timeout), &call));
+    let call = asked(&mut bench, part(4, COUNT, true));
+    let spoiled = CallWord::Spoiled {
+        request: RequestId(4),
+        has_more: false,
+        error: "wamp.error.not_authorized".into(),
+        payload: json("[]"),
+    };
+    assert!(over(bench.effects(word(1, spoiled)), &call));
+    let call = asked(&mut bench, CallWord::Call(super::call(5, COUNT)));
+    assert!(over(bench.effects(Input::Closed { session: SessionId(1) }), &call));
+    bench.open(2);
+    let mut fx = bench.effects(word(2, CallWord::Call(super::call(1, COUNT))));
+    let call = fx.meta.pop().expect("it is the router's to answer");
+    assert!(over(bench.effects(Input::Stop), &call));
+}
+
 #[test]
 fn a_number_of_a_call_that_is_with_a_callee_is_not_its() {
     let mut bench = bench();
