@@ -106,6 +106,8 @@ pub(super) fn of_meta(error: &MetaError) -> &'static str {
         MetaError::History(error) => of_history(error),
         MetaError::Scope => "wamp.error.testament_error",
         MetaError::Unavailable(_) => UNAVAILABLE,
+        MetaError::TooManyReads { .. } => "vixen.error.too_many_reads",
+        MetaError::NothingSoFar { .. } => "vixen.error.nothing_so_far",
         MetaError::TooManyTestaments { .. } => "vixen.error.too_many_testaments",
         MetaError::NoSuch(Missing::Session(_)) => "wamp.error.no_such_session",
         MetaError::NoSuch(Missing::Subscription(_)) => "wamp.error.no_such_subscription",

@@ -32,7 +32,7 @@ use vixen_runtime::recording::Recorder;
 use super::calls::{CallEffects, Calls, Entries};
 use super::clock::Clock;
 use super::limits::{subscription_limits, testament_limits};
-use super::meta::{Event, Removals};
+use super::meta::{Event, Removals, Tasks};
 use super::peers::Peers;
 use super::reads::Reads;
 use super::recorded;
@@ -79,6 +79,8 @@ pub struct EntryNode {
     /// Who others hear of.
     pub(super) meta: Box<Meta>,
     pub(super) removals: Removals,
+    /// What is read of the store for calls that are open.
+    pub(super) reads_of_calls: Tasks,
     /// What was published without room for it, as nobody could wait: it is not given back.
     pub(super) owed_room: usize,
     /// When sessions last left something to be published.
@@ -163,6 +165,7 @@ impl EntryNode {
             calls,
             meta: Box::new(Meta::new(testament_limits(&options.limits))),
             removals: Removals::default(),
+            reads_of_calls: Tasks::default(),
             owed_room: 0,
             last_words_at: None,
             stop_by: None,

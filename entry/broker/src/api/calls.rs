@@ -490,6 +490,26 @@ pub enum MetaError {
     /// What is stored cannot be read now.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// As many reads of the session are under way as it may have.
+    #[error(
+        "{max} calls of this session that read what is stored are open, as many as it may have: wait for their answers"
+    )]
+    TooManyReads {
+        /// The bound.
+        max: usize,
+    },
+    /// As much was read as is for one call, and nothing of it is for who asks.
+    #[error(
+        "of the messages up to publication {}, as many as are read for one call, none is for this session: go on with \
+         {argument}={}",
+        .last.0, .last.0
+    )]
+    NothingSoFar {
+        /// The argument that goes on from there.
+        argument: &'static str,
+        /// The last message that was looked at.
+        last: Position,
+    },
     /// Of testaments.
     #[error("scope is 'detached' or 'destroyed'")]
     Scope,
@@ -510,6 +530,8 @@ impl MetaError {
             Self::NoSuch(_)
             | Self::NotAuthorized
             | Self::History(_)
+            | Self::TooManyReads { .. }
+            | Self::NothingSoFar { .. }
             | Self::Scope
             | Self::TooManyTestaments { .. } => 0,
         }

@@ -38,7 +38,7 @@ use vixen_core::time::WallTime;
 use vixen_core::wire::{HistoryEnd, HistoryPlace, Message, TailSegment};
 
 pub use end::{End, Known, Verdict};
-pub use pages::{Page, Pages, end_of, messages_of};
+pub use pages::{Page, Pages, end_of, first_of, messages_of};
 pub use place::{ParseRefPointError, RefPoint};
 use read::Read;
 

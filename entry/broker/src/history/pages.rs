@@ -99,7 +99,8 @@ impl Pages {
 }
 
 /// The position of the first message that a segment brought.
-fn first_of(segment: &TailSegment) -> Position {
+#[must_use]
+pub fn first_of(segment: &TailSegment) -> Position {
     segment.first.plus(segment.offsets.first().copied().unwrap_or(0))
 }
 

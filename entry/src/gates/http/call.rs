@@ -169,9 +169,12 @@ fn problem_of_call(error: &CallError) -> Problem {
         CallError::NoSuchProcedure(_) | CallError::Meta(MetaError::NoSuch(_)) => {
             StatusCode::NOT_FOUND
         }
-        CallError::Meta(MetaError::Argument(_) | MetaError::Uri(_) | MetaError::Scope) => {
-            StatusCode::BAD_REQUEST
-        }
+        CallError::Meta(
+            MetaError::Argument(_)
+            | MetaError::Uri(_)
+            | MetaError::Scope
+            | MetaError::NothingSoFar { .. },
+        ) => StatusCode::BAD_REQUEST,
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
             StatusCode::BAD_GATEWAY
         }
@@ -184,7 +187,9 @@ fn problem_of_call(error: &CallError) -> Problem {
         CallError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         CallError::MaxConcurrency(_)
         | CallError::TooMany { .. }
-        | CallError::Meta(MetaError::TooManyTestaments { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        | CallError::Meta(MetaError::TooManyTestaments { .. } | MetaError::TooManyReads { .. }) => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
     };
     let problem = Problem::new(status, uris::of_call(error), &error.to_string());
     let CallError::Callee { payload, .. } = error else { return problem };

@@ -88,6 +88,11 @@ impl CallEffects {
         std::mem::take(&mut self.dealer.meta)
     }
 
+    /// Whether a call that the router itself was to answer has ended in this turn.
+    pub(super) fn is_over(&self, number: CallNumber) -> bool {
+        self.dealer.meta_over.contains(&number)
+    }
+
     /// What has changed of the registrations.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
@@ -329,9 +334,12 @@ impl EntryNode {
 
     /// What the turn owes to sessions and metrics.
     pub(super) fn settle_calls(&mut self, mut fx: CallEffects) {
-        let Self { calls, sessions, .. } = self;
+        let Self { calls, sessions, reads_of_calls, .. } = self;
         calls.on_due(&mut fx);
         calls.complete.want(&mut fx);
+        for number in std::mem::take(&mut fx.dealer.meta_over) {
+            reads_of_calls.end(number);
+        }
         let mut by_session: BTreeMap<SessionId, Vec<CallTold>> = BTreeMap::new();
         for (session, told) in fx.told {
             by_session.entry(session).or_default().push(told);

@@ -3,6 +3,7 @@
 
 mod linked;
 mod procedures;
+mod reads;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

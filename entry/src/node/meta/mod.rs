@@ -5,6 +5,8 @@ mod removals;
 mod stored;
 mod words;
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use vixen_broker::api::calls::MetaError;
@@ -19,6 +21,8 @@ use vixen_views::record::RegistrationId;
 use super::run::{Effects, EntryNode};
 pub(super) use events::{Event, of_registrations};
 pub(super) use removals::Removals;
+use stored::Of;
+pub(super) use stored::Tasks;
 use words::{Arguments, Asked, argument, asked, told};
 
 impl EntryNode {
@@ -26,6 +30,10 @@ impl EntryNode {
     pub(super) fn answer_meta(&mut self, now: WallTime, fx: &mut Effects) {
         for call in fx.calls.take_meta() {
             let number = call.number;
+            // Said and taken back in one breath.
+            if fx.calls.is_over(number) {
+                continue;
+            }
             if let Some(answer) = self.answer(now, call, fx).transpose() {
                 self.calls.answered(number, answer, &mut fx.calls);
             }
@@ -68,8 +76,9 @@ impl EntryNode {
                     else {
                         return Err(MetaError::NoSuch(Missing::Subscription(subscription.0)));
                     };
-                    self.read_events(number, info, subscription, pattern, &wanted);
-                    return Ok(None);
+                    let (info, pattern) = (Arc::clone(info), pattern.clone());
+                    let of = Of { info, subscription, pattern };
+                    return self.read_events(number, of, *wanted).map(|()| None);
                 }
                 Asked::AddTestament => {
                     let none = || argument("testaments are left by WAMP sessions");

@@ -87,12 +87,7 @@ impl Arguments {
 
     /// A URI or a pattern: what looking for it costs is bounded by its length.
     fn uri(&self, index: usize, name: &'static str, bytes_max: usize) -> Result<&str, MetaError> {
-        let uri = self.text(index, name)?;
-        if uri.len() > bytes_max {
-            let said = format!("{name} has more than {bytes_max} bytes: limits.topic-bytes-max");
-            return Err(MetaError::Uri(said.into()));
-        }
-        Ok(uri)
+        bounded(self.text(index, name)?, name, bytes_max)
     }
 
     /// A list of texts, where there is one. Each session is compared with each of them.
@@ -164,6 +159,19 @@ impl Arguments {
     }
 }
 
+/// A URI that is not too long.
+pub(super) fn bounded<'a>(
+    uri: &'a str,
+    name: &str,
+    bytes_max: usize,
+) -> Result<&'a str, MetaError> {
+    if uri.len() > bytes_max {
+        let said = format!("{name} has more than {bytes_max} bytes: limits.topic-bytes-max");
+        return Err(MetaError::Uri(said.into()));
+    }
+    Ok(uri)
+}
+
 /// What a procedure is called for; no URI has more than `uri_bytes_max`.
 pub(super) fn asked(
     procedure: Procedure,
@@ -211,7 +219,7 @@ pub(super) fn asked(
         Procedure::ListSubscribers => Asked::Of(Q::ListSubscribers(subscription()?)),
         Procedure::CountSubscribers => Asked::Of(Q::CountSubscribers(subscription()?)),
         Procedure::GetEvents => {
-            let (subscription, wanted) = (subscription()?, Box::new(wanted_of(of)?));
+            let (subscription, wanted) = (subscription()?, Box::new(wanted_of(of, uri_bytes_max)?));
             Asked::Events { subscription, wanted }
         }
     })

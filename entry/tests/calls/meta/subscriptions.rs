@@ -1,6 +1,6 @@
 //! `wamp.subscription.`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Entry;
 
@@ -11,6 +11,12 @@ async fn publish(peer: &mut crate::Peer, topic: &str, arguments: &str) -> u64 {
     let published = peer.hear().await;
     assert_eq!((&published[0], &published[1]), (&json!(17), &json!(request)), "{published}");
     published[2].as_u64().expect("a position")
+}
+
+/// Of events of the past.
+fn publications(events: &Value) -> Vec<u64> {
+    let events = events.as_array().expect("a list");
+    events.iter().map(|event| event["publication"].as_u64().expect("a position")).collect()
 }
 
 #[tokio::test]
@@ -57,24 +63,60 @@ async fn events_of_the_past_are_those_of_the_subscription() {
         (format!(r#"{{"before_time":"{time}"}}"#), vec![]),
         (r#"{"after_time":"2999-01-01T00:00:00Z"}"#.to_owned(), vec![]),
         (r#"{"until_time":"2999-01-01T00:00:00Z"}"#.to_owned(), vec![first, second, third]),
+        (format!(r#"{{"from_time":"{time}","after_publication":{first}}}"#), vec![second, third]),
+        (format!(r#"{{"after_publication":{first},"after_time":"2999-01-01T00:00:00Z"}}"#), vec![]),
+        (
+            format!(
+                r#"{{"reverse":true,"until_publication":{second},"until_time":"2999-01-01T00:00:00Z"}}"#
+            ),
+            vec![second, first],
+        ),
     ] {
         let events = reader.asks(get, &format!("[{id}],{kwargs}")).await;
-        let events = events.as_array().expect("a list");
-        let found: Vec<_> = events.iter().map(|event| event["publication"].clone()).collect();
-        assert_eq!(json!(found), json!(wanted), "{kwargs}");
+        assert_eq!(publications(&events), wanted, "{kwargs}");
     }
-    assert_eq!(reader.asks(get, &format!("[{id},1]")).await.as_array().map(Vec::len), Some(1));
+    // The last ones, as Crossbar has it.
+    for (arguments, wanted) in [
+        (format!("[{id},1]"), vec![third]),
+        (format!("[{id},2]"), vec![third, second]),
+        (format!(r#"[{id},2],{{"reverse":false}}"#), vec![first, second]),
+    ] {
+        assert_eq!(publications(&reader.asks(get, &arguments).await), wanted, "{arguments}");
+    }
     for kwargs in [
         r#"{"limit":0}"#,
         r#"{"reverse":1}"#,
         r#"{"from_time":"yesterday"}"#,
-        r#"{"from_time":"2026-01-01T00:00:00Z","after_publication":1}"#,
         r#"{"until_publication":"1"}"#,
     ] {
         let error = reader.is_refused(get, &format!("[{id}],{kwargs}")).await;
         assert_eq!(error, "wamp.error.invalid_argument", "{kwargs}");
     }
+    let long = format!(r#"[{id}],{{"topic":"{}"}}"#, "a.".repeat(300));
+    assert_eq!(reader.is_refused(get, &long).await, "wamp.error.invalid_uri");
     assert_eq!(reader.is_refused(get, "[4711]").await, NO_SUCH_SUBSCRIPTION);
+    entry.stop().await;
+}
+
+/// A limit counted messages that were for others: the last one, by the session itself, was all that was read.
+#[tokio::test]
+async fn a_limit_counts_the_events_that_are_told() {
+    let entry = Entry::start().await;
+    let (mut other, mut own) = (entry.client().await, entry.client().await);
+    let first = publish(&mut other, "a.b", "[1]").await;
+    let second = publish(&mut other, "a.b", "[2]").await;
+    for _ in 0..3 {
+        publish(&mut own, "a.b", "[3]").await;
+    }
+    let id = own.subscribe("{}", "a.b").await;
+    let get = "wamp.subscription.get_events";
+    for (arguments, wanted) in [
+        (format!(r#"[{id}],{{"reverse":true,"limit":1}}"#), vec![second]),
+        (format!("[{id},2]"), vec![second, first]),
+        (format!(r#"[{id}],{{"after_publication":{second}}}"#), vec![]),
+    ] {
+        assert_eq!(publications(&own.asks(get, &arguments).await), wanted, "{arguments}");
+    }
     entry.stop().await;
 }
 
@@ -82,12 +124,25 @@ async fn events_of_the_past_are_those_of_the_subscription() {
 async fn events_of_the_past_are_for_those_that_they_were_meant_for() {
     let entry = Entry::start().await;
     let (mut publisher, mut reader) = (entry.client().await, entry.client().await);
-    let only = format!(r#"{{"acknowledge":true,"eligible":[{}]}}"#, publisher.session);
-    publisher.say(&format!(r#"[16,1,{only},"a.b",[1]]"#)).await;
-    assert_eq!(publisher.hear().await[0], 17);
+    let mut all = Vec::new();
+    for options in [
+        r#""eligible_authrole":["nobody"]"#.to_owned(),
+        r#""exclude_authrole":["nobody"]"#.to_owned(),
+        // Sessions are of the moment: what names them is no history, not even theirs.
+        format!(r#""eligible":[{}]"#, reader.session),
+        format!(r#""exclude":[{}]"#, publisher.session),
+    ] {
+        let request = publisher.request();
+        publisher
+            .say(&format!(r#"[16,{request},{{"acknowledge":true,{options}}},"a.b",[1]]"#))
+            .await;
+        let published = publisher.hear().await;
+        assert_eq!(published[0], 17, "{published}");
+        all.push(published[2].as_u64().expect("a position"));
+    }
     let id = reader.subscribe("{}", "a.b").await;
     let events = reader.asks("wamp.subscription.get_events", &format!("[{id}]")).await;
-    assert_eq!(events, json!([]));
+    assert_eq!(publications(&events), [all[1]]);
     entry.stop().await;
 }
 
