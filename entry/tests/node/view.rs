@@ -34,6 +34,7 @@ fn words() -> Vec<CallWord> {
         is_disclosed: false,
         routing_key: None,
         testament: None,
+        rights: None,
     };
     vec![CallWord::Register(register), CallWord::Call(call)]
 }

@@ -22,7 +22,7 @@ use super::options::{CallOptions, Lists, PublishOptions, RegisterOptions, Subscr
 use super::permission::{CalleeDisclosure, Permissions};
 use super::refusal::{Act, Refusal};
 use super::topics::{TopicCache, TopicText};
-use super::uri::is_uri;
+use super::uri::{is_reserved, is_uri};
 use crate::api::calls::{Call, Payload, Register};
 use crate::api::{Publish, RequestId, SessionInfo, Subscribe};
 
@@ -173,6 +173,7 @@ impl Ingress {
         let procedure = self.topics.called(procedure)?;
         let disclosure = permissions.call(&procedure);
         let disclosure = disclosure.ok_or(Refusal::NotAuthorized(Act::Call))?;
+        let is_of_router = is_reserved(&procedure);
         let call = Call {
             request,
             procedure,
@@ -187,6 +188,7 @@ impl Ingress {
             },
             routing_key: options.routing_key,
             testament: None,
+            rights: is_of_router.then(|| Box::new(permissions.clone())),
         };
         self.check_payload(call.procedure.len(), &call.payload)?;
         Ok(call)

@@ -41,13 +41,13 @@ pub enum CalleeDisclosure {
 /// else the one with the longer start that has no gap (`a.b.*` before `a.*`), else a wildcard
 /// before a prefix, else the wildcard that is filled in further to the left. That one allows or
 /// denies; without any, everything is denied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permissions {
     rules: Rules,
     quotas: Quotas,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Rules {
     /// An open realm: everything is allowed.
     Open,
@@ -55,7 +55,7 @@ enum Rules {
     Listed(Arc<[Rule]>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
     pattern: Pattern,
     publish: Option<Disclosure>,

@@ -21,6 +21,7 @@ use vixen_core::segment::{Content, Match, Passthru, TopicPattern};
 use vixen_views::record::NotRegistrable;
 
 use super::{Holder, Publish, RequestId, SessionId};
+use crate::access::Permissions;
 use crate::history::HistoryError;
 use crate::meta::Missing;
 
@@ -142,6 +143,9 @@ pub struct Call {
     pub routing_key: Option<Arc<str>>,
     /// What its gate has made of its arguments, if it is one to leave a testament.
     pub testament: Option<Box<Testament>>,
+    /// What the caller may do, by its gate, if it is a procedure of the router: that may tell of topics which only the
+    /// broker knows by their subscription.
+    pub rights: Option<Box<Permissions>>,
 }
 
 /// A message that is published when the session ends (WAMP spec *Session Testament*).

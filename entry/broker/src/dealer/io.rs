@@ -10,6 +10,7 @@ use vixen_core::segment::TopicPattern;
 use vixen_core::wire::InvokeRefusal;
 
 use super::words::{CallNumber, PeerWord};
+use crate::access::Permissions;
 use crate::api::calls::{CallTold, CallWord, MetaError, Payload, RegistrationId, Testament};
 use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::meta::{Asker, Procedure};
@@ -208,6 +209,8 @@ pub struct MetaCall {
     pub payload: Payload,
     /// What its gate has made of them.
     pub testament: Option<Box<Testament>>,
+    /// What its gate lets the caller do.
+    pub rights: Option<Box<Permissions>>,
 }
 
 /// What a session must not do.

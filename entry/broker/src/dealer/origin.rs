@@ -173,7 +173,8 @@ impl Origin {
         let caller = call.is_disclosed.then(|| caller.party.clone());
         let timeout_ms = turn.options.limits.timeout_ms(call.timeout_ms);
         let routing_key = call.routing_key.as_deref().map(RoutingKey::new);
-        let Call { request, procedure, payload, takes_progress, has_more, testament, .. } = call;
+        let Call { request, procedure, payload, takes_progress, has_more, .. } = call;
+        let from_gate = (call.testament, call.rights);
         let payload = payload.detached();
         let (kept_bytes, held_bytes) = (payload.counted_bytes(), procedure.len());
         let open = Open {
@@ -206,7 +207,7 @@ impl Origin {
         turn.count_call(session);
         turn.keep(session, kept_bytes + held_bytes);
         if is_reserved(&open.procedure.uri) {
-            self.ask_router(open, testament, turn);
+            self.ask_router(open, from_gate, turn);
         } else {
             self.find(open, None, turn);
         }

@@ -160,6 +160,7 @@ fn call(request: u64, bytes: usize) -> CallWord {
         is_disclosed: false,
         routing_key: None,
         testament: None,
+        rights: None,
     })
 }
 

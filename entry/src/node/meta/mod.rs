@@ -44,7 +44,7 @@ impl EntryNode {
     fn answer(
         &mut self,
         now: WallTime,
-        MetaCall { number, asker, procedure, payload, testament }: MetaCall,
+        MetaCall { number, asker, procedure, payload, testament, rights }: MetaCall,
         fx: &mut Effects,
     ) -> Result<Option<MetaResult>, MetaError> {
         let reply =
@@ -76,6 +76,10 @@ impl EntryNode {
                     else {
                         return Err(MetaError::NoSuch(Missing::Subscription(subscription.0)));
                     };
+                    // Before the store is read. What has changed by then is judged with the answer.
+                    if rights.is_some_and(|rights| !rights.may_read(pattern)) {
+                        return Err(MetaError::NotAuthorized);
+                    }
                     let (info, pattern) = (Arc::clone(info), pattern.clone());
                     let of = Of { info, subscription, pattern };
                     return self.read_events(number, of, *wanted).map(|()| None);

@@ -223,3 +223,12 @@ fn a_registration_is_permitted_as_a_whole_and_never_below_wamp() {
         assert_eq!(of(procedure, matching, &Permissions::OPEN), reserved, "{procedure}");
     }
 }
+
+/// What it tells of may be known to it alone: subscriptions have their topics by an id.
+#[test]
+fn a_call_of_the_router_brings_the_rights_of_its_caller() {
+    for (procedure, brings) in [("wamp.x", true), ("wamp", true), ("call.x", false)] {
+        let call = ingress().call(&Permissions::OPEN, call_of(&procedure, false)).expect("allowed");
+        assert_eq!(call.rights, brings.then(|| Box::new(Permissions::OPEN)), "{procedure}");
+    }
+}

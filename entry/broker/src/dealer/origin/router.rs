@@ -13,12 +13,16 @@ use super::super::words::CallNumber;
 use super::ending::{answer_in_room, fail};
 use super::placing::fail_unplaced;
 use super::{CallError, CallTold, Open, Origin, Placed, Policy};
+use crate::access::Permissions;
 use crate::api::SessionId;
 use crate::api::calls::{MetaError, Testament};
 use crate::meta::{Asker, Procedure};
 
 /// In place of a callee: clients have `1..=2^53`.
 const ROUTER: SessionId = SessionId(0);
+
+/// What the gate of a caller has made of a call, and lets it do.
+type FromGate = (Option<Box<Testament>>, Option<Box<Permissions>>);
 
 impl Placed {
     pub(super) fn is_with_router(&self) -> bool {
@@ -31,7 +35,7 @@ impl Origin {
     pub(super) fn ask_router<R: Routes>(
         &mut self,
         open: Open,
-        testament: Option<Box<Testament>>,
+        (testament, rights): FromGate,
         turn: &mut Turn<'_, R>,
     ) {
         let Some(procedure) = Procedure::of(&open.procedure.uri) else {
@@ -45,7 +49,7 @@ impl Origin {
             self.timers.set(number.0, expires);
         }
         let asker = Asker { realm: Arc::clone(&open.procedure.realm), session: open.session };
-        turn.fx.meta.push(MetaCall { number, asker, procedure, payload, testament });
+        turn.fx.meta.push(MetaCall { number, asker, procedure, payload, testament, rights });
         let callee = Callee { owner: turn.options.owner, session: ROUTER };
         let (registration, policy) = (Position(0), Policy::Single);
         self.insert(number, Placed { open, registration, policy, callee, is_killing: false });

@@ -322,6 +322,7 @@ pub(super) fn call(request: u64, uri: &str) -> Call {
         is_disclosed: false,
         routing_key: None,
         testament: None,
+        rights: None,
     }
 }
 

@@ -307,6 +307,7 @@ impl Play {
                     is_disclosed: false,
                     routing_key: None,
                     testament: None,
+                    rights: None,
                 };
                 let word = CallWord::Call(call);
                 self.dealer(number, dealer::Input::Word { session: CALLER, word });

@@ -23,6 +23,9 @@ fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool {
     match word {
         CallWord::Call(call) => {
             let is_left = |left: &Testament| permissions.publish(&left.message.topic.uri).is_some();
+            if let Some(rights) = &mut call.rights {
+                (**rights).clone_from(permissions);
+            }
             let may_leave = call.testament.as_deref().is_none_or(is_left);
             match permissions.call(&call.procedure).filter(|_| may_leave) {
                 Some(Disclosure::Never) => call.is_disclosed = false,
@@ -214,6 +217,7 @@ mod tests {
             is_disclosed: true,
             routing_key: None,
             testament: None,
+            rights: None,
         })
     }
 

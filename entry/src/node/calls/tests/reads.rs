@@ -1,5 +1,6 @@
 //! What is read of the store for calls that are open.
 
+use vixen_broker::access::{Permissions, Quotas};
 use vixen_broker::api::SubscribeMode;
 use vixen_broker::api::calls::CancelMode;
 use vixen_broker::delivery::{self, Slot};
@@ -17,11 +18,8 @@ const fn cancel(request: u64) -> CallWord {
     CallWord::Cancel { request: RequestId(request), mode: CancelMode::Skip }
 }
 
-/// Calls that were cancelled left their reads behind: as many as a client liked, each of which took a turn of its
-/// address.
-#[tokio::test]
-async fn what_is_read_for_a_call_ends_with_it_and_a_session_has_few() {
-    let mut bench = Bench::empty("E1", |_| {});
+/// A subscription of `a`.
+async fn subscribed(bench: &mut Bench) -> u64 {
     // The order is known, so that a subscription stands.
     let slots = vec![Slot { first: Position::FIRST, count: 1, group: GroupId(0) }];
     let placed = delivery::Input::Placed { slots };
@@ -36,7 +34,15 @@ async fn what_is_read_for_a_call_ends_with_it_and_a_session_has_few() {
     };
     bench.turn(vec![subscribe.into()]);
     assert!(bench.hear(CALLER).await.is_empty(), "of calls");
-    let id = bench.node.delivery.lookup(&pattern).expect("it stands").0;
+    bench.node.delivery.lookup(&pattern).expect("it stands").0
+}
+
+/// Calls that were cancelled left their reads behind: as many as a client liked, each of which took a turn of its
+/// address.
+#[tokio::test]
+async fn what_is_read_for_a_call_ends_with_it_and_a_session_has_few() {
+    let mut bench = Bench::empty("E1", |_| {});
+    let id = subscribed(&mut bench).await;
     for request in 1..=9 {
         bench.say(CALLER, get_events(request, id));
     }
@@ -52,4 +58,22 @@ async fn what_is_read_for_a_call_ends_with_it_and_a_session_has_few() {
     assert_eq!(bench.node.reads_of_calls.open(), 7);
     bench.turn(vec![SessionEvent::Closed { session: CALLER }.into()]);
     assert_eq!(bench.node.reads_of_calls.open(), 0);
+}
+
+/// It was read, and then not told.
+#[tokio::test]
+async fn what_the_caller_may_not_subscribe_is_not_read() {
+    let mut bench = Bench::empty("E1", |_| {});
+    let id = subscribed(&mut bench).await;
+    let with = |request, rights| match get_events(request, id) {
+        CallWord::Call(call) => CallWord::Call(Call { rights: Some(Box::new(rights)), ..call }),
+        other => panic!("{other:?}"),
+    };
+    bench.say(CALLER, with(1, Permissions::new([], Quotas::UNLIMITED)));
+    let told = bench.hear(CALLER).await;
+    let [CallTold::Failed { error, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(*error, MetaError::NotAuthorized.into());
+    assert_eq!(bench.node.reads_of_calls.open(), 0);
+    bench.say(CALLER, with(2, Permissions::OPEN));
+    assert_eq!(bench.node.reads_of_calls.open(), 1);
 }
