@@ -27,6 +27,8 @@ const UNAVAILABLE: &str = "wamp.error.unavailable";
 pub(crate) const UNFINISHED_INPUT: &str = "vixen.error.unfinished_input";
 /// What a client is told that does not read what it is told of calls.
 pub(crate) const CALLS_UNREAD: &str = "vixen.error.calls_unread";
+/// What a client is told that is to come back and register again.
+pub(crate) const REGISTRATION_LOST: &str = "vixen.error.registration_lost";
 
 /// Of a request that is not served.
 #[must_use]

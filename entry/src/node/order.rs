@@ -3,6 +3,7 @@
 
 use tokio::time::Instant;
 
+use vixen_broker::registrar::HeardOf;
 use vixen_core::id::{Position, Stamp, SyncId};
 use vixen_core::order::Input;
 use vixen_core::time::WallTime;
@@ -51,6 +52,10 @@ impl EntryNode {
                 self.refused.reached(from, request, stamp);
                 self.calls.complete.reached(from, request, stamp);
                 return self.reads.reached(from, request, stamp);
+            }
+            Message::Feed(FeedMessage::Heard { request, is_linked, silent_ms }) => {
+                let said = HeardOf { is_linked, silent_ms };
+                return self.calls.heard_of(from, request, said, &mut fx.calls);
             }
             Message::Node(NodeMessage::SyncTime { time, ahead_ms_max }) => {
                 self.skew.note(from, time, ahead_ms_max, Instant::now().into_std());

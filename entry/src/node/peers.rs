@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vixen_core::wire::Message;
+use vixen_core::wire::{Dialect, Message};
 use vixen_runtime::link::{Haste, LinkId, LinkSender};
 
 /// The nodes of the configuration, each with its present link.
@@ -85,6 +85,15 @@ impl<K: Ord + Copy> Peers<K> {
     pub(super) fn send_all(&self, id: K, messages: Vec<Message>) {
         if let Some((_, sender)) = self.all.get(&id).and_then(|peer| peer.link.as_ref()) {
             let messages = messages.into_iter().map(|message| (message, Haste::Now));
+            let _down_follows = sender.send_all(messages);
+        }
+    }
+
+    /// Sends to all linked nodes that understand what a version of a dialect has brought, in one frame.
+    pub(super) fn send_to_all(&self, (dialect, version): (Dialect, u16), messages: &[Message]) {
+        let senders = self.all.values().filter_map(|peer| peer.link.as_ref());
+        for (_, sender) in senders.filter(|(_, sender)| sender.speaks(dialect, version)) {
+            let messages = messages.iter().map(|message| (message.clone(), Haste::Now));
             let _down_follows = sender.send_all(messages);
         }
     }

@@ -181,7 +181,7 @@ pub struct Effects {
     /// The entry wants to know that its view is complete, to invoke those who hold a procedure alone: answered by
     /// [`Input::Complete`], once.
     pub is_asking_lease: bool,
-    /// Sessions that have broken the rules of calls: they are to be ended.
+    /// Sessions that are to be ended for what they have to do with calls.
     pub breaches: Vec<(SessionId, Breach)>,
     /// What happened, for metrics and the log.
     pub notes: Vec<Note>,
@@ -213,7 +213,7 @@ pub struct MetaCall {
     pub rights: Option<Box<Permissions>>,
 }
 
-/// What a session must not do.
+/// Why a session is to be ended: what it must not do, or cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Breach {
     /// A call has the request of one that is open and complete.
@@ -224,6 +224,12 @@ pub enum Breach {
         "the session does not read what it is told of calls: limits.caller-queue-bytes-max, limits.callee-queue-bytes-max"
     )]
     Unread,
+    /// Another is callee of what it has registered, as its entry was called gone meanwhile; and it has not announced that it
+    /// hears of that.
+    #[error(
+        "another has what the session had registered, and it announced no registration_revocation"
+    )]
+    RegistrationLost,
 }
 
 /// Facts for metrics and the log.

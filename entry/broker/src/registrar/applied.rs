@@ -11,6 +11,12 @@ impl Registrar {
             Followed::Message { topic, payload, .. } => self.number_of(topic, payload),
             _ => None,
         };
+        let message = match &input {
+            Followed::Message { topic, payload, .. } if self.is_ready() => {
+                Some((Arc::clone(topic), payload.clone()))
+            }
+            _ => None,
+        };
         let (was_ready, before) = (self.is_ready(), self.view().position());
         let mut effects = Vec::new();
         self.follower.step(now, input, &mut effects);
@@ -26,6 +32,7 @@ impl Registrar {
                 }
                 Effect::Told { position, outcome: Outcome::Applied(applied) } => {
                     self.applied_below = position.plus(1);
+                    self.watch(now, &applied, message.as_ref(), fx);
                     self.on_applied(now, number, &applied, fx);
                 }
                 Effect::Told { outcome: Outcome::Stopped(error), .. } => self.on_stopped(error, fx),
@@ -39,7 +46,8 @@ impl Registrar {
                 }
                 Effect::Ready(life) => {
                     fx.notes.push(Note::Ready(life));
-                    self.on_ready(fx);
+                    self.watch_anew(now);
+                    self.on_ready(now, fx);
                 }
                 Effect::Unusable(error) => fx.notes.push(Note::Unusable(error)),
                 Effect::Differs(checked) => fx.notes.push(Note::Differs(checked)),
@@ -184,6 +192,10 @@ impl Registrar {
             self.uncount_pattern(session);
         }
         if let Some(registration) = anew {
+            let open = self.sessions.get(&session);
+            if open.is_some_and(|open| !open.info.calls.hears_revocation) {
+                fx.misled.push(session);
+            }
             return fx.told.push((session, CallTold::Revoked { registration }));
         }
         let procedure = register.procedure;
@@ -296,7 +308,7 @@ impl Registrar {
     }
 
     /// The view has the record of this life, and so everything that the entry wrote before.
-    fn on_ready(&mut self, fx: &mut Effects) {
+    fn on_ready(&mut self, now: Instant, fx: &mut Effects) {
         self.find_seats(fx);
         if self.is_stopping {
             return;
@@ -304,7 +316,8 @@ impl Registrar {
         if !std::mem::replace(&mut self.was_ready, true) {
             self.end_former_lives(fx);
         }
-        let pending: Vec<_> = self.pending.keys().copied().collect();
+        let written = self.pending.keys().copied().filter(|number| !self.held.has(*number));
+        let pending: Vec<_> = written.collect();
         // What was had before comes first: who says so again finds it.
         let mut lost = std::mem::take(&mut self.lost);
         lost.sort_by_key(|(_, seat)| seat.terms.told);
@@ -316,7 +329,7 @@ impl Registrar {
             match self.ghost(session, &pending.register) {
                 Some(id) => self.seat(pending, id, fx),
                 None => {
-                    self.begin(pending, fx);
+                    self.begin(now, pending, fx);
                 }
             }
         }

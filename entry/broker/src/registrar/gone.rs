@@ -31,6 +31,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const STAGGER: Duration = Duration::from_millis(200);
 /// A GONE that was written and not read is written again after this.
 const WRITE_AGAIN: Duration = Duration::from_secs(5);
+/// What a quorum has said counts for so long: this entry may have stood still since.
+const STALE: Duration = Duration::from_secs(2);
 
 /// What a sync node has said of an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,18 @@ pub enum Trust {
     Suspected,
     /// Not heard here, and by as many sync nodes that it is not gone.
     HeardElsewhere,
+}
+
+impl Trust {
+    /// In words.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Heard => "heard",
+            Self::Suspected => "suspected",
+            Self::HeardElsewhere => "heard elsewhere",
+        }
+    }
 }
 
 /// What is owed after [`Suspects::poll`].
@@ -96,11 +110,19 @@ struct Doubt {
     /// The question that is open, and when it was asked.
     question: Option<(u64, Instant)>,
     answers: BTreeMap<SyncId, HeardOf>,
-    /// Since when a quorum has it that it is gone, and why.
-    gone: Option<(Instant, GoneWhy)>,
+    /// A quorum has it that it is gone.
+    gone: Option<Verdict>,
     /// A quorum has heard it lately.
     is_heard_elsewhere: bool,
     written: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Verdict {
+    since: Instant,
+    /// When it was said last.
+    confirmed: Instant,
+    why: GoneWhy,
 }
 
 impl Suspects {
@@ -121,6 +143,21 @@ impl Suspects {
         if life.owner != self.own {
             let watched = Watched { life, name, unlinked_since: now, doubt: None };
             self.lives.insert(life.owner, watched);
+        }
+    }
+
+    /// These are all lives of a view that has begun anew. What is thought of those that it had before stays.
+    pub fn all_living(&mut self, now: Instant, lives: impl IntoIterator<Item = (Life, NodeName)>) {
+        let lives = lives.into_iter().map(|(life, name)| (life.owner, (life, name)));
+        let lives: BTreeMap<_, _> = lives.collect();
+        let is_same = |owner: &OwnerId, watched: &mut Watched| {
+            lives.get(owner).is_some_and(|(life, _)| *life == watched.life)
+        };
+        self.lives.retain(is_same);
+        for (owner, (life, name)) in lives {
+            if !self.lives.contains_key(&owner) {
+                self.living(now, life, name);
+            }
         }
     }
 
@@ -185,7 +222,7 @@ impl Suspects {
         doubt.is_heard_elsewhere = heard >= self.quorum;
         if gone >= self.quorum {
             let why = if is_renamed { GoneWhy::Renamed } else { GoneWhy::NotHeard };
-            doubt.gone.get_or_insert((now, why));
+            doubt.gone.get_or_insert(Verdict { since: now, confirmed: now, why }).confirmed = now;
         } else if heard > self.nodes.len() - self.quorum {
             // There will be no quorum for it: it is heard again.
             doubt.gone = None;
@@ -202,6 +239,15 @@ impl Suspects {
         }
     }
 
+    /// Whether an entry may be gone already, as far as is known here: it lives, is not heard on a link now, and enough
+    /// sync nodes have not said that they hear it. So from before it is suspected.
+    #[must_use]
+    pub fn may_be_gone(&self, owner: OwnerId) -> bool {
+        let is_living = self.lives.contains_key(&owner);
+        let is_linked = self.links.get(&owner) == Some(&Link::Heard);
+        is_living && !is_linked && self.trust_of(owner) != Trust::HeardElsewhere
+    }
+
     /// Begins suspicions whose time has come; what is to be asked and written.
     pub fn poll(&mut self, now: Instant) -> Owed {
         let begun: Vec<_> =
@@ -211,21 +257,32 @@ impl Suspects {
                 watched.doubt.get_or_insert_default();
             }
         }
+        let doubts = self.lives.values_mut().filter_map(|watched| watched.doubt.as_mut());
+        for doubt in doubts {
+            let is_stale = |gone: Verdict| now.saturating_duration_since(gone.confirmed) > STALE;
+            doubt.gone = doubt.gone.filter(|gone| !is_stale(*gone));
+        }
         let is_gone =
             |watched: &Watched| watched.doubt.as_ref().is_some_and(|doubt| doubt.gone.is_some());
         let gone = self.lives.iter().filter(|(_, watched)| is_gone(watched));
         let staggers: BTreeMap<_, _> =
             gone.map(|(owner, _)| (*owner, STAGGER * self.rank(*owner))).collect();
+        // What is asked soon is asked with what is asked now: sync nodes are told all of it in one word.
+        let is_due = |watched: &Watched| {
+            watched.doubt.as_ref().is_some_and(|doubt| doubt.asks_at().is_none_or(|at| at <= now))
+        };
+        let soon = if self.lives.values().any(is_due) { now + ASK_AGAIN / 2 } else { now };
         let mut owed = Owed::default();
         for (owner, watched) in &mut self.lives {
             let Some(doubt) = watched.doubt.as_mut() else { continue };
-            if doubt.asks_at().is_none_or(|at| at <= now) {
+            if doubt.asks_at().is_none_or(|at| at <= soon) {
                 self.asked += 1;
                 doubt.question = Some((self.asked, now));
                 doubt.answers.clear();
                 owed.asks.push((self.asked, *owner));
             }
-            let (Some((_, why)), Some(stagger)) = (doubt.gone, staggers.get(owner)) else {
+            let (Some(Verdict { why, .. }), Some(stagger)) = (doubt.gone, staggers.get(owner))
+            else {
                 continue;
             };
             if doubt.writes_at(*stagger).is_some_and(|at| at <= now) {
@@ -245,7 +302,8 @@ impl Suspects {
         let of = |(owner, watched): (&OwnerId, &Watched)| match &watched.doubt {
             None => self.lost_at(*owner),
             Some(doubt) => {
-                let writes_at = doubt.writes_at(STAGGER * self.rank(*owner));
+                let gone = doubt.gone.as_ref();
+                let writes_at = gone.and_then(|_| doubt.writes_at(STAGGER * self.rank(*owner)));
                 // One that was not asked yet is asked at once.
                 let asks_at = doubt.asks_at().or(Some(watched.unlinked_since));
                 asks_at.into_iter().chain(writes_at).min()
@@ -302,7 +360,7 @@ impl Doubt {
 
     /// A GONE is due once it is known for so long.
     fn writes_at(&self, stagger: Duration) -> Option<Instant> {
-        let (since, _) = self.gone?;
+        let Verdict { since, .. } = self.gone?;
         Some((since + stagger).max(self.written.map_or(since, |at| at + WRITE_AGAIN)))
     }
 }

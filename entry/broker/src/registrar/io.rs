@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use vixen_core::id::{OwnerId, Position};
+use vixen_core::id::{OwnerId, Position, SyncId};
 use vixen_views::follower::{self, From};
-use vixen_views::record::{Life, Record, RecordError};
+use vixen_views::record::{GoneWhy, Life, Record, RecordError};
 use vixen_views::registrations::{Change, Checked, CheckpointError};
 
+use super::HeardOf;
 use crate::api::calls::{CallTold, Register, RegistrationId};
 use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::dealer;
@@ -77,11 +78,40 @@ pub enum Input {
     },
     /// The entry stops: nobody registers here any more, and what is registered here ends in the order.
     Stop,
+    /// The link to another entry has changed.
+    Entry {
+        /// The entry.
+        owner: OwnerId,
+        /// What has become of the link.
+        link: EntryLink,
+    },
+    /// A sync node answers a question of [`Effects::asks`].
+    Heard {
+        /// The node.
+        from: SyncId,
+        /// Number of the question.
+        request: u64,
+        /// What it says.
+        said: HeardOf,
+    },
     /// The time of [`Registrar::timeout_at`](super::Registrar::timeout_at) came.
     Timeout {
         /// What keeps records from their places, in words.
         missing: Arc<str>,
     },
+}
+
+/// What becomes of the link to another entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryLink {
+    /// There is one, or another one.
+    Up,
+    /// There is none any more.
+    Down,
+    /// Nothing comes on it.
+    Silent,
+    /// Something comes again.
+    HeardAgain,
 }
 
 /// What the driver owes after a step: the words, and then the dealer's inputs; records in their order.
@@ -97,6 +127,11 @@ pub struct Effects {
     pub records: Vec<Record>,
     /// What is to be read of the order.
     pub reads: Vec<Read>,
+    /// Questions for all sync nodes, since when they have heard nothing of an entry: a number, rising, and the entry.
+    pub asks: Vec<(u64, OwnerId)>,
+    /// Sessions that have lost a registration, and have not announced that they hear of it: they are to be ended, so that
+    /// they come back and register.
+    pub misled: Vec<SessionId>,
     /// What happened, for metrics and the log.
     pub notes: Vec<Note>,
 }
@@ -118,6 +153,15 @@ pub enum Read {
 pub enum Note {
     /// The view is ready, with this life.
     Ready(Life),
+    /// A life is over: the order has it from this entry or another one.
+    Gone {
+        /// It; it may be this entry's.
+        life: Life,
+        /// Why.
+        why: GoneWhy,
+        /// Who says so.
+        by: Life,
+    },
     /// This entry writes a checkpoint.
     Checkpoint,
     /// A checkpoint is of no view.

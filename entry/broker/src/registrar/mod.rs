@@ -18,9 +18,12 @@
 //! - R1: each REGISTER and UNREGISTER is answered once.
 //! - R2: what the dealer is told of callees here is what the view has.
 //! - R3: patterns are counted as sessions have them, or have written them (`limits`).
+//! - R4: a REGISTER that is held is pending, and was not written (`held`).
 
 mod applied;
+mod doubts;
 mod gone;
+mod held;
 mod io;
 mod limits;
 mod requests;
@@ -34,6 +37,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vixen_core::id::{OwnerId, Position};
+use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
 use vixen_core::segment::{Match, TopicPattern};
 use vixen_views::follower::{self, Follower, Stage};
@@ -45,7 +49,8 @@ use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::dealer::{self, Terms};
 
 pub use gone::{HeardOf, Owed, Suspects, Trust};
-pub use io::{Effects, Input, Note, Read};
+use held::Held;
+pub use io::{Effects, EntryLink, Input, Note, Read};
 pub use limits::RegistrationLimits;
 use limits::{Coming, Patterns};
 use tenure::Tenures;
@@ -59,6 +64,8 @@ pub struct RegistrarOptions {
     pub name: NodeName,
     /// Where other entries dial it, if they do.
     pub link_address: Option<Arc<str>>,
+    /// Whose sync nodes say who is heard.
+    pub membership: Membership,
     /// How much registrations may take.
     pub limits: RegistrationLimits,
     /// How long a session waits for its record's place.
@@ -76,6 +83,8 @@ pub struct Registrar {
     limits: RegistrationLimits,
     timeout: Duration,
     follower: Follower,
+    /// Of the other entries.
+    suspects: Suspects,
     /// It was, once: what was here before under this name is not any more.
     was_ready: bool,
     is_alone: bool,
@@ -88,6 +97,8 @@ pub struct Registrar {
     sessions: BTreeMap<SessionId, Session>,
     /// REGISTERs that the view has not applied, by their numbers.
     pending: BTreeMap<u64, Pending>,
+    /// Those of them that are not written yet.
+    held: Held,
     last_number: u64,
     /// What was registered, and hangs on nothing now: to be registered anew when the view is ready.
     lost: Vec<(SessionId, Seat)>,
@@ -152,11 +163,14 @@ impl Registrar {
             owner,
             name,
             link_address,
+            membership,
             limits,
             timeout,
             part_bytes_max,
             is_alone,
         } = options;
+        let nodes = membership.sync().iter().copied();
+        let suspects = Suspects::new(owner, name.clone(), nodes, membership.quorum());
         let life = Life { owner, number: 1 };
         let facts = Facts { name: name.clone(), link_address, reads: Reads::HERE };
         Self {
@@ -164,6 +178,7 @@ impl Registrar {
             limits,
             timeout,
             follower: Follower::new(life, facts).with_parts(part_bytes_max),
+            suspects,
             was_ready: false,
             is_alone,
             is_stopping: false,
@@ -171,6 +186,7 @@ impl Registrar {
             applied_below: Position(1),
             sessions: BTreeMap::new(),
             pending: BTreeMap::new(),
+            held: Held::default(),
             last_number: 0,
             lost: Vec::new(),
             waits: VecDeque::new(),
@@ -245,7 +261,11 @@ impl Registrar {
     #[must_use]
     pub fn timeout_at(&self) -> Option<Instant> {
         let waits = self.waits.front().map(|(at, _)| *at);
-        waits.into_iter().chain(self.tenures.timeout_at()).chain(self.follower.deadline()).min()
+        let suspects = self.suspects.timeout_at().filter(|_| !self.is_stopping);
+        let entries = suspects.into_iter().chain(self.held.timeout_at()).min();
+        let entries = entries.filter(|_| self.is_ready());
+        let view = self.tenures.timeout_at().into_iter().chain(self.follower.deadline());
+        waits.into_iter().chain(view).chain(entries).min()
     }
 
     /// Records that have no room on their way to the order, as far as it knows.
@@ -291,8 +311,14 @@ impl Registrar {
             }
             Input::Unlinked { owner } => self.tenures.unlinked(owner),
             Input::Stop => self.on_stop(now, fx),
-            Input::Timeout { missing } => self.on_timeout(now, &missing, fx),
+            Input::Entry { owner, link } => self.on_entry(now, owner, link),
+            Input::Heard { from, request, said } => self.on_heard(now, from, request, said),
+            Input::Timeout { missing } => {
+                self.on_timeout(now, &missing, fx);
+                self.poll_suspects(now, fx);
+            }
         }
+        self.release_held(now, fx);
         while self.waits.front().is_some_and(|(_, wait)| self.is_answered(*wait)) {
             self.waits.pop_front();
         }
@@ -418,6 +444,10 @@ impl Registrar {
             "R3: patterns are those of sessions"
         );
         debug_assert!(!self.pending.is_empty() || self.coming.is_empty(), "R3: nothing is coming");
+        debug_assert!(
+            self.held.numbers().all(|number| self.pending.contains_key(&number)),
+            "R4: what is held is pending"
+        );
         debug_assert_eq!(
             self.pending.len(),
             self.sessions.values().map(|open| open.registering.len()).sum::<usize>(),

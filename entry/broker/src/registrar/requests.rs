@@ -33,8 +33,9 @@ impl Registrar {
         if is_counted {
             self.count_pattern(session);
         }
-        let number = self.begin(pending, fx);
-        if let Some(at) = now.checked_add(self.timeout) {
+        let number = self.begin(now, pending, fx);
+        let at = now.checked_add(self.timeout).filter(|_| !self.held.has(number));
+        if let Some(at) = at {
             self.waits.push_back((at, Wait::Register(number)));
         }
     }
@@ -74,8 +75,8 @@ impl Registrar {
         self.waits_for().or_else(|| (self.unsent >= UNSENT_MAX).then(|| full.into()))
     }
 
-    /// Writes a REGISTER; its number.
-    pub(super) fn begin(&mut self, pending: Pending, fx: &mut Effects) -> u64 {
+    /// Writes a REGISTER, now or when nobody who may be gone is in its way; its number.
+    pub(super) fn begin(&mut self, now: Instant, pending: Pending, fx: &mut Effects) -> u64 {
         self.last_number += 1;
         let number = self.last_number;
         if let Some(open) = self.sessions.get_mut(&pending.session) {
@@ -89,30 +90,34 @@ impl Registrar {
             }
         }
         self.pending.insert(number, pending);
-        self.write_register(number, fx);
+        self.write_or_hold(now, number, fx);
         number
     }
 
     /// Writes the REGISTER with this number, by the present life.
     pub(super) fn write_register(&self, number: u64, fx: &mut Effects) {
-        let Some(Pending { session, register, anew, .. }) = self.pending.get(&number) else {
-            return;
-        };
-        let Some(pattern) = self.pattern_of(*session, register) else { return };
-        let said = Said::Register(record::Register {
+        if let Some(register) = self.said_of(number) {
+            self.write(Said::Register(register), fx);
+        }
+    }
+
+    /// What the record of a REGISTER says.
+    pub(super) fn said_of(&self, number: u64) -> Option<record::Register> {
+        let Pending { session, register, anew, .. } = self.pending.get(&number)?;
+        Some(record::Register {
             number,
             session: session.0,
-            pattern,
+            pattern: self.pattern_of(*session, register)?,
             invoke: invoke_of(register.invoke),
             // By force it was taken once: what another has by now stays with them.
             is_forced: register.is_forced && anew.is_none(),
-        });
-        self.write(said, fx);
+        })
     }
 
     /// Takes a REGISTER out that is not pending any more.
     pub(super) fn end(&mut self, number: u64) -> Option<Pending> {
         let pending = self.pending.remove(&number)?;
+        self.held.remove(number);
         if let Some(pattern) = self.pattern_of(pending.session, &pending.register) {
             if pending.is_counted {
                 self.coming.remove(&pattern);

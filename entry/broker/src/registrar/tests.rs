@@ -1,6 +1,7 @@
 mod again;
 mod holders;
 mod order;
+mod suspects;
 mod tenure;
 
 use std::num::NonZeroU32;
@@ -88,6 +89,7 @@ impl Bench {
             owner,
             name,
             link_address: None,
+            membership: Membership::sized(3, [1], 1),
             limits,
             timeout: TIMEOUT,
             part_bytes_max: usize::MAX,

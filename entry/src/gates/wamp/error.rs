@@ -6,8 +6,8 @@ use super::login;
 use crate::auth;
 use crate::gates::refusal::OptionError;
 use crate::gates::uris::{
-    CALLS_UNREAD, INVALID_URI, KILLED, PAYLOAD_SIZE_EXCEEDED, PROTOCOL_VIOLATION, SYSTEM_SHUTDOWN,
-    TIMEOUT, UNFINISHED_INPUT, of_login,
+    CALLS_UNREAD, INVALID_URI, KILLED, PAYLOAD_SIZE_EXCEEDED, PROTOCOL_VIOLATION,
+    REGISTRATION_LOST, SYSTEM_SHUTDOWN, TIMEOUT, UNFINISHED_INPUT, of_login,
 };
 
 /// The client broke the protocol: its session is aborted, and nothing else.
@@ -157,6 +157,11 @@ pub(crate) enum Ending {
         "what the session is told of calls is not read: limits.caller-queue-bytes-max, limits.callee-queue-bytes-max"
     )]
     CallsUnread,
+    /// Another client has what this one had registered, and it would not know.
+    #[error(
+        "another has what this session had registered, and it announced no registration_revocation"
+    )]
+    RegistrationLost,
     /// The client answers no pings.
     #[error("nothing heard from the client for longer than limits.keep-alive-timeout")]
     KeepAliveTimeout,
@@ -182,6 +187,7 @@ impl Ending {
             Self::UnfinishedCrowded => UNFINISHED_INPUT,
             Self::Trimmed { .. } => "vixen.error.trimmed",
             Self::CallsUnread => CALLS_UNREAD,
+            Self::RegistrationLost => REGISTRATION_LOST,
             Self::KeepAliveTimeout | Self::UnfinishedTimeout => TIMEOUT,
             Self::Shutdown => SYSTEM_SHUTDOWN,
             Self::ClientAborted | Self::Disconnected | Self::NoSessionId => return None,
@@ -206,6 +212,7 @@ impl Ending {
             Self::UnfinishedTimeout => "unfinished_timeout",
             Self::Trimmed { .. } => "trimmed",
             Self::CallsUnread => "calls_unread",
+            Self::RegistrationLost => "registration_lost",
             Self::KeepAliveTimeout => "keep_alive_timeout",
             Self::Shutdown => "shutdown",
             Self::NoSessionId => "no_session_id",
@@ -231,6 +238,7 @@ impl Ending {
             Self::HelloTimeout
             | Self::Trimmed { .. }
             | Self::CallsUnread
+            | Self::RegistrationLost
             | Self::KeepAliveTimeout
             | Self::UnfinishedCrowded
             | Self::UnfinishedTimeout
@@ -247,6 +255,7 @@ impl Ending {
             Self::Goodbye
                 | Self::Trimmed { .. }
                 | Self::CallsUnread
+                | Self::RegistrationLost
                 | Self::RoleGone
                 | Self::Killed
                 | Self::KeepAliveTimeout
@@ -274,6 +283,7 @@ impl Ending {
             Self::HelloTimeout
             | Self::Trimmed { .. }
             | Self::CallsUnread
+            | Self::RegistrationLost
             | Self::KeepAliveTimeout
             | Self::UnfinishedCrowded
             | Self::UnfinishedTimeout => 1013,
@@ -358,6 +368,13 @@ mod tests {
             (Ending::Trimmed { first }, Some("vixen.error.trimmed"), "trimmed", 1013, true),
             (Ending::CallsUnread, Some("vixen.error.calls_unread"), "calls_unread", 1013, true),
             (
+                Ending::RegistrationLost,
+                Some("vixen.error.registration_lost"),
+                "registration_lost",
+                1013,
+                true,
+            ),
+            (
                 Ending::KeepAliveTimeout,
                 Some("wamp.close.timeout"),
                 "keep_alive_timeout",
@@ -391,6 +408,7 @@ mod tests {
             (Ending::UnfinishedTimeout, false),
             (Ending::HelloTimeout, false),
             (Ending::Trimmed { first }, false),
+            (Ending::RegistrationLost, false),
             (Ending::KeepAliveTimeout, false),
             (Ending::Shutdown, false),
             (Ending::NoSessionId, false),

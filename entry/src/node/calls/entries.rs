@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use vixen_broker::dealer::{self, Link, PeerWord};
-use vixen_broker::registrar;
+use vixen_broker::registrar::{self, EntryLink};
 use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
 use vixen_core::wire::{CallMessage, Message, NodeMessage};
@@ -67,6 +67,7 @@ impl EntryNode {
             self.entries.links.send(link, [(standing.into(), Haste::Now)]);
             let name = name.as_str().into();
             self.calls.step_dealer(dealer::Input::LinkUp { link, name }, fx);
+            self.calls.entry_link(owner, EntryLink::Up, fx);
         }
         self.tell_entries_linked();
     }
@@ -82,6 +83,7 @@ impl EntryNode {
             self.entries.standings.remove(&owner);
             self.calls.step_registrar(registrar::Input::Unlinked { owner }, fx);
             self.calls.step_dealer(dealer::Input::LinkDown { link }, fx);
+            self.calls.entry_link(owner, EntryLink::Down, fx);
         }
         self.tell_entries_linked();
     }
@@ -95,6 +97,8 @@ impl EntryNode {
     ) {
         if let Some(link) = self.entries.links.fall_silent(owner, link, is_silent) {
             self.calls.step_dealer(dealer::Input::LinkSilent { link, is_silent }, fx);
+            let link = if is_silent { EntryLink::Silent } else { EntryLink::HeardAgain };
+            self.calls.entry_link(owner, link, fx);
         }
         self.tell_entries_linked();
     }

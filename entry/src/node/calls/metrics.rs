@@ -11,6 +11,7 @@ use vixen_broker::api::calls::{CallTold, CalleeRequest, RegisterError};
 use vixen_broker::dealer::{CalledAt, Dealer, Note, Outcome};
 use vixen_broker::registrar::{self, Registrar};
 use vixen_core::id::Position;
+use vixen_views::record::GoneWhy;
 
 use crate::gates::metrics::{calls_counter, count_registration};
 
@@ -26,6 +27,7 @@ const POSITION: &str = "vixen_entry_view_position";
 const READY: &str = "vixen_entry_view_ready";
 const CHECKPOINTS: &str = "vixen_entry_view_checkpoints_total";
 const DIFFER: &str = "vixen_entry_views_differ_total";
+const GONE: &str = "vixen_entry_entries_gone_total";
 
 /// See the module.
 pub(super) struct CallMetrics {
@@ -94,6 +96,11 @@ impl CallMetrics {
         use registrar::Note;
         match note {
             Note::Ready(life) => tracing::info!(%life, "the view of registrations is ready"),
+            Note::Gone { life, why, by } => {
+                let why = gone_label(why);
+                counter!(GONE, "why" => why).increment(1);
+                tracing::info!(%life, why, %by, "a life is over, and so are its registrations");
+            }
             Note::Checkpoint => self.checkpoints.increment(1),
             Note::Unusable(error) => {
                 tracing::warn!(%error, "a checkpoint of registrations is passed over");
@@ -156,6 +163,14 @@ impl CallMetrics {
     }
 }
 
+const fn gone_label(why: GoneWhy) -> &'static str {
+    match why {
+        GoneWhy::Stops => "stops",
+        GoneWhy::NotHeard => "not_heard",
+        GoneWhy::Renamed => "renamed",
+    }
+}
+
 fn describe() {
     describe_histogram!(SECONDS, Unit::Seconds, "Time from a call to its final answer, by hop");
     describe_gauge!(OPEN, "Open calls: of this entry's callers, and with its callees");
@@ -169,4 +184,5 @@ fn describe() {
     describe_gauge!(READY, "1 while calls go by the view of registrations, else 0");
     describe_counter!(CHECKPOINTS, "Checkpoints of registrations written");
     describe_counter!(DIFFER, "Checkpoints that differ from the view of this entry");
+    describe_counter!(GONE, "Entries whose registrations have ended with them, by why");
 }

@@ -13,6 +13,7 @@ mod metrics;
 mod procedures;
 mod standing;
 mod status;
+mod suspects;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +25,9 @@ use tokio::time::Instant;
 
 use vixen_broker::api::calls::{CallTold, CallWord, MetaError};
 use vixen_broker::api::{SessionId, SessionInfo};
-use vixen_broker::dealer::{self, CallNumber, Dealer, DealerOptions, MetaCall, MetaResult};
+use vixen_broker::dealer::{self, Breach, CallNumber, Dealer, DealerOptions, MetaCall, MetaResult};
 use vixen_broker::registrar::{self, Registrar, RegistrarOptions};
-use vixen_core::id::Position;
+use vixen_core::id::{OwnerId, Position};
 use vixen_views::follower;
 use vixen_views::registrations::{Change, Registrations};
 
@@ -78,6 +79,8 @@ pub(super) struct CallEffects {
     changes: Vec<Change>,
     /// Words of both machines in their order.
     told: Vec<(SessionId, CallTold)>,
+    /// Questions for sync nodes: a number, and the entry that they are about.
+    asks: Vec<(u64, OwnerId)>,
     /// These were the last.
     is_end: bool,
 }
@@ -108,6 +111,7 @@ impl Calls {
             owner,
             name,
             link_address,
+            membership: options.membership.clone(),
             limits,
             timeout: options.publish_timeout,
             // A part is a message, with a head.
@@ -280,6 +284,7 @@ impl Calls {
         self.registrar.step(Instant::now().into_std(), input, &mut of_registrar);
         self.procedures.changed(&of_registrar.changes);
         fx.changes.append(&mut of_registrar.changes);
+        fx.asks.append(&mut of_registrar.asks);
         of_registrar.records.iter().for_each(|record| self.follow.write(record));
         of_registrar.reads.into_iter().for_each(|read| self.follow.read(read));
         of_registrar.notes.into_iter().for_each(|note| self.metrics.note_registrar(note));
@@ -290,6 +295,8 @@ impl Calls {
         for input in of_registrar.dealer {
             self.step_dealer(input, fx);
         }
+        let misled = of_registrar.misled.into_iter();
+        fx.dealer.breaches.extend(misled.map(|session| (session, Breach::RegistrationLost)));
     }
 
     fn step_dealer(&mut self, input: dealer::Input, fx: &mut CallEffects) {
@@ -359,6 +366,7 @@ impl EntryNode {
             sessions.values().for_each(|open| open.outbound.send_calls_over());
         }
         self.tell_entries(fx.dealer.sends);
+        self.ask_heard(fx.asks);
         let Self { calls, .. } = self;
         for note in fx.dealer.notes {
             calls.procedures.note(note, calls.registrar.view());

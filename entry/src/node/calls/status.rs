@@ -74,7 +74,7 @@ impl Calls {
         })
     }
 
-    /// Entries whose registrations count.
+    /// Entries whose registrations count, and whether each is heard.
     pub(in crate::node) fn lives(&self) -> Value {
         let lives = self.registrar.view().lives().map(|living| {
             json!({
@@ -82,6 +82,7 @@ impl Calls {
                 "owner": living.life.owner.to_string(),
                 "life": living.life.number,
                 "link_address": living.facts.link_address.as_deref(),
+                "trust": self.registrar.trust_of(living.life.owner).text(),
                 "told_at": living.told_at.0,
             })
         });

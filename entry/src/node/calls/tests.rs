@@ -4,6 +4,7 @@
 mod linked;
 mod procedures;
 mod reads;
+mod suspects;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -200,6 +200,67 @@ fn a_life_that_begins_has_time_to_link_and_one_that_follows_is_trusted_anew() {
     assert_eq!(suspects.poll(said).gone, [(second, GoneWhy::NotHeard)]);
 }
 
+/// It stood still itself since then.
+#[test]
+fn what_a_quorum_has_said_long_ago_ends_nobody() {
+    let start = Instant::now();
+    let mut suspects = suspects(start);
+    suspects.down(start, owner(2));
+    let mut now = start + UNLINKED;
+    for (waited, wanted) in [(STALE + MS, vec![]), (STALE, vec![(life(2), GoneWhy::NotHeard)])] {
+        let request = suspects.poll(now).asks.last().expect("asked").0;
+        for node in [0, 1] {
+            suspects.answered(now, SyncId(node), request, unlinked(600));
+        }
+        now += waited;
+        let owed = suspects.poll(now);
+        assert_eq!((owed.asks.len(), owed.gone), (1, wanted), "and asks again");
+        now += ASK_AGAIN;
+    }
+}
+
+#[test]
+fn a_view_that_begins_anew_keeps_what_is_thought_of_those_that_it_had() {
+    let start = Instant::now();
+    let mut suspects = suspects(start);
+    suspects.living(start, life(3), name("E3"));
+    suspects.down(start, owner(2));
+    let now = start + 500 * MS;
+    assert_eq!(suspects.poll(now).asks.len(), 2);
+    let second = Life { owner: owner(3), number: 2 };
+    let all = [(life(OWN), "E1"), (life(2), "E2"), (second, "E3"), (life(4), "E4")];
+    suspects.all_living(now, all.map(|(life, called)| (life, name(called))));
+    let thought = [2, 3, 4].map(|n| suspects.trust_of(owner(n)));
+    assert_eq!(thought, [Trust::Suspected, Trust::Heard, Trust::Heard]);
+    let owed = suspects.poll(now + UNLINKED);
+    let asked: Vec<_> = owed.asks.iter().map(|(_, of)| *of).collect();
+    assert_eq!(asked, [2, 3, 4].map(owner), "together, where it is time for one");
+    suspects.all_living(now, [(life(OWN), name("E1"))]);
+    assert_eq!(suspects.timeout_at(), None);
+}
+
+#[test]
+fn one_may_be_gone_from_when_it_is_not_linked_until_others_hear_it() {
+    let start = Instant::now();
+    let mut suspects = suspects(start);
+    let (other, own) = (suspects.may_be_gone(owner(2)), suspects.may_be_gone(owner(OWN)));
+    assert_eq!((other, own, suspects.may_be_gone(owner(9))), (false, false, false));
+    suspects.down(start, owner(2));
+    assert!(suspects.may_be_gone(owner(2)), "before it is suspected");
+    let now = start + UNLINKED;
+    let request = asked(&mut suspects, now);
+    for node in [0, 1] {
+        assert!(suspects.may_be_gone(owner(2)));
+        suspects.answered(now, SyncId(node), request, linked(3));
+    }
+    assert!(!suspects.may_be_gone(owner(2)));
+    suspects.up(owner(2));
+    suspects.silent(owner(2), true);
+    assert!(suspects.may_be_gone(owner(2)));
+    suspects.over(owner(2));
+    assert!(!suspects.may_be_gone(owner(2)));
+}
+
 mod property {
     use proptest::prelude::*;
 

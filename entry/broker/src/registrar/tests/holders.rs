@@ -111,6 +111,7 @@ impl Play {
                 owner: owner(number),
                 name,
                 link_address: None,
+                membership: Membership::sized(3, [1], 1),
                 limits: LIMITS,
                 timeout: Duration::from_secs(100_000),
                 part_bytes_max: usize::MAX,
@@ -162,6 +163,8 @@ impl Play {
             }
             let other = 1 - number;
             let name = format!("E{other}").into();
+            let up = Input::Entry { owner: owner(other), link: EntryLink::Up };
+            play.registrar(number, up);
             play.dealer(number, dealer::Input::LinkUp { link: link(other), name });
         }
         play

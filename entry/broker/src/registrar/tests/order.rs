@@ -5,17 +5,17 @@ use vixen_views::registrations::Registrations;
 
 use super::*;
 
-fn life(owner: u128, number: u32) -> Life {
+pub(super) fn life(owner: u128, number: u32) -> Life {
     Life { owner: OwnerId(uuid::Uuid::from_u128(owner)), number }
 }
 
-fn born(owner: u128, name: &str) -> Record {
+pub(super) fn born(owner: u128, name: &str) -> Record {
     let name = name.parse().expect("a name");
     let facts = Facts { name, link_address: None, reads: Reads::HERE };
     Record { writer: life(owner, 1), said: Said::Life(facts) }
 }
 
-fn registers(owner: u128, uri: &str) -> Record {
+pub(super) fn registers(owner: u128, uri: &str) -> Record {
     let said = record::Register {
         number: 1,
         session: 1,
@@ -28,7 +28,7 @@ fn registers(owner: u128, uri: &str) -> Record {
 
 impl Bench {
     /// A record of another entry.
-    fn hear(&mut self, record: &Record) -> Effects {
+    pub(super) fn hear(&mut self, record: &Record) -> Effects {
         let mut fx = Effects::default();
         self.read(record, &mut fx);
         self.written.extend(fx.records.drain(..));
@@ -38,12 +38,12 @@ impl Bench {
         fx
     }
 
-    fn wait(&mut self, more: Duration) -> Effects {
+    pub(super) fn wait(&mut self, more: Duration) -> Effects {
         self.now += more;
         self.step(Input::Timeout { missing: "a quorum".into() })
     }
 
-    fn go_on(&mut self) -> Effects {
+    pub(super) fn go_on(&mut self) -> Effects {
         self.stands_still = false;
         let mut fx = Effects::default();
         self.place(&mut fx);
@@ -51,7 +51,7 @@ impl Bench {
     }
 }
 
-fn errors(fx: &Effects) -> Vec<(u64, CalleeRequest, RegisterError)> {
+pub(super) fn errors(fx: &Effects) -> Vec<(u64, CalleeRequest, RegisterError)> {
     let errors = fx.told.iter().filter_map(|(to, told)| match told {
         CallTold::Refused { kind, error, .. } => Some((to.0, *kind, error.clone())),
         _ => None,
@@ -59,7 +59,7 @@ fn errors(fx: &Effects) -> Vec<(u64, CalleeRequest, RegisterError)> {
     errors.collect()
 }
 
-fn no_quorum() -> RegisterError {
+pub(super) fn no_quorum() -> RegisterError {
     RegisterError::NoQuorum { waited_ms: 5_000, missing: "a quorum".into() }
 }
 
@@ -206,6 +206,7 @@ fn so_does_the_bound_of_steps() {
 fn a_life_that_was_called_gone_registers_anew_in_the_next_and_ids_stay() {
     let mut bench = Bench::new();
     bench.hear(&born(8, "E2"));
+    bench.link(8, EntryLink::Up);
     let single = bench.registered(1, "a", Policy::Single);
     let taken = bench.registered(2, "b", Policy::Single);
     let pattern = bench.register_by(1, ("c", Match::Prefix), Policy::First, false);

@@ -21,6 +21,7 @@ impl Bench {
     fn born(&mut self, owner: u128, name: &str) {
         let name = name.parse().expect("a name");
         self.other(owner, Said::Life(Facts { name, link_address: None, reads: Reads::HERE }));
+        self.link(owner, EntryLink::Up);
     }
 
     fn hold(&self, id: RegistrationId) -> Option<Hold> {

@@ -234,3 +234,17 @@ async fn a_session_that_takes_each_message_in_time_stays_however_long_all_of_the
     client.say(&acknowledged(1, "[]")).await;
     assert_eq!(port.take(1).await.len(), 1, "the session goes on");
 }
+
+/// What else it is told comes first; then its library comes back, and registers.
+#[tokio::test]
+async fn a_session_that_has_lost_a_registration_unheard_is_closed_to_come_back() {
+    let mut port = Port::open(SessionLimits::of_tests()).await;
+    let (mut client, me, outbound) = join_calling(&mut port).await;
+    outbound.send_calls(results(1, 1));
+    outbound.send_breach(Breach::RegistrationLost);
+    assert!(client.hear().await.starts_with("[50,1,"));
+    let told = client.hear_close_frame().await;
+    assert_eq!(told, (1013, "vixen.error.registration_lost".to_owned()));
+    let closed = port.event().await;
+    assert!(matches!(closed, Some(SessionEvent::Closed { session }) if session == me));
+}

@@ -174,6 +174,7 @@ impl Connection {
                 return Err(Violation::Repeated(request.0).into());
             }
             Some(Breach::Unread) => return Err(Ending::CallsUnread),
+            Some(Breach::RegistrationLost) => return Err(Ending::RegistrationLost),
         }
         match fx.lost {
             None => Ok(()),
