@@ -11,15 +11,20 @@ use crate::support::SOON;
 
 const ENTRIES: [&str; 3] = ["E1", "E2", "E3"];
 
-async fn open(cluster: &Cluster, entry: &str) -> Connection {
+pub(crate) async fn open(cluster: &Cluster, entry: &str) -> Connection {
     let url = cluster.url(entry).expect("an entry");
     Connection::open(&url, "realm1").await.expect("a session")
 }
 
 /// Says something, and what is answered.
-async fn ask(connection: &mut Connection, text: &str) -> Value {
+pub(crate) async fn ask(connection: &mut Connection, text: &str) -> Value {
     connection.send(text.as_bytes());
-    let answered = async {
+    hear(connection).await
+}
+
+/// What is said next.
+pub(crate) async fn hear(connection: &mut Connection) -> Value {
+    let said = async {
         loop {
             if let Some(text) = connection.next_text().expect("open") {
                 return serde_json::from_slice(text).expect("JSON");
@@ -27,18 +32,18 @@ async fn ask(connection: &mut Connection, text: &str) -> Value {
             connection.exchange().await.expect("open");
         }
     };
-    tokio::time::timeout(SOON, answered).await.expect("in time")
+    tokio::time::timeout(SOON, said).await.expect("in time")
 }
 
 /// Registers, and the id.
-async fn register(connection: &mut Connection, options: &str, procedure: &str) -> u64 {
+pub(crate) async fn register(connection: &mut Connection, options: &str, procedure: &str) -> u64 {
     let told = ask(connection, &format!(r#"[64,1,{options},"{procedure}"]"#)).await;
     assert_eq!((&told[0], &told[1]), (&json!(65), &json!(1)), "{told}");
     told[2].as_u64().expect("an id")
 }
 
 /// Waits until the view of an entry is ready, and `is_it` holds of its status page; that.
-async fn sees(
+pub(crate) async fn sees(
     cluster: &Cluster,
     entry: &str,
     what: &str,
@@ -52,7 +57,7 @@ async fn sees(
     .await
 }
 
-fn total(status: &Value) -> &Value {
+pub(crate) fn total(status: &Value) -> &Value {
     &status["registrations"]["total"]
 }
 
@@ -116,7 +121,7 @@ async fn an_entry_that_begins_again_has_it_from_a_checkpoint_and_the_log() -> an
     register(&mut two, "{}", "com.two").await;
     same_everywhere(&cluster, 6).await?;
     cluster.kill("E1").await?;
-    // What it had hangs on a life that nobody has ended so far; what comes meanwhile it has from the log.
+    // What comes meanwhile it has from the log.
     register(&mut two, "{}", "com.three").await;
     cluster.restart("E1").await?;
     let listed = same_everywhere(&cluster, 2).await?;

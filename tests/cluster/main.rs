@@ -21,6 +21,7 @@ mod kept;
 mod kill;
 mod liar;
 mod link;
+mod lives;
 mod lost;
 mod majority;
 mod midnight;
