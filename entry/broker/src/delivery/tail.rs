@@ -213,8 +213,10 @@ impl Tail {
             self.next
         };
         let missed = wanted.map_or(0, |wanted| next.0.saturating_sub(wanted.0));
-        self.waits_since = Some(now);
+        // Where it begins says nothing of how long progress takes.
+        self.waits_since = None;
         self.raise(now, from, next);
+        self.waits_since = Some(now);
         Some(missed)
     }
 

@@ -251,7 +251,8 @@ impl Registrar {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         match self.follower.stage() {
-            Stage::Ready => self.seats > 0 || !self.pending.is_empty(),
+            // As it stops, it waits for its own last word.
+            Stage::Ready => self.is_stopping || self.seats > 0 || !self.pending.is_empty(),
             Stage::Reading | Stage::Announcing => true,
             Stage::Seeking | Stage::Cut(_) | Stage::Stopped(_) | Stage::Over => false,
         }

@@ -227,8 +227,12 @@ fn a_segment_that_finds_no_room_tells_that_its_tail_has_gone_by_what_is_before()
     // Where that makes no room, the tail begins there again.
     assert_eq!(positions(&bench.sent(1, 23)), NONE);
     bench.placed(13, 10, 0);
-    bench.now = bench.delivery.timeout_at().expect("the patience ends");
-    assert_eq!(asked(&bench.step(Input::Timeout)), [(1, Some(23))]);
+    let asked = std::iter::repeat_with(|| {
+        bench.now = bench.delivery.timeout_at().expect("the patience ends");
+        asked(&bench.step(Input::Timeout))
+    });
+    let moved = asked.take(10).find(|asked| !asked.is_empty());
+    assert_eq!(moved, Some(vec![(1, Some(23))]));
 }
 
 #[test]
