@@ -18,6 +18,9 @@ use super::message::{ServerMessage, write_publish};
 
 const SUBPROTOCOL: &str = "wamp.2.json";
 
+/// What a client is unless it says otherwise, with no feature of any of these.
+const ROLES: &str = r#"{"publisher":{},"subscriber":{},"caller":{},"callee":{}}"#;
+
 /// How much a connection may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
@@ -40,6 +43,8 @@ impl Default for SocketOptions {
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    /// Its id, from WELCOME on.
+    session: u64,
     /// Received and not yet read: `start..end`.
     input: Vec<u8>,
     start: usize,
@@ -87,15 +92,42 @@ impl Connection {
         realm: &str,
         socket: SocketOptions,
     ) -> Result<Self, ClientError> {
+        Self::open_as(url, realm, ROLES, socket).await
+    }
+
+    /// As [`open_with`](Self::open_with), and announces these roles, a JSON object with the features of each.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_as(
+        url: &str,
+        realm: &str,
+        roles: &str,
+        socket: SocketOptions,
+    ) -> Result<Self, ClientError> {
         let mut connection = Self::handshake(url, socket).await?;
-        let hello = format!(
-            r#"[1,"{realm}",{{"agent":"vixen-bench","roles":{{"publisher":{{}},"subscriber":{{}},"caller":{{}},"callee":{{}}}}}}]"#
-        );
+        let hello = format!(r#"[1,"{realm}",{{"agent":"vixen-bench","roles":{roles}}}]"#);
         connection.send(hello.as_bytes());
-        connection
-            .wait_for(|message| matches!(message, ServerMessage::Welcome { .. }).then_some(()))
-            .await?;
+        let welcome = |message: &ServerMessage<'_>| match message {
+            ServerMessage::Welcome { session } => Some(*session),
+            _ => None,
+        };
+        connection.session = connection.wait_for(welcome).await?;
         Ok(connection)
+    }
+
+    /// The id of the session.
+    #[must_use]
+    pub const fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// The port of the client's end.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_port(&self) -> std::io::Result<u16> {
+        Ok(self.stream.local_addr()?.port())
     }
 
     async fn handshake(url: &str, socket: SocketOptions) -> Result<Self, ClientError> {
@@ -123,6 +155,7 @@ impl Connection {
         // A WAMP server is silent until HELLO, so tungstenite has nothing buffered.
         Ok(Self {
             stream: upgraded.into_inner(),
+            session: 0,
             input: vec![0; socket.input_bytes],
             start: 0,
             end: 0,

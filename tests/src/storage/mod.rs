@@ -30,7 +30,7 @@ pub use crate::outcome::Outcome;
 pub(crate) use dump::{parse, read_history};
 pub(crate) use judge::common_prefix;
 pub use judge::{Stored, judge_stored, wait_settled};
-pub use tail::{CLUSTER, SECRET, link_to, read_tail};
+pub use tail::{CLUSTER, SECRET, StoredMessage, link_to, read_messages, read_tail};
 
 use trial::Trial;
 

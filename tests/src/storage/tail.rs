@@ -24,22 +24,61 @@ pub const CLUSTER: &str = "test";
 /// Its secret.
 pub const SECRET: &[u8] = b"test-secret-123";
 
+/// A message as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredMessage<'a> {
+    /// Its place.
+    pub position: Position,
+    /// Its permanent id.
+    pub id: PermanentId,
+    /// Its topic.
+    pub topic: &'a Topic,
+    /// What was published.
+    pub payload: &'a [u8],
+}
+
 /// Reads everything that `topics` ever held from the node of this name at this address, whose cluster has these terms, up to where its order ended
 /// when the tail was opened. What was read before an error is in `found` as well.
 ///
 /// # Errors
 /// When the link goes down, the node sends what no node may, or it takes longer than `timeout`.
 pub async fn read_tail(
-    (name, address, terms): (&str, &str, &Terms),
+    at: (&str, &str, &Terms),
     node: NdbId,
     realm: &str,
     topics: &[String],
     timeout: Duration,
     found: &mut Vec<Event>,
 ) -> anyhow::Result<()> {
-    let (dialling, mut events) = link_to((name, address, terms), node);
     let topics: Vec<_> = topics.iter().map(|topic| Topic::new(realm, topic)).collect();
-    let read = tokio::time::timeout(timeout, read(&mut events, &topics, found)).await;
+    read_messages(at, node, &topics, timeout, |message| {
+        let StoredMessage { position, id, payload, .. } = message;
+        let payload = Payload::parse_args(payload).context("not a generated payload")?;
+        let id = id.to_string();
+        found.push(Event {
+            position: position.0,
+            id: IdKey::new(id.as_bytes()).with_context(|| format!("id {id}"))?,
+            publisher: payload.publisher,
+            seq: payload.seq,
+        });
+        Ok(())
+    })
+    .await
+}
+
+/// As [`read_tail`], whatever was published: each message is given to `take`, in the order.
+///
+/// # Errors
+/// As for [`read_tail`], and those of `take`.
+pub async fn read_messages(
+    (name, address, terms): (&str, &str, &Terms),
+    node: NdbId,
+    topics: &[Topic],
+    timeout: Duration,
+    take: impl FnMut(StoredMessage<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (dialling, mut events) = link_to((name, address, terms), node);
+    let read = tokio::time::timeout(timeout, read(&mut events, topics, take)).await;
     dialling.abort();
     read.with_context(|| format!("{name} did not send its whole tail in {timeout:?}"))?
 }
@@ -74,7 +113,7 @@ pub fn link_to(
 async fn read(
     link: &mut mpsc::Receiver<LinkEvent>,
     topics: &[Topic],
-    found: &mut Vec<Event>,
+    mut take: impl FnMut(StoredMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut end = None;
     let mut next = Position::FIRST;
@@ -105,7 +144,7 @@ async fn read(
                             let first = segment.first;
                             ensure!(next <= first, "the tail went back from {next} to {first}");
                             next = first.plus(segment.count);
-                            open_segment(&segment, topics, found)?;
+                            open_segment(&segment, topics, &mut take)?;
                         }
                         Message::Read(ReadMessage::TailPosition { next: position }) => {
                             next = position
@@ -124,11 +163,11 @@ async fn read(
     Ok(())
 }
 
-/// Appends the messages of `topics` in the segment.
+/// Gives on the messages of `topics` in the segment.
 fn open_segment(
     segment: &TailSegment,
     topics: &[Topic],
-    found: &mut Vec<Event>,
+    take: &mut impl FnMut(StoredMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut records = Records::new(&segment.records);
     for (index, record) in (0u32..).zip(&mut records) {
@@ -139,18 +178,12 @@ fn open_segment(
                 index
             }
         };
-        let of = segment.topics.get(usize::from(record.topic)).context("no such topic")?;
-        if !topics.contains(of) {
-            continue;
+        let topic = segment.topics.get(usize::from(record.topic)).context("no such topic")?;
+        if topics.contains(topic) {
+            let position = segment.first.plus(offset);
+            let id = PermanentId { stamp: segment.stamp, offset };
+            take(StoredMessage { position, id, topic, payload: record.payload })?;
         }
-        let payload = Payload::parse_args(record.payload).context("not a generated payload")?;
-        let id = PermanentId { stamp: segment.stamp, offset }.to_string();
-        found.push(Event {
-            position: segment.first.plus(offset).0,
-            id: IdKey::new(id.as_bytes()).with_context(|| format!("id {id}"))?,
-            publisher: payload.publisher,
-            seq: payload.seq,
-        });
     }
     ensure!(records.is_complete(), "malformed records at {}", segment.first);
     Ok(())
