@@ -53,6 +53,11 @@ campaign *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench campaign {{ARGS}}
 
+# Callers and callees while nodes and callees are killed, paused and cut off; `just calls-faults --rounds 200 --seed 7`.
+calls-faults *ARGS:
+    cargo build --release --locked --workspace --bins
+    target/release/vixen-bench calls-faults {{ARGS}}
+
 # What slow messages wait for, stage by stage, by recordings of all nodes; `just trace --rate 10000 --duration 10s`.
 trace *ARGS:
     cargo build --release --locked --workspace --bins

@@ -7,6 +7,7 @@ mod amnesia;
 mod budget;
 mod calls;
 mod calls_across;
+mod calls_faults;
 mod clocks;
 mod config;
 mod door;

@@ -12,11 +12,13 @@
 //! - [`hostile`] lets a crowd of hostile clients loose on an entry, and judges how honest ones fare.
 //! - `peers`, a feature, puts NATS and etcd under the generator's loads, for comparison.
 //! - [`campaign`] does all that can be done to nodes, for minutes, and judges from outside.
+//! - [`call_faults`] strikes nodes and callees one by one while callers call, and judges what they are told.
 //! - [`trace`] reads what the nodes of a cluster have recorded, and says what slow messages waited for.
 //!
 //! None of these uses the code of the nodes, but for [`storage`], which reads tails over their own
-//! link, and [`trace`]: what a client sees is judged from outside.
+//! link, [`call_faults`], which in the end reads records so, and [`trace`]: what a client sees is judged from outside.
 
+pub mod call_faults;
 pub mod campaign;
 pub mod check;
 pub mod client;

@@ -35,14 +35,14 @@ pub fn in_own_network() -> anyhow::Result<()> {
 
 /// The packet filter of this network.
 #[derive(Debug)]
-pub(super) struct PacketFilter {
+pub(crate) struct PacketFilter {
     rules: Vec<Vec<String>>,
 }
 
 impl PacketFilter {
     /// # Errors
     /// When this is not a network of its own, or there is no filter.
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         ensure!(std::env::var_os(MARK).is_some(), "ports are cut in a network of one's own only");
         let version = Command::new("iptables").arg("--version").output();
         version.context("cutting ports takes iptables (Debian: apt-get install iptables)")?;
@@ -52,16 +52,38 @@ impl PacketFilter {
     /// Drops all packets to and from the port of `address`, without a word to anybody.
     pub(super) async fn cut(&mut self, address: &str) -> anyhow::Result<()> {
         let (_host, port) = address.rsplit_once(':').context("an address has a port")?;
+        self.cut_port(port.parse().with_context(|| address.to_owned())?).await
+    }
+
+    /// Drops all packets to and from a port.
+    pub(crate) async fn cut_port(&mut self, port: u16) -> anyhow::Result<()> {
+        let port = port.to_string();
         for side in ["--dport", "--sport"] {
-            let rule = ["INPUT", "-p", "tcp", side, port, "-j", "DROP"].map(str::to_owned);
-            iptables("-A", &rule).await?;
-            self.rules.push(rule.to_vec());
+            self.drop_packets(&[side, &port]).await?;
         }
         Ok(())
     }
 
+    /// Drops all packets of connections between two ports: the number of one alone may be that of others as well.
+    pub(crate) async fn cut_between(&mut self, one: u16, other: u16) -> anyhow::Result<()> {
+        let (one, other) = (one.to_string(), other.to_string());
+        for (from, to) in [(&one, &other), (&other, &one)] {
+            self.drop_packets(&["--sport", from, "--dport", to]).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_packets(&mut self, which: &[&str]) -> anyhow::Result<()> {
+        let mut rule = ["INPUT", "-p", "tcp"].map(str::to_owned).to_vec();
+        rule.extend(which.iter().map(|word| (*word).to_owned()));
+        rule.extend(["-j", "DROP"].map(str::to_owned));
+        iptables("-A", &rule).await?;
+        self.rules.push(rule);
+        Ok(())
+    }
+
     /// Takes all rules back.
-    pub(super) async fn heal(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn heal(&mut self) -> anyhow::Result<()> {
         for rule in std::mem::take(&mut self.rules) {
             iptables("-D", &rule).await?;
         }

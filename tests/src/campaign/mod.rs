@@ -25,6 +25,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 pub use crate::outcome::Outcome;
+pub(crate) use filter::PacketFilter;
 pub use filter::in_own_network;
 
 use crate::check::{History, Subscriber, check};
@@ -32,7 +33,6 @@ use crate::harness::{Cluster, ClusterOptions, Tier, wait_until};
 use crate::load::{Amount, LoadOptions, Pace, Progress, Roaming, RoamingResult};
 use crate::storage::{common_prefix, read_history};
 use faults::{Fault, Faults};
-use filter::PacketFilter;
 use followers::Followers;
 use http::HttpPublishers;
 

@@ -9,6 +9,7 @@ use vixen_tests::harness::{ClusterOptions, Durability};
 use vixen_tests::load::{Amount, LoadOptions, Pace};
 
 use crate::calls::CallsArgs;
+use crate::calls_faults::CallsFaultsArgs;
 use crate::campaign::CampaignArgs;
 use crate::compare::CompareArgs;
 use crate::faults::FaultsArgs;
@@ -84,6 +85,15 @@ pub(crate) enum Command {
     ///
     /// Callees and callers are in this process. Any router of WAMP will do, so that two can be compared.
     Calls(CallsArgs),
+    /// Kill, pause and cut off nodes and callees in turns while callers call, and judge what they are told.
+    ///
+    /// Starts a cluster of nine nodes on this machine, in a network of its own, whose entries are linked. Callers
+    /// and callees are at all entries; half of the callees share a procedure, each of the other procedures has one
+    /// callee, and another that wants it. Every call must be answered once within its bound, with its own result; no
+    /// registration may be left behind; of procedures with one callee nobody may be invoked after a later holder. In
+    /// the end the records of the order say who held what. Prints a line a round, then tables in markdown. All that
+    /// it started is stopped at the end, after an error and after Ctrl-C as well.
+    CallsFaults(Box<CallsFaultsArgs>),
     /// What subscriptions by pattern that match nothing cost publishers, few and many in turns.
     Patterns(PatternsArgs),
     /// Count what each ndb group writes and what the vote costs, with 1, 2 and 4 groups.

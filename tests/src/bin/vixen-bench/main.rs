@@ -2,6 +2,7 @@
 
 mod args;
 mod calls;
+mod calls_faults;
 mod campaign;
 mod cluster;
 mod compare;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         | Command::Subscribers(_)
         | Command::Campaign(_)
         | Command::Calls(_)
+        | Command::CallsFaults(_)
         | Command::Hostile(_)
         | Command::History(_)
         | Command::Patterns(_)
@@ -83,6 +85,7 @@ async fn execute(command: Command) -> anyhow::Result<bool> {
         Command::Storage(args) => storage::storage(&args).await,
         Command::Subscribers(args) => subscribers::subscribers(&args).await,
         Command::Calls(args) => calls::calls(&args).await,
+        Command::CallsFaults(args) => calls_faults::calls_faults(&args).await,
         Command::Campaign(args) => campaign::campaign(&args).await,
         Command::Hostile(args) => hostile::hostile(&args).await,
         Command::Peer(args) => peer::peer(&args).await,
