@@ -78,8 +78,8 @@ impl Order {
                     }
                     let uri = pattern.uri.to_string();
                     let of_uri = self.held.range((uri.clone(), 0)..=(uri.clone(), u64::MAX));
-                    let others = of_uri.filter(|(_, held)| held.until.is_none());
-                    if let Some(((_, other), _)) = others.last() {
+                    let mut others = of_uri.filter(|(_, held)| held.until.is_none());
+                    if let Some(((_, other), _)) = others.next_back() {
                         let what = format!("{uri} is held by {registration} and {other}");
                         self.broken.push(what);
                     }

@@ -151,8 +151,11 @@ mod tests {
             let said = said([bad.clone(), bad]);
             assert!(said.contains(word), "{said}");
         };
-        assert!(said([good.clone(), status(&[shared.clone()])]).contains("other registrations"));
-        differs(status(&[shared.clone()]), "have no place");
+        assert!(
+            said([good.clone(), status(std::slice::from_ref(&shared))])
+                .contains("other registrations")
+        );
+        differs(status(std::slice::from_ref(&shared)), "have no place");
         let left = registration("p.single", &[("E1", 9)]);
         differs(status(&[shared.clone(), left]), "nobody who knows");
         let refused = registration("p.single", &[("E1", 4)]);
