@@ -17,6 +17,11 @@ const FRAMES_MAX_PER_MS: f64 = 1.5;
 /// Commits of all stores for it, each a sync of a disk, and those of nodes that step in.
 const COMMITS_MAX: f64 = 6.5;
 const COMMITS_MAX_PER_MS: f64 = 0.5;
+/// A segment whose nodes do not all vote in time goes by a ballot: so many commits and frames more for that one.
+const COMMITS_OF_BALLOT: f64 = 2.0;
+const FRAMES_OF_BALLOT: f64 = 7.0;
+/// Commits of a message whose segment needs none.
+const COMMITS: f64 = 5.4;
 /// Frames a second on a link, one way, while nobody does anything: one, a beat or what sync nodes say of the time.
 /// A word of the time that is late has both of them. The ends of the window may have one more.
 const IDLE_FRAMES_MAX: f64 = 2.0;
@@ -91,7 +96,9 @@ async fn alone(mut cluster: Cluster, frames_max: f64) {
     }
     let [frames, commits] = [0, 1].map(|at| (after[at] - before[at]) / MESSAGES as f64);
     eprintln!("a lone message: {frames:.1} frames, {commits:.1} commits, {took_ms:.1} ms");
-    assert!(frames <= frames_max + took_ms * FRAMES_MAX_PER_MS, "{frames:.1} frames");
+    let ballots = ((commits - COMMITS) / COMMITS_OF_BALLOT).max(0.0);
+    let most = frames_max + took_ms * FRAMES_MAX_PER_MS + ballots * FRAMES_OF_BALLOT;
+    assert!(frames <= most, "{frames:.1} frames, at most {most:.1} with {ballots:.2} ballots");
     assert!(commits <= COMMITS_MAX + took_ms * COMMITS_MAX_PER_MS, "{commits:.1} commits");
     publisher.close().await.expect("an orderly end");
     cluster.stop_all().await.expect("clean exits");
