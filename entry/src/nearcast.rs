@@ -25,7 +25,7 @@ use vixen_runtime::telemetry::install_metrics;
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
 use crate::admission::{Admission, tell_exposure};
-use crate::node::{EntryHandle, EntryNode};
+use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::serve::{self, Ports};
 
 const SYNC: SyncId = SyncId(0);
@@ -89,7 +89,9 @@ impl Nearcast {
         let sync = start_sync(&config, recording, ended_sender.clone()).await?;
         let ndb = start_ndb(&config, recording, ended_sender).await?;
         let recorder = recording.recorder_of_several(Role::Entry, &member.id)?;
-        let entry = EntryNode::recorded(serve::options_of(&config, &member.id), recorder);
+        // Nobody else can reach the order: it is in this process.
+        let options = EntryOptions { is_alone: true, ..serve::options_of(&config, &member.id) };
+        let entry = EntryNode::recorded(options, recorder);
         let peer = PeerId::Entry { owner: entry.owner() };
         let end = || End { peer, name: member.id.clone(), inbox: entry.inbox() };
         let bytes_max = config.limits.link_queue_bytes_max;

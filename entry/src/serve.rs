@@ -170,7 +170,7 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
             CancelAnswers::Announced => CancelAnswer::Announced,
         },
         link_address: None,
-        is_alone: config.entries.iter().all(|entry| entry.id == *name),
+        is_alone: false,
     }
 }
 

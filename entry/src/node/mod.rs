@@ -69,7 +69,7 @@ pub struct EntryOptions {
     pub cancel_answer: CancelAnswer,
     /// Where other entries dial it, if they do.
     pub link_address: Option<Arc<str>>,
-    /// The configuration has no other entry.
+    /// No other entry can join: all that is registered is registered here.
     pub is_alone: bool,
 }
 

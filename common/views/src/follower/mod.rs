@@ -45,6 +45,14 @@ use crate::registrations::{
 use due::Due;
 use rival::{Recent, Rival};
 
+/// A life that lasts so long is followed by the next one at once. Where lives are called gone one after the other, each
+/// waits longer than the one before: others cannot hear this entry, and it can hear them.
+const LASTING: Duration = Duration::from_secs(60);
+/// Before the third of such lives; twice as long before each after that.
+const PAUSE: Duration = Duration::from_secs(1);
+/// No pause is longer than this many times doubled.
+const DOUBLINGS_MAX: u32 = 5;
+
 /// So long a view that lacks a part waits for a checkpoint of another entry.
 pub const MENDED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -178,6 +186,12 @@ pub struct Follower {
     has_announced: bool,
     is_stopping: bool,
     is_held_back: bool,
+    /// When its present life was read by all.
+    ready_since: Option<Instant>,
+    /// Lives that have ended soon, one after the other.
+    short_lives: u32,
+    /// Its next life is announced then.
+    announces_at: Option<Instant>,
 }
 
 impl Follower {
@@ -198,6 +212,9 @@ impl Follower {
             has_announced: false,
             is_stopping: false,
             is_held_back: false,
+            ready_since: None,
+            short_lives: 0,
+            announces_at: None,
         }
     }
 
@@ -247,13 +264,11 @@ impl Follower {
     pub fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Cut(since) => Some(since + MENDED_WITHIN),
+            Stage::Announcing => self.announces_at,
             Stage::Ready if !self.is_held_back && !self.is_stopping => self.due.deadline(),
-            Stage::Ready
-            | Stage::Seeking
-            | Stage::Reading
-            | Stage::Announcing
-            | Stage::Stopped(_)
-            | Stage::Over => None,
+            Stage::Ready | Stage::Seeking | Stage::Reading | Stage::Stopped(_) | Stage::Over => {
+                None
+            }
         }
     }
 
@@ -266,7 +281,7 @@ impl Follower {
             }
             Input::EarlierRead { is_all } => self.on_earlier_read(is_all, fx),
             Input::Message { position, at, topic, payload } => {
-                self.on_message(position, at, &topic, &payload, fx);
+                self.on_message((now, position, at), &topic, &payload, fx);
             }
             Input::Passed { below, at } => {
                 if self.is_in_order() {
@@ -293,6 +308,11 @@ impl Follower {
             }
             Input::Stop => self.stop(fx),
             Input::Tick => {
+                if self.stage == Stage::Announcing
+                    && self.announces_at.is_some_and(|announces_at| announces_at <= now)
+                {
+                    self.announce(fx);
+                }
                 if let Stage::Cut(since) = self.stage
                     && now.saturating_duration_since(since) >= MENDED_WITHIN
                 {
@@ -330,6 +350,7 @@ impl Follower {
             return;
         }
         (self.stage, self.has_announced) = (Stage::Announcing, true);
+        self.announces_at = None;
         let said = Said::Life(self.facts.clone());
         fx.push(Effect::Write(Record { writer: self.life, said }));
     }
@@ -387,8 +408,7 @@ impl Follower {
 
     fn on_message(
         &mut self,
-        position: Position,
-        at: WallTime,
+        (now, position, at): (Instant, Position, WallTime),
         topic: &Arc<str>,
         payload: &[u8],
         fx: &mut Vec<Effect>,
@@ -417,9 +437,10 @@ impl Follower {
                 let is_own = record.writer == self.life && matches!(record.said, Said::Life(_));
                 let is_refused = applied.verdict == Verdict::Ignored(Ignored::NotAlive);
                 if applied.changes.contains(&Change::Over(self.life)) || is_own && is_refused {
-                    self.begin_next_life(fx);
+                    self.begin_next_life(now, fx);
                 } else if is_own && self.stage == Stage::Announcing {
                     self.stage = Stage::Ready;
+                    self.ready_since = Some(now);
                     fx.push(Effect::Ready(self.life));
                 }
             }
@@ -446,10 +467,22 @@ impl Follower {
         }
     }
 
-    fn begin_next_life(&mut self, fx: &mut Vec<Effect>) {
+    fn begin_next_life(&mut self, now: Instant, fx: &mut Vec<Effect>) {
         self.life.number = self.life.number.saturating_add(1);
-        if self.stage != Stage::Reading || self.is_stopping {
+        if self.stage == Stage::Reading && !self.is_stopping {
+            return;
+        }
+        let lasted = self.ready_since.take().map(|since| now.saturating_duration_since(since));
+        if lasted.is_some_and(|lasted| lasted >= LASTING) {
+            self.short_lives = 0;
+        }
+        self.short_lives += 1;
+        let doublings = self.short_lives.saturating_sub(2).min(DOUBLINGS_MAX);
+        if self.short_lives < 2 || self.is_stopping {
             self.announce(fx);
+        } else {
+            self.stage = Stage::Announcing;
+            self.announces_at = now.checked_add(PAUSE * (1 << doublings));
         }
     }
 

@@ -72,7 +72,7 @@ pub struct RegistrarOptions {
     pub timeout: Duration,
     /// Most bytes of state in a part of a checkpoint.
     pub part_bytes_max: usize,
-    /// The configuration has no other entry: until one joins, this one has all that is registered.
+    /// No other entry can join: this one has all that is registered.
     pub is_alone: bool,
 }
 
@@ -381,6 +381,11 @@ impl Registrar {
         let callees = found.into_iter().flat_map(|found| found.callees.iter());
         let of_session = callees.filter(|(_, callee)| callee.session == session.0);
         for life in of_session.map(|(_, callee)| callee.life).collect::<Vec<_>>() {
+            if life.owner == self.life().owner {
+                // It is not invoked any more, from before that is written: no other entry waits for this one.
+                let registration = Position(registration.0);
+                fx.dealer.push(dealer::Input::Leaves { session, registration });
+            }
             let said = Said::Unregister(record::Unregister {
                 realm: Arc::clone(realm),
                 session: session.0,

@@ -33,6 +33,9 @@ impl Registrar {
         if is_counted {
             self.count_pattern(session);
         }
+        if pending.register.is_forced {
+            self.cease(&pattern, fx);
+        }
         let number = self.begin(now, pending, fx);
         let at = now.checked_add(self.timeout).filter(|_| !self.held.has(number));
         if let Some(at) = at {
@@ -92,6 +95,20 @@ impl Registrar {
         self.pending.insert(number, pending);
         self.write_or_hold(now, number, fx);
         number
+    }
+
+    /// Who holds a procedure alone, at this entry, is not invoked any more from before another takes it by force: no
+    /// other entry waits for this one.
+    fn cease(&self, pattern: &TopicPattern, fx: &mut Effects) {
+        let there = self.view().find(pattern);
+        let Some(there) = there.filter(|there| there.invoke == record::Invoke::Single) else {
+            return;
+        };
+        let registration = Position(there.id.0);
+        let own = there.callees.iter().filter(|(_, callee)| callee.life.owner == self.life().owner);
+        for session in own.map(|(_, callee)| SessionId(callee.session)) {
+            fx.dealer.push(dealer::Input::Leaves { session, registration });
+        }
     }
 
     /// Writes the REGISTER with this number, by the present life.

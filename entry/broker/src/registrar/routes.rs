@@ -72,10 +72,11 @@ impl Routes for Registrar {
         if found.invoke != record::Invoke::Single {
             return None;
         }
-        if self.tenures.is_held(now, &found.pattern, self.life().owner) {
-            return Some(Hold::HandOver);
+        if self.is_complete() {
+            return None;
         }
-        (!self.is_complete()).then_some(Hold::Lease)
+        let is_held = self.tenures.is_held(now, &found.pattern, self.life().owner);
+        Some(if is_held { Hold::HandOver } else { Hold::Lease })
     }
 }
 

@@ -59,6 +59,7 @@ impl Bench {
         change(&mut config);
         let mut options = options_of(&config, &config.entries[0].id);
         options.name = name.parse().expect("a name");
+        options.is_alone = true;
         let node = Box::new(EntryNode::new(options));
         // What is to be published waits for room, and is taken by hand.
         node.room.forget_permits(node.room.available_permits());

@@ -1,6 +1,7 @@
 //! Callees that are taken out of their registrations, until the view has it: then the caller is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,6 +12,9 @@ use vixen_views::record::RegistrationId;
 
 use super::super::run::{Effects, EntryNode};
 use super::words::result;
+
+/// Nobody waits longer, whatever the settings say.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One that is under way.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +44,8 @@ impl EntryNode {
         registration: RegistrationId,
         session: SessionId,
     ) {
-        let until = Instant::now() + self.options.publish_timeout;
+        let now = Instant::now();
+        let until = now.checked_add(self.options.publish_timeout).unwrap_or(now + DAY);
         self.removals.0.push(Removal { call, registration, session, until });
     }
 

@@ -82,6 +82,33 @@ fn who_reads_its_own_end_begins_the_next_life() {
 }
 
 #[test]
+fn who_is_called_gone_again_and_again_comes_back_more_and_more_slowly() {
+    let mut log = Log::new();
+    let mut one = Entry::begun(1, &mut log);
+    let two = Entry::begun(2, &mut log).follower.life();
+    let mut waits = Vec::new();
+    for number in 1..=9 {
+        let gone = Gone { life: life(1, number), why: GoneWhy::NotHeard };
+        log.write(&Record { writer: two, said: Said::Gone(gone) });
+        one.run(&mut log);
+        let mut waited = 0;
+        while !one.is_ready() {
+            waited += 500;
+            one.wait(500, &mut log);
+        }
+        waits.push(waited / 1_000);
+        assert_eq!(one.follower.life(), life(1, number + 1));
+    }
+    assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 32, 32]);
+    // One that lasts is followed at once.
+    one.wait(60_000, &mut log);
+    let gone = Gone { life: life(1, 10), why: GoneWhy::NotHeard };
+    log.write(&Record { writer: two, said: Said::Gone(gone) });
+    one.run(&mut log);
+    assert!(one.is_ready());
+}
+
+#[test]
 fn who_stops_says_that_its_life_is_over_and_begins_no_other() {
     let mut log = Log::new();
     let mut one = Entry::begun(1, &mut log);

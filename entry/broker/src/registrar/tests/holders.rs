@@ -233,13 +233,13 @@ impl Play {
                     self.order.push(record);
                 }
             }
-            17..20 => {
+            17..18 => {
                 let life = entry.registrar.life();
                 let gone = Gone { life, why: GoneWhy::NotHeard };
                 self.order.push(Record { writer: third(), said: Said::Gone(gone) });
             }
             _ if entry.is_paused => {}
-            20..26 => {
+            18..26 => {
                 self.requests += 1;
                 let is_forced = self.random.random_range(0..2) == 0;
                 let register = Register {

@@ -112,3 +112,34 @@ fn who_ends_a_registration_of_its_own_waits_for_nobody() {
     };
     assert_eq!(bench.hold(*registration), Some(Hold::Lease));
 }
+
+#[test]
+fn who_is_taken_out_or_unseated_here_is_not_invoked_from_before_that_is_written() {
+    let leaves = |fx: &Effects, id: RegistrationId| {
+        let is_it = |input: &dealer::Input| {
+            matches!(
+                input,
+                dealer::Input::Leaves { session: SessionId(1), registration }
+                    if registration.0 == id.0
+            )
+        };
+        fx.dealer.iter().any(is_it)
+    };
+    let mut bench = Bench::new();
+    let id = bench.registered(1, "a", Policy::Single);
+    bench.stands_still = true;
+    assert!(leaves(&bench.register(2, "a", Policy::Single, true), id));
+    let mut bench = Bench::new();
+    let id = bench.registered(1, "a", Policy::Single);
+    bench.stands_still = true;
+    let (realm, registration, session) = ("r".into(), Position(id.0), SessionId(1));
+    assert!(leaves(&bench.step(Input::Remove { realm, registration, session }), id));
+}
+
+#[test]
+fn where_no_other_entry_can_join_nobody_waits_for_a_process_that_is_no_more() {
+    let (mut bench, id, _) = Bench::taken_over(Policy::Single);
+    assert_eq!(bench.hold(id), Some(Hold::HandOver));
+    bench.other(9, Said::Gone(Gone { life: life(9), why: GoneWhy::Renamed }));
+    assert_eq!(bench.hold(id), None, "it is alone");
+}
