@@ -22,7 +22,10 @@ impl Registrar {
     pub(super) fn on_entry(&mut self, now: Instant, owner: OwnerId, link: EntryLink) {
         match link {
             EntryLink::Up => self.suspects.up(owner),
-            EntryLink::Down => self.suspects.down(now, owner),
+            EntryLink::Down => {
+                self.tenures.unlinked(owner);
+                self.suspects.down(now, owner);
+            }
             EntryLink::Silent => self.suspects.silent(owner, true),
             EntryLink::HeardAgain => self.suspects.silent(owner, false),
         }

@@ -66,11 +66,6 @@ pub enum Input {
         /// The position.
         applied_below: Position,
     },
-    /// There is no link to another entry any more.
-    Unlinked {
-        /// The entry.
-        owner: OwnerId,
-    },
     /// So many records have no room yet on their way to the order.
     Unsent {
         /// Their number.

@@ -310,7 +310,6 @@ impl Registrar {
                     fx.dealer.push(dealer::Input::Applied);
                 }
             }
-            Input::Unlinked { owner } => self.tenures.unlinked(owner),
             Input::Stop => self.on_stop(now, fx),
             Input::Entry { owner, link } => self.on_entry(now, owner, link),
             Input::Heard { from, request, said } => self.on_heard(now, from, request, said),

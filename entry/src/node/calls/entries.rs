@@ -81,7 +81,6 @@ impl EntryNode {
     ) {
         if let Some(link) = self.entries.links.down(owner, link, reason) {
             self.entries.standings.remove(&owner);
-            self.calls.step_registrar(registrar::Input::Unlinked { owner }, fx);
             self.calls.step_dealer(dealer::Input::LinkDown { link }, fx);
             self.calls.entry_link(owner, EntryLink::Down, fx);
         }

@@ -83,7 +83,7 @@ fn or_until_its_entry_has_applied_the_end() {
     assert_eq!(told(end.0 + 1), (true, Some(Hold::Lease)));
     // What was said on a link that is gone may be of a life that is over.
     let mut fx = Effects::default();
-    bench.registrar.step(bench.now, Input::Unlinked { owner }, &mut fx);
+    bench.registrar.step(bench.now, Input::Entry { owner, link: EntryLink::Down }, &mut fx);
     assert_eq!(bench.hold(id), Some(Hold::HandOver));
 }
 
