@@ -53,6 +53,10 @@ campaign *ARGS:
     cargo build --release --locked --workspace --bins
     target/release/vixen-bench campaign {{ARGS}}
 
+# Calls through vixen and through Crossbar, in turns; `just crossbar --runs 5`.
+crossbar *ARGS:
+    tests/crossbar/run {{ARGS}}
+
 # Callers and callees while nodes and callees are killed, paused and cut off; `just calls-faults --rounds 200 --seed 7`.
 calls-faults *ARGS:
     cargo build --release --locked --workspace --bins

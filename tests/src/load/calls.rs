@@ -37,8 +37,10 @@ pub struct CallOptions {
 pub struct CallResult {
     /// Answered within the time that counts.
     pub calls: u64,
-    /// Answers that were errors, at any time.
+    /// Answers that were errors, at any time; they are no calls of the above.
     pub errors: u64,
+    /// The first of them, as it came.
+    pub first_error: Option<String>,
     /// From the send to the answer.
     pub latency: Latency,
 }
@@ -52,19 +54,24 @@ pub async fn run_calls(
     counting: impl FnOnce(),
 ) -> Result<CallResult, ClientError> {
     let mut callees = JoinSet::new();
+    let run: u32 = rand::random();
     for n in 0..options.callees.max(1) {
         let mut connection = Connection::open(&options.callee_url, &options.realm).await?;
-        register(&mut connection, &procedure(n)).await?;
+        register(&mut connection, &procedure(run, n)).await?;
         callees.spawn(answer(connection, payload(options.payload_bytes)));
+    }
+    // A router that is slow to let callers in must not be measured while they come.
+    let mut connections = Vec::new();
+    for _ in 0..options.callers {
+        connections.push(Connection::open(&options.caller_url, &options.realm).await?);
     }
     let from = Instant::now() + options.warm_up;
     let to = from + options.time;
     let mut callers = JoinSet::new();
-    for n in 0..options.callers {
-        let connection = Connection::open(&options.caller_url, &options.realm).await?;
+    for (n, connection) in connections.into_iter().enumerate() {
         let caller = Caller {
             connection,
-            procedure: procedure(n % options.callees.max(1)),
+            procedure: procedure(run, n % options.callees.max(1)),
             payload: payload(options.payload_bytes),
             last: 0,
             open: BTreeMap::new(),
@@ -79,14 +86,16 @@ pub async fn run_calls(
         let one = done.map_err(|error| ClientError::protocol(error.to_string()))??;
         all.calls += one.calls;
         all.errors += one.errors;
+        all.first_error = all.first_error.or(one.first_error);
         all.latency.merge(&one.latency);
     }
     callees.shutdown().await;
     Ok(all)
 }
 
-fn procedure(n: usize) -> String {
-    format!("bench.calls.p{n}")
+/// Of this run alone: what the last one had registered may not have ended everywhere.
+fn procedure(run: u32, n: usize) -> String {
+    format!("bench.calls.r{run:08x}.p{n}")
 }
 
 /// A list of one text, of about so many bytes.
@@ -161,17 +170,22 @@ impl Caller {
             self.connection.exchange().await?;
             let mut answered = Vec::new();
             while let Some(text) = self.connection.next_text()? {
-                let error = id_after(text, b"[8,48,");
-                self.result.errors += u64::from(error.is_some());
-                answered.extend(id_after(text, b"[50,").or(error));
+                let result = id_after(text, b"[50,").map(|request| (request, true));
+                let error = id_after(text, b"[8,48,").map(|request| (request, false));
+                if error.is_some() {
+                    self.result.errors += 1;
+                    let said = || String::from_utf8_lossy(text).into_owned();
+                    self.result.first_error.get_or_insert_with(said);
+                }
+                answered.extend(result.or(error));
             }
             let now = Instant::now();
-            for request in answered {
+            for (request, is_result) in answered {
                 let Some(sent) = self.open.remove(&request) else {
                     let message = format!("a second answer to call {request}");
                     return Err(ClientError::protocol(message));
                 };
-                if (from..to).contains(&now) {
+                if is_result && (from..to).contains(&now) {
                     self.result.calls += 1;
                     let took = now.saturating_duration_since(sent).as_nanos();
                     self.result.latency.record(u64::try_from(took).unwrap_or(u64::MAX));

@@ -247,6 +247,9 @@ pub(crate) struct ClusterArgs {
     /// What nodes wait for before they answer: fsync or memory.
     #[arg(long, default_value = "fsync")]
     pub(crate) durability: Durability,
+    /// So many of the entries, the first, link to each other, so that calls go between them.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) linked_entries: usize,
     /// Further tables of the configuration file, such as `[[realm]]`.
     #[arg(long, value_name = "FILE")]
     pub(crate) config_append: Option<PathBuf>,

@@ -18,6 +18,7 @@ pub(crate) async fn hold(args: &ClusterArgs) -> anyhow::Result<()> {
     let options = ClusterOptions {
         dir: Some(args.dir.clone()),
         durability: args.durability,
+        linked_entries: args.linked_entries,
         extra,
         ..ClusterOptions::parse_size(&args.size)?
     };

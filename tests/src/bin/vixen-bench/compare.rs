@@ -21,7 +21,7 @@ use vixen_tests::harness::{Durability, Tier};
 use crate::args::duration;
 use crate::interrupt::Interrupts;
 use crate::peer::Peer;
-use crate::report::{grouped, median};
+use crate::spread::Spread;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -337,7 +337,7 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut title = self.load.title();
         for (name, get) in ROWS {
-            let spreads: Vec<_> = self.runs.iter().map(|runs| Spread::of(runs, get)).collect();
+            let spreads: Vec<_> = self.runs.iter().map(|runs| spread(runs, get)).collect();
             let cell = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
             let shown = spreads.iter().map(|spread| cell(spread.as_ref().map(ToString::to_string)));
             let first = spreads.first().and_then(Option::as_ref).filter(|first| first.median > 0.0);
@@ -354,37 +354,9 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-/// The middle of a number's values, and its ends.
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Spread {
-    /// `None` where some run does not tell.
-    fn of(runs: &[Figures], get: Get) -> Option<Self> {
-        let values: Vec<f64> = runs.iter().map(get).collect::<Option<_>>()?;
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(0.0, f64::max);
-        Some(Self { median: median(values), least, most })
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [median, least, most] = [self.median, self.least, self.most].map(figure);
-        write!(f, "{median} ({least} to {most})")
-    }
-}
-
-/// With as many digits as say something.
-fn figure(number: f64) -> String {
-    match number {
-        0.0..10.0 => format!("{number:.2}"),
-        10.0..1000.0 => format!("{number:.1}"),
-        _ => format!("{number:.0}").parse().map_or_else(|_| number.to_string(), grouped),
-    }
+/// `None` where some run does not tell.
+fn spread(runs: &[Figures], get: Get) -> Option<Spread> {
+    Spread::of(runs.iter().map(get).collect::<Option<_>>()?)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod peer;
 mod report;
 mod run;
 mod scaling;
+mod spread;
 mod storage;
 mod subscribers;
 
