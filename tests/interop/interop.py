@@ -4,11 +4,12 @@
         [--document FILE [--write] | --only TEXT] NAME=COMMAND... --reconnect NAME=COMMAND...
 
 Everything in ./scenarios is tried with each client and each of its serializers. The results file has
-for each scenario, client and serializer "passed", "failed", or "not in the library"; and what clients
-did that reconnect by themselves (./reconnect.py).
+for each scenario, client and serializer "passed", "failed", or "not in the library", and why; and what
+clients did that reconnect by themselves (./reconnect.py).
 """
 
 import argparse
+import concurrent.futures
 import difflib
 import itertools
 import json
@@ -16,6 +17,7 @@ import pathlib
 import secrets
 import shlex
 import sys
+import threading
 import traceback
 
 import reconnect
@@ -25,6 +27,8 @@ from render import document
 from scenarios import SCENARIOS
 from scenarios.registry import World
 
+# Who is at the other end: autobahn for Python.
+REFERENCE = "autobahn-python"
 PASSED, FAILED, NOT_IN_LIBRARY = "passed", "failed", "not in the library"
 
 
@@ -69,6 +73,38 @@ def commands(arguments):
         yield name, shlex.split(command)
 
 
+class Trial:
+    """What is tried, by which clients, and how it went."""
+
+    def __init__(self, only, entries, guarded):
+        self.only, self.entries, self.guarded = only, entries, guarded
+        self.numbers, self.run = itertools.count(), secrets.token_hex(4)
+        # By scenario, client and serializer: how, and why.
+        self.results = {name: {} for name in SCENARIOS}
+        self.counts = {PASSED: 0, FAILED: 0, NOT_IN_LIBRARY: 0}
+        self.lock = threading.Lock()
+
+    def tried(self, peer, serializer, name, how, why):
+        with self.lock:
+            self.counts[how] += 1
+            of = self.results[name].setdefault(peer.name, {})
+            of[serializer] = {"how": how, "why": why}
+            mark = {PASSED: "ok    ", FAILED: "FAILED"}.get(how, "not in the library:")
+            print(f"{mark} {peer.name} {serializer} {name}{why and ': '}{why}", flush=True)
+
+    def of(self, peer, reference):
+        """All that one client does."""
+        for serializer in SERIALIZERS[peer.name]:
+            for name, scenario in SCENARIOS.items():
+                if self.only not in f"{peer.name} {serializer} {name}":
+                    continue
+                prefix = f"vixen.interop.{self.run}.n{next(self.numbers)}"
+                world = World(peer, serializer, reference, self.entries, self.guarded, prefix)
+                self.tried(peer, serializer, name, *attempt(scenario, name, world))
+        peer.stop()
+        reference.stop()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ports", required=True)
@@ -85,26 +121,19 @@ def main():
     with open(arguments.ports, encoding="utf-8") as file:
         entries = json.load(file)["entries"]
     with open(arguments.guarded_ports, encoding="utf-8") as file:
-        (guarded,) = json.load(file)["entries"]
-    peers = {name: Peer(name, command) for name, command in commands(arguments.peers)}
-    reference = peers["autobahn-python"]
-    results = {}
-    numbers, run = itertools.count(), secrets.token_hex(4)
-    counts = {PASSED: 0, FAILED: 0, NOT_IN_LIBRARY: 0}
-    for peer in peers.values():
-        for serializer in SERIALIZERS[peer.name]:
-            for name, scenario in SCENARIOS.items():
-                if arguments.only not in f"{peer.name} {serializer} {name}":
-                    continue
-                prefix = f"vixen.interop.{run}.n{next(numbers)}"
-                world = World(peer, serializer, reference, entries, guarded, prefix)
-                how, why = attempt(scenario, name, world)
-                counts[how] += 1
-                results.setdefault(name, {}).setdefault(peer.name, {})[serializer] = how
-                mark = {PASSED: "ok    ", FAILED: "FAILED"}.get(how, "not in the library:")
-                print(f"{mark} {peer.name} {serializer} {name}{why and ': '}{why}", flush=True)
-    for peer in peers.values():
-        peer.stop()
+        guarded = json.load(file)["entries"]
+    peers = dict(commands(arguments.peers))
+    trial = Trial(arguments.only, entries, guarded)
+    counts = trial.counts
+    # Clients side by side, each with a reference of its own; of one, all in turn.
+    with concurrent.futures.ThreadPoolExecutor(len(peers)) as pool:
+        clients = [
+            pool.submit(trial.of, Peer(name, command), Peer(REFERENCE, peers[REFERENCE]))
+            for name, command in peers.items()
+        ]
+    for client in clients:
+        client.result()
+    results = dict(trial.results)
     if arguments.only in "reconnect":
         programs = dict(commands(arguments.reconnect))
         fared, (good, bad) = reconnect.run(arguments.bin_dir, arguments.dir / "reconnect", programs)

@@ -8,43 +8,63 @@ import pathlib
 import sys
 import tomllib
 
-from limits import CANNOT, SERIALIZERS, VERSIONS
+from limits import SERIALIZERS, VERSIONS
 from reconnect import CLIENTS
 from scenarios import SCENARIOS
 
 HERE = pathlib.Path(__file__).parent
 
 
+class Notes:
+    """Why not, by numbers: the reasons that the trial gave."""
+
+    def __init__(self):
+        self.numbers = {}
+
+    def of(self, client, reasons):
+        """The numbers of a client's reasons, as they stand in a cell."""
+        numbers = [
+            self.numbers.setdefault((client, why), len(self.numbers) + 1) for why in reasons
+        ]
+        return f" ({', '.join(map(str, sorted(numbers)))})" if numbers else ""
+
+    def lines(self):
+        for (client, why), number in self.numbers.items():
+            yield f"{number}. {client}: {why}"
+
+
 def passing(results, scenarios, client, serializer):
-    """`yes` where all scenarios passed, `partly` where the library has not all of them, `–` none."""
-    hows = {results.get(name, {}).get(client, {}).get(serializer, "missing") for name in scenarios}
+    """`yes` where all scenarios passed, `partly` where the library has not all of them, `no` none; and
+    why the others did not."""
+    tried = [results.get(name, {}).get(client, {}).get(serializer) for name in scenarios]
+    hows = {one["how"] if one else "missing" for one in tried}
     if hows - {"passed", "not in the library"}:
-        return "FAILED"
+        return "FAILED", ()
+    reasons = tuple(dict.fromkeys(one["why"] for one in tried if one["why"]))
     if "not in the library" not in hows:
-        return "yes"
-    return "partly" if "passed" in hows else "–"
+        return "yes", ()
+    return ("partly" if "passed" in hows else "no"), reasons
 
 
-def cell(results, scenarios, client):
-    passes = {one: passing(results, scenarios, client, one) for one in SERIALIZERS[client]}
-    hows = set(passes.values())
-    if "FAILED" in hows:
+def cell(results, scenarios, client, notes):
+    """What all serializers have, or each with its own."""
+    groups = {}
+    for serializer in SERIALIZERS[client]:
+        groups.setdefault(passing(results, scenarios, client, serializer), []).append(serializer)
+    if any(how == "FAILED" for how, _ in groups):
         return "FAILED"
-    if len(hows) == 1:
-        return hows.pop()
-    good = [
-        one + (" partly" if how == "partly" else "") for one, how in passes.items() if how != "–"
-    ]
-    return ", ".join(good)
+    said = {how + notes.of(client, reasons): of for (how, reasons), of in groups.items()}
+    if len(said) == 1:
+        return next(iter(said))
+    return "; ".join(f"{', '.join(of)}: {how}" for how, of in said.items())
 
 
-def row(results, feature):
+def row(results, feature, notes):
     scenarios = feature.get("scenarios", [])
-    cells = [cell(results, scenarios, client) if scenarios else "" for client in SERIALIZERS]
-    tried = [one for one in cells if one not in ("", "–")]
-    if "FAILED" in tried:
+    cells = [cell(results, scenarios, one, notes) if scenarios else "" for one in SERIALIZERS]
+    if "FAILED" in cells:
         status = "FAILED"
-    elif tried:
+    elif any("yes" in one or "partly" in one for one in cells):
         status = "yes"
     else:
         # Nobody could try: the list must say what it rests on.
@@ -60,23 +80,17 @@ def tables(results):
     assert listed == set(SCENARIOS), (
         f"features.toml and scenarios differ: {listed ^ set(SCENARIOS)}"
     )
-    clients = " | ".join(SERIALIZERS)
+    clients = " | ".join(f"{one} ({', '.join(of)})" for one, of in SERIALIZERS.items())
     for section in sections:
+        notes = Notes()
         yield f"## {section['title']}\n"
         yield f"| feature | status | {clients} |"
         yield "|---" * (2 + len(SERIALIZERS)) + "|"
-        yield from (row(results, feature) for feature in section["features"])
+        yield from (row(results, feature, notes) for feature in section["features"])
         yield ""
-
-
-def cannot():
-    """What limits.py says, one line for each reason."""
-    reasons = {}
-    for key, reason in CANNOT.items():
-        client, *serializer = key[:-1]
-        reasons.setdefault((client, reason), {}).update(dict.fromkeys(serializer))
-    for (client, reason), serializers in sorted(reasons.items()):
-        yield f"- {' '.join([client, '/'.join(serializers)]).strip()}: {reason}."
+        if notes.numbers:
+            yield from notes.lines()
+            yield ""
 
 
 def reconnections(fared):
@@ -97,7 +111,6 @@ def document(results):
         "CLIENTS": versions,
         "TABLES": tables(results),
         "RECONNECT": reconnections(results["reconnect"]),
-        "CANNOT": cannot(),
     }
     for name, lines in parts.items():
         template = template.replace(f"@{name}@", "\n".join(lines).rstrip())

@@ -1,6 +1,18 @@
 // Sessions of autobahn for JavaScript.
 import { createRequire } from 'node:module';
-import { NotInLibrary, Refused, checkValues, decode, encode, factsOf, say, serve } from './common.mjs';
+import {
+  INVOCATION_FACTS,
+  Invocations,
+  NotInLibrary,
+  Refused,
+  checkValues,
+  decode,
+  encode,
+  factsOf,
+  outcomeOf,
+  say,
+  serve,
+} from './common.mjs';
 
 // autobahn warns of every connection that is closed, also of one that was to be closed.
 console.warn = () => {};
@@ -14,6 +26,9 @@ const SERIALIZERS = {
 
 const sessions = new Map();
 const subscriptions = new Map();
+const registrations = new Map();
+const calls = new Map();
+const invocations = new Invocations();
 
 // As `load_private_key` makes it of what a browser has stored.
 function keyOf(seed) {
@@ -54,6 +69,9 @@ function open({ name, url, realm, serializer, auth }) {
     authid: auth.authid,
     authextra: isCryptosign ? { pubkey } : undefined,
     onchallenge,
+    // Told by what callers get, and by `onclose`.
+    on_user_error: () => {},
+    on_internal_error: () => {},
   });
   return new Promise((resolve, reject) => {
     const left = new Promise((leave) => {
@@ -74,7 +92,9 @@ async function refusable(promise) {
   try {
     return await promise;
   } catch (error) {
-    if (error instanceof autobahn.Error) throw new Refused(error.error, String(error.args));
+    if (error instanceof autobahn.Error) {
+      throw new Refused(error.error, String(error.args), error.args, error.kwargs);
+    }
     throw error;
   }
 }
@@ -95,12 +115,97 @@ async function unsubscribe({ subscription }) {
   await refusable(sessions.get(session).session.unsubscribe(one));
 }
 
+/** It sends any, also one that takes an announcement. */
+function checkOptions(options) {
+  for (const name of Object.keys(options)) {
+    if (name.startsWith('ppt_')) throw new NotInLibrary('does not announce `payload_passthru_mode`');
+  }
+}
+
 async function publish({ session, topic, args, kwargs, options }) {
+  checkOptions(options);
   checkValues(sessions.get(session).serializer !== 'cbor', { args, kwargs });
   const { session: to } = sessions.get(session);
   const done = to.publish(topic, decode(args), decode(kwargs), options);
   const publication = await refusable(done);
   return { publication: publication?.id ?? null };
+}
+
+async function register({ id, session, procedure, options, answer }) {
+  const onCall = (args, kwargs, details) => {
+    if (answer !== null) return new autobahn.Result(decode(answer), {});
+    const facts = { args: encode(args), kwargs: encode(kwargs) };
+    return invocations.begin(id, { ...facts, ...factsOf(details, INVOCATION_FACTS) }, details.progress);
+  };
+  const asked = sessions.get(session).session.register(procedure, onCall, options);
+  const registration = await refusable(asked);
+  registration.on_unregister.then((revoked) => say({ event: id, revoked }));
+  registrations.set(id, { session, registration });
+  return { registration: registration.id };
+}
+
+async function unregister({ registration }) {
+  const { session, registration: one } = registrations.get(registration);
+  if (!one.active) throw new NotInLibrary('knows by itself what is registered');
+  await refusable(sessions.get(session).session.unregister(one));
+}
+
+async function give({ invocation, args, kwargs, options: { progress, ...options } }) {
+  for (const name of Object.keys(options)) throw new NotInLibrary(`a result has no \`${name}\``);
+  const { resolve, progress: give } = invocations.of(invocation);
+  if (progress) give(decode(args), decode(kwargs));
+  else resolve(new autobahn.Result(decode(args), decode(kwargs)));
+}
+
+async function fail({ invocation, error, args, kwargs }) {
+  invocations.of(invocation).reject(new autobahn.Error(error, decode(args), decode(kwargs)));
+}
+
+/** A result is one value, or an object of several. */
+function parts(result) {
+  if (result instanceof autobahn.Result) {
+    return { args: encode(result.args), kwargs: encode(result.kwargs) };
+  }
+  return { args: result === null || result === undefined ? [] : [encode(result)], kwargs: {} };
+}
+
+async function call({ id, session, procedure, args, kwargs, options }) {
+  const { session: by, serializer } = sessions.get(session);
+  checkValues(serializer !== 'cbor', { args, kwargs });
+  if (options.progress) throw new NotInLibrary('a call is one message');
+  checkOptions(options);
+  const made = by.call(procedure, decode(args), decode(kwargs), options);
+  const one = { made, isCancelled: false };
+  calls.set(id, one);
+  outcomeOf(resultOf(id, one)).then((outcome) => say({ event: id, outcome }));
+}
+
+async function resultOf(id, one) {
+  const onProgress = (result) => say({ event: id, ...parts(result) });
+  try {
+    const result = await refusable(
+      new Promise((resolve, reject) => one.made.then(resolve, reject, onProgress)),
+    );
+    return { ...parts(result), callee: null };
+  } catch (error) {
+    // Its own word, without the router's answer.
+    if (one.isCancelled && error.uri === 'Cancelled') return { cancelled: true };
+    throw error;
+  }
+}
+
+async function cancel({ call: id, options }) {
+  const one = calls.get(id);
+  one.isCancelled = true;
+  one.made.cancel(options);
+}
+
+async function more() {
+  throw new NotInLibrary('a call is one message');
+}
+
+async function ended({ session }) {
+  return { reason: await sessions.get(session).left };
 }
 
 async function close({ session }) {
@@ -109,4 +214,18 @@ async function close({ session }) {
   return { reason: await left };
 }
 
-serve({ open, subscribe, unsubscribe, publish, close });
+serve({
+  open,
+  subscribe,
+  unsubscribe,
+  publish,
+  register,
+  unregister,
+  yield: give,
+  fail,
+  call,
+  cancel,
+  more,
+  ended,
+  close,
+});

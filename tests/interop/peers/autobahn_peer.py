@@ -4,6 +4,7 @@ A line in is one command, a line out its answer, or an event.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 
@@ -12,7 +13,13 @@ from autobahn.exception import PayloadExceededError
 from autobahn.wamp.auth import create_authenticator
 from autobahn.wamp.exception import ApplicationError, InvalidUriError
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
-from autobahn.wamp.types import PublishOptions, SubscribeOptions
+from autobahn.wamp.types import (
+    CallOptions,
+    CallResult,
+    PublishOptions,
+    RegisterOptions,
+    SubscribeOptions,
+)
 
 SERIALIZERS = {"json": JsonSerializer, "msgpack": MsgPackSerializer, "cbor": CBORSerializer}
 SECRET_ARGUMENT = {
@@ -24,6 +31,11 @@ SECRET_ARGUMENT = {
 
 sessions = {}
 subscriptions = {}
+registrations = {}
+calls = {}
+# Futures of what callees are to answer, and their details.
+invocations = {}
+invocation_numbers = itertools.count(1)
 
 
 class NotInLibrary(Exception):
@@ -60,7 +72,9 @@ def options_of(kind, options):
     except AssertionError as error:
         raise NotInLibrary("checks the option itself") from error
     except TypeError as error:
-        raise NotInLibrary(f"{kind.__name__}: {error}") from error
+        # "… got an unexpected keyword argument 'after'"
+        name = str(error).rsplit("'", 2)[-2]
+        raise NotInLibrary(f"{kind.__name__} has no `{name}`") from error
 
 
 async def open_session(name, url, realm, serializer, auth):
@@ -142,10 +156,97 @@ async def publish(session, topic, args, kwargs, options):
     return {"publication": publication.id if publication else None}
 
 
+async def register(session, procedure, options, answer, id):
+    async def on_call(*args, details, **kwargs):
+        if answer is not None:
+            return CallResult(*decode(answer))
+        number = next(invocation_numbers)
+        invocations[number] = asyncio.get_running_loop().create_future(), details
+        facts = ("procedure", "caller", "caller_authid", "caller_authrole")
+        facts = {fact: getattr(details, fact) for fact in facts}
+        say(event=id, invocation=number, args=encode(args), kwargs=encode(kwargs), **facts)
+        try:
+            return await invocations[number][0]
+        except asyncio.CancelledError:
+            say(event=id, interrupted=number)
+            raise
+
+    options = options_of(RegisterOptions, {**options, "details": True})
+    registrations[id] = await sessions[session][0].register(on_call, procedure, options)
+    return {"registration": registrations[id].id}
+
+
+async def unregister(registration):
+    if not registrations[registration].active:
+        raise NotInLibrary("knows by itself what is registered")
+    await registrations[registration].unregister()
+
+
+async def give(invocation, args, kwargs, options):
+    future, details = invocations[invocation]
+    is_progress = options.pop("progress", False)
+    if options:
+        raise NotInLibrary(f"a result has no `{next(iter(options))}`")
+    if is_progress:
+        details.progress(*decode(args), **decode(kwargs))
+    elif not future.done():
+        future.set_result(CallResult(*decode(args), **decode(kwargs)))
+
+
+async def fail(invocation, error, args, kwargs):
+    future, _ = invocations[invocation]
+    if not future.done():
+        future.set_exception(ApplicationError(error, *decode(args), **decode(kwargs)))
+
+
+async def result_of(call):
+    try:
+        result = await call
+    except asyncio.CancelledError:
+        return {"cancelled": True}
+    if not isinstance(result, CallResult):
+        result = CallResult(*([] if result is None else [result]))
+    facts = ("callee", "callee_authid", "callee_authrole")
+    facts = {fact: getattr(result, fact) for fact in facts}
+    return {"args": encode(result.results), "kwargs": encode(result.kwresults), **facts}
+
+
+async def call(session, procedure, args, kwargs, options, id):
+    def on_progress(*args, **kwargs):
+        say(event=id, args=encode(args), kwargs=encode(kwargs))
+
+    async def tell():
+        say(event=id, outcome=await outcome_of(result_of(calls[id])))
+
+    # With both, a progressive result without keyword arguments ends the session.
+    if options.pop("receive_progress", False):
+        options["on_progress"] = on_progress
+    else:
+        options["details"] = True
+    options = options_of(CallOptions, options)
+    arguments = {**decode(kwargs), "options": options}
+    calls[id] = sessions[session][0].call(procedure, *decode(args), **arguments)
+    begin(tell())
+
+
+async def cancel(call, options):
+    if options:
+        raise NotInLibrary("CANCEL has no mode")
+    calls[call].cancel()
+
+
+async def more(call, args, kwargs, options):
+    raise NotInLibrary("a call is one message")
+
+
 async def close_session(session):
     session, left = sessions.pop(session)
     session.leave()
     return {"reason": await left}
+
+
+async def ended(session):
+    return {"reason": await sessions.pop(session)[1]}
 
 
 COMMANDS = {
@@ -153,37 +254,64 @@ COMMANDS = {
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
     "publish": publish,
+    "register": register,
+    "unregister": unregister,
+    "yield": give,
+    "fail": fail,
+    "call": call,
+    "cancel": cancel,
+    "more": more,
     "close": close_session,
+    "ended": ended,
 }
+
+
+async def outcome_of(done):
+    """`ok`, or what went wrong."""
+    try:
+        return {"ok": await done or {}}
+    except NotInLibrary as error:
+        return {"not_in_library": str(error)}
+    except InvalidUriError:
+        return {"not_in_library": "refuses the URI itself"}
+    except ApplicationError as error:
+        arguments = {"args": encode(error.args), "kwargs": encode(error.kwargs)}
+        return {"error": error.error, "message": error.error_message(), **arguments}
+    except PayloadExceededError as error:
+        # Made of the router's error, or of a limit of the library's own.
+        is_own = "limits.message-bytes-max" not in str(error)
+        return {"failure" if is_own else "error": "wamp.error.payload_size_exceeded"}
+    except Exception as error:
+        return {"failure": f"{type(error).__name__}: {error}"}
 
 
 async def answer(command):
     id, do = command.pop("id"), command.pop("do")
-    if do == "subscribe":
+    if do in ("subscribe", "register", "call"):
         command["id"] = id
-    try:
-        say(id=id, ok=await COMMANDS[do](**command) or {})
-    except NotInLibrary as error:
-        say(id=id, not_in_library=str(error))
-    except InvalidUriError:
-        say(id=id, not_in_library="refuses the URI itself")
-    except ApplicationError as error:
-        say(id=id, error=error.error, message=error.error_message())
-    except PayloadExceededError as error:
-        # Made of the router's error, or of a limit of the library's own.
-        is_own = "limits.message-bytes-max" not in str(error)
-        say(id=id, **{"failure" if is_own else "error": "wamp.error.payload_size_exceeded"})
-    except Exception as error:
-        say(id=id, failure=f"{type(error).__name__}: {error}")
+    say(id=id, **await outcome_of(COMMANDS[do](**command)))
+
+
+tasks = set()
+
+
+def begin(work):
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+def went_wrong(loop, context):
+    # It would answer calls that the end of a session has cancelled, and has no transport any more.
+    if "'NoneType' object has no attribute 'send'" not in str(context.get("exception")):
+        loop.default_exception_handler(context)
 
 
 async def main():
     loop = asyncio.get_running_loop()
-    tasks = set()
+    loop.set_exception_handler(went_wrong)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        task = loop.create_task(answer(json.loads(line)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        begin(answer(json.loads(line)))
 
 
 asyncio.run(main())

@@ -6,11 +6,30 @@ import { writeSync } from 'node:fs';
 /** The library has no way to do it. */
 export class NotInLibrary extends Error {}
 
-/** An error with the URI that the router gave it. */
+/** An error with the URI that the router gave it, and its arguments where the library tells them. */
 export class Refused extends Error {
-  constructor(uri, message) {
+  constructor(uri, message, args, kwargs) {
     super(message);
-    this.uri = uri;
+    Object.assign(this, { uri, args, kwargs });
+  }
+}
+
+/** Calls that callees are to answer, by numbers of this process. */
+export class Invocations {
+  #calls = new Map();
+
+  /** Has `facts` told, and is settled by `answer` or `fail`; `progress` takes args and kwargs. */
+  begin(event, facts, progress) {
+    const invocation = this.#calls.size + 1;
+    const settled = new Promise((resolve, reject) => {
+      this.#calls.set(invocation, { resolve, reject, progress });
+    });
+    say({ event, invocation, ...facts });
+    return settled;
+  }
+
+  of(invocation) {
+    return this.#calls.get(invocation);
   }
 }
 
@@ -39,9 +58,12 @@ export function encode(value) {
   return Object.fromEntries(Object.keys(value).map((key) => [key, encode(value[key])]));
 }
 
-/** Of the details of an event, what all scenarios know; `null` where it does not say. */
-export function factsOf(details) {
-  const names = ['publication', 'topic', 'publisher', 'publisher_authid', 'publisher_authrole'];
+const EVENT_FACTS = ['publication', 'topic', 'publisher', 'publisher_authid', 'publisher_authrole'];
+export const INVOCATION_FACTS = ['procedure', 'caller', 'caller_authid', 'caller_authrole'];
+export const RESULT_FACTS = ['callee', 'callee_authid', 'callee_authrole'];
+
+/** Of some details, what all scenarios know; `null` where it does not say. */
+export function factsOf(details, names = EVENT_FACTS) {
   return encode(Object.fromEntries(names.map((name) => [name, details[name] ?? null])));
 }
 
@@ -64,18 +86,26 @@ export function say(facts) {
   }
 }
 
+/** `ok`, or what went wrong. */
+export async function outcomeOf(done) {
+  try {
+    return { ok: encode((await done) ?? {}) };
+  } catch (error) {
+    if (error instanceof NotInLibrary) return { not_in_library: error.message };
+    if (error instanceof Refused) {
+      const { uri, message, args, kwargs } = error;
+      return { error: uri, message, args: encode(args), kwargs: encode(kwargs) };
+    }
+    return { failure: String(error?.stack ?? JSON.stringify(error)) };
+  }
+}
+
 /** Runs commands until the end of the input. `commands` answer with a promise of what is ok. */
 export function serve(commands) {
   const lines = createInterface({ input: process.stdin });
   lines.on('close', () => process.exit(0));
   lines.on('line', async (line) => {
     const { id, do: name, ...rest } = JSON.parse(line);
-    try {
-      say({ id, ok: encode((await commands[name]({ id, ...rest })) ?? {}) });
-    } catch (error) {
-      if (error instanceof NotInLibrary) say({ id, not_in_library: error.message });
-      else if (error instanceof Refused) say({ id, error: error.uri, message: error.message });
-      else say({ id, failure: String(error?.stack ?? JSON.stringify(error)) });
-    }
+    say({ id, ...(await outcomeOf(commands[name]({ id, ...rest }))) });
   });
 }

@@ -1,6 +1,18 @@
 """What is tried with each client and serializer."""
 
-from . import errors, lists, logins, meta, pubsub, stored, values  # noqa: F401  they register themselves
+from . import (  # noqa: F401  they register themselves
+    callees,
+    calls,
+    errors,
+    lists,
+    logins,
+    meta,
+    procedures,
+    progress,
+    pubsub,
+    stored,
+    values,
+)
 from .registry import SCENARIOS
 
 __all__ = ["SCENARIOS"]

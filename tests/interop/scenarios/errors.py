@@ -1,32 +1,8 @@
 """What the router refuses, by its URI; the session goes on."""
 
-from peer import NotInLibrary, Refused
-
-from .registry import equal, scenario
+from .registry import each_refused, refused, scenario
 
 BAD_TOPICS = ["", "a b", "a..b", ".a", "a.", "a#b"]
-
-
-def refused(uri, do):
-    try:
-        do()
-    except Refused as error:
-        equal("error", error.uri, uri)
-        return
-    raise AssertionError(f"not refused by {uri}")
-
-
-def each_refused(uri, cases):
-    """All of the cases that the library does not refuse itself; at least one must get through."""
-    asked, own = 0, None
-    for do in cases:
-        try:
-            refused(uri, do)
-            asked += 1
-        except NotInLibrary as error:
-            own = error
-    if asked == 0 and own:
-        raise own
 
 
 def goes_on(session, topic):

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +10,11 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock, oneshot};
+use tokio::task::JoinHandle;
 use wamp_async::{
     Arg, AuthenticationChallengeResponse, AuthenticationMethod, Client, ClientConfig, ClientRole,
-    SerializerType, WampDict, WampError, WampId,
+    SerializerType, WampArgs, WampDict, WampError, WampId, WampKwArgs,
 };
 
 /// What became of a command.
@@ -29,12 +31,20 @@ impl From<WampError> for Failure {
 }
 
 type Done = Result<Value, Failure>;
-type Shared<'a> = Arc<Mutex<Client<'a>>>;
+type Shared = Arc<RwLock<Client<'static>>>;
+type Payload = (Option<WampArgs>, Option<WampKwArgs>);
+/// Who waits for what a callee is to answer, by numbers of this process.
+type Invocations = Arc<std::sync::Mutex<HashMap<u64, oneshot::Sender<Result<Payload, WampError>>>>>;
 
 #[derive(Default)]
 struct Peer {
-    sessions: Mutex<HashMap<String, Shared<'static>>>,
-    subscriptions: Mutex<HashMap<u64, (Shared<'static>, WampId)>>,
+    sessions: Mutex<HashMap<String, Shared>>,
+    /// What reads of the session; over when that is.
+    readers: Mutex<HashMap<String, JoinHandle<()>>>,
+    subscriptions: Mutex<HashMap<u64, (Shared, WampId)>>,
+    registrations: Mutex<HashMap<u64, (Shared, WampId)>>,
+    invocations: Invocations,
+    last_invocation: Arc<AtomicU64>,
 }
 
 fn text<'a>(command: &'a Value, key: &str) -> &'a str {
@@ -52,12 +62,20 @@ impl Peer {
             "subscribe" => self.subscribe(command).await,
             "unsubscribe" => self.unsubscribe(command).await,
             "publish" => self.publish(command).await,
+            "register" => self.register(command).await,
+            "unregister" => self.unregister(command).await,
+            "yield" => self.give(command),
+            "fail" => self.fail(command),
+            "call" => self.call(command).await,
+            "cancel" => Err(Failure::NotInLibrary("no CANCEL")),
+            "more" => Err(Failure::NotInLibrary("a call is one message")),
+            "ended" => self.ended(command).await,
             "close" => self.close(command).await,
             other => Err(Failure::Other(format!("no command {other}"))),
         }
     }
 
-    async fn session(&self, command: &Value) -> Result<Shared<'static>, Failure> {
+    async fn session(&self, command: &Value) -> Result<Shared, Failure> {
         let name = text(command, "session");
         self.sessions.lock().await.get(name).cloned().ok_or_else(|| no_session(name))
     }
@@ -75,11 +93,23 @@ impl Peer {
             "wampcra" => Some(AuthenticationMethod::WampCra),
             _ => return Err(Failure::NotInLibrary("no such method of authentication")),
         };
-        let roles = vec![ClientRole::Publisher, ClientRole::Subscriber];
+        let roles = vec![
+            ClientRole::Publisher,
+            ClientRole::Subscriber,
+            ClientRole::Caller,
+            ClientRole::Callee,
+        ];
         let config = ClientConfig::default().set_serializers(vec![serializer]).set_roles(roles);
-        let (mut client, (events, _calls)) =
+        let (mut client, (events, calls)) =
             Client::connect(text(command, "url"), Some(config)).await?;
-        tokio::spawn(events);
+        let reader = tokio::spawn(async move { events.await.unwrap_or_default() });
+        if let Some(mut calls) = calls {
+            tokio::spawn(async move {
+                while let Some(call) = calls.recv().await {
+                    tokio::spawn(call);
+                }
+            });
+        }
         let (realm, authid) = (text(command, "realm"), text(auth, "authid"));
         match method {
             None => client.join_realm(realm).await?,
@@ -92,20 +122,19 @@ impl Peer {
                 client.join_realm_with_authentication(realm, vec![method], authid, answer).await?;
             }
         }
-        let client = Arc::new(Mutex::new(client));
-        self.sessions.lock().await.insert(text(command, "name").to_owned(), client);
+        let (name, client) = (text(command, "name").to_owned(), Arc::new(RwLock::new(client)));
+        self.sessions.lock().await.insert(name.clone(), client);
+        self.readers.lock().await.insert(name, reader);
         // What WELCOME says is not told.
         Ok(json!({ "session": null, "authid": null, "authrole": null, "authmethod": null }))
     }
 
     async fn subscribe(&self, command: &Value) -> Done {
-        if command["options"].as_object().is_some_and(|options| !options.is_empty()) {
-            return Err(Failure::NotInLibrary("SUBSCRIBE has no options"));
-        }
+        has_no_options(command, "SUBSCRIBE has no options")?;
         let id = command["id"].as_u64().unwrap_or_default();
         let client = self.session(command).await?;
         let (subscription, mut queue) =
-            client.lock().await.subscribe(text(command, "topic")).await?;
+            client.read().await.subscribe(text(command, "topic")).await?;
         self.subscriptions.lock().await.insert(id, (client, subscription));
         tokio::spawn(async move {
             while let Some((publication, args, kwargs)) = queue.recv().await {
@@ -125,7 +154,7 @@ impl Peer {
         let subscription = self.subscriptions.lock().await.get(&id).cloned();
         let (client, subscription) =
             subscription.ok_or_else(|| Failure::Other(format!("no subscription {id}")))?;
-        client.lock().await.unsubscribe(subscription).await?;
+        client.read().await.unsubscribe(subscription).await?;
         Ok(json!({}))
     }
 
@@ -135,21 +164,141 @@ impl Peer {
             return Err(Failure::NotInLibrary("PUBLISH has no option but acknowledge"));
         }
         let client = self.session(command).await?;
-        let args = decode(&command["args"])?.as_array().cloned();
-        let kwargs = decode(&command["kwargs"])?.as_object().cloned();
+        let (args, kwargs) = payload(command)?;
         let acknowledge = options.get("acknowledge") == Some(&json!(true));
         let topic = text(command, "topic");
-        let publication = client.lock().await.publish(topic, args, kwargs, acknowledge).await?;
+        let publication = client.read().await.publish(topic, args, kwargs, acknowledge).await?;
         Ok(json!({ "publication": publication }))
+    }
+
+    async fn register(&self, command: &Value) -> Done {
+        has_no_options(command, "REGISTER has no options")?;
+        let id = command["id"].as_u64().unwrap_or_default();
+        let client = self.session(command).await?;
+        let (invocations, last) = (Arc::clone(&self.invocations), Arc::clone(&self.last_invocation));
+        let given = command["answer"].as_array().cloned();
+        let called = move |args: Option<WampArgs>, kwargs: Option<WampKwArgs>| {
+            let number = last.fetch_add(1, Ordering::Relaxed) + 1;
+            let (answer, answered) = oneshot::channel();
+            if let Some(given) = given.clone() {
+                let _waits_below = answer.send(Ok((Some(given), None)));
+                return waited_for(answered);
+            }
+            invocations.lock().expect("no panic holds it").insert(number, answer);
+            let (args, kwargs) = (args.unwrap_or_default(), kwargs.unwrap_or_default());
+            // Details are not told.
+            println!(
+                "{}",
+                json!({ "event": id, "invocation": number, "args": args, "kwargs": kwargs })
+            );
+            waited_for(answered)
+        };
+        let procedure = text(command, "procedure");
+        let registration = client.read().await.register(procedure, called).await?;
+        self.registrations.lock().await.insert(id, (client, registration));
+        Ok(json!({ "registration": registration }))
+    }
+
+    async fn unregister(&self, command: &Value) -> Done {
+        let id = command["registration"].as_u64().unwrap_or_default();
+        let registration = self.registrations.lock().await.get(&id).cloned();
+        let (client, registration) =
+            registration.ok_or_else(|| Failure::Other(format!("no registration {id}")))?;
+        client.read().await.unregister(registration).await?;
+        Ok(json!({}))
+    }
+
+    /// Has a call answered; whether it was there is for the scenario to see.
+    fn answer(&self, command: &Value, answer: Result<Payload, WampError>) {
+        let number = command["invocation"].as_u64().unwrap_or_default();
+        let waits = self.invocations.lock().expect("no panic holds it").remove(&number);
+        if let Some(waits) = waits {
+            let _gone = waits.send(answer);
+        }
+    }
+
+    fn give(&self, command: &Value) -> Done {
+        has_no_options(command, "YIELD has no options")?;
+        self.answer(command, Ok(payload(command)?));
+        Ok(json!({}))
+    }
+
+    fn fail(&self, command: &Value) -> Done {
+        self.answer(command, Err(WampError::from(text(command, "error").to_owned())));
+        Err(Failure::NotInLibrary("a callee's error has one URI, the library's"))
+    }
+
+    async fn call(&self, command: &Value) -> Done {
+        has_no_options(command, "CALL has no options")?;
+        let client = self.session(command).await?;
+        let (args, kwargs) = payload(command)?;
+        let (id, procedure) = (command["id"].clone(), text(command, "procedure").to_owned());
+        tokio::spawn(async move {
+            let done = client.read().await.call(procedure, args, kwargs).await.map(|result| {
+                let (args, kwargs) = (result.0.unwrap_or_default(), result.1.unwrap_or_default());
+                // Details are not told.
+                json!({ "args": args, "kwargs": kwargs, "callee": null })
+            });
+            println!("{}", json!({ "event": id, "outcome": outcome(done.map_err(Failure::from)) }));
+        });
+        Ok(json!({}))
+    }
+
+    async fn ended(&self, command: &Value) -> Done {
+        let name = text(command, "session");
+        let reader = self.readers.lock().await.remove(name).ok_or_else(|| no_session(name))?;
+        reader.await.map_err(|error| Failure::Other(error.to_string()))?;
+        Ok(json!({ "reason": null }))
     }
 
     async fn close(&self, command: &Value) -> Done {
         let client = self.session(command).await?;
         self.sessions.lock().await.remove(text(command, "session"));
-        client.lock().await.leave_realm().await?;
+        client.write().await.leave_realm().await?;
         // The reason of GOODBYE is not told.
         Ok(json!({ "reason": null }))
     }
+}
+
+async fn waited_for(
+    answered: oneshot::Receiver<Result<Payload, WampError>>,
+) -> Result<Payload, WampError> {
+    answered.await.map_err(|error| WampError::from(error.to_string()))?
+}
+
+/// `ok`, or what went wrong.
+fn outcome(done: Done) -> Value {
+    match done {
+        Ok(done) => json!({ "ok": done }),
+        Err(Failure::NotInLibrary(why)) => json!({ "not_in_library": why }),
+        Err(Failure::Other(why)) => json!({ "failure": why }),
+        Err(Failure::Library(WampError::ServerError(uri, details))) => {
+            json!({ "error": uri, "message": format!("{details:?}") })
+        }
+        Err(Failure::Library(error)) => {
+            let message = format!("{error:?}");
+            match uri_in(&message) {
+                Some(uri) => json!({ "error": uri, "message": message }),
+                None if message.contains("unknown sub_id") => {
+                    json!({ "not_in_library": "knows by itself what is subscribed" })
+                }
+                None if message.contains("invalid ID") => {
+                    json!({ "not_in_library": "knows by itself what is registered" })
+                }
+                None => json!({ "failure": message }),
+            }
+        }
+    }
+}
+
+fn has_no_options(command: &Value, why: &'static str) -> Result<(), Failure> {
+    let has_any = command["options"].as_object().is_some_and(|options| !options.is_empty());
+    if has_any { Err(Failure::NotInLibrary(why)) } else { Ok(()) }
+}
+
+fn payload(command: &Value) -> Result<Payload, Failure> {
+    let args = decode(&command["args"])?.as_array().cloned();
+    Ok((args, decode(&command["kwargs"])?.as_object().cloned()))
 }
 
 /// Puts in the integers that have a mark.
@@ -228,23 +377,8 @@ async fn main() -> std::io::Result<()> {
         let command: Value = serde_json::from_str(&line)?;
         let peer = Arc::clone(&peer);
         tokio::spawn(async move {
-            let id = &command["id"];
-            let answer = match peer.run(&command).await {
-                Ok(done) => json!({ "id": id, "ok": done }),
-                Err(Failure::NotInLibrary(why)) => json!({ "id": id, "not_in_library": why }),
-                Err(Failure::Other(why)) => json!({ "id": id, "failure": why }),
-                Err(Failure::Library(error)) => {
-                    let message = format!("{error:?}");
-                    match uri_in(&message) {
-                        None if message.contains("unknown sub_id") => {
-                            let why = "knows by itself what is subscribed";
-                            json!({ "id": id, "not_in_library": why })
-                        }
-                        Some(uri) => json!({ "id": id, "error": uri, "message": message }),
-                        None => json!({ "id": id, "failure": message }),
-                    }
-                }
-            };
+            let mut answer = outcome(peer.run(&command).await);
+            answer["id"] = command["id"].clone();
             println!("{answer}");
         });
     }
