@@ -177,7 +177,7 @@ async function call({ id, session, procedure, args, kwargs, options }) {
   const made = by.call(procedure, decode(args), decode(kwargs), options);
   const one = { made, isCancelled: false };
   calls.set(id, one);
-  outcomeOf(resultOf(id, one)).then((outcome) => say({ event: id, outcome }));
+  outcomeOf(() => resultOf(id, one)).then((outcome) => say({ event: id, outcome }));
 }
 
 async function resultOf(id, one) {

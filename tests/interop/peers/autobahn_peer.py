@@ -218,6 +218,8 @@ async def call(session, procedure, args, kwargs, options, id):
     async def tell():
         say(event=id, outcome=await outcome_of(result_of(calls[id])))
 
+    if "progress" in options:
+        raise NotInLibrary("a call is one message")
     # With both, a progressive result without keyword arguments ends the session.
     if options.pop("receive_progress", False):
         options["on_progress"] = on_progress

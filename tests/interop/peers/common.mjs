@@ -86,10 +86,10 @@ export function say(facts) {
   }
 }
 
-/** `ok`, or what went wrong. */
+/** `ok` of what is done, or what went wrong. */
 export async function outcomeOf(done) {
   try {
-    return { ok: encode((await done) ?? {}) };
+    return { ok: encode((await done()) ?? {}) };
   } catch (error) {
     if (error instanceof NotInLibrary) return { not_in_library: error.message };
     if (error instanceof Refused) {
@@ -106,6 +106,6 @@ export function serve(commands) {
   lines.on('close', () => process.exit(0));
   lines.on('line', async (line) => {
     const { id, do: name, ...rest } = JSON.parse(line);
-    say({ id, ...(await outcomeOf(commands[name]({ id, ...rest }))) });
+    say({ id, ...(await outcomeOf(() => commands[name]({ id, ...rest }))) });
   });
 }

@@ -48,13 +48,12 @@ const CALL_OPTIONS = ['timeout', 'disclose_me', 'progress', ...PPT_OPTIONS];
 const CUSTOM_OPTION = /^_[a-z0-9_]{3,}$/;
 
 // Of what is not sent to the router at all.
-const OWN_ERRORS = [
-  'UriError',
-  'InvalidParamError',
-  'NonExistUnsubscribeError',
-  'NonExistRPCUnregistrationError',
-  'PPTSerializerInvalidError',
-];
+const OWN_ERRORS = new Map([
+  ['UriError', 'refuses the URI itself'],
+  ['InvalidParamError', 'refuses the option itself'],
+  ['NonExistUnsubscribeError', 'knows by itself what is subscribed'],
+  ['NonExistRPCUnregistrationError', 'knows by itself what is registered'],
+]);
 
 const sessions = new Map();
 const subscriptions = new Map();
@@ -103,7 +102,8 @@ async function refusable(promise) {
       const message = String(argsList ?? details?.message);
       throw new Refused(error.errorUri, message, argsList ?? [], argsDict ?? {});
     }
-    if (OWN_ERRORS.includes(error?.name)) throw new NotInLibrary(`itself: ${error.message}`);
+    const why = OWN_ERRORS.get(error?.name);
+    if (why) throw new NotInLibrary(why);
     throw error;
   }
 }
@@ -150,12 +150,20 @@ async function unsubscribe({ subscription }) {
   await refusable(to.unsubscribe(subscriptionKey));
 }
 
+/** What is packed into bytes cannot go by its JSON. */
+function checkPacking(serializer, { ppt_serializer: packs }) {
+  if (serializer === 'json' && packs === 'cbor') {
+    throw new NotInLibrary('its JSON does not know the form that WAMP gives to bytes');
+  }
+}
+
 async function publish({ session, topic, args, kwargs, options }) {
   const { acknowledge, ...rest } = options;
+  checkPacking(sessions.get(session).serializer, options);
   if (acknowledge !== true) throw new NotInLibrary('asks for an acknowledgement always');
   const { serializer, wampy } = sessions.get(session);
   checkValues(serializer === 'json', { args, kwargs });
-  if (rest.exclude_me === false) throw new NotInLibrary('leaves exclude_me=false out');
+  if (rest.exclude_me === false) throw new NotInLibrary('leaves `exclude_me=false` out');
   const payload = { argsList: decode(args), argsDict: decode(kwargs) };
   // Its binary encoders make a float of a number beyond 32 bits, and an integer of a BigInt.
   for (const list of ['exclude', 'eligible']) {
@@ -212,6 +220,7 @@ async function fail({ invocation, error, args, kwargs }) {
 async function call({ id, session, procedure, args, kwargs, options }) {
   const { serializer, wampy: by } = sessions.get(session);
   checkValues(serializer === 'json', { args, kwargs });
+  checkPacking(serializer, options);
   const { receive_progress: isProgressive, ...rest } = options;
   const given = taken(rest, CALL_OPTIONS);
   if (isProgressive) given.progress_callback = (part) => say({ event: id, ...parts(part) });
@@ -228,7 +237,7 @@ async function call({ id, session, procedure, args, kwargs, options }) {
     made = by.call(procedure, payload, given);
     calls.set(id, { by, request: by.getOpStatus().reqId });
   }
-  outcomeOf(resultOf(made)).then((outcome) => say({ event: id, outcome }));
+  outcomeOf(() => resultOf(made)).then((outcome) => say({ event: id, outcome }));
 }
 
 async function resultOf(made) {

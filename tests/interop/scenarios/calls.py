@@ -174,6 +174,19 @@ def callee_gone(world):
             goes_on(caller, other, world.topic("on"))
 
 
+@scenario("call.caller_gone")
+def caller_gone(world):
+    """The callee is told, and goes on."""
+    with calling(world) as (caller, callee):
+        registration = callee.register(world.topic("gone"))
+        caller.begin_call(world.topic("gone"))
+        invocation = registration.invocation()
+        caller.close()
+        equal("told to the callee", registration.event(), {"interrupted": invocation.number})
+        with world.reference_session("json", 0) as other:
+            goes_on(other, callee, world.topic("on"))
+
+
 @scenario("call.many")
 def many(world):
     """Open at once, answered in another order."""

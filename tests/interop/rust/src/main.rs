@@ -45,6 +45,8 @@ struct Peer {
     registrations: Mutex<HashMap<u64, (Shared, WampId)>>,
     invocations: Invocations,
     last_invocation: Arc<AtomicU64>,
+    /// Calls under way, by session.
+    calls: Mutex<HashMap<String, Vec<JoinHandle<()>>>>,
 }
 
 fn text<'a>(command: &'a Value, key: &str) -> &'a str {
@@ -229,11 +231,14 @@ impl Peer {
     }
 
     async fn call(&self, command: &Value) -> Done {
+        if command["options"]["progress"] == true {
+            return Err(Failure::NotInLibrary("a call is one message"));
+        }
         has_no_options(command, "CALL has no options")?;
         let client = self.session(command).await?;
         let (args, kwargs) = payload(command)?;
         let (id, procedure) = (command["id"].clone(), text(command, "procedure").to_owned());
-        tokio::spawn(async move {
+        let under_way = tokio::spawn(async move {
             let done = client.read().await.call(procedure, args, kwargs).await.map(|result| {
                 let (args, kwargs) = (result.0.unwrap_or_default(), result.1.unwrap_or_default());
                 // Details are not told.
@@ -241,6 +246,8 @@ impl Peer {
             });
             println!("{}", json!({ "event": id, "outcome": outcome(done.map_err(Failure::from)) }));
         });
+        let name = text(command, "session").to_owned();
+        self.calls.lock().await.entry(name).or_default().push(under_way);
         Ok(json!({}))
     }
 
@@ -253,7 +260,13 @@ impl Peer {
 
     async fn close(&self, command: &Value) -> Done {
         let client = self.session(command).await?;
-        self.sessions.lock().await.remove(text(command, "session"));
+        let name = text(command, "session");
+        self.sessions.lock().await.remove(name);
+        // The library leaves when nobody waits for it any more.
+        for call in self.calls.lock().await.remove(name).unwrap_or_default() {
+            call.abort();
+            let _aborted = call.await;
+        }
         client.write().await.leave_realm().await?;
         // The reason of GOODBYE is not told.
         Ok(json!({ "reason": null }))
