@@ -1,4 +1,4 @@
-"""A cluster of 1+1+2 whose nodes are stopped and started: for clients that are to come back."""
+"""Clusters of processes on free ports; one of them is stopped and started while clients are there."""
 
 import json
 import os
@@ -11,36 +11,18 @@ import urllib.error
 import urllib.request
 
 TIMEOUT_S = 30
-TIERS = {"S1": "sync", "D1": "ndb", "E1": "entry", "E2": "entry"}
-CONFIG = """
+TIERS = {"S": "sync", "D": "ndb", "E": "entry"}
+HEAD = """
 [cluster]
-name = "reconnect"
+name = "interop"
 secret = "only-for-this-test"
 data-dir = "data"
 durability = "memory"
-write-quorum = 1
-[[sync]]
-id = "S1"
-lane = 0
-address = "127.0.0.1:{S1}"
-[[ndb-group]]
-[[ndb-group.member]]
-id = "D1"
-address = "127.0.0.1:{D1}"
-[[entry]]
-id = "E1"
-listen = "127.0.0.1:{E1}"
-[[entry]]
-id = "E2"
-listen = "127.0.0.1:{E2}"
+"""
+OPEN = """
 [access]
 open = true
-[limits]
-keep-alive-interval = "1s"
-keep-alive-timeout = "3s"
 """
-# Of single nodes, beside the file.
-ENVIRONMENT = {"E2": {"VIXEN_WAMP_GOODBYE": "always"}}
 
 
 def free_ports(count):
@@ -72,25 +54,59 @@ def until(what, check):
 
 
 class Cluster:
-    def __init__(self, bin, dir):
-        self.bin, self.dir = bin, dir
+    """Sync, ndb and entry nodes S1, …, D1, …, E1, …; the entries have links to each other.
+
+    `more` is appended to the configuration, `environment` is of single nodes. At the end of a `with`
+    all nodes are stopped, and must say that they did so in order, if nothing went wrong before.
+    """
+
+    def __init__(self, bin, dir, size, more=OPEN, environment=None):
+        self.bin, self.dir, self.environment = bin, dir, environment or {}
         self.dir.mkdir(parents=True)
-        self.ports = dict(zip(TIERS, free_ports(len(TIERS))))
+        self.names = [f"{tier}{n + 1}" for tier, count in zip(TIERS, size) for n in range(count)]
+        self.entries = [name for name in self.names if name.startswith("E")]
+        ports = iter(free_ports(len(self.names) + len(self.entries)))
+        self.ports = {name: next(ports) for name in self.names}
         self.config = dir / "vixen.toml"
-        self.config.write_text(CONFIG.format(**self.ports), encoding="utf-8")
+        tables = [HEAD + f"write-quorum = {size[1] // 2 + 1}\n"]
+        tables += [self.table(name, ports) for name in self.names]
+        self.config.write_text("".join([*tables, more]), encoding="utf-8")
         self.nodes = {}
+
+    def table(self, name, ports):
+        address = f'"127.0.0.1:{self.ports[name]}"'
+        number = int(name[1:])
+        match name[0]:
+            case "S":
+                return f'[[sync]]\nid = "{name}"\nlane = {number - 1}\naddress = {address}\n'
+            case "D":
+                group = "[[ndb-group]]\n" if number == 1 else ""
+                return f'{group}[[ndb-group.member]]\nid = "{name}"\naddress = {address}\n'
+            case _:
+                link = f'"127.0.0.1:{next(ports)}"'
+                return (
+                    f'[[entry]]\nid = "{name}"\nlisten = {address}\n'
+                    f"link-address = {link}\nlink-listen = {link}\n"
+                )
 
     def __enter__(self):
         try:
-            for node in TIERS:
-                self.start(node)
-            self.ready(*TIERS)
+            self.start(*self.names)
+            self.ready(*self.names)
         except BaseException:
-            self.__exit__()
+            self.kill()
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                for tier in "EDS":
+                    self.stop(*(name for name in self.names if name.startswith(tier)))
+        finally:
+            self.kill()
+
+    def kill(self):
         for node in self.nodes.values():
             node.kill()
             node.wait()
@@ -98,13 +114,18 @@ class Cluster:
     def url(self, entry):
         return f"ws://127.0.0.1:{self.ports[entry]}/ws"
 
+    def urls(self):
+        return [self.url(entry) for entry in self.entries]
+
     def start(self, *nodes):
         clean = {name: text for name, text in os.environ.items() if not name.startswith("VIXEN_")}
         for node in nodes:
-            command = [self.bin / f"vixen-{TIERS[node]}", "--config", self.config, "--node", node]
+            program = self.bin / f"vixen-{TIERS[node[0]]}"
+            command = [program, "--config", self.config, "--node", node]
             with open(self.dir / f"{node}.log", "ab") as log:
+                environment = clean | self.environment.get(node, {})
                 self.nodes[node] = subprocess.Popen(
-                    command, env=clean | ENVIRONMENT.get(node, {}), stdout=log, stderr=log
+                    command, env=environment, stdout=log, stderr=log
                 )
 
     def stop(self, *nodes, how=signal.SIGTERM):

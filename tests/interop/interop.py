@@ -1,6 +1,6 @@
 """WAMP clients that vixen's authors did not write, against two clusters: see ./run.
 
-    interop.py --ports FILE --guarded-ports FILE --results FILE --bin-dir DIR --dir DIR
+    interop.py --bin-dir DIR --dir DIR --logins FILE --results FILE
         [--document FILE [--write] | --only TEXT] NAME=COMMAND... --reconnect NAME=COMMAND...
 
 Everything in ./scenarios is tried with each client and each of its serializers. The results file has
@@ -16,11 +16,13 @@ import json
 import pathlib
 import secrets
 import shlex
+import signal
 import sys
 import threading
 import traceback
 
 import reconnect
+from cluster import Cluster
 from limits import CANNOT, SERIALIZERS
 from peer import NotInLibrary, Peer
 from render import document
@@ -92,6 +94,16 @@ class Trial:
             mark = {PASSED: "ok    ", FAILED: "FAILED"}.get(how, "not in the library:")
             print(f"{mark} {peer.name} {serializer} {name}{why and ': '}{why}", flush=True)
 
+    def of_all(self, peers):
+        """Clients side by side, each with a reference of its own; of one, all in turn."""
+        with concurrent.futures.ThreadPoolExecutor(len(peers)) as pool:
+            clients = [
+                pool.submit(self.of, Peer(name, command), Peer(REFERENCE, peers[REFERENCE]))
+                for name, command in peers.items()
+            ]
+        for client in clients:
+            client.result()
+
     def of(self, peer, reference):
         """All that one client does."""
         for serializer in SERIALIZERS[peer.name]:
@@ -107,36 +119,30 @@ class Trial:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--ports", required=True)
-    parser.add_argument("--guarded-ports", required=True)
+    parser.add_argument("--bin-dir", type=pathlib.Path, required=True)
+    parser.add_argument("--dir", type=pathlib.Path, required=True)
+    parser.add_argument("--logins", type=pathlib.Path, required=True)
     parser.add_argument("--results", required=True)
     parser.add_argument("--document", type=pathlib.Path)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--only", default="")
-    parser.add_argument("--bin-dir", type=pathlib.Path, required=True)
-    parser.add_argument("--dir", type=pathlib.Path, required=True)
     parser.add_argument("--reconnect", nargs="+", default=[])
     parser.add_argument("peers", nargs="+")
     arguments = parser.parse_args()
-    with open(arguments.ports, encoding="utf-8") as file:
-        entries = json.load(file)["entries"]
-    with open(arguments.guarded_ports, encoding="utf-8") as file:
-        guarded = json.load(file)["entries"]
-    peers = dict(commands(arguments.peers))
-    trial = Trial(arguments.only, entries, guarded)
-    counts = trial.counts
-    # Clients side by side, each with a reference of its own; of one, all in turn.
-    with concurrent.futures.ThreadPoolExecutor(len(peers)) as pool:
-        clients = [
-            pool.submit(trial.of, Peer(name, command), Peer(REFERENCE, peers[REFERENCE]))
-            for name, command in peers.items()
-        ]
-    for client in clients:
-        client.result()
-    results = dict(trial.results)
+    # Nodes are stopped however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bin, dir = arguments.bin_dir, arguments.dir
+    logins = arguments.logins.read_text(encoding="utf-8")
+    with (
+        Cluster(bin, dir / "open", (3, 3, 3)) as everyone,
+        Cluster(bin, dir / "guarded", (1, 1, 2), logins) as guarded,
+    ):
+        trial = Trial(arguments.only, everyone.urls(), guarded.urls())
+        trial.of_all(dict(commands(arguments.peers)))
+    counts, results = trial.counts, dict(trial.results)
     if arguments.only in "reconnect":
         programs = dict(commands(arguments.reconnect))
-        fared, (good, bad) = reconnect.run(arguments.bin_dir, arguments.dir / "reconnect", programs)
+        fared, (good, bad) = reconnect.run(bin, dir / "reconnect", programs)
         results["reconnect"] = fared
         counts[PASSED] += good
         counts[FAILED] += bad

@@ -12,7 +12,14 @@ import signal
 import subprocess
 import threading
 
-from cluster import TIMEOUT_S, Cluster, until
+from cluster import OPEN, TIMEOUT_S, Cluster, until
+
+KEEP_ALIVE = """
+[limits]
+keep-alive-interval = "1s"
+keep-alive-timeout = "3s"
+"""
+ALWAYS = {"E2": {"VIXEN_WAMP_GOODBYE": "always"}}
 
 BACK, AWAY, NEVER = "comes back", "stays away", "–"
 EVENT_SOURCE = "EventSource"
@@ -177,7 +184,7 @@ def suspended(one):
 def run(bin, dir, commands):
     """`title: {client: what it does}`, and how many are as they should be, and are not."""
     fared, counts = {}, [0, 0]
-    with Cluster(bin, dir) as cluster:
+    with Cluster(bin, dir, (1, 1, 2), OPEN + KEEP_ALIVE, ALWAYS) as cluster:
         for index, (title, (happens, entry, away, without)) in enumerate(ROUNDS.items()):
             programs = {name: command for name, command in commands.items() if name not in without}
             with Round(cluster, entry, programs, f"vixen.reconnect.n{index}") as one:

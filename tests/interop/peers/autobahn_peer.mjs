@@ -52,7 +52,7 @@ function answerTo({ method, secret }) {
       return (_session, _method, extra) => autobahn.auth_cryptosign.sign_challenge(key, extra);
     }
     default:
-      throw new NotInLibrary(`no ${method}`);
+      throw new NotInLibrary(`has no \`${method}\``);
   }
 }
 

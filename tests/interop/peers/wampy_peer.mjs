@@ -89,7 +89,7 @@ function answerTo({ method, authid, secret }) {
       };
     }
     default:
-      throw new NotInLibrary(`no ${method}`);
+      throw new NotInLibrary(`has no \`${method}\``);
   }
 }
 

@@ -69,7 +69,7 @@ impl Peer {
             "yield" => self.give(command),
             "fail" => self.fail(command),
             "call" => self.call(command).await,
-            "cancel" => Err(Failure::NotInLibrary("no CANCEL")),
+            "cancel" => Err(Failure::NotInLibrary("has no CANCEL")),
             "more" => Err(Failure::NotInLibrary("a call is one message")),
             "ended" => self.ended(command).await,
             "close" => self.close(command).await,
@@ -93,7 +93,7 @@ impl Peer {
             "anonymous" => None,
             "ticket" => Some(AuthenticationMethod::Ticket),
             "wampcra" => Some(AuthenticationMethod::WampCra),
-            _ => return Err(Failure::NotInLibrary("no such method of authentication")),
+            _ => return Err(Failure::NotInLibrary("has Ticket and WAMP-CRA alone")),
         };
         let roles = vec![
             ClientRole::Publisher,

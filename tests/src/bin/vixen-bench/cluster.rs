@@ -15,14 +15,12 @@ pub(crate) async fn hold(args: &ClusterArgs) -> anyhow::Result<()> {
         Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
         None => String::new(),
     };
-    let size = ClusterOptions::parse_size(&args.size)?;
     let options = ClusterOptions {
         dir: Some(args.dir.clone()),
         durability: args.durability,
         linked_entries: args.linked_entries,
         extra,
-        linked_entries: size.entries,
-        ..size
+        ..ClusterOptions::parse_size(&args.size)?
     };
     let mut interrupts = Interrupts::new()?;
     let mut cluster = Cluster::start(options).await?;
