@@ -177,7 +177,8 @@ impl Peer {
         has_no_options(command, "REGISTER has no options")?;
         let id = command["id"].as_u64().unwrap_or_default();
         let client = self.session(command).await?;
-        let (invocations, last) = (Arc::clone(&self.invocations), Arc::clone(&self.last_invocation));
+        let (invocations, last) =
+            (Arc::clone(&self.invocations), Arc::clone(&self.last_invocation));
         let given = command["answer"].as_array().cloned();
         let called = move |args: Option<WampArgs>, kwargs: Option<WampKwArgs>| {
             let number = last.fetch_add(1, Ordering::Relaxed) + 1;
