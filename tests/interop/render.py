@@ -21,16 +21,14 @@ class Notes:
     def __init__(self):
         self.numbers = {}
 
-    def of(self, client, reasons):
-        """The numbers of a client's reasons, as they stand in a cell."""
-        numbers = [
-            self.numbers.setdefault((client, why), len(self.numbers) + 1) for why in reasons
-        ]
+    def of(self, reasons):
+        """Their numbers, as they stand in a cell."""
+        numbers = [self.numbers.setdefault(why, len(self.numbers) + 1) for why in reasons]
         return f" ({', '.join(map(str, sorted(numbers)))})" if numbers else ""
 
     def lines(self):
-        for (client, why), number in self.numbers.items():
-            yield f"{number}. {client}: {why}"
+        for why, number in self.numbers.items():
+            yield f"{number}. {why}"
 
 
 def passing(results, scenarios, client, serializer):
@@ -53,7 +51,7 @@ def cell(results, scenarios, client, notes):
         groups.setdefault(passing(results, scenarios, client, serializer), []).append(serializer)
     if any(how == "FAILED" for how, _ in groups):
         return "FAILED"
-    said = {how + notes.of(client, reasons): of for (how, reasons), of in groups.items()}
+    said = {how + notes.of(reasons): of for (how, reasons), of in groups.items()}
     if len(said) == 1:
         return next(iter(said))
     return "; ".join(f"{', '.join(of)}: {how}" for how, of in said.items())

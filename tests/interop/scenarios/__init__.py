@@ -7,6 +7,7 @@ from . import (  # noqa: F401  they register themselves
     lists,
     logins,
     meta,
+    packed,
     procedures,
     progress,
     pubsub,

@@ -42,6 +42,7 @@ def unregister(world):
         call = caller.begin_call(procedure)
         pending = registration.invocation()
         registration.unregister()
+        goes_on(caller, callee, world.topic("known"))
         refused(NO_SUCH_PROCEDURE, lambda: caller.call(procedure))
         # What was with it is answered.
         pending.answer("late")
@@ -99,6 +100,7 @@ def best_match(world):
             pattern: callee.register(world.topic(pattern), match=match)
             for match, pattern in patterns
         }
+        goes_on(caller, callee, world.topic("known"))
         for procedure, by in [
             ("best.a.b.c", "best.a.b.c"),
             ("best.a.b.d", "best.a.b"),
@@ -122,6 +124,7 @@ def shared(world, policy, wanted):
         )
         equal("ids", [other.id for other in others], [one.id] * 2)
         with world.reference_session("json", 1) as caller:
+            goes_on(caller, c, world.topic("known"))
             wanted([caller.value(procedure) for _ in range(6)])
 
 
@@ -148,6 +151,7 @@ def rkey(world):
     ):
         one.register(procedure, answer=["one"], invoke="roundrobin")
         two.register(procedure, answer=["two"], invoke="roundrobin")
+        goes_on(caller, two, world.topic("known"))
         first, *others = (
             [caller.call(procedure, rkey=key)["args"] for key in keys] for _ in range(3)
         )
@@ -180,6 +184,7 @@ def force(world):
         after = newcomer.register(procedure, force_reregister=True)
         pending.answer("former")
         equal("result", call.result()["args"], ["former"])
+        goes_on(caller, newcomer, world.topic("known"))
         call = caller.begin_call(procedure)
         after.serve("newcomer")
         equal("result", call.result()["args"], ["newcomer"])

@@ -23,7 +23,8 @@ def called(world, serializer="json"):
 
 
 def goes_on(caller, callee, procedure):
-    """Both sessions are as they were."""
+    """Both sessions are as they were; and as this procedure is new, the caller's entry knows all that was
+    registered before: a call goes by what its entry knows, if that is something."""
     registration = callee.register(procedure)
     call = caller.begin_call(procedure, "still here")
     equal("arguments", registration.serve("and here").args, ["still here"])
@@ -201,6 +202,7 @@ def rerouted(world):
     with called(world) as (caller, callee), world.reference_session("json", 0) as other:
         first = callee.register(procedure, invoke="first")
         second = other.register(procedure, invoke="first")
+        goes_on(caller, other, world.topic("known"))
         call = caller.begin_call(procedure, 5)
         first.invocation().fail("wamp.error.unavailable")
         equal("arguments", second.serve("by the other").args, [5])

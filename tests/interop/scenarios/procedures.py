@@ -187,29 +187,3 @@ def role_call(world):
             lambda: session.register("plant.procedure"),
         ]:
             refused("wamp.error.not_authorized", do)
-
-
-def packed(world, **options):
-    """From the client to itself at another entry, by a call and by an event."""
-    uri = world.topic("packed")
-    with world.open(0) as one, world.open(1) as other:
-        registration, subscription = other.register(uri), other.subscribe(uri)
-        call = one.begin_call(uri, 1, "x", kwargs={"k": [None]}, **options)
-        invocation = registration.invocation()
-        equal("arguments", [invocation.args, invocation.kwargs], [[1, "x"], {"k": [None]}])
-        invocation.answer(2, kwargs={"of": "two"}, **options)
-        result = call.result()
-        equal("result", [result["args"], result["kwargs"]], [[2], {"of": "two"}])
-        one.publish(uri, 3, kwargs={"k": 4}, **options)
-        event = subscription.event()
-        equal("event", [event["args"], event["kwargs"]], [[3], {"k": 4}])
-
-
-@scenario("packed.text")
-def packed_text(world):
-    packed(world, ppt_scheme="x_text", ppt_serializer="json")
-
-
-@scenario("packed.bytes")
-def packed_bytes(world):
-    packed(world, ppt_scheme="wamp", ppt_serializer="cbor", ppt_keyid="a key")
