@@ -15,9 +15,15 @@ const wampy = new Wampy(url, {
   // No bound.
   maxRetries: 0,
   onClose: () => say({ lost: 'closed', willRetry: false }),
-  // It subscribes again by itself.
-  onReconnectSuccess: () => say({ joined: wampy.getSessionId() }),
+  // It subscribes again by itself, and does not say when it has: as soon as this is over, which is why what is
+  // asked for behind that, and answered behind it, tells.
+  onReconnectSuccess: () => setImmediate(subscribed),
 });
+async function subscribed() {
+  const session = wampy.getSessionId();
+  await wampy.subscribe(`${topic}.${session}`, () => {});
+  say({ joined: session });
+}
 await wampy.connect();
 await wampy.subscribe(topic, ({ argsList }) => say({ event: argsList[0] }));
 say({ joined: wampy.getSessionId() });
