@@ -17,7 +17,6 @@ HEAD = """
 name = "interop"
 secret = "only-for-this-test"
 data-dir = "data"
-durability = "memory"
 """
 OPEN = """
 [access]
@@ -56,11 +55,11 @@ def until(what, check):
 class Cluster:
     """Sync, ndb and entry nodes S1, …, D1, …, E1, …; the entries have links to each other.
 
-    `more` is appended to the configuration, `environment` is of single nodes. At the end of a `with`
-    all nodes are stopped, and must say that they did so in order, if nothing went wrong before.
+    `more` is appended to the configuration, `environment` is of single nodes, `durability` what they
+    wait for. At the end of a `with` all are stopped, and must end as they should, if nothing went wrong.
     """
 
-    def __init__(self, bin, dir, size, more=OPEN, environment=None):
+    def __init__(self, bin, dir, size, more=OPEN, environment=None, durability="memory"):
         self.bin, self.dir, self.environment = bin, dir, environment or {}
         self.dir.mkdir(parents=True)
         self.names = [f"{tier}{n + 1}" for tier, count in zip(TIERS, size) for n in range(count)]
@@ -68,7 +67,8 @@ class Cluster:
         ports = iter(free_ports(len(self.names) + len(self.entries)))
         self.ports = {name: next(ports) for name in self.names}
         self.config = dir / "vixen.toml"
-        tables = [HEAD + f"write-quorum = {size[1] // 2 + 1}\n"]
+        quorum = size[1] // 2 + 1
+        tables = [HEAD, f'durability = "{durability}"\nwrite-quorum = {quorum}\n']
         tables += [self.table(name, ports) for name in self.names]
         self.config.write_text("".join([*tables, more]), encoding="utf-8")
         self.nodes = {}

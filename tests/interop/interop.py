@@ -134,7 +134,7 @@ def main():
     bin, dir = arguments.bin_dir, arguments.dir
     logins = arguments.logins.read_text(encoding="utf-8")
     with (
-        Cluster(bin, dir / "open", (3, 3, 3)) as everyone,
+        Cluster(bin, dir / "open", (3, 3, 3), durability="fsync") as everyone,
         Cluster(bin, dir / "guarded", (1, 1, 2), logins) as guarded,
     ):
         trial = Trial(arguments.only, everyone.urls(), guarded.urls())
