@@ -101,6 +101,8 @@ pub enum Input {
         at: Option<Instant>,
         /// It was asked for calls of which the view knew nobody: the last that had come by then.
         misses: Option<CallNumber>,
+        /// It was asked for [`Effects::is_asking_lease`]. Answers to others are good for that as well, and do not end it.
+        is_of_lease: bool,
     },
     /// Whether the entry's own view can be gone by; it can be at first. While it cannot, other entries are told so
     /// where they bring calls.
@@ -179,7 +181,7 @@ pub struct Effects {
     /// A call waits until the view is complete up to now: answered by [`Input::Complete`], once.
     pub is_asking: bool,
     /// The entry wants to know that its view is complete, to invoke those who hold a procedure alone: answered by
-    /// [`Input::Complete`], once.
+    /// [`Input::Complete`], once, within [`LEASE_ASKED`](super::LEASE_ASKED).
     pub is_asking_lease: bool,
     /// Sessions that are to be ended for what they have to do with calls.
     pub breaches: Vec<(SessionId, Breach)>,

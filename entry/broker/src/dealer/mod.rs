@@ -52,6 +52,7 @@ use limits::Usage;
 use origin::{Origin, Spoiled};
 use peers::{Peers, Unreachable};
 pub use routes::{Callee, Hold, Route, Routes};
+pub use serving::LEASE_ASKED;
 use serving::Serving;
 use sessions::Sessions;
 use turn::Turn;
@@ -165,11 +166,11 @@ impl Dealer {
             }
             Input::RegistrationEnded { registration } => origin.on_registration_ended(registration),
             Input::Applied => serving.on_applied(turn),
-            Input::Complete { at, misses } => {
+            Input::Complete { at, misses, is_of_lease } => {
                 if let Some(up_to) = misses {
                     origin.on_complete(up_to, turn);
                 }
-                serving.on_complete(at, turn);
+                serving.on_complete(at, is_of_lease, turn);
             }
             Input::View { is_ready } => serving.on_view(is_ready, turn),
             Input::LinkUp { link, name } => {

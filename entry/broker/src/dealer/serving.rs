@@ -24,6 +24,7 @@ use super::words::{Answer, CallNumber, Invoke, Part, PeerWord};
 use super::{CANCELED, text_arguments};
 use crate::api::SessionId;
 use crate::api::calls::{CallTold, CancelMode, InvocationId, Party, Payload};
+pub use lease::LEASE_ASKED;
 use lease::Lease;
 use waiting::{Call, Key, Waiting};
 

@@ -24,6 +24,8 @@ const ASK_AGAIN_MS: u64 = 100;
 const PATIENCE_MS: u64 = 10_000;
 /// So long a read to the end waits to know what others were told: two rounds of questions.
 const CATCH_UP_MS: u64 = 250;
+/// Questions whose answers may yet come: as many as there are in the longest patience, and some that did not wait.
+const QUESTIONS_MAX: usize = 128;
 
 /// How far this entry knows the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +86,9 @@ pub struct End<T> {
     /// Number of the last question.
     round: u64,
     asked_at: Option<WallTime>,
-    answers: BTreeMap<SyncId, Stamp>,
+    /// What was answered, by questions: the last one, and those before it that somebody waits for. A node whose commits
+    /// take long answers when there are others already.
+    answers: BTreeMap<u64, BTreeMap<SyncId, Stamp>>,
 }
 
 #[derive(Debug)]
@@ -143,10 +147,23 @@ impl<T> End<T> {
     /// # Errors
     /// What was to wait, where too many do.
     pub fn catch_up(&mut self, now: WallTime, then: T) -> Result<(), T> {
+        self.catch_up_within(now, CATCH_UP_MS, then)
+    }
+
+    /// The same, for one that waits so many ms, ten seconds at most.
+    ///
+    /// # Errors
+    /// What was to wait, where too many do.
+    pub fn catch_up_within(
+        &mut self,
+        now: WallTime,
+        patience_ms: u64,
+        then: T,
+    ) -> Result<(), T> {
         if self.waiting.len() >= Self::WAITING_MAX {
             return Err(then);
         }
-        let (round, patience_ms) = (self.round + 1, CATCH_UP_MS);
+        let (round, patience_ms) = (self.round + 1, patience_ms.min(PATIENCE_MS));
         let since = now;
         self.waiting.push(Waiting { named: None, since, patience_ms, round, target: None, then });
         Ok(())
@@ -158,21 +175,20 @@ impl<T> End<T> {
         !self.waiting.is_empty()
     }
 
-    /// Takes an answer; one to an earlier question is late.
+    /// Takes an answer; one to a question from before somebody came says nothing to them.
     pub fn answered(&mut self, from: SyncId, round: u64, stamp: Stamp) {
-        if round != self.round {
-            return;
-        }
-        self.answers.insert(from, stamp);
-        let Some(reached) = self.reached() else { return };
+        let Some(answers) = self.answers.get_mut(&round) else { return };
+        answers.insert(from, stamp);
+        let Some(reached) = self.reached(round) else { return };
         for waiting in self.waiting.iter_mut().filter(|waiting| waiting.round <= round) {
             waiting.target = Some(waiting.target.map_or(reached, |before| before.min(reached)));
         }
     }
 
-    /// The highest answer of this question, once a quorum has answered.
-    fn reached(&self) -> Option<Stamp> {
-        self.answers.values().max().copied().filter(|_| self.answers.len() >= self.quorum)
+    /// The highest answer to a question, once a quorum has answered.
+    fn reached(&self, round: u64) -> Option<Stamp> {
+        let answers = self.answers.get(&round)?;
+        answers.values().max().copied().filter(|_| answers.len() >= self.quorum)
     }
 
     /// Gives out what is certain. Whether all linked sync nodes are to be asked, with this number.
@@ -202,15 +218,20 @@ impl<T> End<T> {
     }
 
     fn next_question(&mut self, now: WallTime) -> Option<u64> {
-        if self.waiting.is_empty() {
+        let Some(oldest) = self.waiting.iter().map(|waiting| waiting.round).min() else {
             self.asked_at = None;
+            self.answers.clear();
             return None;
-        }
+        };
         if self.timeout_at().is_some_and(|at| now < at) {
             return None;
         }
         self.round += 1;
-        self.answers.clear();
+        self.answers.insert(self.round, BTreeMap::new());
+        self.answers = self.answers.split_off(&oldest);
+        if self.answers.len() > QUESTIONS_MAX {
+            self.answers.pop_first();
+        }
         self.asked_at = Some(now);
         Some(self.round)
     }
@@ -224,7 +245,7 @@ impl<T> End<T> {
         let is_new = self.waiting.iter().any(|waiting| waiting.round > self.round);
         match self.asked_at {
             // One that has come since is asked for when this question is answered.
-            Some(asked) if is_new && self.reached().is_some() => Some(asked),
+            Some(asked) if is_new && self.reached(self.round).is_some() => Some(asked),
             Some(asked) => Some(asked.plus_millis(ASK_AGAIN_MS).min(patience)),
             None if is_new => Some(oldest.since),
             None => Some(patience),
@@ -298,6 +319,45 @@ mod tests {
         let (told, _again) = end.poll(late, &known());
         assert_eq!(told, [("b", Verdict::Overdue)], "nobody answers");
         assert!(end.is_waiting(), "who names a place is more patient");
+    }
+
+    /// A commit took longer than until the next question: each answer was one to the question before, and nobody was
+    /// ever answered.
+    #[test]
+    fn an_answer_that_comes_after_the_next_question_counts_for_who_came_before_its_own() {
+        let mut end = End::new(&Membership::sized(3, [3], 2));
+        end.catch_up_within(START, 1_500, "a").expect("room");
+        let first = ask(&mut end, START);
+        end.catch_up_within(START, 1_500, "b").expect("room");
+        let second = ask(&mut end, START.plus_millis(ASK_AGAIN_MS));
+        for id in [0, 1] {
+            end.answered(SyncId(id), first, stamp(5));
+        }
+        let later = START.plus_millis(2 * ASK_AGAIN_MS);
+        let (told, _again) = end.poll(later, &known());
+        assert_eq!(told, [("a", Verdict::Reached)], "the other came after that question");
+        // One of each is no quorum.
+        end.answered(SyncId(0), second, stamp(5));
+        assert_eq!(end.poll(later, &known()).0, []);
+        end.answered(SyncId(2), second, stamp(5));
+        assert_eq!(end.poll(later, &known()).0, [("b", Verdict::Reached)]);
+        // Nobody waits for those that are left.
+        end.answered(SyncId(1), second, stamp(9));
+        assert_eq!((end.answers.len(), end.timeout_at()), (0, None));
+    }
+
+    #[test]
+    fn questions_that_nobody_answers_are_forgotten() {
+        let mut end = End::new(&Membership::sized(3, [3], 2));
+        end.wait(START, at(6), "a").expect("room");
+        for n in 0..1_000 {
+            let came = START.plus_millis(n);
+            end.answered(SyncId(0), end.round, stamp(5));
+            end.answered(SyncId(1), end.round, stamp(6));
+            end.catch_up(came, "b").expect("room");
+            end.poll(came, &known());
+            assert!(end.answers.len() <= QUESTIONS_MAX, "{}", end.answers.len());
+        }
     }
 
     #[test]

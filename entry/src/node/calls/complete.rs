@@ -3,8 +3,11 @@
 //! Two want to know. A call of which the view knows nobody: somebody may have been told REGISTERED at another entry a
 //! moment ago. And whoever invokes one that holds a procedure alone: the procedure may be another's by now (a lease).
 //! The sync nodes are asked how far anything goes that anybody may have been told of, as for a read of what is stored
-//! up to the end (`history::End`), and the view has to come as far. It is one question for all that want to know.
-//! Without a quorum calls go by the view as it is, and nobody gets a lease.
+//! up to the end (`history::End`), and the view has to come as far.
+//!
+//! There are two questions, as the two are not as patient: calls that miss go by the view as it is soon, and a lease
+//! has its answer also where a commit of the sync nodes takes a second. Each is one question for all that want to know.
+//! Without a quorum nobody gets a lease, and where it is known that there is none, that is told as soon as to the others.
 //!
 //! Source: `docs/design/027-calls.md`, *Complete up to a moment*.
 
@@ -12,8 +15,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use vixen_broker::dealer::{self, CallNumber};
-use vixen_broker::history::{End, Verdict};
+use vixen_broker::dealer::{self, CallNumber, LEASE_ASKED};
+use vixen_broker::history::{End, Known, Verdict};
 use vixen_core::id::{Position, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::time::WallTime;
@@ -25,19 +28,24 @@ use super::CallEffects;
 /// Questions of this kind have numbers from here on: others have others.
 const FIRST_QUESTION: u64 = 1 << 61;
 
-/// Nobody waits for the view longer than this: the time of the question, and 100 ms in which a feed comes that nobody
-/// has waited for.
+/// Who would rather go by the view as it is waits for it no longer than this: the time of the question, and 100 ms in
+/// which a feed comes that nobody has waited for.
 const PATIENCE: Duration = Duration::from_millis(350);
 
 /// See the module.
 #[derive(Debug)]
 pub(in crate::node) struct Completeness {
     end: End<u64>,
+    quorum: usize,
+    /// As many sync nodes are heard.
+    has_quorum: bool,
     /// Number of the last question.
     number: u64,
     /// Who wants the next one.
     wanted: Who,
-    under_way: Option<Question>,
+    /// Those that are under way: of calls that miss, and of a lease.
+    misses: Option<(Question, CallNumber)>,
+    lease: Option<Question>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,17 +56,26 @@ struct Who {
 
 #[derive(Clone, Copy, Debug)]
 struct Question {
-    /// Calls up to this one.
-    misses: Option<CallNumber>,
+    number: u64,
     asked_at: Instant,
     /// The view is to come so far.
     place: Option<Position>,
 }
 
+impl Question {
+    /// Whether it is over, and its answer is known.
+    fn outcome(&self, now: Instant, patience: Duration, applied_below: Position) -> Option<bool> {
+        let is_known = self.place.is_some_and(|place| applied_below >= place);
+        (is_known || self.asked_at + patience <= now).then_some(is_known)
+    }
+}
+
 impl Completeness {
     pub(super) fn new(membership: &Membership) -> Self {
         let end = End::numbered_from(FIRST_QUESTION, membership);
-        Self { end, number: 0, wanted: Who::default(), under_way: None }
+        let (quorum, wanted) = (membership.quorum(), Who::default());
+        let (misses, lease) = (None, None);
+        Self { end, quorum, has_quorum: true, number: 0, wanted, misses, lease }
     }
 
     /// How far a sync node has come, as it was asked.
@@ -72,75 +89,169 @@ impl Completeness {
     }
 
     /// The same, for what waits for the view.
-    pub(super) fn due_at(&self) -> Option<Instant> {
-        let over = self.under_way.map(|question| question.asked_at + PATIENCE);
-        over.or_else(|| self.is_wanted().then(Instant::now))
+    pub(super) fn due_at(&self, now: Instant) -> Option<Instant> {
+        let begins = self.wanted.misses && self.misses.is_none()
+            || self.wanted.lease && self.lease.is_none();
+        let misses = self.misses.map(|(question, _)| question.asked_at + PATIENCE);
+        let lease = self.lease.map(|question| question.asked_at + self.lease_patience());
+        begins.then_some(now).into_iter().chain(misses).chain(lease).min()
     }
 
-    const fn is_wanted(&self) -> bool {
-        self.wanted.misses || self.wanted.lease
+    const fn lease_patience(&self) -> Duration {
+        if self.has_quorum { LEASE_ASKED } else { PATIENCE }
     }
 
-    /// Takes what the dealer wants to know. A lease can have its answer of a question that is under way.
+    /// Takes what the dealer wants to know.
     pub(super) fn want(&mut self, fx: &mut CallEffects) {
         self.wanted.misses |= std::mem::take(&mut fx.dealer.is_asking);
         self.wanted.lease |= std::mem::take(&mut fx.dealer.is_asking_lease);
-        self.wanted.lease &= self.under_way.is_none();
     }
 
-    /// Begins a question, if one is wanted and none is under way.
-    fn begin(&mut self, now: WallTime, last: CallNumber) {
-        if self.is_wanted() && self.under_way.is_none() {
+    /// So many sync nodes are heard now.
+    fn heard(&mut self, nodes: usize) {
+        self.has_quorum = nodes >= self.quorum;
+    }
+
+    /// Begins the questions that are wanted and not under way; `last` is the last call that has come.
+    fn begin(&mut self, now: WallTime, asked_at: Instant, last: CallNumber) {
+        let mut question = |patience: Duration| {
             self.number += 1;
-            let misses = std::mem::take(&mut self.wanted).misses.then_some(last);
-            self.under_way = Some(Question { misses, asked_at: Instant::now(), place: None });
-            // They are asked one after the other: there is room.
-            let _has_room = self.end.catch_up(now, self.number);
+            let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+            // They are two at most: there is room.
+            let _has_room = self.end.catch_up_within(now, ms, self.number);
+            Question { number: self.number, asked_at, place: None }
+        };
+        if self.wanted.misses && self.misses.is_none() {
+            self.misses = Some((question(PATIENCE), last));
+            self.wanted.misses = false;
+        }
+        if self.wanted.lease && self.lease.is_none() {
+            self.lease = Some(question(LEASE_ASKED));
+            self.wanted.lease = false;
         }
     }
 
-    /// Takes the question that is under way, if it is over: whether its answer is known.
-    fn take_over(&mut self, applied_below: Position) -> Option<(Question, bool)> {
-        let question = self.under_way?;
-        let is_known = question.place.is_some_and(|place| applied_below >= place);
-        let is_over = is_known || question.asked_at + PATIENCE <= Instant::now();
-        is_over.then(|| {
-            self.under_way = None;
-            (question, is_known)
-        })
+    /// Takes what sync nodes have answered. Whether they are to be asked, with this number.
+    fn poll(&mut self, now: WallTime, known: &Known) -> Option<u64> {
+        let (told, question) = self.end.poll(now, known);
+        let reached = told.into_iter().filter(|(_, verdict)| *verdict == Verdict::Reached);
+        for (number, _) in reached {
+            let all = self.misses.iter_mut().map(|(question, _)| question).chain(&mut self.lease);
+            for question in all.filter(|question| question.number == number) {
+                question.place = Some(known.next);
+            }
+        }
+        question
+    }
+
+    /// Takes a question that is over: what the dealer is told of it.
+    fn take_over(&mut self, now: Instant, applied_below: Position) -> Option<dealer::Input> {
+        if let Some((question, last)) = self.misses
+            && let Some(is_known) = question.outcome(now, PATIENCE, applied_below)
+        {
+            self.misses = None;
+            let at = is_known.then(|| question.asked_at.into_std());
+            return Some(dealer::Input::Complete { at, misses: Some(last), is_of_lease: false });
+        }
+        let question = self.lease?;
+        let is_known = question.outcome(now, self.lease_patience(), applied_below)?;
+        self.lease = None;
+        let at = is_known.then(|| question.asked_at.into_std());
+        Some(dealer::Input::Complete { at, misses: None, is_of_lease: true })
     }
 }
 
 impl EntryNode {
     /// Asks for those that want to know, and tells them.
     pub(in crate::node) fn settle_complete(&mut self, now: WallTime, fx: &mut Effects) {
+        self.calls.complete.heard(self.sync.heard().count());
         loop {
             let known = self.known();
             let last = self.calls.dealer.last_call();
             let complete = &mut self.calls.complete;
             complete.want(&mut fx.calls);
-            complete.begin(now, last);
-            if let Some(known) = known {
-                let (told, question) = complete.end.poll(now, &known);
-                let is_this = |of: &(u64, Verdict)| *of == (complete.number, Verdict::Reached);
-                if told.iter().any(is_this)
-                    && let Some(question) = &mut complete.under_way
-                {
-                    question.place = Some(known.next);
-                }
-                if let Some(request) = question {
-                    for id in self.sync.linked() {
-                        self.sync.send(id, Message::Feed(FeedMessage::AskReached { request }));
-                    }
+            complete.begin(now, Instant::now(), last);
+            if let Some(request) = known.and_then(|known| complete.poll(now, &known)) {
+                for id in self.sync.linked() {
+                    self.sync.send(id, Message::Feed(FeedMessage::AskReached { request }));
                 }
             }
             let applied_below = self.calls.registrar.view().applied_below();
-            let Some((question, is_known)) = self.calls.complete.take_over(applied_below) else {
-                return;
-            };
-            let at = is_known.then(|| question.asked_at.into_std());
-            let input = dealer::Input::Complete { at, misses: question.misses };
+            let over = self.calls.complete.take_over(Instant::now(), applied_below);
+            let Some(input) = over else { return };
             self.calls.step_dealer(input, &mut fx.calls);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: WallTime = WallTime(1_795_255_200_000);
+    const LAST: CallNumber = CallNumber(7);
+
+    fn known() -> Known {
+        Known { next: Position(6), delivered: Stamp(5), sigma: Stamp(5) }
+    }
+
+    /// One that is asked for a lease, and a call that misses, now.
+    fn asked(begun: Instant) -> (Completeness, u64) {
+        let mut complete = Completeness::new(&Membership::sized(3, [1], 1));
+        complete.wanted = Who { misses: true, lease: true };
+        assert_eq!(complete.due_at(begun), Some(begun));
+        complete.begin(START, begun, LAST);
+        complete.heard(2);
+        let question = complete.poll(START, &known()).expect("one for both");
+        (complete, question)
+    }
+
+    fn of(over: Option<dealer::Input>) -> Option<(Option<std::time::Instant>, bool)> {
+        match over {
+            None => None,
+            Some(dealer::Input::Complete { at, misses, is_of_lease }) => {
+                assert_eq!(misses, (!is_of_lease).then_some(LAST));
+                Some((at, is_of_lease))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Commits took 600 ms: calls to whoever holds a procedure alone were refused for as long as somebody published.
+    #[test]
+    fn a_lease_waits_a_second_and_a_half_for_its_answer_and_calls_that_miss_do_not() {
+        let begun = Instant::now();
+        let (mut complete, question) = asked(begun);
+        let (later, below) = (begun + PATIENCE, Position(6));
+        assert_eq!(complete.due_at(begun), Some(later));
+        assert_eq!(of(complete.take_over(later, below)), Some((None, false)));
+        assert_eq!(of(complete.take_over(later, below)), None);
+        assert_eq!(complete.due_at(later), Some(begun + LEASE_ASKED));
+        for ms in [100, 200, 300, 400, 500] {
+            complete.poll(START.plus_millis(ms), &known()).expect("asked again");
+        }
+        // To the first of the questions.
+        complete.reached(SyncId(0), question, Stamp(5));
+        complete.reached(SyncId(1), question, Stamp(4));
+        complete.poll(START.plus_millis(600), &known());
+        let later = begun + Duration::from_millis(600);
+        assert_eq!(of(complete.take_over(later, Position(5))), None, "the view is behind");
+        assert_eq!(of(complete.take_over(later, below)), Some((Some(begun.into_std()), true)));
+        assert_eq!((complete.due_at(later), complete.timeout_at()), (None, None));
+    }
+
+    #[test]
+    fn without_an_answer_nobody_has_a_lease_and_without_a_quorum_that_is_told_soon() {
+        let begun = Instant::now();
+        let (mut complete, _) = asked(begun);
+        let later = begun + PATIENCE;
+        assert_eq!(of(complete.take_over(later, Position(6))), Some((None, false)));
+        let late = begun + LEASE_ASKED;
+        assert_eq!(of(complete.take_over(late, Position(6))), Some((None, true)));
+        let (mut complete, _) = asked(begun);
+        complete.heard(1);
+        assert_eq!(complete.due_at(begun), Some(later));
+        assert_eq!(of(complete.take_over(later, Position(6))), Some((None, false)));
+        assert_eq!(of(complete.take_over(later, Position(6))), Some((None, true)));
     }
 }

@@ -158,7 +158,7 @@ impl Calls {
         };
         let timeouts = [self.dealer.timeout_at(), self.registrar.timeout_at()];
         let timeouts = timeouts.into_iter().flatten().map(Instant::from_std);
-        timeouts.chain(end).chain(self.follow.due_at()).chain(self.complete.due_at()).min()
+        timeouts.chain(end).chain(self.follow.due_at()).chain(self.complete.due_at(Instant::now())).min()
     }
 
     /// Whether somebody waits for what others register.

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   complete at t0 ------- 1 s: asked again, while there are calls ------- 2 s: nobody is invoked any more
+//!                           \--- the answer of that may come up to 1.5 s later: calls wait for it -----/
 //! ```
-//! What another entry makes of the order since then cannot take effect before the lease is over: a holder of
+//! A lease counts from when its question was asked, however late the answer is. What another entry makes of the order since then cannot take effect before the lease is over: a holder of
 //! `single` that comes after this entry's waits as long (`registrar::tenure`).
 //!
 //! Source: `docs/design/027-calls.md`, *Lease*.
@@ -19,6 +20,9 @@ use super::Serving;
 
 /// Of the view, from when it was asked whether that is complete.
 pub(in crate::dealer) const LEASE: Duration = Duration::from_secs(2);
+
+/// So long its question may stay open: an answer that comes at the end leaves half a second.
+pub const LEASE_ASKED: Duration = Duration::from_millis(1_500);
 
 /// When it is asked again, if there are calls.
 const RENEWED_AFTER: Duration = Duration::from_secs(1);
@@ -52,8 +56,9 @@ impl Lease {
         is_due && !std::mem::replace(&mut self.is_asking, true)
     }
 
-    fn answered(&mut self, at: Option<Instant>) {
-        self.is_asking = false;
+    /// The view was complete at that moment. Where that is not the answer to its own question, this is still open.
+    fn answered(&mut self, at: Option<Instant>, is_own: bool) {
+        self.is_asking &= !is_own;
         self.complete_at = self.complete_at.max(at);
     }
 }
@@ -75,14 +80,16 @@ impl Serving {
         (!self.lease.holds(turn.now)).then_some(hold)
     }
 
-    /// The view was complete at that moment; where nobody can tell, calls that wait for it have waited in vain.
+    /// The view was complete at that moment; where nobody can tell and the lease was asked for, calls that wait for it
+    /// have waited in vain. An answer that is too old by now is asked for again.
     pub(in crate::dealer) fn on_complete<R: Routes>(
         &mut self,
         at: Option<Instant>,
+        is_of_lease: bool,
         turn: &mut Turn<'_, R>,
     ) {
-        self.lease.answered(at.filter(|_| self.is_ready));
-        if !self.lease.holds(turn.now) {
+        self.lease.answered(at.filter(|_| self.is_ready), is_of_lease);
+        if is_of_lease && at.is_none() && !self.lease.holds(turn.now) {
             for registration in self.waiting.registrations_up_to(turn.routes.applied()) {
                 if turn.routes.hold(turn.now, registration) != Some(Hold::Lease) {
                     continue;

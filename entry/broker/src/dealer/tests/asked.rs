@@ -24,7 +24,7 @@ fn asks(bench: &mut Bench, input: Input) -> (Vec<String>, bool) {
 
 /// Of a question that was asked when there were so many calls.
 const fn complete_of(calls: u64) -> Input {
-    Input::Complete { at: None, misses: Some(CallNumber(calls)) }
+    Input::Complete { at: None, misses: Some(CallNumber(calls)), is_of_lease: false }
 }
 
 const fn complete() -> Input {

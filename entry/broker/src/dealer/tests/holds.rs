@@ -27,7 +27,7 @@ fn calls(request: u64) -> Input {
 }
 
 fn complete(at: Option<Instant>) -> Input {
-    Input::Complete { at, misses: None }
+    Input::Complete { at, misses: None, is_of_lease: true }
 }
 
 fn is_invocation(told: &[String]) -> bool {
@@ -66,6 +66,56 @@ fn where_nobody_can_tell_who_holds_it_the_caller_is_told_so() {
     assert_eq!((bench.dealer.open_calls(), bench.dealer.open_invocations()), (0, 0));
     // The next one asks again.
     assert_eq!(asks(&mut bench, calls(2)), (vec![], true));
+}
+
+/// It was refused after 350 ms, wherever a commit takes that long.
+#[test]
+fn an_answer_may_come_late_and_is_worth_what_is_left_of_two_seconds_then() {
+    let mut bench = bench(Hold::Lease);
+    let asked = bench.now;
+    assert_eq!(asks(&mut bench, calls(1)), (vec![], true));
+    bench.now += LEASE_ASKED;
+    let (told, is_asking) = asks(&mut bench, complete(Some(asked)));
+    assert!(is_invocation(&told), "{told:?}");
+    assert!(is_asking, "it is to be renewed already");
+    bench.now += Duration::from_millis(500);
+    let (told, _) = asks(&mut bench, calls(2));
+    assert!(is_invocation(&told), "{told:?}");
+    // Counted from when it was asked: those who come wait, and nobody refuses them.
+    bench.now += Duration::from_millis(1);
+    assert_eq!(asks(&mut bench, calls(3)), (vec![], false));
+    let asked = asked + LEASE_ASKED;
+    let (told, _) = asks(&mut bench, complete(Some(asked)));
+    assert!(is_invocation(&told), "{told:?}");
+}
+
+#[test]
+fn an_answer_to_who_has_missed_is_good_for_a_lease_and_a_missing_one_refuses_nobody() {
+    let mut bench = bench(Hold::Lease);
+    assert_eq!(asks(&mut bench, calls(1)), (vec![], true));
+    let of_misses =
+        |at| Input::Complete { at, misses: Some(CallNumber(1)), is_of_lease: false };
+    assert_eq!(asks(&mut bench, of_misses(None)), (vec![], false), "its own is open");
+    let now = bench.now;
+    let (told, is_asking) = asks(&mut bench, of_misses(Some(now)));
+    assert!(is_invocation(&told) && !is_asking, "{told:?}");
+    bench.now += Duration::from_secs(1);
+    assert!(!asks(&mut bench, calls(2)).1, "it is still asked for");
+    assert_eq!(asks(&mut bench, complete(None)), (vec![], false), "the lease holds all the same");
+    assert!(asks(&mut bench, calls(3)).1, "and is asked for anew");
+}
+
+/// The process stood still as it waited.
+#[test]
+fn an_answer_that_is_too_old_is_asked_for_again() {
+    let mut bench = bench(Hold::Lease);
+    let asked = bench.now;
+    asks(&mut bench, calls(1));
+    bench.now += Duration::from_millis(2_001);
+    assert_eq!(asks(&mut bench, complete(Some(asked))), (vec![], true));
+    let now = bench.now;
+    let (told, _) = asks(&mut bench, complete(Some(now)));
+    assert!(is_invocation(&told), "{told:?}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! pauses, no two holders are invoked in overlapping tenures.
 //!
 //! The registrars and dealers are those that ship. The order is a list, each entry reads it at its own pace, and may be
-//! paused; whether a view is complete is told late, or never. `VIXEN_SEED` reruns one seed.
+//! paused; whether a view is complete is told late, up to seconds after it was asked, or never. `VIXEN_SEED` reruns one
+//! seed.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -28,6 +29,8 @@ enum Broken {
     Nothing,
     NoLease,
     NoHandOver,
+    /// A lease counts from when its answer has come, and not from when it was asked for.
+    LeaseOfTheAnswer,
 }
 
 /// The registrar's view, broken or not.
@@ -76,6 +79,13 @@ enum Word {
     Of(PeerWord),
 }
 
+/// When it was asked, and how many messages the order had then.
+#[derive(Clone, Copy)]
+struct Question {
+    at: Instant,
+    end: usize,
+}
+
 struct Entry {
     registrar: Registrar,
     dealer: Dealer,
@@ -84,8 +94,9 @@ struct Entry {
     /// Written, and without a place.
     written: VecDeque<Record>,
     is_paused: bool,
-    /// It has asked then whether its view is complete, when the order had so many messages.
-    question: Option<(Instant, usize, Option<CallNumber>)>,
+    /// Whether its view is complete, it has asked for calls that miss, and for a lease.
+    misses: Option<(Question, CallNumber)>,
+    lease: Option<Question>,
     words: VecDeque<Word>,
 }
 
@@ -101,6 +112,8 @@ struct Play {
     /// The registration by which somebody was invoked last.
     tenure: Position,
     invocations: usize,
+    /// Leases of which the answer came after more than a second.
+    late: usize,
 }
 
 impl Play {
@@ -130,7 +143,8 @@ impl Play {
                 read: 0,
                 written: VecDeque::new(),
                 is_paused: false,
-                question: None,
+                misses: None,
+                lease: None,
                 words: VecDeque::new(),
             }
         };
@@ -144,6 +158,7 @@ impl Play {
             requests: 0,
             tenure: Position(0),
             invocations: 0,
+            late: 0,
         };
         let facts =
             Facts { name: "E9".parse().expect("a name"), link_address: None, reads: Reads::HERE };
@@ -192,10 +207,12 @@ impl Play {
         let entry = &mut self.entries[number];
         let mut fx = dealer::Effects::default();
         entry.dealer.step(self.now, &View(&entry.registrar, self.broken), input, &mut fx);
-        if fx.is_asking || fx.is_asking_lease {
-            let before = entry.question.take().is_some_and(|(.., misses)| misses.is_some());
-            let misses = (before || fx.is_asking).then(|| entry.dealer.last_call());
-            entry.question = Some((self.now, self.order.len(), misses));
+        let question = Question { at: self.now, end: self.order.len() };
+        if fx.is_asking {
+            entry.misses = Some((question, entry.dealer.last_call()));
+        }
+        if fx.is_asking_lease {
+            entry.lease = Some(question);
         }
         let mut answers = Vec::new();
         for (session, told) in fx.told {
@@ -280,13 +297,26 @@ impl Play {
                 }
             }
             65..75 => {
-                let Some((asked, end, misses)) = entry.question else { return };
+                let (misses, lease) = (entry.misses, entry.lease);
+                let of_misses = misses.map(|(question, last)| (question, Some(last)));
+                let of_lease = lease.map(|question| (question, None));
+                let is_of_lease = self.random.random_range(0..2) == 0;
+                let question = if is_of_lease { of_lease } else { of_misses };
+                let Some((Question { at, end }, misses)) = question else { return };
                 let is_lost = self.random.random_range(0..5) == 0;
-                if is_lost || entry.read >= end {
-                    entry.question = None;
-                    let at = (!is_lost).then_some(asked);
-                    self.dealer(number, dealer::Input::Complete { at, misses });
+                if !is_lost && entry.read < end {
+                    return;
                 }
+                if is_of_lease {
+                    entry.lease = None;
+                    let is_late = self.now - at > Duration::from_secs(1);
+                    self.late += usize::from(!is_lost && is_late);
+                } else {
+                    entry.misses = None;
+                }
+                let is_of_the_answer = self.broken == Broken::LeaseOfTheAnswer;
+                let at = (!is_lost).then_some(if is_of_the_answer { self.now } else { at });
+                self.dealer(number, dealer::Input::Complete { at, misses, is_of_lease });
             }
             75..80 => {
                 let now = self.now;
@@ -341,22 +371,22 @@ fn third() -> Life {
     Life { owner: owner(8), number: 1 }
 }
 
-/// How many invocations there were, in all seeds.
-fn play(broken: Broken) -> usize {
+/// How many invocations there were, and late answers, in all seeds.
+fn play(broken: Broken) -> (usize, usize) {
     let one = std::env::var("VIXEN_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = one.map_or(0..SEEDS, |seed| seed..seed + 1);
     let of_seed = |seed| {
         let mut play = Play::new(seed, broken);
         (0..STEPS).for_each(|_| play.step());
-        play.invocations
+        (play.invocations, play.late)
     };
-    seeds.map(of_seed).sum()
+    seeds.map(of_seed).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
 }
 
 #[test]
 fn no_two_holders_are_invoked_in_overlapping_tenures() {
-    let invocations = play(Broken::Nothing);
-    assert!(invocations > 0, "nobody was invoked");
+    let (invocations, late) = play(Broken::Nothing);
+    assert!(invocations > 0 && late > 0, "{invocations} were invoked, {late} leases came late");
 }
 
 #[test]
@@ -369,4 +399,10 @@ fn without_a_lease_they_are() {
 #[should_panic(expected = "was invoked after")]
 fn without_a_hand_over_they_are() {
     play(Broken::NoHandOver);
+}
+
+#[test]
+#[should_panic(expected = "was invoked after")]
+fn with_leases_that_count_from_their_answers_they_are() {
+    play(Broken::LeaseOfTheAnswer);
 }
