@@ -1,7 +1,7 @@
 //! What the view makes of records, and what becomes of callees where it begins anew.
 
 use vixen_views::follower::{Effect, Input as Followed};
-use vixen_views::registrations::{Applied, Change, Ignored, LeftWhy, Outcome, Refusal, Verdict};
+use vixen_views::registrations::{Applied, Change, Ignored, LeftWhy, Outcome, Verdict};
 
 use super::*;
 
@@ -198,11 +198,7 @@ impl Registrar {
             }
             return fx.told.push((session, CallTold::Revoked { registration }));
         }
-        let procedure = register.procedure;
-        let error = match refusal {
-            Refusal::AlreadyExists => RegisterError::AlreadyExists(procedure),
-            Refusal::OtherPolicy => RegisterError::OtherPolicy(procedure),
-        };
+        let error = refused_by(refusal, register.procedure);
         refuse(session, (CalleeRequest::Register, register.request), error, fx);
     }
 
@@ -231,6 +227,9 @@ impl Registrar {
             fx.changes.extend_from_slice(changes);
         }
         for change in changes {
+            if let Change::Left { registration, callee, .. } = change {
+                self.asked.left(*registration, *callee);
+            }
             match change {
                 Change::Left { registration, callee, why, .. }
                     if callee.life.owner == self.life().owner =>
@@ -309,6 +308,7 @@ impl Registrar {
 
     /// The view has the record of this life, and so everything that the entry wrote before.
     fn on_ready(&mut self, now: Instant, fx: &mut Effects) {
+        self.asked.all_read();
         self.find_seats(fx);
         if self.is_stopping {
             return;
@@ -316,8 +316,8 @@ impl Registrar {
         if !std::mem::replace(&mut self.was_ready, true) {
             self.end_former_lives(fx);
         }
-        let written = self.pending.keys().copied().filter(|number| !self.held.has(*number));
-        let pending: Vec<_> = written.collect();
+        let is_written = |number: &u64| !self.held.has(*number) && !self.asked.has(*number);
+        let pending: Vec<_> = self.pending.keys().copied().filter(is_written).collect();
         // What was had before comes first: who says so again finds it.
         let mut lost = std::mem::take(&mut self.lost);
         lost.sort_by_key(|(_, seat)| seat.terms.told);

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use vixen_views::record::RegistrationId;
 
-use super::{Effects, Registrar, Wait};
+use super::{Effects, Pending, Registrar, Wait};
 
 /// So long a REGISTER waits at most: longer than it takes until an entry that was killed or stands still is called gone.
 pub(super) const HELD_MAX: Duration = Duration::from_secs(3);
 
 /// Callees of a registration that are looked at: where the first of them may all be gone, the others are taken to be, and a
 /// REGISTER has waited in vain if they are not.
-const LOOKED_AT_MAX: usize = 64;
+pub(super) const LOOKED_AT_MAX: usize = 64;
 
 /// Those that wait, by their numbers.
 #[derive(Debug, Default)]
@@ -74,12 +74,27 @@ impl Held {
 }
 
 impl Registrar {
-    /// Writes a REGISTER, or holds it where the view would refuse it and may not for long.
-    pub(super) fn write_or_hold(&mut self, now: Instant, number: u64, fx: &mut Effects) {
+    /// Holds a REGISTER where the view would refuse it and may not for long; else does this with it.
+    pub(super) fn hold_or(
+        &mut self,
+        now: Instant,
+        number: u64,
+        fx: &mut Effects,
+        otherwise: impl FnOnce(&mut Self, u64, &mut Effects),
+    ) {
         match self.waits_for_end(number) {
             Some(registration) => self.held.add(number, now + HELD_MAX, registration),
-            None => self.write_register(number, fx),
+            None => otherwise(self, number, fx),
         }
+    }
+
+    /// Takes a REGISTER out that is pending and not written: nobody has read of it.
+    pub(super) fn forget_unwritten(&mut self, number: u64) -> Option<Pending> {
+        let pending = self.end(number)?;
+        if pending.is_counted {
+            self.uncount_pattern(pending.session);
+        }
+        Some(pending)
     }
 
     /// The registration that stands in the way of a REGISTER, if all its callees may be gone.
@@ -111,15 +126,11 @@ impl Registrar {
     fn release(&mut self, now: Instant, number: u64, fx: &mut Effects) {
         let Some(pending) = self.pending.get(&number) else { return };
         if pending.is_given_up {
-            // Nobody wants it, and nobody has read of it.
-            let pending = self.end(number).filter(|pending| pending.is_counted);
-            if let Some(pending) = pending {
-                self.uncount_pattern(pending.session);
-            }
+            self.forget_unwritten(number);
             return;
         }
         let is_awaited = pending.anew.is_none();
-        self.write_register(number, fx);
+        self.write_or_ask(number, fx);
         if let Some(at) = now.checked_add(self.timeout).filter(|_| is_awaited) {
             self.waits.push_back((at, Wait::Register(number)));
         }

@@ -66,6 +66,13 @@ pub enum Input {
         /// The position.
         applied_below: Position,
     },
+    /// A question of [`Effects::is_asking`] has its answer.
+    Complete {
+        /// Which REGISTER had come last as it was asked, by [`Registrar::last_number`](super::Registrar::last_number).
+        up_to: u64,
+        /// The view has all that was placed before; else nobody can tell in time.
+        is_known: bool,
+    },
     /// So many records have no room yet on their way to the order.
     Unsent {
         /// Their number.
@@ -122,6 +129,8 @@ pub struct Effects {
     pub records: Vec<Record>,
     /// What is to be read of the order.
     pub reads: Vec<Read>,
+    /// A REGISTER waits until the view is complete up to now: answered by [`Input::Complete`], once.
+    pub is_asking: bool,
     /// Questions for all sync nodes, since when they have heard nothing of an entry: a number, rising, and the entry.
     pub asks: Vec<(u64, OwnerId)>,
     /// Sessions that have lost a registration, and have not announced that they hear of it: they are to be ended, so that

@@ -18,9 +18,10 @@
 //! - R1: each REGISTER and UNREGISTER is answered once.
 //! - R2: what the dealer is told of callees here is what the view has.
 //! - R3: patterns are counted as sessions have them, or have written them (`limits`).
-//! - R4: a REGISTER that is held is pending, and was not written (`held`).
+//! - R4: a REGISTER that is held, or asked for, is pending, and was not written (`held`, `asked`).
 
 mod applied;
+mod asked;
 mod doubts;
 mod gone;
 mod held;
@@ -42,12 +43,13 @@ use vixen_core::name::NodeName;
 use vixen_core::segment::{Match, TopicPattern};
 use vixen_views::follower::{self, Follower, Stage};
 use vixen_views::record::{self, Facts, Life, Reads, Record, Said};
-use vixen_views::registrations::{Callee, Registrations};
+use vixen_views::registrations::{Callee, Refusal, Registrations};
 
 use crate::api::calls::{CallTold, CalleeRequest, Invoke, Register, RegisterError, RegistrationId};
 use crate::api::{RequestId, SessionId, SessionInfo};
 use crate::dealer::{self, Terms};
 
+use asked::Asked;
 pub use gone::{HeardOf, Owed, Suspects, Trust};
 use held::Held;
 pub use io::{Effects, EntryLink, Input, Note, Read};
@@ -97,8 +99,9 @@ pub struct Registrar {
     sessions: BTreeMap<SessionId, Session>,
     /// REGISTERs that the view has not applied, by their numbers.
     pending: BTreeMap<u64, Pending>,
-    /// Those of them that are not written yet.
+    /// Those of them that are not written yet: as what is in their way may end soon, or is known not to.
     held: Held,
+    asked: Asked,
     last_number: u64,
     /// What was registered, and hangs on nothing now: to be registered anew when the view is ready.
     lost: Vec<(SessionId, Seat)>,
@@ -187,6 +190,7 @@ impl Registrar {
             sessions: BTreeMap::new(),
             pending: BTreeMap::new(),
             held: Held::default(),
+            asked: Asked::default(),
             last_number: 0,
             lost: Vec::new(),
             waits: VecDeque::new(),
@@ -269,6 +273,12 @@ impl Registrar {
         waits.into_iter().chain(view).chain(entries).min()
     }
 
+    /// The number of the last REGISTER that has come.
+    #[must_use]
+    pub const fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
     /// Records that have no room on their way to the order, as far as it knows.
     #[must_use]
     pub const fn unsent(&self) -> usize {
@@ -310,6 +320,7 @@ impl Registrar {
                     fx.dealer.push(dealer::Input::Applied);
                 }
             }
+            Input::Complete { up_to, is_known } => self.on_complete(now, (up_to, is_known), fx),
             Input::Stop => self.on_stop(now, fx),
             Input::Entry { owner, link } => self.on_entry(now, owner, link),
             Input::Heard { from, request, said } => self.on_heard(now, from, request, said),
@@ -369,7 +380,7 @@ impl Registrar {
 
     /// A callee is to leave, whose entry it is.
     fn on_remove(
-        &self,
+        &mut self,
         realm: &Arc<str>,
         registration: Position,
         session: SessionId,
@@ -379,11 +390,13 @@ impl Registrar {
         let found = self.view().get(registration).filter(|found| found.pattern.realm == *realm);
         let callees = found.into_iter().flat_map(|found| found.callees.iter());
         let of_session = callees.filter(|(_, callee)| callee.session == session.0);
-        for life in of_session.map(|(_, callee)| callee.life).collect::<Vec<_>>() {
+        for callee in of_session.map(|(_, callee)| callee).collect::<Vec<_>>() {
+            let life = callee.life;
+            self.asked.removing(registration, callee);
             if life.owner == self.life().owner {
                 // It is not invoked any more, from before that is written: no other entry waits for this one.
-                let registration = Position(registration.0);
-                fx.dealer.push(dealer::Input::Leaves { session, registration });
+                let at = Position(registration.0);
+                fx.dealer.push(dealer::Input::Leaves { session, registration: at });
             }
             let said = Said::Unregister(record::Unregister {
                 realm: Arc::clone(realm),
@@ -450,8 +463,11 @@ impl Registrar {
         );
         debug_assert!(!self.pending.is_empty() || self.coming.is_empty(), "R3: nothing is coming");
         debug_assert!(
-            self.held.numbers().all(|number| self.pending.contains_key(&number)),
-            "R4: what is held is pending"
+            self.held
+                .numbers()
+                .chain(self.asked.numbers())
+                .all(|number| self.pending.contains_key(&number)),
+            "R4: what is held or asked for is pending"
         );
         debug_assert_eq!(
             self.pending.len(),
@@ -490,6 +506,13 @@ fn refuse(
     fx: &mut Effects,
 ) {
     fx.told.push((session, CallTold::Refused { request, kind, error }));
+}
+
+fn refused_by(refusal: Refusal, procedure: Arc<str>) -> RegisterError {
+    match refusal {
+        Refusal::AlreadyExists => RegisterError::AlreadyExists(procedure),
+        Refusal::OtherPolicy => RegisterError::OtherPolicy(procedure),
+    }
 }
 
 const fn invoke_of(invoke: Invoke) -> record::Invoke {

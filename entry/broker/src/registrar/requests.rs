@@ -91,9 +91,12 @@ impl Registrar {
             } else if pending.is_coming {
                 self.coming.add_exact(&pattern.realm);
             }
+            if pending.is_by_force() {
+                self.asked.force(pattern);
+            }
         }
         self.pending.insert(number, pending);
-        self.write_or_hold(now, number, fx);
+        self.hold_or(now, number, fx, Self::write_or_ask);
         number
     }
 
@@ -120,14 +123,14 @@ impl Registrar {
 
     /// What the record of a REGISTER says.
     pub(super) fn said_of(&self, number: u64) -> Option<record::Register> {
-        let Pending { session, register, anew, .. } = self.pending.get(&number)?;
+        let pending = self.pending.get(&number)?;
+        let Pending { session, register, .. } = pending;
         Some(record::Register {
             number,
             session: session.0,
             pattern: self.pattern_of(*session, register)?,
             invoke: invoke_of(register.invoke),
-            // By force it was taken once: what another has by now stays with them.
-            is_forced: register.is_forced && anew.is_none(),
+            is_forced: pending.is_by_force(),
         })
     }
 
@@ -135,11 +138,15 @@ impl Registrar {
     pub(super) fn end(&mut self, number: u64) -> Option<Pending> {
         let pending = self.pending.remove(&number)?;
         self.held.remove(number);
+        self.asked.remove(number);
         if let Some(pattern) = self.pattern_of(pending.session, &pending.register) {
             if pending.is_counted {
                 self.coming.remove(&pattern);
             } else if pending.is_coming {
                 self.coming.remove_exact(&pattern.realm);
+            }
+            if pending.is_by_force() {
+                self.asked.unforce(&pattern);
             }
         }
         if let Some(open) = self.sessions.get_mut(&pending.session) {
@@ -289,7 +296,8 @@ impl Registrar {
         let (mut has_any, held) = (!open.seats.is_empty(), open.patterns);
         self.seats -= open.seats.len();
         for number in open.registering.clone() {
-            has_any = true;
+            // Of what is not written nobody has read.
+            has_any |= !self.held.has(number) && !self.asked.has(number);
             self.end(number);
         }
         self.lost.retain(|(of, _)| *of != session);
@@ -337,5 +345,12 @@ impl Registrar {
         if self.follower.deadline().is_some_and(|at| at <= now) {
             self.on_view(now, vixen_views::follower::Input::Tick, fx);
         }
+    }
+}
+
+impl Pending {
+    /// Whether it takes what others have. By force it was taken once: what another has by now stays with them.
+    const fn is_by_force(&self) -> bool {
+        self.register.is_forced && self.anew.is_none()
     }
 }

@@ -1,4 +1,5 @@
 mod again;
+mod asked;
 mod holders;
 mod order;
 mod suspects;

@@ -1,13 +1,14 @@
 //! Complete: up to when the view has all that was placed.
 //!
-//! Two want to know. A call of which the view knows nobody: somebody may have been told REGISTERED at another entry a
-//! moment ago. And whoever invokes one that holds a procedure alone: the procedure may be another's by now (a lease).
+//! Three want to know. A call of which the view knows nobody: somebody may have been told REGISTERED at another entry a
+//! moment ago. A REGISTER that the view refuses: what is in its way may have ended. And whoever invokes one that holds a
+//! procedure alone: the procedure may be another's by now (a lease).
 //! The sync nodes are asked how far anything goes that anybody may have been told of, as for a read of what is stored
 //! up to the end (`history::End`), and the view has to come as far.
 //!
-//! There are two questions, as the two are not as patient: calls that miss go by the view as it is soon, and a lease
-//! has its answer also where a commit of the sync nodes takes a second. Each is one question for all that want to know.
-//! Without a quorum nobody gets a lease, and where it is known that there is none, that is told as soon as to the others.
+//! There are two questions, as not all are as patient: calls that miss go by the view as it is soon, REGISTERs to the
+//! order, and a lease has its answer also where a commit of the sync nodes takes a second. Each is one question for all
+//! that want to know. Without a quorum nobody gets a lease, and where it is known that there is none, that is told as soon as to the others.
 //!
 //! Source: `docs/design/027-calls.md`, *Complete up to a moment*.
 
@@ -17,13 +18,14 @@ use tokio::time::Instant;
 
 use vixen_broker::dealer::{self, CallNumber, LEASE_ASKED};
 use vixen_broker::history::{End, Known, Verdict};
+use vixen_broker::registrar;
 use vixen_core::id::{Position, Stamp, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{FeedMessage, Message};
 
 use super::super::run::{Effects, EntryNode};
-use super::CallEffects;
+use super::{CallEffects, Calls};
 
 /// Questions of this kind have numbers from here on: others have others.
 const FIRST_QUESTION: u64 = 1 << 61;
@@ -43,9 +45,25 @@ pub(in crate::node) struct Completeness {
     number: u64,
     /// Who wants the next one.
     wanted: Who,
-    /// Those that are under way: of calls that miss, and of a lease.
-    misses: Option<(Question, CallNumber)>,
+    /// Those that are under way: of what the view misses or refuses, and of a lease.
+    misses: Option<(Question, Last)>,
     lease: Option<Question>,
+}
+
+/// The last that had come as a question was asked: a call, and a REGISTER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Last {
+    call: CallNumber,
+    register: u64,
+}
+
+/// What has become of a question.
+#[derive(Debug, PartialEq, Eq)]
+struct Over {
+    /// The view was complete then; `None`: nobody can tell in time.
+    at: Option<Instant>,
+    /// It was asked for those up to these; `None`: for a lease.
+    misses: Option<Last>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,9 +119,10 @@ impl Completeness {
         if self.has_quorum { LEASE_ASKED } else { PATIENCE }
     }
 
-    /// Takes what the dealer wants to know.
+    /// Takes what the two machines want to know.
     pub(super) fn want(&mut self, fx: &mut CallEffects) {
-        self.wanted.misses |= std::mem::take(&mut fx.dealer.is_asking);
+        let is_refused = std::mem::take(&mut fx.is_asking);
+        self.wanted.misses |= std::mem::take(&mut fx.dealer.is_asking) || is_refused;
         self.wanted.lease |= std::mem::take(&mut fx.dealer.is_asking_lease);
     }
 
@@ -112,8 +131,8 @@ impl Completeness {
         self.has_quorum = nodes >= self.quorum;
     }
 
-    /// Begins the questions that are wanted and not under way; `last` is the last call that has come.
-    fn begin(&mut self, now: WallTime, asked_at: Instant, last: CallNumber) {
+    /// Begins the questions that are wanted and not under way.
+    fn begin(&mut self, now: WallTime, asked_at: Instant, last: Last) {
         let mut question = |patience: Duration| {
             self.number += 1;
             let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
@@ -144,20 +163,19 @@ impl Completeness {
         question
     }
 
-    /// Takes a question that is over: what the dealer is told of it.
-    fn take_over(&mut self, now: Instant, applied_below: Position) -> Option<dealer::Input> {
+    /// Takes a question that is over.
+    fn take_over(&mut self, now: Instant, applied_below: Position) -> Option<Over> {
         if let Some((question, last)) = self.misses
             && let Some(is_known) = question.outcome(now, PATIENCE, applied_below)
         {
             self.misses = None;
-            let at = is_known.then(|| question.asked_at.into_std());
-            return Some(dealer::Input::Complete { at, misses: Some(last), is_of_lease: false });
+            let at = is_known.then_some(question.asked_at);
+            return Some(Over { at, misses: Some(last) });
         }
         let question = self.lease?;
         let is_known = question.outcome(now, self.lease_patience(), applied_below)?;
         self.lease = None;
-        let at = is_known.then(|| question.asked_at.into_std());
-        Some(dealer::Input::Complete { at, misses: None, is_of_lease: true })
+        Some(Over { at: is_known.then_some(question.asked_at), misses: None })
     }
 }
 
@@ -167,8 +185,8 @@ impl EntryNode {
         self.calls.complete.heard(self.sync.heard().count());
         loop {
             let known = self.known();
-            let last = self.calls.dealer.last_call();
-            let complete = &mut self.calls.complete;
+            let Calls { dealer, registrar, complete, .. } = &mut *self.calls;
+            let last = Last { call: dealer.last_call(), register: registrar.last_number() };
             complete.want(&mut fx.calls);
             complete.begin(now, Instant::now(), last);
             if let Some(request) = known.and_then(|known| complete.poll(now, &known)) {
@@ -176,11 +194,22 @@ impl EntryNode {
                     self.sync.send(id, Message::Feed(FeedMessage::AskReached { request }));
                 }
             }
-            let applied_below = self.calls.registrar.view().applied_below();
-            let over = self.calls.complete.take_over(Instant::now(), applied_below);
-            let Some(input) = over else { return };
-            self.calls.step_dealer(input, &mut fx.calls);
+            let applied_below = registrar.view().applied_below();
+            let Some(over) = complete.take_over(Instant::now(), applied_below) else { return };
+            self.calls.tell_complete(over, &mut fx.calls);
         }
+    }
+}
+
+impl Calls {
+    fn tell_complete(&mut self, Over { at, misses }: Over, fx: &mut CallEffects) {
+        if let Some(Last { register: up_to, .. }) = misses {
+            let is_known = at.is_some();
+            self.step_registrar(registrar::Input::Complete { up_to, is_known }, fx);
+        }
+        let (at, is_of_lease) = (at.map(Instant::into_std), misses.is_none());
+        let misses = misses.map(|last| last.call);
+        self.step_dealer(dealer::Input::Complete { at, misses, is_of_lease }, fx);
     }
 }
 
@@ -189,7 +218,7 @@ mod tests {
     use super::*;
 
     const START: WallTime = WallTime(1_795_255_200_000);
-    const LAST: CallNumber = CallNumber(7);
+    const LAST: Last = Last { call: CallNumber(7), register: 3 };
 
     fn known() -> Known {
         Known { next: Position(6), delivered: Stamp(5), sigma: Stamp(5) }
@@ -206,15 +235,9 @@ mod tests {
         (complete, question)
     }
 
-    fn of(over: Option<dealer::Input>) -> Option<(Option<std::time::Instant>, bool)> {
-        match over {
-            None => None,
-            Some(dealer::Input::Complete { at, misses, is_of_lease }) => {
-                assert_eq!(misses, (!is_of_lease).then_some(LAST));
-                Some((at, is_of_lease))
-            }
-            other => panic!("{other:?}"),
-        }
+    /// What is told of a question of a lease, or of others.
+    fn of(at: Option<Instant>, is_of_lease: bool) -> Option<Over> {
+        Some(Over { at, misses: (!is_of_lease).then_some(LAST) })
     }
 
     /// Commits took 600 ms: calls to whoever holds a procedure alone were refused for as long as somebody published.
@@ -224,8 +247,8 @@ mod tests {
         let (mut complete, question) = asked(begun);
         let (later, below) = (begun + PATIENCE, Position(6));
         assert_eq!(complete.due_at(begun), Some(later));
-        assert_eq!(of(complete.take_over(later, below)), Some((None, false)));
-        assert_eq!(of(complete.take_over(later, below)), None);
+        assert_eq!(complete.take_over(later, below), of(None, false));
+        assert_eq!(complete.take_over(later, below), None);
         assert_eq!(complete.due_at(later), Some(begun + LEASE_ASKED));
         for ms in [100, 200, 300, 400, 500] {
             complete.poll(START.plus_millis(ms), &known()).expect("asked again");
@@ -235,8 +258,8 @@ mod tests {
         complete.reached(SyncId(1), question, Stamp(4));
         complete.poll(START.plus_millis(600), &known());
         let later = begun + Duration::from_millis(600);
-        assert_eq!(of(complete.take_over(later, Position(5))), None, "the view is behind");
-        assert_eq!(of(complete.take_over(later, below)), Some((Some(begun.into_std()), true)));
+        assert_eq!(complete.take_over(later, Position(5)), None, "the view is behind");
+        assert_eq!(complete.take_over(later, below), of(Some(begun), true));
         assert_eq!((complete.due_at(later), complete.timeout_at()), (None, None));
     }
 
@@ -245,13 +268,13 @@ mod tests {
         let begun = Instant::now();
         let (mut complete, _) = asked(begun);
         let later = begun + PATIENCE;
-        assert_eq!(of(complete.take_over(later, Position(6))), Some((None, false)));
+        assert_eq!(complete.take_over(later, Position(6)), of(None, false));
         let late = begun + LEASE_ASKED;
-        assert_eq!(of(complete.take_over(late, Position(6))), Some((None, true)));
+        assert_eq!(complete.take_over(late, Position(6)), of(None, true));
         let (mut complete, _) = asked(begun);
         complete.heard(1);
         assert_eq!(complete.due_at(begun), Some(later));
-        assert_eq!(of(complete.take_over(later, Position(6))), Some((None, false)));
-        assert_eq!(of(complete.take_over(later, Position(6))), Some((None, true)));
+        assert_eq!(complete.take_over(later, Position(6)), of(None, false));
+        assert_eq!(complete.take_over(later, Position(6)), of(None, true));
     }
 }

@@ -433,8 +433,8 @@ impl EntryNode {
             }
         }
         self.tell_progress(fx);
-        self.publish_records(now, fx);
         self.settle_complete(now, fx);
+        self.publish_records(now, fx);
         self.note_view_ready();
     }
 

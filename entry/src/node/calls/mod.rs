@@ -81,6 +81,8 @@ pub(super) struct CallEffects {
     told: Vec<(SessionId, CallTold)>,
     /// Questions for sync nodes: a number, and the entry that they are about.
     asks: Vec<(u64, OwnerId)>,
+    /// The registrar wants to know whether its view is complete.
+    is_asking: bool,
     /// These were the last.
     is_end: bool,
 }
@@ -285,6 +287,7 @@ impl Calls {
         self.procedures.changed(&of_registrar.changes);
         fx.changes.append(&mut of_registrar.changes);
         fx.asks.append(&mut of_registrar.asks);
+        fx.is_asking |= of_registrar.is_asking;
         of_registrar.records.iter().for_each(|record| self.follow.write(record));
         of_registrar.reads.into_iter().for_each(|read| self.follow.read(read));
         of_registrar.notes.into_iter().for_each(|note| self.metrics.note_registrar(note));

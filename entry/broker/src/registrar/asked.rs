@@ -1,0 +1,166 @@
+//! REGISTERs that the view refuses: a complete view does so without a record.
+//!
+//! ```text
+//!   REGISTER --the view refuses it--> asked --complete up to after it came, and it refuses it still--> refused
+//!                                          \--else, or nobody can tell in time-----------------------> written
+//! ```
+//! Its record would be stored, and read by all entries, for nothing, as often as a client likes. A view may be behind,
+//! so it has to be known to be complete, as for a call of which it knows nobody; one question does for all that wait.
+//! What this entry has written and not read is behind in any case: whoever leaves by that is in nobody's way. They are
+//! pending as those are that are written, and counted with them.
+//!
+//! Source: `docs/design/027-calls.md`, *Complete up to a moment*.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use vixen_core::id::Position;
+use vixen_core::segment::TopicPattern;
+use vixen_views::record::RegistrationId;
+use vixen_views::registrations::{Callee, Refusal};
+
+use super::held::LOOKED_AT_MAX;
+use super::{Effects, Registrar, refuse, refused_by};
+use crate::api::SessionId;
+use crate::api::calls::CalleeRequest;
+use crate::dealer::Routes as _;
+
+/// Those that wait, by their numbers, and what is known beside the view.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    numbers: BTreeSet<u64>,
+    /// A question is wanted, or under way.
+    is_asking: bool,
+    /// REGISTERs of this entry by force that are pending.
+    forced: BTreeMap<TopicPattern, usize>,
+    /// Callees that this entry has taken out, and the view has still.
+    removing: BTreeSet<(RegistrationId, Callee)>,
+}
+
+impl Asked {
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.numbers.contains(&number)
+    }
+
+    /// It waits no more.
+    pub(super) fn remove(&mut self, number: u64) {
+        self.numbers.remove(&number);
+    }
+
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.numbers.iter().copied()
+    }
+
+    /// A REGISTER by force is pending.
+    pub(super) fn force(&mut self, pattern: TopicPattern) {
+        *self.forced.entry(pattern).or_default() += 1;
+    }
+
+    /// It is not any more.
+    pub(super) fn unforce(&mut self, pattern: &TopicPattern) {
+        let Some(count) = self.forced.get_mut(pattern) else { return };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.forced.remove(pattern);
+        }
+    }
+
+    /// A callee is taken out.
+    pub(super) fn removing(&mut self, registration: RegistrationId, callee: Callee) {
+        self.removing.insert((registration, callee));
+    }
+
+    /// A callee has left.
+    pub(super) fn left(&mut self, registration: RegistrationId, callee: Callee) {
+        self.removing.remove(&(registration, callee));
+    }
+
+    /// The view has all that was written before, or that was of a life that is over.
+    pub(super) fn all_read(&mut self) {
+        self.removing.clear();
+    }
+}
+
+impl Registrar {
+    /// Writes a REGISTER, or waits until it is known whether that would be in vain.
+    pub(super) fn write_or_ask(&mut self, number: u64, fx: &mut Effects) {
+        match self.refusal_of(number) {
+            None => self.write_register(number, fx),
+            Some(refusal) if self.is_complete() => self.refuse_unwritten(number, refusal, fx),
+            Some(_) => {
+                self.asked.numbers.insert(number);
+                if !std::mem::replace(&mut self.asked.is_asking, true) {
+                    fx.is_asking = true;
+                }
+            }
+        }
+    }
+
+    /// The view had all that was placed before a question, asked when the last REGISTER was `up_to`, or nobody can tell
+    /// in time: those that came before are looked at again.
+    pub(super) fn on_complete(
+        &mut self,
+        now: Instant,
+        (up_to, is_known): (u64, bool),
+        fx: &mut Effects,
+    ) {
+        self.asked.is_asking = false;
+        let later = self.asked.numbers.split_off(&up_to.saturating_add(1));
+        for number in std::mem::replace(&mut self.asked.numbers, later) {
+            let Some(pending) = self.pending.get(&number) else { continue };
+            if pending.is_given_up {
+                self.forget_unwritten(number);
+                continue;
+            }
+            let is_known = is_known && self.is_ready();
+            match self.refusal_of(number).filter(|_| is_known) {
+                Some(refusal) => self.refuse_unwritten(number, refusal, fx),
+                None => self.hold_or(now, number, fx, |this, number, fx| {
+                    this.write_register(number, fx);
+                }),
+            }
+        }
+        if !self.asked.numbers.is_empty() {
+            self.asked.is_asking = true;
+            fx.is_asking = true;
+        }
+    }
+
+    /// Why the order would refuse a REGISTER that is not written, if the view is complete and nothing comes before it.
+    fn refusal_of(&self, number: u64) -> Option<Refusal> {
+        // What is registered anew is answered in another way.
+        if self.pending.get(&number)?.anew.is_some() {
+            return None;
+        }
+        let register = self.said_of(number)?;
+        let refusal = self.view().refuses(&register)?;
+        let there = self.view().find(&register.pattern)?;
+        if self.asked.forced.contains_key(&register.pattern) {
+            return None;
+        }
+        let mut callees = there.callees.iter().take(LOOKED_AT_MAX);
+        callees.any(|(_, callee)| self.stands(there.id, &callee)).then_some(refusal)
+    }
+
+    /// Whether a callee is one for as long as is known here: nothing on its way, by this entry, takes it out.
+    fn stands(&self, registration: RegistrationId, callee: &Callee) -> bool {
+        if self.asked.removing.contains(&(registration, *callee)) {
+            return false;
+        }
+        if callee.life.owner == self.life().owner {
+            let open = self.sessions.get(&SessionId(callee.session));
+            let seat = open.and_then(|open| open.seats.get(&Position(registration.0)));
+            return callee.life == self.life() && seat.is_some_and(|seat| seat.leaving.is_none());
+        }
+        let living = self.view().living(callee.life.owner);
+        let is_former = living.is_some_and(|living| living.facts.name == self.name);
+        !is_former && !self.suspects.may_be_gone(callee.life.owner)
+    }
+
+    /// Answers a REGISTER of which nothing was written.
+    fn refuse_unwritten(&mut self, number: u64, refusal: Refusal, fx: &mut Effects) {
+        let Some(pending) = self.forget_unwritten(number) else { return };
+        let request = (CalleeRequest::Register, pending.register.request);
+        refuse(pending.session, request, refused_by(refusal, pending.register.procedure), fx);
+    }
+}
