@@ -338,16 +338,17 @@ impl Registrar {
         }
     }
 
-    /// This process has its name from one that is no more.
+    /// This process has its name from those that began before it, and ends their lives. One that began after it may have
+    /// the name from this one: if it is no more, sync nodes do not hear it, and it is ended as others are.
     fn end_former_lives(&self, fx: &mut Effects) {
-        let own = self.life().owner;
-        let former = self
-            .view()
-            .lives()
-            .filter(|living| living.facts.name == self.name && living.life.owner != own);
-        for life in former.map(|living| living.life) {
-            let why = record::GoneWhy::Renamed;
-            self.write(Said::Gone(record::Gone { life, why }), fx);
+        let named = self.view().lives().filter(|living| self.has_own_name(living));
+        for life in named.map(|living| living.life) {
+            if self.is_before(life.owner) {
+                let why = record::GoneWhy::Renamed;
+                self.write(Said::Gone(record::Gone { life, why }), fx);
+            } else {
+                fx.notes.push(Note::Newer(life));
+            }
         }
     }
 

@@ -153,7 +153,9 @@ impl Registrar {
             return callee.life == self.life() && seat.is_some_and(|seat| seat.leaving.is_none());
         }
         let living = self.view().living(callee.life.owner);
-        let is_former = living.is_some_and(|living| living.facts.name == self.name);
+        let is_former = living.is_some_and(|living| {
+            self.has_own_name(living) && self.is_before(living.life.owner)
+        });
         !is_former && !self.suspects.may_be_gone(callee.life.owner)
     }
 

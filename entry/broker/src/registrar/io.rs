@@ -166,6 +166,8 @@ pub enum Note {
         /// Who says so.
         by: Life,
     },
+    /// The name of this process is that of a life that began after it.
+    Newer(Life),
     /// This entry writes a checkpoint.
     Checkpoint,
     /// A checkpoint is of no view.

@@ -43,7 +43,7 @@ use vixen_core::name::NodeName;
 use vixen_core::segment::{Match, TopicPattern};
 use vixen_views::follower::{self, Follower, Stage};
 use vixen_views::record::{self, Facts, Life, Reads, Record, Said};
-use vixen_views::registrations::{Callee, Refusal, Registrations};
+use vixen_views::registrations::{Callee, Living, Refusal, Registrations};
 
 use crate::api::calls::{CallTold, CalleeRequest, Invoke, Register, RegisterError, RegistrationId};
 use crate::api::{RequestId, SessionId, SessionInfo};
@@ -363,6 +363,16 @@ impl Registrar {
 
     const fn callee(&self, session: SessionId) -> Callee {
         Callee { life: self.life(), session: session.0 }
+    }
+
+    /// Whether it is another process of the name of this one.
+    fn has_own_name(&self, living: &Living) -> bool {
+        living.facts.name == self.name && living.life.owner != self.life().owner
+    }
+
+    /// Whether a process began before this one, by the time in its owner id.
+    fn is_before(&self, other: OwnerId) -> bool {
+        other < self.life().owner
     }
 
     /// Writes a record of the present life.

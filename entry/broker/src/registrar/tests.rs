@@ -119,10 +119,18 @@ impl Bench {
         fx
     }
 
-    /// All that is written gets its place.
+    /// All that is written gets its place, and the view is known to be complete where that is asked.
     fn place(&mut self, fx: &mut Effects) {
-        while let Some(record) = self.written.pop_front() {
-            self.read(&record, fx);
+        loop {
+            while let Some(record) = self.written.pop_front() {
+                self.read(&record, fx);
+                self.written.extend(fx.records.drain(..));
+            }
+            if !std::mem::take(&mut fx.is_asking) {
+                return;
+            }
+            let (up_to, is_known) = (self.registrar.last_number(), true);
+            self.registrar.step(self.now, Input::Complete { up_to, is_known }, fx);
             self.written.extend(fx.records.drain(..));
         }
     }

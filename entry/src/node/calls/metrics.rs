@@ -101,6 +101,9 @@ impl CallMetrics {
                 counter!(GONE, "why" => why).increment(1);
                 tracing::info!(%life, why, %by, "a life is over, and so are its registrations");
             }
+            Note::Newer(life) => tracing::warn!(
+                %life, "a process that began after this one has its name: one of the two is to be stopped"
+            ),
             Note::Checkpoint => self.checkpoints.increment(1),
             Note::Unusable(error) => {
                 tracing::warn!(%error, "a checkpoint of registrations is passed over");

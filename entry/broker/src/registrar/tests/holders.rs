@@ -94,8 +94,9 @@ struct Entry {
     /// Written, and without a place.
     written: VecDeque<Record>,
     is_paused: bool,
-    /// Whether its view is complete, it has asked for calls that miss, and for a lease.
+    /// Whether its view is complete, it has asked for calls that miss, for REGISTERs that it refuses, and for a lease.
     misses: Option<(Question, CallNumber)>,
+    refused: Option<(Question, u64)>,
     lease: Option<Question>,
     words: VecDeque<Word>,
 }
@@ -144,6 +145,7 @@ impl Play {
                 written: VecDeque::new(),
                 is_paused: false,
                 misses: None,
+                refused: None,
                 lease: None,
                 words: VecDeque::new(),
             }
@@ -191,6 +193,10 @@ impl Play {
         let mut fx = Effects::default();
         entry.registrar.step(self.now, input, &mut fx);
         entry.written.extend(fx.records);
+        if fx.is_asking {
+            let question = Question { at: self.now, end: self.order.len() };
+            entry.refused = Some((question, entry.registrar.last_number()));
+        }
         let below = entry.registrar.applied_below();
         for (session, told) in fx.told {
             self.dealer(number, dealer::Input::Tell { session, told });
@@ -237,6 +243,19 @@ impl Play {
             let word = CallWord::Yield { invocation, is_progress, payload };
             self.dealer(number, dealer::Input::Word { session, word });
         }
+    }
+
+    /// The dealer's question is over, which was asked then, for misses or a lease.
+    fn complete(
+        &mut self,
+        number: usize,
+        (asked, is_lost): (Instant, bool),
+        misses: Option<CallNumber>,
+    ) {
+        let is_of_the_answer = self.broken == Broken::LeaseOfTheAnswer;
+        let at = if is_of_the_answer { self.now } else { asked };
+        let (at, is_of_lease) = ((!is_lost).then_some(at), misses.is_none());
+        self.dealer(number, dealer::Input::Complete { at, misses, is_of_lease });
     }
 
     fn step(&mut self) {
@@ -296,27 +315,31 @@ impl Play {
                     }
                 }
             }
-            65..75 => {
-                let (misses, lease) = (entry.misses, entry.lease);
-                let of_misses = misses.map(|(question, last)| (question, Some(last)));
-                let of_lease = lease.map(|question| (question, None));
-                let is_of_lease = self.random.random_range(0..2) == 0;
-                let question = if is_of_lease { of_lease } else { of_misses };
-                let Some((Question { at, end }, misses)) = question else { return };
-                let is_lost = self.random.random_range(0..5) == 0;
-                if !is_lost && entry.read < end {
-                    return;
+            65..67 => {
+                let Some((Question { end, .. }, up_to)) = entry.refused else { return };
+                let is_known = entry.read >= end;
+                if is_known || self.random.random_range(0..5) == 0 {
+                    entry.refused = None;
+                    self.registrar(number, Input::Complete { up_to, is_known });
                 }
-                if is_of_lease {
+            }
+            67..71 => {
+                let Some((Question { at, end }, last)) = entry.misses else { return };
+                let is_lost = self.random.random_range(0..5) == 0;
+                if is_lost || entry.read >= end {
+                    entry.misses = None;
+                    self.complete(number, (at, is_lost), Some(last));
+                }
+            }
+            71..75 => {
+                let Some(Question { at, end }) = entry.lease else { return };
+                let is_lost = self.random.random_range(0..5) == 0;
+                if is_lost || entry.read >= end {
                     entry.lease = None;
                     let is_late = self.now - at > Duration::from_secs(1);
                     self.late += usize::from(!is_lost && is_late);
-                } else {
-                    entry.misses = None;
+                    self.complete(number, (at, is_lost), None);
                 }
-                let is_of_the_answer = self.broken == Broken::LeaseOfTheAnswer;
-                let at = (!is_lost).then_some(if is_of_the_answer { self.now } else { at });
-                self.dealer(number, dealer::Input::Complete { at, misses, is_of_lease });
             }
             75..80 => {
                 let now = self.now;

@@ -257,3 +257,45 @@ fn a_process_that_begins_ends_those_that_had_its_name() {
     bench.step(Input::Opened { info: info(1, "r") });
     bench.registered(1, "a", Policy::Single);
 }
+
+/// One of the name that is being read, begins and is ready.
+fn begins_beside(others: &[Record]) -> (Bench, Effects) {
+    let mut bench = Bench::seeking(LIMITS);
+    for input in [follower::Input::Begin, follower::Input::EarlierRead { is_all: true }] {
+        bench.step(Input::View(input));
+    }
+    for record in others {
+        bench.hear(record);
+    }
+    let fx = bench.step(Input::View(follower::Input::Joined));
+    (bench, fx)
+}
+
+fn lives(bench: &Bench) -> Vec<Life> {
+    bench.registrar.view().lives().map(|living| living.life).collect()
+}
+
+/// It was begun first and stood still; the operator had begun another in its place, which lost all its callees.
+#[test]
+fn a_process_that_is_ready_late_ends_none_that_has_its_name_since() {
+    let (bench, fx) = begins_beside(&[born(5, "E1"), born(9, "E1"), registers(9, "a")]);
+    assert_eq!(lives(&bench), [life(7, 1), life(9, 1)]);
+    assert_eq!(bench.registrar.view().len(), 1, "whose callees stay");
+    assert!(fx.notes.contains(&Note::Newer(life(9, 1))), "{fx:?}");
+    assert!(!fx.notes.contains(&Note::Newer(life(5, 1))), "{fx:?}");
+}
+
+/// The clock of the one before ran ahead: it is no more, and seems to have begun later.
+#[test]
+fn one_that_seems_to_have_begun_later_is_ended_as_soon_as_sync_nodes_have_no_link_to_it() {
+    let (mut bench, _) = begins_beside(&[born(9, "E1"), registers(9, "a")]);
+    let fx = bench.wait(Duration::ZERO);
+    assert_eq!(fx.asks, [(1, life(9, 1).owner)], "at once");
+    let said = HeardOf { is_linked: false, silent_ms: 1 };
+    for node in [0, 1] {
+        bench.step(Input::Heard { from: vixen_core::id::SyncId(node), request: 1, said });
+    }
+    bench.wait(Duration::ZERO);
+    assert_eq!(lives(&bench), [life(7, 1)]);
+    assert!(bench.registrar.view().is_empty());
+}
