@@ -25,6 +25,7 @@ async fn an_entry_says_first_how_it_stands_and_refuses_to_call_who_is_no_callee(
     let invoke = CallMessage::Invoke {
         number,
         registration: Position(1),
+        place: Position(1),
         session: 5,
         procedure: None,
         caller: None,

@@ -42,6 +42,9 @@ pub enum CallMessage {
         number: u64,
         /// The registration: the position of the record that made it.
         registration: Position,
+        /// The callee's place in it: the position of the record by which it joined. The call waits until the view has
+        /// come so far.
+        place: Position,
         /// Session of the callee.
         session: u64,
         /// The procedure that was called, where the registration is of a pattern.
@@ -229,14 +232,15 @@ impl CallMessage {
         }
     }
 
-    /// Whether it names a life, call, registration or session that there cannot be: all of them count from 1,
-    /// and sessions end at [`SESSION_MAX`].
+    /// Whether it names a life, call, registration, place or session that there cannot be: all of them count from 1,
+    /// nobody joins a registration before it is there, and sessions end at [`SESSION_MAX`].
     pub(super) const fn has_no_number(&self) -> bool {
         match self {
             Self::CallStanding { life, .. } => *life == 0,
-            Self::Invoke { number, registration, session, .. } => {
+            Self::Invoke { number, registration, place, session, .. } => {
                 let is_session = 1 <= *session && *session <= SESSION_MAX;
-                *number == 0 || registration.0 == 0 || !is_session
+                let is_place = 1 <= registration.0 && registration.0 <= place.0;
+                *number == 0 || !is_place || !is_session
             }
             Self::InvokeMore { number, .. }
             | Self::RefuseInvoke { number, .. }
@@ -312,6 +316,7 @@ mod tests {
         CallMessage::Invoke {
             number: 1,
             registration: Position(2),
+            place: Position(2),
             session: 3,
             procedure: Some("a.b".into()),
             caller: disclosed(),
@@ -380,7 +385,7 @@ mod tests {
     #[test]
     fn no_time_left_cannot_be_said_and_is_not_endless() {
         let with = |timeout_ms| {
-            let CallMessage::Invoke { number, registration, session, payload, .. } =
+            let CallMessage::Invoke { number, registration, place, session, payload, .. } =
                 invoke(Bytes::new())
             else {
                 unreachable!()
@@ -390,6 +395,7 @@ mod tests {
             CallMessage::Invoke {
                 number,
                 registration,
+                place,
                 session,
                 procedure,
                 caller,
@@ -401,8 +407,8 @@ mod tests {
             }
         };
         let mut bytes = parts_of(with(NonZeroU64::new(1)))[0].to_vec();
-        assert_eq!(bytes[8..10], [1, 1], "some, and how much: {bytes:?}");
-        bytes[9] = 0;
+        assert_eq!(bytes[9..11], [1, 1], "some, and how much: {bytes:?}");
+        bytes[10] = 0;
         assert_eq!(read(&bytes), Err(FrameError::Head { at: 0, length: bytes.len() }));
         let endless = with(None);
         let bytes = parts_of(endless.clone());

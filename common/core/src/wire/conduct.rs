@@ -197,13 +197,15 @@ mod tests {
             let (is_ready, is_draining, applied_below) = (true, false, Position(0));
             CallMessage::CallStanding { life, is_ready, is_draining, applied_below }.into()
         };
-        let invoke = |session| {
-            let (number, registration, timeout_ms) = (1, Position(1), None);
+        let invoke_at = |session, registration, place| {
+            let (number, timeout_ms) = (1, None);
+            let [registration, place] = [registration, place].map(Position);
             let (procedure, caller, passthru) = (None, None, None);
             let (flags, content, payload) = (InvokeFlags(0), Content::Raw, Bytes::new());
             CallMessage::Invoke {
                 number,
                 registration,
+                place,
                 session,
                 procedure,
                 caller,
@@ -215,6 +217,7 @@ mod tests {
             }
             .into()
         };
+        let invoke = |session| invoke_at(session, 1, 1);
         let cancel = |number| {
             CallMessage::CancelInvoke { number, what: Cancellation::Drop(DropMode::Skip) }.into()
         };
@@ -227,6 +230,12 @@ mod tests {
             [(0, Err("number")), (1, Ok(())), (1 << 53, Ok(())), ((1 << 53) + 1, Err("number"))]
         {
             assert_eq!(reason(&one, &other, invoke(session)), told, "{session}");
+        }
+        for (registration, place, told) in
+            [(0, 1, Err("number")), (5, 4, Err("number")), (5, 5, Ok(())), (5, 9, Ok(()))]
+        {
+            let invoke = invoke_at(1, registration, place);
+            assert_eq!(reason(&one, &other, invoke), told, "{registration} {place}");
         }
         assert_eq!(reason(&one, &sync, standing(1)), Err("tier"));
         assert_eq!(reason(&sync, &one, cancel(1)), Err("tier"));
@@ -246,6 +255,7 @@ mod tests {
             CallMessage::Invoke {
                 number: 1,
                 registration: Position(1),
+                place: Position(1),
                 session: 1,
                 procedure: Some("p".repeat(uri).into()),
                 caller: Some(Box::new(who)),

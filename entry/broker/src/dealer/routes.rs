@@ -128,17 +128,18 @@ impl Chooser {
         route: &Route,
         routing_key: Option<RoutingKey>,
         mut look: impl FnMut(&Callee) -> Look,
-    ) -> Option<Callee> {
+    ) -> Option<(Position, Callee)> {
         let Route { registration, policy, .. } = *route;
         let all = || routes.callees(registration);
         if let Some(key) = routing_key.filter(|_| policy != Policy::Single) {
-            let mut weights: BinaryHeap<_> = all().map(|(_, callee)| key.weight(callee)).collect();
-            let heaviest = std::iter::from_fn(|| weights.pop().map(|(_, callee)| ((), callee)));
-            return walk(heaviest, &mut look).found();
+            let weights = all().map(|(place, callee)| (key.weight(callee), place));
+            let mut weights: BinaryHeap<_> = weights.collect();
+            let pop = || weights.pop().map(|((_, callee), place)| (place, callee));
+            return walk(std::iter::from_fn(pop), &mut look).found;
         }
         match policy {
-            Policy::Single | Policy::First => walk(all(), &mut look).found(),
-            Policy::Last => walk(all().rev(), &mut look).found(),
+            Policy::Single | Policy::First => walk(all(), &mut look).found,
+            Policy::Last => walk(all().rev(), &mut look).found,
             Policy::RoundRobin => {
                 let last = self.turns.get(&registration).copied().unwrap_or_default();
                 let walked = walk(routes.callees_after(registration, last), &mut look);
@@ -146,27 +147,27 @@ impl Chooser {
                 if let Some(place) = walked.last {
                     self.turns.insert(registration, place);
                 }
-                walked.found()
+                walked.found
             }
             Policy::Random => {
                 let callees = routes.number_of_callees(registration);
                 for _ in 0..DRAWS_MAX.min(callees) {
                     let nth = self.random.random_range(0..callees);
-                    let (_, callee) = all().nth(nth)?;
+                    let (place, callee) = all().nth(nth)?;
                     if look(&callee) == Look::Able {
-                        return Some(callee);
+                        return Some((place, callee));
                     }
                 }
                 // Few are able: any of those.
                 let mut able = Vec::new();
-                let is_able = |callee: &Callee| match look(callee) {
+                let is_able = |(place, callee): (Position, Callee)| match look(&callee) {
                     Look::Able => {
-                        able.push(*callee);
+                        able.push((place, callee));
                         Look::Busy
                     }
                     not @ (Look::Away | Look::Busy | Look::Stop) => not,
                 };
-                walk(all(), is_able);
+                walk_places(all(), is_able);
                 let nth = (!able.is_empty()).then(|| self.random.random_range(0..able.len()))?;
                 able.get(nth).copied()
             }
@@ -186,27 +187,29 @@ impl Chooser {
 }
 
 /// How far callees were looked at, by their places.
-struct Walk<P> {
-    last: Option<P>,
-    found: Option<Callee>,
-}
-
-impl<P> Walk<P> {
-    fn found(self) -> Option<Callee> {
-        self.found
-    }
+struct Walk {
+    last: Option<Position>,
+    found: Option<(Position, Callee)>,
 }
 
 /// Looks at callees up to the first that is able.
-fn walk<P: Copy>(
-    all: impl Iterator<Item = (P, Callee)>,
+fn walk(
+    all: impl Iterator<Item = (Position, Callee)>,
     mut look: impl FnMut(&Callee) -> Look,
-) -> Walk<P> {
+) -> Walk {
+    walk_places(all, |(_, callee)| look(&callee))
+}
+
+/// The same, with their places.
+fn walk_places(
+    all: impl Iterator<Item = (Position, Callee)>,
+    mut look: impl FnMut((Position, Callee)) -> Look,
+) -> Walk {
     let (mut last, mut busy) = (None, 0);
     for (place, callee) in all {
         last = Some(place);
-        match look(&callee) {
-            Look::Able => return Walk { last, found: Some(callee) },
+        match look((place, callee)) {
+            Look::Able => return Walk { last, found: Some((place, callee)) },
             Look::Away => {}
             Look::Busy => {
                 busy += 1;

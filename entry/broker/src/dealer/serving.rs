@@ -111,30 +111,42 @@ impl Serving {
             return;
         }
         let is_own = from == turn.options.owner;
-        let is_behind = !is_own && invoke.registration > turn.routes.applied();
+        // Where the callee has just joined, its place is beyond that of the registration.
+        let is_behind = !is_own && invoke.place > turn.routes.applied();
         let reason = if turn.callees.is_draining {
-            Some(InvokeRefusal::Draining)
+            InvokeRefusal::Draining
         } else if !is_own && !self.is_ready {
-            Some(InvokeRefusal::NotReady)
+            InvokeRefusal::NotReady
         } else if !turn.may_bring(from) {
-            Some(InvokeRefusal::EntryFull)
+            InvokeRefusal::EntryFull
         } else if is_behind
             || self.waiting.is_for(invoke.registration)
             || self.hold(invoke.registration, turn).is_some()
         {
             return self.wait(from, number, invoke, turn);
         } else {
-            let callee = Callee { owner: turn.options.owner, session: invoke.session };
-            let bytes = invoke.told_bytes();
-            turn.reason_against(from, callee, invoke.registration, bytes)
+            return self.give(from, number, invoke, turn);
         };
-        match reason {
+        turn.send(from, PeerWord::Refuse { number, reason });
+    }
+
+    /// Invokes the callee, if that takes it.
+    fn give<R: Routes>(
+        &mut self,
+        from: OwnerId,
+        number: CallNumber,
+        invoke: Invoke,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let callee = Callee { owner: turn.options.owner, session: invoke.session };
+        let bytes = invoke.told_bytes();
+        match turn.reason_against(from, callee, invoke.registration, bytes) {
             Some(reason) => turn.send(from, PeerWord::Refuse { number, reason }),
             None => self.invoke(from, number, invoke, turn),
         }
     }
 
-    /// Keeps an invocation until the view knows of its registration, behind those that wait for the same.
+    /// Keeps an invocation until the view knows of its callee, behind those that wait for the same registration.
     fn wait<R: Routes>(
         &mut self,
         from: OwnerId,
@@ -161,7 +173,8 @@ impl Serving {
         invoke: Invoke,
         turn: &mut Turn<'_, R>,
     ) {
-        let Invoke { registration, session, procedure, caller, timeout_ms, part } = invoke;
+        let Invoke { registration, place: _, session, procedure, caller, timeout_ms, part } =
+            invoke;
         debug_assert!(
             match turn.routes.hold(turn.now, registration) {
                 None => true,
@@ -343,17 +356,20 @@ impl Serving {
     /// The view has come further, or what held calls may be over: invokes what has waited for that, of each
     /// registration in the order in which it came.
     pub(super) fn on_applied<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
-        let mut ready = Vec::new();
-        for registration in self.waiting.registrations_up_to(turn.routes.applied()) {
+        let (applied, mut ready) = (turn.routes.applied(), Vec::new());
+        for registration in self.waiting.registrations_up_to(applied) {
             if self.hold(registration, turn).is_some() {
                 continue;
             }
-            while let Some(key) = self.waiting.first_of(registration) {
+            while let Some(key) = self.waiting.first_of(registration)
+                && self.waiting.is_within(key, applied)
+            {
                 ready.extend(self.forget_waiting(key, turn).map(|call| (key, call)));
             }
         }
+        // Those that wait on came later.
         for ((from, number), Call { invoke, rest, .. }) in ready {
-            self.on_invoke(from, number, invoke, turn);
+            self.give(from, number, invoke, turn);
             for part in rest {
                 if self.held.contains_key(&(from, number)) {
                     self.on_more(from, number, part, turn);

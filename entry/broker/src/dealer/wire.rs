@@ -21,6 +21,7 @@ impl Input {
             CallMessage::Invoke {
                 number,
                 registration,
+                place,
                 session,
                 procedure,
                 caller,
@@ -33,6 +34,7 @@ impl Input {
                 number: CallNumber(number),
                 invoke: Invoke {
                     registration,
+                    place,
                     session: SessionId(session),
                     procedure,
                     caller: party_of(caller),
@@ -69,12 +71,14 @@ impl From<PeerWord> for CallMessage {
     fn from(word: PeerWord) -> Self {
         match word {
             PeerWord::Invoke { number, invoke } => {
-                let Invoke { registration, session, procedure, caller, timeout_ms, part } = invoke;
+                let Invoke { registration, place, session, procedure, caller, timeout_ms, part } =
+                    invoke;
                 let flags = flags_of(&part);
                 let Payload { content, bytes: payload, passthru } = part.payload;
                 Self::Invoke {
                     number: number.0,
                     registration,
+                    place,
                     session: session.0,
                     procedure,
                     caller: caller.map(disclosed),
@@ -156,6 +160,7 @@ mod tests {
         let part = Part { payload: packed(), takes_progress: true, has_more: true };
         let invoke = Invoke {
             registration: Position(2),
+            place: Position(4),
             session: SessionId(3),
             procedure: None,
             caller: None,

@@ -71,6 +71,8 @@ pub struct Part {
 pub struct Invoke {
     /// The registration: the position of the record that made it.
     pub registration: Position,
+    /// The callee's place in it: the position of the record by which it joined.
+    pub place: Position,
     /// The callee.
     pub session: SessionId,
     /// What was called, where the registration is a pattern.
@@ -180,6 +182,7 @@ mod tests {
         let part = Part { payload: payload.clone(), takes_progress: true, has_more: false };
         let invoke = Invoke {
             registration: Position(2),
+            place: Position(2),
             session: SessionId(3),
             procedure: Some("a.b".into()),
             caller: Some(party()),

@@ -90,7 +90,7 @@ impl Origin {
         let chosen = self.chooser.choose(turn.routes, &route, open.routing_key, |callee| {
             look(&open, load, &route, *callee, turn, &mut seen)
         });
-        let Some(callee) = chosen else {
+        let Some((place, callee)) = chosen else {
             let error = if seen.is_stopped {
                 CallError::MaxConcurrency(Arc::clone(&open.procedure.uri))
             } else {
@@ -113,7 +113,7 @@ impl Origin {
         let procedure = route.is_pattern.then(|| Arc::clone(&open.procedure.uri));
         let (session, caller) = (callee.session, open.caller.clone());
         let part = kept.first.clone();
-        let invoke = Invoke { registration, session, procedure, caller, timeout_ms, part };
+        let invoke = Invoke { registration, place, session, procedure, caller, timeout_ms, part };
         turn.send(callee.owner, PeerWord::Invoke { number, invoke });
         for part in &kept.rest {
             turn.send(callee.owner, PeerWord::More { number, part: part.clone() });

@@ -1,4 +1,4 @@
-//! Waiting: calls that came before the view knew of their registration.
+//! Waiting: calls that came before the view knew of their registration, or of their callee's place in it.
 //!
 //! None of them is an invocation yet: who gives one up is answered at once, and its callee has heard nothing. Those
 //! of one registration are invoked in the order in which they came.
@@ -88,6 +88,11 @@ impl Waiting {
         let (_, key) =
             self.by_registration.range((registration, 0)..=(registration, u64::MAX)).next()?;
         Some(*key)
+    }
+
+    /// Whether its callee has joined up to there.
+    pub(super) fn is_within(&self, key: Key, applied: Position) -> bool {
+        self.calls.get(&key).is_some_and(|call| call.invoke.place <= applied)
     }
 
     /// Whether one waits for this registration.

@@ -265,7 +265,8 @@ impl Run {
             callees.extend(self.one_of(&sessions).filter(|one| !callees.contains(one)));
         }
         self.world.register(uri, self.next_registration, policy, &callees);
-        self.next_registration += 1;
+        // Each callee has a place.
+        self.next_registration += 3;
         for entry in 1..=3 {
             if self.random.random_bool(0.7) {
                 self.apply(entry);

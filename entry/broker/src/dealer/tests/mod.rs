@@ -364,6 +364,7 @@ pub(super) fn invoke(number: u64, session: u64, registration: u64) -> PeerWord {
     let part = Part { payload: json("[1]"), takes_progress: false, has_more: false };
     let invoke = Invoke {
         registration: Position(registration),
+        place: Position(registration),
         session: SessionId(session),
         procedure: None,
         caller: None,
@@ -371,6 +372,16 @@ pub(super) fn invoke(number: u64, session: u64, registration: u64) -> PeerWord {
         part,
     };
     PeerWord::Invoke { number: CallNumber(number), invoke }
+}
+
+/// The same of a callee that has joined there.
+pub(super) fn invoke_at(number: u64, session: u64, registration: u64, at: u64) -> PeerWord {
+    match invoke(number, session, registration) {
+        PeerWord::Invoke { number, invoke } => {
+            PeerWord::Invoke { number, invoke: Invoke { place: Position(at), ..invoke } }
+        }
+        other => other,
+    }
 }
 
 pub(super) fn more(number: u64, has_more: bool) -> PeerWord {
@@ -448,7 +459,8 @@ fn said(told: &CallTold) -> String {
 fn spoken(word: &PeerWord) -> String {
     match word {
         PeerWord::Invoke { number, invoke } => {
-            let Invoke { registration, session, procedure, caller, timeout_ms, part } = invoke;
+            let Invoke { registration, place: _, session, procedure, caller, timeout_ms, part } =
+                invoke;
             let procedure = procedure.as_ref().map_or_else(String::new, |uri| format!(" {uri}"));
             let timeout = timeout_ms.map_or_else(String::new, |ms| format!(" {ms} ms"));
             let details =

@@ -157,3 +157,25 @@ fn an_entry_that_is_away_is_looked_at_once_for_a_call_whoever_is_there() {
         assert_eq!(bench.call(1, 2, "p"), ["5000 <- invocation 1 of 11 [1]"]);
     }
 }
+
+#[test]
+fn an_invocation_names_the_place_of_its_callee_whatever_the_policy() {
+    let keyed = (Policy::Random, Some("key"));
+    let policies = [Policy::First, Policy::Last, Policy::RoundRobin, Policy::Random];
+    for (policy, key) in policies.map(|policy| (policy, None)).into_iter().chain([keyed]) {
+        let mut bench = Bench::new(roomy());
+        bench.open(1);
+        bench.link(2);
+        let callees = [20, 21, 22].map(|session| callee(2, session));
+        bench.registry.add("p", 10, policy, callees.to_vec());
+        for request in 1..=6 {
+            let routing_key = key.map(Into::into);
+            let call = Call { routing_key, ..call(request, "p") };
+            let fx = bench.effects(word(1, CallWord::Call(call)));
+            let [(_, PeerWord::Invoke { invoke, .. })] = &fx.sends[..] else {
+                panic!("{:?}", lines(&fx))
+            };
+            assert_eq!(invoke.place.0 - 10, invoke.session.0 - 20, "{policy:?}");
+        }
+    }
+}

@@ -161,6 +161,44 @@ fn invoke_beyond_the_view_waits_for_it() {
     assert_eq!(bench.dealer.open_invocations(), 0);
 }
 
+/// It was refused as one that has left, and went to another callee, or to none.
+#[test]
+fn invoke_of_a_callee_that_has_just_joined_waits_until_the_view_has_come_so_far() {
+    let mut bench = bench();
+    bench.open(8);
+    assert_eq!(bench.hear(2, invoke_at(1, 8, 11, 13)), NOBODY);
+    // Of the same registration none overtakes it, though its callee is known.
+    assert_eq!(bench.hear(2, invoke(2, 7, 11)), NOBODY);
+    bench.registry.applied = 12;
+    assert_eq!(bench.step(Input::Applied), NOBODY);
+    assert_eq!(bench.dealer.open_invocations(), 2);
+    bench.registry.applied = 13;
+    bench.serve(8, 11, 0);
+    let told = ["8 <- invocation 1 of 11 [1]", "7 <- invocation 1 of 11 [1]"];
+    assert_eq!(bench.step(Input::Applied), told);
+    // For five seconds in all, however often the view comes further.
+    assert_eq!(bench.hear(2, invoke_at(3, 8, 11, 14)), NOBODY);
+    assert_eq!(bench.pass(4_000), NOBODY);
+    assert_eq!(bench.step(Input::Applied), NOBODY);
+    assert_eq!(bench.pass(1_000), ["E2 <- refuse 3 NotReady"]);
+}
+
+#[test]
+fn those_before_one_that_waits_for_a_later_place_do_not_wait_with_it() {
+    let mut bench = bench();
+    for (number, session, at) in [(1, 7, 12), (2, 7, 12), (3, 8, 13)] {
+        assert_eq!(bench.hear(2, invoke_at(number, session, 12, at)), NOBODY);
+    }
+    bench.open(8);
+    bench.serve(7, 12, 0);
+    bench.registry.applied = 12;
+    let told = ["7 <- invocation 1 of 12 [1]", "7 <- invocation 2 of 12 [1]"];
+    assert_eq!(bench.step(Input::Applied), told);
+    bench.serve(8, 12, 0);
+    bench.registry.applied = 13;
+    assert_eq!(bench.step(Input::Applied), ["8 <- invocation 1 of 12 [1]"]);
+}
+
 /// Three calls wait for a record that does not come.
 fn waiting() -> Bench {
     let mut bench = bench();
