@@ -46,7 +46,7 @@ const REALM_RELOADS: &str = "vixen_entry_realm_reloads_total";
 pub(crate) fn describe_admission_metrics() {
     describe_counter!(LOGIN_FAILURES, "Logins that were refused");
     describe_counter!(CONNECTIONS_REFUSED, "Connections of clients refused for their number");
-    describe_counter!(QUOTA_REFUSALS, "Messages refused because a quota is used up");
+    describe_counter!(QUOTA_REFUSALS, "Messages and registrations refused because a quota is used up");
     describe_counter!(REALM_RELOADS, "Realms read again at SIGHUP");
 }
 
@@ -214,7 +214,7 @@ impl Admission {
         })
     }
 
-    /// Counts a message of so many bytes, if the quotas let it pass.
+    /// Counts a message of so many bytes, or another record that has no topic, if the quotas let it pass.
     ///
     /// # Errors
     /// They do not, and nothing is counted.
@@ -223,13 +223,14 @@ impl Admission {
         realm: &Arc<str>,
         publisher: &Publisher,
         quotas: &Quotas,
-        topic: &str,
+        topic: Option<&str>,
         bytes: usize,
     ) -> Result<(), Exceeded> {
         if quotas.are_unlimited() {
             return Ok(());
         }
-        let cost = Cost { bytes: bytes as u64, topic: self.topic_keys.hash_one(topic) };
+        let topic = topic.map(|topic| self.topic_keys.hash_one(topic));
+        let cost = Cost { bytes: bytes as u64, topic };
         let mut meters = lock(&self.meters);
         let spent = meters.spend(Instant::now(), realm, publisher, quotas, cost);
         drop(meters);

@@ -16,6 +16,9 @@ use vixen_core::segment::TopicPattern;
 use super::{Admission, origin_of};
 use crate::auth::{Identity, Method};
 
+/// What a record of registrations takes without its names, in bytes; about, and not less.
+const RECORD_BYTES: usize = 64;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Rights {
@@ -68,6 +71,18 @@ impl Rights {
     /// # Errors
     /// They do not.
     pub(crate) fn spend(&self, topic: &str, bytes: usize) -> Result<(), Exceeded> {
+        self.spend_of(Some(topic), bytes)
+    }
+
+    /// The same for a record of registrations that is about to be written, with so many bytes of names.
+    ///
+    /// # Errors
+    /// They do not let it pass.
+    pub(crate) fn spend_record(&self, name_bytes: usize) -> Result<(), Exceeded> {
+        self.spend_of(None, RECORD_BYTES + name_bytes)
+    }
+
+    fn spend_of(&self, topic: Option<&str>, bytes: usize) -> Result<(), Exceeded> {
         let quotas = self.permissions.quotas();
         self.admission.spend(&self.identity.realm, &self.publisher, quotas, topic, bytes)
     }

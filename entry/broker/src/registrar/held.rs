@@ -2,14 +2,15 @@
 //! to another entry when its own has died.
 //!
 //! Each is written as soon as the registration in its way ends, or its entry is heard, here or by a quorum of sync nodes;
-//! and at the latest after [`HELD_MAX`]. They are pending as those are that are written, and counted with them.
+//! and at the latest after [`HELD_MAX`], or is answered then where the view cannot be gone by. They are pending as those are that are written, and counted with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use vixen_views::record::RegistrationId;
 
-use super::{Effects, Pending, Registrar, Wait};
+use super::{Effects, Pending, Registrar, Wait, refuse};
+use crate::api::calls::{CalleeRequest, RegisterError};
 
 /// So long a REGISTER waits at most: longer than it takes until an entry that was killed or stands still is called gone.
 pub(super) const HELD_MAX: Duration = Duration::from_secs(3);
@@ -108,8 +109,11 @@ impl Registrar {
 
     /// Writes those that need not wait any more.
     pub(super) fn release_held(&mut self, now: Instant, fx: &mut Effects) {
-        if self.held.all.is_empty() || !self.is_ready() {
+        if self.held.all.is_empty() {
             return;
+        }
+        if !self.is_ready() {
+            return self.answer_held(now, fx);
         }
         let mut due = std::mem::take(&mut self.held.due);
         if std::mem::take(&mut self.held.is_news) {
@@ -120,6 +124,24 @@ impl Registrar {
         for number in due {
             self.held.remove(number);
             self.release(now, number, fx);
+        }
+    }
+
+    /// The view cannot be gone by: who has waited for long enough is told so. What is to be registered anew is written
+    /// when it can.
+    fn answer_held(&mut self, now: Instant, fx: &mut Effects) {
+        let waited = self.held.all.iter().take_while(|(_, (until, _))| *until <= now);
+        for number in waited.map(|(number, _)| *number).collect::<Vec<_>>() {
+            if self.pending.get(&number).is_some_and(|pending| pending.anew.is_some()) {
+                self.held.remove(number);
+                continue;
+            }
+            let Some(pending) = self.forget_unwritten(number) else { continue };
+            if !pending.is_given_up {
+                let request = (CalleeRequest::Register, pending.register.request);
+                let error = RegisterError::Unavailable(self.waits_for().unwrap_or_default());
+                refuse(pending.session, request, error, fx);
+            }
         }
     }
 

@@ -266,9 +266,9 @@ impl Registrar {
     #[must_use]
     pub fn timeout_at(&self) -> Option<Instant> {
         let waits = self.waits.front().map(|(at, _)| *at);
-        let suspects = self.suspects.timeout_at().filter(|_| !self.is_stopping);
-        let entries = suspects.into_iter().chain(self.held.timeout_at()).min();
-        let entries = entries.filter(|_| self.is_ready());
+        let suspects = self.suspects.timeout_at();
+        let suspects = suspects.filter(|_| !self.is_stopping && self.is_ready());
+        let entries = suspects.into_iter().chain(self.held.timeout_at());
         let view = self.tenures.timeout_at().into_iter().chain(self.follower.deadline());
         waits.into_iter().chain(view).chain(entries).min()
     }

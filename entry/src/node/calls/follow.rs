@@ -468,9 +468,14 @@ impl EntryNode {
         }
     }
 
-    /// Says whether somebody here waits for what others register.
+    /// Whether somebody here waits for what others register, or for what is taken out.
+    pub(super) fn calls_are_awaited(&self) -> bool {
+        self.calls.is_awaited() || self.removals.is_waiting()
+    }
+
+    /// Says so.
     fn want_waits(&mut self) {
-        let is_awaited = self.calls.is_awaited();
+        let is_awaited = self.calls_are_awaited();
         let follow = &mut self.calls.follow;
         match (is_awaited, follow.waiting) {
             (true, Waiting::No) if follow.has_begun => {

@@ -344,11 +344,12 @@ impl EntryNode {
 
     /// What the turn owes to sessions and metrics.
     pub(super) fn settle_calls(&mut self, mut fx: CallEffects) {
-        let Self { calls, sessions, reads_of_calls, .. } = self;
+        let Self { calls, sessions, reads_of_calls, removals, .. } = self;
         calls.on_due(&mut fx);
         calls.complete.want(&mut fx);
         for number in std::mem::take(&mut fx.dealer.meta_over) {
             reads_of_calls.end(number);
+            removals.end(number);
         }
         let mut by_session: BTreeMap<SessionId, Vec<CallTold>> = BTreeMap::new();
         for (session, told) in fx.told {

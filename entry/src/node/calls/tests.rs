@@ -4,6 +4,7 @@
 mod linked;
 mod procedures;
 mod reads;
+mod removals;
 mod suspects;
 
 use std::collections::VecDeque;

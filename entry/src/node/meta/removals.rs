@@ -30,6 +30,16 @@ struct Removal {
 pub(in crate::node) struct Removals(Vec<Removal>);
 
 impl Removals {
+    /// A call is over, answered or not: nobody waits for it any more.
+    pub(in crate::node) fn end(&mut self, call: CallNumber) {
+        self.0.retain(|removal| removal.call != call);
+    }
+
+    /// Whether a caller waits for what the order says.
+    pub(in crate::node) const fn is_waiting(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// When there is something to do without an event.
     pub(in crate::node) fn due_at(&self) -> Option<Instant> {
         self.0.iter().map(|removal| removal.until).min()

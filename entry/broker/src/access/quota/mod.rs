@@ -1,4 +1,5 @@
-//! Quotas: how much a user may publish through this entry, and all users of a realm together.
+//! Quotas: how much a user may publish through this entry, and all users of a realm together. What else a client has
+//! stored counts as well: who registers, or ends that, has a record written.
 //!
 //! Pure: time comes with each call, and topics as digests that the caller makes.
 //!
@@ -175,8 +176,8 @@ fn times(quota: &Quota, shares: u64) -> Quota {
 pub struct Cost {
     /// Of topic and payload.
     pub bytes: u64,
-    /// Of the topic, within its realm.
-    pub topic: u64,
+    /// Of the topic, within its realm; `None` for what is stored and has none of the realm's, as a registration.
+    pub topic: Option<u64>,
 }
 
 /// All users and realms of an entry that have quotas. See the module.
@@ -296,7 +297,10 @@ impl Meter {
                 return Err(exceeded(kind, max, wait));
             }
         }
-        if quota.topics_kept().is_none() || self.topics.knows(now, cost.topic) {
+        let Some(topic) = cost.topic.filter(|_| quota.topics_kept().is_some()) else {
+            return Ok(());
+        };
+        if self.topics.knows(now, topic) {
             return Ok(());
         }
         if let Some(max) = quota.topics_max
@@ -318,9 +322,9 @@ impl Meter {
         if let Some(rate) = quota.bytes_per_second {
             self.bytes.take(now, cost.bytes, rate);
         }
-        let Some(max) = quota.topics_kept() else { return };
+        let (Some(max), Some(topic)) = (quota.topics_kept(), cost.topic) else { return };
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let is_new = self.topics.add(now, cost.topic, max);
+        let is_new = self.topics.add(now, topic, max);
         if let Some(rate) = quota.topics_per_second.filter(|_| is_new) {
             self.new_topics.take(now, 1, rate);
         }

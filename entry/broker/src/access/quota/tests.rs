@@ -13,7 +13,7 @@ fn named(authid: &str) -> Publisher {
 }
 
 fn message(topic: u64, bytes: u64) -> Cost {
-    Cost { bytes, topic }
+    Cost { bytes, topic: Some(topic) }
 }
 
 fn user(quota: Quota) -> Quotas {
@@ -175,4 +175,18 @@ fn waits_are_said_in_units_that_people_read() {
         let exceeded = Exceeded { scope: Scope::User, kind: Kind::Topics, max: 8, retry_ms };
         assert!(exceeded.to_string().ends_with(&format!("try again in {words}")), "{exceeded}");
     }
+}
+
+#[test]
+fn what_has_no_topic_counts_as_a_message_and_for_no_topic() {
+    let quota =
+        Quota { messages_per_second: Some(3), topics_max: Some(1), ..Quota::default() };
+    let quotas = user(quota);
+    let (mut meters, now, joe) = (Meters::default(), Instant::now(), named("joe"));
+    let record = Cost { bytes: 9, topic: None };
+    assert_eq!(pass(&mut meters, now, &joe, &quotas, [record, message(1, 1), record]), 3);
+    let refused = meters.spend(now, &realm(), &joe, &quotas, record).expect_err("no more");
+    assert_eq!(refused.kind, Kind::Messages);
+    let later = now + Duration::from_secs(1);
+    assert_eq!(pass(&mut meters, later, &joe, &quotas, [message(2, 1), record, record]), 2);
 }

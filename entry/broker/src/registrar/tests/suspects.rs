@@ -198,6 +198,27 @@ fn it_waits_for_three_seconds_at_most_and_for_its_place_as_long_as_any_after_tha
     assert_eq!(errors(&bench.wait(MS)), [(1, CalleeRequest::Register, no_quorum())]);
 }
 
+/// It was not answered at all while the view was not ready.
+#[test]
+fn who_waits_where_the_view_is_not_ready_is_told_so_when_its_time_is_over() {
+    let mut bench = Bench::beside_a_holder();
+    bench.link(8, EntryLink::Down);
+    bench.wants_a();
+    bench.stands_still = true;
+    bench.step(Input::View(follower::Input::Dropped));
+    assert!(!bench.registrar.is_ready());
+    let due = bench.registrar.timeout_at().expect("a time");
+    assert!(due <= bench.now + HELD_MAX);
+    assert!(errors(&bench.wait(HELD_MAX - MS)).is_empty());
+    let told = errors(&bench.wait(MS));
+    assert!(
+        matches!(&told[..], [(1, CalleeRequest::Register, RegisterError::Unavailable(why))] if !why.is_empty()),
+        "{told:?}"
+    );
+    assert_eq!((bench.written.len(), bench.registrar.pending.len()), (0, 0));
+    assert_eq!(bench.registrar.held.timeout_at(), None);
+}
+
 #[test]
 fn what_waits_is_counted_as_what_is_written_and_gone_with_its_session() {
     let mut bench = Bench::with(RegistrationLimits { patterns_per_entry_max: 1, ..LIMITS });
