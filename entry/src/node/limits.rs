@@ -26,11 +26,15 @@ pub(super) fn subscription_limits(limits: &Limits) -> SubscriptionLimits {
     }
 }
 
-pub(super) const fn testament_limits(limits: &Limits) -> TestamentLimits {
+pub(super) fn testament_limits(limits: &Limits) -> TestamentLimits {
+    let calls = &limits.calls;
+    let (share, whole) = (calls.testaments_bytes_per_address_max, calls.testaments_bytes_max);
     TestamentLimits {
-        per_session_max: limits.calls.testaments_per_session_max,
-        bytes_per_session_max: limits.calls.testaments_bytes_per_session_max,
-        bytes_max: limits.calls.testaments_bytes_max,
+        per_session_max: calls.testaments_per_session_max,
+        bytes_per_session_max: calls.testaments_bytes_per_session_max,
+        bytes_per_address_max: share,
+        bytes_per_site_max: WideBlock::share_of(share, whole),
+        bytes_max: whole,
     }
 }
 

@@ -71,7 +71,7 @@ impl Order {
     fn follow(&mut self, position: Position, applied: &Applied) {
         for change in &applied.changes {
             match change {
-                Change::Joined { registration, pattern, callee } => {
+                Change::Joined { registration, pattern, callee, .. } => {
                     let found = self.view.get(*registration);
                     if found.is_none_or(|found| found.invoke != Invoke::Single) {
                         continue;
@@ -171,6 +171,7 @@ mod tests {
             pattern: TopicPattern::new("realm1", "p.single", Match::Exact),
             invoke: Invoke::Single,
             is_forced: false,
+            keeps_timeouts: false,
         })
     }
 

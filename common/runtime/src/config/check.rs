@@ -289,7 +289,7 @@ fn check_sizes(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Shares of what subscriptions may take: none is more than the whole, and none so little that it is
+/// Shares of what subscriptions and testaments may take: none is more than the whole, and none so little that it is
 /// nobody's.
 fn check_shares(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> {
     let patterns = ("patterns-per-entry-max", limits.patterns_per_entry_max);
@@ -302,7 +302,17 @@ fn check_shares(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
     );
     let topic =
         ("one topic, which has its realm and 64 bytes beside it", topic, "it would hold none");
+    let calls = &limits.calls;
+    let testaments = ("testaments-bytes-max", calls.testaments_bytes_max);
+    let left = (
+        "testaments-bytes-per-session-max",
+        calls.testaments_bytes_per_session_max,
+        "a session must be able to have its own",
+    );
+    let of_address =
+        ("testaments-bytes-per-address-max", calls.testaments_bytes_per_address_max, testaments, left);
     let shares = [
+        of_address,
         ("patterns-per-address-max", limits.patterns_per_address_max, patterns, session),
         ("interest-bytes-per-address-max", limits.interest_bytes_per_address_max, bytes, topic),
         ("interest-bytes-per-realm-max", limits.interest_bytes_per_realm_max, bytes, topic),

@@ -19,8 +19,8 @@ const MIB: usize = 1 << 20;
 const MORE_CONNECTIONS: usize = 4096;
 const MORE_CONNECTIONS_OF_ADDRESS: usize = 256;
 
-/// An address may have one of so many parts of what subscriptions may take, and a realm, where there are
-/// several.
+/// An address may have one of so many parts of what subscriptions and testaments may take, and a realm of the former,
+/// where there are several.
 const ADDRESS_PART: usize = 4;
 const REALM_PART: usize = 2;
 
@@ -212,6 +212,7 @@ impl Limits {
         "testaments-per-session-max",
         "testaments-bytes-per-session-max",
         "testaments-bytes-max",
+        "testaments-bytes-per-address-max",
         "call-timeout-max",
         "call-timeout",
         "session-unacknowledged-bytes-max",

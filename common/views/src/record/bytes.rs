@@ -44,7 +44,9 @@ mod why {
     pub(super) const REFUSED: u8 = 2;
 }
 
+/// Flags of REGISTER, which are stored; never reuse one.
 const FORCED: u8 = 1;
+const KEEPS_TIMEOUTS: u8 = 2;
 const MATCHES: [Match; 3] = [Match::Exact, Match::Prefix, Match::Wildcard];
 
 /// As in the body, without the realm, which is in the topic.
@@ -214,9 +216,13 @@ impl Register {
             uri: &self.pattern.uri,
             matching: self.pattern.matching as u8,
             invoke: self.invoke as u8,
-            flags: if self.is_forced { FORCED } else { 0 },
+            flags: flag(self.is_forced, FORCED) | flag(self.keeps_timeouts, KEEPS_TIMEOUTS),
         }
     }
+}
+
+const fn flag(is_set: bool, flag: u8) -> u8 {
+    if is_set { flag } else { 0 }
 }
 
 const fn malformed(kind: u8, what: &'static str) -> RecordError {
@@ -247,7 +253,7 @@ fn said(kind: u8, topic: &str, body: &[u8]) -> Result<Said, RecordError> {
         kind::REGISTER => {
             let realm = realm()?;
             let body: RegisterBody<'_> = read(kind, body)?;
-            if body.flags & !FORCED != 0 {
+            if body.flags & !(FORCED | KEEPS_TIMEOUTS) != 0 {
                 return Err(malformed(kind, "a flag that means nothing"));
             }
             let matching = one_of(kind, &MATCHES, body.matching)?;
@@ -257,6 +263,7 @@ fn said(kind: u8, topic: &str, body: &[u8]) -> Result<Said, RecordError> {
                 pattern: TopicPattern::new(realm, body.uri, matching),
                 invoke: one_of(kind, &Invoke::ALL, body.invoke)?,
                 is_forced: body.flags & FORCED != 0,
+                keeps_timeouts: body.flags & KEEPS_TIMEOUTS != 0,
             }))
         }
         kind::UNREGISTER => {

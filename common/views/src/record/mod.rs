@@ -201,6 +201,9 @@ pub struct Register {
     pub invoke: Invoke,
     /// Those who hold it lose it.
     pub is_forced: bool,
+    /// The callee gives up calls itself when their time is over: entries of callers wait for what it says a little
+    /// longer. As it was when the callee joined.
+    pub keeps_timeouts: bool,
 }
 
 /// A callee leaves a registration.

@@ -36,7 +36,15 @@ fn samples() -> Vec<Record> {
     let realm: Arc<str> = "realm1".into();
     let register = |uri, matching, invoke, is_forced| {
         let pattern = TopicPattern::new("realm1", uri, matching);
-        Said::Register(Register { number: 300, session: 7, pattern, invoke, is_forced })
+        let (number, session, keeps_timeouts) = (300, 7, false);
+        Register { number, session, pattern, invoke, is_forced, keeps_timeouts }
+    };
+    let keeping = Register {
+        keeps_timeouts: true,
+        ..register("a", Match::Exact, Invoke::Last, true)
+    };
+    let register = |uri, matching, invoke, is_forced| {
+        Said::Register(register(uri, matching, invoke, is_forced))
     };
     let unregister = |why| {
         let (realm, registration) = (Arc::clone(&realm), RegistrationId(1_000));
@@ -52,6 +60,7 @@ fn samples() -> Vec<Record> {
         register("com..add", Match::Wildcard, Invoke::Random, false),
         register("a", Match::Exact, Invoke::First, false),
         register("a", Match::Exact, Invoke::Last, true),
+        Said::Register(keeping),
         unregister(UnregisterWhy::Asked),
         unregister(UnregisterWhy::Removed(life(3, 4))),
         unregister(UnregisterWhy::Refused),
@@ -168,8 +177,8 @@ fn every_bound_is_looked_at_when_writing_and_when_reading() {
     let writer = life(1, 1);
     let register = |uri: &str, realm: &str, matching, session| {
         let pattern = TopicPattern::new(realm, uri, matching);
-        let (number, invoke, is_forced) = (1, Invoke::Single, false);
-        Said::Register(Register { number, session, pattern, invoke, is_forced })
+        let (number, invoke, is_forced, keeps_timeouts) = (1, Invoke::Single, false, false);
+        Said::Register(Register { number, session, pattern, invoke, is_forced, keeps_timeouts })
     };
     let part = |part, parts, bytes| {
         let state = vec![0; bytes].into();
@@ -296,7 +305,8 @@ fn any_said() -> impl Strategy<Value = Said> {
     let session = 1..=SESSION_MAX;
     let matching = prop::sample::select(vec![Match::Exact, Match::Prefix, Match::Wildcard]);
     let invoke = prop::sample::select(Invoke::ALL.to_vec());
-    let register = (any::<u64>(), session.clone(), "\\PC{0,40}", matching, invoke, any::<bool>());
+    let flags = any::<(bool, bool)>();
+    let register = (any::<u64>(), session.clone(), "\\PC{0,40}", matching, invoke, flags);
     let unregister = (session.clone(), any::<u64>(), why);
     let facts_of = (0..POSITION_END.0, any::<u64>(), any::<u64>(), any::<[u8; 16]>());
     let part = (facts_of, 0..u32::MAX, prop::collection::vec(0_u8.., 0..99));
@@ -306,9 +316,10 @@ fn any_said() -> impl Strategy<Value = Said> {
                 Said::Life(Facts { reads: Reads { oldest, newest }, ..facts(address.as_deref()) })
             }
         ),
-        register.prop_map(|(number, session, uri, matching, invoke, is_forced)| {
+        register.prop_map(|(number, session, uri, matching, invoke, flags)| {
             let pattern = TopicPattern::new("réalm", &uri, matching);
-            Said::Register(Register { number, session, pattern, invoke, is_forced })
+            let (is_forced, keeps_timeouts) = flags;
+            Said::Register(Register { number, session, pattern, invoke, is_forced, keeps_timeouts })
         }),
         unregister.prop_map(|(session, registration, why)| {
             let (realm, registration) = ("r".into(), RegistrationId(registration));

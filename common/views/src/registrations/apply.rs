@@ -169,7 +169,7 @@ impl Registrations {
             if self.table.is_callee(id, &callee) {
                 return Verdict::Stays(id);
             }
-            self.join(step, id, callee, changes);
+            self.join(step, id, (callee, register.keeps_timeouts), changes);
             return Verdict::Registered(id);
         }
         if let Some(there) = there {
@@ -187,7 +187,7 @@ impl Registrations {
         });
         let callees = Callees::default();
         self.table.create(Registration { id, pattern, invoke, created, callees });
-        self.join(step, id, callee, changes);
+        self.join(step, id, (callee, register.keeps_timeouts), changes);
         Verdict::Registered(id)
     }
 
@@ -195,14 +195,14 @@ impl Registrations {
         &mut self,
         step: Step,
         registration: RegistrationId,
-        callee: Callee,
+        (callee, keeps_timeouts): (Callee, bool),
         changes: &mut Vec<Change>,
     ) {
         let Some(pattern) = self.get(registration).map(|there| there.pattern.clone()) else {
             return;
         };
-        self.table.join(registration, step.now.at, callee);
-        changes.push(Change::Joined { registration, pattern, callee });
+        self.table.join(registration, step.now.at, callee, keeps_timeouts);
+        changes.push(Change::Joined { registration, pattern, callee, keeps_timeouts });
     }
 
     fn on_unregister(

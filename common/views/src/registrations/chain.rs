@@ -47,6 +47,11 @@ enum Hashed<'a> {
     Deleted {
         registration: RegistrationId,
     },
+    /// As [`Self::Joined`], of one that keeps timeouts.
+    JoinedKeeping {
+        registration: RegistrationId,
+        callee: Callee,
+    },
 }
 
 impl<'a> From<&'a Change> for Hashed<'a> {
@@ -60,8 +65,13 @@ impl<'a> From<&'a Change> for Hashed<'a> {
                 invoke: *invoke,
                 created: *created,
             },
-            Change::Joined { registration, pattern: _, callee } => {
-                Self::Joined { registration: *registration, callee: *callee }
+            Change::Joined { registration, pattern: _, callee, keeps_timeouts } => {
+                let (registration, callee) = (*registration, *callee);
+                if *keeps_timeouts {
+                    Self::JoinedKeeping { registration, callee }
+                } else {
+                    Self::Joined { registration, callee }
+                }
             }
             Change::Left { registration, pattern: _, callee, why } => {
                 Self::Left { registration: *registration, callee: *callee, why: *why }

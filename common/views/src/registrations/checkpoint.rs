@@ -55,6 +55,11 @@ enum Item {
         pattern: TopicPattern,
         end: End,
     },
+    /// As [`Self::Callee`], of one that keeps timeouts.
+    KeepingCallee {
+        place: Position,
+        callee: Callee,
+    },
 }
 
 /// Why parts are no checkpoint.
@@ -129,7 +134,13 @@ impl Registrations {
         for Registration { id, pattern, invoke, created, callees } in self.table.by_id.values() {
             let (id, pattern) = (*id, pattern.clone());
             put(Item::Registration { id, pattern, invoke: *invoke, created: *created });
-            callees.iter().for_each(|(place, callee)| put(Item::Callee { place, callee }));
+            callees.iter().for_each(|(place, callee)| {
+                put(if callees.keeps_timeouts(place) {
+                    Item::KeepingCallee { place, callee }
+                } else {
+                    Item::Callee { place, callee }
+                });
+            });
         }
         for (pattern, end) in self.ends.iter() {
             put(Item::End { pattern: pattern.clone(), end: *end });
@@ -219,13 +230,8 @@ impl Restored {
                 self.table.create(Registration { id, pattern, invoke, created, callees });
                 self.last = Some(id);
             }
-            Item::Callee { place, callee } => {
-                let id = self.last.ok_or(CheckpointError::Wrong("a callee of nothing"))?;
-                let is_one = (1..=SESSION_MAX).contains(&callee.session);
-                sure(is_one && self.places.insert(place), "who has a place")?;
-                sure(!self.table.is_callee(id, &callee), "a callee that stands twice")?;
-                self.table.join(id, place, callee);
-            }
+            Item::Callee { place, callee } => self.join(place, callee, false)?,
+            Item::KeepingCallee { place, callee } => self.join(place, callee, true)?,
             Item::End { pattern, end } => {
                 let is_one = end.holder.number > 0 && check_pattern(&pattern).is_ok();
                 let is_past = end.registration.0 < end.over.at.0;
@@ -233,6 +239,20 @@ impl Restored {
                 self.ends.keep(pattern, end);
             }
         }
+        Ok(())
+    }
+
+    fn join(
+        &mut self,
+        place: Position,
+        callee: Callee,
+        keeps_timeouts: bool,
+    ) -> Result<(), CheckpointError> {
+        let id = self.last.ok_or(CheckpointError::Wrong("a callee of nothing"))?;
+        let is_one = (1..=SESSION_MAX).contains(&callee.session);
+        sure(is_one && self.places.insert(place), "who has a place")?;
+        sure(!self.table.is_callee(id, &callee), "a callee that stands twice")?;
+        self.table.join(id, place, callee, keeps_timeouts);
         Ok(())
     }
 

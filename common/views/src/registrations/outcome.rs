@@ -136,6 +136,8 @@ pub enum Change {
         pattern: TopicPattern,
         /// The new one.
         callee: Callee,
+        /// It keeps timeouts itself.
+        keeps_timeouts: bool,
     },
     /// It has a callee less.
     Left {

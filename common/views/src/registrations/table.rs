@@ -1,6 +1,6 @@
 //! Registrations and their callees, by everything that they are looked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub struct Registration {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Callees {
     pub(super) by_place: BTreeMap<Position, Callee>,
+    /// Places of those that keep timeouts.
+    keeping: BTreeSet<Position>,
 }
 
 impl Callees {
@@ -59,6 +61,12 @@ impl Callees {
     /// All of them with their places.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Position, Callee)> {
         self.by_place.iter().map(|(place, callee)| (*place, *callee))
+    }
+
+    /// Whether the callee at a place gives up calls itself when their time is over.
+    #[must_use]
+    pub fn keeps_timeouts(&self, place: Position) -> bool {
+        self.keeping.contains(&place)
     }
 
     /// All of them, beginning with the one after `place`, which may be nobody's any more: whose turn it is.
@@ -107,9 +115,18 @@ impl Table {
         self.by_id.insert(registration.id, registration);
     }
 
-    pub(super) fn join(&mut self, id: RegistrationId, place: Position, callee: Callee) {
+    pub(super) fn join(
+        &mut self,
+        id: RegistrationId,
+        place: Position,
+        callee: Callee,
+        keeps_timeouts: bool,
+    ) {
         let Some(registration) = self.by_id.get_mut(&id) else { return };
         registration.callees.by_place.insert(place, callee);
+        if keeps_timeouts {
+            registration.callees.keeping.insert(place);
+        }
         self.by_callee.entry(callee).or_default().insert(id, place);
         self.callees += 1;
     }
@@ -122,6 +139,7 @@ impl Table {
     pub(super) fn leave(&mut self, id: RegistrationId, place: Position) -> Option<Departed> {
         let registration = self.by_id.get_mut(&id)?;
         let callee = registration.callees.by_place.remove(&place)?;
+        registration.callees.keeping.remove(&place);
         let (pattern, invoke) = (registration.pattern.clone(), registration.invoke);
         let was_last = registration.callees.is_empty();
         if was_last {

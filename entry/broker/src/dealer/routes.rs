@@ -42,6 +42,11 @@ pub trait Routes {
         self.callees(registration).count()
     }
 
+    /// Whether the callee at a place gives up calls itself when their time is over.
+    fn keeps_timeouts(&self, _registration: Position, _place: Position) -> bool {
+        false
+    }
+
     /// What people call an entry, where the view has that.
     fn name_of(&self, entry: OwnerId) -> Option<Arc<str>>;
 

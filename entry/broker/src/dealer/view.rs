@@ -42,6 +42,11 @@ impl Routes for Registrations {
         self.get(RegistrationId(registration.0)).map_or(0, |found| found.callees.len())
     }
 
+    fn keeps_timeouts(&self, registration: Position, place: Position) -> bool {
+        let found = self.get(RegistrationId(registration.0));
+        found.is_some_and(|found| found.callees.keeps_timeouts(place))
+    }
+
     fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {
         self.living(entry).map(|living| living.facts.name.as_str().into())
     }

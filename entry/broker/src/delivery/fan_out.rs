@@ -6,10 +6,12 @@
 //! that everybody waits for. Beyond a bound they are not made at all: whoever has subscribed such a
 //! topic is left out, and reads it from the store, a few of its patterns at a time.
 
-use vixen_core::segment::Records;
+use std::collections::BTreeSet;
+
+use vixen_core::segment::{CALLS_REALM, Records};
 use vixen_core::wire::TailSegment;
 
-use crate::event::EVENT_OVERHEAD_BYTES;
+use crate::event::{EVENT_OVERHEAD_BYTES, Event, Target};
 
 /// So many patterns for one topic are made events of in any case.
 const FREE: usize = 4;
@@ -40,6 +42,15 @@ pub(super) fn crowded(segment: &TailSegment, patterns: &[usize]) -> Vec<usize> {
     let fitting = many.iter().take_while(|topic| fits(topic)).count();
     many.drain(..fitting);
     many.into_iter().map(|(_, topic)| topic).collect()
+}
+
+/// How many of the events of a segment clients get: records of calls are for entries.
+pub(super) fn of_clients(segment: &TailSegment, targets: &[Vec<Target>], events: &[Event]) -> usize {
+    let of_calls = segment.topics.iter().zip(targets);
+    let of_calls = of_calls.filter(|(topic, _)| &*topic.realm == CALLS_REALM);
+    let of_calls: BTreeSet<_> =
+        of_calls.flat_map(|(_, targets)| targets).map(|target| target.subscription).collect();
+    events.iter().filter(|event| !of_calls.contains(&event.subscription)).count()
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ pub enum Note {
     },
     /// A segment that had come before, from another replica, or that stands before all interest.
     Repeated,
-    /// Events were made for sessions.
+    /// Events were made for sessions of clients.
     Delivered {
         /// Messages with subscribers.
         events: usize,

@@ -481,7 +481,10 @@ impl Delivery {
         if batch.events().is_empty() {
             return left_out;
         }
-        fx.notes.push(Note::Delivered { events: batch.events().len() });
+        let events = fan_out::of_clients(segment, &targets, batch.events());
+        if events > 0 {
+            fx.notes.push(Note::Delivered { events });
+        }
         let hit = subscribed.iter().zip(hit).filter(|(_, hit)| *hit);
         let live =
             hit.flat_map(|(of_topic, _)| of_topic).flat_map(|(_, live)| live.iter().copied());

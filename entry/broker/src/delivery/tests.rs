@@ -10,7 +10,9 @@ mod subscriptions;
 use bytes::Bytes;
 use vixen_core::id::Stamp;
 use vixen_core::membership::Membership;
-use vixen_core::segment::{Encoding, Match, Receiver, Record, RecordFlags, Topic, TopicPattern};
+use vixen_core::segment::{
+    CALLS_REALM, Encoding, Match, Receiver, Record, RecordFlags, Topic, TopicPattern,
+};
 use vixen_core::wire::ReadMessage;
 
 use super::*;
@@ -353,6 +355,33 @@ fn events_carry_the_payload_as_it_was_published_and_what_it_is() {
     assert_eq!(fx.notes, [Note::Delivered { events: 4 }]);
     let got = events(&fx).iter().map(|event| (event.content, &event.payload[..]));
     assert!(got.eq(payloads.map(|(encoding, payload)| (encoding.into(), payload))));
+}
+
+/// They were counted as events that clients get.
+#[test]
+fn records_of_calls_are_no_events_of_clients() {
+    let mut bench = Bench::subscribed();
+    let of_calls = TopicPattern::all(CALLS_REALM);
+    bench.subscribe_as(0, 1, of_calls, SubscribeMode::Live);
+    bench.step(Input::Flush);
+    bench.changed(0, 2);
+    let message = |topic: u16| {
+        let (content, flags) = (Encoding::Json.into(), RecordFlags::default());
+        Record { topic, content, flags, session: 0, attributes: &[], payload: b"[1]" }
+    };
+    let of = |first, messages: &[u16]| {
+        let mut records = Vec::new();
+        messages.iter().for_each(|topic| message(*topic).write_to(&mut records));
+        let count = u32::try_from(messages.len()).expect("few");
+        let topics = vec![Topic::new("r", "t"), Topic::new(CALLS_REALM, "lives")];
+        let whole = segment(first, &[]);
+        TailSegment { count, topics, records: records.into(), ..whole }
+    };
+    let mut told = |segment| bench.step(Input::Segment { from: ndb(0), segment });
+    let fx = told(of(10, &[0, 1, 1, 0, 1]));
+    assert_eq!((events(&fx).len(), fx.notes), (5, vec![Note::Delivered { events: 2 }]));
+    let fx = told(of(15, &[1]));
+    assert_eq!((fx.outgoing.len(), fx.notes), (1, vec![]));
 }
 
 #[test]

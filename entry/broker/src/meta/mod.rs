@@ -29,7 +29,7 @@ use vixen_views::registrations::{Listed, Registrations};
 
 use crate::access::{Permissions, is_dotted, is_reserved};
 use crate::api::calls::{MetaError, Scope, Testament};
-use crate::api::{Publish, SessionId, SessionInfo, SubscriptionId};
+use crate::api::{Origin, Publish, SessionId, SessionInfo, SubscriptionId};
 use crate::delivery::Delivery;
 pub use procedure::Procedure;
 pub use question::{
@@ -104,18 +104,18 @@ impl Meta {
         self.testaments.take(session)
     }
 
-    /// A session, which is open, leaves a testament; its number.
+    /// A session, which is open, leaves a testament, from where its client is; its number.
     ///
     /// # Errors
     /// It has as many as it may have, or all have.
     pub fn add_testament(
         &mut self,
-        session: SessionId,
+        of: (SessionId, Origin),
         testament: Testament,
         leaving: usize,
     ) -> Result<u64, MetaError> {
         let reached = |(key, max)| MetaError::TooManyTestaments { key, max };
-        self.testaments.add(session, testament, leaving).map_err(reached)
+        self.testaments.add(of, testament, leaving).map_err(reached)
     }
 
     /// What a session may do has changed, `None` that it may nothing: testaments that it may not publish are forgotten.

@@ -1,5 +1,7 @@
 //! What one entry answers, and what answers of several make together.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use vixen_core::id::OwnerId;
 use vixen_core::membership::Membership;
 use vixen_core::segment::{Content, Encoding, RecordFlags};
@@ -7,11 +9,19 @@ use vixen_core::time::WallTime;
 
 use super::*;
 use crate::api::calls::CallFeatures;
-use crate::api::{AckLevel, Origin};
+use crate::api::AckLevel;
 use crate::delivery::{DeliveryOptions, Numbering, SubscriptionLimits};
 
-const LIMITS: TestamentLimits =
-    TestamentLimits { per_session_max: 3, bytes_per_session_max: 1000, bytes_max: 1500 };
+const LIMITS: TestamentLimits = TestamentLimits {
+    per_session_max: 3,
+    bytes_per_session_max: 1000,
+    bytes_per_address_max: 1500,
+    bytes_per_site_max: 1500,
+    bytes_max: 1500,
+};
+
+/// From where clients come, unless a test says otherwise.
+const HOME: Origin = Origin { client: IpAddr::V4(Ipv4Addr::LOCALHOST), site: None };
 
 fn info(session: u64, realm: &str, authid: &str, authrole: &str) -> Arc<SessionInfo> {
     Arc::new(SessionInfo {
@@ -21,7 +31,7 @@ fn info(session: u64, realm: &str, authid: &str, authrole: &str) -> Arc<SessionI
         authrole: authrole.into(),
         authmethod: "ticket",
         authprovider: "static",
-        origin: Origin { client: [127, 0, 0, 1].into(), site: None },
+        origin: HOME,
         is_announced: session != 9,
         calls: CallFeatures::default(),
     })
@@ -140,7 +150,7 @@ fn testaments_come_detached_first_and_once() {
     for (scope, text) in
         [(Scope::Destroyed, "[1]"), (Scope::Detached, "[2]"), (Scope::Destroyed, "[3]")]
     {
-        meta.add_testament(one, testament(scope, text), 0).expect("room");
+        meta.add_testament((one, HOME), testament(scope, text), 0).expect("room");
     }
     let left = |messages: Vec<Publish>| {
         let texts = messages.into_iter().map(|message| message.payload);
@@ -157,23 +167,60 @@ fn testaments_are_bounded_and_flushed_by_scope() {
     let reached = |key, max| Err(MetaError::TooManyTestaments { key, max });
     // With its topic and what each counts, more than half of what a session may leave.
     let large = || testament(Scope::Destroyed, &"7".repeat(650));
-    assert_eq!(meta.add_testament(one, large(), 0), Ok(1));
+    assert_eq!(meta.add_testament((one, HOME), large(), 0), Ok(1));
     let bytes = reached("testaments-bytes-per-session-max", 1000);
-    assert_eq!(meta.add_testament(one, large(), 0), bytes);
-    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]"), 0), Ok(2));
-    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]"), 0), Ok(3));
+    assert_eq!(meta.add_testament((one, HOME), large(), 0), bytes);
+    assert_eq!(meta.add_testament((one, HOME), testament(Scope::Detached, "[]"), 0), Ok(2));
+    assert_eq!(meta.add_testament((one, HOME), testament(Scope::Detached, "[]"), 0), Ok(3));
     let count = reached("testaments-per-session-max", 3);
-    assert_eq!(meta.add_testament(one, testament(Scope::Detached, "[]"), 0), count);
-    // Of all sessions.
-    assert_eq!(meta.add_testament(two, large(), 0), reached("testaments-bytes-max", 1500));
+    assert_eq!(meta.add_testament((one, HOME), testament(Scope::Detached, "[]"), 0), count);
+    // Of all sessions, from wherever they are.
+    let elsewhere = Origin { client: IpAddr::V4(Ipv4Addr::BROADCAST), site: None };
+    let bytes = reached("testaments-bytes-max", 1500);
+    assert_eq!(meta.add_testament((two, elsewhere), large(), 0), bytes);
     assert_eq!(meta.flush_testaments(one, Scope::Destroyed), 1);
     assert_eq!(meta.flush_testaments(one, Scope::Destroyed), 0);
     // Those whose sessions are over count until they have room in the order.
-    assert_eq!(meta.add_testament(two, large(), 1_000), reached("testaments-bytes-max", 1500));
-    assert_eq!(meta.add_testament(two, large(), 0), Ok(1));
+    assert_eq!(meta.add_testament((two, HOME), large(), 1_000), reached("testaments-bytes-max", 1500));
+    assert_eq!(meta.add_testament((two, HOME), large(), 0), Ok(1));
     assert_eq!(meta.close(one).len(), 2);
     assert_eq!(meta.close(two).len(), 1);
-    assert_eq!(meta.testaments.bytes(), 0);
+    assert!(meta.testaments.are_none());
+}
+
+/// One address had all that sessions of an entry may leave.
+#[test]
+fn no_address_has_more_of_the_testaments_than_its_share() {
+    let limits = TestamentLimits {
+        bytes_per_address_max: 1000,
+        bytes_per_site_max: 1500,
+        bytes_max: 10_000,
+        ..LIMITS
+    };
+    let mut meta = Meta::new(limits);
+    let large = || testament(Scope::Destroyed, &"7".repeat(650));
+    let site = Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let at = |session, client: u16| {
+        let client = IpAddr::V6(Ipv6Addr::new(client, 0, 0, 0, 0, 0, 0, 0));
+        (SessionId(session), Origin { client, site })
+    };
+    let reached = |max| {
+        Err(MetaError::TooManyTestaments { key: "testaments-bytes-per-address-max", max })
+    };
+    assert_eq!(meta.add_testament(at(1, 1), large(), 0), Ok(1));
+    assert_eq!(meta.add_testament(at(2, 1), large(), 0), reached(1000));
+    assert_eq!(meta.add_testament(at(3, 2), testament(Scope::Detached, "[]"), 0), Ok(1));
+    assert_eq!(meta.add_testament(at(3, 2), large(), 0), reached(1500), "of the site");
+    assert_eq!(meta.add_testament((SessionId(4), HOME), large(), 0), Ok(1), "of none");
+    // What is taken back, not allowed any more, or over is free again.
+    assert_eq!(meta.flush_testaments(SessionId(1), Scope::Destroyed), 1);
+    assert_eq!(meta.add_testament(at(2, 1), large(), 0), Ok(1));
+    meta.judge_testaments(SessionId(2), None);
+    assert_eq!(meta.add_testament(at(1, 1), large(), 0), Ok(2));
+    for session in 1..=4 {
+        meta.close(SessionId(session));
+    }
+    assert!(meta.testaments.are_none());
 }
 
 #[test]
@@ -183,7 +230,7 @@ fn testaments_that_may_not_be_published_any_more_are_forgotten() {
     for (session, scope) in
         [(one, Scope::Detached), (one, Scope::Destroyed), (two, Scope::Detached)]
     {
-        meta.add_testament(session, testament(scope, "[]"), 0).expect("room");
+        meta.add_testament((session, HOME), testament(scope, "[]"), 0).expect("room");
     }
     meta.judge_testaments(one, Some(&Permissions::OPEN));
     let before = meta.testaments.bytes();

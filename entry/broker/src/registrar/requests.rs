@@ -125,12 +125,14 @@ impl Registrar {
     pub(super) fn said_of(&self, number: u64) -> Option<record::Register> {
         let pending = self.pending.get(&number)?;
         let Pending { session, register, .. } = pending;
+        let keeps_timeouts = self.sessions.get(session)?.info.calls.keeps_timeouts;
         Some(record::Register {
             number,
             session: session.0,
             pattern: self.pattern_of(*session, register)?,
             invoke: invoke_of(register.invoke),
             is_forced: pending.is_by_force(),
+            keeps_timeouts: register.forwards_timeout && keeps_timeouts,
         })
     }
 

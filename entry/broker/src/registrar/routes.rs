@@ -51,6 +51,11 @@ impl Routes for Registrar {
         callees.map(|(place, callee)| (place, callee_of(callee)))
     }
 
+    fn keeps_timeouts(&self, registration: Position, place: Position) -> bool {
+        let found = self.view().get(RegistrationId(registration.0));
+        found.is_some_and(|found| found.callees.keeps_timeouts(place))
+    }
+
     fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {
         self.view().living(entry).map(|living| living.facts.name.as_str().into())
     }

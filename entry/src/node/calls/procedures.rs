@@ -140,8 +140,9 @@ mod tests {
         view.apply(Position(1), WallTime(1), &Record { writer, said: Said::Life(facts) });
         for at in positions {
             let pattern = TopicPattern::new("realm1", &format!("a.b{at}"), Match::Exact);
-            let (invoke, is_forced) = (Invoke::Single, false);
-            let register = Register { number: *at, session: 1, pattern, invoke, is_forced };
+            let (invoke, is_forced, keeps_timeouts) = (Invoke::Single, false, false);
+            let (number, session) = (*at, 1);
+            let register = Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
             let record = Record { writer, said: Said::Register(register) };
             view.apply(Position(*at), WallTime(*at), &record);
         }

@@ -208,6 +208,7 @@ fn registers(owner: u128, uri: &str) -> Record {
         pattern: TopicPattern::new("realm1", uri, Match::Exact),
         invoke: record::Invoke::Single,
         is_forced: false,
+        keeps_timeouts: false,
     });
     Record { writer: life(owner), said }
 }

@@ -126,7 +126,7 @@ pub(in crate::node) fn of_registrations(
                     made("wamp.registration.on_create", pattern, json!([session, details]));
                 }
             }
-            Of::Joined { registration, pattern, callee } => {
+            Of::Joined { registration, pattern, callee, .. } => {
                 let arguments = json!([callee.session, registration.0]);
                 made("wamp.registration.on_register", pattern, arguments);
             }

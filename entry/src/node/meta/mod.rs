@@ -87,7 +87,9 @@ impl EntryNode {
                 Asked::AddTestament => {
                     let none = || argument("testaments are left by WAMP sessions");
                     let left = *testament.ok_or_else(none)?;
-                    Reply::Count(self.meta.add_testament(asker.session, left, self.owed_room)?)
+                    let origin = self.info_of(asker.session).map(|info| info.origin);
+                    let of = (asker.session, origin.ok_or_else(none)?);
+                    Reply::Count(self.meta.add_testament(of, left, self.owed_room)?)
                 }
                 Asked::FlushTestaments(scope) => {
                     let flushed = self.meta.flush_testaments(asker.session, scope);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{ConfigError, KIB, MIB, TableReader};
+use super::{ADDRESS_PART, ConfigError, KIB, MIB, TableReader};
 
 /// Keys of `[limits]` about calls. None of them may be 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +41,9 @@ pub struct CallBounds {
     pub testaments_bytes_per_session_max: usize,
     /// `testaments-bytes-max`: of all sessions of an entry. Default 64 MiB.
     pub testaments_bytes_max: usize,
+    /// `testaments-bytes-per-address-max`: of these, those of all sessions of one address. Default a quarter of
+    /// `testaments-bytes-max`, or `testaments-bytes-per-session-max` where that is more; not below that.
+    pub testaments_bytes_per_address_max: usize,
     /// `call-timeout-max`: the longest timeout of a call. Default: none.
     pub call_timeout_max: Option<Duration>,
     /// `call-timeout`: of calls that ask for none. Default: none.
@@ -62,6 +65,7 @@ impl Default for CallBounds {
             testaments_per_session_max: 100,
             testaments_bytes_per_session_max: 256 * KIB,
             testaments_bytes_max: 64 * MIB,
+            testaments_bytes_per_address_max: 64 * MIB / ADDRESS_PART,
             call_timeout_max: None,
             call_timeout: None,
         }
@@ -85,6 +89,10 @@ impl CallBounds {
         table.count("testaments-per-session-max", &mut c.testaments_per_session_max)?;
         table.size("testaments-bytes-per-session-max", &mut c.testaments_bytes_per_session_max)?;
         table.size("testaments-bytes-max", &mut c.testaments_bytes_max)?;
+        c.testaments_bytes_per_address_max = (c.testaments_bytes_max / ADDRESS_PART)
+            .max(c.testaments_bytes_per_session_max)
+            .min(c.testaments_bytes_max);
+        table.size("testaments-bytes-per-address-max", &mut c.testaments_bytes_per_address_max)?;
         for (key, slot) in
             [("call-timeout-max", &mut c.call_timeout_max), ("call-timeout", &mut c.call_timeout)]
         {

@@ -216,6 +216,18 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "limits.patterns-per-address-max: 249 is less than patterns-per-session-max (250)",
         "set it to 250 or more",
     ),
+    (
+        "segment-messages-max = 100",
+        "testaments-bytes-max = \"1MiB\"\ntestaments-bytes-per-address-max = \"2MiB\"",
+        "limits.testaments-bytes-per-address-max: 2097152 is more than testaments-bytes-max (1048576)",
+        "set it to 1048576 or less, or raise testaments-bytes-max",
+    ),
+    (
+        "segment-messages-max = 100",
+        "testaments-bytes-per-address-max = \"255KiB\"",
+        "limits.testaments-bytes-per-address-max: 261120 is less than testaments-bytes-per-session-max (262144)",
+        "set it to 262144 or more",
+    ),
     ("[log]", "[tls]\n[log]", "tls.certificate-file: is missing", "a path in quotes"),
     (
         "[log]",

@@ -221,6 +221,18 @@ fn shares_of_subscriptions_go_by_what_they_are_shares_of() {
 }
 
 #[test]
+fn the_share_of_testaments_goes_by_what_it_is_a_share_of() {
+    let share = |limits: &str| {
+        let text = good_but("segment-messages-max = 100", limits);
+        parse(&text).expect("good").limits.calls.testaments_bytes_per_address_max >> 10
+    };
+    assert_eq!(share(""), 16 << 10);
+    assert_eq!(share("testaments-bytes-max = \"512KiB\""), 256, "no less than of a session");
+    assert_eq!(share("testaments-bytes-max = \"100KiB\""), 100, "no more than there is");
+    assert_eq!(share("testaments-bytes-per-address-max = \"1MiB\""), 1 << 10);
+}
+
+#[test]
 fn sizes_are_text_or_plain_bytes() {
     for (text, bytes) in [
         ("\"2097152\"", 2 << 20),

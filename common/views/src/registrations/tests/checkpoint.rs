@@ -77,6 +77,7 @@ fn a_large_view_has_parts_that_can_be_written() {
             pattern: pattern.clone(),
             invoke: Invoke::Random,
             is_forced: false,
+            keeps_timeouts: false,
         };
         let record = Record { writer: life(1, 1), said: Said::Register(register) };
         view.apply(Position(position), WallTime(0), &record);
@@ -111,6 +112,7 @@ fn who_begins_behind_a_checkpoint_and_not_as_of_it_is_told_by_the_next() {
         pattern: exact("c"),
         invoke: Invoke::Single,
         is_forced: false,
+        keeps_timeouts: false,
     };
     let record = Record { writer: life(1, 1), said: Said::Register(register) };
     good.apply(position, now, &record);
@@ -167,7 +169,7 @@ fn one_differing_checkpoint_is_not_believed_until_another_writer_says_the_same()
     let register = |uri: &str| {
         let (number, session, pattern) = (1, 7, exact(uri));
         let (invoke, is_forced) = (Invoke::Single, false);
-        let said = Said::Register(Register { number, session, pattern, invoke, is_forced });
+        let said = Said::Register(Register { number, session, pattern, invoke, is_forced, keeps_timeouts: false });
         Record { writer: life(1, 1), said }
     };
     // One of both has missed a record, and which is not to be seen from them.

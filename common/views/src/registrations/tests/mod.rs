@@ -33,6 +33,7 @@ fn callee(owner: u128, session: u64) -> Callee {
 }
 
 /// A view that gets records at positions 10, 20, 30 … a second apart.
+#[derive(Clone)]
 struct Desk {
     view: Registrations,
     position: u64,
@@ -82,8 +83,17 @@ impl Desk {
         invoke: Invoke,
         is_forced: bool,
     ) -> Applied {
-        let number = self.position;
-        self.say(writer, Said::Register(Register { number, session, pattern, invoke, is_forced }))
+        let (number, keeps_timeouts) = (self.position, false);
+        let register = Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
+        self.say(writer, Said::Register(register))
+    }
+
+    /// By a session that keeps timeouts.
+    fn register_keeping(&mut self, owner: u128, session: u64, uri: &str, invoke: Invoke) -> Applied {
+        let (number, pattern) = (self.position, exact(uri));
+        let (is_forced, keeps_timeouts) = (false, true);
+        let register = Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
+        self.say(life(owner, 1), Said::Register(register))
     }
 
     fn unregister(
@@ -123,5 +133,6 @@ fn deleted(registration: u64, uri: &str) -> Change {
 }
 
 fn joined(registration: u64, uri: &str, callee: Callee) -> Change {
-    Change::Joined { registration: RegistrationId(registration), pattern: exact(uri), callee }
+    let (registration, keeps_timeouts) = (RegistrationId(registration), false);
+    Change::Joined { registration, pattern: exact(uri), callee, keeps_timeouts }
 }

@@ -10,6 +10,7 @@ struct Seat {
     pattern: TopicPattern,
     invoke: Invoke,
     callee: Callee,
+    keeps_timeouts: bool,
 }
 
 /// See the module.
@@ -65,7 +66,7 @@ impl Naive {
     }
 
     fn register(&mut self, position: u64, writer: Life, register: &Register) {
-        let Register { session, pattern, invoke, is_forced, .. } = register;
+        let Register { session, pattern, invoke, is_forced, keeps_timeouts, .. } = register;
         if *is_forced {
             self.seats.retain(|seat| seat.pattern != *pattern);
         }
@@ -77,8 +78,8 @@ impl Naive {
             Some(_) if there.iter().any(|seat| seat.callee == callee) => return,
             Some(seat) => seat.id,
         };
-        let (pattern, invoke) = (pattern.clone(), *invoke);
-        self.seats.push(Seat { place: position, id, pattern, invoke, callee });
+        let (pattern, invoke, keeps_timeouts) = (pattern.clone(), *invoke, *keeps_timeouts);
+        self.seats.push(Seat { place: position, id, pattern, invoke, callee, keeps_timeouts });
     }
 
     /// Whether the view says the same.
@@ -90,6 +91,7 @@ impl Naive {
                 pattern: there.pattern.clone(),
                 invoke: there.invoke,
                 callee,
+                keeps_timeouts: there.callees.keeps_timeouts(place),
             })
         });
         let mut seats: Vec<_> = seats.collect();

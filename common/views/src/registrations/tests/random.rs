@@ -15,10 +15,12 @@ fn any_record() -> impl Strategy<Value = Record> {
     let uri = prop::sample::select(vec!["a", "a.b", "a.", "a..", ".b", "", "a.b.c"]);
     let invoke =
         prop::sample::select(vec![Invoke::Single, Invoke::Single, Invoke::First, Invoke::Random]);
-    let register = (session(), realm(), uri, matching, invoke, prop::bool::weighted(0.2));
-    let register = register.prop_map(|(session, realm, uri, matching, invoke, is_forced)| {
+    let flags = (prop::bool::weighted(0.2), any::<bool>());
+    let register = (session(), realm(), uri, matching, invoke, flags);
+    let register = register.prop_map(|(session, realm, uri, matching, invoke, flags)| {
         let pattern = TopicPattern::new(realm, uri, matching);
-        Said::Register(Register { number: 1, session, pattern, invoke, is_forced })
+        let (number, (is_forced, keeps_timeouts)) = (1, flags);
+        Said::Register(Register { number, session, pattern, invoke, is_forced, keeps_timeouts })
     });
     let why = prop_oneof![
         Just(UnregisterWhy::Asked),

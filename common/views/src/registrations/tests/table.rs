@@ -178,7 +178,7 @@ fn what_would_be_refused_is_known_before() {
     let mut desk = Desk::new();
     let register = |uri, invoke, is_forced| {
         let (number, session, pattern) = (0, 9, exact(uri));
-        Register { number, session, pattern, invoke, is_forced }
+        Register { number, session, pattern, invoke, is_forced, keeps_timeouts: false }
     };
     desk.register(1, 7, "a", Invoke::Single);
     desk.register(1, 7, "b", Invoke::Random);
@@ -188,4 +188,28 @@ fn what_would_be_refused_is_known_before() {
     assert_eq!(refuses("b", Invoke::Random, false), None);
     assert_eq!(refuses("b", Invoke::First, false), Some(Refusal::OtherPolicy));
     assert_eq!(refuses("c", Invoke::Single, false), None);
+}
+
+#[test]
+fn who_keeps_timeouts_does_so_at_its_place_until_it_leaves() {
+    let mut desk = Desk::new();
+    desk.register(1, 7, "a", Invoke::First);
+    let id = desk.view.find(&exact("a")).expect("registered").id;
+    let keeps = |desk: &Desk| {
+        let there = desk.view.get(id).expect("registered");
+        there.callees.iter().map(|(at, _)| there.callees.keeps_timeouts(at)).collect::<Vec<_>>()
+    };
+    let mut other = desk.clone();
+    desk.register_keeping(2, 8, "a", Invoke::First);
+    other.register(2, 8, "a", Invoke::First);
+    assert_eq!((keeps(&desk), keeps(&other)), (vec![false, true], vec![false, false]));
+    assert_ne!(desk.view, other.view);
+    assert_ne!(desk.view.chain(), other.view.chain(), "G1: it is in the chain");
+    assert_eq!(Registrations::restore(&desk.view.checkpoint()).as_ref(), Ok(&desk.view));
+    // Who says so again stays as it was, and who comes again is as it says then.
+    desk.register(2, 8, "a", Invoke::First);
+    assert_eq!(keeps(&desk), [false, true]);
+    desk.over(2, 8);
+    desk.register(2, 8, "a", Invoke::First);
+    assert_eq!(keeps(&desk), [false, false]);
 }

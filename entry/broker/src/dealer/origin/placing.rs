@@ -103,8 +103,11 @@ impl Origin {
         }
         let number = self.next_number();
         if let Some(expires) = open.expires {
-            let keeps =
-                turn.own_session(callee).is_some_and(|own| own.keeps_timeouts_of(registration));
+            let keeps = match turn.own_session(callee) {
+                Some(own) => own.keeps_timeouts_of(registration),
+                // Of another entry it is as it was when it joined.
+                None => turn.routes.keeps_timeouts(registration, place),
+            };
             let later = if keeps { CALLEE_FIRST } else { Duration::ZERO };
             self.timers.set(number.0, expires.checked_add(later).unwrap_or(expires));
         }

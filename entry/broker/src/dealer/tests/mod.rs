@@ -96,6 +96,8 @@ pub(super) struct Registry {
     pub(super) may_be_behind: bool,
     /// What keeps calls from callees.
     pub(super) hold: Option<Hold>,
+    /// Callees at these places keep timeouts.
+    pub(super) keeping: Vec<u64>,
     /// How many names it was asked for.
     pub(super) named: std::cell::Cell<usize>,
 }
@@ -145,6 +147,10 @@ impl Routes for Registry {
     ) -> impl Iterator<Item = (Position, Callee)> {
         let after = self.callees(registration).filter(move |(at, _)| *at > place);
         after.chain(self.callees(registration).filter(move |(at, _)| *at <= place))
+    }
+
+    fn keeps_timeouts(&self, _registration: Position, place: Position) -> bool {
+        self.keeping.contains(&place.0)
     }
 
     fn name_of(&self, entry: OwnerId) -> Option<Arc<str>> {

@@ -575,3 +575,24 @@ fn entry_stops_open_and_killing_is_unavailable() {
         assert_eq!(bench.call(1, 6, "one"), ["1 <- failed 6: entry E1 stops"]);
     }
 }
+
+/// It was given up at once, before what its callee said of its time could come.
+#[test]
+fn a_callee_of_another_entry_that_keeps_timeouts_has_500_ms_more() {
+    let mut bench = Bench::new(roomy());
+    bench.open(1);
+    bench.link(2);
+    bench.registry.add("p", 10, Policy::RoundRobin, vec![callee(2, 20), callee(2, 21)]);
+    bench.registry.keeping = vec![11];
+    let told = bench.step(word(1, timed(1, "p", 100)));
+    assert_eq!(told, ["E2 <- invoke 1 of 20 in 10 100 ms [1]"]);
+    let told = bench.step(word(1, timed(2, "p", 100)));
+    assert_eq!(told, ["E2 <- invoke 2 of 21 in 10 100 ms [1]"]);
+    let told = bench.pass(100);
+    assert!(told.len() == 2 && told[0].starts_with("1 <- failed 1:"), "{told:?}");
+    assert_eq!(bench.pass(499), [""; 0]);
+    let timeout = error_of("wamp.error.timeout", "[]");
+    let told = bench.hear(2, answer(2, timeout));
+    assert!(told.len() == 1 && told[0].starts_with("1 <- failed 2"), "{told:?}");
+    assert_eq!(bench.outcomes(), ["timeout", "timeout"]);
+}

@@ -38,7 +38,8 @@ impl View {
     ) -> u64 {
         let pattern = TopicPattern::new("r", uri, matching);
         let number = self.next;
-        let register = Register { number, session, pattern, invoke, is_forced: false };
+        let (is_forced, keeps_timeouts) = (false, false);
+        let register = Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
         self.apply(Said::Register(register));
         self.next - 1
     }

@@ -210,6 +210,7 @@ fn what_is_read_again_is_no_news() {
             pattern: TopicPattern::new("r", uri, Match::Exact),
             invoke: record::Invoke::Single,
             is_forced: false,
+            keeps_timeouts: false,
         })
     };
     assert_eq!(hear(&mut bench, register("a")), 0);

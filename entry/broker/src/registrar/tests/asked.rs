@@ -106,6 +106,7 @@ fn what_has_ended_by_then_is_registered() {
             pattern: TopicPattern::new("r", "c", Match::Exact),
             invoke: record::Invoke::Single,
             is_forced: false,
+            keeps_timeouts: false,
         }),
     );
     bench.asks(2, "c", Policy::Single, true);

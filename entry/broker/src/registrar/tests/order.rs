@@ -22,6 +22,7 @@ pub(super) fn registers(owner: u128, uri: &str) -> Record {
         pattern: TopicPattern::new("r", uri, Match::Exact),
         invoke: record::Invoke::Single,
         is_forced: false,
+        keeps_timeouts: false,
     };
     Record { writer: life(owner, 1), said: Said::Register(said) }
 }
@@ -298,4 +299,27 @@ fn one_that_seems_to_have_begun_later_is_ended_as_soon_as_sync_nodes_have_no_lin
     bench.wait(Duration::ZERO);
     assert_eq!(lives(&bench), [life(7, 1)]);
     assert!(bench.registrar.view().is_empty());
+}
+
+#[test]
+fn others_are_told_that_a_callee_keeps_timeouts_if_it_announced_that_and_asks_for_it() {
+    for (announced, asked) in [(true, true), (true, false), (false, true)] {
+        let mut bench = Bench::new();
+        let mut of = (*info(5, "r")).clone();
+        of.calls = CallFeatures { keeps_timeouts: announced, ..CallFeatures::default() };
+        bench.step(Input::Opened { info: Arc::new(of) });
+        let register = Register {
+            request: RequestId(1),
+            procedure: "a".into(),
+            matching: Match::Exact,
+            invoke: Policy::First,
+            concurrency: None,
+            is_forced: false,
+            is_disclosed: true,
+            forwards_timeout: asked,
+        };
+        bench.step(Input::Register { session: SessionId(5), register });
+        let place = bench.position;
+        assert_eq!(bench.registrar.keeps_timeouts(place, place), announced && asked);
+    }
 }

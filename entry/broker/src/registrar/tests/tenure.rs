@@ -41,6 +41,7 @@ impl Bench {
                 pattern: TopicPattern::new("r", "a", Match::Exact),
                 invoke: invoke_of(invoke),
                 is_forced: false,
+                keeps_timeouts: false,
             }),
         );
         bench.other(9, Said::Gone(Gone { life: life(8), why: GoneWhy::NotHeard }));

@@ -99,8 +99,9 @@ impl Pair {
             panic!("{registered:?}");
         };
         let (number, session) = (1, CALLEE.0);
-        let (invoke, is_forced) = (record::Invoke::First, false);
-        let register = record::Register { number, session, pattern, invoke, is_forced };
+        let (invoke, is_forced, keeps_timeouts) = (record::Invoke::First, false, false);
+        let register =
+            record::Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
         read(&mut origin, &Record { writer, said: Said::Register(register) });
         let registration = Position(id);
         assert_eq!(origin.bench.position, registration, "it has the same place in both");

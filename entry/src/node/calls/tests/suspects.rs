@@ -94,8 +94,10 @@ fn alive() -> Record {
 /// A session of the other entry has it.
 fn others() -> Record {
     let pattern = TopicPattern::new("realm1", "a.b", Match::Exact);
-    let (invoke, is_forced) = (record::Invoke::Single, false);
-    let register = record::Register { number: 1, session: 5, pattern, invoke, is_forced };
+    let (invoke, is_forced, keeps_timeouts) = (record::Invoke::Single, false, false);
+    let (number, session) = (1, 5);
+    let register =
+        record::Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
     Record { writer: OTHER, said: Said::Register(register) }
 }
 
