@@ -106,9 +106,11 @@ async fn what_is_registered_at_one_entry_is_the_same_at_all() -> anyhow::Result<
     assert_eq!(callees(0), [json!("E1")]);
     assert_eq!(callees(1), [json!("E1"), json!("E2")], "in the order of their places");
 
-    // There is one callee of it, wherever one asks.
+    // There is one callee of it, wherever one asks; and nothing is written for who is told so.
+    let before = cluster.status("E2").await?["view"]["records"].clone();
     let refused = ask(&mut two, r#"[64,7,{},"com.single"]"#).await;
     assert_eq!(refused[4], json!("wamp.error.procedure_already_exists"), "{refused}");
+    assert_eq!(cluster.status("E2").await?["view"]["records"], before);
     let called = ask(&mut two, r#"[48,8,{},"com.single"]"#).await;
     assert_eq!(called[0], json!(8), "{called}");
     assert_ne!(called[4], json!("wamp.error.no_such_procedure"), "{called}");

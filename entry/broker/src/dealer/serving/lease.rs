@@ -4,8 +4,9 @@
 //!   complete at t0 ------- 1 s: asked again, while there are calls ------- 2 s: nobody is invoked any more
 //!                           \--- the answer of that may come up to 1.5 s later: calls wait for it -----/
 //! ```
-//! A lease counts from when its question was asked, however late the answer is. What another entry makes of the order since then cannot take effect before the lease is over: a holder of
-//! `single` that comes after this entry's waits as long (`registrar::tenure`).
+//! A lease counts from when its question was asked, however late the answer is. What another entry makes of the order
+//! since then cannot take effect before the lease is over: a holder of `single` that comes after this entry's waits as
+//! long (`registrar::tenure`).
 //!
 //! Source: `docs/design/027-calls.md`, *Lease*.
 
