@@ -233,13 +233,14 @@ impl CallMessage {
     }
 
     /// Whether it names a life, call, registration, place or session that there cannot be: all of them count from 1,
-    /// nobody joins a registration before it is there, and sessions end at [`SESSION_MAX`].
+    /// nobody joins a registration before it is there, and sessions end at [`SESSION_MAX`], as positions do for clients.
     pub(super) const fn has_no_number(&self) -> bool {
         match self {
             Self::CallStanding { life, .. } => *life == 0,
             Self::Invoke { number, registration, place, session, .. } => {
                 let is_session = 1 <= *session && *session <= SESSION_MAX;
-                let is_place = 1 <= registration.0 && registration.0 <= place.0;
+                let is_place =
+                    1 <= registration.0 && registration.0 <= place.0 && place.0 <= SESSION_MAX;
                 *number == 0 || !is_place || !is_session
             }
             Self::InvokeMore { number, .. }
