@@ -22,7 +22,8 @@ impl Bucket {
 
     /// Takes `amount`, of which `rate` are allowed a second.
     pub(super) fn take(&mut self, now: Instant, amount: u64, rate: u64) {
-        let nanos = u128::from(amount) * 1_000_000_000 / u128::from(rate.max(1));
+        // Rounded up: three thirds of a second are one, and no fourth passes.
+        let nanos = (u128::from(amount) * 1_000_000_000).div_ceil(u128::from(rate.max(1)));
         // A century would be no time of a clock any more.
         let cost = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX >> 3));
         let from = self.paid_until.map_or(now, |paid| paid.max(now));

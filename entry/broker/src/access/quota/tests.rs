@@ -179,8 +179,7 @@ fn waits_are_said_in_units_that_people_read() {
 
 #[test]
 fn what_has_no_topic_counts_as_a_message_and_for_no_topic() {
-    let quota =
-        Quota { messages_per_second: Some(3), topics_max: Some(1), ..Quota::default() };
+    let quota = Quota { messages_per_second: Some(3), topics_max: Some(1), ..Quota::default() };
     let quotas = user(quota);
     let (mut meters, now, joe) = (Meters::default(), Instant::now(), named("joe"));
     let record = Cost { bytes: 9, topic: None };
