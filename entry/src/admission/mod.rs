@@ -46,7 +46,10 @@ const REALM_RELOADS: &str = "vixen_entry_realm_reloads_total";
 pub(crate) fn describe_admission_metrics() {
     describe_counter!(LOGIN_FAILURES, "Logins that were refused");
     describe_counter!(CONNECTIONS_REFUSED, "Connections of clients refused for their number");
-    describe_counter!(QUOTA_REFUSALS, "Messages and registrations refused because a quota is used up");
+    describe_counter!(
+        QUOTA_REFUSALS,
+        "Messages and registrations refused because a quota is used up"
+    );
     describe_counter!(REALM_RELOADS, "Realms read again at SIGHUP");
 }
 

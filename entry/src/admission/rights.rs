@@ -74,12 +74,13 @@ impl Rights {
         self.spend_of(Some(topic), bytes)
     }
 
-    /// The same for a record of registrations that is about to be written, with so many bytes of names.
+    /// The same for a registration, whose record has so many bytes of names. That of its end is paid with it: whoever
+    /// has nothing left may leave all the same.
     ///
     /// # Errors
     /// They do not let it pass.
-    pub(crate) fn spend_record(&self, name_bytes: usize) -> Result<(), Exceeded> {
-        self.spend_of(None, RECORD_BYTES + name_bytes)
+    pub(crate) fn spend_registration(&self, name_bytes: usize) -> Result<(), Exceeded> {
+        self.spend_of(None, 2 * RECORD_BYTES + name_bytes)
     }
 
     fn spend_of(&self, topic: Option<&str>, bytes: usize) -> Result<(), Exceeded> {

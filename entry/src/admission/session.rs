@@ -111,19 +111,10 @@ impl AdmittedSession {
         procedure: &impl TopicText,
         options: &RegisterOptions,
     ) -> Result<Register, Refusal> {
-        let register =
-            self.ingress.register(self.permissions(), request, procedure, options)?;
+        let register = self.ingress.register(self.permissions(), request, procedure, options)?;
         // Last: what is refused otherwise uses nothing up.
-        self.rights.spend_record(register.procedure.len())?;
+        self.rights.spend_registration(register.procedure.len())?;
         Ok(register)
-    }
-
-    /// It wants to leave a registration.
-    ///
-    /// # Errors
-    /// It has used up its quota.
-    pub(crate) fn unregister(&self) -> Result<(), Refusal> {
-        Ok(self.rights.spend_record(0)?)
     }
 
     /// Whether a callee may name its error so.

@@ -78,7 +78,6 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
                     | CallWord::Hide { .. },
                 )
                 | Action::RegisterRefused { .. }
-                | Action::UnregisterRefused { .. }
                 | Action::Open { .. }
                 | Action::PublishRefused { .. }
                 | Action::Subscribe { .. }

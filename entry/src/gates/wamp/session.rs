@@ -103,11 +103,6 @@ pub(super) enum Action {
         /// The ERROR.
         answer: Bytes,
     },
-    /// The same of an UNREGISTER.
-    UnregisterRefused {
-        /// The ERROR.
-        answer: Bytes,
-    },
     /// The session is over: send [`Session::farewell`], and close.
     End(Ending),
 }
@@ -433,7 +428,7 @@ fn on_request(
             Ok(calls::register(admitted, buffer, &request, &procedure)?)
         }
         ClientMessage::Unregister { request, registration } => {
-            Ok(calls::unregister(admitted, buffer, request, registration))
+            Ok(Action::Call(CallWord::Unregister { request, registration }))
         }
         ClientMessage::Goodbye => Err(Ending::Goodbye),
         ClientMessage::Abort => Err(Ending::ClientAborted),

@@ -7,8 +7,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
 use vixen_broker::access::{self, CallMessage};
-use vixen_broker::api::RequestId;
-use vixen_broker::api::calls::{Call, CallWord, Payload, RegistrationId, Testament};
+use vixen_broker::api::calls::{Call, CallWord, Payload, Testament};
 use vixen_core::segment::{Encoding, Passthru};
 
 use super::{Action, refused};
@@ -24,8 +23,6 @@ use crate::gates::wamp::message::{RawAnswer, RawCall, RawRequest};
 
 /// The message code of REGISTER.
 pub(super) const REGISTER: u8 = 64;
-/// The message code of UNREGISTER.
-const UNREGISTER: u8 = 66;
 
 /// A message as it came.
 #[derive(Clone, Copy)]
@@ -98,21 +95,6 @@ pub(super) fn register(
             Action::RegisterRefused { answer }
         }
     })
-}
-
-pub(super) fn unregister(
-    admitted: &AdmittedSession,
-    buffer: &mut BytesMut,
-    request: RequestId,
-    registration: RegistrationId,
-) -> Action {
-    match admitted.unregister() {
-        Ok(()) => Action::Call(CallWord::Unregister { request, registration }),
-        Err(refusal) => {
-            let answer = refused(buffer, UNREGISTER, request, refusal.into());
-            Action::UnregisterRefused { answer }
-        }
-    }
 }
 
 pub(super) fn result(

@@ -94,8 +94,7 @@ fn in_words(action: &Action) -> String {
         }
         Action::PublishRefused { answer: Some(answer), .. }
         | Action::SubscribeRefused { answer, .. }
-        | Action::RegisterRefused { answer }
-        | Action::UnregisterRefused { answer } => {
+        | Action::RegisterRefused { answer } => {
             let answer = text(answer);
             let end = answer.find(",[").expect("an ERROR with arguments");
             answer[..end].to_owned()

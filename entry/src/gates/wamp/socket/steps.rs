@@ -92,7 +92,6 @@ impl Connection {
                 count_registration("refused");
                 self.driver.gate(Own::Write(answer));
             }
-            Action::UnregisterRefused { answer } => self.driver.gate(Own::Write(answer)),
             Action::End(ending) => self.take_end(ending),
         }
     }
