@@ -120,7 +120,7 @@ impl Serving {
         } else if !turn.may_bring(from) {
             InvokeRefusal::EntryFull
         } else if is_behind
-            || self.waiting.is_for(invoke.registration)
+            || self.waiting.is_for((invoke.registration, invoke.session))
             || self.hold(invoke.registration, turn).is_some()
         {
             return self.wait(from, number, invoke, turn);
@@ -146,7 +146,7 @@ impl Serving {
         }
     }
 
-    /// Keeps an invocation until the view knows of its callee, behind those that wait for the same registration.
+    /// Keeps an invocation until the view knows of its callee, behind those that wait for the same.
     fn wait<R: Routes>(
         &mut self,
         from: OwnerId,
@@ -353,20 +353,21 @@ impl Serving {
         }
     }
 
-    /// The view has come further, or what held calls may be over: invokes what has waited for that, of each
-    /// registration in the order in which it came.
+    /// The view has come further, or what held calls may be over: invokes what has waited for that, in the order in
+    /// which it came.
     pub(super) fn on_applied<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
         let (applied, mut ready) = (turn.routes.applied(), Vec::new());
-        for registration in self.waiting.registrations_up_to(applied) {
-            if self.hold(registration, turn).is_some() {
+        for served in self.waiting.callees_up_to(applied) {
+            if self.hold(served.0, turn).is_some() {
                 continue;
             }
-            while let Some(key) = self.waiting.first_of(registration)
+            while let Some(key) = self.waiting.first_of(served)
                 && self.waiting.is_within(key, applied)
             {
                 ready.extend(self.forget_waiting(key, turn).map(|call| (key, call)));
             }
         }
+        ready.sort_unstable_by_key(|(_, call)| call.came);
         // Those that wait on came later.
         for ((from, number), Call { invoke, rest, .. }) in ready {
             self.give(from, number, invoke, turn);

@@ -91,11 +91,11 @@ impl Serving {
     ) {
         self.lease.answered(at.filter(|_| self.is_ready), is_of_lease);
         if is_of_lease && at.is_none() && !self.lease.holds(turn.now) {
-            for registration in self.waiting.registrations_up_to(turn.routes.applied()) {
-                if turn.routes.hold(turn.now, registration) != Some(Hold::Lease) {
+            for served in self.waiting.callees_up_to(turn.routes.applied()) {
+                if turn.routes.hold(turn.now, served.0) != Some(Hold::Lease) {
                     continue;
                 }
-                while let Some(key) = self.waiting.first_of(registration) {
+                while let Some(key) = self.waiting.first_of(served) {
                     self.refuse_waiting(key, InvokeRefusal::Lease, turn);
                 }
             }

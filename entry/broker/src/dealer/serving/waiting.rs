@@ -1,7 +1,7 @@
 //! Waiting: calls that came before the view knew of their registration, or of their callee's place in it.
 //!
 //! None of them is an invocation yet: who gives one up is answered at once, and its callee has heard nothing. Those
-//! of one registration are invoked in the order in which they came.
+//! of one callee are invoked in the order in which they came; of a registration that others serve as well, these go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -10,8 +10,12 @@ use vixen_core::id::{OwnerId, Position};
 
 use super::super::limits::less;
 use super::super::words::{CallNumber, Invoke, Part};
+use crate::api::SessionId;
 
 pub(super) type Key = (OwnerId, CallNumber);
+
+/// A registration, and who of those that serve it.
+pub(super) type Served = (Position, SessionId);
 
 /// One that waits.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub(super) struct Call {
     pub(super) rest: Vec<Part>,
     /// What both keep.
     pub(super) bytes: usize,
-    came: u64,
+    pub(super) came: u64,
     until: Instant,
 }
 
@@ -30,9 +34,9 @@ pub(super) struct Call {
 pub(super) struct Waiting {
     calls: BTreeMap<Key, Call>,
     /// In the order in which they came.
-    by_registration: BTreeMap<(Position, u64), Key>,
+    by_callee: BTreeMap<(Served, u64), Key>,
     /// How many wait for each.
-    of_registration: BTreeMap<Position, usize>,
+    of_callee: BTreeMap<Served, usize>,
     by_time: BTreeSet<(Instant, u64, Key)>,
     /// What those of each entry keep.
     bytes_of: BTreeMap<OwnerId, usize>,
@@ -43,8 +47,9 @@ impl Waiting {
     pub(super) fn insert(&mut self, key: Key, invoke: Invoke, bytes: usize, until: Instant) {
         self.last += 1;
         let came = self.last;
-        self.by_registration.insert((invoke.registration, came), key);
-        *self.of_registration.entry(invoke.registration).or_default() += 1;
+        let served = (invoke.registration, invoke.session);
+        self.by_callee.insert((served, came), key);
+        *self.of_callee.entry(served).or_default() += 1;
         self.by_time.insert((until, came, key));
         *self.bytes_of.entry(key.0).or_default() += bytes;
         self.calls.insert(key, Call { invoke, rest: Vec::new(), bytes, came, until });
@@ -60,12 +65,12 @@ impl Waiting {
 
     pub(super) fn remove(&mut self, key: Key) -> Option<Call> {
         let call = self.calls.remove(&key)?;
-        let registration = call.invoke.registration;
-        self.by_registration.remove(&(registration, call.came));
-        if let Some(number) = self.of_registration.get_mut(&registration) {
+        let served = (call.invoke.registration, call.invoke.session);
+        self.by_callee.remove(&(served, call.came));
+        if let Some(number) = self.of_callee.get_mut(&served) {
             less(number, 1);
             if *number == 0 {
-                self.of_registration.remove(&registration);
+                self.of_callee.remove(&served);
             }
         }
         self.by_time.remove(&(call.until, call.came, key));
@@ -78,15 +83,15 @@ impl Waiting {
         Some(call)
     }
 
-    /// The registrations that calls wait for, whose record is at or before this position.
-    pub(super) fn registrations_up_to(&self, applied: Position) -> Vec<Position> {
-        self.of_registration.range(..=applied).map(|(registration, _)| *registration).collect()
+    /// Who is waited for, in registrations whose record is at or before this position.
+    pub(super) fn callees_up_to(&self, applied: Position) -> Vec<Served> {
+        let up_to = (applied, SessionId(u64::MAX));
+        self.of_callee.range(..=up_to).map(|(served, _)| *served).collect()
     }
 
-    /// The call to this registration that came first.
-    pub(super) fn first_of(&self, registration: Position) -> Option<Key> {
-        let (_, key) =
-            self.by_registration.range((registration, 0)..=(registration, u64::MAX)).next()?;
+    /// The call to this callee that came first.
+    pub(super) fn first_of(&self, served: Served) -> Option<Key> {
+        let (_, key) = self.by_callee.range((served, 0)..=(served, u64::MAX)).next()?;
         Some(*key)
     }
 
@@ -95,9 +100,9 @@ impl Waiting {
         self.calls.get(&key).is_some_and(|call| call.invoke.place <= applied)
     }
 
-    /// Whether one waits for this registration.
-    pub(super) fn is_for(&self, registration: Position) -> bool {
-        self.of_registration.contains_key(&registration)
+    /// Whether one waits for this callee.
+    pub(super) fn is_for(&self, served: Served) -> bool {
+        self.of_callee.contains_key(&served)
     }
 
     /// When the first has waited for too long.
@@ -130,7 +135,7 @@ impl Waiting {
     }
 
     pub(super) fn len(&self) -> usize {
-        assert_eq!(self.calls.len(), self.by_registration.len(), "each waits for one record");
+        assert_eq!(self.calls.len(), self.by_callee.len(), "each waits for one callee");
         assert_eq!(self.calls.len(), self.by_time.len(), "each waits up to one moment");
         self.calls.len()
     }

@@ -93,8 +93,7 @@ fn an_answer_may_come_late_and_is_worth_what_is_left_of_two_seconds_then() {
 fn an_answer_to_who_has_missed_is_good_for_a_lease_and_a_missing_one_refuses_nobody() {
     let mut bench = bench(Hold::Lease);
     assert_eq!(asks(&mut bench, calls(1)), (vec![], true));
-    let of_misses =
-        |at| Input::Complete { at, misses: Some(CallNumber(1)), is_of_lease: false };
+    let of_misses = |at| Input::Complete { at, misses: Some(CallNumber(1)), is_of_lease: false };
     assert_eq!(asks(&mut bench, of_misses(None)), (vec![], false), "its own is open");
     let now = bench.now;
     let (told, is_asking) = asks(&mut bench, of_misses(Some(now)));

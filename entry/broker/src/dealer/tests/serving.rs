@@ -167,14 +167,15 @@ fn invoke_of_a_callee_that_has_just_joined_waits_until_the_view_has_come_so_far(
     let mut bench = bench();
     bench.open(8);
     assert_eq!(bench.hear(2, invoke_at(1, 8, 11, 13)), NOBODY);
-    // Of the same registration none overtakes it, though its callee is known.
-    assert_eq!(bench.hear(2, invoke(2, 7, 11)), NOBODY);
+    // Others of the same registration go on meanwhile; of this callee none overtakes it.
+    assert_eq!(bench.hear(2, invoke(2, 7, 11)), ["7 <- invocation 1 of 11 [1]"]);
+    assert_eq!(bench.hear(2, invoke_at(4, 8, 11, 12)), NOBODY);
     bench.registry.applied = 12;
     assert_eq!(bench.step(Input::Applied), NOBODY);
-    assert_eq!(bench.dealer.open_invocations(), 2);
+    assert_eq!(bench.dealer.open_invocations(), 3);
     bench.registry.applied = 13;
     bench.serve(8, 11, 0);
-    let told = ["8 <- invocation 1 of 11 [1]", "7 <- invocation 1 of 11 [1]"];
+    let told = ["8 <- invocation 1 of 11 [1]", "8 <- invocation 2 of 11 [1]"];
     assert_eq!(bench.step(Input::Applied), told);
     // For five seconds in all, however often the view comes further.
     assert_eq!(bench.hear(2, invoke_at(3, 8, 11, 14)), NOBODY);
