@@ -1,9 +1,12 @@
 //! REGISTERs that the view refuses: a complete view does so without a record.
 //!
 //! ```text
-//!   REGISTER --the view refuses it--> asked --complete up to after it came, and it refuses it still--> refused
-//!                                          \--else, or nobody can tell in time-----------------------> written
+//!   REGISTER --the view refuses it--> asked --complete up to a while after it came, refuses still--> refused
+//!                                          \--else, or nobody can tell in time---------------------> written
 //! ```
+//! A while, because who moves to another entry has left the first one by a record that is under way: with a record of
+//! its own, its REGISTER would come behind that.
+//!
 //! Its record would be stored, and read by all entries, for nothing, as often as a client likes. A view may be behind,
 //! so it has to be known to be complete, as for a call of which it knows nobody; one question does for all that wait.
 //! What this entry has written and not read is behind in any case: whoever leaves by that is in nobody's way. They are
@@ -12,7 +15,7 @@
 //! Source: `docs/design/027-calls.md`, *Complete up to a moment*.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vixen_core::id::Position;
 use vixen_core::segment::TopicPattern;
@@ -25,12 +28,16 @@ use crate::api::SessionId;
 use crate::api::calls::CalleeRequest;
 use crate::dealer::Routes as _;
 
+/// So old a REGISTER is at least when it is asked about: longer than a record takes to its place.
+pub(super) const RIPE_AFTER: Duration = Duration::from_millis(250);
+
 /// Those that wait, by their numbers, and what is known beside the view.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    numbers: BTreeSet<u64>,
-    /// A question is wanted, or under way.
-    is_asking: bool,
+    /// From when each may be asked about: who came later, later.
+    numbers: BTreeMap<u64, Instant>,
+    /// Since when a question is wanted, or under way.
+    asked_at: Option<Instant>,
     /// REGISTERs of this entry by force that are pending.
     forced: BTreeMap<TopicPattern, usize>,
     /// Callees that this entry has taken out, and the view has still.
@@ -39,7 +46,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn has(&self, number: u64) -> bool {
-        self.numbers.contains(&number)
+        self.numbers.contains_key(&number)
     }
 
     /// It waits no more.
@@ -48,7 +55,13 @@ impl Asked {
     }
 
     pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
-        self.numbers.iter().copied()
+        self.numbers.keys().copied()
+    }
+
+    /// When the next question is due.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        let first = self.numbers.first_key_value().map(|(_, ripe)| *ripe);
+        first.filter(|_| self.asked_at.is_none())
     }
 
     /// A REGISTER by force is pending.
@@ -65,9 +78,9 @@ impl Asked {
         }
     }
 
-    /// A callee is taken out.
-    pub(super) fn removing(&mut self, registration: RegistrationId, callee: Callee) {
-        self.removing.insert((registration, callee));
+    /// A callee is taken out; `false` where it is already.
+    pub(super) fn removing(&mut self, registration: RegistrationId, callee: Callee) -> bool {
+        self.removing.insert((registration, callee))
     }
 
     /// A callee has left.
@@ -83,46 +96,52 @@ impl Asked {
 
 impl Registrar {
     /// Writes a REGISTER, or waits until it is known whether that would be in vain.
-    pub(super) fn write_or_ask(&mut self, number: u64, fx: &mut Effects) {
+    pub(super) fn write_or_ask(&mut self, now: Instant, number: u64, fx: &mut Effects) {
         match self.refusal_of(number) {
             None => self.write_register(number, fx),
             Some(refusal) if self.is_complete() => self.refuse_unwritten(number, refusal, fx),
             Some(_) => {
-                self.asked.numbers.insert(number);
-                if !std::mem::replace(&mut self.asked.is_asking, true) {
-                    fx.is_asking = true;
-                }
+                let ripe = now.checked_add(RIPE_AFTER).unwrap_or(now);
+                self.asked.numbers.insert(number, ripe);
             }
         }
     }
 
+    /// Asks for a complete view, if that is due.
+    pub(super) fn ask(&mut self, now: Instant, fx: &mut Effects) {
+        if self.asked.due_at().is_some_and(|due| due <= now) {
+            self.asked.asked_at = Some(now);
+            fx.is_asking = true;
+        }
+    }
+
     /// The view had all that was placed before a question, asked when the last REGISTER was `up_to`, or nobody can tell
-    /// in time: those that came before are looked at again.
+    /// in time: those that were old enough by then are looked at again.
     pub(super) fn on_complete(
         &mut self,
         now: Instant,
         (up_to, is_known): (u64, bool),
         fx: &mut Effects,
     ) {
-        self.asked.is_asking = false;
-        let later = self.asked.numbers.split_off(&up_to.saturating_add(1));
-        for number in std::mem::replace(&mut self.asked.numbers, later) {
+        let Some(asked_at) = self.asked.asked_at.take() else { return };
+        let is_due = |number: &u64, ripe: &mut Instant| *number <= up_to && *ripe <= asked_at;
+        let due: Vec<_> = self.asked.numbers.extract_if(.., is_due).collect();
+        for (number, _) in due {
             let Some(pending) = self.pending.get(&number) else { continue };
             if pending.is_given_up {
                 self.forget_unwritten(number);
                 continue;
             }
-            let is_known = is_known && self.is_ready();
+            if !self.is_ready() {
+                // It counts as written, and is when the view is ready.
+                continue;
+            }
             match self.refusal_of(number).filter(|_| is_known) {
                 Some(refusal) => self.refuse_unwritten(number, refusal, fx),
-                None => self.hold_or(now, number, fx, |this, number, fx| {
+                None => self.hold_or(now, number, fx, |this, _, number, fx| {
                     this.write_register(number, fx);
                 }),
             }
-        }
-        if !self.asked.numbers.is_empty() {
-            self.asked.is_asking = true;
-            fx.is_asking = true;
         }
     }
 
@@ -153,9 +172,8 @@ impl Registrar {
             return callee.life == self.life() && seat.is_some_and(|seat| seat.leaving.is_none());
         }
         let living = self.view().living(callee.life.owner);
-        let is_former = living.is_some_and(|living| {
-            self.has_own_name(living) && self.is_before(living.life.owner)
-        });
+        let is_former = living
+            .is_some_and(|living| self.has_own_name(living) && self.is_before(living.life.owner));
         !is_former && !self.suspects.may_be_gone(callee.life.owner)
     }
 

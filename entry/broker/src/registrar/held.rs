@@ -2,7 +2,8 @@
 //! to another entry when its own has died.
 //!
 //! Each is written as soon as the registration in its way ends, or its entry is heard, here or by a quorum of sync nodes;
-//! and at the latest after [`HELD_MAX`], or is answered then where the view cannot be gone by. They are pending as those are that are written, and counted with them.
+//! and at the latest after [`HELD_MAX`], or is answered then where the view cannot be gone by. They are pending as those
+//! are that are written, and counted with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -81,11 +82,11 @@ impl Registrar {
         now: Instant,
         number: u64,
         fx: &mut Effects,
-        otherwise: impl FnOnce(&mut Self, u64, &mut Effects),
+        otherwise: impl FnOnce(&mut Self, Instant, u64, &mut Effects),
     ) {
         match self.waits_for_end(number) {
             Some(registration) => self.held.add(number, now + HELD_MAX, registration),
-            None => otherwise(self, number, fx),
+            None => otherwise(self, now, number, fx),
         }
     }
 
@@ -152,7 +153,7 @@ impl Registrar {
             return;
         }
         let is_awaited = pending.anew.is_none();
-        self.write_or_ask(number, fx);
+        self.write_or_ask(now, number, fx);
         if let Some(at) = now.checked_add(self.timeout).filter(|_| is_awaited) {
             self.waits.push_back((at, Wait::Register(number)));
         }

@@ -269,6 +269,7 @@ impl Registrar {
         let suspects = self.suspects.timeout_at();
         let suspects = suspects.filter(|_| !self.is_stopping && self.is_ready());
         let entries = suspects.into_iter().chain(self.held.timeout_at());
+        let entries = entries.chain(self.asked.due_at());
         let view = self.tenures.timeout_at().into_iter().chain(self.follower.deadline());
         waits.into_iter().chain(view).chain(entries).min()
     }
@@ -330,6 +331,7 @@ impl Registrar {
             }
         }
         self.release_held(now, fx);
+        self.ask(now, fx);
         while self.waits.front().is_some_and(|(_, wait)| self.is_answered(*wait)) {
             self.waits.pop_front();
         }
@@ -341,7 +343,9 @@ impl Registrar {
     fn is_answered(&self, wait: Wait) -> bool {
         match wait {
             Wait::Register(number) => {
-                self.pending.get(&number).is_none_or(|pending| pending.is_given_up)
+                // What is held waits anew when it is released.
+                self.held.has(number)
+                    || self.pending.get(&number).is_none_or(|pending| pending.is_given_up)
             }
             Wait::Unregister { session, registration, request } => {
                 let leaving = self.seat_told(session, registration);
@@ -402,7 +406,10 @@ impl Registrar {
         let of_session = callees.filter(|(_, callee)| callee.session == session.0);
         for callee in of_session.map(|(_, callee)| callee).collect::<Vec<_>>() {
             let life = callee.life;
-            self.asked.removing(registration, callee);
+            if !self.asked.removing(registration, callee) {
+                // It is on its way.
+                continue;
+            }
             if life.owner == self.life().owner {
                 // It is not invoked any more, from before that is written: no other entry waits for this one.
                 let at = Position(registration.0);

@@ -126,11 +126,14 @@ impl Bench {
                 self.read(&record, fx);
                 self.written.extend(fx.records.drain(..));
             }
-            if !std::mem::take(&mut fx.is_asking) {
-                return;
-            }
-            let (up_to, is_known) = (self.registrar.last_number(), true);
-            self.registrar.step(self.now, Input::Complete { up_to, is_known }, fx);
+            let input = if std::mem::take(&mut fx.is_asking) {
+                Input::Complete { up_to: self.registrar.last_number(), is_known: true }
+            } else {
+                let Some(due) = self.registrar.asked.due_at() else { return };
+                self.now = self.now.max(due);
+                Input::Timeout { missing: "nothing".into() }
+            };
+            self.registrar.step(self.now, input, fx);
             self.written.extend(fx.records.drain(..));
         }
     }

@@ -2,6 +2,10 @@
 
 use vixen_views::record::SessionOver;
 
+use crate::registrar::asked::RIPE_AFTER;
+
+const MS: Duration = Duration::from_millis(1);
+
 use super::*;
 
 /// Another entry is there, and session 1 has `a` alone and `b` with others. The order stands still.
@@ -15,10 +19,20 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    /// Asks, writes nothing, and answers nobody.
-    fn asks(&mut self, session: u64, uri: &str, invoke: Policy, is_asking: bool) {
+    /// Waits, writes nothing, and answers nobody.
+    fn asks(&mut self, session: u64, uri: &str, invoke: Policy) {
         let fx = self.register(session, uri, invoke, false);
-        assert_eq!((fx.is_asking, fx.told, self.written.len()), (is_asking, vec![], 0));
+        assert_eq!((fx.is_asking, fx.told, self.written.len()), (false, vec![], 0));
+    }
+
+    /// Lets time pass. Returns whether there is a question.
+    fn asks_after(&mut self, more: Duration) -> bool {
+        self.wait(more).is_asking
+    }
+
+    fn asks_when_ripe(&mut self) {
+        assert!(!self.asks_after(RIPE_AFTER - MS));
+        assert!(self.asks_after(MS));
     }
 
     fn complete(&mut self, up_to: u64, is_known: bool) -> Effects {
@@ -43,8 +57,9 @@ impl Bench {
 #[test]
 fn what_a_complete_view_refuses_costs_no_record() {
     let mut bench = bench();
-    bench.asks(2, "a", Policy::Single, true);
-    bench.asks(3, "b", Policy::First, false);
+    bench.asks(2, "a", Policy::Single);
+    bench.asks(3, "b", Policy::First);
+    bench.asks_when_ripe();
     let up_to = bench.last();
     let fx = bench.complete(up_to, true);
     let wanted = [
@@ -73,7 +88,8 @@ fn an_entry_that_is_alone_refuses_at_once() {
 #[test]
 fn where_nobody_can_tell_the_order_does() {
     let mut bench = bench();
-    bench.asks(2, "a", Policy::Single, true);
+    bench.asks(2, "a", Policy::Single);
+    bench.asks_when_ripe();
     let up_to = bench.last();
     let fx = bench.complete(up_to, false);
     assert_eq!((fx.told.len(), bench.written.len()), (0, 1));
@@ -83,13 +99,18 @@ fn where_nobody_can_tell_the_order_does() {
 }
 
 #[test]
-fn who_comes_after_the_question_waits_for_the_next() {
+fn who_comes_after_the_question_or_shortly_before_waits_for_the_next() {
     let mut bench = bench();
-    bench.asks(2, "a", Policy::Single, true);
+    bench.asks(2, "a", Policy::Single);
+    assert!(!bench.asks_after(MS));
+    bench.asks(3, "a", Policy::Single);
+    assert!(bench.asks_after(RIPE_AFTER - MS));
     let up_to = bench.last();
-    bench.asks(3, "a", Policy::Single, false);
+    bench.asks(2, "a", Policy::Single);
+    assert!(!bench.asks_after(MS), "one question at a time");
     let fx = bench.complete(up_to, true);
-    assert_eq!((Bench::refused_of(&fx).len(), fx.is_asking), (1, true));
+    let refused: Vec<_> = Bench::refused_of(&fx).into_iter().map(|(session, _)| session).collect();
+    assert_eq!((refused, fx.is_asking), (vec![2], true), "the next is due");
     let up_to = bench.last();
     let fx = bench.complete(up_to, true);
     assert_eq!((Bench::refused_of(&fx)[0].0, fx.is_asking), (3, false));
@@ -109,8 +130,11 @@ fn what_has_ended_by_then_is_registered() {
             keeps_timeouts: false,
         }),
     );
-    bench.asks(2, "c", Policy::Single, true);
+    bench.asks(2, "c", Policy::Single);
+    // Who moves here from there: its end has its place a moment later.
+    assert!(!bench.asks_after(RIPE_AFTER - MS));
     bench.other(8, Said::SessionOver(SessionOver { realm: "r".into(), session: 5 }));
+    assert!(bench.asks_after(MS));
     let up_to = bench.last();
     let fx = bench.complete(up_to, true);
     assert_eq!((fx.told.len(), bench.written.len()), (0, 1));
@@ -166,19 +190,17 @@ fn who_is_on_the_way_out_by_this_entry_is_in_nobodys_way() {
         };
         assert!(fx.told.iter().any(is_registered), "{fx:?}");
         // All of that is read: it is in the way again.
-        bench.asks(2, "a", Policy::Single, true);
+        bench.asks(2, "a", Policy::Single);
     }
 }
 
 #[test]
 fn who_is_gone_or_has_waited_for_too_long_leaves_nothing() {
     let mut bench = bench();
-    bench.asks(2, "a", Policy::Single, true);
-    bench.asks(3, "a", Policy::Single, false);
+    bench.asks(2, "a", Policy::Single);
+    bench.asks(3, "a", Policy::Single);
     bench.step(Input::Closed { session: SessionId(2) });
-    bench.now += TIMEOUT;
-    let missing = "a quorum".into();
-    let fx = bench.step(Input::Timeout { missing });
+    let fx = bench.wait(TIMEOUT);
     assert!(matches!(Bench::refused_of(&fx)[..], [(3, RegisterError::NoQuorum { .. })]));
     let up_to = bench.last();
     let fx = bench.complete(up_to, false);
@@ -186,13 +208,36 @@ fn who_is_gone_or_has_waited_for_too_long_leaves_nothing() {
     assert!(bench.registrar.pending.is_empty());
 }
 
+/// It was written at the answer, and again as the view was ready.
 #[test]
-fn a_view_that_is_lost_meanwhile_refuses_nobody() {
+fn a_view_that_is_lost_meanwhile_refuses_nobody_and_what_waits_is_written_once() {
     let mut bench = bench();
-    bench.asks(2, "a", Policy::Single, true);
+    bench.asks(2, "a", Policy::Single);
+    bench.asks_when_ripe();
     bench.step(Input::View(follower::Input::Dropped));
     assert!(!bench.registrar.is_ready());
     let up_to = bench.last();
     let fx = bench.complete(up_to, true);
-    assert_eq!((fx.told.len(), bench.written.len()), (0, 1));
+    assert_eq!((fx.told.len(), bench.written.len()), (0, 0));
+    let of_two = |record: &Record| match &record.said {
+        Said::Register(register) => register.session == 2,
+        _ => false,
+    };
+    for input in [
+        follower::Input::Begin,
+        follower::Input::EarlierRead { is_all: true },
+        follower::Input::Joined,
+    ] {
+        bench.step(Input::View(input));
+    }
+    let mut written = 0;
+    let mut fx = Effects::default();
+    while let Some(record) = bench.written.pop_front() {
+        written += usize::from(of_two(&record));
+        bench.read(&record, &mut fx);
+        bench.written.extend(fx.records.drain(..));
+    }
+    assert!(bench.registrar.is_ready());
+    assert_eq!(written, 1);
+    assert!(bench.registrar.pending.is_empty(), "{fx:?}");
 }

@@ -18,7 +18,7 @@ use crate::dealer::{
     PeerWord, Route, Routes,
 };
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 2_500;
 const STEPS: usize = 600;
 const CALLEE: SessionId = SessionId(1);
 const CALLER: SessionId = SessionId(2);

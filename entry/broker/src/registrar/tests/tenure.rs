@@ -10,15 +10,17 @@ fn life(owner: u128) -> Life {
 }
 
 impl Bench {
-    fn other(&mut self, owner: u128, said: Said) -> Effects {
+    pub(super) fn other(&mut self, owner: u128, said: Said) -> Effects {
         let mut fx = Effects::default();
         self.read(&Record { writer: life(owner), said }, &mut fx);
         self.written.extend(fx.records.drain(..));
-        self.place(&mut fx);
+        if !self.stands_still {
+            self.place(&mut fx);
+        }
         fx
     }
 
-    fn born(&mut self, owner: u128, name: &str) {
+    pub(super) fn born(&mut self, owner: u128, name: &str) {
         let name = name.parse().expect("a name");
         self.other(owner, Said::Life(Facts { name, link_address: None, reads: Reads::HERE }));
         self.link(owner, EntryLink::Up);
