@@ -309,8 +309,12 @@ fn check_shares(limits: &Limits, source: Source<'_>) -> Result<(), ConfigError> 
         calls.testaments_bytes_per_session_max,
         "a session must be able to have its own",
     );
-    let of_address =
-        ("testaments-bytes-per-address-max", calls.testaments_bytes_per_address_max, testaments, left);
+    let of_address = (
+        "testaments-bytes-per-address-max",
+        calls.testaments_bytes_per_address_max,
+        testaments,
+        left,
+    );
     let shares = [
         of_address,
         ("patterns-per-address-max", limits.patterns_per_address_max, patterns, session),

@@ -39,10 +39,8 @@ fn samples() -> Vec<Record> {
         let (number, session, keeps_timeouts) = (300, 7, false);
         Register { number, session, pattern, invoke, is_forced, keeps_timeouts }
     };
-    let keeping = Register {
-        keeps_timeouts: true,
-        ..register("a", Match::Exact, Invoke::Last, true)
-    };
+    let keeping =
+        Register { keeps_timeouts: true, ..register("a", Match::Exact, Invoke::Last, true) };
     let register = |uri, matching, invoke, is_forced| {
         Said::Register(register(uri, matching, invoke, is_forced))
     };

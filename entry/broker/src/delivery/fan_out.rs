@@ -45,7 +45,11 @@ pub(super) fn crowded(segment: &TailSegment, patterns: &[usize]) -> Vec<usize> {
 }
 
 /// How many of the events of a segment clients get: records of calls are for entries.
-pub(super) fn of_clients(segment: &TailSegment, targets: &[Vec<Target>], events: &[Event]) -> usize {
+pub(super) fn of_clients(
+    segment: &TailSegment,
+    targets: &[Vec<Target>],
+    events: &[Event],
+) -> usize {
     let of_calls = segment.topics.iter().zip(targets);
     let of_calls = of_calls.filter(|(topic, _)| &*topic.realm == CALLS_REALM);
     let of_calls: BTreeSet<_> =

@@ -154,12 +154,7 @@ impl<T> End<T> {
     ///
     /// # Errors
     /// What was to wait, where too many do.
-    pub fn catch_up_within(
-        &mut self,
-        now: WallTime,
-        patience_ms: u64,
-        then: T,
-    ) -> Result<(), T> {
+    pub fn catch_up_within(&mut self, now: WallTime, patience_ms: u64, then: T) -> Result<(), T> {
         if self.waiting.len() >= Self::WAITING_MAX {
             return Err(then);
         }

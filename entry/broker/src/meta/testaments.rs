@@ -67,7 +67,8 @@ impl Will {
 
 impl Testaments {
     pub(super) const fn new(limits: TestamentLimits) -> Self {
-        let (addresses, sites) = (BTreeMap::new(), BTreeMap::new());
+        let addresses = BTreeMap::new();
+        let sites = BTreeMap::new();
         Self { limits, of: BTreeMap::new(), bytes: 0, addresses, sites }
     }
 

@@ -8,8 +8,8 @@ use vixen_core::segment::{Content, Encoding, RecordFlags};
 use vixen_core::time::WallTime;
 
 use super::*;
-use crate::api::calls::CallFeatures;
 use crate::api::AckLevel;
+use crate::api::calls::CallFeatures;
 use crate::delivery::{DeliveryOptions, Numbering, SubscriptionLimits};
 
 const LIMITS: TestamentLimits = TestamentLimits {
@@ -181,7 +181,10 @@ fn testaments_are_bounded_and_flushed_by_scope() {
     assert_eq!(meta.flush_testaments(one, Scope::Destroyed), 1);
     assert_eq!(meta.flush_testaments(one, Scope::Destroyed), 0);
     // Those whose sessions are over count until they have room in the order.
-    assert_eq!(meta.add_testament((two, HOME), large(), 1_000), reached("testaments-bytes-max", 1500));
+    assert_eq!(
+        meta.add_testament((two, HOME), large(), 1_000),
+        reached("testaments-bytes-max", 1500)
+    );
     assert_eq!(meta.add_testament((two, HOME), large(), 0), Ok(1));
     assert_eq!(meta.close(one).len(), 2);
     assert_eq!(meta.close(two).len(), 1);
@@ -204,9 +207,8 @@ fn no_address_has_more_of_the_testaments_than_its_share() {
         let client = IpAddr::V6(Ipv6Addr::new(client, 0, 0, 0, 0, 0, 0, 0));
         (SessionId(session), Origin { client, site })
     };
-    let reached = |max| {
-        Err(MetaError::TooManyTestaments { key: "testaments-bytes-per-address-max", max })
-    };
+    let reached =
+        |max| Err(MetaError::TooManyTestaments { key: "testaments-bytes-per-address-max", max });
     assert_eq!(meta.add_testament(at(1, 1), large(), 0), Ok(1));
     assert_eq!(meta.add_testament(at(2, 1), large(), 0), reached(1000));
     assert_eq!(meta.add_testament(at(3, 2), testament(Scope::Detached, "[]"), 0), Ok(1));

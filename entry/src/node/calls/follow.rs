@@ -28,7 +28,7 @@ use vixen_broker::access::Permissions;
 use vixen_broker::api::calls::CallFeatures;
 use vixen_broker::api::{
     AckLevel, After, Origin, Outgoing, Publish, RequestId, SessionId, SessionInfo, Subscribe,
-    SubscribeMode, SubscriptionId,
+    SubscriptionId,
 };
 use vixen_broker::client::{Ask, Client, Effects as ClientEffects, RequestError, Told};
 use vixen_broker::event::{Event, Target, build};

@@ -160,7 +160,11 @@ impl Calls {
         };
         let timeouts = [self.dealer.timeout_at(), self.registrar.timeout_at()];
         let timeouts = timeouts.into_iter().flatten().map(Instant::from_std);
-        timeouts.chain(end).chain(self.follow.due_at()).chain(self.complete.due_at(Instant::now())).min()
+        timeouts
+            .chain(end)
+            .chain(self.follow.due_at())
+            .chain(self.complete.due_at(Instant::now()))
+            .min()
     }
 
     /// Whether somebody waits for what others register.

@@ -27,7 +27,14 @@ fn facts(owner: u128) -> Facts {
 fn register(writer: Life, session: u64, uri: &str) -> Record {
     let pattern = TopicPattern::new("r", uri, Match::Exact);
     let (number, invoke, is_forced) = (1, Invoke::First, false);
-    let said = Said::Register(Register { number, session, pattern, invoke, is_forced, keeps_timeouts: false });
+    let said = Said::Register(Register {
+        number,
+        session,
+        pattern,
+        invoke,
+        is_forced,
+        keeps_timeouts: false,
+    });
     Record { writer, said }
 }
 

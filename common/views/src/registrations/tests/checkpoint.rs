@@ -169,7 +169,14 @@ fn one_differing_checkpoint_is_not_believed_until_another_writer_says_the_same()
     let register = |uri: &str| {
         let (number, session, pattern) = (1, 7, exact(uri));
         let (invoke, is_forced) = (Invoke::Single, false);
-        let said = Said::Register(Register { number, session, pattern, invoke, is_forced, keeps_timeouts: false });
+        let said = Said::Register(Register {
+            number,
+            session,
+            pattern,
+            invoke,
+            is_forced,
+            keeps_timeouts: false,
+        });
         Record { writer: life(1, 1), said }
     };
     // One of both has missed a record, and which is not to be seen from them.

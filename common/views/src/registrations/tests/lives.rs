@@ -209,7 +209,8 @@ fn very_many_ends_are_forgotten_one_by_one_in_their_order() {
     for number in 0..ENDS {
         let (session, pattern) = (7, exact(&format!("p{number}")));
         let (invoke, is_forced) = (Invoke::Single, true);
-        let register = Register { number, session, pattern, invoke, is_forced, keeps_timeouts: false };
+        let register =
+            Register { number, session, pattern, invoke, is_forced, keeps_timeouts: false };
         for owner in [1, 2] {
             desk.position += 10;
             let said = Said::Register(register.clone());

@@ -89,7 +89,13 @@ impl Desk {
     }
 
     /// By a session that keeps timeouts.
-    fn register_keeping(&mut self, owner: u128, session: u64, uri: &str, invoke: Invoke) -> Applied {
+    fn register_keeping(
+        &mut self,
+        owner: u128,
+        session: u64,
+        uri: &str,
+        invoke: Invoke,
+    ) -> Applied {
         let (number, pattern) = (self.position, exact(uri));
         let (is_forced, keeps_timeouts) = (false, true);
         let register = Register { number, session, pattern, invoke, is_forced, keeps_timeouts };

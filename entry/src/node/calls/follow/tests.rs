@@ -1,4 +1,4 @@
-use vixen_broker::api::RequestKind;
+use vixen_broker::api::{RequestKind, SubscribeMode};
 use vixen_core::segment::{Record as Stored, Topic};
 use vixen_views::record::{Facts, Life, Reads, Said};
 

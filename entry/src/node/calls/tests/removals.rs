@@ -11,9 +11,8 @@ fn removing() -> Bench {
     let facts =
         Facts { name: "E2".parse().expect("a name"), link_address: None, reads: Reads::HERE };
     let born = Record { writer: life(8), said: Said::Life(facts) };
-    let records = [born, registers(8, "a")].map(|record| {
-        bench.message(record.topic().uri, record.to_bytes().into())
-    });
+    let records = [born, registers(8, "a")]
+        .map(|record| bench.message(record.topic().uri, record.to_bytes().into()));
     bench.place(records.into());
     let id = bench.node.calls.view().iter().next().expect("registered").id;
     let CallWord::Call(call) = call(1, 0) else { panic!("a call") };

@@ -96,8 +96,7 @@ fn others() -> Record {
     let pattern = TopicPattern::new("realm1", "a.b", Match::Exact);
     let (invoke, is_forced, keeps_timeouts) = (record::Invoke::Single, false, false);
     let (number, session) = (1, 5);
-    let register =
-        record::Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
+    let register = record::Register { number, session, pattern, invoke, is_forced, keeps_timeouts };
     Record { writer: OTHER, said: Said::Register(register) }
 }
 
