@@ -86,10 +86,11 @@ proptest! {
                 }
             }
         }
+        // Longer than one pauses that was called gone again and again.
         for _ in 0..3 {
             for entry in &mut entries {
                 entry.run(&mut log);
-                entry.wait(1_000, &mut log);
+                entry.wait(33_000, &mut log);
             }
         }
         entries.iter_mut().for_each(|entry| entry.run(&mut log));
