@@ -61,16 +61,21 @@ pub(crate) fn total(status: &Value) -> &Value {
     &status["registrations"]["total"]
 }
 
-/// The first registrations of all entries, once there are so many.
+/// The first registrations of all entries, once there are so many, and all entries have the same.
 async fn same_everywhere(cluster: &Cluster, registrations: usize) -> anyhow::Result<Value> {
-    let mut all = Vec::new();
-    for entry in ENTRIES {
-        let has_all = |status: &Value| *total(status) == json!(registrations);
-        let status = sees(cluster, entry, "all registrations", has_all).await?;
-        all.push(status["registrations"]["listed"].clone());
-    }
-    assert!(all.windows(2).all(|two| two[0] == two[1]), "{all:#?}");
-    Ok(all.swap_remove(0))
+    let what = format!("all entries to have the same {registrations} registrations");
+    wait_until(&what, SOON, || async {
+        let mut all = Vec::new();
+        for entry in ENTRIES {
+            let status = cluster.status(entry).await?;
+            let has_all = *total(&status) == json!(registrations);
+            anyhow::ensure!(status["view"]["ready"] == true && has_all, "{entry}: {status:#}");
+            all.push(status["registrations"]["listed"].clone());
+        }
+        anyhow::ensure!(all.iter().all(|one| *one == all[0]), "{all:#?}");
+        Ok(Some(all.swap_remove(0)))
+    })
+    .await
 }
 
 /// Waits until all entries have the same chain. It moves while one asks: the order tells of lives that ended, and of

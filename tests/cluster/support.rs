@@ -167,12 +167,17 @@ pub(crate) async fn all_stored(
     }
     judged.subscribers.extend(all.iter().cloned());
     check(&judged).assert_ok();
-    let mut chains = Vec::new();
-    for id in &ids {
-        let status = cluster.status(id).await?;
-        chains.push((status["next_position"].clone(), status["chain"].clone()));
-    }
-    anyhow::ensure!(chains.iter().all(|chain| *chain == chains[0]), "{chains:?}");
+    // The order goes on meanwhile: entries write records of their own.
+    wait_until("all ndb nodes to have the same order", SOON, || async {
+        let mut chains = Vec::new();
+        for id in &ids {
+            let status = cluster.status(id).await?;
+            chains.push((status["next_position"].clone(), status["chain"].clone()));
+        }
+        anyhow::ensure!(chains.iter().all(|chain| *chain == chains[0]), "{chains:?}");
+        Ok(Some(()))
+    })
+    .await?;
     Ok(all)
 }
 
