@@ -147,7 +147,7 @@ def main():
         counts[PASSED] += good
         counts[FAILED] += bad
     with open(arguments.results, "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1, sort_keys=True)
+        json.dump(results, file, indent=1)
         file.write("\n")
     if arguments.document and not arguments.only:
         how = compare(arguments.document, document(results), arguments.write)
