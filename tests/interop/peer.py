@@ -213,8 +213,8 @@ class Session:
         return result["args"][0] if result["args"] else None
 
 
-class Subscription:
-    """A subscription of a session, with the events that came."""
+class Heard:
+    """What a session has, and what comes for it."""
 
     def __init__(self, peer, key, id):
         self.peer = peer
@@ -222,8 +222,12 @@ class Subscription:
         self.id = id
 
     def event(self):
-        """The next event."""
+        """The next of that: of a subscription an event; else an invocation, `interrupted`, `revoked`."""
         return self.peer.hear(self.key)
+
+
+class Subscription(Heard):
+    """A subscription of a session, with the events that came."""
 
     def events(self, count):
         return [self.event() for _ in range(count)]
@@ -239,17 +243,8 @@ class Subscription:
         self.peer.ask("unsubscribe", subscription=self.key)
 
 
-class Registration:
+class Registration(Heard):
     """A procedure of a session, with what came for it."""
-
-    def __init__(self, peer, key, id):
-        self.peer = peer
-        self.key = key
-        self.id = id
-
-    def event(self):
-        """The next of what came: an invocation, `interrupted`, `revoked`."""
-        return self.peer.hear(self.key)
 
     def invocation(self):
         """The next call, which has to be answered."""
