@@ -49,6 +49,19 @@ pub(crate) fn name_of(peer: PeerId) -> NodeName {
     }
 }
 
+/// A text without for how long somebody has been silent: that is what it is when one looks.
+pub(crate) fn undated(text: &str) -> String {
+    const SILENT: &str = "silent for ";
+    let mut parts = text.split(SILENT);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (_seconds, rest) = part.split_once(" s").expect("so many seconds");
+        out += "silent";
+        out += rest;
+    }
+    out
+}
+
 /// Lets a peer live, until the link ends or the handle is aborted.
 pub(crate) fn beat(sender: LinkSender) -> JoinHandle<()> {
     tokio::spawn(async move {
@@ -192,17 +205,22 @@ impl Cluster {
         }));
     }
 
-    /// Waits until the entry is not ready any more; why not.
-    pub(crate) async fn not_ready(&self) -> String {
+    /// Waits until the entry is not ready for this reason, as [`undated`] has it: what it misses comes one after the
+    /// other.
+    pub(crate) async fn until_not_ready(&self, wanted: &str) {
+        let mut last = Ok(());
         let not_ready = async {
             loop {
-                match self.handle.ready() {
-                    Ok(()) => tokio::task::yield_now().await,
-                    Err(reason) => break reason,
+                last = self.handle.ready().map_err(|reason| undated(&reason));
+                if last.as_ref().err().is_some_and(|reason| reason == wanted) {
+                    return;
                 }
+                // The reason has the time in it: there is no event for each of its texts.
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, not_ready).await.expect("in time")
+        let in_time = tokio::time::timeout(PATIENCE, not_ready).await;
+        assert!(in_time.is_ok(), "never not ready for {wanted:?}: the last was {last:?}");
     }
 
     pub(crate) async fn tell(&self, event: SessionEvent) {
