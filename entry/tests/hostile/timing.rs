@@ -10,10 +10,10 @@ use crate::row::{Answer, JSON, MSGPACK, On, Row, Sent};
 /// Short, for the test waits for the entry to give up; and no shorter, for on a busy machine those who
 /// behave are slow as well.
 pub(crate) fn limits(limits: &mut Limits) {
-    limits.hello_timeout = Duration::from_secs(1);
+    limits.hello_timeout = Duration::from_secs(3);
     limits.keep_alive_interval = Duration::from_millis(500);
-    limits.keep_alive_timeout = Duration::from_millis(2500);
-    limits.unfinished_timeout = Duration::from_millis(4000);
+    limits.keep_alive_timeout = Duration::from_secs(6);
+    limits.unfinished_timeout = Duration::from_secs(8);
 }
 
 pub(crate) fn rows() -> Vec<Row> {
