@@ -6,7 +6,6 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -308,7 +307,7 @@ async fn serves(address: &str) -> anyhow::Result<()> {
 async fn stops(mut child: Child) -> anyhow::Result<()> {
     let pid = child.id().expect("it runs");
     kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
-    let status = tokio::time::timeout(Duration::from_secs(20), child.wait()).await??;
+    let status = tokio::time::timeout(SOON, child.wait()).await??;
     anyhow::ensure!(status.success(), "nearcast ended with {status}");
     Ok(())
 }

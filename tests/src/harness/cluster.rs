@@ -19,7 +19,7 @@ use super::process::{Node, NodeSetup};
 use super::{Binaries, ClusterOptions, Tier, http};
 
 /// Until every node must be ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(90);
 /// Between two looks at `/readyz`.
 const READY_PAUSE: Duration = Duration::from_millis(20);
 /// Attempts to find ports that stay free until the nodes have bound them.
@@ -52,7 +52,7 @@ impl Cluster {
     /// Writes the configuration, starts all nodes, and waits until they are ready.
     ///
     /// # Errors
-    /// When a node ends or is not ready within 30 s, with its reason and the end of its log.
+    /// When a node ends or is not ready within 90 s, with its reason and the end of its log.
     pub async fn start(options: ClusterOptions) -> anyhow::Result<Self> {
         Self::start_with(options, |_id, _store| NodeSetup::default()).await
     }

@@ -9,8 +9,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// A node that does not answer for this long is not well.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// A node that does not answer for this long is not well, however busy its machine is.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct HttpAnswer {
 /// Gets `path` from `address` (`host:port`).
 ///
 /// # Errors
-/// When nobody answers in HTTP within 5 s.
+/// When nobody answers in HTTP within 20 s.
 pub async fn get(address: &str, path: &str) -> anyhow::Result<HttpAnswer> {
     get_within(TIMEOUT, address, path).await
 }

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use super::Tier;
 
 /// A node that was told to stop and does not within this time fails the test.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of a log file, this much goes into an error.
 const TAIL_BYTES: usize = 4 << 10;
 

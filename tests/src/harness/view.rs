@@ -55,7 +55,7 @@ impl Cluster {
     /// A page of a node.
     ///
     /// # Errors
-    /// When it does not answer in HTTP within 5 s.
+    /// When it does not answer in HTTP within 20 s.
     pub async fn get(&self, id: &str, path: &str) -> anyhow::Result<HttpAnswer> {
         http::get_by(self.tls.as_ref(), &self.node(id)?.address, path).await
     }
