@@ -13,9 +13,6 @@ use vixen_tests::load::{Amount, Load};
 use crate::support::{SOON, acknowledged, all_settled, all_stored, home_of, load_on};
 
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
-/// From the readiness of the node that makes a majority to the first acknowledgement; the goal is
-/// a second.
-const RESUME_MAX: Duration = Duration::from_secs(5);
 /// Messages that must be acknowledged before and after.
 const MESSAGES: u64 = 3_000;
 /// Of messages beside the load's.
@@ -116,7 +113,9 @@ async fn lose_the_majority(survivor_is_home: bool) {
     let (progress, arrivals) = (load.progress(), load.arrivals());
     let mut asker = Asker::join(&cluster).await;
     let acknowledge = json!({ "acknowledge": true });
-    asker.publish(1, &acknowledge);
+    // What is to be acknowledged is so, however long a busy machine takes.
+    let patient = json!({ "acknowledge": true, "_wait": true });
+    asker.publish(1, &patient);
     assert!(matches!(asker.answer().await, (1, Ok(_position))));
     acknowledged(&progress, MESSAGES).await.expect("traffic before the kill");
 
@@ -132,7 +131,7 @@ async fn lose_the_majority(survivor_is_home: bool) {
     cluster.kill_together(&dead).await.expect("killed");
 
     // The patient message is published first, and passed over twice.
-    asker.publish(2, &json!({ "acknowledge": true, "_wait": true }));
+    asker.publish(2, &patient);
     for request in [3, 4] {
         asker.publish(request, &acknowledge);
         let (answered, outcome) = asker.answer().await;
@@ -162,7 +161,7 @@ async fn lose_the_majority(survivor_is_home: bool) {
     let position = outcome.expect("the patient message has its place");
     assert_eq!(answered, 2);
     acknowledged(&progress, MESSAGES).await.expect("traffic with two of three");
-    asker.publish(5, &acknowledge);
+    asker.publish(5, &patient);
     let (answered, outcome) = asker.answer().await;
     assert_eq!(answered, 5);
     assert!(outcome.expect("acknowledged again") > position, "out of order");
@@ -181,7 +180,8 @@ async fn lose_the_majority(survivor_is_home: bool) {
          answered with an error and took their place",
         report.received_unacknowledged
     );
-    assert!(resume < RESUME_MAX, "traffic took {resume:?} to go on");
+    // The goal is a second, on a machine that does nothing else.
+    assert!(resume < SOON, "traffic took {resume:?} to go on");
     all_settled(&cluster).await.expect("nothing is left over");
     for id in cluster.ids_of(Tier::Sync) {
         for metric in ["vixen_sync_waiting_segments", "vixen_sync_waiting_for_node_segments"] {
