@@ -1,7 +1,7 @@
 //! Nodes that are there and say nothing: absent by name everywhere within two seconds, and back when
 //! they wake; and what is lost of the cluster's redundancy.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -65,13 +65,9 @@ pub(crate) async fn publish(cluster: &Cluster) -> Result<u64, String> {
     tokio::time::timeout(SOON, hear).await.expect("an answer in time")
 }
 
-fn options() -> ClusterOptions {
-    ClusterOptions { publish_timeout: Duration::from_secs(3), ..ClusterOptions::default() }
-}
-
 #[tokio::test]
 async fn two_stopped_sync_nodes_are_missed_by_name_everywhere_and_back_when_they_wake() {
-    let cluster = Cluster::start(options()).await.expect("a cluster");
+    let cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
     all_ready(&cluster).await;
     publish(&cluster).await.expect("a place");
     let begun = Instant::now();
@@ -105,7 +101,18 @@ async fn two_stopped_sync_nodes_are_missed_by_name_everywhere_and_back_when_they
     })
     .await
     .expect("given up");
-    readyz(&cluster, &others, 503, &["waiting for S2", "S3 (silent for 1"]).await;
+    for id in &others {
+        wait_until(&format!("{id} to say that S3 is silent, and has no link"), SOON, || async {
+            let answer = cluster.get(id, "/readyz").await?;
+            let seconds = answer.body.split("S3 (silent for ").nth(1);
+            let seconds = seconds.and_then(|rest| rest.split_once(" s")?.0.parse::<u64>().ok());
+            let is_said = answer.status == 503 && answer.body.contains("waiting for S2");
+            anyhow::ensure!(is_said && seconds >= Some(10), "{answer:?}");
+            Ok(Some(()))
+        })
+        .await
+        .expect("told");
+    }
     for id in ["S2", "S3"] {
         cluster.resume(id).expect("resumed");
     }
@@ -119,7 +126,7 @@ async fn two_stopped_sync_nodes_are_missed_by_name_everywhere_and_back_when_they
 
 #[tokio::test]
 async fn stopped_ndb_nodes_and_entries_are_missed_by_name_and_say_that_they_were_stalled() {
-    let cluster = Cluster::start(options()).await.expect("a cluster");
+    let cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
     all_ready(&cluster).await;
     publish(&cluster).await.expect("a place");
     for id in ["D2", "D3", "E3"] {
@@ -152,7 +159,7 @@ async fn stopped_ndb_nodes_and_entries_are_missed_by_name_and_say_that_they_were
 
 #[tokio::test]
 async fn a_disk_that_stands_still_is_told_by_name_and_holds_nobody_up() {
-    let mut cluster = Cluster::start(options()).await.expect("a cluster");
+    let mut cluster = Cluster::start(ClusterOptions::default()).await.expect("a cluster");
     let supply = PowerSupply::new(&cluster.dir().join("power")).expect("a library");
     for id in ["S2", "D2"] {
         let setup = supply.setup(id, &cluster.store_dir(id), Disk::default()).expect("a setup");
@@ -188,7 +195,8 @@ async fn a_disk_that_stands_still_is_told_by_name_and_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_group_that_is_gone_is_told_by_every_entry() {
-    let options = ClusterOptions { groups: 2, ndb: 1, write_quorum: 1, ..options() };
+    let options =
+        ClusterOptions { groups: 2, ndb: 1, write_quorum: 1, ..ClusterOptions::default() };
     let mut cluster = Cluster::start(options).await.expect("a cluster");
     all_ready(&cluster).await;
     cluster.stop("D2").await.expect("a clean exit");
