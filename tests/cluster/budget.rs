@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{Cluster, ClusterOptions, Tier};
 
+use crate::support::begun;
+
 /// Frames between nodes for a message that is alone, on 3+3+3, where it takes no time. Somebody waits for 12.
 const FRAMES_MAX: f64 = 14.0;
 /// The same where somebody reads at another entry: three words to that entry, three to the ndb node that it reads from,
@@ -73,6 +75,8 @@ async fn sent(cluster: &Cluster) -> BTreeMap<(String, &'static str), (f64, usize
 /// One message at a time, each acknowledged before the next: nothing shares its frames and commits. At most `frames_max`
 /// where it takes no time.
 async fn alone(mut cluster: Cluster, frames_max: f64) {
+    // What entries write themselves at the beginning is written.
+    begun(&cluster).await.expect("the beginning");
     let url = cluster.urls()[0].clone();
     let mut publisher = Connection::open(&url, "realm1").await.expect("a session");
     tokio::time::sleep(QUIET).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{Cluster, ClusterOptions, get, wait_until};
 
-use crate::support::SOON;
+use crate::support::{SOON, begun};
 
 const ENTRIES: [&str; 3] = ["E1", "E2", "E3"];
 
@@ -98,6 +98,8 @@ async fn same_chain(cluster: &Cluster) -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_is_registered_at_one_entry_is_the_same_at_all() -> anyhow::Result<()> {
     let mut cluster = Cluster::start(ClusterOptions::default()).await?;
+    // What entries write themselves at the beginning is written.
+    begun(&cluster).await?;
     let (mut one, mut two) = (open(&cluster, "E1").await, open(&cluster, "E2").await);
     let single = register(&mut one, "{}", "com.single").await;
     let shared = register(&mut one, r#"{"invoke":"roundrobin"}"#, "com.shared").await;
@@ -151,9 +153,10 @@ async fn an_entry_that_begins_again_has_it_from_a_checkpoint_and_the_log() -> an
     let listed = same_everywhere(&cluster, 2).await?;
     let uris = listed.as_array().into_iter().flatten().map(|one| &one["uri"]);
     assert_eq!(uris.collect::<Vec<_>>(), [&json!("com.two"), &json!("com.three")]);
-    let began_with_one = |status: &Value| status["view"]["as_of"].is_u64();
-    let status = sees(&cluster, "E1", "the checkpoint it began with", began_with_one).await?;
-    assert_eq!(status["lives"].as_array().map(Vec::len), Some(3), "{:#}", status["lives"]);
+    let began_with_one = |status: &Value| {
+        status["view"]["as_of"].is_u64() && status["lives"].as_array().map(Vec::len) == Some(3)
+    };
+    sees(&cluster, "E1", "the checkpoint it began with, and three lives", began_with_one).await?;
     // Wherever they began, they have the same.
     same_chain(&cluster).await?;
     for entry in ENTRIES {
@@ -200,7 +203,8 @@ async fn no_client_comes_to_what_entries_tell_each_other() -> anyhow::Result<()>
 /// A register waits for its place, and no longer than a publisher does.
 #[tokio::test]
 async fn without_a_quorum_nobody_becomes_callee() -> anyhow::Result<()> {
-    let publish_timeout = Duration::from_millis(500);
+    // Whoever registers while there is a quorum has a place by then, on a busy machine as well.
+    let publish_timeout = Duration::from_secs(5);
     let mut cluster =
         Cluster::start(ClusterOptions { publish_timeout, ..ClusterOptions::default() }).await?;
     let mut one = open(&cluster, "E1").await;
