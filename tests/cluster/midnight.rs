@@ -36,7 +36,7 @@ async fn midnight_under_load_begins_a_day_and_retention_drops_the_one_before() {
     let extra = "[storage]\nretention-age = \"1ms\"\n".to_owned();
     let options = ClusterOptions { entries: 2, extra, ..ClusterOptions::default() };
     // Long enough for a slow machine to store something before.
-    let offset_ms = offset_to_before_midnight(Duration::from_secs(20));
+    let offset_ms = offset_to_before_midnight(Duration::from_secs(40));
     let setup = |_id: &str, _store: &std::path::Path| NodeSetup {
         env: vec![("VIXEN_CLOCK_OFFSET_MS".to_owned(), offset_ms.to_string())],
         ..NodeSetup::default()
