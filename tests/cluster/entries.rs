@@ -60,8 +60,12 @@ async fn sees(
 
 /// Entries link for calls alone: all else goes on without.
 async fn is_well(cluster: &Cluster) -> anyhow::Result<()> {
-    let ready = cluster.get("E1", "/readyz").await?;
-    anyhow::ensure!(ready.body == "ready\n", "{ready:?}");
+    wait_until("E1 to be ready, with everybody there", SOON, || async {
+        let ready = cluster.get("E1", "/readyz").await?;
+        anyhow::ensure!(ready.body == "ready\n", "{ready:?}");
+        Ok(Some(()))
+    })
+    .await?;
     publish(cluster).await.map_err(anyhow::Error::msg)?;
     Ok(())
 }
