@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use vixen_tests::client::Connection;
 use vixen_tests::harness::{Cluster, ClusterOptions, Disk, Tier, get, wait_until};
 
@@ -24,12 +26,24 @@ fn fill(disk: &Disk) {
     }
 }
 
+/// Publishes to these, each once, and waits for as long as it takes: entries of these clusters are impatient.
 async fn publish(cluster: &Cluster, topics: impl IntoIterator<Item = u64>) {
     let url = cluster.url("E1").expect("a URL");
     let mut publisher = Connection::open(&url, "realm1").await.expect("a session");
     for n in topics {
-        let topic = format!("plant.{n}");
-        publisher.publish(n + 1, &topic, "[1]").await.expect("acknowledged");
+        let options = json!({"acknowledge": true, "_wait": true});
+        let publish = json!([16, n + 1, options, format!("plant.{n}"), [1]]);
+        publisher.send(publish.to_string().as_bytes());
+        let answered = async {
+            loop {
+                if let Some(text) = publisher.next_text().expect("a session") {
+                    return serde_json::from_slice::<Value>(text).expect("JSON");
+                }
+                publisher.exchange().await.expect("a session");
+            }
+        };
+        let answer = tokio::time::timeout(SOON, answered).await.expect("an answer in time");
+        assert_eq!((&answer[0], &answer[1]), (&json!(17), &json!(n + 1)), "{answer}");
     }
     publisher.close().await.expect("closed");
 }
