@@ -345,7 +345,7 @@ where
 {
     let (sink, stream) = socket.split();
     let sink = Box::pin(
-        sink.sink_map_err(|e| e.to_string())
+        sink.sink_map_err(|error| end_of(&error))
             .with(|frame| std::future::ready(Ok::<_, String>(WsMessage::Binary(frame)))),
     );
     let stream = Box::pin(stream.filter_map(|message| {

@@ -1,5 +1,6 @@
 //! Links over WebSocket (RFC 6455): binary messages, each the head of a frame or a body of one.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,7 +140,7 @@ async fn serve<E>(
     }
     let (sink, stream) = socket.split();
     let sink = Box::pin(
-        sink.sink_map_err(|e| e.to_string())
+        sink.sink_map_err(|error| end_of(&*error.into_inner()))
             .with(|frame: Bytes| std::future::ready(Ok::<_, String>(WsMessage::Binary(frame)))),
     );
     let stream = Box::pin(stream.filter_map(|message| {
@@ -242,19 +243,24 @@ fn check_claims(
 }
 
 /// Why a link ended, in words. A process that ends, cleanly or not, leaves its connection: that is no
-/// error of the protocol.
+/// error of the protocol, whether reading or writing finds out first.
 pub(super) fn end_of(error: &(dyn std::error::Error + 'static)) -> String {
-    match error.downcast_ref::<WsError>() {
+    let is_left = match error.downcast_ref::<WsError>() {
         Some(
-            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+            WsError::Protocol(
+                ProtocolError::ResetWithoutClosingHandshake | ProtocolError::SendAfterClosing,
+            )
             | WsError::ConnectionClosed
             | WsError::AlreadyClosed,
-        ) => "closed by the peer".to_owned(),
-        Some(WsError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => {
-            "closed by the peer".to_owned()
-        }
-        Some(_) | None => error.to_string(),
-    }
+        ) => true,
+        // TLS that is not ended in its own way is an end of the file that nobody expects.
+        Some(WsError::Io(error)) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+        ),
+        Some(_) | None => false,
+    };
+    if is_left { "closed by the peer".to_owned() } else { error.to_string() }
 }
 
 /// Encodes a word of the HELLO; these have no failing encoding.
@@ -430,5 +436,24 @@ where
         if inbox.send(LinkEvent::Messages { link, peer, messages }.into()).await.is_err() {
             return End::Gone("the node is stopping".to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who writes to a process that was killed meets a broken pipe, where reading would have met the end.
+    #[test]
+    fn a_peer_that_is_gone_has_closed_the_link_however_that_is_noticed() {
+        for kind in [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof] {
+            assert_eq!(end_of(&WsError::Io(kind.into())), "closed by the peer", "{kind}");
+        }
+        let closed = [ProtocolError::ResetWithoutClosingHandshake, ProtocolError::SendAfterClosing];
+        for error in closed {
+            assert_eq!(end_of(&WsError::Protocol(error)), "closed by the peer");
+        }
+        let error = WsError::Io(ErrorKind::TimedOut.into());
+        assert_eq!(end_of(&error), error.to_string());
     }
 }
