@@ -96,9 +96,16 @@ class Round:
         self.number += 1
         self.cluster.publish(self.entry, self.topic, self.number)
 
-    def who_is_back(self, patience_s):
+    def who_is_back(self, away):
         """The names of those who join again, and get what is published then."""
-        back = [client for client in self.clients if client.hear(lambda s: "joined" in s, patience_s)]
+        # Who stays away does not say so: it has had its time when the others are back.
+        clients = sorted(self.clients, key=lambda client: client.name in away)
+        patience_s = {client.name: 3 if client.name in away else TIMEOUT_S for client in clients}
+        back = [
+            client
+            for client in clients
+            if client.hear(lambda s: "joined" in s, patience_s[client.name])
+        ]
         self.publish()
         number = self.number
         return [c.name for c in back if c.hear(lambda said: said.get("event") == number)]
@@ -189,8 +196,7 @@ def run(bin, dir, commands):
             programs = {name: command for name, command in commands.items() if name not in without}
             with Round(cluster, entry, programs, f"vixen.reconnect.n{index}") as one:
                 happens(one)
-                # Who stays away does not say so: the others are back long before.
-                back = one.who_is_back(3 if away else TIMEOUT_S)
+                back = one.who_is_back(away)
             fared[title] = dict.fromkeys(CLIENTS, NEVER)
             fared[title] |= {name: BACK if name in back else AWAY for name in programs}
             for name in programs:
