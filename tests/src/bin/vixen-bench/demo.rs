@@ -10,7 +10,7 @@ use vixen_tests::client::{Connection, ServerMessage};
 use crate::args::{DemoArgs, topic_or_new};
 
 /// Bound on the whole demonstration.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One received event.
 #[derive(Clone, Debug, PartialEq, Eq)]
