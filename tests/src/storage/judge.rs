@@ -101,7 +101,8 @@ pub async fn judge_stored(
     topics: &[String],
     history: &History,
 ) -> anyhow::Result<Stored> {
-    wait_settled(cluster, last_acknowledged(history)).await?;
+    let last = last_acknowledged(history);
+    wait_settled(cluster, last).await?;
     let ids = cluster.ids_of(Tier::Ndb);
     let mut broken = Vec::new();
     for id in &ids {
@@ -110,30 +111,11 @@ pub async fn judge_stored(
             broken.push(format!("verify --complete of {id}: {}", verified.words()));
         }
     }
-    let mut all_rows: Option<(String, Vec<u8>)> = None;
+    let all_rows = dumped_alike(cluster, &ids, &["dump", "--rows"], last, &mut broken).await?;
     let mut groups = Vec::new();
     let mut damaged = (0, None);
     for (number, members) in (0..).zip(ids.chunks(group_size)) {
-        let mut group: Option<(String, Vec<u8>)> = None;
-        for id in members {
-            let dumps = [(&["dump"][..], &mut group), (&["dump", "--rows"], &mut all_rows)];
-            for (args, first) in dumps {
-                let dump = cluster.ndb_tool(id, args).await?;
-                if !dump.status.success() {
-                    broken.push(format!("{} of {id}: {}", args.join(" "), dump.stderr));
-                }
-                match first {
-                    Some((other, bytes)) if *bytes != dump.stdout => {
-                        let difference = difference(bytes, &dump.stdout);
-                        let what = args.join(" ");
-                        broken.push(format!("{what} of {id} is not that of {other}: {difference}"));
-                    }
-                    Some(_same) => {}
-                    None => *first = Some((id.clone(), dump.stdout)),
-                }
-            }
-        }
-        let (_id, lines) = group.with_context(|| format!("no member of group {number}"))?;
+        let lines = dumped_alike(cluster, members, &["dump"], last, &mut broken).await?;
         let Dumped { events, damaged: (count, line) } = parse(&lines, realm, topics);
         damaged.0 += count;
         damaged.1 = damaged.1.or(line);
@@ -169,8 +151,44 @@ pub async fn judge_stored(
     }
     let name = "the stores".to_owned();
     let subscriber = Subscriber { name, from: 0, events, complete: true, damaged };
-    let rows = all_rows.map_or(0, |(_id, rows)| rows.iter().filter(|b| **b == b'\n').count());
+    let rows = all_rows.iter().filter(|byte| **byte == b'\n').count();
     Ok(Stored { subscriber, groups, rows, broken })
+}
+
+/// What a tool says of the stores of these nodes, which is to be the same. The order goes on meanwhile, with what entries
+/// write: what is not the same is looked at again.
+async fn dumped_alike(
+    cluster: &Cluster,
+    ids: &[String],
+    args: &[&str],
+    last: u64,
+    broken: &mut Vec<String>,
+) -> anyhow::Result<Vec<u8>> {
+    const LOOKS: u32 = 3;
+    let mut look = 0;
+    loop {
+        look += 1;
+        let mut dumps = Vec::new();
+        for id in ids {
+            dumps.push((id, cluster.ndb_tool(id, args).await?));
+        }
+        let (first, rest) = dumps.split_first().context("no store to look at")?;
+        if look < LOOKS && rest.iter().any(|(_id, dump)| dump.stdout != first.1.stdout) {
+            wait_settled(cluster, last).await?;
+            continue;
+        }
+        let what = args.join(" ");
+        for (id, dump) in &dumps {
+            if !dump.status.success() {
+                broken.push(format!("{what} of {id}: {}", dump.stderr));
+            }
+            if dump.stdout != first.1.stdout {
+                let difference = difference(&first.1.stdout, &dump.stdout);
+                broken.push(format!("{what} of {id} is not that of {}: {difference}", first.0));
+            }
+        }
+        return Ok(first.1.stdout.clone());
+    }
 }
 
 /// What all topics begin with.
