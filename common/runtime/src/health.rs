@@ -224,9 +224,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_does_not_answer_is_told_with_its_address() {
-        let nobody = server::listen("127.0.0.1:0").await.expect("a free port");
+        // Bound, so that nobody else gets it, and not listened at.
+        let nobody = tokio::net::TcpSocket::new_v4().expect("a socket");
+        nobody.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = nobody.local_addr().expect("bound").to_string();
-        drop(nobody);
         let told = ask(target(&address, false)).await;
         assert_eq!(told, Err(format!("S1 does not answer at {address}")));
         let told = ask(target("127.0.0.1:0", false)).await.expect_err("no port");

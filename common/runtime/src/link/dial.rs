@@ -425,9 +425,10 @@ mod tests {
     /// It has been linked meanwhile, and its node has forgotten why it was not.
     #[tokio::test]
     async fn a_dialler_that_was_paused_says_anew_why_there_is_no_link() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound").to_string();
-        drop(listener);
+        // Bound, so that nobody else gets it, and not listened at.
+        let nobody = tokio::net::TcpSocket::new_v4().expect("a socket");
+        nobody.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let address = nobody.local_addr().expect("bound").to_string();
         let target = DialTarget { address, expected: Expected::Sync(SyncId(0)) };
         let (wish, wished) = watch::channel(Dialling::On);
         let (inbox, mut events) = mpsc::channel::<LinkEvent>(16);
