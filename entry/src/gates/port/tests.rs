@@ -262,8 +262,18 @@ impl Client {
         self.0.send(Message::text(text)).await.expect("sent");
     }
 
+    /// What comes next; that it was asked whether it lives, its library answers.
+    async fn next(&mut self) -> Option<Result<Message, Error>> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Ping(_))) => {}
+                other => return other,
+            }
+        }
+    }
+
     async fn hear(&mut self) -> String {
-        match self.0.next().await {
+        match self.next().await {
             Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
             other => panic!("{other:?}"),
         }
@@ -275,7 +285,7 @@ impl Client {
 
     /// Code and reason.
     async fn hear_close_frame(&mut self) -> (u16, String) {
-        match self.0.next().await {
+        match self.next().await {
             Some(Ok(Message::Close(Some(frame)))) => {
                 (frame.code.into(), frame.reason.as_str().to_owned())
             }
