@@ -16,7 +16,7 @@ async fn every_call_is_answered_once_while_callees_and_entries_die_and_stand_sti
         callees: 8,
         per_second: 200.0,
         // A debug build on a busy machine.
-        grace: Duration::from_secs(10),
+        grace: Duration::from_secs(30),
         away_max: Duration::from_secs(3),
         victims: vec![Victim::Callee, Victim::CalleesEntry],
         blows: vec![Blow::Kill, Blow::Pause],
