@@ -20,7 +20,7 @@ use vixen_entry::{EntryHandle, EntryNode, EntryOptions, HistoryStream};
 use vixen_runtime::config::{Durability, Limits};
 use vixen_runtime::link::{BEAT_EVERY, End, LinkEvent, LinkSender, join};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Ndb {
     events: mpsc::Receiver<LinkEvent>,

@@ -19,7 +19,7 @@ use vixen_entry::Nearcast;
 use vixen_runtime::config::{Config, Durability};
 
 /// Nothing here takes long: a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of every HELLO here that wants all that a callee can have.
 pub(crate) const ALL_FEATURES: &str = r#"{"roles":{"caller":{},"callee":{"features":

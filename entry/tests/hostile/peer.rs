@@ -12,7 +12,7 @@ use vixen_core::payload::transcode_value;
 use vixen_core::segment::Encoding;
 
 /// Nothing here takes long: a test that waits this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];

@@ -22,7 +22,7 @@ use vixen_runtime::config::Config;
 use vixen_runtime::recording::RecordArgs;
 
 /// Nothing here takes long: a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Running {
     address: SocketAddr,

@@ -29,7 +29,7 @@ use vixen_entry::{EntryEvent, EntryHandle, EntryNode, EntryOptions};
 use vixen_runtime::config::{Durability, Limits};
 use vixen_runtime::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const SESSION: SessionId = SessionId(7);
 
 /// A node of the cluster, played by the test.

@@ -26,7 +26,7 @@ use vixen_ndb::{NdbEvent, NdbHandle, NdbNode, NdbOptions};
 use vixen_runtime::link::{BEAT_EVERY, End, Inbox, LinkEvent, LinkSender, join};
 
 /// Bounds every wait, so that a broken node fails a test instead of hanging it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 pub(crate) fn owner(n: u128) -> OwnerId {

@@ -40,7 +40,7 @@ use crate::outbound::{Outbound, SessionEvent};
 use crate::reads::ReadContext;
 
 /// Nothing here takes long: a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// So long that nothing more comes: it is not that those who would bring it have had no turn.
 async fn quiet() {

@@ -16,7 +16,7 @@ use vixen_views::record::{self, Facts, Life, Reads, Record, Said};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One of both, with what its link brings.
 struct Side {

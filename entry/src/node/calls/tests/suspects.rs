@@ -13,7 +13,7 @@ use vixen_views::record::{self, Facts, Gone, GoneWhy, Life, Reads, Record, Said}
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const OTHER: Life = Life { owner: OwnerId(uuid::Uuid::from_u128(9)), number: 1 };
 
 /// A node that the test plays, linked with an entry.
