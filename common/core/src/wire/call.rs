@@ -10,6 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::meta::{
+    META_ITEMS_MAX, MetaHolders, MetaPart, MetaQuestion, MetaReply, MetaSession, holders_len,
+};
 use crate::id::Position;
 use crate::segment::{Content, Passthru};
 
@@ -20,9 +23,14 @@ const SESSION_MAX: u64 = 1 << 53;
 pub const CALL_URI_BYTES_MAX: usize = 64 << 10;
 
 /// The longest name of a session or role that they do: no longer than the HELLO that it comes from.
-const NAME_BYTES_MAX: usize = 16 << 10;
+pub(super) const NAME_BYTES_MAX: usize = 16 << 10;
 
-/// What entries say to each other of calls.
+/// Whether a session, or a subscription, can have this number.
+pub(super) const fn is_session(number: u64) -> bool {
+    1 <= number && number <= SESSION_MAX
+}
+
+/// What entries say to each other of calls, and of what the router itself is asked and publishes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallMessage {
     /// any → any, first on a link and on each change: what the sender can do for calls.
@@ -103,6 +111,56 @@ pub enum CallMessage {
         number: u64,
         /// What is to become of it.
         what: Cancellation,
+    },
+    /// any → any, on each change, and on a new link where it is so: whether somebody here hears what the router says
+    /// of sessions and subscriptions of a realm. Who is told so says what there are, and then what changes.
+    HearMeta {
+        /// The realm.
+        realm: Arc<str>,
+        /// Somebody does.
+        is_heard: bool,
+    },
+    /// any → any: sessions of a realm that the sender has.
+    SessionsAre {
+        /// The realm.
+        realm: Arc<str>,
+        /// What this says of all of them.
+        part: MetaPart,
+        /// These are there.
+        are: Vec<MetaSession>,
+        /// These are not any more.
+        over: Vec<u64>,
+    },
+    /// any → any: who has subscriptions of a realm at the sender.
+    SubscriptionsAre {
+        /// The realm.
+        realm: Arc<str>,
+        /// What this says of all of them.
+        part: MetaPart,
+        /// These have them.
+        are: Vec<MetaHolders>,
+        /// A subscription, and a session that has it no more.
+        over: Vec<(u64, u64)>,
+    },
+    /// any → any: answer this, of your own sessions and subscriptions.
+    AskMeta {
+        /// Names the question; the asking entry counts from 1 on, over all its links.
+        request: u64,
+        /// Whose sessions and subscriptions it is about.
+        realm: Arc<str>,
+        /// The session that asks.
+        asker: u64,
+        /// What it asks.
+        question: MetaQuestion,
+    },
+    /// any → any: a part of the answer to a question.
+    MetaAnswer {
+        /// Of the question.
+        request: u64,
+        /// What it is.
+        reply: MetaReply,
+        /// Nothing more follows.
+        is_last: bool,
     },
 }
 
@@ -200,11 +258,17 @@ impl CallMessage {
             Self::RefuseInvoke { .. } => "refuse_invoke",
             Self::Answer { .. } => "answer",
             Self::CancelInvoke { .. } => "cancel_invoke",
+            Self::HearMeta { .. } => "hear_meta",
+            Self::SessionsAre { .. } => "sessions_are",
+            Self::SubscriptionsAre { .. } => "subscriptions_are",
+            Self::AskMeta { .. } => "ask_meta",
+            Self::MetaAnswer { .. } => "meta_answer",
         }
     }
 
     /// What it owns on the heap, roughly, in bytes.
-    pub(super) fn heap_bytes(&self) -> usize {
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
         let disclosed = |who: &Option<Box<Disclosed>>| who.as_deref().map_or(0, Disclosed::bytes);
         let passthru = |how: &Option<Box<Passthru>>| how.as_deref().map_or(0, bytes_of);
         match self {
@@ -216,6 +280,17 @@ impl CallMessage {
             Self::Answer { kind, callee, passthru: how, payload, .. } => {
                 kind.heap_bytes() + disclosed(callee) + passthru(how) + payload.len()
             }
+            Self::HearMeta { realm, .. } => realm.len(),
+            Self::SessionsAre { realm, are, over, .. } => {
+                let are = are.iter().map(MetaSession::bytes).sum::<usize>();
+                realm.len() + are + size_of_val(over.as_slice())
+            }
+            Self::SubscriptionsAre { realm, are, over, .. } => {
+                let are = are.iter().map(MetaHolders::bytes).sum::<usize>();
+                realm.len() + are + size_of_val(over.as_slice())
+            }
+            Self::AskMeta { realm, question, .. } => realm.len() + question.heap_bytes(),
+            Self::MetaAnswer { reply, .. } => reply.heap_bytes(),
             Self::CallStanding { .. } | Self::RefuseInvoke { .. } | Self::CancelInvoke { .. } => 0,
         }
     }
@@ -226,23 +301,42 @@ impl CallMessage {
             Self::Invoke { payload, .. }
             | Self::InvokeMore { payload, .. }
             | Self::Answer { payload, .. } => Some(payload),
-            Self::CallStanding { .. } | Self::RefuseInvoke { .. } | Self::CancelInvoke { .. } => {
-                None
-            }
+            Self::CallStanding { .. }
+            | Self::RefuseInvoke { .. }
+            | Self::CancelInvoke { .. }
+            | Self::HearMeta { .. }
+            | Self::SessionsAre { .. }
+            | Self::SubscriptionsAre { .. }
+            | Self::AskMeta { .. }
+            | Self::MetaAnswer { .. } => None,
         }
     }
 
-    /// Whether it names a life, call, registration, place or session that there cannot be: all of them count from 1,
-    /// nobody joins a registration before it is there, and sessions end at [`SESSION_MAX`], as positions do for clients.
-    pub(super) const fn has_no_number(&self) -> bool {
+    /// Whether it names a life, call, registration, place, subscription or session that there cannot be: all of them
+    /// count from 1, nobody joins a registration before it is there, and sessions, subscriptions and places end at
+    /// [`SESSION_MAX`].
+    pub(super) fn has_no_number(&self) -> bool {
         match self {
             Self::CallStanding { life, .. } => *life == 0,
             Self::Invoke { number, registration, place, session, .. } => {
-                let is_session = 1 <= *session && *session <= SESSION_MAX;
                 let is_place =
                     1 <= registration.0 && registration.0 <= place.0 && place.0 <= SESSION_MAX;
-                *number == 0 || !is_place || !is_session
+                *number == 0 || !is_place || !is_session(*session)
             }
+            Self::HearMeta { .. } => false,
+            Self::SessionsAre { are, over, .. } => {
+                let are = are.iter().map(|member| member.session);
+                are.chain(over.iter().copied()).any(|session| !is_session(session))
+            }
+            Self::SubscriptionsAre { are, over, .. } => {
+                let is_none =
+                    |(id, session): &(u64, u64)| !is_session(*id) || !is_session(*session);
+                are.iter().any(MetaHolders::has_no_number) || over.iter().any(is_none)
+            }
+            Self::AskMeta { request, asker, question, .. } => {
+                *request == 0 || !is_session(*asker) || question.has_no_number()
+            }
+            Self::MetaAnswer { request, reply, .. } => *request == 0 || reply.has_no_number(),
             Self::InvokeMore { number, .. }
             | Self::RefuseInvoke { number, .. }
             | Self::Answer { number, .. }
@@ -252,8 +346,15 @@ impl CallMessage {
 }
 
 impl CallMessage {
-    /// Whether a text is longer than any that an entry says: who gets it would keep it with the call.
+    /// Whether a peer takes it: what it names can be, and no text or list is too long.
+    #[must_use]
+    pub fn is_sayable(&self) -> bool {
+        !self.has_no_number() && !self.is_too_long()
+    }
+
+    /// Whether a text or a list is longer than any that an entry says: who gets it would keep it.
     pub(super) fn is_too_long(&self) -> bool {
+        let is_name = |name: &str| name.len() <= NAME_BYTES_MAX;
         let who = |who: &Option<Box<Disclosed>>| who.as_deref().is_some_and(Disclosed::is_too_long);
         let how = |how: &Option<Box<Passthru>>| {
             how.as_deref().is_some_and(|how| how.text_bytes() > CALL_URI_BYTES_MAX)
@@ -267,6 +368,19 @@ impl CallMessage {
             Self::Answer { kind, callee, passthru, .. } => {
                 kind.heap_bytes() > CALL_URI_BYTES_MAX || who(callee) || how(passthru)
             }
+            Self::HearMeta { realm, .. } => !is_name(realm),
+            Self::SessionsAre { realm, are, over, .. } => {
+                !is_name(realm)
+                    || are.len() + over.len() > META_ITEMS_MAX
+                    || are.iter().any(MetaSession::is_too_long)
+            }
+            Self::SubscriptionsAre { realm, are, over, .. } => {
+                !is_name(realm)
+                    || holders_len(are) + over.len() > META_ITEMS_MAX
+                    || are.iter().any(|holders| holders.of.is_too_long())
+            }
+            Self::AskMeta { realm, question, .. } => !is_name(realm) || question.is_too_long(),
+            Self::MetaAnswer { reply, .. } => reply.is_too_long(),
             Self::CallStanding { .. } | Self::RefuseInvoke { .. } | Self::CancelInvoke { .. } => {
                 false
             }
@@ -431,7 +545,7 @@ mod tests {
         let mut too_long = good.clone();
         too_long[at - 1] = 0x7f;
         let (refuse, cancel) = ([0, 7, 3, 1, 7], [0, 7, 5, 1, 1, 3]);
-        let (kind, unknown) = ([0, 7, 4, 1, 4, 0, 0, 1, 0], [0, 7, 6, 1, 1, 1, 1, 1, 1, 1]);
+        let (kind, unknown) = ([0, 7, 4, 1, 4, 0, 0, 1, 0], [0, 7, 11, 1, 1, 1, 1, 1, 1, 1]);
         let all: [&[u8]; 6] = [&no_text, &too_long, &refuse, &cancel, &kind, &unknown];
         for bytes in all {
             let error = FrameError::Head { at: 0, length: bytes.len() };

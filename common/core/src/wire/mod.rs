@@ -14,6 +14,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 mod hello;
+mod meta;
 mod node;
 mod nowhere;
 mod publish;
@@ -40,6 +41,10 @@ pub use frame::{
 };
 pub use hello::{
     Assent, Exchange, Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of,
+};
+pub use meta::{
+    META_ITEMS_MAX, META_NAME_BYTES_MAX, META_TEXT_BYTES_MAX, MetaHolders, MetaPart, MetaQuestion,
+    MetaReply, MetaSession, MetaSubscription, MetaWhom,
 };
 pub use node::{DISK_FULL, NdbStanding, NodeMessage};
 pub use nowhere::Nowhere;

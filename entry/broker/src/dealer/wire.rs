@@ -11,13 +11,18 @@ use crate::api::SessionId;
 use crate::api::calls::{Party, Payload};
 
 impl Input {
-    /// What the dealer is given where another entry has said this on its link.
+    /// What the dealer is given where another entry has said this on its link; `None`: it is not about calls.
     #[must_use]
-    pub fn heard(link: Link, message: CallMessage) -> Self {
+    pub fn heard(link: Link, message: CallMessage) -> Option<Self> {
         let word = match message {
             CallMessage::CallStanding { is_ready, is_draining, life: _, applied_below: _ } => {
-                return Self::Standing { link, is_ready, is_draining };
+                return Some(Self::Standing { link, is_ready, is_draining });
             }
+            CallMessage::HearMeta { .. }
+            | CallMessage::SessionsAre { .. }
+            | CallMessage::SubscriptionsAre { .. }
+            | CallMessage::AskMeta { .. }
+            | CallMessage::MetaAnswer { .. } => return None,
             CallMessage::Invoke {
                 number,
                 registration,
@@ -63,7 +68,7 @@ impl Input {
                 PeerWord::Cancel { number: CallNumber(number), cancel: what }
             }
         };
-        Self::Heard { link, word }
+        Some(Self::Heard { link, word })
     }
 }
 
@@ -177,7 +182,8 @@ mod tests {
         let words = [PeerWord::Invoke { number, invoke }, PeerWord::More { number, part }];
         let answers = answers.map(|answer| PeerWord::Answer { number, answer });
         for word in words.into_iter().chain(answers) {
-            let Input::Heard { word: heard, .. } = Input::heard(link, word.clone().into()) else {
+            let heard = Input::heard(link, word.clone().into());
+            let Some(Input::Heard { word: heard, .. }) = heard else {
                 panic!("{word:?}");
             };
             assert_eq!(heard, word);

@@ -126,7 +126,9 @@ impl EntryNode {
                         let input = registrar::Input::Standing { owner, applied_below };
                         self.calls.step_registrar(input, fx);
                     }
-                    self.calls.step_dealer(dealer::Input::heard(present, message), fx);
+                    if let Some(input) = dealer::Input::heard(present, message) {
+                        self.calls.step_dealer(input, fx);
+                    }
                 }
                 // It has said so by coming.
                 Message::Node(NodeMessage::Heartbeat) => {}

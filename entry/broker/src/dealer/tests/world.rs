@@ -188,6 +188,7 @@ impl World {
         // As a link carries it; what comes of one that is cut is for the dealer to pass over.
         let message = vixen_core::wire::CallMessage::from(word.clone());
         let heard = Input::heard(Link { peer: owner(from), number: epoch }, message);
+        let heard = heard.expect("of calls");
         assert!(matches!(&heard, Input::Heard { word: read, .. } if *read == word), "{word:?}");
         self.step(to, heard);
         true
