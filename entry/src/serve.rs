@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use vixen_broker::dealer::CancelAnswer;
+use vixen_broker::delivery::Numbering;
 use vixen_core::name::NodeName;
 use vixen_core::tier::Tier;
 use vixen_core::wire::PeerId;
@@ -30,12 +31,13 @@ use crate::admission::{
     Admission, Answers, describe_admission_metrics, describe_answer_metrics, reload_realms,
     tell_exposure,
 };
+use crate::auth::number_key;
 use crate::gates::wamp::describe_session_metrics;
 use crate::gates::{
     SessionContext, SessionLimits, client_router, describe_host_metrics, describe_http_metrics,
     describe_request_metrics, describe_web_metrics, pages_of_known_hosts,
 };
-use crate::node::{EntryNode, EntryOptions};
+use crate::node::{EntryNode, EntryOptions, fresh_seed};
 
 /// Time for the sessions to get their last answers and close. Whatever starts a node again waits
 /// for this, so it is below the patience of all usual ones.
@@ -171,7 +173,19 @@ pub(crate) fn options_of(config: &Config, name: &NodeName) -> EntryOptions {
         },
         link_address: None,
         is_alone: false,
+        numbering: numbering_of(config),
     }
+}
+
+/// All entries of a cluster give a subscription that its clients share one number, by what they know alike. The secret of
+/// nearcast is everybody's, and it has no other entry.
+fn numbering_of(config: &Config) -> Numbering {
+    let seed = fresh_seed();
+    let secret = config.cluster.secrets.of(Tier::Entry).filter(|_| config.file.is_some());
+    secret.map_or(Numbering::Random(seed), |secret| Numbering::Keyed {
+        key: number_key(secret),
+        seed,
+    })
 }
 
 /// How the entry presents itself to other nodes, and lets other entries in.

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use vixen_broker::dealer::CancelAnswer;
+use vixen_broker::delivery::Numbering;
 use vixen_broker::history::{Direction, HistoryError, HistoryRequest, Start};
 use vixen_core::id::{GroupId, NdbId, OwnerId, Position, Stamp, StoreId};
 use vixen_core::membership::Membership;
@@ -107,6 +108,7 @@ impl Cluster {
             cancel_answer: CancelAnswer::Always,
             link_address: None,
             is_alone: true,
+            numbering: Numbering::Random([7; 32]),
         });
         let (inbox, handle) = (node.inbox(), node.handle());
         let running = tokio::spawn(node.run());

@@ -45,4 +45,5 @@ pub use pending::Pending;
 pub use realms::Realms;
 pub use refusal::{Needed, Refusal};
 pub use request::{Answer, LoginRequest, Offer, checked_nonce, public_key_of};
+pub(crate) use stand_in::number_key;
 pub use throttle::{Account, FailureLimits, LoginThrottle, NowWaits};

@@ -1,4 +1,5 @@
-//! What stands in for users that do not exist, so that they look like those that do.
+//! What stands in for users that do not exist, so that they look like those that do; and the key of numbers that clients
+//! see.
 //!
 //! Salts of theirs are told to anybody who asks, and must be the same at all entries and after every
 //! restart. So they are keyed by what all entries know, and a key that one guess at the secret of
@@ -35,9 +36,19 @@ pub(super) struct StandIns {
     key: OnceLock<[u8; 32]>,
 }
 
-/// The key of all stand-ins. Another purpose than any other use of the secret has another salt.
+/// The key of all stand-ins.
 fn derive(secret: &[u8], cost: Cost) -> [u8; 32] {
-    argon2id(secret, b"vixen stand-ins of users, 2", cost.iterations, cost.memory_kib)
+    key_of(secret, b"vixen stand-ins of users, 2", cost)
+}
+
+/// A key for numbers that clients see, and that are the same at all entries.
+pub(crate) fn number_key(secret: &Secret) -> [u8; 32] {
+    key_of(secret.as_bytes(), b"vixen ids of subscriptions, 1", Cost::SHIPPED)
+}
+
+/// Another purpose than any other use of the secret has another salt.
+fn key_of(secret: &[u8], salt: &[u8], cost: Cost) -> [u8; 32] {
+    argon2id(secret, salt, cost.iterations, cost.memory_kib)
         .unwrap_or_else(|_any| unreachable!("Argon2 takes these costs, and this salt"))
 }
 

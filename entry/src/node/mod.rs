@@ -32,6 +32,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use vixen_broker::api::calls::MetaError;
 use vixen_broker::dealer::{CallNumber, CancelAnswer, MetaResult};
+use vixen_broker::delivery::Numbering;
 use vixen_core::id::OwnerId;
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
@@ -47,6 +48,7 @@ pub use calls::ViewEvent;
 pub use history::{HistoryEvent, HistoryStream};
 pub use recorded::recorded_machines;
 pub use run::EntryNode;
+pub(crate) use run::fresh_seed;
 
 /// How an entry runs.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub struct EntryOptions {
     pub link_address: Option<Arc<str>>,
     /// No other entry can join: all that is registered is registered here.
     pub is_alone: bool,
+    /// How subscriptions are numbered.
+    pub numbering: Numbering,
 }
 
 /// Everything that reaches an entry's core.

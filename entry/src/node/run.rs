@@ -1,6 +1,6 @@
 //! The loop of an entry's core.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use vixen_broker::api::{Publish, SessionId, SessionInfo};
-use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Numbering, Slot};
-use vixen_broker::meta::{Goodbye, Meta};
+use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Slot};
+use vixen_broker::meta::{Goodbye, Hearing, Meta, Surveys};
 use vixen_broker::segmenter::{self, Segmenter, SegmenterOptions};
 use vixen_core::id::{NdbId, OwnerId, SyncId};
 use vixen_core::name::NodeName;
@@ -32,7 +32,7 @@ use vixen_runtime::recording::Recorder;
 use super::calls::{CallEffects, Calls, Entries};
 use super::clock::Clock;
 use super::limits::{subscription_limits, testament_limits};
-use super::meta::{Event, Removals, Tasks};
+use super::meta::{Event, Removals, Tasks, describe};
 use super::peers::Peers;
 use super::reads::Reads;
 use super::recorded;
@@ -81,6 +81,11 @@ pub struct EntryNode {
     pub(super) removals: Removals,
     /// What is read of the store for calls that are open.
     pub(super) reads_of_calls: Tasks,
+    /// What other entries are asked.
+    pub(super) surveys: Surveys,
+    /// What they are told and say of sessions and subscriptions, and in which realms somebody listens here.
+    pub(super) hearing: Box<Hearing>,
+    pub(super) listens: BTreeSet<Arc<str>>,
     /// What was published without room for it, as nobody could wait: it is not given back.
     pub(super) owed_room: usize,
     /// When sessions last left something to be published.
@@ -135,11 +140,12 @@ impl EntryNode {
             owner: options.owner,
             membership: options.membership.clone(),
             subscriptions: subscription_limits(&options.limits),
-            numbering: Numbering::Random(fresh_seed()),
+            numbering: options.numbering.clone(),
             waiting_bytes_max: options.limits.link_queue_bytes_max,
         };
         recorded::begin(&mut recorder, &of_segmenter, &of_delivery);
         let calls = Box::new(Calls::new(&options, &handle));
+        describe();
         Self {
             room: room_of(&options.limits),
             links: Links::new(
@@ -166,6 +172,9 @@ impl EntryNode {
             meta: Box::new(Meta::new(testament_limits(&options.limits))),
             removals: Removals::default(),
             reads_of_calls: Tasks::default(),
+            surveys: Surveys::default(),
+            hearing: Box::default(),
+            listens: BTreeSet::new(),
             owed_room: 0,
             last_words_at: None,
             stop_by: None,
@@ -265,6 +274,7 @@ impl EntryNode {
         self.settle_removals(&mut fx);
         self.step_segmenter(now, segmenter::Input::Flush, &mut fx.segmenter);
         self.step_delivery(now, delivery::Input::Flush, &mut fx.delivery);
+        self.settle_hearing(now, &mut fx);
         self.settle(now, fx);
         self.settle_history(now);
         self.settle_refused(now);
@@ -287,7 +297,8 @@ impl EntryNode {
         let at = at.map(|at| self.clock.instant_of(at));
         let beat = Some(Instant::from_std(self.links.due_at()));
         let calls = self.calls.due_at().into_iter().chain(self.entries.due_at());
-        let calls = calls.chain(self.removals.due_at()).min();
+        let calls = calls.chain(self.removals.due_at());
+        let calls = calls.chain(self.surveys.timeout_at().map(Instant::from_std)).min();
         let due = [at, self.order_due_at(), self.history_due_at(), calls, beat, self.stop_by];
         due.into_iter().flatten().min()
     }
@@ -302,6 +313,7 @@ impl EntryNode {
             self.step_delivery(now, delivery::Input::Timeout, &mut fx.delivery);
         }
         self.on_registrar_due(fx);
+        self.on_surveys_due(&mut fx.calls);
     }
 
     fn on_event(&mut self, now: WallTime, event: EntryEvent, fx: &mut Effects) {
@@ -340,8 +352,7 @@ impl EntryNode {
     fn on_session(&mut self, now: WallTime, event: SessionEvent, fx: &mut Effects) {
         let input = match event {
             SessionEvent::Opened { info, outbound } => {
-                let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
-                fx.meta.extend(is_heard.then(|| Event::joined(&info)));
+                self.tell_session(now, &info, false, fx);
                 self.calls.opened(&info, &mut fx.calls);
                 if self.calls.are_over() {
                     outbound.send_calls_over();
@@ -409,8 +420,7 @@ impl EntryNode {
         let session = info.session;
         self.calls.closed(session, &mut fx.calls);
         self.publish_last(now, session, fx);
-        let is_heard = info.is_announced && self.delivery.hears_meta(&info.realm);
-        fx.meta.extend(is_heard.then(|| Event::left(info)));
+        self.tell_session(now, info, true, fx);
         let input = delivery::Input::SessionClosed { session };
         self.step_delivery(now, input, &mut fx.delivery);
     }
@@ -443,7 +453,7 @@ impl EntryNode {
                             }
                         }
                     }
-                    PeerId::Entry { owner } => self.on_entry(owner, link, messages, &mut fx.calls),
+                    PeerId::Entry { owner } => self.on_entry(now, owner, link, messages, fx),
                     // Of a link that a newer one has replaced.
                     PeerId::Sync { .. } | PeerId::Ndb { .. } => {}
                 }
@@ -485,7 +495,7 @@ impl EntryNode {
                 }
             }
             PeerId::Entry { owner } => {
-                self.on_entry_up(owner, link, sender, is_dialled, &mut fx.calls);
+                self.on_entry_up(now, (owner, link), sender, is_dialled, fx);
             }
         }
         self.tell_readiness();
@@ -515,7 +525,7 @@ impl EntryNode {
                     self.read_order(order::Input::PeerDown { peer: ndb }, fx);
                 }
             }
-            PeerId::Entry { owner } => self.on_entry_down(owner, link, reason, &mut fx.calls),
+            PeerId::Entry { owner } => self.on_entry_down(now, (owner, link), reason, fx),
         }
         self.tell_readiness();
     }
@@ -609,7 +619,7 @@ impl EntryNode {
 }
 
 /// 32 bytes of the system's randomness.
-pub(super) fn fresh_seed() -> [u8; 32] {
+pub(crate) fn fresh_seed() -> [u8; 32] {
     let mut seed = [0; 32];
     if let Err(error) = getrandom::fill(&mut seed) {
         // Numbers that others could foretell would be told to them all the same.

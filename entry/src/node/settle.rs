@@ -9,7 +9,7 @@ use vixen_core::time::WallTime;
 use vixen_core::wire::Message;
 
 use super::calls::OWN_SESSION;
-use super::meta::{Event, of_registrations};
+use super::meta::of_registrations;
 use super::run::{Client, Effects, EntryNode};
 use crate::metrics::Levels;
 
@@ -28,7 +28,7 @@ impl EntryNode {
         }
         self.give_room_back(segmenter.permits);
         let changes = delivery.notes.iter().filter_map(|note| match note {
-            delivery::Note::Changed(change) => Event::changed(now, change),
+            delivery::Note::Changed(change) => self.heard_here(now, change),
             _ => None,
         });
         meta.extend(changes);

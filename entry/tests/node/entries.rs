@@ -4,8 +4,10 @@ use bytes::Bytes;
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::Encoding;
-use vixen_core::wire::{CallMessage, Cancellation, InvokeFlags, InvokeRefusal, PeerId};
-use vixen_runtime::link::End;
+use vixen_core::wire::{
+    CallMessage, Cancellation, InvokeFlags, InvokeRefusal, MetaQuestion, MetaReply, PeerId,
+};
+use vixen_runtime::link::{End, LinkEvent};
 
 use crate::support::{Cluster, PATIENCE, Peer, name};
 
@@ -44,5 +46,33 @@ async fn an_entry_says_first_how_it_stands_and_refuses_to_call_who_is_no_callee(
     assert_eq!((&seen["up"], &seen["standing"]["life"]), (&true.into(), &3.into()), "{seen:#}");
     assert_eq!(seen["standing"]["applied_below"], 8, "{seen:#}");
     other.sender.close("stopped");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_entry_answers_what_others_ask_and_ends_a_link_that_answers_what_it_did_not() {
+    let cluster = Cluster::open(PATIENCE).await;
+    let (peer, inbox) = (PeerId::Entry { owner: cluster.owner }, cluster.inbox.clone());
+    let other = PeerId::Entry { owner: OwnerId(uuid::Uuid::from_u128(9)) };
+    let mut other = Peer::link(other, End { peer, name: name("E1"), inbox }).await;
+    let _standing = other.receive().await;
+    let ask = |request, question| {
+        CallMessage::AskMeta { request, realm: "r".into(), asker: 1, question }.into()
+    };
+    let answer =
+        |request, reply| vec![CallMessage::MetaAnswer { request, reply, is_last: true }.into()];
+    other.send(ask(1, MetaQuestion::CountSessions { authroles: None }));
+    assert_eq!(other.receive().await, answer(1, MetaReply::Count(0)));
+    other.send(ask(2, MetaQuestion::GetSession { session: 5 }));
+    assert_eq!(other.receive().await, answer(2, MetaReply::NoSuch));
+    other
+        .send(CallMessage::MetaAnswer { request: 1, reply: MetaReply::Done, is_last: true }.into());
+    loop {
+        let event = tokio::time::timeout(PATIENCE, other.events.recv()).await.expect("in time");
+        match event.expect("the end first") {
+            LinkEvent::Down { .. } => break,
+            LinkEvent::Up { .. } | LinkEvent::Messages { .. } | LinkEvent::Failed { .. } => {}
+        }
+    }
     cluster.stop().await;
 }

@@ -14,6 +14,7 @@ use vixen_broker::api::{
     SessionInfo, SubscribeMode,
 };
 use vixen_broker::dealer::CancelAnswer;
+use vixen_broker::delivery::Numbering;
 use vixen_core::id::{GroupId, NdbId, OwnerId, PermanentId, Position, Stamp, StoreId, SyncId};
 use vixen_core::membership::Membership;
 use vixen_core::name::NodeName;
@@ -159,6 +160,7 @@ impl Cluster {
             cancel_answer: CancelAnswer::Always,
             link_address: None,
             is_alone: true,
+            numbering: Numbering::Random([7; 32]),
         });
         let (inbox, handle, room) = (node.inbox(), node.handle(), node.room());
         let running = tokio::spawn(node.run());

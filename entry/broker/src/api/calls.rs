@@ -300,6 +300,8 @@ pub enum CallTold {
         callee: Option<Party>,
         /// Topics that it tells of: it is for those who may subscribe them.
         about: Option<Box<TopicPattern>>,
+        /// Entries that were asked for it and have not answered.
+        missing: Vec<Arc<str>>,
         /// The result.
         payload: Payload,
     },
@@ -375,8 +377,9 @@ impl CallTold {
     pub fn queued_bytes(&self) -> usize {
         Self::OVERHEAD_BYTES
             + match self {
-                Self::Result { callee, payload, .. } => {
-                    bytes_of(callee.as_ref()) + payload.said_bytes()
+                Self::Result { callee, missing, payload, .. } => {
+                    let missing = missing.iter().map(|name| name.len()).sum::<usize>();
+                    bytes_of(callee.as_ref()) + missing + payload.said_bytes()
                 }
                 Self::Invocation { procedure, caller, payload, .. } => {
                     let procedure = procedure.as_ref().map_or(0, |uri| uri.len());
@@ -488,6 +491,9 @@ pub enum MetaError {
     /// It cannot be done now.
     #[error("{0}")]
     Unavailable(Arc<str>),
+    /// It is not here, and these entries have not answered whether it is there.
+    #[error("no answer of {}: it may be there", .0.join(", "))]
+    Unanswered(Vec<Arc<str>>),
     /// Who asks may not have it.
     #[error("the role of this session may not subscribe what it asks for")]
     NotAuthorized,
@@ -531,6 +537,7 @@ impl MetaError {
     fn queued_bytes(&self) -> usize {
         match self {
             Self::Argument(text) | Self::Uri(text) | Self::Unavailable(text) => text.len(),
+            Self::Unanswered(names) => names.iter().map(|name| name.len()).sum(),
             Self::NoSuch(_)
             | Self::NotAuthorized
             | Self::History(_)

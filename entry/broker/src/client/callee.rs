@@ -250,6 +250,7 @@ mod tests {
             is_progress: false,
             callee: None,
             about: Some(Box::new(TopicPattern::new("r", "b.", Match::Prefix))),
+            missing: Vec::new(),
             payload: Payload::new(Content::Raw, bytes::Bytes::new()),
         };
         let mut callee = Callee::default();

@@ -196,6 +196,8 @@ pub struct MetaResult {
     pub payload: Payload,
     /// Topics that it tells of.
     pub about: Option<TopicPattern>,
+    /// Entries that were asked for it and have not answered.
+    pub missing: Vec<Arc<str>>,
 }
 
 /// A call of a procedure that the router itself serves.

@@ -380,8 +380,9 @@ impl Origin {
             Answer::Result { callee, payload } => {
                 let Some(placed) = self.take(number) else { return };
                 let request = placed.open.request;
-                let (is_progress, about) = (false, None);
-                let told = CallTold::Result { request, is_progress, callee, about, payload };
+                let (is_progress, about, missing) = (false, None, Vec::new());
+                let told =
+                    CallTold::Result { request, is_progress, callee, about, missing, payload };
                 answer_in_room(placed, told, Outcome::Result, turn);
             }
             Answer::Error { uri, payload } => {
@@ -416,8 +417,8 @@ impl Origin {
         };
         release(&mut placed.open, turn);
         let Open { session, request, .. } = placed.open;
-        let about = None;
-        let told = CallTold::Result { request, is_progress: true, callee, about, payload };
+        let (is_progress, about, missing) = (true, None, Vec::new());
+        let told = CallTold::Result { request, is_progress, callee, about, missing, payload };
         if turn.has_room(session, told.queued_bytes(), turn.options.limits.caller_queue_bytes_max) {
             turn.fx.notes.push(Note::Progress);
             return turn.tell(session, told);

@@ -1,5 +1,7 @@
 //! What goes into delivery, and what comes out.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{GroupId, NdbId, Position};
@@ -122,6 +124,13 @@ pub enum Input {
     Flush,
     /// The time of [`Delivery::timeout_at`](super::Delivery::timeout_at) came.
     Timeout,
+    /// Other entries hear of what becomes of the subscriptions of a realm, or cease to.
+    HeardElsewhere {
+        /// The realm.
+        realm: Arc<str>,
+        /// They do.
+        is_heard: bool,
+    },
 }
 
 /// What the driver owes after a step.

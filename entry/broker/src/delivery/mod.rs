@@ -142,6 +142,9 @@ impl Delivery {
             Input::Placed { slots } => self.on_placed(slots, fx),
             Input::Flush => self.on_flush(now, fx),
             Input::Timeout => self.on_timeout(now, fx),
+            Input::HeardElsewhere { realm, is_heard } => {
+                self.subscriptions.hear_elsewhere(realm, is_heard);
+            }
         }
         fx.notes.extend(self.subscriptions.take_changes().into_iter().map(Note::Changed));
         if !self.subscriptions.has_interest() {
@@ -187,6 +190,34 @@ impl Delivery {
     /// The subscriptions of a realm that others may know of, by rising ids.
     pub fn all_of(&self, realm: &str) -> impl Iterator<Item = (SubscriptionId, &TopicPattern)> {
         self.subscriptions.all_of(realm)
+    }
+
+    /// How many there are, those included that nobody was told of.
+    #[must_use]
+    pub fn count_of(&self, realm: &str) -> usize {
+        self.subscriptions.count_of(realm)
+    }
+
+    /// How many sessions have one at most; 0 where others may not know of it.
+    #[must_use]
+    pub fn subscribers_max(&self, realm: &str, id: SubscriptionId) -> usize {
+        self.subscriptions.subscribers_max(realm, id)
+    }
+
+    /// Who has them, by rising subscriptions and sessions above these, with what they are of and when they were made; of
+    /// each, so many sessions are found at least.
+    pub fn holders_after(
+        &self,
+        realm: &str,
+        after: (SubscriptionId, SessionId),
+        max: usize,
+    ) -> impl Iterator<Item = (SubscriptionId, &TopicPattern, WallTime, Vec<SessionId>)> {
+        self.subscriptions.holders_after(realm, after, max)
+    }
+
+    /// Realms in which somebody may have subscribed what the router says of itself.
+    pub fn meta_realms(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.subscriptions.meta_realms()
     }
 
     /// Of these, that of just this pattern.

@@ -7,18 +7,21 @@
 //! `docs/design/027-calls.md` *Who may, and what the router itself answers*.
 //!
 //! Registrations are those of the view, alike at all entries. Of sessions and subscriptions this entry knows its
-//! own: a [`Question`] is a value that can be put to others, and replies are merged. Whether a caller may ask is
+//! own: a [`Question`] is a value that is put to others ([`Surveys`]), and replies are merged. Whether a caller may ask is
 //! the gate's to say, by its permission to call.
 //!
 //! Invariants:
 //! - M1: what is told of a realm, or done in it, is of the realm of who asks.
 //! - M2: nobody ends its own session.
 
+mod hearing;
 mod procedure;
 mod question;
+mod survey;
 mod testaments;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,12 +34,19 @@ use crate::access::{Permissions, is_dotted, is_reserved};
 use crate::api::calls::{MetaError, Scope, Testament};
 use crate::api::{Origin, Publish, SessionId, SessionInfo, SubscriptionId};
 use crate::delivery::Delivery;
+pub use hearing::{
+    Effects as HearingEffects, Event as HeardEvent, Hearing, Input as HearingInput, Own, OwnSide,
+};
 pub use procedure::Procedure;
 pub use question::{
     Details, Goodbye, Lists, Missing, Question, RegistrationQuestion, Reply, SessionDetails, Whom,
 };
+pub use survey::{
+    About, Ask, Done, Effects as SurveyEffects, Input as SurveyInput, Surveys, Unanswered,
+};
 pub use testaments::TestamentLimits;
 use testaments::Testaments;
+pub use wire::session_of;
 
 /// Bytes of what is added to the details of a session at most.
 pub const ADDED_BYTES_MAX: usize = 4 << 10;
@@ -186,6 +196,27 @@ impl Meta {
                 Some(all) => Reply::Count(u64::try_from(all.len()).unwrap_or(u64::MAX)),
                 None => no_subscription(id),
             },
+        }
+    }
+
+    /// Ids that the answer to a question has, at most: whoever answers on a link has room for them first.
+    #[must_use]
+    pub fn items_of(&self, realm: &str, question: &Question, delivery: &Delivery) -> usize {
+        let sessions = || self.realms.get(realm).map_or(0, BTreeSet::len);
+        match question {
+            Question::ListSessions(_)
+            | Question::Kill { whom: Whom::Authid(_) | Whom::Authrole(_), .. } => sessions(),
+            Question::ListSubscriptions | Question::MatchSubscriptions(_) => {
+                delivery.count_of(realm)
+            }
+            Question::ListSubscribers(id) => delivery.subscribers_max(realm, *id),
+            Question::CountSessions(_)
+            | Question::GetSession(_)
+            | Question::Kill { .. }
+            | Question::ModifyDetails(..)
+            | Question::LookupSubscription { .. }
+            | Question::GetSubscription(_)
+            | Question::CountSubscribers(_) => 0,
         }
     }
 

@@ -223,6 +223,25 @@ impl Reply {
         Self::Registration(details, policy_of(found.invoke))
     }
 
+    /// Ids of its lists.
+    #[must_use]
+    pub(super) const fn items(&self) -> usize {
+        match self {
+            Self::Ids(ids) => ids.len(),
+            Self::Lists(Lists { exact, prefix, wildcard }) => {
+                exact.len() + prefix.len() + wildcard.len()
+            }
+            Self::Done
+            | Self::Count(_)
+            | Self::Found(_)
+            | Self::Session(_)
+            | Self::Subscription(_)
+            | Self::Registration(..)
+            | Self::NoSuch(_)
+            | Self::TooMuch => 0,
+        }
+    }
+
     /// One answer of two entries to the same question.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {

@@ -132,8 +132,8 @@ async fn resolve(taken: Taken) -> Result<Response, Problem> {
         driver.give_back();
         for told in fx.told {
             match told {
-                Told::Call(CallTold::Result { is_progress: false, payload, .. }) => {
-                    return result_of(&payload);
+                Told::Call(CallTold::Result { is_progress: false, missing, payload, .. }) => {
+                    return result_of(&payload, &missing);
                 }
                 Told::Call(CallTold::Failed { error, .. }) => return Err(problem_of_call(&error)),
                 _progress => {}
@@ -142,7 +142,7 @@ async fn resolve(taken: Taken) -> Result<Response, Problem> {
     }
 }
 
-fn result_of(payload: &Payload) -> Result<Response, Problem> {
+fn result_of(payload: &Payload, missing: &[Arc<str>]) -> Result<Response, Problem> {
     let mut scratch = BytesMut::new();
     let (args, kwargs) =
         as_json(&payload.bytes, payload.content, &mut scratch).map_err(|error| {
@@ -156,6 +156,11 @@ fn result_of(payload: &Payload) -> Result<Response, Problem> {
         object.put_slice(kwargs);
     }
     put_passthru(&mut object, payload.passthru.as_deref());
+    if !missing.is_empty() {
+        object.put_slice(b",\"x_vixen_missing\":");
+        let names: Vec<&str> = missing.iter().map(|name| &**name).collect();
+        object.put_slice(Value::from(names).to_string().as_bytes());
+    }
     object.put_slice(b"}");
     Ok(([(header::CONTENT_TYPE, "application/json")], object.freeze()).into_response())
 }
@@ -181,9 +186,9 @@ fn problem_of_call(error: &CallError) -> Problem {
         CallError::Meta(MetaError::NotAuthorized) => StatusCode::FORBIDDEN,
         CallError::NoAvailableCallee { .. }
         | CallError::Unavailable(_)
-        | CallError::Meta(MetaError::History(_) | MetaError::Unavailable(_)) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        | CallError::Meta(
+            MetaError::Unavailable(_) | MetaError::Unanswered(_) | MetaError::History(_),
+        ) => StatusCode::SERVICE_UNAVAILABLE,
         CallError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         CallError::MaxConcurrency(_)
         | CallError::TooMany { .. }

@@ -1,21 +1,24 @@
 //! Other entries: what links to them bring is the dealer's, and what the dealer says to them goes by their links
 //! (`docs/design/027-calls.md`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use vixen_broker::dealer::{self, Link, PeerWord};
+use vixen_broker::meta::{HearingInput, SurveyInput};
 use vixen_broker::registrar::{self, EntryLink};
 use vixen_core::id::OwnerId;
 use vixen_core::name::NodeName;
+use vixen_core::time::WallTime;
 use vixen_core::wire::{CallMessage, Message, NodeMessage};
 use vixen_core::words::Absence;
 use vixen_runtime::link::{Dialling, Haste, LinkId, LinkSender};
 
-use super::super::run::EntryNode;
+use super::super::run::{Effects, EntryNode};
 use super::CallEffects;
 use super::links::{EntryLinks, NewLink};
 use super::standing::{Standing, Told};
@@ -50,11 +53,11 @@ impl EntryNode {
 
     pub(in crate::node) fn on_entry_up(
         &mut self,
-        owner: OwnerId,
-        link: LinkId,
+        now: WallTime,
+        (owner, link): (OwnerId, LinkId),
         sender: LinkSender,
         is_dialled: bool,
-        fx: &mut CallEffects,
+        fx: &mut Effects,
     ) {
         let Some(name) = self.links.get(link).map(|linked| linked.name.clone()) else { return };
         let new = NewLink { link, name: name.clone(), sender, is_dialled };
@@ -66,23 +69,29 @@ impl EntryNode {
             let standing = CallMessage::from(self.calls.standing());
             self.entries.links.send(link, [(standing.into(), Haste::Now)]);
             let name = name.as_str().into();
-            self.calls.step_dealer(dealer::Input::LinkUp { link, name }, fx);
-            self.calls.entry_link(owner, EntryLink::Up, fx);
+            self.calls.step_dealer(dealer::Input::LinkUp { link, name }, &mut fx.calls);
+            self.calls.entry_link(owner, EntryLink::Up, &mut fx.calls);
+            let before = Link { number: link.number - 1, ..link };
+            self.step_surveys(SurveyInput::Lost { link: before }, &mut fx.calls);
+            self.step_hearing(now, HearingInput::LinkUp { link }, fx);
         }
         self.tell_entries_linked();
     }
 
     pub(in crate::node) fn on_entry_down(
         &mut self,
-        owner: OwnerId,
-        link: LinkId,
+        now: WallTime,
+        (owner, link): (OwnerId, LinkId),
         reason: String,
-        fx: &mut CallEffects,
+        fx: &mut Effects,
     ) {
         if let Some(link) = self.entries.links.down(owner, link, reason) {
             self.entries.standings.remove(&owner);
-            self.calls.step_dealer(dealer::Input::LinkDown { link }, fx);
-            self.calls.entry_link(owner, EntryLink::Down, fx);
+            self.calls.step_dealer(dealer::Input::LinkDown { link }, &mut fx.calls);
+            self.calls.entry_link(owner, EntryLink::Down, &mut fx.calls);
+            self.step_surveys(SurveyInput::Lost { link }, &mut fx.calls);
+            let is_gone = self.calls.view().living(owner).is_none();
+            self.step_hearing(now, HearingInput::LinkDown { link, is_gone }, fx);
         }
         self.tell_entries_linked();
     }
@@ -96,6 +105,9 @@ impl EntryNode {
     ) {
         if let Some(link) = self.entries.links.fall_silent(owner, link, is_silent) {
             self.calls.step_dealer(dealer::Input::LinkSilent { link, is_silent }, fx);
+            if is_silent {
+                self.step_surveys(SurveyInput::Lost { link }, fx);
+            }
             let link = if is_silent { EntryLink::Silent } else { EntryLink::HeardAgain };
             self.calls.entry_link(owner, link, fx);
         }
@@ -104,32 +116,29 @@ impl EntryNode {
 
     pub(in crate::node) fn on_entry(
         &mut self,
+        now: WallTime,
         owner: OwnerId,
         link: LinkId,
         messages: Vec<Message>,
-        fx: &mut CallEffects,
+        fx: &mut Effects,
     ) {
         // Else of a link that another one has replaced.
         let Some(present) = self.entries.links.present(owner, link) else { return };
         for message in messages {
             match message {
-                Message::Call(message) => {
-                    if let CallMessage::CallStanding {
-                        life,
-                        is_ready,
-                        is_draining,
-                        applied_below,
-                    } = message
-                    {
-                        let standing = Standing { life, is_ready, is_draining, applied_below };
-                        self.entries.standings.insert(owner, standing);
-                        let input = registrar::Input::Standing { owner, applied_below };
-                        self.calls.step_registrar(input, fx);
-                    }
-                    if let Some(input) = dealer::Input::heard(present, message) {
-                        self.calls.step_dealer(input, fx);
-                    }
+                Message::Call(CallMessage::AskMeta { request, realm, asker, question }) => {
+                    self.on_asked(now, present, (request, realm, asker), question, fx);
                 }
+                Message::Call(CallMessage::MetaAnswer { request, reply, is_last }) => {
+                    let input = SurveyInput::Answered { link: present, request, reply, is_last };
+                    self.step_surveys(input, &mut fx.calls);
+                }
+                Message::Call(
+                    message @ (CallMessage::HearMeta { .. }
+                    | CallMessage::SessionsAre { .. }
+                    | CallMessage::SubscriptionsAre { .. }),
+                ) => self.step_hearing(now, HearingInput::Heard { link: present, message }, fx),
+                Message::Call(message) => self.on_call_message(present, message, &mut fx.calls),
                 // It has said so by coming.
                 Message::Node(NodeMessage::Heartbeat) => {}
                 other => {
@@ -140,11 +149,73 @@ impl EntryNode {
         }
     }
 
+    fn on_call_message(&mut self, link: Link, message: CallMessage, fx: &mut CallEffects) {
+        let owner = link.peer;
+        if let CallMessage::CallStanding { life, is_ready, is_draining, applied_below } = message {
+            let standing = Standing { life, is_ready, is_draining, applied_below };
+            self.entries.standings.insert(owner, standing);
+            let input = registrar::Input::Standing { owner, applied_below };
+            self.calls.step_registrar(input, fx);
+        }
+        if let Some(input) = dealer::Input::heard(link, message) {
+            self.calls.step_dealer(input, fx);
+        }
+    }
+
+    /// Other entries that can be asked something, and the names of those that cannot.
+    pub(in crate::node) fn asked_entries(&self) -> (Vec<(Link, Arc<str>)>, BTreeSet<Arc<str>>) {
+        let links = &self.entries.links;
+        let (mut entries, mut absent) = (Vec::new(), BTreeSet::new());
+        let mut linked = BTreeSet::from([&self.options.name]);
+        for (link, (_, entry)) in links.all().zip(links.iter()) {
+            linked.insert(&entry.name);
+            if !entry.is_silent && self.entry_has_room(link, 0) {
+                entries.push((link, entry.name.as_str().into()));
+            } else {
+                absent.insert(entry.name.as_str().into());
+            }
+        }
+        // One of a name that is linked has gone on as another life.
+        let lives = self.calls.view().lives().map(|living| &living.facts.name);
+        let lives = lives.filter(|name| !linked.contains(name));
+        absent.extend(lives.map(|name| name.as_str().into()));
+        (entries, absent)
+    }
+
+    /// Whether a link takes so much more of what is not a call: half of it is for those.
+    pub(in crate::node) fn entry_has_room(&self, link: Link, bytes: usize) -> bool {
+        let waiting = self.entries.links.waiting_bytes(link);
+        let max = self.options.limits.link_queue_bytes_max / 2;
+        waiting.is_some_and(|waiting| waiting.saturating_add(bytes) <= max)
+    }
+
+    /// Bytes that links take of what can be said later as well: a quarter of each is for that.
+    pub(in crate::node) fn entry_rooms(&self) -> Vec<(Link, usize)> {
+        let max = self.options.limits.link_queue_bytes_max / 4;
+        let rooms = self.entries.links.all().map(|link| {
+            let waiting = self.entries.links.waiting_bytes(link);
+            (link, waiting.map_or(0, |waiting| max.saturating_sub(waiting)))
+        });
+        rooms.collect()
+    }
+
+    pub(in crate::node) fn say_to_entry(&mut self, link: Link, message: CallMessage) {
+        self.entries.links.send(link, [(message.into(), Haste::Now)]);
+    }
+
+    /// An entry has said what it cannot mean: its link ends.
+    pub(in crate::node) fn refuse_entry(&self, link: Link, why: &'static str) {
+        self.metrics.messages_refused.increment(1);
+        tracing::warn!(owner = %link.peer, why, "an entry says what it cannot mean: its link ends");
+        self.entries.links.close(link, why);
+    }
+
     /// The dealer is told what waits for links, and which of them take nothing more: before it is asked whether there
     /// is room.
     pub(in crate::node) fn note_waiting(&mut self, fx: &mut CallEffects) {
         for link in self.entries.links.take_ended() {
             self.calls.step_dealer(dealer::Input::LinkDown { link }, fx);
+            self.step_surveys(SurveyInput::Lost { link }, fx);
         }
         for (link, bytes) in self.entries.links.take_waiting() {
             self.calls.step_dealer(dealer::Input::LinkWaiting { link, bytes }, fx);

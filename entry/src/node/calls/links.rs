@@ -177,6 +177,22 @@ impl EntryLinks {
         }
     }
 
+    /// Bytes that wait for a link; `None`: it is none, or takes nothing more.
+    pub(super) fn waiting_bytes(&self, link: Link) -> Option<usize> {
+        let linked = self.linked.get(&link.peer);
+        let linked =
+            linked.filter(|linked| linked.number == link.number && linked.end == End::None);
+        linked.map(Linked::waiting_bytes)
+    }
+
+    /// Ends a link, if it is the present one to its entry. It tells its end itself.
+    pub(super) fn close(&self, link: Link, reason: &str) {
+        let linked = self.linked.get(&link.peer);
+        if let Some(linked) = linked.filter(|linked| linked.number == link.number) {
+            linked.sender.close(reason);
+        }
+    }
+
     /// Present links that have taken nothing more, each once: their own end may come much later, behind all that they
     /// have brought.
     pub(super) fn take_ended(&mut self) -> Vec<Link> {

@@ -98,6 +98,19 @@ impl CallEffects {
         self.dealer.meta_over.contains(&number)
     }
 
+    /// Entries whose lives have ended in the order.
+    pub(super) fn ended_lives(&self) -> Vec<OwnerId> {
+        let ended = self.changes.iter().filter_map(|change| match change {
+            Change::Over(life) => Some(life.owner),
+            Change::Alive(_)
+            | Change::Created { .. }
+            | Change::Joined { .. }
+            | Change::Left { .. }
+            | Change::Deleted { .. } => None,
+        });
+        ended.collect()
+    }
+
     /// What has changed of the registrations.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)

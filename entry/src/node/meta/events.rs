@@ -1,22 +1,24 @@
 //! Meta events: what the router itself publishes of sessions, subscriptions and registrations.
 //!
-//! Source: WAMP spec, *Session Meta API*, *Subscription Meta API* and *Registration Meta API*. They are of this entry, go to
-//! the subscribers at this entry, and are not stored: they have no place in the order. Of the meta
-//! topics themselves nothing is told, and of other topics only to those who may subscribe them, of procedures to those who may call them. While
+//! Source: WAMP spec, *Session Meta API*, *Subscription Meta API* and *Registration Meta API*. Each entry makes them for
+//! its own subscribers, of what it has itself and of what others tell it, and they are not stored: they have no place in
+//! the order. Of the meta topics themselves nothing is told, and of other topics only to those who may subscribe them, of procedures to those who may call them. While
 //! nobody in a realm may have subscribed them, none is made.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use vixen_broker::api::SessionInfo;
 use vixen_broker::dealer::policy_of;
 use vixen_broker::delivery::Change;
 use vixen_broker::event::{About, RouterEvent};
 use vixen_broker::meta::Details;
 use vixen_core::segment::{Topic, TopicPattern};
 use vixen_core::time::WallTime;
+use vixen_core::wire::MetaSession;
 use vixen_views::registrations;
 
 use super::words::{pattern_details, registration_details};
@@ -34,22 +36,22 @@ pub(in crate::node) struct Event {
 
 impl Event {
     /// A session is welcome.
-    pub(in crate::node) fn joined(info: &SessionInfo) -> Self {
+    pub(in crate::node) fn joined(realm: &Arc<str>, session: &MetaSession) -> Self {
         let details = json!({
-            "session": info.session.0,
-            "authid": *info.authid,
-            "authrole": *info.authrole,
-            "authmethod": info.authmethod,
-            "authprovider": info.authprovider,
+            "session": session.session,
+            "authid": *session.authid,
+            "authrole": *session.authrole,
+            "authmethod": *session.authmethod,
+            "authprovider": *session.authprovider,
             "transport": {"type": "websocket"},
         });
-        Self::new(&info.realm, "wamp.session.on_join", json!([details]))
+        Self::new(realm, "wamp.session.on_join", json!([details]))
     }
 
     /// A session is over.
-    pub(in crate::node) fn left(info: &SessionInfo) -> Self {
-        let arguments = json!([info.session.0, *info.authid, *info.authrole]);
-        Self::new(&info.realm, "wamp.session.on_leave", arguments)
+    pub(in crate::node) fn left(realm: &Arc<str>, session: &MetaSession) -> Self {
+        let arguments = json!([session.session, *session.authid, *session.authrole]);
+        Self::new(realm, "wamp.session.on_leave", arguments)
     }
 
     /// A subscription came or went; nothing when it is of meta topics.
@@ -86,8 +88,8 @@ impl Event {
         RouterEvent { topic, about, publication, payload: Bytes::from(arguments.to_string()) }
     }
 
-    fn new(realm: &std::sync::Arc<str>, uri: &str, arguments: Value) -> Self {
-        let topic = Topic { realm: std::sync::Arc::clone(realm), uri: uri.into() };
+    fn new(realm: &Arc<str>, uri: &str, arguments: Value) -> Self {
+        let topic = Topic { realm: Arc::clone(realm), uri: uri.into() };
         Self { topic, about: None, arguments }
     }
 }

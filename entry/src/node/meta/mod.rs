@@ -1,6 +1,9 @@
 //! What the router itself answers and publishes: procedures and events of `wamp.`.
 
+mod across;
 mod events;
+mod heard;
+mod metrics;
 mod removals;
 mod stored;
 mod words;
@@ -12,7 +15,7 @@ use tokio::time::Instant;
 use vixen_broker::api::calls::MetaError;
 use vixen_broker::api::{Publish, SessionId};
 use vixen_broker::dealer::{MetaCall, MetaResult};
-use vixen_broker::meta::{self, Asker, Missing, Reply};
+use vixen_broker::meta::{self, About, Asker, Missing, Reply};
 use vixen_broker::segmenter;
 use vixen_core::id::Position;
 use vixen_core::time::WallTime;
@@ -20,6 +23,7 @@ use vixen_views::record::RegistrationId;
 
 use super::run::{Effects, EntryNode};
 pub(super) use events::{Event, of_registrations};
+pub(super) use metrics::describe;
 pub(super) use removals::Removals;
 use stored::Of;
 pub(super) use stored::Tasks;
@@ -51,12 +55,8 @@ impl EntryNode {
             match asked(procedure, &Arguments::of(&payload)?, self.options.limits.topic_bytes_max)?
             {
                 Asked::Of(question) => {
-                    let mut of_meta = meta::Effects::default();
-                    let reply = self.meta.answer(&asker, question, &self.delivery, &mut of_meta);
-                    for (session, goodbye) in of_meta.ends {
-                        self.end_session(now, session, goodbye, fx);
-                    }
-                    reply
+                    let about = About { call: number, procedure, asker, question };
+                    return self.ask_all(now, about, fx);
                 }
                 Asked::Registrations(question) => {
                     meta::of_registrations(self.calls.view(), &asker.realm, &question)
@@ -96,7 +96,8 @@ impl EntryNode {
                     Reply::Count(u64::try_from(flushed).unwrap_or(u64::MAX))
                 }
             };
-        told(procedure, reply).map(|payload| Some(MetaResult { payload, about: None }))
+        let (about, missing) = (None, Vec::new());
+        told(procedure, reply).map(|payload| Some(MetaResult { payload, about, missing }))
     }
 
     fn remove_callee(

@@ -84,7 +84,9 @@ impl EntryNode {
         });
         for call in done {
             let payload: Payload = result(&serde_json::Value::Null);
-            self.calls.answered(call, Ok(MetaResult { payload, about: None }), &mut fx.calls);
+            let (about, missing) = (None, Vec::new());
+            let told = MetaResult { payload, about, missing };
+            self.calls.answered(call, Ok(told), &mut fx.calls);
         }
         for call in late {
             let why: Arc<str> = format!("no place in the order yet: {}", self.missing()).into();

@@ -210,8 +210,10 @@ impl EntryNode {
                     break Err(error.into());
                 }
             };
-            let about = Some(pattern);
-            let answer = answer.map(|all| MetaResult { payload: results(&all), about });
+            let answer = answer.map(|all| {
+                let (payload, about, missing) = (results(&all), Some(pattern), Vec::new());
+                MetaResult { payload, about, missing }
+            });
             let told = MetaEvent::Answered { number, answer };
             let _stopped = inbox.send(EntryEvent::Meta(told)).await;
         })

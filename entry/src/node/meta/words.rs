@@ -30,6 +30,10 @@ const REASON_BYTES_MAX: usize = 512;
 /// In a list of roles.
 const TEXTS_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of roles, and of details: they go to all entries.
+const TEXT_BYTES_MAX: usize = 32 << 10;
+/// What one of the details takes beside its texts.
+const ENTRY_BYTES: usize = 64;
 
 /// What a session says of itself, and others may not say of it.
 const OWN_DETAILS: [&str; 7] =
@@ -97,8 +101,10 @@ impl Arguments {
         let texts: Option<Vec<_>> = texts.into_iter().flatten().collect();
         let texts = texts.filter(|_| value.is_array());
         let texts = texts.ok_or_else(|| wanted(index, name, "a list of texts"))?;
-        if texts.len() > TEXTS_MAX {
-            return Err(argument(&format!("{name} has more than {TEXTS_MAX} texts")));
+        let bytes = texts.iter().map(|text| text.len()).sum::<usize>();
+        if texts.len() > TEXTS_MAX || bytes > TEXT_BYTES_MAX {
+            let most = format!("{name} has more than {TEXTS_MAX} texts or {TEXT_BYTES_MAX} bytes");
+            return Err(argument(&most));
         }
         Ok(Some(texts.into_iter().map(str::to_owned).collect()))
     }
@@ -155,7 +161,15 @@ impl Arguments {
             return Err(argument(&format!("{own} of a session does not change")));
         }
         let text = |value: &Value| (!value.is_null()).then(|| value.to_string());
-        Ok(delta.iter().map(|(key, value)| (key.clone(), text(value))).collect())
+        let delta: BTreeMap<_, _> =
+            delta.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+        let entry_bytes = |(key, value): (&String, &Option<String>)| {
+            ENTRY_BYTES + key.len() + value.as_ref().map_or(0, String::len)
+        };
+        if delta.iter().map(entry_bytes).sum::<usize>() > TEXT_BYTES_MAX {
+            return Err(argument(&format!("details have more than {TEXT_BYTES_MAX} bytes")));
+        }
+        Ok(delta)
     }
 }
 

@@ -67,10 +67,11 @@ impl Origin {
         }
         let Some(placed) = self.take(number) else { return };
         match answer {
-            Ok(MetaResult { payload, about }) => {
+            Ok(MetaResult { payload, about, missing }) => {
                 let (request, callee, about) = (placed.open.request, None, about.map(Box::new));
                 let is_progress = false;
-                let told = CallTold::Result { request, is_progress, callee, about, payload };
+                let told =
+                    CallTold::Result { request, is_progress, callee, about, missing, payload };
                 answer_in_room(placed, told, Outcome::Result, turn);
             }
             Err(error) => fail(placed, error.into(), turn),

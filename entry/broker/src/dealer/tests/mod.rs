@@ -419,7 +419,7 @@ fn flag(name: &str, is_set: bool) -> String {
 
 fn said(told: &CallTold) -> String {
     match told {
-        CallTold::Result { request, is_progress, callee, about: _, payload } => {
+        CallTold::Result { request, is_progress, callee, about: _, missing: _, payload } => {
             let (more, by) = (flag("progress", *is_progress), party("by", callee));
             format!("result {}{more}{by} {}", request.0, text_of(payload))
         }

@@ -18,7 +18,7 @@ fn answered(bench: &mut Bench, call: &MetaCall, text: &str) -> Vec<String> {
 }
 
 fn result(text: &str) -> Result<MetaResult, MetaError> {
-    Ok(MetaResult { payload: json(text), about: None })
+    Ok(MetaResult { payload: json(text), about: None, missing: Vec::new() })
 }
 
 fn bench() -> Bench {

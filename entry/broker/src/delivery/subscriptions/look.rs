@@ -1,6 +1,8 @@
 //! What others may know of the subscriptions of a realm (WAMP spec *Subscription Meta API*): those that somebody
 //! was told of, without those of the router's own topics.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use vixen_core::segment::{Topic, TopicPattern};
@@ -34,6 +36,49 @@ impl Subscriptions {
             let wanted = self.wanted.get(id).filter(|wanted| wanted.is_shown())?;
             Some((*id, &wanted.pattern))
         })
+    }
+
+    /// Who has them, by rising subscriptions and sessions above these; of each the first ones, `max` of them or more.
+    pub(in crate::delivery) fn holders_after(
+        &self,
+        realm: &str,
+        (after, session): (SubscriptionId, SessionId),
+        max: usize,
+    ) -> impl Iterator<Item = (SubscriptionId, &TopicPattern, WallTime, Vec<SessionId>)> {
+        let all = self.by_realm.get(realm).into_iter().flat_map(move |all| all.range(after..));
+        all.filter_map(move |id| {
+            let wanted = self.wanted.get(id).filter(|wanted| wanted.is_shown())?;
+            let above = if *id == after { Bound::Excluded(session) } else { Bound::Unbounded };
+            let range = (above, Bound::Unbounded);
+            let (live, replaying) = (wanted.live.range(range), wanted.replaying.range(range));
+            let mut sessions: Vec<_> = live.take(max).chain(replaying.take(max)).copied().collect();
+            sessions.sort_unstable();
+            Some((*id, &wanted.pattern, wanted.created, sessions))
+        })
+    }
+
+    /// Realms in which somebody may have subscribed the router's own topics.
+    pub(in crate::delivery) fn meta_realms(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.meta.keys()
+    }
+
+    /// Other entries hear of changes in a realm, or cease to.
+    pub(in crate::delivery) fn hear_elsewhere(&mut self, realm: Arc<str>, is_heard: bool) {
+        if is_heard {
+            self.elsewhere.insert(realm);
+        } else {
+            self.elsewhere.remove(&realm);
+        }
+    }
+
+    /// How many a realm has, those included that are not shown.
+    pub(in crate::delivery) fn count_of(&self, realm: &str) -> usize {
+        self.by_realm.get(realm).map_or(0, BTreeSet::len)
+    }
+
+    /// How many sessions have one at most.
+    pub(in crate::delivery) fn subscribers_max(&self, realm: &str, id: SubscriptionId) -> usize {
+        self.shown(realm, id).map_or(0, |wanted| wanted.live.len() + wanted.replaying.len())
     }
 
     /// That of just this pattern: the shared one, before those of sessions alone.

@@ -76,6 +76,28 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The realm of its topics.
+    #[must_use]
+    pub fn realm(&self) -> &Arc<str> {
+        let (Self::Created { pattern, .. }
+        | Self::Subscribed { pattern, .. }
+        | Self::Unsubscribed { pattern, .. }
+        | Self::Deleted { pattern, .. }) = self;
+        &pattern.realm
+    }
+
+    /// Which subscription it is of.
+    #[must_use]
+    pub const fn subscription(&self) -> SubscriptionId {
+        let (Self::Created { subscription, .. }
+        | Self::Subscribed { subscription, .. }
+        | Self::Unsubscribed { subscription, .. }
+        | Self::Deleted { subscription, .. }) = self;
+        *subscription
+    }
+}
+
 /// Where the order stands at this entry.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Now {
@@ -151,6 +173,8 @@ pub(super) struct Subscriptions {
     of_entries: usize,
     /// Number of subscriptions of each realm that may have meta topics.
     meta: BTreeMap<Arc<str>, usize>,
+    /// Realms in which other entries hear of changes.
+    elsewhere: BTreeSet<Arc<str>>,
     /// What others may hear of.
     changes: Vec<Change>,
 }
@@ -202,6 +226,7 @@ impl Subscriptions {
             shares: Shares::default(),
             of_entries: 0,
             meta: BTreeMap::new(),
+            elsewhere: BTreeSet::new(),
             changes: Vec::new(),
         }
     }
@@ -290,8 +315,12 @@ impl Subscriptions {
         is_private: bool,
         mode: SubscribeMode,
     ) -> SubscriptionId {
-        let id = self.numbers.next(|number| !self.wanted.contains_key(&SubscriptionId(number)));
-        let id = SubscriptionId(id);
+        let is_free = |number| !self.wanted.contains_key(&SubscriptionId(number));
+        let id = SubscriptionId(if is_private {
+            self.numbers.next(is_free)
+        } else {
+            self.numbers.of(&pattern, is_free)
+        });
         if self.index.get(&pattern).is_none() {
             self.index.insert(&pattern, OfPattern::default());
         }
@@ -332,7 +361,7 @@ impl Subscriptions {
             let complete_from = *interest.complete_from.get_or_insert(now.furthest);
             complete_from.max(now.passed)
         };
-        let is_heard = self.meta.contains_key(&wanted.pattern.realm);
+        let is_heard = is_in(&self.meta, &self.elsewhere, &wanted.pattern.realm);
         for (session, request, mode) in std::mem::take(&mut wanted.waiting) {
             let was_told = wanted.has_told();
             if !was_told {
@@ -460,7 +489,8 @@ impl Subscriptions {
     /// A session has left a subscription that it was told of.
     fn left(&mut self, session: SessionId, subscription: SubscriptionId) {
         let heard = self.wanted.get(&subscription);
-        let heard = heard.filter(|wanted| self.meta.contains_key(&wanted.pattern.realm));
+        let heard =
+            heard.filter(|wanted| is_in(&self.meta, &self.elsewhere, &wanted.pattern.realm));
         if let Some(wanted) = heard {
             let pattern = || wanted.pattern.clone();
             self.changes.push(Change::Unsubscribed { session, subscription, pattern: pattern() });
@@ -616,6 +646,11 @@ impl Subscriptions {
         let meta = self.wanted.values().filter(is_meta).count();
         assert_eq!(self.meta.values().sum::<usize>(), meta, "D1: who may hear of meta events");
     }
+}
+
+/// Whether changes in a realm are noted: somebody hears of them, here or at another entry.
+fn is_in(here: &BTreeMap<Arc<str>, usize>, elsewhere: &BTreeSet<Arc<str>>, realm: &str) -> bool {
+    here.contains_key(realm) || elsewhere.contains(realm)
 }
 
 /// Whether a topic of the router itself may match.

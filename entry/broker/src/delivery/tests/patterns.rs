@@ -220,3 +220,55 @@ fn numbers_of_subscriptions_do_not_tell_how_many_others_make() {
     distances.dedup();
     assert!(distances.len() == 19 && distances[0] > 1_000, "they count: {told:?}");
 }
+
+#[test]
+fn changes_are_noted_where_other_entries_hear_of_them_and_listed_for_those() {
+    let mut bench = Bench::open();
+    let heard = |is_heard| Input::HeardElsewhere { realm: "r".into(), is_heard };
+    bench.step(heard(true));
+    bench.subscribe(7, 1, "t");
+    bench.subscribe(8, 1, "t");
+    bench.subscribe(7, 2, "wamp.session.on_join");
+    bench.step(Input::Flush);
+    let told = changes(&bench.opened(0, 10));
+    let of_t = told[0].2;
+    assert_eq!(told[..3], [('c', 7, of_t), ('s', 7, of_t), ('s', 8, of_t)]);
+    let after = |subscription, session| {
+        let after = (SubscriptionId(subscription), SessionId(session));
+        let all = bench.delivery.holders_after("r", after, 10);
+        let all = all.map(|(id, pattern, _, sessions)| {
+            let sessions: Vec<_> = sessions.into_iter().map(|session| session.0).collect();
+            (id.0, pattern.uri.to_string(), sessions)
+        });
+        all.filter(|(_, _, sessions)| !sessions.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(after(0, 0), [(of_t, "t".to_owned(), vec![7, 8])], "none of the router's own topics");
+    assert_eq!(after(of_t, 7), [(of_t, "t".to_owned(), vec![8])]);
+    assert_eq!(after(of_t, 8), []);
+    assert_eq!(bench.delivery.meta_realms().count(), 1);
+    bench.step(heard(false));
+    bench.close(7);
+    assert!(!bench.delivery.hears_meta("r"));
+    assert_eq!(changes(&bench.close(8)), [], "nobody hears of it");
+}
+
+#[test]
+fn what_sessions_share_has_one_number_at_all_entries_and_what_one_has_alone_another() {
+    let told = |seed| {
+        let numbering = Numbering::Keyed { key: [5; 32], seed: [seed; 32] };
+        let mut bench = bench(SubscriptionLimits::UNBOUNDED, numbering);
+        let modes = [SubscribeMode::Live, SubscribeMode::PrivateReplay];
+        for (request, mode) in (1..).zip(modes) {
+            bench.subscribe_as(7, request, topic("t"), mode);
+        }
+        bench.step(Input::Flush);
+        let told = bench.opened(0, 10).outgoing.into_iter().map(|(_, outgoing)| match outgoing {
+            Outgoing::Subscribed { subscription, .. } => subscription.0,
+            other => panic!("{other:?}"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    let (one, other) = (told(1), told(2));
+    assert_eq!((one.len(), one[0]), (2, other[0]));
+    assert!(one[1] != other[1] && one[0] != one[1]);
+}

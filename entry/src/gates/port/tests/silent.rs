@@ -192,6 +192,7 @@ fn results(count: usize, bytes: usize) -> Vec<CallTold> {
         is_progress: true,
         callee: None,
         about: None,
+        missing: Vec::new(),
         payload: payload(),
     };
     (0..count).map(|_| result()).collect()

@@ -3,6 +3,8 @@
 //! Arguments go as they came, or transcoded as those of events are; what is empty is left off, and no slot is
 //! ever null.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use vixen_broker::api::calls::{
     CallError, CallTold, CalleeRequest, CancelMode, InvocationId, Party, Payload, RegisterError,
@@ -50,16 +52,19 @@ fn put_message(
     told: &CallTold,
 ) -> Result<(), PayloadError> {
     match told {
-        CallTold::Result { request, is_progress, callee, about: _, payload } => {
+        CallTold::Result { request, is_progress, callee, about: _, missing, payload } => {
             let arguments = Arguments::of(payload)?;
             let mut message = Writer::begin(out, encoding, 3 + arguments.elements);
             message.uint(RESULT);
             message.uint(request.0);
-            let pairs =
-                u32::from(*is_progress) + party_pairs(callee.as_ref()) + passthru_pairs(payload);
+            let pairs = u32::from(*is_progress)
+                + party_pairs(callee.as_ref())
+                + u32::from(!missing.is_empty())
+                + passthru_pairs(payload);
             message.dict(pairs, |details| {
                 put_flag(details, "progress", *is_progress);
                 put_party(details, CALLEE_KEYS, callee.as_ref());
+                put_missing(details, missing);
                 put_passthru(details, payload);
             });
             arguments.end(message)
@@ -259,6 +264,15 @@ fn put_flag(details: &mut Writer<'_>, key: &str, is_set: bool) {
     if is_set {
         details.key(key);
         details.flag(true);
+    }
+}
+
+/// Entries that have not answered.
+fn put_missing(details: &mut Writer<'_>, missing: &[Arc<str>]) {
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|name| &**name).collect();
+        details.key("x_vixen_missing");
+        details.texts(&names);
     }
 }
 

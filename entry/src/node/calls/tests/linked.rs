@@ -1,5 +1,7 @@
 //! Turns of two entries with a link in memory, whose views a test gives the same records.
 
+mod meta;
+
 use std::num::NonZeroU32;
 
 use futures_util::FutureExt as _;

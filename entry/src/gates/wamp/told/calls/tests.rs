@@ -21,7 +21,8 @@ fn party() -> Party {
 }
 
 fn result(payload: Payload) -> CallTold {
-    CallTold::Result { request: REQUEST, is_progress: false, callee: None, about: None, payload }
+    let (callee, about, missing) = (None, None, Vec::new());
+    CallTold::Result { request: REQUEST, is_progress: false, callee, about, missing, payload }
 }
 
 fn failed(error: CallError) -> CallTold {
@@ -55,6 +56,7 @@ fn what_is_told_of_calls_is_a_message_in_each_serializer() {
         is_progress: true,
         callee: Some(party()),
         about: None,
+        missing: Vec::new(),
         payload: payload("[1]"),
     };
     let refused = CallTold::Refused {

@@ -1,0 +1,204 @@
+//! What another entry is told of one realm: a list from the beginning, in parts as its link has room, and changes of
+//! what it was told.
+
+use std::sync::Arc;
+
+use vixen_core::time::WallTime;
+use vixen_core::wire::{
+    CallMessage, META_ITEMS_MAX, MetaHolders, MetaPart, MetaSession, MetaSubscription,
+};
+
+use super::Own;
+use crate::delivery::Change;
+
+/// Items of one part of a list.
+const PART_ITEMS: usize = 256;
+/// Less room than this is none for a part.
+const PART_BYTES: usize = 64 << 10;
+/// What a message takes in a queue beside what it owns, about.
+const MESSAGE_BYTES: usize = 128;
+/// Of topics of the router itself nothing is told.
+const META: &str = "wamp.";
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    sessions: List<MetaSession, u64>,
+    subscriptions: List<MetaHolders, (u64, u64)>,
+}
+
+/// How far it was told, by rising keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At<K> {
+    Begin,
+    After(K),
+    /// It has the whole list, and gets changes.
+    All,
+}
+
+#[derive(Debug)]
+enum Op<T, K> {
+    Is(T),
+    Over(K),
+}
+
+#[derive(Debug)]
+struct List<T, K> {
+    at: At<K>,
+    /// Changes of what it was told, in order.
+    changes: Vec<Op<T, K>>,
+}
+
+impl<T, K> Default for List<T, K> {
+    fn default() -> Self {
+        Self { at: At::Begin, changes: Vec::new() }
+    }
+}
+
+impl<T, K: Copy + Ord> List<T, K> {
+    /// What is not told yet will be there when it is, or not.
+    fn change(&mut self, key: K, op: Op<T, K>) {
+        let is_told = match self.at {
+            At::Begin => false,
+            At::After(last) => key <= last,
+            At::All => true,
+        };
+        if is_told {
+            self.changes.push(op);
+        }
+    }
+
+    /// `next`: what comes behind a key, and the last key of it where there may be more.
+    fn flush(
+        &mut self,
+        room: &mut usize,
+        next: impl Fn(Option<K>) -> (Vec<T>, Option<K>),
+        message_of: impl Fn(MetaPart, Vec<T>, Vec<K>) -> CallMessage,
+        mut send: impl FnMut(CallMessage),
+    ) {
+        let changes = self.take_changes(&message_of);
+        let bytes: usize = changes.iter().map(bytes_of).sum();
+        if bytes > *room {
+            // It hears of them when there is room for all of it.
+            self.at = At::Begin;
+        } else {
+            *room -= bytes;
+            changes.into_iter().for_each(&mut send);
+        }
+        while *room >= PART_BYTES {
+            let (part, after) = match self.at {
+                At::Begin => (MetaPart::First, None),
+                At::After(last) => (MetaPart::More, Some(last)),
+                At::All => return,
+            };
+            let (items, more) = next(after);
+            let message = message_of(part, items, Vec::new());
+            *room = room.saturating_sub(bytes_of(&message));
+            send(message);
+            self.at = match more {
+                Some(last) => At::After(last),
+                None => {
+                    send(message_of(MetaPart::Last, Vec::new(), Vec::new()));
+                    At::All
+                }
+            };
+        }
+    }
+
+    /// In one message are those that are there before those that are over.
+    fn take_changes(
+        &mut self,
+        message_of: &impl Fn(MetaPart, Vec<T>, Vec<K>) -> CallMessage,
+    ) -> Vec<CallMessage> {
+        let mut messages = Vec::new();
+        let (mut are, mut over) = (Vec::new(), Vec::new());
+        for op in std::mem::take(&mut self.changes) {
+            let is_full = are.len() + over.len() == META_ITEMS_MAX;
+            if is_full || (matches!(op, Op::Is(_)) && !over.is_empty()) {
+                let (are, over) = (std::mem::take(&mut are), std::mem::take(&mut over));
+                messages.push(message_of(MetaPart::Change, are, over));
+            }
+            match op {
+                Op::Is(item) => are.push(item),
+                Op::Over(key) => over.push(key),
+            }
+        }
+        if !are.is_empty() || !over.is_empty() {
+            messages.push(message_of(MetaPart::Change, are, over));
+        }
+        messages
+    }
+}
+
+impl Telling {
+    pub(super) fn session(&mut self, session: &MetaSession, is_over: bool) {
+        let key = session.session;
+        let op = if is_over { Op::Over(key) } else { Op::Is(session.clone()) };
+        self.sessions.change(key, op);
+    }
+
+    /// Who is the first and who the last is for those who hear of it to find.
+    pub(super) fn changed(&mut self, created: WallTime, change: &Change) {
+        match change {
+            Change::Subscribed { session, subscription, pattern }
+                if !pattern.uri.starts_with(META) =>
+            {
+                let (uri, matching) = (Arc::clone(&pattern.uri), pattern.matching);
+                let of = MetaSubscription { subscription: subscription.0, created, uri, matching };
+                let holders = MetaHolders { of, sessions: vec![session.0] };
+                self.subscriptions.change((subscription.0, session.0), Op::Is(holders));
+            }
+            Change::Unsubscribed { session, subscription, .. } => {
+                let key = (subscription.0, session.0);
+                self.subscriptions.change(key, Op::Over(key));
+            }
+            Change::Created { .. } | Change::Subscribed { .. } | Change::Deleted { .. } => {}
+        }
+    }
+
+    pub(super) fn flush(
+        &mut self,
+        own: &impl Own,
+        realm: &Arc<str>,
+        room: &mut usize,
+        mut send: impl FnMut(CallMessage),
+    ) {
+        let mut say = |message: CallMessage| {
+            // A topic may be longer here than others take it.
+            if message.is_sayable() {
+                send(message);
+            }
+        };
+        let next = |after: Option<u64>| {
+            let all = own.sessions_after(realm, after.unwrap_or(0), PART_ITEMS);
+            let last = all.last().map(|session| session.session);
+            let more = last.filter(|_| all.len() == PART_ITEMS);
+            (all, more)
+        };
+        let message = |part, are, over| {
+            let realm = Arc::clone(realm);
+            CallMessage::SessionsAre { realm, part, are, over }
+        };
+        self.sessions.flush(room, next, message, &mut say);
+        let next = |after: Option<(u64, u64)>| {
+            own.holders_after(realm, after.unwrap_or((0, 0)), PART_ITEMS)
+        };
+        let message = |part, are, over| {
+            let realm = Arc::clone(realm);
+            CallMessage::SubscriptionsAre { realm, part, are, over }
+        };
+        self.subscriptions.flush(room, next, message, &mut say);
+    }
+
+    pub(super) const fn has_changes(&self) -> bool {
+        !self.sessions.changes.is_empty() || !self.subscriptions.changes.is_empty()
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.sessions.at != At::All || self.subscriptions.at != At::All
+    }
+}
+
+fn bytes_of(message: &CallMessage) -> usize {
+    MESSAGE_BYTES + message.heap_bytes()
+}

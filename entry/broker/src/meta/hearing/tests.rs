@@ -1,0 +1,432 @@
+//! Two entries: what one has, the other tells.
+
+use vixen_core::segment::{Match, TopicPattern};
+use vixen_core::wire::{META_ITEMS_MAX, MetaPart, MetaSubscription};
+
+use super::*;
+
+const A: OwnerId = OwnerId(uuid::Uuid::from_u128(1));
+const B: OwnerId = OwnerId(uuid::Uuid::from_u128(2));
+const LARGE: usize = 16 << 20;
+
+/// Sessions, and subscriptions with those who have them, of one realm `r`.
+#[derive(Debug, Default)]
+struct Has {
+    sessions: BTreeSet<u64>,
+    holders: BTreeSet<(u64, u64)>,
+}
+
+impl Own for Has {
+    fn sessions_after(&self, _realm: &str, after: u64, max: usize) -> Vec<MetaSession> {
+        self.sessions.range(after + 1..).take(max).map(|id| session(*id)).collect()
+    }
+
+    fn holders_after(
+        &self,
+        _realm: &str,
+        (id, by): (u64, u64),
+        max: usize,
+    ) -> (Vec<MetaHolders>, Option<(u64, u64)>) {
+        let all: Vec<_> = self.holders.range((id, by + 1)..).take(max).copied().collect();
+        let more = all.last().copied().filter(|_| all.len() == max);
+        let holders = |(id, by)| MetaHolders { of: subscription(id), sessions: vec![by] };
+        (all.into_iter().map(holders).collect(), more)
+    }
+
+    fn has_subscription(&self, _realm: &str, subscription: u64) -> bool {
+        self.holders.range((subscription, 0)..(subscription + 1, 0)).next().is_some()
+    }
+}
+
+fn session(session: u64) -> MetaSession {
+    let text = |text: &str| -> Arc<str> { text.into() };
+    MetaSession {
+        session,
+        authid: text("joe"),
+        authrole: text("user"),
+        authmethod: text("ticket"),
+        authprovider: text("static"),
+    }
+}
+
+fn subscription(subscription: u64) -> MetaSubscription {
+    let (created, uri, matching) = (WallTime(7), format!("t{subscription}").into(), Match::Exact);
+    MetaSubscription { subscription, created, uri, matching }
+}
+
+fn pattern(subscription: u64) -> TopicPattern {
+    TopicPattern::new("r", &format!("t{subscription}"), Match::Exact)
+}
+
+/// An entry, and what its listeners have heard since the last look.
+#[derive(Debug, Default)]
+struct Side {
+    hearing: Hearing,
+    has: Has,
+    heard: Vec<String>,
+    sends: Vec<(Link, CallMessage)>,
+}
+
+impl Side {
+    fn step(&mut self, input: Input) -> Effects {
+        let mut fx = Effects::default();
+        self.hearing.step(&self.has, input, &mut fx);
+        self.hearing.check();
+        self.sends.append(&mut fx.sends);
+        self.heard.extend(fx.events.iter().map(text));
+        fx
+    }
+
+    fn flush(&mut self, room: usize) {
+        let mut fx = Effects::default();
+        self.hearing.flush(&self.has, |_link| room, &mut fx);
+        self.sends.append(&mut fx.sends);
+    }
+
+    fn hears(&mut self, realms: &[&str]) {
+        let realms = realms.iter().map(|realm| Arc::from(*realm)).collect();
+        self.step(Input::Hears { realms });
+    }
+
+    fn heard(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.heard)
+    }
+}
+
+fn text(event: &Event) -> String {
+    match event {
+        Event::Joined(_, session) => format!("joined {}", session.session),
+        Event::Left(_, session) => format!("left {}", session.session),
+        Event::Changed(created, change) => {
+            assert_eq!((*created, change.realm()), (WallTime(7), &Arc::from("r")));
+            let (what, by) = match change {
+                Change::Created { session, .. } => ("created", session),
+                Change::Subscribed { session, .. } => ("subscribed", session),
+                Change::Unsubscribed { session, .. } => ("unsubscribed", session),
+                Change::Deleted { session, .. } => ("deleted", session),
+            };
+            format!("{what} {} by {}", change.subscription().0, by.0)
+        }
+    }
+}
+
+/// A listens, B tells.
+#[derive(Debug, Default)]
+struct Pair {
+    a: Side,
+    b: Side,
+    number: u64,
+}
+
+impl Pair {
+    fn linked() -> Self {
+        let mut pair = Self::default();
+        pair.link();
+        pair
+    }
+
+    fn link(&mut self) {
+        self.number += 1;
+        let number = self.number;
+        self.a.step(Input::LinkUp { link: Link { peer: B, number } });
+        self.b.step(Input::LinkUp { link: Link { peer: A, number } });
+    }
+
+    fn cut(&mut self, is_gone: bool) {
+        let number = self.number;
+        (self.a.sends, self.b.sends) = (Vec::new(), Vec::new());
+        self.a.step(Input::LinkDown { link: Link { peer: B, number }, is_gone });
+        self.b.step(Input::LinkDown { link: Link { peer: A, number }, is_gone: false });
+    }
+
+    /// Brings all words until nothing is left.
+    fn settle(&mut self) {
+        loop {
+            self.a.flush(LARGE);
+            self.b.flush(LARGE);
+            let (of_a, of_b) =
+                (std::mem::take(&mut self.a.sends), std::mem::take(&mut self.b.sends));
+            if of_a.is_empty() && of_b.is_empty() {
+                break;
+            }
+            for (link, message) in of_a {
+                assert!(message.is_sayable(), "{message:?}");
+                self.b.step(Input::Heard { link: Link { peer: A, ..link }, message });
+            }
+            for (link, message) in of_b {
+                assert!(message.is_sayable(), "{message:?}");
+                self.a.step(Input::Heard { link: Link { peer: B, ..link }, message });
+            }
+        }
+    }
+
+    fn join(&mut self, id: u64) {
+        self.b.has.sessions.insert(id);
+        self.b.step(Input::Session { realm: "r".into(), session: session(id), is_over: false });
+    }
+
+    fn leave(&mut self, id: u64) {
+        self.b.has.sessions.remove(&id);
+        self.b.step(Input::Session { realm: "r".into(), session: session(id), is_over: true });
+    }
+
+    fn subscribe(&mut self, id: u64, by: u64) {
+        self.b.has.holders.insert((id, by));
+        let (session, subscription, pattern) = (SessionId(by), SubscriptionId(id), pattern(id));
+        let change = Change::Subscribed { session, subscription, pattern };
+        self.b.step(Input::Changed { created: WallTime(7), change });
+    }
+
+    fn unsubscribe(&mut self, id: u64, by: u64) {
+        self.b.has.holders.remove(&(id, by));
+        let (session, subscription, pattern) = (SessionId(by), SubscriptionId(id), pattern(id));
+        let change = Change::Unsubscribed { session, subscription, pattern };
+        self.b.step(Input::Changed { created: WallTime(7), change });
+    }
+}
+
+#[test]
+fn who_listens_hears_what_changes_and_not_what_was_there() {
+    let mut pair = Pair::linked();
+    pair.join(1);
+    pair.subscribe(5, 1);
+    pair.a.hears(&["r"]);
+    pair.settle();
+    assert!(pair.b.hearing.tells("r") && !pair.a.hearing.tells("r"));
+    assert_eq!(pair.a.heard(), [""; 0]);
+    pair.join(2);
+    pair.subscribe(5, 2);
+    pair.subscribe(6, 2);
+    pair.settle();
+    let heard = ["joined 2", "subscribed 5 by 2", "created 6 by 2", "subscribed 6 by 2"];
+    assert_eq!(pair.a.heard(), heard);
+    pair.unsubscribe(5, 1);
+    pair.unsubscribe(5, 2);
+    pair.leave(1);
+    pair.settle();
+    let heard = ["left 1", "unsubscribed 5 by 1", "unsubscribed 5 by 2", "deleted 5 by 2"];
+    assert_eq!(pair.a.heard(), heard);
+    // What was there and is not any more is known too, and nothing is when nobody listens.
+    pair.a.hears(&[]);
+    pair.settle();
+    pair.leave(2);
+    pair.settle();
+    assert_eq!((pair.a.heard(), pair.b.hearing.tells("r")), (vec![], false));
+}
+
+/// In the same turn, and in that order.
+#[test]
+fn who_comes_goes_and_comes_again_is_there() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    pair.subscribe(5, 1);
+    pair.unsubscribe(5, 1);
+    pair.subscribe(5, 1);
+    pair.settle();
+    let once = ["created 5 by 1", "subscribed 5 by 1"];
+    let all = [&once[..], &["unsubscribed 5 by 1", "deleted 5 by 1"], &once].concat();
+    assert_eq!(pair.a.heard(), all);
+}
+
+#[test]
+fn a_subscription_is_created_by_the_first_of_all_entries_and_deleted_by_the_last() {
+    let mut pair = Pair::linked();
+    pair.a.has.holders.insert((5, 9));
+    pair.a.hears(&["r"]);
+    pair.settle();
+    assert!(!pair.a.hearing.is_elsewhere("r", SubscriptionId(5)));
+    pair.subscribe(5, 1);
+    pair.settle();
+    assert!(pair.a.hearing.is_elsewhere("r", SubscriptionId(5)));
+    assert_eq!(pair.a.heard(), ["subscribed 5 by 1"]);
+    pair.unsubscribe(5, 1);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["unsubscribed 5 by 1"], "somebody here has it");
+    pair.subscribe(5, 1);
+    pair.settle();
+    pair.a.has.holders.clear();
+    pair.unsubscribe(5, 1);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["subscribed 5 by 1", "unsubscribed 5 by 1", "deleted 5 by 1"]);
+}
+
+#[test]
+fn a_link_that_comes_back_tells_what_it_has_missed() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    for id in [1, 2] {
+        pair.join(id);
+        pair.subscribe(5, id);
+    }
+    pair.settle();
+    pair.a.heard();
+    pair.cut(false);
+    assert_eq!(pair.a.heard(), [""; 0], "nobody is gone");
+    pair.leave(1);
+    pair.unsubscribe(5, 1);
+    pair.join(3);
+    pair.subscribe(6, 3);
+    pair.link();
+    pair.settle();
+    let heard =
+        ["joined 3", "left 1", "created 6 by 3", "subscribed 6 by 3", "unsubscribed 5 by 1"];
+    assert_eq!(pair.a.heard(), heard);
+    pair.join(4);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["joined 4"]);
+}
+
+/// N2.
+#[test]
+fn all_of_an_entry_that_is_gone_have_left_once() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    pair.join(1);
+    pair.subscribe(5, 1);
+    pair.settle();
+    pair.a.heard();
+    pair.cut(false);
+    let gone = ["unsubscribed 5 by 1", "deleted 5 by 1", "left 1"];
+    pair.a.step(Input::Gone { owner: B });
+    assert_eq!(pair.a.heard(), gone);
+    pair.a.step(Input::Gone { owner: B });
+    assert_eq!(pair.a.heard(), [""; 0]);
+    // One that the order never knew.
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    pair.join(1);
+    pair.settle();
+    pair.a.heard();
+    pair.cut(true);
+    assert_eq!(pair.a.heard(), ["left 1"]);
+}
+
+/// It stood still for so long that the order has called it gone, and its link and its sessions are still there.
+#[test]
+fn an_entry_that_was_called_gone_and_goes_on_says_who_is_there() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    pair.join(1);
+    pair.settle();
+    pair.a.heard();
+    pair.a.step(Input::Gone { owner: B });
+    assert_eq!(pair.a.heard(), ["left 1"]);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["joined 1"]);
+}
+
+#[test]
+fn a_long_list_goes_in_parts_as_there_is_room_and_changes_meanwhile_are_heard_once() {
+    let mut pair = Pair::linked();
+    pair.b.has.sessions.extend((1..=1000).map(|n| n * 2));
+    pair.a.hears(&["r"]);
+    let asked = std::mem::take(&mut pair.a.sends);
+    for (link, message) in asked {
+        pair.b.step(Input::Heard { link: Link { peer: A, ..link }, message });
+    }
+    pair.b.flush(0);
+    assert!(pair.b.sends.is_empty() && pair.b.hearing.is_behind(), "there is no room");
+    // Room for one part.
+    pair.b.flush(65 << 10);
+    assert_eq!(pair.b.sends.len(), 1);
+    // Below what was told, and above it.
+    pair.join(3);
+    pair.leave(4);
+    pair.join(1999);
+    pair.leave(2000);
+    pair.settle();
+    // Of what was in no list, one has come since it began; nobody had heard of the others.
+    assert_eq!(pair.a.heard(), ["joined 3", "left 4"]);
+    assert!(!pair.b.hearing.is_behind());
+    pair.leave(1999);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["left 1999"]);
+}
+
+#[test]
+fn changes_that_have_no_room_are_heard_from_the_next_list() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    pair.join(1);
+    pair.settle();
+    pair.a.heard();
+    pair.join(2);
+    pair.leave(1);
+    pair.b.flush(100);
+    assert!(pair.b.sends.is_empty() && pair.b.hearing.is_behind());
+    pair.join(3);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["joined 2", "joined 3", "left 1"]);
+}
+
+#[test]
+fn many_changes_of_one_turn_are_no_message_that_is_too_long() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    let count = META_ITEMS_MAX as u64 + 10;
+    (1..=count).for_each(|id| pair.join(id));
+    pair.settle();
+    assert_eq!(pair.a.heard().len() as u64, count);
+}
+
+#[test]
+fn what_is_heard_of_others_is_of_realms_that_are_heard_here_and_bounded() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    let link = Link { peer: B, number: 1 };
+    let are = |realm: &str, sessions: std::ops::Range<u64>| {
+        let (realm, part) = (realm.into(), MetaPart::Change);
+        let message = CallMessage::SessionsAre {
+            realm,
+            part,
+            are: sessions.map(session).collect(),
+            over: Vec::new(),
+        };
+        Input::Heard { link, message }
+    };
+    pair.a.step(are("s", 1..3));
+    assert_eq!(pair.a.heard(), [""; 0], "N1");
+    // Of a link before.
+    let Input::Heard { message, .. } = are("r", 1..3) else { unreachable!() };
+    pair.a.step(Input::Heard { link: Link { number: 0, ..link }, message });
+    assert_eq!(pair.a.heard(), [""; 0]);
+    // N3: realms.
+    for n in 0..REALMS_MAX {
+        let message = hear(&format!("r{n}").into(), true);
+        assert!(pair.a.step(Input::Heard { link, message }).misfits.is_empty());
+    }
+    let message = hear(&"one-more".into(), true);
+    assert_eq!(pair.a.step(Input::Heard { link, message }).misfits, [link]);
+    // Again is no more.
+    let message = hear(&"r0".into(), true);
+    assert!(pair.a.step(Input::Heard { link, message }).misfits.is_empty());
+}
+
+#[test]
+fn realms_are_heard_elsewhere_as_long_as_one_entry_hears() {
+    let mut side = Side::default();
+    let [one, two] = [A, B].map(|peer| Link { peer, number: 1 });
+    side.step(Input::LinkUp { link: one });
+    side.step(Input::LinkUp { link: two });
+    let heard = |link, is_heard| Input::Heard { link, message: hear(&"r".into(), is_heard) };
+    let realm = || -> Arc<str> { "r".into() };
+    assert_eq!(side.step(heard(one, true)).heard, [(realm(), true)]);
+    assert_eq!(side.step(heard(two, true)).heard, []);
+    assert_eq!(side.step(heard(two, true)).heard, [], "again");
+    assert_eq!(side.step(heard(one, false)).heard, []);
+    let down = side.step(Input::LinkDown { link: two, is_gone: false });
+    assert_eq!(down.heard, [(realm(), false)]);
+    assert!(!side.hearing.tells("r"));
+    // A new link in place of one is as its end.
+    assert_eq!(side.step(heard(one, true)).heard, [(realm(), true)]);
+    let up = side.step(Input::LinkUp { link: Link { number: 2, ..one } });
+    assert_eq!(up.heard, [(realm(), false)]);
+}

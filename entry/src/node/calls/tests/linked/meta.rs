@@ -1,0 +1,161 @@
+//! What callers ask the router, of the sessions of both entries.
+
+use vixen_broker::api::SubscribeMode;
+use vixen_broker::api::calls::MetaError;
+use vixen_broker::meta::Missing;
+
+use super::*;
+
+/// What a caller is told in the end: the result in JSON and who is missing, or the error.
+type Told = Result<(String, Vec<String>), CallError>;
+
+impl Pair {
+    fn ask(&mut self, request: u64, procedure: &str, arguments: &str) {
+        let CallWord::Call(call) = super::call(request, 0) else { unreachable!() };
+        let payload = Payload::new(Encoding::Json, Bytes::copy_from_slice(arguments.as_bytes()));
+        let call = Call { procedure: procedure.into(), payload, ..call };
+        self.origin.bench.say(CALLER, CallWord::Call(call));
+    }
+
+    async fn asked(&mut self, request: u64, procedure: &str, arguments: &str) -> Told {
+        self.ask(request, procedure, arguments);
+        said(request, self.caller_hears().await)
+    }
+
+    /// The caller's entry alone takes turns, until it tells the caller something.
+    async fn origin_tells(&mut self, request: u64) -> Told {
+        let begun = Instant::now();
+        loop {
+            if let Some(told) = self.origin.told(CALLER) {
+                return said(request, told);
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "never");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.origin.bench.turn(Vec::new());
+        }
+    }
+}
+
+fn said(request: u64, told: CallTold) -> Told {
+    match told {
+        CallTold::Result { request: of, payload, missing, .. } if of.0 == request => {
+            let text = String::from_utf8(payload.bytes.to_vec()).expect("JSON");
+            Ok((text, missing.iter().map(ToString::to_string).collect()))
+        }
+        CallTold::Failed { request: of, error } if of.0 == request => Err(error),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn whole(text: &str) -> Told {
+    Ok((text.to_owned(), Vec::new()))
+}
+
+#[tokio::test]
+async fn sessions_of_all_entries_are_counted_listed_and_told_of() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    assert_eq!(pair.asked(1, "wamp.session.count", "[]").await, whole("[2]"));
+    assert_eq!(pair.asked(2, "wamp.session.list", "[]").await, whole("[[1,2]]"));
+    assert_eq!(pair.asked(3, "wamp.session.list", r#"[["admin"]]"#).await, whole("[[]]"));
+    let (text, missing) = pair.asked(4, "wamp.session.get", "[2]").await.expect("it is at E2");
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let of = |key: &str| told[0][key].clone();
+    assert_eq!(
+        (of("session"), of("authid"), of("realm")),
+        (2.into(), "joe".into(), "realm1".into())
+    );
+    assert!(missing.is_empty());
+    let added = pair.asked(5, "wamp.session.modify_details", r#"[2,{"x":[1]}]"#).await;
+    assert_eq!(added, whole("[null]"));
+    let (text, _) = pair.asked(6, "wamp.session.get", "[2]").await.expect("it is at E2");
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told[0]["x"], serde_json::json!([1]));
+    pair.end();
+}
+
+#[tokio::test]
+async fn a_session_is_killed_wherever_it_is_and_who_asks_is_not() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    let nobody = |id| Err(CallError::Meta(MetaError::NoSuch(Missing::Session(id))));
+    assert_eq!(pair.asked(1, "wamp.session.kill", "[1]").await, nobody(1), "M2");
+    assert_eq!(pair.asked(2, "wamp.session.kill", "[3]").await, nobody(3));
+    // No entry could be asked for it.
+    assert_eq!(pair.asked(3, "wamp.session.kill", "[0]").await, nobody(0));
+    assert_eq!(
+        pair.asked(4, "wamp.session.kill", "[9007199254740993]").await,
+        nobody((1 << 53) + 1)
+    );
+    assert!(pair.serving.bench.node.info_of(CALLEE).is_some());
+    assert_eq!(pair.asked(5, "wamp.session.kill", "[2]").await, whole("[null]"));
+    assert!(pair.serving.bench.node.info_of(CALLEE).is_none());
+    assert_eq!(pair.asked(6, "wamp.session.kill", "[2]").await, nobody(2));
+    let third = SessionId(3);
+    pair.serving.bench.open(third);
+    assert_eq!(pair.asked(7, "wamp.session.kill_by_authid", r#"["joe"]"#).await, whole("[[3]]"));
+    pair.serving.bench.open(third);
+    assert_eq!(pair.asked(8, "wamp.session.kill_by_authrole", r#"["user"]"#).await, whole("[[3]]"));
+    pair.serving.bench.open(third);
+    assert_eq!(pair.asked(9, "wamp.session.kill_all", "[]").await, whole("[1]"));
+    assert!(pair.serving.bench.node.info_of(third).is_none());
+    assert!(pair.origin.bench.node.info_of(CALLER).is_some(), "M2");
+    pair.end();
+}
+
+#[tokio::test]
+async fn an_entry_that_does_not_answer_is_named_and_what_may_be_there_is_not_denied() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    let missing = || vec!["E2".to_owned()];
+    pair.ask(1, "wamp.session.count", "[]");
+    assert_eq!(pair.origin_tells(1).await, Ok(("[1]".to_owned(), missing())));
+    pair.ask(2, "wamp.session.get", "[2]");
+    let unanswered = Err(CallError::Meta(MetaError::Unanswered(vec!["E2".into()])));
+    assert_eq!(pair.origin_tells(2).await, unanswered);
+    // One that is here is nobody else's to tell of.
+    pair.ask(3, "wamp.session.modify_details", r#"[1,{"x":1}]"#);
+    assert_eq!(said(3, pair.origin.told(CALLER).expect("at once")), whole("[null]"));
+    pair.link.abort();
+}
+
+#[tokio::test]
+async fn an_entry_whose_link_ends_is_waited_for_no_longer() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    let missing = || vec!["E2".to_owned()];
+    pair.ask(4, "wamp.session.count", "[]");
+    assert_eq!(pair.origin.told(CALLER), None);
+    pair.origin.sender.take().expect("linked").close("cut");
+    loop {
+        let event = pair.origin.link_events.recv().await.expect("an end");
+        let is_end = matches!(event, EntryEvent::Link(LinkEvent::Down { .. }));
+        pair.origin.turn(event);
+        if is_end {
+            break;
+        }
+    }
+    let told = pair.origin.told(CALLER).expect("at once");
+    assert_eq!(said(4, told), Ok(("[1]".to_owned(), missing())));
+    // It is alive in the order, and not linked.
+    pair.ask(5, "wamp.session.list", "[]");
+    let told = pair.origin.told(CALLER).expect("at once");
+    assert_eq!(said(5, told), Ok(("[[1]]".to_owned(), missing())));
+    pair.until(|pair| is_ready(&pair.origin) && is_ready(&pair.serving)).await;
+    assert_eq!(pair.asked(6, "wamp.session.list", "[]").await, whole("[[1,2]]"));
+    pair.link.abort();
+}
+
+#[tokio::test]
+async fn others_are_told_where_somebody_listens_and_when_nobody_does_any_more() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    let pattern = TopicPattern::new("realm1", "wamp.session.on_join", Match::Exact);
+    let (session, request, mode) = (CALLER, RequestId(9), SubscribeMode::Live);
+    let subscribe = SessionEvent::Subscribe { session, request, pattern, mode };
+    pair.origin.bench.turn(vec![subscribe.into()]);
+    pair.until(|pair| pair.serving.bench.node.hearing.tells("realm1")).await;
+    assert!(!pair.origin.bench.node.hearing.tells("realm1"));
+    // On the next link as well.
+    pair.origin.sender.take().expect("linked").close("cut");
+    pair.until(|pair| !pair.serving.bench.node.hearing.tells("realm1")).await;
+    pair.until(|pair| pair.serving.bench.node.hearing.tells("realm1")).await;
+    pair.origin.bench.turn(vec![SessionEvent::Closed { session }.into()]);
+    pair.until(|pair| !pair.serving.bench.node.hearing.tells("realm1")).await;
+    pair.link.abort();
+}

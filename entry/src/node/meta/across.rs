@@ -1,0 +1,149 @@
+//! What callers ask of sessions and subscriptions, put to all linked entries; and what those ask here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use vixen_broker::api::SessionId;
+use vixen_broker::api::calls::MetaError;
+use vixen_broker::dealer::{Link, MetaResult};
+use vixen_broker::meta::{
+    self, About, Ask, Asker, Done, Question, Reply, SurveyEffects, SurveyInput,
+};
+use vixen_core::time::WallTime;
+use vixen_core::wire::{CallMessage, MetaQuestion, MetaReply};
+
+use super::super::calls::CallEffects;
+use super::super::run::{Effects, EntryNode};
+use super::metrics;
+use super::words::told;
+
+/// What an id takes in a queue.
+const ID_BYTES: usize = size_of::<u64>();
+
+impl EntryNode {
+    /// Answers by what this entry has and, where others may have more, asks them. `None`: later.
+    pub(super) fn ask_all(
+        &mut self,
+        now: WallTime,
+        about: About,
+        fx: &mut Effects,
+    ) -> Result<Option<MetaResult>, MetaError> {
+        let (entries, absent) = if about.is_sayable() {
+            self.asked_entries()
+        } else {
+            // No entry has anything of that id or name.
+            (Vec::new(), BTreeSet::new())
+        };
+        if !entries.is_empty() && !self.surveys.may_ask(about.asker.session) {
+            let full = "too many questions to other entries are open: ask again";
+            return Err(MetaError::Unavailable(full.into()));
+        }
+        let About { asker, question, .. } = &about;
+        let own =
+            question.begins_here().then(|| self.answer_here(now, asker, question.clone(), fx));
+        let is_found = about.question.is_of_one_session()
+            && own.as_ref().is_some_and(|own| !matches!(own, Reply::NoSuch(_)));
+        if is_found || entries.is_empty() {
+            let missing = if is_found { BTreeSet::new() } else { absent };
+            let done = Done { about, own, others: None, missing };
+            return self.result_of(done).map(Some);
+        }
+        let ask = Ask { about, own, entries, absent };
+        self.step_surveys(SurveyInput::Ask(Box::new(ask)), &mut fx.calls);
+        Ok(None)
+    }
+
+    /// What this entry says of its own, and does to them.
+    fn answer_here(
+        &mut self,
+        now: WallTime,
+        asker: &Asker,
+        question: Question,
+        fx: &mut Effects,
+    ) -> Reply {
+        let mut of_meta = meta::Effects::default();
+        let reply = self.meta.answer(asker, question, &self.delivery, &mut of_meta);
+        for (session, goodbye) in of_meta.ends {
+            self.end_session(now, session, goodbye, fx);
+        }
+        reply
+    }
+
+    /// All answers as one.
+    fn result_of(&mut self, done: Done) -> Result<MetaResult, MetaError> {
+        let Done { about, own, others, missing } = done;
+        let About { call: _, procedure, asker, question } = about;
+        let own = own.unwrap_or_else(|| {
+            // Those that end sessions have begun here.
+            let mut none = meta::Effects::default();
+            self.meta.answer(&asker, question, &self.delivery, &mut none)
+        });
+        let reply = match others {
+            Some(others) => own.merge(others),
+            None => own,
+        };
+        let missing: Vec<_> = missing.into_iter().collect();
+        if matches!(reply, Reply::NoSuch(_)) && !missing.is_empty() {
+            return Err(MetaError::Unanswered(missing));
+        }
+        told(procedure, reply).map(|payload| MetaResult { payload, about: None, missing })
+    }
+
+    /// Does what is due of questions to others.
+    pub(in crate::node) fn on_surveys_due(&mut self, fx: &mut CallEffects) {
+        if self.surveys.timeout_at().is_some_and(|at| at <= Instant::now().into_std()) {
+            self.step_surveys(SurveyInput::Timeout, fx);
+        }
+    }
+
+    pub(in crate::node) fn step_surveys(&mut self, input: SurveyInput, fx: &mut CallEffects) {
+        let mut of_surveys = SurveyEffects::default();
+        self.surveys.step(Instant::now().into_std(), input, &mut of_surveys);
+        for (link, message) in of_surveys.sends {
+            self.say_to_entry(link, message);
+        }
+        for link in of_surveys.misfits {
+            self.refuse_entry(link, "an answer that is none to what was asked");
+        }
+        of_surveys.unanswered.into_iter().for_each(metrics::unanswered);
+        for done in of_surveys.done {
+            let number = done.about.call;
+            let answer = self.result_of(done);
+            self.calls.answered(number, answer, fx);
+        }
+    }
+
+    /// Another entry asks. What would not fit the link is not looked for, and nothing is done of which it could not be
+    /// told.
+    pub(in crate::node) fn on_asked(
+        &mut self,
+        now: WallTime,
+        link: Link,
+        (request, realm, asker): (u64, Arc<str>, u64),
+        question: MetaQuestion,
+        fx: &mut Effects,
+    ) {
+        let asker = Asker { realm, session: SessionId(asker) };
+        let question = Question::from(question);
+        let items = self.meta.items_of(&asker.realm, &question, &self.delivery);
+        let mut parts = if self.entry_has_room(link, items.saturating_mul(ID_BYTES)) {
+            self.answer_here(now, &asker, question, fx).into_parts()
+        } else {
+            vec![MetaReply::NoRoom]
+        };
+        let last = parts.pop();
+        let parts = parts.into_iter().map(|part| (part, false));
+        for (reply, is_last) in parts.chain(last.map(|last| (last, true))) {
+            let message = CallMessage::MetaAnswer { request, reply, is_last };
+            // A topic may be longer here than others take it.
+            let message = if message.is_sayable() {
+                message
+            } else {
+                CallMessage::MetaAnswer { request, reply: MetaReply::NoRoom, is_last }
+            };
+            self.say_to_entry(link, message);
+        }
+    }
+}
