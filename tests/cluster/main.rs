@@ -25,6 +25,7 @@ mod link;
 mod lives;
 mod lost;
 mod majority;
+mod meta;
 mod midnight;
 mod order;
 mod orphans;
