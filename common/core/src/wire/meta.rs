@@ -107,7 +107,7 @@ pub enum MetaReply {
     /// These.
     Ids(Vec<u64>),
     /// This one, if there is one.
-    Found(Option<u64>),
+    Found(Option<MetaFound>),
     /// These, by how they match.
     Lists {
         /// Of one URI each.
@@ -127,6 +127,15 @@ pub enum MetaReply {
     TooMuch,
     /// The entry has the answer, and no room for it.
     NoRoom,
+}
+
+/// A subscription of just the topics that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaFound {
+    /// It.
+    pub subscription: u64,
+    /// Of one session alone: other entries may have that of all.
+    pub is_private: bool,
 }
 
 /// Who a session is.
@@ -181,7 +190,8 @@ pub enum MetaPart {
 
 impl MetaQuestion {
     pub(super) fn heap_bytes(&self) -> usize {
-        let texts = |texts: &Option<Vec<String>>| texts.iter().flatten().map(text_bytes).sum();
+        let texts =
+            |texts: &Option<Vec<String>>| texts.iter().flatten().map(|text| text_bytes(text)).sum();
         match self {
             Self::CountSessions { authroles } | Self::ListSessions { authroles } => {
                 texts(authroles)
@@ -195,7 +205,7 @@ impl MetaQuestion {
             }
             Self::ModifyDetails { delta, .. } => {
                 let values = delta.values().flatten().map(String::len).sum::<usize>();
-                values + delta.keys().map(text_bytes).sum::<usize>()
+                values + delta.keys().map(|key| text_bytes(key)).sum::<usize>()
             }
             Self::LookupSubscription { uri, .. } | Self::MatchSubscriptions { uri } => uri.len(),
             Self::GetSession { .. }
@@ -302,7 +312,7 @@ impl MetaReply {
         let is_none = |id: &u64| !is_session(*id);
         match self {
             Self::Ids(ids) => ids.iter().any(is_none),
-            Self::Found(id) => id.as_ref().is_some_and(is_none),
+            Self::Found(found) => found.is_some_and(|found| is_none(&found.subscription)),
             Self::Lists { exact, prefix, wildcard } => {
                 exact.iter().chain(prefix).chain(wildcard).any(is_none)
             }
@@ -314,7 +324,9 @@ impl MetaReply {
 }
 
 impl MetaSession {
-    pub(super) fn bytes(&self) -> usize {
+    /// What it takes, with its texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.texts().map(str::len).iter().sum::<usize>()
     }
 
@@ -360,7 +372,7 @@ fn added_bytes(added: &BTreeMap<String, String>) -> usize {
 }
 
 /// What a text takes in a list or map.
-fn text_bytes(text: &String) -> usize {
+fn text_bytes(text: &str) -> usize {
     size_of::<String>() + text.len()
 }
 
@@ -400,6 +412,10 @@ mod tests {
         MetaSubscription { subscription, created, uri, matching }
     }
 
+    const fn found(subscription: u64) -> MetaFound {
+        MetaFound { subscription, is_private: false }
+    }
+
     fn sessions_are(realm: usize, are: Vec<MetaSession>, over: Vec<u64>) -> CallMessage {
         let (realm, part) = ("r".repeat(realm).into(), MetaPart::Change);
         CallMessage::SessionsAre { realm, part, are, over }
@@ -422,6 +438,7 @@ mod tests {
             ask(1, 1, ID_MAX, MetaQuestion::GetSubscription { subscription: 1 }),
             answer(1, MetaReply::Ids(vec![1, ID_MAX])),
             answer(1, MetaReply::Found(None)),
+            answer(1, MetaReply::Found(Some(found(ID_MAX)))),
             sessions_are(0, vec![session(1, 0)], vec![2]),
             subscriptions_are(vec![holders(1, vec![2])], vec![(3, 4)]),
         ] {
@@ -440,7 +457,7 @@ mod tests {
             answer(0, MetaReply::Done),
             answer(1, MetaReply::Ids(vec![1, 0])),
             answer(1, lists(vec![ID_MAX + 1])),
-            answer(1, MetaReply::Found(Some(0))),
+            answer(1, MetaReply::Found(Some(found(0)))),
             answer(1, MetaReply::Session(Box::new(session(0, 1)), BTreeMap::new())),
             answer(1, MetaReply::Subscription(subscription(0, 1))),
             sessions_are(1, vec![session(0, 1)], vec![]),

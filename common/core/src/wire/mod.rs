@@ -43,8 +43,8 @@ pub use hello::{
     Assent, Exchange, Greeting, Hello, PeerId, Refusal, Welcome, proof_holds, proof_of,
 };
 pub use meta::{
-    META_ITEMS_MAX, META_NAME_BYTES_MAX, META_TEXT_BYTES_MAX, MetaHolders, MetaPart, MetaQuestion,
-    MetaReply, MetaSession, MetaSubscription, MetaWhom,
+    META_ITEMS_MAX, META_NAME_BYTES_MAX, META_TEXT_BYTES_MAX, MetaFound, MetaHolders, MetaPart,
+    MetaQuestion, MetaReply, MetaSession, MetaSubscription, MetaWhom,
 };
 pub use node::{DISK_FULL, NdbStanding, NodeMessage};
 pub use nowhere::Nowhere;

@@ -198,10 +198,10 @@ impl Delivery {
         self.subscriptions.count_of(realm)
     }
 
-    /// How many sessions have one at most; 0 where others may not know of it.
+    /// How many sessions have one.
     #[must_use]
-    pub fn subscribers_max(&self, realm: &str, id: SubscriptionId) -> usize {
-        self.subscriptions.subscribers_max(realm, id)
+    pub fn count_subscribers(&self, realm: &str, id: SubscriptionId) -> Option<usize> {
+        self.subscriptions.count_subscribers(realm, id)
     }
 
     /// Who has them, by rising subscriptions and sessions above these, with what they are of and when they were made; of
@@ -215,14 +215,14 @@ impl Delivery {
         self.subscriptions.holders_after(realm, after, max)
     }
 
-    /// Realms in which somebody may have subscribed what the router says of itself.
-    pub fn meta_realms(&self) -> impl Iterator<Item = &Arc<str>> {
+    /// Realms in which somebody may have subscribed what the router says of itself, and how often these have changed.
+    pub fn meta_realms(&self) -> (u64, impl Iterator<Item = &Arc<str>>) {
         self.subscriptions.meta_realms()
     }
 
-    /// Of these, that of just this pattern.
+    /// Of these, that of just this pattern, and whether it is of one session alone.
     #[must_use]
-    pub fn lookup(&self, pattern: &TopicPattern) -> Option<SubscriptionId> {
+    pub fn lookup(&self, pattern: &TopicPattern) -> Option<(bool, SubscriptionId)> {
         self.subscriptions.lookup(pattern)
     }
 

@@ -7,151 +7,79 @@
 //! own subscribers. A list is what a listener had missed: it says nothing of what it finds in the first one, and on a
 //! later one, of a new link, it says what has changed. Who has no room for a change begins with a list again.
 //!
+//! An entry that is heard, on a link that is not silent, is believed whatever the order says of it. One that is not, and
+//! that the order does not know as living, is gone: its sessions have left. That, and what lists have brought, is told
+//! some at a time ([`Hearing::tell`]), as a burst would be lost to those who listen.
+//!
 //! Invariants:
 //! - N1: what is known of an entry is of realms that are heard here.
-//! - N2: a session has left that had joined, once: by its entry's word, or when its entry is called gone.
+//! - N2: a session has left that had joined, once: by its entry's word, or when that is gone.
 //! - N3: what is known of others, and the realms in which they hear, have bounds.
 
+mod io;
 mod known;
 mod own;
 mod telling;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use vixen_core::id::OwnerId;
-use vixen_core::time::WallTime;
-use vixen_core::wire::{CallMessage, MetaHolders, MetaSession};
+use vixen_core::wire::CallMessage;
 
-use crate::api::{SessionId, SubscriptionId};
+use crate::api::SubscriptionId;
 use crate::dealer::Link;
-use crate::delivery::Change;
+pub use io::{Effects, Event, Input, Own};
 use known::Known;
 pub use own::OwnSide;
 use telling::Telling;
 
 /// Realms of which an entry hears of all others, at most; of further ones, of itself.
 const REALMS_MAX: usize = 1024;
-/// Sessions, and holders of subscriptions, that are known of one entry at most; of further ones nothing is told.
-const KNOWN_MAX: usize = 1 << 20;
-
-/// What this entry has.
-pub trait Own {
-    /// Sessions of a realm above this one, rising, so many at most.
-    fn sessions_after(&self, realm: &str, after: u64, max: usize) -> Vec<MetaSession>;
-    /// Who has subscriptions of a realm, above this subscription and session of it, so many at most; and the last one
-    /// that was looked at, if there may be more.
-    fn holders_after(
-        &self,
-        realm: &str,
-        after: (u64, u64),
-        max: usize,
-    ) -> (Vec<MetaHolders>, Option<(u64, u64)>);
-    /// Whether somebody here has a subscription.
-    fn has_subscription(&self, realm: &str, subscription: u64) -> bool;
-}
-
-/// Everything that can happen.
-#[derive(Debug)]
-pub enum Input {
-    /// These are the realms in which somebody here hears what the router says.
-    Hears {
-        /// All of them.
-        realms: BTreeSet<Arc<str>>,
-    },
-    /// A new link to an entry; what was before it is over.
-    LinkUp {
-        /// The link.
-        link: Link,
-    },
-    /// A link is gone.
-    LinkDown {
-        /// The link.
-        link: Link,
-        /// The order does not know the entry as living: nobody will say that it is gone.
-        is_gone: bool,
-    },
-    /// The order says that an entry is gone, or goes on as another life.
-    Gone {
-        /// Which.
-        owner: OwnerId,
-    },
-    /// An entry has said this on its link: `HearMeta`, `SessionsAre` or `SubscriptionsAre`.
-    Heard {
-        /// The link.
-        link: Link,
-        /// What.
-        message: CallMessage,
-    },
-    /// A session of this entry has come, or gone.
-    Session {
-        /// Its realm.
-        realm: Arc<str>,
-        /// It.
-        session: MetaSession,
-        /// It has gone.
-        is_over: bool,
-    },
-    /// A subscription of this entry has come or gone, or somebody who has it.
-    Changed {
-        /// When it was made.
-        created: WallTime,
-        /// What has changed.
-        change: Change,
-    },
-}
-
-/// What the driver owes after a step.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// Words to other entries, in this order.
-    pub sends: Vec<(Link, CallMessage)>,
-    /// What is told to those who listen here.
-    pub events: Vec<Event>,
-    /// Realms in which other entries begin to hear of this one's subscriptions, or cease to.
-    pub heard: Vec<(Arc<str>, bool)>,
-    /// Links on which something came that no entry says. They are to be ended.
-    pub misfits: Vec<Link>,
-}
-
-/// What has happened at another entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A session has come.
-    Joined(Arc<str>, MetaSession),
-    /// A session has gone.
-    Left(Arc<str>, MetaSession),
-    /// Of a subscription, which was made then.
-    Changed(WallTime, Change),
-}
+/// What is kept of what one entry has told, at most; of what is beyond it nothing is told.
+const KNOWN_BYTES_MAX: usize = 128 << 20;
+/// Entries without a link that are remembered, at most: those whose links have ended first are forgotten first.
+const UNLINKED_MAX: usize = 256;
 
 /// Another entry.
 #[derive(Debug, Default)]
 struct Peer {
     /// Number of its present link.
     link: Option<u64>,
+    /// Nothing comes on that.
+    is_silent: bool,
+    /// It was gone while its link was silent: what it says of changes is of what is not known any more.
+    is_forgotten: bool,
+    /// It had nobody then: what it has in realms that were heard before has come since.
+    empty_at: Option<u64>,
     /// Where it hears, and what it was told.
     hears: BTreeMap<Arc<str>, Telling>,
     /// What it has, by realm.
     knows: BTreeMap<Arc<str>, Known>,
+    /// Of all that is known.
+    bytes: usize,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Hearing {
-    /// Realms in which somebody here hears.
-    realms: BTreeSet<Arc<str>>,
+    /// Counts what comes before what.
+    moment: u64,
+    /// Realms in which somebody here hears, and since when.
+    realms: BTreeMap<Arc<str>, u64>,
     peers: BTreeMap<OwnerId, Peer>,
+    /// Those without a link, in the order in which they have lost it.
+    unlinked: VecDeque<OwnerId>,
+    /// Those that are not heard, and of which something is known.
+    unheard: BTreeSet<OwnerId>,
+    /// What lists have brought, and is still to be told.
+    untold: BTreeSet<(OwnerId, Arc<str>)>,
+    /// Who was told less than there is.
+    behind: BTreeSet<(OwnerId, Arc<str>)>,
     /// Realms in which other entries hear, and how many.
     heard: BTreeMap<Arc<str>, usize>,
-}
-
-impl Peer {
-    fn items(&self) -> usize {
-        self.knows.values().map(Known::items).sum()
-    }
 }
 
 impl Hearing {
@@ -159,51 +87,88 @@ impl Hearing {
     pub fn step(&mut self, own: &impl Own, input: Input, fx: &mut Effects) {
         match input {
             Input::Hears { realms } => self.on_hears(realms, fx),
+            Input::Began { owner } => self.on_began(own, owner, fx),
             Input::LinkUp { link } => self.on_up(link, fx),
-            Input::LinkDown { link, is_gone } => self.on_down(own, link, is_gone, fx),
-            Input::Gone { owner } => self.on_gone(own, owner, fx),
+            Input::LinkDown { link } => self.on_down(own, link, fx),
+            Input::LinkSilent { link, is_silent } => self.on_silent(link, is_silent, fx),
             Input::Heard { link, message } => self.on_heard(own, link, message, fx),
             Input::Session { realm, session, is_over } => {
-                for peer in self.peers.values_mut() {
-                    if let Some(telling) = peer.hears.get_mut(&realm) {
-                        telling.session(&session, is_over);
-                    }
-                }
+                self.tell_others(&realm, |telling| telling.session(&session, is_over));
             }
             Input::Changed { created, change } => {
-                for peer in self.peers.values_mut() {
-                    if let Some(telling) = peer.hears.get_mut(change.realm()) {
-                        telling.changed(created, &change);
-                    }
-                }
+                self.tell_others(change.realm(), |telling| telling.changed(created, &change));
+            }
+        }
+    }
+
+    fn tell_others(&mut self, realm: &Arc<str>, change: impl Fn(&mut Telling)) {
+        if !self.heard.contains_key(realm) {
+            return;
+        }
+        for (owner, peer) in &mut self.peers {
+            let Some(telling) = peer.hears.get_mut(realm) else { continue };
+            change(telling);
+            if telling.has_changes() {
+                self.behind.insert((*owner, Arc::clone(realm)));
             }
         }
     }
 
     /// Tells others what is to be told, as far as their links have room: so many bytes.
     pub fn flush(&mut self, own: &impl Own, room: impl Fn(Link) -> usize, fx: &mut Effects) {
-        for (owner, peer) in &mut self.peers {
-            let Some(number) = peer.link else { continue };
-            let link = Link { peer: *owner, number };
-            let mut room = room(link);
-            for (realm, telling) in &mut peer.hears {
-                telling.flush(own, realm, &mut room, |message| fx.sends.push((link, message)));
+        // Of the link of the last one: all of an entry stand together.
+        let mut last: Option<(Link, usize)> = None;
+        for (owner, realm) in std::mem::take(&mut self.behind) {
+            let Some(peer) = self.peers.get_mut(&owner) else { continue };
+            let (Some(number), Some(telling)) = (peer.link, peer.hears.get_mut(&realm)) else {
+                continue;
+            };
+            let link = Link { peer: owner, number };
+            if last.is_none_or(|(of, _)| of != link) {
+                last = Some((link, room(link)));
+            }
+            let Some((_, left)) = &mut last else { continue };
+            telling.flush(own, &realm, left, |message| fx.sends.push((link, message)));
+            if telling.is_behind() {
+                self.behind.insert((owner, realm));
             }
         }
+    }
+
+    /// Tells those who listen here some of what is still to be told: about `max` events at most. `is_gone`: whether an
+    /// entry that is not heard is gone.
+    pub fn tell(
+        &mut self,
+        own: &impl Own,
+        max: usize,
+        is_gone: impl Fn(OwnerId) -> bool,
+        fx: &mut Effects,
+    ) {
+        let mut left = max;
+        let gone = self.unheard.iter().copied().filter(|owner| is_gone(*owner));
+        for owner in gone.collect::<Vec<_>>() {
+            self.forget(own, owner, &mut left, fx);
+        }
+        while left > 0
+            && let Some((owner, realm)) = self.untold.first().cloned()
+        {
+            let mut known = self.take(owner, &realm);
+            let is_known = |id| self.is_known(own, &realm, id);
+            known.tell(&realm, &mut left, is_known, &mut fx.events);
+            self.put(owner, realm, known);
+        }
+    }
+
+    /// Whether [`tell`](Self::tell) has something to tell.
+    #[must_use]
+    pub fn has_untold(&self, is_gone: impl Fn(OwnerId) -> bool) -> bool {
+        !self.untold.is_empty() || self.unheard.iter().copied().any(is_gone)
     }
 
     /// Whether others have been told less than there is: [`flush`](Self::flush) has more to do.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        let mut all = self.peers.values().flat_map(|peer| peer.hears.values());
-        all.any(Telling::is_behind)
-    }
-
-    /// Whether others are to be told changes.
-    #[must_use]
-    pub fn has_changes(&self) -> bool {
-        let mut all = self.peers.values().flat_map(|peer| peer.hears.values());
-        all.any(Telling::has_changes)
+        !self.behind.is_empty()
     }
 
     /// Whether other entries hear of a realm.
@@ -212,88 +177,121 @@ impl Hearing {
         self.heard.contains_key(realm)
     }
 
-    /// Whether somebody at another entry has a subscription, as far as that is known.
+    /// Whether somebody at another entry has a subscription, as far as those who listen here were told.
     #[must_use]
     pub fn is_elsewhere(&self, realm: &str, subscription: SubscriptionId) -> bool {
-        self.is_at_another(None, realm, subscription.0)
+        let mut known = self.peers.values().filter_map(|peer| peer.knows.get(realm));
+        known.any(|known| known.has(subscription.0))
     }
 
-    fn is_at_another(&self, than: Option<OwnerId>, realm: &str, subscription: u64) -> bool {
-        let others = self.peers.iter().filter(|(owner, _)| Some(**owner) != than);
-        let mut known = others.filter_map(|(_, peer)| peer.knows.get(realm));
-        known.any(|known| known.has(subscription))
+    /// Whether anybody has a subscription that another entry has, or has lost.
+    fn is_known(&self, own: &impl Own, realm: &str, subscription: u64) -> bool {
+        own.has_subscription(realm, subscription)
+            || self.is_elsewhere(realm, SubscriptionId(subscription))
     }
 
     fn on_hears(&mut self, realms: BTreeSet<Arc<str>>, fx: &mut Effects) {
         let realms: BTreeSet<_> = realms.into_iter().take(REALMS_MAX).collect();
-        let before = std::mem::replace(&mut self.realms, realms);
-        let gone = before.difference(&self.realms).map(|realm| (realm, false));
-        let new = self.realms.difference(&before).map(|realm| (realm, true));
-        for (realm, is_heard) in gone.chain(new) {
-            for (owner, peer) in &mut self.peers {
-                if !is_heard {
-                    peer.knows.remove(realm);
-                }
-                if let Some(number) = peer.link {
-                    let link = Link { peer: *owner, number };
-                    fx.sends.push((link, hear(realm, is_heard)));
-                }
+        let gone = self.realms.keys().filter(|realm| !realms.contains(*realm));
+        let gone: Vec<_> = gone.cloned().collect();
+        let new = realms.into_iter().filter(|realm| !self.realms.contains_key(realm));
+        let new: Vec<_> = new.collect();
+        self.moment += 1;
+        for realm in &gone {
+            self.realms.remove(realm);
+            for owner in self.peers.keys().copied().collect::<Vec<_>>() {
+                let _forgotten = self.take(owner, realm);
+                self.untold.remove(&(owner, Arc::clone(realm)));
             }
+        }
+        self.realms.extend(new.iter().map(|realm| (Arc::clone(realm), self.moment)));
+        let all = gone.iter().map(|realm| (realm, false)).chain(new.iter().map(|new| (new, true)));
+        for (realm, is_heard) in all {
+            let links = self.peers.iter().filter_map(|(owner, peer)| link_of(*owner, peer));
+            fx.sends.extend(links.map(|link| (link, hear(realm, is_heard))));
+        }
+    }
+
+    fn on_began(&mut self, own: &impl Own, owner: OwnerId, fx: &mut Effects) {
+        self.moment += 1;
+        let is_new = !self.peers.contains_key(&owner);
+        let peer = self.peers.entry(owner).or_default();
+        if peer.knows.is_empty() {
+            peer.empty_at.get_or_insert(self.moment);
+        }
+        if is_new {
+            self.unlinked(own, owner, fx);
         }
     }
 
     fn on_up(&mut self, link: Link, fx: &mut Effects) {
         let peer = self.peers.entry(link.peer).or_default();
         peer.link = Some(link.number);
+        (peer.is_silent, peer.is_forgotten) = (false, false);
         let heard = std::mem::take(&mut peer.hears);
-        fx.sends.extend(self.realms.iter().map(|realm| (link, hear(realm, true))));
+        self.unheard.remove(&link.peer);
+        self.unlinked.retain(|owner| *owner != link.peer);
+        fx.sends.extend(self.realms.keys().map(|realm| (link, hear(realm, true))));
         heard.keys().for_each(|realm| self.unhear(realm, fx));
     }
 
-    fn on_down(&mut self, own: &impl Own, link: Link, is_gone: bool, fx: &mut Effects) {
-        let Some(peer) = self.peers.get_mut(&link.peer) else { return };
-        if peer.link != Some(link.number) {
-            return;
-        }
+    fn on_down(&mut self, own: &impl Own, link: Link, fx: &mut Effects) {
+        let Some(peer) = self.present(link) else { return };
         peer.link = None;
         let heard = std::mem::take(&mut peer.hears);
+        self.unheard.insert(link.peer);
         heard.keys().for_each(|realm| self.unhear(realm, fx));
-        if is_gone {
-            self.on_gone(own, link.peer, fx);
+        self.unlinked(own, link.peer, fx);
+    }
+
+    fn on_silent(&mut self, link: Link, is_silent: bool, fx: &mut Effects) {
+        let Some(peer) = self.present(link) else { return };
+        peer.is_silent = is_silent;
+        let is_forgotten = !is_silent && std::mem::take(&mut peer.is_forgotten);
+        if is_silent {
+            self.unheard.insert(link.peer);
+            return;
+        }
+        self.unheard.remove(&link.peer);
+        if is_forgotten {
+            // It is there after all, and says who is.
+            fx.sends.extend(self.realms.keys().map(|realm| (link, hear(realm, true))));
         }
     }
 
-    /// N2: all that it had is over. If it is there after all, it is asked what there is.
-    fn on_gone(&mut self, own: &impl Own, owner: OwnerId, fx: &mut Effects) {
+    /// N3: an entry has no link.
+    fn unlinked(&mut self, own: &impl Own, owner: OwnerId, fx: &mut Effects) {
+        self.unlinked.push_back(owner);
+        if self.unlinked.len() > UNLINKED_MAX
+            && let Some(oldest) = self.unlinked.pop_front()
+        {
+            let mut left = usize::MAX;
+            self.forget(own, oldest, &mut left, fx);
+            self.peers.remove(&oldest);
+        }
+    }
+
+    /// N2: what an entry had is over; as much of it as is left.
+    fn forget(&mut self, own: &impl Own, owner: OwnerId, left: &mut usize, fx: &mut Effects) {
+        self.moment += 1;
         let Some(peer) = self.peers.get_mut(&owner) else { return };
-        let mut knows = std::mem::take(&mut peer.knows);
-        match peer.link {
-            Some(number) => {
-                let link = Link { peer: owner, number };
-                fx.sends.extend(knows.keys().map(|realm| (link, hear(realm, true))));
+        peer.empty_at = Some(self.moment);
+        peer.is_forgotten = peer.link.is_some();
+        for realm in peer.knows.keys().cloned().collect::<Vec<_>>() {
+            let mut known = self.take(owner, &realm);
+            let is_known = |id| self.is_known(own, &realm, id);
+            known.forget(&realm, left, is_known, &mut fx.events);
+            if known.bytes() > 0 {
+                // The rest is for the next time.
+                return self.put(owner, realm, known);
             }
-            None => {
-                self.peers.remove(&owner);
-            }
+            self.untold.remove(&(owner, realm));
         }
-        for (realm, known) in &mut knows {
-            known.clear(realm, |id| self.is_known(own, realm, id), &mut fx.events);
-        }
-        if let Some(peer) = self.peers.get_mut(&owner) {
-            peer.knows = knows;
-        }
-    }
-
-    /// Whether anybody has a subscription that another entry has lost.
-    fn is_known(&self, own: &impl Own, realm: &str, subscription: u64) -> bool {
-        own.has_subscription(realm, subscription) || self.is_at_another(None, realm, subscription)
+        self.unheard.remove(&owner);
     }
 
     fn on_heard(&mut self, own: &impl Own, link: Link, message: CallMessage, fx: &mut Effects) {
-        let Some(peer) = self.peers.get_mut(&link.peer) else { return };
-        if peer.link != Some(link.number) {
-            return;
-        }
+        let Some(peer) = self.present(link) else { return };
         match message {
             CallMessage::HearMeta { realm, is_heard: false } => {
                 if peer.hears.remove(&realm).is_some() {
@@ -307,6 +305,7 @@ impl Hearing {
                 }
                 // Again: it has forgotten what it was told.
                 let before = peer.hears.insert(Arc::clone(&realm), Telling::default());
+                self.behind.insert((link.peer, Arc::clone(&realm)));
                 if before.is_none() {
                     let heard = self.heard.entry(Arc::clone(&realm)).or_default();
                     *heard += 1;
@@ -318,20 +317,19 @@ impl Hearing {
             // Nobody here hears of it any more.
             CallMessage::SessionsAre { realm, .. }
             | CallMessage::SubscriptionsAre { realm, .. }
-                if !self.realms.contains(&realm) => {}
+                if !self.realms.contains_key(&realm) => {}
             CallMessage::SessionsAre { realm, part, are, over } => {
-                let room = KNOWN_MAX.saturating_sub(peer.items());
-                let known = peer.knows.entry(Arc::clone(&realm)).or_default();
-                known.sessions_are(&realm, part, (are, over), room, &mut fx.events);
+                let mut known = self.take(link.peer, &realm);
+                let room = self.room_of(link.peer);
+                known.sessions_are(&realm, part, (are, over), room, fx);
+                self.put(link.peer, realm, known);
             }
             CallMessage::SubscriptionsAre { realm, part, are, over } => {
-                let room = KNOWN_MAX.saturating_sub(peer.items());
-                let mut known = peer.knows.remove(&realm).unwrap_or_default();
+                let mut known = self.take(link.peer, &realm);
+                let room = self.room_of(link.peer);
                 let is_known = |id| self.is_known(own, &realm, id);
-                known.subscriptions_are(&realm, part, (are, over), room, is_known, &mut fx.events);
-                if let Some(peer) = self.peers.get_mut(&link.peer) {
-                    peer.knows.insert(realm, known);
-                }
+                known.subscriptions_are(&realm, part, (are, over), room, is_known, fx);
+                self.put(link.peer, realm, known);
             }
             CallMessage::CallStanding { .. }
             | CallMessage::Invoke { .. }
@@ -342,6 +340,40 @@ impl Hearing {
             | CallMessage::AskMeta { .. }
             | CallMessage::MetaAnswer { .. } => {}
         }
+    }
+
+    /// The entry of a link, if that is its present one.
+    fn present(&mut self, link: Link) -> Option<&mut Peer> {
+        self.peers.get_mut(&link.peer).filter(|peer| peer.link == Some(link.number))
+    }
+
+    /// Takes what is known of an entry in a realm, for [`put`](Self::put).
+    fn take(&mut self, owner: OwnerId, realm: &Arc<str>) -> Known {
+        let Some(peer) = self.peers.get_mut(&owner) else { return Known::default() };
+        if let Some(known) = peer.knows.remove(realm) {
+            peer.bytes -= known.bytes();
+            return known;
+        }
+        let heard_at = self.realms.get(realm).copied();
+        let is_told = heard_at.zip(peer.empty_at).is_some_and(|(heard, empty)| heard < empty);
+        Known::new(is_told)
+    }
+
+    fn put(&mut self, owner: OwnerId, realm: Arc<str>, known: Known) {
+        let of = (owner, Arc::clone(&realm));
+        self.untold.remove(&of);
+        let Some(peer) = self.peers.get_mut(&owner) else { return };
+        if known.has_untold() {
+            self.untold.insert(of);
+        }
+        peer.bytes += known.bytes();
+        peer.knows.insert(realm, known);
+    }
+
+    /// N3: so many bytes of an entry may be known beside those of what is taken.
+    fn room_of(&self, owner: OwnerId) -> usize {
+        let bytes = self.peers.get(&owner).map_or(0, |peer| peer.bytes);
+        KNOWN_BYTES_MAX.saturating_sub(bytes)
     }
 
     /// An entry hears of a realm no more.
@@ -360,20 +392,35 @@ impl Hearing {
     /// When one does not hold.
     pub fn check(&self) {
         let mut heard: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
-        for peer in self.peers.values() {
-            assert!(peer.knows.keys().all(|realm| self.realms.contains(realm)), "N1");
-            assert!(peer.hears.len() <= REALMS_MAX && peer.items() <= KNOWN_MAX, "N3");
+        let mut untold = BTreeSet::new();
+        for (owner, peer) in &self.peers {
+            assert!(peer.knows.keys().all(|realm| self.realms.contains_key(realm)), "N1");
+            assert!(peer.hears.len() <= REALMS_MAX && peer.bytes <= KNOWN_BYTES_MAX, "N3");
+            let bytes = peer.knows.values().map(Known::counted).sum::<usize>();
+            assert_eq!(peer.bytes, bytes, "N3: what is known is counted");
             assert!(peer.link.is_some() || peer.hears.is_empty(), "who has no link hears nothing");
+            assert_eq!(peer.link.is_none(), self.unlinked.contains(owner));
+            let is_heard = peer.link.is_some() && !peer.is_silent;
+            assert!(!is_heard || !self.unheard.contains(owner));
+            assert!(is_heard || peer.bytes == 0 || self.unheard.contains(owner), "N2: it may go");
             peer.hears.keys().for_each(|realm| *heard.entry(realm).or_default() += 1);
+            let of_peer = peer.knows.iter().filter(|(_, known)| known.has_untold());
+            untold.extend(of_peer.map(|(realm, _)| (*owner, Arc::clone(realm))));
+            let behind = peer.hears.iter().filter(|(_, telling)| telling.is_behind());
+            for (realm, _) in behind {
+                assert!(self.behind.contains(&(*owner, Arc::clone(realm))), "it would wait");
+            }
         }
+        assert!(self.unlinked.len() <= UNLINKED_MAX, "N3");
+        assert_eq!(self.untold, untold);
         assert!(self.heard.iter().eq(heard.iter().map(|(realm, count)| (*realm, count))));
     }
 }
 
-fn hear(realm: &Arc<str>, is_heard: bool) -> CallMessage {
-    CallMessage::HearMeta { realm: Arc::clone(realm), is_heard }
+fn link_of(owner: OwnerId, peer: &Peer) -> Option<Link> {
+    peer.link.map(|number| Link { peer: owner, number })
 }
 
-const fn session_id(session: u64) -> SessionId {
-    SessionId(session)
+fn hear(realm: &Arc<str>, is_heard: bool) -> CallMessage {
+    CallMessage::HearMeta { realm: Arc::clone(realm), is_heard }
 }

@@ -39,7 +39,8 @@ pub use hearing::{
 };
 pub use procedure::Procedure;
 pub use question::{
-    Details, Goodbye, Lists, Missing, Question, RegistrationQuestion, Reply, SessionDetails, Whom,
+    Details, Found, Goodbye, Lists, Missing, Question, RegistrationQuestion, Reply, SessionDetails,
+    Whom,
 };
 pub use survey::{
     About, Ask, Done, Effects as SurveyEffects, Input as SurveyInput, Surveys, Unanswered,
@@ -152,7 +153,10 @@ impl Meta {
         let realm = &*asker.realm;
         match question {
             Question::CountSessions(authroles) => {
-                let count = self.of_roles(realm, authroles.as_deref()).count();
+                let count = match authroles.as_deref() {
+                    None => self.realms.get(realm).map_or(0, BTreeSet::len),
+                    authroles => self.of_roles(realm, authroles).count(),
+                };
                 Reply::Count(u64::try_from(count).unwrap_or(u64::MAX))
             }
             Question::ListSessions(authroles) => {
@@ -176,7 +180,8 @@ impl Meta {
                 let is_dotted = matching == Match::Exact && is_dotted(&uri);
                 let matching = if is_dotted { Match::Dotted } else { matching };
                 let pattern = TopicPattern::new(realm, &uri, matching);
-                Reply::Found(delivery.lookup(&pattern).map(|id| id.0))
+                let found = delivery.lookup(&pattern);
+                Reply::Found(found.map(|(is_private, id)| Found { is_private, id: id.0 }))
             }
             Question::MatchSubscriptions(uri) => {
                 let matching = delivery.matching(&Topic::new(realm, &uri));
@@ -192,8 +197,8 @@ impl Meta {
                 Some(all) => Reply::Ids(all.into_iter().map(|session| session.0).collect()),
                 None => no_subscription(id),
             },
-            Question::CountSubscribers(id) => match delivery.subscribers(realm, id) {
-                Some(all) => Reply::Count(u64::try_from(all.len()).unwrap_or(u64::MAX)),
+            Question::CountSubscribers(id) => match delivery.count_subscribers(realm, id) {
+                Some(count) => Reply::Count(u64::try_from(count).unwrap_or(u64::MAX)),
                 None => no_subscription(id),
             },
         }
@@ -209,7 +214,7 @@ impl Meta {
             Question::ListSubscriptions | Question::MatchSubscriptions(_) => {
                 delivery.count_of(realm)
             }
-            Question::ListSubscribers(id) => delivery.subscribers_max(realm, *id),
+            Question::ListSubscribers(id) => delivery.count_subscribers(realm, *id).unwrap_or(0),
             Question::CountSessions(_)
             | Question::GetSession(_)
             | Question::Kill { .. }
@@ -316,14 +321,14 @@ pub fn of_registrations(
         }
         RegistrationQuestion::Lookup { uri, matching } => {
             let found = view.find(&TopicPattern::new(realm, uri, *matching));
-            Reply::Found(found.map(|found| found.id.0))
+            Reply::Found(found.map(|found| Found { is_private: false, id: found.id.0 }))
         }
         RegistrationQuestion::Match(uri) => {
             let found = view.lookup(&Topic::new(realm, uri));
             // What the router serves itself is nobody's.
             let found =
                 found.filter(|found| found.pattern.matching == Match::Exact || !is_reserved(uri));
-            Reply::Found(found.map(|found| found.id.0))
+            Reply::Found(found.map(|found| Found { is_private: false, id: found.id.0 }))
         }
         RegistrationQuestion::Get(id) => get(*id).map_or(none(*id), Reply::registration),
         RegistrationQuestion::ListCallees(id) => match get(*id) {

@@ -105,7 +105,7 @@ pub enum Reply {
     /// These, rising.
     Ids(Vec<u64>),
     /// This one, if there is one.
-    Found(Option<u64>),
+    Found(Option<Found>),
     /// These, by how they match.
     Lists(Lists),
     /// A session.
@@ -118,6 +118,15 @@ pub enum Reply {
     NoSuch(Missing),
     /// What would be added to the details of a session is more than may be.
     TooMuch,
+}
+
+/// What was looked up. That of all who have asked for the same comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Found {
+    /// It is a subscription of one session alone.
+    pub is_private: bool,
+    /// It.
+    pub id: u64,
 }
 
 /// What there is none of, in the realm of who asks.
@@ -248,6 +257,8 @@ impl Reply {
         match (self, other) {
             (Self::NoSuch(_) | Self::Found(None), other) => other,
             (own, Self::NoSuch(_) | Self::Found(None)) => own,
+            // Whoever is asked first, and wherever.
+            (Self::Found(Some(own)), Self::Found(Some(other))) => Self::Found(Some(own.min(other))),
             (Self::Count(own), Self::Count(other)) => Self::Count(own.saturating_add(other)),
             (Self::Ids(own), Self::Ids(other)) => Self::Ids(united(own, other)),
             (Self::Lists(own), Self::Lists(other)) => Self::Lists(own.merge(other)),

@@ -24,15 +24,17 @@ use vixen_core::wire::{CallMessage, MetaReply};
 use super::procedure::Procedure;
 use super::question::{Question, Reply};
 use super::{Asker, Whom};
-use crate::api::SessionId;
+use crate::api::{Origin, SessionId};
 use crate::dealer::{CallNumber, Link};
 
 /// For so long other entries are waited for.
 const WAIT: Duration = Duration::from_millis(500);
 /// Surveys that are open at a time; each has a question open on each link at most.
 const OPEN_MAX: usize = 256;
-/// Those of one session: others can ask while an entry does not answer.
+/// Those of one session, of one address and of one site: others can ask while an entry does not answer.
 const OF_SESSION_MAX: usize = OPEN_MAX / 4;
+const OF_CLIENT_MAX: usize = OPEN_MAX / 2;
+const OF_SITE_MAX: usize = OPEN_MAX / 4 * 3;
 /// Ids that are kept of answers, of all surveys.
 const ITEMS_MAX: usize = 1 << 20;
 
@@ -66,6 +68,8 @@ pub enum Input {
 pub struct Ask {
     /// By whom.
     pub about: About,
+    /// From where.
+    pub from: Origin,
     /// What this entry has answered already; `None`: it is asked at the end.
     pub own: Option<Reply>,
     /// Who is asked, at least one.
@@ -92,6 +96,12 @@ impl About {
     #[must_use]
     pub fn is_sayable(&self) -> bool {
         self.message(1).is_sayable()
+    }
+
+    /// Whether the first entry that has something of it ends it: it is at one entry, or alike at all.
+    #[must_use]
+    pub const fn ends_with_first(&self) -> bool {
+        self.question.is_of_one_session() || matches!(self.procedure, Procedure::GetEvents)
     }
 
     fn message(&self, request: u64) -> CallMessage {
@@ -183,12 +193,16 @@ pub struct Surveys {
 }
 
 impl Surveys {
-    /// Whether a session may put one more question to others.
+    /// Whether a session, whose client is there, may put one more question to others.
     #[must_use]
-    pub fn may_ask(&self, session: SessionId) -> bool {
-        let of_session = self.open.values().map(|survey| survey.ask.about.asker.session);
-        let of_session = of_session.filter(|asks| *asks == session).count();
-        self.open.len() < OPEN_MAX && of_session < OF_SESSION_MAX
+    pub fn may_ask(&self, session: SessionId, from: Origin) -> bool {
+        let count = |is_it: &dyn Fn(&Ask) -> bool| {
+            self.open.values().filter(|survey| is_it(&survey.ask)).count()
+        };
+        self.open.len() < OPEN_MAX
+            && count(&|ask| ask.about.asker.session == session) < OF_SESSION_MAX
+            && count(&|ask| ask.from.client == from.client) < OF_CLIENT_MAX
+            && (from.site.is_none() || count(&|ask| ask.from.site == from.site) < OF_SITE_MAX)
     }
 
     /// Questions that are open.
@@ -326,7 +340,7 @@ impl Surveys {
             return;
         }
         if let Some(Survey { ask, others, .. }) = self.open.remove(&request) {
-            let Ask { about, own, absent, entries: _ } = *ask;
+            let Ask { about, own, absent, entries: _, from: _ } = *ask;
             let missing = if is_found { BTreeSet::new() } else { absent };
             fx.done.push(Done { about, own, others, missing });
         }
@@ -356,9 +370,9 @@ impl Survey {
     }
 }
 
-/// Whether others can say nothing more: what is asked is of one session, and it was found.
+/// Whether others need say nothing more: it was found.
 fn is_whole(survey: &Survey, reply: &Reply) -> bool {
-    survey.ask.about.question.is_of_one_session() && !matches!(reply, Reply::NoSuch(_))
+    survey.ask.about.ends_with_first() && !matches!(reply, Reply::NoSuch(_))
 }
 
 /// What has come, and the next part; `None`: they are not of one answer.

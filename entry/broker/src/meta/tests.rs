@@ -122,6 +122,7 @@ fn answers_of_two_entries_are_one() {
         let pattern = TopicPattern::new("r", "a.b", Match::Prefix);
         Reply::Subscription(Details::new(7, WallTime(created), &pattern))
     };
+    let found = |id, is_private| Reply::Found(Some(Found { is_private, id }));
     let lists = |exact: &[u64], prefix: &[u64]| {
         let (exact, prefix) = (exact.to_vec(), prefix.to_vec());
         Reply::Lists(Lists { exact, prefix, wildcard: Vec::new() })
@@ -132,8 +133,11 @@ fn answers_of_two_entries_are_one() {
         (none(), Reply::Done, Reply::Done),
         (Reply::Done, none(), Reply::Done),
         (none(), none(), none()),
-        (Reply::Found(None), Reply::Found(Some(4)), Reply::Found(Some(4))),
-        (Reply::Found(Some(4)), Reply::Found(None), Reply::Found(Some(4))),
+        (Reply::Found(None), found(4, true), found(4, true)),
+        (found(4, false), Reply::Found(None), found(4, false)),
+        // That of all who have subscribed it, before those of sessions alone.
+        (found(4, true), found(9, false), found(9, false)),
+        (found(4, true), found(9, true), found(4, true)),
         (details(9), details(8), details(8)),
         (lists(&[1], &[4]), lists(&[1, 2], &[3]), lists(&[1, 2], &[3, 4])),
     ] {

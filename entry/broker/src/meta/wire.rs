@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use vixen_core::wire::{
-    META_ITEMS_MAX, MetaQuestion, MetaReply, MetaSession, MetaSubscription, MetaWhom,
+    META_ITEMS_MAX, MetaFound, MetaQuestion, MetaReply, MetaSession, MetaSubscription, MetaWhom,
 };
 
-use super::question::{Details, Goodbye, Lists, Missing, Question, Reply, SessionDetails, Whom};
+use super::question::{
+    Details, Found, Goodbye, Lists, Missing, Question, Reply, SessionDetails, Whom,
+};
 use crate::api::{SessionId, SessionInfo, SubscriptionId};
 
 impl From<MetaQuestion> for Question {
@@ -125,7 +127,9 @@ impl Question {
                 ids.sort_unstable();
                 Reply::Ids(ids)
             }
-            (Self::LookupSubscription { .. }, MetaReply::Found(id)) => Reply::Found(id),
+            (Self::LookupSubscription { .. }, MetaReply::Found(found)) => Reply::Found(
+                found.map(|MetaFound { subscription: id, is_private }| Found { is_private, id }),
+            ),
             (Self::ListSubscriptions, MetaReply::Lists { exact, prefix, wildcard }) => {
                 Reply::Lists(Lists { exact, prefix, wildcard })
             }
@@ -174,7 +178,13 @@ impl Reply {
             Self::Ids(ids) => {
                 ids.chunks(META_ITEMS_MAX).map(|part| MetaReply::Ids(part.to_vec())).collect()
             }
-            Self::Found(id) => vec![MetaReply::Found(id)],
+            Self::Found(found) => {
+                let found = found.map(|Found { is_private, id: subscription }| MetaFound {
+                    subscription,
+                    is_private,
+                });
+                vec![MetaReply::Found(found)]
+            }
             Self::Lists(lists) => lists.into_parts(),
             Self::Session(details) => {
                 let SessionDetails {

@@ -57,18 +57,14 @@ impl Subscriptions {
         })
     }
 
-    /// Realms in which somebody may have subscribed the router's own topics.
-    pub(in crate::delivery) fn meta_realms(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.meta.keys()
+    /// Realms in which somebody may have subscribed the router's own topics, and how often these have changed.
+    pub(in crate::delivery) fn meta_realms(&self) -> (u64, impl Iterator<Item = &Arc<str>>) {
+        self.hearers.realms()
     }
 
     /// Other entries hear of changes in a realm, or cease to.
     pub(in crate::delivery) fn hear_elsewhere(&mut self, realm: Arc<str>, is_heard: bool) {
-        if is_heard {
-            self.elsewhere.insert(realm);
-        } else {
-            self.elsewhere.remove(&realm);
-        }
+        self.hearers.elsewhere(realm, is_heard);
     }
 
     /// How many a realm has, those included that are not shown.
@@ -76,15 +72,25 @@ impl Subscriptions {
         self.by_realm.get(realm).map_or(0, BTreeSet::len)
     }
 
-    /// How many sessions have one at most.
-    pub(in crate::delivery) fn subscribers_max(&self, realm: &str, id: SubscriptionId) -> usize {
-        self.shown(realm, id).map_or(0, |wanted| wanted.live.len() + wanted.replaying.len())
+    /// How many sessions have one: none is live and replays.
+    pub(in crate::delivery) fn count_subscribers(
+        &self,
+        realm: &str,
+        id: SubscriptionId,
+    ) -> Option<usize> {
+        self.shown(realm, id).map(|wanted| wanted.live.len() + wanted.replaying.len())
     }
 
-    /// That of just this pattern: the shared one, before those of sessions alone.
-    pub(in crate::delivery) fn lookup(&self, pattern: &TopicPattern) -> Option<SubscriptionId> {
+    /// That of just this pattern: the shared one, before those of sessions alone; and whether it is one of these.
+    pub(in crate::delivery) fn lookup(
+        &self,
+        pattern: &TopicPattern,
+    ) -> Option<(bool, SubscriptionId)> {
         let of_pattern = self.index.get(pattern)?;
-        of_pattern.ids().find(|id| self.shown(&pattern.realm, *id).is_some())
+        let mut all = of_pattern
+            .ids()
+            .filter_map(|id| self.shown(&pattern.realm, id).map(|wanted| (wanted.is_private, id)));
+        all.next()
     }
 
     /// All that have a topic, by rising ids.

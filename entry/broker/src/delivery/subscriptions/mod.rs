@@ -8,6 +8,7 @@
 //! Sessions that want the same pattern share a subscription. One of its own has a session that
 //! already has the shared one and wants to read the past beside it.
 
+mod heard;
 mod interests;
 mod limits;
 mod look;
@@ -27,6 +28,8 @@ use crate::api::{
     SubscriptionId,
 };
 use crate::event::Target;
+pub use heard::Change;
+use heard::Hearers;
 use interests::Interests;
 use limits::PatternCounts;
 pub use limits::SubscriptionLimits;
@@ -34,69 +37,6 @@ use shares::{Part, Shares};
 
 /// Where the answers to sessions go.
 type Answers = Vec<(SessionId, Outgoing)>;
-
-/// What happened to subscriptions that others may hear of (WAMP spec *Subscription Meta API*).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The first session has subscribed.
-    Created {
-        /// The session.
-        session: SessionId,
-        /// The new subscription.
-        subscription: SubscriptionId,
-        /// Its topics.
-        pattern: TopicPattern,
-    },
-    /// A session has subscribed.
-    Subscribed {
-        /// The session.
-        session: SessionId,
-        /// The subscription.
-        subscription: SubscriptionId,
-        /// Its topics.
-        pattern: TopicPattern,
-    },
-    /// A session has a subscription no more.
-    Unsubscribed {
-        /// The session.
-        session: SessionId,
-        /// The subscription.
-        subscription: SubscriptionId,
-        /// Its topics.
-        pattern: TopicPattern,
-    },
-    /// The last session is gone.
-    Deleted {
-        /// The session.
-        session: SessionId,
-        /// The subscription that was.
-        subscription: SubscriptionId,
-        /// Its topics.
-        pattern: TopicPattern,
-    },
-}
-
-impl Change {
-    /// The realm of its topics.
-    #[must_use]
-    pub fn realm(&self) -> &Arc<str> {
-        let (Self::Created { pattern, .. }
-        | Self::Subscribed { pattern, .. }
-        | Self::Unsubscribed { pattern, .. }
-        | Self::Deleted { pattern, .. }) = self;
-        &pattern.realm
-    }
-
-    /// Which subscription it is of.
-    #[must_use]
-    pub const fn subscription(&self) -> SubscriptionId {
-        let (Self::Created { subscription, .. }
-        | Self::Subscribed { subscription, .. }
-        | Self::Unsubscribed { subscription, .. }
-        | Self::Deleted { subscription, .. }) = self;
-        *subscription
-    }
-}
 
 /// Where the order stands at this entry.
 #[derive(Clone, Copy, Debug, Default)]
@@ -171,10 +111,7 @@ pub(super) struct Subscriptions {
     shares: Shares,
     /// Number of those that are of entries alone.
     of_entries: usize,
-    /// Number of subscriptions of each realm that may have meta topics.
-    meta: BTreeMap<Arc<str>, usize>,
-    /// Realms in which other entries hear of changes.
-    elsewhere: BTreeSet<Arc<str>>,
+    hearers: Hearers,
     /// What others may hear of.
     changes: Vec<Change>,
 }
@@ -225,8 +162,7 @@ impl Subscriptions {
             counts: PatternCounts::default(),
             shares: Shares::default(),
             of_entries: 0,
-            meta: BTreeMap::new(),
-            elsewhere: BTreeSet::new(),
+            hearers: Hearers::default(),
             changes: Vec::new(),
         }
     }
@@ -337,9 +273,7 @@ impl Subscriptions {
         let is_snapshot = mode == SubscribeMode::Snapshot;
         if !is_snapshot {
             self.interests.add_user(&pattern);
-            if may_be_meta(&pattern) {
-                *self.meta.entry(Arc::clone(&pattern.realm)).or_default() += 1;
-            }
+            self.hearers.add(&pattern);
         }
         self.wanted.insert(id, Wanted::new(pattern, is_private, is_snapshot));
         id
@@ -361,7 +295,7 @@ impl Subscriptions {
             let complete_from = *interest.complete_from.get_or_insert(now.furthest);
             complete_from.max(now.passed)
         };
-        let is_heard = is_in(&self.meta, &self.elsewhere, &wanted.pattern.realm);
+        let is_heard = self.hearers.hear(&wanted.pattern.realm);
         for (session, request, mode) in std::mem::take(&mut wanted.waiting) {
             let was_told = wanted.has_told();
             if !was_told {
@@ -489,8 +423,7 @@ impl Subscriptions {
     /// A session has left a subscription that it was told of.
     fn left(&mut self, session: SessionId, subscription: SubscriptionId) {
         let heard = self.wanted.get(&subscription);
-        let heard =
-            heard.filter(|wanted| is_in(&self.meta, &self.elsewhere, &wanted.pattern.realm));
+        let heard = heard.filter(|wanted| self.hearers.hear(&wanted.pattern.realm));
         if let Some(wanted) = heard {
             let pattern = || wanted.pattern.clone();
             self.changes.push(Change::Unsubscribed { session, subscription, pattern: pattern() });
@@ -520,14 +453,7 @@ impl Subscriptions {
             return;
         }
         self.interests.remove_user(&pattern);
-        if may_be_meta(&pattern)
-            && let Some(count) = self.meta.get_mut(&pattern.realm)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.meta.remove(&pattern.realm);
-            }
-        }
+        self.hearers.remove(&pattern);
     }
 
     /// What the interest with number `version` adds and removes; `None` when nothing changed, and
@@ -567,7 +493,7 @@ impl Subscriptions {
 
     /// Whether anybody in a realm may have subscribed what the router says of itself.
     pub(super) fn hears_meta(&self, realm: &str) -> bool {
-        self.meta.contains_key(realm)
+        self.hearers.are_here(realm)
     }
 
     /// What happened since the last call.
@@ -642,31 +568,7 @@ impl Subscriptions {
         assert!(known.eq(of_realms), "D1: each is of its realm");
         let of_entries = self.wanted.values().filter(|wanted| wanted.pattern.is_of_entries());
         assert_eq!(self.of_entries, of_entries.count(), "D1: those of entries");
-        let is_meta = |wanted: &&Wanted| !wanted.is_snapshot && may_be_meta(&wanted.pattern);
-        let meta = self.wanted.values().filter(is_meta).count();
-        assert_eq!(self.meta.values().sum::<usize>(), meta, "D1: who may hear of meta events");
-    }
-}
-
-/// Whether changes in a realm are noted: somebody hears of them, here or at another entry.
-fn is_in(here: &BTreeMap<Arc<str>, usize>, elsewhere: &BTreeSet<Arc<str>>, realm: &str) -> bool {
-    here.contains_key(realm) || elsewhere.contains(realm)
-}
-
-/// Whether a topic of the router itself may match.
-fn may_be_meta(pattern: &TopicPattern) -> bool {
-    const META: &str = "wamp.";
-    if pattern.is_of_entries() {
-        return false;
-    }
-    let begins = |uri: &str| uri.starts_with(META) || META.starts_with(uri);
-    match pattern.matching {
-        Match::Exact => pattern.uri.starts_with(META),
-        Match::Prefix => begins(&pattern.uri),
-        Match::Wildcard => begins(pattern.fixed_prefix()),
-        Match::Dotted => {
-            let first = pattern.uri.split('.').next();
-            matches!(first, Some("*" | "#" | "wamp"))
-        }
+        let live = self.wanted.values().filter(|wanted| !wanted.is_snapshot);
+        self.hearers.check(live.map(|wanted| &wanted.pattern));
     }
 }

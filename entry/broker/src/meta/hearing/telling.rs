@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{
-    CallMessage, META_ITEMS_MAX, MetaHolders, MetaPart, MetaSession, MetaSubscription,
+    CALL_URI_BYTES_MAX, CallMessage, MetaHolders, MetaPart, MetaSession, MetaSubscription,
 };
 
 use super::Own;
 use crate::delivery::Change;
 
-/// Items of one part of a list.
+/// Items of one part of a list, and of one message of changes: with the longest texts it fits a frame of a link.
 const PART_ITEMS: usize = 256;
 /// Less room than this is none for a part.
 const PART_BYTES: usize = 64 << 10;
@@ -113,7 +114,7 @@ impl<T, K: Copy + Ord> List<T, K> {
         let mut messages = Vec::new();
         let (mut are, mut over) = (Vec::new(), Vec::new());
         for op in std::mem::take(&mut self.changes) {
-            let is_full = are.len() + over.len() == META_ITEMS_MAX;
+            let is_full = are.len() + over.len() == PART_ITEMS;
             if is_full || (matches!(op, Op::Is(_)) && !over.is_empty()) {
                 let (are, over) = (std::mem::take(&mut are), std::mem::take(&mut over));
                 messages.push(message_of(MetaPart::Change, are, over));
@@ -140,19 +141,20 @@ impl Telling {
     /// Who is the first and who the last is for those who hear of it to find.
     pub(super) fn changed(&mut self, created: WallTime, change: &Change) {
         match change {
-            Change::Subscribed { session, subscription, pattern }
-                if !pattern.uri.starts_with(META) =>
-            {
+            Change::Subscribed { session, subscription, pattern } if is_told(pattern) => {
                 let (uri, matching) = (Arc::clone(&pattern.uri), pattern.matching);
                 let of = MetaSubscription { subscription: subscription.0, created, uri, matching };
                 let holders = MetaHolders { of, sessions: vec![session.0] };
                 self.subscriptions.change((subscription.0, session.0), Op::Is(holders));
             }
-            Change::Unsubscribed { session, subscription, .. } => {
+            Change::Unsubscribed { session, subscription, pattern } if is_told(pattern) => {
                 let key = (subscription.0, session.0);
                 self.subscriptions.change(key, Op::Over(key));
             }
-            Change::Created { .. } | Change::Subscribed { .. } | Change::Deleted { .. } => {}
+            Change::Created { .. }
+            | Change::Subscribed { .. }
+            | Change::Unsubscribed { .. }
+            | Change::Deleted { .. } => {}
         }
     }
 
@@ -197,6 +199,11 @@ impl Telling {
     pub(super) fn is_behind(&self) -> bool {
         self.sessions.at != At::All || self.subscriptions.at != At::All
     }
+}
+
+/// Whether others are told of subscriptions of these topics: nobody takes longer ones, nor all that is said with them.
+fn is_told(pattern: &TopicPattern) -> bool {
+    !pattern.uri.starts_with(META) && pattern.uri.len() <= CALL_URI_BYTES_MAX
 }
 
 fn bytes_of(message: &CallMessage) -> usize {

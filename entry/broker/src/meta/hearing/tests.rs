@@ -1,9 +1,15 @@
 //! Two entries: what one has, the other tells.
 
+mod bounds;
+mod gone;
+
 use vixen_core::segment::{Match, TopicPattern};
-use vixen_core::wire::{META_ITEMS_MAX, MetaPart, MetaSubscription};
+use vixen_core::time::WallTime;
+use vixen_core::wire::{MetaHolders, MetaPart, MetaSession, MetaSubscription};
 
 use super::*;
+use crate::api::SessionId;
+use crate::delivery::Change;
 
 const A: OwnerId = OwnerId(uuid::Uuid::from_u128(1));
 const B: OwnerId = OwnerId(uuid::Uuid::from_u128(2));
@@ -65,6 +71,8 @@ struct Side {
     has: Has,
     heard: Vec<String>,
     sends: Vec<(Link, CallMessage)>,
+    /// Who does not live, as the order has it.
+    gone: BTreeSet<OwnerId>,
 }
 
 impl Side {
@@ -88,7 +96,23 @@ impl Side {
         self.step(Input::Hears { realms });
     }
 
+    /// Tells what is still to be told, about so many.
+    fn tell(&mut self, max: usize) {
+        let mut fx = Effects::default();
+        self.hearing.tell(&self.has, max, |owner| self.gone.contains(&owner), &mut fx);
+        self.hearing.check();
+        assert!(fx.sends.is_empty());
+        self.heard.extend(fx.events.iter().map(text));
+    }
+
+    fn has_untold(&self) -> bool {
+        self.hearing.has_untold(|owner| self.gone.contains(&owner))
+    }
+
+    /// All that was told since the last look, and is to be told.
     fn heard(&mut self) -> Vec<String> {
+        self.tell(usize::MAX);
+        assert!(!self.has_untold());
         std::mem::take(&mut self.heard)
     }
 }
@@ -119,6 +143,17 @@ struct Pair {
 }
 
 impl Pair {
+    /// A has been told that these sessions have joined.
+    fn listening(sessions: &[u64]) -> Self {
+        let mut pair = Self::linked();
+        pair.a.hears(&["r"]);
+        pair.settle();
+        sessions.iter().for_each(|session| pair.join(*session));
+        pair.settle();
+        assert_eq!(pair.a.heard().len(), sessions.len());
+        pair
+    }
+
     fn linked() -> Self {
         let mut pair = Self::default();
         pair.link();
@@ -132,11 +167,26 @@ impl Pair {
         self.b.step(Input::LinkUp { link: Link { peer: A, number } });
     }
 
-    fn cut(&mut self, is_gone: bool) {
+    fn cut(&mut self) {
         let number = self.number;
         (self.a.sends, self.b.sends) = (Vec::new(), Vec::new());
-        self.a.step(Input::LinkDown { link: Link { peer: B, number }, is_gone });
-        self.b.step(Input::LinkDown { link: Link { peer: A, number }, is_gone: false });
+        self.a.step(Input::LinkDown { link: Link { peer: B, number } });
+        self.b.step(Input::LinkDown { link: Link { peer: A, number } });
+    }
+
+    /// B stands still, or goes on.
+    fn silent(&mut self, is_silent: bool) {
+        let link = Link { peer: B, number: self.number };
+        self.a.step(Input::LinkSilent { link, is_silent });
+    }
+
+    /// The order has it that B does not live, or does.
+    fn gone(&mut self, is_gone: bool) {
+        if is_gone {
+            self.a.gone.insert(B);
+        } else {
+            self.a.gone.remove(&B);
+        }
     }
 
     /// Brings all words until nothing is left.
@@ -262,7 +312,7 @@ fn a_link_that_comes_back_tells_what_it_has_missed() {
     }
     pair.settle();
     pair.a.heard();
-    pair.cut(false);
+    pair.cut();
     assert_eq!(pair.a.heard(), [""; 0], "nobody is gone");
     pair.leave(1);
     pair.unsubscribe(5, 1);
@@ -271,53 +321,57 @@ fn a_link_that_comes_back_tells_what_it_has_missed() {
     pair.link();
     pair.settle();
     let heard =
-        ["joined 3", "left 1", "created 6 by 3", "subscribed 6 by 3", "unsubscribed 5 by 1"];
+        ["unsubscribed 5 by 1", "left 1", "joined 3", "created 6 by 3", "subscribed 6 by 3"];
     assert_eq!(pair.a.heard(), heard);
     pair.join(4);
     pair.settle();
     assert_eq!(pair.a.heard(), ["joined 4"]);
 }
 
-/// N2.
 #[test]
-fn all_of_an_entry_that_is_gone_have_left_once() {
-    let mut pair = Pair::linked();
-    pair.a.hears(&["r"]);
+fn who_comes_and_goes_between_two_tellings_is_not_told_of() {
+    let mut pair = Pair::listening(&[1]);
+    pair.cut();
+    pair.leave(1);
+    pair.join(2);
+    pair.subscribe(5, 2);
+    pair.link();
     pair.settle();
-    pair.join(1);
-    pair.subscribe(5, 1);
+    // What the list has brought, and left out, has changed again.
+    pair.leave(2);
+    pair.unsubscribe(5, 2);
     pair.settle();
-    pair.a.heard();
-    pair.cut(false);
-    let gone = ["unsubscribed 5 by 1", "deleted 5 by 1", "left 1"];
-    pair.a.step(Input::Gone { owner: B });
-    assert_eq!(pair.a.heard(), gone);
-    pair.a.step(Input::Gone { owner: B });
-    assert_eq!(pair.a.heard(), [""; 0]);
-    // One that the order never knew.
-    let mut pair = Pair::linked();
-    pair.a.hears(&["r"]);
-    pair.settle();
-    pair.join(1);
-    pair.settle();
-    pair.a.heard();
-    pair.cut(true);
     assert_eq!(pair.a.heard(), ["left 1"]);
+    assert!(!pair.a.hearing.is_elsewhere("r", SubscriptionId(5)));
+    // The other way round.
+    pair.subscribe(6, 3);
+    pair.settle();
+    pair.a.heard();
+    pair.cut();
+    pair.unsubscribe(6, 3);
+    pair.link();
+    pair.settle();
+    pair.subscribe(6, 3);
+    pair.settle();
+    assert_eq!(pair.a.heard(), [""; 0]);
 }
 
-/// It stood still for so long that the order has called it gone, and its link and its sessions are still there.
+/// Of a subscription that nobody was told of yet, another session is the first.
 #[test]
-fn an_entry_that_was_called_gone_and_goes_on_says_who_is_there() {
-    let mut pair = Pair::linked();
-    pair.a.hears(&["r"]);
+fn a_subscription_is_created_by_the_first_of_whom_is_told() {
+    let mut pair = Pair::listening(&[]);
+    pair.cut();
+    pair.subscribe(5, 1);
+    pair.link();
     pair.settle();
-    pair.join(1);
+    assert!(!pair.a.hearing.is_elsewhere("r", SubscriptionId(5)), "nobody was told");
+    pair.subscribe(5, 2);
     pair.settle();
-    pair.a.heard();
-    pair.a.step(Input::Gone { owner: B });
-    assert_eq!(pair.a.heard(), ["left 1"]);
+    assert!(pair.a.hearing.is_elsewhere("r", SubscriptionId(5)));
+    pair.unsubscribe(5, 2);
     pair.settle();
-    assert_eq!(pair.a.heard(), ["joined 1"]);
+    let first = ["created 5 by 2", "subscribed 5 by 2", "unsubscribed 5 by 2", "deleted 5 by 2"];
+    assert_eq!(pair.a.heard(), [&first[..], &["created 5 by 1", "subscribed 5 by 1"]].concat());
 }
 
 #[test]
@@ -362,52 +416,7 @@ fn changes_that_have_no_room_are_heard_from_the_next_list() {
     assert!(pair.b.sends.is_empty() && pair.b.hearing.is_behind());
     pair.join(3);
     pair.settle();
-    assert_eq!(pair.a.heard(), ["joined 2", "joined 3", "left 1"]);
-}
-
-#[test]
-fn many_changes_of_one_turn_are_no_message_that_is_too_long() {
-    let mut pair = Pair::linked();
-    pair.a.hears(&["r"]);
-    pair.settle();
-    let count = META_ITEMS_MAX as u64 + 10;
-    (1..=count).for_each(|id| pair.join(id));
-    pair.settle();
-    assert_eq!(pair.a.heard().len() as u64, count);
-}
-
-#[test]
-fn what_is_heard_of_others_is_of_realms_that_are_heard_here_and_bounded() {
-    let mut pair = Pair::linked();
-    pair.a.hears(&["r"]);
-    pair.settle();
-    let link = Link { peer: B, number: 1 };
-    let are = |realm: &str, sessions: std::ops::Range<u64>| {
-        let (realm, part) = (realm.into(), MetaPart::Change);
-        let message = CallMessage::SessionsAre {
-            realm,
-            part,
-            are: sessions.map(session).collect(),
-            over: Vec::new(),
-        };
-        Input::Heard { link, message }
-    };
-    pair.a.step(are("s", 1..3));
-    assert_eq!(pair.a.heard(), [""; 0], "N1");
-    // Of a link before.
-    let Input::Heard { message, .. } = are("r", 1..3) else { unreachable!() };
-    pair.a.step(Input::Heard { link: Link { number: 0, ..link }, message });
-    assert_eq!(pair.a.heard(), [""; 0]);
-    // N3: realms.
-    for n in 0..REALMS_MAX {
-        let message = hear(&format!("r{n}").into(), true);
-        assert!(pair.a.step(Input::Heard { link, message }).misfits.is_empty());
-    }
-    let message = hear(&"one-more".into(), true);
-    assert_eq!(pair.a.step(Input::Heard { link, message }).misfits, [link]);
-    // Again is no more.
-    let message = hear(&"r0".into(), true);
-    assert!(pair.a.step(Input::Heard { link, message }).misfits.is_empty());
+    assert_eq!(pair.a.heard(), ["left 1", "joined 2", "joined 3"]);
 }
 
 #[test]
@@ -422,7 +431,7 @@ fn realms_are_heard_elsewhere_as_long_as_one_entry_hears() {
     assert_eq!(side.step(heard(two, true)).heard, []);
     assert_eq!(side.step(heard(two, true)).heard, [], "again");
     assert_eq!(side.step(heard(one, false)).heard, []);
-    let down = side.step(Input::LinkDown { link: two, is_gone: false });
+    let down = side.step(Input::LinkDown { link: two });
     assert_eq!(down.heard, [(realm(), false)]);
     assert!(!side.hearing.tells("r"));
     // A new link in place of one is as its end.

@@ -1,8 +1,11 @@
 //! One survey after the other, with two other entries.
 
-use vixen_core::wire::META_ITEMS_MAX;
+use vixen_core::segment::Match;
+use vixen_core::time::WallTime;
+use vixen_core::wire::{META_ITEMS_MAX, MetaSubscription};
 
 use super::*;
+use crate::api::SubscriptionId;
 use crate::meta::{Goodbye, Lists, Missing};
 
 const E2: Link = Link { peer: OwnerId(uuid::Uuid::from_u128(2)), number: 5 };
@@ -36,9 +39,13 @@ impl Bench {
     }
 
     fn ask_about(&mut self, about: About, own: Option<Reply>) -> u64 {
+        self.ask_from(origin(1), about, own)
+    }
+
+    fn ask_from(&mut self, from: Origin, about: About, own: Option<Reply>) -> u64 {
         let entries = vec![(E2, "E2".into()), (E3, "E3".into())];
         let absent = BTreeSet::new();
-        let ask = Ask { about, own, entries, absent };
+        let ask = Ask { about, from, own, entries, absent };
         let fx = self.step(Input::Ask(Box::new(ask)));
         assert!(fx.done.is_empty());
         let requests = fx.sends.into_iter().map(|(_, message)| match message {
@@ -63,6 +70,12 @@ impl Bench {
 fn about(call: u64, question: Question) -> About {
     let asker = Asker { realm: "r".into(), session: SessionId(1) };
     About { call: CallNumber(call), procedure: Procedure::CountSessions, asker, question }
+}
+
+/// One address of a site of several.
+fn origin(client: u8) -> Origin {
+    let site = Some([10, 0, 0, 0].into()).filter(|_| client < 100);
+    Origin { client: [10, 0, 0, client].into(), site }
 }
 
 /// What others have said, and who has not.
@@ -121,6 +134,35 @@ fn what_is_asked_of_one_session_ends_with_the_entry_that_has_it() {
     assert_eq!(done(bench.answer(E3, request, MetaReply::Done)), (Some(Reply::Done), vec![]));
 }
 
+/// What is read then is the same, whoever has named its topics.
+#[test]
+fn the_topics_of_events_are_those_that_the_first_entry_names() {
+    let question = Question::GetSubscription(SubscriptionId(5));
+    let of_events = About { procedure: Procedure::GetEvents, ..about(1, question.clone()) };
+    let details = MetaSubscription {
+        subscription: 5,
+        created: WallTime(7),
+        uri: "a".into(),
+        matching: Match::Exact,
+    };
+    let mut bench = Bench::new();
+    let request = bench.ask_about(of_events.clone(), None);
+    assert!(bench.answer(E2, request, MetaReply::NoSuch).done.is_empty());
+    let fx = bench.answer(E3, request, MetaReply::Subscription(details.clone()));
+    let (others, missing) = done(fx);
+    assert!(matches!(others, Some(Reply::Subscription(_))) && missing.is_empty());
+    // Of its details, the earliest of all.
+    let request = bench.ask(2, question, None);
+    let fx = bench.answer(E3, request, MetaReply::Subscription(details));
+    assert!(fx.done.is_empty());
+    // It may be there.
+    let request = bench.ask_about(of_events, None);
+    bench.answer(E3, request, MetaReply::NoSuch);
+    let (others, missing) = done(bench.step(Input::Lost { link: E2 }));
+    assert!(matches!(others, Some(Reply::NoSuch(_))));
+    assert_eq!(missing, ["E2"]);
+}
+
 #[test]
 fn who_does_not_answer_within_half_a_second_is_named_and_nothing_of_it_counts() {
     let mut bench = Bench::new();
@@ -163,7 +205,7 @@ fn an_entry_without_room_for_its_answer_is_named() {
 fn entries_that_cannot_be_asked_are_named_beside_those_that_do_not_answer() {
     let mut bench = Bench::new();
     let (entries, absent) = (vec![(E2, "E2".into())], BTreeSet::from(["E4".into()]));
-    let ask = Ask { about: about(1, list()), own: None, entries, absent };
+    let ask = Ask { about: about(1, list()), from: origin(1), own: None, entries, absent };
     let _sent = bench.step(Input::Ask(Box::new(ask)));
     let fx = bench.step(Input::Lost { link: E2 });
     assert_eq!(done(fx), (None, vec!["E2".to_owned(), "E4".to_owned()]));
@@ -181,7 +223,7 @@ fn an_answer_that_is_none_to_the_question_ends_the_link_and_is_missed() {
         (list(), Some(ids(&[1])), MetaReply::Done),
         (list(), None, MetaReply::NoSuch),
         (kill(5), None, MetaReply::TooMuch),
-        (kill(5), None, MetaReply::Found(Some(5))),
+        (kill(5), None, MetaReply::Found(None)),
         (Question::CountSessions(None), Some(MetaReply::Count(1)), MetaReply::Count(1)),
         (Question::ListSubscriptions, None, ids(&[1])),
     ] {
@@ -202,15 +244,22 @@ fn an_answer_that_is_none_to_the_question_ends_the_link_and_is_missed() {
 fn questions_and_what_comes_of_them_have_bounds() {
     let mut bench = Bench::new();
     for call in 0..OPEN_MAX {
+        // Two sessions of an address, two addresses, and one that is not of their site.
         let session = SessionId((call / OF_SESSION_MAX + 1) as u64);
-        assert!(bench.surveys.may_ask(session));
+        let from = origin([1, 1, 2, 100][call / OF_SESSION_MAX]);
+        assert!(bench.surveys.may_ask(session, from));
         let of_session = about(call as u64, list());
         let asker = Asker { session, ..of_session.asker };
-        bench.ask_about(About { asker, ..of_session }, None);
-        let is_last = (call + 1) % OF_SESSION_MAX == 0;
-        assert_eq!(bench.surveys.may_ask(session), !is_last, "V3: of one session");
+        bench.ask_from(from, About { asker, ..of_session }, None);
+        let asked = call + 1;
+        let is_last = asked % OF_SESSION_MAX == 0;
+        assert_eq!(bench.surveys.may_ask(session, from), !is_last, "V3: of one session");
+        let is_full = asked >= OF_CLIENT_MAX;
+        assert_eq!(bench.surveys.may_ask(SessionId(98), origin(1)), !is_full, "V3: of one address");
+        let is_full = asked >= OF_SITE_MAX;
+        assert_eq!(bench.surveys.may_ask(SessionId(99), origin(99)), !is_full, "V3: of one site");
     }
-    assert!(!bench.surveys.may_ask(SessionId(99)), "V3");
+    assert!(!bench.surveys.may_ask(SessionId(97), origin(200)), "V3");
     let fx = bench.step_at(500, Input::Timeout);
     assert_eq!((fx.done.len(), bench.surveys.open()), (OPEN_MAX, 0));
     let request = bench.ask(1, list(), None);

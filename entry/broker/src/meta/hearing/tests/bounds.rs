@@ -1,0 +1,144 @@
+//! What is said and known has bounds.
+
+use super::*;
+
+#[test]
+fn many_changes_of_one_turn_are_no_message_that_is_too_long() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    (1..=1000).for_each(|id| pair.join(id));
+    pair.b.flush(LARGE);
+    let items = |message: &CallMessage| match message {
+        CallMessage::SessionsAre { are, over, .. } => are.len() + over.len(),
+        other => panic!("{other:?}"),
+    };
+    let items: Vec<_> = pair.b.sends.iter().map(|(_, message)| items(message)).collect();
+    assert_eq!(items, [256, 256, 256, 232]);
+    pair.settle();
+    assert_eq!(pair.a.heard().len(), 1000);
+}
+
+#[test]
+fn what_is_heard_of_others_is_of_realms_that_are_heard_here_and_bounded() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    pair.settle();
+    let link = Link { peer: B, number: 1 };
+    let are = |realm: &str, sessions: std::ops::Range<u64>| {
+        let (realm, part) = (realm.into(), MetaPart::Change);
+        let message = CallMessage::SessionsAre {
+            realm,
+            part,
+            are: sessions.map(session).collect(),
+            over: Vec::new(),
+        };
+        Input::Heard { link, message }
+    };
+    pair.a.step(are("s", 1..3));
+    assert_eq!(pair.a.heard(), [""; 0], "N1");
+    // Of a link before.
+    let Input::Heard { message, .. } = are("r", 1..3) else { unreachable!() };
+    pair.a.step(Input::Heard { link: Link { number: 0, ..link }, message });
+    assert_eq!(pair.a.heard(), [""; 0]);
+    // N3: realms.
+    for n in 0..REALMS_MAX {
+        let message = hear(&format!("r{n}").into(), true);
+        assert!(pair.a.step(Input::Heard { link, message }).misfits.is_empty());
+    }
+    let message = hear(&"one-more".into(), true);
+    assert_eq!(pair.a.step(Input::Heard { link, message }).misfits, [link]);
+    // Again is no more.
+    let message = hear(&"r0".into(), true);
+    assert!(pair.a.step(Input::Heard { link, message }).misfits.is_empty());
+}
+
+/// A list that never ended kept all that it had named, and texts were not counted.
+#[test]
+fn what_is_known_of_an_entry_is_bounded_in_bytes_and_names_of_lists_are_of_what_is_known() {
+    let mut pair = Pair::listening(&[]);
+    let link = Link { peer: B, number: 1 };
+    let long: Arc<str> = "a".repeat(16 << 10).into();
+    let list = |part, sessions: std::ops::Range<u64>| {
+        let session = |id| MetaSession { authid: Arc::clone(&long), ..session(id) };
+        let (realm, over) = ("r".into(), Vec::new());
+        let are = sessions.map(session).collect();
+        Input::Heard { link, message: CallMessage::SessionsAre { realm, part, are, over } }
+    };
+    let fits = (KNOWN_BYTES_MAX / (16 << 10)) as u64;
+    let left_out = pair.a.step(list(MetaPart::First, 1..fits + 1)).left_out as u64;
+    assert!((1..fits / 10).contains(&left_out), "{left_out}");
+    // Again and again: the same ones, and others.
+    for begin in [1, fits, 2 * fits] {
+        pair.a.step(list(MetaPart::More, begin..begin + fits));
+    }
+    let known = &pair.a.hearing.peers[&B];
+    assert!(known.bytes <= KNOWN_BYTES_MAX);
+    assert_eq!(known.knows["r"].named_by_lists(), usize::try_from(fits - left_out).expect("few"));
+    // What has left makes room.
+    let (realm, part, are) = ("r".into(), MetaPart::Change, Vec::new());
+    let over = (1..=fits).collect();
+    pair.a
+        .step(Input::Heard { link, message: CallMessage::SessionsAre { realm, part, are, over } });
+    assert_eq!(pair.a.hearing.peers[&B].bytes, 0);
+    assert_eq!(pair.a.step(list(MetaPart::Change, 1..2)).left_out, 0);
+    // Patterns count once each, and their holders as well.
+    let holders = |count: u64| {
+        let of = MetaSubscription { uri: Arc::clone(&long), ..subscription(5) };
+        let are = vec![MetaHolders { of, sessions: (1..=count).collect() }];
+        let (realm, part, over) = ("r".into(), MetaPart::Change, Vec::new());
+        Input::Heard { link, message: CallMessage::SubscriptionsAre { realm, part, are, over } }
+    };
+    let before = pair.a.hearing.peers[&B].bytes;
+    pair.a.step(holders(1));
+    let one = pair.a.hearing.peers[&B].bytes - before;
+    pair.a.step(holders(3));
+    let two_more = pair.a.hearing.peers[&B].bytes - before - one;
+    assert!(one > 16 << 10 && two_more > 0 && two_more < 1 << 10, "{one} {two_more}");
+}
+
+/// One that cannot be said took with it all that was to be said beside it.
+#[test]
+fn a_topic_that_nobody_takes_is_left_out_alone() {
+    let mut pair = Pair::listening(&[]);
+    let long = TopicPattern::new("r", &"a".repeat((64 << 10) + 1), Match::Exact);
+    let (session, subscription) = (SessionId(1), SubscriptionId(4));
+    for pattern in [long, TopicPattern::new("r", "wamp.session.on_join", Match::Exact)] {
+        let changes = [
+            Change::Subscribed { session, subscription, pattern: pattern.clone() },
+            Change::Unsubscribed { session, subscription, pattern },
+        ];
+        for change in changes {
+            pair.b.step(Input::Changed { created: WallTime(7), change });
+        }
+    }
+    assert!(!pair.b.hearing.is_behind());
+    pair.subscribe(5, 1);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["created 5 by 1", "subscribed 5 by 1"]);
+}
+
+/// Each process that was ever linked would be remembered.
+#[test]
+fn so_many_entries_are_remembered_that_have_no_link() {
+    let mut side = Side::default();
+    side.hears(&["r"]);
+    let link = |n: usize| Link { peer: OwnerId(uuid::Uuid::from_u128(n as u128)), number: 1 };
+    for n in 1..=UNLINKED_MAX + 2 {
+        let link = link(n);
+        side.step(Input::LinkUp { link });
+        let (realm, part) = ("r".into(), MetaPart::Change);
+        let (are, over) = (vec![session(n as u64)], Vec::new());
+        let message = CallMessage::SessionsAre { realm, part, are, over };
+        side.step(Input::Heard { link, message });
+        side.step(Input::LinkDown { link });
+        if n == 1 {
+            // One that is linked is not one of them.
+            side.step(Input::LinkUp { link });
+        }
+    }
+    side.step(Input::Began { owner: B });
+    assert_eq!(side.hearing.peers.len(), UNLINKED_MAX + 1);
+    let left: Vec<_> = side.heard().into_iter().filter(|told| told.starts_with("left")).collect();
+    assert_eq!(left, ["left 2", "left 3"]);
+}
