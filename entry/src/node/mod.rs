@@ -7,6 +7,7 @@
 mod awaited;
 mod calls;
 mod clock;
+mod from_ndb;
 mod history;
 mod limits;
 mod meta;

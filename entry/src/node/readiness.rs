@@ -55,7 +55,7 @@ impl EntryNode {
                 }
             }
             PeerId::Entry { owner } => {
-                self.on_entry_silence(owner, link, is_silent, &mut fx.calls);
+                self.on_entry_silence(now, (owner, link), is_silent, fx);
             }
         }
         self.tell_readiness();

@@ -1,6 +1,6 @@
 //! The loop of an entry's core.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,19 +11,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use vixen_broker::api::{Publish, SessionId, SessionInfo};
-use vixen_broker::delivery::{self, Delivery, DeliveryOptions, Slot};
-use vixen_broker::meta::{Goodbye, Hearing, Meta, Surveys};
+use vixen_broker::delivery::{self, Delivery, DeliveryOptions};
+use vixen_broker::meta::{Goodbye, Meta};
 use vixen_broker::segmenter::{self, Segmenter, SegmenterOptions};
 use vixen_core::id::{NdbId, OwnerId, SyncId};
 use vixen_core::name::NodeName;
-use vixen_core::order::{self, Placed, Reader};
-use vixen_core::segment::Challenger;
+use vixen_core::order::{self, Reader};
 use vixen_core::skew::Skew;
 use vixen_core::time::WallTime;
-use vixen_core::wire::{
-    DraftAnswer, DraftMessage, Message, NodeMessage, PeerId, PublishMessage, ReadMessage,
-    ReplicaMessage,
-};
+use vixen_core::wire::{Message, NodeMessage, PeerId};
 use vixen_runtime::link::{
     Awaited, INBOX_FRAMES_MAX, Inbox, LinkEvent, LinkId, LinkSender, Linked, Links,
 };
@@ -32,7 +28,7 @@ use vixen_runtime::recording::Recorder;
 use super::calls::{CallEffects, Calls, Entries};
 use super::clock::Clock;
 use super::limits::{subscription_limits, testament_limits};
-use super::meta::{Event, Removals, Tasks, describe};
+use super::meta::{Across, Event, Removals, Tasks};
 use super::peers::Peers;
 use super::reads::Reads;
 use super::recorded;
@@ -81,11 +77,7 @@ pub struct EntryNode {
     pub(super) removals: Removals,
     /// What is read of the store for calls that are open.
     pub(super) reads_of_calls: Tasks,
-    /// What other entries are asked.
-    pub(super) surveys: Surveys,
-    /// What they are told and say of sessions and subscriptions, and in which realms somebody listens here.
-    pub(super) hearing: Box<Hearing>,
-    pub(super) listens: BTreeSet<Arc<str>>,
+    pub(super) across: Box<Across>,
     /// What was published without room for it, as nobody could wait: it is not given back.
     pub(super) owed_room: usize,
     /// When sessions last left something to be published.
@@ -112,6 +104,8 @@ pub(super) struct Effects {
     pub(super) order: order::Effects,
     pub(super) segmenter: segmenter::Effects,
     pub(super) delivery: delivery::Effects,
+    /// So many notes of delivery were looked at for changes of subscriptions.
+    pub(super) noted: usize,
     pub(super) meta: Vec<Event>,
     pub(super) calls: CallEffects,
 }
@@ -145,7 +139,6 @@ impl EntryNode {
         };
         recorded::begin(&mut recorder, &of_segmenter, &of_delivery);
         let calls = Box::new(Calls::new(&options, &handle));
-        describe();
         Self {
             room: room_of(&options.limits),
             links: Links::new(
@@ -172,9 +165,7 @@ impl EntryNode {
             meta: Box::new(Meta::new(testament_limits(&options.limits))),
             removals: Removals::default(),
             reads_of_calls: Tasks::default(),
-            surveys: Surveys::default(),
-            hearing: Box::default(),
-            listens: BTreeSet::new(),
+            across: Box::new(Across::new()),
             owed_room: 0,
             last_words_at: None,
             stop_by: None,
@@ -298,7 +289,7 @@ impl EntryNode {
         let beat = Some(Instant::from_std(self.links.due_at()));
         let calls = self.calls.due_at().into_iter().chain(self.entries.due_at());
         let calls = calls.chain(self.removals.due_at());
-        let calls = calls.chain(self.surveys.timeout_at().map(Instant::from_std)).min();
+        let calls = calls.chain(self.across.due_at()).min();
         let due = [at, self.order_due_at(), self.history_due_at(), calls, beat, self.stop_by];
         due.into_iter().flatten().min()
     }
@@ -528,93 +519,6 @@ impl EntryNode {
             PeerId::Entry { owner } => self.on_entry_down(now, (owner, link), reason, fx),
         }
         self.tell_readiness();
-    }
-
-    pub(super) fn on_stranger(&self, from: &NodeName, message: &Message) {
-        self.metrics.messages_refused.increment(1);
-        tracing::warn!(peer = %from, message = message.name(), "message is not for an entry");
-    }
-
-    fn on_ndb(&mut self, now: WallTime, from: NdbId, message: Message, fx: &mut Effects) {
-        let input = match message {
-            // It has said so by coming.
-            Message::Node(NodeMessage::Heartbeat) => return,
-            Message::Publish(PublishMessage::TrimAdvanceSegment { segment }) => {
-                let input = segmenter::Input::Trim { from, segment };
-                return self.step_segmenter(now, input, &mut fx.segmenter);
-            }
-            Message::Publish(PublishMessage::SegmentDurable { segment }) => {
-                let input = segmenter::Input::Durable { from, segment };
-                return self.step_segmenter(now, input, &mut fx.segmenter);
-            }
-            Message::Draft(DraftMessage::DraftAnswered {
-                segment,
-                answer: DraftAnswer::OwnerExpired,
-            }) => {
-                return self.on_owner_refused(now, segment);
-            }
-            Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason }) => {
-                let input = segmenter::Input::Refused { from, segment, reason };
-                self.step_segmenter(now, input, &mut fx.segmenter);
-                return self.tell_readiness();
-            }
-            Message::Node(NodeMessage::NdbStanding { standing }) => {
-                tracing::info!(peer = %self.options.roster.ndb(from), standing = standing.name(), "ndb node stands");
-                let input = segmenter::Input::Standing { from, standing };
-                self.step_segmenter(now, input, &mut fx.segmenter);
-                return self.tell_readiness();
-            }
-            Message::Read(ReadMessage::TailOpened { next, head_stamp, head_next }) => {
-                self.begin(head_stamp, head_next, fx);
-                delivery::Input::TailOpened { from, next }
-            }
-            Message::Read(ReadMessage::InterestChanged { version, next }) => {
-                delivery::Input::InterestChanged { from, version, next }
-            }
-            Message::Replica(ReplicaMessage::OrderRows { first, rows }) => {
-                return self.read_order(order::Input::Rows { from, first, rows }, fx);
-            }
-            Message::Replica(ReplicaMessage::OrderTrimmed { asked, base }) => {
-                let input = order::Input::OrderTrimmed { from, asked, base };
-                return self.read_order(input, fx);
-            }
-            Message::Read(ReadMessage::TailSegment(segment)) => {
-                delivery::Input::Segment { from, segment }
-            }
-            Message::Read(ReadMessage::TailPosition { next }) => {
-                delivery::Input::TailPosition { from, next }
-            }
-            message @ (Message::Read(ReadMessage::HistorySegment { .. })
-            | Message::Read(ReadMessage::HistoryEnd { .. })) => {
-                return self.on_history_message(now, from, message);
-            }
-            other => return self.on_stranger(&self.options.roster.ndb(from), &other),
-        };
-        self.step_delivery(now, input, &mut fx.delivery);
-    }
-
-    /// Acknowledges what is this entry's, and tells delivery the order.
-    pub(super) fn on_placed(&mut self, now: WallTime, placed: Vec<Placed>, fx: &mut Effects) {
-        if placed.is_empty() {
-            return;
-        }
-        let slots = placed.iter().map(|placed| {
-            let Challenger { group, .. } = placed.elected.challenger;
-            Slot { first: placed.first, count: placed.elected.meta.count, group }
-        });
-        let slots = slots.collect();
-        for placed in placed {
-            let meta = placed.elected.meta;
-            if meta.id.owner == self.segmenter.owner() {
-                let (segment, first) = (meta.id, placed.first);
-                let stamp = placed.elected.stamp();
-                let input = segmenter::Input::Placed { segment, first, stamp };
-                self.step_segmenter(now, input, &mut fx.segmenter);
-                let waited = self.closed_at.pop_front().map(|at| at.elapsed());
-                self.metrics.placed(meta.count, waited);
-            }
-        }
-        self.step_delivery(now, delivery::Input::Placed { slots }, &mut fx.delivery);
     }
 }
 

@@ -27,11 +27,6 @@ impl EntryNode {
             self.ndb.send_all(to, messages);
         }
         self.give_room_back(segmenter.permits);
-        let changes = delivery.notes.iter().filter_map(|note| match note {
-            delivery::Note::Changed(change) => self.heard_here(now, change),
-            _ => None,
-        });
-        meta.extend(changes);
         meta.extend(of_registrations(&registrations, |realm| self.delivery.hears_meta(realm)));
         let mut told_meta = Vec::new();
         for meta in meta {

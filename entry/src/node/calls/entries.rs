@@ -90,26 +90,26 @@ impl EntryNode {
             self.calls.step_dealer(dealer::Input::LinkDown { link }, &mut fx.calls);
             self.calls.entry_link(owner, EntryLink::Down, &mut fx.calls);
             self.step_surveys(SurveyInput::Lost { link }, &mut fx.calls);
-            let is_gone = self.calls.view().living(owner).is_none();
-            self.step_hearing(now, HearingInput::LinkDown { link, is_gone }, fx);
+            self.step_hearing(now, HearingInput::LinkDown { link }, fx);
         }
         self.tell_entries_linked();
     }
 
     pub(in crate::node) fn on_entry_silence(
         &mut self,
-        owner: OwnerId,
-        link: LinkId,
+        now: WallTime,
+        (owner, link): (OwnerId, LinkId),
         is_silent: bool,
-        fx: &mut CallEffects,
+        fx: &mut Effects,
     ) {
         if let Some(link) = self.entries.links.fall_silent(owner, link, is_silent) {
-            self.calls.step_dealer(dealer::Input::LinkSilent { link, is_silent }, fx);
+            self.calls.step_dealer(dealer::Input::LinkSilent { link, is_silent }, &mut fx.calls);
             if is_silent {
-                self.step_surveys(SurveyInput::Lost { link }, fx);
+                self.step_surveys(SurveyInput::Lost { link }, &mut fx.calls);
             }
+            self.step_hearing(now, HearingInput::LinkSilent { link, is_silent }, fx);
             let link = if is_silent { EntryLink::Silent } else { EntryLink::HeardAgain };
-            self.calls.entry_link(owner, link, fx);
+            self.calls.entry_link(owner, link, &mut fx.calls);
         }
         self.tell_entries_linked();
     }

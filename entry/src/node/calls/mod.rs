@@ -98,17 +98,18 @@ impl CallEffects {
         self.dealer.meta_over.contains(&number)
     }
 
-    /// Entries whose lives have ended in the order.
-    pub(super) fn ended_lives(&self) -> Vec<OwnerId> {
-        let ended = self.changes.iter().filter_map(|change| match change {
-            Change::Over(life) => Some(life.owner),
+    /// Entries that have begun, in the order, with their first life.
+    pub(super) fn first_lives(&self) -> Vec<OwnerId> {
+        let first = self.changes.iter().filter_map(|change| match change {
+            Change::Alive(life) if life.number == 1 => Some(life.owner),
             Change::Alive(_)
+            | Change::Over(_)
             | Change::Created { .. }
             | Change::Joined { .. }
             | Change::Left { .. }
             | Change::Deleted { .. } => None,
         });
-        ended.collect()
+        first.collect()
     }
 
     /// What has changed of the registrations.
@@ -264,6 +265,11 @@ impl Calls {
     ) {
         let realm = Arc::clone(realm);
         self.step_registrar(registrar::Input::Remove { realm, registration, session }, fx);
+    }
+
+    /// Whether an entry does not live, as the view has it, which is ready.
+    pub(super) fn is_gone(&self, owner: OwnerId) -> bool {
+        self.registrar.is_ready() && self.view().living(owner).is_none()
     }
 
     /// Who is callee of what.

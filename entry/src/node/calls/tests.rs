@@ -17,6 +17,7 @@ use vixen_broker::api::calls::{
     Call, CallError, CallFeatures, CallTold, Invoke, Payload, Register,
 };
 use vixen_broker::api::{Origin, RequestId};
+use vixen_broker::delivery::Numbering;
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::{Encoding, Match, TopicPattern};
 use vixen_core::time::WallTime;
@@ -61,6 +62,7 @@ impl Bench {
         let mut options = options_of(&config, &config.entries[0].id);
         options.name = name.parse().expect("a name");
         options.is_alone = true;
+        options.numbering = Numbering::Keyed { key: [7; 32], seed: fresh_seed() };
         let node = Box::new(EntryNode::new(options));
         // What is to be published waits for room, and is taken by hand.
         node.room.forget_permits(node.room.available_permits());

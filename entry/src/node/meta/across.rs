@@ -9,7 +9,8 @@ use vixen_broker::api::SessionId;
 use vixen_broker::api::calls::MetaError;
 use vixen_broker::dealer::{Link, MetaResult};
 use vixen_broker::meta::{
-    self, About, Ask, Asker, Done, Question, Reply, SurveyEffects, SurveyInput,
+    self, About, Ask, Asker, Done, Hearing, Procedure, Question, Reply, SurveyEffects, SurveyInput,
+    Surveys,
 };
 use vixen_core::time::WallTime;
 use vixen_core::wire::{CallMessage, MetaQuestion, MetaReply};
@@ -21,6 +22,37 @@ use super::words::told;
 
 /// What an id takes in a queue.
 const ID_BYTES: usize = size_of::<u64>();
+
+/// What this entry and others ask and tell each other.
+pub(in crate::node) struct Across {
+    /// What they are asked.
+    pub(super) surveys: Surveys,
+    /// What they tell and are told.
+    pub(in crate::node) hearing: Hearing,
+    /// Which of the realms in which somebody listens here they were told of.
+    pub(super) realms_version: u64,
+    /// Those who listen here hear more of what is still to be told from then on.
+    pub(super) tell_at: Option<Instant>,
+}
+
+impl Across {
+    /// Nobody is there.
+    pub(in crate::node) fn new() -> Self {
+        metrics::describe();
+        Self {
+            surveys: Surveys::default(),
+            hearing: Hearing::default(),
+            realms_version: 0,
+            tell_at: None,
+        }
+    }
+
+    /// The next moment at which something is to be done without an event.
+    pub(in crate::node) fn due_at(&self) -> Option<Instant> {
+        let surveys = self.surveys.timeout_at().map(Instant::from_std);
+        surveys.into_iter().chain(self.tell_at).min()
+    }
+}
 
 impl EntryNode {
     /// Answers by what this entry has and, where others may have more, asks them. `None`: later.
@@ -36,7 +68,10 @@ impl EntryNode {
             // No entry has anything of that id or name.
             (Vec::new(), BTreeSet::new())
         };
-        if !entries.is_empty() && !self.surveys.may_ask(about.asker.session) {
+        // One that is gone wants no answer.
+        let Some(info) = self.info_of(about.asker.session) else { return Ok(None) };
+        let from = info.origin;
+        if !entries.is_empty() && !self.across.surveys.may_ask(about.asker.session, from) {
             let full = "too many questions to other entries are open: ask again";
             return Err(MetaError::Unavailable(full.into()));
         }
@@ -48,9 +83,9 @@ impl EntryNode {
         if is_found || entries.is_empty() {
             let missing = if is_found { BTreeSet::new() } else { absent };
             let done = Done { about, own, others: None, missing };
-            return self.result_of(done).map(Some);
+            return self.conclude(done);
         }
-        let ask = Ask { about, own, entries, absent };
+        let ask = Ask { about, from, own, entries, absent };
         self.step_surveys(SurveyInput::Ask(Box::new(ask)), &mut fx.calls);
         Ok(None)
     }
@@ -71,10 +106,10 @@ impl EntryNode {
         reply
     }
 
-    /// All answers as one.
-    fn result_of(&mut self, done: Done) -> Result<MetaResult, MetaError> {
+    /// All answers as one. `None`: later, or nobody waits.
+    fn conclude(&mut self, done: Done) -> Result<Option<MetaResult>, MetaError> {
         let Done { about, own, others, missing } = done;
-        let About { call: _, procedure, asker, question } = about;
+        let About { call, procedure, asker, question } = about;
         let own = own.unwrap_or_else(|| {
             // Those that end sessions have begun here.
             let mut none = meta::Effects::default();
@@ -88,19 +123,27 @@ impl EntryNode {
         if matches!(reply, Reply::NoSuch(_)) && !missing.is_empty() {
             return Err(MetaError::Unanswered(missing));
         }
-        told(procedure, reply).map(|payload| MetaResult { payload, about: None, missing })
+        match reply {
+            Reply::Subscription(details) if procedure == Procedure::GetEvents => {
+                self.read_named(call, &asker, &details).map(|()| None)
+            }
+            reply => {
+                let payload = told(procedure, reply)?;
+                Ok(Some(MetaResult { payload, about: None, missing }))
+            }
+        }
     }
 
     /// Does what is due of questions to others.
     pub(in crate::node) fn on_surveys_due(&mut self, fx: &mut CallEffects) {
-        if self.surveys.timeout_at().is_some_and(|at| at <= Instant::now().into_std()) {
+        if self.across.surveys.timeout_at().is_some_and(|at| at <= Instant::now().into_std()) {
             self.step_surveys(SurveyInput::Timeout, fx);
         }
     }
 
     pub(in crate::node) fn step_surveys(&mut self, input: SurveyInput, fx: &mut CallEffects) {
         let mut of_surveys = SurveyEffects::default();
-        self.surveys.step(Instant::now().into_std(), input, &mut of_surveys);
+        self.across.surveys.step(Instant::now().into_std(), input, &mut of_surveys);
         for (link, message) in of_surveys.sends {
             self.say_to_entry(link, message);
         }
@@ -110,8 +153,9 @@ impl EntryNode {
         of_surveys.unanswered.into_iter().for_each(metrics::unanswered);
         for done in of_surveys.done {
             let number = done.about.call;
-            let answer = self.result_of(done);
-            self.calls.answered(number, answer, fx);
+            if let Some(answer) = self.conclude(done).transpose() {
+                self.calls.answered(number, answer, fx);
+            }
         }
     }
 

@@ -1,6 +1,10 @@
 //! What other entries say of their sessions and subscriptions, told to those who listen here; and what they are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use vixen_broker::api::SessionInfo;
 use vixen_broker::dealer::Link;
@@ -9,7 +13,12 @@ use vixen_broker::meta::{HeardEvent, HearingEffects, HearingInput, OwnSide, sess
 use vixen_core::time::WallTime;
 
 use super::super::run::{Effects, EntryNode};
-use super::Event;
+use super::{Event, metrics};
+
+/// Events of what lists have brought, and of entries that are gone, are made some at a time: those who listen have room
+/// for so many, and time to read them.
+const EVENTS_AT_ONCE: usize = 256;
+const EVENTS_EVERY: Duration = Duration::from_millis(10);
 
 impl EntryNode {
     pub(in crate::node) fn step_hearing(
@@ -18,9 +27,15 @@ impl EntryNode {
         input: HearingInput,
         fx: &mut Effects,
     ) {
+        // What has changed here came before it.
+        self.note_changes(now, fx);
+        self.step_hearing_now(now, input, fx);
+    }
+
+    fn step_hearing_now(&mut self, now: WallTime, input: HearingInput, fx: &mut Effects) {
         let mut of_hearing = HearingEffects::default();
-        let Self { hearing, meta, delivery, .. } = self;
-        hearing.step(&OwnSide { meta, delivery }, input, &mut of_hearing);
+        let Self { across, meta, delivery, .. } = self;
+        across.hearing.step(&OwnSide { meta, delivery }, input, &mut of_hearing);
         self.settle_heard(now, of_hearing, fx);
     }
 
@@ -34,6 +49,9 @@ impl EntryNode {
         for (realm, is_heard) in of_hearing.heard {
             let input = delivery::Input::HeardElsewhere { realm, is_heard };
             self.step_delivery(now, input, &mut fx.delivery);
+        }
+        if of_hearing.left_out > 0 {
+            metrics::left_out(of_hearing.left_out);
         }
         fx.meta.extend(of_hearing.events.into_iter().filter_map(|event| match event {
             HeardEvent::Joined(realm, session) => Some(Event::joined(&realm, &session)),
@@ -54,7 +72,7 @@ impl EntryNode {
             return;
         }
         let (is_heard, is_told) =
-            (self.delivery.hears_meta(&info.realm), self.hearing.tells(&info.realm));
+            (self.delivery.hears_meta(&info.realm), self.across.hearing.tells(&info.realm));
         if !is_heard && !is_told {
             return;
         }
@@ -67,26 +85,35 @@ impl EntryNode {
         self.step_hearing(now, HearingInput::Session { realm, session, is_over }, fx);
     }
 
-    /// Others learn where somebody listens here, and what has changed in this turn.
+    /// What has changed of subscriptions here since the last look: those who listen here and at other entries are told.
+    /// Whether somebody was the first or the last to have one is so for what other entries had said by then.
+    fn note_changes(&mut self, now: WallTime, fx: &mut Effects) {
+        while let Some(note) = fx.delivery.notes.get(fx.noted) {
+            fx.noted += 1;
+            let Note::Changed(change) = note else { continue };
+            let change = change.clone();
+            fx.meta.extend(self.heard_here(now, &change));
+            if self.across.hearing.tells(change.realm()) {
+                let found = self.delivery.details(change.realm(), change.subscription());
+                let created = found.map_or(now, |(_, created)| created);
+                self.step_hearing_now(now, HearingInput::Changed { created, change }, fx);
+            }
+        }
+    }
+
+    /// Others learn where somebody listens here, and what has changed in this turn; those who listen here, what is
+    /// still to be told.
     pub(in crate::node) fn settle_hearing(&mut self, now: WallTime, fx: &mut Effects) {
-        if !self.delivery.meta_realms().eq(&self.listens) {
-            self.listens = self.delivery.meta_realms().cloned().collect();
-            let realms = self.listens.clone();
+        self.note_changes(now, fx);
+        if let Some(realms) = self.new_realms() {
             self.step_hearing(now, HearingInput::Hears { realms }, fx);
         }
-        for owner in fx.calls.ended_lives() {
-            self.step_hearing(now, HearingInput::Gone { owner }, fx);
+        let own = self.options.owner;
+        for owner in fx.calls.first_lives().into_iter().filter(|owner| *owner != own) {
+            self.step_hearing(now, HearingInput::Began { owner }, fx);
         }
-        let changes = fx.delivery.notes.iter().filter_map(|note| match note {
-            Note::Changed(change) if self.hearing.tells(change.realm()) => Some(change.clone()),
-            _ => None,
-        });
-        for change in changes.collect::<Vec<_>>() {
-            let found = self.delivery.details(change.realm(), change.subscription());
-            let created = found.map_or(now, |(_, created)| created);
-            self.step_hearing(now, HearingInput::Changed { created, change }, fx);
-        }
-        if self.hearing.is_behind() || self.hearing.has_changes() {
+        self.tell_untold(now, fx);
+        if self.across.hearing.is_behind() {
             let mut of_hearing = HearingEffects::default();
             let rooms = self.entry_rooms();
             let room = |link: Link| {
@@ -94,15 +121,40 @@ impl EntryNode {
                 found.map_or(0, |(_, room)| *room)
             };
             let own = OwnSide { meta: &self.meta, delivery: &self.delivery };
-            self.hearing.flush(&own, room, &mut of_hearing);
+            self.across.hearing.flush(&own, room, &mut of_hearing);
             self.settle_heard(now, of_hearing, fx);
         }
     }
 
+    /// The realms in which somebody listens here, if others were told of other ones.
+    fn new_realms(&mut self) -> Option<BTreeSet<Arc<str>>> {
+        let (version, realms) = self.delivery.meta_realms();
+        let known = std::mem::replace(&mut self.across.realms_version, version);
+        (version != known).then(|| realms.cloned().collect())
+    }
+
+    /// Tells those who listen here some of what is still to be told, if it is time.
+    fn tell_untold(&mut self, now: WallTime, fx: &mut Effects) {
+        let at = Instant::now();
+        if self.across.tell_at.is_some_and(|tell_at| at < tell_at) {
+            return;
+        }
+        let Self { across, meta, delivery, calls, .. } = self;
+        // Who lives is not known while the view is not ready.
+        let is_gone = |owner| calls.is_gone(owner);
+        let mut of_hearing = HearingEffects::default();
+        if across.hearing.has_untold(is_gone) {
+            let own = OwnSide { meta, delivery };
+            across.hearing.tell(&own, EVENTS_AT_ONCE, is_gone, &mut of_hearing);
+        }
+        across.tell_at = across.hearing.has_untold(is_gone).then(|| at + EVENTS_EVERY);
+        self.settle_heard(now, of_hearing, fx);
+    }
+
     /// What those who listen here hear of a change here.
-    pub(in crate::node) fn heard_here(&self, now: WallTime, change: &Change) -> Option<Event> {
+    fn heard_here(&self, now: WallTime, change: &Change) -> Option<Event> {
         let realm = change.realm();
-        let is_elsewhere = || self.hearing.is_elsewhere(realm, change.subscription());
+        let is_elsewhere = || self.across.hearing.is_elsewhere(realm, change.subscription());
         match change {
             // Somebody at another entry has it.
             Change::Created { .. } | Change::Deleted { .. } if is_elsewhere() => None,

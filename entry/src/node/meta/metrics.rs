@@ -1,17 +1,26 @@
-//! Names and help of the metrics of what entries ask each other.
+//! Names and help of the metrics of what entries ask and tell each other.
 
 use metrics::{counter, describe_counter};
 
 use vixen_broker::meta::Unanswered;
 
 const UNANSWERED: &str = "vixen_entry_meta_unanswered_total";
+const LEFT_OUT: &str = "vixen_entry_meta_left_out_total";
 
 /// Describes all.
-pub(in crate::node) fn describe() {
+pub(super) fn describe() {
     describe_counter!(
         UNANSWERED,
         "Entries that were asked for sessions or subscriptions and did not answer, by reason"
     );
+    describe_counter!(
+        LEFT_OUT,
+        "Sessions and subscribers of other entries of which no events are made: too much is known"
+    );
+}
+
+pub(super) fn left_out(count: usize) {
+    counter!(LEFT_OUT).increment(count as u64);
 }
 
 pub(super) fn unanswered(why: Unanswered) {

@@ -8,24 +8,22 @@ mod removals;
 mod stored;
 mod words;
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use vixen_broker::api::calls::MetaError;
 use vixen_broker::api::{Publish, SessionId};
 use vixen_broker::dealer::{MetaCall, MetaResult};
-use vixen_broker::meta::{self, About, Asker, Missing, Reply};
+use vixen_broker::meta::{self, About, Asker, Missing, Question, Reply};
 use vixen_broker::segmenter;
 use vixen_core::id::Position;
 use vixen_core::time::WallTime;
 use vixen_views::record::RegistrationId;
 
 use super::run::{Effects, EntryNode};
+pub(super) use across::Across;
 pub(super) use events::{Event, of_registrations};
-pub(super) use metrics::describe;
 pub(super) use removals::Removals;
-use stored::Of;
+use stored::Events;
 pub(super) use stored::Tasks;
 use words::{Arguments, Asked, argument, asked, told};
 
@@ -71,18 +69,16 @@ impl EntryNode {
                     }
                 }
                 Asked::Events { subscription, wanted } => {
+                    let events = Events { subscription, wanted, rights };
                     let found = self.delivery.details(&asker.realm, subscription);
-                    let (Some((pattern, _)), Some(info)) = (found, self.info_of(asker.session))
-                    else {
-                        return Err(MetaError::NoSuch(Missing::Subscription(subscription.0)));
-                    };
-                    // Before the store is read. What has changed by then is judged with the answer.
-                    if rights.is_some_and(|rights| !rights.may_read(pattern)) {
-                        return Err(MetaError::NotAuthorized);
+                    if let Some(pattern) = found.map(|(pattern, _)| pattern.clone()) {
+                        return self.read_of(number, &asker, pattern, events).map(|()| None);
                     }
-                    let (info, pattern) = (Arc::clone(info), pattern.clone());
-                    let of = Of { info, subscription, pattern };
-                    return self.read_events(number, of, *wanted).map(|()| None);
+                    // Another entry may know what it is of.
+                    self.reads_of_calls.await_topics(number, events);
+                    let question = Question::GetSubscription(subscription);
+                    let about = About { call: number, procedure, asker, question };
+                    return self.ask_all(now, about, fx);
                 }
                 Asked::AddTestament => {
                     let none = || argument("testaments are left by WAMP sessions");

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use vixen_broker::access::Permissions;
 use vixen_broker::api::calls::MetaError;
 use vixen_broker::api::{SessionInfo, SubscriptionId};
 use vixen_broker::dealer::{CallNumber, MetaResult};
 use vixen_broker::history::{Bound, Direction, HistoryRequest, RefPoint, Start};
+use vixen_broker::meta::{Asker, Details};
 use vixen_core::id::{PermanentId, Position};
 use vixen_core::segment::{Topic, TopicPattern};
 use vixen_core::time::WallTime;
@@ -51,10 +53,21 @@ struct Bounds {
 
 /// Whose events, and of what.
 #[derive(Clone, Debug)]
-pub(super) struct Of {
-    pub(super) info: Arc<SessionInfo>,
+struct Of {
+    info: Arc<SessionInfo>,
+    subscription: SubscriptionId,
+    pattern: TopicPattern,
+}
+
+/// What a call asks for.
+#[derive(Debug)]
+pub(super) struct Events {
+    /// Of the topics of which subscription.
     pub(super) subscription: SubscriptionId,
-    pub(super) pattern: TopicPattern,
+    /// Which of them.
+    pub(super) wanted: Box<Wanted>,
+    /// What its caller may read.
+    pub(super) rights: Option<Box<Permissions>>,
 }
 
 /// The keyword arguments of the procedure; or a limit as second argument, as Crossbar has it: then it is the last
@@ -188,16 +201,43 @@ impl Wanted {
 }
 
 impl EntryNode {
-    /// Reads what is stored of a subscription, and answers the call when that is there.
+    /// Another entry has named the topics that a call waits for. Of one that is over nothing is read.
     ///
     /// # Errors
-    /// Too many wait already.
-    pub(super) fn read_events(
+    /// As those of [`read_of`](Self::read_of).
+    pub(super) fn read_named(
         &mut self,
         number: CallNumber,
-        of: Of,
-        wanted: Wanted,
+        asker: &Asker,
+        details: &Details,
     ) -> Result<(), MetaError> {
+        let Some(events) = self.reads_of_calls.take_topics(number) else { return Ok(()) };
+        let pattern = TopicPattern::new(&asker.realm, &details.uri, details.matching);
+        self.read_of(number, asker, pattern, events)
+    }
+
+    /// Reads what is stored of these topics, and answers the call when that is there.
+    ///
+    /// # Errors
+    /// The caller may not subscribe them, or waits for too much already.
+    pub(super) fn read_of(
+        &mut self,
+        number: CallNumber,
+        asker: &Asker,
+        pattern: TopicPattern,
+        Events { subscription, wanted, rights }: Events,
+    ) -> Result<(), MetaError> {
+        // Before the store is read. What has changed by then is judged with the answer.
+        if rights.is_some_and(|rights| !rights.may_read(&pattern)) {
+            return Err(MetaError::NotAuthorized);
+        }
+        // One that is gone wants no answer.
+        let Some(info) = self.info_of(asker.session) else { return Ok(()) };
+        let of = Of { info: Arc::clone(info), subscription, pattern };
+        self.read_events(number, of, *wanted)
+    }
+
+    fn read_events(&mut self, number: CallNumber, of: Of, wanted: Wanted) -> Result<(), MetaError> {
         let (inbox, reader) = (self.inbox(), self.store.of(of.info.origin.client));
         let session = of.info.session;
         self.reads_of_calls.start(session, number, async move {

@@ -249,7 +249,7 @@ pub(super) fn told(procedure: Procedure, reply: Reply) -> Result<Payload, MetaEr
             Value::Null
         }
         Reply::Ids(ids) => json!(ids),
-        Reply::Found(id) => json!(id),
+        Reply::Found(found) => json!(found.map(|found| found.id)),
         Reply::Lists(Lists { exact, prefix, wildcard }) => {
             json!({"exact": exact, "prefix": prefix, "wildcard": wildcard})
         }

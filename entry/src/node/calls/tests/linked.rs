@@ -1,5 +1,6 @@
 //! Turns of two entries with a link in memory, whose views a test gives the same records.
 
+mod hearing;
 mod meta;
 
 use std::num::NonZeroU32;

@@ -34,7 +34,8 @@ async fn subscribed(bench: &mut Bench) -> u64 {
     };
     bench.turn(vec![subscribe.into()]);
     assert!(bench.hear(CALLER).await.is_empty(), "of calls");
-    bench.node.delivery.lookup(&pattern).expect("it stands").0
+    let (_, id) = bench.node.delivery.lookup(&pattern).expect("it stands");
+    id.0
 }
 
 /// Calls that were cancelled left their reads behind: as many as a client liked, each of which took a turn of its

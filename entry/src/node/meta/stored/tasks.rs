@@ -13,12 +13,16 @@ use vixen_broker::api::SessionId;
 use vixen_broker::api::calls::MetaError;
 use vixen_broker::dealer::CallNumber;
 
+use super::Events;
+
 /// Reads of a session: the one that is made, and those that wait for it.
 const PER_SESSION_MAX: usize = 8;
 
 /// See the module.
 #[derive(Default)]
 pub(in crate::node) struct Tasks {
+    /// Calls whose topics other entries are asked for.
+    awaited: BTreeMap<CallNumber, Events>,
     tasks: BTreeMap<CallNumber, (SessionId, Task)>,
     sessions: BTreeMap<SessionId, Own>,
 }
@@ -64,8 +68,19 @@ impl Tasks {
         Ok(())
     }
 
+    /// A call waits for other entries to say what its topics are.
+    pub(in crate::node::meta) fn await_topics(&mut self, number: CallNumber, events: Events) {
+        self.awaited.insert(number, events);
+    }
+
+    /// They have. What the call asks for, if it is open.
+    pub(super) fn take_topics(&mut self, number: CallNumber) -> Option<Events> {
+        self.awaited.remove(&number)
+    }
+
     /// A call is over, be it one for which something is read or another.
     pub(in crate::node) fn end(&mut self, number: CallNumber) {
+        self.awaited.remove(&number);
         let Some((session, _task)) = self.tasks.remove(&number) else { return };
         if let Some(own) = self.sessions.get_mut(&session) {
             own.reads -= 1;
@@ -73,6 +88,12 @@ impl Tasks {
                 self.sessions.remove(&session);
             }
         }
+    }
+
+    /// Calls that wait for topics.
+    #[cfg(test)]
+    pub(in crate::node) fn awaited(&self) -> usize {
+        self.awaited.len()
     }
 
     /// Calls for which something is read.

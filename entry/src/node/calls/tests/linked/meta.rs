@@ -1,7 +1,8 @@
 //! What callers ask the router, of the sessions of both entries.
 
-use vixen_broker::api::SubscribeMode;
-use vixen_broker::api::calls::MetaError;
+use vixen_broker::access::{Permissions, Quotas};
+use vixen_broker::api::calls::{CancelMode, MetaError};
+use vixen_broker::api::{SubscribeMode, SubscriptionId};
 use vixen_broker::meta::Missing;
 
 use super::*;
@@ -142,20 +143,39 @@ async fn an_entry_whose_link_ends_is_waited_for_no_longer() {
     pair.link.abort();
 }
 
+/// It was asked of the entry of the caller alone.
 #[tokio::test]
-async fn others_are_told_where_somebody_listens_and_when_nobody_does_any_more() {
+async fn events_of_the_past_are_of_a_subscription_at_any_entry() {
     let mut pair = Pair::new(|_| {}, registers()).await;
-    let pattern = TopicPattern::new("realm1", "wamp.session.on_join", Match::Exact);
-    let (session, request, mode) = (CALLER, RequestId(9), SubscribeMode::Live);
-    let subscribe = SessionEvent::Subscribe { session, request, pattern, mode };
-    pair.origin.bench.turn(vec![subscribe.into()]);
-    pair.until(|pair| pair.serving.bench.node.hearing.tells("realm1")).await;
-    assert!(!pair.origin.bench.node.hearing.tells("realm1"));
-    // On the next link as well.
-    pair.origin.sender.take().expect("linked").close("cut");
-    pair.until(|pair| !pair.serving.bench.node.hearing.tells("realm1")).await;
-    pair.until(|pair| pair.serving.bench.node.hearing.tells("realm1")).await;
-    pair.origin.bench.turn(vec![SessionEvent::Closed { session }.into()]);
-    pair.until(|pair| !pair.serving.bench.node.hearing.tells("realm1")).await;
+    pair.serving.know_order();
+    let SubscriptionId(id) = pair.serving.subscribe(CALLEE, "t", SubscribeMode::Live);
+    let topics = |pair: &Pair| {
+        let reads = &pair.origin.bench.node.reads_of_calls;
+        (reads.awaited(), reads.open())
+    };
+    pair.ask(1, "wamp.subscription.get_events", &format!("[{id}]"));
+    assert_eq!(topics(&pair), (1, 0));
+    pair.until(|pair| topics(pair) == (0, 1)).await;
+    // One that is over by then is not read for.
+    pair.ask(2, "wamp.subscription.get_events", &format!("[{id}]"));
+    let (request, mode) = (RequestId(2), CancelMode::Skip);
+    pair.origin.bench.say(CALLER, CallWord::Cancel { request, mode });
+    let told = pair.origin.told(CALLER).expect("at once");
+    assert!(matches!(told, CallTold::Failed { request: RequestId(2), .. }), "{told:?}");
+    assert_eq!(topics(&pair), (0, 1));
+    let other = if id == 7 { 8 } else { 7 };
+    let none = Err(CallError::Meta(MetaError::NoSuch(Missing::Subscription(other))));
+    let asked = pair.asked(3, "wamp.subscription.get_events", &format!("[{other}]")).await;
+    assert_eq!(asked, none);
+    assert_eq!(topics(&pair), (0, 1), "what was said of the second call is nobody's");
+    // Nor of one whose caller may not subscribe it.
+    let CallWord::Call(call) = super::call(4, 0) else { unreachable!() };
+    let payload = Payload::new(Encoding::Json, format!("[{id}]"));
+    let procedure = "wamp.subscription.get_events".into();
+    let rights = Some(Box::new(Permissions::new([], Quotas::UNLIMITED)));
+    pair.origin.bench.say(CALLER, CallWord::Call(Call { procedure, payload, rights, ..call }));
+    let told = said(4, pair.caller_hears().await);
+    assert_eq!(told, Err(CallError::Meta(MetaError::NotAuthorized)));
+    assert_eq!(topics(&pair), (0, 1));
     pair.link.abort();
 }
