@@ -223,7 +223,7 @@ async fn events_of_sessions_and_subscriptions_come_from_all_entries_and_of_one_t
     let mut again = Client::open(&cluster, "E1").await;
     let told = again.call("wamp.session.count", &json!([])).await;
     assert_eq!((&told[2], &told[3]), (&json!({}), &json!([2])), "{told}");
-    cluster.stop_all().await
+    cluster.stop("E1").await
 }
 
 /// What a client has heard of sessions.
@@ -340,7 +340,7 @@ async fn each_session_joins_and_leaves_once_whether_its_entry_is_killed_stopped_
     assert_eq!((heard.of("join", &three), heard.of("leave", &three)), (vec![1; 5], vec![1; 5]));
     assert_eq!(heard.of("leave", &[new]), [0]);
     drop(clients);
-    cluster.stop_all().await
+    cluster.stop("E1").await
 }
 
 #[tokio::test]
