@@ -293,8 +293,9 @@ impl Surveys {
             }
             Err(why) => self.miss(request, link.peer, why, fx),
         }
-        self.items = self.counted();
+        // What it had goes with it.
         self.end_if_done(request, fx);
+        self.items = self.counted();
     }
 
     fn on_lost(&mut self, link: Link, fx: &mut Effects) {

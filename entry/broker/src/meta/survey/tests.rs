@@ -155,6 +155,7 @@ fn the_topics_of_events_are_those_that_the_first_entry_names() {
     let request = bench.ask(2, question, None);
     let fx = bench.answer(E3, request, MetaReply::Subscription(details));
     assert!(fx.done.is_empty());
+    assert_eq!(bench.answer(E2, request, MetaReply::NoSuch).done.len(), 1);
     // It may be there.
     let request = bench.ask_about(of_events, None);
     bench.answer(E3, request, MetaReply::NoSuch);
