@@ -36,7 +36,7 @@ use known::Known;
 pub use own::OwnSide;
 use telling::Telling;
 
-/// Realms of which an entry hears of all others, at most; of further ones, of itself.
+/// Realms of which an entry hears of all others, at most: those that were heard first. Of further ones, of itself.
 const REALMS_MAX: usize = 1024;
 /// What is kept of what one entry has told, at most; of what is beyond it nothing is told.
 const KNOWN_BYTES_MAX: usize = 128 << 20;
@@ -69,6 +69,8 @@ pub struct Hearing {
     moment: u64,
     /// Realms in which somebody here hears, and since when.
     realms: BTreeMap<Arc<str>, u64>,
+    /// So many more there are, of which others are not told.
+    realms_left_out: usize,
     peers: BTreeMap<OwnerId, Peer>,
     /// Those without a link, in the order in which they have lost it.
     unlinked: VecDeque<OwnerId>,
@@ -171,6 +173,12 @@ impl Hearing {
         !self.behind.is_empty()
     }
 
+    /// Realms in which somebody here hears of this entry alone: there are too many.
+    #[must_use]
+    pub const fn realms_left_out(&self) -> usize {
+        self.realms_left_out
+    }
+
     /// Whether other entries hear of a realm.
     #[must_use]
     pub fn tells(&self, realm: &str) -> bool {
@@ -190,12 +198,15 @@ impl Hearing {
             || self.is_elsewhere(realm, SubscriptionId(subscription))
     }
 
+    /// N3: those that are heard stay, and of new ones there are as many as there is room for.
     fn on_hears(&mut self, realms: BTreeSet<Arc<str>>, fx: &mut Effects) {
-        let realms: BTreeSet<_> = realms.into_iter().take(REALMS_MAX).collect();
         let gone = self.realms.keys().filter(|realm| !realms.contains(*realm));
         let gone: Vec<_> = gone.cloned().collect();
         let new = realms.into_iter().filter(|realm| !self.realms.contains_key(realm));
-        let new: Vec<_> = new.collect();
+        let mut new: Vec<_> = new.collect();
+        let room = REALMS_MAX - (self.realms.len() - gone.len());
+        self.realms_left_out = new.len().saturating_sub(room);
+        new.truncate(room);
         self.moment += 1;
         for realm in &gone {
             self.realms.remove(realm);
@@ -411,7 +422,7 @@ impl Hearing {
                 assert!(self.behind.contains(&(*owner, Arc::clone(realm))), "it would wait");
             }
         }
-        assert!(self.unlinked.len() <= UNLINKED_MAX, "N3");
+        assert!(self.unlinked.len() <= UNLINKED_MAX && self.realms.len() <= REALMS_MAX, "N3");
         assert_eq!(self.untold, untold);
         assert!(self.heard.iter().eq(heard.iter().map(|(realm, count)| (*realm, count))));
     }

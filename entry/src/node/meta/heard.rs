@@ -107,6 +107,7 @@ impl EntryNode {
         self.note_changes(now, fx);
         if let Some(realms) = self.new_realms() {
             self.step_hearing(now, HearingInput::Hears { realms }, fx);
+            metrics::realms_left_out(self.across.hearing.realms_left_out());
         }
         let own = self.options.owner;
         for owner in fx.calls.first_lives().into_iter().filter(|owner| *owner != own) {

@@ -142,3 +142,27 @@ fn so_many_entries_are_remembered_that_have_no_link() {
     let left: Vec<_> = side.heard().into_iter().filter(|told| told.starts_with("left")).collect();
     assert_eq!(left, ["left 2", "left 3"]);
 }
+
+/// The first by name were heard: whoever came with such a name put an end to what others heard.
+#[test]
+fn realms_that_are_heard_stay_and_new_ones_wait_for_their_place() {
+    let mut side = Side::default();
+    let link = Link { peer: B, number: 1 };
+    side.step(Input::LinkUp { link });
+    let names: Vec<_> = (0..REALMS_MAX).map(|n| format!("r{n:04}")).collect();
+    let mut realms: Vec<_> = names.iter().map(String::as_str).collect();
+    side.hears(&realms);
+    assert_eq!((side.sends.len(), side.hearing.realms_left_out()), (REALMS_MAX, 0));
+    side.sends.clear();
+    realms.extend(["a", "b"]);
+    side.hears(&realms);
+    assert_eq!((side.sends.len(), side.hearing.realms_left_out()), (0, 2));
+    // One place is free.
+    realms.swap_remove(7);
+    side.hears(&realms);
+    let told: Vec<_> = side.sends.drain(..).map(|(_, message)| message).collect();
+    assert_eq!(told, [hear(&"r0007".into(), false), hear(&"a".into(), true)]);
+    assert_eq!(side.hearing.realms_left_out(), 1);
+    side.hears(&[]);
+    assert_eq!((side.sends.len(), side.hearing.realms_left_out()), (REALMS_MAX, 0));
+}
