@@ -52,7 +52,7 @@ struct Peer {
     is_silent: bool,
     /// It was gone while its link was silent: what it says of changes is of what is not known any more.
     is_forgotten: bool,
-    /// It had nobody then: what it has in realms that were heard before has come since.
+    /// It had nobody then, or before: what it has in realms that were heard by then has come since.
     empty_at: Option<u64>,
     /// Where it hears, and what it was told.
     hears: BTreeMap<Arc<str>, Telling>,
@@ -227,8 +227,12 @@ impl Hearing {
         self.moment += 1;
         let is_new = !self.peers.contains_key(&owner);
         let peer = self.peers.entry(owner).or_default();
-        if peer.knows.is_empty() {
-            peer.empty_at.get_or_insert(self.moment);
+        peer.empty_at.get_or_insert(self.moment);
+        // Its lists have come by a link, before the order has said that it begins.
+        for realm in peer.knows.keys().cloned().collect::<Vec<_>>() {
+            let mut known = self.take(owner, &realm);
+            known.begun();
+            self.put(owner, realm, known);
         }
         if is_new {
             self.unlinked(own, owner, fx);

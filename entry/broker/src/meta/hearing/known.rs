@@ -27,6 +27,8 @@ struct Listing<K> {
     new: BTreeSet<K>,
     /// Known still, and over.
     over: BTreeSet<K>,
+    /// Known by a first list: nobody was told.
+    quiet: BTreeSet<K>,
 }
 
 /// See the module.
@@ -49,7 +51,8 @@ struct Held {
 
 impl<K> Default for Listing<K> {
     fn default() -> Self {
-        Self { is_told: false, named: None, new: BTreeSet::new(), over: BTreeSet::new() }
+        let none = BTreeSet::new;
+        Self { is_told: false, named: None, new: none(), over: none(), quiet: none() }
     }
 }
 
@@ -59,6 +62,18 @@ impl<K: Ord + Copy> Listing<K> {
             MetaPart::First => self.named = Some(BTreeSet::new()),
             MetaPart::More | MetaPart::Last | MetaPart::Change => {}
         }
+    }
+
+    /// A list has brought it.
+    fn listed(&mut self, key: K) {
+        let known = if self.is_told { &mut self.new } else { &mut self.quiet };
+        known.insert(key);
+    }
+
+    /// It had nobody before: what it has is told, and what it had already said. Returns the latter.
+    fn begun(&mut self) -> BTreeSet<K> {
+        self.is_told = true;
+        std::mem::take(&mut self.quiet)
     }
 
     /// It is there, and known.
@@ -75,6 +90,7 @@ impl<K: Ord + Copy> Listing<K> {
             named.remove(&key);
         }
         self.over.remove(&key);
+        self.quiet.remove(&key);
         self.new.remove(&key)
     }
 
@@ -93,6 +109,7 @@ impl<K: Ord + Copy> Listing<K> {
     /// All of it is over.
     fn forget(&mut self) {
         (self.is_told, self.named) = (true, None);
+        self.quiet.clear();
     }
 
     fn has_untold(&self) -> bool {
@@ -146,6 +163,18 @@ impl Known {
         self.subscriptions.get(&subscription).is_some_and(Held::is_told)
     }
 
+    /// The entry has begun since somebody here listens: what its first lists have brought is news.
+    pub(super) fn begun(&mut self) {
+        let sessions = self.of_sessions.begun();
+        self.of_sessions.new.extend(sessions);
+        for (id, session) in self.of_subscriptions.begun() {
+            if let Some(held) = self.subscriptions.get_mut(&id) {
+                held.untold += 1;
+                self.of_subscriptions.new.insert((id, session));
+            }
+        }
+    }
+
     /// `room`: so many bytes may be kept.
     pub(super) fn sessions_are(
         &mut self,
@@ -167,8 +196,8 @@ impl Known {
                 self.bytes += bytes;
                 if part == MetaPart::Change {
                     fx.events.push(Event::Joined(Arc::clone(realm), session.clone()));
-                } else if self.of_sessions.is_told {
-                    self.of_sessions.new.insert(id);
+                } else {
+                    self.of_sessions.listed(id);
                 }
                 self.sessions.insert(id, session);
             }
@@ -237,9 +266,9 @@ impl Known {
             held.sessions.insert(session);
             if part == MetaPart::Change {
                 told(realm, &held.of, session, is_first && !is_known(id), &mut fx.events);
-            } else if self.of_subscriptions.is_told {
-                held.untold += 1;
-                self.of_subscriptions.new.insert((id, session));
+            } else {
+                held.untold += usize::from(self.of_subscriptions.is_told);
+                self.of_subscriptions.listed((id, session));
             }
         }
         self.of_subscriptions.is((id, session));

@@ -113,6 +113,53 @@ fn who_comes_to_an_entry_that_begins_while_somebody_listens_is_told_of() {
     assert_eq!(told(true), [""; 0], "it may have come before somebody listened");
 }
 
+/// Their ends were told, and nobody had heard that they were there.
+#[test]
+fn who_is_in_a_list_that_comes_before_the_order_has_said_that_its_entry_begins_joins_then() {
+    let mut pair = Pair::default();
+    pair.a.hears(&["r"]);
+    for id in [1, 2, 3] {
+        pair.join(id);
+        pair.subscribe(5, id);
+    }
+    pair.link();
+    pair.settle();
+    assert_eq!(pair.a.heard(), [""; 0], "they may have come before somebody listened");
+    pair.join(4);
+    pair.leave(3);
+    pair.unsubscribe(5, 3);
+    pair.settle();
+    pair.a.heard.clear();
+    for _again in 0..2 {
+        pair.a.step(Input::Began { owner: B });
+    }
+    let sessions = ["joined 1", "joined 2"];
+    let subscribed = ["created 5 by 1", "subscribed 5 by 1", "subscribed 5 by 2"];
+    assert_eq!(pair.a.heard(), [&sessions[..], &subscribed].concat());
+    pair.unsubscribe(5, 1);
+    pair.leave(1);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["left 1", "unsubscribed 5 by 1"]);
+}
+
+/// The order says so while its list is under way.
+#[test]
+fn the_rest_of_a_list_is_news_as_well_once_its_entry_has_begun() {
+    let mut pair = Pair::linked();
+    pair.a.hears(&["r"]);
+    let link = Link { peer: B, number: 1 };
+    let list = |part, sessions: &[u64]| {
+        let are = sessions.iter().map(|id| session(*id)).collect();
+        let (realm, over) = ("r".into(), Vec::new());
+        Input::Heard { link, message: CallMessage::SessionsAre { realm, part, are, over } }
+    };
+    pair.a.step(list(MetaPart::First, &[1]));
+    pair.a.step(Input::Began { owner: B });
+    pair.a.step(list(MetaPart::More, &[2]));
+    pair.a.step(list(MetaPart::Last, &[]));
+    assert_eq!(pair.a.heard(), ["joined 1", "joined 2"]);
+}
+
 /// Thousands left at once, and listeners have no room for as many events.
 #[test]
 fn those_of_a_dead_entry_leave_some_at_a_time() {
