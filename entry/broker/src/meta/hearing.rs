@@ -40,7 +40,8 @@ use telling::Telling;
 const REALMS_MAX: usize = 1024;
 /// What is kept of what one entry has told, at most; of what is beyond it nothing is told.
 const KNOWN_BYTES_MAX: usize = 128 << 20;
-/// Entries without a link that are remembered, at most: those whose links have ended first are forgotten first.
+/// Entries without a link that are remembered, at most: those of whom nothing is known are forgotten first, and of them
+/// those whose links have ended first.
 const UNLINKED_MAX: usize = 256;
 
 /// Another entry.
@@ -274,15 +275,18 @@ impl Hearing {
         }
     }
 
-    /// N3: an entry has no link.
+    /// N3: an entry has no link. One that is forgotten for it is told as gone, if something is known of it.
     fn unlinked(&mut self, own: &impl Own, owner: OwnerId, fx: &mut Effects) {
         self.unlinked.push_back(owner);
-        if self.unlinked.len() > UNLINKED_MAX
-            && let Some(oldest) = self.unlinked.pop_front()
-        {
+        if self.unlinked.len() <= UNLINKED_MAX {
+            return;
+        }
+        let is_blank = |owner: &OwnerId| self.peers.get(owner).is_none_or(|peer| peer.bytes == 0);
+        let first = self.unlinked.iter().position(is_blank).unwrap_or(0);
+        if let Some(first) = self.unlinked.remove(first) {
             let mut left = usize::MAX;
-            self.forget(own, oldest, &mut left, fx);
-            self.peers.remove(&oldest);
+            self.forget(own, first, &mut left, fx);
+            self.peers.remove(&first);
         }
     }
 

@@ -140,7 +140,25 @@ fn so_many_entries_are_remembered_that_have_no_link() {
     side.step(Input::Began { owner: B });
     assert_eq!(side.hearing.peers.len(), UNLINKED_MAX + 1);
     let left: Vec<_> = side.heard().into_iter().filter(|told| told.starts_with("left")).collect();
-    assert_eq!(left, ["left 2", "left 3"]);
+    assert_eq!(left, ["left 2"], "of the one that has begun nothing is known");
+}
+
+/// Thousands of an entry that lives left in one turn, as others of whom nothing is known came and went.
+#[test]
+fn entries_of_which_nothing_is_known_are_forgotten_before_those_that_have_sessions() {
+    let mut pair = Pair::listening(&[1]);
+    pair.cut();
+    for n in 0..2 * UNLINKED_MAX {
+        let link = Link { peer: OwnerId(uuid::Uuid::from_u128(100 + n as u128)), number: 1 };
+        pair.a.step(Input::LinkUp { link });
+        pair.a.step(Input::LinkDown { link });
+    }
+    assert_eq!(pair.a.hearing.peers.len(), UNLINKED_MAX);
+    assert_eq!(pair.a.heard(), [""; 0]);
+    pair.leave(1);
+    pair.link();
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["left 1"]);
 }
 
 /// The first by name were heard: whoever came with such a name put an end to what others heard.
