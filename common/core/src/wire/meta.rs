@@ -330,6 +330,12 @@ impl MetaSession {
         size_of::<Self>() + self.texts().map(str::len).iter().sum::<usize>()
     }
 
+    /// Whether a peer takes it: it can be, and no text is too long.
+    #[must_use]
+    pub fn is_sayable(&self) -> bool {
+        is_session(self.session) && !self.is_too_long()
+    }
+
     pub(super) fn is_too_long(&self) -> bool {
         self.texts().iter().any(|text| text.len() > META_NAME_BYTES_MAX)
     }
@@ -348,6 +354,12 @@ impl MetaSubscription {
 impl MetaHolders {
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.of.uri.len() + ids_bytes(&self.sessions)
+    }
+
+    /// Whether a peer takes it: it can be, and its topics are not too long.
+    #[must_use]
+    pub fn is_sayable(&self) -> bool {
+        !self.has_no_number() && !self.of.is_too_long()
     }
 
     /// Whether the subscription or a session cannot be.

@@ -57,6 +57,8 @@ struct Peer {
     empty_at: Option<u64>,
     /// Where it hears, and what it was told.
     hears: BTreeMap<Arc<str>, Telling>,
+    /// Of these, that of which it was told last.
+    served: Option<Arc<str>>,
     /// What it has, by realm.
     knows: BTreeMap<Arc<str>, Known>,
     /// Of all that is known.
@@ -119,21 +121,28 @@ impl Hearing {
 
     /// Tells others what is to be told, as far as their links have room: so many bytes.
     pub fn flush(&mut self, own: &impl Own, room: impl Fn(Link) -> usize, fx: &mut Effects) {
-        // Of the link of the last one: all of an entry stand together.
-        let mut last: Option<(Link, usize)> = None;
+        let mut behind: BTreeMap<OwnerId, Vec<Arc<str>>> = BTreeMap::new();
         for (owner, realm) in std::mem::take(&mut self.behind) {
+            behind.entry(owner).or_default().push(realm);
+        }
+        for (owner, mut realms) in behind {
             let Some(peer) = self.peers.get_mut(&owner) else { continue };
-            let (Some(number), Some(telling)) = (peer.link, peer.hears.get_mut(&realm)) else {
-                continue;
-            };
-            let link = Link { peer: owner, number };
-            if last.is_none_or(|(of, _)| of != link) {
-                last = Some((link, room(link)));
-            }
-            let Some((_, left)) = &mut last else { continue };
-            telling.flush(own, &realm, left, |message| fx.sends.push((link, message)));
-            if telling.is_behind() {
-                self.behind.insert((owner, realm));
+            let Some(link) = link_of(owner, peer) else { continue };
+            let mut left = room(link);
+            // Each in its turn: there may be room for a few.
+            let served = peer.served.as_ref();
+            let next = realms.partition_point(|realm| served.is_some_and(|last| realm <= last));
+            realms.rotate_left(next);
+            for realm in realms {
+                let Some(telling) = peer.hears.get_mut(&realm) else { continue };
+                let before = fx.sends.len();
+                telling.flush(own, &realm, &mut left, |message| fx.sends.push((link, message)));
+                if fx.sends.len() > before {
+                    peer.served = Some(Arc::clone(&realm));
+                }
+                if telling.is_behind() {
+                    self.behind.insert((owner, realm));
+                }
             }
         }
     }

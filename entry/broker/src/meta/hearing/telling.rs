@@ -37,6 +37,24 @@ enum At<K> {
     All,
 }
 
+/// What is told of: a session, or sessions that have a subscription.
+trait Item {
+    /// Whether others take it: a name or topic may be longer here.
+    fn is_told(&self) -> bool;
+}
+
+impl Item for MetaSession {
+    fn is_told(&self) -> bool {
+        self.is_sayable()
+    }
+}
+
+impl Item for MetaHolders {
+    fn is_told(&self) -> bool {
+        self.is_sayable()
+    }
+}
+
 #[derive(Debug)]
 enum Op<T, K> {
     Is(T),
@@ -56,9 +74,12 @@ impl<T, K> Default for List<T, K> {
     }
 }
 
-impl<T, K: Copy + Ord> List<T, K> {
+impl<T: Item, K: Copy + Ord> List<T, K> {
     /// What is not told yet will be there when it is, or not.
     fn change(&mut self, key: K, op: Op<T, K>) {
+        if matches!(&op, Op::Is(item) if !item.is_told()) {
+            return;
+        }
         let is_told = match self.at {
             At::Begin => false,
             At::After(last) => key <= last,
@@ -92,7 +113,8 @@ impl<T, K: Copy + Ord> List<T, K> {
                 At::After(last) => (MetaPart::More, Some(last)),
                 At::All => return,
             };
-            let (items, more) = next(after);
+            let (mut items, more) = next(after);
+            items.retain(Item::is_told);
             let message = message_of(part, items, Vec::new());
             *room = room.saturating_sub(bytes_of(&message));
             send(message);
@@ -166,7 +188,7 @@ impl Telling {
         mut send: impl FnMut(CallMessage),
     ) {
         let mut say = |message: CallMessage| {
-            // A topic may be longer here than others take it.
+            // A realm may have a longer name here than others take it.
             if message.is_sayable() {
                 send(message);
             }

@@ -5,7 +5,9 @@ mod gone;
 
 use vixen_core::segment::{Match, TopicPattern};
 use vixen_core::time::WallTime;
-use vixen_core::wire::{MetaHolders, MetaPart, MetaSession, MetaSubscription};
+use vixen_core::wire::{
+    CALL_URI_BYTES_MAX, META_NAME_BYTES_MAX, MetaHolders, MetaPart, MetaSession, MetaSubscription,
+};
 
 use super::*;
 use crate::api::SessionId;
@@ -20,11 +22,31 @@ const LARGE: usize = 16 << 20;
 struct Has {
     sessions: BTreeSet<u64>,
     holders: BTreeSet<(u64, u64)>,
+    /// Of these, those whose names and topics are longer than others take them.
+    too_long: BTreeSet<u64>,
+}
+
+impl Has {
+    fn session(&self, id: u64) -> MetaSession {
+        let of = session(id);
+        if self.too_long.contains(&id) {
+            return MetaSession { authid: "a".repeat(META_NAME_BYTES_MAX + 1).into(), ..of };
+        }
+        of
+    }
+
+    fn subscription(&self, id: u64) -> MetaSubscription {
+        let of = subscription(id);
+        if self.too_long.contains(&id) {
+            return MetaSubscription { uri: "t".repeat(CALL_URI_BYTES_MAX + 1).into(), ..of };
+        }
+        of
+    }
 }
 
 impl Own for Has {
     fn sessions_after(&self, _realm: &str, after: u64, max: usize) -> Vec<MetaSession> {
-        self.sessions.range(after + 1..).take(max).map(|id| session(*id)).collect()
+        self.sessions.range(after + 1..).take(max).map(|id| self.session(*id)).collect()
     }
 
     fn holders_after(
@@ -35,7 +57,7 @@ impl Own for Has {
     ) -> (Vec<MetaHolders>, Option<(u64, u64)>) {
         let all: Vec<_> = self.holders.range((id, by + 1)..).take(max).copied().collect();
         let more = all.last().copied().filter(|_| all.len() == max);
-        let holders = |(id, by)| MetaHolders { of: subscription(id), sessions: vec![by] };
+        let holders = |(id, by)| MetaHolders { of: self.subscription(id), sessions: vec![by] };
         (all.into_iter().map(holders).collect(), more)
     }
 
@@ -210,9 +232,18 @@ impl Pair {
         }
     }
 
+    /// B has what A asks, and has told nothing yet.
+    fn ask(&mut self) {
+        let asked = std::mem::take(&mut self.a.sends);
+        for (link, message) in asked {
+            self.b.step(Input::Heard { link: Link { peer: A, ..link }, message });
+        }
+    }
+
     fn join(&mut self, id: u64) {
         self.b.has.sessions.insert(id);
-        self.b.step(Input::Session { realm: "r".into(), session: session(id), is_over: false });
+        let session = self.b.has.session(id);
+        self.b.step(Input::Session { realm: "r".into(), session, is_over: false });
     }
 
     fn leave(&mut self, id: u64) {
@@ -379,10 +410,7 @@ fn a_long_list_goes_in_parts_as_there_is_room_and_changes_meanwhile_are_heard_on
     let mut pair = Pair::linked();
     pair.b.has.sessions.extend((1..=1000).map(|n| n * 2));
     pair.a.hears(&["r"]);
-    let asked = std::mem::take(&mut pair.a.sends);
-    for (link, message) in asked {
-        pair.b.step(Input::Heard { link: Link { peer: A, ..link }, message });
-    }
+    pair.ask();
     pair.b.flush(0);
     assert!(pair.b.sends.is_empty() && pair.b.hearing.is_behind(), "there is no room");
     // Room for one part.

@@ -118,6 +118,49 @@ fn a_topic_that_nobody_takes_is_left_out_alone() {
     assert_eq!(pair.a.heard(), ["created 5 by 1", "subscribed 5 by 1"]);
 }
 
+/// All that was to be said beside them was not said.
+#[test]
+fn sessions_and_subscriptions_that_nobody_takes_are_left_out_of_lists_and_changes_alone() {
+    let mut pair = Pair::linked();
+    pair.b.has.too_long.extend([2, 5]);
+    pair.a.hears(&["r"]);
+    // What is listed then is told.
+    pair.a.step(Input::Began { owner: B });
+    for id in [1, 2, 3] {
+        pair.join(id);
+        pair.b.has.holders.insert((3 + id, 1));
+    }
+    pair.settle();
+    let sessions = ["joined 1", "joined 3"];
+    let subscriptions =
+        ["created 4 by 1", "subscribed 4 by 1", "created 6 by 1", "subscribed 6 by 1"];
+    assert_eq!(pair.a.heard(), [&sessions[..], &subscriptions].concat());
+    pair.b.has.too_long.insert(8);
+    for id in [7, 8, 9] {
+        pair.join(id);
+    }
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["joined 7", "joined 9"]);
+}
+
+/// Those of names late in the alphabet were told of when there was nothing to tell of the others.
+#[test]
+fn all_realms_get_their_turn_where_there_is_room_for_one_part_at_a_time() {
+    let mut pair = Pair::linked();
+    pair.b.has.sessions.extend(1..=2000);
+    pair.a.hears(&["a", "b", "c"]);
+    pair.ask();
+    let mut served = Vec::new();
+    for _turn in 0..6 {
+        pair.b.flush(65 << 10);
+        served.extend(pair.b.sends.drain(..).map(|(_, message)| match message {
+            CallMessage::SessionsAre { realm, .. } => realm.to_string(),
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(served, ["a", "b", "c", "a", "b", "c"]);
+}
+
 /// Each process that was ever linked would be remembered.
 #[test]
 fn so_many_entries_are_remembered_that_have_no_link() {
