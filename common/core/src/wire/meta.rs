@@ -352,7 +352,9 @@ impl MetaSubscription {
 }
 
 impl MetaHolders {
-    pub(super) fn bytes(&self) -> usize {
+    /// What it takes, with its topics and sessions.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.of.uri.len() + ids_bytes(&self.sessions)
     }
 

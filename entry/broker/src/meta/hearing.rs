@@ -119,8 +119,15 @@ impl Hearing {
         }
     }
 
-    /// Tells others what is to be told, as far as their links have room: so many bytes.
-    pub fn flush(&mut self, own: &impl Own, room: impl Fn(Link) -> usize, fx: &mut Effects) {
+    /// Tells others what is to be told, as far as their links have room: so many bytes. No part of a list goes where
+    /// there are less than `least`, and none is larger than the room, unless one item is.
+    pub fn flush(
+        &mut self,
+        own: &impl Own,
+        least: usize,
+        room: impl Fn(Link) -> usize,
+        fx: &mut Effects,
+    ) {
         let mut behind: BTreeMap<OwnerId, Vec<Arc<str>>> = BTreeMap::new();
         for (owner, realm) in std::mem::take(&mut self.behind) {
             behind.entry(owner).or_default().push(realm);
@@ -136,7 +143,8 @@ impl Hearing {
             for realm in realms {
                 let Some(telling) = peer.hears.get_mut(&realm) else { continue };
                 let before = fx.sends.len();
-                telling.flush(own, &realm, &mut left, |message| fx.sends.push((link, message)));
+                let room = (&mut left, least);
+                telling.flush(own, &realm, room, |message| fx.sends.push((link, message)));
                 if fx.sends.len() > before {
                     peer.served = Some(Arc::clone(&realm));
                 }

@@ -19,6 +19,9 @@ use super::{Event, metrics};
 /// for so many, and time to read them.
 const EVENTS_AT_ONCE: usize = 256;
 const EVENTS_EVERY: Duration = Duration::from_millis(10);
+/// A part of a list has room where a link takes so many bytes: else many small ones would go. Or an eighth of all that
+/// may wait for it, where that is less.
+const PART_BYTES_MIN: usize = 64 << 10;
 
 impl EntryNode {
     pub(in crate::node) fn step_hearing(
@@ -122,7 +125,8 @@ impl EntryNode {
                 found.map_or(0, |(_, room)| *room)
             };
             let own = OwnSide { meta: &self.meta, delivery: &self.delivery };
-            self.across.hearing.flush(&own, room, &mut of_hearing);
+            let least = PART_BYTES_MIN.min(self.options.limits.link_queue_bytes_max / 8);
+            self.across.hearing.flush(&own, least, room, &mut of_hearing);
             self.settle_heard(now, of_hearing, fx);
         }
     }

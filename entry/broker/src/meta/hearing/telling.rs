@@ -14,8 +14,6 @@ use crate::delivery::Change;
 
 /// Items of one part of a list, and of one message of changes: with the longest texts it fits a frame of a link.
 const PART_ITEMS: usize = 256;
-/// Less room than this is none for a part.
-const PART_BYTES: usize = 64 << 10;
 /// What a message takes in a queue beside what it owns, about.
 const MESSAGE_BYTES: usize = 128;
 /// Of topics of the router itself nothing is told.
@@ -39,17 +37,46 @@ enum At<K> {
 
 /// What is told of: a session, or sessions that have a subscription.
 trait Item {
+    type Key: Copy + Ord;
+
+    /// Its place in the list.
+    fn key(&self) -> Self::Key;
+
+    /// What it takes in a queue.
+    fn bytes(&self) -> usize;
+
     /// Whether others take it: a name or topic may be longer here.
     fn is_told(&self) -> bool;
 }
 
 impl Item for MetaSession {
+    type Key = u64;
+
+    fn key(&self) -> u64 {
+        self.session
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+
     fn is_told(&self) -> bool {
         self.is_sayable()
     }
 }
 
 impl Item for MetaHolders {
+    type Key = (u64, u64);
+
+    /// Of the last of its sessions.
+    fn key(&self) -> (u64, u64) {
+        (self.of.subscription, self.sessions.last().copied().unwrap_or(0))
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+
     fn is_told(&self) -> bool {
         self.is_sayable()
     }
@@ -74,7 +101,7 @@ impl<T, K> Default for List<T, K> {
     }
 }
 
-impl<T: Item, K: Copy + Ord> List<T, K> {
+impl<T: Item<Key = K>, K: Copy + Ord> List<T, K> {
     /// What is not told yet will be there when it is, or not.
     fn change(&mut self, key: K, op: Op<T, K>) {
         if matches!(&op, Op::Is(item) if !item.is_told()) {
@@ -90,10 +117,11 @@ impl<T: Item, K: Copy + Ord> List<T, K> {
         }
     }
 
-    /// `next`: what comes behind a key, and the last key of it where there may be more.
+    /// `next`: what comes behind a key, and the last key of it where there may be more. Less room than `least` is none
+    /// for a part.
     fn flush(
         &mut self,
-        room: &mut usize,
+        (room, least): (&mut usize, usize),
         next: impl Fn(Option<K>) -> (Vec<T>, Option<K>),
         message_of: impl Fn(MetaPart, Vec<T>, Vec<K>) -> CallMessage,
         mut send: impl FnMut(CallMessage),
@@ -107,21 +135,24 @@ impl<T: Item, K: Copy + Ord> List<T, K> {
             *room -= bytes;
             changes.into_iter().for_each(&mut send);
         }
-        while *room >= PART_BYTES {
+        while *room >= least {
             let (part, after) = match self.at {
                 At::Begin => (MetaPart::First, None),
                 At::After(last) => (MetaPart::More, Some(last)),
                 At::All => return,
             };
-            let (mut items, more) = next(after);
-            items.retain(Item::is_told);
-            let message = message_of(part, items, Vec::new());
-            *room = room.saturating_sub(bytes_of(&message));
-            send(message);
+            let none = bytes_of(&message_of(part, Vec::new(), Vec::new()));
+            let (items, more) = cut(next(after), room.saturating_sub(none));
+            let mut say = |part, items| {
+                let message = message_of(part, items, Vec::new());
+                *room = room.saturating_sub(bytes_of(&message));
+                send(message);
+            };
+            say(part, items);
             self.at = match more {
                 Some(last) => At::After(last),
                 None => {
-                    send(message_of(MetaPart::Last, Vec::new(), Vec::new()));
+                    say(MetaPart::Last, Vec::new());
                     At::All
                 }
             };
@@ -151,6 +182,26 @@ impl<T: Item, K: Copy + Ord> List<T, K> {
         }
         messages
     }
+}
+
+/// As many of them as there is room for, so many bytes, but one at least; and the last key where there may be more.
+fn cut<T: Item>(
+    (items, more): (Vec<T>, Option<T::Key>),
+    room: usize,
+) -> (Vec<T>, Option<T::Key>) {
+    let (mut part, mut bytes, mut last) = (Vec::new(), 0, None);
+    for item in items {
+        let key = item.key();
+        if item.is_told() {
+            bytes += item.bytes();
+            if bytes > room && !part.is_empty() {
+                return (part, last);
+            }
+            part.push(item);
+        }
+        last = Some(key);
+    }
+    (part, more)
 }
 
 impl Telling {
@@ -184,7 +235,7 @@ impl Telling {
         &mut self,
         own: &impl Own,
         realm: &Arc<str>,
-        room: &mut usize,
+        (room, least): (&mut usize, usize),
         mut send: impl FnMut(CallMessage),
     ) {
         let mut say = |message: CallMessage| {
@@ -203,7 +254,7 @@ impl Telling {
             let realm = Arc::clone(realm);
             CallMessage::SessionsAre { realm, part, are, over }
         };
-        self.sessions.flush(room, next, message, &mut say);
+        self.sessions.flush((room, least), next, message, &mut say);
         let next = |after: Option<(u64, u64)>| {
             own.holders_after(realm, after.unwrap_or((0, 0)), PART_ITEMS)
         };
@@ -211,7 +262,7 @@ impl Telling {
             let realm = Arc::clone(realm);
             CallMessage::SubscriptionsAre { realm, part, are, over }
         };
-        self.subscriptions.flush(room, next, message, &mut say);
+        self.subscriptions.flush((room, least), next, message, &mut say);
     }
 
     pub(super) const fn has_changes(&self) -> bool {

@@ -24,6 +24,8 @@ struct Has {
     holders: BTreeSet<(u64, u64)>,
     /// Of these, those whose names and topics are longer than others take them.
     too_long: BTreeSet<u64>,
+    /// Of these, subscriptions whose topics are as long as others take them.
+    long: BTreeSet<u64>,
 }
 
 impl Has {
@@ -39,6 +41,9 @@ impl Has {
         let of = subscription(id);
         if self.too_long.contains(&id) {
             return MetaSubscription { uri: "t".repeat(CALL_URI_BYTES_MAX + 1).into(), ..of };
+        }
+        if self.long.contains(&id) {
+            return MetaSubscription { uri: "t".repeat(CALL_URI_BYTES_MAX).into(), ..of };
         }
         of
     }
@@ -108,8 +113,13 @@ impl Side {
     }
 
     fn flush(&mut self, room: usize) {
+        self.flush_from(64 << 10, room);
+    }
+
+    /// The same, where less room than `least` is none for a list.
+    fn flush_from(&mut self, least: usize, room: usize) {
         let mut fx = Effects::default();
-        self.hearing.flush(&self.has, |_link| room, &mut fx);
+        self.hearing.flush(&self.has, least, |_link| room, &mut fx);
         self.sends.append(&mut fx.sends);
     }
 

@@ -118,6 +118,60 @@ fn a_topic_that_nobody_takes_is_left_out_alone() {
     assert_eq!(pair.a.heard(), ["created 5 by 1", "subscribed 5 by 1"]);
 }
 
+/// 256 subscriptions, whatever their topics: the link ended by it, and the next one.
+#[test]
+fn no_part_of_a_list_is_larger_than_the_room_for_it() {
+    let room = 1 << 20;
+    let mut pair = Pair::linked();
+    pair.b.has.long.extend(1..=100);
+    pair.b.has.holders.extend((1..=100).map(|id| (id, 1)));
+    pair.a.hears(&["r"]);
+    // What is listed then is told.
+    pair.a.step(Input::Began { owner: B });
+    pair.ask();
+    let mut parts = 0;
+    while pair.b.hearing.is_behind() {
+        pair.b.flush(room);
+        let bytes = |message: &CallMessage| 128 + message.heap_bytes();
+        let bytes = pair.b.sends.iter().map(|(_, message)| bytes(message)).sum::<usize>();
+        assert!((1..=room).contains(&bytes), "{bytes}");
+        parts += 1;
+        for (link, message) in std::mem::take(&mut pair.b.sends) {
+            pair.a.step(Input::Heard { link: Link { peer: B, ..link }, message });
+        }
+    }
+    assert!((7..10).contains(&parts), "{parts}");
+    assert_eq!(pair.a.heard.len(), 0);
+    assert_eq!(pair.a.heard().len(), 200);
+}
+
+/// An item may be larger than all the room that there ever is.
+#[test]
+fn a_list_goes_on_where_there_is_room_for_less_than_one_item() {
+    let mut pair = Pair::linked();
+    pair.b.has.long.extend(1..=3);
+    pair.b.has.holders.extend((1..=3).map(|id| (id, 1)));
+    pair.a.hears(&["r"]);
+    pair.ask();
+    let mut sent = Vec::new();
+    while pair.b.hearing.is_behind() {
+        pair.b.flush_from(8 << 10, 16 << 10);
+        assert!(!pair.b.sends.is_empty(), "it never ends");
+        sent.extend(pair.b.sends.drain(..).filter_map(|(_, message)| match message {
+            CallMessage::SubscriptionsAre { are, .. } => Some(are.len()),
+            _ => None,
+        }));
+    }
+    assert_eq!(sent, [1, 1, 1, 0]);
+    // What waits for a link may be less than 64 KiB.
+    pair.a.hears(&[]);
+    pair.settle();
+    pair.a.hears(&["r"]);
+    pair.ask();
+    pair.b.flush_from(8 << 10, (8 << 10) - 1);
+    assert!(pair.b.sends.is_empty() && pair.b.hearing.is_behind());
+}
+
 /// All that was to be said beside them was not said.
 #[test]
 fn sessions_and_subscriptions_that_nobody_takes_are_left_out_of_lists_and_changes_alone() {

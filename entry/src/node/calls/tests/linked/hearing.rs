@@ -65,7 +65,11 @@ struct Listening {
 
 impl Listening {
     async fn new() -> Self {
-        let mut pair = Pair::new(|_| {}, registers()).await;
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl Fn(&mut Config)) -> Self {
+        let mut pair = Pair::new(change, registers()).await;
         pair.origin.know_order();
         pair.serving.know_order();
         let topics = [
@@ -177,6 +181,15 @@ async fn others_are_told_where_somebody_listens_and_when_nobody_does_any_more() 
     pair.origin.bench.turn(vec![SessionEvent::Closed { session: CALLER }.into()]);
     pair.until(|pair| !tells(&pair.serving)).await;
     pair.link.abort();
+}
+
+/// There was never room for a list: nothing was told.
+#[tokio::test]
+async fn others_are_heard_where_little_may_wait_for_links() {
+    let mut all = Listening::with(|config| config.limits.link_queue_bytes_max = 200_000).await;
+    all.pair.serving.bench.turn(vec![SessionEvent::Closed { session: THIRD }.into()]);
+    all.until("leave 3").await;
+    all.pair.link.abort();
 }
 
 /// Whoever was told of last was looked at first: nobody created it, and both deleted it.
