@@ -5,7 +5,8 @@
 //! ```
 //! Source: `docs/design/027-calls.md` *Links between entries, dialect `call`*. Each entry makes the events of all for its
 //! own subscribers. A list is what a listener had missed: it says nothing of what it finds in the first one, and on a
-//! later one, of a new link, it says what has changed. Who has no room for a change begins with a list again.
+//! later one, of a new link, it says what has changed. What has come since the question is a change behind the list. Who
+//! has no room for a change begins with a list again.
 //!
 //! An entry that is heard, on a link that is not silent, is believed whatever the order says of it. One that is not, and
 //! that the order does not know as living, is gone: its sessions have left. That, and what lists have brought, is told

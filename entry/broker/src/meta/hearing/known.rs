@@ -154,6 +154,11 @@ impl Known {
         self.of_sessions.named.as_ref().map_or(0, BTreeSet::len)
     }
 
+    #[cfg(test)]
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     pub(super) fn has_untold(&self) -> bool {
         self.of_sessions.has_untold() || self.of_subscriptions.has_untold()
     }

@@ -1,6 +1,10 @@
 //! What another entry is told of one realm: a list from the beginning, in parts as its link has room, and changes of
 //! what it was told.
+//!
+//! It takes what the first list has for what was there when it asked, and tells nobody of it: what has come since then is
+//! left out there, and told as a change when the list is whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use vixen_core::segment::TopicPattern;
@@ -47,6 +51,14 @@ trait Item {
 
     /// Whether others take it: a name or topic may be longer here.
     fn is_told(&self) -> bool;
+
+    /// Without what has one of these keys; `None`: nothing is left.
+    fn without(self, keys: &BTreeSet<Self::Key>) -> Option<Self>
+    where
+        Self: Sized;
+
+    /// What comes behind that begins with what has this key.
+    fn before(key: Self::Key) -> Self::Key;
 }
 
 impl Item for MetaSession {
@@ -62,6 +74,14 @@ impl Item for MetaSession {
 
     fn is_told(&self) -> bool {
         self.is_sayable()
+    }
+
+    fn without(self, keys: &BTreeSet<u64>) -> Option<Self> {
+        (!keys.contains(&self.session)).then_some(self)
+    }
+
+    fn before(session: u64) -> u64 {
+        session.saturating_sub(1)
     }
 }
 
@@ -80,6 +100,16 @@ impl Item for MetaHolders {
     fn is_told(&self) -> bool {
         self.is_sayable()
     }
+
+    fn without(mut self, keys: &BTreeSet<(u64, u64)>) -> Option<Self> {
+        let id = self.of.subscription;
+        self.sessions.retain(|session| !keys.contains(&(id, *session)));
+        (!self.sessions.is_empty()).then_some(self)
+    }
+
+    fn before((id, session): (u64, u64)) -> (u64, u64) {
+        (id, session.saturating_sub(1))
+    }
 }
 
 #[derive(Debug)]
@@ -93,11 +123,15 @@ struct List<T, K> {
     at: At<K>,
     /// Changes of what it was told, in order.
     changes: Vec<Op<T, K>>,
+    /// It has had a whole list: what the next one has more is news to it.
+    was_all: bool,
+    /// Else, what has come since it asked, and that it was not told of.
+    later: BTreeSet<K>,
 }
 
 impl<T, K> Default for List<T, K> {
     fn default() -> Self {
-        Self { at: At::Begin, changes: Vec::new() }
+        Self { at: At::Begin, changes: Vec::new(), was_all: false, later: BTreeSet::new() }
     }
 }
 
@@ -112,37 +146,39 @@ impl<T: Item<Key = K>, K: Copy + Ord> List<T, K> {
             At::After(last) => key <= last,
             At::All => true,
         };
+        let is_over = matches!(op, Op::Over(_));
+        if is_over && self.later.remove(&key) {
+            return;
+        }
         if is_told {
             self.changes.push(op);
+        } else if !is_over && !self.was_all {
+            self.later.insert(key);
         }
     }
 
-    /// `next`: what comes behind a key, and the last key of it where there may be more. Less room than `least` is none
-    /// for a part.
+    /// `next`: what comes behind a key, so much at most, and the last key of it where there may be more. Less room than
+    /// `least` is none for a part.
     fn flush(
         &mut self,
         (room, least): (&mut usize, usize),
-        next: impl Fn(Option<K>) -> (Vec<T>, Option<K>),
+        next: impl Fn(Option<K>, usize) -> (Vec<T>, Option<K>),
         message_of: impl Fn(MetaPart, Vec<T>, Vec<K>) -> CallMessage,
         mut send: impl FnMut(CallMessage),
     ) {
-        let changes = self.take_changes(&message_of);
-        let bytes: usize = changes.iter().map(bytes_of).sum();
-        if bytes > *room {
-            // It hears of them when there is room for all of it.
-            self.at = At::Begin;
-        } else {
-            *room -= bytes;
-            changes.into_iter().for_each(&mut send);
-        }
-        while *room >= least {
+        loop {
+            self.flush_changes(room, &message_of, &mut send);
             let (part, after) = match self.at {
                 At::Begin => (MetaPart::First, None),
                 At::After(last) => (MetaPart::More, Some(last)),
                 At::All => return,
             };
+            if *room < least {
+                return;
+            }
             let none = bytes_of(&message_of(part, Vec::new(), Vec::new()));
-            let (items, more) = cut(next(after), room.saturating_sub(none));
+            let found = next(after, PART_ITEMS);
+            let (items, more) = cut(found, &self.later, room.saturating_sub(none));
             let mut say = |part, items| {
                 let message = message_of(part, items, Vec::new());
                 *room = room.saturating_sub(bytes_of(&message));
@@ -153,9 +189,42 @@ impl<T: Item<Key = K>, K: Copy + Ord> List<T, K> {
                 Some(last) => At::After(last),
                 None => {
                     say(MetaPart::Last, Vec::new());
+                    self.was_all = true;
+                    let find = |key| next(Some(T::before(key)), 1).0.pop();
+                    let later = std::mem::take(&mut self.later).into_iter();
+                    let later = later.filter_map(|key| find(key).filter(|item| item.key() == key));
+                    self.changes.extend(later.map(Op::Is));
                     At::All
                 }
             };
+        }
+    }
+
+    /// Where there is no room for all of it, the list begins again.
+    fn flush_changes(
+        &mut self,
+        room: &mut usize,
+        message_of: &impl Fn(MetaPart, Vec<T>, Vec<K>) -> CallMessage,
+        send: &mut impl FnMut(CallMessage),
+    ) {
+        let keys = self.changes.iter().map(|op| match op {
+            Op::Is(item) => (item.key(), true),
+            Op::Over(key) => (*key, false),
+        });
+        let keys: Vec<_> = keys.collect();
+        let messages = self.take_changes(message_of);
+        let bytes: usize = messages.iter().map(bytes_of).sum();
+        if bytes <= *room {
+            *room -= bytes;
+            return messages.into_iter().for_each(send);
+        }
+        self.at = At::Begin;
+        for (key, is_there) in keys.into_iter().filter(|_| !self.was_all) {
+            if is_there {
+                self.later.insert(key);
+            } else {
+                self.later.remove(&key);
+            }
         }
     }
 
@@ -184,15 +253,17 @@ impl<T: Item<Key = K>, K: Copy + Ord> List<T, K> {
     }
 }
 
-/// As many of them as there is room for, so many bytes, but one at least; and the last key where there may be more.
+/// As many of them as there is room for, so many bytes, but one at least, without these keys; and the last key where
+/// there may be more.
 fn cut<T: Item>(
     (items, more): (Vec<T>, Option<T::Key>),
+    later: &BTreeSet<T::Key>,
     room: usize,
 ) -> (Vec<T>, Option<T::Key>) {
     let (mut part, mut bytes, mut last) = (Vec::new(), 0, None);
     for item in items {
         let key = item.key();
-        if item.is_told() {
+        if let Some(item) = item.without(later).filter(T::is_told) {
             bytes += item.bytes();
             if bytes > room && !part.is_empty() {
                 return (part, last);
@@ -244,10 +315,10 @@ impl Telling {
                 send(message);
             }
         };
-        let next = |after: Option<u64>| {
-            let all = own.sessions_after(realm, after.unwrap_or(0), PART_ITEMS);
+        let next = |after: Option<u64>, max| {
+            let all = own.sessions_after(realm, after.unwrap_or(0), max);
             let last = all.last().map(|session| session.session);
-            let more = last.filter(|_| all.len() == PART_ITEMS);
+            let more = last.filter(|_| all.len() == max);
             (all, more)
         };
         let message = |part, are, over| {
@@ -255,9 +326,8 @@ impl Telling {
             CallMessage::SessionsAre { realm, part, are, over }
         };
         self.sessions.flush((room, least), next, message, &mut say);
-        let next = |after: Option<(u64, u64)>| {
-            own.holders_after(realm, after.unwrap_or((0, 0)), PART_ITEMS)
-        };
+        let next =
+            |after: Option<(u64, u64)>, max| own.holders_after(realm, after.unwrap_or((0, 0)), max);
         let message = |part, are, over| {
             let realm = Arc::clone(realm);
             CallMessage::SubscriptionsAre { realm, part, are, over }

@@ -432,8 +432,8 @@ fn a_long_list_goes_in_parts_as_there_is_room_and_changes_meanwhile_are_heard_on
     pair.join(1999);
     pair.leave(2000);
     pair.settle();
-    // Of what was in no list, one has come since it began; nobody had heard of the others.
-    assert_eq!(pair.a.heard(), ["joined 3", "left 4"]);
+    // Two have come since it asked; nobody has ever heard of the fourth.
+    assert_eq!(pair.a.heard(), ["joined 3", "left 4", "joined 1999"]);
     assert!(!pair.b.hearing.is_behind());
     pair.leave(1999);
     pair.settle();
@@ -455,6 +455,50 @@ fn changes_that_have_no_room_are_heard_from_the_next_list() {
     pair.join(3);
     pair.settle();
     assert_eq!(pair.a.heard(), ["left 1", "joined 2", "joined 3"]);
+}
+
+/// The list had it, and says nothing of what it finds: nobody was told.
+#[test]
+fn who_comes_between_the_question_and_its_list_is_told_of() {
+    let mut pair = Pair::linked();
+    pair.join(1);
+    pair.subscribe(5, 1);
+    pair.a.hears(&["r"]);
+    pair.ask();
+    pair.join(2);
+    pair.subscribe(5, 2);
+    pair.subscribe(6, 2);
+    // One that is over before the list has nothing to be told.
+    pair.join(3);
+    pair.subscribe(5, 3);
+    pair.unsubscribe(5, 3);
+    pair.leave(3);
+    pair.settle();
+    let heard = ["joined 2", "subscribed 5 by 2", "created 6 by 2", "subscribed 6 by 2"];
+    assert_eq!(pair.a.heard(), heard);
+    pair.leave(2);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["left 2"]);
+}
+
+/// There was no room for what had come since it asked: the list that began anew had it.
+#[test]
+fn who_comes_while_a_first_list_begins_again_is_told_of() {
+    let mut pair = Pair::linked();
+    pair.b.has.sessions.extend((1..=1000).map(|n| n * 2));
+    pair.a.hears(&["r"]);
+    pair.ask();
+    pair.b.flush(65 << 10);
+    pair.join(3);
+    pair.join(5);
+    pair.join(1999);
+    // None at all: from the beginning.
+    pair.b.flush(0);
+    pair.leave(5);
+    pair.settle();
+    assert_eq!(pair.a.heard(), ["joined 3", "joined 1999"]);
+    let known = &pair.a.hearing.peers[&B].knows["r"];
+    assert_eq!(known.sessions(), 1002);
 }
 
 #[test]
