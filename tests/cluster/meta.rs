@@ -387,6 +387,8 @@ async fn an_entry_that_stands_still_is_named_beside_what_the_others_say() -> any
     let session = two.connection.session();
     let told = one.call("wamp.session.get", &json!([session])).await;
     assert_eq!((&told[0], &told[4]), (&json!(8), &json!("wamp.error.unavailable")), "{told}");
+    let told = one.call("wamp.session.kill", &json!([session])).await;
+    assert_eq!((&told[0], &told[4]), (&json!(8), &json!("wamp.error.unavailable")), "{told}");
     assert!(cluster.metric("E1", "vixen_entry_meta_unanswered_total").await? >= 1.0);
     cluster.resume("E2")?;
     let is_whole = async {
@@ -398,6 +400,18 @@ async fn an_entry_that_stands_still_is_named_beside_what_the_others_say() -> any
         }
     };
     let told = timeout(SOON, is_whole).await?;
-    assert_eq!(told[3], json!([2]), "{told}");
+    assert_eq!(told[3], json!([2]), "it ends nobody for who has given up: {told}");
+    // Soon it does again.
+    let is_killed = async {
+        loop {
+            let told = one.call("wamp.session.kill", &json!([session])).await;
+            if told[0] == 50 {
+                return;
+            }
+            assert_eq!(told[4], "wamp.error.unavailable", "{told}");
+        }
+    };
+    timeout(SOON, is_killed).await?;
+    assert_eq!(one.result("wamp.session.count", &json!([])).await, 1);
     cluster.stop_all().await
 }

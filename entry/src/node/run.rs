@@ -248,9 +248,11 @@ impl EntryNode {
         let mut fx = Effects::default();
         let mut is_stopping = false;
         let at = Instant::now();
-        if self.links.stalled(at.into_std()).is_some() {
+        let late = self.links.stalled(at.into_std());
+        if late.is_some() {
             self.metrics.stalls.increment(1);
         }
+        self.across.turn(at, late);
         self.renew_if_old(now, &mut fx);
         self.note_written(&mut fx.calls);
         self.note_waiting(&mut fx.calls);

@@ -125,7 +125,7 @@ pub enum MetaReply {
     NoSuch,
     /// What would be added to the details of a session is more than may be.
     TooMuch,
-    /// The entry has the answer, and no room for it.
+    /// The entry has no room for the answer, or was to do something and has just stood still: nothing was done.
     NoRoom,
 }
 

@@ -44,6 +44,7 @@ pub use question::{
 };
 pub use survey::{
     About, Ask, Done, Effects as SurveyEffects, Input as SurveyInput, Surveys, Unanswered,
+    WAIT as SURVEY_WAIT,
 };
 pub use testaments::TestamentLimits;
 use testaments::Testaments;

@@ -28,7 +28,7 @@ use crate::api::{Origin, SessionId};
 use crate::dealer::{CallNumber, Link};
 
 /// For so long other entries are waited for.
-const WAIT: Duration = Duration::from_millis(500);
+pub const WAIT: Duration = Duration::from_millis(500);
 /// Surveys that are open at a time; each has a question open on each link at most.
 const OPEN_MAX: usize = 256;
 /// Those of one session, of one address and of one site: others can ask while an entry does not answer.
@@ -147,7 +147,8 @@ pub enum Unanswered {
     Late,
     /// Its link has ended, or fallen silent.
     Lost,
-    /// It had no room for its answer on the link, or there was none here.
+    /// It had no room for its answer on the link, or there was none here. Or it had stood still, and was to change
+    /// something.
     NoRoom,
 }
 
@@ -408,6 +409,23 @@ impl Question {
             Self::CountSessions(_)
             | Self::ListSessions(_)
             | Self::Kill { .. }
+            | Self::ListSubscriptions
+            | Self::LookupSubscription { .. }
+            | Self::MatchSubscriptions(_)
+            | Self::GetSubscription(_)
+            | Self::ListSubscribers(_)
+            | Self::CountSubscribers(_) => false,
+        }
+    }
+
+    /// Whether something is done for it: whoever was told that an entry did not answer must not find it done later.
+    #[must_use]
+    pub const fn is_change(&self) -> bool {
+        match self {
+            Self::Kill { .. } | Self::ModifyDetails(..) => true,
+            Self::CountSessions(_)
+            | Self::ListSessions(_)
+            | Self::GetSession(_)
             | Self::ListSubscriptions
             | Self::LookupSubscription { .. }
             | Self::MatchSubscriptions(_)

@@ -106,6 +106,8 @@ impl EntryNode {
             self.calls.step_dealer(dealer::Input::LinkSilent { link, is_silent }, &mut fx.calls);
             if is_silent {
                 self.step_surveys(SurveyInput::Lost { link }, &mut fx.calls);
+            } else {
+                self.across.heard_again();
             }
             self.step_hearing(now, HearingInput::LinkSilent { link, is_silent }, fx);
             let link = if is_silent { EntryLink::Silent } else { EntryLink::HeardAgain };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -17,6 +18,7 @@ use vixen_core::wire::{CallMessage, MetaQuestion, MetaReply};
 
 use super::super::calls::CallEffects;
 use super::super::run::{Effects, EntryNode};
+use super::bidden::Bidden;
 use super::metrics;
 use super::words::told;
 
@@ -29,6 +31,8 @@ pub(in crate::node) struct Across {
     pub(super) surveys: Surveys,
     /// What they tell and are told.
     pub(in crate::node) hearing: Hearing,
+    /// What they may have this one do.
+    bidden: Bidden,
     /// Which of the realms in which somebody listens here they were told of.
     pub(super) realms_version: u64,
     /// Those who listen here hear more of what is still to be told from then on.
@@ -42,9 +46,20 @@ impl Across {
         Self {
             surveys: Surveys::default(),
             hearing: Hearing::default(),
+            bidden: Bidden::default(),
             realms_version: 0,
             tell_at: None,
         }
+    }
+
+    /// A turn begins, which the loop has come to so late.
+    pub(in crate::node) fn turn(&mut self, at: Instant, late: Option<Duration>) {
+        self.bidden.turn(at, late);
+    }
+
+    /// Something comes again on a link that was silent.
+    pub(in crate::node) fn heard_again(&mut self) {
+        self.bidden.stood_still(Instant::now());
     }
 
     /// The next moment at which something is to be done without an event.
@@ -160,7 +175,7 @@ impl EntryNode {
     }
 
     /// Another entry asks. What would not fit the link is not looked for, and nothing is done of which it could not be
-    /// told.
+    /// told, or which it may have given up.
     pub(in crate::node) fn on_asked(
         &mut self,
         now: WallTime,
@@ -172,7 +187,9 @@ impl EntryNode {
         let asker = Asker { realm, session: SessionId(asker) };
         let question = Question::from(question);
         let items = self.meta.items_of(&asker.realm, &question, &self.delivery);
-        let mut parts = if self.entry_has_room(link, items.saturating_mul(ID_BYTES)) {
+        let is_timely = !question.is_change() || self.across.bidden.may_change(Instant::now());
+        let has_room = self.entry_has_room(link, items.saturating_mul(ID_BYTES));
+        let mut parts = if is_timely && has_room {
             self.answer_here(now, &asker, question, fx).into_parts()
         } else {
             vec![MetaReply::NoRoom]

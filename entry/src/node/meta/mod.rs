@@ -1,6 +1,7 @@
 //! What the router itself answers and publishes: procedures and events of `wamp.`.
 
 mod across;
+mod bidden;
 mod events;
 mod heard;
 mod metrics;

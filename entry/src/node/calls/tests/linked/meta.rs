@@ -4,8 +4,11 @@ use vixen_broker::access::{Permissions, Quotas};
 use vixen_broker::api::calls::{CancelMode, MetaError};
 use vixen_broker::api::{SubscribeMode, SubscriptionId};
 use vixen_broker::meta::Missing;
+use vixen_core::wire::{CallMessage, Message, MetaQuestion, MetaReply, MetaWhom};
 
 use super::*;
+use crate::node::meta::Across;
+use crate::node::run::Effects;
 
 /// What a caller is told in the end: the result in JSON and who is missing, or the error.
 type Told = Result<(String, Vec<String>), CallError>;
@@ -177,5 +180,64 @@ async fn events_of_the_past_are_of_a_subscription_at_any_entry() {
     let told = said(4, pair.caller_hears().await);
     assert_eq!(told, Err(CallError::Meta(MetaError::NotAuthorized)));
     assert_eq!(topics(&pair), (0, 1));
+    pair.link.abort();
+}
+
+/// It was done as soon as the entry went on, long after who had asked was told that it did not answer.
+#[tokio::test]
+async fn an_entry_that_has_stood_still_ends_and_changes_no_session_for_who_asked_meanwhile() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    let node = &mut pair.serving.bench.node;
+    let (link, _) = node.asked_entries().0.remove(0);
+    let link_id = node.links.iter().map(|(link, _)| link).next().expect("linked");
+    let who = (link.peer, link_id);
+    let asks = |node: &mut EntryNode, request, question| {
+        let of = (request, "realm1".into(), CALLER.0);
+        node.on_asked(WallTime(1), link, of, question, &mut Effects::default());
+    };
+    let delta = BTreeMap::from([("x".to_owned(), Some("1".to_owned()))]);
+    let modify = || MetaQuestion::ModifyDetails { session: CALLEE.0, delta: delta.clone() };
+    let kill = |whom| MetaQuestion::Kill { whom, reason: "a.b".to_owned(), message: None };
+    let get = || MetaQuestion::GetSession { session: CALLEE.0 };
+    let late = Some(Duration::from_secs(1));
+    node.across.turn(Instant::now(), late);
+    for (request, whom) in [(1, MetaWhom::Session(CALLEE.0)), (2, MetaWhom::All)] {
+        asks(node, request, kill(whom));
+    }
+    asks(node, 3, modify());
+    asks(node, 4, get());
+    // Its link was silent.
+    node.across = Box::new(Across::new());
+    let mut fx = Effects::default();
+    node.on_entry_silence(WallTime(1), who, true, &mut fx);
+    node.on_entry_silence(WallTime(1), who, false, &mut fx);
+    asks(node, 5, modify());
+    node.across = Box::new(Across::new());
+    asks(node, 6, modify());
+    asks(node, 7, get());
+    assert!(node.info_of(CALLEE).is_some());
+    let mut told = Vec::new();
+    while told.len() < 7 {
+        let next = tokio::time::timeout(PATIENCE, pair.origin.link_events.recv()).await;
+        let event = next.expect("in time").expect("linked");
+        let EntryEvent::Link(LinkEvent::Messages { messages, .. }) = event else { continue };
+        told.extend(messages.into_iter().filter_map(|message| match message {
+            Message::Call(CallMessage::MetaAnswer { request, reply, .. }) => {
+                Some((request, reply))
+            }
+            _ => None,
+        }));
+    }
+    for request in [1, 2, 3, 5] {
+        assert!(told.contains(&(request, MetaReply::NoRoom)), "{told:?}");
+    }
+    assert!(told.contains(&(6, MetaReply::Done)), "{told:?}");
+    let added = |request| {
+        told.iter().find_map(|(of, reply)| match reply {
+            MetaReply::Session(_, added) if *of == request => Some(added.len()),
+            _ => None,
+        })
+    };
+    assert_eq!((added(4), added(7)), (Some(0), Some(1)));
     pair.link.abort();
 }
