@@ -226,6 +226,27 @@ impl Meta {
         }
     }
 
+    /// Sessions and subscriptions that are looked at for the answer to a question, at most.
+    #[must_use]
+    pub fn looks_of(&self, realm: &str, question: &Question, delivery: &Delivery) -> usize {
+        match question {
+            Question::CountSessions(Some(_)) | Question::Kill { whom: Whom::All, .. } => {
+                self.realms.get(realm).map_or(0, BTreeSet::len)
+            }
+            Question::CountSessions(None)
+            | Question::ListSessions(_)
+            | Question::GetSession(_)
+            | Question::Kill { .. }
+            | Question::ModifyDetails(..)
+            | Question::ListSubscriptions
+            | Question::LookupSubscription { .. }
+            | Question::MatchSubscriptions(_)
+            | Question::GetSubscription(_)
+            | Question::ListSubscribers(_)
+            | Question::CountSubscribers(_) => self.items_of(realm, question, delivery),
+        }
+    }
+
     /// M1.
     fn member(&self, realm: &str, session: SessionId) -> Option<&Member> {
         self.members.get(&session).filter(|member| *member.info.realm == *realm)

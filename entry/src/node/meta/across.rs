@@ -189,7 +189,9 @@ impl EntryNode {
         let items = self.meta.items_of(&asker.realm, &question, &self.delivery);
         let is_timely = !question.is_change() || self.across.bidden.may_change(Instant::now());
         let has_room = self.entry_has_room(link, items.saturating_mul(ID_BYTES));
-        let mut parts = if is_timely && has_room {
+        let looks = self.meta.looks_of(&asker.realm, &question, &self.delivery);
+        let bidden = &mut self.across.bidden;
+        let mut parts = if is_timely && has_room && bidden.may_look(link.peer, looks) {
             self.answer_here(now, &asker, question, fx).into_parts()
         } else {
             vec![MetaReply::NoRoom]

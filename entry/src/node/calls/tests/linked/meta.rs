@@ -26,6 +26,23 @@ impl Pair {
         said(request, self.caller_hears().await)
     }
 
+    /// What comes to the caller's entry as answers of the other one, so many: it takes nothing of it.
+    async fn answers(&mut self, count: usize) -> Vec<(u64, MetaReply)> {
+        let mut answers = Vec::new();
+        while answers.len() < count {
+            let next = tokio::time::timeout(PATIENCE, self.origin.link_events.recv()).await;
+            let event = next.expect("in time").expect("linked");
+            let EntryEvent::Link(LinkEvent::Messages { messages, .. }) = event else { continue };
+            answers.extend(messages.into_iter().filter_map(|message| match message {
+                Message::Call(CallMessage::MetaAnswer { request, reply, .. }) => {
+                    Some((request, reply))
+                }
+                _ => None,
+            }));
+        }
+        answers
+    }
+
     /// The caller's entry alone takes turns, until it tells the caller something.
     async fn origin_tells(&mut self, request: u64) -> Told {
         let begun = Instant::now();
@@ -216,18 +233,7 @@ async fn an_entry_that_has_stood_still_ends_and_changes_no_session_for_who_asked
     asks(node, 6, modify());
     asks(node, 7, get());
     assert!(node.info_of(CALLEE).is_some());
-    let mut told = Vec::new();
-    while told.len() < 7 {
-        let next = tokio::time::timeout(PATIENCE, pair.origin.link_events.recv()).await;
-        let event = next.expect("in time").expect("linked");
-        let EntryEvent::Link(LinkEvent::Messages { messages, .. }) = event else { continue };
-        told.extend(messages.into_iter().filter_map(|message| match message {
-            Message::Call(CallMessage::MetaAnswer { request, reply, .. }) => {
-                Some((request, reply))
-            }
-            _ => None,
-        }));
-    }
+    let told = pair.answers(7).await;
     for request in [1, 2, 3, 5] {
         assert!(told.contains(&(request, MetaReply::NoRoom)), "{told:?}");
     }
@@ -239,5 +245,46 @@ async fn an_entry_that_has_stood_still_ends_and_changes_no_session_for_who_asked
         })
     };
     assert_eq!((added(4), added(7)), (Some(0), Some(1)));
+    pair.link.abort();
+}
+
+/// As many questions as came in a turn were answered in it, each by all sessions.
+#[tokio::test]
+async fn so_many_sessions_are_listed_for_another_entry_in_a_turn() {
+    const SESSIONS: usize = 1 << 12;
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    let node = &mut pair.serving.bench.node;
+    let info = Arc::clone(node.info_of(CALLEE).expect("open"));
+    for session in 0..SESSIONS - 1 {
+        let session = SessionId(100 + session as u64);
+        node.meta.open(&Arc::new(SessionInfo { session, ..SessionInfo::clone(&info) }));
+    }
+    let (link, _) = node.asked_entries().0.remove(0);
+    let asks = |node: &mut EntryNode, request, question| {
+        let of = (request, "realm1".into(), CALLER.0);
+        node.on_asked(WallTime(1), link, of, question, &mut Effects::default());
+    };
+    let list = || MetaQuestion::ListSessions { authroles: None };
+    let count = |role: Option<&str>| {
+        let authroles = role.map(|role| vec![role.to_owned()]);
+        MetaQuestion::CountSessions { authroles }
+    };
+    for request in 1..64 {
+        asks(node, request, list());
+    }
+    asks(node, 64, count(Some("user")));
+    asks(node, 65, list());
+    asks(node, 66, count(Some("user")));
+    // For this nobody looks at sessions.
+    asks(node, 67, count(None));
+    node.across.turn(Instant::now(), None);
+    asks(node, 68, list());
+    let told: BTreeMap<_, _> = pair.answers(68).await.into_iter().collect();
+    let all = MetaReply::Count(SESSIONS as u64);
+    let is_list =
+        |request: u64| matches!(&told[&request], MetaReply::Ids(ids) if ids.len() == SESSIONS);
+    assert!((1..64).all(is_list) && is_list(68));
+    assert_eq!([&told[&64], &told[&67]], [&all, &all]);
+    assert_eq!([&told[&65], &told[&66]], [&MetaReply::NoRoom; 2]);
     pair.link.abort();
 }
