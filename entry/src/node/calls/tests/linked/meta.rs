@@ -288,3 +288,20 @@ async fn so_many_sessions_are_listed_for_another_entry_in_a_turn() {
     assert_eq!([&told[&65], &told[&66]], [&MetaReply::NoRoom; 2]);
     pair.link.abort();
 }
+
+/// Its session was nobody's: another entry was not asked what cannot be said.
+#[tokio::test]
+async fn details_that_are_too_many_are_refused_wherever_their_session_is() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    for (request, bytes) in [(1, 33 << 10), (2, 65 << 10), (3, 200 << 10)] {
+        let arguments = format!(r#"[2,{{"x":"{}"}}]"#, "a".repeat(bytes));
+        let told = pair.asked(request, "wamp.session.modify_details", &arguments).await;
+        let few = "details have more than 32768 bytes";
+        assert_eq!(told, Err(CallError::Meta(MetaError::Argument(few.into()))), "{bytes}");
+    }
+    // As many as can be said are more than a session has.
+    let arguments = format!(r#"[2,{{"x":"{}"}}]"#, "a".repeat(30 << 10));
+    let told = pair.asked(4, "wamp.session.modify_details", &arguments).await;
+    assert!(matches!(told, Err(CallError::Meta(MetaError::Argument(_)))), "{told:?}");
+    pair.end();
+}
