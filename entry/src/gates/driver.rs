@@ -16,13 +16,14 @@
 //! - The store is read when the client has taken what was read before. What the broker has for it piles up in its
 //!   [`Outbound`], up to a bound; then the broker leaves it out, and it gets the rest from the store.
 
+mod ending;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 use tokio::time::{Instant, sleep_until};
 
@@ -532,61 +533,6 @@ impl<A> Driver<A> {
         ask(client, &mut fx);
         let session = self.session;
         self.steps.extend(fx.ask.into_iter().map(|ask| Step::Tell(ask.of(session))));
-    }
-
-    /// The node stops: nothing more is asked for, but what was taken is answered if it can be; and answers of a
-    /// callee go where somebody waits for them.
-    ///
-    /// # Errors
-    /// The broker has stopped.
-    pub(super) async fn begin_drain(&mut self) -> Result<(), Stopped> {
-        self.waiting = None;
-        for step in std::mem::take(&mut self.steps) {
-            let Step::Calls { mut words, bytes: _ } = step else { continue };
-            words.retain(is_answer);
-            if !words.is_empty() {
-                self.hand_over_words(words).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for more of the broker while the node stops; `false` once it has stopped. Cancel safe.
-    pub(super) async fn more(&mut self) -> bool {
-        self.receiver.receive(true, &mut self.incoming, &mut self.calls).await
-    }
-
-    /// Takes what the broker has told, blocked or not.
-    pub(super) fn take_rest(&mut self, fx: &mut Effects) {
-        self.take_calls(fx);
-        let Some(client) = &mut self.client else { return };
-        while let Some(outgoing) = self.incoming.pop_front() {
-            self.unwritten_bytes += outgoing.queued_bytes();
-            client.on_outgoing(outgoing, fx);
-        }
-    }
-
-    /// Tells the broker that the session is over. What it still had for it is of no use to anyone.
-    pub(super) async fn close(&mut self) {
-        if std::mem::take(&mut self.is_open) {
-            let _stopped = send(&self.events, SessionEvent::Closed { session: self.session }).await;
-        }
-        self.incoming.clear();
-        self.calls.clear();
-        self.receiver = outbound(0).1;
-    }
-}
-
-impl<A> Drop for Driver<A> {
-    fn drop(&mut self) {
-        if !self.is_open {
-            return;
-        }
-        let closed = SessionEvent::Closed { session: self.session };
-        if let Err(TrySendError::Full(closed)) = self.events.try_send(closed.into()) {
-            let events = self.events.clone();
-            tokio::spawn(async move { events.send(closed).await });
-        }
     }
 }
 
