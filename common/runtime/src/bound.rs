@@ -280,6 +280,7 @@ mod tests {
             name: name.to_owned(),
             permissions: Vec::new(),
             quota: quota(topics_max),
+            authorizer: None,
         };
         let user = |authid: &str| UserConfig {
             authid: authid.to_owned(),
@@ -292,6 +293,9 @@ mod tests {
             users: vec![user("alice"), user("bob")],
             anonymous: Some("guest".to_owned()),
             quota: quota(of_realm),
+            authenticator: None,
+            auth_timeout: RealmConfig::AUTH_TIMEOUT,
+            auth_cache: RealmConfig::AUTH_CACHE,
         };
         let bytes = |realms: Vec<RealmConfig>| {
             let mut config = nearcast();

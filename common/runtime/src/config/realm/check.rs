@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use vixen_core::segment::Match;
+
 use super::super::error::ConfigError;
 use super::super::read::Source;
 use super::{Credential, RealmConfig};
@@ -15,6 +17,7 @@ pub(in super::super) fn check(
         let place = format!("realm[{i}]");
         names.add(realm.name.as_str(), &place, "name")?;
         check_roles(realm, &place, source)?;
+        check_deciders(realm, &place, source)?;
         check_users(realm, &place, source)?;
         if realm.users.is_empty() && realm.anonymous.is_none() {
             let problem = "nobody can log in here";
@@ -34,6 +37,34 @@ fn check_roles(realm: &RealmConfig, place: &str, source: Source<'_>) -> Result<(
         for (i, permission) in role.permissions.iter().enumerate() {
             let place = format!("{place}.permission[{i}]");
             patterns.add((permission.uri.as_str(), permission.matching), &place, "uri")?;
+        }
+    }
+    Ok(())
+}
+
+/// Somebody may register what decides: a permission by a pattern is not for that, and without one everything would be
+/// denied without a word.
+fn check_deciders(realm: &RealmConfig, place: &str, source: Source<'_>) -> Result<(), ConfigError> {
+    let authorizers = realm.roles.iter().enumerate().filter_map(|(i, role)| {
+        Some((format!("{place}.role[{i}].authorizer"), role.authorizer.as_ref()?))
+    });
+    let authenticator = realm.authenticator.iter();
+    let authenticator =
+        authenticator.map(|procedure| (format!("{place}.authenticator"), procedure));
+    for (key, procedure) in authorizers.chain(authenticator) {
+        let mut permissions = realm.roles.iter().flat_map(|role| &role.permissions);
+        let may = permissions.any(|permission| {
+            permission.register
+                && permission.matching == Match::Exact
+                && permission.uri == *procedure
+        });
+        if !may {
+            let problem =
+                format!("nobody may register `{procedure}`: permissions by pattern do not count");
+            let fix = format!(
+                "add [[realm.role.permission]] with uri = \"{procedure}\" and register = true to a role"
+            );
+            return Err(source.refuse(key, problem, fix));
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ mod tests;
 mod value;
 
 use std::fmt;
+use std::time::Duration;
 
 use vixen_core::access::{Disclosure, Quota};
 use vixen_core::segment::Match;
@@ -46,6 +47,26 @@ pub struct RealmConfig {
     pub anonymous: Option<String>,
     /// Table `quota`: for all that is published in the realm through one entry.
     pub quota: Quota,
+    /// `authenticator`: the procedure that decides who logs in by a method that no user has. `None`, the
+    /// default: nobody does.
+    pub authenticator: Option<String>,
+    /// `auth-timeout`: what authorizers and the authenticator do not answer until then is denied.
+    /// Default `2s`; from `1ms` to `1m`.
+    pub auth_timeout: Duration,
+    /// `auth-cache`: for how long what an authorizer has said holds. Default `10s`; 0: it is asked each time; `1day` at
+    /// most.
+    pub auth_cache: Duration,
+}
+
+impl RealmConfig {
+    /// Default of `auth-timeout`.
+    pub const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
+    /// Default of `auth-cache`.
+    pub const AUTH_CACHE: Duration = Duration::from_secs(10);
+    /// The longest `auth-timeout`.
+    pub const AUTH_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+    /// The longest `auth-cache`.
+    pub const AUTH_CACHE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 }
 
 /// One `[[realm.role]]` table.
@@ -58,6 +79,9 @@ pub struct RoleConfig {
     /// Table `quota`: for what each user of the role publishes through one entry; those without a
     /// name are one for each address.
     pub quota: Quota,
+    /// `authorizer`: the procedure that is asked whether a session of the role may do what its permissions let
+    /// it; without any permissions, anything. `None`, the default: nobody is asked.
+    pub authorizer: Option<String>,
 }
 
 /// One `[[realm.role.permission]]` table: what holds for the topics and procedures that match it, unless a

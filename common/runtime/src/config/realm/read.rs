@@ -1,6 +1,7 @@
 //! From tables to [`RealmConfig`].
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,14 +14,15 @@ use super::super::text::read;
 use super::super::value::{Count, Flag, SecretText, Value};
 use super::pattern::pattern;
 use super::quota::{QUOTA_KEYS, quota};
-use super::value::{AuthName, KdfName, PatternText, PublicKeys, Realm, Salt};
+use super::value::{AuthName, KdfName, PatternText, Procedure, PublicKeys, Realm, Salt};
 use super::{
     Argon2Output, Credential, Kdf, PermissionConfig, RealmConfig, RoleConfig, Salting, ScramConfig,
     Secret, SecretKey, UserConfig,
 };
 
-pub(in super::super) const REALM_KEYS: &[&str] = &["name", "role", "user", "anonymous", "quota"];
-pub(in super::super) const ROLE_KEYS: &[&str] = &["name", "permission", "quota"];
+pub(in super::super) const REALM_KEYS: &[&str] =
+    &["name", "role", "user", "anonymous", "quota", "authenticator", "auth-timeout", "auth-cache"];
+pub(in super::super) const ROLE_KEYS: &[&str] = &["name", "permission", "quota", "authorizer"];
 pub(in super::super) const PERMISSION_KEYS: &[&str] = &[
     "uri",
     "match",
@@ -94,12 +96,57 @@ pub(in super::super) fn realm(
     } else {
         None
     };
+    let roles: Vec<_> =
+        roles.into_iter().map(|table| role(source, table)).collect::<Result<_, _>>()?;
+    let authenticator = table.optional("authenticator")?.map(|Procedure(uri)| uri);
+    let has_authorizer = roles.iter().any(|role| role.authorizer.is_some());
+    for (key, is_used, problem, fix) in [
+        (
+            "auth-timeout",
+            has_authorizer || authenticator.is_some(),
+            "stands where nobody is asked",
+            "add authenticator, or authorizer to a [[realm.role]], or remove it",
+        ),
+        (
+            "auth-cache",
+            has_authorizer,
+            "stands where no authorizer is asked",
+            "add authorizer to a [[realm.role]], or remove it",
+        ),
+    ] {
+        if table.has(key) && !is_used {
+            return Err(source.refuse(table.place(key), problem, fix));
+        }
+    }
+    let mut auth_timeout = RealmConfig::AUTH_TIMEOUT;
+    table.duration("auth-timeout", &mut auth_timeout)?;
+    // Calls have whole ms. While one waits its client is not heard.
+    if !(Duration::from_millis(1)..=RealmConfig::AUTH_TIMEOUT_MAX).contains(&auth_timeout) {
+        let problem = "is no time that somebody can be let wait";
+        return Err(source.refuse(
+            table.place("auth-timeout"),
+            problem,
+            "set it between \"1ms\" and \"1m\"",
+        ));
+    }
+    let auth_cache = table.optional::<Duration>("auth-cache")?.unwrap_or(RealmConfig::AUTH_CACHE);
+    if auth_cache > RealmConfig::AUTH_CACHE_MAX {
+        let problem = "is longer than an answer holds";
+        return Err(source.refuse(
+            table.place("auth-cache"),
+            problem,
+            "set it to \"1day\" at most",
+        ));
+    }
     Ok(RealmConfig {
         name,
-        roles: roles.into_iter().map(|table| role(source, table)).collect::<Result<_, _>>()?,
+        roles,
         users: users.into_iter().map(|table| user(source, table)).collect::<Result<_, _>>()?,
         anonymous,
         quota: quota(source, table.table("quota", QUOTA_KEYS)?)?,
+        authenticator,
+        auth_timeout,
+        auth_cache,
     })
 }
 
@@ -109,7 +156,8 @@ fn role(source: Source<'_>, mut table: TableReader<'_>) -> Result<RoleConfig, Co
     let permissions = permissions.into_iter().map(|table| permission(source, table));
     let permissions = permissions.collect::<Result<_, _>>()?;
     let quota = quota(source, table.table("quota", QUOTA_KEYS)?)?;
-    Ok(RoleConfig { name, permissions, quota })
+    let authorizer = table.optional("authorizer")?.map(|Procedure(uri)| uri);
+    Ok(RoleConfig { name, permissions, quota, authorizer })
 }
 
 fn permission(

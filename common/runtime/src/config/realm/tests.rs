@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use super::super::{Config, ConfigError};
 use super::*;
@@ -29,6 +30,9 @@ const KEY_B: &str = "1adfc8bfe1d35616e64dffbd900096f23b066f914c8c2ffbb66f6075b96
 const GOOD: &str = r#"
 [[realm]]
 name = "realm1"
+authenticator = "com.example.login"
+auth-timeout = "500ms"
+auth-cache = "0s"
 
 [[realm.role]]
 name = "sensor"
@@ -47,6 +51,16 @@ disclose-callee = false
 
 [[realm.role]]
 name = "guest"
+authorizer = "com.example.may"
+
+[[realm.role]]
+name = "decider"
+[[realm.role.permission]]
+uri = "com.example.may"
+register = true
+[[realm.role.permission]]
+uri = "com.example.login"
+register = true
 
 [[realm.user]]
 authid = "joe"
@@ -115,6 +129,13 @@ fn realms_are_read_with_defaults_for_what_they_leave_out() {
     let [one, two] = realms.as_slice() else { panic!("two realms: {realms:?}") };
     assert_eq!((one.name.as_str(), one.anonymous.as_deref()), ("realm1", Some("guest")));
     assert_eq!((two.name.as_str(), two.users.len()), ("realm2", 0));
+    assert_eq!(one.authenticator.as_deref(), Some("com.example.login"));
+    assert_eq!((one.auth_timeout, one.auth_cache), (Duration::from_millis(500), Duration::ZERO));
+    assert_eq!(one.roles[0].authorizer, None);
+    assert_eq!(one.roles[1].authorizer.as_deref(), Some("com.example.may"));
+    let defaults = (Duration::from_secs(2), Duration::from_secs(10));
+    assert_eq!((two.auth_timeout, two.auth_cache), defaults);
+    assert_eq!(two.authenticator, None);
     let permission = |uri: &str, matching, publish, subscribe, disclose_publisher| {
         let uri = uri.to_owned();
         PermissionConfig {
@@ -177,11 +198,57 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("name = \"guest\"", "name = \"sensor\"", "realm[0].role[1].name: `sensor` is", "of its own"),
     ("name = \"guest\"", "name = \"\"", "realm[0].role[1].name: is empty", "1 to 256 bytes"),
     ("name = \"guest\"", "nam = \"x\"", "realm[0].role[1].nam:", "name, permission"),
+    (
+        "authorizer = \"com.example.may\"",
+        "authorizer = \"wamp.x\"",
+        "role[1].authorizer: cannot use `wamp.x`",
+        "a procedure",
+    ),
+    (
+        "authenticator = \"com.example.login\"",
+        "authenticator = \"a b\"",
+        "realm[0].authenticator: cannot use `a b`",
+        "a procedure",
+    ),
+    (
+        "uri = \"com.example.may\"",
+        "uri = \"com.example.*\"",
+        "realm[0].role[1].authorizer: nobody may register `com.example.may`",
+        "uri = \"com.example.may\" and register = true",
+    ),
+    (
+        "uri = \"com.example.login\"\nregister = true",
+        "uri = \"com.example.login\"\ncall = true",
+        "realm[0].authenticator: nobody may register `com.example.login`",
+        "uri = \"com.example.login\" and register = true",
+    ),
+    ("\"500ms\"", "\"0s\"", "realm[0].auth-timeout: 0 leaves no time", "at least"),
+    ("\"500ms\"", "7", "realm[0].auth-timeout: cannot use `7`", "a duration"),
+    ("\"500ms\"", "\"999us\"", "realm[0].auth-timeout: is no time", "between \"1ms\" and \"1m\""),
+    ("\"500ms\"", "\"61s\"", "realm[0].auth-timeout: is no time", "between \"1ms\" and \"1m\""),
+    ("\"0s\"", "\"25h\"", "realm[0].auth-cache: is longer", "\"1day\" at most"),
+    (
+        "authorizer = \"com.example.may\"",
+        "",
+        "realm[0].auth-cache: stands where no authorizer is asked",
+        "add authorizer to",
+    ),
+    (
+        "name = \"realm2\"",
+        "name = \"realm2\"\nauth-timeout = \"1s\"",
+        "realm[1].auth-timeout: stands where nobody is asked",
+        "add authenticator",
+    ),
     ("publish = true\ndisclose", "calls = true\ndisclose", "permission[0].calls:", "uri, match"),
     ("publish = true\ndisclose", "publish = \"yes\"\ndisclose", "cannot use `yes`", "true or"),
     ("publish = true\ndisclose", "disclose", "disclose-publisher: stands", "publish = true"),
     ("call = true\n", "", "permission[1].disclose-caller: stands", "call = true"),
-    ("register = true\n", "", "permission[1].disclose-callee: stands", "register = true"),
+    (
+        "register = true\ndisclose",
+        "disclose",
+        "permission[1].disclose-callee: stands",
+        "register = true",
+    ),
     ("caller = \"always\"", "caller = 1", "disclose-caller: cannot use `1`", "\"on-request\" or"),
     ("callee = false", "callee = 1", "disclose-callee: cannot use `1`", "true or"),
     (

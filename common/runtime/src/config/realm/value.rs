@@ -17,6 +17,19 @@ impl Value for Realm {
     }
 }
 
+/// A procedure that somebody can register.
+pub(super) struct Procedure(pub(super) String);
+
+impl Value for Procedure {
+    const FORM: &'static str =
+        "a procedure such as \"com.example.authorize\", which does not begin with \"wamp.\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let is_good = text.len() <= AUTH_NAME_BYTES_MAX && is_uri(text);
+        (is_good && !text.starts_with("wamp.")).then(|| Self(text.to_owned()))
+    }
+}
+
 /// An authid or a role.
 pub(super) struct AuthName(pub(super) String);
 
