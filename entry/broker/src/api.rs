@@ -19,7 +19,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use vixen_core::id::{PermanentId, Position};
-use vixen_core::segment::{Content, Receiver, RecordFlags, Topic, TopicPattern};
+use vixen_core::segment::{
+    Attributes, Content, Publisher, Receiver, RecordFlags, Topic, TopicPattern,
+};
 
 use crate::access::Permissions;
 use crate::event::EventBatch;
@@ -239,6 +241,16 @@ impl Publish {
     #[must_use]
     pub fn message_bytes(&self) -> usize {
         self.topic.uri.len() + self.payload.len() + self.attributes.len()
+    }
+
+    /// Subscribers are told who publishes.
+    pub fn disclose(&mut self, info: &SessionInfo) {
+        // It was made here, by this version.
+        let Ok(attributes) = Attributes::from_bytes(&self.attributes) else { return };
+        let publisher =
+            Publisher { authid: info.authid.to_string(), authrole: info.authrole.to_string() };
+        let attributes = Attributes { publisher: Some(publisher), ..attributes };
+        self.attributes = attributes.to_bytes().into();
     }
 
     /// What it counts against the bounds on unacknowledged bytes.

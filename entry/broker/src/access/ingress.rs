@@ -122,7 +122,9 @@ impl Ingress {
             wait: options.wait,
             attributes: self.attributes(options, is_disclosed),
         };
-        self.check_bytes(publish.message_bytes())?;
+        // Its authorizer may have it disclosed.
+        let more = permissions.authorizer().map_or(0, |_| self.publisher_bytes());
+        self.check_bytes(publish.message_bytes() + more)?;
         self.check(&publish.topic);
         Ok(publish)
     }
@@ -242,6 +244,12 @@ impl Ingress {
     const fn check_bytes(&self, bytes: usize) -> Result<(), Refusal> {
         let max = self.limits.publish_bytes_max;
         if bytes > max { Err(Refusal::TooLarge { max }) } else { Ok(()) }
+    }
+
+    /// What an attribute that names the publisher takes, about and not less.
+    fn publisher_bytes(&self) -> usize {
+        const OVERHEAD: usize = 16;
+        OVERHEAD + self.info.authid.len() + self.info.authrole.len()
     }
 
     fn attributes(&self, options: PublishOptions, is_disclosed: bool) -> Bytes {

@@ -9,6 +9,7 @@
 //! Who somebody is, a gate finds out before (`entry/src/auth`); how a gate says options, topics and
 //! refusals is its own.
 
+mod asked;
 mod ingress;
 mod options;
 mod pattern;

@@ -1,5 +1,6 @@
 //! What a role may do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use vixen_core::access::Disclosure;
@@ -7,6 +8,7 @@ use vixen_core::segment::{Match, TopicPattern};
 
 use super::pattern::Pattern;
 use super::quota::Quotas;
+use crate::authority::Authorizer;
 
 /// What holds for the topics and procedures that match it, unless a more specific one of the role matches
 /// them too.
@@ -41,22 +43,29 @@ pub enum CalleeDisclosure {
 /// else the one with the longer start that has no gap (`a.b.*` before `a.*`), else a wildcard
 /// before a prefix, else the wildcard that is filled in further to the left. That one allows or
 /// denies; without any, everything is denied.
+///
+/// Procedures that decide (`asked`) are called and registered by a permission alone that names them, and by no
+/// pattern: who has a wide one would else decide about itself, or keep others from being decided about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permissions {
-    rules: Rules,
-    quotas: Quotas,
+    pub(super) rules: Rules,
+    pub(super) quotas: Quotas,
+    /// Who is asked about what the rules allow.
+    pub(super) authorizer: Option<Arc<Authorizer>>,
+    /// Procedures of the realm that decide, beside the authorizer.
+    pub(super) deciders: Option<Arc<BTreeSet<Box<str>>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Rules {
-    /// An open realm: everything is allowed.
+pub(super) enum Rules {
+    /// An open realm, or a role of which an authorizer alone decides: everything is allowed.
     Open,
     /// The most specific first.
     Listed(Arc<[Rule]>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
+pub(super) struct Rule {
     pattern: Pattern,
     publish: Option<Disclosure>,
     subscribe: bool,
@@ -66,7 +75,8 @@ struct Rule {
 
 impl Permissions {
     /// Everything is allowed; publishers are disclosed when they ask for it.
-    pub const OPEN: Self = Self { rules: Rules::Open, quotas: Quotas::UNLIMITED };
+    pub const OPEN: Self =
+        Self { rules: Rules::Open, quotas: Quotas::UNLIMITED, authorizer: None, deciders: None };
 
     /// Those of a role. The order of its permissions means nothing.
     #[must_use]
@@ -80,7 +90,7 @@ impl Permissions {
         });
         let mut rules: Vec<_> = rules.collect();
         rules.sort_by_cached_key(|rule| std::cmp::Reverse(rule.pattern.rank()));
-        Self { rules: Rules::Listed(rules.into()), quotas }
+        Self { rules: Rules::Listed(rules.into()), quotas, authorizer: None, deciders: None }
     }
 
     /// How much the session may publish.
@@ -108,6 +118,9 @@ impl Permissions {
     /// Whether the session may call `procedure`, and who is then told who it is.
     #[must_use]
     pub fn call(&self, procedure: &str) -> Option<Disclosure> {
+        if self.decides(procedure) {
+            return self.rule_of(procedure)?.call;
+        }
         match &self.rules {
             Rules::Open => Some(Disclosure::OnRequest),
             Rules::Listed(rules) => rules.iter().find(|rule| rule.pattern.matches(procedure))?.call,
@@ -130,6 +143,10 @@ impl Permissions {
     /// a part of it.
     #[must_use]
     pub fn register(&self, uri: &str, matching: Match) -> Option<CalleeDisclosure> {
+        // A pattern of that name is never asked.
+        if matching == Match::Exact && self.decides(uri) {
+            return self.rule_of(uri)?.register;
+        }
         let rules = match &self.rules {
             Rules::Open => return Some(CalleeDisclosure::Told),
             Rules::Listed(rules) => rules,
@@ -157,6 +174,14 @@ impl Permissions {
             Rules::Open => true,
             Rules::Listed(rules) => all_of(rules, uri, matching, |rule| rule.subscribe),
         }
+    }
+
+    /// What the role has of this procedure by its name.
+    fn rule_of(&self, procedure: &str) -> Option<&Rule> {
+        let Rules::Listed(rules) = &self.rules else { return None };
+        let is_it =
+            |rule: &&Rule| matches!(&rule.pattern, Pattern::Exact(uri) if **uri == *procedure);
+        rules.iter().find(is_it)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::quota::Exceeded;
 
 /// What may be done with a topic or procedure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     /// To publish to it.
     Publish,
@@ -13,6 +13,19 @@ pub enum Act {
     Call,
     /// To register it.
     Register,
+}
+
+impl Act {
+    /// As authorizers are told.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Call => "call",
+            Self::Register => "register",
+        }
+    }
 }
 
 impl std::fmt::Display for Act {

@@ -1,2 +1,3 @@
+mod asked;
 mod ingress;
 mod permissions;

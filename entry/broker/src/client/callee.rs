@@ -43,6 +43,12 @@ pub(super) struct Callee {
 }
 
 impl Callee {
+    /// Whether it is callee of this procedure, not by a pattern, and may be.
+    pub(super) fn is_of(&self, procedure: &str, permissions: &Permissions) -> bool {
+        let is_it = |wanted: &Wanted| wanted.matching == Match::Exact && *wanted.uri == *procedure;
+        self.holds.values().any(|wanted| is_it(wanted) && wanted.is_allowed(permissions))
+    }
+
     /// It is handed to the broker.
     pub(super) fn on_word(&mut self, word: &CallWord) {
         match word {
@@ -101,7 +107,7 @@ impl Callee {
                 self.holds.remove(registration);
             }
             CallTold::Result { request, about: Some(about), .. }
-                if !permissions.may_read(about) =>
+                if !permissions.may_read_stored(about) =>
             {
                 let (request, error) = (*request, MetaError::NotAuthorized.into());
                 return fx.told.push(Told::Call(CallTold::Failed { request, error }));
@@ -183,6 +189,10 @@ mod tests {
         Permissions::new([permission], Quotas::UNLIMITED)
     }
 
+    fn none() -> Permissions {
+        Permissions::new([], Quotas::UNLIMITED)
+    }
+
     #[test]
     fn a_refused_unregister_is_no_answer_to_a_register_of_its_number() {
         let (mut callee, all) = (Callee::default(), Permissions::OPEN);
@@ -217,6 +227,27 @@ mod tests {
             other => panic!("{other:?}"),
         });
         left.collect()
+    }
+
+    #[test]
+    fn callee_of_a_procedure_is_who_holds_it_and_may() {
+        let (mut callee, all) = (Callee::default(), Permissions::OPEN);
+        callee.on_word(&register(1, "a.x"));
+        assert!(!callee.is_of("a.x", &all), "it has asked to be");
+        told(&mut callee, registered(1, 11), &all);
+        assert!(callee.is_of("a.x", &all) && !callee.is_of("a.y", &all));
+        assert!(callee.is_of("a.x", &some()) && !callee.is_of("a.x", &none()));
+        let prefix = match register(2, "a.z") {
+            CallWord::Register(register) => {
+                CallWord::Register(Register { matching: Match::Prefix, ..register })
+            }
+            other => other,
+        };
+        callee.on_word(&prefix);
+        told(&mut callee, registered(2, 12), &all);
+        assert!(!callee.is_of("a.z", &all), "by a pattern");
+        told(&mut callee, CallTold::Revoked { registration: RegistrationId(11) }, &all);
+        assert!(!callee.is_of("a.x", &all));
     }
 
     #[test]

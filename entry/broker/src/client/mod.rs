@@ -214,6 +214,12 @@ impl Client {
         words.iter().for_each(|word| self.callee.on_word(word));
     }
 
+    /// Whether the session answers for this procedure, and may.
+    #[must_use]
+    pub fn is_callee_of(&self, procedure: &str) -> bool {
+        self.callee.is_of(procedure, &self.permissions)
+    }
+
     /// Takes what the broker tells of calls.
     pub fn on_call(&mut self, told: CallTold, fx: &mut Effects) {
         self.callee.on_told(told, &self.permissions, fx);
@@ -361,8 +367,8 @@ impl Client {
 /// Whether a session may hear of this.
 fn may_hear(permissions: &Permissions, about: &About) -> bool {
     match about {
-        About::Topics(pattern) => permissions.may_read(pattern),
-        About::Procedures(pattern) => permissions.may_call(pattern),
+        About::Topics(pattern) => permissions.may_hear_of(pattern),
+        About::Procedures(pattern) => permissions.may_hear_of_procedures(pattern),
     }
 }
 

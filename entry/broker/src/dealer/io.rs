@@ -45,6 +45,12 @@ pub enum Input {
         /// Who it is.
         info: Arc<SessionInfo>,
     },
+    /// The entry itself calls, as this one, whom nobody else sees: only exact registrations serve it. What decides about
+    /// others is nobody's by a pattern.
+    OpenedByEntry {
+        /// As who.
+        info: Arc<SessionInfo>,
+    },
     /// A session speaks of a call. What it says of registrations is the registrar's, and passed over.
     Word {
         /// The session.

@@ -126,7 +126,8 @@ impl Dealer {
         let mut turn = Turn { now, routes, options, sessions, peers, usage, callees, own, fx };
         let turn = &mut turn;
         match input {
-            Input::Opened { info } => turn.sessions.open(&info),
+            Input::Opened { info } => turn.sessions.open(&info, false),
+            Input::OpenedByEntry { info } => turn.sessions.open(&info, true),
             Input::Word { session, word } => match word {
                 CallWord::Call(call) => origin.on_call(session, call, turn),
                 CallWord::Cancel { request, mode } => {

@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) beyond_bytes: usize,
     /// It does not read: it is told nothing more.
     pub(super) is_ending: bool,
+    /// It is the entry itself.
+    pub(super) is_of_entry: bool,
     /// Its registrations of whose calls it is told the timeout.
     forwards: BTreeSet<Position>,
     unfinished: Unfinished,
@@ -111,7 +113,7 @@ pub(super) struct Sessions(BTreeMap<SessionId, Session>);
 
 impl Sessions {
     /// One that is open already stays as it is.
-    pub(super) fn open(&mut self, info: &SessionInfo) {
+    pub(super) fn open(&mut self, info: &SessionInfo, is_of_entry: bool) {
         let (authid, authrole) = (Arc::clone(&info.authid), Arc::clone(&info.authrole));
         let session = || Session {
             realm: Arc::clone(&info.realm),
@@ -122,6 +124,7 @@ impl Sessions {
             queued_bytes: 0,
             beyond_bytes: 0,
             is_ending: false,
+            is_of_entry,
             forwards: BTreeSet::new(),
             unfinished: Unfinished::default(),
         };

@@ -45,7 +45,10 @@ impl Origin {
             let error = CallError::NoSuchProcedure(Arc::clone(&open.procedure.uri));
             return fail_unplaced(open, error, turn);
         }
-        match turn.routes.find(&open.procedure) {
+        let is_of_entry = turn.sessions.get(open.session).is_some_and(|caller| caller.is_of_entry);
+        let may_serve = |route: &Route| !(is_of_entry && route.is_pattern);
+        // An exact registration is found before all patterns.
+        match turn.routes.find(&open.procedure).map(|route| route.filter(may_serve)) {
             Ok(Some(route)) => self.place(open, route, missed, turn),
             Ok(None) if !open.is_asked && !turn.routes.is_complete() => self.ask(open, turn),
             Ok(None) => {

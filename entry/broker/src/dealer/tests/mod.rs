@@ -3,6 +3,7 @@
 mod asked;
 mod bounds;
 mod cluster;
+mod deciders;
 mod holds;
 mod origin;
 mod policies;
