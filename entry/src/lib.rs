@@ -9,6 +9,7 @@
 
 mod admission;
 pub mod auth;
+mod authority;
 pub mod gates;
 mod metrics;
 mod nearcast;
@@ -18,6 +19,7 @@ mod reads;
 mod serve;
 mod text;
 
+pub use authority::AuthorityEvent;
 pub use nearcast::Nearcast;
 pub use node::{
     EntryEvent, EntryHandle, EntryNode, EntryOptions, HistoryEvent, HistoryStream, ViewEvent,

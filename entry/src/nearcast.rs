@@ -24,7 +24,7 @@ use vixen_runtime::recording::RecordArgs;
 use vixen_runtime::telemetry::install_metrics;
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
-use crate::admission::{Admission, tell_exposure};
+use crate::admission::{Admission, reload_realms, tell_exposure};
 use crate::node::{EntryHandle, EntryNode, EntryOptions};
 use crate::serve::{self, Ports};
 
@@ -34,6 +34,7 @@ const NDB: NdbId = NdbId { group: GroupId(0), member: 0 };
 /// All three tiers, open and linked, with a bound client port.
 pub struct Nearcast {
     config: Config,
+    admission: Arc<Admission>,
     entry: EntryNode,
     ports: Ports,
     sync: Tier<SyncEvent>,
@@ -98,7 +99,8 @@ impl Nearcast {
         link(end(), sync.end(), bytes_max);
         link(end(), ndb.end(), bytes_max);
         link(ndb.end(), sync.end(), bytes_max);
-        Ok(Self { config, entry, ports, sync, ndb, ended, _lock: lock })
+        let admission = Arc::new(Admission::new(&config));
+        Ok(Self { config, admission, entry, ports, sync, ndb, ended, _lock: lock })
     }
 
     /// Where clients connect.
@@ -115,12 +117,19 @@ impl Nearcast {
         self.entry.handle()
     }
 
+    /// What takes the realms of a configuration that was read again.
+    #[must_use]
+    pub fn reloader(&self) -> impl Fn(&Config) + Send + use<> {
+        let admission = Arc::clone(&self.admission);
+        move |config| reload_realms(&admission, Ok(config))
+    }
+
     /// Runs until `stop`, then stops the tiers in the order of a message: entry, ndb, sync.
     ///
     /// # Errors
     /// When a tier fails.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { config, entry, ports, sync, ndb, mut ended, _lock } = self;
+        let Self { config, admission, entry, ports, sync, ndb, mut ended, _lock } = self;
         let stop = async {
             tokio::select! {
                 () = stop => Ok(()),
@@ -130,7 +139,6 @@ impl Nearcast {
         if let Ok(address) = ports.clients.local_addr() {
             tell_exposure(&config, address);
         }
-        let admission = Arc::new(Admission::new(&config));
         let outcome = serve::run(entry, ports, None, &config, admission, stop).await;
         let _ended_already = ndb.inbox.send(NdbEvent::Stop).await;
         let _ended_already = sync.inbox.send(SyncEvent::Stop).await;

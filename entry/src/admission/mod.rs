@@ -5,6 +5,7 @@
 //! clients. Whoever is let in is a [`AdmittedSession`], which checks what it publishes and subscribes.
 
 mod answers;
+mod attempts;
 mod full;
 mod reload;
 mod rights;
@@ -31,6 +32,7 @@ use crate::auth::{
     Refusal, Step,
 };
 pub(crate) use answers::{AnswerPlace, Answers, describe_answer_metrics};
+pub(crate) use attempts::Attempt;
 pub(crate) use full::{Full, Kind};
 use reload::ReloadRefused;
 pub(crate) use reload::{reload_realms, tell_exposure};
@@ -58,6 +60,8 @@ pub(crate) fn describe_admission_metrics() {
 pub(crate) struct Admission {
     realms: Realms,
     failures: Mutex<LoginThrottle>,
+    /// Changes whenever a login is over that a procedure decides.
+    attempts: watch::Sender<u64>,
     present: Mutex<Present>,
     present_max: usize,
     per_address_max: usize,
@@ -96,6 +100,7 @@ impl Admission {
                 window: limits.login_failure_window,
                 remembered_max: FailureLimits::REMEMBERED_MAX,
             })),
+            attempts: watch::Sender::new(0),
             present: Mutex::default(),
             present_max: limits.sessions_max,
             per_address_max: limits.sessions_per_address_max,
@@ -172,16 +177,26 @@ impl Admission {
             return Err(Refusal::Throttled);
         }
         let outcome = answer.and_then(|answer| self.realms.authenticate(pending, &answer));
-        match &outcome {
+        self.count(address, account, &name, &outcome);
+        outcome
+    }
+
+    fn count(
+        &self,
+        address: IpAddr,
+        account: Account,
+        name: &str,
+        outcome: &Result<Identity, Refusal>,
+    ) {
+        match outcome {
             Ok(_identity) => lock(&self.failures).on_success(address, account, Instant::now()),
             Err(refusal) => {
                 count_failure(*refusal);
                 if refusal.is_failed_proof() {
-                    self.failed(address, account, &name);
+                    self.failed(address, account, name);
                 }
             }
         }
-        outcome
     }
 
     /// What a session may do now; `None` when the configuration does not know it any more.

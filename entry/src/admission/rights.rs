@@ -140,7 +140,27 @@ impl Rights {
     /// # Errors
     /// He may not go on.
     pub(crate) fn judge_publisher(&mut self, topic: &str) -> Result<(), RightsLost> {
-        let may = self.judge()?.publish(topic).is_some();
-        if may { Ok(()) } else { Err(RightsLost::Topic(Act::Publish)) }
+        self.judge_act(Act::Publish, |permissions| permissions.publish(topic).is_some())
+    }
+
+    /// As [`judge`](Self::judge), for somebody who is about to call.
+    ///
+    /// # Errors
+    /// He may not go on.
+    pub(crate) fn judge_caller(&mut self, procedure: &str) -> Result<(), RightsLost> {
+        self.judge_act(Act::Call, |permissions| permissions.call(procedure).is_some())
+    }
+
+    fn judge_act(
+        &mut self,
+        act: Act,
+        may: impl FnOnce(&Permissions) -> bool,
+    ) -> Result<(), RightsLost> {
+        let before = self.permissions.authorizer().cloned();
+        let now = self.judge()?;
+        // Who is asked now was not asked about it.
+        let is_asked =
+            now.authorizer().is_none_or(|authorizer| before.as_ref() == Some(authorizer));
+        if is_asked && may(now) { Ok(()) } else { Err(RightsLost::Topic(act)) }
     }
 }

@@ -71,7 +71,8 @@ impl AdmittedSession {
         self.rights
     }
 
-    /// The message as it is published.
+    /// The message as it is published. Where an authorizer is asked about it, [`spend_asked`](Self::spend_asked)
+    /// counts it against the quotas, once that says yes.
     ///
     /// # Errors
     /// It may not be.
@@ -81,8 +82,26 @@ impl AdmittedSession {
     ) -> Result<Publish, Refusal> {
         let publish = self.ingress.publish(self.rights.permissions(), message)?;
         // Last: what is refused otherwise uses nothing up.
-        self.rights.spend(&publish.topic.uri, publish.message_bytes())?;
+        if self.permissions().authorizer().is_none() {
+            self.spend(&publish)?;
+        }
         Ok(publish)
+    }
+
+    /// Counts a message that its authorizer lets pass. Without one, it was counted before.
+    ///
+    /// # Errors
+    /// The quotas do not let it pass.
+    pub(crate) fn spend_asked(&self, publish: &Publish) -> Result<(), Refusal> {
+        if self.permissions().authorizer().is_some() { self.spend(publish) } else { Ok(()) }
+    }
+
+    /// Counts a message against the quotas.
+    ///
+    /// # Errors
+    /// They do not let it pass.
+    pub(crate) fn spend(&self, publish: &Publish) -> Result<(), Refusal> {
+        Ok(self.rights.spend(&publish.topic.uri, publish.message_bytes())?)
     }
 
     /// Why a message that was to be published may not be any more.

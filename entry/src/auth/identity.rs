@@ -61,16 +61,20 @@ pub struct Identity {
     pub authrole: Arc<str>,
     /// How it logged in.
     pub authmethod: Method,
-    /// Where users come from: always `static`, the configuration.
+    /// Where users come from: `static`, the configuration, or `dynamic`, a procedure.
     pub authprovider: &'static str,
+    /// What the procedure tells the client: a JSON object.
+    pub extra: Option<Box<str>>,
     /// SCRAM: the server's own proof, in base64.
     pub server_proof: Option<String>,
     /// What it logged in with.
     pub(super) proof: ProofTag,
 }
 
-/// The only provider there is.
+/// The configuration as provider.
 pub(super) const PROVIDER: &str = "static";
+/// A procedure as provider.
+pub(super) const DYNAMIC: &str = "dynamic";
 
 /// Tells two credentials apart without being one: changes when the user's secret does.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use vixen_core::time::WallTime;
 
 use super::challenge::Challenge;
-use super::identity::{Identity, Method, PROVIDER, ProofTag};
+use super::identity::{DYNAMIC, Identity, Method, PROVIDER, ProofTag};
 use super::pending::{Expected, Pending};
-use super::realm::{Found, OPEN_ROLE, Proof, Realm, State};
+use super::realm::{Authenticator, Found, OPEN_ROLE, Proof, Realm, State};
 use super::refusal::{Needed, Refusal};
 use super::request::{LoginRequest, Offer};
 use super::stand_in::StandIns;
@@ -62,7 +62,15 @@ pub(super) fn begin(
         State::Configured(realms) => realms.get(request.realm).ok_or(Refusal::NoSuchRealm)?,
     };
     let login = Login { stand_ins, realm, request, nonce, now };
-    let offer = choose(request, |method| realm.has(method))?;
+    let offer = choose(request, |method| realm.has(method) || realm.asked(method).is_some())?;
+    if let Some(authenticator) = realm.asked(offer.method()) {
+        let (challenge, pending) = login.with_authenticator(offer.method(), authenticator)?;
+        return Ok(Step::Challenge {
+            method: offer.method(),
+            challenge,
+            pending: Box::new(pending),
+        });
+    }
     let (challenge, pending) = match offer {
         Offer::Anonymous => {
             let role = realm.anonymous.clone().ok_or(Refusal::AuthenticationRequired)?;
@@ -98,6 +106,7 @@ fn anonymous(realm: Arc<str>, authrole: Arc<str>, nonce: &Nonce) -> Identity {
         authrole,
         authmethod: Method::Anonymous,
         authprovider: PROVIDER,
+        extra: None,
         server_proof: None,
         proof: ProofTag::NONE,
     }
@@ -132,6 +141,7 @@ impl Login<'_> {
             authrole: Arc::clone(&user.unwrap_or(model).role),
             authmethod: method,
             authprovider: PROVIDER,
+            extra: None,
             server_proof: None,
             proof: proof.tag(self.stand_ins),
         };
@@ -155,6 +165,28 @@ impl Login<'_> {
         Ok((challenge, Pending { identity, is_known: user.is_some(), expected }))
     }
 
+    /// A procedure decides. It looks the same for every name.
+    fn with_authenticator(
+        &self,
+        method: Method,
+        authenticator: &Arc<Authenticator>,
+    ) -> Result<(Challenge, Pending), Refusal> {
+        let authid = self.request.name().ok_or(Refusal::Incomplete(Needed::Name))?;
+        let identity = Identity {
+            realm: Arc::clone(&self.realm.name),
+            authid: authid.into(),
+            // It is told with the decision.
+            authrole: "".into(),
+            authmethod: method,
+            authprovider: DYNAMIC,
+            extra: None,
+            server_proof: None,
+            proof: authenticator.tag(self.stand_ins),
+        };
+        let expected = Expected::Decision(Arc::clone(authenticator));
+        Ok((Challenge::Ticket, Pending { identity, is_known: false, expected }))
+    }
+
     /// Cryptosign: the key says who it is, and a name must agree.
     fn with_key(&self, public_key: [u8; 32]) -> Result<(Challenge, Pending), Refusal> {
         let owner = self.realm.owner(&public_key);
@@ -170,6 +202,7 @@ impl Login<'_> {
             authrole: user.map_or_else(|| "".into(), |user| Arc::clone(&user.role)),
             authmethod: Method::Cryptosign,
             authprovider: PROVIDER,
+            extra: None,
             server_proof: None,
             proof: ProofTag(public_key),
         };

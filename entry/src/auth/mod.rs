@@ -6,7 +6,8 @@
 //! ```text
 //! LoginRequest --Realms::log_in--> Welcome(Identity)
 //!                             \--> Challenge(Pending) --Realms::authenticate--> Identity
-//!                              \-> Refused                                 \--> Refusal
+//!                              \-> Refused            \--Realms::decide-------> Identity
+//!                                                                           \--> Refusal
 //! Identity --Realms::permissions--> Permissions of `vixen_broker::access`
 //! ```
 //! All of it is pure: the driver brings session ids, random bytes and the time. [`LoginThrottle`] slows
@@ -14,7 +15,7 @@
 //!
 //! Invariants:
 //! - A1: an [`Identity`] comes from a realm without users, or from a login that was proven against
-//!   the configuration that holds when it is made.
+//!   the configuration that holds when it is made, or decided by the procedure that it names, with a role of it.
 //! - A2: an authid that no user has is answered like one with another secret: same method, same
 //!   fields, same work. What cannot be known is made from the authid and a key that only the
 //!   cluster has, so that it is the same each time and at every entry.
@@ -24,6 +25,7 @@ mod challenge;
 mod cra;
 pub mod credential;
 mod cryptosign;
+mod decision;
 mod identity;
 mod login;
 mod pending;
@@ -39,11 +41,13 @@ mod throttle;
 mod ticket;
 
 pub use challenge::Challenge;
+pub use decision::{Decision, Principal};
 pub use identity::{Identity, Method};
 pub use login::{Nonce, Step};
 pub use pending::Pending;
+pub use realm::Authenticator;
 pub use realms::Realms;
 pub use refusal::{Needed, Refusal};
 pub use request::{Answer, LoginRequest, Offer, checked_nonce, public_key_of};
 pub(crate) use stand_in::number_key;
-pub use throttle::{Account, FailureLimits, LoginThrottle, NowWaits};
+pub use throttle::{Account, FailureLimits, LoginThrottle, NowWaits, Tried};

@@ -1,8 +1,13 @@
 //! A login between a challenge and its answer.
 
 use std::fmt;
+use std::sync::Arc;
 
+use vixen_runtime::config::AUTH_NAME_BYTES_MAX;
+
+use super::decision::{Decision, Principal};
 use super::identity::Identity;
+use super::realm::Authenticator;
 use super::refusal::Refusal;
 use super::request::Answer;
 use super::throttle::Account;
@@ -26,6 +31,8 @@ pub(super) enum Expected {
     WampCra(cra::Expected),
     Scram(scram::Expected),
     Cryptosign(cryptosign::Expected),
+    /// What a procedure says.
+    Decision(Arc<Authenticator>),
 }
 
 impl Pending {
@@ -41,6 +48,44 @@ impl Pending {
         std::sync::Arc::clone(&self.identity.authid)
     }
 
+    /// Who decides, where that is a procedure. [`Realms::decide`](super::Realms::decide) takes what it says.
+    #[must_use]
+    pub const fn authenticator(&self) -> Option<&Arc<Authenticator>> {
+        match &self.expected {
+            Expected::Decision(authenticator) => Some(authenticator),
+            Expected::Ticket(_)
+            | Expected::WampCra(_)
+            | Expected::Scram(_)
+            | Expected::Cryptosign(_) => None,
+        }
+    }
+
+    /// Of whom it is, as far as that is known.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Who it is, as the procedure has decided; whether the realm has the role is not looked at.
+    pub(super) fn decided(self, decision: Decision) -> Result<Identity, Refusal> {
+        let Principal { role, authid, realm, extra } = match decision {
+            Decision::Welcome(principal) => *principal,
+            Decision::Denied => return Err(Refusal::Denied),
+            Decision::None => return Err(Refusal::NoDecision),
+        };
+        let Self { identity, .. } = self;
+        let is_good = |name: &str| {
+            (1..=AUTH_NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+        };
+        let authid = authid.map_or_else(|| Arc::clone(&identity.authid), Into::into);
+        // Nobody is sent to another realm.
+        let is_here = realm.is_none_or(|realm| realm == *identity.realm);
+        if !(is_here && is_good(&authid)) {
+            return Err(Refusal::NoDecision);
+        }
+        Ok(Identity { authid, authrole: role.into(), extra: extra.map(Into::into), ..identity })
+    }
+
     /// Checks the answer. An unknown user's is checked as well, for the time that it takes.
     pub(super) fn verify(self, answer: &Answer<'_>) -> Result<Identity, Refusal> {
         let Self { mut identity, is_known, expected } = self;
@@ -48,6 +93,8 @@ impl Pending {
             Expected::Ticket(expected) => expected.verify(answer.proof),
             Expected::WampCra(expected) => expected.verify(answer.proof),
             Expected::Cryptosign(expected) => expected.verify(answer.proof),
+            // Nobody has asked it.
+            Expected::Decision(_) => return Err(Refusal::NoDecision),
             Expected::Scram(expected) => {
                 let (is_right, server_proof) = expected.verify(answer)?;
                 identity.server_proof = Some(server_proof);

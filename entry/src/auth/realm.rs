@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vixen_broker::access::{CalleeDisclosure, Permission, Permissions, Quotas};
-use vixen_core::access::Quota;
+use vixen_broker::authority::Authorizer;
 use vixen_runtime::config::{
     Access, Credential, RealmConfig, RoleConfig, Salting, ScramConfig, SecretKey, UserConfig,
 };
 
-use super::identity::{Identity, Method, ProofTag};
+use super::identity::{DYNAMIC, Identity, Method, ProofTag};
 use super::stand_in::StandIns;
 use super::ticket;
 
@@ -24,11 +25,21 @@ pub(super) enum State {
     Configured(BTreeMap<Box<str>, Realm>),
 }
 
+/// The procedure that decides who logs in by methods that no user has.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Authenticator {
+    /// In the realm itself.
+    pub procedure: Arc<str>,
+    /// What it does not answer until then is refused.
+    pub timeout: Duration,
+}
+
 /// A realm that the configuration has.
 pub(super) struct Realm {
     pub(super) name: Arc<str>,
     /// The role of those without a name.
     pub(super) anonymous: Option<Arc<str>>,
+    pub(super) authenticator: Option<Arc<Authenticator>>,
     roles: BTreeMap<Box<str>, Permissions>,
     users: BTreeMap<Box<str>, Arc<User>>,
     /// Those who log in by each method.
@@ -72,13 +83,18 @@ impl State {
 
 impl Realm {
     fn new(config: &RealmConfig) -> Self {
-        let roles = config
-            .roles
-            .iter()
-            .map(|role| (role.name.as_str().into(), permissions_of(role, config.quota)));
+        let authorizers = config.roles.iter().filter_map(|role| role.authorizer.as_deref());
+        let deciders = authorizers.chain(config.authenticator.as_deref()).map(Into::into);
+        let deciders = Arc::new(deciders.collect());
+        let of_role = |role| permissions_of(role, config).beside(&deciders);
+        let roles = config.roles.iter().map(|role| (role.name.as_str().into(), of_role(role)));
         let mut realm = Self {
             name: config.name.as_str().into(),
             anonymous: config.anonymous.as_deref().map(Into::into),
+            authenticator: config.authenticator.as_deref().map(|procedure| {
+                let timeout = config.auth_timeout;
+                Arc::new(Authenticator { procedure: procedure.into(), timeout })
+            }),
             roles: roles.collect(),
             users: BTreeMap::new(),
             by_method: BTreeMap::new(),
@@ -109,6 +125,19 @@ impl Realm {
         }
     }
 
+    /// Who is asked about those who log in like this, as nobody of the configuration does.
+    pub(super) fn asked(&self, method: Method) -> Option<&Arc<Authenticator>> {
+        let is_asked = match method {
+            Method::Ticket => !self.has(method),
+            Method::Anonymous
+            | Method::WampCra
+            | Method::Scram
+            | Method::WampScram
+            | Method::Cryptosign => false,
+        };
+        self.authenticator.as_ref().filter(|_| is_asked)
+    }
+
     /// The user of that name who logs in like this, and in any case one of those who do, for each
     /// name always the same. `None` when nobody does.
     pub(super) fn find(
@@ -136,6 +165,9 @@ impl Realm {
         stand_ins: &StandIns,
     ) -> Option<Permissions> {
         let is_there = match identity.authmethod {
+            method if identity.authprovider == DYNAMIC => self
+                .asked(method)
+                .is_some_and(|authenticator| authenticator.tag(stand_ins) == identity.proof),
             Method::Anonymous => self.anonymous.as_ref() == Some(&identity.authrole),
             Method::Ticket
             | Method::WampCra
@@ -150,8 +182,15 @@ impl Realm {
     }
 }
 
-/// What a role of the configuration may do, in a realm with this quota.
-fn permissions_of(role: &RoleConfig, realm: Quota) -> Permissions {
+impl Authenticator {
+    /// What sessions remember of it.
+    pub(super) fn tag(&self, stand_ins: &StandIns) -> ProofTag {
+        ProofTag(stand_ins.bytes("authenticator", &[self.procedure.as_bytes()]))
+    }
+}
+
+/// What a role of the configuration may do, in its realm.
+fn permissions_of(role: &RoleConfig, realm: &RealmConfig) -> Permissions {
     let permissions = role.permissions.iter().map(|permission| Permission {
         uri: permission.uri.clone(),
         matching: permission.matching,
@@ -163,7 +202,14 @@ fn permissions_of(role: &RoleConfig, realm: Quota) -> Permissions {
             false => CalleeDisclosure::Hidden,
         }),
     });
-    Permissions::new(permissions, Quotas { user: role.quota, realm })
+    let quotas = Quotas { user: role.quota, realm: realm.quota };
+    let Some(procedure) = &role.authorizer else { return Permissions::new(permissions, quotas) };
+    let authorizer = Authorizer {
+        procedure: procedure.as_str().into(),
+        timeout: realm.auth_timeout,
+        cache: realm.auth_cache,
+    };
+    Permissions::asking(permissions, quotas, authorizer)
 }
 
 /// Where in a list of that length a digest points to.

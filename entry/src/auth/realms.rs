@@ -7,6 +7,7 @@ use vixen_broker::access::Permissions;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::{Access, RealmConfig, Secret};
 
+use super::decision::Decision;
 use super::identity::{Identity, Method};
 use super::login::{self, Nonce, Step};
 use super::pending::Pending;
@@ -98,6 +99,17 @@ impl Realms {
     pub fn authenticate(&self, pending: Pending, answer: &Answer<'_>) -> Result<Identity, Refusal> {
         let identity = pending.verify(answer)?;
         if self.permissions(&identity).is_some() { Ok(identity) } else { Err(Refusal::Denied) }
+    }
+
+    /// Takes what the procedure has decided that [`Pending::authenticator`] names.
+    ///
+    /// # Errors
+    /// [`Refusal::Denied`] where it says no; [`Refusal::NoDecision`] where it says nothing that may be, such as a role
+    /// that the realm does not have.
+    pub fn decide(&self, pending: Pending, decision: Decision) -> Result<Identity, Refusal> {
+        let identity = pending.decided(decision)?;
+        let is_known = self.permissions(&identity).is_some();
+        if is_known { Ok(identity) } else { Err(Refusal::NoDecision) }
     }
 
     /// What a session may do now. `None` when the configuration does not know it any more: its

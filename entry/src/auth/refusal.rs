@@ -44,6 +44,9 @@ pub enum Refusal {
     /// The proof is wrong, or there is no such user: which one is not told.
     #[error("authentication denied")]
     Denied,
+    /// The procedure that decides about logins by this method does not answer, or nothing that may be.
+    #[error("what decides about this login does not answer: try again later")]
+    NoDecision,
     /// Too many failures came from the client's address, or for the account.
     #[error("too many failed logins from this address or for this name: try again later")]
     Throttled,
@@ -61,6 +64,7 @@ impl Refusal {
             Self::NoMatchingMethod => "no_matching_method",
             Self::ChannelBinding => "channel_binding",
             Self::Denied => "denied",
+            Self::NoDecision => "no_decision",
             Self::Throttled => "throttled",
         }
     }
@@ -69,7 +73,7 @@ impl Refusal {
     #[must_use]
     pub const fn is_temporary(self) -> bool {
         match self {
-            Self::Throttled => true,
+            Self::Throttled | Self::NoDecision => true,
             Self::Malformed { .. }
             | Self::NoSuchRealm
             | Self::AuthenticationRequired
@@ -91,6 +95,7 @@ impl Refusal {
             | Self::Incomplete(_)
             | Self::NoMatchingMethod
             | Self::ChannelBinding
+            | Self::NoDecision
             | Self::Throttled => false,
         }
     }

@@ -62,6 +62,17 @@ pub struct NowWaits {
     pub account: bool,
 }
 
+/// Whether a login may be tried whose outcome comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It is under way, until [`LoginThrottle::end_try`].
+    Begun,
+    /// As many are under way as may yet fail: it may be tried when one of them has ended.
+    Crowded,
+    /// Too many have failed.
+    Closed,
+}
+
 /// What failures are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Counted {
@@ -83,10 +94,15 @@ struct Tally {
 /// Asked before a CHALLENGE is sent, and again before its answer is checked: else many connections
 /// that were opened at once would have a guess each. A login that succeeds forgives no failure, for a
 /// guesser may have an account as well. Whoever is refused for the wait is not counted again.
+///
+/// Where the answer to a login comes later, as of a procedure, it counts as a failure until it is there: as many are
+/// tried at the same time as may yet fail, but one in any case, and the others wait.
 #[derive(Debug)]
 pub struct LoginThrottle {
     limits: FailureLimits,
     tallies: BTreeMap<Counted, Tally>,
+    /// Logins that are tried and not decided. They are bounded by who tries.
+    undecided: BTreeMap<Counted, u32>,
     /// The same, by when they are forgotten.
     by_end: BTreeSet<(Instant, Counted)>,
     /// Pairs that have logged in, by when they did last.
@@ -101,6 +117,7 @@ impl LoginThrottle {
         Self {
             limits,
             tallies: BTreeMap::new(),
+            undecided: BTreeMap::new(),
             by_end: BTreeSet::new(),
             known: BTreeMap::new(),
             by_login: BTreeSet::new(),
@@ -110,28 +127,77 @@ impl LoginThrottle {
     /// How long this login is still refused; `None` when it is not.
     #[must_use]
     pub fn closed_for(&self, address: IpAddr, account: Account, now: Instant) -> Option<Duration> {
-        let block = AddressBlock::of(address);
-        let pair = Counted::Pair(block, account);
-        let others =
-            [Counted::Address(block), Counted::Site(block.wide()), Counted::Account(account)];
-        let others = if self.known.contains_key(&(block, account)) { &[][..] } else { &others };
-        let open_at = [&pair].into_iter().chain(others).filter_map(|counted| {
-            let tally = self.tallies.get(counted)?;
+        let judged = self.judged(AddressBlock::of(address), account);
+        let open_at = judged.filter_map(|(counted, _)| {
+            let tally = self.tallies.get(&counted)?;
             Some(tally.open_at)
         });
         open_at.max().filter(|open_at| *open_at > now).map(|open_at| open_at.duration_since(now))
     }
 
+    /// Begins a login that is decided later, if it may be tried now.
+    pub fn begin_try(&mut self, address: IpAddr, account: Account, now: Instant) -> Tried {
+        if self.closed_for(address, account, now).is_some() {
+            return Tried::Closed;
+        }
+        let block = AddressBlock::of(address);
+        let is_crowded = self.judged(block, account).any(|(counted, max)| {
+            let undecided = self.undecided.get(&counted).copied().unwrap_or_default();
+            let failures =
+                self.tallies.get(&counted).map_or(0, |tally| self.unforgiven(tally, now));
+            undecided > 0 && failures.saturating_add(undecided) >= max
+        });
+        if is_crowded {
+            return Tried::Crowded;
+        }
+        for (counted, _) in self.all_of(block, account) {
+            *self.undecided.entry(counted).or_default() += 1;
+        }
+        Tried::Begun
+    }
+
+    /// A login that was [`Begun`](Tried::Begun) is decided, and counted if it has failed; or nobody waits for it any
+    /// more.
+    pub fn end_try(&mut self, address: IpAddr, account: Account) {
+        for (counted, _) in self.all_of(AddressBlock::of(address), account) {
+            let left = self.undecided.get(&counted).copied().unwrap_or_default().saturating_sub(1);
+            if left == 0 {
+                self.undecided.remove(&counted);
+            } else {
+                self.undecided.insert(counted, left);
+            }
+        }
+    }
+
+    /// All that a login counts for, and with how many failures each waits.
+    fn all_of(&self, block: AddressBlock, account: Account) -> [(Counted, u32); 4] {
+        let max = self.limits.failures_max;
+        let of_site = max.saturating_mul(u32::try_from(WideBlock::SHARES).unwrap_or(u32::MAX));
+        [
+            (Counted::Pair(block, account), max),
+            (Counted::Address(block), max),
+            (Counted::Site(block.wide()), of_site),
+            (Counted::Account(account), max),
+        ]
+    }
+
+    /// Of these, those that it is judged by: who has logged in before, by its own alone.
+    fn judged(
+        &self,
+        block: AddressBlock,
+        account: Account,
+    ) -> impl Iterator<Item = (Counted, u32)> + use<> {
+        let is_known = self.known.contains_key(&(block, account));
+        self.all_of(block, account).into_iter().take(if is_known { 1 } else { usize::MAX })
+    }
+
     /// Counts a failed login; who has to wait from this one on.
     pub fn on_failure(&mut self, address: IpAddr, account: Account, now: Instant) -> NowWaits {
         self.forget_until(now);
-        let block = AddressBlock::of(address);
         let max = self.limits.failures_max;
-        let of_site = max.saturating_mul(u32::try_from(WideBlock::SHARES).unwrap_or(u32::MAX));
-        let address = self.count(Counted::Address(block), max, now);
-        self.count(Counted::Site(block.wide()), of_site, now);
-        self.count(Counted::Pair(block, account), max, now);
-        let account = self.count(Counted::Account(account), max, now);
+        let all = self.all_of(AddressBlock::of(address), account);
+        let [_pair, address, _site, account] =
+            all.map(|(counted, max)| self.count(counted, max, now));
         self.check();
         NowWaits { address: address == max, account: account == max }
     }

@@ -188,6 +188,11 @@ impl<A> Driver<A> {
         self.uses_calls
     }
 
+    /// Whether the session answers for this procedure, and may.
+    pub(super) fn is_callee_of(&self, procedure: &str) -> bool {
+        self.client.as_ref().is_some_and(|client| client.is_callee_of(procedure))
+    }
+
     /// Whether the session may yet be told of calls while the node stops, and answer them.
     pub(super) const fn awaits_calls(&self) -> bool {
         self.uses_calls && !self.calls_are_over

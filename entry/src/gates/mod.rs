@@ -16,7 +16,7 @@ pub(crate) mod metrics;
 pub(crate) mod options;
 mod port;
 mod raw;
-mod refusal;
+pub(crate) mod refusal;
 mod testament;
 pub(crate) mod uris;
 pub mod wamp;

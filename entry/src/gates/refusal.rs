@@ -25,6 +25,9 @@ pub(crate) enum OptionError {
     /// A black- or whitelist is longer than anybody needs.
     #[error("option '{0}' has more than 1000 elements")]
     ListTooLong(&'static str),
+    /// They are more than the authorizer of the role is told.
+    #[error("the options have more than 4096 bytes, as many as the authorizer of a role is told")]
+    TooLong,
     /// The option `after` names no place.
     #[error(
         "option 'after' is no position such as 42, no permanent id such as 2611210830e1a2b3a0, no \
@@ -109,7 +112,7 @@ mod tests {
     #[test]
     fn refusals_have_the_uris_of_the_specification_and_few_labels() {
         use access::Refusal as No;
-        let table: [(Refusal, &str, &str); 11] = [
+        let table: [(Refusal, &str, &str); 12] = [
             (No::InvalidTopic.into(), INVALID_URI, "invalid_uri"),
             (No::InvalidPattern.into(), INVALID_URI, "invalid_pattern"),
             (No::TopicTooLong { max: 9 }.into(), INVALID_URI, "topic_too_long"),
@@ -117,6 +120,7 @@ mod tests {
             (No::TooLarge { max: 9 }.into(), "wamp.error.payload_size_exceeded", "too_large"),
             (OptionError::Invalid("match").into(), INVALID_ARGUMENT, "invalid_option"),
             (OptionError::Twice.into(), INVALID_ARGUMENT, "invalid_option"),
+            (OptionError::TooLong.into(), INVALID_ARGUMENT, "invalid_option"),
             (OptionError::InvalidAfter.into(), INVALID_ARGUMENT, "invalid_option"),
             (OptionError::ListTooLong("exclude").into(), INVALID_ARGUMENT, "invalid_option"),
             (No::NotAuthorized(Act::Publish).into(), "wamp.error.not_authorized", "not_authorized"),

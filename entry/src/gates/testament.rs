@@ -4,11 +4,13 @@
 //! `[topic, args, kwargs]` with `publish_options` and `scope` by name, or behind them by place. Of the options
 //! `acknowledge` and what belongs to it means nothing: nobody is there to be told.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use vixen_broker::access::{Message, PublishOptions};
+use vixen_broker::access::{Act, Message, PublishOptions};
 use vixen_broker::api::calls::{MetaError, Payload, Scope, Testament};
 use vixen_broker::api::{AckLevel, RequestId};
 use vixen_core::payload::as_json;
@@ -16,9 +18,10 @@ use vixen_core::segment::Encoding;
 
 use super::options::publish_options;
 use super::raw::{RawText, decode_string};
-use super::refusal::Refusal;
+use super::refusal::{OptionError, Refusal};
 use super::uris;
 use crate::admission::AdmittedSession;
+use crate::authority::options::told;
 
 /// The procedure.
 pub(super) const ADD_TESTAMENT: &str = "wamp.session.add_testament";
@@ -34,6 +37,31 @@ struct Named<'a> {
     scope: Option<&'a RawValue>,
 }
 
+/// The options of the message that these arguments leave, as an authorizer is told them; of what is none, none.
+///
+/// # Errors
+/// They are more than it is told.
+pub(super) fn publish_options_of(payload: &Payload) -> Result<Arc<str>, OptionError> {
+    let mut scratch = BytesMut::new();
+    let Ok((args, kwargs)) = as_json(&payload.bytes, payload.content, &mut scratch) else {
+        return Ok("{}".into());
+    };
+    let Ok((args, named)) = read(args, kwargs) else { return Ok("{}".into()) };
+    let placed = args.get(3).map(|raw| raw.get());
+    let options = named.publish_options.map(RawValue::get).or(placed);
+    told(Act::Publish, options.filter(|options| options.starts_with('{')).unwrap_or("{}"))
+}
+
+/// Arguments by their places, and those by name that mean something.
+fn read<'a>(
+    args: Option<&'a [u8]>,
+    kwargs: Option<&'a [u8]>,
+) -> serde_json::Result<(Vec<&'a RawValue>, Named<'a>)> {
+    let args = args.map_or(Ok(Vec::new()), serde_json::from_slice)?;
+    let named = kwargs.map_or(Ok(Named::default()), serde_json::from_slice)?;
+    Ok((args, named))
+}
+
 /// The testament that these arguments are.
 ///
 /// # Errors
@@ -45,11 +73,7 @@ pub(super) fn testament(
     let mut scratch = BytesMut::new();
     let (args, kwargs) = as_json(&payload.bytes, payload.content, &mut scratch)
         .map_err(|error| bad(&format!("the arguments cannot be read: {error}")))?;
-    let unreadable = |_| bad("the arguments cannot be read");
-    let args: Vec<&RawValue> =
-        args.map_or(Ok(Vec::new()), serde_json::from_slice).map_err(unreadable)?;
-    let named: Named<'_> =
-        kwargs.map_or(Ok(Named::default()), serde_json::from_slice).map_err(unreadable)?;
+    let (args, named) = read(args, kwargs).map_err(|_| bad("the arguments cannot be read"))?;
     let at = |index: usize| args.get(index).map(|raw| raw.get()).filter(|raw| *raw != "null");
     let begins = |raw: &str, with: char| raw.starts_with(with);
     let topic = at(0).filter(|raw| begins(raw, '"')).ok_or_else(|| bad("topic is not a text"))?;

@@ -58,7 +58,9 @@ pub(crate) const fn of_login(refusal: auth::Refusal) -> &'static str {
             "wamp.error.authentication_required"
         }
         auth::Refusal::NoMatchingMethod => "wamp.error.no_matching_auth_method",
-        auth::Refusal::ChannelBinding => "wamp.error.authentication_failed",
+        auth::Refusal::ChannelBinding | auth::Refusal::NoDecision => {
+            "wamp.error.authentication_failed"
+        }
         auth::Refusal::Denied => "wamp.error.authentication_denied",
         auth::Refusal::Throttled => "vixen.error.too_many_failed_logins",
     }
@@ -183,6 +185,7 @@ mod tests {
             (Refusal::Incomplete(Needed::Name), "wamp.error.authentication_required"),
             (Refusal::Denied, "wamp.error.authentication_denied"),
             (Refusal::ChannelBinding, "wamp.error.authentication_failed"),
+            (Refusal::NoDecision, "wamp.error.authentication_failed"),
             (Refusal::Malformed { field: "x", expected: "y" }, "wamp.error.protocol_violation"),
             (Refusal::Throttled, "vixen.error.too_many_failed_logins"),
         ];

@@ -7,6 +7,7 @@
 mod awaited;
 mod calls;
 mod clock;
+mod deciders;
 mod from_ndb;
 mod history;
 mod limits;
@@ -43,6 +44,7 @@ use vixen_runtime::config::{Durability, Limits};
 use vixen_runtime::link::{INBOX_FRAMES_MAX, Inbox, LinkEvent};
 use vixen_runtime::telemetry::Readiness;
 
+use crate::authority::AuthorityEvent;
 use crate::outbound::SessionEvent;
 
 pub use calls::ViewEvent;
@@ -91,6 +93,8 @@ pub enum EntryEvent {
     View(ViewEvent),
     /// From reads for callers of the router's own procedures.
     Meta(MetaEvent),
+    /// To procedures that decide.
+    Authority(AuthorityEvent),
     /// Answer with the status page.
     Status(oneshot::Sender<serde_json::Value>),
     /// The end is near: no new calls, and an answer to those that are open.

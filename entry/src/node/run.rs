@@ -27,6 +27,7 @@ use vixen_runtime::recording::Recorder;
 
 use super::calls::{CallEffects, Calls, Entries};
 use super::clock::Clock;
+use super::deciders::Deciders;
 use super::limits::{subscription_limits, testament_limits};
 use super::meta::{Across, Event, Removals, Tasks};
 use super::peers::Peers;
@@ -34,6 +35,7 @@ use super::reads::Reads;
 use super::recorded;
 use super::refused::Refused;
 use super::{EntryEvent, EntryHandle, EntryOptions, MetaEvent, room_of};
+use crate::authority::AuthorityEvent;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, SessionEvent};
 use crate::reads::ReadContext;
@@ -72,6 +74,8 @@ pub struct EntryNode {
     pub(super) awaited: Awaited,
     /// Boxed: the future of a whole process would be too large for a stack.
     pub(super) calls: Box<Calls>,
+    /// Procedures that decide.
+    pub(super) deciders: Box<Deciders>,
     /// Who others hear of.
     pub(super) meta: Box<Meta>,
     pub(super) removals: Removals,
@@ -162,6 +166,7 @@ impl EntryNode {
             refused: Refused::new(&options.membership),
             awaited: Awaited::default(),
             calls,
+            deciders: Box::new(Deciders::new()),
             meta: Box::new(Meta::new(testament_limits(&options.limits))),
             removals: Removals::default(),
             reads_of_calls: Tasks::default(),
@@ -292,6 +297,7 @@ impl EntryNode {
         let calls = self.calls.due_at().into_iter().chain(self.entries.due_at());
         let calls = calls.chain(self.removals.due_at());
         let calls = calls.chain(self.across.due_at()).min();
+        let calls = calls.into_iter().chain(self.deciders.due_at()).min();
         let due = [at, self.order_due_at(), self.history_due_at(), calls, beat, self.stop_by];
         due.into_iter().flatten().min()
     }
@@ -318,6 +324,7 @@ impl EntryNode {
             EntryEvent::Meta(MetaEvent::Answered { number, answer }) => {
                 self.calls.answered(number, answer, &mut fx.calls);
             }
+            EntryEvent::Authority(AuthorityEvent(asking)) => self.deciders.on_asking(asking),
             EntryEvent::Status(answer) => {
                 let _asker_gone = answer.send(self.status(now));
             }

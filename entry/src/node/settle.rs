@@ -18,6 +18,7 @@ impl EntryNode {
     pub(super) fn settle(&mut self, now: WallTime, fx: Effects) {
         let Effects { segmenter, delivery, mut meta, mut calls, .. } = fx;
         let registrations = calls.take_changes();
+        self.deciders.note(&registrations);
         self.settle_calls(calls);
         let mut by_node: BTreeMap<NdbId, Vec<Message>> = BTreeMap::new();
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {

@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     running: JoinHandle<anyhow::Result<()>>,
+    config: Config,
+    reload: Box<dyn Fn(&Config) + Send + Sync>,
     _dir: tempfile::TempDir,
 }
 
@@ -45,7 +47,8 @@ impl Entry {
         config.limits.store_bytes_max = 64 << 20;
         config.cluster.durability = Durability::Memory;
         change(&mut config);
-        let nearcast = Nearcast::open(config).await.expect("free");
+        let nearcast = Nearcast::open(config.clone()).await.expect("free");
+        let reload = Box::new(nearcast.reloader());
         let address = nearcast.address().expect("bound");
         let handle = nearcast.handle();
         let (stop, stopped) = oneshot::channel();
@@ -54,7 +57,14 @@ impl Entry {
         }));
         let ready = tokio::time::timeout(PATIENCE, handle.until_ready()).await;
         assert!(ready.is_ok(), "not ready: {:?}", handle.ready());
-        Self { address, stop, running, _dir: dir }
+        Self { address, stop, running, config, reload, _dir: dir }
+    }
+
+    /// The configuration is read again, with this changed. Sessions take nothing more before they know.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.config.clone();
+        change(&mut config);
+        (self.reload)(&config);
     }
 
     /// Where clients connect.
@@ -77,23 +87,26 @@ impl Entry {
     }
 
     pub(crate) async fn join_realm(&self, realm: &str, subprotocol: &str, details: &str) -> Peer {
+        let mut peer = self.connect(subprotocol).await;
+        peer.say(&format!(r#"[1,"{realm}",{details}]"#)).await;
+        peer.welcomed().await;
+        peer
+    }
+
+    /// A connection on which nothing was said.
+    pub(crate) async fn connect(&self, subprotocol: &str) -> Peer {
         let url = format!("ws://{}/ws", self.address);
         let mut request = url.into_client_request().expect("a URL");
         let header = subprotocol.parse().expect("a header");
         request.headers_mut().insert("sec-websocket-protocol", header);
         let (socket, _response) = connect_async(request).await.expect("connected");
         let encoding = match subprotocol {
-            "wamp.2.json" => Encoding::Json,
+            "wamp.2.json" | "wamp.2.json.batched" => Encoding::Json,
             "wamp.2.msgpack" => Encoding::MsgPack,
             "wamp.2.cbor" => Encoding::Cbor,
             other => panic!("{other}"),
         };
-        let mut peer = Peer { socket, encoding, session: 0, requests: 0 };
-        peer.say(&format!(r#"[1,"{realm}",{details}]"#)).await;
-        let welcome = peer.hear().await;
-        assert_eq!(welcome[0], 2, "{welcome}");
-        peer.session = welcome[1].as_u64().expect("an id");
-        peer
+        Peer { socket, encoding, session: 0, requests: 0 }
     }
 
     pub(crate) async fn stop(self) {
@@ -126,6 +139,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// WELCOME comes next; its details.
+    pub(crate) async fn welcomed(&mut self) -> Value {
+        let welcome = self.hear().await;
+        assert_eq!(welcome[0], 2, "{welcome}");
+        self.session = welcome[1].as_u64().expect("an id");
+        welcome[2].clone()
+    }
+
     /// A new request id, above those that tests write out.
     pub(crate) const fn request(&mut self) -> u64 {
         self.requests += 1;
@@ -155,13 +176,63 @@ impl Peer {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
             match next.expect("open").expect("whole") {
-                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                // Of a batch of one.
+                Message::Text(text) => {
+                    return serde_json::from_str(text.trim_end_matches('\u{1e}')).expect("JSON");
+                }
                 Message::Binary(bytes) => {
                     let mut out = BytesMut::new();
                     transcode_value(&bytes, self.encoding, Encoding::Json, &mut out)
                         .expect("it has a form in JSON");
                     return serde_json::from_slice(&out).expect("JSON");
                 }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// All messages of the next batch.
+    pub(crate) async fn hear_all(&mut self) -> Vec<Value> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
+            match next.expect("open").expect("whole") {
+                Message::Text(text) => {
+                    let messages = text.split('\u{1e}').filter(|message| !message.is_empty());
+                    let parsed =
+                        messages.map(|message| serde_json::from_str(message).expect("JSON"));
+                    return parsed.collect();
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// How many INVOCATIONs come before the answer to a call that nobody serves.
+    pub(crate) async fn invoked_often(&mut self) -> usize {
+        let request = self.request();
+        self.say(&format!(r#"[48,{request},{{}},"nobody.serves.this"]"#)).await;
+        let mut invocations = 0;
+        loop {
+            let heard = self.hear().await;
+            match heard[0].as_u64() {
+                Some(68) => invocations += 1,
+                _answer => {
+                    assert_eq!((&heard[0], &heard[2]), (&json!(8), &json!(request)), "{heard}");
+                    return invocations;
+                }
+            }
+        }
+    }
+
+    /// What comes next, or the code with which the connection closes.
+    pub(crate) async fn hear_or_close(&mut self) -> Result<Value, u16> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
+            match next.expect("a close frame").expect("whole") {
+                Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
+                Message::Close(Some(frame)) => return Err(frame.code.into()),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
             }

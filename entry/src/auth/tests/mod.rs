@@ -1,5 +1,6 @@
 //! Logins from the outside, with configurations and HELLOs as text.
 
+mod decisions;
 mod hello;
 mod hidden;
 mod logins;

@@ -169,3 +169,33 @@ fn who_waits_is_told_apart() {
     let address = NowWaits { address: true, account: false };
     assert_eq!(throttle.on_failure(at(9), mary, now), address);
 }
+
+#[test]
+fn of_logins_that_are_decided_later_as_many_are_tried_as_may_yet_fail() {
+    let (mut throttle, now) = (LoginThrottle::new(LIMITS), Instant::now());
+    let (peer, joe, anna) = (address("10.0.0.1"), account("joe"), account("anna"));
+    assert_eq!(throttle.begin_try(peer, joe, now), Tried::Begun);
+    throttle.on_failure(peer, joe, now);
+    // One has failed, and is counted still as one that is tried.
+    assert_eq!(throttle.begin_try(peer, joe, now), Tried::Begun);
+    assert_eq!(throttle.begin_try(peer, joe, now), Tried::Crowded);
+    assert_eq!(throttle.begin_try(peer, anna, now), Tried::Crowded, "from the same address");
+    throttle.end_try(peer, joe);
+    assert_eq!(throttle.begin_try(peer, joe, now), Tried::Begun);
+    assert_eq!(throttle.begin_try(peer, joe, now), Tried::Crowded);
+    for _ in 0..2 {
+        throttle.on_failure(peer, joe, now);
+        throttle.end_try(peer, joe);
+    }
+    assert_eq!(throttle.begin_try(peer, joe, now), Tried::Closed);
+    // After the wait one is tried at a time.
+    let later = now + FIRST_WAIT;
+    assert_eq!(throttle.begin_try(peer, joe, later), Tried::Begun);
+    assert_eq!(throttle.begin_try(peer, joe, later), Tried::Crowded);
+    throttle.end_try(peer, joe);
+    assert!(throttle.undecided.is_empty());
+    // Who has logged in before from here does not wait for what others try.
+    throttle.on_success(peer, anna, later);
+    assert_eq!(throttle.begin_try(peer, joe, later), Tried::Begun);
+    assert_eq!(throttle.begin_try(peer, anna, later), Tried::Begun);
+}

@@ -14,23 +14,26 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use vixen_broker::access::{CallMessage, CallOptions};
+use vixen_broker::access::{Act, CallMessage, CallOptions};
 use vixen_broker::api::RequestId;
 use vixen_broker::api::calls::{CallError, CallTold, CallWord, MetaError, Payload};
 use vixen_broker::client::{Effects, Told};
 use vixen_core::payload::as_json;
-use vixen_core::segment::Encoding;
+use vixen_core::segment::{Encoding, Match};
 use vixen_runtime::server::Meter;
 use vixen_runtime::tls::ClientAddress;
 
+use super::asked::Ruling;
 use super::body::{self, CallBody};
-use super::intake;
 use super::object::put_passthru;
 use super::publish::problem_of;
+use super::{asked, intake};
 use crate::admission::Permit;
+use crate::authority::options::told;
 use crate::gates::context::SessionContext;
 use crate::gates::driver::{Driver, Stopped};
 use crate::gates::metrics::count_call;
@@ -84,23 +87,42 @@ async fn take(
     let parsed: CallBody<'_> = body::parse(headers, body)?;
     let realm = body::realm(parsed.realm)?;
     let address = permit.address();
-    let mut admitted = super::identity::identify(context, headers, address, &realm)?;
+    let mut admitted = super::identity::identify(context, headers, address, &realm).await?;
     let payload = body::payload(parsed.args, parsed.kwargs)?;
     let refused = |refusal: Refusal| {
         count_call("refused");
         problem_of(refusal)
     };
     let options = options_of(parsed.options)?.map_err(|error| refused(error.into()))?;
-    let message = CallMessage {
+    let wanted = CallMessage {
         request: REQUEST,
         procedure: &RawText::Json(parsed.procedure.get()),
         payload: Payload::new(Encoding::Json, payload),
         options,
     };
-    let call = admitted.call(message).map_err(|refusal| refused(refusal.into()))?;
+    let said = parsed.options.map_or("{}", RawValue::get);
+    let call = loop {
+        let made = admitted.call(wanted.clone());
+        let mut call = made.map_err(|refusal| refused(refusal.into()))?;
+        let (asked, told) = ((&call.procedure, Match::Exact), told(Act::Call, said));
+        match asked::ruling(context, &mut admitted, Act::Call, asked, told).await? {
+            Ruling::Allowed { discloses } => {
+                call.is_disclosed |= discloses;
+                break call;
+            }
+            Ruling::Denied(refusal) => return Err(refused(refusal)),
+            Ruling::Again => {}
+        }
+    };
     let info = Arc::clone(admitted.info());
     let mut driver = Driver::new(context, info.session, address);
     driver.open(info, admitted.permissions().clone());
+    let mut rights = admitted.into_rights();
+    driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
+    // The broker may have been behind for long, and realms were read anew meanwhile.
+    if rights.changed().now_or_never().is_some() {
+        rights.judge_caller(&call.procedure).map_err(Problem::of_rights)?;
+    }
     driver.call(CallWord::Call(call));
     driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
     Ok(Taken { driver, _permit: permit })

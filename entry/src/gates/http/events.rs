@@ -37,6 +37,7 @@ use vixen_core::time::WallTime;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::tls::ClientAddress;
 
+use super::asked::{self, Ruling};
 use super::object::put_object;
 use super::publish::{REALM, problem_of};
 use super::resume::{LastEventId, Reset};
@@ -184,10 +185,19 @@ async fn open(
 ) -> Result<EventStream, Problem> {
     admitted(context)?;
     let asked = Asked::parse(query)?;
-    let session = super::identity::identify(context, headers, address, asked.realm)?;
+    let mut session = super::identity::identify(context, headers, address, asked.realm).await?;
     let options = asked.options(wall_time()).map_err(|error| problem_of(error.into()))?;
-    let wanted = session.subscribe(&asked.topic, &options);
-    let mut wanted = wanted.map_err(|refusal| problem_of(refusal.into()))?;
+    let mut wanted = loop {
+        let wanted = session.subscribe(&asked.topic, &options);
+        let wanted = wanted.map_err(|refusal| problem_of(refusal.into()))?;
+        let pattern = (&wanted.pattern.uri, wanted.pattern.matching);
+        let told = asked::options_of(query, headers);
+        match asked::ruling(context, &mut session, Act::Subscribe, pattern, told).await? {
+            Ruling::Allowed { .. } => break wanted,
+            Ruling::Denied(refusal) => return Err(problem_of(refusal)),
+            Ruling::Again => {}
+        }
+    };
     let last = LastEventId::of(headers);
     match last {
         LastEventId::Absent => {}

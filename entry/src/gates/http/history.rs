@@ -23,7 +23,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use vixen_broker::access::Refusal;
+use vixen_broker::access::{Act, Refusal};
 use vixen_broker::api::SessionInfo;
 use vixen_broker::history::{HistoryError, HistoryRequest, Pages};
 use vixen_core::segment::TopicPattern;
@@ -31,6 +31,7 @@ use vixen_core::wire::TailSegment;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::tls::ClientAddress;
 
+use super::asked::{self, Ruling};
 use super::identity::identify;
 use super::publish::{REALM, problem_of};
 use crate::admission::{AnswerPlace, Permit, Rights, RightsLost};
@@ -53,12 +54,15 @@ pub(super) async fn history(
     headers: HeaderMap,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
-    let parsed = match &query {
-        Ok(Query(pairs)) => params::parse(pairs, wall_time()),
-        Err(rejection) => Err(rejection.body_text()),
+    let admitted = match &query {
+        Ok(Query(pairs)) => match params::parse(pairs, wall_time()) {
+            Ok(request) => {
+                admitted(&context, (&headers, pairs.as_slice()), client.ip, request).await
+            }
+            Err(message) => Err(Problem::bad_request(&message)),
+        },
+        Err(rejection) => Err(Problem::bad_request(&rejection.body_text())),
     };
-    let parsed = parsed.map_err(|message| Problem::bad_request(&message));
-    let admitted = parsed.and_then(|request| admitted(&context, &headers, client.ip, request));
     let mut lines = match admitted {
         Ok(lines) => lines,
         Err(problem) => return problem.into_response(),
@@ -95,22 +99,32 @@ async fn not_ready(core: &EntryHandle) -> String {
 }
 
 /// Who reads, what of the request it may read, and its places here.
-fn admitted(
+async fn admitted(
     context: &SessionContext,
-    headers: &HeaderMap,
+    (headers, query): (&HeaderMap, &[(String, String)]),
     address: IpAddr,
     mut request: HistoryRequest,
 ) -> Result<Lines, Problem> {
     let realm = request.topics.first().map_or(REALM, |pattern| &*pattern.realm);
-    let admitted = identify(context, headers, address, realm)?;
+    let mut admitted = identify(context, headers, address, realm).await?;
     let reader = Arc::clone(admitted.info());
     for pattern in &mut request.topics {
         let is_all = *pattern == TopicPattern::all(&pattern.realm);
-        let allowed = admitted.pattern(&&*pattern.uri, pattern.matching);
-        *pattern = allowed.map_err(|refusal| match refusal {
-            Refusal::NotAuthorized(_) if is_all => not_all(&reader),
-            other => problem_of(other.into()),
-        })?;
+        loop {
+            let allowed = admitted.pattern(&&*pattern.uri, pattern.matching);
+            *pattern = allowed.map_err(|refusal| match refusal {
+                Refusal::NotAuthorized(_) if is_all => not_all(&reader),
+                other => problem_of(other.into()),
+            })?;
+            let (uri, matching) = (&pattern.uri, pattern.matching);
+            let told = asked::options_of(query, &HeaderMap::new());
+            let act = Act::Subscribe;
+            match asked::ruling(context, &mut admitted, act, (uri, matching), told).await? {
+                Ruling::Allowed { .. } => break,
+                Ruling::Denied(refusal) => return Err(problem_of(refusal)),
+                Ruling::Again => {}
+            }
+        }
     }
     let permit = context.admission.admit(address).map_err(Problem::of_full)?;
     let place = context.answers.admit(address, &reader.realm);

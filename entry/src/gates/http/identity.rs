@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
 use vixen_broker::access::is_realm;
 use vixen_broker::api::SessionId;
@@ -14,6 +15,8 @@ use vixen_runtime::config::AUTH_NAME_BYTES_MAX;
 
 use crate::admission::AdmittedSession;
 use crate::auth::{Answer, LoginRequest, Needed, Refusal, Step};
+use crate::authority::words::Told;
+use crate::authority::{LoginQuestion, ask_login};
 use crate::gates::context::SessionContext;
 use crate::gates::ids::random_session;
 use crate::gates::uris;
@@ -23,7 +26,7 @@ use crate::gates::web::Problem;
 ///
 /// # Errors
 /// It may not enter the realm.
-pub(super) fn identify(
+pub(super) async fn identify(
     context: &SessionContext,
     headers: &HeaderMap,
     address: IpAddr,
@@ -44,9 +47,24 @@ pub(super) fn identify(
     let request = login.request(realm, session);
     let identity = match (admission.log_in(address, request, &nonce, wall_time()), &login) {
         (Step::Welcome(identity), _) => identity,
-        (Step::Challenge { pending, .. }, Login::Ticket { ticket, .. }) => admission
-            .authenticate(address, *pending, Ok(Answer::of(ticket)))
-            .map_err(problem_of_login)?,
+        (Step::Challenge { pending, .. }, Login::Ticket { ticket, .. }) => {
+            match pending.authenticator().cloned() {
+                Some(authenticator) => {
+                    let (authextra, transport) = (&Value::Null, "http");
+                    let told = Told { session, ticket, authextra, transport };
+                    let question =
+                        LoginQuestion::of_ticket(&authenticator, &pending, address, &told);
+                    // Until it is counted, as few others are tried as may yet fail.
+                    let decided = ask_login(&context.events, admission, question).await;
+                    match &decided.outcome {
+                        Ok(decision) => admission.decide(address, *pending, decision.clone()),
+                        Err(refusal) => Err(*refusal),
+                    }
+                }
+                None => admission.authenticate(address, *pending, Ok(Answer::of(ticket))),
+            }
+            .map_err(problem_of_login)?
+        }
         (Step::Challenge { .. }, Login::Anonymous) => {
             return Err(problem_of_login(Refusal::AuthenticationRequired));
         }
@@ -96,6 +114,7 @@ fn problem_of_login(refusal: Refusal) -> Problem {
     let status = match refusal {
         Refusal::NoSuchRealm => StatusCode::NOT_FOUND,
         Refusal::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::NoDecision => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Malformed { .. } => StatusCode::BAD_REQUEST,
         _ => StatusCode::UNAUTHORIZED,
     };

@@ -1,6 +1,7 @@
 //! HTTP: `/publish`, `/call`, `/events` and `/history`, described at `/openapi.json`, and at `/` a console to try it
 //! with.
 
+mod asked;
 mod body;
 mod call;
 mod events;

@@ -19,16 +19,18 @@ use futures_util::FutureExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use vixen_broker::access::{self, Message, PublishOptions};
+use vixen_broker::access::{self, Act, Message, PublishOptions};
 use vixen_broker::api::{Acknowledged, PublishError, RequestId};
 use vixen_broker::client::{Effects, Told};
-use vixen_core::segment::Encoding;
+use vixen_core::segment::{Encoding, Match};
 use vixen_runtime::server::Meter;
 use vixen_runtime::tls::ClientAddress;
 
+use super::asked::Ruling;
 use super::body::{self, Body};
-use super::intake;
+use super::{asked, intake};
 use crate::admission::Permit;
+use crate::authority::options::told;
 use crate::gates::context::SessionContext;
 use crate::gates::driver::{Driver, Stopped};
 use crate::gates::metrics::{count_publish_error, count_refusal};
@@ -91,9 +93,9 @@ async fn take(
     let parsed: Body<'_> = body::parse(headers, body)?;
     let realm = body::realm(parsed.realm)?;
     let address = permit.address();
-    let mut admitted = super::identity::identify(context, headers, address, &realm)?;
-    let options = parsed.options.map_or("{}", RawValue::get);
-    if !options.starts_with('{') {
+    let mut admitted = super::identity::identify(context, headers, address, &realm).await?;
+    let said = parsed.options.map_or("{}", RawValue::get);
+    if !said.starts_with('{') {
         return Err(Problem::bad_request("options are not an object"));
     }
     let payload = body::payload(parsed.args, parsed.kwargs)?;
@@ -101,8 +103,8 @@ async fn take(
         count_refusal(refusal);
         problem_of(refusal)
     };
-    let options = publish_options(options).map_err(|(error, _)| refused(error.into()))?;
-    let message = Message {
+    let options = publish_options(said).map_err(|(error, _)| refused(error.into()))?;
+    let wanted = Message {
         request: REQUEST,
         topic: &RawText::Json(parsed.topic.get()),
         content: Encoding::Json.into(),
@@ -110,12 +112,28 @@ async fn take(
         // The answer of HTTP is the acknowledgement, asked for or not.
         options: PublishOptions { acknowledge: true, ..options },
     };
-    let message = admitted.publish(message).map_err(|refusal| refused(refusal.into()))?;
+    let message = loop {
+        let made = admitted.publish(wanted.clone());
+        let mut message = made.map_err(|refusal| refused(refusal.into()))?;
+        let (asked, told) = ((&message.topic.uri, Match::Exact), told(Act::Publish, said));
+        match asked::ruling(context, &mut admitted, Act::Publish, asked, told).await? {
+            Ruling::Allowed { discloses } => {
+                if discloses {
+                    message.disclose(admitted.info());
+                }
+                let spent = admitted.spend_asked(&message);
+                spent.map_err(|refusal| refused(refusal.into()))?;
+                break message;
+            }
+            Ruling::Denied(refusal) => return Err(refused(refusal)),
+            Ruling::Again => {}
+        }
+    };
+    let topic = Arc::clone(&message.topic.uri);
     let info = Arc::clone(admitted.info());
     let mut driver = Driver::new(context, info.session, address);
     driver.open(info, admitted.permissions().clone());
     let mut rights = admitted.into_rights();
-    let topic = Arc::clone(&message.topic.uri);
     // There may have been no room for that for long, and realms were read anew meanwhile.
     driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
     if rights.changed().now_or_never().is_some() {

@@ -58,6 +58,9 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
         } else {
             session.on_binary(NOW, &Bytes::copy_from_slice(frame), &mut actions);
         }
+        while session.has_rest() {
+            session.on_rest(NOW, &mut actions);
+        }
         for action in actions.drain(..) {
             match action {
                 Action::Publish(publish) => published.push((publish.content, publish.payload)),
@@ -78,11 +81,13 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
                     | CallWord::Hide { .. },
                 )
                 | Action::RegisterRefused { .. }
+                | Action::Asked { .. }
                 | Action::Open { .. }
                 | Action::PublishRefused { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
                 | Action::Challenge(_)
+                | Action::AskLogin { .. }
                 | Action::SubscribeRefused { .. } => {}
             }
         }

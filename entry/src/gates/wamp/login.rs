@@ -143,8 +143,13 @@ pub(crate) fn answer<'a>(
     Ok(Answer { proof: signature, nonce, is_bound })
 }
 
-/// `authextra` of WELCOME: the server's proof, by the names of the specification and of Autobahn.
+/// `authextra` of WELCOME: what a procedure has for the client, or the server's proof, by the names of the
+/// specification and of Autobahn.
 pub(crate) fn authextra(identity: &Identity) -> Dict {
+    let extra = identity.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok());
+    if let Some(extra) = extra {
+        return extra;
+    }
     let proof = identity.server_proof.as_deref();
     let named = |name: &str| proof.map(|proof| (name.to_owned(), Value::from(proof)));
     ["verifier", "scram_server_signature"].into_iter().filter_map(named).collect()
@@ -168,9 +173,11 @@ pub(super) fn words(refusal: Refusal) -> String {
         Refusal::ChannelBinding => {
             format!("{refusal}: leave authextra.channel_binding out, or null")
         }
-        Refusal::Malformed { .. } | Refusal::NoSuchRealm | Refusal::Denied | Refusal::Throttled => {
-            refusal.to_string()
-        }
+        Refusal::Malformed { .. }
+        | Refusal::NoSuchRealm
+        | Refusal::Denied
+        | Refusal::NoDecision
+        | Refusal::Throttled => refusal.to_string(),
     }
 }
 

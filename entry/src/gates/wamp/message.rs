@@ -10,18 +10,22 @@ mod calls;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use vixen_broker::access::Act;
 use vixen_broker::api::calls::RegistrationId;
 use vixen_broker::api::{RequestId, SubscriptionId};
 use vixen_core::segment::Encoding;
 
 use super::error::Violation;
+use crate::authority::options::told;
 use crate::gates::ids::ID_MAX;
 use crate::gates::raw::RawText;
+use crate::gates::refusal::OptionError;
 
 pub(super) use calls::{RawAnswer, RawCall, RawRequest};
 
@@ -119,6 +123,26 @@ pub(super) struct RawPublish<'a> {
 }
 
 impl ClientMessage<'_> {
+    /// The options of what needs a right, as authorizers are told them; `None` of anything else.
+    pub(super) fn told_options(&self) -> Option<Result<Arc<str>, OptionError>> {
+        let (act, options) = match self {
+            Self::Publish(publish) => (Act::Publish, &publish.options),
+            Self::Subscribe { options, .. } => (Act::Subscribe, options),
+            Self::Call(call) => (Act::Call, &call.request.options),
+            Self::Register { request, .. } => (Act::Register, &request.options),
+            Self::Hello { .. }
+            | Self::Authenticate { .. }
+            | Self::Abort
+            | Self::Goodbye
+            | Self::Unsubscribe { .. }
+            | Self::Yield { .. }
+            | Self::InvocationError { .. }
+            | Self::Cancel(_)
+            | Self::Unregister { .. } => return None,
+        };
+        Some(told(act, options))
+    }
+
     /// As the specification calls it.
     pub(super) const fn name(&self) -> &'static str {
         match self {

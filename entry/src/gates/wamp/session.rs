@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Establishing --HELLO--> Challenged --AUTHENTICATE--> Open --GOODBYE--> Closed
-//!      \        \              |                        / \
+//!      \        \              |        \--> Deciding -^ / \
 //!       \        +------------------------------------>+   |
 //!        +---------- violation +---------------------------+-- ABORT --> Closed
 //! ```
@@ -15,12 +15,14 @@
 //! - S3: a request that cannot be served is answered by its own ERROR; only a broken protocol ends
 //!   the session.
 
+mod asked;
 mod calls;
+mod frames;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
@@ -37,13 +39,17 @@ use super::error::{Ending, Violation};
 use super::hello::{HelloDetails, check_hello_details};
 use super::login;
 use super::message::{ClientMessage, RawPublish, parse};
-use super::serializer::{RECORD_SEPARATOR, Serializer};
+use super::serializer::Serializer;
 use crate::admission::{Admission, AdmittedSession};
 use crate::auth::{Identity, Method, Nonce, Pending, Step};
+use crate::authority::words::Told;
+use crate::authority::{Decided, LoginQuestion};
 use crate::gates::limits::SessionLimits;
 use crate::gates::options::{publish_options, subscribe_options};
 use crate::gates::raw::RawText;
 use crate::gates::refusal::{OptionError, Refusal};
+use asked::asked;
+pub(super) use asked::{ToldOptions, questions, spoiled};
 use calls::Frame;
 pub(super) use calls::text_argument;
 
@@ -66,6 +72,13 @@ pub(super) enum Action {
     },
     /// Send this CHALLENGE, whose answer has a time of its own.
     Challenge(Bytes),
+    /// Ask who this is: [`Session::on_decision`] takes what is said, and nothing is read before.
+    AskLogin {
+        /// The question.
+        question: LoginQuestion,
+        /// How long that may take.
+        timeout: Duration,
+    },
     /// Hand this message to the core.
     Publish(Publish),
     /// A message that will not be published.
@@ -103,6 +116,14 @@ pub(super) enum Action {
         /// The ERROR.
         answer: Bytes,
     },
+    /// Something that the authorizer of the role is asked about before it is done, unless it is about itself. Quotas
+    /// are spent then.
+    Asked {
+        /// The options, as the authorizer is told them.
+        options: ToldOptions,
+        /// What is done then.
+        then: Box<Self>,
+    },
     /// The session is over: send [`Session::farewell`], and close.
     End(Ending),
 }
@@ -112,6 +133,8 @@ enum State {
     Establishing,
     /// A CHALLENGE was sent.
     Challenged(Box<Challenged>),
+    /// A procedure decides who it is.
+    Deciding(Box<Challenged>),
     Open(Box<AdmittedSession>),
     Closed,
 }
@@ -122,6 +145,8 @@ struct Challenged {
     method: Method,
     pending: Pending,
     details: HelloDetails,
+    /// Of HELLO, where a procedure decides.
+    authextra: Value,
 }
 
 /// Who is at the other end, and what lets it in.
@@ -148,6 +173,8 @@ pub(super) struct Session {
     /// It announced that it packs what it publishes.
     publishes_packed: bool,
     buffer: BytesMut,
+    /// What is left of the last frame.
+    rest: Bytes,
 }
 
 impl Session {
@@ -159,71 +186,14 @@ impl Session {
         serializer: Serializer,
         limits: Arc<SessionLimits>,
     ) -> Self {
-        let (state, buffer) = (State::Establishing, BytesMut::new());
-        Self { id, remote, serializer, limits, state, publishes_packed: false, buffer }
+        let (state, buffer, rest) = (State::Establishing, BytesMut::new(), Bytes::new());
+        Self { id, remote, serializer, limits, state, publishes_packed: false, buffer, rest }
     }
 
     /// The session's id.
     #[must_use]
     pub(super) const fn id(&self) -> SessionId {
         self.id
-    }
-
-    /// Takes one text frame, which has one message or a batch.
-    pub(super) fn on_text(&mut self, now: WallTime, frame: &Utf8Bytes, actions: &mut Vec<Action>) {
-        if !self.serializer.is_text() {
-            self.on_violation(Violation::Text, actions);
-            return;
-        }
-        let frame = Bytes::from(frame.clone());
-        if !self.serializer.is_batched {
-            actions.extend(self.on_message(now, &frame));
-            return;
-        }
-        for part in frame.split(|byte| *byte == RECORD_SEPARATOR) {
-            // The last message of a batch is ended like all others.
-            if !part.is_empty() {
-                actions.extend(self.on_message(now, &frame.slice_ref(part)));
-            }
-            if is_over(actions) {
-                return;
-            }
-        }
-    }
-
-    /// Takes one binary frame.
-    pub(super) fn on_binary(&mut self, now: WallTime, frame: &Bytes, actions: &mut Vec<Action>) {
-        if self.serializer.is_text() {
-            self.on_violation(Violation::Binary, actions);
-            return;
-        }
-        if !self.serializer.is_batched {
-            actions.extend(self.on_message(now, frame));
-            return;
-        }
-        let mut rest = frame.clone();
-        while let Some((length, _)) = rest.split_first_chunk::<4>() {
-            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-            let end = length.saturating_add(4);
-            if rest.len() < end {
-                break;
-            }
-            let message = rest.split_to(end).slice(4..);
-            actions.extend(self.on_message(now, &message));
-            if is_over(actions) {
-                return;
-            }
-        }
-        if !rest.is_empty() {
-            self.on_violation(Violation::Batch, actions);
-        }
-    }
-
-    fn on_violation(&mut self, violation: Violation, actions: &mut Vec<Action>) {
-        match self.state {
-            State::Closed => {}
-            _ => actions.push(Action::End(violation.into())),
-        }
     }
 
     fn on_message(&mut self, now: WallTime, message: &Bytes) -> Option<Action> {
@@ -238,11 +208,21 @@ impl Session {
                 let parsed = parse(message, encoding);
                 parsed.map_err(Ending::from).and_then(|parsed| self.on_answer(&parsed))
             }
+            State::Deciding(_) => {
+                let parsed = parse(message, encoding);
+                parsed.map_err(Ending::from).and_then(|parsed| Err(unexpected(&parsed)))
+            }
             State::Open(admitted) => {
                 parse(message, encoding).map_err(Ending::from).and_then(|parsed| {
                     let frame = Frame { bytes: message, encoding };
+                    let is_asked = admitted.permissions().authorizer().is_some();
+                    let options = is_asked.then(|| ToldOptions::of(frame, &parsed)).flatten();
                     let client = Client { admitted, publishes_packed: self.publishes_packed };
-                    on_request(client, now, &mut self.buffer, frame, parsed)
+                    let action = on_request(client, now, &mut self.buffer, frame, parsed)?;
+                    Ok(match options {
+                        Some(options) => asked(&mut self.buffer, options, action),
+                        None => action,
+                    })
                 })
             }
         };
@@ -264,7 +244,10 @@ impl Session {
             Step::Challenge { method, challenge, pending } => {
                 let extra = login::extra_of(&challenge);
                 encode::challenge(&mut self.buffer, method.as_str(), &extra);
-                let challenged = Challenged { method, pending: *pending, details: hello };
+                let authextra = pending.authenticator().and_then(|_| details.get("authextra"));
+                let authextra = authextra.cloned().unwrap_or_default();
+                let challenged =
+                    Challenged { method, pending: *pending, details: hello, authextra };
                 self.state = State::Challenged(Box::new(challenged));
                 Ok(Action::Challenge(take_text(&mut self.buffer)))
             }
@@ -288,11 +271,43 @@ impl Session {
         else {
             return Err(unexpected(message));
         };
-        let Challenged { method, pending, details } = *challenged;
+        if let Some(authenticator) = challenged.pending.authenticator() {
+            let told = Told {
+                session: self.id,
+                ticket: &signature,
+                authextra: &challenged.authextra,
+                transport: "websocket",
+            };
+            let (pending, address) = (&challenged.pending, self.remote.address);
+            let question = LoginQuestion::of_ticket(authenticator, pending, address, &told);
+            let timeout = authenticator.timeout;
+            self.state = State::Deciding(challenged);
+            return Ok(Action::AskLogin { question, timeout });
+        }
+        let Challenged { method, pending, details, .. } = *challenged;
         let Remote { address, admission, .. } = &self.remote;
         let answer = login::answer(method, &signature, &extra);
         let identity = admission.authenticate(*address, pending, answer);
         self.open(identity.map_err(Ending::LoginRefused)?, details)
+    }
+
+    /// A procedure has decided who it is, or does not.
+    pub(super) fn on_decision(&mut self, decided: Decided) -> Action {
+        let state = std::mem::replace(&mut self.state, State::Establishing);
+        let State::Deciding(challenged) = state else {
+            self.state = state;
+            return Action::End(Violation::Unexpected("a decision").into());
+        };
+        let Challenged { pending, details, .. } = *challenged;
+        let Remote { address, admission, .. } = &self.remote;
+        let identity = match &decided.outcome {
+            Ok(decision) => admission.decide(*address, pending, decision.clone()),
+            Err(refusal) => Err(*refusal),
+        };
+        // It is counted: others may try.
+        drop(decided);
+        let opened = identity.map_err(Ending::LoginRefused);
+        opened.and_then(|identity| self.open(identity, details)).unwrap_or_else(Action::End)
     }
 
     fn open(&mut self, identity: Identity, hello: HelloDetails) -> Result<Action, Ending> {
@@ -319,7 +334,9 @@ impl Session {
             State::Open(admitted) => {
                 Ok(Some(admitted.rights().judge().map_err(|_lost| Ending::RoleGone)?))
             }
-            State::Establishing | State::Challenged(_) | State::Closed => Ok(None),
+            State::Establishing | State::Challenged(_) | State::Deciding(_) | State::Closed => {
+                Ok(None)
+            }
         }
     }
 
@@ -328,9 +345,17 @@ impl Session {
     pub(super) async fn gone(&mut self) {
         match &mut self.state {
             State::Open(admitted) => admitted.rights().gone().await,
-            State::Establishing | State::Challenged(_) | State::Closed => {
+            State::Establishing | State::Challenged(_) | State::Deciding(_) | State::Closed => {
                 std::future::pending().await
             }
+        }
+    }
+
+    /// Who was let in, while it is open.
+    pub(super) fn admitted(&self) -> Option<&AdmittedSession> {
+        match &self.state {
+            State::Open(admitted) => Some(admitted),
+            State::Establishing | State::Challenged(_) | State::Deciding(_) | State::Closed => None,
         }
     }
 
@@ -359,7 +384,7 @@ impl Session {
     pub(super) fn farewell(&mut self, ending: Ending) -> Option<Bytes> {
         let before = std::mem::replace(&mut self.state, State::Closed);
         let is_open = match before {
-            State::Establishing | State::Challenged(_) => false,
+            State::Establishing | State::Challenged(_) | State::Deciding(_) => false,
             State::Open(_) => true,
             State::Closed => return None,
         };
@@ -483,11 +508,6 @@ fn dict_of(
 ) -> Result<Map<String, Value>, Violation> {
     let expected = "a dict that is not too deep";
     serde_json::from_str(json).map_err(|_deep| Violation::Type { message, element, expected })
-}
-
-/// Whether nothing that follows is looked at: a frame full of mistakes is one mistake.
-fn is_over(actions: &[Action]) -> bool {
-    matches!(actions.last(), Some(Action::End(_)))
 }
 
 fn refused(buffer: &mut BytesMut, kind: u8, request: RequestId, refusal: Refusal) -> Bytes {

@@ -9,10 +9,13 @@
 //! ```
 //! - Frames are read until none is at hand or a batch is full. Their effects are steps of the [`Driver`],
 //!   done in order: a batch of publishes goes before the SUBSCRIBE or GOODBYE that follows it.
-//! - Nothing is read while there are steps, or the session has too much unresolved; events and answers go on.
+//! - What a role's authorizer is asked about waits for its answer, and all behind it waits too (`asking`).
+//! - Nothing is read while there are steps or something is asked, or the session has too much unresolved; events and
+//!   answers go on.
 //! - Nothing is read while the client does not take what is written, and the store is not read for
 //!   it either.
 
+mod asking;
 mod closing;
 mod steps;
 
@@ -42,6 +45,7 @@ use crate::admission::Permit;
 use crate::gates::context::SessionContext;
 use crate::gates::driver::{BATCH_BYTES, Driver, Next, Stopped, Wake, is_answer};
 use crate::gates::ids::random_session;
+use asking::{Answered, Asking};
 use closing::{close_frame, ending_of, say_goodbye};
 
 /// Frames read in one go: enough to make a batch worth it, few enough to keep answers flowing.
@@ -95,6 +99,8 @@ enum Event {
     Message(Option<Result<Message, axum::Error>>),
     /// Something of the broker, or of the store.
     Wake(Wake),
+    /// What was asked is answered.
+    Answered(Answered),
     /// The realms were read again.
     Reload,
     UnfinishedDue,
@@ -118,6 +124,8 @@ struct Connection {
     context: SessionContext,
     session: Session,
     driver: Driver<Own>,
+    /// What waits for an authorizer.
+    asking: Asking,
     encoder: Encoder,
     frames: Frames,
     metrics: SessionMetrics,
@@ -144,6 +152,7 @@ impl Connection {
         let (now, hello_timeout) = (Instant::now(), context.limits.hello_timeout);
         let alive = Alive::new(&context.limits, now);
         let driver = Driver::new(&context, id, remote.address);
+        let asking = Asking::new(&context);
         Self {
             socket,
             meter,
@@ -151,6 +160,7 @@ impl Connection {
             session: Session::new(id, remote, serializer, Arc::clone(&context.limits)),
             context,
             driver,
+            asking,
             encoder: Encoder::default(),
             frames: Frames::new(serializer),
             metrics: SessionMetrics::new(),
@@ -164,12 +174,14 @@ impl Connection {
         let mut stopping = self.context.stopping.clone();
         let mut reloads = self.context.admission.reloads();
         loop {
-            let may_read = self.driver.may_read();
+            let may_read =
+                self.driver.may_read() && self.asking.is_idle() && !self.session.has_rest();
             let alive_at = self.alive.due_at();
             let begun = Instant::now();
             let event = tokio::select! {
                 message = self.socket.next(), if may_read => Event::Message(message),
                 wake = self.driver.wake() => Event::Wake(wake),
+                Some(answered) = self.asking.next() => Event::Answered(answered),
                 () = stopped(&mut stopping) => return self.drain().await,
                 Ok(()) = reloads.changed() => Event::Reload,
                 over = self.meter.over() => return ending_of_input(over),
@@ -211,6 +223,7 @@ impl Connection {
         match event {
             Event::Message(message) => self.on_message(message).await,
             Event::Wake(wake) => self.on_wake(wake).await,
+            Event::Answered(answered) => self.on_answered(answered).await,
             Event::Reload => self.on_reload().await,
             Event::UnfinishedDue => {
                 self.check_unfinished();
@@ -242,8 +255,10 @@ impl Connection {
         let Some(permissions) = self.session.on_reload()?.cloned() else { return Ok(()) };
         let fx = self.driver.on_reload(&permissions);
         self.driver.tell_rights(Some(&permissions)).await?;
-        self.settle(fx, |connection| connection.refuse_steps(&permissions)).await?;
-        self.do_steps().await
+        let asks_another = self.asking.asks_another(&permissions);
+        self.settle(fx, |connection| connection.refuse_steps(&permissions, asks_another)).await?;
+        self.ask_anew(&permissions);
+        self.go_on().await
     }
 
     async fn keep_alive(&mut self) -> Result<(), Ending> {
@@ -296,10 +311,14 @@ impl Connection {
                 Some(Ok(Message::Close(_))) | None => self.take_end(Ending::Disconnected),
                 Some(Err(error)) => self.take_end(ending_of(&error)),
             }
-            for action in actions.drain(..) {
-                self.take_action(action);
-            }
-            if self.is_ending() || frames >= BATCH_FRAMES || bytes >= BATCH_BYTES {
+            actions.drain(..).for_each(|action| self.take(action));
+            self.take_rest();
+            if self.is_ending()
+                || self.session.has_rest()
+                || !self.asking.may_take()
+                || frames >= BATCH_FRAMES
+                || bytes >= BATCH_BYTES
+            {
                 break;
             }
             match self.socket.next().now_or_never() {
@@ -358,7 +377,7 @@ impl Connection {
     /// as long as there are calls.
     async fn drain(&mut self) -> Ending {
         let deadline = Instant::now() + DRAIN_TIME;
-        if self.driver.begin_drain().await.is_err() {
+        if self.begin_drain().await.is_err() {
             return Ending::Shutdown;
         }
         while !self.driver.is_settled() || self.driver.awaits_calls() {
@@ -379,6 +398,25 @@ impl Connection {
             }
         }
         Ending::Shutdown
+    }
+
+    async fn begin_drain(&mut self) -> Result<(), Stopped> {
+        self.driver.begin_drain().await?;
+        self.driver.answer(self.asking.take_answers()).await?;
+        let mut actions = Vec::new();
+        self.take_all_rest(&mut actions);
+        let answers = actions.into_iter().filter_map(|action| match action {
+            Action::Call(word) if is_answer(&word) => Some(word),
+            _too_late => None,
+        });
+        self.driver.answer(answers.collect()).await
+    }
+
+    /// Of the last frame.
+    fn take_all_rest(&mut self, actions: &mut Vec<Action>) {
+        while self.session.has_rest() {
+            self.session.on_rest(wall_time(), actions);
+        }
     }
 
     /// Writes what the broker has told while the node stops.
@@ -417,6 +455,7 @@ impl Connection {
             Some(Ok(Message::Close(_))) | None => return Err(Ending::Disconnected),
             Some(Err(error)) => return Err(ending_of(&error)),
         }
+        self.take_all_rest(&mut actions);
         let (mut answers, mut ending) = (Vec::new(), Ok(()));
         for action in actions {
             match action {

@@ -10,6 +10,7 @@ mod follow;
 mod limits;
 mod links;
 mod metrics;
+mod own;
 mod procedures;
 mod standing;
 mod status;
@@ -31,6 +32,7 @@ use vixen_core::id::{OwnerId, Position};
 use vixen_views::follower;
 use vixen_views::registrations::{Change, Registrations};
 
+use super::deciders::is_entry;
 use super::run::{Effects, EntryNode, fresh_seed};
 use super::{EntryHandle, EntryOptions};
 use complete::Completeness;
@@ -367,8 +369,9 @@ impl EntryNode {
 
     /// What the turn owes to sessions and metrics.
     pub(super) fn settle_calls(&mut self, mut fx: CallEffects) {
-        let Self { calls, sessions, reads_of_calls, removals, .. } = self;
-        calls.on_due(&mut fx);
+        self.calls.on_due(&mut fx);
+        self.settle_deciders(&mut fx);
+        let Self { calls, sessions, reads_of_calls, removals, deciders, .. } = self;
         calls.complete.want(&mut fx);
         for number in std::mem::take(&mut fx.dealer.meta_over) {
             reads_of_calls.end(number);
@@ -385,7 +388,9 @@ impl EntryNode {
             *calls.unwritten.entry(session).or_default() += open.outbound.send_calls(told);
         }
         for (session, breach) in fx.dealer.breaches {
-            if let Some(open) = sessions.get(&session) {
+            if is_entry(session) {
+                deciders.lose(session);
+            } else if let Some(open) = sessions.get(&session) {
                 open.outbound.send_breach(breach);
             }
         }

@@ -228,7 +228,7 @@ impl EntryNode {
         Events { subscription, wanted, rights }: Events,
     ) -> Result<(), MetaError> {
         // Before the store is read. What has changed by then is judged with the answer.
-        if rights.is_some_and(|rights| !rights.may_read(&pattern)) {
+        if rights.is_some_and(|rights| !rights.may_read_stored(&pattern)) {
             return Err(MetaError::NotAuthorized);
         }
         // One that is gone wants no answer.

@@ -32,7 +32,7 @@ pub(super) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    fn payload(&self, range: Range<usize>) -> Payload {
+    pub(super) fn payload(&self, range: Range<usize>) -> Payload {
         Payload::new(self.encoding, self.bytes.slice(range))
     }
 }

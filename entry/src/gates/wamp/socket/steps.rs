@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use vixen_broker::access::{self as broker, Act, CalleeDisclosure, Permissions};
+use vixen_broker::api::Publish;
 use vixen_broker::api::calls::{CallWord, Register, Testament};
 use vixen_broker::client::Effects;
 use vixen_broker::dealer::Breach;
@@ -15,11 +16,11 @@ use crate::gates::metrics::{count_refusal, count_registration};
 use crate::gates::refusal::Refusal;
 use crate::gates::wamp::error::{Ending, Violation};
 use crate::gates::wamp::metrics::count_subscribe_error;
-use crate::gates::wamp::session::{Action, text_argument};
+use crate::gates::wamp::session::{Action, spoiled};
 
 /// Whether a word that the client has said before may not go on; one that may is as it may be now. A call stays, as
 /// what it has become: it may be a part of one that is open.
-fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool {
+pub(super) fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool {
     match word {
         CallWord::Call(call) => {
             let is_left = |left: &Testament| permissions.publish(&left.message.topic.uri).is_some();
@@ -30,15 +31,7 @@ fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool {
             match permissions.call(&call.procedure).filter(|_| may_leave) {
                 Some(Disclosure::Never) => call.is_disclosed = false,
                 Some(Disclosure::OnRequest | Disclosure::Always) => {}
-                None => {
-                    let refusal = Refusal::from(broker::Refusal::NotAuthorized(Act::Call));
-                    *word = CallWord::Spoiled {
-                        request: call.request,
-                        has_more: call.has_more,
-                        error: refusal.uri().into(),
-                        payload: text_argument(&refusal.to_string()),
-                    };
-                }
+                None => *word = spoiled(call, not_authorized(Act::Call)),
             }
             false
         }
@@ -54,6 +47,10 @@ fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool {
         | CallWord::Yield { .. }
         | CallWord::Fail { .. } => false,
     }
+}
+
+fn not_authorized(act: Act) -> Refusal {
+    broker::Refusal::NotAuthorized(act).into()
 }
 
 impl Connection {
@@ -72,12 +69,18 @@ impl Connection {
             }
             Action::Open { info, permissions, takes_revocation, welcome } => {
                 self.encoder.on_opened(takes_revocation, info.calls);
+                self.asking.open(&info, &permissions);
                 self.driver.open(info, permissions);
                 self.driver.gate(Own::Write(welcome));
             }
             Action::Challenge(challenge) => {
                 self.login_by = Instant::now() + self.context.limits.hello_timeout;
                 self.driver.gate(Own::Write(challenge));
+            }
+            Action::AskLogin { question, timeout } => {
+                // It is not the client's time.
+                self.login_by = Instant::now() + self.context.limits.hello_timeout + timeout;
+                self.asking.ask_login(question);
             }
             Action::Subscribe { request, wanted } => self.driver.subscribe(request, *wanted),
             Action::Unsubscribe { request, subscription } => {
@@ -92,17 +95,15 @@ impl Connection {
                 count_registration("refused");
                 self.driver.gate(Own::Write(answer));
             }
-            Action::End(ending) => self.take_end(ending),
+            Action::End(ending) => self.driver.gate(Own::End(ending)),
+            // What was asked is answered by now: nothing comes of one that is not judged.
+            Action::Asked { .. } => {}
         }
     }
 
+    /// The session ends, once all is done that was asked for before.
     pub(super) fn take_end(&mut self, ending: Ending) {
-        self.driver.gate(Own::End(ending));
-    }
-
-    /// Whether nothing that follows is of any use.
-    pub(super) fn is_ending(&self) -> bool {
-        matches!(self.driver.last(), Some(Own::End(_)))
+        self.take(Action::End(ending));
     }
 
     /// Does what may be done of the steps, and writes what comes of it.
@@ -131,21 +132,30 @@ impl Connection {
         }
     }
 
-    /// Refuses what waits for room and may not be any more: messages, calls and registrations.
-    pub(super) fn refuse_steps(&mut self, permissions: &Permissions) {
+    /// Refuses what waits for room and may not be any more: messages, calls and registrations. Where another is asked
+    /// about the session than was before, that has not been about these: then all of them.
+    pub(super) fn refuse_steps(&mut self, permissions: &Permissions, asks_another: bool) {
         let refusal = Refusal::from(AdmittedSession::not_any_more());
-        for message in
-            self.driver.refuse(|message| permissions.publish(&message.topic.uri).is_none())
-        {
+        let is_out =
+            |message: &Publish| asks_another || permissions.publish(&message.topic.uri).is_none();
+        for message in self.driver.refuse(is_out) {
             count_refusal(refusal);
             if let Some(request) = message.acknowledge {
                 self.frames.text(self.session.refuse_publish(request, refusal));
             }
         }
-        for word in self.driver.refuse_words(|word| is_refused(permissions, word)) {
+        let is_out = |word: &mut CallWord| {
+            if let CallWord::Call(call) = word
+                && asks_another
+            {
+                *word = spoiled(call, not_authorized(Act::Call));
+            }
+            is_refused(permissions, word) || asks_another && matches!(word, CallWord::Register(_))
+        };
+        for word in self.driver.refuse_words(is_out) {
             if let CallWord::Register(Register { request, .. }) = word {
                 count_registration("refused");
-                let refusal = broker::Refusal::NotAuthorized(Act::Register).into();
+                let refusal = not_authorized(Act::Register);
                 self.frames.text(self.session.refuse_register(request, refusal));
             }
         }

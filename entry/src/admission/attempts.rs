@@ -1,0 +1,117 @@
+//! Attempts: logins that a procedure decides, between the ticket and the decision.
+//!
+//! Of those that are under way for the same name, or from the same address, there are as many as may yet fail: else
+//! many connections that were opened at once would have a guess each. The others wait.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Admission, count_failure, lock};
+use crate::auth::{Account, Decision, Identity, Pending, Refusal, Tried};
+
+/// One of them. Others may be tried once it is dropped, after it was counted.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    admission: Arc<Admission>,
+    address: IpAddr,
+    account: Account,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        lock(&self.admission.failures).end_try(self.address, self.account);
+        self.admission.attempts.send_modify(|over| *over += 1);
+    }
+}
+
+impl Admission {
+    /// Begins a login that a procedure decides, as soon as it may be tried. Cancel safe.
+    ///
+    /// # Errors
+    /// Too many logins have failed.
+    pub(crate) async fn attempt(
+        self: &Arc<Self>,
+        address: IpAddr,
+        account: Account,
+    ) -> Result<Attempt, Refusal> {
+        let mut over = self.attempts.subscribe();
+        loop {
+            // Before it is asked: no end of another falls between the two.
+            over.mark_unchanged();
+            let tried = lock(&self.failures).begin_try(address, account, Instant::now());
+            match tried {
+                Tried::Begun => {
+                    return Ok(Attempt { admission: Arc::clone(self), address, account });
+                }
+                Tried::Closed => {
+                    count_failure(Refusal::Throttled);
+                    return Err(Refusal::Throttled);
+                }
+                Tried::Crowded => {}
+            }
+            if over.changed().await.is_err() {
+                // Admission is gone, and the node with it: that is learnt otherwise.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Takes what the procedure has decided about a login that was tried.
+    ///
+    /// # Errors
+    /// Nobody comes in.
+    pub(crate) fn decide(
+        &self,
+        address: IpAddr,
+        pending: Pending,
+        decision: Decision,
+    ) -> Result<Identity, Refusal> {
+        let (account, name) = (pending.account(), pending.name());
+        let outcome = self.realms.decide(pending, decision);
+        self.count(address, account, &name, &outcome);
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use futures_util::FutureExt as _;
+
+    use vixen_runtime::config::Config;
+
+    use super::*;
+
+    #[test]
+    fn guesses_that_are_decided_later_are_no_more_than_may_fail() {
+        let mut config = Config::nearcast(PathBuf::from("unused"), ([127, 0, 0, 1], 0).into());
+        config.limits.login_failures_max = 2;
+        let admission = Arc::new(Admission::new(&config));
+        let (address, joe) = (IpAddr::from([10, 0, 0, 1]), Account::of("r", "joe"));
+        let attempt = || admission.attempt(address, joe).now_or_never();
+        let first = attempt().expect("at once").expect("the first");
+        let second = attempt().expect("at once").expect("the second");
+        let mut third = Box::pin(admission.attempt(address, joe));
+        assert!((&mut third).now_or_never().is_none(), "it waits");
+        let elsewhere = IpAddr::from([10, 0, 0, 2]);
+        let other = Account::of("r", "anna");
+        assert!(admission.attempt(elsewhere, joe).now_or_never().is_none(), "the same name");
+        assert!(admission.attempt(address, other).now_or_never().is_none(), "the same address");
+        assert!(admission.attempt(elsewhere, other).now_or_never().is_some(), "nothing of it");
+        // One that succeeds, or that nobody waits for, takes nothing from others.
+        drop(first);
+        let third = third.now_or_never().expect("it goes on").expect("the third");
+        // Both fail: who has waited is refused.
+        let mut fourth = Box::pin(admission.attempt(address, joe));
+        assert!((&mut fourth).now_or_never().is_none());
+        for attempt in [second, third] {
+            admission.failed(address, joe, "joe");
+            drop(attempt);
+        }
+        let refused = fourth.now_or_never().expect("decided").map(drop);
+        assert_eq!(refused, Err(Refusal::Throttled));
+        assert_eq!(attempt().expect("at once").map(drop), Err(Refusal::Throttled));
+    }
+}

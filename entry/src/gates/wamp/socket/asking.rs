@@ -1,0 +1,240 @@
+//! What a client has said that waits for an authorizer, and all that it has said behind that.
+//!
+//! Nothing is read meanwhile: what waits is what was at hand as the first of it came, and no more than the machine
+//! takes; the rest of a batch stays in its frame.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use vixen_broker::access::{Act, Permissions};
+use vixen_broker::api::SessionInfo;
+use vixen_broker::api::calls::CallWord;
+use vixen_broker::authority::{
+    self, Authority, Effects, Input, Judgement, Question, QuestionNumber,
+};
+use vixen_runtime::clock::wall_time;
+
+use super::steps::is_refused;
+use super::{Connection, Own};
+use crate::admission::Admission;
+use crate::authority::{Decided, Edition, Heard, LoginQuestion, ask, ask_login};
+use crate::gates::context::SessionContext;
+use crate::gates::driver::is_answer;
+use crate::gates::wamp::error::Ending;
+use crate::gates::wamp::session::{Action, questions};
+use crate::node::EntryEvent;
+
+/// What comes of a question.
+pub(super) enum Answered {
+    /// Of an authorizer.
+    Verdict(QuestionNumber, Heard),
+    /// Of an authenticator.
+    Decision(Decided),
+}
+
+/// See the module.
+pub(super) struct Asking {
+    events: mpsc::Sender<EntryEvent>,
+    admission: Arc<Admission>,
+    info: Option<Arc<SessionInfo>>,
+    machine: Authority<Action>,
+    answers: FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>,
+    /// Whose answers are kept.
+    edition: Option<Edition>,
+    /// It is asked who the client is.
+    is_deciding: bool,
+}
+
+impl Asking {
+    pub(super) fn new(context: &SessionContext) -> Self {
+        Self {
+            events: context.events.clone(),
+            admission: Arc::clone(&context.admission),
+            info: None,
+            machine: Authority::new(None),
+            answers: FuturesUnordered::new(),
+            edition: None,
+            is_deciding: false,
+        }
+    }
+
+    /// The session is open.
+    pub(super) fn open(&mut self, info: &Arc<SessionInfo>, permissions: &Permissions) {
+        self.info = Some(Arc::clone(info));
+        self.machine = Authority::new(permissions.authorizer().cloned());
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.machine.is_empty() && !self.is_deciding
+    }
+
+    /// Whether more may be taken of what is at hand.
+    pub(super) fn may_take(&self) -> bool {
+        !self.is_deciding && !self.machine.is_full()
+    }
+
+    /// What was said last, if it waits.
+    pub(super) fn last(&self) -> Option<&Action> {
+        self.machine.last()
+    }
+
+    /// Whether somebody else is asked with these permissions than was before.
+    pub(super) fn asks_another(&self, permissions: &Permissions) -> bool {
+        let before = self.machine.authorizer().map(|authorizer| &authorizer.procedure);
+        let now = permissions.authorizer().map(|authorizer| &authorizer.procedure);
+        now.is_some() && now != before
+    }
+
+    /// The next answer; `None` while nothing is asked. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Answered> {
+        self.answers.next().await
+    }
+
+    /// Asks who the client is. Nothing else is asked before it is open.
+    pub(super) fn ask_login(&mut self, question: LoginQuestion) {
+        let decided = ask_login(&self.events, &self.admission, question);
+        self.is_deciding = true;
+        self.answers.push(Box::pin(async move { Answered::Decision(decided.await) }));
+    }
+
+    /// Answers of a callee that wait; nothing else is done any more.
+    pub(super) fn take_answers(&mut self) -> Vec<CallWord> {
+        self.answers.clear();
+        let answers = self.machine.restart(None).into_iter().filter_map(|action| match action {
+            Action::Call(word) if is_answer(&word) => Some(word),
+            _too_late => None,
+        });
+        answers.collect()
+    }
+
+    fn step(&mut self, input: Input<Action>, fx: &mut Effects<Action>) {
+        let now = Instant::now().into_std();
+        if self.edition.as_mut().is_some_and(Edition::renew) {
+            self.machine.step(now, Input::Changed, fx);
+        }
+        self.machine.step(now, input, fx);
+        let asks = std::mem::take(&mut fx.asks);
+        let (Some(info), Some(authorizer)) = (&self.info, self.machine.authorizer()) else {
+            return;
+        };
+        for (number, question) in asks {
+            let heard = ask(&self.events, info, authorizer, &question);
+            let answered = async move { Answered::Verdict(number, heard.await) };
+            self.answers.push(Box::pin(answered));
+        }
+    }
+}
+
+impl Connection {
+    /// Does what the session wants, once it may.
+    pub(super) fn take(&mut self, action: Action) {
+        let Some(questions) = self.questions(&action) else { return };
+        if questions.is_empty() && self.asking.is_idle() {
+            return self.pass(action, Judgement::Allowed { discloses: false });
+        }
+        let mut fx = Effects::default();
+        self.asking.step(Input::Word { questions, word: action }, &mut fx);
+        self.take_judged(fx);
+    }
+
+    /// What is to be asked first; `None` where nobody may do anything.
+    fn questions(&self, action: &Action) -> Option<Vec<Question>> {
+        let Action::Asked { .. } = action else { return Some(Vec::new()) };
+        let permissions = self.session.admitted()?.permissions();
+        // An authorizer is not asked about what it does itself: it would wait for itself.
+        let authorizer = permissions.authorizer();
+        let is_own =
+            authorizer.is_some_and(|authorizer| self.driver.is_callee_of(&authorizer.procedure));
+        Some(if is_own { Vec::new() } else { questions(permissions, action) })
+    }
+
+    fn pass(&mut self, action: Action, judgement: Judgement) {
+        let action = self.session.judged(action, judgement);
+        self.take_action(action);
+    }
+
+    /// What was asked is answered.
+    pub(super) async fn on_answered(&mut self, answered: Answered) -> Result<(), Ending> {
+        match answered {
+            Answered::Verdict(number, heard) => self.on_verdict(number, heard),
+            Answered::Decision(decided) => {
+                self.asking.is_deciding = false;
+                let action = self.session.on_decision(decided);
+                self.take(action);
+            }
+        }
+        self.go_on().await
+    }
+
+    fn on_verdict(&mut self, number: QuestionNumber, heard: Heard) {
+        let Heard { answer, at, edition } = heard;
+        let at = at.into_std();
+        let is_current = edition.as_ref().is_some_and(Edition::is_current);
+        let mut fx = Effects::default();
+        self.asking.step(Input::Answered { number, answer, at, is_current }, &mut fx);
+        if edition.is_some() {
+            self.asking.edition = edition;
+        }
+        self.take_judged(fx);
+    }
+
+    fn take_judged(&mut self, fx: authority::Effects<Action>) {
+        fx.judged.into_iter().for_each(|(action, judgement)| self.pass(action, judgement));
+    }
+
+    /// The realms were read again: what waits is judged by its permissions, and asked about, anew.
+    pub(super) fn ask_anew(&mut self, permissions: &Permissions) {
+        let asking = &mut self.asking;
+        asking.answers.clear();
+        asking.edition = None;
+        for mut action in asking.machine.restart(permissions.authorizer().cloned()) {
+            if let Some(act) = lost_act(permissions, &mut action) {
+                action = self.session.denied(action, act);
+            }
+            self.take(action);
+        }
+    }
+
+    /// Goes on with what is left of the last frame, and with what may be done.
+    pub(super) async fn go_on(&mut self) -> Result<(), Ending> {
+        self.take_rest();
+        self.do_steps().await
+    }
+
+    /// Takes what is left of the last frame, as far as it may be taken.
+    pub(super) fn take_rest(&mut self) {
+        let mut actions = Vec::new();
+        while self.session.has_rest() && self.asking.may_take() && !self.is_ending() {
+            self.session.on_rest(wall_time(), &mut actions);
+            actions.drain(..).for_each(|action| self.take(action));
+        }
+    }
+
+    /// Whether nothing that follows is of any use.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.driver.last(), Some(Own::End(_)))
+            || matches!(self.asking.last(), Some(Action::End(_)))
+    }
+}
+
+/// What of this the permissions do not allow any more; a call is changed as they want it.
+fn lost_act(permissions: &Permissions, action: &mut Action) -> Option<Act> {
+    let Action::Asked { then, .. } = action else { return None };
+    match &mut **then {
+        Action::Publish(publish) => {
+            permissions.publish(&publish.topic.uri).is_none().then_some(Act::Publish)
+        }
+        Action::Subscribe { wanted, .. } => {
+            (!permissions.may_read(&wanted.pattern)).then_some(Act::Subscribe)
+        }
+        Action::Call(word) => is_refused(permissions, word).then_some(Act::Register),
+        _of_no_right => None,
+    }
+}

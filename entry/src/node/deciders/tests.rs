@@ -1,0 +1,131 @@
+//! Questions, and what is remembered of registrations.
+
+use tokio::sync::oneshot;
+
+use vixen_broker::authority::turns::Whose;
+use vixen_broker::authority::{Answer, Verdict};
+use vixen_core::segment::TopicPattern;
+use vixen_views::record::RegistrationId;
+
+use super::*;
+use crate::authority::Heard;
+
+fn decider(procedure: &str) -> Decider {
+    ("r".into(), procedure.into())
+}
+
+fn deleted(realm: &str, uri: &str, matching: Match) -> Change {
+    Change::Deleted {
+        registration: RegistrationId(7),
+        pattern: TopicPattern::new(realm, uri, matching),
+    }
+}
+
+/// Somebody asks `auth.may`, and has so long.
+fn ask(deciders: &mut Deciders, time: Duration) -> oneshot::Receiver<Heard> {
+    let (asker, heard) = oneshot::channel();
+    let origin = Origin { client: IpAddr::V4(Ipv4Addr::LOCALHOST), site: None };
+    deciders.on_asking(Asking {
+        realm: "r".into(),
+        procedure: "auth.may".into(),
+        whose: Whose { origin, session: SessionId(1) },
+        by: Instant::now() + time,
+        arguments: "[]".into(),
+        asker: Asker::Session(asker),
+    });
+    heard
+}
+
+/// The calls that are made.
+fn calls(deciders: &mut Deciders) -> Vec<(SessionId, RequestId)> {
+    let mut made = Vec::new();
+    deciders.ask(|caller, _, call| made.push((caller, call.request)));
+    made
+}
+
+#[test]
+fn an_edition_is_another_with_each_change_of_its_registration_and_each_view() {
+    let mut deciders = Deciders::new();
+    let edition =
+        |deciders: &mut Deciders| Edition::of(&deciders.asked(&decider("auth.may")).counter);
+    let first = edition(&mut deciders);
+    deciders.note(&[
+        deleted("q", "auth.may", Match::Exact),
+        deleted("r", "auth.other", Match::Exact),
+        deleted("r", "auth.", Match::Prefix),
+    ]);
+    assert!(first.is_current(), "nothing of it");
+    deciders.note(&[deleted("r", "auth.may", Match::Exact)]);
+    assert!(!first.is_current());
+    // What a view that begins anew has found meanwhile, it does not say.
+    for view in [(1, false), (1, true), (2, true), (2, false)] {
+        let edition = edition(&mut deciders);
+        deciders.note_view(view);
+        assert!(!edition.is_current(), "{view:?}");
+    }
+    let last = edition(&mut deciders);
+    deciders.note_view((2, false));
+    assert!(last.is_current());
+}
+
+#[test]
+fn what_nobody_asks_any_more_is_forgotten_unless_its_answers_are_kept() {
+    let mut deciders = Deciders::new();
+    let kept = Edition::of(&deciders.asked(&decider("kept")).counter);
+    for number in 0..200 {
+        deciders.asked(&decider(&number.to_string()));
+    }
+    assert!(deciders.of.len() <= KEPT_MAX && deciders.of.contains_key(&decider("kept")));
+    assert_eq!(deciders.of.len(), deciders.callers.len());
+    assert_eq!(deciders.of.len() + deciders.lost.len(), 201, "each caller is closed");
+    drop(kept);
+}
+
+#[test]
+fn who_is_busy_is_asked_again_and_who_is_late_is_no_answer() {
+    let mut deciders = Deciders::new();
+    let mut heard = ask(&mut deciders, Duration::from_secs(60));
+    let made = calls(&mut deciders);
+    let [(caller, request)] = made[..] else { panic!("{made:?}") };
+    let busy = CallTold::Failed { request, error: CallError::MaxConcurrency("auth.may".into()) };
+    deciders.hear(vec![(caller, busy)], |_, _| {});
+    assert!(heard.try_recv().is_err() && deciders.due_at().is_some());
+    deciders.of.values_mut().for_each(|asked| {
+        // As after the pause.
+        let resumed = asked.desk.next(Instant::now().into_std() + Duration::from_secs(1), |_| true);
+        assert_eq!(resumed.map(|next| next.request), Some(RequestId(request.0 + 1)));
+    });
+    let (request, payload) = (RequestId(request.0 + 1), Payload::new(Encoding::Json, "[true]"));
+    let (is_progress, callee, about) = (false, None, None);
+    let told = CallTold::Result { request, is_progress, callee, about, payload };
+    deciders.hear(vec![(caller, told)], |_, _| {});
+    let heard = heard.try_recv().expect("an answer");
+    let yes = Verdict { is_allowed: true, may_be_kept: true, discloses: false };
+    assert_eq!(heard.answer, Answer::Verdict(yes));
+    // Its time is over before it was asked.
+    let mut late = ask(&mut deciders, Duration::ZERO);
+    assert_eq!(calls(&mut deciders), []);
+    assert_eq!(late.try_recv().expect("an answer").answer, Answer::Failed);
+}
+
+#[test]
+fn who_has_no_answer_hears_it_as_the_entry_ends_or_loses_its_caller() {
+    let mut deciders = Deciders::new();
+    let mut lost = ask(&mut deciders, Duration::from_secs(60));
+    let [(caller, _)] = calls(&mut deciders)[..] else { panic!("one call") };
+    deciders.lose(caller);
+    assert_eq!(lost.try_recv().expect("an answer").answer, Answer::Failed);
+    // Another caller takes its place.
+    let mut waits = ask(&mut deciders, Duration::from_secs(60));
+    let [(other, _)] = calls(&mut deciders)[..] else { panic!("one call") };
+    assert_ne!(other, caller);
+    deciders.end();
+    assert_eq!(waits.try_recv().expect("an answer").answer, Answer::Failed);
+}
+
+#[test]
+fn who_does_not_wait_any_more_is_not_asked_about() {
+    let mut deciders = Deciders::new();
+    drop(ask(&mut deciders, Duration::from_secs(60)));
+    assert_eq!(calls(&mut deciders), []);
+}

@@ -1,0 +1,103 @@
+//! Requests of HTTP are asked about as sessions are.
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{REALM, asked, guard, realms_of, start};
+use crate::Entry;
+
+async fn begin(entry: &Entry, request: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(entry.address()).await.expect("connected");
+    let head = format!(
+        "{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).await.expect("sent");
+    stream
+}
+
+/// Status and body of the answer.
+async fn end(mut stream: TcpStream) -> (u16, String) {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an answer");
+    let answer = String::from_utf8(answer).expect("text");
+    let status = answer[9..12].parse().expect("a status");
+    (status, answer.split_once("\r\n\r\n").expect("a head").1.to_owned())
+}
+
+#[tokio::test]
+async fn requests_wait_for_the_authorizer_and_are_refused_as_the_role_would() {
+    let entry = start(REALM).await;
+    let mut guard = guard(&entry).await;
+    guard.register("{}", "a.c").await;
+    let publish =
+        json!({"topic": "a.b", "args": [1], "options": {"exclude_me": false}}).to_string();
+    let call = json!({"procedure": "a.c", "args": [2]}).to_string();
+    let options = json!({"exclude_me": false});
+    let table = [
+        ("POST /publish", publish.as_str(), ("publish", "a.b", options)),
+        ("POST /call", call.as_str(), ("call", "a.c", json!({}))),
+        (
+            "GET /events?topic=a.b&after=0&limit=1&snapshot=false",
+            "",
+            ("subscribe", "a.b", json!({"after": "0", "limit": 1, "snapshot": false})),
+        ),
+        (
+            "GET /history?topic=a.&match=prefix&before=today&limit=all",
+            "",
+            ("subscribe", "a.", json!({"match": "prefix", "before": "today", "limit": "all"})),
+        ),
+    ];
+    for (request, body, wanted) in table {
+        let refused = begin(&entry, request, body).await;
+        let details = asked(&mut guard, wanted.clone(), "false").await;
+        assert_eq!(details["transport"], json!({"type": "http"}));
+        let (status, problem) = end(refused).await;
+        let problem: Value = serde_json::from_str(&problem).expect("JSON");
+        let said = (status, &problem["error"]);
+        assert_eq!(said, (403, &json!("wamp.error.not_authorized")), "{request}: {problem}");
+        if request.starts_with("GET /events") {
+            continue;
+        }
+        // Each request is asked about.
+        let passed = begin(&entry, request, body).await;
+        asked(&mut guard, wanted, "true").await;
+        if request == "POST /call" {
+            guard.yields("[3]").await;
+        }
+        let (status, answer) = end(passed).await;
+        assert_eq!(status, 200, "{request}: {answer}");
+    }
+    entry.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_waits_as_realms_are_read_again_is_judged_anew() {
+    let entry = start(REALM).await;
+    let mut guard = guard(&entry).await;
+    guard.register("{}", "a.c").await;
+    let call = json!({"procedure": "a.c", "args": [2]}).to_string();
+    let publish = json!({"topic": "a.b", "args": [1]}).to_string();
+    // What was asked before is for nothing: it is asked again, and may say no by now.
+    let waits = begin(&entry, "POST /call", &call).await;
+    let (invocation, _) = guard.invoked().await;
+    entry.reload(|_| {});
+    guard.say(&format!("[70,{invocation},{{}},[true]]")).await;
+    asked(&mut guard, ("call", "a.c", json!({})), "false").await;
+    assert_eq!(end(waits).await.0, 403);
+    // And who has lost the right meanwhile is not let pass by a yes.
+    for (request, body) in [("POST /call", &call), ("POST /publish", &publish)] {
+        let waits = begin(&entry, request, body).await;
+        let (invocation, _) = guard.invoked().await;
+        let without = REALM.replace("authorizer = \"auth.may\"\n", "");
+        let without = without.replace("auth-timeout = \"10s\"\nauth-cache = \"10m\"\n", "");
+        let other = realms_of(&without);
+        entry.reload(|config| config.realms = other);
+        guard.say(&format!("[70,{invocation},{{}},[true]]")).await;
+        assert_eq!(end(waits).await.0, 403, "{request}");
+        entry.reload(|_| {});
+    }
+    guard.hears_nothing().await;
+    entry.stop().await;
+}
