@@ -4,6 +4,7 @@
 //! Every wait has an end. Two clusters run at a time, or one that looks at times.
 
 mod amnesia;
+mod authority;
 mod budget;
 mod calls;
 mod calls_across;
