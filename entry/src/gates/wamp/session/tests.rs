@@ -1,3 +1,5 @@
+use axum::extract::ws::Utf8Bytes;
+
 use vixen_broker::api::{AckLevel, After};
 use vixen_broker::history::RefPoint;
 use vixen_core::id::Position;
@@ -109,6 +111,8 @@ fn in_words(action: &Action) -> String {
             format!("unsubscribe {} {}", request.0, subscription.0)
         }
         Action::Call(word) => calls::in_words(word),
+        Action::Asked { then, .. } => format!("asked: {}", in_words(then)),
+        Action::AskLogin { .. } => "asked who it is".to_owned(),
         Action::End(Ending::Violation(violation)) => {
             format!("violation {}", violation.label())
         }
@@ -125,6 +129,35 @@ fn a_batch_is_not_looked_at_beyond_its_first_violation() {
     let binary_batched = Serializer { encoding: Encoding::MsgPack, is_batched: true };
     let mut session = of(binary_batched);
     assert_eq!(binary(&mut session, &[0, 0, 0, 1, 7, 0, 0, 0, 1, 7, 0, 0]).len(), 1);
+}
+
+#[test]
+fn of_a_batch_so_many_messages_are_taken_at_a_time_and_none_is_lost() {
+    let mut session = of(BATCHED);
+    let publishes = |from: u64| {
+        (from..from + 600).map(|id| format!("[34,{id},{id}]\u{1e}")).collect::<String>()
+    };
+    let mut taken = actions(&mut session, &format!("{HELLO}\u{1e}{}", publishes(1)));
+    assert_eq!((taken.len(), session.has_rest()), (256, true));
+    while session.has_rest() {
+        session.on_rest(NOW, &mut taken);
+    }
+    let ids: Vec<_> = taken.iter().map(in_words).collect();
+    let wanted: Vec<_> = (1..=600).map(|id| format!("unsubscribe {id} {id}")).collect();
+    assert_eq!(ids[1..], wanted);
+    // The same of binary frames, and of one that ends within a message.
+    let mut session = of(Serializer { encoding: Encoding::MsgPack, is_batched: true });
+    let mut frame = Vec::new();
+    for _ in 0..300 {
+        frame.extend_from_slice(&[0, 0, 0, 1, 0x93]);
+    }
+    let all = {
+        let mut all = Vec::new();
+        session.on_binary(NOW, &Bytes::from(frame), &mut all);
+        all
+    };
+    assert!(matches!(all[..], [Action::End(_)]), "the first one is a mistake: {}", all.len());
+    assert!(!session.has_rest(), "and nothing behind it is looked at");
 }
 
 #[test]
