@@ -19,6 +19,7 @@ impl EntryNode {
         let Effects { segmenter, delivery, mut meta, mut calls, .. } = fx;
         let registrations = calls.take_changes();
         self.deciders.note(&registrations);
+        self.deciders.note_leaving(&calls.take_leaving());
         self.settle_calls(calls);
         let mut by_node: BTreeMap<NdbId, Vec<Message>> = BTreeMap::new();
         for (to, message) in segmenter.sends.into_iter().chain(delivery.sends) {

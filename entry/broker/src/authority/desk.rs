@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   question ──> turns ──next──> open ──answered──> (out)
-//!                  ^──────busy────┘
+//!                  ^──busy, again──┘
 //! ```
 //! What a procedure takes at once is not known: it may have agreed on a concurrency, its queue may be full, and its
 //! entry may have as many calls as it may. So one that comes back as busy waits again, within its time, and fewer are
@@ -144,6 +144,20 @@ impl<Q> Desk<Q> {
         self.waiting.insert(number, question);
     }
 
+    /// One under way.
+    #[must_use]
+    pub fn under_way(&self, request: RequestId) -> Option<&Q> {
+        self.open.get(&request).map(|open| &open.question)
+    }
+
+    /// The answer to one is for nothing: it waits again, for as long as it may, before what has come after it.
+    pub fn again(&mut self, request: RequestId) {
+        let Some(Open { number, entry, question }) = self.close(request) else { return };
+        self.resume_at = None;
+        self.turns.put_back(number, entry);
+        self.waiting.insert(number, question);
+    }
+
     /// One that has waited for as long as it may.
     pub fn overdue(&mut self, now: Instant) -> Option<Q> {
         let number = self.turns.take_overdue(now)?;
@@ -221,6 +235,23 @@ mod tests {
         assert_eq!(world.asked(), [(1, 1)]);
         world.desk.answered(RequestId(1));
         assert_eq!(world.asked(), [(2, 2)]);
+    }
+
+    #[test]
+    fn one_whose_answer_is_for_nothing_is_asked_again() {
+        let mut world = World::with(2);
+        assert_eq!(world.asked(), [(1, 1), (2, 2)]);
+        world.desk.again(RequestId(1));
+        assert_eq!((world.desk.under_way(RequestId(1)), world.desk.waiting()), (None, 1));
+        assert_eq!(world.asked(), [(3, 1)]);
+        assert_eq!(world.desk.under_way(RequestId(3)), Some(&1));
+        assert_eq!(world.desk.answered(RequestId(1)), None, "of before");
+        assert_eq!(world.desk.answered(RequestId(3)), Some(1));
+        // No longer than it may wait altogether.
+        world.desk.again(RequestId(2));
+        world.now += Duration::from_secs(2);
+        assert_eq!(world.desk.overdue(world.now), Some(2));
+        assert!(world.desk.is_idle());
     }
 
     #[test]

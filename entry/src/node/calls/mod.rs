@@ -29,7 +29,9 @@ use vixen_broker::api::{SessionId, SessionInfo};
 use vixen_broker::dealer::{self, Breach, CallNumber, Dealer, DealerOptions, MetaCall, MetaResult};
 use vixen_broker::registrar::{self, Registrar, RegistrarOptions};
 use vixen_core::id::{OwnerId, Position};
+use vixen_core::segment::TopicPattern;
 use vixen_views::follower;
+use vixen_views::record::RegistrationId;
 use vixen_views::registrations::{Change, Registrations};
 
 use super::deciders::is_entry;
@@ -79,6 +81,8 @@ pub(super) struct CallEffects {
     dealer: dealer::Effects,
     /// What has changed of the registrations.
     changes: Vec<Change>,
+    /// Of these registrations a callee of this entry is invoked no more, whatever the order says yet.
+    leaving: Vec<TopicPattern>,
     /// Words of both machines in their order.
     told: Vec<(SessionId, CallTold)>,
     /// Questions for sync nodes: a number, and the entry that they are about.
@@ -117,6 +121,11 @@ impl CallEffects {
     /// What has changed of the registrations.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Of which registrations callees of this entry are about to leave.
+    pub(super) fn take_leaving(&mut self) -> Vec<TopicPattern> {
+        std::mem::take(&mut self.leaving)
     }
 }
 
@@ -321,6 +330,12 @@ impl Calls {
             self.step_dealer(dealer::Input::Tell { session, told }, fx);
         }
         for input in of_registrar.dealer {
+            // One that the view does not know any more is among the changes.
+            if let dealer::Input::Leaves { registration, .. } = &input
+                && let Some(left) = self.view().get(RegistrationId(registration.0))
+            {
+                fx.leaving.push(left.pattern.clone());
+            }
             self.step_dealer(input, fx);
         }
         let misled = of_registrar.misled.into_iter();

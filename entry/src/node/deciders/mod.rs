@@ -1,7 +1,8 @@
 //! Procedures that decide, called by the entry itself: for each it is a caller of its own dealer, whom nobody sees.
 //!
 //! A question waits at the desk of its procedure until it is asked (`vixen_broker::authority::desk`), and what it asks
-//! is answered once, in its time: by the procedure, or by nobody.
+//! is answered once, in its time: by the procedure, or by nobody. An answer is of the registration as it was asked: where
+//! that has changed meanwhile it is asked again, of whom is there, for whoever has said so may not be let any more.
 
 mod answers;
 
@@ -19,7 +20,7 @@ use vixen_broker::api::calls::{Call, CallError, CallFeatures, CallTold, Payload}
 use vixen_broker::api::{Origin, RequestId, SessionId, SessionInfo};
 use vixen_broker::authority::desk::Desk;
 use vixen_broker::authority::turns::Entry;
-use vixen_core::segment::{Encoding, Match};
+use vixen_core::segment::{Encoding, Match, TopicPattern};
 use vixen_views::registrations::Change;
 
 use super::calls::CallEffects;
@@ -75,6 +76,13 @@ struct Question {
     edition: Option<Edition>,
 }
 
+impl Question {
+    /// Whether the registration is still the one that was asked.
+    fn is_current(&self) -> bool {
+        self.edition.as_ref().is_some_and(Edition::is_current)
+    }
+}
+
 impl Deciders {
     pub(super) fn new() -> Self {
         answers::describe();
@@ -98,11 +106,21 @@ impl Deciders {
                 | Change::Deleted { pattern, .. } => pattern,
                 Change::Alive(_) | Change::Over(_) => continue,
             };
-            // Nobody is asked by a pattern.
-            if pattern.matching == Match::Exact {
-                let decider = (Arc::clone(&pattern.realm), Arc::clone(&pattern.uri));
-                self.of.get(&decider).into_iter().for_each(Asked::note_change);
-            }
+            self.note_pattern(pattern);
+        }
+    }
+
+    /// Callees here are about to leave these registrations, before the order says so: they decide nothing any more,
+    /// by what is open with them either.
+    pub(super) fn note_leaving(&self, leaving: &[TopicPattern]) {
+        leaving.iter().for_each(|pattern| self.note_pattern(pattern));
+    }
+
+    fn note_pattern(&self, pattern: &TopicPattern) {
+        // Nobody is asked by a pattern.
+        if pattern.matching == Match::Exact {
+            let decider = (Arc::clone(&pattern.realm), Arc::clone(&pattern.uri));
+            self.of.get(&decider).into_iter().for_each(Asked::note_change);
         }
     }
 
@@ -218,6 +236,10 @@ impl Asked {
     ) {
         if answer.err().is_some_and(is_busy) {
             return self.desk.busy(now, request);
+        }
+        // Whoever says so may have no word in it any more, and others may by now.
+        if self.desk.under_way(request).is_some_and(|question| !question.is_current()) {
+            return self.desk.again(request);
         }
         if let Some(question) = self.desk.answered(request) {
             self.answered(decider, question, answer);

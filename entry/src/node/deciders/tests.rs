@@ -36,6 +36,15 @@ fn ask(deciders: &mut Deciders, time: Duration) -> oneshot::Receiver<Heard> {
     heard
 }
 
+const YES: Verdict = Verdict { is_allowed: true, may_be_kept: true, discloses: false };
+
+/// What a callee says that says yes.
+fn yes(request: RequestId) -> CallTold {
+    let (is_progress, callee, about) = (false, None, None);
+    let payload = Payload::new(Encoding::Json, "[true]");
+    CallTold::Result { request, is_progress, callee, about, payload }
+}
+
 /// The calls that are made.
 fn calls(deciders: &mut Deciders) -> Vec<(SessionId, RequestId)> {
     let mut made = Vec::new();
@@ -95,17 +104,34 @@ fn who_is_busy_is_asked_again_and_who_is_late_is_no_answer() {
         let resumed = asked.desk.next(Instant::now().into_std() + Duration::from_secs(1), |_| true);
         assert_eq!(resumed.map(|next| next.request), Some(RequestId(request.0 + 1)));
     });
-    let (request, payload) = (RequestId(request.0 + 1), Payload::new(Encoding::Json, "[true]"));
-    let (is_progress, callee, about) = (false, None, None);
-    let told = CallTold::Result { request, is_progress, callee, about, payload };
-    deciders.hear(vec![(caller, told)], |_, _| {});
-    let heard = heard.try_recv().expect("an answer");
-    let yes = Verdict { is_allowed: true, may_be_kept: true, discloses: false };
-    assert_eq!(heard.answer, Answer::Verdict(yes));
+    deciders.hear(vec![(caller, yes(RequestId(request.0 + 1)))], |_, _| {});
+    assert_eq!(heard.try_recv().expect("an answer").answer, Answer::Verdict(YES));
     // Its time is over before it was asked.
     let mut late = ask(&mut deciders, Duration::ZERO);
     assert_eq!(calls(&mut deciders), []);
     assert_eq!(late.try_recv().expect("an answer").answer, Answer::Failed);
+}
+
+#[test]
+fn what_was_asked_of_a_registration_that_has_changed_is_asked_again() {
+    let mut deciders = Deciders::new();
+    let mut heard = ask(&mut deciders, Duration::from_secs(60));
+    let [(caller, first)] = calls(&mut deciders)[..] else { panic!("one call") };
+    // Whoever was asked is about to leave, as it may not be asked any more: the order does not say so yet.
+    deciders.note_leaving(&[TopicPattern::new("r", "auth.may", Match::Exact)]);
+    deciders.hear(vec![(caller, yes(first))], |_, _| {});
+    assert!(heard.try_recv().is_err(), "it has no word in it any more");
+    let [(_, second)] = calls(&mut deciders)[..] else { panic!("one call") };
+    // Then it does.
+    deciders.note(&[deleted("r", "auth.may", Match::Exact)]);
+    let error = CallError::CalleeGone { entry: None };
+    deciders.hear(vec![(caller, CallTold::Failed { request: second, error })], |_, _| {});
+    let [(_, third)] = calls(&mut deciders)[..] else { panic!("one call") };
+    // What is nothing of it changes nothing.
+    deciders.note_leaving(&[TopicPattern::new("r", "auth.", Match::Prefix)]);
+    deciders.note_leaving(&[TopicPattern::new("q", "auth.may", Match::Exact)]);
+    deciders.hear(vec![(caller, yes(third))], |_, _| {});
+    assert_eq!(heard.try_recv().expect("an answer").answer, Answer::Verdict(YES));
 }
 
 #[test]

@@ -230,3 +230,37 @@ async fn who_has_come_in_so_is_asked_about_as_others_are() {
     joe.hears(denied(48, 1, "call")).await;
     entry.stop().await;
 }
+
+#[tokio::test]
+async fn who_may_not_decide_any_more_decides_nothing_with_what_is_open() {
+    let entry = start(REALM).await;
+    let mut authenticator = authenticator(&entry).await;
+    let joe = log_in(&entry, "joe", "a ticket").await;
+    let (invocation, _) = authenticator.invoked().await;
+    // Another role is to decide now. What was asked is answered all the same, and that is for nothing.
+    let named = "uri = \"auth.login\"\nregister = true\n";
+    let without = REALM.replace(named, "uri = \"auth.login\"\ncall = true\n");
+    let other =
+        format!("{without}\n[[realm.role]]\nname = \"other\"\n[[realm.role.permission]]\n{named}");
+    entry.reload(|config| config.realms = realms_of(&other));
+    authenticator.say(&format!("[70,{invocation},{{}},[\"user\"]]")).await;
+    assert_eq!(joe.closed().await, 1013);
+    authenticator.hears_nothing().await;
+    entry.stop().await;
+}
+
+#[tokio::test]
+async fn what_one_says_that_has_left_meanwhile_is_asked_of_another() {
+    let entry = start(REALM).await;
+    let (mut first, mut second) = (entry.plain().await, entry.plain().await);
+    let registration = first.register(r#"{"invoke":"first"}"#, "auth.login").await;
+    second.register(r#"{"invoke":"first"}"#, "auth.login").await;
+    let mut joe = log_in(&entry, "joe", "a ticket").await;
+    let (invocation, _) = first.invoked().await;
+    first.say(&format!("[66,1,{registration}]")).await;
+    first.hears(json!([67, 1])).await;
+    first.say(&format!("[70,{invocation},{{}},[\"guard\"]]")).await;
+    answers(&mut second, r#""user""#).await;
+    assert_eq!(joe.welcomed().await["authrole"], "user");
+    entry.stop().await;
+}
