@@ -24,7 +24,16 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub(super) fn question(info: &SessionInfo, question: &Question) -> String {
     let Question { act, uri, options, .. } = question;
     let (details, uri) = (details(info), Value::from(&**uri));
-    // Made anew (`options`): what stands there is known, and short.
+    // Made anew (`options`): what stands there is known, and short. How the URI is compared is as it is done, and not
+    // as it was said: `#` is all topics of the realm, and a request may name none at all.
+    let options = match question.match_option() {
+        None => options.to_string(),
+        Some(matching) => {
+            let rest = options.strip_prefix('{').filter(|rest| *rest != "}");
+            let rest = rest.map_or_else(|| "}".to_owned(), |rest| format!(",{rest}"));
+            format!("{{\"match\":\"{matching}\"{rest}")
+        }
+    };
     format!("[{details},{uri},\"{}\",{options}]", act.name())
 }
 
@@ -227,18 +236,26 @@ mod tests {
             is_announced: true,
             calls: CallFeatures::default(),
         };
-        let asked = Question {
-            act: Act::Subscribe,
-            uri: "a.".into(),
-            matching: Match::Prefix,
-            options: r#"{"match":"prefix"}"#.into(),
+        let asked = |uri: &str, matching, options: &str| {
+            let (act, uri, options) = (Act::Subscribe, uri.into(), options.into());
+            let asked = Question { act, uri, matching, options };
+            serde_json::from_str::<Value>(&question(&info, &asked)).expect("JSON")
         };
-        let arguments: Value = serde_json::from_str(&question(&info, &asked)).expect("JSON");
         let details = json!({
             "session": 7, "realm": "realm1", "authid": "jo\"e", "authrole": "user",
             "authmethod": "ticket", "authprovider": "static", "authextra": null,
             "transport": {"type": "websocket"},
         });
-        assert_eq!(arguments, json!([details, "a.", "subscribe", {"match": "prefix"}]));
+        let table = [
+            ("a.b", Match::Exact, "{}", json!({})),
+            ("a.b", Match::Exact, r#"{"limit":7}"#, json!({"limit": 7})),
+            ("a.", Match::Prefix, "{}", json!({"match": "prefix"})),
+            ("a..b", Match::Wildcard, r#"{"limit":7}"#, json!({"match": "wildcard", "limit": 7})),
+            ("#", Match::Dotted, "{}", json!({"match": "dotted"})),
+        ];
+        for (uri, matching, options, told) in table {
+            let wanted = json!([details, uri, "subscribe", told]);
+            assert_eq!(asked(uri, matching, options), wanted);
+        }
     }
 }

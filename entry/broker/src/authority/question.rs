@@ -27,7 +27,7 @@ pub struct Question {
     pub uri: Arc<str>,
     /// How that is compared.
     pub matching: Match,
-    /// The options that it said, as far as they are known here: a JSON object.
+    /// The options that it said, as far as they are known here: a JSON object, without `match`.
     pub options: Arc<str>,
 }
 
@@ -36,14 +36,21 @@ pub struct Question {
 pub(super) struct Key([u8; 32]);
 
 impl Question {
+    /// The option `match` of what is wanted, which a client need not have said: `None` of one topic or procedure,
+    /// `dotted` of a topic with a component `*` or `#`.
+    #[must_use]
+    pub const fn match_option(&self) -> Option<&'static str> {
+        match self.matching {
+            Match::Exact => None,
+            Match::Prefix => Some("prefix"),
+            Match::Wildcard => Some("wildcard"),
+            Match::Dotted => Some("dotted"),
+        }
+    }
+
     pub(super) fn key(&self) -> Key {
-        let Self { act, uri, matching, options } = self;
-        let matching = match matching {
-            Match::Exact => "exact",
-            Match::Prefix => "prefix",
-            Match::Wildcard => "wildcard",
-            Match::Dotted => "dotted",
-        };
+        let Self { act, uri, options, .. } = self;
+        let matching = self.match_option().unwrap_or("exact");
         let mut hash = blake3::Hasher::new();
         for part in [act.name(), matching, uri, options] {
             hash.update(&(part.len() as u64).to_be_bytes());

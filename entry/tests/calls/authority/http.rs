@@ -48,6 +48,17 @@ async fn requests_wait_for_the_authorizer_and_are_refused_as_the_role_would() {
             "",
             ("subscribe", "a.", json!({"match": "prefix", "before": "today", "limit": "all"})),
         ),
+        // What is not said is told as well: it is all topics that begin with a, or all of the realm.
+        (
+            "GET /events?topic=a.%23&limit=1",
+            "",
+            ("subscribe", "a.#", json!({"match": "dotted", "limit": 1})),
+        ),
+        (
+            "GET /history?limit=all",
+            "",
+            ("subscribe", "", json!({"match": "prefix", "limit": "all"})),
+        ),
     ];
     for (request, body, wanted) in table {
         let refused = begin(&entry, request, body).await;

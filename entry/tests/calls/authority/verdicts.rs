@@ -236,3 +236,24 @@ async fn a_reload_that_takes_the_authorizer_away_goes_by_the_permissions() {
     guest.hears(denied(48, 1, "call")).await;
     entry.stop().await;
 }
+
+#[tokio::test]
+async fn an_authorizer_is_told_that_a_pattern_is_wanted_however_that_is_said() {
+    let entry = start(REALM).await;
+    let mut guard = guard(&entry).await;
+    let mut guest = guest(&entry).await;
+    for (request, options, uri, matching) in [
+        (1, "{}", "#", "dotted"),
+        (2, r#"{"match":"exact"}"#, "a.*.c", "dotted"),
+        (3, r#"{"match":"wildcard"}"#, "a..c", "wildcard"),
+    ] {
+        guest.say(&format!(r#"[32,{request},{options},"{uri}"]"#)).await;
+        asked(&mut guard, ("subscribe", uri, json!({"match": matching})), "false").await;
+        guest.hears(denied(32, request, "subscribe")).await;
+    }
+    guest.say(r#"[64,4,{"match":"prefix","invoke":"first"},"a."]"#).await;
+    let options = json!({"match": "prefix", "invoke": "first"});
+    asked(&mut guard, ("register", "a.", options), "false").await;
+    guest.hears(denied(64, 4, "register")).await;
+    entry.stop().await;
+}
