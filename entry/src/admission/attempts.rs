@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::{Admission, count_failure, lock};
@@ -16,10 +17,25 @@ pub(crate) struct Attempt {
     admission: Arc<Admission>,
     address: IpAddr,
     account: Account,
+    name: Arc<str>,
+    /// It has failed, and that is not counted.
+    is_denied: AtomicBool,
+}
+
+impl Attempt {
+    /// The procedure says no. Who does not wait for that has guessed all the same: unless somebody takes it, it counts
+    /// as the attempt ends.
+    pub(crate) fn deny(&self) {
+        self.is_denied.store(true, Ordering::Release);
+    }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        if *self.is_denied.get_mut() {
+            count_failure(Refusal::Denied);
+            self.admission.failed(self.address, self.account, &self.name);
+        }
         lock(&self.admission.failures).end_try(self.address, self.account);
         self.admission.attempts.send_modify(|over| *over += 1);
     }
@@ -34,6 +50,7 @@ impl Admission {
         self: &Arc<Self>,
         address: IpAddr,
         account: Account,
+        name: Arc<str>,
     ) -> Result<Attempt, Refusal> {
         let mut over = self.attempts.subscribe();
         loop {
@@ -42,7 +59,8 @@ impl Admission {
             let tried = lock(&self.failures).begin_try(address, account, Instant::now());
             match tried {
                 Tried::Begun => {
-                    return Ok(Attempt { admission: Arc::clone(self), address, account });
+                    let (admission, is_denied) = (Arc::clone(self), AtomicBool::new(false));
+                    return Ok(Attempt { admission, address, account, name, is_denied });
                 }
                 Tried::Closed => {
                     count_failure(Refusal::Throttled);
@@ -57,7 +75,7 @@ impl Admission {
         }
     }
 
-    /// Takes what the procedure has decided about a login that was tried.
+    /// Takes what the procedure has decided about a login that was tried, and counts it.
     ///
     /// # Errors
     /// Nobody comes in.
@@ -66,7 +84,12 @@ impl Admission {
         address: IpAddr,
         pending: Pending,
         decision: Decision,
+        attempt: Option<&Attempt>,
     ) -> Result<Identity, Refusal> {
+        // Once.
+        if let Some(attempt) = attempt.filter(|_| decision == Decision::Denied) {
+            attempt.is_denied.store(false, Ordering::Release);
+        }
         let (account, name) = (pending.account(), pending.name());
         let outcome = self.realms.decide(pending, decision);
         self.count(address, account, &name, &outcome);
@@ -90,21 +113,22 @@ mod tests {
         config.limits.login_failures_max = 2;
         let admission = Arc::new(Admission::new(&config));
         let (address, joe) = (IpAddr::from([10, 0, 0, 1]), Account::of("r", "joe"));
-        let attempt = || admission.attempt(address, joe).now_or_never();
+        let try_as = |address, account| admission.attempt(address, account, "a name".into());
+        let attempt = || try_as(address, joe).now_or_never();
         let first = attempt().expect("at once").expect("the first");
         let second = attempt().expect("at once").expect("the second");
-        let mut third = Box::pin(admission.attempt(address, joe));
+        let mut third = Box::pin(try_as(address, joe));
         assert!((&mut third).now_or_never().is_none(), "it waits");
         let elsewhere = IpAddr::from([10, 0, 0, 2]);
         let other = Account::of("r", "anna");
-        assert!(admission.attempt(elsewhere, joe).now_or_never().is_none(), "the same name");
-        assert!(admission.attempt(address, other).now_or_never().is_none(), "the same address");
-        assert!(admission.attempt(elsewhere, other).now_or_never().is_some(), "nothing of it");
+        assert!(try_as(elsewhere, joe).now_or_never().is_none(), "the same name");
+        assert!(try_as(address, other).now_or_never().is_none(), "the same address");
+        assert!(try_as(elsewhere, other).now_or_never().is_some(), "nothing of it");
         // One that succeeds, or that nobody waits for, takes nothing from others.
         drop(first);
         let third = third.now_or_never().expect("it goes on").expect("the third");
         // Both fail: who has waited is refused.
-        let mut fourth = Box::pin(admission.attempt(address, joe));
+        let mut fourth = Box::pin(try_as(address, joe));
         assert!((&mut fourth).now_or_never().is_none());
         for attempt in [second, third] {
             admission.failed(address, joe, "joe");
@@ -113,5 +137,23 @@ mod tests {
         let refused = fourth.now_or_never().expect("decided").map(drop);
         assert_eq!(refused, Err(Refusal::Throttled));
         assert_eq!(attempt().expect("at once").map(drop), Err(Refusal::Throttled));
+    }
+
+    #[test]
+    fn who_hangs_up_before_a_no_has_failed() {
+        let mut config = Config::nearcast(PathBuf::from("unused"), ([127, 0, 0, 1], 0).into());
+        config.limits.login_failures_max = 1;
+        let admission = Arc::new(Admission::new(&config));
+        let (address, joe) = (IpAddr::from([10, 0, 0, 1]), Account::of("r", "joe"));
+        let attempt =
+            || admission.attempt(address, joe, "joe".into()).now_or_never().expect("at once");
+        // Nobody knows what it would have been.
+        drop(attempt().expect("the first"));
+        let denied = Arc::new(attempt().expect("the second"));
+        let of_who_asks = Arc::clone(&denied);
+        denied.deny();
+        drop(of_who_asks);
+        drop(denied);
+        assert_eq!(attempt().map(drop), Err(Refusal::Throttled));
     }
 }

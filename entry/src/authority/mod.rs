@@ -24,7 +24,7 @@ use vixen_broker::authority::turns::Whose;
 use vixen_broker::authority::{Answer, Authorizer, Question};
 
 use crate::admission::{Admission, Attempt, origin_of};
-use crate::auth::{Account, Authenticator, Decision, Pending, Refusal};
+use crate::auth::{Account, Authenticator, Decision, Identity, Pending, Refusal};
 use crate::node::EntryEvent;
 
 /// A question of the entry to a procedure.
@@ -60,7 +60,7 @@ pub(crate) enum Asker {
     /// Whether a session may do something.
     Session(oneshot::Sender<Heard>),
     /// Who somebody is who wants to come in. It is tried until it is answered, whether or not somebody waits for that.
-    Login { asker: oneshot::Sender<Decision>, _attempt: Arc<Attempt> },
+    Login { asker: oneshot::Sender<Decision>, attempt: Arc<Attempt> },
 }
 
 impl Asker {
@@ -155,6 +155,7 @@ pub(crate) struct LoginQuestion {
     authenticator: Arc<Authenticator>,
     realm: Arc<str>,
     account: Account,
+    name: Arc<str>,
     address: IpAddr,
     whose: Whose,
     arguments: Bytes,
@@ -181,6 +182,7 @@ impl LoginQuestion {
             authenticator: Arc::clone(authenticator),
             realm: Arc::clone(&identity.realm),
             account: pending.account(),
+            name: pending.name(),
             address,
             whose: Whose { origin: origin_of(address), session: told.session },
             arguments: words::login(identity, told).into(),
@@ -192,9 +194,25 @@ impl LoginQuestion {
 #[derive(Debug)]
 pub(crate) struct Decided {
     /// What it says, or why it was not asked.
-    pub(crate) outcome: Result<Decision, Refusal>,
+    outcome: Result<Decision, Refusal>,
     /// Others wait until this one is counted.
-    _attempt: Option<Arc<Attempt>>,
+    attempt: Option<Arc<Attempt>>,
+}
+
+impl Decided {
+    /// Who comes in by it: this counts it.
+    ///
+    /// # Errors
+    /// Nobody does.
+    pub(crate) fn identity(
+        &self,
+        admission: &Admission,
+        address: IpAddr,
+        pending: Pending,
+    ) -> Result<Identity, Refusal> {
+        let decision = self.outcome.clone()?;
+        admission.decide(address, pending, decision, self.attempt.as_deref())
+    }
 }
 
 /// Asks an authenticator, once as few are tried for the same name and from the same address as may be.
@@ -203,15 +221,15 @@ pub(crate) fn ask_login(
     admission: &Arc<Admission>,
     question: LoginQuestion,
 ) -> impl Future<Output = Decided> + Send + use<> {
-    let LoginQuestion { authenticator, realm, account, address, whose, arguments } = question;
+    let LoginQuestion { authenticator, realm, account, name, address, whose, arguments } = question;
     let by = Instant::now() + authenticator.timeout;
     let (events, admission) = (events.clone(), Arc::clone(admission));
     async move {
-        let tried = timeout_at(by, admission.attempt(address, account)).await;
+        let tried = timeout_at(by, admission.attempt(address, account, name)).await;
         let attempt = match tried {
             Ok(Ok(attempt)) => Arc::new(attempt),
-            Ok(Err(refusal)) => return Decided { outcome: Err(refusal), _attempt: None },
-            Err(_elapsed) => return Decided { outcome: Ok(Decision::None), _attempt: None },
+            Ok(Err(refusal)) => return Decided { outcome: Err(refusal), attempt: None },
+            Err(_elapsed) => return Decided { outcome: Ok(Decision::None), attempt: None },
         };
         let (asker, answer) = oneshot::channel();
         let asking = Asking {
@@ -220,10 +238,10 @@ pub(crate) fn ask_login(
             whose,
             by,
             arguments,
-            asker: Asker::Login { asker, _attempt: Arc::clone(&attempt) },
+            asker: Asker::Login { asker, attempt: Arc::clone(&attempt) },
         };
         let decision = answered(&events, asking, answer).await.unwrap_or(Decision::None);
-        Decided { outcome: Ok(decision), _attempt: Some(attempt) }
+        Decided { outcome: Ok(decision), attempt: Some(attempt) }
     }
 }
 

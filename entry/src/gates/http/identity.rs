@@ -56,10 +56,7 @@ pub(super) async fn identify(
                         LoginQuestion::of_ticket(&authenticator, &pending, address, &told);
                     // Until it is counted, as few others are tried as may yet fail.
                     let decided = ask_login(&context.events, admission, question).await;
-                    match &decided.outcome {
-                        Ok(decision) => admission.decide(address, *pending, decision.clone()),
-                        Err(refusal) => Err(*refusal),
-                    }
+                    decided.identity(admission, address, *pending)
                 }
                 None => admission.authenticate(address, *pending, Ok(Answer::of(ticket))),
             }

@@ -300,10 +300,7 @@ impl Session {
         };
         let Challenged { pending, details, .. } = *challenged;
         let Remote { address, admission, .. } = &self.remote;
-        let identity = match &decided.outcome {
-            Ok(decision) => admission.decide(*address, pending, decision.clone()),
-            Err(refusal) => Err(*refusal),
-        };
+        let identity = decided.identity(admission, *address, pending);
         // It is counted: others may try.
         drop(decided);
         let opened = identity.map_err(Ending::LoginRefused);

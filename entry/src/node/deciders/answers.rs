@@ -106,7 +106,7 @@ impl Asked {
                 let _gone = asker.send(Heard { answer, edition, ..Heard::nothing() });
                 (AUTHORIZER_SECONDS, outcome)
             }
-            Asker::Login { asker, .. } => {
+            Asker::Login { asker, attempt } => {
                 let decided = match answer {
                     Ok(payload) => decision(payload),
                     // That is how Crossbar's say no.
@@ -120,6 +120,10 @@ impl Asked {
                     Decision::Denied => word_of(false),
                     Decision::None => failed,
                 };
+                // Before anybody can take it, and also where nobody does.
+                if decided == Decision::Denied {
+                    attempt.deny();
+                }
                 // As above.
                 let _gone = asker.send(decided);
                 (AUTHENTICATOR_SECONDS, outcome)

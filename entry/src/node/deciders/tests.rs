@@ -1,13 +1,19 @@
 //! Questions, and what is remembered of registrations.
 
+use std::path::PathBuf;
+
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use vixen_broker::authority::turns::Whose;
 use vixen_broker::authority::{Answer, Verdict};
 use vixen_core::segment::TopicPattern;
+use vixen_runtime::config::Config;
 use vixen_views::record::RegistrationId;
 
 use super::*;
+use crate::admission::Admission;
+use crate::auth::{Account, Refusal};
 use crate::authority::Heard;
 
 fn decider(procedure: &str) -> Decider {
@@ -24,16 +30,20 @@ fn deleted(realm: &str, uri: &str, matching: Match) -> Change {
 /// Somebody asks `auth.may`, and has so long.
 fn ask(deciders: &mut Deciders, time: Duration) -> oneshot::Receiver<Heard> {
     let (asker, heard) = oneshot::channel();
+    deciders.on_asking(asking(time, Asker::Session(asker)));
+    heard
+}
+
+fn asking(time: Duration, asker: Asker) -> Asking {
     let origin = Origin { client: IpAddr::V4(Ipv4Addr::LOCALHOST), site: None };
-    deciders.on_asking(Asking {
+    Asking {
         realm: "r".into(),
         procedure: "auth.may".into(),
         whose: Whose { origin, session: SessionId(1) },
         by: Instant::now() + time,
         arguments: "[]".into(),
-        asker: Asker::Session(asker),
-    });
-    heard
+        asker,
+    }
 }
 
 const YES: Verdict = Verdict { is_allowed: true, may_be_kept: true, discloses: false };
@@ -154,4 +164,25 @@ fn who_does_not_wait_any_more_is_not_asked_about() {
     let mut deciders = Deciders::new();
     drop(ask(&mut deciders, Duration::from_secs(60)));
     assert_eq!(calls(&mut deciders), []);
+}
+
+#[test]
+fn a_guess_counts_that_is_denied_after_its_client_has_hung_up() {
+    let mut config = Config::nearcast(PathBuf::from("unused"), ([127, 0, 0, 1], 0).into());
+    config.limits.login_failures_max = 1;
+    let admission = Arc::new(Admission::new(&config));
+    let (address, joe) = (IpAddr::V4(Ipv4Addr::LOCALHOST), Account::of("r", "joe"));
+    let attempt = || admission.attempt(address, joe, "joe".into()).now_or_never().expect("at once");
+    let mut deciders = Deciders::new();
+    let guess = attempt().expect("it may be tried");
+    let (asker, heard) = oneshot::channel();
+    let asker = Asker::Login { asker, attempt: Arc::new(guess) };
+    deciders.on_asking(asking(Duration::from_secs(60), asker));
+    let [(caller, request)] = calls(&mut deciders)[..] else { panic!("one call") };
+    drop(heard);
+    let (is_progress, callee, about) = (false, None, None);
+    let payload = Payload::new(Encoding::Json, "[false]");
+    let no = CallTold::Result { request, is_progress, callee, about, payload };
+    deciders.hear(vec![(caller, no)], |_, _| {});
+    assert_eq!(attempt().map(drop), Err(Refusal::Throttled));
 }
