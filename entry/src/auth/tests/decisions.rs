@@ -59,10 +59,6 @@ fn a_method_that_no_user_has_is_the_procedures() {
     for (details, wanted) in table {
         assert_eq!(outcome(&hello(&realms, "r", details)), wanted, "{details}");
     }
-    // Where one has a ticket, it is nobody else's to judge.
-    let with_ticket = ASKED.replace("wampcra.secret", "ticket");
-    let (_, known) = challenged(hello(&realms_of(&with_ticket), "r", TICKET));
-    assert!(known.authenticator().is_none());
     // Nobody is let in by a ticket alone.
     let answer = crate::auth::Answer::of("any");
     assert_eq!(realms.authenticate(pending(&realms), &answer), Err(Refusal::NoDecision));
@@ -117,5 +113,10 @@ fn sessions_end_with_the_procedure_that_let_them_in() {
     assert!(!after("authenticator = \"auth.login\"\n", ""));
     let renamed = "authenticator = \"auth.login\"\n[[realm.role]]\nname = \"x\"\n";
     assert!(after("authenticator = \"auth.login\"\n", renamed));
-    assert!(!after("wampcra.secret", "ticket"), "tickets are of users now");
+    let tickets = "secret-of-guard\"\n[[realm.user]]\nauthid = \"joe\"\nrole = \"user\"\nticket = \"ticket-of-joe";
+    let of_users = ASKED.replace("authenticator = \"auth.login\"\n", "");
+    let realms = realms_of(ASKED);
+    let joe = decided(&realms, is("user")).expect("welcome");
+    realms.replace(&configured(&of_users.replace("secret-of-guard", tickets)), CLOSED);
+    assert!(!realms.is_still_valid(&joe), "tickets are of users now");
 }

@@ -50,29 +50,6 @@ async fn a_pattern_decides_nothing_once_the_procedure_is_away() {
 }
 
 #[tokio::test]
-async fn another_roles_yes_makes_nobody_who_decides() {
-    // `guest` is asked about at `auth.may`; `auth.login` lets people in.
-    let realm = REALM.replace(
-        "auth-timeout = \"10s\"\n",
-        "auth-timeout = \"10s\"\nauthenticator = \"auth.login\"\n",
-    );
-    let realm = realm.replace(
-        "[[realm.role.permission]]\nuri = \"auth.may\"\n",
-        "[[realm.role.permission]]\nuri = \"auth.login\"\nregister = true\n\
-         [[realm.role.permission]]\nuri = \"auth.may\"\n",
-    );
-    let entry = start(&realm).await;
-    let mut guard = guard(&entry).await;
-    let mut guest = guest(&entry).await;
-    guest.say(r#"[64,1,{},"auth.login"]"#).await;
-    guest.hears(denied(64, 1, "register")).await;
-    guard.hears_nothing().await;
-    // One whose permissions name it may.
-    guard.register("{}", "auth.login").await;
-    entry.stop().await;
-}
-
-#[tokio::test]
 async fn who_is_about_to_be_the_authorizer_is_asked_about_until_it_is() {
     let own = REALM.replace("name = \"guard\"\n", "name = \"guard\"\nauthorizer = \"auth.may\"\n");
     let entry = start(&own).await;

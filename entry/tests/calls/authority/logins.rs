@@ -264,3 +264,23 @@ async fn what_one_says_that_has_left_meanwhile_is_asked_of_another() {
     assert_eq!(joe.welcomed().await["authrole"], "user");
     entry.stop().await;
 }
+
+#[tokio::test]
+async fn another_roles_yes_makes_nobody_who_decides() {
+    // `user` is asked about at `auth.may`, and about everything; `auth.login` lets people in.
+    let rules = "name = \"user\"\n[[realm.role.permission]]\nuri = \"a.*\"\ncall = true\n";
+    assert!(REALM.contains(rules));
+    let entry = start(&REALM.replace(rules, "name = \"user\"\nauthorizer = \"auth.may\"\n")).await;
+    let mut authenticator = authenticator(&entry).await;
+    authenticator.register("{}", "auth.may").await;
+    let mut joe = log_in(&entry, "joe", "a ticket").await;
+    answers(&mut authenticator, r#""user""#).await;
+    joe.welcomed().await;
+    for (request, procedure) in [(1, "auth.login"), (2, "auth.may")] {
+        joe.say(&format!(r#"[64,{request},{{"force_reregister":true}},"{procedure}"]"#)).await;
+        joe.hears(denied(64, request, "register")).await;
+    }
+    // Nobody is asked about that.
+    authenticator.hears_nothing().await;
+    entry.stop().await;
+}

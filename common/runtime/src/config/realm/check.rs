@@ -6,7 +6,7 @@ use vixen_core::segment::Match;
 
 use super::super::error::ConfigError;
 use super::super::read::Source;
-use super::{Credential, RealmConfig};
+use super::{Credential, RealmConfig, UserConfig};
 
 pub(in super::super) fn check(
     realms: &[RealmConfig],
@@ -66,6 +66,15 @@ fn check_deciders(realm: &RealmConfig, place: &str, source: Source<'_>) -> Resul
             );
             return Err(source.refuse(key, problem, fix));
         }
+    }
+    // Where a user has a ticket, tickets are of users, and nobody would ever be asked.
+    let has_ticket = |user: &&UserConfig| matches!(user.credential, Credential::Ticket(_));
+    if realm.authenticator.is_some()
+        && let Some(user) = realm.users.iter().find(has_ticket)
+    {
+        let problem = format!("is never asked, as user `{}` has a ticket", user.authid);
+        let fix = "give that user another credential, or remove authenticator";
+        return Err(source.refuse(format!("{place}.authenticator"), problem, fix));
     }
     Ok(())
 }

@@ -47,8 +47,8 @@ pub struct RealmConfig {
     pub anonymous: Option<String>,
     /// Table `quota`: for all that is published in the realm through one entry.
     pub quota: Quota,
-    /// `authenticator`: the procedure that decides who logs in by a method that no user has. `None`, the
-    /// default: nobody does.
+    /// `authenticator`: the procedure that decides who logs in with a ticket. `None`, the default: those do who have
+    /// one in the file; users have none beside it.
     pub authenticator: Option<String>,
     /// `auth-timeout`: what authorizers and the authenticator do not answer until then is denied.
     /// Default `2s`; from `1ms` to `1m`.

@@ -30,7 +30,6 @@ const KEY_B: &str = "1adfc8bfe1d35616e64dffbd900096f23b066f914c8c2ffbb66f6075b96
 const GOOD: &str = r#"
 [[realm]]
 name = "realm1"
-authenticator = "com.example.login"
 auth-timeout = "500ms"
 auth-cache = "0s"
 
@@ -57,9 +56,6 @@ authorizer = "com.example.may"
 name = "decider"
 [[realm.role.permission]]
 uri = "com.example.may"
-register = true
-[[realm.role.permission]]
-uri = "com.example.login"
 register = true
 
 [[realm.user]]
@@ -106,6 +102,17 @@ name = "all"
 uri = "*"
 publish = true
 subscribe = true
+
+[[realm]]
+name = "realm3"
+authenticator = "com.example.login"
+[realm.anonymous]
+role = "decider"
+[[realm.role]]
+name = "decider"
+[[realm.role.permission]]
+uri = "com.example.login"
+register = true
 "#;
 
 fn parse_at(realms: &str, file: &Path) -> Result<Vec<RealmConfig>, ConfigError> {
@@ -126,10 +133,10 @@ fn good_but(from: &str, to: &str) -> String {
 #[test]
 fn realms_are_read_with_defaults_for_what_they_leave_out() {
     let realms = parse(GOOD).expect("good");
-    let [one, two] = realms.as_slice() else { panic!("two realms: {realms:?}") };
+    let [one, two, three] = realms.as_slice() else { panic!("three realms: {realms:?}") };
     assert_eq!((one.name.as_str(), one.anonymous.as_deref()), ("realm1", Some("guest")));
     assert_eq!((two.name.as_str(), two.users.len()), ("realm2", 0));
-    assert_eq!(one.authenticator.as_deref(), Some("com.example.login"));
+    assert_eq!(three.authenticator.as_deref(), Some("com.example.login"));
     assert_eq!((one.auth_timeout, one.auth_cache), (Duration::from_millis(500), Duration::ZERO));
     assert_eq!(one.roles[0].authorizer, None);
     assert_eq!(one.roles[1].authorizer.as_deref(), Some("com.example.may"));
@@ -207,7 +214,7 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     (
         "authenticator = \"com.example.login\"",
         "authenticator = \"a b\"",
-        "realm[0].authenticator: cannot use `a b`",
+        "realm[2].authenticator: cannot use `a b`",
         "a procedure",
     ),
     (
@@ -219,8 +226,14 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     (
         "uri = \"com.example.login\"\nregister = true",
         "uri = \"com.example.login\"\ncall = true",
-        "realm[0].authenticator: nobody may register `com.example.login`",
+        "realm[2].authenticator: nobody may register `com.example.login`",
         "uri = \"com.example.login\" and register = true",
+    ),
+    (
+        "name = \"realm1\"",
+        "name = \"realm1\"\nauthenticator = \"com.example.may\"",
+        "realm[0].authenticator: is never asked, as user `joe` has a ticket",
+        "give that user another credential, or remove authenticator",
     ),
     ("\"500ms\"", "\"0s\"", "realm[0].auth-timeout: 0 leaves no time", "at least"),
     ("\"500ms\"", "7", "realm[0].auth-timeout: cannot use `7`", "a duration"),
@@ -228,9 +241,9 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("\"500ms\"", "\"61s\"", "realm[0].auth-timeout: is no time", "between \"1ms\" and \"1m\""),
     ("\"0s\"", "\"25h\"", "realm[0].auth-cache: is longer", "\"1day\" at most"),
     (
-        "authorizer = \"com.example.may\"",
-        "",
-        "realm[0].auth-cache: stands where no authorizer is asked",
+        "authenticator = \"com.example.login\"",
+        "authenticator = \"com.example.login\"\nauth-cache = \"1s\"",
+        "realm[2].auth-cache: stands where no authorizer is asked",
         "add authorizer to",
     ),
     (
