@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
 use vixen_broker::access::{self, Act};
 use vixen_broker::authority::{Answer, Verdict};
 use vixen_core::segment::Match;
 
+use super::resume::LastEventId;
 use crate::admission::AdmittedSession;
 use crate::authority::ask;
 use crate::authority::options::bounded;
@@ -87,9 +88,13 @@ pub(super) fn options_of(
         };
         options.insert(key.clone(), value);
     }
-    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
-    if let Some(last) = last {
-        options.insert("after".to_owned(), last.into());
+    match LastEventId::of(headers) {
+        LastEventId::Absent => {}
+        // Whatever the query says then means nothing.
+        LastEventId::Point(_) | LastEventId::Unreadable => {
+            let last = headers.get("last-event-id").map_or(&b""[..], HeaderValue::as_bytes);
+            options.insert("after".to_owned(), String::from_utf8_lossy(last).into());
+        }
     }
     bounded(Value::from(options).to_string())
 }
@@ -122,5 +127,23 @@ mod tests {
         assert_eq!(said(&[], &HeaderMap::new()), serde_json::json!({}));
         let long = [("after".to_owned(), "x".repeat(5_000))];
         assert_eq!(options_of(&long, &HeaderMap::new()), Err(OptionError::TooLong));
+    }
+
+    #[test]
+    fn the_place_that_is_told_is_the_one_from_which_it_goes_on() {
+        let query = [("after".to_owned(), "41".to_owned())];
+        let after = |last: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("last-event-id", HeaderValue::from_bytes(last).expect("a header"));
+            let options = options_of(&query, &headers).expect("short");
+            let told: Value = serde_json::from_str(&options).expect("JSON");
+            told["after"].as_str().expect("a text").to_owned()
+        };
+        // An empty one is none, and the query holds.
+        assert_eq!(after(b""), "41");
+        assert_eq!(after(b"42"), "42");
+        // What no entry has sent is told as it stands: it goes on at the end.
+        assert_eq!(after(b"nonsense"), "nonsense");
+        assert_eq!(after(b"\xff"), "\u{fffd}");
     }
 }
