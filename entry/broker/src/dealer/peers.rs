@@ -113,7 +113,10 @@ impl Peers {
         limits: &CallLimits,
     ) -> Option<fn(Arc<str>) -> Unreachable> {
         let Some(peer) = self.0.get(&owner) else { return Some(Unreachable::NoLink) };
-        let is_busy = peer.waiting_bytes > limits.link_busy_bytes();
+        // Others wait for a decision with all that they say: it does not wait behind their calls.
+        let busy_bytes =
+            if load.is_of_entry { limits.link_full_bytes() } else { limits.link_busy_bytes() };
+        let is_busy = peer.waiting_bytes > busy_bytes;
         // One word goes over an empty link however large it is.
         let fits = peer.waiting_bytes.saturating_add(load.bytes) <= limits.link_full_bytes()
             || (peer.waiting_bytes == 0 && load.words == 1);
@@ -136,6 +139,8 @@ impl Peers {
 pub(super) struct Load {
     pub(super) words: usize,
     pub(super) bytes: usize,
+    /// The entry itself calls.
+    pub(super) is_of_entry: bool,
 }
 
 impl std::fmt::Display for Unreachable {

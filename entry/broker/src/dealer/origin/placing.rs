@@ -45,7 +45,7 @@ impl Origin {
             let error = CallError::NoSuchProcedure(Arc::clone(&open.procedure.uri));
             return fail_unplaced(open, error, turn);
         }
-        let is_of_entry = turn.sessions.get(open.session).is_some_and(|caller| caller.is_of_entry);
+        let is_of_entry = is_of_entry(&open, turn);
         let may_serve = |route: &Route| !(is_of_entry && route.is_pattern);
         // An exact registration is found before all patterns.
         match turn.routes.find(&open.procedure).map(|route| route.filter(may_serve)) {
@@ -89,7 +89,7 @@ impl Origin {
         let Some(kept) = &open.kept else { return };
         let registration = route.registration;
         let mut seen = Seen::default();
-        let load = load_of(&open, kept, &route);
+        let load = load_of(&open, kept, &route, turn);
         let chosen = self.chooser.choose(turn.routes, &route, open.routing_key, |callee| {
             look(&open, load, &route, *callee, turn, &mut seen)
         });
@@ -129,13 +129,19 @@ impl Origin {
     }
 }
 
+/// Whether the entry itself calls.
+fn is_of_entry<R: Routes>(open: &Open, turn: &Turn<'_, R>) -> bool {
+    turn.sessions.get(open.session).is_some_and(|caller| caller.is_of_entry)
+}
+
 /// What a call has to bring to a callee.
-fn load_of(open: &Open, kept: &Kept, route: &Route) -> Load {
+fn load_of<R: Routes>(open: &Open, kept: &Kept, route: &Route, turn: &Turn<'_, R>) -> Load {
     let procedure = if route.is_pattern { open.procedure.uri.len() } else { 0 };
     let texts = procedure + open.caller.as_ref().map_or(0, Party::text_bytes);
     let parts = std::iter::once(&kept.first).chain(&kept.rest);
     let bytes: usize = parts.map(|part| CallTold::OVERHEAD_BYTES + part.payload.said_bytes()).sum();
-    Load { words: 1 + kept.rest.len(), bytes: texts + bytes }
+    let is_of_entry = is_of_entry(open, turn);
+    Load { words: 1 + kept.rest.len(), bytes: texts + bytes, is_of_entry }
 }
 
 /// What a callee gets of the time that is left: never less than there is, or it would end a call too early.

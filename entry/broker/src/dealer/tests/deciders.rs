@@ -36,3 +36,27 @@ fn a_pattern_of_somebody_does_not_decide_about_others() {
     bench.registry.of.remove("auth.may");
     assert_eq!(calls(&mut bench, ENTRY, 7), [nobody.replace("failed 5", "failed 7")]);
 }
+
+#[test]
+fn a_decision_goes_over_a_link_that_takes_no_other_calls() {
+    let mut bench = bench();
+    bench.link(2);
+    bench.registry.add("auth.may", 30, Policy::Single, vec![callee(2, 9)]);
+    let is_asked = |bench: &mut Bench, session, request| {
+        let told = calls(bench, session, request);
+        told.iter().any(|line| line.starts_with("E2 <- invoke "))
+    };
+    for (bytes, others, entry) in [
+        (1 << 20, true, true),
+        // A quarter of what may wait for it is there, and half of it.
+        ((1 << 20) + 1, false, true),
+        ((2 << 20) - 4096, false, true),
+        ((2 << 20) + 1, false, false),
+    ] {
+        bench.step(Input::LinkWaiting { link: link(2), bytes });
+        let (request, at) = (bytes as u64, Input::LinkWaiting { link: link(2), bytes });
+        assert_eq!(is_asked(&mut bench, 1, request), others, "{bytes}");
+        bench.step(at);
+        assert_eq!(is_asked(&mut bench, ENTRY, request), entry, "{bytes}");
+    }
+}
