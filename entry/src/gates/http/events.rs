@@ -185,6 +185,8 @@ async fn open(
 ) -> Result<EventStream, Problem> {
     admitted(context)?;
     let asked = Asked::parse(query)?;
+    // Before anything that may have to wait for a procedure.
+    let permit = context.admission.admit(address).map_err(Problem::of_full)?;
     let mut session = super::identity::identify(context, headers, address, asked.realm).await?;
     let options = asked.options(wall_time()).map_err(|error| problem_of(error.into()))?;
     let mut wanted = loop {
@@ -205,7 +207,6 @@ async fn open(
         LastEventId::Unreadable => wanted.after = None,
     }
     let info = Arc::clone(session.info());
-    let permit = context.admission.admit(address).map_err(Problem::of_full)?;
     let mut driver = Driver::new(context, info.session, address);
     driver.open(Arc::clone(&info), session.permissions().clone());
     let mut stream = EventStream {

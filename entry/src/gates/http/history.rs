@@ -105,6 +105,8 @@ async fn admitted(
     address: IpAddr,
     mut request: HistoryRequest,
 ) -> Result<Lines, Problem> {
+    // Before anything that may have to wait for a procedure.
+    let permit = context.admission.admit(address).map_err(Problem::of_full)?;
     let realm = request.topics.first().map_or(REALM, |pattern| &*pattern.realm);
     let mut admitted = identify(context, headers, address, realm).await?;
     let reader = Arc::clone(admitted.info());
@@ -126,7 +128,6 @@ async fn admitted(
             }
         }
     }
-    let permit = context.admission.admit(address).map_err(Problem::of_full)?;
     let place = context.answers.admit(address, &reader.realm);
     let place = place.map_err(Problem::of_full)?;
     Ok(Lines {

@@ -112,3 +112,26 @@ async fn a_request_that_waits_as_realms_are_read_again_is_judged_anew() {
     guard.hears_nothing().await;
     entry.stop().await;
 }
+
+#[tokio::test]
+async fn reads_that_wait_for_the_authorizer_have_their_places() {
+    for request in ["GET /events?topic=a.b", "GET /history?topic=a.b"] {
+        let entry = Entry::with(|config| {
+            config.access.open = false;
+            config.realms = realms_of(REALM);
+            config.limits.sessions_per_address_max = 2;
+        })
+        .await;
+        let mut guard = guard(&entry).await;
+        let waits = begin(&entry, request, "").await;
+        let (invocation, _) = guard.invoked().await;
+        // There is no other: who decides is not asked about more than may be here.
+        let (status, problem) = end(begin(&entry, request, "").await).await;
+        assert_eq!(status, 429, "{problem}");
+        assert!(problem.contains("limits.sessions-per-address-max"), "{problem}");
+        guard.hears_nothing().await;
+        guard.say(&format!("[70,{invocation},{{}},[false]]")).await;
+        assert_eq!(end(waits).await.0, 403, "{request}");
+        entry.stop().await;
+    }
+}
