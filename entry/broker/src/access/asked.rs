@@ -70,21 +70,17 @@ impl Permissions {
         (!is_itself).then(question)
     }
 
-    /// Whether the rules say nothing, so that the authorizer alone decides: what it was not asked about is denied.
-    const fn are_asked_only(&self) -> bool {
-        matches!(self.rules, Rules::Open) && self.authorizer.is_some()
-    }
-
-    /// Whether the session may hear what others do with topics of a pattern, which it has not asked for itself.
+    /// Whether the session may hear what others do with topics of a pattern, which it has not asked for itself: an
+    /// authorizer was not asked about these.
     #[must_use]
     pub fn may_hear_of(&self, pattern: &TopicPattern) -> bool {
-        !self.are_asked_only() && self.may_read(pattern)
+        self.authorizer.is_none() && self.may_read(pattern)
     }
 
     /// The same of procedures.
     #[must_use]
     pub fn may_hear_of_procedures(&self, pattern: &TopicPattern) -> bool {
-        !self.are_asked_only() && self.may_call(pattern)
+        self.authorizer.is_none() && self.may_call(pattern)
     }
 
     /// Whether the session may be told what is stored of a subscription, by its number: an authorizer was asked about

@@ -104,14 +104,18 @@ fn procedures_that_decide_about_others_are_for_those_alone_whose_permissions_nam
 }
 
 #[test]
-fn what_was_not_asked_about_is_heard_by_permissions_alone() {
+fn what_an_authorizer_was_not_asked_about_is_not_heard() {
     let pattern = TopicPattern::new("r", "auth.x", Exact);
     let without = role(Vec::new());
     assert!(without.may_read(&pattern) && without.may_call(&pattern));
     assert!(!without.may_hear_of(&pattern) && !without.may_hear_of_procedures(&pattern));
     let with = role(vec![all("auth.", Prefix)]);
-    assert!(with.may_hear_of(&pattern) && with.may_hear_of_procedures(&pattern));
-    assert!(Permissions::OPEN.may_hear_of(&pattern));
+    assert!(with.may_read(&pattern) && with.may_call(&pattern));
+    assert!(!with.may_hear_of(&pattern) && !with.may_hear_of_procedures(&pattern));
+    let plain = Permissions::new([all("auth.", Prefix)], Quotas::UNLIMITED);
+    for permissions in [plain, Permissions::OPEN] {
+        assert!(permissions.may_hear_of(&pattern) && permissions.may_hear_of_procedures(&pattern));
+    }
     assert!(!with.may_read_stored(&pattern) && Permissions::OPEN.may_read_stored(&pattern));
 }
 
