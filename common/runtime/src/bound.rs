@@ -10,6 +10,7 @@
 //! ```
 //! The quarter is what the allocator keeps of what was freed, and the rounding of its sizes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use vixen_core::tier::Tier;
@@ -35,6 +36,13 @@ const INBOX_BYTES: u64 = 32 * MIB;
 const QUOTA_TOPIC_BYTES: u64 = 32;
 /// A user that has a quota, beside the topics: names, and what was published of late.
 const QUOTA_USER_BYTES: u64 = KIB;
+/// What is remembered for a session of answers of its authorizer, in trees whose nodes may be half full: 256 that are
+/// kept, of 104 bytes each by question and by end, and 1,024 failures of 40 bytes. Options of 32 questions under way,
+/// of 4 KiB.
+const ASKED_SESSION_BYTES: u64 = 2 * (256 * 104 + 1024 * 40) + 32 * 4 * KIB;
+/// Questions that wait for one procedure that decides, twice the bound of its turns, and those under way: each with the
+/// call that it is.
+const DECIDER_BYTES: u64 = 2 * 16 * MIB + 2 * MIB;
 /// What is counted for a topic and a row in the tail cache is less than what they take.
 const TAIL_CACHE_FACTOR: u64 = 7;
 
@@ -99,6 +107,7 @@ impl MemoryBound {
             Tier::Entry => {
                 parts.extend(Self::of_entry(limits));
                 parts.extend(quotas(&config.realms));
+                parts.extend(deciders(&config.realms, limits.sessions_max));
             }
         }
         Self { parts }
@@ -207,6 +216,29 @@ fn quotas(realms: &[RealmConfig]) -> Vec<Part> {
     ];
     let parts = parts.into_iter().filter(|(_, _, bytes)| *bytes > 0);
     parts.map(|(limits, what, bytes)| Part { limits: limits.to_owned(), what, bytes }).collect()
+}
+
+/// What procedures that decide cost: those who are asked about, and each procedure that is asked.
+fn deciders(realms: &[RealmConfig], sessions: usize) -> Vec<Part> {
+    let of_realm = |realm: &RealmConfig| {
+        let authorizers = realm.roles.iter().filter_map(|role| role.authorizer.clone());
+        authorizers.chain(realm.authenticator.clone()).collect::<BTreeSet<_>>().len()
+    };
+    let procedures: usize = realms.iter().map(of_realm).sum();
+    let mut roles = realms.iter().flat_map(|realm| &realm.roles);
+    let asked = if roles.any(|role| role.authorizer.is_some()) { sessions } else { 0 };
+    let (limits, what) =
+        ("limits.sessions-max, with realm.role.authorizer", "answers of authorizers");
+    let parts = [
+        part(limits, what, asked, ASKED_SESSION_BYTES),
+        part(
+            format!("{procedures} of realm.role.authorizer and realm.authenticator"),
+            "questions to procedures that decide",
+            procedures,
+            DECIDER_BYTES,
+        ),
+    ];
+    parts.into_iter().filter(|part| part.bytes > 0).collect()
 }
 
 /// For people, the largest part first; the first line has the number for programs.
@@ -319,6 +351,44 @@ mod tests {
         let mut new_ones = realm(None, None, None);
         new_ones.quota.topics_per_second = Some(1);
         assert_eq!(bytes(vec![new_ones]), (1 << 14) * 32, "new ones are told from others");
+    }
+
+    /// Each procedure once, and all sessions where there is somebody to ask about one.
+    #[test]
+    fn what_waits_for_procedures_that_decide_is_part_of_the_bound() {
+        let role = |authorizer: Option<&str>| RoleConfig {
+            name: "user".to_owned(),
+            permissions: Vec::new(),
+            quota: Quota::UNLIMITED,
+            authorizer: authorizer.map(str::to_owned),
+        };
+        let realm = |authorizers: &[Option<&str>], authenticator: Option<&str>| RealmConfig {
+            name: "realm1".to_owned(),
+            roles: authorizers.iter().map(|authorizer| role(*authorizer)).collect(),
+            users: Vec::new(),
+            anonymous: None,
+            quota: Quota::UNLIMITED,
+            authenticator: authenticator.map(str::to_owned),
+            auth_timeout: RealmConfig::AUTH_TIMEOUT,
+            auth_cache: RealmConfig::AUTH_CACHE,
+        };
+        let bytes = |realms: Vec<RealmConfig>| {
+            let mut config = nearcast();
+            config.limits.sessions_max = 1_000;
+            let sum = |config: &Config| {
+                let parts = MemoryBound::of(config, Tier::Entry).parts;
+                parts.iter().map(|part| part.bytes).sum::<u64>()
+            };
+            let without = sum(&config);
+            config.realms = realms;
+            sum(&config) - without
+        };
+        assert_eq!(bytes(vec![realm(&[None], None)]), 0);
+        assert_eq!(bytes(vec![realm(&[None], Some("a.login"))]), DECIDER_BYTES);
+        let asked = 1_000 * ASKED_SESSION_BYTES;
+        let twice = realm(&[Some("a.may"), Some("a.may"), None], None);
+        assert_eq!(bytes(vec![twice.clone()]), asked + DECIDER_BYTES, "one procedure");
+        assert_eq!(bytes(vec![twice.clone(), twice]), asked + 2 * DECIDER_BYTES, "of each realm");
     }
 
     /// One has no address and dials, and one that is in no file may.
