@@ -297,6 +297,18 @@ impl<A> Driver<A> {
         refused
     }
 
+    /// Takes subscriptions out that wait behind something else, and refuses them: `fx` takes what the client is told.
+    pub(super) fn refuse_subscribes(&mut self, fx: &mut Effects) {
+        let Some(client) = &mut self.client else { return };
+        self.steps.retain(|step| match step {
+            Step::Tell(SessionEvent::Subscribe { request, .. }) => {
+                client.refuse_subscribe(*request, fx);
+                false
+            }
+            Step::Tell(_) | Step::Publish { .. } | Step::Calls { .. } | Step::Gate(_) => true,
+        });
+    }
+
     /// The realms were read again: what the client is told of that.
     pub(super) fn on_reload(&mut self, permissions: &Permissions) -> Effects {
         let mut fx = Effects::default();

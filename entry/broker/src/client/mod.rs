@@ -139,6 +139,13 @@ impl Client {
         self.subscribing.push((request, wanted));
     }
 
+    /// What was to be subscribed may not be any more, and is not handed to the broker.
+    pub fn refuse_subscribe(&mut self, request: RequestId, fx: &mut Effects) {
+        if self.take_subscribing(request).is_some() {
+            refuse(request, RequestError::NotAuthorized, fx);
+        }
+    }
+
     /// The client unsubscribes, with a request's id as [`subscribe`](Self::subscribe) wants it.
     pub fn unsubscribe(
         &mut self,

@@ -253,9 +253,13 @@ impl Connection {
     /// The realms were read again.
     async fn on_reload(&mut self) -> Result<(), Ending> {
         let Some(permissions) = self.session.on_reload()?.cloned() else { return Ok(()) };
-        let fx = self.driver.on_reload(&permissions);
+        let mut fx = self.driver.on_reload(&permissions);
         self.driver.tell_rights(Some(&permissions)).await?;
         let asks_another = self.asking.asks_another(&permissions);
+        if asks_another {
+            // Nobody has asked it about these.
+            self.driver.refuse_subscribes(&mut fx);
+        }
         self.settle(fx, |connection| connection.refuse_steps(&permissions, asks_another)).await?;
         self.ask_anew(&permissions);
         self.go_on().await

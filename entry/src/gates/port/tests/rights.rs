@@ -383,3 +383,36 @@ async fn publishes_that_wait_for_room_are_judged_again() {
     let taken = port.take_publishes().await;
     assert_eq!(taken.iter().map(|one| &*one.topic.uri).collect::<Vec<_>>(), ["a.c"]);
 }
+
+#[tokio::test]
+async fn what_waits_for_room_is_refused_where_another_is_to_be_asked_about_it() {
+    let limits =
+        SessionLimits { entry_unacknowledged_bytes_max: 1000, ..SessionLimits::of_tests() };
+    let admission = Arc::new(Admission::new(&configured(CLUSTER)));
+    let mut port = Port::open_with(limits, Arc::clone(&admission)).await;
+    let (mut client, _me, outbound) = join(&mut port).await;
+    let room = Arc::clone(&port.room).acquire_many_owned(1000).await.expect("open");
+    for text in
+        [r#"[32,1,{},"a.b"]"#, r#"[16,2,{"acknowledge":true},"a.b",[1]]"#, r#"[32,3,{},"a.c"]"#]
+    {
+        client.0.feed(Message::text(text)).await.expect("fed");
+    }
+    client.0.flush().await.expect("flushed");
+    assert!(matches!(port.event().await, Some(SessionEvent::Subscribe { .. })));
+    outbound.send(subscribed(1, 1));
+    assert_eq!(client.hear().await, "[33,1,1]");
+    let asked = "name = \"user\"\nauthorizer = \"auth.may\"\n[[realm.role.permission]]\n\
+                 uri = \"auth.may\"\nregister = true\n";
+    reload(&admission, "name = \"user\"\n", asked);
+    let mut refused = [client.hear().await, client.hear().await];
+    refused.sort_unstable();
+    for (answer, wanted) in refused.iter().zip(["[8,16,2,", "[8,32,3,"]) {
+        assert!(answer.starts_with(wanted), "{answer}");
+        assert!(answer.contains("wamp.error.not_authorized"), "{answer}");
+    }
+    // Its number is free again, and it is asked about; nothing of it has come to the core.
+    drop(room);
+    client.say(r#"[32,3,{},"a.c"]"#).await;
+    let next = port.events.recv().await;
+    assert!(matches!(next, Some(EntryEvent::Authority(_))), "{next:?}");
+}

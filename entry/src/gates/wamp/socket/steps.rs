@@ -133,7 +133,7 @@ impl Connection {
     }
 
     /// Refuses what waits for room and may not be any more: messages, calls and registrations. Where another is asked
-    /// about the session than was before, that has not been about these: then all of them.
+    /// about the session than was before, that has not been about these: then all of them, as subscriptions before.
     pub(super) fn refuse_steps(&mut self, permissions: &Permissions, asks_another: bool) {
         let refusal = Refusal::from(AdmittedSession::not_any_more());
         let is_out =
