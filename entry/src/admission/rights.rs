@@ -156,11 +156,70 @@ impl Rights {
         act: Act,
         may: impl FnOnce(&Permissions) -> bool,
     ) -> Result<(), RightsLost> {
-        let before = self.permissions.authorizer().cloned();
+        let before = self.permissions.authorizer().map(|before| Arc::clone(&before.procedure));
         let now = self.judge()?;
         // Who is asked now was not asked about it.
-        let is_asked =
-            now.authorizer().is_none_or(|authorizer| before.as_ref() == Some(authorizer));
+        let is_asked = now.authorizer().is_none_or(|now| before.as_ref() == Some(&now.procedure));
         if is_asked && may(now) { Ok(()) } else { Err(RightsLost::Topic(act)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use vixen_broker::api::SessionId;
+    use vixen_core::time::WallTime;
+    use vixen_runtime::config::Config;
+
+    use super::*;
+    use crate::auth::{LoginRequest, Nonce, Step};
+
+    /// Whoever comes is asked about.
+    const CLUSTER: &str = r#"
+cluster = { name = "test", secret = "a-long-secret", data-dir = "data", write-quorum = 1 }
+sync = [{ id = "S1", lane = 0, address = "127.0.0.1:9041" }]
+ndb-group = [{ member = [{ id = "D1", address = "127.0.0.1:9051" }] }]
+[[realm]]
+name = "r"
+auth-timeout = "2s"
+anonymous.role = "guest"
+[[realm.role]]
+name = "guest"
+authorizer = "auth.may"
+[[realm.role]]
+name = "guard"
+[[realm.role.permission]]
+uri = "auth.may"
+register = true
+[[realm.role.permission]]
+uri = "auth.other"
+register = true
+"#;
+
+    fn configured(text: &str) -> Config {
+        let config = Config::parse(text, Path::new("vixen.toml"), &BTreeMap::new());
+        config.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_yes_is_of_a_procedure_and_not_of_the_time_that_it_has() {
+        let admission = Arc::new(Admission::new(&configured(CLUSTER)));
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let request = Ok(LoginRequest::anonymous("r", SessionId(1)));
+        let identity = match admission.log_in(address, request, &Nonce([0; 32]), WallTime(0)) {
+            Step::Welcome(identity) => identity,
+            other => panic!("{other:?}"),
+        };
+        let mut rights = Rights::new(&admission, identity, address).expect("let in");
+        let mut after = |from: &str, to: &str| {
+            assert!(CLUSTER.contains(from), "{from}");
+            admission.reload(&configured(&CLUSTER.replacen(from, to, 1))).expect("taken");
+            rights.judge_publisher("a.b")
+        };
+        assert_eq!(after("\"2s\"", "\"3s\""), Ok(()));
+        let another = after("authorizer = \"auth.may\"", "authorizer = \"auth.other\"");
+        assert_eq!(another, Err(RightsLost::Topic(Act::Publish)));
     }
 }
