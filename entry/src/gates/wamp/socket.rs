@@ -340,7 +340,8 @@ impl Connection {
                 self.settle(fx, |_| {}).await?;
                 let mut fx = Effects::default();
                 self.driver.take_incoming(&mut fx);
-                self.settle(fx, |_| {}).await
+                self.settle(fx, |_| {}).await?;
+                self.pass_own().await
             }
             Next::Steps => self.do_steps().await,
             Next::Wait => Ok(()),

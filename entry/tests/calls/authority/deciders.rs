@@ -67,6 +67,23 @@ async fn who_is_about_to_be_the_authorizer_is_asked_about_until_it_is() {
 }
 
 #[tokio::test]
+async fn what_waits_of_who_becomes_the_authorizer_passes() {
+    let own = REALM.replace("name = \"guard\"\n", "name = \"guard\"\nauthorizer = \"auth.may\"\n");
+    let entry = start(&own).await;
+    let mut first = trusted(&entry).await;
+    first.register(r#"{"invoke":"first"}"#, "auth.may").await;
+    let mut second = trusted(&entry).await;
+    second.say(r#"[64,1,{"invoke":"first"},"auth.may"]"#).await;
+    second.say(r#"[16,2,{"acknowledge":true},"a.b"]"#).await;
+    // It is asked about, and the other says nothing. As soon as it would be asked itself, nobody is.
+    let (_, arguments) = first.invoked().await;
+    assert_eq!(arguments[1], "a.b");
+    assert_eq!(second.hear().await[0], 65);
+    assert_eq!(second.hear().await[0], 17);
+    entry.stop().await;
+}
+
+#[tokio::test]
 async fn who_may_not_be_the_authorizer_any_more_after_a_reload_is_asked_about() {
     let own = REALM.replace("name = \"guard\"\n", "name = \"guard\"\nauthorizer = \"auth.may\"\n");
     let entry = start(&own).await;

@@ -22,7 +22,7 @@ use vixen_runtime::clock::wall_time;
 
 use super::steps::is_refused;
 use super::{Connection, Own};
-use crate::admission::Admission;
+use crate::admission::{Admission, AdmittedSession};
 use crate::authority::{Decided, Edition, Heard, LoginQuestion, ask, ask_login};
 use crate::gates::context::SessionContext;
 use crate::gates::driver::is_answer;
@@ -148,11 +148,27 @@ impl Connection {
     fn questions(&self, action: &Action) -> Option<Vec<Question>> {
         let Action::Asked { .. } = action else { return Some(Vec::new()) };
         let permissions = self.session.admitted()?.permissions();
-        // An authorizer is not asked about what it does itself: it would wait for itself.
+        Some(if self.decides(permissions) { Vec::new() } else { questions(permissions, action) })
+    }
+
+    /// Whether the session is who would be asked: an authorizer is not asked about what it does itself, as it would wait
+    /// for itself.
+    fn decides(&self, permissions: &Permissions) -> bool {
         let authorizer = permissions.authorizer();
-        let is_own =
-            authorizer.is_some_and(|authorizer| self.driver.is_callee_of(&authorizer.procedure));
-        Some(if is_own { Vec::new() } else { questions(permissions, action) })
+        authorizer.is_some_and(|authorizer| self.driver.is_callee_of(&authorizer.procedure))
+    }
+
+    /// What waits passes, where the session has become who is asked about it.
+    pub(super) async fn pass_own(&mut self) -> Result<(), Ending> {
+        if self.asking.machine.is_empty() {
+            return Ok(());
+        }
+        let admitted = self.session.admitted();
+        let decides = |admitted: &&AdmittedSession| self.decides(admitted.permissions());
+        let Some(admitted) = admitted.filter(decides) else { return Ok(()) };
+        let permissions = admitted.permissions().clone();
+        self.ask_anew(&permissions);
+        self.go_on().await
     }
 
     fn pass(&mut self, action: Action, judgement: Judgement) {
@@ -189,7 +205,7 @@ impl Connection {
         fx.judged.into_iter().for_each(|(action, judgement)| self.pass(action, judgement));
     }
 
-    /// The realms were read again: what waits is judged by its permissions, and asked about, anew.
+    /// What waits is judged by these permissions, and asked about, anew: as the realms were read again.
     pub(super) fn ask_anew(&mut self, permissions: &Permissions) {
         let asking = &mut self.asking;
         asking.answers.clear();
