@@ -60,7 +60,8 @@ pub(crate) enum Asker {
     /// Whether a session may do something.
     Session(oneshot::Sender<Heard>),
     /// Who somebody is who wants to come in. It is tried until it is answered, whether or not somebody waits for that.
-    Login { asker: oneshot::Sender<Decision>, attempt: Arc<Attempt> },
+    /// It is told when that was said.
+    Login { asker: oneshot::Sender<(Decision, Instant)>, attempt: Arc<Attempt> },
 }
 
 impl Asker {
@@ -240,7 +241,10 @@ pub(crate) fn ask_login(
             arguments,
             asker: Asker::Login { asker, attempt: Arc::clone(&attempt) },
         };
-        let decision = answered(&events, asking, answer).await.unwrap_or(Decision::None);
+        let said = answered(&events, asking, answer).await;
+        // One that is taken late is none.
+        let in_time = said.filter(|(_, at)| at.elapsed() <= authenticator.timeout);
+        let decision = in_time.map_or(Decision::None, |(decision, _)| decision);
         Decided { outcome: Ok(decision), attempt: Some(attempt) }
     }
 }
@@ -299,5 +303,39 @@ mod tests {
         assert!(failed(Some(asked(&events, short).await)), "silence");
         assert!(failed(Some(asked(&events, short).await)), "its inbox is full");
         drop(waits);
+    }
+
+    #[tokio::test]
+    async fn a_decision_that_is_taken_late_is_none() {
+        const TIME: Duration = Duration::from_secs(1);
+        let (events, mut inbox) = mpsc::channel(1);
+        let admission = Admission::of_tests();
+        let welcome = || Decision::Welcome(Box::default());
+        let mut decided_at = async |at: Instant| {
+            let question = LoginQuestion {
+                authenticator: Arc::new(Authenticator {
+                    procedure: "auth.login".into(),
+                    timeout: TIME,
+                }),
+                realm: "r".into(),
+                account: Account::of("r", "joe"),
+                name: "joe".into(),
+                address: [127, 0, 0, 1].into(),
+                whose: Whose { origin: origin_of([127, 0, 0, 1].into()), session: SessionId(1) },
+                arguments: Bytes::new(),
+            };
+            let mut decided = Box::pin(ask_login(&events, &admission, question));
+            assert!((&mut decided).now_or_never().is_none(), "it waits");
+            let Some(EntryEvent::Authority(AuthorityEvent(asking))) = inbox.recv().await else {
+                panic!("a question")
+            };
+            let Asker::Login { asker, .. } = asking.asker else { panic!("of a login") };
+            asker.send((welcome(), at)).expect("somebody waits");
+            decided.await.outcome
+        };
+        let now = Instant::now();
+        let before = now.checked_sub(TIME + Duration::from_millis(1)).expect("it ran before");
+        assert_eq!(decided_at(before).await, Ok(Decision::None));
+        assert_eq!(decided_at(now).await, Ok(welcome()));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use metrics::{Unit, describe_gauge, describe_histogram, histogram};
+use tokio::time::Instant;
 
 use vixen_broker::api::calls::{CallError, Payload};
 use vixen_broker::authority::Answer;
@@ -125,7 +126,7 @@ impl Asked {
                     attempt.deny();
                 }
                 // As above.
-                let _gone = asker.send(decided);
+                let _gone = asker.send((decided, Instant::now()));
                 (AUTHENTICATOR_SECONDS, outcome)
             }
         };
@@ -148,7 +149,7 @@ impl Asked {
                 AUTHORIZER_SECONDS
             }
             Asker::Login { asker, .. } => {
-                let _gone = asker.send(Decision::None);
+                let _gone = asker.send((Decision::None, Instant::now()));
                 AUTHENTICATOR_SECONDS
             }
         };
