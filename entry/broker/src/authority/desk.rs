@@ -170,9 +170,11 @@ impl<Q> Desk<Q> {
         waiting.into_values().chain(open.into_values().map(|open| open.question)).collect()
     }
 
-    /// Those under way: whoever was to tell of them does not any more.
-    pub fn take_open(&mut self) -> Vec<Q> {
+    /// Those under way: whoever was to tell of them does not any more. What waits may be asked at once, and no answer
+    /// says so.
+    pub fn take_open(&mut self, now: Instant) -> Vec<Q> {
         self.open_bytes = 0;
+        self.resume_at = Some(now);
         std::mem::take(&mut self.open).into_values().map(|open| open.question).collect()
     }
 
@@ -252,6 +254,16 @@ mod tests {
         world.now += Duration::from_secs(2);
         assert_eq!(world.desk.overdue(world.now), Some(2));
         assert!(world.desk.is_idle());
+    }
+
+    #[test]
+    fn what_waits_is_due_at_once_where_no_answer_comes_to_what_is_under_way() {
+        let mut world = World::with(130);
+        assert_eq!(world.asked().len(), OPEN_MAX);
+        assert_eq!(world.desk.due_at(), Some(world.now + Duration::from_secs(2)));
+        assert_eq!(world.desk.take_open(world.now).len(), OPEN_MAX);
+        assert_eq!(world.desk.due_at(), Some(world.now));
+        assert_eq!(world.asked(), [(129, 129), (130, 130)]);
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl Deciders {
         asked.caller = SessionId(FIRST_CALLER + self.callers_ever);
         self.callers_ever += 1;
         self.callers.insert(asked.caller, decider.clone());
-        for question in asked.desk.take_open() {
+        for question in asked.desk.take_open(Instant::now().into_std()) {
             asked.unanswered(&decider, question, &Unanswered::Lost);
         }
     }
