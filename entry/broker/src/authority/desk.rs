@@ -109,11 +109,14 @@ impl<Q> Desk<Q> {
     /// The next one that is to be asked now. Those that nobody wants an answer to are left out.
     pub fn next(&mut self, now: Instant, is_wanted: impl Fn(&Q) -> bool) -> Option<Next<'_, Q>> {
         let (number, entry, question) = loop {
-            let has_room = self.open.len() < self.window && self.open_bytes < OPEN_BYTES_MAX;
-            if !has_room || self.resume_at.is_some_and(|at| at > now) {
+            if self.resume_at.is_some_and(|at| at > now) {
                 return None;
             }
+            // Nothing is due any more: where there is no room, an answer says when there is.
             self.resume_at = None;
+            if self.open.len() >= self.window || self.open_bytes >= OPEN_BYTES_MAX {
+                return None;
+            }
             let (number, entry) = self.turns.take()?;
             let question = self.waiting.remove(&number)?;
             if is_wanted(&question) {
@@ -254,6 +257,22 @@ mod tests {
         world.now += Duration::from_secs(2);
         assert_eq!(world.desk.overdue(world.now), Some(2));
         assert!(world.desk.is_idle());
+    }
+
+    #[test]
+    fn nothing_is_due_after_the_pause_while_one_under_way_has_all_the_room() {
+        let mut world = World::with(2);
+        assert_eq!(world.asked(), [(1, 1), (2, 2)]);
+        let end = world.now + Duration::from_secs(2);
+        world.desk.busy(world.now, RequestId(2));
+        world.now += PAUSE;
+        assert_eq!(
+            (world.asked(), world.desk.due_at()),
+            (vec![], Some(end)),
+            "or it is due forever"
+        );
+        assert_eq!(world.desk.answered(RequestId(1)), Some(1));
+        assert_eq!(world.asked(), [(3, 2)]);
     }
 
     #[test]
