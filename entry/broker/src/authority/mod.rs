@@ -18,7 +18,8 @@
 //! - V1: words come out in the order in which they came, each once.
 //! - V2: a word is allowed only if each of its questions was: by an answer for it, taken within the authorizer's
 //!   timeout after it was given, or by one that is kept, which is of the same act, URI, match and options, not older
-//!   than the authorizer's time, and from after the last reload and the last change of the registration.
+//!   than the authorizer's time when the word is first looked at (it may wait for those before it after that), and
+//!   from after the last reload and the last change of the registration.
 //! - V3: questions under way, answers that are kept and failures that are remembered are bounded; so are words, by
 //!   who gives them: none while it [`is_full`](Authority::is_full).
 

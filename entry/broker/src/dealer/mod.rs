@@ -49,6 +49,7 @@ pub use io::{
 };
 pub use limits::CallLimits;
 use limits::Usage;
+pub use origin::pending::{Awaited, PendingCall};
 use origin::{Origin, Spoiled};
 use peers::{Peers, Unreachable};
 pub use routes::{Callee, Hold, Route, Routes};

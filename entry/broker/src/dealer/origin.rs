@@ -5,6 +5,7 @@
 
 mod asked;
 mod ending;
+pub(super) mod pending;
 mod placing;
 mod router;
 

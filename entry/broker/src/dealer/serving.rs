@@ -69,6 +69,11 @@ impl Serving {
         self.held.len()
     }
 
+    /// Where the callee stands of a call that waits to be invoked.
+    pub(super) fn place_of(&self, key: Key) -> Option<Position> {
+        self.waiting.place_of(key)
+    }
+
     /// When a call has waited for the view for too long.
     pub(super) fn timeout_at(&self) -> Option<Instant> {
         self.waiting.until()

@@ -50,9 +50,13 @@ const YES: Verdict = Verdict { is_allowed: true, may_be_kept: true, discloses: f
 
 /// What a callee says that says yes.
 fn yes(request: RequestId) -> CallTold {
+    answered(request, "[true]")
+}
+
+fn answered(request: RequestId, said: &'static str) -> CallTold {
     let (is_progress, callee, about) = (false, None, None);
-    let payload = Payload::new(Encoding::Json, "[true]");
-    CallTold::Result { request, is_progress, callee, about, payload }
+    let payload = Payload::new(Encoding::Json, said);
+    CallTold::Result { request, is_progress, callee, about, missing: Vec::new(), payload }
 }
 
 /// The calls that are made.
@@ -180,9 +184,6 @@ fn a_guess_counts_that_is_denied_after_its_client_has_hung_up() {
     deciders.on_asking(asking(Duration::from_secs(60), asker));
     let [(caller, request)] = calls(&mut deciders)[..] else { panic!("one call") };
     drop(heard);
-    let (is_progress, callee, about) = (false, None, None);
-    let payload = Payload::new(Encoding::Json, "[false]");
-    let no = CallTold::Result { request, is_progress, callee, about, payload };
-    deciders.hear(vec![(caller, no)], |_, _| {});
+    deciders.hear(vec![(caller, answered(request, "[false]"))], |_, _| {});
     assert_eq!(attempt().map(drop), Err(Refusal::Throttled));
 }

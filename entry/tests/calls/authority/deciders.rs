@@ -75,9 +75,8 @@ async fn what_waits_of_who_becomes_the_authorizer_passes() {
     let mut second = trusted(&entry).await;
     second.say(r#"[64,1,{"invoke":"first"},"auth.may"]"#).await;
     second.say(r#"[16,2,{"acknowledge":true},"a.b"]"#).await;
-    // It is asked about, and the other says nothing. As soon as it would be asked itself, nobody is.
-    let (_, arguments) = first.invoked().await;
-    assert_eq!(arguments[1], "a.b");
+    // It is asked about, unless this has come late, and the other says nothing. As soon as it would be asked itself,
+    // nobody is.
     assert_eq!(second.hear().await[0], 65);
     assert_eq!(second.hear().await[0], 17);
     entry.stop().await;

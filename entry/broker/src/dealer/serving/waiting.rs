@@ -95,9 +95,14 @@ impl Waiting {
         Some(*key)
     }
 
+    /// Where its callee has joined.
+    pub(super) fn place_of(&self, key: Key) -> Option<Position> {
+        self.calls.get(&key).map(|call| call.invoke.place)
+    }
+
     /// Whether its callee has joined up to there.
     pub(super) fn is_within(&self, key: Key, applied: Position) -> bool {
-        self.calls.get(&key).is_some_and(|call| call.invoke.place <= applied)
+        self.place_of(key).is_some_and(|place| place <= applied)
     }
 
     /// Whether one waits for this callee.

@@ -6,6 +6,7 @@ mod cluster;
 mod deciders;
 mod holds;
 mod origin;
+mod pending;
 mod policies;
 mod router;
 mod same;

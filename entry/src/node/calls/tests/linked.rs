@@ -250,6 +250,25 @@ async fn a_call_counts_at_the_entry_of_its_caller() {
 }
 
 #[tokio::test]
+async fn the_status_page_says_what_an_open_call_waits_for() {
+    let mut pair = Pair::new(|_| {}, registers()).await;
+    pair.call(1, 3);
+    let (invocation, _) = pair.invoked().await;
+    let pending = |side: &Side| side.bench.node.calls.status(Instant::now())["pending"].clone();
+    let (origin, serving) = (pending(&pair.origin), pending(&pair.serving));
+    let told = &origin[0];
+    let (kind, callee) = (&told["waits_for_kind"], &told["callee"]);
+    assert_eq!((kind, callee), (&json!("callee"), &json!(CALLEE)), "{origin:#}");
+    let text = format!("the answer of callee {} at entry E2", CALLEE.0);
+    assert_eq!(told["waits_for"], json!(text));
+    assert_eq!(serving, json!([]), "each call is told once, at the entry of its caller");
+    pair.answer(invocation, false, 3);
+    let _result = pair.caller_hears().await;
+    assert_eq!(pending(&pair.origin), json!([]));
+    pair.end();
+}
+
+#[tokio::test]
 async fn a_link_that_is_lost_ends_its_calls_at_once_at_both_ends() {
     let mut pair =
         Pair::new(|_| {}, Register { concurrency: NonZeroU32::new(1), ..registers() }).await;
