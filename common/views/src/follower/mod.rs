@@ -46,12 +46,14 @@ use due::Due;
 use rival::{Recent, Rival};
 
 /// A life that lasts so long is followed by the next one at once. Where lives are called gone one after the other, each
-/// waits longer than the one before: others cannot hear this entry, and it can hear them.
-const LASTING: Duration = Duration::from_secs(60);
+/// waits longer than the one before: others cannot hear this entry, and it can hear them. Such a life ends within five
+/// seconds, so one that lasts for several times that was heard.
+const LASTING: Duration = Duration::from_secs(20);
 /// Before the third of such lives; twice as long before each after that.
 const PAUSE: Duration = Duration::from_secs(1);
-/// No pause is longer than this many times doubled.
-const DOUBLINGS_MAX: u32 = 5;
+/// No pause is longer than this many times doubled: who was cut off again and again is back within eight seconds, and
+/// who is never heard writes its registrations six times a minute at most.
+const DOUBLINGS_MAX: u32 = 3;
 
 /// So long a view that lacks a part waits for a checkpoint of another entry.
 pub const MENDED_WITHIN: Duration = Duration::from_secs(5);

@@ -90,7 +90,7 @@ proptest! {
         for _ in 0..3 {
             for entry in &mut entries {
                 entry.run(&mut log);
-                entry.wait(33_000, &mut log);
+                entry.wait(9_000, &mut log);
             }
         }
         entries.iter_mut().for_each(|entry| entry.run(&mut log));
