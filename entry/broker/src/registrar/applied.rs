@@ -340,12 +340,11 @@ impl Registrar {
 
     /// This process has its name from those that began before it, and ends their lives. One that began after it may have
     /// the name from this one: if it is no more, sync nodes do not hear it, and it is ended as others are.
-    fn end_former_lives(&self, fx: &mut Effects) {
+    fn end_former_lives(&mut self, fx: &mut Effects) {
         let named = self.view().lives().filter(|living| self.has_own_name(living));
-        for life in named.map(|living| living.life) {
+        for life in named.map(|living| living.life).collect::<Vec<_>>() {
             if self.is_before(life.owner) {
-                let why = record::GoneWhy::Renamed;
-                self.write(Said::Gone(record::Gone { life, why }), fx);
+                self.write_gone(life, record::GoneWhy::Renamed, fx);
             } else {
                 fx.notes.push(Note::Newer(life));
             }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use vixen_core::id::Position;
 use vixen_core::segment::TopicPattern;
-use vixen_views::record::RegistrationId;
+use vixen_views::record::{Gone, GoneWhy, Life, RegistrationId, Said};
 use vixen_views::registrations::{Callee, Refusal};
 
 use super::held::LOOKED_AT_MAX;
@@ -42,6 +42,8 @@ pub(super) struct Asked {
     forced: BTreeMap<TopicPattern, usize>,
     /// Callees that this entry has taken out, and the view has still.
     removing: BTreeSet<(RegistrationId, Callee)>,
+    /// Lives that this entry has called gone, and the view has still.
+    ending: BTreeSet<Life>,
 }
 
 impl Asked {
@@ -88,13 +90,25 @@ impl Asked {
         self.removing.remove(&(registration, callee));
     }
 
+    /// A life is over.
+    pub(super) fn over(&mut self, life: Life) {
+        self.ending.remove(&life);
+    }
+
     /// The view has all that was written before, or that was of a life that is over.
     pub(super) fn all_read(&mut self) {
         self.removing.clear();
+        self.ending.clear();
     }
 }
 
 impl Registrar {
+    /// Says that a life is over.
+    pub(super) fn write_gone(&mut self, life: Life, why: GoneWhy, fx: &mut Effects) {
+        self.asked.ending.insert(life);
+        self.write(Said::Gone(Gone { life, why }), fx);
+    }
+
     /// Writes a REGISTER, or waits until it is known whether that would be in vain.
     pub(super) fn write_or_ask(&mut self, now: Instant, number: u64, fx: &mut Effects) {
         match self.refusal_of(number) {
@@ -163,7 +177,8 @@ impl Registrar {
 
     /// Whether a callee is one for as long as is known here: nothing on its way, by this entry, takes it out.
     fn stands(&self, registration: RegistrationId, callee: &Callee) -> bool {
-        if self.asked.removing.contains(&(registration, *callee)) {
+        let is_ending = self.asked.ending.contains(&callee.life);
+        if is_ending || self.asked.removing.contains(&(registration, *callee)) {
             return false;
         }
         if callee.life.owner == self.life().owner {
@@ -171,10 +186,7 @@ impl Registrar {
             let seat = open.and_then(|open| open.seats.get(&Position(registration.0)));
             return callee.life == self.life() && seat.is_some_and(|seat| seat.leaving.is_none());
         }
-        let living = self.view().living(callee.life.owner);
-        let is_former = living
-            .is_some_and(|living| self.has_own_name(living) && self.is_before(living.life.owner));
-        !is_former && !self.suspects.may_be_gone(callee.life.owner)
+        !self.suspects.may_be_gone(callee.life.owner)
     }
 
     /// Answers a REGISTER of which nothing was written.

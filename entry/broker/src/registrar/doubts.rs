@@ -62,6 +62,7 @@ impl Registrar {
                 }
                 Change::Over(life) => {
                     self.suspects.over(life.owner);
+                    self.asked.over(*life);
                     let gone = message.and_then(|(topic, payload)| read_gone(topic, payload));
                     if let Some((by, why)) = gone {
                         fx.notes.push(Note::Gone { life: *life, why, by });
@@ -81,7 +82,7 @@ impl Registrar {
         let Owed { asks, gone } = self.suspects.poll(now);
         fx.asks.extend(asks);
         for (life, why) in gone {
-            self.write(Said::Gone(record::Gone { life, why }), fx);
+            self.write_gone(life, why, fx);
         }
     }
 }

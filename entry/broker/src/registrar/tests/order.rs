@@ -259,6 +259,28 @@ fn a_process_that_begins_ends_those_that_had_its_name() {
     bench.registered(1, "a", Policy::Single);
 }
 
+#[test]
+fn who_had_the_name_before_is_in_nobodys_way_before_its_end_is_read() {
+    let mut bench = Bench::seeking(LIMITS);
+    for input in [follower::Input::Begin, follower::Input::EarlierRead { is_all: true }] {
+        bench.step(Input::View(input));
+    }
+    for record in [born(5, "E1"), registers(5, "a")] {
+        bench.hear(&record);
+    }
+    bench.link(5, EntryLink::Up);
+    bench.stands_still = true;
+    bench.step(Input::View(follower::Input::Joined));
+    let own_life = bench.written.pop_front().expect("a record");
+    bench.hear(&own_life);
+    bench.step(Input::Opened { info: info(1, "r") });
+    let before = bench.written.len();
+    let fx = bench.register(1, "a", Policy::Single, false);
+    assert_eq!((fx.told.len(), bench.written.len()), (0, before + 1), "behind its end");
+    let fx = bench.go_on();
+    assert!(matches!(fx.told[..], [(SessionId(1), CallTold::Registered { .. })]), "{fx:?}");
+}
+
 /// One of the name that is being read, begins and is ready.
 fn begins_beside(others: &[Record]) -> (Bench, Effects) {
     let mut bench = Bench::seeking(LIMITS);

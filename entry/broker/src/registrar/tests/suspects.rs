@@ -272,6 +272,32 @@ fn another_policy_waits_only_if_all_callees_may_be_gone() {
     assert!(matches!(fx.told[..], [(SessionId(3), CallTold::Registered { .. })]), "{fx:?}");
 }
 
+/// What is on its way ends it, whatever is thought of the entry by then: a complete view refused for who was to go.
+#[test]
+fn who_was_called_gone_by_this_entry_is_in_nobodys_way_though_it_is_heard_again() {
+    let mut bench = Bench::beside_a_holder();
+    bench.link(8, EntryLink::Down);
+    bench.wait(500 * MS);
+    bench.stands_still = true;
+    bench.answer(2, 1, unheard());
+    bench.wait(200 * MS);
+    assert!(matches!(bench.written[0].said, Said::Gone(_)), "{:?}", bench.written);
+    bench.link(8, EntryLink::Up);
+    let fx = bench.register(1, "a", Policy::Single, false);
+    assert_eq!((fx.is_asking, fx.told.len()), (false, 0));
+    assert_eq!(bench.written.len(), 2, "it is written behind that");
+    let fx = bench.go_on();
+    let [(SessionId(1), CallTold::Registered { .. })] = fx.told[..] else { panic!("{fx:?}") };
+    // All of that is read, and its next life may register.
+    bench.stands_still = true;
+    let Record { said: Said::Life(facts), .. } = born(8, "E2") else { unreachable!() };
+    bench.hear(&Record { writer: life(8, 2), said: Said::Life(facts) });
+    let said = registers(8, "b").said;
+    bench.hear(&Record { writer: life(8, 2), said });
+    let fx = bench.register(2, "b", Policy::Single, false);
+    assert_eq!((fx.told.len(), bench.written.len()), (0, 0), "it is asked about");
+}
+
 /// The library of a client that does not hear of it comes back, and registers.
 #[test]
 fn a_session_that_has_lost_what_it_was_told_is_ended_if_it_does_not_hear_so() {
