@@ -32,7 +32,7 @@ use vixen_broker::api::calls::CallWord;
 use vixen_broker::api::{
     Outgoing, Publish, RequestId, SessionId, SessionInfo, Subscribe, SubscriptionId,
 };
-use vixen_broker::client::{Client, Effects};
+use vixen_broker::client::{Client, Effects, Told};
 use vixen_broker::dealer::Breach;
 use vixen_broker::history::HistoryError;
 use vixen_broker::meta::Goodbye;
@@ -97,6 +97,8 @@ pub(super) struct Driver<A> {
     room: Arc<Semaphore>,
     /// The books, once the session is open.
     client: Option<Client>,
+    /// What the client is told of what it asks for, without the broker.
+    told: Vec<Told>,
     /// For the broker; it has it once the session is open.
     outbound: Option<Outbound>,
     receiver: OutboundReceiver,
@@ -138,6 +140,7 @@ impl<A> Driver<A> {
             events: context.events.clone(),
             room: Arc::clone(&context.room),
             client: None,
+            told: Vec::new(),
             outbound: Some(outbound),
             receiver,
             incoming: VecDeque::new(),
@@ -375,6 +378,11 @@ impl<A> Driver<A> {
         while self.take_one(fx) {}
     }
 
+    /// Takes what the client is told of what it has asked for since, without the broker.
+    pub(super) fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
     /// Takes one word of the broker; whether there was one that may be taken now.
     pub(super) fn take_one(&mut self, fx: &mut Effects) -> bool {
         let Some(client) = self.client.as_mut().filter(|client| !client.is_blocked()) else {
@@ -511,14 +519,19 @@ impl<A> Driver<A> {
         if answers.is_empty() { Ok(()) } else { self.hand_over_words(answers).await }
     }
 
-    async fn hand_over_words(&mut self, words: Vec<CallWord>) -> Result<(), Stopped> {
+    async fn hand_over_words(&mut self, mut words: Vec<CallWord>) -> Result<(), Stopped> {
         self.uses_calls = true;
+        if let Some(client) = &mut self.client {
+            let mut fx = Effects::default();
+            client.on_words(&mut words, &mut fx);
+            self.told.extend(fx.told);
+        }
+        if words.is_empty() {
+            return Ok(());
+        }
         let leaves =
             |word: &CallWord| matches!(word, CallWord::Call(call) if call.testament.is_some());
         self.leaves_testaments |= words.iter().any(leaves);
-        if let Some(client) = &mut self.client {
-            client.on_words(&words);
-        }
         self.tell(SessionEvent::Calls { session: self.session, words }).await
     }
 
@@ -548,6 +561,7 @@ impl<A> Driver<A> {
         let Some(client) = &mut self.client else { return };
         let mut fx = Effects::default();
         ask(client, &mut fx);
+        self.told.extend(fx.told);
         let session = self.session;
         self.steps.extend(fx.ask.into_iter().map(|ask| Step::Tell(ask.of(session))));
     }

@@ -129,6 +129,7 @@ pub(crate) const fn of_register(error: &RegisterError) -> &'static str {
         }
         RegisterError::Invalid(_) => INVALID_URI,
         RegisterError::NoSuchRegistration => "wamp.error.no_such_registration",
+        RegisterError::Repeated => INVALID_ARGUMENT,
         RegisterError::TooMany { .. }
         | RegisterError::TooManyOfRealm { .. }
         | RegisterError::TooManyPatternsOfSession { .. }

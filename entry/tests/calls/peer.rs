@@ -167,6 +167,15 @@ impl Peer {
         self.socket.send(message).await.expect("sent");
     }
 
+    /// Says all of this in one go: the entry has read all of it before it answers.
+    pub(crate) async fn say_together(&mut self, messages: &[&str]) {
+        assert_eq!(self.encoding, Encoding::Json, "no other is needed");
+        for message in messages {
+            self.socket.feed(Message::text(*message)).await.expect("taken");
+        }
+        self.socket.flush().await.expect("sent");
+    }
+
     /// Says these bytes.
     pub(crate) async fn say_bytes(&mut self, message: &[u8]) {
         self.socket.send(Message::binary(message.to_owned())).await.expect("sent");

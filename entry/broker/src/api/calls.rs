@@ -619,6 +619,9 @@ pub enum RegisterError {
         /// The bound.
         max: usize,
     },
+    /// Another of the session's requests has its id, and no answer yet.
+    #[error("another request of this id still waits for its answer; number requests from 1 on")]
+    Repeated,
     /// The entry cannot decide it now.
     #[error("{0}")]
     Unavailable(Arc<str>),

@@ -9,7 +9,9 @@ use super::io::Ask;
 use super::{Effects, OWN_REQUEST, Told};
 use crate::access::{CalleeDisclosure, Permissions};
 use crate::api::RequestId;
-use crate::api::calls::{CallTold, CallWord, CalleeRequest, MetaError, RegistrationId};
+use crate::api::calls::{
+    CallTold, CallWord, CalleeRequest, MetaError, RegisterError, RegistrationId,
+};
 
 /// A procedure or pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,15 +51,23 @@ impl Callee {
         self.holds.values().any(|wanted| is_it(wanted) && wanted.is_allowed(permissions))
     }
 
-    /// It is handed to the broker.
-    pub(super) fn on_word(&mut self, word: &CallWord) {
+    /// It is to be handed to the broker; `false`: not this one, whose client is told so. Which of two requests of one
+    /// id an answer is for could not be told.
+    pub(super) fn on_word(&mut self, word: &CallWord, fx: &mut Effects) -> bool {
         match word {
             CallWord::Register(register) => {
+                let request = register.request;
+                if waits(&self.registering, request) {
+                    return refuse_repeated(request, CalleeRequest::Register, fx);
+                }
                 let (uri, matching) = (Arc::clone(&register.procedure), register.matching);
                 let wanted = Wanted { uri, matching, is_disclosed: register.is_disclosed };
-                self.registering.push((register.request, wanted));
+                self.registering.push((request, wanted));
             }
             CallWord::Unregister { request, registration } => {
+                if waits(&self.unregistering, *request) {
+                    return refuse_repeated(*request, CalleeRequest::Unregister, fx);
+                }
                 self.unregistering.push((*request, *registration));
             }
             CallWord::Call(_)
@@ -67,6 +77,7 @@ impl Callee {
             | CallWord::Yield { .. }
             | CallWord::Fail { .. } => {}
         }
+        true
     }
 
     pub(super) fn on_told(&mut self, told: CallTold, permissions: &Permissions, fx: &mut Effects) {
@@ -150,6 +161,16 @@ fn leave(registration: RegistrationId, fx: &mut Effects) {
     fx.told.push(Told::Call(CallTold::Revoked { registration }));
 }
 
+fn waits<T>(waiting: &[(RequestId, T)], request: RequestId) -> bool {
+    waiting.iter().any(|(asked, _)| *asked == request)
+}
+
+fn refuse_repeated(request: RequestId, kind: CalleeRequest, fx: &mut Effects) -> bool {
+    let error = RegisterError::Repeated;
+    fx.told.push(Told::Call(CallTold::Refused { request, kind, error }));
+    false
+}
+
 fn take<T>(waiting: &mut Vec<(RequestId, T)>, request: RequestId) -> Option<T> {
     let index = waiting.iter().position(|(asked, _)| *asked == request)?;
     Some(waiting.remove(index).1)
@@ -161,7 +182,7 @@ mod tests {
     use crate::access::{CalleeDisclosure, Permission, Quotas};
     use vixen_core::segment::{Content, TopicPattern};
 
-    use crate::api::calls::{Payload, Register, RegisterError};
+    use crate::api::calls::{Payload, Register};
 
     fn register(request: u64, uri: &str) -> CallWord {
         CallWord::Register(Register {
@@ -174,6 +195,17 @@ mod tests {
             is_disclosed: true,
             forwards_timeout: false,
         })
+    }
+
+    fn unregister(request: u64, registration: u64) -> CallWord {
+        let registration = RegistrationId(registration);
+        CallWord::Unregister { request: RequestId(request), registration }
+    }
+
+    /// Goes to the broker.
+    fn hand(callee: &mut Callee, word: &CallWord) {
+        let mut fx = Effects::default();
+        assert!(callee.on_word(word, &mut fx) && fx.told.is_empty(), "{fx:?}");
     }
 
     fn registered(request: u64, registration: u64) -> CallTold {
@@ -196,15 +228,40 @@ mod tests {
     #[test]
     fn a_refused_unregister_is_no_answer_to_a_register_of_its_number() {
         let (mut callee, all) = (Callee::default(), Permissions::OPEN);
-        callee.on_word(&register(5, "b.x"));
-        let (request, registration) = (RequestId(5), RegistrationId(99));
-        callee.on_word(&CallWord::Unregister { request, registration });
+        hand(&mut callee, &register(5, "b.x"));
+        let request = RequestId(5);
+        hand(&mut callee, &unregister(5, 99));
         let (kind, error) = (CalleeRequest::Unregister, RegisterError::NoSuchRegistration);
         told(&mut callee, CallTold::Refused { request, kind, error }, &all);
         told(&mut callee, registered(5, 11), &all);
         let mut fx = Effects::default();
         callee.on_reload(&some(), &mut fx);
         assert_eq!(revoked(&fx), [11], "it is in the books, and is judged");
+    }
+
+    /// The books had the procedure of the one for the other: which may be judged by was not known.
+    #[test]
+    fn a_request_of_an_id_that_waits_is_refused_and_goes_nowhere() {
+        let mut callee = Callee::default();
+        for (first, second, wanted) in [
+            (register(5, "a.x"), register(5, "b.x"), CalleeRequest::Register),
+            (unregister(5, 11), unregister(5, 12), CalleeRequest::Unregister),
+        ] {
+            hand(&mut callee, &first);
+            let mut fx = Effects::default();
+            assert!(!callee.on_word(&second, &mut fx));
+            let [Told::Call(CallTold::Refused { request: RequestId(5), kind, error })] =
+                &fx.told[..]
+            else {
+                panic!("{fx:?}");
+            };
+            assert_eq!((*kind, error), (wanted, &RegisterError::Repeated));
+        }
+        told(&mut callee, registered(5, 11), &Permissions::OPEN);
+        told(&mut callee, CallTold::Unregistered { request: RequestId(5) }, &Permissions::OPEN);
+        // Both are answered.
+        hand(&mut callee, &register(5, "b.x"));
+        hand(&mut callee, &unregister(5, 12));
     }
 
     fn told(callee: &mut Callee, told: CallTold, permissions: &Permissions) -> Effects {
@@ -254,14 +311,11 @@ mod tests {
     fn a_registration_that_is_not_allowed_any_more_is_left_and_revoked() {
         let mut callee = Callee::default();
         for (request, uri) in [(1, "a.x"), (2, "b.x"), (3, "b.y")] {
-            callee.on_word(&register(request, uri));
+            hand(&mut callee, &register(request, uri));
             let fx = told(&mut callee, registered(request, 10 + request), &Permissions::OPEN);
             assert_eq!((fx.told.len(), fx.ask.len()), (1, 0));
         }
-        callee.on_word(&CallWord::Unregister {
-            request: RequestId(4),
-            registration: RegistrationId(13),
-        });
+        hand(&mut callee, &unregister(4, 13));
         told(&mut callee, CallTold::Unregistered { request: RequestId(4) }, &Permissions::OPEN);
         let mut fx = Effects::default();
         callee.on_reload(&some(), &mut fx);
@@ -297,8 +351,8 @@ mod tests {
     #[test]
     fn one_that_was_on_its_way_is_judged_when_it_stands() {
         let mut callee = Callee::default();
-        callee.on_word(&register(1, "b.x"));
-        callee.on_word(&register(2, "a.x"));
+        hand(&mut callee, &register(1, "b.x"));
+        hand(&mut callee, &register(2, "a.x"));
         let fx = told(&mut callee, registered(1, 11), &some());
         assert_eq!((fx.told.len(), revoked(&fx), left(&fx)), (2, vec![11], vec![11]));
         let fx = told(&mut callee, registered(2, 12), &some());
@@ -308,8 +362,8 @@ mod tests {
     #[test]
     fn what_was_refused_or_revoked_is_not_held() {
         let mut callee = Callee::default();
-        callee.on_word(&register(1, "b.x"));
-        callee.on_word(&register(2, "b.y"));
+        hand(&mut callee, &register(1, "b.x"));
+        hand(&mut callee, &register(2, "b.y"));
         let refused = CallTold::Refused {
             request: RequestId(1),
             kind: CalleeRequest::Register,
@@ -337,10 +391,10 @@ mod tests {
             _other => false,
         };
         let mut callee = Callee::default();
-        callee.on_word(&register(1, "a.x"));
+        hand(&mut callee, &register(1, "a.x"));
         told(&mut callee, registered(1, 11), &Permissions::OPEN);
         // One that is on its way.
-        callee.on_word(&register(2, "a.y"));
+        hand(&mut callee, &register(2, "a.y"));
         let mut fx = Effects::default();
         callee.on_reload(&hidden(), &mut fx);
         assert!(is_hidden(&fx, 11) && fx.told.is_empty(), "{fx:?}");

@@ -131,7 +131,9 @@ impl Client {
     /// The client subscribes. Its request's id is of no request that waits, or it is refused: which of two an
     /// answer is for could not be told.
     pub fn subscribe(&mut self, request: RequestId, wanted: Subscribe, fx: &mut Effects) {
-        if self.subscribing.iter().any(|(waits, _)| *waits == request) {
+        let subscribing = self.subscribing.iter().map(|(waits, _)| *waits);
+        let announcing = self.announcing.values().flatten().map(|(waits, _)| *waits);
+        if subscribing.chain(announcing).any(|waits| waits == request) {
             return refuse(request, RequestError::Repeated, fx);
         }
         let (pattern, mode) = (wanted.pattern.clone(), wanted.mode());
@@ -216,9 +218,10 @@ impl Client {
         self.check();
     }
 
-    /// These words are handed to the broker.
-    pub fn on_words(&mut self, words: &[CallWord]) {
-        words.iter().for_each(|word| self.callee.on_word(word));
+    /// These words are to be handed to the broker. Taken out are those that have the id of a request that waits, as
+    /// [`subscribe`](Self::subscribe) does not want it.
+    pub fn on_words(&mut self, words: &mut Vec<CallWord>, fx: &mut Effects) {
+        words.retain(|word| self.callee.on_word(word, fx));
     }
 
     /// Whether the session answers for this procedure, and may.

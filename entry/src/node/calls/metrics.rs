@@ -134,6 +134,8 @@ impl CallMetrics {
                     RegisterError::OtherPolicy(_) => "other_policy",
                     RegisterError::Invalid(_) => "invalid_uri",
                     RegisterError::NoSuchRegistration => "no_such_registration",
+                    // The books of the session say so, and the gate counts it.
+                    RegisterError::Repeated => "refused",
                     RegisterError::TooMany { .. } => "too_many",
                     RegisterError::TooManyOfRealm { .. } => "too_many_of_realm",
                     RegisterError::TooManyPatternsOfSession { .. }

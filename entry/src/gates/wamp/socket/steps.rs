@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use vixen_broker::access::{self as broker, Act, CalleeDisclosure, Permissions};
 use vixen_broker::api::Publish;
-use vixen_broker::api::calls::{CallWord, Register, Testament};
-use vixen_broker::client::Effects;
+use vixen_broker::api::calls::{CallTold, CallWord, CalleeRequest, Register, Testament};
+use vixen_broker::client::{Effects, Told};
 use vixen_broker::dealer::Breach;
 use vixen_broker::history::HistoryError;
 use vixen_core::access::Disclosure;
@@ -118,6 +118,12 @@ impl Connection {
         });
         let outcome = done.await;
         self.note_opening();
+        for told in self.driver.take_told() {
+            if let Told::Call(CallTold::Refused { kind: CalleeRequest::Register, .. }) = &told {
+                count_registration("refused");
+            }
+            self.encoder.put(told, &mut self.frames);
+        }
         self.write().await?;
         outcome
     }

@@ -353,6 +353,11 @@ fn a_request_with_the_id_of_one_that_waits_is_refused() {
     bench.on_unsubscribing(2, 7);
     bench.client.unsubscribe(RequestId(2), SubscriptionId(8), &mut bench.fx);
     assert_eq!(bench.texts(), [refusal(34, 2)]);
+    // The broker has answered, and what is stored is to be read first.
+    assert_eq!(bench.subscribe(3, 9, after(10)), [""; 0]);
+    bench.client.subscribe(RequestId(3), live(), &mut bench.fx);
+    assert_eq!(bench.texts(), [refusal(32, 3)]);
+    assert_eq!(bench.told().len(), 0);
 }
 
 #[test]
