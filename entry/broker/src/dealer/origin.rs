@@ -4,6 +4,7 @@
 //! gives the answer: what comes later finds nothing.
 
 mod asked;
+mod bounds;
 mod ending;
 pub(super) mod pending;
 mod placing;
@@ -29,6 +30,7 @@ use crate::access::is_reserved;
 use crate::api::calls::{Call, CallError, CallTold, CancelMode, Invoke as Policy, Party, Payload};
 use crate::api::{RequestId, SessionId};
 use asked::Asked;
+use bounds::{beyond, beyond_bytes};
 use ending::{answer_in_room, close, end, error_outcome, fail, refuse, release};
 
 /// Arguments that a second try would need.
@@ -561,36 +563,4 @@ impl Origin {
     pub(super) fn remembered(&self) -> usize {
         self.chooser.remembered()
     }
-}
-
-/// Why a caller may not have one more call of so many bytes.
-fn beyond<R: Routes>(session: SessionId, bytes: usize, turn: &Turn<'_, R>) -> Option<CallError> {
-    let limits = &turn.options.limits;
-    let caller = turn.sessions.get(session)?;
-    let too_many = |key, max| Some(CallError::TooMany { key, max });
-    if caller.open_calls >= limits.calls_per_session_max {
-        return too_many("calls-per-session-max", limits.calls_per_session_max);
-    }
-    if !turn.usage.has_call_for(caller.open_calls, limits.calls_max) {
-        return too_many("calls-max", limits.calls_max);
-    }
-    beyond_bytes(session, bytes, turn)
-}
-
-/// Why so many bytes more of a caller may not be kept.
-fn beyond_bytes<R: Routes>(
-    session: SessionId,
-    bytes: usize,
-    turn: &Turn<'_, R>,
-) -> Option<CallError> {
-    let limits = &turn.options.limits;
-    let caller = turn.sessions.get(session)?;
-    let too_many = |key, max| Some(CallError::TooMany { key, max });
-    if caller.kept_bytes.saturating_add(bytes) > limits.calls_bytes_per_session_max {
-        return too_many("calls-bytes-per-session-max", limits.calls_bytes_per_session_max);
-    }
-    if !turn.usage.has_bytes_for(caller.used_bytes(), bytes, limits.calls_bytes_max) {
-        return too_many("calls-bytes-max", limits.calls_bytes_max);
-    }
-    None
 }
