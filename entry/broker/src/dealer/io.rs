@@ -226,7 +226,7 @@ pub struct MetaCall {
 /// Why a session is to be ended: what it must not do, or cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Breach {
-    /// A call has the request of one that is open and complete.
+    /// A call has the request of one that is open, and is no part of it: that is complete, or of another procedure.
     #[error("CALL {} has the request id of an open call; number requests from 1 on", .0.0)]
     RepeatedRequest(RequestId),
     /// Beyond the room of its queue, the session leaves as much unread again. It is told nothing more.

@@ -67,6 +67,14 @@ struct Open {
     is_asked: bool,
 }
 
+impl Open {
+    /// Whether a call of its request is a part of it. What a gate makes of the arguments depends on the procedure, so a
+    /// part has that of its call (WAMP spec *Progressive Call Invocations*: calls are known by request and procedure).
+    fn goes_on_by(&self, part: &Call) -> bool {
+        self.has_more && self.procedure.uri == part.procedure
+    }
+}
+
 /// A call, or a part of one, that the caller's gate has refused.
 #[derive(Debug)]
 pub(super) struct Spoiled {
@@ -223,7 +231,7 @@ impl Origin {
         }
         let Some(placed) = self.calls.get_mut(&number) else { return };
         let session = placed.open.session;
-        if !placed.open.has_more && !placed.is_killing {
+        if !placed.open.goes_on_by(&call) && !placed.is_killing {
             return turn.fx.breaches.push((session, Breach::RepeatedRequest(call.request)));
         }
         placed.open.has_more &= call.has_more;

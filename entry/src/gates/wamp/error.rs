@@ -57,7 +57,7 @@ pub(crate) enum Violation {
         "{0} has option 'ppt_scheme', and HELLO announces no payload_passthru_mode for its role"
     )]
     NotAnnounced(&'static str),
-    /// A CALL has the id of a call that is open and complete.
+    /// A CALL has the id of a call that is open, and is no part of it.
     #[error("CALL has the request id {0} of an open call; number requests from 1 on")]
     Repeated(u64),
     /// The details of HELLO announce no client role.

@@ -71,7 +71,7 @@ impl Origin {
     ) {
         let Some(open) = self.asked.calls.get_mut(&number) else { return };
         let session = open.session;
-        if !open.has_more {
+        if !open.goes_on_by(&call) {
             return turn.fx.breaches.push((session, Breach::RepeatedRequest(call.request)));
         }
         open.has_more = call.has_more;

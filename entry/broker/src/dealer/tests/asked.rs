@@ -125,6 +125,15 @@ fn a_request_that_waits_is_used_once() {
 }
 
 #[test]
+fn a_part_of_another_procedure_is_no_part_of_a_call_that_waits() {
+    let mut bench = bench();
+    assert_eq!(asks(&mut bench, word(1, part(5, "late", true))), (vec![], true));
+    let fx = bench.effects(word(1, part(5, "later", false)));
+    let breach = Breach::RepeatedRequest(RequestId(5));
+    assert_eq!(fx.breaches, [(SessionId(1), breach)]);
+}
+
+#[test]
 fn what_is_too_much_to_keep_ends_the_call() {
     let mut limits = roomy();
     limits.calls_bytes_per_session_max = 600;

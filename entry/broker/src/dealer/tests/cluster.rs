@@ -1,7 +1,5 @@
 //! Two and three dealers: a cut at every step, and seeded runs.
 
-use std::collections::BTreeSet;
-
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -194,8 +192,8 @@ struct Run {
     next_session: u64,
     next_request: u64,
     next_registration: u64,
-    /// Calls that are not complete, whether they are open or not.
-    progressive: BTreeSet<(u8, u64, u64)>,
+    /// Calls that are not complete, whether they are open or not, and what they call.
+    progressive: BTreeMap<(u8, u64, u64), &'static str>,
 }
 
 impl Run {
@@ -222,7 +220,7 @@ impl Run {
             next_session: 1,
             next_request: 1,
             next_registration: 1,
-            progressive: BTreeSet::new(),
+            progressive: BTreeMap::new(),
         }
     }
 
@@ -291,7 +289,7 @@ impl Run {
         let payload = json(&"7".repeat(self.random.random_range(0..300)));
         let call = call(request, uri);
         if has_more {
-            self.progressive.insert((entry, session, request));
+            self.progressive.insert((entry, session, request), uri);
         }
         self.world.call(
             entry,
@@ -369,8 +367,8 @@ impl Run {
 
     /// More of a progressive call, or of one that was answered; its gate may refuse it.
     fn go_on(&mut self) {
-        let all: Vec<_> = self.progressive.iter().copied().collect();
-        let Some((entry, session, request)) = self.one_of(&all) else { return };
+        let all: Vec<_> = self.progressive.iter().map(|(key, uri)| (*key, *uri)).collect();
+        let Some(((entry, session, request), uri)) = self.one_of(&all) else { return };
         let has_more = self.random.random_bool(0.6);
         if !has_more {
             self.progressive.remove(&(entry, session, request));
@@ -380,7 +378,7 @@ impl Run {
             CallWord::Spoiled { request, has_more, error, payload }
         } else {
             let payload = json(&"7".repeat(self.random.random_range(0..300)));
-            CallWord::Call(Call { payload, has_more, ..call(request, "a") })
+            CallWord::Call(Call { payload, has_more, ..call(request, uri) })
         };
         if self.world.is_open(entry, session) {
             self.world.step(entry, word(session, said));

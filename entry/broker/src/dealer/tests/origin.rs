@@ -110,6 +110,16 @@ fn call_open_continues_a_progressive_call() {
     assert_eq!(bench.step(word(1, part(5, "one", false))), ["E2 <- more 1 [1]"]);
 }
 
+/// Its gate has made something else of the arguments of some: the callee was given what was left of them.
+#[test]
+fn call_open_of_another_procedure_is_no_part_of_it() {
+    let mut bench = bench();
+    bench.step(word(1, part(5, "one", true)));
+    let ends = "1 ends: CALL 5 has the request id of an open call; number requests from 1 on";
+    assert_eq!(bench.step(word(1, part(5, "all", true))), [ends]);
+    assert_eq!(bench.step(word(1, part(5, "wamp.session.add_testament", false))), [ends]);
+}
+
 /// A link over its bound is closed, and with it all that is on it.
 #[test]
 fn call_open_whose_link_has_no_room_for_more_is_given_up() {
