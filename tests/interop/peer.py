@@ -3,7 +3,7 @@
 A command is a line of JSON on its standard input, and is answered by one on its standard output:
 
     {"id": 1, "do": "open", "name": "a", "url": "ws://…", "realm": "realm1", "serializer": "cbor",
-     "auth": {"method": "ticket", "authid": "joe", "secret": "…"}}
+     "auth": {"method": "ticket", "authid": "joe", "secret": "…"}, "announces": ["call_canceling"]}
     {"id": 2, "do": "subscribe", "session": "a", "topic": "a.b", "options": {}}
     {"id": 3, "do": "publish", "session": "a", "topic": "a.b", "args": [], "kwargs": {}, "options": {}}
     {"id": 4, "do": "unsubscribe", "subscription": 2}
@@ -127,11 +127,13 @@ class Peer:
             raise RuntimeError(f"{self.name}: {event['failure']}")
         return event
 
-    def open(self, url, serializer, realm="realm1", auth=None):
+    def open(self, url, serializer, realm="realm1", auth=None, announces=()):
         """A session that is welcome."""
         auth = auth or {"method": "anonymous"}
         name = f"s{self.last_id + 1}"
         arguments = {"url": url, "serializer": serializer, "realm": realm, "auth": auth}
+        if announces:
+            arguments["announces"] = list(announces)
         _, welcome = self.ask("open", name=name, **arguments)
         return Session(self, name, welcome)
 

@@ -91,6 +91,7 @@ pub(crate) fn of_call(error: &CallError) -> &str {
         CallError::Meta(error) => of_meta(error),
         CallError::NoSuchProcedure(_) => "wamp.error.no_such_procedure",
         CallError::NoAvailableCallee { .. } => "wamp.error.no_available_callee",
+        CallError::NotAnnounced { .. } => FEATURE_NOT_SUPPORTED,
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
             "wamp.error.canceled"
         }

@@ -13,7 +13,7 @@ const PACKED: &str = r#"{"roles":{
     "publisher":{"features":{"payload_passthru_mode":true}},
     "subscriber":{"features":{"payload_passthru_mode":true}},
     "caller":{"features":{"payload_passthru_mode":true}},
-    "callee":{"features":{"payload_passthru_mode":true}}}}"#;
+    "callee":{"features":{"payload_passthru_mode":true,"call_canceling":true,"progressive_call_invocations":true}}}}"#;
 
 const PLAIN: &str = r#"{"roles":{"publisher":{},"subscriber":{},"caller":{},"callee":{}}}"#;
 

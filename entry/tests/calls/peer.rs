@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of every HELLO here that wants all that a callee can have.
 pub(crate) const ALL_FEATURES: &str = r#"{"roles":{"caller":{},"callee":{"features":
-    {"call_canceling":true,"call_timeout":true,"registration_revocation":true}}}}"#;
+    {"call_canceling":true,"call_timeout":true,"registration_revocation":true,"progressive_call_invocations":true}}}}"#;
 
 pub(crate) struct Entry {
     address: SocketAddr,

@@ -132,7 +132,7 @@ async fn receive_progress_is_passed_on_and_progress_comes_asked_for_or_not() {
 #[tokio::test]
 async fn progressive_invocations_are_one_call() {
     let entry = Entry::start().await;
-    let (mut caller, mut callee) = (entry.plain().await, entry.plain().await);
+    let (mut caller, mut callee) = (entry.plain().await, entry.full().await);
     let registration = callee.register("{}", "a.b").await;
     caller.say(r#"[48,1,{"progress":true},"a.b",[1]]"#).await;
     callee.hears(json!([68, 1, registration, {"progress": true}, [1]])).await;
@@ -140,6 +140,54 @@ async fn progressive_invocations_are_one_call() {
     callee.hears(json!([68, 1, registration, {}, [2]])).await;
     callee.say("[70,1,{},[3]]").await;
     assert_eq!(caller.hear().await[3], json!([3]));
+    entry.stop().await;
+}
+
+/// Who calls need not announce it: of the libraries, the one that can do it does not.
+#[tokio::test]
+async fn progressive_invocations_are_for_callees_that_announced_them() {
+    let entry = Entry::start().await;
+    let mut caller = entry.plain().await;
+    let without = r#"{"roles":{"caller":{},
+        "callee":{"features":{"progressive_call_invocations":true}}}}"#;
+    let mut unable = entry.join("wamp.2.json", without).await;
+    let mut plain = entry.plain().await;
+    let mut able = entry.full().await;
+    unable.register("{}", "unable").await;
+    plain.register("{}", "plain").await;
+    for callee in [&mut plain, &mut able] {
+        callee.register(r#"{"invoke":"first"}"#, "shared").await;
+    }
+    for (request, procedure) in [(1, "unable"), (2, "plain"), (3, "wamp.session.count")] {
+        caller.say(&format!(r#"[48,{request},{{"progress":true}},"{procedure}",[1]]"#)).await;
+        let error = caller.hear().await;
+        assert_eq!([&error[0], &error[2]], [&json!(8), &json!(request)], "{error}");
+        assert_eq!(error[4], "wamp.error.feature_not_supported", "{error}");
+        // The rest goes nowhere.
+        caller.say(&format!(r#"[48,{request},{{}},"{procedure}",[2]]"#)).await;
+    }
+    caller.say(r#"[48,4,{"progress":true},"shared",[1]]"#).await;
+    assert_eq!(able.invoked().await.1, json!([1]));
+    caller.say(r#"[48,4,{},"shared",[2]]"#).await;
+    able.yields("[3]").await;
+    assert_eq!(caller.hear().await[3], json!([3]));
+    for callee in [&mut plain, &mut unable] {
+        callee.hears_nothing().await;
+    }
+    entry.stop().await;
+}
+
+/// It was given to the callee, without its arguments.
+#[tokio::test]
+async fn a_part_of_another_procedure_ends_the_session() {
+    let entry = Entry::start().await;
+    let (mut caller, mut callee) = (entry.plain().await, entry.full().await);
+    callee.register("{}", "a.b").await;
+    caller.say(r#"[48,1,{"progress":true},"a.b",[1]]"#).await;
+    let (invocation, _) = callee.invoked().await;
+    caller.say(r#"[48,1,{},"wamp.session.add_testament",["a.topic"]]"#).await;
+    assert_eq!(caller.aborted("wamp.error.protocol_violation").await, 1002);
+    callee.hears(json!([69, invocation, {"mode": "killnowait"}])).await;
     entry.stop().await;
 }
 

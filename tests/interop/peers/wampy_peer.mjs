@@ -108,7 +108,7 @@ async function refusable(promise) {
   }
 }
 
-async function open({ name, url, realm, serializer, auth }) {
+async function open({ name, url, realm, serializer, auth, announces = [] }) {
   let onClose;
   const left = new Promise((leave) => {
     onClose = leave;
@@ -123,6 +123,8 @@ async function open({ name, url, realm, serializer, auth }) {
     onClose,
     ...answerTo(auth),
   });
+  // It has no option for that.
+  for (const feature of announces) wampy._wamp_features.roles.callee.features[feature] = true;
   const welcome = await refusable(wampy.connect());
   sessions.set(name, { wampy, serializer, left });
   const { authid, authrole, authmethod } = welcome;

@@ -36,17 +36,36 @@ def sent(world):
 def invocations(world):
     """Both of the client: its callee is told `progress` as any details, and takes the parts for calls."""
     procedure = world.topic("parts")
-    with world.open(0) as caller, world.open(1) as callee:
-        registration = callee.register(procedure)
+    with world.open(0) as caller:
+        # Libraries without them say so here.
+        nobody = caller.begin_call(procedure, 0, progress=True)
+        refused("wamp.error.no_such_procedure", nobody.result)
+        with world.open(1, announces=["progressive_call_invocations", "call_canceling"]) as callee:
+            in_several(caller, callee, procedure)
+
+
+def in_several(caller, callee, procedure):
+    registration = callee.register(procedure)
+    call = caller.begin_call(procedure, 1, progress=True)
+    equal("first", registration.invocation().args, [1])
+    call.more(2, progress=True)
+    equal("second", registration.invocation().args, [2])
+    call.more(3, progress=False)
+    last = registration.invocation()
+    equal("last", last.args, [3])
+    last.answer(1 + 2 + 3)
+    equal("result", call.result()["args"], [6])
+
+
+@scenario("progress.not_announced")
+def not_announced(world):
+    """The reference has not announced it, and would end its session at a second part."""
+    procedure = world.topic("parts")
+    with calling(world) as (caller, callee):
+        callee.register(procedure)
         call = caller.begin_call(procedure, 1, progress=True)
-        equal("first", registration.invocation().args, [1])
-        call.more(2, progress=True)
-        equal("second", registration.invocation().args, [2])
-        call.more(3, progress=False)
-        last = registration.invocation()
-        equal("last", last.args, [3])
-        last.answer(1 + 2 + 3)
-        equal("result", call.result()["args"], [6])
+        refused("wamp.error.feature_not_supported", call.result)
+        goes_on(caller, callee, world.topic("on"))
 
 
 @scenario("call.timeout")

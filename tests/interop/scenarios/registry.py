@@ -22,8 +22,9 @@ class World:
     # Of topics that nobody else uses.
     prefix: str
 
-    def open(self, entry=0, realm="realm1"):
-        return self.peer.open(self.entries[entry], self.serializer, realm)
+    def open(self, entry=0, realm="realm1", announces=()):
+        """`announces`: features of a callee that the library does not announce by itself."""
+        return self.peer.open(self.entries[entry], self.serializer, realm, announces=announces)
 
     def reference_session(self, serializer="json", entry=0, realm="realm1"):
         return self.reference.open(self.entries[entry], serializer, realm)

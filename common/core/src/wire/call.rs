@@ -209,6 +209,8 @@ pub enum InvokeRefusal {
     NotReady,
     /// The entry has as many calls, or bytes of them, as it may have, and who asks has its share.
     EntryFull,
+    /// The callee has not announced what the call needs, as one in parts does.
+    NotAnnounced,
 }
 
 /// What kind of answer one is.
@@ -544,7 +546,7 @@ mod tests {
         no_text[at] = 0xff;
         let mut too_long = good.clone();
         too_long[at - 1] = 0x7f;
-        let (refuse, cancel) = ([0, 7, 3, 1, 7], [0, 7, 5, 1, 1, 3]);
+        let (refuse, cancel) = ([0, 7, 3, 1, 8], [0, 7, 5, 1, 1, 3]);
         let (kind, unknown) = ([0, 7, 4, 1, 4, 0, 0, 1, 0], [0, 7, 11, 1, 1, 1, 1, 1, 1, 1]);
         let all: [&[u8]; 6] = [&no_text, &too_long, &refuse, &cancel, &kind, &unknown];
         for bytes in all {

@@ -91,6 +91,8 @@ pub struct CallFeatures {
     pub answers_packed: bool,
     /// As caller: the same.
     pub calls_packed: bool,
+    /// As callee: it takes a call in parts (`progressive_call_invocations`, which counts with `call_canceling` alone).
+    pub takes_parts: bool,
 }
 
 /// How a call is cancelled.
@@ -424,6 +426,14 @@ pub enum CallError {
         /// What is with the callees.
         reason: Arc<str>,
     },
+    /// Somebody has registered it, and nobody who has can take such a call.
+    #[error("no callee of procedure {procedure} has announced {features}, which the call needs")]
+    NotAnnounced {
+        /// What was called.
+        procedure: Arc<str>,
+        /// What the call needs, as a HELLO names it.
+        features: &'static str,
+    },
     /// The caller has cancelled it.
     #[error("the call was cancelled")]
     Canceled,
@@ -466,6 +476,7 @@ impl CallError {
                 text.len()
             }
             Self::NoAvailableCallee { procedure, reason } => procedure.len() + reason.len(),
+            Self::NotAnnounced { procedure, features } => procedure.len() + features.len(),
             Self::Meta(error) => error.queued_bytes(),
             Self::Canceled
             | Self::CalleeGone { .. }

@@ -333,6 +333,7 @@ impl Missed {
             Self::Refused(InvokeRefusal::Lease) => "lease",
             Self::Refused(InvokeRefusal::NotReady) => "not_ready",
             Self::Refused(InvokeRefusal::EntryFull) => "entry_full",
+            Self::Refused(InvokeRefusal::NotAnnounced) => "not_announced",
             Self::Unavailable => "unavailable",
         }
     }

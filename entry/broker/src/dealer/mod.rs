@@ -22,6 +22,7 @@
 mod books;
 mod io;
 mod limits;
+mod needs;
 mod origin;
 mod peers;
 mod routes;

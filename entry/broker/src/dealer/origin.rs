@@ -40,6 +40,12 @@ struct Kept {
     rest: Vec<Part>,
 }
 
+impl Kept {
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+}
+
 /// A call without a final answer.
 #[derive(Debug)]
 struct Open {
@@ -370,6 +376,7 @@ impl Origin {
             | InvokeRefusal::Left
             | InvokeRefusal::Queue
             | InvokeRefusal::EntryFull
+            | InvokeRefusal::NotAnnounced
             | InvokeRefusal::Draining => {
                 self.try_next(placed, Missed::Refused(reason), turn);
             }

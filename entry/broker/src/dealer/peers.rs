@@ -7,6 +7,7 @@ use vixen_core::id::OwnerId;
 
 use super::io::Link;
 use super::limits::CallLimits;
+use super::needs::Needs;
 
 /// An entry with a link.
 #[derive(Debug)]
@@ -134,13 +135,14 @@ impl Peers {
     }
 }
 
-/// What a call has to bring over a link.
+/// What a call has to bring to a callee, over a link or not, and what that has to have announced for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) words: usize,
     pub(super) bytes: usize,
     /// The entry itself calls.
     pub(super) is_of_entry: bool,
+    pub(super) needs: Needs,
 }
 
 impl std::fmt::Display for Unreachable {

@@ -18,6 +18,7 @@ use vixen_core::wire::{Cancellation, DropMode, InvokeRefusal};
 use super::books::{Callees, Invocation};
 use super::io::{Note, Terms};
 use super::limits::less;
+use super::needs::Needs;
 use super::routes::{Callee, Hold, Routes};
 use super::turn::Turn;
 use super::words::{Answer, CallNumber, Invoke, Part, PeerWord};
@@ -144,8 +145,8 @@ impl Serving {
         turn: &mut Turn<'_, R>,
     ) {
         let callee = Callee { owner: turn.options.owner, session: invoke.session };
-        let bytes = invoke.told_bytes();
-        match turn.reason_against(from, callee, invoke.registration, bytes) {
+        let load = (invoke.told_bytes(), Needs::of([&invoke.part]));
+        match turn.reason_against(from, callee, invoke.registration, load) {
             Some(reason) => turn.send(from, PeerWord::Refuse { number, reason }),
             None => self.invoke(from, number, invoke, turn),
         }

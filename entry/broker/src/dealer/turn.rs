@@ -10,6 +10,7 @@ use vixen_core::wire::InvokeRefusal;
 use super::books::Callees;
 use super::io::Breach;
 use super::limits::{Usage, less};
+use super::needs::Needs;
 use super::peers::Peers;
 use super::routes::{Callee, Routes};
 use super::sessions::{Session, Sessions};
@@ -141,13 +142,13 @@ impl<R: Routes> Turn<'_, R> {
             || self.usage.has_call_for(brought, self.options.limits.calls_max)
     }
 
-    /// Why a callee of this entry may not be given a call of so many bytes.
+    /// Why a callee of this entry may not be given a call of so many bytes that needs this of it.
     pub(super) fn reason_against(
         &self,
         from: OwnerId,
         Callee { session, .. }: Callee,
         registration: Position,
-        bytes: usize,
+        (bytes, needs): (usize, Needs),
     ) -> Option<InvokeRefusal> {
         if self.callees.is_draining {
             return Some(InvokeRefusal::Draining);
@@ -158,6 +159,10 @@ impl<R: Routes> Turn<'_, R> {
         let (Some(callee), Some(service)) = (callee, service) else {
             return Some(InvokeRefusal::Left);
         };
+        // Before what may be otherwise in a moment.
+        if !needs.are_met_by(callee.features) {
+            return Some(InvokeRefusal::NotAnnounced);
+        }
         if service.is_full() {
             return Some(InvokeRefusal::Busy);
         }

@@ -192,7 +192,9 @@ fn problem_of_call(error: &CallError) -> Problem {
         return Problem::of_history(error);
     }
     let status = match error {
-        CallError::Callee { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        CallError::Callee { .. } | CallError::NotAnnounced { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         CallError::NoSuchProcedure(_) | CallError::Meta(MetaError::NoSuch(_)) => {
             StatusCode::NOT_FOUND
         }

@@ -58,12 +58,15 @@ pub(super) fn check_hello_details(raw: &str) -> Result<HelloDetails, Ending> {
     let takes_revocation = has(&features_of(roles.subscriber), "subscription_revocation");
     let packs = |role| has(&features_of(role), "payload_passthru_mode");
     let callee = features_of(roles.callee);
+    // The specification has it with two l as well, in *Progressive Call Invocations*.
+    let is_interruptible = has(&callee, "call_canceling") || has(&callee, "call_cancelling");
     let calls = CallFeatures {
-        is_interruptible: has(&callee, "call_canceling"),
+        is_interruptible,
         keeps_timeouts: has(&callee, "call_timeout"),
         hears_revocation: has(&callee, "registration_revocation"),
         answers_packed: packs(roles.callee),
         calls_packed: packs(roles.caller),
+        takes_parts: is_interruptible && has(&callee, "progressive_call_invocations"),
     };
     let publishes_packed = packs(roles.publisher);
     Ok(HelloDetails { takes_revocation, publishes_packed, calls })
@@ -124,6 +127,16 @@ mod tests {
         };
         assert_eq!(features(&format!(r#"{{"callee":{all}}}"#)), wanted);
         assert_eq!(features(&format!(r#"{{"caller":{all}}}"#)), CallFeatures::default());
+        let callee = |announced: &str| {
+            let all = announced.split(' ').map(|name| format!(r#""{name}":true"#));
+            let all = all.collect::<Vec<_>>().join(",");
+            features(&format!(r#"{{"callee":{{"features":{{{all}}}}}}}"#))
+        };
+        let in_parts =
+            CallFeatures { is_interruptible: true, takes_parts: true, ..CallFeatures::default() };
+        assert_eq!(callee("progressive_call_invocations call_canceling"), in_parts);
+        assert_eq!(callee("progressive_call_invocations call_cancelling"), in_parts);
+        assert_eq!(callee("progressive_call_invocations"), CallFeatures::default());
         let one = features(r#"{"callee":{"features":{"call_canceling":true,"call_timeout":1}}}"#);
         assert_eq!(one, CallFeatures { is_interruptible: true, ..CallFeatures::default() });
         assert_eq!(features(r#"{"callee":{"features":7}}"#), CallFeatures::default());

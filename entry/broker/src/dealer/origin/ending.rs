@@ -99,7 +99,9 @@ pub(super) fn outcome_of(error: &CallError) -> Outcome {
         CallError::Callee { uri, .. } => error_outcome(uri),
         CallError::Meta(_) => Outcome::CalleeError,
         CallError::NoSuchProcedure(_) => Outcome::NoSuchProcedure,
-        CallError::NoAvailableCallee { .. } => Outcome::NoAvailableCallee,
+        CallError::NoAvailableCallee { .. } | CallError::NotAnnounced { .. } => {
+            Outcome::NoAvailableCallee
+        }
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
             Outcome::Canceled
         }

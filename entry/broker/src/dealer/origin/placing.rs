@@ -12,10 +12,11 @@ use vixen_core::id::OwnerId;
 use vixen_core::wire::{CALL_URI_BYTES_MAX, InvokeRefusal};
 
 use super::super::io::{Missed, Note};
+use super::super::needs::Needs;
 use super::super::peers::{Load, Unreachable};
 use super::super::routes::{Look, Route, Routes};
 use super::super::turn::Turn;
-use super::super::words::{Invoke, PeerWord};
+use super::super::words::{Invoke, Part, PeerWord};
 use super::ending::{end, outcome_of};
 use super::{CallError, CallTold, Kept, Open, Origin, Party, Placed, is_sole};
 
@@ -138,10 +139,10 @@ fn is_of_entry<R: Routes>(open: &Open, turn: &Turn<'_, R>) -> bool {
 fn load_of<R: Routes>(open: &Open, kept: &Kept, route: &Route, turn: &Turn<'_, R>) -> Load {
     let procedure = if route.is_pattern { open.procedure.uri.len() } else { 0 };
     let texts = procedure + open.caller.as_ref().map_or(0, Party::text_bytes);
-    let parts = std::iter::once(&kept.first).chain(&kept.rest);
-    let bytes: usize = parts.map(|part| CallTold::OVERHEAD_BYTES + part.payload.said_bytes()).sum();
-    let is_of_entry = is_of_entry(open, turn);
-    Load { words: 1 + kept.rest.len(), bytes: texts + bytes, is_of_entry }
+    let bytes = |part: &Part| CallTold::OVERHEAD_BYTES + part.payload.said_bytes();
+    let bytes: usize = texts + kept.parts().map(bytes).sum::<usize>();
+    let (needs, is_of_entry) = (Needs::of(kept.parts()), is_of_entry(open, turn));
+    Load { words: 1 + kept.rest.len(), bytes, needs, is_of_entry }
 }
 
 /// What a callee gets of the time that is left: never less than there is, or it would end a call too early.
@@ -181,7 +182,8 @@ fn look<R: Routes>(
     }
     let own = turn.options.owner;
     if callee.owner == own {
-        let Some(reason) = turn.reason_against(own, callee, route.registration, load.bytes) else {
+        let load = (load.bytes, load.needs);
+        let Some(reason) = turn.reason_against(own, callee, route.registration, load) else {
             return Look::Able;
         };
         seen.against.insert(Missed::Refused(reason));
@@ -209,9 +211,17 @@ fn none_left(open: &Open, seen: &Seen) -> CallError {
     let procedure = Arc::clone(&open.procedure.uri);
     let tried = open.tried.iter().map(|(_, _, missed)| *missed);
     let missed: BTreeSet<_> = tried.chain(seen.against.iter().copied()).collect();
-    let is_busy = missed.iter().eq([&Missed::Refused(InvokeRefusal::Busy)]);
-    if is_busy && seen.away.is_empty() && seen.beside != Some(NOT_KEPT) {
-        return CallError::MaxConcurrency(procedure);
+    let is_all = |reason| missed.iter().eq([&Missed::Refused(reason)]);
+    if seen.away.is_empty() && seen.beside != Some(NOT_KEPT) {
+        if is_all(InvokeRefusal::Busy) {
+            return CallError::MaxConcurrency(procedure);
+        }
+        let needs = open.kept.as_ref().map(|kept| Needs::of(kept.parts()));
+        if is_all(InvokeRefusal::NotAnnounced)
+            && let Some(features) = needs.and_then(Needs::features)
+        {
+            return CallError::NotAnnounced { procedure, features };
+        }
     }
     let missed = missed.into_iter().map(|missed| why(missed).to_owned());
     let away: BTreeSet<_> = seen.away.values().collect();
@@ -241,6 +251,9 @@ const fn why(missed: Missed) -> &'static str {
         }
         Missed::Refused(InvokeRefusal::EntryFull) => {
             "the entry of a callee has as many calls as it may have: limits.calls-max, limits.calls-bytes-max"
+        }
+        Missed::Refused(InvokeRefusal::NotAnnounced) => {
+            "a callee has not announced what the call needs"
         }
         Missed::Unavailable => "a callee answered wamp.error.unavailable",
     }

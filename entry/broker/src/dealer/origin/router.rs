@@ -7,6 +7,7 @@ use vixen_core::id::Position;
 
 use super::super::Outcome;
 use super::super::io::{MetaCall, MetaResult};
+use super::super::needs::Needs;
 use super::super::routes::{Callee, Routes};
 use super::super::turn::Turn;
 use super::super::words::CallNumber;
@@ -43,6 +44,11 @@ impl Origin {
             return fail_unplaced(open, error, turn);
         };
         let Some(kept) = &open.kept else { return };
+        // The router takes a call whole, and looks into it.
+        if let Some(features) = Needs::of(kept.parts()).features() {
+            let procedure = Arc::clone(&open.procedure.uri);
+            return fail_unplaced(open, CallError::NotAnnounced { procedure, features }, turn);
+        }
         let payload = kept.first.payload.clone();
         let number = self.next_number();
         if let Some(expires) = open.expires {

@@ -5,6 +5,7 @@ mod bounds;
 mod cluster;
 mod deciders;
 mod holds;
+mod needs;
 mod origin;
 mod pending;
 mod policies;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use vixen_core::id::{OwnerId, Position};
-use vixen_core::segment::{Content, Encoding, Topic};
+use vixen_core::segment::{Content, Encoding, Passthru, Topic};
 use vixen_core::wire::{Cancellation, DropMode, InvokeRefusal};
 
 use super::*;
@@ -46,6 +47,13 @@ fn entry_of(owner: OwnerId) -> u128 {
 pub(super) fn json(text: &str) -> Payload {
     let content = Content::Arguments(Encoding::Json);
     Payload::new(content, Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// One that is for the other side alone to look into.
+pub(super) fn packed(text: &str) -> Payload {
+    let (scheme, serializer) = ("x_mine".to_owned(), None);
+    let passthru = Passthru { scheme, serializer, cipher: None, keyid: None };
+    Payload { passthru: Some(Box::new(passthru)), ..json(text) }
 }
 
 fn text_of(payload: &Payload) -> &str {
@@ -210,6 +218,7 @@ impl Bench {
             is_interruptible: true,
             keeps_timeouts: true,
             hears_revocation: true,
+            takes_parts: true,
             ..CallFeatures::default()
         };
         self.open_with(session, features);

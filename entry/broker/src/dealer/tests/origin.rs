@@ -135,29 +135,6 @@ fn call_open_whose_link_has_no_room_for_more_is_given_up() {
     assert_over(&mut bench);
 }
 
-/// All that is kept of a call goes over at once, as its second callee is asked.
-#[test]
-fn a_second_try_goes_where_the_link_has_room_for_all_parts() {
-    let mut bench = Bench::new(CallLimits { link_queue_bytes_max: 4000, ..roomy() });
-    bench.open(1);
-    for entry in [2, 3, 4] {
-        bench.link(entry);
-    }
-    let all = vec![callee(2, 20), callee(3, 30), callee(4, 40)];
-    bench.registry.add("all", 11, Policy::RoundRobin, all);
-    bench.step(word(1, part(5, "all", true)));
-    for has_more in [true, false] {
-        let payload = json(&"7".repeat(600));
-        let part = Call { payload, has_more, ..call(5, "all") };
-        assert_eq!(bench.step(word(1, CallWord::Call(part))).len(), 1);
-        bench.step(Input::LinkWaiting { link: link(2), bytes: 0 });
-    }
-    // Not busy, but with room for the half of it.
-    bench.step(Input::LinkWaiting { link: link(3), bytes: 900 });
-    let told = bench.hear(2, refuse(1, InvokeRefusal::Busy));
-    assert!(told.iter().all(|line| line.starts_with("E4 <- ")) && told.len() == 3, "{told:?}");
-}
-
 #[test]
 fn a_busy_registration_is_tried_at_eight_entries() {
     let mut bench = Bench::new(roomy());

@@ -74,7 +74,7 @@ fn cancel_timeout_and_the_end_of_the_session_end_it() {
     let call = asked(&mut bench, timed(5, COUNT, 100));
     assert_eq!(bench.pass(100).len(), 1);
     assert!(answered(&mut bench, &call, "[]").is_empty());
-    let call = asked(&mut bench, part(6, COUNT, true));
+    let call = asked(&mut bench, CallWord::Call(super::call(6, COUNT)));
     assert!(bench.close(1).is_empty());
     assert!(answered(&mut bench, &call, "[]").is_empty());
     assert_eq!(bench.dealer.open_calls(), 0);
@@ -96,14 +96,6 @@ fn whoever_works_for_a_call_is_told_that_it_is_over() {
     let call = asked(&mut bench, timed(3, COUNT, 100));
     bench.now += Duration::from_millis(100);
     assert!(over(bench.effects(Input::Timeout), &call));
-    let call = asked(&mut bench, part(4, COUNT, true));
-    let spoiled = CallWord::Spoiled {
-        request: RequestId(4),
-        has_more: false,
-        error: "wamp.error.not_authorized".into(),
-        payload: json("[]"),
-    };
-    assert!(over(bench.effects(word(1, spoiled)), &call));
     let call = asked(&mut bench, CallWord::Call(super::call(5, COUNT)));
     assert!(over(bench.effects(Input::Closed { session: SessionId(1) }), &call));
     bench.open(2);

@@ -86,8 +86,12 @@ impl World {
 
     pub(super) fn open(&mut self, entry: u8, session: u64) {
         self.sessions.insert((entry, session));
-        let features =
-            CallFeatures { is_interruptible: session.is_multiple_of(2), ..CallFeatures::default() };
+        let has_announced = session.is_multiple_of(2);
+        let features = CallFeatures {
+            is_interruptible: has_announced,
+            takes_parts: has_announced,
+            ..CallFeatures::default()
+        };
         self.step(entry, opened(session, features));
     }
 
@@ -264,7 +268,9 @@ impl World {
         let (request, is_final) = match told {
             CallTold::Result { request, is_progress, .. } => (request, !is_progress),
             CallTold::Failed { request, .. } => (request, true),
-            CallTold::Invocation { invocation, .. } => {
+            CallTold::Invocation { invocation, has_more, .. } => {
+                let has_announced = session.is_multiple_of(2);
+                assert!(has_announced || !has_more, "{session} at {entry} takes no parts");
                 self.invoked.insert((entry, session, invocation.0));
                 return;
             }
