@@ -26,12 +26,12 @@ world-replay SEED:
 
 # Every state of the shipped vote in larger instances, some minutes; or `just model small`, or names.
 model *SETS="large":
-    cargo run --release --locked -p vixen-tests --bin vixen-model -- check --set {{SETS}}
+    cargo run --release --locked -p vixen-model -- check --set {{SETS}}
 
 # Each rule broken in turn: the World, and the model checker where it is the vote's, must notice.
 mutations:
     cargo test --release --locked -p vixen-kit --test world -- --nocapture --ignored every_broken
-    cargo test --release --locked -p vixen-tests --test model -- --nocapture
+    cargo test --release --locked -p vixen-model -- --nocapture
 
 # How long clients wait when nodes die or pause; `just faults --fault pause --rounds 10`.
 faults *ARGS:

@@ -13,6 +13,8 @@ mod run;
 mod sets;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::process::ExitCode;
