@@ -180,7 +180,7 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
             handle.until_ready().await;
             announce(welcome::text(address, &data_dir, durability));
         });
-        let outcome = nearcast.run(shutdown_signal()).await;
+        let outcome = Box::pin(nearcast.run(shutdown_signal())).await;
         greeting.abort();
         outcome
     })

@@ -118,7 +118,6 @@ impl Nearcast {
     }
 
     /// What takes the realms of a configuration that was read again.
-    #[must_use]
     pub fn reloader(&self) -> impl Fn(&Config) + Send + use<> {
         let admission = Arc::clone(&self.admission);
         move |config| reload_realms(&admission, Ok(config))

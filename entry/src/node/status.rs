@@ -54,7 +54,7 @@ impl EntryNode {
             "delivery": self.merge(),
             "sessions": self.sessions.len(),
             "subscriptions": self.delivery.subscriptions(),
-            "calls": self.calls.status(std::time::Instant::now()),
+            "calls": self.calls.status(tokio::time::Instant::now().into_std()),
             "registrations": self.calls.registrations(),
             "view": self.calls.view_status(),
             "lives": self.calls.lives(),

@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn callee_of_a_procedure_is_who_holds_it_and_may() {
         let (mut callee, all) = (Callee::default(), Permissions::OPEN);
-        callee.on_word(&register(1, "a.x"));
+        assert!(callee.on_word(&register(1, "a.x"), &mut Effects::default()));
         assert!(!callee.is_of("a.x", &all), "it has asked to be");
         told(&mut callee, registered(1, 11), &all);
         assert!(callee.is_of("a.x", &all) && !callee.is_of("a.y", &all));
@@ -300,7 +300,7 @@ mod tests {
             }
             other => other,
         };
-        callee.on_word(&prefix);
+        assert!(callee.on_word(&prefix, &mut Effects::default()));
         told(&mut callee, registered(2, 12), &all);
         assert!(!callee.is_of("a.z", &all), "by a pattern");
         told(&mut callee, CallTold::Revoked { registration: RegistrationId(11) }, &all);

@@ -23,6 +23,9 @@ use super::CallEffects;
 use super::links::{EntryLinks, NewLink};
 use super::standing::{Standing, Told};
 
+/// A link, and what people call the entry at its other end.
+pub(in crate::node) type NamedLink = (Link, Arc<str>);
+
 /// The entries that are linked, and those that are dialled.
 #[derive(Debug)]
 pub(in crate::node) struct Entries {
@@ -165,7 +168,7 @@ impl EntryNode {
     }
 
     /// Other entries that can be asked something, and the names of those that cannot.
-    pub(in crate::node) fn asked_entries(&self) -> (Vec<(Link, Arc<str>)>, BTreeSet<Arc<str>>) {
+    pub(in crate::node) fn asked_entries(&self) -> (Vec<NamedLink>, BTreeSet<Arc<str>>) {
         let links = &self.entries.links;
         let (mut entries, mut absent) = (Vec::new(), BTreeSet::new());
         let mut linked = BTreeSet::from([&self.options.name]);

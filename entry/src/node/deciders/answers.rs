@@ -44,6 +44,7 @@ pub(super) const fn is_busy(error: &CallError) -> bool {
         CallError::Callee { .. }
         | CallError::Meta(_)
         | CallError::NoSuchProcedure(_)
+        | CallError::NotAnnounced { .. }
         | CallError::Canceled
         | CallError::CalleeGone { .. }
         | CallError::CallerTooSlow
@@ -165,15 +166,13 @@ impl Asked {
             None if std::mem::take(&mut self.is_failing) => {
                 tracing::info!(%realm, %procedure, "a procedure that decides answers again");
             }
-            None => {}
-            Some(reason) => {
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    tracing::warn!(
-                        %realm, %procedure, reason,
-                        "a procedure that decides does not answer: what it is asked about is denied"
-                    );
-                }
+            Some(reason) if !std::mem::replace(&mut self.is_failing, true) => {
+                tracing::warn!(
+                    %realm, %procedure, reason,
+                    "a procedure that decides does not answer: what it is asked about is denied"
+                );
             }
+            _as_before => {}
         }
     }
 }

@@ -254,7 +254,8 @@ async fn the_status_page_says_what_an_open_call_waits_for() {
     let mut pair = Pair::new(|_| {}, registers()).await;
     pair.call(1, 3);
     let (invocation, _) = pair.invoked().await;
-    let pending = |side: &Side| side.bench.node.calls.status(Instant::now())["pending"].clone();
+    let pending =
+        |side: &Side| side.bench.node.calls.status(Instant::now().into_std())["pending"].clone();
     let (origin, serving) = (pending(&pair.origin), pending(&pair.serving));
     let told = &origin[0];
     let (kind, callee) = (&told["waits_for_kind"], &told["callee"]);

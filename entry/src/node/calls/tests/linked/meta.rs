@@ -224,12 +224,12 @@ async fn an_entry_that_has_stood_still_ends_and_changes_no_session_for_who_asked
     asks(node, 3, modify());
     asks(node, 4, get());
     // Its link was silent.
-    node.across = Box::new(Across::new());
+    *node.across = Across::new();
     let mut fx = Effects::default();
     node.on_entry_silence(WallTime(1), who, true, &mut fx);
     node.on_entry_silence(WallTime(1), who, false, &mut fx);
     asks(node, 5, modify());
-    node.across = Box::new(Across::new());
+    *node.across = Across::new();
     asks(node, 6, modify());
     asks(node, 7, get());
     assert!(node.info_of(CALLEE).is_some());
