@@ -224,7 +224,7 @@ pub struct Publish {
     pub content: Content,
     /// What came after the topic in the PUBLISH, verbatim: nothing, the arguments, or both.
     pub payload: Bytes,
-    /// Stored [`Attributes`](vixen_core::segment::Attributes).
+    /// Stored [`Attributes`].
     pub attributes: Bytes,
     /// What the publisher asked for.
     pub flags: RecordFlags,
