@@ -161,20 +161,14 @@ async fn nodes_without_room_are_named_and_the_entry_is_not_ready_until_they_have
 async fn a_segment_of_a_group_without_room_is_acknowledged_from_the_next_group() {
     let mut cluster = Cluster::open_groups(2, PATIENCE).await;
     let mut receiver = cluster.session(1 << 20).await;
-    let follow = [Message::Read(ReadMessage::FollowTail { from: None, topics: vec![] })];
-    assert_eq!(cluster.ndb[2].receive().await, follow);
+    cluster.ndb[2].until_followed(&[]).await;
     cluster.publish(1).await;
     let metas = overs(&cluster.ndb[0].receive().await);
     assert_eq!((metas.len(), overs(&cluster.ndb[1].receive().await)), (1, metas.clone()));
     let (segment, reason) = (metas[0].id, RefuseReason::Unwilling);
     cluster.ndb[1].send(Message::Publish(PublishMessage::RefuseAdvanceSegment { segment, reason }));
     for member in [2, 3] {
-        // The entry's own reader may say before what it wants.
-        let mut came = overs(&cluster.ndb[member].receive().await);
-        while came.is_empty() {
-            came = overs(&cluster.ndb[member].receive().await);
-        }
-        assert_eq!(came, metas, "the same segment");
+        assert_eq!(overs(&cluster.ndb[member].receive().await), metas, "the same segment");
     }
     let status = cluster.handle.status().await;
     let unresolved = &status["unresolved"][0];
@@ -224,8 +218,7 @@ async fn a_silent_ndb_node_takes_no_segments_and_the_tail_leaves_it() {
     cluster.until_not_ready(wanted).await;
     // The other one is followed, and this one is to send nothing.
     for member in [1, 0] {
-        let follow = Message::Read(ReadMessage::FollowTail { from: None, topics: vec![] });
-        assert_eq!(cluster.ndb[member].receive().await, [follow], "member {member}");
+        cluster.ndb[member].until_followed(&[]).await;
     }
     cluster.ndb[0].beating = beat(cluster.ndb[0].sender.clone());
     tokio::time::timeout(PATIENCE, cluster.handle.until_ready()).await.expect("ready");
@@ -296,9 +289,7 @@ async fn a_session_that_does_not_read_is_left_out_until_it_joins_and_hinders_nob
     let mut good = cluster.session_of(GOOD, 1 << 20).await;
     let pattern = TopicPattern::new("realm1", "t", Match::Exact);
     cluster.subscribe(SESSION, &pattern).await;
-    let follow =
-        Message::Read(ReadMessage::FollowTail { from: None, topics: vec![pattern.clone()] });
-    assert_eq!(cluster.ndb[0].receive().await, [follow]);
+    cluster.ndb[0].until_followed(std::slice::from_ref(&pattern)).await;
     cluster.opened(0);
     let mut subscription = SubscriptionId(0);
     for (session, receiver) in [(SESSION, &mut slow), (GOOD, &mut good)] {

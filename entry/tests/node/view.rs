@@ -8,7 +8,6 @@ use vixen_broker::api::calls::{
 };
 use vixen_core::id::{Position, Stamp};
 use vixen_core::segment::{Encoding, Match};
-use vixen_core::wire::{Message, ReadMessage};
 use vixen_entry::outbound::{OfCalls, SessionEvent};
 
 use super::support::*;
@@ -42,8 +41,7 @@ fn words() -> Vec<CallWord> {
 #[tokio::test]
 async fn clients_wait_five_seconds_for_the_view_and_calls_get_the_reason_after_that() {
     let mut cluster = Cluster::start(1, PATIENCE).await;
-    let follow = cluster.ndb[0].receive().await;
-    assert_eq!(follow, [Message::Read(ReadMessage::FollowTail { from: None, topics: vec![] })]);
+    cluster.ndb[0].until_followed(&[]).await;
     cluster.opened(0);
     for sync in &mut cluster.sync {
         assert_eq!(sync.receive().await.len(), 1, "after {}", Stamp(1_000));
