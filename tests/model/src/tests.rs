@@ -17,7 +17,7 @@ fn run(name: &str, fault: Option<Fault>, search: Search) -> Report {
 
 /// Checks all states, and that there were some worth checking.
 fn holds(name: &str) -> Report {
-    let report = run(name, None, Search::Depth);
+    let report = without_fault(name);
     assert!(report.is_exhaustive(), "{report}");
     let complete = report.findings.iter().find(|f| f.name == "everything is delivered");
     assert!(complete.is_some_and(|finding| finding.path.is_some()), "{report}");
