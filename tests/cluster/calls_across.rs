@@ -39,7 +39,7 @@ impl Peer {
         request.headers_mut().insert("sec-websocket-protocol", protocol);
         let (socket, _response) = connect_async(request).await.expect("connected");
         let mut peer = Self { socket, session: 0, requests: 0 };
-        let features = json!({"call_canceling": true});
+        let features = json!({"call_canceling": true, "progressive_call_invocations": true});
         let roles = json!({"caller": {}, "callee": {"features": features}});
         peer.say(json!([1, "realm1", {"roles": roles}])).await;
         let welcome = peer.hear().await;

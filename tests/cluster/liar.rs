@@ -209,7 +209,7 @@ fn every_message_of_the_wire_is_tried() {
         "heard",
         "history_end",
         "order_before",
-        "cancel_invoke",
+        "meta_answer",
     ];
     assert_eq!(lasts.iter().map(|last| last.name()).collect::<Vec<_>>(), wanted);
 }
