@@ -105,6 +105,14 @@ fn build(cargo: OsString, dir: &Path) -> anyhow::Result<()> {
     // All programs of the workspace, so that features are the same as in `cargo test --workspace`
     // and nothing is compiled twice.
     command.args(["--workspace", "--bins"]);
+    // What cargo has told this process of its package: build scripts that look at it would begin anew each time.
+    for (name, _value) in std::env::vars_os() {
+        let is_of_package =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
     let output = command.output().with_context(|| {
         let dir = dir.display();
         format!("the node programs are not in {dir}, and there is no cargo to build them; set VIXEN_BIN_DIR")
