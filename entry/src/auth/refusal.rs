@@ -45,7 +45,9 @@ pub enum Refusal {
     #[error("authentication denied")]
     Denied,
     /// The procedure that decides about logins by this method does not answer, or nothing that may be.
-    #[error("what decides about this login does not answer: try again later")]
+    #[error(
+        "what decides about this login does not answer, or not with a role of the realm: try again later"
+    )]
     NoDecision,
     /// Too many failures came from the client's address, or for the account.
     #[error("too many failed logins from this address or for this name: try again later")]

@@ -154,7 +154,9 @@ impl std::fmt::Display for Unreachable {
             Self::LinkFull(name) => {
                 write!(f, "the link to entry {name} is full: limits.link-queue-bytes-max")
             }
-            Self::NoLink(name) => write!(f, "no link to entry {name}: link-address"),
+            Self::NoLink(name) => {
+                write!(f, "no link to entry {name}: one of both needs a link-address")
+            }
         }
     }
 }

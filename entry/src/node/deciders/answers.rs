@@ -52,6 +52,14 @@ pub(super) const fn is_busy(error: &CallError) -> bool {
     }
 }
 
+/// What libraries make of a procedure that has gone wrong itself.
+const GONE_WRONG: [&str; 2] = ["wamp.error.runtime_error", "wamp.error.invalid_argument"];
+
+const VERDICT_WANTED: &str =
+    "its result is none that it may have: true, false or {\"allow\": true}";
+const DECISION_WANTED: &str =
+    "its result is none that it may have: the name of a role, {\"role\": \"user\"}, false or null";
+
 /// Why nobody was asked, or nobody knows what was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unanswered {
@@ -99,14 +107,14 @@ impl Asked {
             Err(CallError::Timeout { .. }) => "timeout",
             _other => "error",
         };
-        let (seconds, outcome) = match asker {
+        let (seconds, outcome, wanted) = match asker {
             Asker::Session(asker) => {
                 let verdict = answer.ok().and_then(verdict);
                 let outcome = verdict.map_or(failed, |verdict| word_of(verdict.is_allowed));
                 let answer = verdict.map_or(Answer::Failed, Answer::Verdict);
                 // One that is gone wants no answer.
                 let _gone = asker.send(Heard { answer, edition, ..Heard::nothing() });
-                (AUTHORIZER_SECONDS, outcome)
+                (AUTHORIZER_SECONDS, outcome, VERDICT_WANTED)
             }
             Asker::Login { asker, attempt } => {
                 let decided = match answer {
@@ -128,15 +136,19 @@ impl Asked {
                 }
                 // As above.
                 let _gone = asker.send((decided, Instant::now()));
-                (AUTHENTICATOR_SECONDS, outcome)
+                (AUTHENTICATOR_SECONDS, outcome, DECISION_WANTED)
             }
         };
         histogram!(seconds, "outcome" => outcome).record(begun.elapsed().as_secs_f64());
-        let is_answer = outcome != failed;
-        let reason = (!is_answer).then(|| match answer {
-            Ok(_) => "its result is not one that it may have".to_owned(),
-            Err(error) => error.to_string(),
-        });
+        let reason = match answer {
+            Ok(_) if outcome == failed => Some(wanted.to_owned()),
+            // A no, as far as whoever logs in is told; most likely it has gone wrong.
+            Err(CallError::Callee { uri, .. }) if GONE_WRONG.contains(&&**uri) => {
+                Some(format!("it answers with the error {uri}"))
+            }
+            Err(error) if outcome == failed => Some(error.to_string()),
+            _answered => None,
+        };
         self.note_answer(decider, reason.as_deref());
     }
 

@@ -58,7 +58,7 @@ fn call_unknown_without_a_candidate_is_no_available_callee() {
     bench.step(Input::LinkSilent { link: link(2), is_silent: true });
     bench.step(Input::LinkDown { link: link(3) });
     let told = "1 <- failed 5: no callee of procedure all can be called: \
-                no word of entry E2 for 1.8 s; no link to entry E3: link-address";
+                no word of entry E2 for 1.8 s; no link to entry E3: one of both needs a link-address";
     assert_eq!(bench.call(1, 5, "all"), [told]);
     assert_eq!(bench.outcomes(), ["no_available_callee"]);
     bench.step(Input::LinkSilent { link: link(2), is_silent: false });

@@ -147,7 +147,7 @@ fn an_entry_that_is_away_is_looked_at_once_for_a_call_whoever_is_there() {
         let of = |entry| (1..=10_000_u64).map(move |session| callee(entry, session));
         bench.registry.add("p", 10, policy, of(2).chain(of(3)).collect());
         let told = bench.call(1, 1, "p");
-        let why = "no link to entry E2: link-address; no link to entry E3: link-address";
+        let why = "no link to entry E2: one of both needs a link-address; no link to entry E3: one of both needs a link-address";
         assert!(told[0].ends_with(why), "{told:?}");
         assert_eq!(bench.registry.named.get(), 2, "{policy:?}");
         // Nobody is passed over for those.
