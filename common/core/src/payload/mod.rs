@@ -53,6 +53,7 @@ mod split;
 mod tests;
 mod to_binary;
 mod to_json;
+mod tokens;
 pub mod write;
 
 use bytes::{BufMut, BytesMut};
@@ -65,6 +66,7 @@ use crate::segment::{Content, Encoding};
 pub use as_json::{as_json, opaque_members};
 pub use number::{INTEGER_BYTES_MAX, INTEGER_DIGITS_MAX};
 pub use split::{Parts, sole_value, split};
+pub use tokens::{Token, Tokens};
 
 /// Longest payload that is read: numbers and counts within are of 32 bits, with room to grow.
 const PAYLOAD_BYTES_MAX: usize = 1 << 30;

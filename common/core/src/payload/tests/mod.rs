@@ -2,6 +2,7 @@ mod deep;
 mod random;
 mod scan;
 mod semantics;
+mod tokens;
 mod vectors;
 mod write;
 
