@@ -11,10 +11,11 @@ use vixen_core::payload::scan::Elements;
 use vixen_core::payload::{
     PayloadError, as_json, opaque_members, split, transcode, transcode_value,
 };
-use vixen_core::segment::{Attributes, Blob, Encoding, Receiver, Records};
+use vixen_core::segment::{Attributes, Blob, Content, Encoding, Receiver, Records};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{FrameReader, FrameWriter, Greeting, Hello, Message, Welcome};
 use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
+use vixen_filter::{Data, Filter, Limits};
 use vixen_runtime::config::Config;
 use vixen_views::record::{Record, Said};
 use vixen_views::registrations::Registrations;
@@ -26,7 +27,7 @@ const BATCHED: [&str; 3] = ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wa
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("wamp_json", wamp_json),
     ("wamp_msgpack", wamp_msgpack),
     ("wamp_cbor", wamp_cbor),
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 11] = [
     ("calls_record", calls_record),
     ("calls_checkpoint", calls_checkpoint),
     ("config", config),
+    ("filter", filter),
 ];
 
 /// A frame under `wamp.2.json`, as the first one and in an open session.
@@ -234,4 +236,38 @@ pub fn config(data: &[u8]) {
     if let Err(error) = Config::parse(text, Path::new("fuzz.toml"), &BTreeMap::new()) {
         assert!(error.to_string().contains("fuzz.toml"), "{error}");
     }
+}
+
+/// A filter and a message, as [`filter`] takes them: what the payload is in a byte, the length of the filter in two, the
+/// filter, the payload.
+pub fn filter_and_message(data: &[u8]) -> Option<(&[u8], vixen_filter::Message<'_>)> {
+    let ([content, low, high], rest) = data.split_first_chunk::<3>()?;
+    let length = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
+    let (rule, payload) = rest.split_at(length);
+    let publisher = vixen_filter::Publisher { session: 1, authid: "a", authrole: "b" };
+    let message = vixen_filter::Message {
+        topic: "a.b",
+        position: Position(7),
+        time: WallTime(1_700_000_000_000),
+        publisher: Some(publisher),
+        content: Content::from_number(content % 6),
+        payload,
+    };
+    Some((rule, message))
+}
+
+/// A filter, asked about a message.
+pub fn filter(data: &[u8]) {
+    let Some((rule, message)) = filter_and_message(data) else { return };
+    let limits = Limits::default();
+    let mut scratch = BytesMut::new();
+    let data = Data::read(&message, &mut scratch);
+    let Ok(filter) = Filter::compile(rule, &limits) else { return };
+    let longer = Limits { bytes: usize::MAX, ..limits };
+    let again = Filter::compile(filter.rule().as_bytes(), &longer).expect("as it was told");
+    assert_eq!(again.rule(), filter.rule(), "a filter has one form");
+    let Ok(data) = data else { return };
+    let answer = filter.ask(&data);
+    assert!(answer.steps <= limits.steps);
+    assert_eq!(again.ask(&data), answer);
 }

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
-use vixen_fuzz::{TARGETS, calls_messages};
+use vixen_filter::{Data, Filter, Limits};
+use vixen_fuzz::{TARGETS, calls_messages, filter_and_message};
 use vixen_views::record::{Record, Said};
 use vixen_views::registrations::Registrations;
 
@@ -41,6 +42,19 @@ fn the_seeds_of_calls_are_records_and_a_checkpoint() {
         let record = Record::read("checkpoint", &seed(&format!("calls_checkpoint/{name}")));
         let Ok(Record { said: Said::Checkpoint(part), .. }) = record else { panic!("{record:?}") };
         assert!(Registrations::restore(&[part]).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_seeds_of_filters_match_their_messages() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/filter");
+    for name in ["fields", "lists", "texts", "cbor"] {
+        let seed = std::fs::read(seeds.join(name)).expect("a seed");
+        let (rule, message) = filter_and_message(&seed).expect("both");
+        let filter = Filter::compile(rule, &Limits::default()).expect(name);
+        let mut scratch = bytes::BytesMut::new();
+        let data = Data::read(&message, &mut scratch).expect(name);
+        assert!(filter.ask(&data).is_match(), "{name}");
     }
 }
 
