@@ -25,7 +25,7 @@ pub struct Limits {
     /// Levels of operators and lists, 64 at most.
     pub depth: usize,
     /// Steps for a message: one for each operator, list or value of the rule that is evaluated, for each item that is
-    /// looked at or made, and for each 32 bytes of text. Some 20 ns each.
+    /// looked at or made, and for each 32 bytes of text.
     pub steps: u32,
 }
 
