@@ -182,8 +182,8 @@ impl Links {
 
     /// When to call [`take_due`](Self::take_due).
     #[must_use]
-    pub fn due_at(&self) -> Instant {
-        self.liveness.due_at(|link| sent_at(&self.all, link))
+    pub const fn due_at(&self) -> Instant {
+        self.liveness.due_at()
     }
 
     /// Beats, and notices silence: the links whose peers fell silent.
