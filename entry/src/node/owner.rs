@@ -26,9 +26,12 @@ const OWNER_FRESH_MS: u64 = 24 * 60 * 60 * 1_000;
 impl EntryNode {
     /// Takes a new owner when the present one is old and nothing of it is under way.
     pub(super) fn renew_if_old(&mut self, now: WallTime, fx: &mut Effects) {
+        // What is under way comes first: it is nearly all turns of a busy entry.
+        if self.segmenter.unresolved() > 0 {
+            return;
+        }
         let Some(seen) = self.segmenter.owner_seen_at() else { return };
-        let is_old = self.order_at().is_some_and(|at| at.millis_since(seen) > OWNER_FRESH_MS);
-        if is_old && self.segmenter.unresolved() == 0 {
+        if self.order_at().is_some_and(|at| at.millis_since(seen) > OWNER_FRESH_MS) {
             self.renew(now, fx);
         }
     }
