@@ -1,5 +1,6 @@
 //! Names of things: who stores and votes, what is stored and voted, and where it stands.
 
+mod life;
 mod permanent;
 mod stamp;
 
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use crate::time::WallTime;
 
+pub use life::Life;
 pub use permanent::{ParsePermanentIdError, PermanentId};
 pub use stamp::{LANES, Lane, Stamp};
 
@@ -293,6 +295,12 @@ impl Digester {
         let mut digest = [0; 16];
         digest.copy_from_slice(&self.0.finalize().as_bytes()[..16]);
         Digest(digest)
+    }
+
+    /// All 256 bits of the hash: for sums of hashes, where 128 would be few.
+    #[must_use]
+    pub fn finish_wide(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
     }
 }
 

@@ -3,6 +3,9 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::PayloadError;
 use super::json;
 use crate::segment::Encoding;
@@ -48,6 +51,19 @@ impl<'a> Text<'a> {
         match self {
             Self::Plain(text) => text,
             Self::Escaped(raw) => Cow::Owned(json::unescape(raw)),
+        }
+    }
+
+    /// The string, or the bytes that it means by the convention of JSON. No key means bytes.
+    pub(super) fn meaning(self, is_key: bool) -> Result<Cow<'a, str>, Vec<u8>> {
+        let may_be_bytes =
+            matches!(self, Self::Escaped(raw) if !is_key && raw.starts_with("\\u0000"));
+        let text = self.decode();
+        let base64 = text.strip_prefix('\0').filter(|_| may_be_bytes);
+        match base64.map(|base64| STANDARD.decode(base64)) {
+            Some(Ok(bytes)) => Err(bytes),
+            // Not the convention, so nothing but a string.
+            Some(Err(_)) | None => Ok(text),
         }
     }
 }

@@ -54,6 +54,7 @@ mod tests;
 mod to_binary;
 mod to_json;
 mod tokens;
+pub mod values;
 pub mod write;
 
 use bytes::{BufMut, BytesMut};

@@ -1,7 +1,5 @@
 //! Writes MessagePack and CBOR. What each value becomes is told in the module above.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 
 use super::PayloadError;
@@ -103,12 +101,8 @@ fn put_number(to: Binary, out: &mut BytesMut, text: &str) {
 
 /// Appends a string, or the bytes that it means.
 fn put_text(to: Binary, out: &mut BytesMut, text: Text<'_>, is_key: bool) {
-    let may_be_bytes = matches!(text, Text::Escaped(raw) if !is_key && raw.starts_with("\\u0000"));
-    let text = text.decode();
-    let base64 = text.strip_prefix('\0').filter(|_| may_be_bytes);
-    match base64.map(|base64| STANDARD.decode(base64)) {
-        Some(Ok(bytes)) => to.write_bytes(out, &bytes),
-        // Not the convention, so nothing but a string.
-        Some(Err(_)) | None => to.write_str(out, &text),
+    match text.meaning(is_key) {
+        Ok(text) => to.write_str(out, &text),
+        Err(bytes) => to.write_bytes(out, &bytes),
     }
 }

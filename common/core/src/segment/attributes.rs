@@ -17,14 +17,16 @@
 //! |---|---|
 //! | 1 | [`Publisher`] |
 //! | 2 | [`Passthru`] |
+//! | 4 | [`Cause`]: up to where it is folded, of a result of a table |
 //! | 128 | [`Audience`]: who does not get it |
 //! | 129 | [`Eligible`]: who alone gets it |
+//! | 130 | [`Judged`], in its own form: what it does to keys, if its place lets it |
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Passthru;
+use super::{Cause, Judged, JudgedError, Passthru};
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,10 +35,14 @@ pub struct Attributes {
     pub publisher: Option<Publisher>,
     /// How its payload is packed, where that is for its subscribers alone to know. Boxed: hardly any is.
     pub passthru: Option<Box<Passthru>>,
+    /// Up to where it is folded, if it is a result of a table.
+    pub cause: Option<Cause>,
     /// Who does not get it (WAMP spec *Subscriber Black- and Whitelisting*).
     pub exclude: Audience,
     /// Who alone gets it, as far as not excluded: each list that is there must have the session.
     pub eligible: Eligible,
+    /// What it does to keys, if its place lets it. Boxed: it is large.
+    pub judged: Option<Box<Judged>>,
     /// Fields of later versions, by tag, which change nothing here.
     pub unknown: BTreeMap<u8, Vec<u8>>,
 }
@@ -45,8 +51,10 @@ pub struct Attributes {
 mod tag {
     pub(super) const PUBLISHER: u8 = 1;
     pub(super) const PASSTHRU: u8 = 2;
+    pub(super) const CAUSE: u8 = 4;
     pub(super) const EXCLUDE: u8 = 128;
     pub(super) const ELIGIBLE: u8 = 129;
+    pub(super) const JUDGED: u8 = 130;
     /// From here on a reader has to know what the field says.
     pub(super) const MUST_BE_KNOWN: u8 = 128;
 }
@@ -108,7 +116,7 @@ impl Attributes {
     /// As they are stored: nothing when they say nothing.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { publisher, passthru, exclude, eligible, unknown } = self;
+        let Self { publisher, passthru, cause, exclude, eligible, judged, unknown } = self;
         let mut fields = unknown.clone();
         // Writing to a growing buffer has no way to fail.
         if let Some(publisher) = publisher {
@@ -117,11 +125,17 @@ impl Attributes {
         if let Some(passthru) = passthru {
             fields.insert(tag::PASSTHRU, postcard::to_stdvec(passthru).unwrap_or_default());
         }
+        if let Some(cause) = cause {
+            fields.insert(tag::CAUSE, postcard::to_stdvec(cause).unwrap_or_default());
+        }
         if *exclude != Audience::default() {
             fields.insert(tag::EXCLUDE, postcard::to_stdvec(exclude).unwrap_or_default());
         }
         if *eligible != Eligible::default() {
             fields.insert(tag::ELIGIBLE, postcard::to_stdvec(eligible).unwrap_or_default());
+        }
+        if let Some(judged) = judged {
+            fields.insert(tag::JUDGED, judged.to_bytes());
         }
         let field = |bytes, (tag, value): (&u8, &Vec<u8>)| {
             postcard::to_extend(&(*tag, value.as_slice()), bytes).unwrap_or_default()
@@ -135,18 +149,21 @@ impl Attributes {
     /// When it is something else, or has a field that has to be known and is not.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AttributesError> {
         let mut attributes = Self::default();
-        let (mut rest, mut last) = (bytes, None);
-        while !rest.is_empty() {
-            let ((tag, value), after) = postcard::take_from_bytes::<(u8, &[u8])>(rest)
-                .map_err(|_malformed| AttributesError::Malformed)?;
-            if last.is_some_and(|last| last >= tag) {
-                return Err(AttributesError::Malformed);
-            }
+        for field in Fields::new(bytes) {
+            let Field { tag, value, .. } = field?;
             match tag {
                 tag::PUBLISHER => attributes.publisher = Some(read(value)?),
                 tag::PASSTHRU => attributes.passthru = Some(read(value)?),
+                tag::CAUSE => attributes.cause = Some(read(value)?),
                 tag::EXCLUDE => attributes.exclude = read(value)?,
                 tag::ELIGIBLE => attributes.eligible = read(value)?,
+                tag::JUDGED => match Judged::from_bytes(value) {
+                    Ok(judged) => attributes.judged = Some(Box::new(judged)),
+                    Err(JudgedError::Malformed(_)) => return Err(AttributesError::Malformed),
+                    Err(JudgedError::Version(_) | JudgedError::Kind(_)) => {
+                        return Err(AttributesError::Unknown(tag));
+                    }
+                },
                 later if later >= tag::MUST_BE_KNOWN => {
                     return Err(AttributesError::Unknown(later));
                 }
@@ -154,14 +171,42 @@ impl Attributes {
                     attributes.unknown.insert(tag, value.to_vec());
                 }
             }
-            (rest, last) = (after, Some(tag));
         }
         Ok(attributes)
     }
 
-    /// Whether the message is for this session, as far as the lists go.
+    /// Takes what is judged out of attributes as they are stored: it, and the bytes without it. What has to be known
+    /// and is not is no matter here: whoever judges makes the same of a message in every version.
+    ///
+    /// # Errors
+    /// When they are no attributes.
+    pub fn take_judged(bytes: &[u8]) -> Result<(Option<&[u8]>, Vec<u8>), AttributesError> {
+        let (mut judged, mut rest) = (None, Vec::new());
+        for field in Fields::new(bytes) {
+            let field = field?;
+            if field.tag == tag::JUDGED {
+                judged = Some(field.value);
+            } else {
+                rest.extend_from_slice(field.stored);
+            }
+        }
+        Ok((judged, rest))
+    }
+
+    /// Up to where a message is folded, of its attributes as they are stored; `None` also where they cannot be read.
+    #[must_use]
+    pub fn cause_of(bytes: &[u8]) -> Option<Cause> {
+        let mut fields = Fields::new(bytes).map_while(Result::ok);
+        fields.find(|field| field.tag == tag::CAUSE).and_then(|field| read(field.value).ok())
+    }
+
+    /// Whether the message is for this session, as far as the lists go. One that is judged is for the entry itself
+    /// alone, session 0, until its verdict is asked where messages are given out.
     #[must_use]
     pub fn admit(&self, to: &Receiver<'_>) -> bool {
+        if self.judged.is_some() && to.session != 0 {
+            return false;
+        }
         let Audience { sessions, authids, authroles } = &self.exclude;
         let is_excluded = sessions.contains(&to.session)
             || authids.iter().any(|authid| authid == to.authid)
@@ -171,6 +216,45 @@ impl Attributes {
             && authids.as_ref().is_none_or(|list| list.iter().any(|one| one == to.authid))
             && authroles.as_ref().is_none_or(|list| list.iter().any(|one| one == to.authrole));
         is_eligible && !is_excluded
+    }
+}
+
+/// One of them, as it is stored.
+struct Field<'a> {
+    tag: u8,
+    value: &'a [u8],
+    /// Tag and length included.
+    stored: &'a [u8],
+}
+
+/// Reads them one after the other; the last thing may be an error.
+struct Fields<'a> {
+    rest: &'a [u8],
+    last: Option<u8>,
+}
+
+impl<'a> Fields<'a> {
+    const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, last: None }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, AttributesError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let all = std::mem::take(&mut self.rest);
+        match postcard::take_from_bytes::<(u8, &[u8])>(all) {
+            Ok(((tag, value), after)) if self.last.is_none_or(|last| last < tag) => {
+                (self.rest, self.last) = (after, Some(tag));
+                let stored = &all[..all.len() - after.len()];
+                Some(Ok(Field { tag, value, stored }))
+            }
+            Ok(_) | Err(_) => Some(Err(AttributesError::Malformed)),
+        }
     }
 }
 
@@ -184,6 +268,7 @@ fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, AttributesError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Position;
 
     const JOE: Receiver<'_> = Receiver { session: 7, authid: "joe", authrole: "user" };
 
@@ -202,11 +287,13 @@ mod tests {
         let attributes = Attributes {
             publisher: Some(publisher),
             passthru: Some(Box::new(passthru)),
+            cause: Some(Cause { generation: 1, position: Position(300) }),
             exclude: Audience { sessions: vec![7], ..Audience::default() },
             eligible: Eligible { authroles: Some(vec!["r".to_owned()]), ..Eligible::default() },
+            judged: Some(Box::new(Judged::Body { behind: 2 })),
             unknown: BTreeMap::from([(3, b"hm".to_vec())]),
         };
-        let bytes = b"\x01\x05\x02jo\x01x\x02\x0d\x04mqtt\x01\x04cbor\0\0\x03\x02hm\x80\x04\x01\x07\0\0\x81\x06\0\0\x01\x01\x01r";
+        let bytes = b"\x01\x05\x02jo\x01x\x02\x0d\x04mqtt\x01\x04cbor\0\0\x03\x02hm\x04\x03\x01\xac\x02\x80\x04\x01\x07\0\0\x81\x06\0\0\x01\x01\x01r\x82\x03\x01\x07\x02";
         assert_eq!(attributes.to_bytes(), bytes);
         assert_eq!(Attributes::from_bytes(bytes), Ok(attributes));
     }
@@ -217,12 +304,39 @@ mod tests {
         assert_eq!(kept.unknown, BTreeMap::from([(127, b"!".to_vec())]));
         assert!(kept.admit(&JOE));
         assert_eq!(kept.to_bytes(), b"\x7f\x01!");
-        assert_eq!(Attributes::from_bytes(b"\x82\x01!"), Err(AttributesError::Unknown(130)));
+        assert_eq!(Attributes::from_bytes(b"\x83\x01!"), Err(AttributesError::Unknown(131)));
+        // Of a later version, and of a kind that is not known here.
+        for later in [b"\x82\x02\x02\x01", b"\x82\x02\x01\x63"] {
+            assert_eq!(Attributes::from_bytes(later), Err(AttributesError::Unknown(130)));
+        }
+    }
+
+    #[test]
+    fn what_is_judged_comes_out_and_leaves_all_else_as_it_was() {
+        let taken = Attributes::take_judged(b"\x04\x02\x01\x07\x82\x01j\xff\x02hm");
+        assert_eq!(taken, Ok((Some(&b"j"[..]), b"\x04\x02\x01\x07\xff\x02hm".to_vec())));
+        assert_eq!(Attributes::take_judged(b"\x7f\x01!"), Ok((None, b"\x7f\x01!".to_vec())));
+        for bytes in [&b"\x82\x01j\x04\0"[..], b"\x82\x02j", b"\x82\x01j\x82\x01j"] {
+            assert_eq!(Attributes::take_judged(bytes), Err(AttributesError::Malformed));
+        }
+        let cause = Some(Cause { generation: 1, position: Position(7) });
+        assert_eq!(Attributes::cause_of(b"\x03\x01a\x04\x02\x01\x07\xff\x02hm"), cause);
+        for bytes in [&b"\x04\x01\x07"[..], b"\x03\x01a", b"\x05\x01a\x04\x02\x01\x07", b""] {
+            assert_eq!(Attributes::cause_of(bytes), None);
+        }
+    }
+
+    #[test]
+    fn what_is_judged_is_for_the_entry_itself() {
+        let judged = Some(Box::new(Judged::Body { behind: 1 }));
+        let attributes = Attributes { judged, ..Attributes::default() };
+        assert!(!attributes.admit(&JOE));
+        assert!(attributes.admit(&Receiver { session: 0, authid: "", authrole: "" }));
     }
 
     #[test]
     fn what_is_no_attributes_is_told_from_what_is_later() {
-        let malformed: [&[u8]; 8] = [
+        let malformed: [&[u8]; 9] = [
             b"\x09\x09",
             b"\x01",
             b"\x01\0",
@@ -231,6 +345,7 @@ mod tests {
             b"\x02\x02hm",
             b"\x02\x07\x01a\0\0\0\0\0",
             b"\x80\x05\x01\x07\0\0\0",
+            b"\x82\x03\x01\x07\0",
         ];
         for bytes in malformed {
             assert_eq!(Attributes::from_bytes(bytes), Err(AttributesError::Malformed), "{bytes:?}");

@@ -3,9 +3,11 @@
 mod attributes;
 mod blob;
 mod builder;
+mod judged;
 mod passthru;
 mod pattern;
 mod record;
+mod state;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,9 +19,13 @@ use crate::id::{Ballot, Digest, GroupId, MapVersion, SegmentId, Shard, Stamp};
 pub use attributes::{Attributes, AttributesError, Audience, Eligible, Publisher, Receiver};
 pub use blob::{Blob, BlobError};
 pub use builder::{Chunk, SegmentBuilder};
+pub use judged::{
+    Cause, Condition, Head, Judged, JudgedError, Member, Once, OnceName, Put, When, Will,
+};
 pub use passthru::Passthru;
 pub use pattern::{CALLS_REALM, Match, TopicPattern, WAITS_TOPIC};
 pub use record::{Content, Encoding, Record, RecordFlags, Records};
+pub use state::{STATE_PARTS_REALM, STATE_REALM, StateTopic};
 
 /// A topic in its realm.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Topic;
+use super::{STATE_REALM, Topic};
 
 /// How a pattern is compared with a topic URI.
 #[derive(
@@ -38,7 +38,8 @@ pub struct TopicPattern {
 /// The realm in which entries tell each other who is callee of what. No client can name it.
 pub const CALLS_REALM: &str = "#calls";
 
-/// A topic of [`CALLS_REALM`] that nobody publishes: who wants it waits for what comes in that realm.
+/// A topic of [`CALLS_REALM`], and one of [`STATE_REALM`], that nobody publishes: who wants it waits for what comes in
+/// that realm.
 pub const WAITS_TOPIC: &str = "waits";
 
 impl TopicPattern {
@@ -64,10 +65,16 @@ impl TopicPattern {
         Self::new(CALLS_REALM, WAITS_TOPIC, Match::Exact)
     }
 
+    /// What says that somebody waits for what comes in [`STATE_REALM`].
+    #[must_use]
+    pub fn waits_for_state() -> Self {
+        Self::new(STATE_REALM, WAITS_TOPIC, Match::Exact)
+    }
+
     /// Whether it is of entries alone, and of no client.
     #[must_use]
     pub fn is_of_entries(&self) -> bool {
-        *self.realm == *CALLS_REALM
+        matches!(&*self.realm, CALLS_REALM | STATE_REALM)
     }
 
     /// Whether who wants it waits for the order: what entries tell each other has time, but where somebody says that
@@ -194,6 +201,23 @@ mod tests {
         }
         let elsewhere = Topic::new("other", "a.b");
         assert!(!TopicPattern::new("r", "a.b", Match::Exact).matches(&elsewhere));
+    }
+
+    #[test]
+    fn what_entries_tell_each_other_is_awaited_by_one_topic_of_each_realm() {
+        for (realm, waits) in
+            [(CALLS_REALM, TopicPattern::waits()), (STATE_REALM, TopicPattern::waits_for_state())]
+        {
+            let all = TopicPattern::all(realm);
+            assert!(all.is_of_entries() && !all.is_awaited(), "{realm}");
+            assert!(waits.is_of_entries() && waits.is_awaited(), "{realm}");
+            assert!(!TopicPattern::new(realm, "waits", Match::Prefix).is_awaited(), "{realm}");
+            assert!(all.matches(&Topic::new(realm, "waits")));
+        }
+        for realm in ["r", "calls", "state", "#stat", "#state.parts", ""] {
+            let pattern = TopicPattern::new(realm, "waits", Match::Exact);
+            assert!(!pattern.is_of_entries() && pattern.is_awaited(), "{realm}");
+        }
     }
 
     #[test]

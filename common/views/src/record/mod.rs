@@ -30,13 +30,14 @@ use std::sync::Arc;
 use ::bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use vixen_core::id::{Digest, OwnerId, Position};
+use vixen_core::id::{Digest, Position};
 use vixen_core::name::NodeName;
 use vixen_core::segment::TopicPattern;
 use vixen_core::time::WallTime;
 
 pub use error::RecordError;
 pub use pattern::{NotRegistrable, check_pattern};
+pub use vixen_core::id::Life;
 
 /// The realm of records. No client can name it.
 pub const REALM: &str = vixen_core::segment::CALLS_REALM;
@@ -61,27 +62,6 @@ pub const STATE_BYTES_MAX: usize = 256 << 10;
 
 /// The highest session id (WAMP spec §2.1.2 *IDs*).
 pub const SESSION_MAX: u64 = 1 << 53;
-
-/// A life of an entry: what its registrations hang on. One that was called gone begins the next.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Life {
-    /// The entry, as on its links.
-    pub owner: OwnerId,
-    /// From 1; rises with each life of it.
-    pub number: u32,
-}
-
-impl fmt::Display for Life {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner, self.number)
-    }
-}
-
-impl fmt::Debug for Life {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
 
 /// A registration: the position of the record that made it. So it is the same at all entries, and rises with
 /// each new holder of a procedure.

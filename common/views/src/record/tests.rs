@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use vixen_core::id::OwnerId;
 use vixen_core::segment::Match;
 
 const GOLDEN: &str = include_str!("golden.txt");

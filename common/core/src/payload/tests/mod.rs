@@ -3,6 +3,7 @@ mod random;
 mod scan;
 mod semantics;
 mod tokens;
+mod values;
 mod vectors;
 mod write;
 
