@@ -11,7 +11,9 @@ use vixen_core::payload::scan::Elements;
 use vixen_core::payload::{
     PayloadError, as_json, opaque_members, split, transcode, transcode_value,
 };
-use vixen_core::segment::{Attributes, Blob, Content, Encoding, Receiver, Records};
+use vixen_core::segment::{
+    Attributes, Blob, Content, Encoding, Judged, Receiver, RecordFlags, Records, StateTopic,
+};
 use vixen_core::time::WallTime;
 use vixen_core::wire::{FrameReader, FrameWriter, Greeting, Hello, Message, Welcome};
 use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
@@ -19,6 +21,7 @@ use vixen_filter::{Data, Filter, Limits};
 use vixen_runtime::config::Config;
 use vixen_views::record::{Record, Said};
 use vixen_views::registrations::Registrations;
+use vixen_views::state::{Outcome, State};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgPack, Encoding::Cbor];
 const BATCHED: [&str; 3] = ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wamp.2.cbor.batched"];
@@ -27,7 +30,7 @@ const BATCHED: [&str; 3] = ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wa
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("wamp_json", wamp_json),
     ("wamp_msgpack", wamp_msgpack),
     ("wamp_cbor", wamp_cbor),
@@ -38,6 +41,7 @@ pub const TARGETS: [Target; 12] = [
     ("segment", segment),
     ("calls_record", calls_record),
     ("calls_checkpoint", calls_checkpoint),
+    ("state", state),
     ("config", config),
     ("filter", filter),
 ];
@@ -224,6 +228,75 @@ pub fn calls_checkpoint(data: &[u8]) {
     view.check();
     let written: Vec<_> = view.checkpoint().into_iter().flat_map(|part| part.state).collect();
     assert_eq!(written, state, "a view has one form");
+}
+
+/// A message of realm `#state`.
+pub struct StateMessage<'a> {
+    /// Its topic.
+    pub topic: &'static str,
+    /// What the payload is.
+    pub content: Content,
+    /// As they are stored.
+    pub attributes: &'a [u8],
+    /// As it is stored.
+    pub payload: &'a [u8],
+}
+
+/// Messages of realm `#state`: topic and content in a byte, then attributes and payload, each with its length in a
+/// byte before it.
+pub fn state_messages(mut data: &[u8]) -> Vec<StateMessage<'_>> {
+    const TOPICS: [&str; 8] =
+        ["k.r.a", "k.r.b", "k.s.a", "k.%2a.a", "k.*.a", "o.r", "v.lives", "waits"];
+    let mut messages = Vec::new();
+    while let Some((first, rest)) = data.split_first() {
+        let (attributes, rest) = after_its_length(rest);
+        let (payload, rest) = after_its_length(rest);
+        data = rest;
+        let topic = TOPICS[usize::from(first % 8)];
+        let content = Content::from_number(first / 8);
+        messages.push(StateMessage { topic, content, attributes, payload });
+    }
+    messages
+}
+
+fn after_its_length(data: &[u8]) -> (&[u8], &[u8]) {
+    let Some((length, rest)) = data.split_first() else { return (&[], &[]) };
+    rest.split_at(usize::from(*length).min(rest.len()))
+}
+
+/// What a view of keys makes of messages.
+pub fn state(data: &[u8]) {
+    let _any = state_outcomes(data);
+}
+
+/// The same, and what became of each.
+pub fn state_outcomes(data: &[u8]) -> Vec<Outcome> {
+    let mut view = State::new();
+    let mut position = Position(0);
+    let mut outcomes = Vec::new();
+    for StateMessage { topic, content, attributes, payload } in state_messages(data) {
+        position = position.plus(1);
+        if let Some(known) = StateTopic::of(topic) {
+            assert_eq!(known.to_topic().uri.as_ref(), topic, "a topic has one form");
+        }
+        if let Ok((Some(bytes), _)) = Attributes::take_judged(attributes)
+            && let Ok(judged) = Judged::from_bytes(bytes)
+        {
+            assert_eq!(judged.to_bytes(), bytes, "what is judged has one form");
+        }
+        let flags = RecordFlags::default();
+        let record = vixen_core::segment::Record {
+            topic: 0,
+            content,
+            flags,
+            session: 7,
+            attributes,
+            payload,
+        };
+        outcomes.push(view.apply(position, WallTime(position.0 * 1_000), topic, &record));
+        view.check();
+    }
+    outcomes
 }
 
 /// A configuration file.

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use vixen_entry::gates::wamp::fuzz::{hello, take_frames};
 use vixen_filter::{Data, Filter, Limits};
-use vixen_fuzz::{TARGETS, calls_messages, filter_and_message};
+use vixen_fuzz::{TARGETS, calls_messages, filter_and_message, state_outcomes};
 use vixen_views::record::{Record, Said};
 use vixen_views::registrations::Registrations;
+use vixen_views::state::{Outcome, Verdict};
 
 #[test]
 fn the_seeds_get_through_to_the_core() {
@@ -55,6 +56,30 @@ fn the_seeds_of_filters_match_their_messages() {
         let mut scratch = bytes::BytesMut::new();
         let data = Data::read(&message, &mut scratch).expect(name);
         assert!(filter.ask(&data).is_match(), "{name}");
+    }
+}
+
+#[test]
+fn the_seeds_of_state_are_judged() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/state");
+    // Heads accepted and refused, members, and what is passed over or stops the view.
+    for (name, wanted) in [
+        ("free", [3, 0, 0, 0]),
+        ("conditions", [5, 2, 0, 0]),
+        ("several", [1, 1, 4, 1]),
+        ("ages", [2, 2, 0, 0]),
+        ("stops", [1, 0, 0, 2]),
+    ] {
+        let mut counts = [0; 4];
+        for outcome in state_outcomes(&std::fs::read(seeds.join(name)).expect("a seed")) {
+            counts[match outcome {
+                Outcome::Head(Verdict::Accepted) => 0,
+                Outcome::Head(Verdict::Refused(_)) => 1,
+                Outcome::Member { .. } => 2,
+                Outcome::PassedOver(_) | Outcome::Stopped(_) | Outcome::Repeated => 3,
+            }] += 1;
+        }
+        assert_eq!(counts, wanted, "{name}");
     }
 }
 
