@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use vixen_core::id::Position;
 use vixen_core::segment::{Attributes, Cause, Content, RecordFlags, Topic};
 use vixen_core::time::WallTime;
 
+use super::items::KeyItem;
 use super::limits::{KEY_BYTES, Size};
 use super::sum::{ItemHash, Sum};
 
@@ -82,26 +81,17 @@ impl Value {
         Size { keys: 1, bytes: KEY_BYTES + key.len() + self.bytes.len() }
     }
 
-    fn hash(&self, realm: &str, key: &str) -> ItemHash {
+    /// As an item of a view.
+    pub(super) fn item<'a>(&'a self, realm: &'a str, key: &'a str) -> KeyItem<'a> {
         let Self { version, time, session, content, flags, ttl_ms, attributes_bytes: _, bytes: _ } =
-            self;
+            *self;
         let (attributes, payload) = (self.attributes(), self.payload());
-        let from = (version, time, session, content, flags);
-        ItemHash::of(&Item::Key { realm, key, from, ttl_ms: *ttl_ms, attributes, payload })
+        KeyItem { realm, key, version, time, session, content, flags, ttl_ms, attributes, payload }
     }
-}
 
-/// What is summed up. Variants are only ever added, at the end, and with a new version.
-#[derive(Serialize)]
-enum Item<'a> {
-    Key {
-        realm: &'a str,
-        key: &'a str,
-        from: (&'a Position, &'a WallTime, &'a u64, &'a Content, &'a RecordFlags),
-        ttl_ms: Option<u64>,
-        attributes: &'a [u8],
-        payload: &'a [u8],
-    },
+    fn hash(&self, realm: &str, key: &str) -> ItemHash {
+        ItemHash::of(&self.item(realm, key))
+    }
 }
 
 /// See the module.

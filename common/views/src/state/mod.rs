@@ -33,6 +33,7 @@ mod apply;
 mod chain;
 mod check;
 mod conditions;
+mod items;
 mod keys;
 mod limits;
 mod matching;
@@ -47,7 +48,9 @@ use std::sync::Arc;
 use vixen_core::id::{Digest, Position};
 use vixen_core::time::WallTime;
 
+use items::ClockItem;
 use keys::Keys;
+use sum::ItemHash;
 
 pub use check::Broken;
 pub use keys::Value;
@@ -121,10 +124,11 @@ impl State {
         self.chain
     }
 
-    /// Sum of the hashes of all that the view holds.
+    /// Sum of the hashes of all that the view holds, with its time and number of messages.
     #[must_use]
-    pub const fn sum(&self) -> Sum {
-        self.keys.sum()
+    pub fn sum(&self) -> Sum {
+        let Self { time, records, keys, .. } = self;
+        keys.sum().plus(ItemHash::of(&ClockItem { time: *time, records: *records }))
     }
 
     /// Whether messages of a write are to come: the view is not to be read then, nor a checkpoint made of it.

@@ -2,6 +2,8 @@
 
 use vixen_core::segment::{AttributesError, Cause, JudgedError, Once, OnceName, Will};
 
+use super::super::items::{ClockItem, Item};
+use super::super::keys::Given;
 use super::*;
 
 #[test]
@@ -25,7 +27,7 @@ fn a_free_delete_is_accepted_also_of_nothing() {
     assert_eq!(desk.say(&Message::delete("k", Head::of_parts(1))), ACCEPTED);
     assert_eq!(desk.get("k"), None);
     assert_eq!(desk.say(&Message::delete("k", Head::of_parts(1))), ACCEPTED);
-    assert_eq!((desk.state.size(), desk.state.sum()), (Size::default(), Sum::default()));
+    assert_eq!((desk.state.size(), desk.state.keys.sum()), (Size::default(), Sum::default()));
     assert_eq!(desk.state.realms().count(), 0, "an empty realm is none");
 }
 
@@ -253,14 +255,13 @@ fn what_is_no_message_of_state_is_passed_over() {
     ];
     let mut desk = Desk::default();
     desk.put("k", "[0]");
-    let (chain, sum) = (desk.state.chain(), desk.state.sum());
+    let (chain, keys) = (desk.state.chain(), desk.state.keys.clone());
     for (message, why) in table {
         assert_eq!(desk.say(&message), Outcome::PassedOver(why), "{message:?}");
         assert_eq!(desk.state.position(), Position(desk.position));
     }
     let state = &desk.state;
-    assert_eq!((state.chain(), state.sum(), state.records()), (chain, sum, 1));
-    assert_eq!(desk.get("k"), there(10, "[0]"));
+    assert_eq!((state.chain(), &state.keys, state.records()), (chain, &keys, 1));
 }
 
 fn once() -> Once {
@@ -331,6 +332,48 @@ fn the_chain_is_this() {
     desk.say(&Message::put("a", head, "[3]"));
     desk.say_next(&Message::member("b", 1, "[4]"));
     assert_eq!(desk.state.chain().to_string(), "a6025d8305ad75eeaaac38d6d42b2e05");
+}
+
+/// Golden: items are stored in checkpoints.
+#[test]
+fn items_have_these_bytes() {
+    let clock = ClockItem { time: WallTime(300), records: 2 };
+    assert_eq!(clock.to_bytes(), b"\x01\x03\0\0\0\xac\x02\x02");
+    let value = Value::from(Given {
+        version: Position(300),
+        time: WallTime(5),
+        session: 7,
+        content: JSON,
+        flags: RecordFlags::EXCLUDE_ME,
+        ttl_ms: Some(9),
+        attributes: b"\x03\x02hm",
+        payload: b"[1]",
+    });
+    let bytes =
+        b"\x08\x19\0\0\0\x05com.x\x01k\xac\x02\x05\x07\x01\x01\x01\x09\x04\x03\x02hm\x03[1]";
+    assert_eq!(value.item(REALM, "k").to_bytes(), bytes);
+}
+
+/// Golden: sums are compared between entries of different versions, and stored.
+#[test]
+fn the_sum_is_this() {
+    let mut desk = Desk::default();
+    let none = "b7084e0ba139a0fdc00887efed8f6bff9f3268817fc115c4699fc7bf1c0ae16f";
+    assert_eq!(desk.state.sum().to_string(), none);
+    desk.put("a", "[1]");
+    let mut message = Message::put("b", Head::of_parts(1), "[2]");
+    message.attributes = [b"\x03\x02hm", &message.attributes[..]].concat();
+    desk.say(&message);
+    let two = "a6baaa56b984adb606c26e0617e9df0016bc65b203e44b4928b2083634439890";
+    assert_eq!(desk.state.sum().to_string(), two);
+    // It is the sum of the hashes of these.
+    let items: [&[u8]; 3] = [
+        b"\x01\x03\0\0\0\xd0\x0f\x02",
+        b"\x08\x14\0\0\0\x05com.x\x01a\x0a\xe8\x07\x07\x01\x01\0\0\x03[1]",
+        b"\x08\x18\0\0\0\x05com.x\x01b\x14\xd0\x0f\x07\x01\x01\0\x04\x03\x02hm\x03[2]",
+    ];
+    let hashes = items.map(ItemHash::of_bytes);
+    assert_eq!(hashes.into_iter().fold(Sum::default(), Sum::plus), desk.state.sum());
 }
 
 #[test]
