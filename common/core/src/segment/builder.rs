@@ -65,6 +65,12 @@ impl SegmentBuilder {
         self.records.len()
     }
 
+    /// Topics so far.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
     /// Whether it takes no message of a topic it has not seen.
     #[must_use]
     pub fn is_topic_table_full(&self) -> bool {
