@@ -19,6 +19,7 @@ const SEGMENT_MESSAGES: &str = "vixen_entry_segment_messages";
 const PUBLISH_ACK_SECONDS: &str = "vixen_entry_publish_ack_seconds";
 const PLACED_MESSAGES: &str = "vixen_entry_placed_messages_total";
 const NO_QUORUM: &str = "vixen_entry_publish_no_quorum_total";
+const WRITES_TOO_LARGE: &str = "vixen_entry_writes_too_large_total";
 const UNRESOLVED_SEGMENTS: &str = "vixen_entry_unresolved_segments";
 const UNACKNOWLEDGED_BYTES: &str = "vixen_entry_unacknowledged_bytes";
 const POSITION: &str = "vixen_entry_position";
@@ -53,6 +54,7 @@ pub(crate) struct Metrics {
     pub(crate) segments_moved: Counter,
     pub(crate) placed_messages: Counter,
     pub(crate) no_quorum: Counter,
+    pub(crate) writes_too_large: Counter,
     pub(crate) tail_moves: Counter,
     pub(crate) tail_repeats: Counter,
     pub(crate) tail_malformed: Counter,
@@ -100,6 +102,7 @@ impl Metrics {
             segments_moved: counter!(SEGMENTS_MOVED),
             placed_messages: counter!(PLACED_MESSAGES),
             no_quorum: counter!(NO_QUORUM),
+            writes_too_large: counter!(WRITES_TOO_LARGE),
             tail_moves: counter!(TAIL_MOVES),
             tail_repeats: drops("repeated"),
             tail_malformed: drops("malformed"),
@@ -205,6 +208,7 @@ fn describe() {
     );
     describe_counter!(PLACED_MESSAGES, "Messages of this entry that became canonical");
     describe_counter!(NO_QUORUM, "Publishes answered with an error for lack of a quorum");
+    describe_counter!(WRITES_TOO_LARGE, "Writes of several messages that no segment holds");
     describe_gauge!(UNRESOLVED_SEGMENTS, "Closed segments without a place in the order");
     describe_gauge!(UNACKNOWLEDGED_BYTES, Unit::Bytes, "Messages without a place in the order");
     describe_gauge!(POSITION, "Next position of the order at the frontier");

@@ -10,6 +10,7 @@
 //! [`SessionEvent`] carries it along.
 
 pub mod calls;
+mod write;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::access::Permissions;
 use crate::event::EventBatch;
 use crate::history::RefPoint;
 use calls::{CallFeatures, CallWord};
+pub use write::Write;
 
 /// A session id: random, `1..=2^53`, so that every gate can say it (WAMP spec §2.1.2, global scope).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -290,9 +292,9 @@ pub type Answer = (RequestId, Result<Acknowledged, PublishError>);
 pub enum Outgoing {
     /// Messages of this session have their place, or were given up: oldest first, all outcomes in
     /// publishing order, except that those with [`Publish::wait`] come after later ones that were
-    /// given up. Gives back their share of the bounds.
+    /// given up, and a [`Write`] that no segment holds is refused at once. Gives back their share of the bounds.
     Resolved {
-        /// Number of messages, acknowledged or not.
+        /// Number of messages, acknowledged or not; a [`Write`] is one.
         messages: usize,
         /// Their [`Publish::counted_bytes`].
         bytes: usize,
@@ -366,6 +368,21 @@ pub enum PublishError {
         waited_ms: u64,
         /// What it waits for, in words.
         missing: String,
+    },
+    /// No segment holds it.
+    #[error(
+        "a write of {messages} messages with {bytes} bytes, stored: it would have to fit one segment, of at most \
+         {messages_max} messages and about {bytes_max} bytes. Nothing of it was written"
+    )]
+    TooLarge {
+        /// Its parts.
+        messages: usize,
+        /// What they would take of a segment, at most.
+        bytes: usize,
+        /// `limits.segment-messages-max`.
+        messages_max: u32,
+        /// `limits.segment-bytes-max`.
+        bytes_max: usize,
     },
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn count_refusal(refusal: Refusal) {
 pub(crate) fn count_publish_error(error: &PublishError) {
     let reason = match error {
         PublishError::NoQuorum { .. } => "no_quorum",
+        PublishError::TooLarge { .. } => "too_large",
     };
     counter!(PUBLISH_ERRORS, "reason" => reason).increment(1);
 }

@@ -80,6 +80,7 @@ pub(crate) const fn of_rights(lost: RightsLost) -> &'static str {
 pub(crate) const fn of_publish(error: &PublishError) -> &'static str {
     match error {
         PublishError::NoQuorum { .. } => NO_QUORUM,
+        PublishError::TooLarge { .. } => PAYLOAD_SIZE_EXCEEDED,
     }
 }
 

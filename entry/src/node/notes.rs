@@ -51,6 +51,10 @@ impl EntryNode {
             segmenter::Note::Stalled { group } => {
                 tracing::warn!(%group, "group does not answer, and gets no segments for now");
             }
+            segmenter::Note::TooLarge { parts, bytes } => {
+                self.metrics.writes_too_large.increment(1);
+                tracing::debug!(parts, bytes, "no segment holds a write");
+            }
             segmenter::Note::NoQuorum { messages } => {
                 self.metrics.no_quorum.increment(messages as u64);
                 tracing::warn!(messages, missing = self.missing(), "publishers told of no quorum");

@@ -209,7 +209,8 @@ impl Machines {
             segmenter::Input::Placed { segment, .. } => vec![(*segment, Mark::Placed)],
             _ => Vec::new(),
         };
-        let publishes = matches!(input, segmenter::Input::Publish { .. });
+        let publishes =
+            matches!(input, segmenter::Input::Publish { .. } | segmenter::Input::Write { .. });
         if publishes {
             self.opened_at.get_or_insert(at.since_ns);
         }

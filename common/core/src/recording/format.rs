@@ -21,8 +21,10 @@ use crate::tier::Tier;
 use crate::time::WallTime;
 
 const MAGIC: [u8; 8] = *b"vixenrec";
-/// The version of the form that is written. Those before it are read, later ones are not.
-pub const FORMAT: u16 = 1;
+/// The version of the form that is written, inputs included. Those before it are read, later ones are not.
+///
+/// 2: an entry's segmenter is given writes of several messages.
+pub const FORMAT: u16 = 2;
 /// Bytes of an entry before its body.
 const PREFIX_BYTES: usize = 16;
 

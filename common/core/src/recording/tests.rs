@@ -117,7 +117,7 @@ fn a_recording_has_these_bytes() {
         // Head::End, EndReason::Stopped.
         &[3, 0],
     ];
-    assert_eq!(&file[..10], b"vixenrec\x01\x00");
+    assert_eq!(&file[..10], b"vixenrec\x02\x00");
     let mut rest = &file[10..];
     for entry in entries {
         let length = u32::from_le_bytes(rest[..4].try_into().expect("four"));
@@ -222,10 +222,13 @@ fn an_entry_in_the_place_of_another_is_damage() {
 #[test]
 fn what_a_later_version_wrote_is_refused_by_its_format() {
     let mut file = recorded(&[]);
-    file[8] = 2;
+    // One of the version before is read.
+    file[8] = 1;
+    assert!(Recording::open(&file[..]).is_ok());
+    file[8] = 3;
     let error = Recording::open(&file[..]).expect_err("refused");
     assert!(
-        error.to_string().starts_with("is of format 2, and this version reads formats up to 1")
+        error.to_string().starts_with("is of format 3, and this version reads formats up to 2")
     );
     assert!(matches!(Recording::open(&b"[cluster]\n"[..]), Err(RecordingError::NotARecording)));
     assert!(matches!(Recording::open(&b""[..]), Err(RecordingError::Torn { number: 0, .. })));

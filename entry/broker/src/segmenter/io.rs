@@ -7,7 +7,7 @@ use vixen_core::segment::SegmentMeta;
 use vixen_core::time::WallTime;
 use vixen_core::wire::{Message, NdbStanding, RefuseReason};
 
-use crate::api::{Outgoing, Publish, SessionId};
+use crate::api::{Outgoing, Publish, SessionId, Write};
 
 /// Everything that can happen to the segmenter. Recorded: the order of the variants is their number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,6 +90,13 @@ pub enum Input {
         /// What an acknowledgement waits for, in words.
         missing: String,
     },
+    /// A session made a write of several messages, after what it published before. Boxed: it is rare.
+    Write {
+        /// The session; it may be gone by now.
+        session: SessionId,
+        /// What is to stand side by side.
+        write: Box<Write>,
+    },
 }
 
 /// What the driver owes after a step, in any order between the fields.
@@ -150,6 +157,13 @@ pub enum Note {
     Stalled {
         /// The group.
         group: GroupId,
+    },
+    /// A write that no segment holds was refused.
+    TooLarge {
+        /// Its parts.
+        parts: usize,
+        /// Its [`counted_bytes`](Write::counted_bytes).
+        bytes: usize,
     },
     /// Publishers were told that there is no quorum.
     NoQuorum {

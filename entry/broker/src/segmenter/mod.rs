@@ -34,6 +34,8 @@
 //!   [`Publish::wait`] is never given up.
 //! - S5: an unresolved segment is with a willing group whenever there is one.
 //! - S6: a message is called durable only when its segment and all before it are.
+//! - S7: the parts of a write are in one segment, at consecutive offsets, or none of them is in any
+//!   (`write`).
 
 mod closed;
 mod groups;
@@ -44,6 +46,7 @@ mod recorded;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -81,7 +84,7 @@ pub struct SegmenterOptions {
     pub publish_timeout_ms: u64,
     /// Most messages in a segment.
     pub messages_max: u32,
-    /// Most bytes in a segment, except for a single message that is larger.
+    /// Most bytes in a segment, except for a single message or write that is larger.
     pub bytes_max: usize,
 }
 
@@ -145,6 +148,7 @@ impl Segmenter {
             Input::Placed { segment, first, stamp } => self.on_placed(segment, first, stamp, fx),
             Input::Renew { owner } => self.on_renew(now, owner, fx),
             Input::Timeout { missing } => self.on_timeout(now, &missing, fx),
+            Input::Write { session, write } => self.on_write(now, session, &write, fx),
         }
         self.check();
     }
@@ -230,14 +234,7 @@ impl Segmenter {
         fx: &mut Effects,
     ) {
         for message in messages {
-            let record = Record {
-                topic: 0,
-                content: message.content,
-                flags: message.flags,
-                session: session.0,
-                attributes: &message.attributes,
-                payload: &message.payload,
-            };
+            let record = record_of(session, message);
             let added = self.open.added_bytes(&message.topic, &record);
             let is_full = self.open.bytes + added > self.options.bytes_max
                 || self.open.builder.is_topic_table_full();
@@ -252,16 +249,8 @@ impl Segmenter {
     }
 
     fn append(&mut self, now: WallTime, session: SessionId, message: &Publish, record: Record<'_>) {
-        let open = &mut self.open;
-        if open.builder.count() == 0 {
-            open.opened_at = now;
-        }
-        open.bytes += open.added_bytes(&message.topic, &record);
-        if open.last_topic.as_ref() != Some(&message.topic) {
-            open.last_topic = Some(message.topic.clone());
-        }
-        let offset = open.builder.push(&message.topic, record);
-        open.pending.push(now, session, offset, message);
+        let offset = self.open.put(now, &message.topic, record);
+        self.open.pending.push(now, session, offset, message);
         self.unacknowledged_bytes += message.counted_bytes();
     }
 
@@ -518,5 +507,17 @@ impl Segmenter {
             self.unacknowledged_bytes,
             "S4: room is held until a segment is placed"
         );
+    }
+}
+
+/// What is stored of a message; the topic is set where it is appended.
+fn record_of(session: SessionId, message: &Publish) -> Record<'_> {
+    Record {
+        topic: 0,
+        content: message.content,
+        flags: message.flags,
+        session: session.0,
+        attributes: &message.attributes,
+        payload: &message.payload,
     }
 }

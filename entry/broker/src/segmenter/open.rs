@@ -7,7 +7,7 @@ use vixen_core::time::WallTime;
 use super::pending::Pending;
 
 /// Bytes of a blob before its topics and records, generously.
-const BLOB_PREFIX_BYTES: usize = 16;
+pub(super) const BLOB_PREFIX_BYTES: usize = 16;
 
 /// Bytes a topic takes in the table beside its two texts.
 const TOPIC_OVERHEAD_BYTES: usize = 8;
@@ -36,12 +36,28 @@ impl Open {
         }
     }
 
-    /// Upper bound of what `record` of `topic` adds to the blob: a topic that is in the table
-    /// already, but was not the last one, is counted again.
+    /// Upper bound of what `record` of `topic` adds to the blob.
     pub(super) fn added_bytes(&self, topic: &Topic, record: &Record<'_>) -> usize {
-        let known = self.last_topic.as_ref() == Some(topic);
-        let table =
-            if known { 0 } else { topic.realm.len() + topic.uri.len() + TOPIC_OVERHEAD_BYTES };
-        table + record.stored_bytes()
+        added_bytes(self.last_topic.as_ref(), topic, record)
     }
+
+    /// Appends a message; its offset.
+    pub(super) fn put(&mut self, now: WallTime, topic: &Topic, record: Record<'_>) -> u32 {
+        if self.builder.count() == 0 {
+            self.opened_at = now;
+        }
+        self.bytes += self.added_bytes(topic, &record);
+        if self.last_topic.as_ref() != Some(topic) {
+            self.last_topic = Some(topic.clone());
+        }
+        self.builder.push(topic, record)
+    }
+}
+
+/// Upper bound of what `record` of `topic` adds to a blob whose last message is of `last`: a topic that
+/// is in the table already, but was not the last one, is counted again.
+pub(super) fn added_bytes(last: Option<&Topic>, topic: &Topic, record: &Record<'_>) -> usize {
+    let known = last == Some(topic);
+    let table = if known { 0 } else { topic.realm.len() + topic.uri.len() + TOPIC_OVERHEAD_BYTES };
+    table + record.stored_bytes()
 }

@@ -22,13 +22,15 @@ use crate::api::{
     SessionId,
 };
 
-/// Consecutive messages of one session that arrived together and wait alike.
+/// Consecutive messages of one session that arrived together and wait alike. A write is one message.
 #[derive(Debug)]
 struct Run {
     session: SessionId,
     at: WallTime,
     /// Of its first message.
     offset: u32,
+    /// Offsets that its messages take: more than there are messages where writes have several parts.
+    parts: u32,
     messages: u32,
     bytes: usize,
     wanted: usize,
@@ -78,23 +80,39 @@ impl Pending {
         offset: u32,
         message: &Publish,
     ) {
-        let bytes = message.counted_bytes();
+        self.push_write(now, session, offset, message, (1, message.counted_bytes()));
+    }
+
+    /// Adds a write of so many parts and [counted](Publish::counted_bytes) bytes, whose head is at `offset`,
+    /// which must be the one after the last. It is answered as its head asks for, once.
+    pub(super) fn push_write(
+        &mut self,
+        now: WallTime,
+        session: SessionId,
+        offset: u32,
+        head: &Publish,
+        (parts, bytes): (u32, usize),
+    ) {
         self.bytes += bytes;
-        let queue = match (message.level, message.wait) {
+        let queue = match (head.level, head.wait) {
             // Whoever waits on wants the place.
             (_, true) => &mut self.patient,
             (AckLevel::Durable, false) => &mut self.durable,
             (AckLevel::Canonical, false) => &mut self.impatient,
         };
-        queue.wanted.extend(message.acknowledge.map(|request| (offset, request)));
-        let wanted = usize::from(message.acknowledge.is_some());
+        queue.wanted.extend(head.acknowledge.map(|request| (offset, request)));
+        let wanted = usize::from(head.acknowledge.is_some());
         match queue.runs.back_mut() {
             Some(run) if run.session == session && run.at == now && run.end() == offset => {
+                run.parts += parts;
                 run.messages += 1;
                 run.bytes += bytes;
                 run.wanted += wanted;
             }
-            _ => queue.runs.push_back(Run { session, at: now, offset, messages: 1, bytes, wanted }),
+            _ => {
+                let run = Run { session, at: now, offset, parts, messages: 1, bytes, wanted };
+                queue.runs.push_back(run);
+            }
         }
     }
 
@@ -219,7 +237,7 @@ impl Queue {
 impl Run {
     /// Offset after its last message.
     const fn end(&self) -> u32 {
-        self.offset + self.messages
+        self.offset + self.parts
     }
 }
 

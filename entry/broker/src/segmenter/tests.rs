@@ -1,7 +1,9 @@
 //! One step, exact effects; then a scenario with a hand-driven clock.
 
 mod durable;
+mod parts;
 mod placement;
+mod writes;
 
 use bytes::Bytes;
 use vixen_core::id::PermanentId;

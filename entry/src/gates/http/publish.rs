@@ -189,6 +189,7 @@ fn problem_of_publish(error: &PublishError) -> Problem {
     count_publish_error(error);
     let status = match error {
         PublishError::NoQuorum { .. } => StatusCode::GATEWAY_TIMEOUT,
+        PublishError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
     };
     Problem::new(status, uris::of_publish(error), &error.to_string())
 }
