@@ -3,6 +3,7 @@
 //! - [`harness`] starts whole clusters as processes and stops, kills and pauses single ones.
 //! - [`client`] is a lean WAMP client: the generator shares its processors with the cluster it
 //!   measures, so its own cost must not show.
+//! - [`linear`] judges whether what clients were told of keys can be explained at all.
 //! - [`load`] publishes and subscribes, measures, and writes down what happened.
 //! - [`check`] judges what happened against what vixen guarantees.
 //! - [`subscribers`] makes subscribers come and go, stand still, and be very many, and judges what
@@ -24,6 +25,7 @@ pub mod check;
 pub mod client;
 pub mod harness;
 pub mod hostile;
+pub mod linear;
 pub mod load;
 mod outcome;
 #[cfg(feature = "peers")]
