@@ -206,6 +206,8 @@ pub enum CallWord {
     Spoiled {
         /// Of the caller.
         request: RequestId,
+        /// What is called, as it was said: it need be no URI.
+        procedure: Arc<str>,
         /// More of this call is to come.
         has_more: bool,
         /// The error's URI.
@@ -261,8 +263,9 @@ impl CallWord {
                 call.procedure.len() + key + testament + call.payload.counted_bytes()
             }
             Self::Yield { payload, .. } => payload.counted_bytes(),
-            Self::Fail { error, payload, .. } | Self::Spoiled { error, payload, .. } => {
-                error.len() + payload.counted_bytes()
+            Self::Fail { error, payload, .. } => error.len() + payload.counted_bytes(),
+            Self::Spoiled { procedure, error, payload, .. } => {
+                procedure.len() + error.len() + payload.counted_bytes()
             }
             Self::Register(register) => BASE + register.procedure.len(),
             Self::Cancel { .. } | Self::Unregister { .. } | Self::Hide { .. } => BASE,

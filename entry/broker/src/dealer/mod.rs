@@ -141,9 +141,10 @@ impl Dealer {
                 CallWord::Fail { invocation, error, payload } => {
                     serving.on_fail(session, invocation, (error, payload), turn);
                 }
-                CallWord::Spoiled { request, has_more, error: uri, payload } => {
+                CallWord::Spoiled { request, procedure, has_more, error: uri, payload } => {
                     let error = CallError::Callee { uri, payload };
-                    origin.on_spoiled(session, Spoiled { request, has_more, error }, turn);
+                    let spoiled = Spoiled { request, procedure, has_more, error };
+                    origin.on_spoiled(session, spoiled, turn);
                 }
                 CallWord::Register(_) | CallWord::Unregister { .. } | CallWord::Hide { .. } => {}
             },

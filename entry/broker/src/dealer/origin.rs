@@ -85,6 +85,7 @@ impl Open {
 #[derive(Debug)]
 pub(super) struct Spoiled {
     pub(super) request: RequestId,
+    pub(super) procedure: Arc<str>,
     pub(super) has_more: bool,
     pub(super) error: CallError,
 }
@@ -183,7 +184,7 @@ impl Origin {
             return self.on_more(number, call, turn);
         }
         let Some(caller) = turn.sessions.get_mut(session) else { return };
-        if caller.is_left_over(call.request, call.has_more) {
+        if caller.is_left_over(call.request, &call.procedure, call.has_more) {
             return;
         }
         let realm = Arc::clone(&caller.realm);
@@ -272,7 +273,7 @@ impl Origin {
         spoiled: Spoiled,
         turn: &mut Turn<'_, R>,
     ) {
-        let Spoiled { request, has_more, error } = spoiled;
+        let Spoiled { request, procedure, has_more, error } = spoiled;
         let told = CallTold::Failed { request, error };
         if let Some(number) = self.by_request.get(&(session, request)).copied() {
             if self.spoil_asked(number, has_more, told.clone(), turn) {
@@ -291,11 +292,11 @@ impl Origin {
         }
         let max = turn.options.limits.unfinished_max();
         let Some(caller) = turn.sessions.get_mut(session) else { return };
-        if caller.is_left_over(request, has_more) {
+        if caller.is_left_over(request, &procedure, has_more) {
             return;
         }
         if has_more {
-            caller.leave_unfinished(request, max);
+            caller.leave_unfinished(request, &procedure, max);
         }
         let took = Duration::ZERO;
         turn.fx.notes.push(Note::Ended { outcome: Outcome::Refused, at: None, took });

@@ -64,46 +64,69 @@ impl Session {
         self.features.keeps_timeouts && self.forwards.contains(&registration)
     }
 
-    /// A call was answered, and parts of it may still come; of so many calls that is remembered.
-    pub(super) fn leave_unfinished(&mut self, request: RequestId, max: usize) {
-        self.unfinished.insert(request, max);
+    /// A call of this procedure was answered, and parts of it may still come; of so many calls that is remembered.
+    pub(super) fn leave_unfinished(&mut self, request: RequestId, procedure: &str, max: usize) {
+        self.unfinished.insert(request, Called::of(procedure), max);
     }
 
     /// Whether this is a part of a call that was answered before.
-    pub(super) fn is_left_over(&mut self, request: RequestId, has_more: bool) -> bool {
-        if has_more { self.unfinished.has(request) } else { self.unfinished.remove(request) }
+    pub(super) fn is_left_over(
+        &mut self,
+        request: RequestId,
+        procedure: &str,
+        has_more: bool,
+    ) -> bool {
+        let is_left_over = self.unfinished.has(request, procedure);
+        if is_left_over && !has_more {
+            self.unfinished.remove(request);
+        }
+        is_left_over
     }
 }
 
-/// Calls that were answered before they were complete: what is left of them goes nowhere.
+/// A procedure that was called, by its hash: long names are not kept for what may never come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Called(u64);
+
+impl Called {
+    fn of(procedure: &str) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(procedure.as_bytes()).as_bytes();
+        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+/// Calls that were answered before they were complete: what is left of them goes nowhere. Of one request there is
+/// one, the last.
 #[derive(Debug, Default)]
 struct Unfinished {
-    ages: BTreeMap<RequestId, u64>,
+    calls: BTreeMap<RequestId, (u64, Called)>,
     by_age: BTreeMap<u64, RequestId>,
     last: u64,
 }
 
 impl Unfinished {
     /// Where there are too many, those are forgotten that were answered first.
-    fn insert(&mut self, request: RequestId, max: usize) {
+    fn insert(&mut self, request: RequestId, called: Called, max: usize) {
         self.remove(request);
         self.last += 1;
-        self.ages.insert(request, self.last);
+        self.calls.insert(request, (self.last, called));
         self.by_age.insert(self.last, request);
-        if self.ages.len() > max
+        if self.calls.len() > max
             && let Some((_, oldest)) = self.by_age.pop_first()
         {
-            self.ages.remove(&oldest);
+            self.calls.remove(&oldest);
         }
     }
 
-    fn has(&self, request: RequestId) -> bool {
-        self.ages.contains_key(&request)
+    /// A part has the procedure of its call (WAMP spec *Progressive Call Invocations*): what has another is a call.
+    fn has(&self, request: RequestId, procedure: &str) -> bool {
+        self.calls.get(&request).is_some_and(|(_, called)| *called == Called::of(procedure))
     }
 
-    fn remove(&mut self, request: RequestId) -> bool {
-        let age = self.ages.remove(&request);
-        age.is_some_and(|age| self.by_age.remove(&age).is_some())
+    fn remove(&mut self, request: RequestId) {
+        if let Some((age, _)) = self.calls.remove(&request) {
+            self.by_age.remove(&age);
+        }
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn refuse<R: Routes>(open: Open, error: CallError, turn: &mut Turn<'_
 fn leave_unfinished<R: Routes>(open: &Open, turn: &mut Turn<'_, R>) {
     let max = turn.options.limits.unfinished_max();
     if let Some(caller) = turn.sessions.get_mut(open.session).filter(|_| open.has_more) {
-        caller.leave_unfinished(open.request, max);
+        caller.leave_unfinished(open.request, &open.procedure.uri, max);
     }
 }
 

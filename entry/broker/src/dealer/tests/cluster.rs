@@ -374,8 +374,9 @@ impl Run {
             self.progressive.remove(&(entry, session, request));
         }
         let said = if self.random.random_bool(0.3) {
-            let (request, error, payload) = (RequestId(request), "a.refusal".into(), json("[4]"));
-            CallWord::Spoiled { request, has_more, error, payload }
+            let (request, procedure) = (RequestId(request), uri.into());
+            let (error, payload) = ("a.refusal".into(), json("[4]"));
+            CallWord::Spoiled { request, procedure, has_more, error, payload }
         } else {
             let payload = json(&"7".repeat(self.random.random_range(0..300)));
             CallWord::Call(Call { payload, has_more, ..call(request, uri) })

@@ -213,8 +213,13 @@ fn a_session_that_is_open_is_not_opened_again() {
 }
 
 fn spoiled(request: u64, has_more: bool) -> Input {
-    let (request, error, payload) = (RequestId(request), "a.refusal".into(), json("[\"why\"]"));
-    word(1, CallWord::Spoiled { request, has_more, error, payload })
+    spoiled_of(request, "p", has_more)
+}
+
+fn spoiled_of(request: u64, uri: &str, has_more: bool) -> Input {
+    let (request, procedure) = (RequestId(request), uri.into());
+    let (error, payload) = ("a.refusal".into(), json("[\"why\"]"));
+    word(1, CallWord::Spoiled { request, procedure, has_more, error, payload })
 }
 
 /// J1: the gate refuses a part of a call that is open.
@@ -252,6 +257,37 @@ fn a_spoiled_first_part_is_answered_once_and_the_rest_dropped() {
     // One that is open and complete.
     let breach = "1 ends: CALL 5 has the request id of an open call; number requests from 1 on";
     assert_eq!(bench.step(spoiled(5, false)), [breach]);
+}
+
+/// J1: of what comes with its request id, only a part of the answered call goes without an answer.
+#[test]
+fn a_call_of_another_procedure_is_none_that_is_left_of_an_answered_one() {
+    let answered = || {
+        let mut bench = bench();
+        bench.registry.add("q", 11, Policy::Single, vec![callee(1, 7)]);
+        bench.serve(7, 11, 0);
+        bench.step(word(1, part(5, "p", true)));
+        assert_eq!(bench.result(7, 1, "[2]"), ["1 <- result 5 [2]"]);
+        bench
+    };
+    let mut bench = answered();
+    assert_eq!(bench.call(1, 5, "q"), ["7 <- invocation 2 of 11 [1]"], "a whole one");
+    assert_eq!(bench.result(7, 2, "[3]"), ["1 <- result 5 [3]"]);
+    assert_eq!(bench.step(word(1, part(5, "p", true))), NOBODY, "that of before has more parts");
+    assert_eq!(bench.step(word(1, part(5, "p", false))), NOBODY, "and its last one");
+    assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 3 of 10 [1]"], "there is nothing left");
+
+    let mut bench = answered();
+    let in_parts = ["7 <- invocation 2 of 11 has-more [1]"];
+    assert_eq!(bench.step(word(1, part(5, "q", true))), in_parts, "the first of several");
+    assert_eq!(bench.result(7, 2, "[3]"), ["1 <- result 5 [3]"]);
+    assert_eq!(bench.step(word(1, part(5, "q", false))), NOBODY, "its last one");
+
+    let mut bench = answered();
+    let told = [r#"1 <- failed 5 a.refusal ["why"]"#];
+    assert_eq!(bench.step(spoiled_of(5, "no uri", false)), told, "one that its gate refuses");
+    assert_eq!(bench.step(spoiled(5, false)), NOBODY, "a part that its gate refuses");
+    assert_empty(&bench);
 }
 
 #[test]

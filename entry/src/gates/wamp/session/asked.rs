@@ -94,6 +94,7 @@ pub(in crate::gates::wamp) fn questions(
 pub(in crate::gates::wamp) fn spoiled(call: &Call, refusal: Refusal) -> CallWord {
     CallWord::Spoiled {
         request: call.request,
+        procedure: Arc::clone(&call.procedure),
         has_more: call.has_more,
         error: refusal.uri().into(),
         payload: text_argument(&refusal.to_string()),

@@ -63,8 +63,9 @@ pub(super) fn call(
         Ok(call) => CallWord::Call(call),
         Err((uri, text)) => {
             // It may be a part of a call that is open: whose answer this is, the broker knows.
+            let procedure = procedure.decode().unwrap_or_default().into();
             let (error, payload) = (uri.into(), text_argument(&text));
-            CallWord::Spoiled { request, has_more, error, payload }
+            CallWord::Spoiled { request, procedure, has_more, error, payload }
         }
     }))
 }

@@ -22,7 +22,7 @@ pub(super) fn in_words(word: &CallWord) -> String {
             words + &routing_key.as_ref().map(|key| format!(" by {key}")).unwrap_or_default()
         }
         CallWord::Cancel { request, mode } => format!("cancel {} {mode:?}", request.0),
-        CallWord::Spoiled { request, has_more, error, payload } => {
+        CallWord::Spoiled { request, procedure: _, has_more, error, payload } => {
             let more = if *has_more { ", more to come:" } else { "" };
             format!("spoiled {}{more} {error} {}", request.0, args(payload))
         }
