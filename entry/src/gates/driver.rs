@@ -113,8 +113,8 @@ pub(super) struct Driver<A> {
     breach: Option<Breach>,
     /// It has to do with calls.
     uses_calls: bool,
-    /// It has left testaments, which the broker keeps.
-    leaves_testaments: bool,
+    /// It has made calls that are judged again where its rights change.
+    is_to_be_judged: bool,
     /// Nothing more of calls comes.
     calls_are_over: bool,
     steps: VecDeque<Step<A>>,
@@ -149,7 +149,7 @@ impl<A> Driver<A> {
             unwritten_call_bytes: 0,
             breach: None,
             uses_calls: false,
-            leaves_testaments: false,
+            is_to_be_judged: false,
             calls_are_over: false,
             steps: VecDeque::new(),
             waiting: None,
@@ -529,9 +529,8 @@ impl<A> Driver<A> {
         if words.is_empty() {
             return Ok(());
         }
-        let leaves =
-            |word: &CallWord| matches!(word, CallWord::Call(call) if call.testament.is_some());
-        self.leaves_testaments |= words.iter().any(leaves);
+        let outlasts = |word: &CallWord| matches!(word, CallWord::Call(call) if call.outlasts());
+        self.is_to_be_judged |= words.iter().any(outlasts);
         self.tell(SessionEvent::Calls { session: self.session, words }).await
     }
 
@@ -543,7 +542,7 @@ impl<A> Driver<A> {
         &mut self,
         permissions: Option<&Permissions>,
     ) -> Result<(), Stopped> {
-        if !self.leaves_testaments || !self.is_open {
+        if !self.is_to_be_judged || !self.is_open {
             return Ok(());
         }
         let permissions = permissions.cloned();

@@ -93,6 +93,7 @@ pub(crate) fn of_call(error: &CallError) -> &str {
         CallError::NoSuchProcedure(_) => "wamp.error.no_such_procedure",
         CallError::NoAvailableCallee { .. } => "wamp.error.no_available_callee",
         CallError::NotAnnounced { .. } => FEATURE_NOT_SUPPORTED,
+        CallError::NotAuthorized => NOT_AUTHORIZED,
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
             "wamp.error.canceled"
         }

@@ -387,6 +387,9 @@ impl EntryNode {
                 return self.answer_meta(now, fx);
             }
             SessionEvent::Rights { session, permissions } => {
+                if let Some(permissions) = &permissions {
+                    self.calls.rights(session, permissions, &mut fx.calls);
+                }
                 return self.meta.judge_testaments(session, permissions.as_ref());
             }
             SessionEvent::Closed { session } => {

@@ -9,6 +9,7 @@ mod meta;
 mod passthru;
 mod peer;
 mod registrations;
+mod reloads;
 mod repeated;
 mod results;
 mod serializers;

@@ -150,6 +150,14 @@ pub struct Call {
     pub rights: Option<Box<Permissions>>,
 }
 
+impl Call {
+    /// Whether more may come of it than one answer: progress, or a message at the end of the session.
+    #[must_use]
+    pub const fn outlasts(&self) -> bool {
+        self.takes_progress || self.has_more || self.testament.is_some()
+    }
+}
+
 /// A message that is published when the session ends (WAMP spec *Session Testament*).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Testament {

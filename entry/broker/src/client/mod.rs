@@ -37,7 +37,7 @@ use callee::Callee;
 pub use io::{Ask, Effects, EndReason, RequestError, Told};
 
 /// Of an unsubscribe that the session makes itself: gates number those of their clients from 1.
-const OWN_REQUEST: RequestId = RequestId(0);
+pub(crate) const OWN_REQUEST: RequestId = RequestId(0);
 
 /// See the module.
 #[derive(Debug)]

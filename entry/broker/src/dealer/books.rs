@@ -7,7 +7,7 @@ use vixen_core::id::{OwnerId, Position};
 use super::io::Terms;
 use super::words::CallNumber;
 use crate::api::SessionId;
-use crate::api::calls::InvocationId;
+use crate::api::calls::{InvocationId, RegistrationId};
 
 /// A call that is with a callee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(super) struct Invocation {
     pub(super) registration: Position,
     /// INTERRUPT with the mode `kill` was sent.
     pub(super) is_interrupted: bool,
+    /// More may come of it than one answer.
+    pub(super) may_go_on: bool,
 }
 
 /// A registration that a session serves, or has served.
@@ -106,10 +108,47 @@ impl Callees {
     }
 
     pub(super) fn set_interrupted(&mut self, session: SessionId, invocation: InvocationId) {
+        self.with_call(session, invocation, |call| call.is_interrupted = true);
+    }
+
+    /// Whether more may come of it than one answer.
+    pub(super) fn set_going_on(
+        &mut self,
+        session: SessionId,
+        invocation: InvocationId,
+        may_go_on: bool,
+    ) {
+        self.with_call(session, invocation, |call| call.may_go_on = may_go_on);
+    }
+
+    fn with_call(
+        &mut self,
+        session: SessionId,
+        invocation: InvocationId,
+        change: impl FnOnce(&mut Invocation),
+    ) {
         let book = self.books.get_mut(&session);
         if let Some(call) = book.and_then(|book| book.invocations.get_mut(&invocation)) {
-            call.is_interrupted = true;
+            change(call);
         }
+    }
+
+    /// Invocations of a registration, as the session was told it, of which more may come than one answer; oldest
+    /// first.
+    pub(super) fn going_on(
+        &self,
+        session: SessionId,
+        told: RegistrationId,
+    ) -> Vec<(InvocationId, Invocation)> {
+        let Some(Book { invocations, services, .. }) = self.books.get(&session) else {
+            return Vec::new();
+        };
+        let is_it = |call: &Invocation| {
+            let service = services.get(&call.registration);
+            call.may_go_on && service.is_some_and(|service| service.terms.told == told)
+        };
+        let found = invocations.iter().filter(|(_, call)| is_it(call));
+        found.map(|(invocation, call)| (*invocation, *call)).collect()
     }
 
     /// A call is with the session no more: its slot is free.

@@ -73,6 +73,22 @@ pub enum Input {
         /// As [`CallTold::queued_bytes`] has them.
         bytes: usize,
     },
+    /// The realms were read again: calls end that a session may not make any more, if more may come of them than one
+    /// answer.
+    Rights {
+        /// The session.
+        session: SessionId,
+        /// What it may do now.
+        permissions: Box<Permissions>,
+    },
+    /// The realms were read again: a session may not be callee of this any more, and its invocations end, if more may
+    /// come of them than one answer.
+    RightLost {
+        /// The session.
+        session: SessionId,
+        /// As it was told.
+        registration: RegistrationId,
+    },
     /// A session is gone; last of its words.
     Closed {
         /// The session.

@@ -150,6 +150,12 @@ impl Dealer {
             },
             Input::Tell { session, told } => turn.tell(session, told),
             Input::Written { session, bytes } => turn.written(session, bytes),
+            Input::Rights { session, permissions } => {
+                origin.on_rights(session, &permissions, turn);
+            }
+            Input::RightLost { session, registration } => {
+                serving.on_right_lost(session, registration, turn);
+            }
             Input::Closed { session } => {
                 // Nobody is told anything more, itself not by its own calls either.
                 turn.close(session);

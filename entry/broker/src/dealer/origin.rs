@@ -6,6 +6,7 @@
 mod asked;
 mod bounds;
 mod ending;
+mod lost;
 pub(super) mod pending;
 mod placing;
 mod router;
@@ -78,6 +79,11 @@ impl Open {
     /// part has that of its call (WAMP spec *Progressive Call Invocations*: calls are known by request and procedure).
     fn goes_on_by(&self, part: &Call) -> bool {
         self.has_more && self.procedure.uri == part.procedure
+    }
+
+    /// Whether more may come of it than one answer.
+    const fn may_go_on(&self) -> bool {
+        self.takes_progress || self.has_more
     }
 }
 
@@ -455,50 +461,6 @@ impl Origin {
             let timeout_ms = open.timeout_ms.unwrap_or_default();
             self.end_asked(number, CallError::Timeout { timeout_ms }, turn);
             self.give_up(number, CallError::Timeout { timeout_ms }, turn);
-        }
-    }
-
-    /// Nothing comes of calls to this entry any more. `why` names it; their callees are told where it can
-    /// still hear.
-    pub(super) fn on_peer_gone<R: Routes>(
-        &mut self,
-        peer: OwnerId,
-        why: &Arc<str>,
-        turn: &mut Turn<'_, R>,
-    ) {
-        let all = (peer, CallNumber(0))..=(peer, CallNumber(u64::MAX));
-        let numbers: Vec<_> = self.by_owner.range(all).map(|(_, number)| *number).collect();
-        for number in numbers {
-            let entry = Some(Arc::clone(why));
-            self.give_up(number, CallError::CalleeGone { entry }, turn);
-        }
-    }
-
-    /// The caller is gone: nobody is answered.
-    pub(super) fn on_closed<R: Routes>(&mut self, session: SessionId, turn: &mut Turn<'_, R>) {
-        let all = (session, RequestId(0))..=(session, RequestId(u64::MAX));
-        let numbers: Vec<_> = self.by_request.range(all).map(|(_, number)| *number).collect();
-        for number in numbers {
-            if let Some(open) = self.take_asked(number) {
-                end(open, None, Outcome::Canceled, None, turn);
-            }
-            let Some(placed) = self.take(number) else { continue };
-            let to = placed.callee.owner;
-            close(placed, None, Outcome::Canceled, turn);
-            let cancel = Cancellation::Drop(DropMode::KillNoWait);
-            turn.send(to, PeerWord::Cancel { number, cancel });
-        }
-    }
-
-    /// The entry stops: nothing is open afterwards.
-    pub(super) fn on_stop<R: Routes>(&mut self, turn: &mut Turn<'_, R>) {
-        self.is_stopped = true;
-        let text: Arc<str> = format!("entry {} stops", turn.options.name).into();
-        while let Some((&number, _)) = self.asked.calls.first_key_value() {
-            self.end_asked(number, CallError::Unavailable(Arc::clone(&text)), turn);
-        }
-        while let Some((&number, _)) = self.calls.first_key_value() {
-            self.give_up(number, CallError::Unavailable(Arc::clone(&text)), turn);
         }
     }
 

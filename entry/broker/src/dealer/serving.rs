@@ -24,7 +24,7 @@ use super::turn::Turn;
 use super::words::{Answer, CallNumber, Invoke, Part, PeerWord};
 use super::{CANCELED, text_arguments};
 use crate::api::SessionId;
-use crate::api::calls::{CallTold, CancelMode, InvocationId, Party, Payload};
+use crate::api::calls::{CallTold, CancelMode, InvocationId, Party, Payload, RegistrationId};
 pub use lease::LEASE_ASKED;
 use lease::Lease;
 use waiting::{Call, Key, Waiting};
@@ -33,6 +33,8 @@ use waiting::{Call, Key, Waiting};
 const LINK_FULL: &str = "the link to the entry of the caller is full: limits.link-queue-bytes-max";
 /// What an origin is told where a progressive call is more than its callee reads.
 const CALLEE_FULL: &str = "queue of the callee is full: limits.callee-queue-bytes-max";
+/// What an origin is told where a callee has lost the right to serve a progressive call.
+const RIGHT_LOST: &str = "the callee may not serve this procedure any more";
 
 /// For how long a call waits for the view: longer than a view is behind while its entry is ready.
 const WAIT: Duration = Duration::from_secs(5);
@@ -189,7 +191,8 @@ impl Serving {
             },
             "U1: who holds a procedure alone is invoked under a lease and after the hand-over"
         );
-        let call = Invocation { from, number, registration, is_interrupted: false };
+        let may_go_on = part.may_go_on();
+        let call = Invocation { from, number, registration, is_interrupted: false, may_go_on };
         let Some((invocation, terms)) = turn.callees.invoke(session, call) else {
             return turn.send(from, PeerWord::Refuse { number, reason: InvokeRefusal::Left });
         };
@@ -232,6 +235,7 @@ impl Serving {
                 }
                 let told_bytes = CallTold::OVERHEAD_BYTES + part.payload.said_bytes();
                 if turn.has_room(session, told_bytes, max) {
+                    turn.callees.set_going_on(session, invocation, part.may_go_on());
                     let registration = call.registration;
                     let more = told(invocation, registration, terms, Details::default(), part);
                     turn.tell(session, more);
@@ -329,6 +333,24 @@ impl Serving {
         let Invocation { from, number, .. } = call;
         self.forget((from, number), turn);
         answer(from, number, Answer::Error { uri, payload: payload.detached() }, turn);
+    }
+
+    /// The callee may not serve this registration any more: its invocations end, if more may come of them. Of the
+    /// others the one answer is of when it might.
+    pub(super) fn on_right_lost<R: Routes>(
+        &mut self,
+        session: SessionId,
+        registration: RegistrationId,
+        turn: &mut Turn<'_, R>,
+    ) {
+        for (invocation, call) in turn.callees.going_on(session, registration) {
+            let Invocation { from, number, is_interrupted, .. } = call;
+            self.forget((from, number), turn);
+            if !is_interrupted {
+                interrupt(session, invocation, CancelMode::KillNoWait, turn);
+            }
+            turn.send(from, canceled(number, RIGHT_LOST));
+        }
     }
 
     /// The callee is gone.

@@ -66,6 +66,13 @@ pub struct Part {
     pub has_more: bool,
 }
 
+impl Part {
+    /// Whether more may come of the call than one answer.
+    pub(super) const fn may_go_on(&self) -> bool {
+        self.takes_progress || self.has_more
+    }
+}
+
 /// Whom to call, and with what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoke {

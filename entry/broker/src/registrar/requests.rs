@@ -1,6 +1,7 @@
 //! What sessions ask for: each becomes a record, and is answered when that is applied (`applied`).
 
 use super::*;
+use crate::client::OWN_REQUEST;
 
 /// Where so many records have no room on their way to the order, nobody registers. Those of ends come to it still:
 /// of each place, and each session, there is one.
@@ -190,6 +191,10 @@ impl Registrar {
         registration: RegistrationId,
         fx: &mut Effects,
     ) {
+        if request == OWN_REQUEST {
+            // Its client has not asked for it: the role of the session has lost the right.
+            fx.dealer.push(dealer::Input::RightLost { session, registration });
+        }
         let Some(at) = self.seat_told(session, registration).map(|(at, _)| at) else {
             return self.unregister_lost(session, request, registration, fx);
         };

@@ -207,7 +207,9 @@ fn problem_of_call(error: &CallError) -> Problem {
         CallError::Canceled | CallError::CalleeGone { .. } | CallError::CallerTooSlow => {
             StatusCode::BAD_GATEWAY
         }
-        CallError::Meta(MetaError::NotAuthorized) => StatusCode::FORBIDDEN,
+        CallError::NotAuthorized | CallError::Meta(MetaError::NotAuthorized) => {
+            StatusCode::FORBIDDEN
+        }
         CallError::NoAvailableCallee { .. }
         | CallError::Unavailable(_)
         | CallError::Meta(

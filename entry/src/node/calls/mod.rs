@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use vixen_broker::access::Permissions;
 use vixen_broker::api::calls::{CallTold, CallWord, MetaError};
 use vixen_broker::api::{SessionId, SessionInfo};
 use vixen_broker::dealer::{self, Breach, CallNumber, Dealer, DealerOptions, MetaCall, MetaResult};
@@ -224,6 +225,17 @@ impl Calls {
         let info = Arc::clone(info);
         self.step_registrar(registrar::Input::Opened { info: Arc::clone(&info) }, fx);
         self.step_dealer(dealer::Input::Opened { info }, fx);
+    }
+
+    /// The realms were read again.
+    pub(super) fn rights(
+        &mut self,
+        session: SessionId,
+        permissions: &Permissions,
+        fx: &mut CallEffects,
+    ) {
+        let permissions = Box::new(permissions.clone());
+        self.step_dealer(dealer::Input::Rights { session, permissions }, fx);
     }
 
     pub(super) fn closed(&mut self, session: SessionId, fx: &mut CallEffects) {

@@ -45,6 +45,7 @@ pub(super) const fn is_busy(error: &CallError) -> bool {
         | CallError::Meta(_)
         | CallError::NoSuchProcedure(_)
         | CallError::NotAnnounced { .. }
+        | CallError::NotAuthorized
         | CallError::Canceled
         | CallError::CalleeGone { .. }
         | CallError::CallerTooSlow

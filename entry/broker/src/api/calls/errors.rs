@@ -43,6 +43,9 @@ pub enum CallError {
         /// What the call needs, as a HELLO names it.
         features: &'static str,
     },
+    /// The realms were read again, and the caller may not call it any more.
+    #[error("the role of this session may not call this procedure any more")]
+    NotAuthorized,
     /// The caller has cancelled it.
     #[error("the call was cancelled")]
     Canceled,
@@ -87,7 +90,8 @@ impl CallError {
             Self::NoAvailableCallee { procedure, reason } => procedure.len() + reason.len(),
             Self::NotAnnounced { procedure, features } => procedure.len() + features.len(),
             Self::Meta(error) => error.queued_bytes(),
-            Self::Canceled
+            Self::NotAuthorized
+            | Self::Canceled
             | Self::CalleeGone { .. }
             | Self::CallerTooSlow
             | Self::Timeout { .. }

@@ -108,6 +108,6 @@ pub(super) fn outcome_of(error: &CallError) -> Outcome {
         CallError::Timeout { .. } => Outcome::Timeout,
         CallError::Unavailable(_) => Outcome::Unavailable,
         CallError::MaxConcurrency(_) => Outcome::MaxConcurrency,
-        CallError::TooMany { .. } => Outcome::Refused,
+        CallError::TooMany { .. } | CallError::NotAuthorized => Outcome::Refused,
     }
 }

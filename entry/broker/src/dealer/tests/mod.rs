@@ -9,6 +9,7 @@ mod needs;
 mod origin;
 mod pending;
 mod policies;
+mod rights;
 mod router;
 mod same;
 mod serving;
