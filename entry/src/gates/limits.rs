@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vixen_broker::access::IngressLimits;
+use vixen_broker::dealer::CallTimeouts;
 use vixen_runtime::config::{Config, Goodbye, UriCheck};
 
 /// Bounds of one client session.
@@ -31,6 +32,8 @@ pub struct SessionLimits {
     pub keep_alive_timeout: Duration,
     /// A message or body that is not whole so long after its first byte ends.
     pub unfinished_timeout: Duration,
+    /// How long calls may take.
+    pub call_timeouts: CallTimeouts,
     /// Which URIs are good.
     pub uri_check: UriCheck,
     /// Who is told that the entry ends the session.
@@ -54,6 +57,10 @@ impl SessionLimits {
             keep_alive_interval: limits.keep_alive_interval,
             keep_alive_timeout: limits.keep_alive_timeout,
             unfinished_timeout: limits.unfinished_timeout,
+            call_timeouts: CallTimeouts {
+                longest: limits.calls.call_timeout_max,
+                unasked: limits.calls.call_timeout,
+            },
             uri_check: config.wamp.uri_check,
             goodbye: config.wamp.goodbye,
         }
@@ -95,6 +102,7 @@ impl SessionLimits {
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(60),
             unfinished_timeout: Duration::from_secs(60),
+            call_timeouts: CallTimeouts { longest: None, unasked: None },
             uri_check: UriCheck::Loose,
             goodbye: Goodbye::Final,
         }

@@ -183,6 +183,7 @@ impl Ingress {
             takes_progress: options.takes_progress,
             has_more: options.has_more,
             timeout_ms: options.timeout_ms,
+            came: None,
             is_disclosed: match disclosure {
                 Disclosure::Never => false,
                 Disclosure::OnRequest => options.disclose_me,

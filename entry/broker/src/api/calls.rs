@@ -14,6 +14,7 @@ mod errors;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,8 @@ pub struct Call {
     pub has_more: bool,
     /// When the call is given up; `None`: not before the bound of the entry.
     pub timeout_ms: Option<NonZeroU64>,
+    /// Since when, where its gate has kept it: else since it comes to the broker.
+    pub came: Option<Instant>,
     /// The callee is told who calls.
     pub is_disclosed: bool,
     /// Chooses among the callees of a shared registration, alike each time.
@@ -223,6 +226,18 @@ pub enum CallWord {
         /// Its arguments.
         payload: Payload,
     },
+    /// A call, or a part of one, that its gate keeps until it knows whether it may be made, and that is over before
+    /// that. With it ends what was open of the call; the caller is answered, unless it has its answer.
+    Withdrawn {
+        /// Of the caller.
+        request: RequestId,
+        /// What is called.
+        procedure: Arc<str>,
+        /// More of this call is to come.
+        has_more: bool,
+        /// Why.
+        why: Withdrawal,
+    },
     /// Answered by [`CallTold::Registered`] or [`CallTold::Refused`].
     Register(Register),
     /// Answered by [`CallTold::Unregistered`] or [`CallTold::Refused`].
@@ -275,10 +290,23 @@ impl CallWord {
             Self::Spoiled { procedure, error, payload, .. } => {
                 procedure.len() + error.len() + payload.counted_bytes()
             }
+            Self::Withdrawn { procedure, .. } => BASE + procedure.len(),
             Self::Register(register) => BASE + register.procedure.len(),
             Self::Cancel { .. } | Self::Unregister { .. } | Self::Hide { .. } => BASE,
         }
     }
+}
+
+/// Why a call is over before its gate knows whether it may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// The caller gives it up.
+    Canceled(CancelMode),
+    /// Its time is over.
+    Timeout {
+        /// The time that it had.
+        timeout_ms: u64,
+    },
 }
 
 /// Who is at the other end of a call, where that is told.

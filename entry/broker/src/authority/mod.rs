@@ -15,7 +15,8 @@
 //! authorization.
 //!
 //! Invariants:
-//! - V1: words come out in the order in which they came, each once.
+//! - V1: words come out in the order in which they came, each once, but for those that are
+//!   [`withdrawn`](Authority::withdraw) before they are decided.
 //! - V2: a word is allowed only if each of its questions was: by an answer for it, taken within the authorizer's
 //!   timeout after it was given, or by one that is kept, which is of the same act, URI, match and options, not older
 //!   than the authorizer's time when the word is first looked at (it may wait for those before it after that), and
@@ -172,6 +173,26 @@ impl<W> Authority<W> {
         self.words.back().map(|waiting| &waiting.word)
     }
 
+    /// Those that wait, in their order.
+    pub fn words(&self) -> impl Iterator<Item = &W> {
+        self.words.iter().map(|waiting| &waiting.word)
+    }
+
+    /// Takes out the first word that waits and is this one: nobody need know any more whether it may be. What was
+    /// asked for it counts for others still.
+    pub fn withdraw(
+        &mut self,
+        now: Instant,
+        is_it: impl FnMut(&W) -> bool,
+        fx: &mut Effects<W>,
+    ) -> Option<W> {
+        let index = self.words().position(is_it)?;
+        let withdrawn = self.words.remove(index)?;
+        self.advance(now, fx);
+        self.check();
+        Some(withdrawn.word)
+    }
+
     /// The realms were read again: what is kept and what is under way is for nothing, and what waits is to be given
     /// again, in this order. `None`: nobody is asked any more.
     #[must_use]
@@ -294,7 +315,9 @@ impl<W> Waiting<W> {
                 self.answered(&verdict);
                 continue;
             }
-            if known.open.values().any(|asked| asked == key) {
+            // Those of words that were withdrawn are under way still.
+            let is_full = known.open.len() >= AHEAD_MAX;
+            if is_full || known.open.values().any(|asked| asked == key) {
                 return;
             }
             known.last += 1;

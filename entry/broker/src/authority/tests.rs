@@ -54,6 +54,14 @@ impl World {
         self.answered_at(self.now, number, answer);
     }
 
+    fn withdraw(&mut self, word: u32) -> Option<u32> {
+        let mut fx = Effects::default();
+        let withdrawn = self.machine.withdraw(self.now, |waits| *waits == word, &mut fx);
+        self.asks.extend(fx.asks);
+        self.judged.extend(fx.judged);
+        withdrawn
+    }
+
     /// The answer was given then.
     fn answered_at(&mut self, at: Instant, number: u64, answer: Answer) {
         let number = QuestionNumber(number);
@@ -118,6 +126,41 @@ fn what_is_behind_a_word_waits_with_it_in_its_order() {
     world.says(1, YES);
     let judged = [(1, ALLOWED), (2, DENIED), (3, ALLOWED), (4, ALLOWED)];
     assert_eq!((world.judged().as_slice(), world.machine.len()), (&judged[..], 0));
+}
+
+#[test]
+fn a_word_that_is_withdrawn_keeps_nobody_waiting_and_its_answer_counts_for_others() {
+    let mut world = World::new();
+    world.publishes(1, "a");
+    world.word(2, []);
+    world.publishes(3, "a");
+    world.publishes(4, "b");
+    assert_eq!(world.asked(), [is(1, "a"), is(2, "b")]);
+    assert_eq!(world.withdraw(1), Some(1));
+    assert_eq!(world.judged(), [(2, ALLOWED)], "it was behind that one");
+    assert_eq!(world.withdraw(1), None, "it is out");
+    world.says(1, YES);
+    assert_eq!((world.asked(), world.judged()), (vec![], vec![(3, ALLOWED)]));
+    assert_eq!(world.withdraw(4), Some(4));
+    world.says(2, NO);
+    assert_eq!((world.judged(), world.machine.len()), (vec![], 0));
+}
+
+/// V3: whoever withdraws what it has said asks no more at once than others.
+#[test]
+fn questions_of_withdrawn_words_count_until_they_are_answered() {
+    let mut world = World::new();
+    for word in 0..40 {
+        world.publishes(word, &format!("u{word}"));
+        assert_eq!(world.withdraw(word), Some(word));
+    }
+    assert_eq!(world.asked().len(), AHEAD_MAX);
+    world.publishes(40, "last");
+    assert!(world.asked().is_empty());
+    world.says(1, YES);
+    assert_eq!(world.asked(), [is(33, "last")]);
+    world.says(33, YES);
+    assert_eq!(world.judged(), [(40, ALLOWED)]);
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Callee {
             }
             CallWord::Call(_)
             | CallWord::Spoiled { .. }
+            | CallWord::Withdrawn { .. }
             | CallWord::Cancel { .. }
             | CallWord::Hide { .. }
             | CallWord::Yield { .. }

@@ -35,16 +35,33 @@ pub struct CallLimits {
     pub call_timeout: Option<Duration>,
 }
 
-impl CallLimits {
+/// How long calls may take, of these bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTimeouts {
+    /// The longest timeout of a call.
+    pub longest: Option<Duration>,
+    /// The timeout of calls that ask for none.
+    pub unasked: Option<Duration>,
+}
+
+impl CallTimeouts {
     /// The timeout of a call that asks for this one, in ms.
-    pub(super) fn timeout_ms(&self, asked: Option<NonZeroU64>) -> Option<u64> {
+    #[must_use]
+    pub fn ms(&self, asked: Option<NonZeroU64>) -> Option<u64> {
         let ms = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
-        let wanted = asked.map(NonZeroU64::get).or_else(|| self.call_timeout.map(ms));
-        let longest = self.call_timeout_max.map(ms);
+        let wanted = asked.map(NonZeroU64::get).or_else(|| self.unasked.map(ms));
+        let longest = self.longest.map(ms);
         match (wanted, longest) {
             (Some(wanted), Some(longest)) => Some(wanted.min(longest)),
             (wanted, longest) => wanted.or(longest),
         }
+    }
+}
+
+impl CallLimits {
+    /// How long calls may take.
+    pub(super) const fn timeouts(&self) -> CallTimeouts {
+        CallTimeouts { longest: self.call_timeout_max, unasked: self.call_timeout }
     }
 
     /// Waiting bytes of a link above which it gets no invocations and no progress.

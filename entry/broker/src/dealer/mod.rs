@@ -48,10 +48,11 @@ use books::Callees;
 pub use io::{
     Breach, CalledAt, Effects, Input, Link, MetaCall, MetaResult, Missed, Note, Outcome, Terms,
 };
-pub use limits::CallLimits;
+pub use limits::{CallLimits, CallTimeouts};
 use limits::Usage;
 pub use origin::pending::{Awaited, PendingCall};
-use origin::{Origin, Spoiled};
+use origin::Origin;
+use origin::unmade::{Spoiled, Withdrawn};
 use peers::{Peers, Unreachable};
 pub use routes::{Callee, Hold, Route, Routes};
 pub use serving::LEASE_ASKED;
@@ -145,6 +146,10 @@ impl Dealer {
                     let error = CallError::Callee { uri, payload };
                     let spoiled = Spoiled { request, procedure, has_more, error };
                     origin.on_spoiled(session, spoiled, turn);
+                }
+                CallWord::Withdrawn { request, procedure, has_more, why } => {
+                    let withdrawn = Withdrawn { request, procedure, has_more, why };
+                    origin.on_withdrawn(session, withdrawn, turn);
                 }
                 CallWord::Register(_) | CallWord::Unregister { .. } | CallWord::Hide { .. } => {}
             },

@@ -10,10 +10,11 @@ mod lost;
 pub(super) mod pending;
 mod placing;
 mod router;
+pub(super) mod unmade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use vixen_core::id::{OwnerId, Position};
 use vixen_core::segment::Topic;
@@ -32,7 +33,7 @@ use crate::api::calls::{Call, CallError, CallTold, CancelMode, Invoke as Policy,
 use crate::api::{RequestId, SessionId};
 use asked::Asked;
 use bounds::{beyond, beyond_bytes};
-use ending::{answer_in_room, close, end, error_outcome, fail, refuse, release};
+use ending::{answer_in_room, close, error_outcome, fail, refuse, release};
 
 /// Arguments that a second try would need.
 #[derive(Clone, Debug)]
@@ -85,15 +86,6 @@ impl Open {
     const fn may_go_on(&self) -> bool {
         self.takes_progress || self.has_more
     }
-}
-
-/// A call, or a part of one, that the caller's gate has refused.
-#[derive(Debug)]
-pub(super) struct Spoiled {
-    pub(super) request: RequestId,
-    pub(super) procedure: Arc<str>,
-    pub(super) has_more: bool,
-    pub(super) error: CallError,
 }
 
 /// One that is with a callee.
@@ -195,7 +187,9 @@ impl Origin {
         }
         let realm = Arc::clone(&caller.realm);
         let caller = call.is_disclosed.then(|| caller.party.clone());
-        let timeout_ms = turn.options.limits.timeout_ms(call.timeout_ms);
+        let timeout_ms = turn.options.limits.timeouts().ms(call.timeout_ms);
+        // Where its gate has kept it, its time runs since then.
+        let came = call.came.map_or(turn.now, |came| came.min(turn.now));
         let routing_key = call.routing_key.as_deref().map(RoutingKey::new);
         let Call { request, procedure, payload, takes_progress, has_more, .. } = call;
         let from_gate = (call.testament, call.rights);
@@ -207,7 +201,7 @@ impl Origin {
             procedure: Topic { realm, uri: procedure },
             begun: turn.now,
             timeout_ms,
-            expires: timeout_ms.and_then(|ms| after(turn.now, ms)),
+            expires: timeout_ms.and_then(|ms| after(came, ms)),
             caller,
             takes_progress,
             has_more,
@@ -270,43 +264,6 @@ impl Origin {
             turn.keep(session, bytes);
         }
         turn.send(to, PeerWord::More { number, part });
-    }
-
-    /// The gate has refused a call, or a part of one: nothing more of it goes to anybody.
-    pub(super) fn on_spoiled<R: Routes>(
-        &mut self,
-        session: SessionId,
-        spoiled: Spoiled,
-        turn: &mut Turn<'_, R>,
-    ) {
-        let Spoiled { request, procedure, has_more, error } = spoiled;
-        let told = CallTold::Failed { request, error };
-        if let Some(number) = self.by_request.get(&(session, request)).copied() {
-            if self.spoil_asked(number, has_more, told.clone(), turn) {
-                return;
-            }
-            let Some(placed) = self.calls.get_mut(&number) else { return };
-            if !placed.open.has_more && !placed.is_killing {
-                return turn.fx.breaches.push((session, Breach::RepeatedRequest(request)));
-            }
-            placed.open.has_more &= has_more;
-            let Some(placed) = self.take(number) else { return };
-            let to = placed.callee.owner;
-            close(placed, Some(told), Outcome::Refused, turn);
-            let cancel = Cancellation::Drop(DropMode::KillNoWait);
-            return turn.send(to, PeerWord::Cancel { number, cancel });
-        }
-        let max = turn.options.limits.unfinished_max();
-        let Some(caller) = turn.sessions.get_mut(session) else { return };
-        if caller.is_left_over(request, &procedure, has_more) {
-            return;
-        }
-        if has_more {
-            caller.leave_unfinished(request, &procedure, max);
-        }
-        let took = Duration::ZERO;
-        turn.fx.notes.push(Note::Ended { outcome: Outcome::Refused, at: None, took });
-        turn.tell(session, told);
     }
 
     pub(super) fn on_cancel<R: Routes>(

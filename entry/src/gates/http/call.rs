@@ -8,6 +8,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
@@ -17,6 +18,7 @@ use bytes::{BufMut, BytesMut};
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout_at};
 
 use vixen_broker::access::{Act, CallMessage, CallOptions};
 use vixen_broker::api::RequestId;
@@ -82,6 +84,7 @@ async fn take(
     permit: Permit,
     body: &[u8],
 ) -> Result<Taken, Problem> {
+    let came = Instant::now();
     // It may have stopped while the body came.
     admitted(context)?;
     let parsed: CallBody<'_> = body::parse(headers, body)?;
@@ -101,13 +104,16 @@ async fn take(
         options,
     };
     let said = parsed.options.map_or("{}", RawValue::get);
+    let timeout_ms = context.limits.call_timeouts.ms(wanted.options.timeout_ms);
     let call = loop {
         let made = admitted.call(wanted.clone());
         let mut call = made.map_err(|refusal| refused(refusal.into()))?;
         let (asked, told) = ((&call.procedure, Match::Exact), told(Act::Call, said));
-        match asked::ruling(context, &mut admitted, Act::Call, asked, told).await? {
+        let ruling = asked::ruling(context, &mut admitted, Act::Call, asked, told);
+        match in_time(came, timeout_ms, ruling).await? {
             Ruling::Allowed { discloses } => {
                 call.is_disclosed |= discloses;
+                call.came = Some(came.into_std());
                 break call;
             }
             Ruling::Denied(refusal) => return Err(refused(refusal)),
@@ -126,6 +132,22 @@ async fn take(
     driver.call(CallWord::Call(call));
     driver.do_steps(|never| -> Result<(), Stopped> { match never {} }).await?;
     Ok(Taken { driver, _permit: permit })
+}
+
+/// What is ruled within the time of the call, which runs from when it came.
+async fn in_time(
+    came: Instant,
+    timeout_ms: Option<u64>,
+    ruling: impl Future<Output = Result<Ruling, Problem>>,
+) -> Result<Ruling, Problem> {
+    let over_at = |ms| came.checked_add(Duration::from_millis(ms));
+    let Some((timeout_ms, at)) = timeout_ms.and_then(|ms| Some((ms, over_at(ms)?))) else {
+        return ruling.await;
+    };
+    timeout_at(at, ruling).await.unwrap_or_else(|_elapsed| {
+        count_call("timeout");
+        Err(problem_of_call(&CallError::Timeout { timeout_ms }))
+    })
 }
 
 /// What is asked for: the call is whole, and its result as well.

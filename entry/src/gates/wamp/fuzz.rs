@@ -76,6 +76,7 @@ pub fn take_frames(subprotocol: &str, frames: &[&[u8]]) -> Vec<(Content, Bytes)>
                 ) => published.push((payload.content, payload.bytes)),
                 Action::Call(
                     CallWord::Cancel { .. }
+                    | CallWord::Withdrawn { .. }
                     | CallWord::Register(_)
                     | CallWord::Unregister { .. }
                     | CallWord::Hide { .. },

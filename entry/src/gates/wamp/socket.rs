@@ -9,9 +9,10 @@
 //! ```
 //! - Frames are read until none is at hand or a batch is full. Their effects are steps of the [`Driver`],
 //!   done in order: a batch of publishes goes before the SUBSCRIBE or GOODBYE that follows it.
-//! - What a role's authorizer is asked about waits for its answer, and all behind it waits too (`asking`).
-//! - Nothing is read while there are steps or something is asked, or the session has too much unresolved; events and
-//!   answers go on.
+//! - What a role's authorizer is asked about waits for its answer, and all behind it waits too, but for CANCEL
+//!   (`asking`).
+//! - Nothing is read while there are steps, or as much waits for an authorizer as may, or the session has too much
+//!   unresolved; events and answers go on.
 //! - Nothing is read while the client does not take what is written, and the store is not read for
 //!   it either.
 
@@ -104,6 +105,8 @@ enum Event {
     /// The realms were read again.
     Reload,
     UnfinishedDue,
+    /// The time of a call is over of which nobody knows yet whether it may be made.
+    CallsDue,
     AliveDue,
 }
 
@@ -174,9 +177,12 @@ impl Connection {
         let mut stopping = self.context.stopping.clone();
         let mut reloads = self.context.admission.reloads();
         loop {
-            let may_read =
-                self.driver.may_read() && self.asking.is_idle() && !self.session.has_rest();
+            let may_read = self.driver.may_read()
+                && self.asking.may_read()
+                && !self.session.has_rest()
+                && !self.is_ending();
             let alive_at = self.alive.due_at();
+            let overdue_at = self.asking.due_at(&self.context.limits.call_timeouts);
             let begun = Instant::now();
             let event = tokio::select! {
                 message = self.socket.next(), if may_read => Event::Message(message),
@@ -186,6 +192,9 @@ impl Connection {
                 Ok(()) = reloads.changed() => Event::Reload,
                 over = self.meter.over() => return ending_of_input(over),
                 () = sleep_until(self.unfinished_at) => Event::UnfinishedDue,
+                () = sleep_until(overdue_at.unwrap_or(begun)), if overdue_at.is_some() => {
+                    Event::CallsDue
+                }
                 () = sleep_until(self.login_by), if !self.was_opened => {
                     return Ending::HelloTimeout;
                 }
@@ -229,6 +238,7 @@ impl Connection {
                 self.check_unfinished();
                 Ok(())
             }
+            Event::CallsDue => self.end_overdue().await,
             Event::AliveDue => self.keep_alive().await,
         }
     }

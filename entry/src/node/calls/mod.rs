@@ -260,6 +260,7 @@ impl Calls {
                 }
                 word @ (CallWord::Call(_)
                 | CallWord::Spoiled { .. }
+                | CallWord::Withdrawn { .. }
                 | CallWord::Cancel { .. }
                 | CallWord::Yield { .. }
                 | CallWord::Fail { .. }) => {

@@ -162,6 +162,7 @@ fn call(request: u64, bytes: usize) -> CallWord {
         takes_progress: false,
         has_more: false,
         timeout_ms: None,
+        came: None,
         is_disclosed: false,
         routing_key: None,
         testament: None,

@@ -219,6 +219,7 @@ impl Asked {
             takes_progress: false,
             has_more: false,
             timeout_ms: Some(ms(next.left)),
+            came: None,
             is_disclosed: false,
             routing_key: None,
             testament: None,

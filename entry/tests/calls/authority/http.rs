@@ -114,6 +114,22 @@ async fn a_request_that_waits_as_realms_are_read_again_is_judged_anew() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_call_by_http_runs_while_it_waits_for_the_authorizer() {
+    let entry = start(REALM).await;
+    let mut guard = guard(&entry).await;
+    guard.register("{}", "a.c").await;
+    let call = json!({"procedure": "a.c", "options": {"timeout": 30}}).to_string();
+    let waits = begin(&entry, "POST /call", &call).await;
+    let (invocation, _) = guard.invoked().await;
+    let (status, problem) = end(waits).await;
+    assert_eq!(status, 504, "{problem}");
+    assert!(problem.contains("no answer within 30 ms"), "{problem}");
+    guard.say(&format!("[70,{invocation},{{}},[true]]")).await;
+    guard.hears_nothing().await;
+    entry.stop().await;
+}
+
+#[tokio::test]
 async fn reads_that_wait_for_the_authorizer_have_their_places() {
     for request in ["GET /events?topic=a.b", "GET /history?topic=a.b"] {
         let entry = Entry::with(|config| {

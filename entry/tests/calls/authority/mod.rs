@@ -6,6 +6,7 @@ mod deciders;
 mod http;
 mod logins;
 mod order;
+mod time;
 mod verdicts;
 
 use std::collections::BTreeMap;

@@ -31,7 +31,7 @@ use vixen_core::wire::{Cancellation, DropMode, InvokeRefusal};
 use super::*;
 use crate::api::calls::{
     Call, CallError, CallFeatures, CallTold, CancelMode, InvocationId, Invoke as Policy, Party,
-    Payload, RegistrationId,
+    Payload, RegistrationId, Withdrawal,
 };
 use crate::api::{Origin as Address, RequestId, SessionId, SessionInfo};
 
@@ -337,6 +337,7 @@ pub(super) fn call(request: u64, uri: &str) -> Call {
         takes_progress: false,
         has_more: false,
         timeout_ms: None,
+        came: None,
         is_disclosed: false,
         routing_key: None,
         testament: None,

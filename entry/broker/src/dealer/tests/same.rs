@@ -290,6 +290,66 @@ fn a_call_of_another_procedure_is_none_that_is_left_of_an_answered_one() {
     assert_empty(&bench);
 }
 
+fn withdrawn(request: u64, uri: &str, has_more: bool, why: Withdrawal) -> Input {
+    let (request, procedure) = (RequestId(request), uri.into());
+    word(1, CallWord::Withdrawn { request, procedure, has_more, why })
+}
+
+/// J1: a call that its gate has kept until it was over.
+#[test]
+fn a_withdrawn_call_is_answered_once_and_what_is_left_of_it_dropped() {
+    let mut bench = bench();
+    let canceled = Withdrawal::Canceled(CancelMode::Kill);
+    assert_eq!(bench.step(withdrawn(5, "p", false, canceled)), ["1 <- failed 5: the call was cancelled"]);
+    let timeout = Withdrawal::Timeout { timeout_ms: 30 };
+    let told = ["1 <- failed 6: no answer within 30 ms"];
+    assert_eq!(bench.step(withdrawn(6, "p", true, timeout)), told);
+    assert_eq!(bench.step(word(1, part(6, "p", true))), NOBODY);
+    assert_eq!(bench.step(withdrawn(6, "p", false, timeout)), NOBODY, "it has its answer");
+    assert_eq!(bench.outcomes(), ["canceled", "timeout"]);
+    assert_empty(&bench);
+}
+
+/// The first part of it was let pass before.
+#[test]
+fn a_withdrawn_part_ends_the_open_call_as_it_was_cancelled() {
+    let open = || {
+        let mut bench = bench();
+        bench.step(word(1, part(5, "p", true)));
+        bench
+    };
+    let canceled = |mode| withdrawn(5, "p", false, Withdrawal::Canceled(mode));
+    let mut bench = open();
+    assert_eq!(bench.step(canceled(CancelMode::Kill)), ["7 <- interrupt 1 Kill"]);
+    assert_eq!(bench.result(7, 1, "[2]"), ["1 <- result 5 [2]"]);
+    assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 2 of 10 [1]"], "that was its last part");
+    let mut bench = open();
+    let told = ["1 <- failed 5: the call was cancelled", "7 <- interrupt 1 KillNoWait"];
+    assert_eq!(bench.step(canceled(CancelMode::KillNoWait)), told);
+    let mut bench = open();
+    let timeout = Withdrawal::Timeout { timeout_ms: 30 };
+    let told = ["1 <- failed 5: no answer within 30 ms", "7 <- interrupt 1 KillNoWait"];
+    assert_eq!(bench.step(withdrawn(5, "p", true, timeout)), told);
+    assert_empty(&bench);
+}
+
+/// J5: what its gate has kept a call for is of its time.
+#[test]
+fn the_time_of_a_call_runs_from_when_it_came() {
+    let mut bench = bench();
+    let came = Some(bench.now);
+    let call = |request| Call { came, timeout_ms: NonZeroU64::new(100), ..call(request, "p") };
+    bench.now += Duration::from_millis(60);
+    let told = ["7 <- invocation 1 of 10 [1]"];
+    assert_eq!(bench.step(word(1, CallWord::Call(call(5)))), told);
+    assert_eq!(bench.pass(39), NOBODY);
+    let told = ["1 <- failed 5: no answer within 100 ms", "7 <- interrupt 1 KillNoWait"];
+    assert_eq!(bench.pass(1), told);
+    let told = ["1 <- failed 6: no answer within 100 ms"];
+    assert_eq!(bench.step(word(1, CallWord::Call(call(6)))), told, "nobody is invoked");
+    assert_empty(&bench);
+}
+
 #[test]
 fn a_spoiled_part_ends_a_call_that_is_killed() {
     let mut bench = bench();

@@ -360,6 +360,7 @@ impl Play {
                     takes_progress: false,
                     has_more: false,
                     timeout_ms: None,
+                    came: None,
                     is_disclosed: false,
                     routing_key: None,
                     testament: None,

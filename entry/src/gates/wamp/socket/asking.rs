@@ -1,11 +1,13 @@
 //! What a client has said that waits for an authorizer, and all that it has said behind that.
 //!
-//! Nothing is read meanwhile: what waits is what was at hand as the first of it came, and no more than the machine
-//! takes; the rest of a batch stays in its frame.
+//! The socket is read meanwhile until that is as much as a batch, or as the machine takes; the rest of a batch stays in
+//! its frame. So CANCEL is heard: it waits for nothing, and ends a call that waits. So does the time of that call, which
+//! runs from when it came.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -13,11 +15,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use vixen_broker::access::{Act, Permissions};
-use vixen_broker::api::SessionInfo;
-use vixen_broker::api::calls::CallWord;
+use vixen_broker::api::calls::{Call, CallWord, CancelMode, Withdrawal};
+use vixen_broker::api::{RequestId, SessionInfo};
 use vixen_broker::authority::{
     self, Authority, Effects, Input, Judgement, Question, QuestionNumber,
 };
+use vixen_broker::dealer::CallTimeouts;
 use vixen_runtime::clock::wall_time;
 
 use super::steps::is_refused;
@@ -25,7 +28,7 @@ use super::{Connection, Own};
 use crate::admission::{Admission, AdmittedSession};
 use crate::authority::{Decided, Edition, Heard, LoginQuestion, ask, ask_login};
 use crate::gates::context::SessionContext;
-use crate::gates::driver::is_answer;
+use crate::gates::driver::{BATCH_BYTES, is_answer};
 use crate::gates::wamp::error::Ending;
 use crate::gates::wamp::session::{Action, questions};
 use crate::node::EntryEvent;
@@ -71,8 +74,18 @@ impl Asking {
     }
 
     /// Whether nothing waits.
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.machine.is_empty() && !self.is_deciding
+    }
+
+    /// Whether the socket may be read: what waits has its bound.
+    pub(super) fn may_read(&self) -> bool {
+        self.may_take() && self.machine.words().map(counted_bytes).sum::<usize>() < BATCH_BYTES
+    }
+
+    /// When the first call that waits is over.
+    pub(super) fn due_at(&self, timeouts: &CallTimeouts) -> Option<Instant> {
+        self.machine.words().filter_map(|word| over_at(timeouts, word)).min()
     }
 
     /// Whether more may be taken of what is at hand.
@@ -120,6 +133,11 @@ impl Asking {
             self.machine.step(now, Input::Changed, fx);
         }
         self.machine.step(now, input, fx);
+        self.ask_all(fx);
+    }
+
+    /// Asks what the machine wants to know.
+    fn ask_all(&mut self, fx: &mut Effects<Action>) {
         let asks = std::mem::take(&mut fx.asks);
         let (Some(info), Some(authorizer)) = (&self.info, self.machine.authorizer()) else {
             return;
@@ -134,14 +152,63 @@ impl Asking {
 
 impl Connection {
     /// Does what the session wants, once it may.
-    pub(super) fn take(&mut self, action: Action) {
+    pub(super) fn take(&mut self, mut action: Action) {
+        if let Action::Call(CallWord::Cancel { request, mode }) = action
+            && !self.asking.is_deciding
+        {
+            return self.cancel(request, mode);
+        }
         let Some(questions) = self.questions(&action) else { return };
         if questions.is_empty() && self.asking.is_idle() {
             return self.pass(action, Judgement::Allowed { discloses: false });
         }
+        if let Some(call) = call_of_mut(&mut action) {
+            call.came.get_or_insert_with(|| Instant::now().into_std());
+        }
         let mut fx = Effects::default();
         self.asking.step(Input::Word { questions, word: action }, &mut fx);
         self.take_judged(fx);
+    }
+
+    /// A call that waits ends; another one may be open. Nothing else hangs on what was said before.
+    fn cancel(&mut self, request: RequestId, mode: CancelMode) {
+        let is_it = |action: &Action| call_of(action).is_some_and(|call| call.request == request);
+        if !self.withdraw(is_it, Withdrawal::Canceled(mode)) {
+            self.take_action(Action::Call(CallWord::Cancel { request, mode }));
+        }
+    }
+
+    /// Ends calls that wait and whose time is over.
+    pub(super) async fn end_overdue(&mut self) -> Result<(), Ending> {
+        let (now, timeouts) = (Instant::now(), self.context.limits.call_timeouts);
+        let is_over = |word: &Action| over_at(&timeouts, word).is_some_and(|at| at <= now);
+        loop {
+            let over = self.asking.machine.words().find(|word| is_over(word)).and_then(call_of);
+            let Some(timeout_ms) = over.and_then(|call| timeouts.ms(call.timeout_ms)) else {
+                break;
+            };
+            self.withdraw(is_over, Withdrawal::Timeout { timeout_ms });
+        }
+        self.go_on().await
+    }
+
+    /// Takes a call out that waits, if there is one; the broker answers it.
+    fn withdraw(&mut self, is_it: impl Fn(&Action) -> bool, why: Withdrawal) -> bool {
+        let (now, mut fx) = (Instant::now().into_std(), Effects::default());
+        let withdrawn = self.asking.machine.withdraw(now, is_it, &mut fx);
+        let word = withdrawn.as_ref().and_then(call_of).map(|call| CallWord::Withdrawn {
+            request: call.request,
+            procedure: Arc::clone(&call.procedure),
+            has_more: call.has_more,
+            why,
+        });
+        let is_there = word.is_some();
+        if let Some(word) = word {
+            self.take_action(Action::Call(word));
+        }
+        self.asking.ask_all(&mut fx);
+        self.take_judged(fx);
+        is_there
     }
 
     /// What is to be asked first; `None` where nobody may do anything.
@@ -237,6 +304,42 @@ impl Connection {
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.driver.last(), Some(Own::End(_)))
             || matches!(self.asking.last(), Some(Action::End(_)))
+    }
+}
+
+/// The call that somebody wants to make, or goes on with.
+fn call_of(action: &Action) -> Option<&Call> {
+    match action {
+        Action::Asked { then, .. } => call_of(then),
+        Action::Call(CallWord::Call(call)) => Some(call),
+        _other => None,
+    }
+}
+
+fn call_of_mut(action: &mut Action) -> Option<&mut Call> {
+    match action {
+        Action::Asked { then, .. } => call_of_mut(then),
+        Action::Call(CallWord::Call(call)) => Some(call),
+        _other => None,
+    }
+}
+
+/// When a call that waits is over.
+fn over_at(timeouts: &CallTimeouts, action: &Action) -> Option<Instant> {
+    let call = call_of(action)?;
+    let time = Duration::from_millis(timeouts.ms(call.timeout_ms)?);
+    Instant::from_std(call.came?).checked_add(time)
+}
+
+/// What it counts while it waits.
+fn counted_bytes(action: &Action) -> usize {
+    const BASE: usize = 64;
+    match action {
+        Action::Asked { then, .. } => BASE + counted_bytes(then),
+        Action::Publish(publish) => publish.counted_bytes(),
+        Action::Call(word) => word.counted_bytes(),
+        Action::Subscribe { wanted, .. } => BASE + wanted.pattern.uri.len(),
+        _short => BASE,
     }
 }
 

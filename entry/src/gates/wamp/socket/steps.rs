@@ -41,6 +41,7 @@ pub(super) fn is_refused(permissions: &Permissions, word: &mut CallWord) -> bool
             disclosure.is_none()
         }
         CallWord::Spoiled { .. }
+        | CallWord::Withdrawn { .. }
         | CallWord::Cancel { .. }
         | CallWord::Unregister { .. }
         | CallWord::Hide { .. }
@@ -231,6 +232,7 @@ mod tests {
             takes_progress: false,
             has_more: true,
             timeout_ms: None,
+            came: None,
             is_disclosed: true,
             routing_key: None,
             testament: None,

@@ -26,6 +26,9 @@ pub(super) fn in_words(word: &CallWord) -> String {
             let more = if *has_more { ", more to come:" } else { "" };
             format!("spoiled {}{more} {error} {}", request.0, args(payload))
         }
+        CallWord::Withdrawn { request, procedure, why, .. } => {
+            format!("withdrawn {} {procedure} {why:?}", request.0)
+        }
         CallWord::Register(register) => {
             let Register { request, procedure, matching, invoke, concurrency, .. } = register;
             let many = concurrency.map(|many| format!(" {many} at once")).unwrap_or_default();
