@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::{Admission, count_failure, lock};
-use crate::auth::{Account, Decision, Identity, Pending, Refusal, Tried};
+use crate::auth::{Account, Decision, Identity, Pending, Principal, Refusal, Tried, Unfit};
 
 /// One of them. Others may be tried once it is dropped, after it was counted.
 #[derive(Debug)]
@@ -27,6 +27,11 @@ impl Attempt {
     /// as the attempt ends.
     pub(crate) fn deny(&self) {
         self.is_denied.store(true, Ordering::Release);
+    }
+
+    /// Why nobody comes in to that realm as its authenticator has decided, if that is so.
+    pub(crate) fn unfit(&self, realm: &str, principal: &Principal) -> Option<Unfit> {
+        self.admission.realms.unfit(realm, principal)
     }
 }
 

@@ -41,7 +41,7 @@ mod throttle;
 mod ticket;
 
 pub use challenge::Challenge;
-pub use decision::{Decision, Principal};
+pub use decision::{Decision, Principal, Unfit};
 pub use identity::{Identity, Method};
 pub use login::{Nonce, Step};
 pub use pending::Pending;

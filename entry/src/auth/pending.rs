@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vixen_runtime::config::AUTH_NAME_BYTES_MAX;
-
 use super::decision::{Decision, Principal};
 use super::identity::Identity;
 use super::realm::Authenticator;
@@ -68,21 +66,17 @@ impl Pending {
 
     /// Who it is, as the procedure has decided; whether the realm has the role is not looked at.
     pub(super) fn decided(self, decision: Decision) -> Result<Identity, Refusal> {
-        let Principal { role, authid, realm, extra } = match decision {
+        let principal = match decision {
             Decision::Welcome(principal) => *principal,
             Decision::Denied => return Err(Refusal::Denied),
             Decision::None => return Err(Refusal::NoDecision),
         };
         let Self { identity, .. } = self;
-        let is_good = |name: &str| {
-            (1..=AUTH_NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
-        };
-        let authid = authid.map_or_else(|| Arc::clone(&identity.authid), Into::into);
-        // Nobody is sent to another realm.
-        let is_here = realm.is_none_or(|realm| realm == *identity.realm);
-        if !(is_here && is_good(&authid)) {
+        if principal.misnamed(&identity.realm).is_some() {
             return Err(Refusal::NoDecision);
         }
+        let Principal { role, authid, realm: _, extra } = principal;
+        let authid = authid.map_or_else(|| Arc::clone(&identity.authid), Into::into);
         Ok(Identity { authid, authrole: role.into(), extra: extra.map(Into::into), ..identity })
     }
 

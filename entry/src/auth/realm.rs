@@ -158,6 +158,11 @@ impl Realm {
         self.keys.get(public_key).map(|user| &**user)
     }
 
+    /// Whether it has a role of that name.
+    pub(super) fn has_role(&self, role: &str) -> bool {
+        self.roles.contains_key(role)
+    }
+
     /// What a session may do; `None` when it is not one of this realm any more.
     pub(super) fn permissions(
         &self,

@@ -7,7 +7,7 @@ use vixen_broker::access::Permissions;
 use vixen_core::time::WallTime;
 use vixen_runtime::config::{Access, RealmConfig, Secret};
 
-use super::decision::Decision;
+use super::decision::{Decision, Principal, Unfit};
 use super::identity::{Identity, Method};
 use super::login::{self, Nonce, Step};
 use super::pending::Pending;
@@ -110,6 +110,19 @@ impl Realms {
         let identity = pending.decided(decision)?;
         let is_known = self.permissions(&identity).is_some();
         if is_known { Ok(identity) } else { Err(Refusal::NoDecision) }
+    }
+
+    /// Why nobody comes in to a realm as its authenticator has decided, if that is so now.
+    #[must_use]
+    pub fn unfit(&self, realm: &str, principal: &Principal) -> Option<Unfit> {
+        let has_role = match &*self.state() {
+            State::Open => false,
+            State::Configured(realms) => {
+                realms.get(realm).is_some_and(|realm| realm.has_role(&principal.role))
+            }
+        };
+        let of_role = (!has_role).then(|| Unfit::role(&principal.role));
+        of_role.or_else(|| principal.misnamed(realm))
     }
 
     /// What a session may do now. `None` when the configuration does not know it any more: its

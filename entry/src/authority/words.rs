@@ -203,6 +203,7 @@ mod tests {
         };
         let table = [
             (r#"["user"]"#, welcome("user")),
+            (r#"["user",7],{"role":"guard"}"#, welcome("user")),
             (r#"[{"role":"user","authid":null,"extra":null}]"#, welcome("user")),
             (
                 r#"[{"role":"user","authid":"j","realm":"realm1","extra":{"k":[1]}}]"#,

@@ -108,6 +108,7 @@ impl Asked {
             Err(CallError::Timeout { .. }) => "timeout",
             _other => "error",
         };
+        let mut unfit = None;
         let (seconds, outcome, wanted) = match asker {
             Asker::Session(asker) => {
                 let verdict = answer.ok().and_then(verdict);
@@ -126,7 +127,12 @@ impl Asked {
                     }
                     Err(_) => Decision::None,
                 };
+                if let Decision::Welcome(principal) = &decided {
+                    unfit = attempt.unfit(&decider.0, principal);
+                }
                 let outcome = match &decided {
+                    // Nobody comes in by it.
+                    Decision::Welcome(_) if unfit.is_some() => failed,
                     Decision::Welcome(_) => word_of(true),
                     Decision::Denied => word_of(false),
                     Decision::None => failed,
@@ -142,7 +148,9 @@ impl Asked {
         };
         histogram!(seconds, "outcome" => outcome).record(begun.elapsed().as_secs_f64());
         let reason = match answer {
-            Ok(_) if outcome == failed => Some(wanted.to_owned()),
+            Ok(_) if outcome == failed => {
+                Some(unfit.map_or_else(|| wanted.to_owned(), |unfit| unfit.to_string()))
+            }
             // A no, as far as whoever logs in is told; most likely it has gone wrong.
             Err(CallError::Callee { uri, .. }) if GONE_WRONG.contains(&&**uri) => {
                 Some(format!("it answers with the error {uri}"))

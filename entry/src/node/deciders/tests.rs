@@ -1,6 +1,6 @@
 //! Questions, and what is remembered of registrations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
@@ -186,4 +186,42 @@ fn a_guess_counts_that_is_denied_after_its_client_has_hung_up() {
     drop(heard);
     deciders.hear(vec![(caller, answered(request, "[false]"))], |_, _| {});
     assert_eq!(attempt().map(drop), Err(Refusal::Throttled));
+}
+
+#[test]
+fn an_authenticator_that_names_a_role_which_nobody_has_does_not_answer() {
+    let realm = r#"
+cluster = { name = "test", secret = "a-long-secret", data-dir = "data", write-quorum = 1 }
+sync = [{ id = "S1", lane = 0, address = "127.0.0.1:9041" }]
+ndb-group = [{ member = [{ id = "D1", address = "127.0.0.1:9051" }] }]
+[[realm]]
+name = "r"
+authenticator = "auth.may"
+anonymous.role = "user"
+[[realm.role]]
+name = "user"
+[[realm.role.permission]]
+uri = "auth.may"
+register = true
+"#;
+    let config = Config::parse(realm, Path::new("vixen.toml"), &BTreeMap::new());
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let admission = Arc::new(Admission::new(&config));
+    let (address, joe) = (IpAddr::V4(Ipv4Addr::LOCALHOST), Account::of("r", "joe"));
+    let mut deciders = Deciders::new();
+    for (said, fails) in [
+        (r#"["nobody"]"#, true),
+        (r#"["user"]"#, false),
+        (r#"[{"role":"user","realm":"q"}]"#, true),
+        (r#"[{"role":"user","realm":"r","authid":"j"},7]"#, false),
+        (r#"[{"role":"user","authid":""}]"#, true),
+    ] {
+        let attempt = admission.attempt(address, joe, "joe".into()).now_or_never();
+        let attempt = Arc::new(attempt.expect("at once").expect("it may be tried"));
+        let (asker, _heard) = oneshot::channel();
+        deciders.on_asking(asking(Duration::from_secs(60), Asker::Login { asker, attempt }));
+        let [(caller, request)] = calls(&mut deciders)[..] else { panic!("one call") };
+        deciders.hear(vec![(caller, answered(request, said))], |_, _| {});
+        assert_eq!(deciders.of[&decider("auth.may")].is_failing, fails, "{said}");
+    }
 }
