@@ -127,11 +127,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
         link_address: args.links.link_address.clone(),
         links: args.links.link_listen,
     };
-    listens.member_of(&config, &name)?;
+    let member = listens.member_of(&config, &name)?;
     config.check_access()?;
     if args.node.check_config {
         let links = Tls::of_links(&config)?;
         for concern in config.secret_and_name_concerns(Tier::Entry, &name, links.as_deref()) {
+            remark(&format!("warning: {concern}"));
+        }
+        if let Some(concern) = config.link_concern(&member) {
             remark(&format!("warning: {concern}"));
         }
         let tables = [Tls::of_clients(&config)?, links];

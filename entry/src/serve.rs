@@ -110,6 +110,7 @@ pub async fn serve(
     let member = listens.member_of(config, name)?;
     let (tls, links) = (Tls::of_clients(config)?, Tls::of_links(config)?);
     config.tell_secret_and_name_concerns(Tier::Entry, name, links.as_deref());
+    config.tell_link_concern(&member);
     let ports = Ports::bind(&member).await?;
     let link_port = match &member.link {
         Some(link) => Some(server::listen_first(&link.bind_addresses()).await?),

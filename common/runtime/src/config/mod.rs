@@ -11,6 +11,7 @@ mod access;
 mod args;
 mod changes;
 mod check;
+mod concerns;
 mod env;
 mod error;
 mod limits;

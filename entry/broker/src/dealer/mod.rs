@@ -48,10 +48,10 @@ use books::Callees;
 pub use io::{
     Breach, CalledAt, Effects, Input, Link, MetaCall, MetaResult, Missed, Note, Outcome, Terms,
 };
-pub use limits::{CallLimits, CallTimeouts};
 use limits::Usage;
-pub use origin::pending::{Awaited, PendingCall};
+pub use limits::{CallLimits, CallTimeouts};
 use origin::Origin;
+pub use origin::pending::{Awaited, PendingCall};
 use origin::unmade::{Spoiled, Withdrawn};
 use peers::{Peers, Unreachable};
 pub use routes::{Callee, Hold, Route, Routes};

@@ -67,6 +67,41 @@ fn entries_may_share_a_wildcard_address_on_machines_of_their_own() {
     assert_eq!(parse(&text).expect("good").entries.len(), 2);
 }
 
+/// Two entries without it looked as if all were well, and no call came from one to the other.
+#[test]
+fn entries_that_are_not_linked_are_told_with_key_and_fix() {
+    const LINK: &str = "link-address = \"127.0.0.1:9061\"\n";
+    let second = "[[entry]]\nid = \"E2\"\nlisten = \"127.0.0.1:9032\"\n";
+    let concern = |text: &str, own: &str, address: Option<&str>| {
+        let config = parse(text).expect("good");
+        let own = config.entry_member(&name(own), Some(([127, 0, 0, 1], 9039).into()));
+        let own =
+            own.and_then(|own| own.with_link(address.map(str::to_owned), None)).expect("good");
+        config.link_concern(&own).map(|concern| concern.to_string())
+    };
+    let first =
+        || good_but("listen = \"127.0.0.1:9031\"", &format!("listen = \"127.0.0.1:9031\"\n{LINK}"));
+    let both = concern(&format!("{GOOD}{second}"), "E1", None).expect("not linked");
+    assert!(
+        both.starts_with("etc/vixen.toml: entry.link-address: is missing for E1, E2: "),
+        "{both}"
+    );
+    assert!(
+        both.contains("no_available_callee") && both.contains("; set it for all of them"),
+        "{both}"
+    );
+    for (text, own, address, what) in [
+        (GOOD.to_owned(), "E1", None, "it is alone"),
+        (first() + second, "E1", None, "the second dials the first"),
+        (first() + second, "E2", None, "the same of the other"),
+        (format!("{GOOD}{second}"), "E2", Some("e2.example:9061"), "as it runs"),
+    ] {
+        assert_eq!(concern(&text, own, address), None, "{what}");
+    }
+    let joins = concern(GOOD, "E9", None).expect("one that the file does not list");
+    assert!(joins.contains("is missing for E1, E9: "), "{joins}");
+}
+
 #[test]
 fn nodes_find_themselves_and_strangers_are_told_who_is_known() {
     let config = parse(GOOD).expect("good");

@@ -57,7 +57,11 @@ impl Origin {
     }
 
     /// The caller is gone: nobody is answered.
-    pub(in crate::dealer) fn on_closed<R: Routes>(&mut self, session: SessionId, turn: &mut Turn<'_, R>) {
+    pub(in crate::dealer) fn on_closed<R: Routes>(
+        &mut self,
+        session: SessionId,
+        turn: &mut Turn<'_, R>,
+    ) {
         for number in self.calls_of(session) {
             if let Some(open) = self.take_asked(number) {
                 end(open, None, Outcome::Canceled, None, turn);

@@ -43,7 +43,10 @@ fn a_progressive_call_ends_with_the_right_of_its_caller_and_one_with_one_answer_
     bench.step(word(1, part(2, "p", true)));
     bench.call(1, 3, "p");
     bench.step(progressive(4, "q"));
-    assert_eq!(bench.step(may_call("p")), ["1 <- failed 4: ".to_owned() + NOT_AUTHORIZED, "7 <- interrupt 4 KillNoWait".to_owned()]);
+    assert_eq!(
+        bench.step(may_call("p")),
+        ["1 <- failed 4: ".to_owned() + NOT_AUTHORIZED, "7 <- interrupt 4 KillNoWait".to_owned()]
+    );
     assert_eq!(bench.progress(7, 1, "[2]"), ["1 <- result 1 progress [2]"]);
     let told = [
         format!("1 <- failed 1: {NOT_AUTHORIZED}"),

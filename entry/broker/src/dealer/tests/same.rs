@@ -300,7 +300,10 @@ fn withdrawn(request: u64, uri: &str, has_more: bool, why: Withdrawal) -> Input 
 fn a_withdrawn_call_is_answered_once_and_what_is_left_of_it_dropped() {
     let mut bench = bench();
     let canceled = Withdrawal::Canceled(CancelMode::Kill);
-    assert_eq!(bench.step(withdrawn(5, "p", false, canceled)), ["1 <- failed 5: the call was cancelled"]);
+    assert_eq!(
+        bench.step(withdrawn(5, "p", false, canceled)),
+        ["1 <- failed 5: the call was cancelled"]
+    );
     let timeout = Withdrawal::Timeout { timeout_ms: 30 };
     let told = ["1 <- failed 6: no answer within 30 ms"];
     assert_eq!(bench.step(withdrawn(6, "p", true, timeout)), told);
