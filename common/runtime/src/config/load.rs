@@ -86,6 +86,7 @@ impl Config {
             .into_iter()
             .map(|table| realm::realm(source, table))
             .collect::<Result<_, _>>()?;
+        let limits = root.table("limits", Limits::KEYS)?;
         let config = Self {
             file: Some(file.to_owned()),
             cluster: cluster(source, root.table("cluster", CLUSTER_KEYS)?)?,
@@ -107,7 +108,8 @@ impl Config {
             access: Access::read(root.table("access", Access::KEYS)?)?,
             tls,
             cluster_tls,
-            limits: Limits::read(root.table("limits", Limits::KEYS)?, realms.len())?,
+            unset_limits: limits.unset(),
+            limits: Limits::read(limits, realms.len())?,
             realms,
             storage: Storage::read(root.table("storage", Storage::KEYS)?)?,
             wamp: Wamp::read(root.table("wamp", Wamp::KEYS)?)?,

@@ -35,6 +35,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -91,6 +92,8 @@ pub struct Config {
     pub cluster_tls: Option<TlsFiles>,
     /// Table `[limits]`.
     pub limits: Limits,
+    /// Its keys that nobody has set: their values may follow from others, and from how many realms there are.
+    pub unset_limits: BTreeSet<&'static str>,
     /// Table `[storage]`.
     pub storage: Storage,
     /// Table `[wamp]`.

@@ -1,6 +1,6 @@
 //! The configuration of nearcast, where no file is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,7 @@ impl Config {
             tls: None,
             cluster_tls: None,
             limits: Limits::default(),
+            unset_limits: BTreeSet::new(),
             storage: Storage::default(),
             wamp: Wamp::default(),
             web: Web::default(),

@@ -3,7 +3,7 @@
 //! A derived deserializer would stop at a message and a place in the text; here the reader also
 //! knows the override from the environment and what else could have been written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -117,6 +117,12 @@ impl<'a> TableReader<'a> {
     /// Whether the environment overrides `key`.
     pub(super) fn is_overridden(&self, key: &str) -> bool {
         self.override_of(key).is_some()
+    }
+
+    /// Keys that neither the file nor the environment sets.
+    pub(super) fn unset(&self) -> BTreeSet<&'static str> {
+        let keys = self.keys.iter().copied();
+        keys.filter(|key| !self.has(key) && !self.is_overridden(key)).collect()
     }
 
     /// Forgets what the file says for `key`.
