@@ -95,6 +95,7 @@ async fn entries_are_linked_once_a_pair_and_again_when_one_comes_back() -> anyho
             assert_eq!((&here["dialled"], &there["dialled"]), (&json!(false), &json!(true)));
         }
     }
+    logged(&cluster, "E1", &["link accepted", "peer=E3"]).await;
     let before = sees(&cluster, "E1", "E2", |_| true).await?["owner"].clone();
 
     cluster.kill("E2").await?;

@@ -466,7 +466,12 @@ impl EntryNode {
                 self.tell_readiness();
             }
             LinkEvent::Down { link, peer, name, reason } => {
-                tracing::info!(peer = %name, reason, "link down");
+                match peer {
+                    PeerId::Entry { owner } if self.entries.is_spare(owner, link) => {
+                        tracing::info!(peer = %name, reason, "spare link down, another one stays");
+                    }
+                    _only_one => tracing::info!(peer = %name, reason, "link down"),
+                }
                 self.links.down(link);
                 self.awaited.down(link);
                 self.on_down(now, link, peer, reason, fx);

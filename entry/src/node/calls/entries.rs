@@ -42,6 +42,11 @@ impl Entries {
         Self { links: EntryLinks::new(own), standings: BTreeMap::new(), told: Told::default() }
     }
 
+    /// Whether another link than this one is the present one to the entry: its end is that of none that counts.
+    pub(in crate::node) fn is_spare(&self, owner: OwnerId, link: LinkId) -> bool {
+        self.links.is_spare(owner, link)
+    }
+
     /// The next moment at which other entries are to be told something without an event.
     pub(in crate::node) const fn due_at(&self) -> Option<Instant> {
         self.told.due_at()
@@ -63,6 +68,10 @@ impl EntryNode {
         fx: &mut Effects,
     ) {
         let Some(name) = self.links.get(link).map(|linked| linked.name.clone()) else { return };
+        if !is_dialled {
+            // Who dials says so itself.
+            tracing::info!(peer = %name, "link accepted");
+        }
         let new = NewLink { link, name: name.clone(), sender, is_dialled };
         if self.entries.links.up(owner, new)
             && let Some(link) = self.entries.links.present(owner, link)

@@ -155,6 +155,11 @@ impl EntryLinks {
         Some(Link { peer: owner, number: linked.number })
     }
 
+    /// Whether another link than this one is the present one to the entry.
+    pub(super) fn is_spare(&self, owner: OwnerId, link: LinkId) -> bool {
+        self.linked.get(&owner).is_some_and(|linked| linked.link != link)
+    }
+
     /// All present links.
     pub(super) fn all(&self) -> impl Iterator<Item = Link> {
         self.linked.iter().map(|(owner, linked)| Link { peer: *owner, number: linked.number })
@@ -287,6 +292,8 @@ mod tests {
         let is_taken = links.up(other, second);
         assert_eq!(links.present(other, second_link).is_some(), is_taken);
         assert_eq!(links.present(other, first_link).is_some(), !is_taken);
+        let spares = [first_link, second_link].map(|link| links.is_spare(other, link));
+        assert_eq!(spares, [is_taken, !is_taken]);
         (is_taken != first_is_dialled, links)
     }
 
@@ -383,6 +390,7 @@ mod tests {
         assert!(links.up(HIGH, one));
         assert_eq!((wished(), links.missed().count()), (Dialling::Paused, 0));
         assert!(links.down(HIGH, at, "closed by the peer".to_owned()).is_some());
+        assert!(!links.is_spare(HIGH, at), "there is no other one");
         assert_eq!(wished(), Dialling::On);
         let missed: Vec<_> = links.missed().collect();
         assert_eq!(missed, [(&name("E2"), Some("closed by the peer"))]);
