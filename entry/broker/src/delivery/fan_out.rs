@@ -7,8 +7,9 @@
 //! topic is left out, and reads it from the store, a few of its patterns at a time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use vixen_core::segment::{CALLS_REALM, Records};
+use vixen_core::segment::{Match, Records, Topic, TopicPattern};
 use vixen_core::wire::TailSegment;
 
 use crate::event::{EVENT_OVERHEAD_BYTES, Event, Target};
@@ -44,23 +45,28 @@ pub(super) fn crowded(segment: &TailSegment, patterns: &[usize]) -> Vec<usize> {
     many.into_iter().map(|(_, topic)| topic).collect()
 }
 
-/// How many of the events of a segment clients get: records of calls are for entries.
+/// How many of the events of a segment clients get: what entries tell each other is for entries.
 pub(super) fn of_clients(
     segment: &TailSegment,
     targets: &[Vec<Target>],
     events: &[Event],
 ) -> usize {
-    let of_calls = segment.topics.iter().zip(targets);
-    let of_calls = of_calls.filter(|(topic, _)| &*topic.realm == CALLS_REALM);
-    let of_calls: BTreeSet<_> =
-        of_calls.flat_map(|(_, targets)| targets).map(|target| target.subscription).collect();
-    events.iter().filter(|event| !of_calls.contains(&event.subscription)).count()
+    let of_entries =
+        segment.topics.iter().zip(targets).filter(|(topic, _)| exactly(topic).is_of_entries());
+    let of_entries: BTreeSet<_> =
+        of_entries.flat_map(|(_, targets)| targets).map(|target| target.subscription).collect();
+    events.iter().filter(|event| !of_entries.contains(&event.subscription)).count()
+}
+
+/// The topic and no other one.
+fn exactly(Topic { realm, uri }: &Topic) -> TopicPattern {
+    TopicPattern { realm: Arc::clone(realm), uri: Arc::clone(uri), matching: Match::Exact }
 }
 
 #[cfg(test)]
 mod tests {
     use vixen_core::id::{Position, Stamp};
-    use vixen_core::segment::{Encoding, Record, RecordFlags, Topic};
+    use vixen_core::segment::{Encoding, Record, RecordFlags};
 
     use super::*;
 
