@@ -246,7 +246,7 @@ test("with a name and a ticket the console signs in, and reads the past as its u
   t.after(() => guarded.stop());
   const page = await watch.page(guarded, "#exact=test.tickets");
   const state = page.locator("#state");
-  await state.filter({ hasText: "refused: this realm has no anonymous sessions" }).waitFor();
+  await state.filter({ hasText: "refused: this realm lets nobody in without a name: sign in with a ticket" }).waitFor();
   await page.click("summary");
   await page.fill("#authid", "jo\u00eb");
   await page.fill("#ticket", "wrong");
@@ -336,6 +336,17 @@ test("arguments that are no JSON are told at their field, and nothing is called"
   }
   const { said, answer } = await callByForm(page, "test.echo", "[1]");
   assert.deepEqual([said, answer], ["result", "[1]"]);
+  // What is shown then is of no call before.
+  const nothing = async (what) => {
+    assert.equal(await page.textContent("#called"), "", what);
+    assert.deepEqual([await page.isHidden("#answer"), await page.isHidden("#parts")], [true, true], what);
+  };
+  await page.fill("#call-args", "[1");
+  await page.click("#do-call");
+  await nothing("a call that was not made");
+  await callByForm(page, "test.echo", "[1]");
+  await page.fill("#procedure", "test.other");
+  await nothing("another procedure");
 });
 
 test("procedures are listed with who serves them and what calls to them take", async () => {

@@ -116,7 +116,9 @@ pub(super) fn of_meta(error: &MetaError) -> &'static str {
         MetaError::NothingSoFar { .. } => "vixen.error.nothing_so_far",
         MetaError::Unavailable(_) | MetaError::Unanswered(_) => UNAVAILABLE,
         MetaError::TooManyTestaments { .. } => "vixen.error.too_many_testaments",
-        MetaError::NoSuch(Missing::Session(_)) => "wamp.error.no_such_session",
+        MetaError::NoSuch(Missing::Session(_) | Missing::OwnSession(_)) => {
+            "wamp.error.no_such_session"
+        }
         MetaError::NoSuch(Missing::Subscription(_)) => "wamp.error.no_such_subscription",
         MetaError::NoSuch(Missing::Registration(_)) => "wamp.error.no_such_registration",
     }
@@ -127,7 +129,7 @@ pub(super) fn of_meta(error: &MetaError) -> &'static str {
 pub(crate) const fn of_register(error: &RegisterError) -> &'static str {
     match error {
         RegisterError::AlreadyExists(_) => "wamp.error.procedure_already_exists",
-        RegisterError::OtherPolicy(_) => {
+        RegisterError::OtherPolicy { .. } => {
             "wamp.error.procedure_exists_with_different_invocation_policy"
         }
         RegisterError::Invalid(_) => INVALID_URI,

@@ -5,6 +5,10 @@ use serde_json::json;
 use crate::{Entry, Peer};
 
 async fn refused(peer: &mut Peer, options: &str, procedure: &str) -> String {
+    refused_with_text(peer, options, procedure).await.0
+}
+
+async fn refused_with_text(peer: &mut Peer, options: &str, procedure: &str) -> (String, String) {
     let request = peer.request();
     peer.say(&format!(r#"[64,{request},{options},"{procedure}"]"#)).await;
     let error = peer.hear().await;
@@ -13,7 +17,8 @@ async fn refused(peer: &mut Peer, options: &str, procedure: &str) -> String {
         (&json!(8), &json!(64), &json!(request)),
         "{error}"
     );
-    error[4].as_str().expect("a URI").to_owned()
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    (text(&error[4]), text(&error[5][0]))
 }
 
 const EXISTS: &str = "wamp.error.procedure_already_exists";
@@ -31,6 +36,14 @@ async fn policies_and_their_errors() {
     let id = one.register(shared, "shared").await;
     assert_eq!(refused(&mut two, r#"{"invoke":"first"}"#, "shared").await, OTHER_POLICY);
     assert_eq!(refused(&mut two, "{}", "shared").await, OTHER_POLICY);
+    // Each says how it stands, which the other side has to do likewise.
+    let (_, text) = refused_with_text(&mut two, shared, "single").await;
+    assert!(
+        text.contains("single is registered already, with invoke=single: by one callee"),
+        "{text}"
+    );
+    let (_, text) = refused_with_text(&mut two, r#"{"invoke":"first"}"#, "shared").await;
+    assert!(text.ends_with("with another invocation policy, invoke=roundrobin"), "{text}");
     assert_eq!(one.register(shared, "shared").await, id, "once in it");
     assert_eq!(two.register(shared, "shared").await, id);
     // Another match is a registration of its own.

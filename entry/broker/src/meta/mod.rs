@@ -284,6 +284,9 @@ impl Meta {
         let killed: Vec<_> = meant.collect();
         fx.ends.extend(killed.iter().map(|session| (*session, Arc::clone(&goodbye))));
         match whom {
+            Whom::Session(session) if *session == asker.session => {
+                Reply::NoSuch(Missing::OwnSession(session.0))
+            }
             Whom::Session(session) if killed.is_empty() => {
                 Reply::NoSuch(Missing::Session(session.0))
             }

@@ -132,9 +132,12 @@ pub struct Found {
 /// What there is none of, in the realm of who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Missing {
-    /// No such session, or it is the one that asks.
+    /// No such session.
     #[error("no session with ID {0} exists on this router")]
     Session(u64),
+    /// It is the one that asks.
+    #[error("session {0} is the caller's own, which it does not end in this way: it says GOODBYE")]
+    OwnSession(u64),
     /// No such subscription.
     #[error("no subscription with ID {0} exists on this broker")]
     Subscription(u64),
@@ -248,6 +251,15 @@ impl Reply {
             | Self::Registration(..)
             | Self::NoSuch(_)
             | Self::TooMuch => 0,
+        }
+    }
+
+    /// Whether another entry may have another answer, where a question is of one session.
+    #[must_use]
+    pub const fn may_be_elsewhere(&self) -> bool {
+        match self {
+            Self::NoSuch(missing) => !matches!(missing, Missing::OwnSession(_)),
+            _found => false,
         }
     }
 

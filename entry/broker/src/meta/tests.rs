@@ -104,7 +104,8 @@ fn what_is_told_is_of_the_realm_and_of_announced_sessions() {
 #[test]
 fn who_asks_is_never_ended() {
     let mut meta = meta();
-    let own = Reply::NoSuch(Missing::Session(1));
+    let own = Reply::NoSuch(Missing::OwnSession(1));
+    assert!(!own.may_be_elsewhere());
     assert_eq!(ask(&mut meta, kill(Whom::Session(SessionId(1)))), (own, vec![]));
     let ann = ask(&mut meta, kill(Whom::Authid("ann".to_owned())));
     assert_eq!(ann, (Reply::Ids(vec![3]), vec![3]));

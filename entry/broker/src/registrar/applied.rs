@@ -198,8 +198,9 @@ impl Registrar {
             }
             return fx.told.push((session, CallTold::Revoked { registration }));
         }
-        let error = refused_by(refusal, register.procedure);
-        refuse(session, (CalleeRequest::Register, register.request), error, fx);
+        let request = (CalleeRequest::Register, register.request);
+        let error = self.refused_by(refusal, session, register);
+        refuse(session, request, error, fx);
     }
 
     /// Nothing is applied any more: nobody waits for it.

@@ -23,10 +23,10 @@ use vixen_views::record::{Gone, GoneWhy, Life, RegistrationId, Said};
 use vixen_views::registrations::{Callee, Refusal};
 
 use super::held::LOOKED_AT_MAX;
-use super::{Effects, Registrar, refuse, refused_by};
+use super::{Effects, Registrar, refuse};
 use crate::api::SessionId;
-use crate::api::calls::CalleeRequest;
-use crate::dealer::Routes as _;
+use crate::api::calls::{CalleeRequest, Register, RegisterError};
+use crate::dealer::{Routes as _, policy_of};
 
 /// So old a REGISTER is at least when it is asked about: longer than a record takes to its place.
 pub(super) const RIPE_AFTER: Duration = Duration::from_millis(250);
@@ -193,6 +193,25 @@ impl Registrar {
     fn refuse_unwritten(&mut self, number: u64, refusal: Refusal, fx: &mut Effects) {
         let Some(pending) = self.forget_unwritten(number) else { return };
         let request = (CalleeRequest::Register, pending.register.request);
-        refuse(pending.session, request, refused_by(refusal, pending.register.procedure), fx);
+        let error = self.refused_by(refusal, pending.session, pending.register);
+        refuse(pending.session, request, error, fx);
+    }
+
+    /// What a callee is told of a REGISTER that the view refuses.
+    pub(super) fn refused_by(
+        &self,
+        refusal: Refusal,
+        session: SessionId,
+        register: Register,
+    ) -> RegisterError {
+        match refusal {
+            Refusal::AlreadyExists => RegisterError::AlreadyExists(register.procedure),
+            Refusal::OtherPolicy => {
+                let pattern = self.pattern_of(session, &register);
+                let there = pattern.and_then(|pattern| self.view().find(&pattern));
+                let policy = there.map(|there| policy_of(there.invoke));
+                RegisterError::OtherPolicy { procedure: register.procedure, policy }
+            }
+        }
     }
 }

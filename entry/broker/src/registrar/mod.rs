@@ -525,13 +525,6 @@ fn refuse(
     fx.told.push((session, CallTold::Refused { request, kind, error }));
 }
 
-fn refused_by(refusal: Refusal, procedure: Arc<str>) -> RegisterError {
-    match refusal {
-        Refusal::AlreadyExists => RegisterError::AlreadyExists(procedure),
-        Refusal::OtherPolicy => RegisterError::OtherPolicy(procedure),
-    }
-}
-
 const fn invoke_of(invoke: Invoke) -> record::Invoke {
     match invoke {
         Invoke::Single => record::Invoke::Single,

@@ -225,7 +225,8 @@ fn a_callee_is_told_its_id_and_the_dealer_what_was_agreed() {
 fn policies_are_agreed_on_and_ids_rise() {
     let mut bench = Bench::new();
     let exists = RegisterError::AlreadyExists("single".into());
-    let other = RegisterError::OtherPolicy("shared".into());
+    let policy = Some(Policy::RoundRobin);
+    let other = RegisterError::OtherPolicy { procedure: "shared".into(), policy };
     let first = bench.registered(1, "single", Policy::Single);
     assert_eq!(bench.refused(1, "single", Policy::Single), exists);
     assert_eq!(bench.refused(2, "single", Policy::RoundRobin), exists);

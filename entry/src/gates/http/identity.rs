@@ -129,6 +129,10 @@ fn problem_of_login(refusal: Refusal) -> Problem {
         Refusal::Incomplete(Needed::Name) => {
             "Authorization: Basic needs an authid before its colon".to_owned()
         }
+        // Whether there is such a user is not told.
+        Refusal::Denied => "authentication denied: HTTP requests log in with the ticket of a user, and with no other \
+             credential"
+            .to_owned(),
         other => other.to_string(),
     };
     Problem::new(status, uris::of_login(refusal), &message)

@@ -131,7 +131,7 @@ impl CallMetrics {
             CallTold::Refused { kind: CalleeRequest::Register, error, .. } => {
                 count_registration(match error {
                     RegisterError::AlreadyExists(_) => "already_exists",
-                    RegisterError::OtherPolicy(_) => "other_policy",
+                    RegisterError::OtherPolicy { .. } => "other_policy",
                     RegisterError::Invalid(_) => "invalid_uri",
                     RegisterError::NoSuchRegistration => "no_such_registration",
                     // The books of the session say so, and the gate counts it.

@@ -94,7 +94,7 @@ impl EntryNode {
         let own =
             question.begins_here().then(|| self.answer_here(now, asker, question.clone(), fx));
         let is_found = about.question.is_of_one_session()
-            && own.as_ref().is_some_and(|own| !matches!(own, Reply::NoSuch(_)));
+            && own.as_ref().is_some_and(|own| !own.may_be_elsewhere());
         if is_found || entries.is_empty() {
             let missing = if is_found { BTreeSet::new() } else { absent };
             let done = Done { about, own, others: None, missing };

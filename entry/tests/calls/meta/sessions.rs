@@ -103,6 +103,12 @@ async fn nobody_kills_itself() {
     let mut one = entry.plain().await;
     let own = format!("[{}]", one.session);
     assert_eq!(one.is_refused("wamp.session.kill", &own).await, NO_SUCH_SESSION);
+    let error = one.ask("wamp.session.kill", &own).await;
+    let text = format!(
+        "session {} is the caller's own, which it does not end in this way: it says GOODBYE",
+        one.session
+    );
+    assert_eq!(error[5], json!([text]));
     let details = one.asks("wamp.session.get", &own).await;
     let authid = format!("[{}]", details["authid"]);
     assert_eq!(one.asks("wamp.session.kill_by_authid", &authid).await, json!([]));

@@ -436,17 +436,23 @@ fn the_documents_know_every_key() {
     }
 }
 
+/// As the file says: one # less on each line of it, and `open` taken away.
 #[test]
 fn the_example_realm_is_good_once_its_marks_are_taken_off() {
     let example = include_str!("../../../../../deploy/vixen.toml");
     let start = example.find("# [[realm]]").expect("the example has a realm");
     let end = start + example[start..].find("\n\n").expect("the next table after it");
-    let realm: String = example[start..end]
-        .lines()
-        .map(|line| line.strip_prefix("# ").unwrap_or(line))
-        // What stands in a file of its own, and prose.
-        .filter(|line| !line.contains("-file =") && !line.starts_with("# "))
-        .fold(String::new(), |text, line| text + line + "\n");
-    let realms = parse(&realm).unwrap_or_else(|error| panic!("{error}\n{realm}"));
-    assert_eq!((realms.len(), realms[0].users.len()), (1, 4));
+    let lines = example[start..end].lines().map(|line| {
+        let line = line.strip_prefix('#').unwrap_or_else(|| panic!("no comment: {line}"));
+        line.strip_prefix(' ').unwrap_or(line)
+    });
+    let realm: String = lines.map(|line| format!("{line}\n")).collect();
+    let file = format!("{}{realm}{}", &example[..start], &example[end..]);
+    assert_eq!(file.matches("\nopen = true\n").count(), 1);
+    let file = file.replace("\nopen = true\n", "\n");
+    let config = Config::parse(&file, Path::new("deploy/vixen.toml"), &BTreeMap::new());
+    let config = config.unwrap_or_else(|error| panic!("{error}\n{realm}"));
+    config.check_access().unwrap_or_else(|error| panic!("{error}"));
+    let [realm] = &config.realms[..] else { panic!("{:?}", config.realms) };
+    assert_eq!((realm.users.len(), realm.roles.len()), (4, 2));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vixen_core::id::Position;
 use vixen_views::record::NotRegistrable;
 
-use super::Payload;
+use super::{Invoke, Payload};
 use crate::api::Holder;
 use crate::history::HistoryError;
 use crate::meta::Missing;
@@ -186,11 +186,21 @@ pub enum CalleeRequest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegisterError {
     /// It has a callee already, and room for one.
-    #[error("procedure {0} is registered already")]
+    #[error(
+        "procedure {0} is registered already, with invoke=single: by one callee, and no other joins it"
+    )]
     AlreadyExists(Arc<str>),
     /// Its callees have agreed on another policy.
-    #[error("procedure {0} is registered with another invocation policy")]
-    OtherPolicy(Arc<str>),
+    #[error(
+        "procedure {procedure} is registered with another invocation policy{}",
+        .policy.map(|policy| format!(", invoke={}", policy.name())).unwrap_or_default()
+    )]
+    OtherPolicy {
+        /// The procedure.
+        procedure: Arc<str>,
+        /// Theirs; `None`: they have left meanwhile.
+        policy: Option<Invoke>,
+    },
     /// No entry takes such a procedure or pattern.
     #[error("the procedure cannot be registered: {0}")]
     Invalid(NotRegistrable),

@@ -64,7 +64,10 @@ fn what_a_complete_view_refuses_costs_no_record() {
     let fx = bench.complete(up_to, true);
     let wanted = [
         (2, &RegisterError::AlreadyExists("a".into())),
-        (3, &RegisterError::OtherPolicy("b".into())),
+        (
+            3,
+            &RegisterError::OtherPolicy { procedure: "b".into(), policy: Some(Policy::RoundRobin) },
+        ),
     ];
     assert_eq!(Bench::refused_of(&fx), wanted);
     assert_eq!((fx.is_asking, bench.written.len()), (false, 0));

@@ -262,7 +262,8 @@ fn another_policy_waits_only_if_all_callees_may_be_gone() {
     bench.hear(&shared(8));
     bench.hear(&shared(9));
     bench.link(8, EntryLink::Down);
-    let other = RegisterError::OtherPolicy("s".into());
+    let policy = Some(Policy::RoundRobin);
+    let other = RegisterError::OtherPolicy { procedure: "s".into(), policy };
     assert_eq!(bench.refused(1, "s", Policy::First), other);
     bench.link(9, EntryLink::Down);
     assert!(bench.register(1, "s", Policy::First, false).told.is_empty());

@@ -18,6 +18,8 @@ export class CallForm {
     for (const name of ["call-args", "call-kwargs"]) {
       this.el(name).addEventListener("input", () => this.complain(name, ""));
     }
+    // What was answered before is of another one.
+    this.el("procedure").addEventListener("input", () => this.clear());
     this.el("give-up").addEventListener("click", () => this.cancel?.());
   }
 
@@ -33,6 +35,7 @@ export class CallForm {
 
   /// Puts a procedure into the form.
   choose(procedure) {
+    if (this.el("procedure").value !== procedure) this.clear();
     this.el("procedure").value = procedure;
     this.el("call-args").focus();
   }
@@ -54,6 +57,7 @@ export class CallForm {
   async call() {
     const args = this.typed("call-args", Array.isArray, 'not a JSON list, as in [1, "two"]');
     const kwargs = this.typed("call-kwargs", isObject, 'not a JSON object, as in {"one": 1}');
+    this.clear();
     if (args === null || kwargs === null) {
       this.el(args === null ? "call-args" : "call-kwargs").focus();
       return;
@@ -62,8 +66,6 @@ export class CallForm {
     const timeout = this.el("call-timeout").value;
     const begun = performance.now();
     const after = () => `after ${Math.round(performance.now() - begun)} ms`;
-    this.el("parts").replaceChildren();
-    this.el("parts").start = 1;
     this.show("", "called, waiting for the result");
     const options = timeout === "" ? {} : { timeout: Number(timeout) };
     const call = this.session.call(procedure, args, kwargs, options, (part) => this.onPart(part));
@@ -79,6 +81,14 @@ export class CallForm {
     }
     this.cancel = null;
     this.refresh();
+  }
+
+  /// Takes away what is shown of a call that has ended.
+  clear() {
+    if (this.cancel !== null) return;
+    this.el("parts").replaceChildren();
+    this.el("parts").start = 1;
+    this.show("", "");
   }
 
   onPart(payload) {

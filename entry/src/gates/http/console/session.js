@@ -17,6 +17,15 @@ const PASSING = new Map([
   ["wamp.error.protocol_violation", "the session did not begin in time"],
   ["vixen.error.trimmed", "what was to come next is not stored any more"],
   ["vixen.error.too_many_failed_logins", "too many failed logins from this address"],
+  ["vixen.error.unfinished_input", "too much of what clients send was not whole"],
+  ["vixen.error.calls_unread", "answers to calls were left unread for too long"],
+  ["vixen.error.registration_lost", "another session has what was registered here"],
+  ["wamp.error.authentication_failed", "the procedure that decides who signs in does not answer"],
+]);
+/// Why an entry lets nobody in for good, where its own words are for those who write clients.
+const REFUSED = new Map([
+  ["wamp.error.authentication_required", "this realm lets nobody in without a name: sign in with a ticket, under Connection"],
+  ["wamp.error.no_matching_auth_method", "no user of this realm has a ticket, by which alone one signs in here"],
 ]);
 
 /// What the entry answered with ERROR, or why there was no answer.
@@ -95,8 +104,8 @@ export class Session {
       this.drop();
       // The entry has closed what may come back.
       const mayComeBack = code === 1001 || code === 1013;
-      const text = mayComeBack ? PASSING.get(reason) : undefined;
-      this.retry(ending ?? (text && { text, isFinal: false }), wasAccepted);
+      const text = mayComeBack ? PASSING.get(reason) ?? (reason && `closed by the entry: ${reason}`) : "";
+      this.retry(ending ?? (text ? { text, isFinal: false } : null), wasAccepted);
     };
   }
 
@@ -152,7 +161,7 @@ export class Session {
         this.on.open();
         return null;
       case 3:
-        return { text: reasonOf(message), isFinal: !isPassing(message[2]) };
+        return { text: REFUSED.get(message[2]) ?? reasonOf(message), isFinal: !isPassing(message[2]) };
       case 4:
         // CHALLENGE: ticket is the only method that was offered.
         this.send([5, this.login.ticket, {}]);

@@ -157,6 +157,10 @@ subscribe = true
 authid = "joe"
 role = "reader"
 ticket = "secret-of-joe"
+[[realm.user]]
+authid = "anna"
+role = "reader"
+wampcra.secret = "secret-of-anna"
 [[realm]]
 name = "signed"
 [[realm.role]]
@@ -169,6 +173,9 @@ wampcra.secret = "secret-of-joe"
 
 /// joe:secret-of-joe.
 const JOE: &str = "Authorization: Basic am9lOnNlY3JldC1vZi1qb2U=";
+
+/// anna:secret-of-anna, who has no ticket.
+const ANNA: &str = "Authorization: Basic YW5uYTpzZWNyZXQtb2YtYW5uYQ==";
 
 async fn port_with_users() -> Port {
     let config = Config::parse(REALMS, Path::new("vixen.toml"), &BTreeMap::new());
@@ -190,6 +197,18 @@ async fn a_login_that_is_refused_is_told_in_the_words_of_http() {
             assert!(text.contains(part), "{text}");
             assert!(!text.contains("HELLO") && !text.contains("authmethods"), "{text}");
         }
+        // As of somebody who is not there.
+        let nobody = "Authorization: Basic bm9ib2R5OnNlY3JldA==";
+        let [anna, nobody] = [ANNA, nobody].map(|login| async move {
+            problem(401, &ask(port.address, &format!("GET {path}"), login).await)
+        });
+        let (anna, nobody) = (anna.await, nobody.await);
+        assert_eq!((&anna["error"], &anna["message"]), (&nobody["error"], &nobody["message"]));
+        let text = anna["message"].as_str().expect("a text");
+        assert!(
+            text.ends_with("log in with the ticket of a user, and with no other credential"),
+            "{text}"
+        );
     }
 }
 
