@@ -22,7 +22,8 @@ use vixen_entry::{Listens, Nearcast, recorded_machines};
 use vixen_runtime::bound::MemoryBound;
 use vixen_runtime::clock::wall_time;
 use vixen_runtime::config::{
-    AllowedHosts, AllowedOrigins, Config, NodeArgs, parse_address, parse_args, parse_listen,
+    AllowedHosts, AllowedOrigins, Config, ConfigError, NodeArgs, parse_address, parse_args,
+    parse_listen,
 };
 use vixen_runtime::health::HealthTarget;
 use vixen_runtime::recording::ReplayArgs;
@@ -30,8 +31,8 @@ use vixen_runtime::reload::Load;
 use vixen_runtime::telemetry::{announce, exit_code, init_tracing, print, remark, shutdown_signal};
 use vixen_runtime::tls::Tls;
 
-/// The entry of a vixen cluster: WAMP clients connect here. Without --config it is "nearcast": all
-/// three tiers in this one process, with data in ./vixen-data.
+/// The entry of a vixen cluster: WAMP clients connect here. Without --node it is "nearcast": all
+/// three tiers in this one process, with data in ./vixen-data; --config then is a file with realms and users.
 #[derive(Debug, Parser)]
 #[command(name = "vixen-entry", version, args_conflicts_with_subcommands = true)]
 struct Args {
@@ -112,7 +113,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    if args.node.config.is_none() && args.node.node.is_none() {
+    if args.node.node.is_none() {
         return run_nearcast(args);
     }
     let (mut config, name) = args.node.load_required("entry")?;
@@ -157,7 +158,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn run_nearcast(args: &Args) -> anyhow::Result<()> {
-    ensure!(!args.node.check_config, "--check-config needs --config FILE and --node ID");
+    let has_file = args.node.config.is_some();
+    ensure!(
+        !args.node.check_config || has_file,
+        "--check-config needs --config FILE, and --node ID for a node of a cluster"
+    );
     let LinkArgs { link_address, link_listen } = &args.links;
     ensure!(
         link_address.is_none() && link_listen.is_none(),
@@ -169,24 +174,54 @@ fn run_nearcast(args: &Args) -> anyhow::Result<()> {
         print(&format!("{}\n", HealthTarget { node, address, has_tls: false }.ask()?))?;
         return Ok(());
     }
-    let mut config = Config::nearcast_of_process(args.data_dir.clone(), listen)?;
-    args.web.apply(&mut config);
-    for entry in &mut config.entries {
-        entry.admin_listen = args.admin_listen;
+    let load = nearcast_config(args, listen);
+    let config = load()?;
+    if args.node.check_config {
+        let realms = config.realms.len();
+        print(&format!(
+            "configuration is good: nearcast, all of vixen here, with {realms} realms\n"
+        ))?;
+        return Ok(());
     }
     init_tracing(&config.log, "nearcast");
     runtime(args)?.block_on(async {
         let (data_dir, durability) = (args.data_dir.clone(), config.cluster.durability);
+        let realms: Vec<_> = config.realms.iter().map(|realm| realm.name.clone()).collect();
         let nearcast = Nearcast::open_recorded(config, &args.node.recording).await?;
+        if has_file {
+            let load = move || load().map_err(|error| error.to_string());
+            nearcast.reload_on_hangup(Arc::new(load));
+        }
         let (address, handle) = (nearcast.address()?, nearcast.handle());
         let greeting = tokio::spawn(async move {
             handle.until_ready().await;
-            announce(welcome::text(address, &data_dir, durability));
+            announce(welcome::text(address, &data_dir, durability, &realms));
         });
         let outcome = Box::pin(nearcast.run(shutdown_signal())).await;
         greeting.abort();
         outcome
     })
+}
+
+/// Reads the configuration of nearcast at this address, whenever it is called.
+fn nearcast_config(
+    args: &Args,
+    listen: SocketAddr,
+) -> impl Fn() -> Result<Config, ConfigError> + Send + Sync + use<> {
+    let (file, data_dir) = (args.node.config.clone(), args.data_dir.clone());
+    let (web, admin_listen) = (args.web.clone(), args.admin_listen);
+    move || {
+        let data_dir = data_dir.clone();
+        let mut config = match &file {
+            Some(file) => Config::nearcast_load(file, data_dir, listen)?,
+            None => Config::nearcast_of_process(data_dir, listen)?,
+        };
+        web.apply(&mut config);
+        for entry in &mut config.entries {
+            entry.admin_listen = admin_listen;
+        }
+        Ok(config)
+    }
 }
 
 fn runtime(args: &Args) -> anyhow::Result<Runtime> {

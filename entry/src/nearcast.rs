@@ -21,6 +21,7 @@ use vixen_runtime::dirlock::DirLock;
 use vixen_runtime::link::{End, Inbox, LinkEvent, join};
 use vixen_runtime::process::{outlive_file_size_limit, raise_open_files};
 use vixen_runtime::recording::RecordArgs;
+use vixen_runtime::reload::{Certificates, Load, Running, reload_on_hangup};
 use vixen_runtime::telemetry::install_metrics;
 use vixen_sync::{SyncEvent, SyncNode, SyncOptions};
 
@@ -121,6 +122,16 @@ impl Nearcast {
     pub fn reloader(&self) -> impl Fn(&Config) + Send + use<> {
         let admission = Arc::clone(&self.admission);
         move |config| reload_realms(&admission, Ok(config))
+    }
+
+    /// From now on, SIGHUP has `load` read the configuration again, and realms are taken; without this it ends the
+    /// process. To be called within a runtime.
+    pub fn reload_on_hangup(&self, load: Load) {
+        let admission = Arc::clone(&self.admission);
+        let running = Running { config: self.config.clone(), tier: Role::Entry };
+        tokio::spawn(reload_on_hangup(load, running, Certificates::default(), move |config| {
+            reload_realms(&admission, config)
+        }));
     }
 
     /// Runs until `stop`, then stops the tiers in the order of a message: entry, ndb, sync.

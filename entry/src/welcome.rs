@@ -8,8 +8,13 @@ use vixen_runtime::config::Durability;
 /// Where nearcast listens when nothing else is said.
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9031);
 
-/// Plain words: where to connect, how to try it, where the status and the data are.
-pub(crate) fn text(address: SocketAddr, data_dir: &Path, durability: Durability) -> String {
+/// Plain words: where to connect, how to try it, where the status and the data are. Without `realms` all of them are open.
+pub(crate) fn text(
+    address: SocketAddr,
+    data_dir: &Path,
+    durability: Durability,
+    realms: &[String],
+) -> String {
     let host = reachable(address);
     let reach = reach(address);
     let data = data_dir.display();
@@ -17,26 +22,34 @@ pub(crate) fn text(address: SocketAddr, data_dir: &Path, durability: Durability)
         Durability::Fsync => "an acknowledged message is on disk, synced",
         Durability::Memory => "no syncs: a power cut loses messages",
     };
+    let (realms, trials) = if realms.is_empty() {
+        ("any realm, for example realm1".to_owned(), trials(&host))
+    } else {
+        let said = "Who may do what, the configuration says; SIGHUP has its realms read again.";
+        (format!("realms {}", realms.join(", ")), said.to_owned())
+    };
     format!(
         r#"vixen is ready: entry, storage and vote in this one process ("nearcast").
 
-  clients   ws://{host}/ws   WAMP v2 (wamp.2.json, wamp.2.msgpack, wamp.2.cbor), any realm, for example realm1
+  clients   ws://{host}/ws   WAMP v2 (wamp.2.json, wamp.2.msgpack, wamp.2.cbor), {realms}
   page      http://{host}/   publish and watch in two browser tabs
   status    http://{host}/status
   reach     {reach}
   data      {data}   durability {durability}: {promise}
 
-Try it in another terminal: with curl, from this checkout, or with Node.js 20.10 or later:
-
-  {curl}
-  {demo}
-  {node}
+{trials}
 
 Stop with Ctrl-C: the data stays, and the order goes on where it was.
 "#,
-        curl = curl_line(&host),
-        demo = demo_line(&host),
-        node = node_line(&host),
+    )
+}
+
+/// For an entry where everybody may do everything.
+fn trials(host: &str) -> String {
+    let (curl, demo, node) = (curl_line(host), demo_line(host), node_line(host));
+    format!(
+        "Try it in another terminal: with curl, from this checkout, or with Node.js 20.10 or later:\n\n  \
+         {curl}\n  {demo}\n  {node}"
     )
 }
 
@@ -94,7 +107,7 @@ mod tests {
     #[test]
     fn the_text_names_the_real_port_and_can_be_pasted() {
         let wildcard = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4711);
-        let text = text(wildcard, Path::new("./vixen-data"), Durability::Fsync);
+        let text = text(wildcard, Path::new("./vixen-data"), Durability::Fsync, &[]);
         assert!(text.contains("ws://127.0.0.1:4711/ws"), "{text}");
         assert!(text.contains("http://127.0.0.1:4711/status"), "{text}");
         assert!(!text.contains("0.0.0.0"), "{text}");
@@ -107,7 +120,16 @@ mod tests {
 
     #[test]
     fn one_on_loopback_says_how_others_could_connect() {
-        let text = text(LISTEN, Path::new("./vixen-data"), Durability::Fsync);
+        let text = text(LISTEN, Path::new("./vixen-data"), Durability::Fsync, &[]);
         assert!(text.contains("this machine only; --listen 0.0.0.0:9031 (VIXEN_LISTEN)"), "{text}");
+    }
+
+    /// The lines to paste are of somebody without a name.
+    #[test]
+    fn one_with_realms_names_them_and_shows_nothing_that_would_be_refused() {
+        let realms = ["realm1".to_owned(), "office".to_owned()];
+        let text = text(LISTEN, Path::new("./vixen-data"), Durability::Fsync, &realms);
+        assert!(text.contains("realms realm1, office") && text.contains("SIGHUP"), "{text}");
+        assert!(!text.contains("curl") && !text.contains("any realm"), "{text}");
     }
 }

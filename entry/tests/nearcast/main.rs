@@ -1,6 +1,7 @@
 //! All three tiers in one process, with real stores and real clients.
 
 mod another_order;
+mod realms;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -36,7 +37,15 @@ impl Running {
     }
 
     async fn start_recorded(dir: &Path, recording: &RecordArgs) -> Self {
-        let opened = Nearcast::open_recorded(config(dir), recording).await;
+        Self::open(config(dir), recording).await
+    }
+
+    async fn start_with(config: Config) -> Self {
+        Self::open(config, &RecordArgs::default()).await
+    }
+
+    async fn open(config: Config, recording: &RecordArgs) -> Self {
+        let opened = Nearcast::open_recorded(config, recording).await;
         let nearcast = opened.expect("free");
         let address = nearcast.address().expect("bound");
         let handle = nearcast.handle();
@@ -65,12 +74,16 @@ fn config(dir: &Path) -> Config {
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
-    async fn join(address: SocketAddr) -> Self {
+    async fn connect(address: SocketAddr) -> Self {
         let mut request = format!("ws://{address}/ws").into_client_request().expect("a URL");
         let subprotocol = "wamp.2.json".parse().expect("a header");
         request.headers_mut().insert("sec-websocket-protocol", subprotocol);
         let (socket, _response) = connect_async(request).await.expect("connected");
-        let mut client = Self(socket);
+        Self(socket)
+    }
+
+    async fn join(address: SocketAddr) -> Self {
+        let mut client = Self::connect(address).await;
         let subscriber = json!({"features": {"subscription_revocation": true}});
         let details = json!({"roles": {"publisher": {}, "subscriber": subscriber}});
         client.send(&json!([1, "realm1", details])).await;

@@ -1,5 +1,7 @@
 //! Table `[access]`: whether an entry is for everybody.
 
+use std::path::Path;
+
 use super::error::ConfigError;
 use super::read::{Source, TableReader};
 use super::value::Flag;
@@ -39,6 +41,26 @@ impl Access {
         }
         Ok(())
     }
+
+    /// Whether a file says who may use an entry.
+    pub(super) fn check_said(
+        self,
+        realms: &[RealmConfig],
+        source: Source<'_>,
+    ) -> Result<(), ConfigError> {
+        if self.open || !realms.is_empty() { Ok(()) } else { Err(for_nobody(source.file)) }
+    }
+}
+
+/// Nothing says who may use an entry.
+fn for_nobody(file: &Path) -> ConfigError {
+    ConfigError::key(
+        file,
+        OPEN,
+        "nobody may use the entry: there is no [[realm]] that says who",
+        "add [[realm]] tables, or set it to true for an entry where whoever can connect may do \
+         everything",
+    )
 }
 
 impl Config {
@@ -50,20 +72,13 @@ impl Config {
         if !self.realms.is_empty() || self.access.open {
             return Ok(());
         }
-        Err(ConfigError::key(
-            self.file.as_deref().unwrap_or_else(|| std::path::Path::new("vixen.toml")),
-            OPEN,
-            "nobody may use the entry: there is no [[realm]] that says who",
-            "add [[realm]] tables, or set it to true for an entry where whoever can connect may do \
-             everything",
-        ))
+        Err(for_nobody(self.file.as_deref().unwrap_or_else(|| Path::new("vixen.toml"))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     use super::*;
 

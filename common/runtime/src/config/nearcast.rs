@@ -11,13 +11,18 @@ use super::load::{CLUSTER_KEYS, LOG_KEYS, TEN_SECONDS, log, refuse_unknown_varia
 use super::read::{Source, TableReader};
 use super::{
     Access, ClusterConfig, Config, Durability, EntryMember, Limits, LogConfig, NdbGroup, NdbMember,
-    NodeName, Secret, Secrets, Storage, SyncMember, TlsFiles, Wamp, Web, check, env,
+    NodeName, Secret, Secrets, Storage, SyncMember, TlsFiles, Wamp, Web, check, env, realm, text,
 };
 
 /// What errors name in place of a file.
 const NO_FILE: &str = "nearcast";
 /// Of `[cluster]`, what is of use without other nodes.
-const OF_USE: [&str; 3] = ["durability", "max-clock-ahead", "publish-timeout"];
+const OF_USE: &[&str] = &["durability", "max-clock-ahead", "publish-timeout"];
+/// What a file for nearcast may have.
+const FILE_KEYS: &[&str] =
+    &["realm", "access", "cluster", "limits", "storage", "wamp", "web", "log"];
+/// What makes a file one of a cluster.
+const OF_NODES: [&str; 3] = ["sync", "ndb-group", "entry"];
 
 /// Stands where a `host:port` would: memory links are not dialled.
 const MEMORY: &str = "memory";
@@ -93,27 +98,97 @@ impl Config {
         env: &BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
         let source = Source { file: Path::new(NO_FILE), env };
-        let table =
-            |name: &str, keys| TableReader::open(source, name.to_owned(), keys, toml::Table::new());
         refuse_unknown_variables(source)?;
+        refuse_closed(source)?;
+        let mut root = TableReader::open(source, String::new(), FILE_KEYS, toml::Table::new())?;
+        Self::nearcast_with(source, &mut root, (data_dir, listen), 0)
+    }
+
+    /// [`nearcast`](Self::nearcast) with what the file at `path` and the process environment set.
+    ///
+    /// # Errors
+    /// What [`nearcast_parse`](Self::nearcast_parse) refuses, and a file that cannot be read.
+    pub fn nearcast_load(
+        path: &Path,
+        data_dir: PathBuf,
+        listen: SocketAddr,
+    ) -> Result<Self, ConfigError> {
+        let text = text::read(path, "give a file with [[realm]] tables, or none")?;
+        Self::nearcast_parse(&text, path, (data_dir, listen), &env::of_process())
+    }
+
+    /// The same of `text`, the content of `file`: realms and users, and the tables that any node has; of `[cluster]`
+    /// what is of use without other nodes. The file says who may do what, or that everybody may do everything.
+    ///
+    /// # Errors
+    /// As [`nearcast_of`](Self::nearcast_of), and the file of a cluster.
+    pub fn nearcast_parse(
+        text: &str,
+        file: &Path,
+        (data_dir, listen): (PathBuf, SocketAddr),
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let source = Source { file, env };
+        let table = toml::from_str::<toml::Table>(text)
+            .map_err(|error| ConfigError::syntax(file, text, &error))?;
+        refuse_unknown_variables(source)?;
+        if let Some(key) = OF_NODES.into_iter().find(|key| table.contains_key(*key)) {
+            return Err(source.refuse(
+                key,
+                "describes nodes of a cluster, and without --node (VIXEN_NODE) all of vixen is one process",
+                "say by --node ID which of the nodes this is, or take sync, ndb-group and entry out",
+            ));
+        }
+        let mut root = TableReader::open(source, String::new(), FILE_KEYS, table)?;
+        let realms = root.tables("realm", "[[realm]]", realm::REALM_KEYS)?.into_iter();
+        let realms: Vec<_> =
+            realms.map(|table| realm::realm(source, table)).collect::<Result<_, _>>()?;
+        let access = Access::read(root.table("access", Access::KEYS)?)?;
+        let config = Self::nearcast_with(source, &mut root, (data_dir, listen), realms.len())?;
+        let config = Self { realms, access, ..config };
+        realm::check(&config.realms, source)?;
+        access.check(&config.realms, source)?;
+        access.check_said(&config.realms, source)?;
+        Ok(config)
+    }
+
+    fn nearcast_with(
+        source: Source<'_>,
+        root: &mut TableReader<'_>,
+        (data_dir, listen): (PathBuf, SocketAddr),
+        realms: usize,
+    ) -> Result<Self, ConfigError> {
         refuse_useless_variables(source, &data_dir)?;
         let mut config = Self::nearcast(data_dir, listen);
-        let mut cluster = table("cluster", CLUSTER_KEYS)?;
+        let mut cluster = root.table("cluster", OF_USE)?;
         cluster.duration("max-clock-ahead", &mut config.cluster.max_clock_ahead)?;
         cluster.duration("publish-timeout", &mut config.cluster.publish_timeout)?;
         if let Some(durability) = cluster.optional("durability")? {
             config.cluster.durability = durability;
         }
-        config.limits = Limits::read(table("limits", Limits::KEYS)?, 0)?;
-        config.storage = Storage::read(table("storage", Storage::KEYS)?)?;
-        config.wamp = Wamp::read(table("wamp", Wamp::KEYS)?)?;
-        config.web = Web::read(source, table("web", Web::KEYS)?)?;
+        let limits = root.table("limits", Limits::KEYS)?;
+        config.unset_limits = limits.unset();
+        config.limits = Limits::read(limits, realms)?;
+        config.storage = Storage::read(root.table("storage", Storage::KEYS)?)?;
+        config.wamp = Wamp::read(root.table("wamp", Wamp::KEYS)?)?;
+        config.web = Web::read(source, root.table("web", Web::KEYS)?)?;
         // A person watches this terminal; RUST_LOG=info shows more.
         let quiet = LogConfig { filter: "warn".to_owned(), ..LogConfig::default() };
-        config.log = log(table("log", LOG_KEYS)?, quiet)?;
+        config.log = log(root.table("log", LOG_KEYS)?, quiet)?;
         check::check_limits(&config.limits, source)?;
         Ok(config)
     }
+}
+
+/// Without a file that says who may do what, there is nothing else than open.
+fn refuse_closed(source: Source<'_>) -> Result<(), ConfigError> {
+    let variable = env::variable("access", "open");
+    if source.env.get(&variable).is_none_or(|value| value == "true") {
+        return Ok(());
+    }
+    let problem = "has no effect: nearcast is open to whoever can connect";
+    let fix = "unset it, or give a file with [[realm]] tables by --config FILE";
+    Err(source.refuse(variable, problem, fix))
 }
 
 /// What would seem to hold, and does not.
@@ -128,13 +203,6 @@ fn refuse_useless_variables(source: Source<'_>, data_dir: &Path) -> Result<(), C
     {
         let problem = format!("is {value}, and nearcast keeps its data in {}", data_dir.display());
         let fix = "give it as --data-dir (VIXEN_DATA_DIR), or unset it";
-        return Err(source.refuse(variable, problem, fix));
-    }
-    if let Some((variable, value)) = set("access", "open")
-        && value != "true"
-    {
-        let problem = "has no effect: nearcast is open to whoever can connect";
-        let fix = "unset it, or run the nodes of a cluster with --config FILE and [[realm]] tables";
         return Err(source.refuse(variable, problem, fix));
     }
     let is_used = |key: &str| key == "data-dir" || OF_USE.contains(&key);

@@ -159,6 +159,42 @@ fn the_environment_holds_for_nearcast_as_for_a_node() {
     assert_eq!(unset.limits, Limits::default());
 }
 
+fn nearcast_file(text: &str, pairs: &[(&str, &str)]) -> Result<Config, String> {
+    let at = (PathBuf::from("vixen-data"), SocketAddr::from(([127, 0, 0, 1], 9031)));
+    let config = Config::nearcast_parse(text, Path::new("single.toml"), at, &env(pairs));
+    config.map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_file_gives_nearcast_realms_and_the_tables_of_any_node() {
+    const REALM: &str =
+        "[[realm]]\nname = \"r\"\nanonymous.role = \"any\"\n[[realm.role]]\nname = \"any\"\n";
+    let more = "[limits]\nsessions-max = 7\nsessions-per-address-max = 7\n[cluster]\ndurability = \"memory\"\n";
+    let config = nearcast_file(&format!("{REALM}{more}"), &[]).expect("good");
+    assert_eq!(
+        (config.realms.len(), config.access.open, config.limits.sessions_max),
+        (1, false, 7)
+    );
+    assert_eq!((config.cluster.durability, config.cluster.write_quorum), (Durability::Memory, 1));
+    assert_eq!((config.sync.len(), config.entries.len()), (1, 1));
+    let open = nearcast_file("", &[("VIXEN_ACCESS_OPEN", "true")]).expect("good");
+    assert!(open.access.open && open.realms.is_empty());
+    let both = format!("{REALM}[access]\nopen = true\n");
+    for (text, words) in [
+        ("", "single.toml: access.open: nobody may use the entry"),
+        (both.as_str(), "access.open: lets everybody do everything"),
+        ("[[sync]]\nid = \"S1\"\n", "sync: describes nodes of a cluster, and without --node"),
+        (EXAMPLE, "say by --node ID which of the nodes this is"),
+        ("[cluster]\nname = \"x\"\n", "cluster.name: is not a key of this table"),
+        ("[tls]\nkey-file = \"x\"\n", "tls: is not a key of this table"),
+        ("[[realm]]\nname = \"r\"\n", "realm[0].user: nobody can log in here"),
+        ("x", "not TOML"),
+    ] {
+        let error = nearcast_file(text, &[]).expect_err(text);
+        assert!(error.contains(words), "{error}");
+    }
+}
+
 #[test]
 fn what_means_nothing_to_nearcast_is_refused_by_its_variable() {
     for (variable, value, problem) in [
