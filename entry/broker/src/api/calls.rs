@@ -241,7 +241,7 @@ pub enum CallWord {
         payload: Payload,
     },
     /// A call, or a part of one, that its gate keeps until it knows whether it may be made, and that is over before
-    /// that. With it ends what was open of the call; the caller is answered, unless it has its answer.
+    /// that. The caller is answered, unless it has its answer.
     Withdrawn {
         /// Of the caller.
         request: RequestId,
@@ -314,9 +314,10 @@ impl CallWord {
 /// Why a call is over before its gate knows whether it may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withdrawal {
-    /// The caller gives it up.
+    /// The caller gives it up, and the gate has forgotten it. It ends what is open of the call, in this mode.
     Canceled(CancelMode),
-    /// Its time is over.
+    /// Its time is over, unless the call is open: then that has a time of its own. What the gate has of it comes yet, and
+    /// is nothing.
     Timeout {
         /// The time that it had.
         timeout_ms: u64,

@@ -178,6 +178,11 @@ impl<W> Authority<W> {
         self.words.iter().map(|waiting| &waiting.word)
     }
 
+    /// The same, to be changed; what is asked about them stays.
+    pub fn words_mut(&mut self) -> impl Iterator<Item = &mut W> {
+        self.words.iter_mut().map(|waiting| &mut waiting.word)
+    }
+
     /// Takes out the first word that waits and is this one: nobody need know any more whether it may be. What was
     /// asked for it counts for others still.
     pub fn withdraw(

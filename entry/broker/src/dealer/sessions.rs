@@ -69,6 +69,11 @@ impl Session {
         self.unfinished.insert(request, Called::of(procedure), max);
     }
 
+    /// Whether a call of this procedure was answered, and parts of it may still come.
+    pub(super) fn is_unfinished(&self, request: RequestId, procedure: &str) -> bool {
+        self.unfinished.has(request, procedure)
+    }
+
     /// Whether this is a part of a call that was answered before.
     pub(super) fn is_left_over(
         &mut self,

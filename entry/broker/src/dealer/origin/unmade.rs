@@ -9,7 +9,7 @@ use super::super::io::{Note, Outcome};
 use super::super::routes::Routes;
 use super::super::turn::Turn;
 use super::super::words::PeerWord;
-use super::ending::{close, outcome_of};
+use super::ending::close;
 use super::{Breach, CallError, CallTold, Origin};
 use crate::api::calls::Withdrawal;
 use crate::api::{RequestId, SessionId};
@@ -60,7 +60,7 @@ impl Origin {
         self.end_unmade(session, (&procedure, has_more), told, Outcome::Refused, turn);
     }
 
-    /// A call, or a part of one, is over of which the gate did not know yet whether it may be made.
+    /// A call, or a part of one, is over of which the gate does not know yet whether it may be made.
     pub(in crate::dealer) fn on_withdrawn<R: Routes>(
         &mut self,
         session: SessionId,
@@ -68,24 +68,29 @@ impl Origin {
         turn: &mut Turn<'_, R>,
     ) {
         let Withdrawn { request, procedure, has_more, why } = withdrawn;
-        let error = match why {
-            Withdrawal::Canceled(_) => CallError::Canceled,
-            Withdrawal::Timeout { timeout_ms } => CallError::Timeout { timeout_ms },
-        };
-        let Some(number) = self.by_request.get(&(session, request)).copied() else {
-            let outcome = outcome_of(&error);
-            let told = CallTold::Failed { request, error };
-            return self.end_unmade(session, (&procedure, has_more), told, outcome, turn);
-        };
-        let placed = self.calls.get_mut(&number).map(|placed| &mut placed.open);
-        if let Some(open) = placed.or_else(|| self.asked.calls.get_mut(&number)) {
-            open.has_more &= has_more;
-        }
-        match why {
-            Withdrawal::Canceled(mode) => self.on_cancel(session, request, mode, turn),
-            Withdrawal::Timeout { .. } => {
-                self.end_asked(number, error.clone(), turn);
-                self.give_up(number, error, turn);
+        let number = self.by_request.get(&(session, request)).copied();
+        match (why, number) {
+            (Withdrawal::Canceled(mode), Some(number)) => {
+                let placed = self.calls.get_mut(&number).map(|placed| &mut placed.open);
+                if let Some(open) = placed.or_else(|| self.asked.calls.get_mut(&number)) {
+                    open.has_more &= has_more;
+                }
+                self.on_cancel(session, request, mode, turn);
+            }
+            (Withdrawal::Canceled(_), None) => {
+                let told = CallTold::Failed { request, error: CallError::Canceled };
+                self.end_unmade(session, (&procedure, has_more), told, Outcome::Canceled, turn);
+            }
+            (Withdrawal::Timeout { .. }, Some(_has_its_own)) => {}
+            (Withdrawal::Timeout { timeout_ms }, None) => {
+                let caller = turn.sessions.get(session);
+                if caller.is_none_or(|caller| caller.is_unfinished(request, &procedure)) {
+                    return;
+                }
+                let error = CallError::Timeout { timeout_ms };
+                // What comes of it yet is a part of it, be it all of it.
+                let told = CallTold::Failed { request, error };
+                self.end_unmade(session, (&procedure, true), told, Outcome::Timeout, turn);
             }
         }
     }

@@ -297,25 +297,45 @@ fn withdrawn(request: u64, uri: &str, has_more: bool, why: Withdrawal) -> Input 
 
 /// J1: a call that its gate has kept until it was over.
 #[test]
-fn a_withdrawn_call_is_answered_once_and_what_is_left_of_it_dropped() {
+fn a_withdrawn_call_is_answered_once() {
     let mut bench = bench();
     let canceled = Withdrawal::Canceled(CancelMode::Kill);
-    assert_eq!(
-        bench.step(withdrawn(5, "p", false, canceled)),
-        ["1 <- failed 5: the call was cancelled"]
-    );
+    let told = ["1 <- failed 5: the call was cancelled"];
+    assert_eq!(bench.step(withdrawn(5, "p", false, canceled)), told);
+    assert_eq!(bench.call(1, 5, "p"), ["7 <- invocation 1 of 10 [1]"], "its gate has forgotten it");
+    bench.result(7, 1, "[2]");
+    assert_eq!(bench.step(withdrawn(6, "p", true, canceled)).len(), 1);
+    assert_eq!(bench.step(word(1, part(6, "p", false))), NOBODY, "its last part");
+    assert_eq!(bench.outcomes(), ["canceled", "result", "canceled"]);
+    assert_empty(&bench);
+}
+
+/// J1: its gate still has it, and hands over whatever the authorizer lets pass.
+#[test]
+fn what_comes_of_a_call_whose_time_was_over_before_is_dropped() {
+    let mut bench = bench();
     let timeout = Withdrawal::Timeout { timeout_ms: 30 };
-    let told = ["1 <- failed 6: no answer within 30 ms"];
-    assert_eq!(bench.step(withdrawn(6, "p", true, timeout)), told);
-    assert_eq!(bench.step(word(1, part(6, "p", true))), NOBODY);
-    assert_eq!(bench.step(withdrawn(6, "p", false, timeout)), NOBODY, "it has its answer");
-    assert_eq!(bench.outcomes(), ["canceled", "timeout"]);
+    for (request, has_more) in [(5, false), (6, true)] {
+        let told = [format!("1 <- failed {request}: no answer within 30 ms")];
+        assert_eq!(bench.step(withdrawn(request, "p", has_more, timeout)), told);
+        assert_eq!(bench.step(withdrawn(request, "p", false, timeout)), NOBODY, "it has its answer");
+        if has_more {
+            assert_eq!(bench.step(word(1, part(request, "p", true))), NOBODY);
+        }
+        assert_eq!(bench.step(word(1, part(request, "p", false))), NOBODY);
+        let told = bench.call(1, request, "p");
+        assert!(told[0].starts_with("7 <- invocation"), "nothing is left of it: {told:?}");
+        bench.result(7, request - 4, "[2]");
+    }
+    assert_eq!(bench.step(withdrawn(7, "p", false, timeout)).len(), 1);
+    assert_eq!(bench.step(spoiled(7, false)), NOBODY, "what it does not let pass as well");
+    assert_eq!(bench.outcomes(), ["timeout", "result", "timeout", "result", "timeout"]);
     assert_empty(&bench);
 }
 
 /// The first part of it was let pass before.
 #[test]
-fn a_withdrawn_part_ends_the_open_call_as_it_was_cancelled() {
+fn a_withdrawn_part_ends_the_open_call_as_it_was_cancelled_and_not_by_its_own_time() {
     let open = || {
         let mut bench = bench();
         bench.step(word(1, part(5, "p", true)));
@@ -331,8 +351,9 @@ fn a_withdrawn_part_ends_the_open_call_as_it_was_cancelled() {
     assert_eq!(bench.step(canceled(CancelMode::KillNoWait)), told);
     let mut bench = open();
     let timeout = Withdrawal::Timeout { timeout_ms: 30 };
-    let told = ["1 <- failed 5: no answer within 30 ms", "7 <- interrupt 1 KillNoWait"];
-    assert_eq!(bench.step(withdrawn(5, "p", true, timeout)), told);
+    assert_eq!(bench.step(withdrawn(5, "p", false, timeout)), NOBODY);
+    assert_eq!(bench.step(word(1, part(5, "p", false))), ["7 <- invocation 1 of 10 [1]"]);
+    bench.result(7, 1, "[2]");
     assert_empty(&bench);
 }
 

@@ -172,43 +172,32 @@ impl Connection {
 
     /// A call that waits ends; another one may be open. Nothing else hangs on what was said before.
     fn cancel(&mut self, request: RequestId, mode: CancelMode) {
-        let is_it = |action: &Action| call_of(action).is_some_and(|call| call.request == request);
-        if !self.withdraw(is_it, Withdrawal::Canceled(mode)) {
-            self.take_action(Action::Call(CallWord::Cancel { request, mode }));
-        }
-    }
-
-    /// Ends calls that wait and whose time is over.
-    pub(super) async fn end_overdue(&mut self) -> Result<(), Ending> {
-        let (now, timeouts) = (Instant::now(), self.context.limits.call_timeouts);
-        let is_over = |word: &Action| over_at(&timeouts, word).is_some_and(|at| at <= now);
-        loop {
-            let over = self.asking.machine.words().find(|word| is_over(word)).and_then(call_of);
-            let Some(timeout_ms) = over.and_then(|call| timeouts.ms(call.timeout_ms)) else {
-                break;
-            };
-            self.withdraw(is_over, Withdrawal::Timeout { timeout_ms });
-        }
-        self.go_on().await
-    }
-
-    /// Takes a call out that waits, if there is one; the broker answers it.
-    fn withdraw(&mut self, is_it: impl Fn(&Action) -> bool, why: Withdrawal) -> bool {
         let (now, mut fx) = (Instant::now().into_std(), Effects::default());
-        let withdrawn = self.asking.machine.withdraw(now, is_it, &mut fx);
-        let word = withdrawn.as_ref().and_then(call_of).map(|call| CallWord::Withdrawn {
-            request: call.request,
-            procedure: Arc::clone(&call.procedure),
-            has_more: call.has_more,
-            why,
-        });
-        let is_there = word.is_some();
-        if let Some(word) = word {
-            self.take_action(Action::Call(word));
-        }
+        let is_it = |action: &Action| call_of(action).is_some_and(|call| call.request == request);
+        let taken = self.asking.machine.withdraw(now, is_it, &mut fx);
+        let word = match taken.as_ref().and_then(call_of) {
+            Some(call) => withdrawn(call, Withdrawal::Canceled(mode)),
+            None => CallWord::Cancel { request, mode },
+        };
+        self.take_action(Action::Call(word));
         self.asking.ask_all(&mut fx);
         self.take_judged(fx);
-        is_there
+    }
+
+    /// Has calls answered that wait and whose time is over. What waits of them is dropped by the broker when it comes: it
+    /// may be a part of one whose time is another.
+    pub(super) async fn end_overdue(&mut self) -> Result<(), Ending> {
+        let (now, timeouts) = (Instant::now(), self.context.limits.call_timeouts);
+        let mut over = Vec::new();
+        for action in self.asking.machine.words_mut() {
+            let is_over = over_at(&timeouts, action).is_some_and(|at| at <= now);
+            let Some(call) = call_of_mut(action).filter(|_| is_over) else { continue };
+            call.came = None;
+            let timeout_ms = timeouts.ms(call.timeout_ms).unwrap_or_default();
+            over.push(withdrawn(call, Withdrawal::Timeout { timeout_ms }));
+        }
+        over.into_iter().for_each(|word| self.take_action(Action::Call(word)));
+        self.go_on().await
     }
 
     /// What is to be asked first; `None` where nobody may do anything.
@@ -324,7 +313,13 @@ fn call_of_mut(action: &mut Action) -> Option<&mut Call> {
     }
 }
 
-/// When a call that waits is over.
+/// What the broker hears of a call that is over before it may be made.
+fn withdrawn(call: &Call, why: Withdrawal) -> CallWord {
+    let (request, has_more) = (call.request, call.has_more);
+    CallWord::Withdrawn { request, procedure: Arc::clone(&call.procedure), has_more, why }
+}
+
+/// When a call that waits is over, unless it is that already.
 fn over_at(timeouts: &CallTimeouts, action: &Action) -> Option<Instant> {
     let call = call_of(action)?;
     let time = Duration::from_millis(timeouts.ms(call.timeout_ms)?);
