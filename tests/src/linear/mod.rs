@@ -29,9 +29,12 @@
 
 mod history;
 mod joined;
+mod key_set;
 mod model;
 mod places;
+mod problem;
 mod search;
+mod steps;
 mod violation;
 mod wanted;
 

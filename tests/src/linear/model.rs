@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::history::{Condition, Key, Operation, Read, Refusal, Value, Write};
-use super::places::{Origin, Places, ending_of};
+use super::places::{Origin, Places, ending_of, value_of};
 
 /// What a key has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -149,12 +149,7 @@ impl<'a> Model<'a> {
     }
 
     fn value(&self, origin: Origin) -> Option<Value> {
-        match (&self.history[origin.operation], origin.ending) {
-            (_, Some(ending)) => ending_of(self.history, origin, ending)?.then,
-            (Operation::Read(_), None) => None,
-            (Operation::Write(write), None) => write.changes.get(origin.part)?.put,
-            (Operation::Lock(lock), None) => Some(lock.value),
-        }
+        value_of(self.history, origin)
     }
 
     fn cell<'c>(&self, cells: &'c [Cell], key: Key) -> &'c Cell {

@@ -245,6 +245,15 @@ pub(super) fn key_of(history: &[Operation], origin: Origin) -> Option<Key> {
     }
 }
 
+pub(super) fn value_of(history: &[Operation], origin: Origin) -> Option<Value> {
+    match (&history[origin.operation], origin.ending) {
+        (_, Some(ending)) => ending_of(history, origin, ending)?.then,
+        (Operation::Read(_), None) => None,
+        (Operation::Write(write), None) => write.changes.get(origin.part)?.put,
+        (Operation::Lock(lock), None) => Some(lock.value),
+    }
+}
+
 /// What may become of what a change puts.
 pub(super) fn endings_of(history: &[Operation], origin: Origin) -> &[Ending] {
     match (&history[origin.operation], origin.ending) {

@@ -190,6 +190,16 @@ fn explained() -> Vec<(&'static str, Vec<Operation>)> {
             ],
         ),
         (
+            "a put without an answer for whose end somebody waits",
+            vec![
+                put(X, 1).lost(0),
+                lock(X, 2).won(19..45, 9),
+                delete(X).made(28..32, 6),
+                put(X, 3).when(X, Absent).refused(33..39, X, Reserved),
+                get(X, 50..60, Some((2, 9))),
+            ],
+        ),
+        (
             "a lock goes on",
             vec![
                 lock(X, 1).won(0..10, 5),
