@@ -91,7 +91,7 @@ impl Node {
                         *of == key && is_of_waiters
                     });
                     let fails = of_key.map(|(_, condition)| next.fails(key, *condition));
-                    let fails = fails.fold(false, |any, fails| any || fails);
+                    let fails = fails.collect::<Vec<_>>().contains(&true);
                     if fails && next.is_found(key, found) { next.finished(place) } else { vec![] }
                 }
                 WriteOutcome::Accepted { .. } | WriteOutcome::Unknown => {
@@ -135,7 +135,8 @@ impl Node {
             cell.queue.retain(|waits| *waits != place);
             steps.extend(next.finished(place));
         }
-        if !waits && !(is_free && cell.queue.is_empty()) {
+        let would_win = is_free && cell.queue.is_empty();
+        if !(waits || would_win) {
             let mut next = self.clone();
             next.cell(lock.key).queue.push(place);
             steps.push(next);

@@ -48,6 +48,9 @@ enum Task {
 /// The verdict of a write.
 type Verdict = Result<(), (Key, Refusal)>;
 
+/// Verdict and position, where they are made when a write comes.
+type Early = Option<(Verdict, u64)>;
+
 enum Answer {
     Found(Vec<(Key, Found)>),
     Write(Verdict, u64),
@@ -74,7 +77,7 @@ pub(super) struct Store {
     clients: Vec<Client>,
     tasks: Vec<Task>,
     /// Operations with their sessions and what was decided at arrival.
-    asked: Vec<(Operation, usize, Option<(Verdict, u64)>)>,
+    asked: Vec<(Operation, usize, Early)>,
     answers: BTreeMap<usize, Answer>,
     /// Sessions that are over.
     over: BTreeMap<usize, u64>,
