@@ -30,6 +30,7 @@ fn words() -> Vec<CallWord> {
         takes_progress: false,
         has_more: false,
         timeout_ms: None,
+        came: None,
         is_disclosed: false,
         routing_key: None,
         testament: None,

@@ -63,7 +63,8 @@ pub(super) async fn call(
     };
     let taking = async {
         let body = intake::receive(&context, &meter, request).await?;
-        take(&context, &headers, permit, &body).await
+        // Boxed: what it asks on its way makes it too large for a stack.
+        Box::pin(take(&context, &headers, permit, &body)).await
     };
     let answered = match intake::taken(&meter, taking).await {
         Ok(taken) => resolve(taken).await,

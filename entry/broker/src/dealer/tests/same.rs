@@ -318,7 +318,11 @@ fn what_comes_of_a_call_whose_time_was_over_before_is_dropped() {
     for (request, has_more) in [(5, false), (6, true)] {
         let told = [format!("1 <- failed {request}: no answer within 30 ms")];
         assert_eq!(bench.step(withdrawn(request, "p", has_more, timeout)), told);
-        assert_eq!(bench.step(withdrawn(request, "p", false, timeout)), NOBODY, "it has its answer");
+        assert_eq!(
+            bench.step(withdrawn(request, "p", false, timeout)),
+            NOBODY,
+            "it has its answer"
+        );
         if has_more {
             assert_eq!(bench.step(word(1, part(request, "p", true))), NOBODY);
         }
@@ -399,12 +403,12 @@ fn a_request_whose_last_part_came_while_it_was_killed_is_free_again() {
 fn timeouts_are_those_of_the_configuration_where_none_or_more_is_asked() {
     let (longest, default) = (Some(Duration::from_millis(900)), Some(Duration::from_millis(300)));
     let limits = CallLimits { call_timeout_max: longest, call_timeout: default, ..roomy() };
-    assert_eq!(limits.timeout_ms(None), Some(300));
-    assert_eq!(limits.timeout_ms(NonZeroU64::new(600)), Some(600));
-    assert_eq!(limits.timeout_ms(NonZeroU64::new(901)), Some(900));
+    assert_eq!(limits.timeouts().ms(None), Some(300));
+    assert_eq!(limits.timeouts().ms(NonZeroU64::new(600)), Some(600));
+    assert_eq!(limits.timeouts().ms(NonZeroU64::new(901)), Some(900));
     let limits = CallLimits { call_timeout: None, ..limits };
-    assert_eq!(limits.timeout_ms(None), Some(900));
-    assert_eq!(roomy().timeout_ms(None), None);
+    assert_eq!(limits.timeouts().ms(None), Some(900));
+    assert_eq!(roomy().timeouts().ms(None), None);
     // One beyond what the clock has is none.
     let mut bench = bench();
     assert_eq!(bench.step(word(1, timed(5, "p", u64::MAX))), ["7 <- invocation 1 of 10 [1]"]);
