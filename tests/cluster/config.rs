@@ -108,6 +108,43 @@ async fn a_bad_configuration_is_refused_with_file_key_and_fix() {
     }
 }
 
+#[tokio::test]
+async fn a_file_without_a_node_is_one_for_nearcast_and_that_of_a_cluster_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let check = |file: String| async move {
+        let output = ends(Tier::Entry, &["--config", &file, "--check-config"]).await;
+        (output.status.success(), text(&output))
+    };
+    let single = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/single.toml");
+    let (is_good, said) = check(single.to_owned()).await;
+    assert!(is_good && said.contains("nearcast, all of vixen here, with 2 realms"), "{said}");
+    let cluster = dir.path().join("vixen.toml");
+    std::fs::write(&cluster, GOOD).expect("written");
+    let (is_good, said) = check(cluster.to_str().expect("a path of the test").to_owned()).await;
+    assert!(!is_good && said.contains("vixen.toml: sync: describes nodes of a cluster"), "{said}");
+    assert!(said.contains("say by --node ID"), "{said}");
+}
+
+#[tokio::test]
+async fn entries_of_a_file_that_are_not_linked_are_a_warning() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("vixen.toml");
+    let check = async |content: &str| {
+        std::fs::write(&file, content).expect("written");
+        let path = file.to_str().expect("a path of the test");
+        let output = ends(Tier::Entry, &["--config", path, "--node", "E1", "--check-config"]).await;
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    let second = "[[entry]]\nid = \"E2\"\nlisten = \"127.0.0.1:4\"\n";
+    let said = check(&format!("{GOOD}{second}")).await;
+    let warning = format!("warning: {}: entry.link-address: is missing for E1, E2", file.display());
+    assert!(said.contains(&warning), "{said}");
+    let linked = format!("{GOOD}{second}link-address = \"127.0.0.1:5\"\n");
+    assert!(!check(&linked).await.contains("link-address"), "one of two dials the other");
+    assert!(!check(GOOD).await.contains("link-address"), "it is alone");
+}
+
 /// Runs a program with its output at a full disk, or into a pipe whose reader is gone. It finds a
 /// password at its standard input.
 pub(crate) async fn ends_into(output: Stdio, tier: Tier, args: &[&str]) -> Output {
