@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vixen_core::id::Position;
-use vixen_core::segment::{Attributes, Head, Judged, Member, Put, Record, StateTopic, Topic};
+use vixen_core::segment::{Attributes, Head, Judged, Member, Once, Put, Record, StateTopic, Topic};
 use vixen_core::time::WallTime;
 
 use super::chain::{Link, after};
@@ -13,6 +13,7 @@ use super::{OpenWrite, State};
 
 /// What a message says.
 struct Said<'a> {
+    /// Of heads of exactly-once messages the realm alone; its topic is empty.
     key: Topic,
     judged: Judged,
     record: &'a Record<'a>,
@@ -51,6 +52,7 @@ impl State {
             return Outcome::PassedOver(Unread::Nowhere);
         }
         self.time = self.time.max(at);
+        self.marks.pass(self.time);
         let Said { key, judged, record, attributes } = match said {
             Ok(said) => said,
             // Leaves the chain as it is: a later version may know what this one does not.
@@ -75,6 +77,7 @@ impl State {
             }
             Judged::Delete(head) => self.on_head(&key, &head, None),
             Judged::Expire { of, life: _ } => self.on_expire(&key, of),
+            Judged::Once { parts: _, once } => self.on_once(&key.realm, &once),
             Judged::MemberPut(put, member) => {
                 let value = value(&put, self.time);
                 let open = open.filter(|_| put.will.is_none());
@@ -82,10 +85,9 @@ impl State {
             }
             Judged::MemberDelete(member) => self.on_member(open, &key, member, None),
             // Looked at in `read`.
-            Judged::Win { .. }
-            | Judged::Will { .. }
-            | Judged::Once { .. }
-            | Judged::Body { .. } => Outcome::PassedOver(Unread::Misplaced),
+            Judged::Win { .. } | Judged::Will { .. } | Judged::Body { .. } => {
+                Outcome::PassedOver(Unread::Misplaced)
+            }
         }
     }
 
@@ -100,8 +102,10 @@ impl State {
     }
 
     fn on_head(&mut self, key: &Topic, head: &Head, value: Option<Value>) -> Outcome {
-        let refusal = self.failing(key, &head.when);
-        let is_accepted = refusal.is_none();
+        let verdict = self.marked(&key.realm, head.once.as_ref()).unwrap_or_else(|| {
+            self.failing(key, &head.when).map_or(Verdict::Accepted, Verdict::Refused)
+        });
+        let is_accepted = verdict == Verdict::Accepted;
         if is_accepted {
             self.change(key, value);
         }
@@ -114,7 +118,17 @@ impl State {
             next: self.applied_below(),
             left,
         });
-        self.judge(refusal)
+        if let Some(once) = &head.once {
+            self.keep_mark(&key.realm, once, self.position, verdict);
+        }
+        self.judge(verdict)
+    }
+
+    /// The head of messages of a realm: they follow it, and change nothing here.
+    fn on_once(&mut self, realm: &str, once: &Once) -> Outcome {
+        let verdict = self.marked(realm, Some(once)).unwrap_or(Verdict::Accepted);
+        self.keep_mark(realm, once, self.applied_below(), verdict);
+        self.judge(verdict)
     }
 
     fn on_expire(&mut self, key: &Topic, of: Position) -> Outcome {
@@ -129,11 +143,10 @@ impl State {
         if refusal.is_none() {
             self.change(key, None);
         }
-        self.judge(refusal)
+        self.judge(refusal.map_or(Verdict::Accepted, Verdict::Refused))
     }
 
-    fn judge(&mut self, refusal: Option<Refusal>) -> Outcome {
-        let verdict = refusal.map_or(Verdict::Accepted, Verdict::Refused);
+    fn judge(&mut self, verdict: Verdict) -> Outcome {
         self.link(&Link::Head(verdict));
         Outcome::Head(verdict)
     }
@@ -184,13 +197,12 @@ mod not_kept {
     pub(super) const RECORDS: &str = "records of entries";
     pub(super) const HOLDERS: &str = "holders";
     pub(super) const WAITERS: &str = "waiters";
-    pub(super) const MARKS: &str = "once-marks";
 }
 
 fn read<'a>(topic: &str, record: &'a Record<'a>) -> Result<Said<'a>, Unread> {
     let key = match StateTopic::of(topic) {
         Some(StateTopic::Key(key)) => key,
-        Some(StateTopic::Once { .. }) => return Err(Unread::NotKept(not_kept::MARKS)),
+        Some(StateTopic::Once { realm }) => Topic::new(&realm, ""),
         Some(StateTopic::Lives | StateTopic::Holders | StateTopic::Cuts | StateTopic::Verdicts) => {
             return Err(Unread::NotKept(not_kept::RECORDS));
         }
@@ -199,6 +211,9 @@ fn read<'a>(topic: &str, record: &'a Record<'a>) -> Result<Said<'a>, Unread> {
     let (judged, attributes) =
         Attributes::take_judged(record.attributes).map_err(Unread::Attributes)?;
     let judged = Judged::from_bytes(judged.ok_or(Unread::Unmarked)?)?;
+    if matches!(judged, Judged::Once { .. }) != key.uri.is_empty() {
+        return Err(Unread::Misplaced);
+    }
     match &judged {
         Judged::Put(_, head) | Judged::Delete(head) => {
             if head.is_watch {
@@ -207,14 +222,14 @@ fn read<'a>(topic: &str, record: &'a Record<'a>) -> Result<Said<'a>, Unread> {
             if head.life.is_some() {
                 return Err(Unread::NotKept(not_kept::HOLDERS));
             }
-            if head.once.is_some() {
-                return Err(Unread::NotKept(not_kept::MARKS));
-            }
         }
         Judged::Win { .. } => return Err(Unread::NotKept(not_kept::WAITERS)),
         Judged::Will { .. } => return Err(Unread::NotKept(not_kept::HOLDERS)),
-        Judged::Once { .. } | Judged::Body { .. } => return Err(Unread::Misplaced),
-        Judged::Expire { .. } | Judged::MemberPut(..) | Judged::MemberDelete(_) => {}
+        Judged::Body { .. } => return Err(Unread::Misplaced),
+        Judged::Expire { .. }
+        | Judged::Once { .. }
+        | Judged::MemberPut(..)
+        | Judged::MemberDelete(_) => {}
     }
     Ok(Said { key, judged, record, attributes })
 }

@@ -19,6 +19,12 @@ pub enum Broken {
     /// T5.
     #[error("a write is open behind its last part")]
     OpenBehind,
+    /// T9: numbers of a producer are not in the order of their places.
+    #[error("the once-mark of {0} is before the number before it")]
+    OutOfOrder(Position),
+    /// T9: a mark that is kept is not found, or one that is not kept is.
+    #[error("once-marks are not where they are looked for")]
+    MarkAstray,
     /// T12.
     #[error("sizes or the sum are not those of what is held")]
     Miscounted,
@@ -46,6 +52,7 @@ impl State {
         if self.open.as_ref().is_some_and(is_behind) {
             return Err(Broken::OpenBehind);
         }
+        self.marks.verify(self.position, self.time)?;
         if self.keys.counted_anew() == self.keys { Ok(()) } else { Err(Broken::Miscounted) }
     }
 

@@ -9,6 +9,8 @@
 //! |---|---|
 //! | 1 CLOCK | the time of the order, how many messages are applied |
 //! | 8 KEY | realm, key, and its value |
+//! | 16 WHO | realm, who, and how long its once-marks are known |
+//! | 17 MARK | realm, who, name, whether it rests, and the mark |
 //!
 //! In a checkpoint they stand in the order of their kinds, within a kind of their names, each once. A kind that is not
 //! known makes a checkpoint unusable: it has what this version cannot be without. What keys refer to has a kind
@@ -27,6 +29,8 @@ pub(super) const HEAD_BYTES: usize = 5;
 pub(super) mod kind {
     pub(in super::super) const CLOCK: u8 = 1;
     pub(in super::super) const KEY: u8 = 8;
+    pub(in super::super) const WHO: u8 = 16;
+    pub(in super::super) const MARK: u8 = 17;
 }
 
 /// What can be one.

@@ -3,6 +3,9 @@
 //! The view itself has none of them: they are settings, and views are to be equal where settings differ. Entries
 //! together may pass a bound by what each has under way.
 
+use vixen_core::segment::Once;
+use vixen_core::time::WallTime;
+
 use super::State;
 
 /// What a key counts beside its own bytes and those of its value and attributes.
@@ -13,7 +16,8 @@ pub const KEY_BYTES: usize = 200;
 pub struct Size {
     /// Keys that have a value.
     pub keys: usize,
-    /// Their names, payloads and attributes, and [`KEY_BYTES`] each.
+    /// Their names, payloads and attributes, and [`KEY_BYTES`] each; names of once-marks, and
+    /// [`MARK_BYTES`](super::MARK_BYTES) each.
     pub bytes: usize,
 }
 
@@ -44,6 +48,8 @@ pub struct StateLimits {
     pub value_bytes_max: usize,
     /// Most keys of a write.
     pub keys_per_write_max: usize,
+    /// Most once-marks of a realm.
+    pub once_per_realm_max: usize,
 }
 
 /// A key of a write that is to be written.
@@ -55,6 +61,15 @@ pub struct Asked<'a> {
     pub put: Option<usize>,
 }
 
+/// The once-mark of a write that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedOnce<'a> {
+    /// It.
+    pub once: &'a Once,
+    /// The time by now: what has left its window by then makes room.
+    pub at: WallTime,
+}
+
 /// What an entry has written by which state may grow, and the view has not applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnderWay {
@@ -62,6 +77,17 @@ pub struct UnderWay {
     pub all: Size,
     /// Of the realm.
     pub realm: Size,
+    /// Once-marks of the realm.
+    pub marks: usize,
+}
+
+/// By how much a write makes a realm larger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// Keys, and bytes of all.
+    pub size: Size,
+    /// Once-marks.
+    pub marks: usize,
 }
 
 /// Why a write has no room.
@@ -91,6 +117,12 @@ pub enum Full {
         /// So many.
         max: usize,
     },
+    /// The realm has as many once-marks as it may have.
+    #[error("the realm has {max} once-marks, as many as it may have")]
+    Marks {
+        /// So many.
+        max: usize,
+    },
     /// A value alone is too large.
     #[error("a value of {bytes} bytes is larger than {max}")]
     Value {
@@ -112,9 +144,11 @@ pub enum Full {
 impl State {
     /// By how much a write would make a realm larger, if it is accepted: what it adds to what is under way.
     #[must_use]
-    pub fn growth(&self, realm: &str, write: &[Asked<'_>]) -> Size {
+    pub fn growth(&self, realm: &str, write: &[Asked<'_>], once: Option<&Once>) -> Growth {
         let (more, less) = self.come_and_gone(realm, write);
-        more.minus(less)
+        let (marks, of_marks) =
+            once.map_or_else(Default::default, |once| self.marks.growth(realm, once));
+        Growth { size: more.plus(of_marks).minus(less), marks }
     }
 
     /// Whether there is room for a write. To be asked before it is written: what is written is applied. One that
@@ -126,6 +160,7 @@ impl State {
         &self,
         realm: &str,
         write: &[Asked<'_>],
+        once: Option<&AskedOnce<'_>>,
         under_way: &UnderWay,
         limits: &StateLimits,
     ) -> Result<(), Full> {
@@ -137,7 +172,7 @@ impl State {
         if let Some(bytes) = write.iter().filter_map(|asked| asked.put).find(|put| *put > max) {
             return Err(Full::Value { bytes, max });
         }
-        let growth = self.growth(realm, write);
+        let Growth { size: growth, marks } = self.growth(realm, write, once.map(|once| once.once));
         let all = self.size().plus(under_way.all).plus(growth);
         let own = self.size_of(realm).plus(under_way.realm).plus(growth);
         let StateLimits { all: all_max, realm: realm_max, .. } = limits;
@@ -152,6 +187,14 @@ impl State {
         }
         if growth.bytes > 0 && own.bytes > realm_max.bytes {
             return Err(Full::RealmBytes { max: realm_max.bytes });
+        }
+        let Some(AskedOnce { once: _, at }) = once else { return Ok(()) };
+        let max = limits.once_per_realm_max;
+        let there = self.marks_of(realm).saturating_add(under_way.marks).saturating_add(marks);
+        let over = there.saturating_sub(max);
+        // What has left its window goes with the messages that come.
+        if marks > 0 && over > 0 && self.marks.leaving(realm, *at, over) < over {
+            return Err(Full::Marks { max });
         }
         Ok(())
     }

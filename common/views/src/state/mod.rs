@@ -9,6 +9,7 @@
 //!
 //! | the head | verdict |
 //! |---|---|
+//! | its once-mark is known, or not the next | what [`Marked`] says of it |
 //! | EXPIRE: the version is another, has no time to live, or its time has not come | refused |
 //! | a condition does not hold | refused, with which, and what was found |
 //! | else | accepted: PUT and DELETE of all parts are made, each with its own position |
@@ -17,7 +18,7 @@
 //! is ignored: entries write them into one segment, so that is of one that has a fault. Between the messages of a
 //! write the view is *open*, and is not to be read.
 //!
-//! Holders with their wills, waiters and once-marks are not here yet, nor what entries tell each other of them: a
+//! Holders with their wills and waiters are not here yet, nor what entries tell each other of them: a
 //! message that needs one stops the view ([`Unread::NotKept`]), since another verdict than the one to come must
 //! not be told.
 //!
@@ -27,6 +28,7 @@
 //! - T1: equal messages give equal views, with equal chains and sums, in whatever pieces they were read.
 //! - T2: a key has one version; versions of a key rise; a version is the position of a message of its topic.
 //! - T5: of a write of several keys all versions are there or none, unless the view is open.
+//! - T9: of equal once-marks in a window at most one is accepted; numbers of a producer are accepted in order.
 //! - T12: sizes and the sum that are counted are those of what is held.
 
 mod apply;
@@ -37,6 +39,7 @@ mod items;
 mod keys;
 mod limits;
 mod matching;
+mod once;
 mod outcome;
 mod sum;
 #[cfg(test)]
@@ -50,12 +53,14 @@ use vixen_core::time::WallTime;
 
 use items::ClockItem;
 use keys::Keys;
+use once::Marks;
 use sum::ItemHash;
 
 pub use check::Broken;
 pub use keys::Value;
-pub use limits::{Asked, Full, KEY_BYTES, Size, StateLimits, UnderWay};
+pub use limits::{Asked, AskedOnce, Full, Growth, KEY_BYTES, Size, StateLimits, UnderWay};
 pub use matching::VALUE_BYTES_MAX;
+pub use once::{MARK_BYTES, Marked, Was};
 pub use outcome::{Found, Outcome, Refusal, Unread, Verdict};
 pub use sum::Sum;
 
@@ -70,6 +75,7 @@ pub struct State {
     records: u64,
     chain: Digest,
     keys: Keys,
+    marks: Marks,
     open: Option<OpenWrite>,
     stopped: Option<Unread>,
 }
@@ -127,8 +133,9 @@ impl State {
     /// Sum of the hashes of all that the view holds, with its time and number of messages.
     #[must_use]
     pub fn sum(&self) -> Sum {
-        let Self { time, records, keys, .. } = self;
-        keys.sum().plus(ItemHash::of(&ClockItem { time: *time, records: *records }))
+        let Self { time, records, keys, marks, .. } = self;
+        let clock = ItemHash::of(&ClockItem { time: *time, records: *records });
+        keys.sum().with(marks.sum()).plus(clock)
     }
 
     /// Whether messages of a write are to come: the view is not to be read then, nor a checkpoint made of it.
@@ -158,7 +165,7 @@ impl State {
         self.keys.range(realm, from)
     }
 
-    /// All realms that have keys, in the order of their bytes, with what they take.
+    /// All realms that have keys, in the order of their bytes, with what these take.
     pub fn realms(&self) -> impl Iterator<Item = (&str, Size)> {
         self.keys.realms()
     }
@@ -166,12 +173,12 @@ impl State {
     /// What all of it takes.
     #[must_use]
     pub const fn size(&self) -> Size {
-        self.keys.size()
+        self.keys.size().plus(self.marks.size())
     }
 
     /// What a realm takes.
     #[must_use]
     pub fn size_of(&self, realm: &str) -> Size {
-        self.keys.size_of(realm)
+        self.keys.size_of(realm).plus(self.marks.size_of(realm))
     }
 }

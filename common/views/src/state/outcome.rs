@@ -6,6 +6,8 @@ use vixen_core::id::Position;
 use vixen_core::segment::{AttributesError, JudgedError};
 use vixen_core::time::WallTime;
 
+use super::once::Marked;
+
 /// What became of a message of realm `#state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -34,6 +36,8 @@ pub enum Verdict {
     Accepted,
     /// None of them is.
     Refused(Refusal),
+    /// Its once-mark decides: none of them is, whatever its conditions.
+    Marked(Marked),
 }
 
 /// Why a write does not hold.

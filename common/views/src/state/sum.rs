@@ -45,6 +45,16 @@ impl Sum {
         Self(sum)
     }
 
+    /// With all items of another.
+    pub(super) fn with(self, other: Self) -> Self {
+        self.plus(ItemHash(other.0))
+    }
+
+    /// Without all items of another.
+    pub(super) fn without(self, other: Self) -> Self {
+        self.minus(ItemHash(other.0))
+    }
+
     /// With one item less.
     pub(super) fn minus(self, item: ItemHash) -> Self {
         let (mut sum, mut borrow) = ([0; 32], false);

@@ -7,6 +7,7 @@ const LIMITS: StateLimits = StateLimits {
     realm: Size { keys: 2, bytes: 700 },
     value_bytes_max: 400,
     keys_per_write_max: 2,
+    once_per_realm_max: 0,
 };
 
 fn put(key: &str, bytes: usize) -> Asked<'_> {
@@ -14,7 +15,7 @@ fn put(key: &str, bytes: usize) -> Asked<'_> {
 }
 
 fn admit(desk: &Desk, realm: &str, write: &[Asked<'_>]) -> Result<(), Full> {
-    desk.state.admit(realm, write, &UnderWay::default(), &LIMITS)
+    desk.state.admit(realm, write, None, &UnderWay::default(), &LIMITS)
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn a_key_counts_its_name_its_value_and_something_more() {
     assert_eq!(desk.state.size(), Size { keys: 1, bytes });
     assert_eq!(desk.state.size_of(REALM), Size { keys: 1, bytes });
     assert_eq!(desk.state.size_of("r"), Size::default());
-    assert_eq!(desk.state.growth(REALM, &[put("key", 10), put("b", 1)]).keys, 1);
+    assert_eq!(desk.state.growth(REALM, &[put("key", 10), put("b", 1)], None).size.keys, 1);
 }
 
 #[test]
@@ -68,8 +69,8 @@ fn what_is_under_way_counts() {
     let desk = Desk::default();
     let two = Size { keys: 2, bytes: 500 };
     let admit = |realm, all| {
-        let under_way = UnderWay { all, realm };
-        desk.state.admit(REALM, &[put("a", 100)], &under_way, &LIMITS)
+        let under_way = UnderWay { all, realm, marks: 0 };
+        desk.state.admit(REALM, &[put("a", 100)], None, &under_way, &LIMITS)
     };
     assert_eq!(admit(Size::default(), two), Ok(()));
     assert_eq!(admit(two, two), Err(Full::RealmKeys { max: 2 }));

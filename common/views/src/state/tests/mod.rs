@@ -3,6 +3,7 @@
 mod limits;
 mod matching;
 mod naive;
+mod once;
 mod random;
 mod table;
 

@@ -283,16 +283,13 @@ fn what_has_to_be_known_and_is_not_stops_the_view() {
     let watch = Head { is_watch: true, life: Some(LIFE), ..when(Condition::Absent) };
     let will = Put { ttl_ms: None, will: Some(Will::Delete) };
     let of_life = Head { life: Some(LIFE), ..Head::of_parts(1) };
-    let marked = Head { once: Some(once()), ..Head::of_parts(1) };
     let of = Position(10);
     let table = [
         (later, Unread::Judged(JudgedError::Kind(128))),
         (Message::put("k", watch, "[1]"), Unread::NotKept("waiters")),
         (Message::new("k", Judged::Put(will, of_life), "[1]"), Unread::NotKept("holders")),
-        (Message::put("k", marked, "[1]"), Unread::NotKept("once-marks")),
         (Message::new("k", Judged::Win { of, life: LIFE }, "[1]"), Unread::NotKept("waiters")),
         (Message::new("k", Judged::Will { of, life: LIFE }, ""), Unread::NotKept("holders")),
-        (at("o.r"), Unread::NotKept("once-marks")),
         (at("v.lives"), Unread::NotKept("records of entries")),
         (at("v.holders"), Unread::NotKept("records of entries")),
         (at("v.cuts"), Unread::NotKept("records of entries")),
