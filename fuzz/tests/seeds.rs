@@ -62,19 +62,21 @@ fn the_seeds_of_filters_match_their_messages() {
 #[test]
 fn the_seeds_of_state_are_judged() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/state");
-    // Heads accepted and refused, members, and what is passed over or stops the view.
+    // Heads accepted and not, members, and what is passed over or stops the view.
     for (name, wanted) in [
         ("free", [3, 0, 0, 0]),
         ("conditions", [5, 2, 0, 0]),
         ("several", [1, 1, 4, 1]),
         ("ages", [2, 2, 0, 0]),
         ("stops", [1, 0, 0, 2]),
+        ("once", [3, 5, 0, 0]),
+        ("windows", [3, 3, 0, 0]),
     ] {
         let mut counts = [0; 4];
         for outcome in state_outcomes(&std::fs::read(seeds.join(name)).expect("a seed")) {
             counts[match outcome {
                 Outcome::Head(Verdict::Accepted) => 0,
-                Outcome::Head(Verdict::Refused(_)) => 1,
+                Outcome::Head(Verdict::Refused(_) | Verdict::Marked(_)) => 1,
                 Outcome::Member { .. } => 2,
                 Outcome::PassedOver(_) | Outcome::Stopped(_) | Outcome::Repeated => 3,
             }] += 1;
