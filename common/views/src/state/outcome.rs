@@ -1,6 +1,6 @@
 //! What a message brings about.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use vixen_core::id::Position;
 use vixen_core::segment::{AttributesError, JudgedError};
@@ -41,7 +41,7 @@ pub enum Verdict {
 }
 
 /// Why a write does not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// A condition does not.
     Condition {
@@ -57,7 +57,7 @@ pub enum Refusal {
 }
 
 /// What a key has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Found {
     /// No value.
     Nothing,

@@ -1,6 +1,6 @@
 //! What is summed up of marks, and what they count.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::MARK_BYTES;
 use super::who::{Keep, Mark};
@@ -27,8 +27,8 @@ impl Tally {
 }
 
 /// By which a mark is known, as it is summed up. Variants are only ever added, at the end, and with a new version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) enum NameRef<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::state) enum NameRef<'a> {
     Id(&'a str),
     Number(&'a str, u64),
 }
@@ -93,11 +93,11 @@ impl Book<'_> {
 }
 
 /// How long marks of a who are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct WhoItem<'a> {
-    realm: &'a str,
-    who: &'a str,
-    keep: Keep,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::state) struct WhoItem<'a> {
+    pub(in crate::state) realm: &'a str,
+    pub(in crate::state) who: &'a str,
+    pub(super) keep: Keep,
 }
 
 impl Item for WhoItem<'_> {
@@ -105,13 +105,13 @@ impl Item for WhoItem<'_> {
 }
 
 /// A mark. All else that is known of marks follows from them and from how long they are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct MarkItem<'a> {
-    realm: &'a str,
-    who: &'a str,
-    name: NameRef<'a>,
-    is_resting: bool,
-    mark: Mark,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::state) struct MarkItem<'a> {
+    pub(in crate::state) realm: &'a str,
+    pub(in crate::state) who: &'a str,
+    pub(in crate::state) name: NameRef<'a>,
+    pub(super) is_resting: bool,
+    pub(super) mark: Mark,
 }
 
 impl Item for MarkItem<'_> {

@@ -190,7 +190,7 @@ impl Marks {
     }
 
     /// Makes a who of whom nothing is known; their names as they are kept.
-    fn name(&mut self, realm: &str, who: &str, keep: Keep) -> (Arc<str>, Arc<str>) {
+    pub(super) fn name(&mut self, realm: &str, who: &str, keep: Keep) -> (Arc<str>, Arc<str>) {
         let there = self.realms.get_key_value(realm).map(|(realm, _)| realm);
         let realm = there.map_or_else(|| Arc::from(realm), Arc::clone);
         let there = self.realms.entry(Arc::clone(&realm)).or_default();
@@ -206,7 +206,7 @@ impl Marks {
     }
 
     /// Does something to the marks of a who, if there are any; `None`: there are not.
-    fn change<T>(
+    pub(super) fn change<T>(
         &mut self,
         realm: &str,
         who: &str,

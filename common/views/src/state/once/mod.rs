@@ -34,9 +34,10 @@
 mod check;
 mod item;
 mod marks;
+mod restore;
 mod who;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use vixen_core::id::Position;
 use vixen_core::segment::Once;
@@ -88,7 +89,7 @@ pub enum Marked {
 }
 
 /// What became of a message with a mark. Its bytes are part of the chain and of the sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Was {
     /// It was made at its place.
     Accepted,

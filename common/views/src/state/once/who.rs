@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use vixen_core::id::Position;
 use vixen_core::segment::{Once, OnceName};
@@ -13,7 +13,7 @@ use super::item::{Book, NameRef};
 use super::{Marked, Was};
 
 /// What is known of a message. Its bytes are part of the sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     /// Where the message is.
     pub(super) of: Position,
@@ -46,7 +46,7 @@ pub(super) enum Name {
 }
 
 /// How long marks are known, as a head says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Keep {
     pub(super) ms: u64,
     pub(super) count: u32,

@@ -227,6 +227,17 @@ proptest! {
             }
             prop_assert_eq!(marks.verify(Position(position), WallTime(now)), Ok(()));
         }
+        let all: Vec<_> = marks.marks_after(None).collect();
+        for (nth, item) in (1..).zip(&all) {
+            let after = marks.marks_after(Some((item.realm, item.who, item.name)));
+            prop_assert_eq!(&all[nth..], after.collect::<Vec<_>>());
+        }
+        let whos: Vec<_> = marks.whos_after(None).collect();
+        for (nth, item) in (1..).zip(&whos) {
+            let after = marks.whos_after(Some((item.realm, item.who)));
+            prop_assert_eq!(&whos[nth..], after.collect::<Vec<_>>());
+        }
+        prop_assert_eq!(all.len(), marks.count());
         let waiting = naive.waiting().len();
         for _ in 0..ops.len() {
             marks.pass(WallTime(now + 1_000_000));
