@@ -98,7 +98,8 @@ async fn sessions_of_all_entries_are_counted_listed_and_told_of() {
 async fn a_session_is_killed_wherever_it_is_and_who_asks_is_not() {
     let mut pair = Pair::new(|_| {}, registers()).await;
     let nobody = |id| Err(CallError::Meta(MetaError::NoSuch(Missing::Session(id))));
-    assert_eq!(pair.asked(1, "wamp.session.kill", "[1]").await, nobody(1), "M2");
+    let own = Err(CallError::Meta(MetaError::NoSuch(Missing::OwnSession(1))));
+    assert_eq!(pair.asked(1, "wamp.session.kill", "[1]").await, own, "M2");
     assert_eq!(pair.asked(2, "wamp.session.kill", "[3]").await, nobody(3));
     // No entry could be asked for it.
     assert_eq!(pair.asked(3, "wamp.session.kill", "[0]").await, nobody(0));
