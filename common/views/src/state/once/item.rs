@@ -138,7 +138,9 @@ mod tests {
         assert_eq!(who.to_bytes(), bytes);
         let at = (Position(300), Position(301), WallTime(5));
         let refused = Refusal::Condition { at: 1, found: Found::Version(Position(2)) };
-        let table: [(NameRef<'_>, bool, Was, &[u8], &[u8]); 5] = [
+        // A mark, and the bytes of its name and of what became of it.
+        type Row = (NameRef<'static>, bool, Was, &'static [u8], &'static [u8]);
+        let table: [Row; 5] = [
             (NameRef::Id("i"), false, Was::Accepted, b"\0\x01i\0", b"\0"),
             (NameRef::Number("p", 300), true, Was::Accepted, b"\x01\x01p\xac\x02\x01", b"\0"),
             (NameRef::Id("i"), false, Was::Refused(refused), b"\0\x01i\0", b"\x01\0\x01\x01\x02"),

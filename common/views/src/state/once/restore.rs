@@ -104,13 +104,13 @@ impl Who {
         };
         let ids = ids.map(|from| self.ids.range::<str, _>((from, Bound::Unbounded)));
         let ids = ids.into_iter().flatten();
-        let ids = ids.map(|(id, mark)| (NameRef::Id(&**id), false, mark));
+        let ids = ids.map(|(id, mark)| (NameRef::Id(id), false, mark));
         let from = producer.map_or(Bound::Unbounded, |(producer, _)| Bound::Included(producer));
         let producers = self.producers.range::<str, _>((from, Bound::Unbounded));
         let numbers = producers.flat_map(move |(name, there)| {
-            let numbered = there.numbered().map(move |(number, mark)| {
-                (NameRef::Number(&**name, number), there.is_resting, mark)
-            });
+            let numbered = there
+                .numbered()
+                .map(move |(number, mark)| (NameRef::Number(name, number), there.is_resting, mark));
             let is_own = producer.filter(|(producer, _)| **producer == **name);
             let last = is_own.map(|(_, last)| last);
             numbered.filter(move |(name, ..)| match name {

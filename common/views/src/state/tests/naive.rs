@@ -136,13 +136,16 @@ pub(super) enum Wish {
     Value(Tree),
 }
 
+/// A value with its time to live.
+pub(super) type Lasting = (Tree, Option<u64>);
+
 /// A write, or the end of a value for its age.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
     Parts {
         realm: &'static str,
         /// Keys with what they get, with a time to live; the first is the head's.
-        parts: Vec<(&'static str, Option<(Tree, Option<u64>)>)>,
+        parts: Vec<(&'static str, Option<Lasting>)>,
         when: Vec<(Option<&'static str>, Wish)>,
     },
     Expire {

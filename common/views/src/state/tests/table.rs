@@ -153,8 +153,7 @@ fn a_value_ends_for_its_age_when_the_stamp_says_so_and_no_sooner() {
 
 #[test]
 fn time_does_not_fall_with_a_stamp() {
-    let mut desk = Desk::default();
-    desk.now = 5_000;
+    let mut desk = Desk { now: 5_000, ..Desk::default() };
     desk.put("k", "[1]");
     desk.now = 0;
     desk.put("j", "[1]");
