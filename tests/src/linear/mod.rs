@@ -12,7 +12,7 @@
 //! ```
 //! Rules:
 //! - L1: there is an order of all operations in which each that returned before another was called comes first, and in
-//!   which each answer is what the [model](model) says at its place.
+//!   which each answer is what the model (`model.rs`) says at its place.
 //! - L2: in that order what changes keys has the positions that clients were told, rising.
 //! - L3: no position is that of two changes; the change that has the lower of two was not called after the other had
 //!   returned; and nobody reads a value that was replaced below what somebody had been told before. All that whatever
